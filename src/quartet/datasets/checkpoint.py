@@ -1,0 +1,129 @@
+"""Where long work keeps what it has done, so that a stopped run goes on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+import numpy as np
+from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+
+@dataclass(frozen=True)
+class State:
+    """What a piece of work has done so far: arrays, and facts that JSON can hold."""
+
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Checkpoint:
+    """One stored `State`, valid for one fingerprint of data and parameters.
+
+    A node restores at its start, stores after every finished piece, and clears
+    when all is done: interrupted work goes on, finished work starts over.
+    """
+
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, path: str) -> None:
+        self._fs = filesystem
+        self._path = path
+
+    def restore(self, fingerprint: str) -> State:
+        """The stored state, or an empty one if none was stored for `fingerprint`.
+
+        A damaged file counts as none: the work is only done again.
+        """
+        try:
+            with self._fs.open(self._path, "rb") as file:
+                content = file.read()
+            facts = json.loads(_metadata(content)["state"])
+            arrays = load(content)
+        except (FileNotFoundError, SafetensorError, KeyError, ValueError):
+            return State()
+        if facts.pop("fingerprint", None) != fingerprint:
+            return State()
+        return State(arrays, facts)
+
+    def store(self, fingerprint: str, state: State) -> None:
+        """Replace what is stored by `state`."""
+        facts = json.dumps({**state.facts, "fingerprint": fingerprint})
+        arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
+        with self._fs.open(self._path, "wb") as file:
+            file.write(save(arrays, {"state": facts}))
+
+    def clear(self) -> None:
+        """Forget the stored state."""
+        if self._fs.exists(self._path):
+            self._fs.rm(self._path)
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """The text entries in the header of a safetensors file."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    metadata: dict[str, str] = header["__metadata__"]
+    return metadata
+
+
+def fingerprint(*parts: Any) -> str:
+    """A SHA-256 over arrays (by content, type and shape) and anything with a repr."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        elif isinstance(part, Mapping):
+            digest.update(fingerprint(*(x for item in part.items() for x in item)).encode())
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()
+
+
+class CheckpointDataset(AbstractDataset[Any, Checkpoint]):
+    """Hands a node its `Checkpoint`; only the node's work writes through it.
+
+    ```yaml
+    convnet_checkpoint:
+      type: quartet.datasets.checkpoint.CheckpointDataset
+      filepath: data/06_models/mnist/convnet_checkpoint.safetensors
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the file: a local path or any fsspec URL."""
+        protocol, path = get_protocol_and_path(filepath)
+        fs_args = dict(fs_args or {})
+        if protocol == "file":
+            fs_args.setdefault("auto_mkdir", True)
+        self._fs = fsspec.filesystem(protocol, **(credentials or {}), **fs_args)
+        self._filepath = PurePosixPath(path)
+        self.metadata = metadata
+
+    def load(self) -> Checkpoint:
+        """Return the handle; the file need not exist yet."""
+        return Checkpoint(self._fs, str(self._filepath))
+
+    def save(self, data: Any) -> None:
+        """Refuse: a checkpoint is written by the work it belongs to."""
+        raise DatasetError(f"{self._filepath}: a checkpoint is an input, never an output")
+
+    def _exists(self) -> bool:
+        return True  # the handle can always be had
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

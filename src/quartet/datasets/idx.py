@@ -1,0 +1,174 @@
+"""The IDX array format, in which MNIST is published."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+import numpy as np
+from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
+from numpy.typing import NDArray
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_DTYPES = {
+    0x08: np.dtype(np.uint8),
+    0x09: np.dtype(np.int8),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+    0x0D: np.dtype(">f4"),
+    0x0E: np.dtype(">f8"),
+}
+_CODES = {dtype.newbyteorder("="): code for code, dtype in _DTYPES.items()}
+
+
+class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
+    """Loads and saves an n-dimensional array as an IDX file.
+
+    A file is two zero bytes, a type code, the number of dimensions, each
+    dimension as a big-endian 32-bit integer, and the values, big-endian, last
+    index fastest (http://yann.lecun.com/exdb/mnist). It may be compressed with
+    gzip: on loading the content tells, on saving the suffix `.gz` does. When
+    `name.gz` is missing but the unpacked `name` is there, that is loaded.
+
+    ```yaml
+    mnist_train_images:
+      type: quartet.datasets.idx.IDXDataset
+      filepath: data/01_raw/mnist/train-images-idx3-ubyte.gz
+      dtype: uint8
+      shape: [null, 28, 28]
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        dtype: str | None = None,
+        shape: list[int | None] | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the file.
+
+        Args:
+            filepath: Local path or any fsspec URL.
+            dtype: The expected type of the values; any, when not given.
+            shape: The expected shape, null where any length will do.
+            credentials: Passed to the fsspec file system.
+            fs_args: Passed to the fsspec file system.
+            metadata: Ignored here; read by plugins.
+        """
+        protocol, path = get_protocol_and_path(filepath)
+        fs_args = dict(fs_args or {})
+        if protocol == "file":
+            fs_args.setdefault("auto_mkdir", True)
+        self._fs = fsspec.filesystem(protocol, **(credentials or {}), **fs_args)
+        self._filepath = PurePosixPath(path)
+        self._dtype = np.dtype(dtype) if dtype else None
+        self._shape = tuple(shape) if shape else None
+        self.metadata = metadata
+
+    def load(self) -> NDArray[Any]:
+        """Return the array, in native byte order.
+
+        Raises:
+            DatasetError: The file is missing, cut short, too long, not IDX, or
+                not of the expected type and shape.
+        """
+        path = self._existing_path()
+        array = self._parse(self._decompressed(path), path)
+        self._check(array, path)
+        return array
+
+    def save(self, data: NDArray[Any]) -> None:
+        """Write the array, replacing the file as a whole.
+
+        Raises:
+            DatasetError: IDX has no code for the type, or type and shape are
+                not the expected ones.
+        """
+        path = str(self._filepath)
+        dtype = data.dtype.newbyteorder("=")
+        if dtype not in _CODES:
+            known = ", ".join(str(known) for known in _CODES)
+            raise DatasetError(f"{path}: IDX cannot hold {data.dtype} values, only {known}")
+        self._check(data, path)
+        code = _CODES[dtype]
+        header = struct.pack(f">BBBB{data.ndim}I", 0, 0, code, data.ndim, *data.shape)
+        content = header + np.ascontiguousarray(data, dtype=_DTYPES[code]).tobytes()
+        if path.endswith(".gz"):
+            content = gzip.compress(content, mtime=0)  # no time stamp: same array, same bytes
+        with self._fs.open(path, "wb") as file:
+            file.write(content)
+
+    def _existing_path(self) -> str:
+        packed = str(self._filepath)
+        candidates = (packed, packed.removesuffix(".gz"))
+        for path in candidates:
+            if self._fs.exists(path):
+                return path
+        raise DatasetError(f"{packed}: no such file; give the folder that holds it")
+
+    def _decompressed(self, path: str) -> bytes:
+        with self._fs.open(path, "rb") as file:
+            content: bytes = file.read()
+        if not content.startswith(_GZIP_MAGIC):
+            return content
+        try:
+            return gzip.decompress(content)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DatasetError(
+                f"{path}: damaged gzip file of {len(content)} bytes ({error}); fetch it again"
+            ) from error
+
+    def _parse(self, content: bytes, path: str) -> NDArray[Any]:
+        dimensions = content[3] if len(content) > 3 else 0
+        offset = 4 + 4 * dimensions
+        if content[:2] != b"\0\0" or dimensions == 0 or len(content) < offset:
+            raise DatasetError(
+                f"{path}: not an IDX file: expected two zero bytes, a type code and the number of "
+                f"dimensions, found {content[:4].hex(' ') or 'nothing'}"
+            )
+        if content[2] not in _DTYPES:
+            codes = ", ".join(f"{code:#04x}" for code in _DTYPES)
+            raise DatasetError(f"{path}: IDX type code {content[2]:#04x} is none of {codes}")
+        dtype = _DTYPES[content[2]]
+        shape = struct.unpack(f">{dimensions}I", content[4:offset])
+        expected, found = math.prod(shape) * dtype.itemsize, len(content) - offset
+        if expected != found:
+            fault = "cut short" if found < expected else "longer than its header says"
+            raise DatasetError(
+                f"{path}: {fault}: {shape} {dtype.newbyteorder('=')} values take {expected} bytes, "
+                f"found {found}; fetch it again"
+            )
+        array = np.frombuffer(content, dtype, offset=offset).reshape(shape)
+        return array.astype(dtype.newbyteorder("="))  # a copy that may be written to
+
+    def _check(self, array: NDArray[Any], path: str) -> None:
+        if self._dtype is not None and array.dtype != self._dtype:
+            raise DatasetError(f"{path}: expected {self._dtype} values, found {array.dtype}")
+        if self._shape is not None and not _fits(array.shape, self._shape):
+            wanted = " x ".join("n" if length is None else str(length) for length in self._shape)
+            found = " x ".join(map(str, array.shape))
+            raise DatasetError(
+                f"{path}: expected an array of {wanted}, found {found}; "
+                "have the images and labels files been swapped?"
+            )
+
+    def _exists(self) -> bool:
+        return bool(self._fs.exists(str(self._filepath)))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "dtype": self._dtype, "shape": self._shape}
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        length is None or length == found for found, length in zip(shape, wanted, strict=True)
+    )

@@ -1,0 +1,183 @@
+"""A model's place in the MLflow registry."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.io.core import AbstractDataset, DatasetError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelRelease:
+    """A model on its way to the registry, with the verdict whether it may enter.
+
+    Attributes:
+        approved: Register a new version; otherwise the registry stays as it is.
+        reason: The verdict in words, kept as the version's description.
+        loader_module: Module whose `_load_pyfunc(folder)` returns an object with
+            `predict(batch)`; its package travels with the model.
+        files: What `_load_pyfunc` finds in that folder, by file name.
+        requirements: Distributions the loader needs; pinned as installed here.
+        input_example: A small batch, from which the signature is inferred.
+        tags: Facts about the version: metrics, parameters, checksums.
+    """
+
+    approved: bool
+    reason: str
+    loader_module: str
+    files: Mapping[str, bytes]
+    requirements: Sequence[str]
+    input_example: Any
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version registered last, ready to predict."""
+
+    version: int
+    tags: Mapping[str, str]
+    model: Any
+
+    def predict(self, batch: Any) -> pd.DataFrame:
+        """Predictions of the registered model for a batch of inputs."""
+        predictions: pd.DataFrame = self.model.predict(batch)
+        return predictions
+
+
+class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
+    """Loads the last registered version of a model; saves a release as the next.
+
+    The model is logged as plain artifacts of the active MLflow run and then
+    registered: MLflow 3's `log_model` is refused by Azure ML's tracking service.
+    It is restored by a loader module from data files, so it holds no pickle.
+
+    ```yaml
+    mnist_classifier:
+      type: quartet.datasets.registered_model.RegisteredModelDataset
+      model_name: mnist_classifier
+    ```
+    """
+
+    def __init__(self, *, model_name: str, metadata: dict[str, Any] | None = None) -> None:
+        """Describe the model by its name in the registry."""
+        self._model_name = model_name
+        self.metadata = metadata
+
+    def load(self) -> Champion | None:
+        """Return the version registered last, or None if there is none yet.
+
+        Raises:
+            DatasetError: The version is registered but its files cannot be loaded.
+        """
+        import mlflow
+
+        entry = self._latest_version()
+        if entry is None:
+            return None
+        try:
+            model = mlflow.pyfunc.load_model(f"models:/{self._model_name}/{entry.version}")
+        except Exception as error:
+            raise DatasetError(
+                f"version {entry.version} of the registered model {self._model_name} cannot be "
+                f"loaded ({error}); restore its files or delete that version"
+            ) from error
+        return Champion(int(entry.version), dict(entry.tags), model)
+
+    def save(self, data: ModelRelease) -> None:
+        """Register the release as a new version, if it is approved."""
+        import mlflow
+
+        if not data.approved:
+            logger.info("%s: %s", self._model_name, data.reason)
+            return
+        run = mlflow.active_run() or mlflow.start_run()
+        with tempfile.TemporaryDirectory() as folder:
+            model_folder = _write_model(data, Path(folder))
+            mlflow.log_artifacts(str(model_folder), artifact_path=self._model_name)
+        client = mlflow.MlflowClient()
+        if self._latest_version() is None:
+            _create_registered_model(client, self._model_name)
+        created = client.create_model_version(
+            self._model_name,
+            source=f"{run.info.artifact_uri}/{self._model_name}",
+            run_id=run.info.run_id,
+            tags=dict(data.tags),
+            description=data.reason,
+        )
+        logger.info("%s: registered version %s: %s", self._model_name, created.version, data.reason)
+
+    def _latest_version(self) -> Any | None:
+        import mlflow
+
+        versions = mlflow.MlflowClient().search_model_versions(f"name='{self._model_name}'")
+        return max(versions, key=lambda entry: int(entry.version), default=None)
+
+    def _exists(self) -> bool:
+        return self._latest_version() is not None
+
+    def _describe(self) -> dict[str, Any]:
+        return {"model_name": self._model_name}
+
+
+def _write_model(release: ModelRelease, folder: Path) -> Path:
+    """Write the release in MLflow's layout and return its folder."""
+    import mlflow
+
+    data_folder = folder / "data"
+    data_folder.mkdir()
+    for name, content in release.files.items():
+        (data_folder / name).write_bytes(content)
+    loader = importlib.import_module(release.loader_module)
+    predictions = loader._load_pyfunc(str(data_folder)).predict(release.input_example)
+    model_folder = folder / "model"
+    mlflow.pyfunc.save_model(
+        str(model_folder),
+        loader_module=release.loader_module,
+        data_path=str(data_folder),
+        code_paths=[str(_copy_package(release.loader_module, folder / "code"))],
+        pip_requirements=[_pinned(name) for name in release.requirements],
+        signature=mlflow.models.infer_signature(release.input_example, predictions),
+    )
+    return model_folder
+
+
+def _copy_package(loader_module: str, folder: Path) -> Path:
+    """Copy the loader's package, and the bare packages around it, under `folder`."""
+    top, *inner = loader_module.split(".")[:-1]
+    source = Path(importlib.import_module(top).__file__ or "").parent
+    target = folder / top
+    for part in inner:
+        target.mkdir(parents=True)
+        shutil.copy(source / "__init__.py", target)
+        source, target = source / part, target / part
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder / top
+
+
+def _pinned(distribution: str) -> str:
+    """`name==version` as installed, less a local build label such as `+cpu`."""
+    return f"{distribution}=={installed_version(distribution).partition('+')[0]}"
+
+
+def _create_registered_model(client: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

@@ -1,0 +1,75 @@
+"""Named arrays in one file, without pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+import numpy as np
+from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class SafetensorsDataset(AbstractDataset[Arrays, dict[str, NDArray[Any]]]):
+    """Loads and saves a mapping of names to arrays as a safetensors file.
+
+    Made because the dataset of the same name in kedro-datasets-experimental
+    hands the library a local file name and so cannot write to blob storage.
+
+    ```yaml
+    convnet_weights:
+      type: quartet.datasets.safetensors.SafetensorsDataset
+      filepath: data/06_models/mnist/convnet.safetensors
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the file: a local path or any fsspec URL."""
+        protocol, path = get_protocol_and_path(filepath)
+        fs_args = dict(fs_args or {})
+        if protocol == "file":
+            fs_args.setdefault("auto_mkdir", True)
+        self._fs = fsspec.filesystem(protocol, **(credentials or {}), **fs_args)
+        self._filepath = PurePosixPath(path)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name.
+
+        Raises:
+            DatasetError: The file is missing or damaged.
+        """
+        path = str(self._filepath)
+        try:
+            with self._fs.open(path, "rb") as file:
+                return load(file.read())
+        except FileNotFoundError as error:
+            raise DatasetError(f"{path}: no such file; run the node that makes it") from error
+        except SafetensorError as error:
+            raise DatasetError(f"{path}: not a whole safetensors file ({error})") from error
+
+    def save(self, data: Arrays) -> None:
+        """Write the arrays, replacing the file as a whole."""
+        # The format stores the buffer as it lies in memory, so it must be in C order.
+        content = save({name: np.ascontiguousarray(array) for name, array in data.items()})
+        with self._fs.open(str(self._filepath), "wb") as file:
+            file.write(content)
+
+    def _exists(self) -> bool:
+        return bool(self._fs.exists(str(self._filepath)))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

@@ -1,0 +1,37 @@
+"""The two families of classifiers behind one door, for evaluation and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from quartet.digits import convnet, logistic
+from quartet.digits.data import Images
+
+Family = Literal["logistic", "convnet"]
+Weights = Mapping[str, NDArray[Any]]
+
+_PROBABILITIES = {"logistic": logistic.probabilities, "convnet": convnet.probabilities}
+_FAMILY_ARRAY = "family"
+
+
+def probabilities(family: Family, weights: Weights, images: Images) -> NDArray[np.float32]:
+    """Class probabilities of shape (n, 10) from a family's weights."""
+    return _PROBABILITIES[family](dict(weights), images)
+
+
+def packed(family: Family, weights: Weights) -> bytes:
+    """Weights and family as one safetensors file."""
+    name = np.frombuffer(family.encode(), dtype=np.uint8)
+    return bytes(save({**weights, _FAMILY_ARRAY: name}))
+
+
+def unpacked(content: bytes) -> tuple[Family, Weights]:
+    """Family and weights from what `packed` made."""
+    arrays = load(content)
+    family: Any = arrays.pop(_FAMILY_ARRAY).tobytes().decode()
+    return family, arrays

@@ -1,0 +1,158 @@
+"""Figures of the MNIST scenario: the data, the searches, the results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from quartet.digits.data import CLASSES, Images, Labels
+
+_INK = "#1f3a5f"
+_MARK = "#c8553d"
+_PALE = "#8fa9c4"
+
+
+def digit_grid(images: Images, captions: list[str], title: str, columns: int = 10) -> Figure:
+    """Images in rows of `columns`, each under its caption, ink dark on light paper."""
+    rows = -(-max(len(images), 1) // columns)
+    figure = Figure(figsize=(columns, 1.35 * rows + 0.5), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for axis, image, caption in zip(axes, images, captions, strict=False):
+        axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+        axis.set_title(caption, fontsize=10)
+    return figure
+
+
+def class_counts(train: NDArray[np.int64], test: NDArray[np.int64]) -> Figure:
+    """Bars: images of each digit in the training and in the test set."""
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    axis = figure.subplots()
+    digits = np.arange(CLASSES)
+    bars = axis.bar(digits - 0.2, train, 0.4, label="training", color=_INK)
+    axis.bar_label(bars, fontsize=7)
+    bars = axis.bar(digits + 0.2, test, 0.4, label="test", color=_PALE)
+    axis.bar_label(bars, fontsize=7)
+    axis.set(xticks=digits, xlabel="digit", ylabel="images", title="Images of each digit")
+    axis.legend(loc="upper right", ncols=2)
+    axis.margins(y=0.18)
+    _clean(axis)
+    return figure
+
+
+def sweep(results: pd.DataFrame, chosen: float) -> Figure:
+    """Validation accuracy against regularisation strength, the chosen one marked.
+
+    Args:
+        results: Columns `regularisation_strength` and `validation_accuracy`.
+        chosen: The strength taken.
+    """
+    ordered = results.sort_values("regularisation_strength")
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(
+        ordered["regularisation_strength"], ordered["validation_accuracy"], "o-", color=_INK
+    )
+    best = ordered.loc[ordered["regularisation_strength"] == chosen, "validation_accuracy"]
+    axis.plot([chosen], best, "o", ms=14, mfc="none", mew=2, color=_MARK, label=f"{chosen:g}")
+    axis.set(
+        xscale="log",
+        xlabel="regularisation strength (scikit-learn's 1/C)",
+        ylabel="validation accuracy",
+        title="Logistic regression: choosing the penalty",
+    )
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axis.legend(title="chosen")
+    axis.grid(alpha=0.3)
+    _clean(axis)
+    return figure
+
+
+def training_history(history: pd.DataFrame) -> Figure:
+    """Training loss and learning rate by epoch.
+
+    Args:
+        history: Columns `epoch`, `training_loss` and `learning_rate`.
+    """
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(history["epoch"], history["training_loss"], "o-", color=_INK)
+    axis.set(
+        xlabel="epoch",
+        ylabel="mean training loss",
+        title="Convolutional network: loss on augmented images",
+        xticks=history["epoch"],
+    )
+    axis.set_yscale("log")
+    rate = axis.twinx()
+    rate.plot(history["epoch"], history["learning_rate"], "--", color=_MARK)
+    rate.set_ylabel("learning rate at the epoch's end (dashed)", color=_MARK)
+    rate.set_ylim(bottom=0)
+    axis.spines["top"].set_visible(False)
+    rate.spines["top"].set_visible(False)
+    return figure
+
+
+def confusion_matrix(confusion: NDArray[np.int64], title: str) -> Figure:
+    """Counts of shape (10, 10): actual digits down, predicted ones across."""
+    off_diagonal = confusion - np.diag(np.diag(confusion))
+    figure, axis = _matrix(off_diagonal, f"{title}: confusion matrix", "Oranges")
+    for actual, predicted in np.ndindex(confusion.shape):
+        count = confusion[actual, predicted]
+        if count:
+            strong = actual != predicted and count > 0.6 * off_diagonal.max()
+            axis.text(
+                predicted,
+                actual,
+                str(count),
+                ha="center",
+                va="center",
+                fontsize=9,
+                weight="bold" if actual == predicted else "normal",
+                color="white" if strong else "black",
+            )
+    return figure
+
+
+def error_rates(rates: NDArray[np.float64], title: str) -> Figure:
+    """Which digits are read as which: shares of each actual digit, shape (10, 10)."""
+    figure, axis = _matrix(rates, f"{title}: errors by actual digit", "bone")
+    bar = figure.colorbar(axis.images[0], ax=axis, format=PercentFormatter(1, decimals=1))
+    bar.set_label("share of the actual digit")
+    return figure
+
+
+def _matrix(values: NDArray[Any], title: str, colours: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(8, 6.5), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(values, cmap=colours)
+    digits = np.arange(CLASSES)
+    axis.set(xticks=digits, yticks=digits, xlabel="predicted", ylabel="actual", title=title)
+    return figure, axis
+
+
+def worst_mistakes(
+    images: Images,
+    labels: Labels,
+    predicted: Labels,
+    confidence: NDArray[np.float32],
+    title: str,
+) -> Figure:
+    """The given mistakes, each with its label, what was read, and how surely."""
+    captions = [
+        f"{label} read as {guess}\n{share:.0%} sure"
+        for label, guess, share in zip(labels, predicted, confidence, strict=True)
+    ]
+    heading = f"{title}: worst mistakes" if len(images) else f"{title}: no mistakes"
+    return digit_grid(images, captions, heading, columns=6)
+
+
+def _clean(axis: Any) -> None:
+    axis.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,170 @@
+"""What happens around every run: checks before it, tracking during it, errors named after it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.hooks import hook_impl
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+    from kedro.pipeline.node import Node
+
+
+class PreflightHooks:
+    """Finds, before any work is done, what would make a run fail at its end."""
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Refuse parameters that no pipeline knows, and an unreadable tracking database."""
+        _refuse_unknown_parameters(context)
+        if "mlflow" in context.config_loader.keys():
+            tracking = context.config_loader["mlflow"].get("server", {})
+            _refuse_damaged_database(tracking.get("mlflow_tracking_uri") or "", context)
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        """Refuse to start when an output's folder cannot be written."""
+        for name in sorted(pipeline.all_outputs()):
+            dataset = catalog.get(name)
+            path = getattr(dataset, "_filepath", None)
+            if path is not None and getattr(dataset, "_protocol", "file") == "file":
+                _refuse_unwritable(name, Path(str(path)))
+
+
+def _refuse_unknown_parameters(context: KedroContext) -> None:
+    given = context._runtime_params or {}
+    if not given:
+        return
+    loader = context.config_loader
+    plain = type(loader)(
+        conf_source=str(loader.conf_source),
+        env=loader.env,
+        base_env=loader.base_env,
+        default_run_env=loader.default_run_env,
+        custom_resolvers={"env": lambda name, default=None: os.environ.get(name, default)},
+    )
+    known = set(_paths(plain["parameters"])) | _catalog_parameters(Path(loader.conf_source))
+    for name in _paths(given, leaves_only=True):
+        if name not in known:
+            close = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(sorted(known))}"
+            raise ValueError(f"parameter '{name}' is not known; {hint}")
+
+
+def _paths(tree: Mapping[str, Any], leaves_only: bool = False) -> Iterator[str]:
+    """Dotted names of all entries of a nested mapping."""
+    for key, value in tree.items():
+        if not (leaves_only and isinstance(value, Mapping) and value):
+            yield key
+        if isinstance(value, Mapping):
+            yield from (f"{key}.{rest}" for rest in _paths(value, leaves_only))
+
+
+def _catalog_parameters(conf_source: Path) -> set[str]:
+    """Names that the catalogs take from `--params` through `${runtime_params:NAME,…}`."""
+    texts = (path.read_text(encoding="utf-8") for path in conf_source.rglob("*.yml"))
+    return {name for text in texts for name in re.findall(r"\$\{runtime_params:\s*([\w.]+)", text)}
+
+
+def _refuse_damaged_database(uri: str, context: KedroContext) -> None:
+    if not uri.startswith("sqlite:///"):
+        return
+    path = context.project_path / uri.removeprefix("sqlite:///")
+    if not path.exists():
+        return
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        with connection:
+            connection.execute("PRAGMA quick_check(1)").fetchall()
+        connection.close()
+    except sqlite3.DatabaseError as error:
+        raise ValueError(
+            f"tracking database {path} cannot be read ({error}); restore it from a copy, or move "
+            "it away to start with an empty one"
+        ) from error
+
+
+def _refuse_unwritable(name: str, path: Path) -> None:
+    """Raise unless the file's folder exists or can be made, and takes new files."""
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"dataset '{name}': its folder {folder} cannot be made ({error.strerror}); make it, or "
+            "choose another root in globals.yml"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"dataset '{name}': its folder {folder} cannot be written by this user; change its "
+            "permissions, or choose another root in globals.yml"
+        )
+
+
+class TrackingHooks:
+    """Logs metrics and figures to the MLflow run that kedro-mlflow has opened."""
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Log a `*_metrics` mapping as metrics and a matplotlib figure as an image."""
+        is_metrics = dataset_name.endswith("_metrics")
+        is_figure = type(data).__module__ == "matplotlib.figure"
+        if not (is_metrics or is_figure):
+            return
+        import mlflow
+
+        if mlflow.active_run() is None:
+            return
+        if is_metrics:
+            mlflow.log_metrics(data)
+        else:
+            mlflow.log_figure(data, f"figures/{dataset_name}.png")
+
+
+class ErrorContextHooks:
+    """Adds to an exception which dataset or node it came from, for the one-line report."""
+
+    def __init__(self) -> None:
+        self._dataset: str | None = None
+
+    @hook_impl
+    def before_dataset_loaded(self, dataset_name: str) -> None:
+        """Remember what is being loaded."""
+        self._dataset = dataset_name
+
+    @hook_impl
+    def after_dataset_loaded(self) -> None:
+        """Forget it."""
+        self._dataset = None
+
+    @hook_impl
+    def before_dataset_saved(self, dataset_name: str) -> None:
+        """Remember what is being saved."""
+        self._dataset = dataset_name
+
+    @hook_impl
+    def after_dataset_saved(self) -> None:
+        """Forget it."""
+        self._dataset = None
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        """Name the node and the datasets it received."""
+        datasets = [name for name in node.inputs if not name.startswith("params:")]
+        error.add_note(f"node '{node.short_name}' ({', '.join(datasets)})")
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Name the dataset that was being loaded or saved."""
+        if self._dataset is not None and not getattr(error, "__notes__", None):
+            error.add_note(f"dataset '{self._dataset}'")
+        self._dataset = None

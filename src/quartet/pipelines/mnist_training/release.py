@@ -1,0 +1,67 @@
+"""Which classifier is offered to the registry, and whether it may enter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from quartet import __version__, digits
+from quartet.digits.data import Digits
+
+if TYPE_CHECKING:
+    from quartet.datasets.registered_model import Champion, ModelRelease
+
+EXAMPLE_IMAGES = 2
+"""Images from which the model's signature is inferred."""
+
+
+def choose_release(
+    weights: Mapping[str, Mapping[str, Any]],
+    train_digits: Digits,
+    test_digits: Digits,
+    metrics: Mapping[str, float],
+    champion: Champion | None,
+) -> ModelRelease:
+    """The family with the higher test accuracy; approved if it beats the champion.
+
+    Both are judged on the same test digits: the champion predicts them anew, so
+    that a version from other data is compared fairly. A tie keeps the champion.
+    """
+    from quartet.datasets.registered_model import ModelRelease
+
+    family = max(weights, key=lambda name: metrics[f"{name}_test_accuracy"])
+    accuracy = metrics[f"{family}_test_accuracy"]
+    approved, reason = _verdict(family, accuracy, test_digits, champion)
+    return ModelRelease(
+        approved=approved,
+        reason=reason,
+        loader_module="quartet.digits.serving",
+        files={
+            digits.serving.WEIGHTS_FILE: digits.classifier.packed(family, weights[family])  # type: ignore[arg-type]
+        },
+        requirements=digits.serving.REQUIREMENTS,
+        input_example=test_digits["images"][:EXAMPLE_IMAGES],
+        tags={
+            "family": family,
+            "test_accuracy": str(accuracy),
+            "train_data_sha256": digits.data.checksum(train_digits),
+            "test_data_sha256": digits.data.checksum(test_digits),
+            "quartet_version": __version__,
+            **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
+        },
+    )
+
+
+def _verdict(
+    family: str, accuracy: float, test_digits: Digits, champion: Champion | None
+) -> tuple[bool, str]:
+    if champion is None:
+        return True, f"first version: {family} with test accuracy {accuracy:.4f}"
+    predicted = champion.predict(test_digits["images"])["label"].to_numpy()
+    to_beat = float(np.mean(predicted == test_digits["labels"]))
+    rank = f"{family} with test accuracy {accuracy:.4f} against version {champion.version}'s"
+    if accuracy > to_beat:
+        return True, f"{rank} {to_beat:.4f} on the same test data"
+    return False, f"{rank} {to_beat:.4f}: not better, version {champion.version} stays"
