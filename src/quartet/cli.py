@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
+import logging
 import os
 import re
+import warnings
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -52,8 +56,9 @@ def describe(error: BaseException) -> str:
 
 # Kedro's and pydantic's reports, less what only a programmer wants to know.
 _SHORTER = (
-    (r"^Parameter validation failed:\n- Parameter '[^']+': Failed to instantiate \w+ for ", ""),
-    (r"^Failed while (load|sav)ing data (from|to) dataset [^\n]*\n", ""),
+    (r"^Parameter validation failed:\n", ""),
+    (r"^- Parameter '[^']+': Failed to instantiate \w+ for ", ""),
+    (r"Failed while (load|sav)ing data (from|to) dataset [^\n]*\n", ""),
     (r"\d+ validation errors? for \w+$", ""),
     (r"\n    For further information visit \S+", ";"),
     (r" \[type=extra_forbidden, [^\]]*\]", ""),
@@ -81,8 +86,53 @@ def _is_users_to_mend(error: Exception) -> bool:
     return any(base.__module__.startswith("sqlalchemy.exc") for base in type(error).__mro__)
 
 
+def _import_kedro_mlflow_quietly() -> None:
+    """Import the tracking plugin before Kedro does, less its noise.
+
+    On import MLflow advises on a class inside kedro-mlflow, past any warning
+    filter, and the plugin sets its own logger to tell every detail.
+    """
+    with warnings.catch_warnings(record=True):
+        import_module("kedro_mlflow.framework.hooks.mlflow_hook")
+    logging.getLogger("kedro_mlflow").setLevel(logging.WARNING)
+
+
+def _run(**options: Any) -> Any:
+    _import_kedro_mlflow_quietly()
+    assert kedro_run.callback is not None
+    return kedro_run.callback(**options)
+
+
 run = copy.copy(kedro_run)
-run.callback = one_line_errors(kedro_run.callback)  # type: ignore[arg-type]
+run.callback = one_line_errors(_run)
 cli.add_command(run)
 
 
+@cli.command()
+@click.argument("name")
+@click.option("--env", "-e", default=None, help="Configuration environment.")
+@click.pass_obj
+def fetch(metadata: Any, name: str, env: str | None) -> None:
+    """Fetch public data, such as `mnist`, and check it."""
+    one_line_errors(_fetch)(metadata.project_path, name, env)
+
+
+def _fetch(project_path: Path, name: str, env: str | None) -> None:
+    from kedro.config import OmegaConfigLoader
+    from kedro.framework.project import settings
+
+    from quartet.downloads import Download
+    from quartet.downloads import fetch as fetch_files
+
+    loader = OmegaConfigLoader(
+        str(project_path / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS
+    )
+    known = loader["downloads"]
+    if name not in known:
+        raise ValueError(
+            f"there is nothing to fetch by the name '{name}'; known: {', '.join(known)}"
+        )
+    download = Download(**known[name])
+    download = download.model_copy(update={"folder": project_path / download.folder})
+    for path in fetch_files(download):
+        click.echo(path)

@@ -26,12 +26,11 @@ class PreflightHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse parameters that no pipeline knows, and an unreadable tracking database."""
         _refuse_unknown_parameters(context)
-        if "mlflow" in context.config_loader.keys():
-            tracking = context.config_loader["mlflow"].get("server", {})
-            _refuse_damaged_database(tracking.get("mlflow_tracking_uri") or "", context)
+        server = context.config_loader["mlflow"].get("server", {})
+        _refuse_damaged_database(server.get("mlflow_tracking_uri") or "", context)
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Refuse to start when an output's folder cannot be written."""
         for name in sorted(pipeline.all_outputs()):
             dataset = catalog.get(name)
@@ -44,7 +43,7 @@ def _refuse_unknown_parameters(context: KedroContext) -> None:
     given = context._runtime_params or {}
     if not given:
         return
-    loader = context.config_loader
+    loader: Any = context.config_loader
     plain = type(loader)(
         conf_source=str(loader.conf_source),
         env=loader.env,
@@ -131,40 +130,10 @@ class TrackingHooks:
 
 
 class ErrorContextHooks:
-    """Adds to an exception which dataset or node it came from, for the one-line report."""
-
-    def __init__(self) -> None:
-        self._dataset: str | None = None
-
-    @hook_impl
-    def before_dataset_loaded(self, dataset_name: str) -> None:
-        """Remember what is being loaded."""
-        self._dataset = dataset_name
-
-    @hook_impl
-    def after_dataset_loaded(self) -> None:
-        """Forget it."""
-        self._dataset = None
-
-    @hook_impl
-    def before_dataset_saved(self, dataset_name: str) -> None:
-        """Remember what is being saved."""
-        self._dataset = dataset_name
-
-    @hook_impl
-    def after_dataset_saved(self) -> None:
-        """Forget it."""
-        self._dataset = None
+    """Adds to an exception which node it came from, for the one-line report."""
 
     @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
-        """Name the node and the datasets it received."""
+        """Name the node and the datasets it received; Kedro itself names those it loads."""
         datasets = [name for name in node.inputs if not name.startswith("params:")]
         error.add_note(f"node '{node.short_name}' ({', '.join(datasets)})")
-
-    @hook_impl
-    def on_pipeline_error(self, error: Exception) -> None:
-        """Name the dataset that was being loaded or saved."""
-        if self._dataset is not None and not getattr(error, "__notes__", None):
-            error.add_note(f"dataset '{self._dataset}'")
-        self._dataset = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from uuid import uuid4
 from fsspec.implementations.local import LocalFileSystem
 
 
-class AtomicLocalFileSystem(LocalFileSystem):
+class AtomicLocalFileSystem(LocalFileSystem):  # type: ignore[misc]  # fsspec is untyped
     """fsspec's local file system, writing beside the target and renaming on close.
 
     A reader sees the old file or the new one. When the `with` block that writes
@@ -60,7 +59,7 @@ class _Replacement(io.FileIO):
         try:
             super().close()
             if not failed:
-                os.replace(self._beside, self._target)
+                self._beside.replace(self._target)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 self._beside.unlink()

@@ -15,7 +15,7 @@ from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
 from numpy.typing import NDArray
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_DTYPES = {
+_DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(np.uint8),
     0x09: np.dtype(np.int8),
     0x0B: np.dtype(">i2"),

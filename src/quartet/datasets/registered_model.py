@@ -6,6 +6,7 @@ import importlib
 import logging
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
@@ -144,13 +145,18 @@ def _write_model(release: ModelRelease, folder: Path) -> Path:
     loader = importlib.import_module(release.loader_module)
     predictions = loader._load_pyfunc(str(data_folder)).predict(release.input_example)
     model_folder = folder / "model"
+    with warnings.catch_warnings():
+        # The labels in a prediction are integers that can never be missing.
+        warnings.filterwarnings("ignore", message=r".*Inferred schema contains integer column")
+        signature = mlflow.models.infer_signature(release.input_example, predictions)
     mlflow.pyfunc.save_model(
         str(model_folder),
         loader_module=release.loader_module,
         data_path=str(data_folder),
         code_paths=[str(_copy_package(release.loader_module, folder / "code"))],
         pip_requirements=[_pinned(name) for name in release.requirements],
-        signature=mlflow.models.infer_signature(release.input_example, predictions),
+        signature=signature,
+        input_example=release.input_example,
     )
     return model_folder
 

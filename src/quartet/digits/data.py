@@ -54,8 +54,8 @@ def pair_digits(images: Images, labels: Labels, name: str) -> Digits:
 
 def checksum(digits: Digits) -> str:
     """SHA-256 over labels and pixels: names a data set in tags and comparisons."""
-    digest = hashlib.sha256(np.ascontiguousarray(digits["labels"]))
-    digest.update(np.ascontiguousarray(digits["images"]))
+    digest = hashlib.sha256(np.ascontiguousarray(digits["labels"]).data)
+    digest.update(np.ascontiguousarray(digits["images"]).data)
     return digest.hexdigest()
 
 

@@ -57,9 +57,7 @@ def sweep(results: pd.DataFrame, chosen: float) -> Figure:
     ordered = results.sort_values("regularisation_strength")
     figure = Figure(figsize=(8, 4), layout="constrained")
     axis = figure.subplots()
-    axis.plot(
-        ordered["regularisation_strength"], ordered["validation_accuracy"], "o-", color=_INK
-    )
+    axis.plot(ordered["regularisation_strength"], ordered["validation_accuracy"], "o-", color=_INK)
     best = ordered.loc[ordered["regularisation_strength"] == chosen, "validation_accuracy"]
     axis.plot([chosen], best, "o", ms=14, mfc="none", mew=2, color=_MARK, label=f"{chosen:g}")
     axis.set(

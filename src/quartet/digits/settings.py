@@ -13,7 +13,8 @@ Positive = Annotated[float, Field(gt=0)]
 class _Settings(BaseModel):
     """Immutable, and strict about names: a misspelt parameter is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built on first use: listing the pipelines should not pay for it.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Exploration(_Settings):
@@ -73,7 +74,13 @@ class ConvNetTraining(_Settings):
 
     seed: Seed
     epochs: int = Field(
-        10, ge=1, description="Passes over the images; more than twelve gain little on MNIST."
+        14, ge=1, description="Passes over the images; more than these gain little on MNIST."
+    )
+    minimum_steps: int = Field(
+        600,
+        ge=0,
+        description="Batches to train on at least: a small set, such as the sample, is passed over "
+        "more often than `epochs`, for the schedule and the statistics to settle.",
     )
     batch_size: int = Field(
         250, ge=1, description="Images a step; 125 to 500 do equally well, 250 is quickest on CPU."
@@ -102,8 +109,12 @@ class LearningRateSearch(_Settings):
     """Short trainings that choose the peak learning rate on the validation set."""
 
     learning_rates: tuple[Positive, ...] = Field(
-        (0.05, 0.1, 0.2), min_length=1, description="Peaks to try, a factor of two apart."
+        (0.08, 0.15, 0.3), min_length=1, description="Peaks to try, a factor of two apart."
     )
-    epochs: int = Field(
-        1, ge=1, description="Length of a trial; one epoch already orders the peaks."
+    share: float = Field(
+        0.07,
+        gt=0,
+        le=1,
+        description="Length of a trial, as a share of the full training, at least one epoch; one "
+        "epoch of MNIST tells a bad peak from a good one.",
     )

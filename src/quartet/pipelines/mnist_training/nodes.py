@@ -149,9 +149,10 @@ def search_learning_rate(
         __version__, fit_digits, validation_digits, convnet_training, learning_rate_search
     )
     rows = list(search_checkpoint.restore(key).facts.get("rows", []))
-    trial = convnet_training.model_copy(update={"epochs": learning_rate_search.epochs})
+    full_length = digits.convnet.epochs(convnet_training, len(fit_digits["labels"]))
+    length = max(1, round(learning_rate_search.share * full_length))
     for rate in learning_rate_search.learning_rates[len(rows) :]:
-        network = digits.convnet.train(fit_digits, trial, rate)
+        network = digits.convnet.train(fit_digits, convnet_training, rate, length)
         shares = digits.convnet.probabilities(network.weights, validation_digits["images"])
         accuracy = digits.evaluation.accuracy(shares, validation_digits["labels"])
         rows.append(
@@ -161,13 +162,21 @@ def search_learning_rate(
                 "validation_log_loss": digits.evaluation.log_loss(
                     shares, validation_digits["labels"]
                 ),
-                "epochs": learning_rate_search.epochs,
+                "epochs": length,
                 "seconds": network.seconds,
             }
         )
         search_checkpoint.store(key, State(facts={"rows": rows}))
     search_checkpoint.clear()
     return pd.DataFrame(rows)
+
+
+def best_learning_rate(convnet_trials: pd.DataFrame) -> float:
+    """The most accurate rate on the validation set; of equals that of the lowest log loss."""
+    ranked = convnet_trials.sort_values(
+        ["validation_accuracy", "validation_log_loss"], ascending=[False, True]
+    )
+    return float(ranked["learning_rate"].iloc[0])
 
 
 def train_best_convnet(
@@ -177,8 +186,7 @@ def train_best_convnet(
     convnet_checkpoint: Checkpoint,
 ) -> tuple[Arrays, pd.DataFrame, Figure]:
     """The network trained on all training digits; a stopped training keeps its epochs."""
-    best = convnet_trials.sort_values("validation_log_loss").iloc[0]
-    rate = float(best["learning_rate"])
+    rate = best_learning_rate(convnet_trials)
     key = fingerprint(__version__, train_digits, convnet_training, rate)
     state = convnet_checkpoint.restore(key)
     network = digits.convnet.train(
@@ -263,14 +271,15 @@ def summarise_training(
         metrics[f"{family}_test_log_loss"] = digits.evaluation.log_loss(
             arrays["probabilities"], labels
         )
-    best_trial = convnet_trials.sort_values("validation_log_loss").iloc[0]
     return metrics | {
         "best_regularisation_strength": logistic_fit["regularisation_strength"],
         "best_strength_validation_accuracy": float(sweep_results["validation_accuracy"].max()),
-        "best_learning_rate": float(best_trial["learning_rate"]),
+        "best_learning_rate": best_learning_rate(convnet_trials),
         "sweep_seconds": float(sweep_results["seconds"].max()) + logistic_fit["seconds"],
         "convnet_search_seconds": float(convnet_trials["seconds"].sum()),
-        "convnet_seconds": float(convnet_trials["seconds"].sum() + convnet_history["seconds"].sum()),
+        "convnet_seconds": float(
+            convnet_trials["seconds"].sum() + convnet_history["seconds"].sum()
+        ),
     }
 
 
@@ -281,10 +290,16 @@ def release_better_classifier(
     convnet_weights: Arrays,
     mnist_training_metrics: dict[str, float],
     mnist_champion: Champion | None,
+    regularisation_sweep: RegularisationSweep,
+    convnet_training: ConvNetTraining,
 ) -> tuple[ModelRelease, dict[str, Any]]:
     """The better classifier with the verdict whether it beats the registered version."""
-    weights = {"logistic": logistic_weights, "convnet": convnet_weights}
     release = choose_release(
-        weights, train_digits, test_digits, mnist_training_metrics, mnist_champion
+        {"logistic": logistic_weights, "convnet": convnet_weights},
+        train_digits,
+        test_digits,
+        mnist_training_metrics,
+        mnist_champion,
+        {**regularisation_sweep.model_dump(), **convnet_training.model_dump()},
     )
     return release, {"approved": release.approved, "reason": release.reason, **release.tags}

@@ -168,6 +168,8 @@ def register() -> Pipeline:
                     "convnet_weights",
                     "mnist_training_metrics",
                     "mnist_champion",
+                    "params:regularisation_sweep",
+                    "params:convnet_training",
                 ],
                 ["mnist_classifier", "mnist_release"],
                 name="release_better_classifier",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ def choose_release(
     test_digits: Digits,
     metrics: Mapping[str, float],
     champion: Champion | None,
+    parameters: Mapping[str, Any],
 ) -> ModelRelease:
     """The family with the higher test accuracy; approved if it beats the champion.
 
@@ -38,9 +40,7 @@ def choose_release(
         approved=approved,
         reason=reason,
         loader_module="quartet.digits.serving",
-        files={
-            digits.serving.WEIGHTS_FILE: digits.classifier.packed(family, weights[family])  # type: ignore[arg-type]
-        },
+        files={digits.serving.WEIGHTS_FILE: digits.classifier.packed(family, weights[family])},
         requirements=digits.serving.REQUIREMENTS,
         input_example=test_digits["images"][:EXAMPLE_IMAGES],
         tags={
@@ -50,6 +50,8 @@ def choose_release(
             "test_data_sha256": digits.data.checksum(test_digits),
             "quartet_version": __version__,
             **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
+            **{f"parameter.{name}": str(value) for name, value in parameters.items()},
+            **{f"library.{name}": version(name) for name in digits.serving.REQUIREMENTS},
         },
     )
 

@@ -1,0 +1,61 @@
+# `make run` and `make test` need Python 3.11, git and a network; everything else they install.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint docs bench mnist samples browser lock clean
+
+help:  ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup: $(INSTALLED)  ## Install the project into .venv
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Quartet needs Python 3.11: install it, or say PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing into $(VENV); a few minutes the first time"
+	@$(PYTHON) -m venv $(VENV) || { $(APT) update && $(APT) install -y python3.11-venv && $(PYTHON) -m venv --clear $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+run: setup  ## Run all scenarios on the committed samples
+	$(BIN)/kedro run
+
+test: setup lint browser docs  ## Check and test everything
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: setup  ## Build the documentation into site/, strictly
+	$(BIN)/mkdocs build --quiet --strict
+
+bench: setup  ## Measure against the reference recipes and rewrite docs/benchmarks.md
+	$(BIN)/pytest tests/benchmarks --benchmarks
+
+mnist: setup  ## Fetch the real MNIST into data/01_raw/mnist_original
+	$(BIN)/kedro fetch mnist
+
+samples: setup  ## Remake the committed samples
+	$(BIN)/kedro run --pipelines sample_data
+
+# The tests open Kedro-Viz in a browser. Where none can be installed they say so and skip.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { $(APT) update -qq && $(APT) install -qq -y chromium >/dev/null; } \
+	  || echo "No Chromium and no right to install it: the browser tests will be skipped" >&2
+
+lock: setup  ## Write what is installed into requirements.lock
+	@{ echo "# Everything Quartet runs on, for Python 3.11 on Linux: pip install -r requirements.lock"; \
+	   $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
+
+clean:  ## Remove everything that is made
+	rm -rf $(VENV) site mlflow.db mlartifacts
+	git clean -fdXq data

@@ -1,0 +1,91 @@
+"""Fetching public files, checked against known checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+from pydantic import BaseModel, ConfigDict, Field
+from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Download(BaseModel):
+    """A set of files that belong together, and where they can be had."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path = Field(description="Where the files go.")
+    mirrors: tuple[str, ...] = Field(
+        min_length=1, description="URLs of folders that hold all files, tried in order."
+    )
+    sha256: dict[str, str] = Field(description="Checksum of each file, by name.")
+
+
+def fetch(download: Download) -> list[Path]:
+    """Fetch what is not there yet; return the paths of all files.
+
+    A file appears under its name only when it is whole and its checksum is
+    right, so a stopped fetch is simply started again.
+
+    Raises:
+        OSError: No mirror delivered a file with the right checksum.
+    """
+    return [
+        _fetch_file(name, checksum, download.mirrors, download.folder)
+        for name, checksum in download.sha256.items()
+    ]
+
+
+def _fetch_file(name: str, checksum: str, mirrors: tuple[str, ...], folder: Path) -> Path:
+    target = folder / name
+    if target.exists() and _sha256(target) == checksum:
+        logger.info("%s: already there", target)
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{name}.part")
+    faults = []
+    for mirror in mirrors:
+        url = f"{mirror.rstrip('/')}/{name}"
+        try:
+            found = _stream(url, beside)
+        except Exception as error:  # whatever a mirror does wrong, the next may do right
+            faults.append(f"{url}: {type(error).__name__} {error}".strip())
+            continue
+        if found == checksum:
+            beside.replace(target)
+            return target
+        faults.append(f"{url}: checksum {found[:12]}…, expected {checksum[:12]}…")
+    beside.unlink(missing_ok=True)
+    raise OSError(f"{name} could not be fetched ({'; '.join(faults)}); put it into {folder}")
+
+
+def _stream(url: str, target: Path) -> str:
+    """Copy a URL to a file; the checksum of what was copied."""
+    digest = hashlib.sha256()
+    with (
+        fsspec.open(url, "rb") as source,
+        target.open("wb") as file,
+        tqdm(desc=target.name.strip("."), unit="B", unit_scale=True, disable=None) as bar,
+    ):
+        for chunk in _chunks(source):
+            digest.update(chunk)
+            file.write(chunk)
+            bar.update(len(chunk))
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _chunks(source: fsspec.core.OpenFile) -> Iterator[bytes]:
+    while chunk := source.read(_CHUNK_BYTES):
+        yield chunk
