@@ -1,0 +1,94 @@
+"""A run that fails while it writes must leave the previous output as it was."""
+
+import os
+import subprocess
+import sys
+
+import fsspec
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+from kedro_datasets.json import JSONDataset
+
+import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
+from quartet.datasets.atomic import AtomicLocalFileSystem
+
+FILES = AtomicLocalFileSystem(auto_mkdir=True)
+
+
+def test_the_project_writes_all_local_files_this_way():
+    assert isinstance(fsspec.filesystem("file"), AtomicLocalFileSystem)
+
+
+@pytest.mark.parametrize(("mode", "content"), [("wb", b"\x00\xff"), ("w", "grüße\n")])
+def test_a_file_appears_whole_when_it_is_closed(tmp_path, mode, content):
+    path = tmp_path / "new folder" / "file"
+    with FILES.open(str(path), mode) as file:
+        file.write(content)
+        assert not path.exists()
+    expected = content if isinstance(content, bytes) else content.encode()
+    assert path.read_bytes() == expected
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("mode", "content"), [("wb", b"half"), ("w", "half")])
+def test_an_exception_while_writing_keeps_the_old_file(tmp_path, mode, content):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), FILES.open(str(path), mode) as file:
+        file.write(content)
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_kedro_dataset_that_fails_to_serialise_keeps_the_old_file(tmp_path):
+    dataset = JSONDataset(filepath=str(tmp_path / "facts.json"))
+    dataset.save({"value": 1})
+    with pytest.raises(DatasetError):
+        dataset.save({"value": 2, "not": np.zeros(1)})
+    assert dataset.load() == {"value": 1}
+
+
+def test_a_file_written_while_another_error_is_handled_is_kept(tmp_path):
+    path = tmp_path / "report"
+    try:
+        raise KeyError
+    except KeyError:
+        with FILES.open(str(path), "w") as file:
+            file.write("what went wrong")
+    assert path.read_text() == "what went wrong"
+
+
+def test_a_killed_process_keeps_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    code = (
+        "import os; from quartet.datasets.atomic import AtomicLocalFileSystem as F\n"
+        f"file = F().open({str(path)!r}, 'wb'); file.write(b'half'); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert path.read_text() == "old"
+
+
+def test_large_writes_are_complete(tmp_path):
+    data = os.urandom(1 << 22)
+    with FILES.open(str(tmp_path / "large"), "wb") as file:
+        file.write(memoryview(data))
+    assert (tmp_path / "large").read_bytes() == data
+
+
+def test_reading_and_appending_work_as_ever(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("a")
+    with FILES.open(str(path), "ab") as file:
+        file.write(b"b")
+    with FILES.open(str(path), "rb") as file:
+        assert file.read() == b"ab"
+
+
+def test_exclusive_creation_refuses_an_existing_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(FileExistsError):
+        FILES.open(str(path), "xb")

@@ -1,0 +1,80 @@
+"""The sweep must give what scikit-learn gives, only sooner."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from quartet.digits import logistic
+from quartet.digits.data import Digits, pair_digits, stratified_split
+from quartet.digits.sample import bundled_digits
+
+
+@pytest.fixture(scope="module")
+def split():
+    return stratified_split(bundled_digits(), 0.3, np.random.default_rng(0))
+
+
+def test_every_strength_agrees_with_scikit_learn(split):
+    train, test = split
+    strengths = [1.0, 30.0, 1000.0]
+    fits = logistic.fit(train, strengths, tolerance=1e-6, max_passes=2000)
+    pixels = {
+        name: part["images"].reshape(-1, 784) / 255
+        for name, part in (("fit", train), ("test", test))
+    }
+    for strength, fit in zip(strengths, fits, strict=True):
+        reference = LogisticRegression(C=1 / strength, tol=1e-8, max_iter=5000)
+        reference.fit(pixels["fit"], train["labels"])
+        np.testing.assert_allclose(
+            logistic.probabilities(fit.weights, test["images"]),
+            reference.predict_proba(pixels["test"]),
+            atol=2e-3,
+        )
+        np.testing.assert_allclose(fit.weights["coefficients"], reference.coef_.T, atol=5e-3)
+
+
+def test_a_strength_is_fitted_alike_alone_and_in_company(split):
+    train, test = split
+    (alone,) = logistic.fit(train, [10.0], 1e-5, 500)
+    _, company, _ = logistic.fit(train, [300.0, 10.0, 1.0], 1e-5, 500)
+    np.testing.assert_allclose(
+        logistic.probabilities(alone.weights, test["images"]),
+        logistic.probabilities(company.weights, test["images"]),
+        atol=1e-3,
+    )
+
+
+def test_each_fit_is_reported_as_soon_as_it_is_done(split):
+    reported = []
+    fits = logistic.fit(split[0], [1.0, 1000.0], 1e-3, 500, reported.append)
+    assert sorted(fit.strength for fit in reported) == [1.0, 1000.0]
+    assert [fit.passes for fit in reported] == sorted(fit.passes for fit in fits)
+    assert [fit.strength for fit in fits] == [1.0, 1000.0]
+
+
+def test_too_few_passes_are_said_not_hidden(split):
+    with pytest.warns(UserWarning, match="strength 1: not converged after 3 passes"):
+        (fit,) = logistic.fit(split[0], [1.0], 1e-9, 3)
+    assert fit.passes == 3
+
+
+def test_nothing_to_fit_is_no_error(split):
+    assert logistic.fit(split[0], [], 1e-3, 10) == []
+
+
+def test_probabilities_are_shares(split):
+    (fit,) = logistic.fit(split[0], [10.0], 1e-3, 500)
+    shares = logistic.probabilities(fit.weights, split[1]["images"])
+    assert shares.shape == (len(split[1]["labels"]), 10)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_digit_missing_from_training_is_never_likely():
+    labels = np.array([0, 1] * 20, dtype=np.uint8)
+    images = np.zeros((40, 28, 28), dtype=np.uint8)
+    images[labels == 1, 10:20, 10:20] = 255
+    digits: Digits = pair_digits(images, labels, "training")
+    (fit,) = logistic.fit(digits, [1.0], 1e-5, 500)
+    shares = logistic.probabilities(fit.weights, images)
+    assert (shares.argmax(axis=1) == labels).all()
+    assert shares[:, 2:].max() < 0.05

@@ -1,0 +1,41 @@
+"""A registered classifier must read batches anywhere, and refuse what is no batch of digits."""
+
+import numpy as np
+import pytest
+
+from quartet.digits import classifier, logistic, serving
+from quartet.digits.sample import bundled_digits
+
+
+@pytest.fixture(scope="module")
+def weights():
+    (fit,) = logistic.fit(bundled_digits(), [10.0], 1e-2, 100)
+    return fit.weights
+
+
+@pytest.fixture
+def served(tmp_path, weights):
+    (tmp_path / serving.WEIGHTS_FILE).write_bytes(classifier.packed("logistic", weights))
+    return serving._load_pyfunc(str(tmp_path))
+
+
+def test_labels_and_probabilities_are_those_of_the_weights(served, weights):
+    images = bundled_digits()["images"][:50]
+    table = served.predict(images)
+    expected = logistic.probabilities(weights, images)
+    np.testing.assert_array_equal(table["label"], expected.argmax(axis=1))
+    np.testing.assert_array_equal(table.drop(columns="label"), expected)
+    assert list(table.columns) == ["label", *(f"probability_{digit}" for digit in range(10))]
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        np.zeros((28, 28), dtype=np.uint8),
+        np.zeros((2, 784), dtype=np.uint8),
+        np.zeros((2, 28, 28), dtype=np.float32),
+    ],
+)
+def test_what_is_no_batch_of_digits_is_refused(served, batch):
+    with pytest.raises(ValueError, match=r"expected uint8 images of shape \(n, 28, 28\), found"):
+        served.predict(batch)
