@@ -31,7 +31,8 @@ def make_workspace(folder: Path) -> Path:
     shutil.copytree(ROOT / "data/01_raw/mnist", folder / "data/01_raw/mnist")
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder)
-    (folder / "src").symlink_to(ROOT / "src")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=ignored)
     return folder
 
 

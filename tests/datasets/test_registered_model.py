@@ -1,0 +1,98 @@
+"""The registry must only ever hold versions that load, and never lose the one before."""
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+
+from quartet.datasets.registered_model import ModelRelease, RegisteredModelDataset
+from quartet.digits import classifier, logistic, serving
+from quartet.digits.sample import bundled_digits
+
+IMAGES = bundled_digits()["images"]
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    yield RegisteredModelDataset(model_name="digits")
+    mlflow.end_run()
+
+
+@pytest.fixture(scope="module")
+def weights():
+    (fit,) = logistic.fit(bundled_digits(), [10.0], 1e-2, 100)
+    return fit.weights
+
+
+def release(weights, **changes):
+    facts = {
+        "approved": True,
+        "reason": "first version",
+        "loader_module": "quartet.digits.serving",
+        "files": {serving.WEIGHTS_FILE: classifier.packed("logistic", weights)},
+        "requirements": serving.REQUIREMENTS,
+        "input_example": IMAGES[:2],
+        "tags": {"test_accuracy": "0.9"},
+    }
+    return ModelRelease(**(facts | changes))
+
+
+def test_an_empty_registry_has_no_champion(registry):
+    assert registry.load() is None
+    assert not registry.exists()
+
+
+def test_an_approved_release_becomes_the_next_version_and_predicts(registry, weights):
+    for version in (1, 2):
+        with mlflow.start_run():
+            registry.save(release(weights, reason=f"release {version}"))
+        champion = registry.load()
+        assert champion.version == version
+    assert champion.tags == {"test_accuracy": "0.9"}
+    np.testing.assert_array_equal(
+        champion.predict(IMAGES[:20])["label"],
+        logistic.probabilities(weights, IMAGES[:20]).argmax(axis=1),
+    )
+    entry = mlflow.MlflowClient().get_model_version("digits", "2")
+    assert entry.description == "release 2"
+
+
+def test_a_refused_release_changes_nothing(registry, weights):
+    registry.save(release(weights))
+    registry.save(release(weights, approved=False))
+    assert registry.load().version == 1
+
+
+def test_a_release_that_cannot_predict_is_not_registered(registry, weights):
+    registry.save(release(weights))
+    with pytest.raises(DatasetError):
+        registry.save(release(weights, files={serving.WEIGHTS_FILE: b"garbage"}))
+    assert registry.load().version == 1
+
+
+def test_a_version_whose_files_are_gone_is_named_with_what_to_do(registry, weights):
+    registry.save(release(weights))
+    client = mlflow.MlflowClient()
+    client.create_model_version("digits", source="file:///nowhere/at/all")
+    with pytest.raises(DatasetError, match="version 2 of the registered model digits cannot be"):
+        registry.load()
+
+
+def test_the_model_carries_its_code_versions_and_signature_and_no_pickle(registry, weights):
+    with mlflow.start_run() as run:
+        registry.save(release(weights))
+    folder = mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/digits")
+    model = mlflow.models.Model.load(folder)
+    tensor = model.signature.inputs.to_dict()[0]["tensor-spec"]
+    assert (tensor["dtype"], tuple(tensor["shape"])) == ("uint8", (-1, 28, 28))
+    names = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*")}
+    assert "code/quartet/digits/serving.py" in names
+    assert "code/quartet/pipelines" not in names
+    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]
+    requirements = (Path(folder) / "requirements.txt").read_text().split()
+    assert f"numpy=={np.__version__}" in requirements
+    assert not [line for line in requirements if "+" in line]

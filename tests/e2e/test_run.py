@@ -1,0 +1,148 @@
+"""`kedro run` on a fresh clone must end in results, a tracked run and a registered model."""
+
+import json
+import subprocess
+import sys
+
+import mlflow
+import pandas as pd
+import pytest
+
+from support import QUICK, run_kedro
+
+REPORTS = "data/08_reporting/mnist_training"
+
+
+@pytest.fixture(scope="module")
+def client(trained_workspace):
+    return mlflow.MlflowClient(f"sqlite:///{trained_workspace}/mlflow.db")
+
+
+def metrics(folder):
+    return json.loads((folder / REPORTS / "metrics.json").read_text())
+
+
+def test_the_sample_is_read_well(trained_workspace):
+    found = metrics(trained_workspace)
+    assert found["logistic_test_accuracy"] > 0.94
+    assert found["convnet_test_accuracy"] > 0.98
+    for family in ("logistic", "convnet"):
+        low, value, high = (
+            found[f"{family}_test_accuracy{end}"] for end in ("_low_95", "", "_high_95")
+        )
+        assert low < value < high
+
+
+def test_metrics_are_flat_numbers_and_hold_what_was_promised(trained_workspace):
+    found = metrics(trained_workspace)
+    assert all(isinstance(value, int | float) for value in found.values())
+    assert found.keys() >= {
+        "logistic_test_accuracy",
+        "convnet_test_accuracy",
+        "best_regularisation_strength",
+        "sweep_seconds",
+        "convnet_seconds",
+    }
+
+
+def test_the_choices_are_those_of_the_validation_set(trained_workspace):
+    folder = trained_workspace / REPORTS
+    found = metrics(trained_workspace)
+    sweep = pd.read_csv(folder / "sweep_results.csv")
+    assert len(sweep) >= 8
+    best = sweep[sweep["validation_accuracy"] == sweep["validation_accuracy"].max()]
+    assert found["best_regularisation_strength"] == best["regularisation_strength"].max()
+    trials = pd.read_csv(folder / "convnet_trials.csv")
+    assert found["best_learning_rate"] in set(trials["learning_rate"])
+
+
+def test_every_figure_is_a_picture(trained_workspace):
+    pictures = list((trained_workspace / REPORTS).glob("*.png"))
+    assert len(pictures) == 10
+    for path in pictures:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size > 10_000
+
+
+def test_the_run_is_tracked_with_parameters_metrics_and_figures(trained_workspace, client):
+    (run,) = client.search_runs([client.get_experiment_by_name("quartet").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == metrics(trained_workspace)
+    assert "strengths=(0.3, 1.0" in run.data.params["regularisation_sweep"]
+    assert "learning_rates=(0.08" in run.data.params["learning_rate_search"]
+    figures = {entry.path for entry in client.list_artifacts(run.info.run_id, "figures")}
+    assert len(figures) == 10
+    assert "figures/convnet_confusion_figure.png" in figures
+
+
+def test_the_better_classifier_is_registered_with_its_facts(trained_workspace, client):
+    (version,) = client.search_model_versions("name='mnist_classifier'")
+    assert version.tags["family"] == "convnet"
+    assert (
+        float(version.tags["test_accuracy"]) == metrics(trained_workspace)["convnet_test_accuracy"]
+    )
+    assert len(version.tags["train_data_sha256"]) == 64
+    assert version.tags["library.torch"].startswith("2.")
+    assert version.tags["parameter.epochs"] == "14"
+
+
+READ_TEN = """
+import sys, mlflow, numpy as np
+sys.path.insert(0, {source!r})
+from quartet.datasets.idx import IDXDataset
+mlflow.set_tracking_uri("sqlite:///mlflow.db")
+images = IDXDataset(filepath="data/01_raw/mnist/t10k-images-idx3-ubyte.gz").load()
+labels = IDXDataset(filepath="data/01_raw/mnist/t10k-labels-idx1-ubyte.gz").load()
+table = mlflow.pyfunc.load_model("models:/mnist_classifier/1").predict(images)
+print(np.mean(table["label"] == labels), table.filter(like="probability").sum(axis=1).round(4).unique())
+"""
+
+
+def test_a_registered_model_reads_a_batch_in_a_fresh_process(trained_workspace):
+    result = subprocess.run(
+        [sys.executable, "-c", READ_TEN.format(source=str(trained_workspace / "src"))],
+        cwd=trained_workspace,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    accuracy, sums = result.stdout.strip().split(" ", 1)
+    assert float(accuracy) == pytest.approx(metrics(trained_workspace)["convnet_test_accuracy"])
+    assert sums == "[1.]"
+
+
+def test_the_same_seed_gives_the_same_artefacts_and_no_second_version(tmp_path, trained_workspace):
+    import shutil
+
+    again = tmp_path / "again"
+    shutil.copytree(trained_workspace, again)
+    result = run_kedro(again, "run")
+    assert result.returncode == 0, result.stderr
+    first, second = metrics(trained_workspace), metrics(again)
+    for name in first:
+        if not name.endswith("_seconds"):
+            assert first[name] == second[name], name
+    for name in ("logistic_weights", "convnet_weights"):
+        weights = f"data/06_models/mnist/{name}.safetensors"
+        assert (again / weights).read_bytes() == (trained_workspace / weights).read_bytes()
+    release = json.loads((again / REPORTS / "release.json").read_text())
+    assert not release["approved"]
+    assert "not better, version 1 stays" in release["reason"]
+    registry = mlflow.MlflowClient(f"sqlite:///{again}/mlflow.db")
+    assert len(registry.search_model_versions("name='mnist_classifier'")) == 1
+
+
+def test_another_seed_gives_another_split_and_other_weights(workspace, trained_workspace):
+    result = run_kedro(workspace, "run", "--params", f"seed=7,{QUICK}")
+    assert result.returncode == 0, result.stderr
+    for name in ("05_model_input/mnist/validation_digits", "06_models/mnist/convnet_weights"):
+        path = f"data/{name}.safetensors"
+        assert (workspace / path).read_bytes() != (trained_workspace / path).read_bytes()
+
+
+def test_a_run_is_quiet_about_what_is_not_wrong(workspace):
+    result = run_kedro(workspace, "run", "--params", QUICK)
+    assert result.returncode == 0, result.stderr
+    assert "WARNING" not in result.stderr
+    assert "Warning" not in result.stderr
+    assert max(len(line) for line in result.stderr.splitlines()) < 400

@@ -1,0 +1,158 @@
+"""What the nodes choose, keep and release."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quartet.datasets.checkpoint import CheckpointDataset
+from quartet.datasets.registered_model import Champion
+from quartet.digits import convnet, logistic
+from quartet.digits.data import stratified_split
+from quartet.digits.sample import bundled_digits
+from quartet.digits.settings import ConvNetTraining, LearningRateSearch, RegularisationSweep
+from quartet.pipelines.mnist_training import nodes
+from quartet.pipelines.mnist_training.release import choose_release
+
+SWEEP = RegularisationSweep(strengths=(1, 10, 100), tolerance=1e-3)
+TRAINING = ConvNetTraining(seed=1, epochs=2, minimum_steps=0)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return stratified_split(bundled_digits(), 0.2, np.random.default_rng(0))
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return CheckpointDataset(filepath=str(tmp_path / "checkpoint")).load()
+
+
+class StoppedError(Exception):
+    """Stands for Ctrl-C or a lost machine."""
+
+
+def stop_at_call(function, number):
+    """`function`, raising instead of its nth call."""
+    calls = []
+
+    def stopped(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == number:
+            raise StoppedError
+        return function(*args, **kwargs)
+
+    stopped.calls = calls
+    return stopped
+
+
+def test_a_stopped_sweep_keeps_its_finished_fits(split, checkpoint, monkeypatch):
+    whole, _ = nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+    judge = logistic.probabilities
+    monkeypatch.setattr(logistic, "probabilities", stop_at_call(judge, 3))
+    with pytest.raises(StoppedError):
+        nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+    resumed_judge = stop_at_call(judge, 99)
+    monkeypatch.setattr(logistic, "probabilities", resumed_judge)
+    resumed, _ = nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+    assert len(resumed_judge.calls) == 1
+    columns = ["regularisation_strength", "validation_accuracy"]
+    pd.testing.assert_frame_equal(resumed[columns], whole[columns])
+    assert resumed["seconds"].is_monotonic_increasing or (resumed["seconds"] > 0).all()
+
+
+def test_a_stopped_search_keeps_its_finished_trials(split, checkpoint, monkeypatch):
+    search = LearningRateSearch(learning_rates=(0.05, 0.1, 0.2), share=0.5)
+    whole = nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
+    train = convnet.train
+    monkeypatch.setattr(convnet, "train", stop_at_call(train, 3))
+    with pytest.raises(StoppedError):
+        nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
+    resumed_train = stop_at_call(train, 99)
+    monkeypatch.setattr(convnet, "train", resumed_train)
+    resumed = nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
+    assert [call[2] for call in resumed_train.calls] == [0.2]
+    pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), whole.drop(columns="seconds"))
+
+
+def test_a_stopped_training_keeps_its_epochs(split, checkpoint, monkeypatch):
+    trials = pd.DataFrame(
+        {"learning_rate": [0.1], "validation_accuracy": [0.9], "validation_log_loss": [0.3]}
+    )
+    whole, *_ = nodes.train_best_convnet(split[0], trials, TRAINING, checkpoint)
+    run_epoch = convnet._Course.run_epoch
+
+    def stopped(self, epoch, *rest):
+        if epoch == 1:
+            raise StoppedError
+        run_epoch(self, epoch, *rest)
+
+    monkeypatch.setattr(convnet._Course, "run_epoch", stopped)
+    with pytest.raises(StoppedError):
+        nodes.train_best_convnet(split[0], trials, TRAINING, checkpoint)
+    epochs = []
+    monkeypatch.setattr(
+        convnet._Course,
+        "run_epoch",
+        lambda self, epoch, *rest: (epochs.append(epoch), run_epoch(self, epoch, *rest)),
+    )
+    resumed, history, _ = nodes.train_best_convnet(split[0], trials, TRAINING, checkpoint)
+    assert epochs == [1]
+    assert history["epoch"].tolist() == [1, 2]
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, resumed[name])
+
+
+def test_of_equally_accurate_strengths_the_strongest_is_taken():
+    results = pd.DataFrame(
+        {"regularisation_strength": [1.0, 10.0, 100.0], "validation_accuracy": [0.9, 0.9, 0.8]}
+    )
+    assert nodes.best_strength(results) == 10.0
+
+
+def test_of_equally_accurate_learning_rates_the_surest_is_taken():
+    trials = pd.DataFrame(
+        {
+            "learning_rate": [0.1, 0.2, 0.3],
+            "validation_accuracy": [0.9, 0.9, 0.8],
+            "validation_log_loss": [0.4, 0.3, 0.1],
+        }
+    )
+    assert nodes.best_learning_rate(trials) == 0.2
+
+
+class Reader:
+    """A registered model that reads the given share of the test digits right."""
+
+    def __init__(self, digits, share):
+        labels = digits["labels"].copy()
+        wrong = round((1 - share) * len(labels))
+        labels[:wrong] = (labels[:wrong] + 1) % 10
+        self._labels = labels
+
+    def predict(self, images):
+        return pd.DataFrame({"label": self._labels})
+
+
+METRICS = {"logistic_test_accuracy": 0.9, "convnet_test_accuracy": 0.95}
+WEIGHTS = {name: {"w": np.zeros(1, dtype=np.float32)} for name in ("logistic", "convnet")}
+
+
+@pytest.mark.parametrize(("share", "approved"), [(0.90, True), (0.95, False), (0.99, False)])
+def test_only_a_better_classifier_replaces_the_registered_one(share, approved):
+    test = {"images": np.zeros((100, 28, 28), np.uint8), "labels": np.zeros(100, np.uint8)}
+    champion = Champion(4, {"test_accuracy": "0.1"}, Reader(test, share))  # its own tag is no proof
+    release = choose_release(WEIGHTS, test, test, METRICS, champion, {})
+    assert release.approved == approved
+    assert f"version 4's {share:.4f}" in release.reason
+
+
+def test_the_first_classifier_is_registered_with_all_its_facts(split):
+    release = choose_release(WEIGHTS, *split, METRICS, None, {"epochs": 3})
+    assert release.approved
+    assert release.tags["family"] == "convnet"
+    assert release.tags["test_accuracy"] == "0.95"
+    assert len(release.tags["test_data_sha256"]) == 64
+    assert release.tags["train_data_sha256"] != release.tags["test_data_sha256"]
+    assert release.tags["parameter.epochs"] == "3"
+    assert release.tags["metric.logistic_test_accuracy"] == "0.9"
+    assert release.tags["library.numpy"] == np.__version__

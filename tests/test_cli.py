@@ -1,0 +1,79 @@
+"""A fault must end in one line that says where, what was expected and what to do."""
+
+import pytest
+from click.testing import CliRunner
+from kedro.io import DatasetError
+
+from quartet import cli
+
+
+def raised(error):
+    try:
+        raise error
+    except type(error) as caught:
+        return caught
+
+
+def test_where_comes_first_and_the_report_is_one_line():
+    error = ValueError("10 images but\n   9 labels")
+    error.add_note("node 'pair' (images, labels)")
+    assert cli.describe(error) == "node 'pair' (images, labels): 10 images but 9 labels"
+
+
+def test_kedros_wrapping_of_a_dataset_error_is_taken_off():
+    error = DatasetError(
+        "weights: Failed while saving data to dataset x.Y(filepath=a).\n[Errno 28] No space left"
+    )
+    assert cli.describe(error) == "weights: [Errno 28] No space left"
+
+
+def test_an_os_error_names_the_file():
+    assert cli.describe(PermissionError(13, "Permission denied", "/data")) == (
+        "/data: Permission denied"
+    )
+
+
+def quartets_own():
+    from quartet.digits.data import pair_digits
+
+    try:
+        pair_digits([1], [], "training")
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("make", "mend"),
+    [
+        (lambda: raised(DatasetError("x")), True),
+        (lambda: raised(OSError("x")), True),
+        (quartets_own, True),
+        (lambda: raised(ValueError("a bug somewhere")), False),
+        (lambda: raised(KeyError("a bug somewhere")), False),
+    ],
+)
+def test_only_faults_that_a_user_can_mend_lose_their_traceback(make, mend):
+    assert cli._is_users_to_mend(make()) == mend
+
+
+def test_a_bug_is_not_dressed_up_as_a_users_fault(monkeypatch):
+    def broken(**options):
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        cli.one_line_errors(broken)()
+
+
+def test_the_traceback_can_be_had(monkeypatch):
+    def failing():
+        raise DatasetError("x")
+
+    monkeypatch.setenv(cli.TRACEBACK_VARIABLE, "1")
+    with pytest.raises(DatasetError):
+        cli.one_line_errors(failing)()
+
+
+def test_kedros_run_options_are_all_there():
+    shown = CliRunner().invoke(cli.run, ["--help"]).output
+    for option in ("--pipelines", "--params", "--from-nodes", "--only-missing-outputs"):
+        assert option in shown

@@ -1,0 +1,74 @@
+"""The configuration must carry every run, here and on a cluster."""
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import pipelines, settings
+from kedro.framework.startup import bootstrap_project
+
+from support import ROOT
+
+bootstrap_project(ROOT)
+ENVIRONMENTS = ["base", "azureml"]
+
+
+def catalog_of(environment):
+    loader = OmegaConfigLoader(str(ROOT / "conf"), env=environment, **settings.CONFIG_LOADER_ARGS)
+    return {name: entry for name, entry in loader["catalog"].items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_no_dataset_crosses_nodes_in_memory(environment):
+    """Each node is a process of its own on Azure ML: what has no entry would be lost."""
+    catalog = catalog_of(environment)
+    for pipeline in pipelines.values():
+        crossing = {name for name in pipeline.datasets() if not name.startswith("param")}
+        assert crossing <= catalog.keys()
+    assert not [name for name in catalog if "{" in name or "@" in name]
+    assert not [name for name, entry in catalog.items() if "MemoryDataset" in entry["type"]]
+
+
+def test_environments_differ_by_roots_only():
+    base, azure = catalog_of("base"), catalog_of("azureml")
+    assert base.keys() == azure.keys()
+    for name in base:
+        here, there = dict(base[name]), dict(azure[name])
+        path_here, path_there = here.pop("filepath", ""), there.pop("filepath", "")
+        assert here == there
+        assert bool(path_here) == bool(path_there)
+        if path_here:
+            assert path_there.startswith("abfs://"), name
+            assert not path_here.startswith("abfs://")
+            assert path_here.rsplit("/", 1)[-1] == path_there.rsplit("/", 1)[-1]
+
+
+def test_no_two_datasets_share_a_file():
+    samples = "digit_sample_"  # the sample's maker and its reader
+    paths = [
+        entry["filepath"]
+        for name, entry in catalog_of("base").items()
+        if "filepath" in entry and not name.startswith(samples)
+    ]
+    assert len(paths) == len(set(paths))
+
+
+def test_every_dataset_has_a_layer_for_the_picture_of_the_pipeline():
+    layers = {"raw", "primary", "model_input", "models", "model_output", "reporting"}
+    for name, entry in catalog_of("base").items():
+        assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
+
+
+def test_no_entry_is_left_over():
+    used = set().union(*(pipeline.datasets() for pipeline in pipelines.values()))
+    assert catalog_of("base").keys() <= used
+
+
+def test_every_figure_and_metric_lies_in_its_pipelines_report_folder():
+    catalog = catalog_of("base")
+    for name in pipelines:
+        outputs = pipelines[name].all_outputs() - {"digit_sample"}
+        reports = [catalog[output]["filepath"] for output in outputs if output.endswith("_figure")]
+        if name not in {"__default__", "sample_data"}:
+            assert reports
+            assert all(path.startswith(f"data/08_reporting/{name}/") for path in reports)
+            metrics = catalog[f"{name}_metrics"]["filepath"]
+            assert metrics == f"data/08_reporting/{name}/metrics.json"
