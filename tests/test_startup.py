@@ -7,7 +7,7 @@ import pytest
 
 from support import ROOT, run_kedro
 
-HEAVY = {"torch", "mlflow", "azure.ai.ml", "sklearn", "matplotlib", "pandas", "lightgbm"}
+HEAVY = {"torch", "mlflow", "azure.ai.ml", "sklearn", "matplotlib", "pandas.core", "lightgbm"}
 
 
 @pytest.mark.parametrize("command", [["--version"], ["registry", "list"], ["run", "--help"]])

@@ -97,15 +97,16 @@ def errors():
 
 
 @pytest.fixture
-def page(browser, viz, errors):
+def page(browser, viz, ask, errors):
     """The flowchart, drawn and at rest."""
-    context = browser.new_context(
-        viewport={"width": 1600, "height": 1000}, device_scale_factor=2, reduced_motion="reduce"
-    )
+    context = browser.new_context(viewport={"width": 1600, "height": 1000}, device_scale_factor=2)
     context.set_default_timeout(60_000)
     context.add_init_script(f"localStorage.KedroViz ??= {json.dumps(json.dumps(VIEW))}")
     # Without a network Kedro-Viz takes itself for outdated and covers the chart's corner.
-    context.route(f"{viz}/api/version", lambda route: route.fulfill(json={"is_outdated": False}))
+    context.route(
+        f"{viz}/api/version",
+        lambda route: route.fulfill(json={**ask("version"), "is_outdated": False}),
+    )
     page = context.new_page()
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.extend(complaint(message, viz)))
@@ -132,7 +133,7 @@ def keep_screenshot(page, name):
     """For the documentation: a picture in $QUARTET_SCREENSHOTS, if that is set."""
     if folder := os.environ.get("QUARTET_SCREENSHOTS"):
         settle(page)
-        page.screenshot(path=Path(folder) / f"{name}.png")
+        page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
 
 def open_panel(page, dataset):

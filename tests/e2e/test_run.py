@@ -94,7 +94,8 @@ mlflow.set_tracking_uri("sqlite:///mlflow.db")
 images = IDXDataset(filepath="data/01_raw/mnist/t10k-images-idx3-ubyte.gz").load()
 labels = IDXDataset(filepath="data/01_raw/mnist/t10k-labels-idx1-ubyte.gz").load()
 table = mlflow.pyfunc.load_model("models:/mnist_classifier/1").predict(images)
-print(np.mean(table["label"] == labels), table.filter(like="probability").sum(axis=1).round(4).unique())
+sums = table.filter(like="probability").sum(axis=1)
+print(np.mean(table["label"] == labels), sums.round(4).unique())
 """
 
 

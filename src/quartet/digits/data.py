@@ -64,18 +64,8 @@ def class_counts(digits: Digits) -> NDArray[np.int64]:
     return np.bincount(digits["labels"], minlength=CLASSES)
 
 
-def stratified_split(
-    digits: Digits, fraction: float, generator: np.random.Generator
-) -> tuple[Digits, Digits]:
-    """Split at random, holding back the same fraction of every digit.
-
-    Args:
-        digits: The set to split.
-        fraction: Share of each digit to hold back, rounded, at least one image.
-        generator: Chooses the images.
-
-    Returns:
-        The larger part and the part held back, each in the original order.
+def check_trainable(digits: Digits) -> None:
+    """Make sure that the set can be split and learned from.
 
     Raises:
         ValueError: Fewer than two digits occur, or one of them only once.
@@ -92,8 +82,27 @@ def stratified_split(
             f"the training set holds a single image of the digit {rare}; at least two are needed, "
             "one to fit and one to validate"
         )
+
+
+def stratified_split(
+    digits: Digits, fraction: float, generator: np.random.Generator
+) -> tuple[Digits, Digits]:
+    """Split at random, holding back the same fraction of every digit.
+
+    Args:
+        digits: The set to split.
+        fraction: Share of each digit to hold back, rounded, at least one image.
+        generator: Chooses the images.
+
+    Returns:
+        The larger part and the part held back, each in the original order.
+
+    Raises:
+        ValueError: See `check_trainable`.
+    """
+    check_trainable(digits)
     held_back = np.zeros(len(digits["labels"]), dtype=bool)
-    for digit in present:
+    for digit in np.unique(digits["labels"]):
         rows = np.flatnonzero(digits["labels"] == digit)
         size = min(max(1, round(fraction * len(rows))), len(rows) - 1)
         held_back[generator.choice(rows, size, replace=False)] = True

@@ -20,14 +20,17 @@ _PALE = "#8fa9c4"
 def digit_grid(images: Images, captions: list[str], title: str, columns: int = 10) -> Figure:
     """Images in rows of `columns`, each under its caption, ink dark on light paper."""
     rows = -(-max(len(images), 1) // columns)
-    figure = Figure(figsize=(columns, 1.35 * rows + 0.5), layout="constrained")
+    lines = max((caption.count("\n") for caption in captions), default=0) + 1
+    figure = Figure(
+        figsize=(1.1 * columns, (1.1 + 0.25 * lines) * rows + 0.4), layout="constrained"
+    )
     figure.suptitle(title)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.axis("off")
     for axis, image, caption in zip(axes, images, captions, strict=False):
         axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-        axis.set_title(caption, fontsize=10)
+        axis.set_title(caption, fontsize=9)
     return figure
 
 

@@ -43,11 +43,10 @@ def pair_images_with_labels(
     mnist_test_labels: Labels,
 ) -> tuple[Digits, Digits]:
     """Training and test digits; all four files are checked before anything is written."""
-    pair = digits.data.pair_digits
-    return (
-        pair(mnist_train_images, mnist_train_labels, "training"),
-        pair(mnist_test_images, mnist_test_labels, "test"),
-    )
+    train = digits.data.pair_digits(mnist_train_images, mnist_train_labels, "training")
+    test = digits.data.pair_digits(mnist_test_images, mnist_test_labels, "test")
+    digits.data.check_trainable(train)
+    return train, test
 
 
 def count_classes(train_digits: Digits, test_digits: Digits) -> tuple[pd.DataFrame, Figure]:
