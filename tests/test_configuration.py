@@ -52,7 +52,7 @@ def test_no_two_datasets_share_a_file():
 
 
 def test_every_dataset_has_a_layer_for_the_picture_of_the_pipeline():
-    layers = {"raw", "primary", "model_input", "models", "model_output", "reporting"}
+    layers = {"raw", "primary", "model_input", "models", "model_output", "reporting", "registry"}
     for name, entry in catalog_of("base").items():
         assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from playwright.sync_api import expect
 from quartet.pipelines.mnist_training import create_pipeline
 from support import ROOT
 
-LAYERS = ["raw", "primary", "model_input", "models", "model_output", "reporting"]
+LAYERS = ["raw", "primary", "model_input", "models", "model_output", "reporting", "registry"]
 PREVIEWS = {
     "matplotlib.MatplotlibDataset": "ImagePreview",
     "pandas.CSVDataset": "TablePreview",
@@ -35,12 +36,19 @@ VIEW = {
 }
 
 
+def free_port():
+    # The system's own choice may lie above 49151, where Kedro-Viz refuses to listen.
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port")
+
+
 @pytest.fixture(scope="module")
 def viz(trained_workspace, tmp_path_factory):
     """The address of `kedro viz run` on the trained project."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     log = tmp_path_factory.mktemp("viz") / "log"
     address = ["--host", "127.0.0.1", "--port", port, "--pipeline", "mnist_training"]
     with log.open("w") as output:
@@ -64,10 +72,10 @@ def viz(trained_workspace, tmp_path_factory):
                 time.sleep(0.2)
         yield url
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, end)
+            process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")

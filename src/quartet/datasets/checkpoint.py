@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
 import numpy as np
-from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
+from kedro.io.core import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+
+from quartet.datasets.location import Location
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,8 @@ class Checkpoint:
     when all is done: interrupted work goes on, finished work starts over.
     """
 
-    def __init__(self, filesystem: fsspec.AbstractFileSystem, path: str) -> None:
-        self._fs = filesystem
-        self._path = path
+    def __init__(self, location: Location) -> None:
+        self._location = location
 
     def restore(self, fingerprint: str) -> State:
         """The stored state, or an empty one if none was stored for `fingerprint`.
@@ -42,8 +42,7 @@ class Checkpoint:
         A damaged file counts as none: the work is only done again.
         """
         try:
-            with self._fs.open(self._path, "rb") as file:
-                content = file.read()
+            content = self._location.read()
             facts = json.loads(_metadata(content)["state"])
             arrays = load(content)
         except (FileNotFoundError, SafetensorError, KeyError, ValueError):
@@ -56,13 +55,12 @@ class Checkpoint:
         """Replace what is stored by `state`."""
         facts = json.dumps({**state.facts, "fingerprint": fingerprint})
         arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
-        with self._fs.open(self._path, "wb") as file:
-            file.write(save(arrays, {"state": facts}))
+        self._location.write(save(arrays, {"state": facts}))
 
     def clear(self) -> None:
         """Forget the stored state."""
-        if self._fs.exists(self._path):
-            self._fs.rm(self._path)
+        if self._location.exists():
+            self._location.filesystem.rm(self._location.path)
 
 
 def _metadata(content: bytes) -> dict[str, str]:
@@ -106,24 +104,20 @@ class CheckpointDataset(AbstractDataset[Any, Checkpoint]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Describe the file: a local path or any fsspec URL."""
-        protocol, path = get_protocol_and_path(filepath)
-        fs_args = dict(fs_args or {})
-        if protocol == "file":
-            fs_args.setdefault("auto_mkdir", True)
-        self._fs = fsspec.filesystem(protocol, **(credentials or {}), **fs_args)
-        self._filepath = PurePosixPath(path)
+        self._location = Location.of(filepath, credentials, fs_args)
+        self._filepath = PurePosixPath(self._location.path)
         self.metadata = metadata
 
     def load(self) -> Checkpoint:
         """Return the handle; the file need not exist yet."""
-        return Checkpoint(self._fs, str(self._filepath))
+        return Checkpoint(self._location)
 
     def save(self, data: Any) -> None:
         """Refuse: a checkpoint is written by the work it belongs to."""
-        raise DatasetError(f"{self._filepath}: a checkpoint is an input, never an output")
+        raise DatasetError(f"{self._location.path}: a checkpoint is an input, never an output")
 
     def _exists(self) -> bool:
         return True  # the handle can always be had
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": self._location.path}

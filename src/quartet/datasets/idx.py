@@ -6,13 +6,15 @@ import gzip
 import math
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
 import numpy as np
-from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
+from kedro.io.core import AbstractDataset, DatasetError
 from numpy.typing import NDArray
+
+from quartet.datasets.location import Location
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -64,12 +66,8 @@ class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
         """
-        protocol, path = get_protocol_and_path(filepath)
-        fs_args = dict(fs_args or {})
-        if protocol == "file":
-            fs_args.setdefault("auto_mkdir", True)
-        self._fs = fsspec.filesystem(protocol, **(credentials or {}), **fs_args)
-        self._filepath = PurePosixPath(path)
+        self._location = Location.of(filepath, credentials, fs_args)
+        self._filepath = PurePosixPath(self._location.path)
         self._dtype = np.dtype(dtype) if dtype else None
         self._shape = tuple(shape) if shape else None
         self.metadata = metadata
@@ -81,9 +79,9 @@ class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
             DatasetError: The file is missing, cut short, too long, not IDX, or
                 not of the expected type and shape.
         """
-        path = self._existing_path()
-        array = self._parse(self._decompressed(path), path)
-        self._check(array, path)
+        location = self._existing()
+        array = self._parse(_decompressed(location), location.path)
+        self._check(array, location.path)
         return array
 
     def save(self, data: NDArray[Any]) -> None:
@@ -93,7 +91,7 @@ class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
             DatasetError: IDX has no code for the type, or type and shape are
                 not the expected ones.
         """
-        path = str(self._filepath)
+        path = self._location.path
         dtype = data.dtype.newbyteorder("=")
         if dtype not in _CODES:
             known = ", ".join(str(known) for known in _CODES)
@@ -104,28 +102,15 @@ class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
         content = header + np.ascontiguousarray(data, dtype=_DTYPES[code]).tobytes()
         if path.endswith(".gz"):
             content = gzip.compress(content, mtime=0)  # no time stamp: same array, same bytes
-        with self._fs.open(path, "wb") as file:
-            file.write(content)
+        self._location.write(content)
 
-    def _existing_path(self) -> str:
-        packed = str(self._filepath)
-        candidates = (packed, packed.removesuffix(".gz"))
-        for path in candidates:
-            if self._fs.exists(path):
-                return path
-        raise DatasetError(f"{packed}: no such file; give the folder that holds it")
-
-    def _decompressed(self, path: str) -> bytes:
-        with self._fs.open(path, "rb") as file:
-            content: bytes = file.read()
-        if not content.startswith(_GZIP_MAGIC):
-            return content
-        try:
-            return gzip.decompress(content)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise DatasetError(
-                f"{path}: damaged gzip file of {len(content)} bytes ({error}); fetch it again"
-            ) from error
+    def _existing(self) -> Location:
+        packed = self._location
+        unpacked = replace(packed, path=packed.path.removesuffix(".gz"))
+        for location in (packed, unpacked):
+            if location.exists():
+                return location
+        raise DatasetError(f"{packed.path}: no such file; give the folder that holds it")
 
     def _parse(self, content: bytes, path: str) -> NDArray[Any]:
         dimensions = content[3] if len(content) > 3 else 0
@@ -162,10 +147,22 @@ class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
             )
 
     def _exists(self) -> bool:
-        return bool(self._fs.exists(str(self._filepath)))
+        return self._location.exists()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "dtype": self._dtype, "shape": self._shape}
+        return {"filepath": self._location.path, "dtype": self._dtype, "shape": self._shape}
+
+
+def _decompressed(location: Location) -> bytes:
+    content = location.read()
+    if not content.startswith(_GZIP_MAGIC):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DatasetError(
+            f"{location.path}: damaged gzip file of {len(content)} bytes ({error}); fetch it again"
+        ) from error
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
 import numpy as np
-from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
+from kedro.io.core import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+
+from quartet.datasets.location import Location
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -38,12 +39,8 @@ class SafetensorsDataset(AbstractDataset[Arrays, dict[str, NDArray[Any]]]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Describe the file: a local path or any fsspec URL."""
-        protocol, path = get_protocol_and_path(filepath)
-        fs_args = dict(fs_args or {})
-        if protocol == "file":
-            fs_args.setdefault("auto_mkdir", True)
-        self._fs = fsspec.filesystem(protocol, **(credentials or {}), **fs_args)
-        self._filepath = PurePosixPath(path)
+        self._location = Location.of(filepath, credentials, fs_args)
+        self._filepath = PurePosixPath(self._location.path)
         self.metadata = metadata
 
     def load(self) -> dict[str, NDArray[Any]]:
@@ -52,10 +49,9 @@ class SafetensorsDataset(AbstractDataset[Arrays, dict[str, NDArray[Any]]]):
         Raises:
             DatasetError: The file is missing or damaged.
         """
-        path = str(self._filepath)
+        path = self._location.path
         try:
-            with self._fs.open(path, "rb") as file:
-                return load(file.read())
+            return load(self._location.read())
         except FileNotFoundError as error:
             raise DatasetError(f"{path}: no such file; run the node that makes it") from error
         except SafetensorError as error:
@@ -65,11 +61,10 @@ class SafetensorsDataset(AbstractDataset[Arrays, dict[str, NDArray[Any]]]):
         """Write the arrays, replacing the file as a whole."""
         # The format stores the buffer as it lies in memory, so it must be in C order.
         content = save({name: np.ascontiguousarray(array) for name, array in data.items()})
-        with self._fs.open(str(self._filepath), "wb") as file:
-            file.write(content)
+        self._location.write(content)
 
     def _exists(self) -> bool:
-        return bool(self._fs.exists(str(self._filepath)))
+        return self._location.exists()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": self._location.path}

@@ -1,0 +1,48 @@
+"""Where a dataset's file lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+from kedro.io.core import get_protocol_and_path
+
+
+@dataclass(frozen=True)
+class Location:
+    """A path on a file system, local or remote."""
+
+    filesystem: fsspec.AbstractFileSystem
+    path: str
+
+    @classmethod
+    def of(
+        cls,
+        filepath: str,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+    ) -> Location:
+        """From a catalog entry: a local path or any fsspec URL, and what its storage wants.
+
+        Folders of a local path are made when a file is written.
+        """
+        protocol, path = get_protocol_and_path(filepath)
+        folders = {"auto_mkdir": True} if protocol == "file" else {}
+        options = {**folders, **(credentials or {}), **(fs_args or {})}
+        return cls(fsspec.filesystem(protocol, **options), path)
+
+    def read(self) -> bytes:
+        """All bytes of the file."""
+        with self.filesystem.open(self.path, "rb") as file:
+            content: bytes = file.read()
+        return content
+
+    def write(self, content: bytes) -> None:
+        """Replace the file."""
+        with self.filesystem.open(self.path, "wb") as file:
+            file.write(content)
+
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return bool(self.filesystem.exists(self.path))
