@@ -61,7 +61,7 @@ def default_of(schema: dict[str, Any]) -> str:
 def range_of(schema: dict[str, Any]) -> str:
     """The limits of a number, or of each number of a list."""
     if schema["type"] == "array":
-        return f"at least {schema['minItems']}, each {range_of(schema['items'])}"
-    limits = [f"{sign} {schema[key]:,g}" for key, sign in BOUNDS if key in schema]
+        return f"a list of at least {schema['minItems']}, each {range_of(schema['items'])}"
+    limits = [f"{sign} {schema[key]:,.10g}" for key, sign in BOUNDS if key in schema]
     kind = "whole, " if schema["type"] == "integer" else ""
     return kind + " and ".join(limits)

@@ -63,6 +63,7 @@ class ConvNet(nn.Module):
             nn.Flatten(),
         )
         self.head = nn.Linear(96 * 3 * 3, CLASSES)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of a batch, float32."""
