@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+from urllib.request import urlopen
 
 import pytest
 
@@ -48,3 +56,52 @@ def run_kedro(
         text=True,
         check=False,
     )
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
+    # The system's own choice may lie above 49151, where Kedro-Viz refuses to listen.
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port")
+
+
+@contextmanager
+def running_server(folder: Path, command: list[str], path: str) -> Iterator[str]:
+    """The address of `python -m COMMAND --host … --port …`, once `path` answers; stopped after.
+
+    The command gets a process group of its own, so that the servers it starts end with it.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            _wait_for(url + path, process, log)
+            yield url
+        finally:
+            for end in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, end)
+                process.wait(timeout=30)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: IO[str]) -> None:
+    deadline = time.monotonic() + 180
+    while True:
+        try:
+            urlopen(url, timeout=30).close()
+            return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                log.seek(0)
+                raise AssertionError(f"{url} does not answer:\n{log.read()}") from None
+            time.sleep(0.2)

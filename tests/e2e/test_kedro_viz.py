@@ -3,13 +3,6 @@
 import base64
 import json
 import os
-import random
-import signal
-import socket
-import subprocess
-import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -18,7 +11,7 @@ import yaml
 from playwright.sync_api import expect
 
 from quartet.pipelines.mnist_training import create_pipeline
-from support import ROOT
+from support import ROOT, running_server
 
 LAYERS = ["raw", "primary", "model_input", "models", "model_output", "reporting", "registry"]
 PREVIEWS = {
@@ -36,46 +29,12 @@ VIEW = {
 }
 
 
-def free_port():
-    # The system's own choice may lie above 49151, where Kedro-Viz refuses to listen.
-    for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no free port")
-
-
 @pytest.fixture(scope="module")
-def viz(trained_workspace, tmp_path_factory):
+def viz(trained_workspace):
     """The address of `kedro viz run` on the trained project."""
-    port = str(free_port())
-    log = tmp_path_factory.mktemp("viz") / "log"
-    address = ["--host", "127.0.0.1", "--port", port, "--pipeline", "mnist_training"]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "kedro", "viz", "run", "--no-browser", *address],
-            cwd=trained_workspace,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # the server is a child of the command: both are to be stopped
-        )
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 180
-    try:
-        while True:
-            try:
-                urlopen(f"{url}/api/main", timeout=30).close()
-                break
-            except OSError:
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.2)
+    command = ["kedro", "viz", "run", "--no-browser", "--pipeline", "mnist_training"]
+    with running_server(trained_workspace, command, "/api/main") as url:
         yield url
-    finally:
-        for end in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, end)
-            process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +178,9 @@ def test_a_report_is_previewed_with_its_own_content(name, ask, shown, trained_wo
     answer = ask(f"nodes/{shown['data'][name]['id']}")
     assert answer.get("preview_type") == kind
     assert shows(kind, answer["preview"], report(trained_workspace, name))
+
+
+def test_the_last_run_is_shown_with_how_each_node_went(ask):
+    states = {node["status"] for node in ask("run-status")["nodes"].values()}
+    assert len(ask("run-status")["nodes"]) == len(create_pipeline().nodes)
+    assert states == {"success"}

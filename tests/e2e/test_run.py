@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+from urllib.request import Request, urlopen
 
 import mlflow
 import pandas as pd
 import pytest
 
-from support import QUICK, run_kedro
+from support import QUICK, run_kedro, running_server
 
 REPORTS = "data/08_reporting/mnist_training"
 
@@ -86,7 +87,23 @@ def test_the_better_classifier_is_registered_with_its_facts(trained_workspace, c
     assert version.tags["parameter.epochs"] == "14"
 
 
-READ_TEN = """
+def test_the_tracking_pages_show_the_run(trained_workspace):
+    command = ["mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db"]
+    with running_server(trained_workspace, command, "/health") as url:
+        assert b"<title>MLflow</title>" in urlopen(url, timeout=60).read()
+        query = f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=quartet"
+        experiment = json.load(urlopen(query, timeout=60))["experiment"]["experiment_id"]
+        search = Request(
+            f"{url}/api/2.0/mlflow/runs/search",
+            json.dumps({"experiment_ids": [experiment]}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        (run,) = json.load(urlopen(search, timeout=60))["runs"]
+    shown = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+    assert shown == metrics(trained_workspace)
+
+
+READ_ALL = """
 import sys, mlflow, numpy as np
 sys.path.insert(0, {source!r})
 from quartet.datasets.idx import IDXDataset
@@ -101,7 +118,7 @@ print(np.mean(table["label"] == labels), sums.round(4).unique())
 
 def test_a_registered_model_reads_a_batch_in_a_fresh_process(trained_workspace):
     result = subprocess.run(
-        [sys.executable, "-c", READ_TEN.format(source=str(trained_workspace / "src"))],
+        [sys.executable, "-c", READ_ALL.format(source=str(trained_workspace / "src"))],
         cwd=trained_workspace,
         capture_output=True,
         text=True,

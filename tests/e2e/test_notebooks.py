@@ -1,0 +1,77 @@
+"""What a reader of the notebooks would lose."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from support import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SECTIONS_WITH_FIGURES = {
+    "01_mnist": [
+        "The digits",
+        "How many of each",
+        "Choosing the penalty",
+        "Training the network",
+        "Confusion matrices",
+        "Error rates",
+        "Worst mistakes",
+        "The registered model",
+    ],
+}
+"""By notebook: the headings under which a reader expects something to look at."""
+
+
+def by_name(path: Path) -> str:
+    return path.stem
+
+
+def figures_by_section(notebook: nbformat.NotebookNode) -> dict[str, int]:
+    """How many images lie below each heading of the second level."""
+    section, figures = "", {"": 0}
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for heading in re.findall(r"^## (.+)$", cell.source, flags=re.MULTILINE):
+                section = heading
+                figures[section] = 0
+        else:
+            figures[section] += sum("image/png" in data_of(output) for output in cell.outputs)
+    return figures
+
+
+def data_of(output: Any) -> dict[str, Any]:
+    return output.get("data", {})
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
+def test_notebook_runs_after_a_sample_run_and_draws_its_figures(
+    path: Path, trained_workspace: Path
+) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(trained_workspace)}},
+    ).execute()
+    figures = figures_by_section(notebook)
+    bare = [section for section in SECTIONS_WITH_FIGURES[path.stem] if not figures.get(section)]
+    assert bare == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
+def test_committed_notebook_is_free_of_results_of_someone_elses_data(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert code
+    assert [cell.source for cell in code if cell.outputs or cell.execution_count is not None] == []
+
+
+def test_every_notebook_says_which_figures_it_must_draw() -> None:
+    assert {path.stem for path in NOTEBOOKS} == SECTIONS_WITH_FIGURES.keys()
+    assert all(SECTIONS_WITH_FIGURES.values())
