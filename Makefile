@@ -35,7 +35,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 docs: setup  ## Build the documentation into site/, strictly
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: setup  ## Measure against the reference recipes and rewrite docs/benchmarks.md
 	$(BIN)/pytest tests/benchmarks --benchmarks

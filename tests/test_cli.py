@@ -33,6 +33,22 @@ def test_an_os_error_names_the_file():
     )
 
 
+def test_a_parameters_fault_reads_as_a_sentence():
+    error = ValueError(
+        "Parameter validation failed:\n"
+        "- Parameter 'validation_split': Failed to instantiate ValidationSplit for parameter "
+        "'validation_split': 2 validation errors for ValidationSplit\nseed\n"
+        "  Input should be greater than or equal to 0 [type=greater_than_equal, input_value=-1, "
+        "input_type=int]\n    For further information visit https://errors.pydantic.dev/x\n"
+        "fractio\n  Extra inputs are not permitted [type=extra_forbidden, input_value=1, "
+        "input_type=int]\n    For further information visit https://errors.pydantic.dev/y"
+    )
+    assert cli.describe(error) == (
+        "parameter 'validation_split': seed should be greater than or equal to 0 (given: -1); "
+        "fractio is not a parameter"
+    )
+
+
 def quartets_own():
     from quartet.digits.data import pair_digits
 

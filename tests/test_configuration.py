@@ -1,5 +1,7 @@
 """The configuration must carry every run, here and on a cluster."""
 
+import shutil
+
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
@@ -39,6 +41,16 @@ def test_environments_differ_by_roots_only():
             assert path_there.startswith("abfs://"), name
             assert not path_here.startswith("abfs://")
             assert path_here.rsplit("/", 1)[-1] == path_there.rsplit("/", 1)[-1]
+
+
+def test_a_local_override_names_only_what_it_changes(tmp_path):
+    shutil.copytree(ROOT / "conf/base", tmp_path / "base")
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local/parameters.yml").write_text("convnet_training: {epochs: 3}\n")
+    loader = OmegaConfigLoader(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
+    training = loader["parameters"]["convnet_training"]
+    assert training["epochs"] == 3
+    assert training["batch_size"] == 250
 
 
 def test_no_two_datasets_share_a_file():

@@ -64,8 +64,13 @@ _SHORTER = (
     (r" \[type=extra_forbidden, [^\]]*\]", ""),
     (r" \[type=\w+, input_value=(.*), input_type=\w+\]", r" (given: \1)"),
     (r"Extra inputs are not permitted", "is not a parameter"),
+    (r"^(\S+)\n +Input should be", r"\1 should be"),
     (r";\s*\Z", ""),
 )
+
+
+_OF_FILES_AND_DATABASES = ("omegaconf.", "yaml.", "sqlalchemy.exc")
+"""Modules whose errors tell of a configuration file or a database that cannot be read."""
 
 
 def _is_users_to_mend(error: Exception) -> bool:
@@ -83,7 +88,7 @@ def _is_users_to_mend(error: Exception) -> bool:
             traceback = traceback.tb_next
         module = traceback.tb_frame.f_globals.get("__name__", "") if traceback else ""
         return module.startswith(("quartet.", "kedro.framework"))
-    return any(base.__module__.startswith("sqlalchemy.exc") for base in type(error).__mro__)
+    return type(error).__module__.startswith(_OF_FILES_AND_DATABASES)
 
 
 def _import_kedro_mlflow_quietly() -> None:
@@ -100,7 +105,12 @@ def _import_kedro_mlflow_quietly() -> None:
 def _run(**options: Any) -> Any:
     _import_kedro_mlflow_quietly()
     assert kedro_run.callback is not None
-    return kedro_run.callback(**options)
+    try:
+        return kedro_run.callback(**options)
+    except KeyboardInterrupt:
+        # kedro-mlflow ends the tracked run on errors only; MLflow would call it finished.
+        import_module("mlflow").end_run("KILLED")
+        raise
 
 
 run = copy.copy(kedro_run)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import settings
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -44,13 +45,7 @@ def _refuse_unknown_parameters(context: KedroContext) -> None:
     if not given:
         return
     loader: Any = context.config_loader
-    plain = type(loader)(
-        conf_source=str(loader.conf_source),
-        env=loader.env,
-        base_env=loader.base_env,
-        default_run_env=loader.default_run_env,
-        custom_resolvers={"env": lambda name, default=None: os.environ.get(name, default)},
-    )
+    plain = type(loader)(str(loader.conf_source), env=loader.env, **settings.CONFIG_LOADER_ARGS)
     known = set(_paths(plain["parameters"])) | _catalog_parameters(Path(loader.conf_source))
     for name in _paths(given, leaves_only=True):
         if name not in known:

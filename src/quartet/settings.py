@@ -27,6 +27,7 @@ HOOKS = (PreflightHooks(), TrackingHooks(), ErrorContextHooks())
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},  # an override names only what it changes
     "config_patterns": {"mlflow": ["mlflow*"], "downloads": ["downloads*"]},
     # ${env:NAME,default} in any file; Kedro allows ${oc.env:NAME} in credentials only.
     "custom_resolvers": {"env": lambda name, default=None: os.environ.get(name, default)},

@@ -73,3 +73,10 @@ def test_fingerprints_tell_contents_types_and_shapes_apart():
     }
     assert len(prints) == 8
     assert fingerprint({"a": zeros}) == fingerprint({"a": zeros.copy()})
+
+
+def test_the_order_in_which_arrays_were_loaded_does_not_matter():
+    images, labels = np.zeros((2, 3)), np.ones(2)
+    assert fingerprint({"images": images, "labels": labels}) == fingerprint(
+        {"labels": labels, "images": images}
+    )

@@ -108,6 +108,13 @@ def test_labels_in_the_place_of_images_are_refused(tmp_path):
         IDXDataset(filepath=str(path), shape=[None, 28, 28]).load()
 
 
+def test_images_of_another_size_are_refused(tmp_path):
+    path = written(tmp_path / "a", np.zeros((5, 32, 32), dtype=np.uint8))
+    complaint = r"expected an array of n x 28 x 28, found 5 x 32 x 32; bring the images to that"
+    with pytest.raises(DatasetError, match=complaint):
+        IDXDataset(filepath=str(path), shape=[None, 28, 28]).load()
+
+
 def test_another_value_type_than_expected_is_refused(tmp_path):
     path = written(tmp_path / "a", np.zeros(5, dtype=np.int32))
     with pytest.raises(DatasetError, match="expected uint8 values, found int32"):

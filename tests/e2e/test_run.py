@@ -1,8 +1,10 @@
 """`kedro run` on a fresh clone must end in results, a tracked run and a registered model."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from urllib.request import Request, urlopen
 
 import mlflow
@@ -101,6 +103,28 @@ def test_the_tracking_pages_show_the_run(trained_workspace):
         (run,) = json.load(urlopen(search, timeout=60))["runs"]
     shown = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert shown == metrics(trained_workspace)
+
+
+def test_a_run_stopped_by_hand_is_tracked_as_such_and_goes_on_where_it_was(workspace):
+    checkpoint = workspace / "data/06_models/mnist/convnet_checkpoint.safetensors"
+    command = [sys.executable, "-m", "kedro", "run"]
+    with subprocess.Popen(command, cwd=workspace, stderr=subprocess.DEVNULL) as process:
+        while not checkpoint.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 1
+    kept = json.loads(checkpoint.read_bytes()[8:].split(b"}", 1)[0].decode() + "}}")
+    done = len(json.loads(kept["__metadata__"]["state"])["history"])
+    registry = mlflow.MlflowClient(f"sqlite:///{workspace}/mlflow.db")
+    (run,) = registry.search_runs([registry.get_experiment_by_name("quartet").experiment_id])
+    assert run.info.status == "KILLED"
+    result = run_kedro(workspace, "run", "--from-nodes", "train_best_convnet")
+    assert result.returncode == 0, result.stderr
+    assert not checkpoint.exists()
+    history = pd.read_csv(workspace / REPORTS / "convnet_history.csv")
+    assert len(history) == 120
+    assert 0 < done < 120
 
 
 READ_ALL = """

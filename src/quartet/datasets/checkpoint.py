@@ -79,7 +79,9 @@ def fingerprint(*parts: Any) -> str:
             digest.update(f"{part.dtype}{part.shape}".encode())
             digest.update(np.ascontiguousarray(part).data)
         elif isinstance(part, Mapping):
-            digest.update(fingerprint(*(x for item in part.items() for x in item)).encode())
+            # Sorted: files of named arrays give them back in any order.
+            items = (entry for name in sorted(part) for entry in (name, part[name]))
+            digest.update(fingerprint(*items).encode())
         else:
             digest.update(repr(part).encode())
     return digest.hexdigest()

@@ -141,10 +141,12 @@ class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
         if self._shape is not None and not _fits(array.shape, self._shape):
             wanted = " x ".join("n" if length is None else str(length) for length in self._shape)
             found = " x ".join(map(str, array.shape))
-            raise DatasetError(
-                f"{path}: expected an array of {wanted}, found {found}; "
-                "have the images and labels files been swapped?"
+            hint = (
+                "bring the images to that size"
+                if array.ndim == len(self._shape)
+                else "have the images and labels files been swapped?"
             )
+            raise DatasetError(f"{path}: expected an array of {wanted}, found {found}; {hint}")
 
     def _exists(self) -> bool:
         return self._location.exists()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from quartet.digits.data import CLASSES, Images, Labels
@@ -84,13 +84,13 @@ def training_history(history: pd.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(8, 4), layout="constrained")
     axis = figure.subplots()
-    axis.plot(history["epoch"], history["training_loss"], "o-", color=_INK)
+    axis.plot(history["epoch"], history["training_loss"], ".-", color=_INK)
     axis.set(
         xlabel="epoch",
         ylabel="mean training loss",
         title="Convolutional network: loss on augmented images",
-        xticks=history["epoch"],
     )
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_yscale("log")
     rate = axis.twinx()
     rate.plot(history["epoch"], history["learning_rate"], "--", color=_MARK)
