@@ -65,8 +65,8 @@ def test_logistic_regression(mnist, recipe, checkpoint, record):
     sweep = RegularisationSweep()
     fit, validation = nodes.split_validation(train, ValidationSplit(seed=SEEDS[0]))
     start = time.perf_counter()
-    results, _ = nodes.sweep_regularisation(fit, validation, sweep, checkpoint)
-    weights, facts = nodes.fit_best_logistic(train, results, sweep)
+    results, _, best = nodes.sweep_regularisation(fit, validation, sweep, checkpoint)
+    weights, facts = nodes.fit_best_logistic(train, results, best, sweep)
     seconds = time.perf_counter() - start
     shares = digits.logistic.probabilities(weights, test["images"])
     accuracy = digits.evaluation.accuracy(shares, test["labels"]).value

@@ -52,6 +52,18 @@ def test_each_fit_is_reported_as_soon_as_it_is_done(split):
     assert [fit.strength for fit in fits] == [1.0, 1000.0]
 
 
+def test_a_start_near_the_minimum_ends_at_the_same_minimum_sooner(split):
+    train, test = split
+    (cold,) = logistic.fit(train, [10.0], 1e-5, 500)
+    (warm,) = logistic.fit(train, [10.0], 1e-5, 500, start_from=cold.weights)
+    assert warm.passes < cold.passes / 2
+    np.testing.assert_allclose(
+        logistic.probabilities(warm.weights, test["images"]),
+        logistic.probabilities(cold.weights, test["images"]),
+        atol=1e-3,
+    )
+
+
 def test_too_few_passes_are_said_not_hidden(split):
     with pytest.warns(UserWarning, match="strength 1: not converged after 3 passes"):
         (fit,) = logistic.fit(split[0], [1.0], 1e-9, 3)

@@ -46,17 +46,18 @@ def stop_at_call(function, number):
 
 
 def test_a_stopped_sweep_keeps_its_finished_fits(split, checkpoint, monkeypatch):
-    whole, _ = nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+    whole, _, best = nodes.sweep_regularisation(*split, SWEEP, checkpoint)
     judge = logistic.probabilities
     monkeypatch.setattr(logistic, "probabilities", stop_at_call(judge, 3))
     with pytest.raises(StoppedError):
         nodes.sweep_regularisation(*split, SWEEP, checkpoint)
     resumed_judge = stop_at_call(judge, 99)
     monkeypatch.setattr(logistic, "probabilities", resumed_judge)
-    resumed, _ = nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+    resumed, _, resumed_best = nodes.sweep_regularisation(*split, SWEEP, checkpoint)
     assert len(resumed_judge.calls) == 1
     columns = ["regularisation_strength", "validation_accuracy"]
     pd.testing.assert_frame_equal(resumed[columns], whole[columns])
+    np.testing.assert_allclose(resumed_best["coefficients"], best["coefficients"], atol=1e-3)
     assert resumed["seconds"].is_monotonic_increasing or (resumed["seconds"] > 0).all()
 
 

@@ -34,8 +34,8 @@ class LBFGS:
         evaluations: How often `tell` was called.
     """
 
-    def __init__(self, start: Vector, tolerance: float, memory: int = 20) -> None:
-        self.point = start
+    def __init__(self, start: NDArray[np.floating], tolerance: float, memory: int = 20) -> None:
+        self.point = np.asarray(start, dtype=np.float64)
         self.value = np.inf
         self.finished = False
         self.evaluations = 0

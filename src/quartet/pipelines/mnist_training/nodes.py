@@ -80,10 +80,14 @@ def sweep_regularisation(
     validation_digits: Digits,
     regularisation_sweep: RegularisationSweep,
     sweep_checkpoint: Checkpoint,
-) -> tuple[pd.DataFrame, Figure]:
-    """Validation accuracy of every strength; a stopped sweep keeps its finished fits."""
+) -> tuple[pd.DataFrame, Figure, Arrays]:
+    """Validation accuracy of every strength; a stopped sweep keeps its finished fits.
+
+    Also the weights of the best one, which the refit starts from.
+    """
     key = fingerprint(__version__, fit_digits, validation_digits, regularisation_sweep)
-    rows = list(sweep_checkpoint.restore(key).facts.get("rows", []))
+    restored = sweep_checkpoint.restore(key)
+    rows, weights = list(restored.facts.get("rows", [])), dict(restored.arrays)
     done = {row["regularisation_strength"] for row in rows}
     earlier = max((row["seconds"] for row in rows), default=0.0)
 
@@ -98,7 +102,8 @@ def sweep_regularisation(
                 "seconds": earlier + fit.seconds,
             }
         )
-        sweep_checkpoint.store(key, State(facts={"rows": rows}))
+        weights.update({f"{fit.strength:g}.{name}": part for name, part in fit.weights.items()})
+        sweep_checkpoint.store(key, State(weights, {"rows": rows}))
 
     digits.logistic.fit(
         fit_digits,
@@ -109,11 +114,20 @@ def sweep_regularisation(
     )
     sweep_checkpoint.clear()
     results = pd.DataFrame(rows).sort_values("regularisation_strength", ignore_index=True)
-    return results, digits.figures.sweep(results, best_strength(results))
+    best = best_strength(results)
+    names = ("coefficients", "intercepts")
+    return (
+        results,
+        digits.figures.sweep(results, best),
+        {name: weights[f"{best:g}.{name}"] for name in names},
+    )
 
 
 def fit_best_logistic(
-    train_digits: Digits, sweep_results: pd.DataFrame, regularisation_sweep: RegularisationSweep
+    train_digits: Digits,
+    sweep_results: pd.DataFrame,
+    sweep_weights: Arrays,
+    regularisation_sweep: RegularisationSweep,
 ) -> tuple[Arrays, dict[str, float]]:
     """The best strength fitted on all training digits: weights, and how the fit went."""
     (fit,) = digits.logistic.fit(
@@ -121,6 +135,7 @@ def fit_best_logistic(
         [best_strength(sweep_results)],
         regularisation_sweep.tolerance,
         regularisation_sweep.max_passes,
+        start_from=sweep_weights,
     )
     facts = {
         "regularisation_strength": fit.strength,
