@@ -28,6 +28,10 @@ SECTION = "MNIST training"
 SEEDS = (20260217, 1, 2)
 
 
+def yes_or_no(reached) -> str:
+    return "yes" if reached else "no"
+
+
 @pytest.fixture(scope="module")
 def mnist(real_mnist):
     """Training and test digits."""
@@ -77,7 +81,7 @@ def test_logistic_regression(mnist, recipe, checkpoint, record):
         reference=f"{recipe_accuracy:.4f}",
         quartet=f"{accuracy:.4f} (strength {facts['regularisation_strength']:g})",
         target="≥ 0.925",
-        reached="yes" if accuracy >= 0.925 else "no",
+        reached=yes_or_no(accuracy >= 0.925),
     )
     record(
         SECTION,
@@ -85,7 +89,7 @@ def test_logistic_regression(mnist, recipe, checkpoint, record):
         reference=f"{recipe_seconds:.1f} s",
         quartet=f"{seconds:.1f} s, 1/{recipe_seconds / seconds:.1f}",
         target="≤ 1/8",
-        reached="yes" if seconds <= recipe_seconds / 8 else "no",
+        reached=yes_or_no(seconds <= recipe_seconds / 8),
     )
 
 
@@ -124,8 +128,8 @@ def test_convolutional_network(networks, recipe, record):
         reference=f"{recipe_accuracy:.4f}",
         quartet=f"{accuracies.mean():.4f} ({each})",
         target="≥ 0.995, aim 0.9965",
-        reached="target yes" * (accuracies.min() >= 0.995)
-        + (", aim yes" if accuracies.mean() >= 0.9965 else ", aim no"),
+        reached=f"target {yes_or_no(accuracies.min() >= 0.995)}, "
+        f"aim {yes_or_no(accuracies.mean() >= 0.9965)}",
     )
     record(
         SECTION,
@@ -133,7 +137,7 @@ def test_convolutional_network(networks, recipe, record):
         reference=f"{recipe_seconds:.1f} s",
         quartet=f"{seconds.mean():.1f} s (of which search {networks[:, 2].mean():.1f} s)",
         target="≤ 1",
-        reached="yes" if seconds.max() <= recipe_seconds else "no",
+        reached=yes_or_no(seconds.max() <= recipe_seconds),
     )
 
 
@@ -170,7 +174,7 @@ def test_whole_pipeline(tmp_path, real_mnist, record):
         reference="–",
         quartet=f"{max(peaks):.2f} GiB",
         target="≤ 2 GiB",
-        reached="yes" if max(peaks) <= 2 else "no",
+        reached=yes_or_no(max(peaks) <= 2),
     )
     record(
         SECTION,
@@ -186,5 +190,5 @@ def test_whole_pipeline(tmp_path, real_mnist, record):
         reference="no seed",
         quartet="identical" if metrics[0] == metrics[1] else "different",
         target="identical",
-        reached="yes" if metrics[0] == metrics[1] else "no",
+        reached=yes_or_no(metrics[0] == metrics[1]),
     )

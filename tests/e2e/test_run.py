@@ -73,7 +73,7 @@ def test_the_run_is_tracked_with_parameters_metrics_and_figures(trained_workspac
     assert run.info.status == "FINISHED"
     assert run.data.metrics == metrics(trained_workspace)
     assert "strengths=(1.0, 3.0" in run.data.params["regularisation_sweep"]
-    assert "learning_rates=(0.03" in run.data.params["learning_rate_search"]
+    assert "learning_rates=(0.08" in run.data.params["learning_rate_search"]
     figures = {entry.path for entry in client.list_artifacts(run.info.run_id, "figures")}
     assert len(figures) == 10
     assert "figures/convnet_confusion_figure.png" in figures
@@ -87,7 +87,7 @@ def test_the_better_classifier_is_registered_with_its_facts(trained_workspace, c
     )
     assert len(version.tags["train_data_sha256"]) == 64
     assert version.tags["library.torch"].startswith("2.")
-    assert version.tags["parameter.epochs"] == "14"
+    assert version.tags["parameter.epochs"] == "10"
 
 
 def test_the_tracking_pages_show_the_run(trained_workspace):
