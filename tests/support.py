@@ -44,6 +44,11 @@ def make_workspace(folder: Path) -> Path:
     return folder
 
 
+def clean_environment() -> dict[str, str]:
+    """The environment less what MLflow, used by a test in this process, may have set in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+
+
 def run_kedro(
     folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
@@ -51,7 +56,7 @@ def run_kedro(
     return subprocess.run(
         [sys.executable, "-m", "kedro", *arguments],
         cwd=folder,
-        env={**os.environ, "COLUMNS": "200", **(environment or {})},
+        env={**clean_environment(), "COLUMNS": "200", **(environment or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -80,6 +85,7 @@ def running_server(folder: Path, command: list[str], path: str) -> Iterator[str]
         process = subprocess.Popen(
             [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
             cwd=folder,
+            env=clean_environment(),
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -22,7 +22,7 @@ from quartet.digits.settings import (
     ValidationSplit,
 )
 from quartet.pipelines.mnist_training import nodes
-from support import make_workspace
+from support import clean_environment, make_workspace
 
 SECTION = "MNIST training"
 SEEDS = (20260217, 1, 2)
@@ -159,6 +159,7 @@ def test_whole_pipeline(tmp_path, real_mnist, record):
         result = subprocess.run(
             [sys.executable, "-c", RUN_AND_WEIGH, *arguments],
             cwd=folder,
+            env=clean_environment(),
             capture_output=True,
             text=True,
             check=True,

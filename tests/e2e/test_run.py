@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 
-from support import QUICK, run_kedro, running_server
+from support import QUICK, clean_environment, run_kedro, running_server
 
 REPORTS = "data/08_reporting/mnist_training"
 
@@ -109,7 +109,9 @@ def test_the_tracking_pages_show_the_run(trained_workspace):
 def test_a_run_stopped_by_hand_is_tracked_as_such_and_goes_on_where_it_was(workspace):
     checkpoint = workspace / "data/06_models/mnist/convnet_checkpoint.safetensors"
     command = [sys.executable, "-m", "kedro", "run"]
-    with subprocess.Popen(command, cwd=workspace, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=workspace, env=clean_environment(), stderr=subprocess.DEVNULL
+    ) as process:
         while not checkpoint.exists():
             assert process.poll() is None
             time.sleep(0.01)
@@ -145,6 +147,7 @@ def test_a_registered_model_reads_a_batch_in_a_fresh_process(trained_workspace):
     result = subprocess.run(
         [sys.executable, "-c", READ_ALL.format(source=str(trained_workspace / "src"))],
         cwd=trained_workspace,
+        env=clean_environment(),
         capture_output=True,
         text=True,
         check=True,
