@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ from support import ROOT, make_workspace, run_kedro, skip_or_fail
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--benchmarks", action="store_true", help="measure and rewrite the tables")
+
+
+@pytest.fixture(autouse=True)
+def untouched_environment() -> Iterator[None]:
+    """MLflow writes its address into the environment, which later tests hand to processes."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
