@@ -48,8 +48,8 @@ samples: setup  ## Remake the committed samples
 
 # The tests open Kedro-Viz in a browser. Where none can be installed they say so and skip.
 browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null \
-	  || { $(APT) update -qq && $(APT) install -qq -y chromium >/dev/null; } \
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit; done; \
+	  { $(APT) update -qq && $(APT) install -qq -y chromium >/dev/null; } \
 	  || echo "No Chromium and no right to install it: the browser tests will be skipped" >&2
 
 lock: setup  ## Write what is installed into requirements.lock
