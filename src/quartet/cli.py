@@ -108,9 +108,19 @@ def _run(**options: Any) -> Any:
     try:
         return kedro_run.callback(**options)
     except KeyboardInterrupt:
-        # kedro-mlflow ends the tracked run on errors only; MLflow would call it finished.
-        import_module("mlflow").end_run("KILLED")
+        _end_tracked_runs()
         raise
+
+
+def _end_tracked_runs() -> None:
+    """Mark what was stopped by hand as killed.
+
+    kedro-mlflow ends its run on errors only, and MLflow calls what is left at
+    exit finished. The plugin opens the same run again for each node.
+    """
+    mlflow = import_module("mlflow")
+    while mlflow.active_run() is not None:
+        mlflow.end_run("KILLED")
 
 
 run = copy.copy(kedro_run)
