@@ -125,7 +125,7 @@ def test_a_run_stopped_by_hand_is_tracked_as_such_and_goes_on_where_it_was(works
     result = run_kedro(workspace, "run")
     assert result.returncode == 0, result.stderr
     assert not checkpoint.exists()
-    history = pd.read_csv(workspace / REPORTS / "convnet_history.csv")
+    history = pd.read_csv(workspace / REPORTS / "convnet_history.csv", float_precision="round_trip")
     assert len(history) == 120
     assert history["seconds"][: len(kept)].tolist() == [epoch["seconds"] for epoch in kept]
 
