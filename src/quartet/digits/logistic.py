@@ -31,7 +31,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 _CURVATURE = 0.05
 """Typical p(1 - p) of a fitted model on MNIST, the share of the pixels' second moments in the
-Hessian; the fits need the fewest passes between 0.01 and 0.1."""
+Hessian; between 0.03 and 0.08 the number of passes hardly changes."""
 
 
 @dataclass(frozen=True)
