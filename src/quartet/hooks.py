@@ -1,4 +1,4 @@
-"""What happens around every run: checks before it, tracking during it, errors named after it."""
+"""What happens around every run: checks before it, tracking and company during it, errors after."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import difflib
 import os
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
+
+from quartet import distributed
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -122,6 +125,40 @@ class TrackingHooks:
             mlflow.log_metrics(data)
         else:
             mlflow.log_figure(data, f"figures/{dataset_name}.png")
+
+
+class DistributedHooks:
+    """Keeps MPI ranks together: they meet before shared nodes, and only the first one writes."""
+
+    def __init__(self) -> None:
+        self._met: set[str] = set()
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+        """Let the other ranks keep their copies of the outputs to themselves."""
+        self._met.clear()
+        if distributed.rank() > 0:
+            from kedro.io import MemoryDataset
+
+            for name in pipeline.all_outputs():
+                catalog[name] = MemoryDataset()
+
+    @hook_impl
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
+        """Wait at a shared node's first input: the first rank has then written all of them."""
+        if distributed.TAG in node.tags and node.name not in self._met:
+            self._met.add(node.name)
+            distributed.barrier()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception) -> None:
+        """End all ranks with this one; they would wait for it for ever."""
+        if distributed.size() > 1:
+            from quartet.cli import describe
+
+            report = f"Error: rank {distributed.rank()}: {describe(error)}"
+            print(report, file=sys.stderr, flush=True)
+            distributed.abort()
 
 
 class ErrorContextHooks:

@@ -5,8 +5,9 @@ import warnings
 
 import fsspec
 
+from quartet import distributed
 from quartet.datasets.atomic import AtomicLocalFileSystem
-from quartet.hooks import ErrorContextHooks, PreflightHooks, TrackingHooks
+from quartet.hooks import DistributedHooks, ErrorContextHooks, PreflightHooks, TrackingHooks
 
 # OpenMP's threads spin while they wait. Beside any other busy process each parallel region then
 # loses a scheduler tick, 8 ms against microseconds of work; asleep they cost next to nothing.
@@ -22,7 +23,10 @@ warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is depreca
 # Every dataset that writes through fsspec gets write-beside-and-rename.
 fsspec.register_implementation("file", AtomicLocalFileSystem, clobber=True)
 
-HOOKS = (PreflightHooks(), TrackingHooks(), ErrorContextHooks())
+HOOKS = (PreflightHooks(), TrackingHooks(), DistributedHooks(), ErrorContextHooks())
+
+# One MLflow run a command, however many ranks run it.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",) if distributed.rank() > 0 else ()
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -58,6 +58,11 @@ class Champion:
         predictions: pd.DataFrame = self.model.predict(batch)
         return predictions
 
+    @property
+    def raw(self) -> Any:
+        """What the loader module restored, for more than `predict`."""
+        return self.model.get_raw_model()
+
 
 class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
     """Loads the last registered version of a model; saves a release as the next.

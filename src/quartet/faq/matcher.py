@@ -1,0 +1,274 @@
+"""The matcher: everything that ranking new questions takes, in one artefact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from quartet.faq.cleaning import clean_text
+from quartet.faq.evaluation import Ranking
+from quartet.faq.knowledge import Knowledge, build_knowledge
+from quartet.faq.margins import Margins
+from quartet.faq.pairs import TrainingPairs, make_training_pairs
+from quartet.faq.ranker import (
+    Calibration,
+    RankerParameters,
+    calibrate,
+    feature_columns,
+    score,
+    train_booster,
+)
+from quartet.faq.settings import Cleaning, Refit, TextFeatures
+from quartet.faq.similarity import Comparer, feature_names
+from quartet.faq.text import TextEncoder, fit_encoder, from_bytes, to_bytes, word_view
+
+QUESTIONS_AT_ONCE = 512
+"""Questions that one thread works on together."""
+THREADS = 2
+"""Blocks of questions worked on side by side; most of the work leaves Python's lock."""
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Ranks originals for questions.
+
+    Attributes:
+        originals: One row an original: `Id`, `AnswerId`, `question`, `answer`.
+        encoder: Text to vectors.
+        comparer: What is known, and how questions are compared with it.
+        booster: Orders the candidates.
+        calibration: Scores to probabilities.
+        parameters: What the search chose.
+        features: What the texts' features were made with.
+        cleaning: What was done to texts before.
+    """
+
+    originals: pd.DataFrame
+    encoder: TextEncoder
+    comparer: Comparer
+    booster: lgb.Booster
+    calibration: Calibration
+    parameters: RankerParameters
+    features: TextFeatures
+    cleaning: Cleaning
+
+    def rank(self, texts: Sequence[str]) -> Ranking:
+        """Candidates of cleaned texts with their probabilities."""
+        blocks = [
+            texts[start : start + QUESTIONS_AT_ONCE]
+            for start in range(0, max(len(texts), 1), QUESTIONS_AT_ONCE)
+        ]
+        with ThreadPoolExecutor(THREADS) as pool:
+            parts = list(pool.map(self._rank_block, blocks))
+        return Ranking(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+    def _rank_block(self, texts: Sequence[str]) -> Ranking:
+        if not len(texts):
+            empty = np.empty((0, self.comparer.candidates))
+            return Ranking(empty.astype(np.int64), empty)
+        compared = self.comparer.compare(self.encoder.encode(texts))
+        names = feature_names(list(self.comparer.margins))
+        columns = feature_columns(names, self.parameters.word_ngrams)
+        scores = score(self.booster, compared.features, columns)
+        return Ranking(compared.candidates, self.calibration.probabilities(scores))
+
+    def clean(self, texts: Sequence[str]) -> list[str]:
+        """Texts as they were cleaned for learning."""
+        options = {
+            "remove_banner": self.cleaning.remove_banner,
+            "keep_code": self.cleaning.keep_code,
+        }
+        return [clean_text(text, **options) for text in texts]
+
+    def match(self, texts: Sequence[str], matches: int) -> pd.DataFrame:
+        """The most probable originals of questions as they were asked, HTML or plain.
+
+        Args:
+            texts: q questions.
+            matches: Originals to return for each; all candidates where there are fewer.
+
+        Returns:
+            `matches` rows a question, the most probable first: `question` (its number), `rank`,
+            `original` (Id), `AnswerId`, `probability`, `original_text`, `answer`.
+        """
+        ranking = self.rank(self.clean(texts))
+        count = min(matches, ranking.candidates.shape[1])
+        order = np.argsort(-ranking.probabilities, axis=1, kind="stable")[:, :count]
+        chosen = np.take_along_axis(ranking.candidates, order, axis=1).ravel()
+        found = self.originals.iloc[chosen]
+        return pd.DataFrame(
+            {
+                "question": np.repeat(np.arange(len(texts)), count),
+                "rank": np.tile(np.arange(1, count + 1), len(texts)),
+                "original": found["Id"].to_numpy(),
+                "AnswerId": found["AnswerId"].to_numpy(),
+                "probability": np.take_along_axis(ranking.probabilities, order, axis=1).ravel(),
+                "original_text": found["question"].to_numpy(),
+                "answer": found["answer"].to_numpy(),
+            }
+        )
+
+    def knowing(
+        self, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
+    ) -> Self:
+        """This matcher with other known texts in the place of its own.
+
+        Terms, their frequencies, trees and calibration stay as they were learned.
+        """
+        knowledge = know(self.encoder, originals, duplicates, answers)
+        comparer = Comparer.fit(knowledge, list(self.comparer.margins), self.features)
+        table = table_of_originals(originals, answers)
+        return replace(self, originals=table, comparer=comparer)
+
+    def feature_gains(self) -> pd.Series:
+        """By feature: how much of the training loss its splits took away."""
+        names = feature_names(list(self.comparer.margins))
+        columns = feature_columns(names, self.parameters.word_ngrams)
+        gains = self.booster.feature_importance("gain")
+        return pd.Series(gains, index=[names[column] for column in columns])
+
+    def packed(self) -> bytes:
+        """The matcher as one safetensors file."""
+        return bytes(save(self.to_arrays()))
+
+    @classmethod
+    def unpacked(cls, content: bytes) -> Self:
+        """The matcher that `packed` made a file of."""
+        return cls.from_arrays(load(content))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The matcher as named arrays."""
+        facts = {
+            "parameters": self.parameters.model_dump(),
+            "features": self.features.model_dump(),
+            "cleaning": self.cleaning.model_dump(),
+            "calibration": asdict(self.calibration),
+            "originals": self.originals.to_dict("list"),
+        }
+        arrays = {
+            "facts": to_bytes(json.dumps(facts)),
+            "booster": to_bytes(self.booster.model_to_string()),
+            **_prefixed("encoder.", self.encoder.to_arrays()),
+            **_prefixed("knowledge.", self.comparer.knowledge.to_arrays()),
+        }
+        for view, margins in self.comparer.margins.items():
+            arrays |= margins.to_arrays(f"margins.{view}")
+        return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The matcher that `to_arrays` took apart."""
+        facts = json.loads(from_bytes(arrays["facts"]))
+        parameters = RankerParameters(**facts["parameters"])
+        features = TextFeatures(**facts["features"])
+        view = word_view(parameters.word_ngrams)
+        comparer = Comparer(
+            knowledge=Knowledge.from_arrays(_under("knowledge.", arrays)),
+            margins={view: Margins.from_arrays(dict(arrays), f"margins.{view}")},
+            retrieved=features.candidates,
+            character_share=features.character_share,
+        )
+        return cls(
+            originals=pd.DataFrame(facts["originals"]),
+            encoder=TextEncoder.from_arrays(_under("encoder.", arrays)),
+            comparer=comparer,
+            booster=lgb.Booster(model_str=from_bytes(arrays["booster"])),
+            calibration=Calibration(**facts["calibration"]),
+            parameters=parameters,
+            features=features,
+            cleaning=Cleaning(**facts["cleaning"]),
+        )
+
+
+def fit_matcher(
+    originals: pd.DataFrame,
+    duplicates: pd.DataFrame,
+    answers: pd.DataFrame,
+    parameters: RankerParameters,
+    features: TextFeatures,
+    refit: Refit,
+    cleaning: Cleaning,
+) -> Matcher:
+    """Fit the chosen parameters on all duplicates given, and calibrate.
+
+    Args:
+        originals: Columns `Id`, `AnswerId`, `text`.
+        duplicates: Columns `AnswerId`, `text`, in the order of their originals.
+        answers: Column `text`, one row an original, in their order.
+        parameters: The search's choice.
+        features: How texts become vectors.
+        refit: How many trees, and how to calibrate.
+        cleaning: What was done to the texts, to do it to new questions.
+    """
+    trees = max(1, round(parameters.trees * refit.more_trees))
+    parameters = parameters.model_copy(update={"trees": trees})
+    encoder = fit_encoder(
+        [*duplicates["text"], *originals["text"]], features, [parameters.word_ngrams]
+    )
+    knowledge = know(encoder, originals, duplicates, answers)
+    comparer = Comparer.fit(knowledge, [word_view(parameters.word_ngrams)], features)
+    pairs: TrainingPairs = make_training_pairs(
+        comparer, features.random_negatives, np.random.default_rng(refit.seed)
+    )
+    return Matcher(
+        originals=table_of_originals(originals, answers),
+        encoder=encoder,
+        comparer=comparer,
+        booster=train_booster(pairs, parameters, refit.seed),
+        calibration=calibrate(pairs, parameters, refit.folds, refit.seed),
+        parameters=parameters,
+        features=features,
+        cleaning=cleaning,
+    )
+
+
+def know(
+    encoder: TextEncoder, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
+) -> Knowledge:
+    """Vectors of the tables' texts; columns as for `fit_matcher`."""
+    return build_knowledge(
+        encoder,
+        list(duplicates["text"]),
+        numbers_of(originals, duplicates),
+        list(originals["text"]),
+        list(answers["text"]),
+    )
+
+
+def numbers_of(originals: pd.DataFrame, duplicates: pd.DataFrame) -> NDArray[np.int64]:
+    """The number of each duplicate's original, shape (n,)."""
+    place = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
+    return place.loc[duplicates["AnswerId"]].to_numpy(dtype=np.int64)
+
+
+def table_of_originals(originals: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """What is shown of each original."""
+    return pd.DataFrame(
+        {
+            "Id": originals["Id"].to_numpy(),
+            "AnswerId": originals["AnswerId"].to_numpy(),
+            "question": originals["text"].to_numpy(),
+            "answer": answers["text"].to_numpy(),
+        }
+    )
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

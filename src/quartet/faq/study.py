@@ -1,0 +1,308 @@
+"""The search for the ranker's parameters: one trial, and the study it belongs to."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import lightgbm as lgb
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from quartet.faq.pairs import JudgedQuestions, TrainingPairs
+from quartet.faq.ranker import RankerParameters, follow, train_booster
+from quartet.faq.settings import Choices, SearchSpace, StudySettings
+from quartet.faq.text import word_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+"""A pruned trial has told what it could, so it counts as well."""
+
+START = "start"
+"""User attribute of the trial with the parameters to start from."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a trial does: fit trees on the training pairs, follow the metric on the tuning ones."""
+
+    train: TrainingPairs
+    tune: JudgedQuestions
+    space: SearchSpace
+    settings: StudySettings
+
+    def __call__(self, trial: Trial) -> float:
+        """The best metric that the trial's trees reached.
+
+        Raises:
+            optuna.TrialPruned: The pruner gave the trial up.
+        """
+        parameters = suggest(trial, self.space)
+        best = _Best(trial, self.settings, parameters.trees)
+        train_booster(
+            self.train,
+            parameters,
+            self.settings.seed,
+            threads=1,
+            callbacks=[best],
+            judged=follow(self.tune, parameters, self.settings.metric),
+        )
+        best.note()
+        return best.metric
+
+
+class _Best:
+    """LightGBM calls this after each tree: keeps the best, stops, reports.
+
+    What counts is the mean of the metric over the last trees: the best of many
+    single values would mostly be luck.
+    """
+
+    order = 30
+    before_iteration = False
+
+    def __init__(self, trial: Trial, settings: StudySettings, trees: int) -> None:
+        self.metric = -np.inf
+        self.trees = 0
+        self._trial = trial
+        self._settings = settings
+        self._start = time.perf_counter()
+        self._last: deque[float] = deque(maxlen=min(settings.report_every, trees))
+
+    def __call__(self, environment: Any) -> None:
+        trees = environment.iteration + 1
+        self._last.append(environment.evaluation_result_list[0][2])
+        if len(self._last) < (self._last.maxlen or 0):
+            return
+        mean = sum(self._last) / len(self._last)
+        if mean > self.metric:
+            self.metric, self.trees = mean, trees
+        if trees % self._settings.report_every == 0:
+            self._trial.report(self.metric, trees)
+            if self._trial.should_prune():
+                self.note()
+                raise optuna.TrialPruned(f"after {trees} trees")
+        if trees - self.trees >= self._settings.patience:
+            raise lgb.callback.EarlyStopException(self.trees - 1, [])
+
+    def note(self) -> None:
+        """Keep with the trial what later steps and reports need."""
+        self._trial.set_user_attr("best_trees", self.trees)
+        self._trial.set_user_attr("seconds", time.perf_counter() - self._start)
+
+
+def check_views(space: SearchSpace, names: Sequence[str]) -> None:
+    """Make sure that every word view a trial may choose has features.
+
+    Raises:
+        ValueError: One has none.
+    """
+    wanted = space.word_ngrams
+    for ngrams in wanted.choices if isinstance(wanted, Choices) else (wanted,):
+        if not any(name.startswith(f"{word_view(int(ngrams))}.") for name in names):
+            made = sorted({int(n[4 : n.index(".")]) for n in names if n.startswith("word")})
+            raise ValueError(
+                f"the search space has word_ngrams {ngrams}, but features were made for {made} "
+                "only; add it to faq_features.word_ngrams, or take it out of the space"
+            )
+
+
+def suggest(trial: Trial, space: SearchSpace) -> RankerParameters:
+    """A trial's parameters: searched where the space has a range, fixed elsewhere."""
+    values = {
+        name: tunable.suggest(trial, name) if hasattr(tunable, "suggest") else tunable
+        for name, tunable in space
+    }
+    return RankerParameters(**values)
+
+
+def start_parameters(space: SearchSpace) -> dict[str, Any]:
+    """The defaults of `RankerParameters` as far as they lie in the space: the first trial."""
+    defaults = RankerParameters().model_dump()
+    start = {}
+    for name, tunable in space:
+        if not hasattr(tunable, "suggest"):
+            continue
+        ends, value = tunable.ends(), defaults[name]
+        inside = value in ends if hasattr(tunable, "choices") else ends[0] <= value <= ends[-1]
+        if inside:
+            start[name] = value
+    return start
+
+
+def make_sampler(settings: StudySettings, number: int) -> BaseSampler:
+    """The sampler of the trial with this number.
+
+    Each trial has a seed of its own, so that a study that was stopped and
+    resumed tries what an uninterrupted one would have tried.
+    """
+    seed = int(np.random.default_rng([settings.seed, number]).integers(2**31))
+    if settings.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, constant_liar=settings.workers > 1)
+
+
+def make_pruner(settings: StudySettings, space: SearchSpace) -> BasePruner:
+    """What decides whether a trial is given up early."""
+    if settings.pruner == "none":
+        return optuna.pruners.NopPruner()
+    if settings.pruner == "hyperband":
+        trees = space.trees.ends()[-1] if hasattr(space.trees, "ends") else space.trees
+        return optuna.pruners.HyperbandPruner(
+            min_resource=settings.report_every, max_resource=int(trees)
+        )
+    return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2 * settings.report_every)
+
+
+def run_trials(
+    study: optuna.Study,
+    objective: Objective,
+    take_ticket: Callable[[], bool],
+    worker: str,
+    after: Callable[[optuna.Study], None] = lambda study: None,
+) -> None:
+    """Run one trial after the other while there are tickets for them.
+
+    A trial that fails is logged and kept in the study with its reason; the next
+    one goes on.
+
+    Args:
+        study: The study, shared with other workers or not.
+        objective: What a trial does.
+        take_ticket: Whether another trial is wanted.
+        worker: Who runs the trials, noted in each.
+        after: Called after each trial.
+    """
+
+    def noted(trial: Trial) -> float:
+        trial.set_user_attr("worker", worker)
+        try:
+            return objective(trial)
+        except optuna.TrialPruned:
+            raise
+        except Exception as error:
+            trial.set_user_attr("failure", f"{type(error).__name__}: {error}")
+            raise
+
+    while take_ticket():
+        study.sampler = make_sampler(objective.settings, len(study.get_trials(deepcopy=False)))
+        study.optimize(noted, n_trials=1, catch=(Exception,))
+        after(study)
+
+
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that have told what they could."""
+    return study.get_trials(deepcopy=False, states=FINISHED)
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial:
+    """The completed trial with the best metric; of equals the first.
+
+    Raises:
+        ValueError: No trial completed.
+    """
+    trials = study.get_trials(deepcopy=False)
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if not complete:
+        failures = [trial.user_attrs.get("failure") for trial in trials]
+        last = next(filter(None, reversed(failures)), "none of them says why")
+        pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
+        raise ValueError(
+            f"none of the study's {len(trials)} trials completed, {pruned} were pruned; the last "
+            f"failure: {last}. Widen the search space, or set pruner=none"
+        )
+    return max(complete, key=lambda trial: (metric_reached(trial), -trial.number))
+
+
+def metric_reached(trial: FrozenTrial) -> float:
+    """A completed trial's metric."""
+    assert trial.value is not None  # Optuna completes no trial without a value
+    return trial.value
+
+
+def choose_trial(study: optuna.Study, questions: int, caution: float) -> FrozenTrial:
+    """The best trial, or the start where the best is not clearly better.
+
+    The start is the trial with the parameters to start from. The best of many
+    is partly the luckiest: on few questions its lead is within the metric's
+    standard error, and on new questions it does no better. After the
+    one-standard-error rule of Breiman et al., "Classification and regression
+    trees" (1984).
+
+    Args:
+        study: With at least one completed trial.
+        questions: That the metric is a mean over.
+        caution: Standard errors by which the best must lead.
+
+    Raises:
+        ValueError: No trial completed.
+    """
+    best = best_trial(study)
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    start = next((trial for trial in complete if START in trial.user_attrs), best)
+    metric = metric_reached(best)
+    # The largest deviation that values between 0 and 1 with this mean can have.
+    error = np.sqrt(metric * (1 - metric) / questions)
+    return best if metric - metric_reached(start) > caution * error else start
+
+
+def chosen_parameters(trial: FrozenTrial, space: SearchSpace) -> RankerParameters:
+    """A finished trial's parameters, with the trees that were best."""
+    fixed = {name: value for name, value in space if not hasattr(value, "suggest")}
+    return RankerParameters(
+        **{**fixed, **trial.params, "trees": max(1, trial.user_attrs["best_trees"])}
+    )
+
+
+def trials_table(study: optuna.Study) -> pd.DataFrame:
+    """One row a finished or failed trial, in their order.
+
+    Returns:
+        Columns `trial`, `state`, `metric` (best reached, missing if none was),
+        `best_trees`, `seconds`, `worker`, and one a searched parameter.
+    """
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        if not trial.state.is_finished():
+            continue
+        rows.append(
+            {
+                "trial": trial.number,
+                "state": trial.state.name.lower(),
+                "metric": trial.value,
+                "best_trees": trial.user_attrs.get("best_trees"),
+                "seconds": trial.user_attrs.get("seconds"),
+                "worker": trial.user_attrs.get("worker"),
+                **trial.params,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def parameter_importance(study: optuna.Study, seed: int) -> pd.DataFrame:
+    """Share of the metric's variation that each searched parameter explains, by fANOVA.
+
+    Returns:
+        Columns `parameter` and `importance`, the largest first; no rows where fewer than four
+        trials completed, or all of them alike.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    values = {trial.value for trial in complete}
+    found: dict[str, float] = {}
+    if len(complete) >= 4 and len(values) > 1:
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    rows = sorted(found.items(), key=lambda row: -row[1])
+    return pd.DataFrame(rows, columns=["parameter", "importance"])

@@ -1,0 +1,29 @@
+"""The pipeline `faq_matching`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from . import nodes
+
+
+def create_pipeline(**kwargs: Any) -> Pipeline:
+    """New questions → the most probable originals and answers, by the registered ranker."""
+    return Pipeline(
+        [
+            Node(
+                nodes.match_questions,
+                ["faq_new_questions", "faq_ranker", "params:faq_matches_wanted"],
+                [
+                    "faq_matches",
+                    "faq_match_examples",
+                    "unmatched_questions",
+                    "top_probabilities_figure",
+                    "faq_matching_metrics",
+                ],
+                name="match_questions",
+            ),
+        ]
+    )

@@ -1,0 +1,294 @@
+"""Nodes of `faq_tuning`: the science of `quartet.faq`, dataset by dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+import numpy as np
+from numpy.typing import NDArray
+
+from quartet import __version__, faq
+from quartet.datasets.checkpoint import fingerprint
+from quartet.faq.settings import (
+    Cleaning,
+    DuplicateSplit,
+    ReferenceRecipe,
+    Refit,
+    SearchSpace,
+    StudySettings,
+    TestEvaluation,
+    TextFeatures,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from quartet.datasets.registered_model import Champion, ModelRelease
+    from quartet.datasets.study import StudyStore
+else:
+    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    pd = lazy_loader.load("pandas")
+    Figure = Champion = ModelRelease = StudyStore = Any
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def clean_tables(
+    faq_originals: pd.DataFrame,
+    faq_duplicates: pd.DataFrame,
+    faq_answers: pd.DataFrame,
+    faq_cleaning: Cleaning,
+) -> tuple[
+    pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, int], Figure
+]:
+    """Usable rows of the three tables, rows set aside with reasons, and lengths of texts."""
+    tables = faq.tables.prepare_tables(faq_originals, faq_duplicates, faq_answers, faq_cleaning)
+    counts = {
+        "originals": len(tables.originals),
+        "duplicates": len(tables.duplicates),
+        "quarantined_rows": len(tables.quarantine),
+        "banners": tables.banners,
+    }
+    used = {
+        "originals": tables.originals,
+        "duplicates": tables.duplicates,
+        "answers": tables.answers,
+    }
+    figure = faq.figures.text_lengths(
+        {name: table["text"].str.len().to_numpy() for name, table in used.items()},
+        tables.duplicates["AnswerId"].value_counts().to_numpy(),
+    )
+    return (*used.values(), tables.quarantine, tables.statistics, counts, figure)
+
+
+def split_duplicates(clean_duplicates: pd.DataFrame, faq_split: DuplicateSplit) -> pd.DataFrame:
+    """Duplicates of each original divided into train, tune and test."""
+    return faq.tables.split_duplicates(clean_duplicates, faq_split)
+
+
+def make_pairs(
+    clean_originals: pd.DataFrame,
+    divided_duplicates: pd.DataFrame,
+    clean_answers: pd.DataFrame,
+    faq_features: TextFeatures,
+) -> tuple[Arrays, Arrays]:
+    """Features of training pairs and of tuning questions' candidates, made once for all trials."""
+    train = divided_duplicates[divided_duplicates["part"] == "train"]
+    tune = divided_duplicates[divided_duplicates["part"] == "tune"]
+    encoder = faq.text.fit_encoder(
+        [*train["text"], *clean_originals["text"]], faq_features, faq_features.word_ngrams
+    )
+    known = faq.matcher.know(encoder, clean_originals, train, clean_answers)
+    views = [faq.text.word_view(ngrams) for ngrams in sorted(set(faq_features.word_ngrams))]
+    comparer = faq.similarity.Comparer.fit(known, views, faq_features)
+    pairs = faq.pairs.make_training_pairs(
+        comparer, faq_features.random_negatives, np.random.default_rng(faq_features.seed)
+    )
+    judged = faq.pairs.judge_questions(
+        comparer,
+        encoder.encode(list(tune["text"])),
+        faq.matcher.numbers_of(clean_originals, tune),
+    )
+    return pairs.to_arrays(), judged.to_arrays()
+
+
+def tune_ranker(
+    train_pairs: Arrays,
+    tune_questions: Arrays,
+    faq_search_space: SearchSpace,
+    faq_study_settings: StudySettings,
+    faq_study: StudyStore,
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame, Figure, Figure, Figure]:
+    """The study's trials, the parameters chosen, and what mattered; a stopped study goes on."""
+    from .search import finished_study
+
+    train = faq.pairs.TrainingPairs.from_arrays(train_pairs)
+    tune = faq.pairs.JudgedQuestions.from_arrays(tune_questions)
+    faq.study.check_views(faq_search_space, train.names)
+    objective = faq.study.Objective(train, tune, faq_search_space, faq_study_settings)
+    # What may change while a study goes on has no part in its name.
+    free = {"trials", "workers", "caution"}
+    settings = faq_study_settings.model_dump(exclude=free)
+    key = fingerprint(__version__, train_pairs, tune_questions, faq_search_space, settings)
+    with finished_study(faq_study, f"faq-{key[:12]}", objective) as study:
+        trials = faq.study.trials_table(study)
+        chosen = faq.study.choose_trial(study, len(tune.original), faq_study_settings.caution)
+        parameters = faq.study.chosen_parameters(chosen, faq_search_space)
+        importance = faq.study.parameter_importance(study, faq_study_settings.seed)
+    best = {
+        **parameters.model_dump(),
+        "trial": chosen.number,
+        "metric": chosen.value,
+        "best_metric": float(trials.loc[trials["state"] == "complete", "metric"].max()),
+    }
+    metric = faq_study_settings.metric
+    searched = [name for name in trials if name in dict(faq_search_space)]
+    return (
+        trials,
+        best,
+        importance,
+        faq.figures.study_history(trials, metric, chosen.number),
+        faq.figures.parameter_importance(importance),
+        faq.figures.parallel_coordinates(trials, searched, metric, chosen.number),
+    )
+
+
+def refit_ranker(
+    clean_originals: pd.DataFrame,
+    divided_duplicates: pd.DataFrame,
+    clean_answers: pd.DataFrame,
+    chosen_parameters: dict[str, Any],
+    faq_features: TextFeatures,
+    faq_refit: Refit,
+    faq_cleaning: Cleaning,
+) -> tuple[Arrays, Figure]:
+    """The matcher fitted on training and tuning duplicates, and which features it rests on."""
+    fields = faq.ranker.RankerParameters.model_fields
+    parameters = faq.ranker.RankerParameters(
+        **{name: value for name, value in chosen_parameters.items() if name in fields}
+    )
+    known = divided_duplicates[divided_duplicates["part"] != "test"]
+    matcher = faq.matcher.fit_matcher(
+        clean_originals, known, clean_answers, parameters, faq_features, faq_refit, faq_cleaning
+    )
+    return matcher.to_arrays(), faq.figures.feature_gains(matcher.feature_gains())
+
+
+def rank_by_baselines(
+    clean_originals: pd.DataFrame,
+    divided_duplicates: pd.DataFrame,
+    reference_recipe: ReferenceRecipe,
+) -> pd.DataFrame:
+    """Ranks of the right originals of test duplicates by three simpler methods."""
+    known = divided_duplicates[divided_duplicates["part"] != "test"]
+    test = divided_duplicates[divided_duplicates["part"] == "test"]
+    number = faq.matcher.numbers_of(clean_originals, test)
+    right = number[:, None] == np.arange(len(clean_originals))
+    questions, originals, texts = (list(table["text"]) for table in (test, clean_originals, known))
+    original_of = faq.matcher.numbers_of(clean_originals, known)
+    scores = {
+        "cosine": faq.baselines.cosine(questions, originals, texts),
+        "nearest_duplicate": faq.baselines.nearest_duplicate(
+            questions, originals, texts, original_of
+        ),
+        "reference_recipe": faq.baselines.reference_recipe(
+            questions, originals, texts, original_of, reference_recipe
+        ),
+    }
+    ranks = {
+        name: faq.evaluation.ranks_of_right(values, right, len(originals))
+        for name, values in scores.items()
+    }
+    return pd.DataFrame({"Id": test["Id"].to_numpy(), **ranks})
+
+
+def test_ranker(
+    ranker_arrays: Arrays,
+    clean_originals: pd.DataFrame,
+    divided_duplicates: pd.DataFrame,
+    faq_test: TestEvaluation,
+) -> tuple[pd.DataFrame, pd.DataFrame, Figure, Figure]:
+    """How the test duplicates are ranked, and how far the probabilities can be trusted."""
+    matcher = faq.matcher.Matcher.from_arrays(ranker_arrays)
+    test = divided_duplicates[divided_duplicates["part"] == "test"]
+    number = faq.matcher.numbers_of(clean_originals, test)
+    ranking = matcher.rank(list(test["text"]))
+    results = faq.evaluation.judge(ranking, number, clean_originals["Id"].to_numpy())
+    results.insert(0, "Id", test["Id"].to_numpy())
+    right = ranking.candidates == number[:, None]
+    table = faq.evaluation.calibration_table(
+        ranking.probabilities.ravel(), right.ravel(), faq_test.bins
+    )
+    return (
+        results,
+        table,
+        faq.figures.calibration(table, "Calibration on all candidates of the test duplicates"),
+        faq.figures.score_distributions(
+            results["probability"].to_numpy(), results["best_wrong"].to_numpy()
+        ),
+    )
+
+
+def compare_with_baselines(
+    test_results: pd.DataFrame,
+    baseline_ranks: pd.DataFrame,
+    clean_originals: pd.DataFrame,
+    faq_test: TestEvaluation,
+) -> tuple[pd.DataFrame, pd.DataFrame, Figure, Figure]:
+    """Gains of all methods with intervals, and the originals that are hardest to find."""
+    ranks = {
+        "ranker": test_results["rank"].to_numpy(),
+        **{name: ranks.to_numpy() for name, ranks in _by_method(baseline_ranks)},
+    }
+    generator = np.random.default_rng(faq_test.seed)
+    gains = faq.evaluation.gains_table(ranks, faq_test.ranks, faq_test.resamples, generator)
+    hardest = faq.evaluation.hardest_originals(test_results, faq_test.hardest)
+    titles = clean_originals.set_index("Id")["text"]
+    hardest["question"] = hardest["original"].map(titles)
+    return gains, hardest, faq.figures.gains(gains), faq.figures.hardest(hardest, titles)
+
+
+def _by_method(baseline_ranks: pd.DataFrame) -> list[tuple[str, pd.Series]]:
+    return [(str(name), ranks) for name, ranks in baseline_ranks.items() if name != "Id"]
+
+
+def summarise_tuning(
+    table_counts: dict[str, int],
+    faq_trials: pd.DataFrame,
+    chosen_parameters: dict[str, Any],
+    test_results: pd.DataFrame,
+    baseline_ranks: pd.DataFrame,
+    faq_gains: pd.DataFrame,
+    calibration_table: pd.DataFrame,
+) -> dict[str, float]:
+    """The scenario's numbers, flat, with units in their names."""
+    ranks = test_results["rank"].to_numpy()
+    ours = faq_gains[faq_gains["method"] == "ranker"].set_index("k")
+    metrics: dict[str, float] = {**table_counts, "test_questions": len(ranks)}
+    for k, row in ours.iterrows():
+        metrics[f"test_gain_at_{k}"] = float(row["gain"])
+        metrics[f"test_gain_at_{k}_low_95"] = float(row["low_95"])
+        metrics[f"test_gain_at_{k}_high_95"] = float(row["high_95"])
+    metrics["test_mean_rank"] = float(ranks.mean())
+    metrics["test_mean_reciprocal_rank"] = faq.evaluation.mean_reciprocal_rank(ranks)
+    metrics["test_calibration_error"] = faq.evaluation.calibration_error(calibration_table)
+    names = {"reference_recipe": "reference"}
+    for name, found in _by_method(baseline_ranks):
+        for k in (1, 3):
+            gain = faq.evaluation.gain_at(found.to_numpy(), k)
+            metrics[f"baseline_{names.get(name, name)}_gain_at_{k}"] = gain
+    finished = faq_trials[faq_trials["state"].isin(["complete", "pruned"])]
+    return metrics | {
+        "trials": len(finished),
+        "pruned_trials": int((finished["state"] == "pruned").sum()),
+        "seconds_per_trial": float(finished["seconds"].mean()),
+        "chosen_trial": chosen_parameters["trial"],
+        "tune_metric": chosen_parameters["metric"],
+        "best_tune_metric": chosen_parameters["best_metric"],
+    }
+
+
+def release_ranker(
+    ranker_arrays: Arrays,
+    clean_originals: pd.DataFrame,
+    divided_duplicates: pd.DataFrame,
+    clean_answers: pd.DataFrame,
+    test_results: pd.DataFrame,
+    faq_tuning_metrics: dict[str, float],
+    faq_champion: Champion | None,
+) -> tuple[ModelRelease, dict[str, Any]]:
+    """The matcher with the verdict whether it beats the registered version."""
+    from .release import make_release
+
+    release = make_release(
+        faq.matcher.Matcher.from_arrays(ranker_arrays),
+        clean_originals,
+        divided_duplicates,
+        clean_answers,
+        test_results,
+        faq_tuning_metrics,
+        faq_champion,
+    )
+    return release, {"approved": release.approved, "reason": release.reason, **release.tags}

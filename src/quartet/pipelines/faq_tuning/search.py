@@ -1,0 +1,250 @@
+"""Runs a study's trials side by side: in processes of this machine, or on MPI ranks.
+
+All share the study through Optuna's own storage: a SQLite file on one machine,
+Optuna's gRPC proxy in front of it for the other ranks. Whoever runs trials takes
+a ticket for each, so that there are as many as were asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+import joblib
+import optuna
+from optuna.trial import TrialState
+from tqdm import tqdm
+
+from quartet import distributed, faq
+from quartet.datasets.study import StudyStore, open_storage
+from quartet.faq.study import Objective
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterator[optuna.Study]:
+    """The study with as many finished trials as the settings ask for.
+
+    Trials that the store has already are not run again. Under MPI every rank
+    must enter, and every rank gets the study.
+    """
+    _silence_optuna()
+    with ExitStack() as stack:
+        storage: optuna.storages.BaseStorage
+        if distributed.rank() == 0:
+            path = stack.enter_context(store.opened())
+            storage = open_storage(path)
+            study = _create(storage, name, objective)
+            missing = max(0, objective.settings.trials - len(faq.study.finished(study)))
+            address = _serve(storage) if distributed.size() > 1 else None
+            distributed.broadcast((address, missing))
+            if distributed.size() > 1:
+                _run_share(study, objective, missing, store)
+            else:
+                _run_here(study, objective, missing, path, store)
+            distributed.gather(None)  # the proxy must stay until the last rank has finished
+        else:
+            address, missing = distributed.broadcast()
+            storage = optuna.storages.GrpcStorageProxy(host=address[0], port=address[1])
+            study = _load(storage, name, objective)
+            _run_share(study, objective, missing, store)
+        yield study
+        distributed.barrier()
+
+
+def _silence_optuna() -> None:
+    """Trials are shown by the progress bar, and kept in the study with their failures."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def _create(storage: optuna.storages.BaseStorage, name: str, objective: Objective) -> optuna.Study:
+    """The stored study, or a new one with the parameters to start from as its first trial."""
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="maximize",
+        load_if_exists=True,
+        pruner=faq.study.make_pruner(objective.settings, objective.space),
+    )
+    if not study.get_trials(deepcopy=False):
+        start = faq.study.start_parameters(objective.space)
+        study.enqueue_trial(start, user_attrs={faq.study.START: True})
+    _retry_abandoned(study)
+    return study
+
+
+def _load(storage: optuna.storages.BaseStorage, name: str, objective: Objective) -> optuna.Study:
+    pruner = faq.study.make_pruner(objective.settings, objective.space)
+    return optuna.load_study(storage=storage, study_name=name, pruner=pruner)
+
+
+def _retry_abandoned(study: optuna.Study) -> None:
+    """Fail trials whose worker has died, and queue their parameters again."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        host, _, process = trial.user_attrs.get("worker", ":").partition(":")
+        if host and (host != socket.gethostname() or _is_alive(int(process))):
+            continue
+        study.tell(trial.number, state=TrialState.FAIL)
+        start = {key: True for key in trial.user_attrs if key == faq.study.START}
+        study.enqueue_trial(trial.params, user_attrs=start)
+        logger.warning("trial %s was abandoned by its worker and is tried again", trial.number)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # alive, and someone else's
+    return True
+
+
+def _serve(storage: optuna.storages.BaseStorage) -> tuple[str, int]:
+    """Start Optuna's proxy for the other ranks; its address. It ends with this process."""
+    host = distributed.host()
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port = probe.getsockname()[1]
+    server = threading.Thread(
+        target=optuna.storages.run_grpc_proxy_server,
+        args=(storage,),
+        kwargs={"host": host, "port": port},
+        daemon=True,
+    )
+    server.start()
+    return host, port
+
+
+def _run_share(study: optuna.Study, objective: Objective, missing: int, store: StudyStore) -> None:
+    """Run this rank's share of the missing trials."""
+    tickets = iter(distributed.shard(range(missing)))
+    with _progress(study, objective, store, shown=distributed.rank() == 0) as update:
+        faq.study.run_trials(
+            study, objective, lambda: next(tickets, None) is not None, _worker(), update
+        )
+
+
+def _run_here(
+    study: optuna.Study, objective: Objective, missing: int, path: str, store: StudyStore
+) -> None:
+    """Run the missing trials on this machine; this process is the first worker.
+
+    A worker that dies costs its current trial, which is tried again here.
+    """
+    before = _ended(study)
+    helpers = min(objective.settings.workers, missing) - 1
+    with _progress(study, objective, store) as update, ExitStack() as stack:
+        if helpers > 0:
+            tickets: Any = multiprocessing.get_context("spawn").Semaphore(missing)
+            started = stack.enter_context(
+                _helpers(helpers, path, study.study_name, objective, tickets)
+            )
+            take: Callable[[], bool] = lambda: tickets.acquire(block=False)  # noqa: E731
+            faq.study.run_trials(study, objective, take, _worker(), update)
+            for process in started:
+                process.join()
+                if process.exitcode:
+                    logger.warning("a worker of the study ended with code %s", process.exitcode)
+            _retry_abandoned(study)
+        left = iter(range(missing - (_ended(study) - before)))
+        faq.study.run_trials(
+            study, objective, lambda: next(left, None) is not None, _worker(), update
+        )
+
+
+def _ended(study: optuna.Study) -> int:
+    """Trials that ran to an end, be it a failure of their own; not those abandoned."""
+    states = (*faq.study.FINISHED, TrialState.FAIL)
+    trials = study.get_trials(deepcopy=False, states=states)
+    return sum(trial.state != TrialState.FAIL or "failure" in trial.user_attrs for trial in trials)
+
+
+@contextmanager
+def _helpers(
+    count: int, path: str, name: str, objective: Objective, tickets: Any
+) -> Iterator[list[SpawnProcess]]:
+    """Further processes that run trials; ended, if they still run, on leaving."""
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        # Written once, mapped by all: the features are in memory only once.
+        file = Path(folder) / "objective.joblib"
+        joblib.dump(objective, file)
+        processes = [
+            context.Process(target=_help, args=(str(file), path, name, tickets), daemon=True)
+            for _ in range(count)
+        ]
+        for process in processes:
+            process.start()
+        try:
+            yield processes
+        finally:
+            for process in processes:
+                process.terminate()
+                process.join()
+
+
+def _help(file: str, path: str, name: str, tickets: Any) -> None:
+    """What a helper does, until there are no tickets or its parent has died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _silence_optuna()
+    objective: Objective = joblib.load(file, mmap_mode="r")
+    study = _load(open_storage(path), name, objective)
+    parent = os.getppid()
+    faq.study.run_trials(
+        study,
+        objective,
+        lambda: os.getppid() == parent and tickets.acquire(block=False),
+        _worker(),
+    )
+
+
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@contextmanager
+def _progress(
+    study: optuna.Study, objective: Objective, store: StudyStore, shown: bool = True
+) -> Iterator[Callable[[optuna.Study], None]]:
+    """A bar with the best value so far, brought up to date by what it yields."""
+    best = -1.0
+    done = len(faq.study.finished(study))
+    bar = tqdm(
+        total=objective.settings.trials,
+        initial=done,
+        desc="tuning the ranker",
+        unit="trial",
+        disable=None if shown else True,
+    )
+
+    def update(study: optuna.Study) -> None:
+        nonlocal best
+        trials = faq.study.finished(study)
+        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+        leader = max(complete, key=faq.study.metric_reached, default=None)
+        bar.n = min(len(trials), objective.settings.trials)
+        if shown and leader is not None and faq.study.metric_reached(leader) > best:
+            best = faq.study.metric_reached(leader)
+            bar.set_postfix_str(f"best {objective.settings.metric} {best:.4f}", refresh=False)
+            logger.info(
+                "trial %s: %s %.4f, the best so far", leader.number, objective.settings.metric, best
+            )
+        bar.refresh()
+        store.keep()
+
+    with bar:
+        yield update
