@@ -138,10 +138,8 @@ class DistributedHooks:
         """Let the other ranks keep their copies of the outputs to themselves."""
         self._met.clear()
         if distributed.rank() > 0:
-            from kedro.io import MemoryDataset
-
             for name in pipeline.all_outputs():
-                catalog[name] = MemoryDataset()
+                catalog.get(name).save = _discard
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -159,6 +157,10 @@ class DistributedHooks:
             report = f"Error: rank {distributed.rank()}: {describe(error)}"
             print(report, file=sys.stderr, flush=True)
             distributed.abort()
+
+
+def _discard(data: Any) -> None:
+    """Save nothing."""
 
 
 class ErrorContextHooks:

@@ -26,7 +26,7 @@ fsspec.register_implementation("file", AtomicLocalFileSystem, clobber=True)
 HOOKS = (PreflightHooks(), TrackingHooks(), DistributedHooks(), ErrorContextHooks())
 
 # One MLflow run a command, however many ranks run it.
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow",) if distributed.rank() > 0 else ()
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow") if distributed.rank() > 0 else ()
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

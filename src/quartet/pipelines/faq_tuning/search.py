@@ -27,7 +27,7 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from quartet import distributed, faq
-from quartet.datasets.study import StudyStore, open_storage
+from quartet.datasets.study import BUSY_SECONDS, StudyStore, open_storage
 from quartet.faq.study import Objective
 
 logger = logging.getLogger(__name__)
@@ -43,23 +43,26 @@ def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterat
     _silence_optuna()
     with ExitStack() as stack:
         storage: optuna.storages.BaseStorage
+        host = distributed.host()
         if distributed.rank() == 0:
             path = stack.enter_context(store.opened())
             storage = open_storage(path)
             study = _create(storage, name, objective)
             missing = max(0, objective.settings.trials - len(faq.study.finished(study)))
-            address = _serve(storage) if distributed.size() > 1 else None
-            distributed.broadcast((address, missing))
+            port = _serve(storage, host) if distributed.size() > 1 else 0
+            distributed.broadcast((host, port, missing))
             if distributed.size() > 1:
                 _run_share(study, objective, missing, store)
             else:
                 _run_here(study, objective, missing, path, store)
             distributed.gather(None)  # the proxy must stay until the last rank has finished
         else:
-            address, missing = distributed.broadcast()
-            storage = optuna.storages.GrpcStorageProxy(host=address[0], port=address[1])
+            host, port, missing = distributed.broadcast()
+            storage = optuna.storages.GrpcStorageProxy(host=host, port=port)
+            storage.wait_server_ready(timeout=BUSY_SECONDS)
             study = _load(storage, name, objective)
             _run_share(study, objective, missing, store)
+            distributed.gather(None)
         yield study
         distributed.barrier()
 
@@ -113,9 +116,8 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _serve(storage: optuna.storages.BaseStorage) -> tuple[str, int]:
-    """Start Optuna's proxy for the other ranks; its address. It ends with this process."""
-    host = distributed.host()
+def _serve(storage: optuna.storages.BaseStorage, host: str) -> int:
+    """Start Optuna's proxy for the other ranks; its port. It ends with this process."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port = probe.getsockname()[1]
@@ -126,7 +128,7 @@ def _serve(storage: optuna.storages.BaseStorage) -> tuple[str, int]:
         daemon=True,
     )
     server.start()
-    return host, port
+    return int(port)
 
 
 def _run_share(study: optuna.Study, objective: Objective, missing: int, store: StudyStore) -> None:
