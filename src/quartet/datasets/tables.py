@@ -81,10 +81,10 @@ class TSVDataset(AbstractDataset[Frames, pd.DataFrame]):
             raise DatasetError(f"{path}: not a table of text ({error})") from error
 
     def _parse(self, file: IO[bytes]) -> pd.DataFrame:
-        text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
         width = len(self._columns)
         rows: list[list[Any]] = []
         whole, first, before = 0, None, 0
+        text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
         reader = csv.reader(text, delimiter="\t")
         for row in reader:
             line, before = before + 1, reader.line_num
@@ -96,6 +96,7 @@ class TSVDataset(AbstractDataset[Frames, pd.DataFrame]):
                 rows.append([*row, line])
             else:
                 rows.append([row[0], *[None] * (width - 1), line])
+        text.detach()  # whoever opened the file closes it
         if rows and not whole:
             raise DatasetError(
                 f"{self._location.path}: expected {width} tab-separated columns "

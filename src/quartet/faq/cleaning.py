@@ -10,6 +10,7 @@ from lxml.html import HtmlElement, fragment_fromstring
 
 BANNER = re.compile(r"^\s*(this question (already has|has been)\b|possible duplicates?\s*:)", re.I)
 """How the notice begins that Stack Exchange used to put above a duplicate."""
+_BANNER_HINT = re.compile(r"possible duplicate|this question (already )?has", re.I)
 _BLOCKS = {"p", "div", "li", "ul", "ol", "br", "hr", "tr", "td", "th", "blockquote", "pre"}
 _BLOCKS |= {f"h{level}" for level in range(1, 7)}
 _UNSEEN = {"script", "style", "comment"}
@@ -44,9 +45,9 @@ def clean_text(text: str, *, remove_banner: bool = True, keep_code: bool = False
 
 def has_banner(text: str) -> bool:
     """Whether a post carries the banner of a duplicate."""
-    return "uplicate" in text and clean_text(text, remove_banner=True) != clean_text(
-        text, remove_banner=False
-    )
+    if not _BANNER_HINT.search(text):
+        return False
+    return clean_text(text, remove_banner=True) != clean_text(text, remove_banner=False)
 
 
 def _text_of(source: str, remove_banner: bool, keep_code: bool) -> str:

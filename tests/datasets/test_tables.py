@@ -1,0 +1,131 @@
+"""Tables from elsewhere must arrive whole, with the place of every fault in them."""
+
+import gzip
+
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+
+from quartet.datasets.tables import QuestionsDataset, TSVDataset
+
+COLUMNS = ["Id", "Text0"]
+
+
+def written(folder, content, name="table.tsv"):
+    path = folder / name
+    path.write_bytes(content)
+    return TSVDataset(filepath=str(path), columns=COLUMNS)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_table_is_loaded_packed_or_not_whatever_its_name(tmp_path, packed):
+    content = b"1\tone\n2\ttwo\n"
+    dataset = written(tmp_path, gzip.compress(content) if packed else content)
+    table = dataset.load()
+    assert table.to_dict("list") == {"Id": ["1", "2"], "Text0": ["one", "two"], "line": [1, 2]}
+
+
+def test_quotes_may_surround_a_value_and_stand_in_it(tmp_path):
+    table = written(tmp_path, b'1\t"a\tb ""c""\nd"\n2\tsay "hi" now\n3\tx\n').load()
+    assert table["Text0"].tolist() == ['a\tb "c"\nd', 'say "hi" now', "x"]
+    assert table["line"].tolist() == [1, 3, 4]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_id(tmp_path):
+    assert written(tmp_path, b"\xef\xbb\xbf1\tone\n").load()["Id"].tolist() == ["1"]
+
+
+def test_bytes_that_are_no_utf8_are_kept_for_the_report(tmp_path):
+    (text,) = written(tmp_path, b"1\tbad \xff byte\n").load()["Text0"]
+    assert text.encode("utf-8", "surrogateescape") == b"bad \xff byte"
+
+
+def test_a_row_of_another_width_is_there_without_its_values(tmp_path):
+    table = written(tmp_path, b"1\tone\n2\n3\tthree\tmore\n").load()
+    assert table["Id"].tolist() == ["1", "2", "3"]
+    assert table["Text0"].isna().tolist() == [False, True, True]
+
+
+def test_a_table_of_other_columns_is_refused_with_those_expected(tmp_path):
+    with pytest.raises(DatasetError, match=r"expected 2 tab-separated columns \(Id, Text0\)"):
+        written(tmp_path, b"1,one\n2,two\n").load()
+
+
+def test_a_missing_file_says_what_to_give(tmp_path):
+    dataset = TSVDataset(filepath=str(tmp_path / "no.tsv"), columns=COLUMNS)
+    with pytest.raises(DatasetError, match=r"no\.tsv: no such file; give the folder"):
+        dataset.load()
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    content = gzip.compress(b"1\tone\n" * 1000)[:-20]
+    with pytest.raises(DatasetError, match="damaged gzip file"):
+        written(tmp_path, content, "t.tsv.gz").load()
+
+
+@pytest.mark.parametrize("name", ["out.tsv", "out.tsv.gz"])
+def test_what_is_saved_is_loaded_whatever_is_in_the_text(tmp_path, name):
+    texts = ['tab\tand "quote"', '"', "line\nbreak", "été", "", "plain"]
+    table = pd.DataFrame({"Id": [str(i) for i in range(len(texts))], "Text0": texts})
+    dataset = TSVDataset(filepath=str(tmp_path / name), columns=COLUMNS)
+    dataset.save([table.head(2), table.iloc[2:]])
+    loaded = dataset.load()
+    assert loaded["Text0"].tolist() == texts
+    first = (tmp_path / name).read_bytes()
+    dataset.save(table)
+    assert (tmp_path / name).read_bytes() == first
+
+
+def test_a_table_whose_making_fails_leaves_the_old_one(tmp_path):
+    import quartet.settings  # noqa: F401  registers the file system that replaces as a whole
+
+    dataset = TSVDataset(filepath=str(tmp_path / "t.tsv.gz"), columns=COLUMNS)
+    dataset.save(pd.DataFrame({"Id": ["1"], "Text0": ["old"]}))
+
+    def failing():
+        yield pd.DataFrame({"Id": ["2"], "Text0": ["new"]})
+        raise RuntimeError("stopped")
+
+    with pytest.raises(DatasetError, match="stopped"):
+        dataset.save(failing())
+    assert dataset.load()["Text0"].tolist() == ["old"]
+
+
+QUESTIONS = pd.DataFrame({"Id": [7, 8], "Title": ["One", "Two"], "Body": ["<p>a</p>", "b, c"]})
+
+
+@pytest.mark.parametrize("name", ["q.csv", "q.tsv", "q.csv.gz", "q.parquet"])
+def test_questions_are_read_in_every_format(tmp_path, name):
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        QUESTIONS.to_parquet(path)
+    else:
+        QUESTIONS.to_csv(path, sep="\t" if ".tsv" in name else ",", index=False)
+    table = QuestionsDataset(filepath=str(path)).load()
+    assert table["Text0"].tolist() == ["One. <p>a</p>", "Two. b, c"]
+    assert table["Id"].astype(int).tolist() == [7, 8]
+
+
+def test_questions_without_ids_are_numbered(tmp_path):
+    (tmp_path / "q.csv").write_text("Text0\nhow?\nNA\n")
+    table = QuestionsDataset(filepath=str(tmp_path / "q.csv")).load()
+    assert table.to_dict("list") == {"Id": [1, 2], "Text0": ["how?", "NA"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("q.csv", "question\nhow?\n", "expected a column Text0, or Title and Body; found question"),
+        ("q.txt", "Text0\nhow?\n", r"ends in \.txt; known: \.csv, \.tsv"),
+        ("q.parquet", "no parquet", "cannot be read as a table"),
+    ],
+)
+def test_other_files_are_refused_with_what_is_needed(tmp_path, name, content, complaint):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DatasetError, match=complaint):
+        QuestionsDataset(filepath=str(tmp_path / name)).load()
+
+
+def test_missing_questions_say_which_parameter_names_them(tmp_path):
+    with pytest.raises(DatasetError, match="faq_questions=FILE"):
+        QuestionsDataset(filepath=str(tmp_path / "none.csv")).load()

@@ -1,0 +1,92 @@
+"""A machine must be scikit-learn's, and its left-out values those of really leaving out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.svm import LinearSVC
+
+from faq.conftest import FEATURES
+from quartet.faq.margins import fit_machine, fit_margins
+from quartet.faq.text import CHARACTERS
+
+
+def points(seed, count=30, width=8):
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(size=(count, width))
+    signs = np.where(np.arange(count) < count // 4, 1.0, -1.0)
+    rows[signs > 0, 0] += 1.5
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True), signs
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.05, 0.1, 0.5, 2.0]))
+@settings(max_examples=30)
+def test_a_machine_decides_like_scikit_learns(seed, ridge):
+    rows, signs = points(seed)
+    machine = fit_machine(rows @ rows.T + 1, signs, ridge)
+    theirs = LinearSVC(C=1 / (2 * ridge), loss="squared_hinge", tol=1e-10, max_iter=100_000)
+    values = (rows @ rows.T + 1) @ machine.weights
+    np.testing.assert_allclose(values, theirs.fit(rows, signs).decision_function(rows), atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_left_out_values_are_those_of_really_leaving_out(seed):
+    """Exact while the support vectors stay as they are, which is most often; else close."""
+    rows, signs = points(seed)
+    kernel = rows @ rows.T + 1
+    machine = fit_machine(kernel, signs, 0.1)
+    really = np.empty(len(signs))
+    for out in range(len(signs)):
+        rest = np.delete(np.arange(len(signs)), out)
+        refitted = fit_machine(kernel[np.ix_(rest, rest)], signs[rest], 0.1)
+        really[out] = kernel[out, rest] @ refitted.weights
+    distance = np.abs(machine.left_out - really)
+    assert np.median(distance) < 1e-9
+    assert np.corrcoef(machine.left_out, really)[0, 1] > 0.97
+
+
+def test_left_out_values_are_exact_where_the_support_vectors_stay():
+    rows, signs = points(0)
+    kernel = rows @ rows.T + 1
+    machine = fit_machine(kernel, signs, 50.0)  # so much penalty that all texts support
+    for out in (0, 10, 29):
+        rest = np.delete(np.arange(len(signs)), out)
+        refitted = fit_machine(kernel[np.ix_(rest, rest)], signs[rest], 50.0)
+        assert machine.left_out[out] == pytest.approx(kernel[out, rest] @ refitted.weights)
+
+
+def test_learning_from_a_text_flatters_it_and_leaving_it_out_does_not():
+    rows, signs = points(3)
+    kernel = rows @ rows.T + 1
+    machine = fit_machine(kernel, signs, 0.1)
+    learned = signs * (kernel @ machine.weights)
+    assert np.all(signs * machine.left_out <= learned + 1e-9)
+
+
+def test_machines_decide_the_same_whether_asked_together_or_one_by_one(knowledge):
+    margins = fit_margins(knowledge, "word1", FEATURES)
+    texts = {view: matrix[:10] for view, matrix in knowledge.texts.items()}
+    share = FEATURES.character_share
+    kernel = (1 - share) * (texts["word1"] @ knowledge.texts["word1"].T).toarray()
+    kernel += share * (texts[CHARACTERS] @ knowledge.texts[CHARACTERS].T).toarray()
+    everyone = np.tile(np.arange(knowledge.originals), (10, 1))
+    together = margins.decide(kernel.astype(np.float32), everyone)
+    for row, column in ((0, 0), (3, 7), (9, 11)):
+        seen = kernel[row, margins.texts[column]] + 1
+        assert together[row, column] == pytest.approx(seen @ margins.weights[column], abs=1e-5)
+
+
+def test_known_texts_get_left_out_values_of_machines_they_were_part_of_only(knowledge):
+    margins = fit_margins(knowledge, "word1", FEATURES)
+    rows = np.array([0, 5, 40])
+    values = margins.left_out_of(rows, knowledge)
+    for place, text in enumerate(rows):
+        for original in range(knowledge.originals):
+            part = np.flatnonzero(
+                (margins.texts[original] == text) & ~np.isnan(margins.left_out[original])
+            )
+            if len(part):
+                assert values[place, original] == margins.left_out[original, part[0]]
+            else:
+                assert np.isnan(values[place, original])
+        assert not np.isnan(values[place, knowledge.original_of[text]])

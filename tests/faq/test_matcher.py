@@ -1,0 +1,91 @@
+"""What is registered must answer as it did when it was tested."""
+
+import numpy as np
+import pytest
+
+from faq.conftest import FEATURES, invent
+from quartet.faq import serving
+from quartet.faq.matcher import Matcher, fit_matcher, numbers_of
+from quartet.faq.ranker import RankerParameters
+from quartet.faq.settings import Cleaning, Refit
+
+PARAMETERS = RankerParameters(negatives=5, trees=30, word_ngrams=1)
+
+
+@pytest.fixture(scope="module")
+def matcher(faq_tables):
+    return fit_matcher(*faq_tables, PARAMETERS, FEATURES, Refit(seed=1, folds=3), Cleaning())
+
+
+@pytest.fixture(scope="module")
+def questions(faq_tables):
+    return ["Please HELP: " + text for text in faq_tables[1]["text"][::5]]
+
+
+def test_a_question_finds_its_original_and_the_answer(matcher, faq_tables, questions):
+    found = matcher.match(questions, 3)
+    first = found[found["rank"] == 1].reset_index(drop=True)
+    right = faq_tables[1]["AnswerId"].to_numpy()[::5]
+    assert (first["AnswerId"] == right).mean() > 0.9
+    assert (first["answer"] == first["original_text"] + " answered").all()
+
+
+def test_matches_are_ordered_and_as_many_as_asked_for(matcher, questions):
+    found = matcher.match(questions, 3)
+    assert found.groupby("question")["rank"].agg(list).map(tuple).unique().tolist() == [(1, 2, 3)]
+    falling = found.groupby("question")["probability"].apply(lambda p: p.is_monotonic_decreasing)
+    assert falling.all()
+    assert found["probability"].between(0, 1).all()
+    assert len(matcher.match(questions, 100)) == len(questions) * FEATURES.candidates
+
+
+def test_a_matcher_answers_the_same_after_its_file(matcher, questions):
+    restored = Matcher.unpacked(matcher.packed())
+    before, after = matcher.match(questions, 5), restored.match(questions, 5)
+    assert before["original"].tolist() == after["original"].tolist()
+    np.testing.assert_allclose(before["probability"], after["probability"], rtol=1e-6)
+    assert restored.packed() == matcher.packed()
+
+
+def test_a_question_is_matched_the_same_alone_and_in_a_crowd(matcher, questions):
+    crowd = matcher.match(questions * 60, 2)
+    alone = matcher.match(questions[:1], 2)
+    np.testing.assert_allclose(crowd["probability"][:2], alone["probability"], rtol=1e-5)
+    assert len(crowd) == len(questions) * 60 * 2
+
+
+def test_no_questions_get_no_matches(matcher):
+    assert matcher.match([], 3).empty
+
+
+def test_questions_are_cleaned_as_the_known_ones_were(matcher, questions):
+    html = [f"<p>{text}</p><pre><code>ignored()</code></pre>" for text in questions]
+    plain, marked = matcher.match(questions, 1), matcher.match(html, 1)
+    np.testing.assert_allclose(plain["probability"], marked["probability"], rtol=1e-6)
+
+
+def test_a_matcher_can_be_given_other_knowledge(matcher):
+    others = invent(originals=9, duplicates=5, seed=7)
+    moved = matcher.knowing(*others)
+    asked = ["i need help " + text for text in others[1]["text"]]
+    first = moved.match(asked, 1)
+    assert set(first["AnswerId"]) <= set(others[0]["AnswerId"])
+    assert (first["AnswerId"] == others[1]["AnswerId"].to_numpy()).mean() > 0.8
+    assert matcher.originals["Id"].tolist() == list(range(1, 13))
+
+
+def test_duplicates_are_numbered_by_their_originals(faq_tables):
+    originals, duplicates, _ = faq_tables
+    numbers = numbers_of(originals, duplicates)
+    assert (originals["AnswerId"].to_numpy()[numbers] == duplicates["AnswerId"]).all()
+
+
+def test_the_served_model_says_which_column_it_needs(matcher, tmp_path, questions):
+    import pandas as pd
+
+    (tmp_path / serving.MATCHER_FILE).write_bytes(matcher.packed())
+    served = serving._load_pyfunc(str(tmp_path))
+    table = served.predict(pd.DataFrame({"Text0": questions}))
+    assert len(table) == len(questions) * serving.MATCHES
+    with pytest.raises(ValueError, match="expected a column Text0, found text"):
+        served.predict(pd.DataFrame({"text": questions}))

@@ -1,0 +1,95 @@
+"""The trees must keep to what is known of similarity, and probabilities to what is so."""
+
+import numpy as np
+import pytest
+
+from quartet.faq.pairs import judge_questions, make_training_pairs
+from quartet.faq.ranker import (
+    Calibration,
+    RankerParameters,
+    calibrate,
+    feature_columns,
+    follow,
+    score,
+    train_booster,
+    training_set,
+)
+
+PARAMETERS = RankerParameters(negatives=5, trees=30)
+
+
+@pytest.fixture(scope="module")
+def pairs(comparer):
+    return make_training_pairs(comparer, 4, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("objective", ["binary", "lambdarank"])
+def test_a_more_similar_candidate_never_scores_less(pairs, objective):
+    parameters = PARAMETERS.model_copy(update={"objective": objective})
+    booster = train_booster(pairs, parameters, 1)
+    columns = feature_columns(pairs.names, parameters.word_ngrams)
+    base = pairs.features[:40][None]
+    before = score(booster, base, columns)
+    for name in ("char.nearest", "word2.margin", "char.mean_gap"):
+        raised = base.copy()
+        raised[:, :, pairs.names.index(name)] += 0.3
+        assert (score(booster, raised, columns) >= before - 1e-9).all()
+
+
+def test_the_seed_alone_decides_on_the_trees(pairs):
+    texts = [
+        train_booster(pairs, PARAMETERS, seed, threads=threads)
+        .model_to_string()
+        .split("\nparam")[0]
+        for seed, threads in ((1, 1), (1, 2), (2, 1))
+    ]
+    assert texts[0] == texts[1]
+    assert texts[0] != texts[2]
+
+
+def test_only_the_chosen_word_view_is_looked_at(pairs):
+    for ngrams, other in ((1, "word2."), (2, "word1.")):
+        names = [pairs.names[column] for column in feature_columns(pairs.names, ngrams)]
+        assert not [name for name in names if name.startswith(other)]
+        assert {"char.nearest", f"word{ngrams}.margin", "all.words"} <= set(names)
+
+
+def test_balanced_weights_give_right_and_wrong_the_same_say(pairs):
+    parameters = PARAMETERS.model_copy(update={"weighting": "balanced"})
+    data = training_set(pairs, parameters, pairs.choose(5, 1.0)).construct()
+    weight, right = data.get_weight(), data.get_label() > 0
+    assert weight[right].sum() == pytest.approx(weight[~right].sum(), rel=1e-5)
+    assert weight.mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_the_followed_metric_is_that_of_the_scores(comparer, encoder, faq_tables, pairs):
+    texts = [text + " please" for text in faq_tables[1]["text"][::6]]
+    judged = judge_questions(comparer, encoder.encode(texts), np.arange(12))
+    _, evaluate = follow(judged, PARAMETERS, "gain_at_1")
+    assert evaluate(judged.right.astype(float).ravel(), None) == (
+        "gain_at_1",
+        judged.right.any(axis=1).mean(),
+        True,
+    )
+    assert evaluate(np.zeros(judged.right.size), None)[1] == 0
+
+
+def test_probabilities_rise_with_scores_and_are_never_certain():
+    calibration = Calibration(slope=2.0, offset=-1.0)
+    found = calibration.probabilities(np.array([-3.0, 0.5, 3.0]))
+    assert (np.diff(found) > 0).all()
+    assert found[1] == pytest.approx(0.5)
+    assert ((found > 0) & (found < 1)).all()
+
+
+def test_calibrated_probabilities_add_up_to_the_duplicates_there_are(pairs):
+    calibration = calibrate(pairs, PARAMETERS, 4, 1)
+    assert calibration.slope > 0
+    # On the scores it was fitted on, a logistic regression's mean is the share of what it predicts.
+    booster = train_booster(pairs, PARAMETERS, 1)
+    columns = feature_columns(pairs.names, PARAMETERS.word_ngrams)
+    seen = pairs.right | (pairs.hardness < np.iinfo(np.int32).max)
+    scores = booster.predict(pairs.features[np.ix_(seen, columns)], raw_score=True)
+    assert calibration.probabilities(scores).mean() == pytest.approx(
+        pairs.right[seen].mean(), rel=0.25
+    )

@@ -1,0 +1,127 @@
+"""A known question must be compared as if it were new, or the ranker learns to cheat."""
+
+import numpy as np
+import pytest
+
+from faq.conftest import FEATURES
+from quartet.faq.knowledge import Knowledge, build_knowledge
+from quartet.faq.similarity import Comparer, feature_names, rising_features
+
+NAMES = feature_names(["word1", "word2"])
+
+
+def column(compared, name):
+    return compared.features[:, :, NAMES.index(name)]
+
+
+@pytest.fixture(scope="module")
+def questions(knowledge):
+    return {view: texts[: knowledge.duplicates] for view, texts in knowledge.texts.items()}
+
+
+def test_features_are_the_similarities_they_are_named_after(comparer, knowledge, encoder):
+    asked = encoder.encode(["how do i close it", "please help with my tab"])
+    compared = comparer.compare(asked)
+    for view in ("word1", "word2", "char"):
+        texts = (asked[view] @ knowledge.texts[view].T).toarray()
+        for row in range(2):
+            for place, original in enumerate(compared.candidates[row]):
+                own = texts[row, : knowledge.duplicates][knowledge.original_of == original]
+                found = {
+                    "question": texts[row, knowledge.duplicates + original],
+                    "nearest": own.max(),
+                    "mean": own.mean(),
+                    "power_mean": np.mean(own**4) ** 0.25,
+                }
+                for name, value in found.items():
+                    assert column(compared, f"{view}.{name}")[row, place] == pytest.approx(
+                        value, abs=1e-5
+                    )
+
+
+def test_a_known_question_does_not_find_itself(comparer, knowledge, questions):
+    own = np.arange(knowledge.duplicates)
+    naive, honest = comparer.compare(questions), comparer.compare(questions, own)
+    right = naive.candidates == knowledge.original_of[:, None]
+    assert (column(naive, "char.nearest")[right] > 0.999).all()
+    right = honest.candidates == knowledge.original_of[:, None]
+    assert (column(honest, "char.nearest")[right] < 0.999).all()
+
+
+def test_a_known_question_is_compared_as_if_it_were_not_known(
+    faq_tables, encoder, knowledge, questions
+):
+    """The features of leaving out are those of knowledge without the text, machines aside."""
+    originals, duplicates, answers = faq_tables
+    number = np.asarray(knowledge.original_of)
+    out = 7
+    rest = np.delete(np.arange(len(duplicates)), out)
+    smaller = build_knowledge(
+        encoder,
+        list(duplicates["text"].iloc[rest]),
+        number[rest],
+        list(originals["text"]),
+        list(answers["text"]),
+    )
+    views = ["word1"]
+    whole, less = (Comparer.fit(known, views, FEATURES) for known in (knowledge, smaller))
+    one = {view: vectors[out : out + 1] for view, vectors in questions.items()}
+    known, unknown = whole.compare(one, np.array([out])), less.compare(one)
+    assert known.candidates.tolist() == unknown.candidates.tolist()
+    names = feature_names(views)
+    plain = [
+        place
+        for place, name in enumerate(names)
+        if "margin" not in name and name != "all.known_duplicates"
+    ]
+    np.testing.assert_allclose(
+        known.features[:, :, plain], unknown.features[:, :, plain], atol=1e-5
+    )
+
+
+def test_what_is_relative_is_relative_to_the_retrieved(comparer, encoder):
+    asked = encoder.encode(["how do i close it"])
+    plain = comparer.compare(asked)
+    values, gaps = column(plain, "char.mean")[0], column(plain, "char.mean_gap")[0]
+    for place, value in enumerate(values):
+        assert gaps[place] == pytest.approx(value - np.delete(values, place).max(), abs=1e-6)
+    scores = column(plain, "char.mean_score")[0]
+    assert scores.mean() == pytest.approx(0, abs=1e-3)
+    more = comparer.compare(asked, extra=np.array([[0, 1, 2]]))
+    np.testing.assert_array_equal(more.features[:, : comparer.candidates], plain.features)
+
+
+def test_questions_are_compared_the_same_alone_and_in_company(comparer, encoder, faq_tables):
+    texts = list(faq_tables[1]["text"]) * 2  # more than one block
+    together = comparer.compare(encoder.encode(texts))
+    for row in (0, 63, 64, 143):
+        alone = comparer.compare(encoder.encode([texts[row]]))
+        assert together.candidates[row].tolist() == alone.candidates[0].tolist()
+        np.testing.assert_allclose(together.features[row], alone.features[0], atol=1e-5)
+
+
+def test_a_question_of_unknown_words_still_gets_candidates(comparer, encoder):
+    compared = comparer.compare(encoder.encode(["ωψχ"]))
+    assert compared.candidates.shape == (1, comparer.candidates)
+    assert np.isfinite(compared.features).all()
+
+
+def test_only_what_can_speak_for_a_duplicate_is_held_to_rise():
+    rising = dict(zip(NAMES, rising_features(NAMES), strict=True))
+    assert rising["char.nearest_gap"] == 1
+    assert rising["all.known_duplicates"] == 0
+
+
+def test_knowledge_survives_its_file(knowledge):
+    restored = Knowledge.from_arrays(knowledge.to_arrays())
+    assert restored.originals == knowledge.originals
+    assert restored.texts.keys() == knowledge.texts.keys()
+    assert restored.answers.keys() == {"word1", "word2"}
+    for view, texts in knowledge.texts.items():
+        assert (restored.texts[view] != texts).nnz == 0
+
+
+@pytest.mark.parametrize("original_of", [[1, 0, 2], [0, 0, 2]])
+def test_knowledge_out_of_order_is_refused(encoder, original_of):
+    with pytest.raises(ValueError, match="in the order of their originals"):
+        build_knowledge(encoder, ["a b"] * 3, np.array(original_of), ["q q"] * 3, ["a a"] * 3)

@@ -1,0 +1,221 @@
+"""A study must find something, repeat itself, go on where it was, and say why it found nothing."""
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from quartet.faq import study as studies
+from quartet.faq.pairs import judge_questions, make_training_pairs
+from quartet.faq.settings import SearchSpace, StudySettings
+from quartet.faq.study import Objective
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+SPACE = SearchSpace(trees=30, negatives={"low": 2, "high": 6})
+SETTINGS = StudySettings(seed=3, trials=6, report_every=5, patience=15)
+
+
+@pytest.fixture(scope="module")
+def objective(comparer, encoder, faq_tables):
+    pairs = make_training_pairs(comparer, 4, np.random.default_rng(0))
+    texts = ["my " + text for text in faq_tables[1]["text"][::3]]
+    numbers = comparer.knowledge.original_of[::3]
+    judged = judge_questions(comparer, encoder.encode(texts), numbers)
+    return Objective(pairs, judged, SPACE, SETTINGS)
+
+
+def new_study(objective, storage=None):
+    study = optuna.create_study(
+        study_name="s",
+        storage=storage,
+        direction="maximize",
+        load_if_exists=True,
+        pruner=studies.make_pruner(objective.settings, objective.space),
+    )
+    if not study.trials:
+        start = studies.start_parameters(objective.space)
+        study.enqueue_trial(start, user_attrs={studies.START: True})
+    return study
+
+
+def run(study, objective, trials):
+    left = iter(range(trials))
+    studies.run_trials(study, objective, lambda: next(left, None) is not None, "me")
+    return study
+
+
+def tried(study):
+    return [(trial.params, trial.value) for trial in study.trials]
+
+
+def test_a_study_finds_something_and_tells_all_of_it(objective):
+    study = run(new_study(objective), objective, 6)
+    table = studies.trials_table(study)
+    assert table["trial"].tolist() == list(range(6))
+    assert set(table["state"]) <= {"complete", "pruned"}
+    assert table["metric"].max() > 0.8
+    assert (table["seconds"] > 0).all()
+    assert table["negatives"].between(2, 6).all()
+    assert table["best_trees"].between(5, 30).all()
+
+
+def test_the_first_trial_is_the_start(objective):
+    study = run(new_study(objective), objective, 1)
+    start = studies.start_parameters(SPACE)
+    assert {name: study.trials[0].params[name] for name in start} == start
+
+
+def test_the_same_seed_gives_the_same_study(objective):
+    first, again = (run(new_study(objective), objective, 6) for _ in range(2))
+    assert tried(first) == tried(again)
+
+
+def test_a_resumed_study_tries_what_an_uninterrupted_one_does(objective, tmp_path):
+    whole = run(new_study(objective), objective, 6)
+    storage = f"sqlite:///{tmp_path}/study.db"
+    run(new_study(objective, storage), objective, 2)
+    resumed = run(new_study(objective, storage), objective, 4)
+    assert tried(resumed) == tried(whole)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("pruner", ["median", "hyperband", "none"])
+def test_every_sampler_and_pruner_works(objective, sampler, pruner):
+    changed = {"sampler": sampler, "pruner": pruner}
+    settings = SETTINGS.model_copy(update=changed)
+    varied = Objective(objective.train, objective.tune, SPACE, settings)
+    study = run(new_study(varied), varied, 8)
+    assert len(studies.finished(study)) == 8
+    if pruner == "none":
+        assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
+
+
+def test_a_hopeless_trial_is_pruned_and_says_how_far_it_got(objective):
+    class Merciless(optuna.pruners.BasePruner):
+        def prune(self, study, trial):
+            return True
+
+    study = new_study(objective)
+    study.pruner = Merciless()
+    run(study, objective, 1)
+    (trial,) = study.trials
+    assert trial.state == TrialState.PRUNED
+    assert trial.user_attrs["best_trees"] == 5
+    assert list(trial.intermediate_values) == [5]
+
+
+def test_a_failed_trial_is_kept_with_its_reason_and_the_next_goes_on(objective):
+    class Failing:
+        settings = SETTINGS
+
+        def __init__(self):
+            self.calls = 0
+
+        def __call__(self, trial):
+            self.calls += 1
+            if self.calls == 2:
+                raise RuntimeError("out of luck")
+            return objective(trial)
+
+    study = run(new_study(objective), Failing(), 3)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert study.trials[1].user_attrs["failure"] == "RuntimeError: out of luck"
+    assert len(studies.finished(study)) == 2
+    assert studies.trials_table(study)["state"].tolist() == ["complete", "fail", "complete"]
+
+
+def test_a_study_without_completed_trial_says_why(objective):
+    def broken(trial):
+        raise MemoryError("no room")
+
+    broken.settings = SETTINGS
+    study = run(new_study(objective), broken, 2)
+    with pytest.raises(ValueError, match=r"none of the study's 2 trials completed.*no room"):
+        studies.best_trial(study)
+
+
+def finished_with(values, start=0):
+    study = optuna.create_study(direction="maximize")
+    for number, value in enumerate(values):
+        attributes = {"best_trees": 7}
+        if number == start:
+            attributes[studies.START] = True
+        study.add_trial(
+            optuna.trial.create_trial(state=TrialState.COMPLETE, value=value, user_attrs=attributes)
+        )
+    return study
+
+
+@pytest.mark.parametrize(
+    ("values", "questions", "caution", "chosen"),
+    [
+        ([0.90, 0.91], 100, 1.0, 0),  # a standard error is 0.029: the lead may be luck
+        ([0.90, 0.91], 10_000, 1.0, 1),  # 0.0029: it is not
+        ([0.90, 0.91], 100, 0.0, 1),
+        ([0.90, 0.90], 100, 0.0, 0),
+        ([0.90, 0.99, 0.99], 100, 1.0, 1),
+    ],
+)
+def test_the_start_is_kept_unless_another_is_clearly_better(values, questions, caution, chosen):
+    assert studies.choose_trial(finished_with(values), questions, caution).number == chosen
+
+
+def test_where_the_start_did_not_complete_the_best_is_taken():
+    study = finished_with([0.90, 0.91], start=None)
+    assert studies.choose_trial(study, 10, 1.0).number == 1
+
+
+def test_the_metric_is_a_mean_over_the_last_trees(objective):
+    class Trial:
+        def __init__(self):
+            self.reports, self.user_attrs = {}, {}
+
+        def report(self, value, step):
+            self.reports[step] = value
+
+        def should_prune(self):
+            return False
+
+        def set_user_attr(self, name, value):
+            self.user_attrs[name] = value
+
+    class After:
+        def __init__(self, iteration, metric):
+            self.iteration = iteration
+            self.evaluation_result_list = [("valid", "m", metric, True)]
+
+    trial = Trial()
+    best = studies._Best(trial, SETTINGS, trees=30)
+    for tree, metric in enumerate([0.1, 0.9, 0.2, 0.2, 0.2, 0.5, 0.5, 0.5, 0.5, 0.5]):
+        best(After(tree, metric))
+    assert best.trees == 10
+    assert best.metric == pytest.approx(0.5)
+    assert trial.reports == pytest.approx({5: 0.32, 10: 0.5})
+
+
+def test_chosen_parameters_have_the_best_number_of_trees(objective):
+    study = run(new_study(objective), objective, 2)
+    trial = studies.best_trial(study)
+    parameters = studies.chosen_parameters(trial, SPACE)
+    assert parameters.trees == trial.user_attrs["best_trees"]
+    assert parameters.negatives == trial.params["negatives"]
+
+
+def test_importance_needs_trials_that_differ(objective):
+    few = run(new_study(objective), objective, 2)
+    assert studies.parameter_importance(few, 1).empty
+    study = optuna.create_study(direction="maximize")
+    spread = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    for value in np.linspace(0, 1, 12):
+        study.add_trial(
+            optuna.trial.create_trial(params={"x": value}, distributions=spread, value=value**2)
+        )
+    table = studies.parameter_importance(study, 1)
+    assert table["parameter"].tolist() == ["x"]
+    assert table["importance"].sum() == pytest.approx(1)
+
+
+def test_a_word_view_without_features_is_named(objective):
+    studies.check_views(SPACE, objective.train.names)
+    with pytest.raises(ValueError, match=r"word_ngrams 4, but features were made for \[1, 2\]"):
+        studies.check_views(SearchSpace(word_ngrams=4), objective.train.names)

@@ -1,0 +1,72 @@
+"""Vectors must be those of scikit-learn, and survive being kept in a file."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from faq.conftest import FEATURES
+from quartet.faq.text import (
+    CHARACTERS,
+    TextEncoder,
+    fit_encoder,
+    sparse_from_arrays,
+    sparse_to_arrays,
+)
+
+TEXTS = ["how do i close a tab", "close the window", "a tab a tab", "ça va? été!", "x"]
+
+
+@pytest.fixture(scope="module")
+def small():
+    return fit_encoder(TEXTS, FEATURES, (1, 2))
+
+
+@given(st.lists(st.text("abotçé ?'<", max_size=30), min_size=1, max_size=5))
+def test_character_vectors_are_exactly_those_of_scikit_learn(small, texts):
+    clean = [" ".join(text.split()) for text in texts]
+    view = small.views[CHARACTERS]
+    ours, theirs = view.transform(clean), TfidfVectorizer.transform(view, clean)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours.toarray(), theirs.toarray(), atol=1e-6)
+
+
+def test_a_text_of_unknown_words_has_an_empty_vector(small):
+    for vectors in small.encode(["ωψχ ΩΨΧ"]).values():
+        assert vectors.nnz == 0
+
+
+def test_a_product_of_vectors_is_their_cosine(small):
+    for vectors in small.encode(TEXTS).values():
+        similarities = (vectors @ vectors.T).toarray()
+        known = np.asarray(vectors.getnnz(axis=1) > 0)
+        np.testing.assert_allclose(np.diag(similarities)[known], 1, atol=1e-6)
+        assert similarities.max() < 1 + 1e-5
+
+
+def test_terms_in_too_many_texts_are_left_out():
+    settings = FEATURES.model_copy(update={"max_documents": 10})
+    texts = [f"common word{number}x" for number in range(11)]
+    view = fit_encoder(texts, settings, (1,)).views["word1"]
+    assert "common" not in view.vocabulary_
+    assert "word3x" in view.vocabulary_
+
+
+def test_an_encoder_survives_its_file(small):
+    restored = TextEncoder.from_arrays(small.to_arrays())
+    questions = [*TEXTS, "tab été close"]
+    for view, vectors in small.encode(questions).items():
+        assert (restored.encode(questions)[view] != vectors).nnz == 0
+
+
+def test_texts_without_words_are_refused_with_a_reason():
+    with pytest.raises(ValueError, match="no text features can be made of these 2 texts"):
+        fit_encoder(["? !", "."], FEATURES, (1,))
+
+
+def test_a_sparse_matrix_survives_its_file(small):
+    matrix = small.encode(TEXTS)["word2"]
+    restored = sparse_from_arrays(sparse_to_arrays(matrix, "m"), "m")
+    assert restored.shape == matrix.shape
+    assert (restored != matrix).nnz == 0

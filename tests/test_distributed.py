@@ -1,0 +1,78 @@
+"""Every item must be worked on by exactly one rank, and plain runs must know nothing of MPI."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quartet import distributed
+
+
+@pytest.fixture
+def as_rank(monkeypatch):
+    def become(rank, size):
+        monkeypatch.setenv("OMPI_COMM_WORLD_RANK", str(rank))
+        monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", str(size))
+
+    return become
+
+
+def test_a_plain_run_is_the_only_rank():
+    assert (distributed.rank(), distributed.size()) == (0, 1)
+    assert distributed.broadcast({"a": 1}) == {"a": 1}
+    assert distributed.gather(3) == [3]
+    assert distributed.host() == "127.0.0.1"
+    distributed.barrier()
+    distributed.abort()
+
+
+def test_a_plain_run_does_not_start_mpi():
+    code = (
+        "import sys; from quartet import distributed as d; d.barrier(); d.broadcast(1); d.host();"
+        "sys.exit('mpi4py' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(st.lists(st.integers(), max_size=30), st.integers(1, 8))
+def test_shards_hold_everything_once(items, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMPI_COMM_WORLD_SIZE", str(size))
+        shards = []
+        for rank in range(size):
+            patch.setenv("OMPI_COMM_WORLD_RANK", str(rank))
+            shards.append(list(distributed.shard(items)))
+    assert sorted(item for shard in shards for item in shard) == sorted(items)
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_ranks_beyond_the_first_have_only_the_shared_nodes(as_rank):
+    from kedro.framework.startup import bootstrap_project
+
+    from quartet.pipeline_registry import register_pipelines
+    from support import ROOT
+
+    bootstrap_project(ROOT)
+    assert len(register_pipelines()["faq_tuning"].nodes) > 1
+    as_rank(1, 2)
+    (node,) = register_pipelines()["faq_tuning"].nodes
+    assert node.name == "tune_ranker"
+
+
+def test_ranks_beyond_the_first_write_nothing(as_rank, tmp_path):
+    from kedro.io import DataCatalog
+    from kedro.pipeline import Node, Pipeline
+    from kedro_datasets.json import JSONDataset
+
+    from quartet.hooks import DistributedHooks
+
+    path = tmp_path / "out.json"
+    pipeline = Pipeline([Node(lambda given: given, "given", "out", name="copy")])
+    for rank, written in ((1, False), (0, True)):
+        as_rank(rank, 2)
+        catalog = DataCatalog({"out": JSONDataset(filepath=str(path))})
+        DistributedHooks().before_pipeline_run(pipeline, catalog)
+        catalog.save("out", [1])
+        assert path.exists() == written
