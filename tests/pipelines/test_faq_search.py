@@ -1,0 +1,165 @@
+"""A study must be complete whoever dies on the way, and never lose a finished trial."""
+
+import os
+import signal
+import socket
+import threading
+import time
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from faq.conftest import FEATURES, invent
+from quartet.datasets.study import StudyDataset, open_storage
+from quartet.faq import study as studies
+from quartet.faq.matcher import know, numbers_of
+from quartet.faq.pairs import judge_questions, make_training_pairs
+from quartet.faq.settings import SearchSpace, StudySettings
+from quartet.faq.similarity import Comparer
+from quartet.faq.study import Objective
+from quartet.faq.text import fit_encoder
+from quartet.pipelines.faq_tuning import search
+from quartet.pipelines.faq_tuning.search import finished_study
+
+SPACE = SearchSpace(word_ngrams=1, trees=40, negatives={"low": 2, "high": 6})
+
+
+@pytest.fixture(scope="module")
+def objective():
+    originals, duplicates, answers = invent()
+    encoder = fit_encoder([*duplicates["text"], *originals["text"]], FEATURES, (1,))
+    known = know(encoder, originals, duplicates, answers)
+    comparer = Comparer.fit(known, ["word1"], FEATURES)
+    pairs = make_training_pairs(comparer, 4, np.random.default_rng(0))
+    asked = duplicates.iloc[::3]
+    texts = ["my " + text for text in asked["text"]]
+    judged = judge_questions(comparer, encoder.encode(texts), numbers_of(originals, asked))
+    return Objective(pairs, judged, SPACE, StudySettings(seed=1, trials=8, report_every=5))
+
+
+def with_settings(objective, **changes):
+    settings = objective.settings.model_copy(update=changes)
+    return Objective(objective.train, objective.tune, objective.space, settings)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return StudyDataset(filepath=str(tmp_path / "study.db")).load()
+
+
+def test_two_workers_finish_exactly_the_trials_asked_for(objective, store):
+    parallel = with_settings(objective, workers=2, trials=24)
+    with finished_study(store, "s", parallel) as study:
+        trials = study.trials
+    assert sorted(trial.number for trial in trials) == list(range(24))
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert all("worker" in trial.user_attrs for trial in trials)
+
+
+def test_a_finished_study_is_not_run_again_and_a_longer_one_goes_on(objective, store):
+    with finished_study(store, "s", objective) as study:
+        first = [trial.datetime_complete for trial in study.trials]
+    with finished_study(store, "s", objective) as study:
+        assert [trial.datetime_complete for trial in study.trials] == first
+    with finished_study(store, "s", with_settings(objective, trials=10)) as study:
+        assert [trial.datetime_complete for trial in study.trials][:8] == first
+        assert len(studies.finished(study)) == 10
+
+
+def test_studies_of_other_data_share_the_file_but_not_their_trials(objective, store):
+    for name in ("one", "two"):
+        with finished_study(store, name, with_settings(objective, trials=2)) as study:
+            assert len(study.trials) == 2
+
+
+def other_worker(path):
+    """Process number of a worker other than this process that has a trial running."""
+    study = optuna.load_study(study_name="s", storage=open_storage(path))
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        process = int(trial.user_attrs.get("worker", ":0").partition(":")[2])
+        if process not in {0, os.getpid()}:
+            return process
+    return None
+
+
+def test_a_killed_worker_costs_its_trial_and_not_the_study(objective, store, tmp_path, caplog):
+    settings = {"workers": 2, "trials": 40, "patience": 10_000, "pruner": "none"}
+    slow = Objective(  # so that somebody can be killed in the middle
+        objective.train,
+        objective.tune,
+        objective.space.model_copy(update={"trees": 600}),
+        objective.settings.model_copy(update=settings),
+    )
+    killed = []
+
+    def kill():
+        while not killed:
+            time.sleep(0.05)
+            if (tmp_path / "study.db").exists():
+                try:
+                    process = other_worker(str(tmp_path / "study.db"))
+                except KeyError:  # the study has not been made yet
+                    continue
+                if process:
+                    os.kill(process, signal.SIGKILL)
+                    killed.append(process)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    with finished_study(store, "s", slow) as study:
+        states = [trial.state for trial in study.trials]
+        lost = [
+            trial
+            for trial in study.trials
+            if trial.user_attrs.get("worker", "").endswith(f":{killed[0]}")
+            and trial.state == TrialState.FAIL
+        ]
+        again = [trial for trial in study.trials if trial.params == lost[0].params]
+    assert len(lost) == 1
+    assert len(studies.finished(study)) == 40
+    assert TrialState.RUNNING not in states
+    assert len(again) == 2  # its parameters were tried again
+    assert "ended with code -9" in caplog.text
+
+
+def test_a_trial_of_a_dead_run_is_tried_again_on_resuming(objective, store, tmp_path):
+    with finished_study(store, "s", with_settings(objective, trials=2)):
+        pass
+    study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "study.db")))
+    running = study.ask()
+    running.suggest_int("negatives", 2, 6)
+    running.set_user_attr("worker", f"{socket.gethostname()}:999999999")
+    with finished_study(store, "s", with_settings(objective, trials=4)) as study:
+        assert study.trials[2].state == TrialState.FAIL
+        assert len(studies.finished(study)) == 4
+        assert study.trials[3].params["negatives"] == running.params["negatives"]
+
+
+def test_a_trial_that_still_runs_elsewhere_is_left_alone(objective, store, tmp_path):
+    with finished_study(store, "s", with_settings(objective, trials=2)):
+        pass
+    study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "study.db")))
+    study.ask().set_user_attr("worker", "another-host:1")
+    study.ask().set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
+    with finished_study(store, "s", with_settings(objective, trials=3)) as study:
+        states = [trial.state for trial in study.trials[2:4]]
+    assert states == [TrialState.RUNNING] * 2
+
+
+def test_trials_that_always_fail_do_not_go_on_for_ever(objective, store):
+    class Broken(Objective):
+        def __call__(self, trial):
+            raise MemoryError("no room")
+
+    broken = Broken(objective.train, objective.tune, objective.space, objective.settings)
+    with finished_study(store, "s", broken) as study:
+        assert len(study.trials) == 8
+        with pytest.raises(ValueError, match="no room"):
+            studies.best_trial(study)
+
+
+def test_the_parent_of_a_helper_is_watched():
+    assert search._is_alive(os.getpid())
+    assert not search._is_alive(999_999_999)

@@ -1,0 +1,156 @@
+"""What the nodes choose, compare and release."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from faq.conftest import FEATURES, invent
+from quartet.datasets.registered_model import Champion
+from quartet.faq.matcher import fit_matcher
+from quartet.faq.ranker import RankerParameters
+from quartet.faq.settings import (
+    Cleaning,
+    DuplicateSplit,
+    Matching,
+    ReferenceRecipe,
+    Refit,
+    TestEvaluation,
+)
+from quartet.pipelines.faq_matching.nodes import match_questions
+from quartet.pipelines.faq_tuning import nodes
+from quartet.pipelines.faq_tuning.release import make_release
+
+TEST = TestEvaluation(seed=1, resamples=200, hardest=3)
+
+
+@pytest.fixture(scope="module")
+def divided():
+    originals, duplicates, answers = invent(duplicates=9)
+    return originals, nodes.split_duplicates(duplicates, DuplicateSplit(seed=1)), answers
+
+
+@pytest.fixture(scope="module")
+def matcher(divided):
+    originals, duplicates, answers = divided
+    known = duplicates[duplicates["part"] != "test"]
+    parameters = RankerParameters(negatives=5, trees=20, word_ngrams=1)
+    refit = Refit(seed=1, folds=3)
+    return fit_matcher(originals, known, answers, parameters, FEATURES, refit, Cleaning())
+
+
+@pytest.fixture(scope="module")
+def results(matcher, divided):
+    return nodes.test_ranker(matcher.to_arrays(), divided[0], divided[1], TEST)[0]
+
+
+@pytest.fixture(scope="module")
+def baselines(divided):
+    return nodes.rank_by_baselines(*divided[:2], ReferenceRecipe(seed=1, trees=20, match=4))
+
+
+def test_nothing_of_the_test_duplicates_is_in_the_pairs(divided):
+    originals, duplicates, answers = divided
+    marked = duplicates.copy()
+    test = marked["part"] == "test"
+    marked.loc[test, "text"] = "zzzyyy " * 5
+    plain = nodes.make_pairs(originals, duplicates, answers, FEATURES)
+    other = nodes.make_pairs(originals, marked, answers, FEATURES)
+    for ours, theirs in zip(plain, other, strict=True):
+        for name, array in ours.items():
+            np.testing.assert_array_equal(array, theirs[name])
+
+
+def test_every_method_is_judged_on_the_same_questions(results, baselines, divided):
+    assert results["Id"].tolist() == baselines["Id"].tolist()
+    assert len(results) == (divided[1]["part"] == "test").sum()
+    assert (baselines.drop(columns="Id") >= 1).all(axis=None)
+    gains, hardest, *_ = nodes.compare_with_baselines(results, baselines, divided[0], TEST)
+    methods = ["ranker", "cosine", "nearest_duplicate", "reference_recipe"]
+    assert gains["method"].unique().tolist() == methods
+    assert len(hardest) == 3
+    assert hardest["question"].notna().all()
+
+
+class Registered:
+    """A champion's model, as MLflow hands it over."""
+
+    def __init__(self, matcher):
+        self._matcher = matcher
+
+    def get_raw_model(self):
+        return self._matcher
+
+
+class Worse:
+    """A matcher that always has the right original last."""
+
+    def knowing(self, *tables):
+        return self
+
+    def rank(self, texts):
+        from quartet.faq.evaluation import Ranking
+
+        return Ranking(np.zeros((len(texts), 1), dtype=int), np.ones((len(texts), 1)))
+
+
+def release(matcher, divided, results, champion):
+    metrics = {"test_gain_at_1": 0.9}
+    return make_release(matcher, *divided, results, metrics, champion)
+
+
+def test_the_first_matcher_is_registered_with_its_facts(matcher, divided, results):
+    made = release(matcher, divided, results, None)
+    assert made.approved
+    assert made.tags["metric.test_gain_at_1"] == "0.9"
+    assert made.tags["parameter.negatives"] == "5"
+    assert made.tags["known_data_sha256"] != made.tags["test_data_sha256"]
+    assert list(made.input_example) == ["Text0"]
+
+
+def test_a_matcher_is_not_replaced_by_its_equal(matcher, divided, results):
+    champion = Champion(4, {}, Registered(matcher))
+    made = release(matcher, divided, results, champion)
+    assert not made.approved
+    assert "not better, version 4 stays" in made.reason
+
+
+def test_a_worse_matcher_is_replaced(matcher, divided, results):
+    made = release(matcher, divided, results, Champion(4, {}, Registered(Worse())))
+    assert made.approved
+    assert "against version 4's" in made.reason
+
+
+def test_a_champion_of_other_data_is_judged_with_the_same_knowledge(divided, results, matcher):
+    originals, duplicates, answers = invent(originals=10, duplicates=6, seed=5)
+    parameters = RankerParameters(negatives=5, trees=20, word_ngrams=1)
+    refit = Refit(seed=1, folds=3)
+    stranger = fit_matcher(originals, duplicates, answers, parameters, FEATURES, refit, Cleaning())
+    made = release(matcher, divided, results, Champion(2, {}, Registered(stranger)))
+    to_beat = float(made.reason.split("version 2's ")[1].split()[0].rstrip(":"))
+    assert to_beat > 0.5  # it never saw these originals; without being told it would find none
+
+
+QUESTIONS = pd.DataFrame({"Id": ["a", "b", "c"], "Text0": ["how do i", "  ", "help me please"]})
+
+
+def test_questions_are_answered_under_their_own_ids(matcher):
+    champion = Champion(3, {}, Registered(matcher))
+    matches, examples, silent, _, metrics = match_questions(QUESTIONS, champion, Matching())
+    assert matches["question"].tolist() == ["a"] * 3 + ["c"] * 3
+    assert matches["asked"].unique().tolist() == ["how do i", "help me please"]
+    assert silent["Id"].tolist() == ["b"]
+    assert len(examples) == 6
+    assert metrics["questions"] == 2
+    assert metrics["questions_without_text"] == 1
+    assert metrics["ranker_version"] == 3
+
+
+def test_without_a_ranker_matching_says_what_to_run():
+    with pytest.raises(ValueError, match="run `kedro run --pipelines faq_tuning` first"):
+        match_questions(QUESTIONS, None, Matching())
+
+
+def test_questions_without_any_text_are_refused(matcher):
+    empty = QUESTIONS.assign(Text0="")
+    with pytest.raises(ValueError, match="none of the 3 questions has a text"):
+        match_questions(empty, Champion(3, {}, Registered(matcher)), Matching())
