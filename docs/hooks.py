@@ -11,8 +11,10 @@ from typing import Any
 
 from mkdocs.exceptions import PluginError
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from quartet.digits import settings
+from quartet.digits import settings as digits
+from quartet.faq import settings as faq
 
 MARKER = re.compile(r"<!-- parameters: (\w+) -->")
 HEADER = "| Parameter | Default | Range | What it is, and why this default |\n|---|---|---|---|\n"
@@ -29,10 +31,11 @@ def on_page_markdown(markdown: str, page: Any = None, **kwargs: Any) -> str:
     """The page with every marker replaced by its model's table; called by MkDocs."""
 
     def table(match: re.Match[str]) -> str:
-        model = getattr(settings, match[1], None)
+        model = getattr(digits, match[1], None) or getattr(faq, match[1], None)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             where = page.file.src_uri if page else "a page"
-            raise PluginError(f"{where}: quartet.digits.settings has no parameters '{match[1]}'")
+            known = f"{digits.__name__} and {faq.__name__}"
+            raise PluginError(f"{where}: {known} have no parameters '{match[1]}'")
         return parameter_table(model)
 
     return MARKER.sub(table, markdown)
@@ -40,28 +43,54 @@ def on_page_markdown(markdown: str, page: Any = None, **kwargs: Any) -> str:
 
 def parameter_table(model: type[BaseModel]) -> str:
     """A Markdown table with one row a field: name, default, range, reason."""
-    fields = model.model_json_schema()["properties"]
+    schemas = model.model_json_schema()["properties"]
     rows = (
-        f"| `{name}` | {default_of(schema)} | {range_of(schema)} | {schema['description']} |"
-        for name, schema in fields.items()
+        f"| `{name}` | {default_of(field)} | {range_of(schemas[name])} | {field.description} |"
+        for name, field in model.model_fields.items()
     )
     return HEADER + "\n".join(rows)
 
 
-def default_of(schema: dict[str, Any]) -> str:
+def default_of(field: FieldInfo) -> str:
     """The default as one types it; a field without one is given by the configuration."""
-    if "default" not in schema:
+    if field.is_required():
         return "none; `conf/base` passes its `seed`"
-    default = schema["default"]
-    if isinstance(default, list | tuple):
-        return "`[" + ", ".join(f"{value:g}" for value in default) + "]`"
-    return f"`{default:g}`"
+    return f"`{typed(field.default)}`"
+
+
+def typed(value: Any) -> str:
+    """A value as one types it in YAML; of nested parameters only what is not usual."""
+    if isinstance(value, BaseModel):
+        changed = value.model_dump(exclude_defaults=True)
+        return "{" + ", ".join(f"{name}: {typed(each)}" for name, each in changed.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(typed, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def range_of(schema: dict[str, Any]) -> str:
-    """The limits of a number, or of each number of a list."""
+    """What a value may be: the limits of a number, or of each number of a list; the choices."""
+    if "anyOf" in schema:
+        *others, last = dict.fromkeys(kind_of(each) for each in schema["anyOf"])
+        return f"{', '.join(others)} or {last}"
+    if "enum" in schema:
+        return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "array":
         return f"a list of at least {schema['minItems']}, each {range_of(schema['items'])}"
+    if schema["type"] == "boolean":
+        return "`true` or `false`"
+    if schema["type"] == "string":
+        return f"text that matches `{schema['pattern']}`"
     limits = [f"{sign} {schema[key]:,.10g}" for key, sign in BOUNDS if key in schema]
     kind = "whole, " if schema["type"] == "integer" else ""
     return kind + " and ".join(limits)
+
+
+def kind_of(schema: dict[str, Any]) -> str:
+    """What a tunable parameter can be given as."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return {"IntRange": "a range", "FloatRange": "a range", "Choices": "choices"}.get(
+        name, "one value"
+    )

@@ -38,6 +38,20 @@ def real_mnist() -> Path:
     raise AssertionError
 
 
+def real_faq(name: str) -> Path:
+    """A folder of real questions: $QUARTET_REAL_DATA/faq/NAME."""
+    folder = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data")) / "faq" / name
+    if not folder.is_dir():
+        skip_or_fail(f"{name} is not here: set QUARTET_REAL_DATA to the folder above faq/{name}")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def real_stackfaq() -> Path:
+    """The folder of StackFAQ's three tables."""
+    return real_faq("stackfaq")
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A project to run in, thrown away after the test."""

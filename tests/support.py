@@ -36,7 +36,8 @@ def make_workspace(folder: Path) -> Path:
     """A copy of the project without its results: configuration, samples, and this source."""
     shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
     (folder / "conf/local").mkdir()
-    shutil.copytree(ROOT / "data/01_raw/mnist", folder / "data/01_raw/mnist")
+    fetched = shutil.ignore_patterns("mnist_original")
+    shutil.copytree(ROOT / "data/01_raw", folder / "data/01_raw", ignore=fetched)
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder)
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")

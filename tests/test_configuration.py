@@ -54,7 +54,7 @@ def test_a_local_override_names_only_what_it_changes(tmp_path):
 
 
 def test_no_two_datasets_share_a_file():
-    samples = "digit_sample_"  # the sample's maker and its reader
+    samples = ("digit_sample_", "faq_sample_")  # the samples' makers and their readers
     paths = [
         entry["filepath"]
         for name, entry in catalog_of("base").items()
@@ -64,7 +64,8 @@ def test_no_two_datasets_share_a_file():
 
 
 def test_every_dataset_has_a_layer_for_the_picture_of_the_pipeline():
-    layers = {"raw", "primary", "model_input", "models", "model_output", "reporting", "registry"}
+    layers = {"raw", "intermediate", "primary", "model_input", "models", "model_output"}
+    layers |= {"reporting", "registry", "matches"}
     for name, entry in catalog_of("base").items():
         assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
 

@@ -8,22 +8,45 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from quartet.digits import settings
+from quartet.digits import settings as digits
+from quartet.faq import settings as faq
 from support import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-MODELS = [
-    model
-    for name, model in vars(settings).items()
-    if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel
-    if not name.startswith("_")
+PAGE_OF = {
+    "mnist_training": "mnist_training",
+    "faq_ingestion": "faq",
+    "faq_tuning": "faq",
+    "faq_matching": "faq",
+    "sample_data": "sample_data",
+}
+"""By pipeline: the page of the reference that tells all about it."""
+PARTS = {"IntRange", "FloatRange", "Choices"}
+"""Models that no pipeline takes by themselves: forms of one entry, told of in prose."""
+
+
+def models(settings: ModuleType) -> dict[str, type[BaseModel]]:
+    """A scenario's parameters by the names of their models."""
+    return {
+        name: model
+        for name, model in vars(settings).items()
+        if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel
+        if not name.startswith("_") and name not in PARTS
+    }
+
+
+DOCUMENTED = [
+    (page, model)
+    for page, settings in (("mnist_training", digits), ("faq", faq))
+    for model in models(settings).values()
 ]
 
 
@@ -58,34 +81,95 @@ def tables(page: str) -> list[list[list[str]]]:
     ]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def parameter_rows(site: Path, page: str, names: list[str]) -> list[list[str]]:
+    """Rows of the table on a page of the reference that has just these parameters."""
+    text = (site / f"reference/{page}/index.html").read_text(encoding="utf-8")
+    found = [table[1:] for table in tables(text) if [row[0] for row in table[1:]] == names]
+    assert len(found) == 1, f"{len(found)} tables with the fields {', '.join(names)}"
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("page", "model"), DOCUMENTED, ids=lambda part: getattr(part, "__name__", part)
+)
 def test_reference_tells_every_parameter_with_default_range_and_reason(
-    model: type[BaseModel], site: Path
+    page: str, model: type[BaseModel], site: Path
 ) -> None:
-    page = (site / "reference/mnist_training/index.html").read_text(encoding="utf-8")
-    names = list(model.model_fields)
-    rows = next(
-        (table[1:] for table in tables(page) if [row[0] for row in table[1:]] == names), None
-    )
-    assert rows is not None, f"no table with the fields of {model.__name__}"
+    rows = parameter_rows(site, page, list(model.model_fields))
     for (_, default, limits, reason), field in zip(rows, model.model_fields.values(), strict=True):
         assert reason == (field.description or "").replace("`", "")
         assert reason
         assert limits
         if field.is_required():
             assert default.startswith("none")
-        else:
-            typed = yaml.safe_load(default)
-            assert typed == (list(field.default) if isinstance(typed, list) else field.default)
+            continue
+        given = yaml.safe_load(default)
+        if isinstance(field.default, BaseModel):
+            given = type(field.default)(**given)
+        assert given == (list(field.default) if isinstance(given, list) else field.default)
 
 
-def test_reference_ranges_are_those_that_are_checked(site: Path) -> None:
-    page = (site / "reference/mnist_training/index.html").read_text(encoding="utf-8")
-    ranges = {row[0]: row[2] for table in tables(page) for row in table if len(row) == 4}
-    assert ranges["seed"] == "whole, ≥ 0 and < 4,294,967,296"
-    assert ranges["images"] == "whole, ≥ 1 and ≤ 200"
-    assert ranges["fraction"] == "> 0 and < 1"
-    assert ranges["strengths"] == "a list of at least 1, each > 0"
+@pytest.mark.parametrize(
+    ("page", "model", "ranges"),
+    [
+        (
+            "mnist_training",
+            digits.Exploration,
+            {"seed": "whole, ≥ 0 and < 4,294,967,296", "images": "whole, ≥ 1 and ≤ 200"},
+        ),
+        ("mnist_training", digits.ValidationSplit, {"fraction": "> 0 and < 1"}),
+        (
+            "mnist_training",
+            digits.RegularisationSweep,
+            {"strengths": "a list of at least 1, each > 0"},
+        ),
+        ("faq", faq.DumpReading, {"tag": r"text that matches ^\S+$"}),
+        ("faq", faq.Cleaning, {"min_duplicates": "whole, ≥ 3", "keep_code": "true or false"}),
+        ("faq", faq.StudySettings, {"sampler": "one of tpe, random", "caution": "≥ 0"}),
+        (
+            "faq",
+            faq.SearchSpace,
+            {
+                "word_ngrams": "choices or one value",
+                "trees": "a range, choices or one value",
+                "weighting": "choices or one value",
+            },
+        ),
+    ],
+    ids=lambda part: getattr(part, "__name__", None),
+)
+def test_reference_ranges_are_those_that_are_checked(
+    page: str, model: type[BaseModel], ranges: dict[str, str], site: Path
+) -> None:
+    rows = parameter_rows(site, page, list(model.model_fields))
+    told = {row[0]: row[2] for row in rows}
+    assert {name: told[name] for name in ranges} == ranges
+
+
+def test_limits_of_the_search_space_are_those_that_are_checked(site: Path) -> None:
+    """Beyond what a range's form allows, each parameter has limits of its own."""
+    text = (site / "reference/faq/index.html").read_text(encoding="utf-8")
+    table = next(t for t in tables(text) if t[0] == ["Parameter", "Lowest", "Highest"])
+    limits = {name: (number(low), number(high)) for name, low, high in table[1:]}
+    assert limits.keys() == faq.SearchSpace.model_fields.keys() - {"weighting", "objective"}
+    for name, (low, high) in limits.items():
+        step = 1 if isinstance(low, int) else low / 2 or 1e-9
+        for inside in (low, high):
+            faq.SearchSpace(**{name: inside})
+        for outside in (low - step, high + step):
+            with pytest.raises(ValidationError, match=name):
+                faq.SearchSpace(**{name: outside})
+
+
+def number(text: str) -> int | float:
+    """A number as the documentation writes it."""
+    plain = text.replace(",", "")
+    return float(plain) if "." in plain or "e" in plain else int(plain)
+
+
+def test_no_two_scenarios_have_parameters_of_one_name() -> None:
+    """The marker in a page names a model, not its module."""
+    assert models(digits).keys() & models(faq).keys() == set()
 
 
 def test_misspelt_marker_fails_the_build_instead_of_leaving_a_gap() -> None:
@@ -137,19 +221,40 @@ def test_commands_of_the_documentation_exist_in_the_makefile() -> None:
     assert named <= targets
 
 
-def test_reference_names_every_dataset_of_the_catalog() -> None:
-    text = (DOCS / "reference/mnist_training.md").read_text(encoding="utf-8")
+def test_every_pipeline_has_its_page_of_the_reference() -> None:
+    folders = {path.parent.name for path in (ROOT / "conf/base").glob("*/catalog.yml")}
+    assert folders == PAGE_OF.keys()
+
+
+@pytest.mark.parametrize("pipeline", PAGE_OF)
+def test_reference_names_every_dataset_of_the_catalog(pipeline: str) -> None:
+    text = reference_of(pipeline)
     catalog = yaml.safe_load(
-        (ROOT / "conf/base/mnist_training/catalog.yml").read_text(encoding="utf-8")
+        (ROOT / f"conf/base/{pipeline}/catalog.yml").read_text(encoding="utf-8")
     )
     names = [name for name in catalog if not name.startswith("_")]
     assert names
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
-def test_reference_explains_every_metric_of_a_run(trained_workspace: Path) -> None:
-    text = (DOCS / "reference/mnist_training.md").read_text(encoding="utf-8")
-    metrics = trained_workspace / "data/08_reporting/mnist_training/metrics.json"
+@pytest.mark.parametrize("pipeline", PAGE_OF)
+def test_reference_names_every_entry_of_the_parameters(pipeline: str) -> None:
+    text = reference_of(pipeline)
+    path = ROOT / f"conf/base/{pipeline}/parameters.yml"
+    names = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert names
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("pipeline", [name for name in PAGE_OF if name != "sample_data"])
+def test_reference_explains_every_metric_of_a_run(pipeline: str, trained_workspace: Path) -> None:
+    text = reference_of(pipeline)
+    metrics = trained_workspace / f"data/08_reporting/{pipeline}/metrics.json"
     names = json.loads(metrics.read_text(encoding="utf-8"))
     assert names
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def reference_of(pipeline: str) -> str:
+    """The page that tells of a pipeline, as it is written."""
+    return (DOCS / f"reference/{PAGE_OF[pipeline]}.md").read_text(encoding="utf-8")

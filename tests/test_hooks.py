@@ -59,7 +59,7 @@ def test_metrics_and_figures_are_tracked_and_nothing_else(run):
     hooks.after_dataset_saved("sweep_figure", matplotlib.figure.Figure())
     hooks.after_dataset_saved("facts", {"not_a_metric": 1.0})
     client = mlflow.MlflowClient()
-    assert client.get_run(run.info.run_id).data.metrics == {"test_accuracy": 0.9}
+    assert client.get_run(run.info.run_id).data.metrics == {"training/test_accuracy": 0.9}
     figures = [entry.path for entry in client.list_artifacts(run.info.run_id, "figures")]
     assert figures == ["figures/sweep_figure.png"]
 

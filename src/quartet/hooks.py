@@ -112,7 +112,11 @@ class TrackingHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Log a `*_metrics` mapping as metrics and a matplotlib figure as an image."""
+        """Log a `*_metrics` mapping as metrics and a matplotlib figure as an image.
+
+        Several pipelines may share a run, so a metric carries its pipeline's name,
+        `faq_tuning/test_gain_at_1`, by which MLflow's pages also group them.
+        """
         is_metrics = dataset_name.endswith("_metrics")
         is_figure = type(data).__module__ == "matplotlib.figure"
         if not (is_metrics or is_figure):
@@ -122,7 +126,8 @@ class TrackingHooks:
         if mlflow.active_run() is None:
             return
         if is_metrics:
-            mlflow.log_metrics(data)
+            pipeline = dataset_name.removesuffix("_metrics")
+            mlflow.log_metrics({f"{pipeline}/{name}": value for name, value in data.items()})
         else:
             mlflow.log_figure(data, f"figures/{dataset_name}.png")
 

@@ -10,7 +10,13 @@ import pandas as pd
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+    StrMethodFormatter,
+)
 from numpy.typing import NDArray
 
 Values = NDArray[np.floating]
@@ -20,7 +26,7 @@ _INK = "#1f3a5f"
 _MARK = "#c8553d"
 _PALE = "#8fa9c4"
 _SHADES = LinearSegmentedColormap.from_list("shades", ["#d9e3ed", _PALE, _INK])
-_TWENTIETHS = np.linspace(0, 1, 21)
+_TWENTIETHS = [edge / 20 for edge in range(21)]
 _TITLE = 60
 """Characters shown of an original's text."""
 
@@ -41,8 +47,9 @@ def text_lengths(lengths: dict[str, Counts], duplicates: Counts) -> Figure:
     )
     numbers.hist(duplicates, _whole_edges(duplicates), color=_INK, rwidth=0.9)
     numbers.set(xlabel="duplicates", ylabel="originals", title="Duplicates of each original")
+    numbers.set_ylim(bottom=0)
     for axis in (numbers.xaxis, numbers.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_major_locator(_whole())
     _clean(numbers)
     return figure
 
@@ -66,7 +73,9 @@ def _boxes(axis: Any, samples: dict[str, Counts]) -> None:
         capprops={"color": _INK},
     )
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.invert_yaxis()
     _clean(axis)
 
@@ -96,33 +105,19 @@ def study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure:
     figure = Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
     axis.step(best.index, best, where="post", color=_INK, lw=1, label="best so far")
-    axis.plot(
-        "trial", "metric", "o", data=complete, color=_INK, label=_counted(complete, "complete")
-    )
-    axis.plot(
-        "trial", "metric", "o", data=pruned, color=_PALE, mfc="w", label=_counted(pruned, "pruned")
-    )
-    axis.plot(
-        failed["trial"],
-        np.full(len(failed), 0.02),
-        "x",
-        color="0.4",
-        transform=axis.get_xaxis_transform(),
-        label=_counted(failed, "failed"),
-    )
-    axis.plot(
-        "trial",
-        "metric",
-        "o",
-        data=taken,
-        ms=14,
-        mfc="none",
-        mew=2,
-        color=_MARK,
-        label=f"chosen: trial {chosen}",
-    )
+    for label, rows, style in (
+        (f"complete ({len(complete)})", complete, {"color": _INK}),
+        (f"pruned ({len(pruned)})", pruned, {"color": _PALE, "mfc": "white"}),
+        (f"chosen: trial {chosen}", taken, {"color": _MARK, "mfc": "none", "ms": 14, "mew": 2}),
+    ):
+        axis.plot(rows["trial"], rows["metric"], "o", label=label, **style)
+    if len(failed):
+        edge, bottom = np.full(len(failed), 0.02), axis.get_xaxis_transform()
+        label = f"failed ({len(failed)})"
+        axis.plot(failed["trial"], edge, "x", color="0.4", transform=bottom, label=label)
     axis.set(xlabel="trial", ylabel=_words(metric), title="Search for the ranker's parameters")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlim(ordered["trial"].min() - 0.6, ordered["trial"].max() + 0.6)
+    axis.xaxis.set_major_locator(_whole())
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     axis.grid(alpha=0.3)
     _clean(axis)
@@ -141,9 +136,9 @@ def parameter_importance(importance: pd.DataFrame) -> Figure:
     ordered = importance.sort_values("importance", ascending=False, kind="stable")
     shares = ordered["importance"].to_numpy()
     names = [_words(name) for name in ordered["parameter"]]
-    figure, axis = _rows(names, shares, [f"{share:.0%}" for share in shares])
+    figure, axis = _rows(names, shares, [f"{share:.1%}" for share in shares])
     axis.set(xlabel="share of the metric's variation explained (fANOVA)", title=title)
-    axis.xaxis.set_major_formatter(PercentFormatter(1))
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 
 
@@ -172,11 +167,13 @@ def parallel_coordinates(
     ]
     lines = np.stack(np.broadcast_arrays(np.arange(len(heights)), np.transpose(heights)), axis=-1)
     metrics = ordered["metric"].to_numpy()
-    collection = LineCollection(lines, array=metrics, cmap=_SHADES, norm=_norm(metrics), lw=1.3)
+    collection = LineCollection(
+        list(lines), array=metrics, cmap=_SHADES, norm=_norm(metrics), lw=1.3
+    )
     axis.add_collection(collection)
     for row in np.flatnonzero(ordered["trial"] == chosen):
         axis.plot(*lines[row].T, "o-", ms=4, color=_MARK, lw=2.5, label=f"chosen: trial {chosen}")
-        axis.legend(loc="lower right", bbox_to_anchor=(1, 1.01), frameon=False)
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0.2)
     names = [_words(name).replace(" ", "\n") for name in (*parameters, metric)]
     axis.set_xticks(np.arange(len(heights)), names)
     axis.set(yticks=[], xlim=(-0.2, len(heights) - 0.4), ylim=(-0.04, 1.04))
@@ -222,7 +219,7 @@ def _numbers_scale(values: pd.Series, log_from: float) -> tuple[Values, dict[flo
     numbers = values.to_numpy(float)
     known = np.unique(numbers[~np.isnan(numbers)])
     if len(known) < 2:
-        return numbers * 0 + 0.5, {0.5: _number(value) for value in known}
+        return numbers * 0 + 0.5, {0.5: _number(known[0])} if len(known) else {}
     low, high = known[[0, -1]]
     log = low > 0 and high / low >= log_from
     middle = np.sqrt(low * high) if log else (low + high) / 2
@@ -251,25 +248,26 @@ def gains(table: pd.DataFrame) -> Figure:
         table: Columns `method`, `k`, `gain`, `low_95`, `high_95`; the first method is the ranker.
     """
     methods, places = list(table["method"].unique()), np.sort(table["k"].unique())
-    colours = [_INK, *_SHADES(np.linspace(0.6, 0.05, max(len(methods) - 1, 1)))]
-    width = 0.8 / max(len(methods), 1)
+    colours = [_INK, *_SHADES(np.linspace(0.6, 0.05, len(methods) - 1))]
+    width = 0.8 / len(methods)
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axis = figure.subplots()
     for number, method in enumerate(methods):
         rows = table[table["method"] == method].set_index("k").reindex(places)
         centres = np.arange(len(places)) + (number - (len(methods) - 1) / 2) * width
-        reach = np.abs(rows[["low_95", "high_95"]].T - rows["gain"])
+        reach = np.abs(rows[["low_95", "high_95"]].T - rows["gain"]).to_numpy()
         bars = axis.bar(
             centres,
             rows["gain"],
             0.95 * width,
             yerr=reach,
             color=colours[number],
-            label=method,
-            error_kw={"ecolor": "0.35", "lw": 1, "capsize": 2},
+            label=_words(method),
+            error_kw={"ecolor": "0.5", "lw": 1, "capsize": 2},
         )
         if number == 0:
-            axis.bar_label(bars, fmt="{:.0%}", fontsize=8, label_type="center", color="white")
+            percents = [f"{100 * gain:.0f}" for gain in rows["gain"]]
+            axis.bar_label(bars, percents, label_type="center", color="white", fontsize=9)
     axis.set(ylabel="gain@k", ylim=(0, 1.03), title="Right original among the first k")
     axis.set_xticks(np.arange(len(places)), [f"k = {k}" for k in places])
     axis.yaxis.set_major_formatter(PercentFormatter(1))
@@ -302,6 +300,7 @@ def calibration(table: pd.DataFrame, title: str) -> Figure:
     below.bar(table["probability"], table["pairs"], width, color=_PALE)
     below.set(xlabel="stated probability", ylabel="pairs", xlim=(-0.03, 1.03), yscale="log")
     below.set_ylim(bottom=0.5)
+    below.minorticks_off()
     below.xaxis.set_major_formatter(PercentFormatter(1))
     below.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     for axis in (curve, below):
@@ -357,7 +356,7 @@ def hardest(table: pd.DataFrame, titles: pd.Series) -> Figure:
         "(beside the bars: its mean probability · test duplicates)",
         title="All originals ranked first; the least sure ones" if perfect else "Hardest originals",
     )
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(_whole())
     return figure
 
 
@@ -379,9 +378,9 @@ def feature_gains(gains: pd.Series, count: int = 20) -> Figure:
     shown = shares.head(count)
     names = [str(name) for name in shown.index]
     figure, axis = _rows(names, shown.to_numpy(), [f"{share:.1%}" for share in shown])
-    title = f"Features of the ranker: {len(shown)} of {len(gains)}, {shown.sum():.0%} of the gain"
+    title = f"Features of the ranker: {len(shown)} of {len(gains)}, {shown.sum():.1%} of the gain"
     axis.set(xlabel="share of the total gain", title=title)
-    axis.xaxis.set_major_formatter(PercentFormatter(1))
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 
 
@@ -393,7 +392,8 @@ def top_probabilities(probabilities: Values) -> Figure:
     questions = "question" if len(probabilities) == 1 else "questions"
     title = f"Probability of the first match: {len(probabilities):,} new {questions}"
     axis.set(ylabel="questions", title=title)
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_ylim(bottom=0)
+    axis.yaxis.set_major_locator(_whole())
     _probabilities(axis)
     return figure
 
@@ -406,8 +406,9 @@ def _rows(names: Sequence[str], values: Values, captions: Sequence[str]) -> tupl
     axis.bar_label(bars, captions, padding=4, fontsize=8)
     # Questions about jQuery have dollar signs that are no formulas.
     axis.set_yticks(np.arange(len(names)), names, fontsize=9, parse_math=False)
-    axis.invert_yaxis()
-    axis.margins(x=0.1)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.margins(x=0.15)
+    axis.set_xlim(left=0)
     _clean(axis)
     return figure, axis
 
@@ -427,8 +428,8 @@ def _probabilities(axis: Any) -> None:
     _clean(axis)
 
 
-def _counted(trials: pd.DataFrame, state: str) -> str:
-    return f"{state} ({len(trials)})"
+def _whole() -> MaxNLocator:
+    return MaxNLocator(integer=True, min_n_ticks=1)
 
 
 def _words(name: str) -> str:

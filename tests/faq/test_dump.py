@@ -1,0 +1,495 @@
+"""What a dump holds must arrive whole, and a damaged row must cost nothing but itself."""
+
+import os
+import tracemalloc
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quartet.datasets.dump import DumpFileDataset
+from quartet.faq import dump_figures, dump_store
+from quartet.faq.dump import has_tag, ingest
+from quartet.faq.dump_links import follow
+from quartet.faq.dump_rows import Faults, rows
+from quartet.faq.settings import DumpReading
+from support import ROOT, skip_or_fail
+
+TRAVEL = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data")) / "faq/travel_dump"
+LEFT_OUT = [
+    "repeated_links",
+    "cyclic_links",
+    "duplicates_without_text",
+    "duplicates_of_other_tags",
+    "duplicates_without_answer",
+]
+
+
+class Xml:
+    """A file of the dump whose lines are made when they are asked for."""
+
+    def __init__(self, name, lines):
+        self.name = name
+        self._lines = lines
+
+    def lines(self):
+        return iter(self._lines() if callable(self._lines) else self._lines)
+
+
+def row(**attributes):
+    written = " ".join(f"{name}={quoteattr(str(value))}" for name, value in attributes.items())
+    return f"  <row {written} />\r\n".encode()
+
+
+def question(number, tags="|js|", **others):
+    texts = {"Title": f"title {number}", "Body": f"<p>body {number}</p>"}
+    return row(Id=number, PostTypeId=1, **{**texts, "Tags": tags, **others})
+
+
+def answer(number, parent, score=0, **others):
+    texts = {"Score": score, "Body": f"answer {number}"}
+    return row(Id=number, PostTypeId=2, ParentId=parent, **{**texts, **others})
+
+
+def link(duplicate, original, kind=3):
+    return row(
+        Id=9, CreationDate="2020-01-01", PostId=duplicate, RelatedPostId=original, LinkTypeId=kind
+    )
+
+
+def document(kind, *lines):
+    return [
+        b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>\r\n',
+        f"<{kind}>\r\n".encode(),
+        *lines,
+        f"</{kind}>".encode(),
+    ]
+
+
+def ingested(posts, links, tag="js", **options):
+    reading = DumpReading(tag=tag, **options)
+    return ingest(
+        Xml("Posts.xml", document("posts", *posts)),
+        Xml("PostLinks.xml", document("postlinks", *links)),
+        reading,
+    )
+
+
+def table(chunks):
+    parts = list(chunks)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def pairs(chunks, columns=("Id", "AnswerId")):
+    return list(table(chunks)[list(columns)].itertuples(index=False, name=None))
+
+
+def accounted_for(result):
+    kept = result.counts["duplicates"]
+    left_out = sum(result.counts[name] for name in LEFT_OUT)
+    return result.counts["duplicate_links"] == kept + left_out
+
+
+def test_a_question_arrives_as_title_and_body_in_one_line():
+    posts = [
+        b'<row Id="1" PostTypeId="1" Title="How &amp;amp; why?" Body="&lt;p&gt;one&#xA;two&#x9;'
+        b'three&#xD;&#xA;&lt;/p&gt;" CreationDate="2011-06-21T20:49:19.747" Tags="|js|" />\n',
+        answer(2, 1, Body="yes&#xA;no\n"),
+        question(3),
+    ]
+    result = ingested(posts, [link(3, 1)])
+    (original,) = table(result.originals).to_dict("records")
+    assert original == {
+        "Id": 1,
+        "AnswerId": 2,
+        "Text0": "How &amp; why?. <p>one two three  </p>",
+        "CreationDate": "2011-06-21T20:49:19.747",
+    }
+    assert table(result.duplicates).to_dict("records") == [
+        {"Id": 3, "AnswerId": 2, "Text0": "title 3. <p>body 3</p>", "CreationDate": ""}
+    ]
+    assert "\n" not in table(result.answers)["Text0"].item()
+
+
+def test_a_duplicate_of_a_duplicate_is_given_the_last_original():
+    posts = [question(1), answer(10, 1), question(2), question(3), question(4)]
+    result = ingested(posts, [link(2, 1), link(3, 2), link(4, 3)])
+    assert pairs(result.duplicates) == [(2, 10), (3, 10), (4, 10)]
+    assert pairs(result.originals) == [(1, 10)]
+    assert result.duplicates_per_original.tolist() == [3]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8])
+def test_a_circle_of_links_is_dropped_with_all_that_lead_into_it(length):
+    circle = [link(100 + i, 100 + (i + 1) % length) for i in range(length)]
+    posts = [question(1), answer(10, 1), question(2), question(50)]
+    posts += [question(100 + i) for i in range(length)]
+    result = ingested(posts, [*circle, link(50, 100), link(2, 1)])
+    assert pairs(result.duplicates) == [(2, 10)]
+    assert result.counts["cyclic_links"] == length + 1
+    assert accounted_for(result)
+
+
+def test_the_first_of_several_links_holds():
+    posts = [question(1), answer(10, 1), question(2), answer(20, 2), question(3)]
+    result = ingested(posts, [link(3, 2), link(3, 1)])
+    assert pairs(result.duplicates) == [(3, 20)]
+    assert pairs(result.originals) == [(2, 20)]
+    assert result.counts["repeated_links"] == 1
+    assert accounted_for(result)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    links=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=40),
+    scale=st.sampled_from([1, 79_000_003, 10**15]),
+)
+def test_chains_are_followed_as_by_hand(links, scale):
+    first = {}
+    for duplicate, target in links:
+        first.setdefault(duplicate, target)
+    expected = {}
+    for duplicate in first:
+        post, steps = duplicate, 0
+        while post in first and steps <= len(first):
+            post, steps = first[post], steps + 1
+        if post not in first:
+            expected[duplicate * scale] = post * scale
+    ids = np.array(links, dtype=np.int64) * scale
+    found = follow(ids[:, 0], ids[:, 1])
+    assert dict(zip(found.duplicates.tolist(), found.roots.tolist(), strict=True)) == expected
+    assert found.read == len(links) == len(expected) + found.repeated + found.cyclic
+
+
+@pytest.mark.parametrize("tags", ["|js|html|", "<html><js>", "|JS|"])
+def test_an_original_is_taken_by_its_tag_and_its_duplicates_whatever_theirs(tags):
+    posts = [
+        question(1, tags),
+        answer(10, 1),
+        question(2, "|python|"),
+        question(3, "|node.js|jsp|"),
+        answer(30, 3),
+        question(4, tags),
+    ]
+    result = ingested(posts, [link(2, 1), link(4, 3)])
+    assert pairs(result.originals) == [(1, 10)]
+    assert pairs(result.duplicates) == [(2, 10)]
+    assert result.counts["duplicates_of_other_tags"] == 1
+    assert accounted_for(result)
+
+
+def test_a_tag_is_never_a_part_of_another():
+    assert has_tag("|c++|", "c++")
+    assert not has_tag("|c++|", "c")
+    assert not has_tag("<java><script>", "javascript")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [({"AcceptedAnswerId": 12}, 12), ({}, 11), ({"AcceptedAnswerId": 99}, 11)],
+)
+def test_the_accepted_answer_comes_first_then_the_best_then_the_oldest(accepted, expected):
+    posts = [
+        question(1, **accepted),
+        answer(10, 1, 2),
+        answer(13, 1, 5),
+        answer(11, 1, 5),
+        answer(12, 1, -3),
+        question(2),
+        answer(99, 2, 50),
+    ]
+    result = ingested(posts, [link(2, 1)])
+    assert pairs(result.originals) == [(1, expected)]
+    assert pairs(result.answers, ("Id", "Text0")) == [(expected, f"answer {expected}")]
+
+
+def test_posts_may_come_in_any_order():
+    posts = [
+        question(1, AcceptedAnswerId=10),
+        answer(10, 1),
+        answer(11, 1, 7),
+        question(2),
+        question(3, "|python|"),
+        answer(30, 3),
+        question(4),
+    ]
+    links = [link(2, 1), link(4, 3)]
+    forwards, backwards = ingested(posts, links), ingested(posts[::-1], links)
+    for name in ("originals", "duplicates", "answers"):
+        pd.testing.assert_frame_equal(
+            table(getattr(forwards, name)), table(getattr(backwards, name))
+        )
+    assert pairs(backwards.duplicates) == [(2, 10)]
+    unstable = ("seconds", "rows_per_s")
+    assert {k: v for k, v in forwards.counts.items() if k not in unstable} == {
+        k: v for k, v in backwards.counts.items() if k not in unstable
+    }
+
+
+def test_originals_without_answer_are_left_out_unless_asked_for():
+    posts = [question(1), answer(10, 1), question(2), question(3), question(4)]
+    links = [link(2, 1), link(4, 3)]
+    without, kept = ingested(posts, links), ingested(posts, links, keep_unanswered=True)
+    assert pairs(without.originals) == [(1, 10)]
+    assert pairs(without.duplicates) == [(2, 10)]
+    assert pairs(kept.originals) == [(1, 10), (3, -3)]
+    assert pairs(kept.duplicates) == [(2, 10), (4, -3)]
+    assert table(kept.answers)["Id"].tolist() == [10]
+    assert without.counts["originals_without_answer"] == 1
+    assert accounted_for(without)
+    assert accounted_for(kept)
+
+
+def test_texts_missing_from_the_dump_are_counted():
+    posts = [question(1), answer(10, 1), question(2), question(4), answer(6, 1, -1)]
+    posts += [question(7, Title="", Body=" ")]
+    links = [link(2, 1), link(3, 1), link(4, 5), link(6, 1), link(7, 1)]
+    result = ingested(posts, links)
+    assert pairs(result.duplicates) == [(2, 10)]
+    assert result.counts["duplicates_without_text"] == 4
+    assert accounted_for(result)
+
+
+def test_a_post_that_comes_twice_is_taken_once_and_counted():
+    posts = [question(1), answer(10, 1), question(2), question(2, Title="again")]
+    result = ingested(posts, [link(2, 1)])
+    assert table(result.duplicates)["Text0"].tolist() == ["title 2. <p>body 2</p>"]
+    assert result.counts["repeated_posts"] == 1
+
+
+def test_links_of_other_types_mark_no_duplicates():
+    posts = [question(1), answer(10, 1), question(2), question(3)]
+    result = ingested(posts, [link(3, 1, kind=1), link(2, 1), link(3, 1, kind=13)])
+    assert pairs(result.duplicates) == [(2, 10)]
+    assert result.counts["links_read"] == 3
+
+
+def test_tables_can_be_read_twice():
+    result = ingested([question(1), answer(10, 1), question(2)], [link(2, 1)])
+    assert pairs(result.duplicates) == pairs(result.duplicates) == [(2, 10)]
+
+
+SOUND = [question(1), answer(10, 1), question(2), question(3)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b'  <row Id="5" PostTypeId="1" Title="cut', "the next row begins before it ends"),
+        (b'  <row Id="5" PostTypeId="1" Title="a < b" />\n', "not well-formed XML: holds <"),
+        (b'  <row Id="2" PostTypeId="1" Title="a &nbsp; b" />\n', "not well-formed XML"),
+        (b'  <row Id="2" PostTypeId="1" Title="a" Title="b" />\n', "not well-formed XML"),
+        (b'  <row Id="5" PostTypeId="1" Title="caf\xe9" />\n', "is not UTF-8"),
+        (b'  <row PostTypeId="1" Title="a" />\n', "has no Id"),
+        (b'  <row Id="many" PostTypeId="1" />\n', "Id is not a whole number"),
+        (b'  <row Id="1e3" PostTypeId="1" />\n', "Id is not a whole number"),
+        (b'  <row Id="12" PostTypeId="2" ParentId="1" Score="?" />\n', "Score is not a whole"),
+        (b"  a stray line\n", "stands outside any row"),
+    ],
+)
+def test_a_damaged_row_is_noted_with_its_line_and_costs_nothing_else(bad, reason):
+    result = ingested([*SOUND[:2], bad, *SOUND[2:]], [link(2, 1), link(3, 1)])
+    assert pairs(result.duplicates) == [(2, 10), (3, 10)]
+    (fault,) = result.faults.to_dict("records")
+    assert fault["file"] == "Posts.xml"
+    assert fault["line"] == 5
+    assert reason in fault["reason"]
+    assert fault["row"].split()[0] in bad.decode("latin-1")
+    assert result.counts["malformed_rows"] == 1
+    assert result.counts["posts_read"] == 4
+
+
+def test_a_damaged_link_is_noted():
+    bad = row(Id=1, PostId=2, LinkTypeId=3)
+    result = ingested(SOUND, [bad, link(3, 1)])
+    assert pairs(result.duplicates) == [(3, 10)]
+    assert result.faults["reason"].tolist() == ["has no RelatedPostId"]
+    assert result.faults["file"].tolist() == ["PostLinks.xml"]
+
+
+def test_a_file_that_ends_within_a_row_says_so():
+    posts = Xml("Posts.xml", [*SOUND, b'  <row Id="2" PostTypeId="1" Tit'])
+    result = ingest(posts, Xml("PostLinks.xml", [link(2, 1)]), DumpReading(tag="js"))
+    assert result.faults["reason"].tolist() == ["the file ends before the row does"]
+    assert pairs(result.duplicates) == [(2, 10)]
+
+
+def parsed(*lines):
+    faults = Faults()
+    found = [dict(attributes) for attributes in rows(lines, "a.xml", faults)]
+    return found, faults
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b'<row Id="1"\n', b'  Body="a\n', b'b"\n', b"/>\n", b'<row Id="2" />'],
+        [b"<row\n", b'Id="1" Body="a\n', b'b" />\n', b'<row Id="2" />'],
+        [b'<rows><row Id="1" Body="a&#x20;b" /><row Id="2" /></rows>'],
+        [b"\xef\xbb\xbf<row Id='1' Body='a b' />\n", b"<row Id = '2' />"],
+        [b'<!-- made by hand -->\n<row Id="1" Body="a b"/>\r', b'\n\t<row Id="2"/>\n', b"\n"],
+        [b'<row Id="1" Body="a ', b'b" />', b'\n<row Id="2" />\n</posts>\n'],
+    ],
+)
+def test_a_row_may_be_spread_over_lines_or_share_one(lines):
+    found, faults = parsed(*lines)
+    assert found == [{"Id": "1", "Body": "a b"}, {"Id": "2"}]
+    assert faults.count.total() == 0
+    assert faults.sound["a.xml"] == 2
+
+
+def test_values_may_hold_the_other_quote_and_the_end_of_a_tag():
+    found, _ = parsed(b"""<row Id="1" Body='say "hi" /> it&apos;s' Title="it's > 1" />""")
+    assert found == [{"Id": "1", "Body": 'say "hi" /> it\'s', "Title": "it's > 1"}]
+
+
+def test_attributes_in_another_order_are_found():
+    posts = [
+        row(Title="one", Body="b", Tags="|js|", PostTypeId=1, Id=1),
+        b"<row ParentId='1' Score='3' Body='yes' Id='10' PostTypeId='2' />",
+        b"<row PostTypeId = '1' Title=\" Id='1' \" Id='2' />",
+    ]
+    links = [b"<row LinkTypeId = '3' RelatedPostId='1' PostId='2' Id='1' />"]
+    result = ingested(posts, links)
+    assert pairs(result.originals) == [(1, 10)]
+    assert pairs(result.duplicates) == [(2, 10)]
+
+
+def test_many_faults_are_all_counted_and_the_first_thousand_kept():
+    _, faults = parsed(b'<row Id="1" />', *[b'<row No="1" />'] * 1500)
+    assert faults.count["a.xml"] == 1500
+    assert len(faults.table()) == 1000
+
+
+def test_a_fault_shows_no_more_than_the_beginning_of_the_row():
+    _, faults = parsed(b'<row Id="x" Body="' + "ü".encode() * 1_000_000 + b'" />')
+    assert len(faults.table()["row"].item()) == 120
+
+
+def test_a_row_without_an_end_is_given_up_before_memory_is():
+    filler = [b"x" * 1_000_000] * 40
+    tracemalloc.start()
+    found, faults = parsed(b'<row Id="1" Body="', *filler, b'<row Id="2" />')
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == [{"Id": "2"}]
+    assert faults.table()["reason"].tolist() == ["has no end within 16,000,000 bytes"]
+    assert peak < 60_000_000
+
+
+@pytest.mark.parametrize("lines", [[], [b"<posts></posts>"], [b"\0" * 100_000] * 100])
+def test_a_file_that_is_no_dump_is_refused_by_name(lines):
+    with pytest.raises(ValueError, match=r"a\.xml: no <row> in its first .* expected Posts\.xml"):
+        parsed(*lines)
+
+
+@pytest.mark.parametrize(
+    ("posts", "links", "complaint"),
+    [
+        (SOUND, [link(2, 1, kind=1)], r"PostLinks\.xml: no link of type 3.* 1 rows"),
+        (SOUND, SOUND, r"PostLinks\.xml: no link of type 3.*is this PostLinks\.xml\?"),
+        (SOUND, [link(77, 78)], r"none of which is here; .*of the same dump\?"),
+        ([question(1, "|py|"), question(2)], [link(2, 1)], "none of which has the tag 'js'"),
+        ([question(1), question(2)], [link(2, 1)], r"keep_unanswered=true"),
+        ([question(1), answer(10, 1)], [link(2, 1)], "tag 'js' have no duplicate here"),
+    ],
+)
+def test_a_dump_with_nothing_to_keep_is_refused_with_the_reason(posts, links, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        ingested(posts, links)
+
+
+def generated(posts):
+    """A dump whose posts are made on the way; every tenth question is an original."""
+
+    def post_lines():
+        body = "word " * 200
+        for number in range(1, posts + 1):
+            if number % 10 == 2:
+                yield answer(number, number - 1, Body=body)
+            else:
+                yield question(number, Body=body)
+
+    def link_lines():
+        for number in range(3, posts + 1, 10):
+            yield link(number, number - 2)
+
+    return Xml("Posts.xml", post_lines), Xml("PostLinks.xml", link_lines)
+
+
+def peak_of(posts):
+    tracemalloc.start()
+    result = ingest(*generated(posts), DumpReading(tag="js"))
+    longest = max(len(chunk) for chunk in result.duplicates)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert result.counts["duplicates"] == posts // 10
+    assert longest == dump_store.ROWS_AT_ONCE
+    return peak
+
+
+def test_memory_does_not_grow_with_the_dump(monkeypatch):
+    monkeypatch.setattr(dump_store, "ROWS_AT_ONCE", 500)
+    small, large = peak_of(20_000), peak_of(80_000)
+    more_text = (80_000 - 20_000) // 10 * 3 * 1_000
+    assert large - small < more_text / 10
+
+
+@pytest.fixture(scope="module")
+def travel():
+    """Real questions and links of travel.stackexchange.com, without answers."""
+    if not (TRAVEL / "Posts.xml.gz").exists():
+        skip_or_fail("the dump of travel.stackexchange.com is not here: $QUARTET_REAL_DATA")
+    return [
+        DumpFileDataset(filepath=str(TRAVEL / f"{name}.xml.gz")).load()
+        for name in ("Posts", "PostLinks")
+    ]
+
+
+def elements(file):
+    root = ElementTree.fromstringlist(file.lines())
+    return [element.attrib for element in root]
+
+
+def test_a_real_dump_gives_every_duplicate_whose_texts_are_there(travel):
+    texts = {post["Id"]: f"{post['Title']}. {post['Body']}" for post in elements(travel[0])}
+    target, links = {}, 0
+    for entry in elements(travel[1]):
+        if entry["LinkTypeId"] == "3":
+            links += 1
+            target.setdefault(entry["PostId"], entry["RelatedPostId"])
+    expected = {}
+    for duplicate in target:
+        root, passed = duplicate, {duplicate}
+        while root in target and target[root] not in passed:
+            root = target[root]
+            passed.add(root)
+        if root not in target and duplicate in texts and root in texts:
+            expected[int(duplicate)] = -int(root)
+    result = ingest(*travel, DumpReading(tag="travel", keep_unanswered=True))
+    assert result.counts["duplicate_links"] == links == 1404
+    assert len(expected) > 1000
+    assert dict(pairs(result.duplicates)) == expected
+    assert {-root for root in expected.values()} == set(table(result.originals)["Id"])
+    found = table(result.duplicates)
+    assert found["Id"].is_monotonic_increasing
+    for number, text in zip(found["Id"], found["Text0"], strict=True):
+        assert text.split() == texts[str(number)].split()
+    assert accounted_for(result)
+
+
+@pytest.mark.parametrize("per_original", [[1], [1, 1, 2], [3, 1, 700]])
+def test_the_figure_counts_every_original(per_original):
+    counts = dict.fromkeys(
+        [*dump_figures._READ, *dump_figures._LEFT_OUT, *dump_figures._KEPT], 1_234
+    )
+    figure = dump_figures.ingested_duplicates(np.array(per_original), counts, "js")
+    numbers, bars = figure.axes
+    assert sum(bar.get_height() for bar in numbers.patches) == len(per_original)
+    assert [text.get_text() for text in bars.texts] == ["1,234"] * 11
+    figure.canvas.draw()

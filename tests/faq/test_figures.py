@@ -1,0 +1,420 @@
+"""Every figure must be drawn, also of studies and tests that are small, perfect or empty."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from quartet.faq import figures
+
+INK, MARK = figures._INK, figures._MARK
+NONE = np.array([])
+
+
+def drawn(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def texts(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def named(axis):
+    return [label.get_text() for label in axis.get_yticklabels()]
+
+
+def widths(axis):
+    return [bar.get_width() for bar in axis.patches]
+
+
+def line(axis, label):
+    (found,) = [line for line in axis.lines if line.get_label().startswith(label)]
+    return list(found.get_xdata()), list(found.get_ydata())
+
+
+def study(trials=50):
+    """A study in disorder: each fifth trial pruned, each seventh failed, two parameters."""
+    number = np.arange(trials)
+    state = np.where(number % 7 == 6, "fail", np.where(number % 5 == 4, "pruned", "complete"))
+    generator = np.random.default_rng(0)
+    metric = np.where(state == "fail", np.nan, generator.uniform(0.6, 0.9, trials))
+    table = pd.DataFrame({"trial": number, "state": state, "metric": metric})
+    table["l2"] = generator.uniform(0.1, 30, trials)
+    table["objective"] = generator.choice(["binary", "lambdarank"], trials)
+    return table.sample(frac=1, random_state=0)
+
+
+def completed(**parameters):
+    """Completed trials 0, 1, …, of rising metric."""
+    count = len(next(iter(parameters.values())))
+    metric = np.linspace(0.5, 0.8, count)
+    trial = np.arange(count)
+    return pd.DataFrame({"trial": trial, "state": "complete", "metric": metric, **parameters})
+
+
+def heights(figure):
+    """What `parallel_coordinates` draws: one row a trial, one column an axis."""
+    return np.array([path.vertices[:, 1] for path in figure.axes[0].collections[0].get_paths()])
+
+
+def labels(figure, place):
+    """Labels beside one axis, by height."""
+    return {
+        round(float(text.get_position()[1]), 6): text.get_text()
+        for text in figure.axes[0].texts
+        if place <= text.get_position()[0] < place + 1
+    }
+
+
+def gains_table(methods, places=(1, 2, 3)):
+    rows = [
+        (method, k, gain, gain - 0.04, min(1, gain + 0.02))
+        for number, method in enumerate(methods)
+        for k in places
+        for gain in [0.9 - 0.1 * number + 0.02 * k]
+    ]
+    return pd.DataFrame(rows, columns=["method", "k", "gain", "low_95", "high_95"])
+
+
+def hardest_table(*rows):
+    columns = ["original", "mean_rank", "mean_probability", "test_duplicates"]
+    return pd.DataFrame(list(rows), columns=columns)
+
+
+def test_lengths_show_each_kind_with_its_median():
+    lengths = {"originals": np.array([5, 10, 1500]), "duplicates": np.array([3]), "answers": NONE}
+    figure = figures.text_lengths(lengths, np.array([3, 3, 5]))
+    assert drawn(figure)
+    axis = figure.axes[0]
+    assert named(axis) == ["originals (3)\nmedian 10", "duplicates (1)\nmedian 3", "answers"]
+    assert axis.get_xscale() == "log"
+    assert axis.yaxis_inverted()
+
+
+def test_a_text_without_characters_has_a_place_on_the_logarithmic_axis():
+    figure = figures.text_lengths({"originals": np.array([0, 0])}, np.array([1]))
+    assert drawn(figure)
+    assert "median 1" in named(figure.axes[0])[0]
+
+
+def test_bars_count_originals_by_their_duplicates():
+    figure = figures.text_lengths({"originals": np.array([5])}, np.array([3, 3, 5]))
+    bars = figure.axes[1].patches
+    centres = [bar.get_x() + bar.get_width() / 2 for bar in bars]
+    assert centres == pytest.approx([3, 4, 5])
+    assert [bar.get_height() for bar in bars] == [2, 0, 1]
+
+
+@pytest.mark.parametrize("counts", [[], [7], [1, 1000], list(range(3, 44))])
+def test_each_original_is_counted_once_however_many_duplicates_there_are(counts):
+    figure = figures.text_lengths({"originals": NONE}, np.array(counts, dtype=np.int64))
+    assert drawn(figure)
+    bars = figure.axes[1].patches
+    assert sum(bar.get_height() for bar in bars) == len(counts)
+    assert len(bars) <= 40
+
+
+def test_the_history_shows_trials_by_state_and_the_best_so_far():
+    trials = study()
+    figure = figures.study_history(trials, "gain_at_3", 10)
+    assert drawn(figure)
+    axis, ordered = figure.axes[0], trials.sort_values("trial")
+    for state in ("complete", "pruned"):
+        rows = ordered[ordered["state"] == state]
+        assert line(axis, f"{state} ({len(rows)})") == (list(rows["trial"]), list(rows["metric"]))
+    assert line(axis, "failed (7)")[0] == [6, 13, 20, 27, 34, 41, 48]
+    best = ordered["metric"].where(ordered["state"] == "complete").cummax().ffill()
+    assert line(axis, "best so far") == (list(range(50)), list(best))
+    assert axis.get_ylabel() == "gain@3"
+
+
+def test_the_chosen_trial_is_the_one_ringed():
+    trials = study()
+    figure = figures.study_history(trials, "mean_reciprocal_rank", 10)
+    metric = trials.set_index("trial")["metric"][10]
+    assert line(figure.axes[0], "chosen: trial 10") == ([10], [metric])
+    (ring,) = [line for line in figure.axes[0].lines if line.get_color() == MARK]
+    assert ring.get_markerfacecolor() == "none"
+
+
+def test_a_history_of_one_trial_has_no_fractions_of_trials():
+    figure = figures.study_history(completed(l2=[1.0]), "gain_at_1", 0)
+    assert drawn(figure)
+    axis = figure.axes[0]
+    low, high = axis.get_xlim()
+    assert [tick for tick in axis.get_xticks() if low < tick < high] == [0]
+
+
+def test_a_history_of_failures_is_drawn():
+    trials = study(5).assign(state="fail", metric=None)
+    figure = figures.study_history(trials, "gain_at_1", 0)
+    assert drawn(figure)
+    assert line(figure.axes[0], "failed (5)")[0] == [0, 1, 2, 3, 4]
+
+
+def test_the_most_important_parameter_is_on_top():
+    table = pd.DataFrame({"parameter": ["l2", "num_leaves"], "importance": [0.2, 0.8]})
+    figure = figures.parameter_importance(table)
+    assert drawn(figure)
+    axis = figure.axes[0]
+    assert named(axis) == ["num leaves", "l2"]
+    assert widths(axis) == [0.8, 0.2]
+    assert texts(axis) == ["80.0%", "20.0%"]
+    assert axis.yaxis_inverted()
+
+
+def test_unknown_importance_is_said():
+    figure = figures.parameter_importance(pd.DataFrame(columns=["parameter", "importance"]))
+    assert drawn(figure)
+    assert "Too few trials completed" in texts(figure.axes[0])[0]
+
+
+def test_a_line_for_each_completed_trial_the_best_drawn_last():
+    trials = study()
+    trials.loc[trials["trial"] == 0, "metric"] = np.nan
+    figure = figures.parallel_coordinates(trials, ["l2", "objective"], "gain_at_1", 10)
+    assert drawn(figure)
+    complete = trials[(trials["state"] == "complete") & (trials["trial"] != 0)]
+    collection = figure.axes[0].collections[0]
+    assert list(collection.get_array()) == sorted(complete["metric"])
+    assert (np.diff(heights(figure)[:, -1]) > 0).all()
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert names == ["l2", "objective", "gain@1"]
+    assert figure.axes[1].get_ylabel() == "gain@1"
+
+
+def test_better_trials_are_darker():
+    figure = figures.parallel_coordinates(completed(l2=[1, 2, 3]), ["l2"], "gain_at_1", 0)
+    assert drawn(figure)
+    light = figure.axes[0].collections[0].get_colors()[:, :3].sum(axis=1)
+    assert (np.diff(light) < 0).all()
+
+
+def test_the_chosen_trial_is_the_line_marked():
+    trials = completed(l2=[1, 2, 5], trees=[10, 20, 10])
+    figure = figures.parallel_coordinates(trials, ["l2", "trees"], "gain_at_1", 1)
+    assert drawn(figure)
+    (marked,) = [line for line in figure.axes[0].lines if line.get_color() == MARK]
+    assert marked.get_label() == "chosen: trial 1"
+    assert list(marked.get_ydata()) == pytest.approx([0.25, 1, 0.5])
+
+
+def test_wide_ranges_are_logarithmic_and_narrow_ones_not():
+    trials = completed(l2=[0.1, 1, 10], trees=[100, 150, 300], share=[0, 0.5, 100])
+    figure = figures.parallel_coordinates(trials, ["l2", "trees", "share"], "gain_at_1", 0)
+    assert drawn(figure)
+    expected = [[0, 0, 0, 0], [0.5, 0.25, 0.005, 0.5], [1, 1, 1, 1]]
+    assert heights(figure) == pytest.approx(np.array(expected))
+    assert labels(figure, 0) == {0: "0.1", 0.5: "1", 1: "10"}
+    assert labels(figure, 1) == {0: "100", 0.5: "200", 1: "300"}
+    assert labels(figure, 2) == {0: "0", 0.5: "50", 1: "100"}
+
+
+def test_the_label_of_the_middle_stands_at_its_value():
+    figure = figures.parallel_coordinates(
+        completed(leaves=[3, 5, 8], large=[1, 2, 4000]), ["leaves", "large"], "gain_at_1", 0
+    )
+    assert labels(figure, 0) == {0: "3", 0.6: "6", 1: "8"}
+    middle = round(np.log(63) / np.log(4000), 6)
+    assert labels(figure, 1) == {0: "1", middle: "63", 1: "4,000"}
+
+
+def test_names_are_evenly_spaced():
+    trials = completed(kind=["b", "c", "a"], flag=[True, False, True])
+    figure = figures.parallel_coordinates(trials, ["kind", "flag"], "gain_at_1", 0)
+    assert drawn(figure)
+    assert heights(figure)[:, :2].tolist() == [[0.5, 1], [1, 0], [0, 1]]
+    assert labels(figure, 0) == {0: "a", 0.5: "b", 1: "c"}
+    assert labels(figure, 1) == {0: "False", 1: "True"}
+
+
+def test_a_parameter_that_a_trial_lacks_leaves_a_gap():
+    trials = completed(l2=[1, np.nan, 3], kind=["a", None, "b"], never=[None, None, None])
+    figure = figures.parallel_coordinates(trials, ["l2", "kind", "never"], "gain_at_1", 1)
+    assert drawn(figure)
+    missing = np.isnan(heights(figure))
+    assert missing.tolist() == [
+        [False, False, True, False],
+        [True, True, True, False],
+        [False, False, True, False],
+    ]
+
+
+def test_a_constant_parameter_lies_in_the_middle():
+    trials = completed(trees=[400, 400], kind=["a", "a"])
+    figure = figures.parallel_coordinates(trials, ["trees", "kind"], "gain_at_1", 0)
+    assert drawn(figure)
+    assert heights(figure)[:, :2].tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    assert (labels(figure, 0), labels(figure, 1)) == ({0.5: "400"}, {0.5: "a"})
+
+
+@pytest.mark.parametrize("trials", [0, 1, 50])
+def test_twelve_parameters_are_drawn_of_any_number_of_trials(trials):
+    values = np.random.default_rng(0).uniform(0.1, 30, (trials, 12))
+    names = [f"parameter_{number}" for number in range(12)]
+    table = completed(**dict(zip(names, values.T, strict=True)))
+    figure = figures.parallel_coordinates(table, names, "mean_reciprocal_rank", 0)
+    assert drawn(figure)
+    if trials:
+        assert heights(figure).shape == (trials, 13)
+    else:
+        assert texts(figure.axes[0]) == ["No trial completed."]
+
+
+def test_gains_are_bars_by_method_in_order_of_appearance():
+    table = gains_table(["ranker", "nearest_duplicate", "cosine"])
+    figure = figures.gains(table.sample(frac=1, random_state=1).sort_values("method")[::-1])
+    assert drawn(figure)
+    axis = figure.axes[0]
+    legend = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert legend == ["ranker", "nearest duplicate", "cosine"]
+    assert [bar.get_height() for bar in axis.patches] == list(table["gain"])
+    centres = [bar.get_x() + bar.get_width() / 2 for bar in axis.patches]
+    assert np.round(centres).tolist() == [0, 1, 2] * 3
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["k = 1", "k = 2", "k = 3"]
+
+
+def test_only_the_first_method_is_in_ink():
+    figure = figures.gains(gains_table(["ranker", "b", "c", "d"], [1]))
+    assert drawn(figure)
+    colours = [bar.get_facecolor()[:3] for bar in figure.axes[0].patches]
+    assert colours[0] == to_rgb(INK)
+    lightness = [sum(colour) for colour in colours]
+    assert lightness == sorted(set(lightness))
+
+
+def test_error_bars_reach_from_low_to_high():
+    table = gains_table(["ranker", "cosine"])
+    figure = figures.gains(table)
+    assert drawn(figure)
+    reached = [
+        segment[:, 1]
+        for collection in figure.axes[0].collections
+        for segment in collection.get_segments()
+    ]
+    assert np.array(reached) == pytest.approx(table[["low_95", "high_95"]].to_numpy())
+
+
+@pytest.mark.parametrize("methods", [["ranker"], ["ranker", "a", "b", "c", "d", "e"]])
+def test_gains_of_any_number_of_methods_are_drawn(methods):
+    figure = figures.gains(gains_table(methods))
+    assert drawn(figure)
+    assert len(figure.axes[0].patches) == 3 * len(methods)
+
+
+@pytest.mark.parametrize("bins", [0, 1, 3])
+def test_the_calibration_curve_stands_over_its_pairs(bins):
+    table = pd.DataFrame(
+        {"probability": [0.02, 0.5, 0.52], "share": [0.0, 0.4, 1.0], "pairs": [6000, 1, 10]}
+    ).head(bins)
+    figure = figures.calibration(table, "Calibration")
+    assert drawn(figure)
+    curve, below = figure.axes
+    assert curve.get_title() == "Calibration"
+    assert line(curve, "perfectly") == ([0, 1], [0, 1])
+    (points,) = curve.collections
+    assert points.get_offsets().tolist() == table[["probability", "share"]].to_numpy().tolist()
+    assert np.argsort(points.get_sizes()).tolist() == np.argsort(table["pairs"]).tolist()
+    assert [bar.get_height() for bar in below.patches] == list(table["pairs"])
+    centres = [bar.get_x() + bar.get_width() / 2 for bar in below.patches]
+    assert centres == pytest.approx(list(table["probability"]))
+    assert below.get_yscale() == "log"
+    assert below.get_ylim()[0] < 1
+
+
+def test_neighbouring_bars_of_pairs_do_not_overlap():
+    table = pd.DataFrame({"probability": [0.5, 0.52], "share": [0.5, 0.5], "pairs": [1, 1]})
+    left, right = figures.calibration(table, "").axes[1].patches
+    assert left.get_x() + left.get_width() <= right.get_x()
+
+
+def test_distributions_are_shares_of_questions():
+    right, wrong = np.array([0.0, 0.97, 0.99, 1.0]), np.array([0.01, 0.12])
+    figure = figures.score_distributions(right, wrong)
+    assert drawn(figure)
+    bars = [bar.get_height() for bar in figure.axes[0].patches]
+    assert bars == [0.25, *[0] * 18, 0.75, 0.5, 0, 0.5, *[0] * 17]
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert legend == ["right original", "best wrong candidate"]
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(NONE, NONE), (NONE, np.ones(2)), (np.ones(1), NONE)])
+def test_distributions_of_few_questions_are_drawn(right, wrong):
+    figure = figures.score_distributions(right, wrong)
+    assert drawn(figure)
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == bool(len(right)) + bool(
+        len(wrong)
+    )
+
+
+def test_the_hardest_original_is_on_top():
+    table = hardest_table((7, 1.5, 0.6, 2), (8, 4.0, 0.1, 3), (9, 1.5, 0.2, 1))
+    figure = figures.hardest(table, pd.Series(["seven", "eight", "nine"], index=[7, 8, 9]))
+    assert drawn(figure)
+    axis = figure.axes[0]
+    assert named(axis) == ["eight", "nine", "seven"]
+    assert widths(axis) == [4.0, 1.5, 1.5]
+    assert texts(axis) == ["10% · 3", "20% · 1", "60% · 2"]
+    assert axis.yaxis_inverted()
+    assert axis.get_title() == "Hardest originals"
+
+
+def test_long_titles_are_shortened_and_missing_ones_are_ids():
+    titles = pd.Series(["x" * 60, "x" * 61, "why\n  is   $a$ and $\\nothing$?"], index=[1, 2, 3])
+    rows = [(original, 2.0, original / 10, 1) for original in (1, 2, 3, 4)]
+    figure = figures.hardest(hardest_table(*rows), titles)
+    assert drawn(figure)
+    assert named(figure.axes[0]) == ["x" * 60, "x" * 59 + "…", "why is $a$ and $\\nothing$?", "4"]
+
+
+def test_a_perfect_ranking_is_said():
+    titles = pd.Series(["one"], index=[1])
+    figure = figures.hardest(hardest_table((1, 1.0, 0.9, 1)), titles)
+    assert drawn(figure)
+    assert "All originals ranked first" in figure.axes[0].get_title()
+
+
+def test_no_test_duplicates_are_said():
+    figure = figures.hardest(hardest_table(), pd.Series(dtype=str))
+    assert drawn(figure)
+    assert texts(figure.axes[0]) == ["No duplicate was tested."]
+
+
+def test_features_are_shown_by_their_share_of_all_gain():
+    gains = pd.Series({"all.words": 10.0, "word_2.margin": 60.0, "characters.mean": 30.0})
+    figure = figures.feature_gains(gains, 2)
+    assert drawn(figure)
+    axis = figure.axes[0]
+    assert named(axis) == ["word_2.margin", "characters.mean"]
+    assert widths(axis) == [0.6, 0.3]
+    assert axis.yaxis_inverted()
+    assert "2 of 3, 90.0% of the gain" in axis.get_title()
+
+
+@pytest.mark.parametrize("gains", [{}, {"all.words": 0.0}])
+def test_features_without_gain_are_drawn(gains):
+    figure = figures.feature_gains(pd.Series(gains, dtype=float))
+    assert drawn(figure)
+    assert [bar.get_width() for bar in figure.axes[0].patches] == list(gains.values())
+
+
+@pytest.mark.parametrize(
+    ("count", "title"),
+    [(0, "0 new questions"), (1, "1 new question"), (1234, "1,234 new questions")],
+)
+def test_the_first_matches_are_counted(count, title):
+    figure = figures.top_probabilities(np.linspace(1, 0, count))
+    assert drawn(figure)
+    axis = figure.axes[0]
+    assert axis.get_title().endswith(title)
+    assert sum(bar.get_height() for bar in axis.patches) == count
+    assert axis.get_xlim() == (0, 1)
+
+
+def test_a_sure_match_is_in_the_last_bar():
+    bars = figures.top_probabilities(np.array([1.0, 0.951, 0.3])).axes[0].patches
+    assert [bar.get_height() for bar in bars] == [*[0] * 6, 1, *[0] * 12, 2]
