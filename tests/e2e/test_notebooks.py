@@ -22,6 +22,14 @@ SECTIONS_WITH_FIGURES = {
         "Worst mistakes",
         "The registered model",
     ],
+    "02_faq": [
+        "The questions",
+        "What the ranker sees",
+        "The study",
+        "Beside simpler methods",
+        "Can the probabilities be trusted?",
+        "The hardest originals",
+    ],
 }
 """By notebook: the headings under which a reader expects something to look at."""
 

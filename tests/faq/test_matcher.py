@@ -59,7 +59,7 @@ def test_no_questions_get_no_matches(matcher):
 
 
 def test_questions_are_cleaned_as_the_known_ones_were(matcher, questions):
-    html = [f"<p>{text}</p><pre><code>ignored()</code></pre>" for text in questions]
+    html = [f"<p>{text}</p><script>ignored()</script>" for text in questions]
     plain, marked = matcher.match(questions, 1), matcher.match(html, 1)
     np.testing.assert_allclose(plain["probability"], marked["probability"], rtol=1e-6)
 

@@ -174,7 +174,7 @@ class DumpFileDataset(AbstractDataset[bytes | Iterable[bytes], DumpFile]):
         return [replace(self._location, path=other) for other in paths if other != path]
 
     def _exists(self) -> bool:
-        return self._location.exists()
+        return any(location.exists() for location in (self._location, *self._other_names()))
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._location.path}

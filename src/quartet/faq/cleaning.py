@@ -20,12 +20,12 @@ _SPACE = re.compile(r"\s+")
 _PLAIN_BANNER = re.compile(r"\bpossible duplicates?\s*:[^\n.?!]*[.?!]?", re.I)
 
 
-def clean_text(text: str, *, remove_banner: bool = True, keep_code: bool = False) -> str:
+def clean_text(text: str, *, remove_banner: bool = True, keep_code: bool = True) -> str:
     """Words of a post: lower case, one space between them.
 
     Tags go and entities are read; a link keeps its words unless they are an
-    address; blocks of code go unless `keep_code`; the banner of a duplicate,
-    which names the original, goes if `remove_banner`.
+    address; blocks of code stay if `keep_code`; the banner of a duplicate, which
+    names the original, goes if `remove_banner`.
 
     Args:
         text: HTML or plain text, such as a title followed by a body.
