@@ -1,10 +1,13 @@
 """A study must be complete whoever dies on the way, and never lose a finished trial."""
 
+import json
 import os
 import signal
 import socket
+import sqlite3
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import optuna
@@ -74,14 +77,21 @@ def test_studies_of_other_data_share_the_file_but_not_their_trials(objective, st
             assert len(study.trials) == 2
 
 
+RUNNING = """
+SELECT value_json FROM trial_user_attributes JOIN trials USING (trial_id)
+WHERE state = 'RUNNING' AND key = 'worker'
+"""
+
+
 def other_worker(path):
     """Process number of a worker other than this process that has a trial running."""
-    study = optuna.load_study(study_name="s", storage=open_storage(path))
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        process = int(trial.user_attrs.get("worker", ":0").partition(":")[2])
-        if process not in {0, os.getpid()}:
-            return process
-    return None
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            workers = connection.execute(RUNNING).fetchall()
+    except sqlite3.OperationalError:  # there is no study yet
+        return None
+    processes = [int(json.loads(worker).rpartition(":")[2]) for (worker,) in workers]
+    return next((process for process in processes if process != os.getpid()), None)
 
 
 def test_a_killed_worker_costs_its_trial_and_not_the_study(objective, store, tmp_path, caplog):
@@ -97,14 +107,10 @@ def test_a_killed_worker_costs_its_trial_and_not_the_study(objective, store, tmp
     def kill():
         while not killed:
             time.sleep(0.05)
-            if (tmp_path / "study.db").exists():
-                try:
-                    process = other_worker(str(tmp_path / "study.db"))
-                except KeyError:  # the study has not been made yet
-                    continue
-                if process:
-                    os.kill(process, signal.SIGKILL)
-                    killed.append(process)
+            process = other_worker(tmp_path / "study.db")
+            if process:
+                os.kill(process, signal.SIGKILL)
+                killed.append(process)
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
