@@ -144,7 +144,8 @@ class DistributedHooks:
         self._met.clear()
         if distributed.rank() > 0:
             for name in pipeline.all_outputs():
-                catalog.get(name).save = _discard
+                dataset: Any = catalog.get(name)
+                dataset.save = _discard
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
