@@ -201,7 +201,7 @@ def test_two_workers(split, tmp_path, record):
         faq.pairs.TrainingPairs.from_arrays(train),
         faq.pairs.JudgedQuestions.from_arrays(tune),
         SearchSpace(),
-        StudySettings(seed=1, trials=4 * TRIALS, sampler="random", pruner="none"),
+        StudySettings(seed=1, trials=2 * TRIALS, sampler="random", pruner="none"),
     )
     seconds = {1: [], 2: []}
     for attempt in range(2):
@@ -211,12 +211,12 @@ def test_two_workers(split, tmp_path, record):
             store = StudyDataset(filepath=str(tmp_path / f"{attempt}-{workers}.db")).load()
             start = time.perf_counter()
             with finished_study(store, "s", shared) as study:
-                assert len(faq.study.finished(study)) == 4 * TRIALS
+                assert len(faq.study.finished(study)) == 2 * TRIALS
             times.append(time.perf_counter() - start)
     one, two = (min(times) for times in seconds.values())
     record(
         SECTION,
-        f"study of {4 * TRIALS} random trials by two worker processes, against one",
+        f"study of {2 * TRIALS} random trials by two worker processes, against one",
         reference=f"{one:.1f} s (one worker)",
         quartet=f"{two:.1f} s, {two / one:.2f}",
         target="≤ 0.6",

@@ -6,15 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from kedro.io.core import AbstractDataset, DatasetError
+from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
 
@@ -87,7 +87,7 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
-class CheckpointDataset(AbstractDataset[Any, Checkpoint]):
+class CheckpointDataset(FileDataset[Any, Checkpoint]):
     """Hands a node its `Checkpoint`; only the node's work writes through it.
 
     ```yaml
@@ -96,19 +96,6 @@ class CheckpointDataset(AbstractDataset[Any, Checkpoint]):
       filepath: data/06_models/mnist/convnet_checkpoint.safetensors
     ```
     """
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Describe the file: a local path or any fsspec URL."""
-        self._location = Location.of(filepath, credentials, fs_args)
-        self._filepath = PurePosixPath(self._location.path)
-        self.metadata = metadata
 
     def load(self) -> Checkpoint:
         """Return the handle; the file need not exist yet."""
@@ -120,6 +107,3 @@ class CheckpointDataset(AbstractDataset[Any, Checkpoint]):
 
     def _exists(self) -> bool:
         return True  # the handle can always be had
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._location.path}

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from kedro.io.core import AbstractDataset, DatasetError
+from kedro.io.core import DatasetError
 from tqdm import tqdm
 
+from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
 _SUFFIXES = (".gz", ".bz2")
@@ -109,7 +110,7 @@ def _chunks(file: Any, bar: tqdm[Any]) -> Iterator[bytes]:
         yield chunk
 
 
-class DumpFileDataset(AbstractDataset[bytes | Iterable[bytes], DumpFile]):
+class DumpFileDataset(FileDataset[bytes | Iterable[bytes], DumpFile]):
     """Hands a node `Posts.xml` or `PostLinks.xml` of a Stack Exchange data dump.
 
     The file may be plain or packed with gzip or bzip2: when the one named is missing,
@@ -121,19 +122,6 @@ class DumpFileDataset(AbstractDataset[bytes | Iterable[bytes], DumpFile]):
       filepath: data/01_raw/stackexchange/Posts.xml.gz
     ```
     """
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Describe the file: a local path or any fsspec URL."""
-        self._location = Location.of(filepath, credentials, fs_args)
-        self._filepath = PurePosixPath(self._location.path)
-        self.metadata = metadata
 
     def load(self) -> DumpFile:
         """Return the handle.
@@ -175,6 +163,3 @@ class DumpFileDataset(AbstractDataset[bytes | Iterable[bytes], DumpFile]):
 
     def _exists(self) -> bool:
         return any(location.exists() for location in (self._location, *self._other_names()))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._location.path}

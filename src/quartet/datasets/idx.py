@@ -7,13 +7,13 @@ import math
 import struct
 import zlib
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from kedro.io.core import AbstractDataset, DatasetError
+from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 
+from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -28,7 +28,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 _CODES = {dtype.newbyteorder("="): code for code, dtype in _DTYPES.items()}
 
 
-class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
+class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
     """Loads and saves an n-dimensional array as an IDX file.
 
     A file is two zero bytes, a type code, the number of dimensions, each
@@ -52,9 +52,7 @@ class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
         filepath: str,
         dtype: str | None = None,
         shape: list[int | None] | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         """Describe the file.
 
@@ -62,15 +60,11 @@ class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
             filepath: Local path or any fsspec URL.
             dtype: The expected type of the values; any, when not given.
             shape: The expected shape, null where any length will do.
-            credentials: Passed to the fsspec file system.
-            fs_args: Passed to the fsspec file system.
-            metadata: Ignored here; read by plugins.
+            options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
-        self._location = Location.of(filepath, credentials, fs_args)
-        self._filepath = PurePosixPath(self._location.path)
+        super().__init__(filepath=filepath, **options)
         self._dtype = np.dtype(dtype) if dtype else None
         self._shape = tuple(shape) if shape else None
-        self.metadata = metadata
 
     def load(self) -> NDArray[Any]:
         """Return the array, in native byte order.
@@ -148,11 +142,8 @@ class IDXDataset(AbstractDataset[NDArray[Any], NDArray[Any]]):
             )
             raise DatasetError(f"{path}: expected an array of {wanted}, found {found}; {hint}")
 
-    def _exists(self) -> bool:
-        return self._location.exists()
-
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._location.path, "dtype": self._dtype, "shape": self._shape}
+        return {**super()._describe(), "dtype": self._dtype, "shape": self._shape}
 
 
 def _decompressed(location: Location) -> bytes:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from kedro.io.core import AbstractDataset, DatasetError
+from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from quartet.datasets.location import Location
+from quartet.datasets.file import FileDataset
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class SafetensorsDataset(AbstractDataset[Arrays, dict[str, NDArray[Any]]]):
+class SafetensorsDataset(FileDataset[Arrays, dict[str, NDArray[Any]]]):
     """Loads and saves a mapping of names to arrays as a safetensors file.
 
     Made because the dataset of the same name in kedro-datasets-experimental
@@ -29,19 +28,6 @@ class SafetensorsDataset(AbstractDataset[Arrays, dict[str, NDArray[Any]]]):
       filepath: data/06_models/mnist/convnet.safetensors
     ```
     """
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Describe the file: a local path or any fsspec URL."""
-        self._location = Location.of(filepath, credentials, fs_args)
-        self._filepath = PurePosixPath(self._location.path)
-        self.metadata = metadata
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name.
@@ -62,9 +48,3 @@ class SafetensorsDataset(AbstractDataset[Arrays, dict[str, NDArray[Any]]]):
         # The format stores the buffer as it lies in memory, so it must be in C order.
         content = save({name: np.ascontiguousarray(array) for name, array in data.items()})
         self._location.write(content)
-
-    def _exists(self) -> bool:
-        return self._location.exists()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._location.path}

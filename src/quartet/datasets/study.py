@@ -6,11 +6,13 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.io.core import AbstractDataset, DatasetError
+from fsspec.implementations.local import LocalFileSystem
+from kedro.io.core import DatasetError
 
+from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
 if TYPE_CHECKING:
@@ -29,9 +31,7 @@ class StudyStore:
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        self._local = "file" in location.filesystem.protocol or (
-            location.filesystem.protocol == "file"
-        )
+        self._local = isinstance(location.filesystem, LocalFileSystem)
         self._path: Path | None = None
 
     @contextmanager
@@ -130,7 +130,7 @@ def open_storage(path: str) -> optuna.storages.BaseStorage:
     return optuna.storages.get_storage(storage)
 
 
-class StudyDataset(AbstractDataset[Any, StudyStore]):
+class StudyDataset(FileDataset[Any, StudyStore]):
     """Hands a node its `StudyStore`; only the node's work writes through it.
 
     ```yaml
@@ -139,19 +139,6 @@ class StudyDataset(AbstractDataset[Any, StudyStore]):
       filepath: data/06_models/faq/study.db
     ```
     """
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Describe the file: a local path or any fsspec URL."""
-        self._location = Location.of(filepath, credentials, fs_args)
-        self._filepath = PurePosixPath(self._location.path)
-        self.metadata = metadata
 
     def load(self) -> StudyStore:
         """Return the handle; the file need not exist yet."""
@@ -163,6 +150,3 @@ class StudyDataset(AbstractDataset[Any, StudyStore]):
 
     def _exists(self) -> bool:
         return True  # the handle can always be had
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._location.path}

@@ -7,20 +7,19 @@ import gzip
 import io
 import sys
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 from typing import IO, Any, Literal
 
 import pandas as pd
-from kedro.io.core import AbstractDataset, DatasetError
+from kedro.io.core import DatasetError
 
-from quartet.datasets.location import Location
+from quartet.datasets.file import FileDataset
 
 Frames = pd.DataFrame | Iterable[pd.DataFrame]
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a post may be longer than the usual limit
 
 
-class TSVDataset(AbstractDataset[Frames, pd.DataFrame]):
+class TSVDataset(FileDataset[Frames, pd.DataFrame]):
     """Loads and saves a table of tab-separated values without a header.
 
     Values are loaded as text, with the further column `line`, the number of
@@ -37,28 +36,16 @@ class TSVDataset(AbstractDataset[Frames, pd.DataFrame]):
     ```
     """
 
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        columns: list[str],
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, *, filepath: str, columns: list[str], **options: Any) -> None:
         """Describe the file.
 
         Args:
             filepath: Local path or any fsspec URL.
             columns: Names of its columns, in their order.
-            credentials: Passed to the fsspec file system.
-            fs_args: Passed to the fsspec file system.
-            metadata: Ignored here; read by plugins.
+            options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
-        self._location = Location.of(filepath, credentials, fs_args)
-        self._filepath = PurePosixPath(self._location.path)
+        super().__init__(filepath=filepath, **options)
         self._columns = columns
-        self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
         """Return the table.
@@ -123,14 +110,11 @@ class TSVDataset(AbstractDataset[Frames, pd.DataFrame]):
             )
             file.write(text.encode("utf-8"))
 
-    def _exists(self) -> bool:
-        return self._location.exists()
-
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._location.path, "columns": self._columns}
+        return {**super()._describe(), "columns": self._columns}
 
 
-class QuestionsDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+class QuestionsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
     """Loads questions from a table with a header: TSV, CSV or Parquet, as its name says.
 
     The text is the column `Text0`, or `Title` and `Body` joined; `Id` names a
@@ -142,19 +126,6 @@ class QuestionsDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
       filepath: data/01_raw/faq/new-questions.csv
     ```
     """
-
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Describe the file: a local path or any fsspec URL."""
-        self._location = Location.of(filepath, credentials, fs_args)
-        self._filepath = PurePosixPath(self._location.path)
-        self.metadata = metadata
 
     def load(self) -> pd.DataFrame:
         """Return the columns `Id` and `Text0`.
@@ -202,12 +173,6 @@ class QuestionsDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     def save(self, data: pd.DataFrame) -> None:
         """Refuse: questions come from outside."""
         raise DatasetError(f"{self._location.path}: questions are an input, never an output")
-
-    def _exists(self) -> bool:
-        return self._location.exists()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._location.path}
 
 
 def _unpacked(file: Any, path: str) -> Any:
