@@ -64,6 +64,7 @@ _SHORTER = (
     (r" \[type=extra_forbidden, [^\]]*\]", ""),
     (r" \[type=\w+, input_value=(.*), input_type=\w+\]", r" (given: \1)"),
     (r"Extra inputs are not permitted", "is not a parameter"),
+    (r"Value error, ", ""),
     (r"^(\S+)\n +Input should be", r"\1 should be"),
     (r";\s*\Z", ""),
 )

@@ -106,6 +106,12 @@ def test_questions_are_read_in_every_format(tmp_path, name):
     assert table["Id"].astype(int).tolist() == [7, 8]
 
 
+def test_a_question_without_title_and_body_has_no_text(tmp_path):
+    (tmp_path / "q.csv").write_text("Title,Body\n , \n,b\na,\n")
+    table = QuestionsDataset(filepath=str(tmp_path / "q.csv")).load()
+    assert table["Text0"].str.strip().tolist() == ["", "b", "a."]
+
+
 def test_questions_without_ids_are_numbered(tmp_path):
     (tmp_path / "q.csv").write_text("Text0\nhow?\nNA\n")
     table = QuestionsDataset(filepath=str(tmp_path / "q.csv")).load()

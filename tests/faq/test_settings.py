@@ -33,12 +33,17 @@ def test_ranges_choices_and_fixed_values_are_told_apart():
     assert isinstance(space.num_leaves, Choices)
 
 
+def test_choices_given_beside_a_range_win():
+    space = SearchSpace(num_leaves={"low": 3, "high": 31, "log": True, "choices": [7, 15]})
+    assert space.num_leaves == Choices(choices=(7, 15))
+
+
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
         ({"leaves": 3}, "leaves"),
         ({"trees": {"low": 5, "high": 1}}, "is no range"),
-        ({"trees": {"low": 5, "hihg": 9}}, "hihg"),
+        ({"trees": {"low": 5, "hihg": 9}}, "trees: .*hihg Extra inputs"),
         ({"l2": {"low": 0, "high": 1, "log": True}}, "starts above 0"),
         ({"l2": {"low": 3.0, "high": 1.0}}, "above high"),
         ({"objective": "regression"}, "objective can be binary or lambdarank"),

@@ -78,6 +78,31 @@ def test_a_resumed_study_tries_what_an_uninterrupted_one_does(objective, tmp_pat
     assert tried(resumed) == tried(whole)
 
 
+def test_a_trial_stopped_by_hand_is_tried_again_and_changes_nothing(objective):
+    class Interrupted:
+        settings = SETTINGS
+
+        def __init__(self, at):
+            self.left = at
+
+        def __call__(self, trial):
+            value = objective(trial)
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+            return value
+
+    whole = run(new_study(objective), objective, 6)
+    for at in (1, 3):
+        study = new_study(objective)
+        with pytest.raises(KeyboardInterrupt):
+            run(study, Interrupted(at), 6)
+        run(study, objective, 7 - at)
+        kept = [trial for trial in study.trials if not studies.was_abandoned(trial)]
+        assert [(trial.params, trial.value) for trial in kept] == tried(whole)
+        assert studies.START in kept[0].user_attrs
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 @pytest.mark.parametrize("pruner", ["median", "hyperband", "none"])
 def test_every_sampler_and_pruner_works(objective, sampler, pruner):

@@ -6,8 +6,9 @@ import pytest
 
 from faq.conftest import FEATURES, invent
 from quartet.datasets.registered_model import Champion
-from quartet.faq.matcher import fit_matcher
+from quartet.faq.matcher import Matcher, fit_matcher
 from quartet.faq.ranker import RankerParameters
+from quartet.faq.serving import MATCHER_FILE
 from quartet.faq.settings import (
     Cleaning,
     DuplicateSplit,
@@ -71,6 +72,15 @@ def test_every_method_is_judged_on_the_same_questions(results, baselines, divide
     assert hardest["question"].notna().all()
 
 
+def test_on_large_sets_the_recipe_is_left_out(divided, results):
+    recipe = ReferenceRecipe(seed=1, most_originals=11)
+    ranks = nodes.rank_by_baselines(*divided[:2], recipe)
+    assert list(ranks) == ["Id", "cosine", "nearest_duplicate"]
+    assert (
+        nodes.compare_with_baselines(results, ranks, divided[0], TEST)[0]["method"].nunique() == 3
+    )
+
+
 class Registered:
     """A champion's model, as MLflow hands it over."""
 
@@ -108,10 +118,24 @@ def test_the_first_matcher_is_registered_with_its_facts(matcher, divided, result
 
 
 def test_a_matcher_is_not_replaced_by_its_equal(matcher, divided, results):
-    champion = Champion(4, {}, Registered(matcher))
+    tags = release(matcher, divided, results, None).tags
+    champion = Champion(4, tags, Registered(matcher))
     made = release(matcher, divided, results, champion)
     assert not made.approved
     assert "not better, version 4 stays" in made.reason
+
+
+def test_a_better_matcher_of_other_data_is_registered_anew_with_the_present_texts(
+    matcher, divided, results
+):
+    worse = results.assign(rank=results["rank"] + 5)
+    champion = Champion(4, {"known_data_sha256": "of other texts"}, Registered(matcher))
+    made = release(matcher, divided, worse, champion)
+    assert made.approved
+    assert "not better, version 4 learns the present texts" in made.reason
+    registered = Matcher.unpacked(made.files[MATCHER_FILE])
+    assert registered.originals["Id"].tolist() == divided[0]["Id"].tolist()
+    assert float(made.tags["test_mean_reciprocal_rank"]) > (1 / worse["rank"]).mean()
 
 
 def test_a_worse_matcher_is_replaced(matcher, divided, results):

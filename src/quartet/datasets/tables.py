@@ -161,7 +161,8 @@ class QuestionsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
         if "Text0" in table:
             text = table["Text0"]
         elif {"Title", "Body"} <= set(table):
-            text = table["Title"].fillna("") + ". " + table["Body"].fillna("")
+            title, body = (table[name].fillna("").str.strip() for name in ("Title", "Body"))
+            text = title + (title != "").map({True: ". ", False: ""}) + body
         else:
             raise DatasetError(
                 f"{self._location.path}: expected a column Text0, or Title and Body; found "

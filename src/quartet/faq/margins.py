@@ -55,8 +55,13 @@ class Margins:
     left_out: Values
 
     def to_arrays(self, name: str) -> Arrays:
-        """What `from_arrays` needs to decide on new questions."""
-        return {f"{name}.texts": self.texts, f"{name}.weights": self.weights}
+        """What `from_arrays` needs to decide on new questions: the support vectors."""
+        support = self.weights != 0
+        order = np.argsort(~support, axis=1, kind="stable")[:, : int(support.sum(axis=1).max())]
+        return {
+            f"{name}.texts": np.take_along_axis(self.texts, order, axis=1),
+            f"{name}.weights": np.take_along_axis(self.weights, order, axis=1),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, name: str) -> Margins:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, description="Start of every random choice made here.")]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -217,6 +217,28 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 _NAMES = {"weighting": {"none", "balanced"}, "objective": {"binary", "lambdarank"}}
 
 
+_WHOLE = {"negatives", "trees", "num_leaves", "min_child_samples"}
+
+
+def _tunable(name: str, value: Any) -> Any:
+    """The range or choices that a mapping describes; other values as they are.
+
+    Choices win over a range: who names them in `conf/local` means these.
+    """
+    if not isinstance(value, dict):
+        return value
+    try:
+        if "choices" in value:
+            return Choices(choices=value["choices"])
+        return (IntRange if name in _WHOLE else FloatRange)(**value)
+    except ValidationError as error:
+        faults = (
+            " ".join([*map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")])
+            for fault in error.errors()
+        )
+        raise ValueError(f"{name}: {'; '.join(faults)}") from error
+
+
 class SearchSpace(_Settings):
     """What a trial chooses: each a range, a list of choices, or one fixed value."""
 
@@ -259,6 +281,14 @@ class SearchSpace(_Settings):
     l2: Number = Field(
         FloatRange(low=0.1, high=30, log=True), description="Penalty on the leaves' values."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        """Ranges and choices as what they are, so that a fault is told once and by its name."""
+        if not isinstance(given, dict):
+            return given
+        return {name: _tunable(name, value) for name, value in given.items()}
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -362,6 +392,12 @@ class ReferenceRecipe(_Settings):
     )
     min_child_samples: int = Field(20, ge=1, description="The reference's default.")
     ngrams: int = Field(1, ge=1, le=4, description="The reference's default.")
+    most_originals: int = Field(
+        500,
+        ge=0,
+        description="Originals above which the recipe is left out: it scores every test question "
+        "with every original, which at 2,000 takes longer than all the rest together.",
+    )
 
 
 class Matching(_Settings):

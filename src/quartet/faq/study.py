@@ -192,14 +192,29 @@ def run_trials(
             return objective(trial)
         except optuna.TrialPruned:
             raise
+        except KeyboardInterrupt:
+            try_again(study, trial)
+            raise
         except Exception as error:
             trial.set_user_attr("failure", f"{type(error).__name__}: {error}")
             raise
 
     while take_ticket():
-        study.sampler = make_sampler(objective.settings, len(study.get_trials(deepcopy=False)))
+        begun = sum(not was_abandoned(trial) for trial in study.get_trials(deepcopy=False))
+        study.sampler = make_sampler(objective.settings, begun)
         study.optimize(noted, n_trials=1, catch=(Exception,))
         after(study)
+
+
+def try_again(study: optuna.Study, trial: Trial | FrozenTrial) -> None:
+    """Queue the parameters of a trial that was stopped from outside."""
+    start = {key: True for key in trial.user_attrs if key == START}
+    study.enqueue_trial(trial.params, user_attrs=start)
+
+
+def was_abandoned(trial: FrozenTrial) -> bool:
+    """Whether a trial was stopped from outside, and not by a failure of its own."""
+    return trial.state == TrialState.FAIL and "failure" not in trial.user_attrs
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:

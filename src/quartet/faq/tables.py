@@ -214,7 +214,7 @@ def _refuse_too_few(
     quarantined = f" Set aside: {faults.reasons()}." if faults.reasons() else ""
     raise ValueError(
         f"{len(originals)} originals are left, at least 2 are needed: of {found} that passed the "
-        f"checks, only these have min_text={cleaning.min_text} characters and "
+        f"checks, the others lack min_text={cleaning.min_text} characters or "
         f"min_duplicates={cleaning.min_duplicates} duplicates of that length; lower these "
         f"parameters or give more data.{quarantined}"
     )

@@ -161,7 +161,7 @@ def rank_by_baselines(
     divided_duplicates: pd.DataFrame,
     reference_recipe: ReferenceRecipe,
 ) -> pd.DataFrame:
-    """Ranks of the right originals of test duplicates by three simpler methods."""
+    """Ranks of the right originals of test duplicates by simpler methods."""
     known = divided_duplicates[divided_duplicates["part"] != "test"]
     test = divided_duplicates[divided_duplicates["part"] == "test"]
     number = faq.matcher.numbers_of(clean_originals, test)
@@ -173,10 +173,11 @@ def rank_by_baselines(
         "nearest_duplicate": faq.baselines.nearest_duplicate(
             questions, originals, texts, original_of
         ),
-        "reference_recipe": faq.baselines.reference_recipe(
-            questions, originals, texts, original_of, reference_recipe
-        ),
     }
+    if len(originals) <= reference_recipe.most_originals:
+        scores["reference_recipe"] = faq.baselines.reference_recipe(
+            questions, originals, texts, original_of, reference_recipe
+        )
     ranks = {
         name: faq.evaluation.ranks_of_right(values, right, len(originals))
         for name, values in scores.items()

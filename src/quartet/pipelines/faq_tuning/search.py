@@ -101,8 +101,7 @@ def _retry_abandoned(study: optuna.Study) -> None:
         if host and (host != socket.gethostname() or _is_alive(int(process))):
             continue
         study.tell(trial.number, state=TrialState.FAIL)
-        start = {key: True for key in trial.user_attrs if key == faq.study.START}
-        study.enqueue_trial(trial.params, user_attrs=start)
+        faq.study.try_again(study, trial)
         logger.warning("trial %s was abandoned by its worker and is tried again", trial.number)
 
 
@@ -172,7 +171,7 @@ def _ended(study: optuna.Study) -> int:
     """Trials that ran to an end, be it a failure of their own; not those abandoned."""
     states = (*faq.study.FINISHED, TrialState.FAIL)
     trials = study.get_trials(deepcopy=False, states=states)
-    return sum(trial.state != TrialState.FAIL or "failure" in trial.user_attrs for trial in trials)
+    return sum(not faq.study.was_abandoned(trial) for trial in trials)
 
 
 @contextmanager
