@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 START = "start"
 """User attribute of the trial with the parameters to start from."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
