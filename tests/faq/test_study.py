@@ -1,5 +1,6 @@
 """A study must find something, repeat itself, go on where it was, and say why it found nothing."""
 
+import lightgbm as lgb
 import numpy as np
 import optuna
 import pytest
@@ -205,17 +206,23 @@ def test_the_metric_is_a_mean_over_the_last_trees(objective):
             self.user_attrs[name] = value
 
     class After:
-        def __init__(self, iteration, metric):
+        def __init__(self, iteration):
             self.iteration = iteration
-            self.evaluation_result_list = [("valid", "m", metric, True)]
+            self.model = self
 
+        def eval_valid(self, evaluate):
+            return [("valid", *evaluate(self.iteration + 1))]
+
+    measured = {4: 0.1, 8: 0.9, 12: 0.2, 16: 0.2, 20: 0.5, 24: 0.6}
     trial = Trial()
-    best = studies._Best(trial, SETTINGS, trees=30)
-    for tree, metric in enumerate([0.1, 0.9, 0.2, 0.2, 0.2, 0.5, 0.5, 0.5, 0.5, 0.5]):
-        best(After(tree, metric))
-    assert best.trees == 10
-    assert best.metric == pytest.approx(0.5)
-    assert trial.reports == pytest.approx({5: 0.32, 10: 0.5})
+    settings = SETTINGS.model_copy(update={"report_every": 8, "patience": 10})
+    best = studies._Best(trial, settings, 30, lambda trees: ("m", measured[trees], True))
+    with pytest.raises(lgb.callback.EarlyStopException):
+        for tree in range(30):
+            best(After(tree))
+    assert best.trees == 12  # the mean of 0.9 and 0.2
+    assert best.metric == pytest.approx(0.55)
+    assert trial.reports == pytest.approx({8: 0.5, 16: 0.55})
 
 
 def test_chosen_parameters_have_the_best_number_of_trees(objective):

@@ -1,13 +1,7 @@
 """A study must be complete whoever dies on the way, and never lose a finished trial."""
 
-import json
 import os
-import signal
 import socket
-import sqlite3
-import threading
-import time
-from contextlib import closing
 
 import numpy as np
 import optuna
@@ -15,6 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from faq.conftest import FEATURES, invent
+from faq.deadly import Deadly
 from quartet.datasets.study import StudyDataset, open_storage
 from quartet.faq import study as studies
 from quartet.faq.matcher import know, numbers_of
@@ -77,54 +72,17 @@ def test_studies_of_other_data_share_the_file_but_not_their_trials(objective, st
             assert len(study.trials) == 2
 
 
-RUNNING = """
-SELECT value_json FROM trial_user_attributes JOIN trials USING (trial_id)
-WHERE state = 'RUNNING' AND key = 'worker'
-"""
-
-
-def other_worker(path):
-    """Process number of a worker other than this process that has a trial running."""
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            workers = connection.execute(RUNNING).fetchall()
-    except sqlite3.OperationalError:  # there is no study yet
-        return None
-    processes = [int(json.loads(worker).rpartition(":")[2]) for (worker,) in workers]
-    return next((process for process in processes if process != os.getpid()), None)
-
-
 def test_a_killed_worker_costs_its_trial_and_not_the_study(objective, store, tmp_path, caplog):
-    settings = {"workers": 2, "trials": 40, "patience": 10_000, "pruner": "none"}
-    slow = Objective(  # so that somebody can be killed in the middle
-        objective.train,
-        objective.tune,
-        objective.space.model_copy(update={"trees": 600}),
-        objective.settings.model_copy(update=settings),
+    settings = objective.settings.model_copy(update={"workers": 2, "pruner": "none"})
+    deadly = Deadly(
+        objective.train, objective.tune, SPACE, settings, os.getpid(), tmp_path / "killed"
     )
-    killed = []
-
-    def kill():
-        while not killed:
-            time.sleep(0.05)
-            process = other_worker(tmp_path / "study.db")
-            if process:
-                os.kill(process, signal.SIGKILL)
-                killed.append(process)
-
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
-    with finished_study(store, "s", slow) as study:
+    with finished_study(store, "s", deadly) as study:
         states = [trial.state for trial in study.trials]
-        lost = [
-            trial
-            for trial in study.trials
-            if trial.user_attrs.get("worker", "").endswith(f":{killed[0]}")
-            and trial.state == TrialState.FAIL
-        ]
-        again = [trial for trial in study.trials if trial.params == lost[0].params]
-    assert len(lost) == 1
-    assert len(studies.finished(study)) == 40
+        (lost,) = [trial for trial in study.trials if trial.state == TrialState.FAIL]
+        again = [trial for trial in study.trials if trial.params == lost.params]
+    assert not lost.user_attrs["worker"].endswith(f":{os.getpid()}")
+    assert len(studies.finished(study)) == settings.trials
     assert TrialState.RUNNING not in states
     assert len(again) == 2  # its parameters were tried again
     assert "ended with code -9" in caplog.text

@@ -52,7 +52,7 @@ def train_booster(
     seed: int,
     rows: NDArray[np.bool_] | None = None,
     callbacks: Sequence[Callable[[Any], None]] = (),
-    judged: tuple[lgb.Dataset, Callable[..., Any]] | None = None,
+    judged: lgb.Dataset | None = None,
     threads: int = 2,
 ) -> lgb.Booster:
     """Fit the trees.
@@ -63,7 +63,7 @@ def train_booster(
         seed: Of bagging and of the choice of features.
         rows: Only these pairs, shape (p,), where not all.
         callbacks: LightGBM's, called after each tree.
-        judged: A set to follow the metric on, and the metric.
+        judged: A set that callbacks may measure the trees on, see `follow`.
         threads: Of LightGBM. Results do not depend on it.
     """
     chosen = pairs.choose(parameters.negatives, parameters.hard_share)
@@ -72,8 +72,7 @@ def train_booster(
         _options(pairs.names, parameters, seed, threads),
         data,
         num_boost_round=parameters.trees,
-        valid_sets=[judged[0]] if judged else None,
-        feval=judged[1] if judged else None,
+        valid_sets=[judged] if judged else None,
         callbacks=list(callbacks),
     )
 
@@ -129,7 +128,7 @@ def score(booster: lgb.Booster, features: Values, columns: NDArray[np.int64]) ->
 def follow(
     judged: JudgedQuestions, parameters: RankerParameters, metric: str
 ) -> tuple[lgb.Dataset, Callable[..., tuple[str, float, bool]]]:
-    """What `train_booster` needs to follow a metric on judged questions, tree by tree."""
+    """Judged questions as `train_booster` takes them, and their metric for `Booster.eval_valid`."""
     columns = feature_columns(judged.names, parameters.word_ngrams)
     shape = judged.candidates.shape
     flat = judged.features[:, :, columns].reshape(-1, len(columns))
