@@ -14,8 +14,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from quartet.digits import settings as digits
+from quartet.faq import search_space
 from quartet.faq import settings as faq
 
+MODULES = (digits, faq, search_space)
+"""Where the models are."""
 MARKER = re.compile(r"<!-- parameters: (\w+) -->")
 HEADER = "| Parameter | Default | Range | What it is, and why this default |\n|---|---|---|---|\n"
 BOUNDS = (
@@ -31,11 +34,12 @@ def on_page_markdown(markdown: str, page: Any = None, **kwargs: Any) -> str:
     """The page with every marker replaced by its model's table; called by MkDocs."""
 
     def table(match: re.Match[str]) -> str:
-        model = getattr(digits, match[1], None) or getattr(faq, match[1], None)
+        found = (getattr(module, match[1], None) for module in MODULES)
+        model = next(filter(None, found), None)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             where = page.file.src_uri if page else "a page"
-            known = f"{digits.__name__} and {faq.__name__}"
-            raise PluginError(f"{where}: {known} have no parameters '{match[1]}'")
+            known = ", ".join(module.__name__ for module in MODULES)
+            raise PluginError(f"{where}: no parameters '{match[1]}' in any of {known}")
         return parameter_table(model)
 
     return MARKER.sub(table, markdown)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,7 +15,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from quartet.digits import settings as digits
+from quartet.faq import search_space
 from quartet.faq import settings as faq
+from quartet.faq.search_space import SearchSpace
 from support import ROOT
 
 DOCS = ROOT / "docs"
@@ -29,25 +30,24 @@ PAGE_OF = {
     "sample_data": "sample_data",
 }
 """By pipeline: the page of the reference that tells all about it."""
+SETTINGS = {"mnist_training": [digits], "faq": [faq, search_space]}
+"""By page of the reference: the modules of the parameters that it tells of."""
 PARTS = {"IntRange", "FloatRange", "Choices"}
 """Models that no pipeline takes by themselves: forms of one entry, told of in prose."""
 
 
-def models(settings: ModuleType) -> dict[str, type[BaseModel]]:
+def models(page: str) -> dict[str, type[BaseModel]]:
     """A scenario's parameters by the names of their models."""
     return {
         name: model
-        for name, model in vars(settings).items()
-        if isinstance(model, type) and issubclass(model, BaseModel) and model is not BaseModel
+        for module in SETTINGS[page]
+        for name, model in vars(module).items()
+        if isinstance(model, type) and issubclass(model, BaseModel) and model.model_fields
         if not name.startswith("_") and name not in PARTS
     }
 
 
-DOCUMENTED = [
-    (page, model)
-    for page, settings in (("mnist_training", digits), ("faq", faq))
-    for model in models(settings).values()
-]
+DOCUMENTED = [(page, model) for page in SETTINGS for model in models(page).values()]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
         ("faq", faq.StudySettings, {"sampler": "one of tpe, random", "caution": "≥ 0"}),
         (
             "faq",
-            faq.SearchSpace,
+            SearchSpace,
             {
                 "word_ngrams": "choices or one value",
                 "trees": "a range, choices or one value",
@@ -151,14 +151,14 @@ def test_limits_of_the_search_space_are_those_that_are_checked(site: Path) -> No
     text = (site / "reference/faq/index.html").read_text(encoding="utf-8")
     table = next(t for t in tables(text) if t[0] == ["Parameter", "Lowest", "Highest"])
     limits = {name: (number(low), number(high)) for name, low, high in table[1:]}
-    assert limits.keys() == faq.SearchSpace.model_fields.keys() - {"weighting", "objective"}
+    assert limits.keys() == SearchSpace.model_fields.keys() - {"weighting", "objective"}
     for name, (low, high) in limits.items():
         step = 1 if isinstance(low, int) else low / 2 or 1e-9
         for inside in (low, high):
-            faq.SearchSpace(**{name: inside})
+            SearchSpace(**{name: inside})
         for outside in (low - step, high + step):
             with pytest.raises(ValidationError, match=name):
-                faq.SearchSpace(**{name: outside})
+                SearchSpace(**{name: outside})
 
 
 def number(text: str) -> int | float:
@@ -169,7 +169,8 @@ def number(text: str) -> int | float:
 
 def test_no_two_scenarios_have_parameters_of_one_name() -> None:
     """The marker in a page names a model, not its module."""
-    assert models(digits).keys() & models(faq).keys() == set()
+    names = [name for page in SETTINGS for name in models(page)]
+    assert sorted(set(names)) == sorted(names)
 
 
 def test_misspelt_marker_fails_the_build_instead_of_leaving_a_gap() -> None:
@@ -178,7 +179,7 @@ def test_misspelt_marker_fails_the_build_instead_of_leaving_a_gap() -> None:
         [sys.executable, "-c", code], cwd=DOCS, capture_output=True, text=True, check=False
     )
     assert result.returncode != 0
-    assert "no parameters 'Sweep'" in result.stderr
+    assert "no parameters 'Sweep' in any of quartet.digits.settings" in result.stderr
 
 
 def leaves(nav: Any) -> Iterator[str]:

@@ -19,12 +19,12 @@ from quartet import faq
 from quartet.datasets.study import StudyDataset
 from quartet.datasets.tables import TSVDataset
 from quartet.faq.baselines import reference_pairs
+from quartet.faq.search_space import SearchSpace
 from quartet.faq.settings import (
     Cleaning,
     DuplicateSplit,
     ReferenceRecipe,
     Refit,
-    SearchSpace,
     StudySettings,
     TestEvaluation,
     TextFeatures,
@@ -177,7 +177,7 @@ def test_seconds_a_trial(split, record):
     left = iter(range(TRIALS))
     faq.study.run_trials(study, objective, lambda: next(left, None) is not None, "here")
     ours = (time.perf_counter() - start) / TRIALS
-    assert len(faq.study.finished(study)) == TRIALS
+    assert len(faq.trials.finished(study)) == TRIALS
     generator = np.random.default_rng(1)
     parts = [divided[divided["part"] == part] for part in ("train", "tune")]
     start = time.perf_counter()
@@ -211,7 +211,7 @@ def test_two_workers(split, tmp_path, record):
             store = StudyDataset(filepath=str(tmp_path / f"{attempt}-{workers}.db")).load()
             start = time.perf_counter()
             with finished_study(store, "s", shared) as study:
-                assert len(faq.study.finished(study)) == 2 * TRIALS
+                assert len(faq.trials.finished(study)) == 2 * TRIALS
             times.append(time.perf_counter() - start)
     one, two = (min(times) for times in seconds.values())
     record(

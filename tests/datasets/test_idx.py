@@ -48,10 +48,12 @@ def test_the_same_array_gives_the_same_file(tmp_path):
     assert written(tmp_path / "b.gz").read_bytes() == first
 
 
-def test_an_unpacked_file_is_found_under_its_packed_name(tmp_path):
-    written(tmp_path / "images-ubyte")
-    loaded = IDXDataset(filepath=str(tmp_path / "images-ubyte.gz")).load()
-    np.testing.assert_array_equal(loaded, IMAGES)
+@pytest.mark.parametrize(("there", "named"), [("images", "images.gz"), ("images.gz", "images")])
+def test_a_file_is_found_under_its_other_name(tmp_path, there, named):
+    written(tmp_path / there)
+    dataset = IDXDataset(filepath=str(tmp_path / named))
+    assert dataset.exists()
+    np.testing.assert_array_equal(dataset.load(), IMAGES)
 
 
 def test_content_not_name_tells_whether_a_file_is_packed(tmp_path):

@@ -25,6 +25,21 @@ def test_a_table_is_loaded_packed_or_not_whatever_its_name(tmp_path, packed):
     assert table.to_dict("list") == {"Id": ["1", "2"], "Text0": ["one", "two"], "line": [1, 2]}
 
 
+@pytest.mark.parametrize(("named", "there"), [("t.tsv.gz", "t.tsv"), ("t.tsv", "t.tsv.gz")])
+def test_a_table_is_found_when_only_the_other_of_its_names_is_there(tmp_path, named, there):
+    content = b"1\tone\n"
+    written(tmp_path, gzip.compress(content) if there.endswith(".gz") else content, there)
+    dataset = TSVDataset(filepath=str(tmp_path / named), columns=COLUMNS)
+    assert dataset.exists()
+    assert dataset.load()["Text0"].tolist() == ["one"]
+
+
+def test_of_both_names_the_one_given_counts(tmp_path):
+    written(tmp_path, b"1\tunpacked long ago\n", "t.tsv")
+    given = written(tmp_path, gzip.compress(b"1\tfresh\n"), "t.tsv.gz")
+    assert given.load()["Text0"].tolist() == ["fresh"]
+
+
 def test_quotes_may_surround_a_value_and_stand_in_it(tmp_path):
     table = written(tmp_path, b'1\t"a\tb ""c""\nd"\n2\tsay "hi" now\n3\tx\n').load()
     assert table["Text0"].tolist() == ['a\tb "c"\nd', 'say "hi" now', "x"]
@@ -57,10 +72,15 @@ def test_a_missing_file_says_what_to_give(tmp_path):
         dataset.load()
 
 
-def test_a_damaged_file_is_named(tmp_path):
-    content = gzip.compress(b"1\tone\n" * 1000)[:-20]
+@pytest.mark.parametrize("fault", ["cut short", "overwritten"])
+def test_a_damaged_file_is_named(tmp_path, fault):
+    content = bytearray(gzip.compress(b"1\tone\n" * 1000))
+    if fault == "cut short":
+        del content[-20:]
+    else:
+        content[12:30] = b"garbage" * 3
     with pytest.raises(DatasetError, match="damaged gzip file"):
-        written(tmp_path, content, "t.tsv.gz").load()
+        written(tmp_path, bytes(content), "t.tsv.gz").load()
 
 
 @pytest.mark.parametrize("name", ["out.tsv", "out.tsv.gz"])
@@ -130,6 +150,11 @@ def test_other_files_are_refused_with_what_is_needed(tmp_path, name, content, co
     (tmp_path / name).write_text(content)
     with pytest.raises(DatasetError, match=complaint):
         QuestionsDataset(filepath=str(tmp_path / name)).load()
+
+
+def test_questions_are_no_output(tmp_path):
+    with pytest.raises(DatasetError, match="an input, never an output"):
+        QuestionsDataset(filepath=str(tmp_path / "q.csv")).save(QUESTIONS)
 
 
 def test_missing_questions_say_which_parameter_names_them(tmp_path):

@@ -2,105 +2,58 @@
 
 import base64
 import json
-import os
-from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 import yaml
+from kedro.framework.project import pipelines
+from kedro.framework.startup import bootstrap_project
 from playwright.sync_api import expect
 
-from quartet.pipelines.mnist_training import create_pipeline
-from support import ROOT, running_server
+from support import ROOT
 
+bootstrap_project(ROOT)
+FIGURES = {
+    "mnist_training": "convnet_confusion_figure",
+    "faq_ingestion": "ingested_duplicates_figure",
+    "faq_tuning": "study_history_figure",
+    "faq_matching": "top_probabilities_figure",
+}
+"""By pipeline that is opened here: the figure that is clicked on."""
 LAYERS = ["raw", "primary", "model_input", "models", "model_output", "reporting", "registry"]
 PREVIEWS = {
     "matplotlib.MatplotlibDataset": "ImagePreview",
     "pandas.CSVDataset": "TablePreview",
     "json.JSONDataset": "JSONPreview",
 }
-ENTRIES = yaml.safe_load((ROOT / "conf/base/mnist_training/catalog.yml").read_text())
-CATALOG = {name: entry for name, entry in ENTRIES.items() if not name.startswith("_")}
-# The tour and the side bar would cover the chart that the tests look at and click on.
-VIEW = {
-    "showFeatureHints": False,
-    "theme": "light",
-    "visible": {"graph": True, "miniMap": False, "sidebar": False, "slicing": False},
+"""By type of a dataset: how Kedro-Viz previews it."""
+
+
+def catalog(name):
+    """What the catalog says of the datasets of a pipeline's folder."""
+    entries = yaml.safe_load((ROOT / f"conf/base/{name}/catalog.yml").read_text())
+    return {key: entry for key, entry in entries.items() if not key.startswith("_")}
+
+
+REPORTS = {
+    dataset: (name, entry)
+    for name in FIGURES
+    for dataset, entry in catalog(name).items()
+    if entry["type"] in PREVIEWS
 }
 
 
-@pytest.fixture(scope="module")
-def viz(trained_workspace):
-    """The address of `kedro viz run` on the trained project."""
-    command = ["kedro", "viz", "run", "--no-browser", "--pipeline", "mnist_training"]
-    with running_server(trained_workspace, command, "/api/main") as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def ask(viz):
-    """What Kedro-Viz answers to a path of its API."""
-
-    def ask(path):
-        with urlopen(f"{viz}/api/{path}", timeout=60) as answer:
-            return json.load(answer)
-
-    return ask
+def datasets_of(name):
+    return {each for each in pipelines[name].datasets() if not each.startswith("params:")}
 
 
 @pytest.fixture(scope="module")
 def shown(ask):
-    """Nodes and datasets in Kedro-Viz's answer, by kind and name."""
-    kinds = {"task": {}, "data": {}, "parameters": {}}
-    for node in ask("pipelines/mnist_training")["nodes"]:
-        kinds[node["type"]][node["name"]] = node
-    return kinds
-
-
-@pytest.fixture
-def errors():
-    """What the page complains of, beside addresses outside this computer."""
-    return []
-
-
-@pytest.fixture
-def page(browser, viz, ask, errors):
-    """The flowchart, drawn and at rest."""
-    context = browser.new_context(viewport={"width": 1600, "height": 1000}, device_scale_factor=2)
-    context.set_default_timeout(60_000)
-    context.add_init_script(f"localStorage.KedroViz ??= {json.dumps(json.dumps(VIEW))}")
-    # Without a network Kedro-Viz takes itself for outdated and covers the chart's corner.
-    context.route(
-        f"{viz}/api/version",
-        lambda route: route.fulfill(json={**ask("version"), "is_outdated": False}),
-    )
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.extend(complaint(message, viz)))
-    page.goto(viz)
-    page.locator(".pipeline-node__text").first.wait_for()
-    settle(page)
-    yield page
-    context.close()
-
-
-def complaint(message, viz):
-    elsewhere = message.location["url"].startswith("http") and viz not in message.location["url"]
-    return [message.text] if message.type == "error" and not elsewhere else []
-
-
-def settle(page):
-    """Wait until D3 has moved everything to its place."""
-    page.wait_for_function(
-        "[...document.querySelectorAll('.pipeline-flowchart *')].every(e => !e.__transition)"
-    )
-
-
-def keep_screenshot(page, name):
-    """For the documentation: a picture in $QUARTET_SCREENSHOTS, if that is set."""
-    if folder := os.environ.get("QUARTET_SCREENSHOTS"):
-        settle(page)
-        page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+    """Kedro-Viz's nodes, by pipeline, kind and name."""
+    found = {name: {"task": {}, "data": {}, "parameters": {}} for name in FIGURES}
+    for name, kinds in found.items():
+        for node in ask(f"pipelines/{name}")["nodes"]:
+            kinds[node["type"]][node["name"]] = node
+    return found
 
 
 def open_panel(page, dataset):
@@ -110,8 +63,9 @@ def open_panel(page, dataset):
     return panel
 
 
-def report(workspace, name):
-    inside = CATALOG[name]["filepath"].removeprefix("${globals:reporting}/")
+def report(workspace, dataset):
+    """The file of a report."""
+    inside = REPORTS[dataset][1]["filepath"].removeprefix("${globals:reporting}/")
     return workspace / "data/08_reporting" / inside
 
 
@@ -119,68 +73,84 @@ def shows(kind, preview, file):
     """Whether a preview is that of this file and no other."""
     if kind == "ImagePreview":
         return base64.b64decode(preview) == file.read_bytes()
-    text = file.read_text()
     if kind == "JSONPreview":
-        return json.loads(preview) == json.loads(text)
-    return preview["data"] and preview["columns"] == text.splitlines()[0].split(",")
+        return json.loads(preview) == json.loads(file.read_text())
+    header, *rows = file.read_text().splitlines()
+    return preview["columns"] == header.split(",") and bool(preview["data"]) == bool(rows)
 
 
-def test_every_node_and_dataset_of_the_pipeline_is_listed(shown):
-    pipeline = create_pipeline()
-    datasets = {name for name in pipeline.datasets() if not name.startswith("params:")}
-    assert shown["task"].keys() == {node.name for node in pipeline.nodes}
-    assert shown["data"].keys() == datasets
-    assert shown["data"].keys() >= CATALOG.keys()
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_node_and_dataset_of_the_pipeline_is_listed(name, shown):
+    assert shown[name]["task"].keys() == {node.name for node in pipelines[name].nodes}
+    assert shown[name]["data"].keys() == datasets_of(name)
 
 
-def test_the_page_opens_without_errors_and_shows_the_whole_flowchart(page, errors):
-    labels = page.locator(".pipeline-node__text")
-    expected = {node.name for node in create_pipeline().nodes} | CATALOG.keys()
-    assert sorted(labels.all_text_contents()) == sorted(expected)
-    for label in labels.all():
-        expect(label).to_be_visible()
-        expect(label).to_be_in_viewport(ratio=1)
-    keep_screenshot(page, "kedro_viz_mnist_training")
-    assert errors == []
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_made_in_an_earlier_layer_than_what_it_is_made_of(name, ask):
+    entries = {key: entry for other in FIGURES for key, entry in catalog(other).items()}
+    datasets = datasets_of(name)
+    layer = {each: entries[each]["metadata"]["kedro-viz"]["layer"] for each in datasets}
+    place = {each: number for number, each in enumerate(ask(f"pipelines/{name}")["layers"])}
+    for node in pipelines[name].nodes:
+        for given in datasets & set(node.inputs):
+            for made in node.outputs:
+                assert place[layer[given]] <= place[layer[made]], (given, made)
 
 
-def test_the_layers_stand_in_the_order_of_the_data_folders(page):
-    names = page.locator(".pipeline-layer-name")
+def test_the_layers_stand_in_the_order_of_the_data_folders(flowchart):
+    names = flowchart("mnist_training").locator(".pipeline-layer-name")
     expect(names).to_have_count(len(LAYERS))
     heights = {name.inner_text(): name.bounding_box()["y"] for name in names.all()}
     assert sorted(heights, key=heights.__getitem__) == LAYERS
 
 
-def test_a_click_on_a_figure_shows_it(page, errors):
-    panel = open_panel(page, "convnet_confusion_figure")
-    expect(panel.get_by_text("Convnet Confusion Figure")).to_be_visible()
-    image = panel.get_by_alt_text("Preview visualization")
-    expect(image).to_be_visible()
-    image.evaluate("image => image.decode()")
-    assert image.evaluate("image => image.naturalWidth") > 0
-    keep_screenshot(page, "kedro_viz_preview")
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_page_opens_without_errors_and_shows_the_whole_flowchart(
+    name, flowchart, errors, keep_screenshot
+):
+    page = flowchart(name)
+    labels = page.locator(".pipeline-node__text")
+    expected = [node.name for node in pipelines[name].nodes] + list(datasets_of(name))
+    expect(labels).to_have_count(len(expected))
+    assert sorted(labels.all_text_contents()) == sorted(expected)
+    for label in labels.all():
+        expect(label).to_be_visible()
+        expect(label).to_be_in_viewport(ratio=1)
+    keep_screenshot(page, f"kedro_viz_{name}")
     assert errors == []
 
 
-def test_a_click_on_the_metrics_shows_their_values(page, errors, trained_workspace):
+@pytest.mark.parametrize(("name", "figure"), FIGURES.items())
+def test_a_click_on_a_figure_shows_it(name, figure, flowchart, errors, keep_screenshot):
+    page = flowchart(name)
+    panel = open_panel(page, figure)
+    expect(panel.get_by_text(figure.replace("_", " ").title())).to_be_visible()
+    image = panel.get_by_alt_text("Preview visualization")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    keep_screenshot(page, f"kedro_viz_{figure}")
+    assert errors == []
+
+
+def test_a_click_on_the_metrics_shows_their_values(flowchart, errors, trained_workspace):
     metrics = json.loads(report(trained_workspace, "mnist_training_metrics").read_text())
-    rows = open_panel(page, "mnist_training_metrics").locator(".variable-row")
+    panel = open_panel(flowchart("mnist_training"), "mnist_training_metrics")
+    rows = panel.locator(".variable-row")
     expect(rows).to_have_count(len(metrics))
     assert json.loads("{" + ",".join(rows.all_inner_texts()) + "}") == metrics
     assert errors == []
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, entry in CATALOG.items() if entry["type"] in PREVIEWS]
-)
-def test_a_report_is_previewed_with_its_own_content(name, ask, shown, trained_workspace):
-    kind = PREVIEWS[CATALOG[name]["type"]]
-    answer = ask(f"nodes/{shown['data'][name]['id']}")
+@pytest.mark.parametrize("dataset", REPORTS)
+def test_a_report_is_previewed_with_its_own_content(dataset, ask, shown, trained_workspace):
+    name, entry = REPORTS[dataset]
+    kind, file = PREVIEWS[entry["type"]], report(trained_workspace, dataset)
+    answer = ask(f"nodes/{shown[name]['data'][dataset]['id']}")
     assert answer.get("preview_type") == kind
-    assert shows(kind, answer["preview"], report(trained_workspace, name))
+    assert shows(kind, answer["preview"], file)
 
 
-def test_the_last_run_is_shown_with_how_each_node_went(ask, shown):
-    states = {name: node["status"] for name, node in ask("run-status")["nodes"].items()}
-    assert {node["id"] for node in shown["task"].values()} <= states.keys()
-    assert set(states.values()) == {"success"}
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_last_run_is_shown_with_how_each_node_went(name, ask, shown):
+    states = {key: node["status"] for key, node in ask("run-status")["nodes"].items()}
+    assert {states[node["id"]] for node in shown[name]["task"].values()} == {"success"}

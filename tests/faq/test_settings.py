@@ -1,68 +1,9 @@
-"""A search space must be refused before it costs a night."""
+"""Parameters that cannot be meant must be refused."""
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
-from quartet.faq.ranker import RankerParameters
-from quartet.faq.settings import Choices, FloatRange, IntRange, SearchSpace, TextFeatures
-from quartet.faq.study import start_parameters
-from support import ROOT
-
-CONFIGURED = yaml.safe_load((ROOT / "conf/base/faq_tuning/parameters.yml").read_text())
-
-
-def test_the_configured_space_is_the_default_one():
-    assert SearchSpace(**CONFIGURED["faq_search_space"]) == SearchSpace()
-
-
-def test_every_tunable_is_a_parameter_of_the_ranker():
-    assert SearchSpace.model_fields.keys() == RankerParameters.model_fields.keys()
-
-
-def test_ranges_choices_and_fixed_values_are_told_apart():
-    space = SearchSpace(
-        trees={"low": 10, "high": 20},
-        l2={"low": 0.1, "high": 1, "log": True},
-        objective="lambdarank",
-        num_leaves={"choices": [7, 15]},
-    )
-    assert isinstance(space.trees, IntRange)
-    assert isinstance(space.l2, FloatRange)
-    assert space.objective == "lambdarank"
-    assert isinstance(space.num_leaves, Choices)
-
-
-def test_choices_given_beside_a_range_win():
-    space = SearchSpace(num_leaves={"low": 3, "high": 31, "log": True, "choices": [7, 15]})
-    assert space.num_leaves == Choices(choices=(7, 15))
-
-
-@pytest.mark.parametrize(
-    ("given", "complaint"),
-    [
-        ({"leaves": 3}, "leaves"),
-        ({"trees": {"low": 5, "high": 1}}, "is no range"),
-        ({"trees": {"low": 5, "hihg": 9}}, "trees: .*hihg Extra inputs"),
-        ({"l2": {"low": 0, "high": 1, "log": True}}, "starts above 0"),
-        ({"l2": {"low": 3.0, "high": 1.0}}, "above high"),
-        ({"objective": "regression"}, "objective can be binary or lambdarank"),
-        ({"weighting": {"choices": ["none", "heavy"]}}, "weighting can be balanced or none"),
-        ({"num_leaves": {"low": 1, "high": 5}}, "num_leaves must lie within 2"),
-        ({"hard_share": 1.5}, "hard_share must lie within 0 and 1"),
-        ({"negatives": {"choices": []}}, "at least 1"),
-    ],
-)
-def test_a_space_that_cannot_be_searched_is_named(given, complaint):
-    with pytest.raises(ValidationError, match=complaint):
-        SearchSpace(**given)
-
-
-def test_the_start_lies_in_the_space():
-    start = start_parameters(SearchSpace(num_leaves={"low": 20, "high": 40}, trees=9))
-    assert "num_leaves" not in start  # the default, 7, is outside
-    assert "trees" not in start  # fixed
-    assert start["negatives"] == RankerParameters().negatives
+from quartet.faq.settings import TextFeatures
 
 
 def test_character_runs_must_be_in_order():

@@ -1,4 +1,4 @@
-"""A study must find something, repeat itself, go on where it was, and say why it found nothing."""
+"""A study must find something, repeat itself, and go on where it was."""
 
 import lightgbm as lgb
 import numpy as np
@@ -7,8 +7,10 @@ import pytest
 from optuna.trial import TrialState
 
 from quartet.faq import study as studies
+from quartet.faq import trials
 from quartet.faq.pairs import judge_questions, make_training_pairs
-from quartet.faq.settings import SearchSpace, StudySettings
+from quartet.faq.search_space import SearchSpace
+from quartet.faq.settings import StudySettings
 from quartet.faq.study import Objective
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -35,12 +37,12 @@ def new_study(objective, storage=None):
     )
     if not study.trials:
         start = studies.start_parameters(objective.space)
-        study.enqueue_trial(start, user_attrs={studies.START: True})
+        study.enqueue_trial(start, user_attrs={trials.START: True})
     return study
 
 
-def run(study, objective, trials):
-    left = iter(range(trials))
+def run(study, objective, count):
+    left = iter(range(count))
     studies.run_trials(study, objective, lambda: next(left, None) is not None, "me")
     return study
 
@@ -51,13 +53,13 @@ def tried(study):
 
 def test_a_study_finds_something_and_tells_all_of_it(objective):
     study = run(new_study(objective), objective, 6)
-    table = studies.trials_table(study)
+    table = trials.trials_table(study)
     assert table["trial"].tolist() == list(range(6))
     assert set(table["state"]) <= {"complete", "pruned"}
     assert table["metric"].max() > 0.8
     assert (table["seconds"] > 0).all()
     assert table["negatives"].between(2, 6).all()
-    assert table["best_trees"].between(5, 30).all()
+    assert table["best_trees"].between(studies.MEASURE_EVERY, 30).all()
 
 
 def test_the_first_trial_is_the_start(objective):
@@ -99,9 +101,9 @@ def test_a_trial_stopped_by_hand_is_tried_again_and_changes_nothing(objective):
         with pytest.raises(KeyboardInterrupt):
             run(study, Interrupted(at), 6)
         run(study, objective, 7 - at)
-        kept = [trial for trial in study.trials if not studies.was_abandoned(trial)]
+        kept = [trial for trial in study.trials if not trials.was_abandoned(trial)]
         assert [(trial.params, trial.value) for trial in kept] == tried(whole)
-        assert studies.START in kept[0].user_attrs
+        assert trials.START in kept[0].user_attrs
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -111,7 +113,7 @@ def test_every_sampler_and_pruner_works(objective, sampler, pruner):
     settings = SETTINGS.model_copy(update=changed)
     varied = Objective(objective.train, objective.tune, SPACE, settings)
     study = run(new_study(varied), varied, 8)
-    assert len(studies.finished(study)) == 8
+    assert len(trials.finished(study)) == 8
     if pruner == "none":
         assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
 
@@ -126,7 +128,7 @@ def test_a_hopeless_trial_is_pruned_and_says_how_far_it_got(objective):
     run(study, objective, 1)
     (trial,) = study.trials
     assert trial.state == TrialState.PRUNED
-    assert trial.user_attrs["best_trees"] == 5
+    assert trial.user_attrs["best_trees"] == studies.MEASURE_EVERY
     assert list(trial.intermediate_values) == [5]
 
 
@@ -146,49 +148,8 @@ def test_a_failed_trial_is_kept_with_its_reason_and_the_next_goes_on(objective):
     study = run(new_study(objective), Failing(), 3)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert study.trials[1].user_attrs["failure"] == "RuntimeError: out of luck"
-    assert len(studies.finished(study)) == 2
-    assert studies.trials_table(study)["state"].tolist() == ["complete", "fail", "complete"]
-
-
-def test_a_study_without_completed_trial_says_why(objective):
-    def broken(trial):
-        raise MemoryError("no room")
-
-    broken.settings = SETTINGS
-    study = run(new_study(objective), broken, 2)
-    with pytest.raises(ValueError, match=r"none of the study's 2 trials completed.*no room"):
-        studies.best_trial(study)
-
-
-def finished_with(values, start=0):
-    study = optuna.create_study(direction="maximize")
-    for number, value in enumerate(values):
-        attributes = {"best_trees": 7}
-        if number == start:
-            attributes[studies.START] = True
-        study.add_trial(
-            optuna.trial.create_trial(state=TrialState.COMPLETE, value=value, user_attrs=attributes)
-        )
-    return study
-
-
-@pytest.mark.parametrize(
-    ("values", "questions", "caution", "chosen"),
-    [
-        ([0.90, 0.91], 100, 1.0, 0),  # a standard error is 0.029: the lead may be luck
-        ([0.90, 0.91], 10_000, 1.0, 1),  # 0.0029: it is not
-        ([0.90, 0.91], 100, 0.0, 1),
-        ([0.90, 0.90], 100, 0.0, 0),
-        ([0.90, 0.99, 0.99], 100, 1.0, 1),
-    ],
-)
-def test_the_start_is_kept_unless_another_is_clearly_better(values, questions, caution, chosen):
-    assert studies.choose_trial(finished_with(values), questions, caution).number == chosen
-
-
-def test_where_the_start_did_not_complete_the_best_is_taken():
-    study = finished_with([0.90, 0.91], start=None)
-    assert studies.choose_trial(study, 10, 1.0).number == 1
+    assert len(trials.finished(study)) == 2
+    assert trials.trials_table(study)["state"].tolist() == ["complete", "fail", "complete"]
 
 
 def test_the_metric_is_a_mean_over_the_last_trees(objective):
@@ -223,28 +184,6 @@ def test_the_metric_is_a_mean_over_the_last_trees(objective):
     assert best.trees == 12  # the mean of 0.9 and 0.2
     assert best.metric == pytest.approx(0.55)
     assert trial.reports == pytest.approx({8: 0.5, 16: 0.55})
-
-
-def test_chosen_parameters_have_the_best_number_of_trees(objective):
-    study = run(new_study(objective), objective, 2)
-    trial = studies.best_trial(study)
-    parameters = studies.chosen_parameters(trial, SPACE)
-    assert parameters.trees == trial.user_attrs["best_trees"]
-    assert parameters.negatives == trial.params["negatives"]
-
-
-def test_importance_needs_trials_that_differ(objective):
-    few = run(new_study(objective), objective, 2)
-    assert studies.parameter_importance(few, 1).empty
-    study = optuna.create_study(direction="maximize")
-    spread = {"x": optuna.distributions.FloatDistribution(0, 1)}
-    for value in np.linspace(0, 1, 12):
-        study.add_trial(
-            optuna.trial.create_trial(params={"x": value}, distributions=spread, value=value**2)
-        )
-    table = studies.parameter_importance(study, 1)
-    assert table["parameter"].tolist() == ["x"]
-    assert table["importance"].sum() == pytest.approx(1)
 
 
 def test_a_word_view_without_features_is_named(objective):

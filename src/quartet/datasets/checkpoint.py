@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from quartet.datasets.file import FileDataset
+from quartet.datasets.file import HandleDataset
 from quartet.datasets.location import Location
 
 
@@ -87,7 +86,7 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
-class CheckpointDataset(FileDataset[Any, Checkpoint]):
+class CheckpointDataset(HandleDataset[Checkpoint]):
     """Hands a node its `Checkpoint`; only the node's work writes through it.
 
     ```yaml
@@ -100,10 +99,3 @@ class CheckpointDataset(FileDataset[Any, Checkpoint]):
     def load(self) -> Checkpoint:
         """Return the handle; the file need not exist yet."""
         return Checkpoint(self._location)
-
-    def save(self, data: Any) -> None:
-        """Refuse: a checkpoint is written by the work it belongs to."""
-        raise DatasetError(f"{self._location.path}: a checkpoint is an input, never an output")
-
-    def _exists(self) -> bool:
-        return True  # the handle can always be had

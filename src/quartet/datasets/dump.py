@@ -7,7 +7,7 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,7 +17,6 @@ from tqdm import tqdm
 from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
-_SUFFIXES = (".gz", ".bz2")
 _DECOMPRESSORS: dict[bytes, Callable[[], Any]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(wbits=zlib.MAX_WBITS | 16),
     b"BZh": bz2.BZ2Decompressor,
@@ -123,17 +122,19 @@ class DumpFileDataset(FileDataset[bytes | Iterable[bytes], DumpFile]):
     ```
     """
 
+    suffixes = (".gz", ".bz2")
+
     def load(self) -> DumpFile:
         """Return the handle.
 
         Raises:
             DatasetError: The file is missing, also under its other names.
         """
+        existing = self._existing()
+        if existing is not None:
+            return DumpFile(existing)
         named = self._location
-        others = self._other_names()
-        for location in (named, *others):
-            if location.exists():
-                return DumpFile(location)
+        others = named.other_names(self.suffixes)
         tried = ", ".join(PurePosixPath(location.path).name for location in others)
         raise DatasetError(
             f"{named.path}: no such file, nor {tried} beside it; name the folder of the unpacked "
@@ -152,14 +153,3 @@ class DumpFileDataset(FileDataset[bytes | Iterable[bytes], DumpFile]):
                 file = stack.enter_context(bz2.BZ2File(file, "wb"))
             for part in parts:
                 file.write(part)
-
-    def _other_names(self) -> list[Location]:
-        path = self._location.path
-        plain = path
-        for suffix in _SUFFIXES:
-            plain = plain.removesuffix(suffix)
-        paths = (plain, *(plain + suffix for suffix in _SUFFIXES))
-        return [replace(self._location, path=other) for other in paths if other != path]
-
-    def _exists(self) -> bool:
-        return any(location.exists() for location in (self._location, *self._other_names()))

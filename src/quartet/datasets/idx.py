@@ -6,7 +6,6 @@ import gzip
 import math
 import struct
 import zlib
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,8 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
     dimension as a big-endian 32-bit integer, and the values, big-endian, last
     index fastest (http://yann.lecun.com/exdb/mnist). It may be compressed with
     gzip: on loading the content tells, on saving the suffix `.gz` does. When
-    `name.gz` is missing but the unpacked `name` is there, that is loaded.
+    `name.gz` is missing but the unpacked `name` is there, that is loaded; and
+    the other way round.
 
     ```yaml
     mnist_train_images:
@@ -45,6 +45,8 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
       shape: [null, 28, 28]
     ```
     """
+
+    suffixes = (".gz",)
 
     def __init__(
         self,
@@ -74,6 +76,9 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
                 not of the expected type and shape.
         """
         location = self._existing()
+        if location is None:
+            path = self._location.path
+            raise DatasetError(f"{path}: no such file; give the folder that holds it")
         array = self._parse(_decompressed(location), location.path)
         self._check(array, location.path)
         return array
@@ -97,14 +102,6 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
         if path.endswith(".gz"):
             content = gzip.compress(content, mtime=0)  # no time stamp: same array, same bytes
         self._location.write(content)
-
-    def _existing(self) -> Location:
-        packed = self._location
-        unpacked = replace(packed, path=packed.path.removesuffix(".gz"))
-        for location in (packed, unpacked):
-            if location.exists():
-                return location
-        raise DatasetError(f"{packed.path}: no such file; give the folder that holds it")
 
     def _parse(self, content: bytes, path: str) -> NDArray[Any]:
         dimensions = content[3] if len(content) > 3 else 0

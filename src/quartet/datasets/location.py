@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import fsspec
@@ -46,3 +47,11 @@ class Location:
     def exists(self) -> bool:
         """Whether there is a file."""
         return bool(self.filesystem.exists(self.path))
+
+    def other_names(self, suffixes: Sequence[str]) -> list[Location]:
+        """Where the same file may be without its suffix, or with another one of `suffixes`."""
+        plain = self.path
+        for suffix in suffixes:
+            plain = plain.removesuffix(suffix)
+        paths = (plain, *(plain + suffix for suffix in suffixes))
+        return [replace(self, path=path) for path in paths if path != self.path]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fsspec.implementations.local import LocalFileSystem
 from kedro.io.core import DatasetError
 
-from quartet.datasets.file import FileDataset
+from quartet.datasets.file import HandleDataset
 from quartet.datasets.location import Location
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def open_storage(path: str) -> optuna.storages.BaseStorage:
     return optuna.storages.get_storage(storage)
 
 
-class StudyDataset(FileDataset[Any, StudyStore]):
+class StudyDataset(HandleDataset[StudyStore]):
     """Hands a node its `StudyStore`; only the node's work writes through it.
 
     ```yaml
@@ -143,10 +143,3 @@ class StudyDataset(FileDataset[Any, StudyStore]):
     def load(self) -> StudyStore:
         """Return the handle; the file need not exist yet."""
         return StudyStore(self._location)
-
-    def save(self, data: Any) -> None:
-        """Refuse: a study is written by the work it belongs to."""
-        raise DatasetError(f"{self._location.path}: a study is an input, never an output")
-
-    def _exists(self) -> bool:
-        return True  # the handle can always be had

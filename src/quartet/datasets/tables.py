@@ -6,13 +6,14 @@ import csv
 import gzip
 import io
 import sys
+import zlib
 from collections.abc import Iterable
 from typing import IO, Any, Literal
 
 import pandas as pd
 from kedro.io.core import DatasetError
 
-from quartet.datasets.file import FileDataset
+from quartet.datasets.file import FileDataset, InputDataset
 
 Frames = pd.DataFrame | Iterable[pd.DataFrame]
 
@@ -26,7 +27,9 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
     the row's first line. A row with another number of columns has missing values
     in all of them but the first; bytes that are no UTF-8 become surrogates (as with
     Python's `surrogateescape`): whoever uses the table sets such rows aside. A
-    value may stand in double quotes. Files whose name ends in `.gz` are packed.
+    value may stand in double quotes. Content tells whether a file is packed by gzip;
+    one whose name ends in `.gz` is saved so. Where `name.tsv.gz` is missing, `name.tsv`
+    is loaded, and the other way round.
 
     ```yaml
     faq_answers:
@@ -35,6 +38,8 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
       columns: [Id, Text0]
     ```
     """
+
+    suffixes = (".gz",)
 
     def __init__(self, *, filepath: str, columns: list[str], **options: Any) -> None:
         """Describe the file.
@@ -53,21 +58,22 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         Raises:
             DatasetError: The file is missing or damaged, or no row has the right columns.
         """
-        path = self._location.path
-        try:
-            with self._location.filesystem.open(path, "rb") as file:
-                return self._parse(_unpacked(file, path))
-        except FileNotFoundError as error:
+        location = self._existing()
+        if location is None:
             raise DatasetError(
-                f"{path}: no such file; give the folder that holds it, or run the pipeline that "
-                "makes it"
-            ) from error
-        except (EOFError, gzip.BadGzipFile) as error:
+                f"{self._location.path}: no such file; give the folder that holds it, or run the "
+                "pipeline that makes it"
+            )
+        path = location.path
+        try:
+            with location.filesystem.open(path, "rb") as file:
+                return self._parse(_unpacked(file, path), path)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DatasetError(f"{path}: damaged gzip file ({error}); fetch it again") from error
         except csv.Error as error:
             raise DatasetError(f"{path}: not a table of text ({error})") from error
 
-    def _parse(self, file: IO[bytes]) -> pd.DataFrame:
+    def _parse(self, file: IO[bytes], path: str) -> pd.DataFrame:
         width = len(self._columns)
         rows: list[list[Any]] = []
         whole, first, before = 0, None, 0
@@ -86,7 +92,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         text.detach()  # whoever opened the file closes it
         if rows and not whole:
             raise DatasetError(
-                f"{self._location.path}: expected {width} tab-separated columns "
+                f"{path}: expected {width} tab-separated columns "
                 f"({', '.join(self._columns)}) and no header, found {len(first or [])} columns"
             )
         return pd.DataFrame(rows, columns=[*self._columns, "line"])
@@ -114,7 +120,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         return {**super()._describe(), "columns": self._columns}
 
 
-class QuestionsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
+class QuestionsDataset(InputDataset[pd.DataFrame]):
     """Loads questions from a table with a header: TSV, CSV or Parquet, as its name says.
 
     The text is the column `Text0`, or `Title` and `Body` joined; `Id` names a
@@ -170,10 +176,6 @@ class QuestionsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
             )
         numbers = table["Id"] if "Id" in table else pd.RangeIndex(1, len(table) + 1)
         return pd.DataFrame({"Id": numbers, "Text0": text.fillna("").astype(str)})
-
-    def save(self, data: pd.DataFrame) -> None:
-        """Refuse: questions come from outside."""
-        raise DatasetError(f"{self._location.path}: questions are an input, never an output")
 
 
 def _unpacked(file: Any, path: str) -> Any:

@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
-_INK = "#1f3a5f"
-_MARK = "#c8553d"
-_PALE = "#8fa9c4"
+from quartet.faq.drawing import INK, MARK, PALE, open_frame
+
 _READ = ("posts_read", "links_read", "duplicate_links")
 _LEFT_OUT = (
     "repeated_links",
@@ -36,7 +35,7 @@ def ingested_duplicates(
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
     numbers, bars = figure.subplots(1, 2)
-    numbers.hist(per_original, _edges(int(per_original.max(initial=1))), color=_INK, rwidth=0.9)
+    numbers.hist(per_original, _edges(int(per_original.max(initial=1))), color=INK, rwidth=0.9)
     numbers.set(
         xscale="log",
         yscale="log",
@@ -46,7 +45,7 @@ def ingested_duplicates(
     )
     numbers.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     numbers.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    _clean(numbers)
+    open_frame(numbers)
     _bars(bars, counts)
     return figure
 
@@ -60,7 +59,7 @@ def _edges(most: int) -> NDArray[np.float64]:
 
 def _bars(axis: Any, counts: Mapping[str, float]) -> None:
     names = (*_READ, *_LEFT_OUT, *_KEPT)
-    colours = [_PALE] * len(_READ) + [_MARK] * len(_LEFT_OUT) + [_INK] * len(_KEPT)
+    colours = [PALE] * len(_READ) + [MARK] * len(_LEFT_OUT) + [INK] * len(_KEPT)
     values = [int(counts[name]) for name in names]
     drawn = axis.barh([name.replace("_", " ") for name in names], values, color=colours)
     axis.bar_label(drawn, [f"{value:,}" for value in values], padding=3, fontsize=8)
@@ -69,8 +68,4 @@ def _bars(axis: Any, counts: Mapping[str, float]) -> None:
     axis.set_xlim(0, 10 * max(*values, 1))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.invert_yaxis()
-    _clean(axis)
-
-
-def _clean(axis: Any) -> None:
-    axis.spines[["top", "right"]].set_visible(False)
+    open_frame(axis)

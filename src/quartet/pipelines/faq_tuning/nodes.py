@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from quartet import __version__, faq
 from quartet.datasets.checkpoint import fingerprint
+from quartet.faq.search_space import SearchSpace
 from quartet.faq.settings import (
     Cleaning,
     DuplicateSplit,
     ReferenceRecipe,
     Refit,
-    SearchSpace,
     StudySettings,
     TestEvaluation,
     TextFeatures,
@@ -113,10 +113,10 @@ def tune_ranker(
     settings = faq_study_settings.model_dump(exclude=free)
     key = fingerprint(__version__, train_pairs, tune_questions, faq_search_space, settings)
     with finished_study(faq_study, f"faq-{key[:12]}", objective) as study:
-        trials = faq.study.trials_table(study)
-        chosen = faq.study.choose_trial(study, len(tune.original), faq_study_settings.caution)
-        parameters = faq.study.chosen_parameters(chosen, faq_search_space)
-        importance = faq.study.parameter_importance(study, faq_study_settings.seed)
+        trials = faq.trials.trials_table(study)
+        chosen = faq.trials.choose_trial(study, len(tune.original), faq_study_settings.caution)
+        parameters = faq.trials.chosen_parameters(chosen, faq_search_space)
+        importance = faq.trials.parameter_importance(study, faq_study_settings.seed)
     best = {
         **parameters.model_dump(),
         "trial": chosen.number,
@@ -129,9 +129,9 @@ def tune_ranker(
         trials,
         best,
         importance,
-        faq.figures.study_history(trials, metric, chosen.number),
-        faq.figures.parameter_importance(importance),
-        faq.figures.parallel_coordinates(trials, searched, metric, chosen.number),
+        faq.study_figures.study_history(trials, metric, chosen.number),
+        faq.study_figures.parameter_importance(importance),
+        faq.study_figures.parallel_coordinates(trials, searched, metric, chosen.number),
     )
 
 

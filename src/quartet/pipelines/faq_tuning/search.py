@@ -48,7 +48,7 @@ def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterat
             path = stack.enter_context(store.opened())
             storage = open_storage(path)
             study = _create(storage, name, objective)
-            missing = max(0, objective.settings.trials - len(faq.study.finished(study)))
+            missing = max(0, objective.settings.trials - len(faq.trials.finished(study)))
             port = _serve(storage, host) if distributed.size() > 1 else 0
             distributed.broadcast((host, port, missing))
             if distributed.size() > 1:
@@ -84,7 +84,7 @@ def _create(storage: optuna.storages.BaseStorage, name: str, objective: Objectiv
     )
     if not study.get_trials(deepcopy=False):
         start = faq.study.start_parameters(objective.space)
-        study.enqueue_trial(start, user_attrs={faq.study.START: True})
+        study.enqueue_trial(start, user_attrs={faq.trials.START: True})
     _retry_abandoned(study)
     return study
 
@@ -169,9 +169,9 @@ def _run_here(
 
 def _ended(study: optuna.Study) -> int:
     """Trials that ran to an end, be it a failure of their own; not those abandoned."""
-    states = (*faq.study.FINISHED, TrialState.FAIL)
+    states = (*faq.trials.FINISHED, TrialState.FAIL)
     trials = study.get_trials(deepcopy=False, states=states)
-    return sum(not faq.study.was_abandoned(trial) for trial in trials)
+    return sum(not faq.trials.was_abandoned(trial) for trial in trials)
 
 
 @contextmanager
@@ -223,7 +223,7 @@ def _progress(
 ) -> Iterator[Callable[[optuna.Study], None]]:
     """A bar with the best value so far, brought up to date by what it yields."""
     best = -1.0
-    done = len(faq.study.finished(study))
+    done = len(faq.trials.finished(study))
     bar = tqdm(
         total=objective.settings.trials,
         initial=done,
@@ -234,16 +234,16 @@ def _progress(
 
     def update(study: optuna.Study) -> None:
         nonlocal best
-        trials = faq.study.finished(study)
+        trials = faq.trials.finished(study)
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        leader = max(complete, key=faq.study.metric_reached, default=None)
+        leader = max(complete, key=faq.trials.metric_reached, default=None)
         bar.n = min(len(trials), objective.settings.trials)
-        if shown and leader is not None and faq.study.metric_reached(leader) > best:
-            best = faq.study.metric_reached(leader)
-            bar.set_postfix_str(f"best {objective.settings.metric} {best:.4f}", refresh=False)
-            logger.info(
-                "trial %s: %s %.4f, the best so far", leader.number, objective.settings.metric, best
-            )
+        # Rounded as it is shown: a better fifth digit would be told as the same value again.
+        reached = -1.0 if leader is None else round(faq.trials.metric_reached(leader), 4)
+        if shown and leader is not None and reached > best:
+            best, metric = reached, objective.settings.metric
+            bar.set_postfix_str(f"best {metric} {best:.4f}", refresh=False)
+            logger.info("trial %s: %s %.4f, the best so far", leader.number, metric, best)
         bar.refresh()
         store.keep()
 

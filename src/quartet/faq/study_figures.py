@@ -1,0 +1,179 @@
+"""Figures of the search: how it went, which parameters mattered, and what each trial chose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from quartet.faq.drawing import (
+    INK,
+    MARK,
+    PALE,
+    SHADES,
+    Values,
+    horizontal_bars,
+    note_figure,
+    open_frame,
+    whole_numbers,
+    words,
+)
+
+
+def study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure:
+    """The metric of each trial, the best so far, and the chosen trial ringed.
+
+    Args:
+        trials: Columns `trial`, `state` (`complete`, `pruned` or `fail`) and `metric`.
+        metric: The metric's name.
+        chosen: The trial taken.
+    """
+    ordered = trials.sort_values("trial").astype({"metric": float})
+    complete, pruned, failed = (
+        ordered[ordered["state"] == state] for state in ("complete", "pruned", "fail")
+    )
+    taken = ordered[ordered["trial"] == chosen]
+    # The best stays the best until the last trial, whatever became of that one.
+    best = complete.set_index("trial")["metric"].cummax().reindex(ordered["trial"]).ffill()
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axis = figure.subplots()
+    axis.step(best.index, best, where="post", color=INK, lw=1, label="best so far")
+    for label, rows, style in (
+        (f"complete ({len(complete)})", complete, {"color": INK}),
+        (f"pruned ({len(pruned)})", pruned, {"color": PALE, "mfc": "white"}),
+        (f"chosen: trial {chosen}", taken, {"color": MARK, "mfc": "none", "ms": 14, "mew": 2}),
+    ):
+        axis.plot(rows["trial"], rows["metric"], "o", label=label, **style)
+    if len(failed):
+        edge, bottom = np.full(len(failed), 0.02), axis.get_xaxis_transform()
+        label = f"failed ({len(failed)})"
+        axis.plot(failed["trial"], edge, "x", color="0.4", transform=bottom, label=label)
+    axis.set(xlabel="trial", ylabel=words(metric), title="Search for the ranker's parameters")
+    axis.set_xlim(ordered["trial"].min() - 0.6, ordered["trial"].max() + 0.6)
+    axis.xaxis.set_major_locator(whole_numbers())
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    axis.grid(alpha=0.3)
+    open_frame(axis)
+    return figure
+
+
+def parameter_importance(importance: pd.DataFrame) -> Figure:
+    """Bars: how much of the metric's variation each parameter explains.
+
+    Args:
+        importance: Columns `parameter` and `importance`, a share; empty where it is not known.
+    """
+    title = "Importance of the searched parameters"
+    if importance.empty:
+        return note_figure(title, "Too few trials completed to tell which parameters matter.")
+    ordered = importance.sort_values("importance", ascending=False, kind="stable")
+    shares = ordered["importance"].to_numpy()
+    names = [words(name) for name in ordered["parameter"]]
+    figure, axis = horizontal_bars(names, shares, [f"{share:.1%}" for share in shares])
+    axis.set(xlabel="share of the metric's variation explained (fANOVA)", title=title)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return figure
+
+
+def parallel_coordinates(
+    trials: pd.DataFrame, parameters: list[str], metric: str, chosen: int
+) -> Figure:
+    """Each completed trial as a line through its parameters to its metric.
+
+    Args:
+        trials: Columns `trial`, `state`, `metric`, and one a parameter, missing where a trial
+            did not have it.
+        parameters: Those to show, in this order.
+        metric: The metric's name.
+        chosen: The trial taken, drawn on top.
+    """
+    title = "Parameters and metric of the completed trials"
+    complete = trials[(trials["state"] == "complete") & trials["metric"].notna()]
+    if complete.empty:
+        return note_figure(title, "No trial completed.")
+    ordered = complete.astype({"metric": float}).sort_values("metric", kind="stable")
+    figure = Figure(figsize=(max(7, 2.5 + 1.05 * len(parameters)), 5), layout="constrained")
+    axis = figure.subplots()
+    heights = [
+        *(_upright(axis, place, ordered[name]) for place, name in enumerate(parameters)),
+        _upright(axis, len(parameters), ordered["metric"], log_from=np.inf),
+    ]
+    lines = np.stack(np.broadcast_arrays(np.arange(len(heights)), np.transpose(heights)), axis=-1)
+    metrics = ordered["metric"].to_numpy()
+    collection = LineCollection(
+        list(lines), array=metrics, cmap=SHADES, norm=_norm(metrics), lw=1.3
+    )
+    axis.add_collection(collection)
+    for row in np.flatnonzero(ordered["trial"] == chosen):
+        axis.plot(*lines[row].T, "o-", ms=4, color=MARK, lw=2.5, label=f"chosen: trial {chosen}")
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0.2)
+    names = [words(name).replace(" ", "\n") for name in (*parameters, metric)]
+    axis.set_xticks(np.arange(len(heights)), names)
+    axis.set(yticks=[], xlim=(-0.2, len(heights) - 0.4), ylim=(-0.04, 1.04))
+    axis.set_title(title, loc="left")
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    figure.colorbar(collection, ax=axis, pad=0.01, aspect=35, label=words(metric))
+    return figure
+
+
+def _upright(axis: Any, place: int, values: pd.Series, log_from: float = 20) -> Values:
+    """Draw the axis of one parameter; returns where on it the values lie, between 0 and 1."""
+    axis.axvline(place, color="0.3", lw=0.8, zorder=1)
+    scale = _names_scale if values.map(_is_name).any() else _numbers_scale
+    heights, labels = scale(values, log_from)
+    for height, label in labels.items():
+        axis.text(
+            place + 0.05,
+            height,
+            label,
+            va="center",
+            fontsize=8,
+            zorder=4,
+            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8},
+        )
+    return heights
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str | bool | np.bool_)
+
+
+def _names_scale(values: pd.Series, _: float) -> tuple[Values, dict[float, str]]:
+    """Heights of names, evenly spaced, and the labels by height."""
+    names = sorted(values.dropna().map(str).unique())
+    heights = np.linspace(0, 1, len(names)) if len(names) > 1 else np.array([0.5])
+    places = dict(zip(names, heights, strict=True))
+    return values.map(str).map(places).to_numpy(float), {places[name]: name for name in names}
+
+
+def _numbers_scale(values: pd.Series, log_from: float) -> tuple[Values, dict[float, str]]:
+    """Heights of numbers, and the labels by height; logarithmic from max/min = `log_from` on."""
+    numbers = values.to_numpy(float)
+    known = np.unique(numbers[~np.isnan(numbers)])
+    if len(known) < 2:
+        return numbers * 0 + 0.5, {0.5: _number(known[0])} if len(known) else {}
+    low, high = known[[0, -1]]
+    log = low > 0 and high / low >= log_from
+    middle = np.sqrt(low * high) if log else (low + high) / 2
+    if (known == np.round(known)).all():
+        middle = np.round(middle)
+    marks = np.array([low, middle, high] if len(known) > 2 else [low, high])
+    bend = np.log if log else np.asarray
+    bottom, top = bend(low), bend(high)
+    labels = {(bend(mark) - bottom) / (top - bottom): _number(mark) for mark in marks}
+    return (bend(numbers) - bottom) / (top - bottom), labels
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _norm(values: Values) -> Normalize:
+    low, high = values.min(), values.max()
+    return Normalize(low, high) if low < high else Normalize(low - 0.01, high + 0.01)

@@ -1,0 +1,81 @@
+"""What is taken from a study must be what it found, and a study that found nothing must say why."""
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from quartet.faq import trials
+from quartet.faq.search_space import SearchSpace
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def finished_with(values, start=0):
+    study = optuna.create_study(direction="maximize")
+    for number, value in enumerate(values):
+        attributes = {"best_trees": 7}
+        if number == start:
+            attributes[trials.START] = True
+        study.add_trial(
+            optuna.trial.create_trial(state=TrialState.COMPLETE, value=value, user_attrs=attributes)
+        )
+    return study
+
+
+@pytest.mark.parametrize(
+    ("values", "questions", "caution", "chosen"),
+    [
+        ([0.90, 0.91], 100, 1.0, 0),  # a standard error is 0.029: the lead may be luck
+        ([0.90, 0.91], 10_000, 1.0, 1),  # 0.0029: it is not
+        ([0.90, 0.91], 100, 0.0, 1),
+        ([0.90, 0.90], 100, 0.0, 0),
+        ([0.90, 0.99, 0.99], 100, 1.0, 1),
+    ],
+)
+def test_the_start_is_kept_unless_another_is_clearly_better(values, questions, caution, chosen):
+    assert trials.choose_trial(finished_with(values), questions, caution).number == chosen
+
+
+def test_where_the_start_did_not_complete_the_best_is_taken():
+    study = finished_with([0.90, 0.91], start=None)
+    assert trials.choose_trial(study, 10, 1.0).number == 1
+
+
+def test_chosen_parameters_have_the_best_number_of_trees_and_what_was_fixed():
+    space = SearchSpace(trees=30, objective="lambdarank", negatives={"low": 2, "high": 6})
+    trial = optuna.trial.create_trial(
+        value=0.9,
+        params={"negatives": 5},
+        distributions={"negatives": optuna.distributions.IntDistribution(2, 6)},
+        user_attrs={"best_trees": 7},
+    )
+    parameters = trials.chosen_parameters(trial, space)
+    assert (parameters.trees, parameters.negatives, parameters.objective) == (7, 5, "lambdarank")
+
+
+def test_a_study_without_completed_trial_says_why():
+    study = optuna.create_study(direction="maximize")
+    for state, attributes in (
+        (TrialState.FAIL, {"failure": "MemoryError: no room"}),
+        (TrialState.PRUNED, {}),
+    ):
+        study.add_trial(optuna.trial.create_trial(state=state, user_attrs=attributes))
+    complaint = r"none of the study's 2 trials completed, 1 were pruned; .*MemoryError: no room"
+    with pytest.raises(ValueError, match=complaint):
+        trials.best_trial(study)
+
+
+def test_importance_needs_trials_that_differ():
+    few, alike = finished_with([0.8, 0.9, 0.7]), finished_with([0.9] * 5)
+    assert trials.parameter_importance(few, 1).empty
+    assert trials.parameter_importance(alike, 1).empty
+    study = optuna.create_study(direction="maximize")
+    spread = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    for value in np.linspace(0, 1, 12):
+        study.add_trial(
+            optuna.trial.create_trial(params={"x": value}, distributions=spread, value=value**2)
+        )
+    table = trials.parameter_importance(study, 1)
+    assert table["parameter"].tolist() == ["x"]
+    assert table["importance"].sum() == pytest.approx(1)
