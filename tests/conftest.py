@@ -38,18 +38,24 @@ def real_mnist() -> Path:
     raise AssertionError
 
 
-def real_faq(name: str) -> Path:
-    """A folder of real questions: $QUARTET_REAL_DATA/faq/NAME."""
-    folder = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data")) / "faq" / name
+def real_data(name: str) -> Path:
+    """A folder of real data: $QUARTET_REAL_DATA/NAME."""
+    folder = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data")) / name
     if not folder.is_dir():
-        skip_or_fail(f"{name} is not here: set QUARTET_REAL_DATA to the folder above faq/{name}")
+        skip_or_fail(f"{name} is not here: set QUARTET_REAL_DATA to the folder above {name}")
     return folder.resolve()
 
 
 @pytest.fixture(scope="session")
 def real_stackfaq() -> Path:
     """The folder of StackFAQ's three tables."""
-    return real_faq("stackfaq")
+    return real_data("faq/stackfaq")
+
+
+@pytest.fixture(scope="session")
+def real_sensors() -> Path:
+    """The folder of real readings: the reference system's table, SMD and NAB."""
+    return real_data("sensors")
 
 
 @pytest.fixture

@@ -34,13 +34,20 @@ def test_environments_differ_by_roots_only():
     assert base.keys() == azure.keys()
     for name in base:
         here, there = dict(base[name]), dict(azure[name])
-        path_here, path_there = here.pop("filepath", ""), there.pop("filepath", "")
+        for key, scheme in (
+            ("filepath", "abfs://"),
+            ("path", "abfs://"),
+            ("url", "mssql+pyodbc://"),
+        ):
+            root_here, root_there = here.pop(key, ""), there.pop(key, "")
+            assert bool(root_here) == bool(root_there)
+            if root_here:
+                assert root_there.startswith(scheme), name
+                assert not root_here.startswith(scheme)
+        if "filepath" in base[name]:
+            last = [entries[name]["filepath"].rsplit("/", 1)[-1] for entries in (base, azure)]
+            assert last[0] == last[1]
         assert here == there
-        assert bool(path_here) == bool(path_there)
-        if path_here:
-            assert path_there.startswith("abfs://"), name
-            assert not path_here.startswith("abfs://")
-            assert path_here.rsplit("/", 1)[-1] == path_there.rsplit("/", 1)[-1]
 
 
 def test_a_local_override_names_only_what_it_changes(tmp_path):
@@ -54,7 +61,11 @@ def test_a_local_override_names_only_what_it_changes(tmp_path):
 
 
 def test_no_two_datasets_share_a_file():
-    samples = ("digit_sample_", "faq_sample_")  # the samples' makers and their readers
+    samples = (
+        "digit_sample_",
+        "faq_sample_",
+        "sensor_sample_",
+    )  # the samples' makers and their readers
     paths = [
         entry["filepath"]
         for name, entry in catalog_of("base").items()
@@ -65,7 +76,7 @@ def test_no_two_datasets_share_a_file():
 
 def test_every_dataset_has_a_layer_for_the_picture_of_the_pipeline():
     layers = {"raw", "intermediate", "primary", "model_input", "models", "model_output"}
-    layers |= {"reporting", "registry", "matches"}
+    layers |= {"reporting", "registry", "matches", "predictions"}
     for name, entry in catalog_of("base").items():
         assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
 

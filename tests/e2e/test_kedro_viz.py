@@ -17,6 +17,9 @@ FIGURES = {
     "faq_ingestion": "ingested_duplicates_figure",
     "faq_tuning": "study_history_figure",
     "faq_matching": "top_probabilities_figure",
+    "sensor_ingestion": "readings_over_time_figure",
+    "anomaly_training": "false_alarms_figure",
+    "anomaly_scoring": "worst_sensors_figure",
 }
 """By pipeline that is opened here: the figure that is clicked on."""
 LAYERS = ["raw", "primary", "model_input", "models", "model_output", "reporting", "registry"]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 import numpy as np
 
-from quartet import digits, faq
+from quartet import digits, faq, sensors
 from quartet.digits.settings import ValidationSplit
 from quartet.faq.settings import DumpReading
+from quartet.sensors.settings import Fleet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,3 +58,10 @@ def make_faq_tables(
     """Originals, duplicates and answers, as `faq_ingestion` makes them from the dump."""
     ingested = faq.dump.ingest(faq_sample_posts, faq_sample_post_links, faq_sample_reading)
     return ingested.originals, ingested.duplicates, ingested.answers
+
+
+def make_sensor_sample(sensor_sample_fleet: Fleet) -> tuple[dict[str, bytes], pd.DataFrame]:
+    """Files as Azure Event Hubs Capture writes them, of a simulated fleet, and its anomalies."""
+    captured = sensors.simulator.write_captures(sensor_sample_fleet)
+    files = {name.removesuffix(".avro"): content for name, content in captured.files.items()}
+    return files, captured.labels

@@ -10,8 +10,8 @@ from . import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """MNIST's files from scikit-learn's digits, and a FAQ from questions written by hand."""
-    return make_digits() + make_faq()
+    """scikit-learn's digits as MNIST's files, a FAQ written by hand, a simulated fleet."""
+    return make_digits() + make_faq() + make_sensors()
 
 
 def make_digits() -> Pipeline:
@@ -53,6 +53,20 @@ def make_faq() -> Pipeline:
                 ["faq_sample_posts", "faq_sample_post_links", "params:faq_sample_reading"],
                 ["faq_sample_originals", "faq_sample_duplicates", "faq_sample_answers"],
                 name="make_faq_tables",
+            ),
+        ]
+    )
+
+
+def make_sensors() -> Pipeline:
+    """Simulated fleet → capture files of Azure Event Hubs, and what was wrong when."""
+    return Pipeline(
+        [
+            Node(
+                nodes.make_sensor_sample,
+                "params:sensor_sample_fleet",
+                ["sensor_sample_captures", "sensor_sample_labels"],
+                name="make_sensor_sample",
             ),
         ]
     )

@@ -1,0 +1,138 @@
+"""Where readings of sensors come from: a folder of capture files, or a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kedro.io.core import AbstractDataset, DatasetError
+
+from quartet.datasets.location import Location
+from quartet.datasets.reading_table import ReadingTable, TablePart, version
+
+_TIME = re.compile(r"(?:^|/)(\d{4})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})\.avro$")
+_LAST = (9999,)
+
+
+@dataclass(frozen=True)
+class CaptureFile:
+    """A file, not read yet.
+
+    Attributes:
+        name: Its path below the folder.
+        version: Another text whenever the file has changed.
+        size: Bytes.
+    """
+
+    name: str
+    version: str
+    size: int
+
+
+@dataclass(frozen=True)
+class SensorSource:
+    """Readings that have come in. The handle can be sent to other processes.
+
+    Attributes:
+        folder: Below it lie files of Event Hubs Capture.
+        table: A table to take instead of the folder.
+    """
+
+    folder: Location
+    table: ReadingTable | None = None
+
+    def files(self) -> list[CaptureFile]:
+        """All capture files, by the time in their path; those without one come last.
+
+        Raises:
+            DatasetError: There is no such folder.
+        """
+        filesystem = self.folder.filesystem
+        folder = filesystem._strip_protocol(self.folder.path).rstrip("/")  # as `find` writes it
+        filesystem.invalidate_cache()
+        if not filesystem.isdir(folder):
+            raise DatasetError(
+                f"{folder}: no such folder; name the one that Event Hubs Capture writes to by "
+                "--params sensor_captures=FOLDER, or a table by --params sensor_table=FILE"
+            )
+        found = filesystem.find(folder, detail=True)
+        files = [
+            CaptureFile(path[len(folder) + 1 :], version(facts), int(facts["size"]))
+            for path, facts in found.items()
+            if path.endswith(".avro")
+        ]
+        return sorted(files, key=_by_time)
+
+    def read(self, name: str) -> bytes:
+        """The content of one of the files.
+
+        Raises:
+            FileNotFoundError: It is there no more.
+        """
+        return replace(self.folder, path=f"{self.folder.path.rstrip('/')}/{name}").read()
+
+    def parts(self) -> Iterator[TablePart]:
+        """The rows of the table, in parts; none, if there is no table."""
+        if self.table is not None:
+            yield from self.table.parts()
+
+
+def _by_time(file: CaptureFile) -> tuple[tuple[int, ...], str]:
+    """The window of time that the path names; then namespace, hub and partition."""
+    found = _TIME.search(file.name)
+    return (tuple(map(int, found.groups())) if found else _LAST), file.name
+
+
+class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
+    """Hands a node the files of Event Hubs Capture below a folder, or a table of readings.
+
+    Capture names a file by hub, partition and time, such as
+    `plant/telemetry/0/2026/03/02/09/05/00.avro`. A table has the columns TS, Device, Sensor
+    and Value, and is a CSV file, packed with gzip or not, or a Parquet file.
+
+    ```yaml
+    sensor_source:
+      type: quartet.datasets.captures.SensorSourceDataset
+      filepath: data/01_raw/sensors/captures
+      table: ${runtime_params:sensor_table,null}
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        table: str | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe where the readings are.
+
+        Args:
+            filepath: Folder of capture files; a local path or any fsspec URL.
+            table: A CSV or Parquet file to take instead; likewise.
+            credentials: Passed to the fsspec file system.
+            fs_args: Passed to the fsspec file system.
+            metadata: Ignored here; read by plugins.
+        """
+        self._folder = Location.of(filepath, credentials, fs_args)
+        self._table = ReadingTable(Location.of(table, credentials, fs_args)) if table else None
+        self.metadata = metadata
+
+    def load(self) -> SensorSource:
+        """Return the handle; nothing is read before it is asked for."""
+        return SensorSource(self._folder, self._table)
+
+    def save(self, data: Any) -> None:
+        """Refuse: readings come from outside."""
+        raise DatasetError(f"{self._folder.path}: readings are an input, never an output")
+
+    def _exists(self) -> bool:
+        return self._folder.exists() if self._table is None else self._table.location.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        table = self._table.location.path if self._table else None
+        return {"filepath": self._folder.path, "table": table}

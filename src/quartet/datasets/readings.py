@@ -1,0 +1,212 @@
+"""Readings of sensors on a disk or a blob store, to be read again by their time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from kedro.io.core import DatasetError
+from numpy.typing import NDArray
+
+from quartet.datasets.file import FileDataset
+from quartet.datasets.location import Location
+
+_NAME = re.compile(r"(?P<key>[0-9a-f]+)_(?P<first>-?\d+)_(?P<last>-?\d+)\.parquet")
+_SECOND = 1_000_000
+_ROWS_A_GROUP = 65_536
+"""Rows that are read at once, or not at all: few enough that late readings cost little."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One Parquet file of the store; it holds no reading outside `first` to `last`, in seconds."""
+
+    file: str
+    key: str
+    first: int
+    last: int
+
+
+class ReadingStore:
+    """A folder of Parquet files, each with the readings of one batch in the order of time.
+
+    The name of a file tells from when to when its readings are, so that a listing of the
+    folder suffices to know which files to open. The handle lists it once: one process
+    writes at a time.
+    """
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._parts: list[_Part] | None = None
+        self._groups: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+
+    def is_empty(self) -> bool:
+        """Whether nothing has been stored yet."""
+        return not self._listed()
+
+    def append(self, key: str, table: pa.Table) -> None:
+        """Store the readings of a batch in the place of those stored under the same key.
+
+        Args:
+            key: Hexadecimal digits that name the batch.
+            table: Has a column `timestamp` (int64, microseconds since the epoch), and is
+                ascending by it; any others.
+        """
+        others = [part for part in self._listed() if part.key == key]
+        kept = [part for part in self._listed() if part.key != key]
+        if table.num_rows:
+            timestamp = table.column("timestamp")
+            first, last = timestamp[0].as_py() // _SECOND, -(-timestamp[-1].as_py() // _SECOND)
+            part = _Part(f"{key}_{first}_{last}.parquet", key, first, last)
+            self._at(part).write(_parquet(table))
+            kept.append(part)
+            others = [other for other in others if other.file != part.file]
+        for other in others:
+            self._location.filesystem.rm_file(self._at(other).path)
+        self._parts = kept
+        self._groups = {
+            file: found for file, found in self._groups.items() if file[: len(key)] != key
+        }
+
+    def read(
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64], without: str = ""
+    ) -> Iterator[pa.Table]:
+        """Stored readings, in groups of some thousands, of which each overlaps an interval.
+
+        A group holds readings outside the intervals as well.
+
+        Args:
+            starts: Where the intervals begin, exclusive; microseconds since the epoch,
+                ascending; shape (n,).
+            ends: Where they end, inclusive, each before the next begins; shape (n,).
+            without: Key of a batch that is left aside.
+
+        Raises:
+            DatasetError: A file is damaged or missing.
+        """
+        for part, groups in self._overlapping(starts, ends, without):
+            with self._open(part) as file:
+                for group in groups:
+                    try:
+                        yield file.read_row_group(int(group))
+                    except (pa.ArrowException, OSError) as error:
+                        raise self._damaged(part, error) from error
+
+    def rows(self, starts: NDArray[np.int64], ends: NDArray[np.int64], without: str = "") -> int:
+        """How many rows `read` gives, at most."""
+        found = self._overlapping(starts, ends, without)
+        return sum(len(groups) * _ROWS_A_GROUP for _, groups in found)
+
+    def _overlapping(
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64], without: str
+    ) -> Iterator[tuple[_Part, NDArray[np.int64]]]:
+        for part in self._listed():
+            first, last = np.array([[part.first], [part.last]]) * _SECOND
+            if part.key == without or not _overlap(first, last, starts, ends).any():
+                continue
+            groups = np.flatnonzero(_overlap(*self._bounds(part), starts, ends))
+            if len(groups):
+                yield part, groups
+
+    def _bounds(self, part: _Part) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First and last timestamp of each group of rows."""
+        if part.file not in self._groups:
+            with self._open(part) as file:
+                column = file.schema_arrow.names.index("timestamp")
+                groups = range(file.metadata.num_row_groups)
+                found = [
+                    file.metadata.row_group(group).column(column).statistics for group in groups
+                ]
+            self._groups[part.file] = (
+                np.array([statistics.min for statistics in found], np.int64),
+                np.array([statistics.max for statistics in found], np.int64),
+            )
+        return self._groups[part.file]
+
+    def _open(self, part: _Part) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self._location.filesystem.open(self._at(part).path, "rb"))
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(part, error) from error
+
+    def _damaged(self, part: _Part, error: Exception) -> DatasetError:
+        return DatasetError(
+            f"{self._at(part).path}: cannot be read ({error}). Its readings are wanted to compute "
+            "windows anew: bring it back, or empty this folder and the database and ingest again"
+        )
+
+    def _listed(self) -> list[_Part]:
+        if self._parts is None:
+            filesystem, folder = self._location.filesystem, self._location.path
+            filesystem.invalidate_cache()
+            there = filesystem.ls(folder, detail=False) if filesystem.isdir(folder) else []
+            named = ((_NAME.fullmatch(PurePosixPath(path).name)) for path in sorted(there))
+            self._parts = [
+                _Part(found[0], found["key"], int(found["first"]), int(found["last"]))
+                for found in named
+                if found
+            ]
+        return self._parts
+
+    def _at(self, part: _Part) -> Location:
+        return replace(self._location, path=f"{self._location.path.rstrip('/')}/{part.file}")
+
+
+def _overlap(
+    first: NDArray[np.int64],
+    last: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Which spans, from first to last inclusive, have a moment in one of the intervals."""
+    if not len(starts):
+        return np.zeros(len(first), dtype=bool)
+    nearest = np.minimum(np.searchsorted(ends, first), len(ends) - 1)
+    return (ends[nearest] >= first) & (starts[nearest] < last)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    """The bytes of a Parquet file."""
+    numbers = [field.name for field in table.schema if field.name in {"timestamp", "sequence"}]
+    dictionaries = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    buffer = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        buffer,
+        row_group_size=_ROWS_A_GROUP,
+        compression="zstd",
+        use_dictionary=dictionaries,
+        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+    )
+    content: bytes = buffer.getvalue().to_pybytes()
+    return content
+
+
+class ReadingStoreDataset(FileDataset[Any, ReadingStore]):
+    """Hands a node the readings stored in a folder; only ingestion writes through the handle.
+
+    ```yaml
+    sensor_readings:
+      type: quartet.datasets.readings.ReadingStoreDataset
+      filepath: data/02_intermediate/sensors/readings
+    ```
+    """
+
+    def load(self) -> ReadingStore:
+        """Return the handle; the folder need not exist yet."""
+        return ReadingStore(self._location)
+
+    def save(self, data: Any) -> None:
+        """Refuse: readings are stored batch by batch, as they are ingested."""
+        raise DatasetError(
+            f"{self._location.path}: a store of readings is an input, never an output"
+        )
+
+    def _exists(self) -> bool:
+        return True  # the handle can always be had

@@ -1,0 +1,196 @@
+"""Which run has a job to itself: claims, one a job, kept beside the job's position.
+
+A claim is a row's text `host:process:token`. It ends when the run releases it, when
+its time is over without renewal, or when its process is seen to be dead. Whoever
+writes in a job's name shows the token in the same transaction, so a run that has
+lost its claim can write nothing more, whatever it believes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from kedro.io.core import DatasetError
+from sqlalchemy import Row, select, update
+from sqlalchemy.engine import Connection
+
+from quartet.datasets.sensor_schema import jobs, utc_now
+
+Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+
+class ClaimError(ValueError):
+    """Another run has the job, or has taken it over."""
+
+
+class Claims:
+    """Claims on the jobs whose positions one database keeps."""
+
+    @property
+    def name(self) -> str:
+        """What the database is called in messages."""
+        raise NotImplementedError
+
+    def _transact(self, work: Callable[[Connection], Result]) -> Result:
+        raise NotImplementedError
+
+    def claim(self, job: str, minutes: float, take_over: bool = False) -> str:
+        """The token of a claim on `ingestion` or `scoring`: no other run gets one meanwhile.
+
+        A claim that has run out, or is of a dead process of this machine or of this very
+        process, is no obstacle.
+
+        Args:
+            job: What is claimed.
+            minutes: How long the claim holds unless it is renewed.
+            take_over: Take the place of whichever run has the claim.
+
+        Raises:
+            ClaimError: Another run has it; a ValueError that says which, and what to do.
+        """
+        token = uuid.uuid4().hex
+        seconds = max(1, round(60 * minutes))
+        self._transact(
+            lambda connection: _take(connection, job, token, seconds, take_over, self.name)
+        )
+        return token
+
+    def confirm(self, job: str, token: str) -> None:
+        """Renew a claim for as long again, from any process.
+
+        Raises:
+            ClaimError: Another run has taken over.
+        """
+        self._transact(lambda connection: renew(connection, job, token, self.name))
+
+    def release(self, job: str, token: str) -> None:
+        """End a claim; if it is another run's by now, nothing happens."""
+        self._transact(lambda connection: _let_go(connection, job, token))
+
+    @contextmanager
+    def claimed(self, job: str, minutes: float, take_over: bool = False) -> Iterator[str]:
+        """A claim for the length of a `with` block; arguments and errors as for `claim`."""
+        token = self.claim(job, minutes, take_over)
+        try:
+            yield token
+        finally:
+            try:
+                self.release(job, token)
+            except DatasetError as error:  # it runs out by itself; the work's outcome matters more
+                logger.warning("the claim on %s was not released: %s", job, error)
+
+
+def locked_job(connection: Connection, job: str) -> tuple[Row[Any], datetime]:
+    """A job's row and the present, with the row locked for the rest of the transaction.
+
+    Raises:
+        ValueError: There is no such job.
+    """
+    # An update that changes nothing locks the row on every database; FOR UPDATE does not.
+    connection.execute(update(jobs).where(jobs.c.name == job).values(name=job))
+    row = connection.execute(
+        select(jobs, utc_now().label("now")).where(jobs.c.name == job)
+    ).one_or_none()
+    if row is None:
+        raise ValueError(f"there is no job {job!r}")
+    return row, row.now
+
+
+def _take(
+    connection: Connection, job: str, token: str, seconds: int, take_over: bool, database: str
+) -> None:
+    """Claim a job.
+
+    Raises:
+        ClaimError: Another run has it; says which, since when, until when, and what to do.
+    """
+    row, now = locked_job(connection, job)
+    if _token(row) == token:  # done, but the answer was lost
+        return
+    if row.claimed_by is not None and not take_over and not _abandoned(row, now):
+        host, process, _ = row.claimed_by.rsplit(":", 2)
+        raise ClaimError(
+            f"{database}: {job} is claimed by another run, process {process} on {host}, since "
+            f"{row.claimed_at} and until {row.claim_expires} UTC if it does not renew the claim. "
+            "Let it finish. If it is dead, wait until then, or set take_over=true to take its place"
+        )
+    _write(connection, job, token, now, seconds, since=now)
+
+
+def renew(connection: Connection, job: str, token: str, database: str) -> None:
+    """Make sure that a job is still this run's, and let the claim's time begin again.
+
+    It passes to the process that asks: the steps of a run may be processes of several machines.
+
+    Raises:
+        ClaimError: Another run has taken over, or the claim was released.
+    """
+    row, now = locked_job(connection, job)
+    if _token(row) != token:
+        holder = "nobody"
+        if row.claimed_by is not None:
+            host, process, _ = row.claimed_by.rsplit(":", 2)
+            holder = f"process {process} on {host}"
+        raise ClaimError(
+            f"{database}: this run has lost its claim on {job}, which is now held by {holder}; it "
+            "stops here, and what it has not yet written is left to the next run"
+        )
+    _write(connection, job, token, now, row.claim_seconds, since=row.claimed_at)
+
+
+def _let_go(connection: Connection, job: str, token: str) -> None:
+    """End a claim; nothing happens if it is another run's by now."""
+    row, _ = locked_job(connection, job)
+    if _token(row) == token:
+        free = dict.fromkeys(("claimed_by", "claimed_at", "claim_expires", "claim_seconds"))
+        connection.execute(update(jobs).where(jobs.c.name == job).values(free))
+
+
+def _write(
+    connection: Connection, job: str, token: str, now: datetime, seconds: int, since: datetime
+) -> None:
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.name == job)
+        .values(
+            claimed_by=f"{socket.gethostname()}:{os.getpid()}:{token}",
+            claimed_at=since,
+            claim_expires=now + timedelta(seconds=seconds),
+            claim_seconds=seconds,
+        )
+    )
+
+
+def _token(row: Row[Any]) -> str | None:
+    return row.claimed_by.rsplit(":", 1)[1] if row.claimed_by else None
+
+
+def _abandoned(row: Row[Any], now: datetime) -> bool:
+    """Whether the run that claims a job has died, or should have renewed its claim."""
+    if row.claim_expires <= now:
+        return True
+    host, process, _ = row.claimed_by.rsplit(":", 2)
+    return host == socket.gethostname() and not _is_another_live_process(int(process))
+
+
+def _is_another_live_process(process: int) -> bool:
+    # This process cannot run the job twice: the claim is of a run that failed here, or of a
+    # container that had the same name and numbers.
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

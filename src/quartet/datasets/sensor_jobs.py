@@ -1,0 +1,112 @@
+"""What a scoring run leaves in the sensors' database: anomalies, and how far it has come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from kedro.io.core import AbstractDataset
+
+from quartet.datasets.sensor_tables import Position, SensorTables, SensorTablesDataset
+
+if TYPE_CHECKING:
+    from kedro_datasets._typing import TablePreview
+
+
+@dataclass(frozen=True)
+class ScoredWindows:
+    """What a run has to say of the windows it scored.
+
+    Attributes:
+        scored: `device`, `sensor`, `window_end` of all of them.
+        anomalies: Of the anomalous ones also `score`, `threshold`, `model_version`, `revision`.
+        claim: Token of the run's claim on scoring.
+    """
+
+    scored: pd.DataFrame
+    anomalies: pd.DataFrame
+    claim: str
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """A run's step from one position to the next; its claim ends with it."""
+
+    claim: str
+    before: Position | None
+    after: Position
+
+
+class _TablesDataset:
+    """Where the tables are: arguments as for `SensorTablesDataset`."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        credentials: Mapping[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._dataset = SensorTablesDataset(url=url, credentials=credentials)
+        self.metadata = metadata
+
+    def _tables(self) -> SensorTables:
+        return self._dataset.load()
+
+    def _describe(self) -> dict[str, Any]:
+        return self._dataset._describe()
+
+
+class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.DataFrame]):
+    """Anomalies in SQL: saving replaces those of the scored windows, loading returns all.
+
+    ```yaml
+    sensor_anomalies:
+      type: quartet.datasets.sensor_jobs.SensorAnomaliesDataset
+      url: sqlite:///data/03_primary/sensors/sensors.db
+    ```
+    """
+
+    def load(self) -> pd.DataFrame:
+        """Return all anomalies; columns as `SensorTables.anomalies` names them."""
+        return self._tables().anomalies()
+
+    def save(self, data: ScoredWindows) -> None:
+        """Write what the run found; saving it again changes nothing.
+
+        Raises:
+            ClaimError: Another run has taken over.
+        """
+        self._tables().write_anomalies(data.scored, data.anomalies, data.claim)
+
+    def preview(self, nrows: int = 20) -> TablePreview:
+        """Return the latest anomalies for Kedro-Viz."""
+        latest = self.load().sort_values("window_end", ascending=False).head(nrows)
+        return latest.astype({"window_end": str}).to_dict(orient="split")  # type: ignore[return-value]
+
+
+class ScoringWatermarkDataset(_TablesDataset, AbstractDataset[Watermark, "Position | None"]):
+    """How far scoring has come: saving moves it and ends the run's claim.
+
+    ```yaml
+    scoring_watermark:
+      type: quartet.datasets.sensor_jobs.ScoringWatermarkDataset
+      url: sqlite:///data/03_primary/sensors/sensors.db
+    ```
+    """
+
+    def load(self) -> Position | None:
+        """Return the position; None before the first run."""
+        return self._tables().position("scoring")
+
+    def save(self, data: Watermark) -> None:
+        """Move the watermark.
+
+        Raises:
+            ClaimError: Another run has taken over, or moved it.
+        """
+        tables = self._tables()
+        tables.move_watermark(data.claim, data.before, data.after)
+        tables.release("scoring", data.claim)

@@ -1,0 +1,67 @@
+"""Which number each (device, sensor) has in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from quartet.datasets.sensor_rows import insert_rows
+from quartet.datasets.sensor_schema import key_of, sensors
+
+Pair = tuple[str, str]
+
+
+class SensorNumbers:
+    """The table of sensors, remembered: its rows never change, and new ones have larger numbers."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Pair, int] = {}
+        self._last = 0
+
+    def known(self, connection: Connection) -> dict[Pair, int]:
+        """The numbers of all sensors that have been committed."""
+        columns = (sensors.c.sensor_id, sensors.c.device, sensors.c.sensor)
+        newer = select(*columns).where(sensors.c.sensor_id > self._last)
+        for number, device, sensor in connection.execute(newer):
+            self._numbers[device, sensor] = number
+            self._last = max(self._last, number)
+        return self._numbers
+
+    def of(self, connection: Connection, pairs: Sequence[Pair]) -> dict[Pair, int]:
+        """The numbers of all known sensors and of `pairs`; unknown ones are added.
+
+        Only one transaction at a time may do this: the one that holds the ingestion job's row.
+        """
+        known = self.known(connection)
+        new = [pair for pair in pairs if pair not in known]
+        if not new:
+            return known
+        numbers = list(range(self._last + 1, self._last + 1 + len(new)))
+        devices, names = zip(*new, strict=True)
+        keys = [key_of(*pair) for pair in new]
+        columns = {"sensor_id": numbers, "device": devices, "sensor": names, "sensor_key": keys}
+        insert_rows(connection, sensors, columns)
+        # Not remembered before it is read again: this transaction may yet fail.
+        return known | dict(zip(new, numbers, strict=True))
+
+    def names(self, connection: Connection) -> Names:
+        """The way back from numbers to names."""
+        return Names(self.known(connection).items())
+
+
+class Names:
+    """Names by number, and the place of each sensor in the order of names."""
+
+    def __init__(self, numbers: Iterable[tuple[Pair, int]]) -> None:
+        ordered = sorted(numbers)
+        size = max((number for _, number in ordered), default=0) + 1
+        self.device: NDArray[np.object_] = np.empty(size, object)
+        self.sensor: NDArray[np.object_] = np.empty(size, object)
+        self.place = np.zeros(size, np.int32)
+        for place, ((device, sensor), number) in enumerate(ordered):
+            self.device[number], self.sensor[number] = device, sensor
+            self.place[number] = place

@@ -1,0 +1,152 @@
+"""Reading the sensors' tables into data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, Select, Table, and_, select, true
+from sqlalchemy.engine import Connection
+
+from quartet.datasets.sensor_numbers import Pair, SensorNumbers
+from quartet.datasets.sensor_rows import VALUES_A_STATEMENT, read_columns
+from quartet.datasets.sensor_schema import (
+    STATISTICS,
+    Position,
+    anomalies,
+    files,
+    moment,
+    quarantine,
+    windows,
+)
+
+_MOMENT = "datetime64[s]"
+
+
+def ended(
+    since: pd.Timestamp | None, until: pd.Timestamp | None, table: Table = windows
+) -> ColumnElement[bool]:
+    """The condition that a window ends in (since, until]."""
+    first, last = moment(since), moment(until)
+    conditions: list[ColumnElement[bool]] = [true()]
+    if first is not None:
+        conditions.append(table.c.window_end > first)
+    if last is not None:
+        conditions.append(table.c.window_end <= last)
+    return and_(*conditions)
+
+
+def unscored(
+    after: Position | None, start: pd.Timestamp | None, until: Position
+) -> list[ColumnElement[bool]]:
+    """Conditions that exclude one another: windows to score are those that one of them takes.
+
+    Each is served by an index; joined by OR, they would be by none.
+    """
+    if until.horizon is None:
+        return []
+    if after is None or after.horizon is None:
+        return [ended(start, until.horizon)]
+    old = ended(None, min(after.horizon, until.horizon))
+    return [
+        ended(after.horizon, until.horizon),
+        and_(windows.c.revision > after.revision, old),
+    ]
+
+
+def read_windows(
+    connection: Connection,
+    numbers: SensorNumbers,
+    conditions: Sequence[ColumnElement[bool]],
+    pairs: set[Pair] | None = None,
+) -> pd.DataFrame:
+    """Windows for which one of the conditions holds, of the given sensors or of all."""
+    columns: dict[str, Any] = {
+        "readings": np.int64,
+        **dict.fromkeys(STATISTICS, np.float64),
+        "revision": np.int64,
+    }
+    return _read(connection, numbers, windows, columns, conditions, pairs)
+
+
+def read_anomalies(
+    connection: Connection,
+    numbers: SensorNumbers,
+    since: pd.Timestamp | None,
+    until: pd.Timestamp | None,
+) -> pd.DataFrame:
+    """Anomalies in windows that end in (since, until]."""
+    columns = {
+        "score": np.float64,
+        "threshold": np.float64,
+        "model_version": object,
+        "revision": np.int64,
+    }
+    return _read(connection, numbers, anomalies, columns, [ended(since, until, anomalies)])
+
+
+def _read(
+    connection: Connection,
+    numbers: SensorNumbers,
+    table: Table,
+    columns: Mapping[str, Any],
+    conditions: Sequence[ColumnElement[bool]],
+    pairs: set[Pair] | None = None,
+) -> pd.DataFrame:
+    """Rows of a table keyed by window, by device, sensor and end, with the sensors' names."""
+    kinds = [np.int32, _MOMENT, *columns.values()]
+    query = select(table.c.sensor_id, table.c.window_end, *[table.c[name] for name in columns])
+    wanted = _wanted(connection, numbers, pairs)
+    if wanted is not None and wanted.size <= VALUES_A_STATEMENT:
+        query = query.where(table.c.sensor_id.in_(wanted.tolist()))
+    parts = [read_columns(connection, query.where(condition), kinds) for condition in conditions]
+    sensor, end, *values = (
+        [np.concatenate(column) for column in zip(*parts, strict=True)]
+        if parts
+        else [np.empty(0, kind) for kind in kinds]
+    )
+    names = numbers.names(connection)
+    order = np.lexsort((end, names.place[sensor]))
+    if wanted is not None and wanted.size > VALUES_A_STATEMENT:
+        order = order[np.isin(sensor[order], wanted)]
+    frame = {"device": names.device[sensor[order]], "sensor": names.sensor[sensor[order]]}
+    frame["window_end"] = end[order]
+    frame |= {name: column[order] for name, column in zip(columns, values, strict=True)}
+    return pd.DataFrame(frame, copy=False)
+
+
+def _wanted(
+    connection: Connection, numbers: SensorNumbers, pairs: set[Pair] | None
+) -> NDArray[np.int32] | None:
+    if pairs is None:
+        return None
+    known = numbers.known(connection)
+    return np.array(sorted(known[pair] for pair in pairs if pair in known), np.int32)
+
+
+def read_files(connection: Connection) -> pd.DataFrame:
+    """The ledger, by name."""
+    columns = [column for column in files.columns if column.name != "file_key"]
+    table = _small(connection, select(*columns).order_by(files.c.name))
+    return table.astype({"ingested_at": _MOMENT})
+
+
+def read_faults(connection: Connection, limit: int | None) -> pd.DataFrame:
+    """The faults by file and number, `limit` of them at most."""
+    fault = quarantine.c
+    query = (
+        select(files.c.name.label("file"), fault.position, fault.reason, fault.body)
+        .join_from(quarantine, files, fault.file_key == files.c.file_key)
+        .order_by(files.c.name, fault.number)
+        .limit(limit)
+    )
+    return _small(connection, query).astype({"position": "Int64"})
+
+
+def _small(connection: Connection, query: Select[Any]) -> pd.DataFrame:
+    """The result of a query of a few thousand rows."""
+    result = connection.execute(query)
+    return pd.DataFrame(result.all(), columns=list(result.keys()))

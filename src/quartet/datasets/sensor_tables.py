@@ -1,0 +1,332 @@
+"""Windows, ledger, quarantine, anomalies and job positions of the sensors scenario, in SQL.
+
+Every method is one transaction, tried again when the database fails for a moment,
+and safe to repeat: nothing is lost, and nothing written twice, wherever it stops.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import pandas as pd
+from kedro.io.core import AbstractDataset
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
+
+from quartet.datasets import sensor_reading, sensor_writing
+from quartet.datasets.database import Database
+from quartet.datasets.sensor_batch import WindowBatch
+from quartet.datasets.sensor_claims import ClaimError, Claims, locked_job, renew
+from quartet.datasets.sensor_numbers import SensorNumbers
+from quartet.datasets.sensor_schema import (
+    INGESTION,
+    SCORING,
+    Position,
+    batches,
+    jobs,
+    moment,
+    timestamp,
+)
+from quartet.datasets.sensor_setup import make_tables
+
+__all__ = ["ClaimError", "Position", "SensorTables", "SensorTablesDataset", "WindowBatch"]
+
+Result = TypeVar("Result")
+
+
+class SensorTables(Claims):
+    """The tables of one database; they are made when they are first used.
+
+    Every method raises DatasetError when the database stays away, is locked, full or
+    damaged, and then has written nothing.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._numbers = SensorNumbers()
+        self._made = False
+
+    @property
+    def name(self) -> str:
+        """What the database is called in messages: no password."""
+        return self._database.name
+
+    def make(self) -> None:
+        """Make the tables that are missing."""
+        if not self._made:
+            make_tables(self._database)
+            self._made = True
+
+    def close(self) -> None:
+        """Close the connection; it opens again when it is needed."""
+        self._database.close()
+
+    def publish(self, batch: WindowBatch, claim: str | None = None) -> int:
+        """The revision under which the batch was written, whole: 1, 2, 3, …
+
+        Windows, ledger and faults take the place of those with the same keys, and the
+        ingestion job's position moves with them.
+
+        Args:
+            batch: What to write.
+            claim: The token of a claim on the job `ingestion`, which is then renewed.
+
+        Raises:
+            ValueError: The batch is inconsistent; says where.
+            ClaimError: The claim is lost.
+        """
+        prepared = sensor_writing.Prepared.of(batch)
+        token = uuid.uuid4().hex
+
+        def write(connection: Connection) -> int:
+            row, now = locked_job(connection, INGESTION)
+            written = connection.scalar(select(batches.c.revision).where(batches.c.token == token))
+            if written is not None:  # the answer to an earlier attempt's commit was lost
+                return int(written)
+            if claim is not None:
+                renew(connection, INGESTION, claim, self.name)
+            self._check_length(row.window_seconds, batch.window_seconds)
+            revision = (row.revision or 0) + 1
+            prepared.write(connection, self._numbers, revision, now)
+            connection.execute(
+                insert(batches).values(
+                    revision=revision, token=token, published_at=now, **prepared.counts()
+                )
+            )
+            horizon = max(filter(None, (row.horizon, moment(batch.horizon))), default=None)
+            _move(connection, INGESTION, revision, horizon)
+            if batch.window_seconds is not None:
+                _set(connection, INGESTION, {"window_seconds": batch.window_seconds})
+            return revision
+
+        return self._transact(write)
+
+    def files(self) -> pd.DataFrame:
+        """The ledger, by name: name, version, state, reason, readings, repeats, quarantined,
+        revision, ingested_at (datetime64[s], UTC).
+        """
+        return self._transact(sensor_reading.read_files, writes=False)
+
+    def quarantine(self, limit: int | None = None) -> pd.DataFrame:
+        """The faults, by file and in their order: file, position, reason, body; at most `limit`."""
+        return self._transact(
+            lambda connection: sensor_reading.read_faults(connection, limit), writes=False
+        )
+
+    def position(self, job: str) -> Position | None:
+        """How far `ingestion` or `scoring` has come; None before its first step."""
+        query = select(jobs.c.revision, jobs.c.horizon).where(jobs.c.name == job)
+        row = self._transact(lambda connection: connection.execute(query).one(), writes=False)
+        return _position(row)
+
+    def window_seconds(self) -> int | None:
+        """Length of all windows here; None before the first."""
+        query = select(jobs.c.window_seconds).where(jobs.c.name == INGESTION)
+        return self._transact(lambda connection: connection.scalar(query), writes=False)
+
+    def check_window_seconds(self, seconds: int) -> None:
+        """Make sure that windows of this length may be written here.
+
+        Raises:
+            ValueError: Those here have another length.
+        """
+        self._check_length(self.window_seconds(), seconds)
+
+    def _check_length(self, here: int | None, given: int | None) -> None:
+        if None not in (here, given) and here != given:
+            raise ValueError(
+                f"{self.name} holds windows of {here} seconds, and such of {given} cannot be "
+                "among them: give them a database of their own, --params sensor_database=URL"
+            )
+
+    def read_windows(
+        self,
+        *,
+        since: pd.Timestamp | None = None,
+        until: pd.Timestamp | None = None,
+        pairs: Iterable[tuple[str, str]] | None = None,
+    ) -> pd.DataFrame:
+        """Windows that end in (since, until], by device, sensor and end.
+
+        Columns: device, sensor, window_end (datetime64[s], UTC), readings, mean,
+        standard_deviation, minimum, maximum, last_value, revision.
+
+        Args:
+            since: All from the first on, without it.
+            until: All up to the last, without it.
+            pairs: Only those of these (device, sensor); unknown ones have none.
+        """
+        wanted = None if pairs is None else set(pairs)
+        return self._transact(
+            lambda connection: sensor_reading.read_windows(
+                connection, self._numbers, [sensor_reading.ended(since, until)], wanted
+            ),
+            writes=False,
+        )
+
+    def new_windows(
+        self, after: Position | None, start: pd.Timestamp | None, until: Position
+    ) -> pd.DataFrame:
+        """Closed windows that have not been scored as they are now; columns and order as above.
+
+        Those that end after `after.horizon` or were written since `after.revision`, so
+        also old ones that late readings have changed.
+
+        Args:
+            after: How far scoring has come.
+            start: Where scoring begins, before it has come anywhere: windows that end later.
+            until: How far ingestion has come; windows that end after its horizon are still open.
+        """
+        conditions = sensor_reading.unscored(after, start, until)
+        return self._transact(
+            lambda connection: sensor_reading.read_windows(connection, self._numbers, conditions),
+            writes=False,
+        )
+
+    def anomalies(
+        self, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None
+    ) -> pd.DataFrame:
+        """Anomalies in windows that end in (since, until], by device, sensor and end.
+
+        Columns: device, sensor, window_end (datetime64[s], UTC), score, threshold,
+        model_version, revision.
+        """
+        return self._transact(
+            lambda connection: sensor_reading.read_anomalies(
+                connection, self._numbers, since, until
+            ),
+            writes=False,
+        )
+
+    def write_anomalies(
+        self, scored: pd.DataFrame, anomalies: pd.DataFrame, claim: str | None = None
+    ) -> None:
+        """Replace what is said of the scored windows: those among `anomalies` are, the rest not.
+
+        Args:
+            scored: device, sensor, window_end of all windows that were scored.
+            anomalies: of some of these, also score, threshold, model_version, revision.
+            claim: The token of a claim on the job `scoring`, which is then renewed.
+
+        Raises:
+            ValueError: An anomaly is not among the scored, or a window is not in the database.
+            ClaimError: The claim is lost.
+        """
+
+        def write(connection: Connection) -> None:
+            if claim is not None:
+                renew(connection, SCORING, claim, self.name)
+            numbers = self._numbers.known(connection)
+            sensor_writing.write_anomalies(connection, numbers, scored, anomalies)
+
+        self._transact(write)
+
+    def move_watermark(self, token: str, before: Position | None, after: Position) -> None:
+        """Move the scoring job from one position to the next; the claim is renewed.
+
+        Raises:
+            ClaimError: The claim is lost, or the job is not where this run found it.
+        """
+
+        def move(connection: Connection) -> None:
+            row, _ = locked_job(connection, SCORING)
+            renew(connection, SCORING, token, self.name)
+            found = _position(row)
+            if found == after:  # the answer to an earlier attempt's commit was lost
+                return
+            if found != before:
+                raise ClaimError(
+                    f"{self.name}: scoring stands at {found}, not at {before} where this run "
+                    "began: another run has moved it. Run again"
+                )
+            _move(connection, SCORING, after.revision, moment(after.horizon))
+
+        self._transact(move)
+
+    def _transact(self, work: Callable[[Connection], Result], *, writes: bool = True) -> Result:
+        self.make()
+        return self._database.transact(work, writes=writes)
+
+
+def _position(row: Any) -> Position | None:
+    return None if row.revision is None else Position(row.revision, timestamp(row.horizon))
+
+
+def _move(connection: Connection, job: str, revision: int, horizon: Any) -> None:
+    _set(connection, job, {"revision": revision, "horizon": horizon})
+
+
+def _set(connection: Connection, job: str, values: Mapping[str, Any]) -> None:
+    connection.execute(update(jobs).where(jobs.c.name == job).values(values))
+
+
+class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
+    """Hands a node the sensors' tables in a SQL database; saving publishes a batch.
+
+    ```yaml
+    sensor_tables:
+      type: quartet.datasets.sensor_tables.SensorTablesDataset
+      url: sqlite:///data/03_primary/sensors/sensors.db
+    ```
+
+    With MariaDB, and with Azure SQL, where without a user an Entra ID token is used:
+
+    ```yaml
+      url: mysql+pyodbc://db.example.org:3306/sensors
+      credentials: sensor_database   # username, password
+    ```
+    ```yaml
+      url: mssql+pyodbc://example.database.windows.net/sensors
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        credentials: Mapping[str, str] | None = None,
+        timeout_seconds: int = 120,
+        attempts: int = 7,
+        wait_seconds: float = 1.0,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the database.
+
+        Args:
+            url: SQLAlchemy's form; a relative SQLite file lies below the Kedro project.
+            credentials: `username` and `password`, or a whole `url` in place of the other.
+            timeout_seconds: How long the database may stay silent, or locked by others.
+            attempts: How often a transaction is tried while the database is away.
+            wait_seconds: Pause before the second attempt, doubled before each further one.
+            metadata: Ignored here; read by plugins.
+        """
+        database = Database(
+            url,
+            credentials=credentials,
+            timeout_seconds=timeout_seconds,
+            attempts=attempts,
+            wait_seconds=wait_seconds,
+        )
+        self._tables = SensorTables(database)
+        self.metadata = metadata
+
+    def load(self) -> SensorTables:
+        """Return the handle; the tables are made where they are missing.
+
+        Raises:
+            DatasetError: The database cannot be reached, or is something else.
+        """
+        self._tables.make()
+        return self._tables
+
+    def save(self, data: WindowBatch) -> None:
+        """Publish the batch; see `SensorTables.publish`."""
+        self._tables.publish(data)
+
+    def _exists(self) -> bool:
+        return True  # the handle can always be had
+
+    def _describe(self) -> dict[str, Any]:
+        return {"database": self._tables.name}

@@ -1,0 +1,5 @@
+"""The scheduled job: windows that are new since the last run into predictions and anomalies."""
+
+from .pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,228 @@
+"""Nodes of `anomaly_scoring`: what is new, its scores, what they say, and the watermark."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+import numpy as np
+from numpy.typing import NDArray
+
+from quartet import distributed, sensors
+from quartet.sensors.settings import WindowScoring
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from quartet.datasets.registered_model import Champion
+    from quartet.datasets.sensor_jobs import ScoredWindows, Watermark
+    from quartet.datasets.sensor_tables import Position, SensorTables
+else:
+    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    pd = lazy_loader.load("pandas")
+    Champion = Figure = Position = ScoredWindows = SensorTables = Watermark = Any
+
+_KEYS = ["device", "sensor", "window_end"]
+
+Facts = dict[str, Any]
+
+
+def claim_windows(
+    sensor_windows: SensorTables, sensor_bank: Champion | None, window_scoring: WindowScoring
+) -> tuple[pd.DataFrame, Facts]:
+    """Windows that were written or closed since the last run, and the claim on them.
+
+    From here until the watermark is moved no other run may score. The first run of
+    all starts, for each sensor, where the training of its model ended.
+
+    Raises:
+        ValueError: No models are registered, or for windows of another length, nothing was
+            ingested, or another run is at it.
+    """
+    bank = _bank(sensor_bank)
+    until = sensor_windows.position("ingestion")
+    if until is None:
+        raise ValueError(
+            f"{sensor_windows.name} holds no windows: run `kedro run --pipelines sensor_ingestion` "
+            "first"
+        )
+    seconds = sensor_windows.window_seconds()
+    if seconds != bank.window_seconds:
+        raise ValueError(
+            f"{sensor_windows.name} holds windows of {seconds} seconds, and the registered models "
+            f"know such of {bank.window_seconds}: run `kedro run --pipelines anomaly_training`, or "
+            "choose their database with --params sensor_database=URL"
+        )
+    token = sensor_windows.claim("scoring", window_scoring.claim_minutes, window_scoring.take_over)
+    before = sensor_windows.position("scoring")
+    windows = sensor_windows.new_windows(before, None, until)
+    if before is None:
+        windows = sensors.selection.after_training(bank, windows)
+    claim = {"token": token, "before": _told(before), "until": _told(until)}
+    return windows, claim | {"window_seconds": seconds}
+
+
+def score_windows(
+    new_windows: pd.DataFrame, sensor_bank: Champion | None
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
+    """Predictions of the windows; sensors without a model and models without windows; the speed.
+
+    With several MPI ranks each scores the sensors of its shard; the first has all.
+    """
+    bank = _bank(sensor_bank)
+    start = time.perf_counter()
+    mine = sensors.scoring.predict(bank, new_windows, distributed.rank(), distributed.size())
+    parts = distributed.gather(mine) or [mine]
+    seconds = time.perf_counter() - start
+    scores = pd.concat(parts, ignore_index=True).merge(new_windows, on=_KEYS, validate="1:1")
+    scores = scores.sort_values(_KEYS, ignore_index=True)
+    speed = {"seconds": seconds, "windows_per_s": len(scores) / seconds}
+    return scores, sensors.scoring.unmatched(bank, new_windows), speed
+
+
+def publish_predictions(
+    window_scores: pd.DataFrame, scoring_claim: Facts, sensor_windows: SensorTables
+) -> tuple[pd.DataFrame, Facts]:
+    """The predictions to keep, and how many there are."""
+    sensor_windows.confirm("scoring", scoring_claim["token"])
+    kept = [*_KEYS, "score", "threshold", "anomaly", "model_version", "revision"]
+    return window_scores[kept], {"windows": len(window_scores)}
+
+
+def publish_anomalies(
+    window_scores: pd.DataFrame, scoring_claim: Facts
+) -> tuple[ScoredWindows, Facts]:
+    """The windows that were scored and the anomalies among them, and how many there are."""
+    from quartet.datasets.sensor_jobs import ScoredWindows
+
+    anomalies = window_scores[window_scores["anomaly"]]
+    scored = ScoredWindows(window_scores[_KEYS], anomalies, scoring_claim["token"])
+    return scored, {"anomalies": len(anomalies)}
+
+
+def measure_drift(
+    new_windows: pd.DataFrame, sensor_bank: Champion | None
+) -> tuple[pd.DataFrame, Figure]:
+    """How far the inputs of each sensor have moved from those of its training."""
+    bank = _bank(sensor_bank)
+    table = sensors.drift.stability(bank, new_windows)
+    return table, sensors.figures.drift(table)
+
+
+def report_alarms(
+    window_scores: pd.DataFrame,
+    unscored_sensors: pd.DataFrame,
+    sensor_drift: pd.DataFrame,
+    scoring_speed: Mapping[str, float],
+    sensor_labels: pd.DataFrame,
+    scoring_claim: Facts,
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Numbers of the run, and the alarm rate of each device and sensor.
+
+    Where anomalies are known, also how well windows and events were found.
+    """
+    without_model = unscored_sensors[unscored_sensors["reason"] == "no model"]
+    moved = sensor_drift[sensor_drift["moved"].astype(bool)]
+    metrics = {
+        "readings_scored": int(window_scores["readings"].sum()),
+        "windows_scored": len(window_scores),
+        "sensors_scored": len(window_scores[["device", "sensor"]].drop_duplicates()),
+        "anomalies": int(window_scores["anomaly"].sum()),
+        "alarm_rate": float(window_scores["anomaly"].mean()) if len(window_scores) else 0.0,
+        "windows_per_s": scoring_speed["windows_per_s"],
+        "sensors_without_model": len(without_model),
+        "models_without_windows": len(unscored_sensors) - len(without_model),
+        "sensors_moved": len(moved[["device", "sensor"]].drop_duplicates()),
+    }
+    alarms = window_scores["anomaly"].to_numpy(bool)
+    quality = _quality(window_scores, alarms, sensor_labels, scoring_claim["window_seconds"])
+    return metrics | quality, sensors.evaluation.alarm_rates(window_scores, alarms)
+
+
+def _quality(
+    windows: pd.DataFrame, alarms: NDArray[np.bool_], labels: pd.DataFrame, window_seconds: int
+) -> dict[str, float]:
+    """Precision, recall and F1 over windows and over events, if any is known of these windows."""
+    events = sensors.evaluation.event_scores(windows, alarms, labels, window_seconds)
+    if not events.events:
+        return {}
+    known = sensors.labels.mark_windows(windows, labels, window_seconds)
+    points = sensors.evaluation.point_scores(alarms, known)
+    return {
+        "window_precision": points.precision,
+        "window_recall": points.recall,
+        "window_f1": points.f1,
+        "event_precision": events.precision,
+        "event_recall": events.recall,
+        "event_f1": events.f1,
+        "events": events.events,
+        "events_found": events.found,
+        "false_alarm_rate": events.false_alarm_rate,
+    }
+
+
+def draw_alarms(
+    window_scores: pd.DataFrame, sensor_labels: pd.DataFrame, window_scoring: WindowScoring
+) -> tuple[Figure, Figure]:
+    """Alarms of the fleet over time, and the course of the sensors with most of them."""
+    rates = window_scores.groupby(["device", "sensor"])["anomaly"].mean()
+    rates = rates[rates > 0].sort_values(ascending=False, kind="stable")
+    worst = list(rates.index[: window_scoring.worst])
+    return (
+        sensors.figures.fleet_heat_map(window_scores),
+        sensors.figures.timelines(window_scores, worst, sensor_labels),
+    )
+
+
+def move_watermark(
+    scoring_claim: Facts,
+    predictions_published: Facts,
+    anomalies_published: Facts,
+    anomaly_scoring_metrics: Mapping[str, float],
+) -> Watermark:
+    """Where scoring stands, now that all it found is written.
+
+    Raises:
+        ValueError: What was published is not what was scored.
+    """
+    from quartet.datasets.sensor_jobs import Watermark
+
+    counts = (predictions_published["windows"], anomalies_published["anomalies"])
+    expected = (anomaly_scoring_metrics["windows_scored"], anomaly_scoring_metrics["anomalies"])
+    if counts != expected:
+        raise ValueError(
+            f"{counts[0]:,} windows and {counts[1]:,} anomalies were published, but "
+            f"{expected[0]:,} and {expected[1]:,} were scored: these are steps of different runs; "
+            "run anomaly_scoring again"
+        )
+    before, until = (_position(scoring_claim[name]) for name in ("before", "until"))
+    return Watermark(scoring_claim["token"], before, until)
+
+
+def _bank(champion: Champion | None) -> Any:
+    if champion is None:
+        raise ValueError(
+            "no version of sensor_bank is registered: run `kedro run --pipelines anomaly_training` "
+            "first"
+        )
+    return champion.raw
+
+
+def _told(position: Position | None) -> Facts | None:
+    """A position as JSON can hold it."""
+    if position is None:
+        return None
+    horizon = None if position.horizon is None else position.horizon.isoformat()
+    return {"revision": position.revision, "horizon": horizon}
+
+
+def _position(told: Facts | None) -> Position | None:
+    from quartet.datasets.sensor_tables import Position
+
+    if told is None:
+        return None
+    horizon = None if told["horizon"] is None else pd.Timestamp(told["horizon"])
+    return Position(told["revision"], horizon)

@@ -1,0 +1,115 @@
+"""Nodes of `anomaly_training`: the science of `quartet.sensors.training` over windows from SQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+import numpy as np
+from numpy.typing import NDArray
+
+from quartet import distributed, sensors
+from quartet.sensors.settings import SensorModels, TrainingWindows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from quartet.datasets.registered_model import Champion
+    from quartet.datasets.sensor_tables import SensorTables
+else:
+    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    pd = lazy_loader.load("pandas")
+    Champion = Figure = SensorTables = Any
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def select_windows(
+    sensor_windows: SensorTables, sensor_labels: pd.DataFrame, training_windows: TrainingWindows
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Closed windows of normal times, without known anomalies, and what they span.
+
+    Raises:
+        ValueError: There are none, or a sensor that was named is not among them.
+    """
+    position = sensor_windows.position("ingestion")
+    if position is None or position.horizon is None:
+        raise ValueError(
+            f"{sensor_windows.name} holds no closed windows: run "
+            "`kedro run --pipelines sensor_ingestion` first"
+        )
+    windows = sensor_windows.read_windows(until=position.horizon)
+    normal = sensors.selection.normal_windows(windows, training_windows)
+    seconds = sensor_windows.window_seconds()
+    known = sensors.labels.mark_windows(normal, sensor_labels, seconds)
+    normal = normal[~known].reset_index(drop=True)
+    span = {
+        "first_window_end": str(normal["window_end"].min()),
+        "last_window_end": str(normal["window_end"].max()),
+        "window_seconds": seconds,
+        "windows": len(normal),
+        "windows_of_known_anomalies": int(known.sum()),
+        "sensors": len(normal[["device", "sensor"]].drop_duplicates()),
+    }
+    return normal, span
+
+
+def train_models(
+    normal_windows: pd.DataFrame, training_period: dict[str, Any], sensor_models: SensorModels
+) -> tuple[Arrays, pd.DataFrame]:
+    """A model for each sensor, and the sensors that got none with the reason.
+
+    With several MPI ranks each trains the sensors of its shard; the first has all.
+    """
+    pairs = sorted(set(zip(normal_windows["device"], normal_windows["sensor"], strict=True)))
+    mine = sensors.training.fit_bank(
+        normal_windows,
+        sensor_models,
+        training_period["window_seconds"],
+        sensors=distributed.shard(pairs),
+    )
+    parts = distributed.gather((mine.bank.to_arrays(), mine.faults))
+    if parts is None:
+        return mine.bank.to_arrays(), mine.faults
+    banks = [sensors.bank.ModelBank.from_arrays(arrays) for arrays, _ in parts]
+    faults = pd.concat([found for _, found in parts], ignore_index=True)
+    merged = sensors.bank.ModelBank.merged(banks)
+    return merged.to_arrays(), faults.sort_values(["device", "sensor"], ignore_index=True)
+
+
+def complete_bank(
+    trained_models: Arrays, sensor_champion: Champion | None, training_windows: TrainingWindows
+) -> Arrays:
+    """The bank to register: where only some sensors were trained, the others keep their models."""
+    trained = sensors.bank.ModelBank.from_arrays(trained_models)
+    if training_windows.sensors and sensor_champion is not None:
+        trained = sensor_champion.raw.updated(trained)
+    return trained.to_arrays()
+
+
+def report_models(
+    model_bank: Arrays, untrained_sensors: pd.DataFrame, sensor_models: SensorModels
+) -> tuple[dict[str, float], pd.DataFrame, Figure]:
+    """Numbers and a table of the models, and a figure of their false alarms and sizes.
+
+    Raises:
+        ValueError: No sensor got a model.
+    """
+    bank = sensors.bank.ModelBank.from_arrays(model_bank)
+    if not len(bank):
+        reasons = untrained_sensors["reason"].value_counts()
+        raise ValueError(
+            f"none of the {len(untrained_sensors)} sensors got a model; most often: "
+            f"{reasons.index[0]}"
+        )
+    metrics = {
+        "models": len(bank),
+        "sensors_without_model": len(untrained_sensors),
+        "nu": sensor_models.nu,
+        "false_alarm_rate": float(np.average(bank.false_alarm_rate, weights=bank.windows)),
+        "support_vectors": int(bank.sizes.sum()),
+        "training_windows": int(bank.windows.sum()),
+    }
+    figure = sensors.figures.false_alarms(bank.false_alarm_rate, sensor_models.nu, bank.sizes)
+    return metrics, bank.summary(), figure

@@ -1,0 +1,68 @@
+"""Whether the new bank may enter the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+from numpy.typing import NDArray
+
+from quartet import __version__, sensors
+from quartet.sensors.settings import SensorModels, SensorRelease
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from quartet.datasets.registered_model import Champion, ModelRelease
+else:
+    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    pd = lazy_loader.load("pandas")
+    Champion = ModelRelease = Any
+
+
+def make_release(
+    model_bank: dict[str, NDArray[Any]],
+    anomaly_training_metrics: Mapping[str, float],
+    sensor_champion: Champion | None,
+    normal_windows: pd.DataFrame,
+    sensor_models: SensorModels,
+    sensor_release: SensorRelease,
+) -> ModelRelease:
+    """The bank as a release, approved if it is new and its false alarms are about those wanted."""
+    from quartet.datasets.registered_model import ModelRelease
+
+    bank = sensors.bank.ModelBank.from_arrays(model_bank)
+    metrics = anomaly_training_metrics
+    approved, reason = _verdict(bank.version, metrics, sensor_champion, sensor_release)
+    return ModelRelease(
+        approved=approved,
+        reason=reason,
+        loader_module="quartet.sensors.serving",
+        files={sensors.serving.BANK_FILE: bank.packed()},
+        requirements=sensors.serving.REQUIREMENTS,
+        input_example=normal_windows.drop(columns="revision").head(3),
+        tags={
+            "bank_version": bank.version,
+            "quartet_version": __version__,
+            **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
+            **{f"parameter.{name}": str(value) for name, value in sensor_models},
+            **{f"library.{name}": version(name) for name in sensors.serving.REQUIREMENTS},
+        },
+    )
+
+
+def _verdict(
+    bank_version: str,
+    metrics: Mapping[str, float],
+    champion: Champion | None,
+    settings: SensorRelease,
+) -> tuple[bool, str]:
+    rate, nu = metrics["false_alarm_rate"], metrics["nu"]
+    said = f"{metrics['models']:,} models, false alarms {rate:.2%} where {nu:.2%} were asked for"
+    if champion is not None and champion.tags.get("bank_version") == bank_version:
+        return False, f"{said}: the same as version {champion.version}"
+    if rate > settings.most_false_alarms * nu:
+        return False, f"{said}: more than {settings.most_false_alarms:g} times; not registered"
+    return True, said

@@ -1,0 +1,73 @@
+"""Nodes of `sensor_ingestion`: the science of `quartet.sensors.ingestion`, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+
+from quartet import sensors
+from quartet.sensors.settings import SensorIngestion
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from quartet.datasets.captures import SensorSource
+    from quartet.datasets.readings import ReadingStore
+    from quartet.datasets.sensor_tables import SensorTables, WindowBatch
+else:
+    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    pd = lazy_loader.load("pandas")
+    Figure = ReadingStore = SensorSource = SensorTables = WindowBatch = Any
+
+_EXAMPLES = 1000
+"""Readings set aside that the report shows; the database has more."""
+
+
+def aggregate_readings(
+    sensor_readings_source: SensorSource,
+    sensor_reading_store: ReadingStore,
+    sensor_database: SensorTables,
+    sensor_ingestion: SensorIngestion,
+) -> Iterator[WindowBatch]:
+    """Windows of the readings that are new, batch by batch, each to be written as a whole."""
+    from quartet.datasets.sensor_tables import WindowBatch
+
+    settings = sensor_ingestion
+    seconds = settings.window_seconds
+    sensor_database.check_window_seconds(seconds)
+    with sensor_database.claimed("ingestion", settings.claim_minutes, settings.take_over) as token:
+        position = sensor_database.position("ingestion")
+        for batch in sensors.ingestion.ingest(
+            sensor_readings_source,
+            sensor_reading_store,
+            sensor_database.files(),
+            position.horizon if position else None,
+            settings,
+        ):
+            sensor_database.confirm("ingestion", token)
+            yield WindowBatch(batch.windows, batch.files, batch.quarantine, batch.horizon, seconds)
+
+
+def report_ingestion(
+    sensor_windows: SensorTables,
+) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame, Figure]:
+    """Numbers, the ledger of files, examples of readings set aside, and readings over time."""
+    files = sensor_windows.files()
+    windows = sensor_windows.read_windows()
+    quarantine = sensor_windows.quarantine(_EXAMPLES)
+    position = sensor_windows.position("ingestion")
+    metrics = {
+        "files_ingested": int((files["state"] == "ingested").sum()),
+        "files_unreadable": int((files["state"] == "unreadable").sum()),
+        "readings": int(files["readings"].sum()),
+        "readings_repeated": int(files["repeats"].sum()),
+        "readings_quarantined": int(files["quarantined"].sum()),
+        "windows": len(windows),
+        "sensors": len(windows[["device", "sensor"]].drop_duplicates()),
+        "revision": position.revision if position else 0,
+    }
+    figure = sensors.figures.readings_over_time(windows, quarantine["reason"].value_counts())
+    return metrics, files, quarantine, figure

@@ -1,0 +1,39 @@
+"""The pipeline `sensor_ingestion`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline
+
+from . import nodes
+
+
+def create_pipeline(**kwargs: Any) -> Pipeline:
+    """Capture files or a table of readings → windows in SQL → what came in and what was wrong."""
+    return Pipeline(
+        [
+            Node(
+                nodes.aggregate_readings,
+                [
+                    "sensor_readings_source",
+                    "sensor_reading_store",
+                    "sensor_database",
+                    "params:sensor_ingestion",
+                ],
+                "sensor_windows",
+                name="aggregate_readings",
+            ),
+            Node(
+                nodes.report_ingestion,
+                "sensor_windows",
+                [
+                    "sensor_ingestion_metrics",
+                    "sensor_files",
+                    "sensor_quarantine",
+                    "readings_over_time_figure",
+                ],
+                name="report_ingestion",
+            ),
+        ]
+    )

@@ -1,0 +1,326 @@
+"""All models of a fleet in one artefact: arrays side by side, without pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from quartet.sensors.features import FEATURES
+from quartet.sensors.lookup import Lookup
+from quartet.sensors.models import QUANTILES, VERSION_BYTES, Pair, SensorModel
+
+Array = NDArray[np.float64]
+Arrays = Mapping[str, NDArray[Any]]
+
+FORMAT = 1
+"""Layout of the file; a later one may not be readable by this code."""
+_OF_MODELS = (
+    "lowest",
+    "center",
+    "scale",
+    "intercept",
+    "gamma",
+    "threshold",
+    "nu",
+    "windows",
+    "false_alarm_rate",
+    "trained_until",
+    "quantiles",
+)
+"""Arrays with one row a model."""
+_OF_VECTORS = ("vectors", "coefficients")
+"""Arrays with one row a support vector."""
+NOTHING = -700.0
+"""Exponent of what is to be lost in a sum: the exponential, 1e-304, is a common number, unlike
+those of less, for which processors take detours."""
+_ADVICE = "restore it from a copy, or train the models anew"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelBank:
+    """The models of n sensors over d features, in ascending order of (device, sensor).
+
+    A window's score is `intercept` plus the sum, over the model's support vectors v, of
+    coefficient * exp(-gamma |x - v|²), where x are its scaled features: the decision function
+    of scikit-learn's OneClassSVM. The window is anomalous where the score is below `threshold`.
+
+    Attributes:
+        pairs: (device, sensor) of each model.
+        versions: Of each model: 12 hexadecimal digits, others if any score may be another.
+        features: Names of the d features.
+        window_seconds: Length of the windows.
+        lowest: Shape (n, d): to what features are raised; -inf where to nothing.
+        center: Shape (n, d): subtracted from features.
+        scale: Shape (n, d): what they are divided by then.
+        start: Shape (n + 1,), int64: the vectors of model i are rows start[i] to start[i + 1].
+        vectors: Shape (v, d): the support vectors of all models, scaled.
+        coefficients: Shape (v,), positive; their sum over a model is nu times its windows.
+        intercept: Shape (n,).
+        gamma: Shape (n,): width of the kernel.
+        threshold: Shape (n,).
+        nu: Shape (n,): share of false alarms aimed at.
+        windows: Shape (n,), int64: windows trained on.
+        false_alarm_rate: Shape (n,): share of alarms among the latest of the training windows,
+            by a model that knew only the earlier ones.
+        trained_until: Shape (n,), int64: end of the last training window, in microseconds since
+            the Unix epoch, UTC.
+        quantiles: Shape (n, d, 11): of the training features, not scaled, at levels `QUANTILES`.
+    """
+
+    pairs: tuple[Pair, ...]
+    versions: tuple[str, ...]
+    features: tuple[str, ...]
+    window_seconds: int
+    lowest: Array
+    center: Array
+    scale: Array
+    start: NDArray[np.int64]
+    vectors: Array
+    coefficients: Array
+    intercept: Array
+    gamma: Array
+    threshold: Array
+    nu: Array
+    windows: NDArray[np.int64]
+    false_alarm_rate: Array
+    trained_until: NDArray[np.int64]
+    quantiles: Array
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @classmethod
+    def of(
+        cls, models: Mapping[Pair, SensorModel], features: Sequence[str], window_seconds: int
+    ) -> Self:
+        """The bank of models by (device, sensor), given in any order; there may be none."""
+        pairs = tuple(sorted(models))
+        ordered = [models[pair] for pair in pairs]
+        shapes = {
+            **dict.fromkeys(("lowest", "center", "scale", "vectors"), (len(features),)),
+            "quantiles": (len(features), len(QUANTILES)),
+        }
+        whole = ("windows", "trained_until")
+        arrays: dict[str, NDArray[Any]] = {
+            name: np.array(
+                [getattr(model, name) for model in ordered],
+                dtype=np.int64 if name in whole else np.float64,
+            ).reshape(-1, *shapes.get(name, ()))
+            for name in _OF_MODELS
+        }
+        for name in _OF_VECTORS:
+            parts = [getattr(model, name) for model in ordered]
+            arrays[name] = np.concatenate([np.empty((0, *shapes.get(name, ()))), *parts])
+        sizes = np.array([len(model.coefficients) for model in ordered], dtype=np.int64)
+        start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        versions = tuple(
+            model.version(pair, features, window_seconds)
+            for pair, model in zip(pairs, ordered, strict=True)
+        )
+        return cls(pairs, versions, tuple(features), window_seconds, start=start, **arrays)
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Support vectors of each model; shape (n,)."""
+        return np.diff(self.start)
+
+    @cached_property
+    def version(self) -> str:
+        """12 hexadecimal digits, others if any score of any model may be another."""
+        content = json.dumps([self.features, self.window_seconds, self.pairs, self.versions])
+        return blake2b(content.encode(), digest_size=VERSION_BYTES).hexdigest()
+
+    @cached_property
+    def kernel(self) -> Array:
+        """What exponents are made of, see `quartet.sensors.scoring`; shape (v + 1, d + 2).
+
+        A row for each support vector, and a last one for none.
+        """
+        gamma = np.repeat(self.gamma, self.sizes)
+        rows = np.zeros((len(gamma) + 1, len(self.features) + 2))
+        rows[:-1, :-2] = self.vectors * (2 * gamma)[:, None]
+        rows[:-1, -2] = -gamma
+        squares = np.einsum("vd,vd->v", self.vectors, self.vectors)
+        rows[:-1, -1] = np.log(self.coefficients) - gamma * squares
+        rows[-1, -1] = NOTHING
+        return rows
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        return Lookup(self.pairs)
+
+    def find(self, device: str, sensor: str) -> int:
+        """Number of the sensor's model.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._lookup.find(device, sensor)
+
+    def locate(self, windows: pd.DataFrame) -> NDArray[np.int64]:
+        """Number of each window's model, -1 where there is none; shape (w,).
+
+        Args:
+            windows: w rows with `device` and `sensor`, as text or categories.
+        """
+        return self._lookup.locate(windows)
+
+    def take(self, models: NDArray[np.int64]) -> Self:
+        """The bank of some models only.
+
+        Args:
+            models: Their numbers, none twice, such that their sensors ascend.
+        """
+        sizes = self.sizes[models]
+        start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        rows = np.repeat(self.start[models] - start[:-1], sizes) + np.arange(start[-1])
+        return type(self)(
+            tuple(self.pairs[number] for number in models.tolist()),
+            tuple(self.versions[number] for number in models.tolist()),
+            self.features,
+            self.window_seconds,
+            start=start,
+            **{name: getattr(self, name)[models] for name in _OF_MODELS},
+            **{name: getattr(self, name)[rows] for name in _OF_VECTORS},
+        )
+
+    def updated(self, other: ModelBank) -> Self:
+        """This bank with the other's models added, or in the place of those of the same sensors."""
+        return self.merged([self, other])
+
+    @classmethod
+    def merged(cls, banks: Sequence[ModelBank]) -> Self:
+        """The models of all banks, for example of the shards of a fleet; of a sensor, the last.
+
+        Which models result, and in which order, does not depend on how the sensors were divided.
+
+        Raises:
+            ValueError: No banks, or of different features or windows.
+        """
+        if not banks:
+            raise ValueError("no banks to merge")
+        kinds = {(bank.features, bank.window_seconds) for bank in banks}
+        if len(kinds) > 1:
+            described = [f"{seconds} s, {', '.join(names)}" for names, seconds in sorted(kinds)]
+            raise ValueError(
+                "models of different windows or features do not fit into one bank: "
+                f"{'; '.join(described)}. Train all sensors anew, or with the same settings"
+            )
+        ((features, window_seconds),) = kinds
+        offsets = np.cumsum([0, *(len(bank) for bank in banks)])
+        place: dict[Pair, int] = {}
+        for bank, offset in zip(banks, offsets, strict=False):
+            place.update(zip(bank.pairs, range(offset, offset + len(bank)), strict=True))
+        arrays = {
+            name: np.concatenate([getattr(bank, name) for bank in banks])
+            for name in (*_OF_MODELS, *_OF_VECTORS)
+        }
+        sizes = np.concatenate([bank.sizes for bank in banks])
+        start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        pairs = tuple(pair for bank in banks for pair in bank.pairs)
+        versions = tuple(version for bank in banks for version in bank.versions)
+        everything = cls(pairs, versions, features, window_seconds, start=start, **arrays)
+        return everything.take(np.array([place[pair] for pair in sorted(place)], dtype=np.int64))
+
+    def summary(self) -> pd.DataFrame:
+        """One row a model.
+
+        Returns:
+            `device`, `sensor`, `windows`, `trained_until` (datetime64[s], UTC), `nu`, `gamma`,
+            `threshold`, `support_vectors`, `false_alarm_rate`, `model_version`.
+        """
+        devices, sensors = zip(*self.pairs, strict=True) if self.pairs else ((), ())
+        return pd.DataFrame(
+            {
+                "device": np.array(devices, dtype=object),
+                "sensor": np.array(sensors, dtype=object),
+                "windows": self.windows,
+                "trained_until": (self.trained_until // 10**6).astype("datetime64[s]"),
+                "nu": self.nu,
+                "gamma": self.gamma,
+                "threshold": self.threshold,
+                "support_vectors": self.sizes,
+                "false_alarm_rate": self.false_alarm_rate,
+                "model_version": np.array(self.versions, dtype=object),
+            }
+        )
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The bank as named arrays, with a checksum of them."""
+        facts = {
+            "format": FORMAT,
+            "features": self.features,
+            "window_seconds": self.window_seconds,
+            "pairs": self.pairs,
+            "versions": self.versions,
+        }
+        arrays: dict[str, NDArray[Any]] = {
+            "facts": np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8),
+            **{field.name: getattr(self, field.name) for field in fields(self)[4:]},
+        }
+        return {**arrays, "checksum": _checksum(arrays)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The bank that `to_arrays` took apart.
+
+        Raises:
+            ValueError: The arrays are no bank, not all of it, damaged, or of a later format.
+        """
+        names = {"facts", "checksum", *(field.name for field in fields(cls)[4:])}
+        if missing := sorted(names - set(arrays)):
+            raise ValueError(f"no model bank: it lacks {', '.join(missing)}; {_ADVICE}")
+        content = {name: arrays[name] for name in names - {"checksum"}}
+        if not np.array_equal(_checksum(content), arrays["checksum"]):
+            raise ValueError(f"a damaged model bank: its checksum is another one; {_ADVICE}")
+        facts = json.loads(content.pop("facts").tobytes())
+        if facts["format"] != FORMAT or not set(facts["features"]) <= set(FEATURES):
+            raise ValueError(
+                f"a model bank of format {facts['format']} with features "
+                f"{', '.join(facts['features'])}; this version of the project reads format "
+                f"{FORMAT} with features {', '.join(FEATURES)}"
+            )
+        return cls(
+            tuple((device, sensor) for device, sensor in facts["pairs"]),
+            tuple(facts["versions"]),
+            tuple(facts["features"]),
+            facts["window_seconds"],
+            **content,
+        )
+
+    def packed(self) -> bytes:
+        """The bank as one safetensors file; the same models give the same bytes."""
+        arrays = self.to_arrays()
+        return bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+    @classmethod
+    def unpacked(cls, content: bytes) -> Self:
+        """The bank that `packed` made a file of.
+
+        Raises:
+            ValueError: The file is half-written, damaged, or something else.
+        """
+        try:
+            arrays = load(content)
+        except SafetensorError as error:
+            raise ValueError(f"not a whole model bank ({error}); {_ADVICE}") from error
+        return cls.from_arrays(arrays)
+
+
+def _checksum(arrays: Arrays) -> NDArray[np.uint8]:
+    digest = blake2b(digest_size=16)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return np.frombuffer(digest.digest(), dtype=np.uint8)

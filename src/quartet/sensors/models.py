@@ -1,0 +1,64 @@
+"""One sensor's model, as training makes it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Pair = tuple[str, str]
+"""Device and sensor."""
+
+QUANTILES = np.linspace(0.0, 1.0, 11)
+"""Levels of the quantiles of the training inputs that a model keeps, to tell drift."""
+VERSION_BYTES = 6
+"""Of a version's hash; written as twice as many hexadecimal digits."""
+_HASHED = (
+    "vectors",
+    "coefficients",
+    "lowest",
+    "center",
+    "scale",
+    "intercept",
+    "gamma",
+    "threshold",
+    "nu",
+)
+"""What scores and labels depend on."""
+
+
+@dataclass(frozen=True)
+class SensorModel:
+    """One sensor's one-class support vector machine with its scale and threshold.
+
+    Attributes are those of `ModelBank`, for one sensor.
+    """
+
+    lowest: Array
+    center: Array
+    scale: Array
+    vectors: Array
+    coefficients: Array
+    intercept: float
+    gamma: float
+    threshold: float
+    nu: float
+    windows: int
+    false_alarm_rate: float
+    trained_until: int
+    quantiles: Array
+
+    def version(self, *about: object) -> str:
+        """12 hexadecimal digits, others if any score may be another.
+
+        Args:
+            about: What else scores depend on: sensor, features, length of windows.
+        """
+        digest = blake2b(json.dumps(about).encode(), digest_size=VERSION_BYTES)
+        for name in _HASHED:
+            digest.update(np.ascontiguousarray(getattr(self, name), dtype=np.float64).tobytes())
+        return digest.hexdigest()

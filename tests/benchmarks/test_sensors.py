@@ -1,0 +1,369 @@
+"""The sensors' models beside scikit-learn's, and beside the way of the reference system."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quartet.sensors.bank import ModelBank
+from quartet.sensors.features import window_features
+from quartet.sensors.scoring import predict, score
+from quartet.sensors.settings import SensorModels
+from sensors.invented import invent
+from support import ROOT, clean_environment, skip_or_fail
+
+SECTION = "Sensor models"
+TRAINED, COPIES = 5_000, 10
+"""Sensors with a model of their own, and under how many names they make up a fleet."""
+HISTORY, NEW = 300, 60
+"""Windows to train on, and to score."""
+MODELS = SensorModels(seed=1)
+
+
+def yes_or_no(reached) -> str:
+    return "yes" if reached else "no"
+
+
+def fastest(work, attempts=3) -> float:
+    """Seconds of the fastest of some attempts."""
+    seconds = []
+    for _ in range(attempts):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+@pytest.fixture(scope="module")
+def real_sensors() -> Path:
+    folder = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data")) / "sensors"
+    if not folder.is_dir():
+        skip_or_fail("no real sensors: set QUARTET_REAL_DATA to the folder above sensors")
+    return folder.resolve()
+
+
+def windows_of(table: pd.DataFrame, seconds: int) -> pd.DataFrame:
+    """Windows of readings with columns TS, Device, Sensor, Value."""
+    ends = pd.to_datetime(table["TS"]).dt.ceil(f"{seconds}s").astype("datetime64[s]")
+    keys = [table["Device"].astype(str), table["Sensor"].astype(str), ends]
+    groups = table["Value"].groupby([key.rename(None) for key in keys])
+    windows = groups.agg(["count", "mean", "min", "max", "last"])
+    windows.insert(2, "standard_deviation", groups.std(ddof=0))
+    windows.columns = [
+        "readings",
+        "mean",
+        "standard_deviation",
+        "minimum",
+        "maximum",
+        "last_value",
+    ]
+    return windows.rename_axis(["device", "sensor", "window_end"]).reset_index()
+
+
+def false_alarms(windows: pd.DataFrame, seconds: int, models: SensorModels, share=0.6):
+    """Share of alarms among the later windows: with the tuned threshold, with scikit-learn's."""
+    from quartet.sensors.training import fit_bank
+
+    first, last = windows["window_end"].min(), windows["window_end"].max()
+    earlier = windows["window_end"] <= first + share * (last - first)
+    bank = fit_bank(windows[earlier], models, seconds).bank
+    table = predict(bank, windows[~earlier])
+    return table["anomaly"].mean(), (table["score"] < 0).mean(), bank, table
+
+
+@pytest.mark.parametrize("nu", [0.01, 0.05])
+def test_false_alarms(real_sensors, record, nu):
+    models = MODELS.model_copy(update={"nu": nu})
+    table = pd.read_csv(real_sensors / "uniform_15_sensors.csv")
+    uniform = false_alarms(windows_of(table, 60), 60, models)
+    normal = invent(60, 1440, readings=6, window_seconds=300)
+    simulated = false_alarms(normal, 300, models)
+    for name, reference, (ours, theirs, bank, later) in (
+        ("the reference's 15 sensors, 60 s windows", "its models: 38.0 %; ", uniform),
+        ("60 simulated sensors with a daily cycle, 5 days, 300 s windows", "", simulated),
+    ):
+        record(
+            SECTION,
+            f"false alarms on later normal windows, nu {nu:.0%}: {name}",
+            reference=f"{reference}scikit-learn's threshold: {theirs:.2%}",
+            quartet=f"{ours:.2%} of {len(later):,} windows, {ours / nu:.2f} nu "
+            f"(trained on {int(np.median(bank.windows))} a sensor)",
+            target="0.5 to 2 nu",
+            reached=yes_or_no(0.5 <= ours / nu <= 2),
+        )
+
+
+def test_false_alarms_on_servers(real_sensors, record):
+    """The normal part of the Server Machine Dataset, in which some metrics change for good."""
+    for machine in ("1-6", "2-1"):
+        values = np.load(real_sensors / f"smd/machine-{machine}.npz")["train"].astype(float)
+        minutes, metrics = values.shape
+        readings = pd.DataFrame(
+            {
+                "TS": np.repeat((np.arange(minutes) + 1) * 60, metrics).astype("datetime64[s]"),
+                "Device": machine,
+                "Sensor": np.tile(np.arange(metrics), minutes),
+                "Value": values.ravel(),
+            }
+        )
+        ours, theirs, bank, table = false_alarms(windows_of(readings, 300), 300, MODELS)
+        each = table.groupby("sensor")["anomaly"].mean()
+        record(
+            SECTION,
+            f"false alarms on later normal windows, nu 1%: server {machine}, 300 s windows",
+            reference=f"scikit-learn's threshold: {theirs:.2%}",
+            quartet=f"{ours:.2%}; median of the {len(bank)} metrics {each.median():.2%}; "
+            f"without the four that change most {each.sort_values()[:-4].mean():.2%}",
+            target="–",
+            reached="–",
+        )
+
+
+@pytest.fixture(scope="module")
+def history():
+    return invent(TRAINED, HISTORY, window_seconds=300)
+
+
+@pytest.fixture(scope="module")
+def trained(history):
+    """The bank, and the seconds that training took with one worker and with two."""
+    from quartet.sensors.training import fit_bank
+
+    seconds = {}
+    for workers in (1, 2):
+        models = MODELS.model_copy(update={"workers": workers})
+        start = time.perf_counter()
+        bank = fit_bank(history, models, 300).bank
+        seconds[workers] = time.perf_counter() - start
+    return bank, seconds
+
+
+def test_training_by_two_processes(trained, record):
+    bank, seconds = trained
+    ratio = seconds[1] / seconds[2]
+    record(
+        SECTION,
+        f"training {TRAINED:,} sensors x {HISTORY} windows by two processes, against one",
+        reference=f"{seconds[1]:.0f} s (one process)",
+        quartet=f"{seconds[2]:.0f} s, {ratio:.2f} times as fast; "
+        f"{seconds[1] / TRAINED * 1000:.1f} ms a sensor and core, {bank.sizes.mean():.0f} "
+        "support vectors a model",
+        target="≥ 1.7 times",
+        reached=yes_or_no(ratio >= 1.7),
+    )
+
+
+@pytest.fixture(scope="module")
+def fleet(trained, history):
+    """A bank of 50,000 models, and 60 new windows of each sensor: those of all, in their order."""
+    bank, _ = trained
+    later = invent(TRAINED, NEW, window_seconds=300, start=HISTORY)
+    generator = np.random.default_rng(0)
+    banks, windows = [], []
+    for copy in range(COPIES):
+        prefix = f"{copy}-"
+        pairs = tuple((prefix + device, sensor) for device, sensor in bank.pairs)
+        banks.append(ModelBank(**{**vars_of(bank), "pairs": pairs}))
+        moved = later.assign(device=prefix + later["device"])
+        for name in ("mean", "minimum", "maximum"):
+            moved[name] += moved["standard_deviation"] * generator.normal(size=len(moved)) * 0.2
+        windows.append(moved)
+    whole = pd.concat(windows, ignore_index=True)
+    return ModelBank.merged(banks), whole.sort_values(
+        ["device", "sensor", "window_end"], ignore_index=True
+    )
+
+
+def vars_of(bank):
+    from dataclasses import fields
+
+    return {field.name: getattr(bank, field.name) for field in fields(bank)}
+
+
+@pytest.fixture(scope="module")
+def scikit_learns(trained, history):
+    """For each trained sensor scikit-learn's scaler and machine, and our scale."""
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import OneClassSVM
+
+    from quartet.sensors.features import Scale
+
+    bank, _ = trained
+    features = window_features(history, bank.features)
+    numbers = bank.locate(history)
+    order = np.argsort(numbers, kind="stable").reshape(len(bank), HISTORY)
+    found = []
+    for number, rows in enumerate(order):
+        own = np.ascontiguousarray(features[rows])
+        scale = Scale(bank.lowest[number], bank.center[number], bank.scale[number])
+        total = bank.nu[number] * HISTORY
+        machine = OneClassSVM(
+            nu=bank.nu[number], gamma=bank.gamma[number], tol=MODELS.tolerance * total
+        )
+        found.append((StandardScaler().fit(own), machine.fit(scale.apply(own)), scale))
+    return found
+
+
+def test_labels_are_scikit_learns(fleet, scikit_learns, record):
+    bank, windows = fleet
+    features = window_features(windows, bank.features)
+    ours = score(bank, bank.locate(windows), features)
+    farthest, wrong, left_out = 0.0, 0, 0
+    for number in range(len(bank)):
+        _, machine, scale = scikit_learns[number % TRAINED]
+        rows = slice(number * NEW, (number + 1) * NEW)
+        inputs = scale.apply(np.ascontiguousarray(features[rows]))
+        theirs = machine.decision_function(inputs)
+        clear = np.abs(theirs) > 1e-9
+        farthest = max(farthest, np.abs(theirs - ours[rows]).max())
+        wrong += ((machine.predict(inputs) < 0) != (ours[rows] < 0))[clear].sum()
+        left_out += (~clear).sum()
+    record(
+        SECTION,
+        f"labels other than those of OneClassSVM.predict, {len(bank):,} models x {NEW} windows",
+        reference=f"{(ours < 0).mean():.2%} outliers; {left_out:,} windows within 1e-9 of zero",
+        quartet=f"{wrong:,} of {len(ours):,}; scores differ by {farthest:.0e} at most",
+        target="0",
+        reached=yes_or_no(wrong == 0),
+    )
+
+
+def test_scoring_a_fleet(fleet, scikit_learns, record):
+    bank, windows = fleet
+    features = window_features(windows, bank.features)
+    model = bank.locate(windows)
+    rows = np.ascontiguousarray(features)
+
+    def loop():
+        for number in range(len(bank)):
+            scaler, machine, _ = scikit_learns[number % TRAINED]
+            machine.predict(scaler.transform(rows[number * NEW : (number + 1) * NEW]))
+
+    theirs = fastest(loop, 1)
+    ours = fastest(lambda: score(bank, model, features))
+    content = bank.packed()
+    fresh = iter([ModelBank.unpacked(content) for _ in range(3)])  # each scores once, as in a job
+    whole = fastest(lambda: predict(next(fresh), windows))
+    terms = int(bank.sizes.sum()) * NEW
+    record(
+        SECTION,
+        f"scoring {len(bank):,} sensors x {NEW} windows, against a loop over scikit-learn's models",
+        reference=f"{theirs:.1f} s",
+        quartet=f"{ours:.2f} s, 1/{theirs / ours:.0f}; from the table of windows to that of "
+        f"predictions {whole:.2f} s, 1/{theirs / whole:.0f} "
+        f"({terms / 1e6:.0f} million exponentials, {ours / terms * 1e9:.1f} ns each)",
+        target="≤ 1/25",
+        reached=yes_or_no(theirs / whole >= 25),
+    )
+
+
+def test_time_a_window(fleet, record):
+    bank, windows = fleet
+    found = {}
+    for sensors in (15, 150, 1_500, 15_000, 50_000):
+        some = windows[: sensors * NEW]
+        part = bank.take(np.arange(sensors))
+        seconds = fastest(
+            lambda some=some, part=part: predict(part, some), 30 if sensors < 5000 else 3
+        )
+        found[sensors] = seconds / len(some) * 1e9
+    record(
+        SECTION,
+        "nanoseconds a window, table to table, by the number of sensors",
+        reference="–",
+        quartet=", ".join(f"{time:,.0f} ({sensors:,})" for sensors, time in found.items()),
+        target="falls or stays level",
+        reached=yes_or_no(found[50_000] <= found[15]),
+    )
+
+
+_ONE_SENSOR = """
+import pickle, sys
+import pandas as pd
+device, sensor, models, table, out = sys.argv[1:]
+rows = pd.read_csv(table)
+rows = rows[(rows["Device"] == int(device)) & (rows["Sensor"] == int(sensor))]
+with open(f"{models}/model_{device}_{sensor}", "rb") as file:
+    model = pickle.load(file)
+rows = rows.assign(Prediction=model.predict(rows[["Value"]].to_numpy()) == -1)
+rows.to_csv(f"{out}/preds_{device}_{sensor}.csv", index=False)
+"""
+_ALL_SENSORS = """
+import sys
+sys.path[:0] = sys.argv[4:]
+import pandas as pd
+from benchmarks.test_sensors import windows_of
+from quartet.sensors.serving import _load_pyfunc
+folder, table, out = sys.argv[1:4]
+windows = windows_of(pd.read_csv(table), 60)
+_load_pyfunc(folder).predict(windows).to_csv(f"{out}/predictions.csv", index=False)
+"""
+
+
+def test_one_process_a_sensor(real_sensors, tmp_path, record):
+    import pickle
+
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import OneClassSVM
+
+    from quartet.sensors import serving
+
+    path = real_sensors / "uniform_15_sensors.csv"
+    table = pd.read_csv(path)
+    pairs = []
+    for (device, sensor), rows in table.groupby(["Device", "Sensor"]):
+        machine = OneClassSVM(nu=1e-4, gamma=0.01)
+        model = make_pipeline(StandardScaler(), machine).fit(rows[["Value"]].to_numpy()[:280])
+        (tmp_path / f"model_{device}_{sensor}").write_bytes(pickle.dumps(model))
+        pairs.append((str(device), str(sensor)))
+    *_, bank, _ = false_alarms(windows_of(table, 60), 60, MODELS)
+    (tmp_path / serving.BANK_FILE).write_bytes(bank.packed())
+
+    def run(code, *arguments):
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        subprocess.run(command, env=clean_environment(), check=True)
+
+    def each():
+        for pair in pairs:
+            run(_ONE_SENSOR, *pair, tmp_path, path, tmp_path)
+
+    def together():
+        run(_ALL_SENSORS, tmp_path, path, tmp_path, ROOT / "tests", ROOT / "src")
+
+    theirs, ours = fastest(each, 1), fastest(together)
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == len(windows_of(table, 60))
+    record(
+        SECTION,
+        "15 sensors, from the file of readings to that of predictions, start-up included",
+        reference=f"{theirs:.1f} s (a process a sensor, one after the other)",
+        quartet=f"{ours:.1f} s (one process), 1/{theirs / ours:.1f}",
+        target="–",
+        reached="–",
+    )
+
+
+def test_loading_a_bank(fleet, tmp_path, record):
+    bank, _ = fleet
+    path = tmp_path / "bank.safetensors"
+    path.write_bytes(bank.packed())
+
+    def load():
+        ModelBank.unpacked(path.read_bytes())
+
+    seconds = fastest(load)
+    record(
+        SECTION,
+        f"loading a bank of {len(bank):,} models from its file, checksum verified",
+        reference="–",
+        quartet=f"{seconds:.2f} s, {path.stat().st_size / 2**20:.0f} MiB",
+        target="≤ 2 s",
+        reached=yes_or_no(seconds <= 2),
+    )

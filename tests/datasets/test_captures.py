@@ -1,0 +1,215 @@
+"""Every capture file must be found, in the order of its time, wherever the folder lies."""
+
+import gzip
+import os
+import pickle
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from kedro.io import DatasetError
+
+import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
+from quartet.datasets.captures import SensorSource, SensorSourceDataset
+from quartet.datasets.location import Location
+from quartet.datasets.reading_table import ReadingTable
+
+CSV = "TS,Device,Sensor,Value\n" + "".join(
+    f"2018-08-28 23:00:{second:02d}.000,{second % 3},s,{second}.5\n" for second in range(10)
+)
+
+
+def write(folder, name, content=b"x"):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def source(folder, **options):
+    return SensorSourceDataset(filepath=str(folder), **options).load()
+
+
+def table(path, rows=500_000):
+    return ReadingTable(Location.of(str(path)), rows)
+
+
+def column(parts, name):
+    return [value for part in parts for value in part.table.column(name).to_pylist()]
+
+
+def test_files_come_in_the_order_of_their_time(tmp_path):
+    names = [
+        "plant/hub/1/2025/12/31/23/59/59.avro",
+        "plant/hub/0/2026/03/02/08/00/00.avro",
+        "plant/hub/1/2026/03/02/08/00/00.avro",
+        "annex/hub/0/2026/03/02/08/05/00.avro",
+        "plant/hub/0/2026/3/2/10/0/0.avro",
+        "other.avro",
+    ]
+    for name in reversed(names):
+        write(tmp_path, name)
+    for name in ("plant/hub/0/2026/03/02/08/00/00.avro.tmp", "labels.csv"):
+        write(tmp_path, name)
+    assert [file.name for file in source(tmp_path).files()] == names
+
+
+def test_a_file_is_read_by_its_name(tmp_path):
+    write(tmp_path, "a/b/0/2026/03/02/08/00/00.avro", b"content")
+    found = source(f"{tmp_path}/")
+    (file,) = found.files()
+    assert found.read(file.name) == b"content"
+    assert file.size == 7
+
+
+def test_a_version_changes_with_the_file(tmp_path):
+    path = write(tmp_path, "a.avro", b"1234")
+    (first,) = source(tmp_path).files()
+    assert source(tmp_path).files() == [first]
+    os.utime(path, ns=(0, 5))
+    (touched,) = source(tmp_path).files()
+    path.write_bytes(b"12345")
+    os.utime(path, ns=(0, 5))
+    (grown,) = source(tmp_path).files()
+    assert len({first.version, touched.version, grown.version}) == 3
+
+
+def test_the_handle_can_be_sent_to_another_process(tmp_path):
+    write(tmp_path, "a.avro", b"content")
+    assert pickle.loads(pickle.dumps(source(tmp_path))).read("a.avro") == b"content"
+
+
+def test_a_folder_may_be_on_any_storage():
+    filesystem = fsspec.filesystem("memory")
+    filesystem.pipe("/captures/n/h/0/2026/03/02/08/00/00.avro", b"content")
+    found = source("memory:///captures")
+    (file,) = found.files()
+    assert file.name == "n/h/0/2026/03/02/08/00/00.avro"
+    assert found.read(file.name) == b"content"
+    filesystem.pipe("/captures/n/h/0/2026/03/02/08/00/00.avro", b"content and more")
+    (grown,) = found.files()
+    assert grown.version != file.version
+
+
+class Remembering(MemoryFileSystem):
+    """A file system that lists a folder once, as those of clouds do."""
+
+    protocol = "remembering"
+
+    def find(self, path, **options):
+        if path not in self.dircache:
+            self.dircache[path] = super().find(path, **options)
+        return self.dircache[path]
+
+    def invalidate_cache(self, path=None):
+        self.dircache.clear()
+
+
+def test_files_that_have_come_since_the_folder_was_listed_are_found():
+    filesystem = Remembering()
+    filesystem.pipe("/new/a.avro", b"1")
+    found = SensorSource(Location(filesystem, "/new"))
+    assert [file.name for file in found.files()] == ["a.avro"]
+    filesystem.pipe("/new/b.avro", b"1")
+    assert [file.name for file in found.files()] == ["a.avro", "b.avro"]
+
+
+def test_a_missing_folder_is_named_with_what_to_do(tmp_path):
+    with pytest.raises(DatasetError, match=r"gone: no such folder; .*sensor_captures=FOLDER"):
+        source(tmp_path / "gone").files()
+
+
+def test_readings_are_never_written(tmp_path):
+    with pytest.raises(DatasetError, match="never an output"):
+        SensorSourceDataset(filepath=str(tmp_path)).save(1)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_csv_file_comes_as_text(tmp_path, packed):
+    path = tmp_path / ("t.csv.gz" if packed else "t.csv")
+    path.write_bytes(gzip.compress(CSV.encode()) if packed else CSV.encode())
+    (part,) = source(tmp_path, table=str(path)).parts()
+    assert part.name == f"{path}#1"
+    assert part.table.column_names == ["TS", "Device", "Sensor", "Value"]
+    assert part.table.slice(1, 1).to_pylist() == [
+        {"TS": "2018-08-28 23:00:01.000", "Device": "1", "Sensor": "s", "Value": "1.5"}
+    ]
+    assert part.rows.tolist() == list(range(1, 11))
+    assert part.malformed == []
+
+
+def test_a_table_comes_in_parts_of_the_same_length_whatever_it_is_stored_in(tmp_path):
+    (tmp_path / "t.csv").write_text("\ufeff" + CSV)
+    frame = pd.read_csv(tmp_path / "t.csv", dtype=str)
+    pq.write_table(pa.Table.from_pandas(frame), tmp_path / "t.parquet", row_group_size=3)
+    for name in ("t.csv", "t.parquet"):
+        parts = list(table(tmp_path / name, rows=4).parts())
+        assert [part.table.num_rows for part in parts] == [4, 4, 2]
+        assert [part.name[-2:] for part in parts] == ["#1", "#5", "#9"]
+        assert column(parts, "Value") == [f"{second}.5" for second in range(10)]
+        assert np.concatenate([part.rows for part in parts]).tolist() == list(range(1, 11))
+        assert len({part.version for part in parts}) == 1
+        assert len(list(table(tmp_path / name, rows=5).parts())) == 2
+
+
+def test_a_parquet_file_keeps_its_types_and_may_have_more_columns(tmp_path):
+    columns = {"More": [0], "Value": [1.5], "Sensor": [2], "Device": [1], "TS": [pd.Timestamp(0)]}
+    pd.DataFrame(columns).to_parquet(tmp_path / "t.parquet")
+    (part,) = table(tmp_path / "t.parquet").parts()
+    assert part.table.column("Device").to_pylist() == [1]
+    assert pa.types.is_timestamp(part.table.schema.field("TS").type)
+
+
+def test_rows_with_another_number_of_columns_are_handed_over_with_their_number(tmp_path):
+    lines = CSV.splitlines()
+    lines.insert(3, "2018,1")  # the third row
+    lines.insert(8, "2018,1,s,1.0,more")  # the eighth
+    lines.append("the end")  # the thirteenth
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    for rows in (4, 5, 100):
+        parts = list(table(tmp_path / "t.csv", rows).parts())
+        malformed = [row for part in parts for row in part.malformed]
+        assert malformed == [(3, "2018,1"), (8, "2018,1,s,1.0,more"), (13, "the end")]
+        numbers = np.concatenate([part.rows for part in parts]).tolist()
+        assert numbers == [1, 2, 4, 5, 6, 7, 9, 10, 11, 12]
+
+
+def test_missing_values_are_told_from_text(tmp_path):
+    (tmp_path / "t.csv").write_text("TS,Device,Sensor,Value\n,NA,null,\n")
+    (part,) = table(tmp_path / "t.csv").parts()
+    assert part.table.to_pylist() == [{"TS": None, "Device": "NA", "Sensor": "null", "Value": None}]
+
+
+def test_a_table_of_malformed_rows_alone_still_hands_them_over(tmp_path):
+    (tmp_path / "t.csv").write_text("TS,Device,Sensor,Value\n1,2\n")
+    (part,) = table(tmp_path / "t.csv").parts()
+    assert (part.table.num_rows, part.malformed) == (0, [(1, "1,2")])
+
+
+def test_an_empty_table_has_no_parts(tmp_path):
+    (tmp_path / "t.csv").write_text("TS,Device,Sensor,Value\n")
+    assert list(table(tmp_path / "t.csv").parts()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"TS,Device,Value\n1,2,3\n", "found TS, Device, Value, without Sensor"),
+        ("t.csv", b"", "cannot be read as a table"),
+        ("t.csv", b"TS,Device,Sensor,Value\n1,\xff,1,1\n", "cannot be read as a table .*UTF8"),
+        ("t.csv.gz", gzip.compress(CSV.encode() * 99)[:-9], "cannot be read as a table"),
+        ("t.csv.gz", CSV.encode(), "cannot be read as a table"),
+        ("t.parquet", b"PAR1 and no more", "cannot be read as a table"),
+        ("gone.csv", None, "no such file; name it by sensor_table=FILE"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=message) as error:
+        list(table(tmp_path / name).parts())
+    assert str(tmp_path / name) in str(error.value)

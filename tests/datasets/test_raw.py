@@ -1,0 +1,13 @@
+"""What is remade must be what was committed, byte for byte."""
+
+from kedro_datasets.partitions import PartitionedDataset
+
+from quartet.datasets.raw import BytesDataset
+
+
+def test_a_folder_of_files_keeps_bytes_and_folders(tmp_path):
+    files = {"a/2026/00": b"\x00\r\n\xff", "b/01": b""}
+    folder = PartitionedDataset(path=str(tmp_path), dataset=BytesDataset, filename_suffix=".bin")
+    folder.save(files)
+    assert {name: load() for name, load in folder.load().items()} == files
+    assert (tmp_path / "a/2026/00.bin").read_bytes() == files["a/2026/00"]

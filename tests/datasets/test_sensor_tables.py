@@ -1,0 +1,301 @@
+"""What ingestion writes, scoring must read: every window once, as it was last computed."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+from sqlalchemy import text
+
+from quartet.datasets.sensor_tables import Position, SensorTablesDataset
+from window_batches import (
+    KEYS,
+    STATISTICS,
+    batch,
+    end,
+    everything,
+    faults,
+    fleet,
+    ledger,
+    rows,
+    tables,
+    windows,
+)
+
+pytest_plugins = ("mariadb",)
+
+
+@pytest.fixture
+def store(database_url):
+    store = tables(database_url)
+    yield store
+    store.close()
+
+
+def test_windows_come_back_exactly_and_in_order(store):
+    written = windows(fleet(12, 3, range(5, 40, 5)))
+    written.loc[0, STATISTICS] = [0.1 + 0.2, 5e-324, -1.7976931348623157e308, 1 / 3, -0.0]
+    assert store.publish(batch(written.sample(frac=1, random_state=0))) == 1
+    read = store.read_windows()
+    assert (read.pop("revision") == 1).all()
+    expected = written.sort_values(KEYS, ignore_index=True)
+    pd.testing.assert_frame_equal(read, expected, check_exact=True)
+    assert read["window_end"].dtype == "datetime64[s]"
+
+
+def test_names_are_told_apart_as_python_does(store):
+    names = ["pump", "Pump", "pump ", "Pumpe", "pümpe", "pumpe", "😀", "ﬁ", "fi", "a:b", "a", "%_"]
+    written = windows([(device, sensor, 5) for device in names for sensor in names])
+    store.publish(batch(written))
+    store.publish(batch(written))
+    read = store.read_windows()
+    pd.testing.assert_frame_equal(
+        read.drop(columns="revision"), written.sort_values(KEYS, ignore_index=True)
+    )
+    one = store.read_windows(pairs=[("pump ", "Pump"), ("PUMP", "pump")])
+    assert one[["device", "sensor"]].to_numpy().tolist() == [["pump ", "Pump"]]
+
+
+def test_many_batches_leave_what_the_last_of_each_window_said(store):
+    random = np.random.default_rng(7)
+    every = fleet(4, 3, [*range(5, 100, 5), 60 * 24 * 400])
+    expected = {}
+    for revision in range(1, 25):
+        size = random.integers(0, len(every) + 1)
+        chosen = [every[i] for i in random.choice(len(every), size, replace=False)]
+        table = windows(chosen, seed=revision)
+        assert store.publish(batch(table)) == revision
+        expected |= rows(table.assign(revision=revision))
+        assert rows(store.read_windows()) == expected
+
+
+def test_more_sensors_than_a_statement_can_name(store):
+    every = windows(fleet(50, 40, [5, 10]))
+    store.publish(batch(every))
+    late = windows(fleet(50, 40, [10])[:-1], seed=1)
+    store.publish(batch(late))
+    expected = rows(every.assign(revision=1)) | rows(late.assign(revision=2))
+    assert rows(store.read_windows()) == expected
+    some = sorted({key[:2] for key in expected})[3:1990]
+    assert rows(store.read_windows(pairs=some)) == {
+        key: row for key, row in expected.items() if key[:2] in set(some)
+    }
+
+
+def test_windows_are_read_after_one_moment_up_to_another(store):
+    store.publish(batch(windows(fleet(2, 1, [5, 10, 15, 20]))))
+    read = store.read_windows(since=end(5), until=end(15), pairs=[("d1", "s0"), ("d9", "s0")])
+    assert read["window_end"].tolist() == [end(10), end(15)]
+    assert set(read["device"]) == {"d1"}
+    zoned = store.read_windows(since=end(15).tz_localize("UTC").tz_convert("Asia/Kolkata"))
+    assert set(zoned["window_end"]) == {end(20)}
+    assert len(store.read_windows(pairs=[])) == 0
+
+
+def test_the_ledger_and_the_faults_of_a_file_are_replaced_and_others_stay(store):
+    first = batch(windows([]), ledger("a.avro", "b.avro"), faults(**{"a.avro": [3, 3, 1]}))
+    store.publish(first)
+    second = batch(windows([]), ledger("b.avro", "c.avro", version="2"), faults(**{"b.avro": [9]}))
+    store.publish(second)
+    files = store.files()
+    assert files[["name", "version", "revision"]].to_numpy().tolist() == [
+        ["a.avro", "1", 1],
+        ["b.avro", "2", 2],
+        ["c.avro", "2", 2],
+    ]
+    assert files["ingested_at"].notna().all()
+    kept = store.quarantine()
+    assert list(zip(kept["file"], kept["position"], strict=True)) == [
+        ("a.avro", 3),
+        ("a.avro", 3),
+        ("a.avro", 1),
+        ("b.avro", 9),
+    ]
+    assert len(store.quarantine(limit=2)) == 2
+    store.publish(batch(windows([]), ledger("a.avro")))
+    assert store.quarantine()["file"].tolist() == ["b.avro"]
+
+
+def test_bodies_that_no_database_likes_are_kept_readable(store):
+    bodies = [
+        "\ud800 alone",
+        "nul \0 inside",
+        "😀" * 150,
+        "x" * 1000,
+        None,
+        "'; DROP TABLE sensors",
+    ]
+    table = pd.DataFrame({"file": "a.avro", "position": 1, "reason": "r" * 900, "body": bodies})
+    table.loc[4, "position"] = None
+    store.publish(batch(windows([]), ledger("a.avro"), table))
+    read = store.quarantine()
+    assert read["body"].tolist() == [
+        "\\ud800 alone",
+        "nul \0 inside",
+        "😀" * 100,
+        "x" * 200,
+        None,
+        "'; DROP TABLE sensors",
+    ]
+    assert read["position"].isna().tolist() == [False] * 4 + [True, False]
+    assert set(read["reason"]) == {"r" * 500}
+
+
+def test_the_horizon_never_goes_back(store):
+    assert store.position("ingestion") is None
+    for minutes, expected in [(None, None), (10, 10), (5, 10), (None, 10), (15, 15)]:
+        horizon = None if minutes is None else end(minutes)
+        revision = store.publish(batch(windows([]), horizon=horizon))
+        found = None if expected is None else end(expected)
+        assert store.position("ingestion") == Position(revision, found)
+    assert store.position("scoring") is None
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        (windows([("d", "s", 5)] * 2), "same device, sensor and end"),
+        (windows([("d", "s", 5)]).assign(mean=np.inf), "'d', sensor 's' .* not finite"),
+        (windows([("d", "s", 5)]).assign(last_value=np.nan), "not finite"),
+        (windows([("d" * 129, "s", 5)]), "longer than 128 characters"),
+        (windows([("d", "", 5)]), "not empty"),
+        (windows([("d", 7, 5)]), "must be a text"),
+        (windows([("d", "\udc80", 5)]), "no valid text"),
+    ],
+)
+def test_a_batch_that_would_spoil_the_tables_is_refused_whole(tmp_path, table, complaint):
+    store = tables(f"sqlite:///{tmp_path}/sensors.db")
+    with pytest.raises(ValueError, match=complaint):
+        store.publish(batch(table, ledger("a.avro")))
+    assert store.position("ingestion") is None
+    assert len(store.files()) == 0
+
+
+def test_a_fault_of_a_file_that_is_not_in_the_batch_is_refused(tmp_path):
+    store = tables(f"sqlite:///{tmp_path}/sensors.db")
+    with pytest.raises(ValueError, match=r"faults of b\.avro, but not the file"):
+        store.publish(batch(windows([]), ledger("a.avro"), faults(**{"b.avro": [1]})))
+
+
+def test_scoring_gets_each_closed_window_that_is_new_or_has_changed(store):
+    every = fleet(3, 2, range(5, 65, 5))
+    random = np.random.default_rng(3)
+    for seed in range(6):
+        chosen = [every[i] for i in random.choice(len(every), 30, replace=False)]
+        store.publish(batch(windows(chosen, seed)))
+    held = rows(store.read_windows())
+    moments = [None, end(0), end(20), end(40), end(90)]
+    afters = [
+        None,
+        *[Position(revision, horizon) for revision in (0, 3, 6) for horizon in moments[::2]],
+    ]
+    for after in afters:
+        for start in (None, end(25)):
+            for horizon in moments[:4]:
+                new = store.new_windows(after, start, Position(6, horizon))
+                assert list(new) == [*KEYS, "readings", *STATISTICS, "revision"]
+                assert rows(new) == {
+                    key: row
+                    for key, row in held.items()
+                    if _to_score(key[2], row[-1], after, start, horizon)
+                }
+                assert new[KEYS].equals(new[KEYS].sort_values(KEYS, ignore_index=True))
+
+
+def _to_score(window_end, revision, after, start, horizon):
+    if horizon is None or window_end > horizon:
+        return False
+    if after is None or after.horizon is None:
+        return start is None or window_end > start
+    return window_end > after.horizon or revision > after.revision
+
+
+def scored(keys):
+    return windows(keys)[KEYS]
+
+
+def anomalous(keys, score):
+    facts = {"score": score, "threshold": 0.25, "model_version": "c0ffee", "revision": 1}
+    return scored(keys).assign(**facts)
+
+
+def test_anomalies_are_replaced_where_windows_were_scored_again_and_only_there(store):
+    every = fleet(3, 3, [5, 10, 15])
+    store.publish(batch(windows(every)))
+    store.write_anomalies(scored(every), anomalous(every[::2], -1.0))
+    again = fleet(3, 3, [10])
+    store.write_anomalies(scored(again), anomalous(again[:2], -2.0))
+    expected = rows(anomalous([key for key in every[::2] if key not in again], -1.0))
+    expected |= rows(anomalous(again[:2], -2.0))
+    read = store.anomalies()
+    assert rows(read) == expected
+    assert read[KEYS].equals(read[KEYS].sort_values(KEYS, ignore_index=True))
+    assert set(store.anomalies(since=end(5), until=end(10))["window_end"]) == {end(10)}
+    store.write_anomalies(scored(every), anomalous([], 0.0))
+    assert len(store.anomalies()) == 0
+
+
+def test_anomalies_that_belong_nowhere_are_refused(store):
+    known = fleet(1, 2, [5])
+    store.publish(batch(windows(known)))
+    store.write_anomalies(scored(known), anomalous(known, -1.0))
+    with pytest.raises(ValueError, match="not among the scored"):
+        store.write_anomalies(scored(known[:1]), anomalous(known[1:], -1.0))
+    with pytest.raises(ValueError, match="among no scored windows"):
+        store.write_anomalies(scored([]), anomalous(known, -1.0))
+    with pytest.raises(ValueError, match=r"\('d', 'nowhere'\) was scored, but has no windows"):
+        store.write_anomalies(scored([("d", "nowhere", 5)]), anomalous([], 0.0))
+    assert len(store.anomalies()) == 2
+
+
+def test_a_person_can_ask_by_time_in_plain_sql(database_url):
+    store = tables(database_url)
+    store.publish(batch(windows(fleet(1, 1, [5, 10, 15]))))
+    question = (
+        "SELECT s.device, w.window_end FROM sensor_windows w "
+        "JOIN sensors s ON s.sensor_id = w.sensor_id "
+        "WHERE w.window_end > '2026-03-02 00:05:00' AND w.window_end <= '2026-03-02 00:10:00'"
+    )
+    with tables(database_url)._database.engine.connect() as connection:
+        answer = connection.execute(text(question)).all()
+    assert [(device, str(moment)) for device, moment in answer] == [("d0", "2026-03-02 00:10:00")]
+
+
+def test_the_dataset_publishes_what_is_saved_and_loads_the_handle(database_url):
+    dataset = SensorTablesDataset(url=database_url)
+    dataset.save(batch(windows(fleet(2, 2, [5]))))
+    handle = dataset.load()
+    assert len(handle.read_windows()) == 4
+    copy = pickle.loads(pickle.dumps(dataset))  # as for a runner of several processes
+    assert everything(copy.load()) == everything(handle)
+    assert dataset.exists()
+
+
+def test_a_relative_sqlite_file_lies_below_the_project(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text("[tool.kedro]\nproject_name = 'p'\n")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    SensorTablesDataset(url="sqlite:///data/new/sensors.db").load()
+    assert (tmp_path / "data/new/sensors.db").exists()
+
+
+def test_tables_of_something_else_are_left_alone(database_url):
+    engine = tables(database_url)._database.engine
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE sensors (vendor VARCHAR(20))"))
+        connection.execute(text("INSERT INTO sensors VALUES ('ours')"))
+    with pytest.raises(DatasetError, match="a table sensors of something else: it lacks"):
+        SensorTablesDataset(url=database_url).load()
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT * FROM sensors")).all() == [("ours",)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://user:secret@host/db", "data/sensors.db", "sqlite://", "sqlite:///:memory:"],
+)
+def test_an_address_that_cannot_serve_is_refused_without_being_repeated(url):
+    with pytest.raises(DatasetError, match="sqlite:///FILE") as error:
+        SensorTablesDataset(url=url)
+    assert "secret" not in str(error.value)

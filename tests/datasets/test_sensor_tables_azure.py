@@ -1,0 +1,202 @@
+"""Azure SQL cannot run here: what is asked of it must be right without a server."""
+
+import ctypes.util
+import struct
+import types
+
+import azure.identity
+import pyodbc
+import pytest
+from azure.core.exceptions import ClientAuthenticationError
+from kedro.io import DatasetError
+from sqlalchemy import create_engine, event
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from quartet.datasets import database_engines
+from quartet.datasets.database import Database
+from quartet.datasets.database_engines import completed, entra_token, parse
+from quartet.datasets.sensor_rows import insert_rows
+from quartet.datasets.sensor_schema import metadata
+from quartet.datasets.sensor_tables import Position, SensorTablesDataset
+from support import free_port, skip_or_fail
+from window_batches import KEYS, batch, end, faults, fleet, ledger, tables, windows
+
+URL = "mssql+pyodbc://example.database.windows.net/sensors"
+TOKEN = "header.payload.ünterschrift"
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What was asked of pyodbc and of Entra ID."""
+    asked = []
+
+    class Credential:
+        def get_token(self, *scopes):
+            asked.append(scopes)
+            return types.SimpleNamespace(token=TOKEN)
+
+    def connect(text, **keywords):
+        asked.append((text, keywords))
+        raise pyodbc.OperationalError("08001", "[08001] no server here (10061) (SQLDriverConnect)")
+
+    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", Credential)
+    monkeypatch.setattr(pyodbc, "connect", connect)
+    return asked
+
+
+def parts(text):
+    return dict(part.split("=", 1) for part in text.lower().split(";"))
+
+
+def test_without_a_user_a_token_proves_who_connects_over_an_encrypted_line(asked):
+    with pytest.raises(DatasetError, match=r"SQL Server database sensors at example\.database"):
+        SensorTablesDataset(url=URL, attempts=1).load()
+    scopes, (text, keywords) = asked
+    assert scopes == ("https://database.windows.net/.default",)
+    said = parts(text)
+    assert "msodbcsql-18" in said["driver"] or said["driver"] == "{odbc driver 18 for sql server}"
+    assert (said["server"], said["database"]) == ("example.database.windows.net", "sensors")
+    assert said["encrypt"] == "yes"
+    assert not said.keys() & {"uid", "pwd", "trusted_connection", "trustservercertificate"}
+    (attribute, packed), *more = keywords["attrs_before"].items()
+    assert not more
+    assert attribute == 1256
+    length = struct.unpack("<I", packed[:4])[0]
+    assert packed[4:].decode("utf-16-le") == TOKEN
+    assert length == len(packed) - 4
+    assert 0 < keywords["timeout"] <= 30
+
+
+def test_each_new_connection_asks_for_a_token_as_they_expire(asked):
+    with pytest.raises(DatasetError, match="tried 3 times"):
+        SensorTablesDataset(url=URL, attempts=3, wait_seconds=0).load()
+    assert asked.count(("https://database.windows.net/.default",)) == 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url": URL, "credentials": {"username": "ann", "password": "a;b}c"}},
+        {"url": "", "credentials": {"url": URL.replace("//", "//ann:a;b%7Dc@")}},
+        {
+            "url": "mssql+pyodbc:///?odbc_connect=Server=example.database.windows.net;Database=x",
+            "credentials": {"username": "ann", "password": "a;b}c"},
+        },
+    ],
+    ids=["credentials", "whole address", "connection string"],
+)
+def test_with_a_user_no_token_is_asked_for(asked, options):
+    with pytest.raises(DatasetError) as error:
+        SensorTablesDataset(attempts=1, **options).load()
+    ((text, keywords),) = asked
+    assert "attrs_before" not in keywords
+    assert ";UID=ann;PWD={a;b}}c}" in text
+    assert "Encrypt=yes" in text
+    assert "a;b" not in str(error.value)
+
+
+def test_nobody_to_sign_in_as_is_told_with_what_to_do(monkeypatch):
+    class Credential:
+        def get_token(self, *_):
+            raise ClientAuthenticationError("no identity found")
+
+    with pytest.raises(DatasetError, match=r"sensors at home: no Entra ID identity .* az login"):
+        entra_token(Credential(), "sensors at home")
+    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", Credential)
+    with pytest.raises(DatasetError, match="no Entra ID identity"):
+        SensorTablesDataset(url=URL, attempts=3).load()
+
+
+def test_the_driver_that_pip_brought_loads_and_goes_as_far_as_the_network(monkeypatch):
+    if ctypes.util.find_library("ltdl") is None:
+        skip_or_fail("Microsoft's driver needs libltdl: make database")
+    monkeypatch.setattr(
+        database_engines, "entra_token", lambda *_: {1256: struct.pack("<I4s", 4, b"a\0b\0")}
+    )
+    url = f"mssql+pyodbc://127.0.0.1:{free_port()}/sensors"
+    with pytest.raises(DatasetError, match=r"\[Microsoft\]\[ODBC Driver 18 for SQL Server\]"):
+        SensorTablesDataset(url=url, attempts=1, timeout_seconds=1).load()
+
+
+def test_each_linux_gets_the_driver_made_for_it():
+    for facts, expected in [
+        ({"ID": "debian"}, "debian_ubuntu"),
+        ({"ID": "mint", "ID_LIKE": "ubuntu debian"}, "debian_ubuntu"),
+        ({"ID": "opensuse-leap", "ID_LIKE": "suse opensuse"}, "suse"),
+        ({"ID": "mariner", "ID_LIKE": "rhel fedora"}, "rhel"),
+    ]:
+        assert database_engines._distribution(lambda facts=facts: facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Server=h;Database=d", "Server=h;Database=d;Encrypt=yes"),
+        ("Server=h; encrypt = strict;", "Server=h; encrypt = strict"),
+        ("Server=h;PWD={;Encrypt=no;}", "Server=h;PWD={;Encrypt=no;};Encrypt=yes"),
+    ],
+)
+def test_what_a_connection_string_says_itself_is_kept(text, expected):
+    assert completed(text, {"Encrypt": "yes"}) == expected
+
+
+def test_tables_are_made_of_types_that_keep_every_text_and_moment():
+    engine = create_engine(parse(URL))
+    for table in metadata.sorted_tables:
+        made = str(CreateTable(table).compile(engine))
+        assert " DATETIME " not in made  # rounds to 3 ms
+        for line in made.splitlines():
+            assert "NVARCHAR" in line or not any(
+                word in line for word in ("device", "sensor VAR", " name VAR", "reason", "body")
+            )
+        for index in table.indexes:
+            CreateIndex(index).compile(engine)
+
+
+def test_every_statement_can_be_said_to_sql_server(tmp_path):
+    store = tables(f"sqlite:///{tmp_path}/sensors.db")
+    statements = []
+
+    @event.listens_for(store._database.engine, "before_execute")
+    def note(connection, statement, *_):
+        statements.append(statement)
+
+    many = fleet(70, 30, [5])
+    store.publish(batch(windows(many), ledger(*map(str, range(2000))), faults(**{"1": [1]})))
+    store.publish(batch(windows(many[:-1], 1), horizon=end(5)))
+    known = windows(many)[KEYS]
+    found = known[:5].assign(score=-1.0, threshold=0.0, model_version="1", revision=1)
+    with store.claimed("scoring", minutes=1) as token:
+        store.confirm("scoring", token)
+        store.new_windows(Position(0, end(0)), None, Position(2, end(5)))
+        store.read_windows(since=end(0), until=end(5), pairs=[("d1", "s1")])
+        store.write_anomalies(known, found, claim=token)
+        store.move_watermark(token, None, Position(2, end(5)))
+    store.anomalies(since=end(0))
+    store.quarantine(limit=3)
+    store.files()
+    dialect = create_engine(parse(URL)).dialect
+    said = set()
+    for statement in statements:
+        if not isinstance(statement, str):
+            compiled = statement.compile(
+                dialect=dialect, compile_kwargs={"render_postcompile": True}
+            )
+            assert len(compiled.params) < 2100, "SQL Server takes no more"
+            said.add(" ".join(str(compiled).split()))
+    assert any(text.startswith("SELECT TOP 3 ") for text in said)
+    assert any("SYSUTCDATETIME()" in text for text in said)
+    assert {text.split()[0] for text in said} >= {"SELECT", "INSERT", "UPDATE", "DELETE"}
+
+
+def test_rows_go_to_sql_server_many_at_a_time():
+    dialect = Database(URL).engine.dialect
+    calls = []
+    connection = types.SimpleNamespace(
+        dialect=dialect, exec_driver_sql=lambda text, rows: calls.append((text, len(rows)))
+    )
+    columns = {"window_end": [end(5)] * 120_000, "sensor_id": list(range(120_000))}
+    insert_rows(connection, metadata.tables["sensor_windows"], columns)
+    assert dialect.fast_executemany
+    text = "INSERT INTO sensor_windows (window_end, sensor_id) VALUES (?, ?)"
+    assert calls == [(text, 50_000), (text, 50_000), (text, 20_000)]

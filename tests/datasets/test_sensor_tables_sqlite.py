@@ -1,0 +1,104 @@
+"""The database of a laptop is a file: locked, full, damaged or left in the middle by a kill."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from kedro.io import DatasetError
+from sqlalchemy import event
+
+from quartet.datasets.sensor_tables import SensorTablesDataset
+from rival_runs import die_while_publishing
+from window_batches import batch, end, everything, faults, fleet, ledger, tables, windows
+
+pytest_plugins = ("mariadb",)
+
+FIRST = batch(windows(fleet(3, 3, [5, 10])), ledger("a"), faults(a=[1]), end(5))
+SECOND = batch(windows(fleet(4, 3, [10, 15]), 1), ledger("a", "b"), faults(b=[1]), end(10))
+LARGE = batch(windows(fleet(50, 20, range(20, 70, 5))), ledger("b"))
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "sensors.db"
+    tables(f"sqlite:///{path}").publish(FIRST)
+    return path
+
+
+def opened(path, **options):
+    return tables(f"sqlite:///{path}", **options)
+
+
+def test_a_file_locked_by_another_process_is_named_with_what_to_do(path):
+    store = opened(path, timeout_seconds=0)
+    before = everything(store)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatasetError, match="Another process keeps it locked") as error:
+            store.publish(SECOND)
+        assert str(path) in str(error.value)
+        assert everything(store) == before, "who only reads need not wait"
+    assert store.publish(SECOND) == 2
+
+
+def test_someone_who_reads_does_not_keep_a_batch_out(path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        assert other.execute("SELECT count(*) FROM sensor_windows").fetchone() == (18,)
+        assert opened(path, timeout_seconds=0).publish(SECOND) == 2
+        assert other.execute("SELECT count(*) FROM sensor_windows").fetchone() == (18,)
+
+
+def test_a_full_disk_keeps_the_tables_as_they_were(path):
+    store = opened(path)
+    before = everything(store)
+    limited = []
+
+    @event.listens_for(store._database.engine, "connect")
+    def limit(connection, _):
+        if limited:  # as if no page could be added to the file any more
+            connection.execute(f"PRAGMA max_page_count = {limited[0]}")
+
+    limited.append(1)
+    with pytest.raises(DatasetError, match="No room is left: make some and run again") as error:
+        store.publish(LARGE)
+    assert str(path) in str(error.value)
+    assert everything(store) == before
+    limited.clear()
+    assert store.publish(LARGE) == 2
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "sensors.db"
+    path.write_bytes(b"notes " * 1000)
+    with pytest.raises(DatasetError, match="damaged, or something else") as error:
+        SensorTablesDataset(url=f"sqlite:///{path}").load()
+    assert str(path) in str(error.value)
+    assert path.read_bytes() == b"notes " * 1000
+
+
+def test_a_damaged_file_is_told_whatever_is_asked_of_it(path):
+    opened(path).publish(LARGE)
+    content = bytearray(path.read_bytes())
+    page = 4096
+    for start in range(20 * page, len(content), page):
+        content[start : start + page] = b"\xa5" * page
+    path.write_bytes(content)
+    for question in (
+        lambda store: store.read_windows(),
+        lambda store: store.publish(LARGE),
+    ):
+        with pytest.raises(DatasetError, match=r"damaged, .* ingest again") as error:
+            question(opened(path))
+        assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO sensor_windows", "INSERT INTO sensor_batches"])
+def test_a_run_that_is_killed_in_the_middle_leaves_the_batch_to_the_next(database_url, statement):
+    store = tables(database_url)
+    store.publish(FIRST)
+    before = everything(store)
+    die_while_publishing(database_url, SECOND, statement)
+    assert everything(store) == before
+    assert store.publish(SECOND) == 2
+    store.close()

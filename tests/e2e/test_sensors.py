@@ -1,0 +1,201 @@
+"""From a stream of readings to predictions and anomalies, as a person runs it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from sqlalchemy import create_engine, text
+
+from quartet.datasets.predictions import PartitionedPredictionsDataset
+from support import ROOT, clean_environment, free_port, run_kedro
+
+KEYS = ["device", "sensor", "window_end"]
+PIPELINES = ("sensor_ingestion", "anomaly_training", "anomaly_scoring")
+SCORE = ("run", "--pipelines", "anomaly_scoring")
+PROMISED = {
+    "readings_scored",
+    "windows_scored",
+    "alarm_rate",
+    "windows_per_s",
+    "sensors_without_model",
+    "event_precision",
+    "event_recall",
+    "event_f1",
+}
+
+
+def metrics(folder, pipeline="anomaly_scoring"):
+    return json.loads((folder / f"data/08_reporting/{pipeline}/metrics.json").read_text())
+
+
+def predictions(folder):
+    dataset = PartitionedPredictionsDataset(
+        filepath=str(folder / "data/07_model_output/sensors/predictions"),
+        keys=KEYS,
+        time_column="window_end",
+    )
+    return dataset.load().read()
+
+
+def rows(folder, query):
+    with create_engine(f"sqlite:///{folder}/data/03_primary/sensors/sensors.db").connect() as sql:
+        return sql.execute(text(query)).all()
+
+
+def test_metrics_are_flat_numbers_and_hold_what_was_promised(trained_workspace):
+    assert metrics(trained_workspace).keys() >= PROMISED
+    for pipeline in PIPELINES:
+        values = metrics(trained_workspace, pipeline).values()
+        assert all(isinstance(value, int | float) for value in values)
+
+
+def test_what_the_simulator_did_to_the_stream_was_noticed(trained_workspace):
+    found = metrics(trained_workspace, "sensor_ingestion")
+    assert found["readings_quarantined"] == 12
+    assert found["readings_repeated"] == 160
+    assert found["sensors"] == 12
+    ((stored,),) = rows(trained_workspace, "SELECT SUM(readings) FROM sensor_windows")
+    assert stored == found["readings"] - found["readings_repeated"]
+
+
+def test_the_labelled_anomalies_of_the_sample_are_found(trained_workspace):
+    found = metrics(trained_workspace)
+    assert found["event_recall"] >= 0.8
+    assert found["event_f1"] >= 0.6
+    assert found["false_alarm_rate"] <= 2 * metrics(trained_workspace, "anomaly_training")["nu"]
+
+
+def test_predictions_in_blob_storage_and_anomalies_in_sql_agree(trained_workspace):
+    stored = predictions(trained_workspace)
+    found = metrics(trained_workspace)
+    assert len(stored) == found["windows_scored"]
+    assert stored["anomaly"].tolist() == (stored["score"] < stored["threshold"]).tolist()
+    ((count,),) = rows(trained_workspace, "SELECT COUNT(*) FROM sensor_anomalies")
+    assert count == found["anomalies"] == stored["anomaly"].sum()
+
+
+def test_every_figure_is_a_picture(trained_workspace):
+    reports = trained_workspace / "data/08_reporting"
+    pictures = [path for name in PIPELINES for path in (reports / name).glob("*.png")]
+    assert len(pictures) == 5
+    for path in pictures:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size > 10_000
+
+
+def test_the_bank_is_registered_with_its_facts(trained_workspace):
+    client = mlflow.MlflowClient(f"sqlite:///{trained_workspace}/mlflow.db")
+    (version,) = client.search_model_versions("name='sensor_bank'")
+    assert version.tags["metric.models"] == "12"
+    assert len(version.tags["bank_version"]) == 12
+    assert version.tags["library.safetensors"]
+
+
+@pytest.fixture
+def project(trained_workspace, tmp_path):
+    """A project in which everything has run once."""
+    return shutil.copytree(trained_workspace, tmp_path / "project")
+
+
+def test_the_next_scheduled_runs_find_nothing_new_and_keep_what_there_is(
+    project, trained_workspace
+):
+    result = run_kedro(project, "run", "--pipelines", ",".join(PIPELINES))
+    assert result.returncode == 0, result.stderr
+    assert metrics(project)["windows_scored"] == 0
+    assert metrics(project, "sensor_ingestion") == metrics(trained_workspace, "sensor_ingestion")
+    pd.testing.assert_frame_equal(predictions(project), predictions(trained_workspace))
+    client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
+    assert len(client.search_model_versions("name='sensor_bank'")) == 1
+
+
+def test_two_ranks_train_and_score_as_one(project, trained_workspace):
+    bank = "data/06_models/sensors/model_bank.safetensors"
+    shutil.rmtree(project / "data/07_model_output/sensors")
+    url = f"sqlite:///{project}/data/03_primary/sensors/ranks.db"
+    parameters = f"sensor_database={url}"
+    result = run_kedro(project, "run", "--pipelines", "sensor_ingestion", "--params", parameters)
+    assert result.returncode == 0, result.stderr
+    mpirun = str(Path(sys.executable).parent / "mpirun")
+    command = [mpirun, "--allow-run-as-root", "--oversubscribe", "-n", "2"]
+    command += [sys.executable, "-m", "kedro", "run"]
+    command += ["--pipelines", "anomaly_training,anomaly_scoring", "--params", parameters]
+    both = subprocess.run(
+        command, cwd=project, env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert both.returncode == 0, both.stderr
+    assert (project / bank).read_bytes() == (trained_workspace / bank).read_bytes()
+    pd.testing.assert_frame_equal(predictions(project), predictions(trained_workspace))
+
+
+def test_the_reference_systems_own_readings(project, real_sensors):
+    table = real_sensors / "uniform_15_sensors.csv"
+    url = f"sqlite:///{project}/data/03_primary/sensors/uniform.db"
+    result = run_kedro(
+        project,
+        "run",
+        "--pipelines",
+        ",".join(PIPELINES),
+        "--params",
+        f"sensor_table={table},sensor_database={url},sensor_ingestion.window_seconds=60",
+    )
+    assert result.returncode == 0, result.stderr
+    assert metrics(project, "sensor_ingestion")["readings"] == 17_768
+    assert metrics(project, "anomaly_training")["models"] == 15
+    found = metrics(project)
+    assert found["sensors_scored"] == 15
+    assert found["alarm_rate"] <= 0.02  # the reference's own models: 0.38
+    assert "event_f1" not in found  # nothing is known of anomalies there
+
+
+def test_a_database_that_is_down_is_named_without_its_password(project):
+    url = f"mysql+pyodbc://reader:secret@127.0.0.1:{free_port()}/sensors"
+    result = run_kedro(
+        project,
+        *SCORE,
+        "--params",
+        f"sensor_database={url}",
+    )
+    assert result.returncode != 0
+    assert "cannot be reached" in result.stderr
+    assert "secret" not in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "parameter", "complaint"),
+    [
+        ("sensor_ingestion", "sensor_captures=nowhere", "nowhere"),
+        ("sensor_ingestion", "sensor_table=nowhere.csv", "nowhere.csv"),
+        ("sensor_ingestion", "sensor_ingestion.window_seconds=7", "must divide a day"),
+        ("sensor_ingestion", "sensor_ingestion.window_seconds=60", "300"),
+        ("anomaly_training", "sensor_models.nu=0", "nu should be greater than 0"),
+        ("anomaly_training", "sensor_models.neu=0.1", "did you mean 'sensor_models.nu'"),
+        ("anomaly_training", "training_windows.until=soon", "is not a time"),
+        ("anomaly_scoring", "window_scoring.claim_minutes=0", "greater than 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(project, pipeline, parameter, complaint):
+    result = run_kedro(project, "run", "--pipelines", pipeline, "--params", parameter)
+    assert result.returncode != 0
+    assert complaint in result.stderr
+    assert result.stderr.strip().splitlines()[-1].startswith("Error: ")
+
+
+def test_the_committed_sample_is_what_the_pipeline_makes(workspace):
+    committed = ROOT / "data/01_raw/sensors/captures"
+    shutil.rmtree(workspace / "data/01_raw/sensors")
+    result = run_kedro(
+        workspace, "run", "--pipelines", "sample_data", "--nodes", "make_sensor_sample"
+    )
+    assert result.returncode == 0, result.stderr
+    made = workspace / "data/01_raw/sensors/captures"
+
+    def content(folder):
+        return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    assert content(made) == content(committed)

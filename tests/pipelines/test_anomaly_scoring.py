@@ -1,0 +1,302 @@
+"""The scheduled job may die anywhere and be late, and still scores each window just once."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.io.core import DatasetError
+from kedro.runner import SequentialRunner
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import CSVDataset
+from kedro_datasets.pickle import PickleDataset
+
+from quartet.datasets.predictions import PartitionedPredictionsDataset
+from quartet.datasets.registered_model import Champion
+from quartet.datasets.sensor_jobs import ScoringWatermarkDataset, SensorAnomaliesDataset
+from quartet.datasets.sensor_tables import Position, SensorTablesDataset, WindowBatch
+from quartet.pipelines.anomaly_scoring import create_pipeline
+from quartet.sensors.serving import SensorScorer
+from quartet.sensors.settings import SensorModels, WindowScoring
+from quartet.sensors.training import fit_bank
+from support import clean_environment
+
+KEYS = ["device", "sensor", "window_end"]
+START = pd.Timestamp("2026-03-02")
+TRAINED, SCORED = 200, 60
+SETTINGS = SensorModels(seed=1, features=("mean", "minimum", "maximum"), nu=0.02, workers=1)
+FILES = ["name", "version", "readings", "repeats", "quarantined", "state", "reason"]
+NO_EVENTS = pd.DataFrame(
+    {name: pd.Series(dtype=kind) for name, kind in
+     {"device": str, "sensor": str, "start": "datetime64[s]", "end": "datetime64[s]",
+      "kind": str}.items()}
+)  # fmt: skip
+
+
+def windows_of(device, first, last, shift=0.0):
+    """Windows number `first` to `last` of a sensor with noise around 20."""
+    number = np.arange(first, last)
+    noise = np.random.default_rng([len(device), first]).normal(0, 1, len(number))
+    mean = 20 + noise + shift
+    return pd.DataFrame(
+        {
+            "device": device,
+            "sensor": "temperature",
+            "window_end": (START + pd.to_timedelta((number + 1) * 300, unit="s")).as_unit("s"),
+            "readings": 5,
+            "mean": mean,
+            "standard_deviation": 1.0,
+            "minimum": mean - 1,
+            "maximum": mean + 1,
+            "last_value": mean,
+        }
+    )
+
+
+def batch(*windows, horizon):
+    """What ingestion writes; the horizon is the number of closed windows."""
+    return WindowBatch(
+        pd.concat(windows, ignore_index=True),
+        pd.DataFrame(columns=FILES),
+        pd.DataFrame(columns=["file", "position", "reason", "body"]),
+        START + pd.Timedelta(seconds=300 * horizon),
+        300,
+    )
+
+
+@pytest.fixture(scope="module")
+def champion():
+    normal = pd.concat([windows_of(name, 0, TRAINED) for name in ("pump", "fan")])
+    bank = fit_bank(normal, SETTINGS, 300, progress=False).bank
+    return Champion(1, {}, SensorScorer(bank))
+
+
+class Site:
+    """A database and a folder of predictions, and the pipeline over them."""
+
+    def __init__(self, folder, champion):
+        self.url = f"sqlite:///{folder}/sensors.db"
+        self.folder = folder / "predictions"
+        self.reports = folder / "reports"
+        self.champion = champion
+        self.tables = SensorTablesDataset(url=self.url).load()
+
+    def catalog(self):
+        return DataCatalog(
+            {
+                "sensor_windows": SensorTablesDataset(url=self.url),
+                "sensor_bank": MemoryDataset(self.champion, copy_mode="assign"),
+                "sensor_labels": MemoryDataset(NO_EVENTS),
+                "params:window_scoring": MemoryDataset(WindowScoring()),
+                "sensor_predictions": PartitionedPredictionsDataset(
+                    filepath=str(self.folder), keys=KEYS, time_column="window_end"
+                ),
+                "sensor_anomalies": SensorAnomaliesDataset(url=self.url),
+                "scoring_watermark": ScoringWatermarkDataset(url=self.url),
+                "anomaly_scoring_metrics": JSONDataset(filepath=str(self.reports / "metrics.json")),
+                "unscored_sensors": CSVDataset(
+                    filepath=str(self.reports / "unscored.csv"), save_args={"index": False}
+                ),
+            }
+        )
+
+    def run(self, dies_at=None):
+        """Run the job; its metrics and the sensors it could not score."""
+        catalog = self.catalog()
+        if dies_at is not None:
+            catalog[dies_at] = Dying(catalog.get(dies_at) if dies_at in catalog else None)
+        SequentialRunner().run(create_pipeline(), catalog)
+        return catalog.load("anomaly_scoring_metrics"), catalog.load("unscored_sensors")
+
+    def outcome(self):
+        """All that the job leaves: predictions, anomalies, watermark."""
+        predictions = self.catalog().get("sensor_predictions").load().read()
+        return predictions, self.tables.anomalies(), self.tables.position("scoring")
+
+
+class Dying(MemoryDataset):
+    """The run dies when this has been saved."""
+
+    def __init__(self, dataset):
+        super().__init__()
+        self._dataset = dataset
+
+    def save(self, data):
+        if self._dataset is not None:
+            self._dataset.save(data)
+        raise KeyboardInterrupt("killed")
+
+
+def filled(folder, champion):
+    """A site with closed windows of two sensors, of which the first were trained on."""
+    folder.mkdir()
+    made = Site(folder, champion)
+    until = TRAINED + SCORED
+    made.tables.publish(
+        batch(windows_of("pump", 0, until), windows_of("fan", 0, until), horizon=until)
+    )
+    return made
+
+
+@pytest.fixture
+def site(tmp_path, champion):
+    return filled(tmp_path / "site", champion)
+
+
+def same(one, other):
+    for left, right in zip(one[:2], other[:2], strict=True):
+        pd.testing.assert_frame_equal(left, right)
+    assert one[2] == other[2]
+
+
+def test_the_first_run_begins_where_training_ended_and_the_next_has_nothing_to_do(site):
+    metrics, _ = site.run()
+    assert metrics["windows_scored"] == 2 * SCORED
+    before = site.outcome()
+    assert len(before[0]) == 2 * SCORED
+    assert before[0]["window_end"].min() > START + pd.Timedelta(seconds=300 * TRAINED)
+    assert before[2] == site.tables.position("ingestion")
+    metrics, _ = site.run()
+    assert metrics["windows_scored"] == metrics["alarm_rate"] == 0
+    same(site.outcome(), before)
+
+
+STEPS = [
+    "new_windows",
+    "scoring_claim",
+    "window_scores",
+    "sensor_predictions",
+    "predictions_published",
+    "sensor_anomalies",
+    "anomalies_published",
+    "anomaly_scoring_metrics",
+    "scoring_watermark",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_run_that_dies_after_any_step_loses_and_repeats_nothing(site, tmp_path, champion, step):
+    undisturbed = filled(tmp_path / "undisturbed", champion)
+    with pytest.raises(KeyboardInterrupt):
+        site.run(dies_at=step)
+    for each in (site, undisturbed):  # the stream goes on, whoever has died
+        each.tables.publish(batch(windows_of("pump", 258, 270, shift=9), horizon=268))
+        each.run()
+    same(site.outcome(), undisturbed.outcome())
+    assert len(site.outcome()[0]) == 2 * SCORED + 8
+
+
+def test_a_window_is_scored_when_it_is_closed(site):
+    site.run()
+    site.tables.publish(batch(windows_of("fan", 260, 265), horizon=262))
+    assert site.run()[0]["windows_scored"] == 2
+    site.tables.publish(batch(windows_of("pump", 262, 263), horizon=264))
+    assert site.run()[0]["windows_scored"] == 3
+    predictions = site.outcome()[0]
+    assert not predictions.duplicated(KEYS).any()
+
+
+def test_what_late_readings_change_is_scored_again(site):
+    strange = windows_of("pump", 230, 231, shift=50)
+    site.tables.publish(batch(strange, horizon=260))
+    site.run()
+    assert strange["window_end"].iloc[0] in set(site.outcome()[1]["window_end"])
+    revised = windows_of("pump", 230, 231).assign(mean=20.0, minimum=19.0, maximum=21.0)
+    site.tables.publish(batch(revised, horizon=260))
+    assert site.run()[0]["windows_scored"] == 1
+    predictions, anomalies, _ = site.outcome()
+    assert strange["window_end"].iloc[0] not in set(anomalies["window_end"])
+    assert len(predictions) == 2 * SCORED
+    of_window = predictions[
+        (predictions["device"] == "pump")
+        & (predictions["window_end"] == strange["window_end"].iloc[0])
+    ]
+    assert of_window["anomaly"].tolist() == [False]
+
+
+def test_sensors_without_a_model_and_models_without_windows_are_reported(site):
+    site.run()
+    site.tables.publish(
+        batch(windows_of("pump", 260, 262), windows_of("valve", 260, 262), horizon=262)
+    )
+    metrics, unscored = site.run()
+    assert metrics["windows_scored"] == 2
+    assert metrics["sensors_without_model"] == metrics["models_without_windows"] == 1
+    assert dict(zip(unscored["device"], unscored["reason"], strict=True)) == {
+        "valve": "no model",
+        "fan": "no windows",
+    }
+
+
+HOLDER = """
+import sys
+from quartet.datasets.sensor_tables import SensorTablesDataset
+SensorTablesDataset(url=sys.argv[1]).load().claim("scoring", 60)
+print("claimed", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_run_at_the_same_time_stops_and_changes_nothing(site):
+    before = site.outcome()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, site.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    ) as other:
+        assert other.stdout.readline() == "claimed\n"
+        with pytest.raises(ValueError, match=rf"claimed by another run, process {other.pid}"):
+            site.run()
+        same(site.outcome(), before)
+        other.kill()
+    assert site.run()[0]["windows_scored"] == 2 * SCORED  # the dead run is no obstacle
+
+
+@pytest.mark.parametrize("step", ["publish_predictions", "publish_anomalies", "move_watermark"])
+def test_a_run_that_was_taken_over_writes_nothing_more(site, step):
+    catalog = site.catalog()
+    for name in ("window_scores", "scoring_claim", "predictions_published", "anomalies_published"):
+        catalog[name] = PickleDataset(filepath=str(site.reports / name))
+    pipeline = create_pipeline()
+    before = [node.name for node in pipeline.nodes]
+    before = before[: before.index(step)]
+    SequentialRunner().run(pipeline.only_nodes(*before), catalog)
+    left = site.outcome()
+    site.tables.claim("scoring", 60, take_over=True)
+    with pytest.raises((ValueError, DatasetError), match="has lost its claim"):
+        SequentialRunner().run(pipeline.only_nodes(step), catalog)
+    same(site.outcome(), left)
+
+
+def test_without_models_or_windows_it_says_what_to_run_first(tmp_path, champion):
+    empty = Site(tmp_path, champion)
+    with pytest.raises(ValueError, match="kedro run --pipelines sensor_ingestion"):
+        empty.run()
+    with pytest.raises(ValueError, match="kedro run --pipelines anomaly_training"):
+        Site(tmp_path, None).run()
+
+
+def test_models_of_windows_of_another_length_are_not_asked(tmp_path, champion):
+    site = Site(tmp_path, champion)
+    of_a_minute = batch(windows_of("pump", 0, 10), horizon=10)
+    site.tables.publish(replace(of_a_minute, window_seconds=60))
+    with pytest.raises(ValueError, match="windows of 60 seconds, and the registered models know"):
+        site.run()
+
+
+def test_the_watermark_is_where_ingestion_stood_when_the_run_began(site):
+    catalog = site.catalog()
+    catalog["scoring_claim"] = JSONDataset(filepath=str(site.reports / "claim.json"))
+    catalog["new_windows"] = PickleDataset(filepath=str(site.reports / "new"))
+    pipeline = create_pipeline()
+    SequentialRunner().run(pipeline.only_nodes("claim_new_windows"), catalog)
+    site.tables.publish(batch(windows_of("fan", 260, 265), horizon=265))
+    SequentialRunner().run(pipeline - pipeline.only_nodes("claim_new_windows"), catalog)
+    closed = START + pd.Timedelta(seconds=300 * (TRAINED + SCORED))
+    assert site.tables.position("scoring") == Position(1, closed)
+    assert site.run()[0]["windows_scored"] == 5

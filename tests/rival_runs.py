@@ -1,0 +1,104 @@
+"""Runs that work on the same database at the same time, as processes of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import event, text
+
+from quartet.datasets.sensor_tables import ClaimError, SensorTables, WindowBatch
+from window_batches import batch, end, faults, fleet, ledger, tables, windows
+
+
+def alter(store: SensorTables, **values: Any) -> None:
+    """Change the scoring job's row, as another run would, or time."""
+    assignments = ", ".join(f"{name} = :{name}" for name in values)
+    with store._database.engine.begin() as connection:
+        connection.execute(
+            text(f"UPDATE sensor_jobs SET {assignments} WHERE name = 'scoring'"), values
+        )
+
+
+def race(url: str, start: Any, outcomes: Any, turns: int) -> None:
+    """Claim over and over, beside another process; tell which turns were won."""
+    store = tables(url)
+    store.make()
+    for turn in range(turns):
+        start.wait()
+        try:
+            store.claim("scoring", minutes=60)
+            outcomes.put((turn, True))
+        except ClaimError:
+            outcomes.put((turn, False))
+        start.wait()
+        alter(store, claimed_by=None)
+    store.close()
+
+
+def publish_many(url: str, start: Any, number: int, batches: int) -> None:
+    """Publish beside another process: windows that both have, and some of one's own."""
+    store = tables(url)
+    start.wait()
+    for turn in range(batches):
+        name = f"run{number}-{turn}"
+        shared = [*fleet(3, 5, range(5, 30, 5)), (f"own{number}", "s", 5 + 5 * turn)]
+        store.publish(
+            batch(windows(shared, seed=1), ledger(name), faults(**{name: [1]}), end(turn))
+        )
+    store.close()
+
+
+def side_by_side(
+    target: Callable[..., None],
+    url: str,
+    *arguments: Any,
+    each: Sequence[tuple[Any, ...]] = ((), ()),
+) -> None:
+    """Call a function in two processes: with the address, a barrier, its own and the arguments."""
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(2)
+    processes = [
+        context.Process(target=target, args=(url, start, *own, *arguments)) for own in each
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(100)
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+def confirm_elsewhere(url: str, token: str) -> int | None:
+    """Confirm a claim on scoring from another process; its number."""
+    process = multiprocessing.get_context("spawn").Process(target=_confirm, args=(url, token))
+    process.start()
+    process.join(100)
+    assert process.exitcode == 0
+    return process.pid
+
+
+def _confirm(url: str, token: str) -> None:
+    tables(url).confirm("scoring", token)
+
+
+def die_while_publishing(url: str, publication: WindowBatch, statement: str) -> None:
+    """Publish from another process, which dies like a killed one when it comes to a statement."""
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_publish_and_die, args=(url, publication, statement))
+    process.start()
+    process.join(100)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def _publish_and_die(url: str, publication: WindowBatch, statement: str) -> None:
+    store = tables(url)
+
+    @event.listens_for(store._database.engine, "after_cursor_execute")
+    def die(connection: Any, cursor: Any, text: str, *_: Any) -> None:
+        if text.startswith(statement):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    store.publish(publication)

@@ -1,0 +1,152 @@
+"""Whatever stands in a body, each sound reading is taken and each other one accounted for."""
+
+import json
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quartet.sensors import capture as capture_module
+from quartet.sensors.capture import UnreadableCaptureError, decode_capture
+from quartet.sensors.checks import Checks
+from quartet.sensors.settings import SensorIngestion
+from sensors.written import avro, capture, event, reading
+
+SETTINGS = SensorIngestion()
+
+
+def decoded(*bodies, settings=SETTINGS, **options):
+    return decode_capture(capture(*bodies, **options), "file.avro", settings)
+
+
+def values(result):
+    return result.readings.value.tolist()
+
+
+def test_a_body_is_one_reading_or_an_array_of_them():
+    result = decoded(
+        reading(0, 1.0), [reading(1, 2.0), reading(2, 3.0)], [], reading(3, 4.0), first=10
+    )
+    assert values(result) == [1, 2, 3, 4]
+    assert result.readings.sequence.tolist() == [10, 11, 11, 13]
+    assert not result.reasons
+    assert result.faults.empty
+
+
+def test_arrays_too_are_checked_many_at_a_time(monkeypatch):
+    """One by one takes three times as long."""
+    monkeypatch.setattr(capture_module, "_one_by_one", None)
+    monkeypatch.setattr(Checks, "_one_by_one", None)
+    assert values(decoded(reading(0, 1.0), [reading(1, 2), reading(2, 3.0, device=7)])) == [1, 2, 3]
+
+
+def test_fields_beyond_the_four_are_left_aside():
+    assert values(decoded(reading(0, 1.0, unit="bar", nested={"value": 9}))) == [1]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "body is empty"),
+        (None, "body is empty"),
+        (b"pressure 4.2", "body is not JSON"),
+        (b'{"device": "a"', "body is not JSON"),
+        (b"\xff\xfe{}", "body is not JSON"),
+        (b"\x1f\x8b\x08\x00\x00", "body is not JSON"),
+        (b"[" * 100_000, "body is not JSON"),
+        (b"4.2", "is no JSON object"),
+        (b"null", "is no JSON object"),
+        (b'["device"]', "is no JSON object"),
+        (b"[[{}]]", "is no JSON object"),
+        (b"{}", "has no device"),
+        (json.dumps(reading(value=float("nan"))).encode(), "value is not finite"),
+        (json.dumps(reading(value=float("-inf"))).encode(), "value is not finite"),
+        (json.dumps(reading(value="4.2")).encode(), "value is not a number"),
+        (json.dumps(reading(seconds=4000)).encode(), "timestamp lies in the future"),
+        (json.dumps(reading(timestamp="2026-03-02T08:00:00")).encode(), "timestamp has no zone"),
+        (
+            json.dumps(reading(device="\x07")).encode(),
+            "device holds characters that cannot be shown",
+        ),
+    ],
+)
+def test_a_faulty_body_is_set_aside_and_its_neighbours_are_not(body, reason):
+    result = decoded(reading(0, 1.0), body, reading(1, 2.0), first=100)
+    assert values(result) == [1, 2]
+    assert dict(result.reasons) == {reason: 1}
+    (fault,) = result.faults.to_dict("records")
+    assert (fault["file"], fault["position"], fault["reason"]) == ("file.avro", 101, reason)
+    assert len(fault["body"]) <= 200
+
+
+def test_of_a_faulty_reading_the_body_is_shown():
+    faulty = reading(value="high")
+    assert decoded(faulty).faults["body"].item() == json.dumps(faulty)
+
+
+def test_of_an_array_only_the_faulty_reading_is_set_aside_and_shown():
+    faulty = reading(1, None)
+    result = decoded([reading(0, 1.0), faulty, 7, reading(2, 3.0)])
+    assert values(result) == [1, 3]
+    assert sorted(result.reasons.items()) == [("has no value", 1), ("is no JSON object", 1)]
+    assert set(result.faults["body"]) == {json.dumps(faulty), "7"}
+
+
+def test_bodies_that_are_json_only_together_are_not_taken():
+    whole = json.dumps(reading()).encode()
+    result = decoded(b"[" + whole, whole + b"]", whole + b"," + whole)
+    assert values(result) == []
+    assert dict(result.reasons) == {"body is not JSON": 3}
+
+
+def test_unknown_devices_are_set_aside():
+    settings = SensorIngestion(known_devices=("press-1",))
+    result = decoded(reading(0, 1.0), reading(0, 2.0, device="press-2"), settings=settings)
+    assert values(result) == [1]
+    assert dict(result.reasons) == {"unknown device": 1}
+
+
+def test_a_clock_ahead_is_measured_against_the_arrival_of_each_event():
+    settings = SensorIngestion(clock_tolerance_seconds=60)
+    events = [event(reading(100), 0, enqueued=40), event(reading(100), 1, enqueued=38)]
+    result = decode_capture(avro(events), "file.avro", settings)
+    assert result.readings.sequence.tolist() == [0]
+    assert result.faults["position"].tolist() == [1]
+
+
+def test_a_broken_file_gives_nothing():
+    with pytest.raises(UnreadableCaptureError):
+        decode_capture(capture(reading())[:-20], "file.avro", SETTINGS)
+
+
+def test_what_is_decoded_can_be_sent_to_another_process():
+    result = pickle.loads(pickle.dumps(decoded(reading(), b"x")))
+    assert values(result) == [1]
+    assert result.reasons.total() == len(result.faults) == 1
+
+
+bodies = st.recursive(
+    st.one_of(
+        st.builds(
+            reading,
+            st.integers(0, 5000),
+            st.one_of(st.floats(), st.integers(), st.none(), st.text(max_size=2)),
+            device=st.sampled_from(["a", "b", 1, "", None]),
+        ),
+        st.sampled_from([{}, 1, "x", None, b"{", b""]),
+    ),
+    lambda inner: st.lists(inner.filter(lambda item: not isinstance(item, bytes)), max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None)
+@given(st.lists(bodies, max_size=6))
+def test_every_reading_is_either_taken_or_counted(drawn):
+    result = decoded(*drawn)
+    expected = sum(len(body) if isinstance(body, list) else 1 for body in drawn)
+    assert len(result.readings) + result.reasons.total() == expected
+    assert len(result.faults) == result.reasons.total()
+    alone = [decoded(body, first=place) for place, body in enumerate(drawn)]
+    assert values(result) == [value for part in alone for value in values(part)]

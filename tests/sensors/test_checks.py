@@ -1,0 +1,246 @@
+"""A sound reading is never set aside, and a faulty one never taken for sound."""
+
+import json
+import math
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quartet.sensors.checks import MOST_NOTED, Checks, Rows
+
+NOON = "2026-03-02T12:00:00Z"
+NOON_MICROSECONDS = 1_772_452_800_000_000
+
+
+def rows(*readings, arrival=NOON_MICROSECONDS):
+    devices, sensors, timestamps, values = ([r[place] for r in readings] for place in range(4))
+    number = len(readings)
+    return Rows(
+        devices,
+        sensors,
+        timestamps,
+        values,
+        np.arange(number),
+        np.full(number, arrival),
+        lambda row: repr(readings[row]),
+    )
+
+
+def checked(*readings, **options):
+    checks = Checks("file", **options)
+    checks.take(rows(*readings))
+    return checks.result()
+
+
+def one(device="d", sensor="s", timestamp=NOON, value=1.0, **options):
+    """The only reading's timestamp and value, or the reason why it was set aside."""
+    result = checked((device, sensor, timestamp, value), **options)
+    if len(result.readings):
+        assert not result.reasons
+        return int(result.readings.timestamp[0]), float(result.readings.value[0])
+    assert result.faults["reason"].tolist() == list(result.reasons)
+    return result.faults["reason"].item()
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        NOON,
+        "2026-03-02T13:00:00+01:00",
+        "2026-03-02T13:00:00+0100",
+        "2026-03-02T07:30:00-04:30",
+        "2026-03-02 12:00:00+00:00",
+        "2026-03-02T12:00Z",
+        "2026-03-02T12Z",
+        "2026-03-02T12:00:00.0Z",
+        "2026-03-02T12:00:00.0000000Z",
+        "2026-03-02T12:00:00.0000000009Z",
+        "20260302T120000Z",
+        "2026-W10-1T12:00:00Z",
+    ],
+)
+def test_any_way_to_write_a_moment_is_understood(timestamp):
+    assert one(timestamp=timestamp) == (NOON_MICROSECONDS, 1.0)
+
+
+def test_fractions_of_a_second_are_kept_to_the_microsecond():
+    before = NOON_MICROSECONDS - 1_000_000
+    assert one(timestamp="2026-03-02T11:59:59.1234567Z")[0] == before + 123_456
+    assert one(timestamp="2026-03-02T11:59:59.123456789123Z")[0] == before + 123_456
+
+
+@pytest.mark.parametrize(
+    ("reading", "reason"),
+    [
+        ({"device": None}, "has no device"),
+        ({"device": ""}, "device is empty or has blanks around it"),
+        ({"device": "d "}, "device is empty or has blanks around it"),
+        ({"device": "d\x00"}, "device holds characters that cannot be shown"),
+        ({"device": "d\ud800"}, "device holds characters that cannot be shown"),
+        ({"device": "d" * 129}, "device is longer than 128 characters"),
+        ({"device": "🌡" * 65}, "device is longer than 128 characters"),
+        ({"device": 1.0}, "device is neither text nor a whole number"),
+        ({"device": True}, "device is neither text nor a whole number"),
+        ({"device": ["d"]}, "device is neither text nor a whole number"),
+        ({"sensor": None}, "has no sensor"),
+        ({"sensor": {}}, "sensor is neither text nor a whole number"),
+        ({"timestamp": None}, "has no timestamp"),
+        ({"timestamp": "2026-03-02T12:00:00"}, "timestamp has no zone"),
+        ({"timestamp": "2026-03-02"}, "timestamp has no zone"),
+        ({"timestamp": "yesterday"}, "timestamp is not ISO 8601"),
+        ({"timestamp": "2026-02-30T12:00:00Z"}, "timestamp is not ISO 8601"),
+        ({"timestamp": 1_772_452_800}, "timestamp is not ISO 8601"),
+        ({"timestamp": "2026-03-02T12:00:00.000001Z"}, "timestamp lies in the future"),
+        ({"timestamp": "9999-12-31T23:59:59Z"}, "timestamp lies in the future"),
+        ({"timestamp": "0001-01-01T00:00:00Z"}, "timestamp lies before 1970"),
+        ({"timestamp": "1969-12-31T23:59:59.999999Z"}, "timestamp lies before 1970"),
+        ({"value": None}, "has no value"),
+        ({"value": "1.0"}, "value is not a number"),
+        ({"value": True}, "value is not a number"),
+        ({"value": [1.0]}, "value is not a number"),
+        ({"value": math.nan}, "value is not finite"),
+        ({"value": math.inf}, "value is not finite"),
+        ({"value": -math.inf}, "value is not finite"),
+        ({"value": 1.8e308}, "value is not finite"),
+        ({"value": 1.1e100}, "value lies beyond ±1e+100"),
+        ({"value": 10**400}, "value lies beyond ±1e+100"),
+    ],
+)
+def test_a_fault_is_named(reading, reason):
+    assert one(**reading) == reason
+
+
+@pytest.mark.parametrize("value", [0, -0.0, 1, 2**70, 5e-324, -1e100, 1e100])
+def test_any_finite_number_is_a_value(value):
+    assert one(value=value) == (NOON_MICROSECONDS, float(value))
+
+
+@pytest.mark.parametrize("name", ["d" * 128, "🌡" * 64, "Düse 7/b", "-"])
+def test_a_name_may_be_as_long_as_its_column(name):
+    assert checked((name, name, NOON, 1.0)).readings.pairs == ((name, name),)
+
+
+def test_whole_numbers_name_devices_and_sensors_as_their_text_does():
+    result = checked((1, 2, NOON, 1.0), ("1", "2", NOON, 1.0), (1, "2", NOON, 1.0))
+    assert result.readings.pairs == (("1", "2"),)
+    assert len(result.readings) == 3
+
+
+def test_a_clock_may_be_ahead_by_the_tolerance_and_no_more():
+    assert one(timestamp="2026-03-02T12:05:00Z", tolerance_seconds=300)[1] == 1.0
+    late = one(timestamp="2026-03-02T12:05:00.000001Z", tolerance_seconds=300)
+    assert late == "timestamp lies in the future"
+
+
+def test_each_timestamp_is_held_against_its_own_arrival():
+    checks = Checks("file")
+    both = rows(("d", "s", NOON, 1.0), ("d", "s", NOON, 2.0))
+    both.arrival[0] -= 1
+    checks.take(both)
+    assert checks.result().readings.value.tolist() == [2.0]
+
+
+def test_only_known_devices_are_taken_if_any_are_named():
+    result = checked(("a", "s", NOON, 1.0), ("b", "s", NOON, 2.0), known_devices=["b"])
+    assert result.readings.pairs == (("b", "s"),)
+    assert dict(result.reasons) == {"unknown device": 1}
+
+
+def test_a_faulty_reading_costs_only_itself():
+    readings = [("d", f"s{i % 3}", NOON, float(i)) for i in range(50)]
+    readings[17] = ("d", "s", NOON, "17")
+    readings[30] = ("", "s", NOON, 30.0)
+    result = checked(*readings)
+    assert result.readings.value.tolist() == [i for i in range(50) if i not in {17, 30}]
+    assert result.readings.sequence.tolist() == [i for i in range(50) if i not in {17, 30}]
+    assert result.faults["position"].tolist() == [17, 30]
+    assert result.faults["file"].unique().tolist() == ["file"]
+    assert result.faults["body"].tolist() == [repr(readings[17]), repr(readings[30])]
+
+
+def test_of_a_flood_of_faults_all_are_counted_and_the_first_shown():
+    result = checked(*[("d", "s", NOON, "x" * 999)] * (MOST_NOTED + 500))
+    assert result.reasons.total() == MOST_NOTED + 500
+    assert len(result.faults) == MOST_NOTED
+    assert set(result.faults["body"].str.len()) == {200}
+
+
+def test_a_zone_is_given_to_timestamps_without_one():
+    berlin = {"zone": ZoneInfo("Europe/Berlin")}
+    assert one(timestamp="2026-03-02 13:00:00.000", **berlin)[0] == NOON_MICROSECONDS
+    assert one(timestamp="2026-03-02 12:00:00Z", **berlin)[0] == NOON_MICROSECONDS
+    # The hour that summer time skips and the one that winter time repeats.
+    for local in ("2025-03-30 02:30:00", "2025-10-26 02:30:00"):
+        moment = datetime.fromisoformat(local).replace(tzinfo=berlin["zone"])
+        assert one(timestamp=local, **berlin)[0] == moment.timestamp() * 1e6
+
+
+def test_values_may_be_text_where_there_is_nothing_else():
+    assert one(value="-1.5e3", text_values=True)[1] == -1500
+    assert one(value=" 7", text_values=True)[1] == 7
+    assert one(value="nan", text_values=True) == "value is not finite"
+    assert one(value="Infinity", text_values=True) == "value is not finite"
+    for value in ("1_000", "1,5", "", "x", "0x10"):
+        assert one(value=value, text_values=True) == "value is not a number"
+
+
+moments = st.one_of(
+    st.datetimes(datetime(1969, 12, 31), datetime(2400, 1, 1)).map(lambda t: t.isoformat() + "Z"),
+    st.builds(
+        "2026-{:02d}-{:02d}{}{:02d}:{:02d}:{:02d}{}{}".format,
+        st.integers(0, 13),
+        st.integers(0, 32),
+        st.sampled_from("T t"),
+        st.integers(0, 24),
+        st.integers(0, 60),
+        st.integers(0, 60),
+        st.sampled_from(["", ".", ".5", ",5", ".123", ".1234567", ".123456789", ".1234567891"]),
+        st.sampled_from(["Z", "z", "", "+01", "+01:00", "+0130", "-23:59", "+24:00", "+01:60"]),
+    ),
+    st.text(max_size=12),
+)
+numbers = st.one_of(
+    st.floats(), st.integers(), st.booleans(), st.none(), st.text(max_size=3), st.just(10**400)
+)
+texts = st.one_of(
+    st.floats().map(str),
+    st.integers().map(str),
+    st.text("0123456789.-+einfatyx_ ", max_size=8),
+)
+people = st.one_of(
+    st.sampled_from(["a", "b", 1, 2, True, None, 1.0, " a", ""]), st.text(max_size=3)
+)
+
+
+@pytest.mark.parametrize("options", [{}, {"text_values": True, "zone": ZoneInfo("Europe/Paris")}])
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(people, people, moments, numbers),
+            st.tuples(st.just("a"), st.just("b"), moments, st.just(1.0)),
+            st.tuples(st.just("a"), st.just("b"), st.just(NOON), texts),
+            st.tuples(st.just("a"), st.just("b"), st.just(NOON), numbers),
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_many_at_once_are_judged_as_one_by_one(options, readings):
+    together = checked(*readings, **options)
+    apart = Checks("file", **options)
+    for number, reading in enumerate(readings):
+        lone = rows(reading, ("a", "b", NOON, None))  # with a fault beside it
+        lone.position[:] = number
+        apart.take(lone)
+    expected = apart.result()
+    expected.reasons["has no value"] -= len(readings)
+    assert +expected.reasons == together.reasons
+    for column in ("timestamp", "value", "sequence"):
+        found, wanted = getattr(together.readings, column), getattr(expected.readings, column)
+        np.testing.assert_array_equal(found, wanted)
+    assert json.dumps(together.faults.to_dict("list"))

@@ -1,0 +1,221 @@
+"""Of a capture file every event must be found as it is, and of a broken one none invented."""
+
+import io
+import random
+
+import fastavro
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quartet.sensors import events as module
+from quartet.sensors.event_patterns import SCHEMA, EventFinder, whole_numbers
+from quartet.sensors.events import UnreadableCaptureError, read_events
+from sensors.written import START, avro, event
+
+EPOCH = np.datetime64("1970-01-01", "us")
+MANY = [event({"value": number}, number) for number in range(500)]
+
+
+def all_events(content):
+    parts = list(read_events(content))
+    return (
+        [number for part in parts for number in part.sequence.tolist()],
+        [arrival for part in parts for arrival in part.arrival.tolist()],
+        [body for part in parts for body in part.bodies],
+    )
+
+
+whole = st.integers(-(2**63), 2**63 - 1)
+short = st.text(max_size=12)
+system = st.dictionaries(
+    short, st.one_of(whole, st.floats(), short, st.binary(max_size=200)), max_size=15
+)
+users = st.dictionaries(
+    st.text(max_size=150), st.one_of(whole, st.floats(), short, st.none()), max_size=4
+)
+times = st.sampled_from(["3/2/2026 9:05:07 PM", "12/31/2026 11:59:59 AM", "2026-03-02T21:05:07Z"])
+drawn_events = st.lists(
+    st.builds(
+        lambda number, offset, time, properties, others, body: {
+            "SequenceNumber": number,
+            "Offset": offset,
+            "EnqueuedTimeUtc": time,
+            "SystemProperties": properties,
+            "Properties": others,
+            "Body": body,
+        },
+        whole,
+        st.text(max_size=140),
+        times,
+        system,
+        users,
+        st.one_of(st.none(), st.binary(max_size=300)),
+    ),
+    max_size=12,
+)
+
+
+@settings(deadline=None)
+@given(drawn_events, st.sampled_from(["null", "deflate", "bzip2"]), st.sampled_from([1, 300, 9999]))
+def test_events_are_found_as_fastavro_reads_them(events, codec, block_bytes):
+    content = avro(events, codec=codec, sync_interval=block_bytes)
+    numbers, _, bodies = all_events(content)
+    assert numbers == [each["SequenceNumber"] for each in events]
+    assert bodies == [each["Body"] for each in events]
+
+
+def test_usual_events_are_found_without_decoding_them(monkeypatch):
+    """Decoding takes four times as long."""
+    monkeypatch.setattr(module, "_decode", None)
+    phone = {"iothub-connection-device-id": "phone", "x": 1, "y": 0.5, "z": b"raw"}
+    kinds = [
+        event(b"{}", 7),
+        event(b"{}" * 5000, 2**40, system=phone),
+        event(b"", 2**62, properties={"name": "x" * 127, "none": None}),
+        event(None, -1, system={str(number): number for number in range(12)}),
+    ]
+    events = [kinds[number % 4] for number in range(100)]
+    numbers, _, bodies = all_events(avro(events, sync_interval=2000))
+    assert numbers == [each["SequenceNumber"] for each in events]
+    assert bodies == [each["Body"] for each in events]
+
+
+def test_the_usual_event_is_learned_and_learned_anew():
+    finder = EventFinder()
+    for system_properties in ({"a": 1}, {"b": "four"}, {}):
+        events = [event(b"{}", number, system=system_properties) for number in range(20)]
+        content = avro(events, codec="null")
+        (block,) = fastavro.block_reader(io.BytesIO(content))
+        data = block.bytes_.getvalue()
+        assert finder.find(data, 20).bodies == [b"{}"] * 20
+        assert finder._usual.match(data)
+
+
+@settings(deadline=None)
+@given(st.lists(whole, min_size=1, max_size=20))
+def test_numbers_are_read_as_avro_writes_them(numbers):
+    written = []
+    for number in numbers:
+        file = io.BytesIO()
+        fastavro.schemaless_writer(file, "long", number)
+        written.append(file.getvalue())
+    assert whole_numbers(written).tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    "written", ["3/2/2026 9:00:00 AM", "03/02/2026 09:00:00 AM", "03/02/2026 09:00:00"]
+)
+def test_an_event_has_come_by_the_end_of_the_second_that_is_stated(written):
+    content = avro([{**event(b"{}"), "EnqueuedTimeUtc": written}])
+    _, (arrival,), _ = all_events(content)
+    nine = np.datetime64(START.replace(tzinfo=None, hour=9), "us")
+    assert EPOCH + np.timedelta64(arrival, "us") == nine + np.timedelta64(999_999, "us")
+
+
+def test_many_events_come_in_portions(monkeypatch):
+    monkeypatch.setattr(module, "_EVENTS_AT_A_TIME", 64)
+    parts = list(read_events(avro(MANY, sync_interval=500)))
+    assert len(parts) > 5
+    assert [number for part in parts for number in part.sequence.tolist()] == list(range(500))
+
+
+def test_a_file_without_events_is_whole():
+    """Event Hubs writes one whenever nothing has come in."""
+    assert all_events(avro([])) == ([], [], [])
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate"])
+def test_a_file_cut_short_anywhere_is_refused_or_ends_with_a_block(codec):
+    content = avro(MANY[:90], codec=codec, sync_interval=1500)
+    blocks = list(fastavro.block_reader(io.BytesIO(content)))
+    counts = {blocks[0].offset: 0}
+    for block in blocks:
+        counts[block.offset + block.size] = counts[block.offset] + block.num_records
+    assert len(counts) > 4
+    for length in range(len(content)):
+        try:
+            numbers, _, _ = all_events(content[:length])
+        except UnreadableCaptureError:
+            assert length not in counts
+        else:
+            assert numbers == list(range(counts[length]))
+
+
+def test_a_block_of_more_than_63_events_cut_within_their_number_is_refused():
+    content = avro(MANY, sync_interval=10**6)
+    (block,) = fastavro.block_reader(io.BytesIO(content))
+    with pytest.raises(UnreadableCaptureError, match="is cut short"):
+        all_events(content[: block.offset + 1])
+
+
+@pytest.mark.parametrize("events", [9, 11])
+def test_a_block_of_more_or_fewer_events_than_it_says_is_refused(events):
+    content = bytearray(avro(MANY[:10], codec="null"))
+    (block,) = fastavro.block_reader(io.BytesIO(bytes(content)))
+    assert content[block.offset] == 2 * 10
+    content[block.offset] = 2 * events
+    with pytest.raises(UnreadableCaptureError, match="damaged"):
+        all_events(bytes(content))
+
+
+def test_a_damaged_file_never_fails_in_another_way():
+    content = avro(MANY[:50], sync_interval=1500)
+    generator = random.Random(1)
+    refused = 0
+    for _ in range(500):
+        damaged = bytearray(content)
+        damaged[generator.randrange(len(content))] ^= generator.randrange(1, 256)
+        try:
+            all_events(bytes(damaged))
+        except UnreadableCaptureError:
+            refused += 1
+    assert refused > 300
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"Obj", b"PAR1" * 100, b'{"device": 1}\n' * 9, b"\0" * 999]
+)
+def test_what_is_no_avro_file_is_called_that(content):
+    with pytest.raises(UnreadableCaptureError, match="is no Avro container file"):
+        all_events(content)
+
+
+def schema(**types):
+    fields = [{"name": name, "type": kind} for name, kind in types.items()]
+    return {"type": "record", "name": "Other", "fields": fields}
+
+
+def test_a_foreign_schema_is_refused_with_what_it_lacks():
+    content = avro([{"Body": b"", "value": 1}], schema(Body="bytes", value="long"))
+    with pytest.raises(
+        UnreadableCaptureError,
+        match=r"another schema .* no SequenceNumber, EnqueuedTimeUtc but Body, value",
+    ):
+        all_events(content)
+    with pytest.raises(UnreadableCaptureError, match=r"Time\w+, Body but no fields at all"):
+        all_events(avro([1, 2], "long"))
+    odd = schema(SequenceNumber="string", EnqueuedTimeUtc="string", Body="bytes")
+    record = {"SequenceNumber": "1", "EnqueuedTimeUtc": "3/2/2026 9:05:07 PM", "Body": b"{}"}
+    with pytest.raises(UnreadableCaptureError, match="SequenceNumber is of type str"):
+        all_events(avro([record], odd))
+
+
+def test_another_layout_with_the_same_fields_is_read():
+    other = schema(Body="string", EnqueuedTimeUtc="string", Extra="double", SequenceNumber="int")
+    record = {"SequenceNumber": 5, "EnqueuedTimeUtc": "3/2/2026 9:05:07 PM", "Extra": 0.5}
+    numbers, _, bodies = all_events(avro([{**record, "Body": "{}"}], other))
+    assert (numbers, bodies) == ([5], [b"{}"])
+
+
+def test_a_time_that_cannot_be_read_makes_the_file_unreadable():
+    """Without it, a clock years ahead would go unnoticed."""
+    content = avro([{**event(b"{}"), "EnqueuedTimeUtc": "2. März 2026"}])
+    with pytest.raises(UnreadableCaptureError, match=r"EnqueuedTimeUtc of '2\. März 2026'"):
+        all_events(content)
+
+
+def test_the_schema_is_the_one_of_event_hubs():
+    names = ["SequenceNumber", "Offset", "EnqueuedTimeUtc", "SystemProperties", "Properties"]
+    assert [field["name"] for field in SCHEMA["fields"]] == [*names, "Body"]

@@ -1,0 +1,149 @@
+"""A model must see windows as they were, and on a scale on which what is unusual stands out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.preprocessing import StandardScaler
+
+from quartet.sensors.features import FEATURES, fit_scale, window_features
+from quartet.sensors.settings import FeatureName, SensorModels
+from sensors.invented import invent, table_of
+
+NAMES = SensorModels(seed=1).features
+
+
+def test_features_of_one_window():
+    six_in_the_morning = [6 * 3600]
+    windows = table_of(np.array([[1.0, 3.0, 8.0]]), "d", "s", six_in_the_morning)
+    found = dict(zip(FEATURES, window_features(windows, FEATURES)[0], strict=True))
+    assert found == pytest.approx(
+        {
+            "mean": 4,
+            "log_standard_deviation": np.log(np.sqrt(26 / 3)),
+            "minimum": 1,
+            "maximum": 8,
+            "last_value": 1,
+            "range": 7,
+            "log_readings": np.log(3),
+            "sine_of_day": 1,
+            "cosine_of_day": 0,
+        }
+    )
+
+
+def test_every_feature_that_can_be_asked_for_can_be_made():
+    assert set(FeatureName.__args__) == set(FEATURES)
+    assert window_features(invent(1, 5)[:0], FEATURES).shape == (0, len(FEATURES))
+
+
+def test_features_come_in_the_order_asked_for_and_leave_the_windows_as_they_are():
+    windows = invent(2, 5)
+    before = windows.copy()
+    ahead, back = (window_features(windows, names) for names in (NAMES, NAMES[::-1]))
+    np.testing.assert_array_equal(ahead, back[:, ::-1])
+    pd.testing.assert_frame_equal(windows, before)
+
+
+@pytest.mark.parametrize("column", ["mean", "maximum"])
+def test_a_window_without_a_number_is_named(column):
+    windows = invent(2, 5)
+    windows.loc[7, column] = np.nan
+    expected = rf"window 7 \(device d0, sensor s1, window_end 1970-01-01 03:00:00\) has no {column}"
+    with pytest.raises(ValueError, match=expected):
+        window_features(windows, NAMES)
+
+
+def test_readings_too_large_to_be_squared_do_not_stop_the_fleet():
+    windows = invent(2, 5)
+    windows.loc[7, ["mean", "maximum", "standard_deviation"]] = [1e200, 1e200, np.inf]
+    features = window_features(windows, NAMES)
+    assert np.isfinite(features).all()
+    assert (features[7] > features[8]).sum() >= 3
+
+
+def test_a_table_that_is_none_of_windows_is_refused():
+    with pytest.raises(ValueError, match="mean cannot be made: windows lack the column 'mean'"):
+        window_features(invent(1, 5).drop(columns="mean"), NAMES)
+
+
+@given(arrays(np.float64, (20, 3), elements=st.floats(-1e6, 1e6)))
+def test_the_scale_is_scikit_learns_where_values_vary(features):
+    spread = features.std(axis=0)
+    if (spread < 1e-6 * (1 + np.abs(features).max(axis=0))).any():
+        return
+    scale = fit_scale(features, ["mean", "minimum", "last_value"])
+    theirs = StandardScaler().fit(features)
+    np.testing.assert_allclose(scale.center, theirs.mean_, rtol=1e-12)
+    np.testing.assert_allclose(scale.scale, theirs.scale_, rtol=1e-12)
+    np.testing.assert_allclose(scale.apply(features), theirs.transform(features), atol=1e-9)
+
+
+def trained_on(values):
+    """The scale of windows of readings, and a function that says how far others are off."""
+    windows = table_of(values, "d", "s", np.arange(len(values)))
+    scale = fit_scale(window_features(windows, NAMES), NAMES)
+
+    def off(others):
+        table = table_of(others, "d", "s", np.arange(len(others)))
+        deviations = np.abs(scale.apply(window_features(table, NAMES)))
+        return dict(zip(NAMES, deviations.max(axis=0), strict=True))
+
+    return off
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(5).normal(size=(300, 12))
+
+
+def test_a_value_that_got_stuck_stands_out(noise):
+    off = trained_on(20 + noise)
+    assert off(np.full((1, 12), 20.3))["log_standard_deviation"] > 5
+
+
+def test_a_sensor_that_rounds_may_stand_still_for_a_window(noise):
+    rounded = np.round(0.6 * noise[:, :3])
+    still = (rounded.std(axis=1) == 0).mean()
+    assert 0.1 < still < 0.9
+    assert off_most(trained_on(rounded), rounded) < 4
+
+
+def off_most(off, values):
+    return max(off(values).values())
+
+
+def test_where_no_window_deviates_the_deviation_is_no_reason_for_an_alarm(noise):
+    alone = np.cumsum(noise[:, :1], axis=0)  # one reading a window
+    assert trained_on(alone)(np.array([[0.0, 0.1]]))["log_standard_deviation"] == 0
+
+
+def test_readings_that_are_missing_stand_out_and_one_more_or_less_does_not(noise):
+    off = trained_on(np.repeat(noise, 5, axis=1))  # 60 readings in every window
+    half = np.where(np.arange(60) < 30, 1.0, np.nan)[None, :]
+    assert off(half)["log_readings"] > 10
+    assert off(np.where(np.arange(60) < 59, 1.0, np.nan)[None, :])["log_readings"] < 1
+
+
+def test_what_never_varied_is_judged_by_what_did():
+    """A floor of exactly 0: the least value's own deviation is none."""
+    generator = np.random.default_rng(1)
+    values = 1000 * np.maximum(generator.normal(size=(300, 12)), 0)
+    assert (values.min(axis=1) == 0).all()
+    off = trained_on(values)
+    least = off(np.full((1, 12), 10.0))["minimum"]
+    assert 0 < least < 1
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.full((60, 4), 7.3), "its values never change"),
+        (np.random.default_rng(0).normal(size=(60, 1)) * 1e200, "values too large to be squared"),
+    ],
+)
+def test_a_sensor_that_cannot_be_scaled_says_why(values, reason):
+    with pytest.raises(ValueError, match=reason):
+        trained_on(values)

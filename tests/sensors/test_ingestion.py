@@ -1,0 +1,424 @@
+"""Whatever comes, in whatever order and however often: nothing is lost, nothing counts twice."""
+
+import errno
+import itertools
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
+from quartet.datasets.captures import SensorSourceDataset
+from quartet.datasets.readings import ReadingStoreDataset
+from quartet.sensors import decoding, recomputation
+from quartet.sensors.capture import decode_capture
+from quartet.sensors.ingestion import ingest
+from quartet.sensors.readings import concatenate
+from quartet.sensors.settings import SensorIngestion
+from quartet.sensors.windows import aggregate
+from sensors.written import (
+    START,
+    DeadlyFolder,
+    Folder,
+    MemoryStore,
+    Tables,
+    capture,
+    ingest_all,
+    path,
+    reading,
+)
+
+SETTINGS = SensorIngestion(window_seconds=60, workers=1)
+EACH = SETTINGS.model_copy(update={"batch_readings": 1})
+
+
+def stored_on_disk(folder):
+    return ReadingStoreDataset(filepath=str(folder / "readings")).load()
+
+
+def expected_windows(source):
+    """All readable files at once, without any batch."""
+    parts = [
+        decode_capture(content, name, SETTINGS).readings
+        for name, content in source.contents.items()
+    ]
+    return aggregate(concatenate(parts), SETTINGS.window_seconds)
+
+
+def assert_same(tables, source):
+    pd.testing.assert_frame_equal(tables.windows, expected_windows(source), check_exact=True)
+
+
+def minutes(*numbers, partition=0, value=1.0, readings=4):
+    """Capture files, one a minute, whose readings spread over it and one second beyond."""
+    return {
+        path(minute, partition): capture(
+            *[
+                reading(60 * minute + 61 * place / readings, value + place, f"press-{partition}")
+                for place in range(1, readings + 1)
+            ],
+            first=100 * minute,
+        )
+        for minute in numbers
+    }
+
+
+def test_all_files_become_windows_and_entries():
+    source = Folder(minutes(0, 1, 2))
+    tables = ingest_all(source, MemoryStore(), Tables(), SETTINGS)
+    assert_same(tables, source)
+    assert tables.windows["readings"].sum() == 12
+    assert tables.files["name"].tolist() == [path(0), path(1), path(2)]
+    assert tables.files["state"].tolist() == ["ingested"] * 3
+    assert (
+        tables.files[["readings", "repeats", "quarantined"]].to_numpy().tolist() == [[4, 0, 0]] * 3
+    )
+    assert tables.horizon == pd.Timestamp("2026-03-02T08:03:00")
+
+
+def test_a_second_run_has_nothing_to_do():
+    source, store = Folder(minutes(0, 1)), MemoryStore()
+    tables = ingest_all(source, store, Tables(), SETTINGS)
+    assert list(ingest(source, store, tables.files, tables.horizon, SETTINGS)) == []
+
+
+def test_only_what_is_new_is_read():
+    source, store = Folder(minutes(0, 1)), MemoryStore()
+    tables = ingest_all(source, store, Tables(), SETTINGS)
+    source.contents.update(minutes(2))
+    (batch,) = ingest(source, store, tables.files, tables.horizon, SETTINGS)
+    assert batch.files["name"].tolist() == [path(2)]
+    assert batch.windows["window_end"].dt.minute.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, EACH])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_late_files_recompute_the_windows_that_they_touch(order, settings, tmp_path):
+    """In any order of arrival, in one batch or one each."""
+    all_files = list(minutes(0, 1, 2).items())
+    source, store, tables = Folder(), stored_on_disk(tmp_path), Tables()
+    for number in order:
+        name, content = all_files[number]
+        source.contents[name] = content
+        ingest_all(source, store, tables, settings)
+    assert_same(tables, source)
+    assert tables.files["repeats"].sum() == 0
+
+
+drawn_files = st.lists(
+    st.lists(
+        st.builds(
+            reading,
+            st.integers(0, 600).map(lambda fifths: fifths / 5),
+            st.integers(0, 3).map(float),
+            st.sampled_from(["a", "b"]),
+            st.sampled_from(["x", "y"]),
+        ),
+        max_size=8,
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(deadline=None)
+@given(drawn_files, st.randoms(use_true_random=False), st.integers(1, 12), st.booleans())
+def test_windows_are_those_of_all_readings_however_they_came(drawn, random, batch, halved):
+    settings = SETTINGS.model_copy(update={"batch_readings": batch})
+    files = {path(number): capture(*bodies) for number, bodies in enumerate(drawn)}
+    source, store, tables = Folder(), MemoryStore(), Tables()
+    order = list(files)
+    random.shuffle(order)
+    with pytest.MonkeyPatch.context() as patch:
+        if halved:
+            patch.setattr(recomputation, "ROWS_AT_A_TIME", 3)
+        for name in order:
+            source.contents[name] = files[name]
+            if random.random() < 0.5:
+                ingest_all(source, store, tables, settings)
+        ingest_all(source, store, tables, settings)
+    assert_same(tables, source) if len(tables.windows) else None
+    kept = tables.windows["readings"].sum() if len(tables.windows) else 0
+    assert tables.files["readings"].sum() == sum(map(len, drawn))
+    assert tables.files["readings"].sum() - tables.files["repeats"].sum() == kept
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, EACH])
+def test_the_same_readings_in_another_file_are_its_repeats(settings):
+    (content,) = minutes(0).values()
+    source, store = Folder({path(0): content, path(5): content}), MemoryStore()
+    tables = ingest_all(source, store, Tables(), settings)
+    assert tables.windows["readings"].sum() == 4
+    assert tables.files["repeats"].tolist() == [0, 4]
+
+
+class DeadError(Exception):
+    """The process has died."""
+
+
+def dying_run(source, store, tables, settings, after, published):
+    """A run that dies after it has stored a batch, before or after it has written it."""
+    for number, batch in enumerate(ingest(source, store, tables.files, tables.horizon, settings)):
+        if number == after and not published:
+            raise DeadError
+        tables.publish(batch)
+        if number == after:
+            raise DeadError
+
+
+@pytest.mark.parametrize("meanwhile", ["plant/telemetry/9/first.avro", "a/b/0/last.avro"])
+@pytest.mark.parametrize("published", [True, False])
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_a_run_that_died_is_made_good_by_the_next(after, published, meanwhile, tmp_path):
+    """Also when another file has come in between, so that batches are cut otherwise."""
+    source = Folder(minutes(0, 1, 2, 3) | minutes(1, 2, partition=1, value=7.0))
+    settings = SETTINGS.model_copy(update={"batch_readings": 5})
+    tables = Tables()
+    with pytest.raises(DeadError):
+        dying_run(source, stored_on_disk(tmp_path), tables, settings, after, published)
+        raise DeadError  # a run of three batches ends before the fourth
+    source.contents[meanwhile] = minutes(0, partition=2)[path(0, 2)]
+    ingest_all(source, stored_on_disk(tmp_path), tables, settings)
+    assert_same(tables, source)
+    assert tables.files["repeats"].sum() == 0
+    undisturbed = ingest_all(source, MemoryStore(), Tables(), SETTINGS)
+    columns = ["name", "readings", "repeats", "quarantined", "state"]
+    pd.testing.assert_frame_equal(
+        tables.files[columns].sort_values("name", ignore_index=True),
+        undisturbed.files[columns].sort_values("name", ignore_index=True),
+    )
+    assert tables.horizon == undisturbed.horizon
+
+
+def test_a_full_disk_stops_the_run_and_the_next_goes_on(tmp_path, monkeypatch):
+    source, tables = Folder(minutes(0, 1, 2)), Tables()
+    store = stored_on_disk(tmp_path)
+    write, left = type(store._location).write, iter([True])
+
+    def write_until_full(location, content):
+        if not next(left, False):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(location, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store._location), "write", write_until_full)
+        with pytest.raises(OSError, match="No space left"):
+            ingest_all(source, store, tables, EACH)
+    assert tables.files["name"].tolist() == [path(0)]
+    ingest_all(source, stored_on_disk(tmp_path), tables, EACH)
+    assert_same(tables, source)
+
+
+def test_a_file_that_cannot_be_read_waits_until_it_can():
+    whole = minutes(0, 1, 2)
+    source, store = Folder({**whole, path(1): whole[path(1)][:-30]}), MemoryStore()
+    tables = ingest_all(source, store, Tables(), SETTINGS)
+    entry = tables.files.set_index("name").loc[path(1)]
+    assert entry["state"] == "unreadable"
+    assert "cut short" in entry["reason"]
+    assert entry[["readings", "repeats", "quarantined"]].tolist() == [0, 0, 0]
+    assert_same(tables, Folder({name: whole[name] for name in (path(0), path(2))}))
+
+    ingest_all(source, store, tables, SETTINGS)
+    assert tables.files.set_index("name").loc[path(1), "state"] == "unreadable"
+    source.contents[path(1)] = whole[path(1)]
+    ingest_all(source, store, tables, SETTINGS)
+    assert set(tables.files["state"]) == {"ingested"}
+    assert set(tables.files["reason"]) == {""}
+    assert_same(tables, source)
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
+def test_a_file_that_cannot_be_opened_does_not_stop_the_others(error, monkeypatch):
+    """It may have been moved since the folder was listed."""
+    source, store = Folder(minutes(0, 1)), MemoryStore()
+    read = source.read
+
+    def read_some(name):
+        if name == path(0):
+            raise error(1, "not for you")
+        return read(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "read", read_some)
+        tables = ingest_all(source, store, Tables(), SETTINGS)
+    assert tables.files["state"].tolist() == ["unreadable", "ingested"]
+    assert tables.files["reason"].tolist() == ["cannot be opened (not for you)", ""]
+    ingest_all(source, store, tables, SETTINGS)
+    assert_same(tables, source)
+
+
+def test_a_storage_that_fails_stops_the_run_and_nothing_is_entered(monkeypatch):
+    """Files must not be taken for unreadable because the network is down."""
+    source, tables = Folder(minutes(0, 1)), Tables()
+
+    def fail(name):
+        raise ConnectionError("network is unreachable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "read", fail)
+        with pytest.raises(ConnectionError):
+            ingest_all(source, MemoryStore(), tables, SETTINGS)
+    assert tables.files.empty
+
+
+def test_a_file_that_is_still_growing_counts_once_when_it_is_whole():
+    bodies = [reading(second, float(second)) for second in range(0, 100, 10)]
+    source, store, tables = Folder(), MemoryStore(), Tables()
+    for length in (3, 7, 10):
+        source.contents[path(0)] = capture(*bodies[:length])
+        ingest_all(source, store, tables, SETTINGS)
+        assert_same(tables, source)
+        assert tables.files[["readings", "repeats"]].to_numpy().tolist() == [[length, 0]]
+        source.contents[path(0)] = source.contents[path(0)][:-9]  # the next block is on its way
+        ingest_all(source, store, tables, SETTINGS)
+        assert tables.files["readings"].tolist() == [length]
+
+
+def test_a_file_that_has_become_unreadable_keeps_its_readings():
+    source, store = Folder(minutes(0)), MemoryStore()
+    tables = ingest_all(source, store, Tables(), SETTINGS)
+    source.contents[path(0)] = b"overwritten"
+    source.contents.update(minutes(1))
+    ingest_all(source, store, tables, SETTINGS)
+    assert_same(tables, Folder(minutes(0, 1)))
+    assert tables.files["state"].tolist() == ["ingested"] * 2
+
+
+def test_faults_are_kept_by_file_and_counted_by_reason():
+    late = reading(7200)
+    source = Folder({path(0): capture(reading(), b"?", late), path(1): capture(b"?", reading(61))})
+    store, tables = MemoryStore(), Tables()
+    batches = list(ingest(source, store, tables.files, None, SETTINGS))
+    (batch,) = batches
+    assert batch.reasons == {"body is not JSON": 2, "timestamp lies in the future": 1}
+    assert batch.quarantine[["file", "position"]].to_numpy().tolist() == [
+        [path(0), 1],
+        [path(0), 2],
+        [path(1), 0],
+    ]
+    assert batch.files["quarantined"].tolist() == [2, 1]
+    assert batch.files["readings"].tolist() == [1, 1]
+
+
+def test_files_without_any_reading_are_entered_too():
+    """Event Hubs writes one whenever nothing has come in; it must not be read every time."""
+    source, store = Folder({path(0): capture(), path(1): capture(b"?")}), MemoryStore()
+    tables = ingest_all(source, store, Tables(), EACH)
+    assert tables.files[["readings", "quarantined"]].to_numpy().tolist() == [[0, 0], [0, 1]]
+    assert tables.windows.empty
+    assert tables.horizon is None
+    assert list(ingest(source, store, tables.files, None, EACH)) == []
+
+
+@pytest.mark.parametrize(
+    ("lateness", "seconds", "closed"),
+    [(0, 59, 0), (0, 60, 1), (0, 61, 1), (30, 89, 0), (30, 90, 1), (60, 119, 0)],
+)
+def test_a_window_is_closed_once_readings_are_late_enough_after_it(lateness, seconds, closed):
+    settings = SETTINGS.model_copy(update={"lateness_seconds": lateness})
+    source = Folder({path(0): capture(reading(seconds))})
+    tables = ingest_all(source, MemoryStore(), Tables(), settings)
+    start = pd.Timestamp(START.replace(tzinfo=None))
+    assert tables.horizon == start + pd.Timedelta(minutes=closed)
+
+
+def test_the_horizon_never_goes_back():
+    source, store = Folder(minutes(5)), MemoryStore()
+    tables = ingest_all(source, store, Tables(), SETTINGS)
+    before = tables.horizon
+    source.contents.update(minutes(1))
+    (batch,) = ingest(source, store, tables.files, before, SETTINGS)
+    assert batch.horizon == before
+
+
+def test_readings_that_are_gone_are_missed_before_a_window_loses_them():
+    source = Folder(minutes(0))
+    tables = ingest_all(source, MemoryStore(), Tables(), SETTINGS)
+    source.contents.update(minutes(1))
+    with pytest.raises(ValueError, match="lists 1 files as ingested, but no reading"):
+        list(ingest(source, MemoryStore(), tables.files, tables.horizon, SETTINGS))
+
+
+def test_a_device_that_becomes_known_is_taken_from_the_files_that_were_read_before():
+    source = Folder(minutes(0) | minutes(0, partition=1))
+    some = SETTINGS.model_copy(update={"known_devices": ("press-1",)})
+    store = MemoryStore()
+    tables = ingest_all(source, store, Tables(), some)
+    assert tables.windows["device"].unique().tolist() == ["press-1"]
+    assert set(tables.quarantine["reason"]) == {"unknown device"}
+    more = SETTINGS.model_copy(update={"known_devices": ("press-1", "press-0")})
+    ingest_all(source, store, tables, more)
+    assert_same(tables, source)
+    assert tables.quarantine.empty
+    assert tables.files["repeats"].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"window_seconds": 7}, "must divide a day"),
+        ({"window_seconds": 0}, "greater than or equal to 1"),
+        ({"table_zone": "Middle/Earth"}, "must name a zone"),
+        ({"table_zone": "../etc/passwd"}, "must name a zone"),
+        ({"window": 60}, "Extra inputs"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        SensorIngestion(**parameters)
+
+
+def test_windows_of_two_lengths_never_share_a_database():
+    source, store = Folder(minutes(0)), MemoryStore()
+    tables = ingest_all(source, store, Tables(), SETTINGS)
+    other = SETTINGS.model_copy(update={"window_seconds": 300})
+    with pytest.raises(ValueError, match="holds windows of 60 s, and window_seconds is now 300"):
+        list(ingest(source, store, tables.files, tables.horizon, other))
+
+
+def test_processes_side_by_side_give_the_same_in_the_same_order(tmp_path, monkeypatch):
+    folder = tmp_path / "captures"
+    for name, content in (minutes(*range(8)) | {path(9): b"broken"}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    source = SensorSourceDataset(filepath=str(folder)).load()
+    alone = list(ingest(source, MemoryStore(), Tables().files, None, SETTINGS))
+    monkeypatch.setattr(decoding, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(decoding, "_BYTES_AHEAD", 2000)
+    two = SETTINGS.model_copy(update={"workers": 2})
+    together = list(ingest(source, MemoryStore(), Tables().files, None, two))
+    assert len(alone) == len(together) == 1
+    pd.testing.assert_frame_equal(together[0].windows, alone[0].windows)
+    pd.testing.assert_frame_equal(together[0].files, alone[0].files)
+
+
+def test_a_process_that_dies_is_reported_with_what_to_do(monkeypatch):
+    source = DeadlyFolder(minutes(0, 1) | {path(9): b"deadly"})
+    monkeypatch.setattr(decoding, "_SMALL_BYTES", 0)
+    two = SETTINGS.model_copy(update={"workers": 2})
+    with pytest.raises(RuntimeError, match=r"has died, .* fewer than workers=2"):
+        ingest_all(source, MemoryStore(), Tables(), two)
+
+
+def test_a_large_file_is_a_batch_of_its_own_and_small_ones_share_one():
+    source = Folder(minutes(0, 1, 2, 3) | minutes(4, readings=50) | minutes(5))
+    settings = SETTINGS.model_copy(update={"batch_readings": 10})
+    batches = list(ingest(source, MemoryStore(), Tables().files, None, settings))
+    assert [batch.files["readings"].sum() for batch in batches] == [12, 54, 4]
+
+
+def test_late_readings_of_one_sensor_leave_the_windows_of_others_alone(tmp_path):
+    store, tables = stored_on_disk(tmp_path), Tables()
+    source = Folder(minutes(0, 1) | minutes(0, 1, partition=1))
+    ingest_all(source, store, tables, SETTINGS)
+    source.contents[path(9)] = capture(
+        reading(30, 9.0, "press-1"), reading(90, 8.0, "press-0"), reading(91, 7.0, "press-7")
+    )
+    (batch,) = ingest(source, store, tables.files, tables.horizon, SETTINGS)
+    # Not the window of press-1 in which only press-0 has another reading, nor the other way.
+    assert batch.windows["device"].tolist() == ["press-0", "press-1", "press-7"]
+    assert batch.windows["window_end"].dt.minute.tolist() == [2, 1, 2]
+    assert batch.windows["readings"].tolist() == [5, 4, 1]
+    assert batch.windows["maximum"].tolist() == [8.0, 9.0, 7.0]

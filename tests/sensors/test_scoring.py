@@ -1,0 +1,185 @@
+"""The scheduled job's answers must be scikit-learn's, for any mixture of sensors and windows."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.svm import OneClassSVM
+
+from quartet.sensors import scoring, serving
+from quartet.sensors.bank import ModelBank
+from quartet.sensors.features import Scale, window_features
+from quartet.sensors.models import QUANTILES, SensorModel
+from quartet.sensors.scoring import predict, score, unmatched
+from quartet.sensors.settings import SensorModels
+from quartet.sensors.training import fit_bank
+from sensors.invented import HOUR, invent
+from support import ROOT, clean_environment
+
+MODELS = SensorModels(seed=1, workers=1, nu=0.05, gamma=0.2)
+NAMES = ("mean", "minimum", "maximum")
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return invent(sensors=9, windows=70)
+
+
+@pytest.fixture(scope="module")
+def bank(windows):
+    return fit_bank(windows, MODELS, HOUR).bank
+
+
+def scikit_learns(seed, sensors):
+    """Machines of very different sizes, fitted by scikit-learn, and the bank of them."""
+    generator = np.random.default_rng(seed)
+    machines, models = [], {}
+    for number in range(sensors):
+        center, scale = generator.normal(size=3) * 10, generator.gamma(2, size=3) + 0.01
+        inputs = generator.normal(size=(int(generator.integers(20, 150)), 3))
+        nu, gamma = generator.uniform(0.01, 0.4), float(np.exp(generator.uniform(-5, 2)))
+        machine = OneClassSVM(nu=nu, gamma=gamma, tol=1e-7).fit(inputs)
+        machines.append((Scale(np.full(3, -np.inf), center, scale), machine))
+        models["d", f"{number:03d}"] = SensorModel(
+            *machines[-1][0],
+            vectors=machine.support_vectors_,
+            coefficients=machine.dual_coef_[0],
+            intercept=machine.intercept_[0],
+            gamma=gamma,
+            threshold=0.0,
+            nu=nu,
+            windows=len(inputs),
+            false_alarm_rate=0.0,
+            trained_until=0,
+            quantiles=np.zeros((3, len(QUANTILES))),
+        )
+    return machines, ModelBank.of(models, NAMES, HOUR)
+
+
+@given(
+    st.integers(0, 10**6),
+    st.lists(st.integers(0, 11), max_size=60),
+    st.integers(0, 600),
+    st.floats(0.1, 30),
+)
+@settings(max_examples=60, deadline=None)
+def test_scores_and_labels_are_scikit_learns(seed, few, many, spread):
+    """Sensors in any order and number, of one many windows, some of them far off."""
+    machines, bank = scikit_learns(seed, 12)
+    model = np.array([*few, *[few[0] if few else 3] * many, *few[::2]], dtype=np.int64)
+    generator = np.random.default_rng(seed + 1)
+    inputs = generator.standard_t(2, size=(len(model), 3)) * spread
+    features = inputs * bank.scale[model] + bank.center[model]
+    scores = score(bank, model, features)
+    for number in set(model.tolist()):
+        rows = model == number
+        scale, machine = machines[number]
+        scaled = (features[rows] - scale.center) / scale.scale
+        theirs = machine.decision_function(scaled)
+        np.testing.assert_allclose(scores[rows], theirs, rtol=0, atol=1e-9)
+        clear = np.abs(theirs) > 1e-9
+        labels = np.where(scores[rows] < 0, -1, 1)
+        np.testing.assert_array_equal(labels[clear], machine.predict(scaled)[clear])
+
+
+def test_a_fleet_is_scored_in_threads_as_in_one(bank, windows, monkeypatch):
+    model, features = bank.locate(windows), window_features(windows, bank.features)
+    before = score(bank, model, features)
+    for name, value in (("TERMS_AT_ONCE", 200), ("_STACKS_A_THREAD", 1), ("_ROWS_AT_ONCE", 7)):
+        monkeypatch.setattr(scoring, name, value)
+    np.testing.assert_allclose(score(bank, model, features), before, rtol=0, atol=1e-12)
+
+
+def test_a_window_scores_the_same_alone_and_in_a_crowd(bank, windows):
+    crowd = predict(bank, pd.concat([windows] * 3, ignore_index=True))
+    alone = pd.concat([predict(bank, windows[row : row + 1]) for row in range(0, 630, 37)])
+    same = crowd["score"].iloc[range(0, 630, 37)]
+    np.testing.assert_allclose(alone["score"], same, rtol=0, atol=1e-12)
+
+
+def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version(bank):
+    windows = invent(sensors=9, windows=70, start=70)
+    windows.loc[::50, ["mean", "maximum"]] += 100
+    shuffled = windows.sample(frac=1, random_state=1)
+    table = predict(bank, shuffled)
+    assert list(table) == scoring.PREDICTION_COLUMNS
+    keys = ["device", "sensor", "window_end"]
+    pd.testing.assert_frame_equal(table[keys], shuffled[keys].reset_index(drop=True))
+    ordered = table.merge(predict(bank, windows), on=keys, suffixes=("", "_ordered"))
+    np.testing.assert_allclose(ordered["score"], ordered["score_ordered"], atol=1e-12)
+    summary = bank.summary().set_index(["device", "sensor"])
+    rows = summary.loc[list(zip(table["device"], table["sensor"], strict=True))]
+    assert (table["threshold"].to_numpy() == rows["threshold"].to_numpy()).all()
+    assert (table["model_version"].to_numpy() == rows["model_version"].to_numpy()).all()
+    assert (table["anomaly"] == (table["score"] < table["threshold"])).all()
+    assert table["anomaly"].any()
+    assert not table["anomaly"].all()
+
+
+@pytest.mark.parametrize("value", [1e6, 1e155, 1e300, -1e300])
+def test_absurd_values_are_anomalies_and_nothing_breaks(bank, windows, value):
+    absurd = windows[:3].assign(mean=value, maximum=value)
+    table = predict(bank, absurd)
+    assert table["anomaly"].all()
+    assert np.isfinite(table["score"]).all()
+
+
+def test_shards_divide_the_windows_of_a_fleet(bank, windows):
+    shards = [predict(bank, windows, shard, 4) for shard in range(4)]
+    whole = pd.concat(shards).sort_values(["device", "sensor", "window_end"], ignore_index=True)
+    pd.testing.assert_frame_equal(whole, predict(bank, windows))
+    assert max(map(len, shards)) <= 3 * 70  # nine sensors for four
+
+
+def test_sensors_without_a_model_and_models_without_windows_are_reported(bank, windows):
+    strange = windows[:140].replace({"device": {"d0": "d7"}})
+    others = pd.concat([windows[70:], strange], ignore_index=True)
+    assert len(predict(bank, others)) == len(windows) - 70
+    assert unmatched(bank, others).to_dict("records") == [
+        {"device": "d0", "sensor": "s0", "windows": 0, "reason": "no windows"},
+        {"device": "d7", "sensor": "s0", "windows": 70, "reason": "no model"},
+        {"device": "d7", "sensor": "s1", "windows": 70, "reason": "no model"},
+    ]
+    assert unmatched(bank, windows).empty
+    nothing = predict(bank, windows[:0])
+    assert list(nothing) == scoring.PREDICTION_COLUMNS
+    assert nothing.empty
+
+
+def test_what_does_not_fit_the_bank_is_refused(bank, windows):
+    features = window_features(windows, bank.features)
+    with pytest.raises(ValueError, match=r"expected 3 windows of 5 features \(mean, .*\(3, 2\)"):
+        score(bank, np.zeros(3, np.int64), features[:3, :2])
+    for strange in (-1, 9):
+        with pytest.raises(ValueError, match="models are numbered 0 to 8"):
+            score(bank, np.array([0, strange]), features[:2])
+    with pytest.raises(ValueError, match="maximum cannot be made"):
+        predict(bank, windows.drop(columns="maximum"))
+
+
+def test_the_served_bank_answers_as_it_did_and_says_what_it_needs(bank, windows, tmp_path):
+    (tmp_path / serving.BANK_FILE).write_bytes(bank.packed())
+    served = serving._load_pyfunc(str(tmp_path))
+    pd.testing.assert_frame_equal(served.predict(windows), predict(bank, windows))
+    assert served.get_raw_model().version == bank.version
+    with pytest.raises(ValueError, match="expected columns device, sensor and window_end, found a"):
+        served.predict(pd.DataFrame({"a": [1]}))
+
+
+def test_serving_needs_no_more_than_it_says():
+    """What is not among the requirements may be missing where the bank is served."""
+    missing = ["sklearn", "scipy", "torch", "pydantic", "tqdm", "threadpoolctl", "pyarrow"]
+    assert not set(missing) & set(serving.REQUIREMENTS)
+    code = (
+        f"import sys; sys.path[:0] = sys.argv[1:]; sys.modules.update(dict.fromkeys({missing}));"
+        "import quartet.sensors.serving"
+    )
+    command = [sys.executable, "-c", code, str(ROOT / "src")]
+    result = subprocess.run(
+        command, env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,68 @@
+"""Training on what is to be judged, or on nothing, must not happen unnoticed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quartet.sensors.selection import after_training, normal_windows
+from quartet.sensors.settings import TrainingWindows
+
+
+def windows_of(*sensors, count=10, start="2026-03-02"):
+    ends = pd.date_range(start, periods=count, freq="5min", unit="s")
+    return pd.concat(
+        [
+            pd.DataFrame({"device": device, "sensor": sensor, "window_end": ends})
+            for device, sensor in sensors
+        ],
+        ignore_index=True,
+    )
+
+
+def test_each_sensor_gives_its_own_first_share():
+    old = windows_of(("a", "1"), start="2019-01-01")
+    new = windows_of(("b", "1"), count=20)
+    chosen = normal_windows(pd.concat([new, old]), TrainingWindows(share=0.6))
+    assert chosen.groupby("device").size().to_dict() == {"a": 6, "b": 12}
+    assert chosen[chosen["device"] == "b"]["window_end"].max() == new["window_end"].iloc[11]
+
+
+def test_until_is_a_moment_in_any_zone():
+    settings = TrainingWindows(until="2026-03-02T01:10:00+01:00")
+    chosen = normal_windows(windows_of(("a", "1")), settings)
+    assert chosen["window_end"].max() == pd.Timestamp("2026-03-02 00:10")
+
+
+def test_only_named_sensors_are_taken():
+    windows = windows_of(("a", "1"), ("a", "2"))
+    chosen = normal_windows(windows, TrainingWindows(sensors=("a/2",), share=1))
+    assert set(chosen["sensor"]) == {"2"}
+    assert len(chosen) == 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"until": "2026-03-02T00:10:00"}, "has no zone"),
+        ({"until": "yesterday, about"}, "is not a time"),
+        ({"until": "2020-01-01T00:00:00Z"}, "no windows to train on: there are 10"),
+        ({"sensors": ("a/1", "b/7", "a/9")}, r"no windows of a/9, b/7 \(device/sensor\)"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(settings, reason):
+    with pytest.raises(ValueError, match=reason):
+        normal_windows(windows_of(("a", "1")), TrainingWindows(**settings))
+
+
+class Bank:
+    """Knows sensor 1 only, trained on its first six windows."""
+
+    trained_until = np.array([pd.Timestamp("2026-03-02 00:25").value // 1000])
+
+    def locate(self, windows):
+        return np.where(windows["sensor"] == "1", 0, -1)
+
+
+def test_windows_of_training_are_not_scored_but_those_without_a_model_are_reported():
+    left = after_training(Bank(), windows_of(("a", "1"), ("a", "2")))
+    assert left.groupby("sensor").size().to_dict() == {"1": 4, "2": 10}

@@ -1,0 +1,149 @@
+"""A dashboard fed by Stream Analytics must show the windows that the models are given."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quartet.sensors.capture import decode_capture
+from quartet.sensors.settings import SensorIngestion
+from quartet.sensors.windows import aggregate
+from sensors.stream_analytics import SECOND, run
+from sensors.written import START, avro, event, reading
+from support import ROOT
+
+QUERY = (ROOT / "infra/stream_analytics/sensor_windows.asaql").read_text()
+SETTINGS = SensorIngestion()
+START_MICROSECONDS = round(START.timestamp()) * SECOND
+KEYS = ("device", "sensor", "window_end")
+
+
+def as_stream(drawn):
+    """The events as Stream Analytics receives them: an array comes apart."""
+    return [
+        {
+            "device": each["device"],
+            "sensor": each["sensor"],
+            "timestamp": START_MICROSECONDS + round(seconds * SECOND),
+            "value": each["value"],
+            "EventEnqueuedUtcTime": START_MICROSECONDS + enqueued * SECOND + 999_999,
+            "SequenceNumber": number,
+        }
+        for number, (enqueued, body) in enumerate(drawn)
+        for seconds, each in body
+    ]
+
+
+def as_capture(drawn):
+    """The same events as Capture stores them."""
+    return avro(
+        [
+            event([each for _, each in body], number, enqueued)
+            for number, (enqueued, body) in enumerate(drawn)
+        ]
+    )
+
+
+def both(drawn, query=QUERY):
+    """Windows and faults of the query, and of the pipeline."""
+    outputs = run(query, as_stream(drawn))
+    decoded = decode_capture(as_capture(drawn), "file", SETTINGS)
+    windows = aggregate(decoded.readings, SETTINGS.window_seconds)
+    windows["window_end"] = windows["window_end"].astype(np.int64) * SECOND
+    faults = sorted((row["sequence_number"], row["fault"]) for row in outputs["quarantine"])
+    expected = sorted(zip(decoded.faults["position"], decoded.faults["reason"], strict=True))
+    found = sorted(outputs["windows"], key=lambda row: [row[key] for key in KEYS])
+    return found, windows.to_dict("records"), faults, expected
+
+
+def assert_equal(found, expected):
+    assert [[row[key] for key in KEYS] for row in found] == [
+        [row[key] for key in KEYS] for row in expected
+    ]
+    for name in ("readings", "minimum", "maximum", "last_value"):
+        assert [row[name] for row in found] == [row[name] for row in expected]
+    for name in ("mean", "standard_deviation"):
+        theirs, ours = ([row[name] for row in rows] for rows in (found, expected))
+        np.testing.assert_allclose(theirs, ours, rtol=1e-9, atol=1e-9)
+
+
+names = st.sampled_from(["press", "Press", "7", 7])
+moments = st.one_of(
+    st.integers(0, 5).map(lambda windows: 300.0 * windows),
+    st.integers(0, 6000).map(lambda quarters: quarters / 4),
+)
+values = st.one_of(st.floats(-1e3, 1e3).map(lambda value: round(value, 3)), st.integers(-9, 9))
+sound = st.tuples(moments, names, names, values)
+faulty = st.one_of(
+    st.tuples(moments, st.none(), names, values),
+    st.tuples(moments, names, st.none(), values),
+    st.tuples(moments, names, names, st.sampled_from([None, "4.2", "high"])),
+    st.tuples(st.integers(1801, 1900).map(float), names, names, values),
+)
+bodies = st.lists(
+    st.one_of(sound, sound, sound, faulty).map(
+        lambda drawn: (drawn[0], reading(drawn[0], drawn[3], drawn[1], drawn[2]))
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(st.integers(1500, 1600), bodies), min_size=1, max_size=20))
+def test_the_query_gives_the_windows_and_the_faults_of_the_pipeline(drawn):
+    # Arrival is known to the second here and to the millisecond there; so none at the limit.
+    drawn = [
+        (1500 if any(seconds > 1800 for seconds, _ in body) else enqueued, body)
+        for enqueued, body in drawn
+    ]
+    found, windows, faults, expected = both(drawn)
+    assert_equal(found, windows)
+    assert faults == expected
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        ("TumblingWindow(second, 300)", "TumblingWindow(second, 60)"),
+        ("GROUP BY device, sensor, System.Timestamp()", "GROUP BY device, System.Timestamp()"),
+        ("sequence_number DESC, value DESC", "value DESC"),
+        ("STDEVP(value)", "MAX(value) - MIN(value)"),
+        ("ORDER BY moment DESC", "ORDER BY value DESC"),
+        ("WHERE fault IS NULL", "WHERE device IS NOT NULL"),
+    ],
+)
+def test_a_query_that_says_something_else_gives_other_windows(part, other):
+    """So that the translation cannot hide a difference."""
+    assert QUERY.count(part) == 1
+    generator = np.random.default_rng(1)
+    drawn = [
+        (
+            1500,
+            [
+                (
+                    seconds,
+                    reading(seconds, float(value) if value else "x", f"press-{number % 2}", kind),
+                )
+                for seconds, value, kind in zip(
+                    generator.integers(0, 400, 5).astype(float),
+                    generator.integers(0, 50, 5),
+                    generator.choice(["a", "b"], 5),
+                    strict=True,
+                )
+            ],
+        )
+        for number in range(100)
+    ]
+    found, windows, _, _ = both(drawn)
+    assert_equal(found, windows)
+    with pytest.raises((AssertionError, TypeError)):
+        assert_equal(both(drawn, QUERY.replace(part, other))[0], windows)
+
+
+def test_the_query_states_the_lengths_of_the_parameters():
+    assert re.findall(r"TumblingWindow\(second, (\d+)\)", QUERY) == [str(SETTINGS.window_seconds)]
+    tolerance = 1000 * SETTINGS.clock_tolerance_seconds
+    assert f"System.Timestamp()) > {tolerance}\n" in QUERY

@@ -1,0 +1,199 @@
+"""A table of readings must be taken as a person reads it, row by row."""
+
+import os
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
+from quartet.datasets.captures import SensorSourceDataset
+from quartet.datasets.readings import ReadingStoreDataset
+from quartet.sensors.ingestion import ingest
+from quartet.sensors.settings import SensorIngestion
+from quartet.sensors.table import decode_table
+from sensors.written import MemoryStore, Tables, ingest_all
+from support import ROOT, skip_or_fail
+
+UNIFORM = Path(
+    os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"),
+    "sensors/uniform_15_sensors.csv",
+)
+NOON = 1_535_544_000_000_000  # 2018-08-29 12:00 UTC
+SETTINGS = SensorIngestion(workers=1)
+
+
+@dataclass
+class Part:
+    table: pa.Table
+    malformed: list = field(default_factory=list)
+    name: str = "t.csv#1"
+    version: str = "1"
+
+    @property
+    def rows(self):
+        return np.arange(1, self.table.num_rows + 1)
+
+
+def part(stamps, values, devices="d", sensors="s"):
+    columns = {"TS": stamps, "Device": devices, "Sensor": sensors, "Value": values}
+    rows = len(stamps)
+    spread = {
+        name: [column] * rows if isinstance(column, str) else column
+        for name, column in columns.items()
+    }
+    return Part(pa.table(spread))
+
+
+def decoded(part, **options):
+    return decode_table(part, NOON, SensorIngestion(**options))
+
+
+def seconds(result):
+    return (result.readings.timestamp / 1e6).tolist()
+
+
+def test_text_without_a_zone_is_read_in_the_zone_of_the_table():
+    stamps = ["2018-08-28 23:00:05.000", "2018-08-28T23:00:05"]
+    expected = pd.Timestamp("2018-08-28T23:00:05Z").timestamp()
+    assert seconds(decoded(part(stamps, ["1", "2"]))) == [expected] * 2
+    madrid = decoded(part(stamps, ["1", "2"]), table_zone="Europe/Madrid")
+    assert seconds(madrid) == [expected - 7200] * 2
+
+
+def test_a_zone_that_is_stated_counts():
+    stamps = ["2018-08-28 23:00:05Z", "2018-08-28 23:00:05+02:00", "2018-08-28 23:00:05"]
+    result = decoded(part(stamps, ["1", "2", "3"]), table_zone="America/New_York")
+    first = pd.Timestamp("2018-08-28T23:00:05Z").timestamp()
+    assert seconds(result) == [first, first - 7200, first + 4 * 3600]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_columns_with_types_are_read_as_text_is(unit):
+    moment = pd.Timestamp("2018-08-28T23:00:05")
+    plain = pa.array([moment], pa.timestamp(unit))
+    zoned = pa.array([moment.tz_localize("Europe/Madrid")], pa.timestamp(unit, "Europe/Madrid"))
+    for stamps in (plain, zoned):
+        for values in (
+            pa.array([4.5], pa.float64()),
+            pa.array([4.5], pa.float32()),
+            pa.array([Decimal("4.5")], pa.decimal128(9, 3)),
+            pa.array(["4.5"], pa.large_string()),
+        ):
+            result = decoded(
+                part(stamps, values, pa.array([1], pa.int8()), pa.array(["s"]).dictionary_encode()),
+                table_zone="Europe/Madrid",
+            )
+            assert seconds(result) == [moment.timestamp() - 7200]
+            assert result.readings.value.tolist() == [4.5]
+            assert result.readings.pairs == (("1", "s"),)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "value", "reason"),
+    [
+        (None, "1", "has no timestamp"),
+        ("28/08/2018 23:00", "1", "timestamp is not ISO 8601"),
+        ("2018-08-29 12:05:01", "1", "timestamp lies in the future"),
+        ("2018-08-29", "high", "value is not a number"),
+        ("2018-08-29", None, "has no value"),
+        ("2018-08-29", "nan", "value is not finite"),
+        ("2018-08-29", "inf", "value is not finite"),
+        ("2018-08-29", "-1e999", "value is not finite"),
+    ],
+)
+def test_a_faulty_row_is_set_aside_with_its_number(stamp, value, reason):
+    stamps = ["2018-08-29 00:00:01", stamp, "2018-08-29 00:00:02"]
+    result = decoded(part(stamps, ["1", value, "2"]))
+    assert result.readings.sequence.tolist() == [1, 3]
+    (fault,) = result.faults.to_dict("records")
+    assert fault == {
+        "file": "t.csv#1",
+        "position": 2,
+        "reason": reason,
+        "body": f"d,s,{stamp},{value}",
+    }
+
+
+def test_rows_that_could_not_be_split_are_counted_too():
+    both = part(["2018-08-29 00:00:01"], ["1"])
+    both.malformed.append((2, "1,2"))
+    result = decoded(both)
+    assert len(result.readings) == 1
+    assert dict(result.reasons) == {"has another number of columns": 1}
+
+
+def test_whole_numbers_are_values():
+    result = decoded(part(["2018-08-29"], pa.array([7], pa.int32())))
+    assert result.readings.value.tolist() == [7.0]
+    flags = decoded(part(["2018-08-29"], pa.array([True])))
+    assert dict(flags.reasons) == {"value is not a number": 1}
+
+
+def table_source(path):
+    return SensorSourceDataset(filepath=str(path.parent), table=str(path)).load()
+
+
+def write(path, *rows):
+    path.write_text("TS,Device,Sensor,Value\n" + "".join(f"{row}\n" for row in rows))
+
+
+def test_a_corrected_table_replaces_what_it_held(tmp_path):
+    path, store, tables = tmp_path / "t.csv", MemoryStore(), Tables()
+    write(path, "2018-08-28 23:00:05,1,1,10", "2018-08-28 23:00:06,1,1,99")
+    ingest_all(table_source(path), store, tables, SETTINGS)
+    assert tables.windows["maximum"].tolist() == [99]
+    write(path, "2018-08-28 23:00:05,1,1,10", "2018-08-28 23:00:06,1,1,9.5")
+    ingest_all(table_source(path), store, tables, SETTINGS)
+    assert tables.windows["maximum"].tolist() == [10]
+    assert tables.windows["readings"].tolist() == [2]
+    assert tables.files[["readings", "repeats"]].to_numpy().tolist() == [[2, 0]]
+    other = tmp_path / "other.csv"
+    write(other, "2018-08-28 23:00:07,1,1,11")
+    ingest_all(table_source(other), store, tables, SETTINGS)
+    assert tables.windows[["readings", "maximum"]].to_numpy().tolist() == [[3, 11]]
+
+
+def test_a_table_that_has_not_changed_is_not_taken_again(tmp_path):
+    path, store = tmp_path / "t.csv", MemoryStore()
+    write(path, "2018-08-28 23:00:05,1,1,10")
+    tables = ingest_all(table_source(path), store, Tables(), SETTINGS)
+    assert list(ingest(table_source(path), store, tables.files, None, SETTINGS)) == []
+
+
+def test_timestamps_of_a_table_are_held_against_the_present(tmp_path):
+    path = tmp_path / "t.csv"
+    write(path, "2018-08-29 12:00:00,1,1,10", "2018-08-29 12:05:01,1,1,10")
+    tables = ingest_all(table_source(path), MemoryStore(), Tables(), SETTINGS, now=NOON)
+    assert tables.windows["readings"].tolist() == [1]
+    assert tables.quarantine["reason"].tolist() == ["timestamp lies in the future"]
+
+
+def test_the_reference_table_becomes_windows(tmp_path):
+    """17,768 rows of 15 sensors, timestamps without a zone."""
+    if not UNIFORM.exists():
+        skip_or_fail("uniform_15_sensors.csv is not here: set QUARTET_REAL_DATA")
+    store = ReadingStoreDataset(filepath=str(tmp_path)).load()
+    tables = ingest_all(table_source(UNIFORM), store, Tables(), SETTINGS)
+    assert tables.files[["readings", "repeats", "quarantined"]].to_numpy().tolist() == [
+        [17_768, 0, 0]
+    ]
+    frame = pd.read_csv(UNIFORM, parse_dates=["TS"])
+    end = frame["TS"].dt.ceil("300s")
+    expected = frame.groupby(["Device", "Sensor", end])["Value"].agg(
+        ["count", "mean", "min", "max", "last"]
+    )
+    deviation = frame.groupby(["Device", "Sensor", end])["Value"].std(ddof=0)
+    found = tables.windows
+    assert found["window_end"].tolist() == expected.index.get_level_values("TS").tolist()
+    assert found["device"].astype(int).tolist() == expected.index.get_level_values(0).tolist()
+    assert found["readings"].tolist() == expected["count"].tolist()
+    np.testing.assert_allclose(found["mean"], expected["mean"], rtol=1e-12)
+    np.testing.assert_allclose(found["standard_deviation"], deviation, rtol=1e-9)
+    for column, name in (("minimum", "min"), ("maximum", "max"), ("last_value", "last")):
+        assert found[column].tolist() == expected[name].tolist()
+    assert tables.horizon == pd.Timestamp("2018-08-29 03:10:00")

@@ -1,0 +1,183 @@
+"""Windows must hold what Stream Analytics would put in them, whatever order readings come in."""
+
+import statistics
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quartet.sensors.readings import EMPTY
+from quartet.sensors.windows import WINDOW_COLUMNS, aggregate, drop_repeats, window_ends
+from sensors.written import readings_of
+
+names = st.sampled_from(["a", "b", "A"])
+rows = st.lists(
+    st.tuples(
+        names,
+        names,
+        st.integers(0, 40).map(lambda tenths: tenths / 4),
+        st.floats(-1e3, 1e3).map(lambda value: round(value, 3)),
+        st.integers(0, 3),
+    ),
+    max_size=40,
+)
+
+
+def windows(*drawn, seconds=5):
+    return aggregate(readings_of(drawn), seconds)
+
+
+def by_hand(drawn, seconds):
+    """The definition, reading by reading."""
+    kept = {}
+    for device, sensor, time, value, sequence in drawn:
+        identity = (device, sensor, time)
+        kept[identity] = max(kept.get(identity, (-1, 0)), (sequence, value))
+    held = {}
+    for (device, sensor, time), (_, value) in sorted(kept.items()):
+        end = -(-time // seconds) * seconds
+        held.setdefault((device, sensor, end), []).append(value)
+    return [
+        (
+            *key,
+            len(values),
+            statistics.fmean(values),
+            statistics.pstdev(values),
+            min(values),
+            max(values),
+            values[-1],
+        )
+        for key, values in sorted(held.items())
+    ]
+
+
+@settings(deadline=None)
+@given(rows, st.sampled_from([1, 5, 10]), st.randoms(use_true_random=False))
+def test_windows_are_those_of_the_definition(drawn, seconds, random):
+    expected = by_hand(drawn, seconds)
+    shuffled = list(drawn)
+    random.shuffle(shuffled)
+    found = aggregate(readings_of(shuffled), seconds)
+    assert list(found) == WINDOW_COLUMNS
+    ends = found["window_end"].astype(np.int64).tolist()
+    assert list(zip(found["device"], found["sensor"], ends, strict=True)) == [
+        row[:3] for row in expected
+    ]
+    assert found["readings"].tolist() == [row[3] for row in expected]
+    for column, name in ((4, "mean"), (5, "standard_deviation")):
+        wanted = [row[column] for row in expected]
+        np.testing.assert_allclose(found[name], wanted, rtol=1e-9, atol=1e-9)
+    for column, name in ((6, "minimum"), (7, "maximum"), (8, "last_value")):
+        assert found[name].tolist() == [row[column] for row in expected]
+
+
+@settings(deadline=None)
+@given(rows, st.randoms(use_true_random=False))
+def test_the_order_of_arrival_changes_not_even_the_last_bit(drawn, random):
+    expected = aggregate(readings_of(drawn), 5)
+    shuffled = list(drawn)
+    random.shuffle(shuffled)
+    pd.testing.assert_frame_equal(aggregate(readings_of(shuffled), 5), expected, check_exact=True)
+
+
+def test_a_window_ends_with_its_end_and_begins_after_its_start():
+    day = 20_000 * 86_400
+    found = windows(
+        ("d", "s", day, 1.0),
+        ("d", "s", day + 0.000001, 2.0),
+        ("d", "s", day + 300, 3.0),
+        ("d", "s", day + 300.000001, 4.0),
+        seconds=300,
+    )
+    assert found["window_end"].astype(np.int64).tolist() == [day, day + 300, day + 600]
+    assert found["readings"].tolist() == [1, 2, 1]
+    assert found["window_end"].dtype == np.dtype("datetime64[s]")
+
+
+def test_windows_begin_with_the_day():
+    noon = int(pd.Timestamp("2026-03-02T12:00:00.5").value // 1000)
+    for seconds in (1, 7 * 60 + 12, 3600, 86_400):
+        (end,) = window_ends(np.array([noon]), seconds)
+        assert (end // 10**6) % 86_400 % seconds == 0
+        assert noon <= end < noon + seconds * 10**6
+
+
+def test_one_reading_deviates_by_nothing():
+    (window,) = windows(("d", "s", 1, 4.5)).to_dict("records")
+    assert window == {
+        "device": "d",
+        "sensor": "s",
+        "window_end": pd.Timestamp("1970-01-01 00:00:05"),
+        "readings": 1,
+        "mean": 4.5,
+        "standard_deviation": 0.0,
+        "minimum": 4.5,
+        "maximum": 4.5,
+        "last_value": 4.5,
+    }
+
+
+def test_a_stuck_sensor_deviates_by_exactly_nothing():
+    """So that a model sees it stand still, and not the noise of rounding."""
+    found = windows(*[("d", "s", tenth / 10, 0.1) for tenth in range(1, 50)])
+    assert found["mean"].tolist() == [0.1]
+    assert found["standard_deviation"].tolist() == [0.0]
+
+
+def test_deviations_of_large_values_keep_their_digits():
+    found = windows(*[("d", "s", second, 1e12 + second % 2) for second in range(1, 5)])
+    assert found["standard_deviation"].tolist() == [0.5]
+
+
+def test_the_largest_values_that_are_taken_have_a_deviation():
+    (window,) = windows(("d", "s", 1, 1e100), ("d", "s", 2, -1e100)).to_dict("records")
+    assert window["standard_deviation"] == pytest.approx(1e100)
+
+
+def test_of_repeats_the_last_sent_counts_then_the_largest():
+    kept, repeats = drop_repeats(
+        readings_of(
+            [
+                ("d", "s", 1, 5.0, 2),
+                ("d", "s", 1, 9.0, 1),
+                ("d", "t", 1, 1.0, 0),
+                ("d", "s", 1, 6.0, 2),
+                ("d", "s", 1, 6.0, 2),
+                ("d", "s", 2, 1.0, 0),
+            ]
+        )
+    )
+    assert kept.value.tolist() == [6.0, 1.0, 1.0]
+    assert repeats.tolist() == [1, 3, 4]
+
+
+@settings(deadline=None)
+@given(rows)
+def test_what_is_kept_and_what_repeats_make_up_all(drawn):
+    kept, repeats = drop_repeats(readings_of(drawn))
+    first = {}
+    for place, row in enumerate(drawn):
+        first.setdefault(row[:3], place)
+    assert repeats.tolist() == sorted(set(range(len(drawn))) - set(first.values()))
+    assert len(kept) == len(first)
+
+
+def test_years_of_many_sensors_are_sorted_as_minutes_of_few_are():
+    generator = np.random.default_rng(1)
+    # A span of 250 years, times 2,000 sensors, is more than one number of 64 bits holds.
+    drawn = [
+        (f"d{generator.integers(2000)}", "s", float(generator.integers(0, 8 * 10**9)), 1.0)
+        for _ in range(5000)
+    ]
+    kept, _ = drop_repeats(readings_of(drawn))
+    order = [(kept.pairs[pair], time) for pair, time in zip(kept.pair, kept.timestamp, strict=True)]
+    assert order == sorted(order)
+    assert len(order) == len({row[:3] for row in drawn})
+
+
+def test_no_readings_make_no_windows_but_all_columns():
+    found = aggregate(EMPTY, 300)
+    assert found.empty
+    assert found.dtypes.to_dict() == windows(("d", "s", 1, 1.0)).dtypes.to_dict()

@@ -1,0 +1,174 @@
+"""Capture files as Event Hubs writes them, and a store and a list of files in memory."""
+
+import io
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import fastavro
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from quartet.sensors.event_patterns import SCHEMA
+from quartet.sensors.ingestion import FILE_COLUMNS, ingest
+
+START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+
+
+def moment(seconds):
+    """ISO 8601, so many seconds after the start."""
+    return (START + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+def reading(seconds=0, value=1.0, device="press-1", sensor="pressure", **others):
+    return {
+        "device": device,
+        "sensor": sensor,
+        "timestamp": moment(seconds),
+        "value": value,
+        **others,
+    }
+
+
+def event(body, number=0, enqueued=3600, system=None, properties=None):
+    """What Capture makes of one event; the body may be JSON or bytes."""
+    arrival = START + timedelta(seconds=enqueued)
+    content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    return {
+        "SequenceNumber": number,
+        "Offset": str(4_294_967_296 + 200 * number),
+        "EnqueuedTimeUtc": f"{arrival.month}/{arrival.day}/{arrival:%Y} "
+        f"{int(f'{arrival:%I}')}:{arrival:%M:%S %p}",
+        "SystemProperties": {"x-opt-enqueued-time": 1_772_438_400_000 + 1000 * enqueued}
+        if system is None
+        else system,
+        "Properties": {} if properties is None else properties,
+        "Body": content,
+    }
+
+
+def avro(events, schema=SCHEMA, codec="deflate", **options):
+    """The bytes of an Avro container file."""
+    file = io.BytesIO()
+    fastavro.writer(file, schema, events, codec=codec, **options)
+    return file.getvalue()
+
+
+def capture(*bodies, first=0, **options):
+    """The bytes of a capture file with an event for each body, numbered from `first`."""
+    return avro([event(body, first + place, **options) for place, body in enumerate(bodies)])
+
+
+def path(minute=0, partition=0):
+    return f"plant/telemetry/{partition}/2026/03/02/08/{minute:02d}/00.avro"
+
+
+class File:
+    """A capture file in memory."""
+
+    def __init__(self, name, content):
+        self.name = name
+        self.version = str(hash(content))
+        self.size = len(content)
+
+
+class Folder:
+    """Capture files in memory, by their names."""
+
+    table = None
+
+    def __init__(self, files=()):
+        self.contents = dict(files)
+
+    def files(self):
+        return [File(name, self.contents[name]) for name in sorted(self.contents)]
+
+    def read(self, name):
+        return self.contents[name]
+
+    def parts(self):
+        return iter(())
+
+
+class DeadlyFolder(Folder):
+    """Files of which one kills the process that reads it, as a lack of memory does."""
+
+    def read(self, name):
+        if self.contents[name] == b"deadly":
+            os._exit(1)
+        return super().read(name)
+
+
+class MemoryStore:
+    """Stored readings in memory; a group for each batch."""
+
+    def __init__(self):
+        self.batches = {}
+
+    def is_empty(self):
+        return not self.batches
+
+    def append(self, key, table):
+        self.batches[key] = table
+
+    def rows(self, starts, ends, without=""):
+        return sum(table.num_rows for table in self.read(starts, ends, without))
+
+    def read(self, starts, ends, without=""):
+        for key, table in self.batches.items():
+            if key != without and table.num_rows:
+                yield table
+
+
+class Tables:
+    """What a database holds after the transactions of ingestion."""
+
+    def __init__(self):
+        self.windows = pd.DataFrame()
+        self.files = pd.DataFrame(columns=FILE_COLUMNS)
+        self.quarantine = pd.DataFrame()
+        self.horizon = None
+        self.batches = 0
+
+    def publish(self, batch):
+        """Replace by key, as the database does."""
+        keys = ["device", "sensor", "window_end"]
+        assert batch.windows.set_index(keys).index.is_monotonic_increasing
+        assert batch.windows.set_index(keys).index.is_unique
+        windows = pd.concat([self.windows, batch.windows]) if len(self.windows) else batch.windows
+        self.windows = (
+            windows.drop_duplicates(keys, keep="last").sort_values(keys).reset_index(drop=True)
+        )
+        files = pd.concat([self.files, batch.files]) if len(self.files) else batch.files
+        self.files = files.drop_duplicates("name", keep="last").reset_index(drop=True)
+        if len(self.quarantine):
+            kept = self.quarantine[~self.quarantine["file"].isin(batch.files["name"])]
+            self.quarantine = pd.concat([kept, batch.quarantine]) if len(kept) else batch.quarantine
+        else:
+            self.quarantine = batch.quarantine
+        self.horizon = batch.horizon
+        self.batches += 1
+
+
+def ingest_all(source, store, tables, settings, now=None):
+    """One run of ingestion."""
+    for batch in ingest(source, store, tables.files, tables.horizon, settings, now):
+        tables.publish(batch)
+    return tables
+
+
+def readings_of(rows):
+    """Columns from rows of (device, sensor, seconds, value) or with a sequence number."""
+    from quartet.sensors.readings import Readings
+
+    table = pa.table(
+        {
+            "device": pa.array([row[0] for row in rows], pa.string()).dictionary_encode(),
+            "sensor": pa.array([row[1] for row in rows], pa.string()).dictionary_encode(),
+            "timestamp": np.array([round(row[2] * 1e6) for row in rows], np.int64),
+            "value": np.array([row[3] for row in rows], np.float64),
+            "sequence": np.array([row[4] if len(row) > 4 else 0 for row in rows], np.int64),
+        }
+    )
+    return Readings.from_table(table)

@@ -1,0 +1,95 @@
+"""Batches of windows for tests of the sensors' tables, and what the tables should then hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quartet.datasets.database import Database
+from quartet.datasets.sensor_tables import SensorTables, WindowBatch
+
+STATISTICS = ["mean", "standard_deviation", "minimum", "maximum", "last_value"]
+KEYS = ["device", "sensor", "window_end"]
+START = pd.Timestamp("2026-03-02")
+
+Key = tuple[str, str, int]
+
+
+def tables(url: str, **options: Any) -> SensorTables:
+    """A handle that does not wait long for a database that is away."""
+    return SensorTables(Database(url, **{"wait_seconds": 0.01, **options}))
+
+
+def end(minutes: int) -> pd.Timestamp:
+    """A moment, in minutes after the start of the stream."""
+    return START + pd.Timedelta(minutes=minutes)
+
+
+def windows(keys: Iterable[Key], seed: int = 0) -> pd.DataFrame:
+    """Windows with random statistics; a key is device, sensor and end in minutes."""
+    keys = list(keys)
+    random = np.random.default_rng([seed, len(keys)])
+    columns = dict(zip(KEYS, zip(*keys, strict=True), strict=True)) if keys else {}
+    table = pd.DataFrame(columns, columns=KEYS)
+    table["window_end"] = [end(minutes) for minutes in table["window_end"]]
+    table["window_end"] = table["window_end"].astype("datetime64[s]")
+    table["readings"] = random.integers(1, 1000, len(keys))
+    for name in STATISTICS:
+        table[name] = random.normal(size=len(keys)) * 10.0 ** random.integers(-9, 9, len(keys))
+    return table
+
+
+def fleet(devices: int, sensors: int, minutes: Iterable[int]) -> list[Key]:
+    """The keys of all windows of a fleet."""
+    return [(f"d{d}", f"s{s}", m) for m in minutes for d in range(devices) for s in range(sensors)]
+
+
+def ledger(*names: str, quarantined: int = 0, version: str = "1") -> pd.DataFrame:
+    """Files that were read."""
+    columns = ["name", "version", "readings", "repeats", "quarantined", "state", "reason"]
+    rows = [(name, version, 10, 1, quarantined, "ingested", None) for name in names]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def faults(**positions: Iterable[int]) -> pd.DataFrame:
+    """Faults at positions of files."""
+    rows = [
+        (name, position, "the value is no number", f"body {position}")
+        for name, places in positions.items()
+        for position in places
+    ]
+    return pd.DataFrame(rows, columns=["file", "position", "reason", "body"])
+
+
+def batch(
+    table: pd.DataFrame,
+    files: pd.DataFrame | None = None,
+    quarantine: pd.DataFrame | None = None,
+    horizon: pd.Timestamp | None = None,
+) -> WindowBatch:
+    """A batch of which only some parts matter."""
+    files = ledger() if files is None else files
+    quarantine = faults() if quarantine is None else quarantine
+    return WindowBatch(table, files, quarantine, horizon)
+
+
+def rows(table: pd.DataFrame) -> dict[Key, tuple[Any, ...]]:
+    """The windows of a table by key."""
+    values = [name for name in table if name not in KEYS]
+    keys = zip(*(table[name] for name in KEYS), strict=True)
+    return dict(zip(keys, table[values].itertuples(index=False, name=None), strict=True))
+
+
+def everything(store: SensorTables) -> Mapping[str, Any]:
+    """All that the tables hold but the moments of ingestion, to compare."""
+    return {
+        "windows": rows(store.read_windows()),
+        "files": store.files().drop(columns="ingested_at").to_dict("records"),
+        "faults": store.quarantine().to_dict("records"),
+        "anomalies": rows(store.anomalies()),
+        "ingestion": store.position("ingestion"),
+        "scoring": store.position("scoring"),
+    }
