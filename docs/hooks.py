@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import yaml
 from mkdocs.exceptions import PluginError
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -16,8 +17,9 @@ from pydantic.fields import FieldInfo
 from quartet.digits import settings as digits
 from quartet.faq import search_space
 from quartet.faq import settings as faq
+from quartet.sensors import settings as sensors
 
-MODULES = (digits, faq, search_space)
+MODULES = (digits, faq, search_space, sensors)
 """Where the models are."""
 MARKER = re.compile(r"<!-- parameters: (\w+) -->")
 HEADER = "| Parameter | Default | Range | What it is, and why this default |\n|---|---|---|---|\n"
@@ -49,10 +51,12 @@ def parameter_table(model: type[BaseModel]) -> str:
     """A Markdown table with one row a field: name, default, range, reason."""
     schemas = model.model_json_schema()["properties"]
     rows = (
-        f"| `{name}` | {default_of(field)} | {range_of(schemas[name])} | {field.description} |"
+        (f"`{name}`", default_of(field), range_of(schemas[name]), field.description or "")
         for name, field in model.model_fields.items()
     )
-    return HEADER + "\n".join(rows)
+    # A bar within a cell, as around a distance, would begin the next one.
+    lines = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
+    return HEADER + "\n".join(f"| {line} |" for line in lines)
 
 
 def default_of(field: FieldInfo) -> str:
@@ -69,24 +73,37 @@ def typed(value: Any) -> str:
         return "{" + ", ".join(f"{name}: {typed(each)}" for name, each in changed.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(typed, value)) + "]"
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return re.sub(r"^(-?\d+)e", r"\1.0e", f"{value:g}")  # YAML takes 1e-6 for a text
+    text = str(value)
+    return text if yaml.safe_load(text) == value else f'"{text}"'
 
 
 def range_of(schema: dict[str, Any]) -> str:
     """What a value may be: the limits of a number, or of each number of a list; the choices."""
     if "anyOf" in schema:
-        *others, last = dict.fromkeys(kind_of(each) for each in schema["anyOf"])
+        tunable = any("$ref" in each for each in schema["anyOf"])
+        kinds = map(kind_of if tunable else range_of, schema["anyOf"])
+        *others, last = dict.fromkeys(kinds)
         return f"{', '.join(others)} or {last}"
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "enum" in schema:
         return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "array":
+        if "minItems" not in schema:
+            return f"a list of {range_of(schema['items'])}"
         return f"a list of at least {schema['minItems']}, each {range_of(schema['items'])}"
     if schema["type"] == "boolean":
         return "`true` or `false`"
+    if schema["type"] == "null":
+        return "`null`"
     if schema["type"] == "string":
-        return f"text that matches `{schema['pattern']}`"
+        return f"text that matches `{schema['pattern']}`" if "pattern" in schema else "text"
     limits = [f"{sign} {schema[key]:,.10g}" for key, sign in BOUNDS if key in schema]
     kind = "whole, " if schema["type"] == "integer" else ""
     return kind + " and ".join(limits)

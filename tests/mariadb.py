@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import pytest
@@ -47,6 +49,16 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sensors.db'}"
     return request.getfixturevalue("mariadb").url()
+
+
+@pytest.fixture(scope="session")
+def pyodbc() -> ModuleType:
+    """The module; skipped, loudly, where the libraries of ODBC are missing."""
+    try:
+        return importlib.import_module("pyodbc")
+    except ImportError as error:
+        skip_or_fail(f"ODBC is not here ({error}): make database")
+        raise
 
 
 @pytest.fixture

@@ -60,9 +60,10 @@ def side_by_side(
 ) -> None:
     """Call a function in two processes: with the address, a barrier, its own and the arguments."""
     context = multiprocessing.get_context("spawn")
-    start = context.Barrier(2)
+    start = context.Barrier(2, timeout=60)
     processes = [
-        context.Process(target=target, args=(url, start, *own, *arguments)) for own in each
+        context.Process(target=target, args=(url, start, *own, *arguments), daemon=True)
+        for own in each
     ]
     for process in processes:
         process.start()

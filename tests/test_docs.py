@@ -18,6 +18,7 @@ from quartet.digits import settings as digits
 from quartet.faq import search_space
 from quartet.faq import settings as faq
 from quartet.faq.search_space import SearchSpace
+from quartet.sensors import settings as sensors
 from support import ROOT
 
 DOCS = ROOT / "docs"
@@ -27,13 +28,16 @@ PAGE_OF = {
     "faq_ingestion": "faq",
     "faq_tuning": "faq",
     "faq_matching": "faq",
+    "sensor_ingestion": "sensors",
+    "anomaly_training": "sensors",
+    "anomaly_scoring": "sensors",
     "sample_data": "sample_data",
 }
 """By pipeline: the page of the reference that tells all about it."""
-SETTINGS = {"mnist_training": [digits], "faq": [faq, search_space]}
+SETTINGS = {"mnist_training": [digits], "faq": [faq, search_space], "sensors": [sensors]}
 """By page of the reference: the modules of the parameters that it tells of."""
-PARTS = {"IntRange", "FloatRange", "Choices"}
-"""Models that no pipeline takes by themselves: forms of one entry, told of in prose."""
+PARTS = {"IntRange", "FloatRange", "Choices", "Baselines"}
+"""Models that no pipeline takes by themselves: forms of one entry, and what tests compare with."""
 
 
 def models(page: str) -> dict[str, type[BaseModel]]:
@@ -135,6 +139,16 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
                 "weighting": "choices or one value",
             },
         ),
+        (
+            "sensors",
+            sensors.SensorModels,
+            {
+                "nu": "> 0 and ≤ 0.5",
+                "gamma": "tuned or > 0",
+                "threshold": "one of tuned, machine",
+            },
+        ),
+        ("sensors", sensors.TrainingWindows, {"until": "text or null", "sensors": "a list of text"}),
     ],
     ids=lambda part: getattr(part, "__name__", None),
 )

@@ -69,17 +69,19 @@ def batch(
     files: pd.DataFrame | None = None,
     quarantine: pd.DataFrame | None = None,
     horizon: pd.Timestamp | None = None,
+    **others: Any,
 ) -> WindowBatch:
     """A batch of which only some parts matter."""
     files = ledger() if files is None else files
     quarantine = faults() if quarantine is None else quarantine
-    return WindowBatch(table, files, quarantine, horizon)
+    return WindowBatch(table, files, quarantine, horizon, **others)
 
 
 def rows(table: pd.DataFrame) -> dict[Key, tuple[Any, ...]]:
     """The windows of a table by key."""
     values = [name for name in table if name not in KEYS]
-    keys = zip(*(table[name] for name in KEYS), strict=True)
+    keys = list(zip(*(table[name] for name in KEYS), strict=True))
+    assert len(keys) == len(set(keys)), "a window comes twice"
     return dict(zip(keys, table[values].itertuples(index=False, name=None), strict=True))
 
 
@@ -90,6 +92,7 @@ def everything(store: SensorTables) -> Mapping[str, Any]:
         "files": store.files().drop(columns="ingested_at").to_dict("records"),
         "faults": store.quarantine().to_dict("records"),
         "anomalies": rows(store.anomalies()),
+        "window_seconds": store.window_seconds(),
         "ingestion": store.position("ingestion"),
         "scoring": store.position("scoring"),
     }

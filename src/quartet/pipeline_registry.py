@@ -5,7 +5,15 @@ from kedro.pipeline import Pipeline
 
 from quartet import distributed
 
-SAMPLE_RUN = ("mnist_training", "faq_ingestion", "faq_tuning", "faq_matching")
+SAMPLE_RUN = (
+    "mnist_training",
+    "faq_ingestion",
+    "faq_tuning",
+    "faq_matching",
+    "sensor_ingestion",
+    "anomaly_training",
+    "anomaly_scoring",
+)
 """Pipelines that make up `__default__`, each on its committed sample."""
 
 

@@ -24,7 +24,7 @@ TRAINED, COPIES = 5_000, 10
 """Sensors with a model of their own, and under how many names they make up a fleet."""
 HISTORY, NEW = 300, 60
 """Windows to train on, and to score."""
-MODELS = SensorModels(seed=1)
+MODELS = SensorModels(seed=1, nu=0.01)
 
 
 def yes_or_no(reached) -> str:

@@ -66,6 +66,17 @@ def test_a_file_is_read_by_its_name(tmp_path):
     assert file.size == 7
 
 
+def test_relative_paths_name_the_same_files(tmp_path, monkeypatch):
+    write(tmp_path, "captures/a.avro", b"content")
+    (tmp_path / "t.csv").write_text(CSV)
+    monkeypatch.chdir(tmp_path)
+    here = source("captures", table="t.csv")
+    assert [file.name for file in here.files()] == ["a.avro"]
+    assert here.read("a.avro") == b"content"
+    # In the list of files a table is the same, wherever a run is started.
+    assert next(here.parts()).name == f"{tmp_path}/t.csv#1"
+
+
 def test_a_version_changes_with_the_file(tmp_path):
     path = write(tmp_path, "a.avro", b"1234")
     (first,) = source(tmp_path).files()

@@ -152,6 +152,21 @@ def test_the_horizon_never_goes_back(store):
     assert store.position("scoring") is None
 
 
+def test_windows_of_another_length_are_kept_apart(store):
+    assert store.window_seconds() is None
+    store.check_window_seconds(300)
+    store.publish(batch(windows(fleet(1, 1, [5])), window_seconds=300))
+    before = everything(store)
+    for attempt in (
+        lambda: store.check_window_seconds(60),
+        lambda: store.publish(batch(windows(fleet(1, 1, [6])), window_seconds=60)),
+    ):
+        with pytest.raises(ValueError, match="windows of 300 seconds, and such of 60 cannot"):
+            attempt()
+    assert everything(store) == before
+    assert before["window_seconds"] == 300
+
+
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [

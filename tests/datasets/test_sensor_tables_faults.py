@@ -5,12 +5,14 @@ All against a real MariaDB over ODBC; a proxy before it cuts connections at chos
 
 import signal
 from types import SimpleNamespace
+from urllib.parse import quote_plus
 
 import pytest
 from kedro.io import DatasetError
 from sqlalchemy import event
 
 from quartet.datasets import database
+from quartet.datasets.database_errors import is_transient
 from quartet.datasets.sensor_tables import Position
 from window_batches import KEYS, batch, end, everything, faults, fleet, ledger, tables, windows
 
@@ -72,8 +74,13 @@ def expected(tmp_path_factory):
     return states
 
 
-@pytest.mark.parametrize("fault", ["cut before", "cut after"])
-@pytest.mark.parametrize("statement", STATEMENTS)
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        *[(statement, "cut before") for statement in STATEMENTS],
+        *[(statement, "cut after") for statement in STATEMENTS[::-3]],
+    ],
+)
 def test_a_connection_that_drops_anywhere_in_a_batch_changes_nothing(
     store, direct, proxy, expected, statement, fault
 ):
@@ -83,8 +90,10 @@ def test_a_connection_that_drops_anywhere_in_a_batch_changes_nothing(
     assert everything(direct) == expected[1]
 
 
-@pytest.mark.parametrize("fault", ["cut before", "cut after"])
-@pytest.mark.parametrize("statement", ["UPDATE sensor_jobs", "INSERT INTO sensor_files", "COMMIT"])
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [("INSERT INTO sensor_files", "cut before"), ("COMMIT", "cut before"), ("COMMIT", "cut after")],
+)
 def test_a_database_that_stays_away_leaves_a_whole_batch_or_none(
     store, direct, proxy, expected, statement, fault
 ):
@@ -120,21 +129,39 @@ def test_a_lost_answer_to_a_commit_is_not_taken_for_a_loss_by_any_other_step(sto
     direct.claim("scoring", minutes=60)
 
 
-@pytest.mark.parametrize("statement", ["INSERT INTO sensor_windows", "INSERT INTO sensor_files"])
-def test_a_connection_killed_by_the_server_is_opened_again(
-    mariadb, store, direct, expected, statement
-):
+@pytest.mark.parametrize("state", ["08S01", "08001", "40001", "HYT00"])
+def test_a_failure_that_may_pass_is_known_by_its_state_whatever_its_number(pyodbc, state):
+    error = pyodbc.Error(state, f"[{state}] [ma-3.1.15]never seen before (9999) (SQLExecDirectW)")
+    assert is_transient(error, "mysql")
+    assert not is_transient(pyodbc.Error("42000", error.args[1]), "mysql")
+
+
+def test_a_connection_killed_by_the_server_is_opened_again(mariadb, store, direct, expected):
     killed = []
 
     @event.listens_for(store._database.engine, "before_cursor_execute")
     def kill(connection, cursor, text, *_):
-        if text.startswith(statement) and not killed:
+        if text.startswith("INSERT INTO sensor_files") and not killed:
             killed.append(cursor.execute("SELECT CONNECTION_ID()").fetchone()[0])
             mariadb.execute(f"KILL CONNECTION {killed[0]}")
 
     assert store.publish(SECOND) == 2
     assert killed
     assert everything(direct) == expected[1]
+
+
+def test_a_connection_that_the_server_closed_meanwhile_costs_no_attempt(mariadb, name, expected):
+    patient = tables(mariadb.url(name), attempts=1)
+    patient.publish(FIRST)
+    mariadb.execute(*(f"KILL {number}" for number in _connections(mariadb, name)))
+    assert patient.publish(SECOND) == 2
+    assert everything(patient) == expected[1]
+
+
+def _connections(mariadb, name):
+    listed = mariadb.execute(f"SELECT id FROM information_schema.processlist WHERE db = '{name}'")
+    assert listed
+    return [number for (number,) in listed]
 
 
 def test_a_server_that_crashes_in_the_middle_and_comes_back_has_it_all_once(
@@ -223,6 +250,19 @@ def test_a_password_that_is_wrong_is_told_at_once(mariadb, name):
     with pytest.raises(DatasetError, match="does not let this user in") as error:
         tables(mariadb.url(name, user="mrs-smith:hush")).make()
     assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
+def test_a_whole_connection_string_will_do_and_its_password_is_not_told(mariadb, name, scheme):
+    text = f"DRIVER=MariaDB Unicode;SERVER=127.0.0.1;PORT={mariadb.port};DATABASE={name}"
+    url = f"{scheme}+pyodbc:///?odbc_connect={quote_plus(text)}"
+    store = tables(url, credentials={"username": "root"})
+    assert store.publish(FIRST) == 1
+    assert store.name == f"MariaDB database {name} at 127.0.0.1:{mariadb.port}"
+    refused = tables(url, credentials={"username": "mrs-smith", "password": "hu;sh"})
+    with pytest.raises(DatasetError, match=f"{store.name}: .* does not let this user in") as error:
+        refused.make()
+    assert "hu;sh" not in str(error.value)
 
 
 def test_a_database_that_does_not_exist_is_told_at_once(mariadb):

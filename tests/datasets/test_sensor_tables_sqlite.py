@@ -77,6 +77,12 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     assert path.read_bytes() == b"notes " * 1000
 
 
+def test_a_place_that_cannot_be_is_told(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DatasetError, match=r"file/sensors\.db: its folder cannot be made"):
+        SensorTablesDataset(url=f"sqlite:///{tmp_path}/file/sensors.db").load()
+
+
 def test_a_damaged_file_is_told_whatever_is_asked_of_it(path):
     opened(path).publish(LARGE)
     content = bytearray(path.read_bytes())
@@ -93,12 +99,11 @@ def test_a_damaged_file_is_told_whatever_is_asked_of_it(path):
         assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize("statement", ["INSERT INTO sensor_windows", "INSERT INTO sensor_batches"])
-def test_a_run_that_is_killed_in_the_middle_leaves_the_batch_to_the_next(database_url, statement):
+def test_a_run_that_is_killed_in_the_middle_leaves_the_batch_to_the_next(database_url):
     store = tables(database_url)
     store.publish(FIRST)
     before = everything(store)
-    die_while_publishing(database_url, SECOND, statement)
+    die_while_publishing(database_url, SECOND, "INSERT INTO sensor_batches")
     assert everything(store) == before
     assert store.publish(SECOND) == 2
     store.close()

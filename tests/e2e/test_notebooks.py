@@ -30,6 +30,16 @@ SECTIONS_WITH_FIGURES = {
         "Can the probabilities be trusted?",
         "The hardest originals",
     ],
+    "03_sensors": [
+        "What came in",
+        "Normal days",
+        "The models",
+        "What a model has learned",
+        "What was found",
+        "How strange is strange?",
+        "Which anomalies were found, and when",
+        "Has anything moved?",
+    ],
 }
 """By notebook: the headings under which a reader expects something to look at."""
 

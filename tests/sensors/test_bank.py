@@ -139,6 +139,9 @@ def test_a_sensor_is_found_by_name_whatever_the_names_are_kept_as(bank):
     assert bank.locate(table.astype("category")).tolist() == expected
     assert bank.locate(table[:0]).tolist() == []
     assert bank.find("d1", "s1") == 5
+    crossed = bank.take(np.array([1, 4, 5]))  # the first device has the later sensor only
+    assert crossed.locate(table).tolist() == [2, -1, -1, -1, -1, -1]
+    assert crossed.find("d1", "s0") == 1
     with pytest.raises(KeyError, match="no model of the sensor s9 of the device d0"):
         bank.find("d0", "s9")
 

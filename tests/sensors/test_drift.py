@@ -1,87 +1,121 @@
-"""A sensor that measures something else than it was trained on must stand out, and no other."""
+"""Drift that is there must be told, and chance must not be told as drift."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from quartet.sensors.drift import _groups, _index, stability
-from quartet.sensors.settings import SensorModels
-from quartet.sensors.training import fit_bank
+from quartet.sensors.bank import ModelBank
+from quartet.sensors.drift import drift
+from quartet.sensors.models import QUANTILES, SensorModel
 
-SETTINGS = SensorModels(seed=1, features=("mean", "maximum"), workers=1, gamma=0.5)
+TRAINED = 2000
 
 
-def windows_of(device, count, seed, shift=0.0, digits=6):
-    generator = np.random.default_rng(seed)
-    mean = np.round(generator.normal(20 + shift, 1, count), digits)
-    return pd.DataFrame(
-        {
-            "device": device,
-            "sensor": "1",
-            "window_end": pd.date_range("2026-03-02", periods=count, freq="5min", unit="s"),
-            "readings": 5,
-            "mean": mean,
-            "standard_deviation": 1.0,
-            "minimum": mean - 1,
-            "maximum": np.round(mean + generator.random(count), digits),
-            "last_value": mean,
-        }
+def bank_of(**training):
+    """Models of sensors with one feature, their mean; by sensor the values trained on."""
+    models = {}
+    for sensor, values in training.items():
+        one, none = np.ones(1), np.zeros((1, 1))
+        models["d", sensor] = SensorModel(
+            lowest=np.array([-np.inf]),
+            center=none[0],
+            scale=one,
+            vectors=none,
+            coefficients=one,
+            intercept=-1.0,
+            gamma=1.0,
+            threshold=0.0,
+            nu=0.01,
+            windows=len(values),
+            false_alarm_rate=0.0,
+            trained_until=0,
+            quantiles=np.quantile(np.asarray(values, float), QUANTILES)[None],
+        )
+    return ModelBank.of(models, ("mean",), 300)
+
+
+def windows_of(**new):
+    return pd.concat(
+        [
+            pd.DataFrame({"device": "d", "sensor": name, "mean": values})
+            for name, values in new.items()
+        ]
     )
 
 
-@pytest.fixture(scope="module")
-def bank():
-    normal = pd.concat([windows_of(name, 1000, seed) for seed, name in enumerate("abc")])
-    whole = pd.concat([normal, windows_of("d", 1000, 7, digits=0)])  # few distinct values
-    return fit_bank(whole, SETTINGS, 300, progress=False).bank
+def index_of(training, new):
+    table = drift(bank_of(s=training), windows_of(s=np.asarray(new, float)))
+    return table["stability_index"].item()
 
 
-def test_only_what_has_moved_is_called_moved(bank):
-    now = pd.concat(
-        [
-            windows_of("a", 500, 11),
-            windows_of("b", 500, 12, shift=1.5),
-            windows_of("d", 500, 13, digits=0),
-            windows_of("stranger", 20, 14),
-        ]
-    ).sample(frac=1, random_state=1)
-    table = stability(bank, now)
-    assert table["device"].tolist() == ["a", "a", "b", "b", "d", "d"]
-    assert table["feature"].tolist() == ["mean", "maximum"] * 3
-    assert table["windows"].tolist() == [500] * 6
-    assert table["moved"].tolist() == [False, False, True, True, False, False]
-    index = table["stability_index"].to_numpy()
-    assert index[[0, 1, 4, 5]].max() < 0.1
-    assert index[[2, 3]].min() > 1
+def test_the_index_is_that_of_counting_in_tenths():
+    generator = np.random.default_rng(0)
+    training, new = generator.normal(size=TRAINED), generator.normal(0.7, 1.5, size=500)
+    edges = np.quantile(training, QUANTILES)[1:-1]
+    shares = np.bincount(np.searchsorted(edges, new), minlength=10) / len(new)
+    expected = ((shares - 0.1) * np.log(shares / 0.1)).sum()
+    assert expected > 0.25
+    assert index_of(training, new) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("count", [1, 5, 12])
-def test_few_windows_are_no_drift(bank, count):
-    many = [stability(bank, windows_of("a", count, seed))["moved"].any() for seed in range(50)]
-    assert sum(many) <= 1
+def test_the_same_distribution_has_an_index_of_about_zero_and_a_moved_one_a_large_one():
+    generator = np.random.default_rng(1)
+    training = generator.normal(size=TRAINED)
+    indices = [index_of(training, generator.normal(move, 1, TRAINED)) for move in (0, 0.5, 1, 2)]
+    assert indices == sorted(indices)
+    assert indices[0] < 0.02
+    assert indices[2] > 0.25
 
 
-def test_no_windows_give_no_rows(bank):
-    table = stability(bank, windows_of("a", 0, 1))
+@pytest.mark.parametrize("windows", [12, 100, 1000])
+def test_few_windows_are_not_told_as_drift(windows):
+    generator = np.random.default_rng(windows)
+    sensors = {f"s{number}": generator.normal(size=TRAINED) for number in range(400)}
+    table = drift(
+        bank_of(**sensors), windows_of(**{name: generator.normal(size=windows) for name in sensors})
+    )
+    assert (table["stability_index"] > table["chance_limit"]).mean() < 0.03
+    assert table["moved"].mean() < 0.03
+    assert (table["windows"] == windows).all()
+
+
+@pytest.mark.parametrize("new", [3.9, 4.1, 1000.0])
+def test_a_value_that_never_changed_and_changes_has_moved(new):
+    assert index_of(np.full(TRAINED, 4.0), np.full(50, 4.0)) == pytest.approx(0, abs=1e-9)
+    assert index_of(np.full(TRAINED, 4.0), np.full(50, new)) > 1
+
+
+def test_values_that_are_mostly_the_same_are_no_drift():
+    generator = np.random.default_rng(2)
+    for values in ([0, 0, 0, 1], [0, 1, 1, 1], [3, 4, 5]):
+        training, new = generator.choice(values, TRAINED), generator.choice(values, 500)
+        assert index_of(training, new) < 0.1  # quantiles know shares to a tenth
+
+
+def test_each_sensor_is_compared_with_its_own_training_and_strangers_are_left_aside():
+    generator = np.random.default_rng(3)
+    bank = bank_of(a=generator.normal(size=TRAINED), b=generator.normal(9, 1, TRAINED))
+    windows = windows_of(
+        b=generator.normal(9, 1, 300), stranger=[1.0], a=generator.normal(9, 1, 300)
+    )
+    table = drift(bank, windows.sample(frac=1, random_state=1))
+    assert table["sensor"].tolist() == ["a", "b"]
+    assert table["moved"].tolist() == [True, False]
+    assert table["feature"].tolist() == ["mean", "mean"]
+
+
+def test_a_floor_of_the_model_is_no_drift():
+    """A logarithm of no deviation is raised to the model's lowest, here as in training."""
+    bank = bank_of(s=np.linspace(-3, 3, TRAINED))
+    floored = replace(bank, lowest=np.full((1, 1), -3.0))
+    new = np.concatenate([np.linspace(-3, 3, 500), np.full(30, -691.0)])
+    shown = drift(floored, windows_of(s=new))["stability_index"].item()
+    assert shown == pytest.approx(index_of(np.linspace(-3, 3, TRAINED), np.maximum(new, -3)))
+
+
+def test_without_windows_there_is_nothing_to_tell():
+    table = drift(bank_of(s=np.arange(100.0)), windows_of(s=[1.0]).head(0))
     assert table.empty
-    assert list(table) == ["device", "sensor", "feature", "windows", "stability_index", "moved"]
-
-
-def test_the_index_is_that_of_the_formula():
-    quantiles = np.arange(11.0)[None, None]
-    counts = np.array([[[20, 0, 10, 10, 10, 10, 10, 10, 10, 10]]], dtype=float)
-    index, intervals = _index(counts, _groups(quantiles))
-    share = np.array([21, 1, *[11] * 8]) / 110
-    expected = ((share - 0.1) * np.log(share / 0.1)).sum()
-    assert index[0, 0] == pytest.approx(expected)
-    assert intervals[0, 0] == 10
-
-
-def test_a_constant_that_stays_one_has_not_moved():
-    quantiles = np.full((1, 1, 11), 3.0)
-    group = _groups(quantiles)
-    assert group[0, 0].tolist() == [0] * 10
-    index, _ = _index(np.array([[[50, *[0] * 9]]], dtype=float), group)
-    assert index[0, 0] == 0
-    moved, _ = _index(np.array([[[0, *[0] * 8, 50]]], dtype=float), group)
-    assert moved[0, 0] == 0  # all intervals are one: a constant's move is seen by its model
+    assert "moved" in table

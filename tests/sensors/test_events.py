@@ -160,6 +160,14 @@ def test_a_block_of_more_or_fewer_events_than_it_says_is_refused(events):
         all_events(bytes(content))
 
 
+def test_a_body_of_negative_length_is_refused():
+    content = bytearray(avro([event(b"1234567")] * 5, codec="null"))
+    place = content.index(b"\x02\x0e1234567")
+    content[place + 1] = 0x0D  # -7 instead of 7
+    with pytest.raises(UnreadableCaptureError, match="damaged"):
+        all_events(bytes(content))
+
+
 def test_a_damaged_file_never_fails_in_another_way():
     content = avro(MANY[:50], sync_interval=1500)
     generator = random.Random(1)

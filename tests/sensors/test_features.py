@@ -108,11 +108,9 @@ def test_a_sensor_that_rounds_may_stand_still_for_a_window(noise):
     rounded = np.round(0.6 * noise[:, :3])
     still = (rounded.std(axis=1) == 0).mean()
     assert 0.1 < still < 0.9
-    assert off_most(trained_on(rounded), rounded) < 4
-
-
-def off_most(off, values):
-    return max(off(values).values())
+    off = trained_on(rounded)
+    assert max(off(rounded).values()) < 4
+    assert off(10 * rounded)["log_standard_deviation"] > 4
 
 
 def test_where_no_window_deviates_the_deviation_is_no_reason_for_an_alarm(noise):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from support import ROOT, clean_environment
 
 MODELS = SensorModels(seed=1, workers=1, nu=0.05, gamma=0.2)
 NAMES = ("mean", "minimum", "maximum")
+COLUMNS = ["device", "sensor", "window_end", "score", "threshold", "anomaly", "model_version"]
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version
     windows.loc[::50, ["mean", "maximum"]] += 100
     shuffled = windows.sample(frac=1, random_state=1)
     table = predict(bank, shuffled)
-    assert list(table) == scoring.PREDICTION_COLUMNS
+    assert list(table) == COLUMNS
     keys = ["device", "sensor", "window_end"]
     pd.testing.assert_frame_equal(table[keys], shuffled[keys].reset_index(drop=True))
     ordered = table.merge(predict(bank, windows), on=keys, suffixes=("", "_ordered"))
@@ -120,12 +122,40 @@ def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version
     assert not table["anomaly"].all()
 
 
+def test_sensors_may_have_few_or_many_windows(bank, windows):
+    """Models of one size are scored together, filled up to the longest."""
+    twins = ModelBank.of(
+        {("d", f"{number:02d}"): model_of(bank, 0) for number in range(40)}, bank.features, HOUR
+    )
+    model = np.repeat(np.arange(40), np.arange(40)[::-1] % 13 + 1)
+    features = window_features(windows, bank.features)[: len(model)]
+    expected = score(bank, np.zeros_like(model), features)
+    np.testing.assert_allclose(score(twins, model, features), expected, rtol=0, atol=1e-12)
+
+
+def model_of(bank, number):
+    """A model taken out of its bank."""
+    alone = bank.take(np.array([number]))
+    whole = {"vectors": alone.vectors, "coefficients": alone.coefficients}
+    names = [field.name for field in fields(SensorModel) if field.name not in whole]
+    return SensorModel(**whole, **{name: getattr(alone, name)[0] for name in names})
+
+
 @pytest.mark.parametrize("value", [1e6, 1e155, 1e300, -1e300])
 def test_absurd_values_are_anomalies_and_nothing_breaks(bank, windows, value):
     absurd = windows[:3].assign(mean=value, maximum=value)
     table = predict(bank, absurd)
     assert table["anomaly"].all()
     assert np.isfinite(table["score"]).all()
+
+
+def test_absurd_values_of_a_sensor_of_minute_ones_are_anomalies():
+    minute = invent(1, 70)
+    minute[["mean", "standard_deviation", "minimum", "maximum"]] *= 1e-12
+    bank = fit_bank(minute, MODELS, HOUR).bank
+    table = predict(bank, minute.assign(mean=1e300, minimum=-1e300))
+    assert (table["score"] == bank.intercept[0]).all()
+    assert table["anomaly"].all()
 
 
 def test_shards_divide_the_windows_of_a_fleet(bank, windows):
@@ -146,7 +176,7 @@ def test_sensors_without_a_model_and_models_without_windows_are_reported(bank, w
     ]
     assert unmatched(bank, windows).empty
     nothing = predict(bank, windows[:0])
-    assert list(nothing) == scoring.PREDICTION_COLUMNS
+    assert list(nothing) == COLUMNS
     assert nothing.empty
 
 

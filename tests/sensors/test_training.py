@@ -137,6 +137,13 @@ def test_the_same_seed_trains_the_same_models_and_another_seed_draws_others():
     assert not set(other.versions) & set(bank.versions)
 
 
+def test_the_fewest_windows_that_settings_allow_are_enough():
+    few = SensorModels(seed=1, workers=1, minimum_windows=30, held_back=0.5)
+    trained = fit_bank(invent(3, 30), few, HOUR)
+    assert len(trained.bank) == 3
+    assert rate(trained.bank, invent(3, 5).assign(mean=1e6)) == 1
+
+
 def test_sensors_asked_for_without_windows_are_reported():
     trained = fit_bank(invent(2, 60), QUICK, HOUR, sensors=[("d0", "s1"), ("d5", "s0")])
     assert trained.bank.pairs == (("d0", "s1"),)
@@ -162,13 +169,14 @@ def test_a_killed_worker_is_told_and_what_to_do(fleet):
         fit_bank(fleet, deadly, HOUR)
 
 
-def test_false_alarms_are_counted_on_windows_that_the_model_did_not_know():
-    """A last quarter that is unlike the rest is all alarms, though the kept model knows it."""
+@pytest.mark.parametrize("most", [3000, 200])
+def test_false_alarms_are_counted_on_windows_that_the_model_did_not_know(most):
+    """An end that is unlike the rest is all alarms, though the model that is kept knows it."""
     windows = invent(1, 400)
-    shifted = windows["window_end"].rank() > 300
+    shifted = windows["window_end"].rank() > 340
     windows.loc[shifted, ["mean", "minimum", "maximum"]] += 50.0
-    bank = fit_bank(windows, QUICK, HOUR).bank
-    assert bank.false_alarm_rate[0] == 1
+    bank = fit_bank(windows, QUICK.model_copy(update={"most_windows": most}), HOUR).bank
+    assert bank.false_alarm_rate[0] > 0.5
     assert rate(bank, windows[shifted]) < 0.5
 
 
@@ -202,12 +210,12 @@ def test_a_machine_scores_like_scikit_learns(inputs, nu, gamma):
     np.testing.assert_allclose(machine.score(inputs), theirs.decision_function(inputs), atol=1e-9)
 
 
-@pytest.mark.parametrize("share", [0.005, 0.01, 0.03, 0.1, 0.5])
-def test_a_new_score_falls_below_the_quantile_as_often_as_was_asked_for(share):
-    """Scores that are uniform between 0 and 1 fall below q with a probability of q."""
+@pytest.mark.parametrize("share", [0.002, 0.005, 0.01, 0.03, 0.1, 0.5])
+def test_a_new_value_falls_below_the_quantile_as_often_as_was_asked_for(share):
+    """Of minus an exponential variable, exp(q) are below q; 0.002 and 0.005 lie below them all."""
     generator = np.random.default_rng(7)
-    found = np.mean([lower_quantile(generator.random(99), share) for _ in range(4000)])
-    assert found == pytest.approx(share, rel=0.1)
+    quantiles = [lower_quantile(-generator.exponential(size=99), share) for _ in range(4000)]
+    assert np.exp(quantiles).mean() == pytest.approx(share, rel=0.15)
 
 
 def test_the_quantile_of_a_whole_number_of_scores_is_one_of_them():

@@ -49,8 +49,7 @@ class SensorSource:
         Raises:
             DatasetError: There is no such folder.
         """
-        filesystem = self.folder.filesystem
-        folder = filesystem._strip_protocol(self.folder.path).rstrip("/")  # as `find` writes it
+        filesystem, folder = self.folder.filesystem, self.folder.path
         filesystem.invalidate_cache()
         if not filesystem.isdir(folder):
             raise DatasetError(
@@ -71,12 +70,18 @@ class SensorSource:
         Raises:
             FileNotFoundError: It is there no more.
         """
-        return replace(self.folder, path=f"{self.folder.path.rstrip('/')}/{name}").read()
+        return replace(self.folder, path=f"{self.folder.path}/{name}").read()
 
     def parts(self) -> Iterator[TablePart]:
         """The rows of the table, in parts; none, if there is no table."""
         if self.table is not None:
             yield from self.table.parts()
+
+
+def _absolute(location: Location) -> Location:
+    """The same place, as the file system itself writes it when it lists files."""
+    path = location.filesystem._strip_protocol(location.path)
+    return replace(location, path=path.rstrip("/"))
 
 
 def _by_time(file: CaptureFile) -> tuple[tuple[int, ...], str]:
@@ -118,8 +123,9 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
         """
-        self._folder = Location.of(filepath, credentials, fs_args)
-        self._table = ReadingTable(Location.of(table, credentials, fs_args)) if table else None
+        self._folder = _absolute(Location.of(filepath, credentials, fs_args))
+        named = _absolute(Location.of(table, credentials, fs_args)) if table else None
+        self._table = ReadingTable(named) if named else None
         self.metadata = metadata
 
     def load(self) -> SensorSource:

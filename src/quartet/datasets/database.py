@@ -57,7 +57,10 @@ class Database:
     def engine(self) -> Engine:
         """SQLAlchemy's engine; the folder of a SQLite file is made."""
         if self._address.get_backend_name() == "sqlite":
-            Path(str(self._address.database)).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                Path(str(self._address.database)).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DatasetError(f"{self.name}: its folder cannot be made ({error})") from error
         engine = engine_of(self._address, self._timeout_seconds)
 
         @event.listens_for(engine, "handle_error")

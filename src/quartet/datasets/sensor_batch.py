@@ -37,6 +37,8 @@ class WindowBatch:
         quarantine: file, position, reason, body; they replace the faults of all of `files`.
         horizon: End of the last closed window, UTC; None while there is none. It never goes back.
         window_seconds: Length of the windows; the same for all that a database holds.
+        claim: Token of the run's claim on ingestion, which is renewed with the batch: a run that
+            has lost it writes nothing. Without one, anybody may write.
     """
 
     windows: pd.DataFrame
@@ -44,6 +46,7 @@ class WindowBatch:
     quarantine: pd.DataFrame
     horizon: pd.Timestamp | None
     window_seconds: int | None = None
+    claim: str | None = None
 
 
 @dataclass(frozen=True)

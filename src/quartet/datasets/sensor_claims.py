@@ -21,7 +21,9 @@ from kedro.io.core import DatasetError
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_schema import jobs, utc_now
+from quartet.datasets.sensor_schema import INGESTION, SCORING, jobs, utc_now
+
+_PARAMETERS = {INGESTION: "sensor_ingestion", SCORING: "window_scoring"}
 
 Result = TypeVar("Result")
 
@@ -114,14 +116,13 @@ def _take(
         ClaimError: Another run has it; says which, since when, until when, and what to do.
     """
     row, now = locked_job(connection, job)
-    if _token(row) == token:  # done, but the answer was lost
-        return
     if row.claimed_by is not None and not take_over and not _abandoned(row, now):
         host, process, _ = row.claimed_by.rsplit(":", 2)
         raise ClaimError(
             f"{database}: {job} is claimed by another run, process {process} on {host}, since "
             f"{row.claimed_at} and until {row.claim_expires} UTC if it does not renew the claim. "
-            "Let it finish. If it is dead, wait until then, or set take_over=true to take its place"
+            f"Let it finish. If it is dead, wait until then, or take its place by --params "
+            f"{_PARAMETERS[job]}.take_over=true"
         )
     _write(connection, job, token, now, seconds, since=now)
 

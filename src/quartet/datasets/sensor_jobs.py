@@ -12,7 +12,7 @@ from kedro.io.core import AbstractDataset
 from quartet.datasets.sensor_tables import Position, SensorTables, SensorTablesDataset
 
 if TYPE_CHECKING:
-    from kedro_datasets._typing import TablePreview
+    from kedro_datasets._typing import TablePreview  # type: ignore[import-untyped]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.D
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the latest anomalies for Kedro-Viz."""
         latest = self.load().sort_values("window_end", ascending=False).head(nrows)
-        return latest.astype({"window_end": str}).to_dict(orient="split")  # type: ignore[return-value]
+        return latest.astype({"window_end": str}).to_dict(orient="split")
 
 
 class ScoringWatermarkDataset(_TablesDataset, AbstractDataset[Watermark, "Position | None"]):

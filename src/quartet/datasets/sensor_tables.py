@@ -63,19 +63,16 @@ class SensorTables(Claims):
         """Close the connection; it opens again when it is needed."""
         self._database.close()
 
-    def publish(self, batch: WindowBatch, claim: str | None = None) -> int:
+    def publish(self, batch: WindowBatch) -> int:
         """The revision under which the batch was written, whole: 1, 2, 3, …
 
         Windows, ledger and faults take the place of those with the same keys, and the
         ingestion job's position moves with them.
 
-        Args:
-            batch: What to write.
-            claim: The token of a claim on the job `ingestion`, which is then renewed.
-
         Raises:
-            ValueError: The batch is inconsistent; says where.
-            ClaimError: The claim is lost.
+            ValueError: The batch is inconsistent, or its windows are of another length than
+                those here; says where.
+            ClaimError: The claim that the batch names is lost.
         """
         prepared = sensor_writing.Prepared.of(batch)
         token = uuid.uuid4().hex
@@ -85,8 +82,8 @@ class SensorTables(Claims):
             written = connection.scalar(select(batches.c.revision).where(batches.c.token == token))
             if written is not None:  # the answer to an earlier attempt's commit was lost
                 return int(written)
-            if claim is not None:
-                renew(connection, INGESTION, claim, self.name)
+            if batch.claim is not None:
+                renew(connection, INGESTION, batch.claim, self.name)
             self._check_length(row.window_seconds, batch.window_seconds)
             revision = (row.revision or 0) + 1
             prepared.write(connection, self._numbers, revision, now)

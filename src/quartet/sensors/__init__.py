@@ -8,7 +8,7 @@ Plain Python over tables and arrays: no Kedro and no database here.
 
 import lazy_loader
 
-# Importing the package is cheap; scikit-learn, PyTorch and the rest come with the module needing them.
+# Importing the package is cheap; scikit-learn and the rest come with the module needing them.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[

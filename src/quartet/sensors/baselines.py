@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -121,9 +122,10 @@ def _series(
     """Rows and features of each sensor's windows in the order of time."""
     features = window_features(windows, names)
     ordered = windows.reset_index(drop=True).sort_values("window_end", kind="stable")
-    groups = ordered.groupby(["device", "sensor"], sort=False).indices
     order = ordered.index.to_numpy()
-    return {
-        (str(device), str(sensor)): (order[places], features[order[places]])
-        for (device, sensor), places in groups.items()
-    }
+    found = {}
+    groups: Any = ordered.groupby(["device", "sensor"], sort=False).indices
+    for (device, sensor), places in groups.items():
+        rows = order[places]
+        found[str(device), str(sensor)] = rows, features[rows]
+    return found

@@ -8,10 +8,16 @@ price: what lasts longer than that is only seen when it begins and ends.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pandas as pd
 
+if TYPE_CHECKING:
+    from pandas.core.window.rolling import RollingGroupby
+
 _MOVED = ("mean", "minimum", "maximum", "last_value")
+_ROUNDING = 1e-9
 
 
 def relative_windows(
@@ -20,9 +26,9 @@ def relative_windows(
     """The windows as they would be if readings were told relative to those before.
 
     From each reading the median of the window means of the `hours` before its window is taken,
-    and the rest is divided by the median distance of window means from theirs over the
-    `spread_hours` before; by the mean distance, where more than half are 0, and by nothing,
-    where all are.
+    and the rest is divided by the mean distance of window means from theirs over the
+    `spread_hours` before; by nothing, where none was off. It is the mean and not the median
+    distance, since that is 0 for all that rests most of the time.
 
     Args:
         windows: The columns of `quartet.sensors.windows`, in any order.
@@ -31,31 +37,30 @@ def relative_windows(
 
     Returns:
         The same columns, ascending by device, sensor and time, with `mean`,
-        `standard_deviation`, `minimum`, `maximum` and `last_value` relative. The windows of a
-        sensor that nothing lies before in the `hours` are left out; so who scores new windows
-        hands over those of the `spread_hours` before as well.
+        `standard_deviation`, `minimum`, `maximum` and `last_value` relative. Windows with too
+        little before them, as a sensor's first two, are left out; so who scores new windows
+        hands over those of `hours` and `spread_hours` before as well.
     """
     ordered = windows.sort_values(["device", "sensor", "window_end"], ignore_index=True)
     keys = [ordered["device"], ordered["sensor"]]
     center = _before(ordered, ordered["mean"], keys, hours).median()
     distance = (ordered["mean"] - center.to_numpy()).abs()
-    recent = _before(ordered, distance, keys, spread_hours)
-    middle, mean = recent.median().to_numpy(), recent.mean().to_numpy()
+    recent = _before(ordered, distance, keys, spread_hours).mean().to_numpy()
     # Rolling sums leave some rounding where all that was summed is 0.
-    least = 1e-9 * ordered["mean"].abs().to_numpy()
-    usual = np.where(middle > least, middle, np.where(mean > least, mean, 1.0))
+    usual = np.where(recent > _ROUNDING * ordered["mean"].abs().to_numpy(), recent, 1.0)
     relative = ordered.copy()
     for name in _MOVED:
         relative[name] = (ordered[name] - center.to_numpy()) / usual
     relative["standard_deviation"] = ordered["standard_deviation"] / usual
-    return relative[center.notna().to_numpy()].reset_index(drop=True)
+    known = center.notna().to_numpy() & ~np.isnan(recent)
+    return relative[known].reset_index(drop=True)
 
 
 def _before(
     windows: pd.DataFrame, values: pd.Series, keys: list[pd.Series], hours: float
-) -> pd.core.window.rolling.RollingGroupby:
+) -> RollingGroupby[Any]:
     """The values of each sensor in the hours before each window, that window left out."""
     table = pd.DataFrame({"end": windows["window_end"].astype("datetime64[ns]"), "value": values})
-    groups = table.groupby(keys, sort=False)
+    groups = table.groupby(keys, sort=False, observed=True)
     length = pd.Timedelta(hours=hours)
     return groups.rolling(length, on="end", closed="left", min_periods=1)["value"]

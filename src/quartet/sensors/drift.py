@@ -1,101 +1,100 @@
-"""Whether what the sensors measure is still what their models were trained on."""
+"""How far the inputs of models have moved from those of training."""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from quartet.sensors.bank import QUANTILES, ModelBank
+from quartet.sensors.bank import ModelBank
 from quartet.sensors.features import window_features
 
-MOVED = 0.25
-"""Stability index from which inputs count as moved, by the rule of thumb of credit scoring."""
-_CERTAINTY = 0.999
-_ROWS_AT_ONCE = 200_000
-
 Array = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+MOVED = 0.25
+"""Index from which a distribution counts as another one, by custom."""
+_CHANCE = 0.01
+"""Share of features that pass the limit of chance though nothing has moved."""
+_ROWS_AT_ONCE = 500_000
+_BINS = 11
+"""Ten between the quantiles, and one for what is less than a least value met often in training."""
 
 
-def stability(bank: ModelBank, windows: pd.DataFrame) -> pd.DataFrame:
-    """The population stability index of each feature of each sensor.
+def drift(bank: ModelBank, windows: pd.DataFrame) -> pd.DataFrame:
+    """The population stability index of each sensor and feature: new windows against training.
 
-    The deciles of the training windows cut a feature into intervals; the index is
-    the sum of (share - expected) ln(share / expected) over them (Siddiqi, "Credit
-    risk scorecards", 2006): 0 where nothing has changed. One window more is taken for
-    each interval, as expected. Of few windows the index is large by chance; `moved` is
-    told only beyond what chance explains.
+    Training inputs are divided at their tenths, and the index is the sum over these ten bins of
+    (p - q) ln(p / q), p being the share of new windows in a bin and q that of training windows
+    (Siddiqi, "Credit risk scorecards", 2006). Bins that coincide, as with values that are mostly
+    the same, are one. An empty bin counts as half a window. With few windows the index is large
+    by chance: if nothing has moved, it is about chi-squared times 1/n + 1/m for n new and m
+    training windows (Yurdakul, "Statistical properties of population stability index", 2018).
 
     Args:
-        bank: The models, with the quantiles of their training windows.
-        windows: The columns of `quartet.sensors.windows`, in any order.
+        bank: The models.
+        windows: The columns of `quartet.sensors.windows`, in any order. Those of sensors without
+            a model are left aside.
 
     Returns:
-        One row a sensor that has both, and feature: `device`, `sensor`, `feature`,
-        `windows`, `stability_index`, `moved`.
+        One row a sensor with windows and a feature: `device`, `sensor`, `feature`, `windows`,
+        `stability_index`, `chance_limit` (exceeded by one in a hundred though nothing has moved)
+        and `moved` (the index exceeds both 0.25 and that limit).
     """
     model = bank.locate(windows)
-    known = windows[model >= 0]
-    model = model[model >= 0]
-    seen, place = np.unique(model, return_inverse=True)
-    counts = _counts(bank.quantiles[seen], place, window_features(known, bank.features))
-    group = _groups(bank.quantiles[seen])
-    index, intervals = _index(counts, group)
-    total = counts.sum(axis=2)
-    chance = chi2.ppf(_CERTAINTY, np.maximum(intervals - 1, 1)) / np.maximum(total, 1)
-    features = len(bank.features)
+    known = model >= 0
+    model = model[known]
+    features = np.maximum(window_features(windows[known], bank.features), bank.lowest[model])
+    count = np.bincount(model, minlength=len(bank))
+    met = np.flatnonzero(count)
+    new, trained = count[met], bank.windows[met]
+    index, bins = np.empty((2, len(met), len(bank.features)))
+    for column in range(len(bank.features)):
+        edges = bank.quantiles[:, column]
+        observed = _counts(edges, model, features[:, column])[met] / new[:, None]
+        expected = _expected(edges[met])
+        index[:, column] = _index(observed, expected, new, trained)
+        bins[:, column] = (expected > 0).sum(axis=1)
+    chance = chi2.isf(_CHANCE, np.maximum(bins - 1, 1)) * (1 / new + 1 / trained)[:, None]
+    names = np.array([bank.pairs[number] for number in met], dtype=object).reshape(-1, 2)
     return pd.DataFrame(
         {
-            "device": np.repeat([bank.pairs[number][0] for number in seen], features),
-            "sensor": np.repeat([bank.pairs[number][1] for number in seen], features),
-            "feature": np.tile(np.array(bank.features, dtype=object), len(seen)),
-            "windows": total.ravel().astype(np.int64),
+            "device": np.repeat(names[:, 0], len(bank.features)),
+            "sensor": np.repeat(names[:, 1], len(bank.features)),
+            "feature": np.tile(np.array(bank.features, dtype=object), len(met)),
+            "windows": np.repeat(new, len(bank.features)),
             "stability_index": index.ravel(),
+            "chance_limit": chance.ravel(),
             "moved": (index > np.maximum(MOVED, chance)).ravel(),
         }
     )
 
 
-def _counts(quantiles: Array, place: NDArray[np.intp], features: Array) -> Array:
-    """Windows in each interval: shape (s, d, intervals), from features of shape (w, d)."""
-    sensors, number = quantiles.shape[:2]
-    intervals = len(QUANTILES) - 1
-    counts = np.zeros(sensors * number * intervals)
-    for first in range(0, len(place), _ROWS_AT_ONCE):
+def _counts(edges: Array, model: Numbers, values: Array) -> Array:
+    """New windows of each model in each bin, shape (n, 11); a value on an edge is below it."""
+    counts = np.zeros(len(edges) * _BINS)
+    for first in range(0, len(values), _ROWS_AT_ONCE):
         rows = slice(first, first + _ROWS_AT_ONCE)
-        edges = quantiles[place[rows], :, 1:-1]
-        interval = (features[rows, :, None] > edges).sum(axis=2)
-        cell = (place[rows, None] * number + np.arange(number)) * intervals + interval
-        counts += np.bincount(cell.ravel(), minlength=len(counts))
-    return counts.reshape(sensors, number, intervals)
+        own, value = edges[model[rows]], values[rows]
+        place = (own[:, 1:-1] < value[:, None]).sum(axis=1)
+        below = (value < own[:, 0]) & (own[:, 0] == own[:, 1])
+        place[below] = _BINS - 1
+        counts += np.bincount(model[rows] * _BINS + place, minlength=len(counts))
+    return counts.reshape(-1, _BINS)
 
 
-def _groups(quantiles: Array) -> NDArray[np.int64]:
-    """Which intervals belong together: shape (s, d, intervals), numbers from 0.
-
-    Where a value is so frequent that it is several deciles at once, the intervals
-    between them are empty, and count with the one below.
-    """
-    opens = [np.ones(quantiles.shape[:2], dtype=bool)]
-    edges = np.moveaxis(quantiles, 2, 0)
-    opens += [low != high for low, high in pairwise(edges[1:])]
-    return np.cumsum(np.stack(opens, axis=2), axis=2) - 1
+def _expected(edges: Array) -> Array:
+    """Share of the training windows in each bin, shape (n, 11)."""
+    upper = edges[:, 1:]  # of the ten bins; the last one's is the largest value
+    first = (upper[:, :, None] > upper[:, None, :]).sum(axis=2)  # the first bin with that edge
+    shares = np.zeros((len(edges), _BINS))
+    np.add.at(shares, (np.arange(len(edges))[:, None], first), 1 / upper.shape[1])
+    return shares
 
 
-def _index(counts: Array, group: NDArray[np.int64]) -> tuple[Array, NDArray[np.int64]]:
-    """The index, shape (s, d), and from how many intervals it is."""
-    sensors, number, intervals = counts.shape
-    cell = np.arange(sensors * number).reshape(sensors, number, 1) * intervals + group
-    shape = (sensors, number, intervals)
-    size = sensors * number * intervals
-    windows = np.bincount(cell.ravel(), counts.ravel(), size).reshape(shape)
-    expected = np.bincount(cell.ravel(), minlength=size).reshape(shape) / intervals
-    there = expected > 0
-    number_of = there.sum(axis=2, keepdims=True)
-    # One more window an interval, where expected: no share is 0, and few windows prove little.
-    share = (windows + number_of * expected) / (windows.sum(axis=2, keepdims=True) + number_of)
-    share, expected = (np.where(there, values, 1) for values in (share, expected))
-    return ((share - expected) * np.log(share / expected)).sum(axis=2), there.sum(axis=2)
+def _index(observed: Array, expected: Array, windows: Numbers, trained: Numbers) -> Array:
+    used = (observed > 0) | (expected > 0)
+    p = np.maximum(observed, 0.5 / windows[:, None])
+    q = np.maximum(expected, 0.5 / trained[:, None])
+    return np.where(used, (p - q) * np.log(p / q), 0).sum(axis=1)

@@ -19,14 +19,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from quartet.sensors.drift import drift
 from quartet.sensors.labels import touched_windows
+
+__all__ = [
+    "EventScores",
+    "PointScores",
+    "alarm_rates",
+    "drift",
+    "event_scores",
+    "fewest_sensors",
+    "join_sensors",
+    "point_scores",
+]
 
 Marks = NDArray[np.bool_]
 """Shape (w,), one a window."""
 
 
 class PointScores(NamedTuple):
-    """Of w windows: precision, recall and their harmonic mean; 0 where there is nothing to count."""
+    """Of windows: precision, recall and their harmonic mean; 0 where there is nothing to count."""
 
     precision: float
     recall: float

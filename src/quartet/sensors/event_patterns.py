@@ -113,8 +113,10 @@ class _Sizes(dict[bytes, int]):
     """What a length means; few occur, so each is worked out once."""
 
     def __missing__(self, written: bytes) -> int:
-        size = self[written] = int(whole_numbers([written])[0])
-        return size
+        size = int(whole_numbers([written])[0])
+        # Only in a damaged block is one negative; this one then ends behind the block.
+        self[written] = size if size >= 0 else 2**62
+        return self[written]
 
 
 _sizes = _Sizes()

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from quartet.sensors.event_patterns import SCHEMA, EventFinder, Found, whole_numbers
 
+_MAGIC = b"Obj\x01"
 _NEEDED = ("SequenceNumber", "EnqueuedTimeUtc", "Body")
 _LAYOUT = to_parsing_canonical_form(SCHEMA)
 _TIME_FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M:%S")
@@ -94,8 +95,8 @@ def _blocks(content: bytes) -> Iterator[Found]:
 
 
 def _reason(content: bytes, error: Exception) -> str:
-    if not content.startswith(b"Obj\x01"):
-        return f"is no Avro container file: none begins as its {len(content):,} bytes do"
+    if not content.startswith(_MAGIC):
+        return f"is no Avro container file: it begins with {content[:8]!r} instead of {_MAGIC!r}"
     detail = str(error) or type(error).__name__
     return f"is cut short or damaged, at {len(content):,} bytes ({detail})"
 

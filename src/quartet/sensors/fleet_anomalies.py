@@ -137,20 +137,20 @@ class Disturbances:
 
     def apply(self, part: Part) -> Part:
         """The part with what the anomalies do to it; the part given is left as it is."""
-        after = part.first + len(part.values)
+        after = part.first + len(part.measured)
         met = [each for each in self._anomalies if each.first < after and each.last >= part.first]
         if not met:
             return part
-        values, present = part.values.copy(), part.present.copy()
+        measured, present = part.measured.copy(), part.present.copy()
         for anomaly in met:
             rows = np.arange(max(anomaly.first, part.first), min(anomaly.last + 1, after))
             here = rows - part.first
             if anomaly.kind == "dropout":
                 present[here, anomaly.pair] &= self._losses.random(len(here)) < _ARRIVE
             else:
-                normal = values[here, anomaly.pair]
-                values[here, anomaly.pair] = self._disturbed(anomaly, rows, normal)
-        return part._replace(values=values, present=present)
+                normal = measured[here, anomaly.pair]
+                measured[here, anomaly.pair] = self._disturbed(anomaly, rows, normal)
+        return part._replace(measured=measured, present=present)
 
     def _disturbed(
         self, anomaly: Anomaly, rows: NDArray[np.int64], normal: NDArray[np.float64]

@@ -145,7 +145,7 @@ class FleetEvents:
         ]
         written = _iso(part.time).ravel()
         times = written[row * fleet.devices + pair // fleet.sensors].tolist()
-        values = self._values.rounded(part.values)[row, pair].tolist()
+        values = self._values.rounded(part.measured)[row, pair].tolist()
         items = [
             f'{before[number]}{time}","value":{value}}}'
             for number, time, value in zip(pair.tolist(), times, values, strict=True)
@@ -176,9 +176,7 @@ class FleetEvents:
 
     def _faulty(self, part: Part) -> list[Event]:
         fleet = self._values.fleet
-        first, after = (
-            (part.first + rows) * self._senders for rows in (0, len(part.values))
-        )
+        first, after = ((part.first + rows) * self._senders for rows in (0, len(part.measured)))
         events = []
         for number, kind in self._extras.faulty.items():
             if first <= number < after:
@@ -194,7 +192,6 @@ class FleetEvents:
 
 def _iso(time: NDArray[np.int64]) -> NDArray[np.str_]:
     """ISO 8601 in UTC, in whole seconds if all are, else in microseconds."""
-    whole = not (time % SECOND).any()
-    unit = "s" if whole else "us"
-    text = np.datetime_as_string(time.astype("datetime64[us]"), unit=unit)
+    moment: NDArray[np.datetime64] = time.astype("datetime64[us]")
+    text = np.datetime_as_string(moment, unit="us" if (time % SECOND).any() else "s")
     return np.strings.add(text, "Z")

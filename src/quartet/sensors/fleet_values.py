@@ -63,13 +63,13 @@ class Part(NamedTuple):
     Attributes:
         first: Number of the first moment; the fleet's first has 0.
         time: Of each device at each moment, microseconds since the epoch; shape (m, devices).
-        values: Of each sensor, in the order of `FleetValues.pairs`; shape (m, pairs).
+        measured: Of each sensor, in the order of `FleetValues.pairs`; shape (m, pairs).
         present: Whether the reading arrives at all; shape (m, pairs).
     """
 
     first: int
     time: Times
-    values: Array
+    measured: Array
     present: NDArray[np.bool_]
 
 
@@ -122,7 +122,9 @@ class FleetValues:
 
     @cached_property
     def _kinds(self) -> list[Kind]:
-        return [KINDS[number % self.fleet.sensors % len(KINDS)] for number in range(len(self.pairs))]
+        return [
+            KINDS[number % self.fleet.sensors % len(KINDS)] for number in range(len(self.pairs))
+        ]
 
     @cached_property
     def _shape(self) -> tuple[Array, Array, Array, Array]:
@@ -159,9 +161,9 @@ class FleetValues:
             time = self.first + self.period * moment[:, None]
             cycle = _daily(np.repeat(time, self.fleet.sensors, axis=1), hour)
             mixed = np.sqrt(0.5) * (faded + fast.normal(size=shape))
-            values = level + swing * cycle + noise * mixed
+            measured = level + swing * cycle + noise * mixed
             present = loss.random(size=shape) >= self.fleet.lost
-            yield Part(first, time, values, present)
+            yield Part(first, time, measured, present)
 
 
 def _sensor_name(number: int) -> str:

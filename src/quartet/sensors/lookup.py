@@ -26,9 +26,9 @@ class Lookup:
             {name: number for number, name in enumerate(sorted({pair[part] for pair in pairs}))}
             for part in (0, 1)
         )
+        width = len(self._sensors)
         numbers = [
-            self._devices[device] * len(self._sensors) + self._sensors[sensor]
-            for device, sensor in pairs
+            self._devices[device] * width + self._sensors[sensor] for device, sensor in pairs
         ]
         self._numbers = np.array([*numbers, -1], dtype=np.int64)
 

@@ -8,7 +8,8 @@ that the machine has not seen: the series is cut into blocks of time, a machine 
 block tells how near its windows are to the others, and the threshold is the quantile at nu of
 all these (Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial Intelligence
 74, 2015). Blocks rather than single windows, since neighbours in time resemble each other. With
-fewer than 1/nu windows the quantile lies beyond all of them, and is a guess.
+fewer than 1/nu windows the quantile lies beyond all of them, and is a guess that may be too
+near by a factor of two or three.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ WIDTHS = (0.05, 0.15, 0.5, 1.5)
 """Gammas that are tried, times 1/d; scikit-learn's `scale` is 1/d."""
 _DISPLACEMENTS = (2.0, 6.0)
 """Least and largest, in deviations of the training windows along their own directions."""
+_TAIL = 10
+"""Least values that tell how the tail below them goes on."""
 _LEAST_TOLERANCE = 1e-12
 """The least that the solver works with."""
 _FARTHEST = 1e-3
@@ -157,14 +160,24 @@ def fit_machine(inputs: Array, gamma: float, settings: SensorModels) -> Machine:
     return Machine(support, solver.dual_coef_[0], float(solver.intercept_[0]), gamma)
 
 
-def lower_quantile(scores: Array, share: float) -> float:
-    """The value below which a new score falls with a probability of about `share`.
+def lower_quantile(values: Array, share: float) -> float:
+    """What a new value falls below with a probability of about `share`.
 
-    A new one is equally likely to fall into each of the gaps between n scores, with the two
-    ends n + 1. So the k-th least is the quantile at k / (n + 1), and values between are
-    interpolated; below the least the first gap is continued.
+    A new one is equally likely to fall into each of the gaps between n values and the two ends,
+    n + 1 in all. So the k-th least is the quantile at k / (n + 1), and between them it is
+    interpolated. Below the least, the ten least are continued as an exponential tail: of m
+    values that lie deeper than some other, by b in the mean, a new one lies deeper by more than
+    y with a probability of (1 + y / (m b))^-m.
+
+    Args:
+        values: Shape (n,), n at least 11.
+        share: Above 0, at most 0.5.
     """
-    least = np.sort(scores)
-    place = share * (len(scores) + 1) - 1
-    lower = int(np.clip(np.floor(place), 0, len(scores) - 2))
-    return float(least[lower] + (place - lower) * (least[lower + 1] - least[lower]))
+    least = np.sort(values)
+    place = share * (len(values) + 1)
+    if place < 1:
+        first, tail = least[_TAIL], least[:_TAIL]
+        depth = (((_TAIL + 1) / place) ** (1 / _TAIL) - 1) * (first - tail).sum()
+        return float(first - depth)
+    lower = int(place) - 1
+    return float(least[lower] + (place - lower - 1) * (least[lower + 1] - least[lower]))

@@ -78,8 +78,9 @@ class Recomputed(NamedTuple):
 def recompute(batch: Batch, store: Store, key: str, window_seconds: int) -> Recomputed:
     """Every window of a device and a sensor in which one of their readings lies.
 
-    Memory stays bounded: where too many stored readings would have to be looked through,
-    the windows are done in two halves, the earlier and the later.
+    Memory stays bounded, however late readings are and however long windows: where too
+    many stored readings would have to be looked through, the earlier and the later windows
+    are done apart, and one window is done for some of the sensors at a time.
 
     Args:
         batch: The new readings.
@@ -88,26 +89,26 @@ def recompute(batch: Batch, store: Store, key: str, window_seconds: int) -> Reco
         window_seconds: Length of the windows.
     """
     ends = window_ends(batch.readings.timestamp, window_seconds)
-    if not len(ends):
-        return Recomputed(
-            aggregate_distinct(batch.readings, window_seconds), np.zeros(len(batch.files), np.int64)
-        )
     touched = np.unique(ends)
-    starts = touched - window_seconds * SECOND
-    if len(touched) > 1 and store.rows(starts, touched, key) > ROWS_AT_A_TIME:
+    rows = store.rows(touched - window_seconds * SECOND, touched, key)
+    if rows <= ROWS_AT_A_TIME or not len(touched):
+        return _together(batch, store, key, window_seconds)
+    if len(touched) > 1:
         early = ends < touched[len(touched) // 2]
-        halves = [
-            recompute(batch.take(rows), store, key, window_seconds) for rows in (early, ~early)
-        ]
-        windows = pd.concat([half.windows for half in halves], ignore_index=True)
-        return Recomputed(
-            windows.sort_values(["device", "sensor", "window_end"], ignore_index=True),
-            halves[0].repeats + halves[1].repeats,
-        )
-    wanted = _Wanted(batch, ends, touched, window_seconds)
-    stored = [wanted.of(group) for group in store.read(starts, touched, key)]
+        parts = [batch.take(early), batch.take(~early)]
+        return _joined([recompute(part, store, key, window_seconds) for part in parts])
+    portions = batch.readings.pair % -(-rows // ROWS_AT_A_TIME)
+    parts = [batch.take(portions == portion) for portion in np.unique(portions)]
+    return _joined([_together(part, store, key, window_seconds) for part in parts])
+
+
+def _together(batch: Batch, store: Store, key: str, window_seconds: int) -> Recomputed:
+    """All windows of a batch at once."""
+    wanted = _Wanted(batch, window_seconds)
+    groups = store.read(wanted.starts, wanted.ends, key) if len(wanted.ends) else ()
+    stored = [wanted.of(group) for group in groups]
     before = sum(map(len, stored))
-    distinct = drop_repeats(_joined([*stored, batch.readings]))
+    distinct = drop_repeats(_one_after_the_other([*stored, batch.readings]))
     own = distinct.repeats[distinct.repeats >= before] - before
     return Recomputed(
         aggregate_distinct(distinct.readings, window_seconds),
@@ -115,22 +116,26 @@ def recompute(batch: Batch, store: Store, key: str, window_seconds: int) -> Reco
     )
 
 
+def _joined(parts: list[Recomputed]) -> Recomputed:
+    windows = pd.concat([part.windows for part in parts], ignore_index=True)
+    return Recomputed(
+        windows.sort_values(["device", "sensor", "window_end"], ignore_index=True),
+        np.sum([part.repeats for part in parts], axis=0),
+    )
+
+
 class _Wanted:
     """Finds stored readings that lie in a window with one of the batch."""
 
-    def __init__(
-        self,
-        batch: Batch,
-        ends: NDArray[np.int64],
-        touched: NDArray[np.int64],
-        window_seconds: int,
-    ) -> None:
+    def __init__(self, batch: Batch, window_seconds: int) -> None:
         self._pairs = batch.readings.pairs
         self._place = {pair: place for place, pair in enumerate(self._pairs)}
         self._files = batch.files
-        self._touched = touched
         self._window_seconds = window_seconds
-        self._keys = np.unique(self._key(batch.readings.pair, np.searchsorted(touched, ends)))
+        ends = window_ends(batch.readings.timestamp, window_seconds)
+        self.ends = np.unique(ends)
+        self.starts = self.ends - window_seconds * SECOND
+        self._keys = np.unique(self._key(batch.readings.pair, np.searchsorted(self.ends, ends)))
 
     def of(self, stored: pa.Table) -> Readings:
         """Those of a table, with pairs numbered as in the batch.
@@ -142,9 +147,9 @@ class _Wanted:
         places = [self._place.get(pair, -1) for pair in readings.pairs]
         pair = np.array(places, np.int32)[readings.pair]
         ends = window_ends(readings.timestamp, self._window_seconds)
-        window = np.searchsorted(self._touched, ends)
-        window[window == len(self._touched)] = 0
-        rows = (pair >= 0) & (self._touched[window] == ends)
+        window = np.searchsorted(self.ends, ends)
+        window[window == len(self.ends)] = 0
+        rows = (pair >= 0) & (self.ends[window] == ends)
         rows &= ~_of_files(stored.column("file"), self._files)
         rows[rows] = _among(self._key(pair[rows], window[rows]), self._keys)
         kept = readings.take(rows)
@@ -152,7 +157,7 @@ class _Wanted:
 
     def _key(self, pair: NDArray[np.int32], window: NDArray[np.int64]) -> NDArray[np.int64]:
         """One number for a pair and the place of a window."""
-        return pair.astype(np.int64) * len(self._touched) + window
+        return pair.astype(np.int64) * len(self.ends) + window
 
 
 def _of_files(column: pa.ChunkedArray, files: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -168,7 +173,7 @@ def _among(keys: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.
     return ascending[place] == keys
 
 
-def _joined(parts: list[Readings]) -> Readings:
+def _one_after_the_other(parts: list[Readings]) -> Readings:
     """Readings whose pairs are numbered alike, one after the other."""
     return Readings(
         parts[-1].pairs,

@@ -28,15 +28,6 @@ from quartet.sensors.features import window_features
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
-PREDICTION_COLUMNS = [
-    "device",
-    "sensor",
-    "window_end",
-    "score",
-    "threshold",
-    "anomaly",
-    "model_version",
-]
 TERMS_AT_ONCE = 150_000
 """Exponentials in one stack, about: enough to outweigh the calls, few enough for the cache."""
 _ROWS_AT_ONCE = 256

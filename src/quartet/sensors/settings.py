@@ -126,10 +126,12 @@ class SensorModels(_Settings):
         "that takes some weeks of windows.",
     )
     nu: float = Field(
-        0.01,
+        0.002,
         gt=0,
         le=0.5,
-        description="Share of normal windows that may be called anomalous, about.",
+        description="Share of normal windows that may be called anomalous, about: with windows of "
+        "five minutes one every other day and sensor. Below one in the number of training windows "
+        "it means nothing.",
     )
     gamma: Literal["tuned"] | Annotated[float, Field(gt=0)] = Field(
         "tuned",
@@ -154,13 +156,13 @@ class SensorModels(_Settings):
     held_back: float = Field(
         0.25,
         gt=0,
-        lt=1,
+        le=0.5,
         description="Share of the training windows, the latest, on which false alarms are counted, "
         "those of a model that knows the earlier ones only. The model that is kept knows all.",
     )
     minimum_windows: int = Field(
         50,
-        ge=10,
+        ge=30,
         description="Windows a sensor needs; with fewer it gets no model and is reported.",
     )
     most_windows: int = Field(
@@ -209,7 +211,7 @@ class Fleet(_Settings):
         6, ge=0, description="Anomalies in the whole fleet, a day, after the normal days."
     )
     lost: float = Field(
-        0.002, ge=0, lt=1, description="Share of readings that never arrive, in normal times too."
+        0.01, ge=0, lt=1, description="Share of readings that never arrive, in normal times too."
     )
     namespace: str = Field("plant", pattern=r"^[\w.-]+$", description="Of the event hub.")
     hub: str = Field("telemetry", pattern=r"^[\w.-]+$", description="Name of the event hub.")

@@ -1,4 +1,4 @@
-"""A simulated fleet: its readings with all that goes wrong, and the files that Capture makes of them.
+"""A simulated fleet: its readings with all that goes wrong, and the capture files that hold them.
 
 The same settings give the same bytes. A fleet of any size can be had as a stream, in
 memory that does not grow with its length.
@@ -66,7 +66,7 @@ def stream_readings(fleet: Fleet) -> Iterator[Readings]:
     count = 0
     for part in map(disturbances.apply, values.parts()):
         row, pair = np.nonzero(part.present)
-        rounded = values.rounded(part.values)[row, pair]
+        rounded = values.rounded(part.measured)[row, pair]
         time = part.time[row, pair // fleet.sensors]
         order = np.argsort(time, kind="stable")
         yield Readings(

@@ -6,7 +6,6 @@ import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from hashlib import blake2b
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -165,19 +164,18 @@ def fit_piece(piece: Piece, settings: SensorModels) -> Results:
     ):
         for pair, (features, until) in piece:
             try:
-                results.append((pair, fit_model(features, until, pair, settings)))
+                results.append((pair, fit_model(features, until, settings)))
             except ValueError as error:
                 results.append((pair, str(error)))
     return results
 
 
-def fit_model(features: Array, until: int, pair: Pair, settings: SensorModels) -> SensorModel:
+def fit_model(features: Array, until: int, settings: SensorModels) -> SensorModel:
     """Train one sensor's model.
 
     Args:
         features: Shape (w, d), of normal windows in the order of time.
         until: End of the last one, in microseconds since the Unix epoch.
-        pair: Device and sensor; random choices depend on them.
         settings: How.
 
     Raises:
@@ -185,7 +183,8 @@ def fit_model(features: Array, until: int, pair: Pair, settings: SensorModels) -
     """
     if len(features) < settings.minimum_windows:
         raise ValueError(f"{len(features)} windows, fewer than {settings.minimum_windows}")
-    generator = _generator(settings.seed, pair)
+    # The same for each sensor, so that its model does not depend on who is trained before it.
+    generator = np.random.default_rng(settings.seed)
     if len(features) > settings.most_windows:
         kept = generator.choice(len(features), settings.most_windows, replace=False)
         features = features[np.sort(kept)]
@@ -208,9 +207,3 @@ def fit_model(features: Array, until: int, pair: Pair, settings: SensorModels) -
         trained_until=until,
         quantiles=np.quantile(np.maximum(features, scale.lowest), QUANTILES, axis=0).T,
     )
-
-
-def _generator(seed: int, pair: Pair) -> np.random.Generator:
-    """The sensor's own, so that its model does not depend on who is trained before it."""
-    digest = blake2b("\0".join(pair).encode(), digest_size=16).digest()
-    return np.random.default_rng([seed, *np.frombuffer(digest, dtype=np.uint32).tolist()])

@@ -108,7 +108,7 @@ def measure_drift(
 ) -> tuple[pd.DataFrame, Figure]:
     """How far the inputs of each sensor have moved from those of its training."""
     bank = _bank(sensor_bank)
-    table = sensors.drift.stability(bank, new_windows)
+    table = sensors.drift.drift(bank, new_windows)
     return table, sensors.figures.drift(table)
 
 
@@ -198,8 +198,8 @@ def move_watermark(
             f"{expected[0]:,} and {expected[1]:,} were scored: these are steps of different runs; "
             "run anomaly_scoring again"
         )
-    before, until = (_position(scoring_claim[name]) for name in ("before", "until"))
-    return Watermark(scoring_claim["token"], before, until)
+    before = None if scoring_claim["before"] is None else _position(scoring_claim["before"])
+    return Watermark(scoring_claim["token"], before, _position(scoring_claim["until"]))
 
 
 def _bank(champion: Champion | None) -> Any:
@@ -219,10 +219,8 @@ def _told(position: Position | None) -> Facts | None:
     return {"revision": position.revision, "horizon": horizon}
 
 
-def _position(told: Facts | None) -> Position | None:
+def _position(told: Facts) -> Position:
     from quartet.datasets.sensor_tables import Position
 
-    if told is None:
-        return None
     horizon = None if told["horizon"] is None else pd.Timestamp(told["horizon"])
     return Position(told["revision"], horizon)

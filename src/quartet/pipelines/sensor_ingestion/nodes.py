@@ -47,8 +47,8 @@ def aggregate_readings(
             position.horizon if position else None,
             settings,
         ):
-            sensor_database.confirm("ingestion", token)
-            yield WindowBatch(batch.windows, batch.files, batch.quarantine, batch.horizon, seconds)
+            found = (batch.windows, batch.files, batch.quarantine, batch.horizon)
+            yield WindowBatch(*found, seconds, token)
 
 
 def report_ingestion(
@@ -59,7 +59,7 @@ def report_ingestion(
     windows = sensor_windows.read_windows()
     quarantine = sensor_windows.quarantine(_EXAMPLES)
     position = sensor_windows.position("ingestion")
-    metrics = {
+    metrics: dict[str, float] = {
         "files_ingested": int((files["state"] == "ingested").sum()),
         "files_unreadable": int((files["state"] == "unreadable").sum()),
         "readings": int(files["readings"].sum()),

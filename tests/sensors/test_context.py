@@ -1,0 +1,140 @@
+"""Against the hours before, a move is one anomaly and what follows is normal again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quartet.sensors.context import relative_windows
+
+MINUTES = 30
+COLUMNS = ["mean", "standard_deviation", "minimum", "maximum", "last_value"]
+
+
+def windows_of(means, device="d", sensor="s", ends=None):
+    """Windows of half an hour, with a reading 1 below and one 1 above the mean."""
+    means = np.asarray(means, float)
+    ends = np.arange(1, len(means) + 1) if ends is None else np.asarray(ends)
+    return pd.DataFrame(
+        {
+            "device": device,
+            "sensor": sensor,
+            "window_end": (ends * MINUTES * 60).astype("datetime64[s]"),
+            "readings": 2,
+            "mean": means,
+            "standard_deviation": 1.0,
+            "minimum": means - 1,
+            "maximum": means + 1,
+            "last_value": means + 1,
+        }
+    )
+
+
+def naive(windows, hours, spread_hours):
+    """One window after the other."""
+    times = windows["window_end"].to_numpy()
+    means = windows["mean"].to_numpy()
+    centers = np.full(len(means), np.nan)
+    rows = []
+    for row, time in enumerate(times):
+        near = (times < time) & (times >= time - np.timedelta64(int(hours * 3600), "s"))
+        if near.any():
+            centers[row] = np.median(means[near])
+    distances = np.abs(means - centers)
+    for row, time in enumerate(times):
+        if np.isnan(centers[row]):
+            continue
+        near = (times < time) & (times >= time - np.timedelta64(int(spread_hours * 3600), "s"))
+        known = distances[near & ~np.isnan(distances)]
+        if len(known):
+            rows.append((means[row] - centers[row]) / (known.mean() or 1.0))
+    return rows
+
+
+def test_windows_are_told_against_the_hours_before_as_one_would_by_hand():
+    means = np.random.default_rng(0).normal(50, 3, size=120)
+    windows = windows_of(means)
+    found = relative_windows(windows, hours=2, spread_hours=24)
+    assert len(found) == 118
+    np.testing.assert_allclose(found["mean"], naive(windows, 2, 24))
+
+
+def test_readings_of_a_window_are_moved_and_scaled_alike():
+    found = relative_windows(windows_of(np.random.default_rng(1).normal(50, 3, size=60)))
+    spread = found["standard_deviation"]
+    for name in ("minimum", "maximum", "last_value"):
+        sign = -1 if name == "minimum" else 1
+        np.testing.assert_allclose(found[name], found["mean"] + sign * spread)
+    assert (found["readings"] == 2).all()
+
+
+@given(st.floats(-1e3, 1e3), st.floats(0.01, 100))
+def test_unit_and_level_of_a_sensor_do_not_matter(level, unit):
+    windows = windows_of(np.random.default_rng(2).normal(size=80))
+    other = windows.copy()
+    for name in COLUMNS:
+        other[name] *= unit
+        if name != "standard_deviation":
+            other[name] += level
+    np.testing.assert_allclose(
+        relative_windows(other)[COLUMNS], relative_windows(windows)[COLUMNS], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_move_for_good_is_seen_when_it_happens_and_normal_after():
+    means = np.random.default_rng(3).normal(size=200)
+    means[100:] += 40
+    found = relative_windows(windows_of(means), hours=2)["mean"].to_numpy()
+    assert found[98] > 10  # two windows are left out at the start
+    assert np.abs(found[110:]).mean() < 3 * np.abs(found[:90]).mean()
+
+
+def test_a_value_that_hardly_ever_changes_is_not_divided_by_nothing():
+    found = relative_windows(windows_of([5.0] * 30 + [7.0] + [5.0] * 10))["mean"].to_numpy()
+    assert found[28] == 2.0
+    assert (found[:28] == 0).all()
+    assert np.isfinite(found).all()
+
+
+def test_sensors_do_not_see_each_other_and_order_does_not_matter():
+    generator = np.random.default_rng(4)
+    first = windows_of(generator.normal(size=50))
+    second = windows_of(generator.normal(100, 9, size=50), sensor="t")
+    both = pd.concat([second, first]).sample(frac=1, random_state=0)
+    found = relative_windows(both)
+    expected = pd.concat([relative_windows(first), relative_windows(second)], ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected)
+    assert list(found) == list(first)
+
+
+def test_new_windows_need_only_the_day_before():
+    means = np.random.default_rng(5).normal(size=300)
+    windows = windows_of(means)
+    whole = relative_windows(windows).tail(20).reset_index(drop=True)
+    # The first of the day that are compared are compared with less.
+    late = relative_windows(windows.tail(20 + 48 + 4)).tail(20).reset_index(drop=True)
+    pd.testing.assert_frame_equal(whole, late)
+
+
+def test_windows_after_a_long_silence_have_nothing_to_be_compared_with():
+    ends = [1, 2, 3, 100, 101]
+    found = relative_windows(windows_of([1.0, 2.0, 3.0, 4.0, 5.0], ends=ends), hours=2)
+    assert found["window_end"].astype("int64").floordiv(MINUTES * 60).tolist() == [3]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_without_a_past_nothing_is_left(count):
+    found = relative_windows(windows_of([1.0] * count))
+    assert found.empty
+    assert list(found) == list(windows_of([]))
+
+
+def test_names_may_be_categories_of_which_some_do_not_occur():
+    windows = windows_of(np.random.default_rng(6).normal(size=20))
+    named = windows.assign(
+        device=pd.Categorical(windows["device"], ["c", "d"]),
+        sensor=pd.Categorical(windows["sensor"], ["s", "t"]),
+    )
+    expected = relative_windows(windows)
+    np.testing.assert_array_equal(relative_windows(named)["mean"], expected["mean"])

@@ -1,0 +1,327 @@
+"""The sample must be like a real stream, and the truth about it must be true."""
+
+import io
+import json
+from collections import Counter, defaultdict
+from datetime import datetime
+
+import fastavro
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from quartet.sensors.capture import decode_capture
+from quartet.sensors.event_patterns import SCHEMA
+from quartet.sensors.fleet_anomalies import ANOMALIES
+from quartet.sensors.readings import concatenate
+from quartet.sensors.settings import Fleet, SensorIngestion
+from quartet.sensors.simulator import simulate, stream_captures, stream_readings, write_captures
+from quartet.sensors.windows import drop_repeats
+
+SECOND = 1_000_000
+SAMPLE = Fleet(
+    seed=20260302,
+    devices=3,
+    sensors=3,
+    capture_seconds=21_600,
+    batched=True,
+    compression=9,
+    faulty=16,
+    repeated=24,
+    late=36,
+)
+SMALL = Fleet(
+    seed=7, devices=2, sensors=3, days=2, normal_days=1, anomalies_per_day=5, capture_seconds=3600
+)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return write_captures(SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def decoded(sample):
+    return [
+        decode_capture(content, path, SensorIngestion()) for path, content in sample.files.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    readings, labels = simulate(SAMPLE)
+    table = readings.table().to_pandas()
+    table["time"] = table["timestamp"].astype("datetime64[us]")
+    return table, labels
+
+
+def records(content):
+    return list(fastavro.reader(io.BytesIO(content)))
+
+
+def quiet(**changes):
+    """A fleet in which nothing goes wrong and no reading is lost."""
+    return SMALL.model_copy(update={"anomalies_per_day": 0, "lost": 0.0, **changes})
+
+
+def values_of(table, pair):
+    chosen = table[(table["device"] == pair[0]) & (table["sensor"] == pair[1])]
+    return chosen.sort_values("timestamp")
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(sample):
+    small = write_captures(SMALL)
+    again = write_captures(SMALL)
+    assert small.files == again.files
+    pd.testing.assert_frame_equal(small.labels, again.labels)
+    other = write_captures(SMALL.model_copy(update={"seed": 8}))
+    assert not set(small.files.values()) & set(other.files.values())
+
+
+def test_the_sample_is_small_and_yet_has_several_of_everything(sample):
+    assert sum(map(len, sample.files.values())) < 1_200_000
+    assert len(sample.files) < 100
+    assert sample.readings > 100_000
+    sensors = {tuple(pair) for pair in sample.labels[["device", "sensor"]].to_numpy()}
+    assert len({device for device, _ in sensors}) == 3
+    assert len({sensor for _, sensor in sensors}) == 3
+
+
+def test_all_kinds_of_anomaly_come_after_the_normal_days(sample):
+    labels = sample.labels
+    assert set(labels["kind"]) == set(ANOMALIES)
+    counts = Counter(labels["kind"])
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert len(labels) == 18  # six a day in three days
+    assert labels["start"].min() >= pd.Timestamp("2026-03-07")
+    assert labels["end"].max() < pd.Timestamp("2026-03-10")
+    assert (labels["end"] >= labels["start"]).all()
+    assert labels["start"].is_monotonic_increasing
+
+
+def test_anomalies_of_one_sensor_are_apart(sample):
+    for _, group in sample.labels.groupby(["device", "sensor"]):
+        gap = group["start"].to_numpy()[1:] - group["end"].to_numpy()[:-1]
+        assert (gap > np.timedelta64(1, "h")).all()
+
+
+def test_ingestion_finds_as_many_readings_faults_repeats_and_late_ones_as_were_sent(
+    sample, decoded
+):
+    readings = concatenate([each.readings for each in decoded])
+    distinct = drop_repeats(readings)
+    assert len(distinct.readings) == sample.readings
+    assert len(distinct.repeats) == sample.repeated > 24
+    assert sum(sum(each.reasons.values()) for each in decoded) == sample.faulty == 16
+    assert sample.late > 36
+    late = 0
+    for (path, content), found in zip(sample.files.items(), decoded, strict=True):
+        arrival = {event["SequenceNumber"]: seconds_of(event) for event in records(content)}
+        for number, measured in zip(found.readings.sequence, found.readings.timestamp, strict=True):
+            late += arrival[number] * SECOND - measured > 3 * 3600 * SECOND + 2 * SECOND
+        assert path.startswith("plant/telemetry/")
+    # A repeat comes within three hours, a late one after two to twelve.
+    assert 0.5 * sample.late < late <= sample.late
+
+
+def test_each_kind_of_fault_is_set_aside_for_a_reason_of_its_own(decoded):
+    reasons = Counter()
+    for each in decoded:
+        reasons += each.reasons
+    assert len(reasons) >= 6
+    assert set(reasons.values()) <= {2, 4}
+
+
+def test_what_ingestion_reads_is_what_was_simulated(decoded, simulated):
+    distinct = drop_repeats(concatenate([each.readings for each in decoded])).readings
+    keys = ["device", "sensor", "timestamp"]
+    found = distinct.table().to_pandas().astype({"device": str, "sensor": str})
+    expected = simulated[0].astype({"device": str, "sensor": str})
+    columns = [*keys, "value"]
+    pd.testing.assert_frame_equal(
+        found[columns].sort_values(keys, ignore_index=True),
+        expected[columns].sort_values(keys, ignore_index=True),
+    )
+
+
+def seconds_of(event):
+    moment = datetime.strptime(event["EnqueuedTimeUtc"] + " +0000", "%m/%d/%Y %I:%M:%S %p %z")
+    return moment.timestamp()
+
+
+def test_files_are_as_event_hubs_capture_writes_them(sample):
+    following = defaultdict(int)
+    for path, content in sample.files.items():
+        reader = fastavro.reader(io.BytesIO(content))
+        assert [field["name"] for field in reader.writer_schema["fields"]] == [
+            field["name"] for field in SCHEMA["fields"]
+        ]
+        assert reader.codec == "deflate"
+        events = list(reader)
+        namespace, hub, partition, *time = path.removesuffix(".avro").split("/")
+        assert (namespace, hub, len(time)) == ("plant", "telemetry", 6)
+        start = datetime.strptime("/".join(time) + " +0000", "%Y/%m/%d/%H/%M/%S %z").timestamp()
+        numbers = [event["SequenceNumber"] for event in events]
+        assert numbers == list(range(following[partition], following[partition] + len(events)))
+        following[partition] += len(events)
+        arrivals = [seconds_of(event) for event in events]
+        assert arrivals == sorted(arrivals)
+        assert start <= arrivals[0]
+        assert arrivals[-1] < start + 21_600
+        devices = {event["SystemProperties"]["x-opt-partition-key"] for event in events}
+        assert devices <= ({"device-1", "device-3"} if partition == "0" else {"device-2"})
+    assert set(following) == {"0", "1"}
+
+
+def test_bodies_hold_one_reading_or_those_of_a_moment():
+    alone = records(next(iter(write_captures(quiet()).files.values())))
+    together = records(next(iter(write_captures(quiet(batched=True)).files.values())))
+    one = json.loads(alone[0]["Body"])
+    assert set(one) == {"device", "sensor", "timestamp", "value"}
+    assert one["timestamp"] == "2026-03-02T00:00:00Z"
+    several = json.loads(together[0]["Body"])
+    assert [each["sensor"] for each in several] == ["temperature", "vibration", "pressure"]
+    assert several[0] == one
+    assert len(alone) == 3 * len(together)
+
+
+def test_a_stream_is_the_same_as_the_whole(monkeypatch):
+    fleet = SMALL.model_copy(update={"late": 20, "repeated": 20, "faulty": 8})
+    whole = write_captures(fleet)
+    readings, _ = simulate(fleet)
+    monkeypatch.setattr("quartet.sensors.fleet_values._MOST_CELLS", 1000)
+    parts = list(stream_readings(fleet))
+    assert len(parts) > 10
+    streamed = concatenate(parts)
+    for name in ("timestamp", "value", "pair", "sequence"):
+        np.testing.assert_array_equal(getattr(streamed, name), getattr(readings, name))
+    files = dict(stream_captures(fleet))
+    assert files.keys() == whole.files.keys()
+    for path, content in files.items():
+        bodies = [sorted(str(e["Body"]) for e in records(c)) for c in (content, whole.files[path])]
+        assert bodies[0] == bodies[1]
+
+
+def test_a_large_fleet_comes_in_parts_and_not_at_once():
+    fleet = Fleet(seed=1, devices=20_000, sensors=3, days=3650, anomalies_per_day=0)
+    first = next(stream_readings(fleet))
+    assert 900_000 < len(first) < 1_000_001
+    assert len(first.pairs) == 60_000
+
+
+def test_values_follow_a_daily_cycle_and_differ_between_sensors_of_a_kind():
+    readings, labels = simulate(quiet(days=4))
+    assert labels.empty
+    assert list(labels.columns) == ["device", "sensor", "start", "end", "kind"]
+    table = readings.table().to_pandas()
+    levels = []
+    for pair in readings.pairs:
+        values = values_of(table, pair)["value"].to_numpy()
+        assert len(values) == 4 * 1440
+        assert (values >= 0).all()
+        days = values.reshape(4, 1440)
+        hourly = days.reshape(4, 24, 60).mean(axis=2)
+        assert np.corrcoef(hourly[0], hourly[3])[0, 1] > 0.9
+        # From minute to minute there is noise, and much less than over the day.
+        assert 0 < np.diff(values).std() < 0.5 * values.std()
+        levels.append((pair[1], values.mean()))
+    temperatures = [level for sensor, level in levels if sensor == "temperature"]
+    assert abs(temperatures[0] - temperatures[1]) > 0.5
+
+
+def test_devices_measure_at_moments_of_their_own():
+    readings, _ = simulate(quiet())
+    table = readings.table().to_pandas()
+    moments = table.groupby("device", observed=True)["timestamp"].agg(
+        lambda times: set((times // SECOND) % 60)
+    )
+    assert [len(each) for each in moments] == [1, 1]
+    assert moments.iloc[0] != moments.iloc[1]
+
+
+def test_a_normal_stream_lacks_few_readings():
+    readings, _ = simulate(quiet(lost=0.01))
+    share = 1 - len(readings) / (2 * 3 * 2 * 1440)
+    assert 0.005 < share < 0.02
+
+
+def around(table, label):
+    """Values during an event, and normal ones: of the same sensor in the five normal days."""
+    values = values_of(table, (label.device, label.sensor))
+    during = values[(values["time"] >= label.start) & (values["time"] <= label.end)]
+    normal = values[values["time"] < pd.Timestamp("2026-03-07")]
+    return during["value"].to_numpy(), normal
+
+
+def test_what_a_label_says_is_what_happened(simulated):
+    table, labels = simulated
+    for label in labels.itertuples():
+        during, normal = around(table, label)
+        center, deviation = normal["value"].mean(), normal["value"].std()
+        minutes = (label.end - label.start) // pd.Timedelta("1min") + 1
+        far = np.abs(during - center) / deviation
+        match label.kind:
+            case "spike":
+                assert minutes <= 3
+                assert far.max() > 2
+            case "stuck":
+                assert minutes >= 60
+                assert len(set(during)) == 1
+            case "dropout":
+                assert minutes >= 30
+                assert len(during) < 0.5 * minutes
+            case "level_shift":
+                assert minutes >= 60
+                assert abs(during.mean() - center) > 1.2 * deviation
+            case "drift":
+                assert minutes >= 240
+                last, first = during[-20:].mean(), during[:20].mean()
+                assert abs(last - first) > 1.2 * deviation
+
+
+def test_outside_of_its_labels_a_sensor_measures_what_it_would_without_anomalies(simulated):
+    table, labels = simulated
+    calm, _ = simulate(SAMPLE.model_copy(update={"anomalies_per_day": 0}))
+    keys = ["device", "sensor", "timestamp"]
+    both = table.merge(calm.table().to_pandas(), on=keys, how="right", suffixes=("", "_calm"))
+    both["time"] = both["timestamp"].astype("datetime64[us]")
+    different = both["value"].isna() | (both["value"] != both["value_calm"])
+    inside = np.zeros(len(both), dtype=bool)
+    for label in labels.itertuples():
+        inside |= (
+            (both["device"] == label.device)
+            & (both["sensor"] == label.sensor)
+            & (both["time"] >= label.start)
+            & (both["time"] <= label.end)
+        ).to_numpy()
+    assert not different[~inside].any()
+    assert different[inside].mean() > 0.8
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"anomalies_per_day": 500}, "no room for 500 anomalies"),
+        ({"period_seconds": 43_200}, "too few for an anomaly"),
+        ({"late": 10_000}, "more than half"),
+    ],
+)
+def test_a_fleet_that_cannot_be_is_refused_with_what_to_change(changes, words):
+    with pytest.raises(ValueError, match=words):
+        write_captures(SMALL.model_copy(update=changes))
+
+
+@pytest.mark.parametrize("start", ["2026-03-02T00:00:00", "Monday"])
+def test_a_start_without_zone_is_refused(start):
+    with pytest.raises(ValidationError, match="with its zone"):
+        Fleet(seed=1, start=start)
+
+
+def test_times_may_be_finer_than_a_second():
+    fleet = quiet(days=0.01, normal_days=0, period_seconds=0.5, devices=1, sensors=1)
+    readings, _ = simulate(fleet)
+    np.testing.assert_array_equal(np.diff(readings.timestamp), 500_000)
+    (content,) = write_captures(fleet).files.values()
+    found = decode_capture(content, "x.avro", SensorIngestion()).readings
+    np.testing.assert_array_equal(np.sort(found.timestamp), readings.timestamp)
