@@ -1,5 +1,6 @@
 """The registry must only ever hold versions that load, and never lose the one before."""
 
+import sys
 from pathlib import Path
 
 import mlflow
@@ -59,6 +60,13 @@ def test_an_approved_release_becomes_the_next_version_and_predicts(registry, wei
     )
     entry = mlflow.MlflowClient().get_model_version("digits", "2")
     assert entry.description == "release 2"
+
+
+def test_the_code_of_a_model_does_not_come_before_our_own(registry, weights):
+    before = list(sys.path)
+    registry.save(release(weights))
+    registry.load()
+    assert sys.path == before
 
 
 def test_a_refused_release_changes_nothing(registry, weights):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import logging
 import shutil
+import sys
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -95,7 +97,8 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         if entry is None:
             return None
         try:
-            model = mlflow.pyfunc.load_model(f"models:/{self._model_name}/{entry.version}")
+            with _own_code():
+                model = mlflow.pyfunc.load_model(f"models:/{self._model_name}/{entry.version}")
         except Exception as error:
             raise DatasetError(
                 f"version {entry.version} of the registered model {self._model_name} cannot be "
@@ -111,7 +114,7 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
             logger.info("%s: %s", self._model_name, data.reason)
             return
         run = mlflow.active_run() or mlflow.start_run()
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, _own_code():
             model_folder = _write_model(data, Path(folder))
             mlflow.log_artifacts(str(model_folder), artifact_path=self._model_name)
         client = mlflow.MlflowClient()
@@ -137,6 +140,20 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
 
     def _describe(self) -> dict[str, Any]:
         return {"model_name": self._model_name}
+
+
+@contextmanager
+def _own_code() -> Iterator[None]:
+    """Keep what MLflow puts in front of the import path from staying there.
+
+    The code that travels with a model is for those who lack ours. Processes that are
+    started from here would find it first, and it is not all of ours.
+    """
+    paths = list(sys.path)
+    try:
+        yield
+    finally:
+        sys.path[:] = paths
 
 
 def _write_model(release: ModelRelease, folder: Path) -> Path:
