@@ -197,7 +197,7 @@ def test_a_rank_that_fails_takes_the_others_with_it(project):
     ("parameter", "complaint"),
     [
         ("faq_search_space.leaves=3", "did you mean 'faq_search_space"),
-        ("faq_search_space.num_leaves.low=40", "is no range"),
+        ("faq_search_space.num_leaves.low=40", "low is 40, above high"),
         ("faq_search_space.objective=regression", "objective can be binary or lambdarank"),
         ("faq_study_settings.trials=0", "trials should be greater than or equal to 1"),
         ("faq_cleaning.min_duplicates=2", "min_duplicates should be greater than or equal to 3"),

@@ -41,7 +41,7 @@ REPORTS = {
     dataset: (name, entry)
     for name in FIGURES
     for dataset, entry in catalog(name).items()
-    if entry["type"] in PREVIEWS
+    if entry["type"] in PREVIEWS and entry["filepath"].startswith("${globals:reporting}/")
 }
 
 
