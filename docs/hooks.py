@@ -30,6 +30,8 @@ BOUNDS = (
     ("exclusiveMaximum", "<"),
 )
 """JSON schema's names of limits, and how a reader writes them."""
+PLAIN = {"boolean": "`true` or `false`", "null": "`null`", "string": "text"}
+"""JSON schema's types that have no limits, and what a reader gives."""
 
 
 def on_page_markdown(markdown: str, page: Any = None, **kwargs: Any) -> str:
@@ -95,15 +97,11 @@ def range_of(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] == "array":
-        if "minItems" not in schema:
-            return f"a list of {range_of(schema['items'])}"
-        return f"a list of at least {schema['minItems']}, each {range_of(schema['items'])}"
-    if schema["type"] == "boolean":
-        return "`true` or `false`"
-    if schema["type"] == "null":
-        return "`null`"
-    if schema["type"] == "string":
-        return f"text that matches `{schema['pattern']}`" if "pattern" in schema else "text"
+        least = f"at least {schema['minItems']}, each " if "minItems" in schema else ""
+        return f"a list of {least}{range_of(schema['items'])}"
+    if schema["type"] in PLAIN:
+        pattern = f" that matches `{schema['pattern']}`" if "pattern" in schema else ""
+        return PLAIN[schema["type"]] + pattern
     limits = [f"{sign} {schema[key]:,.10g}" for key, sign in BOUNDS if key in schema]
     kind = "whole, " if schema["type"] == "integer" else ""
     return kind + " and ".join(limits)

@@ -148,7 +148,11 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
                 "threshold": "one of tuned, machine",
             },
         ),
-        ("sensors", sensors.TrainingWindows, {"until": "text or null", "sensors": "a list of text"}),
+        (
+            "sensors",
+            sensors.TrainingWindows,
+            {"until": "text or null", "sensors": "a list of text"},
+        ),
     ],
     ids=lambda part: getattr(part, "__name__", None),
 )

@@ -1,0 +1,58 @@
+"""Parameters of the video that is written, with their ranges and the reason for each default."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Encoding(BaseModel):
+    """How restyled frames become H.264."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    quality: float = Field(
+        18,
+        ge=0,
+        le=51,
+        description="Constant rate factor of x264: 0 loses nothing, 51 nearly all. At 18 the eye "
+        "finds no difference; each 6 more halve the file, about.",
+    )
+    preset: Literal[
+        "ultrafast",
+        "superfast",
+        "veryfast",
+        "faster",
+        "fast",
+        "medium",
+        "slow",
+        "slower",
+        "veryslow",
+    ] = Field(
+        "veryfast",
+        description="Slower ones make more of the same size. `medium` takes twice and a half as "
+        "long, `ultrafast` half as long for three times the size.",
+    )
+    tune: Literal["film", "animation", "grain", "stillimage"] | None = Field(
+        None, description="Kind of picture that x264 is adjusted to; `animation` for flat areas."
+    )
+    keyframe_seconds: float = Field(
+        2,
+        gt=0,
+        le=60,
+        description="Longest way that a player which jumps into the video must decode. Every piece "
+        "begins with a key frame besides.",
+    )
+    threads: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Of the encoder. The same number gives the same bytes on every machine, "
+        "another number an equally good but other file; 0, x264's own choice, would not.",
+    )
+    fast_start: bool = Field(
+        True,
+        description="Whether the index stands at the head of an MP4 file, so that a browser plays "
+        "it before it has all; costs one more copy of the file.",
+    )

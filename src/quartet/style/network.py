@@ -1,0 +1,151 @@
+"""The feed-forward network that restyles a picture in one pass."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class StyleNetwork(nn.Module):
+    """Picture in, picture in the network's style out, of the same size.
+
+    The network of Johnson et al., "Perceptual losses for real-time style transfer
+    and super-resolution" (2016), with the instance normalisation of Ulyanov et al.
+    (2016) and resize-convolutions, laid out and named as `TransformerNet` of
+    pytorch/examples, whose published weights it loads.
+
+    Args:
+        width: Channels of the first layer; the deepest have four times as many.
+            The published networks have 32.
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.conv1 = PaddedConvolution(3, width, 9)
+        self.in1 = _normalisation(width)
+        self.conv2 = PaddedConvolution(width, 2 * width, 3, stride=2)
+        self.in2 = _normalisation(2 * width)
+        self.conv3 = PaddedConvolution(2 * width, 4 * width, 3, stride=2)
+        self.in3 = _normalisation(4 * width)
+        self.res1 = ResidualBlock(4 * width)
+        self.res2 = ResidualBlock(4 * width)
+        self.res3 = ResidualBlock(4 * width)
+        self.res4 = ResidualBlock(4 * width)
+        self.res5 = ResidualBlock(4 * width)
+        self.deconv1 = UpsampledConvolution(4 * width, 2 * width)
+        self.in4 = _normalisation(2 * width)
+        self.deconv2 = UpsampledConvolution(2 * width, width)
+        self.in5 = _normalisation(width)
+        self.deconv3 = PaddedConvolution(width, 3, 9)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Restyle pictures.
+
+        Args:
+            pictures: Shape (n, 3, h, w), RGB from 0 to 255; h and w at least 24.
+
+        Returns:
+            Shape (n, 3, h', w'), about 0 to 255, not clipped; h' and w' are h and w
+            rounded up to a multiple of 4.
+        """
+        x = F.relu(self.in1(self.conv1(pictures)))
+        x = F.relu(self.in2(self.conv2(x)))
+        x = F.relu(self.in3(self.conv3(x)))
+        x = self.res1(x)
+        x = self.res2(x)
+        x = self.res3(x)
+        x = self.res4(x)
+        x = self.res5(x)
+        x = F.relu(self.in4(self.deconv1(x)))
+        x = F.relu(self.in5(self.deconv2(x)))
+        return self.deconv3(x)
+
+
+class PaddedConvolution(nn.Module):
+    """Convolution that keeps the size, less the stride, by reflecting the border."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1) -> None:
+        super().__init__()
+        self.padding = [size // 2] * 4
+        self.conv2d = nn.Conv2d(inputs, outputs, size, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) → (n, outputs, ⌈h/stride⌉, ⌈w/stride⌉)."""
+        return self.conv2d(F.pad(x, self.padding, mode="reflect"))
+
+
+class UpsampledConvolution(nn.Module):
+    """Doubles the size, then convolves: no checkerboards (Odena et al., 2016)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv2d = nn.Conv2d(inputs, outputs, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) → (n, outputs, 2h, 2w)."""
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return self.conv2d(F.pad(x, [1] * 4, mode="reflect"))
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions around which the input is led; nothing follows the sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = PaddedConvolution(channels, channels, 3)
+        self.in1 = _normalisation(channels)
+        self.conv2 = PaddedConvolution(channels, channels, 3)
+        self.in2 = _normalisation(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, h, w) → the same."""
+        return x + self.in2(self.conv2(F.relu(self.in1(self.conv1(x)))))
+
+
+def _normalisation(channels: int) -> nn.InstanceNorm2d:
+    return nn.InstanceNorm2d(channels, affine=True)
+
+
+def width_of(weights: dict[str, Tensor]) -> int:
+    """The width of the network that these weights belong to.
+
+    Raises:
+        ValueError: They belong to another architecture.
+    """
+    first = weights.get("conv1.conv2d.weight")
+    if first is None or first.ndim != 4 or first.shape[1:] != (3, 9, 9):
+        raise ValueError(
+            "the weights are not of this architecture: conv1.conv2d.weight of shape "
+            "(width, 3, 9, 9) is missing"
+        )
+    return int(first.shape[0])
+
+
+def network_of(weights: dict[str, Tensor]) -> StyleNetwork:
+    """A network with these weights, in evaluation mode.
+
+    Statistics that old PyTorch versions kept with instance normalisation are
+    ignored, as they were never used.
+
+    Raises:
+        ValueError: They belong to another architecture.
+    """
+    unused = ("running_mean", "running_var", "num_batches_tracked")
+    weights = {name: value for name, value in weights.items() if not name.endswith(unused)}
+    network = StyleNetwork(width_of(weights))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"the weights are not of this architecture: {error}") from error
+    return network.eval()
+
+
+def parameters_of(network: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(value.numel() for value in network.parameters())
+
+
+def to_pictures(values: Tensor) -> Tensor:
+    """Network output as bytes: rounded, clipped to 0 to 255, uint8."""
+    return values.float().round_().clamp_(0, 255).to(torch.uint8)

@@ -1,0 +1,146 @@
+"""A plan of a video, of which hardly anything is decoded for it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from fractions import Fraction
+
+from quartet.style.containers import choose_container
+from quartet.style.ordering import (
+    Beginning,
+    Order,
+    order_by_decoding,
+    order_by_timestamps,
+    read_beginning,
+)
+from quartet.style.pictures import colours_of, orientation_of
+from quartet.style.reading import Reading, read_all
+from quartet.style.video import Source, VideoPlan, name_of, opened
+
+_FASTEST = 1000
+
+
+def plan_video(source: Source, piece_frames: int, *, accept_truncated: bool = False) -> VideoPlan:
+    """How to work on a video in pieces. It is read once, and decoded only at its beginning.
+
+    Where timestamps do not tell the order of the frames, as in raw streams, it is decoded to
+    its end once.
+
+    Args:
+        source: The video: whatever FFmpeg reads.
+        piece_frames: Frames a piece, about: pieces begin at key frames where those are near.
+        accept_truncated: Whether, of a video that ends before its container says so, that
+            which is there is planned.
+
+    Raises:
+        ValueError: It is no video, shows no frame, was cut short, its clock jumps back, or no
+            container holds its sound.
+        OSError: It cannot be read.
+    """
+    if piece_frames < 1:
+        raise ValueError(f"piece_frames must be at least 1, not {piece_frames}")
+    name = name_of(source)
+    with opened(source) as container:
+        reading = read_all(container, name)
+    order, beginning = _order(source, name, reading)
+    end = _end(reading, order)
+    if reading.missing and not accept_truncated:
+        raise ValueError(
+            f"{name}: ends after frame {len(order.timestamps) - 1}, "
+            f"{float(reading.missing):.2f} s before the end that its head promises: it was cut "
+            "short, so copy it anew, or accept what is there (accept_truncated)"
+        )
+    tick = reading.tick
+    start = round(reading.start / tick) if reading.any_start else 0
+    milliseconds = all(((time - start) * tick * 1000).denominator == 1 for time in order.timestamps)
+    with opened(source) as container:
+        target, tracks = choose_container(container, name, reading.tracks, milliseconds)
+    orientation = orientation_of(beginning.frame)
+    width, height = beginning.frame.width, beginning.frame.height
+    aspect = reading.sample_aspect
+    if orientation.transposed:
+        width, height, aspect = height, width, 1 / aspect
+    return VideoPlan(
+        name=name,
+        fingerprint=reading.fingerprint,
+        container=target,
+        stream=reading.stream,
+        width=width,
+        height=height,
+        orientation=orientation,
+        colours=colours_of(beginning.frame),
+        sample_aspect=aspect.as_integer_ratio(),
+        time_base=tick.as_integer_ratio(),
+        timestamps=order.timestamps,
+        end=end,
+        origin=start,
+        average_rate=_rate(reading, order, end).as_integer_ratio(),
+        pieces=divided(len(order.timestamps), order.keys, piece_frames),
+        keys=order.keys,
+        packets=order.packets,
+        tracks=tracks,
+        missing_seconds=float(reading.missing),
+    )
+
+
+def divided(frames: int, keys: tuple[int, ...], piece_frames: int) -> tuple[tuple[int, int], ...]:
+    """Pieces of about `piece_frames` frames, of half to twice as many.
+
+    They begin at key frames where there are any in reach, so that nothing is decoded twice.
+    """
+    pieces = []
+    first = 0
+    while first < frames:
+        target = first + piece_frames
+        reach = keys[
+            bisect_left(keys, target - piece_frames // 2) : bisect_right(
+                keys, target + piece_frames // 2
+            )
+        ]
+        last = min(reach, key=lambda key: abs(key - target), default=target)
+        if frames - last < piece_frames / 2:
+            last = frames
+        pieces.append((first, last))
+        first = last
+    return tuple(pieces)
+
+
+def _order(source: Source, name: str, reading: Reading) -> tuple[Order, Beginning]:
+    """The frames as they are shown, and the first of them.
+
+    Raises:
+        ValueError: There is none.
+    """
+    packets = len(reading.stamps.shown)
+    beginning = read_beginning(source, reading.stream) if any(reading.stamps.shown) else None
+    if beginning is None:
+        fault = f"none of its {packets} frames can be decoded" if packets else "has no frames"
+        raise ValueError(f"{name}: {fault}: export it anew")
+    order = order_by_timestamps(reading.stamps, beginning)
+    if order is None:
+        ticks = round(1 / (reading.rate * reading.tick)) if reading.rate else 1
+        order = order_by_decoding(source, reading.stream, reading.stamps, max(1, ticks))
+    return order, beginning
+
+
+def _end(reading: Reading, order: Order) -> int:
+    """When the last frame ends, ticks: as its packet says, else it lasts like the one before."""
+    last = order.timestamps[-1]
+    stamps = reading.stamps
+    if order.packets:
+        duration = stamps.durations[order.packets[-1]]
+    else:
+        duration = stamps.durations[stamps.shown_at.index(last)]
+    if duration <= 0 and len(order.timestamps) > 1:
+        duration = last - order.timestamps[-2]
+    if duration <= 0 and reading.rate:
+        duration = round(1 / (reading.rate * reading.tick))
+    return last + max(1, duration)
+
+
+def _rate(reading: Reading, order: Order, end: int) -> Fraction:
+    """Frames per second: what the container says, if it makes sense."""
+    if reading.rate and 0 < reading.rate <= _FASTEST:
+        return reading.rate
+    seconds = (end - order.timestamps[0]) * reading.tick
+    return (len(order.timestamps) / seconds).limit_denominator(1001)

@@ -1,0 +1,60 @@
+"""Parameters of the style scenario, with their ranges and the reason for each default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="Start of every random choice made here.")]
+Layer = Literal[
+    "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4"
+]
+
+
+class _Settings(BaseModel):
+    """Immutable, and strict about names: a misspelt parameter is an error."""
+
+    # Built on first use: listing the pipelines should not pay for it.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class StyleTraining(_Settings):
+    """How a network learns the style of one painting."""
+
+    seed: Seed
+    width: int = Field(
+        16,
+        ge=4,
+        le=64,
+        multiple_of=4,
+        description="Channels of the first layer. The published networks have 32 and take four "
+        "times as long for a frame.",
+    )
+    steps: int = Field(
+        5000, ge=1, description="Updates; the learning rate falls to zero at the end."
+    )
+    batch_size: int = Field(1, ge=1, le=64, description="Crops of photographs an update.")
+    crop: int = Field(256, ge=64, le=1024, multiple_of=4, description="Side of a crop, pixels.")
+    painting_side: int = Field(
+        320,
+        ge=64,
+        le=2048,
+        description="Shorter side that the painting is scaled to, pixels: large paintings give "
+        "large brush strokes.",
+    )
+    learning_rate: float = Field(1.5e-3, gt=0, le=0.1, description="Highest, of Adam.")
+    content_weight: float = Field(1.0, ge=0, description="Of the distance to the photograph.")
+    style_weight: float = Field(6.0, ge=0, description="Of the distance to the painting.")
+    roughness_weight: float = Field(
+        0.02, ge=0, description="Of the difference between neighbouring pixels, against noise."
+    )
+    content_layer: Layer = Field("conv2_2", description="Where photographs are compared.")
+    style_layers: tuple[Layer, ...] = Field(
+        ("conv1_2", "conv2_2", "conv3_2", "conv3_4"),
+        min_length=1,
+        description="Where correlations are compared with the painting's, from fine to coarse.",
+    )
+    preview_every: int = Field(
+        250, ge=1, description="Updates between two pictures of progress, and two checkpoints."
+    )

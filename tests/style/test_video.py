@@ -1,0 +1,183 @@
+"""A video that goes through in pieces comes out with the same frames, times and sound."""
+
+import io
+import json
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from quartet.style.assemble import assemble
+from quartet.style.check import check_video
+from quartet.style.decode import decode_frames
+from quartet.style.encode import encode_piece
+from quartet.style.encoding_settings import Encoding
+from quartet.style.probe import plan_video
+from quartet.style.video import VideoPlan
+from style.videos import KEYS, number_in, packets_of, picture, times_of, write_video
+
+QUICK = Encoding(preset="ultrafast")
+VP9 = {"deadline": "realtime", "cpu-used": "8"}
+X265 = "log-level=none:keyint=8:min-keyint=8:open-gop=1:bframes=3:scenecut=0"
+VFR = [0, 3000, 3100, 9000, 9001, 20000, 20001, 29000, 50000, 51000, 51500, 90000]
+
+
+def through(source, folder, piece_frames=8, plan=None):
+    """Work on a video in pieces, the last one first, leaving all frames as they are."""
+    plan = plan or plan_video(source, piece_frames)
+    pieces = {}
+    for first, last in reversed(plan.pieces):
+        pieces[first] = folder / f"piece {first}"
+        frames = (frame.rgb for frame in decode_frames(source, plan, first, last))
+        encode_piece(pieces[first], plan, first, frames, QUICK)
+    target = folder / f"restyled{plan.suffix}"
+    facts = assemble(source, [pieces[first] for first in sorted(pieces)], plan, target, QUICK)
+    check_video(target, plan)
+    return plan, target, facts
+
+
+def numbers_of(path):
+    with av.open(str(path)) as container:
+        return [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+
+
+SOURCES = {
+    "h264.mp4": {"options": KEYS, "sounds": ["aac"]},
+    "h264.mkv": {"options": KEYS, "sounds": ["aac"]},
+    "h264.ts": {"options": KEYS, "sounds": ["aac"]},
+    "h264.flv": {"options": KEYS, "sounds": ["aac"]},
+    "h264.avi": {"options": KEYS},
+    "h264.h264": {"options": KEYS},
+    "fragments.mp4": {
+        "options": KEYS,
+        "container_options": {"movflags": "frag_keyframe+empty_moov"},
+        "sounds": ["aac"],
+    },
+    "refreshed.mp4": {"options": {"x264-params": "intra-refresh=1:keyint=8", "bf": "0"}},
+    "open groups.ts": {"codec": "libx265", "options": {"x265-params": X265}},
+    "hevc.hevc": {"codec": "libx265", "options": {"x265-params": X265}},
+    "mpeg4.avi": {"codec": "mpeg4", "options": {"bf": "2", "g": "8"}, "sounds": ["libmp3lame"]},
+    "mpeg2.mpg": {"codec": "mpeg2video", "options": {"bf": "2", "g": "8"}, "sounds": ["mp2"]},
+    "vp9.webm": {"codec": "libvpx-vp9", "options": VP9, "sounds": ["libopus"]},
+    "vp8.webm": {"codec": "libvpx", "options": VP9},
+    "wmv2.wmv": {"codec": "wmv2", "container": "asf", "sounds": ["wmav2"]},
+    "camera.avi": {"codec": "mjpeg", "pixel_format": "yuvj420p", "sounds": ["adpcm_ms"]},
+    "prores.mov": {
+        "codec": "prores_ks",
+        "pixel_format": "yuv422p10le",
+        "sounds": ["pcm_s16le"],
+    },
+    "lossless.nut": {"codec": "ffv1", "sounds": ["pcm_s16le"]},
+    "moving.gif": {"codec": "gif", "pixel_format": "rgb8"},
+    "pictures.mjpeg": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
+    "raw.y4m": {"codec": "wrapped_avframe", "container": "yuv4mpegpipe"},
+    "one frame.mp4": {"frames": 1, "sounds": ["aac"]},
+    "two frames.mkv": {"frames": 2},
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_frame_of_any_container_and_codec_goes_through(name, tmp_path):
+    source = write_video(tmp_path / name, **SOURCES[name])
+    plan, target, facts = through(source, tmp_path)
+    frames = SOURCES[name].get("frames", 24)
+    assert numbers_of(target) == list(range(frames))
+    assert facts.frames == plan.frames == frames
+    assert not facts.left_out
+    assert len(facts.copied) == len(SOURCES[name].get("sounds", []))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_irregular_times_stay_to_the_tick(suffix, tmp_path):
+    base = Fraction(1, 1000) if suffix == ".mkv" else Fraction(1, 90_000)
+    times = sorted({round(time * Fraction(1, 90_000) / base) for time in VFR})
+    source = write_video(
+        tmp_path / f"vfr{suffix}", len(times), time_base=base, timestamps=times, options=KEYS
+    )
+    plan, target, _ = through(source, tmp_path)
+    assert times_of(target) == [time - plan.origin * plan.tick for time in times_of(source)]
+    gaps = np.diff([float(time) for time in times_of(target)])
+    assert gaps == pytest.approx(np.diff(times) * float(base))
+
+
+def test_the_rate_of_american_television_stays(tmp_path):
+    rate = Fraction(30_000, 1001)
+    source = write_video(tmp_path / "ntsc.mp4", rate=rate, time_base=1 / rate, options=KEYS)
+    _, target, _ = through(source, tmp_path)
+    assert times_of(target) == [number / rate for number in range(24)]
+
+
+@pytest.mark.parametrize("delay", [0.2, -0.1])
+def test_sound_stays_as_early_or_late_as_it_is(delay, tmp_path):
+    source = write_video(
+        tmp_path / "late.mkv",
+        options=KEYS,
+        time_base=Fraction(1, 1000),
+        timestamps=[40 * number + 150 for number in range(24)],
+        sounds=["aac"],
+        sound_delay=0.15 + delay,
+    )
+    _, target, _ = through(source, tmp_path)
+    before, after = (
+        packets_of(path, "audio")[0].pts * packets_of(path, "audio")[0].time_base
+        - times_of(path)[0]
+        for path in (source, target)
+    )
+    assert float(before) == pytest.approx(delay, abs=0.03)
+    assert after == pytest.approx(before, abs=1e-3)
+
+
+def test_names_may_be_anything(tmp_path):
+    source = write_video(tmp_path / 'it\'s "my" film; 100 % ältere: 片.mp4', options=KEYS)
+    folder = tmp_path / "http:$(touch owned) %05d"
+    folder.mkdir()
+    _, target, _ = through(source, folder)
+    assert numbers_of(target) == list(range(24))
+    assert not list(tmp_path.rglob("owned"))
+
+
+def test_files_do_where_paths_are_not_at_hand(tmp_path):
+    content = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"]).read_bytes()
+    plan = plan_video(io.BytesIO(content), 8)
+    pieces = []
+    for first, last in plan.pieces:
+        frames = (frame.rgb for frame in decode_frames(io.BytesIO(content), plan, first, last))
+        pieces.append(io.BytesIO())
+        encode_piece(pieces[-1], plan, first, frames, QUICK)
+    target = io.BytesIO()
+    assemble(io.BytesIO(content), pieces, plan, target, QUICK)
+    check_video(target, plan)
+    target.seek(0)
+    with av.open(target) as container:
+        shown = [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    assert shown == list(range(24))
+
+
+def test_a_plan_survives_as_json(tmp_path):
+    plan = plan_video(write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"]), 8)
+    assert VideoPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    with pytest.raises(ValueError, match="timestamps"):
+        VideoPlan.from_dict({"name": "video.mp4"})
+
+
+def test_sixteen_thousand_pixels_are_not_too_wide(tmp_path):
+    source = write_video(
+        tmp_path / "wide.mp4", size=(16_384, 16), pictures=[picture(5, (16_384, 16))]
+    )
+    plan, target, _ = through(source, tmp_path)
+    assert (plan.width, plan.height) == (16_384, 16)
+    assert numbers_of(target) == [5]
+
+
+def test_the_real_clip_goes_through(real_clip, tmp_path):
+    _, target, facts = through(real_clip, tmp_path, piece_frames=50)
+    assert (facts.frames, facts.container) == (132, "mp4")
+    assert [track.codec for track in facts.copied] == ["aac"]
+    assert times_of(target) == times_of(real_clip)
+    sound = [bytes(packet) for packet in packets_of(target, "audio")]
+    assert sound == [bytes(packet) for packet in packets_of(real_clip, "audio")]
+    before, after = (
+        next(decode_frames(path, plan_video(path, 50), 70, 71)).rgb for path in (real_clip, target)
+    )
+    assert np.abs(before.astype(float) - after).mean() < 3

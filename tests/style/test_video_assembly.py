@@ -1,0 +1,329 @@
+"""The output is the pieces with everything else of the source, or there is no output."""
+
+import resource
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import pytest
+from av.stream import Disposition
+
+from quartet.style.assemble import assemble
+from quartet.style.check import check_video
+from quartet.style.encode import encode_piece
+from quartet.style.encoding_settings import Encoding
+from quartet.style.probe import plan_video
+from style.videos import KEYS, packets_of, picture, times_of, write_video
+
+QUICK = Encoding(preset="ultrafast")
+
+
+def encoded(plan, folder, settings=QUICK):
+    pieces = []
+    for first, last in plan.pieces:
+        pieces.append(folder / f"piece{first}")
+        encode_piece(
+            pieces[-1],
+            plan,
+            first,
+            [picture(number, (plan.width, plan.height)) for number in range(first, last)],
+            settings,
+        )
+    return pieces
+
+
+def assembled(source, folder, **settings):
+    plan = plan_video(source, 8)
+    target = folder / f"out{plan.suffix}"
+    facts = assemble(source, encoded(plan, folder), plan, target, QUICK.model_copy(update=settings))
+    check_video(target, plan)
+    return plan, target, facts
+
+
+def write_rich(path, *, sounds, subtitle, cover=None, attachment=False):
+    """A video with sound tracks, a subtitle, chapters, titles, and what else the format takes."""
+    plain = write_video(
+        path.with_name("plain.mkv"), options=KEYS, sounds=sounds, time_base=Fraction(1, 1000)
+    )
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        copies = {
+            stream.index: target.add_stream_from_template(stream, opaque=True)
+            for stream in source.streams
+        }
+        for stream, language in zip(target.streams.audio, ("eng", "deu"), strict=False):
+            stream.metadata["language"] = language
+        words = target.add_mux_stream(subtitle)
+        words.metadata["language"] = "fra"
+        words.disposition = Disposition.forced
+        if cover:
+            picture_of = target.add_stream("mjpeg", rate=1, width=32, height=32)
+            picture_of.pix_fmt = "yuvj420p"
+            picture_of.disposition = Disposition.attached_pic
+        if attachment:
+            target.add_attachment("font.ttf", "application/x-truetype-font", b"glyphs")
+        target.metadata.update(title="Ein schöner Film", comment="of mine")
+        tick = Fraction(1, 1000)
+        chapters = [("A", 0, 400), ("B", 400, 960)]
+        target.set_chapters(
+            [
+                {
+                    "id": end,
+                    "start": start,
+                    "end": end,
+                    "time_base": tick,
+                    "metadata": {"title": name},
+                }
+                for name, start, end in chapters
+            ]
+        )
+        target.start_encoding()
+        if cover:
+            target.mux(picture_of.encode(av.VideoFrame(32, 32, "yuvj420p")))
+            target.mux(picture_of.encode(None))
+        for number, text in enumerate((b"Hello", b"Good bye")):
+            packet = av.Packet(
+                len(text).to_bytes(2, "big") + text if subtitle == "mov_text" else text
+            )
+            packet.pts = packet.dts = 100 + 400 * number
+            packet.duration, packet.time_base, packet.stream = 300, tick, words
+            target.mux(packet)
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                target.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "sounds", "subtitle"),
+    [
+        ("rich.mp4", ["aac", "ac3"], "mov_text"),
+        ("rich.mov", ["aac", "pcm_s16le"], "mov_text"),
+        ("rich.mkv", ["aac", "flac"], "subrip"),
+    ],
+)
+def test_all_tracks_and_titles_are_kept(name, sounds, subtitle, tmp_path):
+    source = write_rich(tmp_path / name, sounds=sounds, subtitle=subtitle)
+    _, target, facts = assembled(source, tmp_path)
+    assert [track.kind for track in facts.copied] == ["audio", "audio", "subtitle"]
+    assert target.suffix == source.suffix
+    for track in (0, 1):
+        before, after = (packets_of(path, "audio", track) for path in (source, target))
+        assert [bytes(packet) for packet in before] == [bytes(packet) for packet in after]
+        assert before[0].pts * before[0].time_base == after[0].pts * after[0].time_base
+    said = [
+        [(bytes(packet), packet.pts * packet.time_base) for packet in packets_of(path, "subtitles")]
+        for path in (source, target)
+    ]
+    assert said[0] == said[1]
+    assert b"Hello" in b"".join(text for text, _ in said[0])
+    with av.open(str(source)) as before, av.open(str(target)) as after:
+        assert after.metadata["title"] == "Ein schöner Film"
+        kept = {name.lower(): value for name, value in after.metadata.items()}
+        assert kept["comment"] == "of mine"
+        assert [stream.language for stream in after.streams] == [
+            stream.language for stream in before.streams
+        ]
+        assert after.streams.subtitles[0].disposition == before.streams.subtitles[0].disposition
+        assert [
+            (chapter["start"] * chapter["time_base"], chapter["metadata"]["title"])
+            for chapter in after.chapters()
+        ] == [(0, "A"), (Fraction(2, 5), "B")]
+
+
+def test_a_cover_is_kept(tmp_path):
+    source = write_rich(tmp_path / "rich.mp4", sounds=["aac"], subtitle="mov_text", cover=True)
+    _, target, facts = assembled(source, tmp_path)
+    assert [track.kind for track in facts.copied] == ["audio", "subtitle", "video"]
+    with av.open(str(target)) as container:
+        covers = [
+            stream
+            for stream in container.streams.video
+            if stream.disposition & Disposition.attached_pic
+        ]
+        assert [stream.codec.canonical_name for stream in covers] == ["mjpeg"]
+    assert packets_of(target, "video", 1)[0].size == packets_of(source, "video", 1)[0].size
+
+
+def test_fonts_are_kept(tmp_path):
+    source = write_rich(tmp_path / "rich.mkv", sounds=["aac"], subtitle="ass", attachment=True)
+    _, target, facts = assembled(source, tmp_path)
+    assert [track.kind for track in facts.copied] == ["audio", "subtitle", "attachment"]
+    with av.open(str(target)) as container:
+        (font,) = container.streams.attachments
+        assert (font.name, font.data) == ("font.ttf", b"glyphs")
+
+
+def with_track(path, codec, content):
+    """A transport stream with a further track, which holds one packet."""
+    plain = write_video(path.with_name("plain.ts"), options=KEYS, sounds=["aac"], rate=30)
+    with av.open(str(plain)) as before, av.open(str(path), "w") as after:
+        copies = [after.add_stream_from_template(stream, opaque=True) for stream in before.streams]
+        further = after.add_mux_stream(codec, rate=48_000)
+        after.start_encoding()
+        for packet in before.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream.index]
+                after.mux(packet)
+        packet = av.Packet(content)
+        packet.pts = packet.dts = 10_000
+        packet.time_base, packet.stream = Fraction(1, 90_000), further
+        after.mux(packet)
+    return path
+
+
+def test_what_the_container_cannot_hold_is_named(tmp_path):
+    blank = bytes([0x0F, 0x10, 0, 1, 0, 2, 1, 0])
+    plan, _, facts = assembled(with_track(tmp_path / "video.ts", "dvbsub", blank), tmp_path)
+    assert plan.container == "mp4", "Matroska would round the times"
+    assert [(track.kind, track.left_out) for track in facts.left_out] == [
+        ("subtitle", "mp4 holds no dvb_subtitle")
+    ]
+
+
+def test_sound_that_no_container_holds_is_an_error(tmp_path):
+    source = with_track(tmp_path / "video.ts", "s302m", bytes([0, 8, 0, 0, *range(8)]))
+    with pytest.raises(ValueError, match=r"video\.ts: no container holds .* its sound, s302m,"):
+        plan_video(source, 8)
+
+
+def test_where_only_matroska_holds_the_sound_times_are_the_nearest_milliseconds(tmp_path):
+    rate = Fraction(30_000, 1001)
+    source = write_video(
+        tmp_path / "video.nut", options=KEYS, rate=rate, time_base=1 / rate, sounds=["vorbis"]
+    )
+    plan, target, facts = assembled(source, tmp_path)
+    assert (plan.container, plan.rounds, facts.rounded) == ("matroska", True, True)
+    pairs = zip(times_of(target), times_of(source), strict=True)
+    assert max(abs(after - before) for after, before in pairs) == Fraction(1, 2000)
+
+
+def test_sound_that_only_ffmpegs_own_container_holds_goes_there(tmp_path):
+    source = write_video(tmp_path / "video.wmv", codec="wmv2", container="asf", sounds=["wmav2"])
+    plan, target, facts = assembled(source, tmp_path)
+    assert (plan.container, target.suffix, facts.rounded) == ("nut", ".nut", False)
+
+
+def test_tracks_in_which_there_is_nothing_are_left_out(tmp_path):
+    plain = write_video(tmp_path / "plain.mkv", options=KEYS)
+    source = tmp_path / "silent.mkv"
+    with av.open(str(plain)) as before, av.open(str(source), "w") as after:
+        copy = after.add_stream_from_template(before.streams.video[0], opaque=True)
+        after.add_stream("pcm_s16le", rate=48_000)
+        for packet in before.demux():
+            if packet.size:
+                packet.stream = copy
+                after.mux(packet)
+    _, _, facts = assembled(source, tmp_path)
+    assert [(track.kind, track.left_out) for track in facts.left_out] == [("audio", "it is empty")]
+
+
+def test_pixels_that_are_not_square_stay_so(tmp_path):
+    source = write_video(tmp_path / "video.mkv", options=KEYS, sample_aspect_ratio=Fraction(4, 3))
+    _, target, _ = assembled(source, tmp_path)
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+def test_a_long_first_frame_delays_nothing(tmp_path):
+    times = [0, *range(900_000, 900_000 + 23 * 3600, 3600)]
+    source = write_video(
+        tmp_path / "video.mp4", time_base=Fraction(1, 90_000), timestamps=times, options=KEYS
+    )
+    _, target, _ = assembled(source, tmp_path)
+    assert packets_of(target)[0].dts * packets_of(target)[0].time_base > -2
+
+
+def test_without_sound(tmp_path):
+    _, target, facts = assembled(write_video(tmp_path / "mute.mp4", options=KEYS), tmp_path)
+    assert facts.copied == ()
+    with av.open(str(target)) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+
+
+@pytest.mark.parametrize("fast_start", [True, False])
+def test_the_index_stands_at_the_head_if_wanted(fast_start, tmp_path):
+    source = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"])
+    _, target, _ = assembled(source, tmp_path, fast_start=fast_start)
+    content = target.read_bytes()
+    assert (content.index(b"moov") < content.index(b"mdat")) == fast_start
+
+
+def test_every_key_frame_can_be_jumped_to(tmp_path):
+    source = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"])
+    _, target, _ = assembled(source, tmp_path)
+    assert plan_video(target, 8).keys == (0, 8, 16)
+    decoding = [packet.dts for packet in packets_of(target)]
+    assert all(earlier < later for earlier, later in pairwise(decoding))
+
+
+@pytest.fixture
+def video(tmp_path):
+    return write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["piece0", "piece8"], r"video\.mp4: 2 pieces instead of 3"),
+        (["piece0", "piece0", "piece16"], "piece0: is not the piece of .* from frame 8 to 15"),
+        (["piece0", "piece8", "short"], "short: is not the piece .*, but has 4 frames"),
+        (["piece0", "other", "piece16"], "other: is not the piece"),
+        (["piece0", "coarse", "piece16"], "the piece from frame 8 on was encoded with other"),
+        (["piece0", "noise", "piece16"], "noise: cannot be read as a video"),
+    ],
+)
+def test_wrong_pieces_are_refused(names, message, video, tmp_path):
+    plan = plan_video(video, 8)
+    encoded(plan, tmp_path)
+    short = replace(plan, pieces=((16, 20),))
+    encode_piece(tmp_path / "short", short, 16, [picture(n) for n in range(4)], QUICK)
+    other = replace(plan, fingerprint="other")
+    encode_piece(tmp_path / "other", other, 8, [picture(n) for n in range(8)], QUICK)
+    coarse = Encoding(preset="veryslow")
+    encode_piece(tmp_path / "coarse", plan, 8, [picture(n) for n in range(8)], coarse)
+    (tmp_path / "noise").write_bytes(b"noise" * 100)
+    target = tmp_path / "out.mp4"
+    target.write_text("from before")
+    with pytest.raises(ValueError, match=message):
+        assemble(video, [tmp_path / name for name in names], plan, target, QUICK)
+    assert target.read_text() == "from before"
+    assert not list(tmp_path.glob(".*part"))
+
+
+def test_a_full_disk_leaves_what_was_there(video, tmp_path):
+    plan = plan_video(video, 8)
+    pieces = encoded(plan, tmp_path)
+    target = tmp_path / "out.mp4"
+    target.write_text("from before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    whole = sum(piece.stat().st_size for piece in pieces)
+    for size in (500, whole // 2, whole):
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+            with pytest.raises(OSError, match=r"cannot be written .*out\.mp4"):
+                assemble(video, pieces, plan, target, QUICK)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert target.read_text() == "from before"
+        assert not list(tmp_path.glob(".*part"))
+
+
+def test_the_check_finds_what_differs(video, tmp_path):
+    plan, target, _ = assembled(video, tmp_path)
+    later = replace(plan, timestamps=(*plan.timestamps[:-1], plan.timestamps[-1] + 1))
+    fewer = replace(plan, timestamps=plan.timestamps[:-1])
+    sound = replace(plan, tracks=(replace(plan.tracks[0], digest="0"),))
+    early = replace(plan, tracks=(replace(plan.tracks[0], start=(-1, 2)),))
+    for other, message in {
+        fewer: "has 24 frames, not 23",
+        later: r"frame 23 is shown at 0\.920000 s, not at 0\.920078 s",
+        replace(plan, end=plan.end + 2000): r"ends at 0\.960 s, not at 1\.116 s",
+        replace(plan, width=64): "is 96×64 pixels large, not 64×64",
+        sound: r"audio track 1, \d+ packets, is not that of video\.mp4",
+        early: r"audio track 1 begins at -0\.0213 s, not at -0\.5000 s",
+        replace(plan, tracks=()): "has 1 audio tracks, not 0",
+    }.items():
+        with pytest.raises(ValueError, match=rf"out\.mp4: {message}"):
+            check_video(target, other)

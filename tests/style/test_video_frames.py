@@ -1,0 +1,227 @@
+"""Frames of a piece are those of the whole video, in the right colours and the right way up."""
+
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
+import psutil
+import pytest
+
+from quartet.style.decode import decode_frames
+from quartet.style.probe import plan_video
+from quartet.style.video import VideoPlan
+from style.videos import KEYS, SIZE, number_in, packets_of, picture, spoil, write_video
+
+VP9 = {"deadline": "realtime", "cpu-used": "8", "g": "8"}
+
+
+def decoded(source, plan=None, threads=1):
+    """All frames, piece by piece."""
+    plan = plan or plan_video(source, 8)
+    return [
+        frame
+        for first, last in plan.pieces
+        for frame in decode_frames(source, plan, first, last, threads=threads)
+    ]
+
+
+def numbers(frames):
+    return [number_in(frame.rgb) for frame in frames]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".h264"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pieces_give_the_frames_of_the_whole_to_the_bit(suffix, threads, tmp_path):
+    source = write_video(tmp_path / f"video{suffix}", options=KEYS)
+    plan = plan_video(source, 5)
+    assert len(plan.pieces) > 3
+    whole = list(decode_frames(source, plan, 0, plan.frames))
+    pieces = decoded(source, plan, threads)
+    assert [frame.number for frame in pieces] == numbers(pieces) == list(range(24))
+    assert [frame.pts for frame in pieces] == list(plan.timestamps)
+    for alone, among in zip(pieces, whole, strict=True):
+        assert np.array_equal(alone.rgb, among.rgb)
+
+
+def test_a_single_frame_from_anywhere(tmp_path):
+    source = write_video(tmp_path / "video.mp4", options=KEYS)
+    plan = plan_video(source, 8)
+    for number in (23, 0, 11):
+        (frame,) = decode_frames(source, plan, number, number + 1)
+        assert number_in(frame.rgb) == number
+    assert list(decode_frames(source, plan, 7, 7)) == []
+
+
+@pytest.mark.parametrize(("first", "last"), [(-1, 3), (5, 4), (20, 25)])
+def test_frames_that_do_not_exist_are_refused(first, last, tmp_path):
+    source = write_video(tmp_path / "video.mp4", options=KEYS)
+    with pytest.raises(ValueError, match=r"video\.mp4: has frames 0 to 23, not"):
+        next(decode_frames(source, plan_video(source, 8), first, last))
+
+
+SPOILT = {
+    "video.mp4": {"options": KEYS},
+    "video.mkv": {"options": KEYS},
+    "video.avi": {"codec": "mpeg4", "options": {"g": "8"}},
+    "video.webm": {"codec": "libvpx-vp9", "options": VP9},
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("place", [20, 36])
+@pytest.mark.parametrize("name", SPOILT)
+def test_instead_of_a_spoilt_frame_the_one_before_is_shown(name, place, threads, tmp_path):
+    source = write_video(tmp_path / name, 48, **SPOILT[name])
+    spoil(source, packets_of(source)[place])
+    frames = decoded(source, threads=threads)
+    assert [frame.number for frame in frames] == list(range(48))
+    (lost,) = (frame.number for frame in frames if frame.repeated)
+    assert lost == pytest.approx(place, abs=2)
+    assert np.array_equal(frames[lost].rgb, frames[lost - 1].rgb)
+    # Frames of the same group are built upon the spoilt one.
+    others = [frame for frame in frames if frame.number // 8 != place // 8]
+    assert numbers(others) == [frame.number for frame in others]
+
+
+def test_before_the_first_frame_that_can_be_decoded_it_is_shown_already(tmp_path):
+    source = write_video(tmp_path / "video.mp4", options=KEYS)
+    spoil(source, packets_of(source)[0])
+    frames = decoded(source)
+    assert [frame.number for frame in frames if frame.repeated] == list(range(8))
+    assert numbers(frames) == [8] * 9 + list(range(9, 24))
+
+
+def test_the_last_frame_may_be_spoilt(tmp_path):
+    source = write_video(tmp_path / "video.mkv", codec="libvpx-vp9", options=VP9)
+    spoil(source, packets_of(source)[-1])
+    for threads in (1, 3):
+        frames = decoded(source, threads=threads)
+        assert [frame.number for frame in frames if frame.repeated] == [23]
+        assert numbers(frames) == [*range(23), 22]
+
+
+def test_a_recording_that_begins_between_key_frames(tmp_path):
+    source = write_video(tmp_path / "video.ts", options=KEYS)
+    content = source.read_bytes()
+    head, begin = 564, packets_of(source)[3].pos
+    source.write_bytes(content[:head] + content[begin:])
+    frames = decoded(source)
+    assert [frame.number for frame in frames if frame.repeated] == list(range(len(frames) - 16))
+    assert numbers(frames)[-17:] == [8, *range(8, 24)]
+
+
+def test_a_size_that_changes_in_the_middle_is_scaled_to_the_first(tmp_path):
+    halves = []
+    for size in (SIZE, (48, 32)):
+        halves.append(io.BytesIO())
+        with av.open(halves[-1], "w", format="mpegts") as output:
+            stream = output.add_stream("libx264", rate=25, width=size[0], height=size[1])
+            stream.codec_context.max_b_frames = 0
+            first = 8 * (len(halves) - 1)
+            for number in range(first, first + 8):
+                frame = av.VideoFrame.from_ndarray(picture(number, size), format="rgb24")
+                frame.pts = number
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    source = tmp_path / "video.ts"
+    source.write_bytes(b"".join(half.getvalue() for half in halves))
+    frames = decoded(source)
+    assert {frame.rgb.shape for frame in frames} == {(64, 96, 3)}
+    assert numbers(frames) == list(range(16))
+
+
+TURNS = {
+    (90, False, False): np.rot90,
+    (-90, False, False): lambda shown: np.rot90(shown, -1),
+    (180, False, False): lambda shown: np.rot90(shown, 2),
+    (0, True, False): np.fliplr,
+    (0, False, True): np.flipud,
+    (90, True, False): lambda shown: np.fliplr(np.rot90(shown)),
+}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("turn", TURNS)
+def test_pictures_are_turned_as_they_are_to_be_shown(turn, suffix, tmp_path):
+    source = write_video(
+        tmp_path / f"video{suffix}", 2, turned=turn, options={"crf": "1"}, pixel_format="yuv444p"
+    )
+    plan = plan_video(source, 8)
+    (frame, _) = decoded(source, plan)
+    expected = TURNS[turn](picture(0))
+    assert frame.rgb.shape == expected.shape == (plan.height, plan.width, 3)
+    assert np.abs(frame.rgb.astype(float) - expected).mean() < 3
+
+
+def test_pixels_that_are_not_square_turn_with_the_picture(tmp_path):
+    source = write_video(
+        tmp_path / "video.mp4", 2, turned=(90, False, False), sample_aspect_ratio=Fraction(4, 3)
+    )
+    assert plan_video(source, 8).sample_aspect == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "codec"),
+    [
+        ("yuv420p10le", "libx264"),
+        ("yuv444p", "libx264"),
+        ("yuvj420p", "mjpeg"),
+        ("rgb24", "libx264rgb"),
+        ("argb", "qtrle"),
+        ("rgba64le", "ffv1"),
+        ("gray", "ffv1"),
+        ("gray10le", "ffv1"),
+        ("gray", "libx265"),
+        ("yuv422p10le", "prores_ks"),
+    ],
+)
+def test_any_kind_of_samples_becomes_rgb(pixel_format, codec, tmp_path):
+    name = "video.mov" if codec in ("qtrle", "prores_ks") else "video.mkv"
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    source = write_video(
+        tmp_path / name, 9, codec=codec, pixel_format=pixel_format, options=options
+    )
+    frames = decoded(source)
+    assert numbers(frames) == list(range(9))
+    expected = picture(8).astype(float)
+    if "gray" in pixel_format:
+        expected = (expected @ [0.299, 0.587, 0.114])[..., None].repeat(3, axis=2)
+    assert np.abs(frames[8].rgb - expected).mean() < 5
+
+
+@pytest.mark.parametrize("size", [(97, 63), (96, 63), (97, 64), (1, 1), (16, 2)])
+def test_odd_sizes(size, tmp_path):
+    source = write_video(tmp_path / "video.mkv", 3, size=size, codec="ffv1", pixel_format="bgr0")
+    frames = decoded(source)
+    assert all(np.array_equal(frame.rgb, picture(frame.number, size)) for frame in frames)
+
+
+def test_memory_does_not_grow_with_the_video(tmp_path):
+    frames = 300
+    size = (640, 360)
+    source = write_video(
+        tmp_path / "long.mp4",
+        size=size,
+        pictures=[picture(number, size) for number in range(4)] * (frames // 4),
+        options={"preset": "ultrafast", "g": "300"},
+    )
+    plan = plan_video(source, 50)
+    process = psutil.Process()
+    most = 0
+    before = process.memory_info().rss
+    for frame in decode_frames(source, plan, 0, frames):
+        if frame.number % 20 == 0:
+            most = max(most, process.memory_info().rss - before)
+    assert most < 0.25 * frames * 3 * size[0] * size[1], "all frames together take four times that"
+
+
+@pytest.mark.parametrize("plan_change", ["timestamps"])
+def test_frames_that_cannot_be_found_are_an_error(plan_change, tmp_path):
+    source = write_video(tmp_path / "video.mp4", options=KEYS)
+    plan = plan_video(source, 8)
+    other = VideoPlan.from_dict(
+        {**plan.to_dict(), plan_change: [stamp + 1 for stamp in plan.timestamps]}
+    )
+    with pytest.raises(ValueError, match=r"video\.mp4: none of the frames from 8 on"):
+        list(decode_frames(source, other, 8, 16))

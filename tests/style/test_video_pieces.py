@@ -1,0 +1,151 @@
+"""A piece stands alone, is the same every time, and is there whole or not at all."""
+
+import io
+import resource
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from quartet.style.encode import PieceFacts, encode_piece
+from quartet.style.encoding_settings import Encoding
+from quartet.style.probe import plan_video
+from style.videos import KEYS, number_in, packets_of, picture, write_video
+
+QUICK = Encoding(preset="ultrafast")
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return plan_video(write_video(tmp_path / "video.mp4", options=KEYS), 8)
+
+
+def pictures(first, last):
+    return [picture(number) for number in range(first, last)]
+
+
+def test_a_piece_begins_with_a_key_frame_and_refers_to_no_other(plan, tmp_path):
+    piece = tmp_path / "piece.mp4"
+    facts = encode_piece(piece, plan, 8, iter(pictures(8, 16)), Encoding())
+    packets = packets_of(piece)
+    assert packets[0].is_keyframe
+    assert facts == PieceFacts(8, 8)
+    with av.open(str(piece)) as container:
+        shown = [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    assert shown == list(range(8, 16))
+
+
+def test_the_same_pictures_give_the_same_bytes(plan):
+    settings = Encoding(threads=3)
+    written = [io.BytesIO(), io.BytesIO()]
+    for target in written:
+        encode_piece(target, plan, 0, pictures(0, 8), settings)
+    assert written[0].getvalue() == written[1].getvalue()
+
+
+def test_quality_is_a_parameter(plan):
+    noise = np.random.default_rng(0).integers(0, 256, (8, 64, 96, 3), dtype=np.uint8)
+    sizes = []
+    for quality in (10, 20, 30):
+        target = io.BytesIO()
+        encode_piece(target, plan, 0, list(noise), Encoding(preset="ultrafast", quality=quality))
+        sizes.append(len(target.getvalue()))
+    assert sizes[0] > 1.5 * sizes[1] > 2 * sizes[2]
+
+
+def test_key_frames_come_as_often_as_asked(tmp_path):
+    plan = plan_video(write_video(tmp_path / "video.mkv", 60), 60)
+    encode_piece(
+        tmp_path / "piece.mp4",
+        plan,
+        0,
+        pictures(0, 60),
+        Encoding(preset="ultrafast", keyframe_seconds=0.8),
+    )
+    keys = [
+        number
+        for number, packet in enumerate(packets_of(tmp_path / "piece.mp4"))
+        if packet.is_keyframe
+    ]
+    assert keys == [0, 20, 40]
+
+
+@pytest.mark.parametrize("size", [(97, 63), (96, 63), (97, 64), (1, 1)])
+def test_odd_sizes_stay(size, tmp_path):
+    source = write_video(tmp_path / "odd.mkv", 2, codec="ffv1", pixel_format="bgr0", size=size)
+    plan = plan_video(source, 8)
+    encode_piece(tmp_path / "piece.mp4", plan, 0, [picture(0, size)] * 2, QUICK)
+    with av.open(str(tmp_path / "piece.mp4")) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.width, frame.height) == size
+
+
+def test_pixels_that_are_not_square_stay_so(tmp_path):
+    source = write_video(tmp_path / "wide.mp4", 2, sample_aspect_ratio=Fraction(4, 3))
+    plan = plan_video(source, 8)
+    encode_piece(tmp_path / "piece.mp4", plan, 0, pictures(0, 2), QUICK)
+    with av.open(str(tmp_path / "piece.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "frames", "message"),
+    [
+        (8, pictures(8, 15), "7 frames instead of the 8 of the piece from 8 on"),
+        (8, pictures(8, 17), "more frames than the 8 of the piece from 8 on"),
+        (8, [], "0 frames instead of the 8"),
+        (5, pictures(5, 8), "no piece begins with frame 5"),
+        (24, [], "no piece begins with frame 24"),
+        (0, [picture(0), picture(1, (64, 96))], r"frame 1 must have the shape \(64, 96, 3\)"),
+    ],
+)
+def test_a_piece_has_the_planned_frames_or_there_is_none(first, frames, message, plan, tmp_path):
+    piece = tmp_path / "piece.mp4"
+    with pytest.raises(ValueError, match=rf"video\.mp4: {message}"):
+        encode_piece(piece, plan, first, frames, QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["video.mp4"]
+
+
+def test_a_stop_in_the_middle_leaves_what_was_there(plan, tmp_path):
+    piece = tmp_path / "piece.mp4"
+    piece.write_text("from before")
+
+    def until_stopped():
+        yield picture(0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_piece(piece, plan, 0, until_stopped(), QUICK)
+    assert piece.read_text() == "from before"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_full_disk_is_an_error_and_leaves_what_was_there(plan, tmp_path):
+    piece = tmp_path / "piece.mp4"
+    piece.write_text("from before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(OSError, match=r"cannot be written .*piece\.mp4"):
+            encode_piece(piece, plan, 0, pictures(0, 8), QUICK)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert piece.read_text() == "from before"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_that_takes_no_more_is_an_error(plan):
+    class Full(io.BytesIO):
+        def write(self, content):
+            if self.tell() + len(content) > 1000:
+                raise OSError(28, "No space left on device")
+            return super().write(content)
+
+    with pytest.raises(OSError, match="No space left"):
+        encode_piece(Full(), plan, 0, pictures(0, 8), QUICK)
+
+
+def test_a_folder_that_does_not_exist_is_named(plan, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere/piece\.mp4"):
+        encode_piece(tmp_path / "nowhere/piece.mp4", plan, 0, pictures(0, 8), QUICK)

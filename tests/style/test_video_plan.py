@@ -1,0 +1,240 @@
+"""A plan counts every frame and says when it is shown; what cannot be planned is refused."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quartet.style.packets import is_shown, payload
+from quartet.style.probe import divided, plan_video
+from style.videos import KEYS, packets_of, times_of, write_video
+
+
+@given(
+    frames=st.integers(1, 400),
+    keys=st.sets(st.integers(0, 399)),
+    piece_frames=st.integers(1, 60),
+)
+def test_pieces_hold_every_frame_once_and_are_of_like_size(frames, keys, piece_frames):
+    keys = tuple(sorted(key for key in keys if key < frames))
+    pieces = divided(frames, keys, piece_frames)
+    assert [frame for first, last in pieces for frame in range(first, last)] == list(range(frames))
+    sizes = [last - first for first, last in pieces]
+    assert max(sizes) <= 2 * piece_frames
+    assert len(pieces) == 1 or min(sizes) >= piece_frames / 2
+
+
+def test_pieces_begin_at_key_frames_in_reach():
+    keys = (0, 12, 24, 36, 48, 90)
+    assert divided(105, keys, 20) == ((0, 24), (24, 48), (48, 68), (68, 90), (90, 105))
+    assert divided(97, keys, 20)[-1] == (68, 97), "no piece of seven frames"
+
+
+def test_times_and_keys_are_the_decoders(tmp_path):
+    source = write_video(tmp_path / "video.mkv", options=KEYS)
+    plan = plan_video(source, 8)
+    assert [time * plan.tick for time in plan.timestamps] == times_of(source)
+    assert plan.keys == (0, 8, 16)
+    assert plan.pieces == ((0, 8), (8, 16), (16, 24))
+    assert (plan.seconds, plan.rate) == (0.96, 25)
+    assert not plan.packets, "its timestamps tell the order"
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".h264"])
+def test_where_timestamps_do_not_tell_the_order_decoding_does(suffix, tmp_path):
+    plan = plan_video(write_video(tmp_path / f"video{suffix}", options=KEYS), 8)
+    assert (
+        np.diff([time * plan.tick for time in plan.timestamps]).tolist() == [Fraction(1, 25)] * 23
+    )
+    assert plan.packets[:4] == (0, 2, 1, 3) or sorted(plan.packets) == list(range(24))
+    assert plan.packets != tuple(range(24))
+    assert plan.keys == (0, 8, 16)
+
+
+def test_frames_before_the_beginning_of_an_edit_list_are_not_shown(tmp_path):
+    whole = write_video(tmp_path / "whole.mp4", options={**KEYS, "bf": "0"})
+    trimmed = tmp_path / "trimmed.mp4"
+    with av.open(str(whole)) as source, av.open(str(trimmed), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.pts -= 3 * packet.duration
+                packet.dts -= 3 * packet.duration
+                packet.stream = stream
+                target.mux(packet)
+    assert plan_video(trimmed, 8).frames == len(times_of(trimmed)) == 21
+
+
+def test_hidden_frames_of_vp8_are_not_counted():
+    hidden, shown = av.Packet(bytes([0x01, 2, 3])), av.Packet(bytes([0x11, 2, 3]))
+    assert [is_shown(packet, "vp8") for packet in (hidden, shown)] == [False, True]
+    assert is_shown(hidden, "h264")
+
+
+def test_the_head_of_aac_in_transport_streams_is_no_content(tmp_path):
+    source = write_video(tmp_path / "video.ts", sounds=["aac"])
+    (packet, *_) = packets_of(source, "audio")
+    assert bytes(payload(packet, "aac")) == bytes(packet)[7:]
+    assert bytes(payload(packet, "mp3")) == bytes(packet)
+
+
+def test_a_fingerprint_is_of_the_content_and_not_of_the_name(tmp_path):
+    first = write_video(tmp_path / "video.mp4", options=KEYS)
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(first.read_bytes())
+    other = write_video(tmp_path / "other.mp4", options={**KEYS, "crf": "40"})
+    prints = [plan_video(path, 8).fingerprint for path in (first, copy, other)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "cannot be read as a video"), (b"hello\n" * 50, "cannot be read as a video")],
+)
+def test_what_is_no_video_is_named(content, message, tmp_path):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"film\.mp4: {message}"):
+        plan_video(path, 8)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.mp4"):
+        plan_video(tmp_path / "nowhere.mp4", 8)
+
+
+def write_song(path, *, cover=False, video=False):
+    """Sound, with a cover, or with a video stream that has no frames."""
+    with av.open(str(path), "w") as output:
+        track = output.add_stream("aac", rate=48_000)
+        track.layout = "mono"
+        if cover or video:
+            pictures = output.add_stream("mjpeg", rate=25, width=32, height=32)
+            pictures.pix_fmt = "yuvj420p"
+        if cover:
+            pictures.disposition = av.stream.Disposition.attached_pic
+            output.mux(pictures.encode(av.VideoFrame(32, 32, "yuvj420p")))
+        for place in range(20):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            frame.sample_rate = 48_000
+            frame.pts = 1024 * place
+            output.mux(track.encode(frame))
+        output.mux(track.encode(None))
+    return path
+
+
+def test_sound_alone_is_no_video(tmp_path):
+    song = write_song(tmp_path / "song.mp4")
+    with pytest.raises(ValueError, match=r"song\.mp4: has no video stream, only audio:"):
+        plan_video(song, 8)
+
+
+def test_a_cover_is_no_video(tmp_path):
+    song = write_song(tmp_path / "song.mp4", cover=True)
+    with pytest.raises(ValueError, match=r"song\.mp4: has no video stream, only audio and a cover"):
+        plan_video(song, 8)
+
+
+def test_a_video_without_frames_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"empty\.mkv: has no frames"):
+        plan_video(write_song(tmp_path / "empty.mkv", video=True), 8)
+
+
+def test_a_video_none_of_whose_frames_can_be_decoded_is_refused(tmp_path):
+    source = write_video(tmp_path / "noise.mkv", codec="ffv1", frames=4)
+    content = source.read_bytes()
+    for packet in packets_of(source):
+        content = content.replace(bytes(packet), b"\xff" * packet.size)
+    source.write_bytes(content)
+    with pytest.raises(ValueError, match=r"noise\.mkv: none of its 4 frames can be decoded"):
+        plan_video(source, 8)
+
+
+CUT = {
+    "video.mkv": {"options": KEYS},
+    "video.avi": {"codec": "mpeg4", "options": {"g": "8"}},
+    "video.mp4": {"options": KEYS, "container_options": {"movflags": "+faststart"}},
+    "video.flv": {"options": KEYS},
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_video_cut_short_is_refused_or_taken_as_far_as_it_goes(name, tmp_path):
+    source = write_video(tmp_path / name, 50, **CUT[name])
+    content = source.read_bytes()
+    source.write_bytes(content[: int(len(content) * 0.6)])
+    with pytest.raises(
+        ValueError, match=rf"{name}: ends after frame \d+, \d\.\d+ s before the end"
+    ):
+        plan_video(source, 8)
+    plan = plan_video(source, 8, accept_truncated=True)
+    assert 0 < plan.frames < 45
+    assert plan.missing_seconds + plan.seconds == pytest.approx(2, abs=0.1)
+
+
+def test_of_a_file_with_its_index_at_the_head_not_one_frame_may_lack(tmp_path):
+    source = write_video(tmp_path / "video.mp4", container_options={"movflags": "+faststart"})
+    source.write_bytes(source.read_bytes()[:-5])
+    with pytest.raises(ValueError, match="before the end that its head promises"):
+        plan_video(source, 8)
+
+
+def test_a_file_without_its_index_says_so(tmp_path):
+    source = write_video(tmp_path / "video.mp4", options=KEYS)
+    source.write_bytes(source.read_bytes()[:-500])
+    with pytest.raises(ValueError, match=r"video\.mp4: .* cut short before its index was written"):
+        plan_video(source, 8)
+
+
+def test_a_transport_stream_promises_nothing_and_is_taken_as_it_is(tmp_path):
+    source = write_video(tmp_path / "video.ts", 50, options=KEYS)
+    content = source.read_bytes()
+    source.write_bytes(content[: int(len(content) * 0.6)])
+    plan = plan_video(source, 8)
+    assert 20 < plan.frames < 50
+    assert plan.missing_seconds == 0
+
+
+def test_two_recordings_in_one_file_are_refused(tmp_path):
+    source = write_video(tmp_path / "video.ts", 50, options=KEYS)
+    source.write_bytes(2 * source.read_bytes())
+    with pytest.raises(ValueError, match=r"video\.ts: the clock of stream 0 jumps from .* back"):
+        plan_video(source, 8)
+
+
+def test_pieces_have_at_least_one_frame(tmp_path):
+    with pytest.raises(ValueError, match="piece_frames must be at least 1, not 0"):
+        plan_video(tmp_path / "video.mp4", 0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "codec", "sound", "suffix", "expected"),
+    [
+        (25, "mpeg4", "libmp3lame", ".avi", "mp4"),
+        (25, "mpeg4", "pcm_s16le", ".avi", "matroska"),  # players find no PCM in MP4
+        (Fraction(30_000, 1001), "mpeg4", "pcm_s16le", ".avi", "mov"),  # no whole milliseconds
+        (25, "libvpx-vp9", "libopus", ".webm", "mp4"),
+        (25, "libx264", "aac", ".mov", "mov"),
+        (25, "libx264", "aac", ".mp4", "mp4"),
+    ],
+)
+def test_the_container_holds_times_and_sound(rate, codec, sound, suffix, expected, tmp_path):
+    source = (
+        write_video(
+            tmp_path / f"video{suffix}",
+            8,
+            codec=codec,
+            rate=rate,
+            sounds=[sound],
+            time_base=1 / rate,
+        )
+        if isinstance(rate, Fraction)
+        else write_video(tmp_path / f"video{suffix}", 8, codec=codec, rate=rate, sounds=[sound])
+    )
+    plan = plan_video(source, 8)
+    assert plan.container == expected
+    assert not plan.rounds
+    assert not any(track.left_out for track in plan.tracks)

@@ -1,0 +1,140 @@
+"""Videos to test with: every frame shows its own number, whatever a codec does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+SIZE = (96, 64)
+KEYS = {"g": "8", "keyint_min": "8", "sc_threshold": "0", "bf": "2"}
+"""A key frame every eighth frame, and frames that refer to later ones."""
+
+_BITS = 8
+
+
+def picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """A coloured slope; its upper third shows the number as black and white bars."""
+    width, height = size
+    rows, columns = np.mgrid[:height, :width]
+    shown = np.stack([columns * 255 // width, rows * 255 // height, rows * 0 + 90], axis=2)
+    bars = (number >> np.minimum(columns * _BITS // width, _BITS - 1)) & 1
+    return np.where((rows < height // 3)[..., None], bars[..., None] * 255, shown).astype(np.uint8)
+
+
+def number_in(rgb: np.ndarray) -> int:
+    """The number that a picture shows."""
+    height, width = rgb.shape[:2]
+    middles = [(2 * bit + 1) * width // (2 * _BITS) for bit in range(_BITS)]
+    bars = rgb[height // 6, middles].mean(axis=1) > 127
+    return int(sum(1 << bit for bit, white in enumerate(bars) if white))
+
+
+def write_video(
+    path: Path,
+    frames: int = 24,
+    *,
+    codec: str = "libx264",
+    container: str | None = None,
+    pixel_format: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+    rate: int | Fraction = 25,
+    time_base: Fraction | None = None,
+    timestamps: Sequence[int] | None = None,
+    size: tuple[int, int] = SIZE,
+    pictures: Sequence[np.ndarray] | None = None,
+    turned: tuple[int, bool, bool] | None = None,
+    sounds: Sequence[str] = (),
+    sound_delay: float = 0.0,
+    metadata: dict[str, str] | None = None,
+    **context: object,
+) -> Path:
+    """A video, by default in the format that its suffix says.
+
+    Args:
+        path: Where to.
+        frames: How many, if `pictures` does not tell.
+        timestamps: In `time_base`; regular without.
+        pictures: To be shown; those of `picture` without.
+        turned: Degrees, mirrored, upside down: what the display matrix says.
+        sounds: Encoder of each audio track.
+        sound_delay: Seconds by which the sound begins later than the video.
+        context: Attributes of the encoder.
+    """
+    time_base = time_base or 1 / Fraction(rate)
+    shown = pictures or [picture(number, size) for number in range(frames)]
+    with av.open(
+        str(path), "w", format=container, container_options=container_options or {}
+    ) as output:
+        output.metadata.update(metadata or {})
+        stream = output.add_stream(
+            codec, rate=rate, options=options or {}, width=size[0], height=size[1]
+        )
+        stream.pix_fmt = pixel_format
+        stream.time_base = stream.codec_context.time_base = time_base
+        for name, value in context.items():
+            setattr(stream.codec_context, name, value)
+        if turned:
+            stream.set_display_rotation(*turned)
+        tracks = [_sound_track(output, name) for name in sounds]
+        output.start_encoding()
+        for number, rgb in enumerate(shown):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts = timestamps[number] if timestamps else round(number / rate / time_base)
+            frame.time_base = time_base
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+        for place, track in enumerate(tracks):
+            _write_sound(output, track, len(shown) / float(rate), sound_delay, 440 * (place + 1))
+    return path
+
+
+def _sound_track(output, name):
+    track = output.add_stream(name, rate=48_000)
+    track.layout = "stereo"
+    track.bit_rate = 96_000
+    track.options = {"strict": "experimental"}
+    track.metadata["language"] = "deu" if len(output.streams.audio) > 1 else "eng"
+    return track
+
+
+def _write_sound(output, track, seconds, delay, hertz):
+    size = track.codec_context.frame_size or 960
+    resampler = av.AudioResampler(format=track.codec_context.format.name, layout="stereo")
+    for start in range(0, int(seconds * 48_000), size):
+        wave = 0.3 * np.sin(2 * np.pi * hertz / 48_000 * np.arange(start, start + size))
+        frame = av.AudioFrame.from_ndarray(
+            np.stack([wave, wave]).astype(np.float32), format="fltp", layout="stereo"
+        )
+        frame.sample_rate = 48_000
+        for converted in resampler.resample(frame):
+            converted.pts = start + round(delay * 48_000)
+            converted.time_base = Fraction(1, 48_000)
+            output.mux(track.encode(converted))
+    output.mux(track.encode(None))
+
+
+def packets_of(path: Path, kind: str = "video", track: int = 0) -> list[av.Packet]:
+    """The packets of one stream in the order of decoding."""
+    with av.open(str(path)) as container:
+        stream = getattr(container.streams, kind)[track]
+        return [packet for packet in container.demux(stream) if packet.size]
+
+
+def times_of(path: Path) -> list[Fraction]:
+    """When the frames of a video are shown, seconds, as FFmpeg's decoder has it."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        return [frame.pts * video.time_base for frame in container.decode(video)]
+
+
+def spoil(path: Path, packet: av.Packet, keep: int = 0) -> None:
+    """Overwrite the content of a packet in its file with noise, all but its first bytes."""
+    file, content = path.read_bytes(), bytes(packet)
+    place = file.index(content) + keep
+    noise = np.random.default_rng(1).integers(0, 256, len(content) - keep, dtype=np.uint8)
+    path.write_bytes(file[:place] + noise.tobytes() + file[place + len(noise) :])
