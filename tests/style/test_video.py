@@ -23,16 +23,16 @@ X265 = "log-level=none:keyint=8:min-keyint=8:open-gop=1:bframes=3:scenecut=0"
 VFR = [0, 3000, 3100, 9000, 9001, 20000, 20001, 29000, 50000, 51000, 51500, 90000]
 
 
-def through(source, folder, piece_frames=8, plan=None):
+def through(source, folder, piece_frames=8, settings=QUICK):
     """Work on a video in pieces, the last one first, leaving all frames as they are."""
-    plan = plan or plan_video(source, piece_frames)
+    plan = plan_video(source, piece_frames)
     pieces = {}
     for first, last in reversed(plan.pieces):
         pieces[first] = folder / f"piece {first}"
         frames = (frame.rgb for frame in decode_frames(source, plan, first, last))
-        encode_piece(pieces[first], plan, first, frames, QUICK)
+        encode_piece(pieces[first], plan, first, frames, settings)
     target = folder / f"restyled{plan.suffix}"
-    facts = assemble(source, [pieces[first] for first in sorted(pieces)], plan, target, QUICK)
+    facts = assemble(source, [pieces[first] for first in sorted(pieces)], plan, target, settings)
     check_video(target, plan)
     return plan, target, facts
 
@@ -99,6 +99,38 @@ def test_irregular_times_stay_to_the_tick(suffix, tmp_path):
     assert times_of(target) == [time - plan.origin * plan.tick for time in times_of(source)]
     gaps = np.diff([float(time) for time in times_of(target)])
     assert gaps == pytest.approx(np.diff(times) * float(base))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+@pytest.mark.parametrize("sound", ["aac", "pcm_s16le"])
+def test_frames_that_refer_to_later_ones_are_joined_in_order(sound, suffix, tmp_path):
+    codec = {".mp4": "libx264", ".avi": "mpeg4"}[suffix]
+    source = write_video(tmp_path / f"video{suffix}", 36, codec=codec, sounds=[sound])
+    plan, target, _ = through(source, tmp_path, piece_frames=12, settings=Encoding(preset="medium"))
+    packets = packets_of(target)
+    shown_at = [packet.pts for packet in packets]
+    assert shown_at != sorted(shown_at), "no frame refers to a later one: this shows nothing"
+    assert [packet.is_keyframe for packet in packets[:: len(packets) // 3]] == [True] * 3
+    assert times_of(target) == [time * plan.tick for time in plan.timestamps]
+    assert numbers_of(target) == list(range(36))
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv"])
+def test_what_was_cut_out_of_a_broadcast_begins_at_zero(suffix, tmp_path):
+    base = Fraction(1, 1000 if suffix == ".mkv" else 90_000)
+    late = 26 * 3600
+    source = write_video(
+        tmp_path / f"video{suffix}",
+        options=KEYS,
+        time_base=base,
+        timestamps=[round((late + number / 25) / base) for number in range(24)],
+        sounds=["aac"],
+        sound_delay=late + 0.1,
+    )
+    _, target, _ = through(source, tmp_path)
+    assert times_of(target) == [Fraction(number, 25) for number in range(24)]
+    begin = packets_of(target, "audio")[0]
+    assert float(begin.pts * begin.time_base) == pytest.approx(0.1, abs=0.03)
 
 
 def test_the_rate_of_american_television_stays(tmp_path):

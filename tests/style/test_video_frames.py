@@ -101,6 +101,16 @@ def test_the_last_frame_may_be_spoilt(tmp_path):
         assert numbers(frames) == [*range(23), 22]
 
 
+@pytest.mark.parametrize("place", [20, 21, 22])
+def test_a_spoilt_frame_near_the_end_takes_no_others_with_it(place, tmp_path):
+    source = write_video(tmp_path / "video.mkv", options={"g": "1", "preset": "ultrafast"})
+    spoil(source, packets_of(source)[place])
+    for threads in (1, 4):
+        frames = decoded(source, threads=threads)
+        assert [frame.number for frame in frames if frame.repeated] == [place]
+        assert numbers(frames) == [*range(place), place - 1, *range(place + 1, 24)]
+
+
 def test_a_recording_that_begins_between_key_frames(tmp_path):
     source = write_video(tmp_path / "video.ts", options=KEYS)
     content = source.read_bytes()

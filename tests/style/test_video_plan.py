@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quartet.style.ordering import Beginning, Order, Stamps, order_by_timestamps
 from quartet.style.packets import is_shown, payload
 from quartet.style.probe import divided, plan_video
 from style.videos import KEYS, packets_of, times_of, write_video
@@ -52,6 +53,31 @@ def test_where_timestamps_do_not_tell_the_order_decoding_does(suffix, tmp_path):
     assert plan.packets[:4] == (0, 2, 1, 3) or sorted(plan.packets) == list(range(24))
     assert plan.packets != tuple(range(24))
     assert plan.keys == (0, 8, 16)
+
+
+@pytest.mark.parametrize(
+    ("shown_at", "trusted"),
+    [
+        ((0, 1, 2, 3, 4, 5, 6, 7), True),
+        ((0, 1, 2, 4, 5, 6, 7), True),  # a frame is spoilt
+        ((0, 2, 4, 6), False),  # every second packet is the second field of a picture
+        ((0, 2, 1, 3), False),
+        ((0, None, 2), False),
+        ((0, 1, 17), False),
+    ],
+)
+def test_timestamps_are_trusted_if_the_decoder_agrees(shown_at, trusted):
+    packets = 12
+    stamps = Stamps(
+        shown_at=list(range(packets)),
+        decoded_at=list(range(packets)),
+        durations=[1] * packets,
+        keys=[number % 4 == 0 for number in range(packets)],
+        shown=[True] * packets,
+    )
+    order = order_by_timestamps(stamps, Beginning(av.VideoFrame(2, 2), shown_at))
+    expected = Order(timestamps=tuple(range(packets)), keys=(0, 4, 8))
+    assert order == (expected if trusted else None)
 
 
 def test_frames_before_the_beginning_of_an_edit_list_are_not_shown(tmp_path):

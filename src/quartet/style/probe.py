@@ -45,11 +45,7 @@ def plan_video(source: Source, piece_frames: int, *, accept_truncated: bool = Fa
     order, beginning = _order(source, name, reading)
     end = _end(reading, order)
     if reading.missing and not accept_truncated:
-        raise ValueError(
-            f"{name}: ends after frame {len(order.timestamps) - 1}, "
-            f"{float(reading.missing):.2f} s before the end that its head promises: it was cut "
-            "short, so copy it anew, or accept what is there (accept_truncated)"
-        )
+        raise _cut_short(name, len(order.timestamps) - 1, float(reading.missing))
     tick = reading.tick
     start = round(reading.start / tick) if reading.any_start else 0
     milliseconds = all(((time - start) * tick * 1000).denominator == 1 for time in order.timestamps)
@@ -80,6 +76,13 @@ def plan_video(source: Source, piece_frames: int, *, accept_truncated: bool = Fa
         packets=order.packets,
         tracks=tracks,
         missing_seconds=float(reading.missing),
+    )
+
+
+def _cut_short(name: str, last: int, missing: float) -> ValueError:
+    return ValueError(
+        f"{name}: ends after frame {last}, {missing:.2f} s before the end that its head promises: "
+        "it was cut short, so copy it anew, or accept what is there (accept_truncated)"
     )
 
 

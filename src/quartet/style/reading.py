@@ -191,7 +191,7 @@ def _missing(
     if not formats & _STATES_LENGTH or container.duration is None:
         return Fraction(0)
     end = max((tally.end for tally in tallies if tally.end is not None), default=Fraction(0))
-    promised = Fraction(container.duration + (container.start_time or 0), 1_000_000)
+    promised = Fraction(container.duration, 1_000_000)
     if "avi" in formats:  # Its duration is worked out from what is there.
         promised = video.frames * Fraction(video.time_base or 0)
     short = promised - end
