@@ -1,13 +1,17 @@
 """Every item must be worked on by exactly one rank, and plain runs must know nothing of MPI."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet import distributed
+from quartet.cli import run
 
 
 @pytest.fixture
@@ -48,17 +52,31 @@ def test_shards_hold_everything_once(items, size):
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
-def test_ranks_beyond_the_first_have_only_the_shared_nodes(as_rank):
-    from kedro.framework.startup import bootstrap_project
+def test_ranks_beyond_the_first_run_only_the_shared_nodes_in_the_order_of_the_first(tmp_path):
+    """Of `zeta -> between -> alpha` the others have `zeta` and `alpha`, with nothing between."""
+    (tmp_path / "given.json").write_text('"x"')
+    (tmp_path / "other.json").write_text('"there"')
+    command = [
+        str(Path(sys.executable).parent / "mpirun"),
+        "--allow-run-as-root",
+        "--oversubscribe",
+    ]
+    command += ["-n", "3", sys.executable, str(Path(__file__).parent / "ranks.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "0.txt").read_text().split() == ["zeta", "between", "alpha"]
+    for rank in (1, 2):
+        assert (tmp_path / f"{rank}.txt").read_text().split() == ["zeta", "alpha"]
+    first = json.loads((tmp_path / "first.json").read_text())
+    assert first == ["zeta of x"] * 3
+    assert json.loads((tmp_path / "last.json").read_text()) == [f"alpha of {first}"] * 3
 
-    from quartet.pipeline_registry import register_pipelines
-    from support import ROOT
 
-    bootstrap_project(ROOT)
-    assert len(register_pipelines()["faq_tuning"].nodes) > 1
-    as_rank(1, 2)
-    (node,) = register_pipelines()["faq_tuning"].nodes
-    assert node.name == "tune_ranker"
+def test_a_runner_of_ones_own_and_several_ranks_exclude_each_other(as_rank):
+    as_rank(0, 2)
+    result = CliRunner().invoke(run, ["--runner", "ThreadRunner"])
+    assert result.exit_code == 1
+    assert "leave out --runner ThreadRunner" in result.output
 
 
 def test_ranks_beyond_the_first_write_nothing(as_rank, tmp_path):

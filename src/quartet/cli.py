@@ -17,6 +17,8 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io.core import DatasetError
 
+from quartet import distributed
+
 TRACEBACK_VARIABLE = "QUARTET_TRACEBACK"
 
 
@@ -105,12 +107,22 @@ def _import_kedro_mlflow_quietly() -> None:
 
 def _run(**options: Any) -> Any:
     _import_kedro_mlflow_quietly()
+    if distributed.size() > 1:
+        options["runner"] = _runner_of_ranks(options.get("runner"))
     assert kedro_run.callback is not None
     try:
         return kedro_run.callback(**options)
     except KeyboardInterrupt:
         _end_tracked_runs()
         raise
+
+
+def _runner_of_ranks(asked: str | None) -> str:
+    if asked is not None:
+        raise ValueError(
+            f"several MPI ranks share a run in a way of their own: leave out --runner {asked}"
+        )
+    return "quartet.runner.RankRunner"
 
 
 def _end_tracked_runs() -> None:

@@ -3,8 +3,6 @@
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
-from quartet import distributed
-
 SAMPLE_RUN = (
     "mnist_training",
     "faq_ingestion",
@@ -27,7 +25,4 @@ def register_pipelines() -> dict[str, Pipeline]:
         return {}  # nothing is broken, a name is unknown: Kedro will suggest the nearest
     if "__default__" in pipelines:
         pipelines["__default__"] = sum((pipelines[name] for name in SAMPLE_RUN), Pipeline([]))
-    if distributed.rank() > 0:  # the first rank alone does what is not shared
-        shared = distributed.TAG
-        pipelines = {name: made.only_nodes_with_tags(shared) for name, made in pipelines.items()}
     return pipelines

@@ -1,0 +1,49 @@
+"""A program for `mpirun`: a pipeline of shared nodes and others; each rank notes what it runs."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
+from kedro_datasets.json import JSONDataset
+
+from quartet import distributed
+from quartet.hooks import DistributedHooks
+from quartet.runner import RankRunner
+
+
+def noting(folder: Path, name: str, shared: bool) -> Callable[[object], object]:
+    def function(given: object) -> object:
+        with (folder / f"{distributed.rank()}.txt").open("a") as log:
+            print(name, file=log)
+        return distributed.gather(f"{name} of {given}") if shared else given
+
+    return function
+
+
+def main(folder: Path) -> None:
+    def node(name: str, source: str, target: str, shared: bool = True) -> Node:
+        tags = distributed.TAG if shared else None
+        return Node(noting(folder, name, shared), source, target, name=name, tags=tags)
+
+    pipeline = Pipeline(
+        [
+            node("zeta", "given", "first"),
+            node("between", "first", "second", shared=False),
+            node("alpha", "second", "last"),
+            node("left_out", "given", "other"),
+        ]
+    )
+    files = {name: JSONDataset(filepath=f"{folder}/{name}.json") for name in pipeline.datasets()}
+    catalog = DataCatalog(files)
+    hooks = _create_hook_manager()
+    hooks.register(DistributedHooks())
+    hooks.hook.before_pipeline_run(run_params={}, pipeline=pipeline, catalog=catalog)
+    distributed.barrier()
+    RankRunner().run(pipeline, catalog, hooks, only_missing_outputs=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
