@@ -106,6 +106,17 @@ def test_a_trial_stopped_by_hand_is_tried_again_and_changes_nothing(objective):
         assert trials.START in kept[0].user_attrs
 
 
+def test_a_stop_by_hand_while_a_trial_is_stored_is_still_one(objective, monkeypatch):
+    study = new_study(objective)
+
+    def interrupted(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study._storage, "set_trial_state_values", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(study, objective, 1)
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 @pytest.mark.parametrize("pruner", ["median", "hyperband", "none"])
 def test_every_sampler_and_pruner_works(objective, sampler, pruner):

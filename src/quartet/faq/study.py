@@ -202,7 +202,13 @@ def run_trials(
     while take_ticket():
         begun = sum(not was_abandoned(trial) for trial in study.get_trials(deepcopy=False))
         study.sampler = make_sampler(objective.settings, begun)
-        study.optimize(noted, n_trials=1, catch=(Exception,))
+        try:
+            study.optimize(noted, n_trials=1, catch=(Exception,))
+        except Exception as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                # Optuna trips over one that comes while it stores a trial.
+                raise error.__context__ from None
+            raise
         after(study)
 
 
