@@ -7,6 +7,7 @@ import threading
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from quartet.downloads import Download, fetch
 from support import ROOT
@@ -72,6 +73,54 @@ def test_what_is_there_is_not_fetched_again_and_what_is_damaged_is(tmp_path, mir
     (folder / NAME).write_bytes(CONTENT)
     fetch(download(here, url))
     assert (here / NAME).read_bytes() == CONTENT
+
+
+def short(folder, *mirrors, digits=8):
+    """What only the first digits are known of, kept under another name."""
+    checksum = hashlib.sha256(CONTENT).hexdigest()[:digits]
+    return Download(
+        folder=folder, mirrors=mirrors, sha256={NAME: checksum}, kept_as={NAME: "images.gz"}
+    )
+
+
+def test_the_first_digits_of_a_checksum_suffice_and_the_name_can_be_another(tmp_path, mirror):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT)
+    here = tmp_path / "here"
+    assert fetch(short(here, url)) == [here / "images.gz"]
+    assert (here / "images.gz").read_bytes() == CONTENT
+    assert list(here.iterdir()) == [here / "images.gz"]
+    assert fetch(short(here, "http://127.0.0.1:9")) == [here / "images.gz"]  # already there
+
+
+def test_a_file_with_other_first_digits_is_refused(tmp_path, mirror):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT[:-1])
+    here = tmp_path / "here"
+    with pytest.raises(OSError, match=rf"{NAME} could not .*checksum .*put it there as .*images"):
+        fetch(short(here, url))
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("checksum", ["", "d01eb7c", "d01eb7cg", "D01EB7CB", "0" * 65])
+def test_a_checksum_that_could_let_anything_pass_is_refused(tmp_path, checksum):
+    with pytest.raises(ValidationError, match="should match pattern"):
+        Download(folder=tmp_path, mirrors=("http://127.0.0.1:9",), sha256={NAME: checksum})
+
+
+def test_another_name_for_an_unknown_file_is_refused(tmp_path):
+    with pytest.raises(ValidationError, match="files without a checksum: vgg"):
+        Download(folder=tmp_path, mirrors=("x",), sha256={NAME: "0" * 8}, kept_as={"vgg": "b"})
+
+
+def test_every_set_of_files_is_described_rightly_and_lies_where_it_is_looked_for():
+    entries = yaml.safe_load((ROOT / "conf/base/downloads.yml").read_text())
+    downloads = {name: Download(**entry) for name, entry in entries.items()}
+    vgg = downloads["vgg"]
+    ((name, checksum),) = vgg.sha256.items()
+    assert name == f"vgg19-{checksum}.pth"  # as PyTorch's hub names files
+    catalog = yaml.safe_load((ROOT / "conf/base/style_training/catalog.yml").read_text())
+    assert catalog["vgg_weights"]["filepath"].endswith(f",{vgg.folder}/{vgg.kept_as[name]}}}")
 
 
 def test_the_published_checksums_are_those_of_the_real_mnist(real_mnist):

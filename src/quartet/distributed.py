@@ -30,6 +30,11 @@ def size() -> int:
     return _told(_SIZE, 1)
 
 
+def ranks_here() -> int:
+    """Number of processes on this machine."""
+    return _told(("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"), size())
+
+
 def shard(items: Sequence[Item]) -> Sequence[Item]:
     """This rank's share: every `size()`-th item, so that all are taken and none twice."""
     return items[rank() :: size()]

@@ -6,14 +6,17 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Self
 
 import fsspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 20
+
+Checksum = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
 
 
 class Download(BaseModel):
@@ -25,7 +28,20 @@ class Download(BaseModel):
     mirrors: tuple[str, ...] = Field(
         min_length=1, description="URLs of folders that hold all files, tried in order."
     )
-    sha256: dict[str, str] = Field(description="Checksum of each file, by name.")
+    sha256: dict[str, Checksum] = Field(
+        description="Checksum of each file, by the name that it has at the mirrors: lower-case "
+        "hexadecimal, all 64 digits or at least the first eight, where no more is published. Eight "
+        "tell a damaged file, but not one that was forged: check what is in it when it is read."
+    )
+    kept_as: dict[str, str] = Field(
+        {}, description="Name in the folder of each file that is kept under another one, by name."
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if unknown := self.kept_as.keys() - self.sha256.keys():
+            raise ValueError(f"kept_as names files without a checksum: {', '.join(unknown)}")
+        return self
 
 
 def fetch(download: Download) -> list[Path]:
@@ -38,18 +54,19 @@ def fetch(download: Download) -> list[Path]:
         OSError: No mirror delivered a file with the right checksum.
     """
     return [
-        _fetch_file(name, checksum, download.mirrors, download.folder)
+        _fetch_file(
+            name, checksum, download.mirrors, download.folder / download.kept_as.get(name, name)
+        )
         for name, checksum in download.sha256.items()
     ]
 
 
-def _fetch_file(name: str, checksum: str, mirrors: tuple[str, ...], folder: Path) -> Path:
-    target = folder / name
-    if target.exists() and _sha256(target) == checksum:
+def _fetch_file(name: str, checksum: str, mirrors: tuple[str, ...], target: Path) -> Path:
+    if target.exists() and _sha256(target).startswith(checksum):
         logger.info("%s: already there", target)
         return target
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{name}.part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.part")
     faults = []
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{name}"
@@ -58,12 +75,13 @@ def _fetch_file(name: str, checksum: str, mirrors: tuple[str, ...], folder: Path
         except Exception as error:  # whatever a mirror does wrong, the next may do right
             faults.append(f"{url}: {type(error).__name__} {error}".strip())
             continue
-        if found == checksum:
+        if found.startswith(checksum):
             beside.replace(target)
             return target
         faults.append(f"{url}: checksum {found[:12]}…, expected {checksum[:12]}…")
     beside.unlink(missing_ok=True)
-    raise OSError(f"{name} could not be fetched ({'; '.join(faults)}); put it into {folder}")
+    where = f"put it into {target.parent}" if target.name == name else f"put it there as {target}"
+    raise OSError(f"{name} could not be fetched ({'; '.join(faults)}); {where}")
 
 
 def _stream(url: str, target: Path) -> str:

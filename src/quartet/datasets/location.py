@@ -33,6 +33,12 @@ class Location:
         options = {**folders, **(credentials or {}), **(fs_args or {})}
         return cls(fsspec.filesystem(protocol, **options), path)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the path is one of this machine's own file system."""
+        protocol = self.filesystem.protocol
+        return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
     def read(self) -> bytes:
         """All bytes of the file."""
         with self.filesystem.open(self.path, "rb") as file:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -107,37 +110,50 @@ def _normalisation(channels: int) -> nn.InstanceNorm2d:
     return nn.InstanceNorm2d(channels, affine=True)
 
 
-def width_of(weights: dict[str, Tensor]) -> int:
-    """The width of the network that these weights belong to.
+_UNUSED = ("running_mean", "running_var", "num_batches_tracked")
+"""What old PyTorch versions kept with instance normalisation, and never used."""
+
+
+def width_of(weights: Mapping[str, Any]) -> int:
+    """The width of the network that these weights, arrays or tensors by name, belong to.
 
     Raises:
-        ValueError: They belong to another architecture.
+        ValueError: They belong to another architecture; says in what they differ.
     """
-    first = weights.get("conv1.conv2d.weight")
-    if first is None or first.ndim != 4 or first.shape[1:] != (3, 9, 9):
-        raise ValueError(
-            "the weights are not of this architecture: conv1.conv2d.weight of shape "
-            "(width, 3, 9, 9) is missing"
+    given = {
+        name: tuple(value.shape) for name, value in weights.items() if not name.endswith(_UNUSED)
+    }
+    first = given.get("conv1.conv2d.weight", ())
+    if len(first) != 4 or first[1:] != (3, 9, 9) or first[0] < 1:
+        raise _other_architecture(
+            f"conv1.conv2d.weight should be of shape (width, 3, 9, 9), not {first or 'missing'}"
         )
-    return int(first.shape[0])
+    with torch.device("meta"):
+        wanted = {
+            name: tuple(value.shape) for name, value in StyleNetwork(first[0]).state_dict().items()
+        }
+    for name in (*wanted, *given):
+        if given.get(name) != wanted.get(name):
+            found, expected = (shapes.get(name, "missing") for shapes in (given, wanted))
+            raise _other_architecture(f"{name} is {found}, and should be {expected}")
+    return first[0]
 
 
-def network_of(weights: dict[str, Tensor]) -> StyleNetwork:
+def _other_architecture(difference: str) -> ValueError:
+    return ValueError(
+        f"the weights are not of a fast style network as pytorch/examples lays it out: {difference}"
+    )
+
+
+def network_of(weights: Mapping[str, Tensor]) -> StyleNetwork:
     """A network with these weights, in evaluation mode.
 
-    Statistics that old PyTorch versions kept with instance normalisation are
-    ignored, as they were never used.
-
     Raises:
         ValueError: They belong to another architecture.
     """
-    unused = ("running_mean", "running_var", "num_batches_tracked")
-    weights = {name: value for name, value in weights.items() if not name.endswith(unused)}
     network = StyleNetwork(width_of(weights))
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"the weights are not of this architecture: {error}") from error
+    used = {name: value for name, value in weights.items() if not name.endswith(_UNUSED)}
+    network.load_state_dict(used)
     return network.eval()
 
 

@@ -1,4 +1,4 @@
-"""What a painting and a photograph look like to VGG-19: features, their correlations, the loss."""
+"""How far a restyled photograph is from the photograph and from the painting, as VGG-19 sees it."""
 
 from __future__ import annotations
 
@@ -6,69 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-_MEAN_BGR = (103.939, 116.779, 123.68)
-"""Of ImageNet, as the Caffe weights were trained with."""
-_LAYERS = {
-    # name: index of its convolution in torchvision's `features`
-    "conv1_1": 0, "conv1_2": 2,
-    "conv2_1": 5, "conv2_2": 7,
-    "conv3_1": 10, "conv3_2": 12, "conv3_3": 14, "conv3_4": 16,
-}  # fmt: skip
-_POOLED = ("conv1_2", "conv2_2")
-
-
-class Vgg19(nn.Module):
-    """VGG-19 (Simonyan and Zisserman, 2014) up to its third block, weights frozen.
-
-    Args:
-        weights: torchvision's names, `features.0.weight` and so on, of the Caffe
-            model: its input is BGR from 0 to 255 less the mean.
-
-    Raises:
-        ValueError: Some weights are missing or of another shape.
-    """
-
-    def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(_MEAN_BGR).view(1, 3, 1, 1))
-        channels = 3
-        for name, index in _LAYERS.items():
-            outputs = 64 * 2 ** (int(name[4]) - 1)
-            convolution = nn.Conv2d(channels, outputs, 3, padding=1)
-            for part in ("weight", "bias"):
-                given, own = weights.get(f"features.{index}.{part}"), getattr(convolution, part)
-                if given is None or given.shape != own.shape:
-                    raise ValueError(
-                        f"not the weights of VGG-19 up to conv3_4: features.{index}.{part} of "
-                        f"shape {tuple(own.shape)} is missing"
-                    )
-                own.data = given.float()
-            self.add_module(name, convolution)
-            channels = outputs
-        self.requires_grad_(False)
-
-    def forward(self, pictures: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Activations after the rectifiers of these layers, as deep as the deepest of them.
-
-        Args:
-            pictures: Shape (n, 3, h, w), RGB from 0 to 255.
-            layers: Names such as `conv2_2`.
-        """
-        found = {}
-        mean: Tensor = self.mean  # type: ignore[assignment]
-        x = pictures.flip(1) - mean
-        for name in _LAYERS:
-            x = F.relu(self.get_submodule(name)(x))
-            if name in layers:
-                found[name] = x
-                if len(found) == len(layers):
-                    break
-            if name in _POOLED:
-                x = F.max_pool2d(x, 2)
-        return found
+from quartet.style.vgg import Vgg19
 
 
 def correlations(features: Tensor) -> Tensor:
@@ -116,6 +56,8 @@ class PerceptualLoss:
     def __call__(self, restyled: Tensor, photographs: Tensor) -> Losses:
         """Losses of restyled photographs, means over the batch.
 
+        Each photograph counts by itself, whatever else is in the batch.
+
         Args:
             restyled: Shape (n, 3, h, w), RGB from 0 to 255.
             photographs: The same shape.
@@ -123,7 +65,8 @@ class PerceptualLoss:
         with torch.no_grad():
             wanted = self.vgg(photographs, [self.content_layer])[self.content_layer].float()
         found = self.vgg(restyled, [*{*self.style, self.content_layer}])
-        content = F.mse_loss(found[self.content_layer].float(), wanted) / wanted.square().mean()
+        apart = (found[self.content_layer].float() - wanted).square().mean((1, 2, 3))
+        content = (apart / wanted.square().mean((1, 2, 3))).mean()
         style = torch.stack(
             [
                 (correlations(found[name]) - target).square().sum((1, 2)).mean()

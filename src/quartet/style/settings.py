@@ -58,3 +58,22 @@ class StyleTraining(_Settings):
     preview_every: int = Field(
         250, ge=1, description="Updates between two pictures of progress, and two checkpoints."
     )
+    verify_vgg: bool = Field(
+        True,
+        description="Whether VGG's weights must be those of the Caffe model, which the weights "
+        "above were chosen with; others see colours of another scale.",
+    )
+
+
+class PaintingDescription(_Settings):
+    """What the model card says of the painting; nothing is learned from it."""
+
+    title: str | None = Field(
+        None, description="Title, artist and year. Without it, the card is named after the style."
+    )
+    licence: str = Field(
+        "not stated",
+        min_length=1,
+        description="Under which the painting may be used, such as `public domain`: whoever gets "
+        "the weights will ask.",
+    )

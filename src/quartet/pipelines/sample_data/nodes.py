@@ -65,3 +65,11 @@ def make_sensor_sample(sensor_sample_fleet: Fleet) -> tuple[dict[str, bytes], pd
     captured = sensors.simulator.write_captures(sensor_sample_fleet)
     files = {name.removesuffix(".avro"): content for name, content in captured.files.items()}
     return files, captured.labels
+
+
+def make_style_sample() -> bytes:
+    """A video of four seconds: a camera over scikit-learn's two photographs, to a melody."""
+    # PyAV comes only with the module needing it.
+    from quartet.style import sample_clip
+
+    return sample_clip.make_clip()

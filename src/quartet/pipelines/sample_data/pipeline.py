@@ -10,8 +10,8 @@ from . import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """scikit-learn's digits as MNIST's files, a FAQ written by hand, a simulated fleet."""
-    return make_digits() + make_faq() + make_sensors()
+    """scikit-learn's digits as MNIST's files, a FAQ written by hand, a simulated fleet, a clip."""
+    return make_digits() + make_faq() + make_sensors() + make_style()
 
 
 def make_digits() -> Pipeline:
@@ -67,6 +67,20 @@ def make_sensors() -> Pipeline:
                 "params:sensor_sample_fleet",
                 ["sensor_sample_captures", "sensor_sample_labels"],
                 name="make_sensor_sample",
+            ),
+        ]
+    )
+
+
+def make_style() -> Pipeline:
+    """scikit-learn's photographs → a video with sound."""
+    return Pipeline(
+        [
+            Node(
+                nodes.make_style_sample,
+                None,
+                "style_sample_video",
+                name="make_style_sample",
             ),
         ]
     )

@@ -1,0 +1,95 @@
+"""Where long work keeps its finished pieces, each a file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import BinaryIO, overload
+
+from quartet.datasets.file import HandleDataset
+from quartet.datasets.location import Location
+
+
+@dataclass(frozen=True)
+class PieceStore:
+    """Finished pieces by name, in a folder for each work.
+
+    A piece appears when it is whole, so that what is listed need not be done again. Work is
+    told apart by a fingerprint of all that its pieces depend on.
+    """
+
+    _location: Location
+
+    def names(self, work: str) -> set[str]:
+        """Names of the pieces that are there."""
+        filesystem, folder = self._location.filesystem, self._folder(work)
+        filesystem.invalidate_cache()
+        if not filesystem.isdir(folder):
+            return set()
+        paths = (PurePosixPath(str(path)) for path in filesystem.ls(folder, detail=False))
+        return {path.name for path in paths if not path.name.startswith(".")}
+
+    def write(self, work: str, name: str, content: bytes) -> None:
+        """Keep a piece; one of that name is replaced."""
+        replace(self._location, path=f"{self._folder(work)}/{name}").write(content)
+
+    def sources(self, work: str, names: Sequence[str]) -> Sequence[str | BinaryIO]:
+        """Pieces for reading, one by one: local paths, or files in memory with a `name`."""
+        return _Sources(self, work, names)
+
+    def read(self, work: str, name: str) -> bytes:
+        """The content of a piece."""
+        return replace(self._location, path=f"{self._folder(work)}/{name}").read()
+
+    def clear(self, work: str) -> None:
+        """Give up the pieces of a work."""
+        folder = self._folder(work)
+        if self._location.filesystem.exists(folder):
+            self._location.filesystem.rm(folder, recursive=True)
+
+    def _folder(self, work: str) -> str:
+        return f"{self._location.path}/{work}"
+
+
+@dataclass(frozen=True)
+class _Sources(Sequence[str | BinaryIO]):
+    """Fetches a piece when it is asked for, and keeps none."""
+
+    store: PieceStore
+    work: str
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> str | BinaryIO: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str | BinaryIO]: ...
+    def __getitem__(self, index: int | slice) -> str | BinaryIO | Sequence[str | BinaryIO]:
+        if isinstance(index, slice):
+            return replace(self, names=self.names[index])
+        name = self.names[index]
+        location = self.store._location
+        if location.is_local:
+            return f"{self.store._folder(self.work)}/{name}"
+        file = io.BytesIO(self.store.read(self.work, name))
+        file.name = name
+        return file
+
+
+class PieceStoreDataset(HandleDataset[PieceStore]):
+    """Hands a node its `PieceStore`; only the node's work writes through it.
+
+    ```yaml
+    style_pieces:
+      type: quartet.datasets.pieces.PieceStoreDataset
+      filepath: data/07_model_output/style/pieces
+    ```
+    """
+
+    def load(self) -> PieceStore:
+        """Return the handle; the folder need not exist yet."""
+        return PieceStore(self._location)

@@ -1,0 +1,122 @@
+"""Nodes of `style_transfer` that judge what was published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+
+from quartet.datasets.pictures import decode_picture
+from quartet.style.transfer_settings import StyleTransfer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from quartet.datasets.media import Media
+    from quartet.datasets.published import PublishedFolder
+    from quartet.style.comparison import Comparison
+else:
+    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    pd = lazy_loader.load("pandas")
+    Comparison = Figure = Media = PublishedFolder = Any
+
+Facts = dict[str, Any]
+_PICTURES_SHOWN = 6
+
+
+def compare_output(
+    style_source: Media,
+    transfer_plan: Facts,
+    restyled_output: Facts,
+    restyled_folder: PublishedFolder,
+    style_transfer: StyleTransfer,
+) -> tuple[pd.DataFrame, bytes, Figure, Figure]:
+    """Numbers on flicker a pair of frames, a short preview, a contact sheet, and a figure."""
+    from quartet.style import transfer_figures
+
+    if transfer_plan["video"] is None:
+        found, preview = _pictures_compared(
+            style_source, transfer_plan, restyled_output, restyled_folder
+        )
+    else:
+        found, preview = _video_compared(
+            style_source, transfer_plan, restyled_folder, style_transfer.comparison_pairs
+        )
+    source, style = transfer_plan["source"], transfer_plan["style"]
+    sheet = transfer_figures.contact_sheet(found.shown, source, style)
+    return found.to_table(), preview, sheet, transfer_figures.steadiness(found, source, style)
+
+
+def _video_compared(
+    source: Media, transfer_plan: Facts, folder: PublishedFolder, pairs: int
+) -> tuple[Comparison, bytes]:
+    from quartet.style import comparison, video
+
+    plan = video.VideoPlan.from_dict(transfer_plan["video"])
+    with source.opened() as opened, folder.fetched(transfer_plan["output"]) as restyled:
+        found = comparison.compare(opened, restyled, plan, pairs)
+        return found, comparison.preview(opened, restyled, plan)
+
+
+def _pictures_compared(
+    source: Media, transfer_plan: Facts, restyled_output: Facts, folder: PublishedFolder
+) -> tuple[Comparison, bytes]:
+    from quartet.style import comparison
+
+    names, outputs = restyled_output["names"], restyled_output["outputs"]
+    step = -(-len(names) // _PICTURES_SHOWN)
+    shown = []
+    for name, output in list(zip(names, outputs, strict=True))[::step]:
+        with folder.fetched(output) as path:
+            restyled = decode_picture(path.read_bytes())
+        shown.append(comparison.shown_picture(name, source.read_picture(name), restyled))
+    return comparison.of_pictures(shown), comparison.slide_show(shown)
+
+
+def report_transfer(
+    transfer_plan: Facts,
+    restyling_work: Facts,
+    restyled_output: Facts,
+    frame_consistency: pd.DataFrame,
+) -> tuple[dict[str, float], Figure]:
+    """The run's numbers, and where its time went."""
+    from quartet.style import transfer_figures
+
+    ranks = restyling_work["ranks"]
+    frames = sum(done["frames"] for done in ranks)
+    restyling = max(done["seconds"] for done in ranks)
+    elapsed = transfer_plan["seconds"] + restyling + restyled_output["seconds"]
+    plan = transfer_plan["video"]
+    metrics: dict[str, float] = {
+        "frames_in": len(transfer_plan["pictures"]) if plan is None else len(plan["timestamps"]),
+        "frames_out": restyled_output["frames"],
+        "frames_repeated": sum(done.get("repeated", 0) for done in ranks),
+        "frames_damaged": sum(done.get("damaged", 0) for done in ranks),
+        "pictures_unreadable": len(restyled_output.get("unreadable", ())),
+        "duration_difference_s": restyled_output["duration_difference"],
+        "tracks_copied": restyled_output.get("tracks_copied", 0),
+        "tracks_left_out": len(restyled_output.get("tracks_left_out", ())),
+        "pieces": restyling_work["pieces"],
+        "pieces_restyled": sum(done["pieces"] for done in ranks),
+        "ranks": len(ranks),
+        "workers": sum(done["workers"] for done in ranks),
+    }
+    if frames:  # of a run that found all pieces made, there is no speed to tell
+        metrics["frames_per_s"] = frames / elapsed
+        rates = (
+            done["frames"] * done["workers"] / done["network_seconds"]
+            for done in ranks
+            if done["network_seconds"]
+        )
+        metrics["network_frames_per_s"] = sum(rates)
+    means = frame_consistency.drop(columns=["frame", "seconds"]).mean()
+    metrics |= {str(name): float(value) for name, value in means.dropna().items()}
+    stages = {
+        "plan": transfer_plan["seconds"],
+        "decode": sum(done.get("decode_seconds", 0.0) for done in ranks),
+        "network": sum(done["network_seconds"] for done in ranks),
+        "encode": sum(done.get("encode_seconds", 0.0) for done in ranks),
+        "publish": restyled_output["seconds"],
+    }
+    return metrics, transfer_figures.stage_times(stages, frames, elapsed)

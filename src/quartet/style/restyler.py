@@ -1,0 +1,262 @@
+"""Restyles a stream of pictures with whatever the machine has."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby, islice
+from pathlib import Path
+from threading import Lock, local
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from quartet.style.inference import InferenceNetwork
+from quartet.style.network import StyleNetwork, network_of, to_pictures
+from quartet.style.precision import compute_type, device
+from quartet.style.transfer_settings import Restyling
+
+Pictures = NDArray[np.uint8]
+"""Shape (n, h, w, 3), RGB."""
+Picture = NDArray[np.uint8]
+"""Shape (h, w, 3), RGB."""
+Key = TypeVar("Key")
+Compute = Callable[[Tensor], Tensor]
+"""Shape (n, h, w, 3), uint8 → the same."""
+
+_SMALLEST = 24
+"""Side of the smallest picture that the network's mirrored borders allow, pixels."""
+_BATCH_ON_GPU = 8
+_BYTES_A_VALUE = 20
+"""Of the first layer's output: so much memory do all layers want together at their peak. Measured
+in float32 on a processor; other ways want less."""
+
+
+class Platform(NamedTuple):
+    """What is computed on.
+
+    Attributes:
+        device: Processor or GPU.
+        dtype: Of the convolutions.
+        compiled: Whether PyTorch compiles the network.
+        workers: Threads that restyle batches side by side, each with one core.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    compiled: bool
+    workers: int
+
+    def describe(self) -> dict[str, Any]:
+        """For reports: text and numbers."""
+        gpu = self.device.type == "cuda"
+        return {
+            "device": torch.cuda.get_device_name() if gpu else "CPU",
+            "precision": str(self.dtype).removeprefix("torch."),
+            "compiled": self.compiled,
+            "workers": self.workers,
+        }
+
+
+def detect(settings: Restyling, ranks: int = 1) -> Platform:
+    """What this machine has, as far as the settings allow it.
+
+    Args:
+        settings: `auto` is decided here.
+        ranks: Processes that share this machine's cores.
+
+    Raises:
+        ValueError: The machine cannot compute in the precision asked for.
+    """
+    where = device()
+    gpu = where.type == "cuda"
+    if settings.precision == "auto":
+        # Half precision is finer than bfloat16, and its range is enough for these values.
+        dtype = torch.float16 if gpu else compute_type(where)
+    else:
+        dtype = getattr(torch, settings.precision)
+    if dtype == torch.float16 and not gpu:
+        raise ValueError(
+            "restyling.precision: float16 is for GPUs, and none was found; say auto, bfloat16 or "
+            "float32"
+        )
+    compiled = gpu if settings.compiled == "auto" else settings.compiled == "always"
+    cores = len(os.sched_getaffinity(0))
+    workers = settings.workers or (1 if gpu else max(1, cores // ranks))
+    return Platform(where, dtype, compiled, workers)
+
+
+class Restyler:
+    """A style, ready to be put on pictures.
+
+    Use it as a context; its threads end with it.
+
+    Args:
+        weights: Of a `StyleNetwork` of any width, by name.
+        settings: How.
+        platform: What to compute on.
+
+    Raises:
+        ValueError: The weights belong to another architecture.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, NDArray[Any]], settings: Restyling, platform: Platform
+    ) -> None:
+        network = network_of({name: torch.tensor(value) for name, value in weights.items()})
+        gpu = platform.device.type == "cuda"
+        self._batch = settings.batch_size or (_BATCH_ON_GPU if gpu else 1)
+        self._width = int(network.conv1.conv2d.weight.shape[0])
+        self._platform = platform
+        self._made_for = _for_gpu(network, platform) if gpu else _for_processor(network, platform)
+        self._own = local()
+        self._lock = Lock()
+        self._busy = 0.0
+
+    def __enter__(self) -> Restyler:
+        # Threads within a layer would wait for each other at each of them; frames need not.
+        self._threads_before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self._pool = ThreadPoolExecutor(
+            self._platform.workers, initializer=torch.set_num_threads, initargs=(1,)
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads_before)
+
+    @property
+    def busy_seconds(self) -> float:
+        """Time that the threads have spent in the network, summed over them."""
+        return self._busy
+
+    def stream(
+        self, pictures: Iterable[tuple[Key, Picture]]
+    ) -> Iterator[tuple[Key, Picture, Picture]]:
+        """Restyle pictures, in batches of equal size, in several threads.
+
+        Not more than two batches a thread are under way at a time.
+
+        Args:
+            pictures: Each with anything that tells what it is.
+
+        Yields:
+            What it is, the picture and the restyled one, in the order given.
+
+        Raises:
+            ValueError: A picture needs more memory than there is.
+        """
+        pending: deque[tuple[list[tuple[Key, Picture]], Future[Pictures]]] = deque()
+        for batch in _batches(pictures, self._batch):
+            pending.append((batch, self._pool.submit(self.restyle, [p for _, p in batch])))
+            if len(pending) > 2 * self._platform.workers:
+                yield from _results(pending)
+        while pending:
+            yield from _results(pending)
+
+    def restyle(self, pictures: list[Picture] | Pictures) -> Pictures:
+        """Restyle one batch in the calling thread.
+
+        Args:
+            pictures: Of one size, at least one.
+
+        Returns:
+            Of the same size.
+
+        Raises:
+            ValueError: They need more memory than there is.
+        """
+        begun = time.perf_counter()
+        batch = np.stack(list(pictures))
+        height, width = batch.shape[1:3]
+        self._refuse_larger_than_memory(batch.shape)
+        lacking = [(0, max(0, _SMALLEST - size)) for size in (height, width)]
+        if any(after for _, after in lacking):
+            batch = np.pad(batch, [(0, 0), *lacking, (0, 0)], mode="edge")
+        with torch.inference_mode():
+            restyled = self._compute()(torch.from_numpy(batch))
+        result: Pictures = restyled[:, :height, :width].numpy()
+        with self._lock:
+            self._busy += time.perf_counter() - begun
+        return result
+
+    def _compute(self) -> Compute:
+        """The network, with buffers of this thread's own."""
+        if not hasattr(self._own, "compute"):
+            self._own.compute = self._made_for()
+        compute: Compute = self._own.compute
+        return compute
+
+    def _refuse_larger_than_memory(self, shape: tuple[int, ...]) -> None:
+        count, height, width, _ = shape
+        wanted = count * height * width * self._width * _BYTES_A_VALUE * self._platform.workers
+        there = _free_memory(self._platform.device)
+        if wanted > there:
+            raise ValueError(
+                f"restyling {count} picture{'s' * (count > 1)} of {width}×{height} pixels in each "
+                f"of {self._platform.workers} threads wants about {wanted / 2**30:.1f} GiB, and "
+                f"{there / 2**30:.1f} GiB are free: lower restyling.batch_size or "
+                "restyling.workers, or scale the source down"
+            )
+
+
+def _batches(
+    pictures: Iterable[tuple[Key, Picture]], size: int
+) -> Iterator[list[tuple[Key, Picture]]]:
+    """Successive pictures of one size."""
+    for _, same in groupby(pictures, key=lambda item: item[1].shape):
+        while batch := list(islice(same, size)):
+            yield batch
+
+
+def _results(
+    pending: deque[tuple[list[tuple[Key, Picture]], Future[Pictures]]],
+) -> Iterator[tuple[Key, Picture, Picture]]:
+    batch, future = pending.popleft()
+    for (key, picture), restyled in zip(batch, future.result(), strict=True):
+        yield key, picture, restyled
+
+
+def _for_processor(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:
+    """What makes a thread's own network; all share the weights."""
+    first = InferenceNetwork(network, platform.dtype)
+
+    def own() -> Compute:
+        twin = first.twin()
+        return torch.compile(twin.__call__, dynamic=False) if platform.compiled else twin
+
+    return own
+
+
+def _for_gpu(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:
+    layout: dict[str, Any] = {"memory_format": torch.channels_last}
+    network = network.to(platform.device, platform.dtype).to(**layout)
+
+    def restyled(pictures: Tensor) -> Tensor:
+        values = network(pictures.permute(0, 3, 1, 2).to(platform.dtype))
+        return to_pictures(values).permute(0, 2, 3, 1)
+
+    # With CUDA graphs: between two layers of a small picture the GPU waits for the processor.
+    compiled = torch.compile(restyled, mode="max-autotune") if platform.compiled else restyled
+
+    def compute(pictures: Tensor) -> Tensor:
+        return compiled(pictures.to(platform.device, non_blocking=True)).cpu()
+
+    return lambda: compute
+
+
+def _free_memory(where: torch.device) -> int:
+    """Bytes."""
+    if where.type == "cuda":
+        return int(torch.cuda.mem_get_info(where)[0])
+    lines = dict(
+        line.split(":", 1) for line in Path("/proc/meminfo").read_text("ascii").splitlines()
+    )
+    return int(lines["MemAvailable"].split()[0]) * 1024

@@ -1,0 +1,156 @@
+"""Less flicker: where the source stands still, the restyled picture follows the one before.
+
+The network sees every frame by itself, and the noise of a camera or of a codec, hardly
+visible in the source, may turn strokes of the brush. A recursive filter calms them; the
+source alone decides where, so that nothing lags behind what moves, and nothing of a scene
+is left after a cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import ceil, log
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageFilter
+
+from quartet.style.video import Picture
+
+_STILL = 4
+_MOVED = 12
+"""Levels by which the source may change and still count as noise, and from which on it moves."""
+
+_LINES = 360
+"""Height, about, of the small pictures on which movement is looked for."""
+
+_BAND = 32
+"""Lines that are blended at a time, so that they stay in the processor's cache."""
+
+_REMAINDER = 1 / 64
+"""Share of what came before a piece that may be left in its first frame: of a flicker of 30
+levels, less than half a level."""
+
+_LEVELS = np.arange(256)
+_STILLNESS = np.clip(255 * (_MOVED - _LEVELS) / (_MOVED - _STILL), 0, 255).astype(np.uint8)
+
+
+def warm_up(strength: float) -> int:
+    """Number of frames before a piece that must be fed first, if there are so many.
+
+    Then it hardly matters where the piece begins: what came before those frames weighs at
+    most 1/64, so that the joint of two pieces cannot be seen. 0 at a strength of 0.
+
+    Raises:
+        ValueError: The strength is not from 0 to below 1.
+    """
+    _check(strength)
+    return ceil(log(_REMAINDER) / log(strength)) if strength else 0
+
+
+def smoothed(frames: Iterable[tuple[Picture, Picture]], strength: float) -> Iterator[Picture]:
+    """The restyled pictures with less flicker, one for each pair.
+
+    Where the source has not changed since the frame before, a picture is `strength` times
+    the one given before it and 1 - `strength` times the restyled one; where it moves, the
+    restyled one; between, in proportion to the change. The change is that of the means of small
+    squares, 2 × 2 pixels at 720 lines, in the colour that changes most: noise mostly cancels out
+    in them. Up to 4 levels are none, 12 levels are full movement, and the neighbourhood of a
+    movement counts as moved. Only one frame is remembered.
+
+    Args:
+        frames: Source and restyled picture of successive frames, all of shape (h, w, 3).
+        strength: From 0, which changes nothing, to below 1. At 0.8 flicker has a third of
+            its amplitude, and slow changes of the light come four frames late.
+
+    Raises:
+        ValueError: The strength is out of range; a picture has another size than the first.
+    """
+    _check(strength)
+    state: _State | None = None
+    for number, (source, restyled) in enumerate(frames):
+        if not strength:
+            yield restyled
+            continue
+        if state is None:
+            state = _State(_small(source), _lines(restyled).astype(np.float32))
+        if source.shape != restyled.shape or _lines(restyled).shape != state.shown.shape:
+            raise ValueError(
+                f"frame {number} of those to be smoothed has the shape {restyled.shape} beside "
+                f"its source's {source.shape}: both must have that of the first frame"
+            )
+        small = _small(source)
+        keep = _stillness(state.source, small)
+        state.source = small
+        yield _blend(state.shown, restyled, keep, strength)
+
+
+@dataclass
+class _State:
+    """What is remembered of the frame before.
+
+    Attributes:
+        source: Scaled down.
+        shown: The picture given, shape (h, 3 w), levels with fractions: rounded ones would
+            never quite reach a colour that stays.
+    """
+
+    source: Image.Image
+    shown: NDArray[np.float32]
+
+
+def _check(strength: float) -> None:
+    if not 0 <= strength < 1:
+        raise ValueError(f"the strength of smoothing must be from 0 to below 1, not {strength}")
+
+
+def _lines(picture: Picture) -> Picture:
+    return picture.reshape(len(picture), -1)
+
+
+def _small(picture: Picture) -> Image.Image:
+    """Means of squares of `_side` pixels; at the right and below also of parts of squares."""
+    return Image.fromarray(picture).reduce(_side(picture))
+
+
+def _side(picture: Picture) -> int:
+    return max(1, round(min(picture.shape[:2]) / _LINES))
+
+
+def _stillness(before: Image.Image, after: Image.Image) -> NDArray[np.uint8]:
+    """How still each square stands: 0 where it or a neighbour moves, 255 where all is as before.
+
+    The border between still and moved is soft, and lies outside what moves.
+    """
+    red, green, blue = ImageChops.difference(before, after).split()
+    change = np.array(ImageChops.lighter(ImageChops.lighter(red, green), blue))
+    for lines in (change, change.T):
+        original = lines.copy()
+        np.maximum(lines[1:], original[:-1], out=lines[1:])
+        np.maximum(lines[:-1], original[1:], out=lines[:-1])
+    still = Image.fromarray(_STILLNESS.take(change))
+    return np.asarray(still.filter(ImageFilter.BoxBlur(1)))
+
+
+def _blend(
+    shown: NDArray[np.float32], restyled: Picture, still: NDArray[np.uint8], strength: float
+) -> Picture:
+    """Move `shown` to the restyled picture, the less the stiller; return it in whole levels."""
+    side = _side(restyled)
+    new = _lines(restyled)
+    result = np.empty_like(new)
+    rows = np.repeat(still, 3 * side, axis=1)[:, : new.shape[1]]
+    scale = np.float32(strength / 255)
+    for top in range(0, len(new), _BAND):
+        band = slice(top, top + _BAND)
+        target = new[band].astype(np.float32)
+        weight = rows[np.arange(top, top + len(target)) // side] * scale
+        old = shown[band]
+        old -= target
+        old *= weight
+        old += target
+        target[:] = old
+        target += np.float32(0.5)
+        result[band] = target
+    return result.reshape(restyled.shape)

@@ -1,0 +1,73 @@
+"""Parameters of restyling, with their ranges and the reason for each default."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Settings(BaseModel):
+    """Immutable, and strict about names: a misspelt parameter is an error."""
+
+    # Built on first use: listing the pipelines should not pay for it.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class StyleTransfer(_Settings):
+    """What is done with a video or with pictures."""
+
+    piece_frames: int = Field(
+        64,
+        ge=1,
+        le=10_000,
+        description="Frames of a piece, about: what a killed run loses at most on each rank. Each "
+        "piece begins with a key frame, so that shorter ones make a larger file.",
+    )
+    accept_truncated: bool = Field(
+        False,
+        description="Whether of a video that ends before its container says so, what is there is "
+        "restyled; otherwise it is refused.",
+    )
+    smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Weight of the frame before, where the source stands still, against flicker. "
+        "0: frames are independent. From 0.8 on small motions leave traces.",
+    )
+    comparison_pairs: int = Field(
+        24, ge=1, le=1000, description="Pairs of frames on which flicker is measured."
+    )
+
+
+class Restyling(_Settings):
+    """How frames go through the network."""
+
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="`auto`: float16 on a GPU, bfloat16 on a processor that multiplies it "
+        "natively, float32 on others.",
+    )
+    compiled: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether PyTorch compiles the network. `auto`: on a GPU; on a processor the "
+        "hand-written form is faster, and starts half a minute sooner.",
+    )
+    batch_size: int = Field(
+        0, ge=0, le=256, description="Frames at a time. 0: 8 on a GPU, 1 on a processor."
+    )
+    workers: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Threads, each with batches and a core of its own. 0: the cores of the machine "
+        "divided by the ranks on it; on a GPU 1.",
+    )
+    decoder_threads: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Of the decoder, which runs beside the network. One decodes 720p ten times as "
+        "fast as two cores restyle it; a GPU wants more.",
+    )

@@ -1,0 +1,247 @@
+"""Weights of others must load whatever they are packed in, and code in them must never run."""
+
+import io
+import os
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kedro.io import DatasetError
+from safetensors.torch import save_file
+
+from quartet.datasets.torch_weights import Weights, WeightsDataset
+from quartet.style.network import StyleNetwork, network_of
+from support import ROOT, skip_or_fail
+
+TENSORS = {
+    "conv.weight": torch.linspace(-1, 1, 24).reshape(2, 3, 4),
+    "conv.bias": torch.tensor([0.5, -0.5]),
+    "count": torch.tensor(7),
+}
+
+
+def load(path, **options):
+    return WeightsDataset(filepath=str(path), **options).load()
+
+
+def check(weights):
+    assert weights.arrays.keys() == TENSORS.keys()
+    for name, tensor in TENSORS.items():
+        np.testing.assert_array_equal(weights.arrays[name], tensor.numpy())
+        assert weights.arrays[name].shape == tuple(tensor.shape)
+
+
+@pytest.fixture(scope="session")
+def reference_weights():
+    data = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
+    folder = data / "style/reference_weights"
+    if not folder.is_dir():
+        skip_or_fail("the published weights are not here: set QUARTET_REAL_DATA")
+    return sorted(folder.glob("*.model"))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".model", ".safetensors", ".weights"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_content_tells_the_format_whatever_the_name(tmp_path, suffix, zipped):
+    path = tmp_path / f"wave{suffix}"
+    torch.save(TENSORS, path, _use_new_zipfile_serialization=zipped)
+    weights = load(path)
+    check(weights)
+    assert weights.name == "wave"
+    assert weights.metadata == {}
+
+
+def test_metadata_of_a_safetensors_file_are_told(tmp_path):
+    save_file(TENSORS, tmp_path / "wave.safetensors", {"licence": "public domain"})
+    weights = load(tmp_path / "wave.safetensors")
+    check(weights)
+    assert weights.metadata == {"licence": "public domain"}
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        {"state_dict": TENSORS, "epoch": 3, "arguments": {"lr": 0.1}},
+        {"model_state_dict": OrderedDict(TENSORS), "loss": 0.5},
+        {"model": {f"module.{name}": tensor for name, tensor in TENSORS.items()}},
+        OrderedDict((f"module.{name}", tensor) for name, tensor in TENSORS.items()),
+    ],
+)
+def test_weights_are_found_in_the_usual_checkpoints(tmp_path, wrapped):
+    torch.save(wrapped, tmp_path / "checkpoint.pth")
+    check(load(tmp_path / "checkpoint.pth"))
+
+
+def test_half_precision_becomes_what_numpy_knows(tmp_path):
+    torch.save({"a": torch.tensor([1.5, 2]).bfloat16(), "b": torch.ones(2).half()}, tmp_path / "a")
+    arrays = load(tmp_path / "a").arrays
+    assert arrays["a"].dtype == np.float32
+    assert arrays["a"].tolist() == [1.5, 2]
+    assert arrays["b"].dtype == np.float16
+
+
+def test_only_the_layers_asked_for_are_kept(tmp_path):
+    torch.save(TENSORS, tmp_path / "a.pth")
+    assert load(tmp_path / "a.pth", prefix="conv.").arrays.keys() == {"conv.weight", "conv.bias"}
+    with pytest.raises(DatasetError, match=r"no weights named features\.…"):
+        load(tmp_path / "a.pth", prefix="features.")
+
+
+def test_published_networks_load(reference_weights):
+    assert reference_weights
+    for path in reference_weights:
+        arrays = load(path).arrays
+        network = network_of({name: torch.tensor(array) for name, array in arrays.items()})
+        published = torch.load(path, weights_only=True)
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, published[name])
+
+
+class _Deadly:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_code_in_a_plain_pickle_is_never_run(tmp_path, protocol):
+    target, path = tmp_path / "owned", tmp_path / "wave.pth"
+    path.write_bytes(pickle.dumps({"conv1": _Deadly(target)}, protocol))
+    with pytest.raises(DatasetError, match=r"wave\.pth: not "):
+        load(path)
+    assert not target.exists()
+    pickle.loads(path.read_bytes())  # it would have been
+    assert target.exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_file_of_pytorch_is_never_run(tmp_path, zipped):
+    target, path = tmp_path / "owned", tmp_path / "wave.pth"
+    torch.save({**TENSORS, "more": _Deadly(target)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(DatasetError) as caught:
+        load(path)
+    assert "holds more than arrays (getattr)" in str(caught.value)
+    assert "state_dict" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not target.exists()
+
+
+def test_a_pickled_module_is_refused(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "whole.pt")
+    with pytest.raises(DatasetError, match=r"more than arrays \(torch\.nn\.modules\.linear\.Lin"):
+        load(tmp_path / "whole.pt")
+
+
+def _contents():
+    for zipped in (True, False):
+        buffer = io.BytesIO()
+        torch.save(TENSORS, buffer, _use_new_zipfile_serialization=zipped)
+        yield "zip" if zipped else "old", buffer.getvalue()
+
+
+@pytest.mark.parametrize(("form", "content"), list(_contents()), ids=["zip", "old"])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 0.99])
+def test_a_truncated_file_is_named_in_one_line(tmp_path, form, content, share):
+    path = tmp_path / f"{form}.pth"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DatasetError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: not ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+def test_a_truncated_safetensors_file_is_named(tmp_path):
+    path = tmp_path / "wave.safetensors"
+    save_file(TENSORS, path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(DatasetError, match=rf"{path}: not a whole safetensors or PyTorch file"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ([1, 2], "found a list"),
+        (torch.ones(3), "found a Tensor"),
+        ({}, "found nothing"),
+        ({"a": torch.ones(1), "epoch": 3}, "'epoch' is a int"),
+        ({"state_dict": {"a": {"b": torch.ones(1)}}}, "'a' is a dict"),
+    ],
+)
+def test_what_is_no_state_dict_is_refused_with_what_it_is(tmp_path, content, found):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(DatasetError, match=rf"expected arrays by name, as a state_dict, .*{found}"):
+        load(tmp_path / "a.pth")
+
+
+def test_tensors_that_numpy_cannot_have_are_named(tmp_path):
+    torch.save({"odd": torch.eye(2).to_sparse()}, tmp_path / "a.pth")
+    with pytest.raises(DatasetError, match=r"'odd' is of a kind that cannot be used"):
+        load(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("root", ["{tmp}/styles", "memory://weights/styles"])
+def test_an_unknown_style_is_answered_with_those_that_are_there(tmp_path, root):
+    folder = root.format(tmp=tmp_path)
+    for name in ("wave", "starry_night"):
+        WeightsDataset(filepath=f"{folder}/{name}.safetensors").save(
+            Weights(name, {"a": np.ones(1)})
+        )
+    with pytest.raises(DatasetError, match=r"unknown style 'wawe'; known: starry_night, wave"):
+        load(f"{folder}/wawe.safetensors")
+
+
+def test_a_style_of_others_is_found_under_their_ending(tmp_path):
+    torch.save(TENSORS, tmp_path / "mosaic.model")
+    dataset = WeightsDataset(filepath=str(tmp_path / "mosaic.safetensors"))
+    assert dataset.exists()
+    check(dataset.load())
+    assert dataset.load().name == "mosaic"
+
+
+@pytest.mark.parametrize("options", [{}, {"kind": None}])
+def test_a_missing_file_is_named_with_what_to_do(tmp_path, options):
+    if "kind" in options:
+        torch.save(TENSORS, tmp_path / "another.pth")
+    with pytest.raises(DatasetError, match=r"vgg19\.pth: no such file; kedro fetch vgg$"):
+        load(tmp_path / "vgg19.pth", hint="kedro fetch vgg", **options)
+
+
+@pytest.mark.parametrize("root", ["{tmp}/deep/er", "memory://weights/saved"])
+def test_saved_weights_come_back_with_their_metadata(tmp_path, root):
+    arrays = {name: tensor.numpy() for name, tensor in TENSORS.items()}
+    arrays["conv.weight"] = arrays["conv.weight"].transpose(2, 0, 1)  # not in C order
+    metadata = {"licence": "public domain", "title": "神奈川沖浪裏"}
+    dataset = WeightsDataset(filepath=f"{root.format(tmp=tmp_path)}/wave.safetensors")
+    dataset.save(Weights("", arrays, metadata))
+    loaded = dataset.load()
+    assert loaded.name == "wave"
+    assert loaded.metadata == metadata
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(loaded.arrays[name], array)
+        assert loaded.arrays[name].shape == array.shape
+
+
+def test_the_same_weights_give_the_same_bytes(tmp_path):
+    state = {name: value.numpy() for name, value in StyleNetwork(4).state_dict().items()}
+    metadata = {letter: letter * 3 for letter in "style"}
+    contents = set()
+    for number in range(4):
+        dataset = WeightsDataset(filepath=str(tmp_path / f"{number}.safetensors"))
+        dataset.save(
+            Weights("", state, dict(reversed(metadata.items()) if number % 2 else metadata))
+        )
+        contents.add((tmp_path / f"{number}.safetensors").read_bytes())
+    assert len(contents) == 1
+
+
+def test_weights_are_never_saved_as_a_pickle(tmp_path):
+    with pytest.raises(DatasetError, match=r"let the file's name end in \.safetensors"):
+        WeightsDataset(filepath=str(tmp_path / "wave.pth")).save(Weights("", {"a": np.ones(1)}))
+    assert not list(tmp_path.iterdir())

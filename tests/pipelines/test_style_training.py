@@ -1,0 +1,257 @@
+"""What the pipeline `style_training` keeps, makes and refuses."""
+
+import io
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import settings
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog, DatasetError
+from PIL import Image
+
+from painted import photographs, random_vgg, small_training, stripes
+from quartet.datasets.checkpoint import CheckpointDataset
+from quartet.datasets.pictures import LivePictureDataset, PictureDataset, PictureFolderDataset
+from quartet.datasets.torch_weights import Weights, WeightsDataset
+from quartet.pipelines.style_training import nodes
+from quartet.style import training
+from quartet.style.network import network_of
+from quartet.style.settings import PaintingDescription, StyleTraining
+from support import ROOT, run_kedro
+
+bootstrap_project(ROOT)
+DESCRIPTION = PaintingDescription(title="Stripes", licence="public domain")
+QUICK = (
+    "style_training.steps=2,style_training.width=4,style_training.crop=64,"
+    "style_training.painting_side=64,style_training.preview_every=1,"
+    "style_training.verify_vgg=false"
+)
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """A painting, photographs of which one is broken, and weights, as files; and a folder."""
+    Image.fromarray(stripes()).save(tmp_path / "stripes.png")
+    (tmp_path / "photos").mkdir()
+    for name, picture in photographs().items():
+        Image.fromarray(picture).save(tmp_path / "photos" / name)
+    (tmp_path / "photos/broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "test").mkdir()
+    Image.fromarray(stripes()[:, ::-1]).save(tmp_path / "test/other.png")
+    weights = {name: torch.tensor(array) for name, array in random_vgg().items()}
+    torch.save(weights, tmp_path / "vgg.pth")
+    return tmp_path
+
+
+def handles(folder):
+    return (
+        CheckpointDataset(filepath=str(folder / "checkpoint.safetensors")).load(),
+        LivePictureDataset(filepath=str(folder / "progress.png")).load(),
+    )
+
+
+def train(folder, **changes):
+    kept, live = handles(folder)
+    return nodes.train_style(
+        PictureDataset(filepath=str(folder / "stripes.png")).load(),
+        PictureFolderDataset(filepath=str(folder / "photos")).load(),
+        PictureFolderDataset(filepath=str(folder / "test")).load(),
+        WeightsDataset(filepath=str(folder / "vgg.pth"), kind=None).load(),
+        small_training(**changes),
+        DESCRIPTION,
+        kept,
+        live,
+    )
+
+
+def test_training_leaves_weights_with_their_origin_history_and_pictures(inputs):
+    weights, history, previews = train(inputs)
+    network_of({name: torch.tensor(array) for name, array in weights.arrays.items()})
+    assert weights.metadata["painting"] == "stripes.png"
+    assert weights.metadata["painting_licence"] == "public domain"
+    assert weights.metadata["photographs"] == "3: 0.png, 1.png, 2.png"
+    assert history["step"].tolist() == [2, 4]
+    assert previews.keys() == {"painting", "photograph/0", "step/2/0", "step/4/0"}
+    losses, grid = nodes.draw_training(history, previews)
+    assert len(losses.axes) == 3
+    assert len(grid.axes) == 1 + 3
+    with Image.open(inputs / "progress.png") as picture:
+        assert picture.format == "PNG"
+
+
+class StoppedError(Exception):
+    """Stands for Ctrl-C or a lost machine."""
+
+
+def test_a_stopped_training_keeps_what_it_has_done(inputs, tmp_path_factory, monkeypatch):
+    other = tmp_path_factory.mktemp("whole")
+    shutil.copytree(inputs, other, dirs_exist_ok=True)
+    whole, whole_history, whole_previews = train(other)
+    update = training.Course._update
+    steps = []
+
+    def stopped(course, *arguments):
+        steps.append(course.step)
+        if len(steps) == 4:
+            raise StoppedError
+        return update(course, *arguments)
+
+    monkeypatch.setattr(training.Course, "_update", stopped)
+    with pytest.raises(StoppedError):
+        train(inputs)
+    resumed, history, previews = train(inputs)
+    assert steps == [0, 1, 2, 3, 2, 3]  # two of them are done again
+    for name, array in whole.arrays.items():
+        np.testing.assert_array_equal(resumed.arrays[name], array)
+    for name, array in whole_previews.items():
+        np.testing.assert_array_equal(previews[name], array)
+    pd.testing.assert_frame_equal(
+        history.drop(columns="seconds"), whole_history.drop(columns="seconds")
+    )
+    assert resumed.metadata == whole.metadata
+
+
+def test_other_settings_photographs_or_paintings_start_over(inputs, monkeypatch):
+    train(inputs)
+    update = training.Course._update
+    steps = []
+    monkeypatch.setattr(
+        training.Course, "_update", lambda course, *rest: steps.append(1) or update(course, *rest)
+    )
+    train(inputs)
+    assert not steps  # all is done, and stays until it is reported
+    train(inputs, style_weight=7, steps=1)
+    assert len(steps) == 1
+    (inputs / "photos/2.png").unlink()
+    train(inputs, style_weight=7, steps=1)
+    assert len(steps) == 2
+    Image.fromarray(stripes()[::-1]).save(inputs / "stripes.png")
+    train(inputs, style_weight=7, steps=1)
+    assert len(steps) == 3
+
+
+def test_the_checkpoint_goes_when_the_weights_are_saved_and_reported(inputs):
+    checkpoint, _ = handles(inputs)
+    weights, history, _ = train(inputs)
+    assert (inputs / "checkpoint.safetensors").exists()
+    saved = Weights("stripes", weights.arrays, weights.metadata)
+    metrics, card = nodes.report_training(saved, history, checkpoint)
+    assert not (inputs / "checkpoint.safetensors").exists()
+    assert metrics.keys() == {
+        *("steps", "content_loss", "style_loss", "roughness_loss"),
+        *("seconds_per_step", "width", "parameters"),
+    }
+    assert metrics["steps"] == 4
+    assert metrics["width"] == 4
+    assert metrics["parameters"] == sum(array.size for array in weights.arrays.values())
+    assert metrics["style_loss"] == history["style"].iloc[-1]
+    assert metrics["seconds_per_step"] > 0
+    assert card.startswith("# The style `stripes`\n")
+    assert "| title | Stripes |" in card
+
+
+def test_a_whole_run_makes_a_style_of_ones_own(workspace, inputs):
+    pictures = workspace / "Bilder, 日本"
+    shutil.copytree(inputs / "photos", pictures)
+    painting = workspace / "it's; a painting.png"
+    shutil.copy(inputs / "stripes.png", painting)
+    (workspace / "conf/local/catalog.yml").write_text(
+        f"photographs:\n  type: quartet.datasets.pictures.PictureFolderDataset\n"
+        f'  filepath: "{pictures}"\n'
+    )
+    result = run_kedro(
+        workspace,
+        *("run", "--pipelines", "style_training", "--params"),
+        f"painting={painting},vgg_weights={inputs / 'vgg.pth'},style=mine,"
+        f"painting_licence=my own,{QUICK}",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "broken.jpg cannot be used and is passed over" in result.stderr
+    made = workspace / "data/06_models/style"
+    assert {path.name for path in made.iterdir()} == {"mine.safetensors", "mine.md", "checkpoints"}
+    assert not list((made / "checkpoints").iterdir())
+    card = (made / "mine.md").read_text(encoding="utf-8")
+    assert "| licence | my own |" in card
+    assert "| file | `it's; a painting.png` |" in card
+    reports = workspace / "data/08_reporting/style_training"
+    assert json.loads((reports / "metrics.json").read_text())["steps"] == 2
+    for name in ("losses.png", "previews.png", "progress.png"):
+        with Image.open(io.BytesIO((reports / name).read_bytes())) as picture:
+            assert picture.width > 400
+    assert pd.read_csv(reports / "history.csv")["step"].tolist() == [1, 2]
+
+
+def catalog_of(workspace, **given):
+    """The catalog as `--params` makes it."""
+    loader = OmegaConfigLoader(
+        str(workspace / "conf"), runtime_params=given, **settings.CONFIG_LOADER_ARGS
+    )
+    names = ("painting", "photographs", "test_photographs", "vgg_weights")
+    return DataCatalog.from_config({name: loader["catalog"][name] for name in names})
+
+
+@pytest.fixture(scope="module")
+def plain_catalog():
+    return catalog_of(ROOT)
+
+
+def test_what_is_missing_is_told_with_what_to_do(plain_catalog):
+    for dataset, told in {
+        "painting": r"painting\.jpg: no such file; name the painting .*--params painting=FILE",
+        "vgg_weights": r"vgg19\.pth: no such file; run `kedro fetch vgg`, or .*vgg_weights=FILE",
+    }.items():
+        with pytest.raises(DatasetError, match=told):
+            plain_catalog.load(dataset)
+
+
+def test_what_is_wrong_is_told_with_what_to_do(inputs):
+    (inputs / "empty").mkdir()
+    wrong = {
+        "painting": ("vgg.pth", r"vgg\.pth: not a whole picture"),
+        "vgg_weights": ("stripes.png", r"stripes\.png: not a whole safetensors or PyTorch file"),
+        "photographs": ("nowhere", r"nowhere: no such folder; .*photographs=FOLDER"),
+        "test_photographs": ("empty", r"empty: no picture .*test_photographs=FOLDER"),
+    }
+    catalog = catalog_of(ROOT, **{name: str(inputs / path) for name, (path, _) in wrong.items()})
+    for dataset, (_, told) in wrong.items():
+        with pytest.raises(DatasetError, match=told):
+            catalog.load(dataset)
+
+
+def test_without_folders_the_photographs_are_the_bundled_ones(inputs, plain_catalog):
+    catalog = plain_catalog
+    assert not catalog.load("photographs")
+    assert not catalog.load("test_photographs")
+    seen = {}
+
+    def course(painting, photographs, *rest):
+        seen.update(photographs)
+        raise StoppedError
+
+    kept, live = handles(inputs)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(training, "Course", course)
+        nodes.train_style(
+            PictureDataset(filepath=str(inputs / "stripes.png")).load(),
+            catalog.load("photographs"),
+            catalog.load("test_photographs"),
+            WeightsDataset(filepath=str(inputs / "vgg.pth"), kind=None).load(),
+            small_training(),
+            DESCRIPTION,
+            kept,
+            live,
+        )
+    assert {"china.jpg", "astronaut.png"} <= seen.keys()
+
+
+def test_defaults_of_the_configuration_are_those_of_the_models():
+    loader = OmegaConfigLoader(str(ROOT / "conf"), **settings.CONFIG_LOADER_ARGS)
+    parameters = loader["parameters"]
+    given = StyleTraining(**parameters["style_training"])
+    assert given == StyleTraining(seed=parameters["seed"])
+    assert PaintingDescription(**parameters["painting_description"]) == PaintingDescription()

@@ -1,0 +1,150 @@
+"""The fast form of the network must restyle as the published layout does, on any size."""
+
+import numpy as np
+import pytest
+import torch
+
+from quartet.style.inference import InferenceNetwork
+from quartet.style.network import StyleNetwork, network_of, to_pictures, width_of
+from support import skip_or_fail
+
+SIZES = [(24, 24), (25, 31), (48, 64), (37, 50), (90, 120)]
+
+
+def network(width=8, seed=0):
+    """Contrasts of its own, biases and uneven normalisation: nothing may be left out unseen."""
+    torch.manual_seed(seed)
+    made = StyleNetwork(width)
+    with torch.no_grad():
+        for name, value in made.named_parameters():
+            if name.endswith("bias"):
+                value.add_(0.3 * torch.randn_like(value))
+        made.deconv3.conv2d.weight *= 60
+        made.deconv3.conv2d.bias += 120
+    return made.eval()
+
+
+def scene(height, width, count=1, seed=0):
+    """Smooth areas, edges and texture, shape (count, h, w, 3)."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    slope = np.stack([rows * 255 / height, columns * 255 / width, rows * 0 + 90], -1)
+    slope[height // 3 : height // 2, width // 4 : width // 2] = (240, 20, 60)
+    noise = generator.normal(0, 12, (count, height, width, 3)) * (columns > width // 2)[..., None]
+    return torch.from_numpy(np.clip(slope + noise, 0, 255).astype(np.uint8))
+
+
+def plainly(made, pictures):
+    """A float32 forward of the published layout, cut to the pictures' size."""
+    with torch.inference_mode():
+        restyled = to_pictures(made(pictures.permute(0, 3, 1, 2).float())).permute(0, 2, 3, 1)
+    return restyled[:, : pictures.shape[1], : pictures.shape[2]]
+
+
+def fast(made, pictures, dtype=torch.float32):
+    with torch.inference_mode():
+        return InferenceNetwork(made, dtype)(pictures)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [1, 3])
+def test_in_float32_it_gives_what_the_published_layout_gives(size, count):
+    made, pictures = network(), scene(*size, count)
+    difference = (fast(made, pictures).int() - plainly(made, pictures).int()).abs()
+    assert plainly(made, pictures).float().std() > 8  # not a grey picture
+    assert (difference <= 1).double().mean() >= 0.999
+    assert difference.max() <= 2
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_in_bfloat16_it_is_within_two_levels(size):
+    made, pictures = network(16), scene(*size)
+    difference = fast(made, pictures, torch.bfloat16).float() - plainly(made, pictures).float()
+    assert difference.square().mean().sqrt() <= 2
+
+
+@pytest.mark.parametrize("contrast", [1, 4, 16, 64])
+def test_in_bfloat16_a_dark_scene_is_as_exact_as_a_bright_one(contrast):
+    made = network(16)
+    pictures = 20 + (scene(96, 128).double() * contrast / 255).round().to(torch.uint8)
+    difference = fast(made, pictures, torch.bfloat16).float() - plainly(made, pictures).float()
+    assert difference.square().mean().sqrt() <= 2
+
+
+def test_pictures_of_a_batch_do_not_touch_each_other():
+    made, pictures = network(), scene(40, 56, 3, seed=4)
+    together = fast(made, pictures)
+    alone = torch.cat([fast(made, pictures[i : i + 1]) for i in range(3)])
+    assert (together.int() - alone.int()).abs().max() <= 1
+
+
+def test_what_a_call_left_behind_does_not_show_in_the_next():
+    made = network()
+    computed = InferenceNetwork(made, torch.float32)
+    with torch.inference_mode():
+        computed(scene(48, 64, seed=1))
+        computed(255 - scene(48, 64, seed=2))
+        again = computed(scene(48, 64, seed=1))
+    assert torch.equal(again, fast(made, scene(48, 64, seed=1)))
+
+
+def test_a_frame_in_one_colour_is_not_divided_by_zero():
+    made = network()
+    for level in (0, 77, 255):
+        flat = torch.full((1, 48, 64, 3), level, dtype=torch.uint8)
+        for dtype in (torch.float32, torch.bfloat16):
+            difference = fast(made, flat, dtype).int() - plainly(made, flat).int()
+            assert difference.abs().max() <= 2, (level, dtype)
+
+
+@pytest.fixture(scope="module", params=["candy", "mosaic"])
+def published(request, real_clip):
+    """A published network at width 16, as the file has it."""
+    folder = real_clip.parents[1] / "style/reference_weights"
+    files = list(folder.glob(f"{request.param}_*"))
+    if not files:
+        skip_or_fail(f"weights of {request.param} are not here")
+    return torch.load(files[0], weights_only=True)
+
+
+def test_published_weights_load_with_their_old_statistics_and_without(published):
+    statistics = {
+        f"{layer}.{name}": torch.zeros(1)
+        for layer in ("in1", "res1.in2")
+        for name in ("running_mean", "running_var", "num_batches_tracked")
+    }
+    pictures = scene(48, 64)
+    plain = {name: value for name, value in published.items() if "running" not in name}
+    first, again = (plainly(network_of(w), pictures) for w in (plain, {**plain, **statistics}))
+    assert torch.equal(first, again)
+    assert width_of(published) == 16
+
+
+def test_a_real_frame_in_a_published_style(published, real_clip):
+    import av
+
+    with av.open(str(real_clip)) as container:
+        frame = next(container.decode(video=0)).to_ndarray(format="rgb24")[::2, ::2]
+    pictures = torch.from_numpy(np.ascontiguousarray(frame))[None]
+    made = network_of(published)
+    expected = plainly(made, pictures)
+    difference = (fast(made, pictures).int() - expected.int()).abs()
+    assert (difference <= 1).double().mean() >= 0.999
+    lower = fast(made, pictures, torch.bfloat16).float() - expected.float()
+    assert lower.square().mean().sqrt() <= 2
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda w: w.pop("conv1.conv2d.weight"), "conv1.conv2d.weight should be of shape"),
+        (lambda w: w.pop("res3.in1.bias"), "res3.in1.bias is missing"),
+        (lambda w: w.update({"res6.in1.bias": torch.zeros(32)}), "res6.in1.bias is"),
+        (lambda w: w.update({"conv2.conv2d.bias": torch.zeros(7)}), r"is \(7,\), and should be"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused_with_the_difference(change, complaint):
+    weights = dict(network().state_dict())
+    change(weights)
+    with pytest.raises(ValueError, match=complaint):
+        network_of(weights)

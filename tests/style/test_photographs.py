@@ -1,0 +1,126 @@
+"""What is learned on must be varied, the same after a stop, and never end a training by itself."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from painted import photographs
+from quartet.style.photographs import (
+    batches_of_crops,
+    bundled_photographs,
+    bundled_test_photographs,
+    random_crops,
+    scaled_to,
+)
+
+
+class Faulty(Mapping):
+    """Photographs of which some cannot be read."""
+
+    def __init__(self, pictures, broken):
+        self._pictures, self._broken = pictures, broken
+
+    def __getitem__(self, name):
+        if name in self._broken:
+            raise ValueError(f"{name}: cut short")
+        return self._pictures[name]
+
+    def __iter__(self):
+        return iter(self._pictures)
+
+    def __len__(self):
+        return len(self._pictures)
+
+
+def test_the_bundled_photographs_are_in_colour_and_others_than_those_for_tests():
+    found, tests = bundled_photographs(), bundled_test_photographs()
+    assert len(found) == 11
+    assert len(tests) == 2
+    for picture in (*found.values(), *tests.values()):
+        assert picture.ndim == 3
+        assert picture.shape[2] == 3
+        assert picture.dtype == np.uint8
+        assert min(picture.shape[:2]) >= 256
+    for picture in found.values():
+        assert np.abs(picture[..., 0].astype(int) - picture[..., 2]).max() > 50
+    assert not found.keys() & tests.keys()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_photographs_of_any_size_give_crops_of_the_size_asked_for(height, width, seed):
+    picture = np.full((height, width, 3), 100, np.uint8)
+    crops = random_crops({"a": picture}, 3, 24, np.random.default_rng(seed))
+    assert crops.shape == (3, 24, 24, 3)
+    assert crops.dtype == np.uint8
+    levels = {int(crop.min()) for crop in crops} | {int(crop.max()) for crop in crops}
+    assert all(69 <= level <= 131 for level in levels)  # only the light changes
+
+
+def test_crops_show_all_photographs_at_many_scales_and_both_ways():
+    wedge = np.repeat(np.linspace(0, 200, 120)[None, :, None], 120, axis=0)
+    pictures = {
+        "a": np.repeat(wedge, 3, axis=2).astype(np.uint8),
+        "b": np.repeat(wedge, 3, axis=2).astype(np.uint8) // 2,
+    }
+    crops = random_crops(pictures, 200, 32, np.random.default_rng(0)).astype(int)
+    rise = crops[:, 16, 31, 0] - crops[:, 16, 0, 0]
+    assert (rise > 0).sum() > 60
+    assert (rise < 0).sum() > 60
+    assert np.abs(rise).max() > 4 * np.abs(rise).min()
+
+
+def batches(steps, pictures=None, seed=3):
+    return list(batches_of_crops(pictures or photographs(), 2, 16, seed, steps))
+
+
+def test_a_stopped_training_goes_on_with_the_same_crops():
+    whole = batches(range(9))
+    assert len(whole) == 9
+    np.testing.assert_array_equal(batches(range(4, 9)), whole[4:])
+    np.testing.assert_array_equal(batches(range(9)), whole)
+    assert not np.array_equal(whole[0], whole[1])
+    assert not np.array_equal(batches(range(1), seed=4)[0], whole[0])
+
+
+def test_nothing_is_left_running_when_a_training_is_stopped():
+    asked = []
+
+    class Counting(Faulty):
+        def __getitem__(self, name):
+            asked.append(name)
+            return super().__getitem__(name)
+
+    crops = batches_of_crops(Counting(photographs(), ()), 1, 16, 0, range(10**9))
+    next(crops)
+    crops.close()
+    done = len(asked)
+    assert done < 20
+    assert len(asked) == done
+
+
+def test_the_next_photograph_takes_the_place_of_a_broken_one():
+    pictures = photographs(3)
+    faulty = Faulty(pictures, {"1.png"})
+    crops = batches(range(20), faulty)
+    np.testing.assert_array_equal(crops, batches(range(20), faulty))
+    assert np.isfinite(crops).all()
+    whole = batches(range(20))
+    same = [np.array_equal(a, b) for a, b in zip(crops, whole, strict=True)]
+    assert any(same)  # those that hit no broken one
+    assert not all(same)
+
+
+def test_only_broken_photographs_end_it_with_the_reason():
+    faulty = Faulty(photographs(2), {"0.png", "1.png"})
+    with pytest.raises(ValueError, match=r"none of the 2 photographs can be read; .*cut short"):
+        batches(range(2), faulty)
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((100, 50), (64, 32)), ((2, 300), (32, 4800))])
+def test_scaling_keeps_the_proportions(shape, expected):
+    picture = np.zeros((*shape, 3), np.uint8)
+    assert scaled_to(picture, 32).shape == (*expected, 3)

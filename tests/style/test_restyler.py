@@ -1,0 +1,120 @@
+"""However a stream is cut into batches and threads, it must come out in order and the same."""
+
+import numpy as np
+import pytest
+import torch
+
+from quartet.style import restyler as restylers
+from quartet.style.network import StyleNetwork
+from quartet.style.restyler import Platform, Restyler, detect
+from quartet.style.transfer_settings import Restyling
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def weights():
+    torch.manual_seed(0)
+    made = StyleNetwork(4)
+    with torch.no_grad():
+        made.deconv3.conv2d.weight *= 30
+        made.deconv3.conv2d.bias += 120
+    return {name: value.numpy() for name, value in made.state_dict().items()}
+
+
+def pictures(count, size=(32, 40)):
+    generator = np.random.default_rng(1)
+    return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(count)]
+
+
+def restyled(weights, given, workers=1, batch_size=1, dtype=torch.float32, compiled=False):
+    platform = Platform(CPU, dtype, compiled, workers)
+    with Restyler(weights, Restyling(batch_size=batch_size), platform) as made:
+        return list(made.stream(enumerate(given)))
+
+
+@pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (2, 1), (3, 2), (2, 5)])
+def test_order_and_result_depend_on_neither_threads_nor_batches(weights, workers, batch_size):
+    given = [*pictures(7), *pictures(4, (48, 24)), *pictures(3)]
+    alone = restyled(weights, given)
+    found = restyled(weights, given, workers, batch_size)
+    assert [key for key, _, _ in found] == list(range(len(given)))
+    for (_, picture, made), (_, _, expected), original in zip(found, alone, given, strict=True):
+        assert picture is original
+        assert np.abs(made.astype(int) - expected).max() <= 1
+
+
+def test_a_stream_is_read_only_as_far_ahead_as_there_is_work(weights):
+    read = []
+
+    def endless():
+        number = 0
+        while True:
+            read.append(number)
+            yield number, pictures(1)[0]
+            number += 1
+
+    with Restyler(weights, Restyling(batch_size=2), Platform(CPU, torch.float32, False, 2)) as made:
+        stream = made.stream(endless())
+        for _ in range(20):
+            next(stream)
+        assert len(read) <= 20 + 2 * (2 * 2 + 2)
+
+
+def test_tiny_pictures_keep_their_size(weights):
+    for size in ((1, 1), (3, 50), (23, 24)):
+        ((_, _, made),) = restyled(weights, pictures(1, size))
+        assert made.shape == (*size, 3)
+
+
+def test_a_picture_that_does_not_fit_into_memory_is_refused_with_figures(weights, monkeypatch):
+    monkeypatch.setattr(restylers, "_free_memory", lambda where: 2**20)
+    with pytest.raises(ValueError, match=r"of 900×300 pixels .* GiB, and 0\.0 GiB are free"):
+        restyled(weights, pictures(1, (300, 900)))
+
+
+def test_an_error_of_a_thread_reaches_the_caller(weights, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr(restylers.InferenceNetwork, "__call__", fail)
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        restyled(weights, pictures(4), workers=2)
+
+
+def test_compiled_it_is_within_two_levels(weights):
+    given = pictures(2)
+    plain = restyled(weights, given)
+    compiled = restyled(weights, given, compiled=True)
+    for (_, _, expected), (_, _, made) in zip(plain, compiled, strict=True):
+        assert np.square(made - expected.astype(float)).mean() ** 0.5 <= 2
+
+
+def test_the_threads_of_the_caller_are_given_back(weights):
+    before = torch.get_num_threads()
+    restyled(weights, pictures(1))
+    assert torch.get_num_threads() == before
+
+
+def test_what_the_processor_lacks_is_found_out_and_not_assumed(monkeypatch):
+    for native, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        assert detect(Restyling()).dtype == expected
+        assert detect(Restyling(precision="float32")).dtype == torch.float32
+    assert not detect(Restyling()).compiled
+    assert detect(Restyling(compiled="always")).compiled
+
+
+def test_ranks_share_the_cores_of_their_machine(monkeypatch):
+    monkeypatch.setattr(restylers.os, "sched_getaffinity", lambda process: set(range(8)))
+    assert detect(Restyling()).workers == 8
+    assert detect(Restyling(), ranks=3).workers == 2
+    assert detect(Restyling(), ranks=20).workers == 1
+    assert detect(Restyling(workers=5), ranks=3).workers == 5
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_half_precision_without_a_gpu_is_refused():
+    with pytest.raises(ValueError, match="float16 is for GPUs"):
+        detect(Restyling(precision="float16"))

@@ -1,0 +1,121 @@
+"""The pictures by which a person judges a training."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from painted import photographs, stripes
+from quartet.style.training_figures import Previews, loss_curves, png, preview_grid
+
+SUBJECTS = photographs(2)
+
+
+def previews(steps, subjects=SUBJECTS):
+    return Previews(stripes(), subjects, steps)
+
+
+def negative(picture):
+    return 255 - picture
+
+
+def shown_steps(arrays):
+    return sorted({int(name.split("/")[1]) for name in arrays if name.startswith("step/")})
+
+
+def titles(figure):
+    return [axis.get_title() for axis in figure.axes if axis.get_title()]
+
+
+def test_the_first_and_the_last_steps_are_shown_and_few_between():
+    steps = list(range(250, 5001, 250))
+    grid = previews(steps)
+    for step in steps:
+        grid.add(step, negative)
+        found = shown_steps(grid.arrays())
+        assert found[0] == 250
+        assert found[-1] == step
+        assert len(found) <= 7
+    assert shown_steps(grid.arrays()) == [250, 500, 750, 1500, 2750, 5000]
+
+
+@pytest.mark.parametrize(
+    ("steps", "shown"), [([1], [1]), ([10, 20], [10, 20]), (list(range(1, 8)), [1, 2, 3, 5, 7])]
+)
+def test_a_short_training_shows_what_there_is(steps, shown):
+    grid = previews(steps)
+    for step in steps:
+        grid.add(step, negative)
+    assert shown_steps(grid.arrays()) == shown
+
+
+def test_pictures_are_those_of_the_test_photographs():
+    grid = previews([1])
+    grid.add(1, negative)
+    arrays = grid.arrays()
+    assert arrays["painting"].shape == (256, 384, 3)
+    for row in range(2):
+        assert min(arrays[f"photograph/{row}"].shape[:2]) == 256
+        np.testing.assert_array_equal(arrays[f"step/1/{row}"], 255 - arrays[f"photograph/{row}"])
+
+
+def test_a_stopped_training_goes_on_with_the_pictures_that_it_had():
+    whole, stopped, resumed = (previews([1, 2, 3]) for _ in range(3))
+    for step in (1, 2, 3):
+        whole.add(step, negative)
+    stopped.add(1, negative)
+    resumed.restore(stopped.arrays())
+    for step in (2, 3):
+        resumed.add(step, negative)
+    assert resumed.arrays().keys() == whole.arrays().keys()
+    for name, array in whole.arrays().items():
+        np.testing.assert_array_equal(resumed.arrays()[name], array)
+
+
+class Faulty(dict):
+    def __getitem__(self, name):
+        if name == "0.png":
+            raise ValueError("cut short")
+        return super().__getitem__(name)
+
+
+def test_broken_test_photographs_are_passed_over():
+    grid = previews([1], Faulty(photographs(9)))
+    assert sum(name.startswith("photograph/") for name in grid.arrays()) == 4
+    with pytest.raises(ValueError, match=r"no test photograph that can be read \(cut short\)"):
+        previews([1], Faulty(photographs(1)))
+
+
+def test_the_grid_names_painting_photographs_and_steps():
+    grid = previews([250, 5000])
+    for step in (250, 5000):
+        grid.add(step, negative)
+    figure = preview_grid(grid.arrays())
+    assert titles(figure) == ["painting", "photograph", "step 250", "step 5,000"]
+    pictures = [axis.get_images()[0].get_array() for axis in figure.axes]
+    assert len(pictures) == 1 + 2 * 3
+    np.testing.assert_array_equal(pictures[-1], grid.arrays()["step/5000/1"])
+    with Image.open(io.BytesIO(png(figure))) as picture:
+        assert picture.format == "PNG"
+        assert picture.width > picture.height > 300
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_each_loss_has_a_curve_with_its_last_value(rows):
+    history = pd.DataFrame(
+        {
+            "step": 250 * np.arange(1, rows + 1),
+            "content": np.linspace(1, 0.5, rows),
+            "style": np.geomspace(1, 0.1234, rows),
+            "roughness": np.full(rows, 0.05),
+        }
+    )
+    figure = loss_curves(history)
+    for axis, name in zip(figure.axes, ("content", "style", "roughness"), strict=True):
+        assert axis.get_title().startswith(name)
+        np.testing.assert_array_equal(axis.lines[0].get_ydata(), history[name])
+        assert [text.get_text() for text in axis.texts] == [f"{history[name].iloc[-1]:.3f}"]
+        assert axis.get_ylim()[0] == 0
+    png(figure)

@@ -1,0 +1,90 @@
+"""A VGG with other weights sees other colours: it must not be taken for the right one."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from painted import random_vgg
+from quartet.style.vgg import CAFFE_SHA256, Vgg19, digest, vgg_tensors
+from support import ROOT, skip_or_fail
+
+
+@pytest.fixture(scope="module")
+def caffe():
+    """The real weights, with layers that are not needed."""
+    data = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
+    path = data / "style/vgg19_caffe_bgr_conv1_1-conv3_4.pth"
+    if not path.exists():
+        skip_or_fail(f"{path.name} is not here: set QUARTET_REAL_DATA to the folder above style")
+    weights = torch.load(path, weights_only=True)
+    arrays = {name: value.numpy() for name, value in weights.items()}
+    return {**arrays, "features.19.weight": np.zeros((512, 256, 3, 3), np.float32)}
+
+
+def test_the_real_weights_are_taken_without_further_layers(caffe):
+    tensors = vgg_tensors(caffe)
+    assert len(tensors) == 16
+    assert digest(tensors) == CAFFE_SHA256
+    as_double = {name: array.astype(np.float64) for name, array in caffe.items()}
+    assert digest(vgg_tensors(as_double)) == CAFFE_SHA256
+
+
+def test_the_real_weights_get_blue_first_less_the_mean(caffe):
+    vgg = Vgg19(vgg_tensors(caffe))
+    picture = torch.linspace(0, 255, 32 * 32 * 3).reshape(1, 3, 32, 32)
+    seen = vgg(picture, ["conv1_1"])["conv1_1"]
+    blue_first = picture.flip(1) - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
+    expected = F.conv2d(
+        blue_first,
+        torch.tensor(caffe["features.0.weight"]),
+        torch.tensor(caffe["features.0.bias"]),
+        padding=1,
+    ).relu()
+    torch.testing.assert_close(seen, expected)
+
+
+@pytest.mark.parametrize("change", ["another model", "one value"])
+def test_other_weights_are_refused_with_what_to_do(caffe, change):
+    weights = random_vgg() if change == "another model" else dict(caffe)
+    if change == "one value":
+        weights["features.16.bias"] = weights["features.16.bias"].copy()
+        weights["features.16.bias"][-1] += 1e-3
+    with pytest.raises(ValueError, match=r"Caffe model.*BGR.*kedro fetch vgg.*verify_vgg=false"):
+        vgg_tensors(weights)
+
+
+def test_other_weights_can_be_used_knowingly():
+    tensors = vgg_tensors(random_vgg(), verify=False)
+    assert digest(tensors) != CAFFE_SHA256
+    assert Vgg19(tensors)(torch.zeros(1, 3, 16, 16), ["conv3_4"])["conv3_4"].shape[1:] == (
+        256,
+        4,
+        4,
+    )
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_weights_of_another_network_are_named(verify):
+    weights = random_vgg()
+    weights["features.5.weight"] = weights["features.5.weight"][:64]
+    with pytest.raises(
+        ValueError, match=r"features\.5\.weight of shape \(128, 64, 3, 3\) is missing"
+    ):
+        vgg_tensors(weights, verify)
+    del weights["features.0.bias"]
+    with pytest.raises(ValueError, match=r"features\.0\.bias of shape \(64,\) is missing"):
+        vgg_tensors(weights, verify)
+
+
+def test_no_deeper_layer_than_asked_for_is_computed():
+    vgg = Vgg19(vgg_tensors(random_vgg(), verify=False))
+    deep = torch.zeros(1)
+    vgg.get_submodule("conv2_1").register_forward_hook(lambda *_: deep.fill_(1))
+    found = vgg(torch.rand(2, 3, 16, 16) * 255, ["conv1_1", "conv1_2"])
+    assert list(found) == ["conv1_1", "conv1_2"]
+    assert not deep.any()
+    assert not any(value.requires_grad for value in vgg.parameters())
