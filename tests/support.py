@@ -38,6 +38,9 @@ def make_workspace(folder: Path) -> Path:
     (folder / "conf/local").mkdir()
     fetched = shutil.ignore_patterns("mnist_original")
     shutil.copytree(ROOT / "data/01_raw", folder / "data/01_raw", ignore=fetched)
+    (folder / "data/06_models/style").mkdir(parents=True)
+    for style in (ROOT / "data/06_models/style").glob("*.safetensors"):
+        shutil.copy(style, folder / "data/06_models/style")
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder)
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")

@@ -11,6 +11,7 @@ SAMPLE_RUN = (
     "sensor_ingestion",
     "anomaly_training",
     "anomaly_scoring",
+    "style_transfer",
 )
 """Pipelines that make up `__default__`, each on its committed sample."""
 

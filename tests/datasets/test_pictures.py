@@ -132,7 +132,7 @@ def test_a_missing_or_damaged_painting_is_named_with_what_to_do(tmp_path):
 @pytest.fixture(params=["{tmp}/photos", "memory://pictures/photos"])
 def folder(tmp_path, request):
     """A folder of five pictures, two of them broken, among other files; and its dataset."""
-    dataset = PictureFolderDataset(filepath=request.param.format(tmp=tmp_path), longest_side=32)
+    dataset = PictureFolderDataset(folder=request.param.format(tmp=tmp_path), longest_side=32)
     contents = {
         "b.PNG": encoded(two_halves()),
         "holiday/a.jpg": encoded(two_halves((100, 200)), "JPEG"),
@@ -179,7 +179,7 @@ def test_a_broken_picture_is_named_once_and_the_others_can_be_had(folder, caplog
 def test_memory_stays_bounded_and_what_was_used_last_is_kept(tmp_path, monkeypatch):
     for number in range(6):
         (tmp_path / f"{number}.png").write_bytes(encoded(two_halves((512, 512))))
-    pictures = PictureFolderDataset(filepath=str(tmp_path), memory_mib=2).load()
+    pictures = PictureFolderDataset(folder=str(tmp_path), memory_mib=2).load()
     for name in [*pictures, "5.png", "4.png"]:
         assert pictures[name].nbytes == 512 * 512 * 3
         assert sum(kept.nbytes for kept in pictures._kept.values()) <= 2 << 20
@@ -196,12 +196,12 @@ def test_other_pictures_have_another_identity(folder):
     assert folder.load().identity == first
     folder._location.filesystem.pipe_file(f"{folder._location.path}/b.PNG", b"other")
     assert folder.load().identity != first
-    other = PictureFolderDataset(filepath=None, longest_side=8).load()
+    other = PictureFolderDataset(folder=None, longest_side=8).load()
     assert other.identity != first
 
 
 def test_no_folder_is_an_empty_mapping():
-    dataset = PictureFolderDataset(filepath=None)
+    dataset = PictureFolderDataset(folder=None)
     assert dataset.exists()
     assert not dataset.load()
     assert dataset.load().unreadable == {}
@@ -211,7 +211,7 @@ def test_a_folder_named_relatively_is_found(tmp_path, monkeypatch):
     (tmp_path / "photos/photos").mkdir(parents=True)
     (tmp_path / "photos/photos/a.png").write_bytes(encoded(two_halves()))
     monkeypatch.chdir(tmp_path / "photos")
-    pictures = PictureFolderDataset(filepath="photos").load()
+    pictures = PictureFolderDataset(folder="photos").load()
     assert [pictures[name].shape for name in pictures] == [(20, 40, 3)]
     assert list(pictures) == ["a.png"]
 
@@ -219,14 +219,14 @@ def test_a_folder_named_relatively_is_found(tmp_path, monkeypatch):
 def test_a_wrong_folder_is_named_with_what_to_do(tmp_path):
     hint = "--params photographs=FOLDER"
     with pytest.raises(DatasetError, match=rf"nowhere: no such folder; {hint}"):
-        PictureFolderDataset(filepath=str(tmp_path / "nowhere"), hint=hint).load()
+        PictureFolderDataset(folder=str(tmp_path / "nowhere"), hint=hint).load()
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(DatasetError, match=rf"no picture \(\.jpg, .*\) in it; {hint}"):
-        PictureFolderDataset(filepath=str(tmp_path), hint=hint).load()
+        PictureFolderDataset(folder=str(tmp_path), hint=hint).load()
     with pytest.raises(DatasetError, match=r"notes\.txt: no such folder"):
-        PictureFolderDataset(filepath=str(tmp_path / "notes.txt")).load()
+        PictureFolderDataset(folder=str(tmp_path / "notes.txt")).load()
     with pytest.raises(DatasetError, match="never an output"):
-        PictureFolderDataset(filepath=None).save({})
+        PictureFolderDataset(folder=None).save({})
 
 
 def test_a_live_picture_is_rewritten_and_shown(tmp_path):

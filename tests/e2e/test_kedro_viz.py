@@ -20,6 +20,7 @@ FIGURES = {
     "sensor_ingestion": "readings_over_time_figure",
     "anomaly_training": "false_alarms_figure",
     "anomaly_scoring": "worst_sensors_figure",
+    "style_transfer": "contact_sheet_figure",
 }
 """By pipeline that is opened here: the figure that is clicked on."""
 LAYERS = ["raw", "primary", "model_input", "models", "model_output", "reporting", "registry"]
@@ -27,6 +28,7 @@ PREVIEWS = {
     "matplotlib.MatplotlibDataset": "ImagePreview",
     "pandas.CSVDataset": "TablePreview",
     "json.JSONDataset": "JSONPreview",
+    "quartet.datasets.raw.ImageBytesDataset": "ImagePreview",
 }
 """By type of a dataset: how Kedro-Viz previews it."""
 

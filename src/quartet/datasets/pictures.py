@@ -222,7 +222,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
     ```yaml
     photographs:
       type: quartet.datasets.pictures.PictureFolderDataset
-      filepath: ${runtime_params:photographs,null}
+      folder: ${runtime_params:photographs,null}
       longest_side: 768
     ```
     """
@@ -230,7 +230,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
     def __init__(
         self,
         *,
-        filepath: str | None,
+        folder: str | None,
         longest_side: int = 768,
         memory_mib: int = 512,
         hint: str = "give a folder with pictures",
@@ -241,7 +241,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         """Describe the folder.
 
         Args:
-            filepath: Local path or any fsspec URL; null for none.
+            folder: Local path or any fsspec URL; null for none.
             longest_side: Larger pictures are scaled down to it, pixels.
             memory_mib: Of pixels that are kept; others are read anew when needed again.
             hint: What to do where there is no such folder, or no picture in it.
@@ -249,7 +249,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
         """
-        self._location = None if filepath is None else Location.of(filepath, credentials, fs_args)
+        self._location = None if folder is None else Location.of(folder, credentials, fs_args)
         self._longest_side = longest_side
         self._memory = memory_mib << 20
         self._hint = hint
@@ -293,7 +293,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         return self._location is None or bool(self._location.filesystem.isdir(self._location.path))
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._location and self._location.path}
+        return {"folder": self._location and self._location.path}
 
 
 @dataclass(frozen=True)

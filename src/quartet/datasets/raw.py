@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+
+from kedro_datasets._typing import ImagePreview  # type: ignore[import-untyped]
+
 from quartet.datasets.file import FileDataset
 
 
@@ -24,3 +28,18 @@ class BytesDataset(FileDataset[bytes, bytes]):
     def save(self, data: bytes) -> None:
         """Write the content, replacing the file as a whole."""
         self._location.write(data)
+
+
+class ImageBytesDataset(BytesDataset):
+    """The same for an image as a browser shows it, still or moving; Kedro-Viz shows it, too.
+
+    ```yaml
+    style_preview:
+      type: quartet.datasets.raw.ImageBytesDataset
+      filepath: data/08_reporting/style_transfer/preview.webp
+    ```
+    """
+
+    def preview(self) -> ImagePreview:
+        """The image in base64."""
+        return ImagePreview(base64.b64encode(self.load()).decode())

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby, pairwise
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -286,7 +287,7 @@ def _moments(plan: VideoPlan) -> tuple[list[int], list[int]]:
     length = min(Fraction(ticks), _PREVIEW_SECONDS / plan.tick)
     start = plan.timestamps[0] + (ticks - length) / 2
     step = 1 / (_PREVIEW_RATE * plan.tick)
-    times = [start + count * step for count in range(max(1, int(length / step)))]
+    times = [start + count * step for count in range(ceil(length / step))]
     numbers = sorted({max(0, bisect_right(plan.timestamps, time) - 1) for time in times})
     changes = [Fraction(plan.timestamps[number]) for number in numbers[1:]]
     edges = [start, *changes, start + length]

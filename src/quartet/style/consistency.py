@@ -25,8 +25,12 @@ Flow = NDArray[np.float32]
 _STILL = 4
 """Levels, in the mean of 3 × 3 pixels, up to which a source that changes stands still."""
 
-_LEAST_SHARE = 0.05
-"""Of the pixels: a number that rests on fewer says nothing of the picture."""
+_LEAST_STILL = 0.05
+_LEAST_VISIBLE = 0.1
+"""Share of the pixels: a number that rests on fewer says nothing of the picture."""
+
+_LARGEST_FLOOR = 40
+"""Levels: a source that differs by more, its movement undone, is another scene."""
 
 FLICKER_SIDE = 1280
 FLOW_SIDE = 256
@@ -59,8 +63,8 @@ class WarpingError:
     """What differs in a pair once its movement is undone.
 
     Attributes:
-        restyled: Root mean square difference, levels; NaN where hardly anything is seen in
-            both frames.
+        restyled: Root mean square difference, levels; NaN where the frames show different
+            scenes.
         source: That of the source on the same pixels, levels; the floor.
         visible_share: Share of the pixels that are seen in both frames.
     """
@@ -92,7 +96,7 @@ def flicker(source: Pair, restyled: Pair) -> Flicker:
     change = _change(*(scaled_down(picture, FLICKER_SIDE) for picture in source))
     still = uniform_filter(change.max(axis=2).astype(np.float32), 3, mode="nearest") <= _STILL
     share = float(still.mean())
-    if share < _LEAST_SHARE:
+    if share < _LEAST_STILL:
         return Flicker(np.nan, np.nan, share)
     restyled_change = _change(*(scaled_down(picture, FLICKER_SIDE) for picture in restyled))
     return Flicker(float(restyled_change[still].mean()), float(change[still].mean()), share)
@@ -102,13 +106,13 @@ def warping_error(source: Pair, restyled: Pair) -> WarpingError:
     """How far the restyled frame is from the one before it, moved as the source moves.
 
     The movement is the optical flow of the source by TV-L1 (Zach et al., 2007), on pictures
-    of at most 320 pixels a side. Left out is what is not seen in both frames: where the
+    of at most 256 pixels a side. Left out is what is not seen in both frames: where the
     flow there and the flow back do not cancel out (Sundaram et al., 2010, as in Lai et al.),
     and what comes from outside the picture. The difference is the root of the mean square
     over those pixels and the three channels, in levels from 0 to 255; Lai et al. give the
-    mean of the squared lengths, levels from 0 to 1: (`restyled` / 255)² × 3. Where fewer
-    than 5 % of the pixels are seen twice, as after a cut, or a side is below 16 pixels, the
-    numbers are NaN.
+    mean of the squared lengths, levels from 0 to 1: (`restyled` / 255)² × 3. The numbers are
+    NaN after a cut, that is, where fewer than 10 % of the pixels are seen twice or the source
+    itself differs by more than 40 levels, and if a side is below 16 pixels.
 
     Args:
         source: Two successive frames.
@@ -124,22 +128,19 @@ def warping_error(source: Pair, restyled: Pair) -> WarpingError:
     back, forth = optical_flow(after, before), optical_flow(before, after)
     visible = visible_in_both(back, forth)
     share = float(visible.mean())
-    if share < _LEAST_SHARE:
+    floor = _distance(warped(before, back), after, visible) if share >= _LEAST_VISIBLE else np.nan
+    if not floor <= _LARGEST_FLOOR:
         return WarpingError(np.nan, np.nan, share)
     earlier, later = (scaled_down(picture, FLOW_SIDE) for picture in restyled)
-    return WarpingError(
-        _distance(warped(earlier, back), later, visible),
-        _distance(warped(before, back), after, visible),
-        share,
-    )
+    return WarpingError(_distance(warped(earlier, back), later, visible), floor, share)
 
 
 def optical_flow(reference: Picture, moved: Picture) -> Flow:
     """Where each pixel of `reference` is in `moved`: shape (2, h, w), pixels down and right.
 
-    TV-L1 needs 0.3 s for a picture of 320 × 180. On a photograph that pans, with another
-    before it that moves, the source's warping error then is 5 levels; that of skimage's other
-    method, ILK, 6 to 9.
+    By skimage's TV-L1. Between two views of a photograph, before which another one moves, the
+    source's warping error with it is 5 levels, at 0.25 s for 256 × 144 pixels; with skimage's
+    other method, ILK, 5 to 8 levels, at 0.1 s.
     """
     from skimage.registration import optical_flow_tvl1
 

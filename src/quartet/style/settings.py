@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, description="Start of every random choice made here.")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Layer = Literal[
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4"
 ]
@@ -28,14 +30,30 @@ class StyleTraining(_Settings):
         ge=4,
         le=64,
         multiple_of=4,
-        description="Channels of the first layer. The published networks have 32 and take four "
-        "times as long for a frame.",
+        description="Channels of the first layer, a multiple of 4. The published networks have 32 "
+        "and take four times as long for a frame.",
     )
     steps: int = Field(
-        5000, ge=1, description="Updates; the learning rate falls to zero at the end."
+        5000,
+        ge=1,
+        description="Updates. The learning rate falls to zero at the end, so fewer still end in a "
+        "finished network, of a coarser style. On one core 5,000 take an hour to two.",
     )
-    batch_size: int = Field(1, ge=1, le=64, description="Crops of photographs an update.")
-    crop: int = Field(256, ge=64, le=1024, multiple_of=4, description="Side of a crop, pixels.")
+    batch_size: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Crops of photographs an update. On a CPU time goes with it, from 2 on on two "
+        "cores; a GPU has room for more.",
+    )
+    crop: int = Field(
+        256,
+        ge=64,
+        le=1024,
+        multiple_of=4,
+        description="Side of a crop, pixels, a multiple of 4; time goes with its square. It should "
+        "hold several strokes of the painting as scaled.",
+    )
     painting_side: int = Field(
         320,
         ge=64,
@@ -43,25 +61,44 @@ class StyleTraining(_Settings):
         description="Shorter side that the painting is scaled to, pixels: large paintings give "
         "large brush strokes.",
     )
-    learning_rate: float = Field(1.5e-3, gt=0, le=0.1, description="Highest, of Adam.")
-    content_weight: float = Field(1.0, ge=0, description="Of the distance to the photograph.")
-    style_weight: float = Field(6.0, ge=0, description="Of the distance to the painting.")
-    roughness_weight: float = Field(
-        0.02, ge=0, description="Of the difference between neighbouring pixels, against noise."
+    learning_rate: Positive = Field(
+        1.5e-3,
+        le=0.1,
+        description="Highest, of Adam: fifty steps lead up to it, half a cosine down to zero.",
     )
-    content_layer: Layer = Field("conv2_2", description="Where photographs are compared.")
+    content_weight: Weight = Field(
+        1.0, description="Of the distance to the photograph; what the others are weighed against."
+    )
+    style_weight: Weight = Field(
+        6.0,
+        description="Of the distance to the painting: the more, the more painting and the less "
+        "photograph.",
+    )
+    roughness_weight: Weight = Field(
+        0.02,
+        description="Of the difference between neighbouring pixels, against noise that VGG does "
+        "not see.",
+    )
+    content_layer: Layer = Field(
+        "conv2_2",
+        description="Where photographs are compared, as in pytorch/examples: outlines stay, "
+        "colours and textures are free.",
+    )
     style_layers: tuple[Layer, ...] = Field(
         ("conv1_2", "conv2_2", "conv3_2", "conv3_4"),
         min_length=1,
         description="Where correlations are compared with the painting's, from fine to coarse.",
     )
     preview_every: int = Field(
-        250, ge=1, description="Updates between two pictures of progress, and two checkpoints."
+        250,
+        ge=1,
+        description="Updates between two pictures of progress, and two checkpoints: what a stop "
+        "costs at most, some minutes.",
     )
     verify_vgg: bool = Field(
         True,
-        description="Whether VGG's weights must be those of the Caffe model, which the weights "
-        "above were chosen with; others see colours of another scale.",
+        description="Whether VGG's weights must be those of the Caffe model, with which the "
+        "defaults above were chosen; others see colours of another scale.",
     )
 
 

@@ -15,6 +15,7 @@ from math import ceil, log
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
+from scipy.ndimage import uniform_filter
 
 from quartet.style.video import Picture
 
@@ -24,6 +25,9 @@ _MOVED = 12
 
 _LINES = 360
 """Height, about, of the small pictures on which movement is looked for."""
+
+_COARSE = 8
+"""Side of the cells, in squares of the small picture, in which the surroundings are weighed."""
 
 _BAND = 32
 """Lines that are blended at a time, so that they stay in the processor's cache."""
@@ -52,12 +56,13 @@ def warm_up(strength: float) -> int:
 def smoothed(frames: Iterable[tuple[Picture, Picture]], strength: float) -> Iterator[Picture]:
     """The restyled pictures with less flicker, one for each pair.
 
-    Where the source has not changed since the frame before, a picture is `strength` times
-    the one given before it and 1 - `strength` times the restyled one; where it moves, the
-    restyled one; between, in proportion to the change. The change is that of the means of small
-    squares, 2 × 2 pixels at 720 lines, in the colour that changes most: noise mostly cancels out
-    in them. Up to 4 levels are none, 12 levels are full movement, and the neighbourhood of a
-    movement counts as moved. Only one frame is remembered.
+    Where the source stands still, a picture is `strength` times the one given before it and
+    1 - `strength` times the restyled one; where it moves, the restyled one; between, in
+    proportion. What counts is how far the means of small squares, 2 × 2 pixels at 720 lines,
+    have changed in the colour that changes most since the frame before: noise mostly cancels
+    out in them. Up to 4 levels are none, 12 levels are full movement, and so is what lies beside
+    it. An even area amid movement, as the sky when the camera turns, moves too. Only one
+    frame is remembered.
 
     Args:
         frames: Source and restyled picture of successive frames, all of shape (h, w, 3).
@@ -123,14 +128,51 @@ def _stillness(before: Image.Image, after: Image.Image) -> NDArray[np.uint8]:
 
     The border between still and moved is soft, and lies outside what moves.
     """
-    red, green, blue = ImageChops.difference(before, after).split()
-    change = np.array(ImageChops.lighter(ImageChops.lighter(red, green), blue))
+    change = _strongest(ImageChops.difference(before, after))
+    anchored = _anchored(change, after)
+    _spread(change)
+    still = Image.fromarray(_STILLNESS.take(change)).filter(ImageFilter.BoxBlur(1))
+    return np.asarray(ImageChops.multiply(still, anchored))
+
+
+def _anchored(change: NDArray[np.uint8], after: Image.Image) -> Image.Image:
+    """How much speaks for a camera at rest, from 0 to 255, in the wider surroundings.
+
+    An even sky looks the same while the camera turns, though the strokes on it go along. So
+    structure that stays is weighed against what moves; without either all is at rest.
+    """
+    grey = np.array(after.convert("L"))
+    structure = np.zeros_like(grey)
+    structure[1:, 1:] = np.maximum(_apart(grey[1:, 1:], grey[:-1, 1:]),
+                                   _apart(grey[1:, 1:], grey[1:, :-1]))  # fmt: skip
+    stays = (structure > _MOVED) & (change <= _STILL)
+    shares = []
+    for mask in (stays, change >= _MOVED):
+        coarse = Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).reduce(_COARSE)
+        cells = np.asarray(coarse, dtype=np.float32) / 255
+        near = uniform_filter(cells, max(cells.shape) // 3 + 1, mode="nearest")
+        shares.append(near + np.float32(0.2) * cells.mean())
+    ratio = (shares[0] + 1e-3) / (shares[0] + shares[1] + 1e-3)
+    levels = np.clip(255 * (ratio - 0.05) / 0.2, 0, 255).astype(np.uint8)
+    return Image.fromarray(levels).resize(after.size, Image.Resampling.BILINEAR)
+
+
+def _strongest(difference: Image.Image) -> NDArray[np.uint8]:
+    """Of the channel that changes most; shape (h, w)."""
+    red, green, blue = difference.split()
+    return np.array(ImageChops.lighter(ImageChops.lighter(red, green), blue))
+
+
+def _spread(change: NDArray[np.uint8]) -> None:
+    """Give each square the strongest change of the 3 × 3 around it."""
     for lines in (change, change.T):
         original = lines.copy()
         np.maximum(lines[1:], original[:-1], out=lines[1:])
         np.maximum(lines[:-1], original[1:], out=lines[:-1])
-    still = Image.fromarray(_STILLNESS.take(change))
-    return np.asarray(still.filter(ImageFilter.BoxBlur(1)))
+
+
+def _apart(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.maximum(first, second) - np.minimum(first, second)
 
 
 def _blend(

@@ -153,8 +153,9 @@ def loss_curves(history: pd.DataFrame) -> Figure:
     }
     for axis, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
         axis.plot(history["step"], history[name], "o-", ms=3, color=_INK)
-        axis.margins(x=0.04, y=0.2)
-        axis.set_ylim(bottom=0)
+        axis.margins(x=0.04, y=0.1)
+        left, right = axis.get_xlim()
+        axis.set(xlim=(left, right + 0.12 * (right - left)), ylim=(0, None))
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("step")
         axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
@@ -164,9 +165,9 @@ def loss_curves(history: pd.DataFrame) -> Figure:
         axis.annotate(
             f"{last[name]:.3f}",
             (last["step"], last[name]),
-            xytext=(-2, 7),
+            xytext=(6, 0),
             textcoords="offset points",
-            ha="right",
+            va="center",
             fontsize=9,
             color=_MARK,
         )

@@ -55,6 +55,7 @@ def contact_sheet(shown: Sequence[Shown], name: str, style: str) -> Figure:
             box = (column * cell + _GAP / 2, bottom, cell - _GAP, height)
             axis = figure.add_axes(tuple(np.divide(box, (*size, *size))))
             axis.imshow(picture)
+            axis.set_anchor("N" if place else "S")
             axis.axis("off")
             if place == 0:
                 caption = readable(each.caption, round(11 * cell))

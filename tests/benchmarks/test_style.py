@@ -1,0 +1,267 @@
+"""Restyling a real clip beside the reference recipe: same network, same machine, same run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from benchmarks import style_reference
+from quartet.style.assemble import assemble
+from quartet.style.check import check_video
+from quartet.style.encoding_settings import Encoding
+from quartet.style.flow import restyle_pieces
+from quartet.style.inference import InferenceNetwork
+from quartet.style.network import StyleNetwork, network_of, to_pictures
+from quartet.style.probe import plan_video
+from quartet.style.restyler import Platform, Restyler, detect
+from quartet.style.transfer_settings import Restyling
+from support import ROOT, clean_environment, make_workspace, skip_or_fail
+
+SECTION = "Style transfer"
+REFERENCE_FRAMES = 16
+"""Its time per frame is the same for all."""
+CLIP = "132 frames of 1280×720"
+
+
+def yes_or_no(reached) -> str:
+    return "yes" if reached else "no"
+
+
+@pytest.fixture(scope="module")
+def data() -> Path:
+    folder = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
+    if not (folder / "video").is_dir():
+        skip_or_fail("no real clip: set QUARTET_REAL_DATA to the folder above video")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="module")
+def clip(data) -> Path:
+    return data / "video/bigbuckbunny_720p_5s.mp4"
+
+
+@pytest.fixture(scope="module")
+def weights(data) -> dict[str, np.ndarray]:
+    (file,) = (data / "style/reference_weights").glob("mosaic*")
+    loaded = torch.load(file, weights_only=True)
+    return {name: value.numpy() for name, value in loaded.items()}
+
+
+@pytest.fixture(scope="module")
+def network(weights) -> StyleNetwork:
+    return network_of({name: torch.tensor(value) for name, value in weights.items()})
+
+
+@pytest.fixture(scope="module")
+def reference(clip, network, tmp_path_factory) -> dict[str, float]:
+    """Seconds a frame of the reference's steps, with PyTorch's own number of threads."""
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    folder = tmp_path_factory.mktemp("reference")
+    seconds = style_reference.run(clip, folder, network, REFERENCE_FRAMES)
+    return {step: value / REFERENCE_FRAMES for step, value in seconds.items()}
+
+
+def end_to_end(clip, weights, folder, settings) -> tuple[float, float]:
+    """Frames per second from the source to the checked file, and those of the network alone."""
+    platform = detect(settings)
+    begun = time.perf_counter()
+    plan = plan_video(clip, 64)
+    firsts = [first for first, _ in plan.pieces]
+    pieces = [folder / f"{first}.mp4" for first in firsts]
+    with Restyler(weights, settings, platform) as restyler:
+        restyle_pieces(
+            clip,
+            plan,
+            firsts,
+            restyler,
+            Encoding(),
+            lambda first, content: (folder / f"{first}.mp4").write_bytes(content),
+        )
+    target = folder / "out.mp4"
+    assemble(clip, pieces, plan, target, Encoding())
+    check_video(target, plan)
+    seconds = time.perf_counter() - begun
+    return plan.frames / seconds, bare(clip, weights, settings, platform)
+
+
+def bare(clip, weights, settings: Restyling, platform: Platform, frames=24) -> float:
+    """Frames per second of the network alone, on frames that lie in memory."""
+    with av.open(str(clip)) as container:
+        decoded = container.decode(video=0)
+        pictures = [next(decoded).to_ndarray(format="rgb24") for _ in range(frames)]
+    with Restyler(weights, settings, platform) as restyler:
+        list(restyler.stream(enumerate(pictures[: 2 * platform.workers])))
+        begun = time.perf_counter()
+        list(restyler.stream(enumerate(pictures)))
+        return frames / (time.perf_counter() - begun)
+
+
+@pytest.mark.parametrize(
+    ("precision", "factor"), [("auto", 8), ("float32", 1.5)], ids=["auto", "float32"]
+)
+def test_end_to_end(clip, weights, reference, tmp_path, record, precision, factor):
+    settings = Restyling(precision=precision)
+    rate, network_rate = end_to_end(clip, weights, tmp_path, settings)
+    theirs = 1 / (reference["extract"] + reference["restyle"] + reference["join"])
+    made = detect(settings).describe()
+    how = f"{made['precision']}, {made['workers']} threads"
+    record(
+        SECTION,
+        f"frames/s from decoding to the checked file, {how}: {CLIP}, width 16",
+        reference=f"{theirs:.2f} (network alone {1 / reference['network']:.2f})",
+        quartet=f"{rate:.2f}, {rate / theirs:.1f} times as fast",
+        target=f"≥ {factor} times",
+        reached=yes_or_no(rate / theirs >= factor),
+    )
+    record(
+        SECTION,
+        f"end to end, of the bare network's rate, {how}",
+        reference=f"{theirs * reference['network']:.0%}",
+        quartet=f"{rate / network_rate:.0%} of {network_rate:.2f} frames/s",
+        target="≥ 80%",
+        reached=yes_or_no(rate / network_rate >= 0.8),
+    )
+
+
+def test_likeness(clip, network, weights, record):
+    with av.open(str(clip)) as container:
+        decoded = list(container.decode(video=0))
+    frames = torch.from_numpy(np.stack([decoded[n].to_ndarray(format="rgb24") for n in (5, 70)]))
+    del decoded
+    with torch.inference_mode():
+        plain = to_pictures(network(frames.permute(0, 3, 1, 2).float())).permute(0, 2, 3, 1)
+        exact = InferenceNetwork(network, torch.float32)(frames)
+        lower = InferenceNetwork(network, torch.bfloat16)(frames)
+    near = float(((exact.int() - plain.int()).abs() <= 1).double().mean())
+    record(
+        SECTION,
+        "pixels of the float32 form within one level of the published layout's",
+        reference="–",
+        quartet=f"{near:.4%}",
+        target="≥ 99.9%",
+        reached=yes_or_no(near >= 0.999),
+    )
+    with Restyler(
+        weights, Restyling(), Platform(torch.device("cpu"), torch.bfloat16, True, 1)
+    ) as r:
+        compiled = torch.from_numpy(r.restyle(frames.numpy()[:1]))
+    for name, made, expected in (
+        ("bfloat16", lower, plain),
+        ("compiled bfloat16", compiled, plain[:1]),
+    ):
+        rms = float((made.float() - expected.float()).square().mean().sqrt())
+        record(
+            SECTION,
+            f"levels RMS between {name} and float32",
+            reference="–",
+            quartet=f"{rms:.2f}",
+            target="≤ 2",
+            reached=yes_or_no(rms <= 2),
+        )
+
+
+@pytest.fixture(scope="module")
+def project(weights, tmp_path_factory) -> Path:
+    folder = make_workspace(tmp_path_factory.mktemp("project"))
+    styles = folder / "data/06_models/style"
+    styles.mkdir(parents=True, exist_ok=True)
+    save_file(weights, styles / "mosaic.safetensors")
+    torch.manual_seed(0)
+    small = {name: value.numpy() for name, value in StyleNetwork(4).state_dict().items()}
+    save_file(small, styles / "narrow.safetensors")
+    return folder
+
+
+def transfer(project, video, style, *changes, ranks=1) -> tuple[dict[str, float], float]:
+    """The metrics of a run, and the peak memory of its largest process, MiB."""
+    parameters = ",".join(
+        (f"video={video}", f"style={style}", "style_transfer.comparison_pairs=1", *changes)
+    )
+    command = [sys.executable, "-m", "kedro", "run", "--pipelines", "style_transfer"]
+    command += ["--params", parameters]
+    if ranks > 1:
+        launcher = [str(Path(sys.executable).parent / "mpirun"), "--allow-run-as-root"]
+        command = [*launcher, "--oversubscribe", "-n", str(ranks), *command]
+    code = (
+        "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024);"
+        "sys.exit(done.returncode)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        cwd=project,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    reports = project / "data/08_reporting/style_transfer/metrics.json"
+    return json.loads(reports.read_text()), float(done.stdout.splitlines()[-1])
+
+
+def test_two_ranks(project, clip, record):
+    one_thread = ("restyling.workers=1", "style_transfer.piece_frames=12")
+    rates = {
+        ranks: transfer(project, clip, "mosaic", *one_thread, ranks=ranks)[0]["frames_per_s"]
+        for ranks in (1, 2)
+    }
+    record(
+        SECTION,
+        "two MPI ranks against one, one thread each",
+        reference="–",
+        quartet=f"{rates[1]:.2f} and {rates[2]:.2f} frames/s, {rates[2] / rates[1]:.2f} times",
+        target="≥ 1.6 times",
+        reached=yes_or_no(rates[2] / rates[1] >= 1.6),
+    )
+
+
+def repeated(clip: Path, target: Path, seconds: int) -> Path:
+    """The clip over and over, as often as fills the time; nothing is encoded anew."""
+    with av.open(str(clip)) as source:
+        video = source.streams.video[0]
+        packets = [packet for packet in source.demux(video) if packet.dts is not None]
+        length = sum(packet.duration for packet in packets)
+        with av.open(str(target), "w") as output:
+            stream = output.add_stream_from_template(video)
+            tick = float(video.time_base)
+            for round_ in range(int(np.ceil(seconds / (length * tick)))):
+                for packet in packets:
+                    copy = av.Packet(bytes(packet))
+                    copy.pts, copy.dts = (
+                        stamp + round_ * length for stamp in (packet.pts, packet.dts)
+                    )
+                    copy.duration, copy.time_base = packet.duration, packet.time_base
+                    copy.is_keyframe = packet.is_keyframe
+                    copy.stream = stream
+                    output.mux(copy)
+    return target
+
+
+def test_memory(project, clip, tmp_path, record):
+    """Of a long video, with a network of width 4: with one of 16 it would take an hour."""
+    peaks, frames = {}, {}
+    for seconds in (30, 600):
+        video = repeated(clip, tmp_path / f"{seconds}.mp4", seconds)
+        found, peaks[seconds] = transfer(project, video, "narrow", "video_encoding.quality=35")
+        frames[seconds] = found["frames_out"]
+    _, wide = transfer(project, repeated(clip, tmp_path / "w.mp4", 5), "mosaic")
+    record(
+        SECTION,
+        "peak memory of a run on 720p, width 4: 30 s, 10 min; width 16: 5 s",
+        reference="–",
+        quartet=f"{peaks[30]:.0f} MiB ({frames[30]:,} frames), {peaks[600]:.0f} MiB "
+        f"({frames[600]:,} frames); {wide:.0f} MiB",
+        target="same, < 2048 MiB",
+        reached=yes_or_no(max(*peaks.values(), wide) < 2048 and peaks[600] < 1.1 * peaks[30]),
+    )

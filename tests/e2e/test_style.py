@@ -1,0 +1,120 @@
+"""A media team drops in a video: what comes back, by one rank or two, and after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+from quartet.style.check import check_video
+from quartet.style.probe import plan_video
+from support import clean_environment, make_workspace, run_kedro
+
+TRANSFER = ["run", "--pipelines", "style_transfer"]
+OUTPUT = "data/07_model_output/style/restyled"
+
+
+@pytest.fixture
+def project(tmp_path):
+    return make_workspace(tmp_path)
+
+
+def metrics(folder):
+    return json.loads((folder / "data/08_reporting/style_transfer/metrics.json").read_text())
+
+
+def on_two_ranks(*arguments):
+    mpirun = str(Path(sys.executable).parent / "mpirun")
+    command = [mpirun, "--allow-run-as-root", "--oversubscribe", "-n", "2"]
+    return [*command, sys.executable, "-m", "kedro", *TRANSFER, *arguments]
+
+
+def test_the_sample_comes_back_whole(trained_workspace):
+    source = trained_workspace / "data/01_raw/style/sample.mp4"
+    target = trained_workspace / OUTPUT / "sample_starry_night.mp4"
+    check_video(target, plan_video(source, 64))
+    found = metrics(trained_workspace)
+    assert found["frames_in"] == found["frames_out"] == 100
+    assert found["duration_difference_s"] == 0
+    assert found["tracks_copied"] == 1
+    for name in ("frames_per_s", "network_frames_per_s", "flicker", "warping_error"):
+        assert found[name] > 0
+
+
+def test_two_ranks_give_the_same_video_as_one(project, trained_workspace):
+    done = subprocess.run(
+        on_two_ranks(),
+        cwd=project,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    name = f"{OUTPUT}/sample_starry_night.mp4"
+    assert (project / name).read_bytes() == (trained_workspace / name).read_bytes()
+    assert metrics(project)["ranks"] == 2
+
+
+def test_a_killed_rank_costs_its_piece_and_not_the_step(project, trained_workspace):
+    parameters = ["--params", "style_transfer.piece_frames=10,restyling.workers=1"]
+    pieces = project / "data/07_model_output/style/pieces"
+    with subprocess.Popen(
+        on_two_ranks(*parameters),
+        cwd=project,
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        while len(list(pieces.rglob("[!.]*.mp4"))) < 3:
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.05)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)
+        errors = process.stderr.read().decode()
+    assert process.returncode != 0, errors
+    assert not list((project / OUTPUT).glob("*.mp4"))
+    kept = len(list(pieces.rglob("[!.]*.mp4")))
+    result = run_kedro(project, *TRANSFER, *parameters)
+    assert result.returncode == 0, result.stderr
+    found = metrics(project)
+    assert found["pieces_restyled"] == found["pieces"] - kept
+    assert found["frames_out"] == 100
+
+
+def test_the_real_clip(project, real_clip):
+    result = run_kedro(project, *TRANSFER, "--params", f"video={real_clip},style=wave")
+    assert result.returncode == 0, result.stderr
+    target = project / OUTPUT / "bigbuckbunny_720p_5s_wave.mp4"
+    check_video(target, plan_video(real_clip, 64))
+    with av.open(str(real_clip)) as source, av.open(str(target)) as made:
+        sounds = [
+            [bytes(packet) for packet in each.demux(audio=0) if packet.size]
+            for each in (source, made)
+        ]
+    assert sounds[0] == sounds[1]
+    assert metrics(project)["frames_out"] == 132
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ("style=munch", "unknown style 'munch'; known: starry_night, wave"),
+        ("video=nowhere.mp4", "nowhere.mp4: no such file; name a video"),
+        ("video=pyproject.toml", "pyproject.toml: has no video stream"),
+        ("restyling.precision=int8", "precision"),
+        ("style_transfer.smoothing=1.0", "smoothing"),
+    ],
+)
+def test_a_mistake_ends_in_one_line(project, parameters, complaint):
+    result = run_kedro(project, *TRANSFER, "--params", parameters)
+    assert result.returncode == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert complaint in line
+    assert "Traceback" not in result.stderr
+    assert not (project / OUTPUT).exists() or not list((project / OUTPUT).glob("*"))

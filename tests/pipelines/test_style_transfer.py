@@ -1,0 +1,303 @@
+"""What the pipeline `style_transfer` publishes, keeps, counts and refuses."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import settings
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog, DatasetError
+from kedro.runner import SequentialRunner
+from PIL import Image
+from safetensors.numpy import save_file
+
+from quartet.datasets.pieces import PieceStore
+from quartet.pipelines.style_transfer import create_pipeline, nodes
+from quartet.style.check import check_video
+from quartet.style.network import StyleNetwork
+from quartet.style.probe import plan_video
+from style.videos import KEYS, packets_of, spoil, write_video
+from support import ROOT
+
+bootstrap_project(ROOT)
+QUICK = {
+    "style_transfer": {"piece_frames": 8, "comparison_pairs": 2},
+    "video_encoding": {"preset": "ultrafast", "threads": 1},
+    "restyling": {"workers": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, monkeypatch):
+    """A folder to run in, with a tiny style called `plain`."""
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    weights = {name: value.numpy() for name, value in StyleNetwork(4).state_dict().items()}
+    (tmp_path / "data/06_models/style").mkdir(parents=True)
+    save_file(weights, tmp_path / "data/06_models/style/plain.safetensors")
+    return tmp_path
+
+
+def catalog_of(source, style="plain", **changes):
+    given = {"video": str(source), "style": style}
+    loader = OmegaConfigLoader(
+        str(ROOT / "conf"), runtime_params=given, **settings.CONFIG_LOADER_ARGS
+    )
+    parameters = loader["parameters"]
+    for group, values in {**QUICK, **changes}.items():
+        parameters[group] = {**parameters[group], **QUICK.get(group, {}), **values}
+    names = create_pipeline().datasets()
+    entries = {name: entry for name, entry in loader["catalog"].items() if name in names}
+    catalog = DataCatalog.from_config(entries)
+    for name in names:
+        if name.startswith("params:"):
+            catalog[name] = typed(name, parameters[name.removeprefix("params:")])
+    return catalog
+
+
+def typed(name, values):
+    from quartet.style.encoding_settings import Encoding
+    from quartet.style.transfer_settings import Restyling, StyleTransfer
+
+    types = {"style_transfer": StyleTransfer, "restyling": Restyling, "video_encoding": Encoding}
+    return types[name.removeprefix("params:")](**values)
+
+
+def run(source, style="plain", only=None, **changes):
+    """Metrics of a run."""
+    pipeline = create_pipeline()
+    catalog = catalog_of(source, style, **changes)
+    SequentialRunner().run(pipeline.only_nodes(*only) if only else pipeline, catalog)
+    return json.loads(Path("data/08_reporting/style_transfer/metrics.json").read_text())
+
+
+def published(project):
+    folder = project / "data/07_model_output/style/restyled"
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in found) if folder.exists() else []
+
+
+def pieces_left(project):
+    return list((project / "data/07_model_output/style/pieces").rglob("*.mp4"))
+
+
+def test_a_video_comes_back_with_every_frame_in_its_time_and_with_its_sound(project):
+    source = write_video(project / "a film.mp4", 20, options=KEYS, sounds=["aac"])
+    found = run(source)
+    assert published(project) == ["a film_plain.mp4"]
+    target = project / "data/07_model_output/style/restyled/a film_plain.mp4"
+    check_video(target, plan_video(source, 8))
+    assert found["frames_in"] == found["frames_out"] == 20
+    assert found["duration_difference_s"] == 0
+    assert found["tracks_copied"] == 1
+    assert found["frames_per_s"] > 0
+    assert found["network_frames_per_s"] > 0
+    assert found["flicker"] >= 0
+    assert all(isinstance(value, int | float) for value in found.values())
+    reports = project / "data/08_reporting/style_transfer"
+    for name in ("contact_sheet.png", "consistency.png", "stages.png", "preview.webp"):
+        with Image.open(reports / name) as picture:
+            picture.load()
+    assert not pieces_left(project)
+
+
+def test_a_run_that_is_killed_costs_the_piece_it_was_at(project, monkeypatch):
+    source = write_video(project / "a.mp4", 40, options=KEYS)
+    written = []
+    write = PieceStore.write
+
+    def dying(store, work, name, content):
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(name)
+        write(store, work, name, content)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PieceStore, "write", dying)
+        run(source)
+    assert published(project) == []
+    assert len(pieces_left(project)) == 3
+    found = run(source)
+    assert found["pieces_restyled"] == found["pieces"] - 3
+    assert found["frames_out"] == 40
+    whole = (project / "data/07_model_output/style/restyled/a_plain.mp4").read_bytes()
+    run(source)
+    assert (project / "data/07_model_output/style/restyled/a_plain.mp4").read_bytes() == whole
+
+
+def test_pieces_of_other_parameters_or_another_source_are_not_used(project):
+    source = write_video(project / "a.mp4", 16, options=KEYS)
+    making = ("plan_transfer", "restyle_pieces")
+
+    def work(**changes):
+        catalog = catalog_of(source, **changes)
+        SequentialRunner().run(create_pipeline().only_nodes(*making), catalog)
+        return catalog.load("transfer_plan")["work"]
+
+    first = work()
+    assert work() == first
+    assert work(video_encoding={"quality": 30}) != first
+    assert work(style_transfer={"smoothing": 0.5}) != first
+    write_video(source, 17, options=KEYS)
+    assert work() != first
+
+
+def test_an_output_that_differs_from_the_source_is_not_published(project, monkeypatch):
+    from quartet.style import check
+
+    source = write_video(project / "a.mp4", 16, options=KEYS)
+
+    def differing(target, plan):
+        raise ValueError("a_plain.mp4: has 15 frames, not 16 as a.mp4")
+
+    monkeypatch.setattr(check, "check_video", differing)
+    with pytest.raises(ValueError, match="has 15 frames, not 16"):
+        run(source)
+    assert published(project) == []
+    assert pieces_left(project)  # what is done is not lost
+
+
+def test_a_full_disk_publishes_nothing(project, monkeypatch):
+    from quartet.style import assemble
+
+    source = write_video(project / "a.mp4", 16, options=KEYS)
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "a_plain.mp4")
+
+    monkeypatch.setattr(assemble, "assemble", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(source)
+    assert published(project) == []
+
+
+@pytest.mark.parametrize("name", ['it\'s; $(rm) "x".mp4', "Šumava – léto.mkv", "a:b.mp4"])
+def test_any_file_name_works(project, name):
+    source = write_video(project / name, 9, options=KEYS)
+    run(source)
+    assert published(project) == [f"{source.stem}_plain.mp4"]
+
+
+def test_a_video_of_one_frame(project):
+    found = run(write_video(project / "one.mp4", 1))
+    assert (found["frames_in"], found["frames_out"]) == (1, 1)
+    assert "flicker" not in found
+
+
+def test_a_frame_that_cannot_be_decoded_is_counted(project):
+    source = write_video(project / "a.mkv", 24, codec="mpeg4", options={"g": "8", "bf": "0"})
+    spoil(source, packets_of(source)[9])
+    found = run(source)
+    assert found["frames_out"] == 24
+    assert found["frames_repeated"] + found["frames_damaged"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda path: path.write_bytes(b"no video " * 99), r"a\.mp4: cannot be read as a video"),
+        (lambda path: path.write_bytes(b""), r"a\.mp4"),
+        (
+            lambda path: path.write_bytes(
+                write_video(path, 24, container="mp4").read_bytes()[: path.stat().st_size // 2]
+            ),
+            r"a\.mp4: cannot be read as a video .* cut short",
+        ),
+    ],
+)
+def test_what_is_no_whole_video_is_named(project, make, complaint):
+    make(project / "a.mp4")
+    with pytest.raises((ValueError, OSError), match=complaint):
+        run(project / "a.mp4")
+    assert published(project) == []
+
+
+def test_an_unknown_style_is_told_from_the_known_ones(project):
+    source = write_video(project / "a.mp4", 4)
+    with pytest.raises(DatasetError, match=r"unknown style 'munch'; known: plain"):
+        run(source, "munch")
+
+
+def test_weights_of_another_architecture_are_refused_before_any_work(project):
+    source = write_video(project / "a.mp4", 4)
+    other = {"layer.weight": np.zeros((3, 3), np.float32)}
+    save_file(other, project / "data/06_models/style/other.safetensors")
+    with pytest.raises(ValueError, match="style 'other': the weights are not of a fast style"):
+        run(source, "other")
+
+
+def test_a_pickle_with_code_in_it_is_not_run(project):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(project / "trapped"), "w"))
+
+    content = io.BytesIO()
+    torch.save({"conv1.conv2d.weight": Trap()}, content)
+    (project / "data/06_models/style/trap.pth").write_bytes(content.getvalue())
+    with pytest.raises(DatasetError, match=r"trap\.pth"):
+        run(write_video(project / "a.mp4", 4), "trap")
+    assert not (project / "trapped").exists()
+
+
+def test_a_folder_of_pictures_of_all_kinds(project):
+    folder = project / "holiday"
+    folder.mkdir()
+    Image.new("RGB", (50, 40), "red").save(folder / "a.jpg")
+    Image.new("L", (31, 33), 90).save(folder / "a.png")
+    Image.new("RGBA", (40, 40), (9, 9, 200, 90)).save(folder / "a.webp")
+    (folder / "broken.png").write_bytes(b"no picture")
+    found = run(folder)
+    assert published(project) == [
+        "holiday_plain/a.webp_plain.png",
+        "holiday_plain/a_plain.jpg",
+        "holiday_plain/a_plain.png",
+    ]
+    assert (found["frames_in"], found["frames_out"], found["pictures_unreadable"]) == (4, 3, 1)
+    with Image.open(project / "data/07_model_output/style/restyled/holiday_plain/a_plain.png") as p:
+        assert p.size == (31, 33)
+    assert not list((project / "data/07_model_output/style/pieces").rglob("*.png"))
+
+
+def test_one_picture_and_one_that_is_broken(project):
+    Image.new("RGB", (50, 40), "red").save(project / "a.png")
+    assert run(project / "a.png")["frames_out"] == 1
+    assert published(project) == ["a_plain.png"]
+    (project / "b.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=r"b\.png: not a whole picture"):
+        run(project / "b.png")
+
+
+def test_a_frame_too_large_for_the_memory_is_refused_with_figures(project, monkeypatch):
+    from quartet.style import restyler
+
+    monkeypatch.setattr(restyler, "_free_memory", lambda where: 10_000)
+    with pytest.raises(ValueError, match=r"of 96×64 pixels .* scale the source down"):
+        run(write_video(project / "a.mp4", 4))
+
+
+def test_publishing_without_the_pieces_says_what_to_run(project):
+    source = write_video(project / "a.mp4", 16, options=KEYS)
+    run(source)
+    with pytest.raises(ValueError, match="run from the node restyle_pieces on"):
+        run(source, only=["publish_output"])
+
+
+def test_a_rank_restyles_its_share_of_what_is_missing(project, monkeypatch):
+    source = write_video(project / "a.mp4", 40, options=KEYS)
+    catalog = catalog_of(source)
+    pipeline = create_pipeline()
+    SequentialRunner().run(pipeline.only_nodes("plan_transfer"), catalog)
+    done = []
+    for rank in range(2):
+        monkeypatch.setattr(nodes.distributed, "shard", lambda items, rank=rank: items[rank::2])
+        monkeypatch.setattr(nodes.distributed, "broadcast", lambda value: set())
+        SequentialRunner().run(pipeline.only_nodes("restyle_pieces"), catalog)
+        done.append(catalog.load("restyling_work")["ranks"][0])
+    assert sum(work["frames"] for work in done) == 40
+    assert sum(work["pieces"] for work in done) == catalog.load("restyling_work")["pieces"] == 5
+    SequentialRunner().run(pipeline.only_nodes("publish_output"), catalog)
+    assert published(project) == ["a_plain.mp4"]

@@ -1,0 +1,208 @@
+"""A finished video is compared with its source at the right frames, and without reading all."""
+
+import io
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quartet.style import comparison
+from quartet.style.comparison import compare, of_pictures, preview, shown_picture, slide_show
+from quartet.style.probe import plan_video
+from style.videos import KEYS, SIZE, number_in, picture, write_video
+
+CLEAR = {"crf": "4", **KEYS}
+_MILLISECOND = Fraction(1, 1000)
+
+
+def even(level, size=SIZE):
+    return np.full((size[1], size[0], 3), level, dtype=np.uint8)
+
+
+def inverted(number):
+    return 255 - picture(number)
+
+
+def two_videos(folder, frames, **options):
+    source = write_video(folder / "source.mp4", frames, options=CLEAR, **options)
+    pictures = [inverted(number) for number in range(frames)]
+    restyled = write_video(folder / "restyled.mp4", pictures=pictures, options=CLEAR, **options)
+    return source, restyled, plan_video(source, 20)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    return two_videos(tmp_path_factory.mktemp("videos"), 61, sounds=["aac"])
+
+
+def frames_of(content):
+    """The pictures of an animation, and how long each is shown, milliseconds."""
+    pictures, durations = [], []
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == "WEBP"
+        for number in range(image.n_frames):
+            image.seek(number)
+            image.load()
+            pictures.append(np.asarray(image.convert("RGB")))
+            durations.append(image.info["duration"])
+    return pictures, durations
+
+
+def test_pairs_lie_evenly_over_the_video(videos):
+    found = compare(*videos, 5)
+    assert found.frames.tolist() == [6, 18, 30, 42, 54]
+    assert found.seconds.tolist() == pytest.approx([0.24, 0.72, 1.2, 1.68, 2.16])
+    assert all(len(getattr(found, name)) == 5 for name in comparison.NUMBERS)
+
+
+def test_the_table_has_a_row_a_pair(videos):
+    found = compare(*videos, 3)
+    table = found.to_table()
+    assert list(table) == ["frame", "seconds", *comparison.NUMBERS]
+    assert table["frame"].tolist() == found.frames.tolist()
+    assert table.mean()[list(found.means())].to_dict() == pytest.approx(found.means())
+
+
+def test_pictures_show_the_same_frame_of_both_videos_with_its_time(videos):
+    found = compare(*videos, 2, pictures=3)
+    assert [each.caption for each in found.shown] == ["0:00.40", "0:01.20", "0:02.00"]
+    assert [number_in(each.source) for each in found.shown] == [10, 30, 50]
+    assert [number_in(255 - each.restyled) for each in found.shown] == [10, 30, 50]
+
+
+def test_numbers_belong_to_the_pairs_of_successive_frames(tmp_path):
+    """The source stands still; the restyled video changes by 20 levels after every tenth frame."""
+    source = write_video(tmp_path / "a.mp4", pictures=[even(90)] * 40, options=CLEAR)
+    levels = [100 + 20 * (number // 10) for number in range(40)]
+    restyled = write_video(
+        tmp_path / "b.mp4", pictures=[even(level) for level in levels], options=CLEAR
+    )
+    found = compare(source, restyled, plan_video(source, 20), 39)
+    assert found.frames.tolist() == list(range(39))
+    steps = [20 if number % 10 == 9 else 0 for number in range(39)]
+    assert found.flicker == pytest.approx(steps, abs=1.5)
+    assert found.warping_error == pytest.approx(steps, abs=1.5)
+    assert found.means()["flicker"] == pytest.approx(60 / 39, abs=0.3)
+    assert found.means()["still_share"] == 1
+    assert found.means()["source_warping_error"] == pytest.approx(0, abs=0.2)
+
+
+def test_a_video_of_one_frame_has_a_picture_and_no_number(tmp_path):
+    found = compare(*two_videos(tmp_path, 1), 24)
+    assert len(found.frames) == len(found.flicker) == 0
+    assert found.means() == {}
+    assert [each.caption for each in found.shown] == ["0:00.00"]
+
+
+@pytest.mark.parametrize("frames", [2, 3])
+def test_a_video_of_fewer_frames_has_fewer_pairs(tmp_path, frames):
+    found = compare(*two_videos(tmp_path, frames), 24, pictures=6)
+    assert found.frames.tolist() == list(range(frames - 1))
+    assert len(found.shown) == frames
+
+
+def test_numbers_that_no_pair_has_are_left_out(tmp_path):
+    """Successive frames have nothing in common."""
+    generator = np.random.default_rng(0)
+    pictures = [generator.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in range(3)]
+    noise = write_video(tmp_path / "noise.mp4", pictures=pictures, options=CLEAR)
+    means = compare(noise, noise, plan_video(noise, 20), 2).means()
+    assert set(means) == {"still_share", "visible_share"}
+
+
+def test_times_are_those_of_a_variable_frame_rate(tmp_path):
+    stamps = [0, 40, 80, 2000, 65_000, 3_700_000]
+    found = compare(*two_videos(tmp_path, 6, timestamps=stamps, time_base=_MILLISECOND), 9)
+    assert found.seconds.tolist() == pytest.approx([stamp / 1000 for stamp in stamps[:-1]])
+    captions = [each.caption for each in found.shown]
+    assert captions == ["0:00.00", "0:00.04", "0:00.08", "0:02.00", "1:05.00", "1:01:40.00"]
+
+
+def test_only_what_hangs_on_the_same_key_frame_is_decoded(videos, monkeypatch):
+    asked = []
+    original = comparison.decode_frames
+
+    def noted(source, plan, first, last):
+        asked.append((first, last))
+        return original(source, plan, first, last)
+
+    monkeypatch.setattr(comparison, "decode_frames", noted)
+    compare(*videos, 2, pictures=1)
+    assert videos[2].keys == tuple(range(0, 61, 8))
+    # Both videos, for frames 15, 16; 30 for its picture; 45, 46.
+    assert asked == [pair for pair in ((15, 16), (16, 17), (30, 31), (45, 47)) for _ in range(2)]
+
+
+def test_another_number_of_frames_or_another_size_is_refused(videos, tmp_path):
+    source, _, plan = videos
+    short = write_video(tmp_path / "short.mp4", 60)
+    large = write_video(tmp_path / "large.mp4", 61, size=(100, 64))
+    for other, fault in ((short, "60 frames of 96×64"), (large, "61 frames of 100×64")):
+        with pytest.raises(ValueError, match=f"{other.name}: has {fault} .*not 61 frames of 96×64"):
+            compare(source, other, plan, 3)
+        with pytest.raises(ValueError, match=other.name):
+            preview(source, other, plan)
+
+
+@pytest.mark.parametrize("numbers", [{"pairs": 0}, {"pairs": 1, "pictures": 0}])
+def test_nothing_to_compare_is_refused(videos, numbers):
+    with pytest.raises(ValueError, match="at least one"):
+        compare(*videos, **numbers)
+
+
+def test_shown_pictures_are_small_and_have_square_pixels():
+    found = shown_picture("a", even(3, (1440, 1080)), even(9, (1440, 1080)), (4, 3))
+    assert found.source.shape == found.restyled.shape == (270, 480, 3)
+    assert shown_picture("a", even(3, (40, 30)), even(9, (44, 32))).restyled.shape == (32, 44, 3)
+
+
+def test_the_preview_shows_three_seconds_from_the_middle_side_by_side(tmp_path):
+    source, restyled, plan = two_videos(tmp_path, 125)
+    pictures, durations = frames_of(preview(source, restyled, plan))
+    assert len(pictures) == 36
+    assert sum(durations) == 3000
+    assert {shot.shape for shot in pictures} == {(SIZE[1], 2 * SIZE[0] + 4, 3)}
+    left = [number_in(shot[:, : SIZE[0]]) for shot in pictures]
+    right = [number_in(255 - shot[:, SIZE[0] + 4 :]) for shot in pictures]
+    assert left == right == sorted(set(left))
+    assert (left[0], left[-1]) == (25, 97)
+
+
+def test_the_preview_of_a_short_video_is_the_whole_of_it(tmp_path):
+    pictures, durations = frames_of(preview(*two_videos(tmp_path, 3)))
+    assert [number_in(shot[:, : SIZE[0]]) for shot in pictures] == [0, 2]
+    assert sum(durations) == 120
+    pictures, _ = frames_of(preview(*two_videos(tmp_path, 1)))
+    assert len(pictures) == 1
+
+
+def test_the_preview_of_a_large_video_fits_its_frame_and_its_bytes(tmp_path, monkeypatch):
+    generator = np.random.default_rng(0)
+    pictures = [generator.integers(0, 256, (1000, 400, 3), dtype=np.uint8) for _ in range(6)]
+    options = {"preset": "ultrafast", "crf": "10"}
+    noise = write_video(tmp_path / "noise.mp4", pictures=pictures, size=(400, 1000),
+                        options=options)  # fmt: skip
+    monkeypatch.setattr(comparison, "_PREVIEW_BYTES", 20_000)
+    content = preview(noise, noise, plan_video(noise, 20))
+    shots, _ = frames_of(content)
+    assert len(content) < 20_000
+    assert shots[0].shape[0] <= 360
+    assert shots[0].shape[1] <= 640
+
+
+def test_pictures_that_are_no_video_are_shown_one_after_the_other():
+    shown = [
+        shown_picture("wide", even(10, (200, 100)), even(250, (200, 100))),
+        shown_picture("tall", even(90, (100, 200)), even(170, (100, 200))),
+    ]
+    found = of_pictures(shown)
+    assert found.shown == tuple(shown)
+    assert found.means() == {}
+    assert found.to_table().empty
+    slides, durations = frames_of(slide_show(shown))
+    assert durations == [1000, 1000]
+    assert slides[0].shape == slides[1].shape == (200, 404, 3)
+    for slide, before, after in zip(slides, (10, 90), (250, 170), strict=True):
+        assert np.abs(slide[95:105, 185:195].astype(int) - before).max() < 12
+        assert np.abs(slide[95:105, 215:225].astype(int) - after).max() < 12

@@ -1,0 +1,173 @@
+"""The numbers must be those that known flicker and known movement demand."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import uniform_filter
+
+from quartet.style.consistency import (
+    flicker,
+    optical_flow,
+    scaled_down,
+    visible_in_both,
+    warped,
+    warping_error,
+)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """A wide picture with structure at several scales, softly lit."""
+    generator = np.random.default_rng(4)
+    layers = [
+        uniform_filter(generator.normal(0, 30 * side, (200, 320, 3)), (side, side, 0))
+        for side in (4, 9, 25)
+    ]
+    return np.clip(128 + sum(layers), 0, 255).astype(np.uint8)
+
+
+def view(scene, left, top=10):
+    return scene[top : top + 120, left : left + 180]
+
+
+def even(level, size=(60, 80)):
+    return np.full((*size, 3), level, dtype=np.uint8)
+
+
+def test_flicker_is_the_mean_change_where_the_source_stands_still(scene):
+    still = view(scene, 20)
+    found = flicker((still, still), (even(100, (120, 180)), even(107, (120, 180))))
+    assert (found.restyled, found.source, found.still_share) == (7, 0, 1)
+
+
+def test_what_moves_does_not_count():
+    before, after, restyled = even(50), even(50), even(100)
+    after[:, :40] = 90
+    restyled[:, :40], restyled[:, 40:] = 200, 105
+    found = flicker((before, after), (even(100), restyled))
+    # The mean of 3 × 3 pixels makes one column beside the movement move, too.
+    assert found.still_share == pytest.approx(39 / 80)
+    assert found.restyled == 5
+
+
+def test_noise_of_a_camera_is_no_movement(scene):
+    generator = np.random.default_rng(0)
+    pair = [
+        np.clip(view(scene, 20) + generator.normal(0, 1.2, (120, 180, 3)), 0, 255).astype(np.uint8)
+        for _ in range(2)
+    ]
+    found = flicker((pair[0], pair[1]), (pair[0], pair[1]))
+    assert found.still_share > 0.95
+    assert found.restyled == found.source == pytest.approx(1.2 * 2 / np.sqrt(np.pi), rel=0.15)
+
+
+def test_one_channel_suffices_to_move():
+    red = even(50)
+    red[..., 0] = 60
+    assert flicker((even(50), red), (even(0), even(0))).still_share == 0
+
+
+def test_where_hardly_anything_stands_still_there_is_no_number():
+    after = even(150)
+    after[:3, :3] = 50
+    found = flicker((even(50), after), (even(1), even(2)))
+    assert np.isnan([found.restyled, found.source]).all()
+    assert 0 < found.still_share < 0.01
+
+
+def test_large_pictures_are_scaled_down_without_another_result():
+    size = (300, 4000)
+    found = flicker((even(9, size), even(9, size)), (even(100, size), even(112, size)))
+    assert found.restyled == 12
+    assert scaled_down(even(9, size), 1280).shape == (96, 1280, 3)
+    assert scaled_down(even(9, (4000, 1)), 256).shape == (256, 1, 3)
+
+
+def test_the_flow_is_the_movement(scene):
+    flow = optical_flow(view(scene, 23, 12), view(scene, 20, 14))
+    inner = flow[:, 15:-15, 15:-15]
+    assert np.median(inner[0]) == pytest.approx(-2, abs=0.1)
+    assert np.median(inner[1]) == pytest.approx(3, abs=0.1)
+
+
+def test_a_picture_is_warped_along_the_flow(scene):
+    flow = np.zeros((2, 120, 180), dtype=np.float32)
+    flow[0], flow[1] = -2, 3
+    moved = warped(view(scene, 20, 14), flow)
+    assert np.allclose(moved[5:-5, 5:-5], view(scene, 23, 12)[5:-5, 5:-5], atol=0.01)
+
+
+def test_strokes_that_move_with_the_scene_have_no_warping_error(scene):
+    source = (view(scene, 20), view(scene, 24))
+    restyled = tuple(255 - picture[..., ::-1] for picture in source)
+    found = warping_error(source, restyled)
+    assert found.restyled == pytest.approx(found.source, rel=0.01)
+    assert found.source < 4
+    assert found.visible_share > 0.9
+
+
+def test_strokes_that_stick_to_the_screen_have_a_large_one(scene):
+    source = (view(scene, 20), view(scene, 24))
+    stuck = view(scene[::-1], 20)
+    found = warping_error(source, (stuck, stuck))
+    assert found.restyled > 4 * found.source
+
+
+def test_a_change_of_light_in_the_restyled_picture_is_measured_in_levels(scene):
+    source = (view(scene, 20), view(scene, 24))
+    brighter = np.clip(source[1].astype(int) + 20, 0, 255).astype(np.uint8)
+    found = warping_error(source, (source[0], brighter))
+    assert found.restyled == pytest.approx(np.hypot(20, found.source), abs=1)
+
+
+def test_a_scene_at_rest_has_no_error(scene):
+    source = (view(scene, 20), view(scene, 20))
+    found = warping_error(source, source)
+    assert (found.restyled, found.source) == pytest.approx((0, 0), abs=0.1)
+    # Lai et al. measure squared lengths; the docstring's formula leads back to ours.
+    other = np.clip(view(scene, 20).astype(int) + 5, 0, 255).astype(np.uint8)
+    squares = (((other / 255.0 - view(scene, 20) / 255.0) ** 2).sum(axis=2)).mean()
+    ours = warping_error(source, (view(scene, 20), other)).restyled
+    assert (ours / 255) ** 2 * 3 == pytest.approx(squares, rel=0.01)
+
+
+def test_pixels_from_outside_or_without_a_way_back_are_not_visible_in_both():
+    back = np.zeros((2, 20, 30), dtype=np.float32)
+    back[1] = 4
+    visible = visible_in_both(back, -back)
+    assert visible[:, :26].all()
+    assert not visible[:, 26:].any()
+    assert not visible_in_both(back, back).any()
+
+
+def test_what_an_object_uncovers_is_left_out(scene):
+    before, after = view(scene, 20).copy(), view(scene, 20).copy()
+    thing = view(scene[:, ::-1], 60)[:50, :50]
+    before[30:80, 40:90], after[30:80, 52:102] = thing, thing
+    back, forth = optical_flow(after, before), optical_flow(before, after)
+    visible = visible_in_both(back, forth)
+    uncovered, afar = visible[30:80, 40:52].mean(), visible[:20].mean()
+    assert uncovered < 0.65
+    assert afar > 0.95
+    squares = (warped(before, back) - after) ** 2
+    source = (before, after)
+    assert warping_error(source, source).source < 0.75 * np.sqrt(squares.mean())
+
+
+def test_after_a_cut_there_is_no_number(scene):
+    other = view(scene[::-1, ::-1], 90)[:, ::-1]
+    found = warping_error((view(scene, 20), other), (view(scene, 20), other))
+    assert np.isnan([found.restyled, found.source]).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 40), (4, 2000)])
+def test_pictures_too_small_for_movement_have_no_number(size):
+    pair = (even(10, size), even(10, size))
+    assert np.isnan(warping_error(pair, pair).restyled)
+    assert flicker(pair, pair).restyled == 0
+
+
+def test_pictures_of_different_sizes_are_refused():
+    small, large = even(1), even(1, (61, 80))
+    for numbers in (flicker, warping_error):
+        with pytest.raises(ValueError, match="of one size"):
+            numbers((small, small), (small, large))

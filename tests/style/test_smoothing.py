@@ -1,0 +1,179 @@
+"""Smoothing must calm what stands still, and leave no trace of what moved or was cut away."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.ndimage import uniform_filter
+
+from quartet.style.smoothing import smoothed, warm_up
+
+SIZE = (180, 240)
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(3)
+
+
+def even(level, size=SIZE):
+    return np.full((*size, 3), level, dtype=np.uint8)
+
+
+def noise(generator, middle, spread, size=SIZE):
+    return np.clip(generator.normal(middle, spread, (*size, 3)), 0, 255).astype(np.uint8)
+
+
+def scene(generator, size=SIZE):
+    """Something with structure everywhere."""
+    rough = uniform_filter(generator.normal(0, 900, (*size, 3)), (5, 5, 0))
+    return np.clip(128 + rough, 0, 255).astype(np.uint8)
+
+
+def change(pictures):
+    steps = [np.abs(b.astype(float) - a) for a, b in pairwise(pictures)]
+    return float(np.mean(steps))
+
+
+def test_without_strength_pictures_stay_as_they_are(generator):
+    restyled = [noise(generator, 128, 30) for _ in range(3)]
+    result = list(smoothed([(even(90), picture) for picture in restyled], 0))
+    assert all(np.array_equal(a, b) for a, b in zip(result, restyled, strict=True))
+
+
+@pytest.mark.parametrize("strength", [0.5, 0.8])
+def test_flicker_over_a_still_source_falls_as_a_recursive_filter_promises(generator, strength):
+    still = scene(generator)
+    restyled = [noise(generator, 128, 12) for _ in range(40)]
+    result = list(smoothed([(still, picture) for picture in restyled], strength))
+    expected = (1 - strength) / np.sqrt(1 + strength)
+    assert change(result[15:]) / change(restyled[15:]) == pytest.approx(expected, rel=0.1)
+
+
+def test_noise_of_a_camera_is_no_movement(generator):
+    still = scene(generator).astype(float)
+    sources = [np.clip(still + generator.normal(0, 2, still.shape), 0, 255).astype(np.uint8)
+               for _ in range(12)]  # fmt: skip
+    restyled = [noise(generator, 128, 12) for _ in sources]
+    result = list(smoothed(zip(sources, restyled, strict=True), 0.8))
+    assert change(result) < 0.35 * change(restyled)
+
+
+def test_a_cut_leaves_no_ghost(generator):
+    sources = [*[scene(generator)] * 6, *[scene(np.random.default_rng(9))] * 3]
+    restyled = [*[even(220)] * 6, *[noise(generator, 60, 20) for _ in range(3)]]
+    result = list(smoothed(zip(sources, restyled, strict=True), 0.9))
+    unlike = np.abs(result[6].astype(int) - restyled[6]) > 1
+    # Squares that chance made alike in both scenes may keep a little.
+    assert unlike.mean() < 0.02
+    assert np.abs(result[6].mean() - restyled[6].mean()) < 1
+
+
+def test_what_an_object_uncovers_and_covers_is_new_and_all_else_is_calm(generator):
+    background = scene(generator)
+    sources, restyled = [], []
+    for number in range(8):
+        source, picture = background.copy(), noise(generator, 100, 12)
+        left = 20 + 18 * number
+        source[60:120, left : left + 40] = (255, 40, 20)
+        picture[60:120, left : left + 40] = (10, 250, 10)
+        sources.append(source)
+        restyled.append(picture)
+    last = list(smoothed(zip(sources, restyled, strict=True), 0.9))[-1]
+    uncovered, object_ = slice(left - 18, left), slice(left + 22, left + 40)
+    for moved in (uncovered, object_):
+        difference = last[60:120, moved].astype(int) - restyled[-1][60:120, moved]
+        assert np.abs(difference).max() <= 1
+    assert last[130:].std() < 0.6 * restyled[-1][130:].std()
+
+
+def test_an_even_sky_over_a_turning_camera_moves_too(generator):
+    wide = np.concatenate([even(200, (90, 400)), scene(generator, (90, 400))])
+    sources = [wide[:, 6 * number : 6 * number + 240] for number in range(8)]
+    strokes = noise(generator, 120, 40, (180, 400))
+    restyled = [strokes[:, 6 * number : 6 * number + 240] for number in range(8)]
+    last = list(smoothed(zip(sources, restyled, strict=True), 0.8))[-1]
+    assert np.abs(last.astype(int) - restyled[-1]).max() <= 1
+
+
+def test_a_still_even_picture_is_smoothed_without_anything_to_hold_on_to(generator):
+    restyled = [noise(generator, 128, 12) for _ in range(10)]
+    result = list(smoothed([(even(30), picture) for picture in restyled], 0.8))
+    assert change(result) < 0.3 * change(restyled)
+
+
+def test_pieces_that_are_warmed_up_join_invisibly(generator):
+    still = scene(generator)
+    frames = [(still, noise(generator, 128, 12)) for _ in range(40)]
+    whole = list(smoothed(frames, 0.8))
+    begin = 30 - warm_up(0.8)
+    piece = list(smoothed(frames[begin:], 0.8))[30 - begin :]
+    unwarmed = list(smoothed(frames[30:], 0.8))
+    assert begin > 0
+    assert np.abs(piece[0].astype(int) - whole[30]).max() <= 1
+    assert np.abs(unwarmed[0].astype(int) - whole[30]).max() > 10
+
+
+@pytest.mark.parametrize("strength", [0.1, 0.5, 0.8, 0.95])
+def test_the_warm_up_is_as_short_as_a_sixty_fourth_allows(strength):
+    assert strength ** warm_up(strength) <= 1 / 64 < strength ** (warm_up(strength) - 1)
+
+
+def test_without_smoothing_nothing_needs_warming_up():
+    assert warm_up(0) == 0
+
+
+@pytest.mark.parametrize("level", [3, 97, 252])
+def test_a_colour_that_stays_is_reached(level):
+    restyled = [even(level + 3), *[even(level)] * 120]
+    result = list(smoothed([(even(9), picture) for picture in restyled], 0.95))
+    assert (result[-1] == level).all()
+
+
+def test_one_frame_at_a_time_is_read_and_given_ones_do_not_change(generator):
+    read = []
+
+    def frames():
+        for number in range(4):
+            read.append(number)
+            yield even(50), noise(generator, 128, 30)
+
+    result = smoothed(frames(), 0.5)
+    first = next(result)
+    kept = first.copy()
+    assert read == [0]
+    rest = list(result)
+    assert np.array_equal(first, kept)
+    assert len(rest) == 3
+
+
+def test_inputs_are_not_changed(generator):
+    sources = [scene(generator) for _ in range(3)]
+    restyled = [noise(generator, 128, 30) for _ in range(3)]
+    before = [picture.copy() for picture in (*sources, *restyled)]
+    list(smoothed(zip(sources, restyled, strict=True), 0.7))
+    assert all(map(np.array_equal, (*sources, *restyled), before))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (37, 5), (541, 721), (97, 33)])
+def test_any_size_can_be_smoothed(generator, size):
+    frames = [(even(40, size), even(level, size)) for level in (100, 200, 100)]
+    result = list(smoothed(frames, 0.5))
+    assert [picture.shape for picture in result] == [(*size, 3)] * 3
+    assert [int(np.median(picture)) for picture in result] == [100, 150, 125]
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1, 1.5, float("nan")])
+def test_a_strength_that_never_ends_is_refused(strength):
+    with pytest.raises(ValueError, match="strength"):
+        list(smoothed([(even(1), even(2))], strength))
+    with pytest.raises(ValueError, match="strength"):
+        warm_up(strength)
+
+
+def test_a_frame_of_another_size_is_named():
+    frames = [(even(1), even(2)), (even(1, (20, 30)), even(2, (20, 30)))]
+    with pytest.raises(ValueError, match=r"frame 1 .*\(20, 30, 3\)"):
+        list(smoothed(frames, 0.5))
+    with pytest.raises(ValueError, match="frame 0"):
+        list(smoothed([(even(1), even(2, (20, 30)))], 0.5))
