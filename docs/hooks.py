@@ -18,8 +18,10 @@ from quartet.digits import settings as digits
 from quartet.faq import search_space
 from quartet.faq import settings as faq
 from quartet.sensors import settings as sensors
+from quartet.style import encoding_settings, transfer_settings
+from quartet.style import settings as style
 
-MODULES = (digits, faq, search_space, sensors)
+MODULES = (digits, faq, search_space, sensors, style, transfer_settings, encoding_settings)
 """Where the models are."""
 MARKER = re.compile(r"<!-- parameters: (\w+) -->")
 HEADER = "| Parameter | Default | Range | What it is, and why this default |\n|---|---|---|---|\n"

@@ -65,6 +65,7 @@ def test_no_two_datasets_share_a_file():
         "digit_sample_",
         "faq_sample_",
         "sensor_sample_",
+        "style_sample_",
     )  # the samples' makers and their readers
     paths = [
         entry["filepath"]

@@ -18,7 +18,10 @@ from quartet.digits import settings as digits
 from quartet.faq import search_space
 from quartet.faq import settings as faq
 from quartet.faq.search_space import SearchSpace
+from quartet.pipeline_registry import SAMPLE_RUN
 from quartet.sensors import settings as sensors
+from quartet.style import encoding_settings, transfer_settings
+from quartet.style import settings as style
 from support import ROOT
 
 DOCS = ROOT / "docs"
@@ -31,10 +34,18 @@ PAGE_OF = {
     "sensor_ingestion": "sensors",
     "anomaly_training": "sensors",
     "anomaly_scoring": "sensors",
+    "style_training": "style_training",
+    "style_transfer": "style_transfer",
     "sample_data": "sample_data",
 }
 """By pipeline: the page of the reference that tells all about it."""
-SETTINGS = {"mnist_training": [digits], "faq": [faq, search_space], "sensors": [sensors]}
+SETTINGS = {
+    "mnist_training": [digits],
+    "faq": [faq, search_space],
+    "sensors": [sensors],
+    "style_training": [style],
+    "style_transfer": [transfer_settings, encoding_settings],
+}
 """By page of the reference: the modules of the parameters that it tells of."""
 PARTS = {"IntRange", "FloatRange", "Choices", "Baselines"}
 """Models that no pipeline takes by themselves: forms of one entry, and what tests compare with."""
@@ -153,6 +164,24 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
             sensors.TrainingWindows,
             {"until": "text or null", "sensors": "a list of text"},
         ),
+        (
+            "style_training",
+            style.StyleTraining,
+            {"learning_rate": "> 0 and ≤ 0.1", "width": "whole, ≥ 4 and ≤ 64"},
+        ),
+        (
+            "style_transfer",
+            transfer_settings.StyleTransfer,
+            {"smoothing": "≥ 0 and < 1", "accept_truncated": "true or false"},
+        ),
+        (
+            "style_transfer",
+            encoding_settings.Encoding,
+            {
+                "tune": "one of film, animation, grain, stillimage or null",
+                "quality": "≥ 0 and ≤ 51",
+            },
+        ),
     ],
     ids=lambda part: getattr(part, "__name__", None),
 )
@@ -265,7 +294,7 @@ def test_reference_names_every_entry_of_the_parameters(pipeline: str) -> None:
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
-@pytest.mark.parametrize("pipeline", [name for name in PAGE_OF if name != "sample_data"])
+@pytest.mark.parametrize("pipeline", SAMPLE_RUN)
 def test_reference_explains_every_metric_of_a_run(pipeline: str, trained_workspace: Path) -> None:
     text = reference_of(pipeline)
     metrics = trained_workspace / f"data/08_reporting/{pipeline}/metrics.json"

@@ -40,6 +40,16 @@ SECTIONS_WITH_FIGURES = {
         "Which anomalies were found, and when",
         "Has anything moved?",
     ],
+    "04_style": [
+        "Before and after",
+        "When each frame is shown",
+        "The preview",
+        "Where the time went",
+        "How steady it is",
+        "Where it flickers most",
+        "Smoothing",
+        "Every style",
+    ],
 }
 """By notebook: the headings under which a reader expects something to look at."""
 

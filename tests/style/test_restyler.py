@@ -44,6 +44,18 @@ def test_order_and_result_depend_on_neither_threads_nor_batches(weights, workers
         assert np.abs(made.astype(int) - expected).max() <= 1
 
 
+def test_groups_never_share_a_batch(weights, monkeypatch):
+    sizes = []
+    platform = Platform(CPU, torch.float32, compiled=False, workers=1)
+    with Restyler(weights, Restyling(batch_size=4), platform) as made:
+        restyle = made.restyle
+        monkeypatch.setattr(
+            made, "restyle", lambda batch: sizes.append(len(batch)) or restyle(batch)
+        )
+        list(made.stream(enumerate(pictures(12)), group=lambda number: number // 6))
+    assert sizes == [4, 2, 4, 2]
+
+
 def test_a_stream_is_read_only_as_far_ahead_as_there_is_work(weights):
     read = []
 

@@ -48,6 +48,7 @@ def test_flicker_over_a_still_source_falls_as_a_recursive_filter_promises(genera
     result = list(smoothed([(still, picture) for picture in restyled], strength))
     expected = (1 - strength) / np.sqrt(1 + strength)
     assert change(result[15:]) / change(restyled[15:]) == pytest.approx(expected, rel=0.1)
+    assert np.mean(result[15:]) == pytest.approx(np.mean(restyled[15:]), abs=0.2)
 
 
 def test_noise_of_a_camera_is_no_movement(generator):

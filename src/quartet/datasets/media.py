@@ -135,4 +135,3 @@ class MediaDataset(InputDataset[Media]):
 def _is_picture(name: str) -> bool:
     # FFmpeg plays animated GIFs; Pillow would show their first picture only.
     return name.lower().endswith(SUFFIXES) and not name.lower().endswith(".gif")
-

@@ -136,7 +136,7 @@ def compare(
         if number in shown_at:
             caption = _clock(_seconds(plan, number))
             shown.append(shown_picture(caption, *small, sample_aspect=plan.sample_aspect))
-        if number - 1 == before[0] and before[0] in chosen:
+        if before[0] in chosen:
             rows.append(_measured(before[1], small))
         before = (number, small)
     return Comparison(

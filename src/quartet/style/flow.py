@@ -107,12 +107,13 @@ def restyle_pieces(
                 yield _Place(first, frame)
 
     with _ahead(_timed(decoded(), work), _DECODED_AHEAD) as places:
-        restyled = restyler.stream((place, place.frame.rgb) for place in places)
+        pictures = ((place, place.frame.rgb) for place in places)
+        restyled = restyler.stream(pictures, group=lambda place: place.piece)
         waiting = _Stopwatch(restyled)
         for first, group in groupby(waiting, key=lambda item: item[0].piece):
             target = io.BytesIO()
-            pictures = _pictures(group, first, smoothing, work, after)
-            encode_piece(target, plan, first, pictures, encoding)
+            finished = _pictures(group, first, smoothing, work, after)
+            encode_piece(target, plan, first, finished, encoding)
             keep(first, target.getvalue())
             work.pieces += 1
     work.seconds = time.perf_counter() - begun

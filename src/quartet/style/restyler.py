@@ -138,7 +138,9 @@ class Restyler:
         return self._busy
 
     def stream(
-        self, pictures: Iterable[tuple[Key, Picture]]
+        self,
+        pictures: Iterable[tuple[Key, Picture]],
+        group: Callable[[Key], object] = lambda key: None,
     ) -> Iterator[tuple[Key, Picture, Picture]]:
         """Restyle pictures, in batches of equal size, in several threads.
 
@@ -146,6 +148,8 @@ class Restyler:
 
         Args:
             pictures: Each with anything that tells what it is.
+            group: Of a picture; only those of one group come into one batch. What a picture
+                becomes may depend on its batch, in the last bit.
 
         Yields:
             What it is, the picture and the restyled one, in the order given.
@@ -154,7 +158,7 @@ class Restyler:
             ValueError: A picture needs more memory than there is.
         """
         pending: deque[tuple[list[tuple[Key, Picture]], Future[Pictures]]] = deque()
-        for batch in _batches(pictures, self._batch):
+        for batch in _batches(pictures, self._batch, group):
             pending.append((batch, self._pool.submit(self.restyle, [p for _, p in batch])))
             if len(pending) > 2 * self._platform.workers:
                 yield from _results(pending)
@@ -208,10 +212,10 @@ class Restyler:
 
 
 def _batches(
-    pictures: Iterable[tuple[Key, Picture]], size: int
+    pictures: Iterable[tuple[Key, Picture]], size: int, group: Callable[[Key], object]
 ) -> Iterator[list[tuple[Key, Picture]]]:
-    """Successive pictures of one size."""
-    for _, same in groupby(pictures, key=lambda item: item[1].shape):
+    """Successive pictures of one size and group."""
+    for _, same in groupby(pictures, key=lambda item: (item[1].shape, group(item[0]))):
         while batch := list(islice(same, size)):
             yield batch
 

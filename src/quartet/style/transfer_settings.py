@@ -32,7 +32,7 @@ class StyleTransfer(_Settings):
     smoothing: float = Field(
         0.0,
         ge=0,
-        lt=1,
+        le=0.95,
         description="Weight of the frame before, where the source stands still, against flicker. "
         "0: frames are independent. From 0.8 on small motions leave traces.",
     )
