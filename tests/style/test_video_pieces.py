@@ -13,9 +13,9 @@ from quartet.style.encode import PieceFacts, encode_piece
 from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
 from style.videos import KEYS, number_in, packets_of, picture, write_video
+from support import ROOT
 
 QUICK = Encoding(preset="ultrafast")
-from support import ROOT
 
 
 @pytest.fixture
