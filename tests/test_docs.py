@@ -172,7 +172,7 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
         (
             "style_transfer",
             transfer_settings.StyleTransfer,
-            {"smoothing": "≥ 0 and < 1", "accept_truncated": "true or false"},
+            {"smoothing": "≥ 0 and ≤ 0.95", "accept_truncated": "true or false"},
         ),
         (
             "style_transfer",

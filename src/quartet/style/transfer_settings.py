@@ -37,7 +37,7 @@ class StyleTransfer(_Settings):
         "0: frames are independent. From 0.8 on small motions leave traces.",
     )
     comparison_pairs: int = Field(
-        24, ge=1, le=1000, description="Pairs of frames on which flicker is measured."
+        12, ge=1, le=1000, description="Pairs of frames on which flicker is measured."
     )
 
 
