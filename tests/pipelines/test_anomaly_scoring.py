@@ -19,8 +19,10 @@ from quartet.datasets.registered_model import Champion
 from quartet.datasets.sensor_jobs import ScoringWatermarkDataset, SensorAnomaliesDataset
 from quartet.datasets.sensor_tables import Position, SensorTablesDataset, WindowBatch
 from quartet.pipelines.anomaly_scoring import create_pipeline
+from quartet.pipelines.anomaly_training.nodes import select_windows
+from quartet.sensors.scoring import predict
 from quartet.sensors.serving import SensorScorer
-from quartet.sensors.settings import SensorModels, WindowScoring
+from quartet.sensors.settings import SensorModels, TrainingWindows, WindowScoring
 from quartet.sensors.training import fit_bank
 from support import clean_environment
 
@@ -162,6 +164,39 @@ def test_the_first_run_begins_where_training_ended_and_the_next_has_nothing_to_d
     metrics, _ = site.run()
     assert metrics["windows_scored"] == metrics["alarm_rate"] == 0
     same(site.outcome(), before)
+
+
+def test_models_with_a_context_see_new_windows_against_those_before(tmp_path):
+    settings = SETTINGS.model_copy(update={"context_hours": 1.0, "context_spread_hours": 3.0})
+    context, until = settings.context, TRAINED + SCORED
+    end = until + 60
+    moved = pd.concat(
+        [windows_of("pump", 0, 230), windows_of("pump", 230, end, shift=40)], ignore_index=True
+    )
+    bank = fit_bank(context.applied(moved[:TRAINED]), settings, 300, progress=False).bank
+    site = Site(tmp_path, Champion(1, {}, SensorScorer(bank)))
+    for first, last in ((0, until), (until, until + 8), (until + 8, end)):
+        site.tables.publish(batch(moved[first:last], horizon=last))
+        site.run()
+    found = site.outcome()[0]
+    expected = predict(bank, context.applied(moved))
+    expected = expected[expected["window_end"] > moved["window_end"][TRAINED - 1]]
+    pd.testing.assert_series_equal(
+        found["score"], expected["score"], check_index=False, check_names=False
+    )
+    move = moved["window_end"][230]
+    assert found.loc[found["window_end"] == move, "anomaly"].all()
+    assert found.loc[found["window_end"] > move + context.reach, "anomaly"].mean() < 0.3
+
+
+def test_training_tells_windows_against_those_before(site):
+    settings = SETTINGS.model_copy(update={"context_hours": 1.0})
+    whole = TrainingWindows(share=1.0)
+    plain, _ = select_windows(site.tables, NO_EVENTS, whole, SETTINGS)
+    told, _ = select_windows(site.tables, NO_EVENTS, whole, settings)
+    expected = settings.context.applied(plain)
+    pd.testing.assert_frame_equal(told[plain.columns], expected[plain.columns], check_dtype=False)
+    assert abs(told["mean"].median()) < 1 < plain["mean"].median()
 
 
 STEPS = [

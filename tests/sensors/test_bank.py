@@ -86,6 +86,17 @@ def test_the_file_holds_arrays_and_one_text_only(bank):
     assert facts["pairs"][0] == ["d0", "s0"]
 
 
+def test_the_context_of_models_is_kept_and_not_mixed(bank, windows):
+    told = fit_bank(windows, SETTINGS.model_copy(update={"context_hours": 2.0}), HOUR).bank
+    restored = ModelBank.unpacked(told.packed())
+    assert restored.context == told.context == (2.0, 24.0)
+    assert told.take(np.array([1])).context == (2.0, 24.0)
+    assert ModelBank.unpacked(bank.packed()).context == (0.0, 0.0)
+    assert not set(told.versions) & set(bank.versions)
+    with pytest.raises(ValueError, match="against the 2 hours before"):
+        bank.updated(told)
+
+
 def test_an_update_replaces_and_adds_models_and_leaves_the_others(bank, retrained, windows):
     updated = bank.updated(retrained)
     assert updated.pairs == (*bank.pairs, ("d1", "s2"))

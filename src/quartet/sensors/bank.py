@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Self
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from quartet.sensors.context import NO_CONTEXT, Context
 from quartet.sensors.features import FEATURES
 from quartet.sensors.lookup import Lookup
 from quartet.sensors.models import QUANTILES, VERSION_BYTES, Pair, SensorModel
@@ -40,6 +41,7 @@ _OF_MODELS = (
 """Arrays with one row a model."""
 _OF_VECTORS = ("vectors", "coefficients")
 """Arrays with one row a support vector."""
+_ARRAYS = ("start", *_OF_MODELS, *_OF_VECTORS)
 NOTHING = -700.0
 """Exponent of what is to be lost in a sum: the exponential, 1e-304, is a common number, unlike
 those of less, for which processors take detours."""
@@ -75,6 +77,7 @@ class ModelBank:
         trained_until: Shape (n,), int64: end of the last training window, in microseconds since
             the Unix epoch, UTC.
         quantiles: Shape (n, d, 11): of the training features, not scaled, at levels `QUANTILES`.
+        context: Against how much before them windows were told; to be scored so as well.
     """
 
     pairs: tuple[Pair, ...]
@@ -95,13 +98,18 @@ class ModelBank:
     false_alarm_rate: Array
     trained_until: NDArray[np.int64]
     quantiles: Array
+    context: Context = NO_CONTEXT
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     @classmethod
     def of(
-        cls, models: Mapping[Pair, SensorModel], features: Sequence[str], window_seconds: int
+        cls,
+        models: Mapping[Pair, SensorModel],
+        features: Sequence[str],
+        window_seconds: int,
+        context: Context = NO_CONTEXT,
     ) -> Self:
         """The bank of models by (device, sensor), given in any order; there may be none."""
         pairs = tuple(sorted(models))
@@ -123,11 +131,20 @@ class ModelBank:
             arrays[name] = np.concatenate([np.empty((0, *shapes.get(name, ()))), *parts])
         sizes = np.array([len(model.coefficients) for model in ordered], dtype=np.int64)
         start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        inputs = (*features, *(str(hours) for hours in context if context.hours))
         versions = tuple(
-            model.version(pair, features, window_seconds)
+            model.version(pair, inputs, window_seconds)
             for pair, model in zip(pairs, ordered, strict=True)
         )
-        return cls(pairs, versions, tuple(features), window_seconds, start=start, **arrays)
+        return cls(
+            pairs,
+            versions,
+            tuple(features),
+            window_seconds,
+            start=start,
+            context=context,
+            **arrays,
+        )
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
@@ -137,7 +154,9 @@ class ModelBank:
     @cached_property
     def version(self) -> str:
         """12 hexadecimal digits, others if any score of any model may be another."""
-        content = json.dumps([self.features, self.window_seconds, self.pairs, self.versions])
+        content = json.dumps(
+            [self.features, self.window_seconds, self.pairs, self.versions, *self.context]
+        )
         return blake2b(content.encode(), digest_size=VERSION_BYTES).hexdigest()
 
     @cached_property
@@ -190,6 +209,7 @@ class ModelBank:
             self.features,
             self.window_seconds,
             start=start,
+            context=self.context,
             **{name: getattr(self, name)[models] for name in _OF_MODELS},
             **{name: getattr(self, name)[rows] for name in _OF_VECTORS},
         )
@@ -209,14 +229,17 @@ class ModelBank:
         """
         if not banks:
             raise ValueError("no banks to merge")
-        kinds = {(bank.features, bank.window_seconds) for bank in banks}
+        kinds = {(bank.features, bank.window_seconds, bank.context) for bank in banks}
         if len(kinds) > 1:
-            described = [f"{seconds} s, {', '.join(names)}" for names, seconds in sorted(kinds)]
+            described = [
+                f"{seconds} s, {', '.join(names)}{context.told()}"
+                for names, seconds, context in sorted(kinds)
+            ]
             raise ValueError(
                 "models of different windows or features do not fit into one bank: "
                 f"{'; '.join(described)}. Train all sensors anew, or with the same settings"
             )
-        ((features, window_seconds),) = kinds
+        ((features, window_seconds, context),) = kinds
         offsets = np.cumsum([0, *(len(bank) for bank in banks)])
         place: dict[Pair, int] = {}
         for bank, offset in zip(banks, offsets, strict=False):
@@ -229,7 +252,9 @@ class ModelBank:
         start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         pairs = tuple(pair for bank in banks for pair in bank.pairs)
         versions = tuple(version for bank in banks for version in bank.versions)
-        everything = cls(pairs, versions, features, window_seconds, start=start, **arrays)
+        everything = cls(
+            pairs, versions, features, window_seconds, start=start, context=context, **arrays
+        )
         return everything.take(np.array([place[pair] for pair in sorted(place)], dtype=np.int64))
 
     def summary(self) -> pd.DataFrame:
@@ -263,10 +288,11 @@ class ModelBank:
             "window_seconds": self.window_seconds,
             "pairs": self.pairs,
             "versions": self.versions,
+            "context": self.context,
         }
         arrays: dict[str, NDArray[Any]] = {
             "facts": np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8),
-            **{field.name: getattr(self, field.name) for field in fields(self)[4:]},
+            **{name: getattr(self, name) for name in _ARRAYS},
         }
         return {**arrays, "checksum": _checksum(arrays)}
 
@@ -277,7 +303,7 @@ class ModelBank:
         Raises:
             ValueError: The arrays are no bank, not all of it, damaged, or of a later format.
         """
-        names = {"facts", "checksum", *(field.name for field in fields(cls)[4:])}
+        names = {"facts", "checksum", *_ARRAYS}
         if missing := sorted(names - set(arrays)):
             raise ValueError(f"no model bank: it lacks {', '.join(missing)}; {_ADVICE}")
         content = {name: arrays[name] for name in names - {"checksum"}}
@@ -295,6 +321,7 @@ class ModelBank:
             tuple(facts["versions"]),
             tuple(facts["features"]),
             facts["window_seconds"],
+            context=Context(*facts["context"]),
             **content,
         )
 

@@ -8,7 +8,7 @@ price: what lasts longer than that is only seen when it begins and ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,34 @@ if TYPE_CHECKING:
 
 _MOVED = ("mean", "minimum", "maximum", "last_value")
 _ROUNDING = 1e-9
+
+
+class Context(NamedTuple):
+    """What windows are told against.
+
+    Attributes:
+        hours: How much before a window it is compared with; 0: windows are taken as they are.
+        spread_hours: How much before it tells what is a usual distance.
+    """
+
+    hours: float
+    spread_hours: float
+
+    @property
+    def reach(self) -> pd.Timedelta:
+        """How far before a window that which is needed to tell it begins."""
+        return pd.Timedelta(hours=self.hours + self.spread_hours if self.hours else 0)
+
+    def applied(self, windows: pd.DataFrame) -> pd.DataFrame:
+        """The windows as models with this context want them; see `relative_windows`."""
+        return relative_windows(windows, *self) if self.hours else windows
+
+    def told(self) -> str:
+        """For messages: empty without context."""
+        return f", against the {self.hours:g} hours before" if self.hours else ""
+
+
+NO_CONTEXT = Context(0.0, 0.0)
 
 
 def relative_windows(

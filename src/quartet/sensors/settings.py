@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+if TYPE_CHECKING:
+    from quartet.sensors.context import Context
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, description="Start of every random choice made here.")]
 
@@ -125,6 +128,20 @@ class SensorModels(_Settings):
         "`sine_of_day` and `cosine_of_day` what is normal may differ by the time of day; to learn "
         "that takes some weeks of windows.",
     )
+    context_hours: float = Field(
+        0.0,
+        ge=0,
+        description="Windows are told against the median of so many hours before: what a machine "
+        "was moved to is strange when it begins, and normal once these hours and those of the "
+        "spread have passed. For machines whose work keeps changing; what lasts longer is only "
+        "seen when it begins and ends. 0: as they are.",
+    )
+    context_spread_hours: float = Field(
+        24.0,
+        gt=0,
+        description="Where `context_hours` is not 0: hours before a window whose mean distance "
+        "from their own medians tells what is a usual one.",
+    )
     nu: float = Field(
         0.002,
         gt=0,
@@ -172,6 +189,15 @@ class SensorModels(_Settings):
         "of a model grow with them.",
     )
     workers: int = Field(2, ge=1, le=256, description="Processes that train side by side.")
+
+    @property
+    def context(self) -> Context:
+        """What windows are told against."""
+        from quartet.sensors.context import NO_CONTEXT, Context
+
+        if not self.context_hours:
+            return NO_CONTEXT
+        return Context(self.context_hours, self.context_spread_hours)
 
 
 class WindowScoring(_Settings):

@@ -68,7 +68,8 @@ def fit_bank(
     with one: the shards of a fleet, trained apart and merged, are the fleet's bank.
 
     Args:
-        windows: Normal windows, in any order; the columns of `quartet.sensors.windows`.
+        windows: Normal windows, in any order; the columns of `quartet.sensors.windows`. Where the
+            settings have a context, told against it already.
         settings: How.
         window_seconds: Length of the windows.
         sensors: Only these (device, sensor) are trained; those of them without windows are
@@ -96,7 +97,8 @@ def fit_bank(
             faults.append((*pair, len(series[pair].features), result))
     table = pd.DataFrame(sorted(faults), columns=["device", "sensor", "windows", "reason"])
     table = table.astype({"windows": np.int64})
-    return Trained(ModelBank.of(models, settings.features, window_seconds), table)
+    bank = ModelBank.of(models, settings.features, window_seconds, settings.context)
+    return Trained(bank, table)
 
 
 def _series(windows: pd.DataFrame, settings: SensorModels) -> dict[Pair, Series]:

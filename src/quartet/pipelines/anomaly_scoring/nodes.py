@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from quartet.datasets.registered_model import Champion
     from quartet.datasets.sensor_jobs import ScoredWindows, Watermark
     from quartet.datasets.sensor_tables import Position, SensorTables
+    from quartet.sensors.context import Context
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
-    Champion = Figure = Position = ScoredWindows = SensorTables = Watermark = Any
+    Champion = Context = Figure = Position = ScoredWindows = SensorTables = Watermark = Any
 
 _KEYS = ["device", "sensor", "window_end"]
 
@@ -61,8 +62,27 @@ def claim_windows(
     windows = sensor_windows.new_windows(before, None, until)
     if before is None:
         windows = sensors.selection.after_training(bank, windows)
+    windows = _in_context(sensor_windows, windows, bank.context, until)
     claim = {"token": token, "before": _told(before), "until": _told(until)}
     return windows, claim | {"window_seconds": seconds}
+
+
+def _in_context(
+    sensor_windows: SensorTables, windows: pd.DataFrame, context: Context, until: Position
+) -> pd.DataFrame:
+    """The same windows, told against those before them where the models want that.
+
+    Those with too little before them, as the first of a sensor, are left out.
+    """
+    if not context.hours or windows.empty:
+        return windows
+    since = windows["window_end"].min() - context.reach - pd.Timedelta(seconds=1)
+    around = sensor_windows.read_windows(
+        since=since,
+        until=until.horizon,
+        pairs=windows[["device", "sensor"]].drop_duplicates().itertuples(index=False, name=None),
+    )
+    return context.applied(around).merge(windows[_KEYS], on=_KEYS)
 
 
 def score_windows(

@@ -26,9 +26,14 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def select_windows(
-    sensor_windows: SensorTables, sensor_labels: pd.DataFrame, training_windows: TrainingWindows
+    sensor_windows: SensorTables,
+    sensor_labels: pd.DataFrame,
+    training_windows: TrainingWindows,
+    sensor_models: SensorModels,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Closed windows of normal times, without known anomalies, and what they span.
+
+    Where models have a context, windows are told against it, anomalies among it included.
 
     Raises:
         ValueError: There are none, or a sensor that was named is not among them.
@@ -40,6 +45,7 @@ def select_windows(
             "`kedro run --pipelines sensor_ingestion` first"
         )
     windows = sensor_windows.read_windows(until=position.horizon)
+    windows = sensor_models.context.applied(windows)
     normal = sensors.selection.normal_windows(windows, training_windows)
     seconds = sensor_windows.window_seconds()
     known = sensors.labels.mark_windows(normal, sensor_labels, seconds)

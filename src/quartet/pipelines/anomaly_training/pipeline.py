@@ -17,7 +17,12 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
         [
             Node(
                 nodes.select_windows,
-                ["sensor_windows", "sensor_labels", "params:training_windows"],
+                [
+                    "sensor_windows",
+                    "sensor_labels",
+                    "params:training_windows",
+                    "params:sensor_models",
+                ],
                 ["normal_windows", "training_period"],
                 name="select_windows",
             ),
