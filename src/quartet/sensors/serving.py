@@ -32,8 +32,9 @@ class SensorScorer:
 
         Args:
             windows: `device`, `sensor`, `window_end` (UTC) and their statistics, as
-                `quartet.sensors.windows` makes them. Windows of sensors without a model are
-                left out of the answer.
+                `quartet.sensors.windows` makes them; told against their context, if the bank has
+                one (`ModelBank.context`). Windows of sensors without a model are left out of the
+                answer.
             params: Unused; part of MLflow's interface.
 
         Returns:
