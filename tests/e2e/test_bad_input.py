@@ -187,5 +187,5 @@ def test_fetching_an_unknown_thing_tells_what_there_is(project):
     result = run_kedro(project, "fetch", "mnits")
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == (
-        "Error: there is nothing to fetch by the name 'mnits'; known: mnist"
+        "Error: there is nothing to fetch by the name 'mnits'; known: mnist, vgg"
     )
