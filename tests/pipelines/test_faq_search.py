@@ -1,6 +1,7 @@
 """A study must be complete whoever dies on the way, and never lose a finished trial."""
 
 import os
+import signal
 import socket
 
 import numpy as np
@@ -128,3 +129,20 @@ def test_trials_that_always_fail_do_not_go_on_for_ever(objective, store):
 def test_the_parent_of_a_helper_is_watched():
     assert search._is_alive(os.getpid())
     assert not search._is_alive(999_999_999)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_stop_by_hand_that_python_swallows_is_noticed_after_the_trial():
+    class Cleared:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with search.noticed_interrupts() as raise_if_stopped:
+        raise_if_stopped()
+        Cleared()
+        with pytest.raises(KeyboardInterrupt):
+            raise_if_stopped()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import joblib
@@ -234,6 +235,7 @@ def _progress(
 
     def update(study: optuna.Study) -> None:
         nonlocal best
+        raise_if_stopped()
         trials = faq.trials.finished(study)
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         leader = max(complete, key=faq.trials.metric_reached, default=None)
@@ -247,5 +249,32 @@ def _progress(
         bar.refresh()
         store.keep()
 
-    with bar:
+    with bar, noticed_interrupts() as raise_if_stopped:
         yield update
+
+
+@contextmanager
+def noticed_interrupts() -> Iterator[Callable[[], None]]:
+    """What raises KeyboardInterrupt if one has come, for it does not always arrive.
+
+    Python swallows what is raised while an object is cleared away, and between two trials
+    database connections often are.
+    """
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # only the main thread is interrupted
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.set()
+        signal.default_int_handler(number, frame)
+
+    def raise_if_stopped() -> None:
+        if came.is_set():
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield raise_if_stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
