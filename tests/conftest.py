@@ -58,6 +58,12 @@ def real_sensors() -> Path:
     return real_data("sensors")
 
 
+@pytest.fixture(scope="session")
+def real_clip() -> Path:
+    """Five seconds of a real film."""
+    return real_data("video") / "bigbuckbunny_720p_5s.mp4"
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A project to run in, thrown away after the test."""
