@@ -67,6 +67,13 @@ def run_kedro(
     )
 
 
+def on_ranks(ranks: int, *arguments: str) -> list[str]:
+    """The command that runs `python ARGUMENTS` as so many MPI ranks on this machine."""
+    mpirun = str(Path(sys.executable).parent / "mpirun")
+    options = ["--allow-run-as-root", "--oversubscribe", "-n", str(ranks)]
+    return [mpirun, *options, sys.executable, *arguments]
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on."""
     # The system's own choice may lie above 49151, where Kedro-Viz refuses to listen.

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from quartet import distributed
 from quartet.cli import run
+from support import ROOT, on_ranks
 
 
 @pytest.fixture
@@ -56,12 +56,7 @@ def test_ranks_beyond_the_first_run_only_the_shared_nodes_in_the_order_of_the_fi
     """Of `zeta -> between -> alpha` the others have `zeta` and `alpha`, with nothing between."""
     (tmp_path / "given.json").write_text('"x"')
     (tmp_path / "other.json").write_text('"there"')
-    command = [
-        str(Path(sys.executable).parent / "mpirun"),
-        "--allow-run-as-root",
-        "--oversubscribe",
-    ]
-    command += ["-n", "3", sys.executable, str(Path(__file__).parent / "ranks.py"), str(tmp_path)]
+    command = on_ranks(3, str(ROOT / "tests/ranks.py"), str(tmp_path))
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "0.txt").read_text().split() == ["zeta", "between", "alpha"]

@@ -25,7 +25,7 @@ from quartet.style.network import StyleNetwork, network_of, to_pictures
 from quartet.style.probe import plan_video
 from quartet.style.restyler import Platform, Restyler, detect
 from quartet.style.transfer_settings import Restyling
-from support import ROOT, clean_environment, make_workspace, skip_or_fail
+from support import clean_environment, make_workspace, on_ranks
 
 SECTION = "Style transfer"
 REFERENCE_FRAMES = 16
@@ -38,21 +38,8 @@ def yes_or_no(reached) -> str:
 
 
 @pytest.fixture(scope="module")
-def data() -> Path:
-    folder = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
-    if not (folder / "video").is_dir():
-        skip_or_fail("no real clip: set QUARTET_REAL_DATA to the folder above video")
-    return folder.resolve()
-
-
-@pytest.fixture(scope="module")
-def clip(data) -> Path:
-    return data / "video/bigbuckbunny_720p_5s.mp4"
-
-
-@pytest.fixture(scope="module")
-def weights(data) -> dict[str, np.ndarray]:
-    (file,) = (data / "style/reference_weights").glob("mosaic*")
+def weights(real_clip) -> dict[str, np.ndarray]:
+    (file,) = (real_clip.parents[1] / "style/reference_weights").glob("mosaic*")
     loaded = torch.load(file, weights_only=True)
     return {name: value.numpy() for name, value in loaded.items()}
 
@@ -63,24 +50,24 @@ def network(weights) -> StyleNetwork:
 
 
 @pytest.fixture(scope="module")
-def reference(clip, network, tmp_path_factory) -> dict[str, float]:
+def reference(real_clip, network, tmp_path_factory) -> dict[str, float]:
     """Seconds a frame of the reference's steps, with PyTorch's own number of threads."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     folder = tmp_path_factory.mktemp("reference")
-    seconds = style_reference.run(clip, folder, network, REFERENCE_FRAMES)
+    seconds = style_reference.run(real_clip, folder, network, REFERENCE_FRAMES)
     return {step: value / REFERENCE_FRAMES for step, value in seconds.items()}
 
 
-def end_to_end(clip, weights, folder, settings) -> tuple[float, float]:
+def end_to_end(real_clip, weights, folder, settings) -> tuple[float, float]:
     """Frames per second from the source to the checked file, and those of the network alone."""
     platform = detect(settings)
     begun = time.perf_counter()
-    plan = plan_video(clip, 64)
+    plan = plan_video(real_clip, 64)
     firsts = [first for first, _ in plan.pieces]
     pieces = [folder / f"{first}.mp4" for first in firsts]
     with Restyler(weights, settings, platform) as restyler:
         restyle_pieces(
-            clip,
+            real_clip,
             plan,
             firsts,
             restyler,
@@ -88,15 +75,15 @@ def end_to_end(clip, weights, folder, settings) -> tuple[float, float]:
             lambda first, content: (folder / f"{first}.mp4").write_bytes(content),
         )
     target = folder / "out.mp4"
-    assemble(clip, pieces, plan, target, Encoding())
+    assemble(real_clip, pieces, plan, target, Encoding())
     check_video(target, plan)
     seconds = time.perf_counter() - begun
-    return plan.frames / seconds, bare(clip, weights, settings, platform)
+    return plan.frames / seconds, bare(real_clip, weights, settings, platform)
 
 
-def bare(clip, weights, settings: Restyling, platform: Platform, frames=24) -> float:
+def bare(real_clip, weights, settings: Restyling, platform: Platform, frames=24) -> float:
     """Frames per second of the network alone, on frames that lie in memory."""
-    with av.open(str(clip)) as container:
+    with av.open(str(real_clip)) as container:
         decoded = container.decode(video=0)
         pictures = [next(decoded).to_ndarray(format="rgb24") for _ in range(frames)]
     with Restyler(weights, settings, platform) as restyler:
@@ -109,9 +96,9 @@ def bare(clip, weights, settings: Restyling, platform: Platform, frames=24) -> f
 @pytest.mark.parametrize(
     ("precision", "factor"), [("auto", 8), ("float32", 1.5)], ids=["auto", "float32"]
 )
-def test_end_to_end(clip, weights, reference, tmp_path, record, precision, factor):
+def test_end_to_end(real_clip, weights, reference, tmp_path, record, precision, factor):
     settings = Restyling(precision=precision)
-    rate, network_rate = end_to_end(clip, weights, tmp_path, settings)
+    rate, network_rate = end_to_end(real_clip, weights, tmp_path, settings)
     theirs = 1 / (reference["extract"] + reference["restyle"] + reference["join"])
     made = detect(settings).describe()
     how = f"{made['precision']}, {made['workers']} threads"
@@ -133,8 +120,8 @@ def test_end_to_end(clip, weights, reference, tmp_path, record, precision, facto
     )
 
 
-def test_likeness(clip, network, weights, record):
-    with av.open(str(clip)) as container:
+def test_likeness(real_clip, network, weights, record):
+    with av.open(str(real_clip)) as container:
         decoded = list(container.decode(video=0))
     frames = torch.from_numpy(np.stack([decoded[n].to_ndarray(format="rgb24") for n in (5, 70)]))
     del decoded
@@ -187,11 +174,8 @@ def transfer(project, video, style, *changes, ranks=1) -> tuple[dict[str, float]
     parameters = ",".join(
         (f"video={video}", f"style={style}", "style_transfer.comparison_pairs=1", *changes)
     )
-    command = [sys.executable, "-m", "kedro", "run", "--pipelines", "style_transfer"]
-    command += ["--params", parameters]
-    if ranks > 1:
-        launcher = [str(Path(sys.executable).parent / "mpirun"), "--allow-run-as-root"]
-        command = [*launcher, "--oversubscribe", "-n", str(ranks), *command]
+    arguments = ["-m", "kedro", "run", "--pipelines", "style_transfer", "--params", parameters]
+    command = on_ranks(ranks, *arguments) if ranks > 1 else [sys.executable, *arguments]
     code = (
         "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024);"
@@ -210,10 +194,10 @@ def transfer(project, video, style, *changes, ranks=1) -> tuple[dict[str, float]
     return json.loads(reports.read_text()), float(done.stdout.splitlines()[-1])
 
 
-def test_two_ranks(project, clip, record):
+def test_two_ranks(project, real_clip, record):
     one_thread = ("restyling.workers=1", "style_transfer.piece_frames=12")
     rates = {
-        ranks: transfer(project, clip, "mosaic", *one_thread, ranks=ranks)[0]["frames_per_s"]
+        ranks: transfer(project, real_clip, "mosaic", *one_thread, ranks=ranks)[0]["frames_per_s"]
         for ranks in (1, 2)
     }
     record(
@@ -226,9 +210,9 @@ def test_two_ranks(project, clip, record):
     )
 
 
-def repeated(clip: Path, target: Path, seconds: int) -> Path:
+def repeated(real_clip: Path, target: Path, seconds: int) -> Path:
     """The clip over and over, as often as fills the time; nothing is encoded anew."""
-    with av.open(str(clip)) as source:
+    with av.open(str(real_clip)) as source:
         video = source.streams.video[0]
         packets = [packet for packet in source.demux(video) if packet.dts is not None]
         length = sum(packet.duration for packet in packets)
@@ -248,14 +232,14 @@ def repeated(clip: Path, target: Path, seconds: int) -> Path:
     return target
 
 
-def test_memory(project, clip, tmp_path, record):
+def test_memory(project, real_clip, tmp_path, record):
     """Of a long video, with a network of width 4: with one of 16 it would take an hour."""
     peaks, frames = {}, {}
     for seconds in (30, 600):
-        video = repeated(clip, tmp_path / f"{seconds}.mp4", seconds)
+        video = repeated(real_clip, tmp_path / f"{seconds}.mp4", seconds)
         found, peaks[seconds] = transfer(project, video, "narrow", "video_encoding.quality=35")
         frames[seconds] = found["frames_out"]
-    _, wide = transfer(project, repeated(clip, tmp_path / "w.mp4", 5), "mosaic")
+    _, wide = transfer(project, repeated(real_clip, tmp_path / "w.mp4", 5), "mosaic")
     record(
         SECTION,
         "peak memory of a run on 720p, width 4: 30 s, 10 min; width 16: 5 s",

@@ -13,7 +13,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from support import clean_environment, run_kedro
+from support import clean_environment, on_ranks, run_kedro
 
 REPORTS = "data/08_reporting/faq_tuning"
 TUNE = ("run", "--pipelines", "faq_tuning")
@@ -157,12 +157,8 @@ def test_a_study_stopped_by_hand_goes_on_where_it_was(project):
 
 
 def test_two_ranks_share_one_study_and_one_tracked_run(project, client):
-    from pathlib import Path
-
-    mpirun = str(Path(sys.executable).parent / "mpirun")
     (project / "data/06_models/faq/study.db").unlink()
-    options = ["--allow-run-as-root", "--oversubscribe", "-n", "2"]
-    command = [mpirun, *options, sys.executable, "-m", "kedro", *TUNE, "--params", FEW]
+    command = on_ranks(2, "-m", "kedro", *TUNE, "--params", FEW)
     result = subprocess.run(
         command, cwd=project, env=clean_environment(), capture_output=True, text=True, check=False
     )
@@ -176,12 +172,8 @@ def test_two_ranks_share_one_study_and_one_tracked_run(project, client):
 
 
 def test_a_rank_that_fails_takes_the_others_with_it(project):
-    from pathlib import Path
-
-    mpirun = str(Path(sys.executable).parent / "mpirun")
     (project / "data/06_models/faq/study.db").write_bytes(b"no database " * 100)
-    options = ["--allow-run-as-root", "--oversubscribe", "-n", "2"]
-    command = [mpirun, *options, sys.executable, "-m", "kedro", *TUNE, "--nodes", "tune_ranker"]
+    command = on_ranks(2, "-m", "kedro", *TUNE, "--nodes", "tune_ranker")
     result = subprocess.run(
         command,
         cwd=project,

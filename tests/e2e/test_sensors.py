@@ -3,8 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -12,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from quartet.datasets.predictions import PartitionedPredictionsDataset
-from support import ROOT, clean_environment, free_port, run_kedro
+from support import ROOT, clean_environment, free_port, on_ranks, run_kedro
 
 KEYS = ["device", "sensor", "window_end"]
 PIPELINES = ("sensor_ingestion", "anomaly_training", "anomaly_scoring")
@@ -121,10 +119,8 @@ def test_two_ranks_train_and_score_as_one(project, trained_workspace):
     parameters = f"sensor_database={url}"
     result = run_kedro(project, "run", "--pipelines", "sensor_ingestion", "--params", parameters)
     assert result.returncode == 0, result.stderr
-    mpirun = str(Path(sys.executable).parent / "mpirun")
-    command = [mpirun, "--allow-run-as-root", "--oversubscribe", "-n", "2"]
-    command += [sys.executable, "-m", "kedro", "run"]
-    command += ["--pipelines", "anomaly_training,anomaly_scoring", "--params", parameters]
+    command = on_ranks(2, "-m", "kedro", "run", "--params", parameters)
+    command += ["--pipelines", "anomaly_training,anomaly_scoring"]
     both = subprocess.run(
         command, cwd=project, env=clean_environment(), capture_output=True, text=True, check=False
     )

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 
 from quartet.style.check import check_video
 from quartet.style.probe import plan_video
-from support import clean_environment, make_workspace, run_kedro
+from support import clean_environment, make_workspace, on_ranks, run_kedro
 
 TRANSFER = ["run", "--pipelines", "style_transfer"]
 OUTPUT = "data/07_model_output/style/restyled"
@@ -26,12 +25,6 @@ def project(tmp_path):
 
 def metrics(folder):
     return json.loads((folder / "data/08_reporting/style_transfer/metrics.json").read_text())
-
-
-def on_two_ranks(*arguments):
-    mpirun = str(Path(sys.executable).parent / "mpirun")
-    command = [mpirun, "--allow-run-as-root", "--oversubscribe", "-n", "2"]
-    return [*command, sys.executable, "-m", "kedro", *TRANSFER, *arguments]
 
 
 def test_the_sample_comes_back_whole(trained_workspace):
@@ -48,7 +41,7 @@ def test_the_sample_comes_back_whole(trained_workspace):
 
 def test_two_ranks_give_the_same_video_as_one(project, trained_workspace):
     done = subprocess.run(
-        on_two_ranks(),
+        on_ranks(2, "-m", "kedro", *TRANSFER),
         cwd=project,
         env=clean_environment(),
         capture_output=True,
@@ -65,7 +58,7 @@ def test_a_killed_rank_costs_its_piece_and_not_the_step(project, trained_workspa
     parameters = ["--params", "style_transfer.piece_frames=10,restyling.workers=1"]
     pieces = project / "data/07_model_output/style/pieces"
     with subprocess.Popen(
-        on_two_ranks(*parameters),
+        on_ranks(2, "-m", "kedro", *TRANSFER, *parameters),
         cwd=project,
         env=clean_environment(),
         stderr=subprocess.PIPE,

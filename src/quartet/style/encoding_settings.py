@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from quartet.style.settings import Settings
 
 
-class Encoding(BaseModel):
+class Encoding(Settings):
     """How restyled frames become H.264."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     quality: float = Field(
         18,

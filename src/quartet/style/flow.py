@@ -106,7 +106,8 @@ def restyle_pieces(
             for frame in decode_frames(source, plan, start, last, threads=decoder_threads):
                 yield _Place(first, frame)
 
-    with _ahead(_timed(decoded(), work), _DECODED_AHEAD) as places:
+    decoding = _Stopwatch(decoded())
+    with _ahead(decoding, _DECODED_AHEAD) as places:
         pictures = ((place, place.frame.rgb) for place in places)
         restyled = restyler.stream(pictures, group=lambda place: place.piece)
         waiting = _Stopwatch(restyled)
@@ -117,6 +118,7 @@ def restyle_pieces(
             keep(first, target.getvalue())
             work.pieces += 1
     work.seconds = time.perf_counter() - begun
+    work.decode_seconds = decoding.seconds
     work.network_seconds = restyler.busy_seconds - busy
     work.encode_seconds = work.seconds - waiting.seconds
     return work
@@ -164,14 +166,6 @@ class _Stopwatch:
             return next(self._items)
         finally:
             self.seconds += time.perf_counter() - begun
-
-
-def _timed(places: Iterator[_Place], work: Work) -> Iterator[_Place]:
-    """The same; the time it takes to make them is added to the decoder's."""
-    watch = _Stopwatch(places)
-    for place in watch:
-        work.decode_seconds, watch.seconds = work.decode_seconds + watch.seconds, 0.0
-        yield place
 
 
 @contextmanager

@@ -14,14 +14,14 @@ Layer = Literal[
 ]
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
     """Immutable, and strict about names: a misspelt parameter is an error."""
 
     # Built on first use: listing the pipelines should not pay for it.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class StyleTraining(_Settings):
+class StyleTraining(Settings):
     """How a network learns the style of one painting."""
 
     seed: Seed
@@ -102,7 +102,7 @@ class StyleTraining(_Settings):
     )
 
 
-class PaintingDescription(_Settings):
+class PaintingDescription(Settings):
     """What the model card says of the painting; nothing is learned from it."""
 
     title: str | None = Field(

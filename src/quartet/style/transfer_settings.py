@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from quartet.style.settings import Settings
 
 
-class _Settings(BaseModel):
-    """Immutable, and strict about names: a misspelt parameter is an error."""
-
-    # Built on first use: listing the pipelines should not pay for it.
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class StyleTransfer(_Settings):
+class StyleTransfer(Settings):
     """What is done with a video or with pictures."""
 
     piece_frames: int = Field(
@@ -41,7 +36,7 @@ class StyleTransfer(_Settings):
     )
 
 
-class Restyling(_Settings):
+class Restyling(Settings):
     """How frames go through the network."""
 
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
