@@ -54,6 +54,17 @@ def test_content_tells_the_format_whatever_the_name(tmp_path, suffix, zipped):
     assert weights.metadata == {}
 
 
+@pytest.mark.parametrize("start", [b"\x80\x01", b"PK"])
+def test_a_safetensors_file_that_begins_like_a_pickle_is_none(tmp_path, start):
+    """Its first bytes are the length of its header, which may be any number."""
+    path = tmp_path / "wave.safetensors"
+    save_file(TENSORS, path, {"note": ""})
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    save_file(TENSORS, path, {"note": "x" * (int.from_bytes(start, "little") - length)})
+    assert path.read_bytes().startswith(start)
+    check(load(path))
+
+
 def test_metadata_of_a_safetensors_file_are_told(tmp_path):
     save_file(TENSORS, tmp_path / "wave.safetensors", {"licence": "public domain"})
     weights = load(tmp_path / "wave.safetensors")

@@ -102,6 +102,16 @@ def test_the_grid_names_painting_photographs_and_steps():
         assert picture.width > picture.height > 300
 
 
+def test_photographs_stand_beside_what_was_made_of_them_in_whatever_order_a_file_has_them():
+    grid = previews([250])
+    grid.add(250, negative)
+    figure = preview_grid(dict(reversed(grid.arrays().items())))
+    pictures = [axis.get_images()[0].get_array() for axis in figure.axes]
+    assert len(pictures) == 1 + 2 * 2
+    for photograph, made in zip(pictures[1:3], pictures[3:5], strict=True):
+        np.testing.assert_array_equal(made, negative(photograph))
+
+
 @pytest.mark.parametrize("rows", [1, 20])
 def test_each_loss_has_a_curve_with_its_last_value(rows):
     history = pd.DataFrame(

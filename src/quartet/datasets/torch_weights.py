@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PICKLED = (b"PK", b"\x80")
-"""How PyTorch's files begin: those of today, which are zip archives, and those of before 2020."""
+"""How PyTorch's files begin: those of today, which are zip archives, and those of before 2020.
+A safetensors file may begin so, too: with the length of its header."""
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
 """Names under which checkpoints keep the weights, beside an optimiser and the like."""
 _PARALLEL = "module."
@@ -95,7 +96,7 @@ class WeightsDataset(FileDataset[Weights, Weights]):
         if location is None:
             raise DatasetError(self._missing())
         path, content = location.path, location.read()
-        if content.startswith(_PICKLED):
+        if content.startswith(_PICKLED) and not _has_safetensors_header(content):
             tensors, metadata = _from_pickle(content, path), dict[str, str]()
         else:
             tensors, metadata = _from_safetensors(content, path)
@@ -187,6 +188,12 @@ def _flat(found: Any, path: str) -> dict[str, Tensor]:
     if all(name.startswith(_PARALLEL) for name in names):
         names = [name.removeprefix(_PARALLEL) for name in names]
     return dict(zip(names, found.values(), strict=True))
+
+
+def _has_safetensors_header(content: bytes) -> bool:
+    """Whether the first eight bytes are the length of a JSON object that follows them."""
+    length = int.from_bytes(content[:8], "little")
+    return content[8:9] == b"{" and 8 + length <= len(content)
 
 
 def _from_safetensors(content: bytes, path: str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -109,12 +109,14 @@ def preview_grid(arrays: Mapping[str, NDArray[Any]]) -> Figure:
         arrays: As `Previews.arrays` tells them.
     """
     steps = _by_step(arrays)
-    subjects = [arrays[name] for name in arrays if name.startswith(f"{_PHOTOGRAPH}/")]
+    # By number: arrays that have been in a file come back in any order.
+    rows = sum(name.startswith(f"{_PHOTOGRAPH}/") for name in arrays)
+    subjects = [arrays[f"{_PHOTOGRAPH}/{row}"] for row in range(rows)]
     columns = {"photograph": subjects} | {f"step {n:,}": made for n, made in steps.items()}
     widths = [max(part.shape[1] / part.shape[0] for part in column) for column in columns.values()]
     painting = arrays[_PAINTING]
     first = painting.shape[1] / painting.shape[0]
-    height, rows = 2.1, len(subjects)
+    height = 2.1
     figure = Figure(
         figsize=(height * (first + sum(widths)) + 0.6, height * rows + 0.5), layout="constrained"
     )
