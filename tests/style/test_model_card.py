@@ -29,7 +29,7 @@ def facts(description=PUBLIC, photographs=("china.jpg",), caffe=True, settings=N
 def test_facts_are_texts_that_a_weights_file_can_hold():
     found = facts()
     assert all(isinstance(value, str) for value in found.values())
-    assert json.loads(found["style_training"])["style_weight"] == 6
+    assert json.loads(found["style_training"])["style_weight"] == 50
     assert (found["painting_width"], found["painting_height"]) == ("96", "64")
 
 
@@ -43,7 +43,7 @@ def test_the_card_tells_painting_training_and_rights():
         "| size | 96 × 64 pixels |",
         f"| SHA-256 | `{'ab' * 32}` |",
         "| licence | public domain |",
-        "| style_weight | `6.0` |",
+        "| style_weight | `50.0` |",
         "| content_weight | `1.0` |",
         "| roughness_weight | `0.02` |",
         "| steps | `4` |",

@@ -34,10 +34,10 @@ class StyleTraining(Settings):
         "and take four times as long for a frame.",
     )
     steps: int = Field(
-        5000,
+        4000,
         ge=1,
         description="Updates. The learning rate falls to zero at the end, so fewer still end in a "
-        "finished network, of a coarser style. On one core 5,000 take an hour to two.",
+        "finished network, of a coarser style. On one core 4,000 take about an hour.",
     )
     batch_size: int = Field(
         1,
@@ -55,7 +55,7 @@ class StyleTraining(Settings):
         "hold several strokes of the painting as scaled.",
     )
     painting_side: int = Field(
-        320,
+        512,
         ge=64,
         le=2048,
         description="Shorter side that the painting is scaled to, pixels: large paintings give "
@@ -70,9 +70,9 @@ class StyleTraining(Settings):
         1.0, description="Of the distance to the photograph; what the others are weighed against."
     )
     style_weight: Weight = Field(
-        6.0,
+        50.0,
         description="Of the distance to the painting: the more, the more painting and the less "
-        "photograph.",
+        "photograph. With a tenth of it a video looks like a tinted photograph.",
     )
     roughness_weight: Weight = Field(
         0.02,
