@@ -7,25 +7,27 @@ INSTALLED := $(VENV)/installed
 APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint docs bench mnist samples browser database lock clean
+.PHONY: help setup run test lint docs bench mnist vgg samples browser database azurite lock clean
 
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 setup: $(INSTALLED)  ## Install the project into .venv
 
-$(INSTALLED): requirements.lock pyproject.toml
+LOCKS := requirements.lock requirements-dev.lock
+
+$(INSTALLED): $(LOCKS) pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Quartet needs Python 3.11: install it, or say PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing into $(VENV); a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV) || { $(APT) update && $(APT) install -y python3.11-venv && $(PYTHON) -m venv --clear $(VENV); }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$(LOCKS))
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 run: setup  ## Run all scenarios on the committed samples
 	$(BIN)/kedro run
 
-test: setup lint browser database docs  ## Check and test everything
+test: setup lint browser database azurite docs  ## Check and test everything
 	$(BIN)/pytest
 
 lint: setup
@@ -42,6 +44,9 @@ bench: setup  ## Measure against the reference recipes and rewrite docs/benchmar
 
 mnist: setup  ## Fetch the real MNIST into data/01_raw/mnist_original
 	$(BIN)/kedro fetch mnist
+
+vgg: setup  ## Fetch VGG-19's weights, by which styles are learned, into data/01_raw/style
+	$(BIN)/kedro fetch vgg
 
 samples: setup  ## Remake the committed samples
 	$(BIN)/kedro run --pipelines sample_data
@@ -61,9 +66,18 @@ database:
 	  { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends $(DATABASE) >/dev/null; } \
 	  || echo "No MariaDB and ODBC and no right to install them: tests of the real database will be skipped" >&2
 
-lock: setup  ## Write what is installed into requirements.lock
-	@{ echo "# Everything Quartet runs on, for Python 3.11 on Linux: pip install -r requirements.lock"; \
-	   $(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
+# Azurite, Microsoft's emulator of blob storage, for `kedro cloud rehearse` and the tests.
+AZURITE := azurite@3.37.0
+
+azurite:  ## Install the emulator of blob storage into .venv; wants Node.js
+	@command -v npm >/dev/null || { echo "No npm, so no Azurite: install Node.js 20 or later; tests of blob storage will be skipped" >&2; exit 0; }; \
+	  grep -qs '"version": "$(AZURITE:azurite@%=%)"' $(VENV)/azurite/node_modules/azurite/package.json && exit; \
+	  echo "Installing Azurite into $(VENV); a minute or two"; \
+	  npm install --no-save --no-audit --no-fund --silent --prefix $(VENV)/azurite $(AZURITE) \
+	  || echo "Azurite could not be installed: tests of blob storage will be skipped" >&2
+
+lock: setup  ## Write what is installed into the two lock files
+	$(BIN)/python .ci/lock.py
 
 clean:  ## Remove everything that is made
 	rm -rf $(VENV) site mlflow.db mlartifacts

@@ -71,6 +71,23 @@ def test_a_killed_process_keeps_the_old_file(tmp_path):
     assert path.read_text() == "old"
 
 
+@pytest.mark.parametrize(("mode", "content"), [("w", "'too long' * 99"), ("wb", "bytes(999)")])
+def test_a_full_disk_keeps_the_old_file(tmp_path, mode, content):
+    path = tmp_path / "file"
+    path.write_text("old")
+    code = (
+        "import resource; from quartet.datasets.atomic import AtomicLocalFileSystem as F\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        f"with F().open({str(path)!r}, {mode!r}) as file: file.write({content})"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert "File too large" in ended.stderr
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_large_writes_are_complete(tmp_path):
     data = os.urandom(1 << 22)
     with FILES.open(str(tmp_path / "large"), "wb") as file:

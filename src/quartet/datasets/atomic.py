@@ -42,20 +42,26 @@ class _Replacement(io.FileIO):
         # Text wrappers close this file without telling why, so failure is seen
         # as an exception that was not under way when the file was opened.
         self._outer_exception = sys.exception()
+        self._lost = False
         super().__init__(self._beside, "w")
 
     def write(self, data: Any, /) -> int:
         """Write all of `data`: unlike FileIO, never only a part of it."""
         view = memoryview(data).cast("B")
         written = 0
-        while written < len(view):
-            written += super().write(view[written:])
+        try:
+            while written < len(view):
+                written += super().write(view[written:])
+        except BaseException:
+            # A text wrapper whose last lines fail on closing hides that from `close`.
+            self._lost = True
+            raise
         return written
 
     def close(self) -> None:
         if self.closed:
             return
-        failed = sys.exception() is not self._outer_exception
+        failed = self._lost or sys.exception() is not self._outer_exception
         try:
             super().close()
             if not failed:

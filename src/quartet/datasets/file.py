@@ -37,7 +37,9 @@ class FileDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
             metadata: Ignored here; read by plugins.
         """
         self._location = Location.of(filepath, credentials, fs_args)
+        # By these names hooks ask any file of the catalog where it is.
         self._filepath = PurePosixPath(self._location.path)
+        self._protocol = self._location.protocol
         self.metadata = metadata
 
     def _existing(self) -> Location | None:

@@ -34,10 +34,15 @@ class Location:
         return cls(fsspec.filesystem(protocol, **options), path)
 
     @property
+    def protocol(self) -> str:
+        """What stands before `://` in a URL; `file` on this machine."""
+        protocol = self.filesystem.protocol
+        return str(protocol if isinstance(protocol, str) else protocol[0])
+
+    @property
     def is_local(self) -> bool:
         """Whether the path is one of this machine's own file system."""
-        protocol = self.filesystem.protocol
-        return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+        return self.protocol == "file"
 
     def read(self) -> bytes:
         """All bytes of the file."""

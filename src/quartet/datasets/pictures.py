@@ -309,7 +309,7 @@ class LivePicture:
         """
         try:
             self.location.write(content)
-        except OSError as error:
+        except (OSError, DatasetError) as error:
             logger.warning("%s could not be rewritten: %s", self.location.path, error)
 
 

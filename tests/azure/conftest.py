@@ -1,0 +1,117 @@
+"""What tests of Azure share: one Azurite, and an empty storage account for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kedro.framework.project import pipelines
+
+import quartet.settings  # noqa: F401  registers the file systems, as Kedro does on start-up
+from azure.faulty_proxy import FaultyProxy
+from azure.faulty_proxy import running as faulty_proxy_running
+from quartet.azure import blob_requests, registry
+from quartet.azure.azurite import Azurite, running
+from quartet.azure.blobs import BlobFileSystem
+from quartet.azure.rehearsal import Place
+from quartet.azure.rehearsal.tracking import Tracking
+from quartet.azure.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
+from support import skip_or_fail
+
+CONTAINERS = ("raw", "work", "models", "reports")
+"""Of conf/azureml/globals.yml."""
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """An emulator of this session's own; skipped, loudly, where it is not installed."""
+    try:
+        emulator = running()
+        started = emulator.__enter__()
+    except OSError as error:
+        skip_or_fail(str(error))
+        raise
+    yield started
+    emulator.__exit__(None, None, None)
+
+
+@pytest.fixture
+def blobs(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> BlobFileSystem:
+    """Blob storage with the project's containers, empty, which `abfs://` means in this test."""
+    for name in (*VARIABLES, ACCOUNT_NAME):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(CONNECTION_STRING, azurite.connection_string)
+    filesystem = azurite.filesystem()
+    for container in filesystem.ls("", detail=False):
+        if left := filesystem.find(container):
+            filesystem.rm(left)
+        if container not in CONTAINERS:
+            filesystem.rmdir(container)
+    azurite.make_containers(*CONTAINERS)
+    return filesystem
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nodes_again() -> Iterator[None]:
+    """Pipelines as they are written for the tests that follow, whatever was translated here."""
+    yield
+    pipelines.set_requested(None)
+    registry.use_nodes()
+
+
+@pytest.fixture
+def proxy(
+    azurite: Azurite, blobs: BlobFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FaultyProxy]:
+    """The same storage behind a proxy that so far fails nothing; `abfs://` goes through it."""
+    with faulty_proxy_running(azurite) as proxy:
+        monkeypatch.setenv(CONNECTION_STRING, proxy.connection_string)
+        yield proxy
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that requests would wait before they are tried again; here they do not."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(blob_requests, "sleep", sleep)
+    return waited
+
+
+@pytest.fixture(scope="session")
+def empty_tracking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow server's database without runs, which takes seconds to make."""
+    place = Place(tmp_path_factory.mktemp("tracking"))
+    Tracking(place, "tests")
+    return place.folder / "mlflow.db"
+
+
+@pytest.fixture
+def place(tmp_path: Path, empty_tracking: Path) -> Place:
+    """Where to rehearse jobs of a test."""
+    place = Place(tmp_path / "rehearsals")
+    place.folder.mkdir()
+    shutil.copy(empty_tracking, place.folder)
+    return place
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A snapshot of little code."""
+    folder = tmp_path / "code"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src/which.py").write_text("print('snapshot')\n")
+    return folder
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder by which steps tell the test something."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    return folder
