@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support import ROOT, make_workspace, run_kedro, skip_or_fail
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start be stopped by Ctrl-C, also where the tests themselves are not.
+
+    A program that is started in the background ignores it, and so do all that it starts.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,16 +1,28 @@
-"""The configuration must carry every run, here and on a cluster."""
+"""The configuration must carry every run, here and on a cluster.
 
+Beside each check stands a configuration that fails it: a check that finds nothing wrong with
+anything would be worth nothing.
+"""
+
+import copy
 import shutil
+from pathlib import PurePosixPath
 
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Node, Pipeline
 
+from quartet.azure.steps import Steps
 from support import ROOT
 
 bootstrap_project(ROOT)
-ENVIRONMENTS = ["base", "azureml"]
+NAMES = sorted(set(pipelines))
+CARRIED = "kedro_azureml.datasets.AzureMLPipelineDataset"
+"""Lies in folders that Azure ML carries from step to step."""
+PLACES = ("filepath", "path", "folder", "url")
+"""Arguments of datasets that say where they lie."""
 
 
 def catalog_of(environment):
@@ -18,36 +30,152 @@ def catalog_of(environment):
     return {name: entry for name, entry in loader["catalog"].items() if not name.startswith("_")}
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_no_dataset_crosses_nodes_in_memory(environment):
-    """Each node is a process of its own on Azure ML: what has no entry would be lost."""
-    catalog = catalog_of(environment)
-    for pipeline in pipelines.values():
-        crossing = {name for name in pipeline.datasets() if not name.startswith("param")}
-        assert crossing <= catalog.keys()
-    assert not [name for name in catalog if "{" in name or "@" in name]
-    assert not [name for name, entry in catalog.items() if "MemoryDataset" in entry["type"]]
+BASE, AZURE = catalog_of("base"), catalog_of("azureml")
 
 
-def test_environments_differ_by_roots_only():
-    base, azure = catalog_of("base"), catalog_of("azureml")
-    assert base.keys() == azure.keys()
-    for name in base:
-        here, there = dict(base[name]), dict(azure[name])
-        for key, scheme in (
-            ("filepath", "abfs://"),
-            ("path", "abfs://"),
-            ("url", "mssql+pyodbc://"),
-        ):
-            root_here, root_there = here.pop(key, ""), there.pop(key, "")
-            assert bool(root_here) == bool(root_there)
-            if root_here:
-                assert root_there.startswith(scheme), name
-                assert not root_here.startswith(scheme)
-        if "filepath" in base[name]:
-            last = [entries[name]["filepath"].rsplit("/", 1)[-1] for entries in (base, azure)]
-            assert last[0] == last[1]
-        assert here == there
+def data(names):
+    return sorted(name for name in names if not name.startswith("param"))
+
+
+def losses(pipeline, catalog):
+    """In words: datasets of a pipeline that a cluster would lose, or pass on as pickles."""
+    for name in data(pipeline.datasets()):
+        entry = catalog.get(name)
+        if "@" in name:
+            yield f"{name} is transcoded"
+        elif entry is None:
+            yield f"{name} has no entry of its own"
+        elif entry["type"].endswith("MemoryDataset"):
+            yield f"{name} is in memory"
+    steps = Steps(pipeline)
+    for name in data(steps.datasets() | pipeline.outputs()):
+        if name in catalog and (reason := would_be_lost(name, catalog[name], pipeline)):
+            yield f"{name} {reason}"
+
+
+def would_be_lost(name, entry, pipeline):
+    if entry["type"] == CARRIED:
+        comes, goes = pipeline.all_outputs(), pipeline.all_inputs()
+        return "" if name in comes & goes else "travels between no steps"
+    for argument in PLACES:
+        place = entry.get(argument)
+        if place is not None and not place.startswith(("abfs://", "mssql+pyodbc://")):
+            return f"lies on the machine of its step: {place}"
+    return ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_dataset_is_lost_between_steps(name):
+    assert list(losses(pipelines[name], AZURE)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_would_be_lost_either_if_each_node_were_a_step(name):
+    """Which nodes share a step is a matter of cost; to change it must not take a second thought."""
+    nodes = [Node(n.func, n._inputs, n.outputs, name=n.name) for n in pipelines[name].nodes]
+    assert list(losses(Pipeline(nodes), AZURE)) == []
+
+
+def example(middle="middle"):
+    nodes = [
+        Node(lambda raw: raw, "raw", middle, name="first", tags="step.one"),
+        Node(lambda middle: middle, middle, "result", name="second", tags="step.two"),
+    ]
+    return Pipeline(nodes)
+
+
+SOUND = {
+    "raw": {"type": "json.JSONDataset", "filepath": "abfs://raw/a.json"},
+    "middle": {"type": CARRIED, "dataset": {"type": "json.JSONDataset", "filepath": "m.json"}},
+    "result": {"type": "json.JSONDataset", "filepath": "abfs://work/b.json"},
+}
+LOCAL = {"type": "json.JSONDataset", "filepath": "data/a.json"}
+BROKEN = {
+    "no entry": ({"middle": None}, "middle has no entry"),
+    "factory": ({"middle": None, "{any}": SOUND["middle"]}, "middle has no entry"),
+    "memory": ({"middle": {"type": "MemoryDataset"}}, "middle is in memory"),
+    "local": ({"middle": LOCAL}, "middle lies on the machine of its step: data/a.json"),
+    "folder": ({"result": {"type": "x.Y", "path": "/data"}}, "result lies on the machine"),
+    "database": ({"result": {"type": "x.Y", "url": "sqlite:///a.db"}}, "result lies on"),
+    "input": ({"raw": LOCAL}, "raw lies on the machine"),
+    "carried out": ({"result": SOUND["middle"]}, "result travels between no steps"),
+    "carried in": ({"raw": SOUND["middle"]}, "raw travels between no steps"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_catalog_that_loses_data_is_found_out(fault):
+    changes, expected = BROKEN[fault]
+    catalog = {name: entry for name, entry in {**SOUND, **changes}.items() if entry}
+    (found,) = losses(example(), catalog)
+    assert expected in found
+
+
+def test_a_transcoded_dataset_is_found_out():
+    assert "middle@a is transcoded" in list(losses(example("middle@a"), SOUND))
+
+
+def test_a_sound_catalog_passes():
+    assert list(losses(example(), SOUND)) == []
+
+
+def unlike(base, azure):
+    """In words: where an entry is something else on Azure than here, but for its place."""
+    here, there = copy.deepcopy(base), copy.deepcopy(azure)
+    if there["type"] == CARRIED:
+        unknown = there.keys() - {"type", "dataset", "root_dir", "filepath_arg", "metadata"}
+        if unknown:
+            yield f"what carries it does not know {', '.join(sorted(unknown))}"
+        there = {**there["dataset"], "metadata": there.get("metadata")}
+    for argument in PLACES:
+        mine, its = here.pop(argument, None), there.pop(argument, None)
+        if bool(mine) != bool(its):
+            yield f"only one has a {argument}"
+        elif mine and argument == "filepath" and name_of(mine) != name_of(its):
+            yield f"another file: {its}"
+    if here != there:
+        yield f"{here} here, {there} there"
+
+
+def name_of(path):
+    return PurePosixPath(path).name
+
+
+def test_both_environments_know_the_same_datasets():
+    assert BASE.keys() == AZURE.keys()
+
+
+@pytest.mark.parametrize("name", sorted(BASE))
+def test_a_dataset_is_the_same_in_both_environments_but_for_its_place(name):
+    assert list(unlike(BASE[name], AZURE[name])) == []
+    assert not [BASE[name][key] for key in PLACES if "abfs://" in (BASE[name].get(key) or "")]
+
+
+TABLE = {"type": "pandas.ParquetDataset", "filepath": "data/a.parquet", "metadata": {"x": 1}}
+PICKLE = TABLE | {"type": "pickle.PickleDataset"}
+
+
+@pytest.mark.parametrize(
+    ("azure", "expected"),
+    [
+        (PICKLE, "there"),
+        (TABLE | {"filepath": "abfs://work/b.parquet"}, "another file"),
+        (TABLE | {"save_args": {"index": False}}, "there"),
+        ({"type": "pandas.ParquetDataset", "metadata": {"x": 1}}, "only one has a filepath"),
+        ({"type": CARRIED, "dataset": PICKLE, "metadata": {"x": 1}}, "there"),
+        ({"type": CARRIED, "dataset": TABLE, "metadata": {"x": 1}, "root": "a"}, "does not know"),
+    ],
+)
+def test_a_dataset_that_is_something_else_on_azure_is_found_out(azure, expected):
+    assert any(expected in found for found in unlike(TABLE, azure))
+
+
+def test_no_two_carried_datasets_share_a_file():
+    """`kedro run -e azureml` keeps them all on this machine."""
+    carried = [entry for entry in AZURE.values() if entry["type"] == CARRIED]
+    places = {(entry["root_dir"], entry["dataset"]["filepath"]) for entry in carried}
+    assert len(places) == len(carried) > 0
+    assert all(root.startswith("data/steps/") for root, _ in places)
 
 
 def test_a_local_override_names_only_what_it_changes(tmp_path):
@@ -69,7 +197,7 @@ def test_no_two_datasets_share_a_file():
     )  # the samples' makers and their readers
     paths = [
         entry["filepath"]
-        for name, entry in catalog_of("base").items()
+        for name, entry in BASE.items()
         if "filepath" in entry and not name.startswith(samples)
     ]
     assert len(paths) == len(set(paths))
@@ -78,17 +206,17 @@ def test_no_two_datasets_share_a_file():
 def test_every_dataset_has_a_layer_for_the_picture_of_the_pipeline():
     layers = {"raw", "intermediate", "primary", "model_input", "models", "model_output"}
     layers |= {"reporting", "registry", "matches", "predictions"}
-    for name, entry in catalog_of("base").items():
+    for name, entry in BASE.items():
         assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
 
 
 def test_no_entry_is_left_over():
     used = set().union(*(pipeline.datasets() for pipeline in pipelines.values()))
-    assert catalog_of("base").keys() <= used
+    assert BASE.keys() <= used
 
 
 def test_every_figure_and_metric_lies_in_its_pipelines_report_folder():
-    catalog = catalog_of("base")
+    catalog = BASE
     for name in pipelines:
         outputs = pipelines[name].all_outputs() - {"digit_sample"}
         reports = [catalog[output]["filepath"] for output in outputs if output.endswith("_figure")]

@@ -3,11 +3,16 @@
 import matplotlib.figure
 import mlflow
 import pytest
+from kedro.framework.hooks.manager import (
+    _create_hook_manager,
+    _register_hooks,
+    _register_hooks_entry_points,
+)
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
-from quartet.hooks import ErrorContextHooks, PreflightHooks, TrackingHooks
+from quartet.hooks import ErrorContextHooks, NoTracking, PreflightHooks, TrackingHooks
 
 
 def copied(first):
@@ -68,3 +73,19 @@ def test_without_a_run_nothing_is_tracked():
     assert mlflow.active_run() is None
     TrackingHooks().after_dataset_saved("training_metrics", {"test_accuracy": 0.9})
     assert mlflow.active_run() is None
+
+
+def test_ranks_beyond_the_first_track_nothing(run, monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
+    TrackingHooks().after_dataset_saved("training_metrics", {"test_accuracy": 0.9})
+    assert mlflow.MlflowClient().get_run(run.info.run_id).data.metrics == {}
+
+
+@pytest.mark.parametrize(("hooks", "there"), [([], True), ([NoTracking()], False)])
+def test_the_tracking_plugin_can_be_kept_out(hooks, there):
+    manager = _create_hook_manager()
+    _register_hooks(manager, hooks)
+    _register_hooks_entry_points(manager, ())
+    plugins = {type(plugin).__name__ for plugin in manager.get_plugins()}
+    assert ("MlflowHook" in plugins) == there
+    assert "AzureMLLocalRunHook" in plugins

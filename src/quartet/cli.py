@@ -15,14 +15,20 @@ from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import LazyGroup
 from kedro.io.core import DatasetError
 
 from quartet import distributed
+from quartet.startup import without_collecting
 
 TRACEBACK_VARIABLE = "QUARTET_TRACEBACK"
 
 
-@click.group(name="quartet")
+@click.group(
+    name="quartet",
+    cls=LazyGroup,
+    lazy_subcommands={"azureml": "quartet.azure.commands.azureml"},
+)
 def cli() -> None:
     """Commands of this project."""
 
@@ -72,7 +78,7 @@ _SHORTER = (
 )
 
 
-_OF_FILES_AND_DATABASES = ("omegaconf.", "yaml.", "sqlalchemy.exc")
+_OF_FILES_AND_DATABASES = ("kedro.config", "omegaconf.", "yaml.", "sqlalchemy.exc")
 """Modules whose errors tell of a configuration file or a database that cannot be read."""
 
 
@@ -94,19 +100,27 @@ def _is_users_to_mend(error: Exception) -> bool:
     return type(error).__module__.startswith(_OF_FILES_AND_DATABASES)
 
 
-def _import_kedro_mlflow_quietly() -> None:
+def import_kedro_mlflow_quietly() -> None:
     """Import the tracking plugin before Kedro does, less its noise.
 
     On import MLflow advises on a class inside kedro-mlflow, past any warning
-    filter, and the plugin sets its own logger to tell every detail.
+    filter, and the plugin sets its own logger to tell every detail. Ranks that track
+    nothing have no use for it.
     """
+    if distributed.rank() > 0:
+        return
     with warnings.catch_warnings(record=True):
         import_module("kedro_mlflow.framework.hooks.mlflow_hook")
     logging.getLogger("kedro_mlflow").setLevel(logging.WARNING)
 
 
 def _run(**options: Any) -> Any:
-    _import_kedro_mlflow_quietly()
+    with without_collecting():
+        return _tracked_run(**options)
+
+
+def _tracked_run(**options: Any) -> Any:
+    import_kedro_mlflow_quietly()
     if distributed.size() > 1:
         options["runner"] = _runner_of_ranks(options.get("runner"))
     assert kedro_run.callback is not None
@@ -139,6 +153,16 @@ def _end_tracked_runs() -> None:
 run = copy.copy(kedro_run)
 run.callback = one_line_errors(_run)
 cli.add_command(run)
+
+cloud = LazyGroup(
+    name="cloud",
+    help="Azure ML: rehearse jobs on this machine, and register what they run in.",
+    lazy_subcommands={
+        "environment": "quartet.azure.environment_command.environment",
+        "rehearse": "quartet.azure.rehearse_command.rehearse",
+    },
+)
+cli.add_command(cloud)
 
 
 @cli.command()

@@ -107,6 +107,12 @@ def _refuse_unwritable(name: str, path: Path) -> None:
         )
 
 
+class NoTracking:
+    """Takes kedro-mlflow's place: Kedro does not even import hooks of a name that is taken."""
+
+    __name__ = "mlflow_hook"  # as the plugin's entry point is called
+
+
 class TrackingHooks:
     """Logs metrics and figures to the MLflow run that kedro-mlflow has opened."""
 
@@ -119,7 +125,7 @@ class TrackingHooks:
         """
         is_metrics = dataset_name.endswith("_metrics")
         is_figure = type(data).__module__ == "matplotlib.figure"
-        if not (is_metrics or is_figure):
+        if not (is_metrics or is_figure) or distributed.rank() > 0:
             return
         import mlflow
 

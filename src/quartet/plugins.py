@@ -3,32 +3,39 @@
 Kedro imports the command module of every installed plugin before it looks at
 the command line. Those of kedro-mlflow and kedro-azureml import MLflow and the
 Azure SDK, three seconds that `kedro registry list` has no use for. Kedro's own
-commands are lazy; this `kedro.init` entry point makes these two so as well.
-Their hooks are not touched: a run loads them as ever.
+commands are lazy; this `kedro.init` entry point makes these two so as well. Of
+their hooks, which every run loads, `quartet.azure.deferred` defers parts.
 """
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
 import click
 from kedro.framework.cli.utils import ENTRY_POINT_GROUPS, LazyGroup
 
-DEFERRED = {
+DEFERRED: dict[str, dict[str, str]] = {
     "kedro_mlflow": {"mlflow": "kedro_mlflow.framework.cli.cli.mlflow_commands"},
-    "kedro_azureml": {"azureml": "kedro_azureml.cli.azureml_group"},
+    "kedro_azureml": {},  # its command is one of `quartet.cli`
 }
 """By top-level module of the plugin: its command, and where that is defined."""
 
 
 def defer_heavy_plugins() -> None:
-    """Let Kedro load stand-ins for the plugins' project commands."""
-    kedro_cli: Any = import_module("kedro.framework.cli.cli")
+    """Let Kedro load stand-ins for the plugins' project commands.
+
+    Without Kedro's command line there are none, and a second time changes nothing.
+    """
+    kedro_cli: Any = sys.modules.get("kedro.framework.cli.cli")
+    if kedro_cli is None or hasattr(kedro_cli.load_entry_points, "__wrapped__"):
+        return
     load_all = kedro_cli.load_entry_points
 
+    @functools.wraps(load_all)
     def load_entry_points(name: str) -> Sequence[click.Group]:
         if name != "project":
             return load_all(name)
@@ -36,6 +43,10 @@ def defer_heavy_plugins() -> None:
         modules = {point.module.partition(".")[0] for point in points}
         if not modules <= DEFERRED.keys():  # a plugin this project does not know: as Kedro does
             return load_all(name)
-        return [LazyGroup(name=module, lazy_subcommands=DEFERRED[module]) for module in modules]
+        return [
+            LazyGroup(name=module, lazy_subcommands=DEFERRED[module])
+            for module in modules
+            if DEFERRED[module]
+        ]
 
     kedro_cli.load_entry_points = load_entry_points

@@ -6,8 +6,20 @@ import warnings
 import fsspec
 
 from quartet import distributed
+from quartet.azure import storage
+from quartet.azure.deferred import defer_sdk
+from quartet.azure.hooks import StepHooks, ValidationHooks, image_reference
+from quartet.azure.timing import StepReportHooks
 from quartet.datasets.atomic import AtomicLocalFileSystem
-from quartet.hooks import DistributedHooks, ErrorContextHooks, PreflightHooks, TrackingHooks
+from quartet.hooks import (
+    DistributedHooks,
+    ErrorContextHooks,
+    NoTracking,
+    PreflightHooks,
+    TrackingHooks,
+)
+from quartet.plugins import defer_heavy_plugins
+from quartet.startup import StartHooks
 
 # OpenMP's threads spin while they wait. Beside any other busy process each parallel region then
 # loses a scheduler tick, 8 ms against microseconds of work; asleep they cost next to nothing.
@@ -17,22 +29,48 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # MLflow has its own handler, and tells of every table it makes in a new database.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
+# MLflow tells its makers of every run, and where there is no network waits for them.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
 # Kedro calls OmegaConf by a name that the latest OmegaConf is about to drop.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 
 # Every dataset that writes through fsspec gets write-beside-and-rename.
 fsspec.register_implementation("file", AtomicLocalFileSystem, clobber=True)
+storage.register()
 
-HOOKS = (PreflightHooks(), TrackingHooks(), DistributedHooks(), ErrorContextHooks())
+# Plugins are part of every run; of the libraries that they would import, few runs need all. Where
+# Quartet is not installed, as on a cluster, their commands can be put off from here on only.
+defer_sdk()
+defer_heavy_plugins()
 
-# One MLflow run a command, however many ranks run it.
-DISABLE_HOOKS_FOR_PLUGINS = ("kedro-mlflow", "kedro_mlflow") if distributed.rank() > 0 else ()
+HOOKS = (
+    PreflightHooks(),
+    storage.StorageHooks(),
+    StepHooks(),
+    ValidationHooks(),
+    TrackingHooks(),
+    DistributedHooks(),
+    ErrorContextHooks(),
+    StepReportHooks(),
+    StartHooks(),
+    # One MLflow run a command, however many ranks run it.
+    *([NoTracking()] if distributed.rank() > 0 else []),
+)
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft"},  # an override names only what it changes
-    "config_patterns": {"mlflow": ["mlflow*"], "downloads": ["downloads*"]},
-    # ${env:NAME,default} in any file; Kedro allows ${oc.env:NAME} in credentials only.
-    "custom_resolvers": {"env": lambda name, default=None: os.environ.get(name, default)},
+    "config_patterns": {
+        "azureml": ["azureml*"],
+        "mlflow": ["mlflow*"],
+        "downloads": ["downloads*"],
+    },
+    "custom_resolvers": {
+        # ${env:NAME,default} in any file; Kedro allows ${oc.env:NAME} in credentials only.
+        "env": lambda name, default=None: os.environ.get(name, default),
+        # ${image:cpu}: the Azure ML environment whose name is made from the lock file.
+        "image": image_reference,
+    },
 }

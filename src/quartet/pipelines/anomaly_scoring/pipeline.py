@@ -31,19 +31,21 @@ def make_scores() -> Pipeline:
                 ["new_windows", "sensor_bank"],
                 ["window_scores", "unscored_sensors", "scoring_speed"],
                 name="score_windows",
-                tags=distributed.TAG,
+                tags=[distributed.TAG, "cpu"],
             ),
             Node(
                 nodes.publish_predictions,
                 ["window_scores", "scoring_claim", "sensor_windows"],
                 ["sensor_predictions", "predictions_published"],
                 name="publish_predictions",
+                tags="step.publish_scores",
             ),
             Node(
                 nodes.publish_anomalies,
                 ["window_scores", "scoring_claim"],
                 ["sensor_anomalies", "anomalies_published"],
                 name="publish_anomalies",
+                tags="step.publish_scores",
             ),
         ]
     )
@@ -78,7 +80,8 @@ def make_reports() -> Pipeline:
                 ["fleet_heat_map_figure", "worst_sensors_figure"],
                 name="draw_alarms",
             ),
-        ]
+        ],
+        tags="step.publish_scores",
     )
 
 
@@ -97,5 +100,6 @@ def make_end() -> Pipeline:
                 "scoring_watermark",
                 name="move_watermark",
             ),
-        ]
+        ],
+        tags="step.publish_scores",
     )

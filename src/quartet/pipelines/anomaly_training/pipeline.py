@@ -38,12 +38,14 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ["trained_models", "sensor_champion", "params:training_windows"],
                 "model_bank",
                 name="complete_bank",
+                tags="step.release_bank",
             ),
             Node(
                 nodes.report_models,
                 ["model_bank", "untrained_sensors", "params:sensor_models"],
                 ["anomaly_training_metrics", "sensor_models_table", "false_alarms_figure"],
                 name="report_models",
+                tags="step.release_bank",
             ),
             Node(
                 release.make_release,
@@ -57,6 +59,8 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 "sensor_bank",
                 name="make_sensor_release",
+                tags="step.release_bank",
             ),
-        ]
+        ],
+        tags="memory",
     )

@@ -45,8 +45,10 @@ def prepare() -> Pipeline:
                 ["clean_originals", "divided_duplicates", "clean_answers", "params:faq_features"],
                 ["train_pairs", "tune_questions"],
                 name="make_pairs",
+                tags="memory",
             ),
-        ]
+        ],
+        tags="step.prepare_pairs",
     )
 
 
@@ -72,7 +74,7 @@ def tune() -> Pipeline:
                     "parallel_coordinates_figure",
                 ],
                 name="tune_ranker",
-                tags=[distributed.TAG],
+                tags=[distributed.TAG, "cpu"],
             ),
             Node(
                 nodes.refit_ranker,
@@ -87,6 +89,7 @@ def tune() -> Pipeline:
                 ],
                 ["ranker_arrays", "feature_gains_figure"],
                 name="refit_ranker",
+                tags="step.judge_ranker",
             ),
         ]
     )
@@ -101,6 +104,7 @@ def test() -> Pipeline:
                 ["clean_originals", "divided_duplicates", "params:reference_recipe"],
                 "baseline_ranks",
                 name="rank_by_baselines",
+                tags="deterministic",
             ),
             Node(
                 nodes.test_ranker,
@@ -112,12 +116,14 @@ def test() -> Pipeline:
                     "score_distributions_figure",
                 ],
                 name="test_ranker",
+                tags="step.judge_ranker",
             ),
             Node(
                 nodes.compare_with_baselines,
                 ["test_results", "baseline_ranks", "clean_originals", "params:faq_test"],
                 ["faq_gains", "hardest_originals", "gains_figure", "hardest_figure"],
                 name="compare_with_baselines",
+                tags="step.judge_ranker",
             ),
             Node(
                 nodes.summarise_tuning,
@@ -132,6 +138,7 @@ def test() -> Pipeline:
                 ],
                 "faq_tuning_metrics",
                 name="summarise_tuning",
+                tags="step.judge_ranker",
             ),
         ]
     )
@@ -154,6 +161,7 @@ def register() -> Pipeline:
                 ],
                 ["faq_ranker", "faq_release"],
                 name="release_ranker",
+                tags="step.judge_ranker",
             ),
         ]
     )

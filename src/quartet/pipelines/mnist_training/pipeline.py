@@ -47,7 +47,8 @@ def explore() -> Pipeline:
                 ["fit_digits", "validation_digits"],
                 name="split_validation",
             ),
-        ]
+        ],
+        tags="step.explore_digits",
     )
 
 
@@ -72,7 +73,8 @@ def train_logistic() -> Pipeline:
                 ["logistic_weights", "logistic_fit"],
                 name="fit_best_logistic",
             ),
-        ]
+        ],
+        tags="step.train_logistic",
     )
 
 
@@ -103,7 +105,8 @@ def train_convnet() -> Pipeline:
                 ["convnet_weights", "convnet_history", "convnet_history_figure"],
                 name="train_best_convnet",
             ),
-        ]
+        ],
+        tags=["step.train_convnet", "gpu"],
     )
 
 
@@ -152,7 +155,7 @@ def evaluate() -> Pipeline:
         "mnist_training_metrics",
         name="summarise_training",
     )
-    return Pipeline([*families, *reports, summary])
+    return Pipeline([*families, *reports, summary], tags="step.judge_classifiers")
 
 
 def register() -> Pipeline:
@@ -174,5 +177,6 @@ def register() -> Pipeline:
                 ["mnist_classifier", "mnist_release"],
                 name="release_better_classifier",
             ),
-        ]
+        ],
+        tags="step.judge_classifiers",
     )

@@ -11,7 +11,8 @@ from . import nodes
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
     """scikit-learn's digits as MNIST's files, a FAQ written by hand, a simulated fleet, a clip."""
-    return make_digits() + make_faq() + make_sensors() + make_style()
+    samples = make_digits() + make_faq() + make_sensors() + make_style()
+    return Pipeline(samples, tags="step.make_samples")
 
 
 def make_digits() -> Pipeline:

@@ -35,5 +35,6 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ],
                 name="report_ingestion",
             ),
-        ]
+        ],
+        tags="step.ingest_readings",
     )

@@ -40,5 +40,6 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ["style_training_metrics", "style_card"],
                 name="report_training",
             ),
-        ]
+        ],
+        tags=["step.learn_style", "gpu"],
     )

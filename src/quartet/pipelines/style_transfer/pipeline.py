@@ -45,7 +45,7 @@ def make_output() -> Pipeline:
                 ],
                 "restyling_work",
                 name="restyle_pieces",
-                tags=distributed.TAG,
+                tags=[distributed.TAG, "gpu"],
             ),
             Node(
                 nodes.publish,
@@ -59,6 +59,7 @@ def make_output() -> Pipeline:
                 ],
                 "restyled_output",
                 name="publish_output",
+                tags="step.publish_video",
             ),
         ]
     )
@@ -91,5 +92,6 @@ def make_report() -> Pipeline:
                 ["style_transfer_metrics", "stages_figure"],
                 name="report_transfer",
             ),
-        ]
+        ],
+        tags="step.publish_video",
     )
