@@ -1,0 +1,177 @@
+"""Shows a rehearsal: a live table in a terminal, a line a change elsewhere, then a summary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from quartet.azure.job import Job
+from quartet.azure.rehearsal.place import Place
+from quartet.azure.rehearsal.records import Journal, State, StepRecord, kept_steps
+from quartet.azure.rehearsal.rehearsing import Observer, Report
+from quartet.azure.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+STARTUP_BUDGET_S = 4.0
+STARTUP_BUDGET_MB = 400.0
+"""What a step may cost before its work begins."""
+_MIB = 2**20
+_COLOURS = {
+    State.RUNNING: "cyan",
+    State.FINISHED: "green",
+    State.KEPT: "green",
+    State.FAILED: "bold red",
+    State.STOPPED: "yellow",
+    State.SKIPPED: "yellow",
+    State.WAITING: "dim",
+}
+_HEADINGS = ("seconds", "start-up s", "start-up MiB", "peak MiB", "output")
+
+
+@contextmanager
+def shown(output: TextIO) -> Iterator[Observer]:
+    """An observer that shows steps on a terminal, or writes lines where there is none."""
+    if not output.isatty():
+        yield Lines(output)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(file=output), refresh_per_second=4, transient=False) as live:
+        yield lambda records: live.update(table(records))
+
+
+class Lines:
+    """An observer that writes a line whenever a step changes its state."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+        self._states: dict[str, State] = {}
+
+    def __call__(self, records: Sequence[StepRecord]) -> None:
+        """Write what has changed since the last time; waiting is not worth a line."""
+        width = max((len(record.name) for record in records), default=0)
+        for record in records:
+            before = self._states.get(record.name, State.WAITING)
+            self._states[record.name] = record.state
+            if record.state is not before:
+                print(line(record, width), file=self._output, flush=True)
+
+
+def line(record: StepRecord, width: int = 0) -> str:
+    """A step in one line of plain text."""
+    said = [f"{record.name:<{width}}  {record.state:<8}"]
+    if record.state in (State.FINISHED, State.KEPT, State.FAILED, State.STOPPED):
+        facts = (
+            f"{heading} {value}"
+            for heading, value in zip(_HEADINGS, cells(record), strict=True)
+            if value
+        )
+        said.append(", ".join(facts))
+    if record.fault:
+        said.append(record.fault)
+    return "  ".join(said).rstrip()
+
+
+def cells(record: StepRecord) -> tuple[str, str, str, str, str]:
+    """What a step cost: in the order of the headings, empty where nothing is known yet."""
+    if record.state in (State.WAITING, State.SKIPPED):
+        return ("", "", "", "", "")
+    start_s, start_mib = over_budget(record)
+    return (
+        f"{record.seconds:.1f}",
+        "" if record.startup_s is None else f"{record.startup_s:.1f}{'!' * start_s}",
+        "" if record.startup_mib is None else f"{record.startup_mib:.0f}{'!' * start_mib}",
+        f"{record.peak_mib:.0f}" if record.peak_mib else "",
+        "" if record.state is State.RUNNING else amount(record.output_bytes),
+    )
+
+
+def over_budget(record: StepRecord) -> tuple[bool, bool]:
+    """Whether a step's start took too many seconds, and too much memory."""
+    megabytes = (record.startup_mib or 0.0) * _MIB / 10**6
+    return (record.startup_s or 0.0) > STARTUP_BUDGET_S, megabytes > STARTUP_BUDGET_MB
+
+
+def amount(size: int) -> str:
+    """Bytes as one reads them: `0`, `812 B`, `3.4 KiB`."""
+    if size < 1024:
+        return f"{size} B" if size else "0"
+    value = float(size)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1024
+        if value < 1024 or unit == "GiB":
+            break
+    return f"{value:.1f} {unit}"
+
+
+def table(records: Sequence[StepRecord]) -> Table:
+    """All steps and what they cost, for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("step", no_wrap=True)
+    shown.add_column("state", no_wrap=True)
+    for heading in _HEADINGS:
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for record in records:
+        state = Text(str(record.state), style=_COLOURS[record.state])
+        marked = [
+            Text(value, style="yellow" if value.endswith("!") else "") for value in cells(record)
+        ]
+        shown.add_row(record.name, state, *marked)
+    return shown
+
+
+def beforehand(job: Job, place: Place, snapshot: Snapshot, resume: bool) -> Iterator[str]:
+    """Lines for the beginning: what is run, and what is kept when it goes on.
+
+    Steps that finished stay finished when code has changed since; a line says so.
+    """
+    size = amount(snapshot.size)
+    yield f"{job.name}: {len(job.steps)} steps, code of {snapshot.files} files, {size}"
+    if not resume:
+        return
+    earlier = Journal.read(place.run(job.name) / "job.json").steps
+    kept = kept_steps(job, earlier)
+    again = [step.name for step in job.steps if step.name not in kept]
+    if not kept:
+        yield "nothing to keep from an earlier rehearsal: all steps are run"
+        return
+    changed = any(earlier[name].snapshot != snapshot.fingerprint for name in kept)
+    since = "the code has changed since, kept nonetheless" if changed else "kept"
+    named = [step.name for step in job.steps if step.name in kept]
+    yield f"{since}: {', '.join(named)}; to run: {', '.join(again) or 'nothing'}"
+
+
+def summary(report: Report, beginning: Path) -> Iterator[str]:
+    """Lines for the end: what decided the time, what started too slowly, what failed.
+
+    Args:
+        report: Of the rehearsal.
+        beginning: Paths are told as seen from this folder.
+    """
+    path = report.critical_path
+    if path:
+        chain = " → ".join(f"{record.name} {record.seconds:.1f}" for record in path)
+        yield f"critical path, {_total(path):.1f} s: {chain}"
+    done = [record for record in report.steps if record.state.is_done]
+    yield f"steps together {_total(done):.1f} s, this rehearsal {report.seconds:.1f} s"
+    slow = [record.name for record in done if any(over_budget(record))]
+    if slow:
+        budget = f"{STARTUP_BUDGET_S:.0f} s or {STARTUP_BUDGET_MB:.0f} MB"
+        yield f"start-up over {budget} (!): {', '.join(slow)}"
+    for record in report.failed:
+        folder = os.path.relpath(record.folder, beginning)
+        yield f"step '{record.name}' failed: {record.fault}; it is kept in {folder}"
+        yield from (f"    {text}" for text in record.log_tail())
+
+
+def _total(records: Sequence[StepRecord]) -> float:
+    return sum(record.seconds for record in records)

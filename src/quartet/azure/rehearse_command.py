@@ -1,0 +1,158 @@
+"""`kedro cloud rehearse`: an Azure ML job, run step by step on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from quartet.cli import one_line_errors
+
+_ENVIRONMENT = "azureml"
+_STOPPED = 130
+"""Exit code of a program that Ctrl-C ended."""
+
+
+def _parameters(context: click.Context, option: click.Parameter, text: str) -> dict[str, Any]:
+    """Nested parameters from JSON, as kedro-azureml takes them, or from `a=1,b.c=2`, as Kedro."""
+    from kedro.framework.cli.utils import _split_params
+
+    if not text.strip().startswith("{"):
+        given: dict[str, Any] = _split_params(context, option, text)
+        return given
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"this is no JSON: {error}") from error
+    return found
+
+
+@click.command()
+@click.option("--pipeline", "-p", required=True, help="Which pipeline.")
+@click.option(
+    "--params",
+    default="",
+    callback=_parameters,
+    help='As for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.',
+)
+@click.option(
+    "--env", "-e", default=_ENVIRONMENT, show_default=True, help="Environment of Azure ML."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Processes at a time; cores, if not said.",
+)
+@click.option("--resume", is_flag=True, help="Keep what finished the last time; do the rest.")
+@click.option("--fresh", is_flag=True, help="First empty the storage and all else in rehearsals/.")
+@click.option(
+    "--upload",
+    "uploads",
+    multiple=True,
+    metavar="FOLDER=CONTAINER/PATH",
+    help="Put a folder or file of yours into the storage. Can be said several times.",
+)
+@click.pass_obj
+def rehearse(
+    metadata: Any,
+    pipeline: str,
+    params: dict[str, Any],
+    env: str,
+    jobs: int | None,
+    resume: bool,
+    fresh: bool,
+    uploads: tuple[str, ...],
+) -> None:
+    """Run a pipeline as Azure ML would, on this machine.
+
+    The real plugin makes the job. Each step is a process with the uploaded code and nothing else,
+    blob storage is Azurite, with the samples in it. All is kept in rehearsals/.
+
+    \b
+    kedro cloud rehearse -p faq_tuning --params step_nodes.tune_ranker=2
+    kedro cloud rehearse -p style_transfer --upload clips=mine --params video=abfs://mine/a.mp4
+    """
+    if resume and fresh:
+        raise click.UsageError("--fresh removes what --resume would go on with: say one of them")
+    from quartet.azure import faults
+
+    arguments = (metadata, pipeline, params, env, jobs, resume, fresh, uploads)
+    with _ended_as_by_hand(), faults.explained():
+        try:
+            succeeded = one_line_errors(_rehearse)(*arguments)
+        except KeyboardInterrupt:
+            click.echo(f"stopped; go on with: {_again(pipeline, params, env)}", err=True)
+            sys.exit(_STOPPED)
+    if not succeeded:
+        click.echo(f"mend it and go on with: {_again(pipeline, params, env)}", err=True)
+        sys.exit(1)
+
+
+def _rehearse(
+    metadata: Any,
+    pipeline: str,
+    params: dict[str, Any],
+    env: str,
+    jobs: int | None,
+    resume: bool,
+    fresh: bool,
+    uploads: tuple[str, ...],
+) -> bool:
+    """Whether all steps are done."""
+    from quartet.azure.rehearsal import Place, RehearsalSettings, account, table
+    from quartet.azure.rehearsal import rehearse as rehearse_job
+    from quartet.azure.rehearsal.cloud import Cloud
+    from quartet.azure.snapshot import take_snapshot
+    from quartet.azure.translation import refuse_local_paths, translate
+
+    project = Path(metadata.project_path)
+    place = Place(project / "rehearsals")
+    mine = [account.Upload.of(text) for text in uploads]
+    with place.locked():
+        if fresh:
+            place.clear()
+        snapshot = take_snapshot(project, place.snapshot)
+        refuse_local_paths(params, project, snapshot.folder)
+        job = translate(metadata, env, pipeline, params)
+        with Cloud.started(project, env, place) as cloud:
+            for told in cloud.fill(mine):
+                click.echo(told)
+            settings = RehearsalSettings(jobs or os.cpu_count() or 1, resume, cloud.environment())
+            for told in table.beforehand(job, place, snapshot, resume):
+                click.echo(told)
+            with table.shown(sys.stdout) as show:
+                report = rehearse_job(job, snapshot.folder, place, settings, show)
+            for told in (*table.summary(report, Path.cwd()), *cloud.fetch_reports(report)):
+                click.echo(told)
+    return report.succeeded
+
+
+def _again(pipeline: str, params: Mapping[str, Any], env: str) -> str:
+    """The command that goes on."""
+    said = f" --params {shlex.quote(json.dumps(params))}" if params else ""
+    elsewhere = f" -e {env}" if env != _ENVIRONMENT else ""
+    return f"kedro cloud rehearse -p {pipeline}{elsewhere}{said} --resume"
+
+
+@contextmanager
+def _ended_as_by_hand() -> Iterator[None]:
+    """Let a request to terminate, or a closed terminal, stop all steps as Ctrl-C does."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
