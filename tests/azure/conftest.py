@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,8 +56,13 @@ def blobs(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> BlobFileSystem:
 
 @pytest.fixture(autouse=True, scope="module")
 def nodes_again() -> Iterator[None]:
-    """Pipelines as they are written for the tests that follow, whatever was translated here."""
+    """Pipelines as they are written for the tests that follow, whatever was translated here.
+
+    And the code as well: Kedro puts that of each project it opens in front of all other.
+    """
+    paths = list(sys.path)
     yield
+    sys.path[:] = paths
     pipelines.set_requested(None)
     registry.use_nodes()
 

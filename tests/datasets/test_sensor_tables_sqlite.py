@@ -1,12 +1,16 @@
 """The database of a laptop is a file: locked, full, damaged or left in the middle by a kill."""
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 from kedro.io import DatasetError
 from sqlalchemy import event
+from sqlalchemy.engine import make_url
 
+from quartet.datasets.database_engines import _sqlite as engine_of
 from quartet.datasets.sensor_tables import SensorTablesDataset
 from rival_runs import die_while_publishing
 from window_batches import batch, end, everything, faults, fleet, ledger, tables, windows
@@ -23,6 +27,23 @@ def path(tmp_path):
     path = tmp_path / "sensors.db"
     tables(f"sqlite:///{path}").publish(FIRST)
     return path
+
+
+def test_several_that_open_a_new_file_at_once_wait_for_one_another(tmp_path):
+    """SQLite refuses at once, and does not wait, where two switch a file to its log together."""
+
+    def connect(place, start):
+        engine = engine_of(make_url(f"sqlite:///{place}"), 10)
+        start.wait()
+        with engine.connect() as connection:
+            return connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(100):  # of which before ten went wrong
+            start = threading.Barrier(4)
+            place = tmp_path / f"{number}.db"
+            modes = pool.map(connect, [place] * 4, [start] * 4)
+            assert list(modes) == ["wal"] * 4
 
 
 def opened(path, **options):

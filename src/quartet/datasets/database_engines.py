@@ -11,7 +11,9 @@ from __future__ import annotations
 import importlib.util
 import platform
 import re
+import sqlite3
 import struct
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -151,7 +153,7 @@ def _sqlite(address: URL, timeout_seconds: int) -> Engine:
         connection.isolation_level = None  # transactions begin below, not when Python thinks so
         # With a write-ahead log readers do not keep the writer from committing; FULL: what was
         # committed survives a power cut.
-        connection.execute("PRAGMA journal_mode=WAL")
+        _keep_a_log(connection, timeout_seconds)
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
@@ -161,6 +163,19 @@ def _sqlite(address: URL, timeout_seconds: int) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _keep_a_log(connection: Any, timeout_seconds: int) -> None:
+    """Switch to a write-ahead log; of two that do so at once SQLite lets neither wait by itself."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def _prepare_mariadb(engine: Engine, timeout_seconds: int) -> None:
