@@ -81,7 +81,7 @@ def refuse_unset_workspace(project: Path, environment: str, subscription: str) -
     Raises:
         ValueError: Names every setting that is missing, and where it can be set.
     """
-    here = _settings(project, environment)
+    here = workspace_settings(project, environment)
     if subscription:
         here["subscription_id"] = subscription
     missing = [name for name in _WORKSPACE if here.get(name) in (None, "", "not-set")]
@@ -101,7 +101,7 @@ def refuse_unfit_environment(project: Path, environment: str) -> None:
     Raises:
         ValueError: Names an environment that is meant for Azure ML.
     """
-    passing = _settings(project, environment).get("pipeline_data_passing") or {}
+    passing = workspace_settings(project, environment).get("pipeline_data_passing") or {}
     if not passing.get("enabled"):
         raise ValueError(
             f"environment '{environment}' is not for Azure ML: its azureml.yml does not say "
@@ -109,7 +109,7 @@ def refuse_unfit_environment(project: Path, environment: str) -> None:
         )
 
 
-def _settings(project: Path, environment: str) -> dict[str, Any]:
+def workspace_settings(project: Path, environment: str) -> dict[str, Any]:
     """What `azureml.yml` says of the workspace and its jobs."""
     source = str(project / settings.CONF_SOURCE)
     loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)

@@ -62,16 +62,7 @@ def _parameters(context: click.Context, option: click.Parameter, text: str) -> d
     help="Put a folder or file of yours into the storage. Can be said several times.",
 )
 @click.pass_obj
-def rehearse(
-    metadata: Any,
-    pipeline: str,
-    params: dict[str, Any],
-    env: str,
-    jobs: int | None,
-    resume: bool,
-    fresh: bool,
-    uploads: tuple[str, ...],
-) -> None:
+def rehearse(metadata: Any, /, **options: Any) -> None:
     """Run a pipeline as Azure ML would, on this machine.
 
     The real plugin makes the job. Each step is a process with the uploaded code and nothing else,
@@ -81,19 +72,19 @@ def rehearse(
     kedro cloud rehearse -p faq_tuning --params step_nodes.tune_ranker=2
     kedro cloud rehearse -p style_transfer --upload clips=mine --params video=abfs://mine/a.mp4
     """
-    if resume and fresh:
+    if options["resume"] and options["fresh"]:
         raise click.UsageError("--fresh removes what --resume would go on with: say one of them")
     from quartet.azure import faults
 
-    arguments = (metadata, pipeline, params, env, jobs, resume, fresh, uploads)
+    again = _again(options["pipeline"], options["params"], options["env"])
     with _ended_as_by_hand(), faults.explained():
         try:
-            succeeded = one_line_errors(_rehearse)(*arguments)
+            succeeded = one_line_errors(_rehearse)(metadata, **options)
         except KeyboardInterrupt:
-            click.echo(f"stopped; go on with: {_again(pipeline, params, env)}", err=True)
+            click.echo(f"stopped; go on with: {again}", err=True)
             sys.exit(_STOPPED)
     if not succeeded:
-        click.echo(f"mend it and go on with: {_again(pipeline, params, env)}", err=True)
+        click.echo(f"mend it and go on with: {again}", err=True)
         sys.exit(1)
 
 

@@ -114,10 +114,21 @@ def peak_mib() -> float:
 
     Except on Linux, that of the program which started it counts, too, if it was larger.
     """
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    except (OSError, IndexError):
-        pass
+    told = high_water_mib("self")
+    if told is not None:
+        return told
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
+
+
+def high_water_mib(process: str) -> float | None:
+    """The most memory that a process has held, in MiB; None where the system does not tell.
+
+    Args:
+        process: Its number, or `self`.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    except (OSError, IndexError):
+        return None

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from kedro.config import OmegaConfigLoader
-from kedro.framework.project import settings
+from typing import TYPE_CHECKING
 
 from quartet.azure import faults
 
@@ -35,7 +31,7 @@ def connect(project: Path, environment: str, subscription: str = "") -> MLClient
 
     faults.refuse_unset_workspace(project, environment, subscription)
     faults.refuse_without_credential()
-    here = _configuration(project, environment)
+    here = faults.workspace_settings(project, environment)
     return MLClient(
         DefaultAzureCredential(),
         subscription or here["subscription_id"],
@@ -55,7 +51,7 @@ def refuse_missing_image(client: MLClient, project: Path, environment: str) -> N
     """
     from azure.core.exceptions import ResourceNotFoundError
 
-    reference = str(_configuration(project, environment).get("environment_name") or "")
+    reference = str(faults.workspace_settings(project, environment).get("environment_name") or "")
     found = re.fullmatch(r"(?:azureml:)?([\w.-]+):([\w.-]+)", reference)
     if found is None:
         return
@@ -96,11 +92,3 @@ def refuse_unreachable_storage(client: MLClient) -> None:
             f"storage account '{account}', to which the code is uploaded, cannot be reached "
             f"({error}); see whether this machine's network lets it through to {address}"
         ) from error
-
-
-def _configuration(project: Path, environment: str) -> Mapping[str, Any]:
-    loader = OmegaConfigLoader(
-        str(project / settings.CONF_SOURCE), env=environment, **settings.CONFIG_LOADER_ARGS
-    )
-    found: Mapping[str, Any] = loader["azureml"]["azure"]
-    return found

@@ -153,7 +153,7 @@ def _sqlite(address: URL, timeout_seconds: int) -> Engine:
         connection.isolation_level = None  # transactions begin below, not when Python thinks so
         # With a write-ahead log readers do not keep the writer from committing; FULL: what was
         # committed survives a power cut.
-        _keep_a_log(connection, timeout_seconds)
+        keep_a_log(connection, timeout_seconds)
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
@@ -165,7 +165,7 @@ def _sqlite(address: URL, timeout_seconds: int) -> Engine:
     return engine
 
 
-def _keep_a_log(connection: Any, timeout_seconds: int) -> None:
+def keep_a_log(connection: Any, timeout_seconds: int) -> None:
     """Switch to a write-ahead log; of two that do so at once SQLite lets neither wait by itself."""
     deadline = time.monotonic() + timeout_seconds
     while True:

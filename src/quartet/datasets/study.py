@@ -109,6 +109,8 @@ def open_storage(path: str) -> optuna.storages.BaseStorage:
     import optuna
     from sqlalchemy import event
 
+    from quartet.datasets.database_engines import keep_a_log
+
     try:
         storage = optuna.storages.RDBStorage(
             f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}}
@@ -123,7 +125,7 @@ def open_storage(path: str) -> optuna.storages.BaseStorage:
     def _configure(connection: Any, _: Any) -> None:
         # With a write-ahead log readers and the writer do not wait for each other. A report is
         # then safe once the process has died; only a power cut could lose the last ones.
-        connection.execute("PRAGMA journal_mode=WAL")
+        keep_a_log(connection, BUSY_SECONDS)
         connection.execute("PRAGMA synchronous=NORMAL")
 
     storage.engine.dispose()  # connections opened before were not configured

@@ -13,9 +13,7 @@ from pathlib import Path
 from quartet.azure.job import Step
 from quartet.azure.rehearsal.folders import Contents, changes, contents, mount, remove
 from quartet.azure.rehearsal.processes import Running
-
-REPORT_VARIABLE = "QUARTET_STEP_REPORT"
-"""Names the file in which a step tells what its start cost."""
+from quartet.azure.timing import VARIABLE as REPORT_VARIABLE
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from quartet.azure.timing import high_water_mib
+
 _PROC = Path("/proc")
 _LOOK_EVERY_S = 0.3
 """How often memory is looked at."""
@@ -58,7 +60,7 @@ class Running:
             self._ended = self._ended or now
         elif now > self._looked + _LOOK_EVERY_S:
             self._looked = now
-            peaks = [_peak_mib(each) for each in _session(self._process.pid)]
+            peaks = [high_water_mib(str(each)) or 0.0 for each in _session(self._process.pid)]
             self.peak_mib = max([self.peak_mib, *peaks])
         return code
 
@@ -131,12 +133,3 @@ def _session(session: int) -> list[int]:
 def _all_processes() -> Iterator[int]:
     if _PROC.is_dir():
         yield from (int(path.name) for path in _PROC.iterdir() if path.name.isdigit())
-
-
-def _peak_mib(pid: int) -> float:
-    """The most memory that a process has held, in MiB."""
-    with suppress(OSError):
-        for line in (_PROC / str(pid) / "status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    return 0.0
