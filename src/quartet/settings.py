@@ -64,6 +64,7 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft"},  # an override names only what it changes
     "config_patterns": {
         "azureml": ["azureml*"],
+        "cloud": ["cloud*"],
         "mlflow": ["mlflow*"],
         "downloads": ["downloads*"],
     },
