@@ -3,10 +3,12 @@
 import pandas as pd
 import pytest
 from fsspec.config import conf
-from kedro.io import DatasetError
+from kedro.io import DataCatalog, DatasetError
+from kedro.pipeline import Node, Pipeline
 
-from azure.stored import dataset, one_line
+from azure.stored import ON_BLOBS, catalog_on_blobs, dataset, one_line
 from quartet.azure.blob_requests import PATIENCE
+from quartet.azure.storage import StorageHooks
 
 CSV = pd.DataFrame({"a": [1, 2]})
 
@@ -23,6 +25,18 @@ def test_a_missing_container_is_named_with_the_command_that_makes_it(blobs):
         assert "--name reports" in line
     with pytest.raises(DatasetError, match="no container 'models'"):
         stored.restore("f")  # not taken for work that is not begun
+
+
+@pytest.mark.parametrize("name", [*catalog_on_blobs(), "a_folder_of_partitions"])
+def test_no_run_begins_while_the_container_of_a_dataset_is_missing(name, blobs):
+    folder = {"type": "partitions.PartitionedDataset", "dataset": "pandas.CSVDataset"}
+    entry = catalog_on_blobs().get(name, {**folder, "path": "abfs://work/tables"})
+    address = next(str(value) for value in entry.values() if str(value).startswith(ON_BLOBS))
+    container = address.removeprefix(ON_BLOBS).partition("/")[0]
+    blobs.rmdir(container)
+    run = Pipeline([Node(lambda read: None, name, None, name="reads_it")])
+    with pytest.raises(DatasetError, match=f"no container '{container}'"):
+        StorageHooks().before_pipeline_run(run, DataCatalog.from_config({name: entry}))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io.core import AbstractDataset, DatasetError
@@ -126,6 +127,9 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
         self._folder = _absolute(Location.of(filepath, credentials, fs_args))
         named = _absolute(Location.of(table, credentials, fs_args)) if table else None
         self._table = ReadingTable(named) if named else None
+        # By these names hooks ask any file of the catalog where it is.
+        self._filepath = PurePosixPath((named or self._folder).path)
+        self._protocol = (named or self._folder).protocol
         self.metadata = metadata
 
     def load(self) -> SensorSource:

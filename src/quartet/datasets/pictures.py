@@ -250,6 +250,9 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
             metadata: Ignored here; read by plugins.
         """
         self._location = None if folder is None else Location.of(folder, credentials, fs_args)
+        # By these names hooks ask any file of the catalog where it is.
+        self._filepath = self._location and PurePosixPath(self._location.path)
+        self._protocol = self._location and self._location.protocol
         self._longest_side = longest_side
         self._memory = memory_mib << 20
         self._hint = hint
