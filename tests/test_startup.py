@@ -38,9 +38,10 @@ def test_the_plugins_commands_are_still_there():
         result = run_kedro(ROOT, *command)
         assert result.returncode == 0, result.stderr
         assert "Usage" in result.stdout
-    listed = run_kedro(ROOT, "--help").stdout
+    listed = run_kedro(ROOT, "--help")
     for command in ("mlflow", "azureml", "viz", "fetch", "registry"):
-        assert f"  {command} " in listed or f"  {command}\n" in listed
+        assert f"  {command} " in listed.stdout or f"  {command}\n" in listed.stdout
+    assert listed.stderr == ""
 
 
 def test_a_plugin_the_project_does_not_know_is_loaded_as_ever(monkeypatch):

@@ -19,7 +19,7 @@ import click
 from kedro.framework.cli.utils import ENTRY_POINT_GROUPS, LazyGroup
 
 DEFERRED: dict[str, dict[str, str]] = {
-    "kedro_mlflow": {"mlflow": "kedro_mlflow.framework.cli.cli.mlflow_commands"},
+    "kedro_mlflow": {"mlflow": "quartet.mlflow_commands.mlflow_commands"},
     "kedro_azureml": {},  # its command is one of `quartet.cli`
 }
 """By top-level module of the plugin: its command, and where that is defined."""
