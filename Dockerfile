@@ -26,3 +26,6 @@ ENV PATH=/opt/quartet/venv/bin:$PATH \
 
 USER 1000
 WORKDIR /home/quartet
+
+# Steps bring commands of their own. An endpoint brings the code that serves its model.
+CMD ["sh", "-c", "cd \"$AML_APP_ROOT\" && exec python -m scoring.serve"]

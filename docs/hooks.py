@@ -2,6 +2,9 @@
 
 A page says `<!-- parameters: RegularisationSweep -->`; the built page has a
 table of that model's fields there, so that it cannot fall behind the code.
+
+What is still to be written stands in a page between guillemets; no page is
+built while it has any.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from quartet.style import settings as style
 MODULES = (digits, faq, search_space, sensors, style, transfer_settings, encoding_settings)
 """Where the models are."""
 MARKER = re.compile(r"<!-- parameters: (\w+) -->")
+PLACEHOLDER = re.compile("[«»]")
 HEADER = "| Parameter | Default | Range | What it is, and why this default |\n|---|---|---|---|\n"
 BOUNDS = (
     ("minimum", "≥"),
@@ -37,18 +41,38 @@ PLAIN = {"boolean": "`true` or `false`", "null": "`null`", "string": "text"}
 
 
 def on_page_markdown(markdown: str, page: Any = None, **kwargs: Any) -> str:
-    """The page with every marker replaced by its model's table; called by MkDocs."""
+    """The page with every marker replaced by its model's table; called by MkDocs.
+
+    Raises:
+        PluginError: A marker names no model, or something is still to be written; names the page.
+    """
+    where = page.file.src_uri if page else "a page"
+    refuse_placeholders(markdown, where)
 
     def table(match: re.Match[str]) -> str:
         found = (getattr(module, match[1], None) for module in MODULES)
         model = next(filter(None, found), None)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            where = page.file.src_uri if page else "a page"
             known = ", ".join(module.__name__ for module in MODULES)
             raise PluginError(f"{where}: no parameters '{match[1]}' in any of {known}")
         return parameter_table(model)
 
     return MARKER.sub(table, markdown)
+
+
+def refuse_placeholders(markdown: str, where: str) -> None:
+    """Make sure that nothing is still to be written.
+
+    Raises:
+        PluginError: There are guillemets; names the page and the line of each.
+    """
+    found = [
+        f"{where}:{number}: {line.strip()}"
+        for number, line in enumerate(markdown.splitlines(), start=1)
+        if PLACEHOLDER.search(line)
+    ]
+    if found:
+        raise PluginError("still to be written:\n" + "\n".join(found))
 
 
 def parameter_table(model: type[BaseModel]) -> str:

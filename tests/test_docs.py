@@ -229,6 +229,28 @@ def test_misspelt_marker_fails_the_build_instead_of_leaving_a_gap() -> None:
     assert "no parameters 'Sweep' in any of quartet.digits.settings" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("left", "line"), [("It takes «TIME».", 3), ("```text\n«ERRORS»\n```", 4), ("no end»", 3)]
+)
+def test_page_with_something_still_to_be_written_fails_the_build(
+    left: str, line: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / "docs/how-to"
+    folder.mkdir(parents=True)
+    (folder / "page.md").write_text(f"# A page\n\n{left}\n\nThe end.\n", encoding="utf-8")
+    config = {"site_name": "Site", "hooks": [str(DOCS / "hooks.py")], "plugins": []}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode != 0
+    assert f"how-to/page.md:{line}: " in result.stdout + result.stderr
+
+
 def leaves(nav: Any) -> Iterator[str]:
     """The pages of a navigation tree."""
     if isinstance(nav, str):

@@ -158,8 +158,15 @@ cloud = LazyGroup(
     name="cloud",
     help="Azure ML: rehearse jobs on this machine, and register what they run in.",
     lazy_subcommands={
+        "deploy": "quartet.azure.deploy_command.deploy",
         "environment": "quartet.azure.environment_command.environment",
+        "models": "quartet.azure.models_command.models",
+        "plan": "quartet.azure.plan_command.plan",
+        "provision": "quartet.azure.provision_command.provision",
+        "publish": "quartet.azure.publish_command.publish",
         "rehearse": "quartet.azure.rehearse_command.rehearse",
+        "schedule": "quartet.azure.schedule_command.schedule",
+        "status": "quartet.azure.status_command.status",
     },
 )
 cli.add_command(cloud)

@@ -9,6 +9,7 @@ from quartet import distributed
 from quartet.azure import storage
 from quartet.azure.deferred import defer_sdk
 from quartet.azure.hooks import StepHooks, ValidationHooks, image_reference
+from quartet.azure.monitoring.hooks import TelemetryHooks, is_on
 from quartet.azure.timing import StepReportHooks
 from quartet.datasets.atomic import AtomicLocalFileSystem
 from quartet.hooks import (
@@ -56,6 +57,8 @@ HOOKS = (
     StartHooks(),
     # One MLflow run a command, however many ranks run it.
     *([NoTracking()] if distributed.rank() > 0 else []),
+    # Tells Application Insights of the run, where there is one to be told.
+    *([TelemetryHooks()] if is_on() else []),
 )
 
 CONFIG_LOADER_ARGS = {
@@ -65,6 +68,7 @@ CONFIG_LOADER_ARGS = {
     "config_patterns": {
         "azureml": ["azureml*"],
         "cloud": ["cloud*"],
+        "planning": ["planning*", "prices*"],
         "mlflow": ["mlflow*"],
         "downloads": ["downloads*"],
     },

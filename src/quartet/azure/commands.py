@@ -22,6 +22,7 @@ from kedro_azureml.cli import azureml_group
 from quartet import distributed
 from quartet.azure import faults, translation, workspace
 from quartet.azure.hooks import STEP
+from quartet.azure.publishing.inputs import with_inputs
 from quartet.cli import TRACEBACK_VARIABLE, import_kedro_mlflow_quietly, one_line_errors
 from quartet.startup import without_collecting
 
@@ -47,16 +48,22 @@ def run_job(plugin: Command, **options: Any) -> Any:
     context = click.get_current_context().obj
     project = Path(context.metadata.project_path)
     faults.refuse_large_snapshot(project)
+    from quartet.azure.monitoring.step_variables import step_variables
+
     client = workspace.connect(project, context.env, options["subscription_id"])
     if not (options["aml_env"] or options["image"]):
         workspace.refuse_missing_image(client, project, context.env)
     workspace.refuse_unreachable_storage(client)
+    told = step_variables(client, project, context.env)
+    # What the command line says comes last, and wins.
+    options["env_var"] = (*(f"{name}={told[name]}" for name in told), *options["env_var"])
     with without_collecting(), translation.untracked(), _quietly():
         return plugin(**options)
 
 
 def execute_step(plugin: Command, **options: Any) -> Any:
     """Run a step, in a job's container or in a rehearsal."""
+    options["params"] = with_inputs(options["params"])
     os.environ[STEP_VARIABLE] = options["node"]
     token = STEP.set((options["pipeline"], options["node"]))
     try:

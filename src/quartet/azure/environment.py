@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu"}
 """By kind of machine."""
 LOCK = "requirements.lock"
+_PORT = 5001
+ROUTES = {
+    "liveness_route": {"port": _PORT, "path": "/ping"},
+    "readiness_route": {"port": _PORT, "path": "/ping"},
+    "scoring_route": {"port": _PORT, "path": "/invocations"},
+}
+"""Of the server in `quartet.azure.models.scoring`, which the image of CPUs starts for endpoints."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ def register(client: MLClient, image: Image) -> None:
                 description=f"What Quartet's steps run in on {image.kind.upper()} machines",
                 build=BuildContext(path=folder, dockerfile_path="Dockerfile"),
                 tags={"requirements_lock_sha256": _digest(image.lock)},
+                inference_config=ROUTES if image.kind == "cpu" else None,
             )
         )
 

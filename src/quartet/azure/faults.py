@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 from azure.core.exceptions import (
@@ -27,6 +26,8 @@ from kedro.framework.project import settings
 from kedro_azureml.generator import ConfigException
 
 from quartet.azure import snapshot, translation
+from quartet.azure.answers import answered, is_of_blobs, no_cluster
+from quartet.azure.answers import is_of_workspace as is_of_workspace
 from quartet.cli import TRACEBACK_VARIABLE, describe
 
 _WORKSPACE = {
@@ -36,10 +37,6 @@ _WORKSPACE = {
 }
 """By setting of `azureml.yml`: the variable that it is taken from."""
 _SCOPE = "https://management.azure.com/.default"
-_RESOURCE = re.compile(
-    r"/workspaces/(?P<workspace>[^/?]+)(?:/(?P<kind>computes)/(?P<name>[^/?]+))?"
-)
-_WRONG_PLACE = re.compile(r"SubscriptionNotFound|ResourceGroupNotFound|/workspaces/[^/']+' ")
 # The SDK checks a job before it sends it, and says what it found as JSON or as a numbered text.
 _MESSAGE = re.compile(r'"message": "((?:[^"\\]|\\.)*)"')
 _DETAIL = re.compile(r"^\(x\) (.+)$", re.MULTILINE)
@@ -204,8 +201,10 @@ def _said_by_azure(error: AzureError) -> str:
     if isinstance(error, ServiceRequestError | ServiceResponseError):
         return f"Azure cannot be reached ({said}); see whether this machine has a network"
     if unfit and "not found" in said:
-        return f"step '{unfit['step']}': " + _no_cluster("the workspace", unfit["cluster"], said)
-    return _answered(error, said) if isinstance(error, HttpResponseError) else said
+        return f"step '{unfit['step']}': " + no_cluster("the workspace", unfit["cluster"], said)
+    if isinstance(error, ClientAuthenticationError) and not is_of_blobs(error):
+        return without_credential(text)
+    return answered(error, said) if isinstance(error, HttpResponseError) else said
 
 
 def _essence(text: str) -> str:
@@ -218,34 +217,10 @@ def _essence(text: str) -> str:
     return describe(Exception(text.strip().partition("\n")[0]))
 
 
-def _answered(error: HttpResponseError, said: str) -> str:
-    """What the service answered, of which resource, and what to do about it."""
-    url = str(getattr(getattr(error.response, "request", None), "url", ""))
-    if ".blob." in (urlsplit(url).hostname or ""):
-        return (
-            f"the code could not be uploaded ({said}); see whether this machine's clock is right "
-            "and the workspace's storage account lets it in, and submit the job again"
-        )
-    if isinstance(error, ClientAuthenticationError):
-        return without_credential(str(error))
-    found = _RESOURCE.search(url)
-    where = f"workspace '{found['workspace']}'" if found else "Azure"
-    if error.status_code == HTTPStatus.FORBIDDEN:
-        return f"{where}: you may not do that ({said}); ask for the role AzureML Data Scientist"
-    if error.status_code != HTTPStatus.NOT_FOUND:
-        return f"{where}: {said}"
-    if found and found["kind"] and not is_of_workspace(error):
-        return _no_cluster(where, found["name"], said)
-    return f"{where}: {said}; are the workspace's settings in azureml.yml right?"
-
-
-def is_of_workspace(error: HttpResponseError) -> bool:
-    """Whether what is not there is all the workspace, or its group or subscription."""
-    return _WRONG_PLACE.search(str(error)) is not None
-
-
-def _no_cluster(where: str, name: str, said: str) -> str:
-    return (
-        f"{where} has no cluster '{name}' ({said}); make one of that name, or name another in "
-        "azureml.yml"
+def concerns_everything(error: BaseException) -> bool:
+    """Whether after this error nothing else can be done in the workspace either."""
+    if isinstance(error, ServiceRequestError | ServiceResponseError | ClientAuthenticationError):
+        return True
+    return isinstance(error, HttpResponseError) and (
+        error.status_code == HTTPStatus.TOO_MANY_REQUESTS or is_of_workspace(error)
     )

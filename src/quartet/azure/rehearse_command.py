@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from quartet.azure.options import nested_parameters
 from quartet.cli import one_line_errors
 
 _ENVIRONMENT = "azureml"
@@ -21,26 +22,12 @@ _STOPPED = 130
 """Exit code of a program that Ctrl-C ended."""
 
 
-def _parameters(context: click.Context, option: click.Parameter, text: str) -> dict[str, Any]:
-    """Nested parameters from JSON, as kedro-azureml takes them, or from `a=1,b.c=2`, as Kedro."""
-    from kedro.framework.cli.utils import _split_params
-
-    if not text.strip().startswith("{"):
-        given: dict[str, Any] = _split_params(context, option, text)
-        return given
-    try:
-        found: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f"this is no JSON: {error}") from error
-    return found
-
-
 @click.command()
 @click.option("--pipeline", "-p", required=True, help="Which pipeline.")
 @click.option(
     "--params",
     default="",
-    callback=_parameters,
+    callback=nested_parameters,
     help='As for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.',
 )
 @click.option(

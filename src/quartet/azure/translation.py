@@ -34,6 +34,17 @@ def translate(metadata: Any, environment: str, pipeline: str, params: Mapping[st
         ValueError: There is no such pipeline, a parameter would not survive the way to a cluster,
             or the catalog would lose data on it.
     """
+    document, experiment = compiled(metadata, environment, pipeline, params)
+    return replace(read_job(document), name=pipeline, experiment=experiment)
+
+
+def compiled(
+    metadata: Any, environment: str, pipeline: str, params: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """The document that `kedro azureml compile` writes, and the experiment that it is for.
+
+    Args and errors are those of `translate`.
+    """
     from kedro.framework.project import pipelines
     from kedro_azureml.cli_functions import get_context_and_pipeline
     from kedro_azureml.generator import ConfigException
@@ -48,10 +59,8 @@ def translate(metadata: Any, environment: str, pipeline: str, params: Mapping[st
             with get_context_and_pipeline(context, None, pipeline, text) as (manager, made):
                 registered = pipelines[pipeline]
                 refuse_losses(registered, manager.context.config_loader["catalog"], environment)
-                job = read_job(yaml.safe_load(str(made)))
-                return replace(
-                    job, name=pipeline, experiment=manager.plugin_config.azure.experiment_name
-                )
+                experiment = manager.plugin_config.azure.experiment_name
+                return dict(yaml.safe_load(str(made))), str(experiment)
         except ConfigException as error:  # which is no Exception
             raise ValueError(f"pipeline '{pipeline}': {error}") from error
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quartet.azure import faults
+from quartet.azure import answers, faults
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -58,7 +58,7 @@ def refuse_missing_image(client: MLClient, project: Path, environment: str) -> N
     try:
         client.environments.get(*found.groups())
     except ResourceNotFoundError as error:
-        if faults.is_of_workspace(error):
+        if answers.is_of_workspace(error):
             raise
         raise ValueError(
             f"workspace '{client.workspace_name}' has no environment '{reference}', in which the "

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
+from quartet.datasets.lineage import lineage
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -71,7 +73,8 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
 
     The model is logged as plain artifacts of the active MLflow run and then
     registered: MLflow 3's `log_model` is refused by Azure ML's tracking service.
-    It is restored by a loader module from data files, so it holds no pickle.
+    It is restored by a loader module from data files, so it holds no pickle. Its tags say
+    where it comes from: see `quartet.datasets.lineage`.
 
     ```yaml
     mnist_classifier:
@@ -124,7 +127,7 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
             self._model_name,
             source=f"{run.info.artifact_uri}/{self._model_name}",
             run_id=run.info.run_id,
-            tags=dict(data.tags),
+            tags={**lineage(run.info.run_id), **data.tags},
             description=data.reason,
         )
         logger.info("%s: registered version %s: %s", self._model_name, created.version, data.reason)

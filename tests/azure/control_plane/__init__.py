@@ -9,6 +9,6 @@ lies in `ControlPlane.resources`, as it was sent. Every other name is refused.
 
 from azure.control_plane.messages import Answer, Fault, Request
 from azure.control_plane.plane import ControlPlane, running
-from azure.control_plane.runs import Stage
+from azure.control_plane.runs import Moment, Stage, StepRun
 
-__all__ = ["Answer", "ControlPlane", "Fault", "Request", "Stage", "running"]
+__all__ = ["Answer", "ControlPlane", "Fault", "Moment", "Request", "Stage", "StepRun", "running"]

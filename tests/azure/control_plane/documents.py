@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azure.control_plane import runs, signin
-from azure.control_plane.resources import Document
+from azure.control_plane.resources import Document, type_of
 
 SUBSCRIPTION = "33333333-3333-3333-3333-333333333333"
 GROUP = "quartet-group"
@@ -24,12 +24,20 @@ FILLED_IN: dict[str, Document] = {
 """By the end of a resource's type: properties that the service adds if a client leaves them out."""
 
 
-def completed(kind: str, body: Document) -> Document:
-    """A document as the service keeps it."""
+def completed(path: str, body: Document) -> Document:
+    """A document as the service keeps it at a path."""
+    kind = type_of(path)
     added = [FILLED_IN[end] for end in FILLED_IN if kind.endswith(f"/{end}")]
     if not added:
         return body
-    return {**body, "properties": {**added[0], **body.get("properties", {})}}
+    properties = {**added[0], **body.get("properties", {})}
+    if kind.endswith("/batchEndpoints"):
+        name = path.rpartition("/")[2]
+        properties["scoringUri"] = f"https://{name}.westeurope.inference.ml.azure.com/jobs"
+    if kind.endswith("/onlineEndpoints"):
+        name = path.rpartition("/")[2]
+        properties["scoringUri"] = f"https://{name}.westeurope.inference.ml.azure.com/invocations"
+    return {**body, "properties": properties}
 
 
 def workspace() -> Document:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from azure.control_plane import runs, signin
+from azure.control_plane.admission import Admission
 from azure.control_plane.blobs import Blobs
 from azure.control_plane.documents import (
     ACCOUNT,
@@ -42,6 +43,7 @@ class ResourceManager:
     """Actions that the client has no role for, as `jobs/write`."""
 
     def __post_init__(self) -> None:
+        self.admission = Admission(self.resources)
         self._actions: dict[str, Callable[[str, Request], Answer]] = {
             "startpendingupload": self._start_upload,
             "listsecrets": self._list_secrets,
@@ -128,6 +130,8 @@ class ResourceManager:
         return None
 
     def _get(self, path: str, request: Request) -> Answer:
+        if of_region := self.admission.of_region(path):
+            return of_region
         document = self.resources.get(path)
         if document is not None:
             return Answer.of(self._as_it_is_now(document))
@@ -137,7 +141,8 @@ class ResourceManager:
         if "hash" in request.query:
             return Answer.of({"value": self._of_content(path, request.query["hash"])})
         found = [self._as_it_is_now(member) for member in self.resources.members(path)]
-        if request.query.get("$orderby", "").endswith("desc"):
+        latest_first = type_of(path).endswith("/workspaces/jobs")
+        if latest_first or request.query.get("$orderby", "").endswith("desc"):
             found.reverse()
         if "$top" in request.query:
             found = found[: int(request.query["$top"])]
@@ -166,6 +171,8 @@ class ResourceManager:
         for reference in _references(body):
             if self.resources.get(reference) is None:
                 return Answer.error(400, "UserError", f"{reference} was not found")
+        if refusal := self.admission.refusal(path, body):
+            return refusal
         if kind == "jobs":
             body["properties"]["status"] = "Preparing"
             body["properties"]["services"] = places_to_look(path)
@@ -177,7 +184,7 @@ class ResourceManager:
         container, versions, version = path.rpartition("/versions/")
         if versions:
             self.resources.put(container, {"properties": {"latestVersion": version}})
-        return self.resources.put(path, completed(type_of(path), body))
+        return self.resources.put(path, completed(path, body))
 
     def _patch(self, path: str, request: Request) -> Answer:
         document = self.resources.get(path)

@@ -15,12 +15,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-from azure.control_plane import blobs, documents, manager, runs, signin
+from azure.control_plane import blobs, documents, invocations, manager, runs, signin
 from azure.control_plane.certificates import make_authority
 from azure.control_plane.messages import Answer, Fault, Request
 from azure.control_plane.resources import Resources
 
 _OTHERS_CLOUDS = ("AZURE_", "AZUREML_", "ARM_", "IDENTITY_", "MSI_", "KEDRO_", "MLFLOW_")
+INGESTION = "*.in.applicationinsights.azure.com"
+"""Of Application Insights; somebody is there if a test puts one into `ControlPlane.services`."""
 _SAY_IT_IS_A_TEST = ("PYTEST_", "CI", "GITHUB_", "DO_NOT_TRACK")
 """Programs that report on their users do not where they find one of these."""
 
@@ -37,11 +39,13 @@ class ControlPlane:
         self.blobs = blobs.Blobs(azurite)
         self.runs = runs.Runs()
         self.manager = manager.ResourceManager(self.resources, self.sign_in, self.blobs, self.runs)
+        self.invocations = invocations.Invocations(self.resources, self.sign_in)
         self.services: dict[str, Callable[[Request], Answer]] = {
             manager.HOST: self.manager,
             signin.HOST: self.sign_in,
             runs.HOST: self.runs,
             blobs.HOSTS: self.blobs,
+            invocations.HOSTS: self.invocations,
         }
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
@@ -94,7 +98,8 @@ class ControlPlane:
 @contextmanager
 def running(azurite: str) -> Iterator[ControlPlane]:
     """A control plane whose blob storage is the Azurite of this connection string."""
-    names = [manager.HOST, signin.HOST, runs.HOST, blobs.HOSTS]
+    named = (manager.HOST, signin.HOST, runs.HOST, blobs.HOSTS, invocations.HOSTS)
+    names = [*named, INGESTION]
     with tempfile.TemporaryDirectory(prefix="quartet-authority-") as folder:
         authority, context = make_authority(Path(folder), names)
         handler = type("Tunnel", (_Tunnel,), {"context": context})

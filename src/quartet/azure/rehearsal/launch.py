@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quartet.azure.job import Step
+from quartet.azure.publishing.inputs import SET_BY_AZURE_ML
 from quartet.azure.rehearsal.folders import Contents, changes, contents, mount, remove
 from quartet.azure.rehearsal.processes import Running
 from quartet.azure.timing import VARIABLE as REPORT_VARIABLE
@@ -143,6 +144,11 @@ def bare_environment(step: Step, folder: StepFolder, temporary: Path) -> dict[st
         "TMPDIR": str(temporary),
         "LANG": "C.UTF-8",
         REPORT_VARIABLE: str(folder.report),
+        **{
+            f"{SET_BY_AZURE_ML}{name}": said
+            for name, said in step.inputs.items()
+            if isinstance(said, str)
+        },
     }
     if step.ranks > 1:  # they share one machine here
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // step.ranks))

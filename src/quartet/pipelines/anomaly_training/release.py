@@ -10,6 +10,7 @@ import lazy_loader
 from numpy.typing import NDArray
 
 from quartet import __version__, sensors
+from quartet.datasets.checkpoint import fingerprint
 from quartet.sensors.settings import SensorModels, SensorRelease
 
 if TYPE_CHECKING:
@@ -45,12 +46,19 @@ def make_release(
         input_example=normal_windows.drop(columns="revision").head(3),
         tags={
             "bank_version": bank.version,
+            "train_data_sha256": _checksum(normal_windows),
             "quartet_version": __version__,
             **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
             **{f"parameter.{name}": str(value) for name, value in sensor_models},
             **{f"library.{name}": version(name) for name in sensors.serving.REQUIREMENTS},
         },
     )
+
+
+def _checksum(windows: pd.DataFrame) -> str:
+    """A SHA-256 over the values, by column."""
+    hashes = pd.util.hash_pandas_object(windows, index=False)
+    return fingerprint(list(windows.columns), hashes.to_numpy())
 
 
 def _verdict(
