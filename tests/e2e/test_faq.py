@@ -171,6 +171,17 @@ def test_two_ranks_share_one_study_and_one_tracked_run(project, client):
     assert len(own.search_runs([experiment])) == 2  # that of the fixture, and this one
 
 
+def test_a_rank_without_a_trial_waits_for_those_of_the_others(project):
+    (project / "data/06_models/faq/study.db").unlink()
+    only = ("--nodes", "tune_ranker", "--params", "faq_study_settings.trials=1")
+    command = on_ranks(3, "-m", "kedro", *TUNE, *only)
+    result = subprocess.run(
+        command, cwd=project, env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(pd.read_csv(project / REPORTS / "trials.csv")) == 1
+
+
 def test_a_rank_that_fails_takes_the_others_with_it(project):
     (project / "data/06_models/faq/study.db").write_bytes(b"no database " * 100)
     command = on_ranks(2, "-m", "kedro", *TUNE, "--nodes", "tune_ranker")

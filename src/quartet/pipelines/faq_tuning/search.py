@@ -56,16 +56,15 @@ def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterat
                 _run_share(study, objective, missing, store)
             else:
                 _run_here(study, objective, missing, path, store)
-            distributed.gather(None)  # the proxy must stay until the last rank has finished
         else:
             host, port, missing = distributed.broadcast()
             storage = optuna.storages.GrpcStorageProxy(host=host, port=port)
             storage.wait_server_ready(timeout=BUSY_SECONDS)
             study = _load(storage, name, objective)
             _run_share(study, objective, missing, store)
-            distributed.gather(None)
+        distributed.barrier()  # what is read of the study now must be all of it, on every rank
         yield study
-        distributed.barrier()
+        distributed.barrier()  # the proxy must stay until the last rank has read it
 
 
 def _silence_optuna() -> None:
