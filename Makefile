@@ -3,6 +3,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 INSTALLED := $(VENV)/installed
 APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
 
@@ -27,8 +28,9 @@ $(INSTALLED): $(LOCKS) pyproject.toml
 run: setup  ## Run all scenarios on the committed samples
 	$(BIN)/kedro run
 
+# A file of tests runs on one worker, so that it makes its projects and servers once.
 test: setup lint browser database azurite docs  ## Check and test everything
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

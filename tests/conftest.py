@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from collections.abc import Iterator
@@ -83,7 +84,16 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which `kedro run` has run once, on the samples; not to be changed."""
-    folder = make_workspace(tmp_path_factory.mktemp("trained"))
-    result = run_kedro(folder, "run")
-    assert result.returncode == 0, result.stderr
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers: the first makes the project, the others wait
+    folder /= "trained"
+    failure = folder.with_suffix(".failed")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            result = run_kedro(make_workspace(folder), "run")
+            if result.returncode:
+                failure.write_text(result.stderr)
+    assert not failure.exists(), failure.read_text()
     return folder
