@@ -1,0 +1,33 @@
+// A role on all of a storage account, where containers are not known beforehand.
+
+param accountName string
+
+@description('Object id of who gets the role.')
+param principal string
+
+@allowed([
+  'ServicePrincipal'
+  'Group'
+])
+param principalType string = 'ServicePrincipal'
+
+@description('Role definition: its GUID.')
+param role string
+
+@description('Why it is needed, and why nothing narrower will do; kept with the assignment.')
+param reason string
+
+resource target 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+  name: accountName
+}
+
+resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(target.id, principal, role)
+  scope: target
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+    principalId: principal
+    principalType: principalType
+    description: reason
+  }
+}

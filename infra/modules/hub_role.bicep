@@ -1,0 +1,39 @@
+// A role on one event hub.
+
+param namespaceName string
+param hubName string
+
+@description('Object id of who gets the role.')
+param principal string
+
+@allowed([
+  'ServicePrincipal'
+  'Group'
+])
+param principalType string = 'ServicePrincipal'
+
+@description('Role definition: its GUID.')
+param role string
+
+@description('Why it is needed, and why nothing narrower will do; kept with the assignment.')
+param reason string
+
+resource namespace 'Microsoft.EventHub/namespaces@2024-01-01' existing = {
+  name: namespaceName
+}
+
+resource target 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' existing = {
+  parent: namespace
+  name: hubName
+}
+
+resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(target.id, principal, role)
+  scope: target
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
+    principalId: principal
+    principalType: principalType
+    description: reason
+  }
+}

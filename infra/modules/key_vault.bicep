@@ -1,0 +1,48 @@
+// Azure ML wants one. The project puts nothing into it: no datastore of its has a credential.
+
+@maxLength(24)
+param name string
+
+param location string
+
+@description('Whether only private endpoints reach it.')
+param closed bool
+
+@description('Log Analytics workspace that is told who read what.')
+param logs string
+
+resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
+  name: name
+  location: location
+  properties: {
+    tenantId: subscription().tenantId
+    sku: {
+      family: 'A'
+      name: 'standard'
+    }
+    enableRbacAuthorization: true // by roles, not by access policies
+    enableSoftDelete: true
+    enablePurgeProtection: true
+    publicNetworkAccess: closed ? 'Disabled' : 'Enabled'
+    networkAcls: {
+      bypass: 'AzureServices'
+      defaultAction: closed ? 'Deny' : 'Allow'
+    }
+  }
+}
+
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-log-analytics'
+  scope: vault
+  properties: {
+    workspaceId: logs
+    logs: [
+      {
+        categoryGroup: 'audit'
+        enabled: true
+      }
+    ]
+  }
+}
+
+output id string = vault.id

@@ -1,0 +1,133 @@
+// A storage account that only identities enter: no public blob, no account key, no old protocol.
+
+@minLength(3)
+@maxLength(24)
+param name string
+
+param location string
+
+@description('How many copies, and where: Standard_LRS, Standard_ZRS, Standard_GRS.')
+param copies string
+
+@description('Names of its containers, each closed to the public.')
+param containers array
+
+@description('Names of its queues.')
+param queues array
+
+@description('Lifecycle rules: name, prefixes (container/path; none for all), and days since the last change until blobs become cool and are deleted; 0 for never.')
+param rules array
+
+@description('Whether only private endpoints, and services of Azure that Microsoft trusts, reach it.')
+param closed bool
+
+@description('Log Analytics workspace that is told who wrote and deleted what.')
+param logs string
+
+resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+  name: name
+  location: location
+  kind: 'StorageV2'
+  sku: {
+    name: copies
+  }
+  properties: {
+    accessTier: 'Hot'
+    allowBlobPublicAccess: false
+    allowSharedKeyAccess: false // keys and what is signed with them open nothing
+    allowCrossTenantReplication: false
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    publicNetworkAccess: closed ? 'Disabled' : 'Enabled'
+    networkAcls: {
+      bypass: 'AzureServices' // Event Grid and Capture, which come with an identity
+      defaultAction: closed ? 'Deny' : 'Allow'
+    }
+  }
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    deleteRetentionPolicy: {
+      enabled: true
+      days: 14 // that what was deleted, or replaced, by mistake can be had back
+    }
+    containerDeleteRetentionPolicy: {
+      enabled: true
+      days: 14
+    }
+  }
+}
+
+resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = [for each in containers: {
+  parent: blobs
+  name: each
+  properties: {
+    publicAccess: 'None'
+  }
+}]
+
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2023-05-01' = {
+  parent: account
+  name: 'default'
+}
+
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = [for each in queues: {
+  parent: queueService
+  name: each
+}]
+
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [for rule in rules: {
+        name: rule.name
+        enabled: true
+        type: 'Lifecycle'
+        definition: {
+          filters: {
+            blobTypes: [
+              'blockBlob'
+            ]
+            prefixMatch: rule.prefixes
+          }
+          actions: {
+            baseBlob: {
+              tierToCool: rule.coolDays == 0 ? null : {
+                daysAfterModificationGreaterThan: rule.coolDays
+              }
+              delete: rule.deleteDays == 0 ? null : {
+                daysAfterModificationGreaterThan: rule.deleteDays
+              }
+            }
+          }
+        }
+      }]
+    }
+  }
+}
+
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-log-analytics'
+  scope: blobs
+  properties: {
+    workspaceId: logs
+    logs: [
+      {
+        category: 'StorageWrite'
+        enabled: true
+      }
+      {
+        category: 'StorageDelete'
+        enabled: true
+      }
+    ]
+  }
+}
+
+output id string = account.id

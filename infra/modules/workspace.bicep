@@ -1,0 +1,71 @@
+// The Azure ML workspace. It reaches its storage as itself, not by the account's key.
+
+param name string
+param location string
+
+@description('Storage account of code and logs.')
+param storage string
+
+param keyVault string
+param applicationInsights string
+param containerRegistry string
+
+@description('Cluster that builds images; empty for the registry itself, which a closed network does not allow.')
+param imageBuilder string
+
+@description('Whether only private endpoints reach it.')
+param closed bool
+
+@description('Log Analytics workspace that is told what jobs, clusters and endpoints do.')
+param logs string
+
+resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
+  name: name
+  location: location
+  sku: {
+    name: 'Basic'
+    tier: 'Basic'
+  }
+  identity: {
+    type: 'SystemAssigned'
+  }
+  properties: {
+    friendlyName: name
+    storageAccount: storage
+    keyVault: keyVault
+    applicationInsights: applicationInsights
+    containerRegistry: containerRegistry
+    imageBuildCompute: empty(imageBuilder) ? null : imageBuilder
+    systemDatastoresAuthMode: 'identity'
+    // Azure ML gives this identity its roles itself, and takes no others for it: on the four
+    // resources above rather than on all of the group. The service knows the property; the types
+    // that Bicep has of it do not yet.
+    #disable-next-line BCP037
+    allowRoleAssignmentOnRG: false
+    v1LegacyMode: false
+    publicNetworkAccess: closed ? 'Disabled' : 'Enabled'
+  }
+}
+
+resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-log-analytics'
+  scope: workspace
+  properties: {
+    workspaceId: logs
+    logs: [
+      {
+        categoryGroup: 'allLogs'
+        enabled: true
+      }
+    ]
+    metrics: [
+      {
+        category: 'AllMetrics'
+        enabled: true
+      }
+    ]
+  }
+}
+
+output id string = workspace.id
+output name string = workspace.name
