@@ -1,9 +1,9 @@
 """The commands of kedro-mlflow, which says too much when it is imported by itself."""
 
+from importlib import import_module
+from typing import Any
+
 from quartet.cli import import_kedro_mlflow_quietly
 
 import_kedro_mlflow_quietly()
-
-from kedro_mlflow.framework.cli.cli import mlflow_commands  # noqa: E402
-
-__all__ = ["mlflow_commands"]
+mlflow_commands: Any = import_module("kedro_mlflow.framework.cli.cli").mlflow_commands

@@ -1,0 +1,185 @@
+"""What an environment's `cloud.yml` says stands around the jobs: clusters, endpoints, models."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from kedro.config import OmegaConfigLoader
+from kedro.config.abstract_config import MissingConfigException
+from kedro.framework.project import settings
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
+"""Of an asset."""
+ClusterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$")]
+EndpointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")]
+"""Unique in its region, as it is part of an address."""
+DatastoreName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,255}$")]
+ContainerName = Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]
+InputName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+InputType = Literal["string", "number", "integer", "boolean"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Cluster(_Part):
+    """Machines that come when jobs want them, and go when they were idle."""
+
+    size: str
+    """Of each machine, by Azure's name: Standard_D4s_v5."""
+    min_nodes: int = Field(default=0, ge=0)
+    """That stand, and cost, while nothing runs."""
+    max_nodes: int = Field(ge=1)
+    idle_seconds: int = Field(default=300, ge=60)
+    """After which a machine goes; too few, and each step of a job waits for a new one."""
+    tier: Literal["dedicated", "low_priority"] = "dedicated"
+    """Low priority costs a fifth, and may be taken away at any moment."""
+
+    @model_validator(mode="after")
+    def _refuse_more_than_most(self) -> Self:
+        if self.min_nodes > self.max_nodes:
+            raise ValueError(f"min_nodes {self.min_nodes} is more than max_nodes {self.max_nodes}")
+        return self
+
+
+class DataAsset(_Part):
+    """A folder of raw data that a model's lineage can name."""
+
+    datastore: DatastoreName
+    path: str = Field(pattern=r"^[^/].*[^/]$|^[^/]$")
+    """Below the datastore's container."""
+
+
+class Input(_Part):
+    """What whoever starts an endpoint's pipeline may say."""
+
+    parameter: str = Field(min_length=1)
+    """Of the pipeline, dotted where it is part of another."""
+    type: InputType = "string"
+    description: str = ""
+    pattern: str | None = None
+    """A regular expression that all of a text must match; the step refuses what does not."""
+    default: bool | int | float | str | None = None
+    """For those who say nothing; without it they must."""
+
+    @model_validator(mode="after")
+    def _refuse_unfit(self) -> Self:
+        if self.pattern is not None:
+            if self.type != "string":
+                raise ValueError(f"only a string has a pattern, not type {self.type}")
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern {self.pattern} cannot be read: {error}") from error
+        return self
+
+
+class Endpoint(_Part):
+    """A pipeline that anything with the right role can start."""
+
+    pipeline: str
+    inputs: dict[InputName, Input] = {}
+
+
+class Trigger(_Part):
+    """A new file in a container starts an endpoint's pipeline, once."""
+
+    container: ContainerName
+    endpoint: EndpointName
+    suffixes: tuple[str, ...]
+    """Of the files that count, small letters, each with its dot."""
+    most_at_once: int = Field(default=4, ge=1)
+    """Runs at the same time; the other files wait."""
+    attempts: int = Field(default=3, ge=1)
+    """How often a file is tried before it is left alone as poison."""
+    markers: ContainerName = "triggers"
+    """Of the markers that say which file was started."""
+    inputs: dict[InputName, str] = {}
+    """Further ones of the endpoint, the same for every file."""
+
+
+class Deployment(_Part):
+    """A registered model that answers requests."""
+
+    endpoint: EndpointName
+    size: str
+    """Of each machine, by Azure's name."""
+    instances: int = Field(default=1, ge=1)
+
+
+class Cloud(_Part):
+    """All of `cloud.yml`."""
+
+    region: str = Field(pattern=r"^[a-z0-9]+$")
+    identity: str = Field(default="", pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$")
+    """User-assigned identity of the clusters, in the workspace's resource group; each has its own
+    where none is named."""
+    clusters: dict[ClusterName, Cluster]
+    datastores: dict[DatastoreName, ContainerName]
+    """Container of the data account by datastore."""
+    data_assets: dict[Name, DataAsset]
+    endpoints: dict[EndpointName, Endpoint]
+    trigger: Trigger
+    deployments: dict[Name, Deployment]
+    """By registered model."""
+    primary_metrics: dict[str, str] = {}
+    """By pipeline: the metric of its metrics.json that says most."""
+    telemetry: Literal["workspace", "none"] = "none"
+    """Whether steps tell the workspace's Application Insights of themselves."""
+
+    @model_validator(mode="after")
+    def _refuse_names_of_nothing(self) -> Self:
+        for name, asset in self.data_assets.items():
+            if asset.datastore not in self.datastores:
+                raise ValueError(
+                    f"data_assets.{name}: there is no datastore '{asset.datastore}' in the file"
+                )
+        if self.trigger.endpoint not in self.endpoints:
+            raise ValueError(
+                f"trigger.endpoint: there is no endpoint '{self.trigger.endpoint}' in the file"
+            )
+        return self
+
+
+def cloud_settings(project: Path, environment: str) -> Cloud:
+    """What stands around the jobs of an environment.
+
+    Args:
+        project: Kedro's.
+        environment: Folder of `conf`.
+
+    Raises:
+        ValueError: The environment has no cloud.yml, or a setting in it is missing, unknown or
+            not what Azure takes; each is named.
+    """
+    source = str(project / settings.CONF_SOURCE)
+    loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
+    try:
+        said = loader["cloud"]["cloud"]
+    except (MissingConfigException, KeyError) as error:
+        raise ValueError(
+            f"environment '{environment}' has no cloud.yml; use -e azureml, or write "
+            f"conf/{environment}/cloud.yml with the settings below `cloud:`"
+        ) from error
+    try:
+        return Cloud(**said)
+    except ValidationError as error:
+        raise ValueError(f"conf/{environment}/cloud.yml: {_told(error)}") from error
+
+
+def _told(error: ValidationError) -> str:
+    """Every fault as `where: what (given: …)`."""
+    return "; ".join(_fault(fault) for fault in error.errors())
+
+
+def _fault(fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    said = {"extra_forbidden": "is no setting", "missing": "is missing"}.get(
+        fault["type"], fault["msg"].removeprefix("Value error, ")
+    )
+    given = "" if isinstance(fault["input"], dict) else f" (given: {fault['input']})"
+    return f"{where}{': ' if where else ''}{said}{given}"

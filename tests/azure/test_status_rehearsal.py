@@ -1,0 +1,134 @@
+"""A rehearsal must be seen as a job is, and any job in a terminal as on paper."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+from rich.console import Console
+
+from azure.projects import make_project
+from quartet.azure import status_command
+from quartet.azure.monitoring.progress import State, Status, StepStatus
+from quartet.azure.monitoring.showing import duration, live_view
+from quartet.azure.rehearsal.place import Place
+from quartet.azure.rehearsal.records import Journal, StepRecord
+from quartet.azure.rehearsal.records import State as Rehearsed
+from support import ROOT
+
+bootstrap_project(ROOT)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("rehearsed") / "quartet")
+
+
+def record(name, state, **known):
+    return StepRecord(name, state, Path(name), **known)
+
+
+@pytest.fixture
+def rehearsed(project):
+    """Writes a rehearsal down as one does that runs, or that died."""
+    place = Place(project / "rehearsals")
+
+    def write(*records, process):
+        place.run("mnist_training").mkdir(parents=True, exist_ok=True)
+        (place.folder / ".lock").write_text(str(process))
+        journal = Journal("run-7", {each.name: each for each in records})
+        journal.write(place.run("mnist_training") / "job.json")
+        return place
+
+    yield write
+    shutil.rmtree(place.folder)
+
+
+def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
+    log = project / "rehearsals/steps/train"
+    log.mkdir(parents=True)
+    (log / "log.txt").write_text("too many\nlost\n")
+    fault = "it ended with exit code 1"
+    failed = replace(record("train", Rehearsed.FAILED, seconds=3.25, fault=fault), folder=log)
+    place = rehearsed(
+        record("explore", Rehearsed.KEPT, seconds=2.0),
+        failed,
+        record("judge", Rehearsed.SKIPPED),
+        process=os.getpid(),
+    )
+    reports = place.reports("mnist_training")
+    reports.mkdir(parents=True)
+    (reports / "metrics.json").write_text('{"convnet_test_accuracy": 0.5}')
+    result = on_rehearsals(project, "mnist_training")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "explore  kept       2.0 s",
+        "train    failed     3.2 s  it ended with exit code 1",
+        "judge    skipped",
+        "convnet_test_accuracy 0.5",
+        "mnist_training: mnist_training failed, 1 of 3 steps, 5.2 s",
+        "step 'train' failed: it ended with exit code 1",
+        "    too many",
+        "    lost",
+        "mend it and go on with: kedro cloud rehearse -p mnist_training --resume",
+    ]
+    listed = on_rehearsals(project)
+    assert listed.exit_code == 0
+    assert listed.stdout.splitlines()[1].split()[:3] == [
+        "mnist_training",
+        "mnist_training",
+        "failed",
+    ]
+
+
+@pytest.mark.parametrize(("alive", "code", "said"), [(True, 4, "running"), (False, 3, "stopped")])
+def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(
+    project, rehearsed, alive, code, said
+):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    steps = [record("explore", Rehearsed.RUNNING), record("train", Rehearsed.WAITING)]
+    rehearsed(*steps, process=os.getpid() if alive else ended.pid)
+    result = on_rehearsals(project, "mnist_training")
+    assert result.exit_code == code
+    assert f"mnist_training: mnist_training {said}, 0 of 2 steps" in result.stdout
+
+
+def on_rehearsals(project, *arguments):
+    metadata = SimpleNamespace(project_path=project)
+    return CliRunner().invoke(status_command.status, ["--rehearsal", *arguments], obj=metadata)
+
+
+def test_in_a_terminal_steps_bar_headline_and_metric_stand_below_one_another():
+    steps = (StepStatus("train", State.RUNNING, 75.0), StepStatus("judge", State.WAITING))
+    seen = StringIO()
+    console = Console(file=seen, width=60, force_terminal=False)
+    metric = ("test_accuracy", 0.9)
+    console.print(live_view(Status("a_1", "study", State.RUNNING, metric=metric, steps=steps)))
+    *table, bar, headline, last = (line.strip() for line in seen.getvalue().splitlines())
+    assert [line.split()[:2] for line in table[1:]] == [["train", "running"], ["judge", "waiting"]]
+    assert set(bar) <= set("━╸╺ ")
+    assert headline == "a_1: study running, 0 of 2 steps"
+    assert last == "test_accuracy 0.9"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, ""),
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (60, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_a_time_is_said_as_people_say_it(seconds, said):
+    assert duration(seconds) == said
