@@ -26,8 +26,7 @@ from kedro.framework.project import settings
 from kedro_azureml.generator import ConfigException
 
 from quartet.azure import snapshot, translation
-from quartet.azure.answers import answered, is_of_blobs, no_cluster
-from quartet.azure.answers import is_of_workspace as is_of_workspace
+from quartet.azure.answers import answered, is_of_blobs, is_of_workspace, no_cluster
 from quartet.cli import TRACEBACK_VARIABLE, describe
 
 _WORKSPACE = {

@@ -66,6 +66,16 @@ def refuse_missing_image(client: MLClient, project: Path, environment: str) -> N
         ) from error
 
 
+def refuse_missing_clusters(client: MLClient, names: list[str]) -> None:
+    """Raise if steps would have no machine. It would be missed after the upload, or never.
+
+    Raises:
+        azure.core.exceptions.ResourceNotFoundError: A cluster is not there.
+    """
+    for name in names:
+        client.compute.get(name)
+
+
 def refuse_unreachable_storage(client: MLClient) -> None:
     """Raise if this machine cannot reach the account that the code is uploaded to.
 

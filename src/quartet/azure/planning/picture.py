@@ -78,8 +78,10 @@ def _draw_costs(axes: Axes, rows: Sequence[Row], best: Row | None, currency: str
         axes.annotate(
             str(row.nodes),
             (middle, row.cost),
-            xytext=(5, 6),
+            xytext=(-5, -4),
             textcoords="offset points",
+            horizontalalignment="right",
+            verticalalignment="top",
             color=colour,
         )
     once = rows[0].scenario.arrivals.kind == "once"
