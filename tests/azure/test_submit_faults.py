@@ -145,7 +145,7 @@ TROUBLES = {
         variables={"AZURE_ML_WORKSPACE": "quartet-worksapce"},
     ),
     "no cluster": Trouble(
-        "workspace .quartet-workspace. has no cluster .cpu-cluster. .*; make one of that name .*, or ",
+        "workspace 'quartet-workspace' has no cluster 'cpu-cluster' .*; make one of that name ",
         without("computes", "cpu-cluster"),
     ),
     "no cluster for a tag": Trouble(
