@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
+from quartet.datasets.lineage import code_digest
 from quartet.datasets.registered_model import ModelRelease, RegisteredModelDataset
 from quartet.digits import classifier, logistic, serving
 from quartet.digits.sample import bundled_digits
+from support import ROOT
 
 IMAGES = bundled_digits()["images"]
 
@@ -53,13 +55,21 @@ def test_an_approved_release_becomes_the_next_version_and_predicts(registry, wei
             registry.save(release(weights, reason=f"release {version}"))
         champion = registry.load()
         assert champion.version == version
-    assert champion.tags == {"test_accuracy": "0.9"}
+    assert champion.tags["test_accuracy"] == "0.9"
     np.testing.assert_array_equal(
         champion.predict(IMAGES[:20])["label"],
         logistic.probabilities(weights, IMAGES[:20]).argmax(axis=1),
     )
     entry = mlflow.MlflowClient().get_model_version("digits", "2")
     assert entry.description == "release 2"
+
+
+def test_a_version_leads_back_to_its_run_and_its_code(registry, weights):
+    with mlflow.start_run() as run:
+        registry.save(release(weights))
+    tags = registry.load().tags
+    assert tags["run_id"] == run.info.run_id
+    assert tags["code_sha256"] == code_digest(ROOT / "src/quartet")
 
 
 def test_the_code_of_a_model_does_not_come_before_our_own(registry, weights):
