@@ -156,7 +156,7 @@ cli.add_command(run)
 
 cloud = LazyGroup(
     name="cloud",
-    help="Azure ML: rehearse jobs on this machine, and register what they run in.",
+    help="Azure ML: plan and rehearse jobs, make what they need, publish and watch them.",
     lazy_subcommands={
         "deploy": "quartet.azure.deploy_command.deploy",
         "environment": "quartet.azure.environment_command.environment",
@@ -167,6 +167,7 @@ cloud = LazyGroup(
         "rehearse": "quartet.azure.rehearse_command.rehearse",
         "schedule": "quartet.azure.schedule_command.schedule",
         "status": "quartet.azure.status_command.status",
+        "watch": "quartet.azure.watch_command.watch",
     },
 )
 cli.add_command(cloud)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import fcntl
 import os
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +107,27 @@ def _refuse_unwritable(name: str, path: Path) -> None:
             f"dataset '{name}': its folder {folder} cannot be written by this user; change its "
             "permissions, or choose another root in globals.yml"
         )
+
+
+class TurnHooks:
+    """Lets runs that begin at the same time set up tracking one after the other.
+
+    MLflow makes its tables, and kedro-mlflow its experiment, as if nobody else did: in a new
+    project the second of two runs would fail.
+    """
+
+    @hook_impl(wrapper=True)
+    def after_context_created(self, context: KedroContext) -> Generator[None, Any, Any]:
+        """Wait for one's turn; a run that dies gives it up. Ranks have but one that tracks."""
+        if distributed.rank() > 0:
+            return (yield)
+        folder = os.open(context.project_path, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # some file systems of other machines have no locks
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            return (yield)
+        finally:
+            os.close(folder)
 
 
 class NoTracking:

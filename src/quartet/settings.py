@@ -18,6 +18,7 @@ from quartet.hooks import (
     NoTracking,
     PreflightHooks,
     TrackingHooks,
+    TurnHooks,
 )
 from quartet.plugins import defer_heavy_plugins
 from quartet.startup import StartHooks
@@ -46,6 +47,7 @@ defer_sdk()
 defer_heavy_plugins()
 
 HOOKS = (
+    TurnHooks(),
     PreflightHooks(),
     storage.StorageHooks(),
     StepHooks(),

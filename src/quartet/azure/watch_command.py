@@ -1,0 +1,147 @@
+"""`kedro cloud watch`: new videos of a container or folder, each restyled once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quartet.azure.options import nested_parameters
+from quartet.cli import one_line_errors
+
+if TYPE_CHECKING:
+    from quartet.azure.watching import Place, Starter
+
+_STOPPED = 130
+"""Exit code of a program that Ctrl-C ended."""
+HERE, ENDPOINT = "local", "endpoint"
+
+
+@click.command()
+@click.argument("place", metavar="[CONTAINER-OR-FOLDER]", required=False)
+@click.option("--once", is_flag=True, help="End when nothing is left to be done.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="From one look to the next. Files that change in between wait.",
+)
+@click.option(
+    "--most-at-once",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Videos under way; the others wait. Without it 1 here, on Azure ML as in cloud.yml.",
+)
+@click.option(
+    "--start",
+    type=click.Choice([HERE, ENDPOINT]),
+    default=HERE,
+    show_default=True,
+    help="Restyle on this machine, or by the endpoint of cloud.yml.",
+)
+@click.option(
+    "--params",
+    default="",
+    callback=nested_parameters,
+    help="Of style_transfer, as for `kedro run`: style=wave. For the endpoint its inputs.",
+)
+@click.option(
+    "--results",
+    metavar="FOLDER",
+    default=None,
+    help="Where restyled videos go, a path or abfs://; else as without watching.",
+)
+@click.option(
+    "--again",
+    multiple=True,
+    metavar="NAME",
+    help="Forget what became of this video: it is started anew. Can be said several times.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what there is, and what became of it.")
+@click.option("--env", "-e", default="azureml", show_default=True, help="Environment of Azure ML.")
+@click.pass_obj
+def watch(metadata: Any, /, **options: Any) -> None:
+    """Restyle each new video of a container or folder, once.
+
+    What it watches is the container of the trigger in cloud.yml, any other (abfs://NAME/FOLDER),
+    or a folder of this machine. Several may watch the same, the Logic App included: markers tell
+    who has a video. A video that fails is tried again, and in the end left alone as poison. Ctrl-C
+    stops what is under way; the next watcher goes on with it.
+
+    \b
+    kedro cloud watch ~/incoming --params style=wave
+    kedro cloud watch --once
+    kedro cloud watch abfs://videos --start endpoint --most-at-once 8
+    """
+    if options["start"] == ENDPOINT and options["results"]:
+        raise click.UsageError("--results: jobs on Azure ML put them where its catalog says")
+    from quartet.azure import faults
+
+    with faults.explained():
+        code = one_line_errors(_watch)(Path(metadata.project_path), **options)
+    sys.exit(code)
+
+
+def _watch(
+    project: Path,
+    place: str | None,
+    once: bool,
+    every: float,
+    most_at_once: int | None,
+    again: tuple[str, ...],
+    dry_run: bool,
+    start: str,
+    env: str,
+    **others: Any,
+) -> int:
+    """The exit code."""
+    from quartet.azure import watching, workspace
+    from quartet.azure.cloud_settings import cloud_settings
+    from quartet.azure.watching import table
+    from quartet.azure.watching.configured import Configured
+
+    cloud = cloud_settings(project, env)
+    here = Configured(project, env, cloud, others["results"])
+    watched = here.place(place)
+    watched.require()
+    usual = 1
+    starter: Starter
+    if start == HERE:
+        starter = here.commands(others["params"])
+    elif isinstance(watched, watching.Folder):
+        raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
+    else:
+        starter = here.jobs(workspace.connect(project, env), others["params"], every)
+        usual = cloud.trigger.most_at_once
+    if dry_run:
+        return _tell(watched, starter)
+    for told in watching.forget(watched, again) if again else []:
+        click.echo(told)
+    settings = watching.WatchSettings(most_at_once or usual, cloud.trigger.attempts, every)
+    with watching.Request.taken() as request:
+        click.echo(f"watching {watched.address}")
+        with table.shown(sys.stdout) as show:
+            watcher = watching.Watcher(watched, starter, settings, show)
+            watching.watch(watcher, every, once, request, lambda line: click.echo(line, err=True))
+        for told in table.summary(watcher.rows):
+            click.echo(told)
+        if request.made:
+            return _STOPPED
+    return int(any(row.state in watching.LEFT_ALONE for row in watcher.rows))
+
+
+def _tell(place: Place, starter: Starter) -> int:
+    """Say what there is, and start nothing."""
+    from quartet.azure.watching import Watcher, WatchSettings, table
+
+    # With room for none, all that may be started waits for its turn.
+    watcher = Watcher(place, starter, WatchSettings(0, every=0), lambda rows: None)
+    watcher.look()
+    for told in table.dry_summary(watcher.rows):
+        click.echo(told)
+    return 0

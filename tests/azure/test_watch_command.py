@@ -1,0 +1,263 @@
+"""`kedro cloud watch` must do what it says, say what it did, and lead on where it cannot."""
+
+import io
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+from rich.console import Console
+from safetensors.numpy import save_file
+
+from azure.control_plane import running
+from azure.control_plane.documents import WORKSPACE_ID, completed
+from azure.control_plane.runs import Moment
+from azure.watched import Arrivals, StandIn
+from quartet.azure.watch_command import watch
+from quartet.azure.watching import Row, Shown, table
+from quartet.style.check import check_video
+from quartet.style.network import StyleNetwork
+from quartet.style.probe import plan_video
+from style.videos import KEYS, write_video
+from support import ROOT, make_workspace, run_kedro
+
+bootstrap_project(ROOT)
+ENDPOINT = f"{WORKSPACE_ID}/batchEndpoints/style-transfer"
+COMPONENT = f"{WORKSPACE_ID}/components/style-transfer/versions/1"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Only what is read: its configuration."""
+    shutil.copytree(ROOT / "conf", tmp_path / "project/conf")
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """Stands in for `kedro run`."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    found = StandIn(folder)
+    command = found.commands()._command
+    monkeypatch.setattr("quartet.azure.watching.configured.kedro_run", lambda *_: command)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Arrivals(None, tmp_path / "incoming")
+
+
+@pytest.fixture
+def container(blobs, tmp_path):
+    found = Arrivals(blobs, tmp_path)
+    yield found
+    found.clear()
+
+
+@pytest.fixture
+def call(project):
+    def call(*arguments):
+        metadata = SimpleNamespace(project_path=project)
+        return CliRunner().invoke(watch, ["--every", "0.1", *arguments], obj=metadata)
+
+    return call
+
+
+def error_of(result):
+    """The one line of a command that could not do it."""
+    lines = [line for line in result.stderr.splitlines() if line]
+    assert result.exit_code in (1, 2), result.output
+    assert sum(line.startswith("Error: ") for line in lines) == 1, lines
+    return lines[-1]
+
+
+def test_all_is_done_once_and_a_second_time_nothing(call, folder, work):
+    folder.put("a.mp4")
+    first = call(str(folder.folder), "--once")
+    assert first.exit_code == 0, first.output
+    lines = first.stdout.splitlines()
+    assert lines[0] == f"watching {folder.folder}"
+    assert lines[1] == "a.mp4  running"
+    assert lines[2].startswith("a.mp4  done  ")
+    assert lines[3:] == ["1 done"]
+    second = call(str(folder.folder), "--once")
+    assert second.stdout.splitlines()[1:] == ["1 done"]
+    assert work.began == {"a.mp4": 1}
+
+
+def test_poison_is_told_and_shows_in_the_exit_code_until_it_is_forgotten(call, folder, work):
+    folder.put("bad.mp4")
+    result = call(str(folder.folder), "--once")
+    assert result.exit_code == 1
+    assert "bad.mp4  failed  attempt 2, " in result.stdout
+    *_, count, poison = result.stdout.splitlines()
+    assert count == "1 poison"
+    assert poison.startswith("  bad.mp4  poison  attempt 3, ")
+    assert "bad.mp4: no video (log: " in poison
+    assert call(str(folder.folder), "--once").exit_code == 1
+    assert work.began == {"bad.mp4": 3}
+    again = call(str(folder.folder), "--once", "--again", "bad.mp4", "--again", "other.mp4")
+    assert again.stdout.splitlines()[:2] == [
+        "bad.mp4 is forgotten, and started anew",
+        "nothing is known of other.mp4",
+    ]
+    assert work.began == {"bad.mp4": 6}
+
+
+def test_a_dry_run_starts_and_notes_nothing(call, folder, work):
+    for name in ("a.mp4", "it's.mp4"):
+        folder.put(name)
+    result = call(str(folder.folder), "--dry-run")
+    assert result.stdout.splitlines() == [
+        "2 videos, of which 1 would be started",
+        "  a.mp4  would be started",
+        "  it's.mp4  refused  its name has an apostrophe: rename it",
+    ]
+    assert result.exit_code == 0
+    assert not work.began
+    assert not (folder.folder / ".started").exists()
+
+
+def test_without_a_place_it_is_the_container_of_the_trigger(call, container, work):
+    container.put("in/a.mp4")
+    result = call("--once")
+    assert result.stdout.splitlines()[0] == "watching abfs://videos"
+    assert container.marker("in/a.mp4")["state"] == "done"
+    assert call("abfs://videos/out", "--once").stdout.splitlines()[-1] == "no videos"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "no such folder; make it"),
+        (["abfs://else"], "has no container 'else'; make it: az storage container create"),
+        (["s3://videos"], "name a folder, or a container as abfs://CONTAINER/FOLDER"),
+        (["--params", "video=a.mp4"], "parameter 'video' is another for each video"),
+        (["--results", "abfs://videos"], "say another --results"),
+        (["--start", "endpoint", "--results", "a"], "--results: jobs on Azure ML"),
+        (["--start", "endpoint"], "it is not set where the job goes"),
+        (["-e", "base"], "environment 'base' has no cloud.yml"),
+    ],
+)
+def test_what_is_amiss_is_told_in_one_line(call, container, work, monkeypatch, arguments, said):
+    monkeypatch.delenv("AZURE_SUBSCRIPTION_ID", raising=False)
+    assert said in error_of(call("--once", *arguments))
+
+
+def test_a_folder_is_not_watched_for_a_cluster(call, folder):
+    said = error_of(call(str(folder.folder), "--start", "endpoint"))
+    assert "a cluster does not see it" in said
+
+
+@pytest.fixture
+def plane(azurite, container, monkeypatch):
+    """A workspace with the published pipeline, in which jobs end at once: badly for bad videos."""
+    with running(azurite.connection_string) as plane:
+        for name, value in plane.environment.items():
+            monkeypatch.setenv(name, value)
+        put = plane.resources.put
+        declared = {"video": {"type": "string"}, "style": {"type": "string"}}
+        spec = {"properties": {"componentSpec": {"inputs": declared}}}
+        chosen = {"deploymentConfiguration": {"componentId": {"assetId": f"azureml:{COMPONENT}"}}}
+        put(COMPONENT, spec)
+        put(ENDPOINT, completed(ENDPOINT, {"properties": {"defaults": {"deploymentName": "v1"}}}))
+        put(f"{ENDPOINT}/deployments/v1", {"properties": chosen})
+
+        def ended(path, body):
+            if "/jobs/" in path:
+                bad = "bad" in body["properties"]["inputs"]["video"]["value"]
+                job = path.rpartition("/")[2]
+                plane.runs.moments[job] = (Moment("Failed" if bad else "Completed"),)
+            return put(path, body)
+
+        monkeypatch.setattr(plane.resources, "put", ended)
+        yield plane
+
+
+def jobs(plane):
+    """Inputs of the jobs that were started."""
+    found = plane.resources.members(f"{WORKSPACE_ID}/jobs")
+    return sorted(
+        tuple(given["value"] for given in job["properties"]["inputs"].values()) for job in found
+    )
+
+
+def test_the_endpoint_starts_a_job_for_each_video(call, container, plane):
+    container.put("a.mp4")
+    container.put("sub/bad.mp4")
+    result = call("--once", "--start", "endpoint", "--params", "style=wave")
+    assert result.exit_code == 1, result.output
+    good, bad = ("abfs://videos/a.mp4", "wave"), ("abfs://videos/sub/bad.mp4", "wave")
+    assert jobs(plane) == [good, bad, bad, bad]
+    marker = container.marker("a.mp4")
+    assert marker["state"] == "done"
+    assert f"job {marker['job']}" in result.stdout
+    assert container.marker("sub/bad.mp4")["reason"].endswith("ended as Failed")
+    assert "1 done, 1 poison" in call("--once", "--start", "endpoint").stdout.splitlines()
+    assert len(jobs(plane)) == 4
+
+
+def test_a_job_whose_watcher_has_died_is_gone_on_with(call, container, plane):
+    path = f"{WORKSPACE_ID}/jobs/batchjob-1"
+    given = {"video": {"jobInputType": "literal", "value": "abfs://videos/a.mp4"}}
+    plane.resources.put(path, {"properties": {"jobType": "Pipeline", "inputs": given}})
+    container.put("a.mp4")
+    container.mark("a.mp4", state="started", by="elsewhere:1:a", until="2026-01-01T00:00:00Z",
+                   job="batchjob-1")  # fmt: skip
+    assert call("--once", "--start", "endpoint").exit_code == 0
+    assert (container.marker("a.mp4")["state"], len(jobs(plane))) == ("done", 1)
+
+
+def test_an_endpoint_that_is_not_there_is_no_fault_of_the_videos(call, container, plane):
+    plane.resources.delete(ENDPOINT)
+    container.put("a.mp4")
+    error_of(call("--once", "--start", "endpoint"))
+    marker = container.marker("a.mp4")
+    assert (marker["state"], marker["attempts"]) == ("stopped", 0)
+
+
+def test_an_input_that_the_endpoint_has_not_is_told(call, container, plane):
+    said = error_of(call("--start", "endpoint", "--params", "smoothing=0.5"))
+    assert "endpoint 'style-transfer' has no input 'smoothing' (it has video, style)" in said
+
+
+def test_the_table_of_a_terminal_shows_what_matters_first_and_moves_no_cursor():
+    rows = [Row(f"{number}.mp4", Shown.DONE, 1, 2.0) for number in range(30)]
+    rows.append(Row("\x1b[2J.mp4", Shown.REFUSED, said="its name has a control character"))
+    rows.append(Row("a.mp4", Shown.RUNNING, 1, 3.25, "40 %"))
+    output = io.StringIO()
+    Console(file=output, width=100, force_terminal=True, color_system=None).print(table.table(rows))
+    lines = [line.rstrip() for line in output.getvalue().splitlines()]
+    assert lines[1].split() == ["a.mp4", "running", "1", "3.2", "40", "%"]
+    assert lines[2].startswith(r"\x1b[2J.mp4")
+    assert lines[3].startswith("29.mp4")
+    assert lines[-1] == "1 running, 30 done, 1 refused"
+    assert len(lines) == 22
+
+
+def test_a_clip_in_a_container_is_restyled_by_the_real_pipeline(container, tmp_path):
+    """Two at once, in a project that has never run: both make its tracking database."""
+    project = make_workspace(tmp_path / "project")
+    trigger = project / "conf/azureml/cloud.yml"
+    trigger.write_text(trigger.read_text().replace("attempts: 3 ", "attempts: 1 "))
+    torch.manual_seed(0)
+    weights = {name: value.numpy() for name, value in StyleNetwork(4).state_dict().items()}
+    save_file(weights, project / "data/06_models/style/plain.safetensors")
+    clip = write_video(tmp_path / "a film.mp4", 12, options=KEYS, sounds=["aac"])
+    container.put("new, ones/a film.mp4", clip.read_bytes())
+    container.put("bad.mp4", b"no video " * 99)
+    quick = "style=plain,restyling.workers=1,style_transfer.comparison_pairs=2"
+    arguments = ("--once", "--every", "0.5", "--most-at-once", "2", "--params", quick)
+    result = run_kedro(project, "cloud", "watch", *arguments)
+    assert result.returncode == 1, result.stdout + result.stderr
+    restyled = project / "data/07_model_output/style/restyled/new, ones/a film_plain.mp4"
+    check_video(restyled, plan_video(clip, 64))
+    assert str(restyled) in result.stdout
+    assert container.marker("new, ones/a film.mp4")["state"] == "done"
+    assert "cannot be read as a video" in container.marker("bad.mp4")["reason"]
+    metrics = project / "data/08_reporting/style_transfer/new, ones/a film.mp4/metrics.json"
+    assert metrics.exists()
