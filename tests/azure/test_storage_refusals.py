@@ -27,7 +27,7 @@ def test_a_missing_container_is_named_with_the_command_that_makes_it(blobs):
         stored.restore("f")  # not taken for work that is not begun
 
 
-@pytest.mark.parametrize("name", [*catalog_on_blobs(), "a_folder_of_partitions"])
+@pytest.mark.parametrize("name", [*sorted(catalog_on_blobs()), "a_folder_of_partitions"])
 def test_no_run_begins_while_the_container_of_a_dataset_is_missing(name, blobs):
     folder = {"type": "partitions.PartitionedDataset", "dataset": "pandas.CSVDataset"}
     entry = catalog_on_blobs().get(name, {**folder, "path": "abfs://work/tables"})

@@ -126,11 +126,6 @@ def test_trials_that_always_fail_do_not_go_on_for_ever(objective, store):
             best_trial(study)
 
 
-def test_the_parent_of_a_helper_is_watched():
-    assert search._is_alive(os.getpid())
-    assert not search._is_alive(999_999_999)
-
-
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_stop_by_hand_that_python_swallows_is_noticed_after_the_trial():
     class Cleared:

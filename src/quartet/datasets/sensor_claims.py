@@ -22,6 +22,7 @@ from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
 from quartet.datasets.sensor_schema import INGESTION, SCORING, jobs, utc_now
+from quartet.processes import is_alive
 
 _PARAMETERS = {INGESTION: "sensor_ingestion", SCORING: "window_scoring"}
 
@@ -180,18 +181,7 @@ def _abandoned(row: Row[Any], now: datetime) -> bool:
     if row.claim_expires <= now:
         return True
     host, process, _ = row.claimed_by.rsplit(":", 2)
-    return host == socket.gethostname() and not _is_another_live_process(int(process))
-
-
-def _is_another_live_process(process: int) -> bool:
     # This process cannot run the job twice: the claim is of a run that failed here, or of a
     # container that had the same name and numbers.
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    is_mine = int(process) == os.getpid()
+    return host == socket.gethostname() and (is_mine or not is_alive(int(process)))

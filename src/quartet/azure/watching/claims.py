@@ -13,6 +13,7 @@ from pathlib import Path
 
 from quartet.azure.watching.markers import Marker, State
 from quartet.azure.watching.places import Place, Video
+from quartet.processes import is_alive
 
 
 class Verdict(Enum):
@@ -52,7 +53,7 @@ class Identity:
         if host != self.host or not process.isdigit() or token == self.token:
             return False
         # A container that begins anew has the name and the number of the one before it.
-        return int(process) == self.process or not _is_alive(int(process))
+        return int(process) == self.process or not is_alive(int(process))
 
 
 def _processes_of() -> str:
@@ -61,21 +62,6 @@ def _processes_of() -> str:
         return "/" + Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
     except OSError:
         return ""
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        # "12 (name) Z …": it has ended, and whoever started it has not looked yet.
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state not in ("Z", "X")
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from tqdm import tqdm
 from quartet import distributed, faq
 from quartet.datasets.study import BUSY_SECONDS, StudyStore, open_storage
 from quartet.faq.study import Objective
+from quartet.processes import is_alive
 
 logger = logging.getLogger(__name__)
 
@@ -98,21 +99,11 @@ def _retry_abandoned(study: optuna.Study) -> None:
     """Fail trials whose worker has died, and queue their parameters again."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         host, _, process = trial.user_attrs.get("worker", ":").partition(":")
-        if host and (host != socket.gethostname() or _is_alive(int(process))):
+        if host and (host != socket.gethostname() or is_alive(int(process))):
             continue
         study.tell(trial.number, state=TrialState.FAIL)
         faq.study.try_again(study, trial)
         logger.warning("trial %s was abandoned by its worker and is tried again", trial.number)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # alive, and someone else's
-    return True
 
 
 def _serve(storage: optuna.storages.BaseStorage, host: str) -> int:
