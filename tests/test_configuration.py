@@ -76,6 +76,15 @@ def test_nothing_would_be_lost_either_if_each_node_were_a_step(name):
     assert list(losses(Pipeline(nodes), AZURE)) == []
 
 
+@pytest.mark.parametrize("catalog", [BASE, AZURE], ids=["base", "azureml"])
+def test_who_lacks_a_model_is_told_the_pipeline_that_registers_it(catalog):
+    told = {name: entry["registered_by"] for name, entry in catalog.items()
+            if "registered_by" in entry}  # fmt: skip
+    assert set(told) == {"mnist_classifier", "faq_ranker", "sensor_bank"}
+    for name, pipeline in told.items():
+        assert name in pipelines[pipeline].outputs()
+
+
 def example(middle="middle"):
     nodes = [
         Node(lambda raw: raw, "raw", middle, name="first", tags="step.one"),

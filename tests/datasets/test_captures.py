@@ -201,6 +201,13 @@ def test_a_table_of_malformed_rows_alone_still_hands_them_over(tmp_path):
     assert (part.table.num_rows, part.malformed) == (0, [(1, "1,2")])
 
 
+def test_an_ending_may_be_in_capitals(tmp_path):
+    (tmp_path / "T.CSV").write_text(CSV)
+    (tmp_path / "T.CSV.GZ").write_bytes(gzip.compress(CSV.encode()))
+    plain, packed = (list(table(tmp_path / name).parts()) for name in ("T.CSV", "T.CSV.GZ"))
+    assert plain[0].table.equals(packed[0].table)
+
+
 def test_an_empty_table_has_no_parts(tmp_path):
     (tmp_path / "t.csv").write_text("TS,Device,Sensor,Value\n")
     assert list(table(tmp_path / "t.csv").parts()) == []
@@ -215,6 +222,10 @@ def test_an_empty_table_has_no_parts(tmp_path):
         ("t.csv.gz", gzip.compress(CSV.encode() * 99, mtime=0)[:-9], "cannot be read as a table"),
         ("t.csv.gz", CSV.encode(), "cannot be read as a table"),
         ("t.parquet", b"PAR1 and no more", "cannot be read as a table"),
+        ("t.xlsx", b"PK", r"ends in \.xlsx; known: \.csv, \.csv\.gz, \.parquet\)"),
+        ("t.csv.zip", b"PK", r"ends in \.zip; known: "),
+        ("table", CSV.encode(), "ends in none; known: "),
+        ("gone.xlsx", None, "no such file; name it by sensor_table=FILE"),
         ("gone.csv", None, "no such file; name it by sensor_table=FILE"),
     ],
 )

@@ -64,6 +64,14 @@ def test_an_approved_release_becomes_the_next_version_and_predicts(registry, wei
     assert entry.description == "release 2"
 
 
+@pytest.mark.usefixtures("registry")
+def test_a_model_that_must_be_there_and_is_not_is_named_as_the_registry_knows_it():
+    plant = RegisteredModelDataset(model_name="plant_bank", registered_by="anomaly_training")
+    with pytest.raises(DatasetError, match="no version of plant_bank is registered") as error:
+        plant.load()
+    assert "`kedro run --pipelines anomaly_training`" in str(error.value)
+
+
 def test_a_version_leads_back_to_its_run_and_its_code(registry, weights):
     with mlflow.start_run() as run:
         registry.save(release(weights))

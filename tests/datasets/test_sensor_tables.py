@@ -93,6 +93,33 @@ def test_windows_are_read_after_one_moment_up_to_another(store):
     assert len(store.read_windows(pairs=[])) == 0
 
 
+@pytest.mark.parametrize("most", [1, 7, 30, 10_000])
+def test_windows_read_in_blocks_are_all_of_them_once_and_never_too_many(store, most):
+    keys = fleet(3, 4, range(5, 100, 5))[:-5]
+    store.publish(batch(windows(keys)))
+    blocks = list(store.window_blocks(end(10), end(85), most))
+    assert max(map(len, blocks)) < most + 12  # twelve end at a moment
+    assert len(blocks) >= 15 * 12 / (most + 12)
+    read = pd.concat(blocks).sort_values(KEYS, ignore_index=True)
+    pd.testing.assert_frame_equal(read, store.read_windows(since=end(10), until=end(85)))
+    assert list(store.window_blocks(end(200), end(300), most)) == []
+
+
+def test_windows_and_readings_are_counted_by_their_moment(store):
+    assert store.totals() == (0, 0)
+    assert store.window_counts().empty
+    keys = fleet(3, 4, [5, 10, 15])[:-2]
+    written = windows(keys).assign(readings=2**31 - 5)  # a moment's do not fit into 32 bits
+    store.publish(batch(written))
+    store.publish(batch(windows(keys[:7]).assign(readings=1)))
+    assert store.totals() == (34, 12)
+    expected = store.read_windows().groupby("window_end")["readings"].agg(["size", "sum"])
+    counts = store.window_counts(since=end(5), until=end(20)).set_index("window_end")
+    assert counts["windows"].tolist() == expected["size"].tolist()[1:] == [12, 10]
+    assert counts["readings"].tolist() == expected["sum"].tolist()[1:]
+    assert store.window_counts()["readings"].tolist() == expected["sum"].tolist()
+
+
 def test_the_ledger_and_the_faults_of_a_file_are_replaced_and_others_stay(store):
     first = batch(windows([]), ledger("a.avro", "b.avro"), faults(**{"a.avro": [3, 3, 1]}))
     store.publish(first)

@@ -199,6 +199,8 @@ def test_every_statement_can_be_said_to_sql_server(tmp_path):
         store.confirm("scoring", token)
         store.new_windows(Position(0, end(0)), None, Position(2, end(5)))
         store.read_windows(since=end(0), until=end(5), pairs=[("d1", "s1")])
+        store.totals()
+        list(store.window_blocks(end(0), end(5)))
         store.write_anomalies(known, found, claim=token)
         store.move_watermark(token, None, Position(2, end(5)))
     store.anomalies(since=end(0))

@@ -57,6 +57,8 @@ def test_what_the_simulator_did_to_the_stream_was_noticed(trained_workspace):
     assert found["readings_quarantined"] == 12
     assert found["readings_repeated"] == 157
     assert found["sensors"] == 12
+    said = (ROOT / "conf/base/sample_data/parameters.yml").read_text()
+    assert f"{found['readings']:,} readings" in said
     ((stored,),) = rows(trained_workspace, "SELECT SUM(readings) FROM sensor_windows")
     assert stored == found["readings"] - found["readings_repeated"]
 

@@ -18,8 +18,9 @@ from quartet.datasets.predictions import PartitionedPredictionsDataset
 from quartet.datasets.registered_model import Champion
 from quartet.datasets.sensor_jobs import ScoringWatermarkDataset, SensorAnomaliesDataset
 from quartet.datasets.sensor_tables import Position, SensorTablesDataset, WindowBatch
-from quartet.pipelines.anomaly_scoring import create_pipeline
+from quartet.pipelines.anomaly_scoring import create_pipeline, nodes
 from quartet.pipelines.anomaly_training.nodes import select_windows
+from quartet.sensors.drift import TOO_FEW, Span, drift
 from quartet.sensors.scoring import predict
 from quartet.sensors.serving import SensorScorer
 from quartet.sensors.settings import SensorModels, TrainingWindows, WindowScoring
@@ -101,6 +102,9 @@ class Site:
                 "anomaly_scoring_metrics": JSONDataset(filepath=str(self.reports / "metrics.json")),
                 "unscored_sensors": CSVDataset(
                     filepath=str(self.reports / "unscored.csv"), save_args={"index": False}
+                ),
+                "sensor_drift": CSVDataset(
+                    filepath=str(self.reports / "drift.csv"), save_args={"index": False}
                 ),
             }
         )
@@ -197,6 +201,94 @@ def test_training_tells_windows_against_those_before(site):
     expected = settings.context.applied(plain)
     pd.testing.assert_frame_equal(told[plain.columns], expected[plain.columns], check_dtype=False)
     assert abs(told["mean"].median()) < 1 < plain["mean"].median()
+
+
+DAY = 288
+"""Windows."""
+
+
+def days_and_nights(first, last, shift=0.0):
+    """Windows number `first` to `last` of the pump, which has a daily cycle."""
+    windows = windows_of("pump", first, last)
+    cycle = 5 * np.sin(2 * np.pi * np.arange(first, last) / DAY) + shift
+    for name in ("mean", "minimum", "maximum", "last_value"):
+        windows[name] += cycle
+    return windows
+
+
+def of_days_and_nights(folder, settings=SETTINGS, days=4):
+    """A site whose models have been trained on days and nights of the pump."""
+    normal = settings.context.applied(days_and_nights(0, days * DAY))
+    bank = fit_bank(normal, settings, 300, progress=False).bank
+    return Site(folder, Champion(1, {}, SensorScorer(bank)))
+
+
+def publish(site, until, *windows):
+    site.tables.publish(batch(*windows, horizon=until))
+
+
+def test_a_schedule_of_hours_does_not_call_a_healthy_sensor_moved(tmp_path):
+    site = of_days_and_nights(tmp_path)
+    for first in range(4 * DAY, 5 * DAY, 48):  # a run of four hours, six times
+        publish(site, first + 48, days_and_nights(first - DAY * (first == 4 * DAY), first + 48))
+        metrics, _ = site.run()
+        assert metrics["windows_scored"] == 48
+        assert metrics["sensors_moved"] == metrics["sensors_drift_unknown"] == 0
+        assert (site.catalog().load("sensor_drift")["windows"] == DAY).all()
+
+
+def test_a_drift_is_told_by_whichever_run_comes_while_it_lasts(tmp_path):
+    site, broken = of_days_and_nights(tmp_path), 5 * DAY
+    publish(site, broken, days_and_nights(3 * DAY, broken))
+    assert site.run()[0]["sensors_moved"] == 0
+    publish(site, broken + 144, days_and_nights(broken, broken + 144, shift=4))
+    assert site.run()[0]["sensors_moved"] == 1
+    publish(site, broken + 145, days_and_nights(broken + 144, broken + 145))  # five minutes
+    assert site.run()[0]["sensors_moved"] == 1
+    assert site.run()[0]["sensors_moved"] == 1  # nothing new
+    publish(site, broken + 2 * DAY, days_and_nights(broken + 145, broken + 2 * DAY))
+    assert site.run()[0]["sensors_moved"] == 0
+
+
+def test_too_little_for_a_verdict_on_drift_is_told_as_that(tmp_path):
+    site = of_days_and_nights(tmp_path)
+    publish(site, 4 * DAY + 12, days_and_nights(4 * DAY, 4 * DAY + 12, shift=9))
+    metrics, _ = site.run()
+    assert (metrics["windows_scored"], metrics["sensors_drift_unknown"]) == (12, 1)
+    assert metrics["sensors_moved"] == 0
+    table = site.catalog().load("sensor_drift")
+    assert set(table["reason"]) == {TOO_FEW}
+    assert table["stability_index"].isna().all()
+    assert not table["moved"].any()
+
+
+def test_nothing_is_said_of_drift_before_a_window_is_closed(tmp_path):
+    site = of_days_and_nights(tmp_path)
+    site.tables.publish(replace(batch(days_and_nights(0, 1), horizon=0), horizon=None))
+    metrics, _ = site.run()
+    assert metrics["sensors_moved"] == metrics["sensors_drift_unknown"] == 0
+
+
+def test_drift_is_measured_against_the_hours_before_where_models_are(tmp_path, monkeypatch):
+    settings = SETTINGS.model_copy(update={"context_hours": 2.0})
+    site, until = of_days_and_nights(tmp_path, settings), 6 * DAY
+    others = [days_and_nights(3 * DAY, until).assign(device=name) for name in ("fan", "valve")]
+    whole = pd.concat([days_and_nights(3 * DAY, until), *others], ignore_index=True)
+    bank = site.champion.raw
+    bank = bank.merged([bank, *(replace(bank, pairs=((name, "temperature"),), versions=(name,))
+                                for name in ("fan", "valve"))])  # fmt: skip
+    publish(site, until, whole)
+    end = whole["window_end"].max()
+    told = settings.context.applied(whole)
+    span = Span(end - pd.Timedelta(hours=24), end)
+    expected = drift(bank, [told[told["window_end"] > span.since]], span)
+    monkeypatch.setattr(nodes, "_AT_ONCE", 500)  # windows of a sensor
+    claim = {"until": {"revision": 1, "horizon": end.isoformat()}}
+    found, _ = nodes.measure_drift(
+        site.tables, Champion(1, {}, SensorScorer(bank)), claim, WindowScoring()
+    )
+    assert set(found["windows"]) == {DAY}
+    pd.testing.assert_frame_equal(found, expected)
 
 
 STEPS = [

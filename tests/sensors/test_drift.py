@@ -7,10 +7,15 @@ import pandas as pd
 import pytest
 
 from quartet.sensors.bank import ModelBank
-from quartet.sensors.drift import drift
+from quartet.sensors.drift import TOO_FEW, Span, drift
+from quartet.sensors.figures import drift as drift_figure
 from quartet.sensors.models import QUANTILES, SensorModel
 
 TRAINED = 2000
+LENGTH = 300
+START = pd.Timestamp("2026-03-09")
+NIGHT = 288
+"""Windows of a day."""
 
 
 def bank_of(**training):
@@ -33,21 +38,36 @@ def bank_of(**training):
             trained_until=0,
             quantiles=np.quantile(np.asarray(values, float), QUANTILES)[None],
         )
-    return ModelBank.of(models, ("mean",), 300)
+    return ModelBank.of(models, ("mean",), LENGTH)
 
 
 def windows_of(**new):
-    return pd.concat(
-        [
-            pd.DataFrame({"device": "d", "sensor": name, "mean": values})
-            for name, values in new.items()
-        ]
-    )
+    """The windows of each sensor, one after the other from the start on."""
+    tables = [pd.DataFrame({"device": "d", "sensor": name, "mean": new[name]}) for name in new]
+    for table in tables:
+        seconds = LENGTH * (np.arange(len(table)) + 1)
+        table["window_end"] = START.to_datetime64() + seconds.astype("timedelta64[s]")
+    return pd.concat(tables)
+
+
+def whole(windows):
+    """The time from the start to the last window."""
+    return Span(START, windows["window_end"].max())
+
+
+def measured(bank, windows):
+    return drift(bank, [windows], whole(windows))
 
 
 def index_of(training, new):
-    table = drift(bank_of(s=training), windows_of(s=np.asarray(new, float)))
+    table = measured(bank_of(s=training), windows_of(s=np.asarray(new, float)))
     return table["stability_index"].item()
+
+
+def days(number):
+    """Means of so many days: noise on a cycle."""
+    phase = 2 * np.pi * np.arange(NIGHT * number) / NIGHT
+    return np.sin(phase) + np.random.default_rng(number).normal(0, 0.1, len(phase))
 
 
 def test_the_index_is_that_of_counting_in_tenths():
@@ -73,7 +93,7 @@ def test_the_same_distribution_has_an_index_of_about_zero_and_a_moved_one_a_larg
 def test_few_windows_are_not_told_as_drift(windows):
     generator = np.random.default_rng(windows)
     sensors = {f"s{number}": generator.normal(size=TRAINED) for number in range(400)}
-    table = drift(
+    table = measured(
         bank_of(**sensors), windows_of(**{name: generator.normal(size=windows) for name in sensors})
     )
     assert (table["stability_index"] > table["chance_limit"]).mean() < 0.03
@@ -100,7 +120,7 @@ def test_each_sensor_is_compared_with_its_own_training_and_strangers_are_left_as
     windows = windows_of(
         b=generator.normal(9, 1, 300), stranger=[1.0], a=generator.normal(9, 1, 300)
     )
-    table = drift(bank, windows.sample(frac=1, random_state=1))
+    table = measured(bank, windows.sample(frac=1, random_state=1))
     assert table["sensor"].tolist() == ["a", "b"]
     assert table["moved"].tolist() == [True, False]
     assert table["feature"].tolist() == ["mean", "mean"]
@@ -111,11 +131,64 @@ def test_a_floor_of_the_model_is_no_drift():
     bank = bank_of(s=np.linspace(-3, 3, TRAINED))
     floored = replace(bank, lowest=np.full((1, 1), -3.0))
     new = np.concatenate([np.linspace(-3, 3, 500), np.full(30, -691.0)])
-    shown = drift(floored, windows_of(s=new))["stability_index"].item()
+    shown = measured(floored, windows_of(s=new))["stability_index"].item()
     assert shown == pytest.approx(index_of(np.linspace(-3, 3, TRAINED), np.maximum(new, -3)))
 
 
 def test_without_windows_there_is_nothing_to_tell():
-    table = drift(bank_of(s=np.arange(100.0)), windows_of(s=[1.0]).head(0))
-    assert table.empty
-    assert "moved" in table
+    windows = windows_of(s=[1.0])
+    for blocks in ([], [windows.head(0)]):
+        table = drift(bank_of(s=np.arange(100.0)), blocks, whole(windows))
+        assert table.empty
+        assert "moved" in table
+
+
+@pytest.mark.parametrize("hours", range(1, 22))
+def test_a_part_of_a_day_is_not_told_as_drift(hours):
+    bank, windows = bank_of(s=days(8)), windows_of(s=days(1)[: 12 * hours])
+    table = drift(bank, [windows], Span(START, START + pd.Timedelta(hours=24)))
+    assert table["windows"].tolist() == [12 * hours]
+    assert table["moved"].tolist() == [False]
+    assert table["reason"].tolist() == [TOO_FEW]
+    assert table[["stability_index", "chance_limit"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(("missing", "said"), [(0, True), (2, True), (3, False)])
+def test_a_day_with_a_gap_is_told_as_long_as_the_gap_explains_nothing(missing, said):
+    windows = windows_of(s=days(1))
+    first = START + pd.Timedelta(hours=6 - missing / 2)  # around the highest values
+    gap = windows["window_end"].between(first, first + pd.Timedelta(hours=missing), "right")
+    shown = drift(bank_of(s=days(8)), [windows[~gap]], whole(windows))
+    assert shown["stability_index"].notna().tolist() == [said]
+    assert shown["moved"].tolist() == [False]
+
+
+@pytest.mark.parametrize("seconds", [1800, 3600, 7200, 86_400])
+def test_a_day_of_long_windows_is_a_day(seconds):
+    bank = replace(bank_of(s=np.arange(100.0)), window_seconds=seconds)
+    windows = windows_of(s=np.linspace(0, 99, 86_400 // seconds))
+    windows["window_end"] = START + np.arange(1, len(windows) + 1) * pd.Timedelta(seconds=seconds)
+    assert drift(bank, [windows], whole(windows))["reason"].tolist() == [""]
+    if len(windows) > 3:
+        late = windows[len(windows) // 4 :]
+        assert drift(bank, [late], whole(windows))["reason"].tolist() == [TOO_FEW]
+
+
+def test_it_does_not_matter_in_which_pieces_windows_are_read():
+    bank, windows = bank_of(a=days(3), b=days(4)), windows_of(a=days(1), b=days(1) + 1)
+    order = np.random.default_rng(4).permutation(len(windows))
+    pieces = [windows.iloc[rows] for rows in np.array_split(order, 7)]
+    pd.testing.assert_frame_equal(
+        drift(bank, pieces, whole(windows)), drift(bank, [windows], whole(windows))
+    )
+
+
+def test_the_figure_shows_the_sensors_of_which_something_is_said():
+    bank = bank_of(healthy=days(8), moved=days(7), late=days(9))
+    windows = windows_of(healthy=days(1), moved=days(2)[:NIGHT] + 1, late=days(1)[:99])
+    axis, _ = drift_figure(measured(bank, windows)).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["d moved", "d healthy"]
+    assert axis.get_title().endswith("sensors with too few windows: 1")
+    for table, said in ((windows.tail(9), "too few windows"), (windows.head(0), "no windows")):
+        (axis,) = drift_figure(drift(bank, [table], whole(windows))).axes
+        assert [text.get_text() for text in axis.texts] == [said]

@@ -1,5 +1,7 @@
 """Training on what is to be judged, or on nothing, must not happen unnoticed."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,6 +33,20 @@ def test_until_is_a_moment_in_any_zone():
     settings = TrainingWindows(until="2026-03-02T01:10:00+01:00")
     chosen = normal_windows(windows_of(("a", "1")), settings)
     assert chosen["window_end"].max() == pd.Timestamp("2026-03-02 00:10")
+
+
+def test_until_a_day_is_until_its_midnight():
+    windows = windows_of(("a", "1"), count=300, start="2026-03-01T12:00")
+    chosen = normal_windows(windows, TrainingWindows(until="2026-03-02"))
+    assert chosen["window_end"].max() == pd.Timestamp("2026-03-02")
+
+
+@pytest.mark.parametrize("given", ["2026-03-02T00:10", "2026/03/02", "2 March 2026, 00:10"])
+def test_the_advice_on_a_time_without_a_zone_can_be_followed(given):
+    with pytest.raises(ValueError, match="has no zone") as error:
+        normal_windows(windows_of(("a", "1")), TrainingWindows(until=given))
+    advised = re.search(r"as (\S+) has", str(error.value)).group(1)
+    assert len(normal_windows(windows_of(("a", "1")), TrainingWindows(until=advised)))
 
 
 def test_only_named_sensors_are_taken():

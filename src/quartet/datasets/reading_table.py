@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from quartet.datasets.location import Location
 COLUMNS = ("TS", "Device", "Sensor", "Value")
 _ROWS_A_PART = 500_000
 _BLOCK_BYTES = 8_000_000
+_ENDINGS = (".csv", ".csv.gz", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class ReadingTable:
         """The rows from first to last.
 
         Raises:
-            DatasetError: The file is missing or damaged, or lacks one of the columns.
+            DatasetError: The file is missing, damaged or of another format, or lacks a column.
         """
         path = self.location.path
         filesystem = self.location.filesystem
@@ -72,7 +74,13 @@ class ReadingTable:
 
     def _parts(self, file: Any, facts: dict[str, Any]) -> Iterator[TablePart]:
         malformed: list[tuple[int, str]] = []
-        if self.location.path.endswith(".parquet"):
+        if not self.location.path.lower().endswith(_ENDINGS):
+            raise DatasetError(
+                f"{self.location.path}: cannot be read as a table (its name ends in "
+                f"{PurePosixPath(self.location.path).suffix or 'none'}; known: "
+                f"{', '.join(_ENDINGS)})"
+            )
+        if self.location.path.lower().endswith(".parquet"):
             batches = self._parquet(file)
         else:
             batches = self._csv(file, malformed)
@@ -101,7 +109,7 @@ class ReadingTable:
             malformed.append((row.number - 1, row.text))
             return "skip"
 
-        packed = "gzip" if self.location.path.endswith(".gz") else None
+        packed = "gzip" if self.location.path.lower().endswith(".gz") else None
         stream = pa.input_stream(file, compression=packed)
         reader = pc.open_csv(
             stream,

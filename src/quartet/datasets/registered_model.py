@@ -80,23 +80,44 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
     mnist_classifier:
       type: quartet.datasets.registered_model.RegisteredModelDataset
       model_name: mnist_classifier
+      registered_by: mnist_training
     ```
     """
 
-    def __init__(self, *, model_name: str, metadata: dict[str, Any] | None = None) -> None:
-        """Describe the model by its name in the registry."""
+    def __init__(
+        self,
+        *,
+        model_name: str,
+        registered_by: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Describe the model by its name in the registry.
+
+        Args:
+            model_name: That name.
+            registered_by: The pipeline to run first, where whoever loads the model cannot do
+                without a version.
+            metadata: Ignored here; read by plugins.
+        """
         self._model_name = model_name
+        self._registered_by = registered_by
         self.metadata = metadata
 
     def load(self) -> Champion | None:
         """Return the version registered last, or None if there is none yet.
 
         Raises:
-            DatasetError: The version is registered but its files cannot be loaded.
+            DatasetError: The version is registered but its files cannot be loaded; or there is
+                none, and `registered_by` says how to get one.
         """
         import mlflow
 
         entry = self._latest_version()
+        if entry is None and self._registered_by:
+            raise DatasetError(
+                f"no version of {self._model_name} is registered: run `kedro run --pipelines "
+                f"{self._registered_by}` first, in the same environment"
+            )
         if entry is None:
             return None
         try:

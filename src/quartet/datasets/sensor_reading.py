@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, Table, and_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, func, select, true
 from sqlalchemy.engine import Connection
 
 from quartet.datasets.sensor_numbers import Pair, SensorNumbers
@@ -20,6 +20,7 @@ from quartet.datasets.sensor_schema import (
     files,
     moment,
     quarantine,
+    sensors,
     windows,
 )
 
@@ -70,6 +71,22 @@ def read_windows(
         "revision": np.int64,
     }
     return _read(connection, numbers, windows, columns, conditions, pairs)
+
+
+def read_counts(connection: Connection, condition: ColumnElement[bool]) -> pd.DataFrame:
+    """By the end of windows for which the condition holds: their number and their readings."""
+    end = windows.c.window_end
+    readings = func.sum(cast(windows.c.readings, BigInteger))  # SQL Server's sum would overflow
+    query = select(end, func.count(), readings).where(condition).group_by(end).order_by(end)
+    columns = read_columns(connection, query, [_MOMENT, np.int64, np.int64])
+    return pd.DataFrame(dict(zip(("window_end", "windows", "readings"), columns, strict=True)))
+
+
+def read_totals(connection: Connection) -> tuple[int, int]:
+    """The numbers of windows and of sensors; each sensor has had a window."""
+    number = func.count()
+    counts = [connection.scalar(select(number).select_from(table)) for table in (windows, sensors)]
+    return int(counts[0] or 0), int(counts[1] or 0)
 
 
 def read_anomalies(

@@ -7,7 +7,7 @@ and safe to repeat: nothing is lost, and nothing written twice, wherever it stop
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -19,6 +19,7 @@ from quartet.datasets import sensor_reading, sensor_writing
 from quartet.datasets.database import Database
 from quartet.datasets.sensor_batch import WindowBatch
 from quartet.datasets.sensor_claims import ClaimError, Claims, locked_job, renew
+from quartet.datasets.sensor_history import History
 from quartet.datasets.sensor_numbers import SensorNumbers
 from quartet.datasets.sensor_schema import (
     INGESTION,
@@ -36,7 +37,7 @@ __all__ = ["ClaimError", "Position", "SensorTables", "SensorTablesDataset", "Win
 Result = TypeVar("Result")
 
 
-class SensorTables(Claims):
+class SensorTables(Claims, History):
     """The tables of one database; they are made when they are first used.
 
     Every method raises DatasetError when the database stays away, is locked, full or
@@ -137,50 +138,6 @@ class SensorTables(Claims):
                 f"{self.name} holds windows of {here} seconds, and such of {given} cannot be "
                 "among them: give them a database of their own, --params sensor_database=URL"
             )
-
-    def read_windows(
-        self,
-        *,
-        since: pd.Timestamp | None = None,
-        until: pd.Timestamp | None = None,
-        pairs: Iterable[tuple[str, str]] | None = None,
-    ) -> pd.DataFrame:
-        """Windows that end in (since, until], by device, sensor and end.
-
-        Columns: device, sensor, window_end (datetime64[s], UTC), readings, mean,
-        standard_deviation, minimum, maximum, last_value, revision.
-
-        Args:
-            since: All from the first on, without it.
-            until: All up to the last, without it.
-            pairs: Only those of these (device, sensor); unknown ones have none.
-        """
-        wanted = None if pairs is None else set(pairs)
-        return self._transact(
-            lambda connection: sensor_reading.read_windows(
-                connection, self._numbers, [sensor_reading.ended(since, until)], wanted
-            ),
-            writes=False,
-        )
-
-    def new_windows(
-        self, after: Position | None, start: pd.Timestamp | None, until: Position
-    ) -> pd.DataFrame:
-        """Closed windows that have not been scored as they are now; columns and order as above.
-
-        Those that end after `after.horizon` or were written since `after.revision`, so
-        also old ones that late readings have changed.
-
-        Args:
-            after: How far scoring has come.
-            start: Where scoring begins, before it has come anywhere: windows that end later.
-            until: How far ingestion has come; windows that end after its horizon are still open.
-        """
-        conditions = sensor_reading.unscored(after, start, until)
-        return self._transact(
-            lambda connection: sensor_reading.read_windows(connection, self._numbers, conditions),
-            writes=False,
-        )
 
     def anomalies(
         self, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None

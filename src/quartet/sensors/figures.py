@@ -25,7 +25,7 @@ def readings_over_time(windows: pd.DataFrame, reasons: pd.Series, bins: int = 96
     """How many readings there are at what time, and why others were set aside.
 
     Args:
-        windows: Columns `window_end` and `readings`, one row a window of a sensor.
+        windows: Columns `window_end` and `readings`, one row a window of a sensor, or of all.
         reasons: Number of readings set aside, by reason.
         bins: Bars in which the time is divided.
     """
@@ -156,17 +156,22 @@ def drift(table: pd.DataFrame, most: int = 25) -> Figure:
     """How far the inputs of the sensors have moved from those of training.
 
     Args:
-        table: Columns `device`, `sensor`, `feature` and `stability_index`.
+        table: Columns `device`, `sensor`, `feature` and `stability_index`, NaN where nothing is
+            said of a sensor; those are left out.
         most: Sensors shown, those that moved most.
     """
     figure = Figure(figsize=(11, 5), layout="constrained")
     axis = figure.subplots()
     axis.set_title("Drift of the inputs since training")
-    if table.empty:
-        _say(axis, "no window was scored")
+    known = table[table["stability_index"].notna()]
+    if known.empty:
+        _say(axis, "too few windows" if len(table) else "no windows")
         return figure
     names = table["device"].astype(str) + " " + table["sensor"].astype(str)
-    wide = table.assign(row=names).pivot_table(
+    silent = names.nunique() - names[known.index].nunique()
+    if silent:
+        axis.set_title(f"Drift of the inputs; sensors with too few windows: {silent:,}")
+    wide = known.assign(row=names[known.index]).pivot_table(
         index="row", columns="feature", values="stability_index", sort=False
     )
     wide = wide.loc[wide.max(axis=1).sort_values(ascending=False, kind="stable").index[:most]]

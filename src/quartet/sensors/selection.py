@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,8 @@ from quartet.sensors.settings import TrainingWindows
 
 if TYPE_CHECKING:
     from quartet.sensors.bank import ModelBank
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def normal_windows(windows: pd.DataFrame, settings: TrainingWindows) -> pd.DataFrame:
@@ -24,7 +27,8 @@ def normal_windows(windows: pd.DataFrame, settings: TrainingWindows) -> pd.DataF
         Some of the rows, in their order.
 
     Raises:
-        ValueError: None is left, a named sensor has none, or `until` is no time with a zone.
+        ValueError: None is left, a named sensor has none, or `until` is neither a date nor a time
+            with its zone.
     """
     if settings.sensors:
         names = windows["device"].astype(str) + "/" + windows["sensor"].astype(str)
@@ -62,10 +66,15 @@ def after_training(bank: ModelBank, windows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _moment(text: str) -> pd.Timestamp:
+    """The time, UTC without zone; of a date its midnight."""
     try:
         moment = pd.Timestamp(text)
     except ValueError as error:
         raise ValueError(f"training_windows.until: '{text}' is not a time ({error})") from error
+    if _DATE.fullmatch(text.strip()):
+        return moment
     if moment.tzinfo is None:
-        raise ValueError(f"training_windows.until: '{text}' has no zone, such as {text}Z")
+        raise ValueError(
+            f"training_windows.until: '{text}' has no zone, as {moment.isoformat()}Z has"
+        )
     return moment.tz_convert("UTC").tz_localize(None)

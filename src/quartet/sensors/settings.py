@@ -82,6 +82,13 @@ class SensorIngestion(_Settings):
     )
     claim_minutes: float = Field(60, gt=0, description=_CLAIM)
     take_over: bool = Field(False, description=_TAKE_OVER)
+    report_days: int = Field(
+        14,
+        ge=1,
+        le=3660,
+        description="Days up to the last closed window that the figure of the readings shows: with "
+        "all that there is, a scheduled run would take the longer, the older the database.",
+    )
 
     @field_validator("window_seconds")
     @classmethod
@@ -104,8 +111,8 @@ class TrainingWindows(_Settings):
 
     until: str | None = Field(
         None,
-        description="ISO 8601 time up to which windows are taken as normal. Without it, the first "
-        "`share` of each sensor's windows.",
+        description="ISO 8601 time with its zone up to which windows are taken as normal; a date "
+        "is its midnight, UTC. Without it, the first `share` of each sensor's windows.",
     )
     share: float = Field(
         0.6, gt=0, le=1, description="Share of a sensor's windows, where `until` is not given."
@@ -205,6 +212,14 @@ class WindowScoring(_Settings):
 
     claim_minutes: float = Field(60, gt=0, description=_CLAIM)
     take_over: bool = Field(False, description=_TAKE_OVER)
+    drift_hours: float = Field(
+        24,
+        ge=1,
+        le=744,
+        description="Hours up to the last closed window whose windows are compared with those of "
+        "training, whichever runs have scored them. A day, as an hour shows only a part of a daily "
+        "cycle and seems to have moved; a week (168) where weekends differ.",
+    )
     worst: int = Field(5, ge=1, le=20, description="Sensors whose course the report draws.")
 
 

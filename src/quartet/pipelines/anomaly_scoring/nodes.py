@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -20,13 +20,20 @@ if TYPE_CHECKING:
     from quartet.datasets.registered_model import Champion
     from quartet.datasets.sensor_jobs import ScoredWindows, Watermark
     from quartet.datasets.sensor_tables import Position, SensorTables
+    from quartet.sensors.bank import ModelBank
     from quartet.sensors.context import Context
+    from quartet.sensors.drift import Span
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
-    Champion = Context = Figure = Position = ScoredWindows = SensorTables = Watermark = Any
+    Champion = Context = Figure = ModelBank = Position = ScoredWindows = SensorTables = Any
+    Span = Watermark = Any
 
 _KEYS = ["device", "sensor", "window_end"]
+_AT_ONCE = 200_000
+"""Windows in memory at a time, about, where drift is measured against a context."""
+_NAMED_AT_ONCE = 1_000
+"""Sensors that a database is asked for by name; of more it would send all."""
 
 Facts = dict[str, Any]
 
@@ -124,12 +131,35 @@ def publish_anomalies(
 
 
 def measure_drift(
-    new_windows: pd.DataFrame, sensor_bank: Champion | None
+    sensor_windows: SensorTables,
+    sensor_bank: Champion | None,
+    scoring_claim: Facts,
+    window_scoring: WindowScoring,
 ) -> tuple[pd.DataFrame, Figure]:
-    """How far the inputs of each sensor have moved from those of its training."""
+    """How far the inputs of each sensor have moved from those of its training.
+
+    They are those of the last hours up to what this run scores, whichever run has scored them.
+    """
     bank = _bank(sensor_bank)
-    table = sensors.drift.drift(bank, new_windows)
+    until = _position(scoring_claim["until"]).horizon or pd.Timestamp(0)  # none is closed yet
+    span = sensors.drift.Span(until - pd.Timedelta(hours=window_scoring.drift_hours), until)
+    table = sensors.drift.drift(bank, _blocks(sensor_windows, bank, span), span)
     return table, sensors.figures.drift(table)
+
+
+def _blocks(sensor_windows: SensorTables, bank: ModelBank, span: Span) -> Iterator[pd.DataFrame]:
+    """The windows of a time as the models want them, not too many at once."""
+    if not bank.context.hours:
+        yield from sensor_windows.window_blocks(span.since, span.until)
+        return
+    since = span.since - bank.context.reach - pd.Timedelta(seconds=1)
+    most = max(1, _AT_ONCE * bank.window_seconds // int((span.until - since).total_seconds()))
+    most = min(most, _NAMED_AT_ONCE)
+    for first in range(0, len(bank), most):
+        pairs = bank.pairs[first : first + most]
+        windows = sensor_windows.read_windows(since=since, until=span.until, pairs=pairs)
+        told = bank.context.applied(windows)
+        yield told[told["window_end"] > span.since]
 
 
 def report_alarms(
@@ -146,6 +176,7 @@ def report_alarms(
     """
     without_model = unscored_sensors[unscored_sensors["reason"] == "no model"]
     moved = sensor_drift[sensor_drift["moved"].astype(bool)]
+    unknown = sensor_drift[sensor_drift["stability_index"].isna()]
     metrics = {
         "readings_scored": int(window_scores["readings"].sum()),
         "windows_scored": len(window_scores),
@@ -156,6 +187,7 @@ def report_alarms(
         "sensors_without_model": len(without_model),
         "models_without_windows": len(unscored_sensors) - len(without_model),
         "sensors_moved": len(moved[["device", "sensor"]].drop_duplicates()),
+        "sensors_drift_unknown": len(unknown[["device", "sensor"]].drop_duplicates()),
     }
     alarms = window_scores["anomaly"].to_numpy(bool)
     quality = _quality(window_scores, alarms, sensor_labels, scoring_claim["window_seconds"])
@@ -225,8 +257,8 @@ def move_watermark(
 def _bank(champion: Champion | None) -> Any:
     if champion is None:
         raise ValueError(
-            "no version of sensor_bank is registered: run `kedro run --pipelines anomaly_training` "
-            "first"
+            "no version of the model of sensor_bank is registered: run `kedro run --pipelines "
+            "anomaly_training` first"
         )
     return champion.raw
 

@@ -57,7 +57,7 @@ def make_reports() -> Pipeline:
         [
             Node(
                 nodes.measure_drift,
-                ["new_windows", "sensor_bank"],
+                ["sensor_windows", "sensor_bank", "scoring_claim", "params:window_scoring"],
                 ["sensor_drift", "sensor_drift_figure"],
                 name="measure_drift",
             ),

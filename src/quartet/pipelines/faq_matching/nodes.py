@@ -30,7 +30,8 @@ def match_questions(
     """
     if faq_ranker is None:
         raise ValueError(
-            "no version of FAQ_ranker is registered: run `kedro run --pipelines faq_tuning` first"
+            "no version of the model of faq_ranker is registered: run `kedro run --pipelines "
+            "faq_tuning` first"
         )
     matcher: faq.matcher.Matcher = faq_ranker.raw
     has_text = faq_new_questions["Text0"].str.strip() != ""

@@ -52,22 +52,29 @@ def aggregate_readings(
 
 
 def report_ingestion(
-    sensor_windows: SensorTables,
+    sensor_windows: SensorTables, sensor_ingestion: SensorIngestion
 ) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame, Figure]:
-    """Numbers, the ledger of files, examples of readings set aside, and readings over time."""
+    """Numbers, the ledger of files, examples of readings set aside, and readings over time.
+
+    Windows are counted by the database, and for the figure only those of the last days: a
+    scheduled run must not read what years have left.
+    """
     files = sensor_windows.files()
-    windows = sensor_windows.read_windows()
+    windows, with_windows = sensor_windows.totals()
     quarantine = sensor_windows.quarantine(_EXAMPLES)
     position = sensor_windows.position("ingestion")
+    horizon = position.horizon if position else None
+    since = horizon and horizon - pd.Timedelta(days=sensor_ingestion.report_days)
     metrics: dict[str, float] = {
         "files_ingested": int((files["state"] == "ingested").sum()),
         "files_unreadable": int((files["state"] == "unreadable").sum()),
         "readings": int(files["readings"].sum()),
         "readings_repeated": int(files["repeats"].sum()),
         "readings_quarantined": int(files["quarantined"].sum()),
-        "windows": len(windows),
-        "sensors": len(windows[["device", "sensor"]].drop_duplicates()),
+        "windows": windows,
+        "sensors": with_windows,
         "revision": position.revision if position else 0,
     }
-    figure = sensors.figures.readings_over_time(windows, quarantine["reason"].value_counts())
+    counts = sensor_windows.window_counts(since=since)
+    figure = sensors.figures.readings_over_time(counts, quarantine["reason"].value_counts())
     return metrics, files, quarantine, figure

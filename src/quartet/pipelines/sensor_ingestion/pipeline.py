@@ -26,7 +26,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
             ),
             Node(
                 nodes.report_ingestion,
-                "sensor_windows",
+                ["sensor_windows", "params:sensor_ingestion"],
                 [
                     "sensor_ingestion_metrics",
                     "sensor_files",

@@ -1,0 +1,33 @@
+"""A bank of models must lead back to the windows that it was fitted to."""
+
+import pytest
+
+from pipelines.test_anomaly_scoring import SETTINGS, windows_of
+from quartet.pipelines.anomaly_training.release import make_release
+from quartet.sensors.settings import SensorRelease
+from quartet.sensors.training import fit_bank
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return windows_of("d1", 0, 120).assign(revision=0)
+
+
+@pytest.fixture(scope="module")
+def release(windows):
+    """Makes the release of a bank that was fitted to some windows."""
+    bank = fit_bank(windows.drop(columns="revision"), SETTINGS, 300, progress=False).bank
+
+    def make(windows):
+        metrics = {"models": 1, "false_alarm_rate": 0.02, "nu": 0.02}
+        return make_release(bank.to_arrays(), metrics, None, windows, SETTINGS, SensorRelease())
+
+    return make
+
+
+def test_the_release_names_its_data_by_their_content(release, windows):
+    digest = release(windows).tags["train_data_sha256"]
+    assert len(digest) == 64
+    assert release(windows.reset_index(drop=True).copy()).tags["train_data_sha256"] == digest
+    changed = windows.assign(mean=windows["mean"].where(windows.index > 0, 0.0))
+    assert release(changed).tags["train_data_sha256"] != digest

@@ -1,0 +1,61 @@
+"""The report of a scheduled run must tell of everything, and not take longer with every year."""
+
+import numpy as np
+import pytest
+
+from quartet.datasets.sensor_tables import SensorTables
+from quartet.pipelines.sensor_ingestion.nodes import report_ingestion
+from quartet.sensors.settings import SensorIngestion
+from window_batches import batch, end, fleet, ledger, tables, windows
+
+YEAR = 365 * 24 * 60
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two years, a window of six sensors every day."""
+    store = tables(f"sqlite:///{tmp_path}/sensors.db")
+    keys = fleet(2, 3, range(1440, 2 * YEAR + 1, 1440))
+    store.publish(batch(windows(keys), ledger("1.avro", "2.avro"), horizon=end(2 * YEAR)))
+    return store
+
+
+@pytest.fixture
+def most_days(monkeypatch):
+    """The longest time, in days, of which windows were read or counted one by one; in a list."""
+    days = [0]
+
+    def spy(name):
+        original = getattr(SensorTables, name)
+
+        def spied(self, **limits):
+            found = original(self, **limits)
+            days[0] = max(days[0], (found["window_end"].max() - found["window_end"].min()).days)
+            return found
+
+        monkeypatch.setattr(SensorTables, name, spied)
+
+    spy("read_windows")
+    spy("window_counts")
+    return days
+
+
+def test_the_report_counts_all_windows_and_looks_at_those_of_the_last_days_only(store, most_days):
+    metrics, files, _, figure = report_ingestion(store, SensorIngestion())
+    assert (metrics["windows"], metrics["sensors"]) == (730 * 6, 6)
+    assert metrics["files_ingested"] == len(files) == 2
+    assert most_days == [13]  # between the first and the last of fourteen
+    shown = sum(bar.get_height() for bar in figure.axes[0].patches)
+    late = store.read_windows(since=end(2 * YEAR - 14 * 1440))
+    assert shown == late["readings"].sum()
+
+
+def test_the_figure_shows_as_many_days_as_are_asked_for(store, most_days):
+    report_ingestion(store, SensorIngestion(report_days=3660))
+    assert most_days == [729]
+
+
+def test_the_report_of_an_empty_database_says_so(tmp_path):
+    empty = tables(f"sqlite:///{tmp_path}/sensors.db")
+    metrics, *_ = report_ingestion(empty, SensorIngestion())
+    assert not np.any(list(metrics.values()))
