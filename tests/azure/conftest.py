@@ -11,6 +11,8 @@ import pytest
 from kedro.framework.project import pipelines
 
 import quartet.settings  # noqa: F401  registers the file systems, as Kedro does on start-up
+from azure.control_plane import ControlPlane
+from azure.control_plane import running as control_plane_running
 from azure.faulty_proxy import FaultyProxy
 from azure.faulty_proxy import running as faulty_proxy_running
 from quartet.azure import blob_requests, registry
@@ -54,6 +56,24 @@ def blobs(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> BlobFileSystem:
     return filesystem
 
 
+@pytest.fixture(scope="module")
+def lasting_plane(azurite: Azurite) -> Iterator[ControlPlane]:
+    """An Azure with an empty workspace, for all tests of a file."""
+    azurite.make_containers("azureml-blobstore")  # of the workspace's own storage account
+    with control_plane_running(azurite.connection_string) as plane:
+        yield plane
+
+
+@pytest.fixture
+def plane(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlPlane]:
+    """The same for one test, whose process is signed in there: the SDK goes by its environment."""
+    azurite.make_containers("azureml-blobstore")
+    with control_plane_running(azurite.connection_string) as plane:
+        for name, value in plane.environment.items():
+            monkeypatch.setenv(name, value)
+        yield plane
+
+
 @pytest.fixture(autouse=True, scope="module")
 def nodes_again() -> Iterator[None]:
     """Pipelines as they are written for the tests that follow, whatever was translated here.
@@ -65,6 +85,14 @@ def nodes_again() -> Iterator[None]:
     sys.path[:] = paths
     pipelines.set_requested(None)
     registry.use_nodes()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def headers_again() -> Iterator[None]:
+    """The SDK keeps the deployment that one request named in a table that all later ones send."""
+    yield
+    if endpoints := sys.modules.get("azure.ai.ml.constants._endpoint"):
+        endpoints.EndpointInvokeFields.DEFAULT_HEADER.pop("azureml-model-deployment", None)
 
 
 @pytest.fixture

@@ -66,21 +66,5 @@ def test_a_missing_or_broken_emulator_is_told_in_one_line(monkeypatch):
         running().__enter__()
 
 
-def test_a_folder_is_uploaded_with_its_folders_and_without_hidden_files(azurite, blobs, tmp_path):
-    (tmp_path / "a/b").mkdir(parents=True)
-    (tmp_path / "a/b/deep.txt").write_bytes(b"deep")
-    (tmp_path / "a/empty").write_bytes(b"")
-    (tmp_path / ".hidden").mkdir()
-    (tmp_path / ".hidden/secret").write_bytes(b"no")
-    azurite.upload(tmp_path, "newly-made/samples")
-    azurite.upload(tmp_path / "a/b/deep.txt", "newly-made/one.txt")
-    found = {path: blobs.cat_file(path) for path in blobs.find("newly-made")}
-    assert found == {
-        "newly-made/one.txt": b"deep",
-        "newly-made/samples/a/b/deep.txt": b"deep",
-        "newly-made/samples/a/empty": b"",
-    }
-
-
 def test_the_accounts_key_is_not_shown(azurite):
     assert "AccountKey" not in repr(azurite)

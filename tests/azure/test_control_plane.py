@@ -6,16 +6,7 @@ from azure.ai.ml.entities import AmlCompute, Data, Environment, Model
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError, ServiceRequestError
 from azure.identity import DefaultAzureCredential
 
-from azure.control_plane import running
 from azure.control_plane.documents import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID
-
-
-@pytest.fixture
-def plane(azurite, monkeypatch):
-    with running(azurite.connection_string) as plane:
-        for name, value in plane.environment.items():
-            monkeypatch.setenv(name, value)
-        yield plane
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
-from azure.control_plane import Answer, Fault, running
+from azure.control_plane import Answer, Fault
 from azure.control_plane.documents import WORKSPACE_ID
 from azure.projects import make_project
 from azure.registered import EXAMPLE, MODEL, register_there, tags_there
@@ -28,16 +28,12 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-def plane(azurite, project, monkeypatch):
+def plane(plane, project):
     """A workspace with the model and the image."""
-    azurite.make_containers("azureml-blobstore")
-    with running(azurite.connection_string) as plane:
-        for name, value in plane.environment.items():
-            monkeypatch.setenv(name, value)
-        register_there(plane)
-        image = Image.of(project, "cpu")
-        plane.manager.add(f"environments/{image.name}/versions/{image.version}", {})
-        yield plane
+    register_there(plane)
+    image = Image.of(project, "cpu")
+    plane.manager.add(f"environments/{image.name}/versions/{image.version}", {})
+    return plane
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
-from azure.control_plane import running
 from azure.control_plane.manager import WORKSPACE_ID
 from azure.projects import make_project
 from quartet.azure.environment import Image
@@ -23,17 +22,8 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-def plane(azurite):
-    azurite.make_containers("azureml-blobstore")  # of the workspace's own storage account
-    with running(azurite.connection_string) as plane:
-        yield plane
-
-
-@pytest.fixture
-def register(plane, monkeypatch):
-    """Runs the command in a project, in this process: the SDK finds its way by the environment."""
-    for name, value in plane.environment.items():
-        monkeypatch.setenv(name, value)
+def register(plane):
+    """Runs the command in a project, in this process."""
 
     def run(project, *arguments):
         metadata = SimpleNamespace(project_path=project)

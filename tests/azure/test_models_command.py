@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
-from azure.control_plane import running
 from azure.projects import make_project
 from azure.registered import COMMIT, MODEL, register_here, register_there, tags_there
 from quartet.azure.models_command import models
@@ -54,15 +53,6 @@ class There:
                 if tag.startswith("stage."):
                     found.setdefault(tag.removeprefix("stage."), []).append(number)
         return found
-
-
-@pytest.fixture
-def plane(azurite, monkeypatch):
-    azurite.make_containers("azureml-blobstore")
-    with running(azurite.connection_string) as plane:
-        for name, value in plane.environment.items():
-            monkeypatch.setenv(name, value)
-        yield plane
 
 
 @pytest.fixture

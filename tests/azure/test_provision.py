@@ -4,7 +4,7 @@ import pytest
 import yaml
 from kedro.framework.startup import bootstrap_project
 
-from azure.control_plane import Answer, Fault, running
+from azure.control_plane import Answer, Fault
 from azure.control_plane.admission import Size
 from azure.control_plane.documents import GROUP_ID, WORKSPACE_ID, cluster
 from azure.projects import make_project
@@ -45,13 +45,11 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-def plane(azurite, monkeypatch):
-    with running(azurite.connection_string) as plane:
-        name, version = Image.of(ROOT, "cpu").reference.split(":")
-        plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
-        for key, value in plane.environment.items():
-            monkeypatch.setenv(key, value)
-        yield plane
+def plane(plane):
+    """A workspace with the image."""
+    name, version = Image.of(ROOT, "cpu").reference.split(":")
+    plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
+    return plane
 
 
 @pytest.fixture

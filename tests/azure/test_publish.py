@@ -10,7 +10,7 @@ from azure.ai.ml import Input, MLClient
 from azure.identity import DefaultAzureCredential
 from kedro.framework.startup import bootstrap_project
 
-from azure.control_plane import Answer, Fault, running
+from azure.control_plane import Answer, Fault
 from azure.control_plane.documents import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID
 from azure.projects import CLUSTERS, make_project
 from azure.published import call, puts, read_invoked, told
@@ -40,11 +40,8 @@ def once():
 
 
 @pytest.fixture(scope="module")
-def plane(azurite):
-    """An Azure with all that a published pipeline needs."""
-    azurite.make_containers("azureml-blobstore")
-    with running(azurite.connection_string) as plane:
-        yield plane
+def plane(lasting_plane):
+    return lasting_plane
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from kedro.framework.startup import bootstrap_project
 
-from azure.control_plane import running
 from azure.control_plane.documents import WORKSPACE_ID
 from azure.projects import CLUSTERS, make_project
 from azure.published import call, puts, told
@@ -34,10 +33,8 @@ def once():
 
 
 @pytest.fixture(scope="module")
-def plane(azurite):
-    azurite.make_containers("azureml-blobstore")
-    with running(azurite.connection_string) as plane:
-        yield plane
+def plane(lasting_plane):
+    return lasting_plane
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
-from azure.control_plane import Moment, StepRun, running
+from azure.control_plane import Moment, StepRun
 from azure.control_plane.documents import WORKSPACE_ID, places_to_look
 from azure.control_plane.messages import Answer, Fault
 from azure.control_plane.signin import TENANT
@@ -48,17 +48,14 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-def plane(azurite):
-    azurite.make_containers("azureml-blobstore")
-    with running(azurite.connection_string) as plane:
-        plane.manager.add_cluster("cpu-cluster")
-        yield plane
+def plane(plane):
+    """A workspace with a cluster."""
+    plane.manager.add_cluster("cpu-cluster")
+    return plane
 
 
 @pytest.fixture
 def status(plane, project, monkeypatch):
-    for name, value in plane.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(status_command.time, "sleep", lambda seconds: None)
 
     def run(*arguments):

@@ -251,8 +251,8 @@ def test_handles_work_in_other_processes(blobs):
         assert pool.submit(source.read, "a.avro").result() == b"1"
 
 
-def test_a_missing_container_is_told_before_any_work_is_done(azurite, blobs, workspace):
-    azurite.upload(ROOT / "data/01_raw/stackexchange", "raw/stackexchange")
+def test_a_missing_container_is_told_before_any_work_is_done(blobs, workspace):
+    blobs.put(f"{ROOT}/data/01_raw/stackexchange/", "raw/stackexchange", recursive=True)
     blobs.rmdir("reports")
     result = run_kedro(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")
     assert result.returncode == 1

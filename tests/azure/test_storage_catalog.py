@@ -36,9 +36,9 @@ def test_every_file_of_the_catalog_would_lie_on_blob_storage():
     assert {name for name in of_files if not name.startswith("_")} == catalog_on_blobs().keys()
 
 
-def test_a_run_with_everything_on_blob_storage(azurite, blobs, workspace):
+def test_a_run_with_everything_on_blob_storage(blobs, workspace):
     """The environment of a cluster, given only the connection string."""
-    azurite.upload(ROOT / "data/01_raw/stackexchange", "raw/stackexchange")
+    blobs.put(f"{ROOT}/data/01_raw/stackexchange/", "raw/stackexchange", recursive=True)
     shutil.rmtree(workspace / "data")
     result = run_kedro(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")
     assert result.returncode == 0, result.stderr

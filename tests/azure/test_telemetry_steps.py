@@ -9,7 +9,6 @@ from kedro.framework.startup import bootstrap_project
 from kedro_azureml.cli_functions import parse_extra_env_params
 
 from azure import ingestion
-from azure.control_plane import running
 from azure.control_plane.documents import GROUP_ID, WORKSPACE_ID
 from azure.control_plane.signin import CLIENT
 from azure.projects import make_project
@@ -31,15 +30,6 @@ WHOLE = f"{SHORT};LiveEndpoint=https://live.example.com/;ApplicationId={CLIENT}"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     return make_project(tmp_path_factory.mktemp("told") / "quartet")
-
-
-@pytest.fixture
-def plane(azurite, monkeypatch):
-    azurite.make_containers("azureml-blobstore")
-    with running(azurite.connection_string) as plane:
-        for name, value in plane.environment.items():
-            monkeypatch.setenv(name, value)
-        yield plane
 
 
 def with_insights(plane):

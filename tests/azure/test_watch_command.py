@@ -11,7 +11,6 @@ from kedro.framework.startup import bootstrap_project
 from rich.console import Console
 from safetensors.numpy import save_file
 
-from azure.control_plane import running
 from azure.control_plane.documents import WORKSPACE_ID, completed
 from azure.control_plane.runs import Moment
 from azure.watched import Arrivals, StandIn
@@ -154,28 +153,25 @@ def test_a_folder_is_not_watched_for_a_cluster(call, folder):
 
 
 @pytest.fixture
-def plane(azurite, container, monkeypatch):
+def plane(plane, container, monkeypatch):
     """A workspace with the published pipeline, in which jobs end at once: badly for bad videos."""
-    with running(azurite.connection_string) as plane:
-        for name, value in plane.environment.items():
-            monkeypatch.setenv(name, value)
-        put = plane.resources.put
-        declared = {"video": {"type": "string"}, "style": {"type": "string"}}
-        spec = {"properties": {"componentSpec": {"inputs": declared}}}
-        chosen = {"deploymentConfiguration": {"componentId": {"assetId": f"azureml:{COMPONENT}"}}}
-        put(COMPONENT, spec)
-        put(ENDPOINT, completed(ENDPOINT, {"properties": {"defaults": {"deploymentName": "v1"}}}))
-        put(f"{ENDPOINT}/deployments/v1", {"properties": chosen})
+    put = plane.resources.put
+    declared = {"video": {"type": "string"}, "style": {"type": "string"}}
+    spec = {"properties": {"componentSpec": {"inputs": declared}}}
+    chosen = {"deploymentConfiguration": {"componentId": {"assetId": f"azureml:{COMPONENT}"}}}
+    put(COMPONENT, spec)
+    put(ENDPOINT, completed(ENDPOINT, {"properties": {"defaults": {"deploymentName": "v1"}}}))
+    put(f"{ENDPOINT}/deployments/v1", {"properties": chosen})
 
-        def ended(path, body):
-            if "/jobs/" in path:
-                bad = "bad" in body["properties"]["inputs"]["video"]["value"]
-                job = path.rpartition("/")[2]
-                plane.runs.moments[job] = (Moment("Failed" if bad else "Completed"),)
-            return put(path, body)
+    def ended(path, body):
+        if "/jobs/" in path:
+            bad = "bad" in body["properties"]["inputs"]["video"]["value"]
+            job = path.rpartition("/")[2]
+            plane.runs.moments[job] = (Moment("Failed" if bad else "Completed"),)
+        return put(path, body)
 
-        monkeypatch.setattr(plane.resources, "put", ended)
-        yield plane
+    monkeypatch.setattr(plane.resources, "put", ended)
+    return plane
 
 
 def jobs(plane):

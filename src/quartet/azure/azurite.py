@@ -66,21 +66,6 @@ class Azurite:
         for name in names:
             filesystem.mkdir(name)
 
-    def upload(self, source: Path, target: str) -> None:
-        """Copy a file, or all files of a folder, to `container/path`, making the container.
-
-        Hidden files stay behind. What is there under the same names is replaced.
-        """
-        filesystem = self.filesystem()
-        filesystem.mkdir(target.partition("/")[0])
-        if source.is_file():
-            filesystem.put_file(str(source), target)
-            return
-        for path in sorted(source.rglob("*")):
-            inside = path.relative_to(source)
-            if path.is_file() and not any(part.startswith(".") for part in inside.parts):
-                filesystem.put_file(str(path), f"{target.rstrip('/')}/{inside.as_posix()}")
-
 
 @contextmanager
 def running(folder: Path | None = None) -> Generator[Azurite]:
