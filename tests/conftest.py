@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--benchmarks", action="store_true", help="measure and rewrite the tables")
 
 
-@pytest.fixture(autouse=True)
-def untouched_environment() -> Iterator[None]:
-    """MLflow writes its address into the environment, which later tests hand to processes."""
+@contextmanager
+def restored_environment() -> Iterator[None]:
     before = dict(os.environ)
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def untouched_environment() -> Iterator[None]:
+    """MLflow writes its address into the environment, which later tests hand to processes."""
+    with restored_environment():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def environment_of_others() -> Iterator[None]:
+    """The same for what fixtures of a whole file do."""
+    with restored_environment():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from support import ROOT
+from support import ROOT, clean_environment
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SECTIONS_WITH_FIGURES = {
@@ -85,7 +85,7 @@ def test_notebook_runs_after_a_sample_run_and_draws_its_figures(
         timeout=300,
         kernel_name="python3",
         resources={"metadata": {"path": str(trained_workspace)}},
-    ).execute()
+    ).execute(env=clean_environment())
     figures = figures_by_section(notebook)
     bare = [section for section in SECTIONS_WITH_FIGURES[path.stem] if not figures.get(section)]
     assert bare == []
