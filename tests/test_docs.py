@@ -1,5 +1,6 @@
 """What a reader of the documentation would lose."""
 
+import ast
 import html
 import json
 import os
@@ -7,13 +8,19 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from quartet import downloads
+from quartet.azure import cloud_settings
+from quartet.azure.steps import TAG, step_of
+from quartet.cli import cli
 from quartet.digits import settings as digits
 from quartet.faq import search_space
 from quartet.faq import settings as faq
@@ -45,6 +52,7 @@ SETTINGS = {
     "sensors": [sensors],
     "style_training": [style],
     "style_transfer": [transfer_settings, encoding_settings],
+    "configuration": [cloud_settings, downloads],
 }
 """By page of the reference: the modules of the parameters that it tells of."""
 PARTS = {"IntRange", "FloatRange", "Choices", "Baselines"}
@@ -112,7 +120,7 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
 ) -> None:
     rows = parameter_rows(site, page, list(model.model_fields))
     for (_, default, limits, reason), field in zip(rows, model.model_fields.values(), strict=True):
-        assert reason == (field.description or "").replace("`", "")
+        assert reason == " ".join((field.description or "").replace("`", "").split())
         assert reason
         assert limits
         if field.is_required():
@@ -182,6 +190,20 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
                 "quality": "≥ 0 and ≤ 51",
             },
         ),
+        (
+            "configuration",
+            cloud_settings.Cloud,
+            {
+                "identity": "text that matches ^$|^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$",
+                "endpoints": "by name, each an Endpoint",
+                "primary_metrics": "by name, each text",
+            },
+        ),
+        (
+            "configuration",
+            cloud_settings.Input,
+            {"default": "true or false, whole, a number, text or null"},
+        ),
     ],
     ids=lambda part: getattr(part, "__name__", None),
 )
@@ -220,13 +242,24 @@ def test_no_two_scenarios_have_parameters_of_one_name() -> None:
     assert sorted(set(names)) == sorted(names)
 
 
-def test_misspelt_marker_fails_the_build_instead_of_leaving_a_gap() -> None:
-    code = "import hooks; hooks.on_page_markdown('<!-- parameters: Sweep -->')"
+@pytest.mark.parametrize(
+    ("marker", "told"),
+    [
+        ("parameters: Sweep", "no parameters 'Sweep' in any of quartet.digits.settings"),
+        ("command: kedro cloud plane", "no command 'kedro cloud plane'"),
+        ("pipeline: faq", "no pipeline 'faq'; known: anomaly_scoring, "),
+        ("run_parameters: azure", "nothing in conf/azure asks for what --params says"),
+        ("pipelines: faq_tuning", "no marker 'pipelines'; known: parameters, command, pipeline, "),
+    ],
+    ids=lambda part: part.partition(":")[0],
+)
+def test_misspelt_marker_fails_the_build_instead_of_leaving_a_gap(marker: str, told: str) -> None:
+    code = f"import hooks; hooks.on_page_markdown({f'<!-- {marker} -->'!r})"
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=DOCS, capture_output=True, text=True, check=False
     )
     assert result.returncode != 0
-    assert "no parameters 'Sweep' in any of quartet.digits.settings" in result.stderr
+    assert told in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -328,3 +361,200 @@ def test_reference_explains_every_metric_of_a_run(pipeline: str, trained_workspa
 def reference_of(pipeline: str) -> str:
     """The page that tells of a pipeline, as it is written."""
     return (DOCS / f"reference/{PAGE_OF[pipeline]}.md").read_text(encoding="utf-8")
+
+
+def built(site: Path, page: str) -> str:
+    """A page of the reference, as it is built."""
+    return (site / f"reference/{page}/index.html").read_text(encoding="utf-8")
+
+
+def commands(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:
+    """A command and all below it, each as one types it."""
+    yield context.command_path, command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from commands(below, click.Context(below, info_name=name, parent=context))
+
+
+@pytest.fixture(scope="module")
+def own_commands() -> dict[str, click.Command]:
+    """By what one types: every command that the project adds or changes."""
+    found = dict(commands(cli, click.Context(cli, info_name="kedro")))
+    del found["kedro"]
+    return found
+
+
+def test_reference_has_every_command_with_every_option_and_its_default(
+    own_commands: dict[str, click.Command], site: Path
+) -> None:
+    headed = re.split(r"<h[2-6] id=[^>]*>", built(site, "cli"))
+    sections = {html.unescape(re.sub(r"<[^>]+>", "", text)).split("¶")[0]: text for text in headed}
+    assert own_commands.keys() >= {"kedro run", "kedro fetch", "kedro cloud schedule create"}
+    for path, command in own_commands.items():
+        assert path in sections, f"no heading '{path}'"
+        told = {row[0]: row[1:] for table in tables(sections[path]) for row in table}
+        for option in command.params:
+            if not isinstance(option, click.Option):
+                assert f"{option.make_metavar(click.Context(command))}" in sections[path], path
+                continue
+            name = ", ".join([*option.opts, *option.secondary_opts])
+            assert name in told, f"{path}: no option {name}"
+            _, default, said = told[name]
+            assert said == " ".join((option.help or "").replace("`", "").split()), f"{path} {name}"
+            if option.required:
+                assert default == "none: say it"
+            elif option.show_default:
+                assert default == str(option.default)
+
+
+def test_reference_shows_the_examples_of_the_commands_help(
+    own_commands: dict[str, click.Command], site: Path
+) -> None:
+    text = html.unescape(re.sub(r"<[^>]+>", "", built(site, "cli")))
+    examples = [
+        line.strip()
+        for command in own_commands.values()
+        for block in re.findall(r"\x08\n(.*?)(?:\n\n|\Z)", command.help or "", flags=re.DOTALL)
+        for line in block.strip().splitlines()
+    ]
+    assert len(examples) > 30
+    assert [line for line in examples if f"$ {line}" not in text] == []
+
+
+VARIABLE = re.compile(
+    r"(?:QUARTET|AZURE|AZUREML|AZURITE|APPLICATIONINSIGHTS|KEDRO|MLFLOW|OMP|OMPI|MPI|PMI|PMIX)"
+    r"_[A-Z_]+|DEFAULT_IDENTITY_CLIENT_ID|MSI_ENDPOINT"
+)
+"""Names of environment variables."""
+
+
+def variables_of_the_code() -> set[str]:
+    """Environment variables that the source names as texts of their own."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")]
+    texts = {
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {text for text in texts if VARIABLE.fullmatch(text)}
+
+
+def variables_of_the_configuration() -> set[str]:
+    """Environment variables that files of the configuration ask for."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "conf").glob("[ab]*/**/*.yml")]
+    return {name for text in texts for name in re.findall(r"\$\{(?:oc\.)?env:(\w+)", text)}
+
+
+def test_reference_describes_every_environment_variable_once(site: Path) -> None:
+    known = variables_of_the_code() | variables_of_the_configuration()
+    assert known >= {"QUARTET_TRACEBACK", "AZURE_TENANT_ID", "QUARTET_SENSOR_DATABASE"}
+    rows = [
+        row
+        for table in tables(built(site, "cli"))
+        if table[0][0] == "Variable"
+        for row in table[1:]
+    ]
+    assert all(row[1] for row in rows)
+    told = [name for row in rows for name in row[0].split(", ")]
+    assert sorted(told) == sorted(known)
+
+
+def test_no_environment_variable_is_read_by_a_name_that_the_reference_cannot_know() -> None:
+    """What is read with the name in place is found by the test above, whatever it is called."""
+    read = {
+        name
+        for path in (ROOT / "src").rglob("*.py")
+        for name in re.findall(
+            r"(?:environ(?:\.get\(|\.setdefault\(|\[)|getenv\()\"([^\"]+)\"",
+            path.read_text(encoding="utf-8"),
+        )
+    }
+    assert "KEDRO_ENV" in read
+    assert read - {"PATH"} <= variables_of_the_code()
+
+
+def test_reference_tells_every_file_and_key_of_the_configuration() -> None:
+    text = (DOCS / "reference/configuration.md").read_text(encoding="utf-8")
+    for environment in ("base", "azureml"):
+        part = text.partition(f"\n## `conf/{environment}`\n")[2].partition("\n## ")[0]
+        for path in sorted((ROOT / "conf" / environment).rglob("*.yml")):
+            if path.parent.name != environment:
+                assert f"`PIPELINE/{path.name}`" in part
+                continue
+            rows = [row for row in part.splitlines() if row.startswith(f"| `{path.name}` |")]
+            assert len(rows) == 1, path
+            keys = yaml.safe_load(path.read_text(encoding="utf-8"))
+            assert [key for key in keys if f"`{key}`" not in rows[0]] == []
+            if path.name in ("azureml.yml", "planning.yml") and environment == "azureml":
+                inner = [f"`{key}.{name}`" for key in keys for name in keys[key]]
+                assert [name for name in inner if name not in part] == []
+
+
+def test_reference_names_everything_that_a_run_may_be_given(site: Path) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "conf/base").rglob("*.yml")]
+    asked = {name for text in texts for name in re.findall(r"runtime_params:(\w+)", text)}
+    assert "mnist_data" in asked
+    table = next(t for t in tables(built(site, "configuration")) if t[0][:2] == ["Name", "Default"])
+    assert {row[0] for row in table[1:]} == asked
+    told = {(row[0], row[1]) for row in table[1:]}
+    assert told >= {
+        ("mnist_data", "data/01_raw/mnist"),
+        ("style_weights", "data/06_models/style/STYLE.safetensors"),
+        ("style", "my_style"),
+        ("style", "starry_night"),
+    }
+
+
+@pytest.mark.parametrize("pipeline", PAGE_OF)
+def test_reference_lists_nodes_in_order_with_step_and_tags(pipeline: str, site: Path) -> None:
+    nodes = nodes_of(pipeline)
+    rows = rows_of(site, pipeline, "Node", "What it returns")
+    assert [row[0] for row in rows] == [node.name for node in nodes]
+    for (_, said, step, tags), node in zip(rows, nodes, strict=True):
+        assert said == node.func.__doc__.split("\n\n")[0].replace("`", "").strip()
+        assert step == step_of(node)
+        others = sorted(tag for tag in node.tags if not tag.startswith(TAG))
+        assert tags == ", ".join(others)
+
+
+@pytest.mark.parametrize("pipeline", PAGE_OF)
+def test_reference_tells_where_every_dataset_lies_in_both_environments(
+    pipeline: str, site: Path
+) -> None:
+    nodes = nodes_of(pipeline)
+    used = {name for node in nodes for name in (*node.inputs, *node.outputs)}
+    rows = rows_of(site, pipeline, "Dataset", "Type")
+    assert {row[0] for row in rows} == {name for name in used if not name.startswith("params:")}
+    entries = yaml.safe_load((ROOT / f"conf/base/{pipeline}/catalog.yml").read_text("utf-8"))
+    own = ROOT / f"conf/azureml/{pipeline}/catalog.yml"
+    handed_on = yaml.safe_load(own.read_text("utf-8")) if own.exists() else {}
+    for name, kind, layer, places in rows:
+        here, _, there = places.partition(" / ")
+        assert here
+        assert "$" not in here + there
+        if name in entries:  # the others are of another pipeline's catalog
+            assert entries[name]["type"].endswith(kind.split(" of ")[0])
+            assert layer == entries[name]["metadata"]["kedro-viz"]["layer"]
+        if name in handed_on:
+            file = handed_on[name]["dataset"]["filepath"]
+            assert there == f"the step's folder: {file}"
+        elif here.startswith("data/"):
+            assert there.startswith("abfs://")
+
+
+def nodes_of(pipeline: str) -> list[Any]:
+    """A pipeline's nodes, in the order they run."""
+    return import_module(f"quartet.pipelines.{pipeline}").create_pipeline().nodes
+
+
+def rows_of(site: Path, pipeline: str, *header: str) -> list[list[str]]:
+    """Rows of the table below the heading `Steps and places` that tells of a pipeline."""
+    parts = re.split(r"<h[23] id=", built(site, PAGE_OF[pipeline]))
+    of_several = f"Steps and places of <code>{pipeline}</code>"
+    alone = "Steps and places<"
+    part = next(text for text in parts if of_several in text or alone in text)
+    part = re.sub(r"<br ?/?>", " / ", part)
+    return next(t[1:] for t in tables(part) if tuple(t[0][: len(header)]) == header)

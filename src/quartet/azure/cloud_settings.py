@@ -23,7 +23,7 @@ InputType = Literal["string", "number", "integer", "boolean"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Cluster(_Part):
@@ -34,6 +34,7 @@ class Cluster(_Part):
     min_nodes: int = Field(default=0, ge=0)
     """That stand, and cost, while nothing runs."""
     max_nodes: int = Field(ge=1)
+    """That come at most; your quota of cores must allow them."""
     idle_seconds: int = Field(default=300, ge=60)
     """After which a machine goes; too few, and each step of a job waits for a new one."""
     tier: Literal["dedicated", "low_priority"] = "dedicated"
@@ -50,6 +51,7 @@ class DataAsset(_Part):
     """A folder of raw data that a model's lineage can name."""
 
     datastore: DatastoreName
+    """One of `datastores`."""
     path: str = Field(pattern=r"^[^/].*[^/]$|^[^/]$")
     """Below the datastore's container."""
 
@@ -60,7 +62,9 @@ class Input(_Part):
     parameter: str = Field(min_length=1)
     """Of the pipeline, dotted where it is part of another."""
     type: InputType = "string"
+    """What Azure ML takes for it; anything else is refused when the endpoint is started."""
     description: str = ""
+    """What the endpoint tells its callers of it."""
     pattern: str | None = None
     """A regular expression that all of a text must match; the step refuses what does not."""
     default: bool | int | float | str | None = None
@@ -82,14 +86,18 @@ class Endpoint(_Part):
     """A pipeline that anything with the right role can start."""
 
     pipeline: str
+    """Which is started."""
     inputs: dict[InputName, Input] = {}
+    """What its callers may say; nothing else of the pipeline can be changed by them."""
 
 
 class Trigger(_Part):
     """A new file in a container starts an endpoint's pipeline, once."""
 
     container: ContainerName
+    """Of the data account, which is watched."""
     endpoint: EndpointName
+    """One of `endpoints`."""
     suffixes: tuple[str, ...]
     """Of the files that count, small letters, each with its dot."""
     most_at_once: int = Field(default=4, ge=1)
@@ -106,26 +114,33 @@ class Deployment(_Part):
     """A registered model that answers requests."""
 
     endpoint: EndpointName
+    """Name of the online endpoint: part of its address, and unique in the region."""
     size: str
     """Of each machine, by Azure's name."""
     instances: int = Field(default=1, ge=1)
+    """Machines that stand, and cost, all the time."""
 
 
 class Cloud(_Part):
     """All of `cloud.yml`."""
 
     region: str = Field(pattern=r"^[a-z0-9]+$")
+    """Where the workspace and all around it stand, by Azure's short name."""
     identity: str = Field(default="", pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$")
     """User-assigned identity of the clusters, in the workspace's resource group; each has its own
     where none is named."""
     clusters: dict[ClusterName, Cluster]
+    """Machines for jobs. `azureml.yml` names them by the tags of nodes."""
     datastores: dict[DatastoreName, ContainerName]
     """Container of the data account by datastore."""
     data_assets: dict[Name, DataAsset]
+    """Raw data that a model's lineage can name."""
     endpoints: dict[EndpointName, Endpoint]
+    """Batch endpoints, by which others start pipelines: `kedro cloud publish`."""
     trigger: Trigger
+    """What a new file starts: `kedro cloud watch`, and the Logic App of `infra/`."""
     deployments: dict[Name, Deployment]
-    """By registered model."""
+    """By registered model: `kedro cloud deploy`."""
     primary_metrics: dict[str, str] = {}
     """By pipeline: the metric of its metrics.json that says most."""
     telemetry: Literal["workspace", "none"] = "none"
