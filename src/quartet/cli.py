@@ -183,16 +183,11 @@ def fetch(metadata: Any, name: str, env: str | None) -> None:
 
 
 def _fetch(project_path: Path, name: str, env: str | None) -> None:
-    from kedro.config import OmegaConfigLoader
-    from kedro.framework.project import settings
-
+    from quartet import configuration
     from quartet.downloads import Download
     from quartet.downloads import fetch as fetch_files
 
-    loader = OmegaConfigLoader(
-        str(project_path / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS
-    )
-    known = loader["downloads"]
+    known = configuration.loader(project_path, env)["downloads"]
     if name not in known:
         raise ValueError(
             f"there is nothing to fetch by the name '{name}'; known: {', '.join(known)}"

@@ -38,6 +38,15 @@ class Change:
         return f"{self.sign} {self.kind} {self.name}" + (f": {self.detail}" if self.detail else "")
 
 
+def refusal(said: str) -> Callable[[], Any]:
+    """What raises, in place of a change that cannot be made."""
+
+    def refuse() -> None:
+        raise ValueError(said)
+
+    return refuse
+
+
 @dataclass(frozen=True)
 class Failure:
     """A change that could not be made, and why."""

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from kedro.config import OmegaConfigLoader
 from kedro.config.abstract_config import MissingConfigException
-from kedro.framework.project import settings
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from quartet import configuration
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
 """Of an asset."""
@@ -171,10 +171,8 @@ def cloud_settings(project: Path, environment: str) -> Cloud:
         ValueError: The environment has no cloud.yml, or a setting in it is missing, unknown or
             not what Azure takes; each is named.
     """
-    source = str(project / settings.CONF_SOURCE)
-    loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
     try:
-        said = loader["cloud"]["cloud"]
+        said = configuration.loader(project, environment)["cloud"]["cloud"]
     except (MissingConfigException, KeyError) as error:
         raise ValueError(
             f"environment '{environment}' has no cloud.yml; use -e azureml, or write "

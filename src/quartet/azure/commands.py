@@ -22,12 +22,10 @@ from kedro_azureml.cli import azureml_group
 from quartet import distributed
 from quartet.azure import faults, translation, workspace
 from quartet.azure.hooks import STEP
+from quartet.azure.options import ENVIRONMENT
 from quartet.azure.publishing.inputs import with_inputs
 from quartet.cli import TRACEBACK_VARIABLE, import_kedro_mlflow_quietly, one_line_errors
 from quartet.startup import without_collecting
-
-ENVIRONMENT = "azureml"
-"""What `-e` means where it is left out; the plugin itself takes `local`, which no cluster has."""
 
 STEP_VARIABLE = "QUARTET_STEP"
 """Tells the configuration which step this is."""
@@ -156,6 +154,7 @@ def _made_from(group: click.Group) -> click.Group:
     own.params = [copy.copy(option) for option in group.params]
     for option in own.params:
         if option.name == "env":
+            # The plugin itself takes `local`, which no cluster has.
             option.default = lambda: os.environ.get("KEDRO_ENV", ENVIRONMENT)
     before: Mapping[str, Command] = {
         "compile": compile_job,

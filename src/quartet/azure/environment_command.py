@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from quartet.azure import faults
+from quartet.azure.options import of_environment
 from quartet.cli import one_line_errors
 
 
 @click.command()
 @click.option("--gpu", is_flag=True, help="The image for machines with NVIDIA GPUs.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
-@click.option("--env", "-e", default="azureml", show_default=True, help="Environment of Azure ML.")
+@of_environment
 @click.pass_obj
 def environment(metadata: Any, gpu: bool, dry_run: bool, env: str) -> None:
     """Register what all steps run in, under the hash of the lock file.

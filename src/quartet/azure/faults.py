@@ -21,10 +21,9 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from kedro.config import OmegaConfigLoader
-from kedro.framework.project import settings
 from kedro_azureml.generator import ConfigException
 
+from quartet import configuration
 from quartet.azure import snapshot, translation
 from quartet.azure.answers import answered, is_of_blobs, is_of_workspace, no_cluster
 from quartet.cli import TRACEBACK_VARIABLE, describe
@@ -107,9 +106,7 @@ def refuse_unfit_environment(project: Path, environment: str) -> None:
 
 def workspace_settings(project: Path, environment: str) -> dict[str, Any]:
     """What `azureml.yml` says of the workspace and its jobs."""
-    source = str(project / settings.CONF_SOURCE)
-    loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
-    return dict(loader["azureml"]["azure"])
+    return dict(configuration.loader(project, environment)["azureml"]["azure"])
 
 
 def refuse_large_snapshot(project: Path) -> None:

@@ -1,11 +1,22 @@
-"""Options that several commands have."""
+"""Options that several commands have, and what they end with."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
+
+ENVIRONMENT = "azureml"
+"""Folder of `conf` that is for Azure ML."""
+STOPPED = 130
+"""Exit code of a program that Ctrl-C ended."""
+AS_FOR_RUN = 'As for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.'
+
+of_environment = click.option(
+    "--env", "-e", default=ENVIRONMENT, show_default=True, help="Environment of Azure ML."
+)
 
 
 def nested_parameters(context: click.Context, option: click.Parameter, text: str) -> dict[str, Any]:
@@ -24,3 +35,8 @@ def nested_parameters(context: click.Context, option: click.Parameter, text: str
     except ValueError as error:
         raise click.BadParameter(f"this is no JSON: {error}") from error
     return found
+
+
+def with_parameters(told: str) -> Callable[..., Any]:
+    """The option `--params`, whose help is what is told."""
+    return click.option("--params", default="", callback=nested_parameters, help=told)

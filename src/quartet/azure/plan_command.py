@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from quartet.azure.options import of_environment
 from quartet.cli import one_line_errors
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -79,7 +80,7 @@ class OfStep(click.ParamType[Any]):
 
 @click.command()
 @click.option("--pipeline", "-p", required=True, help="Which pipeline.")
-@click.option("--env", "-e", default="azureml", show_default=True, help="Environment of Azure ML.")
+@of_environment
 @click.option(
     "--nodes",
     type=NodeRange(),

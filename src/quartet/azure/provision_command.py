@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quartet.azure import faults
+from quartet.azure.options import of_environment
 from quartet.cli import describe, one_line_errors
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be changed.")
 @click.option("--yes", "-y", is_flag=True, help="Change it without being asked once more.")
-@click.option("--env", "-e", default="azureml", show_default=True, help="Environment of Azure ML.")
+@of_environment
 @click.pass_obj
 def provision(metadata: Any, dry_run: bool, yes: bool, env: str) -> None:
     """Make the workspace what cloud.yml says: clusters, datastores, data assets, environments.

@@ -8,20 +8,15 @@ from typing import Any
 import click
 
 from quartet.azure import faults
-from quartet.azure.options import nested_parameters
+from quartet.azure.options import of_environment, with_parameters
 from quartet.cli import one_line_errors
 
 
 @click.command()
 @click.option("--pipeline", "-p", required=True, help="Which pipeline; cloud.yml has its endpoint.")
-@click.option(
-    "--params",
-    default="",
-    callback=nested_parameters,
-    help='The same for every start, as for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.',
-)
+@with_parameters('The same for every start, as for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.')
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
-@click.option("--env", "-e", default="azureml", show_default=True, help="Environment of Azure ML.")
+@of_environment
 @click.pass_obj
 def publish(metadata: Any, /, **options: Any) -> None:
     """Let others start a pipeline, by a batch endpoint with typed inputs.

@@ -14,25 +14,20 @@ from typing import Any
 
 import click
 
-from quartet.azure.options import nested_parameters
+from quartet.azure.options import (
+    AS_FOR_RUN,
+    ENVIRONMENT,
+    STOPPED,
+    of_environment,
+    with_parameters,
+)
 from quartet.cli import one_line_errors
-
-_ENVIRONMENT = "azureml"
-_STOPPED = 130
-"""Exit code of a program that Ctrl-C ended."""
 
 
 @click.command()
 @click.option("--pipeline", "-p", required=True, help="Which pipeline.")
-@click.option(
-    "--params",
-    default="",
-    callback=nested_parameters,
-    help='As for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.',
-)
-@click.option(
-    "--env", "-e", default=_ENVIRONMENT, show_default=True, help="Environment of Azure ML."
-)
+@with_parameters(AS_FOR_RUN)
+@of_environment
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -69,7 +64,7 @@ def rehearse(metadata: Any, /, **options: Any) -> None:
             succeeded = one_line_errors(_rehearse)(metadata, **options)
         except KeyboardInterrupt:
             click.echo(f"stopped; go on with: {again}", err=True)
-            sys.exit(_STOPPED)
+            sys.exit(STOPPED)
     if not succeeded:
         click.echo(f"mend it and go on with: {again}", err=True)
         sys.exit(1)
@@ -117,7 +112,7 @@ def _rehearse(
 def _again(pipeline: str, params: Mapping[str, Any], env: str) -> str:
     """The command that goes on."""
     said = f" --params {shlex.quote(json.dumps(params))}" if params else ""
-    elsewhere = f" -e {env}" if env != _ENVIRONMENT else ""
+    elsewhere = f" -e {env}" if env != ENVIRONMENT else ""
     return f"kedro cloud rehearse -p {pipeline}{elsewhere}{said} --resume"
 
 

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quartet.azure import faults
-from quartet.azure.options import nested_parameters
+from quartet.azure.options import AS_FOR_RUN, of_environment, with_parameters
 from quartet.cli import one_line_errors
+from quartet.text_tables import aligned
 
 if TYPE_CHECKING:
     from quartet.azure.changes import Change
     from quartet.azure.publishing.schedule import Scheduled, Schedules
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,254}")
-_ENV = click.option(
-    "--env", "-e", default="azureml", show_default=True, help="Environment of Azure ML."
-)
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would be changed.")
 
 
@@ -44,14 +42,9 @@ def schedule() -> None:
     "--time-zone", default="UTC", show_default=True, help="Of the hours, as Windows has it."
 )
 @click.option("--name", default="", help="Of the schedule; that of the pipeline, if not said.")
-@click.option(
-    "--params",
-    default="",
-    callback=nested_parameters,
-    help='As for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.',
-)
+@with_parameters(AS_FOR_RUN)
 @_DRY_RUN
-@_ENV
+@of_environment
 @click.pass_obj
 def create(metadata: Any, /, **options: Any) -> None:
     """Start a pipeline again and again, with the code as it is now.
@@ -69,7 +62,7 @@ def create(metadata: Any, /, **options: Any) -> None:
 
 
 @schedule.command("list")
-@_ENV
+@of_environment
 @click.pass_obj
 def list_(metadata: Any, env: str) -> None:
     """Show all schedules of the workspace, and what is amiss with them.
@@ -84,7 +77,7 @@ def list_(metadata: Any, env: str) -> None:
 @schedule.command()
 @click.argument("name")
 @_DRY_RUN
-@_ENV
+@of_environment
 @click.pass_obj
 def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     """Start no more jobs until `resume`; one that runs is not stopped.
@@ -99,7 +92,7 @@ def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
 @schedule.command()
 @click.argument("name")
 @_DRY_RUN
-@_ENV
+@of_environment
 @click.pass_obj
 def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     """Go on with a schedule that was paused; what was missed is not made up for.
@@ -114,7 +107,7 @@ def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
 @schedule.command()
 @click.argument("name")
 @_DRY_RUN
-@_ENV
+@of_environment
 @click.pass_obj
 def remove(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     """Remove a schedule; its jobs and what they made stay.
@@ -172,10 +165,8 @@ def _list(project: Path, env: str) -> None:
         )
         return
     rows = [("NAME", "PIPELINE", "CRON", "TIME ZONE", "STATE"), *map(_row, found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    for line in aligned(rows):
+        click.echo(line)
 
 
 def _row(found: Scheduled) -> tuple[str, str, str, str, str]:

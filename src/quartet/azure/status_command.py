@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quartet.azure import faults
+from quartet.azure.options import STOPPED, of_environment
 from quartet.cli import one_line_errors
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 5.0
 _TOO_MANY = 429
 _ITS_OWN_FAULT = 500
-_STOPPED = 130
-"""Exit code of a program that Ctrl-C ended."""
 
 
 @click.command()
@@ -39,7 +38,7 @@ _STOPPED = 130
     show_default=True,
     help="How many jobs are listed where no RUN is said.",
 )
-@click.option("--env", "-e", default="azureml", show_default=True, help="Environment of Azure ML.")
+@of_environment
 @click.pass_obj
 def status(metadata: Any, /, **options: Any) -> None:
     """List the last jobs, or show how far RUN is: its steps and its primary metric.
@@ -59,7 +58,7 @@ def status(metadata: Any, /, **options: Any) -> None:
             click.echo(
                 f"the job goes on; look again: kedro cloud status {options['run']}", err=True
             )
-            code = _STOPPED
+            code = STOPPED
     sys.exit(code)
 
 

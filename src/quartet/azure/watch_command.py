@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from quartet.azure.options import nested_parameters
+from quartet.azure.options import STOPPED, of_environment, with_parameters
 from quartet.cli import one_line_errors
 
 if TYPE_CHECKING:
     from quartet.azure.watching import Place, Starter
 
-_STOPPED = 130
-"""Exit code of a program that Ctrl-C ended."""
 HERE, ENDPOINT = "local", "endpoint"
 
 
@@ -44,12 +42,7 @@ HERE, ENDPOINT = "local", "endpoint"
     show_default=True,
     help="Restyle on this machine, or by the endpoint of cloud.yml.",
 )
-@click.option(
-    "--params",
-    default="",
-    callback=nested_parameters,
-    help="Of style_transfer, as for `kedro run`: style=wave. For the endpoint its inputs.",
-)
+@with_parameters("Of style_transfer, as for `kedro run`: style=wave. For the endpoint its inputs.")
 @click.option(
     "--results",
     metavar="FOLDER",
@@ -63,7 +56,7 @@ HERE, ENDPOINT = "local", "endpoint"
     help="Forget what became of this video: it is started anew. Can be said several times.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what there is, and what became of it.")
-@click.option("--env", "-e", default="azureml", show_default=True, help="Environment of Azure ML.")
+@of_environment
 @click.pass_obj
 def watch(metadata: Any, /, **options: Any) -> None:
     """Restyle each new video of a container or folder, once.
@@ -131,7 +124,7 @@ def _watch(
         for told in table.summary(watcher.rows):
             click.echo(told)
         if request.made:
-            return _STOPPED
+            return STOPPED
     return int(any(row.state in watching.LEFT_ALONE for row in watcher.rows))
 
 

@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from kedro.config import OmegaConfigLoader
-from kedro.framework.project import settings
-
+from quartet import configuration
 from quartet.azure.models.registry import STAGES, Stage, Version
 
 _SQLITE = "sqlite:///"
@@ -30,9 +28,8 @@ class LocalRegistry:
         Raises:
             ValueError: Nothing was tracked there yet.
         """
-        source = str(project / settings.CONF_SOURCE)
-        loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
-        uri = str(loader["mlflow"]["server"]["mlflow_tracking_uri"])
+        found = configuration.loader(project, environment)["mlflow"]
+        uri = str(found["server"]["mlflow_tracking_uri"])
         if uri.startswith(_SQLITE):
             file = project / uri.removeprefix(_SQLITE)
             if not file.is_file():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
 
 from quartet.azure.models.registry import Version
+from quartet.text_tables import aligned
 
 _HEADINGS = ("model", "version", "stage", "registered (UTC)", "because")
 _SHOWN_DIGITS = 12
@@ -25,7 +25,7 @@ def table(versions: Sequence[Version]) -> list[str]:
         )
         for version in versions
     ]
-    return _aligned([_HEADINGS, *rows])
+    return aligned([_HEADINGS, *rows])
 
 
 def whole(version: Version, commit: str) -> list[str]:
@@ -42,10 +42,10 @@ def whole(version: Version, commit: str) -> list[str]:
         **dict(_lineage(version, commit)),
     }
     lines = [f"{version.model} version {version.number}"]
-    lines += [f"  {line}" for line in _aligned(list(facts.items()))]
+    lines += [f"  {line}" for line in aligned(list(facts.items()))]
     for kind, heading in _KINDS.items():
         if found := version.of_kind(kind):
-            lines += ["", heading, *(f"  {line}" for line in _aligned(sorted(found.items())))]
+            lines += ["", heading, *(f"  {line}" for line in aligned(sorted(found.items())))]
     return lines
 
 
@@ -115,7 +115,7 @@ def _beside(
     for name in sorted({**one, **other}):
         row = (name, one.get(name, "-"), other.get(name, "-"))
         rows.append((*row, _difference(*row[1:])) if with_difference else row)
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _difference(one: str, other: str) -> str:
@@ -124,12 +124,3 @@ def _difference(one: str, other: str) -> str:
         return f"{float(other) - float(one):+.6g}"
     except ValueError:
         return "-"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with columns that begin below each other."""
-    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
-        for row in rows
-    ]

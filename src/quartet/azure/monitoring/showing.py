@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from quartet.azure.monitoring.progress import State, Status, StepStatus
+from quartet.text_tables import aligned
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -101,13 +102,9 @@ def afterwards(status: Status) -> Iterator[str]:
         yield f"see {status.link}"
 
 
-def listing(statuses: Sequence[Status], now: datetime) -> Iterator[str]:
+def listing(statuses: Sequence[Status], now: datetime) -> list[str]:
     """A table of jobs in plain text."""
-    rows = [_HEADINGS, *(_row(status, now) for status in statuses)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    for row in rows:
-        padded = (f"{text:<{width}}" for text, width in zip(row, widths, strict=True))
-        yield "  ".join(padded).rstrip()
+    return aligned([_HEADINGS, *(_row(status, now) for status in statuses)])
 
 
 def live_view(status: Status) -> Group:

@@ -8,11 +8,10 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from kedro.config import OmegaConfigLoader
 from kedro.config.abstract_config import MissingConfigException
-from kedro.framework.project import settings
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from quartet import configuration
 from quartet.azure.planning.distributions import Distribution
 from quartet.azure.planning.work import Delays
 
@@ -139,10 +138,8 @@ def assumptions(project: Path, environment: str) -> tuple[Planning, tuple[Price,
     Raises:
         ValueError: A file is missing, or a setting in it is missing, unknown or out of range.
     """
-    source = str(project / settings.CONF_SOURCE)
-    loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
     try:
-        content = loader["planning"]
+        content = configuration.loader(project, environment)["planning"]
     except MissingConfigException:
         content = {}
     missing = [f"{name}.yml" for name in ("planning", "prices") if name not in content]

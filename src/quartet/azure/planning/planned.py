@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
-from kedro.framework.project import settings
-
+from quartet import configuration
 from quartet.azure.cloud_settings import Cloud, Cluster, cloud_settings
 from quartet.azure.planning import tables
 from quartet.azure.planning.assumptions import Planning, Price, assumptions, price_of
@@ -212,9 +210,7 @@ def _rows(scenario: Scenario, main: str, wishes: Wishes) -> list[Row]:
 
 
 def _parameters(project: Path, environment: str) -> Mapping[str, Any]:
-    source = str(project / settings.CONF_SOURCE)
-    loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
-    return dict(loader["parameters"])
+    return dict(configuration.loader(project, environment)["parameters"])
 
 
 def _main_cluster(steps: Sequence[StepWork]) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quartet import configuration
 from quartet.azure import faults
-from quartet.azure.changes import NEW, OTHER, REFUSED, SAME, Change, found
+from quartet.azure.changes import NEW, OTHER, REFUSED, SAME, Change, found, refusal
 from quartet.azure.cloud_settings import Cloud, DataAsset
 from quartet.azure.environment import Image, is_registered, register
-from quartet.azure.provisioning.clusters import refusal
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -162,12 +162,8 @@ def data_account(project: Path, environment: str) -> str:
     Raises:
         ValueError: globals.yml does not say it yet.
     """
-    from kedro.config import OmegaConfigLoader
-    from kedro.framework.project import settings
-
-    source = str(project / settings.CONF_SOURCE)
-    loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
-    name = str(loader["globals"].get("storage_account") or _PLACEHOLDER)
+    said = configuration.loader(project, environment)["globals"]
+    name = str(said.get("storage_account") or _PLACEHOLDER)
     if name == _PLACEHOLDER:
         raise ValueError(
             f"conf/{environment}/globals.yml does not name your storage account yet: write "

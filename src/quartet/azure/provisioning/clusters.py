@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from quartet.azure.changes import NEW, OTHER, REFUSED, SAME, Change
+from quartet.azure.changes import NEW, OTHER, REFUSED, SAME, Change, refusal
 from quartet.azure.cloud_settings import Cloud, Cluster
 
 if TYPE_CHECKING:
@@ -163,15 +163,6 @@ class Clusters:
 _NO_SUCH = "region"
 _SERIES = len("Standard_N")
 """Characters of a size that say what its machines are for: all of Standard_N have GPUs."""
-
-
-def refusal(said: str) -> Callable[[], Any]:
-    """What raises, in place of a change that cannot be made."""
-
-    def refuse() -> None:
-        raise ValueError(said)
-
-    return refuse
 
 
 def _told(wanted: Cluster) -> str:

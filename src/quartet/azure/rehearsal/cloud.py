@@ -94,13 +94,10 @@ def roots(project: Path, env: str, **variables: str) -> dict[str, str]:
         env: Folder of `conf`.
         variables: Environment variables that the file may ask for.
     """
-    from kedro.config import OmegaConfigLoader
-    from kedro.framework.project import settings
+    from quartet import configuration
 
-    folder = str(project / settings.CONF_SOURCE)
     with _surroundings(variables):  # the resolvers of settings.py ask the process
-        loader = OmegaConfigLoader(folder, env=env, **settings.CONFIG_LOADER_ARGS)
-        found = dict(loader["globals"])
+        found = dict(configuration.loader(project, env)["globals"])
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
 

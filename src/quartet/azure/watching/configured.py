@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 from fsspec.config import conf
-from kedro.config import OmegaConfigLoader
-from kedro.framework.project import settings
 
+from quartet import configuration
 from quartet.azure.cloud_settings import Cloud
 from quartet.azure.storage import ACCOUNT_NAME, PROTOCOLS
 from quartet.azure.watching.containers import Container
@@ -167,8 +166,7 @@ class Configured:
             conf.setdefault(PROTOCOLS[0], {})["account_name"] = self._account
 
     def _loader(self, environment: str | None) -> Any:
-        source = str(self.project / settings.CONF_SOURCE)
-        return OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
+        return configuration.loader(self.project, environment)
 
     def _refuse(self, params: Mapping[str, Any], names: tuple[str, ...]) -> None:
         for name in names:
