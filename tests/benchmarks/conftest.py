@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
-@pytest.fixture(scope="session")
-def record() -> Callable[..., None]:
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Writes one row: what was measured, the reference's figure, ours, and the target."""
-    return write_figure
+    return functools.partial(write_figure, file=request.path)
