@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kedro.framework.project import pipelines
@@ -15,9 +18,11 @@ from azure.control_plane import ControlPlane
 from azure.control_plane import running as control_plane_running
 from azure.faulty_proxy import FaultyProxy
 from azure.faulty_proxy import running as faulty_proxy_running
+from azure.watched import Arrivals, StandIn
 from quartet.azure import blob_requests, registry
 from quartet.azure.azurite import Azurite, running
 from quartet.azure.blobs import BlobFileSystem
+from quartet.azure.publishing.component import Compiled
 from quartet.azure.rehearsal import Place
 from quartet.azure.rehearsal.tracking import Tracking
 from quartet.azure.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
@@ -149,3 +154,47 @@ def outside(tmp_path: Path) -> Path:
     folder = tmp_path / "outside"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> StandIn:
+    """What a watcher starts for each video, in the place of a style transfer."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return StandIn(folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Arrivals:
+    """A folder of this machine in which videos arrive."""
+    return Arrivals(None, tmp_path / "incoming")
+
+
+@pytest.fixture
+def container(blobs: BlobFileSystem, tmp_path: Path) -> Iterator[Arrivals]:
+    """A container of blob storage in which videos arrive."""
+    found = Arrivals(blobs, tmp_path)
+    yield found
+    found.clear()
+
+
+@pytest.fixture(scope="module")
+def compiled() -> dict[tuple[str, str], Compiled]:
+    """Pipelines that a file's tests have compiled, by name and parameters."""
+    return {}
+
+
+@pytest.fixture
+def compile_once(
+    compiled: dict[tuple[str, str], Compiled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiling takes seconds and gives the same again: it is done once for each wish."""
+    compile_it = Compiled.of
+
+    def remembered(metadata: Any, env: str, pipeline: str, params: Any) -> Compiled:
+        key = (pipeline, json.dumps(params))
+        if key not in compiled:
+            compiled[key] = compile_it(metadata, env, pipeline, params)
+        return replace(compiled[key])
+
+    monkeypatch.setattr(Compiled, "of", remembered)

@@ -7,6 +7,8 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
+from azure.control_plane import ControlPlane
+from quartet.azure.environment import Image
 from support import ROOT, make_workspace
 
 PRIVATE = "private-4711"
@@ -37,6 +39,19 @@ def make_project(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder)
     _name_clusters(folder / "conf/azureml/azureml.yml")
     return folder
+
+
+def furnish(plane: ControlPlane, project: Path = ROOT) -> None:
+    """Put into the workspace what the project's jobs need: clusters, and the image they run in."""
+    for cluster in set(CLUSTERS.values()):
+        plane.manager.add_cluster(cluster)
+    add_image(plane, project)
+
+
+def add_image(plane: ControlPlane, project: Path = ROOT) -> None:
+    """Put the image of the project's lock file into the workspace."""
+    name, version = Image.of(project, "cpu").reference.split(":")
+    plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
 
 
 def add_history(folder: Path) -> None:

@@ -7,9 +7,8 @@ from kedro.framework.startup import bootstrap_project
 from azure.control_plane import Answer, Fault
 from azure.control_plane.admission import Size
 from azure.control_plane.documents import GROUP_ID, WORKSPACE_ID, cluster
-from azure.projects import make_project
+from azure.projects import add_image, make_project
 from azure.published import call, puts, told
-from quartet.azure.environment import Image
 from quartet.azure.provision_command import provision
 from support import ROOT
 
@@ -47,8 +46,7 @@ def project(tmp_path_factory):
 @pytest.fixture
 def plane(plane):
     """A workspace with the image."""
-    name, version = Image.of(ROOT, "cpu").reference.split(":")
-    plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
+    add_image(plane)
     return plane
 
 

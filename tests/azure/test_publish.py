@@ -12,12 +12,10 @@ from kedro.framework.startup import bootstrap_project
 
 from azure.control_plane import Answer, Fault
 from azure.control_plane.documents import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID
-from azure.projects import CLUSTERS, make_project
+from azure.projects import furnish, make_project
 from azure.published import call, puts, read_invoked, told
 from azure.submitted import component, download
-from quartet.azure.environment import Image
 from quartet.azure.publish_command import publish
-from quartet.azure.publishing.component import Compiled
 from quartet.azure.rehearsal import RehearsalSettings, rehearse
 from support import ROOT
 
@@ -34,36 +32,18 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def once():
-    """Compiling takes seconds and gives the same again: here it is done once for each wish."""
-    return {}
-
-
-@pytest.fixture(scope="module")
 def plane(lasting_plane):
     return lasting_plane
 
 
 @pytest.fixture
-def say(plane, project, once, monkeypatch):
+def say(plane, project, compile_once, monkeypatch):
     """Runs the command; what went wrong before is mended first."""
     plane.faults.clear()
     plane.manager.denied.clear()
-    for cluster in set(CLUSTERS.values()):
-        plane.manager.add_cluster(cluster)
-    name, version = Image.of(ROOT, "cpu").reference.split(":")
-    plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
+    furnish(plane)
     for key, value in plane.environment.items():
         monkeypatch.setenv(key, value)
-    compile_it = Compiled.of
-
-    def remembered(metadata, env, pipeline, params):
-        key = (pipeline, json.dumps(params))
-        if key not in once:
-            once[key] = compile_it(metadata, env, pipeline, params)
-        return replace(once[key])
-
-    monkeypatch.setattr(Compiled, "of", remembered)
     return lambda *arguments: call(project, publish, "-p", "style_transfer", *arguments)
 
 
@@ -114,16 +94,16 @@ def test_a_dry_run_shows_the_change_and_makes_none(plane, say, published):
     assert deployed(plane) == before
 
 
-def test_other_code_is_another_version(project, once, say, published):
-    compiled = next(iter(once.values()))
-    before = compiled.content
+def test_other_code_is_another_version(project, compiled, say, published):
+    first = next(iter(compiled.values()))
+    before = first.content
     note = project / "src/quartet/note.py"
     note.write_text("CHANGED = True\n")
     try:
-        assert replace(compiled).content != before
+        assert replace(first).content != before
     finally:
         note.unlink()
-    assert replace(compiled).content == before
+    assert replace(first).content == before
 
 
 def test_no_value_stands_in_a_command_and_each_step_gets_each_input(plane, published):

@@ -1,16 +1,11 @@
 """A schedule must start what is meant when it is meant, once, and be told apart from others'."""
 
-import json
-from dataclasses import replace
-
 import pytest
 from kedro.framework.startup import bootstrap_project
 
 from azure.control_plane.documents import WORKSPACE_ID
-from azure.projects import CLUSTERS, make_project
+from azure.projects import furnish, make_project
 from azure.published import call, puts, told
-from quartet.azure.environment import Image
-from quartet.azure.publishing.component import Compiled
 from quartet.azure.publishing.cron import checked_cron, checked_time_zone
 from quartet.azure.schedule_command import schedule
 from support import ROOT
@@ -27,36 +22,18 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def once():
-    """Compiling takes seconds and gives the same again: here it is done once for each wish."""
-    return {}
-
-
-@pytest.fixture(scope="module")
 def plane(lasting_plane):
     return lasting_plane
 
 
 @pytest.fixture
-def say(plane, project, once, monkeypatch):
+def say(plane, project, compile_once, monkeypatch):
     """Runs the command in a workspace without schedules."""
     for found in plane.manager.list("schedules"):
         plane.resources.delete(found["id"])
-    for cluster in set(CLUSTERS.values()):
-        plane.manager.add_cluster(cluster)
-    name, version = Image.of(ROOT, "cpu").reference.split(":")
-    plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
+    furnish(plane)
     for key, value in plane.environment.items():
         monkeypatch.setenv(key, value)
-    compile_it = Compiled.of
-
-    def remembered(metadata, env, pipeline, params):
-        key = (pipeline, json.dumps(params))
-        if key not in once:
-            once[key] = compile_it(metadata, env, pipeline, params)
-        return replace(once[key])
-
-    monkeypatch.setattr(Compiled, "of", remembered)
     return lambda *arguments: call(project, schedule, *arguments)
 
 

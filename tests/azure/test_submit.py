@@ -15,6 +15,7 @@ from azure.projects import (
     PRIVATE,
     add_history,
     add_private_files,
+    furnish,
     last_commit,
     make_project,
 )
@@ -63,10 +64,7 @@ def project(tmp_path_factory):
 def plane(project, azurite):
     """An Azure with all that the project's configuration names."""
     with running(azurite.connection_string) as plane:
-        for cluster in set(CLUSTERS.values()):
-            plane.manager.add_cluster(cluster)
-        name, version = Image.of(project, "cpu").reference.split(":")
-        plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
+        furnish(plane, project)
         yield plane
 
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from azure.control_plane import Answer, ControlPlane, Fault, Stage, running, signin
-from azure.projects import CLUSTERS, make_project
+from azure.projects import furnish, make_project
 from azure.submitted import submit
-from quartet.azure.environment import Image
 
 BLOBS = "*.blob.core.windows.net"
 NOBODY = dict.fromkeys(
@@ -173,10 +172,7 @@ def outcomes(request, project, azurite):
     def meet(name):
         trouble = (TROUBLES | AFTERWARDS)[name]
         with running(azurite.connection_string) as plane:
-            for cluster in set(CLUSTERS.values()):
-                plane.manager.add_cluster(cluster)
-            image, version = Image.of(project, "cpu").reference.split(":")
-            plane.manager.add(f"environments/{image}/versions/{version}", {"osType": "Linux"})
+            furnish(plane, project)
             trouble.at_azure(plane)
             arguments = ("-p", "faq_tuning", *trouble.arguments)
             return Outcome(submit(plane, project, *arguments, environment=trouble.variables), plane)

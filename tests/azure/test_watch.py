@@ -6,18 +6,11 @@ import pytest
 from fsspec.asyn import sync
 
 from azure.trigger_world import World
-from azure.watched import Arrivals, Clock, StandIn, Watched
+from azure.watched import Arrivals, Clock, Watched
 from quartet.azure.watching import Folder, Identity
 from quartet.azure.watching.names import refusal
 
 OTHER = "elsewhere:1:abc"
-
-
-@pytest.fixture
-def work(tmp_path):
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return StandIn(folder)
 
 
 @pytest.fixture
@@ -29,18 +22,6 @@ def clock():
 def arrivals(request, tmp_path):
     blobs = request.getfixturevalue("blobs") if request.param == "container" else None
     found = Arrivals(blobs, tmp_path / "incoming")
-    yield found
-    found.clear()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return Arrivals(None, tmp_path / "incoming")
-
-
-@pytest.fixture
-def container(blobs, tmp_path):
-    found = Arrivals(blobs, tmp_path)
     yield found
     found.clear()
 

@@ -13,7 +13,6 @@ from safetensors.numpy import save_file
 
 from azure.control_plane.documents import WORKSPACE_ID, completed
 from azure.control_plane.runs import Moment
-from azure.watched import Arrivals, StandIn
 from quartet.azure.watch_command import watch
 from quartet.azure.watching import Row, Shown, table
 from quartet.style.check import check_video
@@ -35,26 +34,11 @@ def project(tmp_path):
 
 
 @pytest.fixture
-def work(tmp_path, monkeypatch):
+def work(work, monkeypatch):
     """Stands in for `kedro run`."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    found = StandIn(folder)
-    command = found.commands()._command
+    command = work.commands()._command
     monkeypatch.setattr("quartet.azure.watching.configured.kedro_run", lambda *_: command)
-    return found
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return Arrivals(None, tmp_path / "incoming")
-
-
-@pytest.fixture
-def container(blobs, tmp_path):
-    found = Arrivals(blobs, tmp_path)
-    yield found
-    found.clear()
+    return work
 
 
 @pytest.fixture

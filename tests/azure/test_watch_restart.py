@@ -6,28 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from azure.watched import Arrivals, StandIn, start, wait_until
+from azure.watched import start, wait_until
 from quartet.azure.blob_errors import StorageError
 from quartet.azure.watching import Request, Watcher, WatchSettings, watch
-
-
-@pytest.fixture
-def work(tmp_path):
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return StandIn(folder)
-
-
-@pytest.fixture
-def container(blobs, tmp_path):
-    found = Arrivals(blobs, tmp_path)
-    yield found
-    found.clear()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return Arrivals(None, tmp_path / "incoming")
 
 
 @pytest.fixture

@@ -157,11 +157,6 @@ def network_of(weights: Mapping[str, Tensor]) -> StyleNetwork:
     return network.eval()
 
 
-def parameters_of(network: nn.Module) -> int:
-    """Number of trained values."""
-    return sum(value.numel() for value in network.parameters())
-
-
 def to_pictures(values: Tensor) -> Tensor:
     """Network output as bytes: rounded, clipped to 0 to 255, uint8."""
     return values.float().round_().clamp_(0, 255).to(torch.uint8)

@@ -11,7 +11,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from quartet.style.video import Colours, Orientation, Picture, VideoPlan
 
 # Numbers of ITU-T H.273.
-RGB, BT709, UNSPECIFIED, BT601 = 0, 1, 2, 6
+BT709, UNSPECIFIED, BT601 = 1, 2, 6
 LIMITED, FULL = 1, 2
 
 # FFmpeg's conversion has its own names for the matrices that it knows.

@@ -32,7 +32,6 @@ class Cluster:
         idle: Nodes without a task; those that were busy last are taken first.
         paid_s: Seconds of nodes that are gone again.
         busy_s: Seconds of nodes with a task, setup and lost work included.
-        work_s: Seconds of nodes with a task that came to its end.
         evictions: Nodes that were taken away.
         restarts: Tasks that had to begin once more for it.
         most_on: Nodes that were there at once.
@@ -74,7 +73,7 @@ class Cluster:
         self._starting = 0
         self._busy = 0
         self._wanted = 0
-        self.paid_s = self.busy_s = self.work_s = 0.0
+        self.paid_s = self.busy_s = 0.0
         self.evictions = self.restarts = self.most_on = 0
         self.waits: list[float] = []
         self.trace: list[tuple[float, int, int]] | None = [] if trace else None
@@ -208,9 +207,7 @@ class Cluster:
     def _finish(self, task: Task, attempt: int, event: Any) -> None:
         if task.attempt != attempt:
             return
-        took = task.nodes * (self._env.now - task.started)
-        self.busy_s += took
-        self.work_s += took
+        self.busy_s += task.nodes * (self._env.now - task.started)
         self._busy -= task.nodes
         self._wanted -= task.nodes
         for node in task.on:
