@@ -58,9 +58,17 @@ var globals = loadYamlContent('../conf/azureml/globals.yml')
 var cloud = loadYamlContent('../conf/azureml/cloud.yml').cloud
 
 var location = cloud.region
+// Without a trigger in cloud.yml there is nothing to watch. any(): the compiler knows the file, and would
+// refuse a name that is not in it.
+var watching = contains(cloud, 'trigger')
+var watched = watching ? any(cloud).trigger : {
+  container: ''
+  markers: ''
+  suffixes: []
+}
 // Logic Apps and Stream Analytics that are paid by what they do stand outside of any network of ours. In
 // a private one `kedro cloud watch` and the pipelines do the same.
-var triggered = videoTrigger && !privateNetwork
+var triggered = videoTrigger && watching && !privateNetwork
 var streamed = streamWindows && !privateNetwork
 var unique = uniqueString(resourceGroup().id)
 var squeezed = replace(name, '-', '')
@@ -73,13 +81,14 @@ var registryName = '${squeezed}${unique}'
 // Beside the containers that steps know: what Event Grid could not deliver, readings with a fault.
 var deadLetters = 'deadletters'
 var quarantine = 'quarantine'
-var dataContainers = union(map(items(cloud.datastores), each => each.value), [
-  cloud.trigger.container
-  cloud.trigger.markers
+var dataContainers = union(map(items(cloud.datastores), each => each.value), watching ? [
+  watched.container
+  watched.markers
+] : [], [
   deadLetters
   quarantine
 ])
-var videoQueue = 'new-${cloud.trigger.container}'
+var videoQueue = 'new-${watched.container}'
 // Where the pipeline sensor_ingestion looks, below the container `raw`.
 var captureFolder = 'sensors/captures'
 
@@ -147,9 +156,9 @@ module data 'modules/storage_account.bicep' = {
     location: location
     copies: copies
     containers: dataContainers
-    queues: [
+    queues: watching ? [
       videoQueue
-    ]
+    ] : []
     rules: [
       {
         name: 'captures'
@@ -297,8 +306,8 @@ module videoEvents 'modules/video_events.bicep' = if (triggered) {
     name: '${name}-videos'
     location: location
     storageName: dataAccount
-    container: cloud.trigger.container
-    suffixes: cloud.trigger.suffixes
+    container: watched.container
+    suffixes: watched.suffixes
     queue: videoQueue
     deadLetters: deadLetters
     queueSender: roles.queueSender
@@ -318,7 +327,7 @@ module trigger 'modules/video_trigger.bicep' = if (triggered) {
     identity: identities.outputs.triggerId
     storageName: dataAccount
     queue: videoQueue
-    settings: cloud.trigger
+    settings: watched
     region: location
     workspaceId: workspace.outputs.id
     logs: logs.outputs.id
@@ -336,7 +345,7 @@ module jobRights 'modules/job_rights.bicep' = {
     principal: identities.outputs.jobsPrincipal
     dataName: dataAccount
     codeName: codeAccount
-    videos: cloud.trigger.container
+    videos: watched.container
     registryName: registryName
     insightsName: insights.outputs.name
   }
@@ -353,7 +362,7 @@ module triggerRights 'modules/trigger_rights.bicep' = if (triggered) {
     principal: identities.outputs.triggerPrincipal
     storageName: dataAccount
     queue: videoQueue
-    markers: cloud.trigger.markers
+    markers: watched.markers
     workspaceName: workspace.outputs.name
   }
   dependsOn: [

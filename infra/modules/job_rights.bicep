@@ -8,7 +8,7 @@ param dataName string
 
 param codeName string
 
-@description('Container that videos are uploaded to.')
+@description('Container that videos are uploaded to; empty where there is none.')
 param videos string
 
 param registryName string
@@ -27,7 +27,7 @@ module readRaw 'container_role.bicep' = {
   }
 }
 
-module readVideos 'container_role.bicep' = {
+module readVideos 'container_role.bicep' = if (!empty(videos)) {
   name: 'jobs-read-videos'
   params: {
     accountName: dataName

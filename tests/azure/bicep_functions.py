@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "suffixes": {"storage": "core.windows.net", "sqlServerHostname": ".database.windows.net"},
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "any": lambda value: value,
     "cidrSubnet": _subnet,
     "contains": lambda whole, part: part in whole,
     "description": lambda text: text,

@@ -7,6 +7,7 @@ import yaml
 from kedro.framework.startup import bootstrap_project
 
 from quartet.azure.cloud_settings import cloud_settings
+from quartet.azure.watching.configured import Configured
 from support import ROOT
 
 bootstrap_project(ROOT)
@@ -37,6 +38,22 @@ def test_the_projects_own_file_is_read():
     assert cloud.clusters["cpu-cluster"].min_nodes == 0
     assert cloud.endpoints["style-transfer"].inputs["video"].parameter == "video"
     assert cloud.datastores[cloud.data_assets["mnist"].datastore] == "raw"
+
+
+def test_a_project_without_videos_needs_neither_a_trigger_nor_endpoints_nor_models(read):
+    def change(cloud):
+        for name in ("trigger", "endpoints", "deployments", "data_assets"):
+            del cloud[name]
+
+    cloud = read(change)
+    assert cloud.trigger is None
+    assert (cloud.endpoints, cloud.deployments, cloud.data_assets) == ({}, {}, {})
+
+
+def test_who_watches_without_a_trigger_is_told_what_to_write(read):
+    cloud = read(lambda it: it.pop("trigger"))
+    with pytest.raises(ValueError, match=r"^conf/azureml/cloud\.yml: trigger is missing.*suffixes"):
+        Configured(ROOT, "azureml", cloud).place(None)
 
 
 def test_the_clusters_that_steps_go_to_are_in_the_file():

@@ -1,6 +1,7 @@
 """infra/ must deploy what the project's configuration names, closed to all but identities."""
 
 import re
+import shutil
 
 import pycep
 import pytest
@@ -208,6 +209,24 @@ def test_the_logic_app_is_told_all_that_its_workflow_asks():
     assert lanes == {"runs": CLOUD.trigger.most_at_once, "maximumWaitingRuns": 1}
     assert definition["actions"] == WORKFLOW["actions"]
     assert told["identity"] in app.body["identity"]["userAssignedIdentities"]
+
+
+def test_without_a_trigger_nothing_watches_and_nobody_may_read_videos(tmp_path):
+    for folder in ("infra", "conf/azureml"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    file = tmp_path / "conf/azureml/cloud.yml"
+    said = yaml.safe_load(file.read_text())
+    gone = said["cloud"].pop("trigger")
+    said["cloud"]["datastores"].pop("quartet_videos")
+    file.write_text(yaml.safe_dump(said))
+    told = parameters(tmp_path / "infra/prod.bicepparam") | {"videoTrigger": True}
+    found = Template(tmp_path / "infra/main.bicep", told).resources()
+    assert len(found) > 50
+    kinds = {each.type for each in found}
+    assert kinds.isdisjoint({"Microsoft.Logic/workflows", "Microsoft.EventGrid/systemTopics"})
+    assert not of_type(found, "queues")
+    names = {each.name.rpartition("/")[2] for each in of_type(found, "containers")}
+    assert names.isdisjoint({gone["container"], gone["markers"], ""})
 
 
 @pytest.mark.parametrize(

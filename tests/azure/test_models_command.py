@@ -190,7 +190,7 @@ def test_asking_for_models_makes_no_database(call, project, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     result = call("list", "-e", "base")
     assert result.exit_code == 1
-    assert "kedro run -p mnist_training" in result.stderr
+    assert "train one: kedro run" in result.stderr
     assert not (project / "mlflow.db").exists()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from quartet.datasets.dump import DumpFileDataset
 from quartet.datasets.tables import TSVDataset
-from quartet.pipelines.sample_data import nodes as sample
+from quartet.pipelines.sample_data import faq as sample
 from support import ROOT, run_kedro
 
 COLUMNS = ["Id", "AnswerId", "Text0", "CreationDate"]

@@ -133,13 +133,13 @@ class Cloud(_Part):
     """Machines for jobs. `azureml.yml` names them by the tags of nodes."""
     datastores: dict[DatastoreName, ContainerName]
     """Container of the data account by datastore."""
-    data_assets: dict[Name, DataAsset]
+    data_assets: dict[Name, DataAsset] = {}
     """Raw data that a model's lineage can name."""
-    endpoints: dict[EndpointName, Endpoint]
+    endpoints: dict[EndpointName, Endpoint] = {}
     """Batch endpoints, by which others start pipelines: `kedro cloud publish`."""
-    trigger: Trigger
+    trigger: Trigger | None = None
     """What a new file starts: `kedro cloud watch`, and the Logic App of `infra/`."""
-    deployments: dict[Name, Deployment]
+    deployments: dict[Name, Deployment] = {}
     """By registered model: `kedro cloud deploy`."""
     primary_metrics: dict[str, str] = {}
     """By pipeline: the metric of its metrics.json that says most."""
@@ -153,7 +153,7 @@ class Cloud(_Part):
                 raise ValueError(
                     f"data_assets.{name}: there is no datastore '{asset.datastore}' in the file"
                 )
-        if self.trigger.endpoint not in self.endpoints:
+        if self.trigger is not None and self.trigger.endpoint not in self.endpoints:
             raise ValueError(
                 f"trigger.endpoint: there is no endpoint '{self.trigger.endpoint}' in the file"
             )

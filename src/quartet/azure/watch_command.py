@@ -110,12 +110,12 @@ def _watch(
         raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
     else:
         starter = here.jobs(workspace.connect(project, env), others["params"], every)
-        usual = cloud.trigger.most_at_once
+        usual = here.trigger.most_at_once
     if dry_run:
         return _tell(watched, starter)
     for told in watching.forget(watched, again) if again else []:
         click.echo(told)
-    settings = watching.WatchSettings(most_at_once or usual, cloud.trigger.attempts, every)
+    settings = watching.WatchSettings(most_at_once or usual, here.trigger.attempts, every)
     with watching.Request.taken() as request:
         click.echo(f"watching {watched.address}")
         with table.shown(sys.stdout) as show:

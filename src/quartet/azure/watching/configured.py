@@ -12,7 +12,7 @@ import fsspec
 from fsspec.config import conf
 
 from quartet import configuration
-from quartet.azure.cloud_settings import Cloud
+from quartet.azure.cloud_settings import Cloud, Trigger
 from quartet.azure.storage import ACCOUNT_NAME, PROTOCOLS
 from quartet.azure.watching.containers import Container
 from quartet.azure.watching.folders import Folder
@@ -47,6 +47,20 @@ class Configured:
     cloud: Cloud
     results: str | None = None
 
+    @property
+    def trigger(self) -> Trigger:
+        """What a new video starts.
+
+        Raises:
+            ValueError: The environment says none.
+        """
+        if self.cloud.trigger is None:
+            raise ValueError(
+                f"conf/{self.environment}/cloud.yml: trigger is missing, by which videos are "
+                "known; write `trigger:` with a container, an endpoint and suffixes"
+            )
+        return self.cloud.trigger
+
     def place(self, text: str | None) -> Place:
         """What is watched.
 
@@ -57,7 +71,7 @@ class Configured:
         Raises:
             ValueError: It is neither, or where results are written.
         """
-        trigger = self.cloud.trigger
+        trigger = self.trigger
         text = text or f"abfs://{trigger.container}"
         protocol, divider, path = text.partition("://")
         outputs = self._outputs()
@@ -88,9 +102,9 @@ class Configured:
             ValueError: One is said for each video, or intermediate files would not lie here.
         """
         self._refuse(params, _BY_WATCHING)
-        inputs = self.cloud.endpoints[self.cloud.trigger.endpoint].inputs
+        inputs = self.cloud.endpoints[self.trigger.endpoint].inputs
         usual: dict[str, Any] = {}
-        for name, value in self.cloud.trigger.inputs.items():
+        for name, value in self.trigger.inputs.items():
             _put(usual, inputs[name].parameter, value)
         pieces = self._path(self._here, "style_pieces")
         if "://" in pieces:
@@ -116,7 +130,7 @@ class Configured:
         """
         from quartet.azure.watching.jobs import Jobs
 
-        trigger = self.cloud.trigger
+        trigger = self.trigger
         known = self.cloud.endpoints[trigger.endpoint].inputs
         self._refuse(params, (_VIDEO,))
         said = {**trigger.inputs, **params}

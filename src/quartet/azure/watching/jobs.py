@@ -14,7 +14,7 @@ from quartet.azure.changes import found, quietly
 from quartet.azure.watching.markers import State
 from quartet.azure.watching.places import Video
 from quartet.azure.watching.starting import Outcome, Work
-from quartet.cli import describe
+from quartet.messages import describe
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from quartet.azure.watching.names import printable
 from quartet.azure.watching.rows import LEFT_ALONE, READY, Observer, Row, Shown
+from quartet.text_tables import takes_escapes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +35,7 @@ _UNTOLD = (Shown.WAITING, Shown.ELSEWHERE)
 @contextmanager
 def shown(output: TextIO) -> Generator[Observer]:
     """An observer that shows videos on a terminal, or writes lines where there is none."""
-    if not output.isatty():
+    if not takes_escapes(output):
         yield Lines(output)
         return
     from rich.console import Console

@@ -11,7 +11,7 @@ from azure.core.exceptions import AzureError
 from kedro.io.core import DatasetError
 
 from quartet.azure.watching.watcher import Watcher
-from quartet.cli import describe
+from quartet.messages import describe
 
 _PASSING = (DatasetError, OSError, AzureError)
 """What storage and Azure ML fail with, often for a while only."""

@@ -1,16 +1,14 @@
-"""Making the committed samples."""
+"""The sample of questions: a data dump, and the tables made from it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
-import numpy as np
+from kedro.pipeline import Node, Pipeline
 
-from quartet import digits, faq, sensors
-from quartet.digits.settings import ValidationSplit
+from quartet import faq
 from quartet.faq.settings import DumpReading
-from quartet.sensors.settings import Fleet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,17 +21,31 @@ else:
     DumpFile = Table = Any
 
 Entries = list[dict[str, Any]]
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def make_digit_sample(digit_sample_split: ValidationSplit) -> Arrays:
-    """Training images and labels, test images and labels, from scikit-learn's digits."""
-    train, test = digits.data.stratified_split(
-        digits.sample.bundled_digits(),
-        digit_sample_split.fraction,
-        np.random.default_rng(digit_sample_split.seed),
+def make_faq() -> Pipeline:
+    """Questions written by hand → Stack Exchange data dump → three tables."""
+    return Pipeline(
+        [
+            Node(
+                make_faq_dump,
+                [
+                    "faq_sample_language",
+                    "faq_sample_values",
+                    "faq_sample_asynchrony",
+                    "faq_sample_browser",
+                ],
+                ["faq_sample_posts", "faq_sample_post_links", "faq_sample_asked"],
+                name="make_faq_dump",
+            ),
+            Node(
+                make_faq_tables,
+                ["faq_sample_posts", "faq_sample_post_links", "params:faq_sample_reading"],
+                ["faq_sample_originals", "faq_sample_duplicates", "faq_sample_answers"],
+                name="make_faq_tables",
+            ),
+        ]
     )
-    return train["images"], train["labels"], test["images"], test["labels"]
 
 
 def make_faq_dump(
@@ -58,18 +70,3 @@ def make_faq_tables(
     """Originals, duplicates and answers, as `faq_ingestion` makes them from the dump."""
     ingested = faq.dump.ingest(faq_sample_posts, faq_sample_post_links, faq_sample_reading)
     return ingested.originals, ingested.duplicates, ingested.answers
-
-
-def make_sensor_sample(sensor_sample_fleet: Fleet) -> tuple[dict[str, bytes], pd.DataFrame]:
-    """Files as Azure Event Hubs Capture writes them, of a simulated fleet, and its anomalies."""
-    captured = sensors.simulator.write_captures(sensor_sample_fleet)
-    files = {name.removesuffix(".avro"): content for name, content in captured.files.items()}
-    return files, captured.labels
-
-
-def make_style_sample() -> bytes:
-    """A video of four seconds: a camera over scikit-learn's two photographs, to a melody."""
-    # PyAV comes only with the module needing it.
-    from quartet.style import sample_clip
-
-    return sample_clip.make_clip()

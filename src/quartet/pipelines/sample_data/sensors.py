@@ -1,0 +1,38 @@
+"""The sample of readings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+from kedro.pipeline import Node, Pipeline
+
+from quartet import sensors
+from quartet.sensors.settings import Fleet
+
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    # Kedro resolves this annotation in a run; listing the pipelines should not pay for it.
+    pd = lazy_loader.load("pandas")
+
+
+def make_sensors() -> Pipeline:
+    """Simulated fleet → capture files of Azure Event Hubs, and what was wrong when."""
+    return Pipeline(
+        [
+            Node(
+                make_sensor_sample,
+                "params:sensor_sample_fleet",
+                ["sensor_sample_captures", "sensor_sample_labels"],
+                name="make_sensor_sample",
+            ),
+        ]
+    )
+
+
+def make_sensor_sample(sensor_sample_fleet: Fleet) -> tuple[dict[str, bytes], pd.DataFrame]:
+    """Files as Azure Event Hubs Capture writes them, of a simulated fleet, and its anomalies."""
+    captured = sensors.simulator.write_captures(sensor_sample_fleet)
+    files = {name.removesuffix(".avro"): content for name, content in captured.files.items()}
+    return files, captured.labels

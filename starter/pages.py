@@ -1,0 +1,98 @@
+"""The documentation of a project that has not all of the scenarios."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?![a-z]+:)([^)\s#]*)(#[^)\s]*)?\)")
+_CODE = re.compile(r"(^(`{3,})[^`\n]*\n.*?^\2$)", re.MULTILINE | re.DOTALL)
+_FENCE = 2
+"""Which part of a page that is split by its code is but a fence."""
+_MODULE = re.compile(r"^::: quartet\.([\w.]+)\n+", re.MULTILINE)
+_PIPELINE = re.compile(r"^<!-- pipeline: (\w+) -->\n+", re.MULTILINE)
+_PAGE = re.compile(r"^ +- .*?([\w./-]+\.md)$")
+_GROUP = re.compile(r"^( +)- [^:]+:$")
+_HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
+
+
+def mend(project: Path) -> None:
+    """Take out of the pages, and of their list, what tells of files that are not there."""
+    for page in [*(project / "docs").rglob("*.md"), *project.glob("*.md"), *_beside(project)]:
+        text = page.read_text(encoding="utf-8")
+        mended = without_lost_parts(text, page, project)
+        if mended != text:
+            page.write_text(mended, encoding="utf-8")
+    listed = project / "mkdocs.yml"
+    listed.write_text(
+        without_lost_pages(listed.read_text(encoding="utf-8"), project / "docs"), encoding="utf-8"
+    )
+
+
+def _beside(project: Path) -> list[Path]:
+    """Pages beside what they tell of."""
+    return [*(project / "infra").rglob("*.md")]
+
+
+def _if_there(found: re.Match[str], folder: Path) -> str:
+    """What was found, if it names a module in a folder."""
+    path = folder / found[1].replace(".", "/")
+    return found[0] if path.is_dir() or path.with_suffix(".py").is_file() else ""
+
+
+def without_lost_parts(text: str, page: Path, project: Path) -> str:
+    """A page without links, pictures, modules and pipelines that lead nowhere; code is kept."""
+    parts = _CODE.split(text)
+    for number in range(0, len(parts), 3):  # the code is one part, its fence another
+        part = without_lost_links(parts[number], page)
+        for pattern, folder in ((_MODULE, "src/quartet"), (_PIPELINE, "src/quartet/pipelines")):
+            part = pattern.sub(partial(_if_there, folder=project / folder), part)
+        parts[number] = part
+    return "".join(part for number, part in enumerate(parts) if number % 3 != _FENCE)
+
+
+def without_lost_links(text: str, page: Path) -> str:
+    """A text whose links to what is not there are plain, and whose lost pictures are gone."""
+
+    def mended(found: re.Match[str]) -> str:
+        picture, said, target, anchor = found.groups()
+        there = (page.parent / target).resolve() if target else page
+        if there.exists() and not (anchor and _is_lost(there, anchor)):
+            return found[0]
+        return "" if picture else said
+
+    return re.sub(r"\n{3,}", "\n\n", _LINK.sub(mended, text))
+
+
+def _is_lost(page: Path, anchor: str) -> bool:
+    """Whether a page that is written, not made, has no such heading."""
+    if page.suffix != ".md":
+        return False
+    text = page.read_text(encoding="utf-8")
+    if re.search(r"^<!-- \w+: ", text, re.MULTILINE):
+        return False  # it has more headings when it is built
+    slugs = {_slug(heading) for heading in _HEADING.findall(text)}
+    return anchor[1:] not in slugs and f'id="{anchor[1:]}"' not in text
+
+
+def _slug(heading: str) -> str:
+    """As Python-Markdown makes it."""
+    plain = re.sub(r"[^\w\s-]", "", heading).strip().lower()
+    return re.sub(r"[-\s]+", "-", plain)
+
+
+def without_lost_pages(text: str, docs: Path) -> str:
+    """mkdocs.yml without the pages that are not there, and without the groups that are empty."""
+    kept: list[str] = []
+    for line in text.splitlines():
+        found = _PAGE.match(line)
+        if not (found and not (docs / found[1]).is_file()):
+            kept.append(line)
+    following = [*kept[1:], ""]
+    lines = [
+        line
+        for line, after in zip(kept, following, strict=True)
+        if not ((group := _GROUP.match(line)) and not after.startswith(group[1] + "  "))
+    ]
+    return "\n".join(lines) + "\n"
