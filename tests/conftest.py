@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -107,7 +109,22 @@ def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             result = run_kedro(make_workspace(folder), "run")
+            said = {"stdout": result.stdout, "stderr": result.stderr}
+            folder.with_suffix(".said").write_text(json.dumps(said))
             if result.returncode:
                 failure.write_text(result.stderr)
     assert not failure.exists(), failure.read_text()
     return folder
+
+
+class Said(NamedTuple):
+    """What a command wrote."""
+
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def trained_output(trained_workspace: Path) -> Said:
+    """What the run wrote that made `trained_workspace`, as it is when neither is a terminal."""
+    return Said(**json.loads(trained_workspace.with_suffix(".said").read_text()))

@@ -12,7 +12,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
-from quartet.hooks import ErrorContextHooks, NoTracking, PreflightHooks, TrackingHooks
+from quartet.hooks import ErrorContextHooks, LogHooks, NoTracking, PreflightHooks, TrackingHooks
 
 
 def copied(first):
@@ -48,6 +48,18 @@ def test_an_error_is_told_which_node_and_datasets_it_came_from():
     node = Node(lambda first, split: None, ["first", "params:split"], "second", name="cut")
     ErrorContextHooks().on_node_error(error, node)
     assert error.__notes__ == ["node 'cut' (first)"]
+
+
+@pytest.mark.parametrize(("size", "told"), [("1", "(2 of 2)"), ("2", "(2 of 2, rank 0 of 2)")])
+def test_the_log_names_a_node_once_in_a_short_line(monkeypatch, caplog, size, told):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", size)
+    caplog.set_level("INFO", "quartet.hooks")
+    other = Node(copied, "second", "third", name="copy_again")
+    hooks = LogHooks()
+    hooks.before_pipeline_run(Pipeline([other, NODE]))
+    hooks.before_dataset_loaded(other)
+    hooks.before_node_run(other)
+    assert caplog.messages == [f"Running node: copy_again {told}"]
 
 
 @pytest.fixture

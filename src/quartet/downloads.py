@@ -90,7 +90,13 @@ def _stream(url: str, target: Path) -> str:
     with (
         fsspec.open(url, "rb") as source,
         target.open("wb") as file,
-        tqdm(desc=target.name.strip("."), unit="B", unit_scale=True, disable=None) as bar,
+        tqdm(
+            total=getattr(source, "size", None),  # not every server says
+            desc=target.name.strip("."),
+            unit="B",
+            unit_scale=True,
+            disable=None,
+        ) as bar,
     ):
         for chunk in _chunks(source):
             digest.update(chunk)

@@ -1,9 +1,10 @@
-"""The commands of kedro-mlflow, which says too much when it is imported by itself."""
+"""The commands of kedro-mlflow, imported when one of them is called; faults end in one line."""
 
 from importlib import import_module
 from typing import Any
 
-from quartet.cli import import_kedro_mlflow_quietly
+from quartet.cli import one_line_errors
 
-import_kedro_mlflow_quietly()
 mlflow_commands: Any = import_module("kedro_mlflow.framework.cli.cli").mlflow_commands
+for command in mlflow_commands.commands.values():
+    command.callback = one_line_errors(command.callback)

@@ -15,13 +15,16 @@ from quartet.datasets.atomic import AtomicLocalFileSystem
 from quartet.hooks import (
     DistributedHooks,
     ErrorContextHooks,
+    LogHooks,
     NoTracking,
     PreflightHooks,
     TrackingHooks,
     TurnHooks,
 )
 from quartet.plugins import defer_heavy_plugins
+from quartet.quiet import quiet_kedro_mlflow, quiet_servers
 from quartet.startup import StartHooks
+from quartet.summary import SummaryHooks
 
 # OpenMP's threads spin while they wait. Beside any other busy process each parallel region then
 # loses a scheduler tick, 8 ms against microseconds of work; asleep they cost next to nothing.
@@ -45,6 +48,8 @@ storage.register()
 # Quartet is not installed, as on a cluster, their commands can be put off from here on only.
 defer_sdk()
 defer_heavy_plugins()
+quiet_kedro_mlflow()
+quiet_servers()
 
 HOOKS = (
     TurnHooks(),
@@ -57,6 +62,8 @@ HOOKS = (
     ErrorContextHooks(),
     StepReportHooks(),
     StartHooks(),
+    LogHooks(),
+    SummaryHooks(),
     # One MLflow run a command, however many ranks run it.
     *([NoTracking()] if distributed.rank() > 0 else []),
     # Tells Application Insights of the run, where there is one to be told.

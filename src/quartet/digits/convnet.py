@@ -158,7 +158,8 @@ def probabilities(weights: Weights, images: Images) -> NDArray[np.float32]:
     network.to(device).eval()
     shares = np.empty((len(images), CLASSES), dtype=np.float32)
     with torch.inference_mode():
-        for start in range(0, len(images), _BATCH_TO_PREDICT):
+        starts = range(0, len(images), _BATCH_TO_PREDICT)
+        for start in tqdm(starts, desc="reading digits", unit="batch", disable=None, delay=2):
             batch = slice(start, start + _BATCH_TO_PREDICT)
             x = normalised(images[batch]).to(device)
             views = [network(torch.roll(x, view, dims=(2, 3))).softmax(dim=1) for view in _VIEWS]

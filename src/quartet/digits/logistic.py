@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from quartet.digits.data import CLASSES, Digits, Images
 from quartet.digits.lbfgs import LBFGS
@@ -77,13 +78,39 @@ def fit(
         for strength, scale in scales.items()
     }
     fits: dict[float, Fit] = {}
-    while len(fits) < len(strengths):
-        running = [strength for strength in strengths if strength not in fits]
+    with tqdm(
+        total=len(strengths),
+        desc="fitting logistic regressions",
+        unit="fit",
+        disable=None,
+        delay=2,
+        miniters=0,
+    ) as bar:
+        for number, ended in enumerate(_passes(problem, scales, optimisers, max_passes, start), 1):
+            for found in ended:
+                fits[found.strength] = found
+                on_fit(found)
+            bar.set_postfix_str(f"{number} passes over the images", refresh=False)
+            bar.update(len(ended))
+    return [fits[strength] for strength in strengths]
+
+
+def _passes(
+    problem: _Problem,
+    scales: Mapping[float, NDArray[np.float64]],
+    optimisers: Mapping[float, LBFGS],
+    max_passes: int,
+    start: float,
+) -> Iterator[list[Fit]]:
+    """The fits that ended with each pass over the images, until all have."""
+    running = list(scales)
+    while running:
         weights = [
             scales[strength] @ optimisers[strength].ask().reshape(-1, CLASSES)
             for strength in running
         ]
         losses, gradients = problem.losses(weights)
+        ended = []
         for strength, weight, loss, gradient in zip(
             running, weights, losses, gradients, strict=True
         ):
@@ -95,13 +122,14 @@ def fit(
                     warnings.warn(
                         f"regularisation strength {strength:g}: not converged after {max_passes} "
                         "passes; allow more passes or a larger tolerance",
-                        stacklevel=2,
+                        stacklevel=3,
                     )
                 best = scales[strength] @ optimiser.point.reshape(-1, CLASSES)
                 seconds = time.perf_counter() - start
-                fits[strength] = Fit(strength, _named(best), optimiser.evaluations, seconds)
-                on_fit(fits[strength])
-    return [fits[strength] for strength in strengths]
+                ended.append(Fit(strength, _named(best), optimiser.evaluations, seconds))
+        done = {found.strength for found in ended}
+        running = [strength for strength in running if strength not in done]
+        yield ended
 
 
 def probabilities(weights: Weights, images: Images) -> NDArray[np.float32]:

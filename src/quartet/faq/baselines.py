@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
+from tqdm import tqdm
 
+from quartet.faq.ranker import trees_shown
 from quartet.faq.settings import ReferenceRecipe
 
 Scores = NDArray[np.float64]
@@ -91,10 +93,19 @@ def reference_recipe(
         deterministic=True,
         force_row_wise=True,
     )
-    model.fit(pairs.astype(np.float32), right)
+    with trees_shown(recipe.trees, "fitting the reference recipe") as grown:
+        model.fit(pairs.astype(np.float32), right, callbacks=[grown])
     others = of_answered.transform(originals)
     scores = np.empty((len(questions), len(originals)))
-    for row, vector in enumerate(of_asked.transform(questions)):
+    vectors = tqdm(
+        of_asked.transform(questions),
+        total=len(questions),
+        desc="asking the reference recipe",
+        unit="question",
+        disable=None,
+        delay=2,
+    )
+    for row, vector in enumerate(vectors):
         repeated = csr_matrix(np.ones((len(originals), 1))) @ vector
         scores[row] = model.booster_.predict(hstack([repeated, others]).astype(np.float32))
     return scores

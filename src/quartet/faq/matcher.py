@@ -26,6 +26,7 @@ from quartet.faq.ranker import (
     feature_columns,
     score,
     train_booster,
+    trees_shown,
 )
 from quartet.faq.settings import Cleaning, Refit, TextFeatures
 from quartet.faq.similarity import Comparer, feature_names
@@ -219,11 +220,13 @@ def fit_matcher(
     pairs: TrainingPairs = make_training_pairs(
         comparer, features.random_negatives, np.random.default_rng(refit.seed)
     )
+    with trees_shown(parameters.trees, "fitting the ranker") as grown:
+        booster = train_booster(pairs, parameters, refit.seed, callbacks=[grown])
     return Matcher(
         originals=table_of_originals(originals, answers),
         encoder=encoder,
         comparer=comparer,
-        booster=train_booster(pairs, parameters, refit.seed),
+        booster=booster,
         calibration=calibrate(pairs, parameters, refit.folds, refit.seed),
         parameters=parameters,
         features=features,

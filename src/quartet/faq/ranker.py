@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
+from tqdm import tqdm
 
 from quartet.faq.evaluation import metric_of, ranks_of_right
 from quartet.faq.pairs import JudgedQuestions, TrainingPairs
@@ -75,6 +77,17 @@ def train_booster(
         valid_sets=[judged] if judged else None,
         callbacks=list(callbacks),
     )
+
+
+@contextmanager
+def trees_shown(trees: int, desc: str) -> Iterator[Callable[[Any], None]]:
+    """What LightGBM is to call after each tree, for a progress bar."""
+    with tqdm(total=trees, desc=desc, unit="tree", disable=None, delay=2) as bar:
+
+        def grown(_: Any) -> None:
+            bar.update()
+
+        yield grown
 
 
 def training_set(
@@ -170,7 +183,9 @@ def calibrate(
     columns = feature_columns(pairs.names, parameters.word_ngrams)
     seen = pairs.right | (pairs.hardness < np.iinfo(np.int32).max)
     scores = np.zeros(len(pairs.right))
-    for fold in range(folds):
+    for fold in tqdm(
+        range(folds), desc="calibrating the ranker", unit="fold", disable=None, delay=2
+    ):
         left_out = (fold_of == fold) & seen
         if not left_out.any():
             continue

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from tqdm import tqdm
 
 from quartet.faq.knowledge import Knowledge
 from quartet.faq.margins import Margins, fit_margins
@@ -109,13 +110,17 @@ class Comparer:
     ) -> Iterator[Comparison]:
         size = next(iter(questions.values())).shape[0]
         bounds = [*range(0, size, QUESTIONS_AT_ONCE), size]
-        for start, end in pairwise(bounds):
-            part = slice(start, end)
-            yield self._compare_block(
-                {view: vectors[part] for view, vectors in questions.items()},
-                None if own is None else own[part],
-                None if extra is None else extra[part],
-            )
+        with tqdm(
+            total=size, desc="comparing questions", unit="question", disable=None, delay=2
+        ) as bar:
+            for start, end in pairwise(bounds):
+                part = slice(start, end)
+                yield self._compare_block(
+                    {view: vectors[part] for view, vectors in questions.items()},
+                    None if own is None else own[part],
+                    None if extra is None else extra[part],
+                )
+                bar.update(end - start)
 
     def _compare_block(
         self, questions: Vectors, own: Numbers | None, extra: Numbers | None

@@ -17,6 +17,7 @@ from typing import Any
 import fastavro
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from quartet.sensors.event_patterns import SCHEMA
 from quartet.sensors.fleet_anomalies import Disturbances, label_table, plan
@@ -83,7 +84,8 @@ def write_captures(fleet: Fleet) -> Captured:
     """All capture files of a fleet, with labels and numbers to check against."""
     values = FleetValues(fleet)
     events = FleetEvents(values)
-    files = dict(_files(fleet, events))
+    written = tqdm(_files(fleet, events), desc="simulating", unit="file", disable=None, delay=2)
+    files = dict(written)
     return Captured(files, label_table(values, plan(values)), **events.counts)
 
 

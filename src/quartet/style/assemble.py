@@ -10,6 +10,7 @@ from typing import Any
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
+from tqdm import tqdm
 
 from quartet.style.encode import label_of
 from quartet.style.encoding_settings import Encoding
@@ -92,8 +93,12 @@ def assemble(
             _other_packets(original, copies, plan),
             key=lambda packet: (packet.dts or 0) * packet.time_base,
         )
-        for packet in streams:
-            output.mux(packet)
+        with tqdm(
+            total=plan.frames, desc="joining the pieces", unit="frame", disable=None, delay=2
+        ) as bar:
+            for packet in streams:
+                output.mux(packet)
+                bar.update(packet.stream is video)
     return OutputFacts(
         container=plan.container,
         frames=plan.frames,

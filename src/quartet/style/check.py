@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from av.container import InputContainer
+from tqdm import tqdm
 
 from quartet.style.containers import codec_name
 from quartet.style.packets import payload, read_packets
@@ -55,12 +56,13 @@ def check_video(target: Source, plan: VideoPlan) -> None:
                 f"{name}: is {video.width}×{video.height} pixels large, not "
                 f"{plan.width}×{plan.height} as {plan.name}"
             )
-        content = _read(container)
+        sounds = sum(track.packets for track in plan.tracks if track.kind == "audio")
+        content = _read(container, plan.frames + sounds)
     _check_times(name, plan, content)
     _check_sounds(name, plan, content.sounds)
 
 
-def _read(container: InputContainer) -> _Content:
+def _read(container: InputContainer, expected: int) -> _Content:
     video = container.streams.video[0]
     codecs = {stream.index: codec_name(stream) for stream in container.streams.audio}
     counts = dict.fromkeys(codecs, 0)
@@ -68,7 +70,15 @@ def _read(container: InputContainer) -> _Content:
     digests = {index: hashlib.sha256() for index in codecs}
     shown_at = []
     end = Fraction(0)
-    for packet in read_packets(container, [video, *container.streams.audio]):
+    packets = tqdm(
+        read_packets(container, [video, *container.streams.audio]),
+        total=expected,
+        desc="checking the result",
+        unit="packet",
+        disable=None,
+        delay=2,
+    )
+    for packet in packets:
         index = packet.stream.index
         time = (packet.pts or 0) * packet.time_base
         if index == video.index:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from tqdm import tqdm
 
 from quartet.style.consistency import FLICKER_SIDE, Pair, flicker, scaled_down, warping_error
 from quartet.style.decode import decode_frames
@@ -130,7 +131,15 @@ def compare(
     wanted = sorted({*chosen, *(number + 1 for number in chosen), *shown_at})
     rows, shown = [], []
     before: tuple[int, Pair] = (-1, (_NOTHING, _NOTHING))
-    for number, pair in _both(source, restyled, plan, restyled_plan, wanted):
+    both = tqdm(
+        _both(source, restyled, plan, restyled_plan, wanted),
+        total=len(wanted),
+        desc="measuring flicker",
+        unit="frame",
+        disable=None,
+        delay=2,
+    )
+    for number, pair in both:
         small = (scaled_down(pair[0], FLICKER_SIDE), scaled_down(pair[1], FLICKER_SIDE))
         del pair  # Frames can be large.
         if number in shown_at:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
 
 from av import VideoFrame
+from tqdm import tqdm
 
 from quartet.style.packets import decode_packet, read_packets, try_decoding, video_stream
 from quartet.style.video import Source, opened
@@ -106,7 +107,15 @@ def order_by_decoding(source: Source, stream: int, stamps: Stamps, tick_of_rate:
     packets: list[int] = []
     decoded_at: list[int | None] = []
     keys = []
-    for frame in decode_by_place(source, stream):
+    frames = tqdm(
+        decode_by_place(source, stream),
+        total=len(stamps.shown_at),
+        desc="decoding, for the order of the frames",
+        unit="frame",
+        disable=None,
+        delay=2,
+    )
+    for frame in frames:
         if frame.key_frame and frame.pts is not None and stamps.keys[frame.pts]:
             keys.append(len(packets))
         packets.append(frame.pts if frame.pts is not None else -1)

@@ -13,6 +13,7 @@ from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
+from tqdm import tqdm
 
 from quartet.style.containers import codec_name
 from quartet.style.ordering import Stamps
@@ -90,10 +91,19 @@ def read_all(container: InputContainer, name: str) -> Reading:
     stamps = Stamps()
     tallies = {stream.index: _Tally() for stream in container.streams}
     codecs = {stream.index: codec_name(stream) for stream in container.streams}
-    for packet in read_packets(container, list(container.streams)):
-        _count(tallies[packet.stream.index], packet, codecs[packet.stream.index], name)
-        if packet.stream.index == video.index:
-            _note(stamps, packet, codec)
+    with tqdm(
+        total=container.size if container.size > 0 else None,
+        desc=f"reading {name}",
+        unit="B",
+        unit_scale=True,
+        disable=None,
+        delay=2,
+    ) as bar:
+        for packet in read_packets(container, list(container.streams)):
+            _count(tallies[packet.stream.index], packet, codecs[packet.stream.index], name)
+            if packet.stream.index == video.index:
+                _note(stamps, packet, codec)
+            bar.update(packet.size)
     digests = {index: tally.digest.hexdigest() for index, tally in tallies.items()}
     start = min(
         (tally.start for tally in tallies.values() if tally.start is not None),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from quartet.azure.monitoring.progress import State, Status, StepStatus
-from quartet.text_tables import aligned
+from quartet.text_tables import aligned, duration, takes_escapes
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -33,7 +33,7 @@ _HEADINGS = ("job", "pipeline", "state", "age", "duration", "primary metric")
 @contextmanager
 def shown(output: TextIO) -> Iterator[Show]:
     """Shows each status in the place of the one before, or as lines where there is no terminal."""
-    if not output.isatty():
+    if not takes_escapes(output):
         yield Lines(output)
         return
     from rich.console import Console
@@ -127,26 +127,6 @@ def live_view(status: Status) -> Group:
     if status.metric:
         below.add_row(Text(metric_text(status), style="bold"))
     return Group(table, below)
-
-
-def duration(seconds: float | None) -> str:
-    """Time as one says it: `9.4 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`; empty for None."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for most, large, small, names in _SCALES:
-        if whole < most or names[0] == "d":
-            return f"{whole // large} {names[0]} {whole % large // small} {names[1]}"
-    raise AssertionError  # the last scale takes all
-
-
-_SCALES = (
-    (3_600, 60, 1, ("min", "s")),
-    (86_400, 3_600, 60, ("h", "min")),
-    (0, 86_400, 3_600, ("d", "h")),
-)
 
 
 def _row(status: Status, now: datetime) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
@@ -112,36 +114,51 @@ class Storage:
         container = self._service.get_container_client(upload.target.container)
         there = _blobs(container, upload.target.path)
         copied = total = 0
-        for path, inside in upload.files():
-            name = (upload.target / inside).path
-            md5 = _md5(path)
-            if _is_needless(there.get(name), md5, upload.sample):
-                continue
-            with path.open("rb") as content:
-                container.upload_blob(
-                    name,
-                    content,
-                    overwrite=True,
-                    metadata={_SAMPLE: md5.hex()} if upload.sample else {},
-                    content_settings=ContentSettings(content_md5=bytearray(md5)),
-                )
-            copied, total = copied + 1, total + path.stat().st_size
+        files = list(upload.files())
+        with _progress(
+            f"uploading to {upload.target}", [path.stat().st_size for path, _ in files]
+        ) as bar:
+            for path, inside in files:
+                name = (upload.target / inside).path
+                md5, size = _md5(path), path.stat().st_size
+                if _is_needless(there.get(name), md5, upload.sample):
+                    bar.update(size)
+                    continue
+                with path.open("rb") as content:
+                    container.upload_blob(
+                        name,
+                        content,
+                        overwrite=True,
+                        metadata={_SAMPLE: md5.hex()} if upload.sample else {},
+                        content_settings=ContentSettings(content_md5=bytearray(md5)),
+                    )
+                bar.update(size)
+                copied, total = copied + 1, total + size
         return copied, total
 
     def download(self, folder: BlobFolder, target: Path) -> int:
         """Copy all files of a folder into one here; returns how many there were."""
         container = self._service.get_container_client(folder.container)
         count = 0
-        for name in _blobs(container, folder.path):
-            inside = name.removeprefix(f"{folder.path}/")
-            path = target / inside
-            if not path.resolve().is_relative_to(target.resolve()):
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                container.download_blob(name).readinto(file)
-            count += 1
+        blobs = _blobs(container, folder.path)
+        with _progress(f"fetching {folder}", [blob.size for blob in blobs.values()]) as bar:
+            for name, blob in blobs.items():
+                inside = name.removeprefix(f"{folder.path}/")
+                path = target / inside
+                if not path.resolve().is_relative_to(target.resolve()):
+                    continue
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as file:
+                    container.download_blob(name).readinto(file)
+                bar.update(blob.size)
+                count += 1
         return count
+
+
+def _progress(desc: str, sizes: Iterable[int]) -> tqdm[Any]:
+    return tqdm(
+        total=sum(sizes), desc=desc, unit="B", unit_scale=True, disable=None, delay=2, leave=False
+    )
 
 
 def _blobs(container: ContainerClient, path: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import Journal, State, StepRecord, kept_steps
 from quartet.azure.rehearsal.rehearsing import Observer, Report
 from quartet.azure.snapshot import Snapshot
+from quartet.text_tables import takes_escapes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +37,7 @@ _HEADINGS = ("seconds", "start-up s", "start-up MiB", "peak MiB", "output")
 @contextmanager
 def shown(output: TextIO) -> Iterator[Observer]:
     """An observer that shows steps on a terminal, or writes lines where there is none."""
-    if not output.isatty():
+    if not takes_escapes(output):
         yield Lines(output)
         return
     from rich.console import Console

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from quartet import distributed, sensors
 from quartet.sensors.settings import WindowScoring
@@ -155,11 +156,13 @@ def _blocks(sensor_windows: SensorTables, bank: ModelBank, span: Span) -> Iterat
     since = span.since - bank.context.reach - pd.Timedelta(seconds=1)
     most = max(1, _AT_ONCE * bank.window_seconds // int((span.until - since).total_seconds()))
     most = min(most, _NAMED_AT_ONCE)
-    for first in range(0, len(bank), most):
-        pairs = bank.pairs[first : first + most]
-        windows = sensor_windows.read_windows(since=since, until=span.until, pairs=pairs)
-        told = bank.context.applied(windows)
-        yield told[told["window_end"] > span.since]
+    with tqdm(total=len(bank), desc="measuring drift", unit="sensor", disable=None, delay=2) as bar:
+        for first in range(0, len(bank), most):
+            pairs = bank.pairs[first : first + most]
+            windows = sensor_windows.read_windows(since=since, until=span.until, pairs=pairs)
+            told = bank.context.applied(windows)
+            yield told[told["window_end"] > span.since]
+            bar.update(len(pairs))
 
 
 def report_alarms(

@@ -62,7 +62,11 @@ def plan_transfer(
         raise ValueError(f"style '{style_weights.name}': {error}") from error
     plan: Facts = {"source": style_source.name, "style": style_weights.name}
     if style_source.pictures:
-        digests = {name: style_source.digest(name) for name in style_source.pictures}
+        with _progress("reading", len(style_source.pictures), "picture") as bar:
+            digests = {}
+            for name in style_source.pictures:
+                digests[name] = style_source.digest(name)
+                bar.update()
         parts: list[Any] = [digests]
         plan |= {"video": None, "pictures": _outputs(style_source, style_weights.name)}
     else:
@@ -153,7 +157,7 @@ def _restyle_video(
 
     transfer, restyling, encoding = settings
     frames = sum(plan.end_of_piece(first) - first for first in firsts)
-    with source.opened() as opened, _progress(frames, "frame") as bar:
+    with source.opened() as opened, _progress("restyling", frames, "frame") as bar:
         done = flow.restyle_pieces(
             opened,
             plan,
@@ -189,7 +193,7 @@ def _restyle_pictures(
                 unreadable.append(name)
 
     done = 0
-    with _progress(len(names), "picture") as bar:
+    with _progress("restyling", len(names), "picture") as bar:
         for name, _, restyled in restyler.stream(pictures()):
             output = transfer_plan["pictures"][name]
             content = encode_picture(restyled, PurePosixPath(output).suffix)
@@ -276,13 +280,15 @@ def _publish_pictures(
     if not names:
         raise ValueError(f"{source.name}: none of its {len(unreadable)} pictures can be read")
     outputs = []
-    for name in names:
-        output = transfer_plan["pictures"][name]
-        if source.is_folder:
-            output = f"{source.name}_{transfer_plan['style']}/{output}"
-        with folder.new(output) as target:
-            target.write_bytes(store.read(transfer_plan["work"], name))
-        outputs.append(output)
+    with _progress("publishing", len(names), "picture") as bar:
+        for name in names:
+            output = transfer_plan["pictures"][name]
+            if source.is_folder:
+                output = f"{source.name}_{transfer_plan['style']}/{output}"
+            with folder.new(output) as target:
+                target.write_bytes(store.read(transfer_plan["work"], name))
+            outputs.append(output)
+            bar.update()
     return {
         "places": [folder.place(output) for output in outputs],
         "frames": len(outputs),
@@ -329,6 +335,6 @@ def _video_of(transfer_plan: Facts) -> VideoPlan | None:
     return None if plan is None else video.VideoPlan.from_dict(plan)
 
 
-def _progress(total: int, unit: str) -> tqdm[Any]:
+def _progress(desc: str, total: int, unit: str) -> tqdm[Any]:
     shown = None if distributed.rank() == 0 else True
-    return tqdm(total=total, desc="restyling", unit=unit, disable=shown, delay=2)
+    return tqdm(total=total, desc=desc, unit=unit, disable=shown, delay=2)
