@@ -5,21 +5,33 @@ fields there, so that it cannot fall behind the code. `<!-- command: kedro cloud
 `<!-- pipeline: faq_tuning -->` and `<!-- run_parameters: base -->` are others.
 
 What is still to be written stands in a page between guillemets; no page is built while it has any.
+
+To the page `explore.md` belongs Kedro-Viz of all pipelines, made by `generators.static_viz`.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from generators.commands import command
 from generators.parameters import parameters
 from generators.pipelines import pipeline, run_parameters
 from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
 
+DOCS = Path(__file__).parent
 MARKERS = {made.__name__: made for made in (parameters, command, pipeline, run_parameters)}
 """By the word before a marker's colon: what makes Markdown of the rest."""
 MARKER = re.compile(r"^<!-- (\w+): (.+?) -->$", re.MULTILINE)
+SHOWN = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+"""Blocks of code, in which a marker is shown and means nothing."""
 PLACEHOLDER = re.compile("[«»]")
 
 
@@ -41,7 +53,43 @@ def on_page_markdown(markdown: str, page: Any = None, **kwargs: Any) -> str:
         except ValueError as error:
             raise PluginError(f"{where}: {error}") from error
 
-    return MARKER.sub(made, markdown)
+    parts = SHOWN.split(markdown)
+    parts[::2] = (MARKER.sub(made, part) for part in parts[::2])
+    return "".join(parts)
+
+
+def on_files(files: Files, config: Any = None, **kwargs: Any) -> Files:
+    """The site's files with the static Kedro-Viz, if there is the page that leads to it."""
+    if files.get_file_from_path("explore.md"):
+        folder = Path(static_viz().name)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                place = f"kedro-viz/{path.relative_to(folder).as_posix()}"
+                files.append(File.generated(config, place, abs_src_path=str(path)))
+    return files
+
+
+@cache
+def static_viz() -> tempfile.TemporaryDirectory[str]:
+    """Kedro-Viz of all pipelines, made once, also where `mkdocs serve` builds many times.
+
+    Raises:
+        PluginError: It cannot be made; tells why.
+    """
+    folder = tempfile.TemporaryDirectory()
+    made = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "generators.static_viz", folder.name],
+        cwd=DOCS.parent,
+        # Without the variables of whoever builds the site: they may lead to another database.
+        env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        | {"PYTHONPATH": str(DOCS)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise PluginError(f"Kedro-Viz could not be made:\n{made.stderr}")
+    return folder
 
 
 def refuse_placeholders(markdown: str, where: str) -> None:

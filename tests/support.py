@@ -85,14 +85,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_server(folder: Path, command: list[str], path: str) -> Iterator[str]:
+def running_server(
+    folder: Path, command: list[str], path: str, said: Path | None = None
+) -> Iterator[str]:
     """The address of `python -m COMMAND --host … --port …`, once `path` answers; stopped after.
 
-    The command gets a process group of its own, so that the servers it starts end with it.
+    The command gets a process group of its own, so that the servers it starts end with it. What
+    they say goes into the file `said`.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryFile("w+") as log:
+    with said.open("w+") if said else tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
             cwd=folder,

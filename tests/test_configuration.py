@@ -214,7 +214,7 @@ def test_no_two_datasets_share_a_file():
 
 def test_every_dataset_has_a_layer_for_the_picture_of_the_pipeline():
     layers = {"raw", "intermediate", "primary", "model_input", "models", "model_output"}
-    layers |= {"reporting", "registry", "matches", "predictions"}
+    layers |= {"reporting", "registry", "serving"}
     for name, entry in BASE.items():
         assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import click
 
-from .markdown import code, prose, table
+from .markdown import code, prose, table, unbroken
 
 HEADER = ("Option", "Value", "Default", "What it says")
 
@@ -69,7 +69,7 @@ def _help(found: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def _row(option: click.Option, context: click.Context) -> tuple[str, str, str, str]:
-    names = ", ".join(map(code, [*option.opts, *option.secondary_opts]))
+    names = ", ".join(map(unbroken, [*option.opts, *option.secondary_opts]))
     value = "" if option.is_flag else _value(option, context)
     return names, value, _default(option, context), prose(option.help or "")
 

@@ -35,3 +35,8 @@ def _outside_code(text: str, change: Callable[[str], str]) -> str:
 def code(text: str) -> str:
     """Code within a line."""
     return f"`{text}`"
+
+
+def unbroken(text: str) -> str:
+    """Code that stylesheets/extra.css never breaks, as an option would be after its hyphens."""
+    return f"{code(text)}{{ .name }}"

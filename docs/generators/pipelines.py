@@ -129,7 +129,11 @@ def _use(where: str, entries: list[str]) -> str:
 def _asked(value: Any) -> Iterator[tuple[str, str]]:
     """Names and defaults of run parameters in an entry, the outer one of two before the inner."""
     if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
+        if isinstance(
+            value, dict
+        ):  # what was asked for, said again to the dataset, is no other use
+            value = [value[key] for key in value if key != "asked_for"]
+        for each in value:
             yield from _asked(each)
     elif isinstance(value, str):
         for start in (found.end() for found in re.finditer(re.escape(_RUN_PARAMETER), value)):

@@ -273,7 +273,6 @@ WAYS = {
     "pandas.CSVDataset": table,
     "pandas.ParquetDataset": table,
     "partitions.PartitionedDataset": partitions,
-    "text.TextDataset": text,
     "yaml.YAMLDataset": facts,
     "CheckpointDataset": checkpoint,
     "BytesDataset": content,
@@ -293,6 +292,7 @@ WAYS = {
     "SafetensorsDataset": arrays,
     "SensorSourceDataset": sensor_source,
     "StudyDataset": study,
+    "TextReportDataset": text,
     "TSVDataset": text_table,
     "WeightsDataset": weights,
 }

@@ -1,32 +1,40 @@
-"""A browser, and Kedro-Viz on the trained project, for the tests of what people see."""
+"""A browser, and Kedro-Viz on a project in which everything has run."""
 
+import io
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import sync_playwright
+import torch
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from support import running_server, skip_or_fail
+from e2e.flowcharts import ELSEWHERE, SIZE, VIEW, complaint, open_flowchart, settle
+from painted import random_vgg, stripes
+from support import run_kedro, running_server, skip_or_fail
 
-# The tour and the side bar would cover the chart that the tests look at and click on.
-VIEW = {
-    "showFeatureHints": False,
-    "theme": "light",
-    "visible": {"graph": True, "miniMap": False, "sidebar": False, "slicing": False},
-}
+SHORT_TRAINING = (
+    "style_training.steps=2,style_training.width=4,style_training.crop=64,"
+    "style_training.painting_side=64,style_training.preview_every=1,"
+    "style_training.verify_vgg=false"
+)
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
     executable = next(filter(None, map(shutil.which, names)), None)
     if executable is None:
         skip_or_fail("no Chromium here: apt-get install chromium")
     flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     flags += ["--disable-component-update", "--disable-sync"]
+    # Of a server elsewhere Kedro-Viz asks more than of one on this machine.
+    flags += [f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
         yield browser
@@ -34,18 +42,41 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def viz(trained_workspace):
-    """The address of `kedro viz run` on all pipelines of the trained project."""
+def everything_run(trained_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which style_training has run, too, for as short as can be."""
+    folder = tmp_path_factory.mktemp("everything") / "project"
+    shutil.copytree(trained_workspace, folder)
+    Image.fromarray(stripes()).save(folder / "stripes.png")
+    weights = {name: torch.tensor(array) for name, array in random_vgg().items()}
+    torch.save(weights, folder / "vgg.pth")
+    given = f"painting=stripes.png,vgg_weights=vgg.pth,{SHORT_TRAINING}"
+    done = run_kedro(folder, "run", "--pipelines", "style_training", "--params", given)
+    assert done.returncode == 0, done.stderr
+    (folder / "stripes.png").rename(folder / "data/01_raw/style/painting.jpg")
+    # Kedro-Viz takes what `--pipelines` names for a run of all.
+    shutil.copytree(trained_workspace / ".viz", folder / ".viz", dirs_exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of all that Kedro-Viz's server says."""
+    return tmp_path_factory.mktemp("said") / "said.txt"
+
+
+@pytest.fixture(scope="module")
+def viz(everything_run: Path, said: Path) -> Iterator[str]:
+    """The address of `kedro viz run` on all pipelines of the project."""
     command = ["kedro", "viz", "run", "--no-browser"]
-    with running_server(trained_workspace, command, "/api/main") as url:
+    with running_server(everything_run, command, "/api/main", said) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def ask(viz):
+def ask(viz: str) -> Callable[[str], Any]:
     """What Kedro-Viz answers to a path of its API."""
 
-    def ask(path):
+    def ask(path: str) -> Any:
         with urlopen(f"{viz}/api/{path}", timeout=60) as answer:
             return json.load(answer)
 
@@ -53,55 +84,68 @@ def ask(viz):
 
 
 @pytest.fixture
-def errors():
-    """What a page complains of, beside addresses outside this computer."""
+def complaints() -> list[str]:
+    """Errors and warnings of pages, and what they could not fetch."""
     return []
 
 
 @pytest.fixture
-def flowchart(browser, viz, ask, errors):
-    """Opens the page of a pipeline; its flowchart is then drawn and at rest."""
-    context = browser.new_context(viewport={"width": 1600, "height": 1000}, device_scale_factor=2)
-    context.set_default_timeout(60_000)
-    context.add_init_script(f"localStorage.KedroViz ??= {json.dumps(json.dumps(VIEW))}")
-    # Without a network Kedro-Viz takes itself for outdated and covers the chart's corner.
-    context.route(
-        f"{viz}/api/version",
-        lambda route: route.fulfill(json={**ask("version"), "is_outdated": False}),
-    )
+def window(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., BrowserContext]]:
+    """Makes windows, which keep what their pages complain of."""
+    windows = []
 
-    def opened(pipeline):
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.extend(complaint(message, viz)))
-        page.goto(f"{viz}/?pid={pipeline}")
-        page.locator(".pipeline-node__text").first.wait_for()
-        settle(page)
-        return page
+    def made(size: tuple[int, int] = SIZE) -> BrowserContext:
+        width, height = size
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, device_scale_factor=1.5
+        )
+        windows.append(context)
+        context.set_default_timeout(60_000)
+        context.add_init_script(
+            "if (location.protocol != 'about:') "
+            f"localStorage.KedroViz ??= {json.dumps(json.dumps(VIEW))}"
+        )
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on("console", lambda message: complaints.extend(complaint(message)))
+        context.on("requestfailed", lambda request: complaints.append(request.url))
+        return context
 
-    yield opened
-    context.close()
+    yield made
+    for context in windows:
+        context.close()
 
 
 @pytest.fixture
-def keep_screenshot():
+def flowchart(
+    window: Callable[..., BrowserContext], viz: str, ask: Callable[[str], Any]
+) -> Callable[..., Page]:
+    """Opens the page of a pipeline; its flowchart is then drawn and at rest."""
+
+    def opened(pipeline: str, size: tuple[int, int] = SIZE) -> Page:
+        context = window(size)
+        # Kedro-Viz falls back on other fonts where these cannot be had.
+        context.route("https://fonts.googleapis.com/**", lambda route: route.fulfill(body=""))
+        # Without a network Kedro-Viz takes itself for outdated and covers the chart's corner.
+        context.route(
+            f"{viz}/api/version",
+            lambda route: route.fulfill(json={**ask("version"), "is_outdated": False}),
+        )
+        return open_flowchart(context, f"{viz}/?pid={pipeline}")
+
+    return opened
+
+
+@pytest.fixture
+def keep_screenshot() -> Callable[[Page, str], None]:
     """For the documentation: keeps a picture in $QUARTET_SCREENSHOTS, if that is set."""
 
-    def keep(page, name):
+    def keep(page: Page, name: str) -> None:
         if folder := os.environ.get("QUARTET_SCREENSHOTS"):
             settle(page)
-            page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
+            taken = Image.open(io.BytesIO(page.screenshot(animations="disabled")))
+            few_colours = taken.convert("RGB").quantize(
+                256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            )
+            few_colours.save(Path(folder) / f"{name}.png", optimize=True)
 
     return keep
-
-
-def complaint(message, viz):
-    elsewhere = message.location["url"].startswith("http") and viz not in message.location["url"]
-    return [message.text] if message.type == "error" and not elsewhere else []
-
-
-def settle(page):
-    """Wait until D3 has moved everything to its place."""
-    page.wait_for_function(
-        "[...document.querySelectorAll('.pipeline-flowchart *')].every(e => !e.__transition)"
-    )

@@ -1,0 +1,52 @@
+"""How a flowchart of Kedro-Viz is opened in a browser, and what can be seen of it."""
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+
+# The tour and the side bar would cover the chart that the tests look at and click on.
+VIEW = {
+    "showFeatureHints": False,
+    "theme": "light",
+    "visible": {"graph": True, "miniMap": False, "sidebar": False, "slicing": False},
+}
+ELSEWHERE = "docs.example.org"
+"""For the browser a name of this machine."""
+SIZE = (1600, 1000)
+"""Width and height of a window."""
+
+
+def open_flowchart(context: BrowserContext, url: str) -> Page:
+    """The page of a pipeline; its flowchart is drawn and at rest."""
+    page = context.new_page()
+    page.goto(url)
+    page.locator(".pipeline-node__text").first.wait_for()
+    settle(page)
+    return page
+
+
+def settle(page: Page) -> None:
+    """Wait until D3 has moved everything to its place."""
+    page.wait_for_function(
+        "[...document.querySelectorAll('.pipeline-flowchart *')].every(e => !e.__transition)"
+    )
+
+
+def complaint(message: ConsoleMessage) -> list[str]:
+    """A console's message, if it is an error or a warning."""
+    return [message.text] if message.type in {"error", "warning"} else []
+
+
+def hidden_names(page: Page) -> list[str]:
+    """Names of the flowchart that are not wholly in the window, right of the tool bar."""
+    names: list[str] = page.evaluate(
+        """() => {
+            const left = document.querySelector('.pipeline-global-toolbar')
+                .getBoundingClientRect().right;
+            const names = [...document.querySelectorAll('.pipeline-node__text')];
+            return names.filter(name => {
+                const box = name.getBoundingClientRect();
+                return !box.width || box.left < left || box.top < 0
+                    || box.right > innerWidth || box.bottom > innerHeight;
+            }).map(name => name.textContent);
+        }"""
+    )
+    return names

@@ -1,0 +1,150 @@
+"""The Kedro-Viz of the documentation: files on any web server, with nothing private in them."""
+
+import getpass
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from kedro.framework.project import pipelines
+from kedro.framework.startup import bootstrap_project
+from playwright.sync_api import expect
+
+from e2e.flowcharts import ELSEWHERE, hidden_names, open_flowchart
+from support import ROOT, clean_environment
+
+bootstrap_project(ROOT)
+NAMES = list(pipelines)
+SECRET = "AccountKey=c2VjcmV0"
+SPOILT = "no file clandestine.csv"
+
+
+def export(project, folder):
+    """What the build of the documentation runs."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "generators.static_viz", str(folder)],
+        cwd=project,
+        env={
+            **clean_environment(),
+            "PYTHONPATH": str(ROOT / "docs"),
+            "AZURE_STORAGE_CONNECTION_STRING": SECRET,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+@pytest.fixture(scope="module")
+def project(trained_workspace, tmp_path_factory):
+    """One with parameters of its own, whose last run has failed."""
+    folder = tmp_path_factory.mktemp("private") / "project"
+    shutil.copytree(trained_workspace, folder)
+    (folder / "conf/local/parameters.yml").write_text("seed: 123454321\n")
+    events = folder / ".viz/kedro_pipeline_events.json"
+    told = json.loads(events.read_text())
+    failed = {"event": "on_pipeline_error", "error": SPOILT, "traceback": SPOILT}
+    events.write_text(json.dumps([*told, failed]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(project, tmp_path_factory):
+    """A folder of which a server shows all, with Kedro-Viz some folders below."""
+    folder = tmp_path_factory.mktemp("site")
+    export(project, folder / "quartet/docs/kedro-viz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """Where Kedro-Viz is, as on a page of GitHub."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{ELSEWHERE}:{server.server_port}/quartet/docs/kedro-viz/"
+        server.shutdown()
+
+
+@pytest.fixture
+def asked(window):
+    """A window, and the addresses that its pages ask for."""
+    context = window()
+    addresses = []
+    context.on("request", lambda request: addresses.append(request.url))
+    return context, addresses
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_pipeline_opens_from_a_folder_of_a_server(name, asked, address, complaints):
+    context, addresses = asked
+    page = open_flowchart(context, f"{address}?pid={name}")
+    expected = {node.name for node in pipelines[name].nodes}
+    expected |= {each for each in pipelines[name].datasets() if not each.startswith("params:")}
+    assert set(page.locator(".pipeline-node__text").all_text_contents()) == expected
+    assert hidden_names(page) == []
+    assert [each for each in addresses if not each.startswith((address, "data:", "blob:"))] == []
+    assert complaints == []
+
+
+def test_a_click_on_a_figure_shows_it(asked, address, complaints):
+    page = open_flowchart(asked[0], f"{address}?pid=mnist_training")
+    figure = page.get_by_text("sweep_figure", exact=True)
+    page.locator(".pipeline-node", has=figure).click()
+    image = page.locator(".pipeline-metadata--visible").get_by_alt_text("Preview visualization")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    assert complaints == []
+
+
+def test_a_first_visit_shows_the_chart_and_no_tour(browser, address):
+    with browser.new_context() as context:
+        page = open_flowchart(context, f"{address}?pid=mnist_training")
+        expect(page.get_by_text("pair_images_with_labels").first).to_be_visible()
+        expect(page.get_by_text("1 of 6")).to_have_count(0)
+
+
+def files(site):
+    return [path for path in (site / "quartet").rglob("*") if path.is_file()]
+
+
+def test_nothing_private_is_in_it(site, project):
+    told = {path: path.read_text(encoding="utf-8") for path in files(site) if "api" in path.parts}
+    assert len(told) > 200
+    private = [str(project), project.parent.name, str(ROOT), str(Path.home()) + "/"]
+    private += [sys.prefix, f"@{os.uname().nodename}", SECRET, SPOILT, "123454321"]
+    private += [f"{getpass.getuser()}@", "/home/", "/Users/", "/tmp/"]
+    for path, text in told.items():
+        assert [each for each in private if each in text] == [], path
+        assert re.findall(r'"filepath": "/', text) == [], path
+
+
+def test_files_of_nodes_are_those_of_the_project(site, project):
+    paths = {
+        json.loads(path.read_text(encoding="utf-8")).get("filepath")
+        for path in files(site)
+        if path.parent.name == "nodes"
+    } - {None}
+    sources = [path for path in paths if path.endswith(".py")]
+    assert len(sources) > 10
+    assert all((project / path).is_file() for path in sources)
+
+
+def test_a_project_in_which_nothing_has_run_has_its_flowcharts(workspace, tmp_path):
+    export(workspace, tmp_path / "viz")
+    told = json.loads((tmp_path / "viz/api/main").read_text())
+    assert [each["id"] for each in told["pipelines"]] == NAMES
+    assert told["layers"][0] == "raw"
