@@ -1,0 +1,65 @@
+"""The site, built once, and the commands it tells of."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from quartet.cli import cli
+from support import ROOT
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation, built strictly, once for all workers: any warning fails it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "site"
+    failure = folder.with_suffix(".failed")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            said = build(folder)
+            if said:
+                failure.write_text(said, encoding="utf-8")
+    assert not failure.exists(), failure.read_text(encoding="utf-8")
+    return folder
+
+
+def build(folder: Path) -> str:
+    """Build the site into a folder; what went wrong, empty if nothing did."""
+    folder.mkdir()
+    result = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = result.stdout + result.stderr
+    return said if result.returncode or "WARNING" in said else ""
+
+
+def commands(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:
+    """A command and all below it, each as one types it."""
+    yield context.command_path, command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from commands(below, click.Context(below, info_name=name, parent=context))
+
+
+@pytest.fixture(scope="session")
+def own_commands() -> dict[str, click.Command]:
+    """By what one types: every command that the project adds or changes."""
+    found = dict(commands(cli, click.Context(cli, info_name="kedro")))
+    del found["kedro"]
+    return found

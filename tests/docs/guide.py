@@ -1,0 +1,137 @@
+"""Following a page to the letter: its files are written, its commands run, its outputs expected.
+
+A block with a title is a file, or with "at the end" what is added to one. A block of `diff`
+changes one: lines with + are put between the others, which must be there. A block of `console`
+has commands, each with what it says; … stands for anything.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from support import ROOT, clean_environment
+
+_BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_AT_END = ", at the end"
+_FAILURES = ("Error", "FAILED", "step '")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code of a page.
+
+    Attributes:
+        language: The word after the fence.
+        title: Above the block: a file, with or without ", at the end"; empty if there is none.
+        text: What stands in it.
+    """
+
+    language: str
+    title: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """The blocks of a page, in order."""
+    return [Block(*found) for found in _BLOCK.findall(page.read_text(encoding="utf-8"))]
+
+
+def copy_project(folder: Path) -> Path:
+    """A copy of all that git knows of the project, or would if it were added."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in os.fsdecode(listed.stdout).split("\0"):
+        if name and (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+            target.chmod((ROOT / name).stat().st_mode)
+    return folder
+
+
+def write(project: Path, block: Block) -> None:
+    """Do to the project what a block with a title says."""
+    path = project / block.title.removesuffix(_AT_END)
+    if block.language == "diff":
+        lines = block.text.splitlines(keepends=True)
+        before = "".join(line[1:] for line in lines if line[0] != "+")
+        after = "".join(line[1:] for line in lines if line[0] != "-")
+        text = path.read_text(encoding="utf-8")
+        assert text.count(before) == 1, f"{block.title} has not once:\n{before}"
+        path.write_text(text.replace(before, after), encoding="utf-8")
+    elif block.title.endswith(_AT_END):
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n\n" * (path.suffix == ".py") + block.text)
+    else:
+        assert not path.exists(), f"{block.title} is there already"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text, encoding="utf-8")
+
+
+def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
+    """Each command of a block of `console`, with the lines that it is to say."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        whole = part.replace("\\\n", " ")
+        command, *said = whole.splitlines()
+        yield command, [line for line in said if line.strip()]
+
+
+def run(project: Path, command: str, said: list[str], environment: dict[str, str]) -> None:
+    """Run a command in the project; it must say what the page has it say, and succeed or fail."""
+    mine = {name: text for name, text in clean_environment().items() if "PYTEST" not in name}
+    mine |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(project / "src"),
+        "COLUMNS": "300",
+    }
+    result = subprocess.run(
+        ["bash", "-c", command],
+        cwd=project,
+        env=mine | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = result.stdout + result.stderr
+    missing = [line for line in said if not re.search(pattern(line), told)]
+    assert missing == [], f"$ {command}\n{told}"
+    fails = any(line.startswith(_FAILURES) for line in said)
+    assert (result.returncode != 0) == fails, f"$ {command}\n{told}"
+
+
+def pattern(line: str) -> str:
+    """What matches a line of output, whatever its spaces, and anything for …"""
+    words = (".*".join(map(re.escape, word.split("…"))) for word in line.split())
+    return r"\s+".join(words)
+
+
+def follow(
+    page: Path, project: Path, skip: Collection[str] = (), **environment: str
+) -> Iterator[str]:
+    """Do what a page says, step by step; yields what was done.
+
+    Args:
+        page: The page.
+        project: A copy of the project.
+        skip: Beginnings of commands that are not run.
+        environment: Variables for the commands.
+    """
+    for block in blocks(page):
+        if block.title:
+            write(project, block)
+            yield block.title
+        elif block.language == "console":
+            for command, said in commands(block):
+                if not command.startswith(tuple(skip)):
+                    run(project, command, said, environment)
+                    yield command

@@ -1,0 +1,55 @@
+"""Whoever types what the documentation says must not be told that there is no such command."""
+
+import html
+import re
+from pathlib import Path
+
+import click
+
+from docs.pages import PAGES, built, tables
+from support import ROOT
+
+
+def test_commands_of_the_documentation_exist_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    texts = [page.read_text(encoding="utf-8") for page in [*PAGES, ROOT / "CONTRIBUTING.md"]]
+    named = {name for text in texts for name in re.findall(r"(?:`|\$ )make ([a-z]+)", text)}
+    assert named
+    assert named <= targets
+
+
+def test_reference_has_every_command_with_every_option_and_its_default(
+    own_commands: dict[str, click.Command], site: Path
+) -> None:
+    headed = re.split(r"<h[2-6] id=[^>]*>", built(site, "cli"))
+    sections = {html.unescape(re.sub(r"<[^>]+>", "", text)).split("¶")[0]: text for text in headed}
+    assert own_commands.keys() >= {"kedro run", "kedro fetch", "kedro cloud schedule create"}
+    for path, command in own_commands.items():
+        assert path in sections, f"no heading '{path}'"
+        told = {row[0]: row[1:] for table in tables(sections[path]) for row in table}
+        for option in command.params:
+            if not isinstance(option, click.Option):
+                assert f"{option.make_metavar(click.Context(command))}" in sections[path], path
+                continue
+            name = ", ".join([*option.opts, *option.secondary_opts])
+            assert name in told, f"{path}: no option {name}"
+            _, default, said = told[name]
+            assert said == " ".join((option.help or "").replace("`", "").split()), f"{path} {name}"
+            if option.required:
+                assert default == "none: say it"
+            elif option.show_default:
+                assert default == str(option.default)
+
+
+def test_reference_shows_the_examples_of_the_commands_help(
+    own_commands: dict[str, click.Command], site: Path
+) -> None:
+    text = html.unescape(re.sub(r"<[^>]+>", "", built(site, "cli")))
+    examples = [
+        line.strip()
+        for command in own_commands.values()
+        for block in re.findall(r"\x08\n(.*?)(?:\n\n|\Z)", command.help or "", flags=re.DOTALL)
+        for line in block.strip().splitlines()
+    ]
+    assert len(examples) > 30
+    assert [line for line in examples if f"$ {line}" not in text] == []

@@ -1,0 +1,101 @@
+"""The reference must tell of every node, dataset, parameter and metric of a pipeline."""
+
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from docs.pages import PAGE_OF, built, reference_of, tables
+from quartet.azure.steps import TAG, step_of
+from quartet.pipeline_registry import SAMPLE_RUN
+from support import ROOT
+
+
+def test_every_pipeline_has_its_page_of_the_reference() -> None:
+    folders = {path.parent.name for path in (ROOT / "conf/base").glob("*/catalog.yml")}
+    assert folders == PAGE_OF.keys()
+
+
+@pytest.mark.parametrize("pipeline", PAGE_OF)
+def test_reference_names_every_dataset_of_the_catalog(pipeline: str) -> None:
+    text = reference_of(pipeline)
+    catalog = yaml.safe_load(
+        (ROOT / f"conf/base/{pipeline}/catalog.yml").read_text(encoding="utf-8")
+    )
+    names = [name for name in catalog if not name.startswith("_")]
+    assert names
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("pipeline", PAGE_OF)
+def test_reference_names_every_entry_of_the_parameters(pipeline: str) -> None:
+    text = reference_of(pipeline)
+    path = ROOT / f"conf/base/{pipeline}/parameters.yml"
+    names = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert names
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("pipeline", SAMPLE_RUN)
+def test_reference_explains_every_metric_of_a_run(pipeline: str, trained_workspace: Path) -> None:
+    text = reference_of(pipeline)
+    metrics = trained_workspace / f"data/08_reporting/{pipeline}/metrics.json"
+    names = json.loads(metrics.read_text(encoding="utf-8"))
+    assert names
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("pipeline", PAGE_OF)
+def test_reference_lists_nodes_in_order_with_step_and_tags(pipeline: str, site: Path) -> None:
+    nodes = nodes_of(pipeline)
+    rows = rows_of(site, pipeline, "Node", "What it returns")
+    assert [row[0] for row in rows] == [node.name for node in nodes]
+    for (_, said, step, tags), node in zip(rows, nodes, strict=True):
+        assert said == node.func.__doc__.split("\n\n")[0].replace("`", "").strip()
+        assert step == step_of(node)
+        others = sorted(tag for tag in node.tags if not tag.startswith(TAG))
+        assert tags == ", ".join(others)
+
+
+@pytest.mark.parametrize("pipeline", PAGE_OF)
+def test_reference_tells_where_every_dataset_lies_in_both_environments(
+    pipeline: str, site: Path
+) -> None:
+    nodes = nodes_of(pipeline)
+    used = {name for node in nodes for name in (*node.inputs, *node.outputs)}
+    rows = rows_of(site, pipeline, "Dataset", "Type")
+    assert {row[0] for row in rows} == {name for name in used if not name.startswith("params:")}
+    entries = yaml.safe_load((ROOT / f"conf/base/{pipeline}/catalog.yml").read_text("utf-8"))
+    own = ROOT / f"conf/azureml/{pipeline}/catalog.yml"
+    handed_on = yaml.safe_load(own.read_text("utf-8")) if own.exists() else {}
+    for name, kind, layer, places in rows:
+        here, _, there = places.partition(" / ")
+        assert here
+        assert "$" not in here + there
+        if name in entries:  # the others are of another pipeline's catalog
+            assert entries[name]["type"].endswith(kind.split(" of ")[0])
+            assert layer == entries[name]["metadata"]["kedro-viz"]["layer"]
+        if name in handed_on:
+            file = handed_on[name]["dataset"]["filepath"]
+            assert there == f"the step's folder: {file}"
+        elif here.startswith("data/"):
+            assert there.startswith("abfs://")
+
+
+def nodes_of(pipeline: str) -> list[Any]:
+    """A pipeline's nodes, in the order they run."""
+    return import_module(f"quartet.pipelines.{pipeline}").create_pipeline().nodes
+
+
+def rows_of(site: Path, pipeline: str, *header: str) -> list[list[str]]:
+    """Rows of the table below the heading `Steps and places` that tells of a pipeline."""
+    parts = re.split(r"<h[23] id=", built(site, PAGE_OF[pipeline]))
+    of_several = f"Steps and places of <code>{pipeline}</code>"
+    alone = "Steps and places<"
+    part = next(text for text in parts if of_several in text or alone in text)
+    part = re.sub(r"<br ?/?>", " / ", part)
+    return next(t[1:] for t in tables(part) if tuple(t[0][: len(header)]) == header)
