@@ -5,6 +5,7 @@ from click.testing import CliRunner
 from kedro.io import DatasetError
 
 from quartet import cli
+from quartet.messages import is_users_to_mend
 
 
 def raised(error):
@@ -24,13 +25,30 @@ def test_kedros_wrapping_of_a_dataset_error_is_taken_off():
     error = DatasetError(
         "weights: Failed while saving data to dataset x.Y(filepath=a).\n[Errno 28] No space left"
     )
-    assert cli.describe(error) == "weights: [Errno 28] No space left"
+    assert cli.describe(error) == "weights: no space left; make room, and run again"
 
 
 def test_an_os_error_names_the_file():
     assert cli.describe(PermissionError(13, "Permission denied", "/data")) == (
-        "/data: Permission denied"
+        "/data: permission denied; give yourself the right to it, or name another"
     )
+
+
+def test_what_to_do_is_told_also_where_the_error_was_wrapped():
+    error = DatasetError(
+        "labels: Failed while loading data from dataset x.Y().\n[Errno 21] Is a directory: '/a.csv'"
+    )
+    assert cli.describe(error) == (
+        "labels: /a.csv: is a directory; a file was expected here; name one, or move the folder "
+        "away"
+    )
+
+
+def test_a_catalog_entry_that_cannot_be_made_comes_first():
+    error = DatasetError(
+        "\nno such driver.\nFailed to instantiate dataset 'windows' of type 'quartet.x.Y'."
+    )
+    assert cli.describe(error) == "dataset 'windows': no such driver"
 
 
 def test_a_parameters_fault_reads_as_a_sentence():
@@ -69,7 +87,7 @@ def quartets_own():
     ],
 )
 def test_only_faults_that_a_user_can_mend_lose_their_traceback(make, mend):
-    assert cli._is_users_to_mend(make()) == mend
+    assert is_users_to_mend(make()) == mend
 
 
 def test_a_bug_is_not_dressed_up_as_a_users_fault(monkeypatch):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-import logging
 import os
-import re
-import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -16,9 +13,9 @@ from typing import Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import LazyGroup
-from kedro.io.core import DatasetError
 
 from quartet import distributed
+from quartet.messages import describe, is_users_to_mend
 from quartet.startup import without_collecting
 
 TRACEBACK_VARIABLE = "QUARTET_TRACEBACK"
@@ -33,6 +30,11 @@ def cli() -> None:
     """Commands of this project."""
 
 
+def wants_traceback() -> bool:
+    """Whether the user asks for all that Python knows of an error."""
+    return os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
+
+
 def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a command so that a fault in data or parameters ends in one line and exit code 1.
 
@@ -44,74 +46,11 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except Exception as error:
-            if os.environ.get(TRACEBACK_VARIABLE) or not _is_users_to_mend(error):
+            if wants_traceback() or not is_users_to_mend(error):
                 raise
             raise click.ClickException(describe(error)) from error
 
     return wrapper
-
-
-def describe(error: BaseException) -> str:
-    """One line: where the error arose, what was expected, what to do."""
-    where = getattr(error, "__notes__", [])[:1]
-    message = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        message = f"{error.filename}: {error.strerror}"
-    for pattern, replacement in _SHORTER:
-        message = re.sub(pattern, replacement, message, flags=re.MULTILINE)
-    return ": ".join([*where, " ".join(message.split())])
-
-
-# Kedro's and pydantic's reports, less what only a programmer wants to know.
-_SHORTER = (
-    (r"^Parameter validation failed:\n", ""),
-    (r"^- Parameter '[^']+': Failed to instantiate \w+ for ", ""),
-    (r"Failed while (load|sav)ing data (from|to) dataset [^\n]*\n", ""),
-    (r"\d+ validation errors? for \w+$", ""),
-    (r"\n    For further information visit \S+", ";"),
-    (r" \[type=extra_forbidden, [^\]]*\]", ""),
-    (r" \[type=\w+, input_value=(.*), input_type=\w+\]", r" (given: \1)"),
-    (r"Extra inputs are not permitted", "is not a parameter"),
-    (r"Value error, ", ""),
-    (r"^(\S+)\n +Input should be", r"\1 should be"),
-    (r";\s*\Z", ""),
-)
-
-
-_OF_FILES_AND_DATABASES = ("kedro.config", "omegaconf.", "yaml.", "sqlalchemy.exc")
-"""Modules whose errors tell of a configuration file or a database that cannot be read."""
-
-
-def _is_users_to_mend(error: Exception) -> bool:
-    """Whether the data, a parameter or the surroundings are at fault, not the program.
-
-    A ValueError counts when this project raised it itself: all of its checks do.
-    """
-    if isinstance(error, DatasetError | OSError):
-        return True
-    if type(error).__name__ == "ParameterValidationError":
-        return True
-    if isinstance(error, ValueError):
-        traceback = error.__traceback__
-        while traceback is not None and traceback.tb_next is not None:
-            traceback = traceback.tb_next
-        module = traceback.tb_frame.f_globals.get("__name__", "") if traceback else ""
-        return module.startswith(("quartet.", "kedro.framework"))
-    return type(error).__module__.startswith(_OF_FILES_AND_DATABASES)
-
-
-def import_kedro_mlflow_quietly() -> None:
-    """Import the tracking plugin before Kedro does, less its noise.
-
-    On import MLflow advises on a class inside kedro-mlflow, past any warning
-    filter, and the plugin sets its own logger to tell every detail. Ranks that track
-    nothing have no use for it.
-    """
-    if distributed.rank() > 0:
-        return
-    with warnings.catch_warnings(record=True):
-        import_module("kedro_mlflow.framework.hooks.mlflow_hook")
-    logging.getLogger("kedro_mlflow").setLevel(logging.WARNING)
 
 
 def _run(**options: Any) -> Any:
@@ -120,7 +59,6 @@ def _run(**options: Any) -> Any:
 
 
 def _tracked_run(**options: Any) -> Any:
-    import_kedro_mlflow_quietly()
     if distributed.size() > 1:
         options["runner"] = _runner_of_ranks(options.get("runner"))
     assert kedro_run.callback is not None
@@ -183,6 +121,8 @@ def fetch(metadata: Any, name: str, env: str | None) -> None:
 
 
 def _fetch(project_path: Path, name: str, env: str | None) -> None:
+    from pydantic import ValidationError
+
     from quartet import configuration
     from quartet.downloads import Download
     from quartet.downloads import fetch as fetch_files
@@ -192,7 +132,10 @@ def _fetch(project_path: Path, name: str, env: str | None) -> None:
         raise ValueError(
             f"there is nothing to fetch by the name '{name}'; known: {', '.join(known)}"
         )
-    download = Download(**known[name])
+    try:
+        download = Download(**known[name])
+    except ValidationError as error:
+        raise ValueError(f"downloads.yml: {name}: {error}") from error
     download = download.model_copy(update={"folder": project_path / download.folder})
     for path in fetch_files(download):
         click.echo(path)

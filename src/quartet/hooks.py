@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 import fcntl
+import logging
 import os
 import re
+import socket
 import sqlite3
 import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
@@ -25,6 +28,16 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node
 
 
+logger = logging.getLogger(__name__)
+
+
+_SQLITE = "sqlite:///"
+_TRACKED_BY = (
+    *("sqlite", "postgresql", "mysql", "mssql"),
+    *("http", "https", "azureml", "databricks", "databricks-uc"),
+)
+
+
 class PreflightHooks:
     """Finds, before any work is done, what would make a run fail at its end."""
 
@@ -32,17 +45,28 @@ class PreflightHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse parameters that no pipeline knows, and an unreadable tracking database."""
         _refuse_unknown_parameters(context)
-        server = context.config_loader["mlflow"].get("server", {})
-        _refuse_damaged_database(server.get("mlflow_tracking_uri") or "", context)
+        tracking = context.config_loader["mlflow"]
+        server = tracking.get("server") or {}
+        uri = server.get("mlflow_tracking_uri") or ""
+        _refuse_unknown_tracking(uri)
+        _refuse_damaged_database(uri, context)
+        if uri.startswith(_SQLITE) and Path.cwd() != context.project_path:
+            # MLflow takes the path for one below the folder that the command is given in.
+            below = f"{_SQLITE}{context.project_path / uri.removeprefix(_SQLITE)}"
+            server = {**server, "mlflow_tracking_uri": below}
+            context.config_loader["mlflow"] = {**tracking, "server": server}
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Refuse to start when an output's folder cannot be written."""
+        """Refuse to start when an output's folder cannot be written, or an input is no good."""
         for name in sorted(pipeline.all_outputs()):
             dataset = catalog.get(name)
             path = getattr(dataset, "_filepath", None)
             if path is not None and getattr(dataset, "_protocol", "file") == "file":
                 _refuse_unwritable(name, Path(str(path)))
+        for name in sorted(pipeline.inputs()):
+            if getattr(catalog.get(name), "checked_at_start", False):
+                catalog.load(name)
 
 
 def _refuse_unknown_parameters(context: KedroContext) -> None:
@@ -75,20 +99,49 @@ def _catalog_parameters(conf_source: Path) -> set[str]:
 
 
 def _refuse_damaged_database(uri: str, context: KedroContext) -> None:
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(_SQLITE):
         return
-    path = context.project_path / uri.removeprefix("sqlite:///")
+    path = context.project_path / uri.removeprefix(_SQLITE)
     if not path.exists():
         return
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         with connection:
             connection.execute("PRAGMA quick_check(1)").fetchall()
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
         connection.close()
     except sqlite3.DatabaseError as error:
         raise ValueError(
             f"tracking database {path} cannot be read ({error}); restore it from a copy, or move "
             "it away to start with an empty one"
+        ) from error
+    if tables and "alembic_version" not in tables:
+        raise ValueError(
+            f"tracking database {path} is a database of something else; name another one in "
+            "mlflow.yml, or by MLFLOW_TRACKING_URI"
+        )
+
+
+def _refuse_unknown_tracking(uri: str) -> None:
+    """Raise for an address that MLflow cannot use, or a server that does not answer.
+
+    MLflow itself asks a server for minutes.
+    """
+    address = urlsplit(uri)
+    if uri and address.scheme.partition("+")[0] not in _TRACKED_BY:
+        raise ValueError(
+            f"tracking address '{uri}' is none that MLflow can use; expected a database such as "
+            "sqlite:///mlflow.db, or http://HOST:PORT: see MLFLOW_TRACKING_URI and mlflow.yml"
+        )
+    if address.scheme not in ("http", "https"):
+        return
+    try:
+        port = address.port or {"http": 80, "https": 443}[address.scheme]
+        socket.create_connection((address.hostname or "", port), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"tracking server {address.scheme}://{address.hostname}:{address.port} does not answer "
+            f"({error}); start it, or see MLFLOW_TRACKING_URI and mlflow.yml"
         ) from error
 
 
@@ -134,6 +187,39 @@ class NoTracking:
     """Takes kedro-mlflow's place: Kedro does not even import hooks of a name that is taken."""
 
     __name__ = "mlflow_hook"  # as the plugin's entry point is called
+
+
+class LogHooks:
+    """Says which node runs, in a line; Kedro's own three name every dataset of it."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, str] = {}
+        self._begun: set[str] = set()
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Number the nodes in the order in which they run."""
+        nodes, rank = pipeline.nodes, distributed.rank()
+        on = f", rank {rank} of {distributed.size()}" if distributed.size() > 1 else ""
+        self._numbers = {
+            node.name: f" ({number} of {len(nodes)}{on})" for number, node in enumerate(nodes, 1)
+        }
+        self._begun.clear()
+
+    @hook_impl(tryfirst=True)
+    def before_dataset_loaded(self, node: Node) -> None:
+        """A node begins with the loading of its first dataset."""
+        self._begin(node)
+
+    @hook_impl(tryfirst=True)
+    def before_node_run(self, node: Node) -> None:
+        """A node begins that reads nothing."""
+        self._begin(node)
+
+    def _begin(self, node: Node) -> None:
+        if node.name not in self._begun:
+            self._begun.add(node.name)
+            logger.info("Running node: %s%s", node.name, self._numbers.get(node.name, ""))
 
 
 class TrackingHooks:
@@ -187,7 +273,7 @@ class DistributedHooks:
     def on_pipeline_error(self, error: Exception) -> None:
         """End all ranks with this one; they would wait for it for ever."""
         if distributed.size() > 1:
-            from quartet.cli import describe
+            from quartet.messages import describe
 
             report = f"Error: rank {distributed.rank()}: {describe(error)}"
             print(report, file=sys.stderr, flush=True)

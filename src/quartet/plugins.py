@@ -13,6 +13,7 @@ import functools
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import click
@@ -50,3 +51,21 @@ def defer_heavy_plugins() -> None:
         ]
 
     kedro_cli.load_entry_points = load_entry_points
+    _tell_of_missing_project(kedro_cli.KedroCLI)
+
+
+def _tell_of_missing_project(commands: Any) -> None:
+    """Outside a project `run` is no command at all: say that it is the folder that is wrong."""
+    resolve = commands.resolve_command
+
+    @functools.wraps(resolve)
+    def resolve_command(self: Any, context: click.Context, arguments: list[str]) -> Any:
+        try:
+            return resolve(self, context, arguments)
+        except click.UsageError as error:
+            if self._metadata is not None:
+                raise
+            where = f"Kedro project not found in {Path.cwd()}: go to its folder."
+            raise click.UsageError(f"{error.message} {where}", context) from error
+
+    commands.resolve_command = resolve_command

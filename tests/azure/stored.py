@@ -7,7 +7,7 @@ from kedro.framework.project import settings
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
 
-from quartet.cli import _is_users_to_mend, describe
+from quartet.messages import describe, is_users_to_mend
 from support import ROOT
 
 bootstrap_project(ROOT)
@@ -57,7 +57,7 @@ def bank():
 
 def one_line(caught):
     """What a user sees of an error: a line, with neither key nor page."""
-    assert _is_users_to_mend(caught.value)
+    assert is_users_to_mend(caught.value)
     line = describe(caught.value)
     assert "\n" not in line
     assert len(line) < 500

@@ -10,7 +10,7 @@ import pytest
 
 from quartet.azure import azurite as module
 from quartet.azure.azurite import running
-from quartet.cli import describe
+from quartet.messages import describe
 
 
 def nothing_listens(port):

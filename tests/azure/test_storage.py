@@ -24,8 +24,8 @@ from kedro_datasets.pandas import CSVDataset
 
 from quartet.azure import blobs as module
 from quartet.azure.storage import StorageHooks
-from quartet.cli import describe
 from quartet.datasets.captures import SensorSourceDataset
+from quartet.messages import describe
 from support import ROOT, run_kedro
 
 MIB = 1 << 20

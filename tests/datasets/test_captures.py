@@ -218,7 +218,7 @@ def test_an_empty_table_has_no_parts(tmp_path):
     [
         ("t.csv", b"TS,Device,Value\n1,2,3\n", "found TS, Device, Value, without Sensor"),
         ("t.csv", b"", "cannot be read as a table"),
-        ("t.csv", b"TS,Device,Sensor,Value\n1,\xff,1,1\n", "cannot be read as a table .*UTF8"),
+        ("t.csv", b"TS,Device,Sensor,Value\n1,\xff,1,1\n", "its text is not UTF-8; save it .*UTF8"),
         ("t.csv.gz", gzip.compress(CSV.encode() * 99, mtime=0)[:-9], "cannot be read as a table"),
         ("t.csv.gz", CSV.encode(), "cannot be read as a table"),
         ("t.parquet", b"PAR1 and no more", "cannot be read as a table"),

@@ -61,7 +61,7 @@ def test_only_named_sensors_are_taken():
     [
         ({"until": "2026-03-02T00:10:00"}, "has no zone"),
         ({"until": "yesterday, about"}, "is not a time"),
-        ({"until": "2020-01-01T00:00:00Z"}, "no windows to train on: there are 10"),
+        ({"until": "2020-01-01T00:00:00Z"}, "none of the 10 windows, .* is chosen"),
         ({"sensors": ("a/1", "b/7", "a/9")}, r"no windows of a/9, b/7 \(device/sensor\)"),
     ],
 )

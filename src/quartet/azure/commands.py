@@ -24,7 +24,7 @@ from quartet.azure import faults, translation, workspace
 from quartet.azure.hooks import STEP
 from quartet.azure.options import ENVIRONMENT
 from quartet.azure.publishing.inputs import with_inputs
-from quartet.cli import TRACEBACK_VARIABLE, import_kedro_mlflow_quietly, one_line_errors
+from quartet.cli import one_line_errors, wants_traceback
 from quartet.startup import without_collecting
 
 STEP_VARIABLE = "QUARTET_STEP"
@@ -66,7 +66,6 @@ def execute_step(plugin: Command, **options: Any) -> Any:
     token = STEP.set((options["pipeline"], options["node"]))
     try:
         with without_collecting(), _quietly():
-            import_kedro_mlflow_quietly()
             done = plugin(**options)
     finally:
         STEP.reset(token)
@@ -124,7 +123,7 @@ def _told_in_a_line(record: logging.LogRecord) -> bool:
     """Put why a job failed, or could not be followed, into the place of a traceback."""
     error = record.exc_info[1] if record.exc_info else None
     told = faults.explain(error) if error else None
-    if told and not os.environ.get(TRACEBACK_VARIABLE):
+    if told and not wants_traceback():
         record.msg, record.args, record.exc_info = told, (), None
     return True
 

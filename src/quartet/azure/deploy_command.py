@@ -18,7 +18,7 @@ _PORT = 5001
 
 
 @click.command()
-@click.option("--model", required=True, help="Registered name: mnist_classifier, FAQ_ranker.")
+@click.option("--model", required=True, help="Registered name: `kedro cloud models list` has all.")
 @click.option("--version", default="", help="Which version; else the champion, else the last.")
 @click.option(
     "--stage",

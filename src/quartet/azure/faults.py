@@ -26,7 +26,8 @@ from kedro_azureml.generator import ConfigException
 from quartet import configuration
 from quartet.azure import snapshot, translation
 from quartet.azure.answers import answered, is_of_blobs, is_of_workspace, no_cluster
-from quartet.cli import TRACEBACK_VARIABLE, describe
+from quartet.cli import wants_traceback
+from quartet.messages import describe
 
 _WORKSPACE = {
     "subscription_id": "AZURE_SUBSCRIPTION_ID",
@@ -166,7 +167,7 @@ def explained() -> Iterator[None]:
         yield
     except (Exception, ConfigException) as error:
         told = explain(error)
-        if told is None or os.environ.get(TRACEBACK_VARIABLE):
+        if told is None or wants_traceback():
             raise
         raise click.ClickException(told) from error
 

@@ -11,7 +11,8 @@ import click
 
 from quartet.azure import faults
 from quartet.azure.options import of_environment
-from quartet.cli import describe, one_line_errors
+from quartet.cli import one_line_errors
+from quartet.messages import describe
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

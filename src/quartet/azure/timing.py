@@ -45,6 +45,13 @@ class StepReportHooks:
         self._started = started or process_started
         self._begun: tuple[float, float] | None = None
 
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Refuse a report that could not be written, before there is work to lose."""
+        file = os.environ.get(VARIABLE)
+        if file and not Path(file).parent.is_dir():
+            raise ValueError(f"{VARIABLE}: there is no folder {Path(file).parent}; make it")
+
     @hook_impl(tryfirst=True)
     def before_dataset_loaded(self) -> None:
         """The first node's data is work of its own: what came before is the start."""

@@ -17,8 +17,16 @@ class AtomicLocalFileSystem(LocalFileSystem):  # type: ignore[misc]  # fsspec is
 
     A reader sees the old file or the new one. When the `with` block that writes
     is left by an exception, or the process dies, the old file stays as it was.
-    Appending and reading are those of the base class.
+    Appending and reading are those of the base class. Text is UTF-8, whatever the locale.
     """
+
+    def open(
+        self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any
+    ) -> Any:
+        """A file of the given mode, as with the base class."""
+        if "b" not in mode:
+            kwargs.setdefault("encoding", "utf-8")
+        return super().open(path, mode=mode, block_size=block_size, **kwargs)
 
     def _open(
         self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any

@@ -50,13 +50,8 @@ class SensorSource:
         Raises:
             DatasetError: There is no such folder.
         """
+        self.refuse_missing()
         filesystem, folder = self.folder.filesystem, self.folder.path
-        filesystem.invalidate_cache()
-        if not filesystem.isdir(folder):
-            raise DatasetError(
-                f"{folder}: no such folder; name the one that Event Hubs Capture writes to by "
-                "--params sensor_captures=FOLDER, or a table by --params sensor_table=FILE"
-            )
         found = filesystem.find(folder, detail=True)
         files = [
             CaptureFile(path[len(folder) + 1 :], version(facts), int(facts["size"]))
@@ -64,6 +59,23 @@ class SensorSource:
             if path.endswith(".avro")
         ]
         return sorted(files, key=_by_time)
+
+    def refuse_missing(self) -> None:
+        """Raise where there is nothing to read.
+
+        Raises:
+            DatasetError: There is no such folder, or no such table.
+        """
+        if self.table is not None:
+            self.table.refuse_missing()
+            return
+        filesystem, folder = self.folder.filesystem, self.folder.path
+        filesystem.invalidate_cache()
+        if not filesystem.isdir(folder):
+            raise DatasetError(
+                f"{folder}: no such folder; name the one that Event Hubs Capture writes to by "
+                "--params sensor_captures=FOLDER, or a table by --params sensor_table=FILE"
+            )
 
     def read(self, name: str) -> bytes:
         """The content of one of the files.
@@ -133,8 +145,14 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
         self.metadata = metadata
 
     def load(self) -> SensorSource:
-        """Return the handle; nothing is read before it is asked for."""
-        return SensorSource(self._folder, self._table)
+        """Return the handle; nothing is read before it is asked for.
+
+        Raises:
+            DatasetError: There is no such folder, or no such table.
+        """
+        source = SensorSource(self._folder, self._table)
+        source.refuse_missing()
+        return source
 
     def save(self, data: Any) -> None:
         """Refuse: readings come from outside."""

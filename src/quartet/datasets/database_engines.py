@@ -135,7 +135,7 @@ def entra_token(credential: Any, database: str) -> dict[int, bytes]:
     except ClientAuthenticationError as error:
         raise DatasetError(
             f"{database}: no Entra ID identity to sign in with; sign in by `az login`, or give the "
-            f"job's cluster a managed identity that is a user of the database ({error})"
+            "job's cluster a managed identity that is a user of the database"
         ) from error
     return {_TOKEN_ATTRIBUTE: struct.pack(f"<I{len(token)}s", len(token), token)}
 

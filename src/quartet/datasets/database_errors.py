@@ -19,6 +19,7 @@ _TRANSIENT_NUMBERS = {
         *(49918, 49919, 49920, 64, 233, 10053, 10054, 10060, 10061, 11001),
     },
 }
+_NO_DRIVER = r"Can't open lib|IM002|Data source name not found"
 _NOTHING = "nothing of this step was written"
 _ADVICE: tuple[tuple[str, set[int], str], ...] = (
     (
@@ -53,7 +54,7 @@ _ADVICE: tuple[tuple[str, set[int], str], ...] = (
         "Create the database; it may be empty",
     ),
     (
-        r"Can't open lib|IM002|Data source name not found",
+        _NO_DRIVER,
         set(),
         "Its ODBC driver is not installed: make database",
     ),
@@ -65,7 +66,7 @@ def is_transient(error: BaseException, backend: str) -> bool:
 
     SQLite's locks are not among them: SQLite has waited for them already.
     """
-    if backend == "sqlite":
+    if backend == "sqlite" or re.search(_NO_DRIVER, complaint(error)):
         return False
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

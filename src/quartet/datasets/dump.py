@@ -67,6 +67,7 @@ class DumpFile:
                     unit="B",
                     unit_scale=True,
                     disable=None,
+                    delay=2,
                 )
             )
             chunks = _chunks(file, bar)

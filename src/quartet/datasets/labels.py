@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pandas as pd
 from kedro.io.core import DatasetError
 
 from quartet.datasets.file import FileDataset
+from quartet.datasets.utf8 import not_utf8
 
 _COLUMNS = ("device", "sensor", "start", "end", "kind")
 
 
 class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
     """Loads and saves labelled events as CSV; most streams have none, so no file means no events.
+
+    One that was asked for by its name has to be there. Runs look at the file before they begin:
+    the pipeline that wants it writes predictions first.
 
     Columns `device`, `sensor`, `start` and `end` (ISO 8601 with zone), and `kind`.
 
@@ -24,17 +29,40 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
     ```
     """
 
+    checked_at_start = True
+
+    def __init__(self, *, filepath: str, asked_for: str | None = None, **options: Any) -> None:
+        """Describe the file.
+
+        Args:
+            filepath: Local path or any fsspec URL.
+            asked_for: What the user said for it; null for nothing, and then it may be missing.
+            options: `credentials`, `fs_args` and `metadata`, as for any file.
+        """
+        super().__init__(filepath=filepath, **options)
+        self._asked_for = asked_for
+
     def load(self) -> pd.DataFrame:
         """Return one row an event; `start` and `end` are UTC, without zone.
 
         Raises:
-            DatasetError: A column is missing, a time has no zone, or an event ends before
-                it starts.
+            DatasetError: It is no such table, a column is missing, a time has no zone, or an
+                event ends before it starts.
         """
         path = self._location.path
         if not self._location.exists():
+            if self._asked_for:
+                raise DatasetError(f"{path}: no such file; name it by sensor_labels=FILE")
             return _checked(pd.DataFrame(columns=_COLUMNS, dtype=str), path)
-        table = pd.read_csv(io.BytesIO(self._location.read()), dtype=str, keep_default_na=False)
+        content = io.BytesIO(self._location.read())
+        try:
+            table = pd.read_csv(content, dtype=str, keep_default_na=False)
+        except UnicodeDecodeError as error:
+            raise DatasetError(not_utf8(path)) from error
+        except ValueError as error:
+            raise DatasetError(
+                f"{path}: not a CSV file of {', '.join(_COLUMNS)} ({error})"
+            ) from error
         missing = [name for name in _COLUMNS if name not in table]
         if missing:
             raise DatasetError(f"{path}: column {missing[0]} is missing, of {', '.join(_COLUMNS)}")

@@ -29,6 +29,8 @@ class Location:
         Folders of a local path are made when a file is written.
         """
         protocol, path = get_protocol_and_path(filepath)
+        if protocol in ("http", "https"):
+            path = filepath  # this file system takes whole addresses
         folders = {"auto_mkdir": True} if protocol == "file" else {}
         options = {**folders, **(credentials or {}), **(fs_args or {})}
         return cls(fsspec.filesystem(protocol, **options), path)

@@ -121,7 +121,7 @@ class MediaDataset(InputDataset[Media]):
         filesystem, path = self._location.filesystem, self._location.path.rstrip("/")
         filesystem.invalidate_cache()
         name = PurePosixPath(path).name
-        if filesystem.isdir(path):
+        if self._is_folder(path):
             names = (PurePosixPath(str(found)).name for found in filesystem.ls(path, detail=False))
             pictures = tuple(sorted(name for name in names if _is_picture(name)))
             if not pictures:
@@ -130,6 +130,12 @@ class MediaDataset(InputDataset[Media]):
         if not filesystem.exists(path):
             raise DatasetError(f"{path}: no such file; {self._hint}")
         return Media(name, (name,) if _is_picture(name) else (), Location(filesystem, path))
+
+    def _is_folder(self, path: str) -> bool:
+        try:
+            return bool(self._location.filesystem.isdir(path))
+        except OSError as error:
+            raise DatasetError(f"{path}: no answer from there ({error}); {self._hint}") from error
 
 
 def _is_picture(name: str) -> bool:

@@ -187,7 +187,8 @@ class PartitionedPredictionsDataset(FileDataset[pd.DataFrame, Predictions]):
         for hour, new in hours:
             if hour in there:
                 self._fitting(hour, new)
-        for hour, new in tqdm(hours, desc="saving predictions", unit="hour", disable=None):
+        hourly = tqdm(hours, desc="saving predictions", unit="hour", disable=None, delay=2)
+        for hour, new in hourly:
             # Read again, as to keep all hours of a long time would take any memory.
             merged = merge_rows(self._fitting(hour, new), new, kind.keys) if hour in there else new
             kind.place(hour).write(to_parquet(merged))

@@ -15,6 +15,7 @@ from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 
 from quartet.datasets.location import Location
+from quartet.datasets.utf8 import not_utf8, refuse_utf16
 
 COLUMNS = ("TS", "Device", "Sensor", "Value")
 _ROWS_A_PART = 500_000
@@ -54,6 +55,22 @@ class ReadingTable:
     location: Location
     rows_a_part: int = _ROWS_A_PART
 
+    def refuse_missing(self) -> None:
+        """Raise if there is no file, or one of another kind.
+
+        Raises:
+            DatasetError: Names it, and what to do.
+        """
+        path = self.location.path
+        self.location.filesystem.invalidate_cache()
+        if not self.location.exists():
+            raise DatasetError(f"{path}: no such file; name it by sensor_table=FILE")
+        if not path.lower().endswith(_ENDINGS):
+            raise DatasetError(
+                f"{path}: cannot be read as a table (its name ends in "
+                f"{PurePosixPath(path).suffix or 'none'}; known: {', '.join(_ENDINGS)})"
+            )
+
     def parts(self) -> Iterator[TablePart]:
         """The rows from first to last.
 
@@ -63,23 +80,21 @@ class ReadingTable:
         path = self.location.path
         filesystem = self.location.filesystem
         try:
-            filesystem.invalidate_cache()
+            self.refuse_missing()
             facts = filesystem.info(path)
             with filesystem.open(path, "rb") as file:
                 yield from self._parts(file, facts)
-        except FileNotFoundError as error:
-            raise DatasetError(f"{path}: no such file; name it by sensor_table=FILE") from error
+        except UnicodeDecodeError as error:
+            raise DatasetError(not_utf8(path)) from error
         except (pa.ArrowException, OSError, EOFError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            if "UTF8" in str(error):
+                raise DatasetError(f"{not_utf8(path)} ({error})") from error
             raise DatasetError(f"{path}: cannot be read as a table ({error})") from error
 
     def _parts(self, file: Any, facts: dict[str, Any]) -> Iterator[TablePart]:
         malformed: list[tuple[int, str]] = []
-        if not self.location.path.lower().endswith(_ENDINGS):
-            raise DatasetError(
-                f"{self.location.path}: cannot be read as a table (its name ends in "
-                f"{PurePosixPath(self.location.path).suffix or 'none'}; known: "
-                f"{', '.join(_ENDINGS)})"
-            )
         if self.location.path.lower().endswith(".parquet"):
             batches = self._parquet(file)
         else:
@@ -109,6 +124,8 @@ class ReadingTable:
             malformed.append((row.number - 1, row.text))
             return "skip"
 
+        if not self.location.path.lower().endswith(".gz"):
+            refuse_utf16(file, self.location.path)
         packed = "gzip" if self.location.path.lower().endswith(".gz") else None
         stream = pa.input_stream(file, compression=packed)
         reader = pc.open_csv(

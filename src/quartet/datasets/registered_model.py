@@ -64,8 +64,18 @@ class Champion:
 
     @property
     def raw(self) -> Any:
-        """What the loader module restored, for more than `predict`."""
-        return self.model.get_raw_model()
+        """What the loader module restored, for more than `predict`.
+
+        Raises:
+            DatasetError: The version is a model of another kind.
+        """
+        try:
+            return self.model.get_raw_model()
+        except NotImplementedError as error:
+            raise DatasetError(
+                f"version {self.version} in the registry is a model of another kind: run the "
+                "pipeline that makes this one, so that it registers its own"
+            ) from error
 
 
 class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
@@ -102,6 +112,7 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         self._model_name = model_name
         self._registered_by = registered_by
         self.metadata = metadata
+        self.saved_version: int | None = None  # told in the run's summary
 
     def load(self) -> Champion | None:
         """Return the version registered last, or None if there is none yet.
@@ -151,6 +162,7 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
             tags={**lineage(run.info.run_id), **data.tags},
             description=data.reason,
         )
+        self.saved_version = int(created.version)
         logger.info("%s: registered version %s: %s", self._model_name, created.version, data.reason)
 
     def _latest_version(self) -> Any | None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, insert, select
 from sqlalchemy.engine import Connection, Dialect
+from tqdm import tqdm
 
 Values = Sequence[Any] | NDArray[Any]
 
@@ -36,15 +37,32 @@ def insert_rows(connection: Connection, table: Table, columns: Mapping[str, Valu
     # MariaDB's driver sends rows one by one; many in one statement are four times as fast.
     together = dialect.name in {"mysql", "mariadb"}
     size = VALUES_A_STATEMENT // len(columns) if together else ROWS_A_BLOCK
-    for start in range(0, rows_given, size):
-        block = slice(start, start + size)
-        bound = [_bound(table, name, values[block], dialect) for name, values in columns.items()]
-        rows = list(zip(*bound, strict=True))
-        if together:
-            statement = _insertion(table, columns, len(rows), dialect)
-            connection.exec_driver_sql(statement, tuple(chain.from_iterable(rows)))
-        else:
-            connection.exec_driver_sql(_insertion(table, columns, 1, dialect), rows)
+    with _progress(f"writing {table.name}", rows_given) as bar:
+        for start in range(0, rows_given, size):
+            block = slice(start, start + size)
+            bound = [
+                _bound(table, name, column[block], dialect) for name, column in columns.items()
+            ]
+            rows = list(zip(*bound, strict=True))
+            if together:
+                statement = _insertion(table, columns, len(rows), dialect)
+                connection.exec_driver_sql(statement, tuple(chain.from_iterable(rows)))
+            else:
+                connection.exec_driver_sql(_insertion(table, columns, 1, dialect), rows)
+            bar.update(len(rows))
+
+
+def _progress(desc: str, total: int | None = None) -> tqdm[Any]:
+    """A bar, gone when it ends: it may stand below that of the work which reads or writes."""
+    return tqdm(
+        desc=desc,
+        total=total,
+        unit=" rows",
+        unit_scale=True,
+        disable=None,
+        delay=2,
+        leave=False,
+    )
 
 
 def _bound(table: Table, name: str, values: Values, dialect: Dialect) -> Sequence[Any]:
@@ -73,9 +91,11 @@ def read_columns(
     result = connection.execute(query)
     blocks: list[list[NDArray[Any]]] = []
     known: defaultdict[Any, int] = defaultdict(count().__next__)
-    while rows := result.cursor.fetchmany(ROWS_FETCHED):
-        columns = list(zip(*rows, strict=True))
-        blocks.append([_array(*pair, known) for pair in zip(columns, kinds, strict=True)])
+    with _progress("reading the database") as bar:
+        while rows := result.cursor.fetchmany(ROWS_FETCHED):
+            columns = list(zip(*rows, strict=True))
+            blocks.append([_array(*pair, known) for pair in zip(columns, kinds, strict=True)])
+            bar.update(len(rows))
     result.close()
     if not blocks:
         return [np.empty(0, kind) for kind in kinds]

@@ -76,7 +76,7 @@ class StudyStore:
         where = self._location.path
         try:
             with closing(
-                sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=5)
+                sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5)
             ) as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 tables = {
@@ -85,6 +85,11 @@ class StudyStore:
                 }
                 connection.rollback()
         except sqlite3.OperationalError as error:
+            if "unable to open" in str(error):
+                raise DatasetError(
+                    f"{where}: the study database cannot be opened; see whether it is a file, and "
+                    "may be read and written by you"
+                ) from error
             raise DatasetError(
                 f"{where}: the study database is locked by another process ({error}); wait until "
                 "that has finished, or end it"

@@ -14,6 +14,7 @@ import pandas as pd
 from kedro.io.core import DatasetError
 
 from quartet.datasets.file import FileDataset, InputDataset
+from quartet.datasets.utf8 import not_utf8, refuse_utf16
 
 Frames = pd.DataFrame | Iterable[pd.DataFrame]
 
@@ -56,7 +57,8 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         """Return the table.
 
         Raises:
-            DatasetError: The file is missing or damaged, or no row has the right columns.
+            DatasetError: The file is missing, damaged, empty or UTF-16, or no row has the right
+                columns.
         """
         location = self._existing()
         if location is None:
@@ -67,7 +69,9 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         path = location.path
         try:
             with location.filesystem.open(path, "rb") as file:
-                return self._parse(_unpacked(file, path), path)
+                content = _unpacked(file, path)
+                refuse_utf16(content, path)
+                return self._parse(content, path)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DatasetError(f"{path}: damaged gzip file ({error}); fetch it again") from error
         except csv.Error as error:
@@ -90,7 +94,9 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
             else:
                 rows.append([row[0], *[None] * (width - 1), line])
         text.detach()  # whoever opened the file closes it
-        if rows and not whole:
+        if not rows:
+            raise DatasetError(f"{path}: is empty, expected a row at least; give it anew")
+        if not whole:
             raise DatasetError(
                 f"{path}: expected {width} tab-separated columns "
                 f"({', '.join(self._columns)}) and no header, found {len(first or [])} columns"
@@ -145,7 +151,15 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
                 table = self._read(file)
         except FileNotFoundError as error:
             raise DatasetError(f"{path}: no such file; name it by faq_questions=FILE") from error
+        except UnicodeDecodeError as error:
+            raise DatasetError(not_utf8(path)) from error
+        except pd.errors.EmptyDataError as error:
+            raise DatasetError(
+                f"{path}: is empty, expected a header with Text0, or Title and Body"
+            ) from error
         except (ValueError, OSError, EOFError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise  # no word of tables is needed to tell of a folder, or of missing rights
             raise DatasetError(f"{path}: cannot be read as a table ({error})") from error
         return self._questions(table)
 

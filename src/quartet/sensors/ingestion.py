@@ -160,7 +160,7 @@ def _decoded(
     source: Source, known: dict[str, str], settings: SensorIngestion, now: int
 ) -> Iterator[_Item]:
     """What is not known yet, under a progress bar with readings a second."""
-    with tqdm(desc="Ingestion", unit=" readings", unit_scale=True, disable=None) as bar:
+    with tqdm(desc="ingesting", unit=" readings", unit_scale=True, disable=None, delay=2) as bar:
         if source.table is not None:
             for part in source.parts():
                 version = _version(part.version, settings)

@@ -42,11 +42,13 @@ def normal_windows(windows: pd.DataFrame, settings: TrainingWindows) -> pd.DataF
         groups = windows.groupby(["device", "sensor"])["window_end"]
         place = groups.rank(method="first")
         chosen = windows[place <= settings.share * groups.transform("size")]
+    if windows.empty:
+        raise ValueError("there are no windows to train on; ingest readings first")
     if chosen.empty:
         span = f"{windows['window_end'].min()} to {windows['window_end'].max()}"
         raise ValueError(
-            f"no windows to train on: there are {len(windows):,}, {span}, until {settings.until}, "
-            f"share {settings.share:g}"
+            f"none of the {len(windows):,} windows, {span}, is chosen to train on: name a later "
+            f"time than until={settings.until}, or a larger share than {settings.share:g}"
         )
     return chosen.reset_index(drop=True)
 

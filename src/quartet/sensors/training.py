@@ -128,7 +128,11 @@ def _fit_all(
         items[first : first + _SENSORS_AT_ONCE] for first in range(0, len(items), _SENSORS_AT_ONCE)
     ]
     with tqdm(
-        total=len(items), desc="models", unit="sensor", disable=None if progress else True, delay=2
+        total=len(items),
+        desc="training models",
+        unit="sensor",
+        disable=None if progress else True,
+        delay=2,
     ) as bar:
         for results in _in_workers(pieces, settings, min(settings.workers, len(pieces))):
             bar.update(len(results))

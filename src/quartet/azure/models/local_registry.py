@@ -34,8 +34,7 @@ class LocalRegistry:
             file = project / uri.removeprefix(_SQLITE)
             if not file.is_file():
                 raise ValueError(
-                    f"{file}: not there, for no model was registered yet; train one: "
-                    "kedro run -p mnist_training"
+                    f"{file}: not there, for no model was registered yet; train one: kedro run"
                 )
             uri = f"{_SQLITE}{file}"
         from mlflow import MlflowClient

@@ -1,0 +1,190 @@
+"""The project runs wherever people put it, and its results are those of any other place."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from damage import make_video, remove
+from support import QUICK, clean_environment, skip_or_fail
+
+PIPELINES = (
+    "mnist_training",
+    "faq_matching",
+    *("sensor_ingestion", "anomaly_training", "anomaly_scoring"),
+    "style_transfer",
+)
+VIDEO = "data/01_raw/style/short.mp4"
+LIGHT = f"{QUICK},regularisation_sweep.max_passes=20,video={VIDEO}"
+RUN = ("run", "--pipelines", ",".join(PIPELINES), "--params", LIGHT)
+DATABASE = "data/03_primary/sensors/sensors.db"
+KEDRO = str(Path(sys.executable).parent / "kedro")
+PREDICTED = "data/07_model_output/sensors/predictions"
+
+SURROUNDINGS = {
+    "no home": {"HOME": "/dev/null/home"},
+    "another time zone": {"TZ": "Asia/Kathmandu"},
+    "a plain locale": {"LC_ALL": "C", "LANG": "C"},
+    "no UTF-8 mode": {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+    "warnings that are errors": {"PYTHONWARNINGS": "error::DeprecationWarning:quartet"},
+    "one core": {},
+    "no network": {},
+    "files for oneself only": {},
+}
+"""What is different, by what is set for it; the last ones are set by `started`."""
+
+
+def fresh(trained, folder):
+    """A copy in which the sensors' part begins anew, with a short video."""
+    shutil.copytree(trained, folder)
+    remove("data/03_primary/sensors")(folder)
+    remove("data/02_intermediate/sensors")(folder)
+    remove("data/07_model_output/sensors")(folder)
+    make_video(VIDEO, 12)(folder)
+    return folder
+
+
+def started(folder, *arguments, differences=(), below="."):
+    """`kedro`, in a folder of the project, with the named differences."""
+    command = [KEDRO, *arguments]
+    environment = clean_environment()
+    for name in differences:
+        environment |= SURROUNDINGS[name]
+    if "one core" in differences:
+        command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), *command]
+    if "no network" in differences:
+        command = ["unshare", "-n", "sh", "-c", 'ip link set lo up 2>&-; exec "$@"', "-", *command]
+    return subprocess.run(
+        command,
+        cwd=folder / below,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        umask=0o077 if "files for oneself only" in differences else -1,
+    )
+
+
+def culprits(folder, differences):
+    """Which of the differences spoil a light run by themselves."""
+    light = ("run", "--pipelines", "faq_matching")
+    alone = {name: started(folder, *light, differences=[name]) for name in differences}
+    return [name for name, result in alone.items() if result.returncode] or "only all of them"
+
+
+def results(folder):
+    """Metrics that are no times, and the content of what was predicted."""
+    found = {}
+    for pipeline in PIPELINES:
+        path = folder / f"data/08_reporting/{pipeline}/metrics.json"
+        for name, value in json.loads(path.read_text()).items():
+            if "second" not in name and not name.endswith(("_s", "_mib", "workers")):
+                found[f"{pipeline} {name}"] = value
+    for path in sorted((folder / PREDICTED).rglob("*.parquet")):
+        found[str(path.relative_to(folder))] = path.read_bytes()
+    found["matches"] = (folder / "data/07_model_output/faq/matches.parquet").read_bytes()
+    return found
+
+
+def same(one, other):
+    """Whether results agree: to the byte, and numbers but for the order in which cores add."""
+    return one == (other if isinstance(other, bytes) else pytest.approx(other, rel=1e-4))
+
+
+@pytest.fixture(scope="module")
+def plain(trained_workspace, tmp_path_factory):
+    """What the run gives where nothing is strange."""
+    folder = fresh(trained_workspace, tmp_path_factory.mktemp("plain") / "project")
+    result = started(folder, *RUN)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return results(folder)
+
+
+def can(*command):
+    return shutil.which(command[0]) and subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "differences", "below"),
+    [
+        (
+            "with spaces, naïve, 100% & #1",
+            ("no home", "another time zone", "a plain locale", "one core"),
+            ".",
+        ),
+        (
+            "project",
+            ("no network", "files for oneself only", "no UTF-8 mode", "warnings that are errors"),
+            "src/quartet",
+        ),
+    ],
+    ids=["strange path and home", "no network"],
+)
+def test_results_are_the_same(trained_workspace, tmp_path, plain, name, differences, below):
+    if "one core" in differences and not can("taskset", "-c", "0", "true"):
+        skip_or_fail("no taskset here: apt-get install util-linux")
+    if "no network" in differences and not can("unshare", "-n", "true"):
+        skip_or_fail("no right to take the network away: run the tests as root")
+    folder = fresh(trained_workspace, tmp_path / name)
+    result = started(folder, *RUN, differences=differences, below=below)
+    if result.returncode:
+        pytest.fail(f"{culprits(folder, differences)}: {result.stderr[-3000:]}")
+    found = results(folder)
+    assert [name for name in plain if not same(found.get(name), plain[name])] == []
+    assert found.keys() == plain.keys()
+    if "files for oneself only" in differences:
+        made = folder / "data/08_reporting/faq_matching/metrics.json"
+        assert made.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("fetch", "mnist"), ("cloud", "plan")])
+def test_outside_a_project_it_is_said_that_there_is_none(tmp_path, arguments):
+    result = started(tmp_path, *arguments)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "project not found" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("reader", ["head -1", "true"])
+def test_a_reader_that_leaves_early_is_shown_no_traceback(trained_workspace, reader):
+    shown = f"'{sys.executable}' -m kedro registry list | {reader}"
+    result = subprocess.run(
+        ["bash", "-c", shown],
+        cwd=trained_workspace,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in result.stderr, result.stderr
+    assert "BrokenPipe" not in result.stderr, result.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of a megabyte."""
+    place = tmp_path / "small"
+    place.mkdir()
+    if not can("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)):
+        skip_or_fail("no right to mount a small disk: run the tests as root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_told_and_the_old_output_stays(trained_workspace, tmp_path, small_disk):
+    folder = Path(shutil.copytree(trained_workspace, tmp_path / "project"))
+    (small_disk / "filler").write_bytes(bytes(1_000_000))
+    root = folder / "conf/base/globals.yml"
+    old = "data/06_models/mnist/logistic_weights.safetensors"
+    root.write_text(root.read_text().replace("data/05_model_input", str(small_disk)))
+    before = (folder / old).read_bytes()
+    result = started(folder, "run", "--pipelines", "mnist_training")
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in result.stderr
+    assert "no space left on device" in line.lower()
+    assert "make room" in line
+    assert (folder / old).read_bytes() == before

@@ -1,0 +1,116 @@
+"""What a wrong value must lead to: one line, a code, and nothing changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from damage import Damage
+
+LONGEST_LINE = 400
+_NOT_OUTPUTS = ("01_raw", "transfer_plan.json")
+"""Inputs, and what a transfer notes down for itself before it reads a picture."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wrong value, the command that meets it, and what its message must say.
+
+    Attributes:
+        name: Of the case.
+        arguments: Of `kedro`.
+        parts: What the line must hold.
+        damage: Done to the project before.
+        environment: Variables of the command.
+        code: Exit code.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    parts: tuple[str, ...]
+    damage: Damage | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    code: int = 1
+
+
+def run(pipeline: str, *options: str) -> tuple[str, ...]:
+    """`kedro run` of one pipeline."""
+    return ("run", "--pipelines", pipeline, *options)
+
+
+def given(pipeline: str, parameters: str) -> tuple[str, ...]:
+    """The same with `--params`."""
+    return run(pipeline, "--params", parameters)
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """What a run may change: checksums of files, rows of databases, versions in the registry."""
+    found = {}
+    for root in (folder / "data", folder / "mlartifacts"):
+        for path in root.rglob("*"):
+            if path.is_symlink() or not path.is_file() or set(path.parts) & set(_NOT_OUTPUTS):
+                continue
+            if path.suffix == ".db":
+                rows = _rows(path, "sensor_windows", "sensor_anomalies", "trials")
+                found |= {str(path): rows} if rows else {}
+            elif not path.name.endswith(("-wal", "-shm")):
+                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+    if (folder / "mlflow.db").is_file():
+        found["registry"] = _rows(folder / "mlflow.db", "model_versions")
+    return found
+
+
+def _rows(database: Path, *tables: str) -> str:
+    """A checksum of the rows that are there, or of why they cannot be read; empty for none."""
+    told = []
+    address = f"{database.as_uri()}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, timeout=1)) as connection:
+        for table in tables:
+            try:
+                told += map(repr, connection.execute(f"SELECT * FROM {table}"))
+            except sqlite3.DatabaseError as error:
+                told += [] if "no such table" in str(error) else [str(error)]
+    return hashlib.sha256("".join(told).encode()).hexdigest() if told else ""
+
+
+def restore(folder: Path, whole: Path) -> None:
+    """Make a copy of a project again what it was copied from."""
+    as_it_is, as_it_was = _listed(folder), _listed(whole)
+    for name in sorted(as_it_is, reverse=True):
+        if as_it_is[name] != as_it_was.get(name):
+            path = folder / name
+            path.rmdir() if as_it_is[name] == "folder" else path.unlink()
+    for name in sorted(as_it_was):
+        if as_it_was[name] != as_it_is.get(name):
+            if as_it_was[name] == "folder":
+                (folder / name).mkdir()
+            else:
+                shutil.copy2(whole / name, folder / name)
+
+
+def _listed(folder: Path) -> dict[str, object]:
+    """Size and time of each file below a folder, by its path."""
+    found: dict[str, object] = {}
+    for root, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            path = Path(root, name)
+            facts = path.lstat()
+            kind = "link" if path.is_symlink() else "folder" if path.is_dir() else "file"
+            entry = kind if kind == "folder" else (kind, facts.st_size, facts.st_mtime_ns)
+            found[str(path.relative_to(folder))] = entry
+    return found
+
+
+def told(stderr: str) -> str:
+    """The one line in which a command must end."""
+    lines = [line for line in stderr.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in stderr, stderr[-3000:]
+    assert len(lines) == 1, stderr[-3000:]
+    assert len(lines[0]) <= LONGEST_LINE, f"{len(lines[0])} characters: {lines[0]}"
+    return lines[0]

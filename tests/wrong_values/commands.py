@@ -1,0 +1,101 @@
+"""Wrong options of all commands."""
+
+from damage import change, write
+from refusals import Case, run
+
+DIGITS = "mnist_training"
+CLOUD = "conf/azureml/cloud.yml"
+NO_SERVER = "mnist: {folder: x, mirrors: ['http://127.0.0.1:9'], sha256: {a.gz: 440fcabf73cc}}"
+
+_RUN = [
+    Case("run unknown pipeline", run("mnist_trainin"), ("no pipeline 'mnist_trainin'", DIGITS)),
+    Case("run one unknown pipeline", run("mnist_training,nope"), ("no pipeline 'nope'",)),
+    Case("run unknown environment", run(DIGITS, "-e", "nowhere"), ("'nowhere'", "conf/nowhere")),
+    Case("run unknown node", run(DIGITS, "--nodes", "splitt"), ("no nodes named 'splitt'",)),
+    Case("run from unknown node", run(DIGITS, "--from-nodes", "no"), ("no nodes named 'no'",)),
+    Case("run to unknown node", run(DIGITS, "--to-nodes", "no"), ("no nodes named 'no'",)),
+    Case("run from unknown input", run(DIGITS, "--from-inputs", "no"), ("no datasets named 'no'",)),
+    Case("run unknown tag", run(DIGITS, "--tags", "nope"), ("no node is left", "--tags")),
+    Case("run unknown runner", run(DIGITS, "--runner", "Fast"), ("'Fast'", "SequentialRunner")),
+    Case(
+        "run odd parameters", run(DIGITS, "--params", "a"), ("params", "separated by `=`"), code=2
+    ),
+    Case("run unknown option", run(DIGITS, "--nope"), ("'--nope'",), code=2),
+    Case("run misspelt", ("rn",), ("No such command 'rn'",), code=2),
+]
+_FETCH = [
+    Case("fetch nothing", ("fetch",), ("Missing argument 'NAME'",), code=2),
+    Case("fetch unknown", ("fetch", "mnits"), ("by the name 'mnits'; known: mnist, vgg",)),
+    Case(
+        "fetch half a source",
+        ("fetch", "mnist"),
+        ("downloads.yml: mnist: mirrors is missing",),
+        write("conf/base/downloads.yml", "mnist: {folder: x}"),
+    ),
+    Case(
+        "fetch from nowhere",
+        ("fetch", "mnist"),
+        ("a.gz could not be fetched", "put it into"),
+        write("conf/base/downloads.yml", NO_SERVER),
+    ),
+]
+_UNSET = "AZURE_SUBSCRIPTION_ID"
+_CLOUD = [
+    Case("plan nothing", ("cloud", "plan"), ("Missing option '--pipeline'",), code=2),
+    Case(
+        "plan unknown", ("cloud", "plan", "-p", "no"), ("no pipeline 'no'; there are __default__",)
+    ),
+    Case(
+        "plan elsewhere",
+        ("cloud", "plan", "-p", DIGITS, "-e", "nowhere"),
+        ("'nowhere' has no planning.yml", "use -e azureml"),
+    ),
+    Case(
+        "plan without brackets",
+        ("cloud", "plan", "-p", DIGITS),
+        (CLOUD, "no YAML"),
+        write(CLOUD, "cloud: ["),
+    ),
+    Case("provision", ("cloud", "provision"), ("not set where the job goes", _UNSET)),
+    Case(
+        "provision misspelt",
+        ("cloud", "provision", "--dry-run"),
+        ("cloud.yml", "regoin: is no setting"),
+        change(CLOUD, "region:", "regoin:"),
+    ),
+    Case("publish nothing", ("cloud", "publish"), ("Missing option '--pipeline'",), code=2),
+    Case("rehearse unknown", ("cloud", "rehearse", "-p", "no"), ("no pipeline 'no'",)),
+    Case("schedule misspelt", ("cloud", "schedule", "make"), ("No such command 'make'",), code=2),
+    Case("status", ("cloud", "status"), ("not set where the job goes", _UNSET)),
+    Case("watch misspelt", ("cloud", "watch", "--folder"), ("'--folder'",), code=2),
+    Case("models misspelt", ("cloud", "models", "lst"), ("No such command 'lst'",), code=2),
+    Case("deploy nothing", ("cloud", "deploy"), ("Missing option '--model'",), code=2),
+    Case("environment misspelt", ("cloud", "environment", "--no"), ("'--no'",), code=2),
+    Case("cloud misspelt", ("cloud", "plam"), ("No such command 'plam'",), code=2),
+]
+_AZURE = [
+    Case("compile unknown", ("azureml", "compile", "-p", "no"), ("no pipeline 'no'",)),
+    Case(
+        "compile for here",
+        ("azureml", "-e", "local", "compile", "-p", DIGITS),
+        ("'local' is not for Azure ML", "use `kedro azureml -e azureml"),
+    ),
+    Case(
+        "compile odd parameters",
+        ("azureml", "compile", "-p", DIGITS, "--params", "a=b"),
+        ("--params is no JSON", '{"seed": 1}'),
+    ),
+    Case(
+        "compile elsewhere",
+        ("azureml", "-e", "nowhere", "compile", "-p", DIGITS),
+        ("no environment 'nowhere'",),
+    ),
+    Case("submit", ("azureml", "run", "-p", DIGITS), ("not set where the job goes", _UNSET)),
+]
+_PAGES = [
+    Case("ui misspelt", ("mlflow", "ui", "--prt", "1"), ("'--prt'",), code=2),
+    Case("ui elsewhere", ("mlflow", "ui", "-e", "nowhere"), ("no environment 'nowhere'",)),
+    Case("viz misspelt", ("viz", "run", "--prt", "1"), ("'--prt'",), code=2),
+    Case("viz odd port", ("viz", "run", "--port", "x"), ("'--port'", "valid integer"), code=2),
+]
+COMMANDS = [*_RUN, *_FETCH, *_CLOUD, *_AZURE, *_PAGES]

@@ -1,0 +1,183 @@
+"""Wrong input files: missing, damaged, of another format, in another encoding."""
+
+from damage import (
+    both,
+    copy_over,
+    link_to_itself,
+    make_folder,
+    make_video,
+    recode,
+    remove,
+    shorten,
+    write,
+)
+from refusals import Case, given, run
+
+RAW = "data/01_raw"
+IMAGES = f"{RAW}/mnist/train-images-idx3-ubyte.gz"
+POSTS = f"{RAW}/stackexchange/Posts.xml.gz"
+ORIGINALS, ANSWERS = f"{RAW}/faq/orig-q.tsv.gz", f"{RAW}/faq/ans.tsv.gz"
+QUESTIONS = f"{RAW}/faq/new-questions.csv"
+CAPTURES = f"{RAW}/sensors/captures"
+LABELS, TABLE = f"{CAPTURES}/labels.csv", f"{RAW}/sensors/table.csv"
+VIDEO, PICTURE = f"{RAW}/style/mine.mp4", f"{RAW}/style/mine.png"
+PAINTING, WEIGHTS = f"{RAW}/style/painting.jpg", "data/06_models/style/starry_night.safetensors"
+A_PICTURE = "data/08_reporting/style_transfer/contact_sheet.png"
+
+DIGITS, INGEST, TUNE, MATCH = (
+    run(name) for name in ("mnist_training", "faq_ingestion", "faq_tuning", "faq_matching")
+)
+READ, SCORE = run("sensor_ingestion"), run("anomaly_scoring")
+TRANSFER, TRAIN = run("style_transfer"), run("style_training")
+OF_TABLE = given("sensor_ingestion", f"sensor_table={TABLE}")
+OF_VIDEO = given("style_transfer", f"video={VIDEO}")
+
+_DIGITS = [
+    Case("images_missing", DIGITS, ("mnist_train_images", IMAGES, "no such file"), remove(IMAGES)),
+    Case("images_empty", DIGITS, (IMAGES, "not an IDX file", "nothing"), write(IMAGES, "")),
+    Case("images_of_text", DIGITS, (IMAGES, "not an IDX file"), write(IMAGES, "hello world")),
+    Case("images_a_folder", DIGITS, (IMAGES, "a file was expected"), make_folder(IMAGES)),
+    Case("images_cut_short", DIGITS, (IMAGES, "fetch it again"), shorten(IMAGES, 9000)),
+]
+_FAQ = [
+    Case("dump_missing", INGEST, ("faq_posts", "--params faq_dump=FOLDER"), remove(POSTS)),
+    Case("dump_empty", INGEST, (POSTS, "no <row>", "expected Posts.xml"), write(POSTS, "")),
+    Case("dump_of_text", INGEST, (POSTS, "no <row>"), write(POSTS, "hello")),
+    Case("dump_a_folder", INGEST, (POSTS, "a file was expected"), make_folder(POSTS)),
+    Case("dump_cut_short", INGEST, (POSTS, "fetch it again"), shorten(POSTS, 3000)),
+    Case(
+        "dump_mixed_up",
+        INGEST,
+        (POSTS, "are Posts.xml and PostLinks.xml of the same dump?"),
+        copy_over(f"{RAW}/stackexchange/PostLinks.xml.gz", POSTS),
+    ),
+    Case(
+        "dump_without_the_tag",
+        given("faq_ingestion", "faq_tag=cobol"),
+        ("nothing to keep", "'cobol'", "faq_tag=TAG"),
+    ),
+    Case("table_missing", TUNE, ("faq_answers", ANSWERS, "no such file"), remove(ANSWERS)),
+    Case("table_empty", TUNE, ("faq_answers", ANSWERS, "is empty"), write(ANSWERS, "")),
+    Case("table_a_folder", TUNE, ("faq_answers", "a file was expected"), make_folder(ANSWERS)),
+    Case("table_cut_short", TUNE, (ORIGINALS, "damaged gzip file"), shorten(ORIGINALS, 1000)),
+    Case(
+        "table_mixed_up",
+        TUNE,
+        (ORIGINALS, "expected 4 tab-separated columns", "found 2"),
+        copy_over(ANSWERS, ORIGINALS),
+    ),
+    Case("table_in_utf16", TUNE, (ORIGINALS, "save it anew as UTF-8"), recode(ORIGINALS, "utf-16")),
+    Case("questions_missing", MATCH, (QUESTIONS, "faq_questions=FILE"), remove(QUESTIONS)),
+    Case("questions_empty", MATCH, (QUESTIONS, "is empty", "Text0"), write(QUESTIONS, "")),
+    Case("questions_none", MATCH, ("0 questions", "right file"), write(QUESTIONS, "Id,Text0\n")),
+    Case("questions_columns", MATCH, ("Title and Body; found a, b",), write(QUESTIONS, "a,b\n1,2")),
+    Case("questions_in_utf16", MATCH, (QUESTIONS, "as UTF-8"), recode(QUESTIONS, "utf-16")),
+    Case("questions_in_latin1", MATCH, (QUESTIONS, "as UTF-8"), recode(QUESTIONS, "latin-1")),
+    Case("questions_a_folder", MATCH, (QUESTIONS, "a file was expected"), make_folder(QUESTIONS)),
+    Case("questions_a_circle", MATCH, (QUESTIONS, "in a circle"), link_to_itself(QUESTIONS)),
+    Case(
+        "questions_in_excel",
+        given("faq_matching", "faq_questions=q.xlsx"),
+        (".xlsx; known: .csv",),
+        write("q.xlsx", b"PK\3\4"),
+    ),
+]
+_SENSORS = [
+    Case("captures_missing", READ, ("sensor_captures=FOLDER", CAPTURES), remove(CAPTURES)),
+    Case("readings_missing", OF_TABLE, (TABLE, "no such file; name it by sensor_table=FILE")),
+    Case("readings_empty", OF_TABLE, (TABLE, "cannot be read as a table"), write(TABLE, "")),
+    Case(
+        "readings_columns",
+        OF_TABLE,
+        (TABLE, "expected the columns TS, Device, Sensor, Value; found time, of, what"),
+        write(TABLE, "time,of,what\n1,2,3\n"),
+    ),
+    Case(
+        "readings_in_utf16",
+        OF_TABLE,
+        (TABLE, "save it anew as UTF-8"),
+        both(write(TABLE, "TS,Device,Sensor,Value\n"), recode(TABLE, "utf-16")),
+    ),
+    Case("readings_a_folder", OF_TABLE, (TABLE, "a file was expected"), make_folder(TABLE)),
+    Case(
+        "readings_in_excel",
+        given("sensor_ingestion", "sensor_table=t.xlsx"),
+        (".xlsx; known",),
+        write("t.xlsx", ""),
+    ),
+    Case("labels_columns", SCORE, ("sensor_labels", "device is missing"), write(LABELS, "a,b\n")),
+    Case("labels_empty", SCORE, ("sensor_labels", LABELS, "not a CSV file"), write(LABELS, "")),
+    Case("labels_a_folder", SCORE, ("sensor_labels", "a file was expected"), make_folder(LABELS)),
+    Case("labels_in_utf16", SCORE, (LABELS, "save it anew as UTF-8"), recode(LABELS, "utf-16")),
+    Case(
+        "labels_without_zone",
+        SCORE,
+        (LABELS, "row 2: start '2026-01-01' is not a time with a zone, such as"),
+        write(LABELS, "device,sensor,start,end,kind\na,b,2026-01-01,2026-01-02,x\n"),
+    ),
+    Case(
+        "labels_missing",
+        given("anomaly_scoring", "sensor_labels=mine.csv"),
+        ("mine.csv: no such file; name it by sensor_labels=FILE",),
+    ),
+]
+_STYLE = [
+    Case("video_missing", OF_VIDEO, ("style_source", VIDEO, "--params video=FILE")),
+    Case(
+        "video_of_text", OF_VIDEO, ("mine.mp4", "cannot be read as a video"), write(VIDEO, "hello")
+    ),
+    Case("video_empty", OF_VIDEO, ("mine.mp4", "cannot be read as a video"), write(VIDEO, "")),
+    Case(
+        "video_of_sound",
+        OF_VIDEO,
+        ("only audio: give another file",),
+        make_video(VIDEO, 0, sound=True),
+    ),
+    Case(
+        "video_cut_short",
+        OF_VIDEO,
+        ("mine.mp4", "copy or export it anew"),
+        both(copy_over(f"{RAW}/style/sample.mp4", VIDEO), shorten(VIDEO, 20_000)),
+    ),
+    Case(
+        "video_an_empty_folder", OF_VIDEO, (VIDEO, "a folder without pictures"), make_folder(VIDEO)
+    ),
+    Case(
+        "video_nowhere",
+        given("style_transfer", "video=http://127.0.0.1:9/a.mp4"),
+        ("style_source", "http://127.0.0.1:9/a.mp4", "video=FILE"),
+    ),
+    Case(
+        "picture_of_text",
+        given("style_transfer", f"video={PICTURE}"),
+        (PICTURE, "not a whole picture", "export it anew"),
+        write(PICTURE, "hello"),
+    ),
+    Case(
+        "style_unknown",
+        given("style_transfer", "style=munch"),
+        ("unknown style 'munch'; known: starry_night, wave",),
+    ),
+    Case("weights_of_text", TRANSFER, (WEIGHTS, "not a whole", "again"), write(WEIGHTS, "hello")),
+    Case("weights_cut_short", TRANSFER, (WEIGHTS, "not a whole", "again"), shorten(WEIGHTS, 2000)),
+    Case("weights_a_folder", TRANSFER, (WEIGHTS, "a file was expected"), make_folder(WEIGHTS)),
+    Case("painting_missing", TRAIN, (PAINTING, "--params painting=FILE")),
+    Case("painting_of_text", TRAIN, (PAINTING, "not a whole picture"), write(PAINTING, "hello")),
+    Case("vgg_missing", TRAIN, ("vgg19.pth", "`kedro fetch vgg`"), copy_over(A_PICTURE, PAINTING)),
+    Case(
+        "photographs_missing",
+        given("style_training", "photographs=album"),
+        ("album: no such folder; name a folder of photographs",),
+        copy_over(A_PICTURE, PAINTING),
+    ),
+]
+_SAMPLES = [
+    Case(
+        "sample_questions",
+        run("sample_data"),
+        ("faq_sample",),
+        write(f"{RAW}/faq_sample/values.yml", "a: ["),
+    ),
+]
+
+FILES = [*_DIGITS, *_FAQ, *_SENSORS, *_STYLE, *_SAMPLES]

@@ -1,0 +1,138 @@
+"""Wrong databases, registries and models."""
+
+from damage import (
+    both,
+    damage_all,
+    execute,
+    make_folder,
+    own_registry,
+    remove,
+    shorten,
+    write,
+)
+from refusals import Case, given, run
+
+SENSORS, STUDY, TRACKING = (
+    "data/03_primary/sensors/sensors.db",
+    "data/06_models/faq/study.db",
+    "mlflow.db",
+)
+READ, TRAIN, SCORE = run("sensor_ingestion"), run("anomaly_training"), run("anomaly_scoring")
+MATCH, SEARCH = run("faq_matching"), run("faq_tuning", "--nodes", "tune_ranker")
+JUNK = b"no database " * 300
+OTHER_SCHEMA = "DROP TABLE sensor_windows; CREATE TABLE sensor_windows (a INTEGER)"
+NO_MODELS = "DELETE FROM model_version_tags; DELETE FROM model_versions"
+MODELS = "mlartifacts/*/artifacts"
+
+
+def at(url: str, *parts: str) -> Case:
+    """Another address of the sensors' database."""
+    return Case(f"sensors at {url}", given("anomaly_training", f"sensor_database={url}"), parts)
+
+
+def as_digits(name: str) -> str:
+    """Let the registry say that this model is the classifier of digits."""
+    return "; ".join(
+        f"UPDATE model_versions SET {column} = (SELECT {column} FROM model_versions "
+        f"WHERE name = 'mnist_classifier') WHERE name = '{name}'"
+        for column in ("source", "storage_location")
+    )
+
+
+_SENSORS = [
+    Case("sensors damaged", READ, (SENSORS, "not a database", "put back"), write(SENSORS, JUNK)),
+    Case("sensors cut short", SCORE, (SENSORS, "malformed", "put back"), shorten(SENSORS, 5000)),
+    Case("sensors a folder", TRAIN, (SENSORS, "See whether its folder"), make_folder(SENSORS)),
+    Case(
+        "sensors missing",
+        TRAIN,
+        (SENSORS, "kedro run --pipelines sensor_ingestion"),
+        remove(SENSORS),
+    ),
+    Case(
+        "sensors other tables",
+        SCORE,
+        ("sensor_windows of something else", "database of their own"),
+        execute(SENSORS, OTHER_SCHEMA),
+    ),
+    at("hello", "'sensor_", "sqlite:///FILE"),
+    at("sqlite://", "in memory is lost at once; name a file"),
+    at("postgresql://x/y", "'sensor_", "sqlite:///FILE"),
+    at("mssql+pyodbc://127.0.0.1:9/x", "127.0.0.1:9", "`az login`"),
+    at("mssql+pyodbc://u:secret@127.0.0.1/x?driver=none", "'none'", "make database"),
+]
+_TRACKING = [
+    Case("tracking damaged", MATCH, (TRACKING, "restore it from a copy"), write(TRACKING, JUNK)),
+    Case("tracking cut short", MATCH, (TRACKING, "cannot be read"), shorten(TRACKING, 5000)),
+    Case(
+        "tracking other tables",
+        MATCH,
+        (TRACKING, "is a database of something else"),
+        both(remove(TRACKING), execute(TRACKING, "CREATE TABLE a (b)")),
+    ),
+    Case(
+        "tracking newer",
+        MATCH,
+        ("out-of-date database schema",),
+        execute(TRACKING, "UPDATE alembic_version SET version_num = 'zzzz'"),
+    ),
+    Case(
+        "ranker missing",
+        MATCH,
+        ("no version of FAQ_ranker", "faq_tuning"),
+        execute(TRACKING, NO_MODELS),
+    ),
+    Case(
+        "bank missing",
+        SCORE,
+        ("no version of sensor_bank", "anomaly_training"),
+        execute(TRACKING, NO_MODELS),
+    ),
+    Case(
+        "ranker of digits",
+        MATCH,
+        ("model of another kind", "run the pipeline"),
+        execute(TRACKING, as_digits("FAQ_ranker")),
+    ),
+    Case(
+        "bank of digits",
+        SCORE,
+        ("model of another kind", "run the pipeline"),
+        execute(TRACKING, as_digits("sensor_bank")),
+    ),
+    Case(
+        "bank gone",
+        SCORE,
+        ("sensor_bank", "version 1", "restore its files or delete"),
+        own_registry(remove("mlartifacts")),
+    ),
+    Case(
+        "bank damaged",
+        SCORE,
+        ("checksum",),
+        own_registry(
+            damage_all(
+                f"{MODELS}/sensor_bank/**/*.safetensors", lambda old: old[:-100] + b"x" * 100
+            )
+        ),
+    ),
+    Case(
+        "bank cut short",
+        SCORE,
+        ("sensor_bank",),
+        own_registry(damage_all(f"{MODELS}/sensor_bank/**/*.safetensors", lambda old: old[:500])),
+    ),
+]
+_STUDY = [
+    Case("study damaged", SEARCH, (STUDY, "move the file away"), write(STUDY, JUNK)),
+    Case("study cut short", SEARCH, (STUDY, "move the file away"), shorten(STUDY, 5000)),
+    Case(
+        "study other tables",
+        SEARCH,
+        (STUDY, "not of Optuna"),
+        both(remove(STUDY), execute(STUDY, "CREATE TABLE a (b)")),
+    ),
+    Case("study a folder", SEARCH, (STUDY, "cannot be opened"), make_folder(STUDY)),
+]
+
+STORES = [*_SENSORS, *_TRACKING, *_STUDY]
