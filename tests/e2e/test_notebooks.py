@@ -12,6 +12,13 @@ from support import ROOT, clean_environment
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SECTIONS_WITH_FIGURES = {
+    "00_tour": [
+        "One door to all data",
+        "Digits: what the better classifier is least sure of",
+        "Questions: has this been asked before?",
+        "Sensors: which of them behaved unlike themselves, and when",
+        "Videos: the same in the style of a painting",
+    ],
     "01_mnist": [
         "The digits",
         "How many of each",
