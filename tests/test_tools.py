@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,17 @@ import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from support import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 STRIP = ROOT / ".ci/strip_notebooks.py"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
 def hooks() -> dict[str, dict[str, Any]]:
@@ -167,3 +173,14 @@ def test_nothing_of_github_or_editors_travels_with_a_job() -> None:
     tops = {Path(name).parts[0] for _, name in uploaded_files(ROOT)}
     assert "src" in tops
     assert tops.isdisjoint({".github", ".devcontainer", ".pre-commit-config.yaml"})
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_python_3_11_can_install_what_is_locked(lock: str) -> None:
+    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
+    locked = [line.partition("==")[0] for line in lines if "==" in line]
+    assert locked
+    wanted = {name: distribution(name).metadata["Requires-Python"] for name in locked}
+    first = Version("3.11.0")
+    refused = {name: said for name, said in wanted.items() if first not in SpecifierSet(said or "")}
+    assert refused == {}
