@@ -50,12 +50,12 @@ PREVIEWS = {
     "quartet.datasets.text.TextReportDataset": "HTMLPreview",
 }
 """By type of a report: how Kedro-Viz previews it."""
-REPORTS = [
+REPORTS = sorted(
     name
     for name, entry in CATALOG.items()
     if entry.get("filepath", "").startswith("data/08_reporting/")
     or entry["metadata"]["kedro-viz"]["layer"] == "reporting"
-]
+)
 VERBS = {
     *("aggregate", "claim", "clean", "compare", "complete", "count", "draw", "fit", "ingest"),
     *("make", "match", "measure", "move", "pair", "plan", "predict", "publish", "rank", "refit"),

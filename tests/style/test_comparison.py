@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quartet.style import comparison
-from quartet.style.comparison import compare, of_pictures, preview, shown_picture, slide_show
+from quartet.style import comparison, pairs
+from quartet.style.comparison import compare, of_pictures, shown_picture
+from quartet.style.preview import preview, slide_show
 from quartet.style.probe import plan_video
 from style.videos import KEYS, SIZE, number_in, picture, write_video
 
@@ -121,13 +122,13 @@ def test_times_are_those_of_a_variable_frame_rate(tmp_path):
 
 def test_only_what_hangs_on_the_same_key_frame_is_decoded(videos, monkeypatch):
     asked = []
-    original = comparison.decode_frames
+    original = pairs.decode_frames
 
     def noted(source, plan, first, last):
         asked.append((first, last))
         return original(source, plan, first, last)
 
-    monkeypatch.setattr(comparison, "decode_frames", noted)
+    monkeypatch.setattr(pairs, "decode_frames", noted)
     compare(*videos, 2, pictures=1)
     assert videos[2].keys == tuple(range(0, 61, 8))
     # Both videos, for frames 15, 16; 30 for its picture; 45, 46.
@@ -183,7 +184,7 @@ def test_the_preview_of_a_large_video_fits_its_frame_and_its_bytes(tmp_path, mon
     options = {"preset": "ultrafast", "crf": "10"}
     noise = write_video(tmp_path / "noise.mp4", pictures=pictures, size=(400, 1000),
                         options=options)  # fmt: skip
-    monkeypatch.setattr(comparison, "_PREVIEW_BYTES", 20_000)
+    monkeypatch.setattr("quartet.style.preview._PREVIEW_BYTES", 20_000)
     content = preview(noise, noise, plan_video(noise, 20))
     shots, _ = frames_of(content)
     assert len(content) < 20_000

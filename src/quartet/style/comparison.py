@@ -6,24 +6,17 @@ memory grow with the length of the video more than decoding demands.
 
 from __future__ import annotations
 
-import io
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import groupby, pairwise
-from math import ceil
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from quartet.style.consistency import FLICKER_SIDE, Pair, flicker, scaled_down, warping_error
-from quartet.style.decode import decode_frames
-from quartet.style.probe import plan_video
-from quartet.style.video import Picture, Source, VideoPlan, name_of
+from quartet.style.pairs import fitted, frame_pairs, plan_restyled
+from quartet.style.video import Picture, Source, VideoPlan
 
 Numbers = NDArray[np.float64]
 
@@ -41,14 +34,6 @@ _NOTHING = np.zeros((0, 0, 3), dtype=np.uint8)
 
 _SHOWN_SIDE = 480
 """Longest side of a picture on the contact sheet, pixels."""
-
-_PREVIEW_SECONDS = 3
-_PREVIEW_RATE = 12
-_PREVIEW_SIZE = (640, 360)
-"""Both pictures together, pixels."""
-_PREVIEW_GAP = 4
-_PREVIEW_BYTES = 1_500_000
-_PREVIEW_QUALITIES = (80, 65, 50, 35, 20)
 
 
 @dataclass(frozen=True)
@@ -125,14 +110,14 @@ def compare(
     """
     if pairs < 1 or pictures < 1:
         raise ValueError(f"at least one pair and one picture, not {pairs} and {pictures}")
-    restyled_plan = _same_frames(restyled, plan)
+    restyled_plan = plan_restyled(restyled, plan)
     chosen = _spread(plan.frames - 1, pairs)
     shown_at = _spread(plan.frames, pictures)
     wanted = sorted({*chosen, *(number + 1 for number in chosen), *shown_at})
     rows, shown = [], []
     before: tuple[int, Pair] = (-1, (_NOTHING, _NOTHING))
     both = tqdm(
-        _both(source, restyled, plan, restyled_plan, wanted),
+        frame_pairs(source, restyled, plan, restyled_plan, wanted),
         total=len(wanted),
         desc="measuring flicker",
         unit="frame",
@@ -169,31 +154,8 @@ def shown_picture(
     """
     return Shown(
         caption,
-        *(_fitted(each, (_SHOWN_SIDE, _SHOWN_SIDE), sample_aspect) for each in (source, restyled)),
+        *(fitted(each, (_SHOWN_SIDE, _SHOWN_SIDE), sample_aspect) for each in (source, restyled)),
     )
-
-
-def preview(source: Source, restyled: Source, plan: VideoPlan) -> bytes:
-    """Three seconds from the middle, source and restyled side by side, as animated WebP.
-
-    At most 640 × 360 pixels, 12 frames per second and 1.5 MB; it repeats for ever.
-
-    Args:
-        source: That the plan was made of.
-        restyled: The finished video, with the same frames.
-        plan: Of the source.
-
-    Raises:
-        ValueError: Number or size of the frames differ.
-        OSError: A video cannot be read.
-    """
-    numbers, milliseconds = _moments(plan)
-    restyled_plan = _same_frames(restyled, plan)
-    pictures = [
-        _side_by_side(pair, plan.sample_aspect)
-        for _, pair in _both(source, restyled, plan, restyled_plan, numbers)
-    ]
-    return _small_animation(pictures, milliseconds)
 
 
 def of_pictures(shown: Sequence[Shown]) -> Comparison:
@@ -202,54 +164,11 @@ def of_pictures(shown: Sequence[Shown]) -> Comparison:
     return Comparison(frames=np.empty(0, dtype=np.int64), shown=tuple(shown), **nothing)
 
 
-def slide_show(shown: Sequence[Shown]) -> bytes:
-    """Pictures before and after, one pair a second, as animated WebP; sizes as of `preview`."""
-    sheets = [_side_by_side((each.source, each.restyled), (1, 1)) for each in shown]
-    size = (max(sheet.width for sheet in sheets), max(sheet.height for sheet in sheets))
-    slides = [ImageOps.pad(sheet, size, color="white") for sheet in sheets]
-    return _small_animation(slides, [1000] * len(slides))
-
-
-def _same_frames(restyled: Source, plan: VideoPlan) -> VideoPlan:
-    """A plan of the finished video.
-
-    Raises:
-        ValueError: It has other frames than the source.
-    """
-    other = plan_video(restyled, plan.frames)
-    found, expected = (
-        f"{each.frames} frames of {each.width}×{each.height} pixels" for each in (other, plan)
-    )
-    if found != expected:
-        raise ValueError(f"{name_of(restyled)}: has {found}, not {expected} as {plan.name}")
-    return other
-
-
 def _spread(places: int, wanted: int) -> list[int]:
     """At most so many of the numbers below `places`: the middles of equal stretches."""
     return sorted(
         {(2 * part + 1) * places // (2 * wanted) for part in range(wanted if places else 0)}
     )
-
-
-def _both(
-    source: Source, restyled: Source, plan: VideoPlan, restyled_plan: VideoPlan, wanted: list[int]
-) -> Iterator[tuple[int, Pair]]:
-    """The wanted frames of both videos, each with its number; `wanted` ascends.
-
-    Frames that hang on the same key frame are decoded in one go.
-    """
-    for _, group in groupby(wanted, lambda number: bisect_right(plan.keys, number)):
-        numbers = set(group)
-        first, last = min(numbers), max(numbers) + 1
-        decoded = zip(
-            decode_frames(source, plan, first, last),
-            decode_frames(restyled, restyled_plan, first, last),
-            strict=True,
-        )
-        for left, right in decoded:
-            if left.number in numbers:
-                yield left.number, (left.rgb, right.rgb)
 
 
 def _measured(before: Pair, after: Pair) -> dict[str, float]:
@@ -276,63 +195,3 @@ def _clock(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     clock = f"{hours}:{minutes:02}" if hours else f"{minutes}"
     return f"{clock}:{hundredths / 100:05.2f}"
-
-
-def _fitted(picture: Picture, size: tuple[int, int], sample_aspect: tuple[int, int]) -> Picture:
-    """The picture with square pixels, scaled down to fit into width and height."""
-    height, width = picture.shape[:2]
-    shown_width = width * sample_aspect[0] / sample_aspect[1]
-    factor = min(1.0, size[0] / shown_width, size[1] / height)
-    fitted = (max(1, round(shown_width * factor)), max(1, round(height * factor)))
-    if fitted == (width, height):
-        return picture
-    scaled = Image.fromarray(picture).resize(fitted, Image.Resampling.LANCZOS, reducing_gap=3)
-    return np.asarray(scaled)
-
-
-def _moments(plan: VideoPlan) -> tuple[list[int], list[int]]:
-    """Numbers of the preview's frames, and how long each is shown, milliseconds."""
-    ticks = plan.end - plan.timestamps[0]
-    length = min(Fraction(ticks), _PREVIEW_SECONDS / plan.tick)
-    start = plan.timestamps[0] + (ticks - length) / 2
-    step = 1 / (_PREVIEW_RATE * plan.tick)
-    times = [start + count * step for count in range(ceil(length / step))]
-    numbers = sorted({max(0, bisect_right(plan.timestamps, time) - 1) for time in times})
-    changes = [Fraction(plan.timestamps[number]) for number in numbers[1:]]
-    edges = [start, *changes, start + length]
-    milliseconds = [round(1000 * (edge - start) * plan.tick) for edge in edges]
-    return numbers, [max(1, end - begin) for begin, end in pairwise(milliseconds)]
-
-
-def _side_by_side(pair: Pair, sample_aspect: tuple[int, int]) -> Image.Image:
-    width, height = _PREVIEW_SIZE
-    size = ((width - _PREVIEW_GAP) // 2, height)
-    left, right = (Image.fromarray(_fitted(each, size, sample_aspect)) for each in pair)
-    sheet = Image.new("RGB", (2 * left.width + _PREVIEW_GAP, left.height), "white")
-    sheet.paste(left, (0, 0))
-    sheet.paste(right, (left.width + _PREVIEW_GAP, 0))
-    return sheet
-
-
-def _small_animation(pictures: list[Image.Image], milliseconds: list[int]) -> bytes:
-    while True:
-        for quality in _PREVIEW_QUALITIES:
-            content = _animation(pictures, milliseconds, quality)
-            if len(content) < _PREVIEW_BYTES:
-                return content
-        pictures = [picture.reduce(2) for picture in pictures]
-
-
-def _animation(pictures: list[Image.Image], milliseconds: list[int], quality: int) -> bytes:
-    content = io.BytesIO()
-    pictures[0].save(
-        content,
-        "WEBP",
-        save_all=True,
-        append_images=pictures[1:],
-        duration=milliseconds,
-        loop=0,
-        quality=quality,
-        method=4,
-    )
-    return content.getvalue()

@@ -51,18 +51,18 @@ def compare_output(
 def _video_compared(
     source: Media, transfer_plan: Facts, folder: PublishedFolder, pairs: int
 ) -> tuple[Comparison, bytes]:
-    from quartet.style import comparison, video
+    from quartet.style import comparison, preview, video
 
     plan = video.VideoPlan.from_dict(transfer_plan["video"])
     with source.opened() as opened, folder.fetched(transfer_plan["output"]) as restyled:
         found = comparison.compare(opened, restyled, plan, pairs)
-        return found, comparison.preview(opened, restyled, plan)
+        return found, preview.preview(opened, restyled, plan)
 
 
 def _pictures_compared(
     source: Media, transfer_plan: Facts, restyled_output: Facts, folder: PublishedFolder
 ) -> tuple[Comparison, bytes]:
-    from quartet.style import comparison
+    from quartet.style import comparison, preview
 
     names, outputs = restyled_output["names"], restyled_output["outputs"]
     step = -(-len(names) // _PICTURES_SHOWN)
@@ -71,7 +71,7 @@ def _pictures_compared(
         with folder.fetched(output) as path:
             restyled = decode_picture(path.read_bytes())
         shown.append(comparison.shown_picture(name, source.read_picture(name), restyled))
-    return comparison.of_pictures(shown), comparison.slide_show(shown)
+    return comparison.of_pictures(shown), preview.slide_show(shown)
 
 
 def report_transfer(
