@@ -61,6 +61,13 @@ def test_the_confusion_matrix_shows_every_count_and_no_zero():
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "actual")
 
 
+@pytest.mark.parametrize("draw", [figures.confusion_matrix, figures.error_rates])
+def test_without_a_mistake_the_colours_still_begin_at_none(draw):
+    values = np.zeros((10, 10), dtype=int)
+    (image,) = draw(values, "network").axes[0].images
+    assert image.get_clim() == (0, 1)
+
+
 def test_error_rates_have_actual_digits_down():
     rates = np.zeros((10, 10))
     rates[3, 5] = 0.25

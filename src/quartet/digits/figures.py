@@ -133,7 +133,8 @@ def error_rates(rates: NDArray[np.float64], title: str) -> Figure:
 def _matrix(values: NDArray[Any], title: str, colours: str) -> tuple[Figure, Any]:
     figure = Figure(figsize=(8, 6.5), layout="constrained")
     axis = figure.subplots()
-    axis.imshow(values, cmap=colours)
+    # From nothing at all: without a mistake the scale would have no length.
+    axis.imshow(values, cmap=colours, vmin=0, vmax=values.max() or 1)
     digits = np.arange(CLASSES)
     axis.set(xticks=digits, yticks=digits, xlabel="predicted", ylabel="actual", title=title)
     return figure, axis
