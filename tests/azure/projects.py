@@ -79,6 +79,7 @@ def add_private_files(folder: Path) -> None:
         with (folder / name).open("a") as file:
             file.write(f"# {PRIVATE}\n")
     with sqlite3.connect(folder / "mlflow.db") as database:
+        database.execute("CREATE TABLE alembic_version (version_num TEXT)")  # as MLflow's have
         database.execute(f'CREATE TABLE "{PRIVATE}" (run TEXT)')
 
 

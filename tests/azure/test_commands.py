@@ -77,7 +77,8 @@ def test_an_environment_that_is_not_for_azure_is_refused(invoke, command, enviro
 
 def test_an_environment_that_is_not_there_is_told(invoke):
     result = invoke("-e", "azurml", "compile", "-p", "faq_matching", "-o", "/dev/null")
-    assert error_of(result).endswith("/conf/azurml")
+    assert "there is no environment 'azurml'" in error_of(result)
+    assert "/conf/azurml; see the spelling of -e" in error_of(result)
 
 
 def test_without_an_environment_that_of_azure_is_meant(invoke, monkeypatch, tmp_path):
