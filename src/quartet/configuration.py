@@ -7,6 +7,8 @@ from pathlib import Path
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 
+SQLITE = "sqlite:///"
+
 
 def loader(project: Path, environment: str | None) -> OmegaConfigLoader:
     """What reads an environment's files as a run would.
@@ -17,3 +19,8 @@ def loader(project: Path, environment: str | None) -> OmegaConfigLoader:
     """
     source = str(project / settings.CONF_SOURCE)
     return OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
+
+
+def sqlite_file(uri: str, project: Path) -> Path | None:
+    """The file of a SQLite address, which lies below the project; None for other addresses."""
+    return project / uri.removeprefix(SQLITE) if uri.startswith(SQLITE) else None

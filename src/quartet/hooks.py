@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
 
-from quartet import distributed
+from quartet import configuration, distributed
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-_SQLITE = "sqlite:///"
 _TRACKED_BY = (
     *("sqlite", "postgresql", "mysql", "mssql"),
     *("http", "https", "azureml", "databricks", "databricks-uc"),
@@ -49,11 +48,13 @@ class PreflightHooks:
         server = tracking.get("server") or {}
         uri = server.get("mlflow_tracking_uri") or ""
         _refuse_unknown_tracking(uri)
-        _refuse_damaged_database(uri, context)
-        if uri.startswith(_SQLITE) and Path.cwd() != context.project_path:
+        file = configuration.sqlite_file(uri, context.project_path)
+        if file is None:
+            return
+        _refuse_damaged_database(file)
+        if Path.cwd() != context.project_path:
             # MLflow takes the path for one below the folder that the command is given in.
-            below = f"{_SQLITE}{context.project_path / uri.removeprefix(_SQLITE)}"
-            server = {**server, "mlflow_tracking_uri": below}
+            server = {**server, "mlflow_tracking_uri": f"{configuration.SQLITE}{file}"}
             context.config_loader["mlflow"] = {**tracking, "server": server}
 
     @hook_impl
@@ -98,10 +99,7 @@ def _catalog_parameters(conf_source: Path) -> set[str]:
     return {name for text in texts for name in re.findall(r"\$\{runtime_params:\s*([\w.]+)", text)}
 
 
-def _refuse_damaged_database(uri: str, context: KedroContext) -> None:
-    if not uri.startswith(_SQLITE):
-        return
-    path = context.project_path / uri.removeprefix(_SQLITE)
+def _refuse_damaged_database(path: Path) -> None:
     if not path.exists():
         return
     try:

@@ -167,6 +167,7 @@ _SHORTER = (
     (r"Extra inputs are not permitted", "is not a parameter"),
     (r"Value error, ", ""),
     (r"^(\S+)\n +(?:Input|String) should", r"\1 should"),
+    # Of a field that takes three kinds, the first two become one, and then that and the third.
     (r"^(\S+) should (be .*) \(given: .*\);\n\1 should be ", r"\1 should \2, or "),
     (r"^(\S+) should (be .*) \(given: .*\);\n\1 should be ", r"\1 should \2, or "),
     (r";\s*\Z", ""),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import warnings
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from quartet.importing import import_within
 
 PLUGIN = "kedro_mlflow"
 _ADVISED = f"{PLUGIN}.mlflow.kedro_pipeline_model"
@@ -37,37 +35,11 @@ def quiet_kedro_mlflow() -> None:
     On import MLflow advises on a class inside the plugin, with a filter of its own before which
     others count for nothing, and the plugin sets its own logger to tell every detail.
     """
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    import_within(_quietly, (PLUGIN, _ADVISED))
 
 
-class _Finder(MetaPathFinder):
-    """Finds the plugin, and the module that MLflow advises on."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname not in (PLUGIN, _ADVISED):
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Quietly(spec.loader)
-        return spec
-
-
-class _Quietly(Loader):
-    """Runs a module and keeps its warnings to itself."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        with warnings.catch_warnings(record=True):
-            self._loader.exec_module(module)
-        logging.getLogger(PLUGIN).setLevel(logging.WARNING)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)  # the source, for tracebacks and `inspect`
+@contextmanager
+def _quietly() -> Iterator[None]:
+    with warnings.catch_warnings(record=True):
+        yield
+    logging.getLogger(PLUGIN).setLevel(logging.WARNING)

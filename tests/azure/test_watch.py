@@ -6,7 +6,7 @@ import pytest
 from fsspec.asyn import sync
 
 from azure.trigger_world import World
-from azure.watched import Arrivals, Clock, Watched
+from azure.watched import Clock, Watched
 from quartet.azure.watching import Folder, Identity
 from quartet.azure.watching.names import refusal
 
@@ -19,11 +19,8 @@ def clock():
 
 
 @pytest.fixture(params=["folder", "container"])
-def arrivals(request, tmp_path):
-    blobs = request.getfixturevalue("blobs") if request.param == "container" else None
-    found = Arrivals(blobs, tmp_path / "incoming")
-    yield found
-    found.clear()
+def arrivals(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ def test_every_pipeline_has_its_page_of_the_reference() -> None:
     assert folders == PAGE_OF.keys()
 
 
+def assert_all_are_named(names: Collection[str], text: str) -> None:
+    """There are some, and each stands in the text as a name."""
+    assert names
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
 @pytest.mark.parametrize("pipeline", PAGE_OF)
 def test_reference_names_every_dataset_of_the_catalog(pipeline: str) -> None:
     text = reference_of(pipeline)
@@ -27,8 +34,7 @@ def test_reference_names_every_dataset_of_the_catalog(pipeline: str) -> None:
         (ROOT / f"conf/base/{pipeline}/catalog.yml").read_text(encoding="utf-8")
     )
     names = [name for name in catalog if not name.startswith("_")]
-    assert names
-    assert [name for name in names if f"`{name}`" not in text] == []
+    assert_all_are_named(names, text)
 
 
 @pytest.mark.parametrize("pipeline", PAGE_OF)
@@ -36,8 +42,7 @@ def test_reference_names_every_entry_of_the_parameters(pipeline: str) -> None:
     text = reference_of(pipeline)
     path = ROOT / f"conf/base/{pipeline}/parameters.yml"
     names = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert names
-    assert [name for name in names if f"`{name}`" not in text] == []
+    assert_all_are_named(names, text)
 
 
 @pytest.mark.parametrize("pipeline", SAMPLE_RUN)
@@ -45,8 +50,7 @@ def test_reference_explains_every_metric_of_a_run(pipeline: str, trained_workspa
     text = reference_of(pipeline)
     metrics = trained_workspace / f"data/08_reporting/{pipeline}/metrics.json"
     names = json.loads(metrics.read_text(encoding="utf-8"))
-    assert names
-    assert [name for name in names if f"`{name}`" not in text] == []
+    assert_all_are_named(names, text)
 
 
 @pytest.mark.parametrize("pipeline", PAGE_OF)

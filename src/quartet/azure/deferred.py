@@ -14,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from quartet.importing import import_within
 
 SDK = "azure.ai.ml"
 ASKING = {
@@ -29,39 +31,7 @@ ASKING = {
 
 def defer_sdk() -> None:
     """From now on, let the plugin's modules wait for the SDK; those already imported have it."""
-    if not any(isinstance(finder, _PluginFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _PluginFinder())
-
-
-class _PluginFinder(MetaPathFinder):
-    """Finds the modules that ask for the SDK, and has them run without it."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname not in ASKING or SDK in sys.modules:
-            return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _WithoutSDK(spec.loader)
-        return spec
-
-
-class _WithoutSDK(Loader):
-    """Runs a module while names of the SDK stand for themselves."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        with _names_only():
-            self._loader.exec_module(module)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)  # the source, for tracebacks and `inspect`
+    import_within(_names_only, ASKING, unless=lambda: SDK in sys.modules)
 
 
 @contextmanager

@@ -10,8 +10,6 @@ from typing import Any, Self
 from quartet import configuration
 from quartet.azure.models.registry import STAGES, Stage, Version
 
-_SQLITE = "sqlite:///"
-
 
 @dataclass(frozen=True)
 class LocalRegistry:
@@ -30,13 +28,12 @@ class LocalRegistry:
         """
         found = configuration.loader(project, environment)["mlflow"]
         uri = str(found["server"]["mlflow_tracking_uri"])
-        if uri.startswith(_SQLITE):
-            file = project / uri.removeprefix(_SQLITE)
+        if file := configuration.sqlite_file(uri, project):
             if not file.is_file():
                 raise ValueError(
                     f"{file}: not there, for no model was registered yet; train one: kedro run"
                 )
-            uri = f"{_SQLITE}{file}"
+            uri = f"{configuration.SQLITE}{file}"
         from mlflow import MlflowClient
 
         return cls(MlflowClient(uri, registry_uri=uri), f"the registry {uri}", environment)

@@ -154,7 +154,7 @@ class Configured:
         return str(Path(self.results).expanduser().resolve())
 
     def _outputs(self) -> list[str]:
-        catalogs = (self._here, self._loader(self.environment)["catalog"])
+        catalogs = (self._here, configuration.loader(self.project, self.environment)["catalog"])
         written = [self._path(catalog, name) for catalog in catalogs for name in _WRITTEN]
         watched = Path(self._path(self._here, "style_pieces")).parent / "watched"
         return [self.results_folder, *written, str(watched)]
@@ -166,21 +166,19 @@ class Configured:
     @cached_property
     def _here(self) -> Mapping[str, Any]:
         """The catalog of runs on this machine."""
-        catalog: Mapping[str, Any] = self._loader(None)["catalog"]
+        catalog: Mapping[str, Any] = configuration.loader(self.project, None)["catalog"]
         return catalog
 
     @cached_property
     def _account(self) -> str | None:
         """Name of the storage account."""
-        name = self._loader(self.environment)["globals"].get("storage_account")
+        roots = configuration.loader(self.project, self.environment)["globals"]
+        name = roots.get("storage_account")
         return str(name) if name else None
 
     def _name_account(self) -> None:
         if self._account:
             conf.setdefault(PROTOCOLS[0], {})["account_name"] = self._account
-
-    def _loader(self, environment: str | None) -> Any:
-        return configuration.loader(self.project, environment)
 
     def _refuse(self, params: Mapping[str, Any], names: tuple[str, ...]) -> None:
         for name in names:
