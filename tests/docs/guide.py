@@ -88,8 +88,8 @@ def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
 
 def run(project: Path, command: str, said: list[str], environment: dict[str, str]) -> None:
     """Run a command in the project; it must say what the page has it say, and succeed or fail."""
-    mine = {name: text for name, text in clean_environment().items() if "PYTEST" not in name}
-    mine |= {
+    given = clean_environment() | environment
+    mine = {name: text for name, text in given.items() if "PYTEST" not in name} | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(project / "src"),
         "COLUMNS": "300",
@@ -97,7 +97,7 @@ def run(project: Path, command: str, said: list[str], environment: dict[str, str
     result = subprocess.run(
         ["bash", "-c", command],
         cwd=project,
-        env=mine | environment,
+        env=mine,
         capture_output=True,
         text=True,
         check=False,
