@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from support import ROOT, make_workspace, run_kedro, skip_or_fail
+from support import REAL_DATA, ROOT, make_workspace, real_data, run_kedro, skip_or_fail
 
 
 def pytest_configure() -> None:
@@ -55,7 +55,7 @@ def environment_of_others() -> Iterator[None]:
 def real_mnist() -> Path:
     """The folder of the real MNIST: $QUARTET_REAL_DATA/mnist, or what `make mnist` fetched."""
     candidates = [
-        Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data")) / "mnist",
+        REAL_DATA / "mnist",
         ROOT / "data/01_raw/mnist_original",
     ]
     for folder in candidates:
@@ -63,14 +63,6 @@ def real_mnist() -> Path:
             return folder.resolve()
     skip_or_fail("the real MNIST is not here: make mnist")
     raise AssertionError
-
-
-def real_data(name: str) -> Path:
-    """A folder of real data: $QUARTET_REAL_DATA/NAME."""
-    folder = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data")) / name
-    if not folder.is_dir():
-        skip_or_fail(f"{name} is not here: set QUARTET_REAL_DATA to the folder above {name}")
-    return folder.resolve()
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +80,7 @@ def real_sensors() -> Path:
 @pytest.fixture(scope="session")
 def real_clip() -> Path:
     """Five seconds of a real film."""
-    return real_data("video") / "bigbuckbunny_720p_5s.mp4"
+    return real_data("video/bigbuckbunny_720p_5s.mp4")
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from urllib.request import urlopen
 import pytest
 
 ROOT = Path(__file__).parents[1]
+REAL_DATA = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
 IN_CI = os.environ.get("CI") == "true"
 QUICK = "convnet_training.minimum_steps=60,convnet_training.epochs=1"
 """Parameters for a run on the sample in which the network is trained only for form's sake."""
@@ -30,6 +31,17 @@ def skip_or_fail(reason: str) -> None:
     if IN_CI:
         pytest.fail(f"{reason}; in CI nothing may be skipped")
     pytest.skip(reason)
+
+
+def real_data(name: str) -> Path:
+    """A file or folder of data that is not the project's; skips, or fails in CI, if it is not here.
+
+    `CONTRIBUTING.md` says what lies where in `$QUARTET_REAL_DATA`, and where it comes from.
+    """
+    path = REAL_DATA / name
+    if not path.exists():
+        skip_or_fail(f"{name} is not here: set QUARTET_REAL_DATA to the folder that has it")
+    return path.resolve()
 
 
 def make_workspace(folder: Path) -> Path:

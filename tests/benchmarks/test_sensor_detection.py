@@ -9,9 +9,7 @@ the training windows by detectors trained on the rest, do at a share of nu of al
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,7 +19,7 @@ from quartet.sensors import baselines, evaluation, labels, scoring, training, wi
 from quartet.sensors.context import relative_windows
 from quartet.sensors.readings import Readings
 from quartet.sensors.settings import Baselines, SensorModels
-from support import ROOT, skip_or_fail
+from support import real_data
 
 SECTION = "Sensors: detection"
 FEATURES = ("mean", "log_standard_deviation", "minimum", "maximum")
@@ -37,15 +35,6 @@ NAB_TRAINED, NAB_MOST = 0.15, 5000
 """NAB's own probationary period: this share of the readings, or of 5,000 where there are more."""
 NAB_READINGS = 3
 """In a window; most series have fewer than 100 windows to train on."""
-
-
-def real_sensors(name: str) -> Path:
-    """A folder of real readings: $QUARTET_REAL_DATA/sensors/NAME."""
-    root = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
-    folder = root / "sensors" / name
-    if not folder.is_dir():
-        skip_or_fail(f"{name} is not here: set QUARTET_REAL_DATA to the folder above sensors")
-    return folder
 
 
 @dataclass(frozen=True)
@@ -106,7 +95,7 @@ def machines():
 
     Training is the first half, taken as normal; the labels are of the second.
     """
-    folder, found = real_sensors("smd"), {}
+    folder, found = real_data("sensors/smd"), {}
     for name in MACHINES:
         with np.load(folder / f"{name}.npz") as arrays:
             # Whole windows, so that none is of both halves.
@@ -123,7 +112,7 @@ def machines():
 @pytest.fixture(scope="module")
 def benchmark_series():
     """Seven series of the Numenta Anomaly Benchmark, and NAB's windows around their anomalies."""
-    folder, found = real_sensors("nab"), {}
+    folder, found = real_data("sensors/nab"), {}
     known = json.loads((folder / "labels/combined_windows.json").read_text())
     for path in sorted(folder.glob("*.csv")):
         table = pd.read_csv(path, parse_dates=["timestamp"])

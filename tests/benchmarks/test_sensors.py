@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,7 +15,7 @@ from quartet.sensors.features import window_features
 from quartet.sensors.scoring import predict, score
 from quartet.sensors.settings import SensorModels
 from sensors.invented import invent
-from support import ROOT, clean_environment, skip_or_fail
+from support import ROOT, clean_environment
 
 SECTION = "Sensor models"
 TRAINED, COPIES = 5_000, 10
@@ -39,14 +37,6 @@ def fastest(work, attempts=3) -> float:
         work()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
-
-
-@pytest.fixture(scope="module")
-def real_sensors() -> Path:
-    folder = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data")) / "sensors"
-    if not folder.is_dir():
-        skip_or_fail("no real sensors: set QUARTET_REAL_DATA to the folder above sensors")
-    return folder.resolve()
 
 
 def windows_of(table: pd.DataFrame, seconds: int) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from quartet.style.network import StyleNetwork, network_of, to_pictures
 from quartet.style.probe import plan_video
 from quartet.style.restyler import Platform, Restyler, detect
 from quartet.style.transfer_settings import Restyling
-from support import clean_environment, make_workspace, on_ranks
+from support import clean_environment, make_workspace, on_ranks, real_data
 
 SECTION = "Style transfer"
 REFERENCE_FRAMES = 16
@@ -38,8 +38,8 @@ def yes_or_no(reached) -> str:
 
 
 @pytest.fixture(scope="module")
-def weights(real_clip) -> dict[str, np.ndarray]:
-    (file,) = (real_clip.parents[1] / "style/reference_weights").glob("mosaic*")
+def weights() -> dict[str, np.ndarray]:
+    (file,) = real_data("style/reference_weights").glob("mosaic*")
     loaded = torch.load(file, weights_only=True)
     return {name: value.numpy() for name, value in loaded.items()}
 

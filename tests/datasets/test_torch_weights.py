@@ -1,7 +1,6 @@
 """Weights of others must load whatever they are packed in, and code in them must never run."""
 
 import io
-import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -14,7 +13,7 @@ from safetensors.torch import save_file
 
 from quartet.datasets.torch_weights import Weights, WeightsDataset
 from quartet.style.network import StyleNetwork, network_of
-from support import ROOT, skip_or_fail
+from support import real_data
 
 TENSORS = {
     "conv.weight": torch.linspace(-1, 1, 24).reshape(2, 3, 4),
@@ -36,11 +35,7 @@ def check(weights):
 
 @pytest.fixture(scope="session")
 def reference_weights():
-    data = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
-    folder = data / "style/reference_weights"
-    if not folder.is_dir():
-        skip_or_fail("the published weights are not here: set QUARTET_REAL_DATA")
-    return sorted(folder.glob("*.model"))
+    return sorted(real_data("style/reference_weights").glob("*.model"))
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".model", ".safetensors", ".weights"])

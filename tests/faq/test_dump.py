@@ -1,8 +1,6 @@
 """What a dump holds must arrive whole, and a damaged row must cost nothing but itself."""
 
-import os
 import tracemalloc
-from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
@@ -18,9 +16,8 @@ from quartet.faq.dump import has_tag, ingest
 from quartet.faq.dump_links import follow
 from quartet.faq.dump_rows import Faults, rows
 from quartet.faq.settings import DumpReading
-from support import ROOT, skip_or_fail
+from support import real_data
 
-TRAVEL = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data")) / "faq/travel_dump"
 LEFT_OUT = [
     "repeated_links",
     "cyclic_links",
@@ -443,10 +440,9 @@ def test_memory_does_not_grow_with_the_dump(monkeypatch):
 @pytest.fixture(scope="module")
 def travel():
     """Real questions and links of travel.stackexchange.com, without answers."""
-    if not (TRAVEL / "Posts.xml.gz").exists():
-        skip_or_fail("the dump of travel.stackexchange.com is not here: $QUARTET_REAL_DATA")
+    folder = real_data("faq/travel_dump")
     return [
-        DumpFileDataset(filepath=str(TRAVEL / f"{name}.xml.gz")).load()
+        DumpFileDataset(filepath=str(folder / f"{name}.xml.gz")).load()
         for name in ("Posts", "PostLinks")
     ]
 

@@ -1,9 +1,7 @@
 """A table of readings must be taken as a person reads it, row by row."""
 
-import os
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,12 +15,8 @@ from quartet.sensors.ingestion import ingest
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.table import decode_table
 from sensors.written import MemoryStore, Tables, ingest_all
-from support import ROOT, skip_or_fail
+from support import real_data
 
-UNIFORM = Path(
-    os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"),
-    "sensors/uniform_15_sensors.csv",
-)
 NOON = 1_535_544_000_000_000  # 2018-08-29 12:00 UTC
 SETTINGS = SensorIngestion(workers=1)
 
@@ -175,14 +169,13 @@ def test_timestamps_of_a_table_are_held_against_the_present(tmp_path):
 
 def test_the_reference_table_becomes_windows(tmp_path):
     """17,768 rows of 15 sensors, timestamps without a zone."""
-    if not UNIFORM.exists():
-        skip_or_fail("uniform_15_sensors.csv is not here: set QUARTET_REAL_DATA")
+    uniform = real_data("sensors/uniform_15_sensors.csv")
     store = ReadingStoreDataset(filepath=str(tmp_path)).load()
-    tables = ingest_all(table_source(UNIFORM), store, Tables(), SETTINGS)
+    tables = ingest_all(table_source(uniform), store, Tables(), SETTINGS)
     assert tables.files[["readings", "repeats", "quarantined"]].to_numpy().tolist() == [
         [17_768, 0, 0]
     ]
-    frame = pd.read_csv(UNIFORM, parse_dates=["TS"])
+    frame = pd.read_csv(uniform, parse_dates=["TS"])
     end = frame["TS"].dt.ceil("300s")
     expected = frame.groupby(["Device", "Sensor", end])["Value"].agg(
         ["count", "mean", "min", "max", "last"]

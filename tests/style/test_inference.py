@@ -6,7 +6,7 @@ import torch
 
 from quartet.style.inference import InferenceNetwork
 from quartet.style.network import StyleNetwork, network_of, to_pictures, width_of
-from support import skip_or_fail
+from support import real_data
 
 SIZES = [(24, 24), (25, 31), (48, 64), (37, 50), (90, 120)]
 
@@ -98,13 +98,10 @@ def test_a_frame_in_one_colour_is_not_divided_by_zero():
 
 
 @pytest.fixture(scope="module", params=["candy", "mosaic"])
-def published(request, real_clip):
+def published(request):
     """A published network at width 16, as the file has it."""
-    folder = real_clip.parents[1] / "style/reference_weights"
-    files = list(folder.glob(f"{request.param}_*"))
-    if not files:
-        skip_or_fail(f"weights of {request.param} are not here")
-    return torch.load(files[0], weights_only=True)
+    (file,) = real_data("style/reference_weights").glob(f"{request.param}_*")
+    return torch.load(file, weights_only=True)
 
 
 def test_published_weights_load_with_their_old_statistics_and_without(published):

@@ -1,8 +1,5 @@
 """A VGG with other weights sees other colours: it must not be taken for the right one."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,16 +7,13 @@ from torch.nn import functional as F
 
 from painted import random_vgg
 from quartet.style.vgg import CAFFE_SHA256, Vgg19, digest, vgg_tensors
-from support import ROOT, skip_or_fail
+from support import real_data
 
 
 @pytest.fixture(scope="module")
 def caffe():
     """The real weights, with layers that are not needed."""
-    data = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
-    path = data / "style/vgg19_caffe_bgr_conv1_1-conv3_4.pth"
-    if not path.exists():
-        skip_or_fail(f"{path.name} is not here: set QUARTET_REAL_DATA to the folder above style")
+    path = real_data("style/vgg19_caffe_bgr_conv1_1-conv3_4.pth")
     weights = torch.load(path, weights_only=True)
     arrays = {name: value.numpy() for name, value in weights.items()}
     return {**arrays, "features.19.weight": np.zeros((512, 256, 3, 3), np.float32)}
