@@ -262,7 +262,7 @@ def submission() -> dict[str, Any]:
     "params",
     [
         "{}",
-        '{"faq_study_settings": {"trials": 96}}',
+        '{"study": {"trials": 96}}',
         '"; touch taken; "',
         "$(touch taken)`touch taken`",
         "' && touch taken #",
@@ -277,7 +277,8 @@ def test_whatever_is_typed_reaches_the_command_as_it_is_and_no_shell(
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$TOLD"\n')
     program.chmod(0o755)
-    given = {"inputs.pipeline": "faq_tuning", "inputs.params": params}
+    pipeline = pipelines_offered(WORKFLOWS["azureml"])[0]
+    given = {"inputs.pipeline": pipeline, "inputs.params": params}
     step = submission()
     environment = {
         name: given.get(value.removeprefix("${{ ").removesuffix(" }}"), "x")
@@ -292,7 +293,7 @@ def test_whatever_is_typed_reaches_the_command_as_it_is_and_no_shell(
     )
     assert told.read_text().split("\0")[:-1] == [
         *("azureml", "-e", "azureml", "run"),
-        *("--pipeline", "faq_tuning", "--params", params),
+        *("--pipeline", pipeline, "--params", params),
     ]
     assert not (tmp_path / "taken").exists()
 
