@@ -136,7 +136,7 @@ def _requirements(text: str, gone: Iterable[str], packages: set[str]) -> str:
 def entitle(project: Path, name: str, scenarios: dict[str, str]) -> None:
     """Put the project's name, and what it holds, where people look first."""
     listed = "\n".join(f"- {title}" for title in scenarios.values())
-    for page in ("README.md", "docs/index.md"):
+    for page in ("README.md", "docs/index.md", "docs/benchmarks.md"):
         text = (HERE / page).read_text(encoding="utf-8")
         (project / page).write_text(
             text.replace("NAME", name).replace("SCENARIOS", listed), encoding="utf-8"

@@ -12,8 +12,10 @@ _FENCE = 2
 """Which part of a page that is split by its code is but a fence."""
 _MODULE = re.compile(r"^::: quartet\.([\w.]+)\n+", re.MULTILINE)
 _PIPELINE = re.compile(r"^<!-- pipeline: (\w+) -->\n+", re.MULTILINE)
-_PAGE = re.compile(r"^ +- .*?([\w./-]+\.md)$")
-_GROUP = re.compile(r"^( +)- [^:]+:$")
+_PAGE = re.compile(r"^ +- (?:(.*): )?([\w./-]+\.md)$")
+_GROUP = re.compile(r"^( +)- ([^:]+):$")
+_BUILT = "kedro-viz/"
+"""What is there only when the site is built."""
 _HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
 
 
@@ -24,10 +26,11 @@ def mend(project: Path) -> None:
         mended = without_lost_parts(text, page, project)
         if mended != text:
             page.write_text(mended, encoding="utf-8")
-    listed = project / "mkdocs.yml"
-    listed.write_text(
-        without_lost_pages(listed.read_text(encoding="utf-8"), project / "docs"), encoding="utf-8"
-    )
+    listed, index = project / "mkdocs.yml", project / "docs/index.md"
+    left = without_lost_pages(listed.read_text(encoding="utf-8"), project / "docs")
+    listed.write_text(left, encoding="utf-8")
+    text = index.read_text(encoding="utf-8")
+    index.write_text(text.replace("CONTENTS", contents(left)), encoding="utf-8")
 
 
 def _beside(project: Path) -> list[Path]:
@@ -57,10 +60,14 @@ def without_lost_links(text: str, page: Path) -> str:
 
     def mended(found: re.Match[str]) -> str:
         picture, said, target, anchor = found.groups()
+        inner = said if picture else _LINK.sub(mended, said)
+        if said and not inner:
+            return ""  # a link around a lost picture
         there = (page.parent / target).resolve() if target else page
-        if there.exists() and not (anchor and _is_lost(there, anchor)):
-            return found[0]
-        return "" if picture else said
+        is_there = there.exists() or target.startswith(_BUILT)
+        if is_there and not (anchor and _is_lost(there, anchor)):
+            return found[0].replace(said, inner, 1)
+        return "" if picture else inner
 
     return re.sub(r"\n{3,}", "\n\n", _LINK.sub(mended, text))
 
@@ -87,7 +94,7 @@ def without_lost_pages(text: str, docs: Path) -> str:
     kept: list[str] = []
     for line in text.splitlines():
         found = _PAGE.match(line)
-        if not (found and not (docs / found[1]).is_file()):
+        if not (found and not (docs / found[2]).is_file()):
             kept.append(line)
     following = [*kept[1:], ""]
     lines = [
@@ -96,3 +103,16 @@ def without_lost_pages(text: str, docs: Path) -> str:
         if not ((group := _GROUP.match(line)) and not after.startswith(group[1] + "  "))
     ]
     return "\n".join(lines) + "\n"
+
+
+def contents(listed: str) -> str:
+    """All pages of mkdocs.yml but the first, as lists under the names of their groups."""
+    navigation = re.search(r"^nav:\n((?: .*\n)*)", listed, re.MULTILINE)
+    lines: list[str] = []
+    for line in navigation[1].splitlines() if navigation else ():
+        if group := _GROUP.match(line):
+            lines += ["", f"**{group[2]}**", ""]
+        elif (found := _PAGE.match(line)) and found[2] != "index.md":
+            link = f"[{found[1]}]({found[2]})"
+            lines += [f"- {link}"] if line.startswith("   ") else ["", f"**{link}**"]
+    return "\n".join(lines).strip()

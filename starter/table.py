@@ -16,6 +16,7 @@ COMMON = "common"
 STARTER = "starter"
 """Owner of what makes projects, and stays behind."""
 ALL = "all"
+"""What a user says who wants each scenario, and owner of what only such a project has."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Table:
     Attributes:
         scenarios: By name: its files, and its share of the files that all have in common.
         shared: Globs by the scenarios that want the files, joined by `+`.
+        whole: Globs of the files that are right only beside all scenarios.
         starter: Globs of what stays behind.
         starter_lines: By file, patterns of the lines that stay behind.
         leave_with: Globs of the files that leave with any scenario that they name.
@@ -33,6 +35,7 @@ class Table:
 
     scenarios: Mapping[str, Mapping[str, Any]]
     shared: Mapping[str, list[str]]
+    whole: list[str]
     starter: list[str]
     starter_lines: Mapping[str, list[str]]
     leave_with: list[str]
@@ -62,13 +65,14 @@ class Table:
     def owners(self, path: str) -> list[str]:
         """Who lays claim to a file; must be one at most, and none is `COMMON`."""
         claims = {name: told["files"] for name, told in self.scenarios.items()}
-        claims |= {**self.shared, STARTER: self.starter}
+        claims |= {**self.shared, ALL: self.whole, STARTER: self.starter}
         return [name for name, globs in claims.items() if fits(path, globs)]
 
     def is_wanted(self, path: str, chosen: Collection[str]) -> bool:
         """Whether a project of these scenarios has a file."""
         owners = self.owners(path) or [COMMON]
-        return any({COMMON, *chosen}.intersection(owner.split("+")) for owner in owners)
+        wanted = {COMMON, *chosen} | ({ALL} if set(chosen) == set(self.scenarios) else set())
+        return any(wanted.intersection(owner.split("+")) for owner in owners)
 
     def parts(self, kind: str, names: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
         """Of scenarios, by file, what is theirs in files that all share.

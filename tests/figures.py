@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import re
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,7 +60,9 @@ HEADLINES = {
     },
     "Serving": {
         "10,000 images by a linear model, with probabilities and checks, in requests of 1,000; "
-        "against the tutorial's one JSON, labels only": "digits: 10,000 images by a served model",
+        "against one JSON of all as in Microsoft's tutorial, labels only": (
+            "digits: 10,000 images by a served model"
+        ),
     },
 }
 """What the README shows, misses included: by section and row of the figures, in its words."""
@@ -133,16 +136,32 @@ def table(rows: dict[str, dict[str, str]]) -> str:
 
 
 def with_figures(readme: str, figures: Figures) -> str:
-    """The README with the headlines in the place of those it has.
+    """The README with the headlines in the place of those it has, if it has any.
 
     Raises:
         KeyError: A headline is of a row that is no longer measured.
     """
+    if not MARKED.search(readme):
+        return readme  # of a project that was made from this one
+    rows = {
+        title: figures[section][what]
+        for section, titles in HEADLINES.items()
+        for what, title in titles.items()
+    }
     lines = ["| what | reference | Quartet | target |", "|---|---|---|---|"]
-    for section, titles in HEADLINES.items():
-        for what, title in titles.items():
-            row = figures[section][what]
-            target = row["target"] + MISSED.get(row["reached"], "")
-            lines.append(f"| {title} | {row['reference']} | {row['quartet']} | {target} |")
-    made = "\n".join(lines) + "\n"
+    for title, row in rows.items():
+        target = row["target"] + MISSED.get(row["reached"], "")
+        lines.append(f"| {title} | {row['reference']} | {row['quartet']} | {target} |")
+    made = "\n".join([*lines, "", machines([row["measured"] for row in rows.values()]), ""])
     return MARKED.sub(lambda found: found[1] + made + found[2], readme)
+
+
+def machines(measured: list[str]) -> str:
+    """In a sentence on which machine most rows were measured, and on which the others."""
+    names = [each.partition(", ")[2] for each in measured]
+    usual, *others = (name for name, _ in Counter(names).most_common())
+    parts = [f"On {usual}"]
+    for other in others:
+        rows = [str(number) for number, name in enumerate(names, 1) if name == other]
+        parts.append(f"row{'s' * (len(rows) > 1)} {' and '.join(rows)} on {other}")
+    return "; ".join(parts) + "."

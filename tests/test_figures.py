@@ -2,7 +2,7 @@
 
 import json
 
-from figures import FIGURES, HEADLINES, PAGE, README, page, with_figures
+from figures import FIGURES, HEADLINES, PAGE, README, machines, page, with_figures
 
 
 def test_the_pages_show_the_measured_figures():
@@ -17,3 +17,11 @@ def test_the_readme_hides_no_target_that_was_missed():
         what for rows in figures.values() for what, row in rows.items() if row["reached"] == "no"
     }
     assert missed <= {what for titles in HEADLINES.values() for what in titles}
+
+
+def test_the_readme_says_on_which_machine_each_row_was_measured():
+    measured = ["2026-11-21, 2 cores of B", "2026-11-22, 1 core of A", "2026-11-20, 2 cores of B"]
+    assert machines(measured) == "On 2 cores of B; row 2 on 1 core of A."
+    assert machines(measured[1:2] * 2) == "On 1 core of A."
+    more = [*measured, "2026-11-22, 1 core of A", *measured[:1]]
+    assert machines(more) == "On 2 cores of B; rows 2 and 4 on 1 core of A."

@@ -189,6 +189,7 @@ def test_what_makes_projects_stays_behind(project: Path) -> None:
     here = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
     assert {name for name in here if table.fits(name, TABLE.starter)} == {
         "README.md",  # its own
+        "docs/benchmarks.md",
         "docs/index.md",
     }
     assert not (project / "starter").exists()
@@ -225,6 +226,33 @@ def test_the_science_of_digits_passes_its_tests_alone(digits: Path) -> None:
     passed = re.search(r"(\d+) passed", result.stdout)
     assert passed
     assert int(passed[1]) > 60
+
+
+def test_the_configuration_and_pages_of_digits_alone_pass_the_checks_of_the_house(
+    digits: Path,
+) -> None:
+    # That of the guide takes minutes, and does the same as here.
+    options = ["-q", "-p", "no:cacheprovider", "-k", "not guide_says_can_be_done"]
+    checks = ("tests/test_configuration.py", "tests/test_workflows.py", "tests/docs")
+    result = inside(digits, "-m", "pytest", *options, *checks)
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_benchmark_of_digits_alone_can_write_its_page(digits: Path) -> None:
+    result = inside(digits, "-c", MEASURE)
+    assert result.returncode == 0, result.stderr
+    page = (digits / "docs/benchmarks.md").read_text(encoding="utf-8")
+    assert "| what | – | 1 | – | – |" in page
+
+
+MEASURE = """
+import pathlib, sys
+sys.path.insert(0, "tests")
+from figures import write_figure
+row = {"reference": "–", "quartet": "1", "target": "–", "reached": "–"}
+file = pathlib.Path("tests/benchmarks/test_mnist.py").resolve()
+write_figure("A section", "what", file=file, **row)
+"""
 
 
 def test_the_documentation_of_digits_alone_has_no_lost_link(digits: Path, tmp_path: Path) -> None:
@@ -276,7 +304,7 @@ def globs() -> Iterator[tuple[str, str]]:
         yield from ((name, glob) for glob in told["files"])
     for name, listed in TABLE.shared.items():
         yield from ((name, glob) for glob in listed)
-    for name in ("starter", "leave_with", "stay"):
+    for name in ("whole", "starter", "leave_with", "stay"):
         yield from ((name, glob) for glob in getattr(TABLE, name))
 
 
@@ -365,6 +393,8 @@ def test_a_link_to_a_page_that_left_becomes_text_and_a_picture_goes(tmp_path: Pa
     assert pages.without_lost_links(text, page) == (
         "See [a *part*](page.md#a-part), none and other.\n\n"
     )
+    within = "Text.\n\n[![All](lost.png)](page.md)\n\n[A](kedro-viz/index.html?pid=a)\n"
+    assert pages.without_lost_links(within, page) == "Text.\n\n[A](kedro-viz/index.html?pid=a)\n"
     code = "````md\n[a](b.md)\n\n\n```\n[a](b.md)\n```\n````\n"
     mended = pages.without_lost_parts(f"[a](b.md)\n{code}[a](b.md)\n", page, tmp_path)
     assert mended == f"a\n{code}a\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -317,17 +316,3 @@ def test_the_guide_gives_roles_that_operators_have_and_no_wider_one() -> None:
     assert "roles.blobContributor" in operators
     scopes = re.findall(r"--scope (\S+)", guide)
     assert scopes == ["$WORKSPACE", "$CODE"]
-
-
-def test_the_guides_example_is_one_that_the_workflow_takes() -> None:
-    guide = GUIDE.read_text(encoding="utf-8")
-    started = re.search(
-        r"^\$ gh workflow run (\S+)((?: --field \w+=(?:'[^']*'|\S+))+)", guide, re.M
-    )
-    assert started
-    assert (FOLDER / started[1]).is_file()
-    fields = dict(word.split("=", 1) for word in shlex.split(started[2]) if word != "--field")
-    inputs = read(FOLDER / started[1])["on"]["workflow_dispatch"]["inputs"]
-    assert fields.keys() <= inputs.keys()
-    assert fields["pipeline"] in inputs["pipeline"]["options"]
-    assert isinstance(json.loads(fields["params"]), dict)

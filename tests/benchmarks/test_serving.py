@@ -285,7 +285,7 @@ def test_the_whole_test_set(tmp_path, digit_folders, record):
     record(
         SECTION,
         f"{WHOLE_TEST_SET:,} images by a linear model, with probabilities and checks, in requests "
-        f"of {CHUNK:,}; against the tutorial's one JSON, labels only",
+        f"of {CHUNK:,}; against one JSON of all as in Microsoft's tutorial, labels only",
         reference=f"{theirs[0]:.1f} s, request of {theirs[1]:.0f} MB, {theirs[2]:.0f} MB of memory",
         quartet=f"{ours[0]:.1f} s, requests of {ours[1]:.1f} MB, {ours[2]:.0f} MB of memory, "
         f"{ours[2] - before:.0f} MB of it for the requests",

@@ -4,11 +4,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from docs.pages import DOCS, PAGES
+from docs.test_navigation import HOSTS, read
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,8 @@ def test_site_reads_without_a_network(site: Path) -> None:
         fetched += re.findall(r"<link[^>]*rel=\"?stylesheet[^>]*href=\"?([^\s\">]+)", text)
         assert fetched
         assert [url for url in fetched if re.match(r"(https?:)?//", url)] == []
+
+
+def test_no_host_is_allowed_that_no_link_leads_to(site: Path) -> None:
+    links = {link for path in site.rglob("*.html") for link in read(path).links}
+    assert {urlsplit(link).hostname for link in links} >= HOSTS

@@ -37,10 +37,13 @@ def test_reference_names_every_dataset_of_the_catalog(pipeline: str) -> None:
     assert_all_are_named(names, text)
 
 
-@pytest.mark.parametrize("pipeline", PAGE_OF)
-def test_reference_names_every_entry_of_the_parameters(pipeline: str) -> None:
-    text = reference_of(pipeline)
-    path = ROOT / f"conf/base/{pipeline}/parameters.yml"
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "conf/base").glob("*/parameters.yml")),
+    ids=lambda path: path.parent.name,
+)
+def test_reference_names_every_entry_of_the_parameters(path: Path) -> None:
+    text = reference_of(path.parent.name)
     names = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert_all_are_named(names, text)
 

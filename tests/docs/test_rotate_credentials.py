@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from subprocess import CompletedProcess
 
 import pytest
 
 from docs.guide import blocks
 from docs.pages import DOCS
-from mariadb import MariaDB
 from support import run_kedro
 
 pytest_plugins = ("mariadb",)
+
+if TYPE_CHECKING:
+    from mariadb import MariaDB
 GUIDE = DOCS / "how-to/rotate-credentials.md"
 MAKE, DROP = (
     [line.strip() for line in block.text.split(";") if line.strip()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Collection, Iterator
@@ -15,6 +16,7 @@ from kedro.framework.startup import bootstrap_project
 
 from docs.pages import PAGES
 from support import ROOT
+from test_workflows import FOLDER, GUIDE, read
 
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "infra/README.md"]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -133,3 +135,17 @@ def test_a_command_that_cannot_be_typed_is_found_out(
     line: str, why: str, kedro: click.Group
 ) -> None:
     assert why in (fault(kedro, line) or "")
+
+
+def test_the_workflow_takes_what_its_guide_has_one_type() -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
+    started = re.search(
+        r"^\$ gh workflow run (\S+)((?: --field \w+=(?:'[^']*'|\S+))+)", guide, re.M
+    )
+    assert started
+    assert (FOLDER / started[1]).is_file()
+    fields = dict(word.split("=", 1) for word in shlex.split(started[2]) if word != "--field")
+    inputs = read(FOLDER / started[1])["on"]["workflow_dispatch"]["inputs"]
+    assert fields.keys() <= inputs.keys()
+    assert fields["pipeline"] in inputs["pipeline"]["options"]
+    assert isinstance(json.loads(fields["params"]), dict)

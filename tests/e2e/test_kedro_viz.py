@@ -35,6 +35,8 @@ FIGURES = {
     "style_training": "style_losses_figure",
 }
 """By pipeline: the figure that is clicked on."""
+SHOWN = {"mnist_training", "faq_matching"}
+"""Of these pipelines the documentation shows the click."""
 SIZES = {
     "__default__": (3000, 1900),
     "mnist_training": (1920, 1800),
@@ -148,7 +150,8 @@ def test_the_page_opens_without_a_complaint_and_shows_the_whole_flowchart(
     expect(layers).to_have_count(len(layers_of(name)))
     heights = {layer.inner_text(): layer.bounding_box()["y"] for layer in layers.all()}
     assert sorted(heights, key=heights.__getitem__) == layers_of(name)
-    keep_screenshot(page, f"kedro_viz_{name.strip('_')}")
+    if name != "__default__":  # too wide to be read in a page
+        keep_screenshot(page, f"kedro_viz_{name}")
     assert complaints == []
 
 
@@ -173,7 +176,7 @@ def test_a_click_on_a_figure_shows_it(name, figure, flowchart, complaints, keep_
     image = panel.get_by_alt_text("Preview visualization")
     expect(image).to_be_visible()
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    if name == "mnist_training":
+    if name in SHOWN:
         keep_screenshot(page, f"kedro_viz_{figure}")
     assert complaints == []
 
