@@ -289,6 +289,12 @@ def test_every_file_has_one_owner() -> None:
     assert {name: found for name, found in owners.items() if len(found) > 1} == {}
 
 
+def test_what_is_right_only_beside_all_scenarios_comes_with_all_of_them() -> None:
+    for glob in TABLE.whole:
+        assert TABLE.is_wanted(glob, TABLE.chosen("all"))
+        assert not TABLE.is_wanted(glob, TABLE.chosen("digits, faq, style"))
+
+
 @pytest.mark.parametrize(
     "folder", ["src/quartet/pipelines", "conf/base", "conf/azureml", "data/01_raw"]
 )

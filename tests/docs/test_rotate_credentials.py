@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 from subprocess import CompletedProcess
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,10 +13,10 @@ from docs.guide import blocks
 from docs.pages import DOCS
 from support import run_kedro
 
-pytest_plugins = ("mariadb",)
-
 if TYPE_CHECKING:
     from mariadb import MariaDB
+
+pytest_plugins = ("mariadb",)
 GUIDE = DOCS / "how-to/rotate-credentials.md"
 MAKE, DROP = (
     [line.strip() for line in block.text.split(";") if line.strip()]
