@@ -1,5 +1,7 @@
 """A fault must end in one line that says where, what was expected and what to do."""
 
+from types import SimpleNamespace
+
 import pytest
 from click.testing import CliRunner
 from kedro.io import DatasetError
@@ -105,6 +107,19 @@ def test_the_traceback_can_be_had(monkeypatch):
     monkeypatch.setenv(cli.TRACEBACK_VARIABLE, "1")
     with pytest.raises(DatasetError):
         cli.one_line_errors(failing)()
+
+
+def test_what_lies_on_azure_is_not_fetched_into_a_folder_here(tmp_path, monkeypatch):
+    told = {"folder": "abfs://raw/pictures", "mirrors": ["https://example.org"], "sha256": {}}
+    monkeypatch.setattr("quartet.configuration.loader", lambda *_: {"downloads": {"all": told}})
+    metadata = SimpleNamespace(project_path=tmp_path)
+    result = CliRunner().invoke(cli.fetch, ["all", "-e", "azureml"], obj=metadata)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: downloads.yml: all: folder: should be a folder of this machine; fetch without -e, "
+        "and upload what comes as docs/azure.md says (given: abfs://raw/pictures)\n"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_kedros_run_options_are_all_there():

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -75,6 +76,68 @@ def test_what_is_there_is_not_fetched_again_and_what_is_damaged_is(tmp_path, mir
     assert (here / NAME).read_bytes() == CONTENT
 
 
+@pytest.fixture
+def faltering():
+    """A mirror that stops amid a file, and goes on, wrongly, when it is told; both as events."""
+    stopped, told = threading.Event(), threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self):
+            self.do_HEAD()
+            for number, part in enumerate((CONTENT, b"!" * len(CONTENT))):
+                if number:
+                    stopped.set()
+                    told.wait()
+                self.wfile.write(part)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", stopped, told
+        told.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_two_who_fetch_the_same_do_not_spoil_each_others_file(
+    tmp_path, mirror, faltering, monkeypatch
+):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT)
+    broken, stopped, told = faltering
+    monkeypatch.setattr("quartet.downloads._CHUNK_BYTES", 100)
+    with ThreadPoolExecutor(1) as other:
+        slow = other.submit(fetch, download(tmp_path / "here", broken))
+        stopped.wait()
+        (path,) = fetch(download(tmp_path / "here", url))
+        told.set()
+        with pytest.raises(OSError, match=r"checksum .* expected"):
+            slow.result()
+    assert path.read_bytes() == CONTENT
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_stopped_leaves_nothing_behind(tmp_path, mirror, monkeypatch):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT)
+
+    def stopped(file):
+        yield file.read(100)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quartet.downloads._chunks", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(download(tmp_path / "here", url))
+    assert list((tmp_path / "here").iterdir()) == []
+
+
 def short(folder, *mirrors, digits=8):
     """What only the first digits are known of, kept under another name."""
     checksum = hashlib.sha256(CONTENT).hexdigest()[:digits]
@@ -100,6 +163,12 @@ def test_a_file_with_other_first_digits_is_refused(tmp_path, mirror):
     with pytest.raises(OSError, match=rf"{NAME} could not .*checksum .*put it there as .*images"):
         fetch(short(here, url))
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["abfs://raw/mnist_original", "s3://raw"])
+def test_a_folder_that_is_not_on_this_machine_is_not_made_here(folder):
+    with pytest.raises(ValidationError, match=r"a folder of this machine.*docs/azure\.md"):
+        Download(folder=folder, mirrors=("x",), sha256={NAME: "0" * 8})
 
 
 @pytest.mark.parametrize("checksum", ["", "d01eb7c", "d01eb7cg", "D01EB7CB", "0" * 65])

@@ -1,10 +1,13 @@
 """A process that has died must not keep its work from others, and one that lives must."""
 
 import os
+import signal
 import subprocess
 import sys
 
-from quartet.processes import is_alive
+import pytest
+
+from quartet.processes import ended_as_by_hand, is_alive
 
 
 def test_one_that_runs_lives():
@@ -21,3 +24,11 @@ def test_one_that_has_ended_does_not_also_before_its_parent_has_looked():
     assert not is_alive(process.pid)
     process.wait()
     assert not is_alive(process.pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_asked_to_end_cleans_up_as_after_ctrl_c(number):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), ended_as_by_hand():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before

@@ -6,11 +6,13 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import fsspec
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from tqdm import tqdm
+
+from quartet.datasets.atomic import AtomicLocalFileSystem
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ class Download(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    folder: Path = Field(description="Where the files go.")
+    folder: Path = Field(description="Where the files go, on this machine.")
     mirrors: tuple[str, ...] = Field(
         min_length=1, description="URLs of folders that hold all files, tried in order."
     )
@@ -36,6 +38,16 @@ class Download(BaseModel):
     kept_as: dict[str, str] = Field(
         {}, description="Name in the folder of each file that is kept under another one, by name."
     )
+
+    @field_validator("folder", mode="before")
+    @classmethod
+    def _on_this_machine(cls, folder: Any) -> Any:
+        if "://" in str(folder):  # of which a path would make a folder `abfs:` here
+            raise ValueError(
+                "should be a folder of this machine; fetch without -e, and upload what comes as "
+                "docs/azure.md says"
+            )
+        return folder
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -65,34 +77,34 @@ def _fetch_file(name: str, checksum: str, mirrors: tuple[str, ...], target: Path
     if target.exists() and _sha256(target).startswith(checksum):
         logger.info("%s: already there", target)
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.part")
     faults = []
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{name}"
         try:
-            found = _stream(url, beside)
+            _copy(url, target, checksum)
+        except _OtherChecksumError as error:
+            faults.append(f"{url}: {error}")
         except Exception as error:  # whatever a mirror does wrong, the next may do right
             faults.append(f"{url}: {type(error).__name__} {error}".strip())
-            continue
-        if found.startswith(checksum):
-            beside.replace(target)
+        else:
             return target
-        faults.append(f"{url}: checksum {found[:12]}…, expected {checksum[:12]}…")
-    beside.unlink(missing_ok=True)
     where = f"put it into {target.parent}" if target.name == name else f"put it there as {target}"
     raise OSError(f"{name} could not be fetched ({'; '.join(faults)}); {where}")
 
 
-def _stream(url: str, target: Path) -> str:
-    """Copy a URL to a file; the checksum of what was copied."""
+class _OtherChecksumError(Exception):
+    """What came is not what was expected."""
+
+
+def _copy(url: str, target: Path, checksum: str) -> None:
+    """Copy a URL to a file, which stays as it was unless all of it has come, and rightly."""
     digest = hashlib.sha256()
     with (
         fsspec.open(url, "rb") as source,
-        target.open("wb") as file,
+        AtomicLocalFileSystem(auto_mkdir=True).open(str(target), "wb") as file,
         tqdm(
             total=getattr(source, "size", None),  # not every server says
-            desc=target.name.strip("."),
+            desc=target.name,
             unit="B",
             unit_scale=True,
             disable=None,
@@ -102,7 +114,9 @@ def _stream(url: str, target: Path) -> str:
             digest.update(chunk)
             file.write(chunk)
             bar.update(len(chunk))
-    return digest.hexdigest()
+        found = digest.hexdigest()
+        if not found.startswith(checksum):
+            raise _OtherChecksumError(f"checksum {found[:12]}…, expected {checksum[:12]}…")
 
 
 def _sha256(path: Path) -> str:

@@ -1,8 +1,11 @@
-"""Whether another process, which holds something that this one wants, still lives."""
+"""Processes of this machine: whether another still lives, and how this one is asked to end."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -24,3 +27,18 @@ def is_alive(process: int) -> bool:
     except OSError:
         return True
     return state not in ("Z", "X")
+
+
+@contextmanager
+def ended_as_by_hand() -> Iterator[None]:
+    """Let a request to terminate, or a closed terminal, end what is under way as Ctrl-C does."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

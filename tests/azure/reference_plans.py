@@ -17,7 +17,7 @@ import numpy as np
 from quartet.azure.planning.assumptions import Planning, assumptions
 from quartet.azure.planning.comparing import Nodes, Row, compare, crossing_interval
 from quartet.azure.planning.simulation import simulate
-from quartet.azure.planning.tables import duration, money
+from quartet.azure.planning.tables import money, roughly
 from quartet.azure.planning.work import Arrivals, Delays, Machines, Scenario, StepWork
 from support import ROOT
 
@@ -121,10 +121,10 @@ def video(standing: bool = True, overhead: bool = True, nodes: int = 4) -> Scena
 def table() -> Iterator[str]:
     """The rows of the page."""
     for row in tuning_rows():
-        yield f"| {row.nodes} | {duration(search_s(row))} | {money(row.cost)} |"
+        yield f"| {row.nodes} | {roughly(search_s(row))} | {money(row.cost)} |"
     for row in (*hourly_rows(), *scoring_rows()):
         yield (
-            f"| {row.nodes} | {duration(row.time_p50_s)} | {duration(row.time_p95_s)} | "
+            f"| {row.nodes} | {roughly(row.time_p50_s)} | {roughly(row.time_p95_s)} | "
             f"{money(row.cost)} |"
         )
     for scenario in (video(), video(standing=False)):

@@ -93,6 +93,15 @@ def _rename(part, before, after):
             "trigger.endpoint: there is no endpoint 'nowhere' in the file",
         ),
         (
+            lambda it: it["trigger"].update(inputs={"stile": "wave"}),
+            "trigger.inputs.stile: endpoint 'style-transfer' has no such input (it has style, "
+            "video)",
+        ),
+        (
+            lambda it: it["endpoints"]["style-transfer"].update(inputs={}),
+            "trigger.inputs.style: endpoint 'style-transfer' has no such input (it has none)",
+        ),
+        (
             lambda it: it["endpoints"]["style-transfer"]["inputs"]["style"].update(pattern="["),
             "endpoints.style-transfer.inputs.style: pattern [ cannot be read",
         ),

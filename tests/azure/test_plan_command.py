@@ -276,12 +276,15 @@ def test_a_cluster_without_a_size_is_named(run, rehearsed, project):
 def test_a_file_that_cannot_be_understood_names_the_setting(run, rehearsed, project):
     def backwards(content):
         content["planning"]["scale_up"]["seconds"] = {"uniform": [480, 180]}
+        content["planning"]["evictions"]["per_hour"] = -0.5
         content["planning"]["typo"] = 1
 
     edit(project / "conf/azureml/planning.yml", backwards)
     told = error(run("-p", "faq_tuning"))
     assert "planning.scale_up.seconds: uniform [480.0, 180.0]: its numbers go from low" in told
-    assert "planning.typo: is not a parameter" in told
+    assert "planning.evictions.per_hour: Input should be greater than or equal to 0" in told
+    assert "(given: -0.5)" in told
+    assert "planning.typo: is no setting (given: 1)" in told
 
 
 def test_a_verified_price_is_told_with_date_and_source(run, rehearsed, project):

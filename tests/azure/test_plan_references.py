@@ -8,7 +8,7 @@ from azure import reference_plans
 from quartet.azure.planning.comparing import Nodes, cheapest, compare, crossing_interval
 from quartet.azure.planning.distributions import Distribution
 from quartet.azure.planning.simulation import simulate
-from quartet.azure.planning.tables import duration
+from quartet.azure.planning.tables import roughly
 from quartet.azure.planning.work import Arrivals, Delays, Machines, Scenario, StepWork
 from support import ROOT
 
@@ -104,4 +104,4 @@ def test_the_page_shows_these_figures():
     assert not missing
     interval = reference_plans.scoring_crossing()
     assert interval is not None
-    assert f"every {duration(interval)}" in text
+    assert f"every {roughly(interval)}" in text

@@ -100,6 +100,38 @@ def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(
     assert f"mnist_training: mnist_training {said}, 0 of 2 steps" in result.stdout
 
 
+def test_a_rehearsal_whose_starter_has_not_looked_after_it_has_died_as_well(project, rehearsed):
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    rehearsed(record("explore", Rehearsed.RUNNING), process=ended.pid)
+    result = on_rehearsals(project, "mnist_training")
+    ended.wait()
+    assert result.exit_code == 3
+    assert "mnist_training: mnist_training stopped, 0 of 1 steps" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "look again: kedro cloud status"),
+        (("a_1",), "the job goes on; look again: kedro cloud status a_1"),
+        (("a_1", "-e", "mine"), "the job goes on; look again: kedro cloud status a_1 -e mine"),
+        (
+            ("--rehearsal", "study"),
+            "the job goes on; look again: kedro cloud status study --rehearsal",
+        ),
+    ],
+)
+def test_who_stops_looking_is_told_how_to_look_again(project, monkeypatch, arguments, said):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status_command, "_status", stopped)
+    metadata = SimpleNamespace(project_path=project)
+    result = CliRunner().invoke(status_command.status, arguments, obj=metadata)
+    assert (result.exit_code, result.stderr) == (130, f"{said}\n")
+
+
 def on_rehearsals(project, *arguments):
     metadata = SimpleNamespace(project_path=project)
     return CliRunner().invoke(status_command.status, ["--rehearsal", *arguments], obj=metadata)

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from azure.control_plane.documents import WORKSPACE_ID, completed
 from azure.control_plane.runs import Moment
 from quartet.azure.watch_command import watch
-from quartet.azure.watching import Row, Shown, table
+from quartet.azure.watching import Row, Shown, forget, table
 from quartet.style.check import check_video
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
@@ -190,6 +190,48 @@ def test_a_job_whose_watcher_has_died_is_gone_on_with(call, container, plane):
                    job="batchjob-1")  # fmt: skip
     assert call("--once", "--start", "endpoint").exit_code == 0
     assert (container.marker("a.mp4")["state"], len(jobs(plane))) == ("done", 1)
+
+
+@pytest.mark.parametrize(("name", "state"), [("a.mp4", "done"), ("bad.mp4", "poison")])
+def test_what_is_forgotten_is_done_anew_by_other_jobs(call, container, plane, name, state):
+    container.put(name)
+    call("--once", "--start", "endpoint")
+    before, first = len(jobs(plane)), container.marker(name)
+    again = call("--once", "--start", "endpoint", "--again", name)
+    assert again.stdout.splitlines()[0] == f"{name} is forgotten, and started anew"
+    assert container.marker(name)["state"] == first["state"] == state
+    assert len(jobs(plane)) == 2 * before
+
+
+@pytest.mark.parametrize("end", ["died", "lost its answer"])
+def test_a_job_that_no_marker_names_is_found_again(call, container, plane, monkeypatch, end):
+    """Its watcher died, or the answer was lost, between the start and the note of it."""
+    container.put("a.mp4")
+    with monkeypatch.context() as patch:
+        patch.setattr("azure.ai.ml.entities.BatchJob._from_rest_object", broken_off)
+        assert call("--once", "--start", "endpoint").exit_code == 1
+    assert (container.marker("a.mp4")["job"], len(jobs(plane))) == (None, 1)
+    if end == "died":  # before it could leave the video to others
+        fields = {"state": "started", "by": "elsewhere:1:a", "until": "2026-01-01T00:00:00Z"}
+        container.mark("a.mp4", **{**container.marker("a.mp4"), **fields})
+    assert call("--once", "--start", "endpoint").exit_code == 0
+    assert (container.marker("a.mp4")["state"], len(jobs(plane))) == ("done", 1)
+
+
+def broken_off(*_):
+    raise OSError("the connection was broken off")
+
+
+def test_a_job_that_may_be_at_work_is_not_forgotten(container):
+    """Another would work on the same video beside it."""
+    container.put("a.mp4")
+    container.mark("a.mp4", state="started", by="elsewhere:1:a", until="2026-01-01T00:00:00Z",
+                   job="batchjob-1")  # fmt: skip
+    found = forget(container.place(), ["a.mp4"])
+    assert found == [
+        "a.mp4 may be under way in job batchjob-1; watch until that has ended, and forget it then"
+    ]
+    assert container.marker("a.mp4")["job"] == "batchjob-1"
 
 
 def test_an_endpoint_that_is_not_there_is_no_fault_of_the_videos(call, container, plane):

@@ -33,6 +33,9 @@ def asked(monkeypatch, pyodbc):
     asked = []
 
     class Credential:
+        def __init__(self, **_):
+            pass
+
         def get_token(self, *scopes):
             asked.append(scopes)
             return types.SimpleNamespace(token=TOKEN)
@@ -126,6 +129,9 @@ def test_only_what_may_pass_is_waited_for(monkeypatch, pyodbc, state, words, pas
 
 def test_nobody_to_sign_in_as_is_told_with_what_to_do(monkeypatch):
     class Credential:
+        def __init__(self, **_):
+            pass
+
         def get_token(self, *_):
             raise ClientAuthenticationError("no identity found")
 
@@ -197,7 +203,7 @@ def test_every_statement_can_be_said_to_sql_server(tmp_path):
     found = known[:5].assign(score=-1.0, threshold=0.0, model_version="1", revision=1)
     with store.claimed("scoring", minutes=1) as token:
         store.confirm("scoring", token)
-        store.new_windows(Position(0, end(0)), None, Position(2, end(5)))
+        store.new_windows(Position(0, end(0)), Position(2, end(5)))
         store.read_windows(since=end(0), until=end(5), pairs=[("d1", "s1")])
         store.totals()
         list(store.window_blocks(end(0), end(5)))

@@ -16,6 +16,7 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient
 from fsspec.asyn import sync_wrapper
 
+from quartet import identity
 from quartet.azure.blob_errors import ROLE, StorageError
 from quartet.azure.blob_requests import PATIENCE, Retries
 from quartet.azure.blob_upload import BlobUpload
@@ -212,11 +213,7 @@ def _credential(options: dict[str, Any]) -> Any:
     if account_key and account:
         _warn_of_key()
         return AzureNamedKeyCredential(account, account_key)
-    from azure.identity.aio import DefaultAzureCredential  # a third of a second
-
-    # Azure ML tells by this variable which identity of the cluster is meant, if it has several.
-    identity = os.environ.get("AZURE_CLIENT_ID") or os.environ.get("DEFAULT_IDENTITY_CLIENT_ID")
-    return DefaultAzureCredential(managed_identity_client_id=identity)
+    return identity.async_credential()
 
 
 @functools.cache

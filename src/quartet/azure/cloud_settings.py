@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from kedro.config.abstract_config import MissingConfigException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from quartet import configuration
+from quartet.setting_faults import told
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
 """Of an asset."""
@@ -153,11 +154,22 @@ class Cloud(_Part):
                 raise ValueError(
                     f"data_assets.{name}: there is no datastore '{asset.datastore}' in the file"
                 )
-        if self.trigger is not None and self.trigger.endpoint not in self.endpoints:
-            raise ValueError(
-                f"trigger.endpoint: there is no endpoint '{self.trigger.endpoint}' in the file"
-            )
+        if self.trigger is not None:
+            self._refuse_unfit_trigger(self.trigger)
         return self
+
+    def _refuse_unfit_trigger(self, trigger: Trigger) -> None:
+        if trigger.endpoint not in self.endpoints:
+            raise ValueError(
+                f"trigger.endpoint: there is no endpoint '{trigger.endpoint}' in the file"
+            )
+        inputs = self.endpoints[trigger.endpoint].inputs
+        for name in trigger.inputs:
+            if name not in inputs:
+                raise ValueError(
+                    f"trigger.inputs.{name}: endpoint '{trigger.endpoint}' has no such input (it "
+                    f"has {', '.join(inputs) or 'none'})"
+                )
 
 
 def cloud_settings(project: Path, environment: str) -> Cloud:
@@ -181,18 +193,4 @@ def cloud_settings(project: Path, environment: str) -> Cloud:
     try:
         return Cloud(**said)
     except ValidationError as error:
-        raise ValueError(f"conf/{environment}/cloud.yml: {_told(error)}") from error
-
-
-def _told(error: ValidationError) -> str:
-    """Every fault as `where: what (given: …)`."""
-    return "; ".join(_fault(fault) for fault in error.errors())
-
-
-def _fault(fault: Any) -> str:
-    where = ".".join(str(part) for part in fault["loc"] if part != "[key]")
-    said = {"extra_forbidden": "is no setting", "missing": "is missing"}.get(
-        fault["type"], fault["msg"].removeprefix("Value error, ")
-    )
-    given = "" if isinstance(fault["input"], dict) else f" (given: {fault['input']})"
-    return f"{where}{': ' if where else ''}{said}{given}"
+        raise ValueError(f"conf/{environment}/cloud.yml: {told(error)}") from error

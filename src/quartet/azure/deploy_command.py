@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quartet.azure import faults
+from quartet.azure.models.registry import STAGES
+from quartet.azure.models.scoring import PORT
 from quartet.cli import one_line_errors
 
 if TYPE_CHECKING:
-    from quartet.azure.models.registry import Version
+    from azure.ai.ml import MLClient
 
-_PORT = 5001
+    from quartet.azure.environment import Image
+    from quartet.azure.models.registry import Version
 
 
 @click.command()
@@ -22,7 +25,7 @@ _PORT = 5001
 @click.option("--version", default="", help="Which version; else the champion, else the last.")
 @click.option(
     "--stage",
-    type=click.Choice(["candidate", "champion"]),
+    type=click.Choice(STAGES),
     default=None,
     help="The version that is in this stage.",
 )
@@ -30,7 +33,7 @@ _PORT = 5001
 @click.option("--keep", is_flag=True, help="Leave the deployment before, to go back at once.")
 @click.option("--local", is_flag=True, help="Serve on this machine, until Ctrl-C.")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=None, help=f"With --local; else {_PORT}."
+    "--port", type=click.IntRange(1, 65535), default=None, help=f"With --local; else {PORT}."
 )
 @click.option(
     "--env",
@@ -87,13 +90,13 @@ def _deploy(
     with tempfile.TemporaryDirectory(prefix="quartet-model-") as folder:
         files = registry.fetch(chosen, Path(folder))
         click.echo(_told(chosen))
-        trial.serve(files, port or _PORT, click.echo)
+        trial.serve(files, port or PORT, click.echo)
 
 
 def _deploy_to_azure(
     project: Path, environment: str, which: tuple[str, str, str], dry_run: bool, keep: bool
 ) -> None:
-    from quartet.azure.environment import Image, is_registered
+    from quartet.azure.environment import Image
     from quartet.azure.models import bundle, deployment, packages, rollout
     from quartet.azure.models.registry import choose
     from quartet.azure.models.workspace_registry import WorkspaceRegistry
@@ -104,11 +107,7 @@ def _deploy_to_azure(
     client = connect(project, environment)
     registry = WorkspaceRegistry(client, environment)
     chosen = choose(registry, *which)
-    if not is_registered(client, image):
-        raise ValueError(
-            f"workspace '{client.workspace_name}' has no environment '{image.reference}', in which "
-            "the model is served; register it: kedro cloud environment"
-        )
+    _refuse_missing_image(client, image)
     wanted = deployment.Wanted(
         settings.endpoint,
         chosen.model,
@@ -132,6 +131,21 @@ def _deploy_to_azure(
             example = bundle.example_of(registry.fetch(chosen, Path(folder)))
         rollout.carry_out(client, change, example, click.echo)
         click.echo(_how_to_ask(rollout.address(client, settings.endpoint)))
+
+
+def _refuse_missing_image(client: MLClient, image: Image) -> None:
+    """Raise if the model would have nothing to be served in.
+
+    Raises:
+        ValueError: The image is not registered.
+    """
+    from quartet.azure.environment import is_registered
+
+    if not is_registered(client, image):
+        raise ValueError(
+            f"workspace '{client.workspace_name}' has no environment '{image.reference}', in which "
+            "the model is served; register it: kedro cloud environment"
+        )
 
 
 def _settings(project: Path, environment: str, model: str) -> Any:

@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quartet.azure.models.scoring import PORT
+
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu"}
 """By kind of machine."""
 LOCK = "requirements.lock"
-_PORT = 5001
 ROUTES = {
-    "liveness_route": {"port": _PORT, "path": "/ping"},
-    "readiness_route": {"port": _PORT, "path": "/ping"},
-    "scoring_route": {"port": _PORT, "path": "/invocations"},
+    "liveness_route": {"port": PORT, "path": "/ping"},
+    "readiness_route": {"port": PORT, "path": "/ping"},
+    "scoring_route": {"port": PORT, "path": "/invocations"},
 }
 """Of the server in `quartet.azure.models.scoring`, which the image of CPUs starts for endpoints."""
 

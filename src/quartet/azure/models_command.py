@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from quartet.azure import faults
+from quartet.azure.models.registry import STAGES
 from quartet.cli import one_line_errors
 
 if TYPE_CHECKING:
     from quartet.azure.models.registry import Registry, Stage
-
-_STAGES = ("candidate", "champion")
 
 _of_environment = click.option(
     "--env",
@@ -114,7 +113,7 @@ def compare(metadata: Any, name: str, one: str, other: str, env: str) -> None:
 @click.argument("name")
 @click.argument("version")
 @click.option(
-    "--to", "stage", type=click.Choice(_STAGES), required=True, help="Stage of the version."
+    "--to", "stage", type=click.Choice(STAGES), required=True, help="Stage of the version."
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be replaced.")
 @_of_environment

@@ -19,6 +19,11 @@ of_environment = click.option(
 )
 
 
+def option_of(environment: str) -> str:
+    """What a command that is repeated says of its environment; nothing of the usual one."""
+    return "" if environment == ENVIRONMENT else f" -e {environment}"
+
+
 def nested_parameters(context: click.Context, option: click.Parameter, text: str) -> dict[str, Any]:
     """Nested parameters from JSON, as kedro-azureml takes them, or from `a=1,b.c=2`, as Kedro.
 

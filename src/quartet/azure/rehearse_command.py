@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,13 @@ import click
 
 from quartet.azure.options import (
     AS_FOR_RUN,
-    ENVIRONMENT,
     STOPPED,
     of_environment,
+    option_of,
     with_parameters,
 )
 from quartet.cli import one_line_errors
+from quartet.processes import ended_as_by_hand
 
 
 @click.command()
@@ -59,7 +58,7 @@ def rehearse(metadata: Any, /, **options: Any) -> None:
     from quartet.azure import faults
 
     again = _again(options["pipeline"], options["params"], options["env"])
-    with _ended_as_by_hand(), faults.explained():
+    with ended_as_by_hand(), faults.explained():
         try:
             succeeded = one_line_errors(_rehearse)(metadata, **options)
         except KeyboardInterrupt:
@@ -112,20 +111,4 @@ def _rehearse(
 def _again(pipeline: str, params: Mapping[str, Any], env: str) -> str:
     """The command that goes on."""
     said = f" --params {shlex.quote(json.dumps(params))}" if params else ""
-    elsewhere = f" -e {env}" if env != ENVIRONMENT else ""
-    return f"kedro cloud rehearse -p {pipeline}{elsewhere}{said} --resume"
-
-
-@contextmanager
-def _ended_as_by_hand() -> Iterator[None]:
-    """Let a request to terminate, or a closed terminal, stop all steps as Ctrl-C does."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return f"kedro cloud rehearse -p {pipeline}{option_of(env)}{said} --resume"

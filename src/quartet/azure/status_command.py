@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quartet.azure import faults
-from quartet.azure.options import STOPPED, of_environment
+from quartet.azure.options import STOPPED, of_environment, option_of
 from quartet.cli import one_line_errors
 
 if TYPE_CHECKING:
@@ -55,11 +55,16 @@ def status(metadata: Any, /, **options: Any) -> None:
         try:
             code = one_line_errors(_status)(Path(metadata.project_path), **options)
         except KeyboardInterrupt:
-            click.echo(
-                f"the job goes on; look again: kedro cloud status {options['run']}", err=True
-            )
+            click.echo(_look_again(options["run"], options["rehearsal"], options["env"]), err=True)
             code = STOPPED
     sys.exit(code)
+
+
+def _look_again(run: str | None, rehearsal: bool, env: str) -> str:
+    """The line for who has stopped looking."""
+    goes_on, of_run = ("the job goes on; ", f" {run}") if run else ("", "")
+    of_rehearsals = " --rehearsal" if rehearsal else ""
+    return f"{goes_on}look again: kedro cloud status{of_run}{of_rehearsals}{option_of(env)}"
 
 
 def _status(

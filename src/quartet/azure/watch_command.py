@@ -12,7 +12,8 @@ from quartet.azure.options import STOPPED, of_environment, with_parameters
 from quartet.cli import one_line_errors
 
 if TYPE_CHECKING:
-    from quartet.azure.watching import Place, Starter
+    from quartet.azure.watching import Place, Starter, WatchSettings
+    from quartet.azure.watching.configured import Configured
 
 HERE, ENDPOINT = "local", "endpoint"
 
@@ -93,34 +94,52 @@ def _watch(
     **others: Any,
 ) -> int:
     """The exit code."""
-    from quartet.azure import watching, workspace
+    from quartet.azure import watching
     from quartet.azure.cloud_settings import cloud_settings
-    from quartet.azure.watching import table
     from quartet.azure.watching.configured import Configured
 
-    cloud = cloud_settings(project, env)
-    here = Configured(project, env, cloud, others["results"])
+    here = Configured(project, env, cloud_settings(project, env), others["results"])
     watched = here.place(place)
     watched.require()
-    usual = 1
-    starter: Starter
-    if start == HERE:
-        starter = here.commands(others["params"])
-    elif isinstance(watched, watching.Folder):
-        raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
-    else:
-        starter = here.jobs(workspace.connect(project, env), others["params"], every)
-        usual = here.trigger.most_at_once
+    starter = _starter(here, watched, start, others["params"], every)
     if dry_run:
         return _tell(watched, starter)
     for told in watching.forget(watched, again) if again else []:
         click.echo(told)
+    usual = 1 if start == HERE else here.trigger.most_at_once
     settings = watching.WatchSettings(most_at_once or usual, here.trigger.attempts, every)
+    return _go_on(watched, starter, settings, once)
+
+
+def _starter(
+    here: Configured, watched: Place, start: str, params: dict[str, Any], every: float
+) -> Starter:
+    """How videos are restyled.
+
+    Raises:
+        ValueError: It cannot be done in this way.
+    """
+    from quartet.azure import watching, workspace
+
+    if start == HERE:
+        return here.commands(params)
+    if isinstance(watched, watching.Folder):
+        raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
+    return here.jobs(workspace.connect(here.project, here.environment), params, every)
+
+
+def _go_on(watched: Place, starter: Starter, settings: WatchSettings, once: bool) -> int:
+    """Watch until it is over; the exit code."""
+    from quartet.azure import watching
+    from quartet.azure.watching import table
+
     with watching.Request.taken() as request:
         click.echo(f"watching {watched.address}")
         with table.shown(sys.stdout) as show:
             watcher = watching.Watcher(watched, starter, settings, show)
-            watching.watch(watcher, every, once, request, lambda line: click.echo(line, err=True))
+            watching.watch(
+                watcher, settings.every, once, request, lambda line: click.echo(line, err=True)
+            )
         for told in table.summary(watcher.rows):
             click.echo(told)
         if request.made:

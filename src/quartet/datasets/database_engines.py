@@ -24,6 +24,8 @@ from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from quartet import identity
+
 KNOWN = ("sqlite", "mysql", "mariadb", "mssql")
 WRITES = "quartet_writes"
 """Execution option of a connection whose transaction will write."""
@@ -212,9 +214,7 @@ def _prepare_microsoft(engine: Engine, timeout_seconds: int) -> None:
         if any(_value(text, keyword) for keyword in ("UID", "Authentication")):
             return
         if not credential:
-            from azure.identity import DefaultAzureCredential
-
-            credential.append(DefaultAzureCredential())
+            credential.append(identity.credential())
         keywords["attrs_before"] = entra_token(credential[0], name_of(engine.url))
 
     @event.listens_for(engine, "connect")

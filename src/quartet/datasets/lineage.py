@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-_JOB = "AZUREML_ROOT_RUN_ID"
+JOB = "AZUREML_ROOT_RUN_ID"
 """Set by Azure ML in every step: the job that the step is part of."""
 _SOURCE = Path(__file__).parents[1]
 
@@ -24,7 +24,7 @@ def lineage(run: str) -> dict[str, str]:
         `git_commit` where the code lies in a repository, with `+changed` if it differs from it.
     """
     found = {"run_id": run, "code_sha256": code_digest(_SOURCE)}
-    if job := os.environ.get(_JOB):
+    if job := os.environ.get(JOB):
         found["azureml_job"] = job
     if commit := git_commit(_SOURCE):
         found["git_commit"] = commit

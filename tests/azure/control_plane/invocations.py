@@ -55,28 +55,35 @@ class Invocations:
             inputs = _inputs(kept["properties"]["componentSpec"].get("inputs") or {}, given)
         except ValueError as error:
             return Answer.error(400, "UserError", str(error))
-        return Answer.of(self._job(name, kept["id"], inputs), 201)
+        wanted = str(_properties(request.document).get("name") or f"batchjob-{uuid4()}")
+        return self._job(wanted, name, kept["id"], inputs)
 
-    def _job(self, endpoint: str, component: str, inputs: dict[str, Any]) -> Document:
-        path = f"{WORKSPACE_ID}/jobs/batchjob-{uuid4()}"
+    def _job(self, name: str, endpoint: str, component: str, inputs: dict[str, Any]) -> Answer:
+        path = f"{WORKSPACE_ID}/jobs/{name}"
+        if self.resources.get(path) is not None:
+            return Answer.error(409, "UserError", f"there is a job '{name}' already")
         said = {key: {"jobInputType": "literal", "value": str(it)} for key, it in inputs.items()}
         properties = {
             "jobType": "Pipeline",
             "experimentName": endpoint,
-            "displayName": path.rpartition("/")[2],
+            "displayName": name,
             "componentId": component,
             "inputs": said,
             "status": "Preparing",
             "services": places_to_look(path),
         }
-        return self.resources.put(path, {"properties": properties})[0]
+        return Answer.of(self.resources.put(path, {"properties": properties})[0], 201)
+
+
+def _properties(document: Document) -> dict[str, Any]:
+    """What the caller says, whichever case he writes names in."""
+    return {name.lower(): found for name, found in document.get("properties", {}).items()}
 
 
 def _given(document: Document) -> dict[str, Any]:
-    """Values by input, whichever case the caller writes names in."""
-    properties = {name.lower(): found for name, found in document.get("properties", {}).items()}
+    """Values by input."""
     values = {}
-    for name, found in (properties.get("inputdata") or {}).items():
+    for name, found in (_properties(document).get("inputdata") or {}).items():
         said = {key.lower(): value for key, value in found.items()}
         if str(said.get("jobinputtype", "")).lower() == "literal":
             values[name] = said.get("value")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from quartet.azure import faults
+from quartet.azure.options import option_of
 
 Stage = Literal["candidate", "champion"]
 STAGES: tuple[Stage, ...] = ("candidate", "champion")
@@ -148,8 +149,7 @@ def choose(registry: Registry, model: str, number: str = "", stage: str = "") ->
 
 def promotion_command(model: str, number: str, stage: str, environment: str) -> str:
     """What a person types to put a version into a stage."""
-    elsewhere = "" if environment == "azureml" else f" -e {environment}"
-    return f"kedro cloud models promote {model} {number} --to {stage}{elsewhere}"
+    return f"kedro cloud models promote {model} {number} --to {stage}{option_of(environment)}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from quartet.azure.models import bundle
+from quartet.processes import ended_as_by_hand
 
 HOST = "127.0.0.1"
 _PATIENCE_S = 300
@@ -102,22 +102,6 @@ def _from_here(path: Path) -> str:
     with suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
-
-
-@contextmanager
-def ended_as_by_hand() -> Iterator[None]:
-    """Let a request to terminate, or a closed terminal, end the server as Ctrl-C does."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def serve(model: Path, port: int, tell: Callable[[str], None]) -> None:

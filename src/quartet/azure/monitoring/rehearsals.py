@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from quartet.azure.monitoring.progress import State, Status, StepStatus, primary
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import Journal, StepRecord
+from quartet.processes import is_alive
 
 _JOURNAL = "job.json"
 
@@ -86,12 +86,9 @@ def _whole(steps: tuple[StepStatus, ...]) -> State:
 def _is_at_work(place: Place) -> bool:
     """Whether the process that wrote its number into the lock is still there."""
     try:
-        os.kill(int((place.folder / ".lock").read_text(encoding="utf-8")), 0)
-    except PermissionError:
-        return True
-    except (OSError, ValueError):
+        return is_alive(int((place.folder / ".lock").read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # no lock, or no number in it
         return False
-    return True
 
 
 def _reported(place: Place, pipeline: str) -> dict[str, float]:

@@ -40,10 +40,11 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator 
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON  # noqa: E402
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context  # noqa: E402
 
+from quartet import identity  # noqa: E402
 from quartet.azure.monitoring.gate import Gate  # noqa: E402
 from quartet.azure.monitoring.hooks import AUTHENTICATION  # noqa: E402
+from quartet.datasets.lineage import JOB  # noqa: E402
 
-JOB = "AZUREML_ROOT_RUN_ID"
 _ROLE = "quartet"
 _OWN = ("azure", "opentelemetry", "urllib3", "requests", "msal")
 """Loggers of what sends: to send what they say would make them say more."""
@@ -214,10 +215,7 @@ def _credential() -> Any:
     told = os.environ.get(AUTHENTICATION, "").replace(" ", "").lower()
     if "authorization=aad" not in told:
         return None
-    from azure.identity import DefaultAzureCredential
-
-    identity = os.environ.get("AZURE_CLIENT_ID") or os.environ.get("DEFAULT_IDENTITY_CLIENT_ID")
-    return DefaultAzureCredential(managed_identity_client_id=identity)
+    return identity.credential()
 
 
 def _within(seconds: float, *tasks: Callable[[], Any]) -> bool:

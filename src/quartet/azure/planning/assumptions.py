@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from quartet import configuration
 from quartet.azure.planning.distributions import Distribution
 from quartet.azure.planning.work import Delays
+from quartet.setting_faults import told
 
 Tier = Literal["dedicated", "low_priority"]
 
@@ -151,17 +152,8 @@ def assumptions(project: Path, environment: str) -> tuple[Planning, tuple[Price,
     try:
         said = _File(**content)
     except ValidationError as error:
-        raise ValueError(f"conf/{environment}: {_told(error)}") from error
+        raise ValueError(f"conf/{environment}: {told(error)}") from error
     return said.planning, said.prices
-
-
-def _told(error: ValidationError) -> str:
-    """Every fault as `where: what`."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: "
-        f"{fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors()
-    )
 
 
 def price_of(prices: Sequence[Price], size: str, region: str, tier: str, environment: str) -> Price:

@@ -16,7 +16,7 @@ _TWO_MINUTES = 120.0
 _TWO_HOURS = 7200.0
 
 
-def duration(seconds: float) -> str:
+def roughly(seconds: float) -> str:
     """As one says it: `45 s`, `12.3 min`, `2.5 h`."""
     if seconds < _TWO_MINUTES:
         return f"{seconds:.0f} s"
@@ -31,7 +31,7 @@ def coming(arrivals: Arrivals) -> str:
     if arrivals.kind == "once":
         return together if arrivals.burst > 1 else "one job"
     often = "every" if arrivals.kind == "every" else "by chance, in the mean every"
-    return f"{together} {often} {duration(arrivals.interval_s)}"
+    return f"{together} {often} {roughly(arrivals.interval_s)}"
 
 
 def work_lines(steps: Sequence[StepWork], what: Mapping[str, str]) -> Iterator[str]:
@@ -48,7 +48,7 @@ def work_lines(steps: Sequence[StepWork], what: Mapping[str, str]) -> Iterator[s
         kept = "finished ones are kept" if step.keeps else "all begin again"
         yield (
             f"{step.name}: {whole(step.pieces)} {what.get(step.name, 'shares')}, "
-            f"{duration(step.seconds)} for one rank; {on}, {_count(step.ranks, 'rank')} each; "
+            f"{roughly(step.seconds)} for one rank; {on}, {_count(step.ranks, 'rank')} each; "
             f"if a machine is taken away {kept}"
         )
 
@@ -82,8 +82,8 @@ def comparison(rows: Sequence[Row], currency: str) -> Iterator[str]:
     for row in rows:
         cells = [
             str(row.nodes),
-            duration(row.time_p50_s),
-            duration(row.time_p95_s),
+            roughly(row.time_p50_s),
+            roughly(row.time_p95_s),
             money(row.cost),
             money(row.cost_p95),
             f"{row.busy:.0%}",
@@ -111,7 +111,7 @@ def money(amount: float) -> str:
 
 def choice(rows: Sequence[Row], best: Row | None, within_s: float | None, currency: str) -> str:
     """The line that says which size to take."""
-    asked = f" within {duration(within_s)}" if within_s is not None else ""
+    asked = f" within {roughly(within_s)}" if within_s is not None else ""
     if best is None and all(row.full for row in rows):
         slow = sorted({name for row in rows for name in row.full})
         return (
@@ -122,12 +122,12 @@ def choice(rows: Sequence[Row], best: Row | None, within_s: float | None, curren
         quickest = min(rows, key=lambda row: row.time_p95_s)
         return (
             f"cheapest{asked}: none; the quickest, {quickest.nodes}, takes "
-            f"{duration(quickest.time_p95_s)} in 95 of 100 cases"
+            f"{roughly(quickest.time_p95_s)} in 95 of 100 cases"
         )
     per = "" if best.scenario.arrivals.kind == "once" else " a day"
     return (
         f"cheapest{asked}: {best.nodes}, {money(best.cost)} {currency}{per}; 95 of 100 are done in "
-        f"{duration(best.time_p95_s)}"
+        f"{roughly(best.time_p95_s)}"
     )
 
 
@@ -149,8 +149,8 @@ def crossing_line(standing: Row, scaling: Row, interval_s: float | None) -> str:
     now = standing.scenario.arrivals.interval_s
     verdict = "cheaper" if now < interval_s else "dearer"
     return (
-        f"nodes that stay, {pair}: cheaper if a job comes every {duration(interval_s)} or more "
-        f"often; yours come every {duration(now)}, so {verdict}"
+        f"nodes that stay, {pair}: cheaper if a job comes every {roughly(interval_s)} or more "
+        f"often; yours come every {roughly(now)}, so {verdict}"
     )
 
 

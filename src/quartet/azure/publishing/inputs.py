@@ -51,7 +51,7 @@ def with_inputs(params: str | None, environment: Mapping[str, str] = os.environ)
                 f"{variable}; start the pipeline by kedro azureml run --params instead"
             )
         value = checked(name, environment[variable], declared["type"], declared.get("pattern"))
-        _put(said, declared["parameter"], value)
+        put(said, declared["parameter"], value)
     return json.dumps(said)
 
 
@@ -98,7 +98,8 @@ def _truth(text: str) -> bool:
 _READERS: dict[str, Callable[[str], Any]] = {"number": _number, "integer": int, "boolean": _truth}
 
 
-def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+def put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Put a value among parameters, dotted where it is part of another."""
     *above, last = dotted.split(".")
     for name in above:
         tree = tree.setdefault(name, {})

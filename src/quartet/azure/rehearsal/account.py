@@ -14,7 +14,7 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
-_SCHEME = "abfs://"
+SCHEME = "abfs://"
 _SAMPLE = "quartet_sample"
 """Name of a blob's metadata that tells which sample it was uploaded from, by its MD5."""
 
@@ -33,7 +33,7 @@ class BlobFolder:
         Raises:
             ValueError: The container's name is none that storage takes.
         """
-        container, _, path = address.removeprefix(_SCHEME).strip("/").partition("/")
+        container, _, path = address.removeprefix(SCHEME).strip("/").partition("/")
         plain = container.replace("-", "")
         if not (3 <= len(container) <= 63 and plain.isalnum() and container == container.lower()):
             raise ValueError(
@@ -46,7 +46,7 @@ class BlobFolder:
         return BlobFolder(self.container, f"{self.path}/{inside}".strip("/"))
 
     def __str__(self) -> str:
-        return f"{_SCHEME}{self.container}/{self.path}".rstrip("/")
+        return f"{SCHEME}{self.container}/{self.path}".rstrip("/")
 
 
 @dataclass(frozen=True)

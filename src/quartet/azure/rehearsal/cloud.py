@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quartet.azure import azurite
-from quartet.azure.rehearsal.account import BlobFolder, Storage, Upload
+from quartet.azure.rehearsal.account import SCHEME, BlobFolder, Storage, Upload
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.rehearsing import Report
+from quartet.datasets.lineage import JOB
 
 _DATABASE = "QUARTET_SENSOR_DATABASE"
 _OF_DATABASE = (_DATABASE, "QUARTET_SQL_USER", "QUARTET_SQL_PASSWORD")
-_SCHEME = "abfs://"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Cloud:
                 pattern="*.*",
             ),
         ]
-        wanted = [BlobFolder.of(root) for root in there.values() if root.startswith(_SCHEME)]
+        wanted = [BlobFolder.of(root) for root in there.values() if root.startswith(SCHEME)]
         targets = [upload.target for upload in (*samples, *uploads)]
         storage.make_containers(folder.container for folder in (*wanted, *targets))
         for upload in (*samples, *uploads):
@@ -71,8 +71,8 @@ class Cloud:
 
     def fetch_reports(self, report: Report) -> Iterator[str]:
         """Copy the job's reports to the place; tells where they are."""
-        root = roots(self.project, self.env, AZUREML_ROOT_RUN_ID=report.run_id)["reporting"]
-        if not root.startswith(_SCHEME):
+        root = roots(self.project, self.env, **{JOB: report.run_id})["reporting"]
+        if not root.startswith(SCHEME):
             return
         target = self.place.reports(report.job.name)
         shutil.rmtree(target, ignore_errors=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import State
+from quartet.datasets.lineage import JOB
 
 _STATUS = {
     State.FINISHED: "FINISHED",
@@ -63,7 +64,7 @@ class Tracking:
         """What Azure ML sets in a step so that it finds its run."""
         return {
             "AZUREML_RUN_ID": run_id,
-            "AZUREML_ROOT_RUN_ID": job_run_id,
+            JOB: job_run_id,
             "AZUREML_EXPERIMENT_NAME": self._experiment,
             "MLFLOW_TRACKING_URI": place.tracking,
             "MLFLOW_RUN_ID": run_id,

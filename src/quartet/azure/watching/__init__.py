@@ -22,6 +22,7 @@ leave out all but the first five:
 | `reason` | why it failed, in one line, or null |
 | `version` | of the video that was tried: the ETag of a blob; or null |
 | `interruptions` | how many times whoever had it went away without a word |
+| `series` | of attempts, at random: another one once the video was forgotten; or null |
 
 Names that nobody starts, whoever looks: `'`, `"`, a backslash, control characters, `${`; folders
 named `.`, `..` or nothing; more than 900 bytes. Names are of videos by their ending, whatever its

@@ -73,12 +73,14 @@ class Judgement:
         attempts: How often it has failed.
         interruptions: How often whoever had it went away without a word.
         job: That may be under way for it already.
+        series: Of attempts; None where a new one begins.
     """
 
     verdict: Verdict
     attempts: int = 0
     interruptions: int = 0
     job: str | None = None
+    series: str | None = None
 
 
 def judge(video: Video, marker: Marker | None, now: datetime, me: Identity) -> Judgement:
@@ -107,7 +109,7 @@ def judge(video: Video, marker: Marker | None, now: datetime, me: Identity) -> J
         return Judgement(Verdict.OVER)
     rests = failed and marker.until is not None and marker.until > now
     verdict = Verdict.RESTS if rests else Verdict.FREE
-    return Judgement(verdict, marker.attempts, marker.interruptions)
+    return Judgement(verdict, marker.attempts, marker.interruptions, series=marker.series)
 
 
 def is_held(marker: Marker, now: datetime, me: Identity) -> bool:
@@ -121,11 +123,14 @@ def _judge_started(marker: Marker, now: datetime, me: Identity) -> Judgement:
         return Judgement(Verdict.HELD)
     # A job goes on whether it is watched or not.
     lost = marker.interruptions + (marker.job is None)
-    return Judgement(Verdict.FREE, marker.attempts, lost, marker.job)
+    return Judgement(Verdict.FREE, marker.attempts, lost, marker.job, marker.series)
 
 
 def forget(place: Place, names: Sequence[str]) -> list[str]:
     """Remove markers, so that their videos are started anew.
+
+    Those stay by whose word somebody is at work, or a job may be that nobody watches: a second one
+    would write the same result.
 
     Returns:
         A line for each name.
@@ -137,6 +142,11 @@ def forget(place: Place, names: Sequence[str]) -> list[str]:
         marker, _ = known.get(name, (None, ""))
         if marker is not None and is_held(marker, now, me):
             told.append(f"{name} is under way; stop {marker.by} first")
+        elif marker is not None and marker.state is State.STARTED and marker.job is not None:
+            told.append(
+                f"{name} may be under way in job {marker.job}; watch until that has ended, and "
+                "forget it then"
+            )
         elif place.markers.remove(name):
             told.append(f"{name} is forgotten, and started anew")
         else:

@@ -13,6 +13,7 @@ from fsspec.config import conf
 
 from quartet import configuration
 from quartet.azure.cloud_settings import Cloud, Trigger
+from quartet.azure.publishing.inputs import put
 from quartet.azure.storage import ACCOUNT_NAME, PROTOCOLS
 from quartet.azure.watching.containers import Container
 from quartet.azure.watching.folders import Folder
@@ -105,7 +106,7 @@ class Configured:
         inputs = self.cloud.endpoints[self.trigger.endpoint].inputs
         usual: dict[str, Any] = {}
         for name, value in self.trigger.inputs.items():
-            _put(usual, inputs[name].parameter, value)
+            put(usual, inputs[name].parameter, value)
         pieces = self._path(self._here, "style_pieces")
         if "://" in pieces:
             raise ValueError(f"style_pieces of the catalog lies on {pieces}: a folder is wanted")
@@ -133,14 +134,14 @@ class Configured:
         trigger = self.trigger
         known = self.cloud.endpoints[trigger.endpoint].inputs
         self._refuse(params, (_VIDEO,))
-        said = {**trigger.inputs, **params}
-        for name in said:
+        for name in params:
             if name not in known:
                 raise ValueError(
                     f"endpoint '{trigger.endpoint}' has no input '{name}' (it has "
                     f"{', '.join(known)}); publish it with other inputs in cloud.yml, or leave it "
                     "out"
                 )
+        said = {**trigger.inputs, **params}
         inputs = {name: (known[name].type, value) for name, value in said.items()}
         return Jobs(client, trigger.endpoint, inputs, every)
 
@@ -184,11 +185,3 @@ class Configured:
         for name in names:
             if name in params:
                 raise ValueError(f"parameter '{name}' is another for each video: leave it out")
-
-
-def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """Put a value under a dotted name."""
-    *above, last = dotted.split(".")
-    for name in above:
-        tree = tree.setdefault(name, {})
-    tree[last] = value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from quartet.azure.changes import found, quietly
-from quartet.azure.watching.markers import State
+from quartet.azure.watching.markers import Marker, State
 from quartet.azure.watching.places import Video
 from quartet.azure.watching.starting import Outcome, Work
 from quartet.messages import describe
@@ -53,17 +53,16 @@ class Jobs:
         """The name of the video without its ending; results lie in one folder."""
         return name.rpartition("/")[2].rpartition(".")[0]
 
-    def start(self, video: Video, attempt: int, job: str | None) -> Work:
+    def start(self, video: Video, claim: Marker) -> Work:
         """Start a job, or go on with the one that was started.
 
         Raises:
             AzureError: The endpoint cannot be asked, or is not there.
         """
-        wanted = self._name(video, attempt)
+        wanted = self._name(video, claim)
         # A watcher may have died between the start of a job and the note of it.
-        known = found(self._client.jobs.get, job or wanted)
-        if job is not None or known is not None:
-            return JobWork(self._client, job or wanted, self._every)
+        if claim.job is not None or found(self._client.jobs.get, wanted) is not None:
+            return JobWork(self._client, claim.job or wanted, self._every)
         try:
             return JobWork(self._client, self._invoke(video, wanted), self._every)
         except HttpResponseError as error:
@@ -84,10 +83,11 @@ class Jobs:
             )
         return str(made.name)
 
-    def _name(self, video: Video, attempt: int) -> str:
-        """The same for whoever starts this attempt."""
-        key = hashlib.sha256(f"{video.address}\n{video.version}".encode()).hexdigest()[:24]
-        return f"watch-{key}-{attempt}"
+    def _name(self, video: Video, claim: Marker) -> str:
+        """The same for whoever starts this attempt; another once the video was forgotten."""
+        told = f"{video.address}\n{video.version}\n{claim.series}"
+        key = hashlib.sha256(told.encode()).hexdigest()[:24]
+        return f"watch-{key}-{claim.attempts + 1}"
 
 
 class JobWork:

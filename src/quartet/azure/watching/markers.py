@@ -44,6 +44,7 @@ class Marker(BaseModel):
     reason: str | None = None
     version: str | None = None
     interruptions: int = Field(default=0, ge=0)
+    series: str | None = None
 
     @classmethod
     def read(cls, content: bytes) -> Marker | None:

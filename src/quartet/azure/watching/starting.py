@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from quartet.azure.watching.markers import State
+from quartet.azure.watching.markers import Marker, State
 from quartet.azure.watching.places import Video
 
 GRACE_S = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
@@ -87,13 +87,13 @@ class Starter(Protocol):
         """What the result of a video is told from those of others by."""
         ...
 
-    def start(self, video: Video, attempt: int, job: str | None) -> Work:
+    def start(self, video: Video, claim: Marker) -> Work:
         """Start, or go on.
 
         Args:
             video: What to restyle.
-            attempt: The how-manieth, from 1.
-            job: That was started for it, if one was.
+            claim: Its marker, as it is written by now: what happened before, and which job was
+                started for it, if one was.
         """
         ...
 
@@ -126,7 +126,7 @@ class Commands:
         """The video's folder and its name without the ending."""
         return name.rpartition(".")[0]
 
-    def start(self, video: Video, attempt: int, job: str | None) -> Work:
+    def start(self, video: Video, claim: Marker) -> Work:
         """Run the command, unless it has finished and only its watcher did not live to note it."""
         key = hashlib.sha256(f"{video.address}\n{video.version}".encode()).hexdigest()[:16]
         folder = self._folder / key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -224,6 +225,7 @@ class Watcher:
             job=found.job,
             version=video.version,
             interruptions=found.interruptions,
+            series=found.series or uuid.uuid4().hex[:12],
         )
 
     def _started(self, video: Video, found: Judgement, tag: str) -> Row:
@@ -233,7 +235,7 @@ class Watcher:
         if claimed is None:
             return Row(video.name, Shown.ELSEWHERE, found.attempts + 1, said="has been taken")
         try:
-            work = self._starter.start(video, found.attempts + 1, found.job)
+            work = self._starter.start(video, marker)
         except BaseException:  # no fault of the video's: leave it as if it had not been touched
             free = marker.but(state=State.STOPPED, until=None)
             self._written(video.name, free, claimed)

@@ -3,3 +3,6 @@
 In comes a folder in MLflow's format, out go answers to HTTP requests. What the model needs of
 Quartet lies in that folder.
 """
+
+PORT = 5001
+"""That the server listens at, unless it is told another."""

@@ -28,11 +28,11 @@ import orjson
 import uvicorn
 from mlflow.pyfunc import scoring_server
 
+from . import PORT
 from .checks import RefusedError, check
 
 MOST_ROWS = 1000
 MOST_BYTES = 10_000_000
-PORT = 5001
 REQUESTS_AT_ONCE = 128
 """Beyond these a request is answered 503 at once, rather than kept in memory."""
 
