@@ -9,6 +9,7 @@ import pytest
 from kedro.io import DatasetError
 
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
+from quartet.datasets import dump
 from quartet.datasets.dump import DumpFileDataset
 
 LINES = [
@@ -49,10 +50,39 @@ def test_streams_packed_one_after_the_other_are_all_read(tmp_path, pack):
     assert b"".join(dataset(path).load().lines()) == CONTENT
 
 
-def test_padding_after_a_packed_stream_is_passed_over(tmp_path):
-    path = tmp_path / "Posts.xml.gz"
-    path.write_bytes(PACKED[".gz"] + b"\0" * 512)
+@pytest.mark.parametrize("padding", [0, 1, 5_000])
+@pytest.mark.parametrize("further", [-1, 0, 1])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_a_stream_may_end_where_a_chunk_does_with_or_without_padding(
+    tmp_path, monkeypatch, pack, further, padding
+):
+    first, second = pack(LINES[0]), pack(b"".join(LINES[1:]))
+    path = tmp_path / "Posts.xml"
+    path.write_bytes(first + b"\0" * padding + second + b"\0" * padding)
+    monkeypatch.setattr(dump, "_CHUNK_BYTES", len(first) + further)
     assert list(dataset(path).load().lines()) == LINES
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_empty_streams_are_passed_over(tmp_path, monkeypatch, pack):
+    empty = pack(b"")
+    path = tmp_path / "Posts.xml"
+    path.write_bytes(empty + pack(LINES[0]) + empty + pack(b"".join(LINES[1:])) + empty)
+    monkeypatch.setattr(dump, "_CHUNK_BYTES", len(empty))
+    assert list(dataset(path).load().lines()) == LINES
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_a_damaged_stream_after_a_sound_one_is_refused_with_the_place(tmp_path, monkeypatch, pack):
+    first, second = pack(LINES[0]), pack(LINES[1])
+    path = tmp_path / "Posts.xml"
+    monkeypatch.setattr(dump, "_CHUNK_BYTES", len(first))
+    path.write_bytes(first + b"garbage " * 5)
+    with pytest.raises(DatasetError, match=r"damaged compressed file .* before byte [\d,]+; fetch"):
+        list(dataset(path).load().lines())
+    path.write_bytes(first + second[:-1])
+    with pytest.raises(DatasetError, match="ends in the middle of its compressed stream"):
+        list(dataset(path).load().lines())
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2"])

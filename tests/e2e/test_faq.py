@@ -232,7 +232,7 @@ def test_rows_with_faults_are_set_aside_and_the_others_used(project):
     assert quarantine["reason"].tolist() == [
         "has another number of columns",
         "is not UTF-8",
-        "Id is not a whole number",
+        "Id is not a whole number of at most 18 digits",
         "its original is unknown or set aside",
     ]
 

@@ -106,6 +106,69 @@ def test_a_trial_stopped_by_hand_is_tried_again_and_changes_nothing(objective):
         assert trials.START in kept[0].user_attrs
 
 
+def test_a_trial_stopped_before_it_chose_anything_keeps_its_turn(objective):
+    class Hasty:
+        settings = SETTINGS
+
+        def __call__(self, trial):
+            raise KeyboardInterrupt
+
+    whole = run(new_study(objective), objective, 4)
+    study = run(new_study(objective), objective, 2)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(study, Hasty(), 1)
+    run(study, objective, 2)
+    kept = [trial for trial in study.trials if not trials.was_abandoned(trial)]
+    assert [(trial.params, trial.value) for trial in kept] == tried(whole)
+
+
+class Choosing:
+    """An objective that only chooses, among so many values that none comes up twice by chance."""
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    def __call__(self, trial):
+        return trial.suggest_float("share", 0, 1)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_workers_that_begin_together_do_not_try_the_same(monkeypatch, tmp_path, sampler):
+    choosing = Choosing(SETTINGS.model_copy(update={"sampler": sampler}))
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/study.db")
+    ours = optuna.create_study(study_name="s", storage=storage, direction="maximize")
+    theirs = optuna.load_study(study_name="s", storage=storage)
+    ask = optuna.Study.ask
+
+    def ask_just_after_another(study):
+        monkeypatch.setattr(optuna.Study, "ask", ask)
+        run(theirs, choosing, 1)
+        return ask(study)
+
+    for _ in range(15):
+        monkeypatch.setattr(optuna.Study, "ask", ask_just_after_another)
+        run(ours, choosing, 1)
+    assert len({trial.params["share"] for trial in ours.trials}) == len(ours.trials) == 30
+
+
+def test_what_another_worker_tries_at_the_moment_is_not_tried_beside_it():
+    def grown():
+        return run(optuna.create_study(direction="maximize"), Choosing(SETTINGS), 15)
+
+    class Beside(Choosing):
+        def __call__(self, trial):
+            study.enqueue_trial({"share": alone})
+            super().__call__(study.ask())
+            return super().__call__(trial)
+
+    alone = run(grown(), Choosing(SETTINGS), 1).trials[15].params["share"]
+    study = grown()
+    beside = run(study, Beside(SETTINGS), 1).trials[15].params["share"]
+    assert study.trials[16].params["share"] == alone
+    assert abs(beside - alone) > 1e-3
+
+
 def test_a_stop_by_hand_while_a_trial_is_stored_is_still_one(objective, monkeypatch):
     study = new_study(objective)
 
@@ -195,6 +258,15 @@ def test_the_metric_is_a_mean_over_the_last_trees(objective):
     assert best.trees == 12  # the mean of 0.9 and 0.2
     assert best.metric == pytest.approx(0.55)
     assert trial.reports == pytest.approx({8: 0.5, 16: 0.55})
+
+
+@pytest.mark.parametrize("patience", [1, 3, 7])
+def test_a_trial_has_a_metric_however_short_its_patience(objective, patience):
+    settings = SETTINGS.model_copy(update={"patience": patience, "report_every": 20})
+    hasty = Objective(objective.train, objective.tune, SPACE, settings)
+    (trial,) = run(new_study(hasty), hasty, 1).trials
+    assert 0 < trial.value <= 1
+    assert trial.user_attrs["best_trees"] >= 20
 
 
 def test_a_word_view_without_features_is_named(objective):

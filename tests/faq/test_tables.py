@@ -71,6 +71,26 @@ def test_a_bad_row_is_set_aside_with_its_reason(rows, table, reason):
     assert len(result.duplicates) == 6
 
 
+WIDEST = 10**18 - 1
+"""The largest number of as many digits as every int64 has room for."""
+
+
+@pytest.mark.parametrize("bad", ["x", "1e20", "1e3", "12.5", "1_000", "", str(WIDEST + 1)])
+def test_a_row_without_a_number_changes_no_other(bad):
+    large = [(str(2**53 + 1), "101", "large one"), (f"-{WIDEST}", "101", "negative one")]
+    result = prepared(duplicates=[*large, (bad, "101", "bad one"), (" 7 ", "101.0", "spaced one")])
+    assert {2**53 + 1, -WIDEST, 7} < set(result.duplicates["Id"])
+    assert result.duplicates["Id"].dtype == np.int64
+    ((table, shown, reason),) = reasons(result)
+    assert (table, shown) == ("duplicates", bad)
+    assert reason == "Id is not a whole number of at most 18 digits"
+
+
+def test_a_number_beyond_int64_is_set_aside_where_it_stands_alone():
+    ((_, _, reason),) = reasons(prepared(duplicates=[("30", "9" * 19, "lost one")]))
+    assert reason == "AnswerId is not a whole number of at most 18 digits"
+
+
 def test_the_report_of_bad_rows_can_be_written_and_names_lines():
     result = prepared(duplicates=[("30", "101", "bad \udcff byte " + "x" * 500)])
     (row,) = result.quarantine.to_dict("records")

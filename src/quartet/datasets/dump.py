@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -80,23 +81,24 @@ class DumpFile:
             yield from chunks if kind is None else self._unpacked(first, chunks, kind)
 
     def _unpacked(
-        self, chunk: bytes, chunks: Iterator[bytes], kind: Callable[[], Any]
+        self, first: bytes, chunks: Iterator[bytes], kind: Callable[[], Any]
     ) -> Iterator[bytes]:
         """Streams one after the other, as `pigz`, `pbzip2` and `cat` make them."""
         stream, position = kind(), 0
-        while chunk:
+        for chunk in chain([first], chunks):
             position += len(chunk)
+            rest = chunk
             try:
-                yield stream.decompress(chunk)
-                while stream.eof and (further := stream.unused_data.lstrip(b"\0")):
-                    stream = kind()
-                    yield stream.decompress(further)
+                # Between streams, and after the last, there may be zero bytes.
+                while rest := (rest.lstrip(b"\0") if stream.eof else rest):
+                    stream = kind() if stream.eof else stream
+                    yield stream.decompress(rest)
+                    rest = stream.unused_data
             except (zlib.error, OSError) as error:
                 raise DatasetError(
                     f"{self.name}: damaged compressed file ({error}) within the "
                     f"{len(chunk):,} bytes before byte {position:,}; fetch it again"
                 ) from error
-            chunk = next(chunks, b"")
         if not stream.eof:
             raise DatasetError(
                 f"{self.name}: ends in the middle of its compressed stream, at byte "

@@ -153,6 +153,26 @@ def calibration_error(table: pd.DataFrame) -> float:
     return float((distance * table["pairs"]).sum() / table["pairs"].sum())
 
 
+def summarise(ranks: Ranks, gains: pd.DataFrame, calibration: pd.DataFrame) -> dict[str, float]:
+    """The numbers of one method on the test duplicates, under the names they are reported by.
+
+    Args:
+        ranks: Of their right originals, shape (q,).
+        gains: The method's rows of `gains_table`.
+        calibration: Its `calibration_table`.
+    """
+    numbers: dict[str, float] = {"test_questions": len(ranks)}
+    for k, row in gains.set_index("k").iterrows():
+        numbers[f"test_gain_at_{k}"] = float(row["gain"])
+        numbers[f"test_gain_at_{k}_low_95"] = float(row["low_95"])
+        numbers[f"test_gain_at_{k}_high_95"] = float(row["high_95"])
+    return numbers | {
+        "test_mean_rank": float(ranks.mean()),
+        "test_mean_reciprocal_rank": mean_reciprocal_rank(ranks),
+        "test_calibration_error": calibration_error(calibration),
+    }
+
+
 def hardest_originals(tested: pd.DataFrame, count: int) -> pd.DataFrame:
     """Originals whose test duplicates are ranked worst.
 

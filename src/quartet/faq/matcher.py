@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from quartet.faq.cleaning import clean_text
-from quartet.faq.evaluation import Ranking
+from quartet.faq.evaluation import Ranking, calibration_table, judge
 from quartet.faq.knowledge import Knowledge, build_knowledge
 from quartet.faq.margins import Margins
 from quartet.faq.pairs import TrainingPairs, make_training_pairs
@@ -117,6 +117,27 @@ class Matcher:
                 "answer": found["answer"].to_numpy(),
             }
         )
+
+    def judge(
+        self, originals: pd.DataFrame, questions: pd.DataFrame, bins: int
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """What became of questions whose originals are known.
+
+        Args:
+            originals: Those it knows, in their order.
+            questions: Columns `Id`, `AnswerId`, `text` (cleaned).
+            bins: Intervals of probability.
+
+        Returns:
+            The table of `evaluation.judge`, with the questions' `Id` before it, and the
+            `calibration_table` of all candidates.
+        """
+        number = numbers_of(originals, questions)
+        ranking = self.rank(list(questions["text"]))
+        results = judge(ranking, number, originals["Id"].to_numpy())
+        results.insert(0, "Id", questions["Id"].to_numpy())
+        right = ranking.candidates == number[:, None]
+        return results, calibration_table(ranking.probabilities.ravel(), right.ravel(), bins)
 
     def knowing(
         self, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame

@@ -165,7 +165,10 @@ class StudySettings(Settings):
         "preferred. On ten splits of StackFAQ the very best trials ranked new questions worse.",
     )
     patience: int = Field(
-        60, ge=1, description="Trees without a better metric after which a trial stops."
+        60,
+        ge=1,
+        description="Trees without a better metric after which a trial stops, counted from the "
+        "first mean over `report_every` trees on.",
     )
     report_every: int = Field(
         20,

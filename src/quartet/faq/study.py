@@ -17,7 +17,7 @@ from quartet.faq.ranker import RankerParameters, follow, train_booster
 from quartet.faq.search_space import Choices, SearchSpace
 from quartet.faq.settings import StudySettings
 from quartet.faq.text import word_view
-from quartet.faq.trials import START, was_abandoned
+from quartet.faq.trials import START, TURN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +94,8 @@ class _Best:
             if self._trial.should_prune():
                 self.note()
                 raise optuna.TrialPruned(f"after {trees} trees")
-        if trees - self.trees >= self._settings.patience:
+        # Nothing is known before the first full mean, so patience begins there.
+        if self.trees and trees - self.trees >= self._settings.patience:
             raise lgb.callback.EarlyStopException(self.trees - 1, [])
 
     def note(self) -> None:
@@ -142,16 +143,29 @@ def start_parameters(space: SearchSpace) -> dict[str, Any]:
     return start
 
 
-def make_sampler(settings: StudySettings, number: int) -> BaseSampler:
-    """The sampler of the trial with this number.
+def turn_of(study: optuna.Study, trial: Trial | FrozenTrial) -> int:
+    """A trial's place in the study as it would be had none been stopped from outside.
+
+    No two trials have the same, however many workers there are, but one that is
+    tried again has that of the first attempt.
+    """
+    if TURN in trial.user_attrs:
+        return int(trial.user_attrs[TURN])
+    earlier = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
+    return trial.number - sum(TURN in other.user_attrs for other in earlier)
+
+
+def make_sampler(settings: StudySettings, turn: int) -> BaseSampler:
+    """The sampler of the trial whose turn this is.
 
     Each trial has a seed of its own, so that a study that was stopped and
     resumed tries what an uninterrupted one would have tried.
     """
-    seed = int(np.random.default_rng([settings.seed, number]).integers(2**31))
+    seed = int(np.random.default_rng([settings.seed, turn]).integers(2**31))
     if settings.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed, constant_liar=settings.workers > 1)
+    # Keeps away from what others try at the moment, be they processes, ranks or another run.
+    return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
 
 def make_pruner(settings: StudySettings, space: SearchSpace) -> BasePruner:
@@ -189,6 +203,9 @@ def run_trials(
     def noted(trial: Trial) -> float:
         trial.set_user_attr("worker", worker)
         try:
+            # Only now has the trial its number, which no other has, however many begin at once.
+            # Optuna has drawn nothing yet: it does when the objective asks for the first value.
+            study.sampler = make_sampler(objective.settings, turn_of(study, trial))
             return objective(trial)
         except optuna.TrialPruned:
             raise
@@ -200,8 +217,6 @@ def run_trials(
             raise
 
     while take_ticket():
-        begun = sum(not was_abandoned(trial) for trial in study.get_trials(deepcopy=False))
-        study.sampler = make_sampler(objective.settings, begun)
         try:
             study.optimize(noted, n_trials=1, catch=(Exception,))
         except Exception as error:
@@ -213,6 +228,6 @@ def run_trials(
 
 
 def try_again(study: optuna.Study, trial: Trial | FrozenTrial) -> None:
-    """Queue the parameters of a trial that was stopped from outside."""
+    """Queue the parameters of a trial that was stopped from outside, to be tried in its turn."""
     start = {key: True for key in trial.user_attrs if key == START}
-    study.enqueue_trial(trial.params, user_attrs=start)
+    study.enqueue_trial(trial.params, user_attrs={**start, TURN: turn_of(study, trial)})

@@ -19,6 +19,10 @@ from quartet.faq.settings import Cleaning, DuplicateSplit
 QUARANTINE_COLUMNS = ["table", "line", "Id", "reason", "text"]
 _SHOWN = 120
 """Characters of a text that the quarantine shows."""
+_NUMBER = r"\s*(-?[0-9]{1,18})(?:\.0*)?\s*"
+"""Tables that once had gaps are written by many programs with `.0` behind each number."""
+_NUMBER_SAID = "a whole number of at most 18 digits"
+"""An int64 has room for any such number."""
 
 
 class FaqTables(NamedTuple):
@@ -50,45 +54,23 @@ def prepare_tables(
         ValueError: Fewer than two originals are left.
     """
     faults = _Quarantine()
-    answers = faults.sift_rows("answers", answers, ["Id"], _as_it_stood)
     clean = _cleaner(cleaning)
+    answers = faults.sift_rows("answers", answers, ["Id"], _as_it_stood)
     originals = faults.sift_rows("originals", originals, ["Id", "AnswerId"], clean)
     duplicates = faults.sift_rows("duplicates", duplicates, ["Id", "AnswerId"], clean)
     banners = int(duplicates["Text0"].map(has_banner).sum())
-    originals = faults.sift(
-        "originals",
-        originals,
-        originals["AnswerId"].duplicated(),
-        "another original has its answer",
-    )
-    if cleaning.require_answer:
-        missing = ~originals["AnswerId"].isin(answers["Id"])
-        originals = faults.sift("originals", originals, missing, "there is no answer of this Id")
-    duplicates = faults.sift(
-        "duplicates",
-        duplicates,
-        ~duplicates["AnswerId"].isin(originals["AnswerId"]),
-        "its original is unknown or set aside",
-    )
-    duplicates = faults.sift(
-        "duplicates", duplicates, duplicates["Id"].isin(originals["Id"]), "is itself an original"
-    )
-    before = {"originals": originals, "duplicates": duplicates, "answers": answers}
+    originals = faults.sift_originals(originals, answers if cleaning.require_answer else None)
+    duplicates = faults.sift_duplicates(duplicates, originals)
+    checked = {"originals": originals, "duplicates": duplicates, "answers": answers}
     originals, duplicates = _filter(originals, duplicates, cleaning)
-    _refuse_too_few(originals, before, faults, cleaning)
-    place = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
-    order = duplicates["AnswerId"].map(place).sort_values(kind="stable").index
-    duplicates = duplicates.loc[order].reset_index(drop=True)
-    texts = answers.set_index("Id")["text"].reindex(originals["AnswerId"]).fillna("")
-    kept = texts.rename_axis("Id").reset_index()
-    after = {"originals": originals, "duplicates": duplicates, "answers": kept}
+    _refuse_too_few(originals, checked, faults, cleaning)
+    used = _aligned(originals, duplicates, answers)
+    statistics = [_statistics("checked", checked), _statistics("used", used)]
     return FaqTables(
-        originals[["Id", "AnswerId", "text"]].reset_index(drop=True),
-        duplicates[["Id", "AnswerId", "text"]],
-        kept,
-        faults.table(),
-        pd.concat([_statistics("checked", before), _statistics("used", after)], ignore_index=True),
-        banners,
+        **used,
+        quarantine=faults.table(),
+        statistics=pd.concat(statistics, ignore_index=True),
+        banners=banners,
     )
 
 
@@ -162,13 +144,31 @@ class _Quarantine:
         foreign = ~rows["Text0"].map(_is_utf8).astype(bool)
         rows = self.sift(table, rows, foreign, "is not UTF-8")
         for key in keys:
-            number = pd.to_numeric(rows[key], errors="coerce")
-            wrong = number.isna() | (number % 1 != 0)
-            rows = self.sift(table, rows, wrong, f"{key} is not a whole number")
+            # Matched as text: among numbers that are none, large ones would be rounded.
+            number = rows[key].str.extract(f"^{_NUMBER}$", expand=False)
+            wrong = number.isna()
+            rows = self.sift(table, rows, wrong, f"{key} is not {_NUMBER_SAID}")
             rows = rows.assign(**{key: number[~wrong].astype(np.int64)})
         rows = self.sift(table, rows, rows["Id"].duplicated(), "repeats an earlier Id")
         rows = rows.assign(text=rows["Text0"].map(clean))
         return self.sift(table, rows, rows["text"] == "", "has no text")
+
+    def sift_originals(self, originals: pd.DataFrame, answers: pd.DataFrame | None) -> pd.DataFrame:
+        """Originals whose answer is theirs alone and, where answers are given, among these."""
+        repeated = originals["AnswerId"].duplicated()
+        originals = self.sift("originals", originals, repeated, "another original has its answer")
+        if answers is None:
+            return originals
+        missing = ~originals["AnswerId"].isin(answers["Id"])
+        return self.sift("originals", originals, missing, "there is no answer of this Id")
+
+    def sift_duplicates(self, duplicates: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
+        """Duplicates of one of the originals that are not themselves one."""
+        lost = ~duplicates["AnswerId"].isin(originals["AnswerId"])
+        reason = "its original is unknown or set aside"
+        duplicates = self.sift("duplicates", duplicates, lost, reason)
+        both = duplicates["Id"].isin(originals["Id"])
+        return self.sift("duplicates", duplicates, both, "is itself an original")
 
     def table(self) -> pd.DataFrame:
         """All rows set aside."""
@@ -200,6 +200,21 @@ def _filter(
     enough = counts.index[counts >= cleaning.min_duplicates]
     originals = originals[originals["AnswerId"].isin(enough)]
     return originals, duplicates[duplicates["AnswerId"].isin(originals["AnswerId"])]
+
+
+def _aligned(
+    originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The three tables as they are used: duplicates and answers in the order of the originals."""
+    columns = ["Id", "AnswerId", "text"]
+    place = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
+    order = duplicates["AnswerId"].map(place).sort_values(kind="stable").index
+    texts = answers.set_index("Id")["text"].reindex(originals["AnswerId"]).fillna("")
+    return {
+        "originals": originals[columns].reset_index(drop=True),
+        "duplicates": duplicates.loc[order, columns].reset_index(drop=True),
+        "answers": texts.rename_axis("Id").reset_index(),
+    }
 
 
 def _refuse_too_few(

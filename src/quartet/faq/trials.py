@@ -16,6 +16,9 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 START = "start"
 """User attribute of the trial with the parameters to start from."""
 
+TURN = "turn"
+"""User attribute of a trial that is tried again: the place that its first attempt had."""
+
 
 def was_abandoned(trial: FrozenTrial) -> bool:
     """Whether a trial was stopped from outside, and not by a failure of its own."""

@@ -194,14 +194,7 @@ def test_ranker(
     """How the test duplicates are ranked, and how far the probabilities can be trusted."""
     matcher = faq.matcher.Matcher.from_arrays(ranker_arrays)
     test = divided_duplicates[divided_duplicates["part"] == "test"]
-    number = faq.matcher.numbers_of(clean_originals, test)
-    ranking = matcher.rank(list(test["text"]))
-    results = faq.evaluation.judge(ranking, number, clean_originals["Id"].to_numpy())
-    results.insert(0, "Id", test["Id"].to_numpy())
-    right = ranking.candidates == number[:, None]
-    table = faq.evaluation.calibration_table(
-        ranking.probabilities.ravel(), right.ravel(), faq_test.bins
-    )
+    results, table = matcher.judge(clean_originals, test, faq_test.bins)
     return (
         results,
         table,
@@ -246,15 +239,11 @@ def summarise_tuning(
 ) -> dict[str, float]:
     """The scenario's numbers, flat, with units in their names."""
     ranks = test_results["rank"].to_numpy()
-    ours = faq_gains[faq_gains["method"] == "ranker"].set_index("k")
-    metrics: dict[str, float] = {**table_counts, "test_questions": len(ranks)}
-    for k, row in ours.iterrows():
-        metrics[f"test_gain_at_{k}"] = float(row["gain"])
-        metrics[f"test_gain_at_{k}_low_95"] = float(row["low_95"])
-        metrics[f"test_gain_at_{k}_high_95"] = float(row["high_95"])
-    metrics["test_mean_rank"] = float(ranks.mean())
-    metrics["test_mean_reciprocal_rank"] = faq.evaluation.mean_reciprocal_rank(ranks)
-    metrics["test_calibration_error"] = faq.evaluation.calibration_error(calibration_table)
+    ours = faq_gains[faq_gains["method"] == "ranker"]
+    metrics: dict[str, float] = {
+        **table_counts,
+        **faq.evaluation.summarise(ranks, ours, calibration_table),
+    }
     names = {"reference_recipe": "reference"}
     for name, found in _by_method(baseline_ranks):
         for k in (1, 3):
@@ -276,9 +265,9 @@ def release_ranker(
     clean_originals: pd.DataFrame,
     divided_duplicates: pd.DataFrame,
     clean_answers: pd.DataFrame,
-    test_results: pd.DataFrame,
     faq_tuning_metrics: dict[str, float],
     faq_champion: Champion | None,
+    faq_test: TestEvaluation,
 ) -> tuple[ModelRelease, dict[str, Any]]:
     """The matcher with the verdict whether it beats the registered version."""
     from .release import make_release
@@ -288,8 +277,8 @@ def release_ranker(
         clean_originals,
         divided_duplicates,
         clean_answers,
-        test_results,
         faq_tuning_metrics,
         faq_champion,
+        faq_test,
     )
     return release, {"approved": release.approved, "reason": release.reason, **release.tags}
