@@ -170,13 +170,13 @@ def readings(name, blobs):
         return pa.table({"timestamp": np.array(times, np.int64) * 1_000_000, "value": times})
 
     store = dataset(name).load()
-    assert store.is_empty()
+    assert store.batch_keys() == set()
     store.append("aa", some(1, 2))
     store.append("bb", some(3))
     store.append("aa", some(2))  # in the place of what was there, whose file has another name
     start, end = np.array([0]), np.array([10_000_000])
-    groups = dataset(name).load().read(start, end)
-    assert sorted(value for group in groups for value in group["value"].to_pylist()) == [2, 3]
+    groups = dataset(name).load().read(start, end, {"aa", "bb"})
+    assert sorted(value for _, group in groups for value in group["value"].to_pylist()) == [2, 3]
 
 
 def predictions(name, blobs):

@@ -19,6 +19,7 @@ from quartet.sensors import baselines, evaluation, labels, scoring, training, wi
 from quartet.sensors.context import relative_windows
 from quartet.sensors.readings import Readings
 from quartet.sensors.settings import Baselines, SensorModels
+from sensors.joint_alarms import fewest_sensors, join_sensors
 from support import real_data
 
 SECTION = "Sensors: detection"
@@ -150,10 +151,10 @@ def judge(series, nu=NU, seed=1):
         settled = series.window_seconds, nu, seed
         held, pairs[0] = sensor_alarms(method, early.trained, early.judged, *settled, pairs[0])
         alarms, pairs[1] = sensor_alarms(method, series.trained, series.judged, *settled, pairs[1])
-        fewest = evaluation.fewest_sensors(early.judged, held, nu)
+        fewest = fewest_sensors(early.judged, held, nu)
         if len(pairs[1]) == 1:  # nothing to join
             fewest = {}
-        joined, alarmed = evaluation.join_sensors(series.judged, alarms, fewest)
+        joined, alarmed = join_sensors(series.judged, alarms, fewest)
         truth = labels.mark_windows(joined, series.events, series.window_seconds)
         events = evaluation.event_scores(joined, alarmed, series.events, series.window_seconds)
         found[method] = {

@@ -31,24 +31,27 @@ def readings(*seconds):
     )
 
 
-def found(store, *intervals, without=""):
+def found(store, *intervals, keys=None):
+    keys = store.batch_keys() if keys is None else keys
     starts = np.array([round(start * SECOND) for start, _ in intervals], np.int64)
     ends = np.array([round(end * SECOND) for _, end in intervals], np.int64)
-    groups = list(store.read(starts, ends, without))
-    assert store.rows(starts, ends, without) >= sum(group.num_rows for group in groups)
+    groups = [group for key, group in store.read(starts, ends, keys) if key in keys]
+    assert store.rows(starts, ends, keys) >= sum(group.num_rows for group in groups)
     return [value for group in groups for value in group.column("value").to_pylist()]
 
 
 def test_what_is_stored_is_found_by_its_time(tmp_path):
     first = store(tmp_path / "new")
-    assert first.is_empty()
+    assert first.batch_keys() == set()
     first.append("aa", readings(1, 2, 3))
     first.append("bb", readings(3, 4))
     for handle in (first, store(tmp_path / "new")):
-        assert not handle.is_empty()
+        assert handle.batch_keys() == {"aa", "bb"}
         assert found(handle, (0, 10)) == [1, 2, 3, 3, 4]
         assert found(handle, (3, 4)) == [3, 4]
-        assert found(handle, (0, 10), without="aa") == [3, 4]
+        assert found(handle, (0, 10), keys={"bb", "cc"}) == [3, 4]
+        assert [table["value"].to_pylist() for table in handle.of("aa")] == [[1, 2, 3]]
+        assert list(handle.of("cc")) == []
         assert found(handle, (4, 10)) == found(handle) == []
 
 
@@ -129,11 +132,22 @@ def test_an_earlier_file_that_was_left_behind_is_replaced_too(tmp_path):
     assert found(store(tmp_path), (0, 99)) == [7]
 
 
+def test_what_is_removed_is_gone_for_every_handle_and_the_rest_stays(tmp_path):
+    handle = store(tmp_path)
+    for key in ("aa", "bb", "cc"):
+        handle.append(key, readings(1, 2))
+    handle.remove({"aa", "cc", "dd"})
+    for again in (handle, store(tmp_path)):
+        assert again.batch_keys() == {"bb"}
+        assert found(again, (0, 9)) == [1, 2]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_names_and_numbers_come_back_as_they_were(tmp_path):
     table = readings(1, 2).append_column("sequence", pa.array([-(2**60), 2**60]))
     handle = store(tmp_path)
     handle.append("aa", table)
-    (back,) = handle.read(np.array([0]), np.array([9 * SECOND]))
+    ((_, back),) = handle.read(np.array([0]), np.array([9 * SECOND]), {"aa"})
     assert back.equals(table)
     assert pa.types.is_dictionary(back.schema.field("device").type)
 
@@ -170,7 +184,7 @@ def test_a_failed_write_leaves_what_was_stored(tmp_path, monkeypatch):
 
 def test_other_files_in_the_folder_are_left_alone(tmp_path):
     (tmp_path / "README.md").write_text("mine")
-    assert store(tmp_path).is_empty()
+    assert store(tmp_path).batch_keys() == set()
 
 
 def test_a_folder_may_be_on_any_storage():

@@ -8,6 +8,7 @@ import socket
 import pytest
 from sqlalchemy import text
 
+from quartet.datasets.lineage import JOB
 from quartet.datasets.sensor_tables import ClaimError, Position
 from rival_runs import alter, confirm_elsewhere, publish_many, race, side_by_side
 from window_batches import (
@@ -73,6 +74,41 @@ def test_an_abandoned_claim_is_no_obstacle(store, why):
     alter(store, **{"claimed_by": other_run(), **why})
     with store.claimed("scoring", minutes=60) as token:
         store.confirm("scoring", token)
+
+
+@pytest.mark.parametrize("asks", [None, "another-job"])
+def test_a_job_keeps_its_claim_between_two_of_its_steps(store, asks, monkeypatch):
+    """Each step is a process: when the next begins, that of the one before is dead."""
+    monkeypatch.setenv(JOB, "one-job")
+    token = claim_elsewhere(store)
+    monkeypatch.delenv(JOB) if asks is None else monkeypatch.setenv(JOB, asks)
+    with pytest.raises(ClaimError, match=rf"process \d+ on {socket.gethostname()} in job one-job"):
+        store.claim("scoring", minutes=60)
+    monkeypatch.setenv(JOB, "one-job")
+    store.confirm("scoring", token)
+    monkeypatch.setenv(JOB, "another-job")
+    with pytest.raises(ClaimError, match="in job one-job"):
+        store.claim("scoring", minutes=60)
+    alter(store, claim_expires="2020-01-01 00:00:00")
+    assert store.claim("scoring", minutes=60)
+
+
+def test_a_step_that_is_tried_again_gets_the_claim_of_its_job(store, monkeypatch):
+    """Also on another machine: those of low priority may be taken away at any time."""
+    monkeypatch.setenv(JOB, "one-job")
+    claim_elsewhere(store)
+    monkeypatch.setattr(socket, "gethostname", lambda: "another-node")
+    assert store.claim("scoring", minutes=60)
+
+
+def claim_elsewhere(store):
+    """The token of a claim by a process of the same job, on this machine, that has ended."""
+    token = store.claim("scoring", minutes=60)
+    with store._database.engine.connect() as connection:
+        query = text("SELECT claimed_by FROM sensor_jobs WHERE name = 'scoring'")
+        holder = connection.execute(query).scalar()
+    alter(store, claimed_by=holder.replace(f":{os.getpid()}:", f":{DEAD}:"))
+    return token
 
 
 def test_a_live_process_of_this_machine_is_respected(store):

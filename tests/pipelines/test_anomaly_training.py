@@ -1,10 +1,13 @@
 """A bank of models must lead back to the windows that it was fitted to."""
 
+import pandas as pd
 import pytest
 
-from pipelines.test_anomaly_scoring import SETTINGS, windows_of
+from pipelines.test_anomaly_scoring import SETTINGS, batch, windows_of
+from quartet.datasets.sensor_tables import SensorTablesDataset
+from quartet.pipelines.anomaly_training.nodes import select_windows
 from quartet.pipelines.anomaly_training.release import make_release
-from quartet.sensors.settings import SensorRelease
+from quartet.sensors.settings import SensorRelease, TrainingWindows
 from quartet.sensors.training import fit_bank
 
 
@@ -31,3 +34,13 @@ def test_the_release_names_its_data_by_their_content(release, windows):
     assert release(windows.reset_index(drop=True).copy()).tags["train_data_sha256"] == digest
     changed = windows.assign(mean=windows["mean"].where(windows.index > 0, 0.0))
     assert release(changed).tags["train_data_sha256"] != digest
+
+
+def test_labels_that_leave_nothing_normal_are_named_as_the_reason(windows, tmp_path):
+    """Not by an IndexError two nodes later, where no sensor got a model."""
+    tables = SensorTablesDataset(url=f"sqlite:///{tmp_path}/sensors.db").load()
+    tables.publish(batch(windows.drop(columns="revision"), horizon=120))
+    span = {"start": pd.Timestamp("2026-03-01"), "end": pd.Timestamp("2026-03-09")}
+    labels = pd.DataFrame([{"device": "d1", "sensor": "", "kind": "stuck", **span}])
+    with pytest.raises(ValueError, match=r"\(sensor_labels\) touch all 72 .* training_windows"):
+        select_windows(tables, labels, TrainingWindows(), SETTINGS)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from quartet.datasets import sensor_schema
 from quartet.datasets.sensor_tables import SensorTables
 from quartet.pipelines.sensor_ingestion.nodes import report_ingestion
+from quartet.sensors import checks, ingestion
 from quartet.sensors.settings import SensorIngestion
 from window_batches import batch, end, fleet, ledger, tables, windows
 
@@ -59,3 +61,13 @@ def test_the_report_of_an_empty_database_says_so(tmp_path):
     empty = tables(f"sqlite:///{tmp_path}/sensors.db")
     metrics, *_ = report_ingestion(empty, SensorIngestion())
     assert not np.any(list(metrics.values()))
+
+
+def test_what_the_checks_let_pass_fits_into_the_tables():
+    """Neither may import the other, and a batch that does not fit would stop every run."""
+    assert checks.LONGEST_NAME == sensor_schema.NAME_LENGTH
+    written = {column.name for column in sensor_schema.files.columns}
+    assert written - set(ingestion.FILE_COLUMNS) == {"file_key", "revision", "ingested_at"}
+    assert set(ingestion.FILE_COLUMNS) <= written
+    kept = [column.name for column in sensor_schema.quarantine.columns]
+    assert ["file", *kept[2:]] == checks.FAULT_COLUMNS

@@ -9,6 +9,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from quartet.sensors import evaluation
 from quartet.sensors.labels import LABEL_COLUMNS, mark_windows
+from sensors.joint_alarms import fewest_sensors, join_sensors
 
 WINDOW = 300
 
@@ -139,15 +140,15 @@ def test_the_number_of_sensors_keeps_to_the_share_of_moments():
     alarms = marks("!!........" + "!!!......." + "!.........")
     # Three at once in one of ten moments, two in another one, one in a third.
     for share, fewest in ((0.05, 4), (0.1, 3), (0.2, 2), (0.3, 1), (0.99, 1)):
-        assert evaluation.fewest_sensors(windows, alarms, share) == {"d": fewest}
-        _, joined = evaluation.join_sensors(windows, alarms, {"d": fewest})
+        assert fewest_sensors(windows, alarms, share) == {"d": fewest}
+        _, joined = join_sensors(windows, alarms, {"d": fewest})
         assert joined.mean() <= share
 
 
 def test_sensors_are_joined_at_each_moment_of_their_device():
     windows = windows_of(3, [("d", "s"), ("d", "t"), ("e", "s")])
     alarms = marks("!.!" + "!!." + ".!.")
-    joined, found = evaluation.join_sensors(windows, alarms, {"d": 2})
+    joined, found = join_sensors(windows, alarms, {"d": 2})
     assert joined["device"].tolist() == ["d"] * 3 + ["e"] * 3
     assert set(joined["sensor"]) == {""}
     assert found.tolist() == [True, False, False, False, True, False]

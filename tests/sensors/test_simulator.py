@@ -16,7 +16,7 @@ from quartet.sensors.event_patterns import SCHEMA
 from quartet.sensors.fleet_anomalies import ANOMALIES
 from quartet.sensors.readings import concatenate
 from quartet.sensors.settings import Fleet, SensorIngestion
-from quartet.sensors.simulator import simulate, stream_captures, stream_readings, write_captures
+from quartet.sensors.simulator import simulate, stream_readings, write_captures
 from quartet.sensors.windows import drop_repeats
 
 SECOND = 1_000_000
@@ -196,7 +196,7 @@ def test_a_stream_is_the_same_as_the_whole(monkeypatch):
     streamed = concatenate(parts)
     for name in ("timestamp", "value", "pair", "sequence"):
         np.testing.assert_array_equal(getattr(streamed, name), getattr(readings, name))
-    files = dict(stream_captures(fleet))
+    files = write_captures(fleet).files
     assert files.keys() == whole.files.keys()
     for path, content in files.items():
         bodies = [sorted(str(e["Body"]) for e in records(c)) for c in (content, whole.files[path])]

@@ -106,19 +106,25 @@ class MemoryStore:
     def __init__(self):
         self.batches = {}
 
-    def is_empty(self):
-        return not self.batches
+    def batch_keys(self):
+        return {key for key, table in self.batches.items() if table.num_rows}
 
     def append(self, key, table):
         self.batches[key] = table
 
-    def rows(self, starts, ends, without=""):
-        return sum(table.num_rows for table in self.read(starts, ends, without))
+    def remove(self, keys):
+        for key in keys:
+            self.batches.pop(key, None)
 
-    def read(self, starts, ends, without=""):
-        for key, table in self.batches.items():
-            if key != without and table.num_rows:
-                yield table
+    def of(self, key):
+        return iter([self.batches[key]] if key in self.batch_keys() else [])
+
+    def rows(self, starts, ends, keys):
+        return sum(table.num_rows for _, table in self.read(starts, ends, keys))
+
+    def read(self, starts, ends, keys):
+        for key in self.batch_keys() & keys:
+            yield key, self.batches[key]
 
 
 class Tables:
@@ -137,9 +143,11 @@ class Tables:
         assert batch.windows.set_index(keys).index.is_monotonic_increasing
         assert batch.windows.set_index(keys).index.is_unique
         windows = pd.concat([self.windows, batch.windows]) if len(self.windows) else batch.windows
-        self.windows = (
-            windows.drop_duplicates(keys, keep="last").sort_values(keys).reset_index(drop=True)
-        )
+        windows = windows.drop_duplicates(keys, keep="last").set_index(keys).sort_index()
+        gone = batch.emptied.set_index(keys).index
+        assert gone.isin(windows.index).all()
+        assert not gone.isin(batch.windows.set_index(keys).index).any()
+        self.windows = windows.drop(gone).reset_index()
         files = pd.concat([self.files, batch.files]) if len(self.files) else batch.files
         self.files = files.drop_duplicates("name", keep="last").reset_index(drop=True)
         if len(self.quarantine):

@@ -72,7 +72,7 @@ class ReadingTable:
             )
 
     def parts(self) -> Iterator[TablePart]:
-        """The rows from first to last.
+        """The rows from first to last; of a table without any, one part.
 
         Raises:
             DatasetError: The file is missing, damaged or of another format, or lacks a column.
@@ -101,7 +101,7 @@ class ReadingTable:
             batches = self._csv(file, malformed)
         before = told = 0
         for table in _of_length(batches, self.rows_a_part):
-            if not table.num_rows and told == len(malformed):
+            if before and not table.num_rows and told == len(malformed):
                 break
             valid = np.arange(before, before + table.num_rows, dtype=np.int64)
             yield TablePart(

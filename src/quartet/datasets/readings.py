@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -46,9 +46,9 @@ class ReadingStore:
         self._parts: list[_Part] | None = None
         self._groups: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
-    def is_empty(self) -> bool:
-        """Whether nothing has been stored yet."""
-        return not self._listed()
+    def batch_keys(self) -> set[str]:
+        """Under which keys readings are stored."""
+        return {part.key for part in self._listed()}
 
     def append(self, key: str, table: pa.Table) -> None:
         """Store the readings of a batch in the place of those stored under the same key.
@@ -67,17 +67,32 @@ class ReadingStore:
             self._at(part).write(_parquet(table))
             kept.append(part)
             others = [other for other in others if other.file != part.file]
-        for other in others:
-            self._location.filesystem.rm_file(self._at(other).path)
+        self._remove(others)
         self._parts = kept
         self._groups = {
             file: found for file, found in self._groups.items() if file[: len(key)] != key
         }
 
+    def remove(self, keys: Collection[str]) -> None:
+        """Remove what is stored under any of the keys."""
+        self._remove([part for part in self._listed() if part.key in keys])
+        self._parts = [part for part in self._listed() if part.key not in keys]
+
+    def of(self, key: str) -> Iterator[pa.Table]:
+        """All that is stored under a key, in groups of some thousands.
+
+        Raises:
+            DatasetError: A file is damaged or missing.
+        """
+        for part in self._listed():
+            if part.key == key:
+                with self._open(part) as file:
+                    yield from self._groups_of(part, file, range(file.num_row_groups))
+
     def read(
-        self, starts: NDArray[np.int64], ends: NDArray[np.int64], without: str = ""
-    ) -> Iterator[pa.Table]:
-        """Stored readings, in groups of some thousands, of which each overlaps an interval.
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
+    ) -> Iterator[tuple[str, pa.Table]]:
+        """Key and readings of groups of some thousands, of which each overlaps an interval.
 
         A group holds readings outside the intervals as well.
 
@@ -85,30 +100,29 @@ class ReadingStore:
             starts: Where the intervals begin, exclusive; microseconds since the epoch,
                 ascending; shape (n,).
             ends: Where they end, inclusive, each before the next begins; shape (n,).
-            without: Key of a batch that is left aside.
+            keys: Under which they are stored; all others are left aside.
 
         Raises:
             DatasetError: A file is damaged or missing.
         """
-        for part, groups in self._overlapping(starts, ends, without):
+        for part, groups in self._overlapping(starts, ends, keys):
             with self._open(part) as file:
-                for group in groups:
-                    try:
-                        yield file.read_row_group(int(group))
-                    except (pa.ArrowException, OSError) as error:
-                        raise self._damaged(part, error) from error
+                for group in self._groups_of(part, file, groups.tolist()):
+                    yield part.key, group
 
-    def rows(self, starts: NDArray[np.int64], ends: NDArray[np.int64], without: str = "") -> int:
+    def rows(
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
+    ) -> int:
         """How many rows `read` gives, at most."""
-        found = self._overlapping(starts, ends, without)
+        found = self._overlapping(starts, ends, keys)
         return sum(len(groups) * _ROWS_A_GROUP for _, groups in found)
 
     def _overlapping(
-        self, starts: NDArray[np.int64], ends: NDArray[np.int64], without: str
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
     ) -> Iterator[tuple[_Part, NDArray[np.int64]]]:
         for part in self._listed():
             first, last = np.array([[part.first], [part.last]]) * _SECOND
-            if part.key == without or not _overlap(first, last, starts, ends).any():
+            if part.key not in keys or not _overlap(first, last, starts, ends).any():
                 continue
             groups = np.flatnonzero(_overlap(*self._bounds(part), starts, ends))
             if len(groups):
@@ -128,6 +142,15 @@ class ReadingStore:
                 np.array([statistics.max for statistics in found], np.int64),
             )
         return self._groups[part.file]
+
+    def _groups_of(
+        self, part: _Part, file: pq.ParquetFile, groups: Iterable[int]
+    ) -> Iterator[pa.Table]:
+        for group in groups:
+            try:
+                yield file.read_row_group(group)
+            except (pa.ArrowException, OSError) as error:
+                raise self._damaged(part, error) from error
 
     def _open(self, part: _Part) -> pq.ParquetFile:
         try:
@@ -153,6 +176,10 @@ class ReadingStore:
                 if found
             ]
         return self._parts
+
+    def _remove(self, parts: list[_Part]) -> None:
+        for part in parts:
+            self._location.filesystem.rm_file(self._at(part).path)
 
     def _at(self, part: _Part) -> Location:
         return replace(self._location, path=f"{self._location.path.rstrip('/')}/{part.file}")

@@ -14,14 +14,12 @@ from quartet.datasets.sensor_rows import Keys
 from quartet.datasets.sensor_schema import (
     BODY_LENGTH,
     FILE_NAME_LENGTH,
+    KEY_LENGTH,
     NAME_LENGTH,
     REASON_LENGTH,
     VERSION_LENGTH,
     key_of,
 )
-
-FILE_COLUMNS = ("name", "version", "readings", "repeats", "quarantined", "state", "reason")
-FAULT_COLUMNS = ("file", "position", "reason", "body")
 
 
 @dataclass(frozen=True)
@@ -32,13 +30,14 @@ class WindowBatch:
         windows: device, sensor, window_end (datetime64[s], UTC), readings, mean,
             standard_deviation, minimum, maximum, last_value; they replace those of the same
             device, sensor and end.
-        files: name, version, readings, repeats, quarantined, state, reason; one row replaces
-            what the ledger says of the file.
+        files: name, version, readings, repeats, quarantined, state, reason, and batch_key where
+            its readings are stored under one; one row replaces what the ledger says of the file.
         quarantine: file, position, reason, body; they replace the faults of all of `files`.
         horizon: End of the last closed window, UTC; None while there is none. It never goes back.
         window_seconds: Length of the windows; the same for all that a database holds.
         claim: Token of the run's claim on ingestion, which is renewed with the batch: a run that
             has lost it writes nothing. Without one, anybody may write.
+        emptied: device, sensor, window_end of windows to remove, with what scoring said of them.
     """
 
     windows: pd.DataFrame
@@ -47,6 +46,7 @@ class WindowBatch:
     horizon: pd.Timestamp | None
     window_seconds: int | None = None
     claim: str | None = None
+    emptied: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,9 @@ def file_columns(files: pd.DataFrame) -> dict[str, list[Any]]:
             name: files[name].astype(int).tolist()
             for name in ("readings", "repeats", "quarantined")
         },
+        "batch_key": [
+            _text(key, KEY_LENGTH) for key in files.get("batch_key", [None] * len(files))
+        ],
     }
 
 

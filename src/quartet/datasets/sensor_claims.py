@@ -1,7 +1,9 @@
 """Which run has a job to itself: claims, one a job, kept beside the job's position.
 
-A claim is a row's text `host:process:token`. It ends when the run releases it, when
-its time is over without renewal, or when its process is seen to be dead. Whoever
+A claim is a row's text `place:process:token`. It ends when the run releases it, when
+its time is over without renewal, or when its process is seen to be dead. The last says
+nothing of a run on Azure ML, or of a rehearsal: its steps are processes, one after the
+other, and between two of them it lives without any. There the place is the job. Whoever
 writes in a job's name shows the token in the same transaction, so a run that has
 lost its claim can write nothing more, whatever it believes.
 """
@@ -21,6 +23,7 @@ from kedro.io.core import DatasetError
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
+from quartet.datasets.lineage import JOB
 from quartet.datasets.sensor_schema import INGESTION, SCORING, jobs, utc_now
 from quartet.processes import is_alive
 
@@ -49,8 +52,8 @@ class Claims:
     def claim(self, job: str, minutes: float, take_over: bool = False) -> str:
         """The token of a claim on `ingestion` or `scoring`: no other run gets one meanwhile.
 
-        A claim that has run out, or is of a dead process of this machine or of this very
-        process, is no obstacle.
+        A claim that has run out, or is of a dead process of this machine, of this very process
+        or of the same job on Azure ML, is no obstacle.
 
         Args:
             job: What is claimed.
@@ -118,9 +121,8 @@ def _take(
     """
     row, now = locked_job(connection, job)
     if row.claimed_by is not None and not take_over and not _abandoned(row, now):
-        host, process, _ = row.claimed_by.rsplit(":", 2)
         raise ClaimError(
-            f"{database}: {job} is claimed by another run, process {process} on {host}, since "
+            f"{database}: {job} is claimed by another run, {_holder(row)}, since "
             f"{row.claimed_at} and until {row.claim_expires} UTC if it does not renew the claim. "
             f"Let it finish. If it is dead, wait until then, or take its place by --params "
             f"{_PARAMETERS[job]}.take_over=true"
@@ -138,10 +140,7 @@ def renew(connection: Connection, job: str, token: str, database: str) -> None:
     """
     row, now = locked_job(connection, job)
     if _token(row) != token:
-        holder = "nobody"
-        if row.claimed_by is not None:
-            host, process, _ = row.claimed_by.rsplit(":", 2)
-            holder = f"process {process} on {host}"
+        holder = "nobody" if row.claimed_by is None else _holder(row)
         raise ClaimError(
             f"{database}: this run has lost its claim on {job}, which is now held by {holder}; it "
             "stops here, and what it has not yet written is left to the next run"
@@ -164,7 +163,7 @@ def _write(
         update(jobs)
         .where(jobs.c.name == job)
         .values(
-            claimed_by=f"{socket.gethostname()}:{os.getpid()}:{token}",
+            claimed_by=f"{_place()}:{os.getpid()}:{token}",
             claimed_at=since,
             claim_expires=now + timedelta(seconds=seconds),
             claim_seconds=seconds,
@@ -176,12 +175,27 @@ def _token(row: Row[Any]) -> str | None:
     return row.claimed_by.rsplit(":", 1)[1] if row.claimed_by else None
 
 
+def _holder(row: Row[Any]) -> str:
+    """What messages call the run that has a job."""
+    place, process, _ = row.claimed_by.rsplit(":", 2)
+    return f"process {process} on {place}"
+
+
+def _place() -> str:
+    """Where this run is: on a machine, or in a job whose steps may be on several."""
+    job = os.environ.get(JOB)
+    return f"{socket.gethostname()} in job {job}" if job else socket.gethostname()
+
+
 def _abandoned(row: Row[Any], now: datetime) -> bool:
     """Whether the run that claims a job has died, or should have renewed its claim."""
     if row.claim_expires <= now:
         return True
-    host, process, _ = row.claimed_by.rsplit(":", 2)
+    place, process, _ = row.claimed_by.rsplit(":", 2)
+    if job := os.environ.get(JOB):
+        # A job claims each of both once: the claim is of a step that failed and is tried again.
+        return bool(place.endswith(f" in job {job}"))
     # This process cannot run the job twice: the claim is of a run that failed here, or of a
     # container that had the same name and numbers.
     is_mine = int(process) == os.getpid()
-    return host == socket.gethostname() and (is_mine or not is_alive(int(process)))
+    return place == _place() and (is_mine or not is_alive(int(process)))

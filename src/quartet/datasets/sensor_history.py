@@ -51,20 +51,17 @@ class History:
             writes=False,
         )
 
-    def new_windows(
-        self, after: Position | None, start: pd.Timestamp | None, until: Position
-    ) -> pd.DataFrame:
+    def new_windows(self, after: Position | None, until: Position) -> pd.DataFrame:
         """Closed windows that have not been scored as they are now; columns and order as above.
 
         Those that end after `after.horizon` or were written since `after.revision`, so
         also old ones that late readings have changed.
 
         Args:
-            after: How far scoring has come.
-            start: Where scoring begins, before it has come anywhere: windows that end later.
+            after: How far scoring has come; None before it has come anywhere.
             until: How far ingestion has come; windows that end after its horizon are still open.
         """
-        conditions = sensor_reading.unscored(after, start, until)
+        conditions = sensor_reading.unscored(after, until)
         return self._transact(
             lambda connection: sensor_reading.read_windows(connection, self._numbers, conditions),
             writes=False,

@@ -40,9 +40,7 @@ def ended(
     return and_(*conditions)
 
 
-def unscored(
-    after: Position | None, start: pd.Timestamp | None, until: Position
-) -> list[ColumnElement[bool]]:
+def unscored(after: Position | None, until: Position) -> list[ColumnElement[bool]]:
     """Conditions that exclude one another: windows to score are those that one of them takes.
 
     Each is served by an index; joined by OR, they would be by none.
@@ -50,7 +48,7 @@ def unscored(
     if until.horizon is None:
         return []
     if after is None or after.horizon is None:
-        return [ended(start, until.horizon)]
+        return [ended(None, until.horizon)]
     old = ended(None, min(after.horizon, until.horizon))
     return [
         ended(after.horizon, until.horizon),

@@ -33,6 +33,8 @@ _GAP_SECONDS = 3600
 def insert_rows(connection: Connection, table: Table, columns: Mapping[str, Values]) -> None:
     """Add rows, given as columns of equal length: lists of Python's own types, or arrays."""
     dialect = connection.dialect
+    # Statements name columns in the table's order, and values are bound by their place.
+    columns = {column.name: columns[column.name] for column in table.c if column.name in columns}
     rows_given = len(next(iter(columns.values())))
     # MariaDB's driver sends rows one by one; many in one statement are four times as fast.
     together = dialect.name in {"mysql", "mariadb"}

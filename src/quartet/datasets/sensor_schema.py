@@ -41,6 +41,7 @@ SCORING = "scoring"
 NAME_LENGTH = 128
 FILE_NAME_LENGTH = 1000
 VERSION_LENGTH = 200
+KEY_LENGTH = 64
 REASON_LENGTH = 500
 BODY_LENGTH = 200
 STATISTICS = ("mean", "standard_deviation", "minimum", "maximum", "last_value")
@@ -82,7 +83,7 @@ sensors = _table(
     _key("sensor_id", Integer),
     _filled("device", Unicode(NAME_LENGTH)),
     _filled("sensor", Unicode(NAME_LENGTH)),
-    Column("sensor_key", String(64), nullable=False, unique=True),
+    Column("sensor_key", String(KEY_LENGTH), nullable=False, unique=True),
 )
 windows = _table(
     "sensor_windows",
@@ -95,7 +96,7 @@ windows = _table(
 )
 files = _table(
     "sensor_files",
-    _key("file_key", String(64)),
+    _key("file_key", String(KEY_LENGTH)),
     _filled("name", Unicode(FILE_NAME_LENGTH)),
     _filled("version", Unicode(VERSION_LENGTH)),
     _filled("state", String(16)),
@@ -103,12 +104,13 @@ files = _table(
     _filled("readings", BigInteger),
     _filled("repeats", BigInteger),
     _filled("quarantined", BigInteger),
+    Column("batch_key", String(KEY_LENGTH)),
     _filled("revision", BigInteger),
     _filled("ingested_at", Moment),
 )
 quarantine = _table(
     "sensor_quarantine",
-    _key("file_key", String(64)),
+    _key("file_key", String(KEY_LENGTH)),
     _key("number", Integer),
     Column("position", BigInteger),
     _filled("reason", Unicode(REASON_LENGTH)),

@@ -36,8 +36,9 @@ def _check(connection: Connection, table: Table, database: str) -> None:
     missing = [column.name for column in table.columns if column.name not in there]
     if missing:
         raise DatasetError(
-            f"{database} has a table {table.name} of something else: it lacks the columns "
-            f"{', '.join(missing)}. Give the sensors a database of their own"
+            f"{database} has a table {table.name} of something else, or of an earlier version of "
+            f"this project: it lacks the columns {', '.join(missing)}. Give the sensors a database "
+            "of their own, and ingest all files into it"
         )
 
 

@@ -30,6 +30,7 @@ class Prepared:
 
     windows: pd.DataFrame
     pairs: Pairs
+    emptied: pd.DataFrame
     files: Mapping[str, list[Any]]
     faults: Mapping[str, list[Any]]
 
@@ -43,7 +44,8 @@ class Prepared:
         check_finite(batch.windows, STATISTICS)
         ledger = file_columns(batch.files)
         faults = fault_columns(batch.quarantine, ledger.get("file_key", []))
-        prepared = cls(batch.windows, Pairs.of(batch.windows), ledger, faults)
+        emptied = batch.windows[:0] if batch.emptied is None else batch.emptied
+        prepared = cls(batch.windows, Pairs.of(batch.windows), emptied, ledger, faults)
         if len(batch.windows):  # any numbers will do to see whether keys are repeated
             numbers = {pair: place for place, pair in enumerate(prepared.pairs.names)}
             prepared.pairs.keys(numbers, batch.windows["window_end"])
@@ -61,6 +63,7 @@ class Prepared:
         self, connection: Connection, numbers: SensorNumbers, revision: int, now: datetime
     ) -> None:
         """Put all rows in the place of those with the same keys."""
+        self._remove_emptied(connection, numbers.known(connection))
         self._write_windows(connection, numbers, revision)
         keys = self.files.get("file_key", [])
         for table in (quarantine, files):
@@ -75,6 +78,12 @@ class Prepared:
             insert_rows(connection, files, {**self.files, **every})
         if self.faults:
             insert_rows(connection, quarantine, self.faults)
+
+    def _remove_emptied(self, connection: Connection, numbers: Mapping[Pair, int]) -> None:
+        if len(self.emptied):
+            keys = _keys(numbers, self.emptied)
+            for table in (windows, anomalies):
+                delete_windows(connection, table, keys)
 
     def _write_windows(self, connection: Connection, numbers: SensorNumbers, revision: int) -> None:
         table = self.windows
@@ -124,8 +133,13 @@ def write_anomalies(
     insert_rows(connection, anomalies, columns)
 
 
-def _keys(numbers: Mapping[Pair, int], scored: pd.DataFrame) -> Keys:
-    pairs = Pairs.of(scored)
+def _keys(numbers: Mapping[Pair, int], table: pd.DataFrame) -> Keys:
+    """The keys of windows that the database has, or had.
+
+    Raises:
+        ValueError: It has never had a window of the sensor.
+    """
+    pairs = Pairs.of(table)
     if strangers := [pair for pair in pairs.names if pair not in numbers]:
-        raise ValueError(f"sensor {strangers[0]} was scored, but has no windows in the database")
-    return pairs.keys(numbers, scored["window_end"])
+        raise ValueError(f"sensor {strangers[0]} has no windows in the database")
+    return pairs.keys(numbers, table["window_end"])

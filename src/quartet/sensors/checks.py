@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from quartet.sensors.readings import Pair, Readings, concatenate
+from quartet.sensors.readings import EMPTY, Pair, Readings, concatenate
 
 FAULT_COLUMNS = ["file", "position", "reason", "body"]
 MOST_NOTED = 1_000
@@ -50,6 +50,10 @@ class Decoded:
     readings: Readings
     faults: pd.DataFrame
     reasons: Counter[str]
+
+
+NOTHING = Decoded(EMPTY, pd.DataFrame(columns=FAULT_COLUMNS), Counter())
+"""What an empty file holds."""
 
 
 @dataclass(frozen=True)

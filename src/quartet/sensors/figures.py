@@ -119,7 +119,8 @@ def timelines(
     Args:
         scores: Columns `device`, `sensor`, `window_end`, `mean`, `minimum`, `maximum`, `anomaly`.
         worst: The sensors to show, a row each.
-        events: Known anomalies: `device`, `sensor`, `start`, `end`; may be empty.
+        events: Known anomalies: `device`, `sensor` (empty: all of the device), `start`, `end`;
+            may be empty.
     """
     rows = max(1, len(worst))
     figure = Figure(figsize=(11, 0.6 + 1.9 * rows), layout="constrained")
@@ -134,7 +135,7 @@ def timelines(
         axis.fill_between(ends, chosen["minimum"], chosen["maximum"], color=_PALE, alpha=0.5, lw=0)
         axis.plot(ends, chosen["mean"], color=_INK, lw=1)
         axis.plot(flagged["window_end"], flagged["mean"], "o", color=_MARK, ms=4)
-        known = events[(events["device"] == device) & (events["sensor"] == sensor)]
+        known = events[(events["device"] == device) & events["sensor"].isin((sensor, ""))]
         for start, end in zip(known["start"], known["end"], strict=True):
             axis.axvspan(start, end, color="#e9c46a", alpha=0.45, lw=0)
         axis.set_title(f"{device} {sensor}: {len(flagged):,} of {len(chosen):,} windows",

@@ -22,15 +22,25 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from quartet.sensors.checks import FAULT_COLUMNS, Decoded
+from quartet.sensors.checks import FAULT_COLUMNS, NOTHING, Decoded
 from quartet.sensors.decoding import Readable, SourceFile, decode_files
-from quartet.sensors.readings import concatenate
-from quartet.sensors.recomputation import Batch, Store, recompute
+from quartet.sensors.readings import concatenate, number_alike
+from quartet.sensors.recomputation import Batch, recompute
 from quartet.sensors.settings import SensorIngestion
+from quartet.sensors.stored import Counting, Store
 from quartet.sensors.table import TablePart, decode_table
 from quartet.sensors.windows import SECOND
 
-FILE_COLUMNS = ["name", "version", "readings", "repeats", "quarantined", "state", "reason"]
+FILE_COLUMNS = [
+    "name",
+    "version",
+    "readings",
+    "repeats",
+    "quarantined",
+    "state",
+    "reason",
+    "batch_key",
+]
 INGESTED, UNREADABLE = "ingested", "unreadable"
 _WINDOWS = r"windows (\d+) s$"
 
@@ -58,8 +68,11 @@ class IngestedBatch:
     Attributes:
         windows: All that the batch touches, as `aggregate` returns them; they take the place
             of those with the same device, sensor and end.
+        emptied: `device`, `sensor` and `window_end` of windows that are to be removed: what
+            readings they had, their files hold no more.
         files: `name`, `version`, `readings` (sound ones), `repeats` (of them, those that were
-            there before), `quarantined`, `state` (`ingested` or `unreadable`), `reason`.
+            there before), `quarantined`, `state` (`ingested` or `unreadable`), `reason`,
+            `batch_key` (under which the readings are stored; None of an unreadable file).
         quarantine: Readings with a fault: `file`, `position`, `reason`, `body`; of a file at
             most a thousand.
         horizon: End of the last window that is closed, UTC; None as long as there is none.
@@ -67,6 +80,7 @@ class IngestedBatch:
     """
 
     windows: pd.DataFrame
+    emptied: pd.DataFrame
     files: pd.DataFrame
     quarantine: pd.DataFrame
     horizon: pd.Timestamp | None
@@ -89,8 +103,8 @@ def ingest(
     Args:
         source: Where readings come from.
         store: Where readings are kept.
-        ledger: Files taken before: at least `name`, `version`, `state` and `readings`. Of
-            those not `ingested` another attempt is made.
+        ledger: Files taken before: at least `name`, `version`, `state`, `readings` and
+            `batch_key`. Of those not `ingested` another attempt is made.
         horizon: End of the last window that was closed before.
         settings: Length of windows, checks, size of batches, processes.
         now: The time in microseconds since the epoch, which the timestamps of a table do not
@@ -100,22 +114,28 @@ def ingest(
         Batches, each to be written before the next is asked for.
 
     Raises:
-        ValueError: The ledger lists readings, and the store holds none; or its windows are of
-            another length.
+        ValueError: The ledger lists readings that the store does not hold; or its windows are
+            of another length.
         RuntimeError: A process has died.
     """
     taken = ledger[ledger["state"] == INGESTED]
     _refuse_other_windows(taken, settings.window_seconds)
-    _refuse_lost_readings(taken, store)
+    with_readings = taken[taken["readings"] > 0]
+    _refuse_lost_readings(with_readings, store)
     known = dict(zip(taken["name"], taken["version"], strict=True))
     now = time.time_ns() // 1000 if now is None else now
+    stored = Counting(
+        store, dict(zip(with_readings["name"], with_readings["batch_key"], strict=True))
+    )
     collector = _Collector(settings, horizon, known)
     for item in _decoded(source, known, settings, now):
         collector.add(item)
         if collector.readings >= settings.batch_readings or item.alone:
-            yield collector.finish(store)
+            yield collector.finish(stored)
+            stored.tidy()
     if len(collector):
-        yield collector.finish(store)
+        yield collector.finish(stored)
+        stored.tidy()
 
 
 def _refuse_other_windows(taken: pd.DataFrame, window_seconds: int) -> None:
@@ -131,9 +151,10 @@ def _refuse_other_windows(taken: pd.DataFrame, window_seconds: int) -> None:
 
 
 def _refuse_lost_readings(taken: pd.DataFrame, store: Store) -> None:
-    if store.is_empty() and taken["readings"].sum() > 0:
+    lost = ~taken["batch_key"].isin(store.batch_keys())
+    if lost.any():
         raise ValueError(
-            f"the database lists {len(taken):,} files as ingested, but no reading of theirs is "
+            f"the database lists {lost.sum():,} files as ingested, but no reading of theirs is "
             "stored, so that windows with late readings would lose the others: bring the stored "
             "readings back, or empty the database as well and ingest all files again"
         )
@@ -151,7 +172,6 @@ class _Item(NamedTuple):
 
     name: str
     version: str
-    key: str
     found: Decoded | str
     alone: bool
 
@@ -162,13 +182,9 @@ def _decoded(
     """What is not known yet, under a progress bar with readings a second."""
     with tqdm(desc="ingesting", unit=" readings", unit_scale=True, disable=None, delay=2) as bar:
         if source.table is not None:
-            for part in source.parts():
-                version = _version(part.version, settings)
-                if known.get(part.name) != version:
-                    found = decode_table(part, now, settings)
-                    bar.update(len(found.readings))
-                    # Under its name alone: what a table held before is replaced.
-                    yield _Item(part.name, version, _digest(part.name), found, alone=True)
+            for item in _decoded_parts(source, known, settings, now):
+                bar.update(len(item.found.readings) if isinstance(item.found, Decoded) else 0)
+                yield item
             return
         files = [
             file
@@ -182,7 +198,28 @@ def _decoded(
             bar.total = (bar.n + count) * whole // max(done, 1)  # as the files up to now
             bar.update(count)
             version = _version(file.version, settings)
-            yield _Item(file.name, version, _digest(file.name, version), held, alone=False)
+            yield _Item(file.name, version, held, alone=False)
+
+
+def _decoded_parts(
+    source: Source, known: dict[str, str], settings: SensorIngestion, now: int
+) -> Iterator[_Item]:
+    """The parts of the table that are not known yet; nothing for those that it has no more."""
+    version, there = "", set()
+    for part in source.parts():
+        version = _version(part.version, settings)
+        there.add(part.name)
+        if known.get(part.name) != version:
+            yield _Item(part.name, version, decode_table(part, now, settings), alone=True)
+    tables = {_table_of(name) for name in there}
+    for name in sorted(known.keys() - there):
+        if _table_of(name) in tables and known[name] != version:
+            yield _Item(name, version, NOTHING, alone=True)
+
+
+def _table_of(part: str) -> str:
+    """The table that a part is named after."""
+    return part.rpartition("#")[0]
 
 
 def _digest(*texts: str) -> str:
@@ -214,28 +251,30 @@ class _Collector:
             self.readings += len(item.found.readings)
         self._items.append(item)
 
-    def finish(self, store: Store) -> IngestedBatch:
+    def finish(self, stored: Counting) -> IngestedBatch:
         """Store the readings of the batch, compute its windows, and begin another batch."""
         items, self._items, self.readings = self._items, [], 0
         read = [(item, item.found) for item in items if isinstance(item.found, Decoded)]
+        names = [item.name for item, _ in read]
         parts = [found.readings for _, found in read]
-        batch = Batch(
-            concatenate(parts),
-            np.repeat(np.arange(len(parts), dtype=np.int32), np.array(list(map(len, parts)), int)),
-            tuple(item.name for item, _ in read),
-        )
-        key = read[0][0].key if read else ""
-        if read:
-            store.append(key, batch.table())
-        self._advance(batch.readings.timestamp)
-        windows, repeats = recompute(batch, store, key, self._settings.window_seconds)
-        reasons: Counter[str] = sum((found.reasons for _, found in read), Counter())
+        seconds = self._settings.window_seconds
+        readings, withdrawn = number_alike([concatenate(parts), stored.withdraw(names, seconds)])
+        sizes = np.array([len(part) for part in parts], int)
+        file = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
+        batch = Batch(readings, file, tuple(names), withdrawn)
+        key = _digest(*(text for item, _ in read for text in (item.name, item.version)))
+        if names:
+            stored.append(key, batch.table())
+        self._advance(readings.timestamp)
+        windows, emptied, repeats = recompute(batch, stored, seconds)
+        stored.enter(key, names)
         return IngestedBatch(
             windows,
-            _files(items, dict(zip(batch.files, repeats.tolist(), strict=True))),
+            emptied,
+            _files(items, key, dict(zip(names, repeats.tolist(), strict=True))),
             _faults([found for _, found in read]),
             self._horizon,
-            reasons,
+            sum((found.reasons for _, found in read), Counter()),
         )
 
     def _advance(self, timestamp: NDArray[np.int64]) -> None:
@@ -254,10 +293,10 @@ def _faults(found: list[Decoded]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else empty
 
 
-def _files(items: list[_Item], repeats: dict[str, int]) -> pd.DataFrame:
+def _files(items: list[_Item], key: str, repeats: dict[str, int]) -> pd.DataFrame:
     """The entries of a batch in the list of files."""
     rows = [
-        (item.name, item.version, 0, 0, 0, UNREADABLE, item.found)
+        (item.name, item.version, 0, 0, 0, UNREADABLE, item.found, None)
         if isinstance(item.found, str)
         else (
             item.name,
@@ -267,6 +306,7 @@ def _files(items: list[_Item], repeats: dict[str, int]) -> pd.DataFrame:
             item.found.reasons.total(),
             INGESTED,
             "",
+            key,
         )
         for item in items
     ]

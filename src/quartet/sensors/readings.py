@@ -91,17 +91,29 @@ EMPTY = Readings(
 
 def concatenate(parts: Sequence[Readings]) -> Readings:
     """All readings one after the other; of `pairs`, those of the first part come first."""
+    return one_after_the_other(number_alike(parts)) if parts else EMPTY
+
+
+def number_alike(parts: Sequence[Readings]) -> list[Readings]:
+    """The same readings, with the same `pairs` in all parts: those of the first come first."""
     index: dict[Pair, int] = {}
     numbers = []
     for part in parts:
         places = [index.setdefault(pair, len(index)) for pair in part.pairs]
         place = np.array(places, dtype=np.int32)
         numbers.append(place[part.pair] if len(place) else part.pair)
-    if not numbers:
-        return EMPTY
+    pairs = tuple(index)
+    return [
+        Readings(pairs, number, part.timestamp, part.value, part.sequence)
+        for number, part in zip(numbers, parts, strict=True)
+    ]
+
+
+def one_after_the_other(parts: Sequence[Readings]) -> Readings:
+    """Readings of one part or more, whose pairs are numbered alike."""
     return Readings(
-        tuple(index),
-        np.concatenate(numbers),
+        parts[-1].pairs,
+        np.concatenate([part.pair for part in parts]),
         np.concatenate([part.timestamp for part in parts]),
         np.concatenate([part.value for part in parts]),
         np.concatenate([part.sequence for part in parts]),

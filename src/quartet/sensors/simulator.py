@@ -1,7 +1,7 @@
 """A simulated fleet: its readings with all that goes wrong, and the capture files that hold them.
 
-The same settings give the same bytes. A fleet of any size can be had as a stream, in
-memory that does not grow with its length.
+The same settings give the same bytes. The readings of a fleet of any size can be had as a
+stream, in memory that does not grow with its length.
 """
 
 from __future__ import annotations
@@ -87,11 +87,6 @@ def write_captures(fleet: Fleet) -> Captured:
     written = tqdm(_files(fleet, events), desc="simulating", unit="file", disable=None, delay=2)
     files = dict(written)
     return Captured(files, label_table(values, plan(values)), **events.counts)
-
-
-def stream_captures(fleet: Fleet) -> Iterator[tuple[str, bytes]]:
-    """Path and content of one capture file after the other."""
-    yield from _files(fleet, FleetEvents(FleetValues(fleet)))
 
 
 def _files(fleet: Fleet, events: FleetEvents) -> Iterator[tuple[str, bytes]]:

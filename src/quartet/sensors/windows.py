@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quartet.sensors.readings import Readings
+from quartet.sensors.readings import Pairs, Readings
 
 SECOND = 1_000_000
 """Microseconds."""
@@ -137,11 +137,24 @@ def _frame(
     readings: Readings, first: NDArray[np.int64], ends: NDArray[np.int64], *statistics: NDArray[Any]
 ) -> pd.DataFrame:
     """The table of windows, each beginning at one of the rows `first`."""
-    pair = readings.pair[first]
-    names = [
-        np.array([names[place] for names in readings.pairs], dtype=object)[pair] for place in (0, 1)
-    ]
-    end = (ends[first] // SECOND).astype("datetime64[s]")
+    frame = name_windows(readings.pairs, readings.pair[first], ends[first])
     count, *others = statistics
-    columns = [*names, end, count.astype(np.int64), *others]
-    return pd.DataFrame(dict(zip(WINDOW_COLUMNS, columns, strict=True)))
+    columns = [count.astype(np.int64), *others]
+    return frame.assign(**dict(zip(WINDOW_COLUMNS[3:], columns, strict=True)))
+
+
+def name_windows(
+    pairs: Pairs, pair: NDArray[np.integer[Any]], ends: NDArray[np.int64]
+) -> pd.DataFrame:
+    """The columns `device`, `sensor` and `window_end` (datetime64[s], UTC) of n windows.
+
+    Args:
+        pairs: Device and sensor of each pair.
+        pair: Each window's place in `pairs`; shape (n,).
+        ends: Microseconds since the epoch; shape (n,).
+    """
+    devices, sensors = (
+        np.array([names[place] for names in pairs], dtype=object)[pair] for place in (0, 1)
+    )
+    end = (ends // SECOND).astype("datetime64[s]")
+    return pd.DataFrame(dict(zip(WINDOW_COLUMNS, (devices, sensors, end), strict=False)))

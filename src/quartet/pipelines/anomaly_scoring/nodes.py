@@ -67,7 +67,7 @@ def claim_windows(
         )
     token = sensor_windows.claim("scoring", window_scoring.claim_minutes, window_scoring.take_over)
     before = sensor_windows.position("scoring")
-    windows = sensor_windows.new_windows(before, None, until)
+    windows = sensor_windows.new_windows(before, until)
     if before is None:
         windows = sensors.selection.after_training(bank, windows)
     windows = _in_context(sensor_windows, windows, bank.context, until)

@@ -36,7 +36,8 @@ def select_windows(
     Where models have a context, windows are told against it, anomalies among it included.
 
     Raises:
-        ValueError: There are none, or a sensor that was named is not among them.
+        ValueError: There are none, or labels touch all of them, or a sensor that was named is
+            not among them.
     """
     position = sensor_windows.position("ingestion")
     if position is None or position.horizon is None:
@@ -49,6 +50,12 @@ def select_windows(
     normal = sensors.selection.normal_windows(windows, training_windows)
     seconds = sensor_windows.window_seconds()
     known = sensors.labels.mark_windows(normal, sensor_labels, seconds)
+    if known.all():
+        raise ValueError(
+            f"no windows to train on: the labels (sensor_labels) touch all {len(normal):,} of the "
+            "training time; give them the times of anomalies only, or choose a longer time by "
+            "training_windows"
+        )
     normal = normal[~known].reset_index(drop=True)
     span = {
         "first_window_end": str(normal["window_end"].min()),

@@ -48,7 +48,7 @@ def aggregate_readings(
             settings,
         ):
             found = (batch.windows, batch.files, batch.quarantine, batch.horizon)
-            yield WindowBatch(*found, seconds, token)
+            yield WindowBatch(*found, seconds, token, batch.emptied)
 
 
 def report_ingestion(

@@ -1,0 +1,201 @@
+"""What a file held before must not come back, and what others hold must not go with it."""
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quartet.datasets.captures import SensorSourceDataset
+from quartet.datasets.readings import ReadingStoreDataset
+from quartet.sensors import recomputation
+from quartet.sensors.ingestion import ingest
+from quartet.sensors.settings import SensorIngestion
+from sensors.written import Folder, MemoryStore, Tables, capture, ingest_all, path, reading
+
+SETTINGS = SensorIngestion(window_seconds=60, workers=1)
+LATE = path(9)
+"""Sorts behind the other files."""
+
+
+def file_of(*values, start=1, device="press-1"):
+    """A capture file with these values, a second each, in one window."""
+    bodies = [reading(start + place, value, device) for place, value in enumerate(values)]
+    return capture(*bodies)
+
+
+def fresh(source, settings=SETTINGS):
+    """The windows of a folder as it is now."""
+    return ingest_all(source, MemoryStore(), Tables(), settings).windows
+
+
+def assert_fresh(tables, source, settings=SETTINGS):
+    expected = fresh(source, settings)
+    if len(expected) or len(tables.windows):
+        pd.testing.assert_frame_equal(tables.windows, expected, check_exact=True)
+
+
+@pytest.fixture(params=["memory", "disk"])
+def store(request, tmp_path):
+    if request.param == "memory":
+        return MemoryStore()
+    return ReadingStoreDataset(filepath=str(tmp_path / "readings")).load()
+
+
+def test_a_withdrawn_reading_does_not_come_back_with_a_late_file(store):
+    source, tables = Folder({path(0): file_of(1, 100)}), Tables()
+    ingest_all(source, store, tables, SETTINGS)
+    source.contents[path(0)] = file_of(1)
+    ingest_all(source, store, tables, SETTINGS)
+    source.contents[LATE] = file_of(2, start=30)
+    ingest_all(source, store, tables, SETTINGS)
+    assert tables.windows[["readings", "mean"]].to_numpy().tolist() == [[2, 1.5]]
+
+
+def test_a_file_that_goes_back_leaves_its_neighbours_where_they_were(store):
+    first, second = file_of(1), file_of(2, start=10)
+    source, tables = Folder({path(0): first, path(1): second}), Tables()
+    for content in (first, file_of(50, start=20), first):
+        source.contents[path(0)] = content
+        ingest_all(source, store, tables, SETTINGS)
+    source.contents[LATE] = file_of(3, start=30)
+    ingest_all(source, store, tables, SETTINGS)
+    assert tables.windows[["readings", "mean"]].to_numpy().tolist() == [[3, 2.0]]
+
+
+def test_a_window_that_has_lost_its_last_reading_is_removed(store):
+    source, tables = Folder({path(0): file_of(1, 2), LATE: file_of(3, start=90)}), Tables()
+    ingest_all(source, store, tables, SETTINGS)
+    assert len(tables.windows) == 2
+    source.contents[path(0)] = file_of(1, start=200)
+    ingest_all(source, store, tables, SETTINGS)
+    assert tables.windows["window_end"].dt.minute.tolist() == [2, 4]
+    source.contents[path(0)] = capture()
+    ingest_all(source, store, tables, SETTINGS)
+    assert tables.windows["window_end"].dt.minute.tolist() == [2]
+
+
+def test_a_device_that_is_known_no_more_leaves_no_window(store):
+    both = {path(0): file_of(1), path(1): file_of(2, device="press-2")}
+    source, tables = Folder(both), Tables()
+    ingest_all(source, store, tables, SETTINGS)
+    one = SETTINGS.model_copy(update={"known_devices": ("press-2",)})
+    ingest_all(source, store, tables, one)
+    assert tables.windows["device"].tolist() == ["press-2"]
+    assert set(tables.quarantine["reason"]) == {"unknown device"}
+    ingest_all(source, store, tables, SETTINGS)
+    assert_fresh(tables, source)
+
+
+def test_what_is_withdrawn_is_removed_from_the_store_once_the_list_says_so(store):
+    """Or a table that grows every day would be stored as often."""
+    source, tables = Folder({path(0): file_of(1), path(1): file_of(2)}), Tables()
+    ingest_all(source, store, tables, SETTINGS)
+    (both,) = store.batch_keys()
+    source.contents[path(0)] = file_of(3)
+    batches = ingest(source, store, tables.files, tables.horizon, SETTINGS)
+    tables.publish(next(batches))
+    assert list(batches) == []
+    assert both in store.batch_keys(), "it holds the second file"
+    source.contents[path(1)] = file_of(4)
+    batches = ingest(source, store, tables.files, tables.horizon, SETTINGS)
+    batch = next(batches)
+    assert both in store.batch_keys(), "the run may die before the batch is written"
+    tables.publish(batch)
+    assert list(batches) == []
+    assert both not in store.batch_keys()
+    assert len(store.batch_keys()) == 2
+    assert_fresh(tables, source)
+
+
+def test_readings_that_are_missing_are_told_file_by_file(store):
+    source, tables = Folder({path(0): file_of(1)}), Tables()
+    ingest_all(source, store, tables, SETTINGS)
+    (first,) = store.batch_keys()
+    source.contents |= {path(1): file_of(2), path(2): capture()}
+    ingest_all(source, store, tables, SETTINGS)
+    store.remove(store.batch_keys() - {first})
+    with pytest.raises(ValueError, match="lists 1 files as ingested, but no reading of theirs"):
+        list(ingest(source, store, tables.files, tables.horizon, SETTINGS))
+
+
+def table_of(path, rows):
+    """A table of so many readings, one a minute."""
+    lines = [f"2018-08-28 {row // 60:02d}:{row % 60:02d}:30,1,1,{row}" for row in range(rows)]
+    path.write_text("\n".join(["TS,Device,Sensor,Value", *lines]) + "\n")
+
+
+@pytest.mark.parametrize("rows", [5, 2, 0])
+def test_what_a_table_has_no_more_is_withdrawn(rows, tmp_path, monkeypatch, store):
+    monkeypatch.setattr("quartet.datasets.captures.ReadingTable", three_rows_a_part)
+    file, tables = tmp_path / "t.csv", Tables()
+    table_of(file, 8)
+    others = Folder({path(0): file_of(1)})
+    ingest_all(others, store, tables, SETTINGS)
+    for length in (8, rows):
+        table_of(file, length)
+        source = SensorSourceDataset(filepath=str(tmp_path), table=str(file)).load()
+        ingest_all(source, store, tables, SETTINGS)
+        assert tables.windows["readings"].sum() == length + 1
+    assert list(ingest(source, store, tables.files, tables.horizon, SETTINGS)) == []
+    (capture_file,) = fresh(others).itertuples(index=False)
+    assert capture_file in list(tables.windows.itertuples(index=False))
+
+
+def three_rows_a_part(location):
+    from quartet.datasets.reading_table import ReadingTable
+
+    return ReadingTable(location, rows_a_part=3)
+
+
+contents = st.builds(
+    lambda bodies: capture(*bodies),
+    st.lists(
+        st.builds(
+            reading,
+            st.integers(0, 240),
+            st.integers(0, 3).map(float),
+            st.sampled_from(["a", "b"]),
+        ),
+        max_size=4,
+    ),
+)
+versions = st.lists(contents, min_size=1, max_size=2)
+"""Contents that a file has in turn, and may go back to."""
+
+
+@settings(deadline=None)
+@given(
+    st.lists(versions, min_size=1, max_size=4),
+    st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1)), max_size=4),
+            st.sampled_from([(), ("a",), ("b",)]),
+            st.sampled_from([None, None, None, "before", "after"]),
+        ),
+        min_size=2,
+        max_size=6,
+    ),
+    st.integers(1, 8),
+    st.booleans(),
+)
+def test_windows_are_those_of_the_files_as_they_are_now(files, runs, batch_readings, halved):
+    """However files came and changed and went back, in whatever batches, wherever runs died."""
+    source, store, tables = Folder(), MemoryStore(), Tables()
+    with pytest.MonkeyPatch.context() as patch:
+        if halved:
+            patch.setattr(recomputation, "ROWS_AT_A_TIME", 3)
+        for changes, known, dies in [*runs, ([], runs[-1][1], None)]:
+            for file, version in changes:
+                if file < len(files):
+                    source.contents[path(file)] = files[file][version % len(files[file])]
+            parameters = SETTINGS.model_copy(
+                update={"batch_readings": batch_readings, "known_devices": known}
+            )
+            for batch in ingest(source, store, tables.files, tables.horizon, parameters):
+                if dies == "before":
+                    break
+                tables.publish(batch)
+                if dies == "after":
+                    break
+    assert_fresh(tables, source, parameters)
+    assert store.batch_keys() >= set(tables.files.loc[tables.files["readings"] > 0, "batch_key"])
