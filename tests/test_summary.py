@@ -66,9 +66,11 @@ FIT = node(lambda: (METRICS, RELEASE), None, ["digits_metrics", "classifier"], "
 DRAW = node(matplotlib.figure.Figure, None, "sweep_figure", "draw")
 WRITE = node(lambda: {"places": [f"{n}.png" for n in range(5)]}, None, "restyled", "write")
 LOOK = node(lambda metrics: {"images": 2}, "digits_metrics", "film_metrics", "look")
+FORGET = node(lambda restyled: None, "restyled", None, "forget")
 PIPELINES = {
     "digits": Pipeline([FIT, DRAW]),
     "film": Pipeline([WRITE, LOOK]),
+    "forgetful": Pipeline([WRITE, FORGET]),
 }
 
 
@@ -166,6 +168,14 @@ def test_a_run_with_nothing_to_do_says_so(catalog, capsys):
     run(catalog, "digits", nodes=["draw"])
     capsys.readouterr()
     run(catalog, "digits", nodes=["draw"], only_missing_outputs=True)
+    assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes are there.\n"
+
+
+def test_a_node_that_makes_nothing_is_nothing_to_tell_of(catalog, capsys):
+    """Kedro runs it whatever is missing: it has no output that could be there."""
+    run(catalog, "forgetful")
+    capsys.readouterr()
+    run(catalog, "forgetful", only_missing_outputs=True)
     assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes are there.\n"
 
 

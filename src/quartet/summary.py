@@ -94,7 +94,8 @@ class SummaryHooks:
         """Print the summary, on the first rank."""
         if distributed.rank() > 0:
             return
-        if not self._nodes and run_params.get("only_missing_outputs"):
+        saved = any(done.saved for done in self._nodes.values())
+        if not saved and run_params.get("only_missing_outputs"):
             _print([["Nothing to do: the outputs of all nodes are there."]])
             return
         if (step := STEP.get()) is not None:

@@ -21,7 +21,7 @@ from quartet.digits.settings import (
     RegularisationSweep,
     ValidationSplit,
 )
-from quartet.pipelines.mnist_training import nodes
+from quartet.pipelines.mnist_training import convnet, logistic, nodes
 from support import clean_environment, make_workspace
 
 SECTION = "MNIST training"
@@ -69,8 +69,8 @@ def test_logistic_regression(mnist, recipe, checkpoint, record):
     sweep = RegularisationSweep()
     fit, validation = nodes.split_validation(train, ValidationSplit(seed=SEEDS[0]))
     start = time.perf_counter()
-    results, _, best = nodes.sweep_regularisation(fit, validation, sweep, checkpoint)
-    weights, facts = nodes.fit_best_logistic(train, results, best, sweep)
+    results, _, best = logistic.sweep_regularisation(fit, validation, sweep, checkpoint)
+    weights, facts = logistic.fit_best_logistic(train, results, best, sweep)
     seconds = time.perf_counter() - start
     shares = digits.logistic.probabilities(weights, test["images"])
     accuracy = digits.evaluation.accuracy(shares, test["labels"]).value
@@ -106,11 +106,11 @@ def networks(mnist, tmp_path_factory):
         ]
         fit, validation = nodes.split_validation(train, ValidationSplit(seed=seed))
         start = time.perf_counter()
-        trials = nodes.search_learning_rate(
+        trials = convnet.search_learning_rate(
             fit, validation, training, LearningRateSearch(), kept[0]
         )
         searched = time.perf_counter() - start
-        weights, _, _ = nodes.train_best_convnet(train, trials, training, kept[1])
+        weights, _, _ = convnet.train_best_convnet(train, trials, training, kept[1])
         seconds = time.perf_counter() - start
         shares = digits.convnet.probabilities(weights, test["images"])
         accuracy = digits.evaluation.accuracy(shares, test["labels"]).value

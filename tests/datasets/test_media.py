@@ -31,6 +31,17 @@ def test_a_folder_has_its_pictures_in_order_and_nothing_else(folder):
     assert found.read_picture("a.png").shape == (20, 30, 3)
 
 
+def test_hidden_files_are_no_pictures_of_a_folder(folder):
+    """macOS lays a `._a.png` beside each `a.png`; nobody wants it restyled."""
+    for name in ("._a.png", ".c.jpg"):
+        (folder / name).write_bytes((folder / "a.png").read_bytes())
+    assert media(folder).pictures == ("a.png", "b.JPG", "ä b;'c.webp")
+    (folder / "hidden").mkdir()
+    (folder / "hidden/.c.jpg").write_bytes(b"")
+    with pytest.raises(DatasetError, match="a folder without pictures"):
+        media(folder / "hidden")
+
+
 def test_a_picture_is_one_of_its_own(folder):
     found = media(folder / "a.png")
     assert (found.pictures, found.is_folder, found.stem) == (("a.png",), False, "a")

@@ -10,12 +10,9 @@ import pytest
 from kedro.io import DatasetError
 from PIL import Image
 
-from quartet.datasets.pictures import (
-    LivePictureDataset,
-    PictureDataset,
-    PictureFolderDataset,
-    decode_picture,
-)
+from quartet.datasets.live_picture import LivePictureDataset
+from quartet.datasets.picture_folder import PictureFolderDataset
+from quartet.datasets.pictures import PictureDataset, decode_picture
 
 RED, WHITE = (250, 10, 10), (255, 255, 255)
 
@@ -141,6 +138,7 @@ def folder(tmp_path, request):
         "text.png": b"no picture",
         "notes.txt": b"no picture either",
         ".hidden.png": encoded(two_halves()),
+        ".thumbnails/b.png": encoded(two_halves()),
     }
     for name, content in contents.items():
         path = f"{dataset._location.path}/{name}"

@@ -26,6 +26,12 @@ def test_pieces_are_listed_by_work(store):
     assert store.read("w2", "0.mp4") == b"other"
 
 
+def test_a_piece_of_any_name_is_found_again(store):
+    """Pieces are called as the pictures are, and one may be hidden."""
+    store.write("w", ".a.png", b"x")
+    assert store.names("w") == {".a.png"}
+
+
 def test_pieces_are_handed_over_one_by_one(store):
     for name in ("a", "b", "c"):
         store.write("w", name, name.encode())

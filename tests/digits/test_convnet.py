@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from quartet.digits import convnet
+from quartet.digits import convnet, convnet_training, precision
 from quartet.digits.augmentation import augment, normalised
 from quartet.digits.data import Digits, stratified_split
 from quartet.digits.evaluation import accuracy
@@ -33,9 +33,9 @@ def assert_same(first, second):
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(few):
-    first = convnet.train(few, BRIEF, 0.1).weights
-    assert_same(first, convnet.train(few, BRIEF, 0.1).weights)
-    other = convnet.train(few, BRIEF.model_copy(update={"seed": 4}), 0.1).weights
+    first = convnet_training.train(few, BRIEF, 0.1).weights
+    assert_same(first, convnet_training.train(few, BRIEF, 0.1).weights)
+    other = convnet_training.train(few, BRIEF.model_copy(update={"seed": 4}), 0.1).weights
     assert not np.array_equal(first["head.weight"], other["head.weight"])
 
 
@@ -51,9 +51,9 @@ def test_a_stopped_training_goes_on_to_the_same_weights(few):
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        convnet.train(few, BRIEF, 0.1, on_epoch=stop_after_two)
-    resumed = convnet.train(few, BRIEF, 0.1, resume_from=kept[-1])
-    whole = convnet.train(few, BRIEF, 0.1)
+        convnet_training.train(few, BRIEF, 0.1, on_epoch=stop_after_two)
+    resumed = convnet_training.train(few, BRIEF, 0.1, resume_from=kept[-1])
+    whole = convnet_training.train(few, BRIEF, 0.1)
     assert_same(whole.weights, resumed.weights)
     assert [epoch["epoch"] for epoch in resumed.history] == [1, 2, 3]
     assert resumed.history[:2] == kept[-1][1]["history"]
@@ -63,14 +63,14 @@ def test_a_training_leaves_the_callers_random_state_and_threads_alone(few):
     torch.manual_seed(0)
     expected, threads = torch.rand(1), torch.get_num_threads()
     torch.manual_seed(0)
-    convnet.train(few, BRIEF, 0.1, length=1)
+    convnet_training.train(few, BRIEF, 0.1, length=1)
     assert torch.rand(1) == expected
     assert torch.get_num_threads() == threads
 
 
 def test_the_sample_is_learned(split):
     train, test = split
-    network = convnet.train(train, BRIEF.model_copy(update={"minimum_steps": 300}), 0.15)
+    network = convnet_training.train(train, BRIEF.model_copy(update={"minimum_steps": 300}), 0.15)
     shares = convnet.probabilities(network.weights, test["images"])
     assert accuracy(shares, test["labels"]).value > 0.97
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
@@ -78,10 +78,10 @@ def test_the_sample_is_learned(split):
 
 
 def test_float32_and_bfloat16_read_the_same_digits(split, few, monkeypatch):
-    network = convnet.train(few, BRIEF.model_copy(update={"minimum_steps": 100}), 0.15)
+    network = convnet_training.train(few, BRIEF.model_copy(update={"minimum_steps": 100}), 0.15)
     shares = {}
     for dtype in (torch.float32, torch.bfloat16):
-        monkeypatch.setattr(convnet, "_compute_type", lambda device, dtype=dtype: dtype)
+        monkeypatch.setattr(convnet, "compute_type", lambda where, dtype=dtype: dtype)
         shares[dtype] = convnet.probabilities(network.weights, split[1]["images"])
     np.testing.assert_allclose(shares[torch.float32], shares[torch.bfloat16], atol=0.06)
     assert np.abs(shares[torch.float32] - shares[torch.bfloat16]).max() > 0
@@ -90,8 +90,8 @@ def test_float32_and_bfloat16_read_the_same_digits(split, few, monkeypatch):
 def test_a_machine_without_bfloat16_trains_in_float32(few, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert convnet._compute_type(torch.device("cpu")) is torch.float32
-    network = convnet.train(few, BRIEF.model_copy(update={"minimum_steps": 60}), 0.15)
+    assert precision.compute_type(torch.device("cpu")) is torch.float32
+    network = convnet_training.train(few, BRIEF.model_copy(update={"minimum_steps": 60}), 0.15)
     shares = convnet.probabilities(network.weights, few["images"])
     assert accuracy(shares, few["labels"]).value > 0.9
 
@@ -101,7 +101,7 @@ def test_the_gradient_of_two_slices_is_that_of_the_whole_batch(few):
     settings = BRIEF.model_copy(
         update={"rotation_degrees": 0, "scaling": 0, "shear": 0, "shift_pixels": 0}
     )
-    course = convnet._Course(few, settings, 0.1, 1)
+    course = convnet_training._Course(few, settings, 0.1, 1)
     network = convnet.ConvNet(torch.float32)
     network.load_state_dict(course._network.state_dict())
     network.eval()
@@ -125,7 +125,7 @@ def test_the_gradient_of_two_slices_is_that_of_the_whole_batch(few):
 )
 def test_small_sets_are_passed_over_more_often(epochs, minimum_steps, images, expected):
     settings = ConvNetTraining(seed=0, epochs=epochs, minimum_steps=minimum_steps)
-    assert convnet.epochs(settings, images) == expected
+    assert convnet_training.epochs(settings, images) == expected
 
 
 def test_augmentation_without_reach_changes_nothing(few):

@@ -56,6 +56,14 @@ def test_the_surest_mistakes_come_first_and_right_answers_never():
     assert evaluation.worst_mistakes(rows, LABELS, 1).tolist() == [4]
 
 
+def test_mistakes_are_in_the_order_of_the_confidence_that_the_figure_shows():
+    """Also where a mistake of less confidence is further from the right digit."""
+    rows = np.zeros((2, 10), dtype=np.float32)
+    rows[0, [3, 4]] = 0.6, 0.4
+    rows[1, [3, 4, 0]] = 0.55, 0.4, 0.05
+    assert evaluation.worst_mistakes(rows, np.array([4, 0], dtype=np.uint8), 10).tolist() == [0, 1]
+
+
 def test_log_loss_is_finite_even_for_certain_mistakes():
     certain = shares([1], confidence=1.0)
     assert evaluation.log_loss(certain, np.array([1])) == pytest.approx(0)

@@ -47,7 +47,7 @@ PREVIEWS = {
     "matplotlib.MatplotlibDataset": "ImagePreview",
     "pandas.CSVDataset": "TablePreview",
     "json.JSONDataset": "JSONPreview",
-    "quartet.datasets.pictures.LivePictureDataset": "ImagePreview",
+    "quartet.datasets.live_picture.LivePictureDataset": "ImagePreview",
     "quartet.datasets.raw.ImageBytesDataset": "ImagePreview",
     "quartet.datasets.text.TextReportDataset": "HTMLPreview",
 }
@@ -59,8 +59,20 @@ REPORTS = sorted(
     or entry["metadata"]["kedro-viz"]["layer"] == "reporting"
 )
 VERBS = {
-    *("aggregate", "claim", "clean", "compare", "complete", "count", "draw", "fit", "ingest"),
-    *("make", "match", "measure", "move", "pair", "plan", "predict", "publish", "rank", "refit"),
+    *("aggregate", "claim", "clean", "compare", "complete", "count", "draw", "fit", "forget"),
+    *(
+        "ingest",
+        "make",
+        "match",
+        "measure",
+        "move",
+        "pair",
+        "plan",
+        "predict",
+        "publish",
+        "rank",
+        "refit",
+    ),
     *("release", "report", "restyle", "score", "search", "select", "split", "summarise", "sweep"),
     *("test", "train", "tune"),
 }

@@ -3,18 +3,25 @@
 import numpy as np
 import pandas as pd
 import pytest
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.runner import SequentialRunner
 
-from quartet.datasets.checkpoint import CheckpointDataset
+from quartet.datasets.checkpoint import CheckpointDataset, State
 from quartet.datasets.registered_model import Champion
-from quartet.digits import convnet, logistic
+from quartet.digits import convnet_training, logistic
 from quartet.digits.data import stratified_split
 from quartet.digits.sample import bundled_digits
 from quartet.digits.settings import ConvNetTraining, LearningRateSearch, RegularisationSweep
-from quartet.pipelines.mnist_training import nodes
+from quartet.pipelines.mnist_training import convnet as convnet_nodes
+from quartet.pipelines.mnist_training import create_pipeline, nodes
+from quartet.pipelines.mnist_training import logistic as logistic_nodes
 from quartet.pipelines.mnist_training.release import choose_release
 
 SWEEP = RegularisationSweep(strengths=(1, 10, 100), tolerance=1e-3)
 TRAINING = ConvNetTraining(seed=1, epochs=2, minimum_steps=0)
+TRIALS = pd.DataFrame(
+    {"learning_rate": [0.1], "validation_accuracy": [0.9], "validation_log_loss": [0.3]}
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +53,15 @@ def stop_at_call(function, number):
 
 
 def test_a_stopped_sweep_keeps_its_finished_fits(split, checkpoint, monkeypatch):
-    whole, _, best = nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+    whole, _, best = logistic_nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+    checkpoint.clear()
     judge = logistic.probabilities
     monkeypatch.setattr(logistic, "probabilities", stop_at_call(judge, 3))
     with pytest.raises(StoppedError):
-        nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+        logistic_nodes.sweep_regularisation(*split, SWEEP, checkpoint)
     resumed_judge = stop_at_call(judge, 99)
     monkeypatch.setattr(logistic, "probabilities", resumed_judge)
-    resumed, _, resumed_best = nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+    resumed, _, resumed_best = logistic_nodes.sweep_regularisation(*split, SWEEP, checkpoint)
     assert len(resumed_judge.calls) == 1
     columns = ["regularisation_strength", "validation_accuracy"]
     pd.testing.assert_frame_equal(resumed[columns], whole[columns])
@@ -63,51 +71,111 @@ def test_a_stopped_sweep_keeps_its_finished_fits(split, checkpoint, monkeypatch)
 
 def test_a_stopped_search_keeps_its_finished_trials(split, checkpoint, monkeypatch):
     search = LearningRateSearch(learning_rates=(0.05, 0.1, 0.2), share=0.5)
-    whole = nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
-    train = convnet.train
-    monkeypatch.setattr(convnet, "train", stop_at_call(train, 3))
+    whole = convnet_nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
+    checkpoint.clear()
+    train = convnet_training.train
+    monkeypatch.setattr(convnet_training, "train", stop_at_call(train, 3))
     with pytest.raises(StoppedError):
-        nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
+        convnet_nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
     resumed_train = stop_at_call(train, 99)
-    monkeypatch.setattr(convnet, "train", resumed_train)
-    resumed = nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
+    monkeypatch.setattr(convnet_training, "train", resumed_train)
+    resumed = convnet_nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
     assert [call[2] for call in resumed_train.calls] == [0.2]
     pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), whole.drop(columns="seconds"))
 
 
 def test_a_stopped_training_keeps_its_epochs(split, checkpoint, monkeypatch):
-    trials = pd.DataFrame(
-        {"learning_rate": [0.1], "validation_accuracy": [0.9], "validation_log_loss": [0.3]}
-    )
-    whole, *_ = nodes.train_best_convnet(split[0], trials, TRAINING, checkpoint)
-    run_epoch = convnet._Course.run_epoch
+    whole, *_ = convnet_nodes.train_best_convnet(split[0], TRIALS, TRAINING, checkpoint)
+    checkpoint.clear()
+    run_epoch = convnet_training._Course.run_epoch
 
     def stopped(self, epoch, *rest):
         if epoch == 1:
             raise StoppedError
         run_epoch(self, epoch, *rest)
 
-    monkeypatch.setattr(convnet._Course, "run_epoch", stopped)
+    monkeypatch.setattr(convnet_training._Course, "run_epoch", stopped)
     with pytest.raises(StoppedError):
-        nodes.train_best_convnet(split[0], trials, TRAINING, checkpoint)
+        convnet_nodes.train_best_convnet(split[0], TRIALS, TRAINING, checkpoint)
     epochs = []
     monkeypatch.setattr(
-        convnet._Course,
+        convnet_training._Course,
         "run_epoch",
         lambda self, epoch, *rest: (epochs.append(epoch), run_epoch(self, epoch, *rest)),
     )
-    resumed, history, _ = nodes.train_best_convnet(split[0], trials, TRAINING, checkpoint)
+    resumed, history, _ = convnet_nodes.train_best_convnet(split[0], TRIALS, TRAINING, checkpoint)
     assert epochs == [1]
     assert history["epoch"].tolist() == [1, 2]
     for name, array in whole.items():
         np.testing.assert_array_equal(array, resumed[name])
 
 
+CHECKPOINTS = ("sweep_checkpoint", "search_checkpoint", "convnet_checkpoint")
+
+
+class FullDisk(MemoryDataset):
+    """Saves nothing."""
+
+    def save(self, data):
+        raise DatasetError("no space left on device")
+
+
+@pytest.mark.parametrize(
+    ("node", "unsaved"),
+    [
+        ("sweep_regularisation", "sweep_weights"),
+        ("search_learning_rate", "convnet_trials"),
+        ("train_best_convnet", "convnet_history"),
+    ],
+)
+def test_work_whose_result_could_not_be_saved_is_not_done_again(
+    node, unsaved, split, tmp_path, monkeypatch
+):
+    given = {
+        "train_digits": split[0],
+        "fit_digits": split[0],
+        "validation_digits": split[1],
+        "params:regularisation_sweep": SWEEP,
+        "params:convnet_training": TRAINING,
+        "params:learning_rate_search": LearningRateSearch(learning_rates=(0.1,), share=0.5),
+    }
+    if node == "train_best_convnet":
+        given["convnet_trials"] = TRIALS
+    catalog = DataCatalog({name: MemoryDataset(value) for name, value in given.items()})
+    for name in CHECKPOINTS:
+        catalog[name] = CheckpointDataset(filepath=str(tmp_path / name))
+    catalog[unsaved] = FullDisk()
+    pipeline = create_pipeline().only_nodes(node)
+    with pytest.raises(DatasetError, match="no space left"):
+        SequentialRunner().run(pipeline, catalog)
+    for owner, function in ((logistic, "probabilities"), (convnet_training._Course, "run_epoch")):
+        monkeypatch.setattr(owner, function, stop_at_call(getattr(owner, function), 1))
+    catalog[unsaved] = MemoryDataset()
+    SequentialRunner().run(pipeline, catalog)
+    assert len(catalog.load(unsaved)) > 0
+
+
+def test_checkpoints_are_forgotten_when_what_was_made_of_them_is_saved(tmp_path):
+    pipeline = create_pipeline()
+    (last,) = pipeline.only_nodes("forget_checkpoints").nodes
+    assert {name for name in pipeline.inputs() if name.endswith("_checkpoint")} == {*CHECKPOINTS}
+    assert set(CHECKPOINTS) < set(last.inputs)
+    before = {node.name for node in pipeline.to_nodes(last.name).nodes}
+    writers = {node.name for node in pipeline.nodes if set(node.inputs) & set(CHECKPOINTS)}
+    assert writers <= before
+    kept = [CheckpointDataset(filepath=str(tmp_path / name)).load() for name in CHECKPOINTS]
+    for checkpoint in kept:
+        checkpoint.store("key", State(facts={"rows": [1]}))
+    nodes.forget_checkpoints({"approved": True}, *kept)
+    assert not list(tmp_path.iterdir())
+    nodes.forget_checkpoints({"approved": True}, *kept)  # a run that found all done
+
+
 def test_of_equally_accurate_strengths_the_strongest_is_taken():
     results = pd.DataFrame(
         {"regularisation_strength": [1.0, 10.0, 100.0], "validation_accuracy": [0.9, 0.9, 0.8]}
     )
-    assert nodes.best_strength(results) == 10.0
+    assert logistic_nodes.best_strength(results) == 10.0
 
 
 def test_of_equally_accurate_learning_rates_the_surest_is_taken():
@@ -118,7 +186,7 @@ def test_of_equally_accurate_learning_rates_the_surest_is_taken():
             "validation_log_loss": [0.4, 0.3, 0.1],
         }
     )
-    assert nodes.best_learning_rate(trials) == 0.2
+    assert convnet_nodes.best_learning_rate(trials) == 0.2
 
 
 class Reader:

@@ -16,9 +16,11 @@ from PIL import Image
 
 from painted import photographs, random_vgg, small_training, stripes
 from quartet.datasets.checkpoint import CheckpointDataset
-from quartet.datasets.pictures import LivePictureDataset, PictureDataset, PictureFolderDataset
+from quartet.datasets.live_picture import LivePictureDataset
+from quartet.datasets.picture_folder import PictureFolderDataset
+from quartet.datasets.pictures import PictureDataset
 from quartet.datasets.torch_weights import Weights, WeightsDataset
-from quartet.pipelines.style_training import nodes
+from quartet.pipelines.style_training import create_pipeline, nodes
 from quartet.style import training
 from quartet.style.network import network_of
 from quartet.style.settings import PaintingDescription, StyleTraining
@@ -135,13 +137,21 @@ def test_other_settings_photographs_or_paintings_start_over(inputs, monkeypatch)
     assert len(steps) == 3
 
 
-def test_the_checkpoint_goes_when_the_weights_are_saved_and_reported(inputs):
+def test_the_checkpoint_is_forgotten_when_the_weights_are_saved_and_reported(inputs):
     checkpoint, _ = handles(inputs)
-    weights, history, _ = train(inputs)
+    train(inputs)
     assert (inputs / "checkpoint.safetensors").exists()
-    saved = Weights("stripes", weights.arrays, weights.metadata)
-    metrics, card = nodes.report_training(saved, history, checkpoint)
+    pipeline = create_pipeline()
+    before = {node.name for node in pipeline.to_nodes("forget_style_checkpoint").nodes}
+    assert {"train_style", "report_training"} < before
+    nodes.forget_style_checkpoint({"steps": 4}, checkpoint)
     assert not (inputs / "checkpoint.safetensors").exists()
+
+
+def test_numbers_and_card_tell_of_the_training(inputs):
+    weights, history, _ = train(inputs)
+    saved = Weights("stripes", weights.arrays, weights.metadata)
+    metrics, card = nodes.report_training(saved, history)
     assert metrics.keys() == {
         *("steps", "content_loss", "style_loss", "roughness_loss"),
         *("seconds_per_step", "width", "parameters"),
@@ -161,7 +171,7 @@ def test_a_whole_run_makes_a_style_of_ones_own(workspace, inputs):
     painting = workspace / "it's; a painting.png"
     shutil.copy(inputs / "stripes.png", painting)
     (workspace / "conf/local/catalog.yml").write_text(
-        f"photographs:\n  type: quartet.datasets.pictures.PictureFolderDataset\n"
+        f"photographs:\n  type: quartet.datasets.picture_folder.PictureFolderDataset\n"
         f'  folder: "{pictures}"\n'
     )
     made = workspace / "data/06_models/style"

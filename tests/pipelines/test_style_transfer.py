@@ -129,6 +129,23 @@ def test_a_run_that_is_killed_costs_the_piece_it_was_at(project, monkeypatch):
     assert (project / "data/07_model_output/style/restyled/a_plain.mp4").read_bytes() == whole
 
 
+def test_pieces_stay_until_what_was_made_of_them_is_saved(project, monkeypatch):
+    source = write_video(project / "a.mp4", 16, options=KEYS)
+    for unsaved in ("restyled_output", "style_transfer_metrics"):
+        catalog = catalog_of(source)
+        with monkeypatch.context() as patch, pytest.raises(DatasetError, match="No space left"):
+            patch.setattr(catalog[unsaved], "save", refuse)
+            SequentialRunner().run(create_pipeline(), catalog)
+        assert pieces_left(project)
+    found = run(source)
+    assert (found["pieces_restyled"], found["frames_out"]) == (0, 16)
+    assert not pieces_left(project)
+
+
+def refuse(data):
+    raise DatasetError("No space left on device")
+
+
 def test_pieces_of_other_parameters_or_another_source_are_not_used(project):
     source = write_video(project / "a.mp4", 16, options=KEYS)
     making = ("plan_transfer", "restyle_pieces")
@@ -260,6 +277,21 @@ def test_a_folder_of_pictures_of_all_kinds(project):
     with Image.open(project / "data/07_model_output/style/restyled/holiday_plain/a_plain.png") as p:
         assert p.size == (31, 33)
     assert not list((project / "data/07_model_output/style/pieces").rglob("*.png"))
+
+
+def test_hidden_pictures_of_a_folder_are_left_alone(project):
+    folder = project / "holiday"
+    folder.mkdir()
+    for name in ("a.png", "._a.png", ".b.png"):
+        Image.new("RGB", (50, 40), "red").save(folder / name)
+    assert run(folder)["frames_in"] == 1
+    assert published(project) == ["holiday_plain/a_plain.png"]
+
+
+def test_a_hidden_picture_that_is_asked_for_is_restyled(project):
+    Image.new("RGB", (50, 40), "red").save(project / ".a.png")
+    run(project / ".a.png")
+    assert published(project) == [".a_plain.png"]
 
 
 def test_one_picture_and_one_that_is_broken(project):

@@ -112,7 +112,8 @@ def test_names_keep_what_the_font_has_and_their_ends():
     assert "…" in short
 
 
-def test_stages_show_milliseconds_a_frame_and_frames_per_second():
+def test_stages_show_their_work_and_only_the_whole_has_a_speed():
+    """Work of two workers side by side is no time: as frames/s it would halve the network's."""
     figure = stage_times({"decode": 2.0, "network": 6.0, "assemble": 0.0}, 200, elapsed=7.0)
     assert drawn(figure)
     axis = figure.axes[0]
@@ -121,11 +122,12 @@ def test_stages_show_milliseconds_a_frame_and_frames_per_second():
     assert names == ["decode", "network", "assemble", "from start to end"]
     captions = [text.get_text() for text in axis.texts]
     assert captions == [
-        "100.0 frames/s, 25.0% of the work",
-        "33.3 frames/s, 75.0% of the work",
-        "no time, 0.0% of the work",
-        "28.6 frames/s, stages overlap",
+        "10.0 ms, 25.0% of the work",
+        "30.0 ms, 75.0% of the work",
+        "0.0 ms, 0.0% of the work",
+        "35.0 ms, 28.6 frames/s",
     ]
+    assert "all workers" in axis.get_xlabel()
     assert "200 frames" in axis.get_title()
 
 

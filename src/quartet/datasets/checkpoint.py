@@ -28,8 +28,9 @@ class State:
 class Checkpoint:
     """One stored `State`, valid for one fingerprint of data and parameters.
 
-    A node restores at its start, stores after every finished piece, and clears
-    when all is done: interrupted work goes on, finished work starts over.
+    A node restores at its start and stores after every finished piece; the
+    pipeline's last node clears, when what was made of it is saved: interrupted
+    work goes on, finished work starts over.
     """
 
     def __init__(self, location: Location) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from quartet.datasets.file import InputDataset
 from quartet.datasets.location import Location
-from quartet.datasets.pictures import SUFFIXES, Pixels, decode_picture
+from quartet.datasets.pictures import SUFFIXES, Pixels, decode_picture, is_hidden
 
 _READ_AHEAD = 8 << 20
 """Bytes fetched at a time from remote storage."""
@@ -123,7 +123,8 @@ class MediaDataset(InputDataset[Media]):
         name = PurePosixPath(path).name
         if self._is_folder(path):
             names = (PurePosixPath(str(found)).name for found in filesystem.ls(path, detail=False))
-            pictures = tuple(sorted(name for name in names if _is_picture(name)))
+            shown = (name for name in names if not is_hidden(name))
+            pictures = tuple(sorted(name for name in shown if _is_picture(name)))
             if not pictures:
                 raise DatasetError(f"{path}: a folder without pictures; {self._hint}")
             return Media(name, pictures, Location(filesystem, path))

@@ -11,6 +11,9 @@ from typing import BinaryIO, overload
 from quartet.datasets.file import HandleDataset
 from quartet.datasets.location import Location
 
+_UNFINISHED = ".part"
+"""How the hidden name ends under which local storage writes a file before it is whole."""
+
 
 @dataclass(frozen=True)
 class PieceStore:
@@ -29,7 +32,7 @@ class PieceStore:
         if not filesystem.isdir(folder):
             return set()
         paths = (PurePosixPath(str(path)) for path in filesystem.ls(folder, detail=False))
-        return {path.name for path in paths if not path.name.startswith(".")}
+        return {path.name for path in paths if path.suffix != _UNFINISHED}
 
     def write(self, work: str, name: str, content: bytes) -> None:
         """Keep a piece; one of that name is replaced."""

@@ -77,15 +77,13 @@ def per_digit_report(probabilities: Probabilities, labels: Labels) -> pd.DataFra
 
 
 def worst_mistakes(probabilities: Probabilities, labels: Labels, count: int) -> NDArray[np.int64]:
-    """Rows of the mistakes made with the most confidence, the worst first.
+    """Rows of the mistakes made with the most confidence, the most confident first.
 
-    Confidence is the probability of the wrong digit less that of the right one.
+    Confidence is the probability of the digit that was read.
     """
-    rows = np.arange(len(labels))
-    predicted = predicted_labels(probabilities)
-    margin = probabilities[rows, predicted] - probabilities[rows, labels]
-    mistakes = np.flatnonzero(predicted != labels)
-    return mistakes[np.argsort(-margin[mistakes], kind="stable")][:count]
+    mistakes = np.flatnonzero(predicted_labels(probabilities) != labels)
+    confidence = probabilities[mistakes].max(axis=1)
+    return mistakes[np.argsort(-confidence, kind="stable")][:count]
 
 
 def log_loss(probabilities: Probabilities, labels: Labels) -> float:

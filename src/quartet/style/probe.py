@@ -52,10 +52,8 @@ def plan_video(source: Source, piece_frames: int, *, accept_truncated: bool = Fa
     with opened(source) as container:
         target, tracks = choose_container(container, name, reading.tracks, milliseconds)
     orientation = orientation_of(beginning.frame)
-    width, height = beginning.frame.width, beginning.frame.height
-    aspect = reading.sample_aspect
-    if orientation.transposed:
-        width, height, aspect = height, width, 1 / aspect
+    sides, aspect = (beginning.frame.width, beginning.frame.height), reading.sample_aspect
+    width, height = sides[::-1] if orientation.transposed else sides
     return VideoPlan(
         name=name,
         fingerprint=reading.fingerprint,
@@ -65,7 +63,7 @@ def plan_video(source: Source, piece_frames: int, *, accept_truncated: bool = Fa
         height=height,
         orientation=orientation,
         colours=colours_of(beginning.frame),
-        sample_aspect=aspect.as_integer_ratio(),
+        sample_aspect=(1 / aspect if orientation.transposed else aspect).as_integer_ratio(),
         time_base=tick.as_integer_ratio(),
         timestamps=order.timestamps,
         end=end,

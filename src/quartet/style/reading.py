@@ -68,6 +68,7 @@ class Reading:
 class _Tally:
     """What is known of a stream while its packets go by."""
 
+    codec: str
     packets: int = 0
     start: Fraction | None = None
     end: Fraction | None = None
@@ -87,10 +88,32 @@ def read_all(container: InputContainer, name: str) -> Reading:
         ValueError: It has no video, or the clock of a stream jumps back.
     """
     video = _main_video(container, name)
-    codec = codec_name(video)
+    stamps, tallies = _pass(container, video, name)
+    digests = "".join(tally.digest.hexdigest() for tally in tallies.values())
+    starts = (tally.start for tally in tallies.values() if tally.start is not None)
+    start = min(starts, default=Fraction(0))
+    discontinuous = bool(container.format.flags & cast(int, Flags.ts_discont.value))
+    others = (stream for stream in container.streams if stream.index != video.index)
+    return Reading(
+        stream=video.index,
+        tick=Fraction(video.time_base or 1),
+        rate=video.average_rate or video.guessed_rate,
+        sample_aspect=video.sample_aspect_ratio or Fraction(1),
+        stamps=stamps,
+        tracks=tuple(_track(stream, tallies[stream.index]) for stream in others),
+        fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
+        start=start,
+        any_start=discontinuous or start > _LATEST_START,
+        missing=_missing(container, video, list(tallies.values()), tallies[video.index]),
+    )
+
+
+def _pass(
+    container: InputContainer, video: VideoStream, name: str
+) -> tuple[Stamps, dict[int, _Tally]]:
+    """What the packets of the video say of time, and what is known of each stream, by index."""
     stamps = Stamps()
-    tallies = {stream.index: _Tally() for stream in container.streams}
-    codecs = {stream.index: codec_name(stream) for stream in container.streams}
+    tallies = {stream.index: _Tally(codec_name(stream)) for stream in container.streams}
     with tqdm(
         total=container.size if container.size > 0 else None,
         desc=f"reading {name}",
@@ -100,38 +123,21 @@ def read_all(container: InputContainer, name: str) -> Reading:
         delay=2,
     ) as bar:
         for packet in read_packets(container, list(container.streams)):
-            _count(tallies[packet.stream.index], packet, codecs[packet.stream.index], name)
+            _count(tallies[packet.stream.index], packet, name)
             if packet.stream.index == video.index:
-                _note(stamps, packet, codec)
+                _note(stamps, packet, tallies[video.index].codec)
             bar.update(packet.size)
-    digests = {index: tally.digest.hexdigest() for index, tally in tallies.items()}
-    start = min(
-        (tally.start for tally in tallies.values() if tally.start is not None),
-        default=Fraction(0),
-    )
-    discontinuous = bool(container.format.flags & cast(int, Flags.ts_discont.value))
-    return Reading(
-        stream=video.index,
-        tick=Fraction(video.time_base or 1),
-        rate=video.average_rate or video.guessed_rate,
-        sample_aspect=video.sample_aspect_ratio or Fraction(1),
-        stamps=stamps,
-        tracks=tuple(
-            Track(
-                index=stream.index,
-                kind=stream.type,
-                codec=codecs[stream.index],
-                packets=tallies[stream.index].packets,
-                digest=digests[stream.index],
-                start=(tallies[stream.index].start or Fraction(0)).as_integer_ratio(),
-            )
-            for stream in container.streams
-            if stream.index != video.index
-        ),
-        fingerprint=hashlib.sha256("".join(digests.values()).encode()).hexdigest(),
-        start=start,
-        any_start=discontinuous or start > _LATEST_START,
-        missing=_missing(container, video, list(tallies.values()), tallies[video.index]),
+    return stamps, tallies
+
+
+def _track(stream: Stream, tally: _Tally) -> Track:
+    return Track(
+        index=stream.index,
+        kind=stream.type,
+        codec=tally.codec,
+        packets=tally.packets,
+        digest=tally.digest.hexdigest(),
+        start=(tally.start or Fraction(0)).as_integer_ratio(),
     )
 
 
@@ -160,14 +166,14 @@ def _main_video(container: InputContainer, name: str) -> VideoStream:
     )
 
 
-def _count(tally: _Tally, packet: Packet[Stream], codec: str, name: str) -> None:
+def _count(tally: _Tally, packet: Packet[Stream], name: str) -> None:
     """Take a packet into the account of its stream.
 
     Raises:
         ValueError: The clock jumps back here.
     """
     tally.packets += 1
-    tally.digest.update(payload(packet, codec))
+    tally.digest.update(payload(packet, tally.codec))
     tally.broken = packet.is_corrupt
     tick = packet.time_base
     time = packet.dts if packet.dts is not None else packet.pts

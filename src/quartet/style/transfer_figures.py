@@ -64,29 +64,32 @@ def contact_sheet(shown: Sequence[Shown], name: str, style: str) -> Figure:
 
 
 def stage_times(seconds: Mapping[str, float], frames: int, elapsed: float | None = None) -> Figure:
-    """Time that each stage took for a frame, with its frames per second and its share.
+    """Work that each stage did for a frame, with its share of all work.
+
+    A worker's second is a second of work: two workers side by side do two in one. So a stage
+    has no frames per second of its own here; only the time from start to end has.
 
     Args:
-        seconds: Of work in each stage, summed over all workers, in the order of the stages.
+        seconds: Of work in each stage, added up over all workers, in the order of the stages.
         frames: That went through them.
-        elapsed: Seconds from the beginning to the end, in which stages overlap; drawn as a
-            bar of its own, if given.
+        elapsed: Seconds from the beginning to the end, in which stages and workers overlap;
+            drawn as a bar of its own, with its frames per second, if given.
     """
-    rows = dict(seconds)
-    total = sum(rows.values())
-    shares = [f"{value / total:.1%} of the work" if total else "" for value in rows.values()]
-    colours = [_INK] * len(rows)
+    total = sum(seconds.values())
+    rows = {
+        stage: (value, f"{value / total:.1%} of the work" if total else "no work")
+        for stage, value in seconds.items()
+    }
     if elapsed is not None:
-        rows["from start to end"] = elapsed
-        shares.append("stages overlap")
-        colours.append(_MARK)
+        speed = f"{frames / elapsed:,.1f} frames/s" if elapsed else "no time"
+        rows["from start to end"] = (elapsed, speed)
     figure = Figure(figsize=(9, 1.5 + 0.42 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    values = [1000 * value / max(frames, 1) for value in rows.values()]
+    values = [1000 * value / max(frames, 1) for value, _ in rows.values()]
+    colours = [_INK] * len(seconds) + [_MARK] * (len(rows) - len(seconds))
     bars = axis.barh(range(len(rows)), values, 0.65, color=colours)
     captions = [
-        ", ".join(filter(None, [f"{frames / value:,.1f} frames/s" if value else "no time", share]))
-        for value, share in zip(rows.values(), shares, strict=True)
+        f"{value:,.1f} ms, {told}" for value, (_, told) in zip(values, rows.values(), strict=True)
     ]
     axis.bar_label(bars, captions, padding=5, fontsize=9)
     axis.set_yticks(range(len(rows)), [readable(row, 40) for row in rows], parse_math=False)
@@ -94,7 +97,7 @@ def stage_times(seconds: Mapping[str, float], frames: int, elapsed: float | None
     # Room behind the longest bar for what is written there.
     axis.set_xlim(0, 1.45 * max([*values, 1e-9]))
     axis.set(
-        xlabel="milliseconds a frame",
+        xlabel="milliseconds a frame (of a stage: its work, all workers added up; they overlap)",
         title=f"Where the time went: {frames:,} frame{'' if frames == 1 else 's'}",
     )
     _open_frame(axis)

@@ -1,4 +1,4 @@
-"""Nodes of `mnist_training`: the science of `quartet.digits`, dataset by dataset."""
+"""Nodes of `mnist_training` that look at the digits, judge what was trained, and release it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
-from quartet import __version__, digits
-from quartet.datasets.checkpoint import Checkpoint, State, fingerprint
+from quartet import digits
+from quartet.datasets.checkpoint import Checkpoint
 from quartet.digits.data import Digits, Images, Labels
 from quartet.digits.settings import (
     ConvNetTraining,
     Exploration,
-    LearningRateSearch,
     RegularisationSweep,
     ValidationSplit,
 )
 
+from .convnet import best_learning_rate
 from .release import choose_release
 
 if TYPE_CHECKING:
@@ -73,146 +73,6 @@ def split_validation(
     """Digits to fit on, and digits held back to choose on."""
     generator = np.random.default_rng(validation_split.seed)
     return digits.data.stratified_split(train_digits, validation_split.fraction, generator)
-
-
-def sweep_regularisation(
-    fit_digits: Digits,
-    validation_digits: Digits,
-    regularisation_sweep: RegularisationSweep,
-    sweep_checkpoint: Checkpoint,
-) -> tuple[pd.DataFrame, Figure, Arrays]:
-    """Validation accuracy of every strength; a stopped sweep keeps its finished fits.
-
-    Also the weights of the best one, which the refit starts from.
-    """
-    key = fingerprint(__version__, fit_digits, validation_digits, regularisation_sweep)
-    restored = sweep_checkpoint.restore(key)
-    rows, weights = list(restored.facts.get("rows", [])), dict(restored.arrays)
-    done = {row["regularisation_strength"] for row in rows}
-    earlier = max((row["seconds"] for row in rows), default=0.0)
-
-    def record(fit: digits.logistic.Fit) -> None:
-        shares = digits.logistic.probabilities(fit.weights, validation_digits["images"])
-        accuracy = digits.evaluation.accuracy(shares, validation_digits["labels"])
-        rows.append(
-            {
-                "regularisation_strength": fit.strength,
-                "validation_accuracy": accuracy.value,
-                "passes": fit.passes,
-                "seconds": earlier + fit.seconds,
-            }
-        )
-        weights.update({f"{fit.strength:g}.{name}": part for name, part in fit.weights.items()})
-        sweep_checkpoint.store(key, State(weights, {"rows": rows}))
-
-    digits.logistic.fit(
-        fit_digits,
-        [strength for strength in regularisation_sweep.strengths if strength not in done],
-        regularisation_sweep.tolerance,
-        regularisation_sweep.max_passes,
-        record,
-    )
-    sweep_checkpoint.clear()
-    results = pd.DataFrame(rows).sort_values("regularisation_strength", ignore_index=True)
-    best = best_strength(results)
-    names = ("coefficients", "intercepts")
-    return (
-        results,
-        digits.figures.sweep(results, best),
-        {name: weights[f"{best:g}.{name}"] for name in names},
-    )
-
-
-def fit_best_logistic(
-    train_digits: Digits,
-    sweep_results: pd.DataFrame,
-    sweep_weights: Arrays,
-    regularisation_sweep: RegularisationSweep,
-) -> tuple[Arrays, dict[str, float]]:
-    """The best strength fitted on all training digits: weights, and how the fit went."""
-    (fit,) = digits.logistic.fit(
-        train_digits,
-        [best_strength(sweep_results)],
-        regularisation_sweep.tolerance,
-        regularisation_sweep.max_passes,
-        start_from=sweep_weights,
-    )
-    facts = {
-        "regularisation_strength": fit.strength,
-        "passes": fit.passes,
-        "seconds": fit.seconds,
-    }
-    return dict(fit.weights), facts
-
-
-def best_strength(sweep_results: pd.DataFrame) -> float:
-    """The most accurate strength on the validation set; the strongest of equals."""
-    best = sweep_results["validation_accuracy"] == sweep_results["validation_accuracy"].max()
-    return float(sweep_results.loc[best, "regularisation_strength"].max())
-
-
-def search_learning_rate(
-    fit_digits: Digits,
-    validation_digits: Digits,
-    convnet_training: ConvNetTraining,
-    learning_rate_search: LearningRateSearch,
-    search_checkpoint: Checkpoint,
-) -> pd.DataFrame:
-    """Validation accuracy of short trainings; a stopped search keeps its finished trials."""
-    key = fingerprint(
-        __version__, fit_digits, validation_digits, convnet_training, learning_rate_search
-    )
-    rows = list(search_checkpoint.restore(key).facts.get("rows", []))
-    full_length = digits.convnet.epochs(convnet_training, len(fit_digits["labels"]))
-    length = max(1, round(learning_rate_search.share * full_length))
-    for rate in learning_rate_search.learning_rates[len(rows) :]:
-        network = digits.convnet.train(fit_digits, convnet_training, rate, length)
-        shares = digits.convnet.probabilities(network.weights, validation_digits["images"])
-        accuracy = digits.evaluation.accuracy(shares, validation_digits["labels"])
-        rows.append(
-            {
-                "learning_rate": rate,
-                "validation_accuracy": accuracy.value,
-                "validation_log_loss": digits.evaluation.log_loss(
-                    shares, validation_digits["labels"]
-                ),
-                "epochs": length,
-                "seconds": network.seconds,
-            }
-        )
-        search_checkpoint.store(key, State(facts={"rows": rows}))
-    search_checkpoint.clear()
-    return pd.DataFrame(rows)
-
-
-def best_learning_rate(convnet_trials: pd.DataFrame) -> float:
-    """The most accurate rate on the validation set; of equals that of the lowest log loss."""
-    ranked = convnet_trials.sort_values(
-        ["validation_accuracy", "validation_log_loss"], ascending=[False, True]
-    )
-    return float(ranked["learning_rate"].iloc[0])
-
-
-def train_best_convnet(
-    train_digits: Digits,
-    convnet_trials: pd.DataFrame,
-    convnet_training: ConvNetTraining,
-    convnet_checkpoint: Checkpoint,
-) -> tuple[Arrays, pd.DataFrame, Figure]:
-    """The network trained on all training digits; a stopped training keeps its epochs."""
-    rate = best_learning_rate(convnet_trials)
-    key = fingerprint(__version__, train_digits, convnet_training, rate)
-    state = convnet_checkpoint.restore(key)
-    network = digits.convnet.train(
-        train_digits,
-        convnet_training,
-        rate,
-        resume_from=(state.arrays, state.facts) if state.facts else None,
-        on_epoch=lambda arrays, facts: convnet_checkpoint.store(key, State(arrays, facts)),
-    )
-    convnet_checkpoint.clear()
-    history = pd.DataFrame(network.history)
-    return dict(network.weights), history, digits.figures.training_history(history)
 
 
 def predict_with_logistic(logistic_weights: Arrays, test_digits: Digits) -> Arrays:
@@ -317,3 +177,17 @@ def release_better_classifier(
         {**regularisation_sweep.model_dump(), **convnet_training.model_dump()},
     )
     return release, {"approved": release.approved, "reason": release.reason, **release.tags}
+
+
+def forget_checkpoints(
+    mnist_release: dict[str, Any],
+    sweep_checkpoint: Checkpoint,
+    search_checkpoint: Checkpoint,
+    convnet_checkpoint: Checkpoint,
+) -> None:
+    """Nothing: what the searches and the training kept for a stop is no longer wanted.
+
+    The release is received to come after it: by then all that was made of them is saved.
+    """
+    for checkpoint in (sweep_checkpoint, search_checkpoint, convnet_checkpoint):
+        checkpoint.clear()

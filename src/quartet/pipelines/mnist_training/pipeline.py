@@ -6,12 +6,12 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from . import nodes
+from . import convnet, logistic, nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
     """Raw files → exploration, two searches on a validation set → test → registered model."""
-    return explore() + train_logistic() + train_convnet() + evaluate() + register()
+    return explore() + train_logistic() + train_convnet() + evaluate() + register() + make_end()
 
 
 def explore() -> Pipeline:
@@ -57,7 +57,7 @@ def train_logistic() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.sweep_regularisation,
+                logistic.sweep_regularisation,
                 [
                     "fit_digits",
                     "validation_digits",
@@ -68,7 +68,7 @@ def train_logistic() -> Pipeline:
                 name="sweep_regularisation",
             ),
             Node(
-                nodes.fit_best_logistic,
+                logistic.fit_best_logistic,
                 ["train_digits", "sweep_results", "sweep_weights", "params:regularisation_sweep"],
                 ["logistic_weights", "logistic_fit"],
                 name="fit_best_logistic",
@@ -83,7 +83,7 @@ def train_convnet() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.search_learning_rate,
+                convnet.search_learning_rate,
                 [
                     "fit_digits",
                     "validation_digits",
@@ -95,7 +95,7 @@ def train_convnet() -> Pipeline:
                 name="search_learning_rate",
             ),
             Node(
-                nodes.train_best_convnet,
+                convnet.train_best_convnet,
                 [
                     "train_digits",
                     "convnet_trials",
@@ -176,6 +176,21 @@ def register() -> Pipeline:
                 ],
                 ["mnist_classifier", "mnist_release"],
                 name="release_better_classifier",
+            ),
+        ],
+        tags="step.judge_classifiers",
+    )
+
+
+def make_end() -> Pipeline:
+    """When all is saved: what the trainings kept goes."""
+    return Pipeline(
+        [
+            Node(
+                nodes.forget_checkpoints,
+                ["mnist_release", "sweep_checkpoint", "search_checkpoint", "convnet_checkpoint"],
+                None,
+                name="forget_checkpoints",
             ),
         ],
         tags="step.judge_classifiers",

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from quartet.datasets.pictures import LivePicture, PictureFile, PictureFolder
+    from quartet.datasets.live_picture import LivePicture
+    from quartet.datasets.picture_folder import PictureFolder
+    from quartet.datasets.pictures import PictureFile
     from quartet.style.training import Course
     from quartet.style.training_figures import Previews
 else:
@@ -43,7 +45,7 @@ def train_style(
 ) -> tuple[Weights, pd.DataFrame, Arrays]:
     """The trained network, its losses, and test photographs restyled on the way.
 
-    A stopped training goes on from the checkpoint, which stays until the weights are saved.
+    A stopped training goes on from the checkpoint.
     """
     from quartet.style import photographs as bundled
     from quartet.style import training, training_figures, vgg
@@ -110,9 +112,9 @@ def draw_training(style_history: pd.DataFrame, style_previews: Arrays) -> tuple[
 
 
 def report_training(
-    style_weights_trained: Weights, style_history: pd.DataFrame, style_checkpoint: Checkpoint
+    style_weights_trained: Weights, style_history: pd.DataFrame
 ) -> tuple[dict[str, float], str]:
-    """The training's numbers, and the model card; the checkpoint has done its service."""
+    """The training's numbers, and the model card."""
     last = style_history.iloc[-1]
     arrays = style_weights_trained.arrays
     metrics = {
@@ -125,5 +127,14 @@ def report_training(
         "parameters": sum(array.size for array in arrays.values()),
     }
     name, facts = style_weights_trained.name, style_weights_trained.metadata
-    style_checkpoint.clear()
     return metrics, model_card.model_card(name, facts, metrics)
+
+
+def forget_style_checkpoint(
+    style_training_metrics: dict[str, float], style_checkpoint: Checkpoint
+) -> None:
+    """Nothing: what the training kept for a stop is no longer wanted.
+
+    The metrics are received to come after them: by then the weights and their card are saved.
+    """
+    style_checkpoint.clear()

@@ -36,9 +36,15 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
             ),
             Node(
                 nodes.report_training,
-                ["style_weights_trained", "style_history", "style_checkpoint"],
+                ["style_weights_trained", "style_history"],
                 ["style_training_metrics", "style_card"],
                 name="report_training",
+            ),
+            Node(
+                nodes.forget_style_checkpoint,
+                ["style_training_metrics", "style_checkpoint"],
+                None,
+                name="forget_style_checkpoint",
             ),
         ],
         tags=["step.learn_style", "gpu"],

@@ -13,7 +13,7 @@ from . import nodes, report
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
     """Source → plan → pieces, restyled by all ranks → published output → report."""
-    return make_output() + make_report()
+    return make_output() + make_report() + make_end()
 
 
 def make_output() -> Pipeline:
@@ -91,6 +91,21 @@ def make_report() -> Pipeline:
                 ["transfer_plan", "restyling_work", "restyled_output", "frame_consistency"],
                 ["style_transfer_metrics", "stages_figure"],
                 name="report_transfer",
+            ),
+        ],
+        tags="step.publish_video",
+    )
+
+
+def make_end() -> Pipeline:
+    """When all is saved: the pieces go."""
+    return Pipeline(
+        [
+            Node(
+                nodes.forget_pieces,
+                ["style_transfer_metrics", "transfer_plan", "style_pieces"],
+                None,
+                name="forget_pieces",
             ),
         ],
         tags="step.publish_video",

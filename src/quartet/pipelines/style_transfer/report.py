@@ -87,8 +87,32 @@ def report_transfer(
     frames = sum(done["frames"] for done in ranks)
     restyling = max(done["seconds"] for done in ranks)
     elapsed = transfer_plan["seconds"] + restyling + restyled_output["seconds"]
-    plan = transfer_plan["video"]
-    metrics: dict[str, float] = {
+    metrics = _counts(transfer_plan, restyling_work, restyled_output)
+    if frames:  # of a run that found all pieces made, there is no speed to tell
+        metrics["frames_per_s"] = frames / elapsed
+        metrics["network_frames_per_s"] = sum(
+            done["frames"] * done["workers"] / done["network_seconds"]
+            for done in ranks
+            if done["network_seconds"]
+        )
+    means = frame_consistency.drop(columns=["frame", "seconds"]).mean()
+    metrics |= {str(name): float(value) for name, value in means.dropna().items()}
+    stages = {
+        "plan": transfer_plan["seconds"],
+        "decode": sum(done.get("decode_seconds", 0.0) for done in ranks),
+        "network": sum(done["network_seconds"] for done in ranks),
+        "encode": sum(done.get("encode_seconds", 0.0) for done in ranks),
+        "publish": restyled_output["seconds"],
+    }
+    return metrics, transfer_figures.stage_times(stages, frames, elapsed)
+
+
+def _counts(
+    transfer_plan: Facts, restyling_work: Facts, restyled_output: Facts
+) -> dict[str, float]:
+    """What came in and went out, and who did it."""
+    ranks, plan = restyling_work["ranks"], transfer_plan["video"]
+    return {
         "frames_in": len(transfer_plan["pictures"]) if plan is None else len(plan["timestamps"]),
         "frames_out": restyled_output["frames"],
         "frames_repeated": sum(done.get("repeated", 0) for done in ranks),
@@ -102,21 +126,3 @@ def report_transfer(
         "ranks": len(ranks),
         "workers": sum(done["workers"] for done in ranks),
     }
-    if frames:  # of a run that found all pieces made, there is no speed to tell
-        metrics["frames_per_s"] = frames / elapsed
-        rates = (
-            done["frames"] * done["workers"] / done["network_seconds"]
-            for done in ranks
-            if done["network_seconds"]
-        )
-        metrics["network_frames_per_s"] = sum(rates)
-    means = frame_consistency.drop(columns=["frame", "seconds"]).mean()
-    metrics |= {str(name): float(value) for name, value in means.dropna().items()}
-    stages = {
-        "plan": transfer_plan["seconds"],
-        "decode": sum(done.get("decode_seconds", 0.0) for done in ranks),
-        "network": sum(done["network_seconds"] for done in ranks),
-        "encode": sum(done.get("encode_seconds", 0.0) for done in ranks),
-        "publish": restyled_output["seconds"],
-    }
-    return metrics, transfer_figures.stage_times(stages, frames, elapsed)

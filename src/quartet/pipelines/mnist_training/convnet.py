@@ -1,0 +1,85 @@
+"""Nodes of `mnist_training` that choose and train the convolutional network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+from numpy.typing import NDArray
+
+from quartet import __version__, digits
+from quartet.datasets.checkpoint import Checkpoint, State, fingerprint
+from quartet.digits.data import Digits
+from quartet.digits.settings import ConvNetTraining, LearningRateSearch
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+else:
+    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    pd = lazy_loader.load("pandas")
+    Figure = Any
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def search_learning_rate(
+    fit_digits: Digits,
+    validation_digits: Digits,
+    convnet_training: ConvNetTraining,
+    learning_rate_search: LearningRateSearch,
+    search_checkpoint: Checkpoint,
+) -> pd.DataFrame:
+    """Validation accuracy of short trainings; a stopped search keeps its finished trials."""
+    key = fingerprint(
+        __version__, fit_digits, validation_digits, convnet_training, learning_rate_search
+    )
+    rows = list(search_checkpoint.restore(key).facts.get("rows", []))
+    full_length = digits.convnet_training.epochs(convnet_training, len(fit_digits["labels"]))
+    length = max(1, round(learning_rate_search.share * full_length))
+    for rate in learning_rate_search.learning_rates[len(rows) :]:
+        network = digits.convnet_training.train(fit_digits, convnet_training, rate, length)
+        shares = digits.convnet.probabilities(network.weights, validation_digits["images"])
+        accuracy = digits.evaluation.accuracy(shares, validation_digits["labels"])
+        rows.append(
+            {
+                "learning_rate": rate,
+                "validation_accuracy": accuracy.value,
+                "validation_log_loss": digits.evaluation.log_loss(
+                    shares, validation_digits["labels"]
+                ),
+                "epochs": length,
+                "seconds": network.seconds,
+            }
+        )
+        search_checkpoint.store(key, State(facts={"rows": rows}))
+    return pd.DataFrame(rows)
+
+
+def best_learning_rate(convnet_trials: pd.DataFrame) -> float:
+    """The most accurate rate on the validation set; of equals that of the lowest log loss."""
+    ranked = convnet_trials.sort_values(
+        ["validation_accuracy", "validation_log_loss"], ascending=[False, True]
+    )
+    return float(ranked["learning_rate"].iloc[0])
+
+
+def train_best_convnet(
+    train_digits: Digits,
+    convnet_trials: pd.DataFrame,
+    convnet_training: ConvNetTraining,
+    convnet_checkpoint: Checkpoint,
+) -> tuple[Arrays, pd.DataFrame, Figure]:
+    """The network trained on all training digits; a stopped training keeps its epochs."""
+    rate = best_learning_rate(convnet_trials)
+    key = fingerprint(__version__, train_digits, convnet_training, rate)
+    state = convnet_checkpoint.restore(key)
+    network = digits.convnet_training.train(
+        train_digits,
+        convnet_training,
+        rate,
+        resume_from=(state.arrays, state.facts) if state.facts else None,
+        on_epoch=lambda arrays, facts: convnet_checkpoint.store(key, State(arrays, facts)),
+    )
+    history = pd.DataFrame(network.history)
+    return dict(network.weights), history, digits.figures.training_history(history)

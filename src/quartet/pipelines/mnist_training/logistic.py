@@ -1,0 +1,99 @@
+"""Nodes of `mnist_training` that choose and fit the logistic regression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+from numpy.typing import NDArray
+
+from quartet import __version__, digits
+from quartet.datasets.checkpoint import Checkpoint, State, fingerprint
+from quartet.digits.data import Digits
+from quartet.digits.settings import RegularisationSweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+else:
+    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    pd = lazy_loader.load("pandas")
+    Figure = Any
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def sweep_regularisation(
+    fit_digits: Digits,
+    validation_digits: Digits,
+    regularisation_sweep: RegularisationSweep,
+    sweep_checkpoint: Checkpoint,
+) -> tuple[pd.DataFrame, Figure, Arrays]:
+    """Validation accuracy of every strength; a stopped sweep keeps its finished fits.
+
+    Also the weights of the best one, which the refit starts from.
+    """
+    key = fingerprint(__version__, fit_digits, validation_digits, regularisation_sweep)
+    restored = sweep_checkpoint.restore(key)
+    rows, weights = list(restored.facts.get("rows", [])), dict(restored.arrays)
+    done = {row["regularisation_strength"] for row in rows}
+    earlier = max((row["seconds"] for row in rows), default=0.0)
+
+    def record(fit: digits.logistic.Fit) -> None:
+        rows.append(_judged(fit, validation_digits, earlier))
+        weights.update({f"{fit.strength:g}.{name}": part for name, part in fit.weights.items()})
+        sweep_checkpoint.store(key, State(weights, {"rows": rows}))
+
+    digits.logistic.fit(
+        fit_digits,
+        [strength for strength in regularisation_sweep.strengths if strength not in done],
+        regularisation_sweep.tolerance,
+        regularisation_sweep.max_passes,
+        record,
+    )
+    results = pd.DataFrame(rows).sort_values("regularisation_strength", ignore_index=True)
+    best = best_strength(results)
+    best_weights = {name: weights[f"{best:g}.{name}"] for name in ("coefficients", "intercepts")}
+    return results, digits.figures.sweep(results, best), best_weights
+
+
+def _judged(
+    fit: digits.logistic.Fit, validation_digits: Digits, earlier: float
+) -> dict[str, float]:
+    """A row of the sweep's results; `earlier` are the seconds of a sweep that was stopped."""
+    shares = digits.logistic.probabilities(fit.weights, validation_digits["images"])
+    accuracy = digits.evaluation.accuracy(shares, validation_digits["labels"])
+    return {
+        "regularisation_strength": fit.strength,
+        "validation_accuracy": accuracy.value,
+        "passes": fit.passes,
+        "seconds": earlier + fit.seconds,
+    }
+
+
+def fit_best_logistic(
+    train_digits: Digits,
+    sweep_results: pd.DataFrame,
+    sweep_weights: Arrays,
+    regularisation_sweep: RegularisationSweep,
+) -> tuple[Arrays, dict[str, float]]:
+    """The best strength fitted on all training digits: weights, and how the fit went."""
+    (fit,) = digits.logistic.fit(
+        train_digits,
+        [best_strength(sweep_results)],
+        regularisation_sweep.tolerance,
+        regularisation_sweep.max_passes,
+        start_from=sweep_weights,
+    )
+    facts = {
+        "regularisation_strength": fit.strength,
+        "passes": fit.passes,
+        "seconds": fit.seconds,
+    }
+    return dict(fit.weights), facts
+
+
+def best_strength(sweep_results: pd.DataFrame) -> float:
+    """The most accurate strength on the validation set; the strongest of equals."""
+    best = sweep_results["validation_accuracy"] == sweep_results["validation_accuracy"].max()
+    return float(sweep_results.loc[best, "regularisation_strength"].max())
