@@ -54,10 +54,12 @@ def plane(plane):
 def say(project):
     """Writes cloud.yml, with a change to it, and runs the command."""
     original = (ROOT / "conf/azureml/cloud.yml").read_text()
-    kept = {key: yaml.safe_load(original)["cloud"][key] for key in ("trigger", "deployments")}
+    whole = yaml.safe_load(original)["cloud"]
+    kept = {key: whole[key] for key in ("trigger", "deployments")}
 
     def run(*arguments, **changes):
-        endpoints = {kept["trigger"]["endpoint"]: {"pipeline": "style_transfer"}}
+        started = kept["trigger"]["endpoint"]
+        endpoints = {started: whole["endpoints"][started]}
         cloud = {**kept, **SMALL, "endpoints": endpoints, **changes}
         (project / "conf/azureml/cloud.yml").write_text(yaml.safe_dump({"cloud": cloud}))
         return call(project, provision, *arguments)

@@ -29,7 +29,7 @@ _FETCH = [
     Case(
         "fetch half a source",
         ("fetch", "mnist"),
-        ("downloads.yml: mnist: mirrors is missing",),
+        ("downloads.yml: mnist: mirrors: is missing",),
         write("conf/base/downloads.yml", "mnist: {folder: x}"),
     ),
     Case(

@@ -35,10 +35,11 @@ def _check(connection: Connection, table: Table, database: str) -> None:
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
     missing = [column.name for column in table.columns if column.name not in there]
     if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise DatasetError(
             f"{database} has a table {table.name} of something else, or of an earlier version of "
-            f"this project: it lacks the columns {', '.join(missing)}. Give the sensors a database "
-            "of their own, and ingest all files into it"
+            f"this project: it lacks the columns {', '.join(missing[:3])}{more}. Give the sensors "
+            "a database of their own, and ingest all files into it"
         )
 
 
