@@ -8,10 +8,10 @@ INSTALLED := $(VENV)/installed
 APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint docs bench mnist vgg samples browser database azurite lock clean
+.PHONY: help setup run test integration test-all lint docs bench mnist vgg samples browser database azurite lock clean
 
 help:  ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 setup: $(INSTALLED)  ## Install the project into .venv
 
@@ -29,8 +29,15 @@ run: setup  ## Run all scenarios on the committed samples
 	$(BIN)/kedro run
 
 # A file of tests runs on one worker, so that it makes its projects and servers once.
-test: setup lint browser database azurite docs  ## Check and test everything
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile -rs
+
+test: setup lint  ## Check style, types and imports, and run the quick tests
+	$(PYTEST) -m "not integration"
+
+integration: setup browser database azurite  ## Run the tests that need a browser, a server, a notebook or a project
+	$(PYTEST) -m integration
+
+test-all: test integration  ## Run everything
 
 lint: setup
 	$(BIN)/ruff check .

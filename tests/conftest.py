@@ -15,6 +15,12 @@ import pytest
 
 from support import REAL_DATA, ROOT, make_workspace, real_data, run_kedro, skip_or_fail
 
+INTEGRATION_FIXTURES = {
+    *("azurite", "browser", "mariadb", "pyodbc", "site", "viz"),
+    *("digits_project", "made_project"),
+}
+"""A test that asks for one of these, directly or through others, is an integration test."""
+
 
 def pytest_configure() -> None:
     """Let programs that tests start be stopped by Ctrl-C, also where the tests themselves are not.
@@ -27,6 +33,14 @@ def pytest_configure() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--benchmarks", action="store_true", help="measure and rewrite the tables")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests of servers and browsers by the fixtures that start these."""
+    for item in items:
+        if isinstance(item, pytest.Function) and INTEGRATION_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.integration)
 
 
 @contextmanager
@@ -100,7 +114,7 @@ def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            result = run_kedro(make_workspace(folder), "run")
+            result = run_kedro(make_workspace(folder), "run", fresh=True)
             said = {"stdout": result.stdout, "stderr": result.stderr}
             folder.with_suffix(".said").write_text(json.dumps(said))
             if result.returncode:

@@ -1,11 +1,12 @@
-"""`kedro` in processes that are forked from one in which everything is imported already.
+"""Run `kedro` in processes forked from a server that has imported the libraries.
 
-A command that is refused at once takes seconds to start and milliseconds to refuse. Here the
-start is paid once: a server imports the libraries, and each command is a child of it.
+Starting Python with these libraries takes seconds, most commands of the tests milliseconds: the
+start is paid once a session.
 """
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import subprocess
@@ -13,8 +14,6 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-
-from support import clean_environment
 
 _IMPORTED = (
     "av",
@@ -44,24 +43,21 @@ _IMPORTED = (
 """Libraries only: the project is imported by each command itself, as it is then configured."""
 
 
-def start_server() -> multiprocessing.context.ForkServerContext:
-    """The server; it starts with the first command, and ends with this process."""
+@functools.cache
+def _server() -> multiprocessing.context.ForkServerContext:
+    """Return the session's server; it starts with the first command and ends with this process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_IMPORTED))
     return context
 
 
 def run_forked(
-    context: multiprocessing.context.ForkServerContext,
-    folder: Path,
-    *arguments: str,
-    environment: Mapping[str, str] | None = None,
-    seconds: float = 120,
+    folder: Path, arguments: tuple[str, ...], environment: Mapping[str, str], seconds: float
 ) -> subprocess.CompletedProcess[str]:
-    """Like `support.run_kedro`, in a fork; killed when it takes longer than expected."""
-    told = {**clean_environment(), "COLUMNS": "200", **(environment or {})}
+    """Run `kedro ARGUMENTS` in a folder, with this environment; kill it after so many seconds."""
     with tempfile.TemporaryDirectory() as place:
-        child = context.Process(target=_be_kedro, args=(folder, arguments, told, place))
+        target = (folder, arguments, dict(environment), place)
+        child = _server().Process(target=_be_kedro, args=target)
         child.start()
         child.join(seconds)
         if child.exitcode is None:
@@ -74,9 +70,8 @@ def run_forked(
 def _be_kedro(
     folder: Path, arguments: tuple[str, ...], environment: dict[str, str], place: str
 ) -> None:
-    for number, name in ((1, "out"), (2, "err")):
-        file = os.open(Path(place, name), os.O_WRONLY | os.O_CREAT, 0o600)
-        os.dup2(file, number)
+    for descriptor, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(Path(place, name), os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -86,6 +81,7 @@ def _be_kedro(
     from kedro.framework.cli.cli import main
     from kedro.framework.project import LOGGING
 
-    # Kedro looks for this file once, when the server imports it.
-    LOGGING.configure(yaml.safe_load((folder / "conf/logging.yml").read_text()))
+    configured = folder / "conf/logging.yml"
+    if configured.exists():  # Kedro looks for it once, when the server imports it
+        LOGGING.configure(yaml.safe_load(configured.read_text()))
     main()

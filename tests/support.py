@@ -19,9 +19,13 @@ from urllib.request import urlopen
 
 import pytest
 
+from forked import run_forked
+
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
 IN_CI = os.environ.get("CI") == "true"
+HANGING_S = 1800
+"""Seconds after which a command is taken to hang, however slow the machine."""
 QUICK = "convnet_training.minimum_steps=60,convnet_training.epochs=1"
 """Parameters for a run on the sample in which the network is trained only for form's sake."""
 
@@ -66,13 +70,27 @@ def clean_environment() -> dict[str, str]:
 
 
 def run_kedro(
-    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `kedro` in a folder, as a person would; output is captured, exit code not checked."""
+    """Run `kedro` in a folder, as a person would; output is captured, exit code not checked.
+
+    Args:
+        folder: Where the command is given.
+        arguments: Of `kedro`.
+        environment: Variables to add to this process's own.
+        fresh: Start a new Python, for tests of the start itself. Otherwise the command runs in a
+            fork of a process that has imported the libraries, which saves seconds.
+    """
+    variables = {**clean_environment(), "COLUMNS": "200", **(environment or {})}
+    if not fresh:
+        return run_forked(folder, arguments, variables, seconds=HANGING_S)
     return subprocess.run(
         [sys.executable, "-m", "kedro", *arguments],
         cwd=folder,
-        env={**clean_environment(), "COLUMNS": "200", **(environment or {})},
+        env=variables,
         capture_output=True,
         text=True,
         check=False,

@@ -65,7 +65,7 @@ def chosen(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def project(chosen: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_project(chosen: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("_".join(chosen))
     result = configured(folder, ",".join(chosen))
     assert result.returncode == 0, result.stderr
@@ -101,12 +101,12 @@ print(json.dumps([quartet.__file__, sorted(pipelines), lost]))
 
 
 def test_the_project_has_the_pipelines_that_were_chosen_and_all_of_their_datasets(
-    project: Path, chosen: list[str]
+    made_project: Path, chosen: list[str]
 ) -> None:
-    result = inside(project, "-c", OPEN)
+    result = inside(made_project, "-c", OPEN)
     assert result.returncode == 0, result.stderr
     source, found, lost = json.loads(result.stdout.splitlines()[-1])
-    assert Path(source).is_relative_to(project)
+    assert Path(source).is_relative_to(made_project)
     wanted = set[str]().union(*(PIPELINES[name] for name in chosen))
     assert set(found) == wanted | {"__default__", "sample_data"}
     assert lost == []
@@ -128,28 +128,28 @@ def code_of(path: Path) -> Iterator[str]:
 
 
 def test_nothing_in_code_and_configuration_names_what_was_not_chosen(
-    project: Path, chosen: list[str]
+    made_project: Path, chosen: list[str]
 ) -> None:
     named = TABLE.names(set(PIPELINES) - set(chosen))
     paths = [
         path
         for folder in ("src", "conf", "tests")
-        for path in (project / folder).rglob("*")
+        for path in (made_project / folder).rglob("*")
         if path.suffix in {".py", ".yml"}
-        if not table.fits(path.relative_to(project).as_posix(), TABLE.stay)
+        if not table.fits(path.relative_to(made_project).as_posix(), TABLE.stay)
     ]
     assert len(paths) > 100
     found = [(path, text) for path in paths for text in code_of(path) if named.search(text)]
     assert found == []
 
 
-def test_no_module_is_imported_that_is_not_there(project: Path) -> None:
+def test_no_module_is_imported_that_is_not_there(made_project: Path) -> None:
     lost = set()
-    for path in (*project.glob("src/**/*.py"), *project.glob("docs/**/*.py")):
-        where = path.relative_to(project).as_posix()
+    for path in (*made_project.glob("src/**/*.py"), *made_project.glob("docs/**/*.py")):
+        where = path.relative_to(made_project).as_posix()
         for name in leaving.imported(where, path.read_text(encoding="utf-8")):
             parts = name.split(".")
-            if parts[:1] == ["quartet"] and not exists(project / "src", parts):
+            if parts[:1] == ["quartet"] and not exists(made_project / "src", parts):
                 lost.add(name)
     assert lost == set()
 
@@ -168,41 +168,47 @@ def exists(source: Path, parts: list[str]) -> bool:
     )
 
 
-def test_the_project_is_laid_out_as_its_own_checks_want_it(project: Path) -> None:
+def test_the_project_is_laid_out_as_its_own_checks_want_it(made_project: Path) -> None:
     for command in (["check"], ["format", "--check"]):
-        result = inside(project, "-m", "ruff", *command, "--no-cache", ".")
+        result = inside(made_project, "-m", "ruff", *command, "--no-cache", ".")
         assert result.returncode == 0, result.stdout
 
 
 def test_the_project_bears_its_own_name_and_tells_what_it_holds(
-    project: Path, chosen: list[str]
+    made_project: Path, chosen: list[str]
 ) -> None:
-    readme = (project / "README.md").read_text(encoding="utf-8")
+    readme = (made_project / "README.md").read_text(encoding="utf-8")
     assert readme.startswith("# Own Name\n")
     for name in PIPELINES:
         assert (f"- {name}: " in readme) == (name in chosen)
-    assert "\nsite_name: Own Name\n" in "\n" + (project / "mkdocs.yml").read_text(encoding="utf-8")
-    assert '\nproject_name = "Own Name"\n' in (project / "pyproject.toml").read_text("utf-8")
+    assert "\nsite_name: Own Name\n" in "\n" + (made_project / "mkdocs.yml").read_text(
+        encoding="utf-8"
+    )
+    assert '\nproject_name = "Own Name"\n' in (made_project / "pyproject.toml").read_text("utf-8")
 
 
-def test_what_makes_projects_stays_behind(project: Path) -> None:
-    here = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+def test_what_makes_projects_stays_behind(made_project: Path) -> None:
+    here = {
+        path.relative_to(made_project).as_posix()
+        for path in made_project.rglob("*")
+        if path.is_file()
+    }
     assert {name for name in here if table.fits(name, TABLE.starter)} == {
         "README.md",  # its own
         "docs/benchmarks.md",
         "docs/index.md",
     }
-    assert not (project / "starter").exists()
-    assert "starter" not in (project / ".amlignore").read_text(encoding="utf-8")
+    assert not (made_project / "starter").exists()
+    assert "starter" not in (made_project / ".amlignore").read_text(encoding="utf-8")
 
 
-def test_files_of_a_job_are_locked_as_here(project: Path) -> None:
+def test_files_of_a_job_are_locked_as_here(made_project: Path) -> None:
     for name in ("requirements.lock", "requirements-dev.lock", "Dockerfile"):
-        assert (project / name).read_bytes() == (ROOT / name).read_bytes()
+        assert (made_project / name).read_bytes() == (ROOT / name).read_bytes()
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def digits_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project made as one does who answers the question."""
     folder = tmp_path_factory.mktemp("answered")
     result = start(folder, "--name", "My Digits", answers="digits\n")
@@ -211,17 +217,17 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "my-digits"
 
 
-def test_digits_alone_can_be_learned(digits: Path) -> None:
-    result = inside(digits, "-m", "kedro", "run", "--params", QUICK)
+def test_digits_alone_can_be_learned(digits_project: Path) -> None:
+    result = inside(digits_project, "-m", "kedro", "run", "--params", QUICK)
     assert result.returncode == 0, result.stderr
-    assert (digits / "data/08_reporting/mnist_training/metrics.json").is_file()
+    assert (digits_project / "data/08_reporting/mnist_training/metrics.json").is_file()
 
 
-def test_the_science_of_digits_passes_its_tests_alone(digits: Path) -> None:
+def test_the_science_of_digits_passes_its_tests_alone(digits_project: Path) -> None:
     # The four that train for long are left out: the files are the same that are tested here.
     quick = "not strength and not learned and not bfloat16"
     options = ["-q", "-p", "no:cacheprovider", "-k", quick]
-    result = inside(digits, "-m", "pytest", *options, "tests/digits")
+    result = inside(digits_project, "-m", "pytest", *options, "tests/digits")
     assert result.returncode == 0, result.stdout
     passed = re.search(r"(\d+) passed", result.stdout)
     assert passed
@@ -229,19 +235,19 @@ def test_the_science_of_digits_passes_its_tests_alone(digits: Path) -> None:
 
 
 def test_the_configuration_and_pages_of_digits_alone_pass_the_checks_of_the_house(
-    digits: Path,
+    digits_project: Path,
 ) -> None:
     # That of the guide takes minutes, and does the same as here.
     options = ["-q", "-p", "no:cacheprovider", "-k", "not guide_says_can_be_done"]
     checks = ("tests/test_configuration.py", "tests/test_workflows.py", "tests/docs")
-    result = inside(digits, "-m", "pytest", *options, *checks)
+    result = inside(digits_project, "-m", "pytest", *options, *checks)
     assert result.returncode == 0, result.stdout
 
 
-def test_a_benchmark_of_digits_alone_can_write_its_page(digits: Path) -> None:
-    result = inside(digits, "-c", MEASURE)
+def test_a_benchmark_of_digits_alone_can_write_its_page(digits_project: Path) -> None:
+    result = inside(digits_project, "-c", MEASURE)
     assert result.returncode == 0, result.stderr
-    page = (digits / "docs/benchmarks.md").read_text(encoding="utf-8")
+    page = (digits_project / "docs/benchmarks.md").read_text(encoding="utf-8")
     assert "| what | – | 1 | – | – |" in page
 
 
@@ -255,8 +261,12 @@ write_figure("A section", "what", file=file, **row)
 """
 
 
-def test_the_documentation_of_digits_alone_has_no_lost_link(digits: Path, tmp_path: Path) -> None:
-    result = inside(digits, "-m", "mkdocs", "build", "--quiet", "--strict", "-d", str(tmp_path))
+def test_the_documentation_of_digits_alone_has_no_lost_link(
+    digits_project: Path, tmp_path: Path
+) -> None:
+    result = inside(
+        digits_project, "-m", "mkdocs", "build", "--quiet", "--strict", "-d", str(tmp_path)
+    )
     assert result.returncode == 0, result.stdout + result.stderr
 
 

@@ -25,7 +25,7 @@ SECRET = re.compile(
     r"secret|password|connection.string|account.key|sas.token|creds\b|github\.token|_token\b", re.I
 )
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 PIPELINES = {path.parent.name for path in (ROOT / "conf/base").glob("*/catalog.yml")}
 ON_LAPTOPS_ONLY = {"sample_data"}
 

@@ -11,7 +11,7 @@ from support import ROOT
 
 
 def test_commands_of_the_documentation_exist_in_the_makefile() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     texts = [page.read_text(encoding="utf-8") for page in [*PAGES, ROOT / "CONTRIBUTING.md"]]
     named = {name for text in texts for name in re.findall(r"(?:`|\$ )make ([a-z]+)", text)}
     assert named

@@ -102,6 +102,13 @@ def shown(ask):
     return found
 
 
+@pytest.fixture(scope="module")
+def answers(ask, shown):
+    """Kedro-Viz's answers to a click on each dataset, by its name."""
+    nodes = {name: node for kinds in shown.values() for name, node in kinds["data"].items()}
+    return {name: ask(f"nodes/{node['id']}") for name, node in nodes.items()}
+
+
 def open_panel(page, dataset):
     page.locator(".pipeline-node", has=page.get_by_text(dataset, exact=True)).click()
     panel = page.locator(".pipeline-metadata--visible")
@@ -149,7 +156,7 @@ def test_nothing_is_made_in_an_earlier_layer_than_what_it_is_made_of(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_page_opens_without_a_complaint_and_shows_the_whole_flowchart(
+def test_the_page_shows_the_complete_flowchart_and_a_figure_when_clicked(
     name, flowchart, complaints, keep_screenshot
 ):
     page = flowchart(name, SIZES.get(name, SIZE))
@@ -164,7 +171,21 @@ def test_the_page_opens_without_a_complaint_and_shows_the_whole_flowchart(
     assert sorted(heights, key=heights.__getitem__) == layers_of(name)
     if name != "__default__":  # too wide to be read in a page
         keep_screenshot(page, f"kedro_viz_{name}")
+    if figure := FIGURES.get(name):
+        check_figure(page, figure)
+        if name in SHOWN:
+            page.set_viewport_size(dict(zip(("width", "height"), SIZE, strict=True)))
+            keep_screenshot(page, f"kedro_viz_{figure}")
     assert complaints == []
+
+
+def check_figure(page, figure):
+    """Click on a figure: its panel has its title and shows the picture."""
+    panel = open_panel(page, figure)
+    expect(panel.get_by_text(figure.replace("_", " ").title())).to_be_visible()
+    image = panel.get_by_alt_text("Preview visualization")
+    expect(image).to_be_visible()
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 
 
 def test_pretty_names_read_as_words(window, viz, complaints):
@@ -178,19 +199,6 @@ def test_pretty_names_read_as_words(window, viz, complaints):
     page.goto(f"{viz}/?pid=mnist_training")
     for words in ("Pair Images With Labels", "Release Better Classifier", "Sweep Figure"):
         expect(page.locator(".pipeline-node__text").get_by_text(words, exact=True)).to_be_visible()
-
-
-@pytest.mark.parametrize(("name", "figure"), FIGURES.items())
-def test_a_click_on_a_figure_shows_it(name, figure, flowchart, complaints, keep_screenshot):
-    page = flowchart(name)
-    panel = open_panel(page, figure)
-    expect(panel.get_by_text(figure.replace("_", " ").title())).to_be_visible()
-    image = panel.get_by_alt_text("Preview visualization")
-    expect(image).to_be_visible()
-    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    if name in SHOWN:
-        keep_screenshot(page, f"kedro_viz_{figure}")
-    assert complaints == []
 
 
 def test_a_click_on_the_metrics_shows_their_values(flowchart, complaints, everything_run):
@@ -223,14 +231,14 @@ def test_a_dataset_that_no_run_has_made_is_described_without_a_preview(
     assert complaints == []
 
 
-@pytest.mark.parametrize("dataset", REPORTS)
-def test_a_report_is_previewed_with_its_own_content(dataset, ask, shown, everything_run):
-    entry = CATALOG[dataset]
-    kind, file = PREVIEWS[entry["type"]], everything_run / entry["filepath"]
-    node = next(each["data"][dataset] for each in shown.values() if dataset in each["data"])
-    answer = ask(f"nodes/{node['id']}")
-    assert answer.get("preview_type") == kind
-    assert shows(kind, answer["preview"], file)
+def test_reports_are_previewed_with_their_own_content(answers, everything_run):
+    wrong = []
+    for dataset in REPORTS:
+        entry, answer = CATALOG[dataset], answers[dataset]
+        kind, file = PREVIEWS[entry["type"]], everything_run / entry["filepath"]
+        if answer.get("preview_type") != kind or not shows(kind, answer["preview"], file):
+            wrong.append(dataset)
+    assert wrong == []
 
 
 def test_the_last_run_is_shown_with_how_each_node_went(ask, shown):
@@ -238,10 +246,7 @@ def test_the_last_run_is_shown_with_how_each_node_went(ask, shown):
     assert {states[node["id"]] for node in shown["__default__"]["task"].values()} == {"success"}
 
 
-def test_the_server_has_nothing_to_warn_of(ask, shown, said):
-    """It looked at every pipeline, and now at every dataset."""
-    for kinds in shown.values():
-        for node in kinds["data"].values():
-            ask(f"nodes/{node['id']}")
+def test_the_server_has_nothing_to_warn_of(answers, said):
+    assert answers.keys() >= set(REPORTS)
     warnings = re.findall(r"^.*(?:warning|error|traceback).*$", said.read_text(), re.I | re.M)
     assert [line for line in warnings if "style_previews_figure" not in line] == []

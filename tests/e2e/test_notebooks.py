@@ -82,6 +82,7 @@ def data_of(output: Any) -> dict[str, Any]:
     return output.get("data", {})
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
 def test_notebook_runs_after_a_sample_run_and_draws_its_figures(
     path: Path, trained_workspace: Path

@@ -201,9 +201,7 @@ def test_another_seed_gives_another_split_and_other_weights(workspace, trained_w
         assert (workspace / path).read_bytes() != (trained_workspace / path).read_bytes()
 
 
-def test_a_run_is_quiet_about_what_is_not_wrong(workspace):
-    result = run_kedro(workspace, "run", "--params", QUICK)
-    assert result.returncode == 0, result.stderr
-    assert "WARNING" not in result.stderr
-    assert "Warning" not in result.stderr
-    assert max(len(line) for line in result.stderr.splitlines()) < 400
+def test_a_run_is_quiet_about_what_is_not_wrong(trained_output):
+    assert "WARNING" not in trained_output.stderr
+    assert "Warning" not in trained_output.stderr
+    assert max(len(line) for line in trained_output.stderr.splitlines()) < 400

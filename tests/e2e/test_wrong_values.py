@@ -4,14 +4,9 @@ import shutil
 
 import pytest
 
-from forked import run_forked, start_server
 from refusals import outputs, restore, told
+from support import run_kedro
 from wrong_values import CASES
-
-
-@pytest.fixture(scope="module")
-def server():
-    return start_server()
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +23,11 @@ def project(copied, trained_workspace):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_wrong_is_told_in_one_line_and_nothing_is_changed(server, project, case):
+def test_what_is_wrong_is_told_in_one_line_and_nothing_is_changed(project, case):
     if case.damage:
         case.damage(project)
     before = outputs(project)
-    result = run_forked(server, project, *case.arguments, environment=case.environment, seconds=120)
+    result = run_kedro(project, *case.arguments, environment=case.environment)
     line = told(result.stderr)
     for part in case.parts:
         assert part in line, line
