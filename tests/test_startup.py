@@ -38,7 +38,7 @@ def test_the_plugins_commands_are_still_there():
         result = run_kedro(ROOT, *command)
         assert result.returncode == 0, result.stderr
         assert "Usage" in result.stdout
-    listed = run_kedro(ROOT, "--help")
+    listed = run_kedro(ROOT, "--help", fresh=True)
     for command in ("mlflow", "azureml", "viz", "fetch", "registry"):
         assert f"  {command} " in listed.stdout or f"  {command}\n" in listed.stdout
     assert listed.stderr == ""
