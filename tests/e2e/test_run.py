@@ -107,7 +107,7 @@ def test_the_better_classifier_is_registered_with_its_facts(trained_workspace, c
 
 
 def test_the_tracking_pages_show_the_run(trained_workspace):
-    command = ["mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db"]
+    command = ["mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db", "--workers", "1"]
     with running_server(trained_workspace, command, "/health") as url:
         assert b"<title>MLflow</title>" in urlopen(url, timeout=60).read()
         query = f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=quartet"
