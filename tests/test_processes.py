@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from quartet.processes import ended_as_by_hand, is_alive
+from quartet.processes import ended_as_by_hand, is_alive, start_ticks
 
 
 def test_one_that_runs_lives():
@@ -24,6 +24,11 @@ def test_one_that_has_ended_does_not_also_before_its_parent_has_looked():
     assert not is_alive(process.pid)
     process.wait()
     assert not is_alive(process.pid)
+
+
+def test_a_later_process_with_the_same_number_is_another():
+    assert is_alive(os.getpid(), start_ticks(os.getpid()))
+    assert not is_alive(os.getpid(), "1")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def is_alive(process: int) -> bool:
+def is_alive(process: int, start: str = "") -> bool:
     """Whether a process of this machine has not ended.
 
     One that has ended, and that whoever started it has not looked after yet, has a number still;
     where the system does not tell of it (outside Linux), it counts as alive.
+
+    Args:
+        process: Its number.
+        start: `start_ticks` of it, by which a later process with the same number is told apart.
     """
     try:
         os.kill(process, 0)
@@ -21,12 +25,31 @@ def is_alive(process: int) -> bool:
         return False
     except PermissionError:
         pass  # alive, and someone else's
+    facts = _facts(process)
+    return not facts or (facts[0] not in ("Z", "X") and start in ("", facts[19]))
+
+
+def start_ticks(process: int) -> str:
+    """When a process started, in clock ticks since the machine did; empty outside Linux."""
+    facts = _facts(process)
+    return facts[19] if facts else ""
+
+
+def namespace() -> str:
+    """Within which this process has its number, a container's or the machine's; empty elsewhere."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _facts(process: int) -> list[str]:
+    """What Linux says of a process from its state on; empty where it does not."""
     try:
         # "12 (name) Z …"; a name may have parentheses in it.
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return True
-    return state not in ("Z", "X")
+        return []
 
 
 @contextmanager
