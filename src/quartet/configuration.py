@@ -23,4 +23,5 @@ def loader(project: Path, environment: str | None) -> OmegaConfigLoader:
 
 def sqlite_file(uri: str, project: Path) -> Path | None:
     """The file of a SQLite address, which lies below the project; None for other addresses."""
-    return project / uri.removeprefix(SQLITE) if uri.startswith(SQLITE) else None
+    name = uri.removeprefix(SQLITE).partition("?")[0]
+    return project / name if uri.startswith(SQLITE) and name not in ("", ":memory:") else None

@@ -7,19 +7,16 @@ import fcntl
 import logging
 import os
 import re
-import socket
-import sqlite3
 import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
 
-from quartet import configuration, distributed
+from quartet import configuration, distributed, tracking_database
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -29,12 +26,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-
-
-_TRACKED_BY = (
-    *("sqlite", "postgresql", "mysql", "mssql"),
-    *("http", "https", "azureml", "databricks", "databricks-uc"),
-)
 
 
 class PreflightHooks:
@@ -47,14 +38,17 @@ class PreflightHooks:
         tracking = context.config_loader["mlflow"]
         server = tracking.get("server") or {}
         uri = server.get("mlflow_tracking_uri") or ""
-        _refuse_unknown_tracking(uri)
+        tracking_database.check_address(uri)
         file = configuration.sqlite_file(uri, context.project_path)
         if file is None:
             return
-        _refuse_damaged_database(file)
+        tracking_database.check_database(file)
+        if distributed.rank() == 0:
+            tracking_database.create_database(file)
         if Path.cwd() != context.project_path:
             # MLflow takes the path for one below the folder that the command is given in.
-            server = {**server, "mlflow_tracking_uri": f"{configuration.SQLITE}{file}"}
+            query = "".join(uri.partition("?")[1:])
+            server = {**server, "mlflow_tracking_uri": f"{configuration.SQLITE}{file}{query}"}
             context.config_loader["mlflow"] = {**tracking, "server": server}
 
     @hook_impl
@@ -97,50 +91,6 @@ def _catalog_parameters(conf_source: Path) -> set[str]:
     """Names that the catalogs take from `--params` through `${runtime_params:NAME,…}`."""
     texts = (path.read_text(encoding="utf-8") for path in conf_source.rglob("*.yml"))
     return {name for text in texts for name in re.findall(r"\$\{runtime_params:\s*([\w.]+)", text)}
-
-
-def _refuse_damaged_database(path: Path) -> None:
-    if not path.exists():
-        return
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        with connection:
-            connection.execute("PRAGMA quick_check(1)").fetchall()
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        connection.close()
-    except sqlite3.DatabaseError as error:
-        raise ValueError(
-            f"tracking database {path} cannot be read ({error}); restore it from a copy, or move "
-            "it away to start with an empty one"
-        ) from error
-    if tables and "alembic_version" not in tables:
-        raise ValueError(
-            f"tracking database {path} is a database of something else; name another one in "
-            "mlflow.yml, or by MLFLOW_TRACKING_URI"
-        )
-
-
-def _refuse_unknown_tracking(uri: str) -> None:
-    """Raise for an address that MLflow cannot use, or a server that does not answer.
-
-    MLflow itself asks a server for minutes.
-    """
-    address = urlsplit(uri)
-    if uri and address.scheme.partition("+")[0] not in _TRACKED_BY:
-        raise ValueError(
-            f"tracking address '{uri}' is none that MLflow can use; expected a database such as "
-            "sqlite:///mlflow.db, or http://HOST:PORT: see MLFLOW_TRACKING_URI and mlflow.yml"
-        )
-    if address.scheme not in ("http", "https"):
-        return
-    try:
-        port = address.port or {"http": 80, "https": 443}[address.scheme]
-        socket.create_connection((address.hostname or "", port), timeout=10).close()
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"tracking server {address.scheme}://{address.hostname}:{address.port} does not answer "
-            f"({error}); start it, or see MLFLOW_TRACKING_URI and mlflow.yml"
-        ) from error
 
 
 def _refuse_unwritable(name: str, path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import State
 from quartet.datasets.lineage import JOB
+from quartet.tracking_database import create_database
 
 _STATUS = {
     State.FINISHED: "FINISHED",
@@ -25,7 +26,7 @@ class Tracking:
         from mlflow import MlflowClient
 
         self._experiment = experiment
-        place.folder.mkdir(parents=True, exist_ok=True)
+        create_database(place.folder / "mlflow.db")
         self._client: Any = MlflowClient(tracking_uri=place.tracking)
         found = self._client.get_experiment_by_name(experiment)
         self._experiment_id = (
