@@ -1,5 +1,6 @@
 """A run that is killed, at whatever moment, must not cost the next ones their tracking."""
 
+import os
 import shutil
 import signal
 import sqlite3
@@ -11,9 +12,14 @@ from types import SimpleNamespace
 import mlflow
 import pytest
 
-from quartet import tracking_database
-from quartet.hooks import PreflightHooks
-from quartet.tracking_database import check_database, create_database
+from quartet import processes, tracking_database
+from quartet.hooks import PreflightHooks, TrackingHooks
+from quartet.tracking_database import (
+    check_database,
+    create_database,
+    end_killed_runs,
+    tagged_process,
+)
 
 KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 KILL_WHILE_WRITING = f"""
@@ -39,6 +45,14 @@ def kill(connection, cursor, statement, *_):
         os.kill(os.getpid(), signal.SIGKILL)
 
 getattr(tracking_database, sys.argv[1])(Path(sys.argv[2]))
+"""
+KILL_WHILE_RUNNING = f"""
+import sys, mlflow
+from quartet.tracking_database import tagged_process
+mlflow.set_tracking_uri(sys.argv[1])
+with tagged_process():
+    mlflow.start_run(run_id=None, experiment_id="0")
+{KILL}
 """
 
 
@@ -165,3 +179,83 @@ def test_what_an_address_says_after_its_file_is_no_part_of_the_name(file, prefli
     monkeypatch.chdir("/")
     assert preflight("sqlite:///mlflow.db?timeout=5") == f"sqlite:///{file}?timeout=5"
     assert [path.name for path in file.parent.iterdir()] == ["mlflow.db"]
+
+
+def open_run(client, **changed):
+    """A run under way, of this process but for the tags that are changed."""
+    tags = tracking_database._tags()
+    tags |= {f"process.{name}": value for name, value in changed.items()}
+    return client.create_run("0", tags=tags).info.run_id
+
+
+def test_a_run_whose_process_was_killed_is_marked_as_killed_by_the_next(file, client):
+    kill(KILL_WHILE_RUNNING, f"sqlite:///{file}")
+    (run,) = client.search_runs(["0"])
+    assert run.info.status == "RUNNING"
+    assert run.data.tags["process.host"]
+    assert end_killed_runs("0") == 1
+    found = client.get_run(run.info.run_id).info
+    assert found.status == "KILLED"
+    assert found.end_time is not None
+    assert end_killed_runs("0") == 0
+
+
+def test_a_later_process_with_the_same_number_keeps_no_run_under_way(client):
+    run = open_run(client, start_ticks="1")
+    assert end_killed_runs("0") == 1
+    assert client.get_run(run).info.status == "KILLED"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"host": "another", "id": "999999999"},
+        {"namespace": "pid:[1]", "id": "999999999"},
+        {"id": "none"},
+    ],
+    ids=["a living process", "another host", "a container", "no number"],
+)
+def test_a_run_that_may_be_under_way_stays(client, changed):
+    run = open_run(client, **changed)
+    untagged = client.create_run("0").info.run_id
+    assert end_killed_runs("0") == 0
+    assert {client.get_run(name).info.status for name in (run, untagged)} == {"RUNNING"}
+
+
+def test_runs_of_other_experiments_stay(client):
+    experiment = client.create_experiment("another")
+    run = client.create_run(experiment, tags={**tracking_database._tags(), "process.id": "9" * 9})
+    assert end_killed_runs("0") == 0
+    assert client.get_run(run.info.run_id).info.status == "RUNNING"
+
+
+def test_the_process_is_told_to_the_run_beside_what_a_user_has_said(file, client, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_CONTEXT", '{"team": "north"}')
+    with tagged_process(), mlflow.start_run(experiment_id="0") as run:
+        pass
+    tags = client.get_run(run.info.run_id).data.tags
+    assert tags["team"] == "north"
+    assert tags["process.id"] == str(os.getpid())
+    assert tags["process.start_ticks"] == processes.start_ticks(os.getpid())
+    assert os.environ["MLFLOW_RUN_CONTEXT"] == '{"team": "north"}'
+
+
+def test_the_hook_ends_killed_runs_when_its_own_has_begun(file, client):
+    killed = open_run(client, id="999999999")
+    hook = TrackingHooks().before_pipeline_run()
+    next(hook)
+    with mlflow.start_run(experiment_id="0") as run:
+        with pytest.raises(StopIteration):
+            next(hook)
+        assert client.get_run(killed).info.status == "KILLED"
+        assert client.get_run(run.info.run_id).info.status == "RUNNING"
+
+
+def test_a_server_is_told_of_no_process_and_its_runs_stay(monkeypatch):
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://127.0.0.1:9")
+    hook = TrackingHooks().before_pipeline_run()
+    next(hook)
+    assert "MLFLOW_RUN_CONTEXT" not in os.environ
+    with pytest.raises(StopIteration):
+        next(hook)

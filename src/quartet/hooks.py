@@ -173,6 +173,23 @@ class LogHooks:
 class TrackingHooks:
     """Logs metrics and figures to the MLflow run that kedro-mlflow has opened."""
 
+    @hook_impl(wrapper=True)
+    def before_pipeline_run(self) -> Generator[None, Any, Any]:
+        """Tag the run with its process, and end those whose process was killed.
+
+        Of databases on this machine only: a server's runs are ended by whoever runs the server.
+        """
+        import mlflow
+
+        if distributed.rank() > 0 or not mlflow.get_tracking_uri().startswith(configuration.SQLITE):
+            return (yield)
+        with tracking_database.tagged_process():
+            result = yield
+        run = mlflow.active_run()
+        if run is not None and (ended := tracking_database.end_killed_runs(run.info.experiment_id)):
+            logger.info("Marked %d earlier run(s) as KILLED: the process has ended", ended)
+        return result
+
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log a `*_metrics` mapping as metrics and a matplotlib figure as an image.

@@ -1,14 +1,18 @@
-"""Where runs are tracked: checks before a run, and a complete database."""
+"""Where runs are tracked: checks before a run, a complete database, an end for killed runs."""
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from quartet import processes
 from quartet.configuration import SQLITE
 
 _SCHEMES = (
@@ -17,6 +21,11 @@ _SCHEMES = (
 )
 _BUSY_SECONDS = 20
 """How long to wait for others that write, as MLflow does."""
+_CONTEXT = "MLFLOW_RUN_CONTEXT"
+"""Variable from which MLflow takes tags of each run that it opens."""
+_HOST, _NAMESPACE, _PROCESS, _START = (
+    f"process.{name}" for name in ("host", "namespace", "id", "start_ticks")
+)
 
 
 def check_address(uri: str) -> None:
@@ -122,3 +131,53 @@ def _publish(part: Path, file: Path) -> None:
         except OSError:  # a file system without hard links
             if not file.exists():
                 part.rename(file)
+
+
+@contextmanager
+def tagged_process() -> Iterator[None]:
+    """Let a run that MLflow opens in this block carry, from its first moment, whose it is."""
+    before = os.environ.get(_CONTEXT)
+    os.environ[_CONTEXT] = json.dumps(json.loads(before or "{}") | _tags())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_CONTEXT]
+        else:
+            os.environ[_CONTEXT] = before
+
+
+def _tags() -> dict[str, str]:
+    process = os.getpid()
+    return {
+        **_place(),
+        _PROCESS: str(process),
+        _START: processes.start_ticks(process),
+    }
+
+
+def _place() -> dict[str, str]:
+    """Within which a process has its number: a container may share the name of its host."""
+    return {_HOST: socket.gethostname(), _NAMESPACE: processes.namespace()}
+
+
+def end_killed_runs(experiment: str) -> int:
+    """Mark runs as killed that are under way, but whose process on this machine has ended.
+
+    Args:
+        experiment: MLflow's identifier of it.
+
+    Returns:
+        How many there were.
+    """
+    from mlflow import MlflowClient
+
+    client, ended = MlflowClient(), 0
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        tags = run.data.tags
+        if not tags.get(_PROCESS, "").isdecimal() or not _place().items() <= tags.items():
+            continue
+        if not processes.is_alive(int(tags[_PROCESS]), tags.get(_START, "")):
+            client.set_terminated(run.info.run_id, "KILLED")
+            ended += 1
+    return ended
