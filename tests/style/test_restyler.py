@@ -1,5 +1,7 @@
 """However a stream is cut into batches and threads, it must come out in order and the same."""
 
+from itertools import chain, repeat
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,37 @@ def test_a_picture_that_does_not_fit_into_memory_is_refused_with_figures(weights
     monkeypatch.setattr(restylers, "_free_memory", lambda where: 2**20)
     with pytest.raises(ValueError, match=r"of 900×300 pixels .* GiB, and 0\.0 GiB are free"):
         restyled(weights, pictures(1, (300, 900)))
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_video_that_fits_completes_when_others_take_memory(
+    weights, monkeypatch, workers, batch_size
+):
+    free = chain([GIB], repeat(0))
+    monkeypatch.setattr(restylers, "_free_memory", lambda where: next(free))
+    assert len(restyled(weights, pictures(9), workers, batch_size)) == 9
+
+
+def test_memory_is_checked_again_for_frames_of_another_size(weights, monkeypatch):
+    free = chain([GIB], repeat(0))
+    monkeypatch.setattr(restylers, "_free_memory", lambda where: next(free))
+    with pytest.raises(ValueError, match="of 80×64 pixels"):
+        restyled(weights, [*pictures(3), *pictures(1, (64, 80))])
+
+
+def test_memory_is_checked_again_for_a_larger_batch_and_not_for_a_smaller(weights, monkeypatch):
+    free = chain([GIB], repeat(0))
+    monkeypatch.setattr(restylers, "_free_memory", lambda where: next(free))
+    platform = Platform(CPU, torch.float32, compiled=False, workers=1)
+    with Restyler(weights, Restyling(), platform) as made:
+        assert len(made.restyle(pictures(2))) == 2
+        assert len(made.restyle(pictures(1))) == 1
+        with pytest.raises(ValueError, match="restyling 3 pictures"):
+            made.restyle(pictures(3))
 
 
 def test_an_error_of_a_thread_reaches_the_caller(weights, monkeypatch):

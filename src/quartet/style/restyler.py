@@ -118,6 +118,8 @@ class Restyler:
         self._own = local()
         self._lock = Lock()
         self._busy = 0.0
+        self._fitting: dict[tuple[int, int], int] = {}
+        """Pictures in a batch that fits into memory, by height and width."""
 
     def __enter__(self) -> Restyler:
         # Threads within a layer would wait for each other at each of them; frames need not.
@@ -155,7 +157,7 @@ class Restyler:
             What it is, the picture and the restyled one, in the order given.
 
         Raises:
-            ValueError: A picture needs more memory than there is.
+            ValueError: The first pictures of a size need more memory than there is.
         """
         pending: deque[tuple[list[tuple[Key, Picture]], Future[Pictures]]] = deque()
         for batch in _batches(pictures, self._batch, group):
@@ -175,12 +177,12 @@ class Restyler:
             Of the same size.
 
         Raises:
-            ValueError: They need more memory than there is.
+            ValueError: They are the first of their size and need more memory than there is.
         """
         begun = time.perf_counter()
         batch = np.stack(list(pictures))
-        height, width = batch.shape[1:3]
-        self._refuse_larger_than_memory(batch.shape)
+        count, height, width, _ = batch.shape
+        self._check_memory(count, height, width)
         lacking = [(0, max(0, _SMALLEST - size)) for size in (height, width)]
         if any(after for _, after in lacking):
             batch = np.pad(batch, [(0, 0), *lacking, (0, 0)], mode="edge")
@@ -198,17 +200,26 @@ class Restyler:
         compute: Compute = self._own.compute
         return compute
 
-    def _refuse_larger_than_memory(self, shape: tuple[int, ...]) -> None:
-        count, height, width, _ = shape
-        wanted = count * height * width * self._width * _BYTES_A_VALUE * self._platform.workers
-        there = _free_memory(self._platform.device)
-        if wanted > there:
-            raise ValueError(
-                f"restyling {count} picture{'s' * (count > 1)} of {width}×{height} pixels in each "
-                f"of {self._platform.workers} threads wants about {wanted / 2**30:.1f} GiB, and "
-                f"{there / 2**30:.1f} GiB are free: lower restyling.batch_size or "
-                "restyling.workers, or scale the source down"
-            )
+    def _check_memory(self, count: int, height: int, width: int) -> None:
+        """Refuse what does not fit, once for a size of pictures.
+
+        Later batches find the threads' buffers in place: were the peak asked for again, what is
+        held already would count twice, and another process could end a run that goes well.
+        """
+        with self._lock:
+            if count <= self._fitting.get((height, width), 0):
+                return
+            workers = self._platform.workers
+            wanted = count * height * width * self._width * _BYTES_A_VALUE * workers
+            there = _free_memory(self._platform.device)
+            if wanted > there:
+                raise ValueError(
+                    f"restyling {count} picture{'s' * (count > 1)} of {width}×{height} pixels in "
+                    f"each of {workers} threads wants about {wanted / 2**30:.1f} GiB, and "
+                    f"{there / 2**30:.1f} GiB are free: lower restyling.batch_size or "
+                    "restyling.workers, or scale the source down"
+                )
+            self._fitting[height, width] = count
 
 
 def _batches(
