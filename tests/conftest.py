@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from support import REAL_DATA, ROOT, make_workspace, real_data, run_kedro, skip_or_fail
+from support import IN_CI, REAL_DATA, ROOT, make_workspace, real_data, run_kedro, skip_or_fail
+
+# How long an example takes is the machine's affair; in CI the same examples come each time.
+settings.register_profile(
+    "quartet", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("quartet")
 
 INTEGRATION_FIXTURES = {
     *("azurite", "browser", "mariadb", "pyodbc", "site", "viz"),

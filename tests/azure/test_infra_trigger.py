@@ -139,7 +139,7 @@ def test_a_hostile_name_starts_nothing_and_is_told_of(world, name):
 PARTS = st.text(st.sampled_from("ab.'\"\\${} %/\n\x7f\x9fé\u2028"), max_size=8)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(PARTS.map(lambda text: f"{text}.mp4"))
 def test_it_judges_names_as_the_watcher_does(name):
     world = World()

@@ -83,7 +83,7 @@ def test_jobs_at_equal_intervals_wait_for_those_before_them(service, expected):
     assert outcome.times() == pytest.approx([service + expected * number for number in range(20)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(0.01, 1000), min_size=1, max_size=60),
     st.integers(1, 12),
@@ -206,7 +206,7 @@ def test_a_gang_larger_than_its_cluster_is_refused():
         simulate(one_step(standing(2), seconds=1, nodes=4), 1, seed=1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     least=st.integers(0, 2),
     more=st.integers(1, 4),

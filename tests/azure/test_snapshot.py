@@ -31,7 +31,7 @@ def by_us(project: Path) -> set[tuple[str, str]]:
     return {(path.as_posix(), name) for path, name in uploaded_files(project)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(paths=st.sets(PATHS, min_size=1), lines=st.lists(LINES, max_size=6))
 def test_the_same_files_as_the_sdk_whatever_amlignore_says(paths, lines, tmp_path_factory):
     project = tmp_path_factory.mktemp("project").resolve()

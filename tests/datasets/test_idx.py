@@ -22,7 +22,7 @@ def written(path, array=IMAGES):
     return path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(array=DTYPES.flatmap(lambda d: npst.arrays(d, npst.array_shapes(max_dims=4, min_side=0))))
 @pytest.mark.parametrize("name", ["a.idx", "a.idx.gz"])
 def test_what_is_saved_is_loaded(tmp_path_factory, name, array):

@@ -115,7 +115,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(saves=st.lists(ROWS, min_size=1, max_size=5))
 def test_the_last_save_of_each_key_wins_whatever_came_before(tmp_path_factory, saves):
     folder = tmp_path_factory.mktemp("predictions")

@@ -141,7 +141,7 @@ def test_the_first_of_several_links_holds():
     assert accounted_for(result)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     links=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=40),
     scale=st.sampled_from([1, 79_000_003, 10**15]),

@@ -4,7 +4,7 @@ import json
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors import capture as capture_module
@@ -141,7 +141,6 @@ bodies = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(bodies, max_size=6))
 def test_every_reading_is_either_taken_or_counted(drawn):
     result = decoded(*drawn)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.datasets.captures import SensorSourceDataset
@@ -163,7 +163,6 @@ versions = st.lists(contents, min_size=1, max_size=2)
 """Contents that a file has in turn, and may go back to."""
 
 
-@settings(deadline=None)
 @given(
     st.lists(versions, min_size=1, max_size=4),
     st.lists(

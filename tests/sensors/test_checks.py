@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors.checks import MOST_NOTED, Checks, Rows
@@ -217,7 +217,6 @@ people = st.one_of(
 
 
 @pytest.mark.parametrize("options", [{}, {"text_values": True, "zone": ZoneInfo("Europe/Paris")}])
-@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(

@@ -6,7 +6,7 @@ import random
 import fastavro
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors import events as module
@@ -57,7 +57,6 @@ drawn_events = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(drawn_events, st.sampled_from(["null", "deflate", "bzip2"]), st.sampled_from([1, 300, 9999]))
 def test_events_are_found_as_fastavro_reads_them(events, codec, block_bytes):
     content = avro(events, codec=codec, sync_interval=block_bytes)
@@ -93,7 +92,6 @@ def test_the_usual_event_is_learned_and_learned_anew():
         assert finder._usual.match(data)
 
 
-@settings(deadline=None)
 @given(st.lists(whole, min_size=1, max_size=20))
 def test_numbers_are_read_as_avro_writes_them(numbers):
     written = []

@@ -5,7 +5,7 @@ import itertools
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
@@ -122,7 +122,6 @@ drawn_files = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(drawn_files, st.randoms(use_true_random=False), st.integers(1, 12), st.booleans())
 def test_windows_are_those_of_all_readings_however_they_came(drawn, random, batch, halved):
     settings = SETTINGS.model_copy(update={"batch_readings": batch})

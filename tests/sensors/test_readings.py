@@ -2,7 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors import readings as module
@@ -35,7 +35,6 @@ def expected(drawn):
     ]
 
 
-@settings(deadline=None)
 @given(rows)
 def test_a_table_gives_back_what_it_was_made_of(drawn):
     readings = readings_of(drawn)
@@ -44,7 +43,6 @@ def test_a_table_gives_back_what_it_was_made_of(drawn):
     assert len(set(readings.pairs)) == len(readings.pairs)
 
 
-@settings(deadline=None)
 @given(st.lists(rows, max_size=4))
 def test_parts_put_together_name_the_same_sensor_once(drawn):
     together = concatenate([readings_of(part) for part in drawn])

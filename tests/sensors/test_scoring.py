@@ -68,7 +68,7 @@ def scikit_learns(seed, sensors):
     st.integers(0, 600),
     st.floats(0.1, 30),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_scores_and_labels_are_scikit_learns(seed, few, many, spread):
     """Sensors in any order and number, of one many windows, some of them far off."""
     machines, bank = scikit_learns(seed, 12)

@@ -186,7 +186,7 @@ inputs = st.integers(0, 10**6).map(
 
 
 @given(inputs, st.sampled_from([0.02, 0.1]), st.sampled_from([0.05, 1.0]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_threshold_is_the_quantile_by_machines_that_lack_the_block(inputs, nu, gamma):
     models = SensorModels(seed=1, nu=nu, gamma=gamma)
     count, nearness = len(inputs), []
@@ -203,7 +203,7 @@ def test_the_threshold_is_the_quantile_by_machines_that_lack_the_block(inputs, n
 
 
 @given(inputs, st.sampled_from([0.02, 0.1, 0.3]), st.sampled_from([0.05, 0.3, 2.0]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_machine_scores_like_scikit_learns(inputs, nu, gamma):
     machine = fit_machine(inputs, gamma, SensorModels(seed=1, nu=nu, tolerance=1e-5))
     theirs = OneClassSVM(nu=nu, gamma=gamma, tol=1e-5 * nu * len(inputs)).fit(inputs)

@@ -5,7 +5,7 @@ import statistics
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors.readings import EMPTY
@@ -53,7 +53,6 @@ def by_hand(drawn, seconds):
     ]
 
 
-@settings(deadline=None)
 @given(rows, st.sampled_from([1, 5, 10]), st.randoms(use_true_random=False))
 def test_windows_are_those_of_the_definition(drawn, seconds, random):
     expected = by_hand(drawn, seconds)
@@ -73,7 +72,6 @@ def test_windows_are_those_of_the_definition(drawn, seconds, random):
         assert found[name].tolist() == [row[column] for row in expected]
 
 
-@settings(deadline=None)
 @given(rows, st.randoms(use_true_random=False))
 def test_the_order_of_arrival_changes_not_even_the_last_bit(drawn, random):
     expected = aggregate(readings_of(drawn), 5)
@@ -153,7 +151,6 @@ def test_of_repeats_the_last_sent_counts_then_the_largest():
     assert repeats.tolist() == [1, 3, 4]
 
 
-@settings(deadline=None)
 @given(rows)
 def test_what_is_kept_and_what_repeats_make_up_all(drawn):
     kept, repeats = drop_repeats(readings_of(drawn))

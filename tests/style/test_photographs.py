@@ -49,7 +49,7 @@ def test_the_bundled_photographs_are_in_colour_and_others_than_those_for_tests()
     assert not found.keys() & tests.keys()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_photographs_of_any_size_give_crops_of_the_size_asked_for(height, width, seed):
     picture = np.full((height, width, 3), 100, np.uint8)
