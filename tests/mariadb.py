@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import pytest
 
-from support import free_port, skip_or_fail
+from support import GUARD_S, free_port, skip_or_fail
 
 _OPTIONS = (
     "--no-defaults",
@@ -109,7 +109,7 @@ class MariaDB:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + GUARD_S
         while True:
             try:
                 self.execute("SELECT 1")
@@ -122,13 +122,14 @@ class MariaDB:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it, in order or, with SIGKILL, as a power cut would."""
         self._process.send_signal(how)
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=GUARD_S)
 
     def execute(self, *statements: str) -> list[Any]:
         """The rows that the last statement gives; each is committed."""
         import pyodbc
 
-        text = f"DRIVER=MariaDB Unicode;SERVER=127.0.0.1;PORT={self.port};UID=root;CONN_TIMEOUT=30"
+        text = f"DRIVER=MariaDB Unicode;SERVER=127.0.0.1;PORT={self.port};UID=root"
+        text += f";CONN_TIMEOUT={GUARD_S}"
         with suppress_close(pyodbc.connect(text, autocommit=True)) as connection:
             for statement in statements:
                 cursor = connection.execute(statement)

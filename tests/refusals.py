@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from damage import Damage
+from support import GUARD_S
 
 LONGEST_LINE = 400
 _NOT_OUTPUTS = ("01_raw", "transfer_plan.json")
@@ -70,7 +71,7 @@ def _rows(database: Path, *tables: str) -> str:
     """A checksum of the rows that are there, or of why they cannot be read; empty for none."""
     told = []
     address = f"{database.as_uri()}?mode=ro"
-    with closing(sqlite3.connect(address, uri=True, timeout=1)) as connection:
+    with closing(sqlite3.connect(address, uri=True, timeout=GUARD_S)) as connection:
         for table in tables:
             try:
                 told += map(repr, connection.execute(f"SELECT * FROM {table}"))

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import event, text
 
 from quartet.datasets.sensor_tables import ClaimError, SensorTables, WindowBatch
+from support import GUARD_S
 from window_batches import batch, end, faults, fleet, ledger, tables, windows
 
 
@@ -60,7 +61,7 @@ def side_by_side(
 ) -> None:
     """Call a function in two processes: with the address, a barrier, its own and the arguments."""
     context = multiprocessing.get_context("spawn")
-    start = context.Barrier(2, timeout=60)
+    start = context.Barrier(2, timeout=GUARD_S)
     processes = [
         context.Process(target=target, args=(url, start, *own, *arguments), daemon=True)
         for own in each
@@ -68,7 +69,7 @@ def side_by_side(
     for process in processes:
         process.start()
     for process in processes:
-        process.join(100)
+        process.join(GUARD_S)
     assert [process.exitcode for process in processes] == [0, 0]
 
 
@@ -76,7 +77,7 @@ def confirm_elsewhere(url: str, token: str) -> int | None:
     """Confirm a claim on scoring from another process; its number."""
     process = multiprocessing.get_context("spawn").Process(target=_confirm, args=(url, token))
     process.start()
-    process.join(100)
+    process.join(GUARD_S)
     assert process.exitcode == 0
     return process.pid
 
@@ -90,7 +91,7 @@ def die_while_publishing(url: str, publication: WindowBatch, statement: str) -> 
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_publish_and_die, args=(url, publication, statement))
     process.start()
-    process.join(100)
+    process.join(GUARD_S)
     assert process.exitcode == -signal.SIGKILL
 
 

@@ -24,8 +24,8 @@ from forked import run_forked
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
 IN_CI = os.environ.get("CI") == "true"
-HANGING_S = 1800
-"""Seconds after which a command is taken to hang, however slow the machine."""
+GUARD_S = 600
+"""Seconds after which a test gives up waiting; only what hangs takes so long, on any machine."""
 QUICK = "convnet_training.minimum_steps=60,convnet_training.epochs=1"
 """Parameters for a run on the sample in which the network is trained only for form's sake."""
 
@@ -86,7 +86,7 @@ def run_kedro(
     """
     variables = {**clean_environment(), "COLUMNS": "200", **(environment or {})}
     if not fresh:
-        return run_forked(folder, arguments, variables, seconds=HANGING_S)
+        return run_forked(folder, arguments, variables, seconds=GUARD_S)
     return subprocess.run(
         [sys.executable, "-m", "kedro", *arguments],
         cwd=folder,
@@ -141,14 +141,14 @@ def running_server(
             for end in (signal.SIGTERM, signal.SIGKILL):
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, end)
-                process.wait(timeout=30)
+                process.wait(timeout=GUARD_S)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], log: IO[str]) -> None:
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + GUARD_S
     while True:
         try:
-            urlopen(url, timeout=30).close()
+            urlopen(url, timeout=GUARD_S).close()
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:

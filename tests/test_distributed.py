@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quartet import distributed
 from quartet.cli import run
-from support import ROOT, on_ranks
+from support import GUARD_S, ROOT, on_ranks
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_ranks_beyond_the_first_run_only_the_shared_nodes_in_the_order_of_the_fi
     (tmp_path / "given.json").write_text('"x"')
     (tmp_path / "other.json").write_text('"there"')
     command = on_ranks(3, str(ROOT / "tests/ranks.py"), str(tmp_path))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=GUARD_S)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "0.txt").read_text().split() == ["zeta", "between", "alpha"]
     for rank in (1, 2):

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 from quartet.azure.azurite import Azurite
+from support import GUARD_S
 
 Way = Literal["answer", "cut request", "cut answer", "lose answer", "silence", "meanwhile"]
 
@@ -129,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _handle  # noqa: N815
 
     def _passed_on(self, port: int, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", port, timeout=GUARD_S)
         try:
             kept = {name: value for name, value in self.headers.items() if name != "Connection"}
             connection.request(self.command, self.path, body, kept)

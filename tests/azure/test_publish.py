@@ -17,7 +17,7 @@ from azure.published import call, puts, read_invoked, told
 from azure.submitted import component, download
 from quartet.azure.publish_command import publish
 from quartet.azure.rehearsal import RehearsalSettings, rehearse
-from support import ROOT
+from support import GUARD_S, ROOT
 
 bootstrap_project(ROOT)
 
@@ -123,7 +123,7 @@ def test_the_body_that_the_command_prints_makes_a_job(plane, published):
     token = DefaultAzureCredential().get_token("https://ml.azure.com/.default").token
     said = json.loads(body.replace("…", "abfs://videos/a.mp4"))
     headers = {"Authorization": f"Bearer {token}"}
-    answer = requests.post(address, json=said, headers=headers, timeout=30)
+    answer = requests.post(address, json=said, headers=headers, timeout=GUARD_S)
     assert answer.status_code == 201, answer.text
     job = plane.manager.find(f"jobs/{answer.json()['name']}")
     inputs = {name: found["value"] for name, found in job["properties"]["inputs"].items()}

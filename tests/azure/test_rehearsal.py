@@ -163,11 +163,19 @@ def test_each_step_has_a_run_below_that_of_the_job(place, code):
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {report.run_id}
 
 
-def test_what_a_step_tells_of_its_start_and_its_memory_is_in_the_report(place, code):
+def test_what_a_step_tells_of_its_start_and_its_memory_is_in_the_report(place, code, tmp_path):
+    """It holds the memory until that has been noticed."""
+    noticed = tmp_path / "noticed"
+
+    def show(records):
+        if any((record.peak_mib or 0) > 200 for record in records):
+            noticed.touch()
+
     told = {"startup_s": 1.5, "startup_mib": 200, "work_s": 2, "peak_mib": None}
     tell = f"echo '{json.dumps(told)}' > $QUARTET_STEP_REPORT; "
-    hold = 'python -c "import time; held = bytearray(200 * 2**20); time.sleep(1.5)"'
-    (record,) = rehearse(job(Step("s", tell + hold)), code, place, QUICK).steps
+    wait = f"while not os.path.exists('{noticed}'): time.sleep(0.05)"
+    hold = f'python -c "import os, time\nheld = bytearray(200 * 2**20)\n{wait}"'
+    (record,) = rehearse(job(Step("s", tell + hold)), code, place, QUICK, show).steps
     assert (record.startup_s, record.startup_mib) == (1.5, 200)
     assert 200 < record.peak_mib < 300
 

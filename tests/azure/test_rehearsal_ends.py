@@ -10,6 +10,7 @@ import pytest
 from azure.fake_jobs import QUICK, job, log, states
 from quartet.azure.job import Source, Step
 from quartet.azure.rehearsal import RehearsalSettings, launch, processes, rehearse
+from support import GUARD_S
 
 
 def is_alive(pid: int) -> bool:
@@ -129,7 +130,7 @@ def test_what_a_killed_rehearsal_left_running_is_ended_by_the_next(place, code):
     )
     try:
         assert rehearse(job(Step("s", "true")), code, place, QUICK).succeeded
-        assert orphan.wait(timeout=60) < 0
+        assert orphan.wait(timeout=GUARD_S) < 0
         assert neighbour.poll() is None
     finally:
         for process in (orphan, neighbour):

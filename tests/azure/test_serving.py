@@ -30,7 +30,7 @@ from quartet.faq import serving as faq_serving
 from quartet.faq.matcher import fit_matcher
 from quartet.faq.ranker import RankerParameters
 from quartet.faq.settings import Cleaning, Refit
-from support import clean_environment, free_port, make_workspace
+from support import GUARD_S, clean_environment, free_port, make_workspace
 
 IMAGES = bundled_digits()["images"]
 ZERO = np.zeros((1, 28, 28), int).tolist()
@@ -92,9 +92,9 @@ def digits(workspace):
     assert told[-1], "the command ended"
     yield told, port
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=GUARD_S) == 0
     with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", port), timeout=GUARD_S)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def post(port, body, kind="application/json", path="/invocations"):
     """Status and answer; a body that is no text or bytes is sent as JSON."""
     if not isinstance(body, str | bytes) and not hasattr(body, "__next__"):
         body = json.dumps(body)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GUARD_S)
     headers = {} if kind is None else {"Content-Type": kind}
     connection.request("POST", path, body, headers)
     response = connection.getresponse()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from quartet.azure.hooks import STEP
 from quartet.azure.monitoring import hooks as telemetry_hooks
 from quartet.azure.monitoring import telemetry
 from quartet.azure.monitoring.hooks import VARIABLE, TelemetryHooks
-from support import ROOT
+from support import GUARD_S, ROOT
 
 PRIVATE = "/home/jane.doe/videos/Wedding of Jane.mp4"
 ROWS = 7
@@ -72,6 +73,10 @@ def run(nodes, hooks):
 
 @pytest.fixture
 def collector(monkeypatch):
+    """An endpoint that is waited for, as long as it may take on a busy machine."""
+    patient = partial(telemetry.Telemetry, flush_s=GUARD_S)
+    monkeypatch.setattr(telemetry, "_REQUEST_S", GUARD_S)
+    monkeypatch.setattr(telemetry, "Telemetry", patient)
     with ingestion.running() as collector:
         monkeypatch.setenv(VARIABLE, collector.connection_string)
         monkeypatch.delenv(telemetry.JOB, raising=False)

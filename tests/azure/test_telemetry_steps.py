@@ -18,7 +18,7 @@ from quartet.azure.monitoring.hooks import AUTHENTICATION, VARIABLE
 from quartet.azure.monitoring.step_variables import step_variables
 from quartet.azure.publishing.component import Compiled
 from quartet.azure.workspace import connect
-from support import ROOT
+from support import GUARD_S, ROOT
 
 bootstrap_project(ROOT)
 INSIGHTS = f"{GROUP_ID}/providers/Microsoft.Insights/components/quartet-insights"
@@ -81,7 +81,7 @@ def test_what_is_sent_bears_the_senders_own_token(plane, monkeypatch):
     collector = ingestion.Ingestion(ENDPOINT)
     plane.services[ingestion.HOST] = collector
     monkeypatch.setenv(AUTHENTICATION, "Authorization=AAD")
-    sender = telemetry.Telemetry(SHORT)
+    sender = telemetry.Telemetry(SHORT, flush_s=GUARD_S)
     sender.end(sender.begin_run("study", {"pipeline": "study"}))
     assert sender.flush() == ""
     [request] = [request for request in plane.requests if request.host == ingestion.HOST]

@@ -22,7 +22,7 @@ from fsspec.asyn import sync
 from quartet.azure.blobs import BlobFileSystem
 from quartet.azure.watching import Commands, Container, Folder, Identity, Watcher, WatchSettings
 from quartet.azure.watching.places import Place
-from support import ROOT, clean_environment
+from support import GUARD_S, ROOT, clean_environment
 
 SUFFIXES = (".mp4", ".mov")
 _WORK = """
@@ -31,7 +31,6 @@ case "$2" in *bad*) echo "a line before"; echo "Error: $2: no video"; exit 1;; e
 case "$2" in *slow*) while ! [ -e "$1/go" ]; do sleep 0.02; done;; esac
 echo "$2" >>"$1/ended"
 """
-_PATIENCE_S = 120
 
 
 @dataclass
@@ -175,7 +174,7 @@ class Watched:
     def finish(self) -> dict[str, str]:
         """State by video when nothing is left to be done."""
         self.look()
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + GUARD_S
         while not self.watcher.is_settled:
             assert time.monotonic() < deadline, self.watcher.rows
             if not self.watcher.tend():
@@ -187,7 +186,7 @@ class Watched:
 
 def wait_until(holds: Callable[[], object]) -> None:
     """Wait for something that another process does."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + GUARD_S
     while not holds():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.02)

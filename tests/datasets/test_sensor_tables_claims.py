@@ -11,6 +11,7 @@ from sqlalchemy import text
 from quartet.datasets.lineage import JOB
 from quartet.datasets.sensor_tables import ClaimError, Position
 from rival_runs import alter, confirm_elsewhere, publish_many, race, side_by_side
+from support import GUARD_S
 from window_batches import (
     KEYS,
     batch,
@@ -175,7 +176,7 @@ def test_a_job_that_does_not_exist_is_named(store):
 def test_of_two_processes_that_claim_at_once_one_gets_it(database_url):
     outcomes = multiprocessing.get_context("spawn").Queue()
     side_by_side(race, database_url, outcomes, 15)
-    told = [outcomes.get(timeout=10) for _ in range(30)]
+    told = [outcomes.get(timeout=GUARD_S) for _ in range(30)]
     for turn in range(15):
         assert sorted(won for when, won in told if when == turn) == [False, True]
 

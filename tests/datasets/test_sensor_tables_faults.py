@@ -217,7 +217,8 @@ def test_a_connection_that_falls_silent_is_given_up_and_opened_again(
 ):
     # Where the network vanishes, the server cannot know it: the transaction, with its locks, must
     # not wait there for hours.
-    hurried = tables(mariadb.url(name, proxy.port), timeout_seconds=1)
+    # A busy machine may take a second for other statements, too: one of many attempts gets through.
+    hurried = tables(mariadb.url(name, proxy.port), timeout_seconds=1, attempts=15)
     proxy.fail("INSERT INTO sensor_files", fault)
     assert hurried.publish(SECOND) == 2
     assert everything(direct) == expected[1]

@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from quartet.datasets.database_engines import _sqlite as engine_of
 from quartet.datasets.sensor_tables import SensorTablesDataset
 from rival_runs import die_while_publishing
+from support import GUARD_S
 from window_batches import batch, end, everything, faults, fleet, ledger, tables, windows
 
 pytest_plugins = ("mariadb",)
@@ -33,7 +34,7 @@ def test_several_that_open_a_new_file_at_once_wait_for_one_another(tmp_path):
     """SQLite refuses at once, and does not wait, where two switch a file to its log together."""
 
     def connect(place, start):
-        engine = engine_of(make_url(f"sqlite:///{place}"), 10)
+        engine = engine_of(make_url(f"sqlite:///{place}"), GUARD_S)
         start.wait()
         with engine.connect() as connection:
             return connection.exec_driver_sql("PRAGMA journal_mode").scalar()

@@ -12,11 +12,11 @@ from urllib.request import urlopen
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from e2e.flowcharts import ELSEWHERE, SIZE, VIEW, complaint, open_flowchart, settle
 from painted import random_vgg, stripes
-from support import run_kedro, running_server, skip_or_fail
+from support import GUARD_S, run_kedro, running_server, skip_or_fail
 
 SHORT_TRAINING = (
     "style_training.steps=2,style_training.width=4,style_training.crop=64,"
@@ -35,6 +35,7 @@ def browser() -> Iterator[Browser]:
     flags += ["--disable-component-update", "--disable-sync"]
     # Of a server elsewhere Kedro-Viz asks more than of one on this machine.
     flags += [f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1"]
+    expect.set_options(timeout=1000 * GUARD_S)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
         yield browser
@@ -77,7 +78,7 @@ def ask(viz: str) -> Callable[[str], Any]:
     """What Kedro-Viz answers to a path of its API."""
 
     def ask(path: str) -> Any:
-        with urlopen(f"{viz}/api/{path}", timeout=60) as answer:
+        with urlopen(f"{viz}/api/{path}", timeout=GUARD_S) as answer:
             return json.load(answer)
 
     return ask
@@ -100,7 +101,6 @@ def window(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., Br
             viewport={"width": width, "height": height}, device_scale_factor=1.5
         )
         windows.append(context)
-        context.set_default_timeout(60_000)
         context.add_init_script(
             "if (location.protocol != 'about:') "
             f"localStorage.KedroViz ??= {json.dumps(json.dumps(VIEW))}"

@@ -2,6 +2,8 @@
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
+from support import GUARD_S
+
 # The tour and the side bar would cover the chart that the tests look at and click on.
 VIEW = {
     "showFeatureHints": False,
@@ -16,6 +18,7 @@ SIZE = (1600, 1000)
 
 def open_flowchart(context: BrowserContext, url: str) -> Page:
     """The page of a pipeline; its flowchart is drawn and at rest."""
+    context.set_default_timeout(1000 * GUARD_S)
     page = context.new_page()
     page.goto(url)
     page.locator(".pipeline-node__text").first.wait_for()

@@ -13,7 +13,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from support import clean_environment, on_ranks, run_kedro
+from support import GUARD_S, clean_environment, on_ranks, run_kedro
 
 REPORTS = "data/08_reporting/faq_tuning"
 TUNE = ("run", "--pipelines", "faq_tuning")
@@ -198,7 +198,7 @@ def test_a_rank_that_fails_takes_the_others_with_it(project):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=GUARD_S,
     )
     assert result.returncode != 0
     assert "not a study database" in result.stderr

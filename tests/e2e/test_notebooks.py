@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from support import ROOT, clean_environment
+from support import GUARD_S, ROOT, clean_environment
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SECTIONS_WITH_FIGURES = {
@@ -90,7 +90,7 @@ def test_notebook_runs_after_a_sample_run_and_draws_its_figures(
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook,
-        timeout=300,
+        timeout=GUARD_S,
         kernel_name="python3",
         resources={"metadata": {"path": str(trained_workspace)}},
     ).execute(env=clean_environment())

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 
-from support import QUICK, clean_environment, make_workspace, run_kedro, running_server
+from support import GUARD_S, QUICK, clean_environment, make_workspace, run_kedro, running_server
 
 REPORTS = "data/08_reporting/mnist_training"
 TRAIN = ("run", "--pipelines", "mnist_training", "--params")
@@ -109,15 +109,15 @@ def test_the_better_classifier_is_registered_with_its_facts(trained_workspace, c
 def test_the_tracking_pages_show_the_run(trained_workspace):
     command = ["mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db", "--workers", "1"]
     with running_server(trained_workspace, command, "/health") as url:
-        assert b"<title>MLflow</title>" in urlopen(url, timeout=60).read()
+        assert b"<title>MLflow</title>" in urlopen(url, timeout=GUARD_S).read()
         query = f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=quartet"
-        experiment = json.load(urlopen(query, timeout=60))["experiment"]["experiment_id"]
+        experiment = json.load(urlopen(query, timeout=GUARD_S))["experiment"]["experiment_id"]
         search = Request(
             f"{url}/api/2.0/mlflow/runs/search",
             json.dumps({"experiment_ids": [experiment]}).encode(),
             {"Content-Type": "application/json"},
         )
-        (run,) = json.load(urlopen(search, timeout=60))["runs"]
+        (run,) = json.load(urlopen(search, timeout=GUARD_S))["runs"]
     shown = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert tracked(shown) == metrics(trained_workspace)
 

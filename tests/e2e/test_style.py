@@ -55,7 +55,7 @@ def test_two_ranks_give_the_same_video_as_one(project, trained_workspace):
 
 
 def test_a_killed_rank_costs_its_piece_and_not_the_step(project, trained_workspace):
-    parameters = ["--params", "style_transfer.piece_frames=10,restyling.workers=1"]
+    parameters = ["--params", "style_transfer.piece_frames=4,restyling.workers=1"]
     pieces = project / "data/07_model_output/style/pieces"
     with subprocess.Popen(
         on_ranks(2, "-m", "kedro", *TRANSFER, *parameters),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quartet.faq.study import Objective, suggest
+from support import GUARD_S
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Deadly(Objective):
             suggest(trial, self.space)
             self.sign.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        patience = time.monotonic() + 120
+        patience = time.monotonic() + GUARD_S
         while not self.sign.exists() and time.monotonic() < patience:
             time.sleep(0.02)
         return super().__call__(trial)

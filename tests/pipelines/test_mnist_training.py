@@ -66,7 +66,7 @@ def test_a_stopped_sweep_keeps_its_finished_fits(split, checkpoint, monkeypatch)
     columns = ["regularisation_strength", "validation_accuracy"]
     pd.testing.assert_frame_equal(resumed[columns], whole[columns])
     np.testing.assert_allclose(resumed_best["coefficients"], best["coefficients"], atol=1e-3)
-    assert resumed["seconds"].is_monotonic_increasing or (resumed["seconds"] > 0).all()
+    assert (resumed["seconds"] > 0).all()
 
 
 def test_a_stopped_search_keeps_its_finished_trials(split, checkpoint, monkeypatch):
