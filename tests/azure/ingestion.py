@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 from azure.control_plane.messages import Answer, Request
 
 KEY = "12345678-1234-1234-1234-123456789012"
+PROPERTIES = {"pipeline", "node", "step", "job", "seconds", "rows", "error"}
+"""Of an item, beside the fields of its kind."""
 HOST = "westeurope-5.in.applicationinsights.azure.com"
 
 

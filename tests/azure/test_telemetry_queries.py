@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from quartet.azure.monitoring.gate import PROPERTIES
+from azure.ingestion import PROPERTIES
 from support import ROOT
 
 QUERIES = {file.stem: file for file in (ROOT / "infra/queries").glob("*.kql")}
@@ -16,7 +16,6 @@ COLUMNS = {
     "AppRequests": _APP | {"Name", "Success", "DurationMs"},
     "AppDependencies": _APP | {"Name", "Success", "DurationMs", "DependencyType"},
     "AppMetrics": _APP | {"Name", "Sum", "Min", "Max"},
-    "AppTraces": _APP | {"Message", "SeverityLevel"},
     # Written by the diagnostic settings of the Azure ML workspace, as Microsoft's reference of
     # tables has them; only what does not say who somebody is.
     "AmlRunStatusChangedEvent": _ANY | {"RunId", "ParentRunId", "RootRunId", "Status"},
@@ -67,7 +66,7 @@ def unknown(query):
     return {
         *(calls - _FUNCTIONS),
         *(words - columns - aliases),
-        *(properties - set(PROPERTIES)),
+        *(properties - PROPERTIES),
         *({"no table"} if not tables else ()),
     }
 
@@ -80,10 +79,10 @@ def test_a_query_names_only_what_is_sent(name):
 @pytest.mark.parametrize(
     ("query", "wrong"),
     [
-        ("AppTraces | where Severity >= 3", {"Severity"}),
-        ("AppTraces | project tostring(Properties.user)", {"user"}),
+        ("AppRequests | where Succeeded", {"Succeeded"}),
+        ("AppRequests | project tostring(Properties.user)", {"user"}),
         ("AppMetrics | summarize avgg(Sum)", {"avgg"}),
-        ("AppTrace | where TimeGenerated > ago(1d)", {"no table", "AppTrace", "TimeGenerated"}),
+        ("AppRequest | where TimeGenerated > ago(1d)", {"no table", "AppRequest", "TimeGenerated"}),
     ],
 )
 def test_a_misspelt_name_is_found(query, wrong):

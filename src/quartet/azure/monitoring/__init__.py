@@ -2,6 +2,6 @@
 
 For the status come in what the workspace, or the journal of a rehearsal, knows of a job and its
 steps; out goes a table or a line for each change. For telemetry come in Kedro's hooks; out go one
-span a run and a node, metrics and warnings, stripped of all that is not the program's own.
+span a run and a node, and metrics: names of the program and numbers, never texts.
 Telemetry is only imported where APPLICATIONINSIGHTS_CONNECTION_STRING is set.
 """
