@@ -62,6 +62,15 @@ def test_the_log_names_a_node_once_in_a_short_line(monkeypatch, caplog, size, to
     assert caplog.messages == [f"Running node: copy_again {told}"]
 
 
+def test_a_second_run_of_a_session_logs_its_nodes_again(caplog):
+    caplog.set_level("INFO", "quartet.hooks")
+    hooks = LogHooks()
+    for _ in range(2):
+        hooks.before_pipeline_run(Pipeline([NODE]))
+        hooks.before_dataset_loaded(NODE)
+    assert caplog.messages == ["Running node: copy (1 of 1)"] * 2
+
+
 @pytest.fixture
 def run(tmp_path):
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")

@@ -17,6 +17,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
 
 from quartet import configuration, distributed, tracking_database
+from quartet.node_start import NodeStart
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -137,12 +138,12 @@ class NoTracking:
     __name__ = "mlflow_hook"  # as the plugin's entry point is called
 
 
-class LogHooks:
-    """Says which node runs, in a line; Kedro's own three name every dataset of it."""
+class LogHooks(NodeStart):
+    """Logs each node in one line; Kedro's own three lines name every dataset of it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._numbers: dict[str, str] = {}
-        self._begun: set[str] = set()
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -152,22 +153,11 @@ class LogHooks:
         self._numbers = {
             node.name: f" ({number} of {len(nodes)}{on})" for number, node in enumerate(nodes, 1)
         }
-        self._begun.clear()
+        self.clear_starts()
 
-    @hook_impl(tryfirst=True)
-    def before_dataset_loaded(self, node: Node) -> None:
-        """A node begins with the loading of its first dataset."""
-        self._begin(node)
-
-    @hook_impl(tryfirst=True)
-    def before_node_run(self, node: Node) -> None:
-        """A node begins that reads nothing."""
-        self._begin(node)
-
-    def _begin(self, node: Node) -> None:
-        if node.name not in self._begun:
-            self._begun.add(node.name)
-            logger.info("Running node: %s%s", node.name, self._numbers.get(node.name, ""))
+    def on_node_start(self, node: Node) -> None:
+        """Log the node's name and its place in the run."""
+        logger.info("Running node: %s%s", node.name, self._numbers.get(node.name, ""))
 
 
 class TrackingHooks:

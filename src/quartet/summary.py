@@ -28,6 +28,7 @@ from kedro.framework.project import pipelines
 
 from quartet import distributed
 from quartet.azure.hooks import STEP
+from quartet.node_start import NodeStart
 from quartet.text_tables import aligned, bold, duration
 
 if TYPE_CHECKING:
@@ -51,11 +52,12 @@ class _Done:
     """By dataset what the summary may tell of it: never the data of large ones."""
 
 
-class SummaryHooks:
-    """Notes what each node saves and how long it takes, and tells it when all have ended well."""
+class SummaryHooks(NodeStart):
+    """Records what each node saves and how long it takes, and prints it when the run succeeds."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """Take another clock, for tests."""
+        super().__init__()
         self._clock = clock
         self._nodes: dict[str, _Done] = {}
 
@@ -63,26 +65,24 @@ class SummaryHooks:
     def before_pipeline_run(self) -> None:
         """Forget an earlier run of this process."""
         self._nodes.clear()
+        self.clear_starts()
 
-    @hook_impl(tryfirst=True)
-    def before_dataset_loaded(self, node: Node) -> None:
-        """A node begins with the loading of its first dataset."""
-        self._node(node)
-
-    @hook_impl(tryfirst=True)
-    def before_node_run(self, node: Node) -> None:
-        """A node begins that reads nothing."""
-        self._node(node)
+    def on_node_start(self, node: Node) -> None:
+        """Start the node's clock."""
+        now = self._clock()
+        self._nodes[node.name] = _Done(now, now)
 
     @hook_impl(trylast=True)
     def after_node_run(self, node: Node) -> None:
-        """A node ends with this, or with the saving of its last dataset."""
-        self._node(node)
+        """Stop the clock: a node ends with this, or with the saving of its last dataset."""
+        self._nodes[node.name].heard = self._clock()
 
     @hook_impl(trylast=True)
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
-        """Note that there is something new, and of small things what."""
-        self._node(node).saved[dataset_name] = _told(dataset_name, data)
+        """Stop the clock, and record the dataset, with its data if the summary shows it."""
+        done = self._nodes[node.name]
+        done.heard = self._clock()
+        done.saved[dataset_name] = _told(dataset_name, data)
 
     @hook_impl(trylast=True)
     def after_pipeline_run(
@@ -107,12 +107,6 @@ class SummaryHooks:
         sections = self._sections(run_params.get("pipeline_names") or [_DEFAULT], catalog)
         if parts := [section.lines() for section in sections]:
             _print([*parts, _hints(run_params.get("env"))])
-
-    def _node(self, node: Node) -> _Done:
-        now = self._clock()
-        done = self._nodes.setdefault(node.name, _Done(now, now))
-        done.heard = now
-        return done
 
     def _sections(
         self, names: Iterable[str], catalog: CatalogProtocol[Any, Any]

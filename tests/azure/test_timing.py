@@ -5,9 +5,13 @@ import subprocess
 import sys
 
 import pytest
+from kedro.pipeline import Node
 
 from quartet.azure import timing
 from quartet.azure.timing import StepReportHooks
+
+NODE = Node(list, "first", "second", name="copy")
+STARTS = ("before_dataset_loaded", "before_node_run")
 
 
 @pytest.fixture
@@ -20,7 +24,7 @@ def report(monkeypatch, tmp_path):
         now = 0.0
         hooks = StepReportHooks(clock=lambda: now, started=lambda: 100.0)
         for now, event in events:  # noqa: B007  # the clock reads it
-            getattr(hooks, event)()
+            getattr(hooks, event)(*([NODE] if event in STARTS else []))
         return json.loads(file.read_text()) if file.exists() else None
 
     return run
@@ -59,7 +63,7 @@ def test_nobody_is_told_who_did_not_ask(monkeypatch, tmp_path):
     monkeypatch.delenv(timing.VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     hooks = StepReportHooks()
-    hooks.before_node_run()
+    hooks.before_node_run(NODE)
     hooks.after_pipeline_run()
     assert list(tmp_path.iterdir()) == []
 

@@ -19,17 +19,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kedro.framework.hooks import hook_impl
 
 from quartet import distributed
+from quartet.node_start import NodeStart
+
+if TYPE_CHECKING:
+    from kedro.pipeline.node import Node
 
 VARIABLE = "QUARTET_STEP_REPORT"
 _IMPORTED = time.time()
 _MIB = 1 << 20
 
 
-class StepReportHooks:
+class StepReportHooks(NodeStart):
     """Writes the report, if one is asked for."""
 
     def __init__(
@@ -41,6 +46,7 @@ class StepReportHooks:
             clock: Seconds since 1970.
             started: When this process did, likewise.
         """
+        super().__init__()
         self._clock = clock
         self._started = started or process_started
         self._begun: tuple[float, float] | None = None
@@ -52,15 +58,10 @@ class StepReportHooks:
         if file and not Path(file).parent.is_dir():
             raise ValueError(f"{VARIABLE}: there is no folder {Path(file).parent}; make it")
 
-    @hook_impl(tryfirst=True)
-    def before_dataset_loaded(self) -> None:
-        """The first node's data is work of its own: what came before is the start."""
-        self._begin()
-
-    @hook_impl(tryfirst=True)
-    def before_node_run(self) -> None:
-        """The same for a node that reads nothing."""
-        self._begin()
+    def on_node_start(self, node: Node) -> None:
+        """Measure the start-up, which ends where the first node starts."""
+        if self._begun is None:
+            self._begun = (self._clock(), memory_mib())
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:
@@ -71,10 +72,6 @@ class StepReportHooks:
     def on_pipeline_error(self) -> None:
         """Write it all the same: a step that failed has started, too."""
         self._report()
-
-    def _begin(self) -> None:
-        if self._begun is None:
-            self._begun = (self._clock(), memory_mib())
 
     def _report(self) -> None:
         file = os.environ.get(VARIABLE)

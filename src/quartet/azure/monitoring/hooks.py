@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.hooks import hook_impl
 
 from quartet import distributed
+from quartet.node_start import NodeStart
 
 if TYPE_CHECKING:
     from kedro.pipeline.node import Node
@@ -64,10 +65,11 @@ class _OpenNode:
         return self.has_run and not self.unsaved
 
 
-class TelemetryHooks:
+class TelemetryHooks(NodeStart):
     """Opens one span per run and one per node, from its first input's loading to its last save."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._telemetry: Telemetry | None = None
         self._switched_off = False
         self._run: Span | None = None
@@ -86,6 +88,7 @@ class TelemetryHooks:
 
             self._telemetry = Telemetry(os.environ[VARIABLE].strip())
         self._nodes.clear()
+        self.clear_starts()
         pipeline, self._step = STEP.get() or ("", "")
         self._pipeline = pipeline or _pipeline_of(run_params)
         self._run = self._telemetry.begin_run(self._pipeline, self._properties())
@@ -102,23 +105,20 @@ class TelemetryHooks:
         """Close open spans as failed, with the classes of the exception, and send them."""
         self._end(" from ".join(dict.fromkeys(_class_names(error))))
 
-    @hook_impl(tryfirst=True)
     @_never_failing
-    def before_dataset_loaded(self, node: Node) -> None:
-        """Open a node's span at its first input."""
-        self._node(node)
-
-    @hook_impl(tryfirst=True)
-    @_never_failing
-    def before_node_run(self, node: Node) -> None:
-        """Open the span of a node without inputs."""
-        self._node(node)
+    def on_node_start(self, node: Node) -> None:
+        """Open the node's span, and close those of nodes that are done."""
+        if self._telemetry is None or self._run is None:
+            return
+        self._close_done(self._telemetry)
+        span = self._telemetry.begin_node(node.name, self._properties(node.name), self._run)
+        self._nodes[node.name] = _OpenNode(span, set(node.outputs))
 
     @hook_impl(trylast=True)
     @_never_failing
     def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
         """Count the rows of a node's outputs, which it has still to save."""
-        if opened := self._node(node):
+        if opened := self._nodes.get(node.name):
             opened.span.set_attribute("rows", sum(map(_rows, outputs.values())))
             opened.has_run = True
             opened.last_ns = time.time_ns()
@@ -127,7 +127,7 @@ class TelemetryHooks:
     @_never_failing
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
         """Note that an output is saved, and keep metrics for sending."""
-        if opened := self._node(node):
+        if opened := self._nodes.get(node.name):
             opened.unsaved.discard(dataset_name)
             opened.last_ns = time.time_ns()
         if self._telemetry and dataset_name.endswith("_metrics") and isinstance(data, Mapping):
@@ -146,16 +146,6 @@ class TelemetryHooks:
     def _properties(self, node: str = "") -> dict[str, str]:
         properties = {"pipeline": self._pipeline, "step": self._step, "node": node}
         return {name: value for name, value in properties.items() if value}
-
-    def _node(self, node: Node) -> _OpenNode | None:
-        """Return the node's span, opened if it has none; spans of nodes that are done close."""
-        if self._telemetry is None or self._run is None:
-            return None
-        if node.name not in self._nodes:
-            self._close_done(self._telemetry)
-            span = self._telemetry.begin_node(node.name, self._properties(node.name), self._run)
-            self._nodes[node.name] = _OpenNode(span, set(node.outputs))
-        return self._nodes[node.name]
 
     def _close_done(self, telemetry: Telemetry) -> None:
         """Close nodes as of their last sign of life: a generator saves an output many times."""
