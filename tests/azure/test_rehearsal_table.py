@@ -50,6 +50,18 @@ def test_elsewhere_than_in_a_terminal_each_change_is_one_plain_line():
     ]
 
 
+def test_in_a_terminal_the_table_is_drawn_again_in_its_place(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    output = io.StringIO()
+    output.isatty = lambda: True
+    with table.shown(output) as show:
+        show((record("first", State.RUNNING),))
+        show((record("first", State.FINISHED),))
+    assert "finished" in output.getvalue()
+    assert "\x1b[" in output.getvalue()
+
+
 @pytest.mark.parametrize(
     ("startup_s", "startup_mib", "marked"),
     [

@@ -19,7 +19,6 @@ from quartet.azure.monitoring.progress import State, Status, StepStatus
 from quartet.azure.monitoring.showing import duration, live_view
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import Journal, StepRecord
-from quartet.azure.rehearsal.records import State as Rehearsed
 from support import ROOT
 
 bootstrap_project(ROOT)
@@ -55,11 +54,11 @@ def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
     log.mkdir(parents=True)
     (log / "log.txt").write_text("too many\nlost\n")
     fault = "it ended with exit code 1"
-    failed = replace(record("train", Rehearsed.FAILED, seconds=3.25, fault=fault), folder=log)
+    failed = replace(record("train", State.FAILED, seconds=3.25, fault=fault), folder=log)
     place = rehearsed(
-        record("explore", Rehearsed.KEPT, seconds=2.0),
+        record("explore", State.KEPT, seconds=2.0),
         failed,
-        record("judge", Rehearsed.SKIPPED),
+        record("judge", State.SKIPPED),
         process=os.getpid(),
     )
     reports = place.reports("mnist_training")
@@ -93,7 +92,7 @@ def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(
 ):
     ended = subprocess.Popen(["true"])
     ended.wait()
-    steps = [record("explore", Rehearsed.RUNNING), record("train", Rehearsed.WAITING)]
+    steps = [record("explore", State.RUNNING), record("train", State.WAITING)]
     rehearsed(*steps, process=os.getpid() if alive else ended.pid)
     result = on_rehearsals(project, "mnist_training")
     assert result.exit_code == code
@@ -103,7 +102,7 @@ def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(
 def test_a_rehearsal_whose_starter_has_not_looked_after_it_has_died_as_well(project, rehearsed):
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    rehearsed(record("explore", Rehearsed.RUNNING), process=ended.pid)
+    rehearsed(record("explore", State.RUNNING), process=ended.pid)
     result = on_rehearsals(project, "mnist_training")
     ended.wait()
     assert result.exit_code == 3
@@ -137,15 +136,14 @@ def on_rehearsals(project, *arguments):
     return CliRunner().invoke(status_command.status, ["--rehearsal", *arguments], obj=metadata)
 
 
-def test_in_a_terminal_steps_bar_headline_and_metric_stand_below_one_another():
+def test_in_a_terminal_steps_headline_and_metric_stand_below_one_another():
     steps = (StepStatus("train", State.RUNNING, 75.0), StepStatus("judge", State.WAITING))
     seen = StringIO()
     console = Console(file=seen, width=60, force_terminal=False)
     metric = ("test_accuracy", 0.9)
     console.print(live_view(Status("a_1", "study", State.RUNNING, metric=metric, steps=steps)))
-    *table, bar, headline, last = (line.strip() for line in seen.getvalue().splitlines())
+    *table, headline, last = (line.strip() for line in seen.getvalue().splitlines())
     assert [line.split()[:2] for line in table[1:]] == [["train", "running"], ["judge", "waiting"]]
-    assert set(bar) <= set("━╸╺ ")
     assert headline == "a_1: study running, 0 of 2 steps"
     assert last == "test_accuracy 0.9"
 

@@ -61,7 +61,7 @@ def _status(place: Place, pipeline: str, metrics: Mapping[str, str]) -> Status:
 
 def _step(record: StepRecord, going: bool) -> StepStatus:
     """A step; what was at work when its rehearsal died is stopped, and so is what waited."""
-    state = State(record.state.value)
+    state = record.state
     if not state.is_end and not going:
         state = State.STOPPED
     failed = state is State.FAILED

@@ -3,71 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from quartet.azure.monitoring.progress import State, Status, StepStatus
-from quartet.text_tables import aligned, duration, takes_escapes
+from quartet.live_table import Changes, live, state_table
+from quartet.text_tables import aligned, duration
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 Show = Callable[[Status], None]
-_COLOURS = {
-    State.QUEUED: "dim",
-    State.WAITING: "dim",
-    State.PREPARING: "cyan",
-    State.RUNNING: "cyan",
-    State.ENDING: "cyan",
-    State.FINISHED: "green",
-    State.KEPT: "green",
-    State.FAILED: "bold red",
-    State.STOPPED: "yellow",
-    State.SKIPPED: "yellow",
-    State.UNKNOWN: "yellow",
-}
 _HEADINGS = ("job", "pipeline", "state", "age", "duration", "primary metric")
 
 
-@contextmanager
-def shown(output: TextIO) -> Iterator[Show]:
-    """Shows each status in the place of the one before, or as lines where there is no terminal."""
-    if not takes_escapes(output):
-        yield Lines(output)
-        return
-    from rich.console import Console
-    from rich.live import Live
+def shown(output: TextIO) -> AbstractContextManager[Show]:
+    """Show each status in the place of the one before, or what has changed as lines."""
+    changes = Changes(output)
 
-    with Live(console=Console(file=output), refresh_per_second=4) as live:
-        yield lambda status: live.update(live_view(status))
-
-
-class Lines:
-    """Writes a line for whatever has changed since the last status."""
-
-    def __init__(self, output: TextIO) -> None:
-        self._output = output
-        self._states: dict[str, State] = {}
-        self._metric: tuple[str, float] | None = None
-
-    def __call__(self, status: Status) -> None:
-        """Write what has changed; waiting is not worth a line."""
+    def write(status: Status) -> None:
         width = max((len(step.name) for step in status.steps), default=0)
         for step in status.steps:
-            before = self._states.get(step.name, State.WAITING)
-            self._states[step.name] = step.state
-            if step.state is not before:
-                self._write(step_line(step, width))
-        if status.metric and status.metric != self._metric:
-            self._metric = status.metric
-            self._write(metric_text(status))
-        if self._states.get("") is not status.state:
-            self._states[""] = status.state
-            self._write(headline(status))
+            changes.write(step.name, step.state, step_line(step, width), State.WAITING)
+        if status.metric:
+            changes.write("primary metric", status.metric, metric_text(status))
+        changes.write("", status.state, headline(status))
 
-    def _write(self, text: str) -> None:
-        print(text, file=self._output, flush=True)
+    return live(output, live_view, write)
 
 
 def step_line(step: StepStatus, width: int = 0) -> str:
@@ -108,25 +71,13 @@ def listing(statuses: Sequence[Status], now: datetime) -> list[str]:
 
 
 def live_view(status: Status) -> Group:
-    """A job for a terminal: a table of its steps, a bar, its metric."""
+    """Make a table of a job's steps, with the job and its metric below it."""
     from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("step", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("duration", justify="right", no_wrap=True)
-    for step in status.steps:
-        state = Text(str(step.state), style=_COLOURS[step.state])
-        table.add_row(step.name, state, duration(step.seconds))
-    below = Table.grid()  # a bar by itself does not end its line
-    below.add_row(ProgressBar(total=max(1, len(status.steps)), completed=status.done, width=40))
-    below.add_row(Text(headline(status), style=_COLOURS[status.state]))
-    if status.metric:
-        below.add_row(Text(metric_text(status), style="bold"))
-    return Group(table, below)
+    rows = ((step.name, step.state, [duration(step.seconds)]) for step in status.steps)
+    below = f"{headline(status)}\n{metric_text(status)}".rstrip()
+    return Group(state_table(["duration"], rows), Text(below, style="bold"))
 
 
 def _row(status: Status, now: datetime) -> tuple[str, ...]:

@@ -6,30 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from quartet.azure.job import Job, Source, Step
-
-
-class State(StrEnum):
-    """How far a step is."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    FINISHED = "finished"
-    KEPT = "kept"
-    """Finished in an earlier rehearsal that this one goes on with."""
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    """It needs a step that failed."""
-    STOPPED = "stopped"
-    """By the user."""
-
-    @property
-    def is_done(self) -> bool:
-        """Whether its outputs can be read."""
-        return self in (State.FINISHED, State.KEPT)
+from quartet.azure.monitoring.progress import State
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from quartet.azure.job import Job, Step
+from quartet.azure.monitoring.progress import State
 from quartet.azure.rehearsal.folders import remove, size
 from quartet.azure.rehearsal.launch import StartedStep, StepFolder, command
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.processes import end, end_leftovers
-from quartet.azure.rehearsal.records import Journal, State, StepRecord, fingerprint, kept_steps
+from quartet.azure.rehearsal.records import Journal, StepRecord, fingerprint, kept_steps
 from quartet.azure.rehearsal.tracking import Tracking
 from quartet.azure.snapshot import Snapshot
 from quartet.azure.timing import VARIABLE as REPORT_VARIABLE

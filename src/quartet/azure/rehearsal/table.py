@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from quartet.azure.job import Job
+from quartet.azure.monitoring.progress import State
 from quartet.azure.rehearsal.place import Place
-from quartet.azure.rehearsal.records import Journal, State, StepRecord, kept_steps
+from quartet.azure.rehearsal.records import Journal, StepRecord, kept_steps
 from quartet.azure.rehearsal.rehearsing import Observer, Report
 from quartet.azure.snapshot import Snapshot
-from quartet.text_tables import takes_escapes
+from quartet.live_table import Changes, live, state_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,46 +23,19 @@ STARTUP_BUDGET_S = 4.0
 STARTUP_BUDGET_MB = 400.0
 """What a step may cost before its work begins."""
 _MIB = 2**20
-_COLOURS = {
-    State.RUNNING: "cyan",
-    State.FINISHED: "green",
-    State.KEPT: "green",
-    State.FAILED: "bold red",
-    State.STOPPED: "yellow",
-    State.SKIPPED: "yellow",
-    State.WAITING: "dim",
-}
 _HEADINGS = ("seconds", "start-up s", "start-up MiB", "peak MiB", "output")
 
 
-@contextmanager
-def shown(output: TextIO) -> Iterator[Observer]:
-    """An observer that shows steps on a terminal, or writes lines where there is none."""
-    if not takes_escapes(output):
-        yield Lines(output)
-        return
-    from rich.console import Console
-    from rich.live import Live
+def shown(output: TextIO) -> AbstractContextManager[Observer]:
+    """Show steps in a live table on a terminal, or a line per change elsewhere."""
+    changes = Changes(output)
 
-    with Live(console=Console(file=output), refresh_per_second=4, transient=False) as live:
-        yield lambda records: live.update(table(records))
-
-
-class Lines:
-    """An observer that writes a line whenever a step changes its state."""
-
-    def __init__(self, output: TextIO) -> None:
-        self._output = output
-        self._states: dict[str, State] = {}
-
-    def __call__(self, records: Sequence[StepRecord]) -> None:
-        """Write what has changed since the last time; waiting is not worth a line."""
+    def write(records: Sequence[StepRecord]) -> None:
         width = max((len(record.name) for record in records), default=0)
         for record in records:
-            before = self._states.get(record.name, State.WAITING)
-            self._states[record.name] = record.state
-            if record.state is not before:
-                print(line(record, width), file=self._output, flush=True)
+            changes.write(record.name, record.state, line(record, width), State.WAITING)
+
+    return live(output, table, write)
 
 
 def line(record: StepRecord, width: int = 0) -> str:
@@ -112,22 +86,10 @@ def amount(size: int) -> str:
 
 
 def table(records: Sequence[StepRecord]) -> Table:
-    """All steps and what they cost, for a terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("step", no_wrap=True)
-    shown.add_column("state", no_wrap=True)
-    for heading in _HEADINGS:
-        shown.add_column(heading, justify="right", no_wrap=True)
-    for record in records:
-        state = Text(str(record.state), style=_COLOURS[record.state])
-        marked = [
-            Text(value, style="yellow" if value.endswith("!") else "") for value in cells(record)
-        ]
-        shown.add_row(record.name, state, *marked)
-    return shown
+    """Make a table of all steps and what they cost."""
+    return state_table(
+        _HEADINGS, ((record.name, record.state, cells(record)) for record in records)
+    )
 
 
 def beforehand(job: Job, place: Place, snapshot: Snapshot, resume: bool) -> Iterator[str]:

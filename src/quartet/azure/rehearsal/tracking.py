@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import Any
 
+from quartet.azure.monitoring.progress import State
 from quartet.azure.rehearsal.place import Place
-from quartet.azure.rehearsal.records import State
 from quartet.datasets.lineage import JOB
 from quartet.tracking_database import create_database
 
