@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from kedro.io import DatasetError
 
-from quartet import cli
+from quartet import cli, messages
 from quartet.messages import is_users_to_mend
 
 
@@ -20,18 +20,18 @@ def raised(error):
 def test_where_comes_first_and_the_report_is_one_line():
     error = ValueError("10 images but\n   9 labels")
     error.add_note("node 'pair' (images, labels)")
-    assert cli.describe(error) == "node 'pair' (images, labels): 10 images but 9 labels"
+    assert messages.describe(error) == "node 'pair' (images, labels): 10 images but 9 labels"
 
 
 def test_kedros_wrapping_of_a_dataset_error_is_taken_off():
     error = DatasetError(
         "weights: Failed while saving data to dataset x.Y(filepath=a).\n[Errno 28] No space left"
     )
-    assert cli.describe(error) == "weights: no space left; make room, and run again"
+    assert messages.describe(error) == "weights: no space left; make room, and run again"
 
 
 def test_an_os_error_names_the_file():
-    assert cli.describe(PermissionError(13, "Permission denied", "/data")) == (
+    assert messages.describe(PermissionError(13, "Permission denied", "/data")) == (
         "/data: permission denied; give yourself the right to it, or name another"
     )
 
@@ -40,7 +40,7 @@ def test_what_to_do_is_told_also_where_the_error_was_wrapped():
     error = DatasetError(
         "labels: Failed while loading data from dataset x.Y().\n[Errno 21] Is a directory: '/a.csv'"
     )
-    assert cli.describe(error) == (
+    assert messages.describe(error) == (
         "labels: /a.csv: is a directory; a file was expected here; name one, or move the folder "
         "away"
     )
@@ -50,7 +50,7 @@ def test_a_catalog_entry_that_cannot_be_made_comes_first():
     error = DatasetError(
         "\nno such driver.\nFailed to instantiate dataset 'windows' of type 'quartet.x.Y'."
     )
-    assert cli.describe(error) == "dataset 'windows': no such driver"
+    assert messages.describe(error) == "dataset 'windows': no such driver"
 
 
 def test_a_parameters_fault_reads_as_a_sentence():
@@ -63,7 +63,7 @@ def test_a_parameters_fault_reads_as_a_sentence():
         "fractio\n  Extra inputs are not permitted [type=extra_forbidden, input_value=1, "
         "input_type=int]\n    For further information visit https://errors.pydantic.dev/y"
     )
-    assert cli.describe(error) == (
+    assert messages.describe(error) == (
         "parameter 'validation_split': seed should be greater than or equal to 0 (given: -1); "
         "fractio is not a parameter"
     )
@@ -97,16 +97,16 @@ def test_a_bug_is_not_dressed_up_as_a_users_fault(monkeypatch):
         raise KeyError("bug")
 
     with pytest.raises(KeyError):
-        cli.one_line_errors(broken)()
+        messages.one_line_errors(broken)()
 
 
 def test_the_traceback_can_be_had(monkeypatch):
     def failing():
         raise DatasetError("x")
 
-    monkeypatch.setenv(cli.TRACEBACK_VARIABLE, "1")
+    monkeypatch.setenv(messages.TRACEBACK_VARIABLE, "1")
     with pytest.raises(DatasetError):
-        cli.one_line_errors(failing)()
+        messages.one_line_errors(failing)()
 
 
 def test_what_lies_on_azure_is_not_fetched_into_a_folder_here(tmp_path, monkeypatch):

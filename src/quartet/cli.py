@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
-import os
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,10 +12,8 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import LazyGroup
 
 from quartet import distributed
-from quartet.messages import describe, is_users_to_mend
+from quartet.messages import one_line_errors
 from quartet.startup import without_collecting
-
-TRACEBACK_VARIABLE = "QUARTET_TRACEBACK"
 
 
 @click.group(
@@ -28,29 +23,6 @@ TRACEBACK_VARIABLE = "QUARTET_TRACEBACK"
 )
 def cli() -> None:
     """Commands of this project."""
-
-
-def wants_traceback() -> bool:
-    """Whether the user asks for all that Python knows of an error."""
-    return os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
-
-
-def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a command so that a fault in data or parameters ends in one line and exit code 1.
-
-    Faults of the program itself keep their traceback; QUARTET_TRACEBACK=1 keeps it always.
-    """
-
-    @functools.wraps(command)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except Exception as error:
-            if wants_traceback() or not is_users_to_mend(error):
-                raise
-            raise click.ClickException(describe(error)) from error
-
-    return wrapper
 
 
 def _run(**options: Any) -> Any:

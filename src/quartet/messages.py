@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import errno
+import functools
+import os
 import re
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import click
 from kedro.io.core import DatasetError
 from kedro.utils import find_kedro_project
 
 from quartet import configuration_faults
 
+TRACEBACK_VARIABLE = "QUARTET_TRACEBACK"
 _OF_FILES_AND_SERVICES = ("kedro.config", "omegaconf.", "yaml.", "sqlalchemy.exc", "mlflow.")
 """Modules whose errors tell of a configuration file, a database or a tracking server."""
 _OF_NAMES = ("kedro.config", "kedro.io.catalog_config_resolver", "kedro.utils")
 """Modules that raise KeyError and AttributeError for what a configuration or option says."""
+
+
+def wants_traceback() -> bool:
+    """Whether the user asks for all that Python knows of an error."""
+    return os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
+
+
+def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a command so that a fault in data or parameters ends in one line and exit code 1.
+
+    Faults of the program itself keep their traceback; QUARTET_TRACEBACK=1 keeps it always.
+    """
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except Exception as error:
+            if wants_traceback() or not is_users_to_mend(error):
+                raise
+            raise click.ClickException(describe(error)) from error
+
+    return wrapper
 
 
 def is_users_to_mend(error: Exception) -> bool:

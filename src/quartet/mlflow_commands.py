@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from quartet.cli import one_line_errors
+from quartet.messages import one_line_errors
 
 mlflow_commands: Any = import_module("kedro_mlflow.framework.cli.cli").mlflow_commands
 for command in mlflow_commands.commands.values():

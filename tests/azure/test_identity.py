@@ -8,7 +8,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from fsspec.config import conf
 from kedro.io import DatasetError
 
-from quartet.azure.monitoring.hooks import AUTHENTICATION
+from quartet.azure.monitoring.variables import AUTHENTICATION
 from quartet.azure.storage import VARIABLES
 from quartet.datasets.database_engines import engine_of, parse
 from support import skip_or_fail

@@ -22,7 +22,8 @@ from azure.control_plane.messages import Answer
 from quartet.azure.hooks import STEP
 from quartet.azure.monitoring import hooks as telemetry_hooks
 from quartet.azure.monitoring import telemetry
-from quartet.azure.monitoring.hooks import VARIABLE, TelemetryHooks
+from quartet.azure.monitoring.hooks import TelemetryHooks
+from quartet.azure.monitoring.variables import VARIABLE
 from support import GUARD_S, ROOT
 
 PRIVATE = "/home/jane.doe/videos/Wedding of Jane.mp4"
@@ -277,7 +278,8 @@ def test_it_is_one_of_the_projects_hooks_where_it_is_on_and_else_nothing_of_it_i
     result = subprocess.run(
         [sys.executable, "-c", code], env=kept | told, capture_output=True, text=True, check=True
     )
-    assert result.stdout.splitlines() == ["['quartet.azure.monitoring.hooks']", str(on)]
+    light = [f"quartet.azure.monitoring.{name}" for name in ("hooks", "variables")]
+    assert result.stdout.splitlines() == [str(light), str(on)]
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from azure.control_plane.signin import CLIENT
 from azure.projects import make_project
 from quartet.azure import commands
 from quartet.azure.monitoring import telemetry
-from quartet.azure.monitoring.hooks import AUTHENTICATION, VARIABLE
 from quartet.azure.monitoring.step_variables import step_variables
+from quartet.azure.monitoring.variables import AUTHENTICATION, VARIABLE
 from quartet.azure.publishing.component import Compiled
 from quartet.azure.workspace import connect
 from support import GUARD_S, ROOT

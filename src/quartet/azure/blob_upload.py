@@ -16,7 +16,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 from azure.storage.blob import BlobBlock
 
 if TYPE_CHECKING:
-    from quartet.azure.blobs import BlobFileSystem
+    from adlfs import AzureBlobFileSystem  # type: ignore[import-untyped]
 
 
 class BlobUpload(io.RawIOBase):
@@ -29,7 +29,13 @@ class BlobUpload(io.RawIOBase):
     """
 
     def __init__(
-        self, filesystem: BlobFileSystem, path: str, *, exclusive: bool, block: int, at_once: int
+        self,
+        filesystem: AzureBlobFileSystem,
+        path: str,
+        *,
+        exclusive: bool,
+        block: int,
+        at_once: int,
     ) -> None:
         """Begin.
 

@@ -24,7 +24,7 @@ from quartet.azure import faults, translation, workspace
 from quartet.azure.hooks import STEP
 from quartet.azure.options import ENVIRONMENT
 from quartet.azure.publishing.inputs import with_inputs
-from quartet.cli import one_line_errors, wants_traceback
+from quartet.messages import one_line_errors, wants_traceback
 from quartet.startup import without_collecting
 
 STEP_VARIABLE = "QUARTET_STEP"

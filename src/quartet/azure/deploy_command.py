@@ -11,7 +11,7 @@ import click
 from quartet.azure import faults
 from quartet.azure.models.registry import STAGES
 from quartet.azure.models.scoring import PORT
-from quartet.cli import one_line_errors
+from quartet.messages import one_line_errors
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -75,7 +75,8 @@ def _deploy(
     port: int | None,
     env: str | None,
 ) -> None:
-    from quartet.azure.models.registry import choose, open_registry
+    from quartet.azure.models.environment_registry import open_registry
+    from quartet.azure.models.registry import choose
     from quartet.azure.models_command import quietly
 
     quietly()
@@ -155,7 +156,7 @@ def _settings(project: Path, environment: str, model: str) -> Any:
         ValueError: Nothing; names the models of which it says something.
     """
     from quartet.azure.cloud_settings import cloud_settings
-    from quartet.azure.models.registry import is_of_azure
+    from quartet.azure.models.environment_registry import is_of_azure
 
     if not is_of_azure(project, environment):
         raise ValueError(

@@ -9,7 +9,7 @@ import click
 
 from quartet.azure import faults
 from quartet.azure.options import of_environment
-from quartet.cli import one_line_errors
+from quartet.messages import one_line_errors
 
 
 @click.command()

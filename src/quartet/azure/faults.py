@@ -26,8 +26,7 @@ from kedro_azureml.generator import ConfigException
 from quartet import configuration
 from quartet.azure import snapshot, translation
 from quartet.azure.answers import answered, is_of_blobs, is_of_workspace, no_cluster
-from quartet.cli import wants_traceback
-from quartet.messages import describe
+from quartet.messages import describe, wants_traceback
 
 _WORKSPACE = {
     "subscription_id": "AZURE_SUBSCRIPTION_ID",

@@ -12,7 +12,7 @@ import click
 
 from quartet.azure import faults
 from quartet.azure.models.registry import STAGES
-from quartet.cli import one_line_errors
+from quartet.messages import one_line_errors
 
 if TYPE_CHECKING:
     from quartet.azure.models.registry import Registry, Stage
@@ -147,7 +147,7 @@ def _with_registry(metadata: Any, env: str, work: Callable[[Registry], None]) ->
     """Do the work with the registry of an environment, and tell of faults in one line."""
 
     def opened() -> None:
-        from quartet.azure.models.registry import open_registry
+        from quartet.azure.models.environment_registry import open_registry
 
         quietly()
         work(open_registry(Path(metadata.project_path), env))

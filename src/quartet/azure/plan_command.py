@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from quartet.azure.options import of_environment
-from quartet.cli import one_line_errors
+from quartet.messages import one_line_errors
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*")

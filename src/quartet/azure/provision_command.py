@@ -11,8 +11,7 @@ import click
 
 from quartet.azure import faults
 from quartet.azure.options import of_environment
-from quartet.cli import one_line_errors
-from quartet.messages import describe
+from quartet.messages import describe, one_line_errors
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

@@ -19,7 +19,7 @@ from quartet.azure.options import (
     option_of,
     with_parameters,
 )
-from quartet.cli import one_line_errors
+from quartet.messages import one_line_errors
 from quartet.processes import ended_as_by_hand
 
 

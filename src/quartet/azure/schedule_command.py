@@ -10,7 +10,7 @@ import click
 
 from quartet.azure import faults
 from quartet.azure.options import AS_FOR_RUN, of_environment, with_parameters
-from quartet.cli import one_line_errors
+from quartet.messages import one_line_errors
 from quartet.text_tables import aligned
 
 if TYPE_CHECKING:

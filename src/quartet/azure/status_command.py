@@ -13,7 +13,7 @@ import click
 
 from quartet.azure import faults
 from quartet.azure.options import STOPPED, of_environment, option_of
-from quartet.cli import one_line_errors
+from quartet.messages import one_line_errors
 
 if TYPE_CHECKING:
     from quartet.azure.monitoring.progress import Status

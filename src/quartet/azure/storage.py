@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
-    from quartet.azure.blobs import BlobFileSystem
-
 PROTOCOLS = ("abfs", "abfss", "az")
 """All are the same storage; the catalog says `abfs`."""
 CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
@@ -67,8 +65,7 @@ class StorageHooks:
         # Inputs as well: through some of them, such as checkpoints, a node's own work writes.
         containers = {_container(catalog.get(name)) for name in pipeline.datasets()}
         for container in sorted(filter(None, containers)):
-            filesystem: BlobFileSystem = fsspec.filesystem(PROTOCOLS[0])
-            filesystem.require(container)
+            fsspec.filesystem(PROTOCOLS[0]).require(container)
 
 
 def _container(dataset: Any) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quartet.azure.options import STOPPED, of_environment, with_parameters
-from quartet.cli import one_line_errors
+from quartet.messages import one_line_errors
 
 if TYPE_CHECKING:
     from quartet.azure.watching import Place, Starter, WatchSettings

@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from quartet.azure import faults
 from quartet.azure.options import option_of
 
 Stage = Literal["candidate", "champion"]
@@ -84,28 +83,6 @@ class Registry(Protocol):
 
     def fetch(self, version: Version, folder: Path) -> Path:
         """Where the files of a version lie, on this machine; `folder` takes them if need be."""
-
-
-def open_registry(project: Path, environment: str) -> Registry:
-    """The registry of an environment: the workspace's if that is for Azure ML, else MLflow's.
-
-    Raises:
-        ValueError: There is none yet, or Azure cannot be entered.
-    """
-    if is_of_azure(project, environment):
-        from quartet.azure.models.workspace_registry import WorkspaceRegistry
-        from quartet.azure.workspace import connect
-
-        return WorkspaceRegistry(connect(project, environment), environment)
-    from quartet.azure.models.local_registry import LocalRegistry
-
-    return LocalRegistry.of(project, environment)
-
-
-def is_of_azure(project: Path, environment: str) -> bool:
-    """Whether an environment's jobs go to Azure ML."""
-    passing = faults.workspace_settings(project, environment).get("pipeline_data_passing") or {}
-    return bool(passing.get("enabled"))
 
 
 def versions_of(registry: Registry, model: str) -> list[Version]:

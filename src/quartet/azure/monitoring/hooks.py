@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.hooks import hook_impl
 
 from quartet import distributed
+from quartet.azure.monitoring.variables import VARIABLE
 from quartet.node_start import NodeStart
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
     from quartet.azure.monitoring.telemetry import Telemetry
 
-VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
-"""The resource that receives telemetry."""
-AUTHENTICATION = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
-"""`Authorization=AAD`: the sender needs the role Monitoring Metrics Publisher."""
 logger = logging.getLogger(__name__)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quartet.azure.cloud_settings import cloud_settings
-from quartet.azure.monitoring.hooks import AUTHENTICATION, VARIABLE
+from quartet.azure.monitoring.variables import AUTHENTICATION, VARIABLE
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

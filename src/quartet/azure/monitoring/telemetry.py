@@ -41,7 +41,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON  # noqa: E402
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context  # noqa: E402
 
 from quartet import identity  # noqa: E402
-from quartet.azure.monitoring.hooks import AUTHENTICATION  # noqa: E402
+from quartet.azure.monitoring.variables import AUTHENTICATION  # noqa: E402
 from quartet.datasets.lineage import JOB  # noqa: E402
 
 # The exporter would add the machine's name and locale to every item, and the service would look
