@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from azure.identity import DefaultAzureCredential
@@ -22,6 +22,24 @@ def async_credential() -> AsyncCredential:
     from azure.identity.aio import DefaultAzureCredential
 
     return DefaultAzureCredential(managed_identity_client_id=_of_machine())
+
+
+def access_token(credential: Any, scope: str) -> str:
+    """Return a token with which the credential enters a service.
+
+    Args:
+        credential: From `credential`.
+        scope: Of the service: `https://database.windows.net/.default`.
+
+    Raises:
+        PermissionError: The credential finds nobody to sign in as.
+    """
+    from azure.core.exceptions import ClientAuthenticationError
+
+    try:
+        return str(credential.get_token(scope).token)
+    except ClientAuthenticationError as error:
+        raise PermissionError(f"no Entra ID identity to sign in with ({error})") from error
 
 
 def _of_machine() -> str | None:

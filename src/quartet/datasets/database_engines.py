@@ -130,11 +130,9 @@ def entra_token(credential: Any, database: str) -> dict[int, bytes]:
     Raises:
         DatasetError: The credential finds nobody to sign in as.
     """
-    from azure.core.exceptions import ClientAuthenticationError
-
     try:
-        token = credential.get_token(_TOKEN_SCOPE).token.encode("utf-16-le")
-    except ClientAuthenticationError as error:
+        token = identity.access_token(credential, _TOKEN_SCOPE).encode("utf-16-le")
+    except PermissionError as error:
         raise DatasetError(
             f"{database}: no Entra ID identity to sign in with; sign in by `az login`, or give the "
             "job's cluster a managed identity that is a user of the database"
