@@ -100,7 +100,7 @@ def run(catalog, *names, runner=None, nodes=None, hooks=None, **params):
     """Run pipelines as a session does, with these hooks alone."""
     pipeline = sum((PIPELINES[name] for name in names), Pipeline([])).filter(node_names=nodes)
     manager = _create_hook_manager()
-    manager.register(hooks or SummaryHooks(Clock()))
+    manager.register(hooks or SummaryHooks(SAMPLE_RUN, STEP.get, Clock()))
     told = {"run_params": {"pipeline_names": list(names), **params}, "pipeline": pipeline}
     manager.hook.before_pipeline_run(**told, catalog=catalog)
     result = (runner or SequentialRunner()).run(
@@ -157,7 +157,7 @@ def test_nodes_that_run_in_threads_are_told_of_too(catalog, capsys):
 
 
 def test_a_second_run_of_a_process_does_not_tell_of_the_first(catalog, capsys):
-    hooks = SummaryHooks(Clock())
+    hooks = SummaryHooks(SAMPLE_RUN, STEP.get, Clock())
     run(catalog, "digits", hooks=hooks)
     capsys.readouterr()
     run(catalog, "digits", nodes=["draw"], hooks=hooks)

@@ -8,7 +8,7 @@ import fsspec
 from quartet import distributed
 from quartet.azure import storage
 from quartet.azure.deferred import defer_sdk
-from quartet.azure.hooks import StepHooks, ValidationHooks, image_reference
+from quartet.azure.hooks import STEP, StepHooks, ValidationHooks, image_reference
 from quartet.azure.monitoring.hooks import TelemetryHooks, is_on
 from quartet.azure.timing import StepReportHooks
 from quartet.datasets.atomic import AtomicLocalFileSystem
@@ -21,6 +21,7 @@ from quartet.hooks import (
     TrackingHooks,
     TurnHooks,
 )
+from quartet.pipeline_registry import SAMPLE_RUN
 from quartet.plugins import defer_heavy_plugins
 from quartet.quiet import quiet_kedro_mlflow, quiet_servers
 from quartet.startup import StartHooks
@@ -63,7 +64,7 @@ HOOKS = (
     StepReportHooks(),
     StartHooks(),
     LogHooks(),
-    SummaryHooks(),
+    SummaryHooks(SAMPLE_RUN, STEP.get),
     # One MLflow run a command, however many ranks run it.
     *([NoTracking()] if distributed.rank() > 0 else []),
     # Tells Application Insights of the run, where there is one to be told.

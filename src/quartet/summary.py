@@ -27,7 +27,6 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 
 from quartet import distributed
-from quartet.azure.hooks import STEP
 from quartet.node_start import NodeStart
 from quartet.text_tables import aligned, bold, duration
 
@@ -55,9 +54,22 @@ class _Done:
 class SummaryHooks(NodeStart):
     """Records what each node saves and how long it takes, and prints it when the run succeeds."""
 
-    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        """Take another clock, for tests."""
+    def __init__(
+        self,
+        default_pipelines: Sequence[str],
+        current_step: Callable[[], tuple[str, str] | None],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Take what the project's settings know of its pipelines and steps.
+
+        Args:
+            default_pipelines: Names of the pipelines that make up `__default__`.
+            current_step: Returns pipeline and step that this process runs alone, or None.
+            clock: Returns seconds; another one for tests.
+        """
         super().__init__()
+        self._default_pipelines = default_pipelines
+        self._current_step = current_step
         self._clock = clock
         self._nodes: dict[str, _Done] = {}
 
@@ -98,7 +110,7 @@ class SummaryHooks(NodeStart):
         if not saved and run_params.get("only_missing_outputs"):
             _print([["Nothing to do: the outputs of all nodes are there."]])
             return
-        if (step := STEP.get()) is not None:
+        if (step := self._current_step()) is not None:
             section = self._section(step[0], f"step {step[1]}", self._nodes.values(), catalog)
             # Of the steps of a pipeline the one that makes its metrics tells.
             if section.metrics is not None:
@@ -113,13 +125,20 @@ class SummaryHooks(NodeStart):
     ) -> Iterator[_Section]:
         """What there is to tell of each pipeline; each node is told of once."""
         left = dict(self._nodes)
-        for name in _single(names):
+        for name in self._single(names):
             nodes = {node.name for node in pipelines[name].filter().nodes}  # not its steps
             own = [left.pop(node) for node in self._nodes if node in nodes and node in left]
             part = "done" if len(own) == len(nodes) else f"{len(own)} of {len(nodes)} nodes"
             section = self._section(name, part, own, catalog)
             if section.places():
                 yield section
+
+    def _single(self, names: Iterable[str]) -> list[str]:
+        """The pipelines that a run of all consists of, and those that were asked for by name."""
+        single: dict[str, None] = {}
+        for name in names:
+            single.update(dict.fromkeys(self._default_pipelines if name == _DEFAULT else [name]))
+        return list(single)
 
     @staticmethod
     def _section(
@@ -129,16 +148,6 @@ class SummaryHooks(NodeStart):
         seconds = sum(done.heard - done.begun for done in nodes)
         saved = {dataset: data for done in nodes for dataset, data in done.saved.items()}
         return _Section(name, part, seconds, saved, catalog)
-
-
-def _single(names: Iterable[str]) -> list[str]:
-    """The pipelines that a run of all consists of, and those that were asked for by name."""
-    from quartet.pipeline_registry import SAMPLE_RUN
-
-    single: dict[str, None] = {}
-    for name in names:
-        single.update(dict.fromkeys(SAMPLE_RUN if name == _DEFAULT else [name]))
-    return list(single)
 
 
 def _told(name: str, data: Any) -> Any:
