@@ -129,7 +129,7 @@ def _requirements(text: str, gone: Iterable[str], packages: set[str]) -> str:
     )
     for name in gone:
         text = text.replace(f'"quartet.{name}", ', "").replace(f', "quartet.{name}"', "")
-        text = text.replace(f"quartet.{name} | ", "")
+        text = text.replace(f" | {name}", "")
     return text
 
 

@@ -174,6 +174,12 @@ def test_the_project_is_laid_out_as_its_own_checks_want_it(made_project: Path) -
         assert result.returncode == 0, result.stdout
 
 
+def test_the_project_keeps_its_import_contracts(made_project: Path) -> None:
+    result = inside(made_project, str(Path(sys.executable).parent / "lint-imports"), "--no-cache")
+    assert result.returncode == 0, result.stdout
+    assert " kept, 0 broken." in result.stdout
+
+
 def test_the_project_bears_its_own_name_and_tells_what_it_holds(
     made_project: Path, chosen: list[str]
 ) -> None:
@@ -239,7 +245,12 @@ def test_the_configuration_and_pages_of_digits_alone_pass_the_checks_of_the_hous
 ) -> None:
     # That of the guide takes minutes, and does the same as here.
     options = ["-q", "-p", "no:cacheprovider", "-k", "not guide_says_can_be_done"]
-    checks = ("tests/test_configuration.py", "tests/test_workflows.py", "tests/docs")
+    checks = (
+        "tests/test_configuration.py",
+        "tests/test_import_contracts.py",
+        "tests/test_workflows.py",
+        "tests/docs",
+    )
     result = inside(digits_project, "-m", "pytest", *options, *checks)
     assert result.returncode == 0, result.stdout
 
