@@ -70,11 +70,22 @@ def mariadb_proxy(mariadb: MariaDB) -> Iterator[Proxy]:
     proxy.close()
 
 
+@pytest.fixture(scope="session")
+def mariadb_driver() -> None:
+    """MariaDB's ODBC driver, without a server; skipped, loudly, where it is missing."""
+    if reason := _missing_driver():
+        skip_or_fail(f"{reason}: make database")
+
+
 def missing() -> str | None:
     """What a server to test with lacks on this machine; None if nothing."""
     for program in ("mariadbd", "mariadb-install-db"):
         if _program(program) is None:
             return f"{program} is not here"
+    return _missing_driver()
+
+
+def _missing_driver() -> str | None:
     try:
         import pyodbc
     except ImportError as error:

@@ -105,6 +105,9 @@ def test_no_package_is_locked_twice():
 # Microsoft's driver comes once for each kind.
 OF_ANOTHER_LINUX = re.compile(r"libs/linux/(?!debian_ubuntu/x86_64)")
 IN_THE_BASE_IMAGE = {"libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libuuid1", "libcom-err2"}
+OF_FAST_NETWORKS = {f"lib{name}" for name in ("efa.so.1", "ibverbs.so.1", "mlx5.so.1")}
+OF_FAST_NETWORKS |= {"libpsm2.so.2", "librdmacm.so.1"}
+"""Wanted by plug-ins of Open MPI, which does without those that do not load."""
 
 
 def packages_of(names):
@@ -117,6 +120,10 @@ def packages_of(names):
         if re.search(r"\.so[.\d]*$", file.name) and not OF_ANOTHER_LINUX.search(str(file))
     ]
     listed = subprocess.run(["ldd", *files], capture_output=True, text=True, check=False).stdout
+    if absent := set(re.findall(r"(\S+) => not found", listed)) - OF_FAST_NETWORKS:
+        skip_or_fail(
+            f"{', '.join(sorted(absent))} not here: make database, or what Dockerfile installs"
+        )
     paths = set(re.findall(r"=> (/(?:usr/)?lib/\S+)", listed))
     real = {Path(path).resolve() for path in paths}
     owners = subprocess.run(
@@ -135,12 +142,16 @@ def test_the_libraries_that_wheels_leave_to_the_system_are_installed(kind):
     assert {"libgomp1", "libodbc2"} <= wanted
     run = " ".join(value for name, value in instructions(kind) if name == "RUN")
     asked = re.search(r"--no-install-recommends\s+(.*?)&&", run)[1].split()
-    depends = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Depends}, ", *asked],
+    listed = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package}, ${Depends}, ", *asked],
         capture_output=True,
         text=True,
         check=False,
     ).stdout
-    brought = {re.split(r"[ (:]", package.strip())[0] for package in depends.split(",")}
+    here = {re.split(r"[ (:]", package.strip())[0] for package in listed.split(",")}
     kerberos = {"libkrb5-3", "libk5crypto3", "libkrb5support0", "libkeyutils1"}  # libgssapi's own
-    assert wanted - kerberos <= {*asked, *brought} | IN_THE_BASE_IMAGE
+    lacking = wanted - kerberos - {*asked, *here} - IN_THE_BASE_IMAGE
+    # What a package brings is known only where it is installed.
+    if lacking and "unixodbc" not in here:
+        skip_or_fail("unixodbc is not here: make database")
+    assert lacking == set()

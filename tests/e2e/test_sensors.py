@@ -12,6 +12,8 @@ from sqlalchemy import create_engine, text
 from quartet.datasets.predictions import PartitionedPredictionsDataset
 from support import ROOT, clean_environment, free_port, on_ranks, run_kedro
 
+pytest_plugins = ("mariadb",)
+
 KEYS = ["device", "sensor", "window_end"]
 PIPELINES = ("sensor_ingestion", "anomaly_training", "anomaly_scoring")
 SCORE = ("run", "--pipelines", "anomaly_scoring")
@@ -151,6 +153,7 @@ def test_the_reference_systems_own_readings(project, real_sensors):
     assert "event_f1" not in found  # nothing is known of anomalies there
 
 
+@pytest.mark.usefixtures("mariadb_driver")
 def test_a_database_that_is_down_is_named_without_its_password(project):
     url = f"mysql+pyodbc://reader:secret@127.0.0.1:{free_port()}/sensors"
     result = run_kedro(

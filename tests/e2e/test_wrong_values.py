@@ -8,6 +8,8 @@ from refusals import outputs, restore, told
 from support import run_kedro
 from wrong_values import CASES
 
+pytest_plugins = ("mariadb",)
+
 
 @pytest.fixture(scope="module")
 def copied(trained_workspace, tmp_path_factory):
@@ -22,8 +24,20 @@ def project(copied, trained_workspace):
     restore(copied, trained_workspace)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_wrong_is_told_in_one_line_and_nothing_is_changed(project, case):
+def needs_odbc(case):
+    return "+pyodbc://" in " ".join(case.arguments)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.integration if needs_odbc(case) else (), id=case.name)
+        for case in CASES
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line_and_nothing_is_changed(project, case, request):
+    if needs_odbc(case):
+        request.getfixturevalue("pyodbc")
     if case.damage:
         case.damage(project)
     before = outputs(project)
