@@ -30,7 +30,7 @@ from quartet.faq import serving as faq_serving
 from quartet.faq.matcher import fit_matcher
 from quartet.faq.ranker import RankerParameters
 from quartet.faq.settings import Cleaning, Refit
-from support import GUARD_S, clean_environment, free_port, make_workspace
+from support import GUARD_S, clean_environment, free_port, make_workspace, skip_or_fail
 
 IMAGES = bundled_digits()["images"]
 ZERO = np.zeros((1, 28, 28), int).tolist()
@@ -136,6 +136,8 @@ def post(port, body, kind="application/json", path="/invocations"):
 
 
 def test_the_printed_example_works_as_it_is(digits, workspace):
+    if shutil.which("curl") is None:
+        skip_or_fail("no curl here: apt-get install curl")
     told, port = digits
     assert told[0].startswith("mnist_classifier version 1: made by a test")
     assert f"http://127.0.0.1:{port}/invocations" in told[1]
