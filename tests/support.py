@@ -64,6 +64,16 @@ def make_workspace(folder: Path) -> Path:
     return folder
 
 
+def timeless(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics that are no times, rates or sizes in memory: those that another run gives again."""
+    ends = ("_s", "_mib", "workers")
+    return {
+        name: value
+        for name, value in metrics.items()
+        if "second" not in name and not name.endswith(ends)
+    }
+
+
 def clean_environment() -> dict[str, str]:
     """The environment less what MLflow, used by a test in this process, may have set in it."""
     return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}

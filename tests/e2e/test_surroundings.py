@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from damage import make_video, remove
-from support import QUICK, clean_environment, skip_or_fail
+from support import QUICK, clean_environment, skip_or_fail, timeless
 
 PIPELINES = (
     "mnist_training",
@@ -81,9 +81,8 @@ def results(folder):
     found = {}
     for pipeline in PIPELINES:
         path = folder / f"data/08_reporting/{pipeline}/metrics.json"
-        for name, value in json.loads(path.read_text()).items():
-            if "second" not in name and not name.endswith(("_s", "_mib", "workers")):
-                found[f"{pipeline} {name}"] = value
+        for name, value in timeless(json.loads(path.read_text())).items():
+            found[f"{pipeline} {name}"] = value
     for path in sorted((folder / PREDICTED).rglob("*.parquet")):
         found[str(path.relative_to(folder))] = path.read_bytes()
     found["matches"] = (folder / "data/07_model_output/faq/matches.parquet").read_bytes()
