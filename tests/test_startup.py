@@ -80,7 +80,7 @@ from kedro.framework.cli import cli
 {after}
 cli.main()
 """
-HEAVY_FOR_STEPS = {"torch", "sklearn", "matplotlib", "lightgbm", "optuna", "azure.ai.ml"}
+HEAVY_FOR_STEPS = {"torch", "sklearn", "matplotlib", "lightgbm", "optuna"}
 
 
 @pytest.fixture(scope="module")

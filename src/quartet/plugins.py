@@ -3,8 +3,7 @@
 Kedro imports the command module of every installed plugin before it looks at
 the command line. Those of kedro-mlflow and kedro-azureml import MLflow and the
 Azure SDK, three seconds that `kedro registry list` has no use for. Kedro's own
-commands are lazy; this `kedro.init` entry point makes these two so as well. Of
-their hooks, which every run loads, `quartet.azure.deferred` defers parts.
+commands are lazy; this `kedro.init` entry point makes these two so as well.
 """
 
 from __future__ import annotations

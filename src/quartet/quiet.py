@@ -1,21 +1,15 @@
-"""Keeps third parties quiet, where the noise arises, about what only their makers can change."""
+"""Silences advice of libraries to their makers, which a user of the project cannot follow."""
 
 from __future__ import annotations
 
 import logging
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from quartet.importing import import_within
-
-PLUGIN = "kedro_mlflow"
-_ADVISED = f"{PLUGIN}.mlflow.kedro_pipeline_model"
 _OF_SERVERS = (
     "ignore:ORJSONResponse is deprecated",  # FastAPI, to Kedro-Viz
     "ignore:starlette.middleware.wsgi is deprecated",  # Starlette, to MLflow
 )
+_ADVICE_TO_KEDRO_MLFLOW = "Add type hints to the `predict` method"
 
 
 def quiet_servers() -> None:
@@ -30,16 +24,14 @@ def quiet_servers() -> None:
 
 
 def quiet_kedro_mlflow() -> None:
-    """From now on, let kedro-mlflow be imported without its noise, whoever imports it.
+    """Send Python's warnings to the log, less MLflow's about a class inside kedro-mlflow.
 
-    On import MLflow advises on a class inside the plugin, with a filter of its own before which
-    others count for nothing, and the plugin sets its own logger to tell every detail.
+    MLflow raises it under a warning filter of its own, before which others count for nothing; a
+    filter of the log comes after that.
     """
-    import_within(_quietly, (PLUGIN, _ADVISED))
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addFilter(_is_not_for_kedro_mlflow)
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    with warnings.catch_warnings(record=True):
-        yield
-    logging.getLogger(PLUGIN).setLevel(logging.WARNING)
+def _is_not_for_kedro_mlflow(record: logging.LogRecord) -> bool:
+    return _ADVICE_TO_KEDRO_MLFLOW not in record.getMessage()

@@ -7,7 +7,6 @@ import fsspec
 
 from quartet import distributed
 from quartet.azure import storage
-from quartet.azure.deferred import defer_sdk
 from quartet.azure.hooks import STEP, StepHooks, ValidationHooks, image_reference
 from quartet.azure.monitoring.hooks import TelemetryHooks, is_on
 from quartet.azure.timing import StepReportHooks
@@ -45,9 +44,8 @@ warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is depreca
 fsspec.register_implementation("file", AtomicLocalFileSystem, clobber=True)
 storage.register()
 
-# Plugins are part of every run; of the libraries that they would import, few runs need all. Where
-# Quartet is not installed, as on a cluster, their commands can be put off from here on only.
-defer_sdk()
+# Where Quartet is not installed, as on a cluster, Kedro calls no entry point of it: the commands of
+# heavy plugins can be deferred from here on only.
 defer_heavy_plugins()
 quiet_kedro_mlflow()
 quiet_servers()
