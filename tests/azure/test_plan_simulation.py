@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from azure.queueing import (
@@ -215,6 +215,7 @@ def test_a_gang_larger_than_its_cluster_is_refused():
     evictions=st.just(0.0) | st.floats(1e-3, 4),
     seed=st.integers(0, 10**6),
 )
+@example(least=2, more=1, nodes=1, burst=1, evictions=4.0, seed=214056)  # ends while a node starts
 def test_whatever_happens_all_is_done_and_paid_for(least, more, nodes, burst, evictions, seed):
     machines = Machines("c", least, least + more, low_priority=True, hourly=1.0)
     steps = (

@@ -116,6 +116,7 @@ class Cluster:
         self._starting -= 1
         self._arrive(Node(self._env.now, has_image=False))
         self._dispatch()
+        self._look_for_rest()  # the last work may have ended while this node was starting
 
     def _arrive(self, node: Node) -> None:
         self._on.add(node)
