@@ -6,6 +6,8 @@ start is paid once a session.
 
 from __future__ import annotations
 
+import atexit
+import atexit
 import functools
 import multiprocessing
 import os
@@ -13,12 +15,19 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 _IMPORTED = (
+    "adlfs",
     "av",
+    "azure.ai.ml.entities",
+    "azure.identity",
+    "azure.storage.blob.aio",
     "kedro.framework.cli.cli",
     "kedro.framework.session",
+    "kedro_azureml.cli",
     "kedro_azureml.hooks",
     "kedro_datasets.json",
     "kedro_datasets.matplotlib",
@@ -41,13 +50,22 @@ _IMPORTED = (
     "torch",
 )
 """Libraries only: the project is imported by each command itself, as it is then configured."""
+_SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+"""Variables that MLflow reads when it is imported, as in quartet/settings.py."""
 
 
 @functools.cache
 def _server() -> multiprocessing.context.ForkServerContext:
-    """Return the session's server; it starts with the first command and ends with this process."""
+    """Start the server; it ends with this process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_IMPORTED))
+    before = dict(os.environ)
+    os.environ.update(_SETTINGS)
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
     return context
 
 
@@ -76,7 +94,9 @@ def _be_kedro(
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["kedro", *arguments]
-    sys.path.insert(0, str(folder))
+    # This process's path may begin with a project that a test has opened.
+    given = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [str(folder), *filter(None, given), str(ROOT / "src")]
     import yaml
     from kedro.framework.cli.cli import main
     from kedro.framework.project import LOGGING
@@ -84,4 +104,7 @@ def _be_kedro(
     configured = folder / "conf/logging.yml"
     if configured.exists():  # Kedro looks for it once, when the server imports it
         LOGGING.configure(yaml.safe_load(configured.read_text()))
-    main()
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()  # multiprocessing leaves them out

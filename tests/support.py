@@ -82,7 +82,7 @@ def clean_environment() -> dict[str, str]:
 def run_kedro(
     folder: Path,
     *arguments: str,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str | None] | None = None,
     fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run `kedro` in a folder, as a person would; output is captured, exit code not checked.
@@ -90,11 +90,12 @@ def run_kedro(
     Args:
         folder: Where the command is given.
         arguments: Of `kedro`.
-        environment: Variables to add to this process's own.
+        environment: Changes to this process's own variables; None removes one.
         fresh: Start a new Python, for tests of the start itself. Otherwise the command runs in a
             fork of a process that has imported the libraries, which saves seconds.
     """
-    variables = {**clean_environment(), "COLUMNS": "200", **(environment or {})}
+    changed = {**clean_environment(), "COLUMNS": "200", **(environment or {})}
+    variables = {name: value for name, value in changed.items() if value is not None}
     if not fresh:
         return run_forked(folder, arguments, variables, seconds=GUARD_S)
     return subprocess.run(
