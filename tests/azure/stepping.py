@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import yaml
 from kedro.framework.project import pipelines
 
+from forked import run_forked
 from quartet.azure.steps import Steps
-from support import clean_environment, make_workspace, on_ranks
+from support import clean_environment, make_workspace, on_ranks, run_kedro
 
 ROOTS = ("raw", "intermediate", "primary", "model_input", "models", "model_output", "reporting")
 
@@ -36,24 +36,39 @@ def execute(
     params: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     ranks: int = 1,
+    anew: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a step with its own folders below `folders`, and those of the steps before it there."""
+    """Run a step with its own folders below `folders`, and those of the steps before it there.
+
+    Args:
+        project: The working directory.
+        pipeline: Its name.
+        step: Its name.
+        folders: Those of steps, by dataset.
+        params: For `--params`.
+        environment: Changes to this process's variables.
+        ranks: Of MPI.
+        anew: Whether the step starts as on a cluster, in a process that has imported nothing yet.
+    """
     (node,) = (each for each in Steps(pipelines[pipeline]).nodes if each.name == step)
     given = [name for name in node.inputs if (folders / name).is_dir()]
     for name in node.outputs:
         (folders / name).mkdir(parents=True)
     arguments = [
-        *("-m", "kedro", "azureml", "-e", "azureml", "execute"),
+        *("azureml", "-e", "azureml", "execute"),
         *(f"--pipeline={pipeline}", f"--node={step}"),
         *(part for name in given for part in ("--az-input", name, str(folders / name))),
         *(part for name in node.outputs for part in ("--az-output", name, str(folders / name))),
         *((f"--params={json.dumps(params)}",) if params else ()),
     ]
-    command = on_ranks(ranks, *arguments) if ranks > 1 else [sys.executable, *arguments]
+    changed = {"KEDRO_AZURE_RUNNER_CONFIG": "", **(environment or {})}
+    if ranks == 1:
+        run = run_kedro if anew else run_forked
+        return run(project, *arguments, environment=changed)
     return subprocess.run(
-        command,
+        on_ranks(ranks, "-m", "kedro", *arguments),
         cwd=project,
-        env={**clean_environment(), "KEDRO_AZURE_RUNNER_CONFIG": "", **(environment or {})},
+        env={**clean_environment(), **changed},
         capture_output=True,
         text=True,
         check=False,
