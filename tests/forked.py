@@ -7,7 +7,6 @@ start is paid once a session.
 from __future__ import annotations
 
 import atexit
-import atexit
 import functools
 import multiprocessing
 import os
