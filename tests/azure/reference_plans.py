@@ -1,135 +1,93 @@
-"""What the reference architectures run, as scenarios; docs/explanation/planning.md shows the rows.
+"""The reference architectures as workloads; docs/explanation/planning.md shows their estimates.
 
-Figures of theirs: a trial of 1000 trees takes 177 s on a machine, 96 trials, 16 machines; 15
-sensors with a step each, every hour, two machines that stay; a video of 823 frames on 4 machines
-with a GPU and one for FFmpeg, 65.8, 119.4 and 85.6 s of work, 637 s in all.
+Their figures: a trial of 1000 trees takes 177 s on a node, 96 trials, 16 nodes; 15 sensors with a
+step each, every hour, two nodes that stay; a video of 823 frames on 4 nodes with a GPU and one for
+FFmpeg, 65.8, 119.4 and 85.6 s of work, 637 s in all.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
-import numpy as np
-
-from quartet.azure.planning.assumptions import Planning, assumptions
-from quartet.azure.planning.comparing import Nodes, Row, compare, crossing_interval
-from quartet.azure.planning.simulation import simulate
-from quartet.azure.planning.tables import money, roughly
-from quartet.azure.planning.work import Arrivals, Delays, Machines, Scenario, StepWork
+from quartet.azure.planning.estimate import Estimate, NodeRange, Workload, estimate
+from quartet.azure.planning.prices import load_assumptions
+from quartet.azure.planning.report import format_money, format_seconds
+from quartet.azure.planning.simulation import Overheads, PricedCluster, StepWork
 from support import ROOT
 
 SEED = 42
-DAY = 86_400.0
 MEASURED_VIDEO_S = 637.0
-PREPROCESS_S, RESTYLE_S, POSTPROCESS_S = 65.8, 119.4, 85.6
+VIDEO_WORK_S = 65.8 + 119.4 + 85.6
 CPU_HOURLY, GPU_HOURLY = 0.192, 3.06
 """Standard_D4s_v5 and Standard_NC6s_v3 in East US, of conf/azureml/prices.yml."""
 
 
 @cache
-def planning(project: Path = ROOT) -> Planning:
-    return assumptions(project, "azureml")[0]
+def overheads() -> Overheads:
+    return load_assumptions(ROOT, "azureml")[0]
 
 
-def delays() -> Delays:
-    return planning().delays(0.0)
+def sized(workload: Workload, *ranges: tuple[int, int]) -> list[Estimate]:
+    return [estimate(workload, NodeRange(*each), SEED) for each in ranges]
 
 
-def tuning(seconds: float = 177.0) -> Scenario:
+@cache
+def tuning() -> list[Estimate]:
     """96 trials, each a job of its own as HyperDrive has them."""
-    trial = StepWork("trial", "cpu", seconds=seconds, spread=planning().spread.seconds)
-    machines = Machines("cpu", hourly=CPU_HOURLY)
-    return Scenario((machines,), (trial,), Arrivals(burst=96), delays())
+    trials = tuple(StepWork(f"trial_{number}", "cpu", seconds=177.0) for number in range(96))
+    workload = Workload(trials, (PricedCluster("cpu", hourly=CPU_HOURLY),), overheads())
+    return sized(workload, *((0, nodes) for nodes in (1, 2, 4, 8, 16)))
 
 
-def tuning_rows() -> list[Row]:
-    return compare(tuning(), "cpu", [Nodes(0, 16)], 100, SEED)
+@cache
+def mean_s(row: Estimate) -> float:
+    return statistics.fmean(each.makespans_s[0] for each in row.workload.simulate(SEED))
 
 
-def search_s(row: Row) -> float:
-    """When the last trial is done, in the mean: what who searches waits for."""
-    last = [max(each.times_s) for each in row.outcome.replications]
-    return sum(last) / len(last)
+def hourly(*steps: StepWork) -> Workload:
+    return Workload(steps, (PricedCluster("cpu", hourly=CPU_HOURLY),), overheads(), 3600.0)
 
 
-def hourly(interval_s: float = 3600.0) -> Scenario:
+@cache
+def sensors() -> list[Estimate]:
     """15 sensors, each a step, as in the reference."""
-    steps = tuple(StepWork(f"sensor_{number}", "cpu", seconds=2.0) for number in range(15))
-    machines = Machines("cpu", hourly=CPU_HOURLY, idle_seconds=300)
-    return Scenario((machines,), steps, Arrivals("every", interval_s, horizon_s=DAY), delays())
+    steps = (StepWork(f"sensor_{number}", "cpu", seconds=2.0) for number in range(15))
+    return sized(hourly(*steps), (0, 1), (0, 2), (2, 2))
 
 
-def scoring() -> Scenario:
-    """Quartet's: three steps, the middle one on all machines there are."""
+@cache
+def scoring() -> list[Estimate]:
+    """Three steps, of which all nodes share the second."""
+    claim = StepWork("claim", "cpu", seconds=1.0, startup_s=4.0)
+    score = StepWork("score", "cpu", ("claim",), seconds=2.0, startup_s=4.0, is_shared=True)
+    publish = StepWork("publish", "cpu", ("score",), seconds=2.0, startup_s=4.0)
+    return sized(hourly(claim, score, publish), (0, 1), (0, 2), (1, 1))
+
+
+def video(nodes: int = 4, stay: bool = True, on_top: Overheads | None = None) -> Estimate:
+    """FFmpeg on a node of its own, the network on several with a GPU each."""
     steps = (
-        StepWork("claim_new_windows", "cpu", seconds=1.0, startup_s=4.0),
-        StepWork(
-            "score_windows",
-            "cpu",
-            ("claim_new_windows",),
-            seconds=2.0,
-            startup_s=4.0,
-            pieces=15,
-            nodes=None,
-        ),
-        StepWork("publish_scores", "cpu", ("score_windows",), seconds=2.0, startup_s=4.0),
+        StepWork("preprocess", "ffmpeg", seconds=65.8),
+        StepWork("stylize", "gpu", ("preprocess",), seconds=119.4 * 4, is_shared=True),
+        StepWork("postprocess", "ffmpeg", ("stylize",), seconds=85.6),
     )
-    return replace(hourly(), steps=steps)
-
-
-def hourly_rows() -> list[Row]:
-    return compare(hourly(), "cpu", [Nodes(0, 2), Nodes(2, 2)], 10, SEED)
-
-
-def scoring_rows() -> list[Row]:
-    return compare(scoring(), "cpu", [Nodes(0, 2), Nodes(1, 1)], 10, SEED)
-
-
-def scoring_crossing() -> float | None:
-    """Seconds between runs at which one machine that stays costs as much as two that come."""
-    _, two_that_come, one_that_stays = (row.scenario for row in scoring_rows())
-    return crossing_interval(two_that_come, one_that_stays, SEED)
-
-
-def video(standing: bool = True, overhead: bool = True, nodes: int = 4) -> Scenario:
-    """The reference's: FFmpeg on a machine of its own, the network on 4 with a GPU each."""
-    steps = (
-        StepWork("preprocess", "ffmpeg", seconds=PREPROCESS_S),
-        StepWork(
-            "restyle",
-            "gpu",
-            ("preprocess",),
-            seconds=RESTYLE_S * 4,
-            pieces=824,
-            nodes=nodes,
-            keeps=True,
-        ),
-        StepWork("postprocess", "ffmpeg", ("restyle",), seconds=POSTPROCESS_S),
+    clusters = (
+        PricedCluster("ffmpeg", int(stay), hourly=CPU_HOURLY),
+        PricedCluster("gpu", hourly=GPU_HOURLY),
     )
-    least = (1, nodes) if standing else (0, 0)
-    machines = (
-        Machines("ffmpeg", least[0], 1, hourly=CPU_HOURLY),
-        Machines("gpu", least[1], nodes, hourly=GPU_HOURLY),
-    )
-    on_top = delays() if overhead else Delays(delays().scale_up, delays().image_pull)
-    return Scenario(machines, steps, delays=on_top)
+    workload = Workload(steps, clusters, on_top or overheads())
+    return estimate(workload, NodeRange(nodes if stay else 0, nodes), SEED)
 
 
 def table() -> Iterator[str]:
-    """The rows of the page."""
-    for row in tuning_rows():
-        yield f"| {row.nodes} | {roughly(search_s(row))} | {money(row.cost)} |"
-    for row in (*hourly_rows(), *scoring_rows()):
-        yield (
-            f"| {row.nodes} | {roughly(row.time_p50_s)} | {roughly(row.time_p95_s)} | "
-            f"{money(row.cost)} |"
-        )
-    for scenario in (video(), video(standing=False)):
-        outcome = simulate(scenario, 400, SEED)
-        p50, p95 = np.percentile(outcome.times(), [50, 95])
-        hourly = sum(each.min_nodes * each.hourly for each in scenario.machines)
-        cost = money(24 * hourly) + " a day" if hourly else money(outcome.costs().mean())
-        yield f"| {p50:.0f} s | {p95:.0f} s | {cost} |"
+    """Yield the rows of the page."""
+    for row in tuning():
+        yield f"| {row.nodes} | {format_seconds(mean_s(row))} | {format_money(row.cost)} |"
+    for row in (*sensors(), *scoring()):
+        times = f"{format_seconds(row.p50_s)} | {format_seconds(row.p95_s)}"
+        yield f"| {row.nodes} | {times} | {format_money(row.cost)} |"
+    day = format_money(24 * (CPU_HOURLY + 4 * GPU_HOURLY))
+    for row, cost in ((video(), f"{day} a day"), (video(stay=False), None)):
+        yield f"| {row.p50_s:.0f} s | {row.p95_s:.0f} s | {cost or format_money(row.cost)} |"

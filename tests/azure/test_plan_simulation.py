@@ -1,281 +1,205 @@
-"""The simulated cluster must do what theory says, or the bill will not be what was planned."""
+"""The simulation must agree with theory, or the bill will not be what was planned."""
 
-import itertools
 import math
+import random
 
-import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azure.queueing import (
-    erlang_c,
-    mean_restarts,
-    mean_time_with_restarts,
-    mean_wait,
-    share_waiting_longer,
-)
-from quartet.azure.planning.distributions import Distribution
-from quartet.azure.planning.simulation import play, simulate
-from quartet.azure.planning.work import (
-    Arrivals,
-    Delays,
-    Machines,
-    Scenario,
-    StepWork,
-    list_schedule,
-)
+from quartet.azure.planning.estimate import NodeRange, Workload, break_even_s, estimate
+from quartet.azure.planning.graph import critical_path
+from quartet.azure.planning.simulation import Overheads, PricedCluster, StepWork, mean, simulate
 
-EXPONENTIAL = Distribution("exponential", (1.0,))
+NONE = Overheads()
 
 
 def fixed(seconds):
-    return Distribution("fixed", (float(seconds),))
+    return (seconds, seconds, seconds)
 
 
-ONCE = Arrivals()
-NOTHING = Delays()
+def staying(nodes):
+    return PricedCluster("c", min_nodes=nodes, max_nodes=nodes)
 
 
-def one_step(machines, arrivals=ONCE, delays=NOTHING, **work):
-    return Scenario((machines,), (StepWork("work", machines.name, **work),), arrivals, delays)
+def drawn(seed):
+    chance = random.Random(seed)
+    return lambda bounds: chance.triangular(bounds[0], bounds[2], bounds[1])
 
 
-def standing(nodes, **other):
-    return Machines("c", min_nodes=nodes, max_nodes=nodes, **other)
+@pytest.mark.parametrize(("service_s", "growth_s"), [(9, 0.0), (12, 2.0)])
+def test_jobs_at_equal_intervals_wait_for_those_before_them(service_s, growth_s):
+    """D/D/1: each job waits for what the jobs before it take longer than the interval."""
+    arrivals = [10.0 * job for job in range(20)]
+    steps = [StepWork("work", "c", seconds=service_s)]
+    found = simulate(steps, [staying(1)], NONE, arrivals=arrivals).makespans_s
+    assert found == pytest.approx([service_s + growth_s * job for job in range(20)])
 
 
-def waits(outcome):
-    return np.concatenate([each.spent[0].waits_s for each in outcome.replications])
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.01, 1000), min_size=1, max_size=60), st.integers(1, 12))
+def test_independent_steps_are_scheduled_within_grahams_bound(seconds, nodes):
+    steps = [StepWork(f"trial_{i}", "c", seconds=s) for i, s in enumerate(seconds)]
+    result = simulate(steps, [staying(nodes)], NONE)
+    share = math.fsum(seconds) / nodes
+    (makespan,) = result.makespans_s
+    assert makespan >= max(share, *seconds) * (1 - 1e-9)
+    assert makespan <= (share + (1 - 1 / nodes) * max(seconds)) * (1 + 1e-9)  # Graham 1966
+    for moment in [run.start_s for run in result.runs]:
+        assert sum(run.start_s <= moment < run.end_s for run in result.runs) <= nodes
 
 
-@pytest.mark.parametrize(("servers", "load"), [(1, 0.6), (3, 0.8), (16, 0.8)])
-def test_jobs_wait_as_long_as_erlang_says(servers, load):
-    rate = load * servers
-    scenario = one_step(
-        standing(servers),
-        Arrivals("poisson", 1 / rate, horizon_s=6000 / rate),
-        seconds=1.0,
-        spread=EXPONENTIAL,
-    )
-    outcome = simulate(scenario, 20, seed=1)
-    mean = mean_wait(rate, 1.0, servers)
-    longer = mean / erlang_c(rate, 1.0, servers)
-    for count, expected in (
-        (lambda waited: waited, mean),
-        (lambda waited: waited > 0, erlang_c(rate, 1.0, servers)),
-        # The mean would be the same in whatever order they are served, this is not.
-        (lambda waited: waited > longer, share_waiting_longer(longer, rate, 1.0, servers)),
-    ):
-        found = [
-            np.mean(count(np.array(each.spent[0].waits_s[500:]))) for each in outcome.replications
-        ]
-        error = np.std(found, ddof=1) / math.sqrt(len(found))
-        assert np.mean(found) == pytest.approx(expected, abs=3.5 * error)
-        assert error < 0.12 * expected  # else the line above says nothing
+@pytest.mark.parametrize(("trials", "nodes", "rounds"), [(96, 16, 6), (97, 16, 7), (3, 8, 1)])
+def test_equal_trials_need_as_many_rounds_as_there_are(trials, nodes, rounds):
+    steps = [StepWork(f"trial_{i}", "c", seconds=10.0) for i in range(trials)]
+    assert simulate(steps, [staying(nodes)], NONE).makespans_s == pytest.approx((10.0 * rounds,))
 
 
-@pytest.mark.parametrize(("service", "expected"), [(9, 0.0), (12, 2.0)])
-def test_jobs_at_equal_intervals_wait_for_those_before_them(service, expected):
-    arrivals = Arrivals("every", 10.0, horizon_s=200.0)
-    outcome = simulate(one_step(standing(1), arrivals, seconds=service), 1, seed=1)
-    assert waits(outcome) == pytest.approx([expected * number for number in range(20)])
-    assert outcome.times() == pytest.approx([service + expected * number for number in range(20)])
+def test_ranks_share_the_work_of_a_step():
+    step = StepWork("tune", "c", seconds=240.0, startup_s=5.0, is_shared=True, ranks=2)
+    assert simulate([step], [staying(4)], NONE).makespans_s == pytest.approx((5.0 + 30.0,))
 
 
-@settings(max_examples=60)
+def test_a_node_is_paid_from_its_arrival_until_its_idle_time_is_over():
+    cluster = PricedCluster("c", max_nodes=3, idle_s=300.0)
+    overheads = Overheads(fixed(240.0), fixed(50.0), fixed(20.0))
+    step = StepWork("tune", "c", seconds=300.0, startup_s=7.0, is_shared=True)
+    result = simulate([step], [cluster], overheads)
+    assert result.makespans_s == pytest.approx((240 + 50 + 20 + 7 + 100,))
+    assert result.paid_s["c"] == pytest.approx([50 + 20 + 7 + 100 + 300] * 3)
+    assert result.busy_s("c") == pytest.approx(3 * 177)
+
+
+@pytest.mark.parametrize(("interval_s", "second_wait_s"), [(500, 0.0), (700, 200.0)])
+def test_a_job_finds_a_node_only_while_it_is_idle(interval_s, second_wait_s):
+    cluster = PricedCluster("c", idle_s=250.0)
+    steps = [StepWork("score", "c", seconds=100.0)]
+    result = simulate(steps, [cluster], Overheads(fixed(200.0)), arrivals=(0.0, interval_s))
+    assert result.makespans_s == pytest.approx((300.0, 100.0 + second_wait_s))
+    # The node that left in between is paid for its idle time, but not for the gap.
+    paid = interval_s + 100 + 250 - 200 if not second_wait_s else 2 * 350
+    assert sum(result.paid_s["c"]) == pytest.approx(paid)
+
+
+def test_nodes_wait_for_the_last_of_their_gang():
+    cluster = PricedCluster("c", max_nodes=8, idle_s=60.0)
+    step = StepWork("tune", "c", seconds=8.0, is_shared=True)
+    for seed in range(20):
+        result = simulate([step], [cluster], Overheads((0.0, 2500.0, 5000.0)), drawn(seed))
+        (run,) = result.runs
+        assert run.nodes == len(result.paid_s["c"]) == 8  # none left and had to come again
+        # The last to arrive is paid for the work and its idle time, the others wait for it.
+        assert min(result.paid_s["c"]) == pytest.approx(1 + 60)
+        assert max(result.paid_s["c"]) > 500
+
+
+def test_a_gang_is_not_overtaken_by_a_later_step():
+    steps = [
+        StepWork("small", "c", seconds=30.0),
+        StepWork("first", "c", seconds=10.0),
+        StepWork("gang", "c", seconds=40.0, is_shared=True),
+        StepWork("late", "c", needs=("first",), seconds=30.0),
+    ]
+    # small 0-30, first 0-10, gang 30-40 although three nodes were free at 10, late 40-70
+    assert simulate(steps, [staying(4)], NONE).makespans_s == pytest.approx((70.0,))
+
+
+def test_steps_wait_for_what_they_need_along_the_critical_path():
+    steps = [
+        StepWork("a", "cpu", seconds=10.0),
+        StepWork("b", "gpu", needs=("a",), seconds=80.0, is_shared=True),
+        StepWork("c", "cpu", needs=("a",), seconds=5.0),
+        StepWork("d", "cpu", needs=("b", "c"), seconds=1.0),
+    ]
+    clusters = [PricedCluster("cpu", 1, 1), PricedCluster("gpu", 4, 4)]
+    result = simulate(steps, clusters, NONE)
+    assert result.makespans_s == pytest.approx((31.0,))
+    assert [run.step.name for run in critical_path(result.runs)] == ["a", "b", "d"]
+
+
+@settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.floats(0.01, 1000), min_size=1, max_size=60),
-    st.integers(1, 12),
-)
-def test_pieces_are_shared_as_list_scheduling_does(durations, ranks):
-    done = list_schedule(durations, ranks)
-    mean = math.fsum(durations) / ranks
-    assert max(done) >= max(mean, *durations) * (1 - 1e-9)
-    assert max(done) <= (mean + (1 - 1 / ranks) * max(durations)) * (1 + 1e-9)  # Graham 1966
-    for moment in done:  # never more pieces at once than ranks
-        begun = [
-            end - duration for duration, end in zip(durations, done, strict=True) if end >= moment
-        ]
-        assert sum(begin < moment - 1e-6 for begin in begun) <= ranks
-
-
-@pytest.mark.parametrize(("pieces", "ranks", "rounds"), [(96, 16, 6), (97, 16, 7), (3, 8, 1)])
-def test_equal_pieces_need_as_many_rounds_as_there_are(pieces, ranks, rounds):
-    scenario = one_step(standing(ranks), seconds=10.0 * pieces, pieces=pieces, nodes=None)
-    assert simulate(scenario, 1, seed=1).times() == pytest.approx([10.0 * rounds])
-
-
-def interrupted(evictions_per_hour, delay_s=0.0, nodes=1, **work):
-    delays = Delays(fixed(delay_s), fixed(0), fixed(0), evictions_per_hour)
-    machines = Machines("c", max_nodes=nodes, low_priority=True)
-    return one_step(machines, delays=delays, nodes=nodes, **work)
-
-
-@pytest.mark.parametrize("nodes", [1, 4])
-def test_a_gang_that_begins_again_takes_as_long_as_theory_says(nodes):
-    rate = nodes * 0.5 / 3600
-    outcome = simulate(interrupted(0.5, nodes=nodes, seconds=nodes * 3600, pieces=nodes), 3000, 7)
-    restarts = [each.spent[0].restarts for each in outcome.replications]
-    assert np.mean(restarts) == pytest.approx(
-        mean_restarts(rate, 3600), abs=4 * np.std(restarts) / math.sqrt(3000)
-    )
-    times = outcome.times()
-    assert times.mean() == pytest.approx(
-        mean_time_with_restarts(rate, 3600, 0.0), abs=4 * times.std() / math.sqrt(3000)
-    )
-
-
-def test_each_restart_waits_for_a_new_machine():
-    outcome = simulate(interrupted(0.5, delay_s=600, seconds=3600), 3000, 7)
-    expected = 600 + mean_time_with_restarts(0.5 / 3600, 3600, 600.0)
-    times = outcome.times()
-    assert times.mean() == pytest.approx(expected, abs=4 * times.std() / math.sqrt(3000))
-
-
-def test_finished_pieces_are_not_done_again():
-    again = simulate(interrupted(1.0, seconds=7200, pieces=24), 2000, 7)
-    kept = simulate(interrupted(1.0, seconds=7200, pieces=24, keeps=True), 2000, 7)
-    expected = 24 * mean_time_with_restarts(1 / 3600, 300, 0.0)
-    times = kept.times()
-    assert times.mean() == pytest.approx(expected, abs=4 * times.std() / math.sqrt(2000))
-    assert again.times().mean() > 2.5 * times.mean()
-
-
-def test_dedicated_machines_are_not_taken_away():
-    delays = Delays(evictions_per_hour=50.0)
-    outcome = simulate(one_step(standing(2), delays=delays, seconds=36_000), 5, seed=1)
-    assert outcome.mean("evictions") == 0
-
-
-def test_paid_is_from_a_machines_coming_until_its_idle_time_is_over():
-    machines = Machines("c", max_nodes=3, idle_seconds=300, hourly=36.0)
-    delays = Delays(fixed(240), fixed(50), fixed(20))
-    work = {"seconds": 3 * 100.0, "pieces": 3, "nodes": None, "startup_s": 7.0}
-    (replication,) = simulate(one_step(machines, delays=delays, **work), 1, seed=1).replications
-    assert replication.times_s == pytest.approx([240 + 50 + 20 + 7 + 100])
-    assert replication.spent[0].paid_s == pytest.approx(3 * (50 + 20 + 7 + 100 + 300))
-    assert replication.cost == pytest.approx(0.01 * 3 * 477)
-    assert replication.end_s == pytest.approx(240 + 477)
-
-
-@pytest.mark.parametrize(("interval", "second_wait"), [(400, 0.0), (600, 200.0)])
-def test_a_job_finds_a_machine_only_while_it_is_idle_and_there(interval, second_wait):
-    machines = Machines("c", max_nodes=1, idle_seconds=250)
-    arrivals = Arrivals("every", interval, horizon_s=2 * interval)
-    scenario = one_step(machines, arrivals, Delays(fixed(200)), seconds=100)
-    assert waits(simulate(scenario, 1, seed=1)) == pytest.approx([200.0, second_wait])
-
-
-def test_machines_wait_for_the_last_of_their_gang():
-    """The first would have gone again before the last one came, and the gang waited for ever."""
-    machines = Machines("c", max_nodes=8, idle_seconds=60)
-    delays = Delays(Distribution("uniform", (0.0, 5000.0)))
-    scenario = one_step(machines, delays=delays, seconds=8, pieces=8, nodes=8)
-    for replication in simulate(scenario, 20, seed=1).replications:
-        assert replication.spent[0].most_on == 8
-        assert len(replication.times_s) == 1
-
-
-def test_a_gang_is_not_passed_by_small_jobs():
-    gang = StepWork("gang", "c", seconds=40, pieces=4, nodes=4)
-    small = StepWork("small", "c", seconds=30)
-    late = StepWork("late", "c", needs=("first",), seconds=30)
-    first = StepWork("first", "c", seconds=10)
-    scenario = Scenario((standing(4),), (small, first, gang, late))
-    (replication,) = simulate(scenario, 1, seed=1).replications
-    # 0-30 small, 10 first; the gang comes before `late`, which comes at 10: 30-40, then 40-70
-    assert replication.times_s == pytest.approx([70.0])
-
-
-def test_steps_wait_for_what_they_need_on_clusters_of_their_own():
-    steps = (
-        StepWork("a", "cpu", seconds=10),
-        StepWork("b", "gpu", needs=("a",), seconds=4 * 20, pieces=4, nodes=4),
-        StepWork("c", "cpu", needs=("a",), seconds=5),
-        StepWork("d", "cpu", needs=("b", "c"), seconds=1),
-    )
-    cpu, gpu = (
-        Machines(name, min_nodes=nodes, max_nodes=nodes) for name, nodes in (("cpu", 1), ("gpu", 4))
-    )
-    assert simulate(Scenario((cpu, gpu), steps), 1, seed=1).times() == pytest.approx([31.0])
-
-
-def test_a_gang_larger_than_its_cluster_is_refused():
-    with pytest.raises(ValueError, match=r"'work' wants 4 nodes at once, but cluster 'c' has 2"):
-        simulate(one_step(standing(2), seconds=1, nodes=4), 1, seed=1)
-
-
-@settings(max_examples=25)
-@given(
-    least=st.integers(0, 2),
+    minimum=st.integers(0, 2),
     more=st.integers(1, 4),
-    nodes=st.integers(1, 3),
-    burst=st.integers(1, 4),
-    evictions=st.just(0.0) | st.floats(1e-3, 4),
+    interval_s=st.floats(50, 2000),
     seed=st.integers(0, 10**6),
 )
-@example(least=2, more=1, nodes=1, burst=1, evictions=4.0, seed=214056)  # ends while a node starts
-def test_whatever_happens_all_is_done_and_paid_for(least, more, nodes, burst, evictions, seed):
-    machines = Machines("c", least, least + more, low_priority=True, hourly=1.0)
-    steps = (
-        StepWork("a", "c", seconds=300, pieces=5, nodes=min(nodes, least + more), keeps=True),
-        StepWork("b", "c", needs=("a",), seconds=60),
-    )
-    delays = Delays(Distribution("uniform", (0, 400)), fixed(30), fixed(10), evictions)
-    scenario = Scenario((machines,), steps, Arrivals("poisson", 600, burst, 3600), delays)
-    replication = play(scenario, np.random.SeedSequence(seed), trace=True)
-    spent = replication.spent[0]
-    assert len(spent.waits_s) == 2 * len(replication.times_s)
-    assert all(seconds > 0 for seconds in replication.times_s)
-    assert spent.busy_s <= spent.paid_s * (1 + 1e-9)
-    assert spent.paid_s <= machines.max_nodes * replication.end_s * (1 + 1e-9)
-    assert spent.most_on <= machines.max_nodes
-    area = sum(
-        there * (after - before)
-        for (before, there, _), (after, _, _) in itertools.pairwise(
-            [*spent.trace, (replication.end_s, 0, 0)]
-        )
-    )
-    assert spent.paid_s == pytest.approx(area, abs=1e-6)
-    assert all(0 <= busy <= there <= machines.max_nodes for _, there, busy in spent.trace)
+def test_all_steps_run_and_all_nodes_are_paid(minimum, more, interval_s, seed):
+    cluster = PricedCluster("c", minimum, minimum + more)
+    steps = [
+        StepWork("a", "c", seconds=300.0, is_shared=True),
+        StepWork("b", "c", needs=("a",), seconds=60.0),
+        StepWork("c", "c", needs=("a",), seconds=90.0),
+    ]
+    overheads = Overheads((0.0, 100.0, 400.0), (10.0, 30.0, 50.0), fixed(10.0), (0.8, 1.0, 1.2))
+    arrivals = [interval_s * job for job in range(6)]
+    result = simulate(steps, [cluster], overheads, drawn(seed), arrivals)
+    assert len(result.runs) == 3 * len(arrivals)
+    for moment in [run.start_s for run in result.runs]:
+        at_once = sum(run.nodes for run in result.runs if run.start_s <= moment < run.end_s)
+        assert at_once <= cluster.max_nodes
+    end = max(run.end_s for run in result.runs)
+    assert result.busy_s("c") <= sum(result.paid_s["c"]) * (1 + 1e-9)
+    assert sum(result.paid_s["c"]) <= cluster.max_nodes * (end + cluster.idle_s)
+    assert all(makespan >= 20 + 0.8 * (50 + 90) for makespan in result.makespans_s)
 
 
-def test_the_same_seed_plays_the_same():
-    scenario = interrupted(0.3, delay_s=100, seconds=3600, pieces=9)
-    assert simulate(scenario, 5, seed=3) == simulate(scenario, 5, seed=3)
-    assert simulate(scenario, 5, seed=3) != simulate(scenario, 5, seed=4)
+def test_the_critical_path_adds_up_to_the_makespan():
+    steps = [
+        StepWork("a", "c", seconds=100.0),
+        StepWork("b", "c", needs=("a",), seconds=900.0, is_shared=True),
+        StepWork("c", "c", needs=("a", "b"), seconds=30.0),
+        StepWork("d", "c", seconds=10.0),
+    ]
+    overheads = Overheads((180.0, 300.0, 480.0), (60.0, 120.0, 180.0), (60.0, 122.0, 184.0))
+    result = simulate(steps, [PricedCluster("c", max_nodes=3)], overheads)
+    path = critical_path(result.runs)
+    assert sum(run.end_s - run.ready_s for run in path) == pytest.approx(result.makespans_s[0])
 
 
-@pytest.mark.parametrize(
-    ("told", "mean", "deviation"),
-    [
-        (90, 90, 0),
-        ({"uniform": [60, 180]}, 120, 120 / math.sqrt(12)),
-        ({"triangular": [180, 300, 480]}, 320, math.sqrt(3800)),
-        ({"exponential": [20]}, 20, 20),
-        ({"lognormal": [10, 0.3]}, 10, 3),
-    ],
-)
-def test_delays_are_distributed_as_the_file_says(told, mean, deviation):
-    distribution = Distribution.of(told)
-    values = distribution.draw(np.random.default_rng(1), 200_000)
-    assert distribution.mean == pytest.approx(mean)
-    assert values.mean() == pytest.approx(mean, rel=0.01)
-    assert values.std() == pytest.approx(deviation, rel=0.02)
-    assert values.min() >= 0
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(1, 1e5), min_size=1, max_size=12), st.integers(1, 12))
+def test_at_the_break_even_both_cost_the_same(paid_s, nodes):
+    interval = break_even_s(paid_s, nodes)
+    if len(paid_s) <= nodes:
+        assert interval is None
+        return
+    assert math.fsum(min(each, interval) for each in paid_s) == pytest.approx(nodes * interval)
+    for often, is_cheaper in ((0.9 * interval, False), (1.1 * interval, True)):
+        scaling = math.fsum(min(each, often) for each in paid_s)
+        assert (scaling < nodes * often * (1 - 1e-9)) == is_cheaper
 
 
-@pytest.mark.parametrize(
-    ("told", "said"),
-    [
-        ({"weibull": [1, 2]}, "no distribution 'weibull'; known: fixed"),
-        ({"uniform": [180, 60]}, "its numbers go from low to high"),
-        ({"uniform": [60]}, r"takes 2 numbers \(low, high\)"),
-        (-5, "numbers are 0 or more"),
-        ("soon", "say a number, or for example"),
-    ],
-)
-def test_a_delay_that_cannot_be_is_told(told, said):
-    with pytest.raises(ValueError, match=said):
-        Distribution.of(told)
+@pytest.mark.parametrize("idle_s", [120.0, 600.0])
+def test_the_break_even_agrees_with_a_simulated_day(idle_s):
+    overheads = Overheads(fixed(200.0), fixed(60.0), fixed(40.0))
+    step = StepWork("score", "c", seconds=200.0, is_shared=True)
+    clusters = (PricedCluster("c", idle_s=idle_s, hourly=1.0),)
+    paid = simulate([step], [PricedCluster("c", 0, 2, idle_s)], overheads).paid_s["c"]
+    interval = break_even_s(paid, 1)
+    assert interval == pytest.approx(2 * (60 + 40 + 100 + idle_s))
+    for factor, is_cheaper in ((0.98, False), (1.1, True)):
+        daily = Workload((step,), clusters, overheads, factor * interval)
+        scaling, stay = (estimate(daily, NodeRange(*n), 1).cost for n in ((0, 2), (1, 1)))
+        assert (scaling < stay) == is_cheaper
+        assert stay == pytest.approx(24.0)
+
+
+def test_jobs_that_come_faster_than_they_end_are_reported():
+    workload = Workload((StepWork("style", "c", seconds=450.0),), (staying(1),), NONE, 100.0)
+    sizes = [estimate(workload, NodeRange(0, nodes), 1) for nodes in (4, 5)]
+    assert [each.is_saturated for each in sizes] == [True, False]
+
+
+def test_the_same_seed_gives_the_same_estimate():
+    overheads = Overheads((180.0, 300.0, 480.0))
+    workload = Workload((StepWork("a", "c", seconds=9.0),), (PricedCluster("c"),), overheads)
+    first, again, other = (estimate(workload, NodeRange(0, 1), seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first.p50_s != other.p50_s
+    assert first.p50_s == pytest.approx(mean(overheads.scale_up_s) + 9, rel=0.05)
+
+
+def test_sizes_double_up_to_the_maximum():
+    assert [str(size) for size in NodeRange(0, 12).sizes()] == ["0:1", "0:2", "0:4", "0:8", "0:12"]
+    assert [str(size) for size in NodeRange(4, 4).sizes()] == ["4:4"]

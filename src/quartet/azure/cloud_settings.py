@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from kedro.config.abstract_config import MissingConfigException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +22,7 @@ DatastoreName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,255}$")]
 ContainerName = Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]
 InputName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 InputType = Literal["string", "number", "integer", "boolean"]
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -183,14 +185,36 @@ def cloud_settings(project: Path, environment: str) -> Cloud:
         ValueError: The environment has no cloud.yml, or a setting in it is missing, unknown or
             not what Azure takes; each is named.
     """
-    try:
-        said = configuration.loader(project, environment)["cloud"]["cloud"]
-    except (MissingConfigException, KeyError) as error:
+    content = read_files(project, environment, "cloud")
+    if "cloud" not in content:
         raise ValueError(
             f"environment '{environment}' has no cloud.yml; use -e azureml, or write "
             f"conf/{environment}/cloud.yml with the settings below `cloud:`"
-        ) from error
+        )
+    return validated(Cloud, content["cloud"], f"conf/{environment}/cloud.yml")
+
+
+def read_files(project: Path, environment: str, pattern: str) -> dict[str, Any]:
+    """Return the contents of an environment's files; empty if it has none.
+
+    Args:
+        project: Kedro's.
+        environment: Folder of `conf`.
+        pattern: Name of a pattern of the configuration loader.
+    """
     try:
-        return Cloud(**said)
+        return dict(configuration.loader(project, environment)[pattern])
+    except (MissingConfigException, KeyError):
+        return {}
+
+
+def validated(model: type[Settings], content: Mapping[str, Any], where: str) -> Settings:
+    """Return the settings of a file as a model.
+
+    Raises:
+        ValueError: A setting is missing, unknown or invalid; each is named.
+    """
+    try:
+        return model(**content)
     except ValidationError as error:
-        raise ValueError(f"conf/{environment}/cloud.yml: {told(error)}") from error
+        raise ValueError(f"{where}: {told(error)}") from error

@@ -1,9 +1,9 @@
-"""`kedro cloud plan`: what a pipeline will take and cost on a cluster, before it is paid for."""
+"""`kedro cloud plan`: estimate time and cost of a pipeline per cluster size."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,149 +13,110 @@ from quartet.azure.options import of_environment
 from quartet.messages import one_line_errors
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h|d)\s*")
-_TIERS = ("dedicated", "low_priority")
 
 
-class Duration(click.ParamType[Any]):
-    """Seconds, from `90s`, `20min`, `2h` or `1d`."""
+class Parsed(click.ParamType[Any]):
+    """An option whose text matches a pattern, and is parsed from the groups of the match."""
 
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Seconds."""
-        if isinstance(value, float):
-            return value
-        found = _DURATION.fullmatch(str(value))
-        if found is None or not float(found[1]):
-            self.fail(f"'{value}' is no time; say 90s, 20min, 2h or 1d", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
-
-
-class NodeRange(click.ParamType[Any]):
-    """Least and most nodes, from `0:16`, or `4` for `4:4`."""
-
-    name = "least:most"
+    def __init__(self, name: str, pattern: str, parse: Callable[..., Any], expected: str) -> None:
+        self.name = name
+        self._pattern, self._parse, self._expected = pattern, parse, expected
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A pair of numbers."""
-        found = re.fullmatch(r"(\d+)(?::(\d+))?", str(value))
-        if found is None:
-            self.fail(f"'{value}' is no range of nodes; say 0:16", param, ctx)
-        least, most = int(found[1]), int(found[2] or found[1])
-        if most < least:
-            self.fail(
-                f"'{value}' goes backwards: at least {least}, at most {most} nodes; say "
-                f"{most}:{least}",
-                param,
-                ctx,
-            )
-        if not most:
-            self.fail(f"'{value}': a cluster of no node runs nothing; say 0:1", param, ctx)
-        return least, most
+        """Return the parsed value."""
+        found = re.fullmatch(self._pattern, str(value).strip())
+        parsed = self._parse(*found.groups()) if found else None
+        if parsed is None:
+            self.fail(f"'{value}': expected {self._expected}", param, ctx)
+        return parsed
 
 
-class OfStep(click.ParamType[Any]):
-    """A step and a number, from `STEP=NUMBER`."""
+def _range(minimum: str, maximum: str | None) -> tuple[int, int] | None:
+    bounds = int(minimum), int(maximum or minimum)
+    return bounds if bounds[1] >= max(1, bounds[0]) else None
 
-    name = "step=number"
 
-    def __init__(self, whole: bool = True) -> None:
-        self._whole = whole
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The name and the number."""
-        name, equals, text = str(value).partition("=")
-        try:
-            number = int(text) if self._whole else float(text)
-        except ValueError:
-            number = -1
-        if not (name and equals) or not (0 if self._whole else -1) < number < 10**12:
-            least = "a whole number from 1 on" if self._whole else "seconds"
-            self.fail(f"'{value}': say STEP=NUMBER, with {least}", param, ctx)
-        return name, number
+DURATION = Parsed(
+    "time",
+    r"(\d+(?:\.\d+)?)\s*(s|min|h|d)",
+    lambda number, unit: float(number) * _UNITS[unit] or None,
+    "a time above 0: 90s, 20min, 2h or 1d",
+)
+NODES = Parsed(
+    "min:max", r"(\d{1,4})(?::(\d{1,4}))?", _range, "MIN:MAX with at least one node: 0:16, or 4:4"
+)
+OF_STEP = Parsed(
+    "step=number",
+    r"([^=]+)=(\d{1,12}(?:\.\d+)?)",
+    lambda step, number: (step, float(number)),
+    "STEP=NUMBER",
+)
 
 
 @click.command()
-@click.option("--pipeline", "-p", required=True, help="Which pipeline.")
+@click.option("--pipeline", "-p", required=True, help="Name of the pipeline.")
 @of_environment
 @click.option(
     "--nodes",
-    type=NodeRange(),
+    type=NODES,
     multiple=True,
-    help="Nodes that stand, and nodes at most: all sizes up to the second are tried. Can be said "
-    "several times, to compare. As in cloud.yml, if not said.",
+    help="Nodes that stay, and nodes at most; sizes that double, up to the second number, are "
+    "estimated. Repeat it to compare. Default: as in cloud.yml.",
 )
-@click.option("--size", default=None, help="Of the machines, in place of what cloud.yml says.")
-@click.option("--tier", type=click.Choice(_TIERS), default=None, help="The same for their tier.")
-@click.option("--idle", type=Duration(), default=None, help="The same for their idle time.")
-@click.option("--within", type=Duration(), default=None, help="95 of 100 jobs are to be done by.")
-@click.option("--every", type=Duration(), default=None, help="A job comes at each of these times.")
+@click.option("--size", help="Size of the nodes, in place of cloud.yml's.")
 @click.option(
-    "--per-day", type=click.FloatRange(min=0, min_open=True), help="So many jobs come, by chance."
+    "--tier",
+    type=click.Choice(["dedicated", "low_priority"]),
+    help="Tier, in place of cloud.yml's.",
 )
-@click.option("--burst", type=click.IntRange(min=1), default=1, help="Jobs that come at once.")
-@click.option(
-    "--days", type=click.FloatRange(min=0, min_open=True), default=1.0, help="That are played."
-)
-@click.option("--gang", type=OfStep(), multiple=True, help="Nodes of a step; all, if not said.")
-@click.option("--pieces", type=OfStep(), multiple=True, help="Trials, sensors, pieces of a step.")
+@click.option("--within", type=DURATION, help="Time within which 95 % of the jobs must end.")
+@click.option("--every", type=DURATION, help="Interval between jobs. Default: one job.")
 @click.option(
     "--seconds",
-    type=OfStep(whole=False),
+    type=OF_STEP,
     multiple=True,
-    help="Of a step's work by one rank alone, in place of what the rehearsal measured.",
+    help="Work of a step on one rank, in place of what the rehearsal recorded.",
 )
-@click.option(
-    "--evictions",
-    type=click.FloatRange(min=0),
-    default=None,
-    help="How often a low-priority machine is taken away in an hour.",
-)
-@click.option("--sensors", type=click.IntRange(min=0), default=0, help="That send readings.")
-@click.option("--quota", type=click.IntRange(min=0), default=None, help="Cores that you may use.")
-@click.option("--limits", is_flag=True, help="Show all limits, not only the first that breaks.")
-@click.option("--assumptions", is_flag=True, help="Show what is taken for granted, with sources.")
-@click.option(
-    "--replications", type=click.IntRange(min=1), default=None, help="How often each is played."
-)
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=42, show_default=True, help="Of chance."
-)
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Picture to write, PNG.")
+@click.option("--scale", type=OF_STEP, multiple=True, help="Factor on the work of a step.")
+@click.option("--seed", type=int, default=42, show_default=True, help="Seed of the simulations.")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG file for a picture.")
 @click.pass_obj
 def plan(metadata: Any, /, **options: Any) -> None:
-    """What a pipeline will take and cost on clusters of several sizes.
+    """Estimate time and cost of a pipeline per cluster size.
 
-    Seconds come from the last `kedro cloud rehearse`, prices from prices.yml, what is taken for
-    granted from planning.yml. Nothing is asked of Azure, and nothing is started.
+    Seconds come from the last `kedro cloud rehearse`, prices from prices.yml, overheads from
+    planning.yml. Nothing is sent to Azure.
 
     \b
-    kedro cloud plan -p faq_tuning --nodes 0:16 --pieces tune_ranker=96 --within 2h
-    kedro cloud plan -p anomaly_scoring --nodes 0:2 --nodes 2:2 --every 1h
-    kedro cloud plan -p style_transfer --nodes 0:64 --gang restyle_pieces=4 --per-day 10000
+    kedro cloud plan -p PIPELINE --nodes 0:16 --scale STEP=500 --within 2h
+    kedro cloud plan -p PIPELINE --nodes 0:2 --nodes 1:1 --every 1h --out plan.png
     """
-    if options["every"] and options["per_day"]:
-        raise click.UsageError("--every and --per-day both say when jobs come: say one of them")
     from quartet.azure import faults
 
     with faults.explained():
-        one_line_errors(_plan)(metadata, options)
+        one_line_errors(_plan)(metadata, **options)
 
 
-def _plan(metadata: Any, options: Mapping[str, Any]) -> None:
+def _plan(metadata: Any, pipeline: str, env: str, out: Path | None, **options: Any) -> None:
     from quartet.azure.planning import picture
-    from quartet.azure.planning.planned import Wishes, planned
+    from quartet.azure.planning.estimate import NodeRange, PlanOptions, make_plan
+    from quartet.azure.planning.report import format_plan
 
-    if options["out"] is not None:
-        picture.refuse_unfit(options["out"])
-    made = planned(metadata, options["env"], options["pipeline"], Wishes.of(options))
-    for line in made.lines():
+    if out:
+        picture.check_path(out)
+    asked = PlanOptions(
+        nodes=tuple(NodeRange(*each) for each in options["nodes"]),
+        size=options["size"],
+        tier=options["tier"],
+        within_s=options["within"],
+        interval_s=options["every"],
+        seconds=dict(options["seconds"]),
+        scale=dict(options["scale"]),
+        seed=options["seed"],
+    )
+    made = make_plan(metadata, env, pipeline, asked)
+    for line in format_plan(made):
         click.echo(line)
-    if options["out"] is not None:
-        title = f"{options['pipeline']}, {made.coming}"
-        figure = picture.draw(made.rows, made.best, title, made.currency, options["seed"])
-        picture.save(figure, options["out"])
-        click.echo(f"picture: {options['out']}")
+    if out:
+        picture.save(picture.draw_plan(made), out)
+        click.echo(f"picture: {out}")

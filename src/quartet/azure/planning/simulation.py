@@ -1,232 +1,212 @@
-"""A scenario, played through again and again with other chances."""
+"""Simulate jobs on clusters: a step waits for the steps it needs, then for its nodes.
+
+Steps are served in the order in which they become ready, and none overtakes one that waits for its
+nodes. So the start of a step depends only on steps before it, and one pass in that order is the
+whole simulation.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from heapq import heapify, heappop, heappush
 
-import numpy as np
-from simpy import Environment, Event
-
-from quartet.azure.planning.cluster import Cluster
-from quartet.azure.planning.work import Machines, Scenario, StepWork
-
-_HOUR = 3600.0
+Range = tuple[float, float, float]
+"""Low, most likely and high value of a triangular distribution."""
+Draw = Callable[[Range], float]
+_ZERO: Range = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What a cluster cost in one replication.
+class StepWork:
+    """A step and its work.
 
     Attributes:
-        machines: The cluster.
-        paid_s: Seconds of nodes that are paid.
-        busy_s: Seconds of nodes with a step on them.
-        evictions: Nodes that were taken away.
-        restarts: Steps that had to begin once more.
-        most_on: Nodes that were there at once.
-        waits_s: Of each step, until it first had its nodes.
-        trace: Moments with the nodes there and busy from then on; empty if it was not asked for.
+        name: Its name.
+        cluster: Where it runs.
+        needs: Steps that must end before.
+        seconds: Of its work on one rank.
+        startup_s: From the start of its process until the work begins.
+        is_shared: Whether the ranks of all nodes share the work; else it takes one node.
+        ranks: Per node.
+        source: Where the seconds come from.
     """
 
-    machines: Machines
-    paid_s: float
-    busy_s: float
-    evictions: int
-    restarts: int
-    most_on: int
-    waits_s: tuple[float, ...]
-    trace: tuple[tuple[float, int, int], ...] = ()
-
-    @property
-    def cost(self) -> float:
-        """In the currency of the machines' price."""
-        return self.paid_s / _HOUR * self.machines.hourly
+    name: str
+    cluster: str
+    needs: tuple[str, ...] = ()
+    seconds: float = 0.0
+    startup_s: float = 0.0
+    is_shared: bool = False
+    ranks: int = 1
+    source: str = ""
 
 
 @dataclass(frozen=True)
-class Replication:
-    """One play.
+class PricedCluster:
+    """A cluster whose nodes leave after `idle_s` seconds, and cost `hourly`."""
+
+    name: str
+    min_nodes: int = 0
+    max_nodes: int = 1
+    idle_s: float = 300.0
+    hourly: float = 0.0
+
+
+@dataclass(frozen=True)
+class Overheads:
+    """Seconds on top of the work, and the spread of the work.
 
     Attributes:
-        times_s: Of each job, from its arrival to its end.
-        spent: By cluster.
-        end_s: When all was done and all nodes but the standing ones were gone.
+        scale_up_s: From a request until the node is there; not paid.
+        image_pull_s: Of the first step on a node; paid.
+        step_overhead_s: Of each step: queue, container, mounts, logs; paid.
+        spread: Factor on the work of a step, with mean 1.
     """
 
-    times_s: tuple[float, ...]
-    spent: tuple[Spent, ...]
+    scale_up_s: Range = _ZERO
+    image_pull_s: Range = _ZERO
+    step_overhead_s: Range = _ZERO
+    spread: Range = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """One simulated step; times in seconds since the start of the simulation."""
+
+    step: StepWork
+    nodes: int
+    ready_s: float
+    start_s: float
     end_s: float
 
-    @property
-    def cost(self) -> float:
-        """Of all clusters."""
-        return sum(each.cost for each in self.spent)
-
 
 @dataclass(frozen=True)
-class Outcome:
-    """All replications of a scenario.
+class Simulation:
+    """Result of one simulation, in seconds.
 
     Attributes:
-        scenario: What was played.
-        replications: Each play.
+        makespans_s: Of each job, from its arrival to the end of its last step.
+        runs: Of all steps.
+        paid_s: By cluster, of each node.
     """
 
-    scenario: Scenario
-    replications: tuple[Replication, ...]
+    makespans_s: tuple[float, ...]
+    runs: tuple[StepRun, ...]
+    paid_s: Mapping[str, Sequence[float]]
 
-    def times(self) -> np.ndarray:
-        """Seconds of all jobs of all replications."""
-        return np.concatenate([each.times_s for each in self.replications])
-
-    def costs(self) -> np.ndarray:
-        """Of each replication."""
-        return np.array([each.cost for each in self.replications])
-
-    def mean(self, name: str) -> float:
-        """Of a number of `Spent`, over all clusters, a replication."""
-        totals = [sum(getattr(one, name) for one in each.spent) for each in self.replications]
-        return float(np.mean(totals))
+    def busy_s(self, cluster: str) -> float:
+        """Return the node-seconds with a step, overheads included."""
+        runs = (run for run in self.runs if run.step.cluster == cluster)
+        return math.fsum(run.nodes * (run.end_s - run.start_s) for run in runs)
 
 
-def simulate(scenario: Scenario, replications: int, seed: int) -> Outcome:
-    """Play a scenario through.
+def mean(bounds: Range) -> float:
+    """Return the mean of a range: the draw of a simulation without chance."""
+    return sum(bounds) / 3
 
-    Scenarios that are compared get the same seed, and so the same jobs and much of the same luck.
+
+def simulate(
+    steps: Sequence[StepWork],
+    clusters: Sequence[PricedCluster],
+    overheads: Overheads,
+    draw: Draw = mean,
+    arrivals: Sequence[float] = (0.0,),
+    horizon_s: float | None = None,
+) -> Simulation:
+    """Simulate all steps of all jobs once.
 
     Args:
-        scenario: What to play.
-        replications: How often.
-        seed: Of all chance.
-
-    Raises:
-        ValueError: A step wants more nodes than its cluster can have.
+        steps: Of each job.
+        clusters: Those that the steps name.
+        overheads: On top of the work.
+        draw: Draws a value from a range.
+        arrivals: Of the jobs, ascending, in seconds.
+        horizon_s: Until when nodes that stay are paid; the end of the last step if None.
     """
-    seeds = np.random.SeedSequence(seed).spawn(replications)
-    return Outcome(scenario, tuple(play(scenario, seed) for seed in seeds))
+    pools = {cluster.name: _Pool(cluster, overheads, draw) for cluster in clusters}
+    order = range(len(steps))
+    followers = {s.name: [i for i in order if s.name in steps[i].needs] for s in steps}
+    roots = [index for index in order if not steps[index].needs]
+    queue = [(time, job, index) for job, time in enumerate(arrivals) for index in roots]
+    heapify(queue)
+    ends: list[dict[str, float]] = [{} for _ in arrivals]
+    runs = []
+    while queue:
+        ready, job, index = heappop(queue)
+        run = pools[steps[index].cluster].run(steps[index], ready)
+        runs.append(run)
+        ends[job][run.step.name] = run.end_s
+        for follower in followers[run.step.name]:
+            needs = steps[follower].needs
+            if all(name in ends[job] for name in needs):
+                heappush(queue, (max(ends[job][name] for name in needs), job, follower))
+    end = max(run.end_s for run in runs) if horizon_s is None else horizon_s
+    makespans = (max(each.values()) - time for each, time in zip(ends, arrivals, strict=True))
+    paid = {name: pool.close(end) for name, pool in pools.items()}
+    return Simulation(tuple(makespans), tuple(runs), paid)
 
 
-def play(scenario: Scenario, seed: np.random.SeedSequence, trace: bool = False) -> Replication:
-    """One replication.
+@dataclass(eq=False)
+class _Node:
+    """A node since `since_s`; `available_s` is when it arrives, or ends its last step."""
 
-    Raises:
-        ValueError: A step wants more nodes than its cluster can have.
-    """
-    return _Play(scenario, seed, trace).run()
-
-
-class _Play:
-    """One replication while it runs."""
-
-    def __init__(self, scenario: Scenario, seed: np.random.SeedSequence, trace: bool) -> None:
-        arrivals, work, *clusters = (
-            np.random.Generator(np.random.SFC64(one))
-            for one in seed.spawn(2 + len(scenario.machines))
-        )
-        self._env = Environment()
-        self._steps = scenario.steps
-        self._followers = _followers(scenario.steps)
-        self._draws = {step.name: step.draws(work) for step in scenario.steps}
-        self._clusters = {
-            machines.name: Cluster(
-                self._env, machines, scenario.delays, random, self._look_for_end, trace
-            )
-            for machines, random in zip(scenario.machines, clusters, strict=True)
-        }
-        self._arrivals = scenario.arrivals.times(arrivals)
-        self._left = len(self._arrivals)
-        self._times = [0.0] * self._left
-        self._end = Event(self._env)
-        periodic = scenario.arrivals.kind != "once"
-        self._least_s = scenario.arrivals.horizon_s if periodic else 0.0
-
-    def run(self) -> Replication:
-        self._next_arrival(0)
-        if self._left:
-            self._env.run(until=self._end)
-        end = max(self._env.now, self._least_s)
-        for cluster in self._clusters.values():
-            cluster.settle(end)
-        spent = tuple(_spent(cluster) for cluster in self._clusters.values())
-        return Replication(tuple(self._times), spent, end)
-
-    def _next_arrival(self, number: int, event: Any = None) -> None:
-        """Let all jobs of this moment begin, and wait for the next ones."""
-        while number < len(self._arrivals):
-            later = self._arrivals[number] - self._env.now
-            if later > 0:
-                callbacks = self._env.timeout(later).callbacks
-                assert callbacks is not None
-                callbacks.append(partial(self._next_arrival, number))
-                return
-            _Job(self, number, self._steps, self._followers).begin()
-            number += 1
-
-    def submit(self, step: StepWork, done: Any) -> None:
-        self._clusters[step.cluster].submit(step, self._draws[step.name](), done)
-
-    def finish(self, number: int) -> None:
-        """A job is done."""
-        self._times[number] = self._env.now - self._arrivals[number]
-        self._left -= 1
-        self._look_for_end()
-
-    def _look_for_end(self) -> None:
-        resting = not self._left and all(each.is_resting() for each in self._clusters.values())
-        if resting and not self._end.triggered:
-            self._end.succeed()
+    since_s: float
+    available_s: float
+    has_image: bool = False
 
 
-class _Job:
-    """One job: which of its steps wait for which."""
+class _Pool:
+    """Nodes of one cluster during a simulation."""
 
-    __slots__ = ("_followers", "_left", "_number", "_play", "_steps", "_waits_for")
+    def __init__(self, cluster: PricedCluster, overheads: Overheads, draw: Draw) -> None:
+        self._cluster, self._overheads, self._draw = cluster, overheads, draw
+        self._nodes = [_Node(0.0, 0.0, has_image=True) for _ in range(cluster.min_nodes)]
+        self._running: list[StepRun] = []
+        self._paid_s: list[float] = []
 
-    def __init__(
-        self,
-        play: _Play,
-        number: int,
-        steps: tuple[StepWork, ...],
-        followers: dict[str, list[StepWork]],
-    ) -> None:
-        self._play = play
-        self._number = number
-        self._steps = steps
-        self._followers = followers
-        self._waits_for = {step.name: len(step.needs) for step in steps}
-        self._left = len(steps)
+    def run(self, step: StepWork, now: float) -> StepRun:
+        """Run a step that is ready now, as soon as there are enough nodes."""
+        count = self._cluster.max_nodes if step.is_shared else 1
+        self._release_idle(now)
+        self._request(now, count)
+        start = sorted(max(now, node.available_s) for node in self._nodes)[count - 1]
+        free = [node for node in self._nodes if node.available_s <= start]
+        # The last ones to become free, so that the others are idle for long enough to leave.
+        nodes = sorted(free, key=lambda node: node.available_s)[-count:]
+        pulls = [self._draw(self._overheads.image_pull_s) for node in nodes if not node.has_image]
+        overhead = max(pulls, default=0.0) + self._draw(self._overheads.step_overhead_s)
+        work = step.seconds / (count * step.ranks) * self._draw(self._overheads.spread)
+        end = start + overhead + step.startup_s + work
+        for node in nodes:
+            node.available_s, node.has_image = end, True
+        self._running.append(StepRun(step, count, now, start, end))
+        return self._running[-1]
 
-    def begin(self) -> None:
-        for step in self._steps:
-            if not step.needs:
-                self._play.submit(step, partial(self._finish, step))
+    def close(self, end_s: float) -> list[float]:
+        """Return the paid seconds of every node."""
+        self._nodes.sort(key=lambda node: node.available_s, reverse=True)
+        stay = self._cluster.min_nodes
+        self._paid_s += [end_s - node.since_s for node in self._nodes[:stay]]
+        self._leave(self._nodes[stay:])
+        return self._paid_s
 
-    def _finish(self, step: StepWork) -> None:
-        self._left -= 1
-        for follower in self._followers[step.name]:
-            self._waits_for[follower.name] -= 1
-            if not self._waits_for[follower.name]:
-                self._play.submit(follower, partial(self._finish, follower))
-        if not self._left:
-            self._play.finish(self._number)
+    def _release_idle(self, now: float) -> None:
+        idle = [node for node in self._nodes if node.available_s + self._cluster.idle_s <= now]
+        idle.sort(key=lambda node: node.available_s)
+        leaving = idle[: len(self._nodes) - self._cluster.min_nodes]
+        self._leave(leaving)
+        self._nodes = [node for node in self._nodes if node not in leaving]
 
+    def _leave(self, nodes: Sequence[_Node]) -> None:
+        idle_s = self._cluster.idle_s
+        self._paid_s += [node.available_s + idle_s - node.since_s for node in nodes]
 
-def _followers(steps: Sequence[StepWork]) -> dict[str, list[StepWork]]:
-    """By step: those that wait for it."""
-    return {step.name: [other for other in steps if step.name in other.needs] for step in steps}
-
-
-def _spent(cluster: Cluster) -> Spent:
-    return Spent(
-        cluster.machines,
-        cluster.paid_s,
-        cluster.busy_s,
-        cluster.evictions,
-        cluster.restarts,
-        cluster.most_on,
-        tuple(cluster.waits),
-        tuple(cluster.trace or ()),
-    )
+    def _request(self, now: float, count: int) -> None:
+        """Request the nodes that all running and waiting steps need together."""
+        self._running = [run for run in self._running if run.end_s > now]
+        wanted = count + sum(run.nodes for run in self._running)
+        for _ in range(min(self._cluster.max_nodes, wanted) - len(self._nodes)):
+            arrival = now + self._draw(self._overheads.scale_up_s)
+            self._nodes.append(_Node(arrival, arrival))
