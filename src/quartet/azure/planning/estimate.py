@@ -98,7 +98,7 @@ class Workload:
         return replace(self, clusters=tuple(resized))
 
     def simulate(self, seed: int) -> list[Simulation]:
-        """Simulate one job, or the jobs of a day, several times with the same seeds for all sizes."""
+        """Simulate one job, or a day of jobs, several times; all sizes have the same seeds."""
         jobs = min(_JOBS, math.ceil(DAY_S / self.interval_s)) if self.interval_s else 1
         interval = self.interval_s or 0.0
         arrivals = [job * interval for job in range(jobs)]
