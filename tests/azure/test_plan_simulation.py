@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quartet.azure.planning.estimate import NodeRange, Workload, break_even_s, estimate
+from quartet.azure.planning.estimate import (
+    NodeRange,
+    Workload,
+    break_even_s,
+    compare_staying,
+    estimate,
+)
 from quartet.azure.planning.graph import critical_path
 from quartet.azure.planning.simulation import Overheads, PricedCluster, StepWork, mean, simulate
 
@@ -68,6 +74,16 @@ def test_a_node_is_paid_from_its_arrival_until_its_idle_time_is_over():
     assert result.makespans_s == pytest.approx((240 + 50 + 20 + 7 + 100,))
     assert result.paid_s["c"] == pytest.approx([50 + 20 + 7 + 100 + 300] * 3)
     assert result.busy_s("c") == pytest.approx(3 * 177)
+
+
+def test_the_node_that_was_busy_last_is_used_so_that_the_other_can_leave():
+    steps = [
+        StepWork("short", "c", seconds=10.0),
+        StepWork("long", "c", seconds=50.0),
+        StepWork("last", "c", needs=("short", "long"), seconds=50.0),
+    ]
+    result = simulate(steps, [PricedCluster("c", max_nodes=2, idle_s=100.0)], NONE)
+    assert sorted(result.paid_s["c"]) == pytest.approx([10 + 100, 50 + 50 + 100])
 
 
 @pytest.mark.parametrize(("interval_s", "second_wait_s"), [(500, 0.0), (700, 200.0)])
@@ -183,6 +199,17 @@ def test_the_break_even_agrees_with_a_simulated_day(idle_s):
         scaling, stay = (estimate(daily, NodeRange(*n), 1).cost for n in ((0, 2), (1, 1)))
         assert (scaling < stay) == is_cheaper
         assert stay == pytest.approx(24.0)
+
+
+def test_a_break_even_at_which_jobs_would_overlap_is_none():
+    steps = (
+        StepWork("a", "c", seconds=900.0),
+        StepWork("b", "c", needs=("a",), seconds=160.0, is_shared=True),
+    )
+    workload = Workload(steps, (PricedCluster("c", idle_s=60.0),), NONE)
+    scaling, one, three = (estimate(workload, NodeRange(*n), 1) for n in ((0, 4), (1, 1), (3, 3)))
+    assert compare_staying(one, scaling, 1) == pytest.approx(1000 + 3 * 100)
+    assert compare_staying(three, scaling, 1) is None  # 150 s, but a job takes 953 s
 
 
 def test_jobs_that_come_faster_than_they_end_are_reported():

@@ -180,7 +180,10 @@ def break_even_s(paid_s: Sequence[float], staying: int) -> float | None:
 
 
 def compare_staying(staying: Estimate, scaling: Estimate, seed: int) -> float | None:
-    """Return the break-even of two sizes in seconds; None if nodes that stay are never cheaper."""
+    """Return the break-even of two sizes in seconds.
+
+    None if nodes that stay are never cheaper, or only where jobs come before the last one ends.
+    """
     alone = replace(scaling.workload, interval_s=None)
     paid = (each.paid_s[alone.main] for each in alone.simulate(seed))
     found = [break_even_s(each, staying.nodes.minimum) for each in paid]
