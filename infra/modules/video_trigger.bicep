@@ -85,6 +85,9 @@ resource workflow 'Microsoft.Logic/workflows@2019-05-01' = {
       attempts: {
         value: settings.attempts
       }
+      fileInput: {
+        value: settings.file_input
+      }
       inputs: {
         value: toObject(inputs, input => input.name, input => input.value)
       }

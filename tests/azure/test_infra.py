@@ -203,7 +203,8 @@ def test_the_logic_app_is_told_all_that_its_workflow_asks():
     named = {name: value["value"] for name, value in told["inputs"].items()}
     assert named == CLOUD.trigger.inputs
     inputs = CLOUD.endpoints[CLOUD.trigger.endpoint].inputs
-    assert {*named, "video"} <= set(inputs)
+    assert told["fileInput"] == CLOUD.trigger.file_input
+    assert {*named, told["fileInput"]} <= set(inputs)
     definition = app.body["properties"]["definition"]
     lanes = definition["triggers"]["Every_minute"]["runtimeConfiguration"]["concurrency"]
     assert lanes == {"runs": CLOUD.trigger.most_at_once, "maximumWaitingRuns": 1}

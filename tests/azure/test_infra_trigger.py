@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from azure import trigger_world
 from azure.logic_app import NOW
 from azure.trigger_world import PARAMETERS, WORKFLOW, World, actions_in
-from quartet.azure.watching import names
-from quartet.azure.watching.markers import Marker, State
+from quartet.azure.trigger import protocol
+from quartet.azure.trigger.protocol import Marker, MarkerState
 
 ACTIONS = list(actions_in(WORKFLOW["actions"]))
 
@@ -44,12 +44,12 @@ def test_a_new_video_is_started_once_and_its_marker_tells_how_it_ended(world):
 def test_the_watcher_of_this_project_understands_its_markers(world):
     world.upload("film.mp4")
     world.run()
-    marker = Marker.read(json.dumps(world.marker("film.mp4")).encode())
+    marker = Marker.from_bytes(json.dumps(world.marker("film.mp4")).encode())
     assert marker is not None
-    assert marker.state is State.DONE
-    assert marker.video == "abfs://videos/film.mp4"
+    assert marker.state is MarkerState.DONE
+    assert marker.file == "abfs://videos/film.mp4"
     assert marker.until is None
-    assert marker.write().decode().count(NOW) == 1
+    assert marker.to_bytes().decode().count(NOW) == 1
 
 
 def test_nothing_happens_where_nothing_is_new(world):
@@ -145,7 +145,8 @@ def test_it_judges_names_as_the_watcher_does(name):
     world = World()
     world.upload(name)
     assert world.run() == "Succeeded"
-    wanted = names.is_video(name, PARAMETERS["suffixes"]) and names.refusal(name) is None
+    counts = protocol.matches_suffix(name, PARAMETERS["suffixes"])
+    wanted = counts and protocol.find_name_fault(name) is None
     assert bool(world.started) == wanted
 
 

@@ -25,6 +25,7 @@ PARAMETERS = {
     "container": "videos",
     "suffixes": [".mp4", ".mov"],
     "attempts": 3,
+    "fileInput": "video",
     "inputs": {"style": {"jobInputType": "Literal", "value": "wave"}},
 }
 HIDDEN_MINUTES = 360

@@ -94,6 +94,28 @@ class Endpoint(_Part):
     """What its callers may say; nothing else of the pipeline can be changed by them."""
 
 
+class RunFolder(_Part):
+    """A folder that each run on this machine gets for itself."""
+
+    parameter: str = Field(min_length=1)
+    """Of the pipeline, which receives the folder."""
+    dataset: str
+    """Of the catalog of runs on this machine; the folder is made where this dataset lies."""
+
+
+class LocalRuns(_Part):
+    """What keeps runs of a trigger on this machine apart."""
+
+    work: RunFolder
+    """Intermediate files and the log, in `watched` beside the dataset, until the file is done."""
+    results: RunFolder | None = None
+    """Results: the folders of the watched location are repeated in it. `--results` replaces it."""
+    reports: RunFolder | None = None
+    """Reports: a folder with the name of the file."""
+    summary: str | None = None
+    """Dataset in the folder of `work`: a JSON file whose `places` lists where the results are."""
+
+
 class Trigger(_Part):
     """A new file in a container starts an endpoint's pipeline, once."""
 
@@ -101,6 +123,8 @@ class Trigger(_Part):
     """Of the data account, which is watched."""
     endpoint: EndpointName
     """One of `endpoints`."""
+    file_input: InputName
+    """Input of the endpoint that receives the address of the file."""
     suffixes: tuple[str, ...]
     """Of the files that count, small letters, each with its dot."""
     most_at_once: int = Field(default=4, ge=1)
@@ -111,6 +135,10 @@ class Trigger(_Part):
     """Of the markers that say which file was started."""
     inputs: dict[InputName, str] = {}
     """Further ones of the endpoint, the same for every file."""
+    outputs: tuple[str, ...] = ()
+    """Datasets that runs write: files below them are never taken for new ones."""
+    local: LocalRuns | None = None
+    """For `kedro cloud watch` where it starts runs on this machine."""
 
 
 class Deployment(_Part):
@@ -172,6 +200,11 @@ class Cloud(_Part):
                     f"trigger.inputs.{name}: endpoint '{trigger.endpoint}' has no such input (it "
                     f"has {', '.join(inputs) or 'none'})"
                 )
+        if trigger.file_input not in inputs or trigger.file_input in trigger.inputs:
+            raise ValueError(
+                f"trigger.file_input: '{trigger.file_input}' must be an input of endpoint "
+                f"'{trigger.endpoint}' that trigger.inputs does not set"
+            )
 
 
 def cloud_settings(project: Path, environment: str) -> Cloud:

@@ -7,11 +7,11 @@ import logging
 import os
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from azure.core.exceptions import (
@@ -26,8 +26,9 @@ from kedro_azureml.generator import ConfigException
 from quartet import configuration
 from quartet.azure import snapshot, translation
 from quartet.azure.answers import answered, is_of_blobs, is_of_workspace, no_cluster
-from quartet.messages import describe, wants_traceback
+from quartet.messages import describe, one_line_errors, wants_traceback
 
+Result = TypeVar("Result")
 _WORKSPACE = {
     "subscription_id": "AZURE_SUBSCRIPTION_ID",
     "resource_group": "AZURE_RESOURCE_GROUP",
@@ -169,6 +170,18 @@ def explained() -> Iterator[None]:
         if told is None or wants_traceback():
             raise
         raise click.ClickException(told) from error
+
+
+def call_explained(command: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+    """Call a command; a fault that its user can fix ends it in one line and exit code 1."""
+    with explained():
+        result: Result = one_line_errors(command)(*arguments, **options)
+    return result
+
+
+def summarize(error: BaseException) -> str:
+    """Return an error of storage or Azure as one line."""
+    return explain(error) or describe(error)
 
 
 def explain(error: BaseException) -> str | None:

@@ -1,89 +1,93 @@
-"""`kedro cloud watch`: new videos of a container or folder, each restyled once."""
+"""`kedro cloud watch`: start a run for each file that arrives in a container or folder."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from quartet.azure.options import STOPPED, of_environment, with_parameters
-from quartet.messages import one_line_errors
 
 if TYPE_CHECKING:
-    from quartet.azure.watching import Place, Starter, WatchSettings
-    from quartet.azure.watching.configured import Configured
+    from quartet.azure.trigger.locations import WatchedLocation
+    from quartet.azure.trigger.settings import FileTrigger
+    from quartet.azure.trigger.start import Starter
+    from quartet.azure.trigger.watch import Watcher
 
-HERE, ENDPOINT = "local", "endpoint"
+LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
 
 
 @click.command()
-@click.argument("place", metavar="[CONTAINER-OR-FOLDER]", required=False)
-@click.option("--once", is_flag=True, help="End when nothing is left to be done.")
+@click.argument("location", metavar="[CONTAINER-OR-FOLDER]", required=False)
+@click.option("--once", is_flag=True, help="End when nothing is left to be started.")
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
     default=10,
     show_default=True,
     metavar="SECONDS",
-    help="From one look to the next. Files that change in between wait.",
+    help="Interval between scans. Files that change in between wait.",
 )
 @click.option(
     "--most-at-once",
     type=click.IntRange(min=1),
     default=None,
     metavar="N",
-    help="Videos under way; the others wait. Without it 1 here, on Azure ML as in cloud.yml.",
+    help="Runs at the same time. Default: 1 on this machine, on Azure ML as in cloud.yml.",
 )
 @click.option(
     "--start",
-    type=click.Choice([HERE, ENDPOINT]),
-    default=HERE,
+    type=click.Choice([LOCAL, REHEARSAL, JOB, ENDPOINT]),
+    default=LOCAL,
     show_default=True,
-    help="Restyle on this machine, or by the endpoint of cloud.yml.",
+    help="Start `kedro run` or a rehearsal here, or on Azure ML a job or the trigger's endpoint.",
 )
-@with_parameters("Of style_transfer, as for `kedro run`: style=wave. For the endpoint its inputs.")
+@with_parameters("Of the pipeline, as for `kedro run`: a=1,b.c=2. For the endpoint its inputs.")
 @click.option(
     "--results",
     metavar="FOLDER",
     default=None,
-    help="Where restyled videos go, a path or abfs://; else as without watching.",
+    help="Folder of the results of local runs, a path or abfs://. Default: as in the catalog.",
 )
 @click.option(
     "--again",
     multiple=True,
     metavar="NAME",
-    help="Forget what became of this video: it is started anew. Can be said several times.",
+    help="Process this file anew, whatever became of it. Repeatable.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what there is, and what became of it.")
+@click.option("--dry-run", is_flag=True, help="List the files and their states; start nothing.")
 @of_environment
 @click.pass_obj
 def watch(metadata: Any, /, **options: Any) -> None:
-    """Restyle each new video of a container or folder, once.
+    """Start a run for each new file of a container or folder, once.
 
-    What it watches is the container of the trigger in cloud.yml, any other (abfs://NAME/FOLDER),
-    or a folder of this machine. Several may watch the same, the Logic App included: markers tell
-    who has a video. A video that fails is tried again, and in the end left alone as poison. Ctrl-C
-    stops what is under way; the next watcher goes on with it.
+    The trigger in cloud.yml names the pipeline, the files that count and the container; any other
+    (abfs://NAME/FOLDER) or a folder of this machine can be watched instead. Several watchers may
+    watch the same, the Logic App included: markers record who has a file. A file that fails is
+    tried again, and in the end left alone as poison. Ctrl-C stops the runs of this machine; the
+    next watcher goes on with them.
 
     \b
     kedro cloud watch ~/incoming --params style=wave
     kedro cloud watch --once
     kedro cloud watch abfs://videos --start endpoint --most-at-once 8
     """
-    if options["start"] == ENDPOINT and options["results"]:
-        raise click.UsageError("--results: jobs on Azure ML put them where its catalog says")
+    if options["start"] != LOCAL and options["results"]:
+        raise click.UsageError("--results is for --start local: others write as the catalog says")
+    if options["start"] == REHEARSAL and (options["most_at_once"] or 1) > 1:
+        raise click.UsageError("--most-at-once: rehearsals run one after the other")
     from quartet.azure import faults
 
-    with faults.explained():
-        code = one_line_errors(_watch)(Path(metadata.project_path), **options)
-    sys.exit(code)
+    sys.exit(faults.call_explained(_watch, metadata, **options))
 
 
 def _watch(
-    project: Path,
-    place: str | None,
+    metadata: Any,
+    location: str | None,
     once: bool,
     every: float,
     most_at_once: int | None,
@@ -91,69 +95,109 @@ def _watch(
     dry_run: bool,
     start: str,
     env: str,
-    **others: Any,
+    params: dict[str, Any],
+    results: str | None,
 ) -> int:
-    """The exit code."""
-    from quartet.azure import watching
+    """Watch; return the exit code."""
     from quartet.azure.cloud_settings import cloud_settings
-    from quartet.azure.watching.configured import Configured
+    from quartet.azure.trigger import display
+    from quartet.azure.trigger.protocol import ClaimPolicy, WatcherId
+    from quartet.azure.trigger.settings import FileTrigger
+    from quartet.azure.trigger.watch import Watcher, forget_files
 
-    here = Configured(project, env, cloud_settings(project, env), others["results"])
-    watched = here.place(place)
-    watched.require()
-    starter = _starter(here, watched, start, others["params"], every)
-    if dry_run:
-        return _tell(watched, starter)
-    for told in watching.forget(watched, again) if again else []:
-        click.echo(told)
-    usual = 1 if start == HERE else here.trigger.most_at_once
-    settings = watching.WatchSettings(most_at_once or usual, here.trigger.attempts, every)
-    return _go_on(watched, starter, settings, once)
+    project = Path(metadata.project_path)
+    trigger = FileTrigger(project, env, cloud_settings(project, env), results)
+    watched = trigger.open_location(location)
+    watched.check()
+    starter = _make_starter(trigger, watched, metadata, start, params, every)
+    policy = ClaimPolicy(trigger.trigger.attempts, backoff_seconds=every)
+    if dry_run:  # room for no run, and no time in which files might change
+        watcher = Watcher(watched, starter, policy, max_parallel=0, every=0)
+        watcher.scan()
+        _print(display.summarize_dry_run(watcher.files))
+        return 0
+    if again:
+        _print(forget_files(watched, again, WatcherId(), datetime.now(UTC)))
+    usual = 1 if start in (LOCAL, REHEARSAL) else trigger.trigger.most_at_once
+    return _run(Watcher(watched, starter, policy, most_at_once or usual, every), once)
 
 
-def _starter(
-    here: Configured, watched: Place, start: str, params: dict[str, Any], every: float
+def _make_starter(
+    trigger: FileTrigger,
+    watched: WatchedLocation,
+    metadata: Any,
+    start: str,
+    params: Mapping[str, Any],
+    every: float,
 ) -> Starter:
-    """How videos are restyled.
+    """Return the way to start runs.
 
     Raises:
-        ValueError: It cannot be done in this way.
+        ValueError: Runs of this kind cannot read the location, or parameters are wrong.
     """
-    from quartet.azure import watching, workspace
+    from quartet.azure import workspace
+    from quartet.azure.trigger import start as starters
+    from quartet.azure.trigger.runs import Clock
 
-    if start == HERE:
-        return here.commands(params)
-    if isinstance(watched, watching.Folder):
+    is_blob = "://" in watched.address
+    if start == LOCAL:
+        return starters.local_starter(trigger, params)
+    if start == REHEARSAL:
+        if is_blob:
+            raise ValueError(f"{watched.address}: a rehearsal does not see it; watch a folder")
+        return starters.rehearsal_starter(trigger, params)
+    if not is_blob:
         raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
-    return here.jobs(workspace.connect(here.project, here.environment), params, every)
+    client = workspace.connect(trigger.project, trigger.environment)
+    if start == ENDPOINT:
+        return starters.endpoint_starter(trigger, params, client, Clock(), every)
+    compile_pipeline = _job_compiler(trigger, metadata, client)
+    return starters.job_starter(trigger, params, client, Clock(), every, compile_pipeline)
 
 
-def _go_on(watched: Place, starter: Starter, settings: WatchSettings, once: bool) -> int:
-    """Watch until it is over; the exit code."""
-    from quartet.azure import watching
-    from quartet.azure.watching import table
+def _job_compiler(
+    trigger: FileTrigger, metadata: Any, client: Any
+) -> Callable[[Mapping[str, Any]], Any]:
+    """Return what compiles the pipeline as `kedro azureml run` does; check what a job needs."""
+    from quartet.azure import faults, workspace
+    from quartet.azure.monitoring.step_variables import step_variables
+    from quartet.azure.publishing.component import Compiled
 
-    with watching.Request.taken() as request:
-        click.echo(f"watching {watched.address}")
-        with table.shown(sys.stdout) as show:
-            watcher = watching.Watcher(watched, starter, settings, show)
-            watching.watch(
-                watcher, settings.every, once, request, lambda line: click.echo(line, err=True)
-            )
-        for told in table.summary(watcher.rows):
-            click.echo(told)
-        if request.made:
-            return STOPPED
-    return int(any(row.state in watching.LEFT_ALONE for row in watcher.rows))
+    env, pipeline = trigger.environment, trigger.endpoint.pipeline
+    faults.refuse_large_snapshot(trigger.project)
+    workspace.refuse_missing_image(client, trigger.project, env)
+    workspace.refuse_unreachable_storage(client)
+    variables = step_variables(client, trigger.project, env)
+
+    def compile_pipeline(params: Mapping[str, Any]) -> Any:
+        compiled = Compiled.of(metadata, env, pipeline, params)
+        return compiled.telling(variables).job({})
+
+    return compile_pipeline
 
 
-def _tell(place: Place, starter: Starter) -> int:
-    """Say what there is, and start nothing."""
-    from quartet.azure.watching import Watcher, WatchSettings, table
+def _run(watcher: Watcher, once: bool) -> int:
+    """Watch until the end; return the exit code."""
+    from quartet.azure import faults
+    from quartet.azure.trigger import display
+    from quartet.azure.trigger.watch import StopRequest
 
-    # With room for none, all that may be started waits for its turn.
-    watcher = Watcher(place, starter, WatchSettings(0, every=0), lambda rows: None)
-    watcher.look()
-    for told in table.dry_summary(watcher.rows):
-        click.echo(told)
-    return 0
+    reported: set[str] = set()
+
+    def report(error: Exception) -> None:
+        line = faults.summarize(error)
+        if line not in reported:
+            click.echo(line, err=True)
+        reported.add(line)
+
+    with StopRequest.handling_signals() as stop:
+        click.echo(f"watching {watcher.location.address}")
+        with display.showing(sys.stdout) as watcher.observer:
+            watcher.run(once, stop, report)
+        _print(display.summarize_files(watcher.files))
+        return STOPPED if stop.requested else display.exit_code(watcher.files)
+
+
+def _print(lines: Any) -> None:
+    for line in lines:
+        click.echo(line)
