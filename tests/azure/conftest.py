@@ -18,7 +18,7 @@ from azure.control_plane import ControlPlane
 from azure.control_plane import running as control_plane_running
 from azure.faulty_proxy import FaultyProxy
 from azure.faulty_proxy import running as faulty_proxy_running
-from azure.watched import Arrivals, StandIn
+from azure.watched import Arrivals, Commands
 from quartet.azure import blob_requests, registry
 from quartet.azure.azurite import Azurite, running
 from quartet.azure.blobs import BlobFileSystem
@@ -157,22 +157,22 @@ def outside(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> StandIn:
-    """What a watcher starts for each video, in the place of a style transfer."""
+def commands(tmp_path: Path) -> Commands:
+    """What a watcher starts for each file, in place of `kedro run`."""
     folder = tmp_path / "work"
     folder.mkdir()
-    return StandIn(folder)
+    return Commands(folder)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Arrivals:
-    """A folder of this machine in which videos arrive."""
+    """A folder of this machine in which files arrive."""
     return Arrivals(None, tmp_path / "incoming")
 
 
 @pytest.fixture
 def container(blobs: BlobFileSystem, tmp_path: Path) -> Iterator[Arrivals]:
-    """A container of blob storage in which videos arrive."""
+    """A container of blob storage in which files arrive."""
     found = Arrivals(blobs, tmp_path)
     yield found
     found.clear()

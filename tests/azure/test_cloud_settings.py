@@ -7,7 +7,7 @@ import yaml
 from kedro.framework.startup import bootstrap_project
 
 from quartet.azure.cloud_settings import cloud_settings
-from quartet.azure.watching.configured import Configured
+from quartet.azure.trigger.settings import FileTrigger
 from support import ROOT
 
 bootstrap_project(ROOT)
@@ -53,7 +53,7 @@ def test_a_project_without_videos_needs_neither_a_trigger_nor_endpoints_nor_mode
 def test_who_watches_without_a_trigger_is_told_what_to_write(read):
     cloud = read(lambda it: it.pop("trigger"))
     with pytest.raises(ValueError, match=r"^conf/azureml/cloud\.yml: trigger is missing.*suffixes"):
-        Configured(ROOT, "azureml", cloud).place(None)
+        FileTrigger(ROOT, "azureml", cloud).open_location(None)
 
 
 def test_the_clusters_that_steps_go_to_are_in_the_file():
@@ -100,6 +100,19 @@ def _rename(part, before, after):
         (
             lambda it: it["endpoints"]["style-transfer"].update(inputs={}),
             "trigger.inputs.style: endpoint 'style-transfer' has no such input (it has none)",
+        ),
+        *(
+            (
+                lambda it, name=name: it["trigger"].update(file_input=name),
+                f"trigger.file_input: '{name}' must be an input of endpoint 'style-transfer' that "
+                "trigger.inputs does not set",
+            )
+            for name in ("film", "style")
+        ),
+        (lambda it: it["trigger"].pop("file_input"), "trigger.file_input: is missing"),
+        (
+            lambda it: it["trigger"]["local"].update(work="here"),
+            "trigger.local.work: Input should be a valid dictionary",
         ),
         (
             lambda it: it["endpoints"]["style-transfer"]["inputs"]["style"].update(pattern="["),

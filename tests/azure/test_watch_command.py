@@ -13,8 +13,9 @@ from safetensors.numpy import save_file
 
 from azure.control_plane.documents import WORKSPACE_ID, completed
 from azure.control_plane.runs import Moment
+from quartet.azure.trigger import display
+from quartet.azure.trigger.watch import FileStatus, Status
 from quartet.azure.watch_command import watch
-from quartet.azure.watching import Row, Shown, forget, table
 from quartet.style.check import check_video
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
@@ -28,21 +29,24 @@ COMPONENT = f"{WORKSPACE_ID}/components/style-transfer/versions/1"
 
 @pytest.fixture
 def project(tmp_path):
-    """Only what is read: its configuration."""
-    shutil.copytree(ROOT / "conf", tmp_path / "project/conf")
+    """Only what is read: its configuration, less the catalogs of other pipelines."""
+    others = shutil.ignore_patterns("faq_*", "mnist_*", "sensor_*", "anomaly_*", "*_data")
+    shutil.copytree(ROOT / "conf", tmp_path / "project/conf", ignore=others)
     return tmp_path / "project"
 
 
 @pytest.fixture
-def work(work, monkeypatch):
+def work(commands, monkeypatch):
     """Stands in for `kedro run`."""
-    command = work.commands()._command
-    monkeypatch.setattr("quartet.azure.watching.configured.kedro_run", lambda *_: command)
-    return work
+    started = "quartet.azure.trigger.start.kedro_run_command"
+    monkeypatch.setattr(started, lambda trigger, params, file, work: commands.command(file, work))
+    return commands
 
 
 @pytest.fixture
-def call(project):
+def call(project, monkeypatch):
+    monkeypatch.setattr("quartet.azure.trigger.watch._TICK_SECONDS", 0.01)
+
     def call(*arguments):
         metadata = SimpleNamespace(project_path=project)
         return CliRunner().invoke(watch, ["--every", "0.1", *arguments], obj=metadata)
@@ -69,7 +73,7 @@ def test_all_is_done_once_and_a_second_time_nothing(call, folder, work):
     assert lines[3:] == ["1 done"]
     second = call(str(folder.folder), "--once")
     assert second.stdout.splitlines()[1:] == ["1 done"]
-    assert work.began == {"a.mp4": 1}
+    assert work.recorded("started") == {"a.mp4": 1}
 
 
 def test_poison_is_told_and_shows_in_the_exit_code_until_it_is_forgotten(call, folder, work):
@@ -82,13 +86,13 @@ def test_poison_is_told_and_shows_in_the_exit_code_until_it_is_forgotten(call, f
     assert poison.startswith("  bad.mp4  poison  attempt 3, ")
     assert "bad.mp4: no video (log: " in poison
     assert call(str(folder.folder), "--once").exit_code == 1
-    assert work.began == {"bad.mp4": 3}
+    assert work.recorded("started") == {"bad.mp4": 3}
     again = call(str(folder.folder), "--once", "--again", "bad.mp4", "--again", "other.mp4")
     assert again.stdout.splitlines()[:2] == [
-        "bad.mp4 is forgotten, and started anew",
-        "nothing is known of other.mp4",
+        "bad.mp4 starts anew: its marker is removed",
+        "other.mp4 has no marker",
     ]
-    assert work.began == {"bad.mp4": 6}
+    assert work.recorded("started") == {"bad.mp4": 6}
 
 
 def test_a_dry_run_starts_and_notes_nothing(call, folder, work):
@@ -96,12 +100,12 @@ def test_a_dry_run_starts_and_notes_nothing(call, folder, work):
         folder.put(name)
     result = call(str(folder.folder), "--dry-run")
     assert result.stdout.splitlines() == [
-        "2 videos, of which 1 would be started",
+        "2 files, of which 1 would be started",
         "  a.mp4  would be started",
         "  it's.mp4  refused  its name has an apostrophe: rename it",
     ]
     assert result.exit_code == 0
-    assert not work.began
+    assert not work.recorded("started")
     assert not (folder.folder / ".started").exists()
 
 
@@ -110,7 +114,7 @@ def test_without_a_place_it_is_the_container_of_the_trigger(call, container, wor
     result = call("--once")
     assert result.stdout.splitlines()[0] == "watching abfs://videos"
     assert container.marker("in/a.mp4")["state"] == "done"
-    assert call("abfs://videos/out", "--once").stdout.splitlines()[-1] == "no videos"
+    assert call("abfs://videos/out", "--once").stdout.splitlines()[-1] == "no files"
 
 
 @pytest.mark.parametrize(
@@ -119,9 +123,12 @@ def test_without_a_place_it_is_the_container_of_the_trigger(call, container, wor
         (["nowhere"], "no such folder; make it"),
         (["abfs://else"], "has no container 'else'; make it: az storage container create"),
         (["s3://videos"], "name a folder, or a container as abfs://CONTAINER/FOLDER"),
-        (["--params", "video=a.mp4"], "parameter 'video' is another for each video"),
-        (["--results", "abfs://videos"], "say another --results"),
-        (["--start", "endpoint", "--results", "a"], "--results: jobs on Azure ML"),
+        (["--params", "video=a.mp4"], "parameter 'video' is another for each file"),
+        (["--params", "report_folder=a"], "parameter 'report_folder' is another for each file"),
+        (["--results", "abfs://videos"], "give another --results"),
+        (["--start", "endpoint", "--results", "a"], "--results is for --start local"),
+        (["--start", "rehearsal"], "a rehearsal does not see it; watch a folder"),
+        (["--start", "rehearsal", "--most-at-once", "2"], "run one after the other"),
         (["--start", "endpoint"], "it is not set where the job goes"),
         (["-e", "base"], "environment 'base' has no cloud.yml"),
     ],
@@ -181,57 +188,22 @@ def test_the_endpoint_starts_a_job_for_each_video(call, container, plane):
     assert len(jobs(plane)) == 4
 
 
-def test_a_job_whose_watcher_has_died_is_gone_on_with(call, container, plane):
-    path = f"{WORKSPACE_ID}/jobs/batchjob-1"
-    given = {"video": {"jobInputType": "literal", "value": "abfs://videos/a.mp4"}}
-    plane.resources.put(path, {"properties": {"jobType": "Pipeline", "inputs": given}})
-    container.put("a.mp4")
-    container.mark("a.mp4", state="started", by="elsewhere:1:a", until="2026-01-01T00:00:00Z",
-                   job="batchjob-1")  # fmt: skip
-    assert call("--once", "--start", "endpoint").exit_code == 0
-    assert (container.marker("a.mp4")["state"], len(jobs(plane))) == ("done", 1)
-
-
-@pytest.mark.parametrize(("name", "state"), [("a.mp4", "done"), ("bad.mp4", "poison")])
-def test_what_is_forgotten_is_done_anew_by_other_jobs(call, container, plane, name, state):
-    container.put(name)
-    call("--once", "--start", "endpoint")
-    before, first = len(jobs(plane)), container.marker(name)
-    again = call("--once", "--start", "endpoint", "--again", name)
-    assert again.stdout.splitlines()[0] == f"{name} is forgotten, and started anew"
-    assert container.marker(name)["state"] == first["state"] == state
-    assert len(jobs(plane)) == 2 * before
-
-
-@pytest.mark.parametrize("end", ["died", "lost its answer"])
-def test_a_job_that_no_marker_names_is_found_again(call, container, plane, monkeypatch, end):
-    """Its watcher died, or the answer was lost, between the start and the note of it."""
+def test_a_job_whose_answer_was_lost_is_found_again(call, container, plane, monkeypatch):
+    """No marker names it."""
     container.put("a.mp4")
     with monkeypatch.context() as patch:
         patch.setattr("azure.ai.ml.entities.BatchJob._from_rest_object", broken_off)
         assert call("--once", "--start", "endpoint").exit_code == 1
     assert (container.marker("a.mp4")["job"], len(jobs(plane))) == (None, 1)
-    if end == "died":  # before it could leave the video to others
-        fields = {"state": "started", "by": "elsewhere:1:a", "until": "2026-01-01T00:00:00Z"}
-        container.mark("a.mp4", **{**container.marker("a.mp4"), **fields})
     assert call("--once", "--start", "endpoint").exit_code == 0
     assert (container.marker("a.mp4")["state"], len(jobs(plane))) == ("done", 1)
+    again = call("--once", "--start", "endpoint", "--again", "a.mp4")
+    assert again.stdout.splitlines()[0] == "a.mp4 starts anew: its marker is removed"
+    assert (container.marker("a.mp4")["state"], len(jobs(plane))) == ("done", 2)
 
 
 def broken_off(*_):
     raise OSError("the connection was broken off")
-
-
-def test_a_job_that_may_be_at_work_is_not_forgotten(container):
-    """Another would work on the same video beside it."""
-    container.put("a.mp4")
-    container.mark("a.mp4", state="started", by="elsewhere:1:a", until="2026-01-01T00:00:00Z",
-                   job="batchjob-1")  # fmt: skip
-    found = forget(container.place(), ["a.mp4"])
-    assert found == [
-        "a.mp4 may be under way in job batchjob-1; watch until that has ended, and forget it then"
-    ]
-    assert container.marker("a.mp4")["job"] == "batchjob-1"
 
 
 def test_an_endpoint_that_is_not_there_is_no_fault_of_the_videos(call, container, plane):
@@ -248,11 +220,15 @@ def test_an_input_that_the_endpoint_has_not_is_told(call, container, plane):
 
 
 def test_the_table_of_a_terminal_shows_what_matters_first_and_moves_no_cursor():
-    rows = [Row(f"{number}.mp4", Shown.DONE, 1, 2.0) for number in range(30)]
-    rows.append(Row("\x1b[2J.mp4", Shown.REFUSED, said="its name has a control character"))
-    rows.append(Row("a.mp4", Shown.RUNNING, 1, 3.25, "40 %"))
+    rows = [FileStatus(f"{number}.mp4", Status.DONE, 1, 2.0) for number in range(30)]
+    rows.append(
+        FileStatus("\x1b[2J.mp4", Status.REFUSED, message="its name has a control character")
+    )
+    rows.append(FileStatus("a.mp4", Status.RUNNING, 1, 3.25, "40 %"))
     output = io.StringIO()
-    Console(file=output, width=100, force_terminal=True, color_system=None).print(table.table(rows))
+    Console(file=output, width=100, force_terminal=True, color_system=None).print(
+        display.make_table(rows)
+    )
     lines = [line.rstrip() for line in output.getvalue().splitlines()]
     assert lines[1].split() == ["a.mp4", "running", "1", "3.2", "40", "%"]
     assert lines[2].startswith(r"\x1b[2J.mp4")

@@ -1,92 +1,233 @@
-"""A watcher whose videos are restyled by a stand-in, in this process or in one that can be killed.
-
-The stand-in notes in one file that it began, and in another that it ended. A video whose name has
-`slow` in it waits for a file; one with `bad` in it fails.
-"""
+"""Parts for tests of the trigger: a clock, a location in memory, runs that do what a test says."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from fsspec.asyn import sync
 
 from quartet.azure.blobs import BlobFileSystem
-from quartet.azure.watching import Commands, Container, Folder, Identity, Watcher, WatchSettings
-from quartet.azure.watching.places import Place
-from support import GUARD_S, ROOT, clean_environment
+from quartet.azure.trigger.locations import (
+    ArrivedFile,
+    BlobContainer,
+    LocalFolder,
+    WatchedLocation,
+)
+from quartet.azure.trigger.protocol import ClaimPolicy, Marker, MarkerState, WatcherId
+from quartet.azure.trigger.runs import Clock, Outcome, Run
+from quartet.azure.trigger.start import Starter, start_command
+from quartet.azure.trigger.watch import StopRequest, Watcher
 
 SUFFIXES = (".mp4", ".mov")
-_WORK = """
-echo "$2" >>"$1/began"
-case "$2" in *bad*) echo "a line before"; echo "Error: $2: no video"; exit 1;; esac
-case "$2" in *slow*) while ! [ -e "$1/go" ]; do sleep 0.02; done;; esac
-echo "$2" >>"$1/ended"
-"""
+NOW = datetime(2026, 11, 21, 22, 14, tzinfo=UTC)
+POLICY = ClaimPolicy()
+NOBODY = 2**22 + 1
+"""A PID that Linux gives to no process."""
 
 
 @dataclass
-class StandIn:
-    """What stands in for style_transfer, and what it has noted in its folder."""
+class FakeClock:
+    """Time that passes when a test says so."""
 
-    folder: Path
+    moment: datetime = NOW
 
-    def commands(self) -> Commands:
-        def command(video: Any, folder: Path) -> list[str]:
-            return ["sh", "-c", _WORK, "sh", str(self.folder), video.name]
-
-        return Commands(command, self.folder / "work", self.folder)
-
-    @property
-    def began(self) -> Counter[str]:
-        return self._noted("began")
-
-    @property
-    def ended(self) -> Counter[str]:
-        return self._noted("ended")
-
-    def let_go(self) -> None:
-        """Let the slow ones end."""
-        (self.folder / "go").touch()
-
-    def _noted(self, name: str) -> Counter[str]:
-        path = self.folder / name
-        return Counter(path.read_text().splitlines() if path.exists() else [])
-
-
-@dataclass
-class Clock:
-    """Time that passes when the test says so."""
-
-    moment: datetime = datetime(2026, 11, 21, 22, 14, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-    def pass_seconds(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
+
+    def seconds(self) -> float:
+        return self.moment.timestamp()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(lambda: self.moment, self.seconds, self.advance)
+
+
+@dataclass(frozen=True)
+class MemoryLocation(WatchedLocation):
+    """A container in memory."""
+
+    suffixes: tuple[str, ...] = SUFFIXES
+    outputs: tuple[str, ...] = ()
+    files: dict[str, ArrivedFile] = field(default_factory=dict)
+    markers: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    counter: Iterator[int] = field(default_factory=count)
+
+    @property
+    def address(self) -> str:
+        return "abfs://videos"
+
+    def put(self, name: str, size: int = 7) -> None:
+        number = next(self.counter)
+        self.files[name] = ArrivedFile(name, f"{self.address}/{name}", f"v{number}", size, number)
+
+    def marker(self, name: str) -> Marker:
+        found = Marker.from_bytes(self.markers[name][0])
+        assert found is not None
+        return found
+
+    def mark(self, name: str, **fields: Any) -> None:
+        """Write a marker as another program would."""
+        fields = {"video": name, "by": "elsewhere:1:a", "since": "2026-11-21T22:14:03Z", **fields}
+        self.markers[name] = (json.dumps(fields).encode(), str(next(self.counter)))
+
+    def check(self) -> None:
+        pass
+
+    def find_delay(self, file: ArrivedFile, unchanged: bool) -> str | None:
+        return None if file.size else "is empty so far"
+
+    def list_tags(self) -> dict[str, str]:
+        return {name: tag for name, (_, tag) in self.markers.items()}
+
+    def remove_marker(self, name: str) -> bool:
+        return self.markers.pop(name, None) is not None
+
+    def locate_marker(self, name: str) -> str:
+        return f"memory/{name}.json"
+
+    def _list_files(self) -> list[ArrivedFile]:
+        return list(self.files.values())
+
+    def _read(self, name: str) -> tuple[bytes, str] | None:
+        return self.markers.get(name)
+
+    def _write(self, name: str, content: bytes, tag: str) -> str | None:
+        if self.markers.get(name, (b"", ""))[1] != tag:
+            return None
+        self.markers[name] = (content, str(next(self.counter)))
+        return self.markers[name][1]
+
+
+@dataclass
+class FakeRun(Run):
+    """A run that ends when a test sets its result, or at once by the name of its file."""
+
+    name: str
+    job: str | None = None
+    result: Outcome | None = None
+    killed: bool = False
+    cleaned: bool = False
+
+    @classmethod
+    def of(cls, name: str, job: str | None = None) -> FakeRun:
+        """`slow`: goes on; `bad`: fails; else it is done."""
+        run = cls(name, job)
+        if "slow" not in name:
+            failed = Outcome(MarkerState.FAILED, f"{name}: no video")
+            run.result = failed if "bad" in name else Outcome(MarkerState.DONE, f"{name}.out")
+        return run
+
+    def end(self, state: MarkerState = MarkerState.DONE) -> None:
+        self.result = Outcome(state, f"{self.name}: {state}")
+
+    def outcome(self) -> Outcome | None:
+        return None if self.killed else self.result
+
+    def progress(self) -> str:
+        return "40 %"
+
+    def interrupt(self, number: Any) -> None:
+        if self.job is None and self.result is None:
+            self.end(MarkerState.FAILED)
+
+    def kill(self) -> None:
+        self.killed = self.job is None and self.result is None
+
+    def clean_up(self) -> None:
+        self.cleaned = True
+
+
+@dataclass
+class FakeStarter:
+    """Starts fake runs, and keeps them."""
+
+    jobs: bool = False
+    runs: list[FakeRun] = field(default_factory=list)
+
+    @property
+    def starter(self) -> Starter:
+        return Starter(self.start, lambda name: name.rpartition(".")[0])
+
+    def start(self, file: ArrivedFile, marker: Marker) -> FakeRun:
+        existing = [run for run in self.runs if marker.job is not None and run.job == marker.job]
+        job = f"job-{len(self.runs)}" if self.jobs else None
+        run = existing[0] if existing else FakeRun.of(file.name, job)
+        if not existing:
+            self.runs.append(run)
+        return run
+
+    @property
+    def started(self) -> Counter[str]:
+        return Counter(run.name for run in self.runs)
+
+
+@dataclass
+class Watched:
+    """A location, what is started for its files, and a watcher of it."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    location: Any = field(default_factory=MemoryLocation)
+    work: FakeStarter = field(default_factory=FakeStarter)
+
+    def watcher(self, host: str = "here", max_parallel: int = 8, **options: Any) -> Watcher:
+        return Watcher(
+            self.location,
+            self.work.starter,
+            POLICY,
+            max_parallel,
+            identity=WatcherId(host, 1),
+            clock=self.clock.clock,
+            **options,
+        )
+
+    def settle(self, watcher: Watcher) -> dict[str, str]:
+        """Scan, wait until files count as unchanged, and scan again."""
+        watcher.scan()
+        self.clock.advance(watcher.every)
+        watcher.scan()
+        return states(watcher)
+
+    def finish(self, watcher: Watcher | None = None) -> dict[str, str]:
+        """Run a watcher, a new one if none is given, until it is idle."""
+        watcher = watcher or self.watcher()
+        self.settle(watcher)
+        for _ in range(1000):
+            if watcher.is_idle:
+                return states(watcher)
+            watcher.poll()
+            self.clock.advance(5)
+            watcher.scan()
+        raise AssertionError(watcher.files)
+
+
+def states(watcher: Watcher) -> dict[str, str]:
+    return {file.name: str(file.status) for file in watcher.files}
+
+
+def message_of(watcher: Watcher, name: str) -> str:
+    return next(file.message for file in watcher.files if file.name == name)
 
 
 class Arrivals:
-    """Where a test's videos arrive: a folder, or a container of Azurite."""
+    """A real location for a test: a folder, or a container of Azurite."""
 
     def __init__(self, blobs: BlobFileSystem | None, folder: Path) -> None:
         self.blobs, self.folder = blobs, folder
+        self.address = str(folder) if blobs is None else "abfs://videos"
         if blobs is None:
             folder.mkdir()
-            self.address = str(folder)
         else:
             for name in ("videos", "triggers"):
                 blobs.mkdir(name)
-            self.address = "abfs://videos"
 
     def clear(self) -> None:
         """Remove the containers; adlfs cannot remove blobs of any name."""
@@ -94,10 +235,10 @@ class Arrivals:
             for name in ("videos", "triggers"):
                 sync(self.blobs.loop, self.blobs.service_client.delete_container, name)
 
-    def place(self, outputs: tuple[str, ...] = ()) -> Place:
+    def location(self, *outputs: str) -> WatchedLocation:
         if self.blobs is None:
-            return Folder(self.folder, SUFFIXES, outputs)
-        return Container(self.blobs, "videos", SUFFIXES, "triggers", outputs)
+            return LocalFolder(SUFFIXES, outputs, self.folder)
+        return BlobContainer(SUFFIXES, outputs, self.blobs, "videos", "", "triggers")
 
     def put(self, name: str, content: bytes = b"a video") -> None:
         if self.blobs is None:
@@ -109,117 +250,58 @@ class Arrivals:
             sync(self.blobs.loop, client.upload_blob, content, overwrite=True)
 
     def marker(self, name: str) -> dict[str, Any]:
-        if self.blobs is None:
-            content = (self.folder / f".started/{name}.json").read_bytes()
-        else:
-            content = self.blobs.cat_file(f"triggers/.started/videos/{name}.json")
-        found: dict[str, Any] = json.loads(content)
-        return found
+        found = self.location()._read(name)
+        assert found is not None
+        marker: dict[str, Any] = json.loads(found[0])
+        return marker
 
     def mark(self, name: str, **fields: Any) -> None:
-        """Write a marker, as another would."""
-        marker = {"video": name, "attempts": 0, "since": "2026-11-21T22:14:03Z", **fields}
-        content = json.dumps(marker).encode()
-        if self.blobs is None:
-            path = self.folder / f".started/{name}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        else:
-            self.blobs.pipe_file(f"triggers/.started/videos/{name}.json", content)
+        fields = {"video": name, "by": "elsewhere:1:a", "since": "2026-11-21T22:14:03Z", **fields}
+        location = self.location()
+        tag = location.list_tags().get(name, "")
+        assert location._write(name, json.dumps(fields).encode(), tag)
 
 
-@dataclass
-class Watched:
-    """A watcher of this process, with a clock of its own."""
+_COMMAND = """
+echo "$2" >>"$1/started"
+case "$2" in *bad*) echo "a line before"; echo "Error: $2: no video"; exit 1;; esac
+case "$2" in *slow*) while ! [ -e "$1/go" ]; do sleep 0.02; done;; esac
+echo "$2" >>"$1/ended"
+"""
 
-    arrivals: Arrivals
-    work: StandIn
-    clock: Clock
-    watcher: Watcher
-    settings: WatchSettings
 
-    @classmethod
-    def of(
-        cls,
-        arrivals: Arrivals,
-        work: StandIn,
-        clock: Clock,
-        outputs: tuple[str, ...] = (),
-        **settings: Any,
-    ) -> Watched:
-        found = WatchSettings(**{"most_at_once": 8, **settings})
-        watcher = Watcher(
-            arrivals.place(outputs),
-            work.commands(),
-            found,
-            lambda rows: None,
-            identity=Identity(process=1),
-            now=clock,
+@dataclass(frozen=True)
+class Commands:
+    """Starts a shell script in place of `kedro run`, which records in a folder what it does."""
+
+    folder: Path
+
+    def command(self, file: ArrivedFile, work: Path) -> list[str]:
+        return ["sh", "-c", _COMMAND, "sh", str(self.folder), file.name]
+
+    @property
+    def starter(self) -> Starter:
+        return Starter(self.start, lambda name: name)
+
+    def start(self, file: ArrivedFile, marker: Marker | None = None) -> Run:
+        trigger: Any = SimpleNamespace(
+            project=self.folder, variables={}, work_folder=self.folder / "work", summary_name="out"
         )
-        return cls(arrivals, work, clock, watcher, found)
+        claim: Any = marker
+        return start_command(self.command, trigger, file, claim)
 
-    def look(self) -> dict[str, str]:
-        """State by video after a look, before which what has arrived has had time to settle."""
-        self.watcher.look()
-        self.clock.pass_seconds(self.settings.every)
-        self.watcher.look()
-        return self.states()
-
-    def states(self) -> dict[str, str]:
-        return {row.name: str(row.state) for row in self.watcher.rows}
-
-    def said(self, name: str) -> str:
-        return next(row.said for row in self.watcher.rows if row.name == name)
-
-    def finish(self) -> dict[str, str]:
-        """State by video when nothing is left to be done."""
-        self.look()
-        deadline = time.monotonic() + GUARD_S
-        while not self.watcher.is_settled:
-            assert time.monotonic() < deadline, self.watcher.rows
-            if not self.watcher.tend():
-                time.sleep(0.01)
-            self.clock.pass_seconds(5)
-            self.watcher.look()
-        return self.states()
+    def recorded(self, name: str) -> Counter[str]:
+        path = self.folder / name
+        return Counter(path.read_text().splitlines() if path.exists() else [])
 
 
-def wait_until(holds: Callable[[], object]) -> None:
-    """Wait for something that another process does."""
-    deadline = time.monotonic() + GUARD_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
-def start(arrivals: Arrivals, work: StandIn, *arguments: str) -> subprocess.Popen[str]:
-    """A watcher in a process of its own, which ends when nothing is left to be done."""
-    return subprocess.Popen(
-        [sys.executable, __file__, arrivals.address, str(work.folder), *arguments],
-        cwd=ROOT / "tests",
-        env={**clean_environment(), "PYTHONPATH": str(ROOT / "tests")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def main(address: str, folder: str, most_at_once: str = "2") -> int:
-    """Watch once, every 0.2 s."""
-    from quartet.azure.watching import Request, table, watch
-
-    blobs = BlobFileSystem() if "://" in address else None
-    place: Place = (
-        Folder(Path(address), SUFFIXES)
-        if blobs is None
-        else Container(blobs, "videos", SUFFIXES, "triggers")
-    )
-    settings = WatchSettings(most_at_once=int(most_at_once), every=0.2)
-    show = table.Lines(sys.stdout)
-    watcher = Watcher(place, StandIn(Path(folder)).commands(), settings, show)
-    with Request.taken() as request:
-        watch(watcher, settings.every, True, request, print)
-    return 130 if request.made else 0
+def main(address: str, folder: str) -> int:
+    """Watch a folder once, for a test that kills this process."""
+    location = LocalFolder(SUFFIXES, (), Path(address))
+    watcher = Watcher(location, Commands(Path(folder)).starter, POLICY, 2, every=0.1)
+    with StopRequest.handling_signals() as stop:
+        watcher.run(True, stop, print)
+    return 130 if stop.requested else 0
 
 
 if __name__ == "__main__":

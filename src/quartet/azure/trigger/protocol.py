@@ -26,7 +26,7 @@ Marker states and transitions:
 | from | to | when |
 |---|---|---|
 | no marker | started | a watcher claims the file |
-| started | started | the owner renews its claim; another takes over if it expired or the owner died |
+| started | started | its owner renews it; another takes over an expired or orphaned one |
 | started | done, failed | the run ended |
 | started | poison | the run failed for the last time, or too many owners vanished |
 | started | stopped | the watcher stopped, or a person cancelled the job (then with `job`) |

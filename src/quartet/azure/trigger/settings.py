@@ -84,8 +84,8 @@ class FileTrigger:
         Raises:
             ValueError: It is neither, or runs write their results there.
         """
-        suffixes, outputs = self.trigger.suffixes, self._outputs()
         address = address or f"abfs://{self.trigger.container}"
+        suffixes, outputs = self.trigger.suffixes, self._outputs("://" in address)
         protocol, separator, path = address.partition("://")
         location: WatchedLocation
         if not separator:
@@ -190,8 +190,11 @@ class FileTrigger:
     def _file(self) -> str:
         return f"conf/{self.environment}/cloud.yml"
 
-    def _outputs(self) -> tuple[str, ...]:
-        catalogs = (self._catalog, self._load(self.environment, "catalog"))
+    def _outputs(self, on_azure: bool) -> tuple[str, ...]:
+        """Return where runs write: those of this machine, and jobs if they can write there."""
+        catalogs = [self._catalog]
+        if on_azure:
+            catalogs.append(self._load(self.environment, "catalog"))
         outputs = [self._path(each, name) for each in catalogs for name in self.trigger.outputs]
         if self.trigger.local is not None:
             outputs += [self.results_folder, self._folder_of(self.local.work) + "/watched"]
