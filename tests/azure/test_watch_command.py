@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +14,13 @@ from safetensors.numpy import save_file
 
 from azure.control_plane.documents import WORKSPACE_ID, completed
 from azure.control_plane.runs import Moment
+from azure.projects import furnish, make_project
+from azure.published import call as call_in
+from azure.submitted import read_submitted
+from quartet.azure.cloud_settings import cloud_settings
 from quartet.azure.trigger import display
+from quartet.azure.trigger.locations import ArrivedFile
+from quartet.azure.trigger.settings import FileTrigger
 from quartet.azure.trigger.watch import FileStatus, Status
 from quartet.azure.watch_command import watch
 from quartet.style.check import check_video
@@ -156,7 +163,7 @@ def plane(plane, container, monkeypatch):
 
     def ended(path, body):
         if "/jobs/" in path:
-            bad = "bad" in body["properties"]["inputs"]["video"]["value"]
+            bad = "bad" in str(body["properties"].get("inputs"))
             job = path.rpartition("/")[2]
             plane.runs.moments[job] = (Moment("Failed" if bad else "Completed"),)
         return put(path, body)
@@ -235,6 +242,54 @@ def test_the_table_of_a_terminal_shows_what_matters_first_and_moves_no_cursor():
     assert lines[3].startswith("29.mp4")
     assert lines[-1] == "1 running, 30 done, 1 refused"
     assert len(lines) == 22
+
+
+def test_a_job_is_submitted_for_each_file_as_kedro_azureml_run_does(
+    plane, container, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("quartet.azure.trigger.watch._TICK_SECONDS", 0.01)
+    project = make_project(tmp_path / "project")
+    for folder in ("src", "data"):  # fewer files to upload
+        shutil.rmtree(project / folder)
+        (project / folder).mkdir()
+    furnish(plane)
+    container.put("monday/a, film.mp4")
+    arguments = ("--once", "--every", "0.1", "--start", "job", "--params", "seed=7")
+    result = call_in(project, watch, *arguments)
+    assert result.exit_code == 0, result.output
+    marker = container.marker("monday/a, film.mp4")
+    (document,) = plane.resources.members(f"{WORKSPACE_ID}/jobs")
+    assert (marker["state"], document["name"]) == ("done", marker["job"])
+    job = read_submitted(plane, document)
+    assert {step.name for step in job.steps} > {"plan_transfer", "restyle_pieces"}
+    given = '{"style": "starry_night", "seed": 7, "video": "abfs://videos/monday/a, film.mp4"}'
+    assert all(f"--params='{given}'" in step.command for step in job.steps)
+
+
+@pytest.mark.parametrize("results", ["restyled", "abfs://work/restyled"])
+def test_results_go_where_the_command_line_says(project, results):
+    trigger = FileTrigger(project, "azureml", cloud_settings(project, "azureml"), results)
+    file = ArrivedFile("monday/a.mp4", "abfs://videos/monday/a.mp4", "1", 7, 0.0)
+    given = trigger.local_parameters(file, project / "work")
+    root = results if "://" in results else f"{Path.cwd()}/{results}"
+    assert given["restyled_folder"] == f"{root}/monday"
+    assert f"{root}" in trigger.open_location(None).outputs
+
+
+def test_a_line_is_written_when_something_becomes_of_a_file_and_only_then():
+    output = io.StringIO()
+    write = display.LineWriter(output)
+    done = FileStatus("old.mp4", Status.DONE, 1)
+    write([done, FileStatus("a.mp4", Status.WAITING)])
+    write([done, FileStatus("a.mp4", Status.RUNNING, 1, 0.1, "4 %")])
+    write([done, FileStatus("a.mp4", Status.RUNNING, 1, 0.3, "8 %")])
+    write([done, FileStatus("a.mp4", Status.FAILED, 1, 1.91, "no\x1b[2J")])
+    write([done, FileStatus("a.mp4", Status.RUNNING, 2, 0.1)])
+    assert output.getvalue().splitlines() == [
+        "a.mp4  running  4 %",
+        r"a.mp4  failed  1.9 s  no\x1b[2J",
+        "a.mp4  running  attempt 2",
+    ]
 
 
 def test_a_clip_in_a_container_is_restyled_by_the_real_pipeline(container, tmp_path):
