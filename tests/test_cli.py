@@ -23,52 +23,6 @@ def test_where_comes_first_and_the_report_is_one_line():
     assert messages.describe(error) == "node 'pair' (images, labels): 10 images but 9 labels"
 
 
-def test_kedros_wrapping_of_a_dataset_error_is_taken_off():
-    error = DatasetError(
-        "weights: Failed while saving data to dataset x.Y(filepath=a).\n[Errno 28] No space left"
-    )
-    assert messages.describe(error) == "weights: no space left; make room, and run again"
-
-
-def test_an_os_error_names_the_file():
-    assert messages.describe(PermissionError(13, "Permission denied", "/data")) == (
-        "/data: permission denied; give yourself the right to it, or name another"
-    )
-
-
-def test_what_to_do_is_told_also_where_the_error_was_wrapped():
-    error = DatasetError(
-        "labels: Failed while loading data from dataset x.Y().\n[Errno 21] Is a directory: '/a.csv'"
-    )
-    assert messages.describe(error) == (
-        "labels: /a.csv: is a directory; a file was expected here; name one, or move the folder "
-        "away"
-    )
-
-
-def test_a_catalog_entry_that_cannot_be_made_comes_first():
-    error = DatasetError(
-        "\nno such driver.\nFailed to instantiate dataset 'windows' of type 'quartet.x.Y'."
-    )
-    assert messages.describe(error) == "dataset 'windows': no such driver"
-
-
-def test_a_parameters_fault_reads_as_a_sentence():
-    error = ValueError(
-        "Parameter validation failed:\n"
-        "- Parameter 'validation_split': Failed to instantiate ValidationSplit for parameter "
-        "'validation_split': 2 validation errors for ValidationSplit\nseed\n"
-        "  Input should be greater than or equal to 0 [type=greater_than_equal, input_value=-1, "
-        "input_type=int]\n    For further information visit https://errors.pydantic.dev/x\n"
-        "fractio\n  Extra inputs are not permitted [type=extra_forbidden, input_value=1, "
-        "input_type=int]\n    For further information visit https://errors.pydantic.dev/y"
-    )
-    assert messages.describe(error) == (
-        "parameter 'validation_split': seed should be greater than or equal to 0 (given: -1); "
-        "fractio is not a parameter"
-    )
-
-
 def quartets_own():
     from quartet.digits.data import pair_digits
 
@@ -116,8 +70,8 @@ def test_what_lies_on_azure_is_not_fetched_into_a_folder_here(tmp_path, monkeypa
     result = CliRunner().invoke(cli.fetch, ["all", "-e", "azureml"], obj=metadata)
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: downloads.yml: all: folder: should be a folder of this machine; fetch without -e, "
-        "and upload what comes as docs/azure.md says (given: abfs://raw/pictures)\n"
+        "Error: downloads.yml: all: folder should be a folder of this machine; fetch without -e, "
+        "and upload what comes as docs/azure.md says (given: 'abfs://raw/pictures')\n"
     )
     assert list(tmp_path.iterdir()) == []
 

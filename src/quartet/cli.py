@@ -98,7 +98,7 @@ def _fetch(project_path: Path, name: str, env: str | None) -> None:
     from quartet import configuration
     from quartet.downloads import Download
     from quartet.downloads import fetch as fetch_files
-    from quartet.setting_faults import told
+    from quartet.validation_errors import format_errors
 
     known = configuration.loader(project_path, env)["downloads"]
     if name not in known:
@@ -108,7 +108,7 @@ def _fetch(project_path: Path, name: str, env: str | None) -> None:
     try:
         download = Download(**known[name])
     except ValidationError as error:
-        raise ValueError(f"downloads.yml: {name}: {told(error)}") from error
+        raise ValueError(f"downloads.yml: {name}: {format_errors(error)}") from error
     download = download.model_copy(update={"folder": project_path / download.folder})
     for path in fetch_files(download):
         click.echo(path)

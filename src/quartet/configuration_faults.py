@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from quartet.os_errors import format_os_error
+
 
 def find_fault(source: Path) -> str | None:
     """The line for the first YAML file below a folder that cannot be read; None, if all can."""
@@ -27,7 +29,9 @@ def _fault(path: Path) -> str | None:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         return f"{path}{line}: no YAML ({error.problem}); see the brackets and the indentation"
-    except (yaml.YAMLError, OSError) as error:
+    except OSError as error:
+        return format_os_error(error)
+    except yaml.YAMLError as error:
         return f"{path}: cannot be read ({error})"
 
 

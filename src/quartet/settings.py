@@ -10,6 +10,7 @@ from quartet.azure import storage
 from quartet.azure.hooks import STEP, StepHooks, ValidationHooks, image_reference
 from quartet.azure.monitoring.hooks import TelemetryHooks, is_on
 from quartet.azure.timing import StepReportHooks
+from quartet.context import Context
 from quartet.datasets.atomic import AtomicLocalFileSystem
 from quartet.hooks import (
     DistributedHooks,
@@ -49,6 +50,8 @@ storage.register()
 defer_heavy_plugins()
 quiet_kedro_mlflow()
 quiet_servers()
+
+CONTEXT_CLASS = Context
 
 HOOKS = (
     TurnHooks(),

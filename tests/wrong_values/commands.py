@@ -29,7 +29,7 @@ _FETCH = [
     Case(
         "fetch half a source",
         ("fetch", "mnist"),
-        ("downloads.yml: mnist: mirrors: is missing",),
+        ("downloads.yml: mnist: mirrors is missing",),
         write("conf/base/downloads.yml", "mnist: {folder: x}"),
     ),
     Case(
@@ -60,7 +60,7 @@ _CLOUD = [
     Case(
         "provision misspelt",
         ("cloud", "provision", "--dry-run"),
-        ("cloud.yml", "regoin: is no setting"),
+        ("cloud.yml", "regoin is not a setting"),
         change(CLOUD, "region:", "regoin:"),
     ),
     Case("publish nothing", ("cloud", "publish"), ("Missing option '--pipeline'",), code=2),

@@ -101,7 +101,7 @@ _FILES = [
     Case(
         "parameter unknown",
         DIGITS,
-        ("'exploration'", "imges is not a parameter"),
+        ("'exploration'", "imges is not a setting"),
         change(PARAMETERS, "  images: 30", "  imges: 30"),
     ),
     Case(

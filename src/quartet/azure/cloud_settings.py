@@ -11,7 +11,7 @@ from kedro.config.abstract_config import MissingConfigException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from quartet import configuration
-from quartet.setting_faults import told
+from quartet.validation_errors import format_errors
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
 """Of an asset."""
@@ -250,4 +250,4 @@ def validated(model: type[Settings], content: Mapping[str, Any], where: str) -> 
     try:
         return model(**content)
     except ValidationError as error:
-        raise ValueError(f"{where}: {told(error)}") from error
+        raise ValueError(f"{where}: {format_errors(error)}") from error

@@ -1,0 +1,76 @@
+"""Formats what pydantic finds wrong, which it reports in many lines, in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_LONGEST_INPUT = 60
+_TYPES = {"int", "float", "bool", "str", "none", "list", "tuple", "dict"}
+_MESSAGES = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a setting",
+    "tuple_type": "should be a list",
+    "list_type": "should be a list",
+    "dict_type": "should be a mapping",
+    "model_type": "should be a mapping",
+    "model_attributes_type": "should be a mapping",
+}
+"""By pydantic's type of error, where its message speaks of Python's types."""
+_PREDICATES = ("should ", "must ", "is ")
+_Location = tuple[str | int, ...]
+
+
+def format_errors(error: ValidationError) -> str:
+    """Return every fault as `field what (given: value)`, `; ` between them.
+
+    A field that accepts several types is reported once, with all that it accepts.
+    """
+    faults: dict[_Location, list[Any]] = {}
+    for fault in error.errors():
+        faults.setdefault(_location(fault), []).append(fault)
+    return "; ".join(_format_faults(faults))
+
+
+def _format_faults(faults: dict[_Location, list[Any]]) -> Iterator[str]:
+    for location, alternatives in faults.items():
+        is_above = any(other[: len(location)] == location for other in faults if other != location)
+        if is_above and alternatives[0]["type"] == "too_short":
+            continue  # the list is short as its items are invalid, which is reported by itself
+        messages = dict.fromkeys(map(_message, alternatives))
+        first, *further = messages
+        texts = [first, *(text.removeprefix("should be ") for text in further)]
+        where = ".".join(map(str, location))
+        colon = "" if not where or first.startswith(_PREDICATES) else ":"
+        yield f"{where}{colon} {', or '.join(texts)}{_given(alternatives[0])}".lstrip()
+
+
+def _location(fault: Any) -> _Location:
+    """Return where the value is, without the one of several types that pydantic tried."""
+    location: _Location = fault["loc"]
+    last = location[-1] if location else 0
+    if isinstance(last, int):
+        return location
+    tried = {*_TYPES, fault.get("ctx", {}).get("class_name")}
+    is_type = last in tried or "[" in last or last.startswith("constrained-")
+    return location[:-1] if is_type else location
+
+
+def _message(fault: Any) -> str:
+    """Return what is wrong, to be read after the field's name."""
+    if text := _MESSAGES.get(fault["type"]):
+        return text
+    message = fault["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    subject, should, rest = message.partition(" should ")
+    return f"should {rest}" if should and " " not in subject else message
+
+
+def _given(fault: Any) -> str:
+    """Return the value, unless it is a mapping, in which the fault is something missing."""
+    if isinstance(fault["input"], dict):
+        return ""
+    text = repr(fault["input"])
+    return f" (given: {text if len(text) <= _LONGEST_INPUT else text[:_LONGEST_INPUT] + '…'})"
