@@ -46,5 +46,5 @@ class Context(KedroContext):
                 instantiate_model(key, given, model)
             except ModelInstantiationError as error:
                 cause = error.__cause__ or error
-                is_of_pydantic = isinstance(cause, ValidationError)
-                yield f"parameter '{key}': {format_errors(cause) if is_of_pydantic else cause}"
+                text = format_errors(cause) if isinstance(cause, ValidationError) else str(cause)
+                yield f"parameter '{key}': {text}"

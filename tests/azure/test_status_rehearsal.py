@@ -15,8 +15,8 @@ from rich.console import Console
 
 from azure.projects import make_project
 from quartet.azure import status_command
-from quartet.azure.monitoring.progress import State, Status, StepStatus
 from quartet.azure.monitoring.showing import duration, live_view
+from quartet.azure.progress import State, Status, StepStatus
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import Journal, StepRecord
 from support import ROOT

@@ -16,7 +16,7 @@ from quartet.azure.options import STOPPED, of_environment, option_of
 from quartet.messages import one_line_errors
 
 if TYPE_CHECKING:
-    from quartet.azure.monitoring.progress import Status
+    from quartet.azure.progress import Status
 
 _LOOK_EVERY_S = 5.0
 _TOO_MANY = 429
@@ -85,7 +85,8 @@ def _status(
 
 
 def _show(ask: Callable[[], Status], follow: bool) -> int:
-    from quartet.azure.monitoring import progress, showing
+    from quartet.azure import progress
+    from quartet.azure.monitoring import showing
 
     with showing.shown(sys.stdout) as show:
         if follow:

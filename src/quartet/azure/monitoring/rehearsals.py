@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from quartet.azure.monitoring.progress import State, Status, StepStatus, primary
+from quartet.azure.progress import State, Status, StepStatus, primary
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import Journal, StepRecord
 from quartet.processes import is_alive

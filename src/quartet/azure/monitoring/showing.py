@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
-from quartet.azure.monitoring.progress import State, Status, StepStatus
+from quartet.azure.progress import State, Status, StepStatus
 from quartet.live_table import Changes, live, state_table
 from quartet.text_tables import aligned, duration
 

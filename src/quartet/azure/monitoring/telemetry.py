@@ -46,9 +46,10 @@ from quartet.datasets.lineage import JOB  # noqa: E402
 
 # The exporter would add the machine's name and locale to every item, and the service would look
 # up the city of an address that is not given.
+_tags: dict[Any, Any] = azure_monitor_context
 for _tag in ("ai.device.id", "ai.device.locale"):
-    azure_monitor_context.pop(_tag, None)
-azure_monitor_context["ai.location.ip"] = "0.0.0.0"
+    _tags.pop(_tag, None)
+_tags["ai.location.ip"] = "0.0.0.0"
 
 _ROLE = "quartet"
 _REQUEST_S = 4.0

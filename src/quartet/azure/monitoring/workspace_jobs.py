@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from quartet.azure.monitoring.progress import State, Status, StepStatus, primary
+from quartet.azure.progress import State, Status, StepStatus, primary
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient

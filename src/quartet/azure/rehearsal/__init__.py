@@ -6,7 +6,7 @@ starts no storage: `cloud` does that, `table` shows how it goes, and
 `quartet.azure.rehearse_command` puts them together as `kedro cloud rehearse`.
 """
 
-from quartet.azure.monitoring.progress import State
+from quartet.azure.progress import State
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import StepRecord
 from quartet.azure.rehearsal.rehearsing import Observer, RehearsalSettings, Report, rehearse

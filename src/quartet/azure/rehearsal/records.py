@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from quartet.azure.job import Job, Source, Step
-from quartet.azure.monitoring.progress import State
+from quartet.azure.progress import State
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from quartet.azure.job import Job, Step
-from quartet.azure.monitoring.progress import State
+from quartet.azure.progress import State
 from quartet.azure.rehearsal.folders import remove, size
 from quartet.azure.rehearsal.launch import StartedStep, StepFolder, command
 from quartet.azure.rehearsal.place import Place

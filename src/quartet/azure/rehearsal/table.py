@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from quartet.azure.job import Job
-from quartet.azure.monitoring.progress import State
+from quartet.azure.progress import State
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import Journal, StepRecord, kept_steps
 from quartet.azure.rehearsal.rehearsing import Observer, Report

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import Any
 
-from quartet.azure.monitoring.progress import State
+from quartet.azure.progress import State
 from quartet.azure.rehearsal.place import Place
 from quartet.datasets.lineage import JOB
 from quartet.tracking_database import create_database
