@@ -13,13 +13,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.request import urlopen
 
 import pytest
 
 from forked import run_forked
+
+if TYPE_CHECKING:
+    from kedro.framework.startup import ProjectMetadata
 
 ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
@@ -46,6 +50,17 @@ def real_data(name: str) -> Path:
     if not path.exists():
         skip_or_fail(f"{name} is not here: set QUARTET_REAL_DATA to the folder that has it")
     return path.resolve()
+
+
+@cache
+def bootstrap() -> ProjectMetadata:
+    """Make this project the one that Kedro knows in this process; return its metadata.
+
+    Kedro reads the settings anew each time, which takes longer the more a process has imported.
+    """
+    from kedro.framework.startup import bootstrap_project
+
+    return bootstrap_project(ROOT)
 
 
 def make_workspace(folder: Path) -> Path:

@@ -11,13 +11,12 @@ from pathlib import PurePosixPath
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
-from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Node, Pipeline
 
 from quartet.azure.steps import Steps
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 NAMES = sorted(set(pipelines))
 CARRIED = "kedro_azureml.datasets.AzureMLPipelineDataset"
 """Lies in folders that Azure ML carries from step to step."""

@@ -4,13 +4,12 @@ from functools import cache
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
-from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
 
 from quartet.messages import describe, is_users_to_mend
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 ON_BLOBS = "abfs://"
 
 

@@ -4,13 +4,12 @@ import re
 
 import pytest
 import yaml
-from kedro.framework.startup import bootstrap_project
 
 from quartet.azure.cloud_settings import cloud_settings
 from quartet.azure.trigger.settings import FileTrigger
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 
 
 @pytest.fixture(scope="module")

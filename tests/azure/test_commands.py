@@ -4,12 +4,11 @@ import contextlib
 
 import pytest
 from click.testing import CliRunner
-from kedro.framework.startup import bootstrap_project
 
 from quartet.azure.commands import azureml
-from support import ROOT, run_kedro
+from support import ROOT, bootstrap, run_kedro
 
-METADATA = bootstrap_project(ROOT)
+METADATA = bootstrap()
 
 
 @pytest.fixture

@@ -7,16 +7,15 @@ import yaml
 from click.testing import CliRunner
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
-from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Node, Pipeline
 
 from quartet import distributed
 from quartet.azure import registry
 from quartet.azure.commands import azureml
 from quartet.azure.steps import Steps
-from support import ROOT
+from support import ROOT, bootstrap
 
-METADATA = bootstrap_project(ROOT)
+METADATA = bootstrap()
 NAMES = sorted(set(pipelines))
 CARRIED = "kedro_azureml.datasets.AzureMLPipelineDataset"
 COMPUTE = {"cpu", "gpu", "memory"}

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from kedro.framework.startup import bootstrap_project
 
 from azure.control_plane import Answer, Fault
 from azure.control_plane.documents import WORKSPACE_ID
@@ -16,9 +15,9 @@ from quartet.azure.environment import ROUTES, Image
 from quartet.azure.models import bundle
 from quartet.azure.models.deployment import Standing, Wanted, plan
 from quartet.azure.models.scoring import serve
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 ENDPOINT = "mnist-classifier"
 
 

@@ -5,15 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from kedro.framework.startup import bootstrap_project
 
 from azure.control_plane.manager import WORKSPACE_ID
 from azure.projects import make_project
 from quartet.azure.environment import Image
 from quartet.azure.environment_command import environment
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 
 
 @pytest.fixture(scope="module")

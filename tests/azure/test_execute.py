@@ -6,14 +6,13 @@ import re
 import mlflow
 import pytest
 from kedro.framework.project import pipelines
-from kedro.framework.startup import bootstrap_project
 
 from azure.stepping import execute, execute_all, make_project
 from forked import run_forked
 from quartet.azure.steps import Steps
-from support import ROOT
+from support import bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 QUICK = {"convnet_training": {"minimum_steps": 60, "epochs": 1}}
 OWN_LINE = re.compile(
     r"\d\d:\d\d:\d\d INFO    (Kedro project|Running node:|\S+: registered version)"

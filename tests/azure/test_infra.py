@@ -6,7 +6,6 @@ import shutil
 import pycep
 import pytest
 import yaml
-from kedro.framework.startup import bootstrap_project
 
 from azure.bicep import Template, parameters, parse
 from azure.bicep_functions import BicepError
@@ -22,9 +21,9 @@ from azure.deployed import (
 )
 from azure.trigger_world import WORKFLOW
 from quartet.azure.cloud_settings import cloud_settings
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 CLOUD = cloud_settings(ROOT, "azureml")
 GLOBALS = yaml.safe_load((ROOT / "conf/azureml/globals.yml").read_text())
 PARAMETER_FILES = sorted(INFRA.glob("*.bicepparam"))

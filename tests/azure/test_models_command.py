@@ -7,14 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from kedro.framework.startup import bootstrap_project
 
 from azure.projects import make_project
 from azure.registered import COMMIT, MODEL, register_here, register_there, tags_there
 from quartet.azure.models_command import models
-from support import ROOT
+from support import bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,15 @@
 """The plan must agree with what the reference architectures measured, and with its own page."""
 
 import pytest
-from kedro.framework.startup import bootstrap_project
 
 from azure import reference_plans
 from azure.reference_plans import MEASURED_VIDEO_S, SEED, VIDEO_WORK_S, mean_s, video
 from quartet.azure.planning.estimate import cheapest, compare_staying
 from quartet.azure.planning.report import format_seconds
 from quartet.azure.planning.simulation import Overheads
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 PAGE = ROOT / "docs/explanation/planning.md"
 
 

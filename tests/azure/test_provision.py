@@ -2,7 +2,6 @@
 
 import pytest
 import yaml
-from kedro.framework.startup import bootstrap_project
 
 from azure.control_plane import Answer, Fault
 from azure.control_plane.admission import Size
@@ -10,9 +9,9 @@ from azure.control_plane.documents import GROUP_ID, WORKSPACE_ID, cluster
 from azure.projects import add_image, make_project
 from azure.published import call, puts, told
 from quartet.azure.provision_command import provision
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 
 IDENTITY = f"{GROUP_ID}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 SUBNET = f"{GROUP_ID}/providers/Microsoft.Network/virtualNetworks/net/subnets/machines"

@@ -8,7 +8,6 @@ import pytest
 import requests
 from azure.ai.ml import Input, MLClient
 from azure.identity import DefaultAzureCredential
-from kedro.framework.startup import bootstrap_project
 
 from azure.control_plane import Answer, Fault
 from azure.control_plane.documents import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID
@@ -17,9 +16,9 @@ from azure.published import call, puts, read_invoked, told
 from azure.submitted import component, download
 from quartet.azure.publish_command import publish
 from quartet.azure.rehearsal import RehearsalSettings, rehearse
-from support import GUARD_S, ROOT
+from support import GUARD_S, ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 
 ENDPOINT = "batchEndpoints/style-transfer"
 HOSTILE = "it's; touch gone \"`touch gone`\" $(touch gone) '.mp4"

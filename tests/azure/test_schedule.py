@@ -1,16 +1,15 @@
 """A schedule must start what is meant when it is meant, once, and be told apart from others'."""
 
 import pytest
-from kedro.framework.startup import bootstrap_project
 
 from azure.control_plane.documents import WORKSPACE_ID
 from azure.projects import furnish, make_project
 from azure.published import call, puts, told
 from quartet.azure.publishing.cron import checked_cron, checked_time_zone
 from quartet.azure.schedule_command import schedule
-from support import ROOT
+from support import bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 
 SCHEDULE = "schedules/anomaly-scoring"
 HOURLY = ("create", "-p", "anomaly_scoring", "--cron", "0 * * * *")

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError
 from click.testing import CliRunner
-from kedro.framework.startup import bootstrap_project
 
 from azure.control_plane import Moment, StepRun
 from azure.control_plane.documents import WORKSPACE_ID, places_to_look
@@ -15,9 +14,9 @@ from azure.control_plane.signin import TENANT
 from azure.projects import make_project
 from quartet.azure import status_command
 from quartet.azure.monitoring.workspace_jobs import again
-from support import ROOT
+from support import bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 JOB = "hungry_island_7"
 STEPS = ("explore_digits", "train_logistic", "train_convnet", "judge_classifiers")
 EXPLORED = StepRun("Completed", step="explore_digits", began=60, ended=70)

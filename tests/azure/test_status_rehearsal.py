@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from kedro.framework.startup import bootstrap_project
 from rich.console import Console
 
 from azure.projects import make_project
@@ -19,9 +18,9 @@ from quartet.azure.monitoring.showing import duration, live_view
 from quartet.azure.progress import State, Status, StepStatus
 from quartet.azure.rehearsal.place import Place
 from quartet.azure.rehearsal.records import Journal, StepRecord
-from support import ROOT
+from support import bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 
 
 @pytest.fixture(scope="module")

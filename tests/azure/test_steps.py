@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pytest
 from kedro.framework.project import pipelines
-from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
@@ -15,9 +14,9 @@ from kedro_azureml.constants import DISTRIBUTED_CONFIG_FIELD
 from quartet import distributed
 from quartet.azure import registry
 from quartet.azure.steps import Steps
-from support import ROOT
+from support import bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import click
 import pytest
-from kedro.framework.startup import bootstrap_project
 from kedro_azureml.cli_functions import parse_extra_env_params
 
 from azure import ingestion
@@ -18,9 +17,9 @@ from quartet.azure.monitoring.step_variables import step_variables
 from quartet.azure.monitoring.variables import AUTHENTICATION, VARIABLE
 from quartet.azure.publishing.component import Compiled
 from quartet.azure.workspace import connect
-from support import GUARD_S, ROOT
+from support import GUARD_S, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 INSIGHTS = f"{GROUP_ID}/providers/Microsoft.Insights/components/quartet-insights"
 ENDPOINT = f"https://{ingestion.HOST}"
 SHORT = f"InstrumentationKey={ingestion.KEY};IngestionEndpoint={ENDPOINT}/"

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from click.testing import CliRunner
-from kedro.framework.startup import bootstrap_project
 from rich.console import Console
 from safetensors.numpy import save_file
 
@@ -27,9 +26,9 @@ from quartet.style.check import check_video
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
 from style.videos import KEYS, write_video
-from support import ROOT, make_workspace, run_kedro
+from support import ROOT, bootstrap, make_workspace, run_kedro
 
-bootstrap_project(ROOT)
+bootstrap()
 ENDPOINT = f"{WORKSPACE_ID}/batchEndpoints/style-transfer"
 COMPONENT = f"{WORKSPACE_ID}/components/style-transfer/versions/1"
 

@@ -8,13 +8,12 @@ from html import unescape
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
-from kedro.framework.startup import bootstrap_project
 from playwright.sync_api import expect
 
 from e2e.flowcharts import SIZE, hidden_names
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 NAMES = list(pipelines)
 LOADER = OmegaConfigLoader(str(ROOT / "conf"), env="base", **settings.CONFIG_LOADER_ARGS)
 CATALOG = {name: entry for name, entry in LOADER["catalog"].items() if name[0] != "_"}

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 from kedro.framework.project import pipelines
-from kedro.framework.startup import bootstrap_project
 from playwright.sync_api import expect
 
 from e2e.flowcharts import ELSEWHERE, hidden_names, open_flowchart
-from support import ROOT, clean_environment
+from support import ROOT, bootstrap, clean_environment
 
-bootstrap_project(ROOT)
+bootstrap()
 NAMES = list(pipelines)
 SECRET = "AccountKey=c2VjcmV0"
 SPOILT = "no file clandestine.csv"

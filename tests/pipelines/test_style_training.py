@@ -10,7 +10,6 @@ import pytest
 import torch
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
-from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, DatasetError
 from PIL import Image
 
@@ -24,9 +23,9 @@ from quartet.pipelines.style_training import create_pipeline, nodes
 from quartet.style import training
 from quartet.style.network import network_of
 from quartet.style.settings import PaintingDescription, StyleTraining
-from support import ROOT, run_kedro
+from support import ROOT, bootstrap, run_kedro
 
-bootstrap_project(ROOT)
+bootstrap()
 DESCRIPTION = PaintingDescription(title="Stripes", licence="public domain")
 QUICK = (
     "style_training.steps=2,style_training.width=4,style_training.crop=64,"

@@ -9,7 +9,6 @@ import pytest
 import torch
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
-from kedro.framework.startup import bootstrap_project
 from kedro.io import DataCatalog, DatasetError
 from kedro.runner import SequentialRunner
 from PIL import Image
@@ -21,9 +20,9 @@ from quartet.style.check import check_video
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
 from style.videos import KEYS, packets_of, spoil, write_video
-from support import ROOT
+from support import ROOT, bootstrap
 
-bootstrap_project(ROOT)
+bootstrap()
 QUICK = {
     "style_transfer": {"piece_frames": 8, "comparison_pairs": 2},
     "video_encoding": {"preset": "ultrafast", "threads": 1},
