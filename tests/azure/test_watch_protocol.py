@@ -101,12 +101,12 @@ def test_a_process_that_took_the_pid_of_the_dead_one_counts_as_dead():
 
 def test_failures_rest_longer_each_time_and_the_last_one_is_poison():
     ended, rests = marker(**STARTED, attempts=0, job="j"), []
-    while ended.state is not MarkerState.POISON:
+    for _ in range(POLICY.attempts):
         ended = protocol.end_marker(ended, MarkerState.FAILED, "no video", NOW, POLICY)
         rests.append(ended.until and (ended.until - NOW).total_seconds())
         assert (ended.reason, ended.job) == ("no video", None)
     assert rests == [10, 30, None]
-    assert ended.attempts == POLICY.attempts
+    assert (ended.state, ended.attempts) == ("poison", POLICY.attempts)
 
 
 def test_a_released_file_is_free_and_its_job_is_followed_by_the_next_watcher():
