@@ -332,7 +332,7 @@ def test_storage_that_does_not_answer_for_a_while_does_not_end_the_watch(watched
     watched.location.put("a.mp4")
 
     def observe(files):
-        stop.requested = any(file.status == "done" for file in files)
+        stop.requested = any(file.state == "done" for file in files)
 
     watcher = watched.watcher(observer=observe)
     failing(watcher, monkeypatch, {0, 1, 3})

@@ -19,8 +19,9 @@ from azure.submitted import read_submitted
 from quartet.azure.cloud_settings import cloud_settings
 from quartet.azure.trigger import display
 from quartet.azure.trigger.locations import ArrivedFile
+from quartet.azure.trigger.protocol import ClaimState
 from quartet.azure.trigger.settings import FileTrigger
-from quartet.azure.trigger.watch import FileStatus, Status
+from quartet.azure.trigger.watch import FileStatus
 from quartet.azure.watch_command import watch
 from quartet.style.check import check_video
 from quartet.style.network import StyleNetwork
@@ -226,11 +227,11 @@ def test_an_input_that_the_endpoint_has_not_is_told(call, container, plane):
 
 
 def test_the_table_of_a_terminal_shows_what_matters_first_and_moves_no_cursor():
-    rows = [FileStatus(f"{number}.mp4", Status.DONE, 1, 2.0) for number in range(30)]
+    rows = [FileStatus(f"{number}.mp4", ClaimState.DONE, 1, 2.0) for number in range(30)]
     rows.append(
-        FileStatus("\x1b[2J.mp4", Status.REFUSED, message="its name has a control character")
+        FileStatus("\x1b[2J.mp4", ClaimState.REFUSED, message="its name has a control character")
     )
-    rows.append(FileStatus("a.mp4", Status.RUNNING, 1, 3.25, "40 %"))
+    rows.append(FileStatus("a.mp4", ClaimState.RUNNING, 1, 3.25, "40 %"))
     output = io.StringIO()
     Console(file=output, width=100, force_terminal=True, color_system=None).print(
         display.make_table(rows)
@@ -278,12 +279,12 @@ def test_results_go_where_the_command_line_says(project, results):
 def test_a_line_is_written_when_something_becomes_of_a_file_and_only_then():
     output = io.StringIO()
     write = display.LineWriter(output)
-    done = FileStatus("old.mp4", Status.DONE, 1)
-    write([done, FileStatus("a.mp4", Status.WAITING)])
-    write([done, FileStatus("a.mp4", Status.RUNNING, 1, 0.1, "4 %")])
-    write([done, FileStatus("a.mp4", Status.RUNNING, 1, 0.3, "8 %")])
-    write([done, FileStatus("a.mp4", Status.FAILED, 1, 1.91, "no\x1b[2J")])
-    write([done, FileStatus("a.mp4", Status.RUNNING, 2, 0.1)])
+    done = FileStatus("old.mp4", ClaimState.DONE, 1)
+    write([done, FileStatus("a.mp4", ClaimState.WAITING)])
+    write([done, FileStatus("a.mp4", ClaimState.RUNNING, 1, 0.1, "4 %")])
+    write([done, FileStatus("a.mp4", ClaimState.RUNNING, 1, 0.3, "8 %")])
+    write([done, FileStatus("a.mp4", ClaimState.FAILED, 1, 1.91, "no\x1b[2J")])
+    write([done, FileStatus("a.mp4", ClaimState.RUNNING, 2, 0.1)])
     assert output.getvalue().splitlines() == [
         "a.mp4  running  4 %",
         r"a.mp4  failed  1.9 s  no\x1b[2J",

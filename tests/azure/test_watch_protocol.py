@@ -48,27 +48,27 @@ STARTED, FAILED, POISON, STOPPED, DONE = (
 )
 TRANSITIONS = [
     # marker, version of the file now, claim state, attempts of the next marker
-    (STARTED | {"until": LATER}, "1", ClaimState.CLAIMED, 1),
-    (STARTED | {"until": None, "by": "logic-app:08585"}, "1", ClaimState.CLAIMED, 1),
-    (STARTED | {"until": LATER}, "2", ClaimState.CLAIMED, 1),
-    (STARTED | {"until": EARLIER}, "1", ClaimState.AVAILABLE, 1),
-    (STARTED | {"until": LATER, "by": f"here:{NOBODY}:a"}, "1", ClaimState.AVAILABLE, 1),
-    (STARTED | {"until": LATER, "by": f"there:{NOBODY}:a"}, "1", ClaimState.CLAIMED, 1),
-    (STARTED | {"until": EARLIER, "interruptions": 3}, "1", ClaimState.AVAILABLE, 1),
-    (STARTED | {"until": EARLIER, "interruptions": 4}, "1", ClaimState.EXHAUSTED, 1),
-    (STARTED | {"until": EARLIER, "interruptions": 4, "job": "j"}, "1", ClaimState.AVAILABLE, 1),
-    (FAILED | {"until": LATER}, "1", ClaimState.BACKOFF, 1),
-    (FAILED | {"until": LATER}, "2", ClaimState.AVAILABLE, 0),
-    (FAILED | {"until": EARLIER}, "1", ClaimState.AVAILABLE, 1),
-    (FAILED | {"until": None, "version": None}, "1", ClaimState.AVAILABLE, 1),
-    (FAILED | {"until": EARLIER, "attempts": 3}, "1", ClaimState.FINISHED, 3),
-    (POISON, "1", ClaimState.FINISHED, 1),
-    (POISON, "2", ClaimState.AVAILABLE, 0),
-    (POISON | {"version": None}, "2", ClaimState.FINISHED, 1),
-    (STOPPED, "1", ClaimState.AVAILABLE, 1),
-    (STOPPED | {"job": "video-1"}, "1", ClaimState.FINISHED, 1),
-    (DONE, "1", ClaimState.FINISHED, 1),
-    (DONE, "2", ClaimState.FINISHED, 1),
+    (STARTED | {"until": LATER}, "1", ClaimState.ELSEWHERE, 1),
+    (STARTED | {"until": None, "by": "logic-app:08585"}, "1", ClaimState.ELSEWHERE, 1),
+    (STARTED | {"until": LATER}, "2", ClaimState.ELSEWHERE, 1),
+    (STARTED | {"until": EARLIER}, "1", ClaimState.WAITING, 1),
+    (STARTED | {"until": LATER, "by": f"here:{NOBODY}:a"}, "1", ClaimState.WAITING, 1),
+    (STARTED | {"until": LATER, "by": f"there:{NOBODY}:a"}, "1", ClaimState.ELSEWHERE, 1),
+    (STARTED | {"until": EARLIER, "interruptions": 3}, "1", ClaimState.WAITING, 1),
+    (STARTED | {"until": EARLIER, "interruptions": 4}, "1", ClaimState.POISON, 1),
+    (STARTED | {"until": EARLIER, "interruptions": 4, "job": "j"}, "1", ClaimState.WAITING, 1),
+    (FAILED | {"until": LATER}, "1", ClaimState.FAILED, 1),
+    (FAILED | {"until": LATER}, "2", ClaimState.WAITING, 0),
+    (FAILED | {"until": EARLIER}, "1", ClaimState.WAITING, 1),
+    (FAILED | {"until": None, "version": None}, "1", ClaimState.WAITING, 1),
+    (FAILED | {"until": EARLIER, "attempts": 3}, "1", ClaimState.POISON, 3),
+    (POISON, "1", ClaimState.POISON, 1),
+    (POISON, "2", ClaimState.WAITING, 0),
+    (POISON | {"version": None}, "2", ClaimState.POISON, 1),
+    (STOPPED, "1", ClaimState.WAITING, 1),
+    (STOPPED | {"job": "video-1"}, "1", ClaimState.STOPPED, 1),
+    (DONE, "1", ClaimState.DONE, 1),
+    (DONE, "2", ClaimState.DONE, 1),
 ]
 
 
@@ -81,7 +81,7 @@ def test_a_marker_decides_what_may_be_done_with_its_file(fields, version, state,
 def test_a_first_claim_and_a_retry_are_told_apart_by_series_and_continued_by_job():
     state, first = evaluate(None)
     assert (state, first.attempts, first.interruptions, first.job) == (
-        ClaimState.AVAILABLE, 0, 0, None
+        ClaimState.WAITING, 0, 0, None
     )  # fmt: skip
     assert (first.by, first.until) == (str(ME), NOW + timedelta(seconds=POLICY.hold_seconds))
     _, retry = evaluate(marker(**FAILED))
@@ -94,9 +94,9 @@ def test_a_first_claim_and_a_retry_are_told_apart_by_series_and_continued_by_job
 
 def test_a_process_that_took_the_pid_of_the_dead_one_counts_as_dead():
     held = marker(**STARTED, until=LATER, by=f"{ME.host}:{ME.process}:another")
-    assert evaluate(held)[0] is ClaimState.AVAILABLE
+    assert evaluate(held)[0] is ClaimState.WAITING
     mine = marker(**STARTED, until=LATER, by=str(ME))
-    assert evaluate(mine)[0] is ClaimState.CLAIMED
+    assert evaluate(mine)[0] is ClaimState.ELSEWHERE
 
 
 def test_failures_rest_longer_each_time_and_the_last_one_is_poison():
@@ -113,9 +113,9 @@ def test_a_released_file_is_free_and_its_job_is_followed_by_the_next_watcher():
     stopped = protocol.release_marker(marker(**STARTED, until=LATER), NOW)
     assert stopped.state is MarkerState.STOPPED
     state, claim = evaluate(stopped)
-    assert (state, claim.interruptions) == (ClaimState.AVAILABLE, 0)
+    assert (state, claim.interruptions) == (ClaimState.WAITING, 0)
     state, claim = evaluate(protocol.release_marker(marker(**STARTED, job="j", until=LATER), NOW))
-    assert (state, claim.job, claim.interruptions) == (ClaimState.AVAILABLE, "j", 0)
+    assert (state, claim.job, claim.interruptions) == (ClaimState.WAITING, "j", 0)
 
 
 def test_a_marker_keeps_fields_of_others_and_times_to_the_second():
@@ -278,8 +278,8 @@ class Watchers(RuleBasedStateMachine):
             survivor.poll()
             self.clock.advance(30)
         assert survivor.is_idle
-        assert {str(file.status) for file in survivor.files} <= {"done", "poison"}
-        exhausted = [file for file in survivor.files if file.status == "poison"]
+        assert {str(file.state) for file in survivor.files} <= {"done", "poison"}
+        exhausted = [file for file in survivor.files if file.state == "poison"]
         for file in exhausted:
             marker = self.location.marker(file.name)
             assert POLICY.attempts == marker.attempts or marker.interruptions == 5

@@ -19,7 +19,7 @@ from quartet.azure.rehearse_command import rehearse
 from quartet.azure.trigger import protocol
 from quartet.azure.trigger.locations import ArrivedFile
 from quartet.azure.trigger.protocol import WatcherId
-from quartet.azure.trigger.runs import Clock, end_runs
+from quartet.azure.trigger.runs import Clock, JobService, end_runs
 from quartet.azure.trigger.settings import FileTrigger
 from quartet.azure.trigger.start import (
     StartRefusedError,
@@ -221,14 +221,15 @@ class Service:
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         return SimpleNamespace(name=name, status=status)
 
-    def submit(self, file, name):
+    def submit(self, client, file, name):
         self.names.add(name)
-        return name
+        return SimpleNamespace(name=name)
 
 
 def start(service, claim=CLAIM, clock=None, submit=None):
     clock = clock or FakeClock()
-    return start_job(submit or service.submit, service, clock.clock, 10, FILE, claim)
+    jobs = JobService(service, 10, clock.clock)
+    return start_job(submit or service.submit, jobs, FILE, claim)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def test_a_job_that_is_gone_has_failed():
 
 
 def test_an_attempt_has_one_job_whoever_starts_it():
-    service, fails = Service("Running"), lambda file, name: pytest.fail("started again")
+    service, fails = Service("Running"), lambda client, file, name: pytest.fail("started again")
     first = start(service)
     assert start(service, submit=fails).job == first.job  # no marker names it
     named = CLAIM.replace(job="batchjob-1")
@@ -272,7 +273,7 @@ def test_an_attempt_has_one_job_whoever_starts_it():
 
 @pytest.mark.parametrize(("code", "error"), [(400, StartRefusedError), (503, HttpResponseError)])
 def test_only_what_azure_ml_does_not_accept_counts_against_the_file(code, error):
-    def submit(file, name):
+    def submit(client, file, name):
         found = HttpResponseError("no")
         found.status_code = code
         raise found

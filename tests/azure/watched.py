@@ -210,7 +210,7 @@ class Watched:
 
 
 def states(watcher: Watcher) -> dict[str, str]:
-    return {file.name: str(file.status) for file in watcher.files}
+    return {file.name: str(file.state) for file in watcher.files}
 
 
 def message_of(watcher: Watcher, name: str) -> str:

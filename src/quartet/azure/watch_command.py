@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from quartet.azure.options import STOPPED, of_environment, with_parameters
 
 if TYPE_CHECKING:
     from quartet.azure.trigger.locations import WatchedLocation
+    from quartet.azure.trigger.runs import JobService
     from quartet.azure.trigger.settings import FileTrigger
-    from quartet.azure.trigger.start import Starter
+    from quartet.azure.trigger.start import CompileJob, Starter
     from quartet.azure.trigger.watch import Watcher
 
 LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
@@ -137,7 +138,7 @@ def _make_starter(
     """
     from quartet.azure import workspace
     from quartet.azure.trigger import start as starters
-    from quartet.azure.trigger.runs import Clock
+    from quartet.azure.trigger.runs import JobService
 
     is_blob = "://" in watched.address
     if start == LOCAL:
@@ -148,32 +149,29 @@ def _make_starter(
         return starters.rehearsal_starter(trigger, params)
     if not is_blob:
         raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
-    client = workspace.connect(trigger.project, trigger.environment)
+    jobs = JobService(workspace.connect(trigger.project, trigger.environment), every)
     if start == ENDPOINT:
-        return starters.endpoint_starter(trigger, params, client, Clock(), every)
-    compile_pipeline = _job_compiler(trigger, metadata, client)
-    return starters.job_starter(trigger, params, client, Clock(), every, compile_pipeline)
+        return starters.endpoint_starter(trigger, params, jobs)
+    return starters.job_starter(trigger, params, jobs, _job_compiler(trigger, metadata, jobs))
 
 
-def _job_compiler(
-    trigger: FileTrigger, metadata: Any, client: Any
-) -> Callable[[Mapping[str, Any]], Any]:
+def _job_compiler(trigger: FileTrigger, metadata: Any, jobs: JobService) -> CompileJob:
     """Return what compiles the pipeline as `kedro azureml run` does; check what a job needs."""
     from quartet.azure import faults, workspace
     from quartet.azure.monitoring.step_variables import step_variables
     from quartet.azure.publishing.component import Compiled
 
-    env, pipeline = trigger.environment, trigger.endpoint.pipeline
+    client, env, pipeline = jobs.client, trigger.environment, trigger.endpoint.pipeline
     faults.refuse_large_snapshot(trigger.project)
     workspace.refuse_missing_image(client, trigger.project, env)
     workspace.refuse_unreachable_storage(client)
     variables = step_variables(client, trigger.project, env)
 
-    def compile_pipeline(params: Mapping[str, Any]) -> Any:
+    def compile_job(params: Mapping[str, Any]) -> Any:
         compiled = Compiled.of(metadata, env, pipeline, params)
         return compiled.telling(variables).job({})
 
-    return compile_pipeline
+    return compile_job
 
 
 def _run(watcher: Watcher, once: bool) -> int:

@@ -9,24 +9,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from quartet.azure.trigger.watch import GIVEN_UP, READY, FileStatus, Observer, Status
+from quartet.azure.trigger.protocol import ClaimState
+from quartet.azure.trigger.watch import GIVEN_UP, READY, FileStatus, Observer
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _COLOURS = {
-    Status.RUNNING: "cyan",
-    Status.FAILED: "yellow",
-    Status.POISON: "bold red",
-    Status.REFUSED: "bold red",
-    Status.ELSEWHERE: "blue",
-    Status.WAITING: "dim",
-    Status.STOPPED: "yellow",
-    Status.DONE: "green",
+    ClaimState.RUNNING: "cyan",
+    ClaimState.FAILED: "yellow",
+    ClaimState.POISON: "bold red",
+    ClaimState.REFUSED: "bold red",
+    ClaimState.ELSEWHERE: "blue",
+    ClaimState.WAITING: "dim",
+    ClaimState.STOPPED: "yellow",
+    ClaimState.DONE: "green",
 }
 """By status, the most urgent first: the order of the table."""
 _MAX_ROWS = 20
-_NO_LINE = (Status.WAITING, Status.ELSEWHERE)
+_NO_LINE = (ClaimState.WAITING, ClaimState.ELSEWHERE)
 
 
 @contextmanager
@@ -52,16 +53,16 @@ class LineWriter:
     """
 
     output: TextIO
-    _written: dict[str, tuple[Status, int]] = field(default_factory=dict, init=False)
+    _written: dict[str, tuple[ClaimState, int]] = field(default_factory=dict, init=False)
 
     def __call__(self, files: Sequence[FileStatus]) -> None:
         """Write what is new; what was done before the first scan is in the summary."""
         first = not self._written
         for file in files:
-            key = (file.status, file.attempt)
+            key = (file.state, file.attempt)
             changed = self._written.get(file.name) != key
             self._written[file.name] = key
-            if changed and file.status not in _NO_LINE and not (first and file.status == "done"):
+            if changed and file.state not in _NO_LINE and not (first and file.state == "done"):
                 print(format_line(file), file=self.output, flush=True)
 
 
@@ -76,9 +77,9 @@ def escape(text: str) -> str:
 def format_line(file: FileStatus) -> str:
     """Return a file as one line of plain text."""
     facts = [f"attempt {file.attempt}"] if file.attempt > 1 else []
-    if file.seconds and file.status is not Status.RUNNING:
+    if file.seconds and file.state is not ClaimState.RUNNING:
         facts.append(f"{file.seconds:.1f} s")
-    parts = [escape(file.name), str(file.status), ", ".join(facts), escape(file.message)]
+    parts = [escape(file.name), str(file.state), ", ".join(facts), escape(file.message)]
     return "  ".join(filter(None, parts))
 
 
@@ -96,14 +97,14 @@ def make_table(files: Sequence[FileStatus]) -> Table:
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     order = [*_COLOURS]
-    newest_done = [file for file in reversed(files) if file.status is Status.DONE]
-    others = [file for file in files if file.status is not Status.DONE]
-    for file in sorted([*others, *newest_done], key=lambda file: order.index(file.status))[
+    newest_done = [file for file in reversed(files) if file.state is ClaimState.DONE]
+    others = [file for file in files if file.state is not ClaimState.DONE]
+    for file in sorted([*others, *newest_done], key=lambda file: order.index(file.state))[
         :_MAX_ROWS
     ]:
         table.add_row(
             Text(escape(file.name)),
-            Text(str(file.status), style=_COLOURS[file.status]),
+            Text(str(file.state), style=_COLOURS[file.state]),
             Text(str(file.attempt or "")),
             Text("" if file.seconds is None else f"{file.seconds:.1f}"),
             Text(escape(file.message)),
@@ -113,15 +114,15 @@ def make_table(files: Sequence[FileStatus]) -> Table:
 
 def count_files(files: Sequence[FileStatus]) -> str:
     """Return the number of files by status: `12 done, 1 poison`."""
-    numbers = Counter(file.status for file in files)
-    return ", ".join(f"{numbers[status]} {status}" for status in Status if numbers[status])
+    numbers = Counter(file.state for file in files)
+    return ", ".join(f"{numbers[status]} {status}" for status in ClaimState if numbers[status])
 
 
 def summarize_files(files: Sequence[FileStatus]) -> Iterator[str]:
     """Yield lines for the end: how many files, and which were not done."""
     yield count_files(files) or "no files"
     for file in files:
-        if file.status not in (Status.DONE, Status.RUNNING):
+        if file.state not in (ClaimState.DONE, ClaimState.RUNNING):
             yield f"  {format_line(file)}"
 
 
@@ -132,10 +133,10 @@ def summarize_dry_run(files: Sequence[FileStatus]) -> Iterator[str]:
     for file in files:
         if file in ready:
             yield f"  {escape(file.name)}  would be started"
-        elif file.status is not Status.DONE:
+        elif file.state is not ClaimState.DONE:
             yield f"  {format_line(file)}"
 
 
 def exit_code(files: Sequence[FileStatus]) -> int:
     """Return 1 if a file was given up, else 0."""
-    return int(any(file.status in GIVEN_UP for file in files))
+    return int(any(file.state in GIVEN_UP for file in files))

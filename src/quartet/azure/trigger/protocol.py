@@ -45,7 +45,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -185,25 +185,30 @@ def _is_alive(process: int) -> bool:
     return status not in ("Z", "X")
 
 
-class ClaimState(Enum):
-    """What a watcher may do with a file."""
+class ClaimState(StrEnum):
+    """State of a file, as a watcher evaluates and reports it."""
 
-    AVAILABLE = auto()
-    """May be claimed."""
-    CLAIMED = auto()
-    """Another owner processes it."""
-    BACKOFF = auto()
-    """Has failed, and is available after a rest."""
-    FINISHED = auto()
-    """Is done, poison or cancelled."""
-    EXHAUSTED = auto()
-    """Is to be recorded as poison: too many owners vanished."""
+    WAITING = "waiting"
+    """May be claimed now or later."""
+    RUNNING = "running"
+    """Claimed by this watcher."""
+    ELSEWHERE = "elsewhere"
+    """Claimed by another owner."""
+    DONE = "done"
+    FAILED = "failed"
+    """May be claimed after a rest."""
+    STOPPED = "stopped"
+    """Its job was cancelled, or its watcher has just released it."""
+    POISON = "poison"
+    """Given up."""
+    REFUSED = "refused"
+    """Its name, its marker or the name of its result permits no run."""
 
 
 def evaluate_claim(
     marker: Marker | None, new: Marker, watcher: WatcherId, policy: ClaimPolicy
 ) -> tuple[ClaimState, Marker]:
-    """Return what a watcher may do with a file, and the marker that it writes if it does.
+    """Return the state of a file, and its marker: WAITING or new POISON, the one to write.
 
     A file that is done stays done, even if it is overwritten. One that failed and has changed since
     starts anew: it was incomplete, or was repaired.
@@ -215,14 +220,14 @@ def evaluate_claim(
         policy: When a file is given up.
     """
     if marker is None or _is_replaced(marker, new):
-        return ClaimState.AVAILABLE, new
+        return ClaimState.WAITING, new
     if is_claimed(marker, new.since, watcher):
-        return ClaimState.CLAIMED, marker
-    if _is_final(marker, policy):
-        return ClaimState.FINISHED, marker
+        return ClaimState.ELSEWHERE, marker
+    if final := _final_state(marker, policy):
+        return final, marker
     started, failed = (marker.state is each for each in (MarkerState.STARTED, MarkerState.FAILED))
     if failed and marker.until is not None and marker.until > new.since:
-        return ClaimState.BACKOFF, marker
+        return ClaimState.FAILED, marker
     interrupted = started and marker.job is None  # a job goes on without its watcher
     claim = new.replace(
         attempts=marker.attempts,
@@ -231,10 +236,10 @@ def evaluate_claim(
         series=marker.series or new.series,
     )
     if claim.interruptions < policy.interruptions:
-        return ClaimState.AVAILABLE, claim
+        return ClaimState.WAITING, claim
     reason = f"its watcher vanished without a result {claim.interruptions} times"
     poison = claim.replace(state=MarkerState.POISON, until=None, reason=reason)
-    return ClaimState.EXHAUSTED, poison
+    return ClaimState.POISON, poison
 
 
 def _is_replaced(marker: Marker, new: Marker) -> bool:
@@ -243,11 +248,12 @@ def _is_replaced(marker: Marker, new: Marker) -> bool:
     return failed and marker.version not in (None, new.version)
 
 
-def _is_final(marker: Marker, policy: ClaimPolicy) -> bool:
-    """Return whether no further attempt is made."""
+def _final_state(marker: Marker, policy: ClaimPolicy) -> ClaimState | None:
+    """Return the state after which no attempt is made; None if one may be."""
     cancelled = marker.state is MarkerState.STOPPED and marker.job is not None
-    ended = marker.state in (MarkerState.DONE, MarkerState.POISON)
-    return ended or cancelled or marker.attempts >= policy.attempts
+    if cancelled or marker.state in (MarkerState.DONE, MarkerState.POISON):
+        return ClaimState(marker.state)
+    return ClaimState.POISON if marker.attempts >= policy.attempts else None
 
 
 def is_claimed(marker: Marker, now: datetime, watcher: WatcherId) -> bool:

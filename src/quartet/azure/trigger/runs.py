@@ -175,33 +175,39 @@ def _read_tail(log: Path) -> list[str]:
     return [line.strip() for line in re.split(r"[\r\n]+", _COLOUR.sub("", text))]
 
 
-@dataclass
-class JobRun(Run):
-    """A job of Azure ML; it goes on when its watcher ends.
+@dataclass(frozen=True)
+class JobService:
+    """Jobs of a workspace.
 
     Attributes:
         client: Of the workspace.
-        job: Name.
-        clock: For the interval between two queries.
-        every: Seconds from one query to the next.
+        every: Seconds from one query of a job's status to the next.
+        clock: For these intervals.
     """
 
     client: MLClient
-    job: str | None
-    clock: Clock
     every: float
+    clock: Clock = Clock()
+
+
+@dataclass
+class JobRun(Run):
+    """A job of Azure ML; it goes on when its watcher ends."""
+
+    service: JobService
+    job: str
     _status: str = field(default="", init=False)
     _queried: float | None = field(default=None, init=False)
 
     def outcome(self) -> Outcome | None:
         """Return how it ended; None while it runs."""
-        now = self.clock.monotonic()
+        now = self.service.clock.monotonic()
         if self._status not in _JOB_STATES and (
-            self._queried is None or now - self._queried >= self.every
+            self._queried is None or now - self._queried >= self.service.every
         ):
             self._queried = now
             try:
-                status = self.client.jobs.get(str(self.job)).status
+                status = self.service.client.jobs.get(self.job).status
                 self._status = str(getattr(status, "value", status))  # some jobs have an enum
             except ResourceNotFoundError:
                 self._status = _GONE

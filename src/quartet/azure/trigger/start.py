@@ -18,7 +18,7 @@ from azure.core.exceptions import HttpResponseError
 from quartet.azure.changes import found, quietly
 from quartet.azure.trigger.locations import ArrivedFile
 from quartet.azure.trigger.protocol import Marker
-from quartet.azure.trigger.runs import Clock, CommandRun, JobRun, Run
+from quartet.azure.trigger.runs import CommandRun, JobRun, JobService, Run
 from quartet.azure.trigger.settings import FileTrigger
 
 if TYPE_CHECKING:
@@ -54,82 +54,45 @@ class Starter:
 
 BuildCommand = Callable[[ArrivedFile, Path], Sequence[str]]
 """Returns program and arguments for a file, which may keep working files in a folder."""
+Submit = Callable[["MLClient", ArrivedFile, str], Any]
+"""Starts a job of this name for a file, and returns it."""
+CompileJob = Callable[[Mapping[str, Any]], Any]
+"""Returns the SDK's job of the pipeline with nested parameters."""
 
 
 def local_starter(trigger: FileTrigger, params: Mapping[str, Any]) -> Starter:
-    """Start `kedro run` on this machine.
-
-    Args:
-        trigger: Names the pipeline, and what each run receives.
-        params: Parameters of all runs, nested.
-
-    Raises:
-        ValueError: One of them differs from file to file.
-    """
+    """Start `kedro run` on this machine, with nested parameters that all runs share."""
     _check_parameters(params, trigger.local_names)
     build = partial(kedro_run_command, trigger, params)
-    start = partial(start_command, build, trigger)
-    return Starter(start, lambda name: name.rpartition(".")[0])
+    return Starter(partial(start_command, build, trigger), lambda name: name.rpartition(".")[0])
 
 
 def rehearsal_starter(trigger: FileTrigger, params: Mapping[str, Any]) -> Starter:
-    """Start `kedro cloud rehearse` on this machine; arguments as for a local run."""
+    """Start `kedro cloud rehearse` on this machine, with parameters that all rehearsals share."""
     _check_parameters(params, [trigger.file_parameter])
     build = partial(rehearse_command, trigger, params)
     return Starter(partial(start_command, build, trigger), _stem)
 
 
-def endpoint_starter(
-    trigger: FileTrigger, params: Mapping[str, Any], client: MLClient, clock: Clock, every: float
-) -> Starter:
-    """Invoke the trigger's endpoint.
-
-    Args:
-        trigger: Names the endpoint and its inputs.
-        params: Inputs of the endpoint, the same for each file.
-        client: Of the workspace.
-        clock: For the interval between two queries.
-        every: Seconds from one query of a job's status to the next.
-
-    Raises:
-        ValueError: The endpoint has no such input, or it differs from file to file.
-    """
+def endpoint_starter(trigger: FileTrigger, params: Mapping[str, Any], jobs: JobService) -> Starter:
+    """Invoke the trigger's endpoint, with inputs that all jobs share."""
     name, inputs = trigger.trigger.endpoint, trigger.endpoint.inputs
     _check_parameters(params, [trigger.trigger.file_input])
-    for each in params:
-        if each not in inputs:
-            raise ValueError(
-                f"endpoint '{name}' has no input '{each}' (it has {', '.join(inputs)}); publish it "
-                "with other inputs in cloud.yml, or leave it out"
-            )
-    submit = partial(invoke_endpoint, trigger, params, client)
-    return Starter(partial(start_job, submit, client, clock, every), _stem)
+    if unknown := [each for each in params if each not in inputs]:
+        raise ValueError(
+            f"endpoint '{name}' has no input '{unknown[0]}' (it has {', '.join(inputs)}); publish "
+            "it with other inputs in cloud.yml, or leave it out"
+        )
+    return Starter(partial(start_job, partial(invoke_endpoint, trigger, params), jobs), _stem)
 
 
 def job_starter(
-    trigger: FileTrigger,
-    params: Mapping[str, Any],
-    client: MLClient,
-    clock: Clock,
-    every: float,
-    compile_pipeline: Callable[[Mapping[str, Any]], Any],
+    trigger: FileTrigger, params: Mapping[str, Any], jobs: JobService, compile_job: CompileJob
 ) -> Starter:
-    """Submit a job of the trigger's pipeline, as `kedro azureml run` does.
-
-    Args:
-        trigger: Names the pipeline.
-        params: Parameters of all jobs, nested.
-        client: Of the workspace.
-        clock: For the interval between two queries.
-        every: Seconds from one query of a job's status to the next.
-        compile_pipeline: Returns the SDK's job for nested parameters.
-
-    Raises:
-        ValueError: A parameter differs from file to file.
-    """
+    """Submit a job of the trigger's pipeline, with parameters that all jobs share."""
     _check_parameters(params, [trigger.file_parameter])
-    submit = partial(submit_job, trigger, params, client, compile_pipeline)
-    return Starter(partial(start_job, submit, client, clock, every), _stem)
+    submit = partial(submit_job, trigger, params, compile_job)
+    return Starter(partial(start_job, submit, jobs), _stem)
 
 
 def _check_parameters(params: Mapping[str, Any], own: Sequence[str]) -> None:
@@ -172,14 +135,7 @@ def rehearse_command(
 def start_command(
     build_command: BuildCommand, trigger: FileTrigger, file: ArrivedFile, marker: Marker
 ) -> CommandRun:
-    """Start a command; not if it completed and only its watcher died before it recorded that.
-
-    Args:
-        build_command: Returns the command.
-        trigger: Names project, variables and folder of working files.
-        file: That the run processes.
-        marker: Of the claim.
-    """
+    """Start a command; not if it completed and only its watcher died before it recorded that."""
     key = hashlib.sha256(f"{file.address}\n{file.version}".encode()).hexdigest()[:16]
     work = trigger.work_folder / key
     work.mkdir(parents=True, exist_ok=True)
@@ -201,14 +157,7 @@ def start_command(
     return CommandRun(work, process, trigger.summary_name)
 
 
-def start_job(
-    submit: Callable[[ArrivedFile, str], str],
-    client: MLClient,
-    clock: Clock,
-    every: float,
-    file: ArrivedFile,
-    marker: Marker,
-) -> JobRun:
+def start_job(submit: Submit, jobs: JobService, file: ArrivedFile, marker: Marker) -> JobRun:
     """Start an Azure ML job, or follow the one that was started for this attempt.
 
     Raises:
@@ -220,10 +169,11 @@ def start_job(
     key = hashlib.sha256(content.encode()).hexdigest()[:24]
     name = f"watch-{key}-{marker.attempts + 1}"
     # A watcher may have died between the start of a job and the update of the marker.
-    if marker.job is not None or found(client.jobs.get, name) is not None:
-        return JobRun(client, marker.job or name, clock, every)
+    if marker.job is not None or found(jobs.client.jobs.get, name) is not None:
+        return JobRun(jobs, marker.job or name)
     try:
-        return JobRun(client, submit(file, name), clock, every)
+        with quietly():
+            return JobRun(jobs, str(submit(jobs.client, file, name).name))
     except HttpResponseError as error:
         if error.status_code not in _REFUSED:
             raise
@@ -234,28 +184,26 @@ def start_job(
 
 def invoke_endpoint(
     trigger: FileTrigger, params: Mapping[str, Any], client: MLClient, file: ArrivedFile, name: str
-) -> str:
-    """Invoke the endpoint for a file; return the name of the job."""
+) -> Any:
+    """Invoke the endpoint for a file; return the job."""
     from azure.ai.ml import Input
 
     declared = trigger.endpoint.inputs
     given = {**trigger.trigger.inputs, **params, trigger.trigger.file_input: file.address}
     inputs = {each: Input(type=declared[each].type, default=given[each]) for each in given}
-    with quietly():
-        job = client.batch_endpoints.invoke(trigger.trigger.endpoint, inputs=inputs, job_name=name)
-    return str(job.name)
+    endpoint = trigger.trigger.endpoint
+    return client.batch_endpoints.invoke(endpoint, inputs=inputs, job_name=name)
 
 
 def submit_job(
     trigger: FileTrigger,
     params: Mapping[str, Any],
+    compile_job: CompileJob,
     client: MLClient,
-    compile_pipeline: Callable[[Mapping[str, Any]], Any],
     file: ArrivedFile,
     name: str,
-) -> str:
-    """Submit the pipeline as a job for a file; return the name of the job."""
-    job = compile_pipeline(trigger.run_parameters(params, {trigger.file_parameter: file.address}))
+) -> Any:
+    """Submit the pipeline as a job for a file; return the job."""
+    job = compile_job(trigger.run_parameters(params, {trigger.file_parameter: file.address}))
     job.name = name
-    with quietly():
-        return str(client.jobs.create_or_update(job).name)
+    return client.jobs.create_or_update(job)

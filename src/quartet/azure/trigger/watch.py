@@ -7,7 +7,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 
 from azure.core.exceptions import AzureError
 from kedro.io.core import DatasetError
@@ -26,20 +25,7 @@ _UNREAD: TaggedMarker = (None, "")
 _TAKEN_OVER = "another has taken it over"
 
 
-class Status(StrEnum):
-    """What a watcher reports of a file."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    ELSEWHERE = "elsewhere"
-    DONE = "done"
-    FAILED = "failed"
-    STOPPED = "stopped"
-    POISON = "poison"
-    REFUSED = "refused"
-
-
-GIVEN_UP = (Status.POISON, Status.REFUSED)
+GIVEN_UP = (ClaimState.POISON, ClaimState.REFUSED)
 READY = "for its turn"
 """Message of a file that waits only because others run."""
 
@@ -50,14 +36,14 @@ class FileStatus:
 
     Attributes:
         name: Of the file.
-        status: What became of it.
+        state: What became of it.
         attempt: From 1; 0 before the first.
         seconds: Duration of the run; None if this watcher does not know it.
         message: Where the result is, why it waits or failed, or its progress.
     """
 
     name: str
-    status: Status
+    state: ClaimState
     attempt: int = 0
     seconds: float | None = None
     message: str = ""
@@ -178,7 +164,7 @@ class Watcher:
         previous, self._files = self._files, {}
         for file in files:
             status, before = self._process(file), previous.get(file.name)
-            if before and before.seconds and before.status is status.status is not Status.RUNNING:
+            if before and before.seconds and before.state is status.state is not ClaimState.RUNNING:
                 status = before  # markers record neither duration nor results of a run
             self._files[file.name] = status
         for name in self._active.keys() - self._files.keys():  # removed during its run
@@ -215,7 +201,9 @@ class Watcher:
                 self._files[name] = self._end(active, outcome)
                 continue
             self._write(name, protocol.release_marker(active.marker, self.clock.now()), active.tag)
-            self._files[name] = self._drop(active, Status.STOPPED, "goes on with the next watcher")
+            self._files[name] = self._drop(
+                active, ClaimState.STOPPED, "goes on with the next watcher"
+            )
         self.observer(self.files)
 
     def _read_markers(self, files: Sequence[ArrivedFile]) -> None:
@@ -253,21 +241,21 @@ class Watcher:
             return self._report_active(name)
         marker, tag = self._markers.get(name, _UNREAD)
         if marker is None and (fault := self._find_fault(name)):
-            return FileStatus(name, Status.REFUSED, message=fault)
+            return FileStatus(name, ClaimState.REFUSED, message=fault)
         new = protocol.start_marker(
             file.address, file.version, self.clock.now(), self.identity, self.policy
         )
         state, claim = protocol.evaluate_claim(marker, new, self.identity, self.policy)
-        if state is ClaimState.EXHAUSTED and self.max_parallel:
+        if state is ClaimState.POISON and claim is not marker and self.max_parallel:
             self._write(name, claim, tag)
-        if state is not ClaimState.AVAILABLE:
-            self._has_more |= state is ClaimState.BACKOFF
+        if state is not ClaimState.WAITING:
+            self._has_more |= state is ClaimState.FAILED
             return report_marker(name, claim, state, self.clock.now())
         if delay := self._find_delay(file):
-            return FileStatus(name, Status.WAITING, claim.attempts, message=delay)
+            return FileStatus(name, ClaimState.WAITING, claim.attempts, message=delay)
         self._has_more = True
         if len(self._active) >= self.max_parallel:
-            return FileStatus(name, Status.WAITING, claim.attempts, message=READY)
+            return FileStatus(name, ClaimState.WAITING, claim.attempts, message=READY)
         return self._start(file, claim, tag)
 
     def _find_fault(self, name: str) -> str | None:
@@ -293,7 +281,7 @@ class Watcher:
         claimed = self._write(file.name, marker, tag)
         if claimed is None:
             attempt = marker.attempts + 1
-            return FileStatus(file.name, Status.ELSEWHERE, attempt, message="has been taken")
+            return FileStatus(file.name, ClaimState.ELSEWHERE, attempt, message="has been taken")
         try:
             run = self.starter.start(file, marker)
         except StartRefusedError as error:
@@ -321,52 +309,50 @@ class Watcher:
         tag = self._write(name, marker, active.tag)
         if tag is None:
             active.run.kill()
-            return self._drop(active, Status.ELSEWHERE, _TAKEN_OVER)
+            return self._drop(active, ClaimState.ELSEWHERE, _TAKEN_OVER)
         self._active[name] = replace(active, marker=marker, tag=tag, renewed=moment)
         return self._report_active(name)
 
     def _end(self, active: _Active, outcome: Outcome) -> FileStatus:
         """Record how a run ended, and let go of its file."""
         recorded = self._record(active.file.name, active.marker, active.tag, outcome)
-        if recorded.status is Status.DONE:
+        if recorded.state is ClaimState.DONE:
             active.run.clean_up()
-        return self._drop(active, recorded.status, recorded.message)
+        return self._drop(active, recorded.state, recorded.message)
 
     def _record(self, name: str, marker: Marker, tag: str, outcome: Outcome) -> FileStatus:
         reason = None if outcome.state is MarkerState.DONE else outcome.message
         now = self.clock.now()
         ended = protocol.end_marker(marker, outcome.state, reason, now, self.policy)
         if self._write(name, ended, tag) is None:
-            return FileStatus(name, Status.ELSEWHERE, message=_TAKEN_OVER)
+            return FileStatus(name, ClaimState.ELSEWHERE, message=_TAKEN_OVER)
         self._has_more |= ended.state is MarkerState.FAILED
         attempt = marker.attempts + 1
-        return FileStatus(name, Status(ended.state), attempt, message=outcome.message)
+        return FileStatus(name, ClaimState(ended.state), attempt, message=outcome.message)
 
-    def _drop(self, active: _Active, status: Status, message: str) -> FileStatus:
+    def _drop(self, active: _Active, state: ClaimState, message: str) -> FileStatus:
         """Return the status of a file that this watcher no longer owns."""
         report = self._report_active(active.file.name)
         del self._active[active.file.name]
-        return replace(report, status=status, message=message)
+        return replace(report, state=state, message=message)
 
     def _report_active(self, name: str) -> FileStatus:
         active = self._active[name]
         seconds = self.clock.monotonic() - active.started
         attempt = active.marker.attempts + 1
-        return FileStatus(name, Status.RUNNING, attempt, seconds, active.run.progress())
+        return FileStatus(name, ClaimState.RUNNING, attempt, seconds, active.run.progress())
 
 
 def report_marker(name: str, marker: Marker, state: ClaimState, now: datetime) -> FileStatus:
     """Return the status of a file that is not for this watcher to start."""
-    if state is ClaimState.CLAIMED:
-        host = marker.by.partition("/")[0].partition(":")[0]
-        return FileStatus(name, Status.ELSEWHERE, marker.attempts + 1, message=f"{host} has it")
-    reason = marker.reason or ""
-    if state is ClaimState.BACKOFF and marker.until is not None:
-        reason = f"again in {(marker.until - now).total_seconds():.0f} s: {reason}"
-        return FileStatus(name, Status.FAILED, marker.attempts, message=reason)
-    ended = marker.state in (MarkerState.DONE, MarkerState.STOPPED)
-    status = Status(marker.state) if ended else Status.POISON
-    return FileStatus(name, status, marker.attempts + (status is Status.DONE), message=reason)
+    attempt, message = marker.attempts, marker.reason or ""
+    if state is ClaimState.ELSEWHERE:
+        message = f"{marker.by.partition('/')[0].partition(':')[0]} has it"
+    elif state is ClaimState.FAILED and marker.until is not None:
+        message = f"again in {(marker.until - now).total_seconds():.0f} s: {message}"
+    if state in (ClaimState.ELSEWHERE, ClaimState.DONE):
+        attempt += 1
+    return FileStatus(name, state, attempt, message=message)
 
 
 def forget_files(
