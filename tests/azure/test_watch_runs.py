@@ -1,6 +1,7 @@
 """What is started for a file must be the right run, and nothing of it may be left running."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from kedro.framework.startup import bootstrap_project
 
 from azure.watched import NOW, POLICY, FakeClock, states
-from quartet.azure.cloud_settings import cloud_settings
+from quartet.azure.cloud_settings import LocalRuns, cloud_settings
 from quartet.azure.rehearsal.account import Upload
 from quartet.azure.rehearse_command import rehearse
 from quartet.azure.trigger import protocol
@@ -24,6 +25,7 @@ from quartet.azure.trigger.settings import FileTrigger
 from quartet.azure.trigger.start import (
     StartRefusedError,
     kedro_run_command,
+    local_starter,
     rehearse_command,
     start_job,
 )
@@ -31,6 +33,7 @@ from quartet.azure.trigger.watch import Watcher
 from support import ROOT, clean_environment
 
 bootstrap_project(ROOT)
+PACKAGE = ROOT / "src/quartet/azure/trigger"
 FILE = ArrivedFile("monday/a, film.mp4", "/videos/monday/a, film.mp4", "1", 7, 0.0)
 CLAIM = protocol.start_marker(FILE.address, FILE.version, NOW, WatcherId("here", 1), POLICY)
 
@@ -195,6 +198,31 @@ def change(trigger, **fields):
     settings = trigger.cloud.trigger.model_copy(update=fields)
     cloud = trigger.cloud.model_copy(update={"trigger": settings})
     return FileTrigger(ROOT, "azureml", cloud)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"summary": "restiled_output"}, "dataset 'restiled_output', which the catalog does not"),
+        ({"work": {"parameter": "a", "dataset": "remote"}}, "remote of the catalog lies on abfs:/"),
+    ],
+)
+def test_settings_that_no_run_could_use_are_reported_before_one_starts(trigger, setting, said):
+    local = LocalRuns(**{**trigger.trigger.local.model_dump(), **setting})
+    wrong = change(trigger, local=local)
+    wrong.__dict__["_catalog"] = {**trigger._catalog, "remote": {"filepath": "abfs://work/a.json"}}
+    with pytest.raises(ValueError, match=said):
+        local_starter(wrong, {})
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_the_trigger_imports_nothing_of_a_scenario(module):
+    """It serves any project: what is particular to one is in its cloud.yml."""
+    text = module.read_text()
+    imported = re.findall(r"^\s*(?:from|import) (quartet[\w.]*)(?: import (\w+))?", text, re.M)
+    assert [
+        name for name, part in imported if not f"{name}.{part}".startswith("quartet.azure.")
+    ] == []
 
 
 def test_a_trigger_without_what_a_run_here_needs_says_what_to_write(trigger):

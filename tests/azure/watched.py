@@ -284,11 +284,9 @@ class Commands:
         return Starter(self.start, lambda name: name)
 
     def start(self, file: ArrivedFile, marker: Marker | None = None) -> Run:
-        trigger: Any = SimpleNamespace(
-            project=self.folder, variables={}, work_folder=self.folder / "work", summary_name="out"
-        )
+        trigger: Any = SimpleNamespace(project=self.folder, variables={})
         claim: Any = marker
-        return start_command(self.command, trigger, file, claim)
+        return start_command(self.command, trigger, self.folder / "work", "out", file, claim)
 
     def recorded(self, name: str) -> Counter[str]:
         path = self.folder / name

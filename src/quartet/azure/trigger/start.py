@@ -38,6 +38,9 @@ class StartRefusedError(Exception):
     """Azure ML does not accept the file: a failed attempt."""
 
 
+Start = Callable[[ArrivedFile, Marker], Run]
+
+
 @dataclass(frozen=True)
 class Starter:
     """A way to start runs.
@@ -48,7 +51,7 @@ class Starter:
             would replace each other's result.
     """
 
-    start: Callable[[ArrivedFile, Marker], Run]
+    start: Start
     result_key: Callable[[str], str]
 
 
@@ -64,14 +67,14 @@ def local_starter(trigger: FileTrigger, params: Mapping[str, Any]) -> Starter:
     """Start `kedro run` on this machine, with nested parameters that all runs share."""
     _check_parameters(params, trigger.local_names)
     build = partial(kedro_run_command, trigger, params)
-    return Starter(partial(start_command, build, trigger), lambda name: name.rpartition(".")[0])
+    return Starter(_command_start(build, trigger), lambda name: name.rpartition(".")[0])
 
 
 def rehearsal_starter(trigger: FileTrigger, params: Mapping[str, Any]) -> Starter:
     """Start `kedro cloud rehearse` on this machine, with parameters that all rehearsals share."""
     _check_parameters(params, [trigger.file_parameter])
     build = partial(rehearse_command, trigger, params)
-    return Starter(partial(start_command, build, trigger), _stem)
+    return Starter(_command_start(build, trigger), _stem)
 
 
 def endpoint_starter(trigger: FileTrigger, params: Mapping[str, Any], jobs: JobService) -> Starter:
@@ -93,6 +96,11 @@ def job_starter(
     _check_parameters(params, [trigger.file_parameter])
     submit = partial(submit_job, trigger, params, compile_job)
     return Starter(partial(start_job, submit, jobs), _stem)
+
+
+def _command_start(build: BuildCommand, trigger: FileTrigger) -> Start:
+    # What is wrong with the settings is raised here, before a file is claimed.
+    return partial(start_command, build, trigger, trigger.work_folder, trigger.summary_name)
 
 
 def _check_parameters(params: Mapping[str, Any], own: Sequence[str]) -> None:
@@ -133,15 +141,20 @@ def rehearse_command(
 
 
 def start_command(
-    build_command: BuildCommand, trigger: FileTrigger, file: ArrivedFile, marker: Marker
+    build_command: BuildCommand,
+    trigger: FileTrigger,
+    folder: Path,
+    summary: str | None,
+    file: ArrivedFile,
+    marker: Marker,
 ) -> CommandRun:
     """Start a command; not if it completed and only its watcher died before it recorded that."""
     key = hashlib.sha256(f"{file.address}\n{file.version}".encode()).hexdigest()[:16]
-    work = trigger.work_folder / key
+    work = folder / key
     work.mkdir(parents=True, exist_ok=True)
     exit_code = work / "ended"
     if exit_code.exists() and exit_code.read_text().strip() == "0":
-        return CommandRun(work, None, trigger.summary_name)
+        return CommandRun(work, None, summary)
     exit_code.unlink(missing_ok=True)
     command = build_command(file, work)
     with (work / "log.txt").open("wb") as log:
@@ -154,7 +167,7 @@ def start_command(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return CommandRun(work, process, trigger.summary_name)
+    return CommandRun(work, process, summary)
 
 
 def start_job(submit: Submit, jobs: JobService, file: ArrivedFile, marker: Marker) -> JobRun:
