@@ -107,10 +107,10 @@ def _rename(part, before, after):
             )
             for name in ("film", "style")
         ),
-        (lambda it: it["trigger"].pop("file_input"), "trigger.file_input: is missing"),
+        (lambda it: it["trigger"].pop("file_input"), "trigger.file_input is missing"),
         (
             lambda it: it["trigger"]["local"].update(work="here"),
-            "trigger.local.work: Input should be a valid dictionary",
+            "trigger.local.work should be a mapping",
         ),
         (
             lambda it: it["endpoints"]["style-transfer"]["inputs"]["style"].update(pattern="["),
