@@ -19,7 +19,8 @@ def format_os_error(error: OSError) -> str:
     """Return `file: what is wrong; what to do`; the error's own text if it has no number."""
     if not error.strerror:
         return str(error)
-    text = f"{error.strerror[0].lower()}{error.strerror[1:]}"
+    reason = str(error.strerror)
+    text = f"{reason[0].lower()}{reason[1:]}"
     if error.errno in _TO_DO:
         text = f"{text}; {_TO_DO[error.errno]}"
     return f"{error.filename}: {text}" if error.filename else text
