@@ -121,9 +121,6 @@ def _of_class(error: BaseException) -> str | None:
     full_key = getattr(error, "full_key", None)  # of OmegaConf
     if full_key:
         return f"{full_key}: {str(error).partition(_OF_KEY)[0]}"
-    run = os.environ.get("MLFLOW_RUN_ID", "")
-    if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST" and run and run in str(error):
-        return f"MLFLOW_RUN_ID says '{run}', and the tracking database has no such run: unset it"
     return None
 
 
@@ -169,8 +166,12 @@ _SHORTER = (
         r"Pipeline contains no nodes after applying all provided filters\.[^\n]*",
         "no node is left of the pipeline: see the spelling of --tags, --nodes and the like",
     ),
+    (
+        r"Run with id=(\S+) not found",  # MLflow has unset the variable by then
+        r"MLFLOW_RUN_ID says '\1', and the tracking database has no such run: unset it",
+    ),
 )
-"""Texts of Kedro, whose errors have no attributes.
+"""Texts of Kedro and MLflow, whose errors have no attributes for these.
 
 Each is provoked in tests/test_messages.py, an unknown pipeline in tests/wrong_values.
 """
