@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 from azure.control_plane import ControlPlane
 from azure.control_plane.resources import Document
+from forked import run_forked
 from quartet.azure.job import Job, Source, Step
 
 WITNESS = Path(__file__).parent / "control_plane/witness"
@@ -23,6 +25,7 @@ def submit(
     project: Path,
     *arguments: str,
     environment: Mapping[str, str | None] = MappingProxyType({}),
+    watched: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run `kedro azureml -e azureml run ARGUMENTS` in a project, as one who is signed in would.
 
@@ -31,16 +34,21 @@ def submit(
         project: The working directory.
         arguments: After `run`.
         environment: Changes to the client's variables; None takes one away.
+        watched: Whether `connected` is to know of its connections, from its very start: then it is
+            a process of its own, else a fork.
     """
-    changed = {
-        **plane.environment,
+    command = ("azureml", "-e", "azureml", "run", *arguments)
+    changed = {**plane.environment, "PYTHONPATH": str(project / "src"), "COLUMNS": "200"}
+    if not watched:
+        no_other = dict.fromkeys(os.environ)
+        return run_forked(project, *command, environment={**no_other, **changed, **environment})
+    changed |= {
         "PYTHONPATH": f"{WITNESS}:{project / 'src'}",
         "QUARTET_WITNESS": str(plane.folder / "connected.txt"),
-        "COLUMNS": "200",
         **environment,
     }
     return subprocess.run(
-        [sys.executable, "-m", "kedro", "azureml", "-e", "azureml", "run", *arguments],
+        [sys.executable, "-m", "kedro", *command],
         cwd=project,
         env={name: value for name, value in changed.items() if value is not None},
         stdin=subprocess.DEVNULL,
@@ -51,7 +59,7 @@ def submit(
 
 
 def connected(plane: ControlPlane) -> set[str]:
-    """Addresses that the clients' processes opened connections to, by whatever way."""
+    """Addresses that watched processes opened connections to, by whatever way."""
     file = plane.folder / "connected.txt"
     return set(file.read_text().split()) if file.exists() else set()
 

@@ -13,6 +13,7 @@ from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
 
 from azure.projects import make_project
+from forked import run_forked
 from quartet.azure import azurite
 from quartet.azure.job import Job
 from quartet.azure.rehearsal import Place, RehearsalSettings, rehearse
@@ -39,7 +40,7 @@ def project(tmp_path_factory) -> Path:
 def local(project) -> Path:
     """The same project, in which `kedro run` has made what the rehearsals are compared with."""
     names = ",".join(["faq_ingestion", "sensor_ingestion", "anomaly_training"])
-    result = run_kedro(project, "run", "--pipelines", names, "--params", TRAINING)
+    result = run_forked(project, "run", "--pipelines", names, "--params", TRAINING)
     assert result.returncode == 0, result.stderr
     return project / "data/08_reporting"
 
@@ -50,7 +51,7 @@ def place(project) -> Place:
 
 
 def rehearsed(project, *arguments):
-    return run_kedro(project, "cloud", "rehearse", *arguments)
+    return run_forked(project, "cloud", "rehearse", *arguments, seconds=600)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,8 @@ def failed(project, stopped):
 @pytest.fixture(scope="module")
 def resumed(project, failed):
     """The same, gone on with once the data is there."""
-    return rehearsed(project, *ELSEWHERE, *UPLOAD, "--resume")
+    # In a process of its own: what libraries print when they are imported is noise, too.
+    return run_kedro(project, "cloud", "rehearse", *ELSEWHERE, *UPLOAD, "--resume")
 
 
 @pytest.fixture(scope="module")
