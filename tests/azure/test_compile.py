@@ -1,6 +1,7 @@
 """Every pipeline must become a job whose steps really connect, each on the machine it wants."""
 
 import contextlib
+import functools
 
 import pytest
 import yaml
@@ -15,11 +16,16 @@ from quartet.azure.commands import azureml
 from quartet.azure.steps import Steps
 from support import ROOT, bootstrap
 
+PIPELINES = ROOT / "src/quartet/pipelines"
 METADATA = bootstrap()
-NAMES = sorted(set(pipelines))
+NAMES = ["__default__", *sorted(each.parent.name for each in PIPELINES.glob("*/pipeline.py"))]
 CARRIED = "kedro_azureml.datasets.AzureMLPipelineDataset"
 COMPUTE = {"cpu", "gpu", "memory"}
-STEPS = {name: Steps(pipelines[name], COMPUTE) for name in NAMES}
+
+
+@functools.cache
+def steps_of(name):
+    return Steps(pipelines[name], COMPUTE)
 
 
 def configuration(what):
@@ -43,13 +49,17 @@ def compiled(tmp_path_factory):
     return jobs
 
 
+def test_all_pipelines_are_compiled(compiled):
+    assert compiled.keys() == set(pipelines)
+
+
 def data(names):
     return sorted(name for name in names if not name.startswith("param"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_node_is_in_one_step_and_every_step_in_the_job(name, compiled):
-    members = STEPS[name].members
+    members = steps_of(name).members
     assert compiled[name]["jobs"].keys() == members.keys()
     nodes = [node for names in members.values() for node in names]
     assert sorted(nodes) == sorted(node.name for node in pipelines[name].nodes)
@@ -58,7 +68,7 @@ def test_every_node_is_in_one_step_and_every_step_in_the_job(name, compiled):
 @pytest.mark.parametrize("name", NAMES)
 def test_inputs_are_bound_to_the_outputs_that_they_are(name, compiled):
     jobs = compiled[name]["jobs"]
-    step_of = {node: step for step, nodes in STEPS[name].members.items() for node in nodes}
+    step_of = {node: step for step, nodes in steps_of(name).members.items() for node in nodes}
     maker = {out: step_of[n.name] for n in pipelines[name].nodes for out in n.outputs}
     for node in pipelines[name].nodes:
         step = jobs[step_of[node.name]]
@@ -103,7 +113,7 @@ def test_only_what_other_steps_read_is_an_output(name, compiled):
 @pytest.mark.parametrize("name", NAMES)
 def test_shared_steps_are_gangs_of_mpi_and_no_others(name, compiled):
     parameters = configuration("parameters")
-    for step in STEPS[name].nodes:
+    for step in steps_of(name).nodes:
         job = compiled[name]["jobs"][step.name]
         if distributed.TAG not in step.tags:
             assert not {"distribution", "resources"} & job.keys()
@@ -117,7 +127,7 @@ def test_shared_steps_are_gangs_of_mpi_and_no_others(name, compiled):
 def test_parameters_name_the_gangs_that_there_are(kind):
     gangs = {
         step.name
-        for steps in STEPS.values()
+        for steps in map(steps_of, NAMES)
         for step in steps.nodes
         if distributed.TAG in step.tags
     }
@@ -127,7 +137,7 @@ def test_parameters_name_the_gangs_that_there_are(kind):
 @pytest.mark.parametrize("name", NAMES)
 def test_tags_choose_the_cluster(name, compiled):
     clusters = configuration("azureml")["azure"]["compute"]
-    for step in STEPS[name].nodes:
+    for step in steps_of(name).nodes:
         wanted = next(iter(step.tags & COMPUTE), "__default__")
         cluster = clusters[wanted]["cluster_name"]
         assert compiled[name]["jobs"][step.name]["compute"] == f"azureml:{cluster}"
@@ -135,7 +145,7 @@ def test_tags_choose_the_cluster(name, compiled):
 
 
 def test_each_kind_of_machine_has_a_use():
-    used = set().union(*(step.tags for steps in STEPS.values() for step in steps.nodes))
+    used = set().union(*(step.tags for steps in map(steps_of, NAMES) for step in steps.nodes))
     assert used >= COMPUTE
 
 
@@ -162,14 +172,14 @@ def not_to_be_cached(steps, catalog):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_is_cached_only_where_that_loses_nothing(name, compiled):
-    assert list(not_to_be_cached(STEPS[name], configuration("catalog"))) == []
-    for step in STEPS[name].nodes:
+    assert list(not_to_be_cached(steps_of(name), configuration("catalog"))) == []
+    for step in steps_of(name).nodes:
         component = compiled[name]["jobs"][step.name]["component"]
         assert component["is_deterministic"] == ("deterministic" in step.tags)
 
 
 def test_some_step_may_be_cached():
-    assert [step for step in STEPS["faq_tuning"].nodes if "deterministic" in step.tags]
+    assert [step for step in steps_of("faq_tuning").nodes if "deterministic" in step.tags]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +204,7 @@ def test_costly_branches_run_side_by_side():
         ("mnist_training", "train_logistic", "train_convnet"),
         ("faq_tuning", "tune_ranker", "rank_by_baselines"),
     ):
-        steps = STEPS[name]
+        steps = steps_of(name)
         below = {each.name for each in steps.plain.from_nodes(*steps.members[one]).nodes}
         assert not below & set(steps.members[other])
         below = {each.name for each in steps.plain.from_nodes(*steps.members[other]).nodes}
@@ -203,7 +213,7 @@ def test_costly_branches_run_side_by_side():
 
 def test_no_pipeline_pays_more_containers_than_it_has_stages():
     """Two in a row that nobody else waits for would be one, unless ranks share one of them."""
-    for steps in (STEPS[name] for name in NAMES if name != "__default__"):
+    for steps in (steps_of(name) for name in NAMES if name != "__default__"):
         parents = steps.node_dependencies
         for step, before in parents.items():
             if len(before) != 1 or distributed.TAG in step.tags:
@@ -214,8 +224,8 @@ def test_no_pipeline_pays_more_containers_than_it_has_stages():
 
 
 def test_the_watermark_moves_last():
-    (last,) = STEPS["anomaly_scoring"].nodes[-1:]
-    order = STEPS["anomaly_scoring"].members[last.name]
+    (last,) = steps_of("anomaly_scoring").nodes[-1:]
+    order = steps_of("anomaly_scoring").members[last.name]
     made = pipelines["anomaly_scoring"].only_nodes("move_watermark").inputs()
     writers = [n for n in order if pipelines["anomaly_scoring"].only_nodes(n).all_outputs() & made]
     assert all(order.index(writer) < order.index("move_watermark") for writer in writers)
