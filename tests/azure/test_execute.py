@@ -13,7 +13,12 @@ from quartet.azure.steps import Steps
 from support import bootstrap
 
 bootstrap()
-QUICK = {"convnet_training": {"minimum_steps": 60, "epochs": 1}}
+QUICK = {"convnet_training": {"minimum_steps": 20, "epochs": 1}}
+SMALL = """
+regularisation_sweep: {strengths: [10, 30], tolerance: 0.01}
+learning_rate_search: {learning_rates: [0.08]}
+"""
+"""Parameters for searches that are there only for form's sake."""
 OWN_LINE = re.compile(
     r"\d\d:\d\d:\d\d INFO    (Kedro project|Running node:|\S+: registered version)"
 )
@@ -25,15 +30,21 @@ def metrics(folder):
     return {name: value for name, value in found.items() if "seconds" not in name}
 
 
+def make_quick(folder):
+    project = make_project(folder)
+    (project / "conf/azureml/mnist_training/parameters.yml").write_text(SMALL)
+    return project
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return make_project(tmp_path_factory.mktemp("project"))
+    return make_quick(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
     """`mnist_training`, step by step: the project, the steps' folders, what the steps printed."""
-    project = make_project(tmp_path_factory.mktemp("job"))
+    project = make_quick(tmp_path_factory.mktemp("job"))
     folders = project / "folders"
     printed = [
         result.stderr for result in execute_all(project, "mnist_training", folders, params=QUICK)
@@ -42,7 +53,7 @@ def job(tmp_path_factory):
 
 
 def test_a_job_comes_to_the_results_of_a_run_in_the_same_environment(job, project):
-    params = "convnet_training.minimum_steps=60,convnet_training.epochs=1"
+    params = "convnet_training.minimum_steps=20,convnet_training.epochs=1"
     command = ("run", "-e", "azureml", "--pipelines", "mnist_training", "--params", params)
     result = run_forked(project, *command)
     assert result.returncode == 0, result.stderr
