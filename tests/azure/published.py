@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +29,7 @@ def call(project: Path, command: click.Command, *arguments: str) -> Result:
     return CliRunner().invoke(command, arguments, obj=metadata)
 
 
+@functools.cache
 def _of(project: Path) -> dict[str, Any]:
     found = bootstrap_project(project)
     return {name: getattr(found, name) for name in found._fields if name != "project_path"}
