@@ -53,10 +53,10 @@ def blobs(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> BlobFileSystem:
     monkeypatch.setenv(CONNECTION_STRING, azurite.connection_string)
     filesystem = azurite.filesystem()
     for container in filesystem.ls("", detail=False):
-        if left := filesystem.find(container):
-            filesystem.rm(left)
         if container not in CONTAINERS:
-            filesystem.rmdir(container)
+            filesystem.rmdir(container)  # with all that is in it, at once
+        elif left := filesystem.find(container):
+            filesystem.rm(left)
     azurite.make_containers(*CONTAINERS)
     return filesystem
 
