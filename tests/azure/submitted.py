@@ -13,8 +13,8 @@ from typing import Any
 
 from azure.control_plane import ControlPlane
 from azure.control_plane.resources import Document
-from forked import run_forked
 from quartet.azure.job import Job, Source, Step
+from support import run_kedro
 
 WITNESS = Path(__file__).parent / "control_plane/witness"
 _SOURCE = re.compile(r"\$\{\{parent\.jobs\.(\w+)\.outputs\.(\w+)\}\}")
@@ -41,7 +41,7 @@ def submit(
     changed = {**plane.environment, "PYTHONPATH": str(project / "src"), "COLUMNS": "200"}
     if not watched:
         no_other = dict.fromkeys(os.environ)
-        return run_forked(project, *command, environment={**no_other, **changed, **environment})
+        return run_kedro(project, *command, environment={**no_other, **changed, **environment})
     changed |= {
         "PYTHONPATH": f"{WITNESS}:{project / 'src'}",
         "QUARTET_WITNESS": str(plane.folder / "connected.txt"),

@@ -5,7 +5,6 @@ import contextlib
 import pytest
 from click.testing import CliRunner
 
-from forked import run_forked
 from quartet.azure.commands import azureml
 from support import ROOT, bootstrap, run_kedro
 
@@ -61,7 +60,7 @@ def test_a_wrong_variable_for_steps_is_refused(invoke):
 def test_a_shared_step_without_a_number_of_machines_is_told(workspace):
     (workspace / "conf/azureml/parameters.yml").write_text("step_nodes: {restyle_pieces: 2}\n")
     command = ("azureml", "compile", "-p", "faq_tuning", "-o", "job.yml")
-    result = run_forked(workspace, *command)
+    result = run_kedro(workspace, *command)
     assert result.returncode == 1
     assert result.stderr.startswith("Error: step 'tune_ranker' runs on several machines: say in ")
     assert len(result.stderr.splitlines()) == 1

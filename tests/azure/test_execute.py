@@ -8,9 +8,8 @@ import pytest
 from kedro.framework.project import pipelines
 
 from azure.stepping import execute, execute_all, make_project
-from forked import run_forked
 from quartet.azure.steps import Steps
-from support import bootstrap
+from support import bootstrap, run_kedro
 
 bootstrap()
 QUICK = {"convnet_training": {"minimum_steps": 20, "epochs": 1}}
@@ -55,7 +54,7 @@ def job(tmp_path_factory):
 def test_a_job_comes_to_the_results_of_a_run_in_the_same_environment(job, project):
     params = "convnet_training.minimum_steps=20,convnet_training.epochs=1"
     command = ("run", "-e", "azureml", "--pipelines", "mnist_training", "--params", params)
-    result = run_forked(project, *command)
+    result = run_kedro(project, *command)
     assert result.returncode == 0, result.stderr
     assert metrics(job[0] / "blobs") == metrics(project / "blobs")
 
@@ -231,7 +230,7 @@ def test_validators_of_the_catalog_work_once_in_a_step_as_in_a_run(checked, tmp_
     )
     assert result.returncode == 0, result.stderr
     assert (checked / "checked.txt").read_text().split() == both
-    result = run_forked(
+    result = run_kedro(
         checked,
         *("run", "-e", "azureml", "--pipelines", "faq_ingestion"),
         environment=environment,

@@ -13,7 +13,6 @@ from kedro.framework.startup import bootstrap_project
 from mlflow import MlflowClient
 
 from azure.projects import make_project
-from forked import run_forked
 from quartet.azure import azurite
 from quartet.azure.job import Job
 from quartet.azure.rehearsal import Place, RehearsalSettings, rehearse
@@ -40,7 +39,7 @@ def project(tmp_path_factory) -> Path:
 def local(project) -> Path:
     """The same project, in which `kedro run` has made what the rehearsals are compared with."""
     names = ",".join(["faq_ingestion", "sensor_ingestion", "anomaly_training"])
-    result = run_forked(project, "run", "--pipelines", names, "--params", TRAINING)
+    result = run_kedro(project, "run", "--pipelines", names, "--params", TRAINING)
     assert result.returncode == 0, result.stderr
     return project / "data/08_reporting"
 
@@ -51,7 +50,7 @@ def place(project) -> Place:
 
 
 def rehearsed(project, *arguments):
-    return run_forked(project, "cloud", "rehearse", *arguments, seconds=600)
+    return run_kedro(project, "cloud", "rehearse", *arguments)
 
 
 @pytest.fixture(scope="module")

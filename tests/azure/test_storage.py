@@ -22,12 +22,11 @@ from kedro.io import DatasetError
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset
 
-from forked import run_forked
 from quartet.azure import blobs as module
 from quartet.azure.storage import StorageHooks
 from quartet.datasets.captures import SensorSourceDataset
 from quartet.messages import describe
-from support import ROOT
+from support import ROOT, run_kedro
 
 MIB = 1 << 20
 
@@ -255,7 +254,7 @@ def test_handles_work_in_other_processes(blobs):
 def test_a_missing_container_is_told_before_any_work_is_done(blobs, workspace):
     blobs.put(f"{ROOT}/data/01_raw/stackexchange/", "raw/stackexchange", recursive=True)
     blobs.rmdir("reports")
-    result = run_forked(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")
+    result = run_kedro(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")
     assert result.returncode == 1
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error")]
     assert line.startswith("Error: abfs://reports: storage account quartet")

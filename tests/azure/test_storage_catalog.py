@@ -6,8 +6,7 @@ import pytest
 
 from azure.round_trips import WAYS
 from azure.stored import catalog_on_blobs, loader
-from forked import run_forked
-from support import ROOT
+from support import ROOT, run_kedro
 
 
 def one_of_each_kind():
@@ -41,7 +40,7 @@ def test_a_run_with_everything_on_blob_storage(blobs, workspace):
     """The environment of a cluster, given only the connection string."""
     blobs.put(f"{ROOT}/data/01_raw/stackexchange/", "raw/stackexchange", recursive=True)
     shutil.rmtree(workspace / "data")
-    result = run_forked(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")
+    result = run_kedro(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")
     assert result.returncode == 0, result.stderr
     reports = blobs.find("reports/local/faq_ingestion")
     assert "reports/local/faq_ingestion/metrics.json" in reports

@@ -28,7 +28,6 @@ from azure.submitted import (
     read_submitted,
     submit,
 )
-from forked import run_forked
 from quartet import distributed
 from quartet.azure import registry
 from quartet.azure.environment import Image
@@ -38,7 +37,7 @@ from quartet.azure.rehearsal.cloud import Cloud
 from quartet.azure.snapshot import take_snapshot
 from quartet.azure.translation import translate
 from quartet.pipeline_registry import register_pipelines
-from support import make_workspace
+from support import make_workspace, run_kedro
 
 SMALL = {
     "faq_features": {"candidates": 15, "margin_rivals": 30, "max_characters": 3},
@@ -276,7 +275,7 @@ def test_the_submitted_job_runs_here_and_measures_what_a_local_run_measures(
 
     local = make_workspace(tmp_path / "local")
     small = [f"{name}.{key}={value}" for name in SMALL for key, value in SMALL[name].items()]
-    run = run_forked(local, "run", "--pipelines", "faq_tuning", "--params", ",".join(small))
+    run = run_kedro(local, "run", "--pipelines", "faq_tuning", "--params", ",".join(small))
     assert run.returncode == 0, run.stderr
     expected = json.loads((local / "data/08_reporting/faq_tuning/metrics.json").read_text())
     assert untimed(found) == untimed(expected)

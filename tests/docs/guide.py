@@ -16,8 +16,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from forked import run_forked
-from support import ROOT, clean_environment
+from support import ROOT, clean_environment, run_kedro
 
 _BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _AT_END = ", at the end"
@@ -99,7 +98,7 @@ def run(project: Path, command: str, said: list[str], environment: dict[str, str
     words = shlex.split(command)
     if words[0] == "kedro" and words == command.split():  # nothing that only a shell understands
         no_other = dict.fromkeys(os.environ)
-        result = run_forked(project, *words[1:], environment={**no_other, **mine})
+        result = run_kedro(project, *words[1:], environment={**no_other, **mine})
     else:
         result = subprocess.run(
             ["bash", "-c", command],
