@@ -184,7 +184,7 @@ def test_metrics_are_in_the_runs_of_steps_below_that_of_the_job(trained, place):
     assert metrics == {f"anomaly_training/{name}": value for name, value in written.items()}
 
 
-def test_any_number_of_ranks_trains_the_same_models(trained, place, project):
+def test_ranks_train_the_same_models_as_one_process(trained, place, project):
     three = models(place)
     whole = translate(bootstrap_project(project), "azureml", "anomaly_training", THREE_RANKS)
     needed = [step for step in whole.steps if step.name != "release_bank"]
@@ -196,15 +196,13 @@ def test_any_number_of_ranks_trains_the_same_models(trained, place, project):
                 "QUARTET_SENSOR_DATABASE": place.sensors,
             },
         )
-        for ranks in (1, 2):
-            steps = (
-                replace(step, instances=ranks) if step.name == "train_models" else step
-                for step in needed
-            )
-            job = Job(whole.name, whole.experiment, tuple(steps))
-            report = rehearse(job, place.snapshot, place, settings)
-            assert [str(step.state) for step in report.steps] == ["kept", "finished"]
-            assert models(place) == three
+        steps = (
+            replace(step, instances=1) if step.name == "train_models" else step for step in needed
+        )
+        job = Job(whole.name, whole.experiment, tuple(steps))
+        report = rehearse(job, place.snapshot, place, settings)
+        assert [str(step.state) for step in report.steps] == ["kept", "finished"]
+        assert models(place) == three
 
 
 def models(place) -> bytes:
