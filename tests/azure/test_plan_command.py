@@ -238,8 +238,8 @@ def test_an_invalid_setting_is_named(run, rehearsed, project):
     edit(project / "conf/azureml/planning.yml", change)
     message = error(run(*FAQ))
     assert "planning.scale_up_s.range: expected [low, most likely, high], ascending" in message
-    assert "planning.spread.source: String should have at least 1 character" in message
-    assert "planning.typo: is no setting (given: 1)" in message
+    assert "planning.spread.source should have at least 1 character" in message
+    assert "planning.typo is not a setting (given: 1)" in message
 
 
 def test_a_verified_price_is_shown_with_its_source(run, rehearsed, project):

@@ -243,6 +243,15 @@ def _progress(
         yield update
 
 
+def _is_finalising(frame: FrameType | None) -> bool:
+    """Return whether SQLAlchemy returns a connection, where it logs any exception and goes on."""
+    while frame is not None:
+        if frame.f_code.co_name == "_finalize_fairy":
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextmanager
 def noticed_interrupts() -> Iterator[Callable[[], None]]:
     """What raises KeyboardInterrupt if one has come, for it does not always arrive.
@@ -257,7 +266,8 @@ def noticed_interrupts() -> Iterator[Callable[[], None]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         came.set()
-        signal.default_int_handler(number, frame)
+        if not _is_finalising(frame):
+            signal.default_int_handler(number, frame)
 
     def raise_if_stopped() -> None:
         if came.is_set():
