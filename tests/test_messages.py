@@ -39,6 +39,13 @@ def configuration(tmp_path, text):
     return OmegaConfigLoader(str(tmp_path / "conf"), base_env="base", default_run_env="base")
 
 
+def test_errors_that_are_each_others_cause_end_in_a_line():
+    """As Azure's SDK leaves them after several tries."""
+    last, first = OSError(5, "Input/output error"), ValueError("tried 7 times")
+    last.__cause__, first.__context__ = first, last
+    assert describe(last) == "input/output error"
+
+
 def test_a_missing_file_is_named_with_its_dataset(tmp_path):
     file = tmp_path / "a.json"
     assert line(lambda: catalog(filepath=str(file)).load("images")) == (

@@ -89,7 +89,7 @@ def describe(error: BaseException) -> str:
     """Return one line: where the error arose, what was expected, what to do."""
     where = getattr(error, "__notes__", [])[:1]
     message = _of_configuration(error) or _text(error)
-    for cause in _chain(error):
+    for cause in error_chain(error):
         text, better = _text(cause), _of_class(cause)
         if text and better:
             message = message.replace(text, better)
@@ -98,9 +98,11 @@ def describe(error: BaseException) -> str:
     return ": ".join([*where, " ".join(message.split())])
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def error_chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error and those that led to it, whose texts it often repeats."""
-    while error is not None:
+    seen: set[int] = set()  # an SDK that raises an error again makes it its own context's cause
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

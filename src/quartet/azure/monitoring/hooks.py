@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from kedro.framework.hooks import hook_impl
 
 from quartet import distributed
 from quartet.azure.monitoring.variables import VARIABLE
+from quartet.messages import error_chain
 from quartet.node_start import NodeStart
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ class TelemetryHooks(NodeStart):
     @_never_failing
     def on_pipeline_error(self, error: Exception) -> None:
         """Close open spans as failed, with the classes of the exception, and send them."""
-        self._end(" from ".join(dict.fromkeys(_class_names(error))))
+        # Classes alone: messages may hold somebody's data.
+        names = (type(each).__name__ for each in error_chain(error))
+        self._end(" from ".join(dict.fromkeys(names)))
 
     @_never_failing
     def on_node_start(self, node: Node) -> None:
@@ -168,13 +171,6 @@ class TelemetryHooks(NodeStart):
         self._run = None
         if reason := telemetry.flush():
             self.switch_off(reason)
-
-
-def _class_names(error: BaseException | None) -> Iterator[str]:
-    """Yield the class of an exception and of its causes; messages may hold somebody's data."""
-    while error is not None:
-        yield type(error).__name__
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _pipeline_of(run_params: Mapping[str, Any]) -> str:
