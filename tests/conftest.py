@@ -25,6 +25,7 @@ settings.load_profile("quartet")
 INTEGRATION_FIXTURES = {
     *("azurite", "browser", "mariadb", "pyodbc", "site", "viz"),
     *("digits_project", "made_project"),
+    *("real_clip", "real_mnist", "real_sensors", "real_stackfaq"),
 }
 """A test that asks for one of these, directly or through others, is an integration test."""
 

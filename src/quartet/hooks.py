@@ -44,7 +44,7 @@ class PreflightHooks:
         if file is None:
             return
         tracking_database.check_database(file)
-        if distributed.rank() == 0:
+        if distributed.rank() == 0 and not any(isinstance(h, NoTracking) for h in settings.HOOKS):
             tracking_database.create_database(file)
         if Path.cwd() != context.project_path:
             # MLflow takes the path for one below the folder that the command is given in.
@@ -169,9 +169,11 @@ class TrackingHooks:
 
         Of databases on this machine only: a server's runs are ended by whoever runs the server.
         """
+        if distributed.rank() > 0:
+            return (yield)
         import mlflow
 
-        if distributed.rank() > 0 or not mlflow.get_tracking_uri().startswith(configuration.SQLITE):
+        if not mlflow.get_tracking_uri().startswith(configuration.SQLITE):
             return (yield)
         with tracking_database.tagged_process():
             result = yield

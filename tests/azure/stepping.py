@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 from kedro.framework.project import pipelines
 
-from forked import run_forked
 from quartet.azure.steps import Steps
 from support import clean_environment, make_workspace, on_ranks, run_kedro
 
@@ -63,8 +62,7 @@ def execute(
     ]
     changed = {"KEDRO_AZURE_RUNNER_CONFIG": "", **(environment or {})}
     if ranks == 1:
-        run = run_kedro if anew else run_forked
-        return run(project, *arguments, environment=changed)
+        return run_kedro(project, *arguments, environment=changed, fresh=anew)
     return subprocess.run(
         on_ranks(ranks, "-m", "kedro", *arguments),
         cwd=project,

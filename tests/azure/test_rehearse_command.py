@@ -19,6 +19,7 @@ from quartet.azure.rehearsal import Place, RehearsalSettings, rehearse
 from quartet.azure.translation import translate
 from support import clean_environment, run_kedro, skip_or_fail
 
+pytestmark = pytest.mark.integration  # each rehearsal starts an Azurite of its own
 TRAINING = "sensor_models.workers=1"
 THREE_RANKS = {"step_nodes": {"train_models": 3}, "sensor_models": {"workers": 1}}
 UPLOAD = ("--upload", "data/01_raw/stackexchange=mine/dump")

@@ -107,6 +107,7 @@ def can(*command):
     return shutil.which(command[0]) and subprocess.run(command, check=False).returncode == 0
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("name", "differences", "below"),
     [
@@ -174,6 +175,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.integration
 def test_a_full_disk_is_told_and_the_old_output_stays(trained_workspace, tmp_path, small_disk):
     folder = Path(shutil.copytree(trained_workspace, tmp_path / "project"))
     (small_disk / "filler").write_bytes(bytes(1_000_000))

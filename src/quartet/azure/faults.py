@@ -21,7 +21,6 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from kedro_azureml.generator import ConfigException
 
 from quartet import configuration
 from quartet.azure import snapshot, translation
@@ -160,12 +159,20 @@ def without_credential(said: str) -> str:
     )
 
 
+def _config_exception() -> type[BaseException]:
+    """Return what the plugin raises for its configuration; not an Exception, and slow to import."""
+    from kedro_azureml.generator import ConfigException
+
+    config_exception: type[BaseException] = ConfigException
+    return config_exception
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """End in one line what the plugin, the SDK and Azure say of a user's own doing."""
     try:
         yield
-    except (Exception, ConfigException) as error:
+    except (Exception, _config_exception()) as error:
         told = explain(error)
         if told is None or wants_traceback():
             raise
@@ -188,7 +195,7 @@ def explain(error: BaseException) -> str | None:
     """The line for an error; None for a fault of the program, of which all should be seen."""
     if isinstance(error, AzureError):
         return _said_by_azure(error)
-    if isinstance(error, ConfigException):
+    if isinstance(error, _config_exception()):
         return describe(error)
     last = traceback.extract_tb(error.__traceback__)[-1:]
     function = last[0].name if last else ""
