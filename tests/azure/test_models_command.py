@@ -65,7 +65,7 @@ def call(project):
     return run
 
 
-@pytest.fixture(params=["here", "there"])
+@pytest.fixture(params=["here", pytest.param("there", marks=pytest.mark.integration)])
 def registry(request, tmp_path, empty_tracking, monkeypatch):
     if request.param == "there":
         return There(request.getfixturevalue("plane"))

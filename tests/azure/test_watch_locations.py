@@ -9,7 +9,7 @@ from quartet.azure.trigger.locations import LocalFolder
 from quartet.azure.trigger.protocol import WatcherId
 
 
-@pytest.fixture(params=["folder", "container"])
+@pytest.fixture(params=["folder", pytest.param("container", marks=pytest.mark.integration)])
 def arrivals(request):
     return request.getfixturevalue(request.param)
 
