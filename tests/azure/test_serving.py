@@ -34,6 +34,7 @@ from support import GUARD_S, clean_environment, free_port, make_workspace, skip_
 
 IMAGES = bundled_digits()["images"]
 ZERO = np.zeros((1, 28, 28), int).tolist()
+pytestmark = pytest.mark.integration  # model servers are started
 
 
 def release(module, file, content, requirements, example):

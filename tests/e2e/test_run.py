@@ -106,6 +106,7 @@ def test_the_better_classifier_is_registered_with_its_facts(trained_workspace, c
     assert version.tags["parameter.epochs"] == "10"
 
 
+@pytest.mark.integration
 def test_the_tracking_pages_show_the_run(trained_workspace):
     command = ["mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db", "--workers", "1"]
     with running_server(trained_workspace, command, "/health") as url:
