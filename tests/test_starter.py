@@ -74,10 +74,12 @@ def made_project(chosen: list[str], tmp_path_factory: pytest.TempPathFactory) ->
 
 def inside(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """A Python program in a project, whose source comes before the installed one."""
+    # Of pytest's own: a run of tests inside is not this worker's.
+    here = {name: text for name, text in clean_environment().items() if "PYTEST" not in name}
     return subprocess.run(
         [sys.executable, *command],
         cwd=project,
-        env={**clean_environment(), "PYTHONPATH": str(project / "src")},
+        env={**here, "PYTHONPATH": str(project / "src")},
         capture_output=True,
         text=True,
         check=False,
