@@ -7,7 +7,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -123,14 +123,13 @@ def _initialise(file: Path) -> None:
 
 def _publish(part: Path, file: Path) -> None:
     # Unlike a rename, a link never replaces the database that a run of another project has made.
-    with suppress(FileExistsError):
-        try:
-            file.hardlink_to(part)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links
-            if not file.exists():
-                part.rename(file)
+    try:
+        file.hardlink_to(part)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        if not file.exists():
+            part.rename(file)
 
 
 @contextmanager
