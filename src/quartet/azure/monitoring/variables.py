@@ -1,6 +1,6 @@
 """Environment variables by which a run finds Application Insights."""
 
 VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
-"""Whom to tell."""
+"""The resource that receives telemetry."""
 AUTHENTICATION = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
-"""`Authorization=AAD`: whoever tells needs the role Monitoring Metrics Publisher."""
+"""`Authorization=AAD`: the sender needs the role Monitoring Metrics Publisher."""
