@@ -35,7 +35,7 @@ def execute(
     params: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     ranks: int = 1,
-    anew: bool = False,
+    fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a step with its own folders below `folders`, and those of the steps before it there.
 
@@ -47,7 +47,7 @@ def execute(
         params: For `--params`.
         environment: Changes to this process's variables.
         ranks: Of MPI.
-        anew: Whether the step starts as on a cluster, in a process that has imported nothing yet.
+        fresh: Whether the step starts as on a cluster, in a process that has imported nothing yet.
     """
     (node,) = (each for each in Steps(pipelines[pipeline]).nodes if each.name == step)
     given = [name for name in node.inputs if (folders / name).is_dir()]
@@ -62,7 +62,7 @@ def execute(
     ]
     changed = {"KEDRO_AZURE_RUNNER_CONFIG": "", **(environment or {})}
     if ranks == 1:
-        return run_kedro(project, *arguments, environment=changed, fresh=anew)
+        return run_kedro(project, *arguments, environment=changed, fresh=fresh)
     return subprocess.run(
         on_ranks(ranks, "-m", "kedro", *arguments),
         cwd=project,

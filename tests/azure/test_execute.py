@@ -97,7 +97,7 @@ def test_a_step_tells_what_its_start_cost(project, tmp_path):
     file = tmp_path / "report.json"
     environment = {"QUARTET_STEP_REPORT": str(file)}
     result = execute(
-        project, "faq_ingestion", "ingest_dump", tmp_path, environment=environment, anew=True
+        project, "faq_ingestion", "ingest_dump", tmp_path, environment=environment, fresh=True
     )
     assert result.returncode == 0, result.stderr
     assert other_lines(result.stderr) == []
