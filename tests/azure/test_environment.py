@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -92,7 +93,9 @@ def test_the_image_installs_the_lock_file_and_nothing_else(kind):
 
 
 def test_the_lock_files_hold_what_these_tests_run_on():
-    here = {canonicalize_name(found.name): found.version.split("+")[0] for found in distributions()}
+    # Not sys.path: setuptools, once imported, adds the copies of libraries that it brings.
+    installed = distributions(path=[sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    here = {canonicalize_name(found.name): found.version.split("+")[0] for found in installed}
     for name in ("pip", "setuptools", "wheel", "quartet"):
         here.pop(name, None)
     assert {**locked(LOCK), **locked("requirements-dev.lock")} == here
@@ -114,7 +117,7 @@ def packages_of(names):
     """Debian packages that the shared libraries of these distributions take from the system."""
     files = [
         found.locate_file(file)
-        for found in distributions()
+        for found in distributions(path=[sysconfig.get_path("platlib")])
         if canonicalize_name(found.name) in names
         for file in found.files or []
         if re.search(r"\.so[.\d]*$", file.name) and not OF_ANOTHER_LINUX.search(str(file))
