@@ -9,23 +9,23 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
-from quartet import distributed
-from quartet.hooks import DistributedHooks
-from quartet.runner import RankRunner
+from kedro_cloud.core import ranks
+from quartet.framework.hooks import DistributedHooks
+from quartet.framework.rank_runner import RankRunner
 
 
 def noting(folder: Path, name: str, shared: bool) -> Callable[[object], object]:
     def function(given: object) -> object:
-        with (folder / f"{distributed.rank()}.txt").open("a") as log:
+        with (folder / f"{ranks.rank()}.txt").open("a") as log:
             print(name, file=log)
-        return distributed.gather(f"{name} of {given}") if shared else given
+        return ranks.gather(f"{name} of {given}") if shared else given
 
     return function
 
 
 def main(folder: Path) -> None:
     def node(name: str, source: str, target: str, shared: bool = True) -> Node:
-        tags = distributed.TAG if shared else None
+        tags = ranks.TAG if shared else None
         return Node(noting(folder, name, shared), source, target, name=name, tags=tags)
 
     pipeline = Pipeline(
@@ -41,7 +41,7 @@ def main(folder: Path) -> None:
     hooks = _create_hook_manager()
     hooks.register(DistributedHooks())
     hooks.hook.before_pipeline_run(run_params={}, pipeline=pipeline, catalog=catalog)
-    distributed.barrier()
+    ranks.barrier()
     RankRunner().run(pipeline, catalog, hooks, only_missing_outputs=True)
 
 

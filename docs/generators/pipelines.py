@@ -50,7 +50,7 @@ def _touched(node: Any) -> Iterator[str]:
 
 
 def _node_row(node: Any) -> tuple[str, ...]:
-    from quartet.azure.steps import TAG, step_of
+    from kedro_cloud.jobs.steps import TAG, step_of
 
     said = (inspect.getdoc(node.func) or "").partition("\n\n")[0]
     tags = sorted(tag for tag in node.tags if not tag.startswith(TAG))

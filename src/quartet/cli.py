@@ -11,18 +11,15 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import LazyGroup
 
-from quartet import distributed
-from quartet.messages import one_line_errors
-from quartet.startup import without_collecting
+from kedro_cloud.cli import commands as plugin_commands
+from kedro_cloud.core import ranks
+from kedro_cloud.core.errors import one_line_errors
+from kedro_cloud.core.startup import without_collecting
 
 
-@click.group(
-    name="quartet",
-    cls=LazyGroup,
-    lazy_subcommands={"azureml": "quartet.azure.commands.azureml"},
-)
+@click.group(name="quartet", cls=LazyGroup, lazy_subcommands=plugin_commands.lazy_subcommands)
 def cli() -> None:
-    """Commands of this project."""
+    """Commands of this project, and those of `kedro_cloud`, which is part of it."""
 
 
 def _run(**options: Any) -> Any:
@@ -31,7 +28,7 @@ def _run(**options: Any) -> Any:
 
 
 def _tracked_run(**options: Any) -> Any:
-    if distributed.size() > 1:
+    if ranks.size() > 1:
         options["runner"] = _runner_of_ranks(options.get("runner"))
     assert kedro_run.callback is not None
     try:
@@ -46,7 +43,7 @@ def _runner_of_ranks(asked: str | None) -> str:
         raise ValueError(
             f"several MPI ranks share a run in a way of their own: leave out --runner {asked}"
         )
-    return "quartet.runner.RankRunner"
+    return "quartet.framework.rank_runner.RankRunner"
 
 
 def _end_tracked_runs() -> None:
@@ -64,23 +61,8 @@ run = copy.copy(kedro_run)
 run.callback = one_line_errors(_run)
 cli.add_command(run)
 
-cloud = LazyGroup(
-    name="cloud",
-    help="Azure ML: plan and rehearse jobs, make what they need, publish and watch them.",
-    lazy_subcommands={
-        "deploy": "quartet.azure.deploy_command.deploy",
-        "environment": "quartet.azure.environment_command.environment",
-        "models": "quartet.azure.models_command.models",
-        "plan": "quartet.azure.plan_command.plan",
-        "provision": "quartet.azure.provision_command.provision",
-        "publish": "quartet.azure.publish_command.publish",
-        "rehearse": "quartet.azure.rehearse_command.rehearse",
-        "schedule": "quartet.azure.schedule_command.schedule",
-        "status": "quartet.azure.status_command.status",
-        "watch": "quartet.azure.watch_command.watch",
-    },
-)
-cli.add_command(cloud)
+for command in plugin_commands.commands.values():
+    cli.add_command(command)
 
 
 @cli.command()
@@ -95,12 +77,12 @@ def fetch(metadata: Any, name: str, env: str | None) -> None:
 def _fetch(project_path: Path, name: str, env: str | None) -> None:
     from pydantic import ValidationError
 
-    from quartet import configuration
-    from quartet.downloads import Download
-    from quartet.downloads import fetch as fetch_files
-    from quartet.validation_errors import format_errors
+    from kedro_cloud.core import config
+    from kedro_cloud.core.validation_errors import format_errors
+    from quartet.framework.downloads import Download
+    from quartet.framework.downloads import fetch as fetch_files
 
-    known = configuration.loader(project_path, env)["downloads"]
+    known = config.loader(project_path, env)["downloads"]
     if name not in known:
         raise ValueError(
             f"there is nothing to fetch by the name '{name}'; known: {', '.join(known)}"

@@ -2,30 +2,30 @@
 
 import os
 import warnings
+from functools import partial
+from pathlib import Path
 
 import fsspec
 
-from quartet import distributed
-from quartet.azure import storage
-from quartet.azure.hooks import STEP, StepHooks, ValidationHooks, image_reference
-from quartet.azure.monitoring.hooks import TelemetryHooks, is_on
-from quartet.azure.timing import StepReportHooks
-from quartet.context import Context
+from kedro_cloud.core import ranks
+from kedro_cloud.core.hooks import NoTracking
+from kedro_cloud.hooks import HOOKS as PLUGIN_HOOKS
+from kedro_cloud.jobs.hooks import STEP
+from kedro_cloud.provisioning.environment import image_reference
 from quartet.datasets.atomic import AtomicLocalFileSystem
-from quartet.hooks import (
+from quartet.framework.context import Context
+from quartet.framework.hooks import (
     DistributedHooks,
     ErrorContextHooks,
     LogHooks,
-    NoTracking,
     PreflightHooks,
+    SummaryHooks,
     TrackingHooks,
     TurnHooks,
 )
+from quartet.framework.plugins import defer_heavy_plugins
+from quartet.framework.quiet import quiet_kedro_mlflow, quiet_servers
 from quartet.pipeline_registry import SAMPLE_RUN
-from quartet.plugins import defer_heavy_plugins
-from quartet.quiet import quiet_kedro_mlflow, quiet_servers
-from quartet.startup import StartHooks
-from quartet.summary import SummaryHooks
 
 # OpenMP's threads spin while they wait. Beside any other busy process each parallel region then
 # loses a scheduler tick, 8 ms against microseconds of work; asleep they cost next to nothing.
@@ -43,10 +43,9 @@ warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is depreca
 
 # Every dataset that writes through fsspec gets write-beside-and-rename.
 fsspec.register_implementation("file", AtomicLocalFileSystem, clobber=True)
-storage.register()
 
-# Where Quartet is not installed, as on a cluster, Kedro calls no entry point of it: the commands of
-# heavy plugins can be deferred from here on only.
+# Where the project is not installed, as on a cluster, Kedro calls none of its entry points: here is
+# the first moment at which commands of heavy plugins can be deferred.
 defer_heavy_plugins()
 quiet_kedro_mlflow()
 quiet_servers()
@@ -56,20 +55,14 @@ CONTEXT_CLASS = Context
 HOOKS = (
     TurnHooks(),
     PreflightHooks(),
-    storage.StorageHooks(),
-    StepHooks(),
-    ValidationHooks(),
+    *PLUGIN_HOOKS,
     TrackingHooks(),
     DistributedHooks(),
     ErrorContextHooks(),
-    StepReportHooks(),
-    StartHooks(),
     LogHooks(),
     SummaryHooks(SAMPLE_RUN, STEP.get),
     # One MLflow run a command, however many ranks run it.
-    *([NoTracking()] if distributed.rank() > 0 else []),
-    # Tells Application Insights of the run, where there is one to be told.
-    *([TelemetryHooks()] if is_on() else []),
+    *([NoTracking()] if ranks.rank() > 0 else []),
 )
 
 CONFIG_LOADER_ARGS = {
@@ -78,8 +71,6 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft"},  # an override names only what it changes
     "config_patterns": {
         "azureml": ["azureml*"],
-        "cloud": ["cloud*"],
-        "planning": ["planning*", "prices*"],
         "mlflow": ["mlflow*"],
         "downloads": ["downloads*"],
     },
@@ -87,6 +78,6 @@ CONFIG_LOADER_ARGS = {
         # ${env:NAME,default} in any file; Kedro allows ${oc.env:NAME} in credentials only.
         "env": lambda name, default=None: os.environ.get(name, default),
         # ${image:cpu}: the Azure ML environment whose name is made from the lock file.
-        "image": image_reference,
+        "image": partial(image_reference, Path(__file__).parents[2]),
     },
 }

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from faq.conftest import invent
-from quartet.azure.models import trial
+from kedro_cloud.models import local_server
 from quartet.datasets.registered_model import ModelRelease, _write_model
 from quartet.digits import classifier, logistic
 from quartet.digits import serving as digits_serving
@@ -116,7 +116,7 @@ def ranker_folder(tmp_path_factory):
 def guarded(folder):
     """Port and process of what `kedro cloud deploy` serves a model by."""
     port = free_port()
-    with trial.served(folder, port) as process:
+    with local_server.served(folder, port) as process:
         yield port, process.pid
 
 
@@ -244,7 +244,7 @@ def tutorial(tmp_path):
     command = [sys.executable, "score.py", "model.pkl", str(port)]
     process = subprocess.Popen(command, cwd=tmp_path, env=clean_environment())
     try:
-        trial._wait(process, f"http://127.0.0.1:{port}/")
+        local_server._wait(process, f"http://127.0.0.1:{port}/")
         yield port, process.pid
     finally:
         process.terminate()

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from quartet import downloads
-from quartet.azure import cloud_settings
+from kedro_cloud.core import cloud_settings
 from quartet.digits import settings as digits
 from quartet.faq import search_space
 from quartet.faq import settings as faq
+from quartet.framework import downloads
 from quartet.sensors import settings as sensors
 from quartet.style import encoding_settings, transfer_settings
 from quartet.style import settings as style

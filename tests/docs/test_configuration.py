@@ -36,7 +36,7 @@ def variables_of_the_configuration() -> set[str]:
 
 def test_reference_describes_every_environment_variable_once(site: Path) -> None:
     known = variables_of_the_code() | variables_of_the_configuration()
-    assert known >= {"QUARTET_TRACEBACK", "AZURE_TENANT_ID", "QUARTET_SENSOR_DATABASE"}
+    assert known >= {"KEDRO_CLOUD_TRACEBACK", "AZURE_TENANT_ID", "QUARTET_SENSOR_DATABASE"}
     rows = [
         row
         for table in tables(built(site, "cli"))

@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from docs.pages import SETTINGS, models, tables
-from quartet.azure import cloud_settings
+from kedro_cloud.core import cloud_settings
 from quartet.digits import settings as digits
 from quartet.faq import settings as faq
 from quartet.faq.search_space import SearchSpace

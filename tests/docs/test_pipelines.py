@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from docs.pages import PAGE_OF, built, reference_of, tables
-from quartet.azure.steps import TAG, step_of
+from kedro_cloud.jobs.steps import TAG, step_of
 from quartet.pipeline_registry import SAMPLE_RUN
 from support import ROOT
 

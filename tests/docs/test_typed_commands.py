@@ -15,8 +15,8 @@ from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 
 from docs.pages import PAGES
+from repository.test_workflows import FOLDER, GUIDE, read
 from support import ROOT
-from test_workflows import FOLDER, GUIDE, read
 
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "infra/README.md"]
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -109,7 +109,7 @@ def test_every_command_of_a_page_can_be_typed(page: Path, kedro: click.Group) ->
 
 def test_commands_of_pages_are_found_wherever_they_stand() -> None:
     text = (
-        "```console\n$ QUARTET_TRACEBACK=1 kedro run \\\n    --nodes a  # why\n"
+        "```console\n$ KEDRO_CLOUD_TRACEBACK=1 kedro run \\\n    --nodes a  # why\n"
         "$ make azurite && nice -n 10 kedro cloud status | tail\nError: doesn't\n```\n"
         "Say `kedro viz\nrun` or `make`.\n```text\nkedro is not typed here\n```\n"
     )

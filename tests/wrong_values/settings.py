@@ -148,9 +148,9 @@ _VARIABLES = [
     variable("MLFLOW_TRACKING_URI", "nonsense://x", "'nonsense://x'", "sqlite:///mlflow.db"),
     variable("MLFLOW_TRACKING_URI", "./mlruns", "'./mlruns'", "MLFLOW_TRACKING_URI"),
     variable("MLFLOW_RUN_ID", "nonsense", "MLFLOW_RUN_ID says 'nonsense'", "unset it"),
-    variable("QUARTET_STEP_REPORT", "/nowhere/report.json", "no folder /nowhere", "make it"),
+    variable("KEDRO_CLOUD_STEP_REPORT", "/nowhere/report.json", "no folder /nowhere", "make it"),
     variable(
-        "QUARTET_TRACEBACK",
+        "KEDRO_CLOUD_TRACEBACK",
         "0",
         "faq_questions=FILE",
         damage=remove("data/01_raw/faq/new-questions.csv"),

@@ -24,7 +24,7 @@ from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from quartet import identity
+from kedro_cloud.core import identity
 
 KNOWN = ("sqlite", "mysql", "mariadb", "mssql")
 WRITES = "quartet_writes"

@@ -8,8 +8,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-JOB = "AZUREML_ROOT_RUN_ID"
-"""Set by Azure ML in every step: the job that the step is part of."""
+from kedro_cloud.core.variables import JOB
+
 _SOURCE = Path(__file__).parents[1]
 
 

@@ -23,9 +23,9 @@ from kedro.io.core import DatasetError
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.lineage import JOB
+from kedro_cloud.core.processes import is_alive
+from kedro_cloud.core.variables import JOB
 from quartet.datasets.sensor_schema import INGESTION, SCORING, jobs, utc_now
-from quartet.processes import is_alive
 
 _PARAMETERS = {INGESTION: "sensor_ingestion", SCORING: "window_scoring"}
 

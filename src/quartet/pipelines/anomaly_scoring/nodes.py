@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from quartet import distributed, sensors
+from kedro_cloud.core import ranks
+from quartet import sensors
 from quartet.sensors.settings import WindowScoring
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def score_windows(
     """
     bank = _bank(sensor_bank)
     start = time.perf_counter()
-    mine = sensors.scoring.predict(bank, new_windows, distributed.rank(), distributed.size())
-    parts = distributed.gather(mine) or [mine]
+    mine = sensors.scoring.predict(bank, new_windows, ranks.rank(), ranks.size())
+    parts = ranks.gather(mine) or [mine]
     seconds = time.perf_counter() - start
     scores = pd.concat(parts, ignore_index=True).merge(new_windows, on=_KEYS, validate="1:1")
     scores = scores.sort_values(_KEYS, ignore_index=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from quartet import distributed
+from kedro_cloud.core import ranks
 
 from . import nodes
 
@@ -31,7 +31,7 @@ def make_scores() -> Pipeline:
                 ["new_windows", "sensor_bank"],
                 ["window_scores", "unscored_sensors", "scoring_speed"],
                 name="score_windows",
-                tags=[distributed.TAG, "cpu"],
+                tags=[ranks.TAG, "cpu"],
             ),
             Node(
                 nodes.publish_predictions,

@@ -8,7 +8,8 @@ import lazy_loader
 import numpy as np
 from numpy.typing import NDArray
 
-from quartet import distributed, sensors
+from kedro_cloud.core import ranks
+from quartet import sensors
 from quartet.sensors.settings import SensorModels, TrainingWindows
 
 if TYPE_CHECKING:
@@ -80,9 +81,9 @@ def train_models(
         normal_windows,
         sensor_models,
         training_period["window_seconds"],
-        sensors=distributed.shard(pairs),
+        sensors=ranks.shard(pairs),
     )
-    parts = distributed.gather((mine.bank.to_arrays(), mine.faults))
+    parts = ranks.gather((mine.bank.to_arrays(), mine.faults))
     if parts is None:
         return mine.bank.to_arrays(), mine.faults
     banks = [sensors.bank.ModelBank.from_arrays(arrays) for arrays, _ in parts]

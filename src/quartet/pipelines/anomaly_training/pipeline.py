@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from quartet import distributed
+from kedro_cloud.core import ranks
 
 from . import nodes, release
 
@@ -31,7 +31,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 ["normal_windows", "training_period", "params:sensor_models"],
                 ["trained_models", "untrained_sensors"],
                 name="train_models",
-                tags=distributed.TAG,
+                tags=ranks.TAG,
             ),
             Node(
                 nodes.complete_bank,

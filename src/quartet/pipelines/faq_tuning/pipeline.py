@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from quartet import distributed
+from kedro_cloud.core import ranks
 
 from . import nodes
 
@@ -74,7 +74,7 @@ def tune() -> Pipeline:
                     "parallel_coordinates_figure",
                 ],
                 name="tune_ranker",
-                tags=[distributed.TAG, "cpu"],
+                tags=[ranks.TAG, "cpu"],
             ),
             Node(
                 nodes.refit_ranker,

@@ -27,10 +27,11 @@ import optuna
 from optuna.trial import TrialState
 from tqdm import tqdm
 
-from quartet import distributed, faq
+from kedro_cloud.core import ranks
+from kedro_cloud.core.processes import is_alive
+from quartet import faq
 from quartet.datasets.study import BUSY_SECONDS, StudyStore, open_storage
 from quartet.faq.study import Objective
-from quartet.processes import is_alive
 
 logger = logging.getLogger(__name__)
 
@@ -45,27 +46,27 @@ def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterat
     _silence_optuna()
     with ExitStack() as stack:
         storage: optuna.storages.BaseStorage
-        host = distributed.host()
-        if distributed.rank() == 0:
+        host = ranks.host()
+        if ranks.rank() == 0:
             path = stack.enter_context(store.opened())
             storage = open_storage(path)
             study = _create(storage, name, objective)
             missing = max(0, objective.settings.trials - len(faq.trials.finished(study)))
-            port = _serve(storage, host) if distributed.size() > 1 else 0
-            distributed.broadcast((host, port, missing))
-            if distributed.size() > 1:
+            port = _serve(storage, host) if ranks.size() > 1 else 0
+            ranks.broadcast((host, port, missing))
+            if ranks.size() > 1:
                 _run_share(study, objective, missing, store)
             else:
                 _run_here(study, objective, missing, path, store)
         else:
-            host, port, missing = distributed.broadcast()
+            host, port, missing = ranks.broadcast()
             storage = optuna.storages.GrpcStorageProxy(host=host, port=port)
             storage.wait_server_ready(timeout=BUSY_SECONDS)
             study = _load(storage, name, objective)
             _run_share(study, objective, missing, store)
-        distributed.barrier()  # what is read of the study now must be all of it, on every rank
+        ranks.barrier()  # what is read of the study now must be all of it, on every rank
         yield study
-        distributed.barrier()  # the proxy must stay until the last rank has read it
+        ranks.barrier()  # the proxy must stay until the last rank has read it
 
 
 def _silence_optuna() -> None:
@@ -123,8 +124,8 @@ def _serve(storage: optuna.storages.BaseStorage, host: str) -> int:
 
 def _run_share(study: optuna.Study, objective: Objective, missing: int, store: StudyStore) -> None:
     """Run this rank's share of the missing trials."""
-    tickets = iter(distributed.shard(range(missing)))
-    with _progress(study, objective, store, shown=distributed.rank() == 0) as update:
+    tickets = iter(ranks.shard(range(missing)))
+    with _progress(study, objective, store, shown=ranks.rank() == 0) as update:
         faq.study.run_trials(
             study, objective, lambda: next(tickets, None) is not None, _worker(), update
         )

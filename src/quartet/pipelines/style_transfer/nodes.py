@@ -6,7 +6,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from quartet import __version__, distributed
+from kedro_cloud.core import ranks
+from quartet import __version__
 from quartet.datasets.checkpoint import fingerprint
 from quartet.style.encoding_settings import Encoding
 from quartet.style.transfer_settings import Restyling, StyleTransfer
@@ -78,9 +79,9 @@ def restyle(
     """
     from quartet.style import restyler
 
-    platform = restyler.detect(restyling, distributed.ranks_here())
+    platform = restyler.detect(restyling, ranks.ranks_here())
     plan, pieces = videos.planned_video(transfer_plan), pieces_of(transfer_plan)
-    mine = distributed.shard(_missing(transfer_plan, style_pieces))
+    mine = ranks.shard(_missing(transfer_plan, style_pieces))
     settings = (style_transfer, restyling, video_encoding)
     with restyler.Restyler(style_weights.arrays, restyling, platform) as made:
         if plan is None:
@@ -91,16 +92,16 @@ def restyle(
                 style_source, plan, firsts, made, style_pieces, work, settings
             )
     told = {**done, **platform.describe()}
-    return {"ranks": distributed.gather(told) or [told], "pieces": len(pieces)}
+    return {"ranks": ranks.gather(told) or [told], "pieces": len(pieces)}
 
 
 def _missing(transfer_plan: Facts, store: PieceStore) -> list[str]:
     """Names of the pieces that are not there yet, the same on all ranks."""
     # The first rank's list counts: the others may look when it is at work already.
-    there = distributed.broadcast(store.names(transfer_plan["work"]))
+    there = ranks.broadcast(store.names(transfer_plan["work"]))
     pieces = pieces_of(transfer_plan)
     missing = [name for name in pieces if name not in there]
-    if distributed.rank() == 0 and len(missing) < len(pieces):
+    if ranks.rank() == 0 and len(missing) < len(pieces):
         logger.info("%d of %d pieces are there already", len(pieces) - len(missing), len(pieces))
     return missing
 

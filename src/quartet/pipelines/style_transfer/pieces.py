@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from quartet import distributed
+from kedro_cloud.core import ranks
 
 if TYPE_CHECKING:
     from quartet.datasets.pieces import PieceStore
@@ -47,5 +47,5 @@ def present(transfer_plan: Facts, store: PieceStore, unreadable: Iterable[str] =
 
 def progress(desc: str, total: int, unit: str) -> tqdm[Any]:
     """A bar on the first rank, if the work takes more than a moment."""
-    shown = None if distributed.rank() == 0 else True
+    shown = None if ranks.rank() == 0 else True
     return tqdm(total=total, desc=desc, unit=unit, disable=shown, delay=2)

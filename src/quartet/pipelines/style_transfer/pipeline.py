@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from quartet import distributed
+from kedro_cloud.core import ranks
 
 from . import nodes, report
 
@@ -45,7 +45,7 @@ def make_output() -> Pipeline:
                 ],
                 "restyling_work",
                 name="restyle_pieces",
-                tags=[distributed.TAG, "gpu"],
+                tags=[ranks.TAG, "gpu"],
             ),
             Node(
                 nodes.publish,

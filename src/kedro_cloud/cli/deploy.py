@@ -1,0 +1,189 @@
+"""`kedro cloud deploy`: a registered model that answers requests, on Azure ML or here."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kedro_cloud.core.errors import one_line_errors
+from kedro_cloud.models.registry import STAGES
+from kedro_cloud.models.scoring import PORT
+from kedro_cloud.workspace import faults
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+    from kedro_cloud.models.registry import Version
+    from kedro_cloud.provisioning.environment import Image
+
+
+@click.command()
+@click.option("--model", required=True, help="Registered name: `kedro cloud models list` has all.")
+@click.option("--version", default="", help="Which version; else the champion, else the last.")
+@click.option(
+    "--stage",
+    type=click.Choice(STAGES),
+    default=None,
+    help="The version that is in this stage.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@click.option("--keep", is_flag=True, help="Leave the deployment before, to go back at once.")
+@click.option("--local", is_flag=True, help="Serve on this machine, until Ctrl-C.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=None, help=f"With --local; else {PORT}."
+)
+@click.option(
+    "--env",
+    "-e",
+    default=None,
+    help="Whose model: azureml, the workspace's; with --local base, this machine's.",
+)
+@click.pass_obj
+def deploy(metadata: Any, /, **options: Any) -> None:
+    """Let a registered model answer requests: batches of images or questions.
+
+    On Azure ML behind a managed online endpoint, as deployments in conf/azureml/cloud.yml says, in
+    the image of the lock file. A new deployment gets the traffic once it has answered a test
+    request, then the one before it is removed. With --local the same server runs here.
+
+    \b
+    kedro cloud deploy --model mnist_classifier --local
+    kedro cloud deploy --model mnist_classifier --dry-run
+    kedro cloud deploy --model FAQ_ranker --stage candidate --keep
+    """
+    if options["version"] and options["stage"]:
+        raise click.UsageError("--version and --stage both say which version: say one of them")
+    if options["port"] and not options["local"]:
+        raise click.UsageError("--port is of --local: say both, or neither")
+    if options["local"] and (options["dry_run"] or options["keep"]):
+        raise click.UsageError("--local changes nothing: leave out --dry-run and --keep")
+    with faults.explained():
+        one_line_errors(_deploy)(Path(metadata.project_path), **options)
+
+
+def _deploy(
+    project: Path,
+    model: str,
+    version: str,
+    stage: str | None,
+    dry_run: bool,
+    keep: bool,
+    local: bool,
+    port: int | None,
+    env: str | None,
+) -> None:
+    from kedro_cloud.cli.models import quietly
+    from kedro_cloud.models.environment_registry import open_registry
+    from kedro_cloud.models.registry import choose
+
+    quietly()
+    environment = env or ("base" if local else "azureml")
+    if not local:
+        _deploy_to_azure(project, environment, (model, version, stage or ""), dry_run, keep)
+        return
+    from kedro_cloud.models import local_server
+
+    registry = open_registry(project, environment)
+    chosen = choose(registry, model, version, stage or "")
+    with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
+        files = registry.fetch(chosen, Path(folder))
+        click.echo(_told(chosen))
+        local_server.serve(files, port or PORT, click.echo)
+
+
+def _deploy_to_azure(
+    project: Path, environment: str, which: tuple[str, str, str], dry_run: bool, keep: bool
+) -> None:
+    from kedro_cloud.models import bundle, deployment, packages, rollout
+    from kedro_cloud.models.registry import choose
+    from kedro_cloud.models.workspace_registry import WorkspaceRegistry
+    from kedro_cloud.provisioning.environment import Image
+    from kedro_cloud.workspace.connection import connect
+
+    settings = _settings(project, environment, which[0])
+    image = Image.of(project, "cpu")
+    client = connect(project, environment)
+    registry = WorkspaceRegistry(client, environment)
+    chosen = choose(registry, *which)
+    _refuse_missing_image(client, image)
+    wanted = deployment.Wanted(
+        settings.endpoint,
+        chosen.model,
+        chosen.number,
+        image.reference,
+        bundle.digest(),
+        settings.size,
+        settings.instances,
+    )
+    change = deployment.plan(wanted, rollout.look(client, settings.endpoint), keep)
+    click.echo(_told(chosen))
+    for line in packages.differing(chosen.of_kind("library"), image.lock):
+        click.echo(f"Warning: made with {line}", err=True)
+    if change.is_done:
+        click.echo(f"endpoint {settings.endpoint} answers with it already: {change.target}")
+    elif dry_run:
+        for line in change.told():
+            click.echo(line)
+    else:
+        with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
+            example = bundle.example_of(registry.fetch(chosen, Path(folder)))
+        rollout.carry_out(client, change, example, click.echo)
+        click.echo(_how_to_ask(rollout.address(client, settings.endpoint)))
+
+
+def _refuse_missing_image(client: MLClient, image: Image) -> None:
+    """Raise if the model would have nothing to be served in.
+
+    Raises:
+        ValueError: The image is not registered.
+    """
+    from kedro_cloud.provisioning.environment import is_registered
+
+    if not is_registered(client, image):
+        raise ValueError(
+            f"workspace '{client.workspace_name}' has no environment '{image.reference}', in which "
+            "the model is served; register it: kedro cloud environment"
+        )
+
+
+def _settings(project: Path, environment: str, model: str) -> Any:
+    """What cloud.yml says of a model's deployment.
+
+    Raises:
+        ValueError: Nothing; names the models of which it says something.
+    """
+    from kedro_cloud.core.cloud_settings import cloud_settings
+    from kedro_cloud.models.environment_registry import is_of_azure
+
+    if not is_of_azure(project, environment):
+        raise ValueError(
+            f"environment '{environment}' is not for Azure ML; serve its models on this machine: "
+            f"kedro cloud deploy --model {model} --local -e {environment}"
+        )
+    known = cloud_settings(project, environment).deployments
+    if model not in known:
+        raise ValueError(
+            f"conf/{environment}/cloud.yml does not say how to deploy '{model}'; deployments: "
+            f"{', '.join(known)}"
+        )
+    return known[model]
+
+
+def _told(version: Version) -> str:
+    stages = f" ({', '.join(version.stages)})" if version.stages else ""
+    return (
+        f"{version.model} version {version.number}{stages}: {version.reason or 'no reason given'}"
+    )
+
+
+def _how_to_ask(address: str) -> str:
+    return (
+        "Ask it, with the role AzureML Data Scientist:\n"
+        "TOKEN=$(az account get-access-token --resource https://ml.azure.com "
+        "--query accessToken --output tsv)\n"
+        "curl -s -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' "
+        f"-d @request.json {address}"
+    )

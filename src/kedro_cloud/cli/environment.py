@@ -1,0 +1,48 @@
+"""`kedro cloud environment`: the image of the present lock file, registered in the workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kedro_cloud.cli.options import of_environment
+from kedro_cloud.core.errors import one_line_errors
+from kedro_cloud.workspace import faults
+
+
+@click.command()
+@click.option("--gpu", is_flag=True, help="The image for machines with NVIDIA GPUs.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
+@of_environment
+@click.pass_obj
+def environment(metadata: Any, gpu: bool, dry_run: bool, env: str) -> None:
+    """Register what all steps run in, under the hash of the lock file.
+
+    A name that is registered already is left as it is. Azure ML builds the image before the first
+    job that names it.
+
+    \b
+    kedro cloud environment
+    kedro cloud environment --gpu --dry-run
+    """
+    with faults.explained():
+        one_line_errors(_environment)(Path(metadata.project_path), gpu, dry_run, env)
+
+
+def _environment(project: Path, gpu: bool, dry_run: bool, env: str) -> None:
+    from kedro_cloud.provisioning.environment import Image, is_registered, register
+    from kedro_cloud.workspace.connection import connect
+
+    image = Image.of(project, "gpu" if gpu else "cpu")
+    client = connect(project, env)
+    if is_registered(client, image):
+        click.echo(f"{image.reference} is registered already")
+    elif dry_run:
+        click.echo(
+            f"{image.reference} would be made of {image.dockerfile.name} and {image.lock.name}"
+        )
+    else:
+        register(client, image)
+        click.echo(f"{image.reference} is registered; Azure ML builds it before the first job")

@@ -1,0 +1,168 @@
+"""`kedro cloud models`: registered models, listed, compared and promoted."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from kedro_cloud.core.errors import one_line_errors
+from kedro_cloud.models.registry import STAGES
+from kedro_cloud.workspace import faults
+
+if TYPE_CHECKING:
+    from kedro_cloud.models.registry import Registry, Stage
+
+_of_environment = click.option(
+    "--env",
+    "-e",
+    default="azureml",
+    show_default=True,
+    help="Whose models: azureml for the workspace's, base for this machine's.",
+)
+
+
+@click.group()
+def models() -> None:
+    """Registered models: list, compare and promote them.
+
+    \b
+    kedro cloud models list -e base
+    kedro cloud models show FAQ_ranker
+    kedro cloud models compare mnist_classifier 3 4
+    kedro cloud models promote mnist_classifier 4 --to champion --dry-run
+    """
+
+
+@models.command("list")
+@click.argument("name", required=False)
+@_of_environment
+@click.pass_obj
+def list_(metadata: Any, name: str | None, env: str) -> None:
+    """All versions, or those of the model NAME.
+
+    \b
+    kedro cloud models list mnist_classifier -e base
+    """
+
+    def work(registry: Registry) -> None:
+        from kedro_cloud.models import report
+        from kedro_cloud.models.registry import versions_of
+
+        names = [name] if name else registry.models()
+        found = [version for each in names for version in versions_of(registry, each)]
+        if not found:
+            click.echo(f"{registry.where} has no models yet")
+            return
+        _echo(report.table(found))
+
+    _with_registry(metadata, env, work)
+
+
+@models.command()
+@click.argument("name")
+@click.argument("version", default="")
+@_of_environment
+@click.pass_obj
+def show(metadata: Any, name: str, version: str, env: str) -> None:
+    """All that is known of a version: run, data and code that it comes from, metrics, parameters.
+
+    Without VERSION the champion, or the last one where there is no champion.
+
+    \b
+    kedro cloud models show mnist_classifier 4
+    """
+
+    def work(registry: Registry) -> None:
+        from kedro_cloud.models import report
+        from kedro_cloud.models.registry import choose
+
+        chosen = choose(registry, name, version)
+        _echo(report.whole(chosen, registry.commit(chosen)))
+
+    _with_registry(metadata, env, work)
+
+
+@models.command()
+@click.argument("name")
+@click.argument("one")
+@click.argument("other")
+@_of_environment
+@click.pass_obj
+def compare(metadata: Any, name: str, one: str, other: str, env: str) -> None:
+    """Metrics of two versions side by side, and what differs in how they were made.
+
+    \b
+    kedro cloud models compare FAQ_ranker 1 2 -e base
+    """
+
+    def work(registry: Registry) -> None:
+        from kedro_cloud.models import report
+        from kedro_cloud.models.registry import choose
+
+        _echo(report.comparison(choose(registry, name, one), choose(registry, name, other)))
+
+    _with_registry(metadata, env, work)
+
+
+@models.command()
+@click.argument("name")
+@click.argument("version")
+@click.option(
+    "--to", "stage", type=click.Choice(STAGES), required=True, help="Stage of the version."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be replaced.")
+@_of_environment
+@click.pass_obj
+def promote(metadata: Any, name: str, version: str, stage: str, dry_run: bool, env: str) -> None:
+    """Put a version into a stage, in the place of the one that is in it.
+
+    `kedro cloud deploy` takes the champion unless told otherwise. Promote the version before again
+    to go back to it.
+
+    \b
+    kedro cloud models promote mnist_classifier 4 --to champion
+    """
+
+    def work(registry: Registry) -> None:
+        from kedro_cloud.models.registry import plan_promotion
+
+        planned = plan_promotion(registry, name, version, cast("Stage", stage))
+        if planned.is_done:
+            click.echo(planned.told("is"))
+        elif dry_run:
+            click.echo(planned.told("would become"))
+        else:
+            planned.carry_out(registry)
+            click.echo(planned.told("is now"))
+
+    _with_registry(metadata, env, work)
+
+
+def _with_registry(metadata: Any, env: str, work: Callable[[Registry], None]) -> None:
+    """Do the work with the registry of an environment, and tell of faults in one line."""
+
+    def opened() -> None:
+        from kedro_cloud.models.environment_registry import open_registry
+
+        quietly()
+        work(open_registry(Path(metadata.project_path), env))
+
+    with faults.explained():
+        one_line_errors(opened)()
+
+
+def quietly() -> None:
+    """Leave out what MLflow and the SDK say of their own doing."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    for name in ("alembic", "mlflow", "azure.ai.ml"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _echo(lines: list[str]) -> None:
+    for line in lines:
+        click.echo(line)

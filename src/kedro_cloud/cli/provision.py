@@ -1,0 +1,105 @@
+"""`kedro cloud provision`: the workspace, as cloud.yml says it should be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kedro_cloud.cli.options import of_environment
+from kedro_cloud.core.errors import describe, one_line_errors
+from kedro_cloud.workspace import faults
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+    from kedro_cloud.core.cloud_settings import Cloud
+    from kedro_cloud.workspace.changes import Change
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be changed.")
+@click.option("--yes", "-y", is_flag=True, help="Change it without being asked once more.")
+@of_environment
+@click.pass_obj
+def provision(metadata: Any, dry_run: bool, yes: bool, env: str) -> None:
+    """Make the workspace what cloud.yml says: clusters, datastores, data assets, environments.
+
+    It first shows what it would make (+), change (~), could not change (!) and finds as it should
+    be (=). What the workspace has beside that is left alone. Interrupted, it goes on where it was;
+    a second run changes nothing. A thing that cannot be made does not keep the others from being
+    made.
+
+    \b
+    kedro cloud provision --dry-run
+    kedro cloud provision --yes
+    """
+    with faults.explained():
+        failed = one_line_errors(_provision)(Path(metadata.project_path), env, dry_run, yes)
+    for failure in failed:
+        click.echo(f"Error: {failure}", err=True)
+    if failed:
+        click.echo("mend that and run kedro cloud provision again: it does the rest", err=True)
+        sys.exit(1)
+
+
+def _provision(project: Path, env: str, dry_run: bool, yes: bool) -> list[str]:
+    """Lines of what could not be made."""
+    from kedro_cloud.core.cloud_settings import cloud_settings
+    from kedro_cloud.workspace.changes import apply_all, pending
+    from kedro_cloud.workspace.connection import connect
+
+    cloud = cloud_settings(project, env)
+    client = connect(project, env)
+    _refuse_another_region(client, cloud)
+    changes = list(_changes(client, cloud, project, env))
+    for change in changes:
+        click.echo(str(change))
+    todo = pending(changes)
+    if not todo:
+        click.echo(f"workspace '{client.workspace_name}' is as cloud.yml says: nothing to change")
+        return []
+    if dry_run:
+        click.echo("nothing was changed: this was a dry run")
+        return []
+    _ask(yes, len(todo))
+    failed = apply_all(todo, click.echo, stop=faults.concerns_everything)
+    return [faults.explain(failure.error) or describe(failure.error) for failure in failed]
+
+
+def _changes(client: MLClient, cloud: Cloud, project: Path, env: str) -> Iterator[Change]:
+    from kedro_cloud.provisioning.assets import (
+        DataAssets,
+        Datastores,
+        Environments,
+        data_account,
+    )
+    from kedro_cloud.provisioning.clusters import Clusters
+
+    account = data_account(project, env)
+    yield from Clusters(client, cloud).changes()
+    yield from Datastores(client, cloud, account).changes()
+    yield from DataAssets(client, cloud).changes()
+    yield from Environments(client, project, env).changes()
+
+
+def _refuse_another_region(client: MLClient, cloud: Cloud) -> None:
+    place = str(client.workspaces.get(client.workspace_name).location)
+    if place != cloud.region:
+        raise ValueError(
+            f"workspace '{client.workspace_name}' is in {place}, and cloud.yml says "
+            f"{cloud.region}: write region: {place} there, or name another workspace in azureml.yml"
+        )
+
+
+def _ask(yes: bool, number: int) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ValueError(
+            f"nothing was changed: nobody is here to say yes to {number} changes; say --yes"
+        )
+    click.confirm(f"make these {number} changes?", abort=True)

@@ -1,0 +1,212 @@
+"""`kedro cloud schedule`: pipelines that Azure ML starts by the clock."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kedro_cloud.cli.options import AS_FOR_RUN, of_environment, with_parameters
+from kedro_cloud.core.console import aligned
+from kedro_cloud.core.errors import one_line_errors
+from kedro_cloud.workspace import faults
+
+if TYPE_CHECKING:
+    from kedro_cloud.publishing.schedule import Scheduled, Schedules
+    from kedro_cloud.workspace.changes import Change
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,254}")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would be changed.")
+
+
+@click.group()
+def schedule() -> None:
+    """Let Azure ML start a pipeline by the clock.
+
+    \b
+    kedro cloud schedule create -p anomaly_scoring --cron "0 * * * *"
+    kedro cloud schedule list
+    """
+
+
+@schedule.command()
+@click.option("--pipeline", "-p", required=True, help="Which pipeline.")
+@click.option(
+    "--cron",
+    required=True,
+    help="When: minutes, hours, *, *, days of the week; every hour is '0 * * * *'.",
+)
+@click.option(
+    "--time-zone", default="UTC", show_default=True, help="Of the hours, as Windows has it."
+)
+@click.option("--name", default="", help="Of the schedule; that of the pipeline, if not said.")
+@with_parameters(AS_FOR_RUN)
+@_DRY_RUN
+@of_environment
+@click.pass_obj
+def create(metadata: Any, /, **options: Any) -> None:
+    """Start a pipeline again and again, with the code as it is now.
+
+    Calling it again with other times, parameters or code changes the schedule, and does nothing
+    otherwise. A pipeline has one schedule. If a job is still running when the next one starts,
+    both run; the pipelines of the sensors' database then let only one of them write.
+
+    \b
+    kedro cloud schedule create -p anomaly_scoring --cron "0 * * * *"
+    kedro cloud schedule create -p faq_tuning --cron "30 2 * * sun" --time-zone "UTC"
+    """
+    with faults.explained():
+        one_line_errors(_create)(metadata, **options)
+
+
+@schedule.command("list")
+@of_environment
+@click.pass_obj
+def list_(metadata: Any, env: str) -> None:
+    """Show all schedules of the workspace, and what is amiss with them.
+
+    \b
+    kedro cloud schedule list
+    """
+    with faults.explained():
+        one_line_errors(_list)(Path(metadata.project_path), env)
+
+
+@schedule.command()
+@click.argument("name")
+@_DRY_RUN
+@of_environment
+@click.pass_obj
+def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
+    """Start no more jobs until `resume`; one that runs is not stopped.
+
+    \b
+    kedro cloud schedule pause anomaly-scoring
+    """
+    with faults.explained():
+        one_line_errors(_switch)(Path(metadata.project_path), name, dry_run, env, enabled=False)
+
+
+@schedule.command()
+@click.argument("name")
+@_DRY_RUN
+@of_environment
+@click.pass_obj
+def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
+    """Go on with a schedule that was paused; what was missed is not made up for.
+
+    \b
+    kedro cloud schedule resume anomaly-scoring
+    """
+    with faults.explained():
+        one_line_errors(_switch)(Path(metadata.project_path), name, dry_run, env, enabled=True)
+
+
+@schedule.command()
+@click.argument("name")
+@_DRY_RUN
+@of_environment
+@click.pass_obj
+def remove(metadata: Any, name: str, dry_run: bool, env: str) -> None:
+    """Remove a schedule; its jobs and what they made stay.
+
+    \b
+    kedro cloud schedule remove anomaly-scoring
+    """
+    with faults.explained():
+        one_line_errors(_remove)(Path(metadata.project_path), name, dry_run, env)
+
+
+def _create(
+    metadata: Any,
+    pipeline: str,
+    cron: str,
+    time_zone: str,
+    name: str,
+    params: dict[str, Any],
+    dry_run: bool,
+    env: str,
+) -> None:
+    from kedro_cloud.monitoring.step_variables import step_variables
+    from kedro_cloud.publishing.component import Compiled
+    from kedro_cloud.publishing.cron import checked_cron, checked_time_zone
+    from kedro_cloud.publishing.schedule import Schedules
+    from kedro_cloud.workspace import connection
+
+    project = Path(metadata.project_path)
+    name = name or re.sub(r"[^A-Za-z0-9-]", "-", pipeline)
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"--name '{name}' is none that Azure ML takes: 2 to 255 letters, digits, - and _"
+        )
+    cron, zone = checked_cron(cron), checked_time_zone(time_zone)
+    faults.refuse_large_snapshot(project)
+    compiled = Compiled.of(metadata, env, pipeline, params)
+    client = connection.connect(project, env)
+    connection.refuse_missing_image(client, project, env)
+    connection.refuse_missing_clusters(client, compiled.clusters)
+    compiled = compiled.telling(step_variables(client, project, env))
+    schedules = Schedules(client)
+    change = schedules.created(name, compiled, cron, zone)
+    if change.apply is not None and not dry_run:
+        connection.refuse_unreachable_storage(client)
+    _do(change, dry_run)
+    if any(each.name == name and not each.enabled for each in schedules.listed()):
+        click.echo(f"it is paused; let it go on: kedro cloud schedule resume {name}")
+
+
+def _list(project: Path, env: str) -> None:
+    found = list(_schedules(project, env).listed())
+    if not found:
+        click.echo(
+            'there is no schedule; make one: kedro cloud schedule create -p NAME --cron "0 * * * *"'
+        )
+        return
+    rows = [("NAME", "PIPELINE", "CRON", "TIME ZONE", "STATE"), *map(_row, found)]
+    for line in aligned(rows):
+        click.echo(line)
+
+
+def _row(found: Scheduled) -> tuple[str, str, str, str, str]:
+    state = "on" if found.enabled else "paused"
+    if found.lost:
+        state += f"; its jobs will fail: no cluster {', '.join(found.lost)} (kedro cloud provision)"
+    return (
+        found.name,
+        found.pipeline or "not by kedro cloud",
+        found.cron or "no cron",
+        found.time_zone,
+        state,
+    )
+
+
+def _switch(project: Path, name: str, dry_run: bool, env: str, enabled: bool) -> None:
+    _do(_schedules(project, env).switched(name, enabled), dry_run)
+
+
+def _remove(project: Path, name: str, dry_run: bool, env: str) -> None:
+    change = _schedules(project, env).removed(name)
+    if change is None:
+        click.echo(f"there is no schedule '{name}': nothing to remove")
+    else:
+        _do(change, dry_run)
+
+
+def _schedules(project: Path, env: str) -> Schedules:
+    from kedro_cloud.publishing.schedule import Schedules
+    from kedro_cloud.workspace.connection import connect
+
+    return Schedules(connect(project, env))
+
+
+def _do(change: Change, dry_run: bool) -> None:
+    click.echo(str(change))
+    if change.apply is None:
+        click.echo("nothing to change")
+    elif dry_run:
+        click.echo("nothing was changed: this was a dry run")
+    else:
+        change.apply()
+        click.echo("done")

@@ -1,0 +1,201 @@
+"""`kedro cloud watch`: start a run for each file that arrives in a container or folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kedro_cloud.cli.options import STOPPED, of_environment, with_parameters
+
+if TYPE_CHECKING:
+    from kedro_cloud.trigger.locations import WatchedLocation
+    from kedro_cloud.trigger.runs import JobService
+    from kedro_cloud.trigger.settings import FileTrigger
+    from kedro_cloud.trigger.start import CompileJob, Starter
+    from kedro_cloud.trigger.watch import Watcher
+
+LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
+
+
+@click.command()
+@click.argument("location", metavar="[CONTAINER-OR-FOLDER]", required=False)
+@click.option("--once", is_flag=True, help="End when nothing is left to be started.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    help="Interval between scans. Files that change in between wait.",
+)
+@click.option(
+    "--most-at-once",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Runs at the same time. Default: 1 on this machine, on Azure ML as in cloud.yml.",
+)
+@click.option(
+    "--start",
+    type=click.Choice([LOCAL, REHEARSAL, JOB, ENDPOINT]),
+    default=LOCAL,
+    show_default=True,
+    help="Start `kedro run` or a rehearsal here, or on Azure ML a job or the trigger's endpoint.",
+)
+@with_parameters("Of the pipeline, as for `kedro run`: a=1,b.c=2. For the endpoint its inputs.")
+@click.option(
+    "--results",
+    metavar="FOLDER",
+    default=None,
+    help="Folder of the results of local runs, a path or abfs://. Default: as in the catalog.",
+)
+@click.option(
+    "--again",
+    multiple=True,
+    metavar="NAME",
+    help="Process this file anew, whatever became of it. Repeatable.",
+)
+@click.option("--dry-run", is_flag=True, help="List the files and their states; start nothing.")
+@of_environment
+@click.pass_obj
+def watch(metadata: Any, /, **options: Any) -> None:
+    """Start a run for each new file of a container or folder, once.
+
+    The trigger in cloud.yml names the pipeline, the files that count and the container; any other
+    (abfs://NAME/FOLDER) or a folder of this machine can be watched instead. Several watchers may
+    watch the same, the Logic App included: markers record who has a file. A file that fails is
+    tried again, and in the end left alone as poison. Ctrl-C stops the runs of this machine; the
+    next watcher goes on with them.
+
+    \b
+    kedro cloud watch ~/incoming --params style=wave
+    kedro cloud watch --once
+    kedro cloud watch abfs://videos --start endpoint --most-at-once 8
+    """
+    if options["start"] != LOCAL and options["results"]:
+        raise click.UsageError("--results is for --start local: others write as the catalog says")
+    if options["start"] == REHEARSAL and (options["most_at_once"] or 1) > 1:
+        raise click.UsageError("--most-at-once: rehearsals run one after the other")
+    from kedro_cloud.workspace import faults
+
+    sys.exit(faults.call_explained(_watch, metadata, **options))
+
+
+def _watch(
+    metadata: Any,
+    location: str | None,
+    once: bool,
+    every: float,
+    most_at_once: int | None,
+    again: tuple[str, ...],
+    dry_run: bool,
+    start: str,
+    env: str,
+    params: dict[str, Any],
+    results: str | None,
+) -> int:
+    """Watch; return the exit code."""
+    from kedro_cloud.core.cloud_settings import cloud_settings
+    from kedro_cloud.trigger import display
+    from kedro_cloud.trigger.protocol import ClaimPolicy, WatcherId
+    from kedro_cloud.trigger.settings import FileTrigger
+    from kedro_cloud.trigger.watch import Watcher, forget_files
+
+    project = Path(metadata.project_path)
+    trigger = FileTrigger(project, env, cloud_settings(project, env), results)
+    watched = trigger.open_location(location)
+    watched.check()
+    starter = _make_starter(trigger, watched, metadata, start, params, every)
+    policy = ClaimPolicy(trigger.trigger.attempts, backoff_seconds=every)
+    if dry_run:  # room for no run, and no time in which files might change
+        watcher = Watcher(watched, starter, policy, max_parallel=0, every=0)
+        watcher.scan()
+        _print(display.summarize_dry_run(watcher.files))
+        return 0
+    if again:
+        _print(forget_files(watched, again, WatcherId(), datetime.now(UTC)))
+    usual = 1 if start in (LOCAL, REHEARSAL) else trigger.trigger.most_at_once
+    return _run(Watcher(watched, starter, policy, most_at_once or usual, every), once)
+
+
+def _make_starter(
+    trigger: FileTrigger,
+    watched: WatchedLocation,
+    metadata: Any,
+    start: str,
+    params: Mapping[str, Any],
+    every: float,
+) -> Starter:
+    """Return the way to start runs.
+
+    Raises:
+        ValueError: Runs of this kind cannot read the location, or parameters are wrong.
+    """
+    from kedro_cloud.trigger import start as starters
+    from kedro_cloud.trigger.runs import JobService
+    from kedro_cloud.workspace import connection
+
+    is_blob = "://" in watched.address
+    if start == LOCAL:
+        return starters.local_starter(trigger, params)
+    if start == REHEARSAL:
+        if is_blob:
+            raise ValueError(f"{watched.address}: a rehearsal does not see it; watch a folder")
+        return starters.rehearsal_starter(trigger, params)
+    if not is_blob:
+        raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
+    jobs = JobService(connection.connect(trigger.project, trigger.environment), every)
+    if start == ENDPOINT:
+        return starters.endpoint_starter(trigger, params, jobs)
+    return starters.job_starter(trigger, params, jobs, _job_compiler(trigger, metadata, jobs))
+
+
+def _job_compiler(trigger: FileTrigger, metadata: Any, jobs: JobService) -> CompileJob:
+    """Return what compiles the pipeline as `kedro azureml run` does; check what a job needs."""
+    from kedro_cloud.monitoring.step_variables import step_variables
+    from kedro_cloud.publishing.component import Compiled
+    from kedro_cloud.workspace import connection, faults
+
+    client, env, pipeline = jobs.client, trigger.environment, trigger.endpoint.pipeline
+    faults.refuse_large_snapshot(trigger.project)
+    connection.refuse_missing_image(client, trigger.project, env)
+    connection.refuse_unreachable_storage(client)
+    variables = step_variables(client, trigger.project, env)
+
+    def compile_job(params: Mapping[str, Any]) -> Any:
+        compiled = Compiled.of(metadata, env, pipeline, params)
+        return compiled.telling(variables).job({})
+
+    return compile_job
+
+
+def _run(watcher: Watcher, once: bool) -> int:
+    """Watch until the end; return the exit code."""
+    from kedro_cloud.trigger import display
+    from kedro_cloud.trigger.watch import StopRequest
+    from kedro_cloud.workspace import faults
+
+    reported: set[str] = set()
+
+    def report(error: Exception) -> None:
+        line = faults.summarize(error)
+        if line not in reported:
+            click.echo(line, err=True)
+        reported.add(line)
+
+    with StopRequest.handling_signals() as stop:
+        click.echo(f"watching {watcher.location.address}")
+        with display.showing(sys.stdout) as watcher.observer:
+            watcher.run(once, stop, report)
+        _print(display.summarize_files(watcher.files))
+        return STOPPED if stop.requested else display.exit_code(watcher.files)
+
+
+def _print(lines: Any) -> None:
+    for line in lines:
+        click.echo(line)

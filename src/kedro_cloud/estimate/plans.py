@@ -1,0 +1,263 @@
+"""Estimate makespan and cost per cluster size, and choose one."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kedro_cloud.core.cloud_settings import Cloud, cloud_settings
+from kedro_cloud.estimate.graph import read_steps
+from kedro_cloud.estimate.prices import Price, find_price, load_assumptions
+from kedro_cloud.estimate.simulation import (
+    Overheads,
+    PricedCluster,
+    Simulation,
+    StepWork,
+    simulate,
+)
+from kedro_cloud.jobs.translation import refuse_unknown, translate
+from kedro_cloud.rehearsal import Place
+
+DAY_S = 86_400.0
+_JOBS = 400
+"""Simulated per size, in as many simulations as that takes, and in each at most."""
+_SATURATED = 0.98
+"""Utilisation of all nodes at once, beyond which the queue of jobs grows."""
+
+
+class NodeRange(NamedTuple):
+    """Nodes that stay, and nodes at most."""
+
+    minimum: int
+    maximum: int
+
+    def __str__(self) -> str:
+        return f"{self.minimum}:{self.maximum}"
+
+    def sizes(self) -> Iterator[NodeRange]:
+        """Yield the sizes to estimate: maxima that double."""
+        size = max(1, self.minimum)
+        while size < self.maximum:
+            yield NodeRange(self.minimum, size)
+            size *= 2
+        yield self
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """What the command line asks for.
+
+    Attributes:
+        nodes: Sizes of the main cluster; as in cloud.yml if empty.
+        size: Of its nodes, in place of cloud.yml's.
+        tier: The same.
+        within_s: Limit for the 95th percentile of the makespan.
+        interval_s: Between two jobs; None for one job.
+        seconds: By step, in place of what was rehearsed.
+        scale: By step, factor on its work.
+        seed: Of all simulations.
+    """
+
+    nodes: tuple[NodeRange, ...] = ()
+    size: str | None = None
+    tier: str | None = None
+    within_s: float | None = None
+    interval_s: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    scale: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 42
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Steps on clusters; a job every `interval_s` seconds, or one job if that is None."""
+
+    steps: tuple[StepWork, ...]
+    clusters: tuple[PricedCluster, ...]
+    overheads: Overheads
+    interval_s: float | None = None
+
+    @property
+    def main(self) -> str:
+        """The cluster whose size matters: of the step with the most work, shared work first."""
+        return max(self.steps, key=lambda step: (step.is_shared, step.seconds)).cluster
+
+    def resize(self, nodes: NodeRange) -> Workload:
+        """Return the workload with another size of the main cluster."""
+        resized = (
+            replace(each, min_nodes=nodes.minimum, max_nodes=nodes.maximum)
+            if each.name == self.main
+            else each
+            for each in self.clusters
+        )
+        return replace(self, clusters=tuple(resized))
+
+    def simulate(self, seed: int) -> list[Simulation]:
+        """Simulate one job, or a day of jobs, several times; all sizes have the same seeds."""
+        jobs = min(_JOBS, math.ceil(DAY_S / self.interval_s)) if self.interval_s else 1
+        interval = self.interval_s or 0.0
+        arrivals = [job * interval for job in range(jobs)]
+        horizon = jobs * interval or None
+        content = (self.steps, self.clusters, self.overheads)
+        chances = (random.Random(f"{seed} {n}") for n in range(max(4, _JOBS // jobs)))
+        return [simulate(*content, _triangular(each), arrivals, horizon) for each in chances]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimate of a cluster size.
+
+    Attributes:
+        nodes: Of the main cluster.
+        workload: What was simulated.
+        p50_s: Median makespan.
+        p95_s: 95th percentile of the makespan.
+        cost: Mean, of the job or of a day of jobs.
+        utilisation: Share of the paid time in which nodes have a step.
+        is_saturated: Whether jobs come faster than a cluster works.
+    """
+
+    nodes: NodeRange
+    workload: Workload
+    p50_s: float
+    p95_s: float
+    cost: float
+    utilisation: float
+    is_saturated: bool
+
+
+def estimate(workload: Workload, nodes: NodeRange, seed: int) -> Estimate:
+    """Estimate a size of the main cluster."""
+    workload = workload.resize(nodes)
+    simulations = workload.simulate(seed)
+    makespans = sorted(time for each in simulations for time in each.makespans_s)
+    p50, p95 = (makespans[math.ceil(share * len(makespans)) - 1] for share in (0.5, 0.95))
+    days = len(simulations[0].makespans_s) * (workload.interval_s or DAY_S) / DAY_S
+    cost = all_paid = all_busy = 0.0
+    is_saturated = False
+    for cluster in workload.clusters:
+        paid = statistics.fmean(sum(each.paid_s[cluster.name]) for each in simulations)
+        busy = statistics.fmean(each.busy_s(cluster.name) for each in simulations)
+        cost += paid / 3600 * cluster.hourly / days
+        all_paid, all_busy = all_paid + paid, all_busy + busy
+        if workload.interval_s:
+            is_saturated |= busy > _SATURATED * days * DAY_S * cluster.max_nodes
+    return Estimate(nodes, workload, p50, p95, cost, all_busy / all_paid, is_saturated)
+
+
+def cheapest(estimates: Sequence[Estimate], within_s: float | None) -> Estimate | None:
+    """Return the cheapest size that is fast enough; None if none is."""
+    fit = [e for e in estimates if not e.is_saturated and e.p95_s <= (within_s or math.inf)]
+    return min(fit, key=lambda each: (each.cost, each.p95_s), default=None)
+
+
+def break_even_s(paid_s: Sequence[float], staying: int) -> float | None:
+    """Return the interval T between jobs at which nodes that stay cost as much as nodes that scale.
+
+    A node that stays is paid for all of T; one that scales from zero for its paid seconds of a job,
+    but at most for T: sum(min(paid, T)) = staying · T.
+
+    Args:
+        paid_s: Of one job, by node that scales from zero.
+        staying: Number of nodes that stay.
+
+    Returns:
+        Seconds; None if nodes that stay are never cheaper.
+    """
+    rest = sorted(paid_s)
+    if len(rest) <= staying:
+        return None
+    # Of each node paid for longer than T, the whole of T cancels one node that stays.
+    while rest[-1] > sum(rest) / staying:
+        rest.pop()
+        staying -= 1
+    return sum(rest) / staying
+
+
+def compare_staying(staying: Estimate, scaling: Estimate, seed: int) -> float | None:
+    """Return the break-even of two sizes in seconds.
+
+    None if nodes that stay are never cheaper, or only where jobs come before the last one ends.
+    """
+    alone = replace(scaling.workload, interval_s=None)
+    paid = (each.paid_s[alone.main] for each in alone.simulate(seed))
+    found = [break_even_s(each, staying.nodes.minimum) for each in paid]
+    interval = statistics.median(each or 0.0 for each in found)
+    return interval if interval > staying.p95_s else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Estimates of a pipeline; `prices` by cluster, `best` the cheapest that is fast enough."""
+
+    pipeline: str
+    options: PlanOptions
+    workload: Workload
+    prices: Mapping[str, Price]
+    estimates: tuple[Estimate, ...]
+    best: Estimate | None
+
+
+def make_plan(metadata: Any, environment: str, pipeline: str, options: PlanOptions) -> Plan:
+    """Estimate a pipeline on all sizes that the options ask for.
+
+    Args:
+        metadata: Kedro's, of the project.
+        environment: Folder of `conf`.
+        pipeline: Registered name.
+        options: What is asked for.
+
+    Raises:
+        ValueError: The pipeline is unknown or was not rehearsed, a price is missing, or a setting
+            is invalid.
+    """
+    from kedro.framework.project import pipelines
+
+    refuse_unknown(pipeline, list(pipelines))
+    project = Path(metadata.project_path)
+    overheads, prices = load_assumptions(project, environment)
+    cloud = cloud_settings(project, environment)
+    job = translate(metadata, environment, pipeline, {})
+    steps = read_steps(job, Place(project / "rehearsals"), options.seconds, options.scale)
+    workload = Workload(steps, (), overheads, options.interval_s)
+    priced = dict(_price_clusters(workload, cloud, prices, options))
+    workload = replace(workload, clusters=tuple(priced))
+    main = next(each for each in priced if each.name == workload.main)
+    ranges = options.nodes or (NodeRange(main.min_nodes, main.max_nodes),)
+    sizes = dict.fromkeys(size for each in ranges for size in each.sizes())
+    estimates = tuple(estimate(workload, size, options.seed) for size in sizes)
+    by_cluster = {cluster.name: price for cluster, price in priced.items()}
+    best = cheapest(estimates, options.within_s)
+    return Plan(pipeline, options, workload, by_cluster, estimates, best)
+
+
+def _price_clusters(
+    workload: Workload, cloud: Cloud, prices: Sequence[Price], options: PlanOptions
+) -> Iterator[tuple[PricedCluster, Price]]:
+    currencies = set()
+    for name in dict.fromkeys(step.cluster for step in workload.steps):
+        if name not in cloud.clusters:
+            raise ValueError(
+                f"cluster '{name}', which azureml.yml names, is missing from `clusters` in "
+                "cloud.yml; add it there, with its size"
+            )
+        settings = cloud.clusters[name]
+        asked = options if name == workload.main else PlanOptions()
+        machine = asked.size or settings.size, cloud.region, asked.tier or settings.tier
+        price = find_price(prices, *machine)
+        currencies.add(price.currency)
+        if len(currencies) > 1:
+            raise ValueError(
+                f"prices.yml: {' and '.join(sorted(currencies))} are mixed; use one currency"
+            )
+        nodes = settings.min_nodes, settings.max_nodes
+        yield PricedCluster(name, *nodes, settings.idle_seconds, price.hourly), price
+
+
+def _triangular(chance: random.Random) -> Any:
+    return lambda bounds: chance.triangular(bounds[0], bounds[2], bounds[1])

@@ -1,0 +1,65 @@
+"""Format a plan as lines of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from kedro_cloud.estimate.graph import critical_path
+from kedro_cloud.estimate.plans import Plan, compare_staying
+from kedro_cloud.estimate.simulation import simulate
+
+
+def format_plan(plan: Plan) -> Iterator[str]:
+    """Yield the lines of a plan."""
+    interval, within = plan.options.interval_s, plan.options.within_s
+    coming = f"a job every {format_seconds(interval)}" if interval else "one job"
+    yield f"{plan.pipeline}: {len(plan.workload.steps)} steps; {coming}"
+    for step in plan.workload.steps:
+        nodes = f"all nodes of {step.cluster}, ranks per node: {step.ranks}"
+        nodes = nodes if step.is_shared else f"one node of {step.cluster}"
+        yield f"{step.name}: {format_seconds(step.seconds)} on one rank ({step.source}); {nodes}"
+    yield from (f"{name}: {price}" for name, price in plan.prices.items())
+    unit = next(iter(plan.prices.values())).currency + ("/day" if interval else "")
+    yield f"{'nodes':>7}  {'time p50':>9}  {'time p95':>9}  {unit:>8}  utilisation"
+    for row in plan.estimates:
+        times = f"{format_seconds(row.p50_s):>9}  {format_seconds(row.p95_s):>9}"
+        fault = "  jobs come faster than they end" if row.is_saturated else ""
+        cost = f"{format_money(row.cost):>8}  {row.utilisation:>11.0%}{fault}"
+        yield f"{row.nodes!s:>7}  {times}  {cost}"
+    limit = f" within {format_seconds(within)}" if within else ""
+    if plan.best:
+        cost, time = format_money(plan.best.cost), format_seconds(plan.best.p95_s)
+        yield f"cheapest{limit}: {plan.best.nodes}, {cost} {unit}, 95 % of jobs in {time}"
+    else:
+        yield f"cheapest{limit}: none; raise {'--within or ' if within else ''}--nodes"
+    shown = plan.best or min(plan.estimates, key=lambda each: each.p95_s)
+    content = shown.workload
+    path = critical_path(simulate(content.steps, content.clusters, content.overheads).runs)
+    steps = " → ".join(f"{run.step.name} {format_seconds(run.end_s - run.ready_s)}" for run in path)
+    yield f"critical path on {shown.nodes}, waits included: {steps}"
+    yield from _format_break_even(plan) if interval else ()
+
+
+def _format_break_even(plan: Plan) -> Iterator[str]:
+    """Compare each size whose nodes stay with the largest that scales from zero."""
+    scaling = [row for row in plan.estimates if not row.nodes.minimum and not row.is_saturated]
+    for row in plan.estimates if scaling else ():
+        if row.nodes.minimum == row.nodes.maximum:
+            interval = compare_staying(row, scaling[-1], plan.options.seed)
+            often = f"if a job comes every {format_seconds(interval or 0)} or more often"
+            verdict = f"cheaper {often}" if interval else "never cheaper, they save only the wait"
+            yield f"nodes that stay, {row.nodes} against {scaling[-1].nodes}: {verdict}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Format a duration with three digits: `45 s`, `12.3 min`, `2.5 h`."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def format_money(amount: float) -> str:
+    """Format an amount with at least two digits that are not zero."""
+    digits = 2 if amount >= 1 or not amount else 1 - math.floor(math.log10(amount))
+    return f"{amount:,.{digits}f}"

@@ -1,0 +1,33 @@
+"""The plugin's hooks, each with the name of its entry point, so that Kedro registers it once.
+
+A project that is installed gets them by these entry points. Code that runs without being installed,
+as steps do on a cluster, lists them in its settings: `HOOKS = (*kedro_cloud.hooks.HOOKS, …)`.
+"""
+
+from typing import TypeVar
+
+from kedro_cloud.blobs.storage import StorageHooks, register
+from kedro_cloud.core.startup import StartHooks
+from kedro_cloud.jobs.hooks import StepHooks, ValidationHooks
+from kedro_cloud.jobs.timing import StepReportHooks
+from kedro_cloud.monitoring.hooks import TelemetryHooks
+
+Hooks = TypeVar("Hooks")
+
+register()
+
+
+def _named(name: str, hooks: Hooks) -> Hooks:
+    """Give hooks the name by which pluggy knows those of an entry point."""
+    hooks.__name__ = name  # type: ignore[attr-defined]
+    return hooks
+
+
+storage = _named("kedro_cloud_storage", StorageHooks())
+steps = _named("kedro_cloud_steps", StepHooks())
+validation = _named("kedro_cloud_validation", ValidationHooks())
+step_report = _named("kedro_cloud_step_report", StepReportHooks())
+start = _named("kedro_cloud_start", StartHooks())
+telemetry = _named("kedro_cloud_telemetry", TelemetryHooks())
+
+HOOKS = (storage, steps, validation, step_report, start, telemetry)

@@ -1,0 +1,129 @@
+"""What a person reads of registered models: lists, one version whole, two side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from kedro.framework import project
+
+from kedro_cloud.core.console import aligned
+from kedro_cloud.models.registry import Version
+
+_HEADINGS = ("model", "version", "stage", "registered (UTC)", "because")
+_SHOWN_DIGITS = 12
+"""Of a hash; enough to tell two apart."""
+_KINDS = {"metric": "metrics", "parameter": "parameters", "library": "libraries"}
+
+
+def table(versions: Sequence[Version]) -> list[str]:
+    """A line a version, under headings."""
+    rows = [
+        (
+            version.model,
+            version.number,
+            ", ".join(version.stages) or "-",
+            f"{version.registered:%Y-%m-%d %H:%M}",
+            version.reason or "-",
+        )
+        for version in versions
+    ]
+    return aligned([_HEADINGS, *rows])
+
+
+def whole(version: Version, commit: str) -> list[str]:
+    """All that is known of a version: where it comes from, how good it is, what made it.
+
+    Args:
+        version: Which one.
+        commit: Of its code; empty if it is not known.
+    """
+    facts = {
+        "stage": ", ".join(version.stages) or "-",
+        "registered": f"{version.registered:%Y-%m-%d %H:%M} UTC",
+        "because": version.reason or "-",
+        **dict(_lineage(version, commit)),
+    }
+    lines = [f"{version.model} version {version.number}"]
+    lines += [f"  {line}" for line in aligned(list(facts.items()))]
+    for kind, heading in _KINDS.items():
+        if found := version.of_kind(kind):
+            lines += ["", heading, *(f"  {line}" for line in aligned(sorted(found.items())))]
+    return lines
+
+
+def _lineage(version: Version, commit: str) -> Iterator[tuple[str, str]]:
+    """Run, code and data that a version comes from."""
+    unknown = "not known: registered before versions said so"
+    run = version.run or unknown
+    yield "run", f"{run}, job {job}" if (job := version.tags.get("azureml_job")) else run
+    package = project.PACKAGE_NAME
+    code = [f"{package} {version.tags.get(f'{package}_version', '?')}"]
+    code += [f"commit {commit}"] if commit else []
+    if source := version.tags.get("code_sha256"):
+        code.append(f"source {source[:_SHOWN_DIGITS]} (SHA-256)")
+    yield "code", ", ".join(code)
+    data = [f"{part} {digest[:_SHOWN_DIGITS]}" for part, digest in version.data.items()]
+    yield "data", f"{', '.join(data)} (SHA-256)" if data else unknown
+
+
+def comparison(one: Version, other: Version) -> list[str]:
+    """Metrics side by side, then what differs of parameters, data, libraries and code."""
+    lines = [f"{one.model} version {one.number} and version {other.number}", ""]
+    if one.data.get("test") != other.data.get("test"):
+        lines += ["They were tested on different data: their metrics do not compare.", ""]
+    metrics = one.of_kind("metric"), other.of_kind("metric")
+    headings = ("metric", one.number, other.number, "difference")
+    lines += _beside(headings, *metrics, with_difference=True)
+    for heading, mine, its in (
+        ("parameter", one.of_kind("parameter"), other.of_kind("parameter")),
+        ("library", one.of_kind("library"), other.of_kind("library")),
+        ("data (SHA-256)", _shortened(one.data), _shortened(other.data)),
+        ("code", _code(one), _code(other)),
+    ):
+        differing = _differing(mine, its)
+        if any(differing):
+            lines += ["", *_beside((heading, one.number, other.number), *differing)]
+        else:
+            lines += ["", f"{heading}: {'the same in both' if mine else 'not known'}"]
+    return lines
+
+
+def _code(version: Version) -> dict[str, str]:
+    """What identifies the code of a version; those registered long ago have neither."""
+    names = ("git_commit", "code_sha256")
+    return {name: version.tags[name] for name in names if name in version.tags}
+
+
+def _shortened(hashes: Mapping[str, str]) -> dict[str, str]:
+    return {name: value[:_SHOWN_DIGITS] for name, value in hashes.items()}
+
+
+def _differing(
+    one: Mapping[str, str], other: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
+    return (
+        {name: one[name] for name in names if name in one},
+        {name: other[name] for name in names if name in other},
+    )
+
+
+def _beside(
+    headings: Sequence[str],
+    one: Mapping[str, str],
+    other: Mapping[str, str],
+    with_difference: bool = False,
+) -> list[str]:
+    rows = [tuple(headings)]
+    for name in sorted({**one, **other}):
+        row = (name, one.get(name, "-"), other.get(name, "-"))
+        rows.append((*row, _difference(*row[1:])) if with_difference else row)
+    return aligned(rows)
+
+
+def _difference(one: str, other: str) -> str:
+    """Of two numbers, with its sign; `-` if one is none."""
+    try:
+        return f"{float(other) - float(one):+.6g}"
+    except ValueError:
+        return "-"

@@ -1,0 +1,111 @@
+"""A workspace's registry of models: stages are tags, for Azure ML knows no aliases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kedro_cloud.models.registry import STAGES, Stage, Version
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+_PREFIX = "stage."
+"""Of the tag that says that a version is in a stage."""
+
+
+@dataclass(frozen=True)
+class WorkspaceRegistry:
+    """The models of a workspace, through azure-ai-ml: MLflow's client has no aliases there."""
+
+    client: MLClient
+    environment: str
+
+    @property
+    def where(self) -> str:
+        """Named in errors."""
+        return f"workspace '{self.client.workspace_name}'"
+
+    def models(self) -> list[str]:
+        """Names of all registered models."""
+        return sorted(found.name for found in self.client.models.list())
+
+    def versions(self, model: str) -> list[Version]:
+        """All versions of a model, the first one first."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        from kedro_cloud.workspace import answers
+
+        try:
+            found = list(self.client.models.list(name=model))
+        except ResourceNotFoundError as error:
+            if answers.is_of_workspace(error):
+                raise
+            return []
+        return sorted(map(_version, found), key=_order)
+
+    def mark(self, version: Version, stage: Stage) -> None:
+        """Tag a version."""
+        self._tag(version, {_PREFIX + stage: "true"}, "")
+
+    def unmark(self, version: Version, stage: Stage) -> None:
+        """Take the tag from a version."""
+        self._tag(version, {}, _PREFIX + stage)
+
+    def _tag(self, version: Version, added: dict[str, str], removed: str) -> None:
+        entity = self.client.models.get(version.model, version.number)
+        tags = {name: value for name, value in (entity.tags or {}).items() if name != removed}
+        if tags | added != entity.tags:
+            entity.tags = tags | added
+            self.client.models.create_or_update(entity)
+
+    def commit(self, version: Version) -> str:
+        """Of the code that registered a version: a step knows it not, but its job does."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        job = version.tags.get("azureml_job")
+        if commit := version.tags.get("git_commit"):
+            return commit
+        if not job:
+            return ""
+        try:
+            properties = self.client.jobs.get(job).properties or {}
+        except ResourceNotFoundError:  # jobs may be deleted
+            return ""
+        changed = str(properties.get("azureml.git.dirty")) == "True"
+        commit = properties.get("mlflow.source.git.commit", "")
+        return f"{commit}+changed" if commit and changed else str(commit)
+
+    def fetch(self, version: Version, folder: Path) -> Path:
+        """Download the files of a version into `folder`."""
+        self.client.models.download(version.model, version.number, str(folder))
+        return folder
+
+
+def _version(entity: Any) -> Version:
+    tags = dict(entity.tags or {})
+    created = entity.creation_context.created_at if entity.creation_context else None
+    return Version(
+        model=entity.name,
+        number=str(entity.version),
+        stages=tuple(stage for stage in STAGES if tags.get(_PREFIX + stage) == "true"),
+        registered=_utc(created),
+        reason=entity.description or "",
+        tags={name: value for name, value in tags.items() if not name.startswith(_PREFIX)},
+        run=tags.get("run_id", "") or entity.job_name or "",
+    )
+
+
+def _utc(moment: Any) -> datetime:
+    """A time as the SDK gives it, or as it leaves it a text."""
+    found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    if found is None:
+        return datetime.fromtimestamp(0, UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _order(version: Version) -> tuple[int, str]:
+    """Of numbers by their size; what others registered under a name comes before them."""
+    return (int(version.number), "") if version.number.isdigit() else (-1, version.number)

@@ -1,0 +1,94 @@
+"""Shows the status of jobs: live in a terminal, a line a change elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TextIO
+
+from kedro_cloud.core.console import Changes, aligned, duration, live, state_table
+from kedro_cloud.jobs.progress import State, Status, StepStatus
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+Show = Callable[[Status], None]
+_HEADINGS = ("job", "pipeline", "state", "age", "duration", "primary metric")
+
+
+def shown(output: TextIO) -> AbstractContextManager[Show]:
+    """Show each status in the place of the one before, or what has changed as lines."""
+    changes = Changes(output)
+
+    def write(status: Status) -> None:
+        width = max((len(step.name) for step in status.steps), default=0)
+        for step in status.steps:
+            changes.write(step.name, step.state, step_line(step, width), State.WAITING)
+        if status.metric:
+            changes.write("primary metric", status.metric, metric_text(status))
+        changes.write("", status.state, headline(status))
+
+    return live(output, live_view, write)
+
+
+def step_line(step: StepStatus, width: int = 0) -> str:
+    """A step in a line of plain text."""
+    parts = [f"{step.name:<{width}}", f"{step.state:<9}", duration(step.seconds), step.fault]
+    return "  ".join(filter(None, parts)).rstrip()
+
+
+def headline(status: Status) -> str:
+    """A job in a line: `train_7: mnist_training running, 2 of 4 steps, 3 min 12 s`."""
+    steps = f"{status.done} of {len(status.steps)} steps" if status.steps else ""
+    facts = [f"{status.pipeline} {status.state}", steps, duration(status.seconds)]
+    return f"{status.name}: {', '.join(filter(None, facts))}"
+
+
+def metric_text(status: Status) -> str:
+    """The primary metric: `test_accuracy 0.9948`; empty if there is none yet."""
+    return f"{status.metric[0]} {status.metric[1]:.6g}" if status.metric else ""
+
+
+def afterwards(status: Status) -> Iterator[str]:
+    """Lines for the end: what failed and how to go on, what is not known, where to see more."""
+    for step in status.steps:
+        if step.state is State.FAILED:
+            yield f"step '{step.name}' failed: {step.fault or 'it did not say why'}"
+            yield from (f"    {text}" for text in step.log)
+    if status.note:
+        yield status.note
+    if status.again and status.state in (State.FAILED, State.STOPPED):
+        yield f"mend it and go on with: {status.again}"
+    if status.link:
+        yield f"see {status.link}"
+
+
+def listing(statuses: Sequence[Status], now: datetime) -> list[str]:
+    """A table of jobs in plain text."""
+    return aligned([_HEADINGS, *(_row(status, now) for status in statuses)])
+
+
+def live_view(status: Status) -> Group:
+    """Make a table of a job's steps, with the job and its metric below it."""
+    from rich.console import Group
+    from rich.text import Text
+
+    rows = ((step.name, step.state, [duration(step.seconds)]) for step in status.steps)
+    below = f"{headline(status)}\n{metric_text(status)}".rstrip()
+    return Group(state_table(["duration"], rows), Text(below, style="bold"))
+
+
+def _row(status: Status, now: datetime) -> tuple[str, ...]:
+    age = ""
+    if status.created is not None:
+        created = status.created if status.created.tzinfo else status.created.replace(tzinfo=UTC)
+        age = duration(max(0.0, (now - created).total_seconds()))
+    return (
+        status.name,
+        status.pipeline,
+        str(status.state),
+        age,
+        duration(status.seconds),
+        metric_text(status),
+    )

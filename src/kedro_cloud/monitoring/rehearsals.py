@@ -1,0 +1,100 @@
+"""The status of rehearsals on this machine, from what they have written down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kedro_cloud.core.processes import is_alive
+from kedro_cloud.jobs.progress import State, Status, StepStatus, primary
+from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.records import Journal, StepRecord
+
+_JOURNAL = "job.json"
+
+
+def rehearsed(place: Place, metrics: Mapping[str, str]) -> list[Status]:
+    """The last rehearsal of each pipeline, the latest first.
+
+    Args:
+        place: Where they were.
+        metrics: By pipeline: its primary metric.
+    """
+    files = place.run("any").parent.glob(f"*/{_JOURNAL}")
+    latest = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
+    return [_status(place, file.parent.name, metrics) for file in latest]
+
+
+def rehearsal(place: Place, pipeline: str, metrics: Mapping[str, str]) -> Status:
+    """The last rehearsal of a pipeline.
+
+    Raises:
+        ValueError: It was never rehearsed here.
+    """
+    if not (place.run(pipeline) / _JOURNAL).exists():
+        known = ", ".join(status.name for status in rehearsed(place, metrics)) or "none yet"
+        raise ValueError(
+            f"pipeline '{pipeline}' was not rehearsed here ({known}): kedro cloud rehearse "
+            f"-p {pipeline}"
+        )
+    return _status(place, pipeline, metrics)
+
+
+def _status(place: Place, pipeline: str, metrics: Mapping[str, str]) -> Status:
+    file = place.run(pipeline) / _JOURNAL
+    going = _is_at_work(place)
+    steps = tuple(_step(record, going) for record in Journal.read(file).steps.values())
+    state = _whole(steps)
+    return Status(
+        name=pipeline,
+        pipeline=pipeline,
+        state=state,
+        created=datetime.fromtimestamp(file.stat().st_mtime, UTC),
+        seconds=sum(step.seconds or 0.0 for step in steps),
+        metric=primary(_reported(place, pipeline), pipeline, metrics),
+        steps=steps,
+        again=f"kedro cloud rehearse -p {pipeline} --resume",
+    )
+
+
+def _step(record: StepRecord, going: bool) -> StepStatus:
+    """A step; what was at work when its rehearsal died is stopped, and so is what waited."""
+    state = record.state
+    if not state.is_end and not going:
+        state = State.STOPPED
+    failed = state is State.FAILED
+    seconds = record.seconds if record.seconds or state.is_done else None
+    fault = record.fault if failed else ""
+    return StepStatus(
+        record.name, state, seconds, fault, tuple(record.log_tail()) if failed else ()
+    )
+
+
+def _whole(steps: tuple[StepStatus, ...]) -> State:
+    """How far a job is whose steps are as far as that."""
+    states = {step.state for step in steps}
+    if not all(state.is_end for state in states):
+        return State.RUNNING
+    for state in (State.FAILED, State.STOPPED):
+        if state in states:
+            return state
+    return State.FINISHED if states else State.UNKNOWN
+
+
+def _is_at_work(place: Place) -> bool:
+    """Whether the process that wrote its number into the lock is still there."""
+    try:
+        return is_alive(int((place.folder / ".lock").read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # no lock, or no number in it
+        return False
+
+
+def _reported(place: Place, pipeline: str) -> dict[str, float]:
+    """Metrics that the rehearsal has fetched, by their names in MLflow."""
+    found: dict[str, float] = {}
+    for file in Path(place.reports(pipeline)).rglob("metrics.json"):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        found |= {f"{pipeline}/{name}": value for name, value in content.items()}
+    return found

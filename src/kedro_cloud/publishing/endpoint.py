@@ -1,0 +1,158 @@
+"""A published pipeline on its batch endpoint: what is there, what is missing, how to make it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kedro_cloud.publishing.component import Published
+from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, found, quietly
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+    from azure.ai.ml.entities import BatchEndpoint
+
+TAG = "kedro_pipeline"
+"""Of endpoints, deployments and schedules: the pipeline that they run."""
+_KEPT = 5
+"""Deployments of an endpoint that are kept, the newest; Azure ML takes 20."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What publishing is about to do in a workspace.
+
+    Attributes:
+        client: Of the workspace.
+        name: Of the endpoint.
+        published: What it runs.
+    """
+
+    client: MLClient
+    name: str
+    published: Published
+
+    def changes(self) -> list[Change]:
+        """All that is there or must be made, in the order in which it is made.
+
+        Raises:
+            ValueError: The endpoint is there and runs another pipeline.
+        """
+        endpoint = found(self.client.batch_endpoints.get, self.name)
+        self._refuse_others(endpoint)
+        deployments = {} if endpoint is None else self._deployments()
+        return [
+            self._endpoint(endpoint),
+            self._component(),
+            self._deployment(deployments),
+            self._default(endpoint),
+            *self._old(deployments),
+        ]
+
+    def _refuse_others(self, endpoint: BatchEndpoint | None) -> None:
+        runs = (endpoint.tags or {}).get(TAG) if endpoint else None
+        pipeline = self.published.compiled.pipeline
+        if endpoint is not None and runs != pipeline:
+            what = f"runs pipeline '{runs}'" if runs else "was not made by this command"
+            raise ValueError(
+                f"endpoint '{self.name}' is there and {what}; give the endpoint of '{pipeline}' "
+                f"another name in cloud.yml, or remove it: az ml batch-endpoint delete --name "
+                f"{self.name}"
+            )
+
+    def _endpoint(self, endpoint: BatchEndpoint | None) -> Change:
+        if endpoint is not None:
+            return Change(SAME, "endpoint", self.name)
+        return Change(NEW, "endpoint", self.name, "entered by Microsoft Entra", self._make_endpoint)
+
+    def _component(self) -> Change:
+        published = self.published
+        name = f"{published.name}:{published.version}"
+        if found(self.client.components.get, published.name, version=published.version):
+            return Change(SAME, "component", name)
+        return Change(NEW, "component", name, _summary(published), self._make_component)
+
+    def _deployment(self, deployments: dict[str, Any]) -> Change:
+        there = deployments.get(self.published.deployment)
+        if there is not None and there.provisioning_state != "Failed":
+            return Change(SAME, "deployment", self.published.deployment)
+        again = "its creation had failed" if there else f"runs {self.published.compiled.pipeline}"
+        return Change(NEW, "deployment", self.published.deployment, again, self._make_deployment)
+
+    def _default(self, endpoint: BatchEndpoint | None) -> Change:
+        before = _default_of(endpoint)
+        if before == self.published.deployment:
+            return Change(SAME, "default", before)
+        detail = f"of endpoint {self.name}, {before or 'none'} → {self.published.deployment}"
+        return Change(OTHER, "default", self.published.deployment, detail, self._make_default)
+
+    def _old(self, deployments: dict[str, Any]) -> list[Change]:
+        """Versions long replaced: an endpoint takes so many and no more."""
+        mine = [
+            name
+            for name, there in deployments.items()
+            if TAG in (there.tags or {}) and name != self.published.deployment
+        ]
+        mine.sort(key=lambda name: deployments[name].creation_context.created_at, reverse=True)
+        return [
+            Change(GONE, "deployment", name, "an old version", self._remover(name))
+            for name in mine[_KEPT - 1 :]
+        ]
+
+    def _remover(self, name: str) -> Callable[[], Any]:
+        return lambda: self.client.batch_deployments.begin_delete(name, self.name).result()
+
+    def _deployments(self) -> dict[str, Any]:
+        return {each.name: each for each in self.client.batch_deployments.list(self.name)}
+
+    def _make_endpoint(self) -> None:
+        from azure.ai.ml.entities import BatchEndpoint
+
+        pipeline = self.published.compiled.pipeline
+        self.client.batch_endpoints.begin_create_or_update(
+            BatchEndpoint(
+                name=self.name,
+                description=f"Starts the Kedro pipeline {pipeline}",
+                tags={TAG: pipeline},
+            )
+        ).result()
+
+    def _make_component(self) -> None:
+        with quietly():
+            self.client.components.create_or_update(self.published.component())
+
+    def _make_deployment(self) -> None:
+        from azure.ai.ml.entities import PipelineComponentBatchDeployment
+
+        published = self.published
+        component = self.client.components.get(published.name, version=published.version)
+        with quietly():
+            self.client.batch_deployments.begin_create_or_update(
+                PipelineComponentBatchDeployment(
+                    name=published.deployment,
+                    endpoint_name=self.name,
+                    component=component.id,
+                    settings={
+                        "continue_on_step_failure": "False",
+                        "default_compute": published.compiled.clusters[0],
+                    },
+                    tags={TAG: published.compiled.pipeline},
+                )
+            ).result()
+
+    def _make_default(self) -> None:
+        endpoint = self.client.batch_endpoints.get(self.name)
+        endpoint.defaults = {"deployment_name": self.published.deployment}
+        self.client.batch_endpoints.begin_create_or_update(endpoint).result()
+
+
+def _default_of(endpoint: BatchEndpoint | None) -> str:
+    defaults: Any = endpoint.defaults if endpoint else None
+    return str(getattr(defaults, "deployment_name", None) or "")
+
+
+def _summary(published: Published) -> str:
+    steps = published.compiled.document["jobs"]
+    said = ", ".join(published.endpoint.inputs) or "none"
+    return f"steps {', '.join(steps)}; inputs {said}"

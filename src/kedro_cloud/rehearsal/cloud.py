@@ -1,0 +1,121 @@
+"""What a job finds around it: blob storage with the samples, a database, a way to its reports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kedro.framework.project import settings
+
+from kedro_cloud.blobs import azurite
+from kedro_cloud.blobs.storage import CONNECTION_STRING
+from kedro_cloud.core.cloud_settings import Rehearsal, rehearsal_settings
+from kedro_cloud.core.variables import JOB
+from kedro_cloud.rehearsal.account import SCHEME, BlobFolder, Storage, Upload
+from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.rehearsing import Report
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Azurite in a place, for one project and environment."""
+
+    project: Path
+    env: str
+    place: Place
+    connection_string: str = field(repr=False)
+
+    @classmethod
+    @contextmanager
+    def started(cls, project: Path, env: str, place: Place) -> Iterator[Cloud]:
+        """Start Azurite on the place's blobs, and stop it in the end.
+
+        Raises:
+            OSError: There is no Azurite, or it does not start.
+        """
+        with azurite.running(place.blobs) as emulator:
+            yield cls(project, env, place, emulator.connection_string)
+
+    def environment(self) -> dict[str, str]:
+        """Return what steps are given: the storage, and the variables that cloud.yml names."""
+        found = {
+            name: os.environ.get(name) or (default and default.format(folder=self.place.folder))
+            for name, default in self.settings.variables.items()
+        }
+        given = {name: value for name, value in found.items() if value}
+        return {CONNECTION_STRING: self.connection_string, **given}
+
+    @property
+    def settings(self) -> Rehearsal:
+        """Of the environment's cloud.yml."""
+        return rehearsal_settings(self.project, self.env)
+
+    def fill(self, uploads: Sequence[Upload]) -> Iterator[str]:
+        """Create the environment's containers, upload samples and uploads; report what it did."""
+        base = settings.CONFIG_LOADER_ARGS.get("base_env", "base")
+        here, there = roots(self.project, base), roots(self.project, self.env)
+        storage = Storage(self.connection_string)
+        samples = []
+        for folder, pattern in self.settings.samples.items():
+            root, _, inside = folder.partition("/")
+            source = self.project / here[root] / inside
+            target = BlobFolder.of(there[root]) / inside
+            samples.append(Upload(source, target, sample=True, pattern=pattern))
+        wanted = [BlobFolder.of(root) for root in there.values() if root.startswith(SCHEME)]
+        targets = [upload.target for upload in (*samples, *uploads)]
+        storage.make_containers(folder.container for folder in (*wanted, *targets))
+        for upload in (*samples, *uploads):
+            files, size = storage.upload(upload)
+            if files:
+                yield f"uploaded {files} files, {size / 10**6:.1f} MB, to {upload.target}"
+
+    def fetch_reports(self, report: Report) -> Iterator[str]:
+        """Copy the job's reports to the place; tells where they are."""
+        found_roots = roots(self.project, self.env, **{JOB: report.run_id})
+        root = found_roots.get(self.settings.reports, "")
+        if not root.startswith(SCHEME):
+            return
+        target = self.place.reports(report.job.name)
+        shutil.rmtree(target, ignore_errors=True)
+        storage, folder = Storage(self.connection_string), BlobFolder.of(root)
+        found = storage.download(folder / report.job.name, target)
+        if not found and report.run_id in root:  # of several pipelines that are one job
+            found = storage.download(folder, target)
+        if found:
+            yield f"reports: {os.path.relpath(target)}"
+            for metrics in sorted(target.rglob("metrics.json")):
+                yield f"metrics: {os.path.relpath(metrics)}"
+
+
+def roots(project: Path, env: str, **variables: str) -> dict[str, str]:
+    """Where things lie in an environment, from its `globals.yml`.
+
+    Args:
+        project: Its folder.
+        env: Folder of `conf`.
+        variables: Environment variables that the file may ask for.
+    """
+    from kedro_cloud.core import config
+
+    with _surroundings(variables):  # the resolvers of settings.py ask the process
+        found = dict(config.loader(project, env)["globals"])
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+@contextmanager
+def _surroundings(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for as long as the block lasts."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

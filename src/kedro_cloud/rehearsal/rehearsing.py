@@ -1,0 +1,288 @@
+"""Runs the steps of a job on this machine as Azure ML would on its clusters."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kedro_cloud.jobs.job import Job, Step
+from kedro_cloud.jobs.progress import State
+from kedro_cloud.jobs.snapshot import Snapshot
+from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
+from kedro_cloud.rehearsal.folders import remove, size
+from kedro_cloud.rehearsal.launch import StartedStep, StepFolder, command
+from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.processes import end, end_leftovers
+from kedro_cloud.rehearsal.records import Journal, StepRecord, fingerprint, kept_steps
+from kedro_cloud.rehearsal.tracking import Tracking
+
+Observer = Callable[[Sequence[StepRecord]], None]
+"""Is called with the records of all steps, in the job's order, at every change and in between."""
+_LOOK_EVERY_S = 0.1
+
+
+@dataclass(frozen=True)
+class RehearsalSettings:
+    """How a job is rehearsed.
+
+    Attributes:
+        jobs: Processes at a time. A gang of more than these runs alone.
+        resume: Go on with the job's last rehearsal in this place, if there is one.
+        environment: Variables for all steps, such as `AZURE_STORAGE_CONNECTION_STRING`. They are
+            kept out of what is written down.
+    """
+
+    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    resume: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a rehearsal went.
+
+    Attributes:
+        job: What was rehearsed.
+        run_id: The job's MLflow run, which was its `AZUREML_ROOT_RUN_ID`.
+        steps: What is known of each step, in the job's order.
+        seconds: From the first step's start to the last one's end.
+    """
+
+    job: Job
+    run_id: str
+    steps: tuple[StepRecord, ...]
+    seconds: float
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether all steps are done."""
+        return all(record.state.is_done for record in self.steps)
+
+    @property
+    def failed(self) -> tuple[StepRecord, ...]:
+        """The steps that failed."""
+        return tuple(record for record in self.steps if record.state is State.FAILED)
+
+    @property
+    def critical_path(self) -> tuple[StepRecord, ...]:
+        """The chain of steps that decides how long the job takes on a cluster."""
+        known = {record.name: record for record in self.steps}
+        seconds = {name: record.seconds for name, record in known.items() if record.state.is_done}
+        return tuple(known[name] for name in self.job.critical_path(seconds))
+
+
+def rehearse(
+    job: Job,
+    code: Path,
+    place: Place,
+    settings: RehearsalSettings | None = None,
+    show: Observer = lambda records: None,
+) -> Report:
+    """Run a job's steps, each when those it needs are done; a failed one does not stop the others.
+
+    Every step is a fresh process in `place.run(job.name) / "steps" / STEP`, with a copy of the
+    code, output folders of its own, other steps' outputs mounted read-only, and a bare environment.
+    The steps of the last rehearsal of a job of this name in this place are removed, unless it goes
+    on. It neither starts nor fills storage: steps are told where it is by `settings.environment`.
+
+    Args:
+        job: What to run.
+        code: A folder that holds just what was uploaded; see `kedro_cloud.jobs.snapshot`.
+        place: Where to run it. The caller holds `place.locked()`.
+        settings: How.
+        show: Is told how it goes.
+
+    Raises:
+        ValueError: A step cannot be started, for example without `mpirun`.
+        KeyboardInterrupt: It was stopped, and all steps with it. It can be resumed.
+    """
+    settings = settings or RehearsalSettings()
+    folder = place.run(job.name)
+    for step in job.steps:
+        command(step, StepFolder(folder))  # what cannot be started is told before any work
+    end_leftovers(f"{REPORT_VARIABLE}={place.folder}{os.sep}")
+    journal = Journal.read(folder / "job.json") if settings.resume else Journal()
+    records = _first_records(job, journal, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tracking = Tracking(place, job.experiment or job.name)
+    run_id = tracking.open_job(job.name, journal.run_id)
+    rehearsal = _Rehearsal(job, Snapshot.of(code), place, settings, show, tracking, run_id, records)
+    started = time.monotonic()
+    with _job_run(tracking, run_id, rehearsal):
+        rehearsal.run()
+    steps = tuple(rehearsal.records.values())
+    return Report(job, run_id, steps, time.monotonic() - started)
+
+
+def _first_records(job: Job, journal: Journal, folder: Path) -> dict[str, StepRecord]:
+    """All steps as they are before any is run; if none is kept, what they left is removed."""
+    kept = kept_steps(job, journal.steps)
+    if not kept:
+        remove(folder)
+    return {
+        step.name: replace(journal.steps[step.name], state=State.KEPT)
+        if step.name in kept
+        else StepRecord(step.name, State.WAITING, folder / "steps" / step.name)
+        for step in job.steps
+    }
+
+
+@contextmanager
+def _job_run(tracking: Tracking, run_id: str, rehearsal: _Rehearsal) -> Iterator[None]:
+    """End the job's run as the steps did, however that was."""
+    try:
+        yield
+    except BaseException:
+        try:
+            rehearsal.stop()
+        finally:
+            tracking.end(run_id, State.STOPPED)
+        raise
+    states = {record.state for record in rehearsal.records.values()}
+    tracking.end(run_id, State.FAILED if State.FAILED in states else State.FINISHED)
+
+
+class _Rehearsal:
+    """One rehearsal while it runs."""
+
+    def __init__(
+        self,
+        job: Job,
+        snapshot: Snapshot,
+        place: Place,
+        settings: RehearsalSettings,
+        show: Observer,
+        tracking: Tracking,
+        run_id: str,
+        records: dict[str, StepRecord],
+    ) -> None:
+        self.records = records
+        self._job = job
+        self._snapshot = snapshot
+        self._place = place
+        self._settings = settings
+        self._show = show
+        self._tracking = tracking
+        self._run_id = run_id
+        self._running: dict[str, StartedStep] = {}
+
+    def run(self) -> None:
+        """Until there is nothing left to do."""
+        self._note()
+        while True:
+            for step in self._startable():
+                self._start(step)
+            if not self._running:
+                return
+            time.sleep(_LOOK_EVERY_S)
+            for name, started in list(self._running.items()):
+                code = started.process.exit_code()
+                if code is not None:
+                    self._finish(name, code)
+            self._tell()
+
+    def stop(self) -> None:
+        """End all that runs."""
+        end([started.process for started in self._running.values()])
+        for started in self._running.values():
+            started.clean()
+        for name, record in self.records.items():
+            if record.state is State.RUNNING:
+                self.records[name] = replace(record, state=State.STOPPED)
+                self._tracking.end(record.run_id, State.STOPPED)
+        self._running.clear()
+        self._note()
+
+    def _startable(self) -> Iterator[Step]:
+        """Steps whose needs are met, as long as there is room for them."""
+        needs = self._job.needs()
+        for step in self._job.steps:
+            waits = self.records[step.name].state is State.WAITING
+            ready = all(self.records[need].state.is_done for need in needs[step.name])
+            if waits and ready and self._has_room(step):
+                yield step
+
+    def _has_room(self, step: Step) -> bool:
+        taken = sum(started.step.ranks for started in self._running.values())
+        return not taken or taken + step.ranks <= self._settings.jobs
+
+    def _start(self, step: Step) -> None:
+        run_id = self._tracking.open_step(step.name, self._run_id)
+        folder = StepFolder(self.records[step.name].folder)
+        sources = {
+            name: StepFolder(self.records[source.step].folder).outputs(source.output)
+            for name, source in step.sources.items()
+        }
+        environment = {
+            **self._tracking.environment(run_id, self._run_id, self._place),
+            **self._settings.environment,
+        }
+        self.records[step.name] = replace(
+            self.records[step.name],
+            state=State.RUNNING,
+            fingerprint=fingerprint(step),
+            snapshot=self._snapshot.fingerprint,
+            run_id=run_id,
+        )
+        started = StartedStep(step, folder, sources, self._snapshot.folder, environment)
+        self._running[step.name] = started
+        self._note()
+
+    def _finish(self, name: str, exit_code: int) -> None:
+        started = self._running.pop(name)
+        started.clean()
+        fault = _reason(exit_code) or started.changed_inputs()
+        state = State.FAILED if fault else State.FINISHED
+        record = _measured(self.records[name], started)
+        self.records[name] = replace(record, state=state, fault=fault)
+        self._tracking.end(record.run_id, state)
+        if fault:
+            for dependant in self._job.dependants(name):
+                self.records[dependant] = replace(
+                    self.records[dependant], state=State.SKIPPED, fault=f"'{name}' failed"
+                )
+        self._note()
+
+    def _note(self) -> None:
+        """Write down how it stands, and tell."""
+        journal = Journal(self._run_id, self.records)
+        journal.write(self._place.run(self._job.name) / "job.json")
+        self._tell()
+
+    def _tell(self) -> None:
+        for name, started in self._running.items():
+            self.records[name] = _measured(self.records[name], started, at_end=False)
+        self._show(tuple(self.records.values()))
+
+
+def _measured(record: StepRecord, started: StartedStep, at_end: bool = True) -> StepRecord:
+    """The record with what the step has cost so far."""
+    told = _told(started.folder.report)
+    return replace(
+        record,
+        seconds=started.process.seconds,
+        startup_s=told.get("startup_s"),
+        startup_mib=told.get("startup_mib"),
+        peak_mib=started.process.peak_mib or told.get("peak_mib", 0.0),
+        output_bytes=size(record.folder / "outputs") if at_end else 0,
+    )
+
+
+def _told(report: Path) -> dict[str, float]:
+    """What a step has written of its start; empty if it has not, or not yet."""
+    try:
+        content = json.loads(report.read_text(encoding="utf-8"))
+        return {name: float(value) for name, value in content.items() if value is not None}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _reason(exit_code: int) -> str:
+    if exit_code < 0:
+        return f"signal {-exit_code} ended it"
+    return f"it ended with exit code {exit_code}" if exit_code else ""

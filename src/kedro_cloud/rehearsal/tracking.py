@@ -1,0 +1,73 @@
+"""The MLflow runs of a rehearsal: one for the job, and below it one for each step."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from typing import Any
+
+from kedro_cloud.core.tracking_database import create_database
+from kedro_cloud.core.variables import JOB
+from kedro_cloud.jobs.progress import State
+from kedro_cloud.rehearsal.place import Place
+
+_STATUS = {
+    State.FINISHED: "FINISHED",
+    State.FAILED: "FAILED",
+    State.STOPPED: "KILLED",
+}
+
+
+class Tracking:
+    """Opens and ends runs in a place's own MLflow server, as Azure ML does in the workspace's."""
+
+    def __init__(self, place: Place, experiment: str) -> None:
+        """Make the server's database, if there is none, and the experiment."""
+        from mlflow import MlflowClient
+
+        self._experiment = experiment
+        create_database(place.folder / "mlflow.db")
+        self._client: Any = MlflowClient(tracking_uri=place.tracking)
+        found = self._client.get_experiment_by_name(experiment)
+        self._experiment_id = (
+            found.experiment_id
+            if found is not None
+            else self._client.create_experiment(experiment, place.artifacts.as_uri())
+        )
+        # Steps write at the same time; this way they seldom wait for one another.
+        with closing(sqlite3.connect(place.folder / "mlflow.db")) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+
+    def open_job(self, name: str, run_id: str = "") -> str:
+        """The job's run, a new one or an earlier one that goes on; returns its id."""
+        from mlflow import MlflowException
+
+        with suppress(MlflowException):  # the server's database may have been removed since
+            if run_id:
+                self._client.update_run(run_id, status="RUNNING")
+                return run_id
+        return self._create(name, {})
+
+    def open_step(self, name: str, job_run_id: str) -> str:
+        """A new run for a step; returns its id."""
+        return self._create(name, {"mlflow.parentRunId": job_run_id})
+
+    def end(self, run_id: str, state: State) -> None:
+        """Say how a run ended, also where the step itself could not."""
+        self._client.set_terminated(run_id, _STATUS.get(state, "FINISHED"))
+
+    def _create(self, name: str, tags: dict[str, str]) -> str:
+        run = self._client.create_run(self._experiment_id, run_name=name, tags=tags)
+        run_id: str = run.info.run_id
+        return run_id
+
+    def environment(self, run_id: str, job_run_id: str, place: Place) -> dict[str, str]:
+        """What Azure ML sets in a step so that it finds its run."""
+        return {
+            "AZUREML_RUN_ID": run_id,
+            JOB: job_run_id,
+            "AZUREML_EXPERIMENT_NAME": self._experiment,
+            "MLFLOW_TRACKING_URI": place.tracking,
+            "MLFLOW_RUN_ID": run_id,
+            "MLFLOW_EXPERIMENT_NAME": self._experiment,
+        }

@@ -1,0 +1,237 @@
+"""The trigger of cloud.yml in a project: which location it watches, what a run receives."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+import fsspec.config
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import settings
+
+from kedro_cloud.blobs.storage import ACCOUNT_NAME, PROTOCOLS
+from kedro_cloud.core.cloud_settings import Cloud, Endpoint, LocalRuns, RunFolder, Trigger
+from kedro_cloud.publishing.inputs import put
+from kedro_cloud.trigger.locations import (
+    ArrivedFile,
+    BlobContainer,
+    LocalFolder,
+    WatchedLocation,
+)
+
+
+@dataclass(frozen=True)
+class FileTrigger:
+    """A project whose pipeline is started for each file.
+
+    Attributes:
+        project: Folder of the Kedro project.
+        environment: Folder of `conf`, for Azure ML.
+        cloud: Its cloud.yml.
+        results: Folder of the results of runs on this machine, in place of the catalog's.
+    """
+
+    project: Path
+    environment: str
+    cloud: Cloud
+    results: str | None = None
+
+    @property
+    def trigger(self) -> Trigger:
+        """Return the section `trigger` of cloud.yml.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.cloud.trigger is None:
+            raise ValueError(
+                f"{self._file}: trigger is missing; write `trigger:` with a container, an "
+                "endpoint, its file_input and suffixes"
+            )
+        return self.cloud.trigger
+
+    @property
+    def local(self) -> LocalRuns:
+        """Return the section `trigger.local` of cloud.yml.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.trigger.local is None:
+            raise ValueError(
+                f"{self._file}: trigger.local is missing; write it, or start runs by "
+                "--start endpoint"
+            )
+        return self.trigger.local
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Return the endpoint that the trigger names."""
+        return self.cloud.endpoints[self.trigger.endpoint]
+
+    def open_location(self, address: str | None) -> WatchedLocation:
+        """Return the location to watch; nothing is asked of it yet.
+
+        Args:
+            address: Folder of this machine, or `abfs://CONTAINER/FOLDER`; None for the container
+                of the trigger.
+
+        Raises:
+            ValueError: It is neither, or runs write their results there.
+        """
+        address = address or f"abfs://{self.trigger.container}"
+        suffixes, outputs = self.trigger.suffixes, self._outputs("://" in address)
+        protocol, separator, path = address.partition("://")
+        location: WatchedLocation
+        if not separator:
+            location = LocalFolder(suffixes, outputs, Path(address).expanduser().resolve())
+        elif protocol in PROTOCOLS and path.strip("/") and "@" not in path:
+            container, _, folder = path.strip("/").partition("/")
+            account, markers = self._open_account(), self.trigger.markers
+            location = BlobContainer(suffixes, outputs, account, container, folder, markers)
+        else:
+            raise ValueError(f"{address}: name a folder, or a container as abfs://CONTAINER/FOLDER")
+        if any(f"{location.address}/".startswith(f"{output}/") for output in outputs):
+            raise ValueError(
+                f"{location.address}: runs write their results there, and would start again for "
+                "each; watch another location, or give another --results"
+            )
+        return location
+
+    def run_parameters(self, params: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, Any]:
+        """Return the nested parameters of a run of the pipeline.
+
+        Args:
+            params: The same for each file, nested.
+            own: Those that differ from file to file, by dotted name.
+        """
+        given: dict[str, Any] = {}
+        for name, value in self.trigger.inputs.items():
+            put(given, self.endpoint.inputs[name].parameter, value)
+        given.update(copy.deepcopy(dict(params)))
+        for name, text in own.items():
+            put(given, name, text)
+        return given
+
+    def local_parameters(self, file: ArrivedFile, work: Path) -> dict[str, str]:
+        """Return the parameters of a run on this machine that differ from file to file.
+
+        Args:
+            file: That the run processes.
+            work: Folder of its working files.
+        """
+        local = self.local
+        given = {self.file_parameter: file.address, local.work.parameter: str(work)}
+        if local.results is not None:
+            folder = f"{self.results_folder}/{file.name}".rpartition("/")[0]
+            given[local.results.parameter] = folder
+        if local.reports is not None:
+            given[local.reports.parameter] = f"{self._folder_of(local.reports)}/{file.name}"
+        return given
+
+    @property
+    def file_parameter(self) -> str:
+        """Parameter of the pipeline that receives the address of the file."""
+        return self.endpoint.inputs[self.trigger.file_input].parameter
+
+    @property
+    def local_names(self) -> list[str]:
+        """Parameters that differ from file to file in runs on this machine."""
+        folders = (self.local.work, self.local.results, self.local.reports)
+        return [self.file_parameter, *(each.parameter for each in folders if each is not None)]
+
+    @property
+    def work_folder(self) -> Path:
+        """Folder of the working files of all runs on this machine.
+
+        Raises:
+            ValueError: The catalog keeps them elsewhere.
+        """
+        folder = self._folder_of(self.local.work)
+        if "://" in folder:
+            raise ValueError(
+                f"{self.local.work.dataset} of the catalog lies on {folder}; trigger.local.work "
+                "needs a dataset in a folder of this machine"
+            )
+        return Path(folder) / "watched"
+
+    @property
+    def summary_name(self) -> str | None:
+        """Name of the file, in the working folder of a run, that lists its results."""
+        summary = self.local.summary
+        return summary and PurePosixPath(self._path(self._catalog, summary)).name
+
+    @property
+    def results_folder(self) -> str:
+        """Folder, or URL of it, of the results of runs on this machine.
+
+        Raises:
+            ValueError: The command line names one, and the trigger has no parameter for it.
+        """
+        if self.results is None:
+            return self._folder_of(self.local.results)
+        if self.local.results is None:
+            raise ValueError(f"--results: {self._file} has no trigger.local.results to set")
+        if "://" in self.results:
+            return self.results.rstrip("/")
+        return str(Path(self.results).expanduser().resolve())
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables by which a run on this machine finds the storage account."""
+        return {ACCOUNT_NAME: self._account} if self._account else {}
+
+    @property
+    def _file(self) -> str:
+        return f"conf/{self.environment}/cloud.yml"
+
+    def _outputs(self, on_azure: bool) -> tuple[str, ...]:
+        """Return where runs write: those of this machine, and jobs if they can write there."""
+        catalogs = [self._catalog]
+        if on_azure:
+            catalogs.append(self._load(self.environment, "catalog"))
+        outputs = [self._path(each, name) for each in catalogs for name in self.trigger.outputs]
+        if self.trigger.local is not None:
+            outputs += [self.results_folder, self._folder_of(self.local.work) + "/watched"]
+        return tuple(filter(None, outputs))
+
+    def _folder_of(self, folder: RunFolder | None) -> str:
+        """Return where a dataset lies: itself if it is a folder, else the folder that it is in."""
+        if folder is None:
+            return ""
+        path = self._path(self._catalog, folder.dataset)
+        return path.rpartition("/")[0] if PurePosixPath(path).suffix else path
+
+    def _path(self, catalog: Mapping[str, Any], dataset: str) -> str:
+        if dataset not in catalog:
+            raise ValueError(
+                f"{self._file}: trigger names dataset '{dataset}', which the catalog does not have"
+            )
+        path = str(catalog[dataset]["filepath"])
+        return path if "://" in path else str((self.project / path).resolve())
+
+    def _load(self, environment: str | None, pattern: str) -> Mapping[str, Any]:
+        source = str(self.project / settings.CONF_SOURCE)
+        loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
+        found: Mapping[str, Any] = loader[pattern]
+        return found
+
+    @cached_property
+    def _catalog(self) -> Mapping[str, Any]:
+        """Catalog of runs on this machine."""
+        return self._load(None, "catalog")
+
+    @cached_property
+    def _account(self) -> str | None:
+        name = self._load(self.environment, "globals").get("storage_account")
+        return str(name) if name else None
+
+    def _open_account(self) -> Any:
+        if self._account:
+            fsspec.config.conf.setdefault(PROTOCOLS[0], {})["account_name"] = self._account
+        return fsspec.filesystem(PROTOCOLS[0])

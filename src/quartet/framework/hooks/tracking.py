@@ -1,0 +1,85 @@
+"""Log runs to MLflow: one run at a time sets it up, and metrics and figures are logged."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.hooks import hook_impl
+
+from kedro_cloud.core import config, ranks, tracking_database
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+
+
+logger = logging.getLogger(__name__)
+
+
+class TurnHooks:
+    """Lets runs that begin at the same time set up tracking one after the other.
+
+    MLflow makes its tables, and kedro-mlflow its experiment, as if nobody else did: in a new
+    project the second of two runs would fail.
+    """
+
+    @hook_impl(wrapper=True)
+    def after_context_created(self, context: KedroContext) -> Generator[None, Any, Any]:
+        """Wait for one's turn; a run that dies gives it up. Ranks have but one that tracks."""
+        if ranks.rank() > 0:
+            return (yield)
+        folder = os.open(context.project_path, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # some file systems of other machines have no locks
+                fcntl.flock(folder, fcntl.LOCK_EX)
+            return (yield)
+        finally:
+            os.close(folder)
+
+
+class TrackingHooks:
+    """Logs metrics and figures to the MLflow run that kedro-mlflow has opened."""
+
+    @hook_impl(wrapper=True)
+    def before_pipeline_run(self) -> Generator[None, Any, Any]:
+        """Tag the run with its process, and end those whose process was killed.
+
+        Of databases on this machine only: a server's runs are ended by whoever runs the server.
+        """
+        if ranks.rank() > 0:
+            return (yield)
+        import mlflow
+
+        if not mlflow.get_tracking_uri().startswith(config.SQLITE):
+            return (yield)
+        with tracking_database.tagged_process():
+            result = yield
+        run = mlflow.active_run()
+        if run is not None and (ended := tracking_database.end_killed_runs(run.info.experiment_id)):
+            logger.info("Marked %d earlier run(s) as KILLED: the process has ended", ended)
+        return result
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Log a `*_metrics` mapping as metrics and a matplotlib figure as an image.
+
+        Several pipelines may share a run, so a metric carries its pipeline's name,
+        `faq_tuning/test_gain_at_1`, by which MLflow's pages also group them.
+        """
+        is_metrics = dataset_name.endswith("_metrics")
+        is_figure = type(data).__module__ == "matplotlib.figure"
+        if not (is_metrics or is_figure) or ranks.rank() > 0:
+            return
+        import mlflow
+
+        if mlflow.active_run() is None:
+            return
+        if is_metrics:
+            pipeline = dataset_name.removesuffix("_metrics")
+            mlflow.log_metrics({f"{pipeline}/{name}": value for name, value in data.items()})
+        else:
+            mlflow.log_figure(data, f"figures/{dataset_name}.png")

@@ -1,0 +1,71 @@
+"""Keeps Kedro's start-up quick by importing plugins only for their own commands.
+
+Kedro imports the command module of every installed plugin before it looks at
+the command line. Those of kedro-mlflow and kedro-azureml import MLflow and the
+Azure SDK, three seconds that `kedro registry list` has no use for. Kedro's own
+commands are lazy; this `kedro.init` entry point makes these two so as well.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import click
+from kedro.framework.cli.utils import ENTRY_POINT_GROUPS, LazyGroup
+
+DEFERRED: dict[str, dict[str, str]] = {
+    "kedro_mlflow": {"mlflow": "quartet.framework.mlflow_commands.mlflow_commands"},
+    "kedro_azureml": {},  # its command is one of `kedro_cloud`
+    "kedro_cloud": {},  # whose commands `quartet.cli` has
+}
+"""By top-level module of the plugin: its command, and where that is defined."""
+
+
+def defer_heavy_plugins() -> None:
+    """Let Kedro load stand-ins for the plugins' project commands.
+
+    Without Kedro's command line there are none, and a second time changes nothing.
+    """
+    kedro_cli: Any = sys.modules.get("kedro.framework.cli.cli")
+    if kedro_cli is None or hasattr(kedro_cli.load_entry_points, "__wrapped__"):
+        return
+    load_all = kedro_cli.load_entry_points
+
+    @functools.wraps(load_all)
+    def load_entry_points(name: str) -> Sequence[click.Group]:
+        if name != "project":
+            return load_all(name)
+        points = entry_points(group=ENTRY_POINT_GROUPS[name])
+        modules = {point.module.partition(".")[0] for point in points}
+        if not modules <= DEFERRED.keys():  # a plugin this project does not know: as Kedro does
+            return load_all(name)
+        return [
+            LazyGroup(name=module, lazy_subcommands=DEFERRED[module])
+            for module in modules
+            if DEFERRED[module]
+        ]
+
+    kedro_cli.load_entry_points = load_entry_points
+    _tell_of_missing_project(kedro_cli.KedroCLI)
+
+
+def _tell_of_missing_project(commands: Any) -> None:
+    """Outside a project `run` is no command at all: say that it is the folder that is wrong."""
+    resolve = commands.resolve_command
+
+    @functools.wraps(resolve)
+    def resolve_command(self: Any, context: click.Context, arguments: list[str]) -> Any:
+        try:
+            return resolve(self, context, arguments)
+        except click.UsageError as error:
+            if self._metadata is not None:
+                raise
+            where = f"Kedro project not found in {Path.cwd()}: go to its folder."
+            raise click.UsageError(f"{error.message} {where}", context) from error
+
+    commands.resolve_command = resolve_command

@@ -1,0 +1,70 @@
+"""The emulator must keep what it is told to keep, and leave nothing behind."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kedro_cloud.blobs import azurite as module
+from kedro_cloud.blobs.azurite import running
+from kedro_cloud.core.errors import describe
+
+
+def nothing_listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_folder_keeps_blobs_and_account_from_one_time_to_the_next(azurite, tmp_path):
+    folder = tmp_path / "cloud" / "blob"
+    with running(folder) as first:
+        first.make_containers("raw")
+        first.filesystem().pipe_file("raw/kept", b"1")
+        with pytest.raises(OSError, match="another Azurite uses this folder; wait") as caught:
+            running(folder).__enter__()
+        assert describe(caught.value).startswith(str(folder))
+    assert nothing_listens(first.port)
+    with running(folder) as second:
+        assert second.filesystem().cat_file("raw/kept") == b"1"
+
+
+def test_two_emulators_do_not_see_each_others_blobs(azurite, blobs):
+    blobs.pipe_file("raw/mine", b"1")
+    with pytest.raises(KeyError), running() as other:
+        assert other.port != azurite.port
+        assert other.filesystem().ls("") == []
+        raise KeyError
+    assert nothing_listens(other.port)
+    assert blobs.cat_file("raw/mine") == b"1"
+
+
+def test_the_emulator_ends_with_a_process_that_is_killed(azurite, tmp_path):
+    code = (
+        "import time; from pathlib import Path; from kedro_cloud.blobs.azurite import running\n"
+        f"with running(Path({str(tmp_path)!r})) as it: print(it.port, flush=True); time.sleep(600)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    port = int(owner.stdout.readline())
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+    with running(tmp_path) as next_one:  # the folder is free again
+        assert next_one.port != port
+    assert nothing_listens(port)
+
+
+def test_a_missing_or_broken_emulator_is_told_in_one_line(monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(module, "_INSTALLED", (Path("/nowhere"),))
+    with pytest.raises(OSError, match="run `make azurite`"):
+        running().__enter__()
+    monkeypatch.setenv("KEDRO_CLOUD_AZURITE", "/bin/false")
+    with pytest.raises(OSError, match="/bin/false did not start"):
+        running().__enter__()
+
+
+def test_the_accounts_key_is_not_shown(azurite):
+    assert "AccountKey" not in repr(azurite)

@@ -1,0 +1,269 @@
+"""Blob storage must be entered the right way, and hold nothing that is not whole."""
+
+import io
+import json
+import logging
+import multiprocessing
+import os
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pytest
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+from azure.identity.aio import DefaultAzureCredential
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+from fsspec.config import conf
+from kedro.io import DatasetError
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import CSVDataset
+
+from kedro_cloud.blobs import file_system as module
+from kedro_cloud.blobs.storage import StorageHooks
+from kedro_cloud.core.errors import describe
+from quartet.datasets.captures import SensorSourceDataset
+from support import ROOT, run_kedro
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Variables as a laptop has them on which nobody is signed in."""
+    for name in os.environ:
+        if name.startswith(("AZURE_", "IDENTITY_", "MSI_", "DEFAULT_IDENTITY")):
+            monkeypatch.delenv(name)
+    monkeypatch.setitem(conf, "abfs", {"account_name": "quartettest"})
+    return monkeypatch
+
+
+def test_whoever_is_signed_in_enters_unless_a_token_or_a_key_is_set(environment):
+    assert isinstance(fsspec.filesystem("abfs").credential, DefaultAzureCredential)
+    environment.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
+    assert isinstance(fsspec.filesystem("abfs").credential, AzureNamedKeyCredential)
+    environment.setenv("AZURE_STORAGE_SAS_TOKEN", "?sv=1&sig=x")
+    entered = fsspec.filesystem("abfs").credential
+    assert isinstance(entered, AzureSasCredential)
+    assert entered.signature == "sv=1&sig=x"
+    environment.setenv("AZURE_STORAGE_CONNECTION_STRING", "")  # empty: not set
+    assert fsspec.filesystem("abfs").credential is entered
+
+
+def test_the_account_is_that_of_the_environments_globals(environment):
+    context = type("Context", (), {"config_loader": {"globals": {"storage_account": "theirs"}}})
+    hooks = StorageHooks()
+    hooks.after_context_created(context)
+    dataset = CSVDataset(filepath="abfs://raw/a.csv")
+    assert dataset._fs.service_client.url == "https://theirs.blob.core.windows.net/"
+    context.config_loader["globals"] = {}
+    hooks.after_context_created(context)
+    assert fsspec.filesystem("abfs").account_name == "quartettest"  # as before
+
+
+def test_an_account_that_nobody_named_is_asked_for(environment):
+    environment.setitem(conf, "abfs", {})
+    with pytest.raises(DatasetError, match=r"which account\? Name it as storage_account") as caught:
+        JSONDataset(filepath="abfs://raw/a.json")
+    assert "\n" not in describe(caught.value)
+
+
+def test_a_key_is_advised_against_once_and_secrets_in_files_are_refused(environment, caplog):
+    module._warn_of_key.cache_clear()
+    environment.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
+    with caplog.at_level(logging.WARNING):
+        CSVDataset(filepath="abfs://raw/a.csv")
+        JSONDataset(filepath="abfs://raw/b.json", fs_args={"version_aware": True})
+    (told,) = caplog.messages
+    assert "`az login`" in told
+    assert "a2V5" not in told
+    for secret in ("account_key", "client_secret"):
+        with pytest.raises(ValueError, match=f"{secret} is taken from AZURE_.* only") as caught:
+            CSVDataset(filepath="abfs://raw/a.csv", credentials={secret: "a2V5"})
+        assert "a2V5" not in str(caught.value)
+
+
+def test_a_run_without_blob_storage_imports_nothing_for_it():
+    code = (
+        "import sys, quartet.settings\n"
+        "from quartet.datasets.location import Location; Location.of('data/x')\n"
+        "print(sorted({'adlfs', 'azure.storage.blob', 'azure.identity'} & sys.modules.keys()))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "[]\n"
+
+
+def test_a_sas_token_enters_as_far_as_it_permits_and_until_it_ends(azurite, blobs, monkeypatch):
+    blobs.pipe_file("raw/a.json", b"1")
+
+    def enter(permitted, hours):
+        facts = dict(part.split("=", 1) for part in azurite.connection_string.split(";") if part)
+        token = generate_account_sas(
+            facts["AccountName"],
+            facts["AccountKey"],
+            ResourceTypes(container=True, object=True),
+            AccountSasPermissions.from_string(permitted),
+            expiry=datetime.now(UTC) + timedelta(hours=hours),
+        )
+        text = f"BlobEndpoint={facts['BlobEndpoint']};SharedAccessSignature={token}"
+        monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text)
+        return JSONDataset(filepath="abfs://raw/a.json")
+
+    reader = enter("rl", 1)
+    assert reader.load() == 1
+    with pytest.raises(DatasetError, match=r"does not permit this \(403 Author.*read, add") as no:
+        reader.save(2)
+    assert "sig=" not in describe(no.value)
+    with pytest.raises(DatasetError, match=r"SAS token, which expired at .*; make a new one"):
+        enter("rwdlac", -1).load()
+    assert blobs.cat_file("raw/a.json") == b"1"
+
+
+@pytest.mark.parametrize("size", [0, 5, 8 * MIB, 20 * MIB + 1])
+def test_what_is_written_is_read_whatever_its_size(blobs, size):
+    content = os.urandom(size)
+    with fsspec.open("abfs://work/file", "wb") as file:
+        for start in range(0, size, 3 * MIB):
+            file.write(memoryview(content)[start : start + 3 * MIB])
+        assert file.tell() == size
+    with fsspec.open("abfs://work/file", "rb") as file:
+        assert file.read() == content
+    assert blobs.size("work/file") == size
+
+
+def test_a_dataset_that_fails_to_serialise_keeps_the_old_blob(blobs):
+    dataset = JSONDataset(filepath="abfs://work/facts.json")
+    dataset.save({"value": 1})
+    with pytest.raises(DatasetError):
+        dataset.save({"value": 2, "not": np.zeros(1)})
+    assert dataset.load() == {"value": 1}
+
+
+@pytest.mark.parametrize("size", [100, 20 * MIB])
+@pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
+def test_an_exception_while_writing_keeps_the_old_blob(blobs, size, stop):
+    blobs.pipe_file("work/file", b"old")
+    for path in ("work/file", "work/new"):
+        with pytest.raises(stop), blobs.open(path, "wb") as file:
+            file.write(bytes(size))
+            raise stop
+    assert blobs.cat_file("work/file") == b"old"
+    assert blobs.find("work") == ["work/file"]
+
+
+def test_a_file_that_nobody_closes_is_not_published(blobs):
+    file = blobs.open("work/file", "wb")
+    file.write(b"half")
+    del file
+    assert not blobs.exists("work/file")
+
+
+def test_a_process_that_dies_while_writing_keeps_the_old_blob(blobs):
+    blobs.pipe_file("work/file", b"old")
+    code = (
+        "import os, fsspec, quartet.settings\n"
+        "file = fsspec.filesystem('abfs').open('work/file', 'wb')\n"
+        f"file.write(bytes({20 * MIB})); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 9
+    assert blobs.cat_file("work/file") == b"old"
+
+
+def test_a_file_written_while_another_error_is_handled_is_kept(blobs):
+    try:
+        raise KeyError
+    except KeyError:
+        with blobs.open("work/report", "w") as file:
+            file.write("what went wrong")
+    assert blobs.cat_file("work/report") == b"what went wrong"
+
+
+def test_of_two_that_write_the_same_blob_one_wins_and_nothing_is_mixed(blobs):
+    first, second = blobs.open("work/file", "wb"), blobs.open("work/file", "wb")
+    for _ in range(10):
+        first.write(b"1" * MIB)
+        second.write(b"2" * MIB)
+    first.close()
+    winner = b"2"
+    try:
+        second.close()
+    except DatasetError as error:  # the first one's end may have thrown away what was on its way
+        assert "two processes wrote it at the same time" in str(error)
+        winner = b"1"
+    assert blobs.cat_file("work/file") == winner * 10 * MIB
+
+
+def test_exclusive_creation_refuses_an_existing_blob(blobs):
+    with blobs.open("work/new", "xb") as file:
+        file.write(b"1")
+    with pytest.raises(FileExistsError):
+        blobs.open("work/new", "xb")
+    late = [blobs.open("work/other", "xb"), blobs.open("work/other", "xb")]
+    late[0].close()
+    with pytest.raises(FileExistsError):
+        late[1].close()
+
+
+def test_a_long_file_goes_on_its_way_before_it_is_written_to_the_end(proxy):
+    with fsspec.filesystem("abfs").open("work/long", "wb") as file:
+        for _ in range(100):
+            file.write(bytes(MIB))
+        sent = [request for request in proxy.requests if "comp=block&" in request]
+        assert len(sent) >= 12 - module.AT_ONCE  # of 12 blocks that are full
+    assert fsspec.filesystem("abfs").size("work/long") == 100 * MIB
+
+
+def test_blobs_of_other_processes_are_seen_at_once(azurite, blobs):
+    mine = fsspec.filesystem("abfs")
+    assert mine.ls("raw") == mine.find("raw") == []
+    azurite.filesystem().pipe_file("raw/folder/new", b"1")
+    assert mine.ls("raw/folder", detail=False) == mine.find("raw") == ["raw/folder/new"]
+    azurite.filesystem().pipe_file("raw/folder/new", b"22")
+    assert mine.size("raw/folder/new") == 2
+
+
+def test_a_table_that_is_replaced_while_it_is_read_is_never_read_in_part(blobs):
+    for value in (1, 2):
+        content = io.BytesIO()
+        pd.DataFrame({"a": np.full(3 * MIB, value)}).to_csv(content, index=False)
+        blobs.pipe_file(f"raw/{value}.csv", content.getvalue() + b" " * 16 * MIB)
+    with blobs.open("raw/1.csv", "rb") as file:
+        file.read(MIB)
+        blobs.cp_file("raw/2.csv", "raw/1.csv")
+        with pytest.raises(DatasetError, match="replaced by another process while it was read"):
+            file.read()
+    with blobs.open("raw/1.csv", "rb") as file:
+        blobs.rm("raw/1.csv")
+        with pytest.raises(FileNotFoundError, match="removed by another process"):
+            file.read()
+
+
+def test_handles_work_in_other_processes(blobs):
+    blobs.pipe_file("raw/captures/a.avro", b"1")
+    source = SensorSourceDataset(filepath="abfs://raw/captures").load()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        assert pool.submit(source.read, "a.avro").result() == b"1"
+
+
+def test_a_missing_container_is_told_before_any_work_is_done(blobs, workspace):
+    blobs.put(f"{ROOT}/data/01_raw/stackexchange/", "raw/stackexchange", recursive=True)
+    blobs.rmdir("reports")
+    result = run_kedro(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")
+    assert result.returncode == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+    assert line.startswith("Error: abfs://reports: storage account quartet")
+    assert "has no container 'reports'; make it: az storage container create" in line
+    assert "Traceback" not in result.stderr
+    assert blobs.find("work") == []
+
+
+def test_what_is_written_as_text_is_json_of_its_own(blobs):
+    with blobs.open("work/a.json", "w", encoding="utf-8") as file:
+        json.dump({"ä": 1}, file, ensure_ascii=False)
+    assert json.loads(blobs.cat_file("work/a.json")) == {"ä": 1}

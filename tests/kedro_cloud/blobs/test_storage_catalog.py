@@ -1,0 +1,48 @@
+"""Every dataset of the catalog that may lie on blob storage must work there as it does here."""
+
+import shutil
+
+import pytest
+
+from round_trips import WAYS
+from stored import catalog_on_blobs, loader
+from support import ROOT, run_kedro
+
+
+def one_of_each_kind():
+    """Names of entries that differ in more than where they lie."""
+    found = {}
+    for name, entry in sorted(catalog_on_blobs().items()):
+        kind = {
+            key: value
+            for key, value in entry.items()
+            if key not in {"filepath", "path", "folder", "metadata", "hint"}
+        }
+        ending = entry.get("filepath", "").partition(".")[2]
+        found.setdefault(f"{kind} {ending}", name)
+    return sorted(found.values())
+
+
+@pytest.mark.parametrize("name", one_of_each_kind())
+def test_a_dataset_works_on_blob_storage(name, blobs):
+    kind = catalog_on_blobs()[name]["type"]
+    way = WAYS[kind] if kind in WAYS else WAYS[kind.rsplit(".", 1)[1]]
+    way(name, blobs)
+
+
+def test_every_file_of_the_catalog_would_lie_on_blob_storage():
+    files = {"filepath", "path", "folder"}
+    of_files = {name for name, entry in loader("base")["catalog"].items() if files & entry.keys()}
+    assert {name for name in of_files if not name.startswith("_")} == catalog_on_blobs().keys()
+
+
+def test_a_run_with_everything_on_blob_storage(blobs, workspace):
+    """The environment of a cluster, given only the connection string."""
+    blobs.put(f"{ROOT}/data/01_raw/stackexchange/", "raw/stackexchange", recursive=True)
+    shutil.rmtree(workspace / "data")
+    result = run_kedro(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")
+    assert result.returncode == 0, result.stderr
+    reports = blobs.find("reports/local/faq_ingestion")
+    assert "reports/local/faq_ingestion/metrics.json" in reports
+    assert blobs.exists("work/02_intermediate/faq/orig-q.tsv.gz")
+    assert not [path for path in workspace.rglob("*") if path.name == "02_intermediate"]

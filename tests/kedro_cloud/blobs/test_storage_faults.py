@@ -1,0 +1,216 @@
+"""Faults of storage that pass must not be noticed; those that stay must be told in one line.
+
+All through datasets of the catalog, on Azurite behind a proxy that fails chosen requests.
+"""
+
+import os
+from itertools import count
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+
+from kedro_cloud.blobs import file_system as module
+from kedro_cloud.blobs import requests
+from kedro_cloud.blobs.requests import Patience
+from quartet.datasets.media import encode_picture
+from stored import bank, dataset, one_line
+
+MIB = 1 << 20
+CSV = pd.DataFrame({"a": np.arange(5)})
+ROWS = pd.DataFrame(
+    {
+        "device": "d",
+        "sensor": "s",
+        "window_end": pd.to_datetime(["2026-03-02 08:30:00", "2026-03-02 09:30:00"]),
+        "score": [1.0, 2.0],
+    }
+)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_storage_that_throttles_is_asked_again_with_longer_and_longer_waits(status, proxy, waits):
+    proxy.fail(".", "answer", status=status, times=4)
+    history = dataset("faq_trials")
+    history.save(CSV)
+    pd.testing.assert_frame_equal(history.load(), CSV)
+    assert len(waits) == 4
+    assert waits == sorted(waits)
+    assert 3 < sum(waits) < 15
+
+
+def test_storage_that_throttles_for_good_is_told_and_the_old_blob_stays(proxy, waits, blobs):
+    history = dataset("faq_trials")
+    history.save(CSV)
+    fault = proxy.fail("PUT", "answer")
+    with pytest.raises(DatasetError) as caught:
+        history.save(CSV * 2)
+    line = one_line(caught)
+    assert "trials.csv: storage account quartet" in line
+    assert "was too busy in 7 tries" in line
+    assert "503 ServerBusy" in line
+    assert fault.happened == 7
+    assert 30 < sum(waits) < 64  # bounded: nobody waits for hours
+    pd.testing.assert_frame_equal(history.load(), CSV)
+    proxy.fail("GET|HEAD", "answer", status=429, code="TooManyRequests")
+    with pytest.raises(DatasetError, match=r"was too busy in 7 tries.*429 TooManyRequests"):
+        history.load()
+
+
+def test_storage_says_itself_how_long_to_wait(proxy, waits):
+    proxy.fail("PUT", "answer", times=2, headers={"Retry-After": "17"})
+    proxy.fail("GET", "answer", times=1, headers={"Retry-After": "86400"})
+    trials = dataset("faq_trials")
+    trials.save(CSV)
+    trials.load()
+    assert waits == [17, 17, 60]
+
+
+def test_no_try_is_begun_when_the_time_is_over(proxy, monkeypatch):
+    """A second passes between any two looks at the clock: when it is begun, and after each try."""
+    ticks = count()
+    monkeypatch.setattr(requests, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr(module, "PATIENCE", Patience(waits=(0,) * 10_000, longest=20))
+    fault = proxy.fail(".", "answer")
+    with pytest.raises(DatasetError, match="was too busy in 21 tries"):
+        dataset("faq_trials").load()
+    assert fault.happened == 21
+
+
+@pytest.mark.parametrize("way", ["cut request", "lose answer", "answer"])
+@pytest.mark.parametrize("request_line", ["PUT .*comp=block&", "PUT .*comp=blocklist"])
+def test_an_upload_goes_on_after_lost_connections(way, request_line, proxy, waits):
+    fault = proxy.fail(request_line, way, times=2)
+    models = {"a": np.random.default_rng(0).random(3 * MIB)}
+    bank().save(models)
+    assert fault.happened == 2
+    assert (bank().load()["a"] == models["a"]).all()
+
+
+def test_an_upload_that_cannot_be_finished_leaves_the_old_blob(proxy, waits):
+    bank().save({"a": np.zeros(3)})
+    proxy.fail("PUT .*comp=block&", "cut request")
+    with pytest.raises(DatasetError) as caught:
+        bank().save({"a": np.ones(3 * MIB)})
+    assert "could not be reached in 7 tries" in one_line(caught)
+    assert (bank().load()["a"] == np.zeros(3)).all()
+
+
+def test_text_whose_last_lines_are_lost_is_not_published(proxy, waits, blobs, monkeypatch):
+    """Python's text files hand over their last lines when they are closed, and close regardless."""
+    monkeypatch.setattr(module, "BLOCK", 1000)
+    monkeypatch.setattr(module, "AT_ONCE", 1)
+    card = dataset("style_card")
+    proxy.fail("PUT .*comp=block&", "answer")
+    with pytest.raises(DatasetError, match="too busy"):
+        card.save("x" * 5000)
+    assert not [request for request in proxy.requests if "comp=blocklist" in request]
+    assert blobs.find("models") == []
+
+
+@pytest.mark.parametrize("way", ["cut answer", "lose answer"])
+def test_a_download_goes_on_after_lost_connections(way, proxy, waits, tmp_path):
+    models = {"a": np.random.default_rng(0).random(4 * MIB)}
+    bank().save(models)
+    table = pd.DataFrame({"a": np.random.default_rng(0).random(2 * MIB)})
+    windows = dataset("new_windows", "base", filepath="abfs://work/windows.parquet")
+    windows.save(table)
+    folder = dataset("restyled_folder").load()
+    with folder.new("a.mp4") as path:
+        path.write_bytes(os.urandom(20 * MIB))
+        written = path.read_bytes()
+    faults = [proxy.fail("GET", way, times=2)]
+    assert (bank().load()["a"] == models["a"]).all()
+    faults.append(proxy.fail("GET", way, times=2))
+    pd.testing.assert_frame_equal(windows.load(), table)
+    faults.append(proxy.fail("GET", way, times=2))
+    with folder.fetched("a.mp4") as path:
+        assert path.read_bytes() == written
+    assert [fault.happened for fault in faults] == [2, 2, 2]
+
+
+def test_a_download_that_cannot_be_finished_is_told(proxy, waits):
+    history = dataset("faq_trials")
+    history.save(CSV)
+    proxy.fail("GET", "cut answer")
+    with pytest.raises(DatasetError) as caught:
+        history.load()
+    assert "could not be reached in 7 tries" in one_line(caught)
+
+
+def test_storage_that_falls_silent_is_asked_again(proxy, monkeypatch):
+    # A busy machine, too, may stay silent so long: one of many tries gets through.
+    monkeypatch.setattr(module, "PATIENCE", Patience(waits=(0,) * 1000, reading=0.5))
+    history = dataset("faq_trials")
+    fault = proxy.fail("PUT", "silence", times=1)
+    history.save(CSV)
+    assert fault.happened == 1
+
+
+def test_storage_that_stays_silent_is_told(proxy, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", Patience(waits=(0, 0), reading=0.5))
+    proxy.fail(".", "silence")
+    with pytest.raises(DatasetError) as caught:
+        dataset("faq_trials").load()
+    assert "could not be reached in 3 tries" in one_line(caught)
+
+
+def test_listings_and_deletions_go_on_after_faults(proxy, waits, blobs):
+    pieces = dataset("style_pieces").load()
+    for name in "123":
+        pieces.write("w", name, b"x")
+    proxy.fail("GET .*comp=list", "answer", times=2)
+    assert pieces.names("w") == {"1", "2", "3"}
+    proxy.fail("DELETE", "lose answer", times=2)  # then asked again to delete what is gone
+    pieces.clear("w")
+    assert blobs.find("work") == []
+    pieces.write("w", "1", b"x")
+    proxy.fail("DELETE", "answer")
+    with pytest.raises(DatasetError) as caught:
+        pieces.clear("w")
+    assert "was too busy in 7 tries" in one_line(caught)
+
+
+def test_a_blob_that_vanishes_between_listing_and_reading_is_told(proxy, blobs, tmp_path):
+    predictions = dataset("sensor_predictions")
+    predictions.save(ROWS)
+    (first, _) = blobs.find("work")
+    proxy.fail(f"GET .*/{first}$", "meanwhile", meanwhile=lambda: blobs.rm(first))
+    with pytest.raises(DatasetError) as caught:
+        predictions.load().read()
+    assert f"{first}: cannot be read" in one_line(caught)
+
+
+def test_a_file_that_vanishes_between_opening_and_reading_is_told(proxy, blobs):
+    path = "reports/local/faq_tuning/trials.csv"
+    dataset("faq_trials").save(CSV)
+    proxy.fail(f"GET .*/{path}$", "meanwhile", meanwhile=lambda: blobs.rm(path))
+    with pytest.raises(DatasetError) as caught:
+        dataset("faq_trials").load()
+    assert "removed by another process while it was read" in one_line(caught)
+    assert path in one_line(caught)
+
+
+def test_a_picture_that_vanishes_is_passed_over_but_not_one_that_cannot_be_fetched(
+    proxy, waits, blobs
+):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    for name in "123":
+        blobs.pipe_file(f"raw/photos/{name}.png", encode_picture(pixels, ".png"))
+    photographs = dataset("photographs", folder="abfs://raw/photos").load()
+    blobs.rm("raw/photos/1.png")
+    with pytest.raises(ValueError, match="No such file"):
+        photographs["1.png"]
+    assert (photographs["2.png"] == pixels).all()
+    proxy.fail("GET|HEAD", "answer")
+    with pytest.raises(DatasetError, match="too busy"):
+        photographs["3.png"]
+    assert photographs.unreadable.keys() == {"1.png"}
+
+
+def test_a_picture_for_looking_at_does_not_end_the_work_that_rewrites_it(proxy, waits, caplog):
+    proxy.fail("PUT", "answer")
+    dataset("style_progress").load().show(b"new")
+    assert [text for text in caplog.messages if "could not be rewritten" in text]

@@ -1,0 +1,201 @@
+"""What tests of Azure share: one Azurite, and an empty storage account for each test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.framework.project import pipelines
+
+import quartet.settings  # noqa: F401  registers the file systems, as Kedro does on start-up
+from control_plane import ControlPlane
+from control_plane import running as control_plane_running
+from faulty_proxy import FaultyProxy
+from faulty_proxy import running as faulty_proxy_running
+from kedro_cloud.blobs import requests
+from kedro_cloud.blobs.azurite import Azurite, running
+from kedro_cloud.blobs.file_system import BlobFileSystem
+from kedro_cloud.blobs.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
+from kedro_cloud.jobs import registry
+from kedro_cloud.publishing.component import Compiled
+from kedro_cloud.rehearsal import Place
+from kedro_cloud.rehearsal.tracking import Tracking
+from support import skip_or_fail
+from watched import Arrivals, Commands
+
+CONTAINERS = ("raw", "work", "models", "reports")
+"""Of conf/azureml/globals.yml."""
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """An emulator of this session's own; skipped, loudly, where it is not installed."""
+    try:
+        emulator = running()
+        started = emulator.__enter__()
+    except OSError as error:
+        skip_or_fail(str(error))
+        raise
+    yield started
+    emulator.__exit__(None, None, None)
+
+
+@pytest.fixture
+def blobs(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> BlobFileSystem:
+    """Blob storage with the project's containers, empty, which `abfs://` means in this test."""
+    for name in (*VARIABLES, ACCOUNT_NAME):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(CONNECTION_STRING, azurite.connection_string)
+    filesystem = azurite.filesystem()
+    for container in filesystem.ls("", detail=False):
+        if container not in CONTAINERS:
+            filesystem.rmdir(container)  # with all that is in it, at once
+        elif left := filesystem.find(container):
+            filesystem.rm(left)
+    azurite.make_containers(*CONTAINERS)
+    return filesystem
+
+
+@pytest.fixture(scope="module")
+def lasting_plane(azurite: Azurite) -> Iterator[ControlPlane]:
+    """An Azure with an empty workspace, for all tests of a file."""
+    azurite.make_containers("azureml-blobstore")  # of the workspace's own storage account
+    with control_plane_running(azurite.connection_string) as plane:
+        yield plane
+
+
+@pytest.fixture
+def plane(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlPlane]:
+    """The same for one test, whose process is signed in there: the SDK goes by its environment."""
+    azurite.make_containers("azureml-blobstore")
+    with control_plane_running(azurite.connection_string) as plane:
+        for name, value in plane.environment.items():
+            monkeypatch.setenv(name, value)
+        yield plane
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nodes_again() -> Iterator[None]:
+    """Pipelines as they are written for the tests that follow, whatever was translated here.
+
+    And the code as well: Kedro puts that of each project it opens in front of all other.
+    """
+    paths = list(sys.path)
+    yield
+    sys.path[:] = paths
+    pipelines.set_requested(None)
+    registry.use_nodes()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def headers_again() -> Iterator[None]:
+    """The SDK keeps the deployment that one request named in a table that all later ones send."""
+    yield
+    if endpoints := sys.modules.get("azure.ai.ml.constants._endpoint"):
+        endpoints.EndpointInvokeFields.DEFAULT_HEADER.pop("azureml-model-deployment", None)
+
+
+@pytest.fixture
+def proxy(
+    azurite: Azurite, blobs: BlobFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FaultyProxy]:
+    """The same storage behind a proxy that so far fails nothing; `abfs://` goes through it."""
+    with faulty_proxy_running(azurite) as proxy:
+        monkeypatch.setenv(CONNECTION_STRING, proxy.connection_string)
+        yield proxy
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that requests would wait before they are tried again; here they do not."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(requests, "sleep", sleep)
+    return waited
+
+
+@pytest.fixture(scope="session")
+def empty_tracking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow server's database without runs, which takes seconds to make."""
+    place = Place(tmp_path_factory.mktemp("tracking"))
+    Tracking(place, "tests")
+    return place.folder / "mlflow.db"
+
+
+@pytest.fixture
+def place(tmp_path: Path, empty_tracking: Path) -> Place:
+    """Where to rehearse jobs of a test."""
+    place = Place(tmp_path / "rehearsals")
+    place.folder.mkdir()
+    shutil.copy(empty_tracking, place.folder)
+    return place
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A snapshot of little code."""
+    folder = tmp_path / "code"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src/which.py").write_text("print('snapshot')\n")
+    return folder
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder by which steps tell the test something."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Commands:
+    """What a watcher starts for each file, in place of `kedro run`."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return Commands(folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Arrivals:
+    """A folder of this machine in which files arrive."""
+    return Arrivals(None, tmp_path / "incoming")
+
+
+@pytest.fixture
+def container(blobs: BlobFileSystem, tmp_path: Path) -> Iterator[Arrivals]:
+    """A container of blob storage in which files arrive."""
+    found = Arrivals(blobs, tmp_path)
+    yield found
+    found.clear()
+
+
+@pytest.fixture(scope="module")
+def compiled() -> dict[tuple[str, str], Compiled]:
+    """Pipelines that a file's tests have compiled, by name and parameters."""
+    return {}
+
+
+@pytest.fixture
+def compile_once(
+    compiled: dict[tuple[str, str], Compiled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiling takes seconds and gives the same again: it is done once for each wish."""
+    compile_it = Compiled.of
+
+    def remembered(metadata: Any, env: str, pipeline: str, params: Any) -> Compiled:
+        key = (pipeline, json.dumps(params))
+        if key not in compiled:
+            compiled[key] = compile_it(metadata, env, pipeline, params)
+        return replace(compiled[key])
+
+    monkeypatch.setattr(Compiled, "of", remembered)

@@ -1,0 +1,135 @@
+"""A slip in cloud.yml must be told by its name, before anything is asked of Azure."""
+
+import re
+
+import pytest
+import yaml
+
+from kedro_cloud.core.cloud_settings import cloud_settings
+from kedro_cloud.trigger.settings import FileTrigger
+from support import ROOT, bootstrap
+
+bootstrap()
+
+
+@pytest.fixture(scope="module")
+def written():
+    return (ROOT / "conf/azureml/cloud.yml").read_text()
+
+
+@pytest.fixture
+def read(tmp_path, written):
+    """Reads the project's file after a change to it."""
+
+    def run(change):
+        said = yaml.safe_load(written)
+        change(said["cloud"])
+        (tmp_path / "conf/azureml").mkdir(parents=True)
+        (tmp_path / "conf/base").mkdir()
+        (tmp_path / "conf/azureml/cloud.yml").write_text(yaml.safe_dump(said))
+        return cloud_settings(tmp_path, "azureml")
+
+    return run
+
+
+def test_the_projects_own_file_is_read():
+    cloud = cloud_settings(ROOT, "azureml")
+    assert cloud.clusters["cpu-cluster"].min_nodes == 0
+    assert cloud.endpoints["style-transfer"].inputs["video"].parameter == "video"
+    assert cloud.datastores[cloud.data_assets["mnist"].datastore] == "raw"
+
+
+def test_a_project_without_videos_needs_neither_a_trigger_nor_endpoints_nor_models(read):
+    def change(cloud):
+        for name in ("trigger", "endpoints", "deployments", "data_assets"):
+            del cloud[name]
+
+    cloud = read(change)
+    assert cloud.trigger is None
+    assert (cloud.endpoints, cloud.deployments, cloud.data_assets) == ({}, {}, {})
+
+
+def test_who_watches_without_a_trigger_is_told_what_to_write(read):
+    cloud = read(lambda it: it.pop("trigger"))
+    with pytest.raises(ValueError, match=r"^conf/azureml/cloud\.yml: trigger is missing.*suffixes"):
+        FileTrigger(ROOT, "azureml", cloud).open_location(None)
+
+
+def test_the_clusters_that_steps_go_to_are_in_the_file():
+    azure = yaml.safe_load((ROOT / "conf/azureml/azureml.yml").read_text())["azure"]
+    wanted = {found["cluster_name"] for found in azure["compute"].values()}
+    assert wanted <= set(cloud_settings(ROOT, "azureml").clusters)
+
+
+def _rename(part, before, after):
+    part[after] = part.pop(before)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda it: it["clusters"]["cpu-cluster"].pop("max_nodes"), "max_nodes is missing"),
+        (lambda it: it["clusters"]["cpu-cluster"].update(nodes=3), "nodes is not a setting"),
+        (
+            lambda it: it["clusters"]["cpu-cluster"].update(min_nodes=20),
+            "clusters.cpu-cluster: min_nodes 20 is more than max_nodes 16",
+        ),
+        (
+            lambda it: it["clusters"]["gpu-cluster"].update(tier="spot"),
+            "clusters.gpu-cluster.tier should be 'dedicated' or 'low_priority' (given: 'spot')",
+        ),
+        (
+            lambda it: _rename(it["clusters"], "gpu-cluster", "gpu_cluster"),
+            "clusters.gpu_cluster should match pattern",
+        ),
+        (
+            lambda it: it["data_assets"]["faq"].update(datastore="elsewhere"),
+            "data_assets.faq: there is no datastore 'elsewhere' in the file",
+        ),
+        (
+            lambda it: it["trigger"].update(endpoint="nowhere"),
+            "trigger.endpoint: there is no endpoint 'nowhere' in the file",
+        ),
+        (
+            lambda it: it["trigger"].update(inputs={"stile": "wave"}),
+            "trigger.inputs.stile: endpoint 'style-transfer' has no such input (it has style, "
+            "video)",
+        ),
+        (
+            lambda it: it["endpoints"]["style-transfer"].update(inputs={}),
+            "trigger.inputs.style: endpoint 'style-transfer' has no such input (it has none)",
+        ),
+        *(
+            (
+                lambda it, name=name: it["trigger"].update(file_input=name),
+                f"trigger.file_input: '{name}' must be an input of endpoint 'style-transfer' that "
+                "trigger.inputs does not set",
+            )
+            for name in ("film", "style")
+        ),
+        (lambda it: it["trigger"].pop("file_input"), "trigger.file_input is missing"),
+        (
+            lambda it: it["trigger"]["local"].update(work="here"),
+            "trigger.local.work should be a mapping",
+        ),
+        (
+            lambda it: it["endpoints"]["style-transfer"]["inputs"]["style"].update(pattern="["),
+            "endpoints.style-transfer.inputs.style: pattern [ cannot be read",
+        ),
+        (
+            lambda it: it["endpoints"]["style-transfer"]["inputs"]["style"].update(type="integer"),
+            "endpoints.style-transfer.inputs.style: only a string has a pattern",
+        ),
+        (lambda it: it.pop("region"), "region is missing"),
+    ],
+)
+def test_a_slip_is_told_by_its_name(read, change, said):
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        read(change)
+    assert str(caught.value).startswith("conf/azureml/cloud.yml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_environment_of_this_machine_has_none():
+    with pytest.raises(ValueError, match=r"environment 'local' has no cloud\.yml; use -e azureml"):
+        cloud_settings(ROOT, "local")

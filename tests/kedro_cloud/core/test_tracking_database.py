@@ -1,0 +1,261 @@
+"""A run that is killed, at whatever moment, must not cost the next ones their tracking."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from types import SimpleNamespace
+
+import mlflow
+import pytest
+
+from kedro_cloud.core import processes, tracking_database
+from kedro_cloud.core.tracking_database import (
+    check_database,
+    create_database,
+    end_killed_runs,
+    tagged_process,
+)
+from quartet.framework.hooks import PreflightHooks, TrackingHooks
+
+KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+KILL_WHILE_WRITING = f"""
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1])
+database.execute("PRAGMA cache_size=1")
+database.execute("BEGIN")
+for number in range(2000):
+    row = (f"key {{number}}", "x" * 500, sys.argv[2])
+    database.execute("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", row)
+{KILL}
+"""
+KILL_WHILE_CREATING = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from quartet import tracking_database
+
+@event.listens_for(Engine, "after_cursor_execute")
+def kill(connection, cursor, statement, *_):
+    if "CREATE TABLE spans" in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+getattr(tracking_database, sys.argv[1])(Path(sys.argv[2]))
+"""
+KILL_WHILE_RUNNING = f"""
+import sys, mlflow
+from kedro_cloud.core.tracking_database import tagged_process
+mlflow.set_tracking_uri(sys.argv[1])
+with tagged_process():
+    mlflow.start_run(run_id=None, experiment_id="0")
+{KILL}
+"""
+
+
+def kill(program, *arguments):
+    """Run a program that kills itself."""
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    create_database(file)
+    return file
+
+
+@pytest.fixture
+def file(tmp_path, empty):
+    shutil.copy(empty, tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    return tmp_path / "mlflow.db"
+
+
+@pytest.fixture
+def client(file):
+    return mlflow.MlflowClient(f"sqlite:///{file}")
+
+
+@pytest.fixture
+def preflight(tmp_path):
+    """The check before a run of the project in the test's folder."""
+
+    def check(uri="sqlite:///mlflow.db"):
+        context = SimpleNamespace(
+            _runtime_params={},
+            project_path=tmp_path,
+            config_loader={"mlflow": {"server": {"mlflow_tracking_uri": uri}}},
+        )
+        PreflightHooks().after_context_created(context)
+        return context.config_loader["mlflow"]["server"]["mlflow_tracking_uri"]
+
+    return check
+
+
+def test_a_run_killed_while_it_wrote_locks_nobody_out_and_loses_no_earlier_run(
+    file, client, preflight
+):
+    earlier = client.create_run("0").info.run_id
+    client.set_terminated(earlier)
+    kill(KILL_WHILE_WRITING, file, earlier)
+    assert file.with_name("mlflow.db-journal").stat().st_size > 0
+    preflight()
+    (found,) = client.search_runs(["0"])
+    assert (found.info.run_id, found.info.status) == (earlier, "FINISHED")
+    assert not [name for name in found.data.tags if name.startswith("key")]
+
+
+def test_a_database_that_another_process_locks_is_not_told_to_be_moved_away(file, monkeypatch):
+    monkeypatch.setattr(tracking_database, "_BUSY_SECONDS", 0.01)
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(ValueError, match=r"mlflow.db is locked by another process; wait"):
+            check_database(file)
+
+
+def test_a_first_run_killed_while_tables_are_created_leaves_none_of_them(tmp_path, preflight):
+    file = tmp_path / "mlflow.db"
+    kill(KILL_WHILE_CREATING, "create_database", file)
+    assert not file.exists()
+    preflight()
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+    client = mlflow.MlflowClient(f"sqlite:///{file}")
+    assert [found.name for found in client.search_experiments()] == ["Default"]
+
+
+def test_a_database_that_was_never_completed_is_named_with_what_to_do(tmp_path, preflight):
+    file = tmp_path / "mlflow.db"
+    kill(KILL_WHILE_CREATING, "_initialise", file)
+    with pytest.raises(ValueError, match=r"mlflow.db is incomplete: .* delete it and rerun"):
+        preflight()
+    file.unlink()
+    preflight()
+
+
+def test_a_database_that_lacks_only_its_last_steps_is_completed(file, preflight):
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("DELETE FROM experiments")
+        database.commit()
+    preflight()
+    client = mlflow.MlflowClient(f"sqlite:///{file}")
+    assert [found.name for found in client.search_experiments()] == ["Default"]
+
+
+def test_a_database_that_another_project_has_made_meanwhile_stays(tmp_path, monkeypatch):
+    file = tmp_path / "shared.db"
+
+    def initialise_slowly(part):
+        part.write_text("mine")
+        file.write_text("theirs")
+
+    monkeypatch.setattr(tracking_database, "_initialise", initialise_slowly)
+    create_database(file)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_a_file_system_without_hard_links_gets_its_database(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    monkeypatch.setattr(tracking_database, "_initialise", lambda part: part.write_text("mine"))
+    create_database(tmp_path / "mlflow.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///:memory:", "sqlite://"])
+def test_a_database_in_memory_becomes_no_file(tmp_path, preflight, uri):
+    assert preflight(uri) == uri
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_an_address_says_after_its_file_is_no_part_of_the_name(file, preflight, monkeypatch):
+    monkeypatch.chdir("/")
+    assert preflight("sqlite:///mlflow.db?timeout=5") == f"sqlite:///{file}?timeout=5"
+    assert [path.name for path in file.parent.iterdir()] == ["mlflow.db"]
+
+
+def open_run(client, **changed):
+    """A run under way, of this process but for the tags that are changed."""
+    tags = tracking_database._tags()
+    tags |= {f"process.{name}": value for name, value in changed.items()}
+    return client.create_run("0", tags=tags).info.run_id
+
+
+def test_a_run_whose_process_was_killed_is_marked_as_killed_by_the_next(file, client):
+    kill(KILL_WHILE_RUNNING, f"sqlite:///{file}")
+    (run,) = client.search_runs(["0"])
+    assert run.info.status == "RUNNING"
+    assert run.data.tags["process.host"]
+    assert end_killed_runs("0") == 1
+    found = client.get_run(run.info.run_id).info
+    assert found.status == "KILLED"
+    assert found.end_time is not None
+    assert end_killed_runs("0") == 0
+
+
+def test_a_later_process_with_the_same_number_keeps_no_run_under_way(client):
+    run = open_run(client, start_ticks="1")
+    assert end_killed_runs("0") == 1
+    assert client.get_run(run).info.status == "KILLED"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"host": "another", "id": "999999999"},
+        {"namespace": "pid:[1]", "id": "999999999"},
+        {"id": "none"},
+    ],
+    ids=["a living process", "another host", "a container", "no number"],
+)
+def test_a_run_that_may_be_under_way_stays(client, changed):
+    run = open_run(client, **changed)
+    untagged = client.create_run("0").info.run_id
+    assert end_killed_runs("0") == 0
+    assert {client.get_run(name).info.status for name in (run, untagged)} == {"RUNNING"}
+
+
+def test_runs_of_other_experiments_stay(client):
+    experiment = client.create_experiment("another")
+    run = client.create_run(experiment, tags={**tracking_database._tags(), "process.id": "9" * 9})
+    assert end_killed_runs("0") == 0
+    assert client.get_run(run.info.run_id).info.status == "RUNNING"
+
+
+def test_the_process_is_told_to_the_run_beside_what_a_user_has_said(file, client, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_CONTEXT", '{"team": "north"}')
+    with tagged_process(), mlflow.start_run(experiment_id="0") as run:
+        pass
+    tags = client.get_run(run.info.run_id).data.tags
+    assert tags["team"] == "north"
+    assert tags["process.id"] == str(os.getpid())
+    assert tags["process.start_ticks"] == processes.start_ticks(os.getpid())
+    assert os.environ["MLFLOW_RUN_CONTEXT"] == '{"team": "north"}'
+
+
+def test_the_hook_ends_killed_runs_when_its_own_has_begun(file, client):
+    killed = open_run(client, id="999999999")
+    hook = TrackingHooks().before_pipeline_run()
+    next(hook)
+    with mlflow.start_run(experiment_id="0") as run:
+        with pytest.raises(StopIteration):
+            next(hook)
+        assert client.get_run(killed).info.status == "KILLED"
+        assert client.get_run(run.info.run_id).info.status == "RUNNING"
+
+
+def test_a_server_is_told_of_no_process_and_its_runs_stay(monkeypatch):
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://127.0.0.1:9")
+    hook = TrackingHooks().before_pipeline_run()
+    next(hook)
+    assert "MLFLOW_RUN_CONTEXT" not in os.environ
+    with pytest.raises(StopIteration):
+        next(hook)

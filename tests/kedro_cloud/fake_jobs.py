@@ -1,0 +1,22 @@
+"""Jobs whose steps are lines of shell, for tests of how steps are run."""
+
+from __future__ import annotations
+
+from kedro_cloud.jobs.job import Job, Step
+from kedro_cloud.rehearsal import Place, RehearsalSettings, Report
+
+QUICK = RehearsalSettings(jobs=2)
+
+
+def job(*steps: Step) -> Job:
+    return Job("fake", "tests", steps)
+
+
+def states(report: Report) -> dict[str, str]:
+    """By step how far it got."""
+    return {record.name: str(record.state) for record in report.steps}
+
+
+def log(place: Place, step: str) -> str:
+    """What a step printed."""
+    return (place.run("fake") / "steps" / step / "log.txt").read_text()

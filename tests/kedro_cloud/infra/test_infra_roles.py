@@ -1,0 +1,192 @@
+"""Nobody may do more than this list says: what is added in infra/ is to be added here, too."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from bicep import Resource
+from bicep_functions import identity_of
+from deployed import ENVIRONMENTS, INFRA, of_type, resources
+
+NAMES = {
+    "3913510d-42f4-4e42-8a64-420c390055eb": "Monitoring Metrics Publisher",
+    "7f951dda-4ed3-4680-a7ca-43fe172d538d": "AcrPull",
+    "8a0f0c08-91a1-4084-bc3d-661d67233fed": "Storage Queue Data Message Processor",
+    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "Storage Blob Data Reader",
+    "a638d3c7-ab3a-418d-83e6-5f17a39d4fde": "Azure Event Hubs Data Receiver",
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
+    "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a": "Storage Queue Data Message Sender",
+    "e503ece1-11d0-4e8e-8e2c-7a6c3bf38815": "AzureML Compute Operator",
+    "f1a07417-d97a-45cb-824c-7a7467783830": "Managed Identity Operator",
+    "f6c7c914-8db3-469d-8ca1-694a8f32e121": "AzureML Data Scientist",
+}
+"""Of "Azure built-in roles", by GUID. Owner and Contributor are none of them."""
+JOBS, TRIGGER, PEOPLE = "quartet-jobs", "quartet-trigger", "<QUARTET_OPERATORS_ID>"
+CAPTURE, WINDOWS, EVENTS = "quartet-abcdefghijklm", "quartet-windows", "quartet-videos"
+ACCOUNT, CODE = "your-data-account", "quartetcodeabcdefghijklm"
+ALLOWED = {
+    (JOBS, "Storage Blob Data Reader", "containers", f"{ACCOUNT}/default/raw"),
+    (JOBS, "Storage Blob Data Reader", "containers", f"{ACCOUNT}/default/videos"),
+    (JOBS, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/work"),
+    (JOBS, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/models"),
+    (JOBS, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/reports"),
+    (JOBS, "Storage Blob Data Contributor", "storageAccounts", CODE),
+    (JOBS, "AcrPull", "registries", "quartetabcdefghijklm"),
+    (JOBS, "Monitoring Metrics Publisher", "components", "quartet-insights"),
+    (TRIGGER, "Storage Queue Data Message Processor", "queues", f"{ACCOUNT}/default/new-videos"),
+    (TRIGGER, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/triggers"),
+    (TRIGGER, "Starter of published pipelines (G/quartet)", "workspaces", "quartet"),
+    (EVENTS, "Storage Queue Data Message Sender", "queues", f"{ACCOUNT}/default/new-videos"),
+    (EVENTS, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/deadletters"),
+    (CAPTURE, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/raw"),
+    (WINDOWS, "Azure Event Hubs Data Receiver", "eventhubs", f"{CAPTURE}/telemetry"),
+    (WINDOWS, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/quarantine"),
+    (PEOPLE, "AzureML Data Scientist", "workspaces", "quartet"),
+    (PEOPLE, "AzureML Compute Operator", "workspaces", "quartet"),
+    (PEOPLE, "Storage Blob Data Contributor", "storageAccounts", ACCOUNT),
+    (PEOPLE, "Storage Blob Data Contributor", "storageAccounts", CODE),
+    (PEOPLE, "Managed Identity Operator", "userAssignedIdentities", JOBS),
+}
+
+
+def grants(found):
+    """Who has which role, on what kind of thing, and on which."""
+    own = {
+        each.body["name"]: each.body["properties"]["roleName"]
+        for each in of_type(found, "roleDefinitions")
+    }
+    for each in of_type(found, "roleAssignments"):
+        told = each.body["properties"]
+        role = told["roleDefinitionId"].rpartition("/")[2]
+        name = {**NAMES, **own}.get(role) or next((n for g, n in own.items() if g in role), role)
+        who = re.sub(r"^<Microsoft\.[\w/]+ ([\w-]+)\..*>$", r"\1", told["principalId"])
+        scope = each.scope
+        yield (
+            who,
+            name,
+            scope.type.rpartition("/")[2] if scope else "group",
+            scope.name if scope else "",
+        )
+
+
+def without_reason(found):
+    """Assignments that do not say why they are there."""
+    reasons = [
+        each.body["properties"].get("description", "") for each in of_type(found, "roleAssignments")
+    ]
+    return [reason for reason in reasons if len(reason.split()) < 5]
+
+
+@pytest.mark.parametrize("environment", ["prod", "all"])
+def test_everybody_may_do_what_is_needed_and_no_more(environment):
+    found = set(grants(resources(environment)))
+    assert found - ALLOWED == set()
+    assert ALLOWED - found == set()
+
+
+@pytest.mark.parametrize("environment", ["dev", "private"])
+def test_where_a_part_is_left_out_nobody_has_its_rights(environment):
+    dev = {
+        tuple(
+            part.replace("quartet-dev", "quartet").replace("quartetdev", "quartet") for part in each
+        )
+        for each in grants(resources(environment))
+    }
+    gone = {EVENTS, TRIGGER, WINDOWS}
+    assert dev <= {each for each in ALLOWED if each[0] not in gone}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_each_assignment_says_why(environment):
+    assert without_reason(resources(environment)) == []
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_workspace_is_given_nothing_as_azure_does_that_itself(environment):
+    given = [
+        each.body["properties"]["principalId"]
+        for each in of_type(resources(environment), "roleAssignments")
+    ]
+    assert not [each for each in given if "MachineLearningServices" in each]
+
+
+def test_roles_are_named_by_their_right_ids():
+    told = json.loads((INFRA / "roles.json").read_text())
+    assert set(told.values()) == set(NAMES)
+    words = {
+        name: set(NAMES[guid].lower().replace("azureml", "").split()) for name, guid in told.items()
+    }
+    for name, guid in told.items():
+        parts = re.findall(r"[a-z]+", re.sub(r"([A-Z])", r" \1", name).lower())
+        assert all(any(part in word for word in words[name]) for part in parts), NAMES[guid]
+
+
+def test_the_role_of_the_trigger_changes_nothing_but_jobs():
+    (role,) = of_type(resources("prod"), "roleDefinitions")
+    told = role.body["properties"]
+    (permissions,) = told["permissions"]
+    assert told["assignableScopes"] == ["/subscriptions/S/resourceGroups/G"]
+    assert set(permissions) == {"actions", "notActions"}
+    for action in permissions["actions"]:
+        assert action.startswith("Microsoft.MachineLearningServices/workspaces/")
+        assert "*" not in action
+        assert not action.endswith("/delete")
+        kind = action.split("/")[2]
+        assert not (kind in ("models", "computes", "batchEndpoints") and action.endswith("/write"))
+
+
+def planted(principal, role, scope, reason="It is needed for this and that."):
+    properties = {
+        "roleDefinitionId": f"/subscriptions/S/Microsoft.Authorization/roleDefinitions/{role}",
+        "principalId": principal,
+        "description": reason,
+    }
+    return Resource(
+        "Microsoft.Authorization/roleAssignments",
+        "",
+        "n",
+        {"name": "n", "properties": properties},
+        scope,
+    )
+
+
+CONTAINER = Resource(
+    "Microsoft.Storage/storageAccounts/blobServices/containers",
+    "",
+    f"{ACCOUNT}/default/raw",
+    {"name": "raw"},
+)
+WHOLE = Resource("Microsoft.Storage/storageAccounts", "", ACCOUNT, {"name": ACCOUNT})
+READER, WRITER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
+OWNER = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+AS_JOBS = "<Microsoft.ManagedIdentity/userAssignedIdentities quartet-jobs.properties.principalId>"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        planted(AS_JOBS, WRITER, CONTAINER),
+        planted(AS_JOBS, READER, WHOLE),
+        planted(AS_JOBS, READER, None),
+        planted(AS_JOBS, OWNER, CONTAINER),
+        planted("somebody", READER, CONTAINER),
+    ],
+    ids=["role", "account", "group", "owner", "who"],
+)
+def test_a_broader_assignment_is_found(fault):
+    assert set(grants([fault])) - ALLOWED
+    assert not set(grants([planted(AS_JOBS, READER, CONTAINER)])) - ALLOWED
+
+
+def test_an_assignment_without_a_reason_is_found():
+    right = planted(AS_JOBS, READER, CONTAINER)
+    wrong = replace(
+        right, body={**right.body, "properties": {**right.body["properties"], "description": "yes"}}
+    )
+    assert without_reason([right, wrong]) == ["yes"]
+
+
+def test_ids_have_as_many_names_as_types():
+    assert identity_of("M.S/a/b", "x/y").endswith("/providers/M.S/a/x/b/y")

@@ -1,0 +1,232 @@
+"""Every pipeline must become a job whose steps really connect, each on the machine it wants."""
+
+import contextlib
+import functools
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import pipelines, settings
+from kedro.pipeline import Node, Pipeline
+
+from kedro_cloud.cli.azureml import azureml
+from kedro_cloud.core import ranks as distributed
+from kedro_cloud.jobs import registry
+from kedro_cloud.jobs.steps import Steps
+from support import ROOT, bootstrap
+
+PIPELINES = ROOT / "src/quartet/pipelines"
+METADATA = bootstrap()
+NAMES = ["__default__", *sorted(each.parent.name for each in PIPELINES.glob("*/pipeline.py"))]
+CARRIED = "kedro_azureml.datasets.AzureMLPipelineDataset"
+COMPUTE = {"cpu", "gpu", "memory"}
+
+
+@functools.cache
+def steps_of(name):
+    return Steps(pipelines[name], COMPUTE)
+
+
+def configuration(what):
+    loader = OmegaConfigLoader(str(ROOT / "conf"), env="azureml", **settings.CONFIG_LOADER_ARGS)
+    return loader[what]
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """By pipeline: the job that `kedro azureml -e azureml compile` writes."""
+    folder = tmp_path_factory.mktemp("jobs")
+    jobs = {}
+    with contextlib.chdir(ROOT):
+        for name in NAMES:
+            file = folder / f"{name}.yml"
+            command = ["-e", "azureml", "compile", "-p", name, "-o", str(file)]
+            result = CliRunner().invoke(azureml, command, obj=METADATA)
+            assert result.exit_code == 0, result.output
+            jobs[name] = yaml.safe_load(file.read_text())
+    registry.use_nodes()
+    return jobs
+
+
+def test_all_pipelines_are_compiled(compiled):
+    assert compiled.keys() == set(pipelines)
+
+
+def data(names):
+    return sorted(name for name in names if not name.startswith("param"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_node_is_in_one_step_and_every_step_in_the_job(name, compiled):
+    members = steps_of(name).members
+    assert compiled[name]["jobs"].keys() == members.keys()
+    nodes = [node for names in members.values() for node in names]
+    assert sorted(nodes) == sorted(node.name for node in pipelines[name].nodes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_are_bound_to_the_outputs_that_they_are(name, compiled):
+    jobs = compiled[name]["jobs"]
+    step_of = {node: step for step, nodes in steps_of(name).members.items() for node in nodes}
+    maker = {out: step_of[n.name] for n in pipelines[name].nodes for out in n.outputs}
+    for node in pipelines[name].nodes:
+        step = jobs[step_of[node.name]]
+        for dataset in data(node.inputs):
+            source = maker.get(dataset)
+            if source == step_of[node.name]:
+                assert dataset not in step.get("inputs", {})
+            elif source is None:
+                assert step["inputs"][dataset] == dataset
+            else:
+                path = f"${{{{parent.jobs.{source}.outputs.{dataset}}}}}"
+                assert step["inputs"][dataset] == {"path": path}
+                assert dataset in jobs[source]["outputs"]
+                option = f"--az-input={dataset} ${{{{inputs.{dataset}}}}}"
+                assert option in step["component"]["command"]
+                option = f"--az-output={dataset} ${{{{outputs.{dataset}}}}}"
+                assert option in jobs[source]["component"]["command"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_runs_itself_in_the_image_of_the_lock_file(name, compiled):
+    image = configuration("azureml")["azure"]["environment_name"]
+    for step, job in compiled[name]["jobs"].items():
+        begin = f"kedro azureml -e azureml execute --pipeline={name} --node={step}"
+        assert f"{job['component']['command']} ".startswith(f"{begin} ")
+        assert job["environment"] == f"azureml:{image}"
+        assert job["environment_variables"] == {"KEDRO_AZURE_RUNNER_CONFIG": ""}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_what_other_steps_read_is_an_output(name, compiled):
+    """Anything else would be an empty folder in the studio, beside the report that is elsewhere."""
+    jobs = compiled[name]["jobs"].values()
+    bound = {given["path"] for job in jobs for given in job["inputs"].values() if "path" in given}
+    bound -= {text for text in bound if not text.startswith("${{")}
+    for step, job in compiled[name]["jobs"].items():
+        for output in job.get("outputs") or {}:
+            assert f"${{{{parent.jobs.{step}.outputs.{output}}}}}" in bound
+    assert "outputs" not in compiled[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shared_steps_are_gangs_of_mpi_and_no_others(name, compiled):
+    parameters = configuration("parameters")
+    for step in steps_of(name).nodes:
+        job = compiled[name]["jobs"][step.name]
+        if distributed.TAG not in step.tags:
+            assert not {"distribution", "resources"} & job.keys()
+            continue
+        ranks = parameters["step_processes"][step.name]
+        assert job["distribution"] == {"type": "mpi", "process_count_per_instance": ranks}
+        assert job["resources"]["instance_count"] == parameters["step_nodes"][step.name]
+
+
+@pytest.mark.parametrize("kind", ["step_nodes", "step_processes"])
+def test_parameters_name_the_gangs_that_there_are(kind):
+    gangs = {
+        step.name
+        for steps in map(steps_of, NAMES)
+        for step in steps.nodes
+        if distributed.TAG in step.tags
+    }
+    assert configuration("parameters")[kind].keys() == gangs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tags_choose_the_cluster(name, compiled):
+    clusters = configuration("azureml")["azure"]["compute"]
+    for step in steps_of(name).nodes:
+        wanted = next(iter(step.tags & COMPUTE), "__default__")
+        cluster = clusters[wanted]["cluster_name"]
+        assert compiled[name]["jobs"][step.name]["compute"] == f"azureml:{cluster}"
+    assert clusters.keys() == {"__default__", *COMPUTE}
+
+
+def test_each_kind_of_machine_has_a_use():
+    used = set().union(*(step.tags for steps in map(steps_of, NAMES) for step in steps.nodes))
+    assert used >= COMPUTE
+
+
+def test_a_first_job_needs_no_more_than_one_cluster_of_cpus():
+    """A new subscription has no quota for GPUs: its first job would wait for ever."""
+    clusters = configuration("azureml")["azure"]["compute"]
+    assert {each["cluster_name"] for each in clusters.values()} == {"cpu-cluster"}
+
+
+def not_to_be_cached(steps, catalog):
+    """In words: why a step that says it may be cached may not."""
+    made = steps.all_outputs()
+    for step in steps.nodes:
+        if "deterministic" not in step.tags:
+            continue
+        for name in data(step.inputs):
+            if name not in made or catalog[name]["type"] != CARRIED:
+                yield f"{step.name} reads {name}, whose content Azure ML does not know"
+        nodes = [steps.plain.only_nodes(node).nodes[0] for node in steps.members[step.name]]
+        for name in sorted({output for node in nodes for output in node.outputs}):
+            if catalog[name]["type"] != CARRIED:
+                yield f"{step.name} writes {name}, which would not be there"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_cached_only_where_that_loses_nothing(name, compiled):
+    assert list(not_to_be_cached(steps_of(name), configuration("catalog"))) == []
+    for step in steps_of(name).nodes:
+        component = compiled[name]["jobs"][step.name]["component"]
+        assert component["is_deterministic"] == ("deterministic" in step.tags)
+
+
+def test_some_step_may_be_cached():
+    assert [step for step in steps_of("faq_tuning").nodes if "deterministic" in step.tags]
+
+
+@pytest.mark.parametrize(
+    ("cached", "expected"),
+    [
+        ("first", "reads raw"),
+        ("second", "writes result"),
+    ],
+)
+def test_a_step_that_may_not_be_cached_is_found_out(cached, expected):
+    one = Node(lambda raw: raw, "raw", "middle", name="first")
+    two = Node(lambda middle: middle, "middle", "result", name="second")
+    nodes = [node.tag("deterministic") if node.name == cached else node for node in (one, two)]
+    types = {"raw": "json.JSONDataset", "middle": CARRIED, "result": "json.JSONDataset"}
+    catalog = {name: {"type": kind} for name, kind in types.items()}
+    (found,) = not_to_be_cached(Steps(Pipeline(nodes)), catalog)
+    assert expected in found
+
+
+def test_costly_branches_run_side_by_side():
+    for name, one, other in (
+        ("mnist_training", "train_logistic", "train_convnet"),
+        ("faq_tuning", "tune_ranker", "rank_by_baselines"),
+    ):
+        steps = steps_of(name)
+        below = {each.name for each in steps.plain.from_nodes(*steps.members[one]).nodes}
+        assert not below & set(steps.members[other])
+        below = {each.name for each in steps.plain.from_nodes(*steps.members[other]).nodes}
+        assert not below & set(steps.members[one])
+
+
+def test_no_pipeline_pays_more_containers_than_it_has_stages():
+    """Two in a row that nobody else waits for would be one, unless ranks share one of them."""
+    for steps in (steps_of(name) for name in NAMES if name != "__default__"):
+        parents = steps.node_dependencies
+        for step, before in parents.items():
+            if len(before) != 1 or distributed.TAG in step.tags:
+                continue
+            (parent,) = before
+            children = [each for each, needs in parents.items() if parent in needs]
+            assert len(children) > 1 or distributed.TAG in parent.tags, (parent.name, step.name)
+
+
+def test_the_watermark_moves_last():
+    (last,) = steps_of("anomaly_scoring").nodes[-1:]
+    order = steps_of("anomaly_scoring").members[last.name]
+    made = pipelines["anomaly_scoring"].only_nodes("move_watermark").inputs()
+    writers = [n for n in order if pipelines["anomaly_scoring"].only_nodes(n).all_outputs() & made]
+    assert all(order.index(writer) < order.index("move_watermark") for writer in writers)
+    assert len(writers) == 3

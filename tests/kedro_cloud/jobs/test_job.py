@@ -1,0 +1,152 @@
+"""A job must be understood as Azure ML would, or the rehearsal proves nothing."""
+
+import pytest
+import yaml
+from azure.ai.ml import Input, MpiDistribution, Output, PyTorchDistribution, command
+from azure.ai.ml.dsl import pipeline
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kedro_cloud.jobs.job import Job, Source, Step, read_job
+
+DIAMOND = Job(
+    "diamond",
+    "tests",
+    (
+        Step("join", "true", {"l": Source("left", "o"), "r": Source("right", "o")}),
+        Step("left", "true", {"i": Source("first", "o")}, ("o",)),
+        Step("right", "true", {"i": Source("first", "o")}, ("o",)),
+        Step("first", "true", outputs=("o",)),
+        Step("alone", "true"),
+    ),
+)
+
+
+def compiled(**of_second) -> dict:
+    """What the Azure SDK, with which the plugin writes it, makes of two connected commands."""
+
+    def made(name: str, kind: str, **more):
+        return command(
+            name=name,
+            display_name=name,
+            command="cp ${{inputs.a}} ${{outputs.made}} # ${{inputs.a}}",
+            environment="azureml:quartet:7",
+            compute="cpu-cluster",
+            environment_variables={"KEDRO_AZURE_RUNNER_CONFIG": ""},
+            inputs={"a": Input(type=kind)},
+            outputs={"made": Output(type="uri_folder")},
+            **more,
+        )
+
+    first = made("first", "string", is_deterministic=True)
+    second = made("second", "uri_folder", is_deterministic=False, **of_second)
+
+    @pipeline(name="two")
+    def two():
+        one = first(a="params:seed")
+        other = second(a=one.outputs.made)
+        return {"made": other.outputs.made}
+
+    return yaml.safe_load(str(two()))
+
+
+def test_what_the_sdk_writes_is_read_back():
+    job = read_job(
+        compiled(instance_count=3, distribution=MpiDistribution(process_count_per_instance=2))
+    )
+    one, other = job.steps
+    assert job.name == "two"
+    assert one.inputs == {"a": "params:seed"}
+    assert other.inputs == {"a": Source(one.name, "made")}
+    assert one.outputs == other.outputs == ("made",)
+    assert one.environment == "quartet:7"
+    assert one.compute == "cpu-cluster"
+    assert one.environment_variables == {"KEDRO_AZURE_RUNNER_CONFIG": ""}
+    assert (one.deterministic, other.deterministic) == (True, False)
+    assert (one.mpi, one.ranks) == (False, 1)
+    assert (other.mpi, other.instances, other.processes_per_instance) == (True, 3, 2)
+    assert other.ranks == 6
+
+
+def test_another_gang_than_mpi_is_refused_rather_than_run_as_one_process():
+    with pytest.raises(ValueError, match="gang of pytorch; only MPI"):
+        read_job(compiled(instance_count=2, distribution=PyTorchDistribution()))
+
+
+def test_data_that_only_a_workspace_has_is_named():
+    document = compiled()
+    step = next(iter(document["jobs"].values()))
+    step["inputs"]["a"] = {"type": "uri_folder", "path": "azureml:mnist@latest"}
+    with pytest.raises(ValueError, match="'a' is azureml:mnist@latest, which only a workspace"):
+        read_job(document)
+
+
+@pytest.mark.parametrize("document", [{}, {"type": "command"}, {"type": "pipeline", "jobs": {}}])
+def test_what_is_no_pipeline_job_is_refused(document):
+    with pytest.raises(ValueError, match="no pipeline job"):
+        read_job(document)
+
+
+def test_paths_with_blanks_and_quotes_reach_the_command_whole():
+    step = Step("s", "cat ${{inputs.a}} > ${{outputs.o}}", {"a": Source("x", "o")}, ("o",))
+    line = step.command_line({"a": "/my data/it's"}, {"o": "/out put"})
+    assert line == """cat '/my data/it'"'"'s' > '/out put'"""
+
+
+def test_texts_are_put_in_as_they_are():
+    step = Step("s", "echo ${{inputs.a}}", {"a": "two words"})
+    assert step.command_line({}, {}) == "echo two words"
+
+
+def test_a_command_that_speaks_of_an_unknown_output_is_refused():
+    step = Step("s", "echo ${{outputs.p}}", outputs=("o",))
+    with pytest.raises(ValueError, match=r"step 's'.*outputs\.p, but it has only o"):
+        step.command_line({}, {"o": "/o"})
+
+
+def test_dependants_are_all_that_a_failure_takes_with_it():
+    assert DIAMOND.dependants("first") == {"left", "right", "join"}
+    assert DIAMOND.dependants("left") == {"join"}
+    assert DIAMOND.dependants("alone") == set()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "path"),
+    [
+        ({"first": 1, "left": 2, "right": 3, "join": 1, "alone": 4}, ("first", "right", "join")),
+        ({"first": 1, "left": 3, "right": 2, "join": 1, "alone": 4}, ("first", "left", "join")),
+        ({"first": 1, "left": 2, "right": 3, "join": 1, "alone": 6}, ("alone",)),
+        ({"first": 2, "left": 1}, ("first", "left")),
+        ({}, ()),
+    ],
+)
+def test_critical_path_is_the_longest_chain(seconds, path):
+    assert DIAMOND.critical_path(seconds) == path
+
+
+@given(st.lists(st.floats(0, 1e3), min_size=5, max_size=5))
+def test_no_chain_takes_longer_than_the_critical_path(durations):
+    seconds = dict(zip([step.name for step in DIAMOND.steps], durations, strict=True))
+    chains = [("first", "left", "join"), ("first", "right", "join"), ("alone",)]
+    longest = max(sum(seconds[name] for name in each) for each in chains)
+    assert sum(seconds[name] for name in DIAMOND.critical_path(seconds)) == pytest.approx(longest)
+
+
+def test_a_circle_is_refused():
+    steps = (
+        Step("a", "true", {"i": Source("b", "o")}, ("o",)),
+        Step("b", "true", {"i": Source("a", "o")}, ("o",)),
+        Step("c", "true"),
+    )
+    with pytest.raises(ValueError, match=r"wait for one another: a, b$"):
+        Job("circle", "tests", steps)
+
+
+def test_an_input_that_nothing_makes_is_refused():
+    with pytest.raises(ValueError, match="'i' is output 'p' of 'a', which job 'j' does not have"):
+        Job("j", "", (Step("a", "true", outputs=("o",)), Step("b", "", {"i": Source("a", "p")})))
+
+
+def test_two_steps_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two steps have the same name"):
+        Job("j", "", (Step("a", "true"), Step("a", "false")))

@@ -1,0 +1,106 @@
+"""What would fail on a cluster only must be said before anything is started here."""
+
+import pytest
+from kedro.pipeline import Node, Pipeline
+
+from kedro_cloud.jobs.translation import (
+    losses,
+    refuse_local_paths,
+    refuse_losses,
+    refuse_unknown,
+    refuse_unsafe_texts,
+)
+
+PIPELINE = Pipeline(
+    [Node(lambda a: a, "made", "read"), Node(lambda a, b: a, ["raw", "params:x"], "made")]
+)
+
+
+def entry(**changes):
+    return {"type": "json.JSONDataset", "filepath": "abfs://work/a.json", **changes}
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (entry(filepath="data/a.json"), "lies on its step's own machine (data/a.json)"),
+        (
+            {"type": "x.Pieces", "path": "/tmp/pieces"},
+            "lies on its step's own machine (/tmp/pieces)",
+        ),
+        ({"type": "MemoryDataset"}, "is kept in memory"),
+        ({"type": "kedro.io.MemoryDataset"}, "is kept in memory"),
+    ],
+)
+def test_data_that_no_other_machine_would_see_is_found(made, reason):
+    catalog = {"raw": entry(), "read": entry(), "made": made}
+    assert list(losses(PIPELINE, catalog)) == [f"dataset 'made' {reason}"]
+    with pytest.raises(ValueError, match=r"'made' .*abfs://.*AzureMLPipelineDataset, in conf/mine"):
+        refuse_losses(PIPELINE, catalog, "mine")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        entry(),
+        {
+            "type": "kedro_azureml.datasets.AzureMLPipelineDataset",
+            "root_dir": "data",
+            "dataset": {},
+        },
+        None,  # the plugin passes it on as a pickle
+    ],
+)
+def test_data_that_survives_is_let_through(made):
+    catalog = {"raw": entry(), "read": entry()} | ({"made": made} if made else {})
+    assert not list(losses(PIPELINE, catalog))
+
+
+def test_patterns_and_transcoding_are_found():
+    catalog = {"raw": entry(), "{any}d": entry(), "m{any}": entry()}
+    assert list(losses(PIPELINE, catalog)) == [
+        "dataset 'made' has no entry of its own but the pattern 'm{any}'",
+        "dataset 'read' has no entry of its own but the pattern '{any}d'",
+    ]
+    transcoded = Pipeline([Node(lambda a: a, "raw", "made@pandas")])
+    (found,) = losses(transcoded, {"raw": entry(), "made@pandas": entry()})
+    assert found == "dataset 'made@pandas' is transcoded, which the plugin does not understand"
+
+
+@pytest.mark.parametrize("value", ["/home/me/x.mp4", "~/x.mp4", "films/x.mp4", "x.mp4", "data"])
+def test_a_file_of_this_machine_is_no_parameter(value, tmp_path):
+    for name in ("films/x.mp4", "x.mp4", "conf/known.yml", "data/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "code/conf").mkdir(parents=True)
+    (tmp_path / "code/conf/known.yml").touch()
+    if value == "data":  # as well a word as a folder, and more often a word
+        refuse_local_paths({"video": value}, tmp_path, tmp_path / "code")
+        return
+    with pytest.raises(
+        ValueError, match=f"parameter 'a.video': {value} would not be there"
+    ) as told:
+        refuse_local_paths({"a": {"video": value}}, tmp_path, tmp_path / "code")
+    assert f"--upload {value}=mine --params a.video=abfs://mine/x.mp4" in str(told.value)
+
+
+def test_what_a_cluster_has_as_well_is_a_parameter(tmp_path):
+    (tmp_path / "code/conf").mkdir(parents=True)
+    (tmp_path / "conf").mkdir()
+    for folder in (tmp_path, tmp_path / "code"):
+        (folder / "conf/known.yml").touch()
+    params = {"a": "conf/known.yml", "b": "abfs://mine/x.mp4", "c": 3, "style": "wave", "d": ""}
+    refuse_local_paths(params, tmp_path, tmp_path / "code")
+
+
+@pytest.mark.parametrize("params", [{"a": {"title": "Hokusai's"}}, {"it's": 1}, {"a": ["it's"]}])
+def test_an_apostrophe_is_refused_as_the_plugin_would_break_the_command(params):
+    with pytest.raises(ValueError, match="cannot hand an apostrophe to a step"):
+        refuse_unsafe_texts(params)
+
+
+def test_a_misspelt_pipeline_is_guessed():
+    with pytest.raises(ValueError, match=r"no pipeline 'faq_tunin'; did you mean 'faq_tuning'\?"):
+        refuse_unknown("faq_tunin", ["faq_tuning", "mnist_training"])
+    with pytest.raises(ValueError, match="there are faq_tuning, mnist_training"):
+        refuse_unknown("zzz", ["mnist_training", "faq_tuning"])

@@ -1,0 +1,351 @@
+"""Whoever asks a served model gets right answers, or is told in a line what was wrong."""
+
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import mlflow
+import numpy as np
+import pytest
+
+from faq.conftest import FEATURES, invent
+from kedro_cloud.models import local_server
+from kedro_cloud.models.scoring import serve
+from quartet.datasets.registered_model import (
+    ModelRelease,
+    RegisteredModelDataset,
+    _write_model,
+)
+from quartet.digits import classifier, logistic
+from quartet.digits import serving as digits_serving
+from quartet.digits.sample import bundled_digits
+from quartet.faq import serving as faq_serving
+from quartet.faq.matcher import fit_matcher
+from quartet.faq.ranker import RankerParameters
+from quartet.faq.settings import Cleaning, Refit
+from support import GUARD_S, clean_environment, free_port, make_workspace, skip_or_fail
+
+IMAGES = bundled_digits()["images"]
+ZERO = np.zeros((1, 28, 28), int).tolist()
+pytestmark = pytest.mark.integration  # model servers are started
+
+
+def release(module, file, content, requirements, example):
+    return ModelRelease(
+        approved=True,
+        reason="made by a test",
+        loader_module=module,
+        files={file: content},
+        requirements=requirements,
+        input_example=example,
+    )
+
+
+@pytest.fixture(scope="module")
+def weights():
+    (fit,) = logistic.fit(bundled_digits(), [10.0], 1e-2, 100)
+    return fit.weights
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory, empty_tracking, weights):
+    """A project in which a classifier is registered."""
+    folder = make_workspace(tmp_path_factory.mktemp("served") / "quartet")
+    shutil.copy(empty_tracking, folder / "mlflow.db")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = mlflow.create_experiment("served", str(folder / "mlartifacts"))
+    with mlflow.start_run(experiment_id=experiment):
+        RegisteredModelDataset(model_name="mnist_classifier").save(
+            release(
+                "quartet.digits.serving",
+                digits_serving.WEIGHTS_FILE,
+                classifier.packed("logistic", weights),
+                digits_serving.REQUIREMENTS,
+                IMAGES[:2],
+            )
+        )
+    mlflow.set_tracking_uri(before)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def digits(workspace):
+    """What the command prints, and the address of its server; Ctrl-C must end both."""
+    port = free_port()
+    command = ["cloud", "deploy", "--model", "mnist_classifier", "--local", "--port", str(port)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kedro", *command],
+        cwd=workspace,
+        env={
+            **clean_environment(),
+            "KEDRO_CLOUD_MOST_BYTES": "1000000",
+            "KEDRO_CLOUD_MOST_ROWS": "100",
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    told = [process.stdout.readline() for _ in range(3)]
+    assert told[-1], "the command ended"
+    yield told, port
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=GUARD_S) == 0
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), timeout=GUARD_S)
+
+
+@pytest.fixture(scope="module")
+def matcher():
+    parameters = RankerParameters(negatives=5, trees=30, word_ngrams=1)
+    return fit_matcher(*invent(), parameters, FEATURES, Refit(seed=1, folds=3), Cleaning())
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory, matcher):
+    """Port of a served ranker."""
+    texts = invent()[1][["text"]].head(2).set_axis(["Text0"], axis=1)
+    folder = _write_model(
+        release(
+            "quartet.faq.serving",
+            faq_serving.MATCHER_FILE,
+            matcher.packed(),
+            faq_serving.REQUIREMENTS,
+            texts,
+        ),
+        tmp_path_factory.mktemp("ranker"),
+    )
+    port = free_port()
+    with local_server.served(folder, port):
+        yield port
+
+
+def post(port, body, kind="application/json", path="/invocations"):
+    """Status and answer; a body that is no text or bytes is sent as JSON."""
+    if not isinstance(body, str | bytes) and not hasattr(body, "__next__"):
+        body = json.dumps(body)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GUARD_S)
+    headers = {} if kind is None else {"Content-Type": kind}
+    connection.request("POST", path, body, headers)
+    response = connection.getresponse()
+    answer = response.read()
+    connection.close()
+    return response.status, json.loads(answer)
+
+
+def test_the_printed_example_works_as_it_is(digits, workspace):
+    if shutil.which("curl") is None:
+        skip_or_fail("no curl here: apt-get install curl")
+    told, port = digits
+    assert told[0].startswith("mnist_classifier version 1: made by a test")
+    assert f"http://127.0.0.1:{port}/invocations" in told[1]
+    answer = subprocess.run(
+        ["bash", "-c", told[2]], cwd=workspace, capture_output=True, text=True, check=True
+    )
+    assert len(json.loads(answer.stdout)["predictions"]) == 2
+
+
+def test_labels_and_probabilities_are_those_of_the_model(digits, weights):
+    status, answer = post(digits[1], {"inputs": IMAGES[:30].tolist()})
+    assert status == 200
+    expected = logistic.probabilities(weights, IMAGES[:30])
+    rows = answer["predictions"]
+    assert [row["label"] for row in rows] == expected.argmax(axis=1).tolist()
+    found = [[row[f"probability_{digit}"] for digit in range(10)] for row in rows]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_answers_are_ranked_for_each_question(questions, matcher):
+    texts = list(invent()[1]["text"][::20])
+    status, answer = post(
+        questions, {"dataframe_split": {"columns": ["Text0"], "data": [[text] for text in texts]}}
+    )
+    assert status == 200
+    expected = matcher.match(texts, faq_serving.MATCHES)
+    rows = answer["predictions"]
+    assert [row["original"] for row in rows] == expected["original"].tolist()
+    assert [row["answer"] for row in rows] == expected["answer"].tolist()
+    np.testing.assert_allclose(
+        [row["probability"] for row in rows], expected["probability"], rtol=1e-6
+    )
+
+
+def test_many_at_a_time_each_get_their_own_answer(digits, weights):
+    expected = logistic.probabilities(weights, IMAGES[:40]).argmax(axis=1)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(lambda image: post(digits[1], {"inputs": [image.tolist()]}), IMAGES[:40])
+        )
+    assert [status for status, _ in answers] == [200] * 40
+    labels = [answer["predictions"][0]["label"] for _, answer in answers]
+    assert labels == expected.tolist()
+
+
+FILLED = "expected uint8 of shape (n, 28, 28), found "
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"inputs": [[[0.5] * 28] * 28]}, f"{FILLED}fractions"),
+        ({"inputs": [[[256] * 28] * 28]}, "whole numbers from 0 to 255, found 256 to 256"),
+        ({"inputs": [[[-1] * 28] * 28]}, "whole numbers from 0 to 255, found -1 to -1"),
+        ({"inputs": [[0] * 784]}, f"{FILLED}shape (1, 784)"),
+        ({"inputs": ZERO[0]}, f"{FILLED}shape (28, 28)"),
+        ({"inputs": [[[0] * 28] * 27 + [[0]]]}, f"{FILLED}lists of several lengths"),
+        ({"inputs": [[["7"] * 28] * 28]}, f"{FILLED}texts"),
+        ({"inputs": [[[True] * 28] * 28]}, f"{FILLED}true and false"),
+        ({"inputs": [[[None] * 28] * 28]}, f"{FILLED}null"),
+        ({"inputs": []}, "expected at least one row, found none"),
+        ({"inputs": None}, "found null"),
+        ({"inputs": {"a": 1}}, "found an object with a"),
+        ({"instances": ZERO, "inputs": ZERO}, "found an object with instances, inputs"),
+        ({"inputs": ZERO, "params": {}}, "found an object with inputs, params"),
+        ({"dataframe_split": {}}, 'expected {"inputs": …} or {"instances": …}'),
+        ({}, "found an object with nothing"),
+        ([1], "found a list of 1"),
+        ("", "the body is no JSON"),
+        ("{", "the body is no JSON"),
+        ('{"inputs": [[[NaN]]]}', "NaN and infinity are none either"),
+        ('{"inputs": [[[Infinity]]]}', "NaN and infinity are none either"),
+        ("[" * 100_000, "the body is no JSON"),
+        ('{"inputs": [[[1' + "0" * 5000 + "]]]}", "the body is no JSON"),
+        (b"\xff\xfe\xfa", "the body is no JSON"),
+    ],
+)
+def test_what_is_no_batch_of_images_is_refused(digits, body, said):
+    status, answer = post(digits[1], body)
+    assert status == 400
+    assert said in answer["error"]
+    assert "\n" not in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"dataframe_records": [{"Text": "a"}]}, "expected a column Text0, found Text"),
+        ({"dataframe_records": [{"Text0": "a"}, {}]}, "row 1: Text0: expected a text, found null"),
+        ({"dataframe_records": [{"Text0": None}]}, "row 0: Text0: expected a text, found null"),
+        ({"dataframe_records": [{"Text0": " "}]}, "expected a text, found an empty text"),
+        ({"dataframe_records": [{"Text0": 5}]}, "expected a text, found 5"),
+        ({"dataframe_records": [{"Text0": ["a"]}]}, "expected a text, found a list of 1"),
+        ('{"dataframe_records": [{"Text0": NaN}]}', "the body is no JSON"),
+        ('{"dataframe_records": [{"Text0": "\\ud800"}]}', "the body is no JSON"),
+        ({"dataframe_records": []}, "expected at least one row, found none"),
+        ({"dataframe_records": "a"}, "expected a list of objects"),
+        ({"dataframe_split": {"columns": ["Text0"], "data": []}}, "at least one row, found none"),
+        ({"dataframe_split": {"data": [["a"]]}}, "found an object with data"),
+        ({"dataframe_split": {"columns": [1], "data": [["a"]]}}, "found other columns"),
+        ({"dataframe_split": {"columns": ["Text0"], "data": [["a", "b"]]}}, "list of 1 values"),
+        ({"dataframe_split": {"columns": ["Text0", "Text0"], "data": [["a", "b"]]}}, "twice"),
+        ({"inputs": ["a"]}, 'expected {"dataframe_split": …} or {"dataframe_records": …}'),
+    ],
+)
+def test_what_is_no_batch_of_questions_is_refused(questions, body, said):
+    status, answer = post(questions, body)
+    assert status == 400
+    assert said in answer["error"]
+
+
+def test_columns_of_others_do_no_harm(questions):
+    plain = post(questions, {"dataframe_records": [{"Text0": "how do i"}]})
+    assert post(questions, {"dataframe_records": [{"Id": 7, "Text0": "how do i"}]}) == plain
+    assert plain[0] == 200
+
+
+@pytest.mark.parametrize("kind", [None, "text/csv", "text/plain"])
+def test_another_content_type_is_refused(digits, kind):
+    status, answer = post(digits[1], {"inputs": ZERO}, kind)
+    assert status == 415
+    assert answer["error"].startswith("expected Content-Type: application/json, found ")
+
+
+def in_parts():
+    """A body without a length beforehand."""
+    for _ in range(20):
+        yield b"0" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"inputs": ZERO * 101}, "expected at most 100 rows, found 101; send several requests"),
+        (b"0" * 2_000_000, "expected at most 1,000,000 bytes; send several requests"),
+        (in_parts(), "expected at most 1,000,000 bytes; send several requests"),
+    ],
+)
+def test_too_much_is_refused_and_how_much_is_not(digits, body, said):
+    status, answer = post(digits[1], body)
+    assert status == 413
+    assert said in answer["error"]
+    assert post(digits[1], {"inputs": ZERO * 100})[0] == 200
+
+
+def through_guard(answer, status):
+    """Status and answer to a good request, if MLflow and the model say this to it."""
+    told = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+
+    async def receive():
+        return {"type": "http.request", "body": json.dumps({"inputs": ZERO}).encode()}
+
+    async def send(message):
+        told.append(message)
+
+    schema = mlflow.models.infer_signature(IMAGES[:2]).inputs
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/invocations",
+        "headers": [(b"content-type", b"application/json; charset=utf-8")],
+    }
+    asyncio.run(serve.Guard(app, schema, serve.Limits())(scope, receive, send))
+    return told[0]["status"], json.loads(told[1]["body"])
+
+
+TRACE = 'Traceback:\n  File "/secret/place.py"\n'
+
+
+@pytest.mark.parametrize(
+    ("trace", "status", "said"),
+    [
+        (f"{TRACE}ValueError: expected b, found a\n", 400, "expected b, found a"),
+        (f"{TRACE}RuntimeError: out of memory\n", 500, "the model failed; its log says where"),
+    ],
+)
+def test_of_an_error_in_the_model_the_client_gets_a_line_and_no_traceback(trace, status, said):
+    told = {"error_code": "BAD_REQUEST", "message": "unexpected", "stack_trace": trace}
+    assert through_guard(told, 400) == (status, {"error": said})
+
+
+def test_a_model_without_signature_is_not_served():
+    with pytest.raises(ValueError, match="has no signature"):
+        serve.Guard(None, None, serve.Limits())
+
+
+def test_a_port_in_use_is_told_before_anything_is_loaded():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=f"say another: --port {port + 1}"):
+            local_server.refuse_taken_port(port)
+
+
+def test_a_server_that_cannot_start_is_told(tmp_path):
+    with (
+        pytest.raises(ValueError, match="the server ended with exit code 1"),
+        local_server.served(tmp_path, free_port()),
+    ):
+        pass

@@ -1,0 +1,266 @@
+"""A job must be seen as it is: its steps, what became of them, and how to go on."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ServiceRequestError
+from click.testing import CliRunner
+
+from control_plane import Moment, StepRun
+from control_plane.documents import WORKSPACE_ID, places_to_look
+from control_plane.messages import Answer, Fault
+from control_plane.signin import TENANT
+from kedro_cloud.cli import status as status_command
+from kedro_cloud.monitoring.workspace_jobs import again
+from projects import make_project
+from support import bootstrap
+
+bootstrap()
+JOB = "hungry_island_7"
+STEPS = ("explore_digits", "train_logistic", "train_convnet", "judge_classifiers")
+EXPLORED = StepRun("Completed", step="explore_digits", began=60, ended=70)
+LOGISTIC = StepRun("Completed", step="train_logistic", began=80, ended=100)
+CONVNET = StepRun("Running", step="train_convnet", began=80)
+JUDGED = StepRun(
+    "Completed",
+    step="judge_classifiers",
+    began=200,
+    ended=206,
+    metrics={"mnist_training/convnet_test_accuracy": 0.9948, "mnist_training/test_images": 359.0},
+)
+TRAINED = replace(CONVNET, status="Completed", ended=190)
+DONE = Moment("Completed", steps=(EXPLORED, LOGISTIC, TRAINED, JUDGED), began=30, ended=210)
+BROKEN = replace(
+    CONVNET,
+    status="Failed",
+    ended=95,
+    log="".join(f"line {number}\n" for number in range(100)),
+    error="Execution failed.\nExit code 1",
+)
+FAILED = Moment("Failed", steps=(EXPLORED, LOGISTIC, BROKEN), began=30, ended=110)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("watched") / "quartet")
+
+
+@pytest.fixture
+def plane(plane):
+    """A workspace with a cluster."""
+    plane.manager.add_cluster("cpu-cluster")
+    return plane
+
+
+@pytest.fixture
+def status(plane, project, monkeypatch):
+    monkeypatch.setattr(status_command.time, "sleep", lambda seconds: None)
+
+    def run(*arguments):
+        metadata = SimpleNamespace(project_path=project)
+        return CliRunner().invoke(status_command.status, arguments, obj=metadata)
+
+    return run
+
+
+def add_job(plane, name=JOB, pipeline="mnist_training", params='{"seed": 2}', experiment="quartet"):
+    """A job as kedro-azureml submits one."""
+    told = f" --params='{params}'" if params else ""
+    nodes = {}
+    for step in STEPS:
+        path = f"components/azureml_anonymous/versions/{name}-{step}"
+        command = f"kedro azureml -e azureml execute --pipeline={pipeline} --node={step}{told}"
+        environment = f"azureml:{WORKSPACE_ID}/environments/quartet-cpu/versions/1"
+        spec = {"command": command, "name": step, "type": "command", "environment": environment}
+        component = plane.manager.add(path, {"componentSpec": spec})
+        nodes[step] = {"name": step, "type": "command", "componentId": component["id"]}
+    job = {
+        "jobType": "Pipeline",
+        "displayName": pipeline,
+        "experimentName": experiment,
+        "jobs": nodes,
+        "inputs": {},
+        "outputs": {},
+        "settings": {"_source": "DSL"},
+        "properties": {},
+        "tags": {},
+        "services": places_to_look(f"jobs/{name}"),
+    }
+    plane.manager.add(f"jobs/{name}", job)
+    plane.runs.experiments[name] = experiment
+    return name
+
+
+def test_a_finished_job_shows_steps_times_and_its_primary_metric(plane, status):
+    plane.runs.moments[add_job(plane)] = (DONE,)
+    result = status(JOB)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        "explore_digits     finished   10.0 s",
+        "train_logistic     finished   20.0 s",
+        "train_convnet      finished   1 min 50 s",
+        "judge_classifiers  finished   6.0 s",
+        "convnet_test_accuracy 0.9948",
+        f"{JOB}: mnist_training finished, 4 of 4 steps, 3 min 0 s",
+        f"see https://ml.azure.com/runs/{JOB}?wsid={WORKSPACE_ID}&tid={TENANT}",
+    ]
+    assert plane.refused == []
+
+
+def test_a_failed_step_shows_the_end_of_its_log_and_the_command_that_goes_on(plane, status):
+    plane.runs.moments[add_job(plane)] = (FAILED,)
+    result = status(JOB)
+    assert result.exit_code == 1, result.output
+    lines = result.stdout.splitlines()
+    assert lines[2].split() == ["train_convnet", "failed", "15.0", "s", *BROKEN.error.split()]
+    assert f"{JOB}: mnist_training failed, 2 of 4 steps, 1 min 20 s" in lines
+    at = lines.index("step 'train_convnet' failed: Execution failed. Exit code 1")
+    assert lines[at + 1 : at + 21] == [f"    line {number}" for number in range(80, 100)]
+    assert lines[at + 21] == (
+        "mend it and go on with: kedro azureml -e azureml run -p mnist_training "
+        "--params '{\"seed\": 2}'"
+    )
+
+
+def test_a_step_that_no_machine_ever_got_is_skipped_not_waiting(plane, status):
+    plane.runs.moments[add_job(plane)] = (FAILED,)
+    assert "judge_classifiers  skipped" in status(JOB).stdout
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "said"),
+    [("Canceled", 3, "stopped"), ("Running", 4, "running"), ("Queued", 4, "queued")],
+)
+def test_the_exit_code_tells_how_the_job_is(plane, status, state, code, said):
+    plane.runs.moments[add_job(plane)] = (Moment(state, steps=(EXPLORED,), began=30),)
+    result = status(JOB)
+    assert result.exit_code == code
+    assert f"{JOB}: mnist_training {said}, 1 of 4 steps" in result.stdout
+
+
+def test_followed_to_its_end_a_job_writes_a_line_for_each_change_and_no_more(plane, status):
+    going = Moment("Running", steps=(EXPLORED,), began=30)
+    later = Moment("Running", steps=(EXPLORED, LOGISTIC, CONVNET), began=30)
+    plane.runs.moments[add_job(plane)] = (going, going, later, later, DONE)
+    result = status(JOB, "--follow")
+    assert result.exit_code == 0, result.output
+    told = [line.split()[:2] for line in result.stdout.splitlines()]
+    assert told == [
+        ["explore_digits", "finished"],
+        [f"{JOB}:", "mnist_training"],
+        ["train_logistic", "finished"],
+        ["train_convnet", "running"],
+        ["train_convnet", "finished"],
+        ["judge_classifiers", "finished"],
+        ["convnet_test_accuracy", "0.9948"],
+        [f"{JOB}:", "mnist_training"],
+        ["see", f"https://ml.azure.com/runs/{JOB}?wsid={WORKSPACE_ID}&tid={TENANT}"],
+    ]
+
+
+def test_a_network_that_is_gone_for_a_while_does_not_end_the_following(plane, status, monkeypatch):
+    going = Moment("Running", steps=(EXPLORED,), began=30)
+    plane.runs.moments[add_job(plane)] = (going, going, DONE)
+    gone = Fault(Answer.error(401, "Gone", "gone"), path=f"/jobs/{JOB}$")
+    waits = iter([lambda: plane.faults.append(gone), plane.faults.clear])
+    monkeypatch.setattr(status_command, "_passes", lambda error: True)
+    monkeypatch.setattr(status_command.time, "sleep", lambda s: next(waits, lambda: None)())
+    result = status(JOB, "--follow")
+    assert gone.met
+    assert result.exit_code == 0, result.output
+
+
+def test_a_step_whose_result_was_used_again_counts_as_done(plane, status):
+    again = replace(EXPLORED, properties={"azureml.isreused": "true"})
+    plane.runs.moments[add_job(plane)] = (replace(DONE, steps=(again, *DONE.steps[1:])),)
+    result = status(JOB)
+    assert "explore_digits     kept" in result.stdout
+    assert "4 of 4 steps" in result.stdout
+
+
+def test_the_last_jobs_of_the_experiment_are_listed_latest_first(plane, status):
+    for name in ("first_1", "second_2", "third_3"):
+        add_job(plane, name)
+    add_job(plane, "others_4", experiment="somebody-elses")
+    add_job(plane, "video_5", "run of v123", experiment="style-transfer")  # of an endpoint
+    plane.runs.moments |= {"second_2": (FAILED,), "third_3": (DONE,), "video_5": (FAILED,)}
+    result = status("--last", "3")
+    assert result.exit_code == 0, result.output
+    heading, *rows = (line.split("  ") for line in result.stdout.splitlines())
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    assert heading[0] == "job"
+    assert [(row[0], row[1], row[2], row[4]) for row in cells] == [
+        ("video_5", "style_transfer", "failed", "1 min 20 s"),
+        ("third_3", "mnist_training", "finished", "3 min 0 s"),
+        ("second_2", "mnist_training", "failed", "1 min 20 s"),
+    ]
+    assert cells[1][-1] == "convnet_test_accuracy 0.9948"
+
+
+def test_without_tracking_states_are_still_told_and_why_the_rest_is_not(plane, status):
+    plane.runs.moments[add_job(plane)] = (DONE,)
+    plane.faults.append(Fault(Answer.error(403, "Forbidden", "no role"), path="/mlflow/"))
+    result = status(JOB)
+    assert result.exit_code == 0, result.output
+    assert "explore_digits     finished" in result.stdout
+    assert "times and metrics cannot be had: " in result.stdout
+
+
+def test_a_lost_log_does_not_hide_the_fault(plane, status):
+    plane.runs.moments[add_job(plane)] = (FAILED,)
+    plane.faults.append(Fault(Answer(403), path="^/logs/"))
+    result = status(JOB)
+    assert "step 'train_convnet' failed: Execution failed. Exit code 1" in result.stdout
+    assert "(the log cannot be had: HttpResponseError)" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("no_such_job",), "has no job 'no_such_job'; kedro cloud status lists the last ones"),
+        (("--rehearsal", "mnist_training"), "pipeline 'mnist_training' was not rehearsed here"),
+    ],
+)
+def test_what_is_not_there_is_told_in_one_line(plane, status, arguments, said):
+    result = status(*arguments)
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1
+    assert said in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "inputs", "expected"),
+    [
+        ("python train.py", {}, ""),
+        (
+            "kedro azureml -e azureml execute --pipeline=faq_tuning --node=a --az-input=x y",
+            {},
+            "kedro azureml -e azureml run -p faq_tuning",
+        ),
+        (
+            "kedro azureml -e prod execute --pipeline=style_transfer --node=a "
+            '--params=\'{"video": "${{inputs.video}}"}\'',
+            {"video": "abfs://videos/a.mp4"},
+            "kedro azureml -e prod run -p style_transfer "
+            '--params \'{"video": "abfs://videos/a.mp4"}\'',
+        ),
+    ],
+)
+def test_the_command_that_goes_on_is_read_from_a_step(command, inputs, expected):
+    assert again(command, inputs) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (ServiceRequestError("no network"), True),
+        (HttpResponseError(response=SimpleNamespace(status_code=429, reason="")), True),
+        (HttpResponseError(response=SimpleNamespace(status_code=503, reason="")), True),
+        (HttpResponseError(response=SimpleNamespace(status_code=403, reason="")), False),
+        (ValueError("no such job"), False),
+    ],
+)
+def test_what_may_be_over_the_next_time_is_waited_for(error, passes):
+    assert status_command._passes(error) is passes

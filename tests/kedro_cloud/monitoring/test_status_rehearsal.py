@@ -1,0 +1,163 @@
+"""A rehearsal must be seen as a job is, and any job in a terminal as on paper."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from kedro_cloud.cli import status as status_command
+from kedro_cloud.jobs.progress import State, Status, StepStatus
+from kedro_cloud.monitoring.display import duration, live_view
+from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.records import Journal, StepRecord
+from projects import make_project
+from support import bootstrap
+
+bootstrap()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("rehearsed") / "quartet")
+
+
+def record(name, state, **known):
+    return StepRecord(name, state, Path(name), **known)
+
+
+@pytest.fixture
+def rehearsed(project):
+    """Writes a rehearsal down as one does that runs, or that died."""
+    place = Place(project / "rehearsals")
+
+    def write(*records, process):
+        place.run("mnist_training").mkdir(parents=True, exist_ok=True)
+        (place.folder / ".lock").write_text(str(process))
+        journal = Journal("run-7", {each.name: each for each in records})
+        journal.write(place.run("mnist_training") / "job.json")
+        return place
+
+    yield write
+    shutil.rmtree(place.folder)
+
+
+def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
+    log = project / "rehearsals/steps/train"
+    log.mkdir(parents=True)
+    (log / "log.txt").write_text("too many\nlost\n")
+    fault = "it ended with exit code 1"
+    failed = replace(record("train", State.FAILED, seconds=3.25, fault=fault), folder=log)
+    place = rehearsed(
+        record("explore", State.KEPT, seconds=2.0),
+        failed,
+        record("judge", State.SKIPPED),
+        process=os.getpid(),
+    )
+    reports = place.reports("mnist_training")
+    reports.mkdir(parents=True)
+    (reports / "metrics.json").write_text('{"convnet_test_accuracy": 0.5}')
+    result = on_rehearsals(project, "mnist_training")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "explore  kept       2.0 s",
+        "train    failed     3.2 s  it ended with exit code 1",
+        "judge    skipped",
+        "convnet_test_accuracy 0.5",
+        "mnist_training: mnist_training failed, 1 of 3 steps, 5.2 s",
+        "step 'train' failed: it ended with exit code 1",
+        "    too many",
+        "    lost",
+        "mend it and go on with: kedro cloud rehearse -p mnist_training --resume",
+    ]
+    listed = on_rehearsals(project)
+    assert listed.exit_code == 0
+    assert listed.stdout.splitlines()[1].split()[:3] == [
+        "mnist_training",
+        "mnist_training",
+        "failed",
+    ]
+
+
+@pytest.mark.parametrize(("alive", "code", "said"), [(True, 4, "running"), (False, 3, "stopped")])
+def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(
+    project, rehearsed, alive, code, said
+):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    steps = [record("explore", State.RUNNING), record("train", State.WAITING)]
+    rehearsed(*steps, process=os.getpid() if alive else ended.pid)
+    result = on_rehearsals(project, "mnist_training")
+    assert result.exit_code == code
+    assert f"mnist_training: mnist_training {said}, 0 of 2 steps" in result.stdout
+
+
+def test_a_rehearsal_whose_starter_has_not_looked_after_it_has_died_as_well(project, rehearsed):
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    rehearsed(record("explore", State.RUNNING), process=ended.pid)
+    result = on_rehearsals(project, "mnist_training")
+    ended.wait()
+    assert result.exit_code == 3
+    assert "mnist_training: mnist_training stopped, 0 of 1 steps" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "look again: kedro cloud status"),
+        (("a_1",), "the job goes on; look again: kedro cloud status a_1"),
+        (("a_1", "-e", "mine"), "the job goes on; look again: kedro cloud status a_1 -e mine"),
+        (
+            ("--rehearsal", "study"),
+            "the job goes on; look again: kedro cloud status study --rehearsal",
+        ),
+    ],
+)
+def test_who_stops_looking_is_told_how_to_look_again(project, monkeypatch, arguments, said):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status_command, "_status", stopped)
+    metadata = SimpleNamespace(project_path=project)
+    result = CliRunner().invoke(status_command.status, arguments, obj=metadata)
+    assert (result.exit_code, result.stderr) == (130, f"{said}\n")
+
+
+def on_rehearsals(project, *arguments):
+    metadata = SimpleNamespace(project_path=project)
+    return CliRunner().invoke(status_command.status, ["--rehearsal", *arguments], obj=metadata)
+
+
+def test_in_a_terminal_steps_headline_and_metric_stand_below_one_another():
+    steps = (StepStatus("train", State.RUNNING, 75.0), StepStatus("judge", State.WAITING))
+    seen = StringIO()
+    console = Console(file=seen, width=60, force_terminal=False)
+    metric = ("test_accuracy", 0.9)
+    console.print(live_view(Status("a_1", "study", State.RUNNING, metric=metric, steps=steps)))
+    *table, headline, last = (line.strip() for line in seen.getvalue().splitlines())
+    assert [line.split()[:2] for line in table[1:]] == [["train", "running"], ["judge", "waiting"]]
+    assert headline == "a_1: study running, 0 of 2 steps"
+    assert last == "test_accuracy 0.9"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, ""),
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (60, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_a_time_is_said_as_people_say_it(seconds, said):
+    assert duration(seconds) == said

@@ -1,0 +1,298 @@
+"""What a run reports to Application Insights: names and numbers, never anybody's data."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
+from kedro_datasets.pandas import CSVDataset
+
+import ingestion
+from control_plane.messages import Answer
+from kedro_cloud.core.variables import VARIABLE
+from kedro_cloud.jobs.hooks import STEP
+from kedro_cloud.monitoring import hooks as telemetry_hooks
+from kedro_cloud.monitoring import telemetry
+from kedro_cloud.monitoring.hooks import TelemetryHooks
+from support import GUARD_S, ROOT
+
+PRIVATE = "/home/jane.doe/videos/Wedding of Jane.mp4"
+ROWS = 7
+logger = logging.getLogger("quartet.tests")
+
+
+def read_table(path):
+    logger.warning("file %s has %d bad rows", path, 3)
+    return pd.DataFrame({"secret": [PRIVATE] * ROWS})
+
+
+def measure(table):
+    return {"test_accuracy": 0.5, "rows": len(table), "broken": float("nan")}
+
+
+def fail(table):
+    raise ValueError(f"dataset 'table': row {table.iloc[0, 0]} is no number; mend the file")
+
+
+def pipeline(last):
+    outputs = "study_metrics" if last is measure else None
+    return Pipeline(
+        [
+            Node(read_table, "params:path", "table", name="read_table"),
+            Node(last, "table", outputs, name="last_node"),
+        ]
+    )
+
+
+def run(nodes, hooks, datasets=None):
+    """Run as a Kedro session does, with these hooks."""
+    manager = _create_hook_manager()
+    manager.register(hooks)
+    catalog = DataCatalog({"params:path": MemoryDataset(PRIVATE), **(datasets or {})})
+    params = {"pipeline_name": "study", "runtime_params": {"path": PRIVATE}}
+    manager.hook.before_pipeline_run(run_params=params, pipeline=nodes, catalog=catalog)
+    try:
+        outputs = SequentialRunner().run(nodes, catalog, manager)
+    except Exception as error:
+        manager.hook.on_pipeline_error(
+            error=error, run_params=params, pipeline=nodes, catalog=catalog
+        )
+        raise
+    manager.hook.after_pipeline_run(
+        run_params=params, run_result=outputs, pipeline=nodes, catalog=catalog
+    )
+
+
+@pytest.fixture
+def collector(monkeypatch):
+    """An endpoint that is waited for, as long as it may take on a busy machine."""
+    patient = partial(telemetry.Telemetry, flush_s=GUARD_S)
+    monkeypatch.setattr(telemetry, "_REQUEST_S", GUARD_S)
+    monkeypatch.setattr(telemetry, "Telemetry", patient)
+    with ingestion.running() as collector:
+        monkeypatch.setenv(VARIABLE, collector.connection_string)
+        monkeypatch.delenv(telemetry.JOB, raising=False)
+        yield collector
+
+
+@pytest.fixture
+def said():
+    """What a user sees said of telemetry: log lines that reach the root."""
+    own = (telemetry_hooks.__name__, "azure.monitor", "opentelemetry")
+    found = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: record.name.startswith(own) and found.append(record.getMessage())
+    logging.getLogger().addHandler(handler)
+    yield found
+    logging.getLogger().removeHandler(handler)
+
+
+def sent(collector):
+    return b"".join(collector.bodies).decode()
+
+
+def test_a_run_is_a_request_and_each_node_a_dependency_of_it(collector):
+    run(pipeline(measure), TelemetryHooks())
+    [request] = collector.of("RequestData")
+    assert (request["name"], request["success"]) == ("study", True)
+    nodes = collector.of("RemoteDependencyData")
+    assert [node["name"] for node in nodes] == ["read_table", "last_node"]
+    assert [node["properties"]["rows"] for node in nodes] == [str(ROWS), "0"]
+    assert all(float(node["properties"]["seconds"]) >= 0 for node in nodes)
+    parents = {
+        item["tags"]["ai.operation.parentId"]
+        for item in collector.items
+        if item["data"]["baseType"] == "RemoteDependencyData"
+    }
+    assert parents == {request["id"]}
+
+
+def test_metrics_of_metrics_json_become_gauges_if_they_are_numbers(collector):
+    run(pipeline(measure), TelemetryHooks())
+    found = {
+        point["name"]: (point["value"], data["properties"]["pipeline"])
+        for data in collector.of("MetricData")
+        for point in data["metrics"]
+    }
+    assert found == {"study/test_accuracy": (0.5, "study"), "study/rows": (ROWS, "study")}
+
+
+def test_a_failure_is_reported_by_node_and_exception_class(collector):
+    with pytest.raises(ValueError, match="no number"):
+        run(pipeline(fail), TelemetryHooks())
+    [request] = collector.of("RequestData")
+    assert request["success"] is False
+    assert request["properties"]["node"] == "last_node"
+    assert request["properties"]["error"] == "ValueError"
+    read, failed = collector.of("RemoteDependencyData")
+    assert (read["success"], failed["success"]) == (True, False)
+    assert "error" not in read["properties"]
+    assert failed["properties"]["error"] == "ValueError"
+
+
+def test_a_failure_to_load_is_reported_with_its_cause(collector):
+    """Kedro's own class, DatasetError, says of every such failure the same."""
+    nodes = Pipeline([Node(measure, "table", "study_metrics", name="measure")])
+    datasets = {"table": CSVDataset(filepath=f"/nowhere/{PRIVATE}")}
+    with pytest.raises(DatasetError):
+        run(nodes, TelemetryHooks(), datasets)
+    [failed] = collector.of("RemoteDependencyData")
+    assert failed["properties"]["error"] == "DatasetError from FileNotFoundError"
+    assert PRIVATE not in sent(collector)
+
+
+TAGS = {
+    "ai.cloud.role",
+    "ai.cloud.roleInstance",
+    "ai.device.type",
+    "ai.internal.nodeName",
+    "ai.internal.sdkVersion",
+    "ai.location.ip",
+    "ai.operation.id",
+    "ai.operation.name",
+    "ai.operation.parentId",
+}
+FIELDS = {
+    "RequestData": {"ver", "id", "name", "duration", "success", "responseCode"},
+    "RemoteDependencyData": {"ver", "id", "name", "duration", "success", "type", "resultCode"},
+    "MetricData": {"ver", "metrics"},
+}
+
+
+def test_nothing_of_data_parameters_user_or_machine_is_sent(collector, monkeypatch):
+    """A new version of the exporter must not send more than is known here."""
+    monkeypatch.setenv(telemetry.JOB, "hungry_island_7")
+    with pytest.raises(ValueError, match="no number"):
+        run(pipeline(fail), TelemetryHooks())
+    run(pipeline(measure), TelemetryHooks())
+    text = sent(collector)
+    private = [PRIVATE, "jane", "Wedding", "bad rows", "no number"]
+    private += [os.uname().nodename, str(ROOT), str(Path.cwd())]
+    assert [each for each in private if each in text] == []
+    for item in collector.items:
+        assert item["tags"].keys() <= TAGS
+        assert item["tags"]["ai.location.ip"] == "0.0.0.0"
+        base = item["data"]["baseData"]
+        assert base.get("measurements", {}) == {}
+        known = FIELDS[item["data"]["baseType"]] | {"properties", "measurements"}
+        assert base.keys() <= known
+        assert base["properties"].keys() <= ingestion.PROPERTIES
+
+
+def test_all_steps_of_a_job_share_one_trace_and_say_which_step_they_are(collector, monkeypatch):
+    monkeypatch.setenv(telemetry.JOB, "hungry_island_7")
+    for step in ("prepare", "train"):
+        token = STEP.set(("study", step))
+        run(pipeline(measure), TelemetryHooks())
+        STEP.reset(token)
+    requests = [item for item in collector.items if item["data"]["baseType"] == "RequestData"]
+    assert len({item["tags"]["ai.operation.id"] for item in requests}) == 1
+    told = [item["data"]["baseData"]["properties"] for item in requests]
+    assert [(each["job"], each["step"]) for each in told] == [
+        ("hungry_island_7", "prepare"),
+        ("hungry_island_7", "train"),
+    ]
+
+
+def refuse(collector):
+    collector.refusal = Answer.error(403, "Forbidden", "no role")
+
+
+def be_overrun(collector):
+    collector.refusal = Answer(503)
+
+
+@pytest.mark.parametrize("trouble", [refuse, be_overrun])
+def test_a_collector_that_refuses_fails_no_run_and_is_told_of_once(collector, trouble, said):
+    trouble(collector)
+    run(pipeline(measure), TelemetryHooks())
+    assert collector.bodies == []
+    assert len(said) == 1
+
+
+def test_a_collector_that_is_not_there_fails_no_run_and_is_told_of_once(monkeypatch, said):
+    with ingestion.running() as collector:
+        gone = collector.connection_string
+    monkeypatch.setenv(VARIABLE, gone)
+    run(pipeline(measure), TelemetryHooks())
+    assert len(said) == 1
+
+
+def test_a_collector_that_never_answers_holds_a_run_up_no_longer_than_allowed(collector, said):
+    """The flush is over although the collector has not answered, and cannot before the end."""
+    never = threading.Event()
+    collector.wait = never.wait
+    hooks = TelemetryHooks()
+    hooks._telemetry = telemetry.Telemetry(collector.connection_string, flush_s=0.05)
+    try:
+        run(pipeline(measure), hooks)
+    finally:
+        never.set()
+    [line] = said
+    assert "not sent within 0.05 s" in line
+
+
+def test_a_broken_connection_string_fails_no_run(monkeypatch, said):
+    monkeypatch.setenv(VARIABLE, "InstrumentationKey=none")
+    run(pipeline(measure), TelemetryHooks())
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "on"),
+    [
+        ({}, False),
+        ({VARIABLE: " "}, False),
+        ({VARIABLE: "InstrumentationKey=x"}, True),
+        ({VARIABLE: "InstrumentationKey=x", "OMPI_COMM_WORLD_RANK": "1"}, False),
+        ({VARIABLE: "InstrumentationKey=x", "OMPI_COMM_WORLD_RANK": "0"}, True),
+    ],
+)
+def test_it_is_on_where_there_is_somebody_to_tell_and_on_one_rank_only(monkeypatch, variables, on):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert telemetry_hooks.is_on() is on
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_it_is_one_of_the_projects_hooks_where_it_is_on_and_else_nothing_of_it_is_imported(on):
+    code = (
+        "import sys, quartet.settings\n"
+        "print(sorted(name for name in sys.modules if name.startswith("
+        "('opentelemetry', 'azure.monitor', 'kedro_cloud.monitoring.'))))"
+        "\nprint(any(type(hook).__name__ == 'TelemetryHooks' for hook in quartet.settings.HOOKS))"
+    )
+    kept = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    told = {VARIABLE: "InstrumentationKey=x"} if on else {}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=kept | told, capture_output=True, text=True, check=True
+    )
+    light = [f"kedro_cloud.monitoring.{name}" for name in ("hooks", "variables")]
+    assert result.stdout.splitlines() == [str(light), str(on)]
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (pd.DataFrame({"a": [1, 2]}), "2"),
+        (np.zeros((5, 3)), "5"),
+        ([1, 2, 3], "3"),
+        ({"a": 1}, "0"),
+    ],
+)
+def test_rows_are_counted_of_tables_and_arrays(collector, data, rows):
+    node = Node(lambda path: data, "params:path", "made", name="make")
+    run(Pipeline([node]), TelemetryHooks())
+    [told] = collector.of("RemoteDependencyData")
+    assert told["properties"]["rows"] == rows

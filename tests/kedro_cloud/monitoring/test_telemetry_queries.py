@@ -1,0 +1,122 @@
+"""A query must ask for what is really sent; a misspelt field gives an empty page, and no error."""
+
+import re
+
+import pytest
+import yaml
+
+from ingestion import PROPERTIES
+from support import ROOT
+
+QUERIES = {file.stem: file for file in (ROOT / "infra/queries").glob("*.kql")}
+_ANY = {"TimeGenerated"}
+_APP = _ANY | {"AppRoleName", "OperationId", "Properties", "ItemCount"}
+COLUMNS = {
+    # Written by telemetry, in the names that Log Analytics gives the exporter's fields.
+    "AppRequests": _APP | {"Name", "Success", "DurationMs"},
+    "AppDependencies": _APP | {"Name", "Success", "DurationMs", "DependencyType"},
+    "AppMetrics": _APP | {"Name", "Sum", "Min", "Max"},
+    # Written by the diagnostic settings of the Azure ML workspace, as Microsoft's reference of
+    # tables has them; only what does not say who somebody is.
+    "AmlRunStatusChangedEvent": _ANY | {"RunId", "ParentRunId", "RootRunId", "Status"},
+    "AmlComputeClusterEvent": _ANY
+    | {
+        "AllocationState",
+        "ClusterName",
+        "CurrentNodeCount",
+        "EventType",
+        "IdleNodeCount",
+        "LeavingNodeCount",
+        "MaximumNodeCount",
+        "MinimumNodeCount",
+        "PreemptedNodeCount",
+        "PreparingNodeCount",
+        "QuotaAllocated",
+        "QuotaUtilized",
+        "RunningNodeCount",
+        "TargetNodeCount",
+        "UnusableNodeCount",
+        "VmPriority",
+        "VmSize",
+    },
+}
+_WORDS = {"where", "summarize", "by", "join", "kind", "leftouter", "on", "project", "order", "asc"}
+_WORDS |= {"desc", "extend", "and", "or", "in", "not"}
+_FUNCTIONS = {"ago", "max", "min", "sum", "count", "dcount", "round", "percentile", "bin", "iff"}
+_FUNCTIONS |= {"next", "now", "tostring", "toint", "tolong", "take_any", "take_anyif", "minif"}
+_FUNCTIONS |= {"make_set", "isnotnull"}
+
+
+def plain(query):
+    """A query less comments, texts and spans of time."""
+    without = re.sub(r"//.*", "", query)
+    return re.sub(r'"[^"]*"|\b\d+[dhm]?\b', " ", without)
+
+
+def unknown(query):
+    """Words of a query that are no column, no property that is sent, no function and no alias."""
+    text = plain(query)
+    tables = set(re.findall(r"\b\w+\b", text)) & COLUMNS.keys()
+    columns = set().union(*(COLUMNS[table] for table in tables))
+    aliases = set(re.findall(r"\b(\w+)\s*=(?![=~])", text))
+    properties = set(re.findall(r"Properties\.(\w+)", text))
+    calls = set(re.findall(r"\b(\w+)\s*\(", text)) - _WORDS
+    rest = re.sub(r"Properties\.\w+", " ", text)
+    words = set(re.findall(r"[A-Za-z_]\w*", rest)) - tables - _WORDS - calls - {"Properties"}
+    return {
+        *(calls - _FUNCTIONS),
+        *(words - columns - aliases),
+        *(properties - PROPERTIES),
+        *({"no table"} if not tables else ()),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_a_query_names_only_what_is_sent(name):
+    assert unknown(QUERIES[name].read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    ("query", "wrong"),
+    [
+        ("AppRequests | where Succeeded", {"Succeeded"}),
+        ("AppRequests | project tostring(Properties.user)", {"user"}),
+        ("AppMetrics | summarize avgg(Sum)", {"avgg"}),
+        ("AppRequest | where TimeGenerated > ago(1d)", {"no table", "AppRequest", "TimeGenerated"}),
+    ],
+)
+def test_a_misspelt_name_is_found(query, wrong):
+    assert unknown(query) == wrong
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_a_metric_that_a_query_names_is_one_that_its_pipeline_reports(name):
+    named = re.findall(r'"(\w+)/(\w+)"', QUERIES[name].read_text())
+    for pipeline, metric in named:
+        file = "sensors" if pipeline.startswith(("anomaly_", "sensor_")) else pipeline
+        page = (ROOT / f"docs/reference/{file}.md").read_text()
+        assert f"Metrics of `{pipeline}`" in page
+        assert f"| `{metric}` |" in page
+
+
+def test_every_query_is_on_the_workbook_and_no_other():
+    text = (ROOT / "infra/modules/workbook.bicep").read_text()
+    assert set(re.findall(r"loadTextContent\('\.\./queries/(\w+)\.kql'\)", text)) == set(QUERIES)
+
+
+def test_the_workbook_stands_in_the_infrastructure_and_steps_may_tell():
+    text = (ROOT / "infra/main.bicep").read_text()
+    assert "'modules/workbook.bicep'" in text
+    rights = (ROOT / "infra/modules/job_rights.bicep").read_text()
+    assert re.search(r"insights_role\.bicep' = \{[^}]*metricsPublisher", rights)
+
+
+def test_each_primary_metric_is_one_that_its_pipeline_reports():
+    cloud = yaml.safe_load((ROOT / "conf/azureml/cloud.yml").read_text())["cloud"]
+    pages = "".join(file.read_text() for file in (ROOT / "docs/reference").glob("*.md"))
+    unsaid = [
+        f"{pipeline}/{metric}"
+        for pipeline, metric in cloud["primary_metrics"].items()
+        if f"`{metric}`" not in pages
+    ]
+    assert unsaid == []

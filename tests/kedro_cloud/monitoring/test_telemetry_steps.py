@@ -1,0 +1,113 @@
+"""Steps on a cluster must know whom to tell, by the cluster's identity, or the job goes without."""
+
+import logging
+from types import SimpleNamespace
+
+import click
+import pytest
+from kedro_azureml.cli_functions import parse_extra_env_params
+
+import ingestion
+from control_plane.documents import GROUP_ID, WORKSPACE_ID
+from control_plane.signin import CLIENT
+from kedro_cloud.cli import azureml as commands
+from kedro_cloud.core.variables import AUTHENTICATION, VARIABLE
+from kedro_cloud.monitoring import telemetry
+from kedro_cloud.monitoring.step_variables import step_variables
+from kedro_cloud.publishing.component import Compiled
+from kedro_cloud.workspace.connection import connect
+from projects import make_project
+from support import GUARD_S, bootstrap
+
+bootstrap()
+INSIGHTS = f"{GROUP_ID}/providers/Microsoft.Insights/components/quartet-insights"
+ENDPOINT = f"https://{ingestion.HOST}"
+SHORT = f"InstrumentationKey={ingestion.KEY};IngestionEndpoint={ENDPOINT}/"
+WHOLE = f"{SHORT};LiveEndpoint=https://live.example.com/;ApplicationId={CLIENT}"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return make_project(tmp_path_factory.mktemp("told") / "quartet")
+
+
+def with_insights(plane):
+    workspace = plane.resources.get(WORKSPACE_ID)
+    workspace["properties"]["applicationInsights"] = INSIGHTS
+    plane.resources.put(INSIGHTS, {"properties": {"ConnectionString": WHOLE}})
+
+
+def test_steps_are_told_the_workspaces_own_and_to_enter_as_the_cluster(plane, project):
+    with_insights(plane)
+    told = step_variables(connect(project, "azureml"), project, "azureml")
+    assert told == {VARIABLE: SHORT, AUTHENTICATION: "Authorization=AAD"}
+
+
+def test_a_workspace_without_one_has_its_jobs_go_without(plane, project, caplog):
+    assert step_variables(connect(project, "azureml"), project, "azureml") == {}
+    assert [each for each in caplog.records if each.name.startswith("quartet")] == []
+
+
+def test_one_that_may_not_be_read_holds_up_no_job_and_is_told(plane, project, caplog):
+    with_insights(plane)
+    plane.resources.delete(INSIGHTS)
+    with caplog.at_level(logging.WARNING, "quartet"):
+        assert step_variables(connect(project, "azureml"), project, "azureml") == {}
+    [said] = [record.getMessage() for record in caplog.records if "quartet" in record.name]
+    assert "'quartet-insights' cannot be read" in said
+    assert "telemetry: none" in said
+
+
+@pytest.mark.parametrize("change", ["none", "absent"])
+def test_where_it_is_off_nothing_is_asked(plane, project, change):
+    with_insights(plane)
+    file = project / "conf/azureml/cloud.yml"
+    before = file.read_text()
+    client = connect(project, "azureml")
+    asked = len(plane.requests)
+    if change == "none":
+        file.write_text(before.replace("telemetry: workspace", "telemetry: none"))
+    else:
+        file.unlink()
+    try:
+        assert step_variables(client, project, "azureml") == {}
+    finally:
+        file.write_text(before)
+    assert len(plane.requests) == asked
+
+
+def test_what_is_sent_bears_the_senders_own_token(plane, monkeypatch):
+    collector = ingestion.Ingestion(ENDPOINT)
+    plane.services[ingestion.HOST] = collector
+    monkeypatch.setenv(AUTHENTICATION, "Authorization=AAD")
+    sender = telemetry.Telemetry(SHORT, flush_s=GUARD_S)
+    sender.end(sender.begin_run("study", {"pipeline": "study"}))
+    assert sender.flush() == ""
+    [request] = [request for request in plane.requests if request.host == ingestion.HOST]
+    assert plane.sign_in.knows(request)
+    assert [each["name"] for each in collector.of("RequestData")] == ["study"]
+    assert plane.refused == []
+
+
+def test_a_submitted_job_carries_them_but_what_the_command_line_says_wins(plane, project):
+    with_insights(plane)
+    own = f"{AUTHENTICATION}=Authorization=AAD;ClientId=mine"
+    seen = {}
+    metadata = SimpleNamespace(project_path=project)
+    context = SimpleNamespace(metadata=metadata, env="azureml")
+    options = {"pipeline": "mnist_training", "params": "", "subscription_id": ""}
+    options |= {"aml_env": "image:1", "image": "", "env_var": (own,)}
+    with click.Context(click.Command("run"), obj=context):
+        commands.run_job(lambda **given: seen.update(given), **options)
+    told = parse_extra_env_params(seen["env_var"])
+    assert told == {VARIABLE: SHORT, AUTHENTICATION: "Authorization=AAD;ClientId=mine"}
+
+
+def test_a_published_pipeline_has_them_in_every_step_and_is_another_version(plane, project):
+    steps = {name: {"environment_variables": {"OWN": "1"}} for name in ("train", "judge")}
+    compiled = Compiled(project, "study", "quartet", {"jobs": steps})
+    telling = compiled.telling({VARIABLE: SHORT})
+    found = [step["environment_variables"] for step in telling.document["jobs"].values()]
+    assert found == [{"OWN": "1", VARIABLE: SHORT}] * 2
+    assert steps["train"] == {"environment_variables": {"OWN": "1"}}
+    assert telling.content != compiled.content

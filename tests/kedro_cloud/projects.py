@@ -1,0 +1,92 @@
+"""A project as a person has it who works on Azure: clusters, a repository, results, secrets."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+from control_plane import ControlPlane
+from kedro_cloud.provisioning.environment import Image
+from support import ROOT, make_workspace
+
+PRIVATE = "private-4711"
+"""Stands in each file that must not leave this machine."""
+CLUSTERS = {"": "cpu-cluster", "cpu": "cpu-cluster", "gpu": "gpu-cluster", "memory": "big-cluster"}
+"""By tag, as one has them who has more than one; without a tag the first."""
+_OF_THE_ROOT = (".amlignore", ".gitignore", "Dockerfile", "Dockerfile.gpu", "requirements.lock")
+_PRIVATE_FILES = (
+    ".env",
+    ".env.azure",
+    ".git/config",
+    ".venv/bin/activate",
+    "conf/local/credentials.yml",
+    "conf/local/faq_tuning/parameters.yml",
+    "data/01_raw/customers.csv",
+    "data/08_reporting/faq_tuning/metrics.json",
+    "mlartifacts/1/model.pkl",
+    "notebooks/faq_tuning.ipynb",
+    "rehearsals/runs/faq_tuning/steps/tune_ranker/log.txt",
+    "src/quartet/__pycache__/settings.cpython-311.pyc",
+)
+
+
+def make_project(folder: Path) -> Path:
+    """A copy of this project that `kedro azureml run` can be called in."""
+    make_workspace(folder)
+    for name in _OF_THE_ROOT:
+        shutil.copy(ROOT / name, folder)
+    _name_clusters(folder / "conf/azureml/azureml.yml")
+    return folder
+
+
+def furnish(plane: ControlPlane, project: Path = ROOT) -> None:
+    """Put into the workspace what the project's jobs need: clusters, and the image they run in."""
+    for cluster in set(CLUSTERS.values()):
+        plane.manager.add_cluster(cluster)
+    add_image(plane, project)
+
+
+def add_image(plane: ControlPlane, project: Path = ROOT) -> None:
+    """Put the image of the project's lock file into the workspace."""
+    name, version = Image.of(project, "cpu").reference.split(":")
+    plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
+
+
+def add_history(folder: Path) -> None:
+    """Make the project a repository."""
+    for command in (
+        ("init", "--quiet"),
+        ("remote", "add", "origin", "https://example.com/quartet.git"),
+        ("add", "."),
+        ("-c", "user.name=A", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "Begin"),
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
+def last_commit(folder: Path) -> str:
+    """Its hash."""
+    command = ["git", "rev-parse", "HEAD"]
+    result = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return result.stdout.strip()
+
+
+def add_private_files(folder: Path) -> None:
+    """Put into the project what is there after a while and is nobody else's business."""
+    for name in _PRIVATE_FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("a") as file:
+            file.write(f"# {PRIVATE}\n")
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        database.execute("CREATE TABLE alembic_version (version_num TEXT)")  # as MLflow's have
+        database.execute(f'CREATE TABLE "{PRIVATE}" (run TEXT)')
+
+
+def _name_clusters(file: Path) -> None:
+    text = file.read_text()
+    for tag in ("gpu", "memory"):
+        before, after = (f"{tag}: {{cluster_name: {CLUSTERS[name]}}}" for name in ("cpu", tag))
+        assert before in text
+        text = text.replace(before, after)
+    file.write_text(text)

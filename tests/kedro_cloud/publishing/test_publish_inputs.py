@@ -1,0 +1,79 @@
+"""What the caller of an endpoint says must reach the step as it is, or be refused by name."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kedro_cloud.publishing.inputs import VARIABLE, checked, with_inputs
+
+VIDEO = {"video": {"parameter": "video", "type": "string", "pattern": "abfs://[a-z]+/.+"}}
+
+
+def step(declared, **said):
+    """Variables of a step."""
+    found = {f"AZUREML_PARAMETER_endpoint_{name}": value for name, value in said.items()}
+    return {VARIABLE: json.dumps(declared), **found}
+
+
+def test_a_step_that_nobody_started_through_an_endpoint_keeps_its_parameters():
+    assert with_inputs('{"a": 1}', {}) == '{"a": 1}'
+    assert with_inputs(None, {"AZUREML_PARAMETER_endpoint_video": "abfs://raw/a.mp4"}) is None
+
+
+def test_what_was_said_stands_beside_what_was_published():
+    params = with_inputs('{"encoding": {"quality": 20}}', step(VIDEO, video="abfs://raw/a.mp4"))
+    assert json.loads(params) == {"encoding": {"quality": 20}, "video": "abfs://raw/a.mp4"}
+
+
+def test_a_dotted_parameter_becomes_part_of_another():
+    declared = {"quality": {"parameter": "encoding.quality", "type": "integer"}}
+    params = with_inputs('{"encoding": {"threads": 2}}', step(declared, quality="20"))
+    assert json.loads(params) == {"encoding": {"threads": 2, "quality": 20}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [("integer", "-3", -3), ("number", "1e-3", 0.001), ("boolean", "True", True)],
+)
+def test_a_value_has_the_type_that_was_declared(kind, text, value):
+    found = checked("x", text, kind)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("integer", "3.5"), ("integer", "$(id)"), ("number", "nan"), ("boolean", "yes; id")],
+)
+def test_a_value_of_another_type_is_refused_by_its_name(kind, text):
+    with pytest.raises(ValueError, match=f"input 'x' is refused: it is no {kind}"):
+        checked("x", text, kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${env:AZURE_CLIENT_SECRET}",  # which Kedro's configuration would look up
+        "abfs://raw/a\nb.mp4",
+        "abfs://raw/a\x1b[2J.mp4",
+        "https://elsewhere/a.mp4",
+        "abfs://raw/" + 2000 * "a",
+        "",
+    ],
+)
+def test_a_text_that_no_video_is_called_by_is_refused(text):
+    with pytest.raises(ValueError, match="input 'video' is refused: "):
+        with_inputs(None, step(VIDEO, video=text))
+
+
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=100))
+def test_any_other_name_arrives_as_it_is(name):
+    text = f"abfs://videos/{name.replace('${', '')}!"
+    assert json.loads(with_inputs(None, step(VIDEO, video=text)))["video"] == text
+
+
+def test_a_step_whose_input_did_not_come_stops():
+    with pytest.raises(ValueError, match="input 'video' of the endpoint did not reach this step"):
+        with_inputs(None, step(VIDEO))

@@ -1,0 +1,92 @@
+"""Steps must find the data that a real account would hold, and nothing they made may be lost."""
+
+from dataclasses import replace
+
+import pytest
+
+from kedro_cloud.rehearsal.account import BlobFolder, Storage, Upload
+
+
+@pytest.fixture
+def storage(azurite, blobs):
+    storage = Storage(azurite.connection_string)
+    storage.make_containers(["mine", "mine"])
+    return storage
+
+
+@pytest.fixture
+def samples(tmp_path):
+    folder = tmp_path / "samples"
+    (folder / "deep/down").mkdir(parents=True)
+    (folder / "deep/down/a.txt").write_text("7")
+    (folder / "b.txt").write_text("8")
+    (folder / ".hidden").write_text("")
+    return Upload(folder, BlobFolder.of("abfs://mine/here"), sample=True)
+
+
+def test_what_is_uploaded_can_be_fetched_back(storage, samples, tmp_path):
+    assert storage.upload(samples) == (2, 2)
+    assert storage.download(samples.target, tmp_path / "back") == 2
+    assert (tmp_path / "back/deep/down/a.txt").read_text() == "7"
+    assert (tmp_path / "back/b.txt").read_text() == "8"
+
+
+def test_what_is_there_is_not_uploaded_again_but_what_changed_is(storage, samples):
+    storage.upload(samples)
+    assert storage.upload(samples) == (0, 0)
+    (samples.source / "b.txt").write_text("nine")
+    assert storage.upload(samples) == (1, 4)
+
+
+def test_a_sample_never_replaces_what_a_step_has_made(storage, samples, blobs):
+    storage.upload(samples)
+    with blobs.open("mine/here/b.txt", "wb") as file:
+        file.write(b"made by a step")
+    assert storage.upload(samples) == (0, 0)
+    assert blobs.cat("mine/here/b.txt") == b"made by a step"
+
+
+def test_ones_own_upload_does_replace(storage, samples, blobs):
+    storage.upload(samples)
+    with blobs.open("mine/here/b.txt", "wb") as file:
+        file.write(b"made by a step")
+    own = replace(samples, sample=False)
+    storage.upload(own)
+    assert blobs.cat("mine/here/b.txt") == b"8"
+    assert storage.upload(own) == (0, 0)
+
+
+def test_a_single_file_keeps_its_name(storage, samples, blobs):
+    storage.upload(Upload.of(f"{samples.source}/b.txt=mine/films"))
+    assert blobs.cat("mine/films/b.txt") == b"8"
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("clips=mine", BlobFolder("mine", "")),
+        ("clips=mine/a/b/", BlobFolder("mine", "a/b")),
+        ("clips=abfs://mine/a", BlobFolder("mine", "a")),
+    ],
+)
+def test_a_target_is_said_with_or_without_scheme(text, target, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    assert Upload.of(text) == Upload(tmp_path / "clips", target)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("clips", "say FOLDER=CONTAINER/PATH"),
+        ("clips=", "say FOLDER=CONTAINER/PATH"),
+        ("nowhere=mine", "there is no folder or file nowhere"),
+        ("clips=a", "'a' is no place in blob storage"),
+        ("clips=My/films", "3 to 63 small letters"),
+    ],
+)
+def test_a_wrong_upload_is_told_in_one_line(text, told, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    with pytest.raises(ValueError, match=told):
+        Upload.of(text)

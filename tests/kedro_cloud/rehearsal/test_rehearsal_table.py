@@ -1,0 +1,153 @@
+"""What a rehearsal tells must be true, and readable where it lands."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from kedro_cloud.jobs.job import Job, Source, Step
+from kedro_cloud.jobs.snapshot import Snapshot
+from kedro_cloud.rehearsal import Report, State, StepRecord, table
+from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.records import Journal, fingerprint
+
+JOB = Job(
+    "two",
+    "tests",
+    (Step("first", "true", outputs=("o",)), Step("second", "true", {"i": Source("first", "o")})),
+)
+
+
+def record(name, state=State.FINISHED, **facts):
+    return StepRecord(name, state, Path("/place/runs/two/steps", name), **facts)
+
+
+def test_elsewhere_than_in_a_terminal_each_change_is_one_plain_line():
+    output = io.StringIO()
+    with table.shown(output) as show:
+        waiting = record("first", State.WAITING), record("second", State.WAITING)
+        show(waiting)
+        for seconds in (0.0, 1.0, 2.0):
+            show((replace(waiting[0], state=State.RUNNING, seconds=seconds), waiting[1]))
+        failed = replace(
+            waiting[0],
+            state=State.FAILED,
+            seconds=3.21,
+            startup_s=1.04,
+            startup_mib=250,
+            peak_mib=301.4,
+            output_bytes=1536,
+            fault="it ended with exit code 1",
+        )
+        show((failed, replace(waiting[1], state=State.SKIPPED, fault="'first' failed")))
+    assert output.getvalue().splitlines() == [
+        "first   running",
+        "first   failed    seconds 3.2, start-up s 1.0, start-up MiB 250, peak MiB 301,"
+        " output 1.5 KiB  it ended with exit code 1",
+        "second  skipped   'first' failed",
+    ]
+
+
+def test_in_a_terminal_the_table_is_drawn_again_in_its_place(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    output = io.StringIO()
+    output.isatty = lambda: True
+    with table.shown(output) as show:
+        show((record("first", State.RUNNING),))
+        show((record("first", State.FINISHED),))
+    assert "finished" in output.getvalue()
+    assert "\x1b[" in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("startup_s", "startup_mib", "marked"),
+    [
+        (4.0, 381.4, (False, False)),
+        (4.1, 381.4, (True, False)),
+        (1.0, 381.5, (False, True)),  # 400 MB are 381.47 MiB
+        (None, None, (False, False)),
+    ],
+)
+def test_a_start_over_budget_is_marked(startup_s, startup_mib, marked):
+    step = record("first", startup_s=startup_s, startup_mib=startup_mib)
+    assert table.over_budget(step) == marked
+    assert tuple(cell.endswith("!") for cell in table.cells(step)[1:3]) == marked
+
+
+def test_a_terminal_sees_all_steps_and_their_costs():
+    console = Console(file=io.StringIO(), width=100, force_terminal=False)
+    steps = (
+        record("first", seconds=12.34, startup_s=5.0, startup_mib=100, output_bytes=3 * 2**20),
+        record("second", State.WAITING),
+    )
+    console.print(table.table(steps))
+    said = console.file.getvalue()
+    assert [line.split() for line in said.splitlines()[1:]] == [
+        ["first", "finished", "12.3", "5.0!", "100", "3.0", "MiB"],
+        ["second", "waiting"],
+    ]
+
+
+def test_the_end_tells_what_decided_the_time_and_what_failed(tmp_path):
+    failed = StepRecord(
+        "second", State.FAILED, tmp_path / "second", seconds=3, fault="it ended with exit code 1"
+    )
+    failed.folder.mkdir()
+    failed.log.write_text("".join(f"line {number}\n" for number in range(1, 31)))
+    report = Report(JOB, "r", (record("first", seconds=2, startup_s=9.0), failed), 6.5)
+    lines = list(table.summary(report, tmp_path))
+    assert lines[:4] == [
+        "critical path, 2.0 s: first 2.0",
+        "steps together 2.0 s, this rehearsal 6.5 s",
+        "start-up over 4 s or 400 MB (!): first",
+        "step 'second' failed: it ended with exit code 1; it is kept in second",
+    ]
+    assert [line.strip() for line in lines[4:]] == [f"line {number}" for number in range(11, 31)]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "told"),
+    [
+        (["first"], "kept: first; to run: second"),
+        (["first", "second"], "kept: first, second; to run: nothing"),
+        (["second"], "nothing to keep from an earlier rehearsal: all steps are run"),
+    ],
+)
+def test_going_on_tells_what_is_kept(tmp_path, earlier, told):
+    assert beforehand(tmp_path, earlier, "same") == told
+    if told.startswith("kept"):
+        assert beforehand(tmp_path, earlier, "another") == (
+            f"the code has changed since, kept nonetheless{told.removeprefix('kept')}"
+        )
+
+
+def beforehand(folder, finished, code):
+    place = Place(folder)
+    place.run("two").mkdir(parents=True, exist_ok=True)
+    steps = {
+        name: StepRecord(
+            name, State.FINISHED, folder, fingerprint=fingerprint(JOB[name]), snapshot=code
+        )
+        for name in finished
+    }
+    Journal("r", steps).write(place.run("two") / "job.json")
+    snapshot = Snapshot(folder, "same", 3, 2048)
+    first, line = table.beforehand(JOB, place, snapshot, resume=True)
+    assert first == "two: 2 steps, code of 3 files, 2.0 KiB"
+    return line
+
+
+def test_a_damaged_journal_counts_as_none(tmp_path):
+    for text in ("", "{", "[]", '{"run_id": "r", "steps": {"a": {"state": "no such"}}}'):
+        (tmp_path / "job.json").write_text(text)
+        assert Journal.read(tmp_path / "job.json") == Journal()
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(0, "0"), (812, "812 B"), (1536, "1.5 KiB"), (3 * 2**30, "3.0 GiB")]
+)
+def test_sizes_are_read_at_a_glance(size, said):
+    assert table.amount(size) == said

@@ -1,0 +1,144 @@
+"""The real `kedro azureml run`, and what the control plane got of it: jobs, and folders of code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from control_plane import ControlPlane
+from control_plane.resources import Document
+from kedro_cloud.jobs.job import Job, Source, Step
+from support import run_kedro
+
+WITNESS = Path(__file__).parent / "control_plane/witness"
+_SOURCE = re.compile(r"\$\{\{parent\.jobs\.(\w+)\.outputs\.(\w+)\}\}")
+
+
+def submit(
+    plane: ControlPlane,
+    project: Path,
+    *arguments: str,
+    environment: Mapping[str, str | None] = MappingProxyType({}),
+    watched: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run `kedro azureml -e azureml run ARGUMENTS` in a project, as one who is signed in would.
+
+    Args:
+        plane: All the Azure there is for it.
+        project: The working directory.
+        arguments: After `run`.
+        environment: Changes to the client's variables; None takes one away.
+        watched: Whether `connected` is to know of its connections, from its very start: then it is
+            a process of its own, else a fork.
+    """
+    command = ("azureml", "-e", "azureml", "run", *arguments)
+    changed = {**plane.environment, "PYTHONPATH": str(project / "src"), "COLUMNS": "200"}
+    if not watched:
+        no_other = dict.fromkeys(os.environ)
+        return run_kedro(project, *command, environment={**no_other, **changed, **environment})
+    changed |= {
+        "PYTHONPATH": f"{WITNESS}:{project / 'src'}",
+        "QUARTET_WITNESS": str(plane.folder / "connected.txt"),
+        **environment,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *command],
+        cwd=project,
+        env={name: value for name, value in changed.items() if value is not None},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def connected(plane: ControlPlane) -> set[str]:
+    """Addresses that watched processes opened connections to, by whatever way."""
+    file = plane.folder / "connected.txt"
+    return set(file.read_text().split()) if file.exists() else set()
+
+
+def job_document(plane: ControlPlane, result: subprocess.CompletedProcess[str]) -> Document:
+    """The job that a run of the command submitted, found by the link that it printed."""
+    name = re.search(r"https://ml\.azure\.com/runs/(\w+)", result.stdout)
+    assert name, result.stdout + result.stderr
+    found = plane.manager.find(f"jobs/{name[1]}")
+    assert found is not None
+    return found
+
+
+def read_submitted(plane: ControlPlane, document: Document) -> Job:
+    """A job as the service has it: steps, each with the component that it refers to."""
+    properties = document["properties"]
+    return Job(
+        name=properties["displayName"],
+        experiment=properties["experimentName"],
+        steps=tuple(
+            _read_step(name, node, component(plane, node))
+            for name, node in properties["jobs"].items()
+        ),
+    )
+
+
+def component(plane: ControlPlane, node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a step of a job runs."""
+    found = plane.resources.get(node["componentId"])
+    assert found is not None
+    return found["properties"]["componentSpec"]
+
+
+def _read_step(name: str, node: Mapping[str, Any], runs: Mapping[str, Any]) -> Step:
+    distribution = runs.get("distribution") or node.get("distribution") or {}
+    resources = node.get("resources") or runs.get("resources") or {}
+    return Step(
+        name=name,
+        command=runs["command"],
+        inputs=MappingProxyType(
+            {key: _read_input(given) for key, given in node.get("inputs", {}).items()}
+        ),
+        outputs=tuple(runs.get("outputs", {})),
+        environment=_name_and_version(runs["environment"]),
+        environment_variables=MappingProxyType(dict(node["environment_variables"])),
+        compute=node["computeId"].rpartition("/")[2],
+        mpi=distribution.get("type", distribution.get("distribution_type")) == "mpi",
+        instances=int(resources.get("instance_count", 1)),
+        processes_per_instance=int(distribution.get("process_count_per_instance", 1)),
+        deterministic=runs["is_deterministic"],
+    )
+
+
+def _read_input(given: Mapping[str, str]) -> str | Source:
+    assert given["job_input_type"] == "literal"
+    found = _SOURCE.fullmatch(given["value"])
+    return Source(found[1], found[2]) if found else given["value"]
+
+
+def _name_and_version(reference: str) -> str:
+    """`quartet:1` of `azureml:/subscriptions/…/environments/quartet/versions/1`."""
+    *_, name, _, version = reference.split("/")
+    return f"{name}:{version}"
+
+
+def code_addresses(plane: ControlPlane, document: Document) -> set[str]:
+    """Where in blob storage the steps of a job find their code; one address, if all is well."""
+    nodes = document["properties"]["jobs"].values()
+    codes = {component(plane, node)["code"].removeprefix("azureml:") for node in nodes}
+    versions = [plane.resources.get(code) for code in codes]
+    return {version["properties"]["codeUri"] for version in versions if version}
+
+
+def download(plane: ControlPlane, address: str, target: Path) -> Path:
+    """A folder as it lies in blob storage, by its https address."""
+    container, _, folder = address.split("/", 3)[3].partition("/")
+    blobs = plane.blobs.client.get_container_client(container)
+    for name in blobs.list_blob_names(name_starts_with=f"{folder}/"):
+        path = target / name.removeprefix(f"{folder}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(blobs.download_blob(name).readall())
+    return target

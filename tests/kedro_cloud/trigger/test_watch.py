@@ -1,0 +1,394 @@
+"""Each new file must be processed once: none left out, none twice, whatever else happens."""
+
+import os
+import signal
+from datetime import timedelta
+
+import pytest
+
+from kedro_cloud.blobs.errors import StorageError
+from kedro_cloud.trigger.protocol import MarkerState, WatcherId
+from kedro_cloud.trigger.start import StartRefusedError
+from kedro_cloud.trigger.watch import StopRequest, forget_files
+from trigger_world import World
+from watched import NOBODY, NOW, FakeStarter, MemoryLocation, Watched, message_of, states
+
+
+@pytest.fixture
+def watched():
+    return Watched()
+
+
+def test_a_burst_is_capped_oldest_first_and_each_is_done_once(watched):
+    names = [f"{number} slow.mp4" for number in range(7)]
+    for name in names:
+        watched.location.put(name)
+    watcher = watched.watcher(max_parallel=3)
+    found = watched.settle(watcher)
+    assert [name for name, state in found.items() if state == "running"] == names[:3]
+    assert {found[name] for name in names[3:]} == {"waiting"}
+    while not watcher.is_idle:
+        for run in watched.work.runs:
+            run.end()
+        watcher.poll()
+        watcher.scan()
+    assert watched.work.started == dict.fromkeys(names, 1)
+    assert all(run.cleaned for run in watched.work.runs)
+    assert {watched.location.marker(name).state for name in names} == {MarkerState.DONE}
+    assert set(watched.finish().values()) == {"done"}
+    assert watched.work.started == dict.fromkeys(names, 1)
+
+
+def test_a_file_that_is_done_stays_done_when_it_is_overwritten(watched):
+    watched.location.put("a.mp4")
+    watcher = watched.watcher()
+    watched.finish(watcher)
+    watched.location.put("a.mp4")
+    assert watched.finish(watcher) == watched.finish() == {"a.mp4": "done"}
+    assert message_of(watcher, "a.mp4") == "a.mp4.out"
+    assert watched.work.started == {"a.mp4": 1}
+
+
+def test_a_file_that_fails_is_given_up_while_others_go_on(watched):
+    for name in ("a.mp4", "bad.mp4", "c.mp4"):
+        watched.location.put(name)
+    watcher = watched.watcher()
+    expected = {"a.mp4": "done", "bad.mp4": "poison", "c.mp4": "done"}
+    assert watched.finish(watcher) == expected
+    assert watched.work.started == {"a.mp4": 1, "bad.mp4": 3, "c.mp4": 1}
+    assert message_of(watcher, "bad.mp4") == "bad.mp4: no video"
+    marker = watched.location.marker("bad.mp4")
+    assert (marker.state, marker.attempts, marker.reason) == ("poison", 3, "bad.mp4: no video")
+    assert watched.finish() == expected
+    assert watched.work.started["bad.mp4"] == 3
+
+
+def test_a_file_that_failed_rests_and_is_tried_anew_if_it_is_replaced(watched):
+    watched.location.put("bad.mp4")
+    watcher = watched.watcher()
+    watched.settle(watcher)
+    watcher.poll()
+    for _ in range(2):
+        watcher.scan()
+        assert states(watcher) == {"bad.mp4": "failed"}
+        watched.clock.advance(5)
+    watcher.scan()
+    assert states(watcher) == {"bad.mp4": "running"}
+    watched.finish(watcher)
+    watched.location.put("bad.mp4")
+    assert watched.finish(watcher) == {"bad.mp4": "poison"}
+    assert watched.work.started == {"bad.mp4": 6}
+
+
+def test_a_file_that_azure_ml_does_not_accept_is_given_up(watched):
+    def refuse(file, marker):
+        raise StartRefusedError("Azure ML refused it")
+
+    watched.location.put("a.mp4")
+    watcher = watched.watcher()
+    object.__setattr__(watcher.starter, "start", refuse)
+    assert watched.finish(watcher) == {"a.mp4": "poison"}
+    assert watched.location.marker("a.mp4").reason == "Azure ML refused it"
+
+
+def test_a_start_that_is_not_possible_is_not_counted_against_the_file(watched):
+    def fail(file, marker):
+        raise OSError("full")
+
+    watched.location.put("a.mp4")
+    watcher = watched.watcher()
+    object.__setattr__(watcher.starter, "start", fail)
+    with pytest.raises(OSError, match="full"):
+        watched.settle(watcher)
+    assert watched.location.marker("a.mp4").state == "stopped"
+    assert watched.finish() == {"a.mp4": "done"}
+    assert watched.location.marker("a.mp4").attempts == 0
+
+
+def test_an_empty_file_waits_and_does_not_hold_up_the_end(watched):
+    watched.location.put("a.mp4", size=0)
+    assert watched.finish() == {"a.mp4": "waiting"}
+    watched.location.put("a.mp4")
+    assert watched.finish() == {"a.mp4": "done"}
+
+
+def test_of_two_files_with_one_result_the_first_is_processed(watched):
+    watched.location.put("film.mov")
+    watcher = watched.watcher()
+    watched.finish(watcher)
+    watched.location.put("film.mp4")
+    watched.location.put("sub/film.mp4")
+    expected = {"film.mov": "done", "film.mp4": "refused", "sub/film.mp4": "done"}
+    assert watched.finish(watcher) == expected
+    said = "its result would replace that of film.mov: rename it"
+    assert message_of(watcher, "film.mp4") == said
+
+
+def test_a_name_that_is_refused_or_a_marker_that_cannot_be_read_is_reported(watched):
+    watched.location.put("it's.mp4")
+    watched.location.put("a.mp4")
+    watched.location.mark("a.mp4", state="unheard-of")
+    watcher = watched.watcher()
+    assert watched.finish(watcher) == {"it's.mp4": "refused", "a.mp4": "refused"}
+    assert message_of(watcher, "it's.mp4") == "its name has an apostrophe: rename it"
+    said = "its marker cannot be read: remove memory/a.mp4.json"
+    assert message_of(watcher, "a.mp4") == said
+    assert not watched.work.runs
+
+
+@pytest.mark.parametrize(
+    ("fields", "state", "said"),
+    [
+        ({"state": "started", "by": "logic-app:08585"}, "elsewhere", "logic-app has it"),
+        ({"state": "started", "by": "gpu1/402:7:abc", "until": "2026-11-21T22:30:00Z"},
+         "elsewhere", "gpu1 has it"),
+        ({"state": "failed", "attempts": 1, "until": "2026-11-21T22:15:00Z", "reason": "no"},
+         "failed", "again in 60 s: no"),
+        ({"state": "poison", "attempts": 3, "reason": "no"}, "poison", "no"),
+        ({"state": "stopped", "job": "video-1"}, "stopped", ""),
+    ],
+)  # fmt: skip
+def test_what_others_have_recorded_is_reported(watched, fields, state, said):
+    watched.location.put("a.mp4")
+    watched.location.mark("a.mp4", **fields)
+    watcher = watched.watcher()
+    watcher.scan()
+    assert states(watcher) == {"a.mp4": state}
+    assert message_of(watcher, "a.mp4") == said
+
+
+def test_the_logic_app_and_a_watcher_leave_each_other_their_files(watched):
+    world = World()
+    world.upload("app.mp4")
+    world.run()
+    watched.location.put("app.mp4")
+    watched.location.mark("app.mp4", **world.marker("app.mp4"))
+    watched.location.put("watcher.mp4")
+    assert watched.finish() == {"app.mp4": "done", "watcher.mp4": "done"}
+    assert watched.work.started == {"watcher.mp4": 1}
+    path = "/triggers/.started/videos/watcher.mp4.json"
+    marker = watched.location.marker("watcher.mp4").model_dump(mode="json", by_alias=True)
+    world.blobs[path] = marker
+    world.upload("watcher.mp4", 2)
+    world.run()
+    assert len(world.started) == 1
+
+
+def test_a_claim_is_renewed_while_its_run_goes_on(watched):
+    watched.location.put("slow.mp4")
+    watcher = watched.watcher()
+    watched.settle(watcher)
+    for _ in range(100):
+        watched.clock.advance(30)
+        watcher.poll()
+    assert watched.location.marker("slow.mp4").until > watched.clock.moment
+    assert watched.settle(watched.watcher("other")) == {"slow.mp4": "elsewhere"}
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["as it ends", "as its claim is renewed"])
+def test_a_run_whose_file_was_taken_over_records_nothing(watched, ends):
+    watched.location.put("slow.mp4")
+    watcher = watched.watcher()
+    watched.settle(watcher)
+    watched.location.mark("slow.mp4", state="started", until="2026-11-21T23:00:00Z")
+    if ends:
+        watched.work.runs[0].end()
+    watched.clock.advance(60)
+    watcher.poll()
+    assert states(watcher) == {"slow.mp4": "elsewhere"}
+    assert watched.work.runs[0].killed is not ends
+    assert watched.location.marker("slow.mp4").by == "elsewhere:1:a"
+
+
+def test_what_ends_all_its_watchers_is_given_up(watched):
+    watched.location.put("a.mp4")
+    watched.location.mark("a.mp4", state="started", by=f"here:{NOBODY}:a",
+                          until="2026-11-21T23:00:00Z", interruptions=4)  # fmt: skip
+    assert watched.finish(watched.watcher(max_parallel=0)) == {"a.mp4": "poison"}
+    assert watched.location.marker("a.mp4").state == "started"  # a dry run records nothing
+    assert watched.finish() == {"a.mp4": "poison"}
+    assert not watched.work.runs
+    reason = watched.location.marker("a.mp4").reason
+    assert reason == "its watcher vanished without a result 5 times"
+
+
+def test_the_job_of_a_watcher_that_vanished_is_followed_and_not_started_again(watched):
+    watched.work.jobs = True
+    watched.location.put("slow.mp4")
+    first = watched.watcher("first")
+    watched.settle(first)
+    assert watched.location.marker("slow.mp4").job == "job-0"
+    second = watched.watcher("second")
+    assert watched.settle(second) == {"slow.mp4": "elsewhere"}
+    watched.clock.advance(120)
+    assert watched.settle(second) == {"slow.mp4": "running"}
+    watched.work.runs[0].end()
+    assert watched.finish(second) == {"slow.mp4": "done"}
+    assert (len(watched.work.runs), watched.location.marker("slow.mp4").interruptions) == (1, 0)
+
+
+@pytest.mark.parametrize("jobs", [False, True])
+def test_a_watcher_that_stops_leaves_its_files_to_the_next(watched, jobs):
+    watched.work.jobs = jobs
+    watched.location.put("slow.mp4")
+    first = watched.watcher("first")
+    watched.settle(first)
+    first.stop()
+    assert states(first) == {"slow.mp4": "stopped"}
+    assert message_of(first, "slow.mp4") == "goes on with the next watcher"
+    marker = watched.location.marker("slow.mp4")
+    assert marker.state == ("started" if jobs else "stopped")
+    assert (marker.attempts, marker.interruptions) == (0, 0)
+    second = watched.watcher("second")
+    second.scan()
+    assert states(second) == {"slow.mp4": "running"}
+    assert len(watched.work.runs) == 2 - jobs
+
+
+def test_a_run_that_is_done_as_its_watcher_stops_is_recorded(watched):
+    watched.location.put("a.mp4")
+    watcher = watched.watcher()
+    watched.settle(watcher)
+    watcher.stop()
+    assert watched.location.marker("a.mp4").state == "done"
+
+
+def test_a_file_that_is_removed_during_its_run_is_still_reported(watched):
+    watched.location.put("slow.mp4")
+    watcher = watched.watcher()
+    watched.settle(watcher)
+    del watched.location.files["slow.mp4"]
+    watcher.scan()
+    assert states(watcher) == {"slow.mp4": "running"}
+
+
+def test_only_markers_that_changed_are_read_again(watched, monkeypatch):
+    for name in ("a.mp4", "b.mp4"):
+        watched.location.put(name)
+        watched.location.mark(name, state="done")
+    watcher = watched.watcher()
+    watcher.scan()
+    read, _read = [], MemoryLocation._read
+    monkeypatch.setattr(
+        MemoryLocation, "_read", lambda self, name: read.append(name) or _read(self, name)
+    )
+    watched.location.mark("b.mp4", state="done")
+    watcher.scan()
+    assert read == ["b.mp4"]
+
+
+def forget(watched, name):
+    (line,) = forget_files(watched.location, [name], WatcherId("here", 1), NOW)
+    return line
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "poison", "stopped"])
+def test_a_file_that_is_forgotten_starts_anew_in_another_series(watched, state):
+    watched.location.put("a.mp4")
+    watched.location.mark("a.mp4", state=state, series="first", attempts=3)
+    assert forget(watched, "a.mp4") == "a.mp4 starts anew: its marker is removed"
+    assert watched.finish() == {"a.mp4": "done"}
+    marker = watched.location.marker("a.mp4")
+    assert (marker.series != "first", marker.attempts) == (True, 0)
+    assert forget(watched, "b.mp4") == "b.mp4 has no marker"
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        (NOW + timedelta(seconds=1), "a.mp4 is running; stop elsewhere:1:a first"),
+        (NOW, "a.mp4 may be running in job j; watch until that has ended, then try again"),
+    ],
+)
+def test_a_file_that_may_be_running_is_not_forgotten(watched, until, said):
+    """A second run would write the same result beside the first."""
+    watched.location.mark("a.mp4", state="started", until=until.isoformat(), job="j")
+    assert forget(watched, "a.mp4") == said
+    assert watched.location.marker("a.mp4").job == "j"
+
+
+def failing(watcher, monkeypatch, calls):
+    """Let the scans with these numbers fail."""
+    scan, numbers = watcher.scan, iter(range(1000))
+
+    def sometimes():
+        if next(numbers) in calls:
+            raise StorageError("abfs://videos: no answer")
+        scan()
+
+    monkeypatch.setattr(watcher, "scan", sometimes)
+
+
+def test_storage_that_does_not_answer_for_a_while_does_not_end_the_watch(watched, monkeypatch):
+    stop, reported = StopRequest(), []
+    watched.location.put("a.mp4")
+
+    def observe(files):
+        stop.requested = any(file.state == "done" for file in files)
+
+    watcher = watched.watcher(observer=observe)
+    failing(watcher, monkeypatch, {0, 1, 3})
+    watcher.run(False, stop, reported.append)
+    assert [str(error) for error in reported] == ["abfs://videos: no answer"] * 2
+    assert watched.location.marker("a.mp4").state == "done"
+
+
+def test_storage_that_does_not_answer_ends_a_watch_that_runs_once_and_frees_files(
+    watched, monkeypatch
+):
+    watched.location.put("slow.mp4")
+    watcher = watched.watcher()
+    failing(watcher, monkeypatch, {1})
+    with pytest.raises(StorageError):
+        watcher.run(True, StopRequest(), print)
+    assert watched.location.marker("slow.mp4").state == "stopped"
+    watched.location.put("slow.mp4")
+    assert watched.settle(watched.watcher("next")) == {"slow.mp4": "running"}
+
+
+def test_what_runs_is_killed_when_a_watch_is_broken_off(watched):
+    def broken(files):
+        if watched.work.runs:
+            raise KeyboardInterrupt
+
+    watched.location.put("slow.mp4")
+    with pytest.raises(KeyboardInterrupt):
+        watched.watcher(observer=broken).run(True, StopRequest(), print)
+    assert watched.work.runs[0].killed
+
+
+def test_a_watch_that_runs_once_ends_when_nothing_is_left(watched):
+    for name in ("a.mp4", "bad.mp4", "c.mp4"):
+        watched.location.put(name)
+    watcher = watched.watcher(max_parallel=1)
+    watcher.run(True, StopRequest(), print)
+    assert states(watcher) == {"a.mp4": "done", "bad.mp4": "poison", "c.mp4": "done"}
+
+
+def test_a_second_signal_interrupts_what_the_first_one_asked_to_end():
+    handler = signal.getsignal(signal.SIGTERM)
+    with StopRequest.handling_signals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_two_watchers_share_the_files(watched):
+    names = [f"{number} slow.mp4" for number in range(12)]
+    for name in names:
+        watched.location.put(name)
+    works = [FakeStarter(), FakeStarter()]
+    watchers = []
+    for host, work in zip("ab", works, strict=True):
+        watched.work = work
+        watchers.append(watched.watcher(host, max_parallel=3))
+    for _ in range(10):
+        for watcher, work in zip(watchers, works, strict=True):
+            watcher.scan()
+            for run in work.runs:
+                run.end()
+            watcher.poll()
+    assert works[0].started + works[1].started == dict.fromkeys(names, 1)
+    assert all(len(work.runs) > 3 for work in works)

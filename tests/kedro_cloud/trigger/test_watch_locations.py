@@ -1,0 +1,138 @@
+"""Folder and container must show the same files, and let one of two rivals have each marker."""
+
+import pytest
+from fsspec.asyn import sync
+
+from kedro_cloud.trigger import protocol
+from kedro_cloud.trigger.locations import LocalFolder
+from kedro_cloud.trigger.protocol import WatcherId
+from watched import NOW, POLICY, Watched, message_of
+
+
+@pytest.fixture(params=["folder", pytest.param("container", marks=pytest.mark.integration)])
+def arrivals(request):
+    return request.getfixturevalue(request.param)
+
+
+def marker(by):
+    return protocol.start_marker("a.mp4", "1", NOW, WatcherId(by, 1), POLICY)
+
+
+def test_other_files_outputs_and_hidden_ones_do_not_count(arrivals):
+    for name in ("a.MP4", "sub/b, [1]? é.mov", "notes.txt", ".d.mp4", ".e/f.mp4", "out/a.mp4"):
+        arrivals.put(name)
+    arrivals.put("outside.mp4", b"")
+    found = {file.name: file for file in arrivals.location(f"{arrivals.address}/out").list_files()}
+    assert set(found) == {"a.MP4", "sub/b, [1]? é.mov", "outside.mp4"}
+    nested = found["sub/b, [1]? é.mov"]
+    assert nested.address == f"{arrivals.address}/sub/b, [1]? é.mov"
+    assert (nested.size, found["outside.mp4"].size) == (7, 0)
+    arrivals.put("a.MP4", b"another")
+    (changed,) = (file for file in arrivals.location().list_files() if file.name == "a.MP4")
+    assert changed.version != found["a.MP4"].version
+    assert changed.modified >= found["a.MP4"].modified
+
+
+def test_an_empty_file_waits_and_a_complete_one_does_not(arrivals):
+    arrivals.put("a.mp4", b"")
+    location = arrivals.location()
+    (file,) = location.list_files()
+    assert location.find_delay(file, unchanged=True) == "is empty so far"
+    arrivals.put("a.mp4")
+    (file,) = location.list_files()
+    assert location.find_delay(file, unchanged=True) is None
+
+
+def test_of_two_who_claim_at_the_same_moment_one_gets_the_file(arrivals):
+    first, second = arrivals.location(), arrivals.location()
+    one, other = marker("one"), marker("other")
+    tag = first.write_marker("sub/a.mp4", one, "")
+    assert tag
+    assert second.write_marker("sub/a.mp4", other, "") is None
+    later = second.write_marker("sub/a.mp4", other, tag)
+    assert later not in (None, tag)
+    assert first.write_marker("sub/a.mp4", one, tag) is None
+    read = first.read_markers(["sub/a.mp4", "b.mp4"])
+    assert {name: (found.by, tag) for name, (found, tag) in read.items()} == {
+        "sub/a.mp4": (other.by, later)
+    }
+    assert first.list_tags() == {"sub/a.mp4": later}
+    assert [file.name for file in first.list_files()] == []
+    assert second.remove_marker("sub/a.mp4")
+    assert not first.remove_marker("sub/a.mp4")
+    assert first.write_marker("sub/a.mp4", one, later) is None
+
+
+def test_a_file_of_each_location_is_processed_once(arrivals):
+    watched = Watched(location=arrivals.location())
+    for name in ("a.mp4", "sub/bad.mp4"):
+        arrivals.put(name)
+    expected = {"a.mp4": "done", "sub/bad.mp4": "poison"}
+    assert watched.finish() == watched.finish() == expected
+    assert watched.work.started == {"a.mp4": 1, "sub/bad.mp4": 3}
+    assert arrivals.marker("sub/bad.mp4")["reason"] == "sub/bad.mp4: no video"
+
+
+def test_a_marker_lies_where_the_logic_app_looks_for_it(container):
+    container.location().write_marker("sub/a.mp4", marker("one"), "")
+    assert container.blobs.exists("triggers/.started/videos/sub/a.mp4.json")
+    where = container.location().locate_marker("sub/a.mp4")
+    assert where == "abfs://triggers/.started/videos/sub/a.mp4.json"
+
+
+def test_a_claim_whose_answer_was_lost_is_ones_own(container):
+    """The request is sent again, and then meets what the first one wrote."""
+    location, claim = container.location(), marker("one")
+    tag = location.write_marker("a.mp4", claim, "")
+    assert location.write_marker("a.mp4", claim, "") == tag
+
+
+def test_a_blob_counts_when_all_its_blocks_are_committed(container):
+    client = container.blobs.service_client.get_blob_client("videos", "a.mp4")
+    sync(container.blobs.loop, client.stage_block, "0001", b"half a ")
+    assert container.location().list_files() == []
+    sync(container.blobs.loop, client.commit_block_list, ["0001"])
+    assert [file.name for file in container.location().list_files()] == ["a.mp4"]
+
+
+def test_a_file_that_grows_waits(folder):
+    watched = Watched(location=folder.location())
+    watcher = watched.watcher()
+    for number in range(3):
+        folder.put("a.mp4", b"half" * (number + 1))
+        watcher.scan()
+        assert message_of(watcher, "a.mp4") == "may still be being written"
+        watched.clock.advance(watcher.every / 2)
+        watcher.scan()
+        assert message_of(watcher, "a.mp4") == "may still be being written"
+        watched.clock.advance(watcher.every / 2)
+    assert not watched.work.runs
+    assert watcher.is_idle  # a file that goes on growing does not hold up --once
+    assert watched.finish(watcher) == {"a.mp4": "done"}
+
+
+def test_an_upload_that_has_stalled_waits(folder):
+    watched = Watched(location=folder.location())
+    watcher = watched.watcher()
+    with (folder.folder / "a.mp4").open("wb") as file:
+        file.write(b"half")
+        file.flush()
+        assert watched.settle(watcher) == {"a.mp4": "waiting"}
+        assert message_of(watcher, "a.mp4") == "is open for writing"
+    assert watched.finish(watcher) == {"a.mp4": "done"}
+
+
+def test_a_folder_that_is_not_there_is_reported_and_one_that_goes_is_not_empty(tmp_path):
+    location = LocalFolder((".mp4",), (), tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="nowhere: no such folder; make it"):
+        location.check()
+    with pytest.raises(FileNotFoundError):
+        location.list_files()
+
+
+def test_a_container_that_is_not_there_is_reported(container):
+    container.clear()
+    with pytest.raises(Exception, match=r"has no container 'videos'"):
+        container.location().check()
+    for name in ("videos", "triggers"):
+        container.blobs.mkdir(name)

@@ -1,0 +1,317 @@
+"""What is started for a file must be the right run, and nothing of it may be left running."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from kedro.framework.startup import bootstrap_project
+
+from kedro_cloud.cli.rehearse import rehearse
+from kedro_cloud.core.cloud_settings import LocalRuns, cloud_settings
+from kedro_cloud.rehearsal.account import Upload
+from kedro_cloud.trigger import protocol
+from kedro_cloud.trigger.locations import ArrivedFile
+from kedro_cloud.trigger.protocol import WatcherId
+from kedro_cloud.trigger.runs import Clock, JobService, end_runs
+from kedro_cloud.trigger.settings import FileTrigger
+from kedro_cloud.trigger.start import (
+    StartRefusedError,
+    kedro_run_command,
+    local_starter,
+    rehearse_command,
+    start_job,
+)
+from kedro_cloud.trigger.watch import Watcher
+from support import ROOT, clean_environment
+from watched import NOW, POLICY, FakeClock, states
+
+bootstrap_project(ROOT)
+PACKAGE = ROOT / "src/kedro_cloud/trigger"
+FILE = ArrivedFile("monday/a, film.mp4", "/videos/monday/a, film.mp4", "1", 7, 0.0)
+CLAIM = protocol.start_marker(FILE.address, FILE.version, NOW, WatcherId("here", 1), POLICY)
+
+
+def arrived(name):
+    return ArrivedFile(name, f"/videos/{name}", "1", 7, 0.0)
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + 60
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+    return found
+
+
+def test_a_command_that_ends_well_says_where_its_results_are(commands):
+    run = commands.start(arrived("a.mp4"))
+    (run.work / "out").write_text('{"places": ["/results/a.mp4", "/results/b.mp4"]}')
+    outcome = wait_until(run.outcome)
+    assert (outcome.state, outcome.message) == ("done", "/results/a.mp4, /results/b.mp4")
+    run.clean_up()
+    assert not run.work.exists()
+
+
+def test_a_command_that_fails_says_why_and_keeps_its_log(commands):
+    run = commands.start(arrived("bad.mp4"))
+    outcome = wait_until(run.outcome)
+    assert outcome.state == "failed"
+    assert outcome.message == f"bad.mp4: no video (log: {run.work / 'log.txt'})"
+
+
+def test_a_command_that_the_system_kills_says_so(commands):
+    run = commands.start(arrived("slow.mp4"))
+    wait_until(lambda: commands.recorded("started"))
+    run.interrupt(signal.SIGKILL)
+    assert wait_until(run.outcome).message.startswith("ended by SIGKILL, as Linux does when memory")
+
+
+def test_the_progress_is_that_of_the_last_bar(commands):
+    run = commands.start(arrived("slow.mp4"))
+    (run.work / "log.txt").write_text("restyle:  30%|###  |\r\x1b[1mrestyle:  41%|#### |")
+    assert run.progress() == "41 %"
+    run.kill()
+
+
+def test_a_command_that_is_done_is_not_run_again_if_nobody_recorded_it(commands):
+    """Its watcher died between the end of the command and the marker."""
+    for _ in range(2):
+        assert wait_until(commands.start(arrived("a.mp4")).outcome).state == "done"
+    assert commands.recorded("started") == {"a.mp4": 1}
+    changed = ArrivedFile("a.mp4", "/videos/a.mp4", "2", 7, 0.0)
+    assert wait_until(commands.start(changed).outcome).state == "done"
+    assert commands.recorded("started") == {"a.mp4": 2}
+
+
+def test_runs_end_when_asked_and_nothing_of_them_is_left(commands):
+    runs = [commands.start(arrived(f"{number} slow.mp4")) for number in range(2)]
+    wait_until(lambda: len(commands.recorded("started")) == 2)
+    end_runs(runs, Clock())
+    assert all(run.outcome().state == "failed" for run in runs)
+    wait_until(lambda: not processes_of(commands))
+
+
+def processes_of(commands):
+    """Command lines of the processes that work on files."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(commands.folder) in line and "watched.py" not in line:
+            found.append(line)
+    return found
+
+
+@pytest.fixture
+def watching(folder, commands):
+    """A watcher in a process of its own, with two files that it works on."""
+    for name in ("a.mp4", "b slow.mp4", "c slow.mp4"):
+        folder.put(name)
+    watched = Path(__file__).parent / "watched.py"
+    process = subprocess.Popen(
+        [sys.executable, str(watched), folder.address, str(commands.folder)],
+        env={**clean_environment(), "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT / 'src'}"},
+    )
+    try:
+        wait_until(lambda: len(commands.recorded("started")) == 3)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_after_a_watcher_was_killed_or_stopped_the_next_goes_on(watching, folder, commands, number):
+    watching.send_signal(number)
+    assert watching.wait() == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    wait_until(lambda: not processes_of(commands))  # nobody works on for a watcher that is gone
+    (commands.folder / "go").touch()
+    watcher = Watcher(folder.location(), commands.starter, POLICY, 2, every=0)
+
+    def finished():
+        watcher.scan()
+        watcher.poll()
+        return watcher.is_idle
+
+    wait_until(finished)
+    names = ("a.mp4", "b slow.mp4", "c slow.mp4")
+    assert states(watcher) == dict.fromkeys(names, "done")
+    assert commands.recorded("ended") == dict.fromkeys(names, 1)
+    marker = folder.marker("b slow.mp4")
+    assert marker["attempts"] == 0
+    assert marker["interruptions"] == (number == signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def trigger():
+    return FileTrigger(ROOT, "azureml", cloud_settings(ROOT, "azureml"))
+
+
+def test_a_local_run_gets_the_file_and_folders_of_its_own(trigger, tmp_path):
+    command = kedro_run_command(trigger, {"style": "wave", "restyling": {"workers": 1}}, FILE,
+                                tmp_path)  # fmt: skip
+    assert command == [
+        *(sys.executable, "-m", "kedro", "run", "--config", str(tmp_path / "run.json"))
+    ]
+    run = json.loads((tmp_path / "run.json").read_text())["run"]
+    assert run == {
+        "pipelines": "style_transfer",
+        "params": {
+            "style": "wave",
+            "restyling": {"workers": 1},
+            "video": FILE.address,
+            "transfer_folder": str(tmp_path),
+            "restyled_folder": f"{ROOT}/data/07_model_output/style/restyled/monday",
+            "report_folder": f"{ROOT}/data/08_reporting/style_transfer/{FILE.name}",
+        },
+    }
+    assert trigger.work_folder == ROOT / "data/07_model_output/style/watched"
+    assert trigger.summary_name == "output.json"
+    assert trigger.variables == {"AZURE_STORAGE_ACCOUNT_NAME": "your-data-account"}
+
+
+def test_a_rehearsal_uploads_the_file_to_its_own_storage_account(trigger, tmp_path):
+    (tmp_path / "a=b").mkdir()
+    path = tmp_path / "a=b/a, film.mp4"
+    path.touch()
+    file = ArrivedFile("a=b/a, film.mp4", str(path), "1", 7, 0.0)
+    python, _, *arguments = rehearse_command(trigger, {"style": "wave"}, file, tmp_path / "0a1b")
+    assert (python, arguments[:3]) == (sys.executable, ["kedro", "cloud", "rehearse"])
+    options = rehearse.make_context("rehearse", arguments[3:]).params
+    assert (options["env"], options["pipeline"]) == ("azureml", "style_transfer")
+    address = "abfs://arrived/0a1b/a, film.mp4"
+    assert options["params"] == {"style": "wave", "video": address}
+    (upload,) = map(Upload.of, options["uploads"])
+    assert (upload.source, str(upload.target)) == (path, "abfs://arrived/0a1b")
+
+
+def change(trigger, **fields):
+    settings = trigger.cloud.trigger.model_copy(update=fields)
+    cloud = trigger.cloud.model_copy(update={"trigger": settings})
+    return FileTrigger(ROOT, "azureml", cloud)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"summary": "restiled_output"}, "dataset 'restiled_output', which the catalog does not"),
+        ({"work": {"parameter": "a", "dataset": "remote"}}, "remote of the catalog lies on abfs:/"),
+    ],
+)
+def test_settings_that_no_run_could_use_are_reported_before_one_starts(trigger, setting, said):
+    local = LocalRuns(**{**trigger.trigger.local.model_dump(), **setting})
+    wrong = change(trigger, local=local)
+    wrong.__dict__["_catalog"] = {**trigger._catalog, "remote": {"filepath": "abfs://work/a.json"}}
+    with pytest.raises(ValueError, match=said):
+        local_starter(wrong, {})
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+def test_the_trigger_imports_nothing_of_a_scenario(module):
+    """It serves any project: what is particular to one is in its cloud.yml."""
+    text = module.read_text()
+    imported = re.findall(r"^\s*(?:from|import) (quartet[\w.]*)(?: import (\w+))?", text, re.M)
+    assert [
+        name for name, part in imported if not f"{name}.{part}".startswith("kedro_cloud.")
+    ] == []
+
+
+def test_a_trigger_without_what_a_run_here_needs_says_what_to_write(trigger):
+    without = change(trigger, local=None)
+    with pytest.raises(ValueError, match=r"^conf/azureml/cloud.yml: trigger.local is missing"):
+        without.local_names  # noqa: B018
+    assert without.open_location(None).address == "abfs://videos"
+    misspelt = change(trigger, outputs=("restiled_folder",))
+    with pytest.raises(ValueError, match="dataset 'restiled_folder', which the catalog does not"):
+        misspelt.open_location(None)
+
+
+class Service:
+    """Stands in for an SDK client whose jobs take the states that a test says."""
+
+    def __init__(self, *statuses):
+        self.statuses, self.asked, self.names = list(statuses), 0, set()
+        self.jobs = self
+
+    def get(self, name):
+        if name not in self.names:
+            raise ResourceNotFoundError(f"job {name}")
+        self.asked += 1
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return SimpleNamespace(name=name, status=status)
+
+    def submit(self, client, file, name):
+        self.names.add(name)
+        return SimpleNamespace(name=name)
+
+
+def start(service, claim=CLAIM, clock=None, submit=None):
+    clock = clock or FakeClock()
+    jobs = JobService(service, 10, clock.clock)
+    return start_job(submit or service.submit, jobs, FILE, claim)
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "said"),
+    [
+        ("Completed", "done", ""),
+        ("Failed", "failed", " ended as Failed"),
+        ("NotResponding", "failed", " ended as NotResponding"),
+        ("Canceled", "stopped", " ended as Canceled"),
+    ],
+)
+def test_a_job_is_queried_at_intervals_until_it_has_ended(status, state, said):
+    service, clock = Service("Running", "Running", status), FakeClock()
+    run = start(service, clock=clock)
+    for _ in range(2):
+        assert run.outcome() is run.outcome() is None
+        assert run.progress() == f"job {run.job} running"
+        clock.advance(10)
+    assert run.outcome() == run.outcome()
+    assert (run.outcome().state, run.outcome().message) == (state, f"job {run.job}{said}")
+    assert service.asked == 3
+
+
+def test_a_job_that_is_gone_has_failed():
+    service = Service("Running")
+    run = start(service)
+    service.names.clear()
+    outcome = run.outcome()
+    assert (outcome.state, outcome.message) == ("failed", f"job {run.job} ended as Gone")
+
+
+def test_an_attempt_has_one_job_whoever_starts_it():
+    service, fails = Service("Running"), lambda client, file, name: pytest.fail("started again")
+    first = start(service)
+    assert start(service, submit=fails).job == first.job  # no marker names it
+    named = CLAIM.replace(job="batchjob-1")
+    assert start(service, named, submit=fails).job == "batchjob-1"
+    others = [CLAIM.replace(attempts=1), CLAIM.replace(series="another")]
+    assert len({first.job, *(start(service, claim).job for claim in others)}) == 3
+
+
+@pytest.mark.parametrize(("code", "error"), [(400, StartRefusedError), (503, HttpResponseError)])
+def test_only_what_azure_ml_does_not_accept_counts_against_the_file(code, error):
+    def submit(client, file, name):
+        found = HttpResponseError("no")
+        found.status_code = code
+        raise found
+
+    with pytest.raises(error):
+        start(Service(), submit=submit)
+
+
+def test_a_job_goes_on_when_its_watcher_ends():
+    run = start(Service("Running"))
+    end_runs([run], FakeClock().clock)
+    run.kill()
+    assert run.outcome() is None

@@ -1,0 +1,198 @@
+"""Two scoring runs at once would say everything twice: the second must stop, and say why."""
+
+import multiprocessing
+import os
+import re
+import socket
+
+import pytest
+from sqlalchemy import text
+
+from kedro_cloud.core.variables import JOB
+from quartet.datasets.sensor_tables import ClaimError, Position
+from rival_runs import alter, confirm_elsewhere, publish_many, race, side_by_side
+from support import GUARD_S
+from window_batches import (
+    KEYS,
+    batch,
+    end,
+    everything,
+    fleet,
+    rows,
+    tables,
+    windows,
+)
+
+pytest_plugins = ("mariadb",)
+
+DEAD = 2**22 + 1  # above the largest process number of Linux
+
+
+@pytest.fixture
+def store(database_url):
+    store = tables(database_url)
+    store.make()
+    yield store
+    store.close()
+
+
+def other_run(host="elsewhere", process=77):
+    return f"{host}:{process}:{'f' * 32}"
+
+
+def test_the_second_run_is_told_who_works_since_when_and_what_to_do(store):
+    store.claim("scoring", minutes=60)
+    alter(store, claimed_by=other_run(process=DEAD))  # here; nobody can know about elsewhere
+    with pytest.raises(ValueError, match="scoring is claimed by another run") as error:
+        store.claim("scoring", minutes=60)
+    message = str(error.value)
+    assert store.name in message
+    assert f"process {DEAD} on elsewhere" in message
+    assert len(re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", message)) == 2
+    assert "--params window_scoring.take_over=true" in message
+    assert store.claim("ingestion", minutes=60), "the other job is free"
+
+
+def test_a_claim_ends_with_its_block_even_if_that_fails(store):
+    with pytest.raises(RuntimeError), store.claimed("scoring", minutes=60):
+        raise RuntimeError
+    with store._database.engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM sensor_jobs WHERE name = 'scoring'")).one()
+    assert set(row[1:]) == {None}
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        {"claim_expires": "2020-01-01 00:00:00"},
+        {"claimed_by": other_run(socket.gethostname(), DEAD)},
+        {"claimed_by": other_run(socket.gethostname(), os.getpid())},
+    ],
+    ids=["expired", "dead process", "this process"],
+)
+def test_an_abandoned_claim_is_no_obstacle(store, why):
+    store.claim("scoring", minutes=60)
+    alter(store, **{"claimed_by": other_run(), **why})
+    with store.claimed("scoring", minutes=60) as token:
+        store.confirm("scoring", token)
+
+
+@pytest.mark.parametrize("asks", [None, "another-job"])
+def test_a_job_keeps_its_claim_between_two_of_its_steps(store, asks, monkeypatch):
+    """Each step is a process: when the next begins, that of the one before is dead."""
+    monkeypatch.setenv(JOB, "one-job")
+    token = claim_elsewhere(store)
+    monkeypatch.delenv(JOB) if asks is None else monkeypatch.setenv(JOB, asks)
+    with pytest.raises(ClaimError, match=rf"process \d+ on {socket.gethostname()} in job one-job"):
+        store.claim("scoring", minutes=60)
+    monkeypatch.setenv(JOB, "one-job")
+    store.confirm("scoring", token)
+    monkeypatch.setenv(JOB, "another-job")
+    with pytest.raises(ClaimError, match="in job one-job"):
+        store.claim("scoring", minutes=60)
+    alter(store, claim_expires="2020-01-01 00:00:00")
+    assert store.claim("scoring", minutes=60)
+
+
+def test_a_step_that_is_tried_again_gets_the_claim_of_its_job(store, monkeypatch):
+    """Also on another machine: those of low priority may be taken away at any time."""
+    monkeypatch.setenv(JOB, "one-job")
+    claim_elsewhere(store)
+    monkeypatch.setattr(socket, "gethostname", lambda: "another-node")
+    assert store.claim("scoring", minutes=60)
+
+
+def claim_elsewhere(store):
+    """The token of a claim by a process of the same job, on this machine, that has ended."""
+    token = store.claim("scoring", minutes=60)
+    with store._database.engine.connect() as connection:
+        query = text("SELECT claimed_by FROM sensor_jobs WHERE name = 'scoring'")
+        holder = connection.execute(query).scalar()
+    alter(store, claimed_by=holder.replace(f":{os.getpid()}:", f":{DEAD}:"))
+    return token
+
+
+def test_a_live_process_of_this_machine_is_respected(store):
+    store.claim("scoring", minutes=60)
+    alter(store, claimed_by=other_run(socket.gethostname(), os.getppid()))
+    with pytest.raises(ClaimError, match=f"process {os.getppid()} on"):
+        store.claim("scoring", minutes=60)
+
+
+def test_who_has_lost_the_claim_writes_nothing_more(store):
+    known = fleet(1, 2, [5])
+    store.publish(batch(windows(known)))
+    tokens = {job: store.claim(job, minutes=60) for job in ("ingestion", "scoring")}
+    for job in tokens:
+        store.claim(job, minutes=60, take_over=True)
+    before = everything(store)
+    scored = windows(known)[KEYS]
+    found = scored.assign(score=-1.0, threshold=0.0, model_version="1", revision=1)
+    for attempt in (
+        lambda: store.publish(batch(windows(known, seed=1), claim=tokens["ingestion"])),
+        lambda: store.write_anomalies(scored, found, claim=tokens["scoring"]),
+        lambda: store.move_watermark(tokens["scoring"], None, Position(1, end(5))),
+        lambda: store.confirm("scoring", tokens["scoring"]),
+    ):
+        with pytest.raises(ClaimError, match="has lost its claim") as error:
+            attempt()
+        assert f"process {os.getpid()} on {socket.gethostname()}" in str(error.value)
+    store.release("scoring", tokens["scoring"])  # not its own any more
+    with pytest.raises(ClaimError, match="lost"):
+        store.confirm("scoring", tokens["scoring"])
+    assert everything(store) == before
+
+
+def test_a_claim_passes_on_to_the_process_that_shows_its_token(tmp_path):
+    store = tables(f"sqlite:///{tmp_path / 'sensors.db'}")
+    token = store.claim("scoring", minutes=60)
+    alter(store, claimed_by=other_run().replace("f" * 32, token), claim_expires="2020-01-01")
+    process = confirm_elsewhere(f"sqlite:///{tmp_path / 'sensors.db'}", token)
+    with store._database.engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM sensor_jobs WHERE name = 'scoring'")).one()
+    assert row.claimed_by == f"{socket.gethostname()}:{process}:{token}"
+    assert str(row.claim_expires) > "2026"
+    assert row.claim_seconds == 3600
+
+
+def test_the_watermark_moves_only_from_where_the_run_found_it(store):
+    first, second = Position(3, end(10)), Position(4, end(15))
+    with store.claimed("scoring", minutes=60) as token:
+        store.move_watermark(token, None, first)
+        assert store.position("scoring") == first
+        for before in (None, Position(2, end(10)), Position(3, end(5)), Position(3, None)):
+            with pytest.raises(ClaimError, match="another run has moved it"):
+                store.move_watermark(token, before, second)
+        assert store.position("scoring") == first
+        store.move_watermark(token, first, second)
+    assert store.position("scoring") == second
+
+
+def test_a_job_that_does_not_exist_is_named(store):
+    with pytest.raises(ValueError, match="no job 'scorings'"):
+        store.claim("scorings", minutes=1)
+
+
+def test_of_two_processes_that_claim_at_once_one_gets_it(database_url):
+    outcomes = multiprocessing.get_context("spawn").Queue()
+    side_by_side(race, database_url, outcomes, 15)
+    told = [outcomes.get(timeout=GUARD_S) for _ in range(30)]
+    for turn in range(15):
+        assert sorted(won for when, won in told if when == turn) == [False, True]
+
+
+def test_two_processes_that_ingest_at_once_lose_and_double_nothing(database_url):
+    side_by_side(publish_many, database_url, 10, each=((0,), (1,)))
+    store = tables(database_url)
+    files = store.files()
+    assert sorted(files["revision"]) == list(range(1, 21))
+    assert len(store.quarantine()) == 20
+    assert store.position("ingestion") == Position(20, end(9))
+    held = rows(store.read_windows().drop(columns="revision"))
+    expected = {}
+    for number in range(2):
+        for turn in range(10):
+            keys = [*fleet(3, 5, range(5, 30, 5)), (f"own{number}", "s", 5 + 5 * turn)]
+            expected |= rows(windows(keys, seed=1))
+    assert held == expected
+    store.close()

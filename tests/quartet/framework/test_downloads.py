@@ -1,0 +1,199 @@
+"""Fetched data must be the right data, whatever a mirror or the network does."""
+
+import functools
+import hashlib
+import http.server
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from quartet.framework.downloads import Download, fetch
+from support import ROOT
+
+CONTENT = b"published data" * 1000
+NAME = "train-images-idx3-ubyte.gz"
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A loopback server of a folder, and the folder."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def download(folder, *mirrors):
+    return Download(
+        folder=folder, mirrors=mirrors, sha256={NAME: hashlib.sha256(CONTENT).hexdigest()}
+    )
+
+
+def test_a_file_is_fetched_whole(tmp_path, mirror):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT)
+    (path,) = fetch(download(tmp_path / "here", url))
+    assert path.read_bytes() == CONTENT
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_dead_or_wrong_mirror_is_passed_over(tmp_path, mirror):
+    folder, url = mirror
+    (folder / "right").mkdir()
+    (folder / "wrong").mkdir()
+    (folder / "right" / NAME).write_bytes(CONTENT)
+    (folder / "wrong" / NAME).write_bytes(CONTENT[:-1] + b"!")
+    mirrors = ("http://127.0.0.1:9", f"{url}/missing", f"{url}/wrong", f"{url}/right")
+    (path,) = fetch(download(tmp_path / "here", *mirrors))
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_wrong_file_never_appears_under_the_right_name(tmp_path, mirror):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT[:100])
+    with pytest.raises(OSError, match=rf"{NAME} could not be fetched .*checksum .*; put it into"):
+        fetch(download(tmp_path / "here", url))
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_what_is_there_is_not_fetched_again_and_what_is_damaged_is(tmp_path, mirror):
+    folder, url = mirror
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / NAME).write_bytes(CONTENT)
+    assert fetch(download(here, url)) == [here / NAME]  # the mirror has nothing yet
+    (here / NAME).write_bytes(CONTENT[:50])
+    (folder / NAME).write_bytes(CONTENT)
+    fetch(download(here, url))
+    assert (here / NAME).read_bytes() == CONTENT
+
+
+@pytest.fixture
+def faltering():
+    """A mirror that stops amid a file, and goes on, wrongly, when it is told; both as events."""
+    stopped, told = threading.Event(), threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(200)
+            self.end_headers()
+
+        def do_GET(self):
+            self.do_HEAD()
+            for number, part in enumerate((CONTENT, b"!" * len(CONTENT))):
+                if number:
+                    stopped.set()
+                    told.wait()
+                self.wfile.write(part)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", stopped, told
+        told.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_two_who_fetch_the_same_do_not_spoil_each_others_file(
+    tmp_path, mirror, faltering, monkeypatch
+):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT)
+    broken, stopped, told = faltering
+    monkeypatch.setattr("quartet.framework.downloads._CHUNK_BYTES", 100)
+    with ThreadPoolExecutor(1) as other:
+        slow = other.submit(fetch, download(tmp_path / "here", broken))
+        stopped.wait()
+        (path,) = fetch(download(tmp_path / "here", url))
+        told.set()
+        with pytest.raises(OSError, match=r"checksum .* expected"):
+            slow.result()
+    assert path.read_bytes() == CONTENT
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_stopped_leaves_nothing_behind(tmp_path, mirror, monkeypatch):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT)
+
+    def stopped(file):
+        yield file.read(100)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quartet.framework.downloads._chunks", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(download(tmp_path / "here", url))
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def short(folder, *mirrors, digits=8):
+    """What only the first digits are known of, kept under another name."""
+    checksum = hashlib.sha256(CONTENT).hexdigest()[:digits]
+    return Download(
+        folder=folder, mirrors=mirrors, sha256={NAME: checksum}, kept_as={NAME: "images.gz"}
+    )
+
+
+def test_the_first_digits_of_a_checksum_suffice_and_the_name_can_be_another(tmp_path, mirror):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT)
+    here = tmp_path / "here"
+    assert fetch(short(here, url)) == [here / "images.gz"]
+    assert (here / "images.gz").read_bytes() == CONTENT
+    assert list(here.iterdir()) == [here / "images.gz"]
+    assert fetch(short(here, "http://127.0.0.1:9")) == [here / "images.gz"]  # already there
+
+
+def test_a_file_with_other_first_digits_is_refused(tmp_path, mirror):
+    folder, url = mirror
+    (folder / NAME).write_bytes(CONTENT[:-1])
+    here = tmp_path / "here"
+    with pytest.raises(OSError, match=rf"{NAME} could not .*checksum .*put it there as .*images"):
+        fetch(short(here, url))
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["abfs://raw/mnist_original", "s3://raw"])
+def test_a_folder_that_is_not_on_this_machine_is_not_made_here(folder):
+    with pytest.raises(ValidationError, match=r"a folder of this machine.*docs/azure\.md"):
+        Download(folder=folder, mirrors=("x",), sha256={NAME: "0" * 8})
+
+
+@pytest.mark.parametrize("checksum", ["", "d01eb7c", "d01eb7cg", "D01EB7CB", "0" * 65])
+def test_a_checksum_that_could_let_anything_pass_is_refused(tmp_path, checksum):
+    with pytest.raises(ValidationError, match="should match pattern"):
+        Download(folder=tmp_path, mirrors=("http://127.0.0.1:9",), sha256={NAME: checksum})
+
+
+def test_another_name_for_an_unknown_file_is_refused(tmp_path):
+    with pytest.raises(ValidationError, match="files without a checksum: vgg"):
+        Download(folder=tmp_path, mirrors=("x",), sha256={NAME: "0" * 8}, kept_as={"vgg": "b"})
+
+
+def test_every_set_of_files_is_described_rightly_and_lies_where_it_is_looked_for():
+    entries = yaml.safe_load((ROOT / "conf/base/downloads.yml").read_text())
+    downloads = {name: Download(**entry) for name, entry in entries.items()}
+    vgg = downloads["vgg"]
+    ((name, checksum),) = vgg.sha256.items()
+    assert name == f"vgg19-{checksum}.pth"  # as PyTorch's hub names files
+    catalog = yaml.safe_load((ROOT / "conf/base/style_training/catalog.yml").read_text())
+    assert catalog["vgg_weights"]["filepath"].endswith(f",{vgg.folder}/{vgg.kept_as[name]}}}")
+
+
+def test_the_published_checksums_are_those_of_the_real_mnist(real_mnist):
+    entry = yaml.safe_load((ROOT / "conf/base/downloads.yml").read_text())["mnist"]
+    for name, checksum in entry["sha256"].items():
+        assert hashlib.sha256((real_mnist / name).read_bytes()).hexdigest() == checksum
+    assert len(entry["sha256"]) == 4

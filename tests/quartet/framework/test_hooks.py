@@ -1,0 +1,118 @@
+"""What would fail at the end of a run must be said at its start."""
+
+import matplotlib.figure
+import mlflow
+import pytest
+from kedro.framework.hooks.manager import (
+    _create_hook_manager,
+    _register_hooks,
+    _register_hooks_entry_points,
+)
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
+from kedro_datasets.json import JSONDataset
+
+from kedro_cloud.core.hooks import NoTracking
+from quartet.framework.hooks import (
+    ErrorContextHooks,
+    LogHooks,
+    PreflightHooks,
+    TrackingHooks,
+)
+
+
+def copied(first):
+    return first
+
+
+NODE = Node(copied, "first", "second", name="copy")
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    return DataCatalog({"second": JSONDataset(filepath=str(tmp_path / "new/folder/second.json"))})
+
+
+def test_an_output_folder_is_made_before_the_run(catalog, tmp_path):
+    PreflightHooks().before_pipeline_run(Pipeline([NODE]), catalog)
+    assert (tmp_path / "new/folder").is_dir()
+
+
+def test_a_folder_of_someone_elses_stops_the_run_before_it_starts(catalog, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(ValueError, match=r"'second': its folder .*new/folder cannot be written by"):
+        PreflightHooks().before_pipeline_run(Pipeline([NODE]), catalog)
+
+
+def test_outputs_that_are_no_local_files_are_left_to_their_storage():
+    catalog = DataCatalog({"second": JSONDataset(filepath="memory://nowhere/second.json")})
+    PreflightHooks().before_pipeline_run(Pipeline([NODE]), catalog)
+
+
+def test_an_error_is_told_which_node_and_datasets_it_came_from():
+    error = ValueError("no")
+    node = Node(lambda first, split: None, ["first", "params:split"], "second", name="cut")
+    ErrorContextHooks().on_node_error(error, node)
+    assert error.__notes__ == ["node 'cut' (first)"]
+
+
+@pytest.mark.parametrize(("size", "told"), [("1", "(2 of 2)"), ("2", "(2 of 2, rank 0 of 2)")])
+def test_the_log_names_a_node_once_in_a_short_line(monkeypatch, caplog, size, told):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", size)
+    caplog.set_level("INFO", "quartet.framework.hooks")
+    other = Node(copied, "second", "third", name="copy_again")
+    hooks = LogHooks()
+    hooks.before_pipeline_run(Pipeline([other, NODE]))
+    hooks.before_dataset_loaded(other)
+    hooks.before_node_run(other)
+    assert caplog.messages == [f"Running node: copy_again {told}"]
+
+
+def test_a_second_run_of_a_session_logs_its_nodes_again(caplog):
+    caplog.set_level("INFO", "quartet.framework.hooks")
+    hooks = LogHooks()
+    for _ in range(2):
+        hooks.before_pipeline_run(Pipeline([NODE]))
+        hooks.before_dataset_loaded(NODE)
+    assert caplog.messages == ["Running node: copy (1 of 1)"] * 2
+
+
+@pytest.fixture
+def run(tmp_path):
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = mlflow.create_experiment("test", artifact_location=f"{tmp_path}/artifacts")
+    with mlflow.start_run(experiment_id=experiment) as active:
+        yield active
+
+
+def test_metrics_and_figures_are_tracked_and_nothing_else(run):
+    hooks = TrackingHooks()
+    hooks.after_dataset_saved("training_metrics", {"test_accuracy": 0.9})
+    hooks.after_dataset_saved("sweep_figure", matplotlib.figure.Figure())
+    hooks.after_dataset_saved("facts", {"not_a_metric": 1.0})
+    client = mlflow.MlflowClient()
+    assert client.get_run(run.info.run_id).data.metrics == {"training/test_accuracy": 0.9}
+    figures = [entry.path for entry in client.list_artifacts(run.info.run_id, "figures")]
+    assert figures == ["figures/sweep_figure.png"]
+
+
+def test_without_a_run_nothing_is_tracked():
+    assert mlflow.active_run() is None
+    TrackingHooks().after_dataset_saved("training_metrics", {"test_accuracy": 0.9})
+    assert mlflow.active_run() is None
+
+
+def test_ranks_beyond_the_first_track_nothing(run, monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
+    TrackingHooks().after_dataset_saved("training_metrics", {"test_accuracy": 0.9})
+    assert mlflow.MlflowClient().get_run(run.info.run_id).data.metrics == {}
+
+
+@pytest.mark.parametrize(("hooks", "there"), [([], True), ([NoTracking()], False)])
+def test_the_tracking_plugin_can_be_kept_out(hooks, there):
+    manager = _create_hook_manager()
+    _register_hooks(manager, hooks)
+    _register_hooks_entry_points(manager, ())
+    plugins = {type(plugin).__name__ for plugin in manager.get_plugins()}
+    assert ("MlflowHook" in plugins) == there
+    assert "AzureMLLocalRunHook" in plugins

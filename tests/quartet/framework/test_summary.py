@@ -1,0 +1,369 @@
+"""What a run ends in must be told on its last lines: numbers, places, and no noise."""
+
+import ast
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+
+import matplotlib.figure
+import pytest
+import yaml
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner, ThreadRunner
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.matplotlib import MatplotlibDataset
+
+from kedro_cloud.jobs.hooks import STEP
+from kedro_cloud.jobs.steps import Steps
+from quartet.datasets.registered_model import ModelRelease
+from quartet.framework.hooks import summary
+from quartet.framework.hooks.summary import SummaryHooks, number, with_unit
+from quartet.pipeline_registry import SAMPLE_RUN
+from support import ROOT, clean_environment
+
+METRICS = {
+    "test_accuracy": 0.958217,
+    "test_accuracy_low_95": 0.93221,
+    "test_accuracy_high_95": 0.97451,
+    "images": 27636,
+    "seconds": 72.4,
+    "of_no_interest": 1,
+}
+RELEASE = ModelRelease(True, "first version", "loader", {}, (), None)
+
+
+class Clock:
+    """Each look at it takes a second."""
+
+    def __init__(self):
+        self.seconds = 0
+
+    def __call__(self):
+        self.seconds += 1
+        return self.seconds
+
+
+class Registry(MemoryDataset):
+    """As `RegisteredModelDataset`, less MLflow."""
+
+    _model_name = "classifier"
+    saved_version = None
+
+    def save(self, data):
+        self.saved_version = 3
+
+
+def node(function, inputs, outputs, name):
+    return Node(function, inputs, outputs, name=name)
+
+
+FIT = node(lambda: (METRICS, RELEASE), None, ["digits_metrics", "classifier"], "fit")
+DRAW = node(matplotlib.figure.Figure, None, "sweep_figure", "draw")
+WRITE = node(lambda: {"places": [f"{n}.png" for n in range(5)]}, None, "restyled", "write")
+LOOK = node(lambda metrics: {"images": 2}, "digits_metrics", "film_metrics", "look")
+FORGET = node(lambda restyled: None, "restyled", None, "forget")
+PIPELINES = {
+    "digits": Pipeline([FIT, DRAW]),
+    "film": Pipeline([WRITE, LOOK]),
+    "forgetful": Pipeline([WRITE, FORGET]),
+}
+
+
+@pytest.fixture
+def catalog(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(summary, "pipelines", PIPELINES)
+    folder = tmp_path / "reports"
+    declared = {"main": ["test_accuracy", "seconds", "images"]}
+    return DataCatalog(
+        {
+            "digits_metrics": JSONDataset(
+                filepath=f"{folder}/digits/metrics.json", metadata={"quartet": declared}
+            ),
+            "film_metrics": JSONDataset(
+                filepath="memory://reports/metrics.json",
+                metadata={"quartet": {"results": ["restyled"]}},
+            ),
+            "sweep_figure": MatplotlibDataset(filepath=f"{folder}/digits/sweep.png"),
+            "classifier": Registry(),
+            "restyled": JSONDataset(filepath=f"{folder}/output.json"),
+        }
+    )
+
+
+def run(catalog, *names, runner=None, nodes=None, hooks=None, **params):
+    """Run pipelines as a session does, with these hooks alone."""
+    pipeline = sum((PIPELINES[name] for name in names), Pipeline([])).filter(node_names=nodes)
+    manager = _create_hook_manager()
+    manager.register(hooks or SummaryHooks(SAMPLE_RUN, STEP.get, Clock()))
+    told = {"run_params": {"pipeline_names": list(names), **params}, "pipeline": pipeline}
+    manager.hook.before_pipeline_run(**told, catalog=catalog)
+    result = (runner or SequentialRunner()).run(
+        pipeline, catalog, manager, only_missing_outputs=params.get("only_missing_outputs", False)
+    )
+    manager.hook.after_pipeline_run(**told, run_result=result, catalog=catalog)
+
+
+def test_a_pipeline_ends_in_its_numbers_and_where_everything_lies(catalog, capsys):
+    run(catalog, "digits")
+    assert capsys.readouterr().out == (
+        "digits, done in 5.0 s\n"
+        "  test_accuracy  0.9582      95% interval 0.9322 to 0.9745\n"
+        "  seconds        1 min 12 s\n"
+        "  images         27,636\n"
+        "  model    classifier, version 3 (first version)\n"
+        "  metrics  reports/digits/metrics.json\n"
+        "  figures  1 in reports/digits\n"
+        "\n"
+        "kedro viz run    figures and tables, at the nodes that made them\n"
+        "kedro mlflow ui  this run beside earlier ones\n"
+    )
+
+
+def test_pipelines_of_one_run_are_told_of_one_by_one(catalog, capsys):
+    run(catalog, "digits", "film", env="azureml")
+    first, second, hints = capsys.readouterr().out.split("\n\n")
+    assert first.startswith("digits, done")
+    assert second.splitlines()[1:] == [
+        "  images  2",
+        "  result   5 files, from 0.png",
+        "  metrics  memory:///metrics.json",
+    ]
+    assert "kedro viz run -e azureml" in hints
+
+
+def test_of_a_part_of_a_pipeline_only_that_is_told(catalog, capsys):
+    run(catalog, "digits", nodes=["draw"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["digits, 1 of 2 nodes in 2.0 s", "  figures  1 in reports/digits"]
+    assert not any("metrics.json" in line for line in lines)
+
+
+def test_a_model_that_was_not_registered_is_not_given_a_version(catalog, capsys, monkeypatch):
+    verdict = ModelRelease(False, "not better", "loader", {}, (), None)
+    monkeypatch.setattr(FIT, "_func", lambda: (METRICS, verdict))
+    run(catalog, "digits")
+    assert "classifier, no new version (not better)\n" in capsys.readouterr().out
+
+
+def test_nodes_that_run_in_threads_are_told_of_too(catalog, capsys):
+    run(catalog, "digits", runner=ThreadRunner())
+    assert "digits, done" in capsys.readouterr().out
+
+
+def test_a_second_run_of_a_process_does_not_tell_of_the_first(catalog, capsys):
+    hooks = SummaryHooks(SAMPLE_RUN, STEP.get, Clock())
+    run(catalog, "digits", hooks=hooks)
+    capsys.readouterr()
+    run(catalog, "digits", nodes=["draw"], hooks=hooks)
+    assert "digits, 1 of 2 nodes" in capsys.readouterr().out
+
+
+def test_a_run_with_nothing_to_do_says_so(catalog, capsys):
+    run(catalog, "digits", nodes=["draw"])
+    capsys.readouterr()
+    run(catalog, "digits", nodes=["draw"], only_missing_outputs=True)
+    assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes are there.\n"
+
+
+def test_a_node_that_makes_nothing_is_nothing_to_tell_of(catalog, capsys):
+    """Kedro runs it whatever is missing: it has no output that could be there."""
+    run(catalog, "forgetful")
+    capsys.readouterr()
+    run(catalog, "forgetful", only_missing_outputs=True)
+    assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes are there.\n"
+
+
+def test_a_run_that_failed_has_no_summary(catalog, capsys, monkeypatch):
+    def fail():
+        raise ValueError("no")
+
+    monkeypatch.setattr(DRAW, "_func", fail)
+    with pytest.raises(ValueError, match="no"):
+        run(catalog, "digits")
+    assert capsys.readouterr().out == ""
+
+
+def test_other_ranks_are_silent(catalog, capsys, monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
+    run(catalog, "digits")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("step", "told"), [("draw", False), ("fit", True)])
+def test_of_the_steps_of_a_job_the_one_with_the_metrics_tells(catalog, capsys, step, told):
+    token = STEP.set(("digits", step))
+    try:
+        run(catalog, "digits", nodes=[step])
+    finally:
+        STEP.reset(token)
+    out = capsys.readouterr().out
+    assert out.startswith("digits, step fit in") == told
+    assert (out == "") != told
+    assert "kedro viz" not in out
+
+
+def test_an_environment_that_shows_steps_has_a_summary_too(catalog, capsys, monkeypatch):
+    joined = Pipeline([FIT.tag("step.all"), DRAW.tag("step.all")])
+    monkeypatch.setattr(summary, "pipelines", {"digits": Steps(joined)})
+    run(catalog, "digits", env="azureml")
+    assert capsys.readouterr().out.startswith("digits, done in 5.0 s")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("variables", "bold"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_only_a_terminal_that_wants_it_gets_escape_codes(catalog, monkeypatch, variables, bold):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    run(catalog, "digits")
+    assert ("\x1b[1mdigits\x1b[0m" in terminal.getvalue()) == bold
+    assert ("\x1b" in terminal.getvalue()) == bold
+
+
+def test_ranks_whose_terminal_is_mpiruns_write_plain_text(catalog, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    run(catalog, "digits")
+    assert terminal.getvalue().startswith("digits, done")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("readings_per_s", 48936.06, "48,936 readings/s"),
+        ("network_frames_per_s", 18.4313, "18.43 frames/s"),
+        ("sweep_seconds", 12.07, "12.1 s"),
+        ("seconds", 0.02795, "0.028 s"),
+        ("seconds_per_trial", 0.1217, "0.12 s"),
+        ("duration_difference_s", 0.0, "0 s"),
+        ("false_alarm_rate", 0.00076212, "0.0007621"),
+        ("windows", 11057, "11,057"),
+        ("accuracy", 1.0, "1"),
+        ("loss", float("nan"), "nan"),
+    ],
+)
+def test_numbers_are_short_and_keep_their_units(name, value, shown):
+    assert with_unit(name, value) == shown
+
+
+def test_large_numbers_have_their_thousands_apart():
+    assert number(3002093.89) == "3,002,094"
+
+
+def test_a_reader_who_has_seen_enough_does_not_make_the_run_fail(workspace):
+    """As with `kedro run | head`, which may have closed the pipe when the summary is written."""
+    code = "import os, sys; os.dup2({}, 1); sys.argv = ['kedro', 'run', '-p', 'faq_ingestion']; "
+    code += "from kedro.framework.cli.cli import main; main()"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(write)],
+        cwd=workspace,
+        env=clean_environment(),
+        pass_fds=[write],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == 0, done.stderr
+    assert "Broken" not in done.stderr
+
+
+def declared(pipeline):
+    """What the catalog says of a pipeline's metrics."""
+    catalog = yaml.safe_load((ROOT / f"conf/base/{pipeline}/catalog.yml").read_text())
+    return catalog[f"{pipeline}_metrics"]["metadata"]["quartet"], catalog
+
+
+@pytest.mark.parametrize("pipeline", SAMPLE_RUN)
+def test_what_is_declared_as_main_is_what_the_pipelines_make(trained_workspace, pipeline):
+    """A metric or a dataset that gets another name must not vanish from the summary."""
+    reports = trained_workspace / "data/08_reporting"
+    metrics = json.loads((reports / pipeline / "metrics.json").read_text())
+    said, catalog = declared(pipeline)
+    assert set(said["main"]) <= metrics.keys()
+    assert set(said.get("results", ())) <= catalog.keys()
+
+
+@pytest.mark.parametrize("pipeline", SAMPLE_RUN)
+def test_a_run_of_all_scenarios_tells_of_each(trained_workspace, trained_output, pipeline):
+    (section,) = (
+        part for part in trained_output.stdout.split("\n\n") if part.startswith(f"{pipeline}, done")
+    )
+    rows = [line.split() for line in section.splitlines()[1:]]
+    said, _ = declared(pipeline)
+    names = [row[0] for row in rows if "_low_95" not in row[0]]
+    assert names[: len(said["main"])] == said["main"]
+    metrics = f"data/08_reporting/{pipeline}/metrics.json"
+    assert ["metrics", metrics] in rows
+    for kind, place, *_ in rows:
+        if kind in ("metrics", "result"):
+            assert (trained_workspace / place).exists()
+    (figures,) = (row for row in rows if row[0] == "figures")
+    pictures = [
+        path
+        for path in (trained_workspace / figures[3]).iterdir()
+        if path.suffix in (".png", ".webp")
+    ]
+    assert int(figures[1]) == len(pictures)
+
+
+def test_a_run_of_all_scenarios_names_the_versions_it_registered(trained_output):
+    models = re.findall(r"model +(\S+), version (\d+)", trained_output.stdout)
+    assert models == [("mnist_classifier", "1"), ("FAQ_ranker", "1"), ("sensor_bank", "1")]
+
+
+def test_the_result_goes_to_stdout_and_the_way_there_to_stderr(trained_output):
+    assert "Running node" not in trained_output.stdout
+    assert "kedro viz run" in trained_output.stdout
+    assert "kedro viz run" not in trained_output.stderr
+
+
+def test_a_normal_run_warns_of_nothing_and_writes_plain_text_into_files(trained_output):
+    for text in (trained_output.stdout, trained_output.stderr):
+        assert not re.findall(r"(?i)^.*warning.*$", text, re.MULTILINE)
+        assert not re.findall(r"[\x1b\r\b]", text)
+        assert max(map(len, text.splitlines())) <= 150
+
+
+def test_the_log_names_each_node_once_and_how_many_there_are(trained_output):
+    found = re.findall(r"Running node: (\S+) \((\d+) of (\d+)\)", trained_output.stderr)
+    assert [int(number) for _, number, _ in found] == list(range(1, len(found) + 1))
+    assert {int(whole) for *_, whole in found} == {len(found)}
+    assert len({name for name, *_ in found}) == len(found)
+
+
+def bars():
+    """Each call that makes a progress bar, by file and line."""
+    for path in sorted((ROOT / "src/quartet").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "tqdm":
+                yield pytest.param(call, id=f"{path.relative_to(ROOT)}:{call.lineno}")
+
+
+@pytest.mark.parametrize("call", list(bars()))
+def test_every_progress_bar_says_what_it_counts_and_keeps_out_of_files(call):
+    """With `disable=None` there is none but on a terminal; no bar repeats itself in a log."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    assert given.keys() >= {"desc", "unit", "disable"}
+    assert any(
+        isinstance(part, ast.Constant) and part.value is None for part in ast.walk(given["disable"])
+    ) or isinstance(given["disable"], ast.Name)

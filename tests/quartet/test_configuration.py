@@ -1,0 +1,237 @@
+"""The configuration must carry every run, here and on a cluster.
+
+Beside each check stands a configuration that fails it: a check that finds nothing wrong with
+anything would be worth nothing.
+"""
+
+import copy
+import shutil
+from pathlib import PurePosixPath
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import pipelines, settings
+from kedro.pipeline import Node, Pipeline
+
+from kedro_cloud.jobs.steps import Steps
+from support import ROOT, bootstrap
+
+bootstrap()
+NAMES = sorted(set(pipelines))
+CARRIED = "kedro_azureml.datasets.AzureMLPipelineDataset"
+"""Lies in folders that Azure ML carries from step to step."""
+PLACES = ("filepath", "path", "folder", "url")
+"""Arguments of datasets that say where they lie."""
+
+
+def catalog_of(environment):
+    loader = OmegaConfigLoader(str(ROOT / "conf"), env=environment, **settings.CONFIG_LOADER_ARGS)
+    return {name: entry for name, entry in loader["catalog"].items() if not name.startswith("_")}
+
+
+BASE, AZURE = catalog_of("base"), catalog_of("azureml")
+
+
+def data(names):
+    return sorted(name for name in names if not name.startswith("param"))
+
+
+def losses(pipeline, catalog):
+    """In words: datasets of a pipeline that a cluster would lose, or pass on as pickles."""
+    for name in data(pipeline.datasets()):
+        entry = catalog.get(name)
+        if "@" in name:
+            yield f"{name} is transcoded"
+        elif entry is None:
+            yield f"{name} has no entry of its own"
+        elif entry["type"].endswith("MemoryDataset"):
+            yield f"{name} is in memory"
+    steps = Steps(pipeline)
+    for name in data(steps.datasets() | pipeline.outputs()):
+        if name in catalog and (reason := would_be_lost(name, catalog[name], pipeline)):
+            yield f"{name} {reason}"
+
+
+def would_be_lost(name, entry, pipeline):
+    if entry["type"] == CARRIED:
+        comes, goes = pipeline.all_outputs(), pipeline.all_inputs()
+        return "" if name in comes & goes else "travels between no steps"
+    for argument in PLACES:
+        place = entry.get(argument)
+        if place is not None and not place.startswith(("abfs://", "mssql+pyodbc://")):
+            return f"lies on the machine of its step: {place}"
+    return ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_dataset_is_lost_between_steps(name):
+    assert list(losses(pipelines[name], AZURE)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_would_be_lost_either_if_each_node_were_a_step(name):
+    """Which nodes share a step is a matter of cost; to change it must not take a second thought."""
+    nodes = [Node(n.func, n._inputs, n.outputs, name=n.name) for n in pipelines[name].nodes]
+    assert list(losses(Pipeline(nodes), AZURE)) == []
+
+
+@pytest.mark.parametrize("catalog", [BASE, AZURE], ids=["base", "azureml"])
+def test_who_lacks_a_model_is_told_the_pipeline_that_registers_it(catalog):
+    told = {name: entry["registered_by"] for name, entry in catalog.items()
+            if "registered_by" in entry}  # fmt: skip
+    made = set().union(*(pipeline.outputs() for pipeline in pipelines.values()))
+    types = {name: catalog[name]["type"].rpartition(".")[2] for name in made}
+    assert set(told) == {name for name in made if types[name] == "RegisteredModelDataset"}
+    for name, pipeline in told.items():
+        assert name in pipelines[pipeline].outputs()
+
+
+def example(middle="middle"):
+    nodes = [
+        Node(lambda raw: raw, "raw", middle, name="first", tags="step.one"),
+        Node(lambda middle: middle, middle, "result", name="second", tags="step.two"),
+    ]
+    return Pipeline(nodes)
+
+
+SOUND = {
+    "raw": {"type": "json.JSONDataset", "filepath": "abfs://raw/a.json"},
+    "middle": {"type": CARRIED, "dataset": {"type": "json.JSONDataset", "filepath": "m.json"}},
+    "result": {"type": "json.JSONDataset", "filepath": "abfs://work/b.json"},
+}
+LOCAL = {"type": "json.JSONDataset", "filepath": "data/a.json"}
+BROKEN = {
+    "no entry": ({"middle": None}, "middle has no entry"),
+    "factory": ({"middle": None, "{any}": SOUND["middle"]}, "middle has no entry"),
+    "memory": ({"middle": {"type": "MemoryDataset"}}, "middle is in memory"),
+    "local": ({"middle": LOCAL}, "middle lies on the machine of its step: data/a.json"),
+    "folder": ({"result": {"type": "x.Y", "path": "/data"}}, "result lies on the machine"),
+    "database": ({"result": {"type": "x.Y", "url": "sqlite:///a.db"}}, "result lies on"),
+    "input": ({"raw": LOCAL}, "raw lies on the machine"),
+    "carried out": ({"result": SOUND["middle"]}, "result travels between no steps"),
+    "carried in": ({"raw": SOUND["middle"]}, "raw travels between no steps"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_catalog_that_loses_data_is_found_out(fault):
+    changes, expected = BROKEN[fault]
+    catalog = {name: entry for name, entry in {**SOUND, **changes}.items() if entry}
+    (found,) = losses(example(), catalog)
+    assert expected in found
+
+
+def test_a_transcoded_dataset_is_found_out():
+    assert "middle@a is transcoded" in list(losses(example("middle@a"), SOUND))
+
+
+def test_a_sound_catalog_passes():
+    assert list(losses(example(), SOUND)) == []
+
+
+def unlike(base, azure):
+    """In words: where an entry is something else on Azure than here, but for its place."""
+    here, there = copy.deepcopy(base), copy.deepcopy(azure)
+    if there["type"] == CARRIED:
+        unknown = there.keys() - {"type", "dataset", "root_dir", "filepath_arg", "metadata"}
+        if unknown:
+            yield f"what carries it does not know {', '.join(sorted(unknown))}"
+        there = {**there["dataset"], "metadata": there.get("metadata")}
+    for argument in PLACES:
+        mine, its = here.pop(argument, None), there.pop(argument, None)
+        if bool(mine) != bool(its):
+            yield f"only one has a {argument}"
+        elif mine and argument == "filepath" and name_of(mine) != name_of(its):
+            yield f"another file: {its}"
+    if here != there:
+        yield f"{here} here, {there} there"
+
+
+def name_of(path):
+    return PurePosixPath(path).name
+
+
+def test_both_environments_know_the_same_datasets():
+    assert BASE.keys() == AZURE.keys()
+
+
+@pytest.mark.parametrize("name", sorted(BASE))
+def test_a_dataset_is_the_same_in_both_environments_but_for_its_place(name):
+    assert list(unlike(BASE[name], AZURE[name])) == []
+    assert not [BASE[name][key] for key in PLACES if "abfs://" in (BASE[name].get(key) or "")]
+
+
+TABLE = {"type": "pandas.ParquetDataset", "filepath": "data/a.parquet", "metadata": {"x": 1}}
+PICKLE = TABLE | {"type": "pickle.PickleDataset"}
+
+
+@pytest.mark.parametrize(
+    ("azure", "expected"),
+    [
+        (PICKLE, "there"),
+        (TABLE | {"filepath": "abfs://work/b.parquet"}, "another file"),
+        (TABLE | {"save_args": {"index": False}}, "there"),
+        ({"type": "pandas.ParquetDataset", "metadata": {"x": 1}}, "only one has a filepath"),
+        ({"type": CARRIED, "dataset": PICKLE, "metadata": {"x": 1}}, "there"),
+        ({"type": CARRIED, "dataset": TABLE, "metadata": {"x": 1}, "root": "a"}, "does not know"),
+    ],
+)
+def test_a_dataset_that_is_something_else_on_azure_is_found_out(azure, expected):
+    assert any(expected in found for found in unlike(TABLE, azure))
+
+
+def test_no_two_carried_datasets_share_a_file():
+    """`kedro run -e azureml` keeps them all on this machine."""
+    carried = [entry for entry in AZURE.values() if entry["type"] == CARRIED]
+    places = {(entry["root_dir"], entry["dataset"]["filepath"]) for entry in carried}
+    assert len(places) == len(carried) > 0
+    assert all(root.startswith("data/steps/") for root, _ in places)
+
+
+def test_a_local_override_names_only_what_it_changes(tmp_path):
+    shutil.copytree(ROOT / "conf/base", tmp_path / "base")
+    (tmp_path / "local").mkdir()
+    loader = OmegaConfigLoader(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
+    group, before = next(
+        (name, entries)
+        for name, entries in loader["parameters"].items()
+        if isinstance(entries, dict) and len(entries) > 1
+    )
+    changed = next(iter(before))
+    (tmp_path / "local/parameters.yml").write_text(f"{group}: {{{changed}: 987}}\n")
+    loader = OmegaConfigLoader(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
+    assert loader["parameters"][group] == before | {changed: 987}
+
+
+def test_no_two_datasets_share_a_file():
+    samples = pipelines["sample_data"].datasets()  # other pipelines read them by other names
+    paths = [
+        entry["filepath"]
+        for name, entry in BASE.items()
+        if "filepath" in entry and name not in samples
+    ]
+    assert len(paths) == len(set(paths))
+
+
+def test_every_dataset_has_a_layer_for_the_picture_of_the_pipeline():
+    layers = {"raw", "intermediate", "primary", "model_input", "models", "model_output"}
+    layers |= {"reporting", "registry", "serving"}
+    for name, entry in BASE.items():
+        assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
+
+
+def test_no_entry_is_left_over():
+    used = set().union(*(pipeline.datasets() for pipeline in pipelines.values()))
+    assert BASE.keys() <= used
+
+
+def test_every_figure_and_metric_lies_in_its_pipelines_report_folder():
+    catalog = BASE
+    for name in pipelines:
+        outputs = pipelines[name].all_outputs()
+        reports = [catalog[output]["filepath"] for output in outputs if output.endswith("_figure")]
+        if name not in {"__default__", "sample_data"}:
+            assert reports
+            assert all(path.startswith(f"data/08_reporting/{name}/") for path in reports)
+            metrics = catalog[f"{name}_metrics"]["filepath"]
+            assert metrics == f"data/08_reporting/{name}/metrics.json"

@@ -1,0 +1,186 @@
+"""The dev container and the checks before a commit must be the project's own, and stay so."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from support import ROOT
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+STRIP = ROOT / ".ci/strip_notebooks.py"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+def hooks() -> dict[str, dict[str, Any]]:
+    """The hooks of pre-commit by their ids."""
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    (repository,) = yaml.safe_load(text)["repos"]
+    assert repository["repo"] == "local"
+    return {hook["id"]: hook for hook in repository["hooks"]}
+
+
+def container() -> dict[str, Any]:
+    text = (ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def recipe(target: str) -> list[str]:
+    """The commands that `make TARGET` runs in .venv."""
+    body = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+    assert body
+    return re.findall(r"^\t\$\(BIN\)/(.+)$", body[1], re.MULTILINE)
+
+
+def test_a_commit_is_checked_by_what_make_lint_checks() -> None:
+    in_the_makefile = {line.removesuffix(" .").removesuffix(" --check") for line in recipe("lint")}
+    entries = {hook["entry"] for hook in hooks().values() if "/ruff" in hook["entry"]}
+    entries |= {hook["entry"] for hook in hooks().values() if hook.get("pass_filenames") is False}
+    plain = {entry.removeprefix(".venv/bin/").removesuffix(" --force-exclude") for entry in entries}
+    assert plain == in_the_makefile
+
+
+def test_hooks_run_the_tools_of_the_lock_files_and_download_nothing() -> None:
+    for hook in hooks().values():
+        assert hook["language"] == "system"
+        program = shlex.split(hook["entry"])[0]
+        name = Path(program).name
+        assert program == f".venv/bin/{name}"
+        assert (Path(sys.executable).parent / name).is_file()
+
+
+def test_files_that_ruff_is_told_to_leave_alone_are_left_alone_by_hooks_too() -> None:
+    """Named one by one, excluded files would be checked after all."""
+    ruff = [hook["entry"] for hook in hooks().values() if "/ruff" in hook["entry"]]
+    assert len(ruff) == 2
+    assert all("--force-exclude" in entry for entry in ruff)
+
+
+@pytest.mark.parametrize("name", ["mypy", "lint-imports"])
+def test_types_and_imports_are_checked_whenever_source_or_settings_change(name: str) -> None:
+    wanted = re.compile(hooks()[name]["files"])
+    changed = ["src/quartet/framework/hooks/__init__.py", "pyproject.toml"]
+    assert [path for path in changed if not wanted.search(path)] == []
+    assert not wanted.search("docs/index.md")
+
+
+def strip(*paths: Path) -> int:
+    command = [sys.executable, str(STRIP), *map(str, paths)]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def test_results_are_taken_out_of_a_notebook_and_its_text_is_kept(tmp_path: Path) -> None:
+    text = "größer: **x** → 1"
+    code = new_code_cell("1 + 1", execution_count=3, outputs=[new_output("stream", text="2")])
+    code.metadata = {"tags": ["kept"], "execution": {"iopub.execute_input": "2026-01-01T00:00:00Z"}}
+    notebook = new_notebook(cells=[new_markdown_cell(text), code])
+    notebook.metadata = {"language_info": {"name": "python", "version": "3.11.7"}}
+    path = tmp_path / "own.ipynb"
+    nbformat.write(notebook, path)
+    assert strip(path) == 1
+    stripped = nbformat.read(path, as_version=4)
+    nbformat.validate(stripped)
+    first, second = stripped.cells
+    assert (first.source, second.source) == (text, "1 + 1")
+    assert (second.outputs, second.execution_count) == ([], None)
+    assert second.metadata == {"tags": ["kept"]}
+    assert stripped.metadata.language_info == {"name": "python"}
+    assert strip(path) == 0
+
+
+def test_committed_notebooks_would_not_be_changed_by_the_hook(tmp_path: Path) -> None:
+    copies = []
+    for notebook in NOTEBOOKS:
+        copy = tmp_path / notebook.name
+        copy.write_bytes(notebook.read_bytes())
+        copies.append(copy)
+    assert copies
+    assert strip(*copies) == 0
+
+
+def test_a_stripped_notebook_is_laid_out_as_the_committed_ones(tmp_path: Path) -> None:
+    """Else a commit would show every line of it as changed."""
+    for notebook in NOTEBOOKS:
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        code = next(cell for cell in content["cells"] if cell["cell_type"] == "code")
+        code["execution_count"] = 1
+        copy = tmp_path / notebook.name
+        copy.write_text(json.dumps(content), encoding="utf-8")
+        assert strip(copy) == 1
+        assert copy.read_text(encoding="utf-8") == notebook.read_text(encoding="utf-8")
+
+
+def test_the_dev_container_has_the_python_and_the_debian_of_the_jobs_image() -> None:
+    base = re.search(r"^FROM python:([\d.]+)-slim-(\w+)$", (ROOT / "Dockerfile").read_text(), re.M)
+    assert base
+    version, debian = base.groups()
+    assert container()["image"].endswith(f"/python:{version}-{debian}")
+
+
+def test_the_dev_container_is_made_by_targets_that_there_are() -> None:
+    command = container()["postCreateCommand"]
+    made = command.rpartition("make ")[2].split()
+    assert set(made) <= set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    tested = re.search(r"^integration:(.*)##", MAKEFILE, re.MULTILINE)
+    assert tested
+    assert set(tested[1].split()) == set(made)
+
+
+def test_node_is_new_enough_for_the_emulator_of_blob_storage() -> None:
+    least = re.search(r"install Node.js (\d+) or later", MAKEFILE)
+    assert least
+    features = container()["features"]
+    (node,) = [value for name, value in features.items() if "/node:" in name]
+    workflow = (ROOT / ".github/workflows/test.yml").read_text(encoding="utf-8")
+    in_tests = re.search(r'node-version: "(\d+)"', workflow)
+    assert in_tests
+    assert int(in_tests[1]) == int(node["version"]) >= int(least[1])
+
+
+def test_a_virtual_environment_of_the_host_does_not_get_into_the_dev_container() -> None:
+    (mount,) = container()["mounts"]
+    assert re.search(r",target=\$\{containerWorkspaceFolder\}/\.venv,type=volume$", mount)
+    settings = container()["customizations"]["vscode"]["settings"]
+    interpreter = settings["python.defaultInterpreterPath"]
+    assert interpreter == "${containerWorkspaceFolder}/.venv/bin/python"
+
+
+@pytest.mark.parametrize("name", [".ci/run"])
+def test_what_machines_start_can_be_started(name: str) -> None:
+    assert os.access(ROOT / name, os.X_OK)
+
+
+def test_nothing_of_github_or_editors_travels_with_a_job() -> None:
+    from kedro_cloud.jobs.snapshot import uploaded_files
+
+    tops = {Path(name).parts[0] for _, name in uploaded_files(ROOT)}
+    assert "src" in tops
+    assert tops.isdisjoint({".github", ".devcontainer", ".pre-commit-config.yaml"})
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_python_3_11_can_install_what_is_locked(lock: str) -> None:
+    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
+    locked = [line.partition("==")[0] for line in lines if "==" in line]
+    assert locked
+    wanted = {name: distribution(name).metadata.get("Requires-Python") for name in locked}
+    first = Version("3.11.0")
+    refused = {name: said for name, said in wanted.items() if first not in SpecifierSet(said or "")}
+    assert refused == {}

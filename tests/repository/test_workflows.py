@@ -1,0 +1,318 @@
+"""GitHub's workflows: no secret, no stranger's text in a shell, no command that is gone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support import ROOT
+
+FOLDER = ROOT / ".github/workflows"
+GUIDE = ROOT / "docs/how-to/run-from-github.md"
+MAY_SIGN_IN = "azure/login"
+"""The only action for which a job may ask for a token of its own."""
+SECRET = re.compile(
+    r"secret|password|connection.string|account.key|sas.token|creds\b|github\.token|_token\b", re.I
+)
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+PIPELINES = {path.parent.name for path in (ROOT / "conf/base").glob("*/catalog.yml")}
+ON_LAPTOPS_ONLY = {"sample_data"}
+
+Workflow = dict[str, Any]
+
+
+def read(path: Path) -> Workflow:
+    """A workflow, its triggers under `on`, which YAML 1.1 takes for a truth value."""
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {("on" if key is True else key): value for key, value in workflow.items()}
+
+
+WORKFLOWS = {path.stem: read(path) for path in sorted(FOLDER.iterdir())}
+
+
+def texts(tree: Any) -> Iterator[str]:
+    """All keys and values of a nested structure."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield str(key)
+            yield from texts(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from texts(value)
+    else:
+        yield str(tree)
+
+
+def steps(workflow: Workflow) -> Iterator[dict[str, Any]]:
+    for job in workflow["jobs"].values():
+        yield from job["steps"]
+
+
+def scripts(workflow: Workflow) -> list[str]:
+    return [step["run"] for step in steps(workflow) if "run" in step]
+
+
+def actions(job: dict[str, Any]) -> list[str]:
+    return [step["uses"] for step in job["steps"] if "uses" in step]
+
+
+def stored_secrets(workflow: Workflow) -> list[str]:
+    """What could hold, or ask for, something that opens a door."""
+    return [text for text in texts(workflow) if SECRET.search(text)]
+
+
+def texts_in_shells(workflow: Workflow) -> list[str]:
+    """Scripts into which GitHub would write somebody's text before the shell reads them."""
+    return [script for script in scripts(workflow) if "${{" in script]
+
+
+def too_powerful(workflow: Workflow) -> list[str]:
+    """Jobs that say nothing of what they may do, or may do more than read the code and sign in."""
+    found = [] if workflow.get("permissions") == {} else ["the workflow"]
+    for name, job in workflow["jobs"].items():
+        allowed = {"contents": "read"}
+        if any(action.startswith(f"{MAY_SIGN_IN}@") for action in actions(job)):
+            allowed["id-token"] = "write"
+        if job.get("permissions") != allowed:
+            found.append(name)
+    return found
+
+
+def endless(workflow: Workflow) -> list[str]:
+    return [name for name, job in workflow["jobs"].items() if not job.get("timeout-minutes")]
+
+
+def not_pinned(workflow: Workflow) -> list[str]:
+    """Actions that could be others tomorrow."""
+    used = [action for job in workflow["jobs"].values() for action in actions(job)]
+    return [action for action in used if not PINNED.fullmatch(action)]
+
+
+def keeping_the_token(workflow: Workflow) -> list[str]:
+    """Checkouts that leave GitHub's token where the project's code could read it."""
+    return [
+        step["uses"]
+        for step in steps(workflow)
+        if step.get("uses", "").startswith("actions/checkout@")
+        and step.get("with", {}).get("persist-credentials") is not False
+    ]
+
+
+def unknown_commands(workflow: Workflow) -> list[str]:
+    """Lines of scripts whose program, target or subcommand the project does not have."""
+    lines = [line for script in scripts(workflow) for line in script.splitlines() if line.strip()]
+    return [line for line in lines if not known(shlex.split(line))]
+
+
+def known(words: list[str]) -> bool:
+    program, *arguments = words
+    if program == "make":
+        return set(arguments) <= TARGETS
+    if program.startswith(".venv/bin/"):
+        name = program.removeprefix(".venv/bin/")
+        return bool(entry_points(group="console_scripts", name=name)) and (
+            name != "kedro" or submits(arguments)
+        )
+    if "/" in program:
+        return os.access(ROOT / program, os.X_OK)
+    return program in {"git", "ls"}
+
+
+def submits(arguments: list[str]) -> bool:
+    """Whether this is `kedro azureml -e azureml run`, with options that it has."""
+    from kedro_cloud.cli.azureml import azureml
+
+    if arguments[:3] != ["azureml", "-e", "azureml"] or arguments[3] not in azureml.commands:
+        return False
+    options = {name for option in azureml.commands[arguments[3]].params for name in option.opts}
+    return {word for word in arguments[4:] if word.startswith("-")} <= options
+
+
+def pipelines_offered(workflow: Workflow) -> list[str]:
+    inputs = (workflow["on"].get("workflow_dispatch") or {}).get("inputs", {})
+    return list(inputs.get("pipeline", {}).get("options", []))
+
+
+def unknown_pipelines(workflow: Workflow) -> list[str]:
+    return [name for name in pipelines_offered(workflow) if name not in PIPELINES - ON_LAPTOPS_ONLY]
+
+
+CHECKS: list[Callable[[Workflow], list[str]]] = [
+    stored_secrets,
+    texts_in_shells,
+    too_powerful,
+    endless,
+    not_pinned,
+    keeping_the_token,
+    unknown_commands,
+    unknown_pipelines,
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_gives_nothing_away_and_can_run(
+    name: str, check: Callable[[Workflow], list[str]]
+) -> None:
+    assert check(WORKFLOWS[name]) == []
+
+
+def spoiled(change: Callable[[Workflow, dict[str, Any]], Any]) -> Workflow:
+    """The workflow that submits, after a change to it and its job."""
+    workflow = deepcopy(WORKFLOWS["azureml"])
+    change(workflow, workflow["jobs"]["submit"])
+    return workflow
+
+
+def with_step(**keys: Any) -> Callable[[Workflow, dict[str, Any]], Any]:
+    return lambda _, job: job["steps"].append(keys)
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        (stored_secrets, with_step(env={"KEY": "${{ secrets.STORAGE }}"}, run="make setup")),
+        (stored_secrets, with_step(env={"AZURE_CLIENT_SECRET": "x"}, run="make setup")),
+        (stored_secrets, with_step(uses="a/b@v1", **{"with": {"creds": "${{ vars.ALL }}"}})),
+        (texts_in_shells, with_step(run="kedro run -p ${{ inputs.pipeline }}")),
+        (texts_in_shells, with_step(run="echo ${{ github.event.pull_request.title }}")),
+        (too_powerful, lambda workflow, _: workflow.pop("permissions")),
+        (too_powerful, lambda _, job: job.pop("permissions")),
+        (too_powerful, lambda _, job: job["permissions"].update(contents="write")),
+        (too_powerful, lambda _, job: job.update(steps=job["steps"][:2])),
+        (endless, lambda _, job: job.pop("timeout-minutes")),
+        (not_pinned, with_step(uses="actions/checkout@v6")),
+        (not_pinned, with_step(uses="actions/checkout@main")),
+        (keeping_the_token, with_step(uses=f"actions/checkout@{'0' * 40}")),
+        (unknown_commands, with_step(run="make all-of-it")),
+        (unknown_commands, with_step(run=".ci/run-more")),
+        (unknown_commands, with_step(run=".venv/bin/kedroo run")),
+        (unknown_commands, with_step(run=".venv/bin/kedro azureml -e azureml submit -p a")),
+        (unknown_commands, with_step(run=".venv/bin/kedro azureml -e azureml run --pipelines a")),
+        (unknown_commands, with_step(run="curl https://example.com")),
+        (
+            unknown_pipelines,
+            lambda workflow, _: workflow["on"]["workflow_dispatch"]["inputs"]["pipeline"][
+                "options"
+            ].append("sample_data"),
+        ),
+    ],
+)
+def test_each_fault_would_be_found(
+    check: Callable[[Workflow], list[str]], change: Callable[[Workflow, dict[str, Any]], Any]
+) -> None:
+    assert check(spoiled(change))
+
+
+def test_every_pipeline_that_runs_on_azure_can_be_chosen() -> None:
+    assert sorted(pipelines_offered(WORKFLOWS["azureml"])) == sorted(PIPELINES - ON_LAPTOPS_ONLY)
+
+
+def test_pull_requests_are_tested_as_the_project_tests_itself_and_may_not_sign_in() -> None:
+    workflow = WORKFLOWS["test"]
+    assert workflow["on"] == {"pull_request": None, "push": {"branches": ["main"]}}
+    assert scripts(workflow)[-1] == ".ci/run"
+    assert "id-token" not in list(texts(workflow))
+    started_by_hand = [name for name, each in WORKFLOWS.items() if "id-token" in texts(each)]
+    assert started_by_hand == ["azureml"]
+    assert WORKFLOWS["azureml"]["on"].keys() == {"workflow_dispatch"}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_caches_end_with_the_files_that_they_are_made_from(name: str) -> None:
+    keys = [text for text in texts(WORKFLOWS[name]) if "hashFiles(" in text]
+    files = {file for key in keys for file in re.findall(r"'([^']+)'", key)}
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
+def test_python_and_debian_are_those_of_the_image_that_jobs_run_in() -> None:
+    base = re.search(r"^FROM python:([\d.]+)-slim-(\w+)$", (ROOT / "Dockerfile").read_text(), re.M)
+    assert base
+    version, debian = base.groups()
+    container = WORKFLOWS["test"]["jobs"]["test"]["container"]["image"]
+    assert container == f"python:{version}-{debian}"
+    (asked,) = [
+        each["with"]["python-version"]
+        for each in steps(WORKFLOWS["azureml"])
+        if each.get("uses", "").startswith("actions/setup-python@")
+    ]
+    assert asked == version
+
+
+def submission() -> dict[str, Any]:
+    """The step that submits; the sign-in, whose token lasts minutes, is right before it."""
+    *_, before, last = WORKFLOWS["azureml"]["jobs"]["submit"]["steps"]
+    assert before["uses"].startswith(f"{MAY_SIGN_IN}@")
+    return dict(last)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        "{}",
+        '{"study": {"trials": 96}}',
+        '"; touch taken; "',
+        "$(touch taken)`touch taken`",
+        "' && touch taken #",
+        "a\nb *",
+        "",
+    ],
+)
+def test_whatever_is_typed_reaches_the_command_as_it_is_and_no_shell(
+    params: str, tmp_path: Path
+) -> None:
+    program = tmp_path / ".venv/bin/kedro"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$TOLD"\n')
+    program.chmod(0o755)
+    pipeline = pipelines_offered(WORKFLOWS["azureml"])[0]
+    given = {"inputs.pipeline": pipeline, "inputs.params": params}
+    step = submission()
+    environment = {
+        name: given.get(value.removeprefix("${{ ").removesuffix(" }}"), "x")
+        for name, value in step["env"].items()
+    }
+    told = tmp_path / "told"
+    subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", step["run"]],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "TOLD": str(told), **environment},
+        check=True,
+    )
+    assert told.read_text().split("\0")[:-1] == [
+        *("azureml", "-e", "azureml", "run"),
+        *("--pipeline", pipeline, "--params", params),
+    ]
+    assert not (tmp_path / "taken").exists()
+
+
+def test_the_guide_sets_the_variables_that_the_workflow_reads() -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
+    job = WORKFLOWS["azureml"]["jobs"]["submit"]
+    read_there = {name for text in texts(job) for name in re.findall(r"\bvars\.(\w+)", text)}
+    environment = job["environment"]
+    made = re.findall(rf"^\$ gh variable set (\w+) --env {environment} ", guide, re.MULTILINE)
+    assert sorted(made) == sorted(read_there)
+    assert f":environment:{environment}" in guide
+
+
+def test_the_guide_gives_roles_that_operators_have_and_no_wider_one() -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
+    given = set(re.findall(r'--role "([^"]+)"', guide))
+    assert given == {"AzureML Data Scientist", "Storage Blob Data Contributor"}
+    operators = (ROOT / "infra/modules/operator_rights.bicep").read_text(encoding="utf-8")
+    assert "dataScientist" in operators
+    assert "roles.blobContributor" in operators
+    scopes = re.findall(r"--scope (\S+)", guide)
+    assert scopes == ["$WORKSPACE", "$CODE"]
