@@ -41,8 +41,8 @@ def leave(project: Path, table: Table, gone: list[str], lost: Iterable[str]) -> 
 
 
 def _module(name: str) -> str:
-    """What a file is called when it is imported; tests import one another from `tests`."""
-    plain = re.sub(r"^(src|tests)/|(/__init__)?\.py$", "", name)
+    """Return a file's name when it is imported; pyproject.toml has the folders for tests."""
+    plain = re.sub(r"^(src|tests(/quartet|/kedro_cloud)?)/|(/__init__)?\.py$", "", name)
     return plain.replace("/", ".")
 
 

@@ -21,6 +21,7 @@ from urllib.request import urlopen
 import pytest
 
 from forked import run_forked
+from kedro_cloud.provisioning.environment import DOCKERFILES
 
 if TYPE_CHECKING:
     from kedro.framework.startup import ProjectMetadata
@@ -72,7 +73,7 @@ def make_workspace(folder: Path) -> Path:
     (folder / "data/06_models/style").mkdir(parents=True)
     for style in (ROOT / "data/06_models/style").glob("*.safetensors"):
         shutil.copy(style, folder / "data/06_models/style")
-    for name in ("pyproject.toml", ".telemetry"):
+    for name in ("pyproject.toml", ".telemetry", "requirements.lock", *DOCKERFILES.values()):
         shutil.copy(ROOT / name, folder)
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", folder / "src", ignore=ignored)

@@ -76,7 +76,7 @@ class MemoryLocation(WatchedLocation):
 
     def mark(self, name: str, **fields: Any) -> None:
         """Write a marker as another program would."""
-        fields = {"video": name, "by": "elsewhere:1:a", "since": "2026-11-21T22:14:03Z", **fields}
+        fields = {"file": name, "by": "elsewhere:1:a", "since": "2026-11-21T22:14:03Z", **fields}
         self.markers[name] = (json.dumps(fields).encode(), str(next(self.counter)))
 
     def check(self) -> None:
@@ -256,7 +256,7 @@ class Arrivals:
         return marker
 
     def mark(self, name: str, **fields: Any) -> None:
-        fields = {"video": name, "by": "elsewhere:1:a", "since": "2026-11-21T22:14:03Z", **fields}
+        fields = {"file": name, "by": "elsewhere:1:a", "since": "2026-11-21T22:14:03Z", **fields}
         location = self.location()
         tag = location.list_tags().get(name, "")
         assert location._write(name, json.dumps(fields).encode(), tag)

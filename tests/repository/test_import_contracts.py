@@ -26,7 +26,7 @@ PIPELINES = sorted(path.parent.name for path in ROOT.glob("src/quartet/pipelines
 
 
 class Planted(NamedTuple):
-    """Code at the end of a file of `src/quartet`, and the contracts that it breaks."""
+    """Code at the end of a file below `src`, and the contracts that it breaks."""
 
     file: str
     code: str
@@ -36,42 +36,53 @@ class Planted(NamedTuple):
 IN_FUNCTION = "def planted():\n    "
 FOR_TYPES = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    "
 PLANTED = {
-    "a module without a layer": Planted("planted.py", "", {"layers"}),
+    "a module without a layer": Planted("quartet/planted.py", "", {"layers"}),
     "framework imports pipelines": Planted(
-        "hooks.py", f"{IN_FUNCTION}from quartet import pipelines", {"layers"}
-    ),
-    "pipelines import azure": Planted(
-        "pipelines/__init__.py", "from kedro_cloud import job", {"layers"}
+        "quartet/framework/context.py", f"{IN_FUNCTION}from quartet import pipelines", {"layers"}
     ),
     "datasets import a science": Planted(
-        "datasets/__init__.py", f"import quartet.{SCIENCE}", {"layers"}
+        "quartet/datasets/__init__.py", f"import quartet.{SCIENCE}", {"layers"}
     ),
-    "a science imports azure": Planted(
-        f"{SCIENCE}/settings.py", "from kedro_cloud import job", {"layers", "science"}
+    "a module of the plugin without a layer": Planted(
+        "kedro_cloud/planted.py", "", {"plugin-layers"}
     ),
-    "a science imports a module below it": Planted(
-        f"{SCIENCE}/settings.py", "from quartet import processes", {"science"}
+    "jobs import the workspace": Planted(
+        "kedro_cloud/jobs/job.py",
+        f"{IN_FUNCTION}from kedro_cloud.provisioning import assets",
+        {"plugin-layers", "circles"},
+    ),
+    "the plugin imports the project": Planted(
+        "kedro_cloud/hooks.py", f"{IN_FUNCTION}import quartet.{SCIENCE}", {"plugin"}
+    ),
+    "a science imports the plugin": Planted(
+        f"quartet/{SCIENCE}/settings.py", "from kedro_cloud.core import ranks", {"science"}
+    ),
+    "a science imports a dataset": Planted(
+        f"quartet/{SCIENCE}/settings.py", "from quartet.datasets import text", {"science", "layers"}
     ),
     "a science imports Kedro in a function": Planted(
-        f"{SCIENCE}/settings.py", f"{IN_FUNCTION}import kedro.io", {"science"}
+        f"quartet/{SCIENCE}/settings.py", f"{IN_FUNCTION}import kedro.io", {"science"}
     ),
     "a science imports MLflow for types": Planted(
-        f"{SCIENCE}/settings.py", f"{FOR_TYPES}import mlflow", {"science"}
+        f"quartet/{SCIENCE}/settings.py", f"{FOR_TYPES}import mlflow", {"science"}
     ),
     "a dataset imports Azure's SDK": Planted(
-        "datasets/text.py", f"{IN_FUNCTION}from azure.identity import x", {"azure-libraries"}
+        "quartet/datasets/text.py",
+        f"{IN_FUNCTION}from azure.identity import x",
+        {"azure-libraries"},
     ),
-    "a hook imports azureml": Planted("hooks.py", "import azureml.core", {"azure-libraries"}),
+    "a hook imports azureml": Planted(
+        "quartet/framework/context.py", "import azureml.core", {"azure-libraries"}
+    ),
     "a pipeline imports another": Planted(
-        f"pipelines/{PIPELINES[0]}/__init__.py",
+        f"quartet/pipelines/{PIPELINES[0]}/__init__.py",
         f"from quartet.pipelines import {PIPELINES[1]}",
         {"pipelines"},
     ),
-    "a circle in azure": Planted(
-        "azure/storage.py", f"{FOR_TYPES}from kedro_cloud.blobs.file_system import x", {"circles"}
-    ),
-    "a circle in a package of azure": Planted(
-        "azure/monitoring/variables.py", "from kedro_cloud.monitoring import hooks", {"circles"}
+    "a circle in a package of the plugin": Planted(
+        "kedro_cloud/blobs/storage.py",
+        f"{FOR_TYPES}from kedro_cloud.blobs.file_system import x",
+        {"circles"},
     ),
 }
 
@@ -80,9 +91,8 @@ PLANTED = {
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("contracts")
     shutil.copy(PYPROJECT, folder)
-    shutil.copytree(
-        ROOT / "src/quartet", folder / "src/quartet", ignore=shutil.ignore_patterns("__pycache__")
-    )
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=ignored)
     return folder
 
 
@@ -122,7 +132,7 @@ def test_the_source_keeps_all_contracts(project: Path) -> None:
 @pytest.mark.parametrize("name", PLANTED)
 def test_an_import_that_a_contract_forbids_breaks_that_contract(project: Path, name: str) -> None:
     file, code, broken = PLANTED[name]
-    with planted(project / "src/quartet" / file, code):
+    with planted(project / "src" / file, code):
         assert lint(project)[0] == broken
 
 

@@ -41,7 +41,15 @@ def start(
     home = folder / "home"
     home.mkdir(parents=True)
     return subprocess.run(
-        [sys.executable, "-m", "kedro", "new", f"--starter={starter}", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "kedro",
+            "new",
+            f"--starter={starter}",
+            "--directory=starter",
+            *arguments,
+        ],
         cwd=folder,
         env={**clean_environment(), "HOME": str(home), "DO_NOT_TRACK": "1", "COLUMNS": "200"},
         input=answers,
@@ -298,7 +306,7 @@ def test_an_unknown_scenario_is_told_with_those_there_are_and_leaves_nothing(
 
 
 def test_the_prompt_takes_the_scenarios_of_the_table_and_nothing_else() -> None:
-    prompt = yaml.safe_load((ROOT / "prompts.yml").read_text("utf-8"))["scenarios"]
+    prompt = yaml.safe_load((ROOT / "starter/prompts.yml").read_text("utf-8"))["scenarios"]
     takes = re.compile(prompt["regex_validator"])
     for said in ("all", *TABLE.scenarios, "digits,style", "faq , sensors", ",".join(PIPELINES)):
         assert takes.match(said), said

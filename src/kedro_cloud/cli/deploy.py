@@ -50,9 +50,9 @@ def deploy(metadata: Any, /, **options: Any) -> None:
     request, then the one before it is removed. With --local the same server runs here.
 
     \b
-    kedro cloud deploy --model mnist_classifier --local
-    kedro cloud deploy --model mnist_classifier --dry-run
-    kedro cloud deploy --model FAQ_ranker --stage candidate --keep
+    kedro cloud deploy --model MODEL --local
+    kedro cloud deploy --model MODEL --dry-run
+    kedro cloud deploy --model MODEL --stage candidate --keep
     """
     if options["version"] and options["stage"]:
         raise click.UsageError("--version and --stage both say which version: say one of them")

@@ -32,9 +32,9 @@ def models() -> None:
 
     \b
     kedro cloud models list -e base
-    kedro cloud models show FAQ_ranker
-    kedro cloud models compare mnist_classifier 3 4
-    kedro cloud models promote mnist_classifier 4 --to champion --dry-run
+    kedro cloud models show MODEL
+    kedro cloud models compare MODEL 3 4
+    kedro cloud models promote MODEL 4 --to champion --dry-run
     """
 
 
@@ -46,7 +46,7 @@ def list_(metadata: Any, name: str | None, env: str) -> None:
     """All versions, or those of the model NAME.
 
     \b
-    kedro cloud models list mnist_classifier -e base
+    kedro cloud models list MODEL -e base
     """
 
     def work(registry: Registry) -> None:
@@ -74,7 +74,7 @@ def show(metadata: Any, name: str, version: str, env: str) -> None:
     Without VERSION the champion, or the last one where there is no champion.
 
     \b
-    kedro cloud models show mnist_classifier 4
+    kedro cloud models show MODEL 4
     """
 
     def work(registry: Registry) -> None:
@@ -97,7 +97,7 @@ def compare(metadata: Any, name: str, one: str, other: str, env: str) -> None:
     """Metrics of two versions side by side, and what differs in how they were made.
 
     \b
-    kedro cloud models compare FAQ_ranker 1 2 -e base
+    kedro cloud models compare MODEL 1 2 -e base
     """
 
     def work(registry: Registry) -> None:
@@ -125,7 +125,7 @@ def promote(metadata: Any, name: str, version: str, stage: str, dry_run: bool, e
     to go back to it.
 
     \b
-    kedro cloud models promote mnist_classifier 4 --to champion
+    kedro cloud models promote MODEL 4 --to champion
     """
 
     def work(registry: Registry) -> None:

@@ -26,8 +26,8 @@ def publish(metadata: Any, /, **options: Any) -> None:
     the inputs have changed, and does nothing otherwise. Endpoints and inputs are in cloud.yml.
 
     \b
-    kedro cloud publish -p style_transfer
-    kedro cloud publish -p style_transfer --params step_nodes.restyle_pieces=4 --dry-run
+    kedro cloud publish -p PIPELINE
+    kedro cloud publish -p PIPELINE --params step_nodes.STEP=4 --dry-run
     """
     with faults.explained():
         one_line_errors(_publish)(metadata, **options)

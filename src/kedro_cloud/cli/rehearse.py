@@ -50,8 +50,8 @@ def rehearse(metadata: Any, /, **options: Any) -> None:
     blob storage is Azurite, with the samples in it. All is kept in rehearsals/.
 
     \b
-    kedro cloud rehearse -p faq_tuning --params step_nodes.tune_ranker=2
-    kedro cloud rehearse -p style_transfer --upload clips=mine --params video=abfs://mine/a.mp4
+    kedro cloud rehearse -p PIPELINE --params step_nodes.STEP=2
+    kedro cloud rehearse -p PIPELINE --upload FOLDER=mine --params NAME=abfs://mine/FILE
     """
     if options["resume"] and options["fresh"]:
         raise click.UsageError("--fresh removes what --resume would go on with: say one of them")

@@ -26,7 +26,7 @@ def schedule() -> None:
     """Let Azure ML start a pipeline by the clock.
 
     \b
-    kedro cloud schedule create -p anomaly_scoring --cron "0 * * * *"
+    kedro cloud schedule create -p PIPELINE --cron "0 * * * *"
     kedro cloud schedule list
     """
 
@@ -51,11 +51,11 @@ def create(metadata: Any, /, **options: Any) -> None:
 
     Calling it again with other times, parameters or code changes the schedule, and does nothing
     otherwise. A pipeline has one schedule. If a job is still running when the next one starts,
-    both run; the pipelines of the sensors' database then let only one of them write.
+    both run: a pipeline that must not overlap has to claim its data.
 
     \b
-    kedro cloud schedule create -p anomaly_scoring --cron "0 * * * *"
-    kedro cloud schedule create -p faq_tuning --cron "30 2 * * sun" --time-zone "UTC"
+    kedro cloud schedule create -p PIPELINE --cron "0 * * * *"
+    kedro cloud schedule create -p PIPELINE --cron "30 2 * * sun" --time-zone "UTC"
     """
     with faults.explained():
         one_line_errors(_create)(metadata, **options)
@@ -83,7 +83,7 @@ def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     """Start no more jobs until `resume`; one that runs is not stopped.
 
     \b
-    kedro cloud schedule pause anomaly-scoring
+    kedro cloud schedule pause NAME
     """
     with faults.explained():
         one_line_errors(_switch)(Path(metadata.project_path), name, dry_run, env, enabled=False)
@@ -98,7 +98,7 @@ def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     """Go on with a schedule that was paused; what was missed is not made up for.
 
     \b
-    kedro cloud schedule resume anomaly-scoring
+    kedro cloud schedule resume NAME
     """
     with faults.explained():
         one_line_errors(_switch)(Path(metadata.project_path), name, dry_run, env, enabled=True)
@@ -113,7 +113,7 @@ def remove(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     """Remove a schedule; its jobs and what they made stay.
 
     \b
-    kedro cloud schedule remove anomaly-scoring
+    kedro cloud schedule remove NAME
     """
     with faults.explained():
         one_line_errors(_remove)(Path(metadata.project_path), name, dry_run, env)

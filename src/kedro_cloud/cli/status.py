@@ -50,7 +50,7 @@ def status(metadata: Any, /, **options: Any) -> None:
     kedro cloud status
     kedro cloud status hungry_island_prwlz3djk5
     kedro cloud status hungry_island_prwlz3djk5 --follow > progress.txt
-    kedro cloud status --rehearsal mnist_training
+    kedro cloud status --rehearsal PIPELINE
     """
     with faults.explained():
         try:

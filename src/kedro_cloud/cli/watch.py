@@ -73,9 +73,9 @@ def watch(metadata: Any, /, **options: Any) -> None:
     next watcher goes on with them.
 
     \b
-    kedro cloud watch ~/incoming --params style=wave
+    kedro cloud watch ~/incoming --params NAME=VALUE
     kedro cloud watch --once
-    kedro cloud watch abfs://videos --start endpoint --most-at-once 8
+    kedro cloud watch abfs://CONTAINER --start endpoint --most-at-once 8
     """
     if options["start"] != LOCAL and options["results"]:
         raise click.UsageError("--results is for --start local: others write as the catalog says")

@@ -153,7 +153,7 @@ class Promotion:
         return self.stage in self.version.stages and not (self.replaced or self.leaves)
 
     def told(self, verb: str) -> str:
-        """In a line: "mnist_classifier version 2 becomes champion in the place of version 1"."""
+        """In a line: "MODEL version 2 becomes champion in the place of version 1"."""
         numbers = " and ".join(version.number for version in self.replaced)
         said = f"{self.version.model} version {self.version.number} {verb} {self.stage}"
         if self.is_done:

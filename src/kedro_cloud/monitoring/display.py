@@ -39,7 +39,7 @@ def step_line(step: StepStatus, width: int = 0) -> str:
 
 
 def headline(status: Status) -> str:
-    """A job in a line: `train_7: mnist_training running, 2 of 4 steps, 3 min 12 s`."""
+    """A job in a line: `train_7: training running, 2 of 4 steps, 3 min 12 s`."""
     steps = f"{status.done} of {len(status.steps)} steps" if status.steps else ""
     facts = [f"{status.pipeline} {status.state}", steps, duration(status.seconds)]
     return f"{status.name}: {', '.join(filter(None, facts))}"

@@ -120,7 +120,7 @@ class Published:
         """The component, less name and version, as YAML has it.
 
         Each step gets each input, used or not: Azure ML takes an earlier result of a step for its
-        own if all inputs are the same, and must not if another video was said.
+        own if all inputs are the same, and must not if another input was given.
         """
         steps = copy.deepcopy(dict(self.compiled.document["jobs"]))
         declared = {

@@ -38,7 +38,7 @@ class BlobFolder:
         if not (3 <= len(container) <= 63 and plain.isalnum() and container == container.lower()):
             raise ValueError(
                 f"'{address}' is no place in blob storage: a container's name has 3 to 63 small "
-                "letters, digits and hyphens, as in videos/holiday"
+                "letters, digits and hyphens, as in raw/images"
             )
         return cls(container, path.strip("/"))
 

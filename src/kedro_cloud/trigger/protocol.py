@@ -9,7 +9,7 @@ Logic App may omit all but the first five:
 
 | field | |
 |---|---|
-| `video` | address of the file, `abfs://CONTAINER/NAME` or a path |
+| `file` | address of the file, `abfs://CONTAINER/NAME` or a path |
 | `state` | see below |
 | `attempts` | number of failed attempts |
 | `by` | owner: `HOST:PROCESS:TOKEN` of a watcher, `logic-app:RUN` |
@@ -89,8 +89,7 @@ class Marker(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
-    # The Logic App writes this key.
-    file: str = Field(validation_alias="video", serialization_alias="video")
+    file: str
     state: MarkerState
     attempts: int = Field(default=0, ge=0)
     by: str

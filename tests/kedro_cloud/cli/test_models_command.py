@@ -196,7 +196,7 @@ def test_asking_for_models_makes_no_database(call, project, monkeypatch):
 def test_help_waits_for_neither_mlflow_nor_the_sdk():
     code = (
         "import sys, quartet.settings; "
-        "from kedro_cloud import deploy_command, models_command; "
+        "from kedro_cloud.cli import deploy, models; "
         "print(sorted({'mlflow', 'azure.ai.ml.entities', 'torch', 'pandas'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]

@@ -1,7 +1,6 @@
 """`kedro cloud plan` must show a cost before it is paid, and one clear line if it cannot."""
 
 import json
-import re
 import shutil
 from types import SimpleNamespace
 
@@ -247,12 +246,3 @@ def test_a_verified_price_is_shown_with_its_source(run, rehearsed, project):
     result = run(*FAQ, "--nodes", "0:1")
     assert "0.192 USD/h in eastus (SkyPilot's catalogue" in result.stdout
     assert "EXAMPLE" not in result.stdout
-
-
-def test_the_planning_code_knows_no_scenario():
-    files = (ROOT / "src/kedro_cloud/estimate").glob("*.py")
-    code = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    imports = re.findall(r"^\s*(?:from|import) (quartet\S*)", code, re.MULTILINE)
-    assert [name for name in imports if not name.startswith("kedro_cloud.")] == []
-    assert "kedro_cloud.rehearsal" in imports
-    assert re.findall(r"faq_|mnist|sensor|anomaly|style_|video", code, re.IGNORECASE) == []

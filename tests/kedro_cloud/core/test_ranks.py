@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kedro_cloud.core import ranks
 from quartet.cli import run
-from support import GUARD_S, ROOT, on_ranks
+from support import GUARD_S, ROOT, bootstrap, on_ranks
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def test_a_plain_run_is_the_only_rank():
 
 def test_a_plain_run_does_not_start_mpi():
     code = (
-        "import sys; from quartet import distributed as d; d.barrier(); d.broadcast(1); d.host();"
-        "sys.exit('mpi4py' in sys.modules)"
+        "import sys; from kedro_cloud.core import ranks as r; "
+        "r.barrier(); r.broadcast(1); r.host(); sys.exit('mpi4py' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -68,6 +68,7 @@ def test_ranks_beyond_the_first_run_only_the_shared_nodes_in_the_order_of_the_fi
 
 
 def test_a_runner_of_ones_own_and_several_ranks_exclude_each_other(as_rank):
+    bootstrap()
     as_rank(0, 2)
     result = CliRunner().invoke(run, ["--runner", "ThreadRunner"])
     assert result.exit_code == 1

@@ -37,7 +37,7 @@ import os, signal, sys
 from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from quartet import tracking_database
+from kedro_cloud.core import tracking_database
 
 @event.listens_for(Engine, "after_cursor_execute")
 def kill(connection, cursor, statement, *_):

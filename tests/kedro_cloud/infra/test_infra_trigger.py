@@ -70,7 +70,7 @@ def test_a_repetition_starts_nothing(world, event):
 
 
 def test_a_video_that_a_watcher_has_is_left_to_it(world):
-    theirs = {"video": "abfs://videos/film.mp4", "state": "started", "by": "host:1:token"}
+    theirs = {"file": "abfs://videos/film.mp4", "state": "started", "by": "host:1:token"}
     world.blobs["/triggers/.started/videos/film.mp4.json"] = theirs
     world.upload("film.mp4")
     assert world.run() == "Succeeded"
@@ -131,7 +131,7 @@ def test_a_hostile_name_starts_nothing_and_is_told_of(world, name):
     assert world.run() == "Succeeded"
     assert world.started == {}
     assert world.marker(name) is None
-    assert [report["video"] for report in world.reports()] == [f"abfs://videos/{name}"]
+    assert [report["file"] for report in world.reports()] == [f"abfs://videos/{name}"]
     assert "its name" in world.reports()[0]["reason"]
     assert world.messages == []
 

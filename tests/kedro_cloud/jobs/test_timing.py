@@ -77,7 +77,7 @@ def test_memory_is_that_of_this_process_in_mib():
 
 
 def test_the_memory_of_whatever_started_a_step_is_not_counted():
-    ask = "from kedro_cloud import timing; print(timing.peak_mib())"
+    ask = "from kedro_cloud.jobs import timing; print(timing.peak_mib())"
     become = f"os.execv(sys.executable, [sys.executable, '-c', {ask!r}])"
     large = f"import os, sys; held = b'.' * (1 << 29); {become}"
     found = subprocess.run(

@@ -110,16 +110,16 @@ def test_a_released_file_is_free_and_its_job_is_followed_by_the_next_watcher():
 
 
 def test_a_marker_keeps_fields_of_others_and_times_to_the_second():
-    text = b'{"video": "a", "state": "done", "by": "me", "since": "2026-11-21T22:14:03", "x": 1}'
+    text = b'{"file": "a", "state": "done", "by": "me", "since": "2026-11-21T22:14:03", "x": 1}'
     found = Marker.from_bytes(text)
     assert found is not None
     assert b'"since": "2026-11-21T22:14:03Z"' in found.to_bytes()
-    assert b'"video": "a"' in found.to_bytes()
+    assert b'"file": "a"' in found.to_bytes()
     assert b'"x": 1' in found.to_bytes()
     assert Marker.from_bytes(found.to_bytes()) == found
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"video": "a", "state": "unheard-of"}'])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"file": "a", "state": "unheard-of"}'])
 def test_what_is_no_marker_is_not_read_as_one(content):
     assert Marker.from_bytes(content) is None
 

@@ -62,7 +62,7 @@ def test_a_plugin_the_project_does_not_know_is_loaded_as_ever(monkeypatch):
 
 STEP = """
 import os, sys
-from quartet import startup
+from kedro_cloud.core import startup
 {before}
 def at_the_first_node(self, dataset_name=None):
     from kedro.io import DataCatalog

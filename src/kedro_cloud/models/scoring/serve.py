@@ -53,7 +53,7 @@ _USERS = (
 )
 """What a model raises at a batch that it cannot read; all else is the server's own fault."""
 
-logger = logging.getLogger("quartet.scoring")
+logger = logging.getLogger("kedro_cloud.scoring")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
