@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.core.startup import without_collecting
 
 
-@click.group(name="quartet", cls=LazyGroup, lazy_subcommands=plugin_commands.lazy_subcommands)
+@click.group(name="quartet", cls=LazyGroup)
 def cli() -> None:
-    """Commands of this project, and those of `kedro_cloud`, which is part of it."""
+    """Commands of this project."""
 
 
 def _run(**options: Any) -> Any:
@@ -61,8 +62,10 @@ run = copy.copy(kedro_run)
 run.callback = one_line_errors(_run)
 cli.add_command(run)
 
-for command in plugin_commands.commands.values():
-    cli.add_command(command)
+# Where the project is not installed, as on a cluster, no entry point brings the plugin's commands.
+if not entry_points(group="kedro.project_commands", name="kedro_cloud"):
+    cli.lazy_subcommands.update(plugin_commands.lazy_subcommands)
+    cli.add_command(plugin_commands.commands["cloud"])
 
 
 @cli.command()

@@ -21,9 +21,10 @@ from kedro.framework.cli.utils import ENTRY_POINT_GROUPS, LazyGroup
 DEFERRED: dict[str, dict[str, str]] = {
     "kedro_mlflow": {"mlflow": "quartet.framework.mlflow_commands.mlflow_commands"},
     "kedro_azureml": {},  # its command is one of `kedro_cloud`
-    "kedro_cloud": {},  # whose commands `quartet.cli` has
 }
 """By top-level module of the plugin: its command, and where that is defined."""
+LAZY = {"kedro_cloud"}
+"""Plugins whose commands are lazy already."""
 
 
 def defer_heavy_plugins() -> None:
@@ -42,12 +43,13 @@ def defer_heavy_plugins() -> None:
             return load_all(name)
         points = entry_points(group=ENTRY_POINT_GROUPS[name])
         modules = {point.module.partition(".")[0] for point in points}
-        if not modules <= DEFERRED.keys():  # a plugin this project does not know: as Kedro does
+        if not modules <= DEFERRED.keys() | LAZY:  # a plugin that is not known here: as Kedro does
             return load_all(name)
-        return [
+        lazy = [point.load() for point in points if point.module.partition(".")[0] in LAZY]
+        return lazy + [
             LazyGroup(name=module, lazy_subcommands=DEFERRED[module])
             for module in modules
-            if DEFERRED[module]
+            if DEFERRED.get(module)
         ]
 
     kedro_cli.load_entry_points = load_entry_points
