@@ -19,32 +19,32 @@ def explore() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.pair_images_with_labels,
-                [
+                func=nodes.pair_images_with_labels,
+                inputs=[
                     "mnist_train_images",
                     "mnist_train_labels",
                     "mnist_test_images",
                     "mnist_test_labels",
                 ],
-                ["train_digits", "test_digits"],
+                outputs=["train_digits", "test_digits"],
                 name="pair_images_with_labels",
             ),
             Node(
-                nodes.count_classes,
-                ["train_digits", "test_digits"],
-                ["class_counts", "class_counts_figure"],
+                func=nodes.count_classes,
+                inputs=["train_digits", "test_digits"],
+                outputs=["class_counts", "class_counts_figure"],
                 name="count_classes",
             ),
             Node(
-                nodes.draw_random_digits,
-                ["train_digits", "params:exploration"],
-                "random_digits_figure",
+                func=nodes.draw_random_digits,
+                inputs=["train_digits", "params:exploration"],
+                outputs="random_digits_figure",
                 name="draw_random_digits",
             ),
             Node(
-                nodes.split_validation,
-                ["train_digits", "params:validation_split"],
-                ["fit_digits", "validation_digits"],
+                func=nodes.split_validation,
+                inputs=["train_digits", "params:validation_split"],
+                outputs=["fit_digits", "validation_digits"],
                 name="split_validation",
             ),
         ],
@@ -57,20 +57,25 @@ def train_logistic() -> Pipeline:
     return Pipeline(
         [
             Node(
-                logistic.sweep_regularisation,
-                [
+                func=logistic.sweep_regularisation,
+                inputs=[
                     "fit_digits",
                     "validation_digits",
                     "params:regularisation_sweep",
                     "sweep_checkpoint",
                 ],
-                ["sweep_results", "sweep_figure", "sweep_weights"],
+                outputs=["sweep_results", "sweep_figure", "sweep_weights"],
                 name="sweep_regularisation",
             ),
             Node(
-                logistic.fit_best_logistic,
-                ["train_digits", "sweep_results", "sweep_weights", "params:regularisation_sweep"],
-                ["logistic_weights", "logistic_fit"],
+                func=logistic.fit_best_logistic,
+                inputs=[
+                    "train_digits",
+                    "sweep_results",
+                    "sweep_weights",
+                    "params:regularisation_sweep",
+                ],
+                outputs=["logistic_weights", "logistic_fit"],
                 name="fit_best_logistic",
             ),
         ],
@@ -83,26 +88,26 @@ def train_convnet() -> Pipeline:
     return Pipeline(
         [
             Node(
-                convnet.search_learning_rate,
-                [
-                    "fit_digits",
-                    "validation_digits",
-                    "params:convnet_training",
-                    "params:learning_rate_search",
-                    "search_checkpoint",
-                ],
-                "convnet_trials",
+                func=convnet.search_learning_rate,
+                inputs={
+                    "fit_digits": "fit_digits",
+                    "validation_digits": "validation_digits",
+                    "convnet_training": "params:convnet_training",
+                    "learning_rate_search": "params:learning_rate_search",
+                    "search_checkpoint": "search_checkpoint",
+                },
+                outputs="convnet_trials",
                 name="search_learning_rate",
             ),
             Node(
-                convnet.train_best_convnet,
-                [
+                func=convnet.train_best_convnet,
+                inputs=[
                     "train_digits",
                     "convnet_trials",
                     "params:convnet_training",
                     "convnet_checkpoint",
                 ],
-                ["convnet_weights", "convnet_history", "convnet_history_figure"],
+                outputs=["convnet_weights", "convnet_history", "convnet_history_figure"],
                 name="train_best_convnet",
             ),
         ],
@@ -114,9 +119,9 @@ def evaluate() -> Pipeline:
     """Both classifiers on the untouched test digits."""
     families = [
         Node(
-            function,
-            [f"{family}_weights", "test_digits"],
-            f"{family}_probabilities",
+            func=function,
+            inputs=[f"{family}_weights", "test_digits"],
+            outputs=f"{family}_probabilities",
             name=f"predict_with_{family}",
         )
         for family, function in (
@@ -126,9 +131,9 @@ def evaluate() -> Pipeline:
     ]
     reports = [
         Node(
-            function,
-            ["test_digits", f"{family}_probabilities"],
-            [
+            func=function,
+            inputs=["test_digits", f"{family}_probabilities"],
+            outputs=[
                 f"{family}_per_digit",
                 f"{family}_confusion_figure",
                 f"{family}_errors_figure",
@@ -142,17 +147,17 @@ def evaluate() -> Pipeline:
         )
     ]
     summary = Node(
-        nodes.summarise_training,
-        [
-            "test_digits",
-            "logistic_probabilities",
-            "convnet_probabilities",
-            "sweep_results",
-            "logistic_fit",
-            "convnet_trials",
-            "convnet_history",
-        ],
-        "mnist_training_metrics",
+        func=nodes.summarise_training,
+        inputs={
+            "test_digits": "test_digits",
+            "logistic_probabilities": "logistic_probabilities",
+            "convnet_probabilities": "convnet_probabilities",
+            "sweep_results": "sweep_results",
+            "logistic_fit": "logistic_fit",
+            "convnet_trials": "convnet_trials",
+            "convnet_history": "convnet_history",
+        },
+        outputs="mnist_training_metrics",
         name="summarise_training",
     )
     return Pipeline([*families, *reports, summary], tags="step.judge_classifiers")
@@ -163,18 +168,18 @@ def register() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.release_better_classifier,
-                [
-                    "train_digits",
-                    "test_digits",
-                    "logistic_weights",
-                    "convnet_weights",
-                    "mnist_training_metrics",
-                    "mnist_champion",
-                    "params:regularisation_sweep",
-                    "params:convnet_training",
-                ],
-                ["mnist_classifier", "mnist_release"],
+                func=nodes.release_better_classifier,
+                inputs={
+                    "train_digits": "train_digits",
+                    "test_digits": "test_digits",
+                    "logistic_weights": "logistic_weights",
+                    "convnet_weights": "convnet_weights",
+                    "mnist_training_metrics": "mnist_training_metrics",
+                    "mnist_champion": "mnist_champion",
+                    "regularisation_sweep": "params:regularisation_sweep",
+                    "convnet_training": "params:convnet_training",
+                },
+                outputs=["mnist_classifier", "mnist_release"],
                 name="release_better_classifier",
             ),
         ],
@@ -187,9 +192,14 @@ def make_end() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.forget_checkpoints,
-                ["mnist_release", "sweep_checkpoint", "search_checkpoint", "convnet_checkpoint"],
-                None,
+                func=nodes.forget_checkpoints,
+                inputs=[
+                    "mnist_release",
+                    "sweep_checkpoint",
+                    "search_checkpoint",
+                    "convnet_checkpoint",
+                ],
+                outputs=None,
                 name="forget_checkpoints",
             ),
         ],

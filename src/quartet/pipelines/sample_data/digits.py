@@ -16,9 +16,9 @@ def make_digits() -> Pipeline:
     return Pipeline(
         [
             Node(
-                make_digit_sample,
-                "params:digit_sample_split",
-                [
+                func=make_digit_sample,
+                inputs="params:digit_sample_split",
+                outputs=[
                     "digit_sample_train_images",
                     "digit_sample_train_labels",
                     "digit_sample_test_images",

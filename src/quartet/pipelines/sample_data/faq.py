@@ -28,20 +28,20 @@ def make_faq() -> Pipeline:
     return Pipeline(
         [
             Node(
-                make_faq_dump,
-                [
+                func=make_faq_dump,
+                inputs=[
                     "faq_sample_language",
                     "faq_sample_values",
                     "faq_sample_asynchrony",
                     "faq_sample_browser",
                 ],
-                ["faq_sample_posts", "faq_sample_post_links", "faq_sample_asked"],
+                outputs=["faq_sample_posts", "faq_sample_post_links", "faq_sample_asked"],
                 name="make_faq_dump",
             ),
             Node(
-                make_faq_tables,
-                ["faq_sample_posts", "faq_sample_post_links", "params:faq_sample_reading"],
-                ["faq_sample_originals", "faq_sample_duplicates", "faq_sample_answers"],
+                func=make_faq_tables,
+                inputs=["faq_sample_posts", "faq_sample_post_links", "params:faq_sample_reading"],
+                outputs=["faq_sample_originals", "faq_sample_duplicates", "faq_sample_answers"],
                 name="make_faq_tables",
             ),
         ]

@@ -22,9 +22,9 @@ def make_sensors() -> Pipeline:
     return Pipeline(
         [
             Node(
-                make_sensor_sample,
-                "params:sensor_sample_fleet",
-                ["sensor_sample_captures", "sensor_sample_labels"],
+                func=make_sensor_sample,
+                inputs="params:sensor_sample_fleet",
+                outputs=["sensor_sample_captures", "sensor_sample_labels"],
                 name="make_sensor_sample",
             ),
         ]

@@ -10,9 +10,9 @@ def make_style() -> Pipeline:
     return Pipeline(
         [
             Node(
-                make_style_sample,
-                None,
-                "style_sample_video",
+                func=make_style_sample,
+                inputs=None,
+                outputs="style_sample_video",
                 name="make_style_sample",
             ),
         ]

@@ -21,43 +21,43 @@ def make_output() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.plan_transfer,
-                [
-                    "style_source",
-                    "style_weights",
-                    "params:style_transfer",
-                    "params:restyling",
-                    "params:video_encoding",
-                ],
-                "transfer_plan",
+                func=nodes.plan_transfer,
+                inputs={
+                    "style_source": "style_source",
+                    "style_weights": "style_weights",
+                    "style_transfer": "params:style_transfer",
+                    "restyling": "params:restyling",
+                    "video_encoding": "params:video_encoding",
+                },
+                outputs="transfer_plan",
                 name="plan_transfer",
             ),
             Node(
-                nodes.restyle,
-                [
-                    "style_source",
-                    "style_weights",
-                    "transfer_plan",
-                    "style_pieces",
-                    "params:style_transfer",
-                    "params:restyling",
-                    "params:video_encoding",
-                ],
-                "restyling_work",
+                func=nodes.restyle,
+                inputs={
+                    "style_source": "style_source",
+                    "style_weights": "style_weights",
+                    "transfer_plan": "transfer_plan",
+                    "style_pieces": "style_pieces",
+                    "style_transfer": "params:style_transfer",
+                    "restyling": "params:restyling",
+                    "video_encoding": "params:video_encoding",
+                },
+                outputs="restyling_work",
                 name="restyle_pieces",
                 tags=[ranks.TAG, "gpu"],
             ),
             Node(
-                nodes.publish,
-                [
-                    "style_source",
-                    "transfer_plan",
-                    "restyling_work",
-                    "style_pieces",
-                    "restyled_folder",
-                    "params:video_encoding",
-                ],
-                "restyled_output",
+                func=nodes.publish,
+                inputs={
+                    "style_source": "style_source",
+                    "transfer_plan": "transfer_plan",
+                    "restyling_work": "restyling_work",
+                    "style_pieces": "style_pieces",
+                    "restyled_folder": "restyled_folder",
+                    "video_encoding": "params:video_encoding",
+                },
+                outputs="restyled_output",
                 name="publish_output",
                 tags="step.publish_video",
             ),
@@ -70,15 +70,15 @@ def make_report() -> Pipeline:
     return Pipeline(
         [
             Node(
-                report.compare_output,
-                [
-                    "style_source",
-                    "transfer_plan",
-                    "restyled_output",
-                    "restyled_folder",
-                    "params:style_transfer",
-                ],
-                [
+                func=report.compare_output,
+                inputs={
+                    "style_source": "style_source",
+                    "transfer_plan": "transfer_plan",
+                    "restyled_output": "restyled_output",
+                    "restyled_folder": "restyled_folder",
+                    "style_transfer": "params:style_transfer",
+                },
+                outputs=[
                     "frame_consistency",
                     "style_preview",
                     "contact_sheet_figure",
@@ -87,9 +87,9 @@ def make_report() -> Pipeline:
                 name="compare_output",
             ),
             Node(
-                report.report_transfer,
-                ["transfer_plan", "restyling_work", "restyled_output", "frame_consistency"],
-                ["style_transfer_metrics", "stages_figure"],
+                func=report.report_transfer,
+                inputs=["transfer_plan", "restyling_work", "restyled_output", "frame_consistency"],
+                outputs=["style_transfer_metrics", "stages_figure"],
                 name="report_transfer",
             ),
         ],
@@ -102,9 +102,9 @@ def make_end() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.forget_pieces,
-                ["style_transfer_metrics", "transfer_plan", "style_pieces"],
-                None,
+                func=nodes.forget_pieces,
+                inputs=["style_transfer_metrics", "transfer_plan", "style_pieces"],
+                outputs=None,
                 name="forget_pieces",
             ),
         ],
