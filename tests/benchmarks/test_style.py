@@ -19,7 +19,7 @@ from benchmarks import style_reference
 from quartet.style.assemble import assemble
 from quartet.style.check import check_video
 from quartet.style.encoding_settings import Encoding
-from quartet.style.flow import restyle_pieces
+from quartet.style.flow import stylize_segments
 from quartet.style.inference import InferenceNetwork
 from quartet.style.network import StyleNetwork, network_of, to_pictures
 from quartet.style.probe import plan_video
@@ -66,7 +66,7 @@ def end_to_end(real_clip, weights, folder, settings) -> tuple[float, float]:
     firsts = [first for first, _ in plan.pieces]
     pieces = [folder / f"{first}.mp4" for first in firsts]
     with Restyler(weights, settings, platform) as restyler:
-        restyle_pieces(
+        stylize_segments(
             real_clip,
             plan,
             firsts,

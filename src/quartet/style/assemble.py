@@ -60,7 +60,7 @@ def assemble(
 
     Args:
         source: That the plan was made of.
-        pieces: What `encode_piece` wrote, in the order of the plan.
+        pieces: What `encode_segment` wrote, in the order of the plan.
         plan: Of the video.
         target: Where to; a path appears when the video is whole. Its suffix is the caller's
             matter, and should be `plan.suffix`.

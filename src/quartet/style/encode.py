@@ -1,9 +1,8 @@
-"""Restyled frames of one piece, as H.264 that stands alone."""
+"""Encode the stylized frames of one segment as H.264 that refers to no other segment."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from av.container import OutputContainer
@@ -15,54 +14,46 @@ from quartet.style.pictures import FrameConverter
 from quartet.style.video import Picture, VideoPlan
 
 
-@dataclass(frozen=True)
-class PieceFacts:
-    """What a finished piece holds.
-
-    Attributes:
-        first: Number of its first frame.
-        frames: How many it has.
-    """
-
-    first: int
-    frames: int
-
-
 def label_of(plan: VideoPlan, first: int, last: int) -> str:
-    """What a piece says of itself in its metadata, so that it is not taken for another."""
+    """Return what a segment's metadata says, so that it is not taken for another."""
     return f"frames {first} to {last - 1} of {plan.fingerprint}"
 
 
-def encode_piece(
-    target: Target, plan: VideoPlan, first: int, frames: Iterable[Picture], settings: Encoding
-) -> PieceFacts:
-    """Write the frames of one piece as an MP4 file, which begins at time 0.
+def encode_segment(
+    target: Target,
+    plan: VideoPlan,
+    first: int,
+    frames: Iterable[tuple[int, Picture]],
+    settings: Encoding,
+) -> None:
+    """Write the frames of one segment as an MP4 file, which begins at time 0.
 
-    It begins with a key frame and refers to no other piece. The same pictures and settings
+    It begins with a key frame and refers to no other segment. The same pictures and settings
     give the same bytes.
 
     Args:
-        target: Where to; a path appears when the piece is whole.
+        target: Where to; a path appears when the segment is complete.
         plan: Of the video.
-        first: Number of the piece's first frame.
-        frames: All pictures of the piece in order, uint8 of shape (height, width, 3).
+        first: Number of the segment's first frame.
+        frames: Number and picture, uint8 of shape (height, width, 3), of each frame in order.
         settings: Of the encoder.
 
     Raises:
-        ValueError: No piece begins there, there are more or fewer frames than it has, or one
-            is of another size.
-        OSError: The piece cannot be written.
+        ValueError: No segment begins there, a frame is missing or not one of the segment, or
+            a picture is of another size.
+        OSError: The segment cannot be written.
     """
     last = plan.end_of_piece(first)
     convert = FrameConverter(plan, settings.threads)
-    number = first
+    following = first
     with written(target, "mp4", {}) as container:
         container.metadata["comment"] = label_of(plan, first, last)
         stream = _encoder(container, plan, convert.pixel_format, settings)
-        for picture in frames:
-            if number == last:
+        for number, picture in frames:
+            if number != following or number == last:
                 raise ValueError(
-                    f"{plan.name}: more frames than the {last - first} of the piece from {first} on"
+                    f"{plan.name}: frame {number} does not follow frame {following - 1} in the "
+                    f"segment of frames {first} to {last - 1}"
                 )
             if picture.shape != (plan.height, plan.width, 3):
                 raise ValueError(
@@ -73,14 +64,13 @@ def encode_piece(
             frame.pts = plan.timestamps[number] - plan.timestamps[first]
             frame.time_base = plan.tick
             container.mux(stream.encode(frame))
-            number += 1
-        if number < last:
+            following = number + 1
+        if following < last:
             raise ValueError(
-                f"{plan.name}: {number - first} frames instead of the {last - first} of the piece "
-                f"from {first} on"
+                f"{plan.name}: {following - first} frames instead of the {last - first} of the "
+                f"segment from {first} on"
             )
         container.mux(stream.encode(None))
-    return PieceFacts(first, last - first)
 
 
 def _encoder(
@@ -89,7 +79,7 @@ def _encoder(
     options = {
         "crf": f"{settings.quality:g}",
         "preset": settings.preset,
-        # All pieces must have the same head, whatever their own first frames are like. At some
+        # All segments must have the same head, whatever their own first frames are like. At some
         # sizes (480×270) x264's macroblock tree gives other bytes each time; without it files
         # are a tenth larger, and the same for any number of ranks.
         "x264-params": "open-gop=0:scenecut=40:mbtree=0",

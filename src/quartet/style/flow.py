@@ -1,4 +1,4 @@
-"""Pieces of a video on their way: decoded, restyled and encoded side by side."""
+"""Decode, stylize and encode the segments of a video, the three side by side."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import islice
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any, NamedTuple, TypeVar
 
-from quartet.style.decode import Frame, decode_frames
-from quartet.style.encode import encode_piece
+from quartet.style.decode import decode_frames
+from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.restyler import Restyler
-from quartet.style.smoothing import smoothed, warm_up
+from quartet.style.smoothing import Smoother, warm_up
 from quartet.style.video import Picture, Source, VideoPlan
 
 Item = TypeVar("Item")
@@ -55,14 +55,21 @@ class Work:
         return asdict(self)
 
 
-class _Place(NamedTuple):
-    """A decoded frame and the piece it is wanted for; before the piece, only to warm up."""
+class _Label(NamedTuple):
+    """What goes through the network beside a picture.
 
-    piece: int
-    frame: Frame
+    Attributes:
+        segment: First frame of the segment that the picture is decoded for.
+        number: Of the picture's frame; below `segment` it only warms up the smoothing.
+        original: The decoded picture, where smoothing needs it.
+    """
+
+    segment: int
+    number: int
+    original: Picture | None
 
 
-def restyle_pieces(
+def stylize_segments(
     source: Source,
     plan: VideoPlan,
     firsts: Sequence[int],
@@ -74,79 +81,83 @@ def restyle_pieces(
     decoder_threads: int = 1,
     after: Callable[[int], object] = lambda frames: None,
 ) -> Work:
-    """Restyle some pieces of a video.
+    """Stylize some segments of a video.
 
-    A thread decodes, the restyler's compute, this one encodes; a few frames wait between
-    them, however long the video. While the end of a piece is encoded the next one is
-    already computed.
+    A thread decodes, the restyler's threads compute, this one encodes; a few frames wait
+    between them, however long the video. While the end of a segment is encoded the next one
+    is already computed.
 
     Args:
         source: That the plan was made of.
         plan: Of the video.
-        firsts: First frames of the wanted pieces.
+        firsts: First frames of the wanted segments.
         restyler: Entered.
         encoding: Of the output.
-        keep: Is given the first frame and the content of each piece when it is whole.
-        smoothing: Weight of the frame before; pieces decode as many frames before their own
+        keep: Receives the first frame and the content of each complete segment.
+        smoothing: Weight of the frame before; segments decode as many frames before their own
             as it takes to make their joints invisible.
         decoder_threads: Of the decoder.
         after: Called with the number of frames after each.
 
+    Returns:
+        What was done, and how long it took.
+
     Raises:
         ValueError: The source cannot be decoded here, or a frame is too large.
-        OSError: The source cannot be read, or a piece not be kept.
+        OSError: The source cannot be read, or a segment cannot be kept.
     """
     work = Work()
     begun, busy = time.perf_counter(), restyler.busy_seconds
-
-    def decoded() -> Iterator[_Place]:
+    decoding = _Stopwatch(_decode(source, plan, firsts, smoothing, decoder_threads, work))
+    with _ahead(decoding, _DECODED_AHEAD) as decoded:
+        stylizing = _Stopwatch(restyler.stream(decoded, group=lambda label: label.segment))
         for first in firsts:
-            start = max(0, first - warm_up(smoothing))
-            last = plan.end_of_piece(first)
-            for frame in decode_frames(source, plan, start, last, threads=decoder_threads):
-                yield _Place(first, frame)
-
-    decoding = _Stopwatch(decoded())
-    with _ahead(decoding, _DECODED_AHEAD) as places:
-        pictures = ((place, place.frame.rgb) for place in places)
-        restyled = restyler.stream(pictures, group=lambda place: place.piece)
-        waiting = _Stopwatch(restyled)
-        for first, group in groupby(waiting, key=lambda item: item[0].piece):
+            start, last = _decoded_range(plan, first, smoothing)
+            frames = _finish(islice(stylizing, last - start), smoothing, after)
             target = io.BytesIO()
-            finished = _pictures(group, first, smoothing, work, after)
-            encode_piece(target, plan, first, finished, encoding)
+            encode_segment(target, plan, first, frames, encoding)
             keep(first, target.getvalue())
             work.pieces += 1
+            work.frames += last - first
     work.seconds = time.perf_counter() - begun
     work.decode_seconds = decoding.seconds
     work.network_seconds = restyler.busy_seconds - busy
-    work.encode_seconds = work.seconds - waiting.seconds
+    work.encode_seconds = work.seconds - stylizing.seconds
     return work
 
 
-def _pictures(
-    group: Iterable[tuple[_Place, Picture, Picture]],
-    first: int,
+def _decoded_range(plan: VideoPlan, first: int, smoothing: float) -> tuple[int, int]:
+    """Return the first frame to decode for a segment, and the one after its last."""
+    return max(0, first - warm_up(smoothing)), plan.end_of_piece(first)
+
+
+def _decode(
+    source: Source,
+    plan: VideoPlan,
+    firsts: Sequence[int],
     smoothing: float,
+    threads: int,
     work: Work,
-    after: Callable[[int], object],
-) -> Iterator[Picture]:
-    """The pictures of one piece for the encoder; its frames are counted."""
-    numbers: list[int] = []
+) -> Iterator[tuple[_Label, Picture]]:
+    """Decode the segments one after the other; count in `work` what the decoder had to make up."""
+    for first in firsts:
+        start, last = _decoded_range(plan, first, smoothing)
+        for frame in decode_frames(source, plan, start, last, threads=threads):
+            if frame.number >= first:
+                work.repeated += frame.repeated
+                work.damaged += frame.damaged
+            yield _Label(first, frame.number, frame.rgb if smoothing else None), frame.rgb
 
-    def noted() -> Iterator[tuple[Picture, Picture]]:
-        for place, picture, restyled in group:
-            numbers.append(place.frame.number)
-            if place.frame.number >= first:
-                work.frames += 1
-                work.repeated += place.frame.repeated
-                work.damaged += place.frame.damaged
-            yield picture, restyled
 
-    pictures = smoothed(noted(), smoothing) if smoothing else (made for _, made in noted())
-    for picture in pictures:
-        if numbers.pop() >= first:
-            yield picture
+def _finish(
+    frames: Iterable[tuple[_Label, Picture]], smoothing: float, after: Callable[[int], object]
+) -> Iterator[tuple[int, Picture]]:
+    """Smooth the stylized frames of one segment, and leave out those before its first."""
+    smoother = Smoother(smoothing)
+    for (segment, number, original), stylized in frames:
+        picture = stylized if original is None else smoother.smooth(original, stylized)
+        if number >= segment:
+            yield number, picture
             after(1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby, islice
 from pathlib import Path
@@ -143,31 +143,31 @@ class Restyler:
         self,
         pictures: Iterable[tuple[Key, Picture]],
         group: Callable[[Key], object] = lambda key: None,
-    ) -> Iterator[tuple[Key, Picture, Picture]]:
-        """Restyle pictures, in batches of equal size, in several threads.
+    ) -> Iterator[tuple[Key, Picture]]:
+        """Stylize pictures, in batches of equal size, in several threads.
 
         Not more than two batches a thread are under way at a time.
 
         Args:
-            pictures: Each with anything that tells what it is.
-            group: Of a picture; only those of one group come into one batch. What a picture
+            pictures: Each after a key that says what it is.
+            group: Of a key; only pictures of one group come into one batch. What a picture
                 becomes may depend on its batch, in the last bit.
 
         Yields:
-            What it is, the picture and the restyled one, in the order given.
+            The key and the stylized picture, in the order given.
 
         Raises:
             ValueError: The first pictures of a size need more memory than there is.
         """
-        pending: deque[tuple[list[tuple[Key, Picture]], Future[Pictures]]] = deque()
-        for batch in _batches(pictures, self._batch, group):
-            pending.append((batch, self._pool.submit(self.restyle, [p for _, p in batch])))
+        pending: deque[tuple[tuple[Key, ...], Future[Pictures]]] = deque()
+        for keys, batch in _batches(pictures, self._batch, group):
+            pending.append((keys, self._pool.submit(self.restyle, batch)))
             if len(pending) > 2 * self._platform.workers:
-                yield from _results(pending)
+                yield from _results(*pending.popleft())
         while pending:
-            yield from _results(pending)
+            yield from _results(*pending.popleft())
 
-    def restyle(self, pictures: list[Picture] | Pictures) -> Pictures:
+    def restyle(self, pictures: Sequence[Picture] | Pictures) -> Pictures:
         """Restyle one batch in the calling thread.
 
         Args:
@@ -224,19 +224,17 @@ class Restyler:
 
 def _batches(
     pictures: Iterable[tuple[Key, Picture]], size: int, group: Callable[[Key], object]
-) -> Iterator[list[tuple[Key, Picture]]]:
-    """Successive pictures of one size and group."""
+) -> Iterator[tuple[tuple[Key, ...], tuple[Picture, ...]]]:
+    """Put successive pictures of one size and group together, their keys beside them."""
     for _, same in groupby(pictures, key=lambda item: (item[1].shape, group(item[0]))):
         while batch := list(islice(same, size)):
-            yield batch
+            keys, stacked = zip(*batch, strict=True)
+            yield keys, stacked
 
 
-def _results(
-    pending: deque[tuple[list[tuple[Key, Picture]], Future[Pictures]]],
-) -> Iterator[tuple[Key, Picture, Picture]]:
-    batch, future = pending.popleft()
-    for (key, picture), restyled in zip(batch, future.result(), strict=True):
-        yield key, picture, restyled
+def _results(keys: tuple[Key, ...], stylized: Future[Pictures]) -> Iterator[tuple[Key, Picture]]:
+    """Wait for a batch; give each picture its key again."""
+    return zip(keys, stylized.result(), strict=True)
 
 
 def _for_processor(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:

@@ -1,4 +1,4 @@
-"""Less flicker: where the source stands still, the restyled picture follows the one before.
+"""Reduce flicker: where the source is still, the stylized picture follows the one before.
 
 The network sees every frame by itself, and the noise of a camera or of a codec, hardly
 visible in the source, may turn strokes of the brush. A recursive filter calms them; the
@@ -8,8 +8,6 @@ is left after a cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import ceil, log
 
 import numpy as np
@@ -33,7 +31,7 @@ _BAND = 32
 """Lines that are blended at a time, so that they stay in the processor's cache."""
 
 _REMAINDER = 1 / 64
-"""Share of what came before a piece that may be left in its first frame: of a flicker of 30
+"""Share of what came before a segment that may be left in its first frame: of a flicker of 30
 levels, less than half a level."""
 
 _LEVELS = np.arange(256)
@@ -41,10 +39,10 @@ _STILLNESS = np.clip(255 * (_MOVED - _LEVELS) / (_MOVED - _STILL), 0, 255).astyp
 
 
 def warm_up(strength: float) -> int:
-    """Number of frames before a piece that must be fed first, if there are so many.
+    """Return how many frames before a segment must be smoothed first, if there are so many.
 
-    Then it hardly matters where the piece begins: what came before those frames weighs at
-    most 1/64, so that the joint of two pieces cannot be seen. 0 at a strength of 0.
+    Then it hardly matters where the segment begins: what came before those frames weighs at
+    most 1/64, so that the joint of two segments cannot be seen. 0 at a strength of 0.
 
     Raises:
         ValueError: The strength is not from 0 to below 1.
@@ -53,11 +51,11 @@ def warm_up(strength: float) -> int:
     return ceil(log(_REMAINDER) / log(strength)) if strength else 0
 
 
-def smoothed(frames: Iterable[tuple[Picture, Picture]], strength: float) -> Iterator[Picture]:
-    """The restyled pictures with less flicker, one for each pair.
+class Smoother:
+    """Reduces the flicker of stylized pictures, frame by frame.
 
-    Where the source stands still, a picture is `strength` times the one given before it and
-    1 - `strength` times the restyled one; where it moves, the restyled one; between, in
+    Where the source is still, a picture is `strength` times the one returned before it and
+    1 - `strength` times the stylized one; where it moves, the stylized one; between, in
     proportion. What counts is how far the means of small squares, 2 × 2 pixels at 720 lines,
     have changed in the colour that changes most since the frame before: noise mostly cancels
     out in them. Up to 4 levels are none, 12 levels are full movement, and so is what lies beside
@@ -65,44 +63,43 @@ def smoothed(frames: Iterable[tuple[Picture, Picture]], strength: float) -> Iter
     frame is remembered.
 
     Args:
-        frames: Source and restyled picture of successive frames, all of shape (h, w, 3).
         strength: From 0, which changes nothing, to below 1. At 0.8 flicker has a third of
             its amplitude, and slow changes of the light come four frames late.
 
     Raises:
-        ValueError: The strength is out of range; a picture has another size than the first.
+        ValueError: The strength is out of range.
     """
-    _check(strength)
-    state: _State | None = None
-    for number, (source, restyled) in enumerate(frames):
-        if not strength:
-            yield restyled
-            continue
-        if state is None:
-            state = _State(_small(source), _lines(restyled).astype(np.float32))
-        if source.shape != restyled.shape or _lines(restyled).shape != state.shown.shape:
+
+    def __init__(self, strength: float) -> None:
+        _check(strength)
+        self._strength = strength
+        self._source: Image.Image | None = None
+        """Of the frame before, scaled down."""
+        self._shown = np.empty((0, 0), dtype=np.float32)
+        """The picture returned before, shape (h, 3 w), levels with fractions: rounded ones
+        would never quite reach a colour that stays."""
+
+    def smooth(self, source: Picture, stylized: Picture) -> Picture:
+        """Return the stylized picture of the next frame with less flicker.
+
+        Args:
+            source: Of the frame, shape (h, w, 3).
+            stylized: Of the frame, the same shape.
+
+        Raises:
+            ValueError: A picture has another shape than those of the first frame.
+        """
+        if self._source is None:
+            self._shown = _lines(stylized).astype(np.float32)
+        if source.shape != stylized.shape or _lines(stylized).shape != self._shown.shape:
             raise ValueError(
-                f"frame {number} of those to be smoothed has the shape {restyled.shape} beside "
-                f"its source's {source.shape}: both must have that of the first frame"
+                f"smoothing: the stylized picture has the shape {stylized.shape}, its source "
+                f"{source.shape}; all must have the shape of the first frame"
             )
-        small = _small(source)
-        keep = _stillness(state.source, small)
-        state.source = small
-        yield _blend(state.shown, restyled, keep, strength)
-
-
-@dataclass
-class _State:
-    """What is remembered of the frame before.
-
-    Attributes:
-        source: Scaled down.
-        shown: The picture given, shape (h, 3 w), levels with fractions: rounded ones would
-            never quite reach a colour that stays.
-    """
-
-    source: Image.Image
-    shown: NDArray[np.float32]
+        before, self._source = self._source, _small(source)
+        if before is None:
+            return stylized
+        return _blend(self._shown, stylized, _stillness(before, self._source), self._strength)
 
 
 def _check(strength: float) -> None:
@@ -176,11 +173,11 @@ def _apart(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.ui
 
 
 def _blend(
-    shown: NDArray[np.float32], restyled: Picture, still: NDArray[np.uint8], strength: float
+    shown: NDArray[np.float32], stylized: Picture, still: NDArray[np.uint8], strength: float
 ) -> Picture:
-    """Move `shown` to the restyled picture, the less the stiller; return it in whole levels."""
-    side = _side(restyled)
-    new = _lines(restyled)
+    """Move `shown` to the stylized picture, the less the stiller; return it in whole levels."""
+    side = _side(stylized)
+    new = _lines(stylized)
     result = np.empty_like(new)
     rows = np.repeat(still, 3 * side, axis=1)[:, : new.shape[1]]
     scale = np.float32(strength / 255)
@@ -195,4 +192,4 @@ def _blend(
         target[:] = old
         target += np.float32(0.5)
         result[band] = target
-    return result.reshape(restyled.shape)
+    return result.reshape(stylized.shape)

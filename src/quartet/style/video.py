@@ -2,7 +2,7 @@
 
 The way of a video: `probe.plan_video` reads it once without decoding; any number of
 processes then take pieces of the plan in any order, each by `decode.decode_frames` and
-`encode.encode_piece`; `assemble.assemble` joins the pieces with the sound and all else of
+`encode.encode_segment`; `assemble.assemble` joins the pieces with the sound and all else of
 the source, and `check.check_video` compares the result with the plan.
 """
 

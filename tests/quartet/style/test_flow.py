@@ -11,7 +11,7 @@ from quartet.style.assemble import assemble
 from quartet.style.check import check_video
 from quartet.style.decode import decode_frames
 from quartet.style.encoding_settings import Encoding
-from quartet.style.flow import _ahead, restyle_pieces
+from quartet.style.flow import _ahead, stylize_segments
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
 from quartet.style.restyler import Platform, Restyler
@@ -38,7 +38,7 @@ def mirror():
 
 def restyled(source, plan, firsts, restyler, **options):
     kept = {}
-    work = restyle_pieces(source, plan, firsts, restyler, ENCODING, kept.__setitem__, **options)
+    work = stylize_segments(source, plan, firsts, restyler, ENCODING, kept.__setitem__, **options)
     return kept, work
 
 
@@ -82,7 +82,7 @@ def test_pieces_are_kept_as_soon_as_they_are_whole(tmp_path, mirror):
 
     with pytest.raises(OSError, match="No space left"):
         firsts = [first for first, _ in plan.pieces]
-        restyle_pieces(source, plan, firsts, mirror, ENCODING, keep)
+        stylize_segments(source, plan, firsts, mirror, ENCODING, keep)
     assert kept == [0, 8]
 
 
@@ -129,7 +129,7 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, mirror):
         source = write_video(tmp_path / f"{frames}.mp4", frames, options=KEYS)
         plan = plan_video(source, 8)
         tracemalloc.start()
-        restyle_pieces(
+        stylize_segments(
             source,
             plan,
             [first for first, _ in plan.pieces],

@@ -11,7 +11,7 @@ import pytest
 from quartet.style.assemble import assemble
 from quartet.style.check import check_video
 from quartet.style.decode import decode_frames
-from quartet.style.encode import encode_piece
+from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
 from quartet.style.video import VideoPlan
@@ -29,8 +29,8 @@ def through(source, folder, piece_frames=8, settings=QUICK):
     pieces = {}
     for first, last in reversed(plan.pieces):
         pieces[first] = folder / f"piece {first}"
-        frames = (frame.rgb for frame in decode_frames(source, plan, first, last))
-        encode_piece(pieces[first], plan, first, frames, settings)
+        frames = ((frame.number, frame.rgb) for frame in decode_frames(source, plan, first, last))
+        encode_segment(pieces[first], plan, first, frames, settings)
     target = folder / f"restyled{plan.suffix}"
     facts = assemble(source, [pieces[first] for first in sorted(pieces)], plan, target, settings)
     check_video(target, plan)
@@ -174,9 +174,12 @@ def test_files_do_where_paths_are_not_at_hand(tmp_path):
     plan = plan_video(io.BytesIO(content), 8)
     pieces = []
     for first, last in plan.pieces:
-        frames = (frame.rgb for frame in decode_frames(io.BytesIO(content), plan, first, last))
+        frames = (
+            (frame.number, frame.rgb)
+            for frame in decode_frames(io.BytesIO(content), plan, first, last)
+        )
         pieces.append(io.BytesIO())
-        encode_piece(pieces[-1], plan, first, frames, QUICK)
+        encode_segment(pieces[-1], plan, first, frames, QUICK)
     target = io.BytesIO()
     assemble(io.BytesIO(content), pieces, plan, target, QUICK)
     check_video(target, plan)

@@ -11,7 +11,7 @@ from av.stream import Disposition
 
 from quartet.style.assemble import assemble
 from quartet.style.check import check_video
-from quartet.style.encode import encode_piece
+from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
 from style.videos import KEYS, packets_of, picture, times_of, write_video
@@ -19,15 +19,19 @@ from style.videos import KEYS, packets_of, picture, times_of, write_video
 QUICK = Encoding(preset="ultrafast")
 
 
+def numbered(first, last):
+    return [(number, picture(number)) for number in range(first, last)]
+
+
 def encoded(plan, folder, settings=QUICK):
     pieces = []
     for first, last in plan.pieces:
         pieces.append(folder / f"piece{first}")
-        encode_piece(
+        encode_segment(
             pieces[-1],
             plan,
             first,
-            [picture(number, (plan.width, plan.height)) for number in range(first, last)],
+            [(number, picture(number, (plan.width, plan.height))) for number in range(first, last)],
             settings,
         )
     return pieces
@@ -278,11 +282,11 @@ def test_wrong_pieces_are_refused(names, message, video, tmp_path):
     plan = plan_video(video, 8)
     encoded(plan, tmp_path)
     short = replace(plan, pieces=((16, 20),))
-    encode_piece(tmp_path / "short", short, 16, [picture(n) for n in range(4)], QUICK)
+    encode_segment(tmp_path / "short", short, 16, numbered(16, 20), QUICK)
     other = replace(plan, fingerprint="other")
-    encode_piece(tmp_path / "other", other, 8, [picture(n) for n in range(8)], QUICK)
+    encode_segment(tmp_path / "other", other, 8, numbered(8, 16), QUICK)
     coarse = Encoding(preset="veryslow")
-    encode_piece(tmp_path / "coarse", plan, 8, [picture(n) for n in range(8)], coarse)
+    encode_segment(tmp_path / "coarse", plan, 8, numbered(8, 16), coarse)
     (tmp_path / "noise").write_bytes(b"noise" * 100)
     target = tmp_path / "out.mp4"
     target.write_text("from before")

@@ -6,7 +6,7 @@ import pytest
 
 from quartet.style.assemble import assemble
 from quartet.style.decode import decode_frames
-from quartet.style.encode import encode_piece
+from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.pictures import colours_of
 from quartet.style.probe import plan_video
@@ -61,7 +61,7 @@ def test_flat_colours_stay_through_decoding_encoding_and_decoding(matrix, full_r
     for rgb, sample in zip(first, SAMPLES, strict=True):
         assert np.abs(rgb - rgb_of(sample, matrix, full_range)).max() <= 1
     piece, target = tmp_path / "piece.mp4", tmp_path / "again.mp4"
-    encode_piece(piece, plan, 0, (rgb.astype(np.uint8) for rgb in first), BEST)
+    encode_segment(piece, plan, 0, enumerate(rgb.astype(np.uint8) for rgb in first), BEST)
     assemble(source, [piece], plan, target, BEST)
     second_plan = plan_video(target, 100)
     assert second_plan.colours == plan.colours
@@ -88,7 +88,7 @@ def test_rgb_and_grey_sources_get_colours_that_every_player_reads_right(size, tm
     )
     plan = plan_video(source, 100)
     piece = tmp_path / "piece.mp4"
-    encode_piece(piece, plan, 0, shown, BEST)
+    encode_segment(piece, plan, 0, enumerate(shown), BEST)
     with av.open(str(piece)) as container:
         frame = next(container.decode(video=0))
         assert (frame.colorspace, frame.color_range) == (1 if size[0] > 1000 else 6, 1)
@@ -122,8 +122,8 @@ def test_what_the_source_says_of_its_colours_is_said_of_the_output(tmp_path):
         color_trc=16,
         color_range=1,
     )
-    plan = plan_video(source, 10)
-    encode_piece(tmp_path / "piece.mp4", plan, 0, [np.zeros((64, 96, 3), np.uint8)] * 2, BEST)
+    plan, black = plan_video(source, 10), np.zeros((64, 96, 3), np.uint8)
+    encode_segment(tmp_path / "piece.mp4", plan, 0, enumerate([black, black]), BEST)
     with av.open(str(tmp_path / "piece.mp4")) as container:
         assert colours_of(next(container.decode(video=0))) == plan.colours
     colours = plan.colours

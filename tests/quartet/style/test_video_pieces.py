@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from quartet.style.decode import decode_frames
-from quartet.style.encode import PieceFacts, encode_piece
+from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
 from style.videos import KEYS, number_in, packets_of, picture, write_video
@@ -24,15 +24,14 @@ def plan(tmp_path):
 
 
 def pictures(first, last):
-    return [picture(number) for number in range(first, last)]
+    return [(number, picture(number)) for number in range(first, last)]
 
 
 def test_a_piece_begins_with_a_key_frame_and_refers_to_no_other(plan, tmp_path):
     piece = tmp_path / "piece.mp4"
-    facts = encode_piece(piece, plan, 8, iter(pictures(8, 16)), Encoding())
+    encode_segment(piece, plan, 8, iter(pictures(8, 16)), Encoding())
     packets = packets_of(piece)
     assert packets[0].is_keyframe
-    assert facts == PieceFacts(8, 8)
     with av.open(str(piece)) as container:
         shown = [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     assert shown == list(range(8, 16))
@@ -42,7 +41,7 @@ def test_the_same_pictures_give_the_same_bytes(plan):
     settings = Encoding(threads=3)
     written = [io.BytesIO(), io.BytesIO()]
     for target in written:
-        encode_piece(target, plan, 0, pictures(0, 8), settings)
+        encode_segment(target, plan, 0, pictures(0, 8), settings)
     assert written[0].getvalue() == written[1].getvalue()
 
 
@@ -51,11 +50,11 @@ def test_they_do_at_a_size_at_which_the_encoder_is_tempted_not_to():
     sample = ROOT / "data/01_raw/style/sample.mp4"
     plan = plan_video(sample, 30)
     (first, last), *_ = plan.pieces
-    frames = [frame.rgb for frame in decode_frames(sample, plan, first, last)]
+    frames = [(frame.number, frame.rgb) for frame in decode_frames(sample, plan, first, last)]
     written = set()
     for _ in range(4):
         target = io.BytesIO()
-        encode_piece(target, plan, first, frames, Encoding())
+        encode_segment(target, plan, first, frames, Encoding())
         written.add(target.getvalue())
     assert len(written) == 1
 
@@ -65,14 +64,16 @@ def test_quality_is_a_parameter(plan):
     sizes = []
     for quality in (10, 20, 30):
         target = io.BytesIO()
-        encode_piece(target, plan, 0, list(noise), Encoding(preset="ultrafast", quality=quality))
+        encode_segment(
+            target, plan, 0, enumerate(noise), Encoding(preset="ultrafast", quality=quality)
+        )
         sizes.append(len(target.getvalue()))
     assert sizes[0] > 1.5 * sizes[1] > 2 * sizes[2]
 
 
 def test_key_frames_come_as_often_as_asked(tmp_path):
     plan = plan_video(write_video(tmp_path / "video.mkv", 60), 60)
-    encode_piece(
+    encode_segment(
         tmp_path / "piece.mp4",
         plan,
         0,
@@ -91,7 +92,9 @@ def test_key_frames_come_as_often_as_asked(tmp_path):
 def test_odd_sizes_stay(size, tmp_path):
     source = write_video(tmp_path / "odd.mkv", 2, codec="ffv1", pixel_format="bgr0", size=size)
     plan = plan_video(source, 8)
-    encode_piece(tmp_path / "piece.mp4", plan, 0, [picture(0, size)] * 2, QUICK)
+    encode_segment(
+        tmp_path / "piece.mp4", plan, 0, [(0, picture(0, size)), (1, picture(1, size))], QUICK
+    )
     with av.open(str(tmp_path / "piece.mp4")) as container:
         frame = next(container.decode(video=0))
     assert (frame.width, frame.height) == size
@@ -100,7 +103,7 @@ def test_odd_sizes_stay(size, tmp_path):
 def test_pixels_that_are_not_square_stay_so(tmp_path):
     source = write_video(tmp_path / "wide.mp4", 2, sample_aspect_ratio=Fraction(4, 3))
     plan = plan_video(source, 8)
-    encode_piece(tmp_path / "piece.mp4", plan, 0, pictures(0, 2), QUICK)
+    encode_segment(tmp_path / "piece.mp4", plan, 0, pictures(0, 2), QUICK)
     with av.open(str(tmp_path / "piece.mp4")) as container:
         assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
@@ -108,18 +111,24 @@ def test_pixels_that_are_not_square_stay_so(tmp_path):
 @pytest.mark.parametrize(
     ("first", "frames", "message"),
     [
-        (8, pictures(8, 15), "7 frames instead of the 8 of the piece from 8 on"),
-        (8, pictures(8, 17), "more frames than the 8 of the piece from 8 on"),
+        (8, pictures(8, 15), "7 frames instead of the 8 of the segment from 8 on"),
+        (8, pictures(8, 17), "frame 16 does not follow frame 15 in the segment of frames 8 to 15"),
+        (8, pictures(8, 10) + pictures(11, 16), "frame 11 does not follow frame 9"),
+        (8, pictures(0, 8), "frame 0 does not follow frame 7"),
         (8, [], "0 frames instead of the 8"),
         (5, pictures(5, 8), "no piece begins with frame 5"),
         (24, [], "no piece begins with frame 24"),
-        (0, [picture(0), picture(1, (64, 96))], r"frame 1 must have the shape \(64, 96, 3\)"),
+        (
+            0,
+            [(0, picture(0)), (1, picture(1, (64, 96)))],
+            r"frame 1 must have the shape \(64, 96, 3\)",
+        ),
     ],
 )
 def test_a_piece_has_the_planned_frames_or_there_is_none(first, frames, message, plan, tmp_path):
     piece = tmp_path / "piece.mp4"
     with pytest.raises(ValueError, match=rf"video\.mp4: {message}"):
-        encode_piece(piece, plan, first, frames, QUICK)
+        encode_segment(piece, plan, first, frames, QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["video.mp4"]
 
 
@@ -128,11 +137,11 @@ def test_a_stop_in_the_middle_leaves_what_was_there(plan, tmp_path):
     piece.write_text("from before")
 
     def until_stopped():
-        yield picture(0)
+        yield 0, picture(0)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        encode_piece(piece, plan, 0, until_stopped(), QUICK)
+        encode_segment(piece, plan, 0, until_stopped(), QUICK)
     assert piece.read_text() == "from before"
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -144,7 +153,7 @@ def test_a_full_disk_is_an_error_and_leaves_what_was_there(plan, tmp_path):
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
         with pytest.raises(OSError, match=r"cannot be written .*piece\.mp4"):
-            encode_piece(piece, plan, 0, pictures(0, 8), QUICK)
+            encode_segment(piece, plan, 0, pictures(0, 8), QUICK)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert piece.read_text() == "from before"
@@ -159,9 +168,9 @@ def test_a_file_that_takes_no_more_is_an_error(plan):
             return super().write(content)
 
     with pytest.raises(OSError, match="No space left"):
-        encode_piece(Full(), plan, 0, pictures(0, 8), QUICK)
+        encode_segment(Full(), plan, 0, pictures(0, 8), QUICK)
 
 
 def test_a_folder_that_does_not_exist_is_named(plan, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere/piece\.mp4"):
-        encode_piece(tmp_path / "nowhere/piece.mp4", plan, 0, pictures(0, 8), QUICK)
+        encode_segment(tmp_path / "nowhere/piece.mp4", plan, 0, pictures(0, 8), QUICK)

@@ -78,9 +78,9 @@ def restyle_pictures(
 
     done = 0
     with progress("restyling", len(names), "picture") as bar:
-        for name, _, restyled in restyler.stream(pictures()):
+        for name, stylized in restyler.stream(pictures()):
             output = transfer_plan["pictures"][name]
-            content = encode_picture(restyled, PurePosixPath(output).suffix)
+            content = encode_picture(stylized, PurePosixPath(output).suffix)
             store.write(transfer_plan["work"], name, content)
             done += 1
             bar.update()

@@ -66,7 +66,7 @@ def restyle_video(
     transfer, restyling, encoding = settings
     frames = sum(plan.end_of_piece(first) - first for first in firsts)
     with source.opened() as opened, progress("restyling", frames, "frame") as bar:
-        done = flow.restyle_pieces(
+        done = flow.stylize_segments(
             opened,
             plan,
             firsts,
