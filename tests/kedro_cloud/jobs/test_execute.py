@@ -5,6 +5,7 @@ import re
 
 import mlflow
 import pytest
+import yaml
 from kedro.framework.project import pipelines
 
 from kedro_cloud.jobs.steps import Steps
@@ -206,10 +207,9 @@ class Refusing:
 def declare(project, name, validator):
     """Put a validator beside a dataset of the catalog, in both environments."""
     file = project / "conf/base/faq_ingestion/catalog.yml"
-    text = file.read_text()
-    begin = f"\n{name}:\n"
-    assert begin in text
-    file.write_text(text.replace(begin, f"{begin}  validator: {validator}\n"))
+    entries = yaml.safe_load(file.read_text())
+    entries[name]["validator"] = validator
+    file.write_text(yaml.safe_dump(entries))
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def checked(tmp_path):
     project = make_project(tmp_path / "project")
     (project / "checks.py").write_text(CHECKS)
     for name in ("faq_posts", "faq_ingestion_metrics"):
-        declare(project, name, f"{{class: checks.Noting, options: {{name: {name}}}}}")
+        declare(project, name, {"class": "checks.Noting", "options": {"name": name}})
     return project
 
 
