@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 60
 """How long a worker waits for others that write, before it takes the database for locked."""
+GRACE_SECONDS = 120
+"""Without a heartbeat for so long, a trial's machine is taken for lost: more than the longest wait
+for the database and the interval together."""
 
 
 class StudyStore:
@@ -106,7 +109,9 @@ class StudyStore:
 
 
 def open_storage(path: str) -> optuna.storages.BaseStorage:
-    """Optuna's storage of a SQLite file, shared by processes of one machine.
+    """Return Optuna's storage of a SQLite file, shared by processes of one machine.
+
+    A trial without a heartbeat fails before the next one begins, and is retried.
 
     Raises:
         DatasetError: The database was made by another version of Optuna.
@@ -115,10 +120,15 @@ def open_storage(path: str) -> optuna.storages.BaseStorage:
     from sqlalchemy import event
 
     from quartet.datasets.database_engines import keep_a_log
+    from quartet.datasets.study_heartbeats import HEARTBEAT_SECONDS, HeartbeatStorage
 
     try:
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}}
+        storage = HeartbeatStorage(
+            f"sqlite:///{path}",
+            engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}},
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
         )
     except RuntimeError as error:
         raise DatasetError(

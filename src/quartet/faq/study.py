@@ -17,10 +17,12 @@ from quartet.faq.ranker import RankerParameters, follow, train_booster
 from quartet.faq.search_space import Choices, SearchSpace
 from quartet.faq.settings import StudySettings
 from quartet.faq.text import word_view
-from quartet.faq.trials import START, TURN
+from quartet.faq.trials import retry_history
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Sequence
+    from multiprocessing import synchronize
 
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
@@ -143,25 +145,24 @@ def start_parameters(space: SearchSpace) -> dict[str, Any]:
     return start
 
 
-def turn_of(study: optuna.Study, trial: Trial | FrozenTrial) -> int:
-    """A trial's place in the study as it would be had none been stopped from outside.
+def trial_index(study: optuna.Study, trial: Trial) -> int:
+    """Return a trial's place in the study as it would be had none been retried.
 
-    No two trials have the same, however many workers there are, but one that is
-    tried again has that of the first attempt.
+    No two trials share an index, however many workers there are, but a retry has that of the
+    first attempt.
     """
-    if TURN in trial.user_attrs:
-        return int(trial.user_attrs[TURN])
-    earlier = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
-    return trial.number - sum(TURN in other.user_attrs for other in earlier)
+    trials = {other.number: other for other in study.get_trials(deepcopy=False)}
+    number = min([trial.number, *retry_history(trials[trial.number])])
+    return number - sum(bool(retry_history(trials[earlier])) for earlier in range(number))
 
 
-def make_sampler(settings: StudySettings, turn: int) -> BaseSampler:
-    """The sampler of the trial whose turn this is.
+def make_sampler(settings: StudySettings, index: int) -> BaseSampler:
+    """Return the sampler of the trial with this index.
 
     Each trial has a seed of its own, so that a study that was stopped and
     resumed tries what an uninterrupted one would have tried.
     """
-    seed = int(np.random.default_rng([settings.seed, turn]).integers(2**31))
+    seed = int(np.random.default_rng([settings.seed, index]).integers(2**31))
     if settings.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     # Keeps away from what others try at the moment, be they processes, ranks or another run.
@@ -183,11 +184,11 @@ def make_pruner(settings: StudySettings, space: SearchSpace) -> BasePruner:
 def run_trials(
     study: optuna.Study,
     objective: Objective,
-    take_ticket: Callable[[], bool],
+    budget: threading.Semaphore | synchronize.Semaphore,
     worker: str,
-    after: Callable[[optuna.Study], None] = lambda study: None,
+    callbacks: Sequence[Callable[[optuna.Study, FrozenTrial], None]] = (),
 ) -> None:
-    """Run one trial after the other while there are tickets for them.
+    """Run one trial after the other until the budget is spent.
 
     A trial that fails is logged and kept in the study with its reason; the next
     one goes on.
@@ -195,39 +196,28 @@ def run_trials(
     Args:
         study: The study, shared with other workers or not.
         objective: What a trial does.
-        take_ticket: Whether another trial is wanted.
+        budget: Trials left to start; workers may share it. Optuna's `MaxTrialsCallback` only
+            looks at the trials of others after its own, so several workers run too many.
         worker: Who runs the trials, noted in each.
-        after: Called after each trial.
+        callbacks: Optuna's, called after each trial.
     """
 
-    def noted(trial: Trial) -> float:
+    def run(trial: Trial) -> float:
         trial.set_user_attr("worker", worker)
+        # Only now has the trial its number, which no other has, however many begin at once.
+        # Optuna has drawn nothing yet: it does when the objective asks for the first value.
+        study.sampler = make_sampler(objective.settings, trial_index(study, trial))
         try:
-            # Only now has the trial its number, which no other has, however many begin at once.
-            # Optuna has drawn nothing yet: it does when the objective asks for the first value.
-            study.sampler = make_sampler(objective.settings, turn_of(study, trial))
             return objective(trial)
         except optuna.TrialPruned:
-            raise
-        except KeyboardInterrupt:
-            try_again(study, trial)
             raise
         except Exception as error:
             trial.set_user_attr("failure", f"{type(error).__name__}: {error}")
             raise
 
-    while take_ticket():
-        try:
-            study.optimize(noted, n_trials=1, catch=(Exception,))
-        except Exception as error:
-            if isinstance(error.__context__, KeyboardInterrupt):
-                # Optuna trips over one that comes while it stores a trial.
-                raise error.__context__ from None
-            raise
-        after(study)
+    def stop_at_budget(study: optuna.Study, _: FrozenTrial) -> None:
+        if not budget.acquire(False):
+            study.stop()
 
-
-def try_again(study: optuna.Study, trial: Trial | FrozenTrial) -> None:
-    """Queue the parameters of a trial that was stopped from outside, to be tried in its turn."""
-    start = {key: True for key in trial.user_attrs if key == START}
-    study.enqueue_trial(trial.params, user_attrs={**start, TURN: turn_of(study, trial)})
+    if budget.acquire(False):
+        study.optimize(run, catch=(Exception,), callbacks=[*callbacks, stop_at_budget])

@@ -16,18 +16,19 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 START = "start"
 """User attribute of the trial with the parameters to start from."""
 
-TURN = "turn"
-"""User attribute of a trial that is tried again: the place that its first attempt had."""
-
-
-def was_abandoned(trial: FrozenTrial) -> bool:
-    """Whether a trial was stopped from outside, and not by a failure of its own."""
-    return trial.state == TrialState.FAIL and "failure" not in trial.user_attrs
+retry_history = optuna.storages.RetryHeartbeatStaleTrialCallback.retry_history
+"""Numbers of a trial's earlier attempts, the first one first."""
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that have told what they could."""
     return study.get_trials(deepcopy=False, states=FINISHED)
+
+
+def count_ended(study: optuna.Study) -> int:
+    """Return how many trials ran to their end, a failure of their own included."""
+    trials = study.get_trials(deepcopy=False)
+    return sum(trial.state in FINISHED or "failure" in trial.user_attrs for trial in trials)
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial:

@@ -1,5 +1,7 @@
 """A study must find something, repeat itself, and go on where it was."""
 
+import threading
+
 import lightgbm as lgb
 import numpy as np
 import optuna
@@ -42,8 +44,7 @@ def new_study(objective, storage=None):
 
 
 def run(study, objective, count):
-    left = iter(range(count))
-    studies.run_trials(study, objective, lambda: next(left, None) is not None, "me")
+    studies.run_trials(study, objective, threading.Semaphore(count), "me")
     return study
 
 
@@ -81,46 +82,22 @@ def test_a_resumed_study_tries_what_an_uninterrupted_one_does(objective, tmp_pat
     assert tried(resumed) == tried(whole)
 
 
-def test_a_trial_stopped_by_hand_is_tried_again_and_changes_nothing(objective):
-    class Interrupted:
-        settings = SETTINGS
-
-        def __init__(self, at):
-            self.left = at
-
-        def __call__(self, trial):
-            value = objective(trial)
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-            return value
-
+def test_a_killed_trial_is_retried_and_changes_nothing(objective):
     whole = run(new_study(objective), objective, 6)
-    for at in (1, 3):
-        study = new_study(objective)
-        with pytest.raises(KeyboardInterrupt):
-            run(study, Interrupted(at), 6)
-        run(study, objective, 7 - at)
-        kept = [trial for trial in study.trials if not trials.was_abandoned(trial)]
+    retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
+    for done in (0, 2):
+        study = run(new_study(objective), objective, done)
+        for suggests in (False, True):  # the second kills the retry of the first
+            trial = study.ask()
+            if suggests:
+                study.sampler = studies.make_sampler(SETTINGS, done)
+                studies.suggest(trial, SPACE)
+            study.tell(trial, state=TrialState.FAIL)
+            retry(study, study.trials[-1])
+        run(study, objective, 6 - done)
+        kept = [trial for trial in study.trials if trial.state in trials.FINISHED]
         assert [(trial.params, trial.value) for trial in kept] == tried(whole)
         assert trials.START in kept[0].user_attrs
-
-
-def test_a_trial_stopped_before_it_chose_anything_keeps_its_turn(objective):
-    class Hasty:
-        settings = SETTINGS
-
-        def __call__(self, trial):
-            raise KeyboardInterrupt
-
-    whole = run(new_study(objective), objective, 4)
-    study = run(new_study(objective), objective, 2)
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            run(study, Hasty(), 1)
-    run(study, objective, 2)
-    kept = [trial for trial in study.trials if not trials.was_abandoned(trial)]
-    assert [(trial.params, trial.value) for trial in kept] == tried(whole)
 
 
 class Choosing:
@@ -167,17 +144,6 @@ def test_what_another_worker_tries_at_the_moment_is_not_tried_beside_it():
     beside = run(study, Beside(SETTINGS), 1).trials[15].params["share"]
     assert study.trials[16].params["share"] == alone
     assert abs(beside - alone) > 1e-3
-
-
-def test_a_stop_by_hand_while_a_trial_is_stored_is_still_one(objective, monkeypatch):
-    study = new_study(objective)
-
-    def interrupted(*arguments, **named):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(study._storage, "set_trial_state_values", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run(study, objective, 1)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import optuna
@@ -12,6 +14,7 @@ from optuna.trial import TrialState
 from faq.conftest import FEATURES, invent
 from faq.deadly import Deadly
 from quartet.datasets.study import StudyDataset, open_storage
+from quartet.datasets.study_heartbeats import HeartbeatProxy
 from quartet.faq.matcher import know, numbers_of
 from quartet.faq.pairs import judge_questions, make_training_pairs
 from quartet.faq.search_space import SearchSpace
@@ -22,6 +25,7 @@ from quartet.faq.text import fit_encoder
 from quartet.faq.trials import best_trial, finished
 from quartet.pipelines.faq_tuning import search
 from quartet.pipelines.faq_tuning.search import finished_study
+from support import GUARD_S
 
 SPACE = SearchSpace(word_ngrams=1, trees=40, negatives={"low": 2, "high": 6})
 
@@ -47,6 +51,9 @@ def with_settings(objective, **changes):
 @pytest.fixture
 def store(tmp_path):
     return StudyDataset(filepath=str(tmp_path / "study.db")).load()
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used")
 
 
 def test_two_workers_finish_exactly_the_trials_asked_for(objective, store):
@@ -114,6 +121,28 @@ def test_a_trial_that_still_runs_elsewhere_is_left_alone(objective, store, tmp_p
     assert states == [TrialState.RUNNING] * 2
 
 
+@pytest.mark.parametrize("over_proxy", [False, True])
+def test_a_trial_of_a_lost_machine_is_retried(objective, store, tmp_path, over_proxy):
+    with finished_study(store, "s", with_settings(objective, trials=2)):
+        pass
+    path = str(tmp_path / "study.db")
+    storage = open_storage(path)
+    if over_proxy:
+        port = search._serve(storage, "127.0.0.1")
+        storage = HeartbeatProxy(host="127.0.0.1", port=port)
+        storage.wait_server_ready(GUARD_S)
+    lost = optuna.load_study(study_name="s", storage=storage).ask()
+    lost.set_user_attr("worker", "lost-machine:1")
+    negatives = lost.suggest_int("negatives", 2, 6)
+    storage.record_heartbeat(lost._trial_id)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE trial_heartbeats SET heartbeat = '2026-01-01 00:00:00'")
+    with finished_study(store, "s", with_settings(objective, trials=3)) as study:
+        _, _, first, retry = study.trials
+    assert (first.state, first.params["negatives"]) == (TrialState.FAIL, negatives)
+    assert (retry.state, retry.params["negatives"]) == (TrialState.COMPLETE, negatives)
+
+
 def test_trials_that_always_fail_do_not_go_on_for_ever(objective, store):
     class Broken(Objective):
         def __call__(self, trial):
@@ -126,18 +155,18 @@ def test_trials_that_always_fail_do_not_go_on_for_ever(objective, store):
             best_trial(study)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_stop_by_hand_that_python_swallows_is_noticed_after_the_trial():
-    class Cleared:
-        def __del__(self):
-            signal.raise_signal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_told_to_stop_ends_after_the_trials_under_way(objective, store, number):
+    class Stopping(Objective):
+        def __call__(self, trial):
+            signal.raise_signal(number)
+            return super().__call__(trial)
 
-    before = signal.getsignal(signal.SIGINT)
-    with search.noticed_interrupts() as raise_if_stopped:
-        raise_if_stopped()
-        Cleared()
-        with pytest.raises(KeyboardInterrupt):
-            raise_if_stopped()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.getsignal(number)
+    given = objective.train, objective.tune, objective.space
+    stopping = Stopping(*given, objective.settings)
+    with pytest.raises(KeyboardInterrupt), finished_study(store, "s", stopping):
+        pass
+    assert signal.getsignal(number) is before
+    with finished_study(store, "s", with_settings(objective, trials=1)) as study:
+        assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]

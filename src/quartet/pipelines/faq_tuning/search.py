@@ -1,8 +1,8 @@
 """Runs a study's trials side by side: in processes of this machine, or on MPI ranks.
 
 All share the study through Optuna's own storage: a SQLite file on one machine,
-Optuna's gRPC proxy in front of it for the other ranks. Whoever runs trials takes
-a ticket for each, so that there are as many as were asked for.
+Optuna's gRPC proxy in front of it for the other ranks. Workers of one machine share
+a budget of trials, ranks divide it, so that there are as many as were asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from multiprocessing import synchronize
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import FrameType
@@ -24,13 +25,14 @@ from typing import Any
 
 import joblib
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from tqdm import tqdm
 
 from kedro_cloud.core import ranks
 from kedro_cloud.core.processes import is_alive
 from quartet import faq
 from quartet.datasets.study import BUSY_SECONDS, StudyStore, open_storage
+from quartet.datasets.study_heartbeats import HeartbeatProxy
 from quartet.faq.study import Objective
 
 logger = logging.getLogger(__name__)
@@ -44,26 +46,24 @@ def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterat
     must enter, and every rank gets the study.
     """
     _silence_optuna()
+    settings, several = objective.settings, ranks.size() > 1
     with ExitStack() as stack:
-        storage: optuna.storages.BaseStorage
-        host = ranks.host()
+        path, host = "", ranks.host()
         if ranks.rank() == 0:
             path = stack.enter_context(store.opened())
             storage = open_storage(path)
             study = _create(storage, name, objective)
-            missing = max(0, objective.settings.trials - len(faq.trials.finished(study)))
-            port = _serve(storage, host) if ranks.size() > 1 else 0
+            missing = max(0, settings.trials - len(faq.trials.finished(study)))
+            port = _serve(storage, host) if several else 0
             ranks.broadcast((host, port, missing))
-            if ranks.size() > 1:
-                _run_share(study, objective, missing, store)
-            else:
-                _run_here(study, objective, missing, path, store)
         else:
             host, port, missing = ranks.broadcast()
-            storage = optuna.storages.GrpcStorageProxy(host=host, port=port)
-            storage.wait_server_ready(timeout=BUSY_SECONDS)
-            study = _load(storage, name, objective)
-            _run_share(study, objective, missing, store)
+            proxy = HeartbeatProxy(host=host, port=port)
+            proxy.wait_server_ready(timeout=BUSY_SECONDS)
+            study = _load(proxy, name, objective)
+        share = len(ranks.shard(range(missing)))
+        helpers = 0 if several else min(settings.workers, share) - 1
+        _run_missing(study, objective, share, helpers, path, store)
         ranks.barrier()  # what is read of the study now must be all of it, on every rank
         yield study
         ranks.barrier()  # the proxy must stay until the last rank has read it
@@ -97,14 +97,18 @@ def _load(storage: optuna.storages.BaseStorage, name: str, objective: Objective)
 
 
 def _retry_abandoned(study: optuna.Study) -> None:
-    """Fail trials whose worker has died, and queue their parameters again."""
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+    """Retry trials whose worker on this machine has died, at once.
+
+    Those of other machines are retried by Optuna, when their heartbeats have stopped for long.
+    """
+    retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
         host, _, process = trial.user_attrs.get("worker", ":").partition(":")
         if host and (host != socket.gethostname() or is_alive(int(process))):
             continue
         study.tell(trial.number, state=TrialState.FAIL)
-        faq.study.try_again(study, trial)
-        logger.warning("trial %s was abandoned by its worker and is tried again", trial.number)
+        retry(study, trial)
+        logger.warning("retrying trial %s: its worker died", trial.number)
 
 
 def _serve(storage: optuna.storages.BaseStorage, host: str) -> int:
@@ -122,62 +126,57 @@ def _serve(storage: optuna.storages.BaseStorage, host: str) -> int:
     return int(port)
 
 
-def _run_share(study: optuna.Study, objective: Objective, missing: int, store: StudyStore) -> None:
-    """Run this rank's share of the missing trials."""
-    tickets = iter(ranks.shard(range(missing)))
-    with _progress(study, objective, store, shown=ranks.rank() == 0) as update:
-        faq.study.run_trials(
-            study, objective, lambda: next(tickets, None) is not None, _worker(), update
-        )
-
-
-def _run_here(
-    study: optuna.Study, objective: Objective, missing: int, path: str, store: StudyStore
+def _run_missing(
+    study: optuna.Study,
+    objective: Objective,
+    missing: int,
+    helpers: int,
+    path: str,
+    store: StudyStore,
 ) -> None:
-    """Run the missing trials on this machine; this process is the first worker.
+    """Run the missing trials; this process is the first worker.
 
-    A worker that dies costs its current trial, which is tried again here.
+    A helper that dies costs its current trial, which is retried here.
+
+    Raises:
+        KeyboardInterrupt: The run was to stop; trials under way have ended.
     """
-    before = _ended(study)
-    helpers = min(objective.settings.workers, missing) - 1
-    with _progress(study, objective, store) as update, ExitStack() as stack:
+    with noted_stop_requests() as requested, _progress(study, objective, store) as update:
+
+        def run(budget: threading.Semaphore | synchronize.Semaphore) -> None:
+            def stop_on_request(*_: Any) -> None:
+                while requested.is_set() and budget.acquire(False):
+                    pass  # no worker starts another trial
+
+            stop_on_request()
+            faq.study.run_trials(study, objective, budget, _worker(), [update, stop_on_request])
+
         if helpers > 0:
-            tickets: Any = multiprocessing.get_context("spawn").Semaphore(missing)
-            started = stack.enter_context(
-                _helpers(helpers, path, study.study_name, objective, tickets)
-            )
-            take: Callable[[], bool] = lambda: tickets.acquire(block=False)  # noqa: E731
-            faq.study.run_trials(study, objective, take, _worker(), update)
-            for process in started:
-                process.join()
-                if process.exitcode:
-                    logger.warning("a worker of the study ended with code %s", process.exitcode)
+            before = faq.trials.count_ended(study)
+            budget = multiprocessing.get_context("spawn").Semaphore(missing)
+            with _helpers(helpers, path, study.study_name, objective, budget) as started:
+                run(budget)
+                for process in started:
+                    process.join()
+                    if process.exitcode:
+                        logger.warning("a study worker ended with code %s", process.exitcode)
             _retry_abandoned(study)
-        left = iter(range(missing - (_ended(study) - before)))
-        faq.study.run_trials(
-            study, objective, lambda: next(left, None) is not None, _worker(), update
-        )
-
-
-def _ended(study: optuna.Study) -> int:
-    """Trials that ran to an end, be it a failure of their own; not those abandoned."""
-    states = (*faq.trials.FINISHED, TrialState.FAIL)
-    trials = study.get_trials(deepcopy=False, states=states)
-    return sum(not faq.trials.was_abandoned(trial) for trial in trials)
+            missing -= faq.trials.count_ended(study) - before
+        run(threading.Semaphore(missing))
 
 
 @contextmanager
 def _helpers(
-    count: int, path: str, name: str, objective: Objective, tickets: Any
+    count: int, path: str, name: str, objective: Objective, budget: synchronize.Semaphore
 ) -> Iterator[list[SpawnProcess]]:
-    """Further processes that run trials; ended, if they still run, on leaving."""
+    """Start further processes that run trials; terminate those still running on leaving."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         # Written once, mapped by all: the features are in memory only once.
         file = Path(folder) / "objective.joblib"
         joblib.dump(objective, file)
         processes = [
-            context.Process(target=_help, args=(str(file), path, name, tickets), daemon=True)
+            context.Process(target=_help, args=(str(file), path, name, budget), daemon=True)
             for _ in range(count)
         ]
         for process in processes:
@@ -190,19 +189,19 @@ def _helpers(
                 process.join()
 
 
-def _help(file: str, path: str, name: str, tickets: Any) -> None:
-    """What a helper does, until there are no tickets or its parent has died."""
+def _help(file: str, path: str, name: str, budget: synchronize.Semaphore) -> None:
+    """Run trials until the budget is spent or the parent has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _silence_optuna()
     objective: Objective = joblib.load(file, mmap_mode="r")
     study = _load(open_storage(path), name, objective)
     parent = os.getppid()
-    faq.study.run_trials(
-        study,
-        objective,
-        lambda: os.getppid() == parent and tickets.acquire(block=False),
-        _worker(),
-    )
+
+    def stop_without_parent(study: optuna.Study, _: FrozenTrial) -> None:
+        if os.getppid() != parent:
+            study.stop()
+
+    faq.study.run_trials(study, objective, budget, _worker(), [stop_without_parent])
 
 
 def _worker() -> str:
@@ -211,10 +210,10 @@ def _worker() -> str:
 
 @contextmanager
 def _progress(
-    study: optuna.Study, objective: Objective, store: StudyStore, shown: bool = True
-) -> Iterator[Callable[[optuna.Study], None]]:
-    """A bar with the best value so far, brought up to date by what it yields."""
-    best = -1.0
+    study: optuna.Study, objective: Objective, store: StudyStore
+) -> Iterator[Callable[[optuna.Study, FrozenTrial], None]]:
+    """Show a bar with the best value so far; yield the callback that updates it."""
+    best, shown = -1.0, ranks.rank() == 0
     done = len(faq.trials.finished(study))
     bar = tqdm(
         total=objective.settings.trials,
@@ -224,9 +223,8 @@ def _progress(
         disable=None if shown else True,
     )
 
-    def update(study: optuna.Study) -> None:
+    def update(study: optuna.Study, _: FrozenTrial) -> None:
         nonlocal best
-        raise_if_stopped()
         trials = faq.trials.finished(study)
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         leader = max(complete, key=faq.trials.metric_reached, default=None)
@@ -240,42 +238,31 @@ def _progress(
         bar.refresh()
         store.keep()
 
-    with bar, noticed_interrupts() as raise_if_stopped:
+    with bar:
         yield update
 
 
-def _is_finalising(frame: FrameType | None) -> bool:
-    """Return whether SQLAlchemy returns a connection, where it logs any exception and goes on."""
-    while frame is not None:
-        if frame.f_code.co_name == "_finalize_fairy":
-            return True
-        frame = frame.f_back
-    return False
-
-
 @contextmanager
-def noticed_interrupts() -> Iterator[Callable[[], None]]:
-    """What raises KeyboardInterrupt if one has come, for it does not always arrive.
+def noted_stop_requests() -> Iterator[threading.Event]:
+    """Note Ctrl-C and SIGTERM, and raise KeyboardInterrupt on leaving; a second one kills.
 
-    Python swallows what is raised while an object is cleared away, and between two trials
-    database connections often are.
+    What a handler raises is lost where it comes while SQLAlchemy returns a connection or Python
+    clears an object away, and between two trials it often does.
     """
-    came = threading.Event()
+    requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: None  # only the main thread is interrupted
+        yield requested  # only the main thread receives signals
         return
 
-    def note(number: int, frame: FrameType | None) -> None:
-        came.set()
-        if not _is_finalising(frame):
-            signal.default_int_handler(number, frame)
+    def note(number: int, _: FrameType | None) -> None:
+        requested.set()
+        signal.signal(number, signal.SIG_DFL)
 
-    def raise_if_stopped() -> None:
-        if came.is_set():
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, note)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield raise_if_stopped
+        yield requested
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if requested.is_set():
+        raise KeyboardInterrupt

@@ -1,0 +1,41 @@
+"""Heartbeats of trials on other machines, which Optuna's gRPC proxy does not carry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optuna.storages import GrpcStorageProxy, RDBStorage
+from optuna.storages._heartbeat import BaseHeartbeat
+
+HEARTBEAT_SECONDS = 30
+"""Between two heartbeats of a trial, each a write to the database."""
+_ATTRIBUTE = "heartbeat"
+
+
+class HeartbeatProxy(GrpcStorageProxy, BaseHeartbeat):  # type: ignore[misc]  # optuna is untyped
+    """A proxy that sends heartbeats as a user attribute, to a `HeartbeatStorage`."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """Send a heartbeat of a trial."""
+        self.set_trial_user_attr(trial_id, _ATTRIBUTE, None)
+
+    def get_heartbeat_interval(self) -> int:
+        """Return the seconds between two heartbeats."""
+        return HEARTBEAT_SECONDS
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        return []  # whoever has the database looks for them
+
+    def get_heartbeat_stale_trial_callback(self) -> None:
+        """Return nothing to do: no trial is found stale here."""
+
+
+class HeartbeatStorage(RDBStorage):  # type: ignore[misc]  # optuna is untyped
+    """A database that records the heartbeats which a `HeartbeatProxy` sends."""
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set the attribute, or record the heartbeat."""
+        if key == _ATTRIBUTE:
+            self.record_heartbeat(trial_id)
+        else:
+            super().set_trial_user_attr(trial_id, key, value)
