@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import lightgbm as lgb
@@ -29,13 +29,8 @@ from quartet.faq.ranker import (
     trees_shown,
 )
 from quartet.faq.settings import Cleaning, Refit, TextFeatures
-from quartet.faq.similarity import Comparer, feature_names
+from quartet.faq.similarity import Comparer, feature_names, in_blocks
 from quartet.faq.text import TextEncoder, fit_encoder, from_bytes, to_bytes, word_view
-
-QUESTIONS_AT_ONCE = 512
-"""Questions that one thread works on together."""
-THREADS = 2
-"""Blocks of questions worked on side by side; most of the work leaves Python's lock."""
 
 
 @dataclass(frozen=True)
@@ -63,24 +58,26 @@ class Matcher:
     cleaning: Cleaning
 
     def rank(self, texts: Sequence[str]) -> Ranking:
-        """Candidates of cleaned texts with their probabilities."""
-        blocks = [
-            texts[start : start + QUESTIONS_AT_ONCE]
-            for start in range(0, max(len(texts), 1), QUESTIONS_AT_ONCE)
-        ]
-        with ThreadPoolExecutor(THREADS) as pool:
-            parts = list(pool.map(self._rank_block, blocks))
-        return Ranking(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-    def _rank_block(self, texts: Sequence[str]) -> Ranking:
+        """Return candidates of cleaned texts with their probabilities."""
         if not len(texts):
-            empty = np.empty((0, self.comparer.candidates))
-            return Ranking(empty.astype(np.int64), empty)
-        compared = self.comparer.compare(self.encoder.encode(texts))
-        names = feature_names(list(self.comparer.margins))
-        columns = feature_columns(names, self.parameters.word_ngrams)
-        scores = score(self.booster, compared.features, columns)
-        return Ranking(compared.candidates, self.calibration.probabilities(scores))
+            shape = 0, self.comparer.candidates
+            return Ranking(np.empty(shape, np.int64), np.empty(shape))
+
+        def rank_block(block: slice) -> Ranking:
+            compared = self.comparer.compare_block(self.encoder.encode(texts[block]))
+            scores = score(self.booster, compared.features, self._columns)
+            return Ranking(compared.candidates, self.calibration.probabilities(scores))
+
+        return in_blocks(rank_block, len(texts))
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return feature_names(list(self.comparer.margins))
+
+    @cached_property
+    def _columns(self) -> NDArray[np.int64]:
+        """Features that the booster looks at."""
+        return feature_columns(self._names, self.parameters.word_ngrams)
 
     def clean(self, texts: Sequence[str]) -> list[str]:
         """Texts as they were cleaned for learning."""
@@ -153,10 +150,8 @@ class Matcher:
 
     def feature_gains(self) -> pd.Series:
         """By feature: how much of the training loss its splits took away."""
-        names = feature_names(list(self.comparer.margins))
-        columns = feature_columns(names, self.parameters.word_ngrams)
         gains = self.booster.feature_importance("gain")
-        return pd.Series(gains, index=[names[column] for column in columns])
+        return pd.Series(gains, index=[self._names[column] for column in self._columns])
 
     def packed(self) -> bytes:
         """The matcher as one safetensors file."""

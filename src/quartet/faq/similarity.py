@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from quartet.faq.text import CHARACTERS, Vectors
 
 QUESTIONS_AT_ONCE = 64
 """Questions compared together: enough for fast products, few enough to bound memory."""
+THREADS = 2
+"""Blocks of questions worked on side by side; most of the work leaves Python's lock."""
 
 Values = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -27,6 +29,31 @@ _OWN = ("question", "nearest", "mean", "power_mean")
 """What each view says of a candidate: similarity to its question and to its known duplicates."""
 _RELATIVE = ("", "_gap", "_score")
 """Each comparison as it is, against the best other candidate, and in standard deviations."""
+
+
+Block = TypeVar("Block", bound=tuple[NDArray[Any], ...])
+
+
+def in_blocks(function: Callable[[slice], Block], questions: int) -> Block:
+    """Return what a function gives for all questions, called on blocks of them side by side.
+
+    Args:
+        function: Returns a named tuple of arrays for a slice of the questions, a row for each.
+        questions: Their number q, at least 1.
+    """
+    starts = range(0, questions, QUESTIONS_AT_ONCE)
+    blocks = [slice(start, min(start + QUESTIONS_AT_ONCE, questions)) for start in starts]
+    parts = []
+    with (
+        ThreadPoolExecutor(THREADS) as pool,
+        tqdm(
+            total=questions, desc="comparing questions", unit="question", disable=None, delay=2
+        ) as bar,
+    ):
+        for block, part in zip(blocks, pool.map(function, blocks), strict=True):
+            parts.append(part)
+            bar.update(block.stop - block.start)
+    return type(parts[0])(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 class Comparison(NamedTuple):
@@ -87,7 +114,7 @@ class Comparer:
         own: Numbers | None = None,
         extra: Numbers | None = None,
     ) -> Comparison:
-        """Candidates and features of q questions.
+        """Return candidates and features of q questions.
 
         Args:
             questions: By view, shape (q, terms).
@@ -99,32 +126,20 @@ class Comparer:
             c + e candidates: first those retrieved, then the extra ones. What is
             relative to other candidates is relative to those retrieved.
         """
-        blocks = list(self._blocks(questions, own, extra))
-        return Comparison(
-            np.concatenate([block.candidates for block in blocks]),
-            np.concatenate([block.features for block in blocks]),
-        )
 
-    def _blocks(
-        self, questions: Vectors, own: Numbers | None, extra: Numbers | None
-    ) -> Iterator[Comparison]:
-        size = next(iter(questions.values())).shape[0]
-        bounds = [*range(0, size, QUESTIONS_AT_ONCE), size]
-        with tqdm(
-            total=size, desc="comparing questions", unit="question", disable=None, delay=2
-        ) as bar:
-            for start, end in pairwise(bounds):
-                part = slice(start, end)
-                yield self._compare_block(
-                    {view: vectors[part] for view, vectors in questions.items()},
-                    None if own is None else own[part],
-                    None if extra is None else extra[part],
-                )
-                bar.update(end - start)
+        def compare_block(block: slice) -> Comparison:
+            return self.compare_block(
+                {view: vectors[block] for view, vectors in questions.items()},
+                None if own is None else own[block],
+                None if extra is None else extra[block],
+            )
 
-    def _compare_block(
-        self, questions: Vectors, own: Numbers | None, extra: Numbers | None
+        return in_blocks(compare_block, next(iter(questions.values())).shape[0])
+
+    def compare_block(
+        self, questions: Vectors, own: Numbers | None = None, extra: Numbers | None = None
     ) -> Comparison:
+        """Compare one block of questions, as `compare` does."""
         similar = {
             view: (questions[view] @ columns).toarray()
             for view, columns in self.knowledge.text_columns.items()
