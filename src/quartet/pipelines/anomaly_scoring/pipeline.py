@@ -21,29 +21,29 @@ def make_scores() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.claim_windows,
-                ["sensor_windows", "sensor_bank", "params:window_scoring"],
-                ["new_windows", "scoring_claim"],
+                func=nodes.claim_windows,
+                inputs=["sensor_windows", "sensor_bank", "params:window_scoring"],
+                outputs=["new_windows", "scoring_claim"],
                 name="claim_new_windows",
             ),
             Node(
-                nodes.score_windows,
-                ["new_windows", "sensor_bank"],
-                ["window_scores", "unscored_sensors", "scoring_speed"],
+                func=nodes.score_windows,
+                inputs=["new_windows", "sensor_bank"],
+                outputs=["window_scores", "unscored_sensors", "scoring_speed"],
                 name="score_windows",
                 tags=[ranks.TAG, "cpu"],
             ),
             Node(
-                nodes.publish_predictions,
-                ["window_scores", "scoring_claim", "sensor_windows"],
-                ["sensor_predictions", "predictions_published"],
+                func=nodes.publish_predictions,
+                inputs=["window_scores", "scoring_claim", "sensor_windows"],
+                outputs=["sensor_predictions", "predictions_published"],
                 name="publish_predictions",
                 tags="step.publish_scores",
             ),
             Node(
-                nodes.publish_anomalies,
-                ["window_scores", "scoring_claim"],
-                ["sensor_anomalies", "anomalies_published"],
+                func=nodes.publish_anomalies,
+                inputs=["window_scores", "scoring_claim"],
+                outputs=["sensor_anomalies", "anomalies_published"],
                 name="publish_anomalies",
                 tags="step.publish_scores",
             ),
@@ -56,28 +56,28 @@ def make_reports() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.measure_drift,
-                ["sensor_windows", "sensor_bank", "scoring_claim", "params:window_scoring"],
-                ["sensor_drift", "sensor_drift_figure"],
+                func=nodes.measure_drift,
+                inputs=["sensor_windows", "sensor_bank", "scoring_claim", "params:window_scoring"],
+                outputs=["sensor_drift", "sensor_drift_figure"],
                 name="measure_drift",
             ),
             Node(
-                nodes.report_alarms,
-                [
-                    "window_scores",
-                    "unscored_sensors",
-                    "sensor_drift",
-                    "scoring_speed",
-                    "sensor_labels",
-                    "scoring_claim",
-                ],
-                ["anomaly_scoring_metrics", "alarm_rates"],
+                func=nodes.report_alarms,
+                inputs={
+                    "window_scores": "window_scores",
+                    "unscored_sensors": "unscored_sensors",
+                    "sensor_drift": "sensor_drift",
+                    "scoring_speed": "scoring_speed",
+                    "sensor_labels": "sensor_labels",
+                    "scoring_claim": "scoring_claim",
+                },
+                outputs=["anomaly_scoring_metrics", "alarm_rates"],
                 name="report_alarms",
             ),
             Node(
-                nodes.draw_alarms,
-                ["window_scores", "sensor_labels", "params:window_scoring"],
-                ["fleet_heat_map_figure", "worst_sensors_figure"],
+                func=nodes.draw_alarms,
+                inputs=["window_scores", "sensor_labels", "params:window_scoring"],
+                outputs=["fleet_heat_map_figure", "worst_sensors_figure"],
                 name="draw_alarms",
             ),
         ],
@@ -90,14 +90,14 @@ def make_end() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.move_watermark,
-                [
+                func=nodes.move_watermark,
+                inputs=[
                     "scoring_claim",
                     "predictions_published",
                     "anomalies_published",
                     "anomaly_scoring_metrics",
                 ],
-                "scoring_watermark",
+                outputs="scoring_watermark",
                 name="move_watermark",
             ),
         ],

@@ -14,9 +14,9 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.ingest_dump,
-                ["faq_posts", "faq_post_links", "params:faq_dump_reading"],
-                [
+                func=nodes.ingest_dump,
+                inputs=["faq_posts", "faq_post_links", "params:faq_dump_reading"],
+                outputs=[
                     "ingested_originals",
                     "ingested_duplicates",
                     "ingested_answers",

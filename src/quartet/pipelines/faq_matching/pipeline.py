@@ -14,9 +14,9 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.match_questions,
-                ["faq_new_questions", "faq_ranker", "params:faq_matches_wanted"],
-                [
+                func=nodes.match_questions,
+                inputs=["faq_new_questions", "faq_ranker", "params:faq_matches_wanted"],
+                outputs=[
                     "faq_matches",
                     "faq_match_examples",
                     "unmatched_questions",

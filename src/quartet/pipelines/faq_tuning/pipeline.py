@@ -21,9 +21,9 @@ def prepare() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.clean_tables,
-                ["faq_originals", "faq_duplicates", "faq_answers", "params:faq_cleaning"],
-                [
+                func=nodes.clean_tables,
+                inputs=["faq_originals", "faq_duplicates", "faq_answers", "params:faq_cleaning"],
+                outputs=[
                     "clean_originals",
                     "clean_duplicates",
                     "clean_answers",
@@ -35,15 +35,20 @@ def prepare() -> Pipeline:
                 name="clean_tables",
             ),
             Node(
-                nodes.split_duplicates,
-                ["clean_duplicates", "params:faq_split"],
-                "divided_duplicates",
+                func=nodes.split_duplicates,
+                inputs=["clean_duplicates", "params:faq_split"],
+                outputs="divided_duplicates",
                 name="split_duplicates",
             ),
             Node(
-                nodes.make_pairs,
-                ["clean_originals", "divided_duplicates", "clean_answers", "params:faq_features"],
-                ["train_pairs", "tune_questions"],
+                func=nodes.make_pairs,
+                inputs=[
+                    "clean_originals",
+                    "divided_duplicates",
+                    "clean_answers",
+                    "params:faq_features",
+                ],
+                outputs=["train_pairs", "tune_questions"],
                 name="make_pairs",
                 tags="memory",
             ),
@@ -57,15 +62,15 @@ def tune() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.tune_ranker,
-                [
-                    "train_pairs",
-                    "tune_questions",
-                    "params:faq_search_space",
-                    "params:faq_study_settings",
-                    "faq_study",
-                ],
-                [
+                func=nodes.tune_ranker,
+                inputs={
+                    "train_pairs": "train_pairs",
+                    "tune_questions": "tune_questions",
+                    "faq_search_space": "params:faq_search_space",
+                    "faq_study_settings": "params:faq_study_settings",
+                    "faq_study": "faq_study",
+                },
+                outputs=[
                     "faq_trials",
                     "chosen_parameters",
                     "parameter_importance",
@@ -77,17 +82,17 @@ def tune() -> Pipeline:
                 tags=[ranks.TAG, "cpu"],
             ),
             Node(
-                nodes.refit_ranker,
-                [
-                    "clean_originals",
-                    "divided_duplicates",
-                    "clean_answers",
-                    "chosen_parameters",
-                    "params:faq_features",
-                    "params:faq_refit",
-                    "params:faq_cleaning",
-                ],
-                ["ranker_arrays", "feature_gains_figure"],
+                func=nodes.refit_ranker,
+                inputs={
+                    "clean_originals": "clean_originals",
+                    "divided_duplicates": "divided_duplicates",
+                    "clean_answers": "clean_answers",
+                    "chosen_parameters": "chosen_parameters",
+                    "faq_features": "params:faq_features",
+                    "faq_refit": "params:faq_refit",
+                    "faq_cleaning": "params:faq_cleaning",
+                },
+                outputs=["ranker_arrays", "feature_gains_figure"],
                 name="refit_ranker",
                 tags="step.judge_ranker",
             ),
@@ -100,16 +105,21 @@ def test() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.rank_by_baselines,
-                ["clean_originals", "divided_duplicates", "params:reference_recipe"],
-                "baseline_ranks",
+                func=nodes.rank_by_baselines,
+                inputs=["clean_originals", "divided_duplicates", "params:reference_recipe"],
+                outputs="baseline_ranks",
                 name="rank_by_baselines",
                 tags="deterministic",
             ),
             Node(
-                nodes.test_ranker,
-                ["ranker_arrays", "clean_originals", "divided_duplicates", "params:faq_test"],
-                [
+                func=nodes.test_ranker,
+                inputs=[
+                    "ranker_arrays",
+                    "clean_originals",
+                    "divided_duplicates",
+                    "params:faq_test",
+                ],
+                outputs=[
                     "test_results",
                     "calibration_table",
                     "calibration_figure",
@@ -119,24 +129,24 @@ def test() -> Pipeline:
                 tags="step.judge_ranker",
             ),
             Node(
-                nodes.compare_with_baselines,
-                ["test_results", "baseline_ranks", "clean_originals", "params:faq_test"],
-                ["faq_gains", "hardest_originals", "gains_figure", "hardest_figure"],
+                func=nodes.compare_with_baselines,
+                inputs=["test_results", "baseline_ranks", "clean_originals", "params:faq_test"],
+                outputs=["faq_gains", "hardest_originals", "gains_figure", "hardest_figure"],
                 name="compare_with_baselines",
                 tags="step.judge_ranker",
             ),
             Node(
-                nodes.summarise_tuning,
-                [
-                    "table_counts",
-                    "faq_trials",
-                    "chosen_parameters",
-                    "test_results",
-                    "baseline_ranks",
-                    "faq_gains",
-                    "calibration_table",
-                ],
-                "faq_tuning_metrics",
+                func=nodes.summarise_tuning,
+                inputs={
+                    "table_counts": "table_counts",
+                    "faq_trials": "faq_trials",
+                    "chosen_parameters": "chosen_parameters",
+                    "test_results": "test_results",
+                    "baseline_ranks": "baseline_ranks",
+                    "faq_gains": "faq_gains",
+                    "calibration_table": "calibration_table",
+                },
+                outputs="faq_tuning_metrics",
                 name="summarise_tuning",
                 tags="step.judge_ranker",
             ),
@@ -149,17 +159,17 @@ def register() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.release_ranker,
-                [
-                    "ranker_arrays",
-                    "clean_originals",
-                    "divided_duplicates",
-                    "clean_answers",
-                    "faq_tuning_metrics",
-                    "faq_champion",
-                    "params:faq_test",
-                ],
-                ["faq_ranker", "faq_release"],
+                func=nodes.release_ranker,
+                inputs={
+                    "ranker_arrays": "ranker_arrays",
+                    "clean_originals": "clean_originals",
+                    "divided_duplicates": "divided_duplicates",
+                    "clean_answers": "clean_answers",
+                    "faq_tuning_metrics": "faq_tuning_metrics",
+                    "faq_champion": "faq_champion",
+                    "faq_test": "params:faq_test",
+                },
+                outputs=["faq_ranker", "faq_release"],
                 name="release_ranker",
                 tags="step.judge_ranker",
             ),

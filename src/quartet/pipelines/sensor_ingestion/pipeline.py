@@ -14,20 +14,20 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.aggregate_readings,
-                [
+                func=nodes.aggregate_readings,
+                inputs=[
                     "sensor_readings_source",
                     "sensor_reading_store",
                     "sensor_database",
                     "params:sensor_ingestion",
                 ],
-                "sensor_windows",
+                outputs="sensor_windows",
                 name="aggregate_readings",
             ),
             Node(
-                nodes.report_ingestion,
-                ["sensor_windows", "params:sensor_ingestion"],
-                [
+                func=nodes.report_ingestion,
+                inputs=["sensor_windows", "params:sensor_ingestion"],
+                outputs=[
                     "sensor_ingestion_metrics",
                     "sensor_files",
                     "sensor_quarantine",
