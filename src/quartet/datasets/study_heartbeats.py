@@ -12,7 +12,7 @@ HEARTBEAT_SECONDS = 30
 _ATTRIBUTE = "heartbeat"
 
 
-class HeartbeatProxy(GrpcStorageProxy, BaseHeartbeat):  # type: ignore[misc]  # optuna is untyped
+class HeartbeatProxy(GrpcStorageProxy, BaseHeartbeat):
     """A proxy that sends heartbeats as a user attribute, to a `HeartbeatStorage`."""
 
     def record_heartbeat(self, trial_id: int) -> None:
@@ -30,7 +30,7 @@ class HeartbeatProxy(GrpcStorageProxy, BaseHeartbeat):  # type: ignore[misc]  # 
         """Return nothing to do: no trial is found stale here."""
 
 
-class HeartbeatStorage(RDBStorage):  # type: ignore[misc]  # optuna is untyped
+class HeartbeatStorage(RDBStorage):
     """A database that records the heartbeats which a `HeartbeatProxy` sends."""
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
