@@ -161,7 +161,7 @@ def _run_missing(
                     if process.exitcode:
                         logger.warning("a study worker ended with code %s", process.exitcode)
             _retry_abandoned(study)
-            missing -= faq.trials.count_ended(study) - before
+            missing = max(0, missing - faq.trials.count_ended(study) + before)
         run(threading.Semaphore(missing))
 
 
