@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import event, text
 
-from quartet.datasets.sensor_tables import ClaimError, SensorTables, WindowBatch
+from quartet.datasets.sensor_store.tables import ClaimError, SensorTables, WindowBatch
 from support import GUARD_S
 from window_batches import batch, end, faults, fleet, ledger, tables, windows
 

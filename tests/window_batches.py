@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quartet.datasets.database import Database
-from quartet.datasets.sensor_tables import SensorTables, WindowBatch
+from quartet.datasets.sensor_store.database import Database
+from quartet.datasets.sensor_store.tables import SensorTables, WindowBatch
 
 STATISTICS = ["mean", "standard_deviation", "minimum", "maximum", "last_value"]
 KEYS = ["device", "sensor", "window_end"]

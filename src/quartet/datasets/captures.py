@@ -11,7 +11,7 @@ from typing import Any
 from kedro.io.core import AbstractDataset, DatasetError
 
 from quartet.datasets.location import Location
-from quartet.datasets.reading_table import ReadingTable, TablePart, version
+from quartet.datasets.sensor_store.reading_table import ReadingTable, TablePart, version
 
 _TIME = re.compile(r"(?:^|/)(\d{4})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})\.avro$")
 _LAST = (9999,)

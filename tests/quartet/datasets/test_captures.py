@@ -16,7 +16,7 @@ from kedro.io import DatasetError
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
 from quartet.datasets.captures import SensorSource, SensorSourceDataset
 from quartet.datasets.location import Location
-from quartet.datasets.reading_table import ReadingTable
+from quartet.datasets.sensor_store.reading_table import ReadingTable
 
 CSV = "TS,Device,Sensor,Value\n" + "".join(
     f"2018-08-28 23:00:{second:02d}.000,{second % 3},s,{second}.5\n" for second in range(10)

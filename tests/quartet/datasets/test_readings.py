@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from kedro.io import DatasetError
 
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
-from quartet.datasets import readings as module
-from quartet.datasets.readings import ReadingStoreDataset
+from quartet.datasets.sensor_store import readings as module
+from quartet.datasets.sensor_store.readings import ReadingStoreDataset
 
 SECOND = 1_000_000
 

@@ -8,7 +8,7 @@ import pytest
 from kedro.io import DatasetError
 from sqlalchemy import text
 
-from quartet.datasets.sensor_tables import Position, SensorTablesDataset
+from quartet.datasets.sensor_store.tables import Position, SensorTablesDataset
 from window_batches import (
     KEYS,
     STATISTICS,

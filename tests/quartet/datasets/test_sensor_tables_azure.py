@@ -12,11 +12,11 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from quartet.datasets import database_engines
-from quartet.datasets.database import Database
 from quartet.datasets.database_engines import completed, entra_token, parse
-from quartet.datasets.sensor_rows import insert_rows
-from quartet.datasets.sensor_schema import metadata
-from quartet.datasets.sensor_tables import Position, SensorTablesDataset
+from quartet.datasets.sensor_store.database import Database
+from quartet.datasets.sensor_store.rows import insert_rows
+from quartet.datasets.sensor_store.schema import metadata
+from quartet.datasets.sensor_store.tables import Position, SensorTablesDataset
 from support import free_port, skip_or_fail
 from window_batches import KEYS, batch, end, faults, fleet, ledger, tables, windows
 

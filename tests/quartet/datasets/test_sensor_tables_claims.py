@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from kedro_cloud.core.variables import JOB
-from quartet.datasets.sensor_tables import ClaimError, Position
+from quartet.datasets.sensor_store.tables import ClaimError, Position
 from rival_runs import alter, confirm_elsewhere, publish_many, race, side_by_side
 from support import GUARD_S
 from window_batches import (

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from quartet.datasets.sensor_schema import metadata
+from quartet.datasets.sensor_store.schema import metadata
 from support import ROOT
 from window_batches import KEYS, batch, end, fleet, tables, windows
 

@@ -11,9 +11,9 @@ import pytest
 from kedro.io import DatasetError
 from sqlalchemy import event
 
-from quartet.datasets import database
-from quartet.datasets.database_errors import is_transient
-from quartet.datasets.sensor_tables import Position
+from quartet.datasets.sensor_store import database
+from quartet.datasets.sensor_store.database_errors import is_transient
+from quartet.datasets.sensor_store.tables import Position
 from window_batches import KEYS, batch, end, everything, faults, fleet, ledger, tables, windows
 
 pytest_plugins = ("mariadb",)

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from quartet.datasets.database_engines import _sqlite as engine_of
-from quartet.datasets.sensor_tables import SensorTablesDataset
+from quartet.datasets.sensor_store.tables import SensorTablesDataset
 from rival_runs import die_while_publishing
 from support import GUARD_S
 from window_batches import batch, end, everything, faults, fleet, ledger, tables, windows

@@ -16,8 +16,8 @@ from kedro_datasets.pickle import PickleDataset
 
 from quartet.datasets.predictions import PartitionedPredictionsDataset
 from quartet.datasets.registered_model import Champion
-from quartet.datasets.sensor_jobs import ScoringWatermarkDataset, SensorAnomaliesDataset
-from quartet.datasets.sensor_tables import Position, SensorTablesDataset, WindowBatch
+from quartet.datasets.sensor_store.jobs import ScoringWatermarkDataset, SensorAnomaliesDataset
+from quartet.datasets.sensor_store.tables import Position, SensorTablesDataset, WindowBatch
 from quartet.pipelines.anomaly_scoring import create_pipeline, nodes
 from quartet.pipelines.anomaly_training.nodes import select_windows
 from quartet.sensors.drift import TOO_FEW, Span, drift
@@ -360,7 +360,7 @@ def test_sensors_without_a_model_and_models_without_windows_are_reported(site):
 
 HOLDER = """
 import sys
-from quartet.datasets.sensor_tables import SensorTablesDataset
+from quartet.datasets.sensor_store.tables import SensorTablesDataset
 SensorTablesDataset(url=sys.argv[1]).load().claim("scoring", 60)
 print("claimed", flush=True)
 sys.stdin.read()

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipelines.test_anomaly_scoring import SETTINGS, batch, windows_of
-from quartet.datasets.sensor_tables import SensorTablesDataset
+from quartet.datasets.sensor_store.tables import SensorTablesDataset
 from quartet.pipelines.anomaly_training.nodes import select_windows
 from quartet.pipelines.anomaly_training.release import make_release
 from quartet.sensors.settings import SensorRelease, TrainingWindows

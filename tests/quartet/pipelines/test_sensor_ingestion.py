@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from quartet.datasets import sensor_schema
-from quartet.datasets.sensor_tables import SensorTables
+from quartet.datasets.sensor_store import schema as sensor_schema
+from quartet.datasets.sensor_store.tables import SensorTables
 from quartet.pipelines.sensor_ingestion.nodes import report_ingestion
 from quartet.sensors import checks, ingestion
 from quartet.sensors.settings import SensorIngestion

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.datasets.captures import SensorSourceDataset
-from quartet.datasets.readings import ReadingStoreDataset
+from quartet.datasets.sensor_store.readings import ReadingStoreDataset
 from quartet.sensors import recomputation
 from quartet.sensors.ingestion import ingest
 from quartet.sensors.settings import SensorIngestion
@@ -142,7 +142,7 @@ def test_what_a_table_has_no_more_is_withdrawn(rows, tmp_path, monkeypatch, stor
 
 
 def three_rows_a_part(location):
-    from quartet.datasets.reading_table import ReadingTable
+    from quartet.datasets.sensor_store.reading_table import ReadingTable
 
     return ReadingTable(location, rows_a_part=3)
 

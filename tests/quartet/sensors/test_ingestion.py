@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
 from quartet.datasets.captures import SensorSourceDataset
-from quartet.datasets.readings import ReadingStoreDataset
+from quartet.datasets.sensor_store.readings import ReadingStoreDataset
 from quartet.sensors import decoding, recomputation
 from quartet.sensors.capture import decode_capture
 from quartet.sensors.ingestion import ingest

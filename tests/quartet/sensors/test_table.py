@@ -10,7 +10,7 @@ import pytest
 
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
 from quartet.datasets.captures import SensorSourceDataset
-from quartet.datasets.readings import ReadingStoreDataset
+from quartet.datasets.sensor_store.readings import ReadingStoreDataset
 from quartet.sensors.ingestion import ingest
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.table import decode_table

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from quartet.datasets.registered_model import Champion
-    from quartet.datasets.sensor_jobs import ScoredWindows, Watermark
-    from quartet.datasets.sensor_tables import Position, SensorTables
+    from quartet.datasets.sensor_store.jobs import ScoredWindows, Watermark
+    from quartet.datasets.sensor_store.tables import Position, SensorTables
     from quartet.sensors.bank import ModelBank
     from quartet.sensors.context import Context
     from quartet.sensors.drift import Span
@@ -125,7 +125,7 @@ def publish_anomalies(
     window_scores: pd.DataFrame, scoring_claim: Facts
 ) -> tuple[ScoredWindows, Facts]:
     """The windows that were scored and the anomalies among them, and how many there are."""
-    from quartet.datasets.sensor_jobs import ScoredWindows
+    from quartet.datasets.sensor_store.jobs import ScoredWindows
 
     anomalies = window_scores[window_scores["anomaly"]]
     scored = ScoredWindows(window_scores[_KEYS], anomalies, scoring_claim["token"])
@@ -244,7 +244,7 @@ def move_watermark(
     Raises:
         ValueError: What was published is not what was scored.
     """
-    from quartet.datasets.sensor_jobs import Watermark
+    from quartet.datasets.sensor_store.jobs import Watermark
 
     counts = (predictions_published["windows"], anomalies_published["anomalies"])
     expected = (anomaly_scoring_metrics["windows_scored"], anomaly_scoring_metrics["anomalies"])
@@ -276,7 +276,7 @@ def _told(position: Position | None) -> Facts | None:
 
 
 def _position(told: Facts) -> Position:
-    from quartet.datasets.sensor_tables import Position
+    from quartet.datasets.sensor_store.tables import Position
 
     horizon = None if told["horizon"] is None else pd.Timestamp(told["horizon"])
     return Position(told["revision"], horizon)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from quartet.datasets.registered_model import Champion
-    from quartet.datasets.sensor_tables import SensorTables
+    from quartet.datasets.sensor_store.tables import SensorTables
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")

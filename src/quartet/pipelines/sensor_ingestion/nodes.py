@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from quartet.datasets.captures import SensorSource
-    from quartet.datasets.readings import ReadingStore
-    from quartet.datasets.sensor_tables import SensorTables, WindowBatch
+    from quartet.datasets.sensor_store.readings import ReadingStore
+    from quartet.datasets.sensor_store.tables import SensorTables, WindowBatch
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
@@ -33,7 +33,7 @@ def aggregate_readings(
     sensor_ingestion: SensorIngestion,
 ) -> Iterator[WindowBatch]:
     """Windows of the readings that are new, batch by batch, each to be written as a whole."""
-    from quartet.datasets.sensor_tables import WindowBatch
+    from quartet.datasets.sensor_store.tables import WindowBatch
 
     settings = sensor_ingestion
     seconds = settings.window_seconds

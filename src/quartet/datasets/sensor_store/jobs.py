@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from kedro.io.core import AbstractDataset
 
-from quartet.datasets.sensor_tables import Position, SensorTables, SensorTablesDataset
+from quartet.datasets.sensor_store.tables import Position, SensorTables, SensorTablesDataset
 
 if TYPE_CHECKING:
     from kedro_datasets._typing import TablePreview  # type: ignore[import-untyped]
@@ -64,7 +64,7 @@ class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.D
 
     ```yaml
     sensor_anomalies:
-      type: quartet.datasets.sensor_jobs.SensorAnomaliesDataset
+      type: quartet.datasets.sensor_store.jobs.SensorAnomaliesDataset
       url: sqlite:///data/03_primary/sensors/sensors.db
     ```
     """
@@ -92,7 +92,7 @@ class ScoringWatermarkDataset(_TablesDataset, AbstractDataset[Watermark, "Positi
 
     ```yaml
     scoring_watermark:
-      type: quartet.datasets.sensor_jobs.ScoringWatermarkDataset
+      type: quartet.datasets.sensor_store.jobs.ScoringWatermarkDataset
       url: sqlite:///data/03_primary/sensors/sensors.db
     ```
     """

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quartet.datasets.sensor_rows import Keys
-from quartet.datasets.sensor_schema import (
+from quartet.datasets.sensor_store.rows import Keys
+from quartet.datasets.sensor_store.schema import (
     BODY_LENGTH,
     FILE_NAME_LENGTH,
     KEY_LENGTH,

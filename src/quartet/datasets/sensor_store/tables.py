@@ -15,22 +15,22 @@ from kedro.io.core import AbstractDataset
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
-from quartet.datasets import sensor_reading, sensor_writing
-from quartet.datasets.database import Database
-from quartet.datasets.sensor_batch import WindowBatch
-from quartet.datasets.sensor_claims import ClaimError, Claims, locked_job, renew
-from quartet.datasets.sensor_history import History
-from quartet.datasets.sensor_numbers import SensorNumbers
-from quartet.datasets.sensor_schema import (
+from quartet.datasets.sensor_store import history, writing
+from quartet.datasets.sensor_store.batch import WindowBatch
+from quartet.datasets.sensor_store.claims import ClaimError, Claims, locked_job, renew
+from quartet.datasets.sensor_store.database import Database
+from quartet.datasets.sensor_store.history import History
+from quartet.datasets.sensor_store.numbers import SensorNumbers
+from quartet.datasets.sensor_store.schema import (
     INGESTION,
     SCORING,
     Position,
     batches,
     jobs,
+    make_tables,
     moment,
     timestamp,
 )
-from quartet.datasets.sensor_setup import make_tables
 
 __all__ = ["ClaimError", "Position", "SensorTables", "SensorTablesDataset", "WindowBatch"]
 
@@ -75,7 +75,7 @@ class SensorTables(Claims, History):
                 those here; says where.
             ClaimError: The claim that the batch names is lost.
         """
-        prepared = sensor_writing.Prepared.of(batch)
+        prepared = writing.Prepared.of(batch)
         token = uuid.uuid4().hex
 
         def write(connection: Connection) -> int:
@@ -105,12 +105,12 @@ class SensorTables(Claims, History):
         """The ledger, by name: name, version, state, reason, readings, repeats, quarantined,
         revision, ingested_at (datetime64[s], UTC).
         """
-        return self._transact(sensor_reading.read_files, writes=False)
+        return self._transact(history.read_files, writes=False)
 
     def quarantine(self, limit: int | None = None) -> pd.DataFrame:
         """The faults, by file and in their order: file, position, reason, body; at most `limit`."""
         return self._transact(
-            lambda connection: sensor_reading.read_faults(connection, limit), writes=False
+            lambda connection: history.read_faults(connection, limit), writes=False
         )
 
     def position(self, job: str) -> Position | None:
@@ -148,9 +148,7 @@ class SensorTables(Claims, History):
         model_version, revision.
         """
         return self._transact(
-            lambda connection: sensor_reading.read_anomalies(
-                connection, self._numbers, since, until
-            ),
+            lambda connection: history.read_anomalies(connection, self._numbers, since, until),
             writes=False,
         )
 
@@ -173,7 +171,7 @@ class SensorTables(Claims, History):
             if claim is not None:
                 renew(connection, SCORING, claim, self.name)
             numbers = self._numbers.known(connection)
-            sensor_writing.write_anomalies(connection, numbers, scored, anomalies)
+            writing.write_anomalies(connection, numbers, scored, anomalies)
 
         self._transact(write)
 
@@ -221,7 +219,7 @@ class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
 
     ```yaml
     sensor_tables:
-      type: quartet.datasets.sensor_tables.SensorTablesDataset
+      type: quartet.datasets.sensor_store.tables.SensorTablesDataset
       url: sqlite:///data/03_primary/sensors/sensors.db
     ```
 

@@ -12,16 +12,16 @@ import pandas as pd
 from sqlalchemy import delete
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_batch import (
+from quartet.datasets.sensor_store.batch import (
     Pairs,
     WindowBatch,
     check_finite,
     fault_columns,
     file_columns,
 )
-from quartet.datasets.sensor_numbers import Pair, SensorNumbers
-from quartet.datasets.sensor_rows import VALUES_A_STATEMENT, Keys, delete_windows, insert_rows
-from quartet.datasets.sensor_schema import STATISTICS, anomalies, files, quarantine, windows
+from quartet.datasets.sensor_store.numbers import Pair, SensorNumbers
+from quartet.datasets.sensor_store.rows import VALUES_A_STATEMENT, Keys, delete_windows, insert_rows
+from quartet.datasets.sensor_store.schema import STATISTICS, anomalies, files, quarantine, windows
 
 
 @dataclass(frozen=True)

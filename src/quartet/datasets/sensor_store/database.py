@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
 from quartet.datasets.database_engines import WRITES, engine_of, name_of, parse
-from quartet.datasets.database_errors import advice, complaint, is_transient
+from quartet.datasets.sensor_store.database_errors import advice, complaint, is_transient
 
 LONGEST_WAIT_SECONDS = 30.0
 

@@ -25,7 +25,7 @@ from sqlalchemy.engine import Connection
 
 from kedro_cloud.core.processes import is_alive
 from kedro_cloud.core.variables import JOB
-from quartet.datasets.sensor_schema import INGESTION, SCORING, jobs, utc_now
+from quartet.datasets.sensor_store.schema import INGESTION, SCORING, jobs, utc_now
 
 _PARAMETERS = {INGESTION: "sensor_ingestion", SCORING: "window_scoring"}
 

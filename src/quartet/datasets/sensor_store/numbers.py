@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_rows import insert_rows
-from quartet.datasets.sensor_schema import key_of, sensors
+from quartet.datasets.sensor_store.rows import insert_rows
+from quartet.datasets.sensor_store.schema import key_of, sensors
 
 Pair = tuple[str, str]
 

@@ -220,7 +220,7 @@ class ReadingStoreDataset(FileDataset[Any, ReadingStore]):
 
     ```yaml
     sensor_readings:
-      type: quartet.datasets.readings.ReadingStoreDataset
+      type: quartet.datasets.sensor_store.readings.ReadingStoreDataset
       filepath: data/02_intermediate/sensors/readings
     ```
     """
