@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import event, text
 
-from quartet.datasets.sensor_store.tables import ClaimError, SensorTables, WindowBatch
+from quartet.datasets.sensor_store.tables import ClaimError, SensorTables
+from quartet.sensors.batch import Batch
 from support import GUARD_S
 from window_batches import batch, end, faults, fleet, ledger, tables, windows
 
@@ -86,7 +87,7 @@ def _confirm(url: str, token: str) -> None:
     tables(url).confirm("scoring", token)
 
 
-def die_while_publishing(url: str, publication: WindowBatch, statement: str) -> None:
+def die_while_publishing(url: str, publication: Batch, statement: str) -> None:
     """Publish from another process, which dies like a killed one when it comes to a statement."""
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_publish_and_die, args=(url, publication, statement))
@@ -95,7 +96,7 @@ def die_while_publishing(url: str, publication: WindowBatch, statement: str) -> 
     assert process.exitcode == -signal.SIGKILL
 
 
-def _publish_and_die(url: str, publication: WindowBatch, statement: str) -> None:
+def _publish_and_die(url: str, publication: Batch, statement: str) -> None:
     store = tables(url)
 
     @event.listens_for(store._database.engine, "after_cursor_execute")

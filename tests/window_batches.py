@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from quartet.datasets.sensor_store.database import Database
-from quartet.datasets.sensor_store.tables import SensorTables, WindowBatch
+from quartet.datasets.sensor_store.tables import SensorTables
+from quartet.sensors.batch import Batch, Fault, FileEntry
 
 STATISTICS = ["mean", "standard_deviation", "minimum", "maximum", "last_value"]
 KEYS = ["device", "sensor", "window_end"]
@@ -47,34 +48,29 @@ def fleet(devices: int, sensors: int, minutes: Iterable[int]) -> list[Key]:
     return [(f"d{d}", f"s{s}", m) for m in minutes for d in range(devices) for s in range(sensors)]
 
 
-def ledger(*names: str, quarantined: int = 0, version: str = "1") -> pd.DataFrame:
+def ledger(*names: str, quarantined: int = 0, version: str = "1") -> list[FileEntry]:
     """Files that were read."""
-    columns = ["name", "version", "readings", "repeats", "quarantined", "state", "reason"]
-    rows = [(name, version, 10, 1, quarantined, "ingested", None) for name in names]
-    return pd.DataFrame(rows, columns=columns)
+    return [FileEntry(name, version, 10, 1, quarantined) for name in names]
 
 
-def faults(**positions: Iterable[int]) -> pd.DataFrame:
+def faults(**positions: Iterable[int]) -> list[Fault]:
     """Faults at positions of files."""
-    rows = [
-        (name, position, "the value is no number", f"body {position}")
+    return [
+        Fault(name, position, "the value is no number", f"body {position}")
         for name, places in positions.items()
         for position in places
     ]
-    return pd.DataFrame(rows, columns=["file", "position", "reason", "body"])
 
 
 def batch(
     table: pd.DataFrame,
-    files: pd.DataFrame | None = None,
-    quarantine: pd.DataFrame | None = None,
-    horizon: pd.Timestamp | None = None,
+    files: Sequence[FileEntry] = (),
+    quarantine: Sequence[Fault] = (),
+    watermark: pd.Timestamp | None = None,
     **others: Any,
-) -> WindowBatch:
+) -> Batch:
     """A batch of which only some parts matter."""
-    files = ledger() if files is None else files
-    quarantine = faults() if quarantine is None else quarantine
-    return WindowBatch(table, files, quarantine, horizon, **others)
+    return Batch(list(files), list(quarantine), windows=table, watermark=watermark, **others)
 
 
 def rows(table: pd.DataFrame) -> dict[Key, tuple[Any, ...]]:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from quartet.sensors import baselines, evaluation, labels, scoring, training, windows
 from quartet.sensors.context import relative_windows
-from quartet.sensors.readings import Readings
 from quartet.sensors.settings import Baselines, SensorModels
 from sensors.joint_alarms import fewest_sensors, join_sensors
 from support import real_data
@@ -69,13 +69,15 @@ class Series:
 def windows_of(device, times, values, window_seconds):
     """Windows of sensors, one a column of values of shape (readings, sensors)."""
     count, sensors = values.shape
-    pairs = tuple((device, f"{sensor + 1:02d}") for sensor in range(sensors))
-    readings = Readings(
-        pairs,
-        np.tile(np.arange(sensors, dtype=np.int32), count),
-        np.repeat(times, sensors),
-        values.ravel().astype(np.float64),
-        np.arange(values.size),
+    names = pa.array([f"{sensor + 1:02d}" for sensor in range(sensors)] * count)
+    readings = pa.table(
+        {
+            "device": pa.array([device] * values.size).dictionary_encode(),
+            "sensor": names.dictionary_encode(),
+            "timestamp": np.repeat(times, sensors),
+            "value": values.ravel().astype(np.float64),
+            "sequence": np.arange(values.size),
+        }
     )
     return windows.aggregate(readings, window_seconds)
 

@@ -8,14 +8,14 @@ Further fields are left aside.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import orjson
 
-from quartet.sensors.checks import Checks, Decoded, Rows
+from quartet.sensors.batch import Batch
+from quartet.sensors.checks import Checks
 from quartet.sensors.events import Events, UnreadableCaptureError, read_events
 from quartet.sensors.settings import SensorIngestion
 
@@ -24,70 +24,78 @@ __all__ = ["UnreadableCaptureError", "decode_capture"]
 _FIELDS = ("device", "sensor", "timestamp", "value")
 
 
-def decode_capture(content: bytes, name: str, settings: SensorIngestion) -> Decoded:
-    """All readings of a capture file, checked.
+def decode_capture(
+    content: bytes, name: str, settings: SensorIngestion, version: str = ""
+) -> Batch:
+    """Return all readings of a capture file, checked.
 
     Args:
         content: The whole file.
-        name: What faults call it.
+        name: What faults and the ledger call it.
         settings: Known devices, and how far clocks may be ahead.
+        version: What the ledger tells its content by.
 
     Raises:
         UnreadableCaptureError: The file is cut short or damaged, is no Avro container, or
             its records have not the fields of an event.
     """
-    checks = Checks(name, settings.known_devices, settings.clock_tolerance_seconds)
+    checks = Checks(name, version, settings.known_devices, settings.clock_tolerance_seconds)
     for events in read_events(content):
-        rows = _all_in_order(events)
-        if rows is None:
-            _one_by_one(events, checks)
-        else:
-            checks.take(rows)
+        _check_events(events, checks)
     return checks.result()
 
 
-def _all_in_order(events: Events) -> Rows | None:
-    """The readings of all events; None if one is not JSON or lacks a field."""
+def _check_events(events: Events, checks: Checks) -> None:
+    """Check the readings in the bodies of events; note the bodies that hold none."""
+    items, event = _parse_bodies(events, checks)
     try:
-        items: list[Any] = list(map(orjson.loads, events.bodies))  # type: ignore[arg-type]
+        columns = [list(map(itemgetter(field), items)) for field in _FIELDS]
+    except KeyError:
+        columns = [[item.get(field) for item in items] for field in _FIELDS]
+
+    def body(row: int) -> str:
+        whole = events.bodies[event[row]] or b""
+        # Of an array only the reading itself is shown.
+        alone = whole.lstrip().startswith(b"{")
+        return whole.decode("utf-8", "replace") if alone else json.dumps(items[row])
+
+    checks.take(columns, events.sequence[event], events.arrival[event], body)
+
+
+def _parse_bodies(
+    events: Events, checks: Checks
+) -> tuple[list[dict[str, Any]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Return the JSON objects in the bodies of events, and the place of the event of each."""
+    bodies = events.bodies
+    place = np.arange(len(bodies))
+    try:
+        items: list[Any] = list(map(orjson.loads, bodies))  # type: ignore[arg-type]
     except orjson.JSONDecodeError:  # also of a body that is None
-        return None
-    event = np.arange(len(items))
+        items, places = [], []
+        for number, body in enumerate(bodies):
+            try:
+                items.append(_parse(body))
+                places.append(number)
+            except ValueError as fault:
+                checks.note(int(events.sequence[number]), str(fault), body or b"")
+        place = np.array(places, np.int64)
     kinds = set(map(type, items))
-    if list in kinds and kinds <= {list, dict}:
+    if list in kinds:
         lists = [item if type(item) is list else [item] for item in items]
-        items = list(chain.from_iterable(lists))
-        event = np.repeat(event, [len(each) for each in lists])
-    try:
-        columns = [[item[field] for item in items] for field in _FIELDS]
-    except (KeyError, TypeError, IndexError):
-        return None
-    return _rows(columns, events, event, items)
+        place = np.repeat(place, [len(each) for each in lists])
+        items = [item for each in lists for item in each]
+        kinds = set(map(type, items))
+    if not kinds <= {dict}:
+        valid = np.array([type(item) is dict for item in items])
+        for row in np.flatnonzero(~valid).tolist():
+            sequence = int(events.sequence[place[row]])
+            checks.note(sequence, "is no JSON object", json.dumps(items[row]))
+        items, place = [item for item in items if type(item) is dict], place[valid]
+    return items, place
 
 
-def _one_by_one(events: Events, checks: Checks) -> None:
-    """Take what is a reading of any form; note the bodies that hold none."""
-    items: list[dict[str, Any]] = []
-    places: list[int] = []
-    for place, body in enumerate(events.bodies):
-        try:
-            held = _parsed(body)
-        except ValueError as fault:
-            checks.note(int(events.sequence[place]), str(fault), body or b"")
-            continue
-        for item in held if type(held) is list else [held]:
-            if type(item) is dict:
-                items.append(item)
-                places.append(place)
-            else:
-                shown = json.dumps(item)
-                checks.note(int(events.sequence[place]), "is no JSON object", shown)
-    columns = [[item.get(field) for item in items] for field in _FIELDS]
-    checks.take(_rows(columns, events, np.array(places, np.int64), items))
-
-
-def _parsed(body: bytes | None) -> Any:
-    """The content of a body.
+def _parse(body: bytes | None) -> Any:
+    """Return the content of a body.
 
     Raises:
         ValueError: It is not JSON; says so in the same words for every body.
@@ -102,21 +110,3 @@ def _parsed(body: bytes | None) -> Any:
         return json.loads(body.decode())
     except (ValueError, RecursionError):
         raise ValueError("body is not JSON") from None
-
-
-def _rows(
-    columns: Sequence[list[Any]], events: Events, event: np.ndarray[Any, Any], items: list[Any]
-) -> Rows:
-    """The readings as columns; `event` tells the place of the event that each came with."""
-    bodies = events.bodies
-
-    def body(row: int) -> str:
-        whole = bodies[event[row]] or b""
-        # Of an array only the reading itself is shown.
-        alone = whole.lstrip().startswith(b"{")
-        return whole.decode("utf-8", "replace") if alone else json.dumps(items[row])
-
-    devices, sensors, timestamps, values = columns
-    return Rows(
-        devices, sensors, timestamps, values, events.sequence[event], events.arrival[event], body
-    )

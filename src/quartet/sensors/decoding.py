@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -9,8 +10,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
+from quartet.sensors.batch import UNREADABLE, Batch, FileEntry
 from quartet.sensors.capture import UnreadableCaptureError, decode_capture
-from quartet.sensors.checks import Decoded
 from quartet.sensors.settings import SensorIngestion
 
 _SMALL_BYTES = 16_000_000
@@ -41,20 +42,20 @@ class Readable(Protocol):
     """Gives the content of files; can be sent to another process."""
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file."""
+        """Return the bytes of a file."""
 
 
 def decode_files(
     source: Readable, files: Sequence[SourceFile], settings: SensorIngestion
-) -> Iterator[tuple[SourceFile, Decoded | str]]:
-    """Each file with its readings, or with the reason why it cannot be read.
+) -> Iterator[tuple[SourceFile, Batch]]:
+    """Yield each file with what it held; its entry says where it cannot be read, and why.
 
     Raises:
         RuntimeError: A process has died.
     """
     if settings.workers == 1 or sum(file.size for file in files) < _SMALL_BYTES:
         for file in files:
-            yield file, _decode(source, file.name, settings)
+            yield file, _decode(source, file, settings)
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(settings.workers, len(files)), mp_context=context)
@@ -74,8 +75,8 @@ def _side_by_side(
     source: Readable,
     files: Sequence[SourceFile],
     settings: SensorIngestion,
-) -> Iterator[tuple[SourceFile, Decoded | str]]:
-    waiting: deque[tuple[SourceFile, Future[Decoded | str]]] = deque()
+) -> Iterator[tuple[SourceFile, Batch]]:
+    waiting: deque[tuple[SourceFile, Future[Batch]]] = deque()
     ahead = 0
     for file in files:
         while waiting and (
@@ -84,16 +85,30 @@ def _side_by_side(
             first, decoded = waiting.popleft()
             yield first, decoded.result()
             ahead -= first.size
-        waiting.append((file, pool.submit(_decode, source, file.name, settings)))
+        waiting.append((file, pool.submit(_decode, source, file, settings)))
         ahead += file.size
     for file, decoded in waiting:
         yield file, decoded.result()
 
 
-def _decode(source: Readable, name: str, settings: SensorIngestion) -> Decoded | str:
+def _decode(source: Readable, file: SourceFile, settings: SensorIngestion) -> Batch:
+    version = checked_version(file.version, settings)
     try:
-        return decode_capture(source.read(name), name, settings)
+        return decode_capture(source.read(file.name), file.name, settings, version)
     except UnreadableCaptureError as error:
-        return str(error)
+        reason = str(error)
     except (FileNotFoundError, PermissionError) as error:
-        return f"cannot be opened ({error.strerror or error})"
+        reason = f"cannot be opened ({error.strerror or error})"
+    return Batch([FileEntry(file.name, version, state=UNREADABLE, reason=reason)])
+
+
+def checked_version(version: str, settings: SensorIngestion) -> str:
+    """Return what the ledger tells a file by: its own version, and how it is checked."""
+    devices = sorted(settings.known_devices)
+    checks = repr((devices, settings.clock_tolerance_seconds, settings.table_zone))
+    return f"{version}, checks {digest(checks)[:8]}"
+
+
+def digest(*texts: str) -> str:
+    """Return sixteen hexadecimal digits that tell texts apart."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]

@@ -1,9 +1,8 @@
-"""The windows that a batch of readings touches, computed anew from all that is stored."""
+"""The windows that a batch of readings touches, computed again from all that is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,55 +10,20 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from quartet.sensors.readings import EMPTY, Readings, one_after_the_other
-from quartet.sensors.stored import Counting
+from quartet.sensors.readings import PairEncoder, dictionary_decode
+from quartet.sensors.stored import CountedReadings
 from quartet.sensors.windows import (
     SECOND,
     aggregate_distinct,
-    drop_repeats,
+    drop_duplicates,
     name_windows,
     window_ends,
 )
 
 ROWS_AT_A_TIME = 4_000_000
 """Stored readings among which those of the windows are looked for at a time."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Readings of several files.
-
-    Attributes:
-        readings: Of all files, one file after the other.
-        file: Place of each reading's file in `files`; shape (n,), int32.
-        files: Names of the files.
-        withdrawn: Of what the files held before, one reading for each window; they count no
-            more. Their pairs are numbered as those of `readings`.
-    """
-
-    readings: Readings
-    file: NDArray[np.int32]
-    files: tuple[str, ...]
-    withdrawn: Readings = EMPTY
-
-    def table(self) -> pa.Table:
-        """What is stored: the readings ascending by timestamp, with the column `file`."""
-        order = np.argsort(self.readings.timestamp, kind="stable")
-        names = pa.DictionaryArray.from_arrays(
-            pa.array(self.file[order], pa.int32()), pa.array(self.files, pa.string())
-        )
-        return self.readings.take(order).table().append_column("file", names)
-
-    def where(self, holds: Callable[[Readings], NDArray[np.bool_]]) -> Batch:
-        """The readings for which a condition holds."""
-        rows = holds(self.readings)
-        withdrawn = self.withdrawn.take(holds(self.withdrawn))
-        return Batch(self.readings.take(rows), self.file[rows], self.files, withdrawn)
-
-    def window_ends(self, window_seconds: int) -> NDArray[np.int64]:
-        """The end of the window of each reading, and then of each that is withdrawn."""
-        timestamps = (self.readings.timestamp, self.withdrawn.timestamp)
-        return window_ends(np.concatenate(timestamps), window_seconds)
+_RETRACTED = -1
+"""The file of readings that count no more."""
 
 
 class Recomputed(NamedTuple):
@@ -67,116 +31,109 @@ class Recomputed(NamedTuple):
 
     Attributes:
         windows: As `aggregate` returns them.
-        emptied: `device`, `sensor` and `window_end` of those in which no reading lies any more.
-        repeats: Readings of each of the f files that were there before; shape (f,), int64.
+        emptied: `device`, `sensor` and `window_end` of those in which there are no readings left.
+        duplicates: How many readings of each file were there before.
     """
 
     windows: pd.DataFrame
     emptied: pd.DataFrame
-    repeats: NDArray[np.int64]
+    duplicates: dict[str, int]
 
 
-def recompute(batch: Batch, stored: Counting, window_seconds: int) -> Recomputed:
-    """Every window of a device and a sensor in which one of their readings lies, or lay.
+def recompute(
+    readings: pa.Table, retracted: pa.Table, stored: CountedReadings, window_seconds: int
+) -> Recomputed:
+    """Compute every window of a device and a sensor in which one of their readings is, or was.
 
     Memory stays bounded, however late readings are and however long windows: where too
     many stored readings would have to be looked through, the earlier and the later windows
     are done apart, and one window is done for some of the sensors at a time.
 
     Args:
-        batch: The new readings.
+        readings: The new readings.
+        retracted: Of what their files held before, at least one reading a window.
         stored: All readings of other files.
         window_seconds: Length of the windows.
     """
-    touched = np.unique(batch.window_ends(window_seconds))
-    rows = stored.rows(touched - window_seconds * SECOND, touched)
-    if rows <= ROWS_AT_A_TIME or not len(touched):
-        return _together(batch, stored, window_seconds)
-    if len(touched) > 1:
-        middle = touched[len(touched) // 2 - 1]
-        parts = [
-            batch.where(lambda readings: readings.timestamp <= middle),
-            batch.where(lambda readings: readings.timestamp > middle),
+    encoder = PairEncoder()
+    files, file = dictionary_decode(readings.column("file"))
+    gone = np.full(retracted.num_rows, _RETRACTED, np.int32)
+    touched = pa.concat_tables(
+        [
+            encoder.encode(part).append_column("file", pa.array(codes))
+            for part, codes in ((readings, file), (retracted, gone))
         ]
-        return _joined([recompute(part, stored, window_seconds) for part in parts])
-    portions = -(-rows // ROWS_AT_A_TIME)
-    parts = [_portion(batch, which, portions) for which in range(portions)]
-    return _joined([_together(part, stored, window_seconds) for part in parts])
-
-
-def _portion(batch: Batch, which: int, portions: int) -> Batch:
-    """Some of the sensors of a batch."""
-    return batch.where(lambda readings: readings.pair % portions == which)
-
-
-def _together(batch: Batch, stored: Counting, window_seconds: int) -> Recomputed:
-    """All windows of a batch at once."""
-    wanted = _Wanted(batch, window_seconds)
-    groups = stored.read(wanted.starts, wanted.ends) if len(wanted.ends) else ()
-    others = [wanted.of(table, counting) for table, counting in groups]
-    before = sum(map(len, others))
-    whole = one_after_the_other([*others, batch.readings])
-    distinct = drop_repeats(whole)
-    own = distinct.repeats[distinct.repeats >= before] - before
+    )
+    parts = [
+        _recompute_part(part, encoder, stored, window_seconds)
+        for part in _split(touched, stored, window_seconds)
+    ]
+    windows, emptied, duplicates = zip(*parts, strict=True)
+    counts = np.bincount(np.concatenate(duplicates), minlength=len(files))
+    joined = windows[0]
+    if len(windows) > 1:
+        keys = ["device", "sensor", "window_end"]
+        joined = pd.concat(windows, ignore_index=True).sort_values(keys, ignore_index=True)
     return Recomputed(
-        aggregate_distinct(distinct.readings, window_seconds),
-        wanted.emptied(batch.withdrawn, whole),
-        np.bincount(batch.file[own], minlength=len(batch.files)),
+        joined,
+        pd.concat(emptied, ignore_index=True),
+        dict(zip(files, counts.tolist(), strict=True)),
     )
 
 
-def _joined(parts: list[Recomputed]) -> Recomputed:
-    windows = pd.concat([part.windows for part in parts], ignore_index=True)
-    return Recomputed(
-        windows.sort_values(["device", "sensor", "window_end"], ignore_index=True),
-        pd.concat([part.emptied for part in parts], ignore_index=True),
-        np.sum([part.repeats for part in parts], axis=0),
+def _split(touched: pa.Table, stored: CountedReadings, window_seconds: int) -> Iterator[pa.Table]:
+    """Yield parts of the touched readings for which few enough stored ones are looked through."""
+    pair, timestamp = (touched.column(name).to_numpy() for name in ("pair", "timestamp"))
+    ends = np.unique(window_ends(timestamp, window_seconds))
+    rows = stored.rows(ends - window_seconds * SECOND, ends) if len(ends) else 0
+    if rows <= ROWS_AT_A_TIME:
+        yield touched
+    elif len(ends) > 1:
+        early = timestamp <= ends[len(ends) // 2 - 1]
+        for half in (early, ~early):
+            yield from _split(touched.filter(half), stored, window_seconds)
+    else:
+        portions = -(-rows // ROWS_AT_A_TIME)
+        for portion in range(portions):
+            yield touched.filter(pair % portions == portion)
+
+
+def _recompute_part(
+    touched: pa.Table, encoder: PairEncoder, stored: CountedReadings, window_seconds: int
+) -> tuple[pd.DataFrame, pd.DataFrame, NDArray[np.int32]]:
+    """Return the windows, those emptied, and the file of each new reading that was there before."""
+    timestamp, file = (touched.column(name).to_numpy() for name in ("timestamp", "file"))
+    ends = np.unique(window_ends(timestamp, window_seconds))
+    new = int(np.count_nonzero(file != _RETRACTED))
+    own, retracted = touched.slice(0, new), touched.slice(new)
+    wanted = np.unique(_window_keys(touched, ends, window_seconds))
+    parts = []
+    for group in stored.read(ends - window_seconds * SECOND, ends) if len(ends) else ():
+        encoded = encoder.encode(group)
+        keys = _window_keys(encoded, ends, window_seconds)
+        nearest = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+        parts.append(encoded.filter(wanted[nearest] == keys))
+    before = sum(part.num_rows for part in parts)
+    whole = pa.concat_tables([*parts, own.drop_columns("file")]).combine_chunks()
+    kept, duplicates = drop_duplicates(whole, encoder.pairs)
+    gone = _window_keys(retracted, ends, window_seconds)
+    if len(gone):
+        gone = np.setdiff1d(gone, _window_keys(whole, ends, window_seconds))
+    pair, window = np.divmod(gone, max(len(ends), 1))
+    return (
+        aggregate_distinct(kept, encoder.pairs, window_seconds),
+        name_windows(encoder.pairs, pair, ends[window]),
+        file[duplicates[duplicates >= before] - before],
     )
 
 
-class _Wanted:
-    """Finds readings that lie in a window with one of the batch, or with one it withdraws."""
-
-    def __init__(self, batch: Batch, window_seconds: int) -> None:
-        self._pairs = batch.readings.pairs
-        self._place = {pair: place for place, pair in enumerate(self._pairs)}
-        self._window_seconds = window_seconds
-        pair = np.concatenate([batch.readings.pair, batch.withdrawn.pair])
-        ends = batch.window_ends(window_seconds)
-        self.ends = np.unique(ends)
-        self.starts = self.ends - window_seconds * SECOND
-        self._keys = np.unique(self._key(pair, np.searchsorted(self.ends, ends)))
-
-    def of(self, stored: pa.Table, counting: NDArray[np.bool_]) -> Readings:
-        """Those of a table's rows that count, with pairs numbered as in the batch."""
-        readings = Readings.from_table(stored)
-        places = [self._place.get(pair, -1) for pair in readings.pairs]
-        pair = np.array(places, np.int32)[readings.pair]
-        ends = window_ends(readings.timestamp, self._window_seconds)
-        window = np.searchsorted(self.ends, ends)
-        window[window == len(self.ends)] = 0
-        rows = counting & (pair >= 0) & (self.ends[window] == ends)
-        rows[rows] = _among(self._key(pair[rows], window[rows]), self._keys)
-        kept = readings.take(rows)
-        return Readings(self._pairs, pair[rows], kept.timestamp, kept.value, kept.sequence)
-
-    def emptied(self, withdrawn: Readings, left: Readings) -> pd.DataFrame:
-        """The windows of readings that were withdrawn in which none of those left lies."""
-        gone = self._keys_of(withdrawn)
-        if len(gone):
-            gone = np.setdiff1d(gone, self._keys_of(left))
-        pair, window = np.divmod(gone, max(len(self.ends), 1))
-        return name_windows(self._pairs, pair, self.ends[window])
-
-    def _keys_of(self, readings: Readings) -> NDArray[np.int64]:
-        ends = window_ends(readings.timestamp, self._window_seconds)
-        return self._key(readings.pair, np.searchsorted(self.ends, ends))
-
-    def _key(self, pair: NDArray[np.int32], window: NDArray[np.int64]) -> NDArray[np.int64]:
-        """One number for a pair and the place of a window."""
-        return pair.astype(np.int64) * len(self.ends) + window
-
-
-def _among(keys: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.bool_]:
-    place = np.minimum(np.searchsorted(ascending, keys), len(ascending) - 1)
-    return ascending[place] == keys
+def _window_keys(
+    encoded: pa.Table, ends: NDArray[np.int64], window_seconds: int
+) -> NDArray[np.int64]:
+    """Return a number for the pair and window of each reading, -1 in windows of other ends."""
+    pair, timestamp = (encoded.column(name).to_numpy() for name in ("pair", "timestamp"))
+    end = window_ends(timestamp, window_seconds)
+    window = np.searchsorted(ends, end)
+    window[window == len(ends)] = 0
+    keys = pair.astype(np.int64) * len(ends) + window
+    return np.where(ends[window] == end, keys, -1)

@@ -17,13 +17,14 @@ from typing import Any
 import fastavro
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from tqdm import tqdm
 
 from quartet.sensors.event_patterns import SCHEMA
 from quartet.sensors.fleet_anomalies import Disturbances, label_table, plan
 from quartet.sensors.fleet_events import Event, FleetEvents
 from quartet.sensors.fleet_values import SECOND, FleetValues
-from quartet.sensors.readings import Readings, concatenate
+from quartet.sensors.readings import concatenate
 from quartet.sensors.settings import Fleet
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,8 +52,8 @@ class Captured:
     late: int
 
 
-def simulate(fleet: Fleet) -> tuple[Readings, pd.DataFrame]:
-    """All readings of a fleet in the order of time, and the labels of its anomalies.
+def simulate(fleet: Fleet) -> tuple[pa.Table, pd.DataFrame]:
+    """Return all readings of a fleet in the order of time, and the labels of its anomalies.
 
     Faults, repeats and delays of sending are not among them.
     """
@@ -60,22 +61,27 @@ def simulate(fleet: Fleet) -> tuple[Readings, pd.DataFrame]:
     return concatenate(list(stream_readings(fleet))), label_table(values, plan(values))
 
 
-def stream_readings(fleet: Fleet) -> Iterator[Readings]:
-    """The readings of a fleet, about a million at a time."""
+def stream_readings(fleet: Fleet) -> Iterator[pa.Table]:
+    """Yield the readings of a fleet, about a million at a time."""
     values = FleetValues(fleet)
     disturbances = Disturbances(fleet.seed, plan(values))
+    devices, sensors = (
+        pa.array(names).dictionary_encode() for names in zip(*values.pairs, strict=True)
+    )
     count = 0
     for part in map(disturbances.apply, values.parts()):
         row, pair = np.nonzero(part.present)
         rounded = values.rounded(part.measured)[row, pair]
         time = part.time[row, pair // fleet.sensors]
         order = np.argsort(time, kind="stable")
-        yield Readings(
-            values.pairs,
-            pair[order].astype(np.int32),
-            time[order],
-            rounded[order],
-            np.arange(count, count + len(order)),
+        yield pa.table(
+            {
+                "device": devices.take(pa.array(pair[order])),
+                "sensor": sensors.take(pa.array(pair[order])),
+                "timestamp": time[order],
+                "value": rounded[order],
+                "sequence": np.arange(count, count + len(order)),
+            }
         )
         count += len(order)
 

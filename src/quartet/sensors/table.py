@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from quartet.sensors.checks import Checks, Decoded, Rows
+from quartet.sensors.batch import Batch
+from quartet.sensors.checks import Checks
 from quartet.sensors.settings import SensorIngestion
 
 COLUMNS = ("Device", "Sensor", "TS", "Value")
@@ -40,8 +41,8 @@ class TablePart(Protocol):
         """Rows that had another number of columns: their number and their text."""
 
 
-def decode_table(part: TablePart, now: int, settings: SensorIngestion) -> Decoded:
-    """All readings of a part of a table, checked.
+def decode_table(part: TablePart, now: int, settings: SensorIngestion, version: str = "") -> Batch:
+    """Return all readings of a part of a table, checked.
 
     Unlike a body of JSON, a table may write a value as text, and a timestamp without a
     zone, which is then `settings.table_zone`.
@@ -50,9 +51,11 @@ def decode_table(part: TablePart, now: int, settings: SensorIngestion) -> Decode
         part: The rows.
         now: The time in microseconds since the epoch; timestamps lie before.
         settings: The zone, known devices, and how far clocks may be ahead.
+        version: What the ledger tells its content by.
     """
     checks = Checks(
         part.name,
+        version,
         settings.known_devices,
         settings.clock_tolerance_seconds,
         zone=ZoneInfo(settings.table_zone),
@@ -61,13 +64,11 @@ def decode_table(part: TablePart, now: int, settings: SensorIngestion) -> Decode
     for number, text in part.malformed:
         checks.note(number, "has another number of columns", text)
     columns = [_plain(part.table.column(name)) for name in COLUMNS]
-    devices, sensors, timestamps, values = columns
 
     def body(row: int) -> str:
         return ",".join(str(column[row]) for column in columns)
 
-    arrival = np.full(len(part.rows), now, dtype=np.int64)
-    checks.take(Rows(devices, sensors, timestamps, values, part.rows, arrival, body))
+    checks.take(columns, part.rows, np.full(len(part.rows), now, np.int64), body)
     return checks.result()
 
 

@@ -8,13 +8,15 @@ https://learn.microsoft.com/stream-analytics-query/tumbling-window-azure-stream-
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from quartet.sensors.readings import Pairs, Readings
+from quartet.sensors.readings import Pair, PairEncoder
 
 SECOND = 1_000_000
 """Microseconds."""
@@ -31,98 +33,104 @@ WINDOW_COLUMNS = [
 ]
 
 
-class Distinct(NamedTuple):
-    """Readings of which no two have the same device, sensor and timestamp.
-
-    Attributes:
-        readings: Ascending by device, sensor and timestamp.
-        repeats: Rows, of the readings given, that repeat one in a row before; shape (r,).
-    """
-
-    readings: Readings
-    repeats: NDArray[np.int64]
-
-
 def window_ends(timestamp: NDArray[np.int64], window_seconds: int) -> NDArray[np.int64]:
-    """The end of the window in which each timestamp lies; microseconds since the epoch."""
+    """Return the end of the window of each timestamp; microseconds since the epoch."""
     length = window_seconds * SECOND
     return -(-timestamp // length) * length
 
 
-def drop_repeats(readings: Readings) -> Distinct:
-    """One reading for each device, sensor and timestamp.
+def drop_duplicates(encoded: pa.Table, pairs: Sequence[Pair]) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Keep one reading for each device, sensor and timestamp.
 
     Of several the one with the largest sequence number is kept, of equals the one with
-    the largest value: the order in which they stand does not matter.
+    the largest value: the order in which they come does not matter.
+
+    Args:
+        encoded: n readings, as `PairEncoder.encode` returns them.
+        pairs: Device and sensor by code.
+
+    Returns:
+        Those kept, ascending by device, sensor and timestamp; and the rows, of those given, that
+        duplicate one in a row before, shape (d,).
     """
-    # Pairs are numbered in the order of their names, so that one sort serves for all.
-    by_name = sorted(range(len(readings.pairs)), key=readings.pairs.__getitem__)
-    rank = np.empty(len(by_name), dtype=np.int32)
-    rank[by_name] = np.arange(len(by_name), dtype=np.int32)
-    named = Readings(
-        tuple(readings.pairs[place] for place in by_name),
-        rank[readings.pair] if len(rank) else readings.pair,
-        readings.timestamp,
-        readings.value,
-        readings.sequence,
-    )
-    order = _by_pair_and_time(named)
-    pair, timestamp = named.pair[order], named.timestamp[order]
+    pair, timestamp = (encoded.column(name).to_numpy() for name in ("pair", "timestamp"))
+    by_name = sorted(range(len(pairs)), key=pairs.__getitem__)
+    rank = np.empty(len(pairs), dtype=np.int32)
+    rank[by_name] = np.arange(len(pairs), dtype=np.int32)
+    order = _by_pair_and_time(rank[pair], timestamp, len(pairs))
+    pair, timestamp = pair[order], timestamp[order]
     same = (pair[1:] == pair[:-1]) & (timestamp[1:] == timestamp[:-1])
     if not same.any():
-        return Distinct(named.take(order), np.empty(0, np.int64))
-    return _settle(named, order, same)
+        return encoded.take(order), np.empty(0, np.int64)
+    kept, duplicates = _settle(encoded, order, same)
+    return encoded.take(kept), duplicates
 
 
-def _by_pair_and_time(readings: Readings) -> NDArray[np.int64]:
-    """The rows ascending by pair and timestamp; equals in any order."""
-    if not len(readings):
+def _by_pair_and_time(
+    rank: NDArray[np.int32], timestamp: NDArray[np.int64], pairs: int
+) -> NDArray[np.int64]:
+    """Return the rows ascending by pair and timestamp; equals in any order."""
+    if not len(timestamp):
         return np.empty(0, np.int64)
-    first = int(readings.timestamp.min())
-    span = int(readings.timestamp.max()) - first + 1
-    if span * len(readings.pairs) < 2**63:  # one number for both sorts five times as fast
-        return np.argsort(readings.pair.astype(np.int64) * span + (readings.timestamp - first))
-    return np.lexsort((readings.timestamp, readings.pair))
+    first = int(timestamp.min())
+    span = int(timestamp.max()) - first + 1
+    if span * pairs < 2**63:  # one number for both sorts five times as fast
+        return np.argsort(rank.astype(np.int64) * span + (timestamp - first))
+    return np.lexsort((timestamp, rank))
 
 
-def _settle(readings: Readings, order: NDArray[np.int64], same: NDArray[np.bool_]) -> Distinct:
-    """Choose among the readings of one identity, which stand side by side in `order`."""
+def _settle(
+    encoded: pa.Table, order: NDArray[np.int64], same: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Choose among the readings of one identity, which are side by side in `order`.
+
+    Returns:
+        The rows to keep, in order; and those that duplicate one in a row before.
+    """
     run = np.concatenate([[0], np.cumsum(~same)])
     several = np.zeros(len(order), dtype=bool)
     several[1:] |= same
     several[:-1] |= same
     rows, runs = order[several], run[several]
-    best = np.lexsort((readings.value[rows], readings.sequence[rows], runs))
+    value, sequence = (encoded.column(name).to_numpy()[rows] for name in ("value", "sequence"))
+    best = np.lexsort((value, sequence, runs))
     last = np.append(runs[best][1:] != runs[best][:-1], True)
     kept = order[~np.append(False, same)]  # one a run; the first that came
     kept[runs[best][last]] = rows[best][last]
     arrived = np.lexsort((rows, runs))
     later = np.append(False, runs[arrived][1:] == runs[arrived][:-1])
-    return Distinct(readings.take(kept), np.sort(rows[arrived][later]))
+    return kept, np.sort(rows[arrived][later])
 
 
-def aggregate(readings: Readings, window_seconds: int) -> pd.DataFrame:
-    """The windows of readings, which may be in any order and repeat.
+def aggregate(readings: pa.Table, window_seconds: int) -> pd.DataFrame:
+    """Return the windows of readings, which may come in any order and more than once.
+
+    Args:
+        readings: The columns of `quartet.sensors.readings`.
+        window_seconds: Length of the windows.
 
     Returns:
         Ascending by device, sensor and window: `device`, `sensor` (text), `window_end`
-        (datetime64[s], UTC), `readings` (int64, repeats not counted), and of their values
+        (datetime64[s], UTC), `readings` (int64, duplicates not counted), and of their values
         (float64) `mean`, `standard_deviation` (of the population: 0 for one reading),
         `minimum`, `maximum` and `last_value`, that of the latest timestamp.
     """
-    return aggregate_distinct(drop_repeats(readings).readings, window_seconds)
+    encoder = PairEncoder()
+    encoded = encoder.encode(readings)
+    kept, _ = drop_duplicates(encoded, encoder.pairs)
+    return aggregate_distinct(kept, encoder.pairs, window_seconds)
 
 
-def aggregate_distinct(readings: Readings, window_seconds: int) -> pd.DataFrame:
-    """As `aggregate`, of what `drop_repeats` has left."""
-    ends = window_ends(readings.timestamp, window_seconds)
-    new = np.ones(len(readings), dtype=bool)
-    new[1:] = (ends[1:] != ends[:-1]) | (readings.pair[1:] != readings.pair[:-1])
+def aggregate_distinct(
+    encoded: pa.Table, pairs: Sequence[Pair], window_seconds: int
+) -> pd.DataFrame:
+    """As `aggregate`, of what `drop_duplicates` has left."""
+    pair, value = (encoded.column(name).to_numpy() for name in ("pair", "value"))
+    ends = window_ends(encoded.column("timestamp").to_numpy(), window_seconds)
+    new = np.ones(len(pair), dtype=bool)
+    new[1:] = (ends[1:] != ends[:-1]) | (pair[1:] != pair[:-1])
     first = np.flatnonzero(new)
-    if not len(first):
-        return _frame(readings, first, ends, *([np.empty(0)] * 6))
-    count = np.diff(np.append(first, len(readings)))
-    value = readings.value
+    count = np.diff(np.append(first, len(pair)))
     minimum, maximum = np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
     # Rounding may carry a mean beyond its values; so equal values deviate by exactly 0.
     mean = np.clip(np.add.reduceat(value, first) / count, minimum, maximum)
@@ -130,27 +138,20 @@ def aggregate_distinct(readings: Readings, window_seconds: int) -> pd.DataFrame:
     deviation = value - np.repeat(mean, count)
     variance = np.add.reduceat(deviation * deviation, first) / count
     last = value[first + count - 1]
-    return _frame(readings, first, ends, count, mean, np.sqrt(variance), minimum, maximum, last)
-
-
-def _frame(
-    readings: Readings, first: NDArray[np.int64], ends: NDArray[np.int64], *statistics: NDArray[Any]
-) -> pd.DataFrame:
-    """The table of windows, each beginning at one of the rows `first`."""
-    frame = name_windows(readings.pairs, readings.pair[first], ends[first])
-    count, *others = statistics
-    columns = [count.astype(np.int64), *others]
-    return frame.assign(**dict(zip(WINDOW_COLUMNS[3:], columns, strict=True)))
+    statistics = (count, mean, np.sqrt(variance), minimum, maximum, last)
+    return name_windows(pairs, pair[first], ends[first]).assign(
+        **dict(zip(WINDOW_COLUMNS[3:], statistics, strict=True))
+    )
 
 
 def name_windows(
-    pairs: Pairs, pair: NDArray[np.integer[Any]], ends: NDArray[np.int64]
+    pairs: Sequence[Pair], pair: NDArray[np.integer[Any]], ends: NDArray[np.int64]
 ) -> pd.DataFrame:
-    """The columns `device`, `sensor` and `window_end` (datetime64[s], UTC) of n windows.
+    """Return the columns `device`, `sensor` and `window_end` (datetime64[s], UTC) of n windows.
 
     Args:
-        pairs: Device and sensor of each pair.
-        pair: Each window's place in `pairs`; shape (n,).
+        pairs: Device and sensor by code.
+        pair: Each window's code; shape (n,).
         ends: Microseconds since the epoch; shape (n,).
     """
     devices, sensors = (

@@ -9,6 +9,7 @@ from kedro.io import DatasetError
 from sqlalchemy import text
 
 from quartet.datasets.sensor_store.tables import Position, SensorTablesDataset
+from quartet.sensors.batch import Fault
 from window_batches import (
     KEYS,
     STATISTICS,
@@ -111,7 +112,8 @@ def test_windows_without_readings_are_removed_with_what_was_said_of_them(store):
 
 
 def test_the_ledger_tells_where_the_readings_of_a_file_are(store):
-    files = ledger("a.avro", "b.avro").assign(batch_key=["0123456789abcdef", None])
+    first, second = ledger("a.avro", "b.avro")
+    files = [first._replace(batch_key="0123456789abcdef"), second]
     store.publish(batch(windows([]), files))
     assert store.files()["batch_key"].tolist() == ["0123456789abcdef", None]
 
@@ -187,9 +189,9 @@ def test_bodies_that_no_database_likes_are_kept_readable(store):
         None,
         "'; DROP TABLE sensors",
     ]
-    table = pd.DataFrame({"file": "a.avro", "position": 1, "reason": "r" * 900, "body": bodies})
-    table.loc[4, "position"] = None
-    store.publish(batch(windows([]), ledger("a.avro"), table))
+    many = [Fault("a.avro", 1, "r" * 900, body) for body in bodies]
+    many[4] = many[4]._replace(position=None)
+    store.publish(batch(windows([]), ledger("a.avro"), many))
     read = store.quarantine()
     assert read["body"].tolist() == [
         "\\ud800 alone",
@@ -207,7 +209,7 @@ def test_the_horizon_never_goes_back(store):
     assert store.position("ingestion") is None
     for minutes, expected in [(None, None), (10, 10), (5, 10), (None, 10), (15, 15)]:
         horizon = None if minutes is None else end(minutes)
-        revision = store.publish(batch(windows([]), horizon=horizon))
+        revision = store.publish(batch(windows([]), watermark=horizon))
         found = None if expected is None else end(expected)
         assert store.position("ingestion") == Position(revision, found)
     assert store.position("scoring") is None

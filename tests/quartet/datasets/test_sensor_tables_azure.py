@@ -198,7 +198,7 @@ def test_every_statement_can_be_said_to_sql_server(tmp_path):
 
     many = fleet(70, 30, [5])
     store.publish(batch(windows(many), ledger(*map(str, range(2000))), faults(**{"1": [1]})))
-    store.publish(batch(windows(many[:-1], 1), horizon=end(5)))
+    store.publish(batch(windows(many[:-1], 1), watermark=end(5)))
     known = windows(many)[KEYS]
     found = known[:5].assign(score=-1.0, threshold=0.0, model_version="1", revision=1)
     with store.claimed("scoring", minutes=1) as token:

@@ -17,9 +17,10 @@ from kedro_datasets.pickle import PickleDataset
 from quartet.datasets.predictions import PartitionedPredictionsDataset
 from quartet.datasets.registered_model import Champion
 from quartet.datasets.sensor_store.jobs import ScoringWatermarkDataset, SensorAnomaliesDataset
-from quartet.datasets.sensor_store.tables import Position, SensorTablesDataset, WindowBatch
+from quartet.datasets.sensor_store.tables import Position, SensorTablesDataset
 from quartet.pipelines.anomaly_scoring import create_pipeline, nodes
 from quartet.pipelines.anomaly_training.nodes import select_windows
+from quartet.sensors.batch import Batch
 from quartet.sensors.drift import TOO_FEW, Span, drift
 from quartet.sensors.scoring import predict
 from quartet.sensors.serving import SensorScorer
@@ -31,7 +32,6 @@ KEYS = ["device", "sensor", "window_end"]
 START = pd.Timestamp("2026-03-02")
 TRAINED, SCORED = 200, 60
 SETTINGS = SensorModels(seed=1, features=("mean", "minimum", "maximum"), nu=0.02, workers=1)
-FILES = ["name", "version", "readings", "repeats", "quarantined", "state", "reason"]
 NO_EVENTS = pd.DataFrame(
     {name: pd.Series(dtype=kind) for name, kind in
      {"device": str, "sensor": str, "start": "datetime64[s]", "end": "datetime64[s]",
@@ -59,14 +59,13 @@ def windows_of(device, first, last, shift=0.0):
     )
 
 
-def batch(*windows, horizon):
-    """What ingestion writes; the horizon is the number of closed windows."""
-    return WindowBatch(
-        pd.concat(windows, ignore_index=True),
-        pd.DataFrame(columns=FILES),
-        pd.DataFrame(columns=["file", "position", "reason", "body"]),
-        START + pd.Timedelta(seconds=300 * horizon),
-        300,
+def batch(*windows, closed):
+    """What ingestion writes, once so many windows are closed."""
+    return Batch(
+        [],
+        windows=pd.concat(windows, ignore_index=True),
+        watermark=START + pd.Timedelta(seconds=300 * closed),
+        window_seconds=300,
     )
 
 
@@ -142,7 +141,7 @@ def filled(folder, champion):
     made = Site(folder, champion)
     until = TRAINED + SCORED
     made.tables.publish(
-        batch(windows_of("pump", 0, until), windows_of("fan", 0, until), horizon=until)
+        batch(windows_of("pump", 0, until), windows_of("fan", 0, until), closed=until)
     )
     return made
 
@@ -180,7 +179,7 @@ def test_models_with_a_context_see_new_windows_against_those_before(tmp_path):
     bank = fit_bank(context.applied(moved[:TRAINED]), settings, 300, progress=False).bank
     site = Site(tmp_path, Champion(1, {}, SensorScorer(bank)))
     for first, last in ((0, until), (until, until + 8), (until + 8, end)):
-        site.tables.publish(batch(moved[first:last], horizon=last))
+        site.tables.publish(batch(moved[first:last], closed=last))
         site.run()
     found = site.outcome()[0]
     expected = predict(bank, context.applied(moved))
@@ -224,7 +223,7 @@ def of_days_and_nights(folder, settings=SETTINGS, days=4):
 
 
 def publish(site, until, *windows):
-    site.tables.publish(batch(*windows, horizon=until))
+    site.tables.publish(batch(*windows, closed=until))
 
 
 def test_a_schedule_of_hours_does_not_call_a_healthy_sensor_moved(tmp_path):
@@ -264,7 +263,7 @@ def test_too_little_for_a_verdict_on_drift_is_told_as_that(tmp_path):
 
 def test_nothing_is_said_of_drift_before_a_window_is_closed(tmp_path):
     site = of_days_and_nights(tmp_path)
-    site.tables.publish(replace(batch(days_and_nights(0, 1), horizon=0), horizon=None))
+    site.tables.publish(replace(batch(days_and_nights(0, 1), closed=0), watermark=None))
     metrics, _ = site.run()
     assert metrics["sensors_moved"] == metrics["sensors_drift_unknown"] == 0
 
@@ -310,7 +309,7 @@ def test_a_run_that_dies_after_any_step_loses_and_repeats_nothing(site, tmp_path
     with pytest.raises(KeyboardInterrupt):
         site.run(dies_at=step)
     for each in (site, undisturbed):  # the stream goes on, whoever has died
-        each.tables.publish(batch(windows_of("pump", 258, 270, shift=9), horizon=268))
+        each.tables.publish(batch(windows_of("pump", 258, 270, shift=9), closed=268))
         each.run()
     same(site.outcome(), undisturbed.outcome())
     assert len(site.outcome()[0]) == 2 * SCORED + 8
@@ -318,9 +317,9 @@ def test_a_run_that_dies_after_any_step_loses_and_repeats_nothing(site, tmp_path
 
 def test_a_window_is_scored_when_it_is_closed(site):
     site.run()
-    site.tables.publish(batch(windows_of("fan", 260, 265), horizon=262))
+    site.tables.publish(batch(windows_of("fan", 260, 265), closed=262))
     assert site.run()[0]["windows_scored"] == 2
-    site.tables.publish(batch(windows_of("pump", 262, 263), horizon=264))
+    site.tables.publish(batch(windows_of("pump", 262, 263), closed=264))
     assert site.run()[0]["windows_scored"] == 3
     predictions = site.outcome()[0]
     assert not predictions.duplicated(KEYS).any()
@@ -328,11 +327,11 @@ def test_a_window_is_scored_when_it_is_closed(site):
 
 def test_what_late_readings_change_is_scored_again(site):
     strange = windows_of("pump", 230, 231, shift=50)
-    site.tables.publish(batch(strange, horizon=260))
+    site.tables.publish(batch(strange, closed=260))
     site.run()
     assert strange["window_end"].iloc[0] in set(site.outcome()[1]["window_end"])
     revised = windows_of("pump", 230, 231).assign(mean=20.0, minimum=19.0, maximum=21.0)
-    site.tables.publish(batch(revised, horizon=260))
+    site.tables.publish(batch(revised, closed=260))
     assert site.run()[0]["windows_scored"] == 1
     predictions, anomalies, _ = site.outcome()
     assert strange["window_end"].iloc[0] not in set(anomalies["window_end"])
@@ -347,7 +346,7 @@ def test_what_late_readings_change_is_scored_again(site):
 def test_sensors_without_a_model_and_models_without_windows_are_reported(site):
     site.run()
     site.tables.publish(
-        batch(windows_of("pump", 260, 262), windows_of("valve", 260, 262), horizon=262)
+        batch(windows_of("pump", 260, 262), windows_of("valve", 260, 262), closed=262)
     )
     metrics, unscored = site.run()
     assert metrics["windows_scored"] == 2
@@ -410,7 +409,7 @@ def test_without_models_or_windows_it_says_what_to_run_first(tmp_path, champion)
 
 def test_models_of_windows_of_another_length_are_not_asked(tmp_path, champion):
     site = Site(tmp_path, champion)
-    of_a_minute = batch(windows_of("pump", 0, 10), horizon=10)
+    of_a_minute = batch(windows_of("pump", 0, 10), closed=10)
     site.tables.publish(replace(of_a_minute, window_seconds=60))
     with pytest.raises(ValueError, match="windows of 60 seconds, and the registered models know"):
         site.run()
@@ -422,7 +421,7 @@ def test_the_watermark_is_where_ingestion_stood_when_the_run_began(site):
     catalog["new_windows"] = PickleDataset(filepath=str(site.reports / "new"))
     pipeline = create_pipeline()
     SequentialRunner().run(pipeline.only_nodes("claim_new_windows"), catalog)
-    site.tables.publish(batch(windows_of("fan", 260, 265), horizon=265))
+    site.tables.publish(batch(windows_of("fan", 260, 265), closed=265))
     SequentialRunner().run(pipeline - pipeline.only_nodes("claim_new_windows"), catalog)
     closed = START + pd.Timedelta(seconds=300 * (TRAINED + SCORED))
     assert site.tables.position("scoring") == Position(1, closed)

@@ -39,7 +39,7 @@ def test_the_release_names_its_data_by_their_content(release, windows):
 def test_labels_that_leave_nothing_normal_are_named_as_the_reason(windows, tmp_path):
     """Not by an IndexError two nodes later, where no sensor got a model."""
     tables = SensorTablesDataset(url=f"sqlite:///{tmp_path}/sensors.db").load()
-    tables.publish(batch(windows.drop(columns="revision"), horizon=120))
+    tables.publish(batch(windows.drop(columns="revision"), closed=120))
     span = {"start": pd.Timestamp("2026-03-01"), "end": pd.Timestamp("2026-03-09")}
     labels = pd.DataFrame([{"device": "d1", "sensor": "", "kind": "stuck", **span}])
     with pytest.raises(ValueError, match=r"\(sensor_labels\) touch all 72 .* training_windows"):

@@ -6,7 +6,8 @@ import pytest
 from quartet.datasets.sensor_store import schema as sensor_schema
 from quartet.datasets.sensor_store.tables import SensorTables
 from quartet.pipelines.sensor_ingestion.nodes import report_ingestion
-from quartet.sensors import checks, ingestion
+from quartet.sensors import checks
+from quartet.sensors.batch import Fault, FileEntry
 from quartet.sensors.settings import SensorIngestion
 from window_batches import batch, end, fleet, ledger, tables, windows
 
@@ -18,7 +19,7 @@ def store(tmp_path):
     """Two years, a window of six sensors every day."""
     store = tables(f"sqlite:///{tmp_path}/sensors.db")
     keys = fleet(2, 3, range(1440, 2 * YEAR + 1, 1440))
-    store.publish(batch(windows(keys), ledger("1.avro", "2.avro"), horizon=end(2 * YEAR)))
+    store.publish(batch(windows(keys), ledger("1.avro", "2.avro"), watermark=end(2 * YEAR)))
     return store
 
 
@@ -67,7 +68,7 @@ def test_what_the_checks_let_pass_fits_into_the_tables():
     """Neither may import the other, and a batch that does not fit would stop every run."""
     assert checks.LONGEST_NAME == sensor_schema.NAME_LENGTH
     written = {column.name for column in sensor_schema.files.columns}
-    assert written - set(ingestion.FILE_COLUMNS) == {"file_key", "revision", "ingested_at"}
-    assert set(ingestion.FILE_COLUMNS) <= written
+    assert written - set(FileEntry._fields) == {"file_key", "revision", "ingested_at"}
+    assert set(FileEntry._fields) <= written
     kept = [column.name for column in sensor_schema.quarantine.columns]
-    assert ["file", *kept[2:]] == checks.FAULT_COLUMNS
+    assert ["file", *kept[2:]] == list(Fault._fields)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors import capture as capture_module
+from quartet.sensors import checks
 from quartet.sensors.capture import UnreadableCaptureError, decode_capture
-from quartet.sensors.checks import Checks
 from quartet.sensors.settings import SensorIngestion
-from sensors.written import avro, capture, event, reading
+from sensors.written import avro, capture, column, event, reading, reasons_of
 
 SETTINGS = SensorIngestion()
 
@@ -21,7 +21,7 @@ def decoded(*bodies, settings=SETTINGS, **options):
 
 
 def values(result):
-    return result.readings.value.tolist()
+    return column(result, "value")
 
 
 def test_a_body_is_one_reading_or_an_array_of_them():
@@ -29,15 +29,14 @@ def test_a_body_is_one_reading_or_an_array_of_them():
         reading(0, 1.0), [reading(1, 2.0), reading(2, 3.0)], [], reading(3, 4.0), first=10
     )
     assert values(result) == [1, 2, 3, 4]
-    assert result.readings.sequence.tolist() == [10, 11, 11, 13]
-    assert not result.reasons
-    assert result.faults.empty
+    assert column(result, "sequence") == [10, 11, 11, 13]
+    assert not reasons_of(result)
 
 
 def test_arrays_too_are_checked_many_at_a_time(monkeypatch):
     """One by one takes three times as long."""
-    monkeypatch.setattr(capture_module, "_one_by_one", None)
-    monkeypatch.setattr(Checks, "_one_by_one", None)
+    monkeypatch.setattr(capture_module, "_parse", None)
+    monkeypatch.setattr(checks, "_one_by_one", None)
     assert values(decoded(reading(0, 1.0), [reading(1, 2), reading(2, 3.0, device=7)])) == [1, 2, 3]
 
 
@@ -74,45 +73,45 @@ def test_fields_beyond_the_four_are_left_aside():
 def test_a_faulty_body_is_set_aside_and_its_neighbours_are_not(body, reason):
     result = decoded(reading(0, 1.0), body, reading(1, 2.0), first=100)
     assert values(result) == [1, 2]
-    assert dict(result.reasons) == {reason: 1}
-    (fault,) = result.faults.to_dict("records")
-    assert (fault["file"], fault["position"], fault["reason"]) == ("file.avro", 101, reason)
-    assert len(fault["body"]) <= 200
+    assert reasons_of(result) == {reason: 1}
+    (fault,) = result.quarantine
+    assert fault[:3] == ("file.avro", 101, reason)
+    assert len(fault.body) <= 200
 
 
 def test_of_a_faulty_reading_the_body_is_shown():
     faulty = reading(value="high")
-    assert decoded(faulty).faults["body"].item() == json.dumps(faulty)
+    assert [fault.body for fault in decoded(faulty).quarantine] == [json.dumps(faulty)]
 
 
 def test_of_an_array_only_the_faulty_reading_is_set_aside_and_shown():
     faulty = reading(1, None)
     result = decoded([reading(0, 1.0), faulty, 7, reading(2, 3.0)])
     assert values(result) == [1, 3]
-    assert sorted(result.reasons.items()) == [("has no value", 1), ("is no JSON object", 1)]
-    assert set(result.faults["body"]) == {json.dumps(faulty), "7"}
+    assert reasons_of(result) == {"has no value": 1, "is no JSON object": 1}
+    assert {fault.body for fault in result.quarantine} == {json.dumps(faulty), "7"}
 
 
 def test_bodies_that_are_json_only_together_are_not_taken():
     whole = json.dumps(reading()).encode()
     result = decoded(b"[" + whole, whole + b"]", whole + b"," + whole)
     assert values(result) == []
-    assert dict(result.reasons) == {"body is not JSON": 3}
+    assert reasons_of(result) == {"body is not JSON": 3}
 
 
 def test_unknown_devices_are_set_aside():
     settings = SensorIngestion(known_devices=("press-1",))
     result = decoded(reading(0, 1.0), reading(0, 2.0, device="press-2"), settings=settings)
     assert values(result) == [1]
-    assert dict(result.reasons) == {"unknown device": 1}
+    assert reasons_of(result) == {"unknown device": 1}
 
 
 def test_a_clock_ahead_is_measured_against_the_arrival_of_each_event():
     settings = SensorIngestion(clock_tolerance_seconds=60)
     events = [event(reading(100), 0, enqueued=40), event(reading(100), 1, enqueued=38)]
     result = decode_capture(avro(events), "file.avro", settings)
-    assert result.readings.sequence.tolist() == [0]
-    assert result.faults["position"].tolist() == [1]
+    assert column(result, "sequence") == [0]
+    assert [fault.position for fault in result.quarantine] == [1]
 
 
 def test_a_broken_file_gives_nothing():
@@ -123,7 +122,7 @@ def test_a_broken_file_gives_nothing():
 def test_what_is_decoded_can_be_sent_to_another_process():
     result = pickle.loads(pickle.dumps(decoded(reading(), b"x")))
     assert values(result) == [1]
-    assert result.reasons.total() == len(result.faults) == 1
+    assert result.files[0].quarantined == len(result.quarantine) == 1
 
 
 bodies = st.recursive(
@@ -145,7 +144,7 @@ bodies = st.recursive(
 def test_every_reading_is_either_taken_or_counted(drawn):
     result = decoded(*drawn)
     expected = sum(len(body) if isinstance(body, list) else 1 for body in drawn)
-    assert len(result.readings) + result.reasons.total() == expected
-    assert len(result.faults) == result.reasons.total()
+    assert result.files[0].readings + result.files[0].quarantined == expected
+    assert len(result.quarantine) == result.files[0].quarantined
     alone = [decoded(body, first=place) for place, body in enumerate(drawn)]
     assert values(result) == [value for part in alone for value in values(part)]

@@ -92,12 +92,12 @@ def test_what_is_withdrawn_is_removed_from_the_store_once_the_list_says_so(store
     ingest_all(source, store, tables, SETTINGS)
     (both,) = store.batch_keys()
     source.contents[path(0)] = file_of(3)
-    batches = ingest(source, store, tables.files, tables.horizon, SETTINGS)
+    batches = ingest(source, store, tables.files, tables.watermark, SETTINGS)
     tables.publish(next(batches))
     assert list(batches) == []
     assert both in store.batch_keys(), "it holds the second file"
     source.contents[path(1)] = file_of(4)
-    batches = ingest(source, store, tables.files, tables.horizon, SETTINGS)
+    batches = ingest(source, store, tables.files, tables.watermark, SETTINGS)
     batch = next(batches)
     assert both in store.batch_keys(), "the run may die before the batch is written"
     tables.publish(batch)
@@ -115,7 +115,7 @@ def test_readings_that_are_missing_are_told_file_by_file(store):
     ingest_all(source, store, tables, SETTINGS)
     store.remove(store.batch_keys() - {first})
     with pytest.raises(ValueError, match="lists 1 files as ingested, but no reading of theirs"):
-        list(ingest(source, store, tables.files, tables.horizon, SETTINGS))
+        list(ingest(source, store, tables.files, tables.watermark, SETTINGS))
 
 
 def table_of(path, rows):
@@ -136,7 +136,7 @@ def test_what_a_table_has_no_more_is_withdrawn(rows, tmp_path, monkeypatch, stor
         source = SensorSourceDataset(filepath=str(tmp_path), table=str(file)).load()
         ingest_all(source, store, tables, SETTINGS)
         assert tables.windows["readings"].sum() == length + 1
-    assert list(ingest(source, store, tables.files, tables.horizon, SETTINGS)) == []
+    assert list(ingest(source, store, tables.files, tables.watermark, SETTINGS)) == []
     (capture_file,) = fresh(others).itertuples(index=False)
     assert capture_file in list(tables.windows.itertuples(index=False))
 
@@ -190,7 +190,7 @@ def test_windows_are_those_of_the_files_as_they_are_now(files, runs, batch_readi
             parameters = SETTINGS.model_copy(
                 update={"batch_readings": batch_readings, "known_devices": known}
             )
-            for batch in ingest(source, store, tables.files, tables.horizon, parameters):
+            for batch in ingest(source, store, tables.files, tables.watermark, parameters):
                 if dies == "before":
                     break
                 tables.publish(batch)

@@ -10,40 +10,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.sensors.checks import MOST_NOTED, Checks, Rows
+from quartet.sensors.checks import MOST_NOTED, Checks
+from sensors.written import column, pairs_of, reasons_of
 
 NOON = "2026-03-02T12:00:00Z"
 NOON_MICROSECONDS = 1_772_452_800_000_000
 
 
-def rows(*readings, arrival=NOON_MICROSECONDS):
-    devices, sensors, timestamps, values = ([r[place] for r in readings] for place in range(4))
-    number = len(readings)
-    return Rows(
-        devices,
-        sensors,
-        timestamps,
-        values,
-        np.arange(number),
-        np.full(number, arrival),
-        lambda row: repr(readings[row]),
-    )
+def take(checks, *readings, first=0, arrival=NOON_MICROSECONDS):
+    columns = [[reading[place] for reading in readings] for place in range(4)]
+    position = np.arange(first, first + len(readings))
+    arrivals = np.full(len(readings), arrival)
+    checks.take(columns, position, arrivals, lambda row: repr(readings[row]))
 
 
 def checked(*readings, **options):
     checks = Checks("file", **options)
-    checks.take(rows(*readings))
+    take(checks, *readings)
     return checks.result()
 
 
 def one(device="d", sensor="s", timestamp=NOON, value=1.0, **options):
     """The only reading's timestamp and value, or the reason why it was set aside."""
     result = checked((device, sensor, timestamp, value), **options)
-    if len(result.readings):
-        assert not result.reasons
-        return int(result.readings.timestamp[0]), float(result.readings.value[0])
-    assert result.faults["reason"].tolist() == list(result.reasons)
-    return result.faults["reason"].item()
+    if column(result, "value"):
+        assert not reasons_of(result)
+        return column(result, "timestamp")[0], column(result, "value")[0]
+    (reason,) = reasons_of(result)
+    return reason
 
 
 @pytest.mark.parametrize(
@@ -121,13 +115,13 @@ def test_any_finite_number_is_a_value(value):
 
 @pytest.mark.parametrize("name", ["d" * 128, "🌡" * 64, "Düse 7/b", "-"])
 def test_a_name_may_be_as_long_as_its_column(name):
-    assert checked((name, name, NOON, 1.0)).readings.pairs == ((name, name),)
+    assert pairs_of(checked((name, name, NOON, 1.0))) == {(name, name)}
 
 
 def test_whole_numbers_name_devices_and_sensors_as_their_text_does():
     result = checked((1, 2, NOON, 1.0), ("1", "2", NOON, 1.0), (1, "2", NOON, 1.0))
-    assert result.readings.pairs == (("1", "2"),)
-    assert len(result.readings) == 3
+    assert pairs_of(result) == {("1", "2")}
+    assert len(column(result, "value")) == 3
 
 
 def test_a_clock_may_be_ahead_by_the_tolerance_and_no_more():
@@ -138,16 +132,15 @@ def test_a_clock_may_be_ahead_by_the_tolerance_and_no_more():
 
 def test_each_timestamp_is_held_against_its_own_arrival():
     checks = Checks("file")
-    both = rows(("d", "s", NOON, 1.0), ("d", "s", NOON, 2.0))
-    both.arrival[0] -= 1
-    checks.take(both)
-    assert checks.result().readings.value.tolist() == [2.0]
+    both = ("d", "s", NOON, 1.0), ("d", "s", NOON, 2.0)
+    take(checks, *both, arrival=[NOON_MICROSECONDS - 1, NOON_MICROSECONDS])
+    assert column(checks.result(), "value") == [2.0]
 
 
 def test_only_known_devices_are_taken_if_any_are_named():
     result = checked(("a", "s", NOON, 1.0), ("b", "s", NOON, 2.0), known_devices=["b"])
-    assert result.readings.pairs == (("b", "s"),)
-    assert dict(result.reasons) == {"unknown device": 1}
+    assert pairs_of(result) == {("b", "s")}
+    assert reasons_of(result) == {"unknown device": 1}
 
 
 def test_a_faulty_reading_costs_only_itself():
@@ -155,18 +148,19 @@ def test_a_faulty_reading_costs_only_itself():
     readings[17] = ("d", "s", NOON, "17")
     readings[30] = ("", "s", NOON, 30.0)
     result = checked(*readings)
-    assert result.readings.value.tolist() == [i for i in range(50) if i not in {17, 30}]
-    assert result.readings.sequence.tolist() == [i for i in range(50) if i not in {17, 30}]
-    assert result.faults["position"].tolist() == [17, 30]
-    assert result.faults["file"].unique().tolist() == ["file"]
-    assert result.faults["body"].tolist() == [repr(readings[17]), repr(readings[30])]
+    assert column(result, "value") == [i for i in range(50) if i not in {17, 30}]
+    assert column(result, "sequence") == [i for i in range(50) if i not in {17, 30}]
+    assert [(fault.file, fault.position, fault.body) for fault in result.quarantine] == [
+        ("file", 17, repr(readings[17])),
+        ("file", 30, repr(readings[30])),
+    ]
 
 
 def test_of_a_flood_of_faults_all_are_counted_and_the_first_shown():
     result = checked(*[("d", "s", NOON, "x" * 999)] * (MOST_NOTED + 500))
-    assert result.reasons.total() == MOST_NOTED + 500
-    assert len(result.faults) == MOST_NOTED
-    assert set(result.faults["body"].str.len()) == {200}
+    assert result.files[0].quarantined == MOST_NOTED + 500
+    assert len(result.quarantine) == MOST_NOTED
+    assert {len(fault.body) for fault in result.quarantine} == {200}
 
 
 def test_a_zone_is_given_to_timestamps_without_one():
@@ -232,14 +226,12 @@ people = st.one_of(
 def test_many_at_once_are_judged_as_one_by_one(options, readings):
     together = checked(*readings, **options)
     apart = Checks("file", **options)
+    odd = ("a", "b", "20260302T120000Z", True)  # beside it nothing is parsed many at a time
     for number, reading in enumerate(readings):
-        lone = rows(reading, ("a", "b", NOON, None))  # with a fault beside it
-        lone.position[:] = number
-        apart.take(lone)
+        take(apart, reading, odd, first=number)
     expected = apart.result()
-    expected.reasons["has no value"] -= len(readings)
-    assert +expected.reasons == together.reasons
-    for column in ("timestamp", "value", "sequence"):
-        found, wanted = getattr(together.readings, column), getattr(expected.readings, column)
-        np.testing.assert_array_equal(found, wanted)
-    assert json.dumps(together.faults.to_dict("list"))
+    faults = [fault for fault in expected.quarantine if fault.body != repr(odd)]
+    assert faults == together.quarantine
+    for name in ("device", "sensor", "timestamp", "value", "sequence"):
+        assert column(together, name) == column(expected, name)
+    assert json.dumps(together.quarantine)

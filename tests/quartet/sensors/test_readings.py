@@ -1,4 +1,4 @@
-"""Readings must come back from a table as they went in, whoever is first in it."""
+"""Readings must keep their sensors through all tables, whoever is first in them."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors import readings as module
-from quartet.sensors.readings import EMPTY, Readings, concatenate
+from quartet.sensors.readings import SCHEMA, PairEncoder, concatenate
 from sensors.written import readings_of
 
 names = st.sampled_from(["a", "b", "c/1", "ü", "1"])
@@ -22,10 +22,13 @@ rows = st.lists(
 )
 
 
-def listed(readings):
-    pairs = [readings.pairs[place] for place in readings.pair]
-    columns = (readings.timestamp.tolist(), readings.value.tolist(), readings.sequence.tolist())
-    return [(*pair, *others) for pair, *others in zip(pairs, *columns, strict=True)]
+def listed(readings, encoder=None):
+    encoder = encoder or PairEncoder()
+    encoded = encoder.encode(readings)
+    columns = ("timestamp", "value", "sequence")
+    pairs = [encoder.pairs[code] for code in encoded.column("pair").to_pylist()]
+    others = zip(*(encoded.column(name).to_pylist() for name in columns), strict=True)
+    return [(*pair, *rest) for pair, rest in zip(pairs, others, strict=True)]
 
 
 def expected(drawn):
@@ -35,39 +38,32 @@ def expected(drawn):
     ]
 
 
-@given(rows)
-def test_a_table_gives_back_what_it_was_made_of(drawn):
-    readings = readings_of(drawn)
-    assert listed(readings) == expected(drawn)
-    assert listed(Readings.from_table(readings.table())) == expected(drawn)
-    assert len(set(readings.pairs)) == len(readings.pairs)
-
-
 @given(st.lists(rows, max_size=4))
-def test_parts_put_together_name_the_same_sensor_once(drawn):
-    together = concatenate([readings_of(part) for part in drawn])
-    assert listed(together) == [row for part in drawn for row in expected(part)]
-    assert len(set(together.pairs)) == len(together.pairs)
+def test_tables_put_together_name_the_same_sensors_as_apart(drawn):
+    parts = [readings_of(part) for part in drawn]
+    together = [row for part in drawn for row in expected(part)]
+    assert listed(concatenate(parts)) == together
+    encoder = PairEncoder()
+    assert [row for part in parts for row in listed(part, encoder)] == together
+    assert len(set(encoder.pairs)) == len(encoder.pairs)
 
 
-def test_chunks_of_a_table_may_number_the_same_names_differently():
+def test_chunks_of_a_table_may_encode_the_same_names_differently():
     first, second = readings_of([("a", "x", 1, 1.0)]), readings_of([("b", "x", 2, 2.0)])
-    table = pa.concat_tables([first.table(), second.table(), first.table()])
-    assert [row[0] for row in listed(Readings.from_table(table))] == ["a", "b", "a"]
+    table = pa.concat_tables([first, second, first])
+    assert [row[0] for row in listed(table)] == ["a", "b", "a"]
 
 
-def test_many_names_are_numbered_as_few_are(monkeypatch):
+def test_many_names_are_encoded_as_few_are(monkeypatch):
     drawn = [("a", "y", 1, 1.0), ("b", "x", 2, 2.0), ("a", "x", 3, 3.0), ("b", "x", 4, 4.0)]
-    few = readings_of(drawn)
+    few, many = PairEncoder(), PairEncoder()
+    codes = few.encode(readings_of(drawn)).column("pair").to_numpy()
     monkeypatch.setattr(module, "_LARGEST_GRID", 1)
-    many = readings_of(drawn)
+    np.testing.assert_array_equal(many.encode(readings_of(drawn)).column("pair"), codes)
     assert many.pairs == few.pairs
-    np.testing.assert_array_equal(many.pair, few.pair)
 
 
 def test_no_readings_are_a_table_too():
-    assert listed(Readings.from_table(EMPTY.table())) == []
-    assert concatenate([]) is EMPTY
-    assert listed(concatenate([EMPTY, readings_of([("a", "x", 1, 1.0)])])) == [
-        ("a", "x", 10**6, 1.0, 0)
-    ]
+    assert listed(concatenate([])) == []
+    one = readings_of([("a", "x", 1, 1.0)])
+    assert listed(concatenate([SCHEMA.empty_table(), one])) == [("a", "x", 10**6, 1.0, 0)]

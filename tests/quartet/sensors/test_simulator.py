@@ -14,10 +14,11 @@ from pydantic import ValidationError
 from quartet.sensors.capture import decode_capture
 from quartet.sensors.event_patterns import SCHEMA
 from quartet.sensors.fleet_anomalies import ANOMALIES
-from quartet.sensors.readings import concatenate
+from quartet.sensors.readings import PairEncoder, concatenate
 from quartet.sensors.settings import Fleet, SensorIngestion
 from quartet.sensors.simulator import simulate, stream_readings, write_captures
-from quartet.sensors.windows import drop_repeats
+from quartet.sensors.windows import drop_duplicates
+from sensors.written import reasons_of
 
 SECOND = 1_000_000
 SAMPLE = Fleet(
@@ -51,7 +52,7 @@ def decoded(sample):
 @pytest.fixture(scope="module")
 def simulated():
     readings, labels = simulate(SAMPLE)
-    table = readings.table().to_pandas()
+    table = readings.to_pandas()
     table["time"] = table["timestamp"].astype("datetime64[us]")
     return table, labels
 
@@ -109,16 +110,18 @@ def test_anomalies_of_one_sensor_are_apart(sample):
 def test_ingestion_finds_as_many_readings_faults_repeats_and_late_ones_as_were_sent(
     sample, decoded
 ):
-    readings = concatenate([each.readings for each in decoded])
-    distinct = drop_repeats(readings)
-    assert len(distinct.readings) == sample.readings
-    assert len(distinct.repeats) == sample.repeated > 24
-    assert sum(sum(each.reasons.values()) for each in decoded) == sample.faulty == 16
+    encoder = PairEncoder()
+    encoded = encoder.encode(concatenate([each.readings for each in decoded]))
+    distinct, duplicates = drop_duplicates(encoded, encoder.pairs)
+    assert len(distinct) == sample.readings
+    assert len(duplicates) == sample.repeated > 24
+    assert sum(each.files[0].quarantined for each in decoded) == sample.faulty == 16
     assert sample.late > 36
     late = 0
     for (path, content), found in zip(sample.files.items(), decoded, strict=True):
         arrival = {event["SequenceNumber"]: seconds_of(event) for event in records(content)}
-        for number, measured in zip(found.readings.sequence, found.readings.timestamp, strict=True):
+        columns = (found.readings.column(name).to_pylist() for name in ("sequence", "timestamp"))
+        for number, measured in zip(*columns, strict=True):
             late += arrival[number] * SECOND - measured > 3 * 3600 * SECOND + 2 * SECOND
         assert path.startswith("plant/telemetry/")
     # A repeat comes within three hours, a late one after two to twelve.
@@ -128,15 +131,15 @@ def test_ingestion_finds_as_many_readings_faults_repeats_and_late_ones_as_were_s
 def test_each_kind_of_fault_is_set_aside_for_a_reason_of_its_own(decoded):
     reasons = Counter()
     for each in decoded:
-        reasons += each.reasons
+        reasons.update(reasons_of(each))
     assert len(reasons) >= 6
     assert set(reasons.values()) <= {2, 4}
 
 
 def test_what_ingestion_reads_is_what_was_simulated(decoded, simulated):
-    distinct = drop_repeats(concatenate([each.readings for each in decoded])).readings
+    readings = concatenate([each.readings for each in decoded])
     keys = ["device", "sensor", "timestamp"]
-    found = distinct.table().to_pandas().astype({"device": str, "sensor": str})
+    found = readings.to_pandas().astype({"device": str, "sensor": str}).drop_duplicates(keys)
     expected = simulated[0].astype({"device": str, "sensor": str})
     columns = [*keys, "value"]
     pd.testing.assert_frame_equal(
@@ -194,8 +197,7 @@ def test_a_stream_is_the_same_as_the_whole(monkeypatch):
     parts = list(stream_readings(fleet))
     assert len(parts) > 10
     streamed = concatenate(parts)
-    for name in ("timestamp", "value", "pair", "sequence"):
-        np.testing.assert_array_equal(getattr(streamed, name), getattr(readings, name))
+    assert streamed.equals(readings)
     files = write_captures(fleet).files
     assert files.keys() == whole.files.keys()
     for path, content in files.items():
@@ -207,16 +209,16 @@ def test_a_large_fleet_comes_in_parts_and_not_at_once():
     fleet = Fleet(seed=1, devices=20_000, sensors=3, days=3650, anomalies_per_day=0)
     first = next(stream_readings(fleet))
     assert 900_000 < len(first) < 1_000_001
-    assert len(first.pairs) == 60_000
+    assert len(first.column("device").chunk(0).dictionary) == 20_000
 
 
 def test_values_follow_a_daily_cycle_and_differ_between_sensors_of_a_kind():
     readings, labels = simulate(quiet(days=4))
     assert labels.empty
     assert list(labels.columns) == ["device", "sensor", "start", "end", "kind"]
-    table = readings.table().to_pandas()
+    table = readings.to_pandas()
     levels = []
-    for pair in readings.pairs:
+    for pair in table[["device", "sensor"]].drop_duplicates().itertuples(index=False):
         values = values_of(table, pair)["value"].to_numpy()
         assert len(values) == 4 * 1440
         assert (values >= 0).all()
@@ -225,14 +227,14 @@ def test_values_follow_a_daily_cycle_and_differ_between_sensors_of_a_kind():
         assert np.corrcoef(hourly[0], hourly[3])[0, 1] > 0.9
         # From minute to minute there is noise, and much less than over the day.
         assert 0 < np.diff(values).std() < 0.5 * values.std()
-        levels.append((pair[1], values.mean()))
+        levels.append((pair.sensor, values.mean()))
     temperatures = [level for sensor, level in levels if sensor == "temperature"]
     assert abs(temperatures[0] - temperatures[1]) > 0.5
 
 
 def test_devices_measure_at_moments_of_their_own():
     readings, _ = simulate(quiet())
-    table = readings.table().to_pandas()
+    table = readings.to_pandas()
     moments = table.groupby("device", observed=True)["timestamp"].agg(
         lambda times: set((times // SECOND) % 60)
     )
@@ -284,7 +286,7 @@ def test_outside_of_its_labels_a_sensor_measures_what_it_would_without_anomalies
     table, labels = simulated
     calm, _ = simulate(SAMPLE.model_copy(update={"anomalies_per_day": 0}))
     keys = ["device", "sensor", "timestamp"]
-    both = table.merge(calm.table().to_pandas(), on=keys, how="right", suffixes=("", "_calm"))
+    both = table.merge(calm.to_pandas(), on=keys, how="right", suffixes=("", "_calm"))
     both["time"] = both["timestamp"].astype("datetime64[us]")
     different = both["value"].isna() | (both["value"] != both["value_calm"])
     inside = np.zeros(len(both), dtype=bool)
@@ -321,7 +323,8 @@ def test_a_start_without_zone_is_refused(start):
 def test_times_may_be_finer_than_a_second():
     fleet = quiet(days=0.01, normal_days=0, period_seconds=0.5, devices=1, sensors=1)
     readings, _ = simulate(fleet)
-    np.testing.assert_array_equal(np.diff(readings.timestamp), 500_000)
+    times = readings.column("timestamp").to_numpy()
+    np.testing.assert_array_equal(np.diff(times), 500_000)
     (content,) = write_captures(fleet).files.values()
     found = decode_capture(content, "x.avro", SensorIngestion()).readings
-    np.testing.assert_array_equal(np.sort(found.timestamp), readings.timestamp)
+    np.testing.assert_array_equal(np.sort(found.column("timestamp")), times)

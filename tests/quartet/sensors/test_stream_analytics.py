@@ -53,7 +53,7 @@ def both(drawn, query=QUERY):
     windows = aggregate(decoded.readings, SETTINGS.window_seconds)
     windows["window_end"] = windows["window_end"].astype(np.int64) * SECOND
     faults = sorted((row["sequence_number"], row["fault"]) for row in outputs["quarantine"])
-    expected = sorted(zip(decoded.faults["position"], decoded.faults["reason"], strict=True))
+    expected = sorted((fault.position, fault.reason) for fault in decoded.quarantine)
     found = sorted(outputs["windows"], key=lambda row: [row[key] for key in KEYS])
     return found, windows.to_dict("records"), faults, expected
 

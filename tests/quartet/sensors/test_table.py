@@ -14,7 +14,7 @@ from quartet.datasets.sensor_store.readings import ReadingStoreDataset
 from quartet.sensors.ingestion import ingest
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.table import decode_table
-from sensors.written import MemoryStore, Tables, ingest_all
+from sensors.written import MemoryStore, Tables, column, ingest_all, pairs_of, reasons_of
 from support import real_data
 
 NOON = 1_535_544_000_000_000  # 2018-08-29 12:00 UTC
@@ -48,7 +48,7 @@ def decoded(part, **options):
 
 
 def seconds(result):
-    return (result.readings.timestamp / 1e6).tolist()
+    return [time / 1e6 for time in column(result, "timestamp")]
 
 
 def test_text_without_a_zone_is_read_in_the_zone_of_the_table():
@@ -83,8 +83,8 @@ def test_columns_with_types_are_read_as_text_is(unit):
                 table_zone="Europe/Madrid",
             )
             assert seconds(result) == [moment.timestamp() - 7200]
-            assert result.readings.value.tolist() == [4.5]
-            assert result.readings.pairs == (("1", "s"),)
+            assert column(result, "value") == [4.5]
+            assert pairs_of(result) == {("1", "s")}
 
 
 @pytest.mark.parametrize(
@@ -103,29 +103,23 @@ def test_columns_with_types_are_read_as_text_is(unit):
 def test_a_faulty_row_is_set_aside_with_its_number(stamp, value, reason):
     stamps = ["2018-08-29 00:00:01", stamp, "2018-08-29 00:00:02"]
     result = decoded(part(stamps, ["1", value, "2"]))
-    assert result.readings.sequence.tolist() == [1, 3]
-    (fault,) = result.faults.to_dict("records")
-    assert fault == {
-        "file": "t.csv#1",
-        "position": 2,
-        "reason": reason,
-        "body": f"d,s,{stamp},{value}",
-    }
+    assert column(result, "sequence") == [1, 3]
+    assert result.quarantine == [("t.csv#1", 2, reason, f"d,s,{stamp},{value}")]
 
 
 def test_rows_that_could_not_be_split_are_counted_too():
     both = part(["2018-08-29 00:00:01"], ["1"])
     both.malformed.append((2, "1,2"))
     result = decoded(both)
-    assert len(result.readings) == 1
-    assert dict(result.reasons) == {"has another number of columns": 1}
+    assert len(column(result, "value")) == 1
+    assert reasons_of(result) == {"has another number of columns": 1}
 
 
 def test_whole_numbers_are_values():
     result = decoded(part(["2018-08-29"], pa.array([7], pa.int32())))
-    assert result.readings.value.tolist() == [7.0]
+    assert column(result, "value") == [7.0]
     flags = decoded(part(["2018-08-29"], pa.array([True])))
-    assert dict(flags.reasons) == {"value is not a number": 1}
+    assert reasons_of(flags) == {"value is not a number": 1}
 
 
 def table_source(path):
@@ -187,6 +181,6 @@ def test_the_reference_table_becomes_windows(tmp_path):
     assert found["readings"].tolist() == expected["count"].tolist()
     np.testing.assert_allclose(found["mean"], expected["mean"], rtol=1e-12)
     np.testing.assert_allclose(found["standard_deviation"], deviation, rtol=1e-9)
-    for column, name in (("minimum", "min"), ("maximum", "max"), ("last_value", "last")):
-        assert found[column].tolist() == expected[name].tolist()
-    assert tables.horizon == pd.Timestamp("2018-08-29 03:10:00")
+    for statistic, name in (("minimum", "min"), ("maximum", "max"), ("last_value", "last")):
+        assert found[statistic].tolist() == expected[name].tolist()
+    assert tables.watermark == pd.Timestamp("2018-08-29 03:10:00")

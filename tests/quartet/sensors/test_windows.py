@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.sensors.readings import EMPTY
-from quartet.sensors.windows import WINDOW_COLUMNS, aggregate, drop_repeats, window_ends
+from quartet.sensors.readings import SCHEMA, PairEncoder
+from quartet.sensors.windows import WINDOW_COLUMNS, aggregate, drop_duplicates, window_ends
 from sensors.written import readings_of
 
 names = st.sampled_from(["a", "b", "A"])
@@ -27,6 +27,16 @@ rows = st.lists(
 
 def windows(*drawn, seconds=5):
     return aggregate(readings_of(drawn), seconds)
+
+
+def distinct(drawn):
+    """Device, sensor, time and value of what is kept, and the rows of duplicates."""
+    encoder = PairEncoder()
+    kept, duplicates = drop_duplicates(encoder.encode(readings_of(drawn)), encoder.pairs)
+    rows = zip(
+        *(kept.column(name).to_pylist() for name in ("pair", "timestamp", "value")), strict=True
+    )
+    return [(*encoder.pairs[pair], time, value) for pair, time, value in rows], duplicates.tolist()
 
 
 def by_hand(drawn, seconds):
@@ -134,30 +144,28 @@ def test_the_largest_values_that_are_taken_have_a_deviation():
     assert window["standard_deviation"] == pytest.approx(1e100)
 
 
-def test_of_repeats_the_last_sent_counts_then_the_largest():
-    kept, repeats = drop_repeats(
-        readings_of(
-            [
-                ("d", "s", 1, 5.0, 2),
-                ("d", "s", 1, 9.0, 1),
-                ("d", "t", 1, 1.0, 0),
-                ("d", "s", 1, 6.0, 2),
-                ("d", "s", 1, 6.0, 2),
-                ("d", "s", 2, 1.0, 0),
-            ]
-        )
+def test_of_duplicates_the_last_sent_counts_then_the_largest():
+    kept, duplicates = distinct(
+        [
+            ("d", "s", 1, 5.0, 2),
+            ("d", "s", 1, 9.0, 1),
+            ("d", "t", 1, 1.0, 0),
+            ("d", "s", 1, 6.0, 2),
+            ("d", "s", 1, 6.0, 2),
+            ("d", "s", 2, 1.0, 0),
+        ]
     )
-    assert kept.value.tolist() == [6.0, 1.0, 1.0]
-    assert repeats.tolist() == [1, 3, 4]
+    assert [row[-1] for row in kept] == [6.0, 1.0, 1.0]
+    assert duplicates == [1, 3, 4]
 
 
 @given(rows)
-def test_what_is_kept_and_what_repeats_make_up_all(drawn):
-    kept, repeats = drop_repeats(readings_of(drawn))
+def test_what_is_kept_and_what_is_duplicate_make_up_all(drawn):
+    kept, duplicates = distinct(drawn)
     first = {}
     for place, row in enumerate(drawn):
         first.setdefault(row[:3], place)
-    assert repeats.tolist() == sorted(set(range(len(drawn))) - set(first.values()))
+    assert duplicates == sorted(set(range(len(drawn))) - set(first.values()))
     assert len(kept) == len(first)
 
 
@@ -168,13 +176,13 @@ def test_years_of_many_sensors_are_sorted_as_minutes_of_few_are():
         (f"d{generator.integers(2000)}", "s", float(generator.integers(0, 8 * 10**9)), 1.0)
         for _ in range(5000)
     ]
-    kept, _ = drop_repeats(readings_of(drawn))
-    order = [(kept.pairs[pair], time) for pair, time in zip(kept.pair, kept.timestamp, strict=True)]
+    kept, _ = distinct(drawn)
+    order = [row[:3] for row in kept]
     assert order == sorted(order)
     assert len(order) == len({row[:3] for row in drawn})
 
 
 def test_no_readings_make_no_windows_but_all_columns():
-    found = aggregate(EMPTY, 300)
+    found = aggregate(SCHEMA.empty_table(), 300)
     assert found.empty
     assert found.dtypes.to_dict() == windows(("d", "s", 1, 1.0)).dtypes.to_dict()

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import fastavro
@@ -10,8 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from quartet.sensors.batch import Fault, FileEntry
+from quartet.sensors.checks import MOST_NOTED
 from quartet.sensors.event_patterns import SCHEMA
-from quartet.sensors.ingestion import FILE_COLUMNS, ingest
+from quartet.sensors.ingestion import ingest
+from quartet.sensors.readings import dictionary_encode
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
@@ -132,9 +136,9 @@ class Tables:
 
     def __init__(self):
         self.windows = pd.DataFrame()
-        self.files = pd.DataFrame(columns=FILE_COLUMNS)
+        self.files = pd.DataFrame(columns=FileEntry._fields)
         self.quarantine = pd.DataFrame()
-        self.horizon = None
+        self.watermark = None
         self.batches = 0
 
     def publish(self, batch):
@@ -148,35 +152,53 @@ class Tables:
         assert gone.isin(windows.index).all()
         assert not gone.isin(batch.windows.set_index(keys).index).any()
         self.windows = windows.drop(gone).reset_index()
-        files = pd.concat([self.files, batch.files]) if len(self.files) else batch.files
+        entries = pd.DataFrame(batch.files, columns=FileEntry._fields)
+        faults = pd.DataFrame(batch.quarantine, columns=Fault._fields)
+        files = pd.concat([self.files, entries]) if len(self.files) else entries
         self.files = files.drop_duplicates("name", keep="last").reset_index(drop=True)
         if len(self.quarantine):
-            kept = self.quarantine[~self.quarantine["file"].isin(batch.files["name"])]
-            self.quarantine = pd.concat([kept, batch.quarantine]) if len(kept) else batch.quarantine
+            kept = self.quarantine[~self.quarantine["file"].isin(entries["name"])]
+            self.quarantine = pd.concat([kept, faults]) if len(kept) else faults
         else:
-            self.quarantine = batch.quarantine
-        self.horizon = batch.horizon
+            self.quarantine = faults
+        self.watermark = batch.watermark
         self.batches += 1
 
 
 def ingest_all(source, store, tables, settings, now=None):
     """One run of ingestion."""
-    for batch in ingest(source, store, tables.files, tables.horizon, settings, now):
+    for batch in ingest(source, store, tables.files, tables.watermark, settings, now):
         tables.publish(batch)
     return tables
 
 
 def readings_of(rows):
-    """Columns from rows of (device, sensor, seconds, value) or with a sequence number."""
-    from quartet.sensors.readings import Readings
-
-    table = pa.table(
+    """A table of readings from rows of (device, sensor, seconds, value) or with a sequence."""
+    return pa.table(
         {
             "device": pa.array([row[0] for row in rows], pa.string()).dictionary_encode(),
             "sensor": pa.array([row[1] for row in rows], pa.string()).dictionary_encode(),
             "timestamp": np.array([round(row[2] * 1e6) for row in rows], np.int64),
             "value": np.array([row[3] for row in rows], np.float64),
             "sequence": np.array([row[4] if len(row) > 4 else 0 for row in rows], np.int64),
+            "file": dictionary_encode(["file"], np.zeros(len(rows), np.int32)),
         }
     )
-    return Readings.from_table(table)
+
+
+def column(batch, name):
+    """A column of the readings of a decoded file."""
+    return batch.readings.column(name).to_pylist()
+
+
+def pairs_of(batch):
+    """The devices and sensors of the readings of a decoded file."""
+    return set(zip(column(batch, "device"), column(batch, "sensor"), strict=True))
+
+
+def reasons_of(batch):
+    """How many readings of a decoded file have which fault."""
+    (entry,) = batch.files
+    reasons = Counter(fault.reason for fault in batch.quarantine)
+    assert entry.quarantined == reasons.total() or len(batch.quarantine) == MOST_NOTED
+    return dict(reasons)

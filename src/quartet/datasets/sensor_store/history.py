@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, func, select, true
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_store.numbers import Pair, SensorNumbers
 from quartet.datasets.sensor_store.rows import VALUES_A_STATEMENT, read_columns
 from quartet.datasets.sensor_store.schema import (
     STATISTICS,
@@ -23,6 +22,7 @@ from quartet.datasets.sensor_store.schema import (
     sensors,
     windows,
 )
+from quartet.datasets.sensor_store.sensor_ids import Pair, SensorIds
 
 _MOMENT = "datetime64[s]"
 _BLOCK = 200_000
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 class History:
     """Windows of one database. What a run needs of many, it reads in blocks or has counted."""
 
-    _numbers: SensorNumbers
+    _ids: SensorIds
 
     def _transact(self, work: Callable[[Connection], Result], *, writes: bool = True) -> Result:
         raise NotImplementedError
@@ -58,9 +58,7 @@ class History:
         """
         wanted = None if pairs is None else set(pairs)
         return self._transact(
-            lambda connection: read_windows(
-                connection, self._numbers, [ended(since, until)], wanted
-            ),
+            lambda connection: read_windows(connection, self._ids, [ended(since, until)], wanted),
             writes=False,
         )
 
@@ -76,7 +74,7 @@ class History:
         """
         conditions = unscored(after, until)
         return self._transact(
-            lambda connection: read_windows(connection, self._numbers, conditions),
+            lambda connection: read_windows(connection, self._ids, conditions),
             writes=False,
         )
 
@@ -147,7 +145,7 @@ def unscored(after: Position | None, until: Position) -> list[ColumnElement[bool
 
 def read_windows(
     connection: Connection,
-    numbers: SensorNumbers,
+    ids: SensorIds,
     conditions: Sequence[ColumnElement[bool]],
     pairs: set[Pair] | None = None,
 ) -> pd.DataFrame:
@@ -157,7 +155,7 @@ def read_windows(
         **dict.fromkeys(STATISTICS, np.float64),
         "revision": np.int64,
     }
-    return _read(connection, numbers, windows, columns, conditions, pairs)
+    return _read(connection, ids, windows, columns, conditions, pairs)
 
 
 def read_counts(connection: Connection, condition: ColumnElement[bool]) -> pd.DataFrame:
@@ -178,7 +176,7 @@ def read_totals(connection: Connection) -> tuple[int, int]:
 
 def read_anomalies(
     connection: Connection,
-    numbers: SensorNumbers,
+    ids: SensorIds,
     since: pd.Timestamp | None,
     until: pd.Timestamp | None,
 ) -> pd.DataFrame:
@@ -189,12 +187,12 @@ def read_anomalies(
         "model_version": object,
         "revision": np.int64,
     }
-    return _read(connection, numbers, anomalies, columns, [ended(since, until, anomalies)])
+    return _read(connection, ids, anomalies, columns, [ended(since, until, anomalies)])
 
 
 def _read(
     connection: Connection,
-    numbers: SensorNumbers,
+    ids: SensorIds,
     table: Table,
     columns: Mapping[str, Any],
     conditions: Sequence[ColumnElement[bool]],
@@ -203,7 +201,7 @@ def _read(
     """Rows of a table keyed by window, by device, sensor and end, with the sensors' names."""
     kinds = [np.int32, _MOMENT, *columns.values()]
     query = select(table.c.sensor_id, table.c.window_end, *[table.c[name] for name in columns])
-    wanted = _wanted(connection, numbers, pairs)
+    wanted = _wanted(connection, ids, pairs)
     if wanted is not None and wanted.size <= VALUES_A_STATEMENT:
         query = query.where(table.c.sensor_id.in_(wanted.tolist()))
     parts = [read_columns(connection, query.where(condition), kinds) for condition in conditions]
@@ -212,7 +210,7 @@ def _read(
         if parts
         else [np.empty(0, kind) for kind in kinds]
     )
-    names = numbers.names(connection)
+    names = ids.names(connection)
     order = np.lexsort((end, names.place[sensor]))
     if wanted is not None and wanted.size > VALUES_A_STATEMENT:
         order = order[np.isin(sensor[order], wanted)]
@@ -223,11 +221,11 @@ def _read(
 
 
 def _wanted(
-    connection: Connection, numbers: SensorNumbers, pairs: set[Pair] | None
+    connection: Connection, ids: SensorIds, pairs: set[Pair] | None
 ) -> NDArray[np.int32] | None:
     if pairs is None:
         return None
-    known = numbers.known(connection)
+    known = ids.known(connection)
     return np.array(sorted(known[pair] for pair in pairs if pair in known), np.int32)
 
 

@@ -15,12 +15,10 @@ from kedro.io.core import AbstractDataset
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_store import history, writing
-from quartet.datasets.sensor_store.batch import WindowBatch
+from quartet.datasets.sensor_store import history
 from quartet.datasets.sensor_store.claims import ClaimError, Claims, locked_job, renew
 from quartet.datasets.sensor_store.database import Database
 from quartet.datasets.sensor_store.history import History
-from quartet.datasets.sensor_store.numbers import SensorNumbers
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
     SCORING,
@@ -30,6 +28,13 @@ from quartet.datasets.sensor_store.schema import (
     make_tables,
     moment,
     timestamp,
+)
+from quartet.datasets.sensor_store.sensor_ids import SensorIds
+from quartet.datasets.sensor_store.writing import (
+    WindowBatch,
+    check_batch,
+    write_anomalies,
+    write_batch,
 )
 
 __all__ = ["ClaimError", "Position", "SensorTables", "SensorTablesDataset", "WindowBatch"]
@@ -46,7 +51,7 @@ class SensorTables(Claims, History):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._numbers = SensorNumbers()
+        self._ids = SensorIds()
         self._made = False
 
     @property
@@ -75,7 +80,7 @@ class SensorTables(Claims, History):
                 those here; says where.
             ClaimError: The claim that the batch names is lost.
         """
-        prepared = writing.Prepared.of(batch)
+        check_batch(batch)
         token = uuid.uuid4().hex
 
         def write(connection: Connection) -> int:
@@ -87,13 +92,18 @@ class SensorTables(Claims, History):
                 renew(connection, INGESTION, batch.claim, self.name)
             self._check_length(row.window_seconds, batch.window_seconds)
             revision = (row.revision or 0) + 1
-            prepared.write(connection, self._numbers, revision, now)
+            write_batch(connection, batch, self._ids, revision, now)
+            counts = {name: len(getattr(batch, name)) for name in ("windows", "files")}
             connection.execute(
                 insert(batches).values(
-                    revision=revision, token=token, published_at=now, **prepared.counts()
+                    revision=revision,
+                    token=token,
+                    published_at=now,
+                    quarantined=len(batch.quarantine),
+                    **counts,
                 )
             )
-            horizon = max(filter(None, (row.horizon, moment(batch.horizon))), default=None)
+            horizon = max(filter(None, (row.horizon, moment(batch.watermark))), default=None)
             _move(connection, INGESTION, revision, horizon)
             if batch.window_seconds is not None:
                 _set(connection, INGESTION, {"window_seconds": batch.window_seconds})
@@ -148,7 +158,7 @@ class SensorTables(Claims, History):
         model_version, revision.
         """
         return self._transact(
-            lambda connection: history.read_anomalies(connection, self._numbers, since, until),
+            lambda connection: history.read_anomalies(connection, self._ids, since, until),
             writes=False,
         )
 
@@ -170,8 +180,7 @@ class SensorTables(Claims, History):
         def write(connection: Connection) -> None:
             if claim is not None:
                 renew(connection, SCORING, claim, self.name)
-            numbers = self._numbers.known(connection)
-            writing.write_anomalies(connection, numbers, scored, anomalies)
+            write_anomalies(connection, self._ids.known(connection), scored, anomalies)
 
         self._transact(write)
 

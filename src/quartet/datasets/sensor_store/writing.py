@@ -1,145 +1,267 @@
-"""Writing a batch of windows, and the anomalies among scored ones, inside a transaction."""
+"""Checking and writing a batch of windows, and the anomalies among scored ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import delete
+from numpy.typing import NDArray
+from sqlalchemy import Table, delete
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_store.batch import (
-    Pairs,
-    WindowBatch,
-    check_finite,
-    fault_columns,
-    file_columns,
+from quartet.datasets.sensor_store.rows import (
+    VALUES_A_STATEMENT,
+    Keys,
+    delete_windows,
+    insert_rows,
 )
-from quartet.datasets.sensor_store.numbers import Pair, SensorNumbers
-from quartet.datasets.sensor_store.rows import VALUES_A_STATEMENT, Keys, delete_windows, insert_rows
-from quartet.datasets.sensor_store.schema import STATISTICS, anomalies, files, quarantine, windows
+from quartet.datasets.sensor_store.schema import (
+    BODY_LENGTH,
+    FILE_NAME_LENGTH,
+    KEY_LENGTH,
+    NAME_LENGTH,
+    REASON_LENGTH,
+    STATISTICS,
+    VERSION_LENGTH,
+    anomalies,
+    files,
+    key_of,
+    quarantine,
+    windows,
+)
+from quartet.datasets.sensor_store.sensor_ids import Pair, SensorIds
+
+_KEYS = ["device", "sensor", "window_end"]
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A batch that has been checked, in the shape in which it is written."""
+class WindowBatch(Protocol):
+    """What one transaction writes; `quartet.sensors.batch.Batch` is one."""
 
-    windows: pd.DataFrame
-    pairs: Pairs
-    emptied: pd.DataFrame
-    files: Mapping[str, list[Any]]
-    faults: Mapping[str, list[Any]]
-
-    @classmethod
-    def of(cls, batch: WindowBatch) -> Prepared:
-        """Check a batch.
-
-        Raises:
-            ValueError: It is inconsistent; says where.
+    @property
+    def windows(self) -> pd.DataFrame:
+        """device, sensor, window_end (datetime64[s], UTC), readings, mean, standard_deviation,
+        minimum, maximum, last_value; they replace those of the same device, sensor and end.
         """
-        check_finite(batch.windows, STATISTICS)
-        ledger = file_columns(batch.files)
-        faults = fault_columns(batch.quarantine, ledger.get("file_key", []))
-        emptied = batch.windows[:0] if batch.emptied is None else batch.emptied
-        prepared = cls(batch.windows, Pairs.of(batch.windows), emptied, ledger, faults)
-        if len(batch.windows):  # any numbers will do to see whether keys are repeated
-            numbers = {pair: place for place, pair in enumerate(prepared.pairs.names)}
-            prepared.pairs.keys(numbers, batch.windows["window_end"])
-        return prepared
 
-    def counts(self) -> dict[str, int]:
-        """How many rows of each kind, for the log of batches."""
-        return {
-            "windows": len(self.windows),
-            "files": len(self.files.get("file_key", [])),
-            "quarantined": len(self.faults.get("file_key", [])),
-        }
+    @property
+    def emptied(self) -> pd.DataFrame:
+        """device, sensor, window_end of windows to remove, with what scoring said of them."""
 
-    def write(
-        self, connection: Connection, numbers: SensorNumbers, revision: int, now: datetime
-    ) -> None:
-        """Put all rows in the place of those with the same keys."""
-        self._remove_emptied(connection, numbers.known(connection))
-        self._write_windows(connection, numbers, revision)
-        keys = self.files.get("file_key", [])
-        for table in (quarantine, files):
-            for start in range(0, len(keys), VALUES_A_STATEMENT):
-                part = keys[start : start + VALUES_A_STATEMENT]
-                connection.execute(delete(table).where(table.c.file_key.in_(part)))
-        if keys:
-            every: dict[str, list[Any]] = {
-                "revision": [revision] * len(keys),
-                "ingested_at": [now] * len(keys),
-            }
-            insert_rows(connection, files, {**self.files, **every})
-        if self.faults:
-            insert_rows(connection, quarantine, self.faults)
+    @property
+    def files(self) -> Sequence[Any]:
+        """Entries with name, version, readings, repeats, quarantined, state, reason, batch_key.
 
-    def _remove_emptied(self, connection: Connection, numbers: Mapping[Pair, int]) -> None:
-        if len(self.emptied):
-            keys = _keys(numbers, self.emptied)
-            for table in (windows, anomalies):
-                delete_windows(connection, table, keys)
+        An entry replaces what the ledger says of its file.
+        """
 
-    def _write_windows(self, connection: Connection, numbers: SensorNumbers, revision: int) -> None:
-        table = self.windows
-        if not len(table):
-            return
-        keys = self.pairs.keys(numbers.of(connection, self.pairs.names), table["window_end"])
+    @property
+    def quarantine(self) -> Sequence[Any]:
+        """Faults with file, position, reason, body; they replace those of all of `files`."""
+
+    @property
+    def watermark(self) -> pd.Timestamp | None:
+        """End of the last closed window, UTC; None while there is none. It never goes back."""
+
+    @property
+    def window_seconds(self) -> int | None:
+        """Length of the windows; the same for all that a database holds."""
+
+    @property
+    def claim(self) -> str | None:
+        """Token of the run's claim on ingestion, which is renewed with the batch.
+
+        A run that has lost it writes nothing. Without one, anybody may write.
+        """
+
+
+def check_batch(batch: WindowBatch) -> None:
+    """Check a batch before the database is touched.
+
+    Raises:
+        ValueError: It is inconsistent; says where.
+    """
+    _check_windows(batch.windows, STATISTICS)
+    _check_windows(batch.emptied, ())
+    for entry in batch.files:
+        _check_name(entry.name, "file", FILE_NAME_LENGTH)
+        _check_name(entry.version, "version of a file", VERSION_LENGTH)
+    named = {entry.name for entry in batch.files}
+    if strangers := [fault.file for fault in batch.quarantine if fault.file not in named]:
+        raise ValueError(f"the batch has faults of {strangers[0]}, but not the file itself")
+
+
+def write_batch(
+    connection: Connection, batch: WindowBatch, ids: SensorIds, revision: int, now: datetime
+) -> None:
+    """Put all rows of a batch in the place of those with the same keys.
+
+    Raises:
+        ValueError: A window to remove is of a sensor that is not in the database.
+    """
+    if len(batch.emptied):
+        keys = _known_keys(batch.emptied, ids.known(connection))
+        for table in (windows, anomalies):
+            delete_windows(connection, table, keys)
+    if len(batch.windows):
+        keys = _window_keys(batch.windows, ids.of(connection, _pairs(batch.windows)))
         delete_windows(connection, windows, keys)
-        order = np.argsort(keys.packed)  # the table's own: rows then go to its end
-        columns: dict[str, Any] = {
-            "window_end": keys.end[order],
-            "sensor_id": keys.sensor[order],
-            "readings": table["readings"].to_numpy(np.int64)[order],
-            **{name: table[name].to_numpy(np.float64)[order] for name in STATISTICS},
-            "revision": np.full(len(table), revision),
-        }
-        insert_rows(connection, windows, columns)
+        counted = {"readings": batch.windows["readings"].to_numpy(np.int64)}
+        _insert(connection, windows, keys, batch.windows, STATISTICS, counted, revision)
+    entries = {key_of(entry.name): entry for entry in batch.files}
+    _delete_files(connection, list(entries))
+    if entries:
+        insert_rows(connection, files, _file_columns(entries, revision, now))
+    if batch.quarantine:
+        insert_rows(connection, quarantine, _fault_columns(batch.quarantine))
 
 
 def write_anomalies(
-    connection: Connection, numbers: Mapping[Pair, int], scored: pd.DataFrame, found: pd.DataFrame
+    connection: Connection, ids: Mapping[Pair, int], scored: pd.DataFrame, found: pd.DataFrame
 ) -> None:
     """Replace the anomalies among the scored windows.
 
     Raises:
         ValueError: An anomaly is not among the scored, or a sensor is not in the database.
     """
-    check_finite(found, ("score", "threshold"))
-    if not len(scored):
-        if len(found):
-            raise ValueError("there are anomalies among no scored windows")
-        return
-    keys = _keys(numbers, scored)
+    _check_windows(scored, ())
+    _check_windows(found, ("score", "threshold"))
+    if len(found) and not len(scored):
+        raise ValueError("there are anomalies among no scored windows")
+    keys = _known_keys(scored, ids)
     delete_windows(connection, anomalies, keys)
-    if not len(found):
-        return
-    anomalous = _keys(numbers, found)
+    anomalous = _known_keys(found, ids)
     if not np.isin(anomalous.packed, keys.packed).all():
         raise ValueError("there is an anomaly that is not among the scored windows")
-    order = np.argsort(anomalous.packed)
-    columns: dict[str, Any] = {
-        "window_end": anomalous.end[order],
-        "sensor_id": anomalous.sensor[order],
-        **{name: found[name].to_numpy(np.float64)[order] for name in ("score", "threshold")},
-        "model_version": found["model_version"].astype(str).to_numpy(object)[order],
-        "revision": found["revision"].to_numpy(np.int64)[order],
+    if len(found):
+        versions = {"model_version": found["model_version"].astype(str).to_numpy(object)}
+        revision = found["revision"].to_numpy(np.int64)
+        statistics = ("score", "threshold")
+        _insert(connection, anomalies, anomalous, found, statistics, versions, revision)
+
+
+def _insert(
+    connection: Connection,
+    table: Table,
+    keys: Keys,
+    rows: pd.DataFrame,
+    numbers: Sequence[str],
+    others: Mapping[str, NDArray[Any]],
+    revision: int | NDArray[np.int64],
+) -> None:
+    """Add rows of a table that is keyed by window, in its own order: they then go to its end."""
+    order = np.argsort(keys.packed)
+    columns = {
+        "window_end": keys.end,
+        "sensor_id": keys.sensor,
+        **{name: rows[name].to_numpy(np.float64) for name in numbers},
+        **others,
+        "revision": np.broadcast_to(revision, len(rows)),
     }
-    insert_rows(connection, anomalies, columns)
+    insert_rows(connection, table, {name: column[order] for name, column in columns.items()})
 
 
-def _keys(numbers: Mapping[Pair, int], table: pd.DataFrame) -> Keys:
+def _delete_files(connection: Connection, keys: Sequence[str]) -> None:
+    for table in (quarantine, files):
+        for start in range(0, len(keys), VALUES_A_STATEMENT):
+            part = keys[start : start + VALUES_A_STATEMENT]
+            connection.execute(delete(table).where(table.c.file_key.in_(part)))
+
+
+def _file_columns(entries: Mapping[str, Any], revision: int, now: datetime) -> dict[str, list[Any]]:
+    """The ledger's entries by key as columns for the database."""
+    given = ("name", "version", "state", "readings", "repeats", "quarantined")
+    columns = {name: [getattr(entry, name) for entry in entries.values()] for name in given}
+    return {
+        "file_key": list(entries),
+        **columns,
+        "reason": [_text(entry.reason, REASON_LENGTH) for entry in entries.values()],
+        "batch_key": [_text(entry.batch_key, KEY_LENGTH) for entry in entries.values()],
+        "revision": [revision] * len(entries),
+        "ingested_at": [now] * len(entries),
+    }
+
+
+def _fault_columns(faults: Sequence[Any]) -> dict[str, list[Any]]:
+    """The faults as columns for the database, numbered within each file of the batch."""
+    names = pd.Series([fault.file for fault in faults])
+    return {
+        "file_key": names.map(key_of).tolist(),
+        "number": names.groupby(names, sort=False).cumcount().tolist(),
+        "position": [fault.position for fault in faults],
+        "reason": [_text(fault.reason, REASON_LENGTH) or "" for fault in faults],
+        "body": [_text(fault.body, BODY_LENGTH) for fault in faults],
+    }
+
+
+def _check_windows(table: pd.DataFrame, numbers: Sequence[str]) -> None:
+    """Check that rows are told apart by valid names, and that numbers are finite.
+
+    Databases differ in what they make of other numbers.
+    """
+    if not len(table):
+        return
+    for column in ("device", "sensor"):
+        for name in table[column].unique():
+            _check_name(name, "device or sensor", NAME_LENGTH)
+    if table.duplicated(_KEYS).any():
+        raise ValueError("two windows have the same device, sensor and end")
+    finite = np.isfinite(table[list(numbers)].to_numpy(np.float64)).all(axis=1)
+    if not finite.all():
+        row = table.iloc[int(np.argmin(finite))]
+        raise ValueError(
+            f"the window of device {row['device']!r}, sensor {row['sensor']!r} that ends "
+            f"{row['window_end']} has a number that is not finite"
+        )
+
+
+def _pairs(table: pd.DataFrame) -> Iterable[Pair]:
+    distinct = table[["device", "sensor"]].drop_duplicates()
+    return distinct.itertuples(index=False, name=None)
+
+
+def _known_keys(table: pd.DataFrame, ids: Mapping[Pair, int]) -> Keys:
     """The keys of windows that the database has, or had.
 
     Raises:
         ValueError: It has never had a window of the sensor.
     """
-    pairs = Pairs.of(table)
-    if strangers := [pair for pair in pairs.names if pair not in numbers]:
+    if not len(table):
+        return Keys(np.empty(0, np.int64), np.empty(0, "datetime64[s]"))
+    if strangers := [pair for pair in _pairs(table) if pair not in ids]:
         raise ValueError(f"sensor {strangers[0]} has no windows in the database")
-    return pairs.keys(numbers, table["window_end"])
+    return _window_keys(table, ids)
+
+
+def _window_keys(table: pd.DataFrame, ids: Mapping[Pair, int]) -> Keys:
+    """The keys of windows, given the number of each sensor in the database."""
+    devices, device_names = pd.factorize(table["device"])
+    sensors, sensor_names = pd.factorize(table["sensor"])
+    met, place = np.unique(devices * len(sensor_names) + sensors, return_inverse=True)
+    pairs = (divmod(number, len(sensor_names)) for number in met.tolist())
+    number = np.array([ids[device_names[d], sensor_names[s]] for d, s in pairs], np.int64)
+    ends = table["window_end"]
+    if isinstance(ends.dtype, pd.DatetimeTZDtype):
+        ends = ends.dt.tz_convert("UTC").dt.tz_localize(None)
+    return Keys(number[place], ends.to_numpy("datetime64[s]"))
+
+
+def _check_name(name: Any, what: str, length: int) -> None:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"the name of a {what} must be a text that is not empty, not {name!r}")
+    try:
+        units = len(name.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:
+        raise ValueError(f"the name of a {what} is no valid text: {name!r}") from None
+    if units > length:
+        raise ValueError(f"the name of a {what} is longer than {length} characters: {name[:60]}…")
+
+
+def _text(value: Any, length: int) -> str | None:
+    """Any text, cut to a length in UTF-16 units and made storable; None where there is none."""
+    if value is None:
+        return None
+    whole = str(value).encode("utf-8", "backslashreplace").decode()
+    return whole.encode("utf-16-le")[: 2 * length].decode("utf-16-le", "ignore")

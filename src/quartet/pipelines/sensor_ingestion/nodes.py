@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
     from quartet.datasets.captures import SensorSource
     from quartet.datasets.sensor_store.readings import ReadingStore
-    from quartet.datasets.sensor_store.tables import SensorTables, WindowBatch
+    from quartet.datasets.sensor_store.tables import SensorTables
+    from quartet.sensors.batch import Batch
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
-    Figure = ReadingStore = SensorSource = SensorTables = WindowBatch = Any
+    Batch = Figure = ReadingStore = SensorSource = SensorTables = Any
 
 _EXAMPLES = 1000
 """Readings set aside that the report shows; the database has more."""
@@ -31,13 +33,10 @@ def aggregate_readings(
     sensor_reading_store: ReadingStore,
     sensor_database: SensorTables,
     sensor_ingestion: SensorIngestion,
-) -> Iterator[WindowBatch]:
-    """Windows of the readings that are new, batch by batch, each to be written as a whole."""
-    from quartet.datasets.sensor_store.tables import WindowBatch
-
+) -> Iterator[Batch]:
+    """Yield the windows of new readings, batch by batch, each to be written as a whole."""
     settings = sensor_ingestion
-    seconds = settings.window_seconds
-    sensor_database.check_window_seconds(seconds)
+    sensor_database.check_window_seconds(settings.window_seconds)
     with sensor_database.claimed("ingestion", settings.claim_minutes, settings.take_over) as token:
         position = sensor_database.position("ingestion")
         for batch in sensors.ingestion.ingest(
@@ -47,8 +46,7 @@ def aggregate_readings(
             position.horizon if position else None,
             settings,
         ):
-            found = (batch.windows, batch.files, batch.quarantine, batch.horizon)
-            yield WindowBatch(*found, seconds, token, batch.emptied)
+            yield replace(batch, claim=token)
 
 
 def report_ingestion(

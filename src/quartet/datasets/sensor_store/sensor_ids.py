@@ -1,8 +1,8 @@
-"""Which number each (device, sensor) has in the database."""
+"""The identifier that each (device, sensor) has in the database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,11 @@ from quartet.datasets.sensor_store.schema import key_of, sensors
 Pair = tuple[str, str]
 
 
-class SensorNumbers:
+class SensorIds:
     """The table of sensors, remembered: its rows never change, and new ones have larger numbers."""
 
     def __init__(self) -> None:
-        self._numbers: dict[Pair, int] = {}
+        self._ids: dict[Pair, int] = {}
         self._last = 0
 
     def known(self, connection: Connection) -> dict[Pair, int]:
@@ -27,11 +27,11 @@ class SensorNumbers:
         columns = (sensors.c.sensor_id, sensors.c.device, sensors.c.sensor)
         newer = select(*columns).where(sensors.c.sensor_id > self._last)
         for number, device, sensor in connection.execute(newer):
-            self._numbers[device, sensor] = number
+            self._ids[device, sensor] = number
             self._last = max(self._last, number)
-        return self._numbers
+        return self._ids
 
-    def of(self, connection: Connection, pairs: Sequence[Pair]) -> dict[Pair, int]:
+    def of(self, connection: Connection, pairs: Iterable[Pair]) -> dict[Pair, int]:
         """The numbers of all known sensors and of `pairs`; unknown ones are added.
 
         Only one transaction at a time may do this: the one that holds the ingestion job's row.
