@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
@@ -47,21 +45,3 @@ class SensorIds:
         insert_rows(connection, sensors, columns)
         # Not remembered before it is read again: this transaction may yet fail.
         return known | dict(zip(new, numbers, strict=True))
-
-    def names(self, connection: Connection) -> Names:
-        """The way back from numbers to names."""
-        return Names(self.known(connection).items())
-
-
-class Names:
-    """Names by number, and the place of each sensor in the order of names."""
-
-    def __init__(self, numbers: Iterable[tuple[Pair, int]]) -> None:
-        ordered = sorted(numbers)
-        size = max((number for _, number in ordered), default=0) + 1
-        self.device: NDArray[np.object_] = np.empty(size, object)
-        self.sensor: NDArray[np.object_] = np.empty(size, object)
-        self.place = np.zeros(size, np.int32)
-        for place, ((device, sensor), number) in enumerate(ordered):
-            self.device[number], self.sensor[number] = device, sensor
-            self.place[number] = place

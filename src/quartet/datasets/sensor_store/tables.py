@@ -15,10 +15,9 @@ from kedro.io.core import AbstractDataset
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_store import history
 from quartet.datasets.sensor_store.claims import ClaimError, Claims, locked_job, renew
 from quartet.datasets.sensor_store.database import Database
-from quartet.datasets.sensor_store.history import History
+from quartet.datasets.sensor_store.history import History, position_of
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
     SCORING,
@@ -27,7 +26,6 @@ from quartet.datasets.sensor_store.schema import (
     jobs,
     make_tables,
     moment,
-    timestamp,
 )
 from quartet.datasets.sensor_store.sensor_ids import SensorIds
 from quartet.datasets.sensor_store.writing import (
@@ -111,29 +109,6 @@ class SensorTables(Claims, History):
 
         return self._transact(write)
 
-    def files(self) -> pd.DataFrame:
-        """The ledger, by name: name, version, state, reason, readings, repeats, quarantined,
-        revision, ingested_at (datetime64[s], UTC).
-        """
-        return self._transact(history.read_files, writes=False)
-
-    def quarantine(self, limit: int | None = None) -> pd.DataFrame:
-        """The faults, by file and in their order: file, position, reason, body; at most `limit`."""
-        return self._transact(
-            lambda connection: history.read_faults(connection, limit), writes=False
-        )
-
-    def position(self, job: str) -> Position | None:
-        """How far `ingestion` or `scoring` has come; None before its first step."""
-        query = select(jobs.c.revision, jobs.c.horizon).where(jobs.c.name == job)
-        row = self._transact(lambda connection: connection.execute(query).one(), writes=False)
-        return _position(row)
-
-    def window_seconds(self) -> int | None:
-        """Length of all windows here; None before the first."""
-        query = select(jobs.c.window_seconds).where(jobs.c.name == INGESTION)
-        return self._transact(lambda connection: connection.scalar(query), writes=False)
-
     def check_window_seconds(self, seconds: int) -> None:
         """Make sure that windows of this length may be written here.
 
@@ -148,19 +123,6 @@ class SensorTables(Claims, History):
                 f"{self.name} holds windows of {here} seconds, and such of {given} cannot be "
                 "among them: give them a database of their own, --params sensor_database=URL"
             )
-
-    def anomalies(
-        self, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None
-    ) -> pd.DataFrame:
-        """Anomalies in windows that end in (since, until], by device, sensor and end.
-
-        Columns: device, sensor, window_end (datetime64[s], UTC), score, threshold,
-        model_version, revision.
-        """
-        return self._transact(
-            lambda connection: history.read_anomalies(connection, self._ids, since, until),
-            writes=False,
-        )
 
     def write_anomalies(
         self, scored: pd.DataFrame, anomalies: pd.DataFrame, claim: str | None = None
@@ -194,7 +156,7 @@ class SensorTables(Claims, History):
         def move(connection: Connection) -> None:
             row, _ = locked_job(connection, SCORING)
             renew(connection, SCORING, token, self.name)
-            found = _position(row)
+            found = position_of(row)
             if found == after:  # the answer to an earlier attempt's commit was lost
                 return
             if found != before:
@@ -209,10 +171,6 @@ class SensorTables(Claims, History):
     def _transact(self, work: Callable[[Connection], Result], *, writes: bool = True) -> Result:
         self.make()
         return self._database.transact(work, writes=writes)
-
-
-def _position(row: Any) -> Position | None:
-    return None if row.revision is None else Position(row.revision, timestamp(row.horizon))
 
 
 def _move(connection: Connection, job: str, revision: int, horizon: Any) -> None:
