@@ -89,6 +89,6 @@ def everything(store: SensorTables) -> Mapping[str, Any]:
         "faults": store.quarantine().to_dict("records"),
         "anomalies": rows(store.anomalies()),
         "window_seconds": store.window_seconds(),
-        "ingestion": store.position("ingestion"),
-        "scoring": store.position("scoring"),
+        "ingestion": store.cursor("ingestion"),
+        "scoring": store.cursor("scoring"),
     }

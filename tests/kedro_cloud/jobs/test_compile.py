@@ -226,7 +226,7 @@ def test_no_pipeline_pays_more_containers_than_it_has_stages():
 def test_the_watermark_moves_last():
     (last,) = steps_of("anomaly_scoring").nodes[-1:]
     order = steps_of("anomaly_scoring").members[last.name]
-    made = pipelines["anomaly_scoring"].only_nodes("move_watermark").inputs()
+    made = pipelines["anomaly_scoring"].only_nodes("move_cursor").inputs()
     writers = [n for n in order if pipelines["anomaly_scoring"].only_nodes(n).all_outputs() & made]
-    assert all(order.index(writer) < order.index("move_watermark") for writer in writers)
+    assert all(order.index(writer) < order.index("move_cursor") for writer in writers)
     assert len(writers) == 3

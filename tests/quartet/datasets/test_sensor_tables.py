@@ -8,7 +8,7 @@ import pytest
 from kedro.io import DatasetError
 from sqlalchemy import text
 
-from quartet.datasets.sensor_store.tables import Position, SensorTablesDataset
+from quartet.datasets.sensor_store.tables import Cursor, SensorTablesDataset
 from quartet.sensors.batch import Fault
 from window_batches import (
     KEYS,
@@ -205,14 +205,14 @@ def test_bodies_that_no_database_likes_are_kept_readable(store):
     assert set(read["reason"]) == {"r" * 500}
 
 
-def test_the_horizon_never_goes_back(store):
-    assert store.position("ingestion") is None
+def test_the_watermark_never_goes_back(store):
+    assert store.cursor("ingestion") is None
     for minutes, expected in [(None, None), (10, 10), (5, 10), (None, 10), (15, 15)]:
-        horizon = None if minutes is None else end(minutes)
-        revision = store.publish(batch(windows([]), watermark=horizon))
+        watermark = None if minutes is None else end(minutes)
+        revision = store.publish(batch(windows([]), watermark=watermark))
         found = None if expected is None else end(expected)
-        assert store.position("ingestion") == Position(revision, found)
-    assert store.position("scoring") is None
+        assert store.cursor("ingestion") == Cursor(revision, found)
+    assert store.cursor("scoring") is None
 
 
 def test_windows_of_another_length_are_kept_apart(store):
@@ -246,7 +246,7 @@ def test_a_batch_that_would_spoil_the_tables_is_refused_whole(tmp_path, table, c
     store = tables(f"sqlite:///{tmp_path}/sensors.db")
     with pytest.raises(ValueError, match=complaint):
         store.publish(batch(table, ledger("a.avro")))
-    assert store.position("ingestion") is None
+    assert store.cursor("ingestion") is None
     assert len(store.files()) == 0
 
 
@@ -266,24 +266,26 @@ def test_scoring_gets_each_closed_window_that_is_new_or_has_changed(store):
     moments = [None, end(0), end(20), end(40), end(90)]
     afters = [
         None,
-        *[Position(revision, horizon) for revision in (0, 3, 6) for horizon in moments[::2]],
+        *[Cursor(revision, watermark) for revision in (0, 3, 6) for watermark in moments[::2]],
     ]
     for after in afters:
-        for horizon in moments[:4]:
-            new = store.new_windows(after, Position(6, horizon))
+        for watermark in moments[:4]:
+            new = store.new_windows(after, Cursor(6, watermark))
             assert list(new) == [*KEYS, "readings", *STATISTICS, "revision"]
             assert rows(new) == {
-                key: row for key, row in held.items() if _to_score(key[2], row[-1], after, horizon)
+                key: row
+                for key, row in held.items()
+                if _to_score(key[2], row[-1], after, watermark)
             }
             assert new[KEYS].equals(new[KEYS].sort_values(KEYS, ignore_index=True))
 
 
-def _to_score(window_end, revision, after, horizon):
-    if horizon is None or window_end > horizon:
+def _to_score(window_end, revision, after, watermark):
+    if watermark is None or window_end > watermark:
         return False
-    if after is None or after.horizon is None:
+    if after is None or after.watermark is None:
         return True
-    return window_end > after.horizon or revision > after.revision
+    return window_end > after.watermark or revision > after.revision
 
 
 def scored(keys):

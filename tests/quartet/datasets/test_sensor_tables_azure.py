@@ -16,7 +16,7 @@ from quartet.datasets.database_engines import completed, entra_token, parse
 from quartet.datasets.sensor_store.database import Database
 from quartet.datasets.sensor_store.rows import insert_rows
 from quartet.datasets.sensor_store.schema import metadata
-from quartet.datasets.sensor_store.tables import Position, SensorTablesDataset
+from quartet.datasets.sensor_store.tables import Cursor, SensorTablesDataset
 from support import free_port, skip_or_fail
 from window_batches import KEYS, batch, end, faults, fleet, ledger, tables, windows
 
@@ -203,12 +203,12 @@ def test_every_statement_can_be_said_to_sql_server(tmp_path):
     found = known[:5].assign(score=-1.0, threshold=0.0, model_version="1", revision=1)
     with store.claimed("scoring", minutes=1) as token:
         store.confirm("scoring", token)
-        store.new_windows(Position(0, end(0)), Position(2, end(5)))
+        store.new_windows(Cursor(0, end(0)), Cursor(2, end(5)))
         store.read_windows(since=end(0), until=end(5), pairs=[("d1", "s1")])
         store.totals()
         list(store.window_blocks(end(0), end(5)))
         store.write_anomalies(known, found, claim=token)
-        store.move_watermark(token, None, Position(2, end(5)))
+        store.move_cursor(token, None, Cursor(2, end(5)))
     store.anomalies(since=end(0))
     store.quarantine(limit=3)
     store.files()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from kedro_cloud.core.variables import JOB
-from quartet.datasets.sensor_store.tables import ClaimError, Position
+from quartet.datasets.sensor_store.tables import ClaimError, Cursor
 from rival_runs import alter, confirm_elsewhere, publish_many, race, side_by_side
 from support import GUARD_S
 from window_batches import (
@@ -131,7 +131,7 @@ def test_who_has_lost_the_claim_writes_nothing_more(store):
     for attempt in (
         lambda: store.publish(batch(windows(known, seed=1), claim=tokens["ingestion"])),
         lambda: store.write_anomalies(scored, found, claim=tokens["scoring"]),
-        lambda: store.move_watermark(tokens["scoring"], None, Position(1, end(5))),
+        lambda: store.move_cursor(tokens["scoring"], None, Cursor(1, end(5))),
         lambda: store.confirm("scoring", tokens["scoring"]),
     ):
         with pytest.raises(ClaimError, match="has lost its claim") as error:
@@ -155,17 +155,17 @@ def test_a_claim_passes_on_to_the_process_that_shows_its_token(tmp_path):
     assert row.claim_seconds == 3600
 
 
-def test_the_watermark_moves_only_from_where_the_run_found_it(store):
-    first, second = Position(3, end(10)), Position(4, end(15))
+def test_the_cursor_moves_only_from_where_the_run_found_it(store):
+    first, second = Cursor(3, end(10)), Cursor(4, end(15))
     with store.claimed("scoring", minutes=60) as token:
-        store.move_watermark(token, None, first)
-        assert store.position("scoring") == first
-        for before in (None, Position(2, end(10)), Position(3, end(5)), Position(3, None)):
+        store.move_cursor(token, None, first)
+        assert store.cursor("scoring") == first
+        for before in (None, Cursor(2, end(10)), Cursor(3, end(5)), Cursor(3, None)):
             with pytest.raises(ClaimError, match="another run has moved it"):
-                store.move_watermark(token, before, second)
-        assert store.position("scoring") == first
-        store.move_watermark(token, first, second)
-    assert store.position("scoring") == second
+                store.move_cursor(token, before, second)
+        assert store.cursor("scoring") == first
+        store.move_cursor(token, first, second)
+    assert store.cursor("scoring") == second
 
 
 def test_a_job_that_does_not_exist_is_named(store):
@@ -187,7 +187,7 @@ def test_two_processes_that_ingest_at_once_lose_and_double_nothing(database_url)
     files = store.files()
     assert sorted(files["revision"]) == list(range(1, 21))
     assert len(store.quarantine()) == 20
-    assert store.position("ingestion") == Position(20, end(9))
+    assert store.cursor("ingestion") == Cursor(20, end(9))
     held = rows(store.read_windows().drop(columns="revision"))
     expected = {}
     for number in range(2):

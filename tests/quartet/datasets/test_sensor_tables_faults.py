@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from quartet.datasets.sensor_store import database
 from quartet.datasets.sensor_store.database_errors import is_transient
-from quartet.datasets.sensor_store.tables import Position
+from quartet.datasets.sensor_store.tables import Cursor
 from window_batches import KEYS, batch, end, everything, faults, fleet, ledger, tables, windows
 
 pytest_plugins = ("mariadb",)
@@ -119,10 +119,10 @@ def test_a_lost_answer_to_a_commit_is_not_taken_for_a_loss_by_any_other_step(sto
     store.write_anomalies(SCORED, FOUND, claim=token)
     assert proxy.happened == 1
     proxy.fail("COMMIT", "cut after")
-    store.move_watermark(token, None, Position(1, end(5)))
+    store.move_cursor(token, None, Cursor(1, end(5)))
     assert proxy.happened == 1
     assert len(direct.anomalies()) == len(FOUND)
-    assert direct.position("scoring") == Position(1, end(5))
+    assert direct.cursor("scoring") == Cursor(1, end(5))
     proxy.fail("COMMIT", "cut after")
     store.release("scoring", token)
     assert proxy.happened == 1

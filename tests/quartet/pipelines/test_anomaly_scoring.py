@@ -16,8 +16,8 @@ from kedro_datasets.pickle import PickleDataset
 
 from quartet.datasets.predictions import PartitionedPredictionsDataset
 from quartet.datasets.registered_model import Champion
-from quartet.datasets.sensor_store.jobs import ScoringWatermarkDataset, SensorAnomaliesDataset
-from quartet.datasets.sensor_store.tables import Position, SensorTablesDataset
+from quartet.datasets.sensor_store.jobs import ScoringCursorDataset, SensorAnomaliesDataset
+from quartet.datasets.sensor_store.tables import Cursor, SensorTablesDataset
 from quartet.pipelines.anomaly_scoring import create_pipeline, nodes
 from quartet.pipelines.anomaly_training.nodes import select_windows
 from quartet.sensors.batch import Batch
@@ -97,7 +97,7 @@ class Site:
                     filepath=str(self.folder), keys=KEYS, time_column="window_end"
                 ),
                 "sensor_anomalies": SensorAnomaliesDataset(url=self.url),
-                "scoring_watermark": ScoringWatermarkDataset(url=self.url),
+                "scoring_cursor": ScoringCursorDataset(url=self.url),
                 "anomaly_scoring_metrics": JSONDataset(filepath=str(self.reports / "metrics.json")),
                 "unscored_sensors": CSVDataset(
                     filepath=str(self.reports / "unscored.csv"), save_args={"index": False}
@@ -117,9 +117,9 @@ class Site:
         return catalog.load("anomaly_scoring_metrics"), catalog.load("unscored_sensors")
 
     def outcome(self):
-        """All that the job leaves: predictions, anomalies, watermark."""
+        """All that the job leaves: predictions, anomalies, cursor."""
         predictions = self.catalog().get("sensor_predictions").load().read()
-        return predictions, self.tables.anomalies(), self.tables.position("scoring")
+        return predictions, self.tables.anomalies(), self.tables.cursor("scoring")
 
 
 class Dying(MemoryDataset):
@@ -163,7 +163,7 @@ def test_the_first_run_begins_where_training_ended_and_the_next_has_nothing_to_d
     before = site.outcome()
     assert len(before[0]) == 2 * SCORED
     assert before[0]["window_end"].min() > START + pd.Timedelta(seconds=300 * TRAINED)
-    assert before[2] == site.tables.position("ingestion")
+    assert before[2] == site.tables.cursor("ingestion")
     metrics, _ = site.run()
     assert metrics["windows_scored"] == metrics["alarm_rate"] == 0
     same(site.outcome(), before)
@@ -282,7 +282,7 @@ def test_drift_is_measured_against_the_hours_before_where_models_are(tmp_path, m
     span = Span(end - pd.Timedelta(hours=24), end)
     expected = drift(bank, [told[told["window_end"] > span.since]], span)
     monkeypatch.setattr(nodes, "_AT_ONCE", 500)  # windows of a sensor
-    claim = {"until": {"revision": 1, "horizon": end.isoformat()}}
+    claim = {"until": {"revision": 1, "watermark": end.isoformat()}}
     found, _ = nodes.measure_drift(
         site.tables, Champion(1, {}, SensorScorer(bank)), claim, WindowScoring()
     )
@@ -299,7 +299,7 @@ STEPS = [
     "sensor_anomalies",
     "anomalies_published",
     "anomaly_scoring_metrics",
-    "scoring_watermark",
+    "scoring_cursor",
 ]
 
 
@@ -383,7 +383,7 @@ def test_a_second_run_at_the_same_time_stops_and_changes_nothing(site):
     assert site.run()[0]["windows_scored"] == 2 * SCORED  # the dead run is no obstacle
 
 
-@pytest.mark.parametrize("step", ["publish_predictions", "publish_anomalies", "move_watermark"])
+@pytest.mark.parametrize("step", ["publish_predictions", "publish_anomalies", "move_cursor"])
 def test_a_run_that_was_taken_over_writes_nothing_more(site, step):
     catalog = site.catalog()
     for name in ("window_scores", "scoring_claim", "predictions_published", "anomalies_published"):
@@ -415,7 +415,7 @@ def test_models_of_windows_of_another_length_are_not_asked(tmp_path, champion):
         site.run()
 
 
-def test_the_watermark_is_where_ingestion_stood_when_the_run_began(site):
+def test_the_cursor_is_where_ingestion_stood_when_the_run_began(site):
     catalog = site.catalog()
     catalog["scoring_claim"] = JSONDataset(filepath=str(site.reports / "claim.json"))
     catalog["new_windows"] = PickleDataset(filepath=str(site.reports / "new"))
@@ -424,5 +424,5 @@ def test_the_watermark_is_where_ingestion_stood_when_the_run_began(site):
     site.tables.publish(batch(windows_of("fan", 260, 265), closed=265))
     SequentialRunner().run(pipeline - pipeline.only_nodes("claim_new_windows"), catalog)
     closed = START + pd.Timedelta(seconds=300 * (TRAINED + SCORED))
-    assert site.tables.position("scoring") == Position(1, closed)
+    assert site.tables.cursor("scoring") == Cursor(1, closed)
     assert site.run()[0]["windows_scored"] == 5

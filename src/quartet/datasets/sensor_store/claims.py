@@ -1,4 +1,4 @@
-"""Which run has a job to itself: claims, one a job, kept beside the job's position.
+"""Which run has a job to itself: claims, one a job, kept beside the job's cursor.
 
 A claim is a row's text `place:process:token`. It ends when the run releases it, when
 its time is over without renewal, or when its process is seen to be dead. The last says

@@ -14,7 +14,7 @@ from quartet.datasets.sensor_store.rows import VALUES_A_STATEMENT, read_columns
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
     STATISTICS,
-    Position,
+    Cursor,
     anomalies,
     files,
     jobs,
@@ -75,15 +75,15 @@ class History:
         conditions = [_ended(windows, since, until)]
         return self._read_by_key(windows, _WINDOW_COLUMNS, conditions, pairs)
 
-    def new_windows(self, after: Position | None, until: Position) -> pd.DataFrame:
+    def new_windows(self, after: Cursor | None, until: Cursor) -> pd.DataFrame:
         """Return closed windows that have not been scored as they are now; columns as above.
 
-        Those that end after `after.horizon` or were written since `after.revision`, so
+        Those that end after `after.watermark` or were written since `after.revision`, so
         also old ones that late readings have changed.
 
         Args:
             after: How far scoring has come; None before it has come anywhere.
-            until: How far ingestion has come; windows that end after its horizon are still open.
+            until: How far ingestion has come; windows that end after its watermark are still open.
         """
         return self._read_by_key(windows, _WINDOW_COLUMNS, _unscored(after, until))
 
@@ -166,10 +166,10 @@ class History:
         )
         return self._read_few(query).astype({"position": "Int64"})
 
-    def position(self, job: str) -> Position | None:
+    def cursor(self, job: str) -> Cursor | None:
         """Return how far `ingestion` or `scoring` has come; None before its first step."""
-        query = select(jobs.c.revision, jobs.c.horizon).where(jobs.c.name == job)
-        return position_of(self._read(lambda connection: connection.execute(query).one()))
+        query = select(jobs.c.revision, jobs.c.watermark).where(jobs.c.name == job)
+        return cursor_of(self._read(lambda connection: connection.execute(query).one()))
 
     def window_seconds(self) -> int | None:
         """Return the length of all windows here; None before the first."""
@@ -231,9 +231,9 @@ class History:
         return pd.DataFrame(frame, copy=False)
 
 
-def position_of(row: Any) -> Position | None:
+def cursor_of(row: Any) -> Cursor | None:
     """Return how far a job has come, of its row."""
-    return None if row.revision is None else Position(row.revision, timestamp(row.horizon))
+    return None if row.revision is None else Cursor(row.revision, timestamp(row.watermark))
 
 
 def _ended(
@@ -249,17 +249,17 @@ def _ended(
     return and_(*conditions)
 
 
-def _unscored(after: Position | None, until: Position) -> list[ColumnElement[bool]]:
+def _unscored(after: Cursor | None, until: Cursor) -> list[ColumnElement[bool]]:
     """Return conditions that exclude one another: windows to score meet one of them.
 
     Each is served by an index; joined by OR, they would be by none.
     """
-    if until.horizon is None:
+    if until.watermark is None:
         return []
-    if after is None or after.horizon is None:
-        return [_ended(windows, None, until.horizon)]
-    old = _ended(windows, None, min(after.horizon, until.horizon))
+    if after is None or after.watermark is None:
+        return [_ended(windows, None, until.watermark)]
+    old = _ended(windows, None, min(after.watermark, until.watermark))
     return [
-        _ended(windows, after.horizon, until.horizon),
+        _ended(windows, after.watermark, until.watermark),
         and_(windows.c.revision > after.revision, old),
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from kedro.io.core import AbstractDataset
 
-from quartet.datasets.sensor_store.tables import Position, SensorTables, SensorTablesDataset
+from quartet.datasets.sensor_store.tables import Cursor, SensorTables, SensorTablesDataset
 
 if TYPE_CHECKING:
     from kedro_datasets._typing import TablePreview  # type: ignore[import-untyped]
@@ -31,12 +31,12 @@ class ScoredWindows:
 
 
 @dataclass(frozen=True)
-class Watermark:
-    """A run's step from one position to the next; its claim ends with it."""
+class CursorMove:
+    """A run's step from one cursor to the next; its claim ends with it."""
 
     claim: str
-    before: Position | None
-    after: Position
+    before: Cursor | None
+    after: Cursor
 
 
 class _TablesDataset:
@@ -87,26 +87,26 @@ class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.D
         return latest.astype({"window_end": str}).to_dict(orient="split")
 
 
-class ScoringWatermarkDataset(_TablesDataset, AbstractDataset[Watermark, "Position | None"]):
+class ScoringCursorDataset(_TablesDataset, AbstractDataset[CursorMove, "Cursor | None"]):
     """How far scoring has come: saving moves it and ends the run's claim.
 
     ```yaml
-    scoring_watermark:
-      type: quartet.datasets.sensor_store.jobs.ScoringWatermarkDataset
+    scoring_cursor:
+      type: quartet.datasets.sensor_store.jobs.ScoringCursorDataset
       url: sqlite:///data/03_primary/sensors/sensors.db
     ```
     """
 
-    def load(self) -> Position | None:
-        """Return the position; None before the first run."""
-        return self._tables().position("scoring")
+    def load(self) -> Cursor | None:
+        """Return the cursor; None before the first run."""
+        return self._tables().cursor("scoring")
 
-    def save(self, data: Watermark) -> None:
-        """Move the watermark.
+    def save(self, data: CursorMove) -> None:
+        """Move the cursor.
 
         Raises:
             ClaimError: Another run has taken over, or moved it.
         """
         tables = self._tables()
-        tables.move_watermark(data.claim, data.before, data.after)
+        tables.move_cursor(data.claim, data.before, data.after)
         tables.release("scoring", data.claim)

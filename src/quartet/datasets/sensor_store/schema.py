@@ -146,7 +146,7 @@ jobs = _table(
     "sensor_jobs",
     _key("name", String(32)),
     Column("revision", BigInteger),
-    Column("horizon", Moment),
+    Column("horizon", Moment, key="watermark"),
     Column("window_seconds", Integer),
     Column("claimed_by", Unicode(400)),
     Column("claimed_at", Moment),
@@ -156,16 +156,16 @@ jobs = _table(
 
 
 @dataclass(frozen=True)
-class Position:
+class Cursor:
     """How far a job has come.
 
     Attributes:
         revision: Last ingestion batch that it has seen, or written.
-        horizon: End of the last closed window, UTC without zone; None before there is one.
+        watermark: End of the last closed window, UTC without zone; None before there is one.
     """
 
     revision: int
-    horizon: pd.Timestamp | None
+    watermark: pd.Timestamp | None
 
 
 class utc_now(FunctionElement[datetime]):  # noqa: N801  # reads as the SQL function that it is

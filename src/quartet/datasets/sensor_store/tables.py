@@ -1,4 +1,4 @@
-"""Windows, ledger, quarantine, anomalies and job positions of the sensors scenario, in SQL.
+"""Windows, ledger, quarantine, anomalies and job cursors of the sensors scenario, in SQL.
 
 Every method is one transaction, tried again when the database fails for a moment,
 and safe to repeat: nothing is lost, and nothing written twice, wherever it stops.
@@ -17,11 +17,11 @@ from sqlalchemy.engine import Connection
 
 from quartet.datasets.sensor_store.claims import ClaimError, Claims, locked_job, renew
 from quartet.datasets.sensor_store.database import Database
-from quartet.datasets.sensor_store.history import History, position_of
+from quartet.datasets.sensor_store.history import History, cursor_of
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
     SCORING,
-    Position,
+    Cursor,
     batches,
     jobs,
     make_tables,
@@ -35,7 +35,7 @@ from quartet.datasets.sensor_store.writing import (
     write_batch,
 )
 
-__all__ = ["ClaimError", "Position", "SensorTables", "SensorTablesDataset", "WindowBatch"]
+__all__ = ["ClaimError", "Cursor", "SensorTables", "SensorTablesDataset", "WindowBatch"]
 
 Result = TypeVar("Result")
 
@@ -71,7 +71,7 @@ class SensorTables(Claims, History):
         """The revision under which the batch was written, whole: 1, 2, 3, …
 
         Windows, ledger and faults take the place of those with the same keys, and the
-        ingestion job's position moves with them.
+        ingestion job's cursor moves with them.
 
         Raises:
             ValueError: The batch is inconsistent, or its windows are of another length than
@@ -101,8 +101,8 @@ class SensorTables(Claims, History):
                     **counts,
                 )
             )
-            horizon = max(filter(None, (row.horizon, moment(batch.watermark))), default=None)
-            _move(connection, INGESTION, revision, horizon)
+            watermark = max(filter(None, (row.watermark, moment(batch.watermark))), default=None)
+            _move(connection, INGESTION, revision, watermark)
             if batch.window_seconds is not None:
                 _set(connection, INGESTION, {"window_seconds": batch.window_seconds})
             return revision
@@ -146,8 +146,8 @@ class SensorTables(Claims, History):
 
         self._transact(write)
 
-    def move_watermark(self, token: str, before: Position | None, after: Position) -> None:
-        """Move the scoring job from one position to the next; the claim is renewed.
+    def move_cursor(self, token: str, before: Cursor | None, after: Cursor) -> None:
+        """Move the scoring job from one cursor to the next; the claim is renewed.
 
         Raises:
             ClaimError: The claim is lost, or the job is not where this run found it.
@@ -156,7 +156,7 @@ class SensorTables(Claims, History):
         def move(connection: Connection) -> None:
             row, _ = locked_job(connection, SCORING)
             renew(connection, SCORING, token, self.name)
-            found = position_of(row)
+            found = cursor_of(row)
             if found == after:  # the answer to an earlier attempt's commit was lost
                 return
             if found != before:
@@ -164,7 +164,7 @@ class SensorTables(Claims, History):
                     f"{self.name}: scoring stands at {found}, not at {before} where this run "
                     "began: another run has moved it. Run again"
                 )
-            _move(connection, SCORING, after.revision, moment(after.horizon))
+            _move(connection, SCORING, after.revision, moment(after.watermark))
 
         self._transact(move)
 
@@ -173,8 +173,8 @@ class SensorTables(Claims, History):
         return self._database.transact(work, writes=writes)
 
 
-def _move(connection: Connection, job: str, revision: int, horizon: Any) -> None:
-    _set(connection, job, {"revision": revision, "horizon": horizon})
+def _move(connection: Connection, job: str, revision: int, watermark: Any) -> None:
+    _set(connection, job, {"revision": revision, "watermark": watermark})
 
 
 def _set(connection: Connection, job: str, values: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Nodes of `anomaly_scoring`: what is new, its scores, what they say, and the watermark."""
+"""Nodes of `anomaly_scoring`: what is new, its scores, what they say, and the cursor."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from quartet.datasets.registered_model import Champion
-    from quartet.datasets.sensor_store.jobs import ScoredWindows, Watermark
-    from quartet.datasets.sensor_store.tables import Position, SensorTables
+    from quartet.datasets.sensor_store.jobs import CursorMove, ScoredWindows
+    from quartet.datasets.sensor_store.tables import Cursor, SensorTables
     from quartet.sensors.bank import ModelBank
     from quartet.sensors.context import Context
     from quartet.sensors.drift import Span
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
-    Champion = Context = Figure = ModelBank = Position = ScoredWindows = SensorTables = Any
-    Span = Watermark = Any
+    Champion = Context = Figure = ModelBank = Cursor = ScoredWindows = SensorTables = Any
+    Span = CursorMove = Any
 
 _KEYS = ["device", "sensor", "window_end"]
 _AT_ONCE = 200_000
@@ -45,7 +45,7 @@ def claim_windows(
 ) -> tuple[pd.DataFrame, Facts]:
     """Windows that were written or closed since the last run, and the claim on them.
 
-    From here until the watermark is moved no other run may score. The first run of
+    From here until the cursor is moved no other run may score. The first run of
     all starts, for each sensor, where the training of its model ended.
 
     Raises:
@@ -53,7 +53,7 @@ def claim_windows(
             ingested, or another run is at it.
     """
     bank = _bank(sensor_bank)
-    until = sensor_windows.position("ingestion")
+    until = sensor_windows.cursor("ingestion")
     if until is None:
         raise ValueError(
             f"{sensor_windows.name} holds no windows: run `kedro run --pipelines sensor_ingestion` "
@@ -67,17 +67,17 @@ def claim_windows(
             "choose their database with --params sensor_database=URL"
         )
     token = sensor_windows.claim("scoring", window_scoring.claim_minutes, window_scoring.take_over)
-    before = sensor_windows.position("scoring")
+    before = sensor_windows.cursor("scoring")
     windows = sensor_windows.new_windows(before, until)
     if before is None:
         windows = sensors.selection.after_training(bank, windows)
     windows = _in_context(sensor_windows, windows, bank.context, until)
-    claim = {"token": token, "before": _told(before), "until": _told(until)}
+    claim = {"token": token, "before": _cursor_to_json(before), "until": _cursor_to_json(until)}
     return windows, claim | {"window_seconds": seconds}
 
 
 def _in_context(
-    sensor_windows: SensorTables, windows: pd.DataFrame, context: Context, until: Position
+    sensor_windows: SensorTables, windows: pd.DataFrame, context: Context, until: Cursor
 ) -> pd.DataFrame:
     """The same windows, told against those before them where the models want that.
 
@@ -88,7 +88,7 @@ def _in_context(
     since = windows["window_end"].min() - context.reach - pd.Timedelta(seconds=1)
     around = sensor_windows.read_windows(
         since=since,
-        until=until.horizon,
+        until=until.watermark,
         pairs=windows[["device", "sensor"]].drop_duplicates().itertuples(index=False, name=None),
     )
     return context.applied(around).merge(windows[_KEYS], on=_KEYS)
@@ -143,7 +143,7 @@ def measure_drift(
     They are those of the last hours up to what this run scores, whichever run has scored them.
     """
     bank = _bank(sensor_bank)
-    until = _position(scoring_claim["until"]).horizon or pd.Timestamp(0)  # none is closed yet
+    until = _cursor(scoring_claim["until"]).watermark or pd.Timestamp(0)  # none is closed yet
     span = sensors.drift.Span(until - pd.Timedelta(hours=window_scoring.drift_hours), until)
     table = sensors.drift.drift(bank, _blocks(sensor_windows, bank, span), span)
     return table, sensors.figures.drift(table)
@@ -233,18 +233,18 @@ def draw_alarms(
     )
 
 
-def move_watermark(
+def move_cursor(
     scoring_claim: Facts,
     predictions_published: Facts,
     anomalies_published: Facts,
     anomaly_scoring_metrics: Mapping[str, float],
-) -> Watermark:
+) -> CursorMove:
     """Where scoring stands, now that all it found is written.
 
     Raises:
         ValueError: What was published is not what was scored.
     """
-    from quartet.datasets.sensor_store.jobs import Watermark
+    from quartet.datasets.sensor_store.jobs import CursorMove
 
     counts = (predictions_published["windows"], anomalies_published["anomalies"])
     expected = (anomaly_scoring_metrics["windows_scored"], anomaly_scoring_metrics["anomalies"])
@@ -254,8 +254,8 @@ def move_watermark(
             f"{expected[0]:,} and {expected[1]:,} were scored: these are steps of different runs; "
             "run anomaly_scoring again"
         )
-    before = None if scoring_claim["before"] is None else _position(scoring_claim["before"])
-    return Watermark(scoring_claim["token"], before, _position(scoring_claim["until"]))
+    before = None if scoring_claim["before"] is None else _cursor(scoring_claim["before"])
+    return CursorMove(scoring_claim["token"], before, _cursor(scoring_claim["until"]))
 
 
 def _bank(champion: Champion | None) -> Any:
@@ -267,16 +267,16 @@ def _bank(champion: Champion | None) -> Any:
     return champion.raw
 
 
-def _told(position: Position | None) -> Facts | None:
-    """A position as JSON can hold it."""
-    if position is None:
+def _cursor_to_json(cursor: Cursor | None) -> Facts | None:
+    """A cursor as JSON can hold it."""
+    if cursor is None:
         return None
-    horizon = None if position.horizon is None else position.horizon.isoformat()
-    return {"revision": position.revision, "horizon": horizon}
+    watermark = None if cursor.watermark is None else cursor.watermark.isoformat()
+    return {"revision": cursor.revision, "watermark": watermark}
 
 
-def _position(told: Facts) -> Position:
-    from quartet.datasets.sensor_store.tables import Position
+def _cursor(fields: Facts) -> Cursor:
+    from quartet.datasets.sensor_store.tables import Cursor
 
-    horizon = None if told["horizon"] is None else pd.Timestamp(told["horizon"])
-    return Position(told["revision"], horizon)
+    watermark = None if fields["watermark"] is None else pd.Timestamp(fields["watermark"])
+    return Cursor(fields["revision"], watermark)

@@ -12,12 +12,12 @@ from . import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """New windows → scores → predictions and anomalies → reports → watermark, moved last."""
+    """New windows → scores → predictions and anomalies → reports → cursor, moved last."""
     return make_scores() + make_reports() + make_end()
 
 
 def make_scores() -> Pipeline:
-    """Windows newer than the watermark → scores → Parquet and SQL."""
+    """Windows newer than the cursor → scores → Parquet and SQL."""
     return Pipeline(
         [
             Node(
@@ -86,19 +86,19 @@ def make_reports() -> Pipeline:
 
 
 def make_end() -> Pipeline:
-    """When all is written: the watermark."""
+    """When all is written: the cursor."""
     return Pipeline(
         [
             Node(
-                func=nodes.move_watermark,
+                func=nodes.move_cursor,
                 inputs=[
                     "scoring_claim",
                     "predictions_published",
                     "anomalies_published",
                     "anomaly_scoring_metrics",
                 ],
-                outputs="scoring_watermark",
-                name="move_watermark",
+                outputs="scoring_cursor",
+                name="move_cursor",
             ),
         ],
         tags="step.publish_scores",

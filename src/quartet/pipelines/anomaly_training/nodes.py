@@ -40,13 +40,13 @@ def select_windows(
         ValueError: There are none, or labels touch all of them, or a sensor that was named is
             not among them.
     """
-    position = sensor_windows.position("ingestion")
-    if position is None or position.horizon is None:
+    cursor = sensor_windows.cursor("ingestion")
+    if cursor is None or cursor.watermark is None:
         raise ValueError(
             f"{sensor_windows.name} holds no closed windows: run "
             "`kedro run --pipelines sensor_ingestion` first"
         )
-    windows = sensor_windows.read_windows(until=position.horizon)
+    windows = sensor_windows.read_windows(until=cursor.watermark)
     windows = sensor_models.context.applied(windows)
     normal = sensors.selection.normal_windows(windows, training_windows)
     seconds = sensor_windows.window_seconds()

@@ -38,12 +38,12 @@ def aggregate_readings(
     settings = sensor_ingestion
     sensor_database.check_window_seconds(settings.window_seconds)
     with sensor_database.claimed("ingestion", settings.claim_minutes, settings.take_over) as token:
-        position = sensor_database.position("ingestion")
+        cursor = sensor_database.cursor("ingestion")
         for batch in sensors.ingestion.ingest(
             sensor_readings_source,
             sensor_reading_store,
             sensor_database.files(),
-            position.horizon if position else None,
+            cursor.watermark if cursor else None,
             settings,
         ):
             yield replace(batch, claim=token)
@@ -60,9 +60,9 @@ def report_ingestion(
     files = sensor_windows.files()
     windows, with_windows = sensor_windows.totals()
     quarantine = sensor_windows.quarantine(_EXAMPLES)
-    position = sensor_windows.position("ingestion")
-    horizon = position.horizon if position else None
-    since = horizon and horizon - pd.Timedelta(days=sensor_ingestion.report_days)
+    cursor = sensor_windows.cursor("ingestion")
+    watermark = cursor.watermark if cursor else None
+    since = watermark and watermark - pd.Timedelta(days=sensor_ingestion.report_days)
     metrics: dict[str, float] = {
         "files_ingested": int((files["state"] == "ingested").sum()),
         "files_unreadable": int((files["state"] == "unreadable").sum()),
@@ -71,7 +71,7 @@ def report_ingestion(
         "readings_quarantined": int(files["quarantined"].sum()),
         "windows": windows,
         "sensors": with_windows,
-        "revision": position.revision if position else 0,
+        "revision": cursor.revision if cursor else 0,
     }
     counts = sensor_windows.window_counts(since=since)
     figure = sensors.figures.readings_over_time(counts, quarantine["reason"].value_counts())
