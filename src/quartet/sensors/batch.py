@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from quartet.sensors.readings import SCHEMA, concatenate
+from quartet.sensors.readings import NO_READINGS, concatenate
 
 INGESTED, UNREADABLE = "ingested", "unreadable"
 
@@ -70,7 +70,7 @@ class Batch:
 
     files: list[FileEntry]
     quarantine: list[Fault] = field(default_factory=list)
-    readings: pa.Table = field(default_factory=SCHEMA.empty_table)
+    readings: pa.Table = field(default_factory=lambda: NO_READINGS)
     windows: pd.DataFrame = field(default_factory=pd.DataFrame)
     emptied: pd.DataFrame = field(default_factory=pd.DataFrame)
     watermark: pd.Timestamp | None = None

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from quartet.sensors.batch import Batch, Fault, FileEntry
-from quartet.sensors.readings import SCHEMA, dictionary_encode
+from quartet.sensors.readings import NO_READINGS, SCHEMA, dictionary_encode
 
 MOST_NOTED = 1_000
 """Faults of a file that are shown; all are counted."""
@@ -116,7 +116,7 @@ class Checks:
 
     def result(self) -> Batch:
         """Return all that was taken and noted."""
-        readings = SCHEMA.empty_table()
+        readings = NO_READINGS
         if self._parts:
             device, sensor, *others = map(np.concatenate, zip(*self._parts, strict=True))
             file = dictionary_encode([self._entry.name], np.zeros(len(device), np.int32))

@@ -26,7 +26,6 @@ from quartet.sensors.decoding import (
     decode_files,
     digest,
 )
-from quartet.sensors.readings import SCHEMA
 from quartet.sensors.recomputation import recompute
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.stored import CountedReadings, Store
@@ -171,30 +170,19 @@ def _compute_windows(
     """Store the readings of the waiting files, and compute the windows that they touch."""
     batch = merge(waiting)
     waiting.clear()  # before memory is needed for the windows
-    seconds = settings.window_seconds
     read = [entry for entry in batch.files if entry.state == INGESTED]
     names = [entry.name for entry in read]
     key = digest(*(text for entry in read for text in (entry.name, entry.version)))
-    retracted = stored.retract(names, seconds)
+    retracted = stored.retract(names, settings.window_seconds)
     if names:
         stored.append(key, batch.readings)
-    windows, emptied, duplicates = recompute(batch.readings, retracted, stored, seconds)
-    stored.commit(key, names)
     files = [
-        entry._replace(repeats=duplicates.get(entry.name, 0), batch_key=key)
-        if entry.state == INGESTED
-        else entry
-        for entry in batch.files
+        entry._replace(batch_key=key) if entry.state == INGESTED else entry for entry in batch.files
     ]
-    return replace(
-        batch,
-        files=files,
-        readings=SCHEMA.empty_table(),
-        windows=windows,
-        emptied=emptied,
-        watermark=_advance(watermark, batch, settings),
-        window_seconds=seconds,
-    )
+    batch = replace(batch, files=files, watermark=_advance(watermark, batch, settings))
+    batch = recompute(batch, retracted, stored, settings.window_seconds)
+    stored.commit(key, names)
+    return batch
 
 
 def _advance(

@@ -26,13 +26,14 @@ SCHEMA = pa.schema(
         "file": _NAMES,
     }
 )
+NO_READINGS = SCHEMA.empty_table()
 _LARGEST_GRID = 4_000_000
 """Cells of a table of all devices and all sensors, beyond which pairs are sorted instead."""
 
 
 def concatenate(parts: Sequence[pa.Table]) -> pa.Table:
     """Return all readings one after the other, in one chunk and with one dictionary a column."""
-    whole = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+    whole = pa.concat_tables(parts) if parts else NO_READINGS
     return whole.unify_dictionaries().combine_chunks()
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from quartet.sensors.readings import PairEncoder, dictionary_decode
+from quartet.sensors.batch import Batch
+from quartet.sensors.readings import NO_READINGS, PairEncoder, dictionary_decode
 from quartet.sensors.stored import CountedReadings
 from quartet.sensors.windows import (
     SECOND,
@@ -26,23 +27,9 @@ _RETRACTED = -1
 """The file of readings that count no more."""
 
 
-class Recomputed(NamedTuple):
-    """What has become of the windows of a batch.
-
-    Attributes:
-        windows: As `aggregate` returns them.
-        emptied: `device`, `sensor` and `window_end` of those in which there are no readings left.
-        duplicates: How many readings of each file were there before.
-    """
-
-    windows: pd.DataFrame
-    emptied: pd.DataFrame
-    duplicates: dict[str, int]
-
-
 def recompute(
-    readings: pa.Table, retracted: pa.Table, stored: CountedReadings, window_seconds: int
-) -> Recomputed:
+    batch: Batch, retracted: pa.Table, stored: CountedReadings, window_seconds: int
+) -> Batch:
     """Compute every window of a device and a sensor in which one of their readings is, or was.
 
     Memory stays bounded, however late readings are and however long windows: where too
@@ -50,18 +37,21 @@ def recompute(
     are done apart, and one window is done for some of the sensors at a time.
 
     Args:
-        readings: The new readings.
+        batch: The new readings.
         retracted: Of what their files held before, at least one reading a window.
         stored: All readings of other files.
         window_seconds: Length of the windows.
+
+    Returns:
+        The batch with its windows instead of its readings, and its files with their duplicates.
     """
     encoder = PairEncoder()
-    files, file = dictionary_decode(readings.column("file"))
+    files, file = dictionary_decode(batch.readings.column("file"))
     gone = np.full(retracted.num_rows, _RETRACTED, np.int32)
     touched = pa.concat_tables(
         [
             encoder.encode(part).append_column("file", pa.array(codes))
-            for part, codes in ((readings, file), (retracted, gone))
+            for part, codes in ((batch.readings, file), (retracted, gone))
         ]
     )
     parts = [
@@ -70,14 +60,18 @@ def recompute(
     ]
     windows, emptied, duplicates = zip(*parts, strict=True)
     counts = np.bincount(np.concatenate(duplicates), minlength=len(files))
+    repeats = dict(zip(files, counts.tolist(), strict=True))
     joined = windows[0]
     if len(windows) > 1:
         keys = ["device", "sensor", "window_end"]
         joined = pd.concat(windows, ignore_index=True).sort_values(keys, ignore_index=True)
-    return Recomputed(
-        joined,
-        pd.concat(emptied, ignore_index=True),
-        dict(zip(files, counts.tolist(), strict=True)),
+    return replace(
+        batch,
+        files=[entry._replace(repeats=repeats.get(entry.name, 0)) for entry in batch.files],
+        readings=NO_READINGS,
+        windows=joined,
+        emptied=pd.concat(emptied, ignore_index=True),
+        window_seconds=window_seconds,
     )
 
 

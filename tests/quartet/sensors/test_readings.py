@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors import readings as module
-from quartet.sensors.readings import SCHEMA, PairEncoder, concatenate
+from quartet.sensors.readings import NO_READINGS, PairEncoder, concatenate
 from sensors.written import readings_of
 
 names = st.sampled_from(["a", "b", "c/1", "ü", "1"])
@@ -66,4 +66,4 @@ def test_many_names_are_encoded_as_few_are(monkeypatch):
 def test_no_readings_are_a_table_too():
     assert listed(concatenate([])) == []
     one = readings_of([("a", "x", 1, 1.0)])
-    assert listed(concatenate([SCHEMA.empty_table(), one])) == [("a", "x", 10**6, 1.0, 0)]
+    assert listed(concatenate([NO_READINGS, one])) == [("a", "x", 10**6, 1.0, 0)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.sensors.readings import SCHEMA, PairEncoder
+from quartet.sensors.readings import NO_READINGS, PairEncoder
 from quartet.sensors.windows import WINDOW_COLUMNS, aggregate, drop_duplicates, window_ends
 from sensors.written import readings_of
 
@@ -183,6 +183,6 @@ def test_years_of_many_sensors_are_sorted_as_minutes_of_few_are():
 
 
 def test_no_readings_make_no_windows_but_all_columns():
-    found = aggregate(SCHEMA.empty_table(), 300)
+    found = aggregate(NO_READINGS, 300)
     assert found.empty
     assert found.dtypes.to_dict() == windows(("d", "s", 1, 1.0)).dtypes.to_dict()
