@@ -45,12 +45,12 @@ class SensorSource:
     table: ReadingTable | None = None
 
     def files(self) -> list[CaptureFile]:
-        """All capture files, by the time in their path; those without one come last.
+        """Return all capture files, by the time in their path; those without one come last.
 
         Raises:
             DatasetError: There is no such folder.
         """
-        self.refuse_missing()
+        self.check_exists()
         filesystem, folder = self.folder.filesystem, self.folder.path
         found = filesystem.find(folder, detail=True)
         files = [
@@ -60,14 +60,14 @@ class SensorSource:
         ]
         return sorted(files, key=_by_time)
 
-    def refuse_missing(self) -> None:
+    def check_exists(self) -> None:
         """Raise where there is nothing to read.
 
         Raises:
             DatasetError: There is no such folder, or no such table.
         """
         if self.table is not None:
-            self.table.refuse_missing()
+            self.table.check_exists()
             return
         filesystem, folder = self.folder.filesystem, self.folder.path
         filesystem.invalidate_cache()
@@ -78,7 +78,7 @@ class SensorSource:
             )
 
     def read(self, name: str) -> bytes:
-        """The content of one of the files.
+        """Return the content of one of the files.
 
         Raises:
             FileNotFoundError: It is there no more.
@@ -86,19 +86,19 @@ class SensorSource:
         return replace(self.folder, path=f"{self.folder.path}/{name}").read()
 
     def parts(self) -> Iterator[TablePart]:
-        """The rows of the table, in parts; none, if there is no table."""
+        """Yield the rows of the table, in parts; none, if there is no table."""
         if self.table is not None:
             yield from self.table.parts()
 
 
 def _absolute(location: Location) -> Location:
-    """The same place, as the file system itself writes it when it lists files."""
+    """Return the same place, as the file system itself writes it when it lists files."""
     path = location.filesystem._strip_protocol(location.path)
     return replace(location, path=path.rstrip("/"))
 
 
 def _by_time(file: CaptureFile) -> tuple[tuple[int, ...], str]:
-    """The window of time that the path names; then namespace, hub and partition."""
+    """Return the window of time that the path names; then namespace, hub and partition."""
     found = _TIME.search(file.name)
     return (tuple(map(int, found.groups())) if found else _LAST), file.name
 
@@ -151,7 +151,7 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
             DatasetError: There is no such folder, or no such table.
         """
         source = SensorSource(self._folder, self._table)
-        source.refuse_missing()
+        source.check_exists()
         return source
 
     def save(self, data: Any) -> None:

@@ -31,7 +31,7 @@ class Store(Protocol):
     def remove(self, keys: Collection[str]) -> None:
         """Remove what is stored under any of the keys."""
 
-    def of(self, key: str) -> Iterator[pa.Table]:
+    def read_all(self, key: str) -> Iterator[pa.Table]:
         """Yield all that is stored under a key."""
 
     def rows(
@@ -83,7 +83,7 @@ class CountedReadings:
                 gone[self._keys.pop(file)].add(file)
         found = []
         for key, names in gone.items():
-            for table in self._store.of(key):
+            for table in self._store.read_all(key):
                 found.append(_one_a_window(_of_files(table, names), window_seconds))
             self._files[key] -= names
             if not self._files[key]:

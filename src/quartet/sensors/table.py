@@ -73,7 +73,7 @@ def decode_table(part: TablePart, now: int, settings: SensorIngestion, version: 
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:
-    """The values as text, whole numbers or numbers."""
+    """Return the values as text, whole numbers or numbers."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type

@@ -124,7 +124,7 @@ def aggregate(readings: pa.Table, window_seconds: int) -> pd.DataFrame:
 def aggregate_distinct(
     encoded: pa.Table, pairs: Sequence[Pair], window_seconds: int
 ) -> pd.DataFrame:
-    """As `aggregate`, of what `drop_duplicates` has left."""
+    """Return the windows, as `aggregate` does, of what `drop_duplicates` has left."""
     pair, value = (encoded.column(name).to_numpy() for name in ("pair", "value"))
     ends = window_ends(encoded.column("timestamp").to_numpy(), window_seconds)
     new = np.ones(len(pair), dtype=bool)

@@ -223,7 +223,7 @@ def test_no_pipeline_pays_more_containers_than_it_has_stages():
             assert len(children) > 1 or distributed.TAG in parent.tags, (parent.name, step.name)
 
 
-def test_the_watermark_moves_last():
+def test_the_cursor_moves_last():
     (last,) = steps_of("anomaly_scoring").nodes[-1:]
     order = steps_of("anomaly_scoring").members[last.name]
     made = pipelines["anomaly_scoring"].only_nodes("move_cursor").inputs()

@@ -50,8 +50,8 @@ def test_what_is_stored_is_found_by_its_time(tmp_path):
         assert found(handle, (0, 10)) == [1, 2, 3, 3, 4]
         assert found(handle, (3, 4)) == [3, 4]
         assert found(handle, (0, 10), keys={"bb", "cc"}) == [3, 4]
-        assert [table["value"].to_pylist() for table in handle.of("aa")] == [[1, 2, 3]]
-        assert list(handle.of("cc")) == []
+        assert [table["value"].to_pylist() for table in handle.read_all("aa")] == [[1, 2, 3]]
+        assert list(handle.read_all("cc")) == []
         assert found(handle, (4, 10)) == found(handle) == []
 
 

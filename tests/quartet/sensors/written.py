@@ -120,7 +120,7 @@ class MemoryStore:
         for key in keys:
             self.batches.pop(key, None)
 
-    def of(self, key):
+    def read_all(self, key):
         return iter([self.batches[key]] if key in self.batch_keys() else [])
 
     def rows(self, starts, ends, keys):

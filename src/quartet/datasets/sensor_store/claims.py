@@ -50,7 +50,7 @@ class Claims:
         raise NotImplementedError
 
     def claim(self, job: str, minutes: float, take_over: bool = False) -> str:
-        """The token of a claim on `ingestion` or `scoring`: no other run gets one meanwhile.
+        """Return the token of a claim on `ingestion` or `scoring`: no other run gets one meanwhile.
 
         A claim that has run out, or is of a dead process of this machine, of this very process
         or of the same job on Azure ML, is no obstacle.
@@ -84,7 +84,7 @@ class Claims:
 
     @contextmanager
     def claimed(self, job: str, minutes: float, take_over: bool = False) -> Iterator[str]:
-        """A claim for the length of a `with` block; arguments and errors as for `claim`."""
+        """Hold a claim for the length of a `with` block; arguments and errors as for `claim`."""
         token = self.claim(job, minutes, take_over)
         try:
             yield token
@@ -96,7 +96,7 @@ class Claims:
 
 
 def locked_job(connection: Connection, job: str) -> tuple[Row[Any], datetime]:
-    """A job's row and the present, with the row locked for the rest of the transaction.
+    """Return a job's row and the present, with the row locked for the rest of the transaction.
 
     Raises:
         ValueError: There is no such job.
@@ -176,19 +176,19 @@ def _token(row: Row[Any]) -> str | None:
 
 
 def _holder(row: Row[Any]) -> str:
-    """What messages call the run that has a job."""
+    """Return what messages call the run that has a job."""
     place, process, _ = row.claimed_by.rsplit(":", 2)
     return f"process {process} on {place}"
 
 
 def _place() -> str:
-    """Where this run is: on a machine, or in a job whose steps may be on several."""
+    """Return where this run is: on a machine, or in a job whose steps may be on several."""
     job = os.environ.get(JOB)
     return f"{socket.gethostname()} in job {job}" if job else socket.gethostname()
 
 
 def _abandoned(row: Row[Any], now: datetime) -> bool:
-    """Whether the run that claims a job has died, or should have renewed its claim."""
+    """Return whether the run that claims a job has died, or should have renewed its claim."""
     if row.claim_expires <= now:
         return True
     place, process, _ = row.claimed_by.rsplit(":", 2)

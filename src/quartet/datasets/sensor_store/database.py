@@ -72,7 +72,7 @@ class Database:
         return engine
 
     def transact(self, work: Callable[[Connection], Result], *, writes: bool = True) -> Result:
-        """The result of `work` done in one transaction: wholly, or not at all.
+        """Return the result of `work` done in one transaction: wholly, or not at all.
 
         When the connection fails, the whole of it is tried again, so `work` must not count on
         anything but the database. The answer to a commit may be lost too: work that must not be

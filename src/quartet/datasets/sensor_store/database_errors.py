@@ -62,7 +62,7 @@ _ADVICE: tuple[tuple[str, set[int], str], ...] = (
 
 
 def is_transient(error: BaseException, backend: str) -> bool:
-    """Whether the same transaction may succeed a little later.
+    """Return whether the same transaction may succeed a little later.
 
     SQLite's locks are not among them: SQLite has waited for them already.
     """
@@ -79,12 +79,12 @@ def is_transient(error: BaseException, backend: str) -> bool:
 
 
 def complaint(error: BaseException) -> str:
-    """The database's own words, without the statement and its values."""
+    """Return the database's own words, without the statement and its values."""
     return str(_original(error).args[-1]).strip() if _original(error).args else repr(error)
 
 
 def advice(error: BaseException) -> str:
-    """What to do about an error that does not pass, as a sentence."""
+    """Return what to do about an error that does not pass, as a sentence."""
     words = complaint(error)
     for pattern, numbers, text in _ADVICE:
         if numbers & _numbers(words) or re.search(pattern, words, re.IGNORECASE):
@@ -93,7 +93,7 @@ def advice(error: BaseException) -> str:
 
 
 def _numbers(words: str) -> set[int]:
-    """The server's error numbers, which pyodbc writes before the name of the function called."""
+    """Return the server's error numbers, which pyodbc writes before the name of a function."""
     return {int(number) for number in re.findall(r"\((\d+)\) \(SQL", words)}
 
 

@@ -207,11 +207,11 @@ class History:
         def read(connection: Connection) -> tuple[list[list[Any]], dict[Pair, int]]:
             few = query
             if chosen is not None and len(chosen) <= VALUES_A_STATEMENT:
-                known = self._ids.known(connection)
+                known = self._ids.load(connection)
                 ids = [known[pair] for pair in chosen if pair in known]
                 few = query.where(table.c.sensor_id.in_(ids))
             parts = [read_columns(connection, few.where(each), kinds) for each in conditions]
-            return parts, self._ids.known(connection)
+            return parts, self._ids.load(connection)
 
         parts, ids = self._read(read)
         parts = parts or [[np.empty(0, kind) for kind in kinds]]

@@ -55,7 +55,7 @@ class ReadingTable:
     location: Location
     rows_a_part: int = _ROWS_A_PART
 
-    def refuse_missing(self) -> None:
+    def check_exists(self) -> None:
         """Raise if there is no file, or one of another kind.
 
         Raises:
@@ -72,7 +72,7 @@ class ReadingTable:
             )
 
     def parts(self) -> Iterator[TablePart]:
-        """The rows from first to last; of a table without any, one part.
+        """Yield the rows from first to last; of a table without any, one part.
 
         Raises:
             DatasetError: The file is missing, damaged or of another format, or lacks a column.
@@ -80,7 +80,7 @@ class ReadingTable:
         path = self.location.path
         filesystem = self.location.filesystem
         try:
-            self.refuse_missing()
+            self.check_exists()
             facts = filesystem.info(path)
             with filesystem.open(path, "rb") as file:
                 yield from self._parts(file, facts)
@@ -99,9 +99,9 @@ class ReadingTable:
             batches = self._parquet(file)
         else:
             batches = self._csv(file, malformed)
-        before = told = 0
+        before = noted = 0
         for table in _of_length(batches, self.rows_a_part):
-            if before and not table.num_rows and told == len(malformed):
+            if before and not table.num_rows and noted == len(malformed):
                 break
             valid = np.arange(before, before + table.num_rows, dtype=np.int64)
             yield TablePart(
@@ -109,9 +109,9 @@ class ReadingTable:
                 version=version(facts),
                 table=table,
                 rows=_numbers(valid, [number for number, _ in malformed]),
-                malformed=malformed[told:],
+                malformed=malformed[noted:],
             )
-            told, before = len(malformed), before + table.num_rows
+            noted, before = len(malformed), before + table.num_rows
 
     def _parquet(self, file: Any) -> Iterator[pa.Table]:
         content = pq.ParquetFile(file)
@@ -152,7 +152,7 @@ class ReadingTable:
 
 
 def version(facts: dict[str, Any]) -> str:
-    """Size of a file and whatever else its storage tells of its last change."""
+    """Return the size of a file and what its storage records of its last change."""
     changed = next(
         (facts[key] for key in ("etag", "last_modified", "mtime") if facts.get(key) is not None), ""
     )
@@ -160,7 +160,7 @@ def version(facts: dict[str, Any]) -> str:
 
 
 def _of_length(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of the given length, but for the last, which may be empty."""
+    """Yield the same rows in tables of the given length, but for the last, which may be empty."""
     held = [pa.table({name: pa.array([], pa.string()) for name in COLUMNS})]
     count = 0
     for table in tables:
@@ -174,6 +174,6 @@ def _of_length(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _numbers(valid: NDArray[np.int64], malformed: list[int]) -> NDArray[np.int64]:
-    """Number in the file of each valid row, with the malformed ones counted."""
+    """Return the number in the file of each valid row, with the malformed ones counted."""
     valid_before = np.array(malformed, np.int64) - np.arange(1, len(malformed) + 1)
     return valid + 1 + np.searchsorted(valid_before, valid, side="right")

@@ -47,7 +47,7 @@ class ReadingStore:
         self._groups: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
     def batch_keys(self) -> set[str]:
-        """Under which keys readings are stored."""
+        """Return under which keys readings are stored."""
         return {part.key for part in self._listed()}
 
     def append(self, key: str, table: pa.Table) -> None:
@@ -78,8 +78,8 @@ class ReadingStore:
         self._remove([part for part in self._listed() if part.key in keys])
         self._parts = [part for part in self._listed() if part.key not in keys]
 
-    def of(self, key: str) -> Iterator[pa.Table]:
-        """All that is stored under a key, in groups of some thousands.
+    def read_all(self, key: str) -> Iterator[pa.Table]:
+        """Yield all that is stored under a key, in groups of some thousands.
 
         Raises:
             DatasetError: A file is damaged or missing.
@@ -92,7 +92,7 @@ class ReadingStore:
     def read(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
     ) -> Iterator[tuple[str, pa.Table]]:
-        """Key and readings of groups of some thousands, of which each overlaps an interval.
+        """Yield keys, and readings in groups of some thousands, each of which overlaps an interval.
 
         A group holds readings outside the intervals as well.
 
@@ -113,7 +113,7 @@ class ReadingStore:
     def rows(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
     ) -> int:
-        """How many rows `read` gives, at most."""
+        """Return how many rows `read` gives, at most."""
         found = self._overlapping(starts, ends, keys)
         return sum(len(groups) * _ROWS_A_GROUP for _, groups in found)
 
@@ -129,7 +129,7 @@ class ReadingStore:
                 yield part, groups
 
     def _bounds(self, part: _Part) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First and last timestamp of each group of rows."""
+        """Return the first and last timestamp of each group of rows."""
         if part.file not in self._groups:
             with self._open(part) as file:
                 column = file.schema_arrow.names.index("timestamp")
@@ -191,7 +191,7 @@ def _overlap(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Which spans, from first to last inclusive, have a moment in one of the intervals."""
+    """Return which spans, from first to last inclusive, have a moment in one of the intervals."""
     if not len(starts):
         return np.zeros(len(first), dtype=bool)
     nearest = np.minimum(np.searchsorted(ends, first), len(ends) - 1)
@@ -199,7 +199,7 @@ def _overlap(
 
 
 def _parquet(table: pa.Table) -> bytes:
-    """The bytes of a Parquet file."""
+    """Return the bytes of a Parquet file."""
     numbers = [field.name for field in table.schema if field.name in {"timestamp", "sequence"}]
     dictionaries = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
     buffer = pa.BufferOutputStream()

@@ -55,7 +55,7 @@ def insert_rows(connection: Connection, table: Table, columns: Mapping[str, Valu
 
 
 def _progress(desc: str, total: int | None = None) -> tqdm[Any]:
-    """A bar, gone when it ends: it may stand below that of the work which reads or writes."""
+    """Return a bar, gone when it ends: it may be below that of what reads or writes."""
     return tqdm(
         desc=desc,
         total=total,
@@ -68,7 +68,7 @@ def _progress(desc: str, total: int | None = None) -> tqdm[Any]:
 
 
 def _bound(table: Table, name: str, values: Values, dialect: Dialect) -> Sequence[Any]:
-    """The values as the driver takes them; each distinct one is converted once."""
+    """Return the values as the driver takes them; each distinct one is converted once."""
     plain: Sequence[Any] = values.tolist() if isinstance(values, np.ndarray) else values
     convert = table.c[name].type.dialect_impl(dialect).bind_processor(dialect)
     if convert is None:
@@ -86,7 +86,7 @@ def _insertion(table: Table, names: Iterable[str], rows: int, dialect: Dialect) 
 def read_columns(
     connection: Connection, query: Select[Any], kinds: Sequence[Any]
 ) -> list[NDArray[Any]]:
-    """The columns of a query, each as an array of the NumPy type in `kinds`.
+    """Return the columns of a query, each as an array of the NumPy type in `kinds`.
 
     Rows are taken from the driver in blocks, so that memory holds little more than the arrays.
     """
@@ -110,7 +110,7 @@ def read_columns(
 
 
 def _array(values: Sequence[Any], kind: Any, known: Mapping[Any, int]) -> NDArray[Any]:
-    """A column as an array; times, of which many rows have the same, as numbers in `known`."""
+    """Return a column as an array; times, which many rows share, as numbers in `known`."""
     if _is_moment(kind):
         return np.fromiter(map(known.__getitem__, values), np.int32, len(values))
     return np.fromiter(values, kind, len(values))
@@ -133,7 +133,7 @@ class Keys:
         return (self.end.astype("datetime64[s]").astype(np.int64) << 28) | self.sensor
 
     def taken(self, chosen: Any) -> Keys:
-        """The windows at the given places."""
+        """Return the windows at the given places."""
         return Keys(self.sensor[chosen], self.end[chosen])
 
 
@@ -159,7 +159,7 @@ def delete_windows(connection: Connection, table: Table, keys: Keys) -> None:
 
 
 def _runs(keys: Keys) -> Iterator[Keys]:
-    """The keys, divided where nothing lies between for long."""
+    """Yield the keys, divided where nothing lies between for long."""
     if not keys.end.size:
         return
     keys = keys.taken(np.argsort(keys.end, kind="stable"))
@@ -171,7 +171,7 @@ def _runs(keys: Keys) -> Iterator[Keys]:
 
 
 def _region(table: Table, keys: Keys) -> ColumnElement[bool]:
-    """The smallest simple condition that holds for all the keys."""
+    """Return the smallest simple condition that holds for all the keys."""
     first, last = keys.end.min().item(), keys.end.max().item()
     inside = and_(table.c.window_end >= first, table.c.window_end <= last)
     sensors = np.unique(keys.sensor)
@@ -181,7 +181,7 @@ def _region(table: Table, keys: Keys) -> ColumnElement[bool]:
 
 
 def _by_end(keys: Keys) -> Iterator[tuple[Any, list[int]]]:
-    """The keys as one window end and some of its sensors at a time."""
+    """Yield the keys as one window end and some of its sensors at a time."""
     keys = keys.taken(np.argsort(keys.packed))
     ends, first = np.unique(keys.end, return_index=True)
     for instant, sensors in zip(ends, np.split(keys.sensor, first[1:]), strict=True):

@@ -192,12 +192,12 @@ def _utc_now_microsoft(_: Any, __: Any, **___: Any) -> str:
 
 
 def key_of(*names: str) -> str:
-    """A SHA-256, in hexadecimal, that tells names apart wherever Python does."""
+    """Return a SHA-256, in hexadecimal, that tells names apart wherever Python does."""
     return hashlib.sha256("\0".join(names).encode()).hexdigest()
 
 
 def moment(time: pd.Timestamp | datetime | None) -> datetime | None:
-    """A time as the tables hold it: UTC without zone, whole seconds."""
+    """Return a time as the tables hold it: UTC without zone, whole seconds."""
     if time is None or pd.isna(time):
         return None
     stamp = pd.Timestamp(time)
@@ -207,7 +207,7 @@ def moment(time: pd.Timestamp | datetime | None) -> datetime | None:
 
 
 def timestamp(time: datetime | None) -> pd.Timestamp | None:
-    """A time of the tables as pandas has it, in the unit of a window's end."""
+    """Return a time of the tables as pandas has it, in the unit of a window's end."""
     return None if time is None else pd.Timestamp(time).as_unit("s")
 
 

@@ -20,8 +20,8 @@ class SensorIds:
         self._ids: dict[Pair, int] = {}
         self._last = 0
 
-    def known(self, connection: Connection) -> dict[Pair, int]:
-        """The numbers of all sensors that have been committed."""
+    def load(self, connection: Connection) -> dict[Pair, int]:
+        """Return the numbers of all sensors that have been committed."""
         columns = (sensors.c.sensor_id, sensors.c.device, sensors.c.sensor)
         newer = select(*columns).where(sensors.c.sensor_id > self._last)
         for number, device, sensor in connection.execute(newer):
@@ -29,12 +29,12 @@ class SensorIds:
             self._last = max(self._last, number)
         return self._ids
 
-    def of(self, connection: Connection, pairs: Iterable[Pair]) -> dict[Pair, int]:
-        """The numbers of all known sensors and of `pairs`; unknown ones are added.
+    def add(self, connection: Connection, pairs: Iterable[Pair]) -> dict[Pair, int]:
+        """Return the numbers of all known sensors and of `pairs`; unknown ones are added.
 
         Only one transaction at a time may do this: the one that holds the ingestion job's row.
         """
-        known = self.known(connection)
+        known = self.load(connection)
         new = [pair for pair in pairs if pair not in known]
         if not new:
             return known

@@ -68,7 +68,7 @@ class SensorTables(Claims, History):
         self._database.close()
 
     def publish(self, batch: WindowBatch) -> int:
-        """The revision under which the batch was written, whole: 1, 2, 3, …
+        """Return the revision under which the batch was written, whole: 1, 2, 3, …
 
         Windows, ledger and faults take the place of those with the same keys, and the
         ingestion job's cursor moves with them.
@@ -142,7 +142,7 @@ class SensorTables(Claims, History):
         def write(connection: Connection) -> None:
             if claim is not None:
                 renew(connection, SCORING, claim, self.name)
-            write_anomalies(connection, self._ids.known(connection), scored, anomalies)
+            write_anomalies(connection, self._ids.load(connection), scored, anomalies)
 
         self._transact(write)
 

@@ -102,11 +102,11 @@ def write_batch(
         ValueError: A window to remove is of a sensor that is not in the database.
     """
     if len(batch.emptied):
-        keys = _known_keys(batch.emptied, ids.known(connection))
+        keys = _known_keys(batch.emptied, ids.load(connection))
         for table in (windows, anomalies):
             delete_windows(connection, table, keys)
     if len(batch.windows):
-        keys = _window_keys(batch.windows, ids.of(connection, _pairs(batch.windows)))
+        keys = _window_keys(batch.windows, ids.add(connection, _pairs(batch.windows)))
         delete_windows(connection, windows, keys)
         counted = {"readings": batch.windows["readings"].to_numpy(np.int64)}
         _insert(connection, windows, keys, batch.windows, STATISTICS, counted, revision)
@@ -171,7 +171,7 @@ def _delete_files(connection: Connection, keys: Sequence[str]) -> None:
 
 
 def _file_columns(entries: Mapping[str, Any], revision: int, now: datetime) -> dict[str, list[Any]]:
-    """The ledger's entries by key as columns for the database."""
+    """Return the ledger's entries by key as columns for the database."""
     given = ("name", "version", "state", "readings", "repeats", "quarantined")
     columns = {name: [getattr(entry, name) for entry in entries.values()] for name in given}
     return {
@@ -185,7 +185,7 @@ def _file_columns(entries: Mapping[str, Any], revision: int, now: datetime) -> d
 
 
 def _fault_columns(faults: Sequence[Any]) -> dict[str, list[Any]]:
-    """The faults as columns for the database, numbered within each file of the batch."""
+    """Return the faults as columns for the database, numbered within each file of the batch."""
     names = pd.Series([fault.file for fault in faults])
     return {
         "file_key": names.map(key_of).tolist(),
@@ -223,7 +223,7 @@ def _pairs(table: pd.DataFrame) -> Iterable[Pair]:
 
 
 def _known_keys(table: pd.DataFrame, ids: Mapping[Pair, int]) -> Keys:
-    """The keys of windows that the database has, or had.
+    """Return the keys of windows that the database has, or had.
 
     Raises:
         ValueError: It has never had a window of the sensor.
@@ -236,7 +236,7 @@ def _known_keys(table: pd.DataFrame, ids: Mapping[Pair, int]) -> Keys:
 
 
 def _window_keys(table: pd.DataFrame, ids: Mapping[Pair, int]) -> Keys:
-    """The keys of windows, given the number of each sensor in the database."""
+    """Return the keys of windows, given the number of each sensor in the database."""
     devices, device_names = pd.factorize(table["device"])
     sensors, sensor_names = pd.factorize(table["sensor"])
     met, place = np.unique(devices * len(sensor_names) + sensors, return_inverse=True)
@@ -260,7 +260,7 @@ def _check_name(name: Any, what: str, length: int) -> None:
 
 
 def _text(value: Any, length: int) -> str | None:
-    """Any text, cut to a length in UTF-16 units and made storable; None where there is none."""
+    """Return any text, storable and cut to a length in UTF-16 units; None of None."""
     if value is None:
         return None
     whole = str(value).encode("utf-8", "backslashreplace").decode()
