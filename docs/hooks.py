@@ -25,6 +25,7 @@ from generators.parameters import parameters
 from generators.pipelines import pipeline, run_parameters
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from pymdownx.superfences import fence_code_format
 
 DOCS = Path(__file__).parent
 MARKERS = {made.__name__: made for made in (parameters, command, pipeline, run_parameters)}
@@ -33,6 +34,13 @@ MARKER = re.compile(r"^<!-- (\w+): (.+?) -->$", re.MULTILINE)
 SHOWN = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 """Blocks of code, in which a marker is shown and means nothing."""
 PLACEHOLDER = re.compile("[«»]")
+
+
+def on_config(config: Any, **kwargs: Any) -> Any:
+    """Let the theme draw blocks of Mermaid; a browser without a network shows their text."""
+    fence = {"name": "mermaid", "class": "mermaid", "format": fence_code_format}
+    config.mdx_configs.setdefault("pymdownx.superfences", {})["custom_fences"] = [fence]
+    return config
 
 
 def on_page_markdown(markdown: str, page: Any = None, **kwargs: Any) -> str:
