@@ -24,9 +24,11 @@ def command(path: str) -> str:
     Raises:
         ValueError: There is no such command.
     """
-    from quartet.cli import cli
+    from kedro_cloud.cli import commands
+    from quartet.cli import cli as own
 
     first, *names = path.split()
+    cli = click.CommandCollection(sources=[own, commands])
     found: click.Command = cli
     context = click.Context(cli, info_name=first)
     for name in names:

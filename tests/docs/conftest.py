@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from kedro_cloud.cli import commands as plugin_commands
 from quartet.cli import cli
 from support import ROOT
 
@@ -60,6 +61,7 @@ def commands(command: click.Command, context: click.Context) -> Iterator[tuple[s
 @pytest.fixture(scope="session")
 def own_commands() -> dict[str, click.Command]:
     """By what one types: every command that the project adds or changes."""
-    found = dict(commands(cli, click.Context(cli, info_name="kedro")))
+    kedro = click.CommandCollection(sources=[cli, plugin_commands])
+    found = dict(commands(kedro, click.Context(kedro, info_name="kedro")))
     del found["kedro"]
     return found
