@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from damage import Damage
@@ -61,14 +62,34 @@ def outputs(folder: Path) -> dict[str, str]:
                 rows = _rows(path, "sensor_windows", "sensor_anomalies", "trials")
                 found |= {str(path): rows} if rows else {}
             elif not path.name.endswith(("-wal", "-shm")):
-                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+                found[str(path)] = _checksum(path, _stamp(path))
     if (folder / "mlflow.db").is_file():
         found["registry"] = _rows(folder / "mlflow.db", "model_versions")
     return found
 
 
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file, by which what was found in it is known to be still true."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_size, facts.st_mtime_ns
+
+
+@cache
+def _checksum(path: Path, stamp: object) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _rows(database: Path, *tables: str) -> str:
     """A checksum of the rows that are there, or of why they cannot be read; empty for none."""
+    log = database.with_name(f"{database.name}-wal")
+    return _rows_checksum(database, tables, (_stamp(database), _stamp(log)))
+
+
+@cache
+def _rows_checksum(database: Path, tables: tuple[str, ...], stamps: object) -> str:
     told = []
     address = f"{database.as_uri()}?mode=ro"
     with closing(sqlite3.connect(address, uri=True, timeout=GUARD_S)) as connection:
