@@ -12,6 +12,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from quartet.datasets.idx import IDXDataset
+
 Damage = Callable[[Path], None]
 
 
@@ -52,6 +54,15 @@ def copy_over(source: str, name: str) -> Damage:
     return lambda folder: shutil.copyfile(folder / source, folder / name) and None
 
 
+def swap(one: str, other: str) -> Damage:
+    def do(folder: Path) -> None:
+        contents = [(folder / name).read_bytes() for name in (other, one)]
+        for name, content in zip((one, other), contents, strict=True):
+            write(name, content)(folder)
+
+    return do
+
+
 def shorten(name: str, size: int) -> Damage:
     return lambda folder: write(name, (folder / name).read_bytes()[:size])(folder)
 
@@ -74,6 +85,17 @@ def recode(name: str, encoding: str) -> Damage:
         text = (gzip.decompress(content) if packed else content).decode() + "é\n"
         coded = text.encode(encoding, errors="replace")
         write(name, gzip.compress(coded) if packed else coded)(folder)
+
+    return do
+
+
+def change_arrays(function: Callable[[np.ndarray], np.ndarray], *names: str) -> Damage:
+    """IDX files of other arrays."""
+
+    def do(folder: Path) -> None:
+        for name in names:
+            dataset = IDXDataset(filepath=str(folder / name))
+            dataset.save(function(dataset.load()))
 
     return do
 

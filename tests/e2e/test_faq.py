@@ -208,28 +208,6 @@ def test_a_rank_that_fails_takes_the_others_with_it(project):
     assert "not a study database" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("parameter", "complaint"),
-    [
-        ("faq_search_space.leaves=3", "did you mean 'faq_search_space"),
-        ("faq_search_space.num_leaves.low=40", "low is 40, above high"),
-        ("faq_search_space.objective=regression", "objective can be binary or lambdarank"),
-        ("faq_study_settings.trials=0", "trials should be greater than or equal to 1"),
-        ("faq_cleaning.min_duplicates=2", "min_duplicates should be greater than or equal to 3"),
-        ("faq_cleaning.min_duplicates=1000", "0 originals are left, at least 2 are needed"),
-        ("faq_data=nowhere", "nowhere/orig-q.tsv.gz: no such file"),
-    ],
-)
-def test_a_bad_parameter_ends_in_one_line(project, parameter, complaint):
-    before = metrics(project)
-    result = run_kedro(project, *TUNE, "--params", parameter)
-    assert result.returncode == 1
-    (error,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert complaint in error
-    assert "Traceback" not in result.stderr
-    assert metrics(project) == before
-
-
 def test_rows_with_faults_are_set_aside_and_the_others_used(project):
     import gzip
 

@@ -167,26 +167,6 @@ def test_a_database_that_is_down_is_named_without_its_password(project):
     assert "secret" not in result.stderr + result.stdout
 
 
-@pytest.mark.parametrize(
-    ("pipeline", "parameter", "complaint"),
-    [
-        ("sensor_ingestion", "sensor_captures=nowhere", "nowhere"),
-        ("sensor_ingestion", "sensor_table=nowhere.csv", "nowhere.csv"),
-        ("sensor_ingestion", "sensor_ingestion.window_seconds=7", "must divide a day"),
-        ("sensor_ingestion", "sensor_ingestion.window_seconds=60", "300"),
-        ("anomaly_training", "sensor_models.nu=0", "nu should be greater than 0"),
-        ("anomaly_training", "sensor_models.neu=0.1", "did you mean 'sensor_models.nu'"),
-        ("anomaly_training", "training_windows.until=soon", "is not a time"),
-        ("anomaly_scoring", "window_scoring.claim_minutes=0", "greater than 0"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused(project, pipeline, parameter, complaint):
-    result = run_kedro(project, "run", "--pipelines", pipeline, "--params", parameter)
-    assert result.returncode != 0
-    assert complaint in result.stderr
-    assert result.stderr.strip().splitlines()[-1].startswith("Error: ")
-
-
 def test_the_committed_sample_is_what_the_pipeline_makes(workspace):
     committed = ROOT / "data/01_raw/sensors/captures"
     shutil.rmtree(workspace / "data/01_raw/sensors")

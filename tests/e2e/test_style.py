@@ -92,22 +92,3 @@ def test_the_real_clip(project, real_clip):
         ]
     assert sounds[0] == sounds[1]
     assert metrics(project)["frames_out"] == 132
-
-
-@pytest.mark.parametrize(
-    ("parameters", "complaint"),
-    [
-        ("style=munch", "unknown style 'munch'; known: starry_night, wave"),
-        ("video=nowhere.mp4", "nowhere.mp4: no such file; name a video"),
-        ("video=pyproject.toml", "pyproject.toml: has no video stream"),
-        ("restyling.precision=int8", "precision"),
-        ("style_transfer.smoothing=1.0", "smoothing"),
-    ],
-)
-def test_a_mistake_ends_in_one_line(project, parameters, complaint):
-    result = run_kedro(project, *TRANSFER, "--params", parameters)
-    assert result.returncode == 1
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert complaint in line
-    assert "Traceback" not in result.stderr
-    assert not (project / OUTPUT).exists() or not list((project / OUTPUT).glob("*"))

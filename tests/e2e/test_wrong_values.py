@@ -3,10 +3,16 @@
 import shutil
 
 import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import settings
+from omegaconf import OmegaConf
 
+from quartet.context import Context
+from quartet.messages import describe, is_users_to_mend
 from refusals import outputs, restore, told
-from support import run_kedro
+from support import ROOT, bootstrap, run_kedro
 from wrong_values import CASES
+from wrong_values.parameters import VALUES
 
 pytest_plugins = ("mariadb",)
 
@@ -47,6 +53,25 @@ def test_what_is_wrong_is_told_in_one_line_and_nothing_is_changed(project, case,
         assert part in line, line
     assert result.returncode == case.code, result.stderr
     assert outputs(project) == before
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "value", "parts"),
+    [(pipeline, *value) for pipeline, values in VALUES.items() for value in values],
+)
+def test_a_value_that_a_parameter_cannot_have_is_told_before_any_node_runs(pipeline, value, parts):
+    """As a run validates it, less the run: of each pipeline one value is also among the cases."""
+    bootstrap()
+    given = OmegaConf.to_container(OmegaConf.from_dotlist([value]))
+    arguments = {**settings.CONFIG_LOADER_ARGS, "runtime_params": given}
+    loader = OmegaConfigLoader(str(ROOT / "conf"), env="base", **arguments)
+    context = Context(ROOT, loader, "base", "quartet", None, given)
+    context._pipelines_to_validate = [pipeline]
+    with pytest.raises(ValueError) as caught:
+        _ = context.params
+    assert is_users_to_mend(caught.value)
+    for part in parts:
+        assert part in describe(caught.value)
 
 
 def test_every_pipeline_and_command_is_among_them(project):

@@ -1,20 +1,30 @@
 """Wrong input files: missing, damaged, of another format, in another encoding."""
 
+import gzip
+
+import numpy as np
+
 from damage import (
     both,
+    change_arrays,
     copy_over,
+    damage_all,
     link_to_itself,
     make_folder,
     make_video,
     recode,
     remove,
     shorten,
+    swap,
     write,
 )
 from refusals import Case, given, run
 
 RAW = "data/01_raw"
-IMAGES = f"{RAW}/mnist/train-images-idx3-ubyte.gz"
+IMAGES, DIGIT_LABELS, TEST_LABELS = (
+    f"{RAW}/mnist/{name}-ubyte.gz"
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-labels-idx1")
+)
 POSTS = f"{RAW}/stackexchange/Posts.xml.gz"
 ORIGINALS, ANSWERS = f"{RAW}/faq/orig-q.tsv.gz", f"{RAW}/faq/ans.tsv.gz"
 QUESTIONS = f"{RAW}/faq/new-questions.csv"
@@ -37,7 +47,62 @@ _DIGITS = [
     Case("images_empty", DIGITS, (IMAGES, "not an IDX file", "nothing"), write(IMAGES, "")),
     Case("images_of_text", DIGITS, (IMAGES, "not an IDX file"), write(IMAGES, "hello world")),
     Case("images_a_folder", DIGITS, (IMAGES, "a file was expected"), make_folder(IMAGES)),
-    Case("images_cut_short", DIGITS, (IMAGES, "fetch it again"), shorten(IMAGES, 9000)),
+    Case(
+        "images_cut_short",
+        DIGITS,
+        ("mnist_train_images", IMAGES, "damaged gzip file", "fetch it again"),
+        shorten(IMAGES, 9000),
+    ),
+    Case(
+        "images_too_few_bytes",
+        DIGITS,
+        ("mnist_train_images", "cut short", "fetch it again"),
+        damage_all(IMAGES, lambda old: gzip.compress(gzip.decompress(old)[:-1000])),
+    ),
+    Case(
+        "images_and_labels_swapped",
+        DIGITS,
+        ("mnist_train_images", "expected an array of n x 28 x 28", "swapped"),
+        swap(IMAGES, DIGIT_LABELS),
+    ),
+    Case(
+        "digits_labels_missing",
+        DIGITS,
+        ("mnist_train_labels", "no such file"),
+        remove(DIGIT_LABELS),
+    ),
+    Case(
+        "digits_label_out_of_range",
+        DIGITS,
+        ("mnist_train_labels", "training set's label in row 17 is 12, expected 0 to 9"),
+        change_arrays(
+            lambda old: np.where(np.arange(len(old)) == 17, 12, old).astype(old.dtype), DIGIT_LABELS
+        ),
+    ),
+    Case(
+        "digits_labels_too_few",
+        DIGITS,
+        ("mnist_test_labels", "images but", "labels; take both files from the same source"),
+        change_arrays(lambda old: old[:-1], TEST_LABELS),
+    ),
+    Case(
+        "digits_none",
+        DIGITS,
+        ("training set is empty", "at least one image"),
+        change_arrays(lambda old: old[:0], IMAGES, DIGIT_LABELS),
+    ),
+    Case(
+        "digits_all_zeros",
+        DIGITS,
+        ("holds only the digit 0; a classifier needs at least two",),
+        change_arrays(np.zeros_like, DIGIT_LABELS),
+    ),
+    Case(
+        "reports_not_a_folder",
+        DIGITS,
+        ("'class_counts'", "data/08_reporting/mnist_training", "cannot be made"),
+        both(remove("data/08_reporting"), write("data/08_reporting", "a file in the way")),
+    ),
 ]
 _FAQ = [
     Case("dump_missing", INGEST, ("faq_posts", "--params faq_dump=FOLDER"), remove(POSTS)),
@@ -132,6 +197,11 @@ _STYLE = [
         OF_VIDEO,
         ("only audio: give another file",),
         make_video(VIDEO, 0, sound=True),
+    ),
+    Case(
+        "video_of_other_kind",
+        given("style_transfer", "video=pyproject.toml"),
+        ("pyproject.toml: has no video stream",),
     ),
     Case(
         "video_cut_short",

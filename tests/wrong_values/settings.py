@@ -1,69 +1,13 @@
-"""Wrong parameters, wrong configuration files, wrong variables of the environment."""
+"""Wrong configuration files, wrong variables of the environment."""
 
 from damage import Damage, change, make_folder, recode, remove, write
-from refusals import Case, given, run
+from refusals import Case, run
 
 BASE = "conf/base"
 CATALOG = f"{BASE}/mnist_training/catalog.yml"
 PARAMETERS = f"{BASE}/mnist_training/parameters.yml"
 GLOBALS = f"{BASE}/globals.yml"
 DIGITS, MATCH = run("mnist_training"), run("faq_matching")
-
-_VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
-    "mnist_training": [
-        ("exploration.images=0", ("'exploration'", "images should be greater than or equal to 1")),
-        ("validation_split.fraction=1.5", ("'validation_split'", "fraction", "less than 1")),
-        ("regularisation_sweep.tolerance=high", ("tolerance should be a valid number", "'high'")),
-        ("regularisation_sweep.strengths=[]", ("strengths should have at least 1 item",)),
-        ("regularisation_sweep.strengths=[-1]", ("strengths.0 should be greater than 0",)),
-        ("learning_rate_search.share=2", ("'learning_rate_search'", "share should be less")),
-        ("convnet_training.epochs=1.5", ("'convnet_training'", "epochs", "valid integer")),
-        ("convnet_training.weight_decay=nan", ("'convnet_training'", "weight_decay", "nan")),
-        ("convnet_training.epoch=3", ("did you mean 'convnet_training.epochs'?",)),
-        ("seed=-1", ("seed should be greater than or equal to 0",)),
-    ],
-    "faq_ingestion": [
-        ("faq_dump_reading.keep_unanswered=perhaps", ("keep_unanswered", "valid boolean")),
-    ],
-    "faq_tuning": [
-        ("faq_cleaning.min_text=-1", ("'faq_cleaning'", "min_text should be greater")),
-        ("faq_split.test_share=1", ("'faq_split'", "test_share should be less than 1")),
-        ("faq_features.max_characters=1", ("min_characters must not exceed max_characters",)),
-        ("faq_search_space.num_leaves=many", ("num_leaves should be a mapping", "valid integer")),
-        ("faq_study_settings.sampler=magic", ("sampler should be 'tpe' or 'random'",)),
-        ("faq_refit.folds=1", ("'faq_refit'", "folds should be greater than or equal to 2")),
-        ("faq_test.bins=0", ("'faq_test'", "bins should be greater")),
-        ("reference_recipe.trees=0", ("'reference_recipe'", "trees should be greater")),
-    ],
-    "faq_matching": [("faq_matches_wanted.matches=0", ("'faq_matches_wanted'", "matches"))],
-    "sensor_ingestion": [
-        ("sensor_ingestion.window_seconds=7", ("window_seconds", "must divide a day")),
-        ("sensor_ingestion.known_devices=5", ("known_devices should be a list",)),
-        ("sensor_ingestion.table_zone=Mars", ("table_zone must name a zone, such as UTC",)),
-    ],
-    "anomaly_training": [
-        ("training_windows.share=0", ("'training_windows'", "share should be greater than 0")),
-        ("training_windows.sensors=[zzz]", ("there are no windows of zzz",)),
-        ("sensor_models.features=[mode]", ("features.0 should be 'mean'", "(given: 'mode')")),
-        ("sensor_models.gamma=wide", ("gamma should be 'tuned', or a valid number",)),
-        ("sensor_release.most_false_alarms=-1", ("'sensor_release'", "most_false_alarms")),
-    ],
-    "anomaly_scoring": [("window_scoring.worst=-1", ("'window_scoring'", "worst"))],
-    "style_transfer": [
-        ("style_transfer.piece_frames=0", ("'style_transfer'", "piece_frames")),
-        ("restyling.precision=int8", ("'restyling'", "precision")),
-        ("video_encoding.quality=99", ("'video_encoding'", "quality", "less than or equal to 51")),
-    ],
-    "style_training": [
-        ("style_training.content_layer=conv9_9", ("content_layer should be 'conv1_1'", "conv9_9")),
-    ],
-    "sample_data": [("digit_sample_split.fraction=0", ("'digit_sample_split'", "fraction"))],
-}
-_PARAMETERS = [
-    Case(value, given(pipeline, value), parts)
-    for pipeline, values in _VALUES.items()
-    for value, parts in values
-]
 
 
 def broken(name: str, content: str, *parts: str) -> Case:
@@ -157,4 +101,4 @@ _VARIABLES = [
     ),
 ]
 
-SETTINGS = [*_PARAMETERS, *_FILES, *_VARIABLES]
+SETTINGS = [*_FILES, *_VARIABLES]
