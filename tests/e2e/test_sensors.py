@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 
+from damage import change
 from quartet.datasets.predictions import PartitionedPredictionsDataset
 from support import ROOT, clean_environment, free_port, on_ranks, run_kedro
 
@@ -155,6 +156,8 @@ def test_the_reference_systems_own_readings(project, real_sensors):
 
 @pytest.mark.usefixtures("mariadb_driver")
 def test_a_database_that_is_down_is_named_without_its_password(project):
+    once = ("credentials: sensor_database", "credentials: sensor_database\n  attempts: 1")
+    change("conf/base/sensor_ingestion/catalog.yml", *once)(project)
     url = f"mysql+pyodbc://reader:secret@127.0.0.1:{free_port()}/sensors"
     result = run_kedro(
         project,
