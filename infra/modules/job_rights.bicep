@@ -45,7 +45,7 @@ module write 'container_role.bicep' = [for each in ['work', 'models', 'reports']
     containerName: each
     principal: principal
     role: roles.blobContributor
-    reason: 'Steps write their results here, and replace and remove pieces of work; no narrower role writes.'
+    reason: 'Steps write their results here, and replace and remove segments of work; no narrower role writes.'
   }
 }]
 

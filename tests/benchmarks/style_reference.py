@@ -1,6 +1,6 @@
 """The reference recipe of the style scenario, with today's libraries.
 
-Frames go to JPEG files, are restyled one by one in float32, channels first, go to JPEG files
+Frames go to JPEG files, are stylized one by one in float32, channels first, go to JPEG files
 again, and become an H.264 file at 30 frames/s, to which the sound is added: as the three steps of
 Azure/Batch-Scoring-Deep-Learning-Models-With-AML do with FFmpeg's and Pillow's defaults.
 """
@@ -38,11 +38,11 @@ def run(source: Path, folder: Path, network: StyleNetwork, frames: int) -> dict[
         batch = torch.from_numpy(np.ascontiguousarray(levels))[None]
         started = time.perf_counter()
         with torch.no_grad():
-            restyled = network(batch)
+            stylized = network(batch)
         alone += time.perf_counter() - started
-        picture = restyled[0].clamp(0, 255).numpy().transpose(1, 2, 0).astype("uint8")
+        picture = stylized[0].clamp(0, 255).numpy().transpose(1, 2, 0).astype("uint8")
         Image.fromarray(picture).save(folder / f"{number:05d}_out.jpg", quality=QUALITY)
-    seconds["restyle"] = time.perf_counter() - begun
+    seconds["stylize"] = time.perf_counter() - begun
     begun = time.perf_counter()
     _join(source, folder, frames)
     seconds["join"] = time.perf_counter() - begun

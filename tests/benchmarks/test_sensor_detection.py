@@ -18,7 +18,7 @@ import pytest
 
 from quartet.sensors import baselines, evaluation, labels, scoring, training, windows
 from quartet.sensors.context import relative_windows
-from quartet.sensors.settings import Baselines, SensorModels
+from quartet.sensors.settings import Baselines, SensorSvm
 from sensors.joint_alarms import fewest_sensors, join_sensors
 from support import real_data
 
@@ -136,11 +136,11 @@ def sensor_alarms(method, trained, judged, window_seconds, nu, seed, pairs=None)
     if method != "one_class_svm":
         settings = Baselines(seed=seed, features=FEATURES, nu=nu)
         return baselines.alarms(method, trained, judged, settings, pairs), pairs
-    settings = SensorModels(seed=seed, features=FEATURES, nu=nu)
-    bank, _ = training.fit_bank(trained, settings, window_seconds, progress=False)
+    settings = SensorSvm(seed=seed, features=FEATURES, nu=nu)
+    model_set, _ = training.fit_model_set(trained, settings, window_seconds, progress=False)
     alarms = np.zeros(len(judged), dtype=bool)
-    alarms[bank.locate(judged) >= 0] = scoring.predict(bank, judged)["anomaly"]
-    return alarms, bank.pairs
+    alarms[model_set.locate(judged) >= 0] = scoring.predict(model_set, judged)["anomaly"]
+    return alarms, model_set.pairs
 
 
 def judge(series, nu=NU, seed=1):

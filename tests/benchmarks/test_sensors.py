@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quartet.sensors.bank import ModelBank
 from quartet.sensors.features import window_features
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict, score
-from quartet.sensors.settings import SensorModels
+from quartet.sensors.settings import SensorSvm
 from sensors.invented import invent
 from support import ROOT, clean_environment
 
@@ -22,7 +22,7 @@ TRAINED, COPIES = 5_000, 10
 """Sensors with a model of their own, and under how many names they make up a fleet."""
 HISTORY, NEW = 300, 60
 """Windows to train on, and to score."""
-MODELS = SensorModels(seed=1, nu=0.01)
+MODELS = SensorSvm(seed=1, nu=0.01)
 
 
 def yes_or_no(reached) -> str:
@@ -57,15 +57,15 @@ def windows_of(table: pd.DataFrame, seconds: int) -> pd.DataFrame:
     return windows.rename_axis(["device", "sensor", "window_end"]).reset_index()
 
 
-def false_alarms(windows: pd.DataFrame, seconds: int, models: SensorModels, share=0.6):
+def false_alarms(windows: pd.DataFrame, seconds: int, models: SensorSvm, share=0.6):
     """Share of alarms among the later windows: with the tuned threshold, with scikit-learn's."""
-    from quartet.sensors.training import fit_bank
+    from quartet.sensors.training import fit_model_set
 
     first, last = windows["window_end"].min(), windows["window_end"].max()
     earlier = windows["window_end"] <= first + share * (last - first)
-    bank = fit_bank(windows[earlier], models, seconds).bank
-    table = predict(bank, windows[~earlier])
-    return table["anomaly"].mean(), (table["score"] < 0).mean(), bank, table
+    model_set = fit_model_set(windows[earlier], models, seconds).model_set
+    table = predict(model_set, windows[~earlier])
+    return table["anomaly"].mean(), (table["score"] < 0).mean(), model_set, table
 
 
 @pytest.mark.parametrize("nu", [0.01, 0.05])
@@ -75,7 +75,7 @@ def test_false_alarms(real_sensors, record, nu):
     uniform = false_alarms(windows_of(table, 60), 60, models)
     normal = invent(60, 1440, readings=6, window_seconds=300)
     simulated = false_alarms(normal, 300, models)
-    for name, reference, (ours, theirs, bank, later) in (
+    for name, reference, (ours, theirs, model_set, later) in (
         ("the reference's 15 sensors, 60 s windows", "its models: 38.0 %; ", uniform),
         ("60 simulated sensors with a daily cycle, 5 days, 300 s windows", "", simulated),
     ):
@@ -84,7 +84,7 @@ def test_false_alarms(real_sensors, record, nu):
             f"false alarms on later normal windows, nu {nu:.0%}: {name}",
             reference=f"{reference}scikit-learn's threshold: {theirs:.2%}",
             quartet=f"{ours:.2%} of {len(later):,} windows, {ours / nu:.2f} nu "
-            f"(trained on {int(np.median(bank.windows))} a sensor)",
+            f"(trained on {int(np.median(model_set.windows))} a sensor)",
             target="0.5 to 2 nu",
             reached=yes_or_no(0.5 <= ours / nu <= 2),
         )
@@ -103,13 +103,13 @@ def test_false_alarms_on_servers(real_sensors, record):
                 "Value": values.ravel(),
             }
         )
-        ours, theirs, bank, table = false_alarms(windows_of(readings, 300), 300, MODELS)
+        ours, theirs, model_set, table = false_alarms(windows_of(readings, 300), 300, MODELS)
         each = table.groupby("sensor")["anomaly"].mean()
         record(
             SECTION,
             f"false alarms on later normal windows, nu 1%: server {machine}, 300 s windows",
             reference=f"scikit-learn's threshold: {theirs:.2%}",
-            quartet=f"{ours:.2%}; median of the {len(bank)} metrics {each.median():.2%}; "
+            quartet=f"{ours:.2%}; median of the {len(model_set)} metrics {each.median():.2%}; "
             f"without the four that change most {each.sort_values()[:-4].mean():.2%}",
             target="–",
             reached="–",
@@ -123,27 +123,27 @@ def history():
 
 @pytest.fixture(scope="module")
 def trained(history):
-    """The bank, and the seconds that training took with one worker and with two."""
-    from quartet.sensors.training import fit_bank
+    """The model set, and the seconds that training took with one worker and with two."""
+    from quartet.sensors.training import fit_model_set
 
     seconds = {}
     for workers in (1, 2):
         models = MODELS.model_copy(update={"workers": workers})
         start = time.perf_counter()
-        bank = fit_bank(history, models, 300).bank
+        model_set = fit_model_set(history, models, 300).model_set
         seconds[workers] = time.perf_counter() - start
-    return bank, seconds
+    return model_set, seconds
 
 
 def test_training_by_two_processes(trained, record):
-    bank, seconds = trained
+    model_set, seconds = trained
     ratio = seconds[1] / seconds[2]
     record(
         SECTION,
         f"training {TRAINED:,} sensors x {HISTORY} windows by two processes, against one",
         reference=f"{seconds[1]:.0f} s (one process)",
         quartet=f"{seconds[2]:.0f} s, {ratio:.2f} times as fast; "
-        f"{seconds[1] / TRAINED * 1000:.1f} ms a sensor and core, {bank.sizes.mean():.0f} "
+        f"{seconds[1] / TRAINED * 1000:.1f} ms a sensor and core, {model_set.sizes.mean():.0f} "
         "support vectors a model",
         target="≥ 1.7 times",
         reached=yes_or_no(ratio >= 1.7),
@@ -152,29 +152,29 @@ def test_training_by_two_processes(trained, record):
 
 @pytest.fixture(scope="module")
 def fleet(trained, history):
-    """A bank of 50,000 models, and 60 new windows of each sensor: those of all, in their order."""
-    bank, _ = trained
+    """50,000 models, and 60 new windows of each sensor: those of all, in their order."""
+    model_set, _ = trained
     later = invent(TRAINED, NEW, window_seconds=300, start=HISTORY)
     generator = np.random.default_rng(0)
-    banks, windows = [], []
+    model_sets, windows = [], []
     for copy in range(COPIES):
         prefix = f"{copy}-"
-        pairs = tuple((prefix + device, sensor) for device, sensor in bank.pairs)
-        banks.append(ModelBank(**{**vars_of(bank), "pairs": pairs}))
+        pairs = tuple((prefix + device, sensor) for device, sensor in model_set.pairs)
+        model_sets.append(SensorModels(**{**vars_of(model_set), "pairs": pairs}))
         moved = later.assign(device=prefix + later["device"])
         for name in ("mean", "minimum", "maximum"):
             moved[name] += moved["standard_deviation"] * generator.normal(size=len(moved)) * 0.2
         windows.append(moved)
     whole = pd.concat(windows, ignore_index=True)
-    return ModelBank.merged(banks), whole.sort_values(
+    return SensorModels.merged(model_sets), whole.sort_values(
         ["device", "sensor", "window_end"], ignore_index=True
     )
 
 
-def vars_of(bank):
+def vars_of(model_set):
     from dataclasses import fields
 
-    return {field.name: getattr(bank, field.name) for field in fields(bank)}
+    return {field.name: getattr(model_set, field.name) for field in fields(model_set)}
 
 
 @pytest.fixture(scope="module")
@@ -185,28 +185,28 @@ def scikit_learns(trained, history):
 
     from quartet.sensors.features import Scale
 
-    bank, _ = trained
-    features = window_features(history, bank.features)
-    numbers = bank.locate(history)
-    order = np.argsort(numbers, kind="stable").reshape(len(bank), HISTORY)
+    model_set, _ = trained
+    features = window_features(history, model_set.features)
+    numbers = model_set.locate(history)
+    order = np.argsort(numbers, kind="stable").reshape(len(model_set), HISTORY)
     found = []
     for number, rows in enumerate(order):
         own = np.ascontiguousarray(features[rows])
-        scale = Scale(bank.lowest[number], bank.center[number], bank.scale[number])
-        total = bank.nu[number] * HISTORY
+        scale = Scale(model_set.lowest[number], model_set.center[number], model_set.scale[number])
+        total = model_set.nu[number] * HISTORY
         machine = OneClassSVM(
-            nu=bank.nu[number], gamma=bank.gamma[number], tol=MODELS.tolerance * total
+            nu=model_set.nu[number], gamma=model_set.gamma[number], tol=MODELS.tolerance * total
         )
         found.append((StandardScaler().fit(own), machine.fit(scale.apply(own)), scale))
     return found
 
 
 def test_labels_are_scikit_learns(fleet, scikit_learns, record):
-    bank, windows = fleet
-    features = window_features(windows, bank.features)
-    ours = score(bank, bank.locate(windows), features)
+    model_set, windows = fleet
+    features = window_features(windows, model_set.features)
+    ours = score(model_set, model_set.locate(windows), features)
     farthest, wrong, left_out = 0.0, 0, 0
-    for number in range(len(bank)):
+    for number in range(len(model_set)):
         _, machine, scale = scikit_learns[number % TRAINED]
         rows = slice(number * NEW, (number + 1) * NEW)
         inputs = scale.apply(np.ascontiguousarray(features[rows]))
@@ -217,7 +217,7 @@ def test_labels_are_scikit_learns(fleet, scikit_learns, record):
         left_out += (~clear).sum()
     record(
         SECTION,
-        f"labels other than those of OneClassSVM.predict, {len(bank):,} models x {NEW} windows",
+        f"labels unlike those of OneClassSVM.predict, {len(model_set):,} models x {NEW} windows",
         reference=f"{(ours < 0).mean():.2%} outliers; {left_out:,} windows within 1e-9 of zero",
         quartet=f"{wrong:,} of {len(ours):,}; scores differ by {farthest:.0e} at most",
         target="0",
@@ -226,13 +226,13 @@ def test_labels_are_scikit_learns(fleet, scikit_learns, record):
 
 
 def test_scoring_a_fleet(fleet, scikit_learns, record):
-    bank, windows = fleet
-    features = window_features(windows, bank.features)
-    model = bank.locate(windows)
+    model_set, windows = fleet
+    features = window_features(windows, model_set.features)
+    model = model_set.locate(windows)
     rows = np.ascontiguousarray(features)
 
     def loop():
-        for number in range(len(bank)):
+        for number in range(len(model_set)):
             scaler, machine, _ = scikit_learns[number % TRAINED]
             machine.predict(scaler.transform(rows[number * NEW : (number + 1) * NEW]))
 
@@ -241,16 +241,16 @@ def test_scoring_a_fleet(fleet, scikit_learns, record):
         tables = []
         for number, (_, part) in enumerate(parts):
             scaler, machine, _ = scikit_learns[number % TRAINED]
-            inputs = scaler.transform(window_features(part, bank.features))
+            inputs = scaler.transform(window_features(part, model_set.features))
             scores = machine.decision_function(inputs)
             found = part[["device", "sensor", "window_end"]]
             tables.append(found.assign(score=scores, anomaly=scores < 0))
         return pd.concat(tables)
 
     theirs = fastest(loop, 1)
-    ours = fastest(lambda: score(bank, model, features))
-    terms = int(bank.sizes.sum()) * NEW
-    name = f"scoring {len(bank):,} sensors x {NEW} windows"
+    ours = fastest(lambda: score(model_set, model, features))
+    terms = int(model_set.sizes.sum()) * NEW
+    name = f"scoring {len(model_set):,} sensors x {NEW} windows"
     record(
         SECTION,
         f"{name}, against a loop over scikit-learn's models, from features to scores",
@@ -260,8 +260,10 @@ def test_scoring_a_fleet(fleet, scikit_learns, record):
         target="≤ 1/25",
         reached=yes_or_no(theirs / ours >= 25),
     )
-    content = bank.packed()
-    fresh = iter([ModelBank.unpacked(content) for _ in range(3)])  # each scores once, as in a job
+    content = model_set.packed()
+    fresh = iter(
+        [SensorModels.unpacked(content) for _ in range(3)]
+    )  # each scores once, as in a job
     whole = fastest(lambda: predict(next(fresh), windows))
     theirs = fastest(loop_over_table, 1)
     record(
@@ -275,11 +277,11 @@ def test_scoring_a_fleet(fleet, scikit_learns, record):
 
 
 def test_time_a_window(fleet, record):
-    bank, windows = fleet
+    model_set, windows = fleet
     found = {}
     for sensors in (15, 150, 1_500, 15_000, 50_000):
         some = windows[: sensors * NEW]
-        part = bank.take(np.arange(sensors))
+        part = model_set.take(np.arange(sensors))
         seconds = fastest(
             lambda some=some, part=part: predict(part, some), 30 if sensors < 5000 else 3
         )
@@ -334,8 +336,8 @@ def test_one_process_a_sensor(real_sensors, tmp_path, record):
         model = make_pipeline(StandardScaler(), machine).fit(rows[["Value"]].to_numpy()[:280])
         (tmp_path / f"model_{device}_{sensor}").write_bytes(pickle.dumps(model))
         pairs.append((str(device), str(sensor)))
-    *_, bank, _ = false_alarms(windows_of(table, 60), 60, MODELS)
-    (tmp_path / serving.BANK_FILE).write_bytes(bank.packed())
+    *_, model_set, _ = false_alarms(windows_of(table, 60), 60, MODELS)
+    (tmp_path / serving.BANK_FILE).write_bytes(model_set.packed())
 
     def run(code, *arguments):
         command = [sys.executable, "-c", code, *map(str, arguments)]
@@ -360,18 +362,18 @@ def test_one_process_a_sensor(real_sensors, tmp_path, record):
     )
 
 
-def test_loading_a_bank(fleet, tmp_path, record):
-    bank, _ = fleet
-    path = tmp_path / "bank.safetensors"
-    path.write_bytes(bank.packed())
+def test_loading_a_model_set(fleet, tmp_path, record):
+    model_set, _ = fleet
+    path = tmp_path / "sensor_models.safetensors"
+    path.write_bytes(model_set.packed())
 
     def load():
-        ModelBank.unpacked(path.read_bytes())
+        SensorModels.unpacked(path.read_bytes())
 
     seconds = fastest(load)
     record(
         SECTION,
-        f"loading a bank of {len(bank):,} models from its file, checksum verified",
+        f"loading a model set of {len(model_set):,} models from its file, checksum verified",
         reference="–",
         quartet=f"{seconds:.2f} s, {path.stat().st_size / 2**20:.0f} MiB",
         target="≤ 2 s",

@@ -1,4 +1,4 @@
-"""Restyling a real clip beside the reference recipe: same network, same machine, same run."""
+"""Stylizing a real clip beside the reference recipe: same network, same machine, same run."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from quartet.style.flow import stylize_segments
 from quartet.style.inference import InferenceNetwork
 from quartet.style.network import StyleNetwork, network_of, to_pictures
 from quartet.style.probe import plan_video
-from quartet.style.restyler import Platform, Restyler, detect
-from quartet.style.transfer_settings import Restyling
+from quartet.style.stylizer import Platform, Stylizer, detect
+from quartet.style.transfer_settings import Stylizing
 from support import clean_environment, make_workspace, on_ranks, real_data
 
 SECTION = "Style transfer"
@@ -63,33 +63,33 @@ def end_to_end(real_clip, weights, folder, settings) -> tuple[float, float]:
     platform = detect(settings)
     begun = time.perf_counter()
     plan = plan_video(real_clip, 64)
-    firsts = [first for first, _ in plan.pieces]
-    pieces = [folder / f"{first}.mp4" for first in firsts]
-    with Restyler(weights, settings, platform) as restyler:
+    firsts = [first for first, _ in plan.segments]
+    segments = [folder / f"{first}.mp4" for first in firsts]
+    with Stylizer(weights, settings, platform) as stylizer:
         stylize_segments(
             real_clip,
             plan,
             firsts,
-            restyler,
+            stylizer,
             Encoding(),
             lambda first, content: (folder / f"{first}.mp4").write_bytes(content),
         )
     target = folder / "out.mp4"
-    assemble(real_clip, pieces, plan, target, Encoding())
+    assemble(real_clip, segments, plan, target, Encoding())
     check_video(target, plan)
     seconds = time.perf_counter() - begun
     return plan.frames / seconds, bare(real_clip, weights, settings, platform)
 
 
-def bare(real_clip, weights, settings: Restyling, platform: Platform, frames=24) -> float:
+def bare(real_clip, weights, settings: Stylizing, platform: Platform, frames=24) -> float:
     """Frames per second of the network alone, on frames that lie in memory."""
     with av.open(str(real_clip)) as container:
         decoded = container.decode(video=0)
         pictures = [next(decoded).to_ndarray(format="rgb24") for _ in range(frames)]
-    with Restyler(weights, settings, platform) as restyler:
-        list(restyler.stream(enumerate(pictures[: 2 * platform.workers])))
+    with Stylizer(weights, settings, platform) as stylizer:
+        list(stylizer.stream(enumerate(pictures[: 2 * platform.workers])))
         begun = time.perf_counter()
-        list(restyler.stream(enumerate(pictures)))
+        list(stylizer.stream(enumerate(pictures)))
         return frames / (time.perf_counter() - begun)
 
 
@@ -97,9 +97,9 @@ def bare(real_clip, weights, settings: Restyling, platform: Platform, frames=24)
     ("precision", "factor"), [("auto", 8), ("float32", 1.5)], ids=["auto", "float32"]
 )
 def test_end_to_end(real_clip, weights, reference, tmp_path, record, precision, factor):
-    settings = Restyling(precision=precision)
+    settings = Stylizing(precision=precision)
     rate, network_rate = end_to_end(real_clip, weights, tmp_path, settings)
-    theirs = 1 / (reference["extract"] + reference["restyle"] + reference["join"])
+    theirs = 1 / (reference["extract"] + reference["stylize"] + reference["join"])
     made = detect(settings).describe()
     how = f"{made['precision']}, {made['workers']} threads"
     record(
@@ -138,10 +138,10 @@ def test_likeness(real_clip, network, weights, record):
         target="≥ 99.9%",
         reached=yes_or_no(near >= 0.999),
     )
-    with Restyler(
-        weights, Restyling(), Platform(torch.device("cpu"), torch.bfloat16, True, 1)
+    with Stylizer(
+        weights, Stylizing(), Platform(torch.device("cpu"), torch.bfloat16, True, 1)
     ) as r:
-        compiled = torch.from_numpy(r.restyle(frames.numpy()[:1]))
+        compiled = torch.from_numpy(r.stylize(frames.numpy()[:1]))
     for name, made, expected in (
         ("bfloat16", lower, plain),
         ("compiled bfloat16", compiled, plain[:1]),
@@ -195,7 +195,7 @@ def transfer(project, video, style, *changes, ranks=1) -> tuple[dict[str, float]
 
 
 def test_two_ranks(project, real_clip, record):
-    one_thread = ("restyling.workers=1", "style_transfer.piece_frames=12")
+    one_thread = ("stylizing.workers=1", "style_transfer.segment_frames=12")
     rates = {
         ranks: transfer(project, real_clip, "mosaic", *one_thread, ranks=ranks)[0]["frames_per_s"]
         for ranks in (1, 2)

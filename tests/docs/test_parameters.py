@@ -74,7 +74,7 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
         ),
         (
             "sensors",
-            sensors.SensorModels,
+            sensors.SensorSvm,
             {
                 "nu": "> 0 and ≤ 0.5",
                 "gamma": "tuned or > 0",

@@ -54,7 +54,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "anomaly_scoring": ("sensor_ingestion", "anomaly_training"),
 }
 """Each pipeline, and those that run before it; the first of a project are first runs."""
-OF_THE_RUN = {"pieces_restyled"}
+OF_THE_RUN = {"segments_stylized"}
 """Metrics that count what a run itself did: one that goes on where another was does less."""
 _PATIENCE = 600
 

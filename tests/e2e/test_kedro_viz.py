@@ -72,7 +72,7 @@ VERBS = {
         "rank",
         "refit",
     ),
-    *("release", "report", "restyle", "score", "search", "select", "split", "summarise", "sweep"),
+    *("release", "report", "stylize", "score", "search", "select", "split", "summarise", "sweep"),
     *("test", "train", "tune"),
 }
 """What nodes do; a new one may do something new."""

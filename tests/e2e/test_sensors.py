@@ -91,11 +91,11 @@ def test_every_figure_is_a_picture(trained_workspace):
         assert path.stat().st_size > 10_000
 
 
-def test_the_bank_is_registered_with_its_facts(trained_workspace):
+def test_the_model_set_is_registered_with_its_facts(trained_workspace):
     client = mlflow.MlflowClient(f"sqlite:///{trained_workspace}/mlflow.db")
-    (version,) = client.search_model_versions("name='sensor_bank'")
+    (version,) = client.search_model_versions("name='sensor_models'")
     assert version.tags["metric.models"] == "12"
-    assert len(version.tags["bank_version"]) == 12
+    assert len(version.tags["model_set_version"]) == 12
     assert version.tags["library.safetensors"]
 
 
@@ -114,11 +114,11 @@ def test_the_next_scheduled_runs_find_nothing_new_and_keep_what_there_is(
     assert metrics(project, "sensor_ingestion") == metrics(trained_workspace, "sensor_ingestion")
     pd.testing.assert_frame_equal(predictions(project), predictions(trained_workspace))
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
-    assert len(client.search_model_versions("name='sensor_bank'")) == 1
+    assert len(client.search_model_versions("name='sensor_models'")) == 1
 
 
 def test_two_ranks_train_and_score_as_one(project, trained_workspace):
-    bank = "data/06_models/sensors/model_bank.safetensors"
+    model_set = "data/06_models/sensors/merged_models.safetensors"
     shutil.rmtree(project / "data/07_model_output/sensors")
     url = f"sqlite:///{project}/data/03_primary/sensors/ranks.db"
     parameters = f"sensor_database={url}"
@@ -130,7 +130,7 @@ def test_two_ranks_train_and_score_as_one(project, trained_workspace):
         command, cwd=project, env=clean_environment(), capture_output=True, text=True, check=False
     )
     assert both.returncode == 0, both.stderr
-    assert (project / bank).read_bytes() == (trained_workspace / bank).read_bytes()
+    assert (project / model_set).read_bytes() == (trained_workspace / model_set).read_bytes()
     pd.testing.assert_frame_equal(predictions(project), predictions(trained_workspace))
 
 

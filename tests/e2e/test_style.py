@@ -15,7 +15,7 @@ from quartet.style.probe import plan_video
 from support import clean_environment, make_workspace, on_ranks, run_kedro
 
 TRANSFER = ["run", "--pipelines", "style_transfer"]
-OUTPUT = "data/07_model_output/style/restyled"
+OUTPUT = "data/07_model_output/style/stylized"
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def test_two_ranks_give_the_same_video_as_one(project, trained_workspace):
     assert metrics(project)["ranks"] == 2
 
 
-def test_a_killed_rank_costs_its_piece_and_not_the_step(project, trained_workspace):
-    parameters = ["--params", "style_transfer.piece_frames=4,restyling.workers=1"]
-    pieces = project / "data/07_model_output/style/pieces"
+def test_a_killed_rank_costs_its_segment_and_not_the_step(project, trained_workspace):
+    parameters = ["--params", "style_transfer.segment_frames=4,stylizing.workers=1"]
+    segments = project / "data/07_model_output/style/segments"
     with subprocess.Popen(
         on_ranks(2, "-m", "kedro", *TRANSFER, *parameters),
         cwd=project,
@@ -64,7 +64,7 @@ def test_a_killed_rank_costs_its_piece_and_not_the_step(project, trained_workspa
         stderr=subprocess.PIPE,
         start_new_session=True,
     ) as process:
-        while len(list(pieces.rglob("[!.]*.mp4"))) < 3:
+        while len(list(segments.rglob("[!.]*.mp4"))) < 3:
             assert process.poll() is None, process.stderr.read().decode()
             time.sleep(0.05)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -72,11 +72,11 @@ def test_a_killed_rank_costs_its_piece_and_not_the_step(project, trained_workspa
         errors = process.stderr.read().decode()
     assert process.returncode != 0, errors
     assert not list((project / OUTPUT).glob("*.mp4"))
-    kept = len(list(pieces.rglob("[!.]*.mp4")))
+    kept = len(list(segments.rglob("[!.]*.mp4")))
     result = run_kedro(project, *TRANSFER, *parameters)
     assert result.returncode == 0, result.stderr
     found = metrics(project)
-    assert found["pieces_restyled"] == found["pieces"] - kept
+    assert found["segments_stylized"] == found["segments"] - kept
     assert found["frames_out"] == 100
 
 

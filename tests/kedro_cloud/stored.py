@@ -51,7 +51,7 @@ def dataset(name, environment="azureml", **changes):
 
 def bank():
     """One of arrays, as large as need be."""
-    return dataset("model_bank", "base", filepath="abfs://models/bank.safetensors")
+    return dataset("merged_models", "base", filepath="abfs://models/bank.safetensors")
 
 
 def one_line(caught):

@@ -27,7 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_its_code_names_no_scenario_and_not_the_project() -> None:
-    words = r"faq|mnist|anomaly|sensor|restyl|style_transfer|video|quartet"
+    words = r"faq|mnist|anomaly|sensor|styliz|style_transfer|video|quartet"
     for path in PLUGIN.rglob("*.py"):
         assert re.findall(words, path.read_text(encoding="utf-8"), re.IGNORECASE) == [], path
 

@@ -40,9 +40,9 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
     ],
     "anomaly_training": [
         ("training_windows.share=0", ("'training_windows'", "share should be greater than 0")),
-        ("sensor_models.features=[mode]", ("features.0 should be 'mean'", "(given: 'mode')")),
-        ("sensor_models.nu=0", ("nu should be greater than 0",)),
-        ("sensor_models.gamma=wide", ("gamma should be 'tuned', or a valid number",)),
+        ("sensor_svm.features=[mode]", ("features.0 should be 'mean'", "(given: 'mode')")),
+        ("sensor_svm.nu=0", ("nu should be greater than 0",)),
+        ("sensor_svm.gamma=wide", ("gamma should be 'tuned', or a valid number",)),
         ("sensor_release.most_false_alarms=-1", ("'sensor_release'", "most_false_alarms")),
     ],
     "anomaly_scoring": [
@@ -50,9 +50,9 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
         ("window_scoring.claim_minutes=0", ("claim_minutes should be greater than 0",)),
     ],
     "style_transfer": [
-        ("style_transfer.piece_frames=0", ("'style_transfer'", "piece_frames")),
+        ("style_transfer.segment_frames=0", ("'style_transfer'", "segment_frames")),
         ("style_transfer.smoothing=1.0", ("'style_transfer'", "smoothing should be less than or")),
-        ("restyling.precision=int8", ("'restyling'", "precision")),
+        ("stylizing.precision=int8", ("'stylizing'", "precision")),
         ("video_encoding.quality=99", ("'video_encoding'", "quality", "less than or equal to 51")),
     ],
     "style_training": [

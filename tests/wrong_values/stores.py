@@ -85,7 +85,7 @@ _TRACKING = [
     Case(
         "bank missing",
         SCORE,
-        ("no version of sensor_bank", "anomaly_training"),
+        ("no version of sensor_models", "anomaly_training"),
         execute(TRACKING, NO_MODELS),
     ),
     Case(
@@ -98,12 +98,12 @@ _TRACKING = [
         "bank of digits",
         SCORE,
         ("model of another kind", "run the pipeline"),
-        execute(TRACKING, as_digits("sensor_bank")),
+        execute(TRACKING, as_digits("sensor_models")),
     ),
     Case(
         "bank gone",
         SCORE,
-        ("sensor_bank", "version 1", "restore its files or delete"),
+        ("sensor_models", "version 1", "restore its files or delete"),
         own_registry(remove("mlartifacts")),
     ),
     Case(
@@ -112,15 +112,15 @@ _TRACKING = [
         ("checksum",),
         own_registry(
             damage_all(
-                f"{MODELS}/sensor_bank/**/*.safetensors", lambda old: old[:-100] + b"x" * 100
+                f"{MODELS}/sensor_models/**/*.safetensors", lambda old: old[:-100] + b"x" * 100
             )
         ),
     ),
     Case(
         "bank cut short",
         SCORE,
-        ("sensor_bank",),
-        own_registry(damage_all(f"{MODELS}/sensor_bank/**/*.safetensors", lambda old: old[:500])),
+        ("sensor_models",),
+        own_registry(damage_all(f"{MODELS}/sensor_models/**/*.safetensors", lambda old: old[:500])),
     ),
 ]
 _STUDY = [

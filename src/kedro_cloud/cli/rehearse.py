@@ -20,7 +20,7 @@ from kedro_cloud.cli.options import (
 )
 from kedro_cloud.core.config import environment_option
 from kedro_cloud.core.errors import one_line_errors
-from kedro_cloud.core.processes import ended_as_by_hand
+from kedro_cloud.core.processes import sigterm_as_interrupt
 
 
 @click.command()
@@ -58,7 +58,7 @@ def rehearse(metadata: Any, /, **options: Any) -> None:
     from kedro_cloud.workspace import faults
 
     again = _again(options["pipeline"], options["params"], options["env"])
-    with ended_as_by_hand(), faults.explained():
+    with sigterm_as_interrupt(), faults.explained():
         try:
             succeeded = one_line_errors(_rehearse)(metadata, **options)
         except KeyboardInterrupt:

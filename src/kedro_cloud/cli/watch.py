@@ -104,7 +104,7 @@ def _watch(
     from kedro_cloud.trigger import display
     from kedro_cloud.trigger.protocol import ClaimPolicy, WatcherId
     from kedro_cloud.trigger.settings import FileTrigger
-    from kedro_cloud.trigger.watch import Watcher, forget_files
+    from kedro_cloud.trigger.watch import Watcher, clear_markers
 
     project = Path(metadata.project_path)
     trigger = FileTrigger(project, env, cloud_settings(project, env), results)
@@ -118,7 +118,7 @@ def _watch(
         _print(display.summarize_dry_run(watcher.files))
         return 0
     if again:
-        _print(forget_files(watched, again, WatcherId(), datetime.now(UTC)))
+        _print(clear_markers(watched, again, WatcherId(), datetime.now(UTC)))
     usual = 1 if start in (LOCAL, REHEARSAL) else trigger.trigger.most_at_once
     return _run(Watcher(watched, starter, policy, most_at_once or usual, every), once)
 

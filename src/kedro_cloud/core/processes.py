@@ -53,7 +53,7 @@ def _facts(process: int) -> list[str]:
 
 
 @contextmanager
-def ended_as_by_hand() -> Iterator[None]:
+def sigterm_as_interrupt() -> Iterator[None]:
     """Let a request to terminate, or a closed terminal, end what is under way as Ctrl-C does."""
 
     def stop(number: int, frame: object) -> None:

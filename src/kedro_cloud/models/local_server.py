@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from kedro_cloud.core.processes import ended_as_by_hand
+from kedro_cloud.core.processes import sigterm_as_interrupt
 from kedro_cloud.models import bundle
 
 HOST = "127.0.0.1"
@@ -111,7 +111,7 @@ def serve(model: Path, port: int, tell: Callable[[str], None]) -> None:
         ValueError: The port is taken, or the server ends.
     """
     refuse_taken_port(port)
-    with suppress(KeyboardInterrupt), ended_as_by_hand(), served(model, port) as process:
+    with suppress(KeyboardInterrupt), sigterm_as_interrupt(), served(model, port) as process:
         tell(f"answers at http://{HOST}:{port}/invocations; stop it with Ctrl-C. Try:")
         tell(curl(model, port))
         raise ValueError(f"the server ended with exit code {process.wait()}: see above")

@@ -355,7 +355,7 @@ def report_marker(name: str, marker: Marker, state: ClaimState, now: datetime) -
     return FileStatus(name, state, attempt, message=message)
 
 
-def forget_files(
+def clear_markers(
     location: WatchedLocation, names: Sequence[str], identity: WatcherId, now: datetime
 ) -> list[str]:
     """Remove markers, so that their files are processed anew.

@@ -66,9 +66,9 @@ class PublishedFolderDataset(HandleDataset[PublishedFolder]):
     """Hands a node a `PublishedFolder`; only the node's work writes through it.
 
     ```yaml
-    restyled:
+    stylized:
       type: quartet.datasets.published.PublishedFolderDataset
-      filepath: data/07_model_output/style/restyled
+      filepath: data/07_model_output/style/stylized
     ```
     """
 

@@ -1,7 +1,7 @@
 """Finding anomalies in the readings of many sensors: the science of the sensors scenario.
 
 In: what Azure Event Hubs Capture writes, or a table of readings. Out: windows of
-statistics, a bank of one-class support vector machines, one a sensor, and the
+statistics, a model set of one-class support vector machines, one a sensor, and the
 scores that it gives new windows, with the figures and numbers that judge them.
 Plain Python over tables and arrays: no Kedro and no database here.
 """
@@ -12,7 +12,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        "bank",
+        "model_set",
         "baselines",
         "capture",
         "drift",

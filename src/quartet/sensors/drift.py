@@ -11,8 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from quartet.sensors.bank import ModelBank
 from quartet.sensors.features import window_features
+from quartet.sensors.model_set import SensorModels
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -54,7 +54,7 @@ class Span(NamedTuple):
         return parts - 1 - (last - ends) * parts // (last - first)
 
 
-def drift(bank: ModelBank, blocks: Iterable[pd.DataFrame], span: Span) -> pd.DataFrame:
+def drift(model_set: SensorModels, blocks: Iterable[pd.DataFrame], span: Span) -> pd.DataFrame:
     """The population stability index of each sensor and feature: windows of late against training.
 
     Training inputs are divided at their tenths, and the index is the sum over these ten bins of
@@ -67,7 +67,7 @@ def drift(bank: ModelBank, blocks: Iterable[pd.DataFrame], span: Span) -> pd.Dat
     silent for more than a twelfth of the span at a stretch nothing is said.
 
     Args:
-        bank: The models.
+        model_set: The models.
         blocks: The windows of the span, in any order and in any pieces, with the columns of
             `quartet.sensors.windows`. Those of sensors without a model are left aside.
         span: The time they are of.
@@ -78,46 +78,46 @@ def drift(bank: ModelBank, blocks: Iterable[pd.DataFrame], span: Span) -> pd.Dat
         `moved` (the index exceeds both 0.25 and that limit) and `reason`: empty, or why nothing
         is said; then index and limit are NaN.
     """
-    counts, covered = _tally(bank, blocks, span)
+    counts, covered = _tally(model_set, blocks, span)
     met = np.flatnonzero(counts[:, 0].sum(axis=1))
-    new, trained = counts[met, 0].sum(axis=1), bank.windows[met]
-    index, bins = np.empty((2, len(met), len(bank.features)))
-    for column in range(len(bank.features)):
-        expected = _expected(bank.quantiles[met, column])
+    new, trained = counts[met, 0].sum(axis=1), model_set.windows[met]
+    index, bins = np.empty((2, len(met), len(model_set.features)))
+    for column in range(len(model_set.features)):
+        expected = _expected(model_set.quantiles[met, column])
         index[:, column] = _index(counts[met, column] / new[:, None], expected, new, trained)
         bins[:, column] = (expected > 0).sum(axis=1)
     chance = chi2.isf(_CHANCE, np.maximum(bins - 1, 1)) * (1 / new + 1 / trained)[:, None]
     silent = _has_gap(covered[met])
     index[silent] = chance[silent] = np.nan
-    names = np.array([bank.pairs[number] for number in met], dtype=object).reshape(-1, 2)
+    names = np.array([model_set.pairs[number] for number in met], dtype=object).reshape(-1, 2)
     return pd.DataFrame(
         {
-            "device": np.repeat(names[:, 0], len(bank.features)),
-            "sensor": np.repeat(names[:, 1], len(bank.features)),
-            "feature": np.tile(np.array(bank.features, dtype=object), len(met)),
-            "windows": np.repeat(new, len(bank.features)),
+            "device": np.repeat(names[:, 0], len(model_set.features)),
+            "sensor": np.repeat(names[:, 1], len(model_set.features)),
+            "feature": np.tile(np.array(model_set.features, dtype=object), len(met)),
+            "windows": np.repeat(new, len(model_set.features)),
             "stability_index": index.ravel(),
             "chance_limit": chance.ravel(),
             "moved": (index > np.maximum(MOVED, chance)).ravel(),
-            "reason": np.repeat(np.where(silent, TOO_FEW, ""), len(bank.features)),
+            "reason": np.repeat(np.where(silent, TOO_FEW, ""), len(model_set.features)),
         }
     )
 
 
 def _tally(
-    bank: ModelBank, blocks: Iterable[pd.DataFrame], span: Span
+    model_set: SensorModels, blocks: Iterable[pd.DataFrame], span: Span
 ) -> tuple[Numbers, NDArray[np.bool_]]:
     """Windows of each model by feature and bin, shape (n, d, 11), and the parts that have any."""
-    parts = span.parts(bank.window_seconds)
-    counts = np.zeros((len(bank), len(bank.features), _BINS), dtype=np.int64)
-    covered = np.zeros((len(bank), parts), dtype=bool)
+    parts = span.parts(model_set.window_seconds)
+    counts = np.zeros((len(model_set), len(model_set.features), _BINS), dtype=np.int64)
+    covered = np.zeros((len(model_set), parts), dtype=bool)
     for windows in blocks:
-        model = bank.locate(windows)
+        model = model_set.locate(windows)
         known = model >= 0
         own, model = windows[known], model[known]
-        features = np.maximum(window_features(own, bank.features), bank.lowest[model])
-        for column in range(len(bank.features)):
-            counts[:, column] += _counts(bank.quantiles[:, column], model, features[:, column])
+        features = np.maximum(window_features(own, model_set.features), model_set.lowest[model])
+        for column in range(len(model_set.features)):
+            counts[:, column] += _counts(model_set.quantiles[:, column], model, features[:, column])
         covered[model, span.part(own, parts)] = True
     return counts, covered
 

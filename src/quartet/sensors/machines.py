@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.svm import OneClassSVM
 
-from quartet.sensors.settings import SensorModels
+from quartet.sensors.settings import SensorSvm
 
 Array = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ class Calibrated(NamedTuple):
     threshold: float
 
 
-def tune(inputs: Array, settings: SensorModels, generator: np.random.Generator) -> Calibrated:
+def tune(inputs: Array, settings: SensorSvm, generator: np.random.Generator) -> Calibrated:
     """The machine whose width of the kernel finds most of what it should find.
 
     That are copies of the training windows, displaced by several deviations. Each width has its
@@ -116,7 +116,7 @@ def displaced(inputs: Array, generator: np.random.Generator) -> Array:
     return inputs + (lengths * directions) @ root.T
 
 
-def calibrate(inputs: Array, gamma: float, settings: SensorModels) -> Calibrated:
+def calibrate(inputs: Array, gamma: float, settings: SensorSvm) -> Calibrated:
     """Fit a machine, and set its threshold by windows that it has not seen.
 
     What is compared between the machines is the nearness by a window of training, without the
@@ -144,7 +144,7 @@ def calibrate(inputs: Array, gamma: float, settings: SensorModels) -> Calibrated
     return Calibrated(machine, max(least, -_FARTHEST * machine.intercept) + machine.intercept)
 
 
-def fit_machine(inputs: Array, gamma: float, settings: SensorModels) -> Machine:
+def fit_machine(inputs: Array, gamma: float, settings: SensorSvm) -> Machine:
     """scikit-learn's machine.
 
     Args:

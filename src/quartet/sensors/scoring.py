@@ -1,4 +1,4 @@
-"""Scores of windows by a bank of models, many models at a time.
+"""Scores of windows by a model set, many models at a time.
 
 The decision function of a one-class machine with a radial kernel is a sum of exponentials. With
 coefficients a > 0 and the square of the distance written out, each term is
@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quartet.sensors.bank import ModelBank
 from quartet.sensors.features import window_features
+from quartet.sensors.model_set import SensorModels
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -43,12 +43,12 @@ _THREADS = 8
 """At most; the stacks wait for memory then."""
 
 
-def score(bank: ModelBank, model: Numbers, features: Array) -> Array:
+def score(model_set: SensorModels, model: Numbers, features: Array) -> Array:
     """Scores of windows: scikit-learn's `decision_function`, before the threshold is subtracted.
 
     Args:
-        bank: The models.
-        model: Shape (w,), int64: number of each window's model in the bank; in any order, but
+        model_set: The models.
+        model: Shape (w,), int64: number of each window's model in the model set; in any order, but
             fastest where the windows of a model lie together.
         features: Shape (w, d), as `window_features` makes them.
 
@@ -56,25 +56,25 @@ def score(bank: ModelBank, model: Numbers, features: Array) -> Array:
         Shape (w,), float64. Equal to scikit-learn's scores within 1e-9.
 
     Raises:
-        ValueError: Shapes do not fit, or a number is no model of the bank.
+        ValueError: Shapes do not fit, or a number is no model of the model set.
     """
-    if features.shape != (len(model), len(bank.features)):
+    if features.shape != (len(model), len(model_set.features)):
         raise ValueError(
-            f"expected {len(model)} windows of {len(bank.features)} features "
-            f"({', '.join(bank.features)}), found an array of shape {features.shape}"
+            f"expected {len(model)} windows of {len(model_set.features)} features "
+            f"({', '.join(model_set.features)}), found an array of shape {features.shape}"
         )
-    if len(model) and not 0 <= model.min() <= model.max() < len(bank):
-        raise ValueError(f"models are numbered 0 to {len(bank) - 1}, found others")
+    if len(model) and not 0 <= model.min() <= model.max() < len(model_set):
+        raise ValueError(f"models are numbered 0 to {len(model_set) - 1}, found others")
     order = None
     if (np.diff(model) < 0).any():
         order = np.argsort(model, kind="stable")
         model, features = model[order], features[order]
     columns = np.ascontiguousarray(features.T)
     scores = np.empty(len(model))
-    stacks = list(_stacks(bank, model))
+    stacks = list(_stacks(model_set, model))
 
     def work(stack: Stack) -> None:
-        scores[stack.rows] = _score_stack(bank, columns, stack)
+        scores[stack.rows] = _score_stack(model_set, columns, stack)
 
     threads = min(_THREADS, os.cpu_count() or 1, len(stacks) // _STACKS_A_THREAD)
     if threads > 1:
@@ -102,7 +102,7 @@ class Stack(NamedTuple):
     rows: Numbers
 
 
-def _stacks(bank: ModelBank, model: Numbers) -> Iterator[Stack]:
+def _stacks(model_set: SensorModels, model: Numbers) -> Iterator[Stack]:
     """Divide windows, of which those of one model lie together, into stacks of like groups."""
     if not len(model):
         return
@@ -115,7 +115,7 @@ def _stacks(bank: ModelBank, model: Numbers) -> Iterator[Stack]:
         begin = part * length // parts
         first, length = first + begin, (part + 1) * length // parts - begin
     models = model[first]
-    size = bank.sizes[models]
+    size = model_set.sizes[models]
     kind = _size_class(length) * 64 + _size_class(size)
     order = np.argsort(kind, kind="stable")
     bounds = np.concatenate([[0], np.flatnonzero(np.diff(kind[order])) + 1, [len(order)]])
@@ -133,44 +133,44 @@ def _size_class(sizes: Numbers) -> Numbers:
     return np.round(np.log2(np.maximum(sizes, 1)) * _CLASSES).astype(np.int64)
 
 
-def _score_stack(bank: ModelBank, columns: Array, stack: Stack) -> Array:
+def _score_stack(model_set: SensorModels, columns: Array, stack: Stack) -> Array:
     """Scores of a stack's windows, shape (m, r).
 
     Args:
-        bank: The models.
+        model_set: The models.
         columns: Features of all windows, shape (d, w).
         stack: Which windows.
     """
     models, rows = stack
     inputs = np.empty((len(columns) + 2, *rows.shape))
     scaled = np.take(columns, rows, axis=1, out=inputs[:-2], mode="clip")
-    lowest = bank.lowest[models].T
+    lowest = model_set.lowest[models].T
     for column in np.flatnonzero((lowest > -np.inf).any(axis=1)):
         np.maximum(scaled[column], lowest[column][:, None], out=scaled[column])
-    scaled -= bank.center[models].T[:, :, None]
+    scaled -= model_set.center[models].T[:, :, None]
     with np.errstate(over="ignore"):
-        scaled /= bank.scale[models].T[:, :, None]
+        scaled /= model_set.scale[models].T[:, :, None]
         squares = np.einsum("dmr,dmr->mr", scaled, scaled, out=inputs[-2])
     if not squares.max() < _FAR**2:
         np.clip(scaled, -_FAR, _FAR, out=scaled)
         np.einsum("dmr,dmr->mr", scaled, scaled, out=inputs[-2])
     inputs[-1] = 1.0
-    size = bank.sizes[models][:, None]
+    size = model_set.sizes[models][:, None]
     place = np.arange(size.max())
-    nothing = len(bank.kernel) - 1
-    number = np.where(place < size, bank.start[models][:, None] + place, nothing)
-    terms = np.matmul(np.take(bank.kernel, number, axis=0), inputs.transpose(1, 0, 2))
+    nothing = len(model_set.kernel) - 1
+    number = np.where(place < size, model_set.start[models][:, None] + place, nothing)
+    terms = np.matmul(np.take(model_set.kernel, number, axis=0), inputs.transpose(1, 0, 2))
     np.exp(terms, out=terms)
-    return terms.sum(axis=1) + bank.intercept[models][:, None]
+    return terms.sum(axis=1) + model_set.intercept[models][:, None]
 
 
 def predict(
-    bank: ModelBank, windows: pd.DataFrame, shard: int = 0, shards: int = 1
+    model_set: SensorModels, windows: pd.DataFrame, shard: int = 0, shards: int = 1
 ) -> pd.DataFrame:
     """Scores and labels of the windows of sensors that have a model.
 
     Args:
-        bank: The models.
+        model_set: The models.
         windows: The columns of `quartet.sensors.windows`, in any order.
         shard: Which share of the fleet, from 0: models whose number leaves this rest when
             divided by `shards`.
@@ -183,35 +183,37 @@ def predict(
     Raises:
         ValueError: A column is missing, or what is in it is no number.
     """
-    model = bank.locate(windows)
+    model = model_set.locate(windows)
     mine = (model >= 0) & (model % shards == shard)
     if not mine.all():
         model, windows = model[mine], windows[mine]
-    scores = score(bank, model, window_features(windows, bank.features))
-    threshold = bank.threshold[model]
+    scores = score(model_set, model, window_features(windows, model_set.features))
+    threshold = model_set.threshold[model]
     return pd.DataFrame(
         {
             **{name: windows[name].to_numpy() for name in ("device", "sensor", "window_end")},
             "score": scores,
             "threshold": threshold,
             "anomaly": scores < threshold,
-            "model_version": np.array(bank.versions, dtype=object)[model],
+            "model_version": np.array(model_set.versions, dtype=object)[model],
         },
         copy=False,
     )
 
 
-def unmatched(bank: ModelBank, windows: pd.DataFrame) -> pd.DataFrame:
+def unmatched(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:
     """Sensors whose windows have no model, and models without windows.
 
     Returns:
         `device`, `sensor`, `windows` (number of them) and `reason`, ascending by sensor.
     """
-    model = bank.locate(windows)
+    model = model_set.locate(windows)
     strangers = windows.loc[model < 0, ["device", "sensor"]].astype(str)
     counted = strangers.groupby(["device", "sensor"]).size().reset_index(name="windows")
-    idle = np.setdiff1d(np.arange(len(bank)), model).tolist()
-    unused = pd.DataFrame([bank.pairs[number] for number in idle], columns=["device", "sensor"])
+    idle = np.setdiff1d(np.arange(len(model_set)), model).tolist()
+    unused = pd.DataFrame(
+        [model_set.pairs[number] for number in idle], columns=["device", "sensor"]
+    )
     parts = [counted.assign(reason="no model"), unused.assign(windows=0, reason="no windows")]
     whole = pd.concat([part for part in parts if len(part)] or parts[:1])
     return whole.sort_values(["device", "sensor"], ignore_index=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from quartet.sensors.settings import TrainingWindows
 
 if TYPE_CHECKING:
-    from quartet.sensors.bank import ModelBank
+    from quartet.sensors.model_set import SensorModels
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
@@ -53,17 +53,17 @@ def normal_windows(windows: pd.DataFrame, settings: TrainingWindows) -> pd.DataF
     return chosen.reset_index(drop=True)
 
 
-def after_training(bank: ModelBank, windows: pd.DataFrame) -> pd.DataFrame:
+def after_training(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:
     """The windows that their sensor's model was not trained on, or that have no model.
 
     Args:
-        bank: The models.
+        model_set: The models.
         windows: At least `device`, `sensor` and `window_end` (datetime64, UTC).
     """
-    model = bank.locate(windows)
+    model = model_set.locate(windows)
     ends = windows["window_end"].to_numpy().astype("datetime64[us]").astype(np.int64)
     later = model < 0
-    later[~later] = ends[~later] > bank.trained_until[model[~later]]
+    later[~later] = ends[~later] > model_set.trained_until[model[~later]]
     return windows[later].reset_index(drop=True)
 
 

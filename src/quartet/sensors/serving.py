@@ -1,4 +1,4 @@
-"""Restores a registered bank of sensor models: MLflow calls `_load_pyfunc`."""
+"""Restores a registered model set of sensor models: MLflow calls `_load_pyfunc`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from quartet.sensors import scoring
-from quartet.sensors.bank import ModelBank
+from quartet.sensors.model_set import SensorModels
 
-BANK_FILE = "bank.safetensors"
+BANK_FILE = "sensor_models.safetensors"
 REQUIREMENTS = (
     "lazy-loader",
     "mlflow",
@@ -24,16 +24,16 @@ REQUIREMENTS = (
 class SensorScorer:
     """Scores and labels for windows of any sensors of the fleet."""
 
-    def __init__(self, bank: ModelBank) -> None:
-        self._bank = bank
+    def __init__(self, model_set: SensorModels) -> None:
+        self._model_set = model_set
 
     def predict(self, windows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Score windows.
 
         Args:
             windows: `device`, `sensor`, `window_end` (UTC) and their statistics, as
-                `quartet.sensors.windows` makes them; told against their context, if the bank has
-                one (`ModelBank.context`). Windows of sensors without a model are left out of the
+                `quartet.sensors.windows` makes them; relative to their context if the models have
+                one (`SensorModels.context`). Windows of sensors without a model are left out of the
                 answer.
             params: Unused; part of MLflow's interface.
 
@@ -50,13 +50,13 @@ class SensorScorer:
                 f"expected columns device, sensor and window_end, found "
                 f"{', '.join(map(str, windows))}"
             )
-        return scoring.predict(self._bank, windows)
+        return scoring.predict(self._model_set, windows)
 
-    def get_raw_model(self) -> ModelBank:
-        """The bank itself, to score by or to update."""
-        return self._bank
+    def get_raw_model(self) -> SensorModels:
+        """The model set itself, to score by or to update."""
+        return self._model_set
 
 
 def _load_pyfunc(folder: str) -> SensorScorer:
-    """MLflow's entry point: the bank whose file lies in `folder`."""
-    return SensorScorer(ModelBank.unpacked((Path(folder) / BANK_FILE).read_bytes()))
+    """MLflow's entry point: the model set whose file lies in `folder`."""
+    return SensorScorer(SensorModels.unpacked((Path(folder) / BANK_FILE).read_bytes()))

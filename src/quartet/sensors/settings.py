@@ -119,12 +119,12 @@ class TrainingWindows(_Settings):
     )
     sensors: tuple[str, ...] = Field(
         (),
-        description="Only these, as `device/sensor`, are trained and replaced in the bank; the "
-        "others keep their models. All, if there are none named.",
+        description="Sensors to train, as `device/sensor`; the others keep their registered "
+        "models. Empty: all.",
     )
 
 
-class SensorModels(_Settings):
+class SensorSvm(_Settings):
     """The one-class support vector machine of each sensor."""
 
     seed: Seed
@@ -224,13 +224,13 @@ class WindowScoring(_Settings):
 
 
 class SensorRelease(_Settings):
-    """Which bank of models may enter the registry."""
+    """Which model set may enter the registry."""
 
     most_false_alarms: float = Field(
         4.0,
         gt=1,
         description="False alarms on held-back windows, the mean of all models, as a multiple of "
-        "nu; a bank with more stays out.",
+        "nu; a model set with more stays out.",
     )
 
 

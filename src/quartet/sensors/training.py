@@ -16,11 +16,11 @@ from sklearn import config_context
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from quartet.sensors.bank import ModelBank
 from quartet.sensors.features import fit_scale, window_features
 from quartet.sensors.machines import calibrate, tune
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import QUANTILES, Pair, SensorModel
-from quartet.sensors.settings import SensorModels
+from quartet.sensors.settings import SensorSvm
 
 Array = NDArray[np.float64]
 
@@ -46,17 +46,17 @@ class Trained(NamedTuple):
     """What training a fleet gives.
 
     Attributes:
-        bank: The models.
+        model_set: The models.
         faults: Sensors that got none: `device`, `sensor`, `windows`, `reason`.
     """
 
-    bank: ModelBank
+    model_set: SensorModels
     faults: pd.DataFrame
 
 
-def fit_bank(
+def fit_model_set(
     windows: pd.DataFrame,
-    settings: SensorModels,
+    settings: SensorSvm,
     window_seconds: int,
     *,
     sensors: Iterable[Pair] | None = None,
@@ -65,7 +65,7 @@ def fit_bank(
     """Train a model for each sensor.
 
     The result depends neither on the number of workers nor on which other sensors are trained
-    with one: the shards of a fleet, trained apart and merged, are the fleet's bank.
+    with one: the shards of a fleet, trained apart and merged, are the fleet's model set.
 
     Args:
         windows: Normal windows, in any order; the columns of `quartet.sensors.windows`. Where the
@@ -77,7 +77,7 @@ def fit_bank(
         progress: Whether to show a bar, where there is a terminal to show it on.
 
     Returns:
-        The bank, and the sensors that got no model with the reason.
+        The model set, and the sensors that got no model with the reason.
 
     Raises:
         ValueError: Windows lack a column, or what is in it is no number.
@@ -97,11 +97,11 @@ def fit_bank(
             faults.append((*pair, len(series[pair].features), result))
     table = pd.DataFrame(sorted(faults), columns=["device", "sensor", "windows", "reason"])
     table = table.astype({"windows": np.int64})
-    bank = ModelBank.of(models, settings.features, window_seconds, settings.context)
-    return Trained(bank, table)
+    model_set = SensorModels.of(models, settings.features, window_seconds, settings.context)
+    return Trained(model_set, table)
 
 
-def _series(windows: pd.DataFrame, settings: SensorModels) -> dict[Pair, Series]:
+def _series(windows: pd.DataFrame, settings: SensorSvm) -> dict[Pair, Series]:
     """By (device, sensor), ascending."""
     features = window_features(windows, settings.features)
     ends = windows["window_end"].to_numpy().astype("datetime64[us]").astype(np.int64)
@@ -120,7 +120,7 @@ def _series(windows: pd.DataFrame, settings: SensorModels) -> dict[Pair, Series]
 
 
 def _fit_all(
-    series: Mapping[Pair, Series], settings: SensorModels, progress: bool
+    series: Mapping[Pair, Series], settings: SensorSvm, progress: bool
 ) -> Iterator[tuple[Pair, SensorModel | str]]:
     """A model or the reason why there is none, for each sensor as soon as it is there."""
     items = list(series.items())
@@ -139,7 +139,7 @@ def _fit_all(
             yield from results
 
 
-def _in_workers(pieces: Sequence[Piece], settings: SensorModels, workers: int) -> Iterator[Results]:
+def _in_workers(pieces: Sequence[Piece], settings: SensorSvm, workers: int) -> Iterator[Results]:
     if workers <= 1 or sum(map(len, pieces)) < _IN_PROCESS:
         for piece in pieces:
             yield fit_piece(piece, settings)
@@ -154,13 +154,13 @@ def _in_workers(pieces: Sequence[Piece], settings: SensorModels, workers: int) -
         except BrokenProcessPool as error:
             raise RuntimeError(
                 "a process that trained models was killed, most often for want of memory; "
-                f"set sensor_models.workers below {settings.workers}"
+                f"set sensor_svm.workers below {settings.workers}"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def fit_piece(piece: Piece, settings: SensorModels) -> Results:
+def fit_piece(piece: Piece, settings: SensorSvm) -> Results:
     """A model for each sensor of a piece, or the reason why there is none."""
     results: Results = []
     # Threads within such small products only wait for each other.
@@ -176,7 +176,7 @@ def fit_piece(piece: Piece, settings: SensorModels) -> Results:
     return results
 
 
-def fit_model(features: Array, until: int, settings: SensorModels) -> SensorModel:
+def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
     """Train one sensor's model.
 
     Args:

@@ -1,6 +1,6 @@
-"""Restyling pictures and videos after a painting: the science of the style scenario.
+"""Stylizing pictures and videos after a painting: the science of the style scenario.
 
-In: a painting and photographs to learn from, or a video or pictures to restyle.
+In: a painting and photographs to learn from, or a video or pictures to stylize.
 Out: a small network that knows one style, and the video frame for frame in that
 style, its sound and timing kept, with the figures and numbers that judge both.
 Plain Python over arrays and files: no Kedro here.

@@ -1,4 +1,4 @@
-"""The pieces of a video joined, with the sound and all else of the source."""
+"""The segments of a video joined, with the sound and all else of the source."""
 
 from __future__ import annotations
 
@@ -52,30 +52,30 @@ class OutputFacts:
 
 
 def assemble(
-    source: Source, pieces: Sequence[Source], plan: VideoPlan, target: Target, settings: Encoding
+    source: Source, segments: Sequence[Source], plan: VideoPlan, target: Target, settings: Encoding
 ) -> OutputFacts:
-    """Join the pieces, and copy the other streams, chapters and metadata, as they are.
+    """Join the segments, and copy the other streams, chapters and metadata, as they are.
 
     Nothing is encoded anew. Frames get the source's presentation timestamps.
 
     Args:
         source: That the plan was made of.
-        pieces: What `encode_segment` wrote, in the order of the plan.
+        segments: What `encode_segment` wrote, in the order of the plan.
         plan: Of the video.
         target: Where to; a path appears when the video is whole. Its suffix is the caller's
             matter, and should be `plan.suffix`.
-        settings: That the pieces were encoded with.
+        settings: That the segments were encoded with.
 
     Raises:
-        ValueError: A piece is missing, is another than planned, or was encoded with other
+        ValueError: A segment is missing, is another than planned, or was encoded with other
             settings; the video cannot be written in this container.
         OSError: Something cannot be read or written.
     """
-    if len(pieces) != len(plan.pieces):
-        raise ValueError(f"{plan.name}: {len(pieces)} pieces instead of {len(plan.pieces)}")
+    if len(segments) != len(plan.segments):
+        raise ValueError(f"{plan.name}: {len(segments)} segments instead of {len(plan.segments)}")
     options = _options(plan, target, settings)
     with opened(source) as original, written(target, plan.container, options) as output:
-        with opened(pieces[0]) as first:
+        with opened(segments[0]) as first:
             video = output.add_stream_from_template(first.streams.video[0], opaque=True)
             delay = first.streams.video[0].codec_context.reorder_depth
         video.time_base = plan.tick
@@ -89,12 +89,12 @@ def assemble(
         output.set_chapters(_chapters(original, plan))
         output.start_encoding()
         streams = heapq.merge(
-            _video_packets(pieces, plan, video, delay),
+            _video_packets(segments, plan, video, delay),
             _other_packets(original, copies, plan),
             key=lambda packet: (packet.dts or 0) * packet.time_base,
         )
         with tqdm(
-            total=plan.frames, desc="joining the pieces", unit="frame", disable=None, delay=2
+            total=plan.frames, desc="joining the segments", unit="frame", disable=None, delay=2
         ) as bar:
             for packet in streams:
                 output.mux(packet)
@@ -154,27 +154,27 @@ def _chapters(original: InputContainer, plan: VideoPlan) -> list[Any]:
 
 
 def _video_packets(
-    pieces: Sequence[Source], plan: VideoPlan, video: Stream, delay: int
+    segments: Sequence[Source], plan: VideoPlan, video: Stream, delay: int
 ) -> Iterator[Packet[Stream]]:
-    """The packets of all pieces with the timestamps of the source.
+    """The packets of all segments with the timestamps of the source.
 
     Packets stand in the order of decoding. Their decode timestamps are the presentation
     timestamps in order, `delay` frames late, which makes them ascend over the joints too.
 
     Raises:
-        ValueError: A piece is not what the plan and its neighbours are.
+        ValueError: A segment is not what the plan and its neighbours are.
     """
     shown_at = [timestamp - plan.origin for timestamp in plan.timestamps]
     step = max(1, round(1 / (plan.rate * plan.tick)))
     ends = [*shown_at[1:], plan.end - plan.origin]
     place = 0
     head = None
-    for piece, (first, last) in zip(pieces, plan.pieces, strict=True):
-        packets, extradata = _read_piece(piece, plan, first, last)
+    for segment, (first, last) in zip(segments, plan.segments, strict=True):
+        packets, extradata = _read_segment(segment, plan, first, last)
         head = head or extradata
         if extradata != head:
             raise ValueError(
-                f"{plan.name}: the piece from frame {first} on was encoded with other settings "
+                f"{plan.name}: the segment from frame {first} on was encoded with other settings "
                 "than the first one: encode all with the same"
             )
         order = sorted(range(last - first), key=lambda place: packets[place].pts or 0)
@@ -186,7 +186,7 @@ def _video_packets(
             packet.dts = shown_at[late] if late >= 0 else shown_at[0] + late * step
             if packet.dts > packet.pts:
                 raise ValueError(
-                    f"{plan.name}: the piece from frame {first} on has its frames in an order "
+                    f"{plan.name}: the segment from frame {first} on has its frames in an order "
                     "that its head does not promise: encode it anew"
                 )
             packet.duration = ends[number] - shown_at[number]
@@ -196,21 +196,21 @@ def _video_packets(
             place += 1
 
 
-def _read_piece(
-    piece: Source, plan: VideoPlan, first: int, last: int
+def _read_segment(
+    segment: Source, plan: VideoPlan, first: int, last: int
 ) -> tuple[list[Packet[Stream]], bytes | None]:
-    """The packets of a piece in the order of decoding, and its head.
+    """The packets of a segment in the order of decoding, and its head.
 
     Raises:
-        ValueError: It is another piece, or one of another video.
+        ValueError: It is another segment, or one of another video.
     """
-    with opened(piece) as container:
+    with opened(segment) as container:
         stream = container.streams.video[0]
         packets = list(read_packets(container, [stream]))
         label = container.metadata.get("comment", "")
         if label != label_of(plan, first, last) or len(packets) != last - first:
             raise ValueError(
-                f"{name_of(piece)}: is not the piece of {plan.name} from frame {first} to "
+                f"{name_of(segment)}: is not the segment of {plan.name} from frame {first} to "
                 f"{last - 1}, but has {len(packets)} frames and says “{label}”: encode it anew"
             )
         return packets, stream.codec_context.extradata

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from quartet.style.consistency import FLICKER_SIDE, Pair, flicker, scaled_down, warping_error
-from quartet.style.pairs import fitted, frame_pairs, plan_restyled
+from quartet.style.pairs import fitted, frame_pairs, plan_stylized
 from quartet.style.video import Picture, Source, VideoPlan
 
 Numbers = NDArray[np.float64]
@@ -43,25 +43,25 @@ class Shown:
     Attributes:
         caption: When it is shown, or what it is called.
         source: Scaled down, with square pixels.
-        restyled: Scaled down, with square pixels.
+        stylized: Scaled down, with square pixels.
     """
 
     caption: str
     source: Picture
-    restyled: Picture
+    stylized: Picture
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What pairs of successive frames say of a restyled video; arrays have one number a pair.
+    """What pairs of successive frames say of a stylized video; arrays have one number a pair.
 
     Attributes:
         frames: Number of each pair's first frame.
         seconds: When that is shown, from the beginning of the video.
-        flicker: Change of the restyled picture where the source stands still, levels.
+        flicker: Change of the stylized picture where the source stands still, levels.
         source_flicker: Change of the source there, levels.
         still_share: Share of the pixels where the source stands still.
-        warping_error: Of the restyled picture, levels.
+        warping_error: Of the stylized picture, levels.
         source_warping_error: Of the source, levels.
         visible_share: Share of the pixels that both frames of the pair show.
         shown: Some frames, evenly spread.
@@ -90,7 +90,7 @@ class Comparison:
 
 
 def compare(
-    source: Source, restyled: Source, plan: VideoPlan, pairs: int, *, pictures: int = 6
+    source: Source, stylized: Source, plan: VideoPlan, pairs: int, *, pictures: int = 6
 ) -> Comparison:
     """Numbers on evenly spread pairs of successive frames, and some of the pictures.
 
@@ -99,7 +99,7 @@ def compare(
 
     Args:
         source: That the plan was made of.
-        restyled: The finished video, with the same frames.
+        stylized: The finished video, with the same frames.
         plan: Of the source.
         pairs: How many; each takes about a second.
         pictures: How many are shown, if it has so many frames.
@@ -110,14 +110,14 @@ def compare(
     """
     if pairs < 1 or pictures < 1:
         raise ValueError(f"at least one pair and one picture, not {pairs} and {pictures}")
-    restyled_plan = plan_restyled(restyled, plan)
+    stylized_plan = plan_stylized(stylized, plan)
     chosen = _spread(plan.frames - 1, pairs)
     shown_at = _spread(plan.frames, pictures)
     wanted = sorted({*chosen, *(number + 1 for number in chosen), *shown_at})
     rows, shown = [], []
     before: tuple[int, Pair] = (-1, (_NOTHING, _NOTHING))
     both = tqdm(
-        frame_pairs(source, restyled, plan, restyled_plan, wanted),
+        frame_pairs(source, stylized, plan, stylized_plan, wanted),
         total=len(wanted),
         desc="measuring flicker",
         unit="frame",
@@ -142,19 +142,19 @@ def compare(
 
 
 def shown_picture(
-    caption: str, source: Picture, restyled: Picture, sample_aspect: tuple[int, int] = (1, 1)
+    caption: str, source: Picture, stylized: Picture, sample_aspect: tuple[int, int] = (1, 1)
 ) -> Shown:
     """Both pictures as a contact sheet needs them: at most 480 pixels large.
 
     Args:
         caption: To be written above.
         source: Of any size.
-        restyled: Of any size.
+        stylized: Of any size.
         sample_aspect: Width to height of a pixel.
     """
     return Shown(
         caption,
-        *(fitted(each, (_SHOWN_SIDE, _SHOWN_SIDE), sample_aspect) for each in (source, restyled)),
+        *(fitted(each, (_SHOWN_SIDE, _SHOWN_SIDE), sample_aspect) for each in (source, stylized)),
     )
 
 
@@ -172,14 +172,14 @@ def _spread(places: int, wanted: int) -> list[int]:
 
 
 def _measured(before: Pair, after: Pair) -> dict[str, float]:
-    """The numbers of two successive frames, each a picture of the source and one restyled."""
-    source, restyled = (before[0], after[0]), (before[1], after[1])
-    still, moved = flicker(source, restyled), warping_error(source, restyled)
+    """The numbers of two successive frames, each a picture of the source and one stylized."""
+    source, stylized = (before[0], after[0]), (before[1], after[1])
+    still, moved = flicker(source, stylized), warping_error(source, stylized)
     return {
-        "flicker": still.restyled,
+        "flicker": still.stylized,
         "source_flicker": still.source,
         "still_share": still.still_share,
-        "warping_error": moved.restyled,
+        "warping_error": moved.stylized,
         "source_warping_error": moved.source,
         "visible_share": moved.visible_share,
     }

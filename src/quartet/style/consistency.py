@@ -1,4 +1,4 @@
-"""How steady restyled pictures are in time: numbers on pairs of successive frames.
+"""How steady stylized pictures are in time: numbers on pairs of successive frames.
 
 Flicker is what changes though nothing moves. The warping error of Lai et al. (2018),
 "Learning Blind Video Temporal Consistency", also counts what moves: strokes ought to move
@@ -47,13 +47,13 @@ class Flicker:
     """What changes in a pair where its source stands still.
 
     Attributes:
-        restyled: Mean absolute change of the restyled picture, levels; NaN where hardly
+        stylized: Mean absolute change of the stylized picture, levels; NaN where hardly
             anything stands still.
         source: That of the source on the same pixels, levels; the floor.
         still_share: Share of the pixels where the source stands still.
     """
 
-    restyled: float
+    stylized: float
     source: float
     still_share: float
 
@@ -63,19 +63,19 @@ class WarpingError:
     """What differs in a pair once its movement is undone.
 
     Attributes:
-        restyled: Root mean square difference, levels; NaN where the frames show different
+        stylized: Root mean square difference, levels; NaN where the frames show different
             scenes.
         source: That of the source on the same pixels, levels; the floor.
         visible_share: Share of the pixels that are seen in both frames.
     """
 
-    restyled: float
+    stylized: float
     source: float
     visible_share: float
 
 
-def flicker(source: Pair, restyled: Pair) -> Flicker:
-    """The mean absolute change of the restyled picture over pixels where the source stands still.
+def flicker(source: Pair, stylized: Pair) -> Flicker:
+    """The mean absolute change of the stylized picture over pixels where the source stands still.
 
     A pixel stands still if the change of the source is at most 4 levels: the absolute
     change of the channel that changes most, mean of the 3 × 3 pixels around. An even area,
@@ -85,43 +85,43 @@ def flicker(source: Pair, restyled: Pair) -> Flicker:
 
     Args:
         source: Two successive frames.
-        restyled: The same frames, restyled.
+        stylized: The same frames, stylized.
 
     Raises:
         ValueError: The four pictures are not of one size.
     """
     from scipy.ndimage import uniform_filter
 
-    _check(source, restyled)
+    _check(source, stylized)
     change = _change(*(scaled_down(picture, FLICKER_SIDE) for picture in source))
     still = uniform_filter(change.max(axis=2).astype(np.float32), 3, mode="nearest") <= _STILL
     share = float(still.mean())
     if share < _LEAST_STILL:
         return Flicker(np.nan, np.nan, share)
-    restyled_change = _change(*(scaled_down(picture, FLICKER_SIDE) for picture in restyled))
-    return Flicker(float(restyled_change[still].mean()), float(change[still].mean()), share)
+    stylized_change = _change(*(scaled_down(picture, FLICKER_SIDE) for picture in stylized))
+    return Flicker(float(stylized_change[still].mean()), float(change[still].mean()), share)
 
 
-def warping_error(source: Pair, restyled: Pair) -> WarpingError:
-    """How far the restyled frame is from the one before it, moved as the source moves.
+def warping_error(source: Pair, stylized: Pair) -> WarpingError:
+    """How far the stylized frame is from the one before it, moved as the source moves.
 
     The movement is the optical flow of the source by TV-L1 (Zach et al., 2007), on pictures
     of at most 256 pixels a side. Left out is what is not seen in both frames: where the
     flow there and the flow back do not cancel out (Sundaram et al., 2010, as in Lai et al.),
     and what comes from outside the picture. The difference is the root of the mean square
     over those pixels and the three channels, in levels from 0 to 255; Lai et al. give the
-    mean of the squared lengths, levels from 0 to 1: (`restyled` / 255)² × 3. The numbers are
+    mean of the squared lengths, levels from 0 to 1: (`stylized` / 255)² × 3. The numbers are
     NaN after a cut, that is, where fewer than 10 % of the pixels are seen twice or the source
     itself differs by more than 40 levels, and if a side is below 16 pixels.
 
     Args:
         source: Two successive frames.
-        restyled: The same frames, restyled.
+        stylized: The same frames, stylized.
 
     Raises:
         ValueError: The four pictures are not of one size.
     """
-    _check(source, restyled)
+    _check(source, stylized)
     before, after = (scaled_down(picture, FLOW_SIDE) for picture in source)
     if min(before.shape[:2]) < _FLOW_LEAST:
         return WarpingError(np.nan, np.nan, np.nan)
@@ -131,7 +131,7 @@ def warping_error(source: Pair, restyled: Pair) -> WarpingError:
     floor = _distance(warped(before, back), after, visible) if share >= _LEAST_VISIBLE else np.nan
     if not floor <= _LARGEST_FLOOR:
         return WarpingError(np.nan, np.nan, share)
-    earlier, later = (scaled_down(picture, FLOW_SIDE) for picture in restyled)
+    earlier, later = (scaled_down(picture, FLOW_SIDE) for picture in stylized)
     return WarpingError(_distance(warped(earlier, back), later, visible), floor, share)
 
 
@@ -196,10 +196,10 @@ def _change(before: Picture, after: Picture) -> Picture:
     return np.maximum(before, after) - np.minimum(before, after)
 
 
-def _check(source: Pair, restyled: Pair) -> None:
-    shapes = [picture.shape for picture in (*source, *restyled)]
+def _check(source: Pair, stylized: Pair) -> None:
+    shapes = [picture.shape for picture in (*source, *stylized)]
     if len(set(shapes)) > 1:
         raise ValueError(
             f"the frames to compare must be of one size, not {shapes[0]} and {shapes[1]} beside "
-            f"{shapes[2]} and {shapes[3]} restyled"
+            f"{shapes[2]} and {shapes[3]} stylized"
         )

@@ -43,7 +43,7 @@ def decode_frames(
 ) -> Iterator[Frame]:
     """The frames from number `first` up to but not including `last`, each exactly once.
 
-    What is decoded does not depend on what other pieces anybody decodes. Not more than a
+    What is decoded does not depend on what other segments anybody decodes. Not more than a
     handful of frames is held at a time, some more with more threads.
 
     Args:

@@ -43,7 +43,7 @@ def encode_segment(
             a picture is of another size.
         OSError: The segment cannot be written.
     """
-    last = plan.end_of_piece(first)
+    last = plan.end_of_segment(first)
     convert = FrameConverter(plan, settings.threads)
     following = first
     with written(target, "mp4", {}) as container:

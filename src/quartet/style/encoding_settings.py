@@ -10,7 +10,7 @@ from quartet.style.settings import Settings
 
 
 class Encoding(Settings):
-    """How restyled frames become H.264."""
+    """How stylized frames become H.264."""
 
     quality: float = Field(
         18,
@@ -41,8 +41,8 @@ class Encoding(Settings):
         2,
         gt=0,
         le=60,
-        description="Longest way that a player which jumps into the video must decode. Every piece "
-        "begins with a key frame besides.",
+        description="Maximum distance of key frames, which a player decodes after a seek. Every "
+        "segment begins with a key frame, too.",
     )
     threads: int = Field(
         2,

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 from quartet.style.decode import decode_frames
 from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
-from quartet.style.restyler import Restyler
 from quartet.style.smoothing import Smoother, warm_up
+from quartet.style.stylizer import Stylizer
 from quartet.style.video import Picture, Source, VideoPlan
 
 Item = TypeVar("Item")
@@ -30,18 +30,18 @@ class Work:
     """What one process did, and how long that took.
 
     Attributes:
-        pieces: Pieces finished.
+        segments: Segments finished.
         frames: Frames in them.
         repeated: Frames that could not be decoded and show the one before.
         damaged: Frames of which the decoder guessed parts.
         decode_seconds: In the decoder.
         network_seconds: In the network, summed over its threads.
         encode_seconds: In smoothing and in the encoder.
-        seconds: From the first frame wanted to the last piece kept; stages overlap, so this is
+        seconds: From the first frame wanted to the last segment kept; stages overlap, so this is
             less than their sum.
     """
 
-    pieces: int = 0
+    segments: int = 0
     frames: int = 0
     repeated: int = 0
     damaged: int = 0
@@ -73,7 +73,7 @@ def stylize_segments(
     source: Source,
     plan: VideoPlan,
     firsts: Sequence[int],
-    restyler: Restyler,
+    stylizer: Stylizer,
     encoding: Encoding,
     keep: Callable[[int, bytes], None],
     *,
@@ -83,7 +83,7 @@ def stylize_segments(
 ) -> Work:
     """Stylize some segments of a video.
 
-    A thread decodes, the restyler's threads compute, this one encodes; a few frames wait
+    A thread decodes, the stylizer's threads compute, this one encodes; a few frames wait
     between them, however long the video. While the end of a segment is encoded the next one
     is already computed.
 
@@ -91,7 +91,7 @@ def stylize_segments(
         source: That the plan was made of.
         plan: Of the video.
         firsts: First frames of the wanted segments.
-        restyler: Entered.
+        stylizer: Entered.
         encoding: Of the output.
         keep: Receives the first frame and the content of each complete segment.
         smoothing: Weight of the frame before; segments decode as many frames before their own
@@ -107,28 +107,28 @@ def stylize_segments(
         OSError: The source cannot be read, or a segment cannot be kept.
     """
     work = Work()
-    begun, busy = time.perf_counter(), restyler.busy_seconds
+    begun, busy = time.perf_counter(), stylizer.busy_seconds
     decoding = _Stopwatch(_decode(source, plan, firsts, smoothing, decoder_threads, work))
     with _ahead(decoding, _DECODED_AHEAD) as decoded:
-        stylizing = _Stopwatch(restyler.stream(decoded, group=lambda label: label.segment))
+        stylizing = _Stopwatch(stylizer.stream(decoded, group=lambda label: label.segment))
         for first in firsts:
             start, last = _decoded_range(plan, first, smoothing)
             frames = _finish(islice(stylizing, last - start), smoothing, after)
             target = io.BytesIO()
             encode_segment(target, plan, first, frames, encoding)
             keep(first, target.getvalue())
-            work.pieces += 1
+            work.segments += 1
             work.frames += last - first
     work.seconds = time.perf_counter() - begun
     work.decode_seconds = decoding.seconds
-    work.network_seconds = restyler.busy_seconds - busy
+    work.network_seconds = stylizer.busy_seconds - busy
     work.encode_seconds = work.seconds - stylizing.seconds
     return work
 
 
 def _decoded_range(plan: VideoPlan, first: int, smoothing: float) -> tuple[int, int]:
     """Return the first frame to decode for a segment, and the one after its last."""
-    return max(0, first - warm_up(smoothing)), plan.end_of_piece(first)
+    return max(0, first - warm_up(smoothing)), plan.end_of_segment(first)
 
 
 def _decode(

@@ -1,4 +1,4 @@
-"""The style network in the form that restyles fastest on a processor."""
+"""The style network in the form that stylizes fastest on a processor."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class InferenceNetwork:
         return twin
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """Restyle pictures.
+        """Stylize pictures.
 
         Args:
             pictures: Shape (n, h, w, 3), uint8 RGB; h and w at least 24.

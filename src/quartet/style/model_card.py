@@ -110,7 +110,7 @@ def model_card(style: str, facts: Mapping[str, str], metrics: Mapping[str, Any])
         f"content {metrics['content_loss']:.3f}, style {metrics['style_loss']:.3f}, roughness "
         f"{metrics['roughness_loss']:.3f}.",
         "## Intended use",
-        "Restyling photographs and videos for people to look at:",
+        "Stylizing photographs and videos for people to look at:",
         f"```console\n$ {_COMMAND},style={style}\n```",
         "## Limits",
         _limits(settings),
@@ -122,7 +122,7 @@ def model_card(style: str, facts: Mapping[str, str], metrics: Mapping[str, Any])
 
 def _what_it_is(style: str, painting: str, metrics: Mapping[str, Any]) -> str:
     return (
-        f"`{style}.safetensors` holds a feed-forward network that restyles a picture after "
+        f"`{style}.safetensors` holds a feed-forward network that stylizes a picture after "
         f"{painting} in one pass: the network of Johnson et al. (2016) with instance normalisation,"
         f" laid out as `TransformerNet` of pytorch/examples, {metrics['width']} channels wide, "
         f"{metrics['parameters']:,} parameters. RGB from 0 to 255 goes in and comes out."
@@ -133,7 +133,7 @@ def _how(facts: Mapping[str, str], settings: Mapping[str, Any]) -> str:
     seen_by = _VGG if facts["vgg"] == "caffe" else "VGG-19 with weights of the user's own"
     return (
         f"By {facts['made_by']}, pipeline `style_training`. Crops of {settings['crop']} × "
-        f"{settings['crop']} pixels of photographs ({facts['photographs']}) were restyled; the "
+        f"{settings['crop']} pixels of photographs ({facts['photographs']}) were stylized; the "
         "network learned to keep what they show and to take on the painting's colours and brush "
         f"strokes, as seen by {seen_by}."
     )
@@ -147,7 +147,7 @@ def _limits(settings: Mapping[str, Any]) -> str:
             "a screen they are fine; scale such pictures down for broader ones.",
             "- Pictures need at least 24 pixels a side. Plain areas, such as a clear sky, fill "
             "with strokes.",
-            "- Frames of a video are restyled one by one, so strokes can flicker.",
+            "- Frames of a video are stylized one by one, so strokes can flicker.",
             "- It makes no claim about what the painter would have painted, and must not be used "
             "to pass pictures off as the painter's.",
         ]

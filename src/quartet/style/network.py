@@ -1,4 +1,4 @@
-"""The feed-forward network that restyles a picture in one pass."""
+"""The feed-forward network that stylizes a picture in one pass."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class StyleNetwork(nn.Module):
         self.deconv3 = PaddedConvolution(width, 3, 9)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Restyle pictures.
+        """Stylize pictures.
 
         Args:
             pictures: Shape (n, 3, h, w), RGB from 0 to 255; h and w at least 24.

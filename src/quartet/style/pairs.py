@@ -15,23 +15,23 @@ from quartet.style.probe import plan_video
 from quartet.style.video import Picture, Source, VideoPlan, name_of
 
 
-def plan_restyled(restyled: Source, plan: VideoPlan) -> VideoPlan:
+def plan_stylized(stylized: Source, plan: VideoPlan) -> VideoPlan:
     """A plan of the finished video.
 
     Raises:
         ValueError: It has other frames than the source.
     """
-    other = plan_video(restyled, plan.frames)
+    other = plan_video(stylized, plan.frames)
     found, expected = (
         f"{each.frames} frames of {each.width}×{each.height} pixels" for each in (other, plan)
     )
     if found != expected:
-        raise ValueError(f"{name_of(restyled)}: has {found}, not {expected} as {plan.name}")
+        raise ValueError(f"{name_of(stylized)}: has {found}, not {expected} as {plan.name}")
     return other
 
 
 def frame_pairs(
-    source: Source, restyled: Source, plan: VideoPlan, restyled_plan: VideoPlan, wanted: list[int]
+    source: Source, stylized: Source, plan: VideoPlan, stylized_plan: VideoPlan, wanted: list[int]
 ) -> Iterator[tuple[int, Pair]]:
     """The wanted frames of both videos, each with its number; `wanted` ascends.
 
@@ -42,7 +42,7 @@ def frame_pairs(
         first, last = min(numbers), max(numbers) + 1
         decoded = zip(
             decode_frames(source, plan, first, last),
-            decode_frames(restyled, restyled_plan, first, last),
+            decode_frames(stylized, stylized_plan, first, last),
             strict=True,
         )
         for left, right in decoded:

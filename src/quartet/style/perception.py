@@ -1,4 +1,4 @@
-"""How far a restyled photograph is from the photograph and from the painting, as VGG-19 sees it."""
+"""How far a stylized photograph is from the photograph and from the painting, as VGG-19 sees it."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ class PerceptualLoss:
         style = {name: correlations(features) for name, features in found.items()}
         return cls(vgg, style, content_layer)
 
-    def __call__(self, restyled: Tensor, photographs: Tensor) -> Losses:
-        """Losses of restyled photographs, means over the batch.
+    def __call__(self, stylized: Tensor, photographs: Tensor) -> Losses:
+        """Losses of stylized photographs, means over the batch.
 
         Each photograph counts by itself, whatever else is in the batch.
 
         Args:
-            restyled: Shape (n, 3, h, w), RGB from 0 to 255.
+            stylized: Shape (n, 3, h, w), RGB from 0 to 255.
             photographs: The same shape.
         """
         with torch.no_grad():
             wanted = self.vgg(photographs, [self.content_layer])[self.content_layer].float()
-        found = self.vgg(restyled, [*{*self.style, self.content_layer}])
+        found = self.vgg(stylized, [*{*self.style, self.content_layer}])
         apart = (found[self.content_layer].float() - wanted).square().mean((1, 2, 3))
         content = (apart / wanted.square().mean((1, 2, 3))).mean()
         style = torch.stack(
@@ -74,6 +74,6 @@ class PerceptualLoss:
                 for name, target in self.style.items()
             ]
         ).mean()
-        down = (restyled[:, :, 1:] - restyled[:, :, :-1]).abs().mean()
-        across = (restyled[:, :, :, 1:] - restyled[:, :, :, :-1]).abs().mean()
+        down = (stylized[:, :, 1:] - stylized[:, :, :-1]).abs().mean()
+        across = (stylized[:, :, :, 1:] - stylized[:, :, :, :-1]).abs().mean()
         return Losses(content, style, (down + across) / 255)

@@ -1,4 +1,4 @@
-"""Source and restyled side by side, as a small animation."""
+"""Source and stylized side by side, as a small animation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from quartet.style.comparison import Shown
 from quartet.style.consistency import Pair
-from quartet.style.pairs import fitted, frame_pairs, plan_restyled
+from quartet.style.pairs import fitted, frame_pairs, plan_stylized
 from quartet.style.video import Source, VideoPlan
 
 _PREVIEW_SECONDS = 3
@@ -25,14 +25,14 @@ _PREVIEW_BYTES = 1_500_000
 _PREVIEW_QUALITIES = (80, 65, 50, 35, 20)
 
 
-def preview(source: Source, restyled: Source, plan: VideoPlan) -> bytes:
-    """Three seconds from the middle, source and restyled side by side, as animated WebP.
+def preview(source: Source, stylized: Source, plan: VideoPlan) -> bytes:
+    """Three seconds from the middle, source and stylized side by side, as animated WebP.
 
     At most 640 × 360 pixels, 12 frames per second and 1.5 MB; it repeats for ever.
 
     Args:
         source: That the plan was made of.
-        restyled: The finished video, with the same frames.
+        stylized: The finished video, with the same frames.
         plan: Of the source.
 
     Raises:
@@ -40,17 +40,17 @@ def preview(source: Source, restyled: Source, plan: VideoPlan) -> bytes:
         OSError: A video cannot be read.
     """
     numbers, milliseconds = _moments(plan)
-    restyled_plan = plan_restyled(restyled, plan)
+    stylized_plan = plan_stylized(stylized, plan)
     pictures = [
         _side_by_side(pair, plan.sample_aspect)
-        for _, pair in frame_pairs(source, restyled, plan, restyled_plan, numbers)
+        for _, pair in frame_pairs(source, stylized, plan, stylized_plan, numbers)
     ]
     return _small_animation(pictures, milliseconds)
 
 
 def slide_show(shown: Sequence[Shown]) -> bytes:
     """Pictures before and after, one pair a second, as animated WebP; sizes as of `preview`."""
-    sheets = [_side_by_side((each.source, each.restyled), (1, 1)) for each in shown]
+    sheets = [_side_by_side((each.source, each.stylized), (1, 1)) for each in shown]
     size = (max(sheet.width for sheet in sheets), max(sheet.height for sheet in sheets))
     slides = [ImageOps.pad(sheet, size, color="white") for sheet in sheets]
     return _small_animation(slides, [1000] * len(slides))

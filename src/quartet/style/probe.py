@@ -20,15 +20,15 @@ from quartet.style.video import Source, VideoPlan, name_of, opened
 _FASTEST = 1000
 
 
-def plan_video(source: Source, piece_frames: int, *, accept_truncated: bool = False) -> VideoPlan:
-    """How to work on a video in pieces. It is read once, and decoded only at its beginning.
+def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = False) -> VideoPlan:
+    """How to work on a video in segments. It is read once, and decoded only at its beginning.
 
     Where timestamps do not tell the order of the frames, as in raw streams, it is decoded to
     its end once.
 
     Args:
         source: The video: whatever FFmpeg reads.
-        piece_frames: Frames a piece, about: pieces begin at key frames where those are near.
+        segment_frames: Frames a segment, about: segments begin at key frames where those are near.
         accept_truncated: Whether, of a video that ends before its container says so, that
             which is there is planned.
 
@@ -37,8 +37,8 @@ def plan_video(source: Source, piece_frames: int, *, accept_truncated: bool = Fa
             container holds its sound.
         OSError: It cannot be read.
     """
-    if piece_frames < 1:
-        raise ValueError(f"piece_frames must be at least 1, not {piece_frames}")
+    if segment_frames < 1:
+        raise ValueError(f"segment_frames must be at least 1, not {segment_frames}")
     name = name_of(source)
     with opened(source) as container:
         reading = read_all(container, name)
@@ -69,7 +69,7 @@ def plan_video(source: Source, piece_frames: int, *, accept_truncated: bool = Fa
         end=end,
         origin=start,
         average_rate=_rate(reading, order, end).as_integer_ratio(),
-        pieces=divided(len(order.timestamps), order.keys, piece_frames),
+        segments=divided(len(order.timestamps), order.keys, segment_frames),
         keys=order.keys,
         packets=order.packets,
         tracks=tracks,
@@ -84,26 +84,26 @@ def _cut_short(name: str, last: int, missing: float) -> ValueError:
     )
 
 
-def divided(frames: int, keys: tuple[int, ...], piece_frames: int) -> tuple[tuple[int, int], ...]:
-    """Pieces of about `piece_frames` frames, of half to twice as many.
+def divided(frames: int, keys: tuple[int, ...], segment_frames: int) -> tuple[tuple[int, int], ...]:
+    """Segments of about `segment_frames` frames, of half to twice as many.
 
     They begin at key frames where there are any in reach, so that nothing is decoded twice.
     """
-    pieces = []
+    segments = []
     first = 0
     while first < frames:
-        target = first + piece_frames
+        target = first + segment_frames
         reach = keys[
-            bisect_left(keys, target - piece_frames // 2) : bisect_right(
-                keys, target + piece_frames // 2
+            bisect_left(keys, target - segment_frames // 2) : bisect_right(
+                keys, target + segment_frames // 2
             )
         ]
         last = min(reach, key=lambda key: abs(key - target), default=target)
-        if frames - last < piece_frames / 2:
+        if frames - last < segment_frames / 2:
             last = frames
-        pieces.append((first, last))
+        segments.append((first, last))
         first = last
-    return tuple(pieces)
+    return tuple(segments)
 
 
 def _order(source: Source, name: str, reading: Reading) -> tuple[Order, Beginning]:

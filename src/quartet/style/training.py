@@ -45,7 +45,7 @@ _Gradient = tuple[float, Tensor, tuple[Tensor, ...]]
 class Course:
     """One training under way, which can be stopped and gone on with at any step.
 
-    After Johnson et al. (2016): crops of photographs are restyled, and the network
+    After Johnson et al. (2016): crops of photographs are stylized, and the network
     learns from what VGG-19 sees in the result, the photograph and the painting.
 
     Args:
@@ -192,12 +192,12 @@ class Course:
         each = torch.stack([getattr(losses, name).detach() for name in _LOSSES])
         return len(crops) / settings.batch_size, each, gradient
 
-    def restyle(self, picture: Picture) -> Picture:
-        """The picture, shape (h, w, 3), as the network restyles it now; sides cut to fours."""
+    def stylize(self, picture: Picture) -> Picture:
+        """The picture, shape (h, w, 3), as the network stylizes it now; sides cut to fours."""
         height, width = (size // 4 * 4 for size in picture.shape[:2])
         with torch.inference_mode():
-            restyled = to_pictures(self.network(self._tensor(picture[None, :height, :width])))
-        return restyled[0].permute(1, 2, 0).cpu().numpy()
+            stylized = to_pictures(self.network(self._tensor(picture[None, :height, :width])))
+        return stylized[0].permute(1, 2, 0).cpu().numpy()
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The network's weights by name."""

@@ -23,7 +23,7 @@ _PAINTING, _PHOTOGRAPH, _STEP = "painting", "photograph", "step"
 
 
 class Previews:
-    """Test photographs as they are restyled at a few steps of a training, and the last.
+    """Test photographs as they are stylized at a few steps of a training, and the last.
 
     Args:
         painting: Shape (h, w, 3), uint8 RGB.
@@ -40,14 +40,14 @@ class Previews:
         self._pictures: dict[int, list[Picture]] = {}
         self._painting = scaled_to(painting, _PREVIEW_SIDE)
 
-    def add(self, step: int, restyle: Callable[[Picture], Picture]) -> None:
-        """Restyle all; of earlier steps only those stay that the finished grid will show."""
+    def add(self, step: int, stylize: Callable[[Picture], Picture]) -> None:
+        """Stylize all; of earlier steps only those stay that the finished grid will show."""
         self._pictures = {
             number: pictures
             for number, pictures in self._pictures.items()
             if number in self._lasting and number < step
         }
-        self._pictures[step] = [restyle(subject) for subject in self._subjects]
+        self._pictures[step] = [stylize(subject) for subject in self._subjects]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that is shown, for a file of arrays; `preview_grid` draws it.
@@ -103,7 +103,7 @@ def _by_step(arrays: Mapping[str, NDArray[Any]]) -> dict[int, list[Picture]]:
 
 
 def preview_grid(arrays: Mapping[str, NDArray[Any]]) -> Figure:
-    """The painting, and a row for each test photograph: itself, and restyled at the steps.
+    """The painting, and a row for each test photograph: itself, and stylized at the steps.
 
     Args:
         arrays: As `Previews.arrays` tells them.

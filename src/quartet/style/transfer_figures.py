@@ -1,4 +1,4 @@
-"""Figures of a restyled video or of restyled pictures: to look at, and to see where time went."""
+"""Figures of a stylized video or of stylized pictures: to look at, and to see where time went."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _MISSING = "▯"
 
 
 def contact_sheet(shown: Sequence[Shown], name: str, style: str) -> Figure:
-    """Pictures in rows, the source's above, restyled below, each pair under its caption.
+    """Pictures in rows, the source's above, stylized below, each pair under its caption.
 
     Args:
         shown: At most twelve of them are drawn, evenly chosen.
         name: Of the source's file or folder.
-        style: That it was restyled in.
+        style: That it was stylized in.
     """
     if len(shown) > _MOST_SHOWN:
         places = np.linspace(0, len(shown) - 1, _MOST_SHOWN).round().astype(int)
@@ -50,7 +50,7 @@ def contact_sheet(shown: Sequence[Shown], name: str, style: str) -> Figure:
     for number, each in enumerate(shown):
         row, column = divmod(number, columns)
         top = size[1] - _HEADING - row * block - _CAPTION
-        for place, picture in enumerate((each.source, each.restyled)):
+        for place, picture in enumerate((each.source, each.stylized)):
             bottom = top - height - place * (height + _GAP)
             box = (column * cell + _GAP / 2, bottom, cell - _GAP, height)
             axis = figure.add_axes(tuple(np.divide(box, (*size, *size))))
@@ -105,14 +105,14 @@ def stage_times(seconds: Mapping[str, float], frames: int, elapsed: float | None
 
 
 def steadiness(comparison: Comparison, name: str, style: str) -> Figure:
-    """Flicker and warping error over time, restyled against source.
+    """Flicker and warping error over time, stylized against source.
 
     Pairs in which nothing stands still, or nothing is seen twice, leave a gap.
 
     Args:
         comparison: Of the finished video with its source.
         name: Of the source's file.
-        style: That it was restyled in.
+        style: That it was stylized in.
     """
     figure = Figure(figsize=(9, 5.6), layout="constrained")
     figure.suptitle(
@@ -167,9 +167,9 @@ def _columns(pictures: int, tallness: float) -> int:
     return min(fitting, pictures)
 
 
-def _over_time(axis: Any, seconds: Numbers, restyled: Numbers, source: Numbers) -> None:
+def _over_time(axis: Any, seconds: Numbers, stylized: Numbers, source: Numbers) -> None:
     """Two lines and their means."""
-    for values, label, colour in ((restyled, "restyled", _MARK), (source, "source", _PALE)):
+    for values, label, colour in ((stylized, "stylized", _MARK), (source, "source", _PALE)):
         known = values[~np.isnan(values)]
         if len(known):
             axis.plot(seconds, values, ".-", color=colour, label=f"{label}: {known.mean():.2f}")

@@ -1,4 +1,4 @@
-"""Parameters of restyling, with their ranges and the reason for each default."""
+"""Parameters of stylizing, with their ranges and the reason for each default."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from quartet.style.settings import Settings
 class StyleTransfer(Settings):
     """What is done with a video or with pictures."""
 
-    piece_frames: int = Field(
+    segment_frames: int = Field(
         64,
         ge=1,
         le=10_000,
-        description="Frames of a piece, about: what a killed run loses at most on each rank. Each "
-        "piece begins with a key frame, so that shorter ones make a larger file.",
+        description="Approximate frames of a segment: a killed run loses one at most per rank. Each "
+        "segment begins with a key frame, so shorter ones make a larger file.",
     )
     accept_truncated: bool = Field(
         False,
         description="Whether of a video that ends before its container says so, what is there is "
-        "restyled; otherwise it is refused.",
+        "stylized; otherwise it is refused.",
     )
     smoothing: float = Field(
         0.0,
@@ -36,7 +36,7 @@ class StyleTransfer(Settings):
     )
 
 
-class Restyling(Settings):
+class Stylizing(Settings):
     """How frames go through the network."""
 
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -64,5 +64,5 @@ class Restyling(Settings):
         ge=1,
         le=64,
         description="Of the decoder, which runs beside the network. One decodes 720p ten times as "
-        "fast as two cores restyle it; a GPU wants more.",
+        "fast as two cores stylize it; a GPU wants more.",
     )

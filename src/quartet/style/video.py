@@ -1,8 +1,8 @@
-"""A video as a plan: which picture is shown when, and in which pieces it is worked on.
+"""A video as a plan: which picture is shown when, and in which segments it is worked on.
 
 The way of a video: `probe.plan_video` reads it once without decoding; any number of
-processes then take pieces of the plan in any order, each by `decode.decode_frames` and
-`encode.encode_segment`; `assemble.assemble` joins the pieces with the sound and all else of
+processes then take segments of the plan in any order, each by `decode.decode_frames` and
+`encode.encode_segment`; `assemble.assemble` joins the segments with the sound and all else of
 the source, and `check.check_video` compares the result with the plan.
 """
 
@@ -101,7 +101,7 @@ class Track:
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """A video, as far as it must be known to work on any piece of it alone.
+    """A video, as far as it must be known to work on any segment of it alone.
 
     Attributes:
         name: Of the source, for messages.
@@ -119,7 +119,7 @@ class VideoPlan:
         origin: What becomes zero in the output, ticks. Not 0 only where a container's
             clock starts anywhere, as that of a transport stream or of a cut-out.
         average_rate: Frames per second, (numerator, denominator).
-        pieces: First frame, and the one after the last, of each piece.
+        segments: First frame, and the one after the last, of each segment.
         keys: Numbers of the frames at which decoding can begin.
         packets: For videos whose own timestamps do not tell the order of frames, the
             place of each frame's packet in the stream; empty for the others.
@@ -141,7 +141,7 @@ class VideoPlan:
     end: int
     origin: int
     average_rate: tuple[int, int]
-    pieces: tuple[tuple[int, int], ...]
+    segments: tuple[tuple[int, int], ...]
     keys: tuple[int, ...]
     packets: tuple[int, ...]
     tracks: tuple[Track, ...]
@@ -188,16 +188,16 @@ class VideoPlan:
             ((stamp - self.origin) * self.tick * 1000).denominator > 1 for stamp in self.timestamps
         )
 
-    def end_of_piece(self, first: int) -> int:
-        """The frame after the last of the piece that begins with frame `first`.
+    def end_of_segment(self, first: int) -> int:
+        """The frame after the last of the segment that begins with frame `first`.
 
         Raises:
             ValueError: None begins there.
         """
-        place = bisect_right(self.pieces, (first, self.frames + 1)) - 1
-        if place < 0 or self.pieces[place][0] != first:
-            raise ValueError(f"{self.name}: no piece begins with frame {first}")
-        return self.pieces[place][1]
+        place = bisect_right(self.segments, (first, self.frames + 1)) - 1
+        if place < 0 or self.segments[place][0] != first:
+            raise ValueError(f"{self.name}: no segment begins with frame {first}")
+        return self.segments[place][1]
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, of lists, numbers and text only."""

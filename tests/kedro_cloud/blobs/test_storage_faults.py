@@ -117,7 +117,7 @@ def test_a_download_goes_on_after_lost_connections(way, proxy, waits, tmp_path):
     table = pd.DataFrame({"a": np.random.default_rng(0).random(2 * MIB)})
     windows = dataset("new_windows", "base", filepath="abfs://work/windows.parquet")
     windows.save(table)
-    folder = dataset("restyled_folder").load()
+    folder = dataset("stylized_folder").load()
     with folder.new("a.mp4") as path:
         path.write_bytes(os.urandom(20 * MIB))
         written = path.read_bytes()
@@ -158,7 +158,7 @@ def test_storage_that_stays_silent_is_told(proxy, monkeypatch):
 
 
 def test_listings_and_deletions_go_on_after_faults(proxy, waits, blobs):
-    pieces = dataset("style_pieces").load()
+    pieces = dataset("style_segments").load()
     for name in "123":
         pieces.write("w", name, b"x")
     proxy.fail("GET .*comp=list", "answer", times=2)

@@ -58,7 +58,7 @@ def test_a_wrong_variable_for_steps_is_refused(invoke):
 
 
 def test_a_shared_step_without_a_number_of_machines_is_told(workspace):
-    (workspace / "conf/azureml/parameters.yml").write_text("step_nodes: {restyle_pieces: 2}\n")
+    (workspace / "conf/azureml/parameters.yml").write_text("step_nodes: {stylize_segments: 2}\n")
     command = ("azureml", "compile", "-p", "faq_tuning", "-o", "job.yml")
     result = run_kedro(workspace, *command)
     assert result.returncode == 1

@@ -110,7 +110,7 @@ def table(result):
 
 
 FAQ = ("-p", "faq_tuning")
-SCORING = ("claim_new_windows", "score_windows", "publish_scores")
+SCORING = ("claim_windows", "score_windows", "publish_scores")
 
 
 def test_a_plan_shows_time_and_cost_of_each_size(run, rehearsed):

@@ -20,8 +20,8 @@ from projects import make_project
 from support import clean_environment, run_kedro, skip_or_fail
 
 pytestmark = pytest.mark.integration  # each rehearsal starts an Azurite of its own
-TRAINING = "sensor_models.workers=1"
-THREE_RANKS = {"step_nodes": {"train_models": 3}, "sensor_models": {"workers": 1}}
+TRAINING = "sensor_svm.workers=1"
+THREE_RANKS = {"step_nodes": {"train_models": 3}, "sensor_svm": {"workers": 1}}
 UPLOAD = ("--upload", "data/01_raw/stackexchange=mine/dump")
 ELSEWHERE = ("-p", "faq_ingestion", "--params", "faq_dump=abfs://mine/dump")
 

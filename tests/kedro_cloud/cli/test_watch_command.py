@@ -261,18 +261,18 @@ def test_a_job_is_submitted_for_each_file_as_kedro_azureml_run_does(
     (document,) = plane.resources.members(f"{WORKSPACE_ID}/jobs")
     assert (marker["state"], document["name"]) == ("done", marker["job"])
     job = read_submitted(plane, document)
-    assert {step.name for step in job.steps} > {"plan_transfer", "restyle_pieces"}
+    assert {step.name for step in job.steps} > {"plan_transfer", "stylize_segments"}
     given = '{"style": "starry_night", "seed": 7, "video": "abfs://videos/monday/a, film.mp4"}'
     assert all(f"--params='{given}'" in step.command for step in job.steps)
 
 
-@pytest.mark.parametrize("results", ["restyled", "abfs://work/restyled"])
+@pytest.mark.parametrize("results", ["stylized", "abfs://work/stylized"])
 def test_results_go_where_the_command_line_says(project, results):
     trigger = FileTrigger(project, "azureml", cloud_settings(project, "azureml"), results)
     file = ArrivedFile("monday/a.mp4", "abfs://videos/monday/a.mp4", "1", 7, 0.0)
     given = trigger.local_parameters(file, project / "work")
     root = results if "://" in results else f"{Path.cwd()}/{results}"
-    assert given["restyled_folder"] == f"{root}/monday"
+    assert given["stylized_folder"] == f"{root}/monday"
     assert f"{root}" in trigger.open_location(None).outputs
 
 
@@ -292,7 +292,7 @@ def test_a_line_is_written_when_something_becomes_of_a_file_and_only_then():
     ]
 
 
-def test_a_clip_in_a_container_is_restyled_by_the_real_pipeline(container, tmp_path):
+def test_a_clip_in_a_container_is_stylized_by_the_real_pipeline(container, tmp_path):
     """Two at once, in a project that has never run: both make its tracking database."""
     project = make_workspace(tmp_path / "project")
     trigger = project / "conf/azureml/cloud.yml"
@@ -303,13 +303,13 @@ def test_a_clip_in_a_container_is_restyled_by_the_real_pipeline(container, tmp_p
     clip = write_video(tmp_path / "a film.mp4", 12, options=KEYS, sounds=["aac"])
     container.put("new, ones/a film.mp4", clip.read_bytes())
     container.put("bad.mp4", b"no video " * 99)
-    quick = "style=plain,restyling.workers=1,style_transfer.comparison_pairs=2"
+    quick = "style=plain,stylizing.workers=1,style_transfer.comparison_pairs=2"
     arguments = ("--once", "--every", "0.5", "--most-at-once", "2", "--params", quick)
     result = run_kedro(project, "cloud", "watch", *arguments)
     assert result.returncode == 1, result.stdout + result.stderr
-    restyled = project / "data/07_model_output/style/restyled/new, ones/a film_plain.mp4"
-    check_video(restyled, plan_video(clip, 64))
-    assert str(restyled) in result.stdout
+    stylized = project / "data/07_model_output/style/stylized/new, ones/a film_plain.mp4"
+    check_video(stylized, plan_video(clip, 64))
+    assert str(stylized) in result.stdout
     assert container.marker("new, ones/a film.mp4")["state"] == "done"
     assert "cannot be read as a video" in container.marker("bad.mp4")["reason"]
     metrics = project / "data/08_reporting/style_transfer/new, ones/a film.mp4/metrics.json"

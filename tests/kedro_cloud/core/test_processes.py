@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kedro_cloud.core.processes import ended_as_by_hand, is_alive, start_ticks
+from kedro_cloud.core.processes import is_alive, sigterm_as_interrupt, start_ticks
 
 
 def test_one_that_runs_lives():
@@ -34,6 +34,6 @@ def test_a_later_process_with_the_same_number_is_another():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_who_is_asked_to_end_cleans_up_as_after_ctrl_c(number):
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), ended_as_by_hand():
+    with pytest.raises(KeyboardInterrupt), sigterm_as_interrupt():
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before

@@ -25,8 +25,8 @@ def entry(**changes):
     [
         (entry(filepath="data/a.json"), "lies on its step's own machine (data/a.json)"),
         (
-            {"type": "x.Pieces", "path": "/tmp/pieces"},
-            "lies on its step's own machine (/tmp/pieces)",
+            {"type": "x.Segments", "path": "/tmp/segments"},
+            "lies on its step's own machine (/tmp/segments)",
         ),
         ({"type": "MemoryDataset"}, "is kept in memory"),
         ({"type": "kedro.io.MemoryDataset"}, "is kept in memory"),

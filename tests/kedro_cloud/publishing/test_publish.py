@@ -82,11 +82,11 @@ def test_what_is_published_already_is_left_alone(plane, say, published):
 def test_a_dry_run_shows_the_change_and_makes_none(plane, say, published):
     since = len(plane.requests)
     before = deployed(plane)
-    result = say("--params", "restyling.batch_size=2", "--dry-run")
+    result = say("--params", "stylizing.batch_size=2", "--dry-run")
     assert result.exit_code == 0, result.output
     assert re.search(r"~ default v\w+: of endpoint style-transfer, v\w+ → v\w+", result.stdout)
     assert puts(plane, since) == []
-    changed = say("--params", "restyling.batch_size=2")
+    changed = say("--params", "stylizing.batch_size=2")
     assert changed.exit_code == 0, changed.output
     assert deployed(plane) != before
     assert say().exit_code == 0  # the earlier one is there still, and is only named again

@@ -9,7 +9,7 @@ import pytest
 from kedro_cloud.blobs.errors import StorageError
 from kedro_cloud.trigger.protocol import MarkerState, WatcherId
 from kedro_cloud.trigger.start import StartRefusedError
-from kedro_cloud.trigger.watch import StopRequest, forget_files
+from kedro_cloud.trigger.watch import StopRequest, clear_markers
 from trigger_world import World
 from watched import NOBODY, NOW, FakeStarter, MemoryLocation, Watched, message_of, states
 
@@ -278,7 +278,7 @@ def test_only_markers_that_changed_are_read_again(watched, monkeypatch):
 
 
 def forget(watched, name):
-    (line,) = forget_files(watched.location, [name], WatcherId("here", 1), NOW)
+    (line,) = clear_markers(watched.location, [name], WatcherId("here", 1), NOW)
     return line
 
 

@@ -139,7 +139,7 @@ HOSTILE = (
     "a" * 899 + "é.mp4",
 )
 ODD = (
-    "a, restyled_folder=b.mp4",
+    "a, stylized_folder=b.mp4",
     "$(rm).mp4",
     "a;b.mp4",
     "-a.mp4",

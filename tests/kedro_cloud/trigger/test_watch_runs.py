@@ -75,7 +75,7 @@ def test_a_command_that_the_system_kills_says_so(commands):
 
 def test_the_progress_is_that_of_the_last_bar(commands):
     run = commands.start(arrived("slow.mp4"))
-    (run.work / "log.txt").write_text("restyle:  30%|###  |\r\x1b[1mrestyle:  41%|#### |")
+    (run.work / "log.txt").write_text("stylize:  30%|###  |\r\x1b[1mstylize:  41%|#### |")
     assert run.progress() == "41 %"
     run.kill()
 
@@ -157,7 +157,7 @@ def trigger():
 
 
 def test_a_local_run_gets_the_file_and_folders_of_its_own(trigger, tmp_path):
-    command = kedro_run_command(trigger, {"style": "wave", "restyling": {"workers": 1}}, FILE,
+    command = kedro_run_command(trigger, {"style": "wave", "stylizing": {"workers": 1}}, FILE,
                                 tmp_path)  # fmt: skip
     assert command == [
         *(sys.executable, "-m", "kedro", "run", "--config", str(tmp_path / "run.json"))
@@ -167,10 +167,10 @@ def test_a_local_run_gets_the_file_and_folders_of_its_own(trigger, tmp_path):
         "pipelines": "style_transfer",
         "params": {
             "style": "wave",
-            "restyling": {"workers": 1},
+            "stylizing": {"workers": 1},
             "video": FILE.address,
             "transfer_folder": str(tmp_path),
-            "restyled_folder": f"{ROOT}/data/07_model_output/style/restyled/monday",
+            "stylized_folder": f"{ROOT}/data/07_model_output/style/stylized/monday",
             "report_folder": f"{ROOT}/data/08_reporting/style_transfer/{FILE.name}",
         },
     }

@@ -32,7 +32,7 @@ def test_a_folder_has_its_pictures_in_order_and_nothing_else(folder):
 
 
 def test_hidden_files_are_no_pictures_of_a_folder(folder):
-    """macOS lays a `._a.png` beside each `a.png`; nobody wants it restyled."""
+    """macOS lays a `._a.png` beside each `a.png`; nobody wants it stylized."""
     for name in ("._a.png", ".c.jpg"):
         (folder / name).write_bytes((folder / "a.png").read_bytes())
     assert media(folder).pictures == ("a.png", "b.JPG", "ä b;'c.webp")

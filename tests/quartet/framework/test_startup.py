@@ -75,7 +75,7 @@ def at_the_first_node(self, dataset_name=None):
     os._exit(0)
 startup.collect_again = lambda: at_the_first_node(None)
 sys.argv = ["kedro", "azureml", "-e", "azureml", "execute", "--pipeline=anomaly_scoring",
-            "--node=claim_new_windows"]
+            "--node=claim_windows"]
 from kedro.framework.cli import cli
 {after}
 cli.main()
@@ -105,7 +105,7 @@ def start_step(project, heavy, before="", after="", environment=None):
 def test_a_step_starts_without_what_its_nodes_do_not_need(project):
     imported, opened = start_step(project, HEAVY_FOR_STEPS)
     assert imported == "IMPORTED []"
-    assert opened == "OPENED ['new_windows', 'scoring_claim', 'sensor_bank', 'sensor_windows']"
+    assert opened == "OPENED ['new_windows', 'scoring_claim', 'sensor_models', 'sensor_windows']"
 
 
 def test_a_step_starts_as_quickly_where_quartet_is_not_installed(project):

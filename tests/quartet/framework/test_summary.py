@@ -64,9 +64,9 @@ def node(function, inputs, outputs, name):
 
 FIT = node(lambda: (METRICS, RELEASE), None, ["digits_metrics", "classifier"], "fit")
 DRAW = node(matplotlib.figure.Figure, None, "sweep_figure", "draw")
-WRITE = node(lambda: {"places": [f"{n}.png" for n in range(5)]}, None, "restyled", "write")
+WRITE = node(lambda: {"places": [f"{n}.png" for n in range(5)]}, None, "stylized", "write")
 LOOK = node(lambda metrics: {"images": 2}, "digits_metrics", "film_metrics", "look")
-FORGET = node(lambda restyled: None, "restyled", None, "forget")
+FORGET = node(lambda stylized: None, "stylized", None, "forget")
 PIPELINES = {
     "digits": Pipeline([FIT, DRAW]),
     "film": Pipeline([WRITE, LOOK]),
@@ -87,11 +87,11 @@ def catalog(tmp_path, monkeypatch):
             ),
             "film_metrics": JSONDataset(
                 filepath="memory://reports/metrics.json",
-                metadata={"quartet": {"results": ["restyled"]}},
+                metadata={"quartet": {"results": ["stylized"]}},
             ),
             "sweep_figure": MatplotlibDataset(filepath=f"{folder}/digits/sweep.png"),
             "classifier": Registry(),
-            "restyled": JSONDataset(filepath=f"{folder}/output.json"),
+            "stylized": JSONDataset(filepath=f"{folder}/output.json"),
         }
     )
 
@@ -328,7 +328,7 @@ def test_a_run_of_all_scenarios_tells_of_each(trained_workspace, trained_output,
 
 def test_a_run_of_all_scenarios_names_the_versions_it_registered(trained_output):
     models = re.findall(r"model +(\S+), version (\d+)", trained_output.stdout)
-    assert models == [("mnist_classifier", "1"), ("FAQ_ranker", "1"), ("sensor_bank", "1")]
+    assert models == [("mnist_classifier", "1"), ("FAQ_ranker", "1"), ("sensor_models", "1")]
 
 
 def test_the_result_goes_to_stdout_and_the_way_there_to_stderr(trained_output):

@@ -24,14 +24,14 @@ from quartet.sensors.batch import Batch
 from quartet.sensors.drift import TOO_FEW, Span, drift
 from quartet.sensors.scoring import predict
 from quartet.sensors.serving import SensorScorer
-from quartet.sensors.settings import SensorModels, TrainingWindows, WindowScoring
-from quartet.sensors.training import fit_bank
+from quartet.sensors.settings import SensorSvm, TrainingWindows, WindowScoring
+from quartet.sensors.training import fit_model_set
 from support import clean_environment
 
 KEYS = ["device", "sensor", "window_end"]
 START = pd.Timestamp("2026-03-02")
 TRAINED, SCORED = 200, 60
-SETTINGS = SensorModels(seed=1, features=("mean", "minimum", "maximum"), nu=0.02, workers=1)
+SETTINGS = SensorSvm(seed=1, features=("mean", "minimum", "maximum"), nu=0.02, workers=1)
 NO_EVENTS = pd.DataFrame(
     {name: pd.Series(dtype=kind) for name, kind in
      {"device": str, "sensor": str, "start": "datetime64[s]", "end": "datetime64[s]",
@@ -72,8 +72,8 @@ def batch(*windows, closed):
 @pytest.fixture(scope="module")
 def champion():
     normal = pd.concat([windows_of(name, 0, TRAINED) for name in ("pump", "fan")])
-    bank = fit_bank(normal, SETTINGS, 300, progress=False).bank
-    return Champion(1, {}, SensorScorer(bank))
+    model_set = fit_model_set(normal, SETTINGS, 300, progress=False).model_set
+    return Champion(1, {}, SensorScorer(model_set))
 
 
 class Site:
@@ -90,7 +90,7 @@ class Site:
         return DataCatalog(
             {
                 "sensor_windows": SensorTablesDataset(url=self.url),
-                "sensor_bank": MemoryDataset(self.champion, copy_mode="assign"),
+                "sensor_models": MemoryDataset(self.champion, copy_mode="assign"),
                 "sensor_labels": MemoryDataset(NO_EVENTS),
                 "params:window_scoring": MemoryDataset(WindowScoring()),
                 "sensor_predictions": PartitionedPredictionsDataset(
@@ -176,13 +176,15 @@ def test_models_with_a_context_see_new_windows_against_those_before(tmp_path):
     moved = pd.concat(
         [windows_of("pump", 0, 230), windows_of("pump", 230, end, shift=40)], ignore_index=True
     )
-    bank = fit_bank(context.applied(moved[:TRAINED]), settings, 300, progress=False).bank
-    site = Site(tmp_path, Champion(1, {}, SensorScorer(bank)))
+    model_set = fit_model_set(
+        context.applied(moved[:TRAINED]), settings, 300, progress=False
+    ).model_set
+    site = Site(tmp_path, Champion(1, {}, SensorScorer(model_set)))
     for first, last in ((0, until), (until, until + 8), (until + 8, end)):
         site.tables.publish(batch(moved[first:last], closed=last))
         site.run()
     found = site.outcome()[0]
-    expected = predict(bank, context.applied(moved))
+    expected = predict(model_set, context.applied(moved))
     expected = expected[expected["window_end"] > moved["window_end"][TRAINED - 1]]
     pd.testing.assert_series_equal(
         found["score"], expected["score"], check_index=False, check_names=False
@@ -218,8 +220,8 @@ def days_and_nights(first, last, shift=0.0):
 def of_days_and_nights(folder, settings=SETTINGS, days=4):
     """A site whose models have been trained on days and nights of the pump."""
     normal = settings.context.applied(days_and_nights(0, days * DAY))
-    bank = fit_bank(normal, settings, 300, progress=False).bank
-    return Site(folder, Champion(1, {}, SensorScorer(bank)))
+    model_set = fit_model_set(normal, settings, 300, progress=False).model_set
+    return Site(folder, Champion(1, {}, SensorScorer(model_set)))
 
 
 def publish(site, until, *windows):
@@ -273,18 +275,21 @@ def test_drift_is_measured_against_the_hours_before_where_models_are(tmp_path, m
     site, until = of_days_and_nights(tmp_path, settings), 6 * DAY
     others = [days_and_nights(3 * DAY, until).assign(device=name) for name in ("fan", "valve")]
     whole = pd.concat([days_and_nights(3 * DAY, until), *others], ignore_index=True)
-    bank = site.champion.raw
-    bank = bank.merged([bank, *(replace(bank, pairs=((name, "temperature"),), versions=(name,))
-                                for name in ("fan", "valve"))])  # fmt: skip
+    model_set = site.champion.raw
+    further = [
+        replace(model_set, pairs=((name, "temperature"),), versions=(name,))
+        for name in ("fan", "valve")
+    ]
+    model_set = model_set.merged([model_set, *further])
     publish(site, until, whole)
     end = whole["window_end"].max()
     told = settings.context.applied(whole)
     span = Span(end - pd.Timedelta(hours=24), end)
-    expected = drift(bank, [told[told["window_end"] > span.since]], span)
+    expected = drift(model_set, [told[told["window_end"] > span.since]], span)
     monkeypatch.setattr(nodes, "_AT_ONCE", 500)  # windows of a sensor
     claim = {"until": {"revision": 1, "watermark": end.isoformat()}}
     found, _ = nodes.measure_drift(
-        site.tables, Champion(1, {}, SensorScorer(bank)), claim, WindowScoring()
+        site.tables, Champion(1, {}, SensorScorer(model_set)), claim, WindowScoring()
     )
     assert set(found["windows"]) == {DAY}
     pd.testing.assert_frame_equal(found, expected)
@@ -420,9 +425,9 @@ def test_the_cursor_is_where_ingestion_stood_when_the_run_began(site):
     catalog["scoring_claim"] = JSONDataset(filepath=str(site.reports / "claim.json"))
     catalog["new_windows"] = PickleDataset(filepath=str(site.reports / "new"))
     pipeline = create_pipeline()
-    SequentialRunner().run(pipeline.only_nodes("claim_new_windows"), catalog)
+    SequentialRunner().run(pipeline.only_nodes("claim_windows"), catalog)
     site.tables.publish(batch(windows_of("fan", 260, 265), closed=265))
-    SequentialRunner().run(pipeline - pipeline.only_nodes("claim_new_windows"), catalog)
+    SequentialRunner().run(pipeline - pipeline.only_nodes("claim_windows"), catalog)
     closed = START + pd.Timedelta(seconds=300 * (TRAINED + SCORED))
     assert site.tables.cursor("scoring") == Cursor(1, closed)
     assert site.run()[0]["windows_scored"] == 5

@@ -1,4 +1,4 @@
-"""A bank of models must lead back to the windows that it was fitted to."""
+"""A model set must lead back to the windows that it was fitted to."""
 
 import pandas as pd
 import pytest
@@ -8,7 +8,7 @@ from quartet.datasets.sensor_store.tables import SensorTablesDataset
 from quartet.pipelines.anomaly_training.nodes import select_windows
 from quartet.pipelines.anomaly_training.release import make_release
 from quartet.sensors.settings import SensorRelease, TrainingWindows
-from quartet.sensors.training import fit_bank
+from quartet.sensors.training import fit_model_set
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +18,16 @@ def windows():
 
 @pytest.fixture(scope="module")
 def release(windows):
-    """Makes the release of a bank that was fitted to some windows."""
-    bank = fit_bank(windows.drop(columns="revision"), SETTINGS, 300, progress=False).bank
+    """Makes the release of a model set that was fitted to some windows."""
+    model_set = fit_model_set(
+        windows.drop(columns="revision"), SETTINGS, 300, progress=False
+    ).model_set
 
     def make(windows):
         metrics = {"models": 1, "false_alarm_rate": 0.02, "nu": 0.02}
-        return make_release(bank.to_arrays(), metrics, None, windows, SETTINGS, SensorRelease())
+        return make_release(
+            model_set.to_arrays(), metrics, None, windows, SETTINGS, SensorRelease()
+        )
 
     return make
 

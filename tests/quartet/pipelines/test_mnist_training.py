@@ -157,7 +157,7 @@ def test_work_whose_result_could_not_be_saved_is_not_done_again(
 
 def test_checkpoints_are_forgotten_when_what_was_made_of_them_is_saved(tmp_path):
     pipeline = create_pipeline()
-    (last,) = pipeline.only_nodes("forget_checkpoints").nodes
+    (last,) = pipeline.only_nodes("clear_checkpoints").nodes
     assert {name for name in pipeline.inputs() if name.endswith("_checkpoint")} == {*CHECKPOINTS}
     assert set(CHECKPOINTS) < set(last.inputs)
     before = {node.name for node in pipeline.to_nodes(last.name).nodes}
@@ -166,9 +166,9 @@ def test_checkpoints_are_forgotten_when_what_was_made_of_them_is_saved(tmp_path)
     kept = [CheckpointDataset(filepath=str(tmp_path / name)).load() for name in CHECKPOINTS]
     for checkpoint in kept:
         checkpoint.store("key", State(facts={"rows": [1]}))
-    nodes.forget_checkpoints({"approved": True}, *kept)
+    nodes.clear_checkpoints({"approved": True}, *kept)
     assert not list(tmp_path.iterdir())
-    nodes.forget_checkpoints({"approved": True}, *kept)  # a run that found all done
+    nodes.clear_checkpoints({"approved": True}, *kept)  # a run that found all done
 
 
 def test_of_equally_accurate_strengths_the_strongest_is_taken():

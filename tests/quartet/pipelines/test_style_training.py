@@ -141,9 +141,9 @@ def test_the_checkpoint_is_forgotten_when_the_weights_are_saved_and_reported(inp
     train(inputs)
     assert (inputs / "checkpoint.safetensors").exists()
     pipeline = create_pipeline()
-    before = {node.name for node in pipeline.to_nodes("forget_style_checkpoint").nodes}
+    before = {node.name for node in pipeline.to_nodes("clear_style_checkpoint").nodes}
     assert {"train_style", "report_training"} < before
-    nodes.forget_style_checkpoint({"steps": 4}, checkpoint)
+    nodes.clear_style_checkpoint({"steps": 4}, checkpoint)
     assert not (inputs / "checkpoint.safetensors").exists()
 
 

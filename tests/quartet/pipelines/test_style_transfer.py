@@ -14,7 +14,7 @@ from kedro.runner import SequentialRunner
 from PIL import Image
 from safetensors.numpy import save_file
 
-from quartet.datasets.pieces import PieceStore
+from quartet.datasets.segments import SegmentStore
 from quartet.pipelines.style_transfer import create_pipeline, nodes
 from quartet.style.check import check_video
 from quartet.style.network import StyleNetwork
@@ -24,9 +24,9 @@ from support import ROOT, bootstrap
 
 bootstrap()
 QUICK = {
-    "style_transfer": {"piece_frames": 8, "comparison_pairs": 2},
+    "style_transfer": {"segment_frames": 8, "comparison_pairs": 2},
     "video_encoding": {"preset": "ultrafast", "threads": 1},
-    "restyling": {"workers": 1},
+    "stylizing": {"workers": 1},
 }
 
 
@@ -60,9 +60,9 @@ def catalog_of(source, style="plain", **changes):
 
 def typed(name, values):
     from quartet.style.encoding_settings import Encoding
-    from quartet.style.transfer_settings import Restyling, StyleTransfer
+    from quartet.style.transfer_settings import StyleTransfer, Stylizing
 
-    types = {"style_transfer": StyleTransfer, "restyling": Restyling, "video_encoding": Encoding}
+    types = {"style_transfer": StyleTransfer, "stylizing": Stylizing, "video_encoding": Encoding}
     return types[name.removeprefix("params:")](**values)
 
 
@@ -75,20 +75,20 @@ def run(source, style="plain", only=None, **changes):
 
 
 def published(project):
-    folder = project / "data/07_model_output/style/restyled"
+    folder = project / "data/07_model_output/style/stylized"
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(str(path) for path in found) if folder.exists() else []
 
 
-def pieces_left(project):
-    return list((project / "data/07_model_output/style/pieces").rglob("*.mp4"))
+def segments_left(project):
+    return list((project / "data/07_model_output/style/segments").rglob("*.mp4"))
 
 
 def test_a_video_comes_back_with_every_frame_in_its_time_and_with_its_sound(project):
     source = write_video(project / "a film.mp4", 20, options=KEYS, sounds=["aac"])
     found = run(source)
     assert published(project) == ["a film_plain.mp4"]
-    target = project / "data/07_model_output/style/restyled/a film_plain.mp4"
+    target = project / "data/07_model_output/style/stylized/a film_plain.mp4"
     check_video(target, plan_video(source, 8))
     assert found["frames_in"] == found["frames_out"] == 20
     assert found["duration_difference_s"] == 0
@@ -101,13 +101,13 @@ def test_a_video_comes_back_with_every_frame_in_its_time_and_with_its_sound(proj
     for name in ("contact_sheet.png", "consistency.png", "stages.png", "preview.webp"):
         with Image.open(reports / name) as picture:
             picture.load()
-    assert not pieces_left(project)
+    assert not segments_left(project)
 
 
-def test_a_run_that_is_killed_costs_the_piece_it_was_at(project, monkeypatch):
+def test_a_run_that_is_killed_costs_the_segment_it_was_at(project, monkeypatch):
     source = write_video(project / "a.mp4", 40, options=KEYS)
     written = []
-    write = PieceStore.write
+    write = SegmentStore.write
 
     def dying(store, work, name, content):
         if len(written) == 3:
@@ -116,38 +116,38 @@ def test_a_run_that_is_killed_costs_the_piece_it_was_at(project, monkeypatch):
         write(store, work, name, content)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(PieceStore, "write", dying)
+        patch.setattr(SegmentStore, "write", dying)
         run(source)
     assert published(project) == []
-    assert len(pieces_left(project)) == 3
+    assert len(segments_left(project)) == 3
     found = run(source)
-    assert found["pieces_restyled"] == found["pieces"] - 3
+    assert found["segments_stylized"] == found["segments"] - 3
     assert found["frames_out"] == 40
-    whole = (project / "data/07_model_output/style/restyled/a_plain.mp4").read_bytes()
+    whole = (project / "data/07_model_output/style/stylized/a_plain.mp4").read_bytes()
     run(source)
-    assert (project / "data/07_model_output/style/restyled/a_plain.mp4").read_bytes() == whole
+    assert (project / "data/07_model_output/style/stylized/a_plain.mp4").read_bytes() == whole
 
 
-def test_pieces_stay_until_what_was_made_of_them_is_saved(project, monkeypatch):
+def test_segments_stay_until_what_was_made_of_them_is_saved(project, monkeypatch):
     source = write_video(project / "a.mp4", 16, options=KEYS)
-    for unsaved in ("restyled_output", "style_transfer_metrics"):
+    for unsaved in ("stylized_output", "style_transfer_metrics"):
         catalog = catalog_of(source)
         with monkeypatch.context() as patch, pytest.raises(DatasetError, match="No space left"):
             patch.setattr(catalog[unsaved], "save", refuse)
             SequentialRunner().run(create_pipeline(), catalog)
-        assert pieces_left(project)
+        assert segments_left(project)
     found = run(source)
-    assert (found["pieces_restyled"], found["frames_out"]) == (0, 16)
-    assert not pieces_left(project)
+    assert (found["segments_stylized"], found["frames_out"]) == (0, 16)
+    assert not segments_left(project)
 
 
 def refuse(data):
     raise DatasetError("No space left on device")
 
 
-def test_pieces_of_other_parameters_or_another_source_are_not_used(project):
+def test_segments_of_other_parameters_or_another_source_are_not_used(project):
     source = write_video(project / "a.mp4", 16, options=KEYS)
-    making = ("plan_transfer", "restyle_pieces")
+    making = ("plan_transfer", "stylize_segments")
 
     def work(**changes):
         catalog = catalog_of(source, **changes)
@@ -174,7 +174,7 @@ def test_an_output_that_differs_from_the_source_is_not_published(project, monkey
     with pytest.raises(ValueError, match="has 15 frames, not 16"):
         run(source)
     assert published(project) == []
-    assert pieces_left(project)  # what is done is not lost
+    assert segments_left(project)  # what is done is not lost
 
 
 def test_a_full_disk_publishes_nothing(project, monkeypatch):
@@ -273,9 +273,9 @@ def test_a_folder_of_pictures_of_all_kinds(project):
         "holiday_plain/a_plain.png",
     ]
     assert (found["frames_in"], found["frames_out"], found["pictures_unreadable"]) == (4, 3, 1)
-    with Image.open(project / "data/07_model_output/style/restyled/holiday_plain/a_plain.png") as p:
+    with Image.open(project / "data/07_model_output/style/stylized/holiday_plain/a_plain.png") as p:
         assert p.size == (31, 33)
-    assert not list((project / "data/07_model_output/style/pieces").rglob("*.png"))
+    assert not list((project / "data/07_model_output/style/segments").rglob("*.png"))
 
 
 def test_hidden_pictures_of_a_folder_are_left_alone(project):
@@ -287,7 +287,7 @@ def test_hidden_pictures_of_a_folder_are_left_alone(project):
     assert published(project) == ["holiday_plain/a_plain.png"]
 
 
-def test_a_hidden_picture_that_is_asked_for_is_restyled(project):
+def test_a_hidden_picture_that_is_asked_for_is_stylized(project):
     Image.new("RGB", (50, 40), "red").save(project / ".a.png")
     run(project / ".a.png")
     assert published(project) == [".a_plain.png"]
@@ -303,21 +303,21 @@ def test_one_picture_and_one_that_is_broken(project):
 
 
 def test_a_frame_too_large_for_the_memory_is_refused_with_figures(project, monkeypatch):
-    from quartet.style import restyler
+    from quartet.style import stylizer
 
-    monkeypatch.setattr(restyler, "_free_memory", lambda where: 10_000)
+    monkeypatch.setattr(stylizer, "_free_memory", lambda where: 10_000)
     with pytest.raises(ValueError, match=r"of 96×64 pixels .* scale the source down"):
         run(write_video(project / "a.mp4", 4))
 
 
-def test_publishing_without_the_pieces_says_what_to_run(project):
+def test_publishing_without_the_segments_says_what_to_run(project):
     source = write_video(project / "a.mp4", 16, options=KEYS)
     run(source)
-    with pytest.raises(ValueError, match="run from the node restyle_pieces on"):
+    with pytest.raises(ValueError, match="run from the node stylize_segments on"):
         run(source, only=["publish_output"])
 
 
-def test_a_rank_restyles_its_share_of_what_is_missing(project, monkeypatch):
+def test_a_rank_stylizes_its_share_of_what_is_missing(project, monkeypatch):
     source = write_video(project / "a.mp4", 40, options=KEYS)
     catalog = catalog_of(source)
     pipeline = create_pipeline()
@@ -326,9 +326,9 @@ def test_a_rank_restyles_its_share_of_what_is_missing(project, monkeypatch):
     for rank in range(2):
         monkeypatch.setattr(nodes.distributed, "shard", lambda items, rank=rank: items[rank::2])
         monkeypatch.setattr(nodes.distributed, "broadcast", lambda value: set())
-        SequentialRunner().run(pipeline.only_nodes("restyle_pieces"), catalog)
-        done.append(catalog.load("restyling_work")["ranks"][0])
+        SequentialRunner().run(pipeline.only_nodes("stylize_segments"), catalog)
+        done.append(catalog.load("stylizing_work")["ranks"][0])
     assert sum(work["frames"] for work in done) == 40
-    assert sum(work["pieces"] for work in done) == catalog.load("restyling_work")["pieces"] == 5
+    assert sum(work["segments"] for work in done) == catalog.load("stylizing_work")["segments"] == 5
     SequentialRunner().run(pipeline.only_nodes("publish_output"), catalog)
     assert published(project) == ["a_plain.mp4"]

@@ -3,10 +3,10 @@
 import os
 import signal
 
-from quartet.sensors.settings import SensorModels
+from quartet.sensors.settings import SensorSvm
 
 
-class Deadly(SensorModels):
+class Deadly(SensorSvm):
     """Unpickled in a worker only."""
 
     def __setstate__(self, state):

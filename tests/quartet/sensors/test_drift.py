@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quartet.sensors.bank import ModelBank
 from quartet.sensors.drift import TOO_FEW, Span, drift
 from quartet.sensors.figures import drift as drift_figure
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import QUANTILES, SensorModel
 
 TRAINED = 2000
@@ -18,7 +18,7 @@ NIGHT = 288
 """Windows of a day."""
 
 
-def bank_of(**training):
+def model_set_of(**training):
     """Models of sensors with one feature, their mean; by sensor the values trained on."""
     models = {}
     for sensor, values in training.items():
@@ -38,7 +38,7 @@ def bank_of(**training):
             trained_until=0,
             quantiles=np.quantile(np.asarray(values, float), QUANTILES)[None],
         )
-    return ModelBank.of(models, ("mean",), LENGTH)
+    return SensorModels.of(models, ("mean",), LENGTH)
 
 
 def windows_of(**new):
@@ -55,12 +55,12 @@ def whole(windows):
     return Span(START, windows["window_end"].max())
 
 
-def measured(bank, windows):
-    return drift(bank, [windows], whole(windows))
+def measured(model_set, windows):
+    return drift(model_set, [windows], whole(windows))
 
 
 def index_of(training, new):
-    table = measured(bank_of(s=training), windows_of(s=np.asarray(new, float)))
+    table = measured(model_set_of(s=training), windows_of(s=np.asarray(new, float)))
     return table["stability_index"].item()
 
 
@@ -94,7 +94,8 @@ def test_few_windows_are_not_told_as_drift(windows):
     generator = np.random.default_rng(windows)
     sensors = {f"s{number}": generator.normal(size=TRAINED) for number in range(400)}
     table = measured(
-        bank_of(**sensors), windows_of(**{name: generator.normal(size=windows) for name in sensors})
+        model_set_of(**sensors),
+        windows_of(**{name: generator.normal(size=windows) for name in sensors}),
     )
     assert (table["stability_index"] > table["chance_limit"]).mean() < 0.03
     assert table["moved"].mean() < 0.03
@@ -116,11 +117,11 @@ def test_values_that_are_mostly_the_same_are_no_drift():
 
 def test_each_sensor_is_compared_with_its_own_training_and_strangers_are_left_aside():
     generator = np.random.default_rng(3)
-    bank = bank_of(a=generator.normal(size=TRAINED), b=generator.normal(9, 1, TRAINED))
+    model_set = model_set_of(a=generator.normal(size=TRAINED), b=generator.normal(9, 1, TRAINED))
     windows = windows_of(
         b=generator.normal(9, 1, 300), stranger=[1.0], a=generator.normal(9, 1, 300)
     )
-    table = measured(bank, windows.sample(frac=1, random_state=1))
+    table = measured(model_set, windows.sample(frac=1, random_state=1))
     assert table["sensor"].tolist() == ["a", "b"]
     assert table["moved"].tolist() == [True, False]
     assert table["feature"].tolist() == ["mean", "mean"]
@@ -128,8 +129,8 @@ def test_each_sensor_is_compared_with_its_own_training_and_strangers_are_left_as
 
 def test_a_floor_of_the_model_is_no_drift():
     """A logarithm of no deviation is raised to the model's lowest, here as in training."""
-    bank = bank_of(s=np.linspace(-3, 3, TRAINED))
-    floored = replace(bank, lowest=np.full((1, 1), -3.0))
+    model_set = model_set_of(s=np.linspace(-3, 3, TRAINED))
+    floored = replace(model_set, lowest=np.full((1, 1), -3.0))
     new = np.concatenate([np.linspace(-3, 3, 500), np.full(30, -691.0)])
     shown = measured(floored, windows_of(s=new))["stability_index"].item()
     assert shown == pytest.approx(index_of(np.linspace(-3, 3, TRAINED), np.maximum(new, -3)))
@@ -138,15 +139,15 @@ def test_a_floor_of_the_model_is_no_drift():
 def test_without_windows_there_is_nothing_to_tell():
     windows = windows_of(s=[1.0])
     for blocks in ([], [windows.head(0)]):
-        table = drift(bank_of(s=np.arange(100.0)), blocks, whole(windows))
+        table = drift(model_set_of(s=np.arange(100.0)), blocks, whole(windows))
         assert table.empty
         assert "moved" in table
 
 
 @pytest.mark.parametrize("hours", range(1, 22))
 def test_a_part_of_a_day_is_not_told_as_drift(hours):
-    bank, windows = bank_of(s=days(8)), windows_of(s=days(1)[: 12 * hours])
-    table = drift(bank, [windows], Span(START, START + pd.Timedelta(hours=24)))
+    model_set, windows = model_set_of(s=days(8)), windows_of(s=days(1)[: 12 * hours])
+    table = drift(model_set, [windows], Span(START, START + pd.Timedelta(hours=24)))
     assert table["windows"].tolist() == [12 * hours]
     assert table["moved"].tolist() == [False]
     assert table["reason"].tolist() == [TOO_FEW]
@@ -158,37 +159,37 @@ def test_a_day_with_a_gap_is_told_as_long_as_the_gap_explains_nothing(missing, s
     windows = windows_of(s=days(1))
     first = START + pd.Timedelta(hours=6 - missing / 2)  # around the highest values
     gap = windows["window_end"].between(first, first + pd.Timedelta(hours=missing), "right")
-    shown = drift(bank_of(s=days(8)), [windows[~gap]], whole(windows))
+    shown = drift(model_set_of(s=days(8)), [windows[~gap]], whole(windows))
     assert shown["stability_index"].notna().tolist() == [said]
     assert shown["moved"].tolist() == [False]
 
 
 @pytest.mark.parametrize("seconds", [1800, 3600, 7200, 86_400])
 def test_a_day_of_long_windows_is_a_day(seconds):
-    bank = replace(bank_of(s=np.arange(100.0)), window_seconds=seconds)
+    model_set = replace(model_set_of(s=np.arange(100.0)), window_seconds=seconds)
     windows = windows_of(s=np.linspace(0, 99, 86_400 // seconds))
     windows["window_end"] = START + np.arange(1, len(windows) + 1) * pd.Timedelta(seconds=seconds)
-    assert drift(bank, [windows], whole(windows))["reason"].tolist() == [""]
+    assert drift(model_set, [windows], whole(windows))["reason"].tolist() == [""]
     if len(windows) > 3:
         late = windows[len(windows) // 4 :]
-        assert drift(bank, [late], whole(windows))["reason"].tolist() == [TOO_FEW]
+        assert drift(model_set, [late], whole(windows))["reason"].tolist() == [TOO_FEW]
 
 
 def test_it_does_not_matter_in_which_pieces_windows_are_read():
-    bank, windows = bank_of(a=days(3), b=days(4)), windows_of(a=days(1), b=days(1) + 1)
+    model_set, windows = model_set_of(a=days(3), b=days(4)), windows_of(a=days(1), b=days(1) + 1)
     order = np.random.default_rng(4).permutation(len(windows))
     pieces = [windows.iloc[rows] for rows in np.array_split(order, 7)]
     pd.testing.assert_frame_equal(
-        drift(bank, pieces, whole(windows)), drift(bank, [windows], whole(windows))
+        drift(model_set, pieces, whole(windows)), drift(model_set, [windows], whole(windows))
     )
 
 
 def test_the_figure_shows_the_sensors_of_which_something_is_said():
-    bank = bank_of(healthy=days(8), moved=days(7), late=days(9))
+    model_set = model_set_of(healthy=days(8), moved=days(7), late=days(9))
     windows = windows_of(healthy=days(1), moved=days(2)[:NIGHT] + 1, late=days(1)[:99])
-    axis, _ = drift_figure(measured(bank, windows)).axes
+    axis, _ = drift_figure(measured(model_set, windows)).axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["d moved", "d healthy"]
     assert axis.get_title().endswith("sensors with too few windows: 1")
     for table, said in ((windows.tail(9), "too few windows"), (windows.head(0), "no windows")):
-        (axis,) = drift_figure(drift(bank, [table], whole(windows))).axes
+        (axis,) = drift_figure(drift(model_set, [table], whole(windows))).axes
         assert [text.get_text() for text in axis.texts] == [said]

@@ -9,10 +9,10 @@ from hypothesis.extra.numpy import arrays
 from sklearn.preprocessing import StandardScaler
 
 from quartet.sensors.features import FEATURES, fit_scale, window_features
-from quartet.sensors.settings import FeatureName, SensorModels
+from quartet.sensors.settings import FeatureName, SensorSvm
 from sensors.invented import invent, table_of
 
-NAMES = SensorModels(seed=1).features
+NAMES = SensorSvm(seed=1).features
 
 
 def test_features_of_one_window():

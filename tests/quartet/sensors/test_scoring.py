@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from sklearn.svm import OneClassSVM
 
 from quartet.sensors import scoring, serving
-from quartet.sensors.bank import ModelBank
 from quartet.sensors.features import Scale, window_features
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import QUANTILES, SensorModel
 from quartet.sensors.scoring import predict, score, unmatched
-from quartet.sensors.settings import SensorModels
-from quartet.sensors.training import fit_bank
+from quartet.sensors.settings import SensorSvm
+from quartet.sensors.training import fit_model_set
 from sensors.invented import HOUR, invent
 from support import ROOT, clean_environment
 
-MODELS = SensorModels(seed=1, workers=1, nu=0.05, gamma=0.2)
+MODELS = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.2)
 NAMES = ("mean", "minimum", "maximum")
 COLUMNS = ["device", "sensor", "window_end", "score", "threshold", "anomaly", "model_version"]
 
@@ -32,12 +32,12 @@ def windows():
 
 
 @pytest.fixture(scope="module")
-def bank(windows):
-    return fit_bank(windows, MODELS, HOUR).bank
+def model_set(windows):
+    return fit_model_set(windows, MODELS, HOUR).model_set
 
 
 def scikit_learns(seed, sensors):
-    """Machines of very different sizes, fitted by scikit-learn, and the bank of them."""
+    """Machines of very different sizes, fitted by scikit-learn, and the model set of them."""
     generator = np.random.default_rng(seed)
     machines, models = [], {}
     for number in range(sensors):
@@ -59,7 +59,7 @@ def scikit_learns(seed, sensors):
             trained_until=0,
             quantiles=np.zeros((3, len(QUANTILES))),
         )
-    return machines, ModelBank.of(models, NAMES, HOUR)
+    return machines, SensorModels.of(models, NAMES, HOUR)
 
 
 @given(
@@ -71,12 +71,12 @@ def scikit_learns(seed, sensors):
 @settings(max_examples=60)
 def test_scores_and_labels_are_scikit_learns(seed, few, many, spread):
     """Sensors in any order and number, of one many windows, some of them far off."""
-    machines, bank = scikit_learns(seed, 12)
+    machines, model_set = scikit_learns(seed, 12)
     model = np.array([*few, *[few[0] if few else 3] * many, *few[::2]], dtype=np.int64)
     generator = np.random.default_rng(seed + 1)
     inputs = generator.standard_t(2, size=(len(model), 3)) * spread
-    features = inputs * bank.scale[model] + bank.center[model]
-    scores = score(bank, model, features)
+    features = inputs * model_set.scale[model] + model_set.center[model]
+    scores = score(model_set, model, features)
     for number in set(model.tolist()):
         rows = model == number
         scale, machine = machines[number]
@@ -88,32 +88,32 @@ def test_scores_and_labels_are_scikit_learns(seed, few, many, spread):
         np.testing.assert_array_equal(labels[clear], machine.predict(scaled)[clear])
 
 
-def test_a_fleet_is_scored_in_threads_as_in_one(bank, windows, monkeypatch):
-    model, features = bank.locate(windows), window_features(windows, bank.features)
-    before = score(bank, model, features)
+def test_a_fleet_is_scored_in_threads_as_in_one(model_set, windows, monkeypatch):
+    model, features = model_set.locate(windows), window_features(windows, model_set.features)
+    before = score(model_set, model, features)
     for name, value in (("TERMS_AT_ONCE", 200), ("_STACKS_A_THREAD", 1), ("_ROWS_AT_ONCE", 7)):
         monkeypatch.setattr(scoring, name, value)
-    np.testing.assert_allclose(score(bank, model, features), before, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(score(model_set, model, features), before, rtol=0, atol=1e-12)
 
 
-def test_a_window_scores_the_same_alone_and_in_a_crowd(bank, windows):
-    crowd = predict(bank, pd.concat([windows] * 3, ignore_index=True))
-    alone = pd.concat([predict(bank, windows[row : row + 1]) for row in range(0, 630, 37)])
+def test_a_window_scores_the_same_alone_and_in_a_crowd(model_set, windows):
+    crowd = predict(model_set, pd.concat([windows] * 3, ignore_index=True))
+    alone = pd.concat([predict(model_set, windows[row : row + 1]) for row in range(0, 630, 37)])
     same = crowd["score"].iloc[range(0, 630, 37)]
     np.testing.assert_allclose(alone["score"], same, rtol=0, atol=1e-12)
 
 
-def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version(bank):
+def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version(model_set):
     windows = invent(sensors=9, windows=70, start=70)
     windows.loc[::50, ["mean", "maximum"]] += 100
     shuffled = windows.sample(frac=1, random_state=1)
-    table = predict(bank, shuffled)
+    table = predict(model_set, shuffled)
     assert list(table) == COLUMNS
     keys = ["device", "sensor", "window_end"]
     pd.testing.assert_frame_equal(table[keys], shuffled[keys].reset_index(drop=True))
-    ordered = table.merge(predict(bank, windows), on=keys, suffixes=("", "_ordered"))
+    ordered = table.merge(predict(model_set, windows), on=keys, suffixes=("", "_ordered"))
     np.testing.assert_allclose(ordered["score"], ordered["score_ordered"], atol=1e-12)
-    summary = bank.summary().set_index(["device", "sensor"])
+    summary = model_set.summary().set_index(["device", "sensor"])
     rows = summary.loc[list(zip(table["device"], table["sensor"], strict=True))]
     assert (table["threshold"].to_numpy() == rows["threshold"].to_numpy()).all()
     assert (table["model_version"].to_numpy() == rows["model_version"].to_numpy()).all()
@@ -122,29 +122,31 @@ def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version
     assert not table["anomaly"].all()
 
 
-def test_sensors_may_have_few_or_many_windows(bank, windows):
+def test_sensors_may_have_few_or_many_windows(model_set, windows):
     """Models of one size are scored together, filled up to the longest."""
-    twins = ModelBank.of(
-        {("d", f"{number:02d}"): model_of(bank, 0) for number in range(40)}, bank.features, HOUR
+    twins = SensorModels.of(
+        {("d", f"{number:02d}"): model_of(model_set, 0) for number in range(40)},
+        model_set.features,
+        HOUR,
     )
     model = np.repeat(np.arange(40), np.arange(40)[::-1] % 13 + 1)
-    features = window_features(windows, bank.features)[: len(model)]
-    expected = score(bank, np.zeros_like(model), features)
+    features = window_features(windows, model_set.features)[: len(model)]
+    expected = score(model_set, np.zeros_like(model), features)
     np.testing.assert_allclose(score(twins, model, features), expected, rtol=0, atol=1e-12)
 
 
-def model_of(bank, number):
-    """A model taken out of its bank."""
-    alone = bank.take(np.array([number]))
+def model_of(model_set, number):
+    """A model taken out of its model set."""
+    alone = model_set.take(np.array([number]))
     whole = {"vectors": alone.vectors, "coefficients": alone.coefficients}
     names = [field.name for field in fields(SensorModel) if field.name not in whole]
     return SensorModel(**whole, **{name: getattr(alone, name)[0] for name in names})
 
 
 @pytest.mark.parametrize("value", [1e6, 1e155, 1e300, -1e300])
-def test_absurd_values_are_anomalies_and_nothing_breaks(bank, windows, value):
+def test_absurd_values_are_anomalies_and_nothing_breaks(model_set, windows, value):
     absurd = windows[:3].assign(mean=value, maximum=value)
-    table = predict(bank, absurd)
+    table = predict(model_set, absurd)
     assert table["anomaly"].all()
     assert np.isfinite(table["score"]).all()
 
@@ -152,56 +154,58 @@ def test_absurd_values_are_anomalies_and_nothing_breaks(bank, windows, value):
 def test_absurd_values_of_a_sensor_of_minute_ones_are_anomalies():
     minute = invent(1, 70)
     minute[["mean", "standard_deviation", "minimum", "maximum"]] *= 1e-12
-    bank = fit_bank(minute, MODELS, HOUR).bank
-    table = predict(bank, minute.assign(mean=1e300, minimum=-1e300))
-    assert (table["score"] == bank.intercept[0]).all()
+    model_set = fit_model_set(minute, MODELS, HOUR).model_set
+    table = predict(model_set, minute.assign(mean=1e300, minimum=-1e300))
+    assert (table["score"] == model_set.intercept[0]).all()
     assert table["anomaly"].all()
 
 
-def test_shards_divide_the_windows_of_a_fleet(bank, windows):
-    shards = [predict(bank, windows, shard, 4) for shard in range(4)]
+def test_shards_divide_the_windows_of_a_fleet(model_set, windows):
+    shards = [predict(model_set, windows, shard, 4) for shard in range(4)]
     whole = pd.concat(shards).sort_values(["device", "sensor", "window_end"], ignore_index=True)
-    pd.testing.assert_frame_equal(whole, predict(bank, windows))
+    pd.testing.assert_frame_equal(whole, predict(model_set, windows))
     assert max(map(len, shards)) <= 3 * 70  # nine sensors for four
 
 
-def test_sensors_without_a_model_and_models_without_windows_are_reported(bank, windows):
+def test_sensors_without_a_model_and_models_without_windows_are_reported(model_set, windows):
     strange = windows[:140].replace({"device": {"d0": "d7"}})
     others = pd.concat([windows[70:], strange], ignore_index=True)
-    assert len(predict(bank, others)) == len(windows) - 70
-    assert unmatched(bank, others).to_dict("records") == [
+    assert len(predict(model_set, others)) == len(windows) - 70
+    assert unmatched(model_set, others).to_dict("records") == [
         {"device": "d0", "sensor": "s0", "windows": 0, "reason": "no windows"},
         {"device": "d7", "sensor": "s0", "windows": 70, "reason": "no model"},
         {"device": "d7", "sensor": "s1", "windows": 70, "reason": "no model"},
     ]
-    assert unmatched(bank, windows).empty
-    nothing = predict(bank, windows[:0])
+    assert unmatched(model_set, windows).empty
+    nothing = predict(model_set, windows[:0])
     assert list(nothing) == COLUMNS
     assert nothing.empty
 
 
-def test_what_does_not_fit_the_bank_is_refused(bank, windows):
-    features = window_features(windows, bank.features)
+def test_what_does_not_fit_the_model_set_is_refused(model_set, windows):
+    features = window_features(windows, model_set.features)
     with pytest.raises(ValueError, match=r"expected 3 windows of 5 features \(mean, .*\(3, 2\)"):
-        score(bank, np.zeros(3, np.int64), features[:3, :2])
+        score(model_set, np.zeros(3, np.int64), features[:3, :2])
     for strange in (-1, 9):
         with pytest.raises(ValueError, match="models are numbered 0 to 8"):
-            score(bank, np.array([0, strange]), features[:2])
+            score(model_set, np.array([0, strange]), features[:2])
     with pytest.raises(ValueError, match="maximum cannot be made"):
-        predict(bank, windows.drop(columns="maximum"))
+        predict(model_set, windows.drop(columns="maximum"))
 
 
-def test_the_served_bank_answers_as_it_did_and_says_what_it_needs(bank, windows, tmp_path):
-    (tmp_path / serving.BANK_FILE).write_bytes(bank.packed())
+def test_the_served_model_set_answers_as_it_did_and_says_what_it_needs(
+    model_set, windows, tmp_path
+):
+    (tmp_path / serving.BANK_FILE).write_bytes(model_set.packed())
     served = serving._load_pyfunc(str(tmp_path))
-    pd.testing.assert_frame_equal(served.predict(windows), predict(bank, windows))
-    assert served.get_raw_model().version == bank.version
+    pd.testing.assert_frame_equal(served.predict(windows), predict(model_set, windows))
+    assert served.get_raw_model().version == model_set.version
     with pytest.raises(ValueError, match="expected columns device, sensor and window_end, found a"):
         served.predict(pd.DataFrame({"a": [1]}))
 
 
 def test_serving_needs_no_more_than_it_says():
-    """What is not among the requirements may be missing where the bank is served."""
+    """What is not among the requirements may be missing where the model set is served."""
     missing = ["sklearn", "scipy", "torch", "pydantic", "tqdm", "threadpoolctl", "pyarrow"]
     assert not set(missing) & set(serving.REQUIREMENTS)
     code = (

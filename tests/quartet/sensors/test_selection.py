@@ -70,7 +70,7 @@ def test_what_cannot_be_meant_is_refused(settings, reason):
         normal_windows(windows_of(("a", "1")), TrainingWindows(**settings))
 
 
-class Bank:
+class ModelSet:
     """Knows sensor 1 only, trained on its first six windows."""
 
     trained_until = np.array([pd.Timestamp("2026-03-02 00:25").value // 1000])
@@ -80,5 +80,5 @@ class Bank:
 
 
 def test_windows_of_training_are_not_scored_but_those_without_a_model_are_reported():
-    left = after_training(Bank(), windows_of(("a", "1"), ("a", "2")))
+    left = after_training(ModelSet(), windows_of(("a", "1"), ("a", "2")))
     assert left.groupby("sensor").size().to_dict() == {"1": 4, "2": 10}

@@ -9,37 +9,39 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
-from quartet.sensors.bank import ModelBank
 from quartet.sensors.features import window_features
 from quartet.sensors.machines import calibrate, displaced, fit_machine, lower_quantile
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict
-from quartet.sensors.settings import SensorModels
-from quartet.sensors.training import fit_bank
+from quartet.sensors.settings import SensorSvm
+from quartet.sensors.training import fit_model_set
 from sensors.deadly import Deadly
 from sensors.invented import HOUR, invent
 
-QUICK = SensorModels(seed=1, workers=1, nu=0.05, gamma=0.1)
+QUICK = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.1)
 
 
-def rate(bank, windows):
-    return predict(bank, windows)["anomaly"].mean()
+def rate(model_set, windows):
+    return predict(model_set, windows)["anomaly"].mean()
 
 
 @pytest.mark.parametrize("nu", [0.02, 0.05])
 @pytest.mark.parametrize("count", [100, 300])
 def test_false_alarms_on_later_normal_windows_are_near_nu(nu, count):
-    models = SensorModels(seed=1, workers=1, nu=nu)
-    bank = fit_bank(invent(16, count), models, HOUR).bank
+    models = SensorSvm(seed=1, workers=1, nu=nu)
+    model_set = fit_model_set(invent(16, count), models, HOUR).model_set
     later = invent(16, 500, start=count)
-    assert 0.5 * nu <= rate(bank, later) <= 2 * nu
-    assert 0.3 * nu <= bank.false_alarm_rate.mean() <= 3 * nu
+    assert 0.5 * nu <= rate(model_set, later) <= 2 * nu
+    assert 0.3 * nu <= model_set.false_alarm_rate.mean() <= 3 * nu
 
 
 def test_the_threshold_of_scikit_learn_is_there_for_who_wants_it_and_alarms_more():
     windows, later = invent(8, 100), invent(8, 500, start=100)
-    models = SensorModels(seed=1, workers=1, nu=0.02)
-    tuned = fit_bank(windows, models, HOUR).bank
-    theirs = fit_bank(windows, models.model_copy(update={"threshold": "machine"}), HOUR).bank
+    models = SensorSvm(seed=1, workers=1, nu=0.02)
+    tuned = fit_model_set(windows, models, HOUR).model_set
+    theirs = fit_model_set(
+        windows, models.model_copy(update={"threshold": "machine"}), HOUR
+    ).model_set
     assert (theirs.threshold == 0).all()
     assert rate(theirs, later) > 3 * rate(tuned, later)
 
@@ -47,15 +49,15 @@ def test_the_threshold_of_scikit_learn_is_there_for_who_wants_it_and_alarms_more
 def test_a_model_is_scikit_learns_pipeline():
     windows = invent(1, 150)
     names = ("mean", "minimum", "maximum")
-    models = SensorModels(seed=1, workers=1, nu=0.1, gamma=0.3, features=names)
-    bank = fit_bank(windows, models, HOUR).bank
+    models = SensorSvm(seed=1, workers=1, nu=0.1, gamma=0.3, features=names)
+    model_set = fit_model_set(windows, models, HOUR).model_set
     features = window_features(windows, names)
     machine = OneClassSVM(nu=0.1, gamma=0.3, tol=1e-6 * 0.1 * 150)
     pipeline = make_pipeline(StandardScaler(), machine).fit(features)
-    scores = predict(bank, windows)["score"]
+    scores = predict(model_set, windows)["score"]
     np.testing.assert_allclose(scores, pipeline.decision_function(features), atol=1e-9)
-    assert bank.sizes.tolist() == [len(machine.support_)]
-    assert bank.coefficients.sum() == pytest.approx(0.1 * 150)
+    assert model_set.sizes.tolist() == [len(machine.support_)]
+    assert model_set.coefficients.sum() == pytest.approx(0.1 * 150)
 
 
 def test_the_width_of_the_kernel_follows_the_shape_of_normal():
@@ -66,9 +68,9 @@ def test_the_width_of_the_kernel_follows_the_shape_of_normal():
     windows = invent(1, 400)
     for name in ("mean", "minimum", "maximum"):
         windows[name] = level + generator.normal(size=400) * 0.3
-    models = SensorModels(seed=1, workers=1, features=("mean", "minimum", "maximum"))
-    tuned = fit_bank(windows, models, HOUR).bank
-    wide = fit_bank(windows, models.model_copy(update={"gamma": 0.01}), HOUR).bank
+    models = SensorSvm(seed=1, workers=1, features=("mean", "minimum", "maximum"))
+    tuned = fit_model_set(windows, models, HOUR).model_set
+    wide = fit_model_set(windows, models.model_copy(update={"gamma": 0.01}), HOUR).model_set
     assert tuned.gamma[0] > 0.01
     assert rate(tuned, between) == 1
     assert rate(wide, between) == 0
@@ -79,8 +81,10 @@ def test_what_is_far_from_all_that_was_seen_is_an_anomaly_whatever_was_in_traini
     windows.loc[::25, ["mean", "maximum"]] += 1e4  # more outliers than nu allows for
     far = invent(4, 3).assign(mean=-1e6, minimum=-1e6)
     for gamma in ("tuned", 0.01, 10.0):
-        bank = fit_bank(windows, QUICK.model_copy(update={"gamma": gamma}), HOUR).bank
-        assert rate(bank, far) == 1
+        model_set = fit_model_set(
+            windows, QUICK.model_copy(update={"gamma": gamma}), HOUR
+        ).model_set
+        assert rate(model_set, far) == 1
 
 
 @pytest.fixture(scope="module")
@@ -96,77 +100,77 @@ def fleet():
 
 @pytest.fixture(scope="module")
 def trained(fleet):
-    return fit_bank(fleet, QUICK, HOUR)
+    return fit_model_set(fleet, QUICK, HOUR)
 
 
 def test_a_sensor_that_cannot_be_trained_is_reported_and_the_others_are_trained(trained):
-    assert len(trained.bank) == 42
+    assert len(trained.model_set) == 42
     assert trained.faults.to_dict("records") == [
         {"device": "d1", "sensor": "s3", "windows": 20, "reason": "20 windows, fewer than 50"},
         {"device": "d2", "sensor": "s0", "windows": 60, "reason": "its values never change"},
     ]
 
 
-def test_more_workers_train_the_same_bank(fleet, trained):
-    several = fit_bank(fleet, QUICK.model_copy(update={"workers": 2}), HOUR)
-    assert several.bank.packed() == trained.bank.packed()
+def test_more_workers_train_the_same_model_set(fleet, trained):
+    several = fit_model_set(fleet, QUICK.model_copy(update={"workers": 2}), HOUR)
+    assert several.model_set.packed() == trained.model_set.packed()
     pd.testing.assert_frame_equal(several.faults, trained.faults)
 
 
-def test_shards_of_a_fleet_make_the_same_bank(fleet, trained):
+def test_shards_of_a_fleet_make_the_same_model_set(fleet, trained):
     pairs = sorted(set(zip(fleet["device"], fleet["sensor"], strict=True)))
-    shards = [fit_bank(fleet, QUICK, HOUR, sensors=pairs[rank::3]) for rank in range(3)]
-    merged = ModelBank.merged([shard.bank for shard in reversed(shards)])
-    assert merged.packed() == trained.bank.packed()
+    shards = [fit_model_set(fleet, QUICK, HOUR, sensors=pairs[rank::3]) for rank in range(3)]
+    merged = SensorModels.merged([shard.model_set for shard in reversed(shards)])
+    assert merged.packed() == trained.model_set.packed()
     faults = pd.concat([shard.faults for shard in shards]).sort_values("device", ignore_index=True)
     pd.testing.assert_frame_equal(faults, trained.faults)
 
 
 def test_the_order_of_windows_does_not_matter(fleet, trained):
     shuffled = fleet.sample(frac=1, random_state=3).astype({"device": "category"})
-    assert fit_bank(shuffled, QUICK, HOUR).bank.packed() == trained.bank.packed()
+    assert fit_model_set(shuffled, QUICK, HOUR).model_set.packed() == trained.model_set.packed()
 
 
 def test_the_same_seed_trains_the_same_models_and_another_seed_draws_others():
     windows = invent(2, 150)
-    few = SensorModels(seed=1, workers=1, nu=0.05, gamma=0.1, most_windows=100)
-    bank = fit_bank(windows, few, HOUR).bank
-    assert bank.windows.tolist() == [100, 100]
-    assert fit_bank(windows, few, HOUR).bank.version == bank.version
-    other = fit_bank(windows, few.model_copy(update={"seed": 2}), HOUR).bank
-    assert not set(other.versions) & set(bank.versions)
+    few = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.1, most_windows=100)
+    model_set = fit_model_set(windows, few, HOUR).model_set
+    assert model_set.windows.tolist() == [100, 100]
+    assert fit_model_set(windows, few, HOUR).model_set.version == model_set.version
+    other = fit_model_set(windows, few.model_copy(update={"seed": 2}), HOUR).model_set
+    assert not set(other.versions) & set(model_set.versions)
 
 
 def test_the_fewest_windows_that_settings_allow_are_enough():
-    few = SensorModels(seed=1, workers=1, minimum_windows=30, held_back=0.5)
-    trained = fit_bank(invent(3, 30), few, HOUR)
-    assert len(trained.bank) == 3
-    assert rate(trained.bank, invent(3, 5).assign(mean=1e6)) == 1
+    few = SensorSvm(seed=1, workers=1, minimum_windows=30, held_back=0.5)
+    trained = fit_model_set(invent(3, 30), few, HOUR)
+    assert len(trained.model_set) == 3
+    assert rate(trained.model_set, invent(3, 5).assign(mean=1e6)) == 1
 
 
 def test_sensors_asked_for_without_windows_are_reported():
-    trained = fit_bank(invent(2, 60), QUICK, HOUR, sensors=[("d0", "s1"), ("d5", "s0")])
-    assert trained.bank.pairs == (("d0", "s1"),)
+    trained = fit_model_set(invent(2, 60), QUICK, HOUR, sensors=[("d0", "s1"), ("d5", "s0")])
+    assert trained.model_set.pairs == (("d0", "s1"),)
     assert trained.faults["device"].tolist() == ["d5"]
-    nothing = fit_bank(invent(2, 60)[:0], QUICK, HOUR)
-    assert len(nothing.bank) == len(nothing.faults) == 0
+    nothing = fit_model_set(invent(2, 60)[:0], QUICK, HOUR)
+    assert len(nothing.model_set) == len(nothing.faults) == 0
 
 
-def test_the_bank_tells_what_it_was_trained_on():
+def test_the_model_set_tells_what_it_was_trained_on():
     windows = invent(3, 60, start=10)
-    bank = fit_bank(windows, QUICK, HOUR).bank
-    summary = bank.summary()
+    model_set = fit_model_set(windows, QUICK, HOUR).model_set
+    summary = model_set.summary()
     assert (summary["trained_until"] == windows["window_end"].max()).all()
     assert (summary["windows"] == 60).all()
     features = window_features(windows[:60], QUICK.features)
-    np.testing.assert_allclose(bank.quantiles[0][:, 5], np.median(features, axis=0))
-    np.testing.assert_allclose(bank.quantiles[0][:, -1], features.max(axis=0))
+    np.testing.assert_allclose(model_set.quantiles[0][:, 5], np.median(features, axis=0))
+    np.testing.assert_allclose(model_set.quantiles[0][:, -1], features.max(axis=0))
 
 
 def test_a_killed_worker_is_told_and_what_to_do(fleet):
     deadly = Deadly(**{**QUICK.model_dump(), "workers": 2})
-    with pytest.raises(RuntimeError, match=r"killed.*set sensor_models.workers below 2"):
-        fit_bank(fleet, deadly, HOUR)
+    with pytest.raises(RuntimeError, match=r"killed.*set sensor_svm.workers below 2"):
+        fit_model_set(fleet, deadly, HOUR)
 
 
 @pytest.mark.parametrize("most", [3000, 200])
@@ -175,9 +179,11 @@ def test_false_alarms_are_counted_on_windows_that_the_model_did_not_know(most):
     windows = invent(1, 400)
     shifted = windows["window_end"].rank() > 340
     windows.loc[shifted, ["mean", "minimum", "maximum"]] += 50.0
-    bank = fit_bank(windows, QUICK.model_copy(update={"most_windows": most}), HOUR).bank
-    assert bank.false_alarm_rate[0] > 0.5
-    assert rate(bank, windows[shifted]) < 0.5
+    model_set = fit_model_set(
+        windows, QUICK.model_copy(update={"most_windows": most}), HOUR
+    ).model_set
+    assert model_set.false_alarm_rate[0] > 0.5
+    assert rate(model_set, windows[shifted]) < 0.5
 
 
 inputs = st.integers(0, 10**6).map(
@@ -188,7 +194,7 @@ inputs = st.integers(0, 10**6).map(
 @given(inputs, st.sampled_from([0.02, 0.1]), st.sampled_from([0.05, 1.0]))
 @settings(max_examples=20)
 def test_the_threshold_is_the_quantile_by_machines_that_lack_the_block(inputs, nu, gamma):
-    models = SensorModels(seed=1, nu=nu, gamma=gamma)
+    models = SensorSvm(seed=1, nu=nu, gamma=gamma)
     count, nearness = len(inputs), []
     for block in range(5):
         first, last = round(block * count / 5), round((block + 1) * count / 5)
@@ -205,7 +211,7 @@ def test_the_threshold_is_the_quantile_by_machines_that_lack_the_block(inputs, n
 @given(inputs, st.sampled_from([0.02, 0.1, 0.3]), st.sampled_from([0.05, 0.3, 2.0]))
 @settings(max_examples=30)
 def test_a_machine_scores_like_scikit_learns(inputs, nu, gamma):
-    machine = fit_machine(inputs, gamma, SensorModels(seed=1, nu=nu, tolerance=1e-5))
+    machine = fit_machine(inputs, gamma, SensorSvm(seed=1, nu=nu, tolerance=1e-5))
     theirs = OneClassSVM(nu=nu, gamma=gamma, tol=1e-5 * nu * len(inputs)).fit(inputs)
     np.testing.assert_allclose(machine.score(inputs), theirs.decision_function(inputs), atol=1e-9)
 
@@ -235,4 +241,4 @@ def test_displaced_windows_are_two_to_six_deviations_off(inputs):
 def test_settings_that_cannot_be_meant_are_refused():
     for wrong in ({"nu": 0.6}, {"gamma": -1.0}, {"gamma": "scale"}, {"features": ("median",)}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            SensorModels(seed=1, **wrong)
+            SensorSvm(seed=1, **wrong)

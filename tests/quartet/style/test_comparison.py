@@ -28,8 +28,8 @@ def inverted(number):
 def two_videos(folder, frames, **options):
     source = write_video(folder / "source.mp4", frames, options=CLEAR, **options)
     pictures = [inverted(number) for number in range(frames)]
-    restyled = write_video(folder / "restyled.mp4", pictures=pictures, options=CLEAR, **options)
-    return source, restyled, plan_video(source, 20)
+    stylized = write_video(folder / "stylized.mp4", pictures=pictures, options=CLEAR, **options)
+    return source, stylized, plan_video(source, 20)
 
 
 @pytest.fixture(scope="module")
@@ -69,17 +69,17 @@ def test_pictures_show_the_same_frame_of_both_videos_with_its_time(videos):
     found = compare(*videos, 2, pictures=3)
     assert [each.caption for each in found.shown] == ["0:00.40", "0:01.20", "0:02.00"]
     assert [number_in(each.source) for each in found.shown] == [10, 30, 50]
-    assert [number_in(255 - each.restyled) for each in found.shown] == [10, 30, 50]
+    assert [number_in(255 - each.stylized) for each in found.shown] == [10, 30, 50]
 
 
 def test_numbers_belong_to_the_pairs_of_successive_frames(tmp_path):
-    """The source stands still; the restyled video changes by 20 levels after every tenth frame."""
+    """The source stands still; the stylized video changes by 20 levels after every tenth frame."""
     source = write_video(tmp_path / "a.mp4", pictures=[even(90)] * 40, options=CLEAR)
     levels = [100 + 20 * (number // 10) for number in range(40)]
-    restyled = write_video(
+    stylized = write_video(
         tmp_path / "b.mp4", pictures=[even(level) for level in levels], options=CLEAR
     )
-    found = compare(source, restyled, plan_video(source, 20), 39)
+    found = compare(source, stylized, plan_video(source, 20), 39)
     assert found.frames.tolist() == list(range(39))
     steps = [20 if number % 10 == 9 else 0 for number in range(39)]
     assert found.flicker == pytest.approx(steps, abs=1.5)
@@ -154,13 +154,13 @@ def test_nothing_to_compare_is_refused(videos, numbers):
 
 def test_shown_pictures_are_small_and_have_square_pixels():
     found = shown_picture("a", even(3, (1440, 1080)), even(9, (1440, 1080)), (4, 3))
-    assert found.source.shape == found.restyled.shape == (270, 480, 3)
-    assert shown_picture("a", even(3, (40, 30)), even(9, (44, 32))).restyled.shape == (32, 44, 3)
+    assert found.source.shape == found.stylized.shape == (270, 480, 3)
+    assert shown_picture("a", even(3, (40, 30)), even(9, (44, 32))).stylized.shape == (32, 44, 3)
 
 
 def test_the_preview_shows_three_seconds_from_the_middle_side_by_side(tmp_path):
-    source, restyled, plan = two_videos(tmp_path, 125)
-    pictures, durations = frames_of(preview(source, restyled, plan))
+    source, stylized, plan = two_videos(tmp_path, 125)
+    pictures, durations = frames_of(preview(source, stylized, plan))
     assert len(pictures) == 36
     assert sum(durations) == 3000
     assert {shot.shape for shot in pictures} == {(SIZE[1], 2 * SIZE[0] + 4, 3)}

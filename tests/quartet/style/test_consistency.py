@@ -36,17 +36,17 @@ def even(level, size=(60, 80)):
 def test_flicker_is_the_mean_change_where_the_source_stands_still(scene):
     still = view(scene, 20)
     found = flicker((still, still), (even(100, (120, 180)), even(107, (120, 180))))
-    assert (found.restyled, found.source, found.still_share) == (7, 0, 1)
+    assert (found.stylized, found.source, found.still_share) == (7, 0, 1)
 
 
 def test_what_moves_does_not_count():
-    before, after, restyled = even(50), even(50), even(100)
+    before, after, stylized = even(50), even(50), even(100)
     after[:, :40] = 90
-    restyled[:, :40], restyled[:, 40:] = 200, 105
-    found = flicker((before, after), (even(100), restyled))
+    stylized[:, :40], stylized[:, 40:] = 200, 105
+    found = flicker((before, after), (even(100), stylized))
     # The mean of 3 × 3 pixels makes one column beside the movement move, too.
     assert found.still_share == pytest.approx(39 / 80)
-    assert found.restyled == 5
+    assert found.stylized == 5
 
 
 def test_noise_of_a_camera_is_no_movement(scene):
@@ -57,7 +57,7 @@ def test_noise_of_a_camera_is_no_movement(scene):
     ]
     found = flicker((pair[0], pair[1]), (pair[0], pair[1]))
     assert found.still_share > 0.95
-    assert found.restyled == found.source == pytest.approx(1.2 * 2 / np.sqrt(np.pi), rel=0.15)
+    assert found.stylized == found.source == pytest.approx(1.2 * 2 / np.sqrt(np.pi), rel=0.15)
 
 
 def test_one_channel_suffices_to_move():
@@ -70,14 +70,14 @@ def test_where_hardly_anything_stands_still_there_is_no_number():
     after = even(150)
     after[:3, :3] = 50
     found = flicker((even(50), after), (even(1), even(2)))
-    assert np.isnan([found.restyled, found.source]).all()
+    assert np.isnan([found.stylized, found.source]).all()
     assert 0 < found.still_share < 0.01
 
 
 def test_large_pictures_are_scaled_down_without_another_result():
     size = (300, 4000)
     found = flicker((even(9, size), even(9, size)), (even(100, size), even(112, size)))
-    assert found.restyled == 12
+    assert found.stylized == 12
     assert scaled_down(even(9, size), 1280).shape == (96, 1280, 3)
     assert scaled_down(even(9, (4000, 1)), 256).shape == (256, 1, 3)
 
@@ -98,9 +98,9 @@ def test_a_picture_is_warped_along_the_flow(scene):
 
 def test_strokes_that_move_with_the_scene_have_no_warping_error(scene):
     source = (view(scene, 20), view(scene, 24))
-    restyled = tuple(255 - picture[..., ::-1] for picture in source)
-    found = warping_error(source, restyled)
-    assert found.restyled == pytest.approx(found.source, rel=0.01)
+    stylized = tuple(255 - picture[..., ::-1] for picture in source)
+    found = warping_error(source, stylized)
+    assert found.stylized == pytest.approx(found.source, rel=0.01)
     assert found.source < 4
     assert found.visible_share > 0.9
 
@@ -109,24 +109,24 @@ def test_strokes_that_stick_to_the_screen_have_a_large_one(scene):
     source = (view(scene, 20), view(scene, 24))
     stuck = view(scene[::-1], 20)
     found = warping_error(source, (stuck, stuck))
-    assert found.restyled > 4 * found.source
+    assert found.stylized > 4 * found.source
 
 
-def test_a_change_of_light_in_the_restyled_picture_is_measured_in_levels(scene):
+def test_a_change_of_light_in_the_stylized_picture_is_measured_in_levels(scene):
     source = (view(scene, 20), view(scene, 24))
     brighter = np.clip(source[1].astype(int) + 20, 0, 255).astype(np.uint8)
     found = warping_error(source, (source[0], brighter))
-    assert found.restyled == pytest.approx(np.hypot(20, found.source), abs=1)
+    assert found.stylized == pytest.approx(np.hypot(20, found.source), abs=1)
 
 
 def test_a_scene_at_rest_has_no_error(scene):
     source = (view(scene, 20), view(scene, 20))
     found = warping_error(source, source)
-    assert (found.restyled, found.source) == pytest.approx((0, 0), abs=0.1)
+    assert (found.stylized, found.source) == pytest.approx((0, 0), abs=0.1)
     # Lai et al. measure squared lengths; the docstring's formula leads back to ours.
     other = np.clip(view(scene, 20).astype(int) + 5, 0, 255).astype(np.uint8)
     squares = (((other / 255.0 - view(scene, 20) / 255.0) ** 2).sum(axis=2)).mean()
-    ours = warping_error(source, (view(scene, 20), other)).restyled
+    ours = warping_error(source, (view(scene, 20), other)).stylized
     assert (ours / 255) ** 2 * 3 == pytest.approx(squares, rel=0.01)
 
 
@@ -156,14 +156,14 @@ def test_what_an_object_uncovers_is_left_out(scene):
 def test_after_a_cut_there_is_no_number(scene):
     other = view(scene[::-1, ::-1], 90)[:, ::-1]
     found = warping_error((view(scene, 20), other), (view(scene, 20), other))
-    assert np.isnan([found.restyled, found.source]).all()
+    assert np.isnan([found.stylized, found.source]).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (15, 40), (4, 2000)])
 def test_pictures_too_small_for_movement_have_no_number(size):
     pair = (even(10, size), even(10, size))
-    assert np.isnan(warping_error(pair, pair).restyled)
-    assert flicker(pair, pair).restyled == 0
+    assert np.isnan(warping_error(pair, pair).stylized)
+    assert flicker(pair, pair).stylized == 0
 
 
 def test_pictures_of_different_sizes_are_refused():

@@ -1,4 +1,4 @@
-"""Every frame of every piece, once, in its place, whoever restyles it."""
+"""Every frame of every segment, once, in its place, whoever stylizes it."""
 
 import itertools
 import tracemalloc
@@ -14,17 +14,17 @@ from quartet.style.encoding_settings import Encoding
 from quartet.style.flow import _ahead, stylize_segments
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
-from quartet.style.restyler import Platform, Restyler
-from quartet.style.transfer_settings import Restyling
+from quartet.style.stylizer import Platform, Stylizer
+from quartet.style.transfer_settings import Stylizing
 from style.videos import KEYS, number_in, write_video
 
 ENCODING = Encoding(quality=8, preset="ultrafast", threads=1)
 
 
-class Mirror(Restyler):
+class Mirror(Stylizer):
     """Turns pictures upside down, so that one sees which is which."""
 
-    def restyle(self, pictures):
+    def stylize(self, pictures):
         return np.stack([picture[::-1] for picture in pictures])
 
 
@@ -32,13 +32,13 @@ class Mirror(Restyler):
 def mirror():
     weights = {name: value.numpy() for name, value in StyleNetwork(4).state_dict().items()}
     platform = Platform(torch.device("cpu"), torch.float32, False, 2)
-    with Mirror(weights, Restyling(), platform) as made:
+    with Mirror(weights, Stylizing(), platform) as made:
         yield made
 
 
-def restyled(source, plan, firsts, restyler, **options):
+def stylized(source, plan, firsts, stylizer, **options):
     kept = {}
-    work = stylize_segments(source, plan, firsts, restyler, ENCODING, kept.__setitem__, **options)
+    work = stylize_segments(source, plan, firsts, stylizer, ENCODING, kept.__setitem__, **options)
     return kept, work
 
 
@@ -51,14 +51,14 @@ def numbers(path):
 def test_any_number_of_ranks_gives_the_same_video(tmp_path, mirror, ranks):
     source = write_video(tmp_path / "a.mp4", 40, options=KEYS, sounds=["aac"])
     plan = plan_video(source, 8)
-    firsts = [first for first, _ in plan.pieces]
+    firsts = [first for first, _ in plan.segments]
     kept = {}
     for rank in range(ranks):
-        pieces, work = restyled(source, plan, firsts[rank::ranks], mirror)
-        assert not kept.keys() & pieces.keys()
-        assert work.pieces == len(pieces)
-        assert work.frames == sum(plan.end_of_piece(first) - first for first in pieces)
-        kept |= pieces
+        segments, work = stylized(source, plan, firsts[rank::ranks], mirror)
+        assert not kept.keys() & segments.keys()
+        assert work.segments == len(segments)
+        assert work.frames == sum(plan.end_of_segment(first) - first for first in segments)
+        kept |= segments
     assert sorted(kept) == firsts
     for first, content in kept.items():
         (tmp_path / f"{first}.mp4").write_bytes(content)
@@ -66,11 +66,11 @@ def test_any_number_of_ranks_gives_the_same_video(tmp_path, mirror, ranks):
     assemble(source, [tmp_path / f"{first}.mp4" for first in firsts], plan, target, ENCODING)
     check_video(target, plan)
     assert numbers(target) == list(range(40))
-    whole, _ = restyled(source, plan, firsts, mirror)
+    whole, _ = stylized(source, plan, firsts, mirror)
     assert whole == kept
 
 
-def test_pieces_are_kept_as_soon_as_they_are_whole(tmp_path, mirror):
+def test_segments_are_kept_as_soon_as_they_are_whole(tmp_path, mirror):
     source = write_video(tmp_path / "a.mp4", 40, options=KEYS)
     plan = plan_video(source, 8)
     kept = []
@@ -81,7 +81,7 @@ def test_pieces_are_kept_as_soon_as_they_are_whole(tmp_path, mirror):
         kept.append(first)
 
     with pytest.raises(OSError, match="No space left"):
-        firsts = [first for first, _ in plan.pieces]
+        firsts = [first for first, _ in plan.segments]
         stylize_segments(source, plan, firsts, mirror, ENCODING, keep)
     assert kept == [0, 8]
 
@@ -92,26 +92,26 @@ def test_a_frame_that_cannot_be_decoded_is_counted_and_the_one_before_shown(tmp_
     source = write_video(tmp_path / "a.mkv", 24, codec="mpeg4", options={"g": "8", "bf": "0"})
     plan = plan_video(source, 8)
     spoil(source, packets_of(source)[9])
-    _, work = restyled(source, plan, [first for first, _ in plan.pieces], mirror)
+    _, work = stylized(source, plan, [first for first, _ in plan.segments], mirror)
     assert work.frames == 24
     assert work.repeated + work.damaged >= 1
 
 
-def test_smoothing_decodes_what_is_before_a_piece_but_does_not_count_it(tmp_path, mirror):
+def test_smoothing_decodes_what_is_before_a_segment_but_does_not_count_it(tmp_path, mirror):
     still = np.full((64, 96, 3), 120, np.uint8)
     source = write_video(tmp_path / "a.mp4", options=KEYS, pictures=[still] * 24)
     plan = plan_video(source, 8)
-    kept, work = restyled(source, plan, [16, 8], mirror, smoothing=0.5)
+    kept, work = stylized(source, plan, [16, 8], mirror, smoothing=0.5)
     assert work.frames == 16
-    assert work.pieces == len(kept) == 2
-    alone, _ = restyled(source, plan, [8], mirror, smoothing=0.5)
+    assert work.segments == len(kept) == 2
+    alone, _ = stylized(source, plan, [8], mirror, smoothing=0.5)
     assert alone[8] == kept[8]
 
 
 def test_progress_is_told_frame_by_frame(tmp_path, mirror):
     source = write_video(tmp_path / "a.mp4", 16, options=KEYS)
     plan, told = plan_video(source, 8), []
-    restyled(source, plan, [0, 8], mirror, after=told.append)
+    stylized(source, plan, [0, 8], mirror, after=told.append)
     assert sum(told) == 16
 
 
@@ -120,7 +120,7 @@ def test_a_source_that_changes_under_way_is_an_error_and_not_a_shorter_video(tmp
     plan = plan_video(source, 8)
     source.write_bytes(b"no video " * 50)
     with pytest.raises(ValueError, match=r"a\.mp4: cannot be read as a video"):
-        restyled(source, plan, [0, 8], mirror)
+        stylized(source, plan, [0, 8], mirror)
 
 
 def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, mirror):
@@ -132,7 +132,7 @@ def test_memory_does_not_grow_with_the_length_of_the_video(tmp_path, mirror):
         stylize_segments(
             source,
             plan,
-            [first for first, _ in plan.pieces],
+            [first for first, _ in plan.segments],
             mirror,
             ENCODING,
             lambda first, content: None,

@@ -1,4 +1,4 @@
-"""The fast form of the network must restyle as the published layout does, on any size."""
+"""The fast form of the network must stylize as the published layout does, on any size."""
 
 import numpy as np
 import pytest
@@ -37,8 +37,8 @@ def scene(height, width, count=1, seed=0):
 def plainly(made, pictures):
     """A float32 forward of the published layout, cut to the pictures' size."""
     with torch.inference_mode():
-        restyled = to_pictures(made(pictures.permute(0, 3, 1, 2).float())).permute(0, 2, 3, 1)
-    return restyled[:, : pictures.shape[1], : pictures.shape[2]]
+        stylized = to_pictures(made(pictures.permute(0, 3, 1, 2).float())).permute(0, 2, 3, 1)
+    return stylized[:, : pictures.shape[1], : pictures.shape[2]]
 
 
 def fast(made, pictures, dtype=torch.float32):

@@ -74,9 +74,9 @@ def test_roughness_is_the_mean_step_between_neighbours(loss):
 def test_losses_of_a_batch_are_the_means_of_its_pictures(loss):
     """Two threads that each take half of a batch must come to the same."""
     subjects = list(photographs(3).values())
-    restyled = [subject[:, ::-1].copy() for subject in subjects]
-    whole = loss(tensor(*restyled), tensor(*subjects))
-    each = [loss(tensor(a), tensor(b)) for a, b in zip(restyled, subjects, strict=True)]
+    stylized = [subject[:, ::-1].copy() for subject in subjects]
+    whole = loss(tensor(*stylized), tensor(*subjects))
+    each = [loss(tensor(a), tensor(b)) for a, b in zip(stylized, subjects, strict=True)]
     for name in ("content", "style", "roughness"):
         mean = np.mean([float(getattr(part, name)) for part in each])
         assert getattr(whole, name) == pytest.approx(mean, rel=1e-4)

@@ -41,82 +41,82 @@ def change(pictures):
 
 
 def test_without_strength_pictures_stay_as_they_are(generator):
-    restyled = [noise(generator, 128, 30) for _ in range(3)]
-    result = smoothed([(even(90), picture) for picture in restyled], 0)
-    assert all(np.array_equal(a, b) for a, b in zip(result, restyled, strict=True))
+    stylized = [noise(generator, 128, 30) for _ in range(3)]
+    result = smoothed([(even(90), picture) for picture in stylized], 0)
+    assert all(np.array_equal(a, b) for a, b in zip(result, stylized, strict=True))
 
 
 @pytest.mark.parametrize("strength", [0.5, 0.8])
 def test_flicker_over_a_still_source_falls_as_a_recursive_filter_promises(generator, strength):
     still = scene(generator)
-    restyled = [noise(generator, 128, 12) for _ in range(40)]
-    result = smoothed([(still, picture) for picture in restyled], strength)
+    stylized = [noise(generator, 128, 12) for _ in range(40)]
+    result = smoothed([(still, picture) for picture in stylized], strength)
     expected = (1 - strength) / np.sqrt(1 + strength)
-    assert change(result[15:]) / change(restyled[15:]) == pytest.approx(expected, rel=0.1)
-    assert np.mean(result[15:]) == pytest.approx(np.mean(restyled[15:]), abs=0.2)
+    assert change(result[15:]) / change(stylized[15:]) == pytest.approx(expected, rel=0.1)
+    assert np.mean(result[15:]) == pytest.approx(np.mean(stylized[15:]), abs=0.2)
 
 
 def test_noise_of_a_camera_is_no_movement(generator):
     still = scene(generator).astype(float)
     sources = [np.clip(still + generator.normal(0, 2, still.shape), 0, 255).astype(np.uint8)
                for _ in range(12)]  # fmt: skip
-    restyled = [noise(generator, 128, 12) for _ in sources]
-    result = smoothed(zip(sources, restyled, strict=True), 0.8)
-    assert change(result) < 0.35 * change(restyled)
+    stylized = [noise(generator, 128, 12) for _ in sources]
+    result = smoothed(zip(sources, stylized, strict=True), 0.8)
+    assert change(result) < 0.35 * change(stylized)
 
 
 def test_a_cut_leaves_no_ghost(generator):
     sources = [*[scene(generator)] * 6, *[scene(np.random.default_rng(9))] * 3]
-    restyled = [*[even(220)] * 6, *[noise(generator, 60, 20) for _ in range(3)]]
-    result = smoothed(zip(sources, restyled, strict=True), 0.9)
-    unlike = np.abs(result[6].astype(int) - restyled[6]) > 1
+    stylized = [*[even(220)] * 6, *[noise(generator, 60, 20) for _ in range(3)]]
+    result = smoothed(zip(sources, stylized, strict=True), 0.9)
+    unlike = np.abs(result[6].astype(int) - stylized[6]) > 1
     # Squares that chance made alike in both scenes may keep a little.
     assert unlike.mean() < 0.02
-    assert np.abs(result[6].mean() - restyled[6].mean()) < 1
+    assert np.abs(result[6].mean() - stylized[6].mean()) < 1
 
 
 def test_what_an_object_uncovers_and_covers_is_new_and_all_else_is_calm(generator):
     background = scene(generator)
-    sources, restyled = [], []
+    sources, stylized = [], []
     for number in range(8):
         source, picture = background.copy(), noise(generator, 100, 12)
         left = 20 + 18 * number
         source[60:120, left : left + 40] = (255, 40, 20)
         picture[60:120, left : left + 40] = (10, 250, 10)
         sources.append(source)
-        restyled.append(picture)
-    last = smoothed(zip(sources, restyled, strict=True), 0.9)[-1]
+        stylized.append(picture)
+    last = smoothed(zip(sources, stylized, strict=True), 0.9)[-1]
     uncovered, object_ = slice(left - 18, left), slice(left + 22, left + 40)
     for moved in (uncovered, object_):
-        difference = last[60:120, moved].astype(int) - restyled[-1][60:120, moved]
+        difference = last[60:120, moved].astype(int) - stylized[-1][60:120, moved]
         assert np.abs(difference).max() <= 1
-    assert last[130:].std() < 0.6 * restyled[-1][130:].std()
+    assert last[130:].std() < 0.6 * stylized[-1][130:].std()
 
 
 def test_an_even_sky_over_a_turning_camera_moves_too(generator):
     wide = np.concatenate([even(200, (90, 400)), scene(generator, (90, 400))])
     sources = [wide[:, 6 * number : 6 * number + 240] for number in range(8)]
     strokes = noise(generator, 120, 40, (180, 400))
-    restyled = [strokes[:, 6 * number : 6 * number + 240] for number in range(8)]
-    last = smoothed(zip(sources, restyled, strict=True), 0.8)[-1]
-    assert np.abs(last.astype(int) - restyled[-1]).max() <= 1
+    stylized = [strokes[:, 6 * number : 6 * number + 240] for number in range(8)]
+    last = smoothed(zip(sources, stylized, strict=True), 0.8)[-1]
+    assert np.abs(last.astype(int) - stylized[-1]).max() <= 1
 
 
 def test_a_still_even_picture_is_smoothed_without_anything_to_hold_on_to(generator):
-    restyled = [noise(generator, 128, 12) for _ in range(10)]
-    result = smoothed([(even(30), picture) for picture in restyled], 0.8)
-    assert change(result) < 0.3 * change(restyled)
+    stylized = [noise(generator, 128, 12) for _ in range(10)]
+    result = smoothed([(even(30), picture) for picture in stylized], 0.8)
+    assert change(result) < 0.3 * change(stylized)
 
 
-def test_pieces_that_are_warmed_up_join_invisibly(generator):
+def test_segments_that_are_warmed_up_join_invisibly(generator):
     still = scene(generator)
     frames = [(still, noise(generator, 128, 12)) for _ in range(40)]
     whole = smoothed(frames, 0.8)
     begin = 30 - warm_up(0.8)
-    piece = smoothed(frames[begin:], 0.8)[30 - begin :]
+    segment = smoothed(frames[begin:], 0.8)[30 - begin :]
     unwarmed = smoothed(frames[30:], 0.8)
     assert begin > 0
-    assert np.abs(piece[0].astype(int) - whole[30]).max() <= 1
+    assert np.abs(segment[0].astype(int) - whole[30]).max() <= 1
     assert np.abs(unwarmed[0].astype(int) - whole[30]).max() > 10
 
 
@@ -131,8 +131,8 @@ def test_without_smoothing_nothing_needs_warming_up():
 
 @pytest.mark.parametrize("level", [3, 97, 252])
 def test_a_colour_that_stays_is_reached(level):
-    restyled = [even(level + 3), *[even(level)] * 120]
-    result = smoothed([(even(9), picture) for picture in restyled], 0.95)
+    stylized = [even(level + 3), *[even(level)] * 120]
+    result = smoothed([(even(9), picture) for picture in stylized], 0.95)
     assert (result[-1] == level).all()
 
 
@@ -146,10 +146,10 @@ def test_a_picture_that_was_returned_does_not_change_with_the_next_one(generator
 
 def test_inputs_are_not_changed(generator):
     sources = [scene(generator) for _ in range(3)]
-    restyled = [noise(generator, 128, 30) for _ in range(3)]
-    before = [picture.copy() for picture in (*sources, *restyled)]
-    smoothed(zip(sources, restyled, strict=True), 0.7)
-    assert all(map(np.array_equal, (*sources, *restyled), before))
+    stylized = [noise(generator, 128, 30) for _ in range(3)]
+    before = [picture.copy() for picture in (*sources, *stylized)]
+    smoothed(zip(sources, stylized, strict=True), 0.7)
+    assert all(map(np.array_equal, (*sources, *stylized), before))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 300), (37, 5), (541, 721), (97, 33)])

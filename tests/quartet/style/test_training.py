@@ -31,9 +31,9 @@ def test_a_network_takes_on_the_style():
     learning.run(lambda course: None)
     style = [row["style"] for row in learning.history]
     assert style[-1] < 0.7 * style[0]
-    restyled = learning.restyle(photographs()["0.png"])
-    assert restyled.shape == (80, 96, 3)
-    assert restyled.dtype == np.uint8
+    stylized = learning.stylize(photographs()["0.png"])
+    assert stylized.shape == (80, 96, 3)
+    assert stylized.dtype == np.uint8
     network_of({name: torch.tensor(array) for name, array in learning.weights().items()})
 
 
@@ -141,8 +141,8 @@ def test_a_broken_down_training_keeps_nothing_of_it(monkeypatch):
     learning, kept = course(steps=6), []
     whole = learning._loss
 
-    def loss(restyled, pictures):
-        return whole(restyled * (float("nan") if learning.step == 2 else 1), pictures)
+    def loss(stylized, pictures):
+        return whole(stylized * (float("nan") if learning.step == 2 else 1), pictures)
 
     learning._loss = loss
     with pytest.raises(ValueError, match=r"broke down at step 3 \(content nan"):

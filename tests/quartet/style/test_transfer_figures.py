@@ -51,7 +51,7 @@ def boxes_of(figure):
     return [axis.get_position() for axis in figure.axes]
 
 
-def test_the_sheet_has_each_picture_above_its_restyled_one_under_its_caption():
+def test_the_sheet_has_each_picture_above_its_stylized_one_under_its_caption():
     sheet = contact_sheet([shown(f"0:0{n}.00", level=20 * n) for n in range(1, 6)], "a.mp4", "wave")
     assert drawn(sheet)
     above, below = sheet.axes[::2], sheet.axes[1::2]
@@ -144,7 +144,7 @@ def test_steadiness_shows_both_numbers_over_time_with_their_means():
     assert [line.get_ydata().tolist() for line in upper.lines] == [[1, 2, 3, 4], [0.5] * 4]
     assert [line.get_xdata().tolist() for line in lower.lines] == [[0, 1, 2, 3]] * 2
     labels = [text.get_text() for text in upper.get_legend().get_texts()]
-    assert labels == ["restyled: 2.50", "source: 0.50"]
+    assert labels == ["stylized: 2.50", "source: 0.50"]
 
 
 def test_steadiness_without_numbers_says_so():

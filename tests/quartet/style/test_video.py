@@ -1,4 +1,4 @@
-"""A video that goes through in pieces comes out with the same frames, times and sound."""
+"""A video that goes through in segments comes out with the same frames, times and sound."""
 
 import io
 import json
@@ -23,16 +23,18 @@ X265 = "log-level=none:keyint=8:min-keyint=8:open-gop=1:bframes=3:scenecut=0"
 VFR = [0, 3000, 3100, 9000, 9001, 20000, 20001, 29000, 50000, 51000, 51500, 90000]
 
 
-def through(source, folder, piece_frames=8, settings=QUICK):
-    """Work on a video in pieces, the last one first, leaving all frames as they are."""
-    plan = plan_video(source, piece_frames)
-    pieces = {}
-    for first, last in reversed(plan.pieces):
-        pieces[first] = folder / f"piece {first}"
+def through(source, folder, segment_frames=8, settings=QUICK):
+    """Work on a video in segments, the last one first, leaving all frames as they are."""
+    plan = plan_video(source, segment_frames)
+    segments = {}
+    for first, last in reversed(plan.segments):
+        segments[first] = folder / f"segment {first}"
         frames = ((frame.number, frame.rgb) for frame in decode_frames(source, plan, first, last))
-        encode_segment(pieces[first], plan, first, frames, settings)
-    target = folder / f"restyled{plan.suffix}"
-    facts = assemble(source, [pieces[first] for first in sorted(pieces)], plan, target, settings)
+        encode_segment(segments[first], plan, first, frames, settings)
+    target = folder / f"stylized{plan.suffix}"
+    facts = assemble(
+        source, [segments[first] for first in sorted(segments)], plan, target, settings
+    )
     check_video(target, plan)
     return plan, target, facts
 
@@ -106,7 +108,9 @@ def test_irregular_times_stay_to_the_tick(suffix, tmp_path):
 def test_frames_that_refer_to_later_ones_are_joined_in_order(sound, suffix, tmp_path):
     codec = {".mp4": "libx264", ".avi": "mpeg4"}[suffix]
     source = write_video(tmp_path / f"video{suffix}", 36, codec=codec, sounds=[sound])
-    plan, target, _ = through(source, tmp_path, piece_frames=12, settings=Encoding(preset="medium"))
+    plan, target, _ = through(
+        source, tmp_path, segment_frames=12, settings=Encoding(preset="medium")
+    )
     packets = packets_of(target)
     shown_at = [packet.pts for packet in packets]
     assert shown_at != sorted(shown_at), "no frame refers to a later one: this shows nothing"
@@ -172,16 +176,16 @@ def test_names_may_be_anything(tmp_path):
 def test_files_do_where_paths_are_not_at_hand(tmp_path):
     content = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"]).read_bytes()
     plan = plan_video(io.BytesIO(content), 8)
-    pieces = []
-    for first, last in plan.pieces:
+    segments = []
+    for first, last in plan.segments:
         frames = (
             (frame.number, frame.rgb)
             for frame in decode_frames(io.BytesIO(content), plan, first, last)
         )
-        pieces.append(io.BytesIO())
-        encode_segment(pieces[-1], plan, first, frames, QUICK)
+        segments.append(io.BytesIO())
+        encode_segment(segments[-1], plan, first, frames, QUICK)
     target = io.BytesIO()
-    assemble(io.BytesIO(content), pieces, plan, target, QUICK)
+    assemble(io.BytesIO(content), segments, plan, target, QUICK)
     check_video(target, plan)
     target.seek(0)
     with av.open(target) as container:
@@ -206,7 +210,7 @@ def test_sixteen_thousand_pixels_are_not_too_wide(tmp_path):
 
 
 def test_the_real_clip_goes_through(real_clip, tmp_path):
-    _, target, facts = through(real_clip, tmp_path, piece_frames=50)
+    _, target, facts = through(real_clip, tmp_path, segment_frames=50)
     assert (facts.frames, facts.container) == (132, "mp4")
     assert [track.codec for track in facts.copied] == ["aac"]
     assert times_of(target) == times_of(real_clip)

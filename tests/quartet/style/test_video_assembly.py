@@ -1,4 +1,4 @@
-"""The output is the pieces with everything else of the source, or there is no output."""
+"""The output is the segments with everything else of the source, or there is no output."""
 
 import resource
 from dataclasses import replace
@@ -24,17 +24,17 @@ def numbered(first, last):
 
 
 def encoded(plan, folder, settings=QUICK):
-    pieces = []
-    for first, last in plan.pieces:
-        pieces.append(folder / f"piece{first}")
+    segments = []
+    for first, last in plan.segments:
+        segments.append(folder / f"segment{first}")
         encode_segment(
-            pieces[-1],
+            segments[-1],
             plan,
             first,
             [(number, picture(number, (plan.width, plan.height))) for number in range(first, last)],
             settings,
         )
-    return pieces
+    return segments
 
 
 def assembled(source, folder, **settings):
@@ -270,18 +270,21 @@ def video(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["piece0", "piece8"], r"video\.mp4: 2 pieces instead of 3"),
-        (["piece0", "piece0", "piece16"], "piece0: is not the piece of .* from frame 8 to 15"),
-        (["piece0", "piece8", "short"], "short: is not the piece .*, but has 4 frames"),
-        (["piece0", "other", "piece16"], "other: is not the piece"),
-        (["piece0", "coarse", "piece16"], "the piece from frame 8 on was encoded with other"),
-        (["piece0", "noise", "piece16"], "noise: cannot be read as a video"),
+        (["segment0", "segment8"], r"video\.mp4: 2 segments instead of 3"),
+        (
+            ["segment0", "segment0", "segment16"],
+            "segment0: is not the segment of .* from frame 8 to 15",
+        ),
+        (["segment0", "segment8", "short"], "short: is not the segment .*, but has 4 frames"),
+        (["segment0", "other", "segment16"], "other: is not the segment"),
+        (["segment0", "coarse", "segment16"], "the segment from frame 8 on was encoded with other"),
+        (["segment0", "noise", "segment16"], "noise: cannot be read as a video"),
     ],
 )
-def test_wrong_pieces_are_refused(names, message, video, tmp_path):
+def test_wrong_segments_are_refused(names, message, video, tmp_path):
     plan = plan_video(video, 8)
     encoded(plan, tmp_path)
-    short = replace(plan, pieces=((16, 20),))
+    short = replace(plan, segments=((16, 20),))
     encode_segment(tmp_path / "short", short, 16, numbered(16, 20), QUICK)
     other = replace(plan, fingerprint="other")
     encode_segment(tmp_path / "other", other, 8, numbered(8, 16), QUICK)
@@ -298,16 +301,16 @@ def test_wrong_pieces_are_refused(names, message, video, tmp_path):
 
 def test_a_full_disk_leaves_what_was_there(video, tmp_path):
     plan = plan_video(video, 8)
-    pieces = encoded(plan, tmp_path)
+    segments = encoded(plan, tmp_path)
     target = tmp_path / "out.mp4"
     target.write_text("from before")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    whole = sum(piece.stat().st_size for piece in pieces)
+    whole = sum(segment.stat().st_size for segment in segments)
     for size in (500, whole // 2, whole):
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
             with pytest.raises(OSError, match=r"cannot be written .*out\.mp4"):
-                assemble(video, pieces, plan, target, QUICK)
+                assemble(video, segments, plan, target, QUICK)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert target.read_text() == "from before"

@@ -60,9 +60,9 @@ def test_flat_colours_stay_through_decoding_encoding_and_decoding(matrix, full_r
     first = decoded(source, plan)
     for rgb, sample in zip(first, SAMPLES, strict=True):
         assert np.abs(rgb - rgb_of(sample, matrix, full_range)).max() <= 1
-    piece, target = tmp_path / "piece.mp4", tmp_path / "again.mp4"
-    encode_segment(piece, plan, 0, enumerate(rgb.astype(np.uint8) for rgb in first), BEST)
-    assemble(source, [piece], plan, target, BEST)
+    segment, target = tmp_path / "segment.mp4", tmp_path / "again.mp4"
+    encode_segment(segment, plan, 0, enumerate(rgb.astype(np.uint8) for rgb in first), BEST)
+    assemble(source, [segment], plan, target, BEST)
     second_plan = plan_video(target, 100)
     assert second_plan.colours == plan.colours
     for before, after in zip(first, decoded(target, second_plan), strict=True):
@@ -87,12 +87,12 @@ def test_rgb_and_grey_sources_get_colours_that_every_player_reads_right(size, tm
         tmp_path / "flat.mkv", codec="ffv1", pixel_format="bgr0", pictures=shown, size=size
     )
     plan = plan_video(source, 100)
-    piece = tmp_path / "piece.mp4"
-    encode_segment(piece, plan, 0, enumerate(shown), BEST)
-    with av.open(str(piece)) as container:
+    segment = tmp_path / "segment.mp4"
+    encode_segment(segment, plan, 0, enumerate(shown), BEST)
+    with av.open(str(segment)) as container:
         frame = next(container.decode(video=0))
         assert (frame.colorspace, frame.color_range) == (1 if size[0] > 1000 else 6, 1)
-    for before, after in zip(shown, decoded(piece, plan_video(piece, 100)), strict=True):
+    for before, after in zip(shown, decoded(segment, plan_video(segment, 100)), strict=True):
         assert np.abs(before - after).max() <= 2
 
 
@@ -123,8 +123,8 @@ def test_what_the_source_says_of_its_colours_is_said_of_the_output(tmp_path):
         color_range=1,
     )
     plan, black = plan_video(source, 10), np.zeros((64, 96, 3), np.uint8)
-    encode_segment(tmp_path / "piece.mp4", plan, 0, enumerate([black, black]), BEST)
-    with av.open(str(tmp_path / "piece.mp4")) as container:
+    encode_segment(tmp_path / "segment.mp4", plan, 0, enumerate([black, black]), BEST)
+    with av.open(str(tmp_path / "segment.mp4")) as container:
         assert colours_of(next(container.decode(video=0))) == plan.colours
     colours = plan.colours
     assert (colours.matrix_tag, colours.primaries, colours.transfer) == (9, 9, 16)

@@ -1,4 +1,4 @@
-"""Frames of a piece are those of the whole video, in the right colours and the right way up."""
+"""Frames of a segment are those of the whole video, in the right colours and the right way up."""
 
 import io
 from fractions import Fraction
@@ -17,11 +17,11 @@ VP9 = {"deadline": "realtime", "cpu-used": "8", "g": "8"}
 
 
 def decoded(source, plan=None, threads=1):
-    """All frames, piece by piece."""
+    """All frames, segment by segment."""
     plan = plan or plan_video(source, 8)
     return [
         frame
-        for first, last in plan.pieces
+        for first, last in plan.segments
         for frame in decode_frames(source, plan, first, last, threads=threads)
     ]
 
@@ -32,15 +32,15 @@ def numbers(frames):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".h264"])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_pieces_give_the_frames_of_the_whole_to_the_bit(suffix, threads, tmp_path):
+def test_segments_give_the_frames_of_the_whole_to_the_bit(suffix, threads, tmp_path):
     source = write_video(tmp_path / f"video{suffix}", options=KEYS)
     plan = plan_video(source, 5)
-    assert len(plan.pieces) > 3
+    assert len(plan.segments) > 3
     whole = list(decode_frames(source, plan, 0, plan.frames))
-    pieces = decoded(source, plan, threads)
-    assert [frame.number for frame in pieces] == numbers(pieces) == list(range(24))
-    assert [frame.pts for frame in pieces] == list(plan.timestamps)
-    for alone, among in zip(pieces, whole, strict=True):
+    segments = decoded(source, plan, threads)
+    assert [frame.number for frame in segments] == numbers(segments) == list(range(24))
+    assert [frame.pts for frame in segments] == list(plan.timestamps)
+    for alone, among in zip(segments, whole, strict=True):
         assert np.array_equal(alone.rgb, among.rgb)
 
 

@@ -17,21 +17,23 @@ from style.videos import KEYS, packets_of, times_of, write_video
 @given(
     frames=st.integers(1, 400),
     keys=st.sets(st.integers(0, 399)),
-    piece_frames=st.integers(1, 60),
+    segment_frames=st.integers(1, 60),
 )
-def test_pieces_hold_every_frame_once_and_are_of_like_size(frames, keys, piece_frames):
+def test_segments_hold_every_frame_once_and_are_of_like_size(frames, keys, segment_frames):
     keys = tuple(sorted(key for key in keys if key < frames))
-    pieces = divided(frames, keys, piece_frames)
-    assert [frame for first, last in pieces for frame in range(first, last)] == list(range(frames))
-    sizes = [last - first for first, last in pieces]
-    assert max(sizes) <= 2 * piece_frames
-    assert len(pieces) == 1 or min(sizes) >= piece_frames / 2
+    segments = divided(frames, keys, segment_frames)
+    assert [frame for first, last in segments for frame in range(first, last)] == list(
+        range(frames)
+    )
+    sizes = [last - first for first, last in segments]
+    assert max(sizes) <= 2 * segment_frames
+    assert len(segments) == 1 or min(sizes) >= segment_frames / 2
 
 
-def test_pieces_begin_at_key_frames_in_reach():
+def test_segments_begin_at_key_frames_in_reach():
     keys = (0, 12, 24, 36, 48, 90)
     assert divided(105, keys, 20) == ((0, 24), (24, 48), (48, 68), (68, 90), (90, 105))
-    assert divided(97, keys, 20)[-1] == (68, 97), "no piece of seven frames"
+    assert divided(97, keys, 20)[-1] == (68, 97), "no segment of seven frames"
 
 
 def test_times_and_keys_are_the_decoders(tmp_path):
@@ -39,7 +41,7 @@ def test_times_and_keys_are_the_decoders(tmp_path):
     plan = plan_video(source, 8)
     assert [time * plan.tick for time in plan.timestamps] == times_of(source)
     assert plan.keys == (0, 8, 16)
-    assert plan.pieces == ((0, 8), (8, 16), (16, 24))
+    assert plan.segments == ((0, 8), (8, 16), (16, 24))
     assert (plan.seconds, plan.rate) == (0.96, 25)
     assert not plan.packets, "its timestamps tell the order"
 
@@ -231,8 +233,8 @@ def test_two_recordings_in_one_file_are_refused(tmp_path):
         plan_video(source, 8)
 
 
-def test_pieces_have_at_least_one_frame(tmp_path):
-    with pytest.raises(ValueError, match="piece_frames must be at least 1, not 0"):
+def test_segments_have_at_least_one_frame(tmp_path):
+    with pytest.raises(ValueError, match="segment_frames must be at least 1, not 0"):
         plan_video(tmp_path / "video.mp4", 0)
 
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from quartet.datasets.registered_model import Champion
     from quartet.datasets.sensor_store.jobs import CursorMove, ScoredWindows
     from quartet.datasets.sensor_store.tables import Cursor, SensorTables
-    from quartet.sensors.bank import ModelBank
     from quartet.sensors.context import Context
     from quartet.sensors.drift import Span
+    from quartet.sensors.model_set import SensorModels
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
-    Champion = Context = Figure = ModelBank = Cursor = ScoredWindows = SensorTables = Any
+    Champion = Context = Figure = SensorModels = Cursor = ScoredWindows = SensorTables = Any
     Span = CursorMove = Any
 
 _KEYS = ["device", "sensor", "window_end"]
@@ -41,7 +41,7 @@ Facts = dict[str, Any]
 
 
 def claim_windows(
-    sensor_windows: SensorTables, sensor_bank: Champion | None, window_scoring: WindowScoring
+    sensor_windows: SensorTables, sensor_models: Champion | None, window_scoring: WindowScoring
 ) -> tuple[pd.DataFrame, Facts]:
     """Windows that were written or closed since the last run, and the claim on them.
 
@@ -52,7 +52,7 @@ def claim_windows(
         ValueError: No models are registered, or for windows of another length, nothing was
             ingested, or another run is at it.
     """
-    bank = _bank(sensor_bank)
+    model_set = _model_set(sensor_models)
     until = sensor_windows.cursor("ingestion")
     if until is None:
         raise ValueError(
@@ -60,18 +60,18 @@ def claim_windows(
             "first"
         )
     seconds = sensor_windows.window_seconds()
-    if seconds != bank.window_seconds:
+    if seconds != model_set.window_seconds:
         raise ValueError(
-            f"{sensor_windows.name} holds windows of {seconds} seconds, and the registered models "
-            f"know such of {bank.window_seconds}: run `kedro run --pipelines anomaly_training`, or "
-            "choose their database with --params sensor_database=URL"
+            f"{sensor_windows.name} contains {seconds} s windows, but the registered models were "
+            f"trained on {model_set.window_seconds} s windows; run `kedro run --pipelines "
+            "anomaly_training`, or choose their database with --params sensor_database=URL"
         )
     token = sensor_windows.claim("scoring", window_scoring.claim_minutes, window_scoring.take_over)
     before = sensor_windows.cursor("scoring")
     windows = sensor_windows.new_windows(before, until)
     if before is None:
-        windows = sensors.selection.after_training(bank, windows)
-    windows = _in_context(sensor_windows, windows, bank.context, until)
+        windows = sensors.selection.after_training(model_set, windows)
+    windows = _in_context(sensor_windows, windows, model_set.context, until)
     claim = {"token": token, "before": _cursor_to_json(before), "until": _cursor_to_json(until)}
     return windows, claim | {"window_seconds": seconds}
 
@@ -95,21 +95,21 @@ def _in_context(
 
 
 def score_windows(
-    new_windows: pd.DataFrame, sensor_bank: Champion | None
+    new_windows: pd.DataFrame, sensor_models: Champion | None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
     """Predictions of the windows; sensors without a model and models without windows; the speed.
 
     With several MPI ranks each scores the sensors of its shard; the first has all.
     """
-    bank = _bank(sensor_bank)
+    model_set = _model_set(sensor_models)
     start = time.perf_counter()
-    mine = sensors.scoring.predict(bank, new_windows, ranks.rank(), ranks.size())
+    mine = sensors.scoring.predict(model_set, new_windows, ranks.rank(), ranks.size())
     parts = ranks.gather(mine) or [mine]
     seconds = time.perf_counter() - start
     scores = pd.concat(parts, ignore_index=True).merge(new_windows, on=_KEYS, validate="1:1")
     scores = scores.sort_values(_KEYS, ignore_index=True)
     speed = {"seconds": seconds, "windows_per_s": len(scores) / seconds}
-    return scores, sensors.scoring.unmatched(bank, new_windows), speed
+    return scores, sensors.scoring.unmatched(model_set, new_windows), speed
 
 
 def publish_predictions(
@@ -134,7 +134,7 @@ def publish_anomalies(
 
 def measure_drift(
     sensor_windows: SensorTables,
-    sensor_bank: Champion | None,
+    sensor_models: Champion | None,
     scoring_claim: Facts,
     window_scoring: WindowScoring,
 ) -> tuple[pd.DataFrame, Figure]:
@@ -142,26 +142,30 @@ def measure_drift(
 
     They are those of the last hours up to what this run scores, whichever run has scored them.
     """
-    bank = _bank(sensor_bank)
+    model_set = _model_set(sensor_models)
     until = _cursor(scoring_claim["until"]).watermark or pd.Timestamp(0)  # none is closed yet
     span = sensors.drift.Span(until - pd.Timedelta(hours=window_scoring.drift_hours), until)
-    table = sensors.drift.drift(bank, _blocks(sensor_windows, bank, span), span)
+    table = sensors.drift.drift(model_set, _blocks(sensor_windows, model_set, span), span)
     return table, sensors.figures.drift(table)
 
 
-def _blocks(sensor_windows: SensorTables, bank: ModelBank, span: Span) -> Iterator[pd.DataFrame]:
+def _blocks(
+    sensor_windows: SensorTables, model_set: SensorModels, span: Span
+) -> Iterator[pd.DataFrame]:
     """The windows of a time as the models want them, not too many at once."""
-    if not bank.context.hours:
+    if not model_set.context.hours:
         yield from sensor_windows.window_blocks(span.since, span.until)
         return
-    since = span.since - bank.context.reach - pd.Timedelta(seconds=1)
-    most = max(1, _AT_ONCE * bank.window_seconds // int((span.until - since).total_seconds()))
+    since = span.since - model_set.context.reach - pd.Timedelta(seconds=1)
+    most = max(1, _AT_ONCE * model_set.window_seconds // int((span.until - since).total_seconds()))
     most = min(most, _NAMED_AT_ONCE)
-    with tqdm(total=len(bank), desc="measuring drift", unit="sensor", disable=None, delay=2) as bar:
-        for first in range(0, len(bank), most):
-            pairs = bank.pairs[first : first + most]
+    with tqdm(
+        total=len(model_set), desc="measuring drift", unit="sensor", disable=None, delay=2
+    ) as bar:
+        for first in range(0, len(model_set), most):
+            pairs = model_set.pairs[first : first + most]
             windows = sensor_windows.read_windows(since=since, until=span.until, pairs=pairs)
-            told = bank.context.applied(windows)
+            told = model_set.context.applied(windows)
             yield told[told["window_end"] > span.since]
             bar.update(len(pairs))
 
@@ -258,10 +262,10 @@ def move_cursor(
     return CursorMove(scoring_claim["token"], before, _cursor(scoring_claim["until"]))
 
 
-def _bank(champion: Champion | None) -> Any:
+def _model_set(champion: Champion | None) -> Any:
     if champion is None:
         raise ValueError(
-            "no version of the model of sensor_bank is registered: run `kedro run --pipelines "
+            "no version of the model of sensor_models is registered: run `kedro run --pipelines "
             "anomaly_training` first"
         )
     return champion.raw

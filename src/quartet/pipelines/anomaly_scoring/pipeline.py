@@ -22,13 +22,13 @@ def make_scores() -> Pipeline:
         [
             Node(
                 func=nodes.claim_windows,
-                inputs=["sensor_windows", "sensor_bank", "params:window_scoring"],
+                inputs=["sensor_windows", "sensor_models", "params:window_scoring"],
                 outputs=["new_windows", "scoring_claim"],
-                name="claim_new_windows",
+                name="claim_windows",
             ),
             Node(
                 func=nodes.score_windows,
-                inputs=["new_windows", "sensor_bank"],
+                inputs=["new_windows", "sensor_models"],
                 outputs=["window_scores", "unscored_sensors", "scoring_speed"],
                 name="score_windows",
                 tags=[ranks.TAG, "cpu"],
@@ -57,7 +57,12 @@ def make_reports() -> Pipeline:
         [
             Node(
                 func=nodes.measure_drift,
-                inputs=["sensor_windows", "sensor_bank", "scoring_claim", "params:window_scoring"],
+                inputs=[
+                    "sensor_windows",
+                    "sensor_models",
+                    "scoring_claim",
+                    "params:window_scoring",
+                ],
                 outputs=["sensor_drift", "sensor_drift_figure"],
                 name="measure_drift",
             ),

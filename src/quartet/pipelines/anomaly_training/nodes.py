@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kedro_cloud.core import ranks
 from quartet import sensors
-from quartet.sensors.settings import SensorModels, TrainingWindows
+from quartet.sensors.settings import SensorSvm, TrainingWindows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ def select_windows(
     sensor_windows: SensorTables,
     sensor_labels: pd.DataFrame,
     training_windows: TrainingWindows,
-    sensor_models: SensorModels,
+    sensor_svm: SensorSvm,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Closed windows of normal times, without known anomalies, and what they span.
 
@@ -47,7 +47,7 @@ def select_windows(
             "`kedro run --pipelines sensor_ingestion` first"
         )
     windows = sensor_windows.read_windows(until=cursor.watermark)
-    windows = sensor_models.context.applied(windows)
+    windows = sensor_svm.context.applied(windows)
     normal = sensors.selection.normal_windows(windows, training_windows)
     seconds = sensor_windows.window_seconds()
     known = sensors.labels.mark_windows(normal, sensor_labels, seconds)
@@ -70,60 +70,64 @@ def select_windows(
 
 
 def train_models(
-    normal_windows: pd.DataFrame, training_period: dict[str, Any], sensor_models: SensorModels
+    normal_windows: pd.DataFrame, training_period: dict[str, Any], sensor_svm: SensorSvm
 ) -> tuple[Arrays, pd.DataFrame]:
     """A model for each sensor, and the sensors that got none with the reason.
 
     With several MPI ranks each trains the sensors of its shard; the first has all.
     """
     pairs = sorted(set(zip(normal_windows["device"], normal_windows["sensor"], strict=True)))
-    mine = sensors.training.fit_bank(
+    mine = sensors.training.fit_model_set(
         normal_windows,
-        sensor_models,
+        sensor_svm,
         training_period["window_seconds"],
         sensors=ranks.shard(pairs),
     )
-    parts = ranks.gather((mine.bank.to_arrays(), mine.faults))
+    parts = ranks.gather((mine.model_set.to_arrays(), mine.faults))
     if parts is None:
-        return mine.bank.to_arrays(), mine.faults
-    banks = [sensors.bank.ModelBank.from_arrays(arrays) for arrays, _ in parts]
+        return mine.model_set.to_arrays(), mine.faults
+    model_sets = [sensors.model_set.SensorModels.from_arrays(arrays) for arrays, _ in parts]
     faults = pd.concat([found for _, found in parts], ignore_index=True)
-    merged = sensors.bank.ModelBank.merged(banks)
+    merged = sensors.model_set.SensorModels.merged(model_sets)
     return merged.to_arrays(), faults.sort_values(["device", "sensor"], ignore_index=True)
 
 
-def complete_bank(
+def merge_models(
     trained_models: Arrays, sensor_champion: Champion | None, training_windows: TrainingWindows
 ) -> Arrays:
-    """The bank to register: where only some sensors were trained, the others keep their models."""
-    trained = sensors.bank.ModelBank.from_arrays(trained_models)
+    """Merge models of chosen sensors with the registered models of the others."""
+    trained = sensors.model_set.SensorModels.from_arrays(trained_models)
     if training_windows.sensors and sensor_champion is not None:
         trained = sensor_champion.raw.updated(trained)
     return trained.to_arrays()
 
 
 def report_models(
-    model_bank: Arrays, untrained_sensors: pd.DataFrame, sensor_models: SensorModels
+    merged_models: Arrays, untrained_sensors: pd.DataFrame, sensor_svm: SensorSvm
 ) -> tuple[dict[str, float], pd.DataFrame, Figure]:
     """Numbers and a table of the models, and a figure of their false alarms and sizes.
 
     Raises:
         ValueError: No sensor got a model.
     """
-    bank = sensors.bank.ModelBank.from_arrays(model_bank)
-    if not len(bank):
+    model_set = sensors.model_set.SensorModels.from_arrays(merged_models)
+    if not len(model_set):
         reasons = untrained_sensors["reason"].value_counts()
         raise ValueError(
             f"none of the {len(untrained_sensors)} sensors got a model; most often: "
             f"{reasons.index[0]}"
         )
     metrics = {
-        "models": len(bank),
+        "models": len(model_set),
         "sensors_without_model": len(untrained_sensors),
-        "nu": sensor_models.nu,
-        "false_alarm_rate": float(np.average(bank.false_alarm_rate, weights=bank.windows)),
-        "support_vectors": int(bank.sizes.sum()),
-        "training_windows": int(bank.windows.sum()),
+        "nu": sensor_svm.nu,
+        "false_alarm_rate": float(
+            np.average(model_set.false_alarm_rate, weights=model_set.windows)
+        ),
+        "support_vectors": int(model_set.sizes.sum()),
+        "training_windows": int(model_set.windows.sum()),
     }
-    figure = sensors.figures.false_alarms(bank.false_alarm_rate, sensor_models.nu, bank.sizes)
-    return metrics, bank.summary(), figure
+    figure = sensors.figures.false_alarms(
+        model_set.false_alarm_rate, sensor_svm.nu, model_set.sizes
+    )
+    return metrics, model_set.summary(), figure

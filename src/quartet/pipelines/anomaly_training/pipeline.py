@@ -12,7 +12,7 @@ from . import nodes, release
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """Windows of normal times → one model a sensor → false alarms → registered bank."""
+    """Windows of normal times → one model a sensor → false alarms → registered model set."""
     return Pipeline(
         [
             Node(
@@ -21,28 +21,28 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                     "sensor_windows",
                     "sensor_labels",
                     "params:training_windows",
-                    "params:sensor_models",
+                    "params:sensor_svm",
                 ],
                 outputs=["normal_windows", "training_period"],
                 name="select_windows",
             ),
             Node(
                 func=nodes.train_models,
-                inputs=["normal_windows", "training_period", "params:sensor_models"],
+                inputs=["normal_windows", "training_period", "params:sensor_svm"],
                 outputs=["trained_models", "untrained_sensors"],
                 name="train_models",
                 tags=ranks.TAG,
             ),
             Node(
-                func=nodes.complete_bank,
+                func=nodes.merge_models,
                 inputs=["trained_models", "sensor_champion", "params:training_windows"],
-                outputs="model_bank",
-                name="complete_bank",
+                outputs="merged_models",
+                name="merge_models",
                 tags="step.release_bank",
             ),
             Node(
                 func=nodes.report_models,
-                inputs=["model_bank", "untrained_sensors", "params:sensor_models"],
+                inputs=["merged_models", "untrained_sensors", "params:sensor_svm"],
                 outputs=["anomaly_training_metrics", "sensor_models_table", "false_alarms_figure"],
                 name="report_models",
                 tags="step.release_bank",
@@ -50,14 +50,14 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
             Node(
                 func=release.make_release,
                 inputs={
-                    "model_bank": "model_bank",
+                    "merged_models": "merged_models",
                     "anomaly_training_metrics": "anomaly_training_metrics",
                     "sensor_champion": "sensor_champion",
                     "normal_windows": "normal_windows",
-                    "sensor_models": "params:sensor_models",
+                    "sensor_svm": "params:sensor_svm",
                     "sensor_release": "params:sensor_release",
                 },
-                outputs="sensor_bank",
+                outputs="sensor_models",
                 name="make_sensor_release",
                 tags="step.release_bank",
             ),

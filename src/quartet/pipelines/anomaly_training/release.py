@@ -1,4 +1,4 @@
-"""Whether the new bank may enter the registry."""
+"""Whether the new model set may enter the registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quartet import __version__, sensors
 from quartet.datasets.checkpoint import fingerprint
-from quartet.sensors.settings import SensorModels, SensorRelease
+from quartet.sensors.settings import SensorRelease, SensorSvm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,32 +24,32 @@ else:
 
 
 def make_release(
-    model_bank: dict[str, NDArray[Any]],
+    merged_models: dict[str, NDArray[Any]],
     anomaly_training_metrics: Mapping[str, float],
     sensor_champion: Champion | None,
     normal_windows: pd.DataFrame,
-    sensor_models: SensorModels,
+    sensor_svm: SensorSvm,
     sensor_release: SensorRelease,
 ) -> ModelRelease:
-    """The bank as a release, approved if it is new and its false alarms are about those wanted."""
+    """Approve a model set that is new and whose false-alarm rate is close to the target."""
     from quartet.datasets.registered_model import ModelRelease
 
-    bank = sensors.bank.ModelBank.from_arrays(model_bank)
+    model_set = sensors.model_set.SensorModels.from_arrays(merged_models)
     metrics = anomaly_training_metrics
-    approved, reason = _verdict(bank.version, metrics, sensor_champion, sensor_release)
+    approved, reason = _verdict(model_set.version, metrics, sensor_champion, sensor_release)
     return ModelRelease(
         approved=approved,
         reason=reason,
         loader_module="quartet.sensors.serving",
-        files={sensors.serving.BANK_FILE: bank.packed()},
+        files={sensors.serving.BANK_FILE: model_set.packed()},
         requirements=sensors.serving.REQUIREMENTS,
         input_example=normal_windows.drop(columns="revision").head(3),
         tags={
-            "bank_version": bank.version,
+            "model_set_version": model_set.version,
             "train_data_sha256": _checksum(normal_windows),
             "quartet_version": __version__,
             **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
-            **{f"parameter.{name}": str(value) for name, value in sensor_models},
+            **{f"parameter.{name}": str(value) for name, value in sensor_svm},
             **{f"library.{name}": version(name) for name in sensors.serving.REQUIREMENTS},
         },
     )
@@ -62,14 +62,14 @@ def _checksum(windows: pd.DataFrame) -> str:
 
 
 def _verdict(
-    bank_version: str,
+    model_set_version: str,
     metrics: Mapping[str, float],
     champion: Champion | None,
     settings: SensorRelease,
 ) -> tuple[bool, str]:
     rate, nu = metrics["false_alarm_rate"], metrics["nu"]
     said = f"{metrics['models']:,} models, false alarms {rate:.2%} where {nu:.2%} were asked for"
-    if champion is not None and champion.tags.get("bank_version") == bank_version:
+    if champion is not None and champion.tags.get("model_set_version") == model_set_version:
         return False, f"{said}: the same as version {champion.version}"
     if rate > settings.most_false_alarms * nu:
         return False, f"{said}: more than {settings.most_false_alarms:g} times; not registered"

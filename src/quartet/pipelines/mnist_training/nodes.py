@@ -179,7 +179,7 @@ def release_better_classifier(
     return release, {"approved": release.approved, "reason": release.reason, **release.tags}
 
 
-def forget_checkpoints(
+def clear_checkpoints(
     mnist_release: dict[str, Any],
     sweep_checkpoint: Checkpoint,
     search_checkpoint: Checkpoint,

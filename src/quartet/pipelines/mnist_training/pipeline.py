@@ -192,7 +192,7 @@ def make_end() -> Pipeline:
     return Pipeline(
         [
             Node(
-                func=nodes.forget_checkpoints,
+                func=nodes.clear_checkpoints,
                 inputs=[
                     "mnist_release",
                     "sweep_checkpoint",
@@ -200,7 +200,7 @@ def make_end() -> Pipeline:
                     "convnet_checkpoint",
                 ],
                 outputs=None,
-                name="forget_checkpoints",
+                name="clear_checkpoints",
             ),
         ],
         tags="step.judge_classifiers",

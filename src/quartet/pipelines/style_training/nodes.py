@@ -43,7 +43,7 @@ def train_style(
     style_checkpoint: Checkpoint,
     style_progress: LivePicture,
 ) -> tuple[Weights, pd.DataFrame, Arrays]:
-    """The trained network, its losses, and test photographs restyled on the way.
+    """The trained network, its losses, and test photographs stylized on the way.
 
     A stopped training goes on from the checkpoint.
     """
@@ -86,7 +86,7 @@ def _run(
         previews.restore(_parted(state.arrays, _PREVIEW))
 
     def keep(course: Course) -> None:
-        previews.add(course.step, course.restyle)
+        previews.add(course.step, course.stylize)
         arrays, facts = course.state()
         pictures = {_PREVIEW + name: array for name, array in previews.arrays().items()}
         checkpoint.store(key, State(arrays | pictures, facts))
@@ -130,7 +130,7 @@ def report_training(
     return metrics, model_card.model_card(name, facts, metrics)
 
 
-def forget_style_checkpoint(
+def clear_style_checkpoint(
     style_training_metrics: dict[str, float], style_checkpoint: Checkpoint
 ) -> None:
     """Nothing: what the training kept for a stop is no longer wanted.

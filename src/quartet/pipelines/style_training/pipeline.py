@@ -41,10 +41,10 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 name="report_training",
             ),
             Node(
-                func=nodes.forget_style_checkpoint,
+                func=nodes.clear_style_checkpoint,
                 inputs=["style_training_metrics", "style_checkpoint"],
                 outputs=None,
-                name="forget_style_checkpoint",
+                name="clear_style_checkpoint",
             ),
         ],
         tags=["step.learn_style", "gpu"],

@@ -12,21 +12,21 @@ from kedro.io.core import DatasetError
 
 from quartet.datasets.media import encode_picture
 
-from .pieces import Facts, present, progress
+from .segments import Facts, present, progress
 
 if TYPE_CHECKING:
     import numpy as np
 
     from quartet.datasets.media import Media
-    from quartet.datasets.pieces import PieceStore
     from quartet.datasets.published import PublishedFolder
-    from quartet.style.restyler import Restyler
+    from quartet.datasets.segments import SegmentStore
+    from quartet.style.stylizer import Stylizer
 
 logger = logging.getLogger(__name__)
 
 
 def plan_pictures(source: Media, style: str) -> tuple[Facts, Facts]:
-    """What the plan says of the pictures, and all of them that their pieces depend on."""
+    """What the plan says of the pictures, and all of them that their segments depend on."""
     with progress("reading", len(source.pictures), "picture") as bar:
         digests = {}
         for name in source.pictures:
@@ -36,7 +36,7 @@ def plan_pictures(source: Media, style: str) -> tuple[Facts, Facts]:
 
 
 def _outputs(source: Media, style: str) -> dict[str, str]:
-    """Name of the restyled picture by name of the picture."""
+    """Name of the stylized picture by name of the picture."""
     outputs: dict[str, str] = {}
     for name in source.pictures:
         path = PurePosixPath(name)
@@ -49,14 +49,14 @@ def _outputs(source: Media, style: str) -> dict[str, str]:
     return outputs
 
 
-def restyle_pictures(
+def stylize_pictures(
     source: Media,
     transfer_plan: Facts,
     names: Sequence[str],
-    restyler: Restyler,
-    store: PieceStore,
+    stylizer: Stylizer,
+    store: SegmentStore,
 ) -> Facts:
-    """Restyle some of the pictures, and keep each as soon as it is done: how that went.
+    """Stylize some of the pictures, and keep each as soon as it is done: how that went.
 
     Of several, those that cannot be read are left out and told.
 
@@ -77,18 +77,18 @@ def restyle_pictures(
                 unreadable.append(name)
 
     done = 0
-    with progress("restyling", len(names), "picture") as bar:
-        for name, stylized in restyler.stream(pictures()):
+    with progress("stylizing", len(names), "picture") as bar:
+        for name, stylized in stylizer.stream(pictures()):
             output = transfer_plan["pictures"][name]
             content = encode_picture(stylized, PurePosixPath(output).suffix)
             store.write(transfer_plan["work"], name, content)
             done += 1
             bar.update()
     return {
-        "pieces": done,
+        "segments": done,
         "frames": done,
         "unreadable": unreadable,
-        "network_seconds": restyler.busy_seconds,
+        "network_seconds": stylizer.busy_seconds,
         "seconds": time.perf_counter() - begun,
     }
 
@@ -96,16 +96,16 @@ def restyle_pictures(
 def publish_pictures(
     source: Media,
     transfer_plan: Facts,
-    restyling_work: Facts,
-    store: PieceStore,
+    stylizing_work: Facts,
+    store: SegmentStore,
     folder: PublishedFolder,
 ) -> Facts:
     """Publish what was made of the pictures: where, and which were left out.
 
     Raises:
-        ValueError: A piece is missing, or no picture can be read.
+        ValueError: A segment is missing, or no picture can be read.
     """
-    unreadable = {name for done in restyling_work["ranks"] for name in done["unreadable"]}
+    unreadable = {name for done in stylizing_work["ranks"] for name in done["unreadable"]}
     names = present(transfer_plan, store, unreadable)
     if not names:
         raise ValueError(f"{source.name}: none of its {len(unreadable)} pictures can be read")

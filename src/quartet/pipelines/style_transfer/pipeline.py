@@ -12,12 +12,12 @@ from . import nodes, report
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """Source → plan → pieces, restyled by all ranks → published output → report."""
+    """Source → plan → segments, stylized by all ranks → published output → report."""
     return make_output() + make_report() + make_end()
 
 
 def make_output() -> Pipeline:
-    """Source and style → the restyled video or pictures."""
+    """Source and style → the stylized video or pictures."""
     return Pipeline(
         [
             Node(
@@ -26,25 +26,25 @@ def make_output() -> Pipeline:
                     "style_source": "style_source",
                     "style_weights": "style_weights",
                     "style_transfer": "params:style_transfer",
-                    "restyling": "params:restyling",
+                    "stylizing": "params:stylizing",
                     "video_encoding": "params:video_encoding",
                 },
                 outputs="transfer_plan",
                 name="plan_transfer",
             ),
             Node(
-                func=nodes.restyle,
+                func=nodes.stylize,
                 inputs={
                     "style_source": "style_source",
                     "style_weights": "style_weights",
                     "transfer_plan": "transfer_plan",
-                    "style_pieces": "style_pieces",
+                    "style_segments": "style_segments",
                     "style_transfer": "params:style_transfer",
-                    "restyling": "params:restyling",
+                    "stylizing": "params:stylizing",
                     "video_encoding": "params:video_encoding",
                 },
-                outputs="restyling_work",
-                name="restyle_pieces",
+                outputs="stylizing_work",
+                name="stylize_segments",
                 tags=[ranks.TAG, "gpu"],
             ),
             Node(
@@ -52,12 +52,12 @@ def make_output() -> Pipeline:
                 inputs={
                     "style_source": "style_source",
                     "transfer_plan": "transfer_plan",
-                    "restyling_work": "restyling_work",
-                    "style_pieces": "style_pieces",
-                    "restyled_folder": "restyled_folder",
+                    "stylizing_work": "stylizing_work",
+                    "style_segments": "style_segments",
+                    "stylized_folder": "stylized_folder",
                     "video_encoding": "params:video_encoding",
                 },
-                outputs="restyled_output",
+                outputs="stylized_output",
                 name="publish_output",
                 tags="step.publish_video",
             ),
@@ -74,8 +74,8 @@ def make_report() -> Pipeline:
                 inputs={
                     "style_source": "style_source",
                     "transfer_plan": "transfer_plan",
-                    "restyled_output": "restyled_output",
-                    "restyled_folder": "restyled_folder",
+                    "stylized_output": "stylized_output",
+                    "stylized_folder": "stylized_folder",
                     "style_transfer": "params:style_transfer",
                 },
                 outputs=[
@@ -88,7 +88,7 @@ def make_report() -> Pipeline:
             ),
             Node(
                 func=report.report_transfer,
-                inputs=["transfer_plan", "restyling_work", "restyled_output", "frame_consistency"],
+                inputs=["transfer_plan", "stylizing_work", "stylized_output", "frame_consistency"],
                 outputs=["style_transfer_metrics", "stages_figure"],
                 name="report_transfer",
             ),
@@ -98,14 +98,14 @@ def make_report() -> Pipeline:
 
 
 def make_end() -> Pipeline:
-    """When all is saved: the pieces go."""
+    """When all is saved: the segments go."""
     return Pipeline(
         [
             Node(
-                func=nodes.forget_pieces,
-                inputs=["style_transfer_metrics", "transfer_plan", "style_pieces"],
+                func=nodes.clear_segments,
+                inputs=["style_transfer_metrics", "transfer_plan", "style_segments"],
                 outputs=None,
-                name="forget_pieces",
+                name="clear_segments",
             ),
         ],
         tags="step.publish_video",

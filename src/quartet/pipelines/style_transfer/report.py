@@ -28,8 +28,8 @@ _PICTURES_SHOWN = 6
 def compare_output(
     style_source: Media,
     transfer_plan: Facts,
-    restyled_output: Facts,
-    restyled_folder: PublishedFolder,
+    stylized_output: Facts,
+    stylized_folder: PublishedFolder,
     style_transfer: StyleTransfer,
 ) -> tuple[pd.DataFrame, bytes, Figure, Figure]:
     """Numbers on flicker a pair of frames, a short preview, a contact sheet, and a figure."""
@@ -37,11 +37,11 @@ def compare_output(
 
     if transfer_plan["video"] is None:
         found, preview = _pictures_compared(
-            style_source, transfer_plan, restyled_output, restyled_folder
+            style_source, transfer_plan, stylized_output, stylized_folder
         )
     else:
         found, preview = _video_compared(
-            style_source, transfer_plan, restyled_folder, style_transfer.comparison_pairs
+            style_source, transfer_plan, stylized_folder, style_transfer.comparison_pairs
         )
     source, style = transfer_plan["source"], transfer_plan["style"]
     sheet = transfer_figures.contact_sheet(found.shown, source, style)
@@ -54,41 +54,41 @@ def _video_compared(
     from quartet.style import comparison, preview, video
 
     plan = video.VideoPlan.from_dict(transfer_plan["video"])
-    with source.opened() as opened, folder.fetched(transfer_plan["output"]) as restyled:
-        found = comparison.compare(opened, restyled, plan, pairs)
-        return found, preview.preview(opened, restyled, plan)
+    with source.opened() as opened, folder.fetched(transfer_plan["output"]) as stylized:
+        found = comparison.compare(opened, stylized, plan, pairs)
+        return found, preview.preview(opened, stylized, plan)
 
 
 def _pictures_compared(
-    source: Media, transfer_plan: Facts, restyled_output: Facts, folder: PublishedFolder
+    source: Media, transfer_plan: Facts, stylized_output: Facts, folder: PublishedFolder
 ) -> tuple[Comparison, bytes]:
     from quartet.style import comparison, preview
 
-    names, outputs = restyled_output["names"], restyled_output["outputs"]
+    names, outputs = stylized_output["names"], stylized_output["outputs"]
     step = -(-len(names) // _PICTURES_SHOWN)
     shown = []
     for name, output in list(zip(names, outputs, strict=True))[::step]:
         with folder.fetched(output) as path:
-            restyled = decode_picture(path.read_bytes())
-        shown.append(comparison.shown_picture(name, source.read_picture(name), restyled))
+            stylized = decode_picture(path.read_bytes())
+        shown.append(comparison.shown_picture(name, source.read_picture(name), stylized))
     return comparison.of_pictures(shown), preview.slide_show(shown)
 
 
 def report_transfer(
     transfer_plan: Facts,
-    restyling_work: Facts,
-    restyled_output: Facts,
+    stylizing_work: Facts,
+    stylized_output: Facts,
     frame_consistency: pd.DataFrame,
 ) -> tuple[dict[str, float], Figure]:
     """The run's numbers, and where its time went."""
     from quartet.style import transfer_figures
 
-    ranks = restyling_work["ranks"]
+    ranks = stylizing_work["ranks"]
     frames = sum(done["frames"] for done in ranks)
-    restyling = max(done["seconds"] for done in ranks)
-    elapsed = transfer_plan["seconds"] + restyling + restyled_output["seconds"]
-    metrics = _counts(transfer_plan, restyling_work, restyled_output)
-    if frames:  # of a run that found all pieces made, there is no speed to tell
+    stylizing = max(done["seconds"] for done in ranks)
+    elapsed = transfer_plan["seconds"] + stylizing + stylized_output["seconds"]
+    metrics = _counts(transfer_plan, stylizing_work, stylized_output)
+    if frames:  # of a run that found all segments made, there is no speed to tell
         metrics["frames_per_s"] = frames / elapsed
         metrics["network_frames_per_s"] = sum(
             done["frames"] * done["workers"] / done["network_seconds"]
@@ -102,27 +102,27 @@ def report_transfer(
         "decode": sum(done.get("decode_seconds", 0.0) for done in ranks),
         "network": sum(done["network_seconds"] for done in ranks),
         "encode": sum(done.get("encode_seconds", 0.0) for done in ranks),
-        "publish": restyled_output["seconds"],
+        "publish": stylized_output["seconds"],
     }
     return metrics, transfer_figures.stage_times(stages, frames, elapsed)
 
 
 def _counts(
-    transfer_plan: Facts, restyling_work: Facts, restyled_output: Facts
+    transfer_plan: Facts, stylizing_work: Facts, stylized_output: Facts
 ) -> dict[str, float]:
     """What came in and went out, and who did it."""
-    ranks, plan = restyling_work["ranks"], transfer_plan["video"]
+    ranks, plan = stylizing_work["ranks"], transfer_plan["video"]
     return {
         "frames_in": len(transfer_plan["pictures"]) if plan is None else len(plan["timestamps"]),
-        "frames_out": restyled_output["frames"],
+        "frames_out": stylized_output["frames"],
         "frames_repeated": sum(done.get("repeated", 0) for done in ranks),
         "frames_damaged": sum(done.get("damaged", 0) for done in ranks),
-        "pictures_unreadable": len(restyled_output.get("unreadable", ())),
-        "duration_difference_s": restyled_output["duration_difference"],
-        "tracks_copied": restyled_output.get("tracks_copied", 0),
-        "tracks_left_out": len(restyled_output.get("tracks_left_out", ())),
-        "pieces": restyling_work["pieces"],
-        "pieces_restyled": sum(done["pieces"] for done in ranks),
+        "pictures_unreadable": len(stylized_output.get("unreadable", ())),
+        "duration_difference_s": stylized_output["duration_difference"],
+        "tracks_copied": stylized_output.get("tracks_copied", 0),
+        "tracks_left_out": len(stylized_output.get("tracks_left_out", ())),
+        "segments": stylizing_work["segments"],
+        "segments_stylized": sum(done["segments"] for done in ranks),
         "ranks": len(ranks),
         "workers": sum(done["workers"] for done in ranks),
     }

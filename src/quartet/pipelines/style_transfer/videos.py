@@ -6,15 +6,15 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .pieces import Facts, piece_name, present, progress
+from .segments import Facts, present, progress, segment_name
 
 if TYPE_CHECKING:
     from quartet.datasets.media import Media
-    from quartet.datasets.pieces import PieceStore
     from quartet.datasets.published import PublishedFolder
+    from quartet.datasets.segments import SegmentStore
     from quartet.style.encoding_settings import Encoding
-    from quartet.style.restyler import Restyler
-    from quartet.style.transfer_settings import Restyling, StyleTransfer
+    from quartet.style.stylizer import Stylizer
+    from quartet.style.transfer_settings import StyleTransfer, Stylizing
     from quartet.style.video import VideoPlan
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 def plan_video(
     source: Media, style: str, transfer: StyleTransfer, encoding: Encoding
 ) -> tuple[Facts, list[Any]]:
-    """What the plan says of the video, and all of it that its pieces depend on.
+    """What the plan says of the video, and all of it that its segments depend on.
 
     Raises:
         ValueError: It is no video, or is cut short.
@@ -32,11 +32,11 @@ def plan_video(
 
     with source.opened() as opened:
         video = probe.plan_video(
-            opened, transfer.piece_frames, accept_truncated=transfer.accept_truncated
+            opened, transfer.segment_frames, accept_truncated=transfer.accept_truncated
         )
     output = f"{source.stem}_{style}{video.suffix}"
     plan = {"video": video.to_dict(), "pictures": {}, "output": output}
-    return plan, [video.fingerprint, video.pieces, transfer.smoothing, encoding]
+    return plan, [video.fingerprint, video.segments, transfer.smoothing, encoding]
 
 
 def planned_video(transfer_plan: Facts) -> VideoPlan | None:
@@ -47,34 +47,34 @@ def planned_video(transfer_plan: Facts) -> VideoPlan | None:
     return None if plan is None else video.VideoPlan.from_dict(plan)
 
 
-def restyle_video(
+def stylize_video(
     source: Media,
     plan: VideoPlan,
     firsts: Sequence[int],
-    restyler: Restyler,
-    store: PieceStore,
+    stylizer: Stylizer,
+    store: SegmentStore,
     work: str,
-    settings: tuple[StyleTransfer, Restyling, Encoding],
+    settings: tuple[StyleTransfer, Stylizing, Encoding],
 ) -> Facts:
-    """Restyle some of the pieces, and keep each as soon as it is done: how that went.
+    """Stylize some of the segments, and keep each as soon as it is done: how that went.
 
     Raises:
         ValueError: The video has changed since it was planned.
     """
     from quartet.style import flow
 
-    transfer, restyling, encoding = settings
-    frames = sum(plan.end_of_piece(first) - first for first in firsts)
-    with source.opened() as opened, progress("restyling", frames, "frame") as bar:
+    transfer, stylizing, encoding = settings
+    frames = sum(plan.end_of_segment(first) - first for first in firsts)
+    with source.opened() as opened, progress("stylizing", frames, "frame") as bar:
         done = flow.stylize_segments(
             opened,
             plan,
             firsts,
-            restyler,
+            stylizer,
             encoding,
-            lambda first, content: store.write(work, piece_name(first), content),
+            lambda first, content: store.write(work, segment_name(first), content),
             smoothing=transfer.smoothing,
-            decoder_threads=restyling.decoder_threads,
+            decoder_threads=stylizing.decoder_threads,
             after=bar.update,
         )
     return done.to_dict()
@@ -84,22 +84,22 @@ def publish_video(
     source: Media,
     plan: VideoPlan,
     transfer_plan: Facts,
-    store: PieceStore,
+    store: SegmentStore,
     folder: PublishedFolder,
     encoding: Encoding,
 ) -> Facts:
-    """Join the pieces, check the result and publish it: where, and what is in it.
+    """Join the segments, check the result and publish it: where, and what is in it.
 
     Raises:
-        ValueError: A piece is missing, or the result differs from the source.
+        ValueError: A segment is missing, or the result differs from the source.
     """
     from quartet.style import assemble, check, probe
 
     names = present(transfer_plan, store)
     name = transfer_plan["output"]
-    pieces = store.sources(transfer_plan["work"], names)
+    segments = store.sources(transfer_plan["work"], names)
     with source.opened() as opened, folder.new(name) as target:
-        made = assemble.assemble(opened, pieces, plan, target, encoding)
+        made = assemble.assemble(opened, segments, plan, target, encoding)
         check.check_video(target, plan)
         found = probe.plan_video(target, plan.frames)
     for track in made.left_out:

@@ -1,4 +1,4 @@
-"""Where long work keeps its finished pieces, each a file."""
+"""Where long work keeps its finished segments, each a file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _UNFINISHED = ".part"
 
 
 @dataclass(frozen=True)
-class PieceStore:
-    """Finished pieces by name, in a folder for each work.
+class SegmentStore:
+    """Finished segments by name, in a folder for each work.
 
-    A piece appears when it is whole, so that what is listed need not be done again. Work is
-    told apart by a fingerprint of all that its pieces depend on.
+    A segment appears when it is whole, so that what is listed need not be done again. Work is
+    told apart by a fingerprint of all that its segments depend on.
     """
 
     _location: Location
 
     def names(self, work: str) -> set[str]:
-        """Names of the pieces that are there."""
+        """Names of the segments that are there."""
         filesystem, folder = self._location.filesystem, self._folder(work)
         filesystem.invalidate_cache()
         if not filesystem.isdir(folder):
@@ -35,19 +35,19 @@ class PieceStore:
         return {path.name for path in paths if path.suffix != _UNFINISHED}
 
     def write(self, work: str, name: str, content: bytes) -> None:
-        """Keep a piece; one of that name is replaced."""
+        """Keep a segment; one of that name is replaced."""
         replace(self._location, path=f"{self._folder(work)}/{name}").write(content)
 
     def sources(self, work: str, names: Sequence[str]) -> Sequence[str | BinaryIO]:
-        """Pieces for reading, one by one: local paths, or files in memory with a `name`."""
+        """Segments for reading, one by one: local paths, or files in memory with a `name`."""
         return _Sources(self, work, names)
 
     def read(self, work: str, name: str) -> bytes:
-        """The content of a piece."""
+        """The content of a segment."""
         return replace(self._location, path=f"{self._folder(work)}/{name}").read()
 
     def clear(self, work: str) -> None:
-        """Give up the pieces of a work."""
+        """Give up the segments of a work."""
         folder = self._folder(work)
         if self._location.filesystem.exists(folder):
             self._location.filesystem.rm(folder, recursive=True)
@@ -58,9 +58,9 @@ class PieceStore:
 
 @dataclass(frozen=True)
 class _Sources(Sequence[str | BinaryIO]):
-    """Fetches a piece when it is asked for, and keeps none."""
+    """Fetches a segment when it is asked for, and keeps none."""
 
-    store: PieceStore
+    store: SegmentStore
     work: str
     names: Sequence[str]
 
@@ -83,16 +83,16 @@ class _Sources(Sequence[str | BinaryIO]):
         return file
 
 
-class PieceStoreDataset(HandleDataset[PieceStore]):
-    """Hands a node its `PieceStore`; only the node's work writes through it.
+class SegmentStoreDataset(HandleDataset[SegmentStore]):
+    """Hands a node its `SegmentStore`; only the node's work writes through it.
 
     ```yaml
-    style_pieces:
-      type: quartet.datasets.pieces.PieceStoreDataset
-      filepath: data/07_model_output/style/pieces
+    style_segments:
+      type: quartet.datasets.segments.SegmentStoreDataset
+      filepath: data/07_model_output/style/segments
     ```
     """
 
-    def load(self) -> PieceStore:
+    def load(self) -> SegmentStore:
         """Return the handle; the folder need not exist yet."""
-        return PieceStore(self._location)
+        return SegmentStore(self._location)

@@ -1,4 +1,4 @@
-"""A piece stands alone, is the same every time, and is there whole or not at all."""
+"""A segment stands alone, is the same every time, and is there whole or not at all."""
 
 import io
 import resource
@@ -27,12 +27,12 @@ def pictures(first, last):
     return [(number, picture(number)) for number in range(first, last)]
 
 
-def test_a_piece_begins_with_a_key_frame_and_refers_to_no_other(plan, tmp_path):
-    piece = tmp_path / "piece.mp4"
-    encode_segment(piece, plan, 8, iter(pictures(8, 16)), Encoding())
-    packets = packets_of(piece)
+def test_a_segment_begins_with_a_key_frame_and_refers_to_no_other(plan, tmp_path):
+    segment = tmp_path / "segment.mp4"
+    encode_segment(segment, plan, 8, iter(pictures(8, 16)), Encoding())
+    packets = packets_of(segment)
     assert packets[0].is_keyframe
-    with av.open(str(piece)) as container:
+    with av.open(str(segment)) as container:
         shown = [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     assert shown == list(range(8, 16))
 
@@ -49,7 +49,7 @@ def test_they_do_at_a_size_at_which_the_encoder_is_tempted_not_to():
     """480 × 270: with its macroblock tree, x264 gave up to four results of four."""
     sample = ROOT / "data/01_raw/style/sample.mp4"
     plan = plan_video(sample, 30)
-    (first, last), *_ = plan.pieces
+    (first, last), *_ = plan.segments
     frames = [(frame.number, frame.rgb) for frame in decode_frames(sample, plan, first, last)]
     written = set()
     for _ in range(4):
@@ -74,7 +74,7 @@ def test_quality_is_a_parameter(plan):
 def test_key_frames_come_as_often_as_asked(tmp_path):
     plan = plan_video(write_video(tmp_path / "video.mkv", 60), 60)
     encode_segment(
-        tmp_path / "piece.mp4",
+        tmp_path / "segment.mp4",
         plan,
         0,
         pictures(0, 60),
@@ -82,7 +82,7 @@ def test_key_frames_come_as_often_as_asked(tmp_path):
     )
     keys = [
         number
-        for number, packet in enumerate(packets_of(tmp_path / "piece.mp4"))
+        for number, packet in enumerate(packets_of(tmp_path / "segment.mp4"))
         if packet.is_keyframe
     ]
     assert keys == [0, 20, 40]
@@ -93,9 +93,9 @@ def test_odd_sizes_stay(size, tmp_path):
     source = write_video(tmp_path / "odd.mkv", 2, codec="ffv1", pixel_format="bgr0", size=size)
     plan = plan_video(source, 8)
     encode_segment(
-        tmp_path / "piece.mp4", plan, 0, [(0, picture(0, size)), (1, picture(1, size))], QUICK
+        tmp_path / "segment.mp4", plan, 0, [(0, picture(0, size)), (1, picture(1, size))], QUICK
     )
-    with av.open(str(tmp_path / "piece.mp4")) as container:
+    with av.open(str(tmp_path / "segment.mp4")) as container:
         frame = next(container.decode(video=0))
     assert (frame.width, frame.height) == size
 
@@ -103,8 +103,8 @@ def test_odd_sizes_stay(size, tmp_path):
 def test_pixels_that_are_not_square_stay_so(tmp_path):
     source = write_video(tmp_path / "wide.mp4", 2, sample_aspect_ratio=Fraction(4, 3))
     plan = plan_video(source, 8)
-    encode_segment(tmp_path / "piece.mp4", plan, 0, pictures(0, 2), QUICK)
-    with av.open(str(tmp_path / "piece.mp4")) as container:
+    encode_segment(tmp_path / "segment.mp4", plan, 0, pictures(0, 2), QUICK)
+    with av.open(str(tmp_path / "segment.mp4")) as container:
         assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
@@ -116,8 +116,8 @@ def test_pixels_that_are_not_square_stay_so(tmp_path):
         (8, pictures(8, 10) + pictures(11, 16), "frame 11 does not follow frame 9"),
         (8, pictures(0, 8), "frame 0 does not follow frame 7"),
         (8, [], "0 frames instead of the 8"),
-        (5, pictures(5, 8), "no piece begins with frame 5"),
-        (24, [], "no piece begins with frame 24"),
+        (5, pictures(5, 8), "no segment begins with frame 5"),
+        (24, [], "no segment begins with frame 24"),
         (
             0,
             [(0, picture(0)), (1, picture(1, (64, 96)))],
@@ -125,38 +125,38 @@ def test_pixels_that_are_not_square_stay_so(tmp_path):
         ),
     ],
 )
-def test_a_piece_has_the_planned_frames_or_there_is_none(first, frames, message, plan, tmp_path):
-    piece = tmp_path / "piece.mp4"
+def test_a_segment_has_the_planned_frames_or_there_is_none(first, frames, message, plan, tmp_path):
+    segment = tmp_path / "segment.mp4"
     with pytest.raises(ValueError, match=rf"video\.mp4: {message}"):
-        encode_segment(piece, plan, first, frames, QUICK)
+        encode_segment(segment, plan, first, frames, QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["video.mp4"]
 
 
 def test_a_stop_in_the_middle_leaves_what_was_there(plan, tmp_path):
-    piece = tmp_path / "piece.mp4"
-    piece.write_text("from before")
+    segment = tmp_path / "segment.mp4"
+    segment.write_text("from before")
 
     def until_stopped():
         yield 0, picture(0)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        encode_segment(piece, plan, 0, until_stopped(), QUICK)
-    assert piece.read_text() == "from before"
+        encode_segment(segment, plan, 0, until_stopped(), QUICK)
+    assert segment.read_text() == "from before"
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_full_disk_is_an_error_and_leaves_what_was_there(plan, tmp_path):
-    piece = tmp_path / "piece.mp4"
-    piece.write_text("from before")
+    segment = tmp_path / "segment.mp4"
+    segment.write_text("from before")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-        with pytest.raises(OSError, match=r"cannot be written .*piece\.mp4"):
-            encode_segment(piece, plan, 0, pictures(0, 8), QUICK)
+        with pytest.raises(OSError, match=r"cannot be written .*segment\.mp4"):
+            encode_segment(segment, plan, 0, pictures(0, 8), QUICK)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert piece.read_text() == "from before"
+    assert segment.read_text() == "from before"
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -172,5 +172,5 @@ def test_a_file_that_takes_no_more_is_an_error(plan):
 
 
 def test_a_folder_that_does_not_exist_is_named(plan, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere/piece\.mp4"):
-        encode_segment(tmp_path / "nowhere/piece.mp4", plan, 0, pictures(0, 8), QUICK)
+    with pytest.raises(FileNotFoundError, match=r"nowhere/segment\.mp4"):
+        encode_segment(tmp_path / "nowhere/segment.mp4", plan, 0, pictures(0, 8), QUICK)

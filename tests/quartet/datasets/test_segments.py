@@ -1,4 +1,4 @@
-"""Finished pieces must be found again by the work they belong to, and by no other."""
+"""Finished segments must be found again by the work they belong to, and by no other."""
 
 import io
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from quartet.datasets.pieces import PieceStoreDataset
+from quartet.datasets.segments import SegmentStoreDataset
 
 
 @pytest.fixture(params=["local", "memory"])
 def store(request, tmp_path):
     if request.param == "memory":
         fsspec.filesystem("memory").store.clear()
-    place = str(tmp_path / "pieces") if request.param == "local" else "memory:///pieces"
-    return PieceStoreDataset(filepath=place).load()
+    place = str(tmp_path / "segments") if request.param == "local" else "memory:///segments"
+    return SegmentStoreDataset(filepath=place).load()
 
 
-def test_pieces_are_listed_by_work(store):
+def test_segments_are_listed_by_work(store):
     assert store.names("w1") == set()
     store.write("w1", "0.mp4", b"first")
     store.write("w1", "64.mp4", b"second")
@@ -26,13 +26,13 @@ def test_pieces_are_listed_by_work(store):
     assert store.read("w2", "0.mp4") == b"other"
 
 
-def test_a_piece_of_any_name_is_found_again(store):
-    """Pieces are called as the pictures are, and one may be hidden."""
+def test_a_segment_of_any_name_is_found_again(store):
+    """Segments are called as the pictures are, and one may be hidden."""
     store.write("w", ".a.png", b"x")
     assert store.names("w") == {".a.png"}
 
 
-def test_pieces_are_handed_over_one_by_one(store):
+def test_segments_are_handed_over_one_by_one(store):
     for name in ("a", "b", "c"):
         store.write("w", name, name.encode())
     sources = store.sources("w", ["c", "a", "b"])
@@ -58,8 +58,8 @@ def test_given_up_work_is_gone_and_the_other_stays(store):
     assert store.names("w2") == {"a"}
 
 
-def test_a_piece_that_is_being_written_is_not_there_yet(tmp_path):
-    store = PieceStoreDataset(filepath=str(tmp_path)).load()
+def test_a_segment_that_is_being_written_is_not_there_yet(tmp_path):
+    store = SegmentStoreDataset(filepath=str(tmp_path)).load()
     store.write("w", "a", b"x")
     (tmp_path / "w" / ".b.1234abcd.part").write_bytes(b"half")
     assert store.names("w") == {"a"}

@@ -1,4 +1,4 @@
-"""Restyles a stream of pictures with whatever the machine has."""
+"""Stylizes a stream of pictures with whatever the machine has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from quartet.style.inference import InferenceNetwork
 from quartet.style.network import StyleNetwork, network_of, to_pictures
 from quartet.style.precision import compute_type, device
-from quartet.style.transfer_settings import Restyling
+from quartet.style.transfer_settings import Stylizing
 
 Pictures = NDArray[np.uint8]
 """Shape (n, h, w, 3), RGB."""
@@ -45,7 +45,7 @@ class Platform(NamedTuple):
         device: Processor or GPU.
         dtype: Of the convolutions.
         compiled: Whether PyTorch compiles the network.
-        workers: Threads that restyle batches side by side, each with one core.
+        workers: Threads that stylize batches side by side, each with one core.
     """
 
     device: torch.device
@@ -64,7 +64,7 @@ class Platform(NamedTuple):
         }
 
 
-def detect(settings: Restyling, ranks: int = 1) -> Platform:
+def detect(settings: Stylizing, ranks: int = 1) -> Platform:
     """What this machine has, as far as the settings allow it.
 
     Args:
@@ -83,7 +83,7 @@ def detect(settings: Restyling, ranks: int = 1) -> Platform:
         dtype = getattr(torch, settings.precision)
     if dtype == torch.float16 and not gpu:
         raise ValueError(
-            "restyling.precision: float16 is for GPUs, and none was found; say auto, bfloat16 or "
+            "stylizing.precision: float16 is for GPUs, and none was found; say auto, bfloat16 or "
             "float32"
         )
     compiled = gpu if settings.compiled == "auto" else settings.compiled == "always"
@@ -92,7 +92,7 @@ def detect(settings: Restyling, ranks: int = 1) -> Platform:
     return Platform(where, dtype, compiled, workers)
 
 
-class Restyler:
+class Stylizer:
     """A style, ready to be put on pictures.
 
     Use it as a context; its threads end with it.
@@ -107,7 +107,7 @@ class Restyler:
     """
 
     def __init__(
-        self, weights: Mapping[str, NDArray[Any]], settings: Restyling, platform: Platform
+        self, weights: Mapping[str, NDArray[Any]], settings: Stylizing, platform: Platform
     ) -> None:
         network = network_of({name: torch.tensor(value) for name, value in weights.items()})
         gpu = platform.device.type == "cuda"
@@ -121,7 +121,7 @@ class Restyler:
         self._fitting: dict[tuple[int, int], int] = {}
         """Pictures in a batch that fits into memory, by height and width."""
 
-    def __enter__(self) -> Restyler:
+    def __enter__(self) -> Stylizer:
         # Threads within a layer would wait for each other at each of them; frames need not.
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -161,14 +161,14 @@ class Restyler:
         """
         pending: deque[tuple[tuple[Key, ...], Future[Pictures]]] = deque()
         for keys, batch in _batches(pictures, self._batch, group):
-            pending.append((keys, self._pool.submit(self.restyle, batch)))
+            pending.append((keys, self._pool.submit(self.stylize, batch)))
             if len(pending) > 2 * self._platform.workers:
                 yield from _results(*pending.popleft())
         while pending:
             yield from _results(*pending.popleft())
 
-    def restyle(self, pictures: Sequence[Picture] | Pictures) -> Pictures:
-        """Restyle one batch in the calling thread.
+    def stylize(self, pictures: Sequence[Picture] | Pictures) -> Pictures:
+        """Stylize one batch in the calling thread.
 
         Args:
             pictures: Of one size, at least one.
@@ -187,8 +187,8 @@ class Restyler:
         if any(after for _, after in lacking):
             batch = np.pad(batch, [(0, 0), *lacking, (0, 0)], mode="edge")
         with torch.inference_mode():
-            restyled = self._compute()(torch.from_numpy(batch))
-        result: Pictures = restyled[:, :height, :width].numpy()
+            stylized = self._compute()(torch.from_numpy(batch))
+        result: Pictures = stylized[:, :height, :width].numpy()
         with self._lock:
             self._busy += time.perf_counter() - begun
         return result
@@ -214,10 +214,10 @@ class Restyler:
             there = _free_memory(self._platform.device)
             if wanted > there:
                 raise ValueError(
-                    f"restyling {count} picture{'s' * (count > 1)} of {width}×{height} pixels in "
+                    f"stylizing {count} picture{'s' * (count > 1)} of {width}×{height} pixels in "
                     f"each of {workers} threads wants about {wanted / 2**30:.1f} GiB, and "
-                    f"{there / 2**30:.1f} GiB are free: lower restyling.batch_size or "
-                    "restyling.workers, or scale the source down"
+                    f"{there / 2**30:.1f} GiB are free: lower stylizing.batch_size or "
+                    "stylizing.workers, or scale the source down"
                 )
             self._fitting[height, width] = count
 
@@ -252,12 +252,12 @@ def _for_gpu(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]
     layout: dict[str, Any] = {"memory_format": torch.channels_last}
     network = network.to(platform.device, platform.dtype).to(**layout)
 
-    def restyled(pictures: Tensor) -> Tensor:
+    def stylized(pictures: Tensor) -> Tensor:
         values = network(pictures.permute(0, 3, 1, 2).to(platform.dtype))
         return to_pictures(values).permute(0, 2, 3, 1)
 
     # With CUDA graphs: between two layers of a small picture the GPU waits for the processor.
-    compiled = torch.compile(restyled, mode="max-autotune") if platform.compiled else restyled
+    compiled = torch.compile(stylized, mode="max-autotune") if platform.compiled else stylized
 
     def compute(pictures: Tensor) -> Tensor:
         return compiled(pictures.to(platform.device, non_blocking=True)).cpu()

@@ -49,7 +49,7 @@ _ADVICE = "restore it from a copy, or train the models anew"
 
 
 @dataclass(frozen=True, eq=False)
-class ModelBank:
+class SensorModels:
     """The models of n sensors over d features, in ascending order of (device, sensor).
 
     A window's score is `intercept` plus the sum, over the model's support vectors v, of
@@ -111,7 +111,7 @@ class ModelBank:
         window_seconds: int,
         context: Context = NO_CONTEXT,
     ) -> Self:
-        """The bank of models by (device, sensor), given in any order; there may be none."""
+        """The model set by (device, sensor), given in any order; there may be none."""
         pairs = tuple(sorted(models))
         ordered = [models[pair] for pair in pairs]
         shapes = {
@@ -195,7 +195,7 @@ class ModelBank:
         return self._lookup.locate(windows)
 
     def take(self, models: NDArray[np.int64]) -> Self:
-        """The bank of some models only.
+        """The model set of some models only.
 
         Args:
             models: Their numbers, none twice, such that their sensors ascend.
@@ -214,44 +214,47 @@ class ModelBank:
             **{name: getattr(self, name)[rows] for name in _OF_VECTORS},
         )
 
-    def updated(self, other: ModelBank) -> Self:
-        """This bank with the other's models added, or in the place of those of the same sensors."""
+    def updated(self, other: SensorModels) -> Self:
+        """Return these models with the other's added, in place of those of the same sensors."""
         return self.merged([self, other])
 
     @classmethod
-    def merged(cls, banks: Sequence[ModelBank]) -> Self:
-        """The models of all banks, for example of the shards of a fleet; of a sensor, the last.
+    def merged(cls, model_sets: Sequence[SensorModels]) -> Self:
+        """Merge model sets, for example of the shards of a fleet; of a sensor, the last counts.
 
         Which models result, and in which order, does not depend on how the sensors were divided.
 
         Raises:
-            ValueError: No banks, or of different features or windows.
+            ValueError: No model sets, or of different features or windows.
         """
-        if not banks:
-            raise ValueError("no banks to merge")
-        kinds = {(bank.features, bank.window_seconds, bank.context) for bank in banks}
+        if not model_sets:
+            raise ValueError("no model sets to merge")
+        kinds = {
+            (model_set.features, model_set.window_seconds, model_set.context)
+            for model_set in model_sets
+        }
         if len(kinds) > 1:
             described = [
                 f"{seconds} s, {', '.join(names)}{context.told()}"
                 for names, seconds, context in sorted(kinds)
             ]
             raise ValueError(
-                "models of different windows or features do not fit into one bank: "
+                "models of different windows or features do not fit into one model set: "
                 f"{'; '.join(described)}. Train all sensors anew, or with the same settings"
             )
         ((features, window_seconds, context),) = kinds
-        offsets = np.cumsum([0, *(len(bank) for bank in banks)])
+        offsets = np.cumsum([0, *(len(model_set) for model_set in model_sets)])
         place: dict[Pair, int] = {}
-        for bank, offset in zip(banks, offsets, strict=False):
-            place.update(zip(bank.pairs, range(offset, offset + len(bank)), strict=True))
+        for model_set, offset in zip(model_sets, offsets, strict=False):
+            place.update(zip(model_set.pairs, range(offset, offset + len(model_set)), strict=True))
         arrays = {
-            name: np.concatenate([getattr(bank, name) for bank in banks])
+            name: np.concatenate([getattr(model_set, name) for model_set in model_sets])
             for name in (*_OF_MODELS, *_OF_VECTORS)
         }
-        sizes = np.concatenate([bank.sizes for bank in banks])
+        sizes = np.concatenate([model_set.sizes for model_set in model_sets])
         start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        pairs = tuple(pair for bank in banks for pair in bank.pairs)
-        versions = tuple(version for bank in banks for version in bank.versions)
+        pairs = tuple(pair for model_set in model_sets for pair in model_set.pairs)
+        versions = tuple(version for model_set in model_sets for version in model_set.versions)
         everything = cls(
             pairs, versions, features, window_seconds, start=start, context=context, **arrays
         )
@@ -281,7 +284,7 @@ class ModelBank:
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """The bank as named arrays, with a checksum of them."""
+        """The model set as named arrays, with a checksum of them."""
         facts = {
             "format": FORMAT,
             "features": self.features,
@@ -298,21 +301,21 @@ class ModelBank:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """The bank that `to_arrays` took apart.
+        """The model set that `to_arrays` took apart.
 
         Raises:
-            ValueError: The arrays are no bank, not all of it, damaged, or of a later format.
+            ValueError: The arrays are no model set, not all of it, damaged, or of a later format.
         """
         names = {"facts", "checksum", *_ARRAYS}
         if missing := sorted(names - set(arrays)):
-            raise ValueError(f"no model bank: it lacks {', '.join(missing)}; {_ADVICE}")
+            raise ValueError(f"no model set: it lacks {', '.join(missing)}; {_ADVICE}")
         content = {name: arrays[name] for name in names - {"checksum"}}
         if not np.array_equal(_checksum(content), arrays["checksum"]):
-            raise ValueError(f"a damaged model bank: its checksum is another one; {_ADVICE}")
+            raise ValueError(f"a damaged model set: its checksum is another one; {_ADVICE}")
         facts = json.loads(content.pop("facts").tobytes())
         if facts["format"] != FORMAT or not set(facts["features"]) <= set(FEATURES):
             raise ValueError(
-                f"a model bank of format {facts['format']} with features "
+                f"a model set of format {facts['format']} with features "
                 f"{', '.join(facts['features'])}; this version of the project reads format "
                 f"{FORMAT} with features {', '.join(FEATURES)}"
             )
@@ -326,13 +329,13 @@ class ModelBank:
         )
 
     def packed(self) -> bytes:
-        """The bank as one safetensors file; the same models give the same bytes."""
+        """The model set as one safetensors file; the same models give the same bytes."""
         arrays = self.to_arrays()
         return bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
     @classmethod
     def unpacked(cls, content: bytes) -> Self:
-        """The bank that `packed` made a file of.
+        """The model set that `packed` made a file of.
 
         Raises:
             ValueError: The file is half-written, damaged, or something else.
@@ -340,7 +343,7 @@ class ModelBank:
         try:
             arrays = load(content)
         except SafetensorError as error:
-            raise ValueError(f"not a whole model bank ({error}); {_ADVICE}") from error
+            raise ValueError(f"not a whole model set ({error}); {_ADVICE}") from error
         return cls.from_arrays(arrays)
 
 

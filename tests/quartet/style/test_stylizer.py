@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from quartet.style import restyler as restylers
+from quartet.style import stylizer as stylizers
 from quartet.style.network import StyleNetwork
-from quartet.style.restyler import Platform, Restyler, detect
-from quartet.style.transfer_settings import Restyling
+from quartet.style.stylizer import Platform, Stylizer, detect
+from quartet.style.transfer_settings import Stylizing
 
 CPU = torch.device("cpu")
 
@@ -29,17 +29,17 @@ def pictures(count, size=(32, 40)):
     return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(count)]
 
 
-def restyled(weights, given, workers=1, batch_size=1, dtype=torch.float32, compiled=False):
+def stylized(weights, given, workers=1, batch_size=1, dtype=torch.float32, compiled=False):
     platform = Platform(CPU, dtype, compiled, workers)
-    with Restyler(weights, Restyling(batch_size=batch_size), platform) as made:
+    with Stylizer(weights, Stylizing(batch_size=batch_size), platform) as made:
         return list(made.stream(enumerate(given)))
 
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (2, 1), (3, 2), (2, 5)])
 def test_order_and_result_depend_on_neither_threads_nor_batches(weights, workers, batch_size):
     given = [*pictures(7), *pictures(4, (48, 24)), *pictures(3)]
-    alone = restyled(weights, given)
-    found = restyled(weights, given, workers, batch_size)
+    alone = stylized(weights, given)
+    found = stylized(weights, given, workers, batch_size)
     assert [key for key, _ in found] == list(range(len(given)))
     for (_, made), (_, expected) in zip(found, alone, strict=True):
         assert np.abs(made.astype(int) - expected).max() <= 1
@@ -48,10 +48,10 @@ def test_order_and_result_depend_on_neither_threads_nor_batches(weights, workers
 def test_groups_never_share_a_batch(weights, monkeypatch):
     sizes = []
     platform = Platform(CPU, torch.float32, compiled=False, workers=1)
-    with Restyler(weights, Restyling(batch_size=4), platform) as made:
-        restyle = made.restyle
+    with Stylizer(weights, Stylizing(batch_size=4), platform) as made:
+        stylize = made.stylize
         monkeypatch.setattr(
-            made, "restyle", lambda batch: sizes.append(len(batch)) or restyle(batch)
+            made, "stylize", lambda batch: sizes.append(len(batch)) or stylize(batch)
         )
         list(made.stream(enumerate(pictures(12)), group=lambda number: number // 6))
     assert sizes == [4, 2, 4, 2]
@@ -67,7 +67,7 @@ def test_a_stream_is_read_only_as_far_ahead_as_there_is_work(weights):
             yield number, pictures(1)[0]
             number += 1
 
-    with Restyler(weights, Restyling(batch_size=2), Platform(CPU, torch.float32, False, 2)) as made:
+    with Stylizer(weights, Stylizing(batch_size=2), Platform(CPU, torch.float32, False, 2)) as made:
         stream = made.stream(endless())
         for _ in range(20):
             next(stream)
@@ -76,14 +76,14 @@ def test_a_stream_is_read_only_as_far_ahead_as_there_is_work(weights):
 
 def test_tiny_pictures_keep_their_size(weights):
     for size in ((1, 1), (3, 50), (23, 24)):
-        ((_, made),) = restyled(weights, pictures(1, size))
+        ((_, made),) = stylized(weights, pictures(1, size))
         assert made.shape == (*size, 3)
 
 
 def test_a_picture_that_does_not_fit_into_memory_is_refused_with_figures(weights, monkeypatch):
-    monkeypatch.setattr(restylers, "_free_memory", lambda where: 2**20)
+    monkeypatch.setattr(stylizers, "_free_memory", lambda where: 2**20)
     with pytest.raises(ValueError, match=r"of 900×300 pixels .* GiB, and 0\.0 GiB are free"):
-        restyled(weights, pictures(1, (300, 900)))
+        stylized(weights, pictures(1, (300, 900)))
 
 
 GIB = 2**30
@@ -95,48 +95,48 @@ def test_a_video_that_fits_completes_when_others_take_memory(
     weights, monkeypatch, workers, batch_size
 ):
     free = chain([GIB], repeat(0))
-    monkeypatch.setattr(restylers, "_free_memory", lambda where: next(free))
-    assert len(restyled(weights, pictures(9), workers, batch_size)) == 9
+    monkeypatch.setattr(stylizers, "_free_memory", lambda where: next(free))
+    assert len(stylized(weights, pictures(9), workers, batch_size)) == 9
 
 
 def test_memory_is_checked_again_for_frames_of_another_size(weights, monkeypatch):
     free = chain([GIB], repeat(0))
-    monkeypatch.setattr(restylers, "_free_memory", lambda where: next(free))
+    monkeypatch.setattr(stylizers, "_free_memory", lambda where: next(free))
     with pytest.raises(ValueError, match="of 80×64 pixels"):
-        restyled(weights, [*pictures(3), *pictures(1, (64, 80))])
+        stylized(weights, [*pictures(3), *pictures(1, (64, 80))])
 
 
 def test_memory_is_checked_again_for_a_larger_batch_and_not_for_a_smaller(weights, monkeypatch):
     free = chain([GIB], repeat(0))
-    monkeypatch.setattr(restylers, "_free_memory", lambda where: next(free))
+    monkeypatch.setattr(stylizers, "_free_memory", lambda where: next(free))
     platform = Platform(CPU, torch.float32, compiled=False, workers=1)
-    with Restyler(weights, Restyling(), platform) as made:
-        assert len(made.restyle(pictures(2))) == 2
-        assert len(made.restyle(pictures(1))) == 1
-        with pytest.raises(ValueError, match="restyling 3 pictures"):
-            made.restyle(pictures(3))
+    with Stylizer(weights, Stylizing(), platform) as made:
+        assert len(made.stylize(pictures(2))) == 2
+        assert len(made.stylize(pictures(1))) == 1
+        with pytest.raises(ValueError, match="stylizing 3 pictures"):
+            made.stylize(pictures(3))
 
 
 def test_an_error_of_a_thread_reaches_the_caller(weights, monkeypatch):
     def fail(*_):
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr(restylers.InferenceNetwork, "__call__", fail)
+    monkeypatch.setattr(stylizers.InferenceNetwork, "__call__", fail)
     with pytest.raises(RuntimeError, match="no such kernel"):
-        restyled(weights, pictures(4), workers=2)
+        stylized(weights, pictures(4), workers=2)
 
 
 def test_compiled_it_is_within_two_levels(weights):
     given = pictures(2)
-    plain = restyled(weights, given)
-    compiled = restyled(weights, given, compiled=True)
+    plain = stylized(weights, given)
+    compiled = stylized(weights, given, compiled=True)
     for (_, expected), (_, made) in zip(plain, compiled, strict=True):
         assert np.square(made - expected.astype(float)).mean() ** 0.5 <= 2
 
 
 def test_the_threads_of_the_caller_are_given_back(weights):
     before = torch.get_num_threads()
-    restyled(weights, pictures(1))
+    stylized(weights, pictures(1))
     assert torch.get_num_threads() == before
 
 
@@ -144,21 +144,21 @@ def test_what_the_processor_lacks_is_found_out_and_not_assumed(monkeypatch):
     for native, expected in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-        assert detect(Restyling()).dtype == expected
-        assert detect(Restyling(precision="float32")).dtype == torch.float32
-    assert not detect(Restyling()).compiled
-    assert detect(Restyling(compiled="always")).compiled
+        assert detect(Stylizing()).dtype == expected
+        assert detect(Stylizing(precision="float32")).dtype == torch.float32
+    assert not detect(Stylizing()).compiled
+    assert detect(Stylizing(compiled="always")).compiled
 
 
 def test_ranks_share_the_cores_of_their_machine(monkeypatch):
-    monkeypatch.setattr(restylers.os, "sched_getaffinity", lambda process: set(range(8)))
-    assert detect(Restyling()).workers == 8
-    assert detect(Restyling(), ranks=3).workers == 2
-    assert detect(Restyling(), ranks=20).workers == 1
-    assert detect(Restyling(workers=5), ranks=3).workers == 5
+    monkeypatch.setattr(stylizers.os, "sched_getaffinity", lambda process: set(range(8)))
+    assert detect(Stylizing()).workers == 8
+    assert detect(Stylizing(), ranks=3).workers == 2
+    assert detect(Stylizing(), ranks=20).workers == 1
+    assert detect(Stylizing(workers=5), ranks=3).workers == 5
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_half_precision_without_a_gpu_is_refused():
     with pytest.raises(ValueError, match="float16 is for GPUs"):
-        detect(Restyling(precision="float16"))
+        detect(Stylizing(precision="float16"))

@@ -1,0 +1,171 @@
+"""All models in one file: nothing may be lost in it, and no damage pass unnoticed."""
+
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load, save
+
+from quartet.sensors.model_set import SensorModels
+from quartet.sensors.scoring import predict
+from quartet.sensors.settings import SensorSvm
+from quartet.sensors.training import fit_model_set
+from sensors.invented import HOUR, invent
+
+SETTINGS = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.1)
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return invent(sensors=6, windows=120)
+
+
+@pytest.fixture(scope="module")
+def model_set(windows):
+    return fit_model_set(windows, SETTINGS, HOUR).model_set
+
+
+@pytest.fixture(scope="module")
+def retrained():
+    """Models of the second and the third sensor, of later windows, and of one sensor more."""
+    later = invent(sensors=7, windows=120, start=120)
+    pairs = [("d0", "s1"), ("d0", "s2"), ("d1", "s2")]
+    return fit_model_set(later, SETTINGS, HOUR, sensors=pairs).model_set
+
+
+def test_a_model_set_is_the_same_after_its_file(model_set, windows):
+    restored = SensorModels.unpacked(model_set.packed())
+    pd.testing.assert_frame_equal(predict(restored, windows), predict(model_set, windows))
+    pd.testing.assert_frame_equal(restored.summary(), model_set.summary())
+    np.testing.assert_array_equal(restored.quantiles, model_set.quantiles)
+    assert restored.packed() == model_set.packed()
+    assert restored.version == model_set.version
+    assert restored.window_seconds == HOUR
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_half_written_file_is_refused(model_set, share):
+    content = model_set.packed()
+    with pytest.raises(ValueError, match=r"not a whole model set .* train the models anew"):
+        SensorModels.unpacked(content[: int(share * len(content))])
+
+
+def test_a_changed_byte_is_noticed_wherever_it_is(model_set):
+    content = model_set.packed()
+    header = 8 + int.from_bytes(content[:8], "little")
+    for place in np.linspace(header, len(content) - 1, 60).astype(int).tolist():
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        with pytest.raises(ValueError, match="damaged model set"):
+            SensorModels.unpacked(bytes(damaged))
+
+
+def test_other_files_are_refused(model_set, tmp_path):
+    with pytest.raises(ValueError, match=r"no model set: it lacks .*coefficients.*vectors"):
+        SensorModels.unpacked(save({"weights": np.zeros(3)}))
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as file:
+        file.writestr("model", "something")
+    with pytest.raises(ValueError, match="not a whole model set"):
+        SensorModels.unpacked((tmp_path / "model.zip").read_bytes())
+
+
+def test_a_model_set_of_a_later_version_says_so(model_set, monkeypatch):
+    monkeypatch.setattr("quartet.sensors.model_set.FORMAT", 2)
+    later = model_set.packed()
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"a model set of format 2 .* reads format 1"):
+        SensorModels.unpacked(later)
+
+
+def test_the_file_holds_arrays_and_one_text_only(model_set):
+    arrays = load(model_set.packed())
+    assert {array.dtype.kind for array in arrays.values()} <= {"f", "i", "u"}
+    facts = json.loads(arrays["facts"].tobytes())
+    assert facts["pairs"][0] == ["d0", "s0"]
+
+
+def test_the_context_of_models_is_kept_and_not_mixed(model_set, windows):
+    told = fit_model_set(
+        windows, SETTINGS.model_copy(update={"context_hours": 2.0}), HOUR
+    ).model_set
+    restored = SensorModels.unpacked(told.packed())
+    assert restored.context == told.context == (2.0, 24.0)
+    assert told.take(np.array([1])).context == (2.0, 24.0)
+    assert SensorModels.unpacked(model_set.packed()).context == (0.0, 0.0)
+    assert not set(told.versions) & set(model_set.versions)
+    with pytest.raises(ValueError, match="against the 2 hours before"):
+        model_set.updated(told)
+
+
+def test_an_update_replaces_and_adds_models_and_leaves_the_others(model_set, retrained, windows):
+    updated = model_set.updated(retrained)
+    assert updated.pairs == (*model_set.pairs, ("d1", "s2"))
+    for number, pair in enumerate(updated.pairs):
+        source = retrained if pair in retrained.pairs else model_set
+        alone = updated.take(np.array([number]))
+        assert alone.packed() == source.take(np.array([source.find(*pair)])).packed()
+    same = predict(updated, windows)["score"].eq(predict(model_set, windows)["score"])
+    changed = windows["device"].eq("d0") & windows["sensor"].isin(["s1", "s2"])
+    assert same[~changed].all()
+    assert not same[changed].all()
+
+
+def test_versions_differ_where_models_do_and_only_there(model_set, retrained, windows):
+    updated = model_set.updated(retrained)
+    changed = np.array(model_set.versions) != np.array(updated.versions[:6])
+    assert changed.tolist() == [False, True, True, False, False, False]
+    assert updated.version != model_set.version
+    assert model_set.updated(model_set.take(np.array([3]))).version == model_set.version
+    stricter = fit_model_set(
+        windows, SETTINGS.model_copy(update={"threshold": "machine"}), HOUR
+    ).model_set
+    assert not set(stricter.versions) & set(model_set.versions)
+    longer = fit_model_set(windows, SETTINGS, 2 * HOUR).model_set
+    assert not set(longer.versions) & set(model_set.versions)
+
+
+def test_models_of_other_features_or_windows_do_not_get_into_a_model_set(model_set, windows):
+    other = fit_model_set(
+        windows, SETTINGS.model_copy(update={"features": ("mean",)}), HOUR
+    ).model_set
+    with pytest.raises(ValueError, match=r"3600 s, mean; 3600 s, mean, log_standard_deviation"):
+        model_set.updated(other)
+    with pytest.raises(ValueError, match=r"3600 s.*; 7200 s"):
+        model_set.updated(fit_model_set(windows, SETTINGS, 2 * HOUR).model_set)
+
+
+def test_an_empty_model_set_can_be_kept_and_filled(model_set, windows):
+    empty = fit_model_set(windows, SETTINGS, HOUR, sensors=[]).model_set
+    restored = SensorModels.unpacked(empty.packed())
+    assert len(restored) == 0
+    assert predict(restored, windows).empty
+    assert restored.updated(model_set).packed() == model_set.packed()
+
+
+def test_a_sensor_is_found_by_name_whatever_the_names_are_kept_as(model_set):
+    table = pd.DataFrame(
+        {
+            "device": ["d1", "d0", "d9", "d0", None, "d0"],
+            "sensor": ["s1", "s3", "s0", "s9", "s0", None],
+        }
+    )
+    expected = [5, 3, -1, -1, -1, -1]
+    assert model_set.locate(table).tolist() == expected
+    assert model_set.locate(table.astype("category")).tolist() == expected
+    assert model_set.locate(table[:0]).tolist() == []
+    assert model_set.find("d1", "s1") == 5
+    crossed = model_set.take(np.array([1, 4, 5]))  # the first device has the later sensor only
+    assert crossed.locate(table).tolist() == [2, -1, -1, -1, -1, -1]
+    assert crossed.find("d1", "s0") == 1
+    with pytest.raises(KeyError, match="no model of the sensor s9 of the device d0"):
+        model_set.find("d0", "s9")
+
+
+def test_numbers_serve_as_names():
+    numbered = invent(sensors=2, windows=60).assign(device=1)
+    numbered["sensor"] = numbered["sensor"].map({"s0": 10, "s1": 9})
+    model_set = fit_model_set(numbered, SETTINGS, HOUR).model_set
+    assert model_set.pairs == (("1", "10"), ("1", "9"))
+    np.testing.assert_array_equal(model_set.locate(numbered), np.repeat([0, 1], 60))
