@@ -16,7 +16,7 @@ class StyleTransfer(Settings):
         64,
         ge=1,
         le=10_000,
-        description="Approximate frames of a segment: a killed run loses one at most per rank. Each "
+        description="Approximate frames per segment: a killed run loses one segment per rank. Each "
         "segment begins with a key frame, so shorter ones make a larger file.",
     )
     accept_truncated: bool = Field(
