@@ -14,7 +14,16 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support import IN_CI, REAL_DATA, ROOT, make_workspace, real_data, run_kedro, skip_or_fail
+from support import (
+    IN_CI,
+    LIGHT,
+    REAL_DATA,
+    ROOT,
+    make_workspace,
+    real_data,
+    run_kedro,
+    skip_or_fail,
+)
 
 # How long an example takes is the machine's affair; in CI the same examples come each time.
 settings.register_profile(
@@ -122,7 +131,7 @@ def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            result = run_kedro(make_workspace(folder), "run", fresh=True)
+            result = run_kedro(make_workspace(folder), "run", "--params", LIGHT, fresh=True)
             said = {"stdout": result.stdout, "stderr": result.stderr}
             folder.with_suffix(".said").write_text(json.dumps(said))
             if result.returncode:
