@@ -54,7 +54,7 @@ _SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNIN
 
 
 @functools.cache
-def _server() -> multiprocessing.context.ForkServerContext:
+def server() -> multiprocessing.context.ForkServerContext:
     """Start the server; it ends with this process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_IMPORTED))
@@ -74,7 +74,7 @@ def run_forked(
     """Run `kedro ARGUMENTS` in a folder, with this environment; kill it after so many seconds."""
     with tempfile.TemporaryDirectory() as place:
         target = (folder, arguments, dict(environment), place)
-        child = _server().Process(target=_be_kedro, args=target)
+        child = server().Process(target=_be_kedro, args=target)
         child.start()
         child.join(seconds)
         if child.exitcode is None:

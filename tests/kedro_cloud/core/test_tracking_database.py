@@ -4,14 +4,13 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from types import SimpleNamespace
 
 import mlflow
 import pytest
 
+from forked import server
 from kedro_cloud.core import processes, tracking_database
 from kedro_cloud.core.tracking_database import (
     check_database,
@@ -23,17 +22,17 @@ from quartet.framework.hooks import PreflightHooks, TrackingHooks
 
 KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 KILL_WHILE_WRITING = f"""
-import sqlite3, sys
-database = sqlite3.connect(sys.argv[1])
+import sqlite3
+database = sqlite3.connect(arguments[0])
 database.execute("PRAGMA cache_size=1")
 database.execute("BEGIN")
 for number in range(2000):
-    row = (f"key {{number}}", "x" * 500, sys.argv[2])
+    row = (f"key {{number}}", "x" * 500, arguments[1])
     database.execute("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", row)
 {KILL}
 """
 KILL_WHILE_CREATING = """
-import os, signal, sys
+import os, signal
 from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -44,12 +43,12 @@ def kill(connection, cursor, statement, *_):
     if "CREATE TABLE spans" in statement:
         os.kill(os.getpid(), signal.SIGKILL)
 
-getattr(tracking_database, sys.argv[1])(Path(sys.argv[2]))
+getattr(tracking_database, arguments[0])(Path(arguments[1]))
 """
 KILL_WHILE_RUNNING = f"""
-import sys, mlflow
+import mlflow
 from kedro_cloud.core.tracking_database import tagged_process
-mlflow.set_tracking_uri(sys.argv[1])
+mlflow.set_tracking_uri(arguments[0])
 with tagged_process():
     mlflow.start_run(run_id=None, experiment_id="0")
 {KILL}
@@ -57,10 +56,11 @@ with tagged_process():
 
 
 def kill(program, *arguments):
-    """Run a program that kills itself."""
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == -signal.SIGKILL, result.stderr
+    """Run a program that kills itself, in a process that has imported the libraries."""
+    process = server().Process(target=exec, args=(program, {"arguments": arguments}))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +134,6 @@ def test_a_database_that_was_never_completed_is_named_with_what_to_do(tmp_path, 
     kill(KILL_WHILE_CREATING, "_initialise", file)
     with pytest.raises(ValueError, match=r"mlflow.db is incomplete: .* delete it and rerun"):
         preflight()
-    file.unlink()
-    preflight()
 
 
 def test_a_database_that_lacks_only_its_last_steps_is_completed(file, preflight):
