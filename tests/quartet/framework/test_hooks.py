@@ -77,10 +77,15 @@ def test_a_second_run_of_a_session_logs_its_nodes_again(caplog):
     assert caplog.messages == ["Running node: copy (1 of 1)"] * 2
 
 
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tracking")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    return mlflow.create_experiment("test", artifact_location=f"{folder}/artifacts")
+
+
 @pytest.fixture
-def run(tmp_path):
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    experiment = mlflow.create_experiment("test", artifact_location=f"{tmp_path}/artifacts")
+def run(experiment):
     with mlflow.start_run(experiment_id=experiment) as active:
         yield active
 
