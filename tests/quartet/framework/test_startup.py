@@ -108,15 +108,14 @@ def test_a_step_starts_without_what_its_nodes_do_not_need(project):
     assert opened == "OPENED ['new_windows', 'scoring_claim', 'sensor_models', 'sensor_windows']"
 
 
-def test_a_step_starts_as_quickly_where_quartet_is_not_installed(project):
+def test_ranks_that_track_nothing_start_without_the_tracker_where_quartet_is_not_installed(project):
     """On a cluster its code is a folder, and no entry point makes Kedro load plugins late."""
-    imported, _ = start_step(project, HEAVY_FOR_STEPS, after="cli._init_plugins = lambda: None")
-    assert imported == "IMPORTED []"
-
-
-def test_ranks_that_track_nothing_do_not_import_the_tracker(project):
-    environment = {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}
-    imported, _ = start_step(project, {"kedro_mlflow", "mlflow"}, environment=environment)
+    imported, _ = start_step(
+        project,
+        HEAVY_FOR_STEPS | {"kedro_mlflow", "mlflow"},
+        after="cli._init_plugins = lambda: None",
+        environment={"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"},
+    )
     assert imported == "IMPORTED []"
 
 
