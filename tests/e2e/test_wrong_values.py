@@ -7,8 +7,8 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from omegaconf import OmegaConf
 from quartet.context import Context
-from quartet.messages import describe, is_users_to_mend
 
+from kedro_cloud.core.errors import describe, is_users_to_mend
 from refusals import outputs, restore, told
 from support import ROOT, bootstrap, run_kedro
 from wrong_values import CASES
