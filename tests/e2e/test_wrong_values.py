@@ -6,9 +6,9 @@ import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from omegaconf import OmegaConf
-from quartet.context import Context
 
 from kedro_cloud.core.errors import describe, is_users_to_mend
+from quartet.framework.context import Context
 from refusals import outputs, restore, told
 from support import ROOT, bootstrap, run_kedro
 from wrong_values import CASES
