@@ -416,7 +416,10 @@ def test_models_of_windows_of_another_length_are_not_asked(tmp_path, champion):
     site = Site(tmp_path, champion)
     of_a_minute = batch(windows_of("pump", 0, 10), closed=10)
     site.tables.publish(replace(of_a_minute, window_seconds=60))
-    with pytest.raises(ValueError, match="windows of 60 seconds, and the registered models know"):
+    with pytest.raises(
+        ValueError,
+        match="contains 60 s windows, but the registered models were trained on 300 s windows",
+    ):
         site.run()
 
 

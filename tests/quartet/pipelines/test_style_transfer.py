@@ -324,8 +324,8 @@ def test_a_rank_stylizes_its_share_of_what_is_missing(project, monkeypatch):
     SequentialRunner().run(pipeline.only_nodes("plan_transfer"), catalog)
     done = []
     for rank in range(2):
-        monkeypatch.setattr(nodes.distributed, "shard", lambda items, rank=rank: items[rank::2])
-        monkeypatch.setattr(nodes.distributed, "broadcast", lambda value: set())
+        monkeypatch.setattr(nodes.ranks, "shard", lambda items, rank=rank: items[rank::2])
+        monkeypatch.setattr(nodes.ranks, "broadcast", lambda value: set())
         SequentialRunner().run(pipeline.only_nodes("stylize_segments"), catalog)
         done.append(catalog.load("stylizing_work")["ranks"][0])
     assert sum(work["frames"] for work in done) == 40
