@@ -190,7 +190,7 @@ def compile_once(
     compiled: dict[tuple[str, str], Compiled], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compiling takes seconds and gives the same again: it is done once for each wish."""
-    compile_it = Compiled.of
+    compile_it = Compiled.from_pipeline
 
     def remembered(metadata: Any, env: str, pipeline: str, params: Any) -> Compiled:
         key = (pipeline, json.dumps(params))
@@ -198,4 +198,4 @@ def compile_once(
             compiled[key] = compile_it(metadata, env, pipeline, params)
         return replace(compiled[key])
 
-    monkeypatch.setattr(Compiled, "of", remembered)
+    monkeypatch.setattr(Compiled, "from_pipeline", remembered)

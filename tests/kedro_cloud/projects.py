@@ -50,7 +50,7 @@ def furnish(plane: ControlPlane, project: Path = ROOT) -> None:
 
 def add_image(plane: ControlPlane, project: Path = ROOT) -> None:
     """Put the image of the project's lock file into the workspace."""
-    name, version = Image.of(project, "cpu").reference.split(":")
+    name, version = Image.from_project(project, "cpu").reference.split(":")
     plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
 
 

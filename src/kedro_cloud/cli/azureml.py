@@ -36,23 +36,23 @@ Command = Callable[..., Any]
 
 def compile_job(plugin: Command, **options: Any) -> Any:
     """Translate a pipeline into a file; nothing is asked of Azure."""
-    _refuse_unready(options)
+    _check_command(options)
     with without_collecting(), translation.untracked(), _quietly():
         return plugin(**options)
 
 
 def run_job(plugin: Command, **options: Any) -> Any:
     """Submit a pipeline, once all is there that it takes."""
-    _refuse_unready(options)
+    _check_command(options)
     context = click.get_current_context().obj
     project = Path(context.metadata.project_path)
-    faults.refuse_large_snapshot(project)
+    faults.check_snapshot(project)
     from kedro_cloud.monitoring.step_variables import step_variables
 
     client = connection.connect(project, context.env, options["subscription_id"])
     if not (options["aml_env"] or options["image"]):
-        connection.refuse_missing_image(client, project, context.env)
-    connection.refuse_unreachable_storage(client)
+        connection.check_image(client, project, context.env)
+    connection.check_storage(client)
     told = step_variables(client, project, context.env)
     # What the command line says comes last, and wins.
     options["env_var"] = (*(f"{name}={told[name]}" for name in told), *options["env_var"])
@@ -72,19 +72,19 @@ def execute_step(plugin: Command, **options: Any) -> Any:
         STEP.reset(token)
     if ranks.rank() == 0:
         for name, folder in options["azure_outputs"]:
-            _leave_a_trace(name, Path(folder))
+            _mark_folder(name, Path(folder))
     return done
 
 
-def _refuse_unready(options: Mapping[str, Any]) -> None:
+def _check_command(options: Mapping[str, Any]) -> None:
     """Raise if the command line asks for what cannot be translated."""
     context = click.get_current_context().obj
-    faults.refuse_unfit_environment(Path(context.metadata.project_path), context.env)
-    translation.refuse_unknown(options["pipeline"], list(pipelines))
-    faults.refuse_unsafe_parameters(options["params"])
+    faults.check_environment(Path(context.metadata.project_path), context.env)
+    translation.check_pipeline_name(options["pipeline"], list(pipelines))
+    faults.check_parameters(options["params"])
 
 
-def _leave_a_trace(name: str, folder: Path) -> None:
+def _mark_folder(name: str, folder: Path) -> None:
     """Fill the folder of an output that lies elsewhere.
 
     Azure ML keeps no empty folders, and the next step could not mount what is not there.
@@ -106,7 +106,7 @@ def _quietly() -> Iterator[None]:
         "kedro.framework.session.session": "`pipeline_name` is deprecated",
     }
     filters = {logging.getLogger(name): _without(text) for name, text in silenced.items()}
-    filters[logging.getLogger("kedro_azureml.client")] = _told_in_a_line
+    filters[logging.getLogger("kedro_azureml.client")] = _shorten_record
     for logger, kept in filters.items():
         logger.addFilter(kept)
     try:
@@ -120,7 +120,7 @@ def _without(text: str) -> Callable[[logging.LogRecord], bool]:
     return lambda record: not record.getMessage().startswith(text)
 
 
-def _told_in_a_line(record: logging.LogRecord) -> bool:
+def _shorten_record(record: logging.LogRecord) -> bool:
     """Put why a job failed, or could not be followed, into the place of a traceback."""
     error = record.exc_info[1] if record.exc_info else None
     told = faults.explain(error) if error else None
@@ -129,7 +129,7 @@ def _told_in_a_line(record: logging.LogRecord) -> bool:
     return True
 
 
-def _told_plainly(before: Command, plugin: Command) -> Command:
+def _with_short_errors(before: Command, plugin: Command) -> Command:
     """The plugin's function after one of those above, with their faults in one line."""
 
     @functools.wraps(plugin)
@@ -143,11 +143,11 @@ def _told_plainly(before: Command, plugin: Command) -> Command:
 def _with_callback(command: click.Command, before: Command) -> click.Command:
     own = copy.copy(command)
     assert command.callback is not None
-    own.callback = _told_plainly(before, command.callback)
+    own.callback = _with_short_errors(before, command.callback)
     return own
 
 
-def _made_from(group: click.Group) -> click.Group:
+def _build_group(group: click.Group) -> click.Group:
     """The plugin's group with the functions above, and with an environment of its own."""
     own = copy.copy(group)
     own.help = "Azure ML: translate pipelines into jobs, and submit them."
@@ -168,4 +168,4 @@ def _made_from(group: click.Group) -> click.Group:
     return own
 
 
-azureml = _made_from(azureml_group)
+azureml = _build_group(azureml_group)

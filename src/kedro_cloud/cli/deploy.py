@@ -104,11 +104,11 @@ def _deploy_to_azure(
     from kedro_cloud.workspace.connection import connect
 
     settings = _settings(project, environment, which[0])
-    image = Image.of(project, "cpu")
+    image = Image.from_project(project, "cpu")
     client = connect(project, environment)
     registry = WorkspaceRegistry(client, environment)
     chosen = choose(registry, *which)
-    _refuse_missing_image(client, image)
+    _check_image(client, image)
     wanted = deployment.Wanted(
         settings.endpoint,
         chosen.model,
@@ -134,7 +134,7 @@ def _deploy_to_azure(
         click.echo(_how_to_ask(rollout.address(client, settings.endpoint)))
 
 
-def _refuse_missing_image(client: MLClient, image: Image) -> None:
+def _check_image(client: MLClient, image: Image) -> None:
     """Raise if the model would have nothing to be served in.
 
     Raises:

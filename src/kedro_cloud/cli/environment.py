@@ -35,7 +35,7 @@ def _environment(project: Path, gpu: bool, dry_run: bool, env: str) -> None:
     from kedro_cloud.provisioning.environment import Image, is_registered, register
     from kedro_cloud.workspace.connection import connect
 
-    image = Image.of(project, "gpu" if gpu else "cpu")
+    image = Image.from_project(project, "gpu" if gpu else "cpu")
     client = connect(project, env)
     if is_registered(client, image):
         click.echo(f"{image.reference} is registered already")

@@ -54,7 +54,7 @@ def _provision(project: Path, env: str, dry_run: bool, yes: bool) -> list[str]:
 
     cloud = cloud_settings(project, env)
     client = connect(project, env)
-    _refuse_another_region(client, cloud)
+    _check_region(client, cloud)
     changes = list(_changes(client, cloud, project, env))
     for change in changes:
         click.echo(str(change))
@@ -86,7 +86,7 @@ def _changes(client: MLClient, cloud: Cloud, project: Path, env: str) -> Iterato
     yield from Environments(client, project, env).changes()
 
 
-def _refuse_another_region(client: MLClient, cloud: Cloud) -> None:
+def _check_region(client: MLClient, cloud: Cloud) -> None:
     place = str(client.workspaces.get(client.workspace_name).location)
     if place != cloud.region:
         raise ValueError(

@@ -35,7 +35,7 @@ def publish(metadata: Any, /, **options: Any) -> None:
 
 def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool, env: str) -> None:
     from kedro_cloud.monitoring.step_variables import step_variables
-    from kedro_cloud.publishing.component import Compiled, Published, refuse_unfit_inputs
+    from kedro_cloud.publishing.component import Compiled, Published, check_inputs
     from kedro_cloud.publishing.endpoint import Publication
     from kedro_cloud.publishing.invocation import how_to_invoke
     from kedro_cloud.workspace import connection
@@ -43,12 +43,12 @@ def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool
 
     project = Path(metadata.project_path)
     name, endpoint = _endpoint_of(project, env, pipeline)
-    refuse_unfit_inputs(endpoint, params)
-    faults.refuse_large_snapshot(project)
-    compiled = Compiled.of(metadata, env, pipeline, params)
+    check_inputs(endpoint, params)
+    faults.check_snapshot(project)
+    compiled = Compiled.from_pipeline(metadata, env, pipeline, params)
     client = connection.connect(project, env)
-    connection.refuse_missing_image(client, project, env)
-    connection.refuse_missing_clusters(client, compiled.clusters)
+    connection.check_image(client, project, env)
+    connection.check_clusters(client, compiled.clusters)
     published = Published(compiled.telling(step_variables(client, project, env)), endpoint)
     publication = Publication(client, name, published)
     changes = publication.changes()
@@ -61,7 +61,7 @@ def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool
         click.echo("nothing was changed: this was a dry run")
         return
     else:
-        connection.refuse_unreachable_storage(client)
+        connection.check_storage(client)
         for change in todo:
             assert change.apply is not None
             change.apply()

@@ -81,19 +81,19 @@ def _rehearse(
 ) -> bool:
     """Whether all steps are done."""
     from kedro_cloud.jobs.snapshot import take_snapshot
-    from kedro_cloud.jobs.translation import refuse_local_paths, translate
+    from kedro_cloud.jobs.translation import check_local_paths, translate
     from kedro_cloud.rehearsal import Place, RehearsalSettings, account, table
     from kedro_cloud.rehearsal import rehearse as rehearse_job
     from kedro_cloud.rehearsal.cloud import Cloud
 
     project = Path(metadata.project_path)
     place = Place(project / "rehearsals")
-    mine = [account.Upload.of(text) for text in uploads]
+    mine = [account.Upload.parse(text) for text in uploads]
     with place.locked():
         if fresh:
             place.clear()
         snapshot = take_snapshot(project, place.snapshot)
-        refuse_local_paths(params, project, snapshot.folder)
+        check_local_paths(params, project, snapshot.folder)
         job = translate(metadata, env, pipeline, params)
         with Cloud.started(project, env, place) as cloud:
             for told in cloud.fill(mine):

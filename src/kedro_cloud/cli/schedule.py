@@ -142,16 +142,16 @@ def _create(
             f"--name '{name}' is none that Azure ML takes: 2 to 255 letters, digits, - and _"
         )
     cron, zone = checked_cron(cron), checked_time_zone(time_zone)
-    faults.refuse_large_snapshot(project)
-    compiled = Compiled.of(metadata, env, pipeline, params)
+    faults.check_snapshot(project)
+    compiled = Compiled.from_pipeline(metadata, env, pipeline, params)
     client = connection.connect(project, env)
-    connection.refuse_missing_image(client, project, env)
-    connection.refuse_missing_clusters(client, compiled.clusters)
+    connection.check_image(client, project, env)
+    connection.check_clusters(client, compiled.clusters)
     compiled = compiled.telling(step_variables(client, project, env))
     schedules = Schedules(client)
     change = schedules.created(name, compiled, cron, zone)
     if change.apply is not None and not dry_run:
-        connection.refuse_unreachable_storage(client)
+        connection.check_storage(client)
     _do(change, dry_run)
     if any(each.name == name and not each.enabled for each in schedules.listed()):
         click.echo(f"it is paused; let it go on: kedro cloud schedule resume {name}")

@@ -162,13 +162,13 @@ def _job_compiler(trigger: FileTrigger, metadata: Any, jobs: JobService) -> Comp
     from kedro_cloud.workspace import connection, faults
 
     client, env, pipeline = jobs.client, trigger.environment, trigger.endpoint.pipeline
-    faults.refuse_large_snapshot(trigger.project)
-    connection.refuse_missing_image(client, trigger.project, env)
-    connection.refuse_unreachable_storage(client)
+    faults.check_snapshot(trigger.project)
+    connection.check_image(client, trigger.project, env)
+    connection.check_storage(client)
     variables = step_variables(client, trigger.project, env)
 
     def compile_job(params: Mapping[str, Any]) -> Any:
-        compiled = Compiled.of(metadata, env, pipeline, params)
+        compiled = Compiled.from_pipeline(metadata, env, pipeline, params)
         return compiled.telling(variables).job({})
 
     return compile_job

@@ -44,7 +44,7 @@ class Cluster(_Part):
     """Low priority costs a fifth, and may be taken away at any moment."""
 
     @model_validator(mode="after")
-    def _refuse_more_than_most(self) -> Self:
+    def _check_node_range(self) -> Self:
         if self.min_nodes > self.max_nodes:
             raise ValueError(f"min_nodes {self.min_nodes} is more than max_nodes {self.max_nodes}")
         return self
@@ -74,7 +74,7 @@ class Input(_Part):
     """For those who say nothing; without it they must."""
 
     @model_validator(mode="after")
-    def _refuse_unfit(self) -> Self:
+    def _check_pattern(self) -> Self:
         if self.pattern is not None:
             if self.type != "string":
                 raise ValueError(f"only a string has a pattern, not type {self.type}")
@@ -192,17 +192,17 @@ class Cloud(_Part):
     """Whether steps tell the workspace's Application Insights of themselves."""
 
     @model_validator(mode="after")
-    def _refuse_names_of_nothing(self) -> Self:
+    def _check_references(self) -> Self:
         for name, asset in self.data_assets.items():
             if asset.datastore not in self.datastores:
                 raise ValueError(
                     f"data_assets.{name}: there is no datastore '{asset.datastore}' in the file"
                 )
         if self.trigger is not None:
-            self._refuse_unfit_trigger(self.trigger)
+            self._check_trigger(self.trigger)
         return self
 
-    def _refuse_unfit_trigger(self, trigger: Trigger) -> None:
+    def _check_trigger(self, trigger: Trigger) -> None:
         if trigger.endpoint not in self.endpoints:
             raise ValueError(
                 f"trigger.endpoint: there is no endpoint '{trigger.endpoint}' in the file"

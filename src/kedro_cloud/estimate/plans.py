@@ -20,7 +20,7 @@ from kedro_cloud.estimate.simulation import (
     StepWork,
     simulate,
 )
-from kedro_cloud.jobs.translation import refuse_unknown, translate
+from kedro_cloud.jobs.translation import check_pipeline_name, translate
 from kedro_cloud.rehearsal import Place
 
 DAY_S = 86_400.0
@@ -218,7 +218,7 @@ def make_plan(metadata: Any, environment: str, pipeline: str, options: PlanOptio
     """
     from kedro.framework.project import pipelines
 
-    refuse_unknown(pipeline, list(pipelines))
+    check_pipeline_name(pipeline, list(pipelines))
     project = Path(metadata.project_path)
     overheads, prices = load_assumptions(project, environment)
     cloud = cloud_settings(project, environment)

@@ -115,7 +115,7 @@ class Job:
                         f"step '{step.name}': its input '{name}' is output '{source.output}' of "
                         f"'{source.step}', which job '{self.name}' does not have"
                     )
-        self._refuse_circles()
+        self._check_circles()
 
     def __getitem__(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
@@ -160,7 +160,7 @@ class Job:
             waiting = {name: needed for name, needed in waiting.items() if name not in ready}
         return done
 
-    def _refuse_circles(self) -> None:
+    def _check_circles(self) -> None:
         circle = {step.name for step in self.steps} - set(self._order())
         if circle:
             raise ValueError(

@@ -32,7 +32,7 @@ class Snapshot:
     size: int
 
     @classmethod
-    def of(cls, folder: Path) -> Snapshot:
+    def from_folder(cls, folder: Path) -> Snapshot:
         """A folder that holds just what was uploaded; no ignore file is obeyed any more."""
         from azure.ai.ml._utils._asset_utils import get_content_hash
 
@@ -50,7 +50,7 @@ def take_snapshot(project: Path, target: Path) -> Snapshot:
     """
     found = list(uploaded_files(project))
     sizes = {name: path.stat().st_size for path, name in found}
-    refuse_too_much(sizes)
+    check_size(sizes)
     if not found:
         raise ValueError(f"{project}: .amlignore lets no file through")
     shutil.rmtree(target, ignore_errors=True)
@@ -58,7 +58,7 @@ def take_snapshot(project: Path, target: Path) -> Snapshot:
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy)
-    return Snapshot.of(target)
+    return Snapshot.from_folder(target)
 
 
 def uploaded_files(project: Path) -> Iterator[tuple[Path, str]]:
@@ -106,7 +106,7 @@ def _may_match_below(line: str, folder: str) -> bool:
     return not slash or any(sign in first for sign in "*?[\\") or first == top
 
 
-def refuse_too_much(sizes: dict[str, int]) -> None:
+def check_size(sizes: dict[str, int]) -> None:
     """Raise if files are more than Azure ML accepts.
 
     Args:

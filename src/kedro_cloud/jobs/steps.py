@@ -48,9 +48,9 @@ class Steps(Pipeline):
                 others, or wants two clusters.
         """
         groups = _groups(plain)
-        _refuse_circles(groups, plain)
+        _check_circles(groups, plain)
         for name, nodes in groups.items():
-            _refuse_odd_company(name, nodes, compute)
+            _check_step(name, nodes, compute)
         super().__init__([_step(name, nodes, plain) for name, nodes in groups.items()])
         self.plain = plain
         self.members = {name: [node.name for node in nodes] for name, nodes in groups.items()}
@@ -117,7 +117,7 @@ def step_of(node: Node) -> str:
     return steps[0] if steps else node.name
 
 
-def _refuse_circles(groups: Mapping[str, list[Node]], plain: Pipeline) -> None:
+def _check_circles(groups: Mapping[str, list[Node]], plain: Pipeline) -> None:
     """Raise if a step needs what is made, elsewhere, of its own outputs."""
     waits_for = {
         name: {step_of(parent) for node in nodes for parent in plain.node_dependencies[node]}
@@ -133,7 +133,7 @@ def _refuse_circles(groups: Mapping[str, list[Node]], plain: Pipeline) -> None:
         ) from error
 
 
-def _refuse_odd_company(name: str, nodes: list[Node], compute: Collection[str]) -> None:
+def _check_step(name: str, nodes: list[Node], compute: Collection[str]) -> None:
     shared = [node.name for node in nodes if ranks.TAG in node.tags]
     if shared and len(nodes) > 1:
         raise ValueError(

@@ -50,15 +50,15 @@ def compiled(
     from kedro_azureml.generator import ConfigException
     from kedro_azureml.utils import CliContext
 
-    refuse_unknown(pipeline, list(pipelines))
-    refuse_unsafe_texts(params)
+    check_pipeline_name(pipeline, list(pipelines))
+    check_texts(params)
     text = json.dumps(params) if params else ""
     context = CliContext(environment, metadata)
     with contextlib.chdir(metadata.project_path), untracked():
         try:
             with get_context_and_pipeline(context, None, pipeline, text) as (manager, made):
                 registered = pipelines[pipeline]
-                refuse_losses(registered, manager.context.config_loader["catalog"], environment)
+                check_datasets(registered, manager.context.config_loader["catalog"], environment)
                 experiment = manager.plugin_config.azure.experiment_name
                 return dict(yaml.safe_load(str(made))), str(experiment)
         except ConfigException as error:  # which is no Exception
@@ -78,7 +78,7 @@ def untracked() -> Iterator[None]:
         settings.set("HOOKS", before)
 
 
-def refuse_unsafe_texts(params: Mapping[str, Any]) -> None:
+def check_texts(params: Mapping[str, Any]) -> None:
     """Raise if the plugin cannot hand a text to the steps.
 
     Raises:
@@ -92,7 +92,7 @@ def refuse_unsafe_texts(params: Mapping[str, Any]) -> None:
             )
 
 
-def refuse_local_paths(params: Mapping[str, Any], project: Path, snapshot: Path) -> None:
+def check_local_paths(params: Mapping[str, Any], project: Path, snapshot: Path) -> None:
     """Raise if a parameter names a file that only this machine has.
 
     Args:
@@ -116,7 +116,7 @@ def refuse_local_paths(params: Mapping[str, Any], project: Path, snapshot: Path)
             )
 
 
-def refuse_losses(pipeline: Any, catalog: Mapping[str, Any], environment: str) -> None:
+def check_datasets(pipeline: Any, catalog: Mapping[str, Any], environment: str) -> None:
     """Raise if data of a pipeline would be lost on a cluster.
 
     Args:
@@ -190,7 +190,7 @@ def _pattern_reason(name: str, catalog: Mapping[str, Any]) -> str:
     return f"has no entry of its own but the pattern '{pattern}'" if pattern else ""
 
 
-def refuse_unknown(pipeline: str, known: list[str]) -> None:
+def check_pipeline_name(pipeline: str, known: list[str]) -> None:
     """Raise if there is no such pipeline.
 
     Raises:

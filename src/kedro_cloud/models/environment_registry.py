@@ -21,7 +21,7 @@ def open_registry(project: Path, environment: str) -> Registry:
         return WorkspaceRegistry(connect(project, environment), environment)
     from kedro_cloud.models.local_registry import LocalRegistry
 
-    return LocalRegistry.of(project, environment)
+    return LocalRegistry.from_environment(project, environment)
 
 
 def is_of_azure(project: Path, environment: str) -> bool:

@@ -20,7 +20,7 @@ class LocalRegistry:
     environment: str
 
     @classmethod
-    def of(cls, project: Path, environment: str) -> Self:
+    def from_environment(cls, project: Path, environment: str) -> Self:
         """The registry of a project's environment.
 
         Raises:

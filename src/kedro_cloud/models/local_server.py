@@ -24,7 +24,7 @@ _LONGEST_SHOWN = 300
 """Characters of a request that are shown rather than read from a file."""
 
 
-def refuse_taken_port(port: int) -> None:
+def check_port(port: int) -> None:
     """Raise if something listens there.
 
     Raises:
@@ -110,7 +110,7 @@ def serve(model: Path, port: int, tell: Callable[[str], None]) -> None:
     Raises:
         ValueError: The port is taken, or the server ends.
     """
-    refuse_taken_port(port)
+    check_port(port)
     with suppress(KeyboardInterrupt), sigterm_as_interrupt(), served(model, port) as process:
         tell(f"answers at http://{HOST}:{port}/invocations; stop it with Ctrl-C. Try:")
         tell(curl(model, port))

@@ -143,7 +143,7 @@ class Environments:
         """One for each image in use."""
         said = str(faults.workspace_settings(self.project, self.environment)["environment_name"])
         for kind in ("cpu", "gpu"):
-            image = Image.of(self.project, kind)
+            image = Image.from_project(self.project, kind)
             if kind == "gpu" and image.reference not in said:
                 continue
             if is_registered(self.client, image):

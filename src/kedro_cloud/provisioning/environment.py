@@ -47,7 +47,7 @@ class Image:
     lock: Path
 
     @classmethod
-    def of(cls, project_path: Path, kind: str) -> Image:
+    def from_project(cls, project_path: Path, kind: str) -> Image:
         """The project's image for a kind of machine.
 
         Raises:
@@ -87,7 +87,7 @@ def image_reference(project_path: Path, kind: str) -> str:
     Raises:
         ValueError: A file that the name is made from is missing.
     """
-    return Image.of(project_path, kind).reference
+    return Image.from_project(project_path, kind).reference
 
 
 def is_registered(client: MLClient, image: Image) -> bool:

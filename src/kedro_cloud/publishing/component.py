@@ -46,7 +46,9 @@ class Compiled:
     document: Mapping[str, Any]
 
     @classmethod
-    def of(cls, metadata: Any, env: str, pipeline: str, params: Mapping[str, Any]) -> Compiled:
+    def from_pipeline(
+        cls, metadata: Any, env: str, pipeline: str, params: Mapping[str, Any]
+    ) -> Compiled:
         """Compile a pipeline as `kedro azureml run` would.
 
         Raises:
@@ -155,7 +157,7 @@ class Published:
         return component
 
 
-def refuse_unfit_inputs(endpoint: Endpoint, params: Mapping[str, Any]) -> None:
+def check_inputs(endpoint: Endpoint, params: Mapping[str, Any]) -> None:
     """Raise if an endpoint's input could not be handed on, or is said already.
 
     Args:

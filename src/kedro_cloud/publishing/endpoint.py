@@ -40,7 +40,7 @@ class Publication:
             ValueError: The endpoint is there and runs another pipeline.
         """
         endpoint = found(self.client.batch_endpoints.get, self.name)
-        self._refuse_others(endpoint)
+        self._check_pipeline(endpoint)
         deployments = {} if endpoint is None else self._deployments()
         return [
             self._endpoint(endpoint),
@@ -50,7 +50,7 @@ class Publication:
             *self._old(deployments),
         ]
 
-    def _refuse_others(self, endpoint: BatchEndpoint | None) -> None:
+    def _check_pipeline(self, endpoint: BatchEndpoint | None) -> None:
         runs = (endpoint.tags or {}).get(TAG) if endpoint else None
         pipeline = self.published.compiled.pipeline
         if endpoint is not None and runs != pipeline:

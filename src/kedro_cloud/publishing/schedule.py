@@ -77,13 +77,13 @@ class Schedules:
         """
         there = found(self.client.schedules.get, name)
         if there is not None:
-            _refuse_foreign(there)
+            _check_owner(there)
             if _pipeline(there) != compiled.pipeline:
                 raise ValueError(
                     f"schedule '{name}' is there and starts pipeline '{_pipeline(there)}'; say "
                     f"another --name, or remove it: kedro cloud schedule remove {name}"
                 )
-        self._refuse_second(name, compiled.pipeline)
+        self._check_only_one(name, compiled.pipeline)
         wanted = {
             "cron": cron,
             "time zone": time_zone,
@@ -120,7 +120,7 @@ class Schedules:
         if bool(there.is_enabled) == enabled:
             return Change(SAME, "schedule", name, f"{said} already")
         if enabled:
-            self._refuse_second(name, _pipeline(there))
+            self._check_only_one(name, _pipeline(there))
         operations = self.client.schedules
         switch = operations.begin_enable if enabled else operations.begin_disable
         return Change(OTHER, "schedule", name, said, lambda: switch(name).result())
@@ -134,7 +134,7 @@ class Schedules:
         there = found(self.client.schedules.get, name)
         if there is None:
             return None
-        _refuse_foreign(there)
+        _check_owner(there)
         return Change("-", "schedule", name, _pipeline(there), lambda: self._remove(name))
 
     def _remove(self, name: str) -> None:
@@ -147,7 +147,7 @@ class Schedules:
         if there is None:
             known = ", ".join(sorted(str(each.name) for each in self._all())) or "none"
             raise ValueError(f"there is no schedule '{name}'; there are: {known}")
-        _refuse_foreign(there)
+        _check_owner(there)
         schedule: JobSchedule = there
         return schedule
 
@@ -157,7 +157,7 @@ class Schedules:
         with quietly():
             return list(self.client.schedules.list(list_view_type=ListViewType.ALL))
 
-    def _refuse_second(self, name: str, pipeline: str) -> None:
+    def _check_only_one(self, name: str, pipeline: str) -> None:
         for other in self._all():
             if _pipeline(other) == pipeline and other.name != name and other.is_enabled:
                 raise ValueError(
@@ -193,7 +193,7 @@ def _pipeline(schedule: Any) -> str:
     return str((schedule.tags or {}).get(TAG, ""))
 
 
-def _refuse_foreign(schedule: Any) -> None:
+def _check_owner(schedule: Any) -> None:
     if not _pipeline(schedule):
         raise ValueError(
             f"schedule '{schedule.name}' was not made by this command; see to it with "

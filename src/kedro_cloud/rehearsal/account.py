@@ -27,7 +27,7 @@ class BlobFolder:
     path: str
 
     @classmethod
-    def of(cls, address: str) -> BlobFolder:
+    def parse(cls, address: str) -> BlobFolder:
         """From `abfs://container/path`, or the same without its scheme.
 
         Raises:
@@ -67,7 +67,7 @@ class Upload:
     pattern: str = "**/*"
 
     @classmethod
-    def of(cls, text: str) -> Upload:
+    def parse(cls, text: str) -> Upload:
         """From `FOLDER=CONTAINER/PATH`.
 
         Raises:
@@ -78,7 +78,7 @@ class Upload:
             raise ValueError(f"--upload {text}: say FOLDER=CONTAINER/PATH")
         if not Path(source).exists():
             raise ValueError(f"--upload {text}: there is no folder or file {source}")
-        return cls(Path(source).resolve(), BlobFolder.of(target))
+        return cls(Path(source).resolve(), BlobFolder.parse(target))
 
     def files(self) -> Iterator[tuple[Path, str]]:
         """Each file with its path below the target."""

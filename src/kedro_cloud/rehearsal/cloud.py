@@ -63,9 +63,9 @@ class Cloud:
         for folder, pattern in self.settings.samples.items():
             root, _, inside = folder.partition("/")
             source = self.project / here[root] / inside
-            target = BlobFolder.of(there[root]) / inside
+            target = BlobFolder.parse(there[root]) / inside
             samples.append(Upload(source, target, sample=True, pattern=pattern))
-        wanted = [BlobFolder.of(root) for root in there.values() if root.startswith(SCHEME)]
+        wanted = [BlobFolder.parse(root) for root in there.values() if root.startswith(SCHEME)]
         targets = [upload.target for upload in (*samples, *uploads)]
         storage.make_containers(folder.container for folder in (*wanted, *targets))
         for upload in (*samples, *uploads):
@@ -81,7 +81,7 @@ class Cloud:
             return
         target = self.place.reports(report.job.name)
         shutil.rmtree(target, ignore_errors=True)
-        storage, folder = Storage(self.connection_string), BlobFolder.of(root)
+        storage, folder = Storage(self.connection_string), BlobFolder.parse(root)
         found = storage.download(folder / report.job.name, target)
         if not found and report.run_id in root:  # of several pipelines that are one job
             found = storage.download(folder, target)

@@ -111,7 +111,9 @@ def rehearse(
     folder.mkdir(parents=True, exist_ok=True)
     tracking = Tracking(place, job.experiment or job.name)
     run_id = tracking.open_job(job.name, journal.run_id)
-    rehearsal = _Rehearsal(job, Snapshot.of(code), place, settings, show, tracking, run_id, records)
+    rehearsal = _Rehearsal(
+        job, Snapshot.from_folder(code), place, settings, show, tracking, run_id, records
+    )
     started = time.monotonic()
     with _job_run(tracking, run_id, rehearsal):
         rehearsal.run()

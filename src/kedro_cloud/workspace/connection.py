@@ -29,8 +29,8 @@ def connect(project: Path, environment: str, subscription: str = "") -> MLClient
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
 
-    faults.refuse_unset_workspace(project, environment, subscription)
-    faults.refuse_without_credential()
+    faults.check_workspace_settings(project, environment, subscription)
+    faults.check_credential()
     here = faults.workspace_settings(project, environment)
     return MLClient(
         DefaultAzureCredential(),
@@ -40,7 +40,7 @@ def connect(project: Path, environment: str, subscription: str = "") -> MLClient
     )
 
 
-def refuse_missing_image(client: MLClient, project: Path, environment: str) -> None:
+def check_image(client: MLClient, project: Path, environment: str) -> None:
     """Raise if the workspace does not have what the environment's steps run in.
 
     It would be missed after the upload only. Labels (`name@latest`) and images of a registry
@@ -66,7 +66,7 @@ def refuse_missing_image(client: MLClient, project: Path, environment: str) -> N
         ) from error
 
 
-def refuse_missing_clusters(client: MLClient, names: list[str]) -> None:
+def check_clusters(client: MLClient, names: list[str]) -> None:
     """Raise if steps would have no machine. It would be missed after the upload, or never.
 
     Raises:
@@ -76,7 +76,7 @@ def refuse_missing_clusters(client: MLClient, names: list[str]) -> None:
         client.compute.get(name)
 
 
-def refuse_unreachable_storage(client: MLClient) -> None:
+def check_storage(client: MLClient) -> None:
     """Raise if this machine cannot reach the account that the code is uploaded to.
 
     Many a network lets nobody through to blob storage. The SDK would then try each file of the

@@ -44,7 +44,7 @@ _UNFIT = re.compile(
 )
 
 
-def refuse_unsafe_parameters(text: str | None) -> None:
+def check_parameters(text: str | None) -> None:
     """Raise if the plugin could not read `--params`, or not hand them to the steps.
 
     Raises:
@@ -62,10 +62,10 @@ def refuse_unsafe_parameters(text: str | None) -> None:
         raise ValueError(
             f"--params takes a JSON object, not {text}; write --params '{{\"seed\": 1}}'"
         )
-    translation.refuse_unsafe_texts(given)
+    translation.check_texts(given)
 
 
-def refuse_unset_workspace(project: Path, environment: str, subscription: str) -> None:
+def check_workspace_settings(project: Path, environment: str, subscription: str) -> None:
     """Raise if it is not said where jobs go.
 
     Args:
@@ -88,7 +88,7 @@ def refuse_unset_workspace(project: Path, environment: str, subscription: str) -
         )
 
 
-def refuse_unfit_environment(project: Path, environment: str) -> None:
+def check_environment(project: Path, environment: str) -> None:
     """Raise if steps would not hand their data on in folders of Azure ML.
 
     The plugin's other way, pickles in a storage account whose key stands in each step, is none.
@@ -109,17 +109,17 @@ def workspace_settings(project: Path, environment: str) -> dict[str, Any]:
     return dict(config.loader(project, environment)["azureml"]["azure"])
 
 
-def refuse_large_snapshot(project: Path) -> None:
+def check_snapshot(project: Path) -> None:
     """Raise if the code is more than Azure ML accepts.
 
     Raises:
         ValueError: Names the largest files.
     """
     files = snapshot.uploaded_files(project)
-    snapshot.refuse_too_much({name: path.stat().st_size for path, name in files})
+    snapshot.check_size({name: path.stat().st_size for path, name in files})
 
 
-def refuse_without_credential() -> None:
+def check_credential() -> None:
     """Raise if Azure would not know who is asking.
 
     The plugin would then open a browser and wait for it, five minutes, also where nobody sees it.
@@ -194,7 +194,7 @@ def summarize(error: BaseException) -> str:
 def explain(error: BaseException) -> str | None:
     """The line for an error; None for a fault of the program, of which all should be seen."""
     if isinstance(error, AzureError):
-        return _said_by_azure(error)
+        return _format_azure_error(error)
     if isinstance(error, _config_exception()):
         return describe(error)
     last = traceback.extract_tb(error.__traceback__)[-1:]
@@ -209,7 +209,7 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
-def _said_by_azure(error: AzureError) -> str:
+def _format_azure_error(error: AzureError) -> str:
     """The line for what the SDK raises."""
     text = str(error)
     unfit = _UNFIT.search(text)

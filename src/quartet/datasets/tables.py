@@ -14,7 +14,7 @@ import pandas as pd
 from kedro.io.core import DatasetError
 
 from quartet.datasets.file import FileDataset, InputDataset
-from quartet.datasets.utf8 import not_utf8, refuse_utf16
+from quartet.datasets.utf8 import check_not_utf16, not_utf8
 
 Frames = pd.DataFrame | Iterable[pd.DataFrame]
 
@@ -70,7 +70,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         try:
             with location.filesystem.open(path, "rb") as file:
                 content = _unpacked(file, path)
-                refuse_utf16(content, path)
+                check_not_utf16(content, path)
                 return self._parse(content, path)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DatasetError(f"{path}: damaged gzip file ({error}); fetch it again") from error

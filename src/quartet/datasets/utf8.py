@@ -7,7 +7,7 @@ from typing import Any
 from kedro.io.core import DatasetError
 
 
-def refuse_utf16(file: Any, path: str) -> None:
+def check_not_utf16(file: Any, path: str) -> None:
     """Raise if a file of text, opened for reading bytes, begins as UTF-16; rewinds it.
 
     Raises:

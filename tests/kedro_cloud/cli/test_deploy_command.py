@@ -30,7 +30,7 @@ def project(tmp_path_factory):
 def plane(plane, project):
     """A workspace with the model and the image."""
     register_there(plane)
-    image = Image.of(project, "cpu")
+    image = Image.from_project(project, "cpu")
     plane.manager.add(f"environments/{image.name}/versions/{image.version}", {})
     return plane
 
@@ -83,7 +83,7 @@ def test_the_first_deployment_is_as_the_file_says(plane, done, project):
     assert endpoint["properties"]["authMode"] == "AADToken"
     assert endpoint["identity"]["type"] == "SystemAssigned"
     made = plane.manager.find(f"onlineEndpoints/{ENDPOINT}/deployments/blue")
-    image = Image.of(project, "cpu")
+    image = Image.from_project(project, "cpu")
     said = made["properties"]
     assert said["environmentId"].endswith(f"environments/{image.name}/versions/{image.version}")
     assert said["model"].endswith(f"models/{MODEL}/versions/1")
@@ -194,7 +194,7 @@ def test_packages_other_than_those_the_model_was_made_with_are_told(plane, call)
 
 
 def test_a_missing_image_is_told_with_the_command_that_registers_it(plane, call, project):
-    image = Image.of(project, "cpu")
+    image = Image.from_project(project, "cpu")
     plane.resources.delete(f"{WORKSPACE_ID}/environments/{image.name}/versions/{image.version}")
     result = call()
     assert result.exit_code == 1

@@ -37,7 +37,7 @@ def registered(plane, image):
 
 @pytest.mark.parametrize(("kind", "arguments"), [("cpu", ()), ("gpu", ("--gpu",))])
 def test_the_image_is_registered_once(plane, register, project, kind, arguments):
-    image = Image.of(project, kind)
+    image = Image.from_project(project, kind)
     result = register(project, *arguments)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1].startswith(f"{image.reference} is registered")
@@ -77,7 +77,7 @@ def test_another_lock_file_is_another_environment(plane, register, project, tmp_
     for folder in (project, other):
         assert register(folder).exit_code == 0
     names = {found["name"] for found in plane.manager.list("environments")}
-    assert names == {Image.of(folder, "cpu").name for folder in (project, other)}
+    assert names == {Image.from_project(folder, "cpu").name for folder in (project, other)}
 
 
 @pytest.mark.parametrize(

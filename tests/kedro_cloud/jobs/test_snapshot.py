@@ -97,9 +97,15 @@ def test_the_fingerprint_tells_code_apart_and_nothing_else(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "code.py").write_text("print(1)")
     os.utime(tmp_path / "two/code.py", (1, 1))
-    assert Snapshot.of(tmp_path / "one").fingerprint == Snapshot.of(tmp_path / "two").fingerprint
+    assert (
+        Snapshot.from_folder(tmp_path / "one").fingerprint
+        == Snapshot.from_folder(tmp_path / "two").fingerprint
+    )
     (tmp_path / "two/code.py").write_text("print(2)")
-    assert Snapshot.of(tmp_path / "one").fingerprint != Snapshot.of(tmp_path / "two").fingerprint
+    assert (
+        Snapshot.from_folder(tmp_path / "one").fingerprint
+        != Snapshot.from_folder(tmp_path / "two").fingerprint
+    )
 
 
 def test_too_much_is_refused_with_the_largest_files_named(tmp_path):

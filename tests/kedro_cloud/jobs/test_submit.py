@@ -151,7 +151,7 @@ def test_every_step_runs_on_the_cluster_of_its_tag(job, nodes):
 
 
 def test_all_steps_run_in_the_image_of_the_lock_file(job, project, configuration):
-    reference = Image.of(project, "cpu").reference
+    reference = Image.from_project(project, "cpu").reference
     assert {step.environment for step in job.steps} == {reference}
     assert configuration["azureml"]["azure"]["environment_name"] == reference
 

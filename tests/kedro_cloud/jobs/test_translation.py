@@ -4,11 +4,11 @@ import pytest
 from kedro.pipeline import Node, Pipeline
 
 from kedro_cloud.jobs.translation import (
+    check_datasets,
+    check_local_paths,
+    check_pipeline_name,
+    check_texts,
     losses,
-    refuse_local_paths,
-    refuse_losses,
-    refuse_unknown,
-    refuse_unsafe_texts,
 )
 
 PIPELINE = Pipeline(
@@ -36,7 +36,7 @@ def test_data_that_no_other_machine_would_see_is_found(made, reason):
     catalog = {"raw": entry(), "read": entry(), "made": made}
     assert list(losses(PIPELINE, catalog)) == [f"dataset 'made' {reason}"]
     with pytest.raises(ValueError, match=r"'made' .*abfs://.*AzureMLPipelineDataset, in conf/mine"):
-        refuse_losses(PIPELINE, catalog, "mine")
+        check_datasets(PIPELINE, catalog, "mine")
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ def test_a_file_of_this_machine_is_no_parameter(value, tmp_path):
     (tmp_path / "code/conf").mkdir(parents=True)
     (tmp_path / "code/conf/known.yml").touch()
     if value == "data":  # as well a word as a folder, and more often a word
-        refuse_local_paths({"video": value}, tmp_path, tmp_path / "code")
+        check_local_paths({"video": value}, tmp_path, tmp_path / "code")
         return
     with pytest.raises(
         ValueError, match=f"parameter 'a.video': {value} would not be there"
     ) as told:
-        refuse_local_paths({"a": {"video": value}}, tmp_path, tmp_path / "code")
+        check_local_paths({"a": {"video": value}}, tmp_path, tmp_path / "code")
     assert f"--upload {value}=mine --params a.video=abfs://mine/x.mp4" in str(told.value)
 
 
@@ -90,17 +90,17 @@ def test_what_a_cluster_has_as_well_is_a_parameter(tmp_path):
     for folder in (tmp_path, tmp_path / "code"):
         (folder / "conf/known.yml").touch()
     params = {"a": "conf/known.yml", "b": "abfs://mine/x.mp4", "c": 3, "style": "wave", "d": ""}
-    refuse_local_paths(params, tmp_path, tmp_path / "code")
+    check_local_paths(params, tmp_path, tmp_path / "code")
 
 
 @pytest.mark.parametrize("params", [{"a": {"title": "Hokusai's"}}, {"it's": 1}, {"a": ["it's"]}])
 def test_an_apostrophe_is_refused_as_the_plugin_would_break_the_command(params):
     with pytest.raises(ValueError, match="cannot hand an apostrophe to a step"):
-        refuse_unsafe_texts(params)
+        check_texts(params)
 
 
 def test_a_misspelt_pipeline_is_guessed():
     with pytest.raises(ValueError, match=r"no pipeline 'faq_tunin'; did you mean 'faq_tuning'\?"):
-        refuse_unknown("faq_tunin", ["faq_tuning", "mnist_training"])
+        check_pipeline_name("faq_tunin", ["faq_tuning", "mnist_training"])
     with pytest.raises(ValueError, match="there are faq_tuning, mnist_training"):
-        refuse_unknown("zzz", ["mnist_training", "faq_tuning"])
+        check_pipeline_name("zzz", ["mnist_training", "faq_tuning"])

@@ -36,28 +36,28 @@ def project(tmp_path):
 
 
 def test_other_packages_are_another_environment(project):
-    before = Image.of(project, "cpu").reference
+    before = Image.from_project(project, "cpu").reference
     (project / LOCK).write_text((project / LOCK).read_text().replace("torch==2", "torch==3"))
-    after = Image.of(project, "cpu")
+    after = Image.from_project(project, "cpu")
     assert after.name != before.split(":")[0]
     assert after.version == before.split(":")[1]
 
 
 def test_another_way_to_build_is_another_version(project):
-    before = Image.of(project, "gpu").reference
+    before = Image.from_project(project, "gpu").reference
     with (project / DOCKERFILES["gpu"]).open("a") as file:
         file.write("ENV A=1\n")
-    after = Image.of(project, "gpu")
+    after = Image.from_project(project, "gpu")
     assert after.name == before.split(":")[0]
     assert after.version != before.split(":")[1]
 
 
 def test_a_missing_file_or_kind_is_told_in_a_line(project):
     with pytest.raises(ValueError, match="no image for 'tpu' machines; known: cpu, gpu"):
-        Image.of(project, "tpu")
+        Image.from_project(project, "tpu")
     (project / LOCK).unlink()
     with pytest.raises(ValueError, match=r"requirements\.lock: not there"):
-        Image.of(project, "cpu")
+        Image.from_project(project, "cpu")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,7 +21,7 @@ def samples(tmp_path):
     (folder / "deep/down/a.txt").write_text("7")
     (folder / "b.txt").write_text("8")
     (folder / ".hidden").write_text("")
-    return Upload(folder, BlobFolder.of("abfs://mine/here"), sample=True)
+    return Upload(folder, BlobFolder.parse("abfs://mine/here"), sample=True)
 
 
 def test_what_is_uploaded_can_be_fetched_back(storage, samples, tmp_path):
@@ -57,7 +57,7 @@ def test_ones_own_upload_does_replace(storage, samples, blobs):
 
 
 def test_a_single_file_keeps_its_name(storage, samples, blobs):
-    storage.upload(Upload.of(f"{samples.source}/b.txt=mine/films"))
+    storage.upload(Upload.parse(f"{samples.source}/b.txt=mine/films"))
     assert blobs.cat("mine/films/b.txt") == b"8"
 
 
@@ -72,7 +72,7 @@ def test_a_single_file_keeps_its_name(storage, samples, blobs):
 def test_a_target_is_said_with_or_without_scheme(text, target, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips").mkdir()
-    assert Upload.of(text) == Upload(tmp_path / "clips", target)
+    assert Upload.parse(text) == Upload(tmp_path / "clips", target)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_a_wrong_upload_is_told_in_one_line(text, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips").mkdir()
     with pytest.raises(ValueError, match=told):
-        Upload.of(text)
+        Upload.parse(text)

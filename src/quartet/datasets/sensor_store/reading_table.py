@@ -15,7 +15,7 @@ from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 
 from quartet.datasets.location import Location
-from quartet.datasets.utf8 import not_utf8, refuse_utf16
+from quartet.datasets.utf8 import check_not_utf16, not_utf8
 
 COLUMNS = ("TS", "Device", "Sensor", "Value")
 _ROWS_A_PART = 500_000
@@ -125,7 +125,7 @@ class ReadingTable:
             return "skip"
 
         if not self.location.path.lower().endswith(".gz"):
-            refuse_utf16(file, self.location.path)
+            check_not_utf16(file, self.location.path)
         packed = "gzip" if self.location.path.lower().endswith(".gz") else None
         stream = pa.input_stream(file, compression=packed)
         reader = pc.open_csv(

@@ -31,7 +31,7 @@ class PreflightHooks:
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Refuse parameters that no pipeline knows, and an unreadable tracking database."""
-        _refuse_unknown_parameters(context)
+        _check_parameters(context)
         tracking = context.config_loader["mlflow"]
         server = tracking.get("server") or {}
         uri = server.get("mlflow_tracking_uri") or ""
@@ -55,13 +55,13 @@ class PreflightHooks:
             dataset = catalog.get(name)
             path = getattr(dataset, "_filepath", None)
             if path is not None and getattr(dataset, "_protocol", "file") == "file":
-                _refuse_unwritable(name, Path(str(path)))
+                _check_writable(name, Path(str(path)))
         for name in sorted(pipeline.inputs()):
             if getattr(catalog.get(name), "checked_at_start", False):
                 catalog.load(name)
 
 
-def _refuse_unknown_parameters(context: KedroContext) -> None:
+def _check_parameters(context: KedroContext) -> None:
     given = context._runtime_params or {}
     if not given:
         return
@@ -90,7 +90,7 @@ def _catalog_parameters(conf_source: Path) -> set[str]:
     return {name for text in texts for name in re.findall(r"\$\{runtime_params:\s*([\w.]+)", text)}
 
 
-def _refuse_unwritable(name: str, path: Path) -> None:
+def _check_writable(name: str, path: Path) -> None:
     """Raise unless the file's folder exists or can be made, and takes new files."""
     folder = path.parent
     try:
