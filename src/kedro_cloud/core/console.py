@@ -21,6 +21,10 @@ _STYLES: Mapping[str, str] = {
     "ending": "cyan",
     "finished": "green",
     "kept": "green",
+    "done": "green",
+    "elsewhere": "blue",
+    "poison": "bold red",
+    "refused": "bold red",
     "failed": "bold red",
     "stopped": "yellow",
     "skipped": "yellow",
@@ -120,21 +124,27 @@ class Changes:
         self._states[name] = state
 
 
-def state_table(headings: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]]) -> Table:
-    """Make a table of steps and their states, coloured.
+def state_table(
+    headings: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]], named: str = "step"
+) -> Table:
+    """Make a table of steps, or other named things, and their states, coloured.
 
     Args:
-        headings: Of the columns after name and state.
+        headings: Of the columns after name and state; a column of text has none, and is wrapped.
         rows: Name, state and cells; a cell that ends in `!` is highlighted.
+        named: Heading of the names.
     """
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("step", no_wrap=True)
+    table.add_column(named, no_wrap=True)
     table.add_column("state", no_wrap=True)
     for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+        if heading:
+            table.add_column(heading, justify="right", no_wrap=True)
+        else:
+            table.add_column(overflow="fold")
     for name, state, cells in rows:
         marked = (Text(cell, style="yellow" if cell.endswith("!") else "") for cell in cells)
         table.add_row(Text(name), Text(state, style=_STYLES[state]), *marked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,9 +59,32 @@ def sigterm_as_interrupt() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    with _handling(stop, signal.SIGTERM, signal.SIGHUP):
+        yield
+
+
+@contextmanager
+def note_first_signal() -> Iterator[list[int]]:
+    """Yield a list that receives the first SIGINT, SIGTERM or SIGHUP; the second one interrupts.
+
+    So nothing is left half-written when the first one arrives.
+    """
+    received: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    with _handling(note, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        yield received
+
+
+@contextmanager
+def _handling(handler: Callable[[int, object], None], *numbers: int) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)
