@@ -16,95 +16,87 @@ from typing import Any
 from fsspec.asyn import sync
 
 from kedro_cloud.blobs.file_system import BlobFileSystem
+from kedro_cloud.core.processes import note_first_signal
+from kedro_cloud.trigger.commands import start_command
 from kedro_cloud.trigger.locations import (
     ArrivedFile,
     BlobContainer,
     LocalFolder,
     WatchedLocation,
 )
-from kedro_cloud.trigger.protocol import ClaimPolicy, Marker, MarkerState, WatcherId
-from kedro_cloud.trigger.runs import Clock, Outcome, Run
-from kedro_cloud.trigger.start import Starter, start_command
-from kedro_cloud.trigger.watch import StopRequest, Watcher
+from kedro_cloud.trigger.protocol import Marker
+from kedro_cloud.trigger.runs import Outcome, Run, Starter
+from kedro_cloud.trigger.watch import Watcher
 
 SUFFIXES = (".mp4", ".mov")
 NOW = datetime(2026, 11, 21, 22, 14, tzinfo=UTC)
-POLICY = ClaimPolicy()
+ATTEMPTS = 3
 NOBODY = 2**22 + 1
 """A PID that Linux gives to no process."""
+_tokens = count()
+
+
+def watcher_id(host: str, process: int = 1) -> str:
+    return f"{host}:{process}:{next(_tokens)}"
 
 
 @dataclass
 class FakeClock:
-    """Time that passes when a test says so."""
+    """Time that passes when a test says so; it stands in for the module `time`."""
 
     moment: datetime = NOW
 
-    def advance(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.moment += timedelta(seconds=seconds)
 
-    def seconds(self) -> float:
+    def time(self) -> float:
         return self.moment.timestamp()
 
-    @property
-    def clock(self) -> Clock:
-        return Clock(lambda: self.moment, self.seconds, self.advance)
+    monotonic = time
 
 
-@dataclass(frozen=True)
 class MemoryLocation(WatchedLocation):
     """A container in memory."""
 
-    suffixes: tuple[str, ...] = SUFFIXES
-    outputs: tuple[str, ...] = ()
-    files: dict[str, ArrivedFile] = field(default_factory=dict)
-    markers: dict[str, tuple[bytes, str]] = field(default_factory=dict)
-    counter: Iterator[int] = field(default_factory=count)
-
-    @property
-    def address(self) -> str:
-        return "abfs://videos"
+    def __init__(self) -> None:
+        super().__init__("abfs://videos", SUFFIXES, (), "memory", "abfs://videos")
+        self.files: dict[str, ArrivedFile] = {}
+        self.stored: dict[str, tuple[bytes, str]] = {}
+        self.counter = count()
 
     def put(self, name: str, size: int = 7) -> None:
         number = next(self.counter)
         self.files[name] = ArrivedFile(name, f"{self.address}/{name}", f"v{number}", size, number)
 
     def marker(self, name: str) -> Marker:
-        found = Marker.from_bytes(self.markers[name][0])
+        found = Marker.from_bytes(self.stored[self.locate_marker(name)][0])
         assert found is not None
         return found
 
     def mark(self, name: str, **fields: Any) -> None:
         """Write a marker as another program would."""
         fields = {"file": name, "by": "elsewhere:1:a", "since": "2026-11-21T22:14:03Z", **fields}
-        self.markers[name] = (json.dumps(fields).encode(), str(next(self.counter)))
+        content = json.dumps(fields).encode()
+        self.stored[self.locate_marker(name)] = (content, str(next(self.counter)))
 
-    def check(self) -> None:
-        pass
+    def remove_marker(self, name: str) -> None:
+        del self.stored[self.locate_marker(name)]
 
-    def find_delay(self, file: ArrivedFile, unchanged: bool) -> str | None:
-        return None if file.size else "is empty so far"
+    def _list(self, folder: str, root: str) -> Iterator[ArrivedFile]:
+        if folder == self.address:
+            yield from self.files.values()
+            return
+        for path, (content, tag) in self.stored.items():
+            yield ArrivedFile(path.removeprefix(f"{root}/"), path, tag, len(content), 0, tag)
 
-    def list_tags(self) -> dict[str, str]:
-        return {name: tag for name, (_, tag) in self.markers.items()}
+    def _read(self, path: str) -> bytes | None:
+        return self.stored[path][0] if path in self.stored else None
 
-    def remove_marker(self, name: str) -> bool:
-        return self.markers.pop(name, None) is not None
-
-    def locate_marker(self, name: str) -> str:
-        return f"memory/{name}.json"
-
-    def _list_files(self) -> list[ArrivedFile]:
-        return list(self.files.values())
-
-    def _read(self, name: str) -> tuple[bytes, str] | None:
-        return self.markers.get(name)
-
-    def _write(self, name: str, content: bytes, tag: str) -> str | None:
-        if self.markers.get(name, (b"", ""))[1] != tag:
+    def _write(self, path: str, content: bytes, tag: str) -> str | None:
+        if self.stored.get(path, (b"", ""))[1] != tag:
             return None
-        self.markers[name] = (content, str(next(self.counter)))
-        return self.markers[name][1]
+        self.stored[path] = (content, str(next(self.counter)))
+        return self.stored[path][1]
 
 
 @dataclass
@@ -122,11 +114,11 @@ class FakeRun(Run):
         """`slow`: goes on; `bad`: fails; else it is done."""
         run = cls(name, job)
         if "slow" not in name:
-            failed = Outcome(MarkerState.FAILED, f"{name}: no video")
-            run.result = failed if "bad" in name else Outcome(MarkerState.DONE, f"{name}.out")
+            failed = Outcome("failed", f"{name}: no video")
+            run.result = failed if "bad" in name else Outcome("done", f"{name}.out")
         return run
 
-    def end(self, state: MarkerState = MarkerState.DONE) -> None:
+    def end(self, state: Any = "done") -> None:
         self.result = Outcome(state, f"{self.name}: {state}")
 
     def outcome(self) -> Outcome | None:
@@ -137,7 +129,7 @@ class FakeRun(Run):
 
     def interrupt(self, number: Any) -> None:
         if self.job is None and self.result is None:
-            self.end(MarkerState.FAILED)
+            self.end("failed")
 
     def kill(self) -> None:
         self.killed = self.job is None and self.result is None
@@ -182,17 +174,17 @@ class Watched:
         return Watcher(
             self.location,
             self.work.starter,
-            POLICY,
+            ATTEMPTS,
             max_parallel,
-            identity=WatcherId(host, 1),
-            clock=self.clock.clock,
+            identity=watcher_id(host),
+            clock=self.clock,
             **options,
         )
 
     def settle(self, watcher: Watcher) -> dict[str, str]:
         """Scan, wait until files count as unchanged, and scan again."""
         watcher.scan()
-        self.clock.advance(watcher.every)
+        self.clock.sleep(watcher.every)
         watcher.scan()
         return states(watcher)
 
@@ -204,17 +196,17 @@ class Watched:
             if watcher.is_idle:
                 return states(watcher)
             watcher.poll()
-            self.clock.advance(5)
+            self.clock.sleep(5)
             watcher.scan()
         raise AssertionError(watcher.files)
 
 
 def states(watcher: Watcher) -> dict[str, str]:
-    return {file.name: str(file.state) for file in watcher.files}
+    return {file.file.name: str(file.state) for file in watcher.files}
 
 
 def message_of(watcher: Watcher, name: str) -> str:
-    return next(file.message for file in watcher.files if file.name == name)
+    return next(file.message for file in watcher.files if file.file.name == name)
 
 
 class Arrivals:
@@ -237,8 +229,8 @@ class Arrivals:
 
     def location(self, *outputs: str) -> WatchedLocation:
         if self.blobs is None:
-            return LocalFolder(SUFFIXES, outputs, self.folder)
-        return BlobContainer(SUFFIXES, outputs, self.blobs, "videos", "", "triggers")
+            return LocalFolder(self.address, SUFFIXES, outputs)
+        return BlobContainer(self.address, SUFFIXES, outputs, self.blobs, "triggers")
 
     def put(self, name: str, content: bytes = b"a video") -> None:
         if self.blobs is None:
@@ -250,16 +242,11 @@ class Arrivals:
             sync(self.blobs.loop, client.upload_blob, content, overwrite=True)
 
     def marker(self, name: str) -> dict[str, Any]:
-        found = self.location()._read(name)
-        assert found is not None
-        marker: dict[str, Any] = json.loads(found[0])
-        return marker
-
-    def mark(self, name: str, **fields: Any) -> None:
-        fields = {"file": name, "by": "elsewhere:1:a", "since": "2026-11-21T22:14:03Z", **fields}
         location = self.location()
-        tag = location.list_tags().get(name, "")
-        assert location._write(name, json.dumps(fields).encode(), tag)
+        found = location._read(location.locate_marker(name))
+        assert found is not None
+        marker: dict[str, Any] = json.loads(found)
+        return marker
 
 
 _COMMAND = """
@@ -285,8 +272,7 @@ class Commands:
 
     def start(self, file: ArrivedFile, marker: Marker | None = None) -> Run:
         trigger: Any = SimpleNamespace(project=self.folder, variables={})
-        claim: Any = marker
-        return start_command(self.command, trigger, self.folder / "work", "out", file, claim)
+        return start_command(self.command, trigger, self.folder / "work", "out", file)
 
     def recorded(self, name: str) -> Counter[str]:
         path = self.folder / name
@@ -295,11 +281,11 @@ class Commands:
 
 def main(address: str, folder: str) -> int:
     """Watch a folder once, for a test that kills this process."""
-    location = LocalFolder(SUFFIXES, (), Path(address))
-    watcher = Watcher(location, Commands(Path(folder)).starter, POLICY, 2, every=0.1)
-    with StopRequest.handling_signals() as stop:
-        watcher.run(True, stop, print)
-    return 130 if stop.requested else 0
+    location = LocalFolder(address, SUFFIXES, ())
+    watcher = Watcher(location, Commands(Path(folder)).starter, ATTEMPTS, 2, every=0.1)
+    with note_first_signal() as signals:
+        watcher.run(True, signals, print)
+    return 130 if signals else 0
 
 
 if __name__ == "__main__":

@@ -13,10 +13,8 @@ import click
 from kedro_cloud.cli.options import STOPPED, of_environment, with_parameters
 
 if TYPE_CHECKING:
-    from kedro_cloud.trigger.locations import WatchedLocation
-    from kedro_cloud.trigger.runs import JobService
+    from kedro_cloud.trigger.runs import Starter
     from kedro_cloud.trigger.settings import FileTrigger
-    from kedro_cloud.trigger.start import CompileJob, Starter
     from kedro_cloud.trigger.watch import Watcher
 
 LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
@@ -58,7 +56,7 @@ LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
     "--again",
     multiple=True,
     metavar="NAME",
-    help="Process this file anew, whatever became of it. Repeatable.",
+    help="Process this file again, whatever its state. Repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="List the files and their states; start nothing.")
 @of_environment
@@ -101,83 +99,64 @@ def _watch(
 ) -> int:
     """Watch; return the exit code."""
     from kedro_cloud.core.cloud_settings import cloud_settings
-    from kedro_cloud.trigger import display
-    from kedro_cloud.trigger.protocol import ClaimPolicy, WatcherId
+    from kedro_cloud.trigger import display, files
     from kedro_cloud.trigger.settings import FileTrigger
-    from kedro_cloud.trigger.watch import Watcher, clear_markers
+    from kedro_cloud.trigger.watch import Watcher
 
     project = Path(metadata.project_path)
     trigger = FileTrigger(project, env, cloud_settings(project, env), results)
     watched = trigger.open_location(location)
-    watched.check()
-    starter = _make_starter(trigger, watched, metadata, start, params, every)
-    policy = ClaimPolicy(trigger.trigger.attempts, backoff_seconds=every)
+    watched.list_files(), watched.list_tags()  # raises if one cannot be read
+    is_local = start in (LOCAL, REHEARSAL)
+    if start == REHEARSAL and "://" in watched.address:
+        raise ValueError(f"{watched.address}: a rehearsal does not see it; watch a folder")
+    if not (is_local or "://" in watched.address):
+        raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
+    starter = _make_starter(trigger, metadata, start, params, every)
+    watcher = Watcher(watched, starter, trigger.trigger.attempts, every=every)
     if dry_run:  # room for no run, and no time in which files might change
-        watcher = Watcher(watched, starter, policy, max_parallel=0, every=0)
+        watcher.max_parallel = watcher.every = 0
         watcher.scan()
-        _print(display.summarize_dry_run(watcher.files))
+        _print(display.summarize(watcher.files, dry_run=True))
         return 0
-    if again:
-        _print(clear_markers(watched, again, WatcherId(), datetime.now(UTC)))
-    usual = 1 if start in (LOCAL, REHEARSAL) else trigger.trigger.most_at_once
-    return _run(Watcher(watched, starter, policy, most_at_once or usual, every), once)
+    _print(files.clear_markers(watched, again, watcher.identity, datetime.now(UTC)))
+    watcher.max_parallel = most_at_once or (1 if is_local else trigger.trigger.most_at_once)
+    return _run(watcher, once)
 
 
 def _make_starter(
-    trigger: FileTrigger,
-    watched: WatchedLocation,
-    metadata: Any,
-    start: str,
-    params: Mapping[str, Any],
-    every: float,
+    trigger: FileTrigger, metadata: Any, start: str, params: Mapping[str, Any], every: float
 ) -> Starter:
-    """Return the way to start runs.
+    """Return the way to start runs; raise ValueError if parameters or settings do not fit."""
+    if start in (LOCAL, REHEARSAL):
+        from kedro_cloud.trigger import commands
 
-    Raises:
-        ValueError: Runs of this kind cannot read the location, or parameters are wrong.
-    """
-    from kedro_cloud.trigger import start as starters
-    from kedro_cloud.trigger.runs import JobService
-    from kedro_cloud.workspace import connection
-
-    is_blob = "://" in watched.address
-    if start == LOCAL:
-        return starters.local_starter(trigger, params)
-    if start == REHEARSAL:
-        if is_blob:
-            raise ValueError(f"{watched.address}: a rehearsal does not see it; watch a folder")
-        return starters.rehearsal_starter(trigger, params)
-    if not is_blob:
-        raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
-    jobs = JobService(connection.connect(trigger.project, trigger.environment), every)
-    if start == ENDPOINT:
-        return starters.endpoint_starter(trigger, params, jobs)
-    return starters.job_starter(trigger, params, jobs, _job_compiler(trigger, metadata, jobs))
-
-
-def _job_compiler(trigger: FileTrigger, metadata: Any, jobs: JobService) -> CompileJob:
-    """Return what compiles the pipeline as `kedro azureml run` does; check what a job needs."""
-    from kedro_cloud.monitoring.step_variables import step_variables
-    from kedro_cloud.publishing.component import Compiled
+        return commands.command_starter(trigger, params, rehearse=start == REHEARSAL)
+    from kedro_cloud.trigger import jobs
     from kedro_cloud.workspace import connection, faults
 
-    client, env, pipeline = jobs.client, trigger.environment, trigger.endpoint.pipeline
-    faults.check_snapshot(trigger.project)
-    connection.check_image(client, trigger.project, env)
+    client = connection.connect(trigger.project, trigger.environment)
+    if start == ENDPOINT:
+        return jobs.endpoint_starter(trigger, params, client, every)
+    from kedro_cloud.monitoring.step_variables import step_variables
+    from kedro_cloud.publishing.component import Compiled
+
+    project, env, pipeline = trigger.project, trigger.environment, trigger.endpoint.pipeline
+    faults.check_snapshot(project)
+    connection.check_image(client, project, env)
     connection.check_storage(client)
-    variables = step_variables(client, trigger.project, env)
+    variables = step_variables(client, project, env)
 
     def compile_job(params: Mapping[str, Any]) -> Any:
-        compiled = Compiled.from_pipeline(metadata, env, pipeline, params)
-        return compiled.telling(variables).job({})
+        return Compiled.from_pipeline(metadata, env, pipeline, params).telling(variables).job({})
 
-    return compile_job
+    return jobs.job_starter(trigger, params, client, every, compile_job)
 
 
 def _run(watcher: Watcher, once: bool) -> int:
     """Watch until the end; return the exit code."""
+    from kedro_cloud.core.processes import note_first_signal
     from kedro_cloud.trigger import display
-    from kedro_cloud.trigger.watch import StopRequest
     from kedro_cloud.workspace import faults
 
     reported: set[str] = set()
@@ -188,12 +167,14 @@ def _run(watcher: Watcher, once: bool) -> int:
             click.echo(line, err=True)
         reported.add(line)
 
-    with StopRequest.handling_signals() as stop:
+    with note_first_signal() as signals:
         click.echo(f"watching {watcher.location.address}")
-        with display.showing(sys.stdout) as watcher.observer:
-            watcher.run(once, stop, report)
-        _print(display.summarize_files(watcher.files))
-        return STOPPED if stop.requested else display.exit_code(watcher.files)
+        with display.show(sys.stdout) as watcher.observer:
+            watcher.run(once, signals, report)
+        _print(display.summarize(watcher.files))
+    if signals:
+        return STOPPED
+    return int(any(file.state in ("poison", "refused") for file in watcher.files))
 
 
 def _print(lines: Any) -> None:

@@ -33,7 +33,7 @@ Marker states and transitions:
 | failed | started | the backoff is over, or the file changed: then attempts start at 0 |
 | poison | started | the file changed |
 | stopped | started | a watcher claims the file; not if the job was cancelled |
-| any but claimed | no marker | `--again`: the file is processed anew |
+| any but claimed | no marker | `--again`: the file is processed again |
 """
 
 from __future__ import annotations
@@ -43,11 +43,8 @@ import socket
 import unicodedata
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -58,24 +55,29 @@ from pydantic import (
     ValidationError,
 )
 
+from kedro_cloud.core import processes
+
 MARKER_FOLDER = ".started"
 """Folder of the markers, in the watched folder or in the container of markers."""
+HOLD_SECONDS = 120.0
+"""Duration of a claim, which is renewed three times as often. A file waits for so long if the
+machine of its watcher is gone."""
+MAX_INTERRUPTIONS = 5
+"""Owners that may vanish before a file counts as the cause and is poison."""
 MAX_NAME_BYTES = 900
 """Blob storage takes 1024 characters, of which the name of the marker needs some."""
 _QUOTES = {"'": "an apostrophe", '"': "a quotation mark", "\\": "a backslash"}
 _INVISIBLE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories: control characters, surrogates, line and paragraph separators."""
 
-
-class MarkerState(StrEnum):
-    """State of a file, as its marker records it."""
-
-    STARTED = "started"
-    DONE = "done"
-    FAILED = "failed"
-    POISON = "poison"
-    STOPPED = "stopped"
-
+MarkerState = Literal["started", "done", "failed", "poison", "stopped"]
+"""State of a file, as its marker records it."""
+ClaimState = Literal[
+    "running", "failed", "poison", "refused", "elsewhere", "waiting", "stopped", "done"
+]
+"""State of a file, as a watcher reports it, the most urgent first. Running: claimed by this
+watcher; failed: may be claimed after a rest; poison: given up; refused: its name, its marker or the
+name of its result permits no run; elsewhere: claimed by another owner."""
 
 _Time = Annotated[
     datetime,
@@ -87,7 +89,7 @@ _Time = Annotated[
 class Marker(BaseModel):
     """Content of a marker; the module describes its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     file: str
     state: MarkerState
@@ -111,204 +113,129 @@ class Marker(BaseModel):
 
     def to_bytes(self) -> bytes:
         """Return the content of the marker's file or blob."""
-        return self.model_dump_json(indent=1, by_alias=True).encode()
+        return self.model_dump_json(indent=1).encode()
 
     def replace(self, **changes: Any) -> Marker:
         """Return a copy with other values for some fields."""
         return self.model_copy(update=changes)
 
 
-@dataclass(frozen=True)
-class ClaimPolicy:
-    """When claims expire, and when a file is given up.
+def make_watcher_id() -> str:
+    """Return the identity of a watcher in this process: `HOST:PROCESS:TOKEN`.
 
-    Attributes:
-        attempts: Failed attempts after which a file is poison.
-        interruptions: Owners that may vanish before a file counts as the cause and is poison.
-        hold_seconds: Duration of a claim. It is renewed three times as often; so long a file waits
-            whose watcher's machine is gone.
-        backoff_seconds: Rest after the first failure; each further one is three times as long.
+    HOST includes the PID namespace, as several containers may share a host name.
     """
-
-    attempts: int = 3
-    interruptions: int = 5
-    hold_seconds: float = 120
-    backoff_seconds: float = 10
+    host = f"{socket.gethostname()}/{processes.namespace().strip('pid:[]')}"
+    return f"{host}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
 
 
-@dataclass(frozen=True)
-class WatcherId:
-    """Identity of a watcher in markers: `HOST:PROCESS:TOKEN`.
-
-    Attributes:
-        host: Machine, and its PID namespace: several containers may share a host name.
-        process: PID.
-        token: Random, unique among watchers.
-    """
-
-    host: str = field(default_factory=lambda: f"{socket.gethostname()}{_pid_namespace()}")
-    process: int = field(default_factory=os.getpid)
-    token: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.process}:{self.token}"
-
-    def is_dead(self, owner: str) -> bool:
-        """Return whether a marker's owner was a process of this machine that has ended."""
-        host, _, rest = owner.partition(":")
-        process, _, token = rest.partition(":")
-        if host != self.host or not process.isdigit() or token == self.token:
-            return False
-        # A container that restarts has the host name and the PID of the one before it.
-        return int(process) == self.process or not _is_alive(int(process))
-
-
-def _pid_namespace() -> str:
-    try:
-        return "/" + Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
-    except OSError:
-        return ""
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+def is_dead(owner: str, watcher: str) -> bool:
+    """Return whether a marker's owner was a process of the watcher's machine that has ended."""
+    host, _, rest = owner.partition(":")
+    process = rest.partition(":")[0]
+    own_host, own_process, _ = watcher.split(":")
+    if host != own_host or not process.isdigit() or owner == watcher:
         return False
-    except PermissionError:
-        pass  # alive, and another user's
-    try:  # "12 (name) Z …"; a name may contain parentheses
-        status = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return status not in ("Z", "X")
+    # A container that restarts has the host name and the PID of the one before it.
+    return process == own_process or not processes.is_alive(int(process))
 
 
-class ClaimState(StrEnum):
-    """State of a file, as a watcher evaluates and reports it."""
-
-    WAITING = "waiting"
-    """May be claimed now or later."""
-    RUNNING = "running"
-    """Claimed by this watcher."""
-    ELSEWHERE = "elsewhere"
-    """Claimed by another owner."""
-    DONE = "done"
-    FAILED = "failed"
-    """May be claimed after a rest."""
-    STOPPED = "stopped"
-    """Its job was cancelled, or its watcher has just released it."""
-    POISON = "poison"
-    """Given up."""
-    REFUSED = "refused"
-    """Its name, its marker or the name of its result permits no run."""
-
-
-def evaluate_claim(
-    marker: Marker | None, new: Marker, watcher: WatcherId, policy: ClaimPolicy
-) -> tuple[ClaimState, Marker]:
-    """Return the state of a file, and its marker: WAITING or new POISON, the one to write.
-
-    A file that is done stays done, even if it is overwritten. One that failed and has changed since
-    starts anew: it was incomplete, or was repaired.
-
-    Args:
-        marker: Of the file, if there is one.
-        new: Marker of a first claim, with the version of the file now.
-        watcher: Who asks.
-        policy: When a file is given up.
-    """
-    if marker is None or _is_replaced(marker, new):
-        return ClaimState.WAITING, new
-    if is_claimed(marker, new.since, watcher):
-        return ClaimState.ELSEWHERE, marker
-    if final := _final_state(marker, policy):
-        return final, marker
-    started, failed = (marker.state is each for each in (MarkerState.STARTED, MarkerState.FAILED))
-    if failed and marker.until is not None and marker.until > new.since:
-        return ClaimState.FAILED, marker
-    interrupted = started and marker.job is None  # a job goes on without its watcher
-    claim = new.replace(
-        attempts=marker.attempts,
-        interruptions=marker.interruptions + interrupted,
-        job=marker.job if started else None,
-        series=marker.series or new.series,
-    )
-    if claim.interruptions < policy.interruptions:
-        return ClaimState.WAITING, claim
-    reason = f"its watcher vanished without a result {claim.interruptions} times"
-    poison = claim.replace(state=MarkerState.POISON, until=None, reason=reason)
-    return ClaimState.POISON, poison
-
-
-def _is_replaced(marker: Marker, new: Marker) -> bool:
-    """Return whether a file failed and has changed since."""
-    failed = marker.state in (MarkerState.FAILED, MarkerState.POISON)
-    return failed and marker.version not in (None, new.version)
-
-
-def _final_state(marker: Marker, policy: ClaimPolicy) -> ClaimState | None:
-    """Return the state after which no attempt is made; None if one may be."""
-    cancelled = marker.state is MarkerState.STOPPED and marker.job is not None
-    if cancelled or marker.state in (MarkerState.DONE, MarkerState.POISON):
-        return ClaimState(marker.state)
-    return ClaimState.POISON if marker.attempts >= policy.attempts else None
-
-
-def is_claimed(marker: Marker, now: datetime, watcher: WatcherId) -> bool:
+def is_claimed(marker: Marker, now: datetime, watcher: str) -> bool:
     """Return whether an owner processes the file, as far as marker and machine can tell."""
-    if marker.state is not MarkerState.STARTED or watcher.is_dead(marker.by):
+    if marker.state != "started" or is_dead(marker.by, watcher):
         return False
     return marker.until is None or marker.until > now
 
 
-def start_marker(
-    file: str, version: str, now: datetime, watcher: WatcherId, policy: ClaimPolicy
-) -> Marker:
-    """Return the marker of a first claim."""
-    return Marker(
-        file=file,
-        state=MarkerState.STARTED,
-        by=str(watcher),
-        since=now,
-        until=now + timedelta(seconds=policy.hold_seconds),
-        version=version,
-        series=uuid.uuid4().hex[:12],
+def evaluate_claim(marker: Marker | None, new: Marker, attempts: int) -> tuple[ClaimState, Marker]:
+    """Return the state of a file, and its marker: waiting or new poison, the one to write.
+
+    A file that is done stays done, even if it is overwritten. One that failed and has changed since
+    starts again: it was incomplete, or was repaired.
+
+    Args:
+        marker: Of the file, if there is one.
+        new: Marker of a first claim by this watcher, with the version of the file now.
+        attempts: Failed attempts after which a file is poison.
+    """
+    if marker is None or (
+        marker.state in ("failed", "poison") and marker.version not in (None, new.version)
+    ):
+        return "waiting", new
+    if state := _find_obstacle(marker, new, attempts):
+        return state, marker
+    started = marker.state == "started"
+    claim = new.replace(
+        attempts=marker.attempts,
+        # A job goes on without its watcher: it was not interrupted.
+        interruptions=marker.interruptions + (started and marker.job is None),
+        job=marker.job if started else None,
+        series=marker.series or new.series,
     )
+    if claim.interruptions < MAX_INTERRUPTIONS:
+        return "waiting", claim
+    reason = f"its watcher vanished without a result {claim.interruptions} times"
+    return "poison", claim.replace(state="poison", until=None, reason=reason)
 
 
-def renew_marker(marker: Marker, now: datetime, policy: ClaimPolicy) -> Marker:
-    """Return the marker of a claim that is extended."""
-    return marker.replace(until=now + timedelta(seconds=policy.hold_seconds))
+def _find_obstacle(marker: Marker, new: Marker, attempts: int) -> ClaimState | None:
+    """Return the state in which a file cannot be claimed; None if it can be."""
+    if is_claimed(marker, new.since, new.by):
+        return "elsewhere"
+    if marker.state == "done" or (marker.state == "stopped" and marker.job is not None):
+        return marker.state
+    if marker.state == "poison" or marker.attempts >= attempts:
+        return "poison"
+    resting = marker.state == "failed" and marker.until is not None and marker.until > new.since
+    return "failed" if resting else None
+
+
+def start_marker(file: str, version: str, now: datetime, watcher: str) -> Marker:
+    """Return the marker of a first claim."""
+    series = uuid.uuid4().hex[:12]
+    marker = Marker(
+        file=file, state="started", by=watcher, since=now, version=version, series=series
+    )
+    return renew_marker(marker, None, now)
+
+
+def renew_marker(marker: Marker, job: str | None, now: datetime) -> Marker:
+    """Return the marker of a claim that is extended, with the job that processes the file."""
+    return marker.replace(job=job, until=now + timedelta(seconds=HOLD_SECONDS))
 
 
 def release_marker(marker: Marker, now: datetime) -> Marker:
     """Return the marker that leaves a file, and its job if it has one, to the next watcher."""
-    state = MarkerState.STOPPED if marker.job is None else MarkerState.STARTED
-    return marker.replace(state=state, since=now, until=now)
+    return marker.replace(state="started" if marker.job else "stopped", since=now, until=now)
 
 
 def end_marker(
-    marker: Marker, state: MarkerState, reason: str | None, now: datetime, policy: ClaimPolicy
+    marker: Marker,
+    state: Literal["done", "failed", "stopped"],
+    message: str,
+    now: datetime,
+    attempts: int,
+    backoff_seconds: float,
 ) -> Marker:
     """Return the marker of a run that has ended.
 
     Args:
         marker: Of the claim.
-        state: DONE; FAILED, which becomes POISON after the last attempt; STOPPED: job cancelled.
-        reason: Why it failed or was cancelled; one line.
+        state: failed becomes poison after the last attempt; stopped: a person cancelled the job.
+        message: Why it failed or was cancelled; one line.
         now: Current time, UTC.
-        policy: Number of attempts, and backoff.
+        attempts: Failed attempts after which a file is poison.
+        backoff_seconds: Rest after the first failure; each further one is three times as long.
     """
+    reason = None if state == "done" else message
     ended = marker.replace(state=state, since=now, until=None, reason=reason)
-    if state is not MarkerState.FAILED:
+    if state != "failed":
         return ended
     ended = ended.replace(attempts=marker.attempts + 1, job=None)
-    if ended.attempts >= policy.attempts:
-        return ended.replace(state=MarkerState.POISON)
+    if ended.attempts >= attempts:
+        return ended.replace(state="poison")
     # A fault of the machine, such as a full disk, may pass: wait longer each time.
-    rest = timedelta(seconds=policy.backoff_seconds * 3**marker.attempts)
-    return ended.replace(until=now + rest)
+    return ended.replace(until=now + timedelta(seconds=backoff_seconds * 3**marker.attempts))
 
 
 def matches_suffix(name: str, suffixes: Collection[str]) -> bool:

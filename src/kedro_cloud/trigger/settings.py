@@ -11,10 +11,9 @@ from typing import Any
 
 import fsspec
 import fsspec.config
-from kedro.config import OmegaConfigLoader
-from kedro.framework.project import settings
 
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, PROTOCOLS
+from kedro_cloud.core import config
 from kedro_cloud.core.cloud_settings import Cloud, Endpoint, LocalRuns, RunFolder, Trigger
 from kedro_cloud.publishing.inputs import put
 from kedro_cloud.trigger.locations import (
@@ -28,6 +27,8 @@ from kedro_cloud.trigger.locations import (
 @dataclass(frozen=True)
 class FileTrigger:
     """A project whose pipeline is started for each file.
+
+    What does not fit in its settings raises ValueError when it is used.
 
     Attributes:
         project: Folder of the Kedro project.
@@ -43,11 +44,7 @@ class FileTrigger:
 
     @property
     def trigger(self) -> Trigger:
-        """Return the section `trigger` of cloud.yml.
-
-        Raises:
-            ValueError: There is none.
-        """
+        """Section `trigger` of cloud.yml."""
         if self.cloud.trigger is None:
             raise ValueError(
                 f"{self._file}: trigger is missing; write `trigger:` with a container, an "
@@ -57,11 +54,7 @@ class FileTrigger:
 
     @property
     def local(self) -> LocalRuns:
-        """Return the section `trigger.local` of cloud.yml.
-
-        Raises:
-            ValueError: There is none.
-        """
+        """Section `trigger.local` of cloud.yml."""
         if self.trigger.local is None:
             raise ValueError(
                 f"{self._file}: trigger.local is missing; write it, or start runs by "
@@ -71,8 +64,13 @@ class FileTrigger:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Return the endpoint that the trigger names."""
+        """Endpoint that the trigger names."""
         return self.cloud.endpoints[self.trigger.endpoint]
+
+    @property
+    def file_parameter(self) -> str:
+        """Parameter of the pipeline that receives the address of the file."""
+        return self.endpoint.inputs[self.trigger.file_input].parameter
 
     def open_location(self, address: str | None) -> WatchedLocation:
         """Return the location to watch; nothing is asked of it yet.
@@ -80,20 +78,18 @@ class FileTrigger:
         Args:
             address: Folder of this machine, or `abfs://CONTAINER/FOLDER`; None for the container
                 of the trigger.
-
-        Raises:
-            ValueError: It is neither, or runs write their results there.
         """
         address = address or f"abfs://{self.trigger.container}"
         suffixes, outputs = self.trigger.suffixes, self._outputs("://" in address)
         protocol, separator, path = address.partition("://")
         location: WatchedLocation
         if not separator:
-            location = LocalFolder(suffixes, outputs, Path(address).expanduser().resolve())
+            location = LocalFolder(str(Path(address).expanduser().resolve()), suffixes, outputs)
         elif protocol in PROTOCOLS and path.strip("/") and "@" not in path:
-            container, _, folder = path.strip("/").partition("/")
-            account, markers = self._open_account(), self.trigger.markers
-            location = BlobContainer(suffixes, outputs, account, container, folder, markers)
+            if self._account:
+                fsspec.config.conf.setdefault(PROTOCOLS[0], {})["account_name"] = self._account
+            account, url = fsspec.filesystem(PROTOCOLS[0]), f"abfs://{path.strip('/')}"
+            location = BlobContainer(url, suffixes, outputs, account, self.trigger.markers)
         else:
             raise ValueError(f"{address}: name a folder, or a container as abfs://CONTAINER/FOLDER")
         if any(f"{location.address}/".startswith(f"{output}/") for output in outputs):
@@ -128,30 +124,15 @@ class FileTrigger:
         local = self.local
         given = {self.file_parameter: file.address, local.work.parameter: str(work)}
         if local.results is not None:
-            folder = f"{self.results_folder}/{file.name}".rpartition("/")[0]
+            folder = f"{self._results_folder}/{file.name}".rpartition("/")[0]
             given[local.results.parameter] = folder
         if local.reports is not None:
             given[local.reports.parameter] = f"{self._folder_of(local.reports)}/{file.name}"
         return given
 
     @property
-    def file_parameter(self) -> str:
-        """Parameter of the pipeline that receives the address of the file."""
-        return self.endpoint.inputs[self.trigger.file_input].parameter
-
-    @property
-    def local_names(self) -> list[str]:
-        """Parameters that differ from file to file in runs on this machine."""
-        folders = (self.local.work, self.local.results, self.local.reports)
-        return [self.file_parameter, *(each.parameter for each in folders if each is not None)]
-
-    @property
     def work_folder(self) -> Path:
-        """Folder of the working files of all runs on this machine.
-
-        Raises:
-            ValueError: The catalog keeps them elsewhere.
-        """
+        """Folder of the working files of all runs on this machine."""
         folder = self._folder_of(self.local.work)
         if "://" in folder:
             raise ValueError(
@@ -167,12 +148,12 @@ class FileTrigger:
         return summary and PurePosixPath(self._path(self._catalog, summary)).name
 
     @property
-    def results_folder(self) -> str:
-        """Folder, or URL of it, of the results of runs on this machine.
+    def variables(self) -> dict[str, str]:
+        """Environment variables by which a run on this machine finds the storage account."""
+        return {ACCOUNT_NAME: self._account} if self._account else {}
 
-        Raises:
-            ValueError: The command line names one, and the trigger has no parameter for it.
-        """
+    @property
+    def _results_folder(self) -> str:
         if self.results is None:
             return self._folder_of(self.local.results)
         if self.local.results is None:
@@ -181,23 +162,14 @@ class FileTrigger:
             return self.results.rstrip("/")
         return str(Path(self.results).expanduser().resolve())
 
-    @property
-    def variables(self) -> dict[str, str]:
-        """Environment variables by which a run on this machine finds the storage account."""
-        return {ACCOUNT_NAME: self._account} if self._account else {}
-
-    @property
-    def _file(self) -> str:
-        return f"conf/{self.environment}/cloud.yml"
-
     def _outputs(self, on_azure: bool) -> tuple[str, ...]:
         """Return where runs write: those of this machine, and jobs if they can write there."""
         catalogs = [self._catalog]
         if on_azure:
-            catalogs.append(self._load(self.environment, "catalog"))
+            catalogs.append(config.loader(self.project, self.environment)["catalog"])
         outputs = [self._path(each, name) for each in catalogs for name in self.trigger.outputs]
         if self.trigger.local is not None:
-            outputs += [self.results_folder, self._folder_of(self.local.work) + "/watched"]
+            outputs += [self._results_folder, self._folder_of(self.local.work) + "/watched"]
         return tuple(filter(None, outputs))
 
     def _folder_of(self, folder: RunFolder | None) -> str:
@@ -215,23 +187,17 @@ class FileTrigger:
         path = str(catalog[dataset]["filepath"])
         return path if "://" in path else str((self.project / path).resolve())
 
-    def _load(self, environment: str | None, pattern: str) -> Mapping[str, Any]:
-        source = str(self.project / settings.CONF_SOURCE)
-        loader = OmegaConfigLoader(source, env=environment, **settings.CONFIG_LOADER_ARGS)
-        found: Mapping[str, Any] = loader[pattern]
-        return found
+    @property
+    def _file(self) -> str:
+        return f"conf/{self.environment}/cloud.yml"
 
     @cached_property
     def _catalog(self) -> Mapping[str, Any]:
         """Catalog of runs on this machine."""
-        return self._load(None, "catalog")
+        catalog: Mapping[str, Any] = config.loader(self.project, None)["catalog"]
+        return catalog
 
     @cached_property
     def _account(self) -> str | None:
-        name = self._load(self.environment, "globals").get("storage_account")
+        name = config.loader(self.project, self.environment)["globals"].get("storage_account")
         return str(name) if name else None
-
-    def _open_account(self) -> Any:
-        if self._account:
-            fsspec.config.conf.setdefault(PROTOCOLS[0], {})["account_name"] = self._account
-        return fsspec.filesystem(PROTOCOLS[0])

@@ -16,10 +16,9 @@ from control_plane.runs import Moment
 from kedro_cloud.cli.watch import watch
 from kedro_cloud.core.cloud_settings import cloud_settings
 from kedro_cloud.trigger import display
+from kedro_cloud.trigger.files import WatchedFile
 from kedro_cloud.trigger.locations import ArrivedFile
-from kedro_cloud.trigger.protocol import ClaimState
 from kedro_cloud.trigger.settings import FileTrigger
-from kedro_cloud.trigger.watch import FileStatus
 from projects import furnish, make_project
 from published import call as call_in
 from quartet.style.check import check_video
@@ -45,7 +44,7 @@ def project(tmp_path):
 @pytest.fixture
 def work(commands, monkeypatch):
     """Stands in for `kedro run`."""
-    started = "kedro_cloud.trigger.start.kedro_run_command"
+    started = "kedro_cloud.trigger.commands.kedro_run_command"
     monkeypatch.setattr(started, lambda trigger, params, file, work: commands.command(file, work))
     return commands
 
@@ -127,7 +126,7 @@ def test_without_a_place_it_is_the_container_of_the_trigger(call, container, wor
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere"], "no such folder; make it"),
+        (["nowhere"], "nowhere: no such file or directory; see whether its name is right"),
         (["abfs://else"], "has no container 'else'; make it: az storage container create"),
         (["s3://videos"], "name a folder, or a container as abfs://CONTAINER/FOLDER"),
         (["--params", "video=a.mp4"], "parameter 'video' is another for each file"),
@@ -226,21 +225,25 @@ def test_an_input_that_the_endpoint_has_not_is_told(call, container, plane):
     assert "endpoint 'style-transfer' has no input 'smoothing' (it has video, style)" in said
 
 
+def reported(name, state, attempt=0, seconds=None, message=""):
+    found = WatchedFile(ArrivedFile(name, name, "1", 7, 0))
+    found.report(state, message, attempt, seconds)
+    return found
+
+
 def test_the_table_of_a_terminal_shows_what_matters_first_and_moves_no_cursor():
-    rows = [FileStatus(f"{number}.mp4", ClaimState.DONE, 1, 2.0) for number in range(30)]
-    rows.append(
-        FileStatus("\x1b[2J.mp4", ClaimState.REFUSED, message="its name has a control character")
-    )
-    rows.append(FileStatus("a.mp4", ClaimState.RUNNING, 1, 3.25, "40 %"))
+    rows = [reported(f"{number}.mp4", "done", 1, 2.0) for number in range(30)]
+    rows.append(reported("\x1b[2J.mp4", "refused", message="its name has a control character"))
+    rows.append(reported("a.mp4", "running", 1, 3.25, "40 %"))
     output = io.StringIO()
     Console(file=output, width=100, force_terminal=True, color_system=None).print(
         display.make_table(rows)
     )
     lines = [line.rstrip() for line in output.getvalue().splitlines()]
-    assert lines[1].split() == ["a.mp4", "running", "1", "3.2", "40", "%"]
+    assert lines[1].split() == ["a.mp4", "running", "1", "3.2", "s", "40", "%"]
     assert lines[2].startswith(r"\x1b[2J.mp4")
     assert lines[3].startswith("29.mp4")
-    assert lines[-1] == "1 running, 30 done, 1 refused"
+    assert lines[-1] == "30 done, 1 refused, 1 running"
     assert len(lines) == 22
 
 
@@ -278,13 +281,13 @@ def test_results_go_where_the_command_line_says(project, results):
 
 def test_a_line_is_written_when_something_becomes_of_a_file_and_only_then():
     output = io.StringIO()
-    write = display.LineWriter(output)
-    done = FileStatus("old.mp4", ClaimState.DONE, 1)
-    write([done, FileStatus("a.mp4", ClaimState.WAITING)])
-    write([done, FileStatus("a.mp4", ClaimState.RUNNING, 1, 0.1, "4 %")])
-    write([done, FileStatus("a.mp4", ClaimState.RUNNING, 1, 0.3, "8 %")])
-    write([done, FileStatus("a.mp4", ClaimState.FAILED, 1, 1.91, "no\x1b[2J")])
-    write([done, FileStatus("a.mp4", ClaimState.RUNNING, 2, 0.1)])
+    write = display.make_line_writer(output)
+    done = reported("old.mp4", "done", 1)
+    write([done, reported("a.mp4", "waiting")])
+    write([done, reported("a.mp4", "running", 1, 0.1, "4 %")])
+    write([done, reported("a.mp4", "running", 1, 0.3, "8 %")])
+    write([done, reported("a.mp4", "failed", 1, 1.91, "no\x1b[2J")])
+    write([done, reported("a.mp4", "running", 2, 0.1)])
     assert output.getvalue().splitlines() == [
         "a.mp4  running  4 %",
         r"a.mp4  failed  1.9 s  no\x1b[2J",

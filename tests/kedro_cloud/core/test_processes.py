@@ -7,7 +7,12 @@ import sys
 
 import pytest
 
-from kedro_cloud.core.processes import is_alive, sigterm_as_interrupt, start_ticks
+from kedro_cloud.core.processes import (
+    is_alive,
+    note_first_signal,
+    sigterm_as_interrupt,
+    start_ticks,
+)
 
 
 def test_one_that_runs_lives():
@@ -37,3 +42,13 @@ def test_who_is_asked_to_end_cleans_up_as_after_ctrl_c(number):
     with pytest.raises(KeyboardInterrupt), sigterm_as_interrupt():
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_interrupts_what_the_first_one_asked_to_end():
+    handler = signal.getsignal(signal.SIGTERM)
+    with note_first_signal() as received:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is handler

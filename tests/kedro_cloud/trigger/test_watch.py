@@ -1,15 +1,11 @@
 """Each new file must be processed once: none left out, none twice, whatever else happens."""
 
-import os
-import signal
 from datetime import timedelta
 
 import pytest
 
 from kedro_cloud.blobs.errors import StorageError
-from kedro_cloud.trigger.protocol import MarkerState, WatcherId
-from kedro_cloud.trigger.start import StartRefusedError
-from kedro_cloud.trigger.watch import StopRequest, clear_markers
+from kedro_cloud.trigger.files import clear_markers
 from trigger_world import World
 from watched import NOBODY, NOW, FakeStarter, MemoryLocation, Watched, message_of, states
 
@@ -34,7 +30,7 @@ def test_a_burst_is_capped_oldest_first_and_each_is_done_once(watched):
         watcher.scan()
     assert watched.work.started == dict.fromkeys(names, 1)
     assert all(run.cleaned for run in watched.work.runs)
-    assert {watched.location.marker(name).state for name in names} == {MarkerState.DONE}
+    assert {watched.location.marker(name).state for name in names} == {"done"}
     assert set(watched.finish().values()) == {"done"}
     assert watched.work.started == dict.fromkeys(names, 1)
 
@@ -52,9 +48,10 @@ def test_a_file_that_is_done_stays_done_when_it_is_overwritten(watched):
 def test_a_file_that_fails_is_given_up_while_others_go_on(watched):
     for name in ("a.mp4", "bad.mp4", "c.mp4"):
         watched.location.put(name)
-    watcher = watched.watcher()
+    watcher = watched.watcher(max_parallel=1)
+    watcher.run(True, (), print)  # ends when nothing is left
     expected = {"a.mp4": "done", "bad.mp4": "poison", "c.mp4": "done"}
-    assert watched.finish(watcher) == expected
+    assert states(watcher) == expected
     assert watched.work.started == {"a.mp4": 1, "bad.mp4": 3, "c.mp4": 1}
     assert message_of(watcher, "bad.mp4") == "bad.mp4: no video"
     marker = watched.location.marker("bad.mp4")
@@ -71,24 +68,13 @@ def test_a_file_that_failed_rests_and_is_tried_anew_if_it_is_replaced(watched):
     for _ in range(2):
         watcher.scan()
         assert states(watcher) == {"bad.mp4": "failed"}
-        watched.clock.advance(5)
+        watched.clock.sleep(5)
     watcher.scan()
     assert states(watcher) == {"bad.mp4": "running"}
     watched.finish(watcher)
     watched.location.put("bad.mp4")
     assert watched.finish(watcher) == {"bad.mp4": "poison"}
     assert watched.work.started == {"bad.mp4": 6}
-
-
-def test_a_file_that_azure_ml_does_not_accept_is_given_up(watched):
-    def refuse(file, marker):
-        raise StartRefusedError("Azure ML refused it")
-
-    watched.location.put("a.mp4")
-    watcher = watched.watcher()
-    object.__setattr__(watcher.starter, "start", refuse)
-    assert watched.finish(watcher) == {"a.mp4": "poison"}
-    assert watched.location.marker("a.mp4").reason == "Azure ML refused it"
 
 
 def test_a_start_that_is_not_possible_is_not_counted_against_the_file(watched):
@@ -179,7 +165,7 @@ def test_a_claim_is_renewed_while_its_run_goes_on(watched):
     watcher = watched.watcher()
     watched.settle(watcher)
     for _ in range(100):
-        watched.clock.advance(30)
+        watched.clock.sleep(30)
         watcher.poll()
     assert watched.location.marker("slow.mp4").until > watched.clock.moment
     assert watched.settle(watched.watcher("other")) == {"slow.mp4": "elsewhere"}
@@ -193,7 +179,7 @@ def test_a_run_whose_file_was_taken_over_records_nothing(watched, ends):
     watched.location.mark("slow.mp4", state="started", until="2026-11-21T23:00:00Z")
     if ends:
         watched.work.runs[0].end()
-    watched.clock.advance(60)
+    watched.clock.sleep(60)
     watcher.poll()
     assert states(watcher) == {"slow.mp4": "elsewhere"}
     assert watched.work.runs[0].killed is not ends
@@ -220,7 +206,7 @@ def test_the_job_of_a_watcher_that_vanished_is_followed_and_not_started_again(wa
     assert watched.location.marker("slow.mp4").job == "job-0"
     second = watched.watcher("second")
     assert watched.settle(second) == {"slow.mp4": "elsewhere"}
-    watched.clock.advance(120)
+    watched.clock.sleep(120)
     assert watched.settle(second) == {"slow.mp4": "running"}
     watched.work.runs[0].end()
     assert watched.finish(second) == {"slow.mp4": "done"}
@@ -270,27 +256,27 @@ def test_only_markers_that_changed_are_read_again(watched, monkeypatch):
     watcher.scan()
     read, _read = [], MemoryLocation._read
     monkeypatch.setattr(
-        MemoryLocation, "_read", lambda self, name: read.append(name) or _read(self, name)
+        MemoryLocation, "_read", lambda self, path: read.append(path) or _read(self, path)
     )
     watched.location.mark("b.mp4", state="done")
     watcher.scan()
-    assert read == ["b.mp4"]
+    assert read == [watched.location.locate_marker("b.mp4")]
 
 
-def forget(watched, name):
-    (line,) = clear_markers(watched.location, [name], WatcherId("here", 1), NOW)
+def clear(watched, name):
+    (line,) = clear_markers(watched.location, [name], "here:1:a", NOW)
     return line
 
 
 @pytest.mark.parametrize("state", ["done", "failed", "poison", "stopped"])
-def test_a_file_that_is_forgotten_starts_anew_in_another_series(watched, state):
+def test_a_file_whose_marker_is_cleared_starts_again_in_another_series(watched, state):
     watched.location.put("a.mp4")
     watched.location.mark("a.mp4", state=state, series="first", attempts=3)
-    assert forget(watched, "a.mp4") == "a.mp4 starts anew: its marker is removed"
+    assert clear(watched, "a.mp4") == "a.mp4 starts anew: its marker is removed"
     assert watched.finish() == {"a.mp4": "done"}
     marker = watched.location.marker("a.mp4")
     assert (marker.series != "first", marker.attempts) == (True, 0)
-    assert forget(watched, "b.mp4") == "b.mp4 has no marker"
+    assert clear(watched, "b.mp4") == "b.mp4 has no marker"
 
 
 @pytest.mark.parametrize(
@@ -300,10 +286,10 @@ def test_a_file_that_is_forgotten_starts_anew_in_another_series(watched, state):
         (NOW, "a.mp4 may be running in job j; watch until that has ended, then try again"),
     ],
 )
-def test_a_file_that_may_be_running_is_not_forgotten(watched, until, said):
+def test_the_marker_of_a_file_that_may_be_running_is_kept(watched, until, said):
     """A second run would write the same result beside the first."""
     watched.location.mark("a.mp4", state="started", until=until.isoformat(), job="j")
-    assert forget(watched, "a.mp4") == said
+    assert clear(watched, "a.mp4") == said
     assert watched.location.marker("a.mp4").job == "j"
 
 
@@ -320,15 +306,15 @@ def failing(watcher, monkeypatch, calls):
 
 
 def test_storage_that_does_not_answer_for_a_while_does_not_end_the_watch(watched, monkeypatch):
-    stop, reported = StopRequest(), []
+    signals, reported = [], []
     watched.location.put("a.mp4")
 
     def observe(files):
-        stop.requested = any(file.state == "done" for file in files)
+        signals.extend(15 for file in files if file.state == "done")
 
     watcher = watched.watcher(observer=observe)
     failing(watcher, monkeypatch, {0, 1, 3})
-    watcher.run(False, stop, reported.append)
+    watcher.run(False, signals, reported.append)
     assert [str(error) for error in reported] == ["abfs://videos: no answer"] * 2
     assert watched.location.marker("a.mp4").state == "done"
 
@@ -340,7 +326,7 @@ def test_storage_that_does_not_answer_ends_a_watch_that_runs_once_and_frees_file
     watcher = watched.watcher()
     failing(watcher, monkeypatch, {1})
     with pytest.raises(StorageError):
-        watcher.run(True, StopRequest(), print)
+        watcher.run(True, (), print)
     assert watched.location.marker("slow.mp4").state == "stopped"
     watched.location.put("slow.mp4")
     assert watched.settle(watched.watcher("next")) == {"slow.mp4": "running"}
@@ -353,26 +339,8 @@ def test_what_runs_is_killed_when_a_watch_is_broken_off(watched):
 
     watched.location.put("slow.mp4")
     with pytest.raises(KeyboardInterrupt):
-        watched.watcher(observer=broken).run(True, StopRequest(), print)
+        watched.watcher(observer=broken).run(True, (), print)
     assert watched.work.runs[0].killed
-
-
-def test_a_watch_that_runs_once_ends_when_nothing_is_left(watched):
-    for name in ("a.mp4", "bad.mp4", "c.mp4"):
-        watched.location.put(name)
-    watcher = watched.watcher(max_parallel=1)
-    watcher.run(True, StopRequest(), print)
-    assert states(watcher) == {"a.mp4": "done", "bad.mp4": "poison", "c.mp4": "done"}
-
-
-def test_a_second_signal_interrupts_what_the_first_one_asked_to_end():
-    handler = signal.getsignal(signal.SIGTERM)
-    with StopRequest.handling_signals() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.requested
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_two_watchers_share_the_files(watched):

@@ -1,0 +1,97 @@
+"""Files as a watcher reports them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kedro_cloud.trigger import protocol
+from kedro_cloud.trigger.locations import ArrivedFile, WatchedLocation
+from kedro_cloud.trigger.protocol import ClaimState, Marker
+from kedro_cloud.trigger.runs import Run
+
+READY = "for its turn"
+"""Message of a file that waits only because others run."""
+
+
+@dataclass
+class WatchedFile:
+    """A file of the location, and its run if this watcher has claimed it.
+
+    Attributes:
+        file: As the last scan found it.
+        seen: Time of the first scan that found this version.
+        changed: Whether an earlier scan found another version.
+        state: As it is reported, like the following.
+        message: Where the result is, why it waits or failed, or its progress.
+        attempt: From 1; 0 before the first.
+        seconds: Duration of the run; None if this watcher did not start it.
+        is_due: Whether a further scan may start it.
+        marker: As it was last read or written; None if there is none or it cannot be read.
+        tag: Of the marker; empty if there is none.
+        run: That processes it.
+        started: Time at which the run started.
+        renewed: Time of the last renewal of its claim.
+    """
+
+    file: ArrivedFile
+    seen: float = 0
+    changed: bool = False
+    state: ClaimState = "waiting"
+    message: str = ""
+    attempt: int = 0
+    seconds: float | None = None
+    is_due: bool = False
+    marker: Marker | None = None
+    tag: str = ""
+    run: Run | None = None
+    started: float = 0
+    renewed: float = 0
+
+    def report(
+        self, state: ClaimState, message: str, attempt: int = 0, seconds: float | None = None
+    ) -> None:
+        """Set what is reported."""
+        self.state, self.message, self.attempt, self.seconds = state, message, attempt, seconds
+
+    def report_marker(self, state: ClaimState, marker: Marker, now: datetime) -> None:
+        """Report a file that is not for this watcher to start."""
+        message, attempt = marker.reason or "", marker.attempts
+        if state == "elsewhere":
+            message = f"{marker.by.partition('/')[0].partition(':')[0]} has it"
+        elif state == "failed" and marker.until is not None:
+            message = f"again in {(marker.until - now).total_seconds():.0f} s: {message}"
+        self.report(state, message, attempt + (state in ("elsewhere", "done")))
+
+    @property
+    def claim(self) -> Marker:
+        """Marker of a file that this watcher has claimed."""
+        assert self.marker is not None
+        return self.marker
+
+
+Observer = Callable[[Sequence[WatchedFile]], None]
+
+
+def clear_markers(
+    location: WatchedLocation, names: Sequence[str], watcher: str, now: datetime
+) -> Iterator[str]:
+    """Remove markers, so that their files are processed again; yield a line for each name.
+
+    A marker stays while its file is claimed, or a job may run that no watcher follows: a second run
+    would write the same result.
+    """
+    markers = location.read_markers(list(names))
+    for name in names:
+        marker = markers.get(name)
+        if name not in markers:
+            yield f"{name} has no marker"
+        elif marker is not None and protocol.is_claimed(marker, now, watcher):
+            yield f"{name} is running; stop {marker.by} first"
+        elif marker is not None and marker.state == "started" and marker.job:
+            advice = "watch until that has ended, then try again"
+            yield f"{name} may be running in job {marker.job}; {advice}"
+        else:
+            location.remove_marker(name)
+            yield f"{name} starts anew: its marker is removed"

@@ -1,0 +1,139 @@
+"""Jobs of Azure ML that process a file."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+from kedro_cloud.trigger.locations import ArrivedFile
+from kedro_cloud.trigger.protocol import Marker
+from kedro_cloud.trigger.runs import Outcome, Run, Starter, check_parameters
+from kedro_cloud.trigger.settings import FileTrigger
+from kedro_cloud.workspace.changes import found, quietly
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+_REFUSED = (400, 422)
+"""Status codes of a service that does not accept the file; all others are its own faults."""
+_GONE = "Gone"
+_OUTCOMES: Mapping[str, Any] = {"Completed": "done", "Canceled": "stopped"} | dict.fromkeys(
+    ("Failed", "NotResponding", _GONE), "failed"
+)
+"""By status of a job that has ended."""
+Submit = Callable[[ArrivedFile, str], Any]
+"""Starts a job of this name for a file, and returns it."""
+
+
+@dataclass
+class JobRun(Run):
+    """A job of Azure ML; it goes on when its watcher ends.
+
+    Attributes:
+        client: Of the workspace.
+        job: Its name; None if Azure ML did not accept the file.
+        every: Seconds from one query of its status to the next.
+        refusal: Why Azure ML did not accept the file.
+        clock: As the module `time`.
+    """
+
+    client: MLClient
+    job: str | None
+    every: float
+    refusal: str = ""
+    clock: Any = time
+    _status: str = field(default="", init=False)
+    _next_query: float = field(default=float("-inf"), init=False)
+
+    def outcome(self) -> Outcome | None:
+        """Return how it ended; None while it runs."""
+        if self.job is None:
+            return Outcome("failed", self.refusal)
+        now = self.clock.monotonic()
+        if self._status not in _OUTCOMES and now >= self._next_query:
+            self._next_query = now + self.every
+            try:
+                status = self.client.jobs.get(self.job).status
+                self._status = str(getattr(status, "value", status))  # some jobs have an enum
+            except ResourceNotFoundError:
+                self._status = _GONE
+        if self._status not in _OUTCOMES:
+            return None
+        state = _OUTCOMES[self._status]
+        reason = "" if state == "done" else f" ended as {self._status}"
+        return Outcome(state, f"job {self.job}{reason}")
+
+    def progress(self) -> str:
+        """Return name and status of the job."""
+        return f"job {self.job} {self._status.lower()}".strip()
+
+
+def start_job(
+    client: MLClient, every: float, submit: Submit, file: ArrivedFile, claim: Marker
+) -> JobRun:
+    """Start an Azure ML job, or follow the one that was started for this attempt.
+
+    Raises:
+        AzureError: Azure ML does not answer, or the endpoint does not exist.
+    """
+    # The same name for whoever starts this attempt; another after `--again`.
+    content = f"{file.address}\n{file.version}\n{claim.series}"
+    key = hashlib.sha256(content.encode()).hexdigest()[:24]
+    name = f"watch-{key}-{claim.attempts + 1}"
+    # A watcher may have died between the start of a job and the update of the marker.
+    if claim.job is not None or found(client.jobs.get, name) is not None:
+        return JobRun(client, claim.job or name, every)
+    try:
+        with quietly():
+            return JobRun(client, str(submit(file, name).name), every)
+    except HttpResponseError as error:
+        if error.status_code not in _REFUSED:
+            raise
+        from kedro_cloud.workspace import faults
+
+        return JobRun(client, None, every, f"Azure ML refused it: {faults.summarize(error)}")
+
+
+def endpoint_starter(
+    trigger: FileTrigger, params: Mapping[str, Any], client: MLClient, every: float
+) -> Starter:
+    """Invoke the trigger's endpoint, with inputs that all jobs share."""
+    endpoint, declared = trigger.trigger.endpoint, trigger.endpoint.inputs
+    check_parameters(params, [trigger.trigger.file_input])
+    if unknown := [each for each in params if each not in declared]:
+        raise ValueError(
+            f"endpoint '{endpoint}' has no input '{unknown[0]}' (it has {', '.join(declared)}); "
+            "publish it with other inputs in cloud.yml, or leave it out"
+        )
+
+    def submit(file: ArrivedFile, name: str) -> Any:
+        from azure.ai.ml import Input
+
+        given = {**trigger.trigger.inputs, **params, trigger.trigger.file_input: file.address}
+        inputs = {each: Input(type=declared[each].type, default=given[each]) for each in given}
+        return client.batch_endpoints.invoke(endpoint, inputs=inputs, job_name=name)
+
+    return Starter(lambda file, claim: start_job(client, every, submit, file, claim))
+
+
+def job_starter(
+    trigger: FileTrigger,
+    params: Mapping[str, Any],
+    client: MLClient,
+    every: float,
+    compile_job: Callable[[Mapping[str, Any]], Any],
+) -> Starter:
+    """Submit what is compiled with parameters that all jobs share, and those of the file."""
+    check_parameters(params, [trigger.file_parameter])
+
+    def submit(file: ArrivedFile, name: str) -> Any:
+        job = compile_job(trigger.run_parameters(params, {trigger.file_parameter: file.address}))
+        job.name = name
+        return client.jobs.create_or_update(job)
+
+    return Starter(lambda file, claim: start_job(client, every, submit, file, claim))
