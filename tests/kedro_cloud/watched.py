@@ -24,8 +24,8 @@ from kedro_cloud.trigger.locations import (
     LocalFolder,
     WatchedLocation,
 )
-from kedro_cloud.trigger.protocol import Marker
-from kedro_cloud.trigger.runs import Outcome, Run, Starter
+from kedro_cloud.trigger.protocol import Marker, Outcome
+from kedro_cloud.trigger.runs import Run, Starter
 from kedro_cloud.trigger.watch import Watcher
 
 SUFFIXES = (".mp4", ".mov")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -81,53 +82,41 @@ def watch(metadata: Any, /, **options: Any) -> None:
         raise click.UsageError("--most-at-once: rehearsals run one after the other")
     from kedro_cloud.workspace import faults
 
-    sys.exit(faults.call_explained(_watch, metadata, **options))
+    sys.exit(faults.call_explained(_watch, metadata, SimpleNamespace(**options)))
 
 
-def _watch(
-    metadata: Any,
-    location: str | None,
-    once: bool,
-    every: float,
-    most_at_once: int | None,
-    again: tuple[str, ...],
-    dry_run: bool,
-    start: str,
-    env: str,
-    params: dict[str, Any],
-    results: str | None,
-) -> int:
-    """Watch; return the exit code."""
+def _watch(metadata: Any, given: Any) -> int:
+    """Watch as the options say; return the exit code."""
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.trigger import display, files
     from kedro_cloud.trigger.settings import FileTrigger
     from kedro_cloud.trigger.watch import Watcher
 
     project = Path(metadata.project_path)
-    trigger = FileTrigger(project, env, cloud_settings(project, env), results)
-    watched = trigger.open_location(location)
-    watched.list_files(), watched.list_tags()  # raises if one cannot be read
-    is_local = start in (LOCAL, REHEARSAL)
-    if start == REHEARSAL and "://" in watched.address:
-        raise ValueError(f"{watched.address}: a rehearsal does not see it; watch a folder")
-    if not (is_local or "://" in watched.address):
-        raise ValueError(f"{watched.address}: a cluster does not see it; watch a container")
-    starter = _make_starter(trigger, metadata, start, params, every)
-    watcher = Watcher(watched, starter, trigger.trigger.attempts, every=every)
-    if dry_run:  # room for no run, and no time in which files might change
+    trigger = FileTrigger(project, given.env, cloud_settings(project, given.env), given.results)
+    location = trigger.open_location(given.location)
+    location.list_files(), location.list_tags()  # raises if one cannot be read
+    is_local, is_blob = given.start in (LOCAL, REHEARSAL), "://" in location.address
+    if given.start == REHEARSAL and is_blob:
+        raise ValueError(f"{location.address}: a rehearsal does not see it; watch a folder")
+    if not is_local and not is_blob:
+        raise ValueError(f"{location.address}: a cluster does not see it; watch a container")
+    starter = _make_starter(trigger, metadata, given)
+    watcher = Watcher(location, starter, trigger.trigger.attempts, every=given.every)
+    if given.dry_run:  # room for no run, and no time in which files might change
         watcher.max_parallel = watcher.every = 0
         watcher.scan()
-        _print(display.summarize(watcher.files, dry_run=True))
+        click.echo("\n".join(display.summarize(watcher.files, dry_run=True)))
         return 0
-    _print(files.clear_markers(watched, again, watcher.identity, datetime.now(UTC)))
-    watcher.max_parallel = most_at_once or (1 if is_local else trigger.trigger.most_at_once)
-    return _run(watcher, once)
+    for line in files.clear_markers(location, given.again, watcher.identity, datetime.now(UTC)):
+        click.echo(line)
+    watcher.max_parallel = given.most_at_once or (1 if is_local else trigger.trigger.most_at_once)
+    return _run(watcher, given.once)
 
 
-def _make_starter(
-    trigger: FileTrigger, metadata: Any, start: str, params: Mapping[str, Any], every: float
-) -> Starter:
+def _make_starter(trigger: FileTrigger, metadata: Any, given: Any) -> Starter:
     """Return the way to start runs; raise ValueError if parameters or settings do not fit."""
+    start, params = given.start, given.params
     if start in (LOCAL, REHEARSAL):
         from kedro_cloud.trigger import commands
 
@@ -137,7 +126,7 @@ def _make_starter(
 
     client = connection.connect(trigger.project, trigger.environment)
     if start == ENDPOINT:
-        return jobs.endpoint_starter(trigger, params, client, every)
+        return jobs.endpoint_starter(trigger, params, client, given.every)
     from kedro_cloud.monitoring.step_variables import step_variables
     from kedro_cloud.publishing.component import Compiled
 
@@ -150,7 +139,7 @@ def _make_starter(
     def compile_job(params: Mapping[str, Any]) -> Any:
         return Compiled.from_pipeline(metadata, env, pipeline, params).telling(variables).job({})
 
-    return jobs.job_starter(trigger, params, client, every, compile_job)
+    return jobs.job_starter(trigger, params, client, given.every, compile_job)
 
 
 def _run(watcher: Watcher, once: bool) -> int:
@@ -171,12 +160,7 @@ def _run(watcher: Watcher, once: bool) -> int:
         click.echo(f"watching {watcher.location.address}")
         with display.show(sys.stdout) as watcher.observer:
             watcher.run(once, signals, report)
-        _print(display.summarize(watcher.files))
+        click.echo("\n".join(display.summarize(watcher.files)))
     if signals:
         return STOPPED
     return int(any(file.state in ("poison", "refused") for file in watcher.files))
-
-
-def _print(lines: Any) -> None:
-    for line in lines:
-        click.echo(line)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from kedro_cloud.trigger.locations import ArrivedFile
-from kedro_cloud.trigger.protocol import Marker
-from kedro_cloud.trigger.runs import Outcome, Run, Starter, check_parameters
+from kedro_cloud.trigger.protocol import Marker, Outcome
+from kedro_cloud.trigger.runs import Run, Starter, check_parameters
 from kedro_cloud.trigger.settings import FileTrigger
 
 # In sh: run a command and record its exit code. When the process at the other end of standard input

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from kedro_cloud.trigger.locations import ArrivedFile
-from kedro_cloud.trigger.protocol import Marker
-from kedro_cloud.trigger.runs import Outcome, Run, Starter, check_parameters
+from kedro_cloud.trigger.protocol import Marker, Outcome
+from kedro_cloud.trigger.runs import Run, Starter, check_parameters
 from kedro_cloud.trigger.settings import FileTrigger
 from kedro_cloud.workspace.changes import found, quietly
 

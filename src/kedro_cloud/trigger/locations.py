@@ -246,7 +246,10 @@ class BlobContainer(WatchedLocation):
             self._filesystem.rm_file(self.locate_marker(name))
 
     def _list(self, folder: str, root: str) -> Iterator[ArrivedFile]:
-        for path, found in self._filesystem.find(folder, detail=True).items():
+        blobs = self._filesystem.find(folder, detail=True)
+        if isinstance(blobs, list):  # there is a blob of this name
+            return
+        for path, found in blobs.items():
             address, etag = f"{_SCHEME}{path}", _etag(found)
             name, modified = address.removeprefix(f"{root}/"), found["last_modified"].timestamp()
             yield ArrivedFile(name, address, etag, found["size"], modified, etag)

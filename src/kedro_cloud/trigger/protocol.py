@@ -44,7 +44,7 @@ import unicodedata
 import uuid
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -66,7 +66,12 @@ MAX_INTERRUPTIONS = 5
 """Owners that may vanish before a file counts as the cause and is poison."""
 MAX_NAME_BYTES = 900
 """Blob storage takes 1024 characters, of which the name of the marker needs some."""
-_QUOTES = {"'": "an apostrophe", '"': "a quotation mark", "\\": "a backslash"}
+_FORBIDDEN = {
+    "'": "an apostrophe",
+    '"': "a quotation mark",
+    "\\": "a backslash",
+    "${": "${, which configuration would look up",
+}
 _INVISIBLE = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories: control characters, surrogates, line and paragraph separators."""
 
@@ -78,6 +83,14 @@ ClaimState = Literal[
 """State of a file, as a watcher reports it, the most urgent first. Running: claimed by this
 watcher; failed: may be claimed after a rest; poison: given up; refused: its name, its marker or the
 name of its result permits no run; elsewhere: claimed by another owner."""
+
+
+class Outcome(NamedTuple):
+    """How a run ended: stopped if a person cancelled it; where the results are, or why not."""
+
+    state: Literal["done", "failed", "stopped"]
+    message: str
+
 
 _Time = Annotated[
     datetime,
@@ -210,23 +223,18 @@ def release_marker(marker: Marker, now: datetime) -> Marker:
 
 
 def end_marker(
-    marker: Marker,
-    state: Literal["done", "failed", "stopped"],
-    message: str,
-    now: datetime,
-    attempts: int,
-    backoff_seconds: float,
+    marker: Marker, outcome: Outcome, now: datetime, attempts: int, backoff_seconds: float
 ) -> Marker:
     """Return the marker of a run that has ended.
 
     Args:
         marker: Of the claim.
-        state: failed becomes poison after the last attempt; stopped: a person cancelled the job.
-        message: Why it failed or was cancelled; one line.
+        outcome: A failure is poison after the last attempt.
         now: Current time, UTC.
         attempts: Failed attempts after which a file is poison.
         backoff_seconds: Rest after the first failure; each further one is three times as long.
     """
+    state, message = outcome
     reason = None if state == "done" else message
     ended = marker.replace(state=state, since=now, until=None, reason=reason)
     if state != "failed":
@@ -255,13 +263,11 @@ def find_name_fault(name: str) -> str | None:
     On Azure ML a name is put between apostrophes into a shell command, and everywhere into Kedro's
     configuration, where `${` is interpolated. Whoever uploads files must control neither.
     """
-    for character, description in _QUOTES.items():
-        if character in name:
+    for text, description in _FORBIDDEN.items():
+        if text in name:
             return f"its name has {description}"
     if any(unicodedata.category(character) in _INVISIBLE for character in name):
         return "its name has a control character, or is not UTF-8"
-    if "${" in name:
-        return "its name has ${, which configuration would look up"
     if any(part in ("", ".", "..") for part in name.split("/")):
         return "a folder in its name is empty, . or .."
     if len(name.encode()) > MAX_NAME_BYTES:

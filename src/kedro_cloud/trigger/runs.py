@@ -7,20 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from kedro_cloud.trigger.locations import ArrivedFile
-from kedro_cloud.trigger.protocol import Marker
+from kedro_cloud.trigger.protocol import Marker, Outcome
 
 GRACE_SECONDS = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
 """Signals that ask a command to end, and how long each may take; then it is killed."""
-
-
-class Outcome(NamedTuple):
-    """How a run ended: stopped if a person cancelled it; where the results are, or why not."""
-
-    state: Literal["done", "failed", "stopped"]
-    message: str
 
 
 class Run(ABC):

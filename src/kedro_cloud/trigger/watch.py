@@ -15,8 +15,8 @@ from kedro.io.core import DatasetError
 from kedro_cloud.trigger import protocol
 from kedro_cloud.trigger.files import READY, Observer, WatchedFile
 from kedro_cloud.trigger.locations import ArrivedFile, WatchedLocation
-from kedro_cloud.trigger.protocol import HOLD_SECONDS, ClaimState, Marker
-from kedro_cloud.trigger.runs import Outcome, Run, Starter, end_runs
+from kedro_cloud.trigger.protocol import HOLD_SECONDS, ClaimState, Marker, Outcome
+from kedro_cloud.trigger.runs import Run, Starter, end_runs
 
 _TRANSIENT = (DatasetError, OSError, AzureError)
 """Errors of storage and Azure ML, which often pass."""
@@ -112,10 +112,11 @@ class Watcher:
             files[name].marker = markers.get(name)
             files[name].tag = tags[name] if name in markers else ""
         self._files = files
-        owners = self._find_owners()
+        owners, running = self._find_owners(), len(self._running())
         for each in self.files:
             if each.run is None:
-                self._process(each, owners)
+                self._process(each, owners, running < self.max_parallel)
+                running += each.run is not None
         self._track()
 
     def poll(self) -> bool:
@@ -177,11 +178,12 @@ class Watcher:
                 owners.setdefault(self.starter.result_key(each.file.name), each.file.name)
         return owners
 
-    def _process(self, each: WatchedFile, owners: dict[str, str]) -> None:
+    def _process(self, each: WatchedFile, owners: dict[str, str], may_start: bool) -> None:
         """Evaluate a file without a run, and start it if it may be started."""
         each.is_due = False
         if each.marker is None and (fault := self._find_fault(each, owners)):
-            return each.report("refused", fault)
+            each.report("refused", fault)
+            return
         now, file = self._now(), each.file
         new = protocol.start_marker(file.address, file.version, now, self.identity)
         state, claim = protocol.evaluate_claim(each.marker, new, self.attempts)
@@ -193,12 +195,11 @@ class Watcher:
                 each.report_marker(state, claim, now)
         elif delay := self._find_delay(each):
             each.report("waiting", delay, claim.attempts)
-        elif len(self._running()) >= self.max_parallel:
+        elif may_start:
+            self._start(each, claim)
+        else:
             each.is_due = True
             each.report("waiting", READY, claim.attempts)
-        else:
-            self._start(each, claim)
-        return None
 
     def _find_fault(self, each: WatchedFile, owners: dict[str, str]) -> str | None:
         """Return why a file without a readable marker is not started; None if it may be."""
@@ -221,7 +222,8 @@ class Watcher:
     def _start(self, each: WatchedFile, claim: Marker) -> None:
         """Claim a file and start its run, unless another watcher was faster."""
         if not self._write(each, claim):
-            return each.report("elsewhere", "has been taken", claim.attempts + 1)
+            each.report("elsewhere", "has been taken", claim.attempts + 1)
+            return
         try:
             run = self.starter.start(each.file, claim)
         except BaseException:  # not the file's fault: leave it as if it had not been touched
@@ -231,7 +233,6 @@ class Watcher:
         each.started = each.renewed = self.clock.monotonic()
         if run.job != claim.job:
             self._renew(each, run)
-        return None
 
     def _write(self, each: WatchedFile, marker: Marker) -> bool:
         """Create or replace a marker; return False if another watcher was faster."""
@@ -251,15 +252,13 @@ class Watcher:
 
     def _end(self, each: WatchedFile, run: Run, outcome: Outcome) -> None:
         """Record how a run ended, and drop it."""
-        ended = protocol.end_marker(
-            each.claim, *outcome, self._now(), attempts=self.attempts, backoff_seconds=self.every
-        )
+        ended = protocol.end_marker(each.claim, outcome, self._now(), self.attempts, self.every)
         if not self._write(each, ended):
-            return self._drop(each, "elsewhere", _TAKEN_OVER)
+            self._drop(each, "elsewhere", _TAKEN_OVER)
+            return
         if outcome.state == "done":
             run.clean_up()
         self._drop(each, "poison" if ended.state == "poison" else outcome.state, outcome.message)
-        return None
 
     def _drop(self, each: WatchedFile, state: ClaimState, message: str) -> None:
         """Report a file that this watcher no longer owns."""

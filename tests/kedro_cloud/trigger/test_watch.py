@@ -7,12 +7,20 @@ import pytest
 from kedro_cloud.blobs.errors import StorageError
 from kedro_cloud.trigger.files import clear_markers
 from trigger_world import World
-from watched import NOBODY, NOW, FakeStarter, MemoryLocation, Watched, message_of, states
+from watched import NOBODY, NOW, MemoryLocation, Watched, message_of, states
 
 
 @pytest.fixture
 def watched():
     return Watched()
+
+
+def watch_slow(watched, host="here"):
+    """Return a watcher that runs slow.mp4."""
+    watched.location.put("slow.mp4")
+    watcher = watched.watcher(host)
+    assert watched.settle(watcher) == {"slow.mp4": "running"}
+    return watcher
 
 
 def test_a_burst_is_capped_oldest_first_and_each_is_done_once(watched):
@@ -161,9 +169,7 @@ def test_the_logic_app_and_a_watcher_leave_each_other_their_files(watched):
 
 
 def test_a_claim_is_renewed_while_its_run_goes_on(watched):
-    watched.location.put("slow.mp4")
-    watcher = watched.watcher()
-    watched.settle(watcher)
+    watcher = watch_slow(watched)
     for _ in range(100):
         watched.clock.sleep(30)
         watcher.poll()
@@ -173,9 +179,7 @@ def test_a_claim_is_renewed_while_its_run_goes_on(watched):
 
 @pytest.mark.parametrize("ends", [True, False], ids=["as it ends", "as its claim is renewed"])
 def test_a_run_whose_file_was_taken_over_records_nothing(watched, ends):
-    watched.location.put("slow.mp4")
-    watcher = watched.watcher()
-    watched.settle(watcher)
+    watcher = watch_slow(watched)
     watched.location.mark("slow.mp4", state="started", until="2026-11-21T23:00:00Z")
     if ends:
         watched.work.runs[0].end()
@@ -200,9 +204,7 @@ def test_what_ends_all_its_watchers_is_given_up(watched):
 
 def test_the_job_of_a_watcher_that_vanished_is_followed_and_not_started_again(watched):
     watched.work.jobs = True
-    watched.location.put("slow.mp4")
-    first = watched.watcher("first")
-    watched.settle(first)
+    watch_slow(watched, "first")
     assert watched.location.marker("slow.mp4").job == "job-0"
     second = watched.watcher("second")
     assert watched.settle(second) == {"slow.mp4": "elsewhere"}
@@ -216,9 +218,7 @@ def test_the_job_of_a_watcher_that_vanished_is_followed_and_not_started_again(wa
 @pytest.mark.parametrize("jobs", [False, True])
 def test_a_watcher_that_stops_leaves_its_files_to_the_next(watched, jobs):
     watched.work.jobs = jobs
-    watched.location.put("slow.mp4")
-    first = watched.watcher("first")
-    watched.settle(first)
+    first = watch_slow(watched, "first")
     first.stop()
     assert states(first) == {"slow.mp4": "stopped"}
     assert message_of(first, "slow.mp4") == "goes on with the next watcher"
@@ -240,9 +240,7 @@ def test_a_run_that_is_done_as_its_watcher_stops_is_recorded(watched):
 
 
 def test_a_file_that_is_removed_during_its_run_is_still_reported(watched):
-    watched.location.put("slow.mp4")
-    watcher = watched.watcher()
-    watched.settle(watcher)
+    watcher = watch_slow(watched)
     del watched.location.files["slow.mp4"]
     watcher.scan()
     assert states(watcher) == {"slow.mp4": "running"}
@@ -341,22 +339,3 @@ def test_what_runs_is_killed_when_a_watch_is_broken_off(watched):
     with pytest.raises(KeyboardInterrupt):
         watched.watcher(observer=broken).run(True, (), print)
     assert watched.work.runs[0].killed
-
-
-def test_two_watchers_share_the_files(watched):
-    names = [f"{number} slow.mp4" for number in range(12)]
-    for name in names:
-        watched.location.put(name)
-    works = [FakeStarter(), FakeStarter()]
-    watchers = []
-    for host, work in zip("ab", works, strict=True):
-        watched.work = work
-        watchers.append(watched.watcher(host, max_parallel=3))
-    for _ in range(10):
-        for watcher, work in zip(watchers, works, strict=True):
-            watcher.scan()
-            for run in work.runs:
-                run.end()
-            watcher.poll()
-    assert works[0].started + works[1].started == dict.fromkeys(names, 1)
-    assert all(len(work.runs) > 3 for work in works)

@@ -71,11 +71,25 @@ def test_a_file_of_each_location_is_processed_once(arrivals):
     assert arrivals.marker("sub/bad.mp4")["reason"] == "sub/bad.mp4: no video"
 
 
-def test_a_marker_lies_where_the_logic_app_looks_for_it(container):
-    container.location().write_marker("sub/a.mp4", marker("one"), "")
-    assert container.blobs.exists("triggers/.started/videos/sub/a.mp4.json")
-    where = container.location().locate_marker("sub/a.mp4")
-    assert where == "abfs://triggers/.started/videos/sub/a.mp4.json"
+@pytest.mark.parametrize("name", ["sub/a.mp4", "film #2, a*[1]?.mp4"])
+def test_a_marker_lies_where_the_logic_app_looks_for_it(container, name):
+    container.put(name)
+    watched = Watched(location=container.location())
+    assert watched.finish() == {name: "done"}
+    client = container.blobs.service_client.get_blob_client
+    stored = client("triggers", f".started/videos/{name}.json")
+    assert sync(container.blobs.loop, stored.exists)
+    assert watched.location.locate_marker(name) == f"abfs://triggers/.started/videos/{name}.json"
+
+
+def test_a_folder_of_a_container_is_watched_and_a_blob_is_no_folder(container):
+    for name in ("in/a.mp4", "out/b.mp4"):
+        container.put(name)
+    location, found = container.location(), []
+    for folder in ("in", "in/a.mp4", "else"):
+        location.address = f"abfs://videos/{folder}"
+        found.append([file.name for file in location.list_files()])
+    assert found == [["in/a.mp4"], [], []]
 
 
 def test_a_claim_whose_answer_was_lost_is_ones_own(container):

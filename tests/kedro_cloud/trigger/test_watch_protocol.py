@@ -93,21 +93,13 @@ def test_a_process_that_took_the_pid_of_the_dead_one_counts_as_dead():
 
 def test_failures_rest_longer_each_time_and_the_last_one_is_poison():
     ended, rests = marker(**STARTED, attempts=0, job="j"), []
+    failed = protocol.Outcome("failed", "no video")
     for _ in range(ATTEMPTS):
-        ended = protocol.end_marker(ended, "failed", "no video", NOW, ATTEMPTS, 10)
+        ended = protocol.end_marker(ended, failed, NOW, ATTEMPTS, 10)
         rests.append(ended.until and (ended.until - NOW).total_seconds())
         assert (ended.reason, ended.job) == ("no video", None)
     assert rests == [10, 30, None]
     assert (ended.state, ended.attempts) == ("poison", ATTEMPTS)
-
-
-def test_a_released_file_is_free_and_its_job_is_followed_by_the_next_watcher():
-    stopped = protocol.release_marker(marker(**STARTED, until=LATER), NOW)
-    assert stopped.state == "stopped"
-    state, claim = evaluate(stopped)
-    assert (state, claim.interruptions) == ("waiting", 0)
-    state, claim = evaluate(protocol.release_marker(marker(**STARTED, job="j", until=LATER), NOW))
-    assert (state, claim.job, claim.interruptions) == ("waiting", "j", 0)
 
 
 def test_a_marker_keeps_fields_of_others_and_times_to_the_second():
