@@ -94,4 +94,4 @@ def clear_markers(
             yield f"{name} may be running in job {marker.job}; {advice}"
         else:
             location.remove_marker(name)
-            yield f"{name} starts anew: its marker is removed"
+            yield f"{name} starts again: its marker is removed"

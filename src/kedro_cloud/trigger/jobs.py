@@ -70,7 +70,7 @@ class JobRun(Run):
 
     def progress(self) -> str:
         """Return name and status of the job."""
-        return f"job {self.job} {self._status.lower()}".strip()
+        return f"job {self.job} {self._status.lower()}".strip() if self.job else ""
 
 
 def start_job(

@@ -270,7 +270,7 @@ def clear(watched, name):
 def test_a_file_whose_marker_is_cleared_starts_again_in_another_series(watched, state):
     watched.location.put("a.mp4")
     watched.location.mark("a.mp4", state=state, series="first", attempts=3)
-    assert clear(watched, "a.mp4") == "a.mp4 starts anew: its marker is removed"
+    assert clear(watched, "a.mp4") == "a.mp4 starts again: its marker is removed"
     assert watched.finish() == {"a.mp4": "done"}
     marker = watched.location.marker("a.mp4")
     assert (marker.series != "first", marker.attempts) == (True, 0)

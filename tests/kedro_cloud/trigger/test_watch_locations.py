@@ -1,5 +1,7 @@
 """Folder and container must show the same files, and let one of two rivals have each marker."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from fsspec.asyn import sync
 
@@ -59,6 +61,22 @@ def test_of_two_who_claim_at_the_same_moment_one_gets_the_file(arrivals):
     for _ in range(2):
         second.remove_marker("sub/a.mp4")
     assert first.write_marker("sub/a.mp4", one, later) is None
+
+
+def test_of_many_who_claim_together_one_gets_the_file(arrivals):
+    def claim(number):
+        return arrivals.location().write_marker("a.mp4", marker(str(number)), "")
+
+    with ThreadPoolExecutor(8) as pool:
+        tags = list(filter(None, pool.map(claim, range(8))))
+    assert tags == list(arrivals.location().list_tags().values())
+
+
+def test_a_marker_that_was_being_written_as_its_watcher_was_killed_is_ignored(folder):
+    (folder.folder / ".started").mkdir()
+    (folder.folder / ".started/.new").write_bytes(b'{"file": "a.mp4", "sta')
+    folder.put("a.mp4")
+    assert Watched(location=folder.location()).finish() == {"a.mp4": "done"}
 
 
 def test_a_file_of_each_location_is_processed_once(arrivals):
