@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from quartet.sensors.features import window_features
-from quartet.sensors.model_set import SensorSvm
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict, score
 from quartet.sensors.settings import SensorSvm
 from sensors.invented import invent
@@ -160,13 +160,13 @@ def fleet(trained, history):
     for copy in range(COPIES):
         prefix = f"{copy}-"
         pairs = tuple((prefix + device, sensor) for device, sensor in model_set.pairs)
-        model_sets.append(SensorSvm(**{**vars_of(model_set), "pairs": pairs}))
+        model_sets.append(SensorModels(**{**vars_of(model_set), "pairs": pairs}))
         moved = later.assign(device=prefix + later["device"])
         for name in ("mean", "minimum", "maximum"):
             moved[name] += moved["standard_deviation"] * generator.normal(size=len(moved)) * 0.2
         windows.append(moved)
     whole = pd.concat(windows, ignore_index=True)
-    return SensorSvm.merged(model_sets), whole.sort_values(
+    return SensorModels.merged(model_sets), whole.sort_values(
         ["device", "sensor", "window_end"], ignore_index=True
     )
 
@@ -261,7 +261,9 @@ def test_scoring_a_fleet(fleet, scikit_learns, record):
         reached=yes_or_no(theirs / ours >= 25),
     )
     content = model_set.packed()
-    fresh = iter([SensorSvm.unpacked(content) for _ in range(3)])  # each scores once, as in a job
+    fresh = iter(
+        [SensorModels.unpacked(content) for _ in range(3)]
+    )  # each scores once, as in a job
     whole = fastest(lambda: predict(next(fresh), windows))
     theirs = fastest(loop_over_table, 1)
     record(
@@ -362,11 +364,11 @@ def test_one_process_a_sensor(real_sensors, tmp_path, record):
 
 def test_loading_a_model_set(fleet, tmp_path, record):
     model_set, _ = fleet
-    path = tmp_path / "sensor_svm.safetensors"
+    path = tmp_path / "sensor_models.safetensors"
     path.write_bytes(model_set.packed())
 
     def load():
-        SensorSvm.unpacked(path.read_bytes())
+        SensorModels.unpacked(path.read_bytes())
 
     seconds = fastest(load)
     record(

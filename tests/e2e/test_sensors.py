@@ -93,7 +93,7 @@ def test_every_figure_is_a_picture(trained_workspace):
 
 def test_the_model_set_is_registered_with_its_facts(trained_workspace):
     client = mlflow.MlflowClient(f"sqlite:///{trained_workspace}/mlflow.db")
-    (version,) = client.search_model_versions("name='sensor_svm'")
+    (version,) = client.search_model_versions("name='sensor_models'")
     assert version.tags["metric.models"] == "12"
     assert len(version.tags["model_set_version"]) == 12
     assert version.tags["library.safetensors"]
@@ -114,7 +114,7 @@ def test_the_next_scheduled_runs_find_nothing_new_and_keep_what_there_is(
     assert metrics(project, "sensor_ingestion") == metrics(trained_workspace, "sensor_ingestion")
     pd.testing.assert_frame_equal(predictions(project), predictions(trained_workspace))
     client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
-    assert len(client.search_model_versions("name='sensor_svm'")) == 1
+    assert len(client.search_model_versions("name='sensor_models'")) == 1
 
 
 def test_two_ranks_train_and_score_as_one(project, trained_workspace):

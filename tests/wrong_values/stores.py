@@ -85,7 +85,7 @@ _TRACKING = [
     Case(
         "bank missing",
         SCORE,
-        ("no version of sensor_svm", "anomaly_training"),
+        ("no version of sensor_models", "anomaly_training"),
         execute(TRACKING, NO_MODELS),
     ),
     Case(
@@ -98,12 +98,12 @@ _TRACKING = [
         "bank of digits",
         SCORE,
         ("model of another kind", "run the pipeline"),
-        execute(TRACKING, as_digits("sensor_svm")),
+        execute(TRACKING, as_digits("sensor_models")),
     ),
     Case(
         "bank gone",
         SCORE,
-        ("sensor_svm", "version 1", "restore its files or delete"),
+        ("sensor_models", "version 1", "restore its files or delete"),
         own_registry(remove("mlartifacts")),
     ),
     Case(
@@ -111,14 +111,16 @@ _TRACKING = [
         SCORE,
         ("checksum",),
         own_registry(
-            damage_all(f"{MODELS}/sensor_svm/**/*.safetensors", lambda old: old[:-100] + b"x" * 100)
+            damage_all(
+                f"{MODELS}/sensor_models/**/*.safetensors", lambda old: old[:-100] + b"x" * 100
+            )
         ),
     ),
     Case(
         "bank cut short",
         SCORE,
-        ("sensor_svm",),
-        own_registry(damage_all(f"{MODELS}/sensor_svm/**/*.safetensors", lambda old: old[:500])),
+        ("sensor_models",),
+        own_registry(damage_all(f"{MODELS}/sensor_models/**/*.safetensors", lambda old: old[:500])),
     ),
 ]
 _STUDY = [

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from quartet.sensors.features import window_features
-from quartet.sensors.model_set import SensorSvm
+from quartet.sensors.model_set import SensorModels
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -54,7 +54,7 @@ class Span(NamedTuple):
         return parts - 1 - (last - ends) * parts // (last - first)
 
 
-def drift(model_set: SensorSvm, blocks: Iterable[pd.DataFrame], span: Span) -> pd.DataFrame:
+def drift(model_set: SensorModels, blocks: Iterable[pd.DataFrame], span: Span) -> pd.DataFrame:
     """The population stability index of each sensor and feature: windows of late against training.
 
     Training inputs are divided at their tenths, and the index is the sum over these ten bins of
@@ -105,7 +105,7 @@ def drift(model_set: SensorSvm, blocks: Iterable[pd.DataFrame], span: Span) -> p
 
 
 def _tally(
-    model_set: SensorSvm, blocks: Iterable[pd.DataFrame], span: Span
+    model_set: SensorModels, blocks: Iterable[pd.DataFrame], span: Span
 ) -> tuple[Numbers, NDArray[np.bool_]]:
     """Windows of each model by feature and bin, shape (n, d, 11), and the parts that have any."""
     parts = span.parts(model_set.window_seconds)

@@ -49,7 +49,7 @@ _ADVICE = "restore it from a copy, or train the models anew"
 
 
 @dataclass(frozen=True, eq=False)
-class SensorSvm:
+class SensorModels:
     """The models of n sensors over d features, in ascending order of (device, sensor).
 
     A window's score is `intercept` plus the sum, over the model's support vectors v, of
@@ -214,12 +214,12 @@ class SensorSvm:
             **{name: getattr(self, name)[rows] for name in _OF_VECTORS},
         )
 
-    def updated(self, other: SensorSvm) -> Self:
+    def updated(self, other: SensorModels) -> Self:
         """Return these models with the other's added, in place of those of the same sensors."""
         return self.merged([self, other])
 
     @classmethod
-    def merged(cls, model_sets: Sequence[SensorSvm]) -> Self:
+    def merged(cls, model_sets: Sequence[SensorModels]) -> Self:
         """Merge model sets, for example of the shards of a fleet; of a sensor, the last counts.
 
         Which models result, and in which order, does not depend on how the sensors were divided.

@@ -35,7 +35,7 @@ _HASHED = (
 class SensorModel:
     """One sensor's one-class support vector machine with its scale and threshold.
 
-    Attributes are those of `SensorSvm`, for one sensor.
+    Attributes are those of `SensorModels`, for one sensor.
     """
 
     lowest: Array

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quartet.sensors.features import window_features
-from quartet.sensors.model_set import SensorSvm
+from quartet.sensors.model_set import SensorModels
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -43,7 +43,7 @@ _THREADS = 8
 """At most; the stacks wait for memory then."""
 
 
-def score(model_set: SensorSvm, model: Numbers, features: Array) -> Array:
+def score(model_set: SensorModels, model: Numbers, features: Array) -> Array:
     """Scores of windows: scikit-learn's `decision_function`, before the threshold is subtracted.
 
     Args:
@@ -102,7 +102,7 @@ class Stack(NamedTuple):
     rows: Numbers
 
 
-def _stacks(model_set: SensorSvm, model: Numbers) -> Iterator[Stack]:
+def _stacks(model_set: SensorModels, model: Numbers) -> Iterator[Stack]:
     """Divide windows, of which those of one model lie together, into stacks of like groups."""
     if not len(model):
         return
@@ -133,7 +133,7 @@ def _size_class(sizes: Numbers) -> Numbers:
     return np.round(np.log2(np.maximum(sizes, 1)) * _CLASSES).astype(np.int64)
 
 
-def _score_stack(model_set: SensorSvm, columns: Array, stack: Stack) -> Array:
+def _score_stack(model_set: SensorModels, columns: Array, stack: Stack) -> Array:
     """Scores of a stack's windows, shape (m, r).
 
     Args:
@@ -165,7 +165,7 @@ def _score_stack(model_set: SensorSvm, columns: Array, stack: Stack) -> Array:
 
 
 def predict(
-    model_set: SensorSvm, windows: pd.DataFrame, shard: int = 0, shards: int = 1
+    model_set: SensorModels, windows: pd.DataFrame, shard: int = 0, shards: int = 1
 ) -> pd.DataFrame:
     """Scores and labels of the windows of sensors that have a model.
 
@@ -201,7 +201,7 @@ def predict(
     )
 
 
-def unmatched(model_set: SensorSvm, windows: pd.DataFrame) -> pd.DataFrame:
+def unmatched(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:
     """Sensors whose windows have no model, and models without windows.
 
     Returns:

@@ -11,7 +11,7 @@ import pandas as pd
 from quartet.sensors.settings import TrainingWindows
 
 if TYPE_CHECKING:
-    from quartet.sensors.model_set import SensorSvm
+    from quartet.sensors.model_set import SensorModels
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
@@ -53,7 +53,7 @@ def normal_windows(windows: pd.DataFrame, settings: TrainingWindows) -> pd.DataF
     return chosen.reset_index(drop=True)
 
 
-def after_training(model_set: SensorSvm, windows: pd.DataFrame) -> pd.DataFrame:
+def after_training(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:
     """The windows that their sensor's model was not trained on, or that have no model.
 
     Args:

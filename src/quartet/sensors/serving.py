@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from quartet.sensors import scoring
-from quartet.sensors.model_set import SensorSvm
+from quartet.sensors.model_set import SensorModels
 
-BANK_FILE = "sensor_svm.safetensors"
+BANK_FILE = "sensor_models.safetensors"
 REQUIREMENTS = (
     "lazy-loader",
     "mlflow",
@@ -24,7 +24,7 @@ REQUIREMENTS = (
 class SensorScorer:
     """Scores and labels for windows of any sensors of the fleet."""
 
-    def __init__(self, model_set: SensorSvm) -> None:
+    def __init__(self, model_set: SensorModels) -> None:
         self._model_set = model_set
 
     def predict(self, windows: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -33,7 +33,7 @@ class SensorScorer:
         Args:
             windows: `device`, `sensor`, `window_end` (UTC) and their statistics, as
                 `quartet.sensors.windows` makes them; relative to their context if the models have
-                one (`SensorSvm.context`). Windows of sensors without a model are left out of the
+                one (`SensorModels.context`). Windows of sensors without a model are left out of the
                 answer.
             params: Unused; part of MLflow's interface.
 
@@ -52,11 +52,11 @@ class SensorScorer:
             )
         return scoring.predict(self._model_set, windows)
 
-    def get_raw_model(self) -> SensorSvm:
+    def get_raw_model(self) -> SensorModels:
         """The model set itself, to score by or to update."""
         return self._model_set
 
 
 def _load_pyfunc(folder: str) -> SensorScorer:
     """MLflow's entry point: the model set whose file lies in `folder`."""
-    return SensorScorer(SensorSvm.unpacked((Path(folder) / BANK_FILE).read_bytes()))
+    return SensorScorer(SensorModels.unpacked((Path(folder) / BANK_FILE).read_bytes()))

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from quartet.sensors.features import fit_scale, window_features
 from quartet.sensors.machines import calibrate, tune
-from quartet.sensors.model_set import SensorSvm
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import QUANTILES, Pair, SensorModel
 from quartet.sensors.settings import SensorSvm
 
@@ -50,7 +50,7 @@ class Trained(NamedTuple):
         faults: Sensors that got none: `device`, `sensor`, `windows`, `reason`.
     """
 
-    model_set: SensorSvm
+    model_set: SensorModels
     faults: pd.DataFrame
 
 
@@ -97,7 +97,7 @@ def fit_model_set(
             faults.append((*pair, len(series[pair].features), result))
     table = pd.DataFrame(sorted(faults), columns=["device", "sensor", "windows", "reason"])
     table = table.astype({"windows": np.int64})
-    model_set = SensorSvm.of(models, settings.features, window_seconds, settings.context)
+    model_set = SensorModels.of(models, settings.features, window_seconds, settings.context)
     return Trained(model_set, table)
 
 

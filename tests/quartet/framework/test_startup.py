@@ -105,7 +105,7 @@ def start_step(project, heavy, before="", after="", environment=None):
 def test_a_step_starts_without_what_its_nodes_do_not_need(project):
     imported, opened = start_step(project, HEAVY_FOR_STEPS)
     assert imported == "IMPORTED []"
-    assert opened == "OPENED ['new_windows', 'scoring_claim', 'sensor_svm', 'sensor_windows']"
+    assert opened == "OPENED ['new_windows', 'scoring_claim', 'sensor_models', 'sensor_windows']"
 
 
 def test_ranks_that_track_nothing_start_without_the_tracker_where_quartet_is_not_installed(project):

@@ -328,7 +328,7 @@ def test_a_run_of_all_scenarios_tells_of_each(trained_workspace, trained_output,
 
 def test_a_run_of_all_scenarios_names_the_versions_it_registered(trained_output):
     models = re.findall(r"model +(\S+), version (\d+)", trained_output.stdout)
-    assert models == [("mnist_classifier", "1"), ("FAQ_ranker", "1"), ("sensor_svm", "1")]
+    assert models == [("mnist_classifier", "1"), ("FAQ_ranker", "1"), ("sensor_models", "1")]
 
 
 def test_the_result_goes_to_stdout_and_the_way_there_to_stderr(trained_output):

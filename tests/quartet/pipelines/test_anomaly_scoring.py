@@ -90,7 +90,7 @@ class Site:
         return DataCatalog(
             {
                 "sensor_windows": SensorTablesDataset(url=self.url),
-                "sensor_svm": MemoryDataset(self.champion, copy_mode="assign"),
+                "sensor_models": MemoryDataset(self.champion, copy_mode="assign"),
                 "sensor_labels": MemoryDataset(NO_EVENTS),
                 "params:window_scoring": MemoryDataset(WindowScoring()),
                 "sensor_predictions": PartitionedPredictionsDataset(

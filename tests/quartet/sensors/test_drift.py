@@ -8,7 +8,7 @@ import pytest
 
 from quartet.sensors.drift import TOO_FEW, Span, drift
 from quartet.sensors.figures import drift as drift_figure
-from quartet.sensors.model_set import SensorSvm
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import QUANTILES, SensorModel
 
 TRAINED = 2000
@@ -38,7 +38,7 @@ def model_set_of(**training):
             trained_until=0,
             quantiles=np.quantile(np.asarray(values, float), QUANTILES)[None],
         )
-    return SensorSvm.of(models, ("mean",), LENGTH)
+    return SensorModels.of(models, ("mean",), LENGTH)
 
 
 def windows_of(**new):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load, save
 
-from quartet.sensors.model_set import SensorSvm
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict
 from quartet.sensors.settings import SensorSvm
 from quartet.sensors.training import fit_model_set
@@ -36,7 +36,7 @@ def retrained():
 
 
 def test_a_model_set_is_the_same_after_its_file(model_set, windows):
-    restored = SensorSvm.unpacked(model_set.packed())
+    restored = SensorModels.unpacked(model_set.packed())
     pd.testing.assert_frame_equal(predict(restored, windows), predict(model_set, windows))
     pd.testing.assert_frame_equal(restored.summary(), model_set.summary())
     np.testing.assert_array_equal(restored.quantiles, model_set.quantiles)
@@ -49,7 +49,7 @@ def test_a_model_set_is_the_same_after_its_file(model_set, windows):
 def test_a_half_written_file_is_refused(model_set, share):
     content = model_set.packed()
     with pytest.raises(ValueError, match=r"not a whole model set .* train the models anew"):
-        SensorSvm.unpacked(content[: int(share * len(content))])
+        SensorModels.unpacked(content[: int(share * len(content))])
 
 
 def test_a_changed_byte_is_noticed_wherever_it_is(model_set):
@@ -59,16 +59,16 @@ def test_a_changed_byte_is_noticed_wherever_it_is(model_set):
         damaged = bytearray(content)
         damaged[place] ^= 1
         with pytest.raises(ValueError, match="damaged model set"):
-            SensorSvm.unpacked(bytes(damaged))
+            SensorModels.unpacked(bytes(damaged))
 
 
 def test_other_files_are_refused(model_set, tmp_path):
     with pytest.raises(ValueError, match=r"no model set: it lacks .*coefficients.*vectors"):
-        SensorSvm.unpacked(save({"weights": np.zeros(3)}))
+        SensorModels.unpacked(save({"weights": np.zeros(3)}))
     with zipfile.ZipFile(tmp_path / "model.zip", "w") as file:
         file.writestr("model", "something")
     with pytest.raises(ValueError, match="not a whole model set"):
-        SensorSvm.unpacked((tmp_path / "model.zip").read_bytes())
+        SensorModels.unpacked((tmp_path / "model.zip").read_bytes())
 
 
 def test_a_model_set_of_a_later_version_says_so(model_set, monkeypatch):
@@ -76,7 +76,7 @@ def test_a_model_set_of_a_later_version_says_so(model_set, monkeypatch):
     later = model_set.packed()
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"a model set of format 2 .* reads format 1"):
-        SensorSvm.unpacked(later)
+        SensorModels.unpacked(later)
 
 
 def test_the_file_holds_arrays_and_one_text_only(model_set):
@@ -90,10 +90,10 @@ def test_the_context_of_models_is_kept_and_not_mixed(model_set, windows):
     told = fit_model_set(
         windows, SETTINGS.model_copy(update={"context_hours": 2.0}), HOUR
     ).model_set
-    restored = SensorSvm.unpacked(told.packed())
+    restored = SensorModels.unpacked(told.packed())
     assert restored.context == told.context == (2.0, 24.0)
     assert told.take(np.array([1])).context == (2.0, 24.0)
-    assert SensorSvm.unpacked(model_set.packed()).context == (0.0, 0.0)
+    assert SensorModels.unpacked(model_set.packed()).context == (0.0, 0.0)
     assert not set(told.versions) & set(model_set.versions)
     with pytest.raises(ValueError, match="against the 2 hours before"):
         model_set.updated(told)
@@ -138,7 +138,7 @@ def test_models_of_other_features_or_windows_do_not_get_into_a_model_set(model_s
 
 def test_an_empty_model_set_can_be_kept_and_filled(model_set, windows):
     empty = fit_model_set(windows, SETTINGS, HOUR, sensors=[]).model_set
-    restored = SensorSvm.unpacked(empty.packed())
+    restored = SensorModels.unpacked(empty.packed())
     assert len(restored) == 0
     assert predict(restored, windows).empty
     assert restored.updated(model_set).packed() == model_set.packed()

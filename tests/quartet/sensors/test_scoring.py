@@ -13,7 +13,7 @@ from sklearn.svm import OneClassSVM
 
 from quartet.sensors import scoring, serving
 from quartet.sensors.features import Scale, window_features
-from quartet.sensors.model_set import SensorSvm
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import QUANTILES, SensorModel
 from quartet.sensors.scoring import predict, score, unmatched
 from quartet.sensors.settings import SensorSvm
@@ -59,7 +59,7 @@ def scikit_learns(seed, sensors):
             trained_until=0,
             quantiles=np.zeros((3, len(QUANTILES))),
         )
-    return machines, SensorSvm.of(models, NAMES, HOUR)
+    return machines, SensorModels.of(models, NAMES, HOUR)
 
 
 @given(
@@ -124,7 +124,7 @@ def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version
 
 def test_sensors_may_have_few_or_many_windows(model_set, windows):
     """Models of one size are scored together, filled up to the longest."""
-    twins = SensorSvm.of(
+    twins = SensorModels.of(
         {("d", f"{number:02d}"): model_of(model_set, 0) for number in range(40)},
         model_set.features,
         HOUR,

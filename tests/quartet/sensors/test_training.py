@@ -11,7 +11,7 @@ from sklearn.svm import OneClassSVM
 
 from quartet.sensors.features import window_features
 from quartet.sensors.machines import calibrate, displaced, fit_machine, lower_quantile
-from quartet.sensors.model_set import SensorSvm
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict
 from quartet.sensors.settings import SensorSvm
 from quartet.sensors.training import fit_model_set
@@ -120,7 +120,7 @@ def test_more_workers_train_the_same_model_set(fleet, trained):
 def test_shards_of_a_fleet_make_the_same_model_set(fleet, trained):
     pairs = sorted(set(zip(fleet["device"], fleet["sensor"], strict=True)))
     shards = [fit_model_set(fleet, QUICK, HOUR, sensors=pairs[rank::3]) for rank in range(3)]
-    merged = SensorSvm.merged([shard.model_set for shard in reversed(shards)])
+    merged = SensorModels.merged([shard.model_set for shard in reversed(shards)])
     assert merged.packed() == trained.model_set.packed()
     faults = pd.concat([shard.faults for shard in shards]).sort_values("device", ignore_index=True)
     pd.testing.assert_frame_equal(faults, trained.faults)

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from quartet.datasets.sensor_store.tables import Cursor, SensorTables
     from quartet.sensors.context import Context
     from quartet.sensors.drift import Span
-    from quartet.sensors.model_set import SensorSvm
+    from quartet.sensors.model_set import SensorModels
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
-    Champion = Context = Figure = SensorSvm = Cursor = ScoredWindows = SensorTables = Any
+    Champion = Context = Figure = SensorModels = Cursor = ScoredWindows = SensorTables = Any
     Span = CursorMove = Any
 
 _KEYS = ["device", "sensor", "window_end"]
@@ -41,7 +41,7 @@ Facts = dict[str, Any]
 
 
 def claim_windows(
-    sensor_windows: SensorTables, sensor_svm: Champion | None, window_scoring: WindowScoring
+    sensor_windows: SensorTables, sensor_models: Champion | None, window_scoring: WindowScoring
 ) -> tuple[pd.DataFrame, Facts]:
     """Windows that were written or closed since the last run, and the claim on them.
 
@@ -52,7 +52,7 @@ def claim_windows(
         ValueError: No models are registered, or for windows of another length, nothing was
             ingested, or another run is at it.
     """
-    model_set = _model_set(sensor_svm)
+    model_set = _model_set(sensor_models)
     until = sensor_windows.cursor("ingestion")
     if until is None:
         raise ValueError(
@@ -95,13 +95,13 @@ def _in_context(
 
 
 def score_windows(
-    new_windows: pd.DataFrame, sensor_svm: Champion | None
+    new_windows: pd.DataFrame, sensor_models: Champion | None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
     """Predictions of the windows; sensors without a model and models without windows; the speed.
 
     With several MPI ranks each scores the sensors of its shard; the first has all.
     """
-    model_set = _model_set(sensor_svm)
+    model_set = _model_set(sensor_models)
     start = time.perf_counter()
     mine = sensors.scoring.predict(model_set, new_windows, ranks.rank(), ranks.size())
     parts = ranks.gather(mine) or [mine]
@@ -134,7 +134,7 @@ def publish_anomalies(
 
 def measure_drift(
     sensor_windows: SensorTables,
-    sensor_svm: Champion | None,
+    sensor_models: Champion | None,
     scoring_claim: Facts,
     window_scoring: WindowScoring,
 ) -> tuple[pd.DataFrame, Figure]:
@@ -142,7 +142,7 @@ def measure_drift(
 
     They are those of the last hours up to what this run scores, whichever run has scored them.
     """
-    model_set = _model_set(sensor_svm)
+    model_set = _model_set(sensor_models)
     until = _cursor(scoring_claim["until"]).watermark or pd.Timestamp(0)  # none is closed yet
     span = sensors.drift.Span(until - pd.Timedelta(hours=window_scoring.drift_hours), until)
     table = sensors.drift.drift(model_set, _blocks(sensor_windows, model_set, span), span)
@@ -150,7 +150,7 @@ def measure_drift(
 
 
 def _blocks(
-    sensor_windows: SensorTables, model_set: SensorSvm, span: Span
+    sensor_windows: SensorTables, model_set: SensorModels, span: Span
 ) -> Iterator[pd.DataFrame]:
     """The windows of a time as the models want them, not too many at once."""
     if not model_set.context.hours:
@@ -265,7 +265,7 @@ def move_cursor(
 def _model_set(champion: Champion | None) -> Any:
     if champion is None:
         raise ValueError(
-            "no version of the model of sensor_svm is registered: run `kedro run --pipelines "
+            "no version of the model of sensor_models is registered: run `kedro run --pipelines "
             "anomaly_training` first"
         )
     return champion.raw

@@ -22,13 +22,13 @@ def make_scores() -> Pipeline:
         [
             Node(
                 func=nodes.claim_windows,
-                inputs=["sensor_windows", "sensor_svm", "params:window_scoring"],
+                inputs=["sensor_windows", "sensor_models", "params:window_scoring"],
                 outputs=["new_windows", "scoring_claim"],
                 name="claim_windows",
             ),
             Node(
                 func=nodes.score_windows,
-                inputs=["new_windows", "sensor_svm"],
+                inputs=["new_windows", "sensor_models"],
                 outputs=["window_scores", "unscored_sensors", "scoring_speed"],
                 name="score_windows",
                 tags=[ranks.TAG, "cpu"],
@@ -59,7 +59,7 @@ def make_reports() -> Pipeline:
                 func=nodes.measure_drift,
                 inputs=[
                     "sensor_windows",
-                    "sensor_svm",
+                    "sensor_models",
                     "scoring_claim",
                     "params:window_scoring",
                 ],

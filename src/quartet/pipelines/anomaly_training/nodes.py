@@ -86,9 +86,9 @@ def train_models(
     parts = ranks.gather((mine.model_set.to_arrays(), mine.faults))
     if parts is None:
         return mine.model_set.to_arrays(), mine.faults
-    model_sets = [sensors.model_set.SensorSvm.from_arrays(arrays) for arrays, _ in parts]
+    model_sets = [sensors.model_set.SensorModels.from_arrays(arrays) for arrays, _ in parts]
     faults = pd.concat([found for _, found in parts], ignore_index=True)
-    merged = sensors.model_set.SensorSvm.merged(model_sets)
+    merged = sensors.model_set.SensorModels.merged(model_sets)
     return merged.to_arrays(), faults.sort_values(["device", "sensor"], ignore_index=True)
 
 
@@ -96,7 +96,7 @@ def merge_models(
     trained_models: Arrays, sensor_champion: Champion | None, training_windows: TrainingWindows
 ) -> Arrays:
     """Merge models of chosen sensors with the registered models of the others."""
-    trained = sensors.model_set.SensorSvm.from_arrays(trained_models)
+    trained = sensors.model_set.SensorModels.from_arrays(trained_models)
     if training_windows.sensors and sensor_champion is not None:
         trained = sensor_champion.raw.updated(trained)
     return trained.to_arrays()
@@ -110,7 +110,7 @@ def report_models(
     Raises:
         ValueError: No sensor got a model.
     """
-    model_set = sensors.model_set.SensorSvm.from_arrays(merged_models)
+    model_set = sensors.model_set.SensorModels.from_arrays(merged_models)
     if not len(model_set):
         reasons = untrained_sensors["reason"].value_counts()
         raise ValueError(

@@ -57,7 +57,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                     "sensor_svm": "params:sensor_svm",
                     "sensor_release": "params:sensor_release",
                 },
-                outputs="sensor_svm",
+                outputs="sensor_models",
                 name="make_sensor_release",
                 tags="step.release_bank",
             ),

@@ -34,7 +34,7 @@ def make_release(
     """Approve a model set that is new and whose false-alarm rate is close to the target."""
     from quartet.datasets.registered_model import ModelRelease
 
-    model_set = sensors.model_set.SensorSvm.from_arrays(merged_models)
+    model_set = sensors.model_set.SensorModels.from_arrays(merged_models)
     metrics = anomaly_training_metrics
     approved, reason = _verdict(model_set.version, metrics, sensor_champion, sensor_release)
     return ModelRelease(
