@@ -28,8 +28,15 @@ $(INSTALLED): $(LOCKS) pyproject.toml
 run: setup  ## Run all scenarios on the committed samples
 	$(BIN)/kedro run
 
-# A file of tests runs on one worker, so that it makes its projects and servers once.
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile -rs
+# A file of tests runs on one worker, so that it makes its projects and servers once. In the order of
+# their names short files come last, and the workers end together.
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -rs
+
+# Each worker has a core: threads of BLAS and OpenMP would only wait for each other, spinning. Tests
+# start Python hundreds of times: it keeps what it compiles, whatever the environment says.
+test integration: export OPENBLAS_NUM_THREADS := 1
+test integration: export OMP_NUM_THREADS := 1
+test integration: export PYTHONDONTWRITEBYTECODE :=
 
 test: setup lint  ## Check style, types and imports, and run the quick tests
 	$(PYTEST) -m "not integration"
@@ -39,6 +46,7 @@ integration: setup browser database azurite  ## Run the tests that need a browse
 
 test-all: test integration  ## Run everything
 
+lint: export MYPY_NUM_WORKERS := $(WORKERS)
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
