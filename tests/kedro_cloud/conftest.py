@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.pipeline.transport import AsyncHttpTransport
 from kedro.framework.project import pipelines
 
 import quartet.settings  # noqa: F401  registers the file systems, as Kedro does on start-up
@@ -18,7 +19,6 @@ from control_plane import ControlPlane
 from control_plane import running as control_plane_running
 from faulty_proxy import FaultyProxy
 from faulty_proxy import running as faulty_proxy_running
-from kedro_cloud.blobs import requests
 from kedro_cloud.blobs.azurite import Azurite, running
 from kedro_cloud.blobs.file_system import BlobFileSystem
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
@@ -116,10 +116,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that requests would wait before they are tried again; here they do not."""
     waited: list[float] = []
 
-    async def sleep(seconds: float) -> None:
+    async def sleep(transport: AsyncHttpTransport, seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(requests, "sleep", sleep)
+    monkeypatch.setattr(AsyncHttpTransport, "sleep", sleep)
     return waited
 
 

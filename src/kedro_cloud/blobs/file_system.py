@@ -1,4 +1,4 @@
-"""Blob storage as a file system: adlfs, entered our way, with files whole or not at all."""
+"""Serve blob storage as a file system: adlfs with whole-or-nothing writes and Kedro's errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from fsspec.asyn import sync_wrapper
 
 from kedro_cloud.blobs.errors import ROLE, StorageError
-from kedro_cloud.blobs.requests import PATIENCE, Retries
+from kedro_cloud.blobs.requests import RETRY_OPTIONS, RequestPolicy
 from kedro_cloud.blobs.storage import (
     ACCOUNT_KEY,
     ACCOUNT_NAME,
@@ -31,11 +31,17 @@ from kedro_cloud.core import identity
 logger = logging.getLogger(__name__)
 
 BLOCK = 8 << 20
-"""Bytes of one request. Its answer takes some 20 ms, its way 100 ms and more: larger ones gain
-little, and each is sent again as a whole when a connection is lost."""
-AT_ONCE = 8
-"""Requests under way for one file: enough for a virtual machine's network, and 64 MiB in memory."""
-
+"""Bytes of one request. Larger ones gain little, and each is sent again as a whole when a
+connection is lost."""
+CONCURRENCY = 8
+"""Requests at the same time for one file: enough for a virtual machine's network, and 64 MiB in
+memory."""
+CLIENT_OPTIONS = {
+    "connection_timeout": 20,  # seconds until there is a connection
+    "read_timeout": 60,  # seconds of silence after which a connection counts as lost
+    **dict.fromkeys(("max_single_put_size", "max_block_size"), BLOCK),
+    **dict.fromkeys(("max_single_get_size", "max_chunk_get_size"), BLOCK),
+}
 _FROM_ENVIRONMENT = {
     "account_key": ACCOUNT_KEY,
     "client_id": "AZURE_CLIENT_ID",
@@ -44,33 +50,33 @@ _FROM_ENVIRONMENT = {
 }
 
 
-class _PerEntry(type(AzureBlobFileSystem)):  # type: ignore[misc]
-    """fsspec gives out the same instance again, unless its arguments differ, or this."""
+class _CachedByEntry(type(AzureBlobFileSystem)):  # type: ignore[misc]
+    """Cache instances, as fsspec does, by the environment's credentials as well."""
 
     @property
     def entry(cls) -> tuple[str | None, ...]:
-        """What the environment says about the way in."""
+        """Return the credentials that the environment sets."""
         return entry()
 
 
-class BlobFileSystem(AzureBlobFileSystem, metaclass=_PerEntry):  # type: ignore[misc]
-    """`abfs://container/path`; see `kedro_cloud.blobs.storage` for the account and the way in.
+class BlobFileSystem(AzureBlobFileSystem, metaclass=_CachedByEntry):  # type: ignore[misc]
+    """`abfs://container/path`; see `kedro_cloud.blobs.storage` for the account and the credential.
 
-    A blob is replaced whole or not at all. Nothing that is listed is remembered, as other
-    processes write, too. Requests are tried again where that helps; faults that a person can
-    mend are a `StorageError` of one line.
+    A blob is replaced whole or not at all. Listings are not cached, as other processes write, too.
+    Requests are retried where that helps; what a person has to fix is a `StorageError`.
     """
 
     _extra_tokenize_attributes = ("entry",)
 
     def __init__(self, **options: Any) -> None:
-        """Reach an account.
+        """Connect to an account.
 
         Args:
-            options: Those of adlfs, of which hardly any are needed; no keys and passwords.
+            options: Those of adlfs, without keys and passwords.
 
         Raises:
             ValueError: A key or password is among them.
+            StorageError: No account is named, or the connection string is not valid.
         """
         for name, variable in _FROM_ENVIRONMENT.items():
             if options.get(name):
@@ -78,54 +84,45 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_PerEntry):  # type: ignore[
                     f"blob storage: {name} is taken from {variable} only, never from a file; "
                     "better run `az login`"
                 )
-        defaults = {"use_listings_cache": False, "blocksize": BLOCK, "max_concurrency": AT_ONCE}
+        defaults = {"use_listings_cache": False, "blocksize": BLOCK, "max_concurrency": CONCURRENCY}
         options = {**defaults, **options}
         if not (options.get("credential") or options.get("anon")):
             options["credential"] = _credential(options)
         super().__init__(**options)
 
     def do_connect(self) -> None:
-        """Make the client that all requests go through.
-
-        Raises:
-            StorageError: No account is named, or the connection string is none.
-        """
-        options: dict[str, Any] = {
-            "retry_policy": Retries(PATIENCE),
-            "connection_timeout": PATIENCE.connecting,
-            "read_timeout": PATIENCE.reading,
-            "max_single_put_size": BLOCK,
-            "max_block_size": BLOCK,
-            "max_single_get_size": BLOCK,
-            "max_chunk_get_size": BLOCK,
-        }
+        """Create the client that sends all requests; adlfs gives it no options."""
+        policy = RequestPolicy(**RETRY_OPTIONS)
+        options: dict[str, Any] = {**CLIENT_OPTIONS, "retry_policy": policy}
         if self.connection_string:
             try:
-                self.service_client = BlobServiceClient.from_connection_string(
-                    self.connection_string, **options
-                )
+                client = BlobServiceClient.from_connection_string(self.connection_string, **options)
             except ValueError as error:
                 raise StorageError(
-                    f"blob storage: {CONNECTION_STRING} is no connection string ({error}); copy "
-                    "it anew, or unset it"
+                    f"blob storage: {CONNECTION_STRING} is not a connection string ({error}); copy "
+                    "it again, or unset it"
                 ) from error
-            return
-        if not self.account_name:
+        elif self.account_name:
+            host = getattr(self, "account_host", f"{self.account_name}.blob.core.windows.net")
+            self.account_url = f"https://{host}"
+            client = BlobServiceClient(self.account_url, self.credential, **options)
+        else:
             raise StorageError(
                 "blob storage: which account? Name it as storage_account in globals.yml of the "
                 f"environment, or in {ACCOUNT_NAME}"
             )
-        host = getattr(self, "account_host", f"{self.account_name}.blob.core.windows.net")
-        self.account_url = f"https://{host}"
-        self.service_client = BlobServiceClient(self.account_url, self.credential, **options)
+        policy.hostname = client.primary_hostname
+        policy.account = str(client.account_name or self.account_name)
+        self.service_client = client
 
     def _open(
         self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any
     ) -> Any:
         if mode in ("wb", "xb"):
-            return BlobUpload(self, path, exclusive=mode == "xb", block=BLOCK, at_once=AT_ONCE)
+            return BlobUpload(
+                self, path, exclusive=mode == "xb", block=BLOCK, concurrency=CONCURRENCY
+            )
         if mode == "rb":
-            options.pop("autocommit", None)
             size = block_size or self.blocksize
             return _BlobReader(
                 self, path, mode, block_size=size, **{"cache_type": "readahead", **options}
@@ -133,7 +130,7 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_PerEntry):  # type: ignore[
         return super()._open(path, mode, block_size, **options)
 
     async def _require(self, container: str) -> None:
-        """Raise StorageError unless there is such a container, and it can be entered."""
+        """Raise StorageError unless there is such a container, and this identity may list it."""
         async with self.service_client.get_container_client(container) as client:
             async for _ in client.list_blobs(results_per_page=1):
                 return
@@ -141,20 +138,14 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_PerEntry):  # type: ignore[
     require = sync_wrapper(_require)
 
     async def _isfile(self, path: str) -> bool:
-        # That of adlfs takes any fault for a no.
-        container, name, _ = self.split_path(path)
-        if not name:
+        """Return whether there is such a blob; that of adlfs returns False on any error."""
+        try:
+            return (await self._info(path))["type"] == "file"
+        except FileNotFoundError:
             return False
-        async with self.service_client.get_blob_client(container, name) as blob:
-            try:
-                properties = await blob.get_blob_properties()
-            except ResourceNotFoundError:
-                return False
-        details = await self._details([properties])
-        return bool(details[0]["type"] == "file")
 
     async def _ls_containers(self, return_glob: bool = False) -> list[dict[str, Any]]:
-        # That of adlfs gives back what it has just remembered.
+        """Return all containers; that of adlfs returns the listing that it has just cached."""
         containers = self.service_client.list_containers(include_metadata=True)
         details: list[dict[str, Any]] = await self._details([each async for each in containers])
         return details
@@ -162,7 +153,7 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_PerEntry):  # type: ignore[
     async def _rm(self, path: Any, **options: Any) -> None:
         try:
             await super()._rm(path, **options)
-        except RuntimeError as error:  # in which adlfs hides all others
+        except RuntimeError as error:  # adlfs wraps every error in one
             if isinstance(error.__cause__, StorageError):
                 raise error.__cause__ from None
             raise
@@ -171,7 +162,7 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_PerEntry):  # type: ignore[
 
 
 class _BlobReader(AzureBlobFile):  # type: ignore[misc]
-    """A blob as it was when it was opened: one that is replaced meanwhile is never read in part."""
+    """A blob as it was when it was opened: never parts of two blobs when it is replaced."""
 
     async def _async_fetch_range(self, start: int, end: int | None = None, **_: Any) -> bytes:
         end = self.size if end is None else min(end, self.size)
@@ -185,25 +176,21 @@ class _BlobReader(AzureBlobFile):  # type: ignore[misc]
                 match_condition=MatchConditions.IfNotModified,
             )
             content: bytes = await stream.readall()
-        except ResourceNotFoundError as error:
-            raise FileNotFoundError(*_gone(self.path)) from error
-        except ResourceModifiedError as error:
-            if not await self.fs._exists(self.path):
-                raise FileNotFoundError(*_gone(self.path)) from error
-            raise StorageError(
-                f"abfs://{self.path}: replaced by another process while it was read; run again"
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            if await self.container_client.get_blob_client(self.blob).exists():
+                raise StorageError(
+                    f"abfs://{self.path}: replaced by another process while it was read; run again"
+                ) from error
+            raise FileNotFoundError(
+                errno.ENOENT, "removed by another process while it was read", self.path
             ) from error
         return content
 
     _fetch_range = sync_wrapper(_async_fetch_range)
 
 
-def _gone(path: str) -> tuple[int, str, str]:
-    return errno.ENOENT, "removed by another process while it was read", path
-
-
 def _credential(options: dict[str, Any]) -> Any:
-    """What opens the account: a token, a key, or whoever is signed in here; None for Azurite."""
+    """Return a token, a key, or the identity of whoever is signed in; None for Azurite."""
     connection_string, sas_token, account_key = entry()
     if options.get("connection_string") or connection_string:
         return None
@@ -218,7 +205,7 @@ def _credential(options: dict[str, Any]) -> Any:
 
 @functools.cache
 def _warn_of_key() -> None:
-    """Say it once, however many datasets there are."""
+    """Warn once, however many datasets there are."""
     logger.warning(
         "%s opens the whole storage account to whoever reads it: better unset it, run `az login` "
         "and have the role %s, or set a SAS token as %s",

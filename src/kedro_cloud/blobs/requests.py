@@ -1,154 +1,81 @@
-"""Requests to blob storage that are tried again where that helps, and else fail in one line."""
+"""Retry requests to blob storage with azure-core's policy, and explain those that fail."""
 
 from __future__ import annotations
 
-import logging
 import random
-import time
-from asyncio import sleep
-from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from aiohttp import ClientConnectorDNSError
+from azure.core.exceptions import AzureError, IncompleteReadError, ServiceResponseError
+from azure.core.pipeline.policies import AsyncRetryPolicy
 from azure.storage.blob import LocationMode
-from azure.storage.blob.aio import ExponentialRetry
 
-from kedro_cloud.blobs.errors import (
-    Place,
-    StorageError,
-    busy,
-    code_of,
-    is_unknown_host,
-    refused,
-    unreachable,
-)
+from kedro_cloud.blobs.errors import Target, explain_error, explain_response
 
-logger = logging.getLogger(__name__)
+_RETRIES = 6
+RETRY_OPTIONS = {
+    **dict.fromkeys(("retry_total", "retry_connect", "retry_read", "retry_status"), _RETRIES),
+    "retry_backoff_factor": 1,  # seconds; waits 0, 2, 4, 8, 16, 32
+    "timeout": 180,  # seconds after which no further try begins
+}
+_LONGEST_RETRY_AFTER = 60
+"""Seconds; storage may ask for more, but a run should fail within minutes."""
+_UNKNOWN_HOST_TRIES = 3
+"""A machine that has just started may not resolve names yet; mostly the name is wrong."""
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long storage is given.
+class RequestPolicy(AsyncRetryPolicy[Any, Any]):
+    """Send requests to one storage account.
+
+    The policy of azure-storage-blob ignores status 429 and Retry-After, and retries for 84 s when
+    nobody is signed in.
 
     Attributes:
-        waits: Seconds before each further try. An account that throttles frees up within
-            seconds; one that is down is back within a minute, or not soon. They are shortened by
-            chance, up to half, so that many processes do not come back at the same moment.
-        waits_for_name: The same where the account's name is unknown. A machine that has just
-            started may not resolve names yet; mostly the name is wrong, and nobody wants to wait.
-        longest: Seconds after the first try that no further one is begun. Storage that takes
-            requests and never answers would else be asked for as long as all time-outs together.
-        connecting: Seconds until a connection must be there.
-        reading: Seconds of silence from storage in which a connection counts as lost.
+        account: Name of the storage account, for messages.
+        hostname: What precedes the container in a URL, without the scheme.
     """
 
-    waits: tuple[float, ...] = (1, 2, 4, 8, 16, 32)
-    waits_for_name: tuple[float, ...] = (1, 2)
-    longest: float = 180
-    connecting: float = 20
-    reading: float = 60
+    account = hostname = ""
 
+    def get_backoff_time(self, settings: dict[str, Any]) -> float:
+        """Return the seconds to wait, with jitter, so that processes do not retry in step."""
+        return super().get_backoff_time(settings) * random.uniform(0.5, 1)
 
-PATIENCE = Patience()
-_ASKED_AT_MOST = 60
-"""Seconds that storage itself may ask for before the next try."""
-_WORTH_TELLING = 4
-"""Seconds: longer waits are told, so that nobody takes the work for stuck."""
+    def get_retry_after(self, response: Any) -> float:
+        """Return the seconds that storage asks for, within limits."""
+        return min(super().get_retry_after(response) or 0, _LONGEST_RETRY_AFTER)
 
+    def increment(
+        self, settings: dict[str, Any], response: Any = None, error: Exception | None = None
+    ) -> bool:
+        """Count a try, and return whether another one follows."""
+        if isinstance(error, IncompleteReadError):  # azure-core would not wait before the next try
+            error = ServiceResponseError(error, error=error)
+        more = super().increment(settings, response, error)
+        unknown = isinstance(getattr(error, "inner_exception", None), ClientConnectorDNSError)
+        return more and not (unknown and len(settings["history"]) >= _UNKNOWN_HOST_TRIES)
 
-class Retries(ExponentialRetry):
-    """Azure's retry policy with limits of its own, which also reads the bodies of downloads.
-
-    Azure's tries a missing credential three more times in 84 s, does not try 429 at all, and has
-    done its work when a body begins. Here a lost body is one more lost answer; they are at most
-    as large as the blocks that a blob is read in.
-    """
-
-    def __init__(self, patience: Patience) -> None:
-        super().__init__()
-        self._patience = patience
-
-    async def send(self, request: Any) -> Any:  # type: ignore[override]  # as in the base class
-        """The response to a request.
+    async def send(self, request: Any) -> Any:
+        """Return the response to a request, its body included.
 
         Raises:
-            StorageError: None came, or one that calls for a person.
+            StorageError: There is none, or one that a person has to act on.
         """
-        options = self.configure_retries(request)
-        place = Place.of(request.http_request.url)
-        begun, tries = time.monotonic(), 0
-        while True:
-            tries += 1
-            response, error = await self._tried(request)
-            if response is not None and not _is_passing(response.http_response.status_code):
-                return _answer(response)
-            seconds = time.monotonic() - begun
-            wait = self._wait(tries, seconds, response, error)
-            if wait is None or not _rewound(request, options["body_position"]):
-                raise _no_answer(place, response, error, tries, seconds) from error
-            if wait >= _WORTH_TELLING:
-                logger.warning("%s: no answer yet; asking again in %.0f s", place, wait)
-            await sleep(wait)
-
-    async def _tried(self, request: Any) -> tuple[Any, AzureError | None]:
-        """The response and its body, or why there is none."""
+        options = request.context.options
+        for name in ("hosts", "location_mode", "retry_to_secondary"):
+            options.pop(name, None)  # set for the policy of azure-storage-blob
+        stream = options.get("stream", False)
+        options["stream"] = False  # a body that is cut off is read here, where it is retried
         try:
-            response: Any = await self.next.send(request)  # type: ignore[misc]  # likewise
-            if not response.http_response.is_stream_consumed:
-                await response.http_response.read()
+            response = await super().send(request)
         except AzureError as error:
-            return None, error
-        return response, None
-
-    def _wait(
-        self, tries: int, seconds: float, response: Any, error: AzureError | None
-    ) -> float | None:
-        """Seconds until the next try; None if there is to be none."""
-        if isinstance(error, ClientAuthenticationError):
-            return None
-        waits = self._patience.waits
-        if error is not None and is_unknown_host(error):
-            waits = self._patience.waits_for_name
-        if tries > len(waits) or seconds > self._patience.longest:
-            return None
-        wait = waits[tries - 1] * random.uniform(0.5, 1)
-        asked = response.http_response.headers.get("Retry-After", "") if response else ""
-        return max(wait, min(float(asked), _ASKED_AT_MOST)) if asked.isdigit() else wait
-
-
-def _is_passing(status: int) -> bool:
-    """Whether a status tells of a fault that may be over in a moment."""
-    return status in (408, 429) or (status >= 500 and status not in (501, 505))
-
-
-def _rewound(request: Any, position: int | None) -> bool:
-    """Whether the request can be sent once more."""
-    body = request.http_request.body
-    if not hasattr(body, "read"):
-        return True
-    if position is None:
-        return False
-    body.seek(position)
-    return True
-
-
-def _answer(response: Any) -> Any:
-    """The response, unless it calls for a person."""
-    http, url = response.http_response, response.http_request.url
-    # To use a missing container is a fault; to ask for it, or to delete what is not there, is not.
-    asks = "restype=container" in url and "comp=" not in url
-    if not (http.status_code == 404 and (asks or response.http_request.method == "DELETE")):
-        fault = refused(Place.of(url), http.status_code, code_of(http))
-        if fault is not None:
+            raise explain_error(self._target(request), error) from error
+        if fault := explain_response(self._target(request), response.http_response):
             raise fault
-    http.location_mode = LocationMode.PRIMARY  # Azure's own code wants to know
-    return response
+        options["stream"] = stream  # which says that the body is not XML
+        response.http_response.location_mode = LocationMode.PRIMARY  # expected by the client
+        return response
 
-
-def _no_answer(
-    place: Place, response: Any, error: AzureError | None, tries: int, seconds: float
-) -> StorageError:
-    if error is not None:
-        return unreachable(place, error, tries, seconds)
-    http = response.http_response
-    return busy(place, http.status_code, code_of(http), tries, seconds)
+    def _target(self, request: Any) -> Target:
+        tries = request.context["retry_count"] + 1
+        return Target.parse(request.http_request.url, self.hostname, self.account, tries)

@@ -1,4 +1,4 @@
-"""A blob on its way to storage, where it appears whole or not at all."""
+"""Upload a blob so that it appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import sys
 from collections import deque
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class BlobUpload(io.RawIOBase):
-    """A binary file for writing, which takes the place of a blob when it is closed.
+    """A binary file for writing, which replaces a blob when it is closed.
 
-    Blocks go on their way as they fill up, some at a time, so that memory does not depend on
-    the file's length. Storage shows nothing of them until it is told that they are all. When the
-    `with` block is left by an exception, a block was lost, or the process dies, it never is:
-    Azure forgets such blocks after a week, and the old blob stays as it was.
+    Blocks are sent while the file is written, several at a time, so that memory does not depend
+    on its length. They become a blob only when they are committed. That does not happen when the
+    `with` block raises, a block is lost, or the process is killed: the old blob stays, and Azure
+    deletes the blocks after a week. adlfs, and every other fsspec file, commits on any exit.
     """
 
     def __init__(
@@ -35,124 +34,110 @@ class BlobUpload(io.RawIOBase):
         *,
         exclusive: bool,
         block: int,
-        at_once: int,
+        concurrency: int,
     ) -> None:
-        """Begin.
+        """Open a blob for writing.
 
         Args:
-            filesystem: That the blob is on.
+            filesystem: The file system of the blob.
             path: Container and name.
-            exclusive: Refuse to replace a blob.
+            exclusive: Raise FileExistsError rather than replace a blob.
             block: Bytes of one request.
-            at_once: Requests under way at the same time.
-
-        Raises:
-            FileExistsError: There is such a blob, and it is not to be replaced.
+            concurrency: How many requests are sent at the same time.
         """
         super().__init__()
         self.name = path
+        self._exclusive, self._block, self._concurrency = exclusive, block, concurrency
         self._filesystem = filesystem
-        self._exclusive = exclusive
-        self._block, self._at_once = block, at_once
-        # Blocks of two processes that write the same blob must not get mixed up.
-        self._prefix = uuid4().hex
-        self._filled = bytearray()
-        self._staged: list[str] = []
-        self._under_way: deque[Future[Any]] = deque()
+        self._prefix = uuid4().hex  # no process commits the blocks of another
+        self._buffer = bytearray()
+        self._staged: list[BlobBlock] = []
+        self._pending: deque[Future[Any]] = deque()
         self._written = 0
-        self._lost = False
-        # Text wrappers close this file without telling why, so failure is seen as an exception
-        # that was not under way when the file was opened.
+        self._failed = False
+        # Text wrappers close this file without saying why, so a failure is seen as an exception
+        # that was not being handled when the file was opened.
         self._outer_exception = sys.exception()
+        container, name, _ = filesystem.split_path(path)
         if exclusive and filesystem.exists(path):
             raise FileExistsError(f"{path} exists already")
-        container, name, _ = filesystem.split_path(path)
         self._client: Any = filesystem.service_client.get_blob_client(container, name)
 
     def writable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Bytes written so far."""
+        """Return how many bytes were written."""
         return self._written
 
     def write(self, data: Any, /) -> int:
-        """Take all of `data`.
+        """Write all of `data`.
 
         Raises:
-            StorageError: A block did not get through; the blob stays as it was.
+            StorageError: A block was not sent; the blob stays as it was.
         """
         if self.closed:
             raise ValueError("I/O operation on closed file")
         view = memoryview(data).cast("B")
-        length = len(view)
+        self._written += len(view)
         try:
             while view:
-                part = view[: self._block - len(self._filled)]
-                self._filled += part
+                part = view[: self._block - len(self._buffer)]
+                self._buffer += part
                 view = view[len(part) :]
-                if len(self._filled) == self._block:
+                if len(self._buffer) == self._block:
                     self._stage()
         except BaseException:
-            self._lost = True
+            self._failed = True
             raise
-        self._written += length
-        return length
+        return memoryview(data).nbytes
 
     def close(self) -> None:
-        """Put the blob in its place, unless something failed.
+        """Commit the blob, unless something failed.
 
         Raises:
-            StorageError: It did not get there; the blob stays as it was.
-            FileExistsError: Another process was first, and its blob is not to be replaced.
+            StorageError: It could not be committed; the blob stays as it was.
+            FileExistsError: Another process created the blob, which is not to be replaced.
         """
         if self.closed:
             return
-        failed = self._lost or sys.exception() is not self._outer_exception
         try:
-            if not failed:
+            if not self._failed and sys.exception() is self._outer_exception:
                 self._commit()
         finally:
-            self._abandon()
+            for request in self._pending:
+                request.cancel()
             super().close()
 
     def __del__(self) -> None:
-        # A file that nobody closed is one that nobody finished.
-        with suppress(AttributeError):
-            self._lost = True
+        self._failed = True  # nobody closed the file, so nobody finished it
         super().__del__()
 
     def _stage(self) -> None:
-        """Send the block that is full, once there are not too many under way."""
-        name = f"{self._prefix}{len(self._staged):06d}"
-        self._staged.append(name)
-        if len(self._under_way) == self._at_once:
-            self._under_way.popleft().result()
-        content, self._filled = self._filled, bytearray()
-        sending = self._client.stage_block(name, content, length=len(content))
-        self._under_way.append(asyncio.run_coroutine_threadsafe(sending, self._filesystem.loop))
+        """Send a block, once fewer than `concurrency` are being sent."""
+        if len(self._pending) == self._concurrency:
+            self._pending.popleft().result()
+        block, self._buffer = bytes(self._buffer), bytearray()
+        self._staged.append(BlobBlock(f"{self._prefix}{len(self._staged):06d}"))
+        self._pending.append(self._run(self._client.stage_block(self._staged[-1].id, block)))
 
     def _commit(self) -> None:
         options: dict[str, Any] = {"metadata": {"is_directory": "false"}}  # as adlfs marks files
+        if self._exclusive:
+            options["match_condition"] = MatchConditions.IfMissing
         if not self._staged and not self._exclusive:  # one request does it
-            ending = self._client.upload_blob(bytes(self._filled), overwrite=True, **options)
+            ending = self._client.upload_blob(bytes(self._buffer), overwrite=True, **options)
         else:
-            if self._filled:
+            if self._buffer:
                 self._stage()
-            while self._under_way:
-                self._under_way.popleft().result()
-            blocks = [BlobBlock(name) for name in self._staged]
-            if self._exclusive:
-                options["match_condition"] = MatchConditions.IfMissing
-            ending = self._client.commit_block_list(blocks, **options)
+            while self._pending:
+                self._pending.popleft().result()
+            ending = self._client.commit_block_list(self._staged, **options)
         try:
-            asyncio.run_coroutine_threadsafe(ending, self._filesystem.loop).result()
+            self._run(ending).result()
         except (ResourceExistsError, ResourceModifiedError) as error:
             raise FileExistsError(f"{self.name} exists already") from error
 
-    def _abandon(self) -> None:
-        for sending in self._under_way:
-            sending.cancel()
-        self._under_way.clear()
-        self._filled = bytearray()
+    def _run(self, request: Any) -> Future[Any]:
+        return asyncio.run_coroutine_threadsafe(request, self._filesystem.loop)

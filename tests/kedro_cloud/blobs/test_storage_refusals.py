@@ -6,7 +6,6 @@ from fsspec.config import conf
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Node, Pipeline
 
-from kedro_cloud.blobs.requests import PATIENCE
 from kedro_cloud.blobs.storage import StorageHooks
 from stored import ON_BLOBS, catalog_on_blobs, dataset, one_line
 
@@ -21,7 +20,7 @@ def test_a_missing_container_is_named_with_the_command_that_makes_it(blobs):
         with pytest.raises(DatasetError) as caught:
             act()
         line = one_line(caught)
-        assert "has no container 'reports'; make it: az storage container create" in line
+        assert "has no container 'reports'; create it: az storage container create" in line
         assert "--name reports" in line
     with pytest.raises(DatasetError, match="no container 'models'"):
         stored.restore("f")  # not taken for work that is not begun
@@ -48,10 +47,10 @@ def test_no_run_begins_while_the_container_of_a_dataset_is_missing(name, blobs):
         (403, "AuthenticationFailed", "does not accept the key or token"),
         (403, "AccountIsDisabled", "is disabled"),
         (401, "NoAuthenticationInformation", "az login --tenant"),
-        (400, "InvalidResourceName", "not a name that blob storage takes"),
+        (400, "InvalidResourceName", "does not accept this name"),
         (409, "BlobImmutableDueToPolicy", "refused a request .409 BlobImm"),
         (412, "LeaseIdMissing", "refused a request .412 LeaseIdMissing."),
-        (400, "InvalidBlockList", "two processes wrote it at the same time"),
+        (400, "InvalidBlockList", "two processes wrote this blob at the same time"),
         (400, "InvalidHeaderValue", "refused a request .400 InvalidHeaderValue."),
     ],
 )
@@ -79,9 +78,9 @@ def test_an_unknown_account_is_told_soon(blobs, waits, monkeypatch):
     with pytest.raises(DatasetError) as caught:
         dataset("faq_trials").load()
     line = one_line(caught)
-    assert "there is no storage account 'misspelt'" in line
+    assert "storage account misspelt is unknown (no host misspelt.blob.invalid)" in line
     assert "storage_account in globals.yml" in line
-    assert len(waits) == len(PATIENCE.waits_for_name)
+    assert sum(waits) < 5
 
 
 def test_a_missing_credential_is_told_at_once(blobs, waits, monkeypatch):
@@ -93,7 +92,7 @@ def test_a_missing_credential_is_told_at_once(blobs, waits, monkeypatch):
     with pytest.raises(DatasetError) as caught:
         dataset("faq_trials").load()
     line = one_line(caught)
-    assert "no credential for storage account quartettest; run `az login`" in line
+    assert "storage account quartettest cannot be entered: no credential; run `az login`" in line
     assert "AZURE_STORAGE_SAS_TOKEN" in line
     assert waits == []
 
@@ -101,8 +100,8 @@ def test_a_missing_credential_is_told_at_once(blobs, waits, monkeypatch):
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [
-        ("AZURE_STORAGE_CONNECTION_STRING", "copied=wrong", "is no connection string"),
-        ("AZURE_STORAGE_ACCOUNT_KEY", "not base64", "the key of .* is no key"),
+        ("AZURE_STORAGE_CONNECTION_STRING", "copied=wrong", "is not a connection string"),
+        ("AZURE_STORAGE_ACCOUNT_KEY", "not base64", "its key is not valid"),
     ],
 )
 def test_a_setting_that_was_copied_wrong_is_named(variable, value, expected, blobs, monkeypatch):
