@@ -16,6 +16,8 @@ import fsspec
 from fsspec.config import conf
 from kedro.framework.hooks import hook_impl
 
+from kedro_cloud import compat
+
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
@@ -72,10 +74,10 @@ class StorageHooks:
 
 def _container(dataset: Any) -> str | None:
     """Name of the container that a dataset lies in; None if it is on no blob storage."""
-    if getattr(dataset, "_protocol", None) not in PROTOCOLS:
+    protocol, path = compat.dataset_file(dataset) or compat.dataset_folder(dataset) or ("", "")
+    if protocol not in PROTOCOLS:
         return None
-    path = str(getattr(dataset, "_filepath", None) or getattr(dataset, "_path", ""))
-    return path.rpartition("://")[2].partition("/")[0] or None  # partitions keep the scheme
+    return path.rpartition("://")[2].partition("/")[0] or None
 
 
 def entry() -> tuple[str | None, str | None, str | None]:

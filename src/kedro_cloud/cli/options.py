@@ -25,10 +25,11 @@ def nested_parameters(context: click.Context, option: click.Parameter, text: str
     Raises:
         click.BadParameter: It is neither.
     """
-    from kedro.framework.cli.utils import _split_params
+    from kedro.framework.cli.project import run
 
     if not text.strip().startswith("{"):
-        given: dict[str, Any] = _split_params(context, option, text)
+        parse: Any = next(known.callback for known in run.params if known.name == "params")
+        given: dict[str, Any] = parse(context, option, text)
         return given
     try:
         found: dict[str, Any] = json.loads(text)

@@ -9,6 +9,7 @@ from kedro.config import MissingConfigException
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 
+from kedro_cloud import compat
 from kedro_cloud.core.config import PATTERNS
 
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ class StepHooks:
         if step is None:
             return
         pipeline, name = step
-        wanted = pipelines[pipeline].filter(node_names=[name]).datasets()
-        for dataset in catalog._lazy_datasets.keys() - wanted:
-            del catalog._lazy_datasets[dataset]
+        compat.drop_datasets(catalog, pipelines[pipeline].filter(node_names=[name]).datasets())
 
 
 class ValidationHooks:
@@ -73,10 +72,5 @@ def _check_by(catalog: DataCatalog, name: str) -> None:
     """Put the catalog's own check after a dataset's `load` and before its `save`."""
     dataset: Any = catalog[name]
     load, save = dataset.load, dataset.save
-
-    def checked(data: Any, mode: str) -> Any:
-        on = catalog._is_validation_enabled()
-        return catalog._validate(name, data, mode=mode) if on else data
-
-    dataset.load = lambda: checked(load(), "load")
-    dataset.save = lambda data: save(checked(data, "save"))
+    dataset.load = lambda: compat.validate_data(catalog, name, load(), "load")
+    dataset.save = lambda data: save(compat.validate_data(catalog, name, data, "save"))

@@ -9,9 +9,9 @@ from collections.abc import Collection
 from importlib import import_module
 
 from kedro.framework import project
-from kedro.framework.project import pipelines
 from kedro.pipeline import Pipeline
 
+from kedro_cloud import compat
 from kedro_cloud.jobs.steps import Steps
 
 _compute: frozenset[str] = frozenset()
@@ -21,12 +21,12 @@ def use_steps(compute: Collection[str]) -> None:
     """Let Kedro, and whatever asks it, see steps; `compute` are the tags that choose a cluster."""
     global _compute  # noqa: PLW0603  # Kedro calls the registry without arguments
     _compute = frozenset(compute)
-    _register(__name__)
+    compat.configure_pipelines(__name__)
 
 
 def use_nodes() -> None:
     """Let Kedro see the pipelines as they are written."""
-    _register(_of_project())
+    compat.configure_pipelines(_of_project())
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -38,12 +38,3 @@ def register_pipelines() -> dict[str, Pipeline]:
 def _of_project() -> str:
     """Return the name of the project's own registry."""
     return f"{project.PACKAGE_NAME}.pipeline_registry"
-
-
-def _register(module: str) -> None:
-    if pipelines._pipelines_module == module:
-        return
-    # A run has said by now which pipelines it wants, and `configure` forgets that.
-    requested = pipelines._requested_pipelines
-    pipelines.configure(module)
-    pipelines.set_requested(requested)

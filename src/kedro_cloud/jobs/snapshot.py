@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from kedro_cloud import compat
+
 LIMIT_MB = 300
 """What Azure ML accepts of one code folder, in millions of bytes."""
 _NAMED = 3
@@ -34,10 +36,8 @@ class Snapshot:
     @classmethod
     def from_folder(cls, folder: Path) -> Snapshot:
         """A folder that holds just what was uploaded; no ignore file is obeyed any more."""
-        from azure.ai.ml._utils._asset_utils import get_content_hash
-
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-        return cls(folder, get_content_hash(folder) or "", len(sizes), sum(sizes))
+        return cls(folder, compat.content_hash(folder), len(sizes), sum(sizes))
 
 
 def take_snapshot(project: Path, target: Path) -> Snapshot:
@@ -67,17 +67,14 @@ def uploaded_files(project: Path) -> Iterator[tuple[Path, str]]:
     As the SDK's `get_upload_files_from_folder`, but folders are left out as a whole where no file
     below can come through: it would look at each of the hundred thousand files of `.venv`.
     """
-    from azure.ai.ml._utils._asset_utils import get_ignore_file, traverse_directory
-
     project = project.resolve()
-    ignore: Any = get_ignore_file(project)
-    rules = list(zip(ignore._create_pathspec(), ignore._get_ignore_list(), strict=True))
+    ignore = compat.IgnoreFile(project)
     for root, folders, files in os.walk(project, followlinks=True):
         inside = Path(root).relative_to(project).as_posix()
         folders[:] = [
-            name for name in folders if not _is_shut(str(PurePosixPath(inside, name)), rules)
+            name for name in folders if not _is_shut(str(PurePosixPath(inside, name)), ignore.rules)
         ]
-        for path, name in traverse_directory(root, files, prefix=inside, ignore_file=ignore):
+        for path, name in ignore.uploaded(root, files, inside):
             yield Path(path), name
 
 

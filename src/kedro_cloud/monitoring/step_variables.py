@@ -13,6 +13,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedro_cloud import compat
 from kedro_cloud.core.cloud_settings import cloud_settings
 from kedro_cloud.core.variables import AUTHENTICATION, VARIABLE
 
@@ -51,14 +52,13 @@ def step_variables(client: MLClient, project: Path, environment: str) -> dict[st
 
 def _connection_string(resource: str) -> str:
     """What Application Insights wants to be called by; empty if that may not be read."""
-    from azure.ai.ml._azure_environments import _get_base_url_from_metadata
     from azure.core import PipelineClient
     from azure.core.exceptions import AzureError
     from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy
     from azure.core.rest import HttpRequest, HttpResponse
     from azure.identity import DefaultAzureCredential
 
-    base = str(_get_base_url_from_metadata()).rstrip("/")
+    base = compat.management_url().rstrip("/")
     name = resource.rpartition("/")[2]
     with DefaultAzureCredential() as credential:
         entry = BearerTokenCredentialPolicy(credential, f"{base}/.default")

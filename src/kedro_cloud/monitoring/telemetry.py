@@ -30,7 +30,6 @@ from azure.monitor.opentelemetry.exporter import (  # noqa: E402
     AzureMonitorMetricExporter,
     AzureMonitorTraceExporter,
 )
-from azure.monitor.opentelemetry.exporter._utils import azure_monitor_context  # noqa: E402
 from kedro.framework import project  # noqa: E402
 from opentelemetry.sdk.metrics import MeterProvider  # noqa: E402
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: E402
@@ -41,12 +40,13 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator 
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON  # noqa: E402
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context  # noqa: E402
 
+from kedro_cloud import compat  # noqa: E402
 from kedro_cloud.core import identity  # noqa: E402
 from kedro_cloud.core.variables import AUTHENTICATION, JOB  # noqa: E402
 
 # The exporter would add the machine's name and locale to every item, and the service would look
 # up the city of an address that is not given.
-_tags: dict[Any, Any] = azure_monitor_context
+_tags = compat.telemetry_tags()
 for _tag in ("ai.device.id", "ai.device.locale"):
     _tags.pop(_tag, None)
 _tags["ai.location.ip"] = "0.0.0.0"

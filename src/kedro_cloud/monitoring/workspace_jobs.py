@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from kedro_cloud import compat
 from kedro_cloud.jobs.progress import State, Status, StepStatus, primary
 
 if TYPE_CHECKING:
@@ -139,8 +140,7 @@ class WorkspaceJobs:
         from azure.core.exceptions import AzureError
 
         try:
-            # The SDK's own `stream` takes them from there, and waits for the end.
-            details = self._client.jobs._runs_operations.get_run_details(run)
+            details = compat.run_details(self._client, run)
         except AzureError as lost:
             return f"its details cannot be had ({type(lost).__name__})", ()
         error = details.error.error if details.error else None

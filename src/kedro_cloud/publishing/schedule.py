@@ -180,9 +180,8 @@ class Schedules:
                 trigger=CronTrigger(expression=cron, time_zone=time_zone),
                 create_job=compiled.job(tags),
                 tags=tags,
+                is_enabled=None if there is None else there.is_enabled,  # a pause outlives a change
             )
-            if there is not None:  # a pause outlives a change
-                schedule._is_enabled = there.is_enabled
             with quietly():
                 self.client.schedules.begin_create_or_update(schedule).result()
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kedro_cloud import compat
 from kedro_cloud.workspace import answers, faults
 
 if TYPE_CHECKING:
@@ -85,14 +86,13 @@ def check_storage(client: MLClient) -> None:
     Raises:
         ValueError: It cannot be reached.
     """
-    from azure.ai.ml._azure_environments import _get_storage_endpoint_from_metadata
     from azure.core import PipelineClient
     from azure.core.exceptions import ServiceRequestError, ServiceResponseError
     from azure.core.rest import HttpRequest, HttpResponse
 
     found = client.workspaces.get(client.workspace_name)
     account = str(found.storage_account).rpartition("/")[2]
-    address = f"https://{account}.blob.{_get_storage_endpoint_from_metadata()}"
+    address = f"https://{account}.blob.{compat.storage_suffix()}"
     try:
         # Any answer will do, a refusal as well: nobody is signed in here.
         service: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(address)

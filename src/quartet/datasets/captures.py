@@ -93,8 +93,7 @@ class SensorSource:
 
 def _absolute(location: Location) -> Location:
     """Return the same place, as the file system itself writes it when it lists files."""
-    path = location.filesystem._strip_protocol(location.path)
-    return replace(location, path=path.rstrip("/"))
+    return replace(location, path=location.listed_path)
 
 
 def _by_time(file: CaptureFile) -> tuple[tuple[int, ...], str]:

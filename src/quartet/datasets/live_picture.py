@@ -7,8 +7,8 @@ import logging
 from dataclasses import dataclass
 
 from kedro.io.core import DatasetError
-from kedro_datasets._typing import ImagePreview  # type: ignore[import-untyped]
 
+from quartet.compat import ImagePreview
 from quartet.datasets.file import HandleDataset
 from quartet.datasets.location import Location
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import fsspec
+from fsspec.core import strip_protocol
 from kedro.io.core import get_protocol_and_path
 
 
@@ -56,6 +57,11 @@ class Location:
         """Replace the file."""
         with self.filesystem.open(self.path, "wb") as file:
             file.write(content)
+
+    @property
+    def listed_path(self) -> str:
+        """The path as the file system writes it when it lists files."""
+        return str(strip_protocol(self.filesystem.unstrip_protocol(self.path))).rstrip("/")
 
     def exists(self) -> bool:
         """Whether there is a file."""

@@ -149,7 +149,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         filesystem.invalidate_cache()
         if not filesystem.isdir(path):
             raise DatasetError(f"{path}: no such folder; {self._hint}")
-        above = len(filesystem._strip_protocol(path).rstrip("/")) + 1
+        above = len(self._location.listed_path) + 1
         found = {
             full[above:]: int(entry["size"])
             for full, entry in sorted(filesystem.find(path, detail=True).items())

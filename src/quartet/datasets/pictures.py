@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from kedro.io.core import DatasetError
-from kedro_datasets._typing import ImagePreview  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from quartet.compat import ImagePreview
 from quartet.datasets.file import InputDataset
 
 Pixels = NDArray[np.uint8]

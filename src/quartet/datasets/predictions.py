@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from kedro.io.core import DatasetError
-from kedro_datasets._typing import TablePreview  # type: ignore[import-untyped]
 from tqdm import tqdm
 
+from quartet.compat import TablePreview
 from quartet.datasets.file import FileDataset
 from quartet.datasets.keyed_rows import from_parquet, keyed_rows, merge_rows, to_parquet
 from quartet.datasets.location import Location

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from kedro_datasets._typing import ImagePreview  # type: ignore[import-untyped]
-
+from quartet.compat import ImagePreview
 from quartet.datasets.file import FileDataset
 
 

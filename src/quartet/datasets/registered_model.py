@@ -109,7 +109,7 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
                 without a version.
             metadata: Ignored here; read by plugins.
         """
-        self._model_name = model_name
+        self.model_name = model_name
         self._registered_by = registered_by
         self.metadata = metadata
         self.saved_version: int | None = None  # told in the run's summary
@@ -126,17 +126,17 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         entry = self._latest_version()
         if entry is None and self._registered_by:
             raise DatasetError(
-                f"no version of {self._model_name} is registered: run `kedro run --pipelines "
+                f"no version of {self.model_name} is registered: run `kedro run --pipelines "
                 f"{self._registered_by}` first, in the same environment"
             )
         if entry is None:
             return None
         try:
             with _own_code():
-                model = mlflow.pyfunc.load_model(f"models:/{self._model_name}/{entry.version}")
+                model = mlflow.pyfunc.load_model(f"models:/{self.model_name}/{entry.version}")
         except Exception as error:
             raise DatasetError(
-                f"version {entry.version} of the registered model {self._model_name} cannot be "
+                f"version {entry.version} of the registered model {self.model_name} cannot be "
                 f"loaded ({error}); restore its files or delete that version"
             ) from error
         return Champion(int(entry.version), dict(entry.tags), model)
@@ -146,36 +146,36 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         import mlflow
 
         if not data.approved:
-            logger.info("%s: %s", self._model_name, data.reason)
+            logger.info("%s: %s", self.model_name, data.reason)
             return
         run = mlflow.active_run() or mlflow.start_run()
         with tempfile.TemporaryDirectory() as folder, _own_code():
             model_folder = _write_model(data, Path(folder))
-            mlflow.log_artifacts(str(model_folder), artifact_path=self._model_name)
+            mlflow.log_artifacts(str(model_folder), artifact_path=self.model_name)
         client = mlflow.MlflowClient()
         if self._latest_version() is None:
-            _create_registered_model(client, self._model_name)
+            _create_registered_model(client, self.model_name)
         created = client.create_model_version(
-            self._model_name,
-            source=f"{run.info.artifact_uri}/{self._model_name}",
+            self.model_name,
+            source=f"{run.info.artifact_uri}/{self.model_name}",
             run_id=run.info.run_id,
             tags={**lineage(run.info.run_id), **data.tags},
             description=data.reason,
         )
         self.saved_version = int(created.version)
-        logger.info("%s: registered version %s: %s", self._model_name, created.version, data.reason)
+        logger.info("%s: registered version %s: %s", self.model_name, created.version, data.reason)
 
     def _latest_version(self) -> Any | None:
         import mlflow
 
-        versions = mlflow.MlflowClient().search_model_versions(f"name='{self._model_name}'")
+        versions = mlflow.MlflowClient().search_model_versions(f"name='{self.model_name}'")
         return max(versions, key=lambda entry: int(entry.version), default=None)
 
     def _exists(self) -> bool:
         return self._latest_version() is not None
 
     def _describe(self) -> dict[str, Any]:
-        return {"model_name": self._model_name}
+        return {"model_name": self.model_name}
 
 
 @contextmanager

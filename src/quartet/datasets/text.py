@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from kedro_datasets._typing import HTMLPreview  # type: ignore[import-untyped]
 from kedro_datasets.text import TextDataset  # type: ignore[import-untyped]
+
+from quartet.compat import HTMLPreview
 
 
 class TextReportDataset(TextDataset):  # type: ignore[misc]

@@ -227,11 +227,8 @@ def _cut(rows: Tensor, slices: _Slices) -> tuple[Tensor, ...]:
 
 
 def _twin(network: ConvNet) -> ConvNet:
-    """A copy that shares the parameters; two threads must not write the same statistics."""
-    twin = copy.deepcopy(network)
-    for mine, theirs in zip(twin.modules(), network.modules(), strict=True):
-        mine._parameters = theirs._parameters
-    return twin
+    """Return a copy that shares the parameters, but not the statistics, which threads write."""
+    return copy.deepcopy(network, {id(shared): shared for shared in network.parameters()})
 
 
 def _optimiser(network: ConvNet, settings: ConvNetTraining) -> torch.optim.Optimizer:

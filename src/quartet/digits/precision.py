@@ -19,5 +19,6 @@ def compute_type(where: torch.device) -> torch.dtype:
     if where.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
+        # torch 2.13.0: only the GPU's support can be asked for in public.
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32

@@ -8,6 +8,8 @@ from typing import Any
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 
+from quartet.compat import validated_pipelines
+
 
 class Context(KedroContext):
     """Validates parameters as Kedro does; of an error it keeps more than the text."""
@@ -36,7 +38,7 @@ class Context(KedroContext):
 
         from kedro_cloud.core.validation_errors import format_errors
 
-        names = self._pipelines_to_validate or list(pipelines)
+        names = validated_pipelines(self) or list(pipelines)
         types = TypeExtractor({name: pipelines[name] for name in names})
         for key, model in types.extract_types_from_pipelines().items():
             if f"- Parameter '{key}': " not in report:

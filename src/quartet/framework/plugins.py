@@ -65,7 +65,9 @@ def _tell_of_missing_project(commands: Any) -> None:
         try:
             return resolve(self, context, arguments)
         except click.UsageError as error:
-            if self._metadata is not None:
+            from quartet.compat import has_project
+
+            if has_project(self):
                 raise
             where = f"Kedro project not found in {Path.cwd()}: go to its folder."
             raise click.UsageError(f"{error.message} {where}", context) from error

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import cast
+from typing import Any, cast
 
 from av.container import InputContainer
 from av.format import Flags
@@ -74,7 +74,7 @@ class _Tally:
     end: Fraction | None = None
     last: Fraction | None = None
     broken: bool = False
-    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    digest: Any = field(default_factory=hashlib.sha256)  # hashlib has no public type for it
 
 
 def read_all(container: InputContainer, name: str) -> Reading:

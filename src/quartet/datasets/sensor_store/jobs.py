@@ -12,7 +12,7 @@ from kedro.io.core import AbstractDataset
 from quartet.datasets.sensor_store.tables import Cursor, SensorTables, SensorTablesDataset
 
 if TYPE_CHECKING:
-    from kedro_datasets._typing import TablePreview  # type: ignore[import-untyped]
+    from quartet.compat import TablePreview
 
 
 @dataclass(frozen=True)

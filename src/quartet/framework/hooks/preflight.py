@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
 
+from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import config, ranks, tracking_database
 from kedro_cloud.core.hooks import NoTracking
 
@@ -52,20 +53,19 @@ class PreflightHooks:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Refuse to start when an output's folder cannot be written, or an input is no good."""
         for name in sorted(pipeline.all_outputs()):
-            dataset = catalog.get(name)
-            path = getattr(dataset, "_filepath", None)
-            if path is not None and getattr(dataset, "_protocol", "file") == "file":
-                _check_writable(name, Path(str(path)))
+            protocol, path = dataset_file(catalog.get(name)) or ("", "")
+            if protocol == "file":
+                _check_writable(name, Path(path))
         for name in sorted(pipeline.inputs()):
             if getattr(catalog.get(name), "checked_at_start", False):
                 catalog.load(name)
 
 
 def _check_parameters(context: KedroContext) -> None:
-    given = context._runtime_params or {}
+    loader: Any = context.config_loader
+    given = loader.runtime_params
     if not given:
         return
-    loader: Any = context.config_loader
     plain = type(loader)(str(loader.conf_source), env=loader.env, **settings.CONFIG_LOADER_ARGS)
     known = set(_paths(plain["parameters"])) | _catalog_parameters(Path(loader.conf_source))
     for name in _paths(given, leaves_only=True):

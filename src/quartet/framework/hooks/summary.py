@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 
+from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import ranks
 from kedro_cloud.core.console import aligned, bold, duration
 from kedro_cloud.core.hooks import NodeStart
@@ -219,7 +220,7 @@ class _Section:
         dataset: Any = self.catalog.get(name)
         version = getattr(dataset, "saved_version", None)
         said = f"version {version}" if approved else "no new version"
-        return f"{getattr(dataset, '_model_name', name)}, {said} ({reason})"
+        return f"{getattr(dataset, 'model_name', name)}, {said} ({reason})"
 
     def _result_places(self, name: str) -> list[str]:
         """Of files that the result names, or else of the result itself."""
@@ -240,12 +241,11 @@ class _Section:
         return [("figures", f"{count} in {folder}") for folder, count in folders.items()]
 
     def _place(self, name: str) -> str | None:
-        dataset: Any = self.catalog.get(name)
-        path = getattr(dataset, "_filepath", None)
-        if path is None:
+        file = dataset_file(self.catalog.get(name))
+        if file is None:
             return None
-        protocol = getattr(dataset, "_protocol", "file")
-        return shown_path(str(path)) if protocol == "file" else f"{protocol}://{path}"
+        protocol, path = file
+        return shown_path(path) if protocol == "file" else f"{protocol}://{path}"
 
     def _declared(self) -> Mapping[str, list[str]]:
         name = self.name + METRICS
