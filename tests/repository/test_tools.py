@@ -57,6 +57,28 @@ def test_a_commit_is_checked_by_what_make_lint_checks() -> None:
     assert plain == in_the_makefile
 
 
+@pytest.mark.parametrize(
+    ("subject", "fault"),
+    [
+        ("Check labels before anything is written", ""),
+        ("Process readings in blocks", ""),
+        ("Speed up the sweep", ""),
+        ("Added a check", "'Added' is not in the imperative"),
+        ("Adds a check", "'Adds' is not in the imperative"),
+        ("Adding a check", "'Adding' is not in the imperative"),
+        ("check labels", "the first word is not a verb that begins with a capital letter"),
+        ("A" + "b" * 72, "73 characters; at most 72"),
+    ],
+)
+def test_a_subject_is_an_imperative_of_one_line(subject: str, fault: str, tmp_path: Path) -> None:
+    message = tmp_path / "message"
+    message.write_text(f"{subject}\n\nWhy it is done, in as many lines as that takes.\n")
+    command = [sys.executable, ROOT / ".ci/check_subject.py", message]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = f"commit subject: {fault}: {subject}\n" if fault else ""
+    assert (result.returncode, result.stderr) == (int(bool(fault)), told)
+
+
 def test_hooks_run_the_tools_of_the_lock_files_and_download_nothing() -> None:
     for hook in hooks().values():
         assert hook["language"] == "system"
