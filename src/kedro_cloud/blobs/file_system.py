@@ -25,17 +25,11 @@ from kedro_cloud.blobs.storage import (
     SAS_TOKEN,
     entry,
 )
-from kedro_cloud.blobs.upload import BlobUpload
+from kedro_cloud.blobs.upload import BLOCK, CONCURRENCY, BlobUpload
 from kedro_cloud.core import identity
 
 logger = logging.getLogger(__name__)
 
-BLOCK = 8 << 20
-"""Bytes of one request. Larger ones gain little, and each is sent again as a whole when a
-connection is lost."""
-CONCURRENCY = 8
-"""Requests at the same time for one file: enough for a virtual machine's network, and 64 MiB in
-memory."""
 CLIENT_OPTIONS = {
     "connection_timeout": 20,  # seconds until there is a connection
     "read_timeout": 60,  # seconds of silence after which a connection counts as lost
@@ -119,9 +113,7 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_CachedByEntry):  # type: ig
         self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any
     ) -> Any:
         if mode in ("wb", "xb"):
-            return BlobUpload(
-                self, path, exclusive=mode == "xb", block=BLOCK, concurrency=CONCURRENCY
-            )
+            return BlobUpload(self, path, exclusive=mode == "xb")
         if mode == "rb":
             size = block_size or self.blocksize
             return _BlobReader(

@@ -17,6 +17,13 @@ from azure.storage.blob import BlobBlock
 if TYPE_CHECKING:
     from adlfs import AzureBlobFileSystem  # type: ignore[import-untyped]
 
+BLOCK = 8 << 20
+"""Bytes of one request. Larger ones gain little, and each is sent again as a whole when a
+connection is lost."""
+CONCURRENCY = 8
+"""Requests at the same time for one file: enough for a virtual machine's network, and 64 MiB in
+memory."""
+
 
 class BlobUpload(io.RawIOBase):
     """A binary file for writing, which replaces a blob when it is closed.
@@ -27,27 +34,17 @@ class BlobUpload(io.RawIOBase):
     deletes the blocks after a week. adlfs, and every other fsspec file, commits on any exit.
     """
 
-    def __init__(
-        self,
-        filesystem: AzureBlobFileSystem,
-        path: str,
-        *,
-        exclusive: bool,
-        block: int,
-        concurrency: int,
-    ) -> None:
+    def __init__(self, filesystem: AzureBlobFileSystem, path: str, *, exclusive: bool) -> None:
         """Open a blob for writing.
 
         Args:
             filesystem: The file system of the blob.
             path: Container and name.
             exclusive: Raise FileExistsError rather than replace a blob.
-            block: Bytes of one request.
-            concurrency: How many requests are sent at the same time.
         """
         super().__init__()
         self.name = path
-        self._exclusive, self._block, self._concurrency = exclusive, block, concurrency
+        self._exclusive = exclusive
         self._filesystem = filesystem
         self._prefix = uuid4().hex  # no process commits the blocks of another
         self._buffer = bytearray()
@@ -83,10 +80,10 @@ class BlobUpload(io.RawIOBase):
         self._written += len(view)
         try:
             while view:
-                part = view[: self._block - len(self._buffer)]
+                part = view[: BLOCK - len(self._buffer)]
                 self._buffer += part
                 view = view[len(part) :]
-                if len(self._buffer) == self._block:
+                if len(self._buffer) == BLOCK:
                     self._stage()
         except BaseException:
             self._failed = True
@@ -115,8 +112,8 @@ class BlobUpload(io.RawIOBase):
         super().__del__()
 
     def _stage(self) -> None:
-        """Send a block, once fewer than `concurrency` are being sent."""
-        if len(self._pending) == self._concurrency:
+        """Send a block, once fewer than CONCURRENCY are being sent."""
+        if len(self._pending) == CONCURRENCY:
             self._pending.popleft().result()
         block, self._buffer = bytes(self._buffer), bytearray()
         self._staged.append(BlobBlock(f"{self._prefix}{len(self._staged):06d}"))
@@ -124,11 +121,12 @@ class BlobUpload(io.RawIOBase):
 
     def _commit(self) -> None:
         options: dict[str, Any] = {"metadata": {"is_directory": "false"}}  # as adlfs marks files
-        if self._exclusive:
-            options["match_condition"] = MatchConditions.IfMissing
-        if not self._staged and not self._exclusive:  # one request does it
-            ending = self._client.upload_blob(bytes(self._buffer), overwrite=True, **options)
+        if not self._staged:  # one request does it
+            block, replaces = bytes(self._buffer), not self._exclusive
+            ending = self._client.upload_blob(block, overwrite=replaces, **options)
         else:
+            if self._exclusive:
+                options["match_condition"] = MatchConditions.IfMissing
             if self._buffer:
                 self._stage()
             while self._pending:

@@ -11,6 +11,7 @@ import pytest
 from kedro.io import DatasetError
 
 from kedro_cloud.blobs import file_system as module
+from kedro_cloud.blobs import upload
 from kedro_cloud.blobs.requests import RETRY_OPTIONS
 from quartet.datasets.media import encode_picture
 from stored import bank, dataset, one_line
@@ -94,8 +95,8 @@ def test_an_upload_that_cannot_be_finished_leaves_the_old_blob(proxy, waits):
 
 def test_text_whose_last_lines_are_lost_is_not_published(proxy, waits, blobs, monkeypatch):
     """Python's text files hand over their last lines when they are closed, and close regardless."""
-    monkeypatch.setattr(module, "BLOCK", 1000)
-    monkeypatch.setattr(module, "CONCURRENCY", 1)
+    monkeypatch.setattr(upload, "BLOCK", 1000)
+    monkeypatch.setattr(upload, "CONCURRENCY", 1)
     card = dataset("style_card")
     proxy.fail("PUT .*comp=block&", "answer")
     with pytest.raises(DatasetError, match="too busy"):
