@@ -17,7 +17,7 @@ _MARK = "#c8553d"
 _PALE = "#8fa9c4"
 
 
-def digit_grid(images: Images, captions: list[str], title: str, columns: int = 10) -> Figure:
+def plot_digit_grid(images: Images, captions: list[str], title: str, columns: int = 10) -> Figure:
     """Images in rows of `columns`, each under its caption, ink dark on light paper."""
     rows = -(-max(len(images), 1) // columns)
     lines = max((caption.count("\n") for caption in captions), default=0) + 1
@@ -34,7 +34,7 @@ def digit_grid(images: Images, captions: list[str], title: str, columns: int = 1
     return figure
 
 
-def class_counts(train: NDArray[np.int64], test: NDArray[np.int64]) -> Figure:
+def plot_class_counts(train: NDArray[np.int64], test: NDArray[np.int64]) -> Figure:
     """Bars: images of each digit in the training and in the test set."""
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axis = figure.subplots()
@@ -50,7 +50,7 @@ def class_counts(train: NDArray[np.int64], test: NDArray[np.int64]) -> Figure:
     return figure
 
 
-def sweep(results: pd.DataFrame, chosen: float) -> Figure:
+def plot_sweep(results: pd.DataFrame, chosen: float) -> Figure:
     """Validation accuracy against regularisation strength, the chosen one marked.
 
     Args:
@@ -76,7 +76,7 @@ def sweep(results: pd.DataFrame, chosen: float) -> Figure:
     return figure
 
 
-def training_history(history: pd.DataFrame) -> Figure:
+def plot_training_history(history: pd.DataFrame) -> Figure:
     """Training loss and learning rate by epoch.
 
     Args:
@@ -101,7 +101,7 @@ def training_history(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def confusion_matrix(confusion: NDArray[np.int64], title: str) -> Figure:
+def plot_confusion_matrix(confusion: NDArray[np.int64], title: str) -> Figure:
     """Counts of shape (10, 10): actual digits down, predicted ones across."""
     off_diagonal = confusion - np.diag(np.diag(confusion))
     figure, axis = _matrix(off_diagonal, f"{title}: confusion matrix", "Oranges")
@@ -122,7 +122,7 @@ def confusion_matrix(confusion: NDArray[np.int64], title: str) -> Figure:
     return figure
 
 
-def error_rates(rates: NDArray[np.float64], title: str) -> Figure:
+def plot_error_rates(rates: NDArray[np.float64], title: str) -> Figure:
     """Which digits are read as which: shares of each actual digit, shape (10, 10)."""
     figure, axis = _matrix(rates, f"{title}: errors by actual digit", "bone")
     bar = figure.colorbar(axis.images[0], ax=axis, format=PercentFormatter(1, decimals=1))
@@ -140,7 +140,7 @@ def _matrix(values: NDArray[Any], title: str, colours: str) -> tuple[Figure, Any
     return figure, axis
 
 
-def worst_mistakes(
+def plot_worst_mistakes(
     images: Images,
     labels: Labels,
     predicted: Labels,
@@ -153,7 +153,7 @@ def worst_mistakes(
         for label, guess, share in zip(labels, predicted, confidence, strict=True)
     ]
     heading = f"{title}: worst mistakes" if len(images) else f"{title}: no mistakes"
-    return digit_grid(images, captions, heading, columns=6)
+    return plot_digit_grid(images, captions, heading, columns=6)
 
 
 def _clean(axis: Any) -> None:

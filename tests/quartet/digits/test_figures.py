@@ -27,7 +27,7 @@ def titles(figure):
 
 
 def test_each_image_of_a_grid_stands_under_its_caption():
-    figure = figures.digit_grid(IMAGES, [str(label) for label in LABELS], "digits")
+    figure = figures.plot_digit_grid(IMAGES, [str(label) for label in LABELS], "digits")
     assert drawn(figure)
     shown = [axis.get_title() for axis in figure.axes if axis.images]
     assert shown == [str(label) for label in LABELS]
@@ -35,7 +35,7 @@ def test_each_image_of_a_grid_stands_under_its_caption():
 
 def test_the_bars_are_the_counts():
     train, test = np.arange(10) * 7, np.arange(10)
-    figure = figures.class_counts(train, test)
+    figure = figures.plot_class_counts(train, test)
     assert drawn(figure)
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     assert heights == [*train, *test]
@@ -45,7 +45,7 @@ def test_the_chosen_strength_is_the_one_marked():
     results = pd.DataFrame(
         {"regularisation_strength": [10.0, 1.0, 100.0], "validation_accuracy": [0.92, 0.91, 0.9]}
     )
-    figure = figures.sweep(results, 10.0)
+    figure = figures.plot_sweep(results, 10.0)
     assert drawn(figure)
     curve, mark = figure.axes[0].lines
     assert list(curve.get_xdata()) == [1.0, 10.0, 100.0]
@@ -55,13 +55,13 @@ def test_the_chosen_strength_is_the_one_marked():
 def test_the_confusion_matrix_shows_every_count_and_no_zero():
     confusion = np.diag(np.arange(10)) + 0
     confusion[3, 5] = 41
-    figure = figures.confusion_matrix(confusion, "model")
+    figure = figures.plot_confusion_matrix(confusion, "model")
     assert drawn(figure)
     assert sorted(texts(figure), key=int) == [*"123456789", "41"]
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "actual")
 
 
-@pytest.mark.parametrize("draw", [figures.confusion_matrix, figures.error_rates])
+@pytest.mark.parametrize("draw", [figures.plot_confusion_matrix, figures.plot_error_rates])
 def test_without_a_mistake_the_colours_still_begin_at_none(draw):
     values = np.zeros((10, 10), dtype=int)
     (image,) = draw(values, "network").axes[0].images
@@ -71,7 +71,7 @@ def test_without_a_mistake_the_colours_still_begin_at_none(draw):
 def test_error_rates_have_actual_digits_down():
     rates = np.zeros((10, 10))
     rates[3, 5] = 0.25
-    figure = figures.error_rates(rates, "model")
+    figure = figures.plot_error_rates(rates, "model")
     assert drawn(figure)
     assert figure.axes[0].images[0].get_array()[3, 5] == 0.25
 
@@ -79,7 +79,7 @@ def test_error_rates_have_actual_digits_down():
 @pytest.mark.parametrize("count", [0, 1, 13])
 def test_mistakes_say_what_was_read_as_what(count):
     confidence = np.full(count, 0.87, dtype=np.float32)
-    figure = figures.worst_mistakes(
+    figure = figures.plot_worst_mistakes(
         IMAGES[:count], LABELS[:count], LABELS[:count], confidence, "model"
     )
     assert drawn(figure)
@@ -92,7 +92,7 @@ def test_the_history_shows_loss_and_learning_rate():
     history = pd.DataFrame(
         {"epoch": [1, 2], "training_loss": [1.0, 0.1], "learning_rate": [0.1, 0.0]}
     )
-    figure = figures.training_history(history)
+    figure = figures.plot_training_history(history)
     assert drawn(figure)
     loss, rate = figure.axes
     assert list(loss.lines[0].get_ydata()) == [1.0, 0.1]

@@ -82,4 +82,4 @@ def train_best_convnet(
         on_epoch=lambda arrays, facts: convnet_checkpoint.store(key, State(arrays, facts)),
     )
     history = pd.DataFrame(network.history)
-    return dict(network.weights), history, digits.figures.training_history(history)
+    return dict(network.weights), history, digits.figures.plot_training_history(history)

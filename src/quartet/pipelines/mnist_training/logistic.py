@@ -54,7 +54,7 @@ def sweep_regularisation(
     results = pd.DataFrame(rows).sort_values("regularisation_strength", ignore_index=True)
     best = best_strength(results)
     best_weights = {name: weights[f"{best:g}.{name}"] for name in ("coefficients", "intercepts")}
-    return results, digits.figures.sweep(results, best), best_weights
+    return results, digits.figures.plot_sweep(results, best), best_weights
 
 
 def _judged(

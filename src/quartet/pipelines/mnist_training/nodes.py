@@ -53,7 +53,7 @@ def count_classes(train_digits: Digits, test_digits: Digits) -> tuple[pd.DataFra
     """Images of each digit in both sets, as a table and as bars."""
     train, test = digits.data.class_counts(train_digits), digits.data.class_counts(test_digits)
     table = pd.DataFrame({"digit": np.arange(len(train)), "training": train, "test": test})
-    return table, digits.figures.class_counts(train, test)
+    return table, digits.figures.plot_class_counts(train, test)
 
 
 def draw_random_digits(train_digits: Digits, exploration: Exploration) -> Figure:
@@ -62,7 +62,7 @@ def draw_random_digits(train_digits: Digits, exploration: Exploration) -> Figure
     size = min(exploration.images, len(train_digits["labels"]))
     rows = generator.choice(len(train_digits["labels"]), size, replace=False)
     captions = [str(label) for label in train_digits["labels"][rows]]
-    return digits.figures.digit_grid(
+    return digits.figures.plot_digit_grid(
         train_digits["images"][rows], captions, f"{size} random training digits"
     )
 
@@ -110,9 +110,9 @@ def _report(title: str, test_digits: Digits, shares: NDArray[np.float32]) -> Rep
     predicted = digits.evaluation.predicted_labels(shares)[worst]
     return (
         digits.evaluation.per_digit_report(shares, labels),
-        digits.figures.confusion_matrix(confusion, title),
-        digits.figures.error_rates(digits.evaluation.error_rates(confusion), title),
-        digits.figures.worst_mistakes(
+        digits.figures.plot_confusion_matrix(confusion, title),
+        digits.figures.plot_error_rates(digits.evaluation.error_rates(confusion), title),
+        digits.figures.plot_worst_mistakes(
             test_digits["images"][worst],
             labels[worst],
             predicted,
