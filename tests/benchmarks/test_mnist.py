@@ -72,7 +72,7 @@ def test_logistic_regression(mnist, recipe, checkpoint, record):
     results, _, best = logistic.sweep_regularisation(fit, validation, sweep, checkpoint)
     weights, facts = logistic.fit_best_logistic(train, results, best, sweep)
     seconds = time.perf_counter() - start
-    shares = digits.logistic.probabilities(weights, test["images"])
+    shares = digits.logistic.predict_proba(weights, test["images"])
     accuracy = digits.evaluation.accuracy(shares, test["labels"]).value
     recipe_seconds, recipe_accuracy = recipe
     record(
@@ -112,7 +112,7 @@ def networks(mnist, tmp_path_factory):
         searched = time.perf_counter() - start
         weights, _, _ = convnet.train_best_convnet(train, trials, training, kept[1])
         seconds = time.perf_counter() - start
-        shares = digits.convnet.probabilities(weights, test["images"])
+        shares = digits.convnet.predict_proba(weights, test["images"])
         accuracy = digits.evaluation.accuracy(shares, test["labels"]).value
         found.append((accuracy, seconds, searched))
     return np.array(found)

@@ -15,13 +15,13 @@ from quartet.digits.data import Images
 Family = Literal["logistic", "convnet"]
 Weights = Mapping[str, NDArray[Any]]
 
-_PROBABILITIES = {"logistic": logistic.probabilities, "convnet": convnet.probabilities}
+_PREDICTORS = {"logistic": logistic.predict_proba, "convnet": convnet.predict_proba}
 _FAMILY_ARRAY = "family"
 
 
-def probabilities(family: Family, weights: Weights, images: Images) -> NDArray[np.float32]:
+def predict_proba(family: Family, weights: Weights, images: Images) -> NDArray[np.float32]:
     """Class probabilities of shape (n, 10) from a family's weights."""
-    return _PROBABILITIES[family](dict(weights), images)
+    return _PREDICTORS[family](dict(weights), images)
 
 
 def packed(family: Family, weights: Weights) -> bytes:

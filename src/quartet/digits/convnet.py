@@ -73,7 +73,7 @@ class _Convolution(nn.Conv2d):
         return F.conv2d(x, self.weight.to(x.dtype), padding=1)
 
 
-def probabilities(weights: Weights, images: Images) -> NDArray[np.float32]:
+def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
     """Class probabilities, shape (n, 10), rows summing to 1.
 
     The mean over five views of each image, in place and shifted by one pixel

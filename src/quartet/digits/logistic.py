@@ -132,7 +132,7 @@ def _passes(
         yield ended
 
 
-def probabilities(weights: Weights, images: Images) -> NDArray[np.float32]:
+def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
     """Class probabilities, shape (n, 10), rows summing to 1."""
     logits = torch.addmm(
         torch.from_numpy(weights["intercepts"]),

@@ -51,7 +51,7 @@ class DigitClassifier:
                 f"expected uint8 images of shape (n, {SIDE}, {SIDE}), "
                 f"found {images.dtype} of shape {images.shape}"
             )
-        shares = classifier.probabilities(self._family, self._weights, images)
+        shares = classifier.predict_proba(self._family, self._weights, images)
         names = [f"probability_{digit}" for digit in range(CLASSES)]
         table = pd.DataFrame(shares, columns=names)
         table.insert(0, "label", shares.argmax(axis=1))

@@ -155,7 +155,7 @@ def test_the_printed_example_works_as_it_is(digits, workspace):
 def test_labels_and_probabilities_are_those_of_the_model(digits, weights):
     status, answer = post(digits[1], {"inputs": IMAGES[:30].tolist()})
     assert status == 200
-    expected = logistic.probabilities(weights, IMAGES[:30])
+    expected = logistic.predict_proba(weights, IMAGES[:30])
     rows = answer["predictions"]
     assert [row["label"] for row in rows] == expected.argmax(axis=1).tolist()
     found = [[row[f"probability_{digit}"] for digit in range(10)] for row in rows]
@@ -178,7 +178,7 @@ def test_answers_are_ranked_for_each_question(questions, matcher):
 
 
 def test_many_at_a_time_each_get_their_own_answer(digits, weights):
-    expected = logistic.probabilities(weights, IMAGES[:40]).argmax(axis=1)
+    expected = logistic.predict_proba(weights, IMAGES[:40]).argmax(axis=1)
     with ThreadPoolExecutor(16) as pool:
         answers = list(
             pool.map(lambda image: post(digits[1], {"inputs": [image.tolist()]}), IMAGES[:40])

@@ -58,7 +58,7 @@ def test_an_approved_release_becomes_the_next_version_and_predicts(registry, wei
     assert champion.tags["test_accuracy"] == "0.9"
     np.testing.assert_array_equal(
         champion.predict(IMAGES[:20])["label"],
-        logistic.probabilities(weights, IMAGES[:20]).argmax(axis=1),
+        logistic.predict_proba(weights, IMAGES[:20]).argmax(axis=1),
     )
     entry = mlflow.MlflowClient().get_model_version("digits", "2")
     assert entry.description == "release 2"

@@ -71,7 +71,7 @@ def test_a_training_leaves_the_callers_random_state_and_threads_alone(few):
 def test_the_sample_is_learned(split):
     train, test = split
     network = convnet_training.train(train, BRIEF.model_copy(update={"minimum_steps": 300}), 0.15)
-    shares = convnet.probabilities(network.weights, test["images"])
+    shares = convnet.predict_proba(network.weights, test["images"])
     assert accuracy(shares, test["labels"]).value > 0.97
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
     assert network.history[-1]["training_loss"] < network.history[0]["training_loss"] / 4
@@ -82,7 +82,7 @@ def test_float32_and_bfloat16_read_the_same_digits(split, few, monkeypatch):
     shares = {}
     for dtype in (torch.float32, torch.bfloat16):
         monkeypatch.setattr(convnet, "compute_type", lambda where, dtype=dtype: dtype)
-        shares[dtype] = convnet.probabilities(network.weights, split[1]["images"])
+        shares[dtype] = convnet.predict_proba(network.weights, split[1]["images"])
     np.testing.assert_allclose(shares[torch.float32], shares[torch.bfloat16], atol=0.06)
     assert np.abs(shares[torch.float32] - shares[torch.bfloat16]).max() > 0
 
@@ -92,7 +92,7 @@ def test_a_machine_without_bfloat16_trains_in_float32(few, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     assert precision.compute_type(torch.device("cpu")) is torch.float32
     network = convnet_training.train(few, BRIEF.model_copy(update={"minimum_steps": 60}), 0.15)
-    shares = convnet.probabilities(network.weights, few["images"])
+    shares = convnet.predict_proba(network.weights, few["images"])
     assert accuracy(shares, few["labels"]).value > 0.9
 
 

@@ -26,7 +26,7 @@ def test_every_strength_agrees_with_scikit_learn(split):
         reference = LogisticRegression(C=1 / strength, tol=1e-8, max_iter=5000)
         reference.fit(pixels["fit"], train["labels"])
         np.testing.assert_allclose(
-            logistic.probabilities(fit.weights, test["images"]),
+            logistic.predict_proba(fit.weights, test["images"]),
             reference.predict_proba(pixels["test"]),
             atol=2e-3,
         )
@@ -38,8 +38,8 @@ def test_a_strength_is_fitted_alike_alone_and_in_company(split):
     (alone,) = logistic.fit(train, [10.0], 1e-5, 500)
     _, company, _ = logistic.fit(train, [300.0, 10.0, 1.0], 1e-5, 500)
     np.testing.assert_allclose(
-        logistic.probabilities(alone.weights, test["images"]),
-        logistic.probabilities(company.weights, test["images"]),
+        logistic.predict_proba(alone.weights, test["images"]),
+        logistic.predict_proba(company.weights, test["images"]),
         atol=1e-3,
     )
 
@@ -58,8 +58,8 @@ def test_a_start_near_the_minimum_ends_at_the_same_minimum_sooner(split):
     (warm,) = logistic.fit(train, [10.0], 1e-5, 500, start_from=cold.weights)
     assert warm.passes < cold.passes / 2
     np.testing.assert_allclose(
-        logistic.probabilities(warm.weights, test["images"]),
-        logistic.probabilities(cold.weights, test["images"]),
+        logistic.predict_proba(warm.weights, test["images"]),
+        logistic.predict_proba(cold.weights, test["images"]),
         atol=1e-3,
     )
 
@@ -76,7 +76,7 @@ def test_nothing_to_fit_is_no_error(split):
 
 def test_probabilities_are_shares(split):
     (fit,) = logistic.fit(split[0], [10.0], 1e-3, 500)
-    shares = logistic.probabilities(fit.weights, split[1]["images"])
+    shares = logistic.predict_proba(fit.weights, split[1]["images"])
     assert shares.shape == (len(split[1]["labels"]), 10)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
 
@@ -87,6 +87,6 @@ def test_a_digit_missing_from_training_is_never_likely():
     images[labels == 1, 10:20, 10:20] = 255
     digits: Digits = pair_digits(images, labels, "training")
     (fit,) = logistic.fit(digits, [1.0], 1e-5, 500)
-    shares = logistic.probabilities(fit.weights, images)
+    shares = logistic.predict_proba(fit.weights, images)
     assert (shares.argmax(axis=1) == labels).all()
     assert shares[:, 2:].max() < 0.05

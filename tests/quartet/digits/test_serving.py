@@ -22,7 +22,7 @@ def served(tmp_path, weights):
 def test_labels_and_probabilities_are_those_of_the_weights(served, weights):
     images = bundled_digits()["images"][:50]
     table = served.predict(images)
-    expected = logistic.probabilities(weights, images)
+    expected = logistic.predict_proba(weights, images)
     np.testing.assert_array_equal(table["label"], expected.argmax(axis=1))
     np.testing.assert_array_equal(table.drop(columns="label"), expected)
     assert list(table.columns) == ["label", *(f"probability_{digit}" for digit in range(10))]

@@ -55,7 +55,7 @@ def stop_at_call(function, number):
 def test_a_stopped_sweep_keeps_its_finished_fits(split, checkpoint, monkeypatch):
     whole, _, best = logistic_nodes.sweep_regularisation(*split, SWEEP, checkpoint)
     checkpoint.clear()
-    judge = logistic.probabilities
+    judge = logistic.predict_proba
     monkeypatch.setattr(logistic, "probabilities", stop_at_call(judge, 3))
     with pytest.raises(StoppedError):
         logistic_nodes.sweep_regularisation(*split, SWEEP, checkpoint)

@@ -39,7 +39,7 @@ def search_learning_rate(
     length = max(1, round(learning_rate_search.share * full_length))
     for rate in learning_rate_search.learning_rates[len(rows) :]:
         network = digits.convnet_training.train(fit_digits, convnet_training, rate, length)
-        shares = digits.convnet.probabilities(network.weights, validation_digits["images"])
+        shares = digits.convnet.predict_proba(network.weights, validation_digits["images"])
         accuracy = digits.evaluation.accuracy(shares, validation_digits["labels"])
         rows.append(
             {

@@ -61,7 +61,7 @@ def _judged(
     fit: digits.logistic.Fit, validation_digits: Digits, earlier: float
 ) -> dict[str, float]:
     """A row of the sweep's results; `earlier` are the seconds of a sweep that was stopped."""
-    shares = digits.logistic.probabilities(fit.weights, validation_digits["images"])
+    shares = digits.logistic.predict_proba(fit.weights, validation_digits["images"])
     accuracy = digits.evaluation.accuracy(shares, validation_digits["labels"])
     return {
         "regularisation_strength": fit.strength,

@@ -86,7 +86,7 @@ def predict_with_convnet(convnet_weights: Arrays, test_digits: Digits) -> Arrays
 
 
 def _predict(family: digits.classifier.Family, weights: Arrays, test_digits: Digits) -> Arrays:
-    shares = digits.classifier.probabilities(family, weights, test_digits["images"])
+    shares = digits.classifier.predict_proba(family, weights, test_digits["images"])
     return {"probabilities": shares}
 
 
