@@ -84,7 +84,7 @@ def digit_folders(tmp_path_factory, logistic_weights):
             tmp_path_factory.mktemp(family),
             "quartet.digits.serving",
             digits_serving.WEIGHTS_FILE,
-            classifier.packed(family, weights),
+            classifier.to_bytes(family, weights),
             digits_serving.REQUIREMENTS,
             bundled_digits()["images"][:2],
         )

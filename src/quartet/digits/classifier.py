@@ -24,14 +24,14 @@ def predict_proba(family: Family, weights: Weights, images: Images) -> NDArray[n
     return _PREDICTORS[family](dict(weights), images)
 
 
-def packed(family: Family, weights: Weights) -> bytes:
+def to_bytes(family: Family, weights: Weights) -> bytes:
     """Weights and family as one safetensors file."""
     name = np.frombuffer(family.encode(), dtype=np.uint8)
     return bytes(save({**weights, _FAMILY_ARRAY: name}))
 
 
-def unpacked(content: bytes) -> tuple[Family, Weights]:
-    """Family and weights from what `packed` made."""
+def from_bytes(content: bytes) -> tuple[Family, Weights]:
+    """Family and weights from what `to_bytes`."""
     arrays = load(content)
     family: Any = arrays.pop(_FAMILY_ARRAY).tobytes().decode()
     return family, arrays

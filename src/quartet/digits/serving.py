@@ -60,4 +60,4 @@ class DigitClassifier:
 
 def _load_pyfunc(folder: str) -> DigitClassifier:
     """MLflow's entry point: the classifier whose weights lie in `folder`."""
-    return DigitClassifier(*classifier.unpacked((Path(folder) / WEIGHTS_FILE).read_bytes()))
+    return DigitClassifier(*classifier.from_bytes((Path(folder) / WEIGHTS_FILE).read_bytes()))

@@ -67,7 +67,7 @@ def workspace(tmp_path_factory, empty_tracking, weights):
             release(
                 "quartet.digits.serving",
                 digits_serving.WEIGHTS_FILE,
-                classifier.packed("logistic", weights),
+                classifier.to_bytes("logistic", weights),
                 digits_serving.REQUIREMENTS,
                 IMAGES[:2],
             )

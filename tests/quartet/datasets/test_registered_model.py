@@ -36,7 +36,7 @@ def release(weights, **changes):
         "approved": True,
         "reason": "first version",
         "loader_module": "quartet.digits.serving",
-        "files": {serving.WEIGHTS_FILE: classifier.packed("logistic", weights)},
+        "files": {serving.WEIGHTS_FILE: classifier.to_bytes("logistic", weights)},
         "requirements": serving.REQUIREMENTS,
         "input_example": IMAGES[:2],
         "tags": {"test_accuracy": "0.9"},

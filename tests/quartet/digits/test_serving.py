@@ -15,7 +15,7 @@ def weights():
 
 @pytest.fixture
 def served(tmp_path, weights):
-    (tmp_path / serving.WEIGHTS_FILE).write_bytes(classifier.packed("logistic", weights))
+    (tmp_path / serving.WEIGHTS_FILE).write_bytes(classifier.to_bytes("logistic", weights))
     return serving._load_pyfunc(str(tmp_path))
 
 

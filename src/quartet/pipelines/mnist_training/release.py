@@ -40,7 +40,7 @@ def choose_release(
         approved=approved,
         reason=reason,
         loader_module="quartet.digits.serving",
-        files={digits.serving.WEIGHTS_FILE: digits.classifier.packed(family, weights[family])},
+        files={digits.serving.WEIGHTS_FILE: digits.classifier.to_bytes(family, weights[family])},
         requirements=digits.serving.REQUIREMENTS,
         input_example=test_digits["images"][:EXAMPLE_IMAGES],
         tags={
