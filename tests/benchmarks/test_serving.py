@@ -23,7 +23,7 @@ from quartet.datasets.registered_model import ModelRelease, _write_model
 from quartet.digits import classifier, logistic
 from quartet.digits import serving as digits_serving
 from quartet.digits.convnet import ConvNet
-from quartet.digits.sample import bundled_digits
+from quartet.digits.sample import load_bundled_digits
 from quartet.faq import serving as faq_serving
 from quartet.faq.matcher import fit_matcher
 from quartet.faq.ranker import RankerParameters
@@ -71,7 +71,7 @@ def model_folder(folder, module, file, content, requirements, example):
 
 @pytest.fixture(scope="module")
 def logistic_weights():
-    (fit,) = logistic.fit(bundled_digits(), [10.0], 1e-2, 100)
+    (fit,) = logistic.fit(load_bundled_digits(), [10.0], 1e-2, 100)
     return fit.weights
 
 
@@ -86,7 +86,7 @@ def digit_folders(tmp_path_factory, logistic_weights):
             digits_serving.WEIGHTS_FILE,
             classifier.to_bytes(family, weights),
             digits_serving.REQUIREMENTS,
-            bundled_digits()["images"][:2],
+            load_bundled_digits()["images"][:2],
         )
         for family, weights in (("convnet", network), ("logistic", logistic_weights))
     }
@@ -167,7 +167,7 @@ def under_load(port, body, at_once, requests):
 
 
 def images(count):
-    own = bundled_digits()["images"]
+    own = load_bundled_digits()["images"]
     return np.tile(own, (count // len(own) + 1, 1, 1))[:count]
 
 
@@ -234,7 +234,7 @@ def tutorial(tmp_path):
     import joblib
     from sklearn.linear_model import LogisticRegression
 
-    sample = bundled_digits()
+    sample = load_bundled_digits()
     fitted = LogisticRegression(max_iter=50).fit(
         sample["images"].reshape(-1, 784) / 255.0, sample["labels"]
     )

@@ -14,7 +14,7 @@ _DARKEST = 16
 """scikit-learn's grey levels run from 0 to 16."""
 
 
-def bundled_digits() -> Digits:
+def load_bundled_digits() -> Digits:
     """The 1,797 digits of 8 x 8 pixels that scikit-learn ships, in MNIST's layout.
 
     Each is enlarged to 20 x 20 pixels by cubic splines and centred in 28 x 28.

@@ -25,14 +25,14 @@ from quartet.datasets.registered_model import (
 )
 from quartet.digits import classifier, logistic
 from quartet.digits import serving as digits_serving
-from quartet.digits.sample import bundled_digits
+from quartet.digits.sample import load_bundled_digits
 from quartet.faq import serving as faq_serving
 from quartet.faq.matcher import fit_matcher
 from quartet.faq.ranker import RankerParameters
 from quartet.faq.settings import Cleaning, Refit
 from support import GUARD_S, clean_environment, free_port, make_workspace, skip_or_fail
 
-IMAGES = bundled_digits()["images"]
+IMAGES = load_bundled_digits()["images"]
 ZERO = np.zeros((1, 28, 28), int).tolist()
 pytestmark = pytest.mark.integration  # model servers are started
 
@@ -50,7 +50,7 @@ def release(module, file, content, requirements, example):
 
 @pytest.fixture(scope="module")
 def weights():
-    (fit,) = logistic.fit(bundled_digits(), [10.0], 1e-2, 100)
+    (fit,) = logistic.fit(load_bundled_digits(), [10.0], 1e-2, 100)
     return fit.weights
 
 

@@ -11,10 +11,10 @@ from kedro.io import DatasetError
 from quartet.datasets.lineage import code_digest
 from quartet.datasets.registered_model import ModelRelease, RegisteredModelDataset
 from quartet.digits import classifier, logistic, serving
-from quartet.digits.sample import bundled_digits
+from quartet.digits.sample import load_bundled_digits
 from support import ROOT
 
-IMAGES = bundled_digits()["images"]
+IMAGES = load_bundled_digits()["images"]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def registry(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def weights():
-    (fit,) = logistic.fit(bundled_digits(), [10.0], 1e-2, 100)
+    (fit,) = logistic.fit(load_bundled_digits(), [10.0], 1e-2, 100)
     return fit.weights
 
 

@@ -9,7 +9,7 @@ from quartet.digits import convnet, convnet_training, precision
 from quartet.digits.augmentation import augment, normalised
 from quartet.digits.data import Digits, stratified_split
 from quartet.digits.evaluation import accuracy
-from quartet.digits.sample import bundled_digits
+from quartet.digits.sample import load_bundled_digits
 from quartet.digits.settings import ConvNetTraining
 
 BRIEF = ConvNetTraining(seed=3, epochs=3, minimum_steps=0, batch_size=100)
@@ -17,7 +17,7 @@ BRIEF = ConvNetTraining(seed=3, epochs=3, minimum_steps=0, batch_size=100)
 
 @pytest.fixture(scope="module")
 def split():
-    return stratified_split(bundled_digits(), 0.3, np.random.default_rng(0))
+    return stratified_split(load_bundled_digits(), 0.3, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from sklearn.linear_model import LogisticRegression
 
 from quartet.digits import logistic
 from quartet.digits.data import Digits, pair_digits, stratified_split
-from quartet.digits.sample import bundled_digits
+from quartet.digits.sample import load_bundled_digits
 
 
 @pytest.fixture(scope="module")
 def split():
-    return stratified_split(bundled_digits(), 0.3, np.random.default_rng(0))
+    return stratified_split(load_bundled_digits(), 0.3, np.random.default_rng(0))
 
 
 def test_every_strength_agrees_with_scikit_learn(split):

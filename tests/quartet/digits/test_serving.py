@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from quartet.digits import classifier, logistic, serving
-from quartet.digits.sample import bundled_digits
+from quartet.digits.sample import load_bundled_digits
 
 
 @pytest.fixture(scope="module")
 def weights():
-    (fit,) = logistic.fit(bundled_digits(), [10.0], 1e-2, 100)
+    (fit,) = logistic.fit(load_bundled_digits(), [10.0], 1e-2, 100)
     return fit.weights
 
 
@@ -20,7 +20,7 @@ def served(tmp_path, weights):
 
 
 def test_labels_and_probabilities_are_those_of_the_weights(served, weights):
-    images = bundled_digits()["images"][:50]
+    images = load_bundled_digits()["images"][:50]
     table = served.predict(images)
     expected = logistic.predict_proba(weights, images)
     np.testing.assert_array_equal(table["label"], expected.argmax(axis=1))

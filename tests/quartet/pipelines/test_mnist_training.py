@@ -10,7 +10,7 @@ from quartet.datasets.checkpoint import CheckpointDataset, State
 from quartet.datasets.registered_model import Champion
 from quartet.digits import convnet_training, logistic
 from quartet.digits.data import stratified_split
-from quartet.digits.sample import bundled_digits
+from quartet.digits.sample import load_bundled_digits
 from quartet.digits.settings import ConvNetTraining, LearningRateSearch, RegularisationSweep
 from quartet.pipelines.mnist_training import convnet as convnet_nodes
 from quartet.pipelines.mnist_training import create_pipeline, nodes
@@ -26,7 +26,7 @@ TRIALS = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def split():
-    return stratified_split(bundled_digits(), 0.2, np.random.default_rng(0))
+    return stratified_split(load_bundled_digits(), 0.2, np.random.default_rng(0))
 
 
 @pytest.fixture
