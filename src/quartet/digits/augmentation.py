@@ -17,7 +17,7 @@ _PAPER = -_MEAN / _DEVIATION
 """What an empty pixel becomes when normalised."""
 
 
-def normalised(images: Images) -> Tensor:
+def normalise(images: Images) -> Tensor:
     """Float32 of zero mean and unit variance over MNIST, shape (n, 1, 28, 28)."""
     return torch.tensor(images).float().div_(255).sub_(_MEAN).div_(_DEVIATION)[:, None]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from quartet.digits.augmentation import normalised
+from quartet.digits.augmentation import normalise
 from quartet.digits.data import CLASSES, Images
 from quartet.digits.precision import compute_type, device
 
@@ -88,7 +88,7 @@ def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
         starts = range(0, len(images), _BATCH_TO_PREDICT)
         for start in tqdm(starts, desc="reading digits", unit="batch", disable=None, delay=2):
             batch = slice(start, start + _BATCH_TO_PREDICT)
-            x = normalised(images[batch]).to(where)
+            x = normalise(images[batch]).to(where)
             views = [network(torch.roll(x, view, dims=(2, 3))).softmax(dim=1) for view in _VIEWS]
             shares[batch] = torch.stack(views).mean(dim=0).cpu().numpy()
     return shares

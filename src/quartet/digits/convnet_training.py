@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from quartet.digits.augmentation import augment, normalised
+from quartet.digits.augmentation import augment, normalise
 from quartet.digits.convnet import ConvNet, Weights
 from quartet.digits.data import Digits
 from quartet.digits.precision import compute_type, device
@@ -47,7 +47,7 @@ class TrainedNetwork:
         return sum(epoch["seconds"] for epoch in self.history)
 
 
-def epochs(settings: ConvNetTraining, images: int) -> int:
+def count_epochs(settings: ConvNetTraining, images: int) -> int:
     """Passes over a set of this many images: those asked for, or more to reach the least steps."""
     return max(settings.epochs, math.ceil(settings.minimum_steps / _steps(settings, images)))
 
@@ -74,7 +74,7 @@ def train(
     Returns:
         The weights and the history of all epochs.
     """
-    last = length or epochs(settings, len(digits["labels"]))
+    last = length or count_epochs(settings, len(digits["labels"]))
     course = _Course(digits, settings, learning_rate, last)
     if resume_from is not None:
         course.restore(*resume_from)
@@ -108,7 +108,7 @@ class _Course:
             self._network = ConvNet(compute_type(self._device)).to(self._device)
         self._parameters = list(self._network.parameters())
         self._optimiser = _optimiser(self._network, settings)
-        self._images = normalised(digits["images"]).to(self._device)
+        self._images = normalise(digits["images"]).to(self._device)
         self._labels = torch.tensor(digits["labels"].astype(np.int64), device=self._device)
         self.history: list[dict[str, float]] = []
 

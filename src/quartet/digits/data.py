@@ -52,14 +52,14 @@ def pair_digits(images: Images, labels: Labels, name: str) -> Digits:
     return Digits(images=images, labels=labels)
 
 
-def checksum(digits: Digits) -> str:
+def compute_checksum(digits: Digits) -> str:
     """SHA-256 over labels and pixels: names a data set in tags and comparisons."""
     digest = hashlib.sha256(np.ascontiguousarray(digits["labels"]).data)
     digest.update(np.ascontiguousarray(digits["images"]).data)
     return digest.hexdigest()
 
 
-def class_counts(digits: Digits) -> NDArray[np.int64]:
+def count_classes(digits: Digits) -> NDArray[np.int64]:
     """Number of images of each digit, shape (10,)."""
     return np.bincount(digits["labels"], minlength=CLASSES)
 
@@ -70,7 +70,7 @@ def check_trainable(digits: Digits) -> None:
     Raises:
         ValueError: Fewer than two digits occur, or one of them only once.
     """
-    counts = class_counts(digits)
+    counts = count_classes(digits)
     present = np.flatnonzero(counts)
     if len(present) < 2:
         raise ValueError(

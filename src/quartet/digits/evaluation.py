@@ -27,12 +27,12 @@ class Accuracy(NamedTuple):
 
 def accuracy(probabilities: Probabilities, labels: Labels) -> Accuracy:
     """Accuracy of the most probable digit, with the Wilson score interval."""
-    correct = int((predicted_labels(probabilities) == labels).sum())
+    correct = int((predict_labels(probabilities) == labels).sum())
     interval = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
     return Accuracy(correct / len(labels), float(interval.low), float(interval.high))
 
 
-def predicted_labels(probabilities: Probabilities) -> Labels:
+def predict_labels(probabilities: Probabilities) -> Labels:
     """The most probable digit of each row, shape (n,), uint8."""
     return probabilities.argmax(axis=1).astype(np.uint8)
 
@@ -40,7 +40,7 @@ def predicted_labels(probabilities: Probabilities) -> Labels:
 def confusion_matrix(probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
     """Counts of shape (10, 10): row the actual digit, column the predicted one."""
     matrix: NDArray[np.int64] = count_confusions(
-        labels, predicted_labels(probabilities), labels=np.arange(CLASSES)
+        labels, predict_labels(probabilities), labels=np.arange(CLASSES)
     )
     return matrix
 
@@ -61,7 +61,7 @@ def per_digit_report(probabilities: Probabilities, labels: Labels) -> pd.DataFra
     """
     precision, recall, f1, support = precision_recall_fscore_support(
         labels,
-        predicted_labels(probabilities),
+        predict_labels(probabilities),
         labels=np.arange(CLASSES),
         zero_division=np.nan,
     )
@@ -76,12 +76,14 @@ def per_digit_report(probabilities: Probabilities, labels: Labels) -> pd.DataFra
     )
 
 
-def worst_mistakes(probabilities: Probabilities, labels: Labels, count: int) -> NDArray[np.int64]:
+def find_worst_mistakes(
+    probabilities: Probabilities, labels: Labels, count: int
+) -> NDArray[np.int64]:
     """Rows of the mistakes made with the most confidence, the most confident first.
 
     Confidence is the probability of the digit that was read.
     """
-    mistakes = np.flatnonzero(predicted_labels(probabilities) != labels)
+    mistakes = np.flatnonzero(predict_labels(probabilities) != labels)
     confidence = probabilities[mistakes].max(axis=1)
     return mistakes[np.argsort(-confidence, kind="stable")][:count]
 

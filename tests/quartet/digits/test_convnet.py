@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from quartet.digits import convnet, convnet_training, precision
-from quartet.digits.augmentation import augment, normalised
+from quartet.digits.augmentation import augment, normalise
 from quartet.digits.data import Digits, stratified_split
 from quartet.digits.evaluation import accuracy
 from quartet.digits.sample import load_bundled_digits
@@ -125,20 +125,20 @@ def test_the_gradient_of_two_slices_is_that_of_the_whole_batch(few):
 )
 def test_small_sets_are_passed_over_more_often(epochs, minimum_steps, images, expected):
     settings = ConvNetTraining(seed=0, epochs=epochs, minimum_steps=minimum_steps)
-    assert convnet_training.epochs(settings, images) == expected
+    assert convnet_training.count_epochs(settings, images) == expected
 
 
 def test_augmentation_without_reach_changes_nothing(few):
     still = BRIEF.model_copy(
         update={"rotation_degrees": 0, "scaling": 0, "shear": 0, "shift_pixels": 0}
     )
-    images = normalised(few["images"][:20])
+    images = normalise(few["images"][:20])
     moved = augment(images, still, torch.Generator().manual_seed(0))
     torch.testing.assert_close(moved, images, rtol=1e-4, atol=1e-4)
 
 
 def test_augmentation_is_pytorchs_affine_sampling(few):
-    images = normalised(few["images"][:5])
+    images = normalise(few["images"][:5])
     generator = torch.Generator().manual_seed(1)
     moved = augment(images, BRIEF, generator)
     turn, wide, high, slant, across, down = (

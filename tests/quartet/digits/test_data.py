@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.digits.data import checksum, class_counts, pair_digits, stratified_split
+from quartet.digits.data import compute_checksum, count_classes, pair_digits, stratified_split
 
 
 def digits(labels):
@@ -27,16 +27,17 @@ def test_a_split_keeps_every_digit_once_with_its_label(counts, fraction, seed):
     for part in (larger, held_back):
         np.testing.assert_array_equal(part["images"][:, 0, 0], part["labels"])
     np.testing.assert_array_equal(
-        class_counts(larger) + class_counts(held_back), class_counts(whole)
+        count_classes(larger) + count_classes(held_back), count_classes(whole)
     )
-    for count, share in zip(counts, class_counts(held_back), strict=False):
+    for count, share in zip(counts, count_classes(held_back), strict=False):
         assert share == min(max(1, round(fraction * count)), count - 1)
 
 
 def test_the_same_seed_holds_the_same_images_back():
     whole = digits(np.arange(200) % 10)
     first, again, other = (
-        checksum(stratified_split(whole, 0.2, np.random.default_rng(seed))[1]) for seed in (1, 1, 2)
+        compute_checksum(stratified_split(whole, 0.2, np.random.default_rng(seed))[1])
+        for seed in (1, 1, 2)
     )
     assert first == again != other
 
@@ -78,4 +79,4 @@ def test_the_checksum_tells_one_changed_pixel_and_one_changed_label():
     pixel, label = digits([1, 2, 3]), digits([1, 2, 3])
     pixel["images"][2, 27, 27] = 1
     label["labels"][0] = 0
-    assert len({checksum(whole), checksum(pixel), checksum(label)}) == 3
+    assert len({compute_checksum(whole), compute_checksum(pixel), compute_checksum(label)}) == 3

@@ -52,8 +52,8 @@ def test_precision_and_recall_are_per_digit_and_absent_where_undefined():
 def test_the_surest_mistakes_come_first_and_right_answers_never():
     rows = shares([0, 1, 1, 1, 2, 2])
     rows[4] = shares([2], confidence=0.99)[0]
-    assert evaluation.worst_mistakes(rows, LABELS, 10).tolist() == [4, 1]
-    assert evaluation.worst_mistakes(rows, LABELS, 1).tolist() == [4]
+    assert evaluation.find_worst_mistakes(rows, LABELS, 10).tolist() == [4, 1]
+    assert evaluation.find_worst_mistakes(rows, LABELS, 1).tolist() == [4]
 
 
 def test_mistakes_are_in_the_order_of_the_confidence_that_the_figure_shows():
@@ -61,7 +61,10 @@ def test_mistakes_are_in_the_order_of_the_confidence_that_the_figure_shows():
     rows = np.zeros((2, 10), dtype=np.float32)
     rows[0, [3, 4]] = 0.6, 0.4
     rows[1, [3, 4, 0]] = 0.55, 0.4, 0.05
-    assert evaluation.worst_mistakes(rows, np.array([4, 0], dtype=np.uint8), 10).tolist() == [0, 1]
+    assert evaluation.find_worst_mistakes(rows, np.array([4, 0], dtype=np.uint8), 10).tolist() == [
+        0,
+        1,
+    ]
 
 
 def test_log_loss_is_finite_even_for_certain_mistakes():

@@ -35,7 +35,7 @@ def search_learning_rate(
         __version__, fit_digits, validation_digits, convnet_training, learning_rate_search
     )
     rows = list(search_checkpoint.restore(key).facts.get("rows", []))
-    full_length = digits.convnet_training.epochs(convnet_training, len(fit_digits["labels"]))
+    full_length = digits.convnet_training.count_epochs(convnet_training, len(fit_digits["labels"]))
     length = max(1, round(learning_rate_search.share * full_length))
     for rate in learning_rate_search.learning_rates[len(rows) :]:
         network = digits.convnet_training.train(fit_digits, convnet_training, rate, length)

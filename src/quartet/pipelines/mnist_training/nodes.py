@@ -51,7 +51,7 @@ def pair_images_with_labels(
 
 def count_classes(train_digits: Digits, test_digits: Digits) -> tuple[pd.DataFrame, Figure]:
     """Images of each digit in both sets, as a table and as bars."""
-    train, test = digits.data.class_counts(train_digits), digits.data.class_counts(test_digits)
+    train, test = digits.data.count_classes(train_digits), digits.data.count_classes(test_digits)
     table = pd.DataFrame({"digit": np.arange(len(train)), "training": train, "test": test})
     return table, digits.figures.plot_class_counts(train, test)
 
@@ -106,8 +106,8 @@ def report_on_convnet(test_digits: Digits, convnet_probabilities: Arrays) -> Rep
 def _report(title: str, test_digits: Digits, shares: NDArray[np.float32]) -> Report:
     labels = test_digits["labels"]
     confusion = digits.evaluation.confusion_matrix(shares, labels)
-    worst = digits.evaluation.worst_mistakes(shares, labels, WORST_MISTAKES)
-    predicted = digits.evaluation.predicted_labels(shares)[worst]
+    worst = digits.evaluation.find_worst_mistakes(shares, labels, WORST_MISTAKES)
+    predicted = digits.evaluation.predict_labels(shares)[worst]
     return (
         digits.evaluation.per_digit_report(shares, labels),
         digits.figures.plot_confusion_matrix(confusion, title),

@@ -46,8 +46,8 @@ def choose_release(
         tags={
             "family": family,
             "test_accuracy": str(accuracy),
-            "train_data_sha256": digits.data.checksum(train_digits),
-            "test_data_sha256": digits.data.checksum(test_digits),
+            "train_data_sha256": digits.data.compute_checksum(train_digits),
+            "test_data_sha256": digits.data.compute_checksum(test_digits),
             "quartet_version": __version__,
             **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
             **{f"parameter.{name}": str(value) for name, value in parameters.items()},
