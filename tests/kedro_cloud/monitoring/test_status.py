@@ -18,13 +18,13 @@ from support import bootstrap
 
 bootstrap()
 JOB = "hungry_island_7"
-STEPS = ("explore_digits", "train_logistic", "train_convnet", "judge_classifiers")
+STEPS = ("explore_digits", "train_logistic", "train_convnet", "evaluate_classifiers")
 EXPLORED = StepRun("Completed", step="explore_digits", began=60, ended=70)
 LOGISTIC = StepRun("Completed", step="train_logistic", began=80, ended=100)
 CONVNET = StepRun("Running", step="train_convnet", began=80)
 JUDGED = StepRun(
     "Completed",
-    step="judge_classifiers",
+    step="evaluate_classifiers",
     began=200,
     ended=206,
     metrics={"mnist_training/convnet_test_accuracy": 0.9948, "mnist_training/test_images": 359.0},
@@ -97,10 +97,10 @@ def test_a_finished_job_shows_steps_times_and_its_primary_metric(plane, status):
     result = status(JOB)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
-        "explore_digits     finished   10.0 s",
-        "train_logistic     finished   20.0 s",
-        "train_convnet      finished   1 min 50 s",
-        "judge_classifiers  finished   6.0 s",
+        "explore_digits        finished   10.0 s",
+        "train_logistic        finished   20.0 s",
+        "train_convnet         finished   1 min 50 s",
+        "evaluate_classifiers  finished   6.0 s",
         "convnet_test_accuracy 0.9948",
         f"{JOB}: mnist_training finished, 4 of 4 steps, 3 min 0 s",
         f"see https://ml.azure.com/runs/{JOB}?wsid={WORKSPACE_ID}&tid={TENANT}",
@@ -125,7 +125,7 @@ def test_a_failed_step_shows_the_end_of_its_log_and_the_command_that_goes_on(pla
 
 def test_a_step_that_no_machine_ever_got_is_skipped_not_waiting(plane, status):
     plane.runs.moments[add_job(plane)] = (FAILED,)
-    assert "judge_classifiers  skipped" in status(JOB).stdout
+    assert "evaluate_classifiers  skipped" in status(JOB).stdout
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_followed_to_its_end_a_job_writes_a_line_for_each_change_and_no_more(pla
         ["train_logistic", "finished"],
         ["train_convnet", "running"],
         ["train_convnet", "finished"],
-        ["judge_classifiers", "finished"],
+        ["evaluate_classifiers", "finished"],
         ["convnet_test_accuracy", "0.9948"],
         [f"{JOB}:", "mnist_training"],
         ["see", f"https://ml.azure.com/runs/{JOB}?wsid={WORKSPACE_ID}&tid={TENANT}"],
@@ -175,7 +175,7 @@ def test_a_step_whose_result_was_used_again_counts_as_done(plane, status):
     again = replace(EXPLORED, properties={"azureml.isreused": "true"})
     plane.runs.moments[add_job(plane)] = (replace(DONE, steps=(again, *DONE.steps[1:])),)
     result = status(JOB)
-    assert "explore_digits     kept" in result.stdout
+    assert "explore_digits        kept" in result.stdout
     assert "4 of 4 steps" in result.stdout
 
 
@@ -203,7 +203,7 @@ def test_without_tracking_states_are_still_told_and_why_the_rest_is_not(plane, s
     plane.faults.append(Fault(Answer.error(403, "Forbidden", "no role"), path="/mlflow/"))
     result = status(JOB)
     assert result.exit_code == 0, result.output
-    assert "explore_digits     finished" in result.stdout
+    assert "explore_digits        finished" in result.stdout
     assert "times and metrics cannot be had: " in result.stdout
 
 

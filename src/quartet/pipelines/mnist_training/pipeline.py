@@ -10,12 +10,12 @@ from . import convnet, logistic, nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """Raw files → exploration, two searches on a validation set → test → registered model."""
-    return explore() + train_logistic() + train_convnet() + evaluate() + register() + make_end()
+    """Raw files → exploration → tuning on a validation set → evaluation → registered model."""
+    return explore() + train_logistic() + train_convnet() + evaluate() + register() + clean_up()
 
 
 def explore() -> Pipeline:
-    """The four raw files, paired, checked and looked at."""
+    """Four raw files → validated training and test digits, and their figures."""
     return Pipeline(
         [
             Node(
@@ -84,7 +84,7 @@ def train_logistic() -> Pipeline:
 
 
 def train_convnet() -> Pipeline:
-    """Search for the learning rate → training on all training digits."""
+    """Learning rate search → training on all training digits."""
     return Pipeline(
         [
             Node(
@@ -116,7 +116,7 @@ def train_convnet() -> Pipeline:
 
 
 def evaluate() -> Pipeline:
-    """Both classifiers on the untouched test digits."""
+    """Both classifiers → predictions, reports and metrics on the test digits."""
     families = [
         Node(
             func=function,
@@ -160,11 +160,11 @@ def evaluate() -> Pipeline:
         outputs="mnist_training_metrics",
         name="summarise_training",
     )
-    return Pipeline([*families, *reports, summary], tags="step.judge_classifiers")
+    return Pipeline([*families, *reports, summary], tags="step.evaluate_classifiers")
 
 
 def register() -> Pipeline:
-    """The better classifier, into the registry if it beats the version there."""
+    """Better classifier → registry, if it beats the registered version."""
     return Pipeline(
         [
             Node(
@@ -183,12 +183,12 @@ def register() -> Pipeline:
                 name="release_better_classifier",
             ),
         ],
-        tags="step.judge_classifiers",
+        tags="step.evaluate_classifiers",
     )
 
 
-def make_end() -> Pipeline:
-    """When all is saved: what the trainings kept goes."""
+def clean_up() -> Pipeline:
+    """Saved results → deleted checkpoints."""
     return Pipeline(
         [
             Node(
@@ -203,5 +203,5 @@ def make_end() -> Pipeline:
                 name="clear_checkpoints",
             ),
         ],
-        tags="step.judge_classifiers",
+        tags="step.evaluate_classifiers",
     )
