@@ -1,4 +1,4 @@
-"""What the nodes choose, keep and release."""
+"""What the nodes select, resume and release."""
 
 import numpy as np
 import pandas as pd
@@ -35,16 +35,16 @@ def checkpoint(tmp_path):
 
 
 class StoppedError(Exception):
-    """Stands for Ctrl-C or a lost machine."""
+    """Simulates Ctrl-C or a lost machine."""
 
 
-def stop_at_call(function, number):
-    """`function`, raising instead of its nth call."""
+def stop_at_call(function, count):
+    """Return `function`, raising instead of its nth call."""
     calls = []
 
     def stopped(*args, **kwargs):
         calls.append(args)
-        if len(calls) == number:
+        if len(calls) == count:
             raise StoppedError
         return function(*args, **kwargs)
 
@@ -52,26 +52,26 @@ def stop_at_call(function, number):
     return stopped
 
 
-def test_a_stopped_sweep_keeps_its_finished_fits(split, checkpoint, monkeypatch):
-    whole, _, best = logistic_nodes.sweep_regularisation(*split, SWEEP, checkpoint)
+def test_resumed_sweep_skips_finished_fits(split, checkpoint, monkeypatch):
+    uninterrupted, _, best = logistic_nodes.sweep_regularisation(*split, SWEEP, checkpoint)
     checkpoint.clear()
-    judge = logistic.predict_proba
-    monkeypatch.setattr(logistic, "probabilities", stop_at_call(judge, 3))
+    predict_proba = logistic.predict_proba
+    monkeypatch.setattr(logistic, "predict_proba", stop_at_call(predict_proba, 3))
     with pytest.raises(StoppedError):
         logistic_nodes.sweep_regularisation(*split, SWEEP, checkpoint)
-    resumed_judge = stop_at_call(judge, 99)
-    monkeypatch.setattr(logistic, "probabilities", resumed_judge)
+    resumed_predict = stop_at_call(predict_proba, 99)
+    monkeypatch.setattr(logistic, "predict_proba", resumed_predict)
     resumed, _, resumed_best = logistic_nodes.sweep_regularisation(*split, SWEEP, checkpoint)
-    assert len(resumed_judge.calls) == 1
+    assert len(resumed_predict.calls) == 1
     columns = ["regularisation_strength", "validation_accuracy"]
-    pd.testing.assert_frame_equal(resumed[columns], whole[columns])
+    pd.testing.assert_frame_equal(resumed[columns], uninterrupted[columns])
     np.testing.assert_allclose(resumed_best["coefficients"], best["coefficients"], atol=1e-3)
     assert (resumed["seconds"] > 0).all()
 
 
-def test_a_stopped_search_keeps_its_finished_trials(split, checkpoint, monkeypatch):
+def test_resumed_search_skips_finished_trials(split, checkpoint, monkeypatch):
     search = LearningRateSearch(learning_rates=(0.05, 0.1, 0.2), share=0.5)
-    whole = convnet_nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
+    uninterrupted = convnet_nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
     checkpoint.clear()
     train = convnet_training.train
     monkeypatch.setattr(convnet_training, "train", stop_at_call(train, 3))
@@ -81,32 +81,34 @@ def test_a_stopped_search_keeps_its_finished_trials(split, checkpoint, monkeypat
     monkeypatch.setattr(convnet_training, "train", resumed_train)
     resumed = convnet_nodes.search_learning_rate(*split, TRAINING, search, checkpoint)
     assert [call[2] for call in resumed_train.calls] == [0.2]
-    pd.testing.assert_frame_equal(resumed.drop(columns="seconds"), whole.drop(columns="seconds"))
+    pd.testing.assert_frame_equal(
+        resumed.drop(columns="seconds"), uninterrupted.drop(columns="seconds")
+    )
 
 
-def test_a_stopped_training_keeps_its_epochs(split, checkpoint, monkeypatch):
-    whole, *_ = convnet_nodes.train_best_convnet(split[0], TRIALS, TRAINING, checkpoint)
+def test_resumed_training_skips_finished_epochs(split, checkpoint, monkeypatch):
+    uninterrupted, *_ = convnet_nodes.train_best_convnet(split[0], TRIALS, TRAINING, checkpoint)
     checkpoint.clear()
-    run_epoch = convnet_training._Course.run_epoch
+    run_epoch = convnet_training._Trainer.run_epoch
 
     def stopped(self, epoch, *rest):
         if epoch == 1:
             raise StoppedError
         run_epoch(self, epoch, *rest)
 
-    monkeypatch.setattr(convnet_training._Course, "run_epoch", stopped)
+    monkeypatch.setattr(convnet_training._Trainer, "run_epoch", stopped)
     with pytest.raises(StoppedError):
         convnet_nodes.train_best_convnet(split[0], TRIALS, TRAINING, checkpoint)
     epochs = []
     monkeypatch.setattr(
-        convnet_training._Course,
+        convnet_training._Trainer,
         "run_epoch",
         lambda self, epoch, *rest: (epochs.append(epoch), run_epoch(self, epoch, *rest)),
     )
     resumed, history, _ = convnet_nodes.train_best_convnet(split[0], TRIALS, TRAINING, checkpoint)
     assert epochs == [1]
     assert history["epoch"].tolist() == [1, 2]
-    for name, array in whole.items():
+    for name, array in uninterrupted.items():
         np.testing.assert_array_equal(array, resumed[name])
 
 
@@ -114,7 +116,7 @@ CHECKPOINTS = ("sweep_checkpoint", "search_checkpoint", "convnet_checkpoint")
 
 
 class FullDisk(MemoryDataset):
-    """Saves nothing."""
+    """Fails on saving."""
 
     def save(self, data):
         raise DatasetError("no space left on device")
@@ -128,9 +130,7 @@ class FullDisk(MemoryDataset):
         ("train_best_convnet", "convnet_history"),
     ],
 )
-def test_work_whose_result_could_not_be_saved_is_not_done_again(
-    node, unsaved, split, tmp_path, monkeypatch
-):
+def test_rerun_after_a_failed_save_repeats_no_work(node, unsaved, split, tmp_path, monkeypatch):
     given = {
         "train_digits": split[0],
         "fit_digits": split[0],
@@ -148,14 +148,14 @@ def test_work_whose_result_could_not_be_saved_is_not_done_again(
     pipeline = create_pipeline().only_nodes(node)
     with pytest.raises(DatasetError, match="no space left"):
         SequentialRunner().run(pipeline, catalog)
-    for owner, function in ((logistic, "probabilities"), (convnet_training._Course, "run_epoch")):
+    for owner, function in ((logistic, "predict_proba"), (convnet_training._Trainer, "run_epoch")):
         monkeypatch.setattr(owner, function, stop_at_call(getattr(owner, function), 1))
     catalog[unsaved] = MemoryDataset()
     SequentialRunner().run(pipeline, catalog)
     assert len(catalog.load(unsaved)) > 0
 
 
-def test_checkpoints_are_forgotten_when_what_was_made_of_them_is_saved(tmp_path):
+def test_checkpoints_are_cleared_after_their_results_are_saved(tmp_path):
     pipeline = create_pipeline()
     (last,) = pipeline.only_nodes("clear_checkpoints").nodes
     assert {name for name in pipeline.inputs() if name.endswith("_checkpoint")} == {*CHECKPOINTS}
@@ -163,22 +163,22 @@ def test_checkpoints_are_forgotten_when_what_was_made_of_them_is_saved(tmp_path)
     before = {node.name for node in pipeline.to_nodes(last.name).nodes}
     writers = {node.name for node in pipeline.nodes if set(node.inputs) & set(CHECKPOINTS)}
     assert writers <= before
-    kept = [CheckpointDataset(filepath=str(tmp_path / name)).load() for name in CHECKPOINTS]
-    for checkpoint in kept:
+    checkpoints = [CheckpointDataset(filepath=str(tmp_path / name)).load() for name in CHECKPOINTS]
+    for checkpoint in checkpoints:
         checkpoint.store("key", State(facts={"rows": [1]}))
-    nodes.clear_checkpoints({"approved": True}, *kept)
+    nodes.clear_checkpoints({"approved": True}, *checkpoints)
     assert not list(tmp_path.iterdir())
-    nodes.clear_checkpoints({"approved": True}, *kept)  # a run that found all done
+    nodes.clear_checkpoints({"approved": True}, *checkpoints)  # without files
 
 
-def test_of_equally_accurate_strengths_the_strongest_is_taken():
+def test_strongest_of_equally_accurate_strengths_is_selected():
     results = pd.DataFrame(
         {"regularisation_strength": [1.0, 10.0, 100.0], "validation_accuracy": [0.9, 0.9, 0.8]}
     )
-    assert logistic_nodes.best_strength(results) == 10.0
+    assert logistic_nodes.select_strength(results) == 10.0
 
 
-def test_of_equally_accurate_learning_rates_the_surest_is_taken():
+def test_lowest_log_loss_selects_among_equally_accurate_learning_rates():
     trials = pd.DataFrame(
         {
             "learning_rate": [0.1, 0.2, 0.3],
@@ -186,15 +186,15 @@ def test_of_equally_accurate_learning_rates_the_surest_is_taken():
             "validation_log_loss": [0.4, 0.3, 0.1],
         }
     )
-    assert convnet_nodes.best_learning_rate(trials) == 0.2
+    assert convnet_nodes.select_learning_rate(trials) == 0.2
 
 
-class Reader:
-    """A registered model that reads the given share of the test digits right."""
+class FakeModel:
+    """A registered model with the given accuracy on the test digits."""
 
-    def __init__(self, digits, share):
+    def __init__(self, digits, accuracy):
         labels = digits["labels"].copy()
-        wrong = round((1 - share) * len(labels))
+        wrong = round((1 - accuracy) * len(labels))
         labels[:wrong] = (labels[:wrong] + 1) % 10
         self._labels = labels
 
@@ -206,16 +206,18 @@ METRICS = {"logistic_test_accuracy": 0.9, "convnet_test_accuracy": 0.95}
 WEIGHTS = {name: {"w": np.zeros(1, dtype=np.float32)} for name in ("logistic", "convnet")}
 
 
-@pytest.mark.parametrize(("share", "approved"), [(0.90, True), (0.95, False), (0.99, False)])
-def test_only_a_better_classifier_replaces_the_registered_one(share, approved):
+@pytest.mark.parametrize(("accuracy", "approved"), [(0.90, True), (0.95, False), (0.99, False)])
+def test_only_a_better_classifier_is_approved(accuracy, approved):
     test = {"images": np.zeros((100, 28, 28), np.uint8), "labels": np.zeros(100, np.uint8)}
-    champion = Champion(4, {"test_accuracy": "0.1"}, Reader(test, share))  # its own tag is no proof
+    champion = Champion(
+        4, {"test_accuracy": "0.1"}, FakeModel(test, accuracy)
+    )  # measured, not the tag
     release = choose_release(WEIGHTS, test, test, METRICS, champion, {})
     assert release.approved == approved
-    assert f"version 4's {share:.4f}" in release.reason
+    assert f"version 4's {accuracy:.4f}" in release.reason
 
 
-def test_the_first_classifier_is_registered_with_all_its_facts(split):
+def test_first_classifier_is_approved_with_all_tags(split):
     release = choose_release(WEIGHTS, *split, METRICS, None, {"epochs": 3})
     assert release.approved
     assert release.tags["family"] == "convnet"

@@ -1,4 +1,4 @@
-"""Explore digits, choose and train two classifiers, judge them, register the better one."""
+"""Explore digits, tune, train and evaluate two classifiers, and register the better one."""
 
 from .pipeline import create_pipeline
 

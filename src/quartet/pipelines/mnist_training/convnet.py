@@ -1,4 +1,4 @@
-"""Nodes of `mnist_training` that choose and train the convolutional network."""
+"""Nodes of `mnist_training` that tune and train the convolutional network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 else:
-    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    # Kedro resolves these annotations in a run; lazily, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
     Figure = Any
 
@@ -30,25 +30,25 @@ def search_learning_rate(
     learning_rate_search: LearningRateSearch,
     search_checkpoint: Checkpoint,
 ) -> pd.DataFrame:
-    """Validation accuracy of short trainings; a stopped search keeps its finished trials."""
+    """Evaluate learning rates in short trainings; a resumed search skips finished trials."""
     key = fingerprint(
         __version__, fit_digits, validation_digits, convnet_training, learning_rate_search
     )
     rows = list(search_checkpoint.restore(key).facts.get("rows", []))
-    full_length = digits.convnet_training.count_epochs(convnet_training, len(fit_digits["labels"]))
-    length = max(1, round(learning_rate_search.share * full_length))
+    full_epochs = digits.convnet_training.count_epochs(convnet_training, len(fit_digits["labels"]))
+    epochs = max(1, round(learning_rate_search.share * full_epochs))
     for rate in learning_rate_search.learning_rates[len(rows) :]:
-        network = digits.convnet_training.train(fit_digits, convnet_training, rate, length)
-        shares = digits.convnet.predict_proba(network.weights, validation_digits["images"])
-        accuracy = digits.evaluation.accuracy(shares, validation_digits["labels"])
+        network = digits.convnet_training.train(fit_digits, convnet_training, rate, epochs)
+        probabilities = digits.convnet.predict_proba(network.weights, validation_digits["images"])
+        accuracy = digits.evaluation.accuracy(probabilities, validation_digits["labels"])
         rows.append(
             {
                 "learning_rate": rate,
                 "validation_accuracy": accuracy.value,
                 "validation_log_loss": digits.evaluation.log_loss(
-                    shares, validation_digits["labels"]
+                    probabilities, validation_digits["labels"]
                 ),
-                "epochs": length,
+                "epochs": epochs,
                 "seconds": network.seconds,
             }
         )
@@ -56,8 +56,8 @@ def search_learning_rate(
     return pd.DataFrame(rows)
 
 
-def best_learning_rate(convnet_trials: pd.DataFrame) -> float:
-    """The most accurate rate on the validation set; of equals that of the lowest log loss."""
+def select_learning_rate(convnet_trials: pd.DataFrame) -> float:
+    """Return the learning rate with the best validation accuracy, then the lowest log loss."""
     ranked = convnet_trials.sort_values(
         ["validation_accuracy", "validation_log_loss"], ascending=[False, True]
     )
@@ -70,8 +70,8 @@ def train_best_convnet(
     convnet_training: ConvNetTraining,
     convnet_checkpoint: Checkpoint,
 ) -> tuple[Arrays, pd.DataFrame, Figure]:
-    """The network trained on all training digits; a stopped training keeps its epochs."""
-    rate = best_learning_rate(convnet_trials)
+    """Train on all training digits; a resumed training skips finished epochs."""
+    rate = select_learning_rate(convnet_trials)
     key = fingerprint(__version__, train_digits, convnet_training, rate)
     state = convnet_checkpoint.restore(key)
     network = digits.convnet_training.train(

@@ -1,4 +1,4 @@
-"""Nodes of `mnist_training` that choose and fit the logistic regression."""
+"""Nodes of `mnist_training` that tune and fit the logistic regression."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 else:
-    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    # Kedro resolves these annotations in a run; lazily, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
     Figure = Any
 
@@ -29,18 +29,19 @@ def sweep_regularisation(
     regularisation_sweep: RegularisationSweep,
     sweep_checkpoint: Checkpoint,
 ) -> tuple[pd.DataFrame, Figure, Arrays]:
-    """Validation accuracy of every strength; a stopped sweep keeps its finished fits.
+    """Evaluate every regularisation strength; a resumed sweep skips finished fits.
 
-    Also the weights of the best one, which the refit starts from.
+    Returns:
+        The results, their figure, and the weights of the best fit.
     """
     key = fingerprint(__version__, fit_digits, validation_digits, regularisation_sweep)
-    restored = sweep_checkpoint.restore(key)
-    rows, weights = list(restored.facts.get("rows", [])), dict(restored.arrays)
+    state = sweep_checkpoint.restore(key)
+    rows, weights = list(state.facts.get("rows", [])), dict(state.arrays)
     done = {row["regularisation_strength"] for row in rows}
-    earlier = max((row["seconds"] for row in rows), default=0.0)
+    earlier_seconds = max((row["seconds"] for row in rows), default=0.0)
 
     def record(fit: digits.logistic.Fit) -> None:
-        rows.append(_judged(fit, validation_digits, earlier))
+        rows.append(_evaluate(fit, validation_digits, earlier_seconds))
         weights.update({f"{fit.strength:g}.{name}": part for name, part in fit.weights.items()})
         sweep_checkpoint.store(key, State(weights, {"rows": rows}))
 
@@ -52,22 +53,22 @@ def sweep_regularisation(
         record,
     )
     results = pd.DataFrame(rows).sort_values("regularisation_strength", ignore_index=True)
-    best = best_strength(results)
+    best = select_strength(results)
     best_weights = {name: weights[f"{best:g}.{name}"] for name in ("coefficients", "intercepts")}
     return results, digits.figures.plot_sweep(results, best), best_weights
 
 
-def _judged(
-    fit: digits.logistic.Fit, validation_digits: Digits, earlier: float
+def _evaluate(
+    fit: digits.logistic.Fit, validation_digits: Digits, earlier_seconds: float
 ) -> dict[str, float]:
-    """A row of the sweep's results; `earlier` are the seconds of a sweep that was stopped."""
-    shares = digits.logistic.predict_proba(fit.weights, validation_digits["images"])
-    accuracy = digits.evaluation.accuracy(shares, validation_digits["labels"])
+    """Return a row of the results; `earlier_seconds` were spent before an interruption."""
+    probabilities = digits.logistic.predict_proba(fit.weights, validation_digits["images"])
+    accuracy = digits.evaluation.accuracy(probabilities, validation_digits["labels"])
     return {
         "regularisation_strength": fit.strength,
         "validation_accuracy": accuracy.value,
         "passes": fit.passes,
-        "seconds": earlier + fit.seconds,
+        "seconds": earlier_seconds + fit.seconds,
     }
 
 
@@ -77,10 +78,10 @@ def fit_best_logistic(
     sweep_weights: Arrays,
     regularisation_sweep: RegularisationSweep,
 ) -> tuple[Arrays, dict[str, float]]:
-    """The best strength fitted on all training digits: weights, and how the fit went."""
+    """Fit the best strength on all training digits; return weights and convergence facts."""
     (fit,) = digits.logistic.fit(
         train_digits,
-        [best_strength(sweep_results)],
+        [select_strength(sweep_results)],
         regularisation_sweep.tolerance,
         regularisation_sweep.max_passes,
         start_from=sweep_weights,
@@ -93,7 +94,7 @@ def fit_best_logistic(
     return dict(fit.weights), facts
 
 
-def best_strength(sweep_results: pd.DataFrame) -> float:
-    """The most accurate strength on the validation set; the strongest of equals."""
+def select_strength(sweep_results: pd.DataFrame) -> float:
+    """Return the strength with the best validation accuracy; the strongest in a tie."""
     best = sweep_results["validation_accuracy"] == sweep_results["validation_accuracy"].max()
     return float(sweep_results.loc[best, "regularisation_strength"].max())

@@ -1,4 +1,4 @@
-"""Nodes of `mnist_training` that look at the digits, judge what was trained, and release it."""
+"""Nodes of `mnist_training` that explore the data, evaluate the classifiers and release one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from quartet.digits.settings import (
     ValidationSplit,
 )
 
-from .convnet import best_learning_rate
+from .convnet import select_learning_rate
 from .release import choose_release
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     from quartet.datasets.registered_model import Champion, ModelRelease
 else:
-    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    # Kedro resolves these annotations in a run; lazily, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
     Figure = Champion = ModelRelease = Any
 
 Arrays = dict[str, NDArray[Any]]
 WORST_MISTAKES = 30
-"""Mistakes shown: five rows of six, as many as fit on a page."""
+"""Number of mistakes in the figure: five rows of six fit on a page."""
 
 
 def pair_images_with_labels(
@@ -42,7 +42,7 @@ def pair_images_with_labels(
     mnist_test_images: Images,
     mnist_test_labels: Labels,
 ) -> tuple[Digits, Digits]:
-    """Training and test digits; all four files are checked before anything is written."""
+    """Return training and test digits; validates all four files before any output is saved."""
     train = digits.data.pair_digits(mnist_train_images, mnist_train_labels, "training")
     test = digits.data.pair_digits(mnist_test_images, mnist_test_labels, "test")
     digits.data.check_trainable(train)
@@ -50,14 +50,14 @@ def pair_images_with_labels(
 
 
 def count_classes(train_digits: Digits, test_digits: Digits) -> tuple[pd.DataFrame, Figure]:
-    """Images of each digit in both sets, as a table and as bars."""
+    """Count the images of each digit in both sets, as a table and a figure."""
     train, test = digits.data.count_classes(train_digits), digits.data.count_classes(test_digits)
     table = pd.DataFrame({"digit": np.arange(len(train)), "training": train, "test": test})
     return table, digits.figures.plot_class_counts(train, test)
 
 
 def draw_random_digits(train_digits: Digits, exploration: Exploration) -> Figure:
-    """A grid of random training digits with their labels."""
+    """Plot random training digits with their labels."""
     generator = np.random.default_rng(exploration.seed)
     size = min(exploration.images, len(train_digits["labels"]))
     rows = generator.choice(len(train_digits["labels"]), size, replace=False)
@@ -70,53 +70,53 @@ def draw_random_digits(train_digits: Digits, exploration: Exploration) -> Figure
 def split_validation(
     train_digits: Digits, validation_split: ValidationSplit
 ) -> tuple[Digits, Digits]:
-    """Digits to fit on, and digits held back to choose on."""
+    """Split the training digits into digits to fit on and validation digits."""
     generator = np.random.default_rng(validation_split.seed)
     return digits.data.stratified_split(train_digits, validation_split.fraction, generator)
 
 
 def predict_with_logistic(logistic_weights: Arrays, test_digits: Digits) -> Arrays:
-    """Class probabilities of the logistic regression."""
+    """Return class probabilities of the logistic regression, shape (n, 10)."""
     return _predict("logistic", logistic_weights, test_digits)
 
 
 def predict_with_convnet(convnet_weights: Arrays, test_digits: Digits) -> Arrays:
-    """Class probabilities of the convolutional network."""
+    """Return class probabilities of the convolutional network, shape (n, 10)."""
     return _predict("convnet", convnet_weights, test_digits)
 
 
 def _predict(family: digits.classifier.Family, weights: Arrays, test_digits: Digits) -> Arrays:
-    shares = digits.classifier.predict_proba(family, weights, test_digits["images"])
-    return {"probabilities": shares}
+    images = test_digits["images"]
+    return {"probabilities": digits.classifier.predict_proba(family, weights, images)}
 
 
 Report = tuple["pd.DataFrame", "Figure", "Figure", "Figure"]
 
 
 def report_on_logistic(test_digits: Digits, logistic_probabilities: Arrays) -> Report:
-    """Per-digit table, confusion matrix, error rates and worst mistakes."""
+    """Return the logistic regression's table per digit and three figures."""
     return _report("Logistic regression", test_digits, logistic_probabilities["probabilities"])
 
 
 def report_on_convnet(test_digits: Digits, convnet_probabilities: Arrays) -> Report:
-    """Per-digit table, confusion matrix, error rates and worst mistakes."""
+    """Return the convolutional network's table per digit and three figures."""
     return _report("Convolutional network", test_digits, convnet_probabilities["probabilities"])
 
 
-def _report(title: str, test_digits: Digits, shares: NDArray[np.float32]) -> Report:
+def _report(title: str, test_digits: Digits, probabilities: NDArray[np.float32]) -> Report:
     labels = test_digits["labels"]
-    confusion = digits.evaluation.confusion_matrix(shares, labels)
-    worst = digits.evaluation.find_worst_mistakes(shares, labels, WORST_MISTAKES)
-    predicted = digits.evaluation.predict_labels(shares)[worst]
+    confusion = digits.evaluation.confusion_matrix(probabilities, labels)
+    worst = digits.evaluation.find_worst_mistakes(probabilities, labels, WORST_MISTAKES)
+    predicted = digits.evaluation.predict_labels(probabilities)[worst]
     return (
-        digits.evaluation.per_digit_report(shares, labels),
+        digits.evaluation.per_digit_report(probabilities, labels),
         digits.figures.plot_confusion_matrix(confusion, title),
         digits.figures.plot_error_rates(digits.evaluation.error_rates(confusion), title),
         digits.figures.plot_worst_mistakes(
             test_digits["images"][worst],
             labels[worst],
             predicted,
-            shares[worst, predicted],
+            probabilities[worst, predicted],
             title,
         ),
     )
@@ -131,7 +131,7 @@ def summarise_training(
     convnet_trials: pd.DataFrame,
     convnet_history: pd.DataFrame,
 ) -> dict[str, float]:
-    """The scenario's numbers, flat, with units in their names."""
+    """Return the metrics of the pipeline."""
     labels = test_digits["labels"]
     metrics: dict[str, float] = {"test_images": len(labels)}
     for family, arrays in (
@@ -148,7 +148,7 @@ def summarise_training(
     return metrics | {
         "best_regularisation_strength": logistic_fit["regularisation_strength"],
         "best_strength_validation_accuracy": float(sweep_results["validation_accuracy"].max()),
-        "best_learning_rate": best_learning_rate(convnet_trials),
+        "best_learning_rate": select_learning_rate(convnet_trials),
         "sweep_seconds": float(sweep_results["seconds"].max()) + logistic_fit["seconds"],
         "convnet_search_seconds": float(convnet_trials["seconds"].sum()),
         "convnet_seconds": float(
@@ -167,7 +167,7 @@ def release_better_classifier(
     regularisation_sweep: RegularisationSweep,
     convnet_training: ConvNetTraining,
 ) -> tuple[ModelRelease, dict[str, Any]]:
-    """The better classifier with the verdict whether it beats the registered version."""
+    """Release the better classifier if it beats the registered version."""
     release = choose_release(
         {"logistic": logistic_weights, "convnet": convnet_weights},
         train_digits,
@@ -185,9 +185,9 @@ def clear_checkpoints(
     search_checkpoint: Checkpoint,
     convnet_checkpoint: Checkpoint,
 ) -> None:
-    """Nothing: what the searches and the training kept for a stop is no longer wanted.
+    """Delete the checkpoints of the searches and the training.
 
-    The release is received to come after it: by then all that was made of them is saved.
+    Receives the release so that it runs last, when all results are saved.
     """
     for checkpoint in (sweep_checkpoint, search_checkpoint, convnet_checkpoint):
         checkpoint.clear()

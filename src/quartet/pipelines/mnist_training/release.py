@@ -1,4 +1,4 @@
-"""Which classifier is offered to the registry, and whether it may enter."""
+"""Selection of the classifier to register."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from quartet.datasets.registered_model import Champion, ModelRelease
 
 EXAMPLE_IMAGES = 2
-"""Images from which the model's signature is inferred."""
+"""Number of images from which the model signature is inferred."""
 
 
 def choose_release(
@@ -26,16 +26,24 @@ def choose_release(
     champion: Champion | None,
     parameters: Mapping[str, Any],
 ) -> ModelRelease:
-    """The family with the higher test accuracy; approved if it beats the champion.
+    """Release the family with the higher test accuracy, approved if it beats the champion.
 
-    Both are judged on the same test digits: the champion predicts them anew, so
-    that a version from other data is compared fairly. A tie keeps the champion.
+    The champion predicts the same test digits, so that a version trained on other
+    data is compared fairly. A tie keeps the champion.
+
+    Args:
+        weights: Arrays of each family.
+        train_digits: Training digits, for the checksum.
+        test_digits: Test digits, on which both classifiers are compared.
+        metrics: Metrics of the pipeline.
+        champion: The version registered last, if any.
+        parameters: Parameters to record as tags.
     """
     from quartet.datasets.registered_model import ModelRelease
 
     family = max(weights, key=lambda name: metrics[f"{name}_test_accuracy"])
     accuracy = metrics[f"{family}_test_accuracy"]
-    approved, reason = _verdict(family, accuracy, test_digits, champion)
+    approved, reason = _compare(family, accuracy, test_digits, champion)
     return ModelRelease(
         approved=approved,
         reason=reason,
@@ -56,14 +64,15 @@ def choose_release(
     )
 
 
-def _verdict(
+def _compare(
     family: str, accuracy: float, test_digits: Digits, champion: Champion | None
 ) -> tuple[bool, str]:
     if champion is None:
         return True, f"first version: {family} with test accuracy {accuracy:.4f}"
     predicted = champion.predict(test_digits["images"])["label"].to_numpy()
-    to_beat = float(np.mean(predicted == test_digits["labels"]))
-    rank = f"{family} with test accuracy {accuracy:.4f} against version {champion.version}'s"
-    if accuracy > to_beat:
-        return True, f"{rank} {to_beat:.4f} on the same test data"
-    return False, f"{rank} {to_beat:.4f}: not better, version {champion.version} stays"
+    champion_accuracy = float(np.mean(predicted == test_digits["labels"]))
+    comparison = f"{family} with test accuracy {accuracy:.4f} against version {champion.version}'s"
+    if accuracy > champion_accuracy:
+        return True, f"{comparison} {champion_accuracy:.4f} on the same test data"
+    reason = f"{comparison} {champion_accuracy:.4f}: not better, version {champion.version} stays"
+    return False, reason

@@ -1,4 +1,4 @@
-"""Remakes the samples committed under `data/01_raw`, byte for byte."""
+"""Reproduce the samples committed under `data/01_raw`, byte for byte."""
 
 from .pipeline import create_pipeline
 

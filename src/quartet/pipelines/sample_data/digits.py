@@ -31,7 +31,7 @@ def make_digits() -> Pipeline:
 
 
 def make_digit_sample(digit_sample_split: ValidationSplit) -> Arrays:
-    """Training images and labels, test images and labels, from scikit-learn's digits."""
+    """Return training images and labels, test images and labels, from scikit-learn's digits."""
     train, test = digits.data.stratified_split(
         digits.sample.load_bundled_digits(),
         digit_sample_split.fraction,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from quartet.datasets.dump import DumpFile
     from quartet.faq.dump_store import Table
 else:
-    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    # Kedro resolves these annotations in a run; lazily, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
     DumpFile = Table = Any
 
@@ -54,7 +54,7 @@ def make_faq_dump(
     faq_sample_asynchrony: Entries,
     faq_sample_browser: Entries,
 ) -> tuple[bytes, bytes, pd.DataFrame]:
-    """Posts and their links as in a Stack Exchange data dump, and new questions to match."""
+    """Return posts and post links as a Stack Exchange data dump, and new questions to match."""
     entries = [
         *faq_sample_language,
         *faq_sample_values,
@@ -67,6 +67,6 @@ def make_faq_dump(
 def make_faq_tables(
     faq_sample_posts: DumpFile, faq_sample_post_links: DumpFile, faq_sample_reading: DumpReading
 ) -> tuple[Table, Table, Table]:
-    """Originals, duplicates and answers, as `faq_ingestion` makes them from the dump."""
+    """Return originals, duplicates and answers of the dump, as `faq_ingestion` does."""
     ingested = faq.dump.ingest(faq_sample_posts, faq_sample_post_links, faq_sample_reading)
     return ingested.originals, ingested.duplicates, ingested.answers

@@ -11,16 +11,15 @@ from .faq import make_faq
 from .sensors import make_sensors
 from .style import make_style
 
-PARTS = [
+_SAMPLES = [
     make_digits,
     make_faq,
     make_sensors,
     make_style,
 ]
-"""One for each scenario."""
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """The sample of each scenario, made of what comes with libraries or was written by hand."""
-    samples = sum((make() for make in PARTS), Pipeline([]))
+    """Bundled data of libraries and files written by hand → the sample of each scenario."""
+    samples = sum((make() for make in _SAMPLES), Pipeline([]))
     return Pipeline(samples, tags="step.make_samples")

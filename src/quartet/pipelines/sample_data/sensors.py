@@ -13,12 +13,12 @@ from quartet.sensors.settings import Fleet
 if TYPE_CHECKING:
     import pandas as pd
 else:
-    # Kedro resolves this annotation in a run; listing the pipelines should not pay for it.
+    # Kedro resolves this annotation in a run; lazily, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
 
 
 def make_sensors() -> Pipeline:
-    """Simulated fleet → capture files of Azure Event Hubs, and what was wrong when."""
+    """Simulated fleet → capture files of Azure Event Hubs, and labels of its anomalies."""
     return Pipeline(
         [
             Node(
@@ -32,7 +32,7 @@ def make_sensors() -> Pipeline:
 
 
 def make_sensor_sample(sensor_sample_fleet: Fleet) -> tuple[dict[str, bytes], pd.DataFrame]:
-    """Files as Azure Event Hubs Capture writes them, of a simulated fleet, and its anomalies."""
+    """Return a simulated fleet's Event Hubs Capture files, and labels of its anomalies."""
     captured = sensors.simulator.write_captures(sensor_sample_fleet)
     files = {name.removesuffix(".avro"): content for name, content in captured.files.items()}
     return files, captured.labels

@@ -1,4 +1,4 @@
-"""The sample of a video."""
+"""The sample video."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def make_style() -> Pipeline:
 
 
 def make_style_sample() -> bytes:
-    """A video of four seconds: a camera over scikit-learn's two photographs, to a melody."""
-    # PyAV comes only with the module needing it.
+    """Return a video of four seconds: a camera pans over scikit-learn's photographs."""
+    # Imported here because it imports PyAV.
     from quartet.style import sample_clip
 
     return sample_clip.make_clip()
