@@ -74,7 +74,7 @@ _DIGITS = [
     Case(
         "digits_label_out_of_range",
         DIGITS,
-        ("mnist_train_labels", "training set's label in row 17 is 12, expected 0 to 9"),
+        ("mnist_train_labels", "training set: label in row 17 is 12, expected 0 to 9"),
         change_arrays(
             lambda old: np.where(np.arange(len(old)) == 17, 12, old).astype(old.dtype), DIGIT_LABELS
         ),
@@ -88,13 +88,13 @@ _DIGITS = [
     Case(
         "digits_none",
         DIGITS,
-        ("training set is empty", "at least one image"),
+        ("training set: found no images", "at least one is required"),
         change_arrays(lambda old: old[:0], IMAGES, DIGIT_LABELS),
     ),
     Case(
         "digits_all_zeros",
         DIGITS,
-        ("holds only the digit 0; a classifier needs at least two",),
+        ("contains only the digit 0, expected at least two digits",),
         change_arrays(np.zeros_like, DIGIT_LABELS),
     ),
     Case(

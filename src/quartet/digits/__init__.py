@@ -1,14 +1,14 @@
-"""Classifying handwritten digits: the science of the MNIST scenario.
+"""Classification of handwritten digits: the algorithms of the MNIST scenario.
 
 In: images of shape (n, 28, 28) and labels of shape (n,), both uint8. Out: two
 trained classifiers as named arrays (a multinomial logistic regression and a
 small convolutional network), class probabilities of shape (n, 10), and the
-figures and numbers that judge them. Plain Python over arrays: no Kedro here.
+figures and metrics that evaluate them. Plain Python over arrays, without Kedro.
 """
 
 import lazy_loader
 
-# Importing the package is cheap; PyTorch and matplotlib come with the module that needs them.
+# Lazy: PyTorch and matplotlib are imported only with the modules that need them.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[

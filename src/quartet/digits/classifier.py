@@ -1,4 +1,4 @@
-"""The two families of classifiers behind one door, for evaluation and serving."""
+"""A common interface to the two families of classifiers, for evaluation and serving."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _FAMILY_ARRAY = "family"
 
 
 def predict_proba(family: Family, weights: Weights, images: Images) -> NDArray[np.float32]:
-    """Class probabilities of shape (n, 10) from a family's weights."""
+    """Return class probabilities, shape (n, 10), of a family's weights."""
     return _PREDICTORS[family](dict(weights), images)
 
 
 def to_bytes(family: Family, weights: Weights) -> bytes:
-    """Weights and family as one safetensors file."""
+    """Serialise weights and family as a safetensors file."""
     name = np.frombuffer(family.encode(), dtype=np.uint8)
     return bytes(save({**weights, _FAMILY_ARRAY: name}))
 
 
 def from_bytes(content: bytes) -> tuple[Family, Weights]:
-    """Family and weights from what `to_bytes`."""
+    """Read family and weights from the output of `to_bytes`."""
     arrays = load(content)
     family: Any = arrays.pop(_FAMILY_ARRAY).tobytes().decode()
     return family, arrays

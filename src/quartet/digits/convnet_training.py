@@ -1,7 +1,7 @@
-"""Training the convolutional network on augmented images.
+"""Training of the convolutional network on augmented images.
 
-SGD with Nesterov momentum under a linear one-cycle schedule (Smith and Topin
-2019, arXiv:1708.07120); each image is shifted, rotated, scaled and sheared at
+SGD with Nesterov momentum and a linear one-cycle schedule (Smith and Topin
+2019, arXiv:1708.07120). Each image is shifted, rotated, scaled and sheared at
 random. Weights and their updates are float32.
 """
 
@@ -26,7 +26,7 @@ from tqdm import tqdm
 from quartet.digits.augmentation import augment, normalise
 from quartet.digits.convnet import ConvNet, Weights
 from quartet.digits.data import Digits
-from quartet.digits.precision import compute_type, device
+from quartet.digits.precision import select_compute_dtype, select_device
 from quartet.digits.settings import ConvNetTraining
 
 Facts = Mapping[str, Any]
@@ -35,77 +35,75 @@ OnEpoch = Callable[[dict[str, NDArray[Any]], dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """What a training leaves behind."""
+    """Weights and history of a finished training."""
 
     weights: Weights
     history: list[dict[str, float]]
-    """One entry an epoch: `epoch`, `training_loss`, `learning_rate`, `seconds`."""
+    """One entry per epoch: `epoch`, `training_loss`, `learning_rate`, `seconds`."""
 
     @property
     def seconds(self) -> float:
-        """Time spent in all epochs, those before an interruption included."""
+        """Training time of all epochs, including those before an interruption."""
         return sum(epoch["seconds"] for epoch in self.history)
 
 
 def count_epochs(settings: ConvNetTraining, images: int) -> int:
-    """Passes over a set of this many images: those asked for, or more to reach the least steps."""
-    return max(settings.epochs, math.ceil(settings.minimum_steps / _steps(settings, images)))
+    """Return the epochs to train for: `settings.epochs`, or more to reach `minimum_steps`."""
+    steps = _steps_per_epoch(settings, images)
+    return max(settings.epochs, math.ceil(settings.minimum_steps / steps))
 
 
 def train(
     digits: Digits,
     settings: ConvNetTraining,
     learning_rate: float,
-    length: int | None = None,
+    epochs: int | None = None,
     resume_from: tuple[Weights, Facts] | None = None,
     on_epoch: OnEpoch = lambda arrays, facts: None,
 ) -> TrainedNetwork:
-    """Train a network from scratch, or from where an earlier call was stopped.
+    """Train a network from scratch, or resume an interrupted training.
 
     Args:
         digits: Training images and labels.
-        settings: Batch size, augmentation and the rest.
+        settings: Batch size, augmentation and other hyperparameters.
         learning_rate: Peak of the one-cycle schedule.
-        length: Epochs, if not those of the settings.
-        resume_from: What `on_epoch` was given last; the remaining epochs give
-            the same weights as an uninterrupted training.
-        on_epoch: Called after each epoch with all state needed to go on.
-
-    Returns:
-        The weights and the history of all epochs.
+        epochs: Number of epochs; by default `count_epochs` of the settings.
+        resume_from: The last arguments of `on_epoch`. The resumed training ends with
+            the same weights as an uninterrupted one.
+        on_epoch: Called after each epoch with the state needed to resume.
     """
-    last = length or count_epochs(settings, len(digits["labels"]))
-    course = _Course(digits, settings, learning_rate, last)
+    epochs = epochs or count_epochs(settings, len(digits["labels"]))
+    trainer = _Trainer(digits, settings, learning_rate, epochs)
     if resume_from is not None:
-        course.restore(*resume_from)
-    steps = _steps(settings, len(digits["labels"]))
+        trainer.restore(*resume_from)
+    steps = _steps_per_epoch(settings, len(digits["labels"]))
     with (
-        course.workers() as slices,
+        trainer.workers() as workers,
         tqdm(
-            total=last * steps,
-            initial=len(course.history) * steps,
+            total=epochs * steps,
+            initial=len(trainer.history) * steps,
             desc=f"training the network, learning rate {learning_rate:g}",
             unit="batch",
             disable=None,
         ) as bar,
     ):
-        for epoch in range(len(course.history), last):
-            course.run_epoch(epoch, slices, bar)
-            on_epoch(course.state(), {"history": course.history})
-    return TrainedNetwork(course.weights(), course.history)
+        for epoch in range(len(trainer.history), epochs):
+            trainer.run_epoch(epoch, workers, bar)
+            on_epoch(trainer.state(), {"history": trainer.history})
+    return TrainedNetwork(trainer.weights(), trainer.history)
 
 
-class _Course:
-    """One training under way: the network, its optimiser, the data, what has been done."""
+class _Trainer:
+    """The network, its optimiser, the data and the history of a training."""
 
     def __init__(
-        self, digits: Digits, settings: ConvNetTraining, learning_rate: float, last: int
+        self, digits: Digits, settings: ConvNetTraining, peak_rate: float, epochs: int
     ) -> None:
-        self._settings, self._peak, self._last = settings, learning_rate, last
-        self._device = device()
-        with torch.random.fork_rng():  # the caller's random state is not ours to set
+        self._settings, self._peak_rate, self._epochs = settings, peak_rate, epochs
+        self._device = select_device()
+        with torch.random.fork_rng():  # leaves the caller's random state unchanged
             torch.manual_seed(settings.seed)
-            self._network = ConvNet(compute_type(self._device)).to(self._device)
+            self._network = ConvNet(select_compute_dtype(self._device)).to(self._device)
         self._parameters = list(self._network.parameters())
         self._optimiser = _optimiser(self._network, settings)
         self._images = normalise(digits["images"]).to(self._device)
@@ -113,53 +111,53 @@ class _Course:
         self.history: list[dict[str, float]] = []
 
     @contextmanager
-    def workers(self) -> Iterator[_Slices]:
-        """Threads that each take one slice of every batch.
+    def workers(self) -> Iterator[_Workers]:
+        """Start the threads that each process one slice of every batch.
 
-        On a CPU two slices run side by side, each on one core. Threads inside
-        the layers would meet at a barrier per layer, where they spin: ruinous
-        beside any other busy process. Two, whatever the machine, so that the
-        numbers are the same everywhere.
+        On a CPU two slices run in parallel, one per core. Threads inside the layers
+        would spin at a barrier in each layer, which is very slow beside any other busy
+        process. Always two threads, so that results are the same on every machine.
         """
         if self._device.type != "cpu":
-            yield _Slices([self._network], map)
+            yield _Workers([self._network], map)
             return
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                yield _Slices([self._network, _twin(self._network)], pool.map)
+                yield _Workers([self._network, _clone(self._network)], pool.map)
         finally:
             torch.set_num_threads(threads)
 
-    def run_epoch(self, epoch: int, slices: _Slices, bar: Any) -> None:
-        """One pass over the shuffled images, all of its chance from seed and epoch."""
+    def run_epoch(self, epoch: int, workers: _Workers, bar: Any) -> None:
+        """Train for one epoch; its randomness depends on seed and epoch only."""
         start = time.perf_counter()
         settings = self._settings
         generators = [
             torch.Generator().manual_seed(int(seed))
             for seed in np.random.SeedSequence([settings.seed, epoch]).generate_state(
-                len(slices.networks) + 1
+                len(workers.networks) + 1
             )
         ]
         order = torch.randperm(len(self._labels), generator=generators.pop())
-        steps = _steps(settings, len(self._labels))
+        steps = _steps_per_epoch(settings, len(self._labels))
         size = min(settings.batch_size, len(self._labels))
         total = torch.zeros((), device=self._device)
-        for network in slices.networks:
+        for network in workers.networks:
             network.train()
         for step in range(steps):
             for group in self._optimiser.param_groups:
-                group["lr"] = self._rate((epoch + step / steps) / self._last)
+                group["lr"] = self._learning_rate((epoch + step / steps) / self._epochs)
             rows = order[step * size : (step + 1) * size]
-            results = slices.run(self._gradient, slices.networks, generators, _cut(rows, slices))
+            slices = rows.tensor_split(len(workers.networks))
+            results = workers.map(self._gradient, workers.networks, generators, slices)
             total += self._update(list(results))
             bar.update()
         self.history.append(
             {
                 "epoch": epoch + 1,
                 "training_loss": float(total) / steps,
-                "learning_rate": self._rate((epoch + 1) / self._last),
+                "learning_rate": self._learning_rate((epoch + 1) / self._epochs),
                 "seconds": time.perf_counter() - start,
             }
         )
@@ -167,7 +165,7 @@ class _Course:
     def _gradient(
         self, network: ConvNet, generator: torch.Generator, rows: Tensor
     ) -> tuple[int, Tensor, tuple[Tensor, ...]]:
-        """Size, mean loss and its gradient of one slice of a batch, freshly augmented."""
+        """Return size, mean loss and gradient of one augmented slice of a batch."""
         rows = rows.to(self._device)
         images = augment(self._images[rows], self._settings, generator)
         loss = F.cross_entropy(
@@ -176,28 +174,28 @@ class _Course:
         return len(rows), loss.detach(), torch.autograd.grad(loss, self._parameters)
 
     def _update(self, slices: list[tuple[int, Tensor, tuple[Tensor, ...]]]) -> Tensor:
-        """Step along the mean gradient of the slices; the mean loss."""
-        size = sum(part for part, _, _ in slices)
+        """Update the parameters by the mean gradient of the slices; return the mean loss."""
+        batch_size = sum(size for size, _, _ in slices)
         for index, parameter in enumerate(self._parameters):
-            parts = [gradients[index] * (part / size) for part, _, gradients in slices]
+            parts = [gradients[index] * (size / batch_size) for size, _, gradients in slices]
             parameter.grad = torch.stack(parts).sum(dim=0) if len(parts) > 1 else parts[0]
         self._optimiser.step()
-        return torch.stack([loss * (part / size) for part, loss, _ in slices]).sum()
+        return torch.stack([loss * (size / batch_size) for size, loss, _ in slices]).sum()
 
-    def _rate(self, progress: float) -> float:
-        """The learning rate: up in a line during warm-up, then down to zero."""
+    def _learning_rate(self, progress: float) -> float:
+        """Return the rate of the schedule: linear warm-up, then linear decay to zero."""
         warm_up = self._settings.warm_up
         if progress < warm_up:
-            return self._peak * (0.05 + 0.95 * progress / warm_up)
-        return self._peak * (1 - progress) / (1 - warm_up)
+            return self._peak_rate * (0.05 + 0.95 * progress / warm_up)
+        return self._peak_rate * (1 - progress) / (1 - warm_up)
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Parameters and running statistics by name."""
+        """Return parameters and running statistics by name."""
         state = self._network.state_dict()
         return {name: tensor.cpu().numpy().copy() for name, tensor in state.items()}
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Weights, and each parameter's momentum, as arrays."""
+        """Return the weights and each parameter's momentum buffer."""
         momenta = {
             f"momentum.{name}": self._optimiser.state[parameter]["momentum_buffer"].cpu().numpy()
             for name, parameter in self._network.named_parameters()
@@ -205,7 +203,7 @@ class _Course:
         return self.weights() | momenta
 
     def restore(self, state: Weights, facts: Facts) -> None:
-        """Go back to what `state` told."""
+        """Restore the result of `state` and the history."""
         tensors = {name: torch.tensor(array) for name, array in state.items()}
         for name, parameter in self._network.named_parameters():
             momentum = tensors.pop(f"momentum.{name}").to(self._device)
@@ -215,24 +213,20 @@ class _Course:
 
 
 @dataclass(frozen=True)
-class _Slices:
-    """Networks that share their parameters, one a slice, and how to run them side by side."""
+class _Workers:
+    """Networks with shared parameters, one per slice of a batch, and a parallel `map`."""
 
     networks: list[ConvNet]
-    run: Callable[..., Any]
+    map: Callable[..., Any]
 
 
-def _cut(rows: Tensor, slices: _Slices) -> tuple[Tensor, ...]:
-    return rows.tensor_split(len(slices.networks))
-
-
-def _twin(network: ConvNet) -> ConvNet:
-    """Return a copy that shares the parameters, but not the statistics, which threads write."""
+def _clone(network: ConvNet) -> ConvNet:
+    """Copy the network except its parameters: each thread updates its own running statistics."""
     return copy.deepcopy(network, {id(shared): shared for shared in network.parameters()})
 
 
 def _optimiser(network: ConvNet, settings: ConvNetTraining) -> torch.optim.Optimizer:
-    """SGD; decay pulls on the weights alone, not on biases and normalisation."""
+    """Return SGD with weight decay on the weights, not on biases and batch normalisation."""
     matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim == 1]
     groups = [
@@ -242,6 +236,6 @@ def _optimiser(network: ConvNet, settings: ConvNetTraining) -> torch.optim.Optim
     return torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum, nesterov=True, foreach=True)
 
 
-def _steps(settings: ConvNetTraining, images: int) -> int:
-    """Batches in one pass; images left over wait for the next shuffle."""
+def _steps_per_epoch(settings: ConvNetTraining, images: int) -> int:
+    """Return the number of complete batches; the rest of the images is dropped."""
     return max(1, images // settings.batch_size)

@@ -1,4 +1,4 @@
-"""How good a classifier of digits is, and where it errs."""
+"""Metrics of digit classifiers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Probabilities = NDArray[np.float32]
 
 
 class Accuracy(NamedTuple):
-    """Share of images labelled correctly, with its 95 % confidence interval."""
+    """Fraction of images classified correctly, with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -26,19 +26,19 @@ class Accuracy(NamedTuple):
 
 
 def accuracy(probabilities: Probabilities, labels: Labels) -> Accuracy:
-    """Accuracy of the most probable digit, with the Wilson score interval."""
+    """Return the accuracy of the most probable digit, with the Wilson score interval."""
     correct = int((predict_labels(probabilities) == labels).sum())
     interval = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
     return Accuracy(correct / len(labels), float(interval.low), float(interval.high))
 
 
 def predict_labels(probabilities: Probabilities) -> Labels:
-    """The most probable digit of each row, shape (n,), uint8."""
+    """Return the most probable digit of each row, shape (n,), uint8."""
     return probabilities.argmax(axis=1).astype(np.uint8)
 
 
 def confusion_matrix(probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
-    """Counts of shape (10, 10): row the actual digit, column the predicted one."""
+    """Count images by actual digit (row) and predicted digit (column), shape (10, 10)."""
     matrix: NDArray[np.int64] = count_confusions(
         labels, predict_labels(probabilities), labels=np.arange(CLASSES)
     )
@@ -46,7 +46,7 @@ def confusion_matrix(probabilities: Probabilities, labels: Labels) -> NDArray[np
 
 
 def error_rates(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of each actual digit read as each other one: rows normalised, diagonal zero."""
+    """Return the fraction of each actual digit predicted as each other digit, shape (10, 10)."""
     totals = confusion.sum(axis=1, keepdims=True)
     rates = confusion / np.maximum(totals, 1)
     np.fill_diagonal(rates, 0)
@@ -54,10 +54,9 @@ def error_rates(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def per_digit_report(probabilities: Probabilities, labels: Labels) -> pd.DataFrame:
-    """Precision, recall and F1 of each digit, and how many images it has.
+    """Return precision, recall, F1 and the number of images of each digit.
 
-    A figure that does not exist, such as the precision of a digit that was
-    never predicted, is NaN.
+    Undefined values, such as the precision of a digit that was never predicted, are NaN.
     """
     precision, recall, f1, support = precision_recall_fscore_support(
         labels,
@@ -79,9 +78,9 @@ def per_digit_report(probabilities: Probabilities, labels: Labels) -> pd.DataFra
 def find_worst_mistakes(
     probabilities: Probabilities, labels: Labels, count: int
 ) -> NDArray[np.int64]:
-    """Rows of the mistakes made with the most confidence, the most confident first.
+    """Return the indices of the `count` most confident mistakes, most confident first.
 
-    Confidence is the probability of the digit that was read.
+    Confidence is the probability of the predicted digit.
     """
     mistakes = np.flatnonzero(predict_labels(probabilities) != labels)
     confidence = probabilities[mistakes].max(axis=1)
@@ -89,6 +88,6 @@ def find_worst_mistakes(
 
 
 def log_loss(probabilities: Probabilities, labels: Labels) -> float:
-    """Mean negative log probability of the right digit, in nats."""
+    """Return the mean negative log probability of the actual digit, in nats."""
     likelihood = probabilities[np.arange(len(labels)), labels]
     return float(-np.log(likelihood.clip(min=np.finfo(np.float32).tiny), dtype=np.float64).mean())

@@ -1,4 +1,4 @@
-"""Figures of the MNIST scenario: the data, the searches, the results."""
+"""Figures of the MNIST scenario: data, hyperparameter searches and results."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from quartet.digits.data import CLASSES, Images, Labels
 
-_INK = "#1f3a5f"
-_MARK = "#c8553d"
-_PALE = "#8fa9c4"
+_DARK_BLUE = "#1f3a5f"
+_RED = "#c8553d"
+_LIGHT_BLUE = "#8fa9c4"
 
 
 def plot_digit_grid(images: Images, captions: list[str], title: str, columns: int = 10) -> Figure:
-    """Images in rows of `columns`, each under its caption, ink dark on light paper."""
+    """Plot images, shape (n, 28, 28), in a grid of `columns`, each under its caption."""
     rows = -(-max(len(images), 1) // columns)
     lines = max((caption.count("\n") for caption in captions), default=0) + 1
     figure = Figure(
@@ -35,56 +35,58 @@ def plot_digit_grid(images: Images, captions: list[str], title: str, columns: in
 
 
 def plot_class_counts(train: NDArray[np.int64], test: NDArray[np.int64]) -> Figure:
-    """Bars: images of each digit in the training and in the test set."""
+    """Plot the number of images of each digit, shape (10,), in both sets as bars."""
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axis = figure.subplots()
     digits = np.arange(CLASSES)
-    bars = axis.bar(digits - 0.2, train, 0.4, label="training", color=_INK)
+    bars = axis.bar(digits - 0.2, train, 0.4, label="training", color=_DARK_BLUE)
     axis.bar_label(bars, fontsize=7)
-    bars = axis.bar(digits + 0.2, test, 0.4, label="test", color=_PALE)
+    bars = axis.bar(digits + 0.2, test, 0.4, label="test", color=_LIGHT_BLUE)
     axis.bar_label(bars, fontsize=7)
     axis.set(xticks=digits, xlabel="digit", ylabel="images", title="Images of each digit")
     axis.legend(loc="upper right", ncols=2)
     axis.margins(y=0.18)
-    _clean(axis)
+    _hide_spines(axis)
     return figure
 
 
 def plot_sweep(results: pd.DataFrame, chosen: float) -> Figure:
-    """Validation accuracy against regularisation strength, the chosen one marked.
+    """Plot validation accuracy against regularisation strength.
 
     Args:
         results: Columns `regularisation_strength` and `validation_accuracy`.
-        chosen: The strength taken.
+        chosen: The strength to mark.
     """
     ordered = results.sort_values("regularisation_strength")
     figure = Figure(figsize=(8, 4), layout="constrained")
     axis = figure.subplots()
-    axis.plot(ordered["regularisation_strength"], ordered["validation_accuracy"], "o-", color=_INK)
+    axis.plot(
+        ordered["regularisation_strength"], ordered["validation_accuracy"], "o-", color=_DARK_BLUE
+    )
     best = ordered.loc[ordered["regularisation_strength"] == chosen, "validation_accuracy"]
-    axis.plot([chosen], best, "o", ms=14, mfc="none", mew=2, color=_MARK, label=f"{chosen:g}")
+    axis.plot([chosen], best, "o", ms=14, mfc="none", mew=2, color=_RED, label=f"{chosen:g}")
     axis.set(
         xscale="log",
         xlabel="regularisation strength (scikit-learn's 1/C)",
         ylabel="validation accuracy",
-        title="Logistic regression: choosing the penalty",
+        title="Logistic regression: regularisation sweep",
     )
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     axis.legend(title="chosen")
     axis.grid(alpha=0.3)
-    _clean(axis)
+    _hide_spines(axis)
     return figure
 
 
 def plot_training_history(history: pd.DataFrame) -> Figure:
-    """Training loss and learning rate by epoch.
+    """Plot training loss and learning rate against the epoch.
 
     Args:
         history: Columns `epoch`, `training_loss` and `learning_rate`.
     """
     figure = Figure(figsize=(8, 4), layout="constrained")
     axis = figure.subplots()
-    axis.plot(history["epoch"], history["training_loss"], ".-", color=_INK)
+    axis.plot(history["epoch"], history["training_loss"], ".-", color=_DARK_BLUE)
     axis.set(
         xlabel="epoch",
         ylabel="mean training loss",
@@ -93,8 +95,8 @@ def plot_training_history(history: pd.DataFrame) -> Figure:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_yscale("log")
     rate = axis.twinx()
-    rate.plot(history["epoch"], history["learning_rate"], "--", color=_MARK)
-    rate.set_ylabel("learning rate at the epoch's end (dashed)", color=_MARK)
+    rate.plot(history["epoch"], history["learning_rate"], "--", color=_RED)
+    rate.set_ylabel("learning rate at the epoch's end (dashed)", color=_RED)
     rate.set_ylim(bottom=0)
     axis.spines["top"].set_visible(False)
     rate.spines["top"].set_visible(False)
@@ -102,13 +104,13 @@ def plot_training_history(history: pd.DataFrame) -> Figure:
 
 
 def plot_confusion_matrix(confusion: NDArray[np.int64], title: str) -> Figure:
-    """Counts of shape (10, 10): actual digits down, predicted ones across."""
+    """Plot counts, shape (10, 10): actual digits as rows, predicted digits as columns."""
     off_diagonal = confusion - np.diag(np.diag(confusion))
     figure, axis = _matrix(off_diagonal, f"{title}: confusion matrix", "Oranges")
     for actual, predicted in np.ndindex(confusion.shape):
         count = confusion[actual, predicted]
         if count:
-            strong = actual != predicted and count > 0.6 * off_diagonal.max()
+            is_dark = actual != predicted and count > 0.6 * off_diagonal.max()
             axis.text(
                 predicted,
                 actual,
@@ -117,23 +119,23 @@ def plot_confusion_matrix(confusion: NDArray[np.int64], title: str) -> Figure:
                 va="center",
                 fontsize=9,
                 weight="bold" if actual == predicted else "normal",
-                color="white" if strong else "black",
+                color="white" if is_dark else "black",
             )
     return figure
 
 
 def plot_error_rates(rates: NDArray[np.float64], title: str) -> Figure:
-    """Which digits are read as which: shares of each actual digit, shape (10, 10)."""
+    """Plot the result of `evaluation.error_rates`, shape (10, 10)."""
     figure, axis = _matrix(rates, f"{title}: errors by actual digit", "bone")
     bar = figure.colorbar(axis.images[0], ax=axis, format=PercentFormatter(1, decimals=1))
-    bar.set_label("share of the actual digit")
+    bar.set_label("fraction of the actual digit")
     return figure
 
 
 def _matrix(values: NDArray[Any], title: str, colours: str) -> tuple[Figure, Any]:
     figure = Figure(figsize=(8, 6.5), layout="constrained")
     axis = figure.subplots()
-    # From nothing at all: without a mistake the scale would have no length.
+    # Without mistakes all values are 0: `or 1` keeps the colour scale valid.
     axis.imshow(values, cmap=colours, vmin=0, vmax=values.max() or 1)
     digits = np.arange(CLASSES)
     axis.set(xticks=digits, yticks=digits, xlabel="predicted", ylabel="actual", title=title)
@@ -147,14 +149,22 @@ def plot_worst_mistakes(
     confidence: NDArray[np.float32],
     title: str,
 ) -> Figure:
-    """The given mistakes, each with its label, what was read, and how surely."""
+    """Plot misclassified images with label, predicted digit and confidence.
+
+    Args:
+        images: Shape (n, 28, 28).
+        labels: Actual digits, shape (n,).
+        predicted: Predicted digits, shape (n,).
+        confidence: Probability of the predicted digit, shape (n,).
+        title: Name of the classifier.
+    """
     captions = [
-        f"{label} read as {guess}\n{share:.0%} sure"
-        for label, guess, share in zip(labels, predicted, confidence, strict=True)
+        f"{label} read as {digit}\nconfidence {probability:.0%}"
+        for label, digit, probability in zip(labels, predicted, confidence, strict=True)
     ]
     heading = f"{title}: worst mistakes" if len(images) else f"{title}: no mistakes"
     return plot_digit_grid(images, captions, heading, columns=6)
 
 
-def _clean(axis: Any) -> None:
+def _hide_spines(axis: Any) -> None:
     axis.spines[["top", "right"]].set_visible(False)

@@ -1,15 +1,15 @@
-"""Multinomial logistic regression on pixels, fitted for many penalties at once.
+"""Multinomial logistic regression on pixels, fitted for many regularisation strengths at once.
 
-For weights W and intercepts b the loss of one penalty strength s is
+For weights W and intercepts b the loss of one regularisation strength s is
 
     mean over images of -log softmax(x W + b)[label]  +  s / (2 n) * |W|²,
 
 that of scikit-learn's LogisticRegression(C=1/s), divided by n. Two things make
-the sweep fast. One pass over the images, limited by memory bandwidth, serves
-all strengths: their weights stand side by side in one matrix. And L-BFGS works
-in coordinates in which the Hessian is nearly a multiple of the identity: the
+the sweep fast. One pass over the images, limited by memory bandwidth, evaluates
+all strengths: their weights are concatenated to one matrix. And L-BFGS is
+preconditioned so that the Hessian is close to a multiple of the identity: the
 pixels' second moments are the same for all strengths, so one eigendecomposition
-preconditions every fit.
+serves every fit.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from quartet.digits.data import CLASSES, Digits, Images
 from quartet.digits.lbfgs import LBFGS
 
 Weights = dict[str, NDArray[np.float32]]
-"""`coefficients` of shape (784, 10) per grey level 0..1, `intercepts` of shape (10,)."""
+"""`coefficients` of shape (784, 10), for pixels from 0 to 1, and `intercepts` of shape (10,)."""
 
 _CURVATURE = 0.05
-"""Typical p(1 - p) of a fitted model on MNIST, the share of the pixels' second moments in the
-Hessian; between 0.03 and 0.08 the number of passes hardly changes."""
+"""Typical p(1 - p) of a model fitted on MNIST, by which the Hessian approximation scales the
+pixels' second moments; between 0.03 and 0.08 the number of passes hardly changes."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One fitted penalty strength."""
+    """The fit of one regularisation strength."""
 
     strength: float
     weights: Weights
     passes: int
-    """Passes over the images until the tolerance was met."""
+    """Passes over the images until convergence."""
     seconds: float
     """Time from the start of the sweep to the end of this fit."""
 
@@ -55,16 +55,16 @@ def fit(
     on_fit: Callable[[Fit], None] = lambda _: None,
     start_from: Weights | None = None,
 ) -> list[Fit]:
-    """Fit every strength, in as many passes over the images as the slowest one needs.
+    """Fit all strengths together, in as many passes over the images as the slowest one needs.
 
     Args:
         digits: Training images and labels.
-        strengths: Penalty strengths, each above 0.
-        tolerance: Largest component of the preconditioned gradient at the end.
-        max_passes: Passes after which an unfinished fit is left, with a warning.
-        on_fit: Called with each fit as soon as it is done.
-        start_from: Weights to descend from, of a fit to similar digits; zeros if not given. The
-            minimum is the same, a good start saves passes.
+        strengths: Regularisation strengths, each above 0.
+        tolerance: Largest component of the preconditioned gradient at convergence.
+        max_passes: Passes after which a fit stops without convergence, with a warning.
+        on_fit: Called with each fit as soon as it has finished.
+        start_from: Initial weights, of a fit to similar digits; zeros by default. They
+            reduce the number of passes and do not change the minimum.
 
     Returns:
         The fits in the order of `strengths`.
@@ -72,7 +72,7 @@ def fit(
     start = time.perf_counter()
     problem = _Problem(digits)
     scales = {strength: problem.preconditioner(strength) for strength in strengths}
-    first = np.zeros((problem.features, CLASSES)) if start_from is None else _matrix(start_from)
+    first = np.zeros((problem.features, CLASSES)) if start_from is None else _stack(start_from)
     optimisers = {
         strength: LBFGS(np.linalg.solve(scale, first).ravel(), tolerance)
         for strength, scale in scales.items()
@@ -86,57 +86,60 @@ def fit(
         delay=2,
         miniters=0,
     ) as bar:
-        for number, ended in enumerate(_passes(problem, scales, optimisers, max_passes, start), 1):
-            for found in ended:
-                fits[found.strength] = found
-                on_fit(found)
-            bar.set_postfix_str(f"{number} passes over the images", refresh=False)
-            bar.update(len(ended))
+        passes = _run_passes(problem, scales, optimisers, max_passes, start)
+        for count, finished in enumerate(passes, 1):
+            for result in finished:
+                fits[result.strength] = result
+                on_fit(result)
+            bar.set_postfix_str(f"{count} passes over the images", refresh=False)
+            bar.update(len(finished))
     return [fits[strength] for strength in strengths]
 
 
-def _passes(
+def _run_passes(
     problem: _Problem,
     scales: Mapping[float, NDArray[np.float64]],
     optimisers: Mapping[float, LBFGS],
     max_passes: int,
     start: float,
 ) -> Iterator[list[Fit]]:
-    """The fits that ended with each pass over the images, until all have."""
-    running = list(scales)
-    while running:
+    """Yield the fits that finish with each pass over the images, until all have finished."""
+    active = list(scales)
+    while active:
         weights = [
             scales[strength] @ optimisers[strength].ask().reshape(-1, CLASSES)
-            for strength in running
+            for strength in active
         ]
         losses, gradients = problem.losses(weights)
-        ended = []
+        finished = []
         for strength, weight, loss, gradient in zip(
-            running, weights, losses, gradients, strict=True
+            active, weights, losses, gradients, strict=True
         ):
             optimiser = optimisers[strength]
-            penalty, slope = problem.penalty(weight, strength)
-            optimiser.tell(loss + penalty, (scales[strength] @ (gradient + slope)).ravel())
+            penalty, penalty_gradient = problem.penalty(weight, strength)
+            optimiser.tell(
+                loss + penalty, (scales[strength] @ (gradient + penalty_gradient)).ravel()
+            )
             if optimiser.finished or optimiser.evaluations >= max_passes:
                 if not optimiser.finished:
                     warnings.warn(
                         f"regularisation strength {strength:g}: not converged after {max_passes} "
-                        "passes; allow more passes or a larger tolerance",
+                        "passes; increase max_passes or tolerance",
                         stacklevel=3,
                     )
                 best = scales[strength] @ optimiser.point.reshape(-1, CLASSES)
                 seconds = time.perf_counter() - start
-                ended.append(Fit(strength, _named(best), optimiser.evaluations, seconds))
-        done = {found.strength for found in ended}
-        running = [strength for strength in running if strength not in done]
-        yield ended
+                finished.append(Fit(strength, _split(best), optimiser.evaluations, seconds))
+        done = {result.strength for result in finished}
+        active = [strength for strength in active if strength not in done]
+        yield finished
 
 
 def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
-    """Class probabilities, shape (n, 10), rows summing to 1."""
+    """Return class probabilities, shape (n, 10), rows summing to 1."""
     logits = torch.addmm(
         torch.from_numpy(weights["intercepts"]),
-        _grey_levels(images),
+        _scale_pixels(images),
         torch.from_numpy(weights["coefficients"]),
     )
     result: NDArray[np.float32] = torch.softmax(logits, dim=1).numpy()
@@ -144,56 +147,56 @@ def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
 
 
 class _Problem:
-    """The data side of the loss: images with a column of ones, and labels."""
+    """The loss on a data set: images with a column of ones, and labels."""
 
     def __init__(self, digits: Digits) -> None:
-        grey = _grey_levels(digits["images"])
-        self._images = torch.cat([grey, torch.ones(len(grey), 1)], dim=1)
+        pixels = _scale_pixels(digits["images"])
+        self._images = torch.cat([pixels, torch.ones(len(pixels), 1)], dim=1)
         self._labels = torch.from_numpy(digits["labels"].astype(np.int64))
         self.size, self.features = self._images.shape
         moments = (self._images.T @ self._images).double().numpy() / self.size
         self._moments, self._axes = np.linalg.eigh(moments)
 
     def preconditioner(self, strength: float) -> NDArray[np.float64]:
-        """Inverse square root of the approximate Hessian, shape (785, 785)."""
+        """Return the inverse square root of the approximate Hessian, shape (785, 785)."""
         hessian = _CURVATURE * self._moments.clip(min=0) + strength / self.size
         return (self._axes / np.sqrt(hessian)) @ self._axes.T
 
     def penalty(
         self, weights: NDArray[np.float64], strength: float
     ) -> tuple[float, NDArray[np.float64]]:
-        """The L2 penalty and its gradient; the intercepts, in the last row, go free."""
-        slope = weights * (strength / self.size)
-        slope[-1] = 0
-        return 0.5 * float((slope * weights).sum()), slope
+        """Return the L2 penalty and its gradient; intercepts (the last row) are not penalised."""
+        gradient = weights * (strength / self.size)
+        gradient[-1] = 0
+        return 0.5 * float((gradient * weights).sum()), gradient
 
     def losses(
         self, weights: Sequence[NDArray[np.float64]]
     ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-        """Mean log loss and its gradient for each of several weight matrices (785, 10)."""
+        """Return mean log loss and gradient of each weight matrix, shape (785, 10)."""
         count = len(weights)
-        side_by_side = torch.from_numpy(np.concatenate(weights, axis=1)).float()
-        logits = (self._images @ side_by_side).view(self.size, count, CLASSES)
+        concatenated = torch.from_numpy(np.concatenate(weights, axis=1)).float()
+        logits = (self._images @ concatenated).view(self.size, count, CLASSES)
         log_p = logits - torch.logsumexp(logits, dim=2, keepdim=True)
         labels = self._labels[:, None, None].expand(-1, count, 1)
         log_p_label = log_p.gather(2, labels)
         losses = -log_p_label.sum(dim=(0, 2), dtype=torch.float64) / self.size
-        # The gradient with respect to the logits: probabilities, less one at the label.
+        # The gradient with respect to the logits: probabilities minus the one-hot labels.
         residuals = log_p.exp_().scatter_add_(2, labels, torch.full_like(log_p_label, -1.0))
         gradient = residuals.view(self.size, -1).T @ self._images / self.size
         return losses.numpy(), np.split(gradient.T.double().numpy(), count, axis=1)
 
 
-def _grey_levels(images: Images) -> torch.Tensor:
-    """Pixels as float32 from 0 to 1, shape (n, 784)."""
+def _scale_pixels(images: Images) -> torch.Tensor:
+    """Return pixels as float32 from 0 to 1, shape (n, 784)."""
     return torch.from_numpy(images.reshape(len(images), -1)).float().div_(255)
 
 
-def _matrix(weights: Weights) -> NDArray[np.float64]:
-    """Coefficients with the intercepts below them, shape (785, 10)."""
+def _stack(weights: Weights) -> NDArray[np.float64]:
+    """Stack the coefficients on the intercepts, shape (785, 10)."""
     return np.vstack([weights["coefficients"], weights["intercepts"]]).astype(np.float64)
 
 
-def _named(weights: NDArray[np.float64]) -> Weights:
+def _split(weights: NDArray[np.float64]) -> Weights:
     weights = weights.astype(np.float32)
     return {"coefficients": np.ascontiguousarray(weights[:-1]), "intercepts": weights[-1].copy()}

@@ -1,7 +1,7 @@
-"""On what, and in which number format, networks run here.
+"""The device and the dtype that networks run with.
 
-Other sciences have the same few lines: a registered classifier carries this package and no other
-of the project.
+`quartet.style.precision` repeats these functions: a registered classifier contains this package
+and no other of the project.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 
 
-def device() -> torch.device:
-    """A GPU where there is one."""
+def select_device() -> torch.device:
+    """Return the GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def compute_type(where: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
-    if where.type == "cuda":
+def select_compute_dtype(device: torch.device) -> torch.dtype:
+    """Return bfloat16 if the hardware multiplies it natively, otherwise float32."""
+    if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         # torch 2.13.0: only the GPU's support can be asked for in public.

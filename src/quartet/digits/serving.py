@@ -1,4 +1,4 @@
-"""Restores a registered digit classifier: MLflow calls `_load_pyfunc`."""
+"""Loader of registered digit classifiers: MLflow calls `_load_pyfunc`."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ REQUIREMENTS = (
     "torch",
     "tqdm",
 )
-"""What this module needs where it serves, pinned as installed where the model was trained."""
+"""Distributions required to serve a model, pinned to the versions it was trained with."""
 
 
 class DigitClassifier:
-    """Labels and probabilities for batches of images."""
+    """A classifier of batches of images, with MLflow's `predict` interface."""
 
     def __init__(self, family: classifier.Family, weights: classifier.Weights) -> None:
         self._family = family
         self._weights = weights
 
     def predict(self, images: Images, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Read a batch of digits.
+        """Classify a batch of images.
 
         Args:
-            images: Shape (n, 28, 28), uint8, ink 255 on paper 0.
+            images: Shape (n, 28, 28), uint8, from 0 (background) to 255 (ink).
             params: Unused; part of MLflow's interface.
 
         Returns:
-            One row an image: `label`, and `probability_0` to `probability_9`.
+            One row per image: `label`, and `probability_0` to `probability_9`.
 
         Raises:
-            ValueError: The batch has another shape or type.
+            ValueError: The batch has another shape or dtype.
         """
         images = np.asarray(images)
         if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
             raise ValueError(
-                f"expected uint8 images of shape (n, {SIDE}, {SIDE}), "
-                f"found {images.dtype} of shape {images.shape}"
+                f"images: expected uint8 images of shape (n, {SIDE}, {SIDE}), "
+                f"found {images.dtype} of shape {images.shape}; convert the batch"
             )
-        shares = classifier.predict_proba(self._family, self._weights, images)
+        probabilities = classifier.predict_proba(self._family, self._weights, images)
         names = [f"probability_{digit}" for digit in range(CLASSES)]
-        table = pd.DataFrame(shares, columns=names)
-        table.insert(0, "label", shares.argmax(axis=1))
+        table = pd.DataFrame(probabilities, columns=names)
+        table.insert(0, "label", probabilities.argmax(axis=1))
         return table
 
 
 def _load_pyfunc(folder: str) -> DigitClassifier:
-    """MLflow's entry point: the classifier whose weights lie in `folder`."""
+    """Return the classifier saved in `folder`; MLflow's entry point."""
     return DigitClassifier(*classifier.from_bytes((Path(folder) / WEIGHTS_FILE).read_bytes()))

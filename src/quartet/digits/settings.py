@@ -1,4 +1,4 @@
-"""Parameters of the MNIST scenario, with their ranges and the reason for each default."""
+"""Parameters of the MNIST scenario: ranges and reasons for the defaults."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Seed = Annotated[int, Field(ge=0, lt=2**32, description="Start of every random choice made here.")]
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="Seed of the random number generator.")]
 Positive = Annotated[float, Field(gt=0)]
 
 
 class _Settings(BaseModel):
-    """Immutable, and strict about names: a misspelt parameter is an error."""
+    """Base class: immutable, unknown parameters are errors."""
 
-    # Built on first use: listing the pipelines should not pay for it.
+    # Validators are built on first use, so that listing the pipelines stays fast.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Exploration(_Settings):
-    """What the first look at the data shows."""
+    """Parameters of the exploratory figures."""
 
     seed: Seed
     images: int = Field(
@@ -27,84 +27,87 @@ class Exploration(_Settings):
 
 
 class ValidationSplit(_Settings):
-    """How the validation set, on which everything is chosen, is held back."""
+    """The held-out validation set, on which hyperparameters are chosen."""
 
     seed: Seed
     fraction: float = Field(
         0.1,
         gt=0,
         lt=1,
-        description="Share of each digit held back. A tenth of MNIST, 6,000 images, measures an "
+        description="Fraction of each digit held out. A tenth of MNIST, 6,000 images, measures an "
         "accuracy of 0.92 to ±0.007 and leaves nine tenths to fit on.",
     )
 
 
 class RegularisationSweep(_Settings):
-    """The search for the L2 penalty of the multinomial logistic regression."""
+    """The search for the regularisation strength of the logistic regression."""
 
     strengths: tuple[Positive, ...] = Field(
         (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0),
         min_length=1,
-        description="Penalties to try, as in strength/2 times the squared weights, added to the "
-        "summed log loss: scikit-learn's 1/C. Half a decade apart around MNIST's best, 3.",
+        description="Regularisation strengths to try: scikit-learn's 1/C, so strength/2 times the "
+        "squared weights is added to the summed log loss. Half a decade apart around MNIST's best, "
+        "3.",
     )
     tolerance: float = Field(
         5e-4,
         gt=0,
         lt=1,
-        description="A fit stops when no component of the preconditioned gradient of the mean log "
-        "loss exceeds this. Five times tighter moves the accuracy by less than 0.001.",
+        description="A fit has converged when no component of the preconditioned gradient of the "
+        "mean log loss exceeds this. Five times tighter moves the accuracy by less than 0.001.",
     )
     max_passes: int = Field(
         300,
         ge=1,
         description="Passes over the images after which a fit stops with a warning; about 40 "
-        "suffice on MNIST for the weakest penalty.",
+        "suffice on MNIST for the weakest regularisation.",
     )
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len(set(self.strengths)) != len(self.strengths):
-            raise ValueError("the strengths must differ from one another")
+            raise ValueError("strengths contains duplicates; list each strength once")
         return self
 
 
 class ConvNetTraining(_Settings):
-    """How the convolutional network is trained."""
+    """Hyperparameters of the convolutional network's training."""
 
     seed: Seed
     epochs: int = Field(
         10,
         ge=1,
-        description="Passes over the images. Four more gain less than 0.001 on MNIST and take as "
-        "much longer.",
+        description="Passes over the images. Four more add less than 0.001 of accuracy on MNIST "
+        "and take 40 % longer.",
     )
     minimum_steps: int = Field(
         600,
         ge=0,
-        description="Batches to train on at least: a small set, such as the sample, is passed over "
-        "more often than `epochs`, for the schedule and the statistics to settle.",
+        description="Least number of batches to train on: a small set, such as the sample, is "
+        "trained for more epochs, so that the running statistics converge.",
     )
     batch_size: int = Field(
-        250, ge=1, description="Images a step; half as many did no better on MNIST."
+        250, ge=1, description="Images per step; half as many were no better on MNIST."
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of SGD; the customary value.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of SGD; the usual value.")
     weight_decay: float = Field(
-        5e-4, ge=0, description="Pull on weights towards zero, per step and learning rate."
+        5e-4, ge=0, description="Weight decay of SGD, on convolutions and the linear layer."
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Share of the target spread over all digits."
+        0.0, ge=0, lt=1, description="Probability spread evenly over all digits in the target."
     )
     warm_up: float = Field(
-        0.2, gt=0, lt=1, description="Share of the training in which the learning rate rises."
+        0.2, gt=0, lt=1, description="Fraction of the training in which the learning rate rises."
     )
     rotation_degrees: float = Field(
-        12, ge=0, le=45, description="Largest turn; beyond 20 a 6 begins to look like a 9."
+        12, ge=0, le=45, description="Largest rotation; beyond 20 a 6 starts to look like a 9."
     )
-    scaling: float = Field(0.1, ge=0, lt=1, description="Largest change of width and of height.")
-    shear: float = Field(0.1, ge=0, lt=1, description="Largest slant, width per height.")
+    scaling: float = Field(
+        0.1, ge=0, lt=1, description="Largest relative change of width and of height."
+    )
+    shear: float = Field(0.1, ge=0, lt=1, description="Largest shear, horizontal shift per height.")
     shift_pixels: float = Field(
-        2, ge=0, le=8, description="Largest move; MNIST's digits have a margin of 4 pixels."
+        2, ge=0, le=8, description="Largest shift; MNIST's digits have a margin of 4 pixels."
     )
 
 
@@ -112,12 +115,14 @@ class LearningRateSearch(_Settings):
     """Short trainings that choose the peak learning rate on the validation set."""
 
     learning_rates: tuple[Positive, ...] = Field(
-        (0.08, 0.15), min_length=1, description="Peaks to try, a factor of about two apart."
+        (0.08, 0.15),
+        min_length=1,
+        description="Peak learning rates to try, a factor of about two apart.",
     )
     share: float = Field(
         0.1,
         gt=0,
         le=1,
-        description="Length of a trial, as a share of the full training, at least one epoch; one "
-        "epoch of MNIST tells a bad peak from a good one.",
+        description="Length of a trial, as a fraction of the full training; at least one epoch, "
+        "which separates bad from good rates on MNIST.",
     )

@@ -1,4 +1,4 @@
-"""The optimiser must find minima, also of functions it has never seen."""
+"""The optimiser finds minima of any smooth function."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from scipy.optimize import minimize, rosen, rosen_der
 from quartet.digits.lbfgs import LBFGS
 
 
-def minimised(function, start, tolerance=1e-8, limit=2000):
+def minimise_function(function, start, tolerance=1e-8, limit=2000):
     optimiser = LBFGS(np.asarray(start, dtype=float), tolerance)
     while not optimiser.finished and optimiser.evaluations < limit:
         optimiser.tell(*function(optimiser.ask()))
@@ -19,28 +19,28 @@ def minimised(function, start, tolerance=1e-8, limit=2000):
 
 
 @given(seed=st.integers(0, 10_000), size=st.integers(1, 12))
-def test_a_quadratic_is_solved(seed, size):
+def test_quadratic_is_minimised(seed, size):
     generator = np.random.default_rng(seed)
     root = generator.normal(size=(size, size))
     matrix, target = root @ root.T + np.eye(size), generator.normal(size=size)
-    found = minimised(
+    result = minimise_function(
         lambda x: (0.5 * (x - target) @ matrix @ (x - target), matrix @ (x - target)),
         np.zeros(size),
     )
-    assert found.finished
-    np.testing.assert_allclose(found.point, target, atol=1e-6)
+    assert result.finished
+    np.testing.assert_allclose(result.point, target, atol=1e-6)
 
 
-def test_the_rosenbrock_valley_is_followed_as_quickly_as_by_scipy():
+def test_rosenbrock_needs_no_more_evaluations_than_twice_those_of_scipy():
     start = np.array([-1.2, 1.0, -1.2, 1.0])
-    found = minimised(lambda x: (rosen(x), rosen_der(x)), start, tolerance=1e-6)
+    result = minimise_function(lambda x: (rosen(x), rosen_der(x)), start, tolerance=1e-6)
     scipy = minimize(rosen, start, jac=rosen_der, method="L-BFGS-B", options={"gtol": 1e-6})
-    assert found.finished
-    np.testing.assert_allclose(found.point, np.ones(4), atol=1e-5)
-    assert found.evaluations <= 2 * scipy.nfev
+    assert result.finished
+    np.testing.assert_allclose(result.point, np.ones(4), atol=1e-5)
+    assert result.evaluations <= 2 * scipy.nfev
 
 
-def test_values_never_rise():
+def test_value_never_increases():
     optimiser = LBFGS(np.array([-1.2, 1.0]), 1e-8)
     values = []
     while not optimiser.finished:
@@ -50,13 +50,13 @@ def test_values_never_rise():
     assert all(later <= earlier for earlier, later in itertools.pairwise(values))
 
 
-def test_a_start_at_the_minimum_is_seen_at_once():
-    found = minimised(lambda x: (float(x @ x), 2 * x), np.zeros(3))
-    assert found.finished
-    assert found.evaluations == 1
+def test_start_at_the_minimum_finishes_after_one_evaluation():
+    result = minimise_function(lambda x: (float(x @ x), 2 * x), np.zeros(3))
+    assert result.finished
+    assert result.evaluations == 1
 
 
-def test_a_wrong_gradient_ends_the_search_instead_of_running_for_ever():
-    found = minimised(lambda x: (float(x @ x), -2 * x), np.ones(2))
-    assert found.finished
-    assert found.value == pytest.approx(2.0)
+def test_wrong_gradient_finishes():
+    result = minimise_function(lambda x: (float(x @ x), -2 * x), np.ones(2))
+    assert result.finished
+    assert result.value == pytest.approx(2.0)

@@ -1,4 +1,4 @@
-"""The sweep must give what scikit-learn gives, only sooner."""
+"""The sweep agrees with scikit-learn."""
 
 import numpy as np
 import pytest
@@ -33,18 +33,18 @@ def test_every_strength_agrees_with_scikit_learn(split):
         np.testing.assert_allclose(fit.weights["coefficients"], reference.coef_.T, atol=5e-3)
 
 
-def test_a_strength_is_fitted_alike_alone_and_in_company(split):
+def test_fit_does_not_depend_on_the_other_strengths(split):
     train, test = split
     (alone,) = logistic.fit(train, [10.0], 1e-5, 500)
-    _, company, _ = logistic.fit(train, [300.0, 10.0, 1.0], 1e-5, 500)
+    _, together, _ = logistic.fit(train, [300.0, 10.0, 1.0], 1e-5, 500)
     np.testing.assert_allclose(
         logistic.predict_proba(alone.weights, test["images"]),
-        logistic.predict_proba(company.weights, test["images"]),
+        logistic.predict_proba(together.weights, test["images"]),
         atol=1e-3,
     )
 
 
-def test_each_fit_is_reported_as_soon_as_it_is_done(split):
+def test_on_fit_receives_each_fit_in_order_of_completion(split):
     reported = []
     fits = logistic.fit(split[0], [1.0, 1000.0], 1e-3, 500, reported.append)
     assert sorted(fit.strength for fit in reported) == [1.0, 1000.0]
@@ -52,7 +52,7 @@ def test_each_fit_is_reported_as_soon_as_it_is_done(split):
     assert [fit.strength for fit in fits] == [1.0, 1000.0]
 
 
-def test_a_start_near_the_minimum_ends_at_the_same_minimum_sooner(split):
+def test_warm_start_reaches_the_same_minimum_in_fewer_passes(split):
     train, test = split
     (cold,) = logistic.fit(train, [10.0], 1e-5, 500)
     (warm,) = logistic.fit(train, [10.0], 1e-5, 500, start_from=cold.weights)
@@ -64,29 +64,29 @@ def test_a_start_near_the_minimum_ends_at_the_same_minimum_sooner(split):
     )
 
 
-def test_too_few_passes_are_said_not_hidden(split):
+def test_too_few_passes_warn(split):
     with pytest.warns(UserWarning, match="strength 1: not converged after 3 passes"):
         (fit,) = logistic.fit(split[0], [1.0], 1e-9, 3)
     assert fit.passes == 3
 
 
-def test_nothing_to_fit_is_no_error(split):
+def test_fit_without_strengths_returns_an_empty_list(split):
     assert logistic.fit(split[0], [], 1e-3, 10) == []
 
 
-def test_probabilities_are_shares(split):
+def test_probabilities_sum_to_one(split):
     (fit,) = logistic.fit(split[0], [10.0], 1e-3, 500)
-    shares = logistic.predict_proba(fit.weights, split[1]["images"])
-    assert shares.shape == (len(split[1]["labels"]), 10)
-    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
+    probabilities = logistic.predict_proba(fit.weights, split[1]["images"])
+    assert probabilities.shape == (len(split[1]["labels"]), 10)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_a_digit_missing_from_training_is_never_likely():
+def test_digit_missing_from_training_is_improbable():
     labels = np.array([0, 1] * 20, dtype=np.uint8)
     images = np.zeros((40, 28, 28), dtype=np.uint8)
     images[labels == 1, 10:20, 10:20] = 255
     digits: Digits = pair_digits(images, labels, "training")
     (fit,) = logistic.fit(digits, [1.0], 1e-5, 500)
-    shares = logistic.predict_proba(fit.weights, images)
-    assert (shares.argmax(axis=1) == labels).all()
-    assert shares[:, 2:].max() < 0.05
+    probabilities = logistic.predict_proba(fit.weights, images)
+    assert (probabilities.argmax(axis=1) == labels).all()
+    assert probabilities[:, 2:].max() < 0.05

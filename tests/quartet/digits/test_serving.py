@@ -1,4 +1,4 @@
-"""A registered classifier must read batches anywhere, and refuse what is no batch of digits."""
+"""A registered classifier classifies batches and rejects other input."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def served(tmp_path, weights):
     return serving._load_pyfunc(str(tmp_path))
 
 
-def test_labels_and_probabilities_are_those_of_the_weights(served, weights):
+def test_prediction_has_label_and_probabilities_of_the_weights(served, weights):
     images = load_bundled_digits()["images"][:50]
     table = served.predict(images)
     expected = logistic.predict_proba(weights, images)
@@ -36,6 +36,6 @@ def test_labels_and_probabilities_are_those_of_the_weights(served, weights):
         np.zeros((2, 28, 28), dtype=np.float32),
     ],
 )
-def test_what_is_no_batch_of_digits_is_refused(served, batch):
+def test_predict_rejects_other_shapes_and_dtypes(served, batch):
     with pytest.raises(ValueError, match=r"expected uint8 images of shape \(n, 28, 28\), found"):
         served.predict(batch)

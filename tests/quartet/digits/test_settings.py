@@ -1,4 +1,4 @@
-"""A parameter out of range or misspelt must be refused, and the files must name them all."""
+"""Invalid parameters raise errors, and the configuration lists all parameters."""
 
 import pytest
 import yaml
@@ -18,7 +18,7 @@ FILE = ROOT / "conf/base/mnist_training/parameters.yml"
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_configuration_spells_out_every_parameter_at_its_default(name):
+def test_configuration_lists_every_parameter_with_its_default(name):
     configured = yaml.safe_load(FILE.read_text())[name]
     model = MODELS[name]
     assert configured.keys() == model.model_fields.keys()
@@ -28,7 +28,7 @@ def test_the_configuration_spells_out_every_parameter_at_its_default(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_parameter_tells_its_reason(name):
+def test_every_parameter_has_a_description(name):
     for field in MODELS[name].model_fields.values():
         assert field.description
 
@@ -46,12 +46,12 @@ def test_every_parameter_tells_its_reason(name):
         (settings.LearningRateSearch, {"learning_rates": [-0.1]}),
     ],
 )
-def test_what_makes_no_sense_is_refused(model, values):
+def test_invalid_values_raise(model, values):
     with pytest.raises(ValidationError):
         model(**values)
 
 
-def test_parameters_cannot_be_changed_by_a_node():
+def test_parameters_are_immutable():
     split = settings.ValidationSplit(seed=1)
     with pytest.raises(ValidationError):
         split.fraction = 0.5
