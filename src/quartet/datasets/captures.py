@@ -135,8 +135,8 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
         """
-        self._folder = _absolute(Location.of(filepath, credentials, fs_args))
-        named = _absolute(Location.of(table, credentials, fs_args)) if table else None
+        self._folder = _absolute(Location.from_filepath(filepath, credentials, fs_args))
+        named = _absolute(Location.from_filepath(table, credentials, fs_args)) if table else None
         self._table = ReadingTable(named) if named else None
         # By these names hooks ask any file of the catalog where it is.
         self._filepath = PurePosixPath((named or self._folder).path)

@@ -137,7 +137,7 @@ class DumpFileDataset(FileDataset[bytes | Iterable[bytes], DumpFile]):
         if existing is not None:
             return DumpFile(existing)
         named = self._location
-        others = named.other_names(self.suffixes)
+        others = named.alternatives(self.suffixes)
         tried = ", ".join(PurePosixPath(location.path).name for location in others)
         raise DatasetError(
             f"{named.path}: no such file, nor {tried} beside it; name the folder of the unpacked "

@@ -36,7 +36,7 @@ class FileDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
         """
-        self._location = Location.of(filepath, credentials, fs_args)
+        self._location = Location.from_filepath(filepath, credentials, fs_args)
         # By these names hooks ask any file of the catalog where it is.
         self._filepath = PurePosixPath(self._location.path)
         self._protocol = self._location.protocol
@@ -44,7 +44,7 @@ class FileDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
 
     def _existing(self) -> Location | None:
         """Where the file is: under its own name, or else unpacked or packed otherwise."""
-        places = (self._location, *self._location.other_names(self.suffixes))
+        places = (self._location, *self._location.alternatives(self.suffixes))
         return next((place for place in places if place.exists()), None)
 
     def _exists(self) -> bool:

@@ -19,7 +19,7 @@ class Location:
     path: str
 
     @classmethod
-    def of(
+    def from_filepath(
         cls,
         filepath: str,
         credentials: dict[str, Any] | None = None,
@@ -67,7 +67,7 @@ class Location:
         """Whether there is a file."""
         return bool(self.filesystem.exists(self.path))
 
-    def other_names(self, suffixes: Sequence[str]) -> list[Location]:
+    def alternatives(self, suffixes: Sequence[str]) -> list[Location]:
         """Where the same file may be without its suffix, or with another one of `suffixes`."""
         plain = self.path
         for suffix in suffixes:

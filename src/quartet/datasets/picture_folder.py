@@ -125,7 +125,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
         """
-        self._location = None if folder is None else Location.of(folder, credentials, fs_args)
+        self._location = None if folder is None else Location.from_filepath(folder, credentials, fs_args)
         # By these names hooks ask any file of the catalog where it is.
         self._filepath = self._location and PurePosixPath(self._location.path)
         self._protocol = self._location and self._location.protocol

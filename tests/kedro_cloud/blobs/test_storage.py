@@ -89,7 +89,7 @@ def test_a_key_is_advised_against_once_and_secrets_in_files_are_refused(environm
 def test_a_run_without_blob_storage_imports_nothing_for_it():
     code = (
         "import sys, quartet.settings\n"
-        "from quartet.datasets.location import Location; Location.of('data/x')\n"
+        "from quartet.datasets.location import Location; Location.from_filepath('data/x')\n"
         "print(sorted({'adlfs', 'azure.storage.blob', 'azure.identity'} & sys.modules.keys()))"
     )
     told = subprocess.run(

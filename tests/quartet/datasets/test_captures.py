@@ -35,7 +35,7 @@ def source(folder, **options):
 
 
 def table(path, rows=500_000):
-    return ReadingTable(Location.of(str(path)), rows)
+    return ReadingTable(Location.from_filepath(str(path)), rows)
 
 
 def column(parts, name):
