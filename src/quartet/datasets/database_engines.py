@@ -37,7 +37,7 @@ _PART = re.compile(r"([^=;]+)=(\s*\{(?:[^}]|\}\})*\}|[^;]*)")  # a value in brac
 _DISTRIBUTIONS = {"debian": "debian_ubuntu", "ubuntu": "debian_ubuntu", "suse": "suse"}
 
 
-def parse(url: str, credentials: Mapping[str, str] | None = None) -> URL:
+def parse_database_url(url: str, credentials: Mapping[str, str] | None = None) -> URL:
     """The address with its credentials; a relative SQLite path is one below the Kedro project.
 
     Args:
@@ -63,7 +63,7 @@ def parse(url: str, credentials: Mapping[str, str] | None = None) -> URL:
         return _below_project(address)
     if "odbc_connect" in address.query:
         named = {"UID": credentials.get("username"), "PWD": credentials.get("password")}
-        text = completed(str(address.query["odbc_connect"]), named)
+        text = add_odbc_defaults(str(address.query["odbc_connect"]), named)
         return address.update_query_dict({"odbc_connect": text})
     if "username" in credentials:
         address = address.set(username=credentials["username"])
@@ -75,7 +75,7 @@ def parse(url: str, credentials: Mapping[str, str] | None = None) -> URL:
     return address
 
 
-def name_of(address: URL) -> str:
+def format_database_name(address: URL) -> str:
     """What to call a database in messages: its kind and place, never user or password."""
     backend = address.get_backend_name()
     if backend == "sqlite":
@@ -88,7 +88,7 @@ def name_of(address: URL) -> str:
     return f"{kind} database {database} at {host}{':' if port else ''}{port}"
 
 
-def engine_of(address: URL, timeout_seconds: int) -> Engine:
+def create_database_engine(address: URL, timeout_seconds: int) -> Engine:
     """An engine whose transactions mean the same on all three databases.
 
     Raises:
@@ -100,7 +100,7 @@ def engine_of(address: URL, timeout_seconds: int) -> Engine:
         import pyodbc
     except ImportError as error:
         raise DatasetError(
-            f"{name_of(address)}: ODBC is not installed ({error}); install it by `make database`, "
+            f"{format_database_name(address)}: ODBC is not installed ({error}); install it by `make database`, "
             "or the system's package unixodbc"
         ) from error
     pyodbc.pooling = False  # SQLAlchemy keeps connections itself, and checks them before use
@@ -113,7 +113,7 @@ def engine_of(address: URL, timeout_seconds: int) -> Engine:
     return engine
 
 
-def completed(connection_string: str, defaults: Mapping[str, str | None]) -> str:
+def add_odbc_defaults(connection_string: str, defaults: Mapping[str, str | None]) -> str:
     """An ODBC connection string with the defaults that it does not name itself."""
     text = connection_string.rstrip("; ")
     for keyword, value in defaults.items():
@@ -122,7 +122,7 @@ def completed(connection_string: str, defaults: Mapping[str, str | None]) -> str
     return text
 
 
-def entra_token(credential: Any, database: str) -> dict[int, bytes]:
+def get_entra_token(credential: Any, database: str) -> dict[int, bytes]:
     """What `pyodbc.connect(attrs_before=…)` hands to Microsoft's driver as proof of identity.
 
     The token stands as UTF-16, little end first, behind its length in bytes.
@@ -153,7 +153,7 @@ def _sqlite(address: URL, timeout_seconds: int) -> Engine:
         connection.isolation_level = None  # transactions begin below, not when Python thinks so
         # With a write-ahead log readers do not keep the writer from committing; FULL: what was
         # committed survives a power cut.
-        keep_a_log(connection, timeout_seconds)
+        enable_write_ahead_log(connection, timeout_seconds)
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
@@ -165,7 +165,7 @@ def _sqlite(address: URL, timeout_seconds: int) -> Engine:
     return engine
 
 
-def keep_a_log(connection: Any, timeout_seconds: int) -> None:
+def enable_write_ahead_log(connection: Any, timeout_seconds: int) -> None:
     """Switch to a write-ahead log; of two that do so at once SQLite lets neither wait by itself."""
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -190,7 +190,7 @@ def _prepare_mariadb(engine: Engine, timeout_seconds: int) -> None:
         text = arguments[0].replace(";Trusted_Connection=Yes", "")
         # SQLAlchemy writes the port in SQL Server's way, which MariaDB takes for a host's name.
         text = re.sub(r"(?i)(^|;)(server=[^;,]*),(\d+)", r"\1\2;PORT=\3", text)
-        arguments[0] = completed(text, timeouts)
+        arguments[0] = add_odbc_defaults(text, timeouts)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
@@ -207,13 +207,13 @@ def _prepare_microsoft(engine: Engine, timeout_seconds: int) -> None:
     @event.listens_for(engine, "do_connect")
     def _identify(_: Any, __: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
         text = arguments[0].replace(";Trusted_Connection=Yes", "")
-        arguments[0] = completed(text, {"Encrypt": "yes"})
+        arguments[0] = add_odbc_defaults(text, {"Encrypt": "yes"})
         keywords["timeout"] = min(timeout_seconds, CONNECT_SECONDS)
         if any(_value(text, keyword) for keyword in ("UID", "Authentication")):
             return
         if not credential:
             credential.append(identity.credential())
-        keywords["attrs_before"] = entra_token(credential[0], name_of(engine.url))
+        keywords["attrs_before"] = get_entra_token(credential[0], format_database_name(engine.url))
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:

@@ -119,7 +119,7 @@ def open_storage(path: str) -> optuna.storages.BaseStorage:
     import optuna
     from sqlalchemy import event
 
-    from quartet.datasets.database_engines import keep_a_log
+    from quartet.datasets.database_engines import enable_write_ahead_log
     from quartet.datasets.study_heartbeats import HEARTBEAT_SECONDS, HeartbeatStorage
 
     try:
@@ -140,7 +140,7 @@ def open_storage(path: str) -> optuna.storages.BaseStorage:
     def _configure(connection: Any, _: Any) -> None:
         # With a write-ahead log readers and the writer do not wait for each other. A report is
         # then safe once the process has died; only a power cut could lose the last ones.
-        keep_a_log(connection, BUSY_SECONDS)
+        enable_write_ahead_log(connection, BUSY_SECONDS)
         connection.execute("PRAGMA synchronous=NORMAL")
 
     storage.engine.dispose()  # connections opened before were not configured

@@ -10,7 +10,7 @@ from kedro.io import DatasetError
 
 from kedro_cloud.blobs.storage import VARIABLES
 from kedro_cloud.core.variables import AUTHENTICATION
-from quartet.datasets.database_engines import engine_of, parse
+from quartet.datasets.database_engines import create_database_engine, parse_database_url
 from support import skip_or_fail
 
 CLUSTERS, OWN = "11111111-of-the-cluster", "22222222-said-by-hand"
@@ -43,7 +43,9 @@ def storage():
 
 def database():
     try:
-        engine = engine_of(parse("mssql+pyodbc://example.database.windows.net/sensors"), 1)
+        engine = create_database_engine(
+            parse_database_url("mssql+pyodbc://example.database.windows.net/sensors"), 1
+        )
     except DatasetError as error:
         skip_or_fail(str(error))
         raise

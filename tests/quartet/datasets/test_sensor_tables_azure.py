@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from quartet.datasets import database_engines
-from quartet.datasets.database_engines import completed, entra_token, parse
+from quartet.datasets.database_engines import add_odbc_defaults, get_entra_token, parse_database_url
 from quartet.datasets.sensor_store.database import Database
 from quartet.datasets.sensor_store.rows import insert_rows
 from quartet.datasets.sensor_store.schema import metadata
@@ -136,7 +136,7 @@ def test_nobody_to_sign_in_as_is_told_with_what_to_do(monkeypatch):
             raise ClientAuthenticationError("no identity found")
 
     with pytest.raises(DatasetError, match=r"sensors at home: no Entra ID identity .*az login"):
-        entra_token(Credential(), "sensors at home")
+        get_entra_token(Credential(), "sensors at home")
     monkeypatch.setattr(azure.identity, "DefaultAzureCredential", Credential)
     with pytest.raises(DatasetError, match="no Entra ID identity"):
         SensorTablesDataset(url=URL, attempts=3).load()
@@ -146,7 +146,7 @@ def test_the_driver_that_pip_brought_loads_and_goes_as_far_as_the_network(monkey
     if ctypes.util.find_library("ltdl") is None:
         skip_or_fail("Microsoft's driver needs libltdl: make database")
     monkeypatch.setattr(
-        database_engines, "entra_token", lambda *_: {1256: struct.pack("<I4s", 4, b"a\0b\0")}
+        database_engines, "get_entra_token", lambda *_: {1256: struct.pack("<I4s", 4, b"a\0b\0")}
     )
     url = f"mssql+pyodbc://127.0.0.1:{free_port()}/sensors"
     with pytest.raises(DatasetError, match=r"\[Microsoft\]\[ODBC Driver 18 for SQL Server\]"):
@@ -172,11 +172,11 @@ def test_each_linux_gets_the_driver_made_for_it():
     ],
 )
 def test_what_a_connection_string_says_itself_is_kept(text, expected):
-    assert completed(text, {"Encrypt": "yes"}) == expected
+    assert add_odbc_defaults(text, {"Encrypt": "yes"}) == expected
 
 
 def test_tables_are_made_of_types_that_keep_every_text_and_moment():
-    engine = create_engine(parse(URL))
+    engine = create_engine(parse_database_url(URL))
     for table in metadata.sorted_tables:
         made = str(CreateTable(table).compile(engine))
         assert " DATETIME " not in made  # rounds to 3 ms
@@ -212,7 +212,7 @@ def test_every_statement_can_be_said_to_sql_server(tmp_path):
     store.anomalies(since=end(0))
     store.quarantine(limit=3)
     store.files()
-    dialect = create_engine(parse(URL)).dialect
+    dialect = create_engine(parse_database_url(URL)).dialect
     said = set()
     for statement in statements:
         if not isinstance(statement, str):

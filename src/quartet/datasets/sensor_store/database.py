@@ -14,7 +14,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from quartet.datasets.database_engines import WRITES, engine_of, name_of, parse
+from quartet.datasets.database_engines import (
+    WRITES,
+    create_database_engine,
+    format_database_name,
+    parse_database_url,
+)
 from quartet.datasets.sensor_store.database_errors import advice, complaint, is_transient
 
 LONGEST_WAIT_SECONDS = 30.0
@@ -39,7 +44,7 @@ class Database:
         """Describe the database.
 
         Args:
-            url: Where it is, as `database_engines.parse` tells.
+            url: Where it is, as `parse_database_url` expects.
             credentials: `username` and `password`, or a whole `url`.
             timeout_seconds: How long it may stay silent, or locked by others.
             attempts: How often a transaction is tried.
@@ -47,8 +52,8 @@ class Database:
                 half a minute. With the defaults a database may be away for a minute: as long as
                 a serverless Azure SQL database takes to wake.
         """
-        self._address = parse(url, credentials)
-        self.name = name_of(self._address)
+        self._address = parse_database_url(url, credentials)
+        self.name = format_database_name(self._address)
         self._timeout_seconds = timeout_seconds
         self._attempts = max(1, attempts)
         self._wait_seconds = wait_seconds
@@ -61,7 +66,7 @@ class Database:
                 Path(str(self._address.database)).parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise DatasetError(f"{self.name}: its folder cannot be made ({error})") from error
-        engine = engine_of(self._address, self._timeout_seconds)
+        engine = create_database_engine(self._address, self._timeout_seconds)
 
         @event.listens_for(engine, "handle_error")
         def _drop_connection(context: ExceptionContext) -> None:
