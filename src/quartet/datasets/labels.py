@@ -9,7 +9,7 @@ import pandas as pd
 from kedro.io.core import DatasetError
 
 from quartet.datasets.file import FileDataset
-from quartet.datasets.utf8 import not_utf8
+from quartet.datasets.utf8 import format_encoding_error
 
 _COLUMNS = ("device", "sensor", "start", "end", "kind")
 
@@ -58,7 +58,7 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
         try:
             table = pd.read_csv(content, dtype=str, keep_default_na=False)
         except UnicodeDecodeError as error:
-            raise DatasetError(not_utf8(path)) from error
+            raise DatasetError(format_encoding_error(path)) from error
         except ValueError as error:
             raise DatasetError(
                 f"{path}: not a CSV file of {', '.join(_COLUMNS)} ({error})"

@@ -14,7 +14,7 @@ import pandas as pd
 from kedro.io.core import DatasetError
 
 from quartet.datasets.file import FileDataset, InputDataset
-from quartet.datasets.utf8 import check_not_utf16, not_utf8
+from quartet.datasets.utf8 import check_not_utf16, format_encoding_error
 
 Frames = pd.DataFrame | Iterable[pd.DataFrame]
 
@@ -152,7 +152,7 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
         except FileNotFoundError as error:
             raise DatasetError(f"{path}: no such file; name it by faq_questions=FILE") from error
         except UnicodeDecodeError as error:
-            raise DatasetError(not_utf8(path)) from error
+            raise DatasetError(format_encoding_error(path)) from error
         except pd.errors.EmptyDataError as error:
             raise DatasetError(
                 f"{path}: is empty, expected a header with Text0, or Title and Body"

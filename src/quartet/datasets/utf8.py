@@ -16,10 +16,10 @@ def check_not_utf16(file: Any, path: str) -> None:
     start = file.read(4)
     file.seek(0)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in start:
-        raise DatasetError(not_utf8(path))
+        raise DatasetError(format_encoding_error(path))
 
 
-def not_utf8(path: str) -> str:
+def format_encoding_error(path: str) -> str:
     """The line for a file in another encoding."""
     return (
         f"{path}: its text is not UTF-8; save it anew as UTF-8, which spreadsheets call CSV UTF-8"

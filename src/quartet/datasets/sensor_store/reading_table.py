@@ -15,7 +15,7 @@ from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 
 from quartet.datasets.location import Location
-from quartet.datasets.utf8 import check_not_utf16, not_utf8
+from quartet.datasets.utf8 import check_not_utf16, format_encoding_error
 
 COLUMNS = ("TS", "Device", "Sensor", "Value")
 _ROWS_A_PART = 500_000
@@ -85,12 +85,12 @@ class ReadingTable:
             with filesystem.open(path, "rb") as file:
                 yield from self._parts(file, facts)
         except UnicodeDecodeError as error:
-            raise DatasetError(not_utf8(path)) from error
+            raise DatasetError(format_encoding_error(path)) from error
         except (pa.ArrowException, OSError, EOFError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
             if "UTF8" in str(error):
-                raise DatasetError(f"{not_utf8(path)} ({error})") from error
+                raise DatasetError(f"{format_encoding_error(path)} ({error})") from error
             raise DatasetError(f"{path}: cannot be read as a table ({error})") from error
 
     def _parts(self, file: Any, facts: dict[str, Any]) -> Iterator[TablePart]:
