@@ -100,8 +100,8 @@ def create_database_engine(address: URL, timeout_seconds: int) -> Engine:
         import pyodbc
     except ImportError as error:
         raise DatasetError(
-            f"{format_database_name(address)}: ODBC is not installed ({error}); install it by `make database`, "
-            "or the system's package unixodbc"
+            f"{format_database_name(address)}: ODBC is not installed ({error}); install it with "
+            "`make database`, or the system package unixodbc"
         ) from error
     pyodbc.pooling = False  # SQLAlchemy keeps connections itself, and checks them before use
     microsoft = _is_microsoft(address)
