@@ -8,7 +8,7 @@ import pytest
 from kedro.io import DataCatalog, DatasetError
 from matplotlib.figure import Figure
 
-from quartet.datasets.checkpoint import State
+from quartet.datasets.checkpoint import CheckpointState
 from quartet.datasets.media import encode_picture
 from quartet.datasets.torch_weights import Weights
 from stored import ON_BLOBS, catalog_on_blobs
@@ -107,12 +107,12 @@ def partitions(name, blobs):
 
 def checkpoint(name, blobs):
     handle = dataset(name).load()
-    assert handle.restore("f") == State()
-    handle.store("f", State({"a": np.eye(2)}, {"epoch": 3}))
+    assert handle.restore("f") == CheckpointState()
+    handle.store("f", CheckpointState({"a": np.eye(2)}, {"epoch": 3}))
     restored = dataset(name).load().restore("f")
     assert restored.facts == {"epoch": 3}
     assert (restored.arrays["a"] == np.eye(2)).all()
-    assert handle.restore("another") == State()
+    assert handle.restore("another") == CheckpointState()
     handle.clear()
     assert not blobs.exists(path_of(name))
     handle.clear()

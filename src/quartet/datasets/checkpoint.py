@@ -18,7 +18,7 @@ from quartet.datasets.location import Location
 
 
 @dataclass(frozen=True)
-class State:
+class CheckpointState:
     """What a piece of work has done so far: arrays, and facts that JSON can hold."""
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class State:
 
 
 class Checkpoint:
-    """One stored `State`, valid for one fingerprint of data and parameters.
+    """One stored `CheckpointState`, valid for one fingerprint of data and parameters.
 
     A node restores at its start and stores after every finished piece; the
     pipeline's last node clears, when what was made of it is saved: interrupted
@@ -36,7 +36,7 @@ class Checkpoint:
     def __init__(self, location: Location) -> None:
         self._location = location
 
-    def restore(self, fingerprint: str) -> State:
+    def restore(self, fingerprint: str) -> CheckpointState:
         """The stored state, or an empty one if none was stored for `fingerprint`.
 
         A damaged file counts as none: the work is only done again.
@@ -46,12 +46,12 @@ class Checkpoint:
             facts = json.loads(_metadata(content)["state"])
             arrays = load(content)
         except (FileNotFoundError, SafetensorError, KeyError, ValueError):
-            return State()
+            return CheckpointState()
         if facts.pop("fingerprint", None) != fingerprint:
-            return State()
-        return State(arrays, facts)
+            return CheckpointState()
+        return CheckpointState(arrays, facts)
 
-    def store(self, fingerprint: str, state: State) -> None:
+    def store(self, fingerprint: str, state: CheckpointState) -> None:
         """Replace what is stored by `state`."""
         facts = json.dumps({**state.facts, "fingerprint": fingerprint})
         arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}

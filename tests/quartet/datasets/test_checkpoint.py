@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from quartet.datasets.checkpoint import CheckpointDataset, State, fingerprint
+from quartet.datasets.checkpoint import CheckpointDataset, CheckpointState, fingerprint
 
-STATE = State({"weights": np.arange(6, dtype=np.float32).reshape(2, 3)}, {"epochs": [1, 2]})
+STATE = CheckpointState(
+    {"weights": np.arange(6, dtype=np.float32).reshape(2, 3)}, {"epochs": [1, 2]}
+)
 
 
 @pytest.fixture(params=["{tmp}/a/checkpoint", "memory://checkpoint-test/checkpoint"])
@@ -23,7 +25,7 @@ def test_what_was_stored_is_restored_by_a_later_process(dataset):
 
 def test_other_data_or_parameters_start_over(dataset):
     dataset.load().store("key", STATE)
-    assert dataset.load().restore("another key") == State()
+    assert dataset.load().restore("another key") == CheckpointState()
 
 
 def test_finished_work_starts_over(dataset):
@@ -31,14 +33,14 @@ def test_finished_work_starts_over(dataset):
     checkpoint.store("key", STATE)
     checkpoint.clear()
     checkpoint.clear()
-    assert checkpoint.restore("key") == State()
+    assert checkpoint.restore("key") == CheckpointState()
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
 def test_a_damaged_checkpoint_starts_over(tmp_path, content):
     path = tmp_path / "checkpoint"
     path.write_bytes(content)
-    assert CheckpointDataset(filepath=str(path)).load().restore("key") == State()
+    assert CheckpointDataset(filepath=str(path)).load().restore("key") == CheckpointState()
 
 
 def test_a_truncated_checkpoint_starts_over(tmp_path):
@@ -46,11 +48,11 @@ def test_a_truncated_checkpoint_starts_over(tmp_path):
     checkpoint = CheckpointDataset(filepath=str(path)).load()
     checkpoint.store("key", STATE)
     path.write_bytes(path.read_bytes()[:-1])
-    assert checkpoint.restore("key") == State()
+    assert checkpoint.restore("key") == CheckpointState()
 
 
 def test_facts_without_arrays_are_kept(dataset):
-    dataset.load().store("key", State(facts={"rows": [{"accuracy": 0.9}]}))
+    dataset.load().store("key", CheckpointState(facts={"rows": [{"accuracy": 0.9}]}))
     assert dataset.load().restore("key").facts == {"rows": [{"accuracy": 0.9}]}
 
 

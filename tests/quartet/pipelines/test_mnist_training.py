@@ -6,7 +6,7 @@ import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from quartet.datasets.checkpoint import CheckpointDataset, State
+from quartet.datasets.checkpoint import CheckpointDataset, CheckpointState
 from quartet.datasets.registered_model import Champion
 from quartet.digits import convnet_training, logistic
 from quartet.digits.data import stratified_split
@@ -165,7 +165,7 @@ def test_checkpoints_are_cleared_after_their_results_are_saved(tmp_path):
     assert writers <= before
     checkpoints = [CheckpointDataset(filepath=str(tmp_path / name)).load() for name in CHECKPOINTS]
     for checkpoint in checkpoints:
-        checkpoint.store("key", State(facts={"rows": [1]}))
+        checkpoint.store("key", CheckpointState(facts={"rows": [1]}))
     nodes.clear_checkpoints({"approved": True}, *checkpoints)
     assert not list(tmp_path.iterdir())
     nodes.clear_checkpoints({"approved": True}, *checkpoints)  # without files

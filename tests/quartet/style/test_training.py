@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from painted import photographs, random_vgg, small_training, stripes
-from quartet.datasets.checkpoint import CheckpointDataset, State
+from quartet.datasets.checkpoint import CheckpointDataset, CheckpointState
 from quartet.style import training
 from quartet.style.network import network_of
 from quartet.style.training import Course, learning_rate, notes
@@ -57,7 +57,7 @@ def test_a_stopped_training_goes_on_to_the_very_same_weights(tmp_path, batch_siz
     checkpoint = CheckpointDataset(filepath=str(tmp_path / "checkpoint.safetensors")).load()
 
     def keep(course):
-        checkpoint.store("key", State(*course.state()))
+        checkpoint.store("key", CheckpointState(*course.state()))
         raise StoppedError
 
     with pytest.raises(StoppedError):

@@ -8,7 +8,7 @@ import lazy_loader
 from numpy.typing import NDArray
 
 from quartet import __version__, digits
-from quartet.datasets.checkpoint import Checkpoint, State, fingerprint
+from quartet.datasets.checkpoint import Checkpoint, CheckpointState, fingerprint
 from quartet.digits.data import Digits
 from quartet.digits.settings import ConvNetTraining, LearningRateSearch
 
@@ -52,7 +52,7 @@ def search_learning_rate(
                 "seconds": network.seconds,
             }
         )
-        search_checkpoint.store(key, State(facts={"rows": rows}))
+        search_checkpoint.store(key, CheckpointState(facts={"rows": rows}))
     return pd.DataFrame(rows)
 
 
@@ -79,7 +79,9 @@ def train_best_convnet(
         convnet_training,
         rate,
         resume_from=(state.arrays, state.facts) if state.facts else None,
-        on_epoch=lambda arrays, facts: convnet_checkpoint.store(key, State(arrays, facts)),
+        on_epoch=lambda arrays, facts: convnet_checkpoint.store(
+            key, CheckpointState(arrays, facts)
+        ),
     )
     history = pd.DataFrame(network.history)
     return dict(network.weights), history, digits.figures.plot_training_history(history)

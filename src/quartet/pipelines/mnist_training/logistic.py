@@ -8,7 +8,7 @@ import lazy_loader
 from numpy.typing import NDArray
 
 from quartet import __version__, digits
-from quartet.datasets.checkpoint import Checkpoint, State, fingerprint
+from quartet.datasets.checkpoint import Checkpoint, CheckpointState, fingerprint
 from quartet.digits.data import Digits
 from quartet.digits.settings import RegularisationSweep
 
@@ -43,7 +43,7 @@ def sweep_regularisation(
     def record(fit: digits.logistic.Fit) -> None:
         rows.append(_evaluate(fit, validation_digits, earlier_seconds))
         weights.update({f"{fit.strength:g}.{name}": part for name, part in fit.weights.items()})
-        sweep_checkpoint.store(key, State(weights, {"rows": rows}))
+        sweep_checkpoint.store(key, CheckpointState(weights, {"rows": rows}))
 
     digits.logistic.fit(
         fit_digits,

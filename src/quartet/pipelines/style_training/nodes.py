@@ -9,7 +9,7 @@ import lazy_loader
 from numpy.typing import NDArray
 
 from quartet import __version__
-from quartet.datasets.checkpoint import Checkpoint, State, fingerprint
+from quartet.datasets.checkpoint import Checkpoint, CheckpointState, fingerprint
 from quartet.datasets.torch_weights import Weights
 from quartet.style import model_card
 from quartet.style.settings import PaintingDescription, StyleTraining
@@ -89,7 +89,7 @@ def _run(
         previews.add(course.step, course.stylize)
         arrays, facts = course.state()
         pictures = {_PREVIEW + name: array for name, array in previews.arrays().items()}
-        checkpoint.store(key, State(arrays | pictures, facts))
+        checkpoint.store(key, CheckpointState(arrays | pictures, facts))
         progress.show(png(preview_grid(previews.arrays())))
 
     course.run(keep)
