@@ -132,7 +132,7 @@ def _asked(value: Any) -> Iterator[tuple[str, str]]:
         if isinstance(
             value, dict
         ):  # what was asked for, said again to the dataset, is no other use
-            value = [value[key] for key in value if key != "asked_for"]
+            value = [value[key] for key in value if key != "requested_path"]
         for each in value:
             yield from _asked(each)
     elif isinstance(value, str):

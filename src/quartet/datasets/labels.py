@@ -31,16 +31,16 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
 
     checked_at_start = True
 
-    def __init__(self, *, filepath: str, asked_for: str | None = None, **options: Any) -> None:
+    def __init__(self, *, filepath: str, requested_path: str | None = None, **options: Any) -> None:
         """Describe the file.
 
         Args:
             filepath: Local path or any fsspec URL.
-            asked_for: What the user said for it; null for nothing, and then it may be missing.
+            requested_path: What the user said for it; null for nothing, and then it may be missing.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
-        self._asked_for = asked_for
+        self._asked_for = requested_path
 
     def load(self) -> pd.DataFrame:
         """Return one row an event; `start` and `end` are UTC, without zone.
