@@ -63,7 +63,7 @@ class Champion:
         return predictions
 
     @property
-    def raw(self) -> Any:
+    def raw_model(self) -> Any:
         """What the loader module restored, for more than `predict`.
 
         Raises:

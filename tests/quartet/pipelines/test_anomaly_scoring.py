@@ -275,7 +275,7 @@ def test_drift_is_measured_against_the_hours_before_where_models_are(tmp_path, m
     site, until = of_days_and_nights(tmp_path, settings), 6 * DAY
     others = [days_and_nights(3 * DAY, until).assign(device=name) for name in ("fan", "valve")]
     whole = pd.concat([days_and_nights(3 * DAY, until), *others], ignore_index=True)
-    model_set = site.champion.raw
+    model_set = site.champion.raw_model
     further = [
         replace(model_set, pairs=((name, "temperature"),), versions=(name,))
         for name in ("fan", "valve")

@@ -268,7 +268,7 @@ def _model_set(champion: Champion | None) -> Any:
             "no version of the model of sensor_models is registered: run `kedro run --pipelines "
             "anomaly_training` first"
         )
-    return champion.raw
+    return champion.raw_model
 
 
 def _cursor_to_json(cursor: Cursor | None) -> Facts | None:

@@ -98,7 +98,7 @@ def merge_models(
     """Merge models of chosen sensors with the registered models of the others."""
     trained = sensors.model_set.SensorModels.from_arrays(trained_models)
     if training_windows.sensors and sensor_champion is not None:
-        trained = sensor_champion.raw.updated(trained)
+        trained = sensor_champion.raw_model.updated(trained)
     return trained.to_arrays()
 
 

@@ -33,7 +33,7 @@ def match_questions(
             "no version of the model of faq_ranker is registered: run `kedro run --pipelines "
             "faq_tuning` first"
         )
-    matcher: faq.matcher.Matcher = faq_ranker.raw
+    matcher: faq.matcher.Matcher = faq_ranker.raw_model
     has_text = faq_new_questions["Text0"].str.strip() != ""
     asked, silent = faq_new_questions[has_text], faq_new_questions[~has_text]
     if asked.empty:
