@@ -46,7 +46,7 @@ class PictureFolder(Mapping[str, Pixels]):
         """Why, by name; of those that have been asked for."""
 
     @property
-    def identity(self) -> str:
+    def fingerprint(self) -> str:
         """A text that changes with the files' names and sizes."""
         return hashlib.sha256(
             repr((self._longest_side, sorted(self._sizes.items()))).encode()
@@ -125,7 +125,9 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
         """
-        self._location = None if folder is None else Location.from_filepath(folder, credentials, fs_args)
+        self._location = (
+            None if folder is None else Location.from_filepath(folder, credentials, fs_args)
+        )
         # By these names hooks ask any file of the catalog where it is.
         self._filepath = self._location and PurePosixPath(self._location.path)
         self._protocol = self._location and self._location.protocol

@@ -190,12 +190,12 @@ def test_memory_stays_bounded_and_what_was_used_last_is_kept(tmp_path, monkeypat
 
 
 def test_other_pictures_have_another_identity(folder):
-    first = folder.load().identity
-    assert folder.load().identity == first
+    first = folder.load().fingerprint
+    assert folder.load().fingerprint == first
     folder._location.filesystem.pipe_file(f"{folder._location.path}/b.PNG", b"other")
-    assert folder.load().identity != first
+    assert folder.load().fingerprint != first
     other = PictureFolderDataset(folder=None, longest_side=8).load()
-    assert other.identity != first
+    assert other.fingerprint != first
 
 
 def test_no_folder_is_an_empty_mapping():

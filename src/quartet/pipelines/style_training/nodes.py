@@ -59,7 +59,7 @@ def train_style(
         training.notes(style_training),
     )
     vgg_digest = vgg.digest(vgg_tensors)
-    folders = (photographs.identity, test_photographs.identity)
+    folders = (photographs.fingerprint, test_photographs.fingerprint)
     key = fingerprint(__version__, painting.pixels, *folders, vgg_digest, style_training)
     _run(course, previews, style_checkpoint, key, style_progress)
     facts = model_card.training_facts(
