@@ -125,12 +125,12 @@ def study(name, blobs):
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     store = dataset(name).load()
-    with pytest.raises(KeyError), store.opened() as path:
+    with pytest.raises(KeyError), store.open() as path:
         begun = optuna.create_study(storage=open_storage(path), study_name="s")
         begun.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
-        store.keep()
+        store.upload()
         raise KeyError  # as if a rank had died: what was kept is there
-    with dataset(name).load().opened() as path:
+    with dataset(name).load().open() as path:
         again = optuna.load_study(storage=open_storage(path), study_name="s")
         assert len(again.trials) == 2
 
@@ -218,7 +218,7 @@ def media(name, blobs):
     blobs.put_file(str(ROOT / "data/01_raw/style/sample.mp4"), path_of(name))
     video = dataset(name).load()
     assert not video.is_folder
-    with video.opened() as file, av.open(file) as container:
+    with video.open() as file, av.open(file) as container:
         container.seek(0)
         assert next(container.decode(video=0)).width > 0
     blobs.rm(path_of(name))

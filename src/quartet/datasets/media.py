@@ -45,7 +45,7 @@ class Media:
         return self.name if self.is_folder else PurePosixPath(self.name).stem
 
     @contextmanager
-    def opened(self) -> Generator[str | BinaryIO]:
+    def open(self) -> Generator[str | BinaryIO]:
         """The video for reading: a local path, or a file that can seek and has a `name`.
 
         Remote files are read where they lie, some megabytes at a time.

@@ -29,7 +29,7 @@ class StudyStore:
     """A SQLite file of studies, on this machine while it is open.
 
     A file on other storage is fetched when it is opened and brought back
-    whenever `keep` is called: SQLite needs a file system with locks.
+    whenever `upload` is called: SQLite needs a file system with locks.
     """
 
     def __init__(self, location: Location) -> None:
@@ -38,7 +38,7 @@ class StudyStore:
         self._path: Path | None = None
 
     @contextmanager
-    def opened(self) -> Iterator[str]:
+    def open(self) -> Iterator[str]:
         """The database's address for `open_storage`, good for other processes of this machine.
 
         Raises:
@@ -56,10 +56,10 @@ class StudyStore:
             try:
                 yield str(self._path)
             finally:
-                self.keep()
+                self.upload()
                 self._path = None
 
-    def keep(self) -> None:
+    def upload(self) -> None:
         """Bring what has been written to the storage, where that is not this machine."""
         if self._local or self._path is None or not self._path.exists():
             return

@@ -53,14 +53,14 @@ def test_all_else_is_taken_for_a_video_and_handed_over_as_a_path(tmp_path, name)
     (tmp_path / name).write_bytes(b"frames")
     found = media(tmp_path / name)
     assert found.pictures == ()
-    with found.opened() as source:
+    with found.open() as source:
         assert source == str(tmp_path / name)
 
 
 def test_a_video_on_remote_storage_is_read_where_it_lies():
     fsspec.filesystem("memory").pipe("/incoming/clip.mp4", b"0123456789")
     found = media("memory:///incoming/clip.mp4")
-    with found.opened() as source:
+    with found.open() as source:
         assert source.name == "clip.mp4"
         source.seek(4)
         assert source.read(3) == b"456"

@@ -24,17 +24,17 @@ def study_in(path, trials=2):
 def test_trials_are_there_when_the_study_is_opened_again(tmp_path):
     store = dataset(tmp_path / "folder/study.db").load()
     for expected in (2, 4):
-        with store.opened() as path:
+        with store.open() as path:
             assert len(study_in(path).trials) == expected
 
 
 def test_trials_on_other_storage_are_kept_as_they_finish():
     store = dataset("memory://studies/study.db").load()
-    with pytest.raises(RuntimeError), store.opened() as path:
+    with pytest.raises(RuntimeError), store.open() as path:
         study_in(path)
-        store.keep()
+        store.upload()
         raise RuntimeError("the machine is taken away")
-    with store.opened() as path:
+    with store.open() as path:
         assert len(study_in(path, trials=0).trials) == 2
 
 
@@ -45,7 +45,7 @@ def test_a_locked_database_is_named_with_what_to_do(tmp_path):
         connection.execute("BEGIN IMMEDIATE")
         with (
             pytest.raises(DatasetError, match="locked by another process"),
-            dataset(path).load().opened(),
+            dataset(path).load().open(),
         ):
             pass
 
@@ -57,7 +57,7 @@ def test_a_database_of_something_else_is_refused_and_untouched(tmp_path):
     connection.close()
     before = path.read_bytes()
     complaint = r"not of Optuna \(it has customers\); move the file"
-    with pytest.raises(DatasetError, match=complaint), dataset(path).load().opened():
+    with pytest.raises(DatasetError, match=complaint), dataset(path).load().open():
         pass
     assert path.read_bytes() == before
 
@@ -65,7 +65,7 @@ def test_a_database_of_something_else_is_refused_and_untouched(tmp_path):
 def test_a_file_that_is_no_database_is_refused_and_untouched(tmp_path):
     path = tmp_path / "study.db"
     path.write_bytes(b"notes " * 1000)
-    with pytest.raises(DatasetError, match="not a study database"), dataset(path).load().opened():
+    with pytest.raises(DatasetError, match="not a study database"), dataset(path).load().open():
         pass
     assert path.read_bytes() == b"notes " * 1000
 

@@ -50,7 +50,7 @@ def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterat
     with ExitStack() as stack:
         path, host = "", ranks.host()
         if ranks.rank() == 0:
-            path = stack.enter_context(store.opened())
+            path = stack.enter_context(store.open())
             storage = open_storage(path)
             study = _create(storage, name, objective)
             missing = max(0, settings.trials - len(faq.trials.finished(study)))
@@ -236,7 +236,7 @@ def _progress(
             bar.set_postfix_str(f"best {metric} {best:.4f}", refresh=False)
             logger.info("trial %s: %s %.4f, the best so far", leader.number, metric, best)
         bar.refresh()
-        store.keep()
+        store.upload()
 
     with bar:
         yield update

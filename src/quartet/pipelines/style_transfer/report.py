@@ -54,7 +54,7 @@ def _video_compared(
     from quartet.style import comparison, preview, video
 
     plan = video.VideoPlan.from_dict(transfer_plan["video"])
-    with source.opened() as opened, folder.fetched(transfer_plan["output"]) as stylized:
+    with source.open() as opened, folder.fetched(transfer_plan["output"]) as stylized:
         found = comparison.compare(opened, stylized, plan, pairs)
         return found, preview.preview(opened, stylized, plan)
 
