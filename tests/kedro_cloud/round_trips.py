@@ -155,12 +155,12 @@ def pieces(name, blobs):
 
 def published(name, blobs):
     folder = dataset(name).load()
-    with folder.new("deep/a.mp4") as path:
+    with folder.create("deep/a.mp4") as path:
         path.write_bytes(b"old")
-    with pytest.raises(KeyError), folder.new("deep/a.mp4") as path:
+    with pytest.raises(KeyError), folder.create("deep/a.mp4") as path:
         path.write_bytes(b"half")
         raise KeyError
-    with folder.fetched("deep/a.mp4") as path:
+    with folder.fetch("deep/a.mp4") as path:
         assert path.read_bytes() == b"old"
     assert blobs.find(path_of(name)) == [f"{path_of(name)}/deep/a.mp4"]
 

@@ -20,7 +20,7 @@ class PublishedFolder:
     _location: Location
 
     @contextmanager
-    def new(self, name: str) -> Generator[Path]:
+    def create(self, name: str) -> Generator[Path]:
         """A local path to write a file to; it is published when the block ends well.
 
         What was there under its name stays until then, and stays for good if the block ends
@@ -46,7 +46,7 @@ class PublishedFolder:
             self._location.filesystem.put_file(os.fspath(path), target)
 
     @contextmanager
-    def fetched(self, name: str) -> Generator[Path]:
+    def fetch(self, name: str) -> Generator[Path]:
         """A local path to read a published file from, while the block lasts."""
         source = f"{self._location.path}/{name}"
         if self._location.is_local:
@@ -57,7 +57,7 @@ class PublishedFolder:
             self._location.filesystem.get_file(source, os.fspath(path))
             yield path
 
-    def place(self, name: str) -> str:
+    def get_path(self, name: str) -> str:
         """Where a file is or will be, for messages and reports."""
         return f"{self._location.path}/{name}"
 

@@ -113,7 +113,7 @@ def test_a_download_goes_on_after_lost_connections(way, proxy, waits, tmp_path):
     windows = dataset("new_windows", "base", filepath="abfs://work/windows.parquet")
     windows.save(table)
     folder = dataset("stylized_folder").load()
-    with folder.new("a.mp4") as path:
+    with folder.create("a.mp4") as path:
         path.write_bytes(os.urandom(20 * MIB))
         written = path.read_bytes()
     faults = [proxy.fail("GET", way, times=2)]
@@ -121,7 +121,7 @@ def test_a_download_goes_on_after_lost_connections(way, proxy, waits, tmp_path):
     faults.append(proxy.fail("GET", way, times=2))
     pd.testing.assert_frame_equal(windows.load(), table)
     faults.append(proxy.fail("GET", way, times=2))
-    with folder.fetched("a.mp4") as path:
+    with folder.fetch("a.mp4") as path:
         assert path.read_bytes() == written
     assert [fault.happened for fault in faults] == [2, 2, 2]
 

@@ -19,7 +19,7 @@ def folder(place):
 
 
 def content(folder, name):
-    with folder.fetched(name) as path:
+    with folder.fetch(name) as path:
         return path.read_bytes()
 
 
@@ -29,7 +29,7 @@ def listed(place):
 
 
 def test_a_file_appears_under_its_name_when_it_is_whole(folder, place):
-    with folder.new("ä 'b;c.mp4") as path:
+    with folder.create("ä 'b;c.mp4") as path:
         path.write_bytes(b"half")
         assert not [name for name in listed(place) if name.endswith("out/ä 'b;c.mp4")]
         path.write_bytes(b"whole")
@@ -38,9 +38,9 @@ def test_a_file_appears_under_its_name_when_it_is_whole(folder, place):
 
 
 def test_a_failure_publishes_nothing_and_keeps_what_was_there(folder, place):
-    with folder.new("a.mp4") as path:
+    with folder.create("a.mp4") as path:
         path.write_bytes(b"old")
-    with pytest.raises(ValueError, match="one frame too few"), folder.new("a.mp4") as path:
+    with pytest.raises(ValueError, match="one frame too few"), folder.create("a.mp4") as path:
         path.write_bytes(b"new")
         raise ValueError("one frame too few")
     assert content(folder, "a.mp4") == b"old"
@@ -48,7 +48,7 @@ def test_a_failure_publishes_nothing_and_keeps_what_was_there(folder, place):
 
 
 def test_a_file_may_lie_in_a_folder(folder):
-    with folder.new("holiday_wave/1.png") as path:
+    with folder.create("holiday_wave/1.png") as path:
         path.write_bytes(b"x")
     assert content(folder, "holiday_wave/1.png") == b"x"
-    assert folder.place("holiday_wave/1.png").endswith("out/holiday_wave/1.png")
+    assert folder.get_path("holiday_wave/1.png").endswith("out/holiday_wave/1.png")

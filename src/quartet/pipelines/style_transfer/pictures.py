@@ -115,12 +115,12 @@ def publish_pictures(
             output = transfer_plan["pictures"][name]
             if source.is_folder:
                 output = f"{source.name}_{transfer_plan['style']}/{output}"
-            with folder.new(output) as target:
+            with folder.create(output) as target:
                 target.write_bytes(store.read(transfer_plan["work"], name))
             outputs.append(output)
             bar.update()
     return {
-        "places": [folder.place(output) for output in outputs],
+        "places": [folder.get_path(output) for output in outputs],
         "frames": len(outputs),
         "names": names,
         "outputs": outputs,

@@ -54,7 +54,7 @@ def _video_compared(
     from quartet.style import comparison, preview, video
 
     plan = video.VideoPlan.from_dict(transfer_plan["video"])
-    with source.open() as opened, folder.fetched(transfer_plan["output"]) as stylized:
+    with source.open() as opened, folder.fetch(transfer_plan["output"]) as stylized:
         found = comparison.compare(opened, stylized, plan, pairs)
         return found, preview.preview(opened, stylized, plan)
 
@@ -68,7 +68,7 @@ def _pictures_compared(
     step = -(-len(names) // _PICTURES_SHOWN)
     shown = []
     for name, output in list(zip(names, outputs, strict=True))[::step]:
-        with folder.fetched(output) as path:
+        with folder.fetch(output) as path:
             stylized = decode_picture(path.read_bytes())
         shown.append(comparison.shown_picture(name, source.read_picture(name), stylized))
     return comparison.of_pictures(shown), preview.slide_show(shown)

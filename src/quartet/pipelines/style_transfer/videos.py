@@ -98,14 +98,14 @@ def publish_video(
     names = present(transfer_plan, store)
     name = transfer_plan["output"]
     segments = store.sources(transfer_plan["work"], names)
-    with source.open() as opened, folder.new(name) as target:
+    with source.open() as opened, folder.create(name) as target:
         made = assemble.assemble(opened, segments, plan, target, encoding)
         check.check_video(target, plan)
         found = probe.plan_video(target, plan.frames)
     for track in made.left_out:
         logger.warning("%s: %s track %d: %s", name, track.kind, track.index, track.left_out)
     return {
-        "places": [folder.place(name)],
+        "places": [folder.get_path(name)],
         "frames": found.frames,
         "duration_difference": found.seconds - plan.seconds,
         "container": made.container,
