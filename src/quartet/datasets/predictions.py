@@ -67,7 +67,7 @@ class Predictions:
             for hour in self.partitions()
             if (first is None or hour + _HOUR > first) and (last is None or hour <= last)
         ]
-        frame = self._frame([self.stored(hour) for hour in hours])
+        frame = self._frame([self.read_hour(hour) for hour in hours])
         times = frame[self.time_column]
         wanted = pd.Series(True, index=frame.index)
         if first is not None:
@@ -76,23 +76,23 @@ class Predictions:
             wanted &= times <= last
         return frame[wanted].reset_index(drop=True)
 
-    def latest(self, rows: int) -> pd.DataFrame:
+    def read_latest(self, rows: int) -> pd.DataFrame:
         """The last so many rows, the latest first; fewer where there are not so many."""
         tables: list[pa.Table] = []
         for hour in reversed(self.partitions()):
-            tables.append(self.stored(hour))
+            tables.append(self.read_hour(hour))
             if sum(table.num_rows for table in tables) >= rows:
                 break
         frame = self._frame(tables)
         return frame.sort_values(self.time_column, ascending=False, kind="stable").head(rows)
 
-    def stored(self, hour: pd.Timestamp) -> pa.Table:
+    def read_hour(self, hour: pd.Timestamp) -> pa.Table:
         """The rows of one hour, ascending by key.
 
         Raises:
             DatasetError: The file is damaged, or one of another kind.
         """
-        place = self.place(hour)
+        place = self.locate_hour(hour)
         try:
             table = from_parquet(place.read())
         except (pa.ArrowException, OSError) as error:
@@ -107,7 +107,7 @@ class Predictions:
             )
         return table
 
-    def place(self, hour: pd.Timestamp) -> Location:
+    def locate_hour(self, hour: pd.Timestamp) -> Location:
         """Where the file of an hour is, or would be."""
         folder = self.location.path.rstrip("/")
         path = f"{folder}/date={hour:%Y-%m-%d}/hour={hour:%H}/predictions.parquet"
@@ -191,11 +191,11 @@ class PartitionedPredictionsDataset(FileDataset[pd.DataFrame, Predictions]):
         for hour, new in hourly:
             # Read again, as to keep all hours of a long time would take any memory.
             merged = merge_rows(self._fitting(hour, new), new, kind.keys) if hour in there else new
-            kind.place(hour).write(to_parquet(merged))
+            kind.locate_hour(hour).write(to_parquet(merged))
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The latest rows, as Kedro-Viz shows a table."""
-        latest = self._predictions.latest(nrows)
+        latest = self._predictions.read_latest(nrows)
         rows = [
             [None if pd.isna(value) else _shown(value) for value in row]
             for row in latest.itertuples(index=False)
@@ -209,12 +209,12 @@ class PartitionedPredictionsDataset(FileDataset[pd.DataFrame, Predictions]):
         Raises:
             DatasetError: The file is damaged, or its columns hold something else.
         """
-        there = self._predictions.stored(hour)
+        there = self._predictions.read_hour(hour)
         try:
             pa.unify_schemas([there.schema, new.schema], promote_options="permissive")
         except pa.ArrowException as error:
             raise DatasetError(
-                f"{self._predictions.place(hour).path}: its columns do not hold what those of the "
+                f"{self._predictions.locate_hour(hour).path}: its columns do not hold what those of the "
                 f"new rows do ({error}); move it away, or save rows like those there"
             ) from error
         return there
