@@ -13,7 +13,7 @@ from kedro_cloud.core.variables import JOB
 _SOURCE = Path(__file__).parents[1]
 
 
-def lineage(run: str) -> dict[str, str]:
+def get_lineage_tags(run: str) -> dict[str, str]:
     """Tags of a version that is registered now.
 
     Args:
@@ -23,16 +23,16 @@ def lineage(run: str) -> dict[str, str]:
         `run_id` and `code_sha256`; `azureml_job` in a job, whose properties name the commit; and
         `git_commit` where the code lies in a repository, with `+changed` if it differs from it.
     """
-    found = {"run_id": run, "code_sha256": code_digest(_SOURCE)}
+    found = {"run_id": run, "code_sha256": compute_code_digest(_SOURCE)}
     if job := os.environ.get(JOB):
         found["azureml_job"] = job
-    if commit := git_commit(_SOURCE):
+    if commit := get_git_commit(_SOURCE):
         found["git_commit"] = commit
     return found
 
 
 @cache
-def code_digest(folder: Path) -> str:
+def compute_code_digest(folder: Path) -> str:
     """SHA-256 over the names and contents of all Python files below a folder."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
@@ -41,7 +41,7 @@ def code_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def git_commit(folder: Path) -> str:
+def get_git_commit(folder: Path) -> str:
     """The commit that a folder is at, `…+changed` if its files are not as committed.
 
     Empty where there is no repository, or no git: a step on Azure ML has neither.

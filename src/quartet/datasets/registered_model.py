@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
-from quartet.datasets.lineage import lineage
+from quartet.datasets.lineage import get_lineage_tags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,7 +159,7 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
             self.model_name,
             source=f"{run.info.artifact_uri}/{self.model_name}",
             run_id=run.info.run_id,
-            tags={**lineage(run.info.run_id), **data.tags},
+            tags={**get_lineage_tags(run.info.run_id), **data.tags},
             description=data.reason,
         )
         self.saved_version = int(created.version)

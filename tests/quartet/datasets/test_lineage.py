@@ -26,18 +26,18 @@ def repository(tmp_path):
 
 def test_the_commit_is_named_and_whether_files_differ_from_it(repository):
     folder, commit = repository
-    assert lineage.git_commit(folder) == commit
+    assert lineage.get_git_commit(folder) == commit
     (folder / "notes.txt").write_text("not part of it\n")
-    assert lineage.git_commit(folder) == commit
+    assert lineage.get_git_commit(folder) == commit
     (folder / "model.py").write_text("depth = 2\n")
-    assert lineage.git_commit(folder) == f"{commit}+changed"
+    assert lineage.get_git_commit(folder) == f"{commit}+changed"
 
 
 def test_without_repository_or_git_there_is_no_commit(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert lineage.git_commit(tmp_path) == ""
+    assert lineage.get_git_commit(tmp_path) == ""
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert lineage.git_commit(tmp_path) == ""
+    assert lineage.get_git_commit(tmp_path) == ""
 
 
 def test_other_code_has_another_hash_and_equal_code_the_same(tmp_path):
@@ -45,21 +45,21 @@ def test_other_code_has_another_hash_and_equal_code_the_same(tmp_path):
         (tmp_path / name / "part").mkdir(parents=True)
         (tmp_path / name / "part/model.py").write_text("depth = 1\n")
         (tmp_path / name / "model.log").write_text(name)
-    digests = {lineage.code_digest(tmp_path / name) for name in ("one", "other")}
+    digests = {lineage.compute_code_digest(tmp_path / name) for name in ("one", "other")}
     assert len(digests) == 1
     (tmp_path / "third/part").mkdir(parents=True)
     (tmp_path / "third/part/model.py").write_text("depth = 2\n")
     (tmp_path / "renamed").mkdir()
     (tmp_path / "renamed/model.py").write_text("depth = 1\n")
-    digests |= {lineage.code_digest(tmp_path / name) for name in ("third", "renamed")}
+    digests |= {lineage.compute_code_digest(tmp_path / name) for name in ("third", "renamed")}
     assert len(digests) == 3
 
 
 def test_in_a_job_the_job_is_named(monkeypatch):
     monkeypatch.delenv("AZUREML_ROOT_RUN_ID", raising=False)
-    assert "azureml_job" not in lineage.lineage("run-1")
+    assert "azureml_job" not in lineage.get_lineage_tags("run-1")
     monkeypatch.setenv("AZUREML_ROOT_RUN_ID", "job-1")
-    found = lineage.lineage("run-1")
+    found = lineage.get_lineage_tags("run-1")
     assert found["azureml_job"] == "job-1"
     assert found["run_id"] == "run-1"
     assert len(found["code_sha256"]) == 64

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from quartet.datasets.lineage import code_digest
+from quartet.datasets.lineage import compute_code_digest
 from quartet.datasets.registered_model import ModelRelease, RegisteredModelDataset
 from quartet.digits import classifier, logistic, serving
 from quartet.digits.sample import load_bundled_digits
@@ -77,7 +77,7 @@ def test_a_version_leads_back_to_its_run_and_its_code(registry, weights):
         registry.save(release(weights))
     tags = registry.load().tags
     assert tags["run_id"] == run.info.run_id
-    assert tags["code_sha256"] == code_digest(ROOT / "src/quartet")
+    assert tags["code_sha256"] == compute_code_digest(ROOT / "src/quartet")
 
 
 def test_the_code_of_a_model_does_not_come_before_our_own(registry, weights):
