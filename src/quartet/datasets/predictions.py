@@ -214,8 +214,8 @@ class PartitionedPredictionsDataset(FileDataset[pd.DataFrame, Predictions]):
             pa.unify_schemas([there.schema, new.schema], promote_options="permissive")
         except pa.ArrowException as error:
             raise DatasetError(
-                f"{self._predictions.locate_hour(hour).path}: its columns do not hold what those of the "
-                f"new rows do ({error}); move it away, or save rows like those there"
+                f"{self._predictions.locate_hour(hour).path}: its columns have other types than "
+                f"those of the new rows ({error}); move the file away, or save rows of its types"
             ) from error
         return there
 
