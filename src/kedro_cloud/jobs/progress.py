@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class State(StrEnum):
+class StepState(StrEnum):
     """How far a job or a step is."""
 
     WAITING = "waiting"
@@ -32,20 +32,20 @@ class State(StrEnum):
     @property
     def is_done(self) -> bool:
         """Whether it ended well."""
-        return self in (State.FINISHED, State.KEPT)
+        return self in (StepState.FINISHED, StepState.KEPT)
 
     @property
     def is_end(self) -> bool:
         """Whether it stays as it is."""
-        return self.is_done or self in (State.FAILED, State.SKIPPED, State.STOPPED)
+        return self.is_done or self in (StepState.FAILED, StepState.SKIPPED, StepState.STOPPED)
 
 
-EXIT_CODES: Mapping[State, int] = {
-    State.FINISHED: 0,
-    State.KEPT: 0,
-    State.FAILED: 1,
-    State.SKIPPED: 1,
-    State.STOPPED: 3,
+EXIT_CODES: Mapping[StepState, int] = {
+    StepState.FINISHED: 0,
+    StepState.KEPT: 0,
+    StepState.FAILED: 1,
+    StepState.SKIPPED: 1,
+    StepState.STOPPED: 3,
 }
 """Of the command, by the state of the job; 4 for all others, as the job goes on."""
 GOES_ON = 4
@@ -66,7 +66,7 @@ class StepStatus:
     """
 
     name: str
-    state: State
+    state: StepState
     seconds: float | None = None
     fault: str = ""
     log: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class Status:
 
     name: str
     pipeline: str
-    state: State
+    state: StepState
     created: datetime | None = None
     seconds: float | None = None
     metric: tuple[str, float] | None = None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from kedro_cloud.core.console import Changes, aligned, duration, live, state_table
-from kedro_cloud.jobs.progress import State, Status, StepStatus
+from kedro_cloud.jobs.progress import Status, StepState, StepStatus
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -24,7 +24,7 @@ def shown(output: TextIO) -> AbstractContextManager[Show]:
     def write(status: Status) -> None:
         width = max((len(step.name) for step in status.steps), default=0)
         for step in status.steps:
-            changes.write(step.name, step.state, step_line(step, width), State.WAITING)
+            changes.write(step.name, step.state, step_line(step, width), StepState.WAITING)
         if status.metric:
             changes.write("primary metric", status.metric, metric_text(status))
         changes.write("", status.state, headline(status))
@@ -53,12 +53,12 @@ def metric_text(status: Status) -> str:
 def afterwards(status: Status) -> Iterator[str]:
     """Lines for the end: what failed and how to go on, what is not known, where to see more."""
     for step in status.steps:
-        if step.state is State.FAILED:
+        if step.state is StepState.FAILED:
             yield f"step '{step.name}' failed: {step.fault or 'it did not say why'}"
             yield from (f"    {text}" for text in step.log)
     if status.note:
         yield status.note
-    if status.again and status.state in (State.FAILED, State.STOPPED):
+    if status.again and status.state in (StepState.FAILED, StepState.STOPPED):
         yield f"mend it and go on with: {status.again}"
     if status.link:
         yield f"see {status.link}"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kedro_cloud.core.processes import is_alive
-from kedro_cloud.jobs.progress import State, Status, StepStatus, primary
+from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary
 from kedro_cloud.rehearsal.place import Place
 from kedro_cloud.rehearsal.records import Journal, StepRecord
 
@@ -63,8 +63,8 @@ def _step(record: StepRecord, going: bool) -> StepStatus:
     """A step; what was at work when its rehearsal died is stopped, and so is what waited."""
     state = record.state
     if not state.is_end and not going:
-        state = State.STOPPED
-    failed = state is State.FAILED
+        state = StepState.STOPPED
+    failed = state is StepState.FAILED
     seconds = record.seconds if record.seconds or state.is_done else None
     fault = record.fault if failed else ""
     return StepStatus(
@@ -72,15 +72,15 @@ def _step(record: StepRecord, going: bool) -> StepStatus:
     )
 
 
-def _whole(steps: tuple[StepStatus, ...]) -> State:
+def _whole(steps: tuple[StepStatus, ...]) -> StepState:
     """How far a job is whose steps are as far as that."""
     states = {step.state for step in steps}
     if not all(state.is_end for state in states):
-        return State.RUNNING
-    for state in (State.FAILED, State.STOPPED):
+        return StepState.RUNNING
+    for state in (StepState.FAILED, StepState.STOPPED):
         if state in states:
             return state
-    return State.FINISHED if states else State.UNKNOWN
+    return StepState.FINISHED if states else StepState.UNKNOWN
 
 
 def _is_at_work(place: Place) -> bool:

@@ -12,26 +12,25 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from kedro_cloud import compat
-from kedro_cloud.jobs.progress import State, Status, StepStatus, primary
+from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 _STATES = {
-    "NotStarted": State.WAITING,
-    "Paused": State.WAITING,
-    "Queued": State.QUEUED,
-    "Provisioning": State.PREPARING,
-    "Preparing": State.PREPARING,
-    "Starting": State.PREPARING,
-    "Running": State.RUNNING,
-    "NotResponding": State.RUNNING,
-    "CancelRequested": State.ENDING,
-    "Finalizing": State.ENDING,
-    "Completed": State.FINISHED,
-    "Failed": State.FAILED,
-    "Canceled": State.STOPPED,
+    "NotStarted": StepState.WAITING,
+    "Paused": StepState.WAITING,
+    "Queued": StepState.QUEUED,
+    "Provisioning": StepState.PREPARING,
+    "Preparing": StepState.PREPARING,
+    "Starting": StepState.PREPARING,
+    "Running": StepState.RUNNING,
+    "NotResponding": StepState.RUNNING,
+    "CancelRequested": StepState.ENDING,
+    "Finalizing": StepState.ENDING,
+    "Completed": StepState.FINISHED,
+    "Failed": StepState.FAILED,
+    "Canceled": StepState.STOPPED,
 }
 _REUSED = "azureml.isreused"
 _LOGS = (r"user_logs/std_log(_process_0+)?\.txt", r"user_logs/.*", r"logs/azureml/.*", r".*")
@@ -95,7 +94,7 @@ class WorkspaceJobs:
         children = [child for child in self._client.jobs.list(parent_job_name=name) if child]
         steps = tuple(self._steps(job, children, runs))
         listed = self._listed(job, runs, note)
-        broken = listed.state in (State.FAILED, State.STOPPED)
+        broken = listed.state in (StepState.FAILED, StepState.STOPPED)
         return replace(listed, steps=steps, again=self._again(job) if broken else "")
 
     def _listed(self, job: Any, runs: Iterable[Any], note: str) -> Status:
@@ -124,12 +123,12 @@ class WorkspaceJobs:
         for name in dict.fromkeys([*(getattr(job, "jobs", None) or {}), *by_name]):
             child = by_name.get(_plain(name))
             if child is None:  # Azure ML makes a run when what the step needs is done
-                yield StepStatus(name, State.SKIPPED if ended else State.WAITING)
+                yield StepStatus(name, StepState.SKIPPED if ended else StepState.WAITING)
                 continue
             run_id = str(child.name)
             run = known.get(run_id)
             state = _state(child)
-            failed = state is State.FAILED
+            failed = state is StepState.FAILED
             if failed and run_id not in self._faults:
                 self._faults[run_id] = self._why(run_id)
             fault, log = self._faults[run_id] if failed else ("", ())
@@ -214,11 +213,11 @@ def again(command: str, inputs: Mapping[str, Any]) -> str:
     return f"{line} --params {shlex.quote(params)}"
 
 
-def _state(job: Any) -> State:
+def _state(job: Any) -> StepState:
     if str((job.properties or {}).get(_REUSED, "")).lower() == "true":
-        return State.KEPT
+        return StepState.KEPT
     told = getattr(job.status, "value", job.status)  # a text, or one of an enumeration
-    return _STATES.get(str(told), State.UNKNOWN)
+    return _STATES.get(str(told), StepState.UNKNOWN)
 
 
 def _plain(name: str) -> str:

@@ -6,9 +6,17 @@ and starts no storage: `cloud` does that, `table` shows how it goes, and `kedro_
 puts them together as `kedro cloud rehearse`.
 """
 
-from kedro_cloud.jobs.progress import State
+from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.rehearsal.place import Place
 from kedro_cloud.rehearsal.records import StepRecord
 from kedro_cloud.rehearsal.rehearsing import Observer, RehearsalSettings, Report, rehearse
 
-__all__ = ["Observer", "Place", "RehearsalSettings", "Report", "State", "StepRecord", "rehearse"]
+__all__ = [
+    "Observer",
+    "Place",
+    "RehearsalSettings",
+    "Report",
+    "StepRecord",
+    "StepState",
+    "rehearse",
+]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from kedro_cloud.jobs.job import Job, Source, Step
-from kedro_cloud.jobs.progress import State
+from kedro_cloud.jobs.progress import StepState
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class StepRecord:
     """
 
     name: str
-    state: State
+    state: StepState
     folder: Path
     fingerprint: str = ""
     snapshot: str = ""
@@ -84,7 +84,7 @@ class Journal:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             entries = {
-                name: {**entry, "state": State(entry["state"]), "folder": Path(entry["folder"])}
+                name: {**entry, "state": StepState(entry["state"]), "folder": Path(entry["folder"])}
                 for name, entry in content["steps"].items()
             }
             steps = {name: StepRecord(**entry) for name, entry in entries.items()}

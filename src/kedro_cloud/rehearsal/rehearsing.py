@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kedro_cloud.jobs.job import Job, Step
-from kedro_cloud.jobs.progress import State
+from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.jobs.snapshot import Snapshot
 from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
 from kedro_cloud.rehearsal.folders import remove, size
@@ -66,7 +66,7 @@ class Report:
     @property
     def failed(self) -> tuple[StepRecord, ...]:
         """The steps that failed."""
-        return tuple(record for record in self.steps if record.state is State.FAILED)
+        return tuple(record for record in self.steps if record.state is StepState.FAILED)
 
     @property
     def critical_path(self) -> tuple[StepRecord, ...]:
@@ -127,9 +127,9 @@ def _first_records(job: Job, journal: Journal, folder: Path) -> dict[str, StepRe
     if not kept:
         remove(folder)
     return {
-        step.name: replace(journal.steps[step.name], state=State.KEPT)
+        step.name: replace(journal.steps[step.name], state=StepState.KEPT)
         if step.name in kept
-        else StepRecord(step.name, State.WAITING, folder / "steps" / step.name)
+        else StepRecord(step.name, StepState.WAITING, folder / "steps" / step.name)
         for step in job.steps
     }
 
@@ -143,10 +143,10 @@ def _job_run(tracking: Tracking, run_id: str, rehearsal: _Rehearsal) -> Iterator
         try:
             rehearsal.stop()
         finally:
-            tracking.end(run_id, State.STOPPED)
+            tracking.end(run_id, StepState.STOPPED)
         raise
     states = {record.state for record in rehearsal.records.values()}
-    tracking.end(run_id, State.FAILED if State.FAILED in states else State.FINISHED)
+    tracking.end(run_id, StepState.FAILED if StepState.FAILED in states else StepState.FINISHED)
 
 
 class _Rehearsal:
@@ -194,9 +194,9 @@ class _Rehearsal:
         for started in self._running.values():
             started.clean()
         for name, record in self.records.items():
-            if record.state is State.RUNNING:
-                self.records[name] = replace(record, state=State.STOPPED)
-                self._tracking.end(record.run_id, State.STOPPED)
+            if record.state is StepState.RUNNING:
+                self.records[name] = replace(record, state=StepState.STOPPED)
+                self._tracking.end(record.run_id, StepState.STOPPED)
         self._running.clear()
         self._note()
 
@@ -204,7 +204,7 @@ class _Rehearsal:
         """Steps whose needs are met, as long as there is room for them."""
         needs = self._job.needs()
         for step in self._job.steps:
-            waits = self.records[step.name].state is State.WAITING
+            waits = self.records[step.name].state is StepState.WAITING
             ready = all(self.records[need].state.is_done for need in needs[step.name])
             if waits and ready and self._has_room(step):
                 yield step
@@ -226,7 +226,7 @@ class _Rehearsal:
         }
         self.records[step.name] = replace(
             self.records[step.name],
-            state=State.RUNNING,
+            state=StepState.RUNNING,
             fingerprint=fingerprint(step),
             snapshot=self._snapshot.fingerprint,
             run_id=run_id,
@@ -239,14 +239,14 @@ class _Rehearsal:
         started = self._running.pop(name)
         started.clean()
         fault = _reason(exit_code) or started.changed_inputs()
-        state = State.FAILED if fault else State.FINISHED
+        state = StepState.FAILED if fault else StepState.FINISHED
         record = _measured(self.records[name], started)
         self.records[name] = replace(record, state=state, fault=fault)
         self._tracking.end(record.run_id, state)
         if fault:
             for dependant in self._job.dependants(name):
                 self.records[dependant] = replace(
-                    self.records[dependant], state=State.SKIPPED, fault=f"'{name}' failed"
+                    self.records[dependant], state=StepState.SKIPPED, fault=f"'{name}' failed"
                 )
         self._note()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from kedro_cloud.core.console import Changes, live, state_table
 from kedro_cloud.jobs.job import Job
-from kedro_cloud.jobs.progress import State
+from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.jobs.snapshot import Snapshot
 from kedro_cloud.rehearsal.place import Place
 from kedro_cloud.rehearsal.records import Journal, StepRecord, kept_steps
@@ -33,7 +33,7 @@ def shown(output: TextIO) -> AbstractContextManager[Observer]:
     def write(records: Sequence[StepRecord]) -> None:
         width = max((len(record.name) for record in records), default=0)
         for record in records:
-            changes.write(record.name, record.state, line(record, width), State.WAITING)
+            changes.write(record.name, record.state, line(record, width), StepState.WAITING)
 
     return live(output, table, write)
 
@@ -41,7 +41,7 @@ def shown(output: TextIO) -> AbstractContextManager[Observer]:
 def line(record: StepRecord, width: int = 0) -> str:
     """A step in one line of plain text."""
     said = [f"{record.name:<{width}}  {record.state:<8}"]
-    if record.state in (State.FINISHED, State.KEPT, State.FAILED, State.STOPPED):
+    if record.state in (StepState.FINISHED, StepState.KEPT, StepState.FAILED, StepState.STOPPED):
         facts = (
             f"{heading} {value}"
             for heading, value in zip(_HEADINGS, cells(record), strict=True)
@@ -55,7 +55,7 @@ def line(record: StepRecord, width: int = 0) -> str:
 
 def cells(record: StepRecord) -> tuple[str, str, str, str, str]:
     """What a step cost: in the order of the headings, empty where nothing is known yet."""
-    if record.state in (State.WAITING, State.SKIPPED):
+    if record.state in (StepState.WAITING, StepState.SKIPPED):
         return ("", "", "", "", "")
     start_s, start_mib = over_budget(record)
     return (
@@ -63,7 +63,7 @@ def cells(record: StepRecord) -> tuple[str, str, str, str, str]:
         "" if record.startup_s is None else f"{record.startup_s:.1f}{'!' * start_s}",
         "" if record.startup_mib is None else f"{record.startup_mib:.0f}{'!' * start_mib}",
         f"{record.peak_mib:.0f}" if record.peak_mib else "",
-        "" if record.state is State.RUNNING else amount(record.output_bytes),
+        "" if record.state is StepState.RUNNING else amount(record.output_bytes),
     )
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from kedro_cloud.core.tracking_database import create_database
 from kedro_cloud.core.variables import JOB
-from kedro_cloud.jobs.progress import State
+from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.rehearsal.place import Place
 
 _STATUS = {
-    State.FINISHED: "FINISHED",
-    State.FAILED: "FAILED",
-    State.STOPPED: "KILLED",
+    StepState.FINISHED: "FINISHED",
+    StepState.FAILED: "FAILED",
+    StepState.STOPPED: "KILLED",
 }
 
 
@@ -52,7 +52,7 @@ class Tracking:
         """A new run for a step; returns its id."""
         return self._create(name, {"mlflow.parentRunId": job_run_id})
 
-    def end(self, run_id: str, state: State) -> None:
+    def end(self, run_id: str, state: StepState) -> None:
         """Say how a run ended, also where the step itself could not."""
         self._client.set_terminated(run_id, _STATUS.get(state, "FINISHED"))
 

@@ -12,7 +12,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro_cloud.cli.plan import plan
 from kedro_cloud.estimate import plans
 from kedro_cloud.jobs.translation import translate
-from kedro_cloud.rehearsal import State, StepRecord
+from kedro_cloud.rehearsal import StepRecord, StepState
 from kedro_cloud.rehearsal.records import Journal, fingerprint
 from projects import make_project
 from support import ROOT
@@ -75,7 +75,7 @@ def rehearsed(project, jobs, template):
     records = {
         step.name: StepRecord(
             step.name,
-            State.FINISHED,
+            StepState.FINISHED,
             folder / step.name,
             fingerprint(step),
             seconds=REHEARSED[step.name][0],

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from kedro_cloud.cli import status as status_command
-from kedro_cloud.jobs.progress import State, Status, StepStatus
+from kedro_cloud.jobs.progress import Status, StepState, StepStatus
 from kedro_cloud.monitoring.display import duration, live_view
 from kedro_cloud.rehearsal.place import Place
 from kedro_cloud.rehearsal.records import Journal, StepRecord
@@ -53,11 +53,11 @@ def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
     log.mkdir(parents=True)
     (log / "log.txt").write_text("too many\nlost\n")
     fault = "it ended with exit code 1"
-    failed = replace(record("train", State.FAILED, seconds=3.25, fault=fault), folder=log)
+    failed = replace(record("train", StepState.FAILED, seconds=3.25, fault=fault), folder=log)
     place = rehearsed(
-        record("explore", State.KEPT, seconds=2.0),
+        record("explore", StepState.KEPT, seconds=2.0),
         failed,
-        record("judge", State.SKIPPED),
+        record("judge", StepState.SKIPPED),
         process=os.getpid(),
     )
     reports = place.reports("mnist_training")
@@ -91,7 +91,7 @@ def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(
 ):
     ended = subprocess.Popen(["true"])
     ended.wait()
-    steps = [record("explore", State.RUNNING), record("train", State.WAITING)]
+    steps = [record("explore", StepState.RUNNING), record("train", StepState.WAITING)]
     rehearsed(*steps, process=os.getpid() if alive else ended.pid)
     result = on_rehearsals(project, "mnist_training")
     assert result.exit_code == code
@@ -101,7 +101,7 @@ def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(
 def test_a_rehearsal_whose_starter_has_not_looked_after_it_has_died_as_well(project, rehearsed):
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    rehearsed(record("explore", State.RUNNING), process=ended.pid)
+    rehearsed(record("explore", StepState.RUNNING), process=ended.pid)
     result = on_rehearsals(project, "mnist_training")
     ended.wait()
     assert result.exit_code == 3
@@ -136,11 +136,11 @@ def on_rehearsals(project, *arguments):
 
 
 def test_in_a_terminal_steps_headline_and_metric_stand_below_one_another():
-    steps = (StepStatus("train", State.RUNNING, 75.0), StepStatus("judge", State.WAITING))
+    steps = (StepStatus("train", StepState.RUNNING, 75.0), StepStatus("judge", StepState.WAITING))
     seen = StringIO()
     console = Console(file=seen, width=60, force_terminal=False)
     metric = ("test_accuracy", 0.9)
-    console.print(live_view(Status("a_1", "study", State.RUNNING, metric=metric, steps=steps)))
+    console.print(live_view(Status("a_1", "study", StepState.RUNNING, metric=metric, steps=steps)))
     *table, headline, last = (line.strip() for line in seen.getvalue().splitlines())
     assert [line.split()[:2] for line in table[1:]] == [["train", "running"], ["judge", "waiting"]]
     assert headline == "a_1: study running, 0 of 2 steps"

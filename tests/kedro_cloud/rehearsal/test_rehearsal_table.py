@@ -9,7 +9,7 @@ from rich.console import Console
 
 from kedro_cloud.jobs.job import Job, Source, Step
 from kedro_cloud.jobs.snapshot import Snapshot
-from kedro_cloud.rehearsal import Report, State, StepRecord, table
+from kedro_cloud.rehearsal import Report, StepRecord, StepState, table
 from kedro_cloud.rehearsal.place import Place
 from kedro_cloud.rehearsal.records import Journal, fingerprint
 
@@ -20,20 +20,20 @@ JOB = Job(
 )
 
 
-def record(name, state=State.FINISHED, **facts):
+def record(name, state=StepState.FINISHED, **facts):
     return StepRecord(name, state, Path("/place/runs/two/steps", name), **facts)
 
 
 def test_elsewhere_than_in_a_terminal_each_change_is_one_plain_line():
     output = io.StringIO()
     with table.shown(output) as show:
-        waiting = record("first", State.WAITING), record("second", State.WAITING)
+        waiting = record("first", StepState.WAITING), record("second", StepState.WAITING)
         show(waiting)
         for seconds in (0.0, 1.0, 2.0):
-            show((replace(waiting[0], state=State.RUNNING, seconds=seconds), waiting[1]))
+            show((replace(waiting[0], state=StepState.RUNNING, seconds=seconds), waiting[1]))
         failed = replace(
             waiting[0],
-            state=State.FAILED,
+            state=StepState.FAILED,
             seconds=3.21,
             startup_s=1.04,
             startup_mib=250,
@@ -41,7 +41,7 @@ def test_elsewhere_than_in_a_terminal_each_change_is_one_plain_line():
             output_bytes=1536,
             fault="it ended with exit code 1",
         )
-        show((failed, replace(waiting[1], state=State.SKIPPED, fault="'first' failed")))
+        show((failed, replace(waiting[1], state=StepState.SKIPPED, fault="'first' failed")))
     assert output.getvalue().splitlines() == [
         "first   running",
         "first   failed    seconds 3.2, start-up s 1.0, start-up MiB 250, peak MiB 301,"
@@ -56,8 +56,8 @@ def test_in_a_terminal_the_table_is_drawn_again_in_its_place(monkeypatch):
     output = io.StringIO()
     output.isatty = lambda: True
     with table.shown(output) as show:
-        show((record("first", State.RUNNING),))
-        show((record("first", State.FINISHED),))
+        show((record("first", StepState.RUNNING),))
+        show((record("first", StepState.FINISHED),))
     assert "finished" in output.getvalue()
     assert "\x1b[" in output.getvalue()
 
@@ -81,7 +81,7 @@ def test_a_terminal_sees_all_steps_and_their_costs():
     console = Console(file=io.StringIO(), width=100, force_terminal=False)
     steps = (
         record("first", seconds=12.34, startup_s=5.0, startup_mib=100, output_bytes=3 * 2**20),
-        record("second", State.WAITING),
+        record("second", StepState.WAITING),
     )
     console.print(table.table(steps))
     said = console.file.getvalue()
@@ -93,7 +93,11 @@ def test_a_terminal_sees_all_steps_and_their_costs():
 
 def test_the_end_tells_what_decided_the_time_and_what_failed(tmp_path):
     failed = StepRecord(
-        "second", State.FAILED, tmp_path / "second", seconds=3, fault="it ended with exit code 1"
+        "second",
+        StepState.FAILED,
+        tmp_path / "second",
+        seconds=3,
+        fault="it ended with exit code 1",
     )
     failed.folder.mkdir()
     failed.log.write_text("".join(f"line {number}\n" for number in range(1, 31)))
@@ -129,7 +133,7 @@ def beforehand(folder, finished, code):
     place.run("two").mkdir(parents=True, exist_ok=True)
     steps = {
         name: StepRecord(
-            name, State.FINISHED, folder, fingerprint=fingerprint(JOB[name]), snapshot=code
+            name, StepState.FINISHED, folder, fingerprint=fingerprint(JOB[name]), snapshot=code
         )
         for name in finished
     }
