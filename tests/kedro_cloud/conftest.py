@@ -24,7 +24,7 @@ from kedro_cloud.blobs.file_system import BlobFileSystem
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
 from kedro_cloud.jobs import registry
 from kedro_cloud.publishing.component import Compiled
-from kedro_cloud.rehearsal import Place
+from kedro_cloud.rehearsal import RehearsalDir
 from kedro_cloud.rehearsal.tracking import Tracking
 from support import skip_or_fail
 from watched import Arrivals, Commands
@@ -126,15 +126,15 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture(scope="session")
 def empty_tracking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow server's database without runs, which takes seconds to make."""
-    place = Place(tmp_path_factory.mktemp("tracking"))
+    place = RehearsalDir(tmp_path_factory.mktemp("tracking"))
     Tracking(place, "tests")
     return place.folder / "mlflow.db"
 
 
 @pytest.fixture
-def place(tmp_path: Path, empty_tracking: Path) -> Place:
+def place(tmp_path: Path, empty_tracking: Path) -> RehearsalDir:
     """Where to rehearse jobs of a test."""
-    place = Place(tmp_path / "rehearsals")
+    place = RehearsalDir(tmp_path / "rehearsals")
     place.folder.mkdir()
     shutil.copy(empty_tracking, place.folder)
     return place

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kedro_cloud.jobs.job import Job, Step
-from kedro_cloud.rehearsal import Place, RehearsalSettings, Report
+from kedro_cloud.rehearsal import RehearsalDir, RehearsalSettings, Report
 
 QUICK = RehearsalSettings(jobs=2)
 
@@ -17,6 +17,6 @@ def states(report: Report) -> dict[str, str]:
     return {record.name: str(record.state) for record in report.steps}
 
 
-def log(place: Place, step: str) -> str:
+def log(place: RehearsalDir, step: str) -> str:
     """What a step printed."""
     return (place.run("fake") / "steps" / step / "log.txt").read_text()

@@ -82,27 +82,27 @@ def _rehearse(
     """Whether all steps are done."""
     from kedro_cloud.jobs.snapshot import take_snapshot
     from kedro_cloud.jobs.translation import check_local_paths, translate
-    from kedro_cloud.rehearsal import Place, RehearsalSettings, account, table
+    from kedro_cloud.rehearsal import RehearsalDir, RehearsalSettings, account, table
     from kedro_cloud.rehearsal import rehearse as rehearse_job
     from kedro_cloud.rehearsal.cloud import Cloud
 
     project = Path(metadata.project_path)
-    place = Place(project / "rehearsals")
+    directory = RehearsalDir(project / "rehearsals")
     mine = [account.Upload.parse(text) for text in uploads]
-    with place.locked():
+    with directory.lock():
         if fresh:
-            place.clear()
-        snapshot = take_snapshot(project, place.snapshot)
+            directory.clear()
+        snapshot = take_snapshot(project, directory.snapshot)
         check_local_paths(params, project, snapshot.folder)
         job = translate(metadata, env, pipeline, params)
-        with Cloud.started(project, env, place) as cloud:
+        with Cloud.started(project, env, directory) as cloud:
             for told in cloud.fill(mine):
                 click.echo(told)
             settings = RehearsalSettings(jobs or os.cpu_count() or 1, resume, cloud.environment())
-            for told in table.beforehand(job, place, snapshot, resume):
+            for told in table.beforehand(job, directory, snapshot, resume):
                 click.echo(told)
             with table.shown(sys.stdout) as show:
-                report = rehearse_job(job, snapshot.folder, place, settings, show)
+                report = rehearse_job(job, snapshot.folder, directory, settings, show)
             for told in (*table.summary(report, Path.cwd()), *cloud.fetch_reports(report)):
                 click.echo(told)
     return report.succeeded

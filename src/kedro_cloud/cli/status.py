@@ -131,11 +131,11 @@ def _jobs(project: Path, env: str) -> _Ways:
 def _rehearsals(project: Path, env: str) -> _Ways:
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.monitoring import rehearsals
-    from kedro_cloud.rehearsal.place import Place
+    from kedro_cloud.rehearsal.place import RehearsalDir
 
     metrics = cloud_settings(project, env).primary_metrics
-    place = Place(project / "rehearsals")
+    directory = RehearsalDir(project / "rehearsals")
     return (
-        lambda most: rehearsals.rehearsed(place, metrics)[:most],
-        lambda pipeline: rehearsals.rehearsal(place, pipeline, metrics),
+        lambda most: rehearsals.rehearsed(directory, metrics)[:most],
+        lambda pipeline: rehearsals.rehearsal(directory, pipeline, metrics),
     )

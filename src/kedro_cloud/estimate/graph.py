@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 
 from kedro_cloud.estimate.simulation import StepRun, StepWork
 from kedro_cloud.jobs.job import Job, Step
-from kedro_cloud.rehearsal import Place, StepRecord
+from kedro_cloud.rehearsal import RehearsalDir, StepRecord
 from kedro_cloud.rehearsal.records import Journal, fingerprint
 
 
 def read_steps(
-    job: Job, place: Place, seconds: Mapping[str, float], scale: Mapping[str, float]
+    job: Job, directory: RehearsalDir, seconds: Mapping[str, float], scale: Mapping[str, float]
 ) -> tuple[StepWork, ...]:
     """Read the work of each step from the journal of the job's rehearsal.
 
     Args:
         job: As kedro-azureml translates the pipeline.
-        place: Folder of the rehearsals.
+        directory: Folder of the rehearsals.
         seconds: By step, of its work on one rank, in place of what was rehearsed.
         scale: By step, factor on its work.
 
@@ -32,7 +32,7 @@ def read_steps(
                 f"{option} {unknown[0]}=…: '{job.name}' has no such step; expected one of "
                 f"{', '.join(known)}"
             )
-    journal = Journal.read(place.run(job.name) / "job.json").steps
+    journal = Journal.read(directory.run(job.name) / "job.json").steps
     records = {name: record for name, record in journal.items() if record.state.is_done}
     missing = [f"--seconds {name}=…" for name in known if name not in {*records, *seconds}]
     if missing:

@@ -21,7 +21,7 @@ from kedro_cloud.estimate.simulation import (
     simulate,
 )
 from kedro_cloud.jobs.translation import check_pipeline_name, translate
-from kedro_cloud.rehearsal import Place
+from kedro_cloud.rehearsal import RehearsalDir
 
 DAY_S = 86_400.0
 _JOBS = 400
@@ -223,7 +223,7 @@ def make_plan(metadata: Any, environment: str, pipeline: str, options: PlanOptio
     overheads, prices = load_assumptions(project, environment)
     cloud = cloud_settings(project, environment)
     job = translate(metadata, environment, pipeline, {})
-    steps = read_steps(job, Place(project / "rehearsals"), options.seconds, options.scale)
+    steps = read_steps(job, RehearsalDir(project / "rehearsals"), options.seconds, options.scale)
     workload = Workload(steps, (), overheads, options.interval_s)
     priced = dict(_price_clusters(workload, cloud, prices, options))
     workload = replace(workload, clusters=tuple(priced))

@@ -9,42 +9,42 @@ from pathlib import Path
 
 from kedro_cloud.core.processes import is_alive
 from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary
-from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, StepRecord
 
 _JOURNAL = "job.json"
 
 
-def rehearsed(place: Place, metrics: Mapping[str, str]) -> list[Status]:
+def rehearsed(directory: RehearsalDir, metrics: Mapping[str, str]) -> list[Status]:
     """The last rehearsal of each pipeline, the latest first.
 
     Args:
-        place: Where they were.
+        directory: Where they were.
         metrics: By pipeline: its primary metric.
     """
-    files = place.run("any").parent.glob(f"*/{_JOURNAL}")
+    files = directory.run("any").parent.glob(f"*/{_JOURNAL}")
     latest = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
-    return [_status(place, file.parent.name, metrics) for file in latest]
+    return [_status(directory, file.parent.name, metrics) for file in latest]
 
 
-def rehearsal(place: Place, pipeline: str, metrics: Mapping[str, str]) -> Status:
+def rehearsal(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) -> Status:
     """The last rehearsal of a pipeline.
 
     Raises:
         ValueError: It was never rehearsed here.
     """
-    if not (place.run(pipeline) / _JOURNAL).exists():
-        known = ", ".join(status.name for status in rehearsed(place, metrics)) or "none yet"
+    if not (directory.run(pipeline) / _JOURNAL).exists():
+        known = ", ".join(status.name for status in rehearsed(directory, metrics)) or "none yet"
         raise ValueError(
             f"pipeline '{pipeline}' was not rehearsed here ({known}): kedro cloud rehearse "
             f"-p {pipeline}"
         )
-    return _status(place, pipeline, metrics)
+    return _status(directory, pipeline, metrics)
 
 
-def _status(place: Place, pipeline: str, metrics: Mapping[str, str]) -> Status:
-    file = place.run(pipeline) / _JOURNAL
-    going = _is_at_work(place)
+def _status(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) -> Status:
+    file = directory.run(pipeline) / _JOURNAL
+    going = _is_at_work(directory)
     steps = tuple(_step(record, going) for record in Journal.read(file).steps.values())
     state = _whole(steps)
     return Status(
@@ -53,7 +53,7 @@ def _status(place: Place, pipeline: str, metrics: Mapping[str, str]) -> Status:
         state=state,
         created=datetime.fromtimestamp(file.stat().st_mtime, UTC),
         seconds=sum(step.seconds or 0.0 for step in steps),
-        metric=primary(_reported(place, pipeline), pipeline, metrics),
+        metric=primary(_reported(directory, pipeline), pipeline, metrics),
         steps=steps,
         again=f"kedro cloud rehearse -p {pipeline} --resume",
     )
@@ -83,18 +83,18 @@ def _whole(steps: tuple[StepStatus, ...]) -> StepState:
     return StepState.FINISHED if states else StepState.UNKNOWN
 
 
-def _is_at_work(place: Place) -> bool:
+def _is_at_work(directory: RehearsalDir) -> bool:
     """Whether the process that wrote its number into the lock is still there."""
     try:
-        return is_alive(int((place.folder / ".lock").read_text(encoding="utf-8")))
+        return is_alive(int((directory.folder / ".lock").read_text(encoding="utf-8")))
     except (OSError, ValueError):  # no lock, or no number in it
         return False
 
 
-def _reported(place: Place, pipeline: str) -> dict[str, float]:
+def _reported(directory: RehearsalDir, pipeline: str) -> dict[str, float]:
     """Metrics that the rehearsal has fetched, by their names in MLflow."""
     found: dict[str, float] = {}
-    for file in Path(place.reports(pipeline)).rglob("metrics.json"):
+    for file in Path(directory.reports(pipeline)).rglob("metrics.json"):
         content = json.loads(file.read_text(encoding="utf-8"))
         found |= {f"{pipeline}/{name}": value for name, value in content.items()}
     return found

@@ -16,34 +16,34 @@ from kedro_cloud.blobs.storage import CONNECTION_STRING
 from kedro_cloud.core.cloud_settings import Rehearsal, rehearsal_settings
 from kedro_cloud.core.variables import JOB
 from kedro_cloud.rehearsal.account import SCHEME, BlobFolder, Storage, Upload
-from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.rehearsing import Report
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Azurite in a place, for one project and environment."""
+    """Azurite in a directory, for one project and environment."""
 
     project: Path
     env: str
-    place: Place
+    directory: RehearsalDir
     connection_string: str = field(repr=False)
 
     @classmethod
     @contextmanager
-    def started(cls, project: Path, env: str, place: Place) -> Iterator[Cloud]:
-        """Start Azurite on the place's blobs, and stop it in the end.
+    def started(cls, project: Path, env: str, directory: RehearsalDir) -> Iterator[Cloud]:
+        """Start Azurite on the directory's blobs, and stop it in the end.
 
         Raises:
             OSError: There is no Azurite, or it does not start.
         """
-        with azurite.running(place.blobs) as emulator:
-            yield cls(project, env, place, emulator.connection_string)
+        with azurite.running(directory.blobs) as emulator:
+            yield cls(project, env, directory, emulator.connection_string)
 
     def environment(self) -> dict[str, str]:
         """Return what steps are given: the storage, and the variables that cloud.yml names."""
         found = {
-            name: os.environ.get(name) or (default and default.format(folder=self.place.folder))
+            name: os.environ.get(name) or (default and default.format(folder=self.directory.folder))
             for name, default in self.settings.variables.items()
         }
         given = {name: value for name, value in found.items() if value}
@@ -74,12 +74,12 @@ class Cloud:
                 yield f"uploaded {files} files, {size / 10**6:.1f} MB, to {upload.target}"
 
     def fetch_reports(self, report: Report) -> Iterator[str]:
-        """Copy the job's reports to the place; tells where they are."""
+        """Copy the job's reports to the directory; tells where they are."""
         found_roots = roots(self.project, self.env, **{JOB: report.run_id})
         root = found_roots.get(self.settings.reports, "")
         if not root.startswith(SCHEME):
             return
-        target = self.place.reports(report.job.name)
+        target = self.directory.reports(report.job.name)
         shutil.rmtree(target, ignore_errors=True)
         storage, folder = Storage(self.connection_string), BlobFolder.parse(root)
         found = storage.download(folder / report.job.name, target)

@@ -14,7 +14,7 @@ from kedro_cloud.rehearsal.folders import remove
 
 
 @dataclass(frozen=True)
-class Place:
+class RehearsalDir:
     """What all rehearsals in a folder share, as all jobs of a workspace share its storage.
 
     Attributes:
@@ -52,7 +52,7 @@ class Place:
         return self.folder / "runs" / _plain(job)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other rehearsals out of this place.
 
         Raises:

@@ -16,7 +16,7 @@ from kedro_cloud.jobs.snapshot import Snapshot
 from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
 from kedro_cloud.rehearsal.folders import remove, size
 from kedro_cloud.rehearsal.launch import StartedStep, StepFolder, command
-from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.processes import end, end_leftovers
 from kedro_cloud.rehearsal.records import Journal, StepRecord, fingerprint, kept_steps
 from kedro_cloud.rehearsal.tracking import Tracking
@@ -32,7 +32,7 @@ class RehearsalSettings:
 
     Attributes:
         jobs: Processes at a time. A gang of more than these runs alone.
-        resume: Go on with the job's last rehearsal in this place, if there is one.
+        resume: Go on with the job's last rehearsal in this directory, if there is one.
         environment: Variables for all steps, such as `AZURE_STORAGE_CONNECTION_STRING`. They are
             kept out of what is written down.
     """
@@ -79,21 +79,21 @@ class Report:
 def rehearse(
     job: Job,
     code: Path,
-    place: Place,
+    directory: RehearsalDir,
     settings: RehearsalSettings | None = None,
     show: Observer = lambda records: None,
 ) -> Report:
     """Run a job's steps, each when those it needs are done; a failed one does not stop the others.
 
-    Every step is a fresh process in `place.run(job.name) / "steps" / STEP`, with a copy of the
+    Every step is a fresh process in `directory.run(job.name) / "steps" / STEP`, with a copy of the
     code, output folders of its own, other steps' outputs mounted read-only, and a bare environment.
-    The steps of the last rehearsal of a job of this name in this place are removed, unless it goes
-    on. It neither starts nor fills storage: steps are told where it is by `settings.environment`.
+    The steps of the job's last rehearsal in this directory are removed, unless it is resumed.
+    Storage is neither started nor filled: steps find it through `settings.environment`.
 
     Args:
         job: What to run.
         code: A folder that holds just what was uploaded; see `kedro_cloud.jobs.snapshot`.
-        place: Where to run it. The caller holds `place.locked()`.
+        directory: Where to run it. The caller holds `directory.lock()`.
         settings: How.
         show: Is told how it goes.
 
@@ -102,17 +102,17 @@ def rehearse(
         KeyboardInterrupt: It was stopped, and all steps with it. It can be resumed.
     """
     settings = settings or RehearsalSettings()
-    folder = place.run(job.name)
+    folder = directory.run(job.name)
     for step in job.steps:
         command(step, StepFolder(folder))  # what cannot be started is told before any work
-    end_leftovers(f"{REPORT_VARIABLE}={place.folder}{os.sep}")
+    end_leftovers(f"{REPORT_VARIABLE}={directory.folder}{os.sep}")
     journal = Journal.read(folder / "job.json") if settings.resume else Journal()
     records = _first_records(job, journal, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tracking = Tracking(place, job.experiment or job.name)
+    tracking = Tracking(directory, job.experiment or job.name)
     run_id = tracking.open_job(job.name, journal.run_id)
     rehearsal = _Rehearsal(
-        job, Snapshot.from_folder(code), place, settings, show, tracking, run_id, records
+        job, Snapshot.from_folder(code), directory, settings, show, tracking, run_id, records
     )
     started = time.monotonic()
     with _job_run(tracking, run_id, rehearsal):
@@ -156,7 +156,7 @@ class _Rehearsal:
         self,
         job: Job,
         snapshot: Snapshot,
-        place: Place,
+        directory: RehearsalDir,
         settings: RehearsalSettings,
         show: Observer,
         tracking: Tracking,
@@ -166,7 +166,7 @@ class _Rehearsal:
         self.records = records
         self._job = job
         self._snapshot = snapshot
-        self._place = place
+        self._directory = directory
         self._settings = settings
         self._show = show
         self._tracking = tracking
@@ -221,7 +221,7 @@ class _Rehearsal:
             for name, source in step.sources.items()
         }
         environment = {
-            **self._tracking.environment(run_id, self._run_id, self._place),
+            **self._tracking.environment(run_id, self._run_id, self._directory),
             **self._settings.environment,
         }
         self.records[step.name] = replace(
@@ -253,7 +253,7 @@ class _Rehearsal:
     def _note(self) -> None:
         """Write down how it stands, and tell."""
         journal = Journal(self._run_id, self.records)
-        journal.write(self._place.run(self._job.name) / "job.json")
+        journal.write(self._directory.run(self._job.name) / "job.json")
         self._tell()
 
     def _tell(self) -> None:

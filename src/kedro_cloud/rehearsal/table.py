@@ -12,7 +12,7 @@ from kedro_cloud.core.console import Changes, live, state_table
 from kedro_cloud.jobs.job import Job
 from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.jobs.snapshot import Snapshot
-from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, StepRecord, kept_steps
 from kedro_cloud.rehearsal.rehearsing import Observer, Report
 
@@ -92,7 +92,9 @@ def table(records: Sequence[StepRecord]) -> Table:
     )
 
 
-def beforehand(job: Job, place: Place, snapshot: Snapshot, resume: bool) -> Iterator[str]:
+def beforehand(
+    job: Job, directory: RehearsalDir, snapshot: Snapshot, resume: bool
+) -> Iterator[str]:
     """Lines for the beginning: what is run, and what is kept when it goes on.
 
     Steps that finished stay finished when code has changed since; a line says so.
@@ -101,7 +103,7 @@ def beforehand(job: Job, place: Place, snapshot: Snapshot, resume: bool) -> Iter
     yield f"{job.name}: {len(job.steps)} steps, code of {snapshot.files} files, {size}"
     if not resume:
         return
-    earlier = Journal.read(place.run(job.name) / "job.json").steps
+    earlier = Journal.read(directory.run(job.name) / "job.json").steps
     kept = kept_steps(job, earlier)
     again = [step.name for step in job.steps if step.name not in kept]
     if not kept:

@@ -9,7 +9,7 @@ from typing import Any
 from kedro_cloud.core.tracking_database import create_database
 from kedro_cloud.core.variables import JOB
 from kedro_cloud.jobs.progress import StepState
-from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.place import RehearsalDir
 
 _STATUS = {
     StepState.FINISHED: "FINISHED",
@@ -19,23 +19,23 @@ _STATUS = {
 
 
 class Tracking:
-    """Opens and ends runs in a place's own MLflow server, as Azure ML does in the workspace's."""
+    """Opens and ends runs in the directory's own MLflow database, as Azure ML in the workspace's."""
 
-    def __init__(self, place: Place, experiment: str) -> None:
+    def __init__(self, directory: RehearsalDir, experiment: str) -> None:
         """Make the server's database, if there is none, and the experiment."""
         from mlflow import MlflowClient
 
         self._experiment = experiment
-        create_database(place.folder / "mlflow.db")
-        self._client: Any = MlflowClient(tracking_uri=place.tracking)
+        create_database(directory.folder / "mlflow.db")
+        self._client: Any = MlflowClient(tracking_uri=directory.tracking)
         found = self._client.get_experiment_by_name(experiment)
         self._experiment_id = (
             found.experiment_id
             if found is not None
-            else self._client.create_experiment(experiment, place.artifacts.as_uri())
+            else self._client.create_experiment(experiment, directory.artifacts.as_uri())
         )
         # Steps write at the same time; this way they seldom wait for one another.
-        with closing(sqlite3.connect(place.folder / "mlflow.db")) as database:
+        with closing(sqlite3.connect(directory.folder / "mlflow.db")) as database:
             database.execute("PRAGMA journal_mode=WAL")
 
     def open_job(self, name: str, run_id: str = "") -> str:
@@ -61,13 +61,13 @@ class Tracking:
         run_id: str = run.info.run_id
         return run_id
 
-    def environment(self, run_id: str, job_run_id: str, place: Place) -> dict[str, str]:
+    def environment(self, run_id: str, job_run_id: str, directory: RehearsalDir) -> dict[str, str]:
         """What Azure ML sets in a step so that it finds its run."""
         return {
             "AZUREML_RUN_ID": run_id,
             JOB: job_run_id,
             "AZUREML_EXPERIMENT_NAME": self._experiment,
-            "MLFLOW_TRACKING_URI": place.tracking,
+            "MLFLOW_TRACKING_URI": directory.tracking,
             "MLFLOW_RUN_ID": run_id,
             "MLFLOW_EXPERIMENT_NAME": self._experiment,
         }

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from kedro_cloud.blobs import azurite
 from kedro_cloud.jobs.job import Job
 from kedro_cloud.jobs.translation import translate
-from kedro_cloud.rehearsal import Place, RehearsalSettings, rehearse
+from kedro_cloud.rehearsal import RehearsalDir, RehearsalSettings, rehearse
 from projects import make_project
 from support import clean_environment, run_kedro, skip_or_fail
 
@@ -46,8 +46,8 @@ def local(project) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(project) -> Place:
-    return Place(project / "rehearsals")
+def place(project) -> RehearsalDir:
+    return RehearsalDir(project / "rehearsals")
 
 
 def rehearsed(project, *arguments):
@@ -189,7 +189,7 @@ def test_ranks_train_the_same_models_as_one_process(trained, place, project):
     three = models(place)
     whole = translate(bootstrap_project(project), "azureml", "anomaly_training", THREE_RANKS)
     needed = [step for step in whole.steps if step.name != "release_bank"]
-    with place.locked(), azurite.running(place.blobs) as storage:
+    with place.lock(), azurite.running(place.blobs) as storage:
         settings = RehearsalSettings(
             resume=True,
             environment={

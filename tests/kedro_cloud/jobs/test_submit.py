@@ -16,7 +16,7 @@ from kedro_cloud.jobs.job import Source
 from kedro_cloud.jobs.snapshot import take_snapshot
 from kedro_cloud.jobs.translation import translate
 from kedro_cloud.provisioning.environment import Image
-from kedro_cloud.rehearsal import Place, RehearsalSettings, rehearse
+from kedro_cloud.rehearsal import RehearsalDir, RehearsalSettings, rehearse
 from kedro_cloud.rehearsal.cloud import Cloud
 from projects import (
     CLUSTERS,
@@ -282,8 +282,8 @@ def test_the_submitted_job_runs_here_and_measures_what_a_local_run_measures(
 
 
 def metrics_of_rehearsal(job, code, project, folder):
-    place = Place(folder / "rehearsals")
-    with place.locked(), Cloud.started(project, "azureml", place) as cloud:
+    place = RehearsalDir(folder / "rehearsals")
+    with place.lock(), Cloud.started(project, "azureml", place) as cloud:
         for _ in cloud.fill(()):
             pass
         report = rehearse(job, code, place, RehearsalSettings(2, False, cloud.environment()))

@@ -15,7 +15,7 @@ from rich.console import Console
 from kedro_cloud.cli import status as status_command
 from kedro_cloud.jobs.progress import Status, StepState, StepStatus
 from kedro_cloud.monitoring.display import duration, live_view
-from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, StepRecord
 from projects import make_project
 from support import bootstrap
@@ -35,7 +35,7 @@ def record(name, state, **known):
 @pytest.fixture
 def rehearsed(project):
     """Writes a rehearsal down as one does that runs, or that died."""
-    place = Place(project / "rehearsals")
+    place = RehearsalDir(project / "rehearsals")
 
     def write(*records, process):
         place.run("mnist_training").mkdir(parents=True, exist_ok=True)

@@ -156,7 +156,7 @@ def test_a_step_reads_the_video_that_was_said_and_no_shell_reads_its_name(
     job = read_invoked(plane, plane.manager.find(f"jobs/{called.name}"))
     job = replace(job, steps=(job["plan_transfer"],))
     variables = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-    with place.locked():
+    with place.lock():
         code = uploaded_code(plane, tmp_path / "downloaded")
         report = rehearse(job, code, place, RehearsalSettings(1, False, variables))
     step = place.run(job.name) / "steps/plan_transfer"

@@ -160,9 +160,9 @@ def test_a_gang_without_mpirun_is_refused_before_any_work(place, code, outside, 
 
 def test_two_rehearsals_in_one_place_are_refused(place):
     message = rf"another rehearsal .*\(process {os.getpid()}\)"
-    with place.locked(), pytest.raises(ValueError, match=message), place.locked():
+    with place.lock(), pytest.raises(ValueError, match=message), place.lock():
         pass
-    with place.locked():
+    with place.lock():
         pass
 
 
@@ -172,6 +172,6 @@ def test_a_fresh_place_is_empty_though_inputs_were_read_only(place, code):
         Step("reader", "true", {"i": Source("maker", "o")}),
     )
     rehearse(job(*steps), code, place, QUICK)
-    with place.locked():
+    with place.lock():
         place.clear()
     assert [path.name for path in place.folder.iterdir()] == [".lock"]

@@ -10,7 +10,7 @@ from rich.console import Console
 from kedro_cloud.jobs.job import Job, Source, Step
 from kedro_cloud.jobs.snapshot import Snapshot
 from kedro_cloud.rehearsal import Report, StepRecord, StepState, table
-from kedro_cloud.rehearsal.place import Place
+from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, fingerprint
 
 JOB = Job(
@@ -129,7 +129,7 @@ def test_going_on_tells_what_is_kept(tmp_path, earlier, told):
 
 
 def beforehand(folder, finished, code):
-    place = Place(folder)
+    place = RehearsalDir(folder)
     place.run("two").mkdir(parents=True, exist_ok=True)
     steps = {
         name: StepRecord(
