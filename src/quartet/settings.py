@@ -1,4 +1,4 @@
-"""Kedro's project settings: hooks, configuration resolvers, process-wide switches."""
+"""Configure Kedro for the project: hooks, configuration resolvers, process-wide settings."""
 
 import os
 import warnings
@@ -19,33 +19,33 @@ from quartet.framework.hooks import (
     ErrorContextHooks,
     LogHooks,
     PreflightHooks,
+    SetupLockHooks,
     SummaryHooks,
     TrackingHooks,
-    TurnHooks,
 )
 from quartet.framework.plugins import defer_heavy_plugins
 from quartet.framework.quiet import quiet_kedro_mlflow, quiet_servers
 from quartet.pipeline_registry import SAMPLE_RUN
 
-# OpenMP's threads spin while they wait. Beside any other busy process each parallel region then
-# loses a scheduler tick, 8 ms against microseconds of work; asleep they cost next to nothing.
-# Read when PyTorch is first imported, which is after this.
+# By default OpenMP's threads spin while they wait. Next to another busy process each parallel
+# region then loses a scheduler tick: 8 ms for microseconds of work. Sleeping threads do not.
+# PyTorch reads the variable on import, which happens later.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# MLflow has its own handler, and tells of every table it makes in a new database.
+# MLflow has its own log handler, and logs every table that it creates in a new database.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
-# MLflow tells its makers of every run, and where there is no network waits for them.
+# MLflow sends telemetry on every run, and waits for the connection where there is no network.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-# Kedro calls OmegaConf by a name that the latest OmegaConf is about to drop.
+# Kedro calls a function that OmegaConf has deprecated.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 
-# Every dataset that writes through fsspec gets write-beside-and-rename.
+# Every dataset that writes through fsspec writes a temporary file and renames it.
 fsspec.register_implementation("file", AtomicLocalFileSystem, clobber=True)
 
-# Where the project is not installed, as on a cluster, Kedro calls none of its entry points: here is
-# the first moment at which commands of heavy plugins can be deferred.
+# Where the project is not installed, as on a cluster, Kedro calls none of its entry points, so
+# heavy plugins are deferred here.
 defer_heavy_plugins()
 quiet_kedro_mlflow()
 quiet_servers()
@@ -53,7 +53,7 @@ quiet_servers()
 CONTEXT_CLASS = Context
 
 HOOKS = (
-    TurnHooks(),
+    SetupLockHooks(),
     PreflightHooks(),
     *PLUGIN_HOOKS,
     TrackingHooks(),
@@ -61,7 +61,7 @@ HOOKS = (
     ErrorContextHooks(),
     LogHooks(),
     SummaryHooks(SAMPLE_RUN, STEP.get),
-    # One MLflow run a command, however many ranks run it.
+    # One MLflow run per command, regardless of the number of ranks.
     *([NoTracking()] if ranks.rank() > 0 else []),
 )
 
@@ -75,9 +75,9 @@ CONFIG_LOADER_ARGS = {
         "downloads": ["downloads*"],
     },
     "custom_resolvers": {
-        # ${env:NAME,default} in any file; Kedro allows ${oc.env:NAME} in credentials only.
+        # ${env:NAME,default} works in any file; Kedro allows ${oc.env:NAME} in credentials only.
         "env": lambda name, default=None: os.environ.get(name, default),
-        # ${image:cpu}: the Azure ML environment whose name is made from the lock file.
+        # ${image:cpu}: the Azure ML environment, named by the hash of the lock file.
         "image": partial(image_reference, Path(__file__).parents[2]),
     },
 }

@@ -35,7 +35,7 @@ _FETCH = [
     Case(
         "fetch from nowhere",
         ("fetch", "mnist"),
-        ("a.gz could not be fetched", "put it into"),
+        ("a.gz: download failed", "download it by hand and put it into"),
         write("conf/base/downloads.yml", NO_SERVER),
     ),
 ]

@@ -77,7 +77,7 @@ _OF_DATA: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 """Values that only the data show to be wrong."""
 _UNKNOWN = [
-    ("mnist_training", "mnist_dta=x", ("'mnist_dta' is not known; did you mean 'mnist_data'?",)),
+    ("mnist_training", "mnist_dta=x", ("'mnist_dta' does not exist; did you mean 'mnist_data'?",)),
     ("mnist_training", "convnet_training.epoch=3", ("did you mean 'convnet_training.epochs'?",)),
 ]
 _FIRST = [(pipeline, *values[0]) for pipeline, values in VALUES.items()]

@@ -2,8 +2,8 @@
 
 In: a `Job` (kedro_cloud.jobs.job), a folder of code and a `RehearsalDir`. Out: a folder per step in
 that directory, MLflow runs, and a `Report` with the time and memory of each step. `rehearse` starts
-no storage: `cloud` does, `table` shows the progress, and `kedro_cloud.cli.rehearse` combines them as
-`kedro cloud rehearse`.
+no storage: `cloud` does, `table` shows the progress, and `kedro_cloud.cli.rehearse` combines them
+as `kedro cloud rehearse`.
 """
 
 from kedro_cloud.jobs.progress import StepState

@@ -19,7 +19,7 @@ _STATUS = {
 
 
 class Tracking:
-    """Opens and ends runs in the directory's own MLflow database, as Azure ML in the workspace's."""
+    """Create and end runs in the MLflow database of the rehearsals."""
 
     def __init__(self, directory: RehearsalDir, experiment: str) -> None:
         """Make the server's database, if there is none, and the experiment."""

@@ -1,4 +1,4 @@
-"""What surrounds every run of the project: hooks, context, the runner of MPI ranks, downloads.
+"""Integrate the project with Kedro: hooks, context, the runner of MPI ranks, downloads.
 
-Nothing here knows a scenario; what a cluster needs beyond it is the plugin `kedro_cloud`.
+This package is independent of the scenarios; the plugin `kedro_cloud` adds what clusters need.
 """

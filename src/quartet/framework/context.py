@@ -1,4 +1,4 @@
-"""Kedro's context, with invalid parameters reported from pydantic's own errors."""
+"""Provide Kedro's context, with pydantic's own messages for invalid parameters."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from quartet.compat import validated_pipelines
 
 
 class Context(KedroContext):
-    """Validates parameters as Kedro does; of an error it keeps more than the text."""
+    """Validate parameters as Kedro does, and report every invalid field in one line."""
 
     @property
     def params(self) -> dict[str, Any]:
-        """Return the parameters of the pipelines that run, as the models their nodes ask for.
+        """Return the parameters of the requested pipelines, as the models that nodes declare.
 
         Raises:
-            ValueError: Names each invalid parameter, its field, what is expected and what is given.
+            ValueError: A parameter is invalid; the message names each field and its value.
         """
         from kedro.validation import ParameterValidationError
 
@@ -30,7 +30,7 @@ class Context(KedroContext):
             raise ValueError(faults or str(error)) from error
 
     def _invalid_parameters(self, report: str) -> Iterator[str]:
-        """Validate again what Kedro reports, to have pydantic's errors themselves."""
+        """Validate the parameters in Kedro's report again, to get pydantic's own errors."""
         from kedro.validation import ModelInstantiationError, TypeExtractor
         from kedro.validation.model_factory import instantiate_model
         from kedro.validation.utils import resolve_nested_dict_path

@@ -1,4 +1,4 @@
-"""Fetching public files, checked against known checksums."""
+"""Download public files and verify their checksums."""
 
 from __future__ import annotations
 
@@ -22,48 +22,50 @@ Checksum = Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]
 
 
 class Download(BaseModel):
-    """A set of files that belong together, and where they can be had."""
+    """A set of files and the mirrors that serve them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    folder: Path = Field(description="Where the files go, on this machine.")
+    folder: Path = Field(description="Local folder for the files.")
     mirrors: tuple[str, ...] = Field(
-        min_length=1, description="URLs of folders that hold all files, tried in order."
+        min_length=1, description="URLs of folders that contain all files, tried in order."
     )
     sha256: dict[str, Checksum] = Field(
-        description="Checksum of each file, by the name that it has at the mirrors: lower-case "
-        "hexadecimal, all 64 digits or at least the first eight, where no more is published. Eight "
-        "tell a damaged file, but not one that was forged: check what is in it when it is read."
+        description="SHA-256 checksum by name of the file on the mirrors: lower-case hexadecimal, "
+        "64 digits, or at least the first eight where no more is published. Eight digits detect a "
+        "damaged file, but not a forged one: validate its content when it is read."
     )
     kept_as: dict[str, str] = Field(
-        {}, description="Name in the folder of each file that is kept under another one, by name."
+        {}, description="Local name, by name on the mirrors, of files that are renamed."
     )
 
     @field_validator("folder", mode="before")
     @classmethod
     def _on_this_machine(cls, folder: Any) -> Any:
-        if "://" in str(folder):  # of which a path would make a folder `abfs:` here
+        if "://" in str(folder):  # Path would create a local folder `abfs:`
             raise ValueError(
-                "should be a folder of this machine; fetch without -e, and upload what comes as "
-                "docs/azure.md says"
+                "should be a local folder; fetch without -e, then upload the files as described in "
+                "docs/azure.md"
             )
         return folder
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _check_names(self) -> Self:
         if unknown := self.kept_as.keys() - self.sha256.keys():
-            raise ValueError(f"kept_as names files without a checksum: {', '.join(unknown)}")
+            raise ValueError(
+                f"kept_as names files without a checksum: {', '.join(unknown)}; add them to sha256"
+            )
         return self
 
 
 def fetch(download: Download) -> list[Path]:
-    """Fetch what is not there yet; return the paths of all files.
+    """Download the files that are missing or damaged; return the paths of all files.
 
-    A file appears under its name only when it is whole and its checksum is
-    right, so a stopped fetch is simply started again.
+    A file gets its name only once it is complete and its checksum is verified, so an interrupted
+    download can be restarted.
 
     Raises:
-        OSError: No mirror delivered a file with the right checksum.
+        OSError: No mirror served a file with the expected checksum.
     """
     return [
         _fetch_file(
@@ -75,48 +77,50 @@ def fetch(download: Download) -> list[Path]:
 
 def _fetch_file(name: str, checksum: str, mirrors: tuple[str, ...], target: Path) -> Path:
     if target.exists() and _sha256(target).startswith(checksum):
-        logger.info("%s: already there", target)
+        logger.info("%s already exists", target)
         return target
     faults = []
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{name}"
         try:
             _copy(url, target, checksum)
-        except _OtherChecksumError as error:
+        except _ChecksumError as error:
             faults.append(f"{url}: {error}")
-        except Exception as error:  # whatever a mirror does wrong, the next may do right
+        except Exception as error:  # any failure of one mirror leaves the next one to try
             faults.append(f"{url}: {type(error).__name__} {error}".strip())
         else:
             return target
-    where = f"put it into {target.parent}" if target.name == name else f"put it there as {target}"
-    raise OSError(f"{name} could not be fetched ({'; '.join(faults)}); {where}")
+    where = f"into {target.parent}" if target.name == name else f"as {target}"
+    raise OSError(
+        f"{name}: download failed ({'; '.join(faults)}); download it by hand and put it {where}"
+    )
 
 
-class _OtherChecksumError(Exception):
-    """What came is not what was expected."""
+class _ChecksumError(Exception):
+    """The content does not have the expected checksum."""
 
 
 def _copy(url: str, target: Path, checksum: str) -> None:
-    """Copy a URL to a file, which stays as it was unless all of it has come, and rightly."""
+    """Copy a URL to a file, which is replaced only by a complete and verified copy."""
     digest = hashlib.sha256()
     with (
         fsspec.open(url, "rb") as source,
         AtomicLocalFileSystem(auto_mkdir=True).open(str(target), "wb") as file,
         tqdm(
-            total=getattr(source, "size", None),  # not every server says
+            total=getattr(source, "size", None),  # some servers send no length
             desc=target.name,
             unit="B",
             unit_scale=True,
             disable=None,
         ) as bar,
     ):
-        for chunk in _chunks(source):
+        for chunk in _read_chunks(source):
             digest.update(chunk)
             file.write(chunk)
             bar.update(len(chunk))
         found = digest.hexdigest()
         if not found.startswith(checksum):
-            raise _OtherChecksumError(f"checksum {found[:12]}…, expected {checksum[:12]}…")
+            raise _ChecksumError(f"checksum {found[:12]}…, expected {checksum[:12]}…")
 
 
 def _sha256(path: Path) -> str:
@@ -124,6 +128,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _chunks(source: fsspec.core.OpenFile) -> Iterator[bytes]:
+def _read_chunks(source: fsspec.core.OpenFile) -> Iterator[bytes]:
     while chunk := source.read(_CHUNK_BYTES):
         yield chunk

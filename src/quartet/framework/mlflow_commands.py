@@ -1,4 +1,4 @@
-"""The commands of kedro-mlflow, imported when one of them is called; faults end in one line."""
+"""Load the commands of kedro-mlflow on demand, and report user errors in one line."""
 
 from importlib import import_module
 from typing import Any

@@ -1,9 +1,9 @@
-"""Keeps Kedro's start-up quick by importing plugins only for their own commands.
+"""Keep Kedro's start-up fast by importing plugins only for their own commands.
 
-Kedro imports the command module of every installed plugin before it looks at
-the command line. Those of kedro-mlflow and kedro-azureml import MLflow and the
-Azure SDK, three seconds that `kedro registry list` has no use for. Kedro's own
-commands are lazy; this `kedro.init` entry point makes these two so as well.
+Kedro imports the command module of every installed plugin before it parses the command line.
+kedro-mlflow and kedro-azureml import MLflow and the Azure SDK, which takes three seconds that
+`kedro registry list` does not need. Kedro's own commands are lazy; this `kedro.init` entry point
+makes those of both plugins lazy, too.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from kedro.framework.cli.utils import ENTRY_POINT_GROUPS, LazyGroup
 
 DEFERRED: dict[str, dict[str, str]] = {
     "kedro_mlflow": {"mlflow": "quartet.framework.mlflow_commands.mlflow_commands"},
-    "kedro_azureml": {},  # its command is one of `kedro_cloud`
+    "kedro_azureml": {},  # `kedro_cloud` provides its command
 }
-"""By top-level module of the plugin: its command, and where that is defined."""
+"""Commands by top-level module of a plugin: name and import path."""
 LAZY = {"kedro_cloud"}
-"""Plugins whose commands are lazy already."""
+"""Plugins whose commands are already lazy."""
 
 
 def defer_heavy_plugins() -> None:
-    """Let Kedro load stand-ins for the plugins' project commands.
+    """Replace the plugins' project commands by lazy groups.
 
-    Without Kedro's command line there are none, and a second time changes nothing.
+    Does nothing without Kedro's command line, or when called again.
     """
     kedro_cli: Any = sys.modules.get("kedro.framework.cli.cli")
     if kedro_cli is None or hasattr(kedro_cli.load_entry_points, "__wrapped__"):
@@ -43,7 +43,7 @@ def defer_heavy_plugins() -> None:
             return load_all(name)
         points = entry_points(group=ENTRY_POINT_GROUPS[name])
         modules = {point.module.partition(".")[0] for point in points}
-        if not modules <= DEFERRED.keys() | LAZY:  # a plugin that is not known here: as Kedro does
+        if not modules <= DEFERRED.keys() | LAZY:  # any other plugin: Kedro's own loading
             return load_all(name)
         lazy = [point.load() for point in points if point.module.partition(".")[0] in LAZY]
         return lazy + [
@@ -53,11 +53,11 @@ def defer_heavy_plugins() -> None:
         ]
 
     kedro_cli.load_entry_points = load_entry_points
-    _tell_of_missing_project(kedro_cli.KedroCLI)
+    _explain_missing_project(kedro_cli.KedroCLI)
 
 
-def _tell_of_missing_project(commands: Any) -> None:
-    """Outside a project `run` is no command at all: say that it is the folder that is wrong."""
+def _explain_missing_project(commands: Any) -> None:
+    """Name the folder in Kedro's error: outside a project, `run` is an unknown command."""
     resolve = commands.resolve_command
 
     @functools.wraps(resolve)
@@ -69,7 +69,7 @@ def _tell_of_missing_project(commands: Any) -> None:
 
             if has_project(self):
                 raise
-            where = f"Kedro project not found in {Path.cwd()}: go to its folder."
+            where = f"Kedro project not found in {Path.cwd()}; change to the project's folder."
             raise click.UsageError(f"{error.message} {where}", context) from error
 
     commands.resolve_command = resolve_command

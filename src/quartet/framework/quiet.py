@@ -1,37 +1,38 @@
-"""Silences advice of libraries to their makers, which a user of the project cannot follow."""
+"""Silence warnings for developers of libraries, on which users of the project cannot act."""
 
 from __future__ import annotations
 
 import logging
 import os
 
-_OF_SERVERS = (
+_SERVER_FILTERS = (
     "ignore:ORJSONResponse is deprecated",  # FastAPI, to Kedro-Viz
     "ignore:starlette.middleware.wsgi is deprecated",  # Starlette, to MLflow
 )
-_ADVICE_TO_KEDRO_MLFLOW = "Add type hints to the `predict` method"
+_KEDRO_MLFLOW_WARNING = "Add type hints to the `predict` method"
 
 
 def quiet_servers() -> None:
-    """Let Kedro-Viz and MLflow start without their libraries' advice to their makers.
+    """Ignore deprecation warnings in the servers of Kedro-Viz and MLflow.
 
-    Their servers are processes of their own, which import those before they look at the project.
+    The servers are separate processes that import these libraries before the project, so the
+    filters are passed in `PYTHONWARNINGS`.
     """
-    told = os.environ.get("PYTHONWARNINGS", "")
-    missing = [rule for rule in _OF_SERVERS if rule not in told]
+    filters = os.environ.get("PYTHONWARNINGS", "")
+    missing = [each for each in _SERVER_FILTERS if each not in filters]
     if missing:
-        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (told, *missing)))
+        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (filters, *missing)))
 
 
 def quiet_kedro_mlflow() -> None:
-    """Send Python's warnings to the log, less MLflow's about a class inside kedro-mlflow.
+    """Send Python's warnings to the log, except MLflow's about a class of kedro-mlflow.
 
-    MLflow raises it under a warning filter of its own, before which others count for nothing; a
-    filter of the log comes after that.
+    MLflow raises that warning under its own warning filter, which overrides all others; a filter
+    on the logger still applies.
     """
     logging.captureWarnings(True)
-    logging.getLogger("py.warnings").addFilter(_is_not_for_kedro_mlflow)
+    logging.getLogger("py.warnings").addFilter(_is_relevant)
 
 
-def _is_not_for_kedro_mlflow(record: logging.LogRecord) -> bool:
-    return _ADVICE_TO_KEDRO_MLFLOW not in record.getMessage()
+def _is_relevant(record: logging.LogRecord) -> bool:
+    return _KEDRO_MLFLOW_WARNING not in record.getMessage()

@@ -1,4 +1,4 @@
-"""How several MPI ranks run one pipeline; a plain run uses Kedro's own runner."""
+"""Run a pipeline on several MPI ranks; a run with one process uses Kedro's own runner."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kedro_cloud.core import ranks
 
 
 class RankRunner(SequentialRunner):
-    """Runs every node on the first rank, and on the others the shared ones in the same order.
+    """Run every node on rank 0, and the shared nodes on all other ranks in the same order.
 
-    Which nodes a run has, and in which order, the first rank decides for all: the others hold
-    shared nodes without those between them, whose dependencies would leave the order open.
+    Rank 0 determines nodes and order for all. The other ranks skip the nodes between shared ones,
+    so dependencies alone would not determine their order.
     """
 
     def run(
@@ -27,7 +27,7 @@ class RankRunner(SequentialRunner):
         run_id: str | None = None,
         only_missing_outputs: bool = False,
     ) -> dict[str, Any]:
-        """As Kedro's; outputs that the first rank misses are made by all."""
+        """Run as Kedro does; rank 0 decides for all ranks which outputs are missing."""
         first = ranks.rank() == 0
         return super().run(pipeline, catalog, hook_manager, run_id, only_missing_outputs and first)
 

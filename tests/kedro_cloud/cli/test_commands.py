@@ -47,7 +47,7 @@ def test_a_wrong_command_line_ends_in_one_line(invoke, command, arguments, said)
 
 def test_a_parameter_that_no_pipeline_knows_is_refused(invoke):
     arguments = ("-p", "faq_tuning", "-o", "/dev/null", "--params", '{"step_node": {"a": 1}}')
-    assert "parameter 'step_node.a' is not known; did you mean" in error_of(
+    assert "parameter 'step_node.a' does not exist; did you mean" in error_of(
         invoke("compile", *arguments)
     )
 

@@ -59,7 +59,10 @@ def test_a_dead_or_wrong_mirror_is_passed_over(tmp_path, mirror):
 def test_a_wrong_file_never_appears_under_the_right_name(tmp_path, mirror):
     folder, url = mirror
     (folder / NAME).write_bytes(CONTENT[:100])
-    with pytest.raises(OSError, match=rf"{NAME} could not be fetched .*checksum .*; put it into"):
+    with pytest.raises(
+        OSError,
+        match=rf"{NAME}: download failed .*checksum .*; download it by hand and put it into",
+    ):
         fetch(download(tmp_path / "here", url))
     assert list((tmp_path / "here").iterdir()) == []
 
@@ -132,7 +135,7 @@ def test_what_is_stopped_leaves_nothing_behind(tmp_path, mirror, monkeypatch):
         yield file.read(100)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("quartet.framework.downloads._chunks", stopped)
+    monkeypatch.setattr("quartet.framework.downloads._read_chunks", stopped)
     with pytest.raises(KeyboardInterrupt):
         fetch(download(tmp_path / "here", url))
     assert list((tmp_path / "here").iterdir()) == []
@@ -153,21 +156,21 @@ def test_the_first_digits_of_a_checksum_suffice_and_the_name_can_be_another(tmp_
     assert fetch(short(here, url)) == [here / "images.gz"]
     assert (here / "images.gz").read_bytes() == CONTENT
     assert list(here.iterdir()) == [here / "images.gz"]
-    assert fetch(short(here, "http://127.0.0.1:9")) == [here / "images.gz"]  # already there
+    assert fetch(short(here, "http://127.0.0.1:9")) == [here / "images.gz"]
 
 
 def test_a_file_with_other_first_digits_is_refused(tmp_path, mirror):
     folder, url = mirror
     (folder / NAME).write_bytes(CONTENT[:-1])
     here = tmp_path / "here"
-    with pytest.raises(OSError, match=rf"{NAME} could not .*checksum .*put it there as .*images"):
+    with pytest.raises(OSError, match=rf"{NAME}: download failed .*checksum .* put it as .*images"):
         fetch(short(here, url))
     assert list(here.iterdir()) == []
 
 
 @pytest.mark.parametrize("folder", ["abfs://raw/mnist_original", "s3://raw"])
 def test_a_folder_that_is_not_on_this_machine_is_not_made_here(folder):
-    with pytest.raises(ValidationError, match=r"a folder of this machine.*docs/azure\.md"):
+    with pytest.raises(ValidationError, match=r"a local folder.*docs/azure\.md"):
         Download(folder=folder, mirrors=("x",), sha256={NAME: "0" * 8})
 
 

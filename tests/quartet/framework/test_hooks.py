@@ -40,7 +40,7 @@ def test_an_output_folder_is_made_before_the_run(catalog, tmp_path):
 
 def test_a_folder_of_someone_elses_stops_the_run_before_it_starts(catalog, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
-    with pytest.raises(ValueError, match=r"'second': its folder .*new/folder cannot be written by"):
+    with pytest.raises(ValueError, match=r"'second': folder .*new/folder is not writable"):
         PreflightHooks().before_pipeline_run(Pipeline([NODE]), catalog)
 
 

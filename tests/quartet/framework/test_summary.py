@@ -22,7 +22,7 @@ from kedro_cloud.jobs.hooks import STEP
 from kedro_cloud.jobs.steps import Steps
 from quartet.datasets.registered_model import ModelRelease
 from quartet.framework.hooks import summary
-from quartet.framework.hooks.summary import SummaryHooks, number, with_unit
+from quartet.framework.hooks.summary import SummaryHooks, format_metric, format_number
 from quartet.pipeline_registry import SAMPLE_RUN
 from support import ROOT, clean_environment
 
@@ -120,8 +120,8 @@ def test_a_pipeline_ends_in_its_numbers_and_where_everything_lies(catalog, capsy
         "  metrics  reports/digits/metrics.json\n"
         "  figures  1 in reports/digits\n"
         "\n"
-        "kedro viz run    figures and tables, at the nodes that made them\n"
-        "kedro mlflow ui  this run beside earlier ones\n"
+        "kedro viz run    show figures and tables in the pipeline graph\n"
+        "kedro mlflow ui  compare this run with earlier ones\n"
     )
 
 
@@ -168,7 +168,7 @@ def test_a_run_with_nothing_to_do_says_so(catalog, capsys):
     run(catalog, "digits", nodes=["draw"])
     capsys.readouterr()
     run(catalog, "digits", nodes=["draw"], only_missing_outputs=True)
-    assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes are there.\n"
+    assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes exist.\n"
 
 
 def test_a_node_that_makes_nothing_is_nothing_to_tell_of(catalog, capsys):
@@ -176,7 +176,7 @@ def test_a_node_that_makes_nothing_is_nothing_to_tell_of(catalog, capsys):
     run(catalog, "forgetful")
     capsys.readouterr()
     run(catalog, "forgetful", only_missing_outputs=True)
-    assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes are there.\n"
+    assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes exist.\n"
 
 
 def test_a_run_that_failed_has_no_summary(catalog, capsys, monkeypatch):
@@ -260,11 +260,11 @@ def test_ranks_whose_terminal_is_mpiruns_write_plain_text(catalog, monkeypatch):
     ],
 )
 def test_numbers_are_short_and_keep_their_units(name, value, shown):
-    assert with_unit(name, value) == shown
+    assert format_metric(name, value) == shown
 
 
 def test_large_numbers_have_their_thousands_apart():
-    assert number(3002093.89) == "3,002,094"
+    assert format_number(3002093.89) == "3,002,094"
 
 
 def test_a_reader_who_has_seen_enough_does_not_make_the_run_fail(workspace):

@@ -1,17 +1,17 @@
-"""What happens around every run: checks before, tracking and a log during it, a summary after."""
+"""Hooks of every run: checks before it, tracking and a log during it, a summary after it."""
 
 from quartet.framework.hooks.distributed import DistributedHooks
 from quartet.framework.hooks.node_log import ErrorContextHooks, LogHooks
 from quartet.framework.hooks.preflight import PreflightHooks
 from quartet.framework.hooks.summary import SummaryHooks
-from quartet.framework.hooks.tracking import TrackingHooks, TurnHooks
+from quartet.framework.hooks.tracking import SetupLockHooks, TrackingHooks
 
 __all__ = [
     "DistributedHooks",
     "ErrorContextHooks",
     "LogHooks",
     "PreflightHooks",
+    "SetupLockHooks",
     "SummaryHooks",
     "TrackingHooks",
-    "TurnHooks",
 ]

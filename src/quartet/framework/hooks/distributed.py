@@ -1,4 +1,4 @@
-"""Keep MPI ranks together: they meet before shared nodes, and only the first one writes."""
+"""Synchronise MPI ranks before shared nodes, and let only rank 0 write."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 
 
 class DistributedHooks:
-    """Keeps MPI ranks together: they meet before shared nodes, and only the first one writes."""
+    """Synchronise MPI ranks before shared nodes, and let only rank 0 write."""
 
     def __init__(self) -> None:
-        self._met: set[str] = set()
+        self._synchronised: set[str] = set()
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Let the other ranks keep their copies of the outputs to themselves."""
-        self._met.clear()
+        """Discard the outputs of all ranks but 0."""
+        self._synchronised.clear()
         if ranks.rank() > 0:
             for name in pipeline.all_outputs():
                 dataset: Any = catalog.get(name)
@@ -36,14 +36,14 @@ class DistributedHooks:
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
-        """Wait at a shared node's first input: the first rank has then written all of them."""
-        if ranks.TAG in node.tags and node.name not in self._met:
-            self._met.add(node.name)
+        """Wait at the first input of a shared node, until rank 0 has written all inputs."""
+        if ranks.TAG in node.tags and node.name not in self._synchronised:
+            self._synchronised.add(node.name)
             ranks.barrier()
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception) -> None:
-        """End all ranks with this one; they would wait for it for ever."""
+        """Abort all ranks: the others would wait for this one forever."""
         if ranks.size() > 1:
             from kedro_cloud.core.errors import describe
 

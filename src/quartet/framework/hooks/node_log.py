@@ -1,4 +1,4 @@
-"""Log the start of each node, and name the node that an error comes from."""
+"""Log the start of each node, and add the node's name to its errors."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ logger = logging.getLogger(__name__)
 
 
 class LogHooks(NodeStart):
-    """Logs each node in one line; Kedro's own three lines name every dataset of it."""
+    """Log each node in one line; Kedro logs three, with every dataset of the node."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._numbers: dict[str, str] = {}
+        self._positions: dict[str, str] = {}
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Number the nodes in the order in which they run."""
-        nodes, rank = pipeline.nodes, ranks.rank()
-        on = f", rank {rank} of {ranks.size()}" if ranks.size() > 1 else ""
-        self._numbers = {
-            node.name: f" ({number} of {len(nodes)}{on})" for number, node in enumerate(nodes, 1)
+        """Number the nodes in the order of execution."""
+        nodes = pipeline.nodes
+        rank = f", rank {ranks.rank()} of {ranks.size()}" if ranks.size() > 1 else ""
+        self._positions = {
+            node.name: f" ({index} of {len(nodes)}{rank})" for index, node in enumerate(nodes, 1)
         }
         self.clear_starts()
 
     def on_node_start(self, node: Node) -> None:
-        """Log the node's name and its place in the run."""
-        logger.info("Running node: %s%s", node.name, self._numbers.get(node.name, ""))
+        """Log the node's name and its position in the run."""
+        logger.info("Running node: %s%s", node.name, self._positions.get(node.name, ""))
 
 
 class ErrorContextHooks:
-    """Adds to an exception which node it came from, for the one-line report."""
+    """Add the failed node to an exception, for the one-line error message."""
 
     @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
-        """Name the node and the datasets it received; Kedro itself names those it loads."""
+        """Add a note with the node and its input datasets."""
         datasets = [name for name in node.inputs if not name.startswith("params:")]
         error.add_note(f"node '{node.short_name}' ({', '.join(datasets)})")

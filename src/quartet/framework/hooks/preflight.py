@@ -1,4 +1,4 @@
-"""Find, before any work is done, what would make a run fail at its end."""
+"""Check parameters, tracking, outputs and inputs before the first node runs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ logger = logging.getLogger(__name__)
 
 
 class PreflightHooks:
-    """Finds, before any work is done, what would make a run fail at its end."""
+    """Check parameters, tracking, outputs and inputs before the first node runs."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Refuse parameters that no pipeline knows, and an unreadable tracking database."""
+        """Check runtime parameters and the tracking database.
+
+        Raises:
+            ValueError: A parameter is unknown, or the database cannot be used.
+        """
         _check_parameters(context)
         tracking = context.config_loader["mlflow"]
         server = tracking.get("server") or {}
@@ -44,14 +48,18 @@ class PreflightHooks:
         if ranks.rank() == 0 and not any(isinstance(h, NoTracking) for h in settings.HOOKS):
             tracking_database.create_database(file)
         if Path.cwd() != context.project_path:
-            # MLflow takes the path for one below the folder that the command is given in.
+            # MLflow resolves a relative path from the working directory.
             query = "".join(uri.partition("?")[1:])
             server = {**server, "mlflow_tracking_uri": f"{config.SQLITE}{file}{query}"}
             context.config_loader["mlflow"] = {**tracking, "server": server}
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Refuse to start when an output's folder cannot be written, or an input is no good."""
+        """Check that output folders are writable, and load inputs marked `checked_at_start`.
+
+        Raises:
+            ValueError: An output folder cannot be created or written.
+        """
         for name in sorted(pipeline.all_outputs()):
             protocol, path = dataset_file(catalog.get(name)) or ("", "")
             if protocol == "file":
@@ -71,12 +79,16 @@ def _check_parameters(context: KedroContext) -> None:
     for name in _paths(given, leaves_only=True):
         if name not in known:
             close = difflib.get_close_matches(name, sorted(known), n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(sorted(known))}"
-            raise ValueError(f"parameter '{name}' is not known; {hint}")
+            hint = (
+                f"did you mean '{close[0]}'?"
+                if close
+                else f"expected one of {', '.join(sorted(known))}"
+            )
+            raise ValueError(f"parameter '{name}' does not exist; {hint}")
 
 
 def _paths(tree: Mapping[str, Any], leaves_only: bool = False) -> Iterator[str]:
-    """Dotted names of all entries of a nested mapping."""
+    """Yield the dotted names of all entries of a nested mapping."""
     for key, value in tree.items():
         if not (leaves_only and isinstance(value, Mapping) and value):
             yield key
@@ -85,23 +97,23 @@ def _paths(tree: Mapping[str, Any], leaves_only: bool = False) -> Iterator[str]:
 
 
 def _catalog_parameters(conf_source: Path) -> set[str]:
-    """Names that the catalogs take from `--params` through `${runtime_params:NAME,…}`."""
+    """Return the names that catalogs use as `${runtime_params:NAME,…}`."""
     texts = (path.read_text(encoding="utf-8") for path in conf_source.rglob("*.yml"))
     return {name for text in texts for name in re.findall(r"\$\{runtime_params:\s*([\w.]+)", text)}
 
 
 def _check_writable(name: str, path: Path) -> None:
-    """Raise unless the file's folder exists or can be made, and takes new files."""
+    """Create the folder of a file; raise ValueError if that fails or it is not writable."""
     folder = path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(
-            f"dataset '{name}': its folder {folder} cannot be made ({error.strerror}); make it, or "
+            f"dataset '{name}': folder {folder} cannot be created ({error.strerror}); create it or "
             "choose another root in globals.yml"
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(
-            f"dataset '{name}': its folder {folder} cannot be written by this user; change its "
+            f"dataset '{name}': folder {folder} is not writable for this user; change its "
             "permissions, or choose another root in globals.yml"
         )

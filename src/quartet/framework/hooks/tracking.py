@@ -1,4 +1,4 @@
-"""Log runs to MLflow: one run at a time sets it up, and metrics and figures are logged."""
+"""Log metrics and figures to MLflow, and serialise the set-up of its database."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class TurnHooks:
-    """Lets runs that begin at the same time set up tracking one after the other.
+class SetupLockHooks:
+    """Serialise the set-up of tracking among runs that start at the same time.
 
-    MLflow makes its tables, and kedro-mlflow its experiment, as if nobody else did: in a new
-    project the second of two runs would fail.
+    MLflow creates its tables, and kedro-mlflow its experiment, without a lock: in a new project
+    the second of two simultaneous runs would fail.
     """
 
     @hook_impl(wrapper=True)
     def after_context_created(self, context: KedroContext) -> Generator[None, Any, Any]:
-        """Wait for one's turn; a run that dies gives it up. Ranks have but one that tracks."""
+        """Hold a file lock, which a killed run releases; only rank 0 tracks, so others skip it."""
         if ranks.rank() > 0:
             return (yield)
         folder = os.open(context.project_path, os.O_RDONLY)
         try:
-            with suppress(OSError):  # some file systems of other machines have no locks
+            with suppress(OSError):  # some network file systems do not support locks
                 fcntl.flock(folder, fcntl.LOCK_EX)
             return (yield)
         finally:
@@ -42,13 +42,13 @@ class TurnHooks:
 
 
 class TrackingHooks:
-    """Logs metrics and figures to the MLflow run that kedro-mlflow has opened."""
+    """Log metrics and figures to the MLflow run that kedro-mlflow has started."""
 
     @hook_impl(wrapper=True)
     def before_pipeline_run(self) -> Generator[None, Any, Any]:
-        """Tag the run with its process, and end those whose process was killed.
+        """Tag the run with its process, and end runs whose process was killed.
 
-        Of databases on this machine only: a server's runs are ended by whoever runs the server.
+        This applies to local databases only; runs on a tracking server are left as they are.
         """
         if ranks.rank() > 0:
             return (yield)
@@ -60,15 +60,15 @@ class TrackingHooks:
             result = yield
         run = mlflow.active_run()
         if run is not None and (ended := tracking_database.end_killed_runs(run.info.experiment_id)):
-            logger.info("Marked %d earlier run(s) as KILLED: the process has ended", ended)
+            logger.info("Marked %d earlier run(s) as KILLED: their processes have ended", ended)
         return result
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log a `*_metrics` mapping as metrics and a matplotlib figure as an image.
 
-        Several pipelines may share a run, so a metric carries its pipeline's name,
-        `faq_tuning/test_gain_at_1`, by which MLflow's pages also group them.
+        Several pipelines may share a run, so the pipeline prefixes the metric, as in
+        `faq_tuning/test_gain_at_1`; MLflow's pages group metrics by this prefix.
         """
         is_metrics = dataset_name.endswith("_metrics")
         is_figure = type(data).__module__ == "matplotlib.figure"
