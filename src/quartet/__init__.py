@@ -1,9 +1,8 @@
 """Four machine-learning workloads as one Kedro project.
 
-The science of each scenario is a package of its own (`digits`); `pipelines`
-connects it to the data catalog, `datasets` holds the file formats and stores
-that kedro-datasets lacks, and `settings`, `hooks` and `cli` fit Kedro to the
-project. See `docs/explanation/architecture.md`.
+Each scenario has a package for its methods (`digits`, `faq`, `sensors`, `style`). `pipelines`
+connects them to the data catalog, `datasets` adds formats and stores that kedro-datasets lacks, and
+`settings`, `framework` and `cli` configure Kedro. See `docs/explanation/architecture.md`.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""`kedro run`, with faults that a user can mend reported in one line."""
+"""Extend `kedro run` with one-line messages for user errors, and add `kedro fetch`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _run(**options: Any) -> Any:
 
 def _tracked_run(**options: Any) -> Any:
     if ranks.size() > 1:
-        options["runner"] = _runner_of_ranks(options.get("runner"))
+        options["runner"] = _choose_rank_runner(options.get("runner"))
     assert kedro_run.callback is not None
     try:
         return kedro_run.callback(**options)
@@ -39,19 +39,17 @@ def _tracked_run(**options: Any) -> Any:
         raise
 
 
-def _runner_of_ranks(asked: str | None) -> str:
-    if asked is not None:
-        raise ValueError(
-            f"several MPI ranks share a run in a way of their own: leave out --runner {asked}"
-        )
+def _choose_rank_runner(requested: str | None) -> str:
+    if requested is not None:
+        raise ValueError(f"MPI ranks need their own runner; remove --runner {requested}")
     return "quartet.framework.rank_runner.RankRunner"
 
 
 def _end_tracked_runs() -> None:
-    """Mark what was stopped by hand as killed.
+    """Mark interrupted runs as KILLED.
 
-    kedro-mlflow ends its run on errors only, and MLflow calls what is left at
-    exit finished. The plugin opens the same run again for each node.
+    kedro-mlflow ends its run on errors only, and at exit MLflow marks remaining runs as FINISHED.
+    The plugin reopens the same run for each node, hence the loop.
     """
     mlflow = import_module("mlflow")
     while mlflow.active_run() is not None:
@@ -62,7 +60,7 @@ run = copy.copy(kedro_run)
 run.callback = one_line_errors(_run)
 cli.add_command(run)
 
-# Where the project is not installed, as on a cluster, no entry point brings the plugin's commands.
+# Where the project is not installed, as on a cluster, no entry point adds the plugin's commands.
 if not entry_points(group="kedro.project_commands", name="kedro_cloud"):
     cli.lazy_subcommands.update(plugin_commands.lazy_subcommands)
     cli.add_command(plugin_commands.commands["cloud"])
@@ -70,10 +68,10 @@ if not entry_points(group="kedro.project_commands", name="kedro_cloud"):
 
 @cli.command()
 @click.argument("name")
-@click.option("--env", "-e", default=None, help="Configuration environment.")
+@click.option("--env", "-e", default=None, help="Kedro configuration environment.")
 @click.pass_obj
 def fetch(metadata: Any, name: str, env: str | None) -> None:
-    """Fetch public data, such as `mnist`, and check it."""
+    """Download a public dataset, such as `mnist`, and verify its checksums."""
     one_line_errors(_fetch)(metadata.project_path, name, env)
 
 
@@ -88,7 +86,7 @@ def _fetch(project_path: Path, name: str, env: str | None) -> None:
     known = config.loader(project_path, env)["downloads"]
     if name not in known:
         raise ValueError(
-            f"there is nothing to fetch by the name '{name}'; known: {', '.join(known)}"
+            f"there is no download '{name}' in downloads.yml; expected one of {', '.join(known)}"
         )
     try:
         download = Download(**known[name])

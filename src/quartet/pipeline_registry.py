@@ -1,4 +1,4 @@
-"""The registered pipelines: one per folder of `pipelines/`, and `__default__`."""
+"""Register a pipeline per folder of `pipelines/`, and `__default__`."""
 
 import warnings
 
@@ -15,19 +15,19 @@ SAMPLE_RUN = [
     "anomaly_scoring",
     "style_transfer",
 ]
-"""Pipelines that make up `__default__`, each on its committed sample."""
+"""Pipelines of `__default__`, each on its committed sample."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Pipelines by name; only the requested ones are imported."""
+    """Return pipelines by name; only the requested ones are imported."""
     try:
         pipelines = find_pipelines(raise_errors=True)
     except ImportError as error:
         if error.__cause__ is not None:
             raise
-        # Nothing is broken, a name is unknown: Kedro says which, and suggests the nearest.
+        # A requested name is unknown: Kedro itself reports it and suggests the closest one.
         with warnings.catch_warnings(action="ignore"):
             pipelines = find_pipelines()
     if "__default__" in pipelines:
         pipelines["__default__"] = sum((pipelines[name] for name in SAMPLE_RUN), Pipeline([]))
-    return dict(sorted(pipelines.items()))  # found in any order; Kedro-Viz lists them in this one
+    return dict(sorted(pipelines.items()))  # `find_pipelines` returns them in arbitrary order

@@ -71,8 +71,8 @@ def test_what_lies_on_azure_is_not_fetched_into_a_folder_here(tmp_path, monkeypa
     result = CliRunner().invoke(cli.fetch, ["all", "-e", "azureml"], obj=metadata)
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: downloads.yml: all: folder should be a folder of this machine; fetch without -e, "
-        "and upload what comes as docs/azure.md says (given: 'abfs://raw/pictures')\n"
+        "Error: downloads.yml: all: folder should be a local folder; fetch without -e, then upload "
+        "the files as described in docs/azure.md (given: 'abfs://raw/pictures')\n"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -72,7 +72,7 @@ def test_a_runner_of_ones_own_and_several_ranks_exclude_each_other(as_rank):
     as_rank(0, 2)
     result = CliRunner().invoke(run, ["--runner", "ThreadRunner"])
     assert result.exit_code == 1
-    assert "leave out --runner ThreadRunner" in result.output
+    assert "remove --runner ThreadRunner" in result.output
 
 
 def test_ranks_beyond_the_first_write_nothing(as_rank, tmp_path):
