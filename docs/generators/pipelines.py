@@ -50,11 +50,11 @@ def _touched(node: Any) -> Iterator[str]:
 
 
 def _node_row(node: Any) -> tuple[str, ...]:
-    from kedro_cloud.jobs.steps import TAG, step_of
+    from kedro_cloud.jobs.steps import TAG, step_name
 
     said = (inspect.getdoc(node.func) or "").partition("\n\n")[0]
     tags = sorted(tag for tag in node.tags if not tag.startswith(TAG))
-    return code(node.name), prose(said), code(step_of(node)), ", ".join(map(code, tags))
+    return code(node.name), prose(said), code(step_name(node)), ", ".join(map(code, tags))
 
 
 def _dataset_row(name: str) -> tuple[str, ...]:

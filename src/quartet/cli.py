@@ -15,7 +15,7 @@ from kedro.framework.cli.utils import LazyGroup
 from kedro_cloud.cli import commands as plugin_commands
 from kedro_cloud.core import ranks
 from kedro_cloud.core.errors import one_line_errors
-from kedro_cloud.core.startup import without_collecting
+from kedro_cloud.core.startup import paused_garbage_collection
 
 
 @click.group(name="quartet", cls=LazyGroup)
@@ -24,7 +24,7 @@ def cli() -> None:
 
 
 def _run(**options: Any) -> Any:
-    with without_collecting():
+    with paused_garbage_collection():
         return _tracked_run(**options)
 
 

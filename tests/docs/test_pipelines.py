@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from docs.pages import PAGE_OF, built, reference_of, tables
-from kedro_cloud.jobs.steps import TAG, step_of
+from kedro_cloud.jobs.steps import TAG, step_name
 from quartet.pipeline_registry import SAMPLE_RUN
 from support import ROOT
 
@@ -63,7 +63,7 @@ def test_reference_lists_nodes_in_order_with_step_and_tags(pipeline: str, site: 
     assert [row[0] for row in rows] == [node.name for node in nodes]
     for (_, said, step, tags), node in zip(rows, nodes, strict=True):
         assert said == node.func.__doc__.split("\n\n")[0].replace("`", "").strip()
-        assert step == step_of(node)
+        assert step == step_name(node)
         others = sorted(tag for tag in node.tags if not tag.startswith(TAG))
         assert tags == ", ".join(others)
 

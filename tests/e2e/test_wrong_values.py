@@ -7,7 +7,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from omegaconf import OmegaConf
 
-from kedro_cloud.core.errors import describe, is_users_to_mend
+from kedro_cloud.core.errors import describe, is_user_error
 from quartet.framework.context import Context
 from refusals import outputs, restore, told
 from support import ROOT, bootstrap, run_kedro
@@ -69,7 +69,7 @@ def test_a_value_that_a_parameter_cannot_have_is_told_before_any_node_runs(pipel
     context._pipelines_to_validate = [pipeline]
     with pytest.raises(ValueError) as caught:
         _ = context.params
-    assert is_users_to_mend(caught.value)
+    assert is_user_error(caught.value)
     for part in parts:
         assert part in describe(caught.value)
 

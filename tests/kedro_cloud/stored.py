@@ -6,7 +6,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from kedro.io import DataCatalog
 
-from kedro_cloud.core.errors import describe, is_users_to_mend
+from kedro_cloud.core.errors import describe, is_user_error
 from support import ROOT, bootstrap
 
 bootstrap()
@@ -56,7 +56,7 @@ def bank():
 
 def one_line(caught):
     """What a user sees of an error: a line, with neither key nor page."""
-    assert is_users_to_mend(caught.value)
+    assert is_user_error(caught.value)
     line = describe(caught.value)
     assert "\n" not in line
     assert len(line) < 500

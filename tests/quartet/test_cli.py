@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from kedro.io import DatasetError
 
 from kedro_cloud.core import errors
-from kedro_cloud.core.errors import is_users_to_mend
+from kedro_cloud.core.errors import is_user_error
 from quartet import cli
 
 
@@ -44,7 +44,7 @@ def quartets_own():
     ],
 )
 def test_only_faults_that_a_user_can_mend_lose_their_traceback(make, mend):
-    assert is_users_to_mend(make()) == mend
+    assert is_user_error(make()) == mend
 
 
 def test_a_bug_is_not_dressed_up_as_a_users_fault(monkeypatch):

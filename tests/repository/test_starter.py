@@ -447,7 +447,7 @@ def test_a_clone_gives_what_git_keeps_as_it_is_in_the_working_tree(tmp_path: Pat
     put(tmp_path, "kept.py", "removed.py")
     for command in (["init", "--quiet"], ["add", "."]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    put(tmp_path, "untracked.py")
+    put(tmp_path, "disabled_tracking.py")
     (tmp_path / "removed.py").unlink()
     assert new_project.files(tmp_path) == ["kept.py"]
 

@@ -21,8 +21,8 @@ from kedro_azureml.cli import azureml_group
 
 from kedro_cloud.core import ranks
 from kedro_cloud.core.config import ENVIRONMENT
-from kedro_cloud.core.errors import one_line_errors, wants_traceback
-from kedro_cloud.core.startup import without_collecting
+from kedro_cloud.core.errors import is_traceback_requested, one_line_errors
+from kedro_cloud.core.startup import paused_garbage_collection
 from kedro_cloud.jobs import translation
 from kedro_cloud.jobs.hooks import STEP
 from kedro_cloud.publishing.inputs import with_inputs
@@ -37,7 +37,7 @@ Command = Callable[..., Any]
 def compile_job(plugin: Command, **options: Any) -> Any:
     """Translate a pipeline into a file; nothing is asked of Azure."""
     _check_command(options)
-    with without_collecting(), translation.untracked(), _quietly():
+    with paused_garbage_collection(), translation.disabled_tracking(), _quietly():
         return plugin(**options)
 
 
@@ -56,7 +56,7 @@ def run_job(plugin: Command, **options: Any) -> Any:
     told = step_variables(client, project, context.env)
     # What the command line says comes last, and wins.
     options["env_var"] = (*(f"{name}={told[name]}" for name in told), *options["env_var"])
-    with without_collecting(), translation.untracked(), _quietly():
+    with paused_garbage_collection(), translation.disabled_tracking(), _quietly():
         return plugin(**options)
 
 
@@ -66,7 +66,7 @@ def execute_step(plugin: Command, **options: Any) -> Any:
     os.environ[STEP_VARIABLE] = options["node"]
     token = STEP.set((options["pipeline"], options["node"]))
     try:
-        with without_collecting(), _quietly():
+        with paused_garbage_collection(), _quietly():
             done = plugin(**options)
     finally:
         STEP.reset(token)
@@ -124,7 +124,7 @@ def _shorten_record(record: logging.LogRecord) -> bool:
     """Put why a job failed, or could not be followed, into the place of a traceback."""
     error = record.exc_info[1] if record.exc_info else None
     told = faults.explain(error) if error else None
-    if told and not wants_traceback():
+    if told and not is_traceback_requested():
         record.msg, record.args, record.exc_info = told, (), None
     return True
 
@@ -134,7 +134,7 @@ def _with_short_errors(before: Command, plugin: Command) -> Command:
 
     @functools.wraps(plugin)
     def command(**options: Any) -> Any:
-        with faults.explained():
+        with faults.short_errors():
             return one_line_errors(before)(plugin, **options)
 
     return command

@@ -60,7 +60,7 @@ def deploy(metadata: Any, /, **options: Any) -> None:
         raise click.UsageError("--port is of --local: say both, or neither")
     if options["local"] and (options["dry_run"] or options["keep"]):
         raise click.UsageError("--local changes nothing: leave out --dry-run and --keep")
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(_deploy)(Path(metadata.project_path), **options)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kedro_cloud.cli.options import of_environment
+from kedro_cloud.cli.options import environment_option
 from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.workspace import faults
 
@@ -15,7 +15,7 @@ from kedro_cloud.workspace import faults
 @click.command()
 @click.option("--gpu", is_flag=True, help="The image for machines with NVIDIA GPUs.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
-@of_environment
+@environment_option
 @click.pass_obj
 def environment(metadata: Any, gpu: bool, dry_run: bool, env: str) -> None:
     """Register what all steps run in, under the hash of the lock file.
@@ -27,7 +27,7 @@ def environment(metadata: Any, gpu: bool, dry_run: bool, env: str) -> None:
     kedro cloud environment
     kedro cloud environment --gpu --dry-run
     """
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(_environment)(Path(metadata.project_path), gpu, dry_run, env)
 
 

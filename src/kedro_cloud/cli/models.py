@@ -152,7 +152,7 @@ def _with_registry(metadata: Any, env: str, work: Callable[[Registry], None]) ->
         quietly()
         work(open_registry(Path(metadata.project_path), env))
 
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(opened)()
 
 

@@ -12,9 +12,9 @@ from kedro_cloud.core.config import ENVIRONMENT
 
 STOPPED = 130
 """Exit code of a program that Ctrl-C ended."""
-AS_FOR_RUN = 'As for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.'
+PARAMETERS_HELP = 'As for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.'
 
-of_environment = click.option(
+environment_option = click.option(
     "--env", "-e", default=ENVIRONMENT, show_default=True, help="Environment of Azure ML."
 )
 
@@ -38,6 +38,6 @@ def nested_parameters(context: click.Context, option: click.Parameter, text: str
     return found
 
 
-def with_parameters(told: str) -> Callable[..., Any]:
+def parameters_option(told: str) -> Callable[..., Any]:
     """The option `--params`, whose help is what is told."""
     return click.option("--params", default="", callback=nested_parameters, help=told)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kedro_cloud.cli.options import of_environment
+from kedro_cloud.cli.options import environment_option
 from kedro_cloud.core.errors import one_line_errors
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -55,7 +55,7 @@ OF_STEP = Parsed(
 
 @click.command()
 @click.option("--pipeline", "-p", required=True, help="Name of the pipeline.")
-@of_environment
+@environment_option
 @click.option(
     "--nodes",
     type=NODES,
@@ -93,7 +93,7 @@ def plan(metadata: Any, /, **options: Any) -> None:
     """
     from kedro_cloud.workspace import faults
 
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(_plan)(metadata, **options)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.cli.options import of_environment
+from kedro_cloud.cli.options import environment_option
 from kedro_cloud.core.errors import describe, one_line_errors
 from kedro_cloud.workspace import faults
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be changed.")
 @click.option("--yes", "-y", is_flag=True, help="Change it without being asked once more.")
-@of_environment
+@environment_option
 @click.pass_obj
 def provision(metadata: Any, dry_run: bool, yes: bool, env: str) -> None:
     """Make the workspace what cloud.yml says: clusters, datastores, data assets, environments.
@@ -37,7 +37,7 @@ def provision(metadata: Any, dry_run: bool, yes: bool, env: str) -> None:
     kedro cloud provision --dry-run
     kedro cloud provision --yes
     """
-    with faults.explained():
+    with faults.short_errors():
         failed = one_line_errors(_provision)(Path(metadata.project_path), env, dry_run, yes)
     for failure in failed:
         click.echo(f"Error: {failure}", err=True)
@@ -49,7 +49,7 @@ def provision(metadata: Any, dry_run: bool, yes: bool, env: str) -> None:
 def _provision(project: Path, env: str, dry_run: bool, yes: bool) -> list[str]:
     """Lines of what could not be made."""
     from kedro_cloud.core.cloud_settings import cloud_settings
-    from kedro_cloud.workspace.changes import apply_all, pending
+    from kedro_cloud.workspace.changes import apply_all, select_pending
     from kedro_cloud.workspace.connection import connect
 
     cloud = cloud_settings(project, env)
@@ -58,7 +58,7 @@ def _provision(project: Path, env: str, dry_run: bool, yes: bool) -> list[str]:
     changes = list(_changes(client, cloud, project, env))
     for change in changes:
         click.echo(str(change))
-    todo = pending(changes)
+    todo = select_pending(changes)
     if not todo:
         click.echo(f"workspace '{client.workspace_name}' is as cloud.yml says: nothing to change")
         return []
@@ -66,7 +66,7 @@ def _provision(project: Path, env: str, dry_run: bool, yes: bool) -> list[str]:
         click.echo("nothing was changed: this was a dry run")
         return []
     _ask(yes, len(todo))
-    failed = apply_all(todo, click.echo, stop=faults.concerns_everything)
+    failed = apply_all(todo, click.echo, stop=faults.is_workspace_wide)
     return [faults.explain(failure.error) or describe(failure.error) for failure in failed]
 
 

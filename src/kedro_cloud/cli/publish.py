@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from kedro_cloud.cli.options import of_environment, with_parameters
+from kedro_cloud.cli.options import environment_option, parameters_option
 from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.workspace import faults
 
 
 @click.command()
 @click.option("--pipeline", "-p", required=True, help="Which pipeline; cloud.yml has its endpoint.")
-@with_parameters('The same for every start, as for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.')
+@parameters_option('The same for every start, as for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.')
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
-@of_environment
+@environment_option
 @click.pass_obj
 def publish(metadata: Any, /, **options: Any) -> None:
     """Let others start a pipeline, by a batch endpoint with typed inputs.
@@ -29,7 +29,7 @@ def publish(metadata: Any, /, **options: Any) -> None:
     kedro cloud publish -p PIPELINE
     kedro cloud publish -p PIPELINE --params step_nodes.STEP=4 --dry-run
     """
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(_publish)(metadata, **options)
 
 
@@ -39,7 +39,7 @@ def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool
     from kedro_cloud.publishing.endpoint import Publication
     from kedro_cloud.publishing.invocation import how_to_invoke
     from kedro_cloud.workspace import connection
-    from kedro_cloud.workspace.changes import pending
+    from kedro_cloud.workspace.changes import select_pending
 
     project = Path(metadata.project_path)
     name, endpoint = _endpoint_of(project, env, pipeline)
@@ -52,7 +52,7 @@ def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool
     published = Published(compiled.telling(step_variables(client, project, env)), endpoint)
     publication = Publication(client, name, published)
     changes = publication.changes()
-    todo = pending(changes)
+    todo = select_pending(changes)
     for change in changes:
         click.echo(str(change))
     if not todo:

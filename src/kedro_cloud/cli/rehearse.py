@@ -13,20 +13,20 @@ from typing import Any
 import click
 
 from kedro_cloud.cli.options import (
-    AS_FOR_RUN,
+    PARAMETERS_HELP,
     STOPPED,
-    of_environment,
-    with_parameters,
+    environment_option,
+    parameters_option,
 )
-from kedro_cloud.core.config import environment_option
+from kedro_cloud.core.config import format_env_option
 from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.core.processes import sigterm_as_interrupt
 
 
 @click.command()
 @click.option("--pipeline", "-p", required=True, help="Which pipeline.")
-@with_parameters(AS_FOR_RUN)
-@of_environment
+@parameters_option(PARAMETERS_HELP)
+@environment_option
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -58,7 +58,7 @@ def rehearse(metadata: Any, /, **options: Any) -> None:
     from kedro_cloud.workspace import faults
 
     again = _again(options["pipeline"], options["params"], options["env"])
-    with sigterm_as_interrupt(), faults.explained():
+    with sigterm_as_interrupt(), faults.short_errors():
         try:
             succeeded = one_line_errors(_rehearse)(metadata, **options)
         except KeyboardInterrupt:
@@ -111,4 +111,4 @@ def _rehearse(
 def _again(pipeline: str, params: Mapping[str, Any], env: str) -> str:
     """The command that goes on."""
     said = f" --params {shlex.quote(json.dumps(params))}" if params else ""
-    return f"kedro cloud rehearse -p {pipeline}{environment_option(env)}{said} --resume"
+    return f"kedro cloud rehearse -p {pipeline}{format_env_option(env)}{said} --resume"

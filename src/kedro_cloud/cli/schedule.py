@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.cli.options import AS_FOR_RUN, of_environment, with_parameters
-from kedro_cloud.core.console import aligned
+from kedro_cloud.cli.options import PARAMETERS_HELP, environment_option, parameters_option
+from kedro_cloud.core.console import align_columns
 from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.workspace import faults
 
@@ -42,9 +42,9 @@ def schedule() -> None:
     "--time-zone", default="UTC", show_default=True, help="Of the hours, as Windows has it."
 )
 @click.option("--name", default="", help="Of the schedule; that of the pipeline, if not said.")
-@with_parameters(AS_FOR_RUN)
+@parameters_option(PARAMETERS_HELP)
 @_DRY_RUN
-@of_environment
+@environment_option
 @click.pass_obj
 def create(metadata: Any, /, **options: Any) -> None:
     """Start a pipeline again and again, with the code as it is now.
@@ -57,12 +57,12 @@ def create(metadata: Any, /, **options: Any) -> None:
     kedro cloud schedule create -p PIPELINE --cron "0 * * * *"
     kedro cloud schedule create -p PIPELINE --cron "30 2 * * sun" --time-zone "UTC"
     """
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(_create)(metadata, **options)
 
 
 @schedule.command("list")
-@of_environment
+@environment_option
 @click.pass_obj
 def list_(metadata: Any, env: str) -> None:
     """Show all schedules of the workspace, and what is amiss with them.
@@ -70,14 +70,14 @@ def list_(metadata: Any, env: str) -> None:
     \b
     kedro cloud schedule list
     """
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(_list)(Path(metadata.project_path), env)
 
 
 @schedule.command()
 @click.argument("name")
 @_DRY_RUN
-@of_environment
+@environment_option
 @click.pass_obj
 def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     """Start no more jobs until `resume`; one that runs is not stopped.
@@ -85,14 +85,14 @@ def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     \b
     kedro cloud schedule pause NAME
     """
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(_switch)(Path(metadata.project_path), name, dry_run, env, enabled=False)
 
 
 @schedule.command()
 @click.argument("name")
 @_DRY_RUN
-@of_environment
+@environment_option
 @click.pass_obj
 def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     """Go on with a schedule that was paused; what was missed is not made up for.
@@ -100,14 +100,14 @@ def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     \b
     kedro cloud schedule resume NAME
     """
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(_switch)(Path(metadata.project_path), name, dry_run, env, enabled=True)
 
 
 @schedule.command()
 @click.argument("name")
 @_DRY_RUN
-@of_environment
+@environment_option
 @click.pass_obj
 def remove(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     """Remove a schedule; its jobs and what they made stay.
@@ -115,7 +115,7 @@ def remove(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     \b
     kedro cloud schedule remove NAME
     """
-    with faults.explained():
+    with faults.short_errors():
         one_line_errors(_remove)(Path(metadata.project_path), name, dry_run, env)
 
 
@@ -165,7 +165,7 @@ def _list(project: Path, env: str) -> None:
         )
         return
     rows = [("NAME", "PIPELINE", "CRON", "TIME ZONE", "STATE"), *map(_row, found)]
-    for line in aligned(rows):
+    for line in align_columns(rows):
         click.echo(line)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.cli.options import STOPPED, of_environment
-from kedro_cloud.core.config import environment_option
+from kedro_cloud.cli.options import STOPPED, environment_option
+from kedro_cloud.core.config import format_env_option
 from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.workspace import faults
 
@@ -39,7 +39,7 @@ _ITS_OWN_FAULT = 500
     show_default=True,
     help="How many jobs are listed where no RUN is said.",
 )
-@of_environment
+@environment_option
 @click.pass_obj
 def status(metadata: Any, /, **options: Any) -> None:
     """List the last jobs, or show how far RUN is: its steps and its primary metric.
@@ -52,7 +52,7 @@ def status(metadata: Any, /, **options: Any) -> None:
     kedro cloud status hungry_island_prwlz3djk5 --follow > progress.txt
     kedro cloud status --rehearsal PIPELINE
     """
-    with faults.explained():
+    with faults.short_errors():
         try:
             code = one_line_errors(_status)(Path(metadata.project_path), **options)
         except KeyboardInterrupt:
@@ -65,9 +65,7 @@ def _look_again(run: str | None, rehearsal: bool, env: str) -> str:
     """The line for who has stopped looking."""
     goes_on, of_run = ("the job goes on; ", f" {run}") if run else ("", "")
     of_rehearsals = " --rehearsal" if rehearsal else ""
-    return (
-        f"{goes_on}look again: kedro cloud status{of_run}{of_rehearsals}{environment_option(env)}"
-    )
+    return f"{goes_on}look again: kedro cloud status{of_run}{of_rehearsals}{format_env_option(env)}"
 
 
 def _status(

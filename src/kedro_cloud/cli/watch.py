@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.cli.options import STOPPED, of_environment, with_parameters
+from kedro_cloud.cli.options import STOPPED, environment_option, parameters_option
 
 if TYPE_CHECKING:
     from kedro_cloud.trigger.runs import Starter
@@ -46,7 +46,7 @@ LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
     show_default=True,
     help="Start `kedro run` or a rehearsal here, or on Azure ML a job or the trigger's endpoint.",
 )
-@with_parameters("Of the pipeline, as for `kedro run`: a=1,b.c=2. For the endpoint its inputs.")
+@parameters_option("Of the pipeline, as for `kedro run`: a=1,b.c=2. For the endpoint its inputs.")
 @click.option(
     "--results",
     metavar="FOLDER",
@@ -60,7 +60,7 @@ LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
     help="Process this file again, whatever its state. Repeatable.",
 )
 @click.option("--dry-run", is_flag=True, help="List the files and their states; start nothing.")
-@of_environment
+@environment_option
 @click.pass_obj
 def watch(metadata: Any, /, **options: Any) -> None:
     """Start a run for each new file of a container or folder, once.
@@ -82,7 +82,7 @@ def watch(metadata: Any, /, **options: Any) -> None:
         raise click.UsageError("--most-at-once: rehearsals run one after the other")
     from kedro_cloud.workspace import faults
 
-    sys.exit(faults.call_explained(_watch, metadata, SimpleNamespace(**options)))
+    sys.exit(faults.call_with_short_errors(_watch, metadata, **options))
 
 
 def _watch(metadata: Any, given: Any) -> int:

@@ -238,7 +238,7 @@ def cloud_settings(project: Path, environment: str) -> Cloud:
             f"environment '{environment}' has no cloud.yml; use -e azureml, or write "
             f"conf/{environment}/cloud.yml with the settings below `cloud:`"
         )
-    return validated(Cloud, content["cloud"], f"conf/{environment}/cloud.yml")
+    return validate_settings(Cloud, content["cloud"], f"conf/{environment}/cloud.yml")
 
 
 def rehearsal_settings(project: Path, environment: str) -> Rehearsal:
@@ -262,7 +262,7 @@ def read_files(project: Path, environment: str, pattern: str) -> dict[str, Any]:
         return {}
 
 
-def validated(model: type[Settings], content: Mapping[str, Any], where: str) -> Settings:
+def validate_settings(model: type[Settings], content: Mapping[str, Any], where: str) -> Settings:
     """Return the settings of a file as a model.
 
     Raises:

@@ -32,7 +32,7 @@ def loader(project: Path, environment: str | None) -> OmegaConfigLoader:
     return OmegaConfigLoader(source, env=environment, **arguments)
 
 
-def environment_option(environment: str) -> str:
+def format_env_option(environment: str) -> str:
     """Return ` -e NAME` for a command that a message suggests; nothing for the default."""
     return "" if environment == ENVIRONMENT else f" -e {environment}"
 

@@ -32,7 +32,7 @@ _STYLES: Mapping[str, str] = {
 }
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows whose columns begin below each other, two blanks apart.
 
     Args:
@@ -48,7 +48,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Time as one says it: `9.4 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`; empty for None."""
     if seconds is None:
         return ""
@@ -83,7 +83,7 @@ def bold(text: str, output: TextIO) -> str:
 
 
 @contextmanager
-def live(
+def live_display(
     output: TextIO, view: Callable[[Seen], RenderableType], lines: Callable[[Seen], None]
 ) -> Iterator[Callable[[Seen], None]]:
     """Yield a function that shows what it is given.
@@ -103,7 +103,7 @@ def live(
         yield lambda seen: shown.update(view(seen))
 
 
-class Changes:
+class ChangePrinter:
     """Prints a line for each thing whose state is another than the last time."""
 
     def __init__(self, output: TextIO) -> None:

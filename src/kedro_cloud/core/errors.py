@@ -26,7 +26,7 @@ _OF_NAMES = ("kedro.config", "kedro.io.catalog_config_resolver", "kedro.utils")
 """Modules that raise KeyError and AttributeError for what a configuration or option says."""
 
 
-def wants_traceback() -> bool:
+def is_traceback_requested() -> bool:
     """Whether the user asks for all that Python knows of an error."""
     return os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
 
@@ -42,14 +42,14 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except Exception as error:
-            if wants_traceback() or not is_users_to_mend(error):
+            if is_traceback_requested() or not is_user_error(error):
                 raise
             raise click.ClickException(describe(error)) from error
 
     return wrapper
 
 
-def is_users_to_mend(error: Exception) -> bool:
+def is_user_error(error: Exception) -> bool:
     """Whether the data, a parameter or the surroundings are at fault, not the program.
 
     A ValueError counts when this project or Kedro raised it itself: all of their checks do.

@@ -30,7 +30,7 @@ def size() -> int:
     return _told(_SIZE, 1)
 
 
-def ranks_here() -> int:
+def local_size() -> int:
     """Number of processes on this machine."""
     return _told(("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"), size())
 

@@ -16,7 +16,7 @@ _paused = False
 
 
 @contextmanager
-def without_collecting() -> Iterator[None]:
+def paused_garbage_collection() -> Iterator[None]:
     """Let the collector rest until the first node begins, or the block ends."""
     global _paused  # noqa: PLW0603  # it is the process that has one collector
     _paused = gc.isenabled()
@@ -24,10 +24,10 @@ def without_collecting() -> Iterator[None]:
     try:
         yield
     finally:
-        collect_again()
+        resume_garbage_collection()
 
 
-def collect_again() -> None:
+def resume_garbage_collection() -> None:
     """Let the collector work from now on; what is there by now it need never look at again."""
     global _paused  # noqa: PLW0603
     if _paused:
@@ -42,9 +42,9 @@ class StartHooks:
     @hook_impl(tryfirst=True)
     def before_dataset_loaded(self) -> None:
         """A node's first dataset: data that it drops must not stay in memory."""
-        collect_again()
+        resume_garbage_collection()
 
     @hook_impl(tryfirst=True)
     def before_node_run(self) -> None:
         """The same for a node that reads nothing."""
-        collect_again()
+        resume_garbage_collection()

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from kedro_cloud.core.cloud_settings import read_files, validated
+from kedro_cloud.core.cloud_settings import read_files, validate_settings
 from kedro_cloud.estimate.simulation import Overheads, Range
 
 
@@ -81,7 +81,7 @@ def load_assumptions(project: Path, environment: str) -> tuple[Overheads, tuple[
             f"environment '{environment}' has no {' and no '.join(missing)}; use -e azureml, or "
             "copy the file from conf/azureml"
         )
-    files = validated(_Files, content, f"conf/{environment}")
+    files = validate_settings(_Files, content, f"conf/{environment}")
     return files.planning.overheads, files.prices
 
 

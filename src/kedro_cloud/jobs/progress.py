@@ -111,7 +111,7 @@ class Status:
         return EXIT_CODES.get(self.state, GOES_ON)
 
 
-def primary(
+def primary_metric(
     metrics: Mapping[str, float], pipeline: str, wanted: Mapping[str, str]
 ) -> tuple[str, float] | None:
     """The metric that says most of a pipeline, and its value; None if there is none yet.

@@ -99,14 +99,14 @@ def _groups(plain: Pipeline) -> dict[str, list[Node]]:
     """The nodes of each step, all in the order in which they run."""
     groups: dict[str, list[Node]] = {}
     for node in plain.nodes:
-        groups.setdefault(step_of(node), []).append(node)
-    tagged = {step_of(node) for node in plain.nodes if step_of(node) != node.name}
+        groups.setdefault(step_name(node), []).append(node)
+    tagged = {step_name(node) for node in plain.nodes if step_name(node) != node.name}
     if taken := sorted(tagged & {node.name for node in plain.nodes}):
         raise ValueError(f"step '{taken[0]}' has the name of a node; give it another")
     return groups
 
 
-def step_of(node: Node) -> str:
+def step_name(node: Node) -> str:
     """The step that a node belongs to.
 
     Raises:
@@ -121,7 +121,7 @@ def step_of(node: Node) -> str:
 def _check_circles(groups: Mapping[str, list[Node]], plain: Pipeline) -> None:
     """Raise if a step needs what is made, elsewhere, of its own outputs."""
     waits_for = {
-        name: {step_of(parent) for node in nodes for parent in plain.node_dependencies[node]}
+        name: {step_name(parent) for node in nodes for parent in plain.node_dependencies[node]}
         - {name}
         for name, nodes in groups.items()
     }

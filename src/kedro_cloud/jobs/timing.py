@@ -48,7 +48,7 @@ class StepReportHooks(NodeStart):
         """
         super().__init__()
         self._clock = clock
-        self._started = started or process_started
+        self._started = started or process_start_time
         self._begun: tuple[float, float] | None = None
 
     @hook_impl
@@ -89,7 +89,7 @@ class StepReportHooks(NodeStart):
         beside.replace(file)
 
 
-def process_started() -> float:
+def process_start_time() -> float:
     """When this process started, in seconds since 1970; to a hundredth, on Linux.
 
     Elsewhere when this module was imported, which is some tenths of a second too late.

@@ -34,11 +34,11 @@ def translate(metadata: Any, environment: str, pipeline: str, params: Mapping[st
         ValueError: There is no such pipeline, a parameter would not survive the way to a cluster,
             or the catalog would lose data on it.
     """
-    document, experiment = compiled(metadata, environment, pipeline, params)
+    document, experiment = compile_document(metadata, environment, pipeline, params)
     return replace(read_job(document), name=pipeline, experiment=experiment)
 
 
-def compiled(
+def compile_document(
     metadata: Any, environment: str, pipeline: str, params: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str]:
     """The document that `kedro azureml compile` writes, and the experiment that it is for.
@@ -54,7 +54,7 @@ def compiled(
     check_texts(params)
     text = json.dumps(params) if params else ""
     context = CliContext(environment, metadata)
-    with contextlib.chdir(metadata.project_path), untracked():
+    with contextlib.chdir(metadata.project_path), disabled_tracking():
         try:
             with get_context_and_pipeline(context, None, pipeline, text) as (manager, made):
                 registered = pipelines[pipeline]
@@ -66,7 +66,7 @@ def compiled(
 
 
 @contextlib.contextmanager
-def untracked() -> Iterator[None]:
+def disabled_tracking() -> Iterator[None]:
     """Keep kedro-mlflow from opening, or making, a tracking database: nothing is run here."""
     from kedro.framework.project import settings
 
@@ -127,7 +127,7 @@ def check_datasets(pipeline: Any, catalog: Mapping[str, Any], environment: str) 
     Raises:
         ValueError: A dataset lies where no other machine sees it.
     """
-    found = list(losses(pipeline, catalog))
+    found = list(find_losses(pipeline, catalog))
     if found:
         raise ValueError(
             f"on a cluster data would be lost: {'; '.join(found)}; put it on abfs://, or wrap it "
@@ -135,7 +135,7 @@ def check_datasets(pipeline: Any, catalog: Mapping[str, Any], environment: str) 
         )
 
 
-def losses(pipeline: Any, catalog: Mapping[str, Any]) -> Iterator[str]:
+def find_losses(pipeline: Any, catalog: Mapping[str, Any]) -> Iterator[str]:
     """In words, each dataset that leaves a step, or comes from outside, and would be lost.
 
     Args:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from kedro_cloud.core.config import environment_option
+from kedro_cloud.core.config import format_env_option
 
 Stage = Literal["candidate", "champion"]
 STAGES: tuple[Stage, ...] = ("candidate", "champion")
@@ -127,7 +127,7 @@ def choose(registry: Registry, model: str, number: str = "", stage: str = "") ->
 def promotion_command(model: str, number: str, stage: str, environment: str) -> str:
     """What a person types to put a version into a stage."""
     return (
-        f"kedro cloud models promote {model} {number} --to {stage}{environment_option(environment)}"
+        f"kedro cloud models promote {model} {number} --to {stage}{format_env_option(environment)}"
     )
 
 

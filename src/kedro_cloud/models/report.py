@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kedro.framework import project
 
-from kedro_cloud.core.console import aligned
+from kedro_cloud.core.console import align_columns
 from kedro_cloud.models.registry import Version
 
 _HEADINGS = ("model", "version", "stage", "registered (UTC)", "because")
@@ -27,7 +27,7 @@ def table(versions: Sequence[Version]) -> list[str]:
         )
         for version in versions
     ]
-    return aligned([_HEADINGS, *rows])
+    return align_columns([_HEADINGS, *rows])
 
 
 def whole(version: Version, commit: str) -> list[str]:
@@ -44,10 +44,10 @@ def whole(version: Version, commit: str) -> list[str]:
         **dict(_lineage(version, commit)),
     }
     lines = [f"{version.model} version {version.number}"]
-    lines += [f"  {line}" for line in aligned(list(facts.items()))]
+    lines += [f"  {line}" for line in align_columns(list(facts.items()))]
     for kind, heading in _KINDS.items():
         if found := version.of_kind(kind):
-            lines += ["", heading, *(f"  {line}" for line in aligned(sorted(found.items())))]
+            lines += ["", heading, *(f"  {line}" for line in align_columns(sorted(found.items())))]
     return lines
 
 
@@ -118,7 +118,7 @@ def _beside(
     for name in sorted({**one, **other}):
         row = (name, one.get(name, "-"), other.get(name, "-"))
         rows.append((*row, _difference(*row[1:])) if with_difference else row)
-    return aligned(rows)
+    return align_columns(rows)
 
 
 def _difference(one: str, other: str) -> str:

@@ -34,7 +34,7 @@ def look(client: MLClient, endpoint: str) -> Standing:
     try:
         found = client.online_endpoints.get(endpoint)
     except ResourceNotFoundError as error:
-        if answers.is_of_workspace(error):
+        if answers.is_workspace_missing(error):
             raise
         return Standing(False, {}, {})
     return Standing(

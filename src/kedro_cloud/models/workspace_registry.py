@@ -41,7 +41,7 @@ class WorkspaceRegistry:
         try:
             found = list(self.client.models.list(name=model))
         except ResourceNotFoundError as error:
-            if answers.is_of_workspace(error):
+            if answers.is_workspace_missing(error):
                 raise
             return []
         return sorted(map(_version, found), key=_order)

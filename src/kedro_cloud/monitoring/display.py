@@ -7,7 +7,13 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
-from kedro_cloud.core.console import Changes, aligned, duration, live, state_table
+from kedro_cloud.core.console import (
+    ChangePrinter,
+    align_columns,
+    format_duration,
+    live_display,
+    state_table,
+)
 from kedro_cloud.jobs.progress import Status, StepState, StepStatus
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ _HEADINGS = ("job", "pipeline", "state", "age", "duration", "primary metric")
 
 def shown(output: TextIO) -> AbstractContextManager[Show]:
     """Show each status in the place of the one before, or what has changed as lines."""
-    changes = Changes(output)
+    changes = ChangePrinter(output)
 
     def write(status: Status) -> None:
         width = max((len(step.name) for step in status.steps), default=0)
@@ -29,19 +35,19 @@ def shown(output: TextIO) -> AbstractContextManager[Show]:
             changes.write("primary metric", status.metric, metric_text(status))
         changes.write("", status.state, headline(status))
 
-    return live(output, live_view, write)
+    return live_display(output, live_view, write)
 
 
 def step_line(step: StepStatus, width: int = 0) -> str:
     """A step in a line of plain text."""
-    parts = [f"{step.name:<{width}}", f"{step.state:<9}", duration(step.seconds), step.fault]
+    parts = [f"{step.name:<{width}}", f"{step.state:<9}", format_duration(step.seconds), step.fault]
     return "  ".join(filter(None, parts)).rstrip()
 
 
 def headline(status: Status) -> str:
     """A job in a line: `train_7: training running, 2 of 4 steps, 3 min 12 s`."""
     steps = f"{status.done} of {len(status.steps)} steps" if status.steps else ""
-    facts = [f"{status.pipeline} {status.state}", steps, duration(status.seconds)]
+    facts = [f"{status.pipeline} {status.state}", steps, format_duration(status.seconds)]
     return f"{status.name}: {', '.join(filter(None, facts))}"
 
 
@@ -66,7 +72,7 @@ def afterwards(status: Status) -> Iterator[str]:
 
 def listing(statuses: Sequence[Status], now: datetime) -> list[str]:
     """A table of jobs in plain text."""
-    return aligned([_HEADINGS, *(_row(status, now) for status in statuses)])
+    return align_columns([_HEADINGS, *(_row(status, now) for status in statuses)])
 
 
 def live_view(status: Status) -> Group:
@@ -74,7 +80,7 @@ def live_view(status: Status) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    rows = ((step.name, step.state, [duration(step.seconds)]) for step in status.steps)
+    rows = ((step.name, step.state, [format_duration(step.seconds)]) for step in status.steps)
     below = f"{headline(status)}\n{metric_text(status)}".rstrip()
     return Group(state_table(["duration"], rows), Text(below, style="bold"))
 
@@ -83,12 +89,12 @@ def _row(status: Status, now: datetime) -> tuple[str, ...]:
     age = ""
     if status.created is not None:
         created = status.created if status.created.tzinfo else status.created.replace(tzinfo=UTC)
-        age = duration(max(0.0, (now - created).total_seconds()))
+        age = format_duration(max(0.0, (now - created).total_seconds()))
     return (
         status.name,
         status.pipeline,
         str(status.state),
         age,
-        duration(status.seconds),
+        format_duration(status.seconds),
         metric_text(status),
     )

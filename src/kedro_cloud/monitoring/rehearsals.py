@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kedro_cloud.core.processes import is_alive
-from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary
+from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary_metric
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, StepRecord
 
@@ -53,7 +53,7 @@ def _status(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) 
         state=state,
         created=datetime.fromtimestamp(file.stat().st_mtime, UTC),
         seconds=sum(step.seconds or 0.0 for step in steps),
-        metric=primary(_reported(directory, pipeline), pipeline, metrics),
+        metric=primary_metric(_reported(directory, pipeline), pipeline, metrics),
         steps=steps,
         again=f"kedro cloud rehearse -p {pipeline} --resume",
     )

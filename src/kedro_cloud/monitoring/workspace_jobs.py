@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary
+from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary_metric
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -84,7 +84,7 @@ class WorkspaceJobs:
         try:
             job: Any = self._client.jobs.get(name)
         except ResourceNotFoundError as error:
-            if answers.is_of_workspace(error):
+            if answers.is_workspace_missing(error):
                 raise
             raise ValueError(
                 f"workspace '{self._client.workspace_name}' has no job '{name}'; "
@@ -110,7 +110,7 @@ class WorkspaceJobs:
             state=_state(job),
             created=context.created_at if context else None,
             seconds=_seconds(own[0]) if own else None,
-            metric=primary(metrics, pipeline, self._wanted),
+            metric=primary_metric(metrics, pipeline, self._wanted),
             link=str(job.studio_url or ""),
             note=note,
         )

@@ -11,7 +11,7 @@ from kedro_cloud.core import config
 from kedro_cloud.core.cloud_settings import Cloud, DataAsset
 from kedro_cloud.provisioning.environment import Image, is_registered, register
 from kedro_cloud.workspace import faults
-from kedro_cloud.workspace.changes import NEW, OTHER, REFUSED, SAME, Change, found, refusal
+from kedro_cloud.workspace.changes import NEW, OTHER, REFUSED, SAME, Change, fail_with, found
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -50,7 +50,7 @@ class Datastores:
             return Change(NEW, _DATASTORE, name, detail, self._maker(name, container))
         if (kind := str(getattr(there.type, "value", there.type))) != "AzureBlob":
             said = f"is of another kind ({kind}); give it another name in cloud.yml"
-            return Change(REFUSED, _DATASTORE, name, said, refusal(f"datastore '{name}' {said}"))
+            return Change(REFUSED, _DATASTORE, name, said, fail_with(f"datastore '{name}' {said}"))
         before = {
             "account": there.account_name,
             "container": there.container_name,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kedro_cloud.core.cloud_settings import Cloud, Cluster
-from kedro_cloud.workspace.changes import NEW, OTHER, REFUSED, SAME, Change, refusal
+from kedro_cloud.workspace.changes import NEW, OTHER, REFUSED, SAME, Change, fail_with
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -46,21 +46,21 @@ class Clusters:
 
     def _new(self, name: str, wanted: Cluster, hint: str | None) -> Change:
         if hint and hint.startswith(_NO_SUCH):
-            return Change(REFUSED, "cluster", name, hint, refusal(f"cluster '{name}': {hint}"))
+            return Change(REFUSED, "cluster", name, hint, fail_with(f"cluster '{name}': {hint}"))
         detail = _told(wanted) + (f"; {hint}" if hint else "")
         return Change(NEW, "cluster", name, detail, self._maker(name, wanted))
 
     def _existing(self, name: str, wanted: Cluster, there: Any) -> Change:
         if there.type != "amlcompute":
             said = f"is of another kind ({there.type}); name another in cloud.yml and azureml.yml"
-            return Change(REFUSED, "cluster", name, said, refusal(f"compute '{name}' {said}"))
+            return Change(REFUSED, "cluster", name, said, fail_with(f"compute '{name}' {said}"))
         differences = dict(self._differences(wanted, there))
         if fixed := [differences[part] for part in _FIXED if part in differences]:
             said = (
                 f"{', '.join(fixed)}, which Azure ML does not change; remove it (az ml compute "
                 f"delete --name {name}) and run kedro cloud provision again"
             )
-            return Change(REFUSED, "cluster", name, said, refusal(f"cluster '{name}': {said}"))
+            return Change(REFUSED, "cluster", name, said, fail_with(f"cluster '{name}': {said}"))
         if there.provisioning_state == "Failed":
             said = f"its creation had failed; {_told(wanted)}"
             return Change(OTHER, "cluster", name, said, self._maker(name, wanted))

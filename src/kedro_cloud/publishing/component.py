@@ -18,7 +18,7 @@ import yaml
 from kedro_cloud.core.cloud_settings import Endpoint
 from kedro_cloud.jobs import snapshot
 from kedro_cloud.jobs.steps import NODES, PROCESSES
-from kedro_cloud.jobs.translation import compiled, leaves
+from kedro_cloud.jobs.translation import compile_document, leaves
 from kedro_cloud.publishing.inputs import PREFIX, VARIABLE, checked
 from kedro_cloud.workspace.changes import quietly
 
@@ -54,7 +54,7 @@ class Compiled:
         Raises:
             ValueError: It cannot be; see `translation.translate`.
         """
-        document, experiment = compiled(metadata, env, pipeline, params)
+        document, experiment = compile_document(metadata, env, pipeline, params)
         document = copy.deepcopy(document)
         for step in document["jobs"].values():
             step["component"]["code"] = "."

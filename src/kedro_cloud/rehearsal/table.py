@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from kedro_cloud.core.console import Changes, live, state_table
+from kedro_cloud.core.console import ChangePrinter, live_display, state_table
 from kedro_cloud.jobs.job import Job
 from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.jobs.snapshot import Snapshot
@@ -28,14 +28,14 @@ _HEADINGS = ("seconds", "start-up s", "start-up MiB", "peak MiB", "output")
 
 def shown(output: TextIO) -> AbstractContextManager[Observer]:
     """Show steps in a live table on a terminal, or a line per change elsewhere."""
-    changes = Changes(output)
+    changes = ChangePrinter(output)
 
     def write(records: Sequence[StepRecord]) -> None:
         width = max((len(record.name) for record in records), default=0)
         for record in records:
             changes.write(record.name, record.state, line(record, width), StepState.WAITING)
 
-    return live(output, table, write)
+    return live_display(output, table, write)
 
 
 def line(record: StepRecord, width: int = 0) -> str:

@@ -24,14 +24,14 @@ _ROLES = {
 _ROLE = "AzureML Data Scientist"
 
 
-def answered(error: HttpResponseError, said: str) -> str:
+def format_refusal(error: HttpResponseError, said: str) -> str:
     """The line for a refusal.
 
     Args:
         error: As the SDK raises it.
         said: The essence of what Azure said.
     """
-    if is_of_blobs(error):
+    if is_from_storage(error):
         return (
             f"the code could not be uploaded ({said}); see whether this machine's clock is right "
             "and the workspace's storage account lets it in, and submit the job again"
@@ -41,23 +41,23 @@ def answered(error: HttpResponseError, said: str) -> str:
     kind, name = (found["kind"] or "", found["name"] or "") if found else ("", "")
     if told := _refused(str(error), name):
         return f"{where}: {told}"
-    missing = error.status_code == HTTPStatus.NOT_FOUND and not is_of_workspace(error)
+    missing = error.status_code == HTTPStatus.NOT_FOUND and not is_workspace_missing(error)
     if missing and kind == "computes" and name:
-        return no_cluster(where, name, said)
+        return format_missing_cluster(where, name, said)
     return f"{where}: {_by_status(error, kind, said)}"
 
 
-def is_of_blobs(error: HttpResponseError) -> bool:
+def is_from_storage(error: HttpResponseError) -> bool:
     """Whether blob storage has refused, not Azure ML."""
     return ".blob." in (urlsplit(_url(error)).hostname or "")
 
 
-def is_of_workspace(error: HttpResponseError) -> bool:
+def is_workspace_missing(error: HttpResponseError) -> bool:
     """Whether what is not there is all the workspace, or its group or subscription."""
     return _WRONG_PLACE.search(str(error)) is not None
 
 
-def no_cluster(where: str, name: str, said: str) -> str:
+def format_missing_cluster(where: str, name: str, said: str) -> str:
     """The line for a cluster that is not, or no longer, there."""
     return (
         f"{where} has no cluster '{name}' ({said}); make one of that name (kedro cloud provision "

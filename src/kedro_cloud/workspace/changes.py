@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kedro_cloud.workspace.answers import is_of_workspace
+from kedro_cloud.workspace.answers import is_workspace_missing
 
 SAME, NEW, OTHER, GONE, REFUSED = "=", "+", "~", "-", "!"
 """Signs: is as it should be; is made; is changed; is removed; would have to be, and cannot."""
@@ -38,7 +38,7 @@ class Change:
         return f"{self.sign} {self.kind} {self.name}" + (f": {self.detail}" if self.detail else "")
 
 
-def refusal(said: str) -> Callable[[], Any]:
+def fail_with(said: str) -> Callable[[], Any]:
     """What raises, in place of a change that cannot be made."""
 
     def refuse() -> None:
@@ -55,7 +55,7 @@ class Failure:
     error: BaseException
 
 
-def pending(changes: Iterable[Change]) -> list[Change]:
+def select_pending(changes: Iterable[Change]) -> list[Change]:
     """Those of which there is something to do."""
     return [change for change in changes if change.apply is not None]
 
@@ -71,7 +71,7 @@ def apply_all(
         stop: Whether after this error nothing else can be made either; then it is raised.
     """
     failed: dict[tuple[str, str], Failure] = {}
-    for change in pending(changes):
+    for change in select_pending(changes):
         assert change.apply is not None
         if change.needs in failed:
             failed[change.kind, change.name] = failed[change.needs]
@@ -98,7 +98,7 @@ def found(get: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         with quietly():
             return get(*arguments, **options)
     except ResourceNotFoundError as error:
-        if is_of_workspace(error):
+        if is_workspace_missing(error):
             raise
         return None
 

@@ -59,7 +59,7 @@ def check_image(client: MLClient, project: Path, environment: str) -> None:
     try:
         client.environments.get(*found.groups())
     except ResourceNotFoundError as error:
-        if answers.is_of_workspace(error):
+        if answers.is_workspace_missing(error):
             raise
         raise ValueError(
             f"workspace '{client.workspace_name}' has no environment '{reference}', in which the "

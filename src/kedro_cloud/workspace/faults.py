@@ -23,9 +23,14 @@ from azure.core.exceptions import (
 )
 
 from kedro_cloud.core import config
-from kedro_cloud.core.errors import describe, one_line_errors, wants_traceback
+from kedro_cloud.core.errors import describe, is_traceback_requested, one_line_errors
 from kedro_cloud.jobs import snapshot, translation
-from kedro_cloud.workspace.answers import answered, is_of_blobs, is_of_workspace, no_cluster
+from kedro_cloud.workspace.answers import (
+    format_missing_cluster,
+    format_refusal,
+    is_from_storage,
+    is_workspace_missing,
+)
 
 Result = TypeVar("Result")
 _WORKSPACE = {
@@ -139,13 +144,13 @@ def check_credential() -> None:
     try:
         credential.get_token(_SCOPE)
     except Exception as error:
-        raise ValueError(without_credential(str(error))) from error
+        raise ValueError(format_credential_error(str(error))) from error
     finally:
         chain.setLevel(level)
         credential.close()
 
 
-def without_credential(said: str) -> str:
+def format_credential_error(said: str) -> str:
     """The line for a missing, expired or refused credential.
 
     Args:
@@ -168,20 +173,22 @@ def _config_exception() -> type[BaseException]:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def short_errors() -> Iterator[None]:
     """End in one line what the plugin, the SDK and Azure say of a user's own doing."""
     try:
         yield
     except (Exception, _config_exception()) as error:
         told = explain(error)
-        if told is None or wants_traceback():
+        if told is None or is_traceback_requested():
             raise
         raise click.ClickException(told) from error
 
 
-def call_explained(command: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+def call_with_short_errors(
+    command: Callable[..., Result], *arguments: Any, **options: Any
+) -> Result:
     """Call a command; a fault that its user can fix ends it in one line and exit code 1."""
-    with explained():
+    with short_errors():
         result: Result = one_line_errors(command)(*arguments, **options)
     return result
 
@@ -217,10 +224,12 @@ def _format_azure_error(error: AzureError) -> str:
     if isinstance(error, ServiceRequestError | ServiceResponseError):
         return f"Azure cannot be reached ({said}); see whether this machine has a network"
     if unfit and "not found" in said:
-        return f"step '{unfit['step']}': " + no_cluster("the workspace", unfit["cluster"], said)
-    if isinstance(error, ClientAuthenticationError) and not is_of_blobs(error):
-        return without_credential(text)
-    return answered(error, said) if isinstance(error, HttpResponseError) else said
+        return f"step '{unfit['step']}': " + format_missing_cluster(
+            "the workspace", unfit["cluster"], said
+        )
+    if isinstance(error, ClientAuthenticationError) and not is_from_storage(error):
+        return format_credential_error(text)
+    return format_refusal(error, said) if isinstance(error, HttpResponseError) else said
 
 
 def _essence(text: str) -> str:
@@ -233,10 +242,10 @@ def _essence(text: str) -> str:
     return describe(Exception(text.strip().partition("\n")[0]))
 
 
-def concerns_everything(error: BaseException) -> bool:
+def is_workspace_wide(error: BaseException) -> bool:
     """Whether after this error nothing else can be done in the workspace either."""
     if isinstance(error, ServiceRequestError | ServiceResponseError | ClientAuthenticationError):
         return True
     return isinstance(error, HttpResponseError) and (
-        error.status_code == HTTPStatus.TOO_MANY_REQUESTS or is_of_workspace(error)
+        error.status_code == HTTPStatus.TOO_MANY_REQUESTS or is_workspace_missing(error)
     )

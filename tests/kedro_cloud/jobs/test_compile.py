@@ -68,13 +68,13 @@ def test_every_node_is_in_one_step_and_every_step_in_the_job(name, compiled):
 @pytest.mark.parametrize("name", NAMES)
 def test_inputs_are_bound_to_the_outputs_that_they_are(name, compiled):
     jobs = compiled[name]["jobs"]
-    step_of = {node: step for step, nodes in steps_of(name).members.items() for node in nodes}
-    maker = {out: step_of[n.name] for n in pipelines[name].nodes for out in n.outputs}
+    step_name = {node: step for step, nodes in steps_of(name).members.items() for node in nodes}
+    maker = {out: step_name[n.name] for n in pipelines[name].nodes for out in n.outputs}
     for node in pipelines[name].nodes:
-        step = jobs[step_of[node.name]]
+        step = jobs[step_name[node.name]]
         for dataset in data(node.inputs):
             source = maker.get(dataset)
-            if source == step_of[node.name]:
+            if source == step_name[node.name]:
                 assert dataset not in step.get("inputs", {})
             elif source is None:
                 assert step["inputs"][dataset] == dataset

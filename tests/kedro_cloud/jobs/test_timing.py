@@ -87,7 +87,7 @@ def test_the_memory_of_whatever_started_a_step_is_not_counted():
 
 
 def test_a_process_has_started_before_it_asks(monkeypatch):
-    assert timing.process_started() < timing._IMPORTED
+    assert timing.process_start_time() < timing._IMPORTED
     monkeypatch.setattr(timing, "Path", lambda name: (_ for _ in ()).throw(FileNotFoundError(name)))
-    assert timing.process_started() == timing._IMPORTED
+    assert timing.process_start_time() == timing._IMPORTED
     assert timing.memory_mib() == timing.peak_mib()

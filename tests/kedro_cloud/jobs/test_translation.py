@@ -8,7 +8,7 @@ from kedro_cloud.jobs.translation import (
     check_local_paths,
     check_pipeline_name,
     check_texts,
-    losses,
+    find_losses,
 )
 
 PIPELINE = Pipeline(
@@ -34,7 +34,7 @@ def entry(**changes):
 )
 def test_data_that_no_other_machine_would_see_is_found(made, reason):
     catalog = {"raw": entry(), "read": entry(), "made": made}
-    assert list(losses(PIPELINE, catalog)) == [f"dataset 'made' {reason}"]
+    assert list(find_losses(PIPELINE, catalog)) == [f"dataset 'made' {reason}"]
     with pytest.raises(ValueError, match=r"'made' .*abfs://.*AzureMLPipelineDataset, in conf/mine"):
         check_datasets(PIPELINE, catalog, "mine")
 
@@ -53,17 +53,17 @@ def test_data_that_no_other_machine_would_see_is_found(made, reason):
 )
 def test_data_that_survives_is_let_through(made):
     catalog = {"raw": entry(), "read": entry()} | ({"made": made} if made else {})
-    assert not list(losses(PIPELINE, catalog))
+    assert not list(find_losses(PIPELINE, catalog))
 
 
 def test_patterns_and_transcoding_are_found():
     catalog = {"raw": entry(), "{any}d": entry(), "m{any}": entry()}
-    assert list(losses(PIPELINE, catalog)) == [
+    assert list(find_losses(PIPELINE, catalog)) == [
         "dataset 'made' has no entry of its own but the pattern 'm{any}'",
         "dataset 'read' has no entry of its own but the pattern '{any}d'",
     ]
     transcoded = Pipeline([Node(lambda a: a, "raw", "made@pandas")])
-    (found,) = losses(transcoded, {"raw": entry(), "made@pandas": entry()})
+    (found,) = find_losses(transcoded, {"raw": entry(), "made@pandas": entry()})
     assert found == "dataset 'made@pandas' is transcoded, which the plugin does not understand"
 
 

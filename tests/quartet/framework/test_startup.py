@@ -73,7 +73,7 @@ def at_the_first_node(self, dataset_name=None):
     print("OPENED", [name for name in opened if not name.startswith("param")])
     sys.stdout.flush()
     os._exit(0)
-startup.collect_again = lambda: at_the_first_node(None)
+startup.resume_garbage_collection = lambda: at_the_first_node(None)
 sys.argv = ["kedro", "azureml", "-e", "azureml", "execute", "--pipeline=anomaly_scoring",
             "--node=claim_windows"]
 from kedro.framework.cli import cli
@@ -121,7 +121,7 @@ def test_ranks_that_track_nothing_start_without_the_tracker_where_quartet_is_not
 
 def test_the_collector_rests_until_the_first_node_begins():
     try:
-        with startup.without_collecting():
+        with startup.paused_garbage_collection():
             assert not gc.isenabled()
             startup.StartHooks().before_dataset_loaded()
             assert gc.isenabled()
@@ -134,7 +134,7 @@ def test_the_collector_rests_until_the_first_node_begins():
 
 def test_the_collector_works_again_after_a_run_that_never_began():
     try:
-        with pytest.raises(ValueError, match="no"), startup.without_collecting():
+        with pytest.raises(ValueError, match="no"), startup.paused_garbage_collection():
             raise ValueError("no")
     finally:
         gc.unfreeze()
@@ -144,7 +144,7 @@ def test_the_collector_works_again_after_a_run_that_never_began():
 def test_a_collector_that_someone_has_put_to_rest_is_left_at_rest():
     gc.disable()
     try:
-        with startup.without_collecting():
+        with startup.paused_garbage_collection():
             startup.StartHooks().before_node_run()
         assert not gc.isenabled()
     finally:

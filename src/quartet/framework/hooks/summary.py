@@ -27,7 +27,7 @@ from kedro.framework.project import pipelines
 
 from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import ranks
-from kedro_cloud.core.console import aligned, bold, duration
+from kedro_cloud.core.console import align_columns, bold, format_duration
 from kedro_cloud.core.hooks import NodeStart
 
 if TYPE_CHECKING:
@@ -187,9 +187,12 @@ class _Section:
     def lines(self) -> list[str]:
         """Return a headline, the metrics, and the locations of results."""
         name = bold(self.name, sys.stdout) if _is_on_terminal() else self.name
-        headline = f"{name}, {self.part} in {duration(self.seconds)}"
+        headline = f"{name}, {self.part} in {format_duration(self.seconds)}"
         tables = list(self._metric_rows()), self.location_rows()
-        return [headline, *(f"  {line}" for table in tables if table for line in aligned(table))]
+        return [
+            headline,
+            *(f"  {line}" for table in tables if table for line in align_columns(table)),
+        ]
 
     def _metric_rows(self) -> Iterator[tuple[str, ...]]:
         metrics = self.metrics or {}
@@ -270,7 +273,7 @@ def format_metric(name: str, value: float) -> str:
     if name.endswith("_per_s"):
         return f"{format_number(value)} {name.removesuffix('_per_s').rpartition('_')[2]}/s"
     if name.endswith(("seconds", "_s")) or "seconds_per_" in name:
-        return duration(value) if value >= 10 else f"{value:.2g} s"
+        return format_duration(value) if value >= 10 else f"{value:.2g} s"
     return format_number(value)
 
 
@@ -285,7 +288,7 @@ def _hints(environment: str | None) -> list[str]:
         (f"kedro viz run{option}", "show figures and tables in the pipeline graph"),
         (f"kedro mlflow ui{option}", "compare this run with earlier ones"),
     ]
-    return aligned(commands)
+    return align_columns(commands)
 
 
 def _is_on_terminal() -> bool:

@@ -79,7 +79,7 @@ def stylize(
     """
     from quartet.style import stylizer
 
-    platform = stylizer.detect(stylizing, ranks.ranks_here())
+    platform = stylizer.detect(stylizing, ranks.local_size())
     plan, segments = videos.planned_video(transfer_plan), segments_of(transfer_plan)
     mine = ranks.shard(_missing(transfer_plan, style_segments))
     settings = (style_transfer, stylizing, video_encoding)
