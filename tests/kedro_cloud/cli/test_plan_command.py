@@ -21,7 +21,7 @@ REHEARSED = {
     "prepare_pairs": (9.8, 3.6),
     "rank_by_baselines": (6.4, 3.3),
     "tune_ranker": (18.8, 8.8),
-    "judge_ranker": (13.2, 4.1),
+    "evaluate_ranker": (13.2, 4.1),
 }
 """Seconds and start-up, as docs/how-to/rehearse-on-azure.md shows them."""
 
@@ -206,9 +206,9 @@ def test_without_a_rehearsal_the_command_for_one_is_shown(run):
 
 def test_a_step_that_failed_in_the_rehearsal_is_named(run, rehearsed):
     content = json.loads(rehearsed.read_text())
-    content["steps"]["judge_ranker"]["state"] = "failed"
+    content["steps"]["evaluate_ranker"]["state"] = "failed"
     rehearsed.write_text(json.dumps(content))
-    assert error(run(*FAQ)).endswith("or give them: --seconds judge_ranker=…")
+    assert error(run(*FAQ)).endswith("or give them: --seconds evaluate_ranker=…")
 
 
 def test_a_rehearsal_with_other_parameters_is_reported(run, rehearsed):

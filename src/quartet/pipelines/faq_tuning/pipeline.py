@@ -94,7 +94,7 @@ def tune() -> Pipeline:
                 },
                 outputs=["ranker_arrays", "feature_gains_figure"],
                 name="refit_ranker",
-                tags="step.judge_ranker",
+                tags="step.evaluate_ranker",
             ),
         ]
     )
@@ -126,14 +126,14 @@ def test() -> Pipeline:
                     "score_distributions_figure",
                 ],
                 name="test_ranker",
-                tags="step.judge_ranker",
+                tags="step.evaluate_ranker",
             ),
             Node(
                 func=nodes.compare_with_baselines,
                 inputs=["test_results", "baseline_ranks", "clean_originals", "params:faq_test"],
                 outputs=["faq_gains", "hardest_originals", "gains_figure", "hardest_figure"],
                 name="compare_with_baselines",
-                tags="step.judge_ranker",
+                tags="step.evaluate_ranker",
             ),
             Node(
                 func=nodes.summarise_tuning,
@@ -148,7 +148,7 @@ def test() -> Pipeline:
                 },
                 outputs="faq_tuning_metrics",
                 name="summarise_tuning",
-                tags="step.judge_ranker",
+                tags="step.evaluate_ranker",
             ),
         ]
     )
@@ -171,7 +171,7 @@ def register() -> Pipeline:
                 },
                 outputs=["faq_ranker", "faq_release"],
                 name="release_ranker",
-                tags="step.judge_ranker",
+                tags="step.evaluate_ranker",
             ),
         ]
     )
