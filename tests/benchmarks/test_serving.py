@@ -106,7 +106,7 @@ def ranker_folder(tmp_path_factory):
         tmp_path_factory.mktemp("ranker"),
         "quartet.faq.serving",
         faq_serving.MATCHER_FILE,
-        matcher.packed(),
+        matcher.to_bytes(),
         faq_serving.REQUIREMENTS,
         tables[1][["text"]].head(2).set_axis(["Text0"], axis=1),
     )

@@ -30,7 +30,7 @@ from quartet.faq.ranker import (
 )
 from quartet.faq.settings import Cleaning, Refit, TextFeatures
 from quartet.faq.similarity import Comparer, feature_names, in_blocks
-from quartet.faq.text import TextEncoder, fit_encoder, from_bytes, to_bytes, word_view
+from quartet.faq.text import TextEncoder, fit_encoder, text_from_array, text_to_array, word_view
 
 
 @dataclass(frozen=True)
@@ -153,13 +153,13 @@ class Matcher:
         gains = self.booster.feature_importance("gain")
         return pd.Series(gains, index=[self._names[column] for column in self._columns])
 
-    def packed(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """The matcher as one safetensors file."""
         return bytes(save(self.to_arrays()))
 
     @classmethod
-    def unpacked(cls, content: bytes) -> Self:
-        """The matcher that `packed` made a file of."""
+    def from_bytes(cls, content: bytes) -> Self:
+        """The matcher that `to_bytes` made a file of."""
         return cls.from_arrays(load(content))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -172,8 +172,8 @@ class Matcher:
             "originals": self.originals.to_dict("list"),
         }
         arrays = {
-            "facts": to_bytes(json.dumps(facts)),
-            "booster": to_bytes(self.booster.model_to_string()),
+            "facts": text_to_array(json.dumps(facts)),
+            "booster": text_to_array(self.booster.model_to_string()),
             **_prefixed("encoder.", self.encoder.to_arrays()),
             **_prefixed("knowledge.", self.comparer.knowledge.to_arrays()),
         }
@@ -184,7 +184,7 @@ class Matcher:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """The matcher that `to_arrays` took apart."""
-        facts = json.loads(from_bytes(arrays["facts"]))
+        facts = json.loads(text_from_array(arrays["facts"]))
         parameters = RankerParameters(**facts["parameters"])
         features = TextFeatures(**facts["features"])
         view = word_view(parameters.word_ngrams)
@@ -198,7 +198,7 @@ class Matcher:
             originals=pd.DataFrame(facts["originals"]),
             encoder=TextEncoder.from_arrays(_under("encoder.", arrays)),
             comparer=comparer,
-            booster=lgb.Booster(model_str=from_bytes(arrays["booster"])),
+            booster=lgb.Booster(model_str=text_from_array(arrays["booster"])),
             calibration=Calibration(**facts["calibration"]),
             parameters=parameters,
             features=features,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quartet.faq.similarity import Comparer, feature_names
-from quartet.faq.text import Arrays, Vectors, from_bytes, to_bytes
+from quartet.faq.text import Arrays, Vectors, text_from_array, text_to_array
 
 Values = NDArray[np.float32]
 Numbers = NDArray[np.int64]
@@ -49,7 +49,7 @@ class TrainingPairs:
 
     def to_arrays(self) -> Arrays:
         """As named arrays."""
-        return {**_without_names(self), "names": to_bytes("\n".join(self.names))}
+        return {**_without_names(self), "names": text_to_array("\n".join(self.names))}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> TrainingPairs:
@@ -82,7 +82,7 @@ class JudgedQuestions:
 
     def to_arrays(self) -> Arrays:
         """As named arrays."""
-        return {**_without_names(self), "names": to_bytes("\n".join(self.names))}
+        return {**_without_names(self), "names": text_to_array("\n".join(self.names))}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> JudgedQuestions:
@@ -167,4 +167,4 @@ def _without_names(table: TrainingPairs | JudgedQuestions) -> Arrays:
 
 def _with_names(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = dict(arrays)
-    return fields | {"names": from_bytes(arrays["names"]).split("\n")}
+    return fields | {"names": text_from_array(arrays["names"]).split("\n")}

@@ -60,4 +60,4 @@ class FaqRanker:
 
 def _load_pyfunc(folder: str) -> FaqRanker:
     """MLflow's entry point: the matcher whose file lies in `folder`."""
-    return FaqRanker(Matcher.unpacked((Path(folder) / MATCHER_FILE).read_bytes()))
+    return FaqRanker(Matcher.from_bytes((Path(folder) / MATCHER_FILE).read_bytes()))

@@ -81,8 +81,8 @@ class TextEncoder:
         for name, view in self.views.items():
             terms = sorted(view.vocabulary_, key=view.vocabulary_.__getitem__)
             settings = {key: view.get_params()[key] for key in ("analyzer", "ngram_range")}
-            arrays[f"{name}.settings"] = to_bytes(json.dumps(settings))
-            arrays[f"{name}.terms"] = to_bytes("\n".join(terms))  # no term holds a line break
+            arrays[f"{name}.settings"] = text_to_array(json.dumps(settings))
+            arrays[f"{name}.terms"] = text_to_array("\n".join(terms))  # no term holds a line break
             arrays[f"{name}.idf"] = view.idf_.astype(np.float32)
         return arrays
 
@@ -91,8 +91,8 @@ class TextEncoder:
         """The encoder whose `to_arrays` gave these."""
         views = {}
         for name in (key.removesuffix(".idf") for key in arrays if key.endswith(".idf")):
-            settings = json.loads(from_bytes(arrays[f"{name}.settings"]))
-            terms = from_bytes(arrays[f"{name}.terms"]).split("\n")
+            settings = json.loads(text_from_array(arrays[f"{name}.settings"]))
+            terms = text_from_array(arrays[f"{name}.terms"]).split("\n")
             view = _vectoriser(settings["analyzer"], tuple(settings["ngram_range"]))
             view.vocabulary_ = {term: number for number, term in enumerate(terms)}
             view.fixed_vocabulary_ = True
@@ -139,13 +139,13 @@ def _vectoriser(analyzer: str, ngram_range: tuple[int, int], **options: Any) -> 
     )
 
 
-def to_bytes(text: str) -> NDArray[np.uint8]:
+def text_to_array(text: str) -> NDArray[np.uint8]:
     """A text as an array, for files of named arrays."""
     return np.frombuffer(text.encode(), dtype=np.uint8)
 
 
-def from_bytes(array: NDArray[np.uint8]) -> str:
-    """The text that `to_bytes` made an array of."""
+def text_from_array(array: NDArray[np.uint8]) -> str:
+    """The text that `text_to_array` made an array of."""
     return array.tobytes().decode()
 
 

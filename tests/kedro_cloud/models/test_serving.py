@@ -116,7 +116,7 @@ def questions(tmp_path_factory, matcher):
         release(
             "quartet.faq.serving",
             faq_serving.MATCHER_FILE,
-            matcher.packed(),
+            matcher.to_bytes(),
             faq_serving.REQUIREMENTS,
             texts,
         ),

@@ -40,11 +40,11 @@ def test_matches_are_ordered_and_as_many_as_asked_for(matcher, questions):
 
 
 def test_a_matcher_answers_the_same_after_its_file(matcher, questions):
-    restored = Matcher.unpacked(matcher.packed())
+    restored = Matcher.from_bytes(matcher.to_bytes())
     before, after = matcher.match(questions, 5), restored.match(questions, 5)
     assert before["original"].tolist() == after["original"].tolist()
     np.testing.assert_allclose(before["probability"], after["probability"], rtol=1e-6)
-    assert restored.packed() == matcher.packed()
+    assert restored.to_bytes() == matcher.to_bytes()
 
 
 def test_a_question_is_matched_the_same_alone_and_in_a_crowd(matcher, questions):
@@ -83,7 +83,7 @@ def test_duplicates_are_numbered_by_their_originals(faq_tables):
 def test_the_served_model_says_which_column_it_needs(matcher, tmp_path, questions):
     import pandas as pd
 
-    (tmp_path / serving.MATCHER_FILE).write_bytes(matcher.packed())
+    (tmp_path / serving.MATCHER_FILE).write_bytes(matcher.to_bytes())
     served = serving._load_pyfunc(str(tmp_path))
     table = served.predict(pd.DataFrame({"Text0": questions}))
     assert len(table) == len(questions) * serving.MATCHES

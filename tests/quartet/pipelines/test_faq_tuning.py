@@ -173,7 +173,7 @@ def test_what_was_corrected_reaches_the_registry(matcher, divided, metrics, numb
     made = release(matcher, tables, LUCKLESS, Champion(4, tags, Registered(matcher)))
     assert made.approved
     assert made.tags["known_data_sha256"] != tags["known_data_sha256"]
-    shown = Matcher.unpacked(made.files[MATCHER_FILE]).originals.iloc[2].tolist()
+    shown = Matcher.from_bytes(made.files[MATCHER_FILE]).originals.iloc[2].tolist()
     assert value in shown
 
 
@@ -194,7 +194,7 @@ def test_a_better_matcher_of_other_data_is_registered_anew_with_the_present_text
     champion = Champion(4, {"known_data_sha256": "of other texts"}, Registered(matcher))
     made = release(matcher, divided, LUCKLESS, champion)
     assert made.approved
-    registered = Matcher.unpacked(made.files[MATCHER_FILE])
+    registered = Matcher.from_bytes(made.files[MATCHER_FILE])
     assert registered.originals["Id"].tolist() == divided[0]["Id"].tolist()
 
 

@@ -70,7 +70,7 @@ def make_release(
         approved=approved,
         reason=reason,
         loader_module="quartet.faq.serving",
-        files={faq.serving.MATCHER_FILE: best.matcher.packed()},
+        files={faq.serving.MATCHER_FILE: best.matcher.to_bytes()},
         requirements=faq.serving.REQUIREMENTS,
         input_example=test[["text"]].head(2).set_axis(["Text0"], axis=1).reset_index(drop=True),
         tags=_tags(best, knowledge, fingerprint(*_columns(test, "AnswerId", "text"))),
