@@ -129,7 +129,7 @@ class Matcher:
             The table of `evaluation.judge`, with the questions' `Id` before it, and the
             `calibration_table` of all candidates.
         """
-        number = numbers_of(originals, questions)
+        number = indices_of(originals, questions)
         ranking = self.rank(list(questions["text"]))
         results = judge(ranking, number, originals["Id"].to_numpy())
         results.insert(0, "Id", questions["Id"].to_numpy())
@@ -257,13 +257,13 @@ def know(
     return build_knowledge(
         encoder,
         list(duplicates["text"]),
-        numbers_of(originals, duplicates),
+        indices_of(originals, duplicates),
         list(originals["text"]),
         list(answers["text"]),
     )
 
 
-def numbers_of(originals: pd.DataFrame, duplicates: pd.DataFrame) -> NDArray[np.int64]:
+def indices_of(originals: pd.DataFrame, duplicates: pd.DataFrame) -> NDArray[np.int64]:
     """The number of each duplicate's original, shape (n,)."""
     place = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
     return place.loc[duplicates["AnswerId"]].to_numpy(dtype=np.int64)

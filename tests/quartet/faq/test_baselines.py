@@ -5,7 +5,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from quartet.faq import baselines
-from quartet.faq.matcher import numbers_of
+from quartet.faq.matcher import indices_of
 from quartet.faq.settings import ReferenceRecipe
 
 
@@ -13,7 +13,7 @@ from quartet.faq.settings import ReferenceRecipe
 def faq(faq_tables):
     originals, duplicates, _ = faq_tables
     texts = list(originals["text"]), list(duplicates["text"])
-    return *texts, numbers_of(originals, duplicates)
+    return *texts, indices_of(originals, duplicates)
 
 
 def test_cosine_is_that_of_tf_idf(faq):

@@ -5,7 +5,7 @@ import pytest
 
 from faq.conftest import FEATURES, invent
 from quartet.faq import serving
-from quartet.faq.matcher import Matcher, fit_matcher, numbers_of
+from quartet.faq.matcher import Matcher, fit_matcher, indices_of
 from quartet.faq.ranker import RankerParameters
 from quartet.faq.settings import Cleaning, Refit
 
@@ -76,7 +76,7 @@ def test_a_matcher_can_be_given_other_knowledge(matcher):
 
 def test_duplicates_are_numbered_by_their_originals(faq_tables):
     originals, duplicates, _ = faq_tables
-    numbers = numbers_of(originals, duplicates)
+    numbers = indices_of(originals, duplicates)
     assert (originals["AnswerId"].to_numpy()[numbers] == duplicates["AnswerId"]).all()
 
 

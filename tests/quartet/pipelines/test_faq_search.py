@@ -15,7 +15,7 @@ from faq.conftest import FEATURES, invent
 from faq.deadly import Deadly
 from quartet.datasets.study import StudyDataset, open_storage
 from quartet.datasets.study_heartbeats import HeartbeatProxy
-from quartet.faq.matcher import know, numbers_of
+from quartet.faq.matcher import know, indices_of
 from quartet.faq.pairs import judge_questions, make_training_pairs
 from quartet.faq.search_space import SearchSpace
 from quartet.faq.settings import StudySettings
@@ -39,7 +39,7 @@ def objective():
     pairs = make_training_pairs(comparer, 4, np.random.default_rng(0))
     asked = duplicates.iloc[::3]
     texts = ["my " + text for text in asked["text"]]
-    judged = judge_questions(comparer, encoder.encode(texts), numbers_of(originals, asked))
+    judged = judge_questions(comparer, encoder.encode(texts), indices_of(originals, asked))
     return Objective(pairs, judged, SPACE, StudySettings(seed=1, trials=8, report_every=5))
 
 

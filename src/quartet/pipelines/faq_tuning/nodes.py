@@ -89,7 +89,7 @@ def make_pairs(
     judged = faq.pairs.judge_questions(
         comparer,
         encoder.encode(list(tune["text"])),
-        faq.matcher.numbers_of(clean_originals, tune),
+        faq.matcher.indices_of(clean_originals, tune),
     )
     return pairs.to_arrays(), judged.to_arrays()
 
@@ -164,10 +164,10 @@ def rank_by_baselines(
     """Ranks of the right originals of test duplicates by simpler methods."""
     known = divided_duplicates[divided_duplicates["part"] != "test"]
     test = divided_duplicates[divided_duplicates["part"] == "test"]
-    number = faq.matcher.numbers_of(clean_originals, test)
+    number = faq.matcher.indices_of(clean_originals, test)
     right = number[:, None] == np.arange(len(clean_originals))
     questions, originals, texts = (list(table["text"]) for table in (test, clean_originals, known))
-    original_of = faq.matcher.numbers_of(clean_originals, known)
+    original_of = faq.matcher.indices_of(clean_originals, known)
     scores = {
         "cosine": faq.baselines.cosine(questions, originals, texts),
         "nearest_duplicate": faq.baselines.nearest_duplicate(
