@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "dump_figures",
         "evaluation",
         "figures",
-        "knowledge",
+        "corpus_index",
         "margins",
         "matcher",
         "pairs",

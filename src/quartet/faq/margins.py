@@ -23,7 +23,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from quartet.faq.knowledge import Knowledge
+from quartet.faq.corpus_index import CorpusIndex
 from quartet.faq.settings import TextFeatures
 from quartet.faq.text import CHARACTERS, Arrays
 
@@ -45,7 +45,7 @@ class Margins:
     """All machines, padded to the same number m of texts with texts of weight 0.
 
     Attributes:
-        texts: Shape (k, m): rows of `Knowledge.texts` that each machine looks at.
+        texts: Shape (k, m): rows of `CorpusIndex.texts` that each machine looks at.
         weights: Shape (k, m): dual weights; their sum is the bias.
         left_out: Shape (k, m): decision value of each of these texts, had it been left out.
     """
@@ -83,17 +83,17 @@ class Margins:
         seen = similarities[questions, self.texts[candidates]] + np.float32(1)
         return np.einsum("qcm,qcm->qc", seen, self.weights[candidates])
 
-    def left_out_of(self, texts: NDArray[np.int64], knowledge: Knowledge) -> Values:
+    def left_out_of(self, texts: NDArray[np.int64], index: CorpusIndex) -> Values:
         """Decision values of known texts had they been left out; NaN where they had no part.
 
         Args:
-            texts: Shape (q,), rows of `Knowledge.texts`.
-            knowledge: What the machines were fitted on.
+            texts: Shape (q,), rows of `CorpusIndex.texts`.
+            index: What the machines were fitted on.
 
         Returns:
             Shape (q, k).
         """
-        row_of = np.full(knowledge.duplicates + knowledge.originals, -1)
+        row_of = np.full(index.duplicates + index.originals, -1)
         row_of[texts] = np.arange(len(texts))
         originals, places = np.nonzero((row_of[self.texts] >= 0) & ~np.isnan(self.left_out))
         values = np.full((len(texts), len(self.texts)), np.nan, np.float32)
@@ -102,17 +102,17 @@ class Margins:
         return values
 
 
-def fit_margins(knowledge: Knowledge, view: str, settings: TextFeatures) -> Margins:
+def fit_margins(index: CorpusIndex, view: str, settings: TextFeatures) -> Margins:
     """Fit a machine for each original, on a word view and the characters together.
 
     The kernel is the mean of the two views' cosines, plus 1 for the bias.
     """
-    groups = np.concatenate([knowledge.original_of, np.arange(knowledge.originals)])
+    groups = np.concatenate([index.original_of, np.arange(index.originals)])
     shares = (1 - settings.character_share, settings.character_share)
-    parts = [knowledge.texts[name] for name in (view, CHARACTERS)]
-    columns = [knowledge.text_columns[name] for name in (view, CHARACTERS)]
+    parts = [index.texts[name] for name in (view, CHARACTERS)]
+    columns = [index.text_columns[name] for name in (view, CHARACTERS)]
     order = np.argsort(groups, kind="stable")
-    starts = np.searchsorted(groups[order], np.arange(knowledge.originals + 1))
+    starts = np.searchsorted(groups[order], np.arange(index.originals + 1))
 
     def fit_one(original: int) -> tuple[NDArray[np.int64], Machine]:
         own = order[starts[original] : starts[original + 1]]
@@ -134,8 +134,8 @@ def fit_margins(knowledge: Knowledge, view: str, settings: TextFeatures) -> Marg
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(2) as pool:
         fits = list(
             tqdm(
-                pool.map(fit_one, range(knowledge.originals)),
-                total=knowledge.originals,
+                pool.map(fit_one, range(index.originals)),
+                total=index.originals,
                 desc=f"support vector machines on {view}",
                 unit="original",
                 disable=None,

@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 
 from quartet.faq.cleaning import clean_text
 from quartet.faq.evaluation import Ranking, calibration_table, judge
-from quartet.faq.knowledge import Knowledge, build_knowledge
+from quartet.faq.corpus_index import CorpusIndex, build_index
 from quartet.faq.margins import Margins
 from quartet.faq.pairs import TrainingPairs, make_training_pairs
 from quartet.faq.ranker import (
@@ -136,15 +136,15 @@ class Matcher:
         right = ranking.candidates == number[:, None]
         return results, calibration_table(ranking.probabilities.ravel(), right.ravel(), bins)
 
-    def knowing(
+    def with_corpus(
         self, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
     ) -> Self:
         """This matcher with other known texts in the place of its own.
 
         Terms, their frequencies, trees and calibration stay as they were learned.
         """
-        knowledge = know(self.encoder, originals, duplicates, answers)
-        comparer = Comparer.fit(knowledge, list(self.comparer.margins), self.features)
+        index = index_tables(self.encoder, originals, duplicates, answers)
+        comparer = Comparer.fit(index, list(self.comparer.margins), self.features)
         table = table_of_originals(originals, answers)
         return replace(self, originals=table, comparer=comparer)
 
@@ -175,7 +175,7 @@ class Matcher:
             "facts": text_to_array(json.dumps(facts)),
             "booster": text_to_array(self.booster.model_to_string()),
             **_prefixed("encoder.", self.encoder.to_arrays()),
-            **_prefixed("knowledge.", self.comparer.knowledge.to_arrays()),
+            **_prefixed("knowledge.", self.comparer.index.to_arrays()),
         }
         for view, margins in self.comparer.margins.items():
             arrays |= margins.to_arrays(f"margins.{view}")
@@ -189,7 +189,7 @@ class Matcher:
         features = TextFeatures(**facts["features"])
         view = word_view(parameters.word_ngrams)
         comparer = Comparer(
-            knowledge=Knowledge.from_arrays(_under("knowledge.", arrays)),
+            index=CorpusIndex.from_arrays(_under("knowledge.", arrays)),
             margins={view: Margins.from_arrays(dict(arrays), f"margins.{view}")},
             retrieved=features.candidates,
             character_share=features.character_share,
@@ -231,8 +231,8 @@ def fit_matcher(
     encoder = fit_encoder(
         [*duplicates["text"], *originals["text"]], features, [parameters.word_ngrams]
     )
-    knowledge = know(encoder, originals, duplicates, answers)
-    comparer = Comparer.fit(knowledge, [word_view(parameters.word_ngrams)], features)
+    index = index_tables(encoder, originals, duplicates, answers)
+    comparer = Comparer.fit(index, [word_view(parameters.word_ngrams)], features)
     pairs: TrainingPairs = make_training_pairs(
         comparer, features.random_negatives, np.random.default_rng(refit.seed)
     )
@@ -250,11 +250,11 @@ def fit_matcher(
     )
 
 
-def know(
+def index_tables(
     encoder: TextEncoder, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
-) -> Knowledge:
+) -> CorpusIndex:
     """Vectors of the tables' texts; columns as for `fit_matcher`."""
-    return build_knowledge(
+    return build_index(
         encoder,
         list(duplicates["text"]),
         indices_of(originals, duplicates),

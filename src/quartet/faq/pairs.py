@@ -98,7 +98,7 @@ def make_training_pairs(
     Each has its own original, the wrong ones retrieved for it, and up to
     `random_negatives` drawn from all wrong ones.
     """
-    known = comparer.knowledge
+    known = comparer.index
     own = np.arange(known.duplicates)
     drawn = _draw(known.original_of, known.originals, random_negatives, generator)
     extra = np.concatenate([known.original_of[:, None], drawn], axis=1)
@@ -135,7 +135,7 @@ def judge_questions(comparer: Comparer, questions: Vectors, original: Numbers) -
         features=compared.features,
         candidates=compared.candidates,
         original=original,
-        originals=np.array([comparer.knowledge.originals]),
+        originals=np.array([comparer.index.originals]),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from tqdm import tqdm
 
-from quartet.faq.knowledge import Knowledge
+from quartet.faq.corpus_index import CorpusIndex
 from quartet.faq.margins import Margins, fit_margins
 from quartet.faq.settings import TextFeatures
 from quartet.faq.text import CHARACTERS, Vectors
@@ -86,27 +86,27 @@ class Comparer:
     """Compares questions with what is known.
 
     Attributes:
-        knowledge: Vectors of the known texts.
+        index: Vectors of the known texts.
         margins: By word view, the fitted machines.
         retrieved: Candidates kept of each question.
         character_share: Weight of characters in the machines' kernel.
     """
 
-    knowledge: Knowledge
+    index: CorpusIndex
     margins: Mapping[str, Margins]
     retrieved: int
     character_share: float
 
     @classmethod
-    def fit(cls, knowledge: Knowledge, word_views: Sequence[str], settings: TextFeatures) -> Self:
+    def fit(cls, index: CorpusIndex, word_views: Sequence[str], settings: TextFeatures) -> Self:
         """With machines fitted on what is known, in each of the word views."""
-        margins = {view: fit_margins(knowledge, view, settings) for view in word_views}
-        return cls(knowledge, margins, settings.candidates, settings.character_share)
+        margins = {view: fit_margins(index, view, settings) for view in word_views}
+        return cls(index, margins, settings.candidates, settings.character_share)
 
     @property
     def candidates(self) -> int:
         """Number c of candidates: as many as asked for, or all originals."""
-        return min(self.retrieved, self.knowledge.originals)
+        return min(self.retrieved, self.index.originals)
 
     def compare(
         self,
@@ -119,7 +119,7 @@ class Comparer:
         Args:
             questions: By view, shape (q, terms).
             own: Shape (q,), where the questions are themselves known: their rows in
-                `Knowledge.texts`. They are compared as if they were not known.
+                `CorpusIndex.texts`. They are compared as if they were not known.
             extra: Shape (q, e): originals to compare with beside the retrieved ones.
 
         Returns:
@@ -142,7 +142,7 @@ class Comparer:
         """Compare one block of questions, as `compare` does."""
         similar = {
             view: (questions[view] @ columns).toarray()
-            for view, columns in self.knowledge.text_columns.items()
+            for view, columns in self.index.text_columns.items()
         }
         if own is not None:
             for similarities in similar.values():
@@ -157,7 +157,7 @@ class Comparer:
             for values in self._summarise(similar[view], candidates, own)
         ]
         for view in self.margins:
-            answers = (questions[view] @ self.knowledge.answer_columns[view]).toarray()
+            answers = (questions[view] @ self.index.answer_columns[view]).toarray()
             columns.append(answers[rows, candidates])
             columns.append(self._margin(view, similar, candidates, own))
         relative = [part for column in columns for part in _beside_others(column, self.candidates)]
@@ -166,8 +166,8 @@ class Comparer:
 
     def _retrieve(self, similarities: Values) -> Numbers:
         """The c originals with the most similar text to each question, shape (q, c)."""
-        known = self.knowledge.duplicates
-        nearest = np.maximum.reduceat(similarities[:, :known], self.knowledge.starts, axis=1)
+        known = self.index.duplicates
+        nearest = np.maximum.reduceat(similarities[:, :known], self.index.starts, axis=1)
         score = np.maximum(nearest, similarities[:, known:])
         best = np.argpartition(-score, self.candidates - 1, axis=1)[:, : self.candidates]
         order = np.argsort(-np.take_along_axis(score, best, axis=1), axis=1, kind="stable")
@@ -177,24 +177,24 @@ class Comparer:
         self, similarities: Values, candidates: Numbers, own: Numbers | None
     ) -> list[Values]:
         """Similarity to each candidate's question and known duplicates, shape (q, c)."""
-        known = self.knowledge.known[candidates]
+        known = self.index.known[candidates]
         rows = np.arange(len(candidates))[:, None]
         # All duplicates of the first question's first candidate, then of its second, and so on.
         sizes = known.ravel()
         starts = np.cumsum(sizes) - sizes
-        first = self.knowledge.starts[candidates].ravel()
+        first = self.index.starts[candidates].ravel()
         texts = np.arange(sizes.sum()) + np.repeat(first - starts, sizes)
         owners = np.repeat(np.broadcast_to(rows, candidates.shape).ravel(), sizes)
         values = similarities[owners, texts]
         counts = known.astype(np.float32)
         if own is not None:
-            counts -= candidates == self.knowledge.original_of[own][:, None]
+            counts -= candidates == self.index.original_of[own][:, None]
             counts = counts.clip(min=1)
         squares = values * values
         sums = np.add.reduceat(values, starts).reshape(known.shape)
         fourths = np.add.reduceat(squares * squares, starts).reshape(known.shape)
         return [
-            similarities[rows, self.knowledge.duplicates + candidates],
+            similarities[rows, self.index.duplicates + candidates],
             np.maximum.reduceat(values, starts).reshape(known.shape),
             sums / counts,
             np.sqrt(np.sqrt(fourths / counts)),
@@ -212,7 +212,7 @@ class Comparer:
         kernel = (1 - share) * similar[view] + share * similar[CHARACTERS]
         values = margins.decide(kernel, candidates)
         if own is not None:
-            left_out = margins.left_out_of(own, self.knowledge)[
+            left_out = margins.left_out_of(own, self.index)[
                 np.arange(len(own))[:, None], candidates
             ]
             values = np.where(np.isnan(left_out), values, left_out)
@@ -220,7 +220,7 @@ class Comparer:
 
     def _context(self, questions: Vectors, candidates: Numbers) -> list[Values]:
         """What does not depend on similarity: how much is known, and how much is said."""
-        known = np.log1p(self.knowledge.known.astype(np.float32))[candidates]
+        known = np.log1p(self.index.known.astype(np.float32))[candidates]
         words: csr_matrix = questions[next(iter(self.margins))]
         said = np.log1p(np.diff(words.indptr).astype(np.float32))
         return [known, np.broadcast_to(said[:, None], candidates.shape)]

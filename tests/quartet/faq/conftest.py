@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quartet.faq.matcher import know
+from quartet.faq.matcher import index_tables
 from quartet.faq.settings import TextFeatures
 from quartet.faq.similarity import Comparer
 from quartet.faq.text import fit_encoder, word_view
@@ -64,10 +64,10 @@ def encoder(faq_tables):
 
 
 @pytest.fixture(scope="session")
-def knowledge(faq_tables, encoder):
-    return know(encoder, *faq_tables)
+def index(faq_tables, encoder):
+    return index_tables(encoder, *faq_tables)
 
 
 @pytest.fixture(scope="session")
-def comparer(knowledge):
-    return Comparer.fit(knowledge, [word_view(1), word_view(2)], FEATURES)
+def comparer(index):
+    return Comparer.fit(index, [word_view(1), word_view(2)], FEATURES)

@@ -63,25 +63,25 @@ def test_learning_from_a_text_flatters_it_and_leaving_it_out_does_not():
     assert np.all(signs * machine.left_out <= learned + 1e-9)
 
 
-def test_machines_decide_the_same_whether_asked_together_or_one_by_one(knowledge):
-    margins = fit_margins(knowledge, "word1", FEATURES)
-    texts = {view: matrix[:10] for view, matrix in knowledge.texts.items()}
+def test_machines_decide_the_same_whether_asked_together_or_one_by_one(index):
+    margins = fit_margins(index, "word1", FEATURES)
+    texts = {view: matrix[:10] for view, matrix in index.texts.items()}
     share = FEATURES.character_share
-    kernel = (1 - share) * (texts["word1"] @ knowledge.texts["word1"].T).toarray()
-    kernel += share * (texts[CHARACTERS] @ knowledge.texts[CHARACTERS].T).toarray()
-    everyone = np.tile(np.arange(knowledge.originals), (10, 1))
+    kernel = (1 - share) * (texts["word1"] @ index.texts["word1"].T).toarray()
+    kernel += share * (texts[CHARACTERS] @ index.texts[CHARACTERS].T).toarray()
+    everyone = np.tile(np.arange(index.originals), (10, 1))
     together = margins.decide(kernel.astype(np.float32), everyone)
     for row, column in ((0, 0), (3, 7), (9, 11)):
         seen = kernel[row, margins.texts[column]] + 1
         assert together[row, column] == pytest.approx(seen @ margins.weights[column], abs=1e-5)
 
 
-def test_known_texts_get_left_out_values_of_machines_they_were_part_of_only(knowledge):
-    margins = fit_margins(knowledge, "word1", FEATURES)
+def test_known_texts_get_left_out_values_of_machines_they_were_part_of_only(index):
+    margins = fit_margins(index, "word1", FEATURES)
     rows = np.array([0, 5, 40])
-    values = margins.left_out_of(rows, knowledge)
+    values = margins.left_out_of(rows, index)
     for place, text in enumerate(rows):
-        for original in range(knowledge.originals):
+        for original in range(index.originals):
             part = np.flatnonzero(
                 (margins.texts[original] == text) & ~np.isnan(margins.left_out[original])
             )
@@ -89,4 +89,4 @@ def test_known_texts_get_left_out_values_of_machines_they_were_part_of_only(know
                 assert values[place, original] == margins.left_out[original, part[0]]
             else:
                 assert np.isnan(values[place, original])
-        assert not np.isnan(values[place, knowledge.original_of[text]])
+        assert not np.isnan(values[place, index.original_of[text]])

@@ -66,7 +66,7 @@ def test_questions_are_cleaned_as_the_known_ones_were(matcher, questions):
 
 def test_a_matcher_can_be_given_other_knowledge(matcher):
     others = invent(originals=9, duplicates=5, seed=7)
-    moved = matcher.knowing(*others)
+    moved = matcher.with_corpus(*others)
     asked = ["i need help " + text for text in others[1]["text"]]
     first = moved.match(asked, 1)
     assert set(first["AnswerId"]) <= set(others[0]["AnswerId"])

@@ -13,9 +13,9 @@ def pairs(comparer):
     return make_training_pairs(comparer, 4, np.random.default_rng(0))
 
 
-def test_each_question_has_its_right_original_exactly_once(pairs, knowledge):
+def test_each_question_has_its_right_original_exactly_once(pairs, index):
     counts = np.bincount(pairs.question, weights=pairs.right)
-    assert counts.tolist() == [1] * knowledge.duplicates
+    assert counts.tolist() == [1] * index.duplicates
     assert (np.diff(pairs.question) >= 0).all()
 
 

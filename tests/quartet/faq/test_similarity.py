@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from faq.conftest import FEATURES
-from quartet.faq.knowledge import Knowledge, build_knowledge
+from quartet.faq.corpus_index import CorpusIndex, build_index
 from quartet.faq.similarity import Comparer, feature_names, rising_features
 
 NAMES = feature_names(["word1", "word2"])
@@ -15,20 +15,20 @@ def column(compared, name):
 
 
 @pytest.fixture(scope="module")
-def questions(knowledge):
-    return {view: texts[: knowledge.duplicates] for view, texts in knowledge.texts.items()}
+def questions(index):
+    return {view: texts[: index.duplicates] for view, texts in index.texts.items()}
 
 
-def test_features_are_the_similarities_they_are_named_after(comparer, knowledge, encoder):
+def test_features_are_the_similarities_they_are_named_after(comparer, index, encoder):
     asked = encoder.encode(["how do i close it", "please help with my tab"])
     compared = comparer.compare(asked)
     for view in ("word1", "word2", "char"):
-        texts = (asked[view] @ knowledge.texts[view].T).toarray()
+        texts = (asked[view] @ index.texts[view].T).toarray()
         for row in range(2):
             for place, original in enumerate(compared.candidates[row]):
-                own = texts[row, : knowledge.duplicates][knowledge.original_of == original]
+                own = texts[row, : index.duplicates][index.original_of == original]
                 found = {
-                    "question": texts[row, knowledge.duplicates + original],
+                    "question": texts[row, index.duplicates + original],
                     "nearest": own.max(),
                     "mean": own.mean(),
                     "power_mean": np.mean(own**4) ** 0.25,
@@ -39,24 +39,24 @@ def test_features_are_the_similarities_they_are_named_after(comparer, knowledge,
                     )
 
 
-def test_a_known_question_does_not_find_itself(comparer, knowledge, questions):
-    own = np.arange(knowledge.duplicates)
+def test_a_known_question_does_not_find_itself(comparer, index, questions):
+    own = np.arange(index.duplicates)
     naive, honest = comparer.compare(questions), comparer.compare(questions, own)
-    right = naive.candidates == knowledge.original_of[:, None]
+    right = naive.candidates == index.original_of[:, None]
     assert (column(naive, "char.nearest")[right] > 0.999).all()
-    right = honest.candidates == knowledge.original_of[:, None]
+    right = honest.candidates == index.original_of[:, None]
     assert (column(honest, "char.nearest")[right] < 0.999).all()
 
 
 def test_a_known_question_is_compared_as_if_it_were_not_known(
-    faq_tables, encoder, knowledge, questions
+    faq_tables, encoder, index, questions
 ):
-    """The features of leaving out are those of knowledge without the text, machines aside."""
+    """The features of leaving out are those of index without the text, machines aside."""
     originals, duplicates, answers = faq_tables
-    number = np.asarray(knowledge.original_of)
+    number = np.asarray(index.original_of)
     out = 7
     rest = np.delete(np.arange(len(duplicates)), out)
-    smaller = build_knowledge(
+    smaller = build_index(
         encoder,
         list(duplicates["text"].iloc[rest]),
         number[rest],
@@ -64,7 +64,7 @@ def test_a_known_question_is_compared_as_if_it_were_not_known(
         list(answers["text"]),
     )
     views = ["word1"]
-    whole, less = (Comparer.fit(known, views, FEATURES) for known in (knowledge, smaller))
+    whole, less = (Comparer.fit(known, views, FEATURES) for known in (index, smaller))
     one = {view: vectors[out : out + 1] for view, vectors in questions.items()}
     known, unknown = whole.compare(one, np.array([out])), less.compare(one)
     assert known.candidates.tolist() == unknown.candidates.tolist()
@@ -112,16 +112,16 @@ def test_only_what_can_speak_for_a_duplicate_is_held_to_rise():
     assert rising["all.known_duplicates"] == 0
 
 
-def test_knowledge_survives_its_file(knowledge):
-    restored = Knowledge.from_arrays(knowledge.to_arrays())
-    assert restored.originals == knowledge.originals
-    assert restored.texts.keys() == knowledge.texts.keys()
+def test_knowledge_survives_its_file(index):
+    restored = CorpusIndex.from_arrays(index.to_arrays())
+    assert restored.originals == index.originals
+    assert restored.texts.keys() == index.texts.keys()
     assert restored.answers.keys() == {"word1", "word2"}
-    for view, texts in knowledge.texts.items():
+    for view, texts in index.texts.items():
         assert (restored.texts[view] != texts).nnz == 0
 
 
 @pytest.mark.parametrize("original_of", [[1, 0, 2], [0, 0, 2]])
 def test_knowledge_out_of_order_is_refused(encoder, original_of):
     with pytest.raises(ValueError, match="in the order of their originals"):
-        build_knowledge(encoder, ["a b"] * 3, np.array(original_of), ["q q"] * 3, ["a a"] * 3)
+        build_index(encoder, ["a b"] * 3, np.array(original_of), ["q q"] * 3, ["a a"] * 3)

@@ -24,7 +24,7 @@ SETTINGS = StudySettings(seed=3, trials=6, report_every=5, patience=15)
 def objective(comparer, encoder, faq_tables):
     pairs = make_training_pairs(comparer, 4, np.random.default_rng(0))
     texts = ["my " + text for text in faq_tables[1]["text"][::3]]
-    numbers = comparer.knowledge.original_of[::3]
+    numbers = comparer.index.original_of[::3]
     judged = judge_questions(comparer, encoder.encode(texts), numbers)
     return Objective(pairs, judged, SPACE, SETTINGS)
 

@@ -15,7 +15,7 @@ from faq.conftest import FEATURES, invent
 from faq.deadly import Deadly
 from quartet.datasets.study import StudyDataset, open_storage
 from quartet.datasets.study_heartbeats import HeartbeatProxy
-from quartet.faq.matcher import know, indices_of
+from quartet.faq.matcher import index_tables, indices_of
 from quartet.faq.pairs import judge_questions, make_training_pairs
 from quartet.faq.search_space import SearchSpace
 from quartet.faq.settings import StudySettings
@@ -34,7 +34,7 @@ SPACE = SearchSpace(word_ngrams=1, trees=40, negatives={"low": 2, "high": 6})
 def objective():
     originals, duplicates, answers = invent()
     encoder = fit_encoder([*duplicates["text"], *originals["text"]], FEATURES, (1,))
-    known = know(encoder, originals, duplicates, answers)
+    known = index_tables(encoder, originals, duplicates, answers)
     comparer = Comparer.fit(known, ["word1"], FEATURES)
     pairs = make_training_pairs(comparer, 4, np.random.default_rng(0))
     asked = duplicates.iloc[::3]

@@ -117,7 +117,7 @@ class Registered:
 class Worse(Matcher):
     """A matcher that always has the right original last."""
 
-    def knowing(self, *tables):
+    def with_corpus(self, *tables):
         return self
 
     def rank(self, texts):

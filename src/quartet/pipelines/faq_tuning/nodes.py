@@ -80,7 +80,7 @@ def make_pairs(
     encoder = faq.text.fit_encoder(
         [*train["text"], *clean_originals["text"]], faq_features, faq_features.word_ngrams
     )
-    known = faq.matcher.know(encoder, clean_originals, train, clean_answers)
+    known = faq.matcher.index_tables(encoder, clean_originals, train, clean_answers)
     views = [faq.text.word_view(ngrams) for ngrams in sorted(set(faq_features.word_ngrams))]
     comparer = faq.similarity.Comparer.fit(known, views, faq_features)
     pairs = faq.pairs.make_training_pairs(

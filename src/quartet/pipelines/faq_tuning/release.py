@@ -63,7 +63,7 @@ def make_release(
     )
     old = None
     if champion is not None:
-        rival: Matcher = champion.raw_model.knowing(originals, known, answers)
+        rival: Matcher = champion.raw.with_corpus(originals, known, answers)
         old = _judged(rival, originals, test, evaluation)
     best, approved, reason = _verdict(_Contender(matcher, metrics), old, champion, knowledge)
     return ModelRelease(

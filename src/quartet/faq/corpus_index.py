@@ -24,7 +24,7 @@ Originals = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class CorpusIndex:
     """Vectors of all known texts.
 
     Attributes:
@@ -76,8 +76,8 @@ class Knowledge:
         return arrays
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Knowledge:
-        """The knowledge whose `to_arrays` gave these."""
+    def from_arrays(cls, arrays: Arrays) -> CorpusIndex:
+        """The index whose `to_arrays` gave these."""
 
         def part(prefix: str) -> dict[str, csr_matrix]:
             names = (key for key in arrays if key.startswith(prefix) and key.endswith(".data"))
@@ -87,13 +87,13 @@ class Knowledge:
         return cls(arrays["original_of"], part("texts."), part("answers."))
 
 
-def build_knowledge(
+def build_index(
     encoder: TextEncoder,
     duplicates: Sequence[str],
     original_of: Originals,
     questions: Sequence[str],
     answers: Sequence[str],
-) -> Knowledge:
+) -> CorpusIndex:
     """Vectors of n known duplicates, k originals and their k answers.
 
     Args:
@@ -111,7 +111,7 @@ def build_knowledge(
         raise ValueError(
             "known duplicates must come in the order of their originals, at least one of each"
         )
-    return Knowledge(
+    return CorpusIndex(
         original_of=original_of,
         texts=encoder.encode([*duplicates, *questions]),
         answers=_of_words(encoder.encode(answers)),
