@@ -169,7 +169,7 @@ def test_seconds_a_trial(split, record):
     originals, divided, _, train, tune = split(SEEDS[0])
     objective = Objective(
         faq.pairs.TrainingPairs.from_arrays(train),
-        faq.pairs.JudgedQuestions.from_arrays(tune),
+        faq.pairs.LabelledQuestions.from_arrays(tune),
         SearchSpace(trees=TREES),
         StudySettings(seed=1, trials=TRIALS, pruner="none", patience=TREES),
     )
@@ -199,7 +199,7 @@ def test_two_workers(split, tmp_path, record):
     *_, train, tune = split(SEEDS[0])
     objective = Objective(
         faq.pairs.TrainingPairs.from_arrays(train),
-        faq.pairs.JudgedQuestions.from_arrays(tune),
+        faq.pairs.LabelledQuestions.from_arrays(tune),
         SearchSpace(),
         StudySettings(seed=1, trials=2 * TRIALS, sampler="random", pruner="none"),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from quartet.faq.cleaning import clean_text
-from quartet.faq.evaluation import Ranking, calibration_table, judge
+from quartet.faq.evaluation import Ranking, calibration_table, evaluate_ranking
 from quartet.faq.corpus_index import CorpusIndex, build_index
 from quartet.faq.margins import Margins
 from quartet.faq.pairs import TrainingPairs, make_training_pairs
@@ -115,7 +115,7 @@ class Matcher:
             }
         )
 
-    def judge(
+    def evaluate(
         self, originals: pd.DataFrame, questions: pd.DataFrame, bins: int
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """What became of questions whose originals are known.
@@ -126,12 +126,12 @@ class Matcher:
             bins: Intervals of probability.
 
         Returns:
-            The table of `evaluation.judge`, with the questions' `Id` before it, and the
+            The table of `evaluation.evaluate_ranking`, with the questions' `Id` before it, and the
             `calibration_table` of all candidates.
         """
         number = indices_of(originals, questions)
         ranking = self.rank(list(questions["text"]))
-        results = judge(ranking, number, originals["Id"].to_numpy())
+        results = evaluate_ranking(ranking, number, originals["Id"].to_numpy())
         results.insert(0, "Id", questions["Id"].to_numpy())
         right = ranking.candidates == number[:, None]
         return results, calibration_table(ranking.probabilities.ravel(), right.ravel(), bins)

@@ -58,7 +58,7 @@ class TrainingPairs:
 
 
 @dataclass(frozen=True)
-class JudgedQuestions:
+class LabelledQuestions:
     """q questions whose original is known, each with its c candidates.
 
     Attributes:
@@ -85,7 +85,7 @@ class JudgedQuestions:
         return {**_without_names(self), "names": text_to_array("\n".join(self.names))}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> JudgedQuestions:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> LabelledQuestions:
         """What `to_arrays` took apart."""
         return cls(**_with_names(arrays))
 
@@ -127,10 +127,10 @@ def make_training_pairs(
     )
 
 
-def judge_questions(comparer: Comparer, questions: Vectors, original: Numbers) -> JudgedQuestions:
+def make_labelled_questions(comparer: Comparer, questions: Vectors, original: Numbers) -> LabelledQuestions:
     """Candidates and features of q questions whose originals are known."""
     compared = comparer.compare(questions)
-    return JudgedQuestions(
+    return LabelledQuestions(
         names=feature_names(list(comparer.margins)),
         features=compared.features,
         candidates=compared.candidates,
@@ -161,7 +161,7 @@ def _hardness(right: NDArray[np.bool_], width: int) -> Numbers:
     return hardness
 
 
-def _without_names(table: TrainingPairs | JudgedQuestions) -> Arrays:
+def _without_names(table: TrainingPairs | LabelledQuestions) -> Arrays:
     return {name: value for name, value in vars(table).items() if name != "names"}
 
 

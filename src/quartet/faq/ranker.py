@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
 from quartet.faq.evaluation import metric_of, ranks_of_right
-from quartet.faq.pairs import JudgedQuestions, TrainingPairs
+from quartet.faq.pairs import LabelledQuestions, TrainingPairs
 from quartet.faq.similarity import rising_features
 from quartet.faq.text import CHARACTERS, word_view
 
@@ -54,7 +54,7 @@ def train_booster(
     seed: int,
     rows: NDArray[np.bool_] | None = None,
     callbacks: Sequence[Callable[[Any], None]] = (),
-    judged: lgb.Dataset | None = None,
+    validation: lgb.Dataset | None = None,
     threads: int = 2,
 ) -> lgb.Booster:
     """Fit the trees.
@@ -65,7 +65,7 @@ def train_booster(
         seed: Of bagging and of the choice of features.
         rows: Only these pairs, shape (p,), where not all.
         callbacks: LightGBM's, called after each tree.
-        judged: A set that callbacks may measure the trees on, see `follow`.
+        validation: A set that callbacks may measure the trees on, see `follow`.
         threads: Of LightGBM. Results do not depend on it.
     """
     chosen = pairs.choose(parameters.negatives, parameters.hard_share)
@@ -74,7 +74,7 @@ def train_booster(
         _options(pairs.names, parameters, seed, threads),
         data,
         num_boost_round=parameters.trees,
-        valid_sets=[judged] if judged else None,
+        valid_sets=[validation] if validation else None,
         callbacks=list(callbacks),
     )
 
@@ -139,15 +139,15 @@ def score(booster: lgb.Booster, features: Values, columns: NDArray[np.int64]) ->
 
 
 def follow(
-    judged: JudgedQuestions, parameters: RankerParameters, metric: str
+    validation: LabelledQuestions, parameters: RankerParameters, metric: str
 ) -> tuple[lgb.Dataset, Callable[..., tuple[str, float, bool]]]:
     """Judged questions as `train_booster` takes them, and their metric for `Booster.eval_valid`."""
-    columns = feature_columns(judged.names, parameters.word_ngrams)
-    shape = judged.candidates.shape
-    flat = judged.features[:, :, columns].reshape(-1, len(columns))
+    columns = feature_columns(validation.names, parameters.word_ngrams)
+    shape = validation.candidates.shape
+    flat = validation.features[:, :, columns].reshape(-1, len(columns))
     group = np.full(shape[0], shape[1]) if parameters.objective == "lambdarank" else None
-    data = lgb.Dataset(flat, judged.right.ravel(), group=group)
-    right, originals = judged.right, int(judged.originals[0])
+    data = lgb.Dataset(flat, validation.right.ravel(), group=group)
+    right, originals = validation.right, int(validation.originals[0])
 
     def evaluate(scores: NDArray[Any], _: lgb.Dataset) -> tuple[str, float, bool]:
         ranks = ranks_of_right(scores.reshape(shape), right, originals)

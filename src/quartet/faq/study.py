@@ -12,7 +12,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial
 
-from quartet.faq.pairs import JudgedQuestions, TrainingPairs
+from quartet.faq.pairs import LabelledQuestions, TrainingPairs
 from quartet.faq.ranker import RankerParameters, follow, train_booster
 from quartet.faq.search_space import Choices, SearchSpace
 from quartet.faq.settings import StudySettings
@@ -36,7 +36,7 @@ class Objective:
     """What a trial does: fit trees on the training pairs, follow the metric on the tuning ones."""
 
     train: TrainingPairs
-    tune: JudgedQuestions
+    tune: LabelledQuestions
     space: SearchSpace
     settings: StudySettings
 
@@ -47,7 +47,7 @@ class Objective:
             optuna.TrialPruned: The pruner gave the trial up.
         """
         parameters = suggest(trial, self.space)
-        judged, evaluate = follow(self.tune, parameters, self.settings.metric)
+        validation, evaluate = follow(self.tune, parameters, self.settings.metric)
         best = _Best(trial, self.settings, parameters.trees, evaluate)
         train_booster(
             self.train,
@@ -55,7 +55,7 @@ class Objective:
             self.settings.seed,
             threads=1,
             callbacks=[best],
-            judged=judged,
+            validation=validation,
         )
         best.note()
         return best.metric

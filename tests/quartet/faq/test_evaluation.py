@@ -80,7 +80,7 @@ def test_calibration_compares_what_was_said_with_what_was_so():
 
 def test_judging_tells_what_came_first_and_what_was_missed():
     ranking = Ranking(np.array([[2, 0], [1, 2]]), np.array([[0.9, 0.3], [0.2, 0.6]]))
-    table = evaluation.judge(ranking, np.array([0, 0]), np.array([70, 71, 72]))
+    table = evaluation.evaluate_ranking(ranking, np.array([0, 0]), np.array([70, 71, 72]))
     assert table["rank"].tolist() == [2, 3]
     assert table["first"].tolist() == [72, 72]
     assert table["probability"].tolist() == [0.3, 0.0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quartet.faq.pairs import judge_questions, make_training_pairs
+from quartet.faq.pairs import make_labelled_questions, make_training_pairs
 from quartet.faq.ranker import (
     Calibration,
     RankerParameters,
@@ -64,7 +64,7 @@ def test_balanced_weights_give_right_and_wrong_the_same_say(pairs):
 
 def test_the_followed_metric_is_that_of_the_scores(comparer, encoder, faq_tables, pairs):
     texts = [text + " please" for text in faq_tables[1]["text"][::6]]
-    judged = judge_questions(comparer, encoder.encode(texts), np.arange(12))
+    judged = make_labelled_questions(comparer, encoder.encode(texts), np.arange(12))
     _, evaluate = follow(judged, PARAMETERS, "gain_at_1")
     assert evaluate(judged.right.astype(float).ravel(), None) == (
         "gain_at_1",

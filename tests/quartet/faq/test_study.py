@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from quartet.faq import study as studies
 from quartet.faq import trials
-from quartet.faq.pairs import judge_questions, make_training_pairs
+from quartet.faq.pairs import make_labelled_questions, make_training_pairs
 from quartet.faq.search_space import SearchSpace
 from quartet.faq.settings import StudySettings
 from quartet.faq.study import Objective
@@ -25,7 +25,7 @@ def objective(comparer, encoder, faq_tables):
     pairs = make_training_pairs(comparer, 4, np.random.default_rng(0))
     texts = ["my " + text for text in faq_tables[1]["text"][::3]]
     numbers = comparer.index.original_of[::3]
-    judged = judge_questions(comparer, encoder.encode(texts), numbers)
+    judged = make_labelled_questions(comparer, encoder.encode(texts), numbers)
     return Objective(pairs, judged, SPACE, SETTINGS)
 
 

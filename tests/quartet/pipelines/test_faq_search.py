@@ -16,7 +16,7 @@ from faq.deadly import Deadly
 from quartet.datasets.study import StudyDataset, open_storage
 from quartet.datasets.study_heartbeats import HeartbeatProxy
 from quartet.faq.matcher import index_tables, indices_of
-from quartet.faq.pairs import judge_questions, make_training_pairs
+from quartet.faq.pairs import make_labelled_questions, make_training_pairs
 from quartet.faq.search_space import SearchSpace
 from quartet.faq.settings import StudySettings
 from quartet.faq.similarity import Comparer
@@ -39,7 +39,7 @@ def objective():
     pairs = make_training_pairs(comparer, 4, np.random.default_rng(0))
     asked = duplicates.iloc[::3]
     texts = ["my " + text for text in asked["text"]]
-    judged = judge_questions(comparer, encoder.encode(texts), indices_of(originals, asked))
+    judged = make_labelled_questions(comparer, encoder.encode(texts), indices_of(originals, asked))
     return Objective(pairs, judged, SPACE, StudySettings(seed=1, trials=8, report_every=5))
 
 

@@ -86,7 +86,7 @@ def make_pairs(
     pairs = faq.pairs.make_training_pairs(
         comparer, faq_features.random_negatives, np.random.default_rng(faq_features.seed)
     )
-    judged = faq.pairs.judge_questions(
+    judged = faq.pairs.make_labelled_questions(
         comparer,
         encoder.encode(list(tune["text"])),
         faq.matcher.indices_of(clean_originals, tune),
@@ -105,7 +105,7 @@ def tune_ranker(
     from .search import finished_study
 
     train = faq.pairs.TrainingPairs.from_arrays(train_pairs)
-    tune = faq.pairs.JudgedQuestions.from_arrays(tune_questions)
+    tune = faq.pairs.LabelledQuestions.from_arrays(tune_questions)
     faq.study.check_views(faq_search_space, train.names)
     objective = faq.study.Objective(train, tune, faq_search_space, faq_study_settings)
     # What may change while a study goes on has no part in its name.
@@ -194,7 +194,7 @@ def test_ranker(
     """How the test duplicates are ranked, and how far the probabilities can be trusted."""
     matcher = faq.matcher.Matcher.from_arrays(ranker_arrays)
     test = divided_duplicates[divided_duplicates["part"] == "test"]
-    results, table = matcher.judge(clean_originals, test, faq_test.bins)
+    results, table = matcher.evaluate(clean_originals, test, faq_test.bins)
     return (
         results,
         table,

@@ -86,7 +86,7 @@ def _judged(
     rival: Matcher, originals: pd.DataFrame, test: pd.DataFrame, evaluation: TestEvaluation
 ) -> _Contender:
     """The rival with the numbers that the new matcher has of the same test duplicates."""
-    results, calibration = rival.judge(originals, test, evaluation.bins)
+    results, calibration = rival.evaluate(originals, test, evaluation.bins)
     ranks = results["rank"].to_numpy()
     gains = faq.evaluation.gains_table(
         {"rival": ranks},
