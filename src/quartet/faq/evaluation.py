@@ -51,7 +51,9 @@ def ranks_of_right(scores: Values, right: NDArray[np.bool_], originals: int) -> 
     return np.where(right.any(axis=1), ranks, originals)
 
 
-def evaluate_ranking(ranking: Ranking, number: NDArray[np.int64], ids: NDArray[np.int64]) -> pd.DataFrame:
+def evaluate_ranking(
+    ranking: Ranking, number: NDArray[np.int64], ids: NDArray[np.int64]
+) -> pd.DataFrame:
     """What became of q questions whose right originals are known.
 
     Args:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from quartet.faq.cleaning import clean_text
-from quartet.faq.evaluation import Ranking, calibration_table, evaluate_ranking
 from quartet.faq.corpus_index import CorpusIndex, build_index
+from quartet.faq.evaluation import Ranking, calibration_table, evaluate_ranking
 from quartet.faq.margins import Margins
 from quartet.faq.pairs import TrainingPairs, make_training_pairs
 from quartet.faq.ranker import (

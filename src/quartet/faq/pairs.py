@@ -127,7 +127,9 @@ def make_training_pairs(
     )
 
 
-def make_labelled_questions(comparer: Comparer, questions: Vectors, original: Numbers) -> LabelledQuestions:
+def make_labelled_questions(
+    comparer: Comparer, questions: Vectors, original: Numbers
+) -> LabelledQuestions:
     """Candidates and features of q questions whose originals are known."""
     compared = comparer.compare(questions)
     return LabelledQuestions(

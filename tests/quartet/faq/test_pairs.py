@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from quartet.faq.pairs import LabelledQuestions, TrainingPairs, make_labelled_questions, make_training_pairs
+from quartet.faq.pairs import (
+    LabelledQuestions,
+    TrainingPairs,
+    make_labelled_questions,
+    make_training_pairs,
+)
 
 NEVER = np.iinfo(np.int32).max
 
@@ -68,7 +73,9 @@ def test_pairs_survive_their_file(pairs):
 
 
 def test_judged_questions_survive_their_file_and_know_the_right_one(comparer, encoder, faq_tables):
-    judged = make_labelled_questions(comparer, encoder.encode(["please help"] * 3), np.array([0, 5, 11]))
+    judged = make_labelled_questions(
+        comparer, encoder.encode(["please help"] * 3), np.array([0, 5, 11])
+    )
     restored = LabelledQuestions.from_arrays(judged.to_arrays())
     np.testing.assert_array_equal(restored.right, judged.right)
     assert restored.originals.tolist() == [12]
