@@ -13,30 +13,30 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.floating]
 
-INK = "#1f3a5f"
-MARK = "#c8553d"
-PALE = "#8fa9c4"
-SHADES = LinearSegmentedColormap.from_list("shades", ["#d9e3ed", PALE, INK])
+PRIMARY = "#1f3a5f"
+ACCENT = "#c8553d"
+LIGHT = "#8fa9c4"
+COLOUR_MAP = LinearSegmentedColormap.from_list("shades", ["#d9e3ed", LIGHT, PRIMARY])
 
 
-def horizontal_bars(
+def plot_horizontal_bars(
     names: Sequence[str], values: Values, captions: Sequence[str]
 ) -> tuple[Figure, Any]:
     """Horizontal bars, the first on top, each with its name before and its caption behind it."""
     figure = Figure(figsize=(9, 1.4 + 0.28 * len(names)), layout="constrained")
     axis = figure.subplots()
-    bars = axis.barh(np.arange(len(names)), values, 0.7, color=INK)
+    bars = axis.barh(np.arange(len(names)), values, 0.7, color=PRIMARY)
     axis.bar_label(bars, captions, padding=4, fontsize=8)
     # Questions about jQuery have dollar signs that are no formulas.
     axis.set_yticks(np.arange(len(names)), names, fontsize=9, parse_math=False)
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.margins(x=0.15)
     axis.set_xlim(left=0)
-    open_frame(axis)
+    hide_spines(axis)
     return figure, axis
 
 
-def note_figure(title: str, text: str) -> Figure:
+def plot_message(title: str, text: str) -> Figure:
     """A figure that only says why there is nothing to draw."""
     figure = Figure(figsize=(8, 2), layout="constrained")
     axis = figure.subplots()
@@ -46,16 +46,16 @@ def note_figure(title: str, text: str) -> Figure:
     return figure
 
 
-def whole_numbers() -> MaxNLocator:
+def make_integer_locator() -> MaxNLocator:
     """Ticks at whole numbers only, also where there is but one."""
     return MaxNLocator(integer=True, min_n_ticks=1)
 
 
-def words(name: str) -> str:
+def format_name(name: str) -> str:
     """The name of a column or metric, as one says it."""
     return name.replace("gain_at_", "gain@").replace("_", " ")
 
 
-def open_frame(axis: Any) -> None:
+def hide_spines(axis: Any) -> None:
     """Leave the axes only the lines at the left and below."""
     axis.spines[["top", "right"]].set_visible(False)

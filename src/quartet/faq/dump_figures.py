@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
-from quartet.faq.drawing import INK, MARK, PALE, open_frame
+from quartet.faq.drawing import ACCENT, LIGHT, PRIMARY, hide_spines
 
 _READ = ("posts_read", "links_read", "duplicate_links")
 _LEFT_OUT = (
@@ -23,7 +23,7 @@ _LEFT_OUT = (
 _KEPT = ("duplicates", "originals", "answers")
 
 
-def ingested_duplicates(
+def plot_ingested_duplicates(
     per_original: NDArray[np.int64], counts: Mapping[str, float], tag: str
 ) -> Figure:
     """How many duplicates the originals have, beside what was read, left out and kept.
@@ -35,7 +35,7 @@ def ingested_duplicates(
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
     numbers, bars = figure.subplots(1, 2)
-    numbers.hist(per_original, _edges(int(per_original.max(initial=1))), color=INK, rwidth=0.9)
+    numbers.hist(per_original, _edges(int(per_original.max(initial=1))), color=PRIMARY, rwidth=0.9)
     numbers.set(
         xscale="log",
         yscale="log",
@@ -45,7 +45,7 @@ def ingested_duplicates(
     )
     numbers.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     numbers.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    open_frame(numbers)
+    hide_spines(numbers)
     _bars(bars, counts)
     return figure
 
@@ -59,7 +59,7 @@ def _edges(most: int) -> NDArray[np.float64]:
 
 def _bars(axis: Any, counts: Mapping[str, float]) -> None:
     names = (*_READ, *_LEFT_OUT, *_KEPT)
-    colours = [PALE] * len(_READ) + [MARK] * len(_LEFT_OUT) + [INK] * len(_KEPT)
+    colours = [LIGHT] * len(_READ) + [ACCENT] * len(_LEFT_OUT) + [PRIMARY] * len(_KEPT)
     values = [int(counts[name]) for name in names]
     drawn = axis.barh([name.replace("_", " ") for name in names], values, color=colours)
     axis.bar_label(drawn, [f"{value:,}" for value in values], padding=3, fontsize=8)
@@ -68,4 +68,4 @@ def _bars(axis: Any, counts: Mapping[str, float]) -> None:
     axis.set_xlim(0, 10 * max(*values, 1))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.invert_yaxis()
-    open_frame(axis)
+    hide_spines(axis)

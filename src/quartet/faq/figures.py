@@ -11,16 +11,16 @@ from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, StrMe
 from numpy.typing import NDArray
 
 from quartet.faq.drawing import (
-    INK,
-    MARK,
-    PALE,
-    SHADES,
+    ACCENT,
+    COLOUR_MAP,
+    LIGHT,
+    PRIMARY,
     Values,
-    horizontal_bars,
-    note_figure,
-    open_frame,
-    whole_numbers,
-    words,
+    format_name,
+    hide_spines,
+    make_integer_locator,
+    plot_horizontal_bars,
+    plot_message,
 )
 
 Counts = NDArray[np.int64]
@@ -30,7 +30,7 @@ _TITLE = 60
 """Characters shown of an original's text."""
 
 
-def text_lengths(lengths: dict[str, Counts], duplicates: Counts) -> Figure:
+def plot_text_lengths(lengths: dict[str, Counts], duplicates: Counts) -> Figure:
     """How long the texts are, and how many duplicates an original has.
 
     Args:
@@ -44,12 +44,12 @@ def text_lengths(lengths: dict[str, Counts], duplicates: Counts) -> Figure:
         xlabel="characters (box: middle half, whiskers: 5th to 95th percentile)",
         title="Length of the texts",
     )
-    numbers.hist(duplicates, _whole_edges(duplicates), color=INK, rwidth=0.9)
+    numbers.hist(duplicates, _whole_edges(duplicates), color=PRIMARY, rwidth=0.9)
     numbers.set(xlabel="duplicates", ylabel="originals", title="Duplicates of each original")
     numbers.set_ylim(bottom=0)
     for axis in (numbers.xaxis, numbers.yaxis):
-        axis.set_major_locator(whole_numbers())
-    open_frame(numbers)
+        axis.set_major_locator(make_integer_locator())
+    hide_spines(numbers)
     return figure
 
 
@@ -66,17 +66,17 @@ def _boxes(axis: Any, samples: dict[str, Counts]) -> None:
         showfliers=False,
         widths=0.5,
         patch_artist=True,
-        boxprops={"facecolor": PALE, "edgecolor": INK},
-        medianprops={"color": MARK, "linewidth": 2},
-        whiskerprops={"color": INK},
-        capprops={"color": INK},
+        boxprops={"facecolor": LIGHT, "edgecolor": PRIMARY},
+        medianprops={"color": ACCENT, "linewidth": 2},
+        whiskerprops={"color": PRIMARY},
+        capprops={"color": PRIMARY},
     )
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.invert_yaxis()
-    open_frame(axis)
+    hide_spines(axis)
 
 
 def _whole_edges(counts: Counts, most: int = 40) -> Values:
@@ -86,14 +86,14 @@ def _whole_edges(counts: Counts, most: int = 40) -> Values:
     return np.arange(low, high + step + 1, step) - 0.5
 
 
-def gains(table: pd.DataFrame) -> Figure:
+def plot_gains(table: pd.DataFrame) -> Figure:
     """Bars: the gain at each k of each method, with 95 % intervals.
 
     Args:
         table: Columns `method`, `k`, `gain`, `low_95`, `high_95`; the first method is the ranker.
     """
     methods, places = list(table["method"].unique()), np.sort(table["k"].unique())
-    colours = [INK, *SHADES(np.linspace(0.6, 0.05, len(methods) - 1))]
+    colours = [PRIMARY, *COLOUR_MAP(np.linspace(0.6, 0.05, len(methods) - 1))]
     width = 0.8 / len(methods)
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axis = figure.subplots()
@@ -107,7 +107,7 @@ def gains(table: pd.DataFrame) -> Figure:
             0.95 * width,
             yerr=reach,
             color=colours[number],
-            label=words(method),
+            label=format_name(method),
             error_kw={"ecolor": "0.5", "lw": 1, "capsize": 2},
         )
         if number == 0:
@@ -119,11 +119,11 @@ def gains(table: pd.DataFrame) -> Figure:
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
-    open_frame(axis)
+    hide_spines(axis)
     return figure
 
 
-def calibration(table: pd.DataFrame, title: str) -> Figure:
+def plot_calibration(table: pd.DataFrame, title: str) -> Figure:
     """True against stated share of duplicates, over the number of pairs behind each point.
 
     Args:
@@ -133,27 +133,27 @@ def calibration(table: pd.DataFrame, title: str) -> Figure:
     figure = Figure(figsize=(6, 6.5), layout="constrained")
     curve, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     curve.plot([0, 1], [0, 1], "--", color="0.6", lw=1, label="perfectly calibrated")
-    curve.plot(table["probability"], table["share"], color=PALE, lw=1)
+    curve.plot(table["probability"], table["share"], color=LIGHT, lw=1)
     sizes = 25 + 45 * np.log10(np.maximum(table["pairs"], 1))
-    curve.scatter(table["probability"], table["share"], sizes, color=INK, zorder=3)
+    curve.scatter(table["probability"], table["share"], sizes, color=PRIMARY, zorder=3)
     curve.set(ylabel="share that are duplicates", ylim=(-0.03, 1.03), title=title)
     curve.yaxis.set_major_formatter(PercentFormatter(1))
     curve.legend(loc="upper left", frameon=False)
     curve.grid(alpha=0.3)
     gaps = np.diff(np.sort(table["probability"]), prepend=-1)
     width = np.clip(0.9 * gaps.min(initial=1), 0.01, 0.06)
-    below.bar(table["probability"], table["pairs"], width, color=PALE)
+    below.bar(table["probability"], table["pairs"], width, color=LIGHT)
     below.set(xlabel="stated probability", ylabel="pairs", xlim=(-0.03, 1.03), yscale="log")
     below.set_ylim(bottom=0.5)
     below.minorticks_off()
     below.xaxis.set_major_formatter(PercentFormatter(1))
     below.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     for axis in (curve, below):
-        open_frame(axis)
+        hide_spines(axis)
     return figure
 
 
-def score_distributions(right: Values, wrong: Values) -> Figure:
+def plot_score_distributions(right: Values, wrong: Values) -> Figure:
     """How well probability tells right from wrong.
 
     Args:
@@ -162,7 +162,7 @@ def score_distributions(right: Values, wrong: Values) -> Figure:
     """
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     axis = figure.subplots()
-    kinds = {"right original": (right, INK, 0.85), "best wrong candidate": (wrong, MARK, 0.6)}
+    kinds = {"right original": (right, PRIMARY, 0.85), "best wrong candidate": (wrong, ACCENT, 0.6)}
     for name, (values, colour, alpha) in kinds.items():
         weights = np.full(len(values), 1 / max(len(values), 1))
         axis.hist(
@@ -175,7 +175,7 @@ def score_distributions(right: Values, wrong: Values) -> Figure:
     return figure
 
 
-def hardest(table: pd.DataFrame, titles: pd.Series) -> Figure:
+def plot_hardest_originals(table: pd.DataFrame, titles: pd.Series) -> Figure:
     """Bars: originals whose test duplicates are ranked worst, the hardest on top.
 
     Args:
@@ -183,7 +183,7 @@ def hardest(table: pd.DataFrame, titles: pd.Series) -> Figure:
         titles: Text of each original, by Id.
     """
     if table.empty:
-        return note_figure("Hardest originals", "No duplicate was tested.")
+        return plot_message("Hardest originals", "No duplicate was tested.")
     ordered = table.sort_values(
         ["mean_rank", "mean_probability"], ascending=[False, True], kind="stable"
     )
@@ -194,14 +194,14 @@ def hardest(table: pd.DataFrame, titles: pd.Series) -> Figure:
     captions = [
         f"{row.mean_probability:.0%} · {row.test_duplicates}" for row in ordered.itertuples()
     ]
-    figure, axis = horizontal_bars(names, ordered["mean_rank"].to_numpy(), captions)
+    figure, axis = plot_horizontal_bars(names, ordered["mean_rank"].to_numpy(), captions)
     perfect = (ordered["mean_rank"] == 1).all()
     axis.set(
         xlabel="mean rank of the original for its test duplicates\n"
         "(beside the bars: its mean probability · test duplicates)",
         title="All originals ranked first; the least sure ones" if perfect else "Hardest originals",
     )
-    axis.xaxis.set_major_locator(whole_numbers())
+    axis.xaxis.set_major_locator(make_integer_locator())
     return figure
 
 
@@ -210,7 +210,7 @@ def _shortened(text: str) -> str:
     return line if len(line) <= _TITLE else line[: _TITLE - 1].rstrip() + "…"
 
 
-def feature_gains(gains: pd.Series, count: int = 20) -> Figure:
+def plot_feature_gains(gains: pd.Series, count: int = 20) -> Figure:
     """Bars: what each feature contributes to the trees, the most useful on top.
 
     Args:
@@ -218,27 +218,29 @@ def feature_gains(gains: pd.Series, count: int = 20) -> Figure:
         count: Features to show.
     """
     if gains.empty:
-        return note_figure("Features of the ranker", "The ranker has no features.")
+        return plot_message("Features of the ranker", "The ranker has no features.")
     shares = gains.sort_values(ascending=False, kind="stable") / max(gains.sum(), 1e-12)
     shown = shares.head(count)
     names = [str(name) for name in shown.index]
-    figure, axis = horizontal_bars(names, shown.to_numpy(), [f"{share:.1%}" for share in shown])
+    figure, axis = plot_horizontal_bars(
+        names, shown.to_numpy(), [f"{share:.1%}" for share in shown]
+    )
     title = f"Features of the ranker: {len(shown)} of {len(gains)}, {shown.sum():.1%} of the gain"
     axis.set(xlabel="share of the total gain", title=title)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 
 
-def top_probabilities(probabilities: Values) -> Figure:
+def plot_top_probabilities(probabilities: Values) -> Figure:
     """Histogram: how probable the first match of each new question is, shape (q,)."""
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axis = figure.subplots()
-    axis.hist(probabilities, _TWENTIETHS, color=INK, rwidth=0.96)
+    axis.hist(probabilities, _TWENTIETHS, color=PRIMARY, rwidth=0.96)
     questions = "question" if len(probabilities) == 1 else "questions"
     title = f"Probability of the first match: {len(probabilities):,} new {questions}"
     axis.set(ylabel="questions", title=title)
     axis.set_ylim(bottom=0)
-    axis.yaxis.set_major_locator(whole_numbers())
+    axis.yaxis.set_major_locator(make_integer_locator())
     _probabilities(axis)
     return figure
 
@@ -246,4 +248,4 @@ def top_probabilities(probabilities: Values) -> Figure:
 def _probabilities(axis: Any) -> None:
     axis.set(xlabel="probability", xlim=(0, 1))
     axis.xaxis.set_major_formatter(PercentFormatter(1))
-    open_frame(axis)
+    hide_spines(axis)

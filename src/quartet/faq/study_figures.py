@@ -12,20 +12,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from quartet.faq.drawing import (
-    INK,
-    MARK,
-    PALE,
-    SHADES,
+    ACCENT,
+    COLOUR_MAP,
+    LIGHT,
+    PRIMARY,
     Values,
-    horizontal_bars,
-    note_figure,
-    open_frame,
-    whole_numbers,
-    words,
+    format_name,
+    hide_spines,
+    make_integer_locator,
+    plot_horizontal_bars,
+    plot_message,
 )
 
 
-def study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure:
+def plot_study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure:
     """The metric of each trial, the best so far, and the chosen trial ringed.
 
     Args:
@@ -42,27 +42,27 @@ def study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure:
     best = complete.set_index("trial")["metric"].cummax().reindex(ordered["trial"]).ffill()
     figure = Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
-    axis.step(best.index, best, where="post", color=INK, lw=1, label="best so far")
+    axis.step(best.index, best, where="post", color=PRIMARY, lw=1, label="best so far")
     for label, rows, style in (
-        (f"complete ({len(complete)})", complete, {"color": INK}),
-        (f"pruned ({len(pruned)})", pruned, {"color": PALE, "mfc": "white"}),
-        (f"chosen: trial {chosen}", taken, {"color": MARK, "mfc": "none", "ms": 14, "mew": 2}),
+        (f"complete ({len(complete)})", complete, {"color": PRIMARY}),
+        (f"pruned ({len(pruned)})", pruned, {"color": LIGHT, "mfc": "white"}),
+        (f"chosen: trial {chosen}", taken, {"color": ACCENT, "mfc": "none", "ms": 14, "mew": 2}),
     ):
         axis.plot(rows["trial"], rows["metric"], "o", label=label, **style)
     if len(failed):
         edge, bottom = np.full(len(failed), 0.02), axis.get_xaxis_transform()
         label = f"failed ({len(failed)})"
         axis.plot(failed["trial"], edge, "x", color="0.4", transform=bottom, label=label)
-    axis.set(xlabel="trial", ylabel=words(metric), title="Search for the ranker's parameters")
+    axis.set(xlabel="trial", ylabel=format_name(metric), title="Search for the ranker's parameters")
     axis.set_xlim(ordered["trial"].min() - 0.6, ordered["trial"].max() + 0.6)
-    axis.xaxis.set_major_locator(whole_numbers())
+    axis.xaxis.set_major_locator(make_integer_locator())
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     axis.grid(alpha=0.3)
-    open_frame(axis)
+    hide_spines(axis)
     return figure
 
 
-def parameter_importance(importance: pd.DataFrame) -> Figure:
+def plot_parameter_importance(importance: pd.DataFrame) -> Figure:
     """Bars: how much of the metric's variation each parameter explains.
 
     Args:
@@ -70,17 +70,17 @@ def parameter_importance(importance: pd.DataFrame) -> Figure:
     """
     title = "Importance of the searched parameters"
     if importance.empty:
-        return note_figure(title, "Too few trials completed to tell which parameters matter.")
+        return plot_message(title, "Too few trials completed to tell which parameters matter.")
     ordered = importance.sort_values("importance", ascending=False, kind="stable")
     shares = ordered["importance"].to_numpy()
-    names = [words(name) for name in ordered["parameter"]]
-    figure, axis = horizontal_bars(names, shares, [f"{share:.1%}" for share in shares])
+    names = [format_name(name) for name in ordered["parameter"]]
+    figure, axis = plot_horizontal_bars(names, shares, [f"{share:.1%}" for share in shares])
     axis.set(xlabel="share of the metric's variation explained (fANOVA)", title=title)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 
 
-def parallel_coordinates(
+def plot_parallel_coordinates(
     trials: pd.DataFrame, parameters: list[str], metric: str, chosen: int
 ) -> Figure:
     """Each completed trial as a line through its parameters to its metric.
@@ -95,7 +95,7 @@ def parallel_coordinates(
     title = "Parameters and metric of the completed trials"
     complete = trials[(trials["state"] == "complete") & trials["metric"].notna()]
     if complete.empty:
-        return note_figure(title, "No trial completed.")
+        return plot_message(title, "No trial completed.")
     ordered = complete.astype({"metric": float}).sort_values("metric", kind="stable")
     figure = Figure(figsize=(max(7, 2.5 + 1.05 * len(parameters)), 5), layout="constrained")
     axis = figure.subplots()
@@ -106,19 +106,19 @@ def parallel_coordinates(
     lines = np.stack(np.broadcast_arrays(np.arange(len(heights)), np.transpose(heights)), axis=-1)
     metrics = ordered["metric"].to_numpy()
     collection = LineCollection(
-        list(lines), array=metrics, cmap=SHADES, norm=_norm(metrics), lw=1.3
+        list(lines), array=metrics, cmap=COLOUR_MAP, norm=_norm(metrics), lw=1.3
     )
     axis.add_collection(collection)
     for row in np.flatnonzero(ordered["trial"] == chosen):
-        axis.plot(*lines[row].T, "o-", ms=4, color=MARK, lw=2.5, label=f"chosen: trial {chosen}")
+        axis.plot(*lines[row].T, "o-", ms=4, color=ACCENT, lw=2.5, label=f"chosen: trial {chosen}")
         axis.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, borderaxespad=0.2)
-    names = [words(name).replace(" ", "\n") for name in (*parameters, metric)]
+    names = [format_name(name).replace(" ", "\n") for name in (*parameters, metric)]
     axis.set_xticks(np.arange(len(heights)), names)
     axis.set(yticks=[], xlim=(-0.2, len(heights) - 0.4), ylim=(-0.04, 1.04))
     axis.set_title(title, loc="left")
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    figure.colorbar(collection, ax=axis, pad=0.01, aspect=35, label=words(metric))
+    figure.colorbar(collection, ax=axis, pad=0.01, aspect=35, label=format_name(metric))
     return figure
 
 

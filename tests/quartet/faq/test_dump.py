@@ -484,7 +484,7 @@ def test_the_figure_counts_every_original(per_original):
     counts = dict.fromkeys(
         [*dump_figures._READ, *dump_figures._LEFT_OUT, *dump_figures._KEPT], 1_234
     )
-    figure = dump_figures.ingested_duplicates(np.array(per_original), counts, "js")
+    figure = dump_figures.plot_ingested_duplicates(np.array(per_original), counts, "js")
     numbers, bars = figure.axes
     assert sum(bar.get_height() for bar in numbers.patches) == len(per_original)
     assert [text.get_text() for text in bars.texts] == ["1,234"] * 11

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 
 from faq.drawn import drawn, line, named, texts, widths
 from quartet.faq import figures
-from quartet.faq.drawing import INK
+from quartet.faq.drawing import PRIMARY
 
 NONE = np.array([])
 
@@ -29,7 +29,7 @@ def hardest_table(*rows):
 
 def test_lengths_show_each_kind_with_its_median():
     lengths = {"originals": np.array([5, 10, 1500]), "duplicates": np.array([3]), "answers": NONE}
-    figure = figures.text_lengths(lengths, np.array([3, 3, 5]))
+    figure = figures.plot_text_lengths(lengths, np.array([3, 3, 5]))
     assert drawn(figure)
     axis = figure.axes[0]
     assert named(axis) == ["originals (3)\nmedian 10", "duplicates (1)\nmedian 3", "answers"]
@@ -38,13 +38,13 @@ def test_lengths_show_each_kind_with_its_median():
 
 
 def test_a_text_without_characters_has_a_place_on_the_logarithmic_axis():
-    figure = figures.text_lengths({"originals": np.array([0, 0])}, np.array([1]))
+    figure = figures.plot_text_lengths({"originals": np.array([0, 0])}, np.array([1]))
     assert drawn(figure)
     assert "median 1" in named(figure.axes[0])[0]
 
 
 def test_bars_count_originals_by_their_duplicates():
-    figure = figures.text_lengths({"originals": np.array([5])}, np.array([3, 3, 5]))
+    figure = figures.plot_text_lengths({"originals": np.array([5])}, np.array([3, 3, 5]))
     bars = figure.axes[1].patches
     centres = [bar.get_x() + bar.get_width() / 2 for bar in bars]
     assert centres == pytest.approx([3, 4, 5])
@@ -53,7 +53,7 @@ def test_bars_count_originals_by_their_duplicates():
 
 @pytest.mark.parametrize("counts", [[], [7], [1, 1000], list(range(3, 44))])
 def test_each_original_is_counted_once_however_many_duplicates_there_are(counts):
-    figure = figures.text_lengths({"originals": NONE}, np.array(counts, dtype=np.int64))
+    figure = figures.plot_text_lengths({"originals": NONE}, np.array(counts, dtype=np.int64))
     assert drawn(figure)
     bars = figure.axes[1].patches
     assert sum(bar.get_height() for bar in bars) == len(counts)
@@ -62,7 +62,7 @@ def test_each_original_is_counted_once_however_many_duplicates_there_are(counts)
 
 def test_gains_are_bars_by_method_in_order_of_appearance():
     table = gains_table(["ranker", "nearest_duplicate", "cosine"])
-    figure = figures.gains(table.sample(frac=1, random_state=1).sort_values("method")[::-1])
+    figure = figures.plot_gains(table.sample(frac=1, random_state=1).sort_values("method")[::-1])
     assert drawn(figure)
     axis = figure.axes[0]
     legend = [text.get_text() for text in axis.get_legend().get_texts()]
@@ -74,17 +74,17 @@ def test_gains_are_bars_by_method_in_order_of_appearance():
 
 
 def test_only_the_first_method_is_in_ink():
-    figure = figures.gains(gains_table(["ranker", "b", "c", "d"], [1]))
+    figure = figures.plot_gains(gains_table(["ranker", "b", "c", "d"], [1]))
     assert drawn(figure)
     colours = [bar.get_facecolor()[:3] for bar in figure.axes[0].patches]
-    assert colours[0] == to_rgb(INK)
+    assert colours[0] == to_rgb(PRIMARY)
     lightness = [sum(colour) for colour in colours]
     assert lightness == sorted(set(lightness))
 
 
 def test_error_bars_reach_from_low_to_high():
     table = gains_table(["ranker", "cosine"])
-    figure = figures.gains(table)
+    figure = figures.plot_gains(table)
     assert drawn(figure)
     reached = [
         segment[:, 1]
@@ -96,7 +96,7 @@ def test_error_bars_reach_from_low_to_high():
 
 @pytest.mark.parametrize("methods", [["ranker"], ["ranker", "a", "b", "c", "d", "e"]])
 def test_gains_of_any_number_of_methods_are_drawn(methods):
-    figure = figures.gains(gains_table(methods))
+    figure = figures.plot_gains(gains_table(methods))
     assert drawn(figure)
     assert len(figure.axes[0].patches) == 3 * len(methods)
 
@@ -106,7 +106,7 @@ def test_the_calibration_curve_stands_over_its_pairs(bins):
     table = pd.DataFrame(
         {"probability": [0.02, 0.5, 0.52], "share": [0.0, 0.4, 1.0], "pairs": [6000, 1, 10]}
     ).head(bins)
-    figure = figures.calibration(table, "Calibration")
+    figure = figures.plot_calibration(table, "Calibration")
     assert drawn(figure)
     curve, below = figure.axes
     assert curve.get_title() == "Calibration"
@@ -123,13 +123,13 @@ def test_the_calibration_curve_stands_over_its_pairs(bins):
 
 def test_neighbouring_bars_of_pairs_do_not_overlap():
     table = pd.DataFrame({"probability": [0.5, 0.52], "share": [0.5, 0.5], "pairs": [1, 1]})
-    left, right = figures.calibration(table, "").axes[1].patches
+    left, right = figures.plot_calibration(table, "").axes[1].patches
     assert left.get_x() + left.get_width() <= right.get_x()
 
 
 def test_distributions_are_shares_of_questions():
     right, wrong = np.array([0.0, 0.97, 0.99, 1.0]), np.array([0.01, 0.12])
-    figure = figures.score_distributions(right, wrong)
+    figure = figures.plot_score_distributions(right, wrong)
     assert drawn(figure)
     bars = [bar.get_height() for bar in figure.axes[0].patches]
     assert bars == [0.25, *[0] * 18, 0.75, 0.5, 0, 0.5, *[0] * 17]
@@ -139,7 +139,7 @@ def test_distributions_are_shares_of_questions():
 
 @pytest.mark.parametrize(("right", "wrong"), [(NONE, NONE), (NONE, np.ones(2)), (np.ones(1), NONE)])
 def test_distributions_of_few_questions_are_drawn(right, wrong):
-    figure = figures.score_distributions(right, wrong)
+    figure = figures.plot_score_distributions(right, wrong)
     assert drawn(figure)
     assert sum(bar.get_height() for bar in figure.axes[0].patches) == bool(len(right)) + bool(
         len(wrong)
@@ -148,7 +148,9 @@ def test_distributions_of_few_questions_are_drawn(right, wrong):
 
 def test_the_hardest_original_is_on_top():
     table = hardest_table((7, 1.5, 0.6, 2), (8, 4.0, 0.1, 3), (9, 1.5, 0.2, 1))
-    figure = figures.hardest(table, pd.Series(["seven", "eight", "nine"], index=[7, 8, 9]))
+    figure = figures.plot_hardest_originals(
+        table, pd.Series(["seven", "eight", "nine"], index=[7, 8, 9])
+    )
     assert drawn(figure)
     axis = figure.axes[0]
     assert named(axis) == ["eight", "nine", "seven"]
@@ -161,27 +163,27 @@ def test_the_hardest_original_is_on_top():
 def test_long_titles_are_shortened_and_missing_ones_are_ids():
     titles = pd.Series(["x" * 60, "x" * 61, "why\n  is   $a$ and $\\nothing$?"], index=[1, 2, 3])
     rows = [(original, 2.0, original / 10, 1) for original in (1, 2, 3, 4)]
-    figure = figures.hardest(hardest_table(*rows), titles)
+    figure = figures.plot_hardest_originals(hardest_table(*rows), titles)
     assert drawn(figure)
     assert named(figure.axes[0]) == ["x" * 60, "x" * 59 + "…", "why is $a$ and $\\nothing$?", "4"]
 
 
 def test_a_perfect_ranking_is_said():
     titles = pd.Series(["one"], index=[1])
-    figure = figures.hardest(hardest_table((1, 1.0, 0.9, 1)), titles)
+    figure = figures.plot_hardest_originals(hardest_table((1, 1.0, 0.9, 1)), titles)
     assert drawn(figure)
     assert "All originals ranked first" in figure.axes[0].get_title()
 
 
 def test_no_test_duplicates_are_said():
-    figure = figures.hardest(hardest_table(), pd.Series(dtype=str))
+    figure = figures.plot_hardest_originals(hardest_table(), pd.Series(dtype=str))
     assert drawn(figure)
     assert texts(figure.axes[0]) == ["No duplicate was tested."]
 
 
 def test_features_are_shown_by_their_share_of_all_gain():
     gains = pd.Series({"all.words": 10.0, "word_2.margin": 60.0, "characters.mean": 30.0})
-    figure = figures.feature_gains(gains, 2)
+    figure = figures.plot_feature_gains(gains, 2)
     assert drawn(figure)
     axis = figure.axes[0]
     assert named(axis) == ["word_2.margin", "characters.mean"]
@@ -192,7 +194,7 @@ def test_features_are_shown_by_their_share_of_all_gain():
 
 @pytest.mark.parametrize("gains", [{}, {"all.words": 0.0}])
 def test_features_without_gain_are_drawn(gains):
-    figure = figures.feature_gains(pd.Series(gains, dtype=float))
+    figure = figures.plot_feature_gains(pd.Series(gains, dtype=float))
     assert drawn(figure)
     assert [bar.get_width() for bar in figure.axes[0].patches] == list(gains.values())
 
@@ -202,7 +204,7 @@ def test_features_without_gain_are_drawn(gains):
     [(0, "0 new questions"), (1, "1 new question"), (1234, "1,234 new questions")],
 )
 def test_the_first_matches_are_counted(count, title):
-    figure = figures.top_probabilities(np.linspace(1, 0, count))
+    figure = figures.plot_top_probabilities(np.linspace(1, 0, count))
     assert drawn(figure)
     axis = figure.axes[0]
     assert axis.get_title().endswith(title)
@@ -211,5 +213,5 @@ def test_the_first_matches_are_counted(count, title):
 
 
 def test_a_sure_match_is_in_the_last_bar():
-    bars = figures.top_probabilities(np.array([1.0, 0.951, 0.3])).axes[0].patches
+    bars = figures.plot_top_probabilities(np.array([1.0, 0.951, 0.3])).axes[0].patches
     assert [bar.get_height() for bar in bars] == [*[0] * 6, 1, *[0] * 12, 2]

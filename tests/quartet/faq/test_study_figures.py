@@ -6,7 +6,7 @@ import pytest
 
 from faq.drawn import drawn, line, named, texts, widths
 from quartet.faq import study_figures
-from quartet.faq.drawing import MARK
+from quartet.faq.drawing import ACCENT
 
 
 def study(trials=50):
@@ -30,7 +30,7 @@ def completed(**parameters):
 
 
 def heights(figure):
-    """What `parallel_coordinates` draws: one row a trial, one column an axis."""
+    """What `plot_parallel_coordinates` draws: one row a trial, one column an axis."""
     return np.array([path.vertices[:, 1] for path in figure.axes[0].collections[0].get_paths()])
 
 
@@ -45,7 +45,7 @@ def labels(figure, place):
 
 def test_the_history_shows_trials_by_state_and_the_best_so_far():
     trials = study()
-    figure = study_figures.study_history(trials, "gain_at_3", 10)
+    figure = study_figures.plot_study_history(trials, "gain_at_3", 10)
     assert drawn(figure)
     axis, ordered = figure.axes[0], trials.sort_values("trial")
     for state in ("complete", "pruned"):
@@ -59,15 +59,15 @@ def test_the_history_shows_trials_by_state_and_the_best_so_far():
 
 def test_the_chosen_trial_is_the_one_ringed():
     trials = study()
-    figure = study_figures.study_history(trials, "mean_reciprocal_rank", 10)
+    figure = study_figures.plot_study_history(trials, "mean_reciprocal_rank", 10)
     metric = trials.set_index("trial")["metric"][10]
     assert line(figure.axes[0], "chosen: trial 10") == ([10], [metric])
-    (ring,) = [line for line in figure.axes[0].lines if line.get_color() == MARK]
+    (ring,) = [line for line in figure.axes[0].lines if line.get_color() == ACCENT]
     assert ring.get_markerfacecolor() == "none"
 
 
 def test_a_history_of_one_trial_has_no_fractions_of_trials():
-    figure = study_figures.study_history(completed(l2=[1.0]), "gain_at_1", 0)
+    figure = study_figures.plot_study_history(completed(l2=[1.0]), "gain_at_1", 0)
     assert drawn(figure)
     axis = figure.axes[0]
     low, high = axis.get_xlim()
@@ -76,14 +76,14 @@ def test_a_history_of_one_trial_has_no_fractions_of_trials():
 
 def test_a_history_of_failures_is_drawn():
     trials = study(5).assign(state="fail", metric=None)
-    figure = study_figures.study_history(trials, "gain_at_1", 0)
+    figure = study_figures.plot_study_history(trials, "gain_at_1", 0)
     assert drawn(figure)
     assert line(figure.axes[0], "failed (5)")[0] == [0, 1, 2, 3, 4]
 
 
 def test_the_most_important_parameter_is_on_top():
     table = pd.DataFrame({"parameter": ["l2", "num_leaves"], "importance": [0.2, 0.8]})
-    figure = study_figures.parameter_importance(table)
+    figure = study_figures.plot_parameter_importance(table)
     assert drawn(figure)
     axis = figure.axes[0]
     assert named(axis) == ["num leaves", "l2"]
@@ -93,7 +93,9 @@ def test_the_most_important_parameter_is_on_top():
 
 
 def test_unknown_importance_is_said():
-    figure = study_figures.parameter_importance(pd.DataFrame(columns=["parameter", "importance"]))
+    figure = study_figures.plot_parameter_importance(
+        pd.DataFrame(columns=["parameter", "importance"])
+    )
     assert drawn(figure)
     assert "Too few trials completed" in texts(figure.axes[0])[0]
 
@@ -101,7 +103,7 @@ def test_unknown_importance_is_said():
 def test_a_line_for_each_completed_trial_the_best_drawn_last():
     trials = study()
     trials.loc[trials["trial"] == 0, "metric"] = np.nan
-    figure = study_figures.parallel_coordinates(trials, ["l2", "objective"], "gain_at_1", 10)
+    figure = study_figures.plot_parallel_coordinates(trials, ["l2", "objective"], "gain_at_1", 10)
     assert drawn(figure)
     complete = trials[(trials["state"] == "complete") & (trials["trial"] != 0)]
     collection = figure.axes[0].collections[0]
@@ -113,7 +115,9 @@ def test_a_line_for_each_completed_trial_the_best_drawn_last():
 
 
 def test_better_trials_are_darker():
-    figure = study_figures.parallel_coordinates(completed(l2=[1, 2, 3]), ["l2"], "gain_at_1", 0)
+    figure = study_figures.plot_parallel_coordinates(
+        completed(l2=[1, 2, 3]), ["l2"], "gain_at_1", 0
+    )
     assert drawn(figure)
     light = figure.axes[0].collections[0].get_colors()[:, :3].sum(axis=1)
     assert (np.diff(light) < 0).all()
@@ -121,16 +125,18 @@ def test_better_trials_are_darker():
 
 def test_the_chosen_trial_is_the_line_marked():
     trials = completed(l2=[1, 2, 5], trees=[10, 20, 10])
-    figure = study_figures.parallel_coordinates(trials, ["l2", "trees"], "gain_at_1", 1)
+    figure = study_figures.plot_parallel_coordinates(trials, ["l2", "trees"], "gain_at_1", 1)
     assert drawn(figure)
-    (marked,) = [line for line in figure.axes[0].lines if line.get_color() == MARK]
+    (marked,) = [line for line in figure.axes[0].lines if line.get_color() == ACCENT]
     assert marked.get_label() == "chosen: trial 1"
     assert list(marked.get_ydata()) == pytest.approx([0.25, 1, 0.5])
 
 
 def test_wide_ranges_are_logarithmic_and_narrow_ones_not():
     trials = completed(l2=[0.1, 1, 10], trees=[100, 150, 300], share=[0, 0.5, 100])
-    figure = study_figures.parallel_coordinates(trials, ["l2", "trees", "share"], "gain_at_1", 0)
+    figure = study_figures.plot_parallel_coordinates(
+        trials, ["l2", "trees", "share"], "gain_at_1", 0
+    )
     assert drawn(figure)
     expected = [[0, 0, 0, 0], [0.5, 0.25, 0.005, 0.5], [1, 1, 1, 1]]
     assert heights(figure) == pytest.approx(np.array(expected))
@@ -140,7 +146,7 @@ def test_wide_ranges_are_logarithmic_and_narrow_ones_not():
 
 
 def test_the_label_of_the_middle_stands_at_its_value():
-    figure = study_figures.parallel_coordinates(
+    figure = study_figures.plot_parallel_coordinates(
         completed(leaves=[3, 5, 8], large=[1, 2, 4000]), ["leaves", "large"], "gain_at_1", 0
     )
     assert labels(figure, 0) == {0: "3", 0.6: "6", 1: "8"}
@@ -150,7 +156,7 @@ def test_the_label_of_the_middle_stands_at_its_value():
 
 def test_names_are_evenly_spaced():
     trials = completed(kind=["b", "c", "a"], flag=[True, False, True])
-    figure = study_figures.parallel_coordinates(trials, ["kind", "flag"], "gain_at_1", 0)
+    figure = study_figures.plot_parallel_coordinates(trials, ["kind", "flag"], "gain_at_1", 0)
     assert drawn(figure)
     assert heights(figure)[:, :2].tolist() == [[0.5, 1], [1, 0], [0, 1]]
     assert labels(figure, 0) == {0: "a", 0.5: "b", 1: "c"}
@@ -159,7 +165,9 @@ def test_names_are_evenly_spaced():
 
 def test_a_parameter_that_a_trial_lacks_leaves_a_gap():
     trials = completed(l2=[1, np.nan, 3], kind=["a", None, "b"], never=[None, None, None])
-    figure = study_figures.parallel_coordinates(trials, ["l2", "kind", "never"], "gain_at_1", 1)
+    figure = study_figures.plot_parallel_coordinates(
+        trials, ["l2", "kind", "never"], "gain_at_1", 1
+    )
     assert drawn(figure)
     missing = np.isnan(heights(figure))
     assert missing.tolist() == [
@@ -171,7 +179,7 @@ def test_a_parameter_that_a_trial_lacks_leaves_a_gap():
 
 def test_a_constant_parameter_lies_in_the_middle():
     trials = completed(trees=[400, 400], kind=["a", "a"])
-    figure = study_figures.parallel_coordinates(trials, ["trees", "kind"], "gain_at_1", 0)
+    figure = study_figures.plot_parallel_coordinates(trials, ["trees", "kind"], "gain_at_1", 0)
     assert drawn(figure)
     assert heights(figure)[:, :2].tolist() == [[0.5, 0.5], [0.5, 0.5]]
     assert (labels(figure, 0), labels(figure, 1)) == ({0.5: "400"}, {0.5: "a"})
@@ -182,7 +190,7 @@ def test_twelve_parameters_are_drawn_of_any_number_of_trials(trials):
     values = np.random.default_rng(0).uniform(0.1, 30, (trials, 12))
     names = [f"parameter_{number}" for number in range(12)]
     table = completed(**dict(zip(names, values.T, strict=True)))
-    figure = study_figures.parallel_coordinates(table, names, "mean_reciprocal_rank", 0)
+    figure = study_figures.plot_parallel_coordinates(table, names, "mean_reciprocal_rank", 0)
     assert drawn(figure)
     if trials:
         assert heights(figure).shape == (trials, 13)

@@ -26,7 +26,7 @@ def ingest_dump(
 ) -> tuple[Table, Table, Table, pd.DataFrame, dict[str, float], Figure]:
     """Originals, duplicates and answers with one tag; rows with faults; counts; a figure."""
     ingested = faq.dump.ingest(faq_posts, faq_post_links, faq_dump_reading)
-    figure = faq.dump_figures.ingested_duplicates(
+    figure = faq.dump_figures.plot_ingested_duplicates(
         ingested.duplicates_per_original, ingested.counts, faq_dump_reading.tag
     )
     return (

@@ -55,5 +55,5 @@ def match_questions(
         "questions_per_s": len(asked) / seconds,
     }
     rows = faq_matches_wanted.examples * faq_matches_wanted.matches
-    figure = faq.figures.top_probabilities(first.to_numpy())
+    figure = faq.figures.plot_top_probabilities(first.to_numpy())
     return matches, matches.head(rows), silent, figure, metrics

@@ -56,7 +56,7 @@ def clean_tables(
         "duplicates": tables.duplicates,
         "answers": tables.answers,
     }
-    figure = faq.figures.text_lengths(
+    figure = faq.figures.plot_text_lengths(
         {name: table["text"].str.len().to_numpy() for name, table in used.items()},
         tables.duplicates["AnswerId"].value_counts().to_numpy(),
     )
@@ -129,9 +129,9 @@ def tune_ranker(
         trials,
         best,
         importance,
-        faq.study_figures.study_history(trials, metric, chosen.number),
-        faq.study_figures.parameter_importance(importance),
-        faq.study_figures.parallel_coordinates(trials, searched, metric, chosen.number),
+        faq.study_figures.plot_study_history(trials, metric, chosen.number),
+        faq.study_figures.plot_parameter_importance(importance),
+        faq.study_figures.plot_parallel_coordinates(trials, searched, metric, chosen.number),
     )
 
 
@@ -153,7 +153,7 @@ def refit_ranker(
     matcher = faq.matcher.fit_matcher(
         clean_originals, known, clean_answers, parameters, faq_features, faq_refit, faq_cleaning
     )
-    return matcher.to_arrays(), faq.figures.feature_gains(matcher.feature_gains())
+    return matcher.to_arrays(), faq.figures.plot_feature_gains(matcher.feature_gains())
 
 
 def rank_by_baselines(
@@ -198,8 +198,8 @@ def test_ranker(
     return (
         results,
         table,
-        faq.figures.calibration(table, "Calibration on all candidates of the test duplicates"),
-        faq.figures.score_distributions(
+        faq.figures.plot_calibration(table, "Calibration on all candidates of the test duplicates"),
+        faq.figures.plot_score_distributions(
             results["probability"].to_numpy(), results["best_wrong"].to_numpy()
         ),
     )
@@ -221,7 +221,12 @@ def compare_with_baselines(
     hardest = faq.evaluation.hardest_originals(test_results, faq_test.hardest)
     titles = clean_originals.set_index("Id")["text"]
     hardest["question"] = hardest["original"].map(titles)
-    return gains, hardest, faq.figures.gains(gains), faq.figures.hardest(hardest, titles)
+    return (
+        gains,
+        hardest,
+        faq.figures.plot_gains(gains),
+        faq.figures.plot_hardest_originals(hardest, titles),
+    )
 
 
 def _by_method(baseline_ranks: pd.DataFrame) -> list[tuple[str, pd.Series]]:
