@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from quartet import faq
 from quartet.datasets.study import StudyDataset
 from quartet.datasets.tables import TSVDataset
-from quartet.faq.baselines import reference_pairs
+from quartet.faq.baselines import make_reference_pairs
 from quartet.faq.search_space import SearchSpace
 from quartet.faq.settings import (
     Cleaning,
@@ -141,7 +141,7 @@ def reference_trial(originals, train, tune, generator):
     leaf, weighted = int(generator.integers(1, 31)), bool(generator.integers(2))
     texts, known = list(originals["text"]), list(train["text"])
     number = faq.matcher.indices_of(originals, train)
-    rows, columns = reference_pairs(number, len(originals), match, generator)
+    rows, columns = make_reference_pairs(number, len(originals), match, generator)
     asked, answered = [known[row] for row in rows], [texts[column] for column in columns]
     views = [TfidfVectorizer(ngram_range=(1, ngrams)) for _ in range(2)]
     pairs = hstack(

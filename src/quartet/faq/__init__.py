@@ -1,26 +1,25 @@
-"""Matching questions with those answered before: the science of the FAQ scenario.
+"""Match new questions with questions that were answered before: the science of the FAQ scenario.
 
-In: tables of original questions, their known duplicates and answers, or a Stack
-Exchange data dump to make these from. Out: a matcher, one artefact that ranks
-the originals for a new question and says how probable it is a duplicate of each,
-with the figures and numbers that judge it. Plain Python over tables and arrays:
-no Kedro here.
+Input: tables of original questions, their known duplicates and answers, or a Stack
+Exchange data dump from which these tables are built. Output: a matcher, one artefact
+that ranks the originals for a new question and estimates the probability that it is
+a duplicate of each, with figures and metrics of its quality. The package is plain
+Python over tables and arrays and does not import Kedro.
 """
 
 import lazy_loader
 
-# Importing the package is cheap; LightGBM, Optuna and the rest come with the module needing them.
+# Submodules load on first use, so that importing the package does not import LightGBM or Optuna.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "baselines",
         "cleaning",
+        "corpus_index",
         "dump",
         "dump_figures",
         "evaluation",
         "figures",
-        "corpus_index",
-        "margins",
         "matcher",
         "pairs",
         "ranker",
@@ -31,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "similarity",
         "study",
         "study_figures",
+        "svm",
         "tables",
         "text",
         "trials",

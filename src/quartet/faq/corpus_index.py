@@ -1,4 +1,4 @@
-"""What a matcher compares a question with: originals, their known duplicates, their answers."""
+"""Index the texts that questions are compared with: originals, known duplicates and answers."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from quartet.faq.text import (
     sparse_to_arrays,
 )
 
-Originals = NDArray[np.int64]
-"""Numbers of originals, 0 to k-1, in the order of the table of questions."""
+OriginalIndices = NDArray[np.int64]
+"""Indices of originals, 0 to k-1, in the order of the table of originals."""
 
 
 @dataclass(frozen=True)
 class CorpusIndex:
-    """Vectors of all known texts.
+    """Vectors of n known duplicates, k originals and their answers.
 
     Attributes:
-        original_of: Shape (n,), ascending: which original each known duplicate belongs to.
-        texts: By view, shape (n + k, terms): known duplicates, then the k originals.
-        answers: By view, shape (k, terms): the answers, in word views only.
+        original_of: Shape (n,), ascending: index of each known duplicate's original.
+        texts: By view, shape (n + k, terms): known duplicates, then originals.
+        answers: By word view, shape (k, terms).
     """
 
-    original_of: Originals
+    original_of: OriginalIndices
     texts: Vectors
     answers: Vectors
 
@@ -49,26 +49,26 @@ class CorpusIndex:
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """Shape (k,): number of each original's first known duplicate."""
+        """Row of each original's first known duplicate; shape (k,)."""
         return np.searchsorted(self.original_of, np.arange(self.originals))
 
     @cached_property
-    def known(self) -> NDArray[np.int64]:
-        """Shape (k,): known duplicates of each original."""
+    def duplicate_counts(self) -> NDArray[np.int64]:
+        """Number of each original's known duplicates; shape (k,)."""
         return np.bincount(self.original_of, minlength=self.originals)
 
     @cached_property
     def text_columns(self) -> Vectors:
-        """The texts transposed, (terms, n + k), as products with questions want them."""
+        """The texts transposed, for fast products with questions; by view, (terms, n + k)."""
         return {view: texts.T.tocsr() for view, texts in self.texts.items()}
 
     @cached_property
     def answer_columns(self) -> Vectors:
-        """The answers transposed, shape (terms, k)."""
+        """The answers transposed; by word view, shape (terms, k)."""
         return {view: answers.T.tocsr() for view, answers in self.answers.items()}
 
     def to_arrays(self) -> Arrays:
-        """Everything `from_arrays` needs, as plain arrays."""
+        """Return the index as named arrays."""
         arrays: Arrays = {"original_of": self.original_of}
         for part in ("texts", "answers"):
             for view, matrix in getattr(self, part).items():
@@ -77,46 +77,43 @@ class CorpusIndex:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> CorpusIndex:
-        """The index whose `to_arrays` gave these."""
+        """Restore an index from `to_arrays`."""
 
-        def part(prefix: str) -> dict[str, csr_matrix]:
+        def restore(prefix: str) -> dict[str, csr_matrix]:
             names = (key for key in arrays if key.startswith(prefix) and key.endswith(".data"))
             views = (name.removeprefix(prefix).removesuffix(".data") for name in names)
             return {view: sparse_from_arrays(arrays, prefix + view) for view in views}
 
-        return cls(arrays["original_of"], part("texts."), part("answers."))
+        return cls(arrays["original_of"], restore("texts."), restore("answers."))
 
 
 def build_index(
     encoder: TextEncoder,
     duplicates: Sequence[str],
-    original_of: Originals,
-    questions: Sequence[str],
+    original_of: OriginalIndices,
+    originals: Sequence[str],
     answers: Sequence[str],
 ) -> CorpusIndex:
-    """Vectors of n known duplicates, k originals and their k answers.
+    """Encode n known duplicates, k originals and their k answers.
 
     Args:
-        encoder: Fitted on the texts that may be known.
+        encoder: A fitted encoder.
         duplicates: n texts, in the order of their originals.
-        original_of: Shape (n,), ascending.
-        questions: k texts of the originals.
-        answers: k texts; empty where there is no answer.
+        original_of: Shape (n,), ascending: index of each duplicate's original.
+        originals: k texts.
+        answers: k texts; empty where an original has no answer.
 
     Raises:
         ValueError: `original_of` is not ascending, or an original has no known duplicate.
     """
-    counts = np.bincount(original_of, minlength=len(questions))
-    if np.any(np.diff(original_of) < 0) or len(counts) != len(questions) or not counts.all():
+    counts = np.bincount(original_of, minlength=len(originals))
+    if np.any(np.diff(original_of) < 0) or len(counts) != len(originals) or not counts.all():
         raise ValueError(
-            "known duplicates must come in the order of their originals, at least one of each"
+            "known duplicates must be in the order of their originals, with at least one for each"
         )
+    answer_vectors = encoder.encode(answers)
     return CorpusIndex(
         original_of=original_of,
-        texts=encoder.encode([*duplicates, *questions]),
-        answers=_of_words(encoder.encode(answers)),
+        texts=encoder.encode([*duplicates, *originals]),
+        answers={view: matrix for view, matrix in answer_vectors.items() if view != CHARACTERS},
     )
-
-
-def _of_words(vectors: Vectors) -> Vectors:
-    return {view: matrix for view, matrix in vectors.items() if view != CHARACTERS}

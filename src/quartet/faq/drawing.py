@@ -1,4 +1,4 @@
-"""What the FAQ scenario's figures have in common: colours, bars by name, and small manners."""
+"""Share colours, bar charts and axis styles among the figures of the FAQ scenario."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ COLOUR_MAP = LinearSegmentedColormap.from_list("shades", ["#d9e3ed", LIGHT, PRIM
 def plot_horizontal_bars(
     names: Sequence[str], values: Values, captions: Sequence[str]
 ) -> tuple[Figure, Any]:
-    """Horizontal bars, the first on top, each with its name before and its caption behind it."""
+    """Plot horizontal bars, the first one on top.
+
+    Args:
+        names: Labels on the vertical axis.
+        values: Length of each bar.
+        captions: Text at the end of each bar.
+
+    Returns:
+        The figure and its axes.
+    """
     figure = Figure(figsize=(9, 1.4 + 0.28 * len(names)), layout="constrained")
     axis = figure.subplots()
     bars = axis.barh(np.arange(len(names)), values, 0.7, color=PRIMARY)
     axis.bar_label(bars, captions, padding=4, fontsize=8)
-    # Questions about jQuery have dollar signs that are no formulas.
+    # Questions about jQuery contain dollar signs, which are not formulas.
     axis.set_yticks(np.arange(len(names)), names, fontsize=9, parse_math=False)
     axis.set_ylim(len(names) - 0.4, -0.6)
     axis.margins(x=0.15)
@@ -37,7 +46,7 @@ def plot_horizontal_bars(
 
 
 def plot_message(title: str, text: str) -> Figure:
-    """A figure that only says why there is nothing to draw."""
+    """Plot only a text, for a figure without data."""
     figure = Figure(figsize=(8, 2), layout="constrained")
     axis = figure.subplots()
     axis.axis("off")
@@ -47,15 +56,15 @@ def plot_message(title: str, text: str) -> Figure:
 
 
 def make_integer_locator() -> MaxNLocator:
-    """Ticks at whole numbers only, also where there is but one."""
+    """Return a locator with ticks at integers only, at least one."""
     return MaxNLocator(integer=True, min_n_ticks=1)
 
 
 def format_name(name: str) -> str:
-    """The name of a column or metric, as one says it."""
+    """Return the name of a column or metric as it is written in figures."""
     return name.replace("gain_at_", "gain@").replace("_", " ")
 
 
 def hide_spines(axis: Any) -> None:
-    """Leave the axes only the lines at the left and below."""
+    """Hide the top and right spines."""
     axis.spines[["top", "right"]].set_visible(False)

@@ -1,8 +1,8 @@
-"""How good a ranking is: gain at k, mean rank, reciprocal rank, calibration.
+"""Evaluate rankings: gain@k, mean rank, mean reciprocal rank and calibration.
 
-A question has one right original, so gain@k, the share of right originals among
-the first k, is the share of questions whose right original is there. Ties count
-against the ranking: of originals with equal scores the right one comes last.
+gain@k is recall@k: the share of questions whose right original is among the first k.
+Each question has one right original. Ties count against the ranking: among candidates
+with equal scores, the right one comes last.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Ranks = NDArray[np.int64]
-"""Rank of the right original of each question, 1 the best, shape (q,)."""
+"""Shape (q,): rank of each question's right original, from 1."""
 Values = NDArray[np.floating]
 
 
 class Ranking(NamedTuple):
-    """Candidates of q questions, in no order.
+    """Unordered candidates of q questions.
 
     Attributes:
-        candidates: Shape (q, c): numbers of originals.
-        probabilities: Shape (q, c): that the question is a duplicate of each.
+        candidates: Shape (q, c): indices of originals.
+        probabilities: Shape (q, c): probability that the question is a duplicate of each.
     """
 
     candidates: NDArray[np.int64]
@@ -31,7 +31,7 @@ class Ranking(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A mean over questions with its 95 % bootstrap interval."""
+    """A mean over questions with its 95 % bootstrap confidence interval."""
 
     value: float
     low: float
@@ -39,12 +39,12 @@ class Estimate(NamedTuple):
 
 
 def ranks_of_right(scores: Values, right: NDArray[np.bool_], originals: int) -> Ranks:
-    """Ranks of the right candidates.
+    """Return the ranks of the right originals.
 
     Args:
         scores: Shape (q, c).
-        right: Shape (q, c), at most one a row.
-        originals: Number of all originals: the rank where none of the candidates is right.
+        right: Shape (q, c): mask of the right candidates, at most one a row.
+        originals: Number of all originals, the rank if no candidate is right.
     """
     best = np.where(right, scores, -np.inf).max(axis=1)
     ranks = (scores >= best[:, None]).sum(axis=1)
@@ -52,27 +52,27 @@ def ranks_of_right(scores: Values, right: NDArray[np.bool_], originals: int) -> 
 
 
 def evaluate_ranking(
-    ranking: Ranking, number: NDArray[np.int64], ids: NDArray[np.int64]
+    ranking: Ranking, right_indices: NDArray[np.int64], ids: NDArray[np.int64]
 ) -> pd.DataFrame:
-    """What became of q questions whose right originals are known.
+    """Evaluate the ranking of q questions whose originals are known.
 
     Args:
         ranking: Candidates and probabilities, shape (q, c).
-        number: Shape (q,): numbers of the right originals.
+        right_indices: Shape (q,): indices of the right originals.
         ids: Shape (k,): Ids of all originals.
 
     Returns:
-        One row a question: `original` (Id), `rank`, `probability` of the right original (0 where
-        it was no candidate), `first` (Id ranked first), `first_probability`, and `best_wrong`,
-        the probability of the best wrong candidate.
+        One row a question: `original` (Id), `rank` and `probability` of the right original
+        (probability 0 if it is not a candidate), `first` (Id ranked first),
+        `first_probability`, and `best_wrong`, the probability of the best wrong candidate.
     """
     candidates, probabilities = ranking
-    right = candidates == number[:, None]
-    rows = np.arange(len(number))
+    right = candidates == right_indices[:, None]
+    rows = np.arange(len(right_indices))
     first = probabilities.argmax(axis=1)
     return pd.DataFrame(
         {
-            "original": ids[number],
+            "original": ids[right_indices],
             "rank": ranks_of_right(probabilities, right, len(ids)),
             "probability": np.where(right, probabilities, 0).sum(axis=1),
             "first": ids[candidates[rows, first]],
@@ -83,28 +83,35 @@ def evaluate_ranking(
 
 
 def gain_at(ranks: Ranks, k: int) -> float:
-    """Share of questions whose right original is among the first k."""
+    """Return gain@k, the share of questions whose right original is among the first k."""
     return float(np.mean(ranks <= k))
 
 
 def mean_reciprocal_rank(ranks: Ranks) -> float:
-    """Mean of 1/rank."""
+    """Return the mean of 1/rank."""
     return float(np.mean(1 / ranks))
 
 
-def metric_of(ranks: Ranks, name: str) -> float:
-    """`mean_reciprocal_rank` or `gain_at_K`."""
+def compute_metric(ranks: Ranks, name: str) -> float:
+    """Return the metric with this name: `mean_reciprocal_rank` or `gain_at_K`."""
     if name == "mean_reciprocal_rank":
         return mean_reciprocal_rank(ranks)
     return gain_at(ranks, int(name.rpartition("_")[2]))
 
 
 def bootstrap_mean(
-    values: Values, resamples: int, generator: np.random.Generator, largest: int = 1_000_000
+    values: Values, resamples: int, generator: np.random.Generator, max_values: int = 1_000_000
 ) -> Estimate:
-    """Mean of q values with the percentile interval of means of resampled values."""
+    """Return the mean of q values with its 95 % percentile bootstrap interval.
+
+    Args:
+        values: Shape (q,).
+        resamples: Number of bootstrap samples.
+        generator: Draws the samples.
+        max_values: Values drawn at once, to bound memory.
+    """
     means = np.empty(resamples)
-    step = max(1, largest // len(values))
+    step = max(1, max_values // len(values))
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
         rows = generator.integers(len(values), size=(count, len(values)))
@@ -116,29 +123,35 @@ def bootstrap_mean(
 def gains_table(
     ranks: dict[str, Ranks], highest: int, resamples: int, generator: np.random.Generator
 ) -> pd.DataFrame:
-    """Gain at 1 to `highest` of each method, with intervals.
+    """Return gain@1 to gain@`highest` of each method, with 95 % intervals.
+
+    Args:
+        ranks: Ranks of the right originals, by method.
+        highest: Highest k.
+        resamples: Number of bootstrap samples.
+        generator: Draws the samples.
 
     Returns:
         Columns `method`, `k`, `gain`, `low_95`, `high_95`.
     """
     rows = []
-    for method, found in ranks.items():
+    for method, method_ranks in ranks.items():
         for k in range(1, highest + 1):
-            gain = bootstrap_mean((found <= k).astype(float), resamples, generator)
+            gain = bootstrap_mean((method_ranks <= k).astype(float), resamples, generator)
             rows.append((method, k, *gain))
     return pd.DataFrame(rows, columns=["method", "k", "gain", "low_95", "high_95"])
 
 
 def calibration_table(probabilities: Values, right: NDArray[np.bool_], bins: int) -> pd.DataFrame:
-    """Stated and true share of duplicates among pairs of about equal probability.
+    """Return the calibration curve: predicted probability and observed share of duplicates.
 
     Args:
-        probabilities: Shape (p,), of pairs.
-        right: Shape (p,): whether each is a pair of a duplicate and its original.
-        bins: Intervals of equal width between 0 and 1; empty ones are left out.
+        probabilities: Shape (p,): predicted probabilities of p pairs.
+        right: Shape (p,): whether the pair is a duplicate and its original.
+        bins: Intervals of equal width between 0 and 1; empty ones are omitted.
 
     Returns:
-        Columns `probability` (mean stated), `share` (true), `pairs`.
+        Columns `probability` (mean predicted), `share` (observed), `pairs`.
     """
     interval = np.minimum((probabilities * bins).astype(int), bins - 1)
     pairs = pd.DataFrame({"probability": probabilities, "share": right, "interval": interval})
@@ -150,25 +163,25 @@ def calibration_table(probabilities: Values, right: NDArray[np.bool_], bins: int
 
 
 def calibration_error(table: pd.DataFrame) -> float:
-    """Mean distance of stated from true share, weighted by pairs."""
-    distance = (table["probability"] - table["share"]).abs()
-    return float((distance * table["pairs"]).sum() / table["pairs"].sum())
+    """Return the expected calibration error: the mean gap, weighted by pairs."""
+    gap = (table["probability"] - table["share"]).abs()
+    return float((gap * table["pairs"]).sum() / table["pairs"].sum())
 
 
 def summarise(ranks: Ranks, gains: pd.DataFrame, calibration: pd.DataFrame) -> dict[str, float]:
-    """The numbers of one method on the test duplicates, under the names they are reported by.
+    """Return the metrics of one method on the test duplicates.
 
     Args:
-        ranks: Of their right originals, shape (q,).
+        ranks: Shape (q,): ranks of the right originals.
         gains: The method's rows of `gains_table`.
-        calibration: Its `calibration_table`.
+        calibration: The method's `calibration_table`.
     """
-    numbers: dict[str, float] = {"test_questions": len(ranks)}
+    metrics: dict[str, float] = {"test_questions": len(ranks)}
     for k, row in gains.set_index("k").iterrows():
-        numbers[f"test_gain_at_{k}"] = float(row["gain"])
-        numbers[f"test_gain_at_{k}_low_95"] = float(row["low_95"])
-        numbers[f"test_gain_at_{k}_high_95"] = float(row["high_95"])
-    return numbers | {
+        metrics[f"test_gain_at_{k}"] = float(row["gain"])
+        metrics[f"test_gain_at_{k}_low_95"] = float(row["low_95"])
+        metrics[f"test_gain_at_{k}_high_95"] = float(row["high_95"])
+    return metrics | {
         "test_mean_rank": float(ranks.mean()),
         "test_mean_reciprocal_rank": mean_reciprocal_rank(ranks),
         "test_calibration_error": calibration_error(calibration),
@@ -176,7 +189,7 @@ def summarise(ranks: Ranks, gains: pd.DataFrame, calibration: pd.DataFrame) -> d
 
 
 def hardest_originals(tested: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Originals whose test duplicates are ranked worst.
+    """Return the originals whose test duplicates are ranked worst.
 
     Args:
         tested: One row a test duplicate: `original`, `rank`, `probability` of the right original,
@@ -184,11 +197,11 @@ def hardest_originals(tested: pd.DataFrame, count: int) -> pd.DataFrame:
         count: Rows to return.
 
     Returns:
-        By original: `test_duplicates`, `mean_rank`, `mean_probability`, and `mistaken_for`, the
-        wrong Id most often ranked first (missing if none was).
+        Columns `original`, `test_duplicates`, `mean_rank`, `mean_probability`, and
+        `mistaken_for`, the wrong Id most often ranked first, if any.
     """
 
-    def mistaken(group: pd.DataFrame) -> Any:
+    def find_confusion(group: pd.DataFrame) -> Any:
         wrong = group.loc[group["rank"] > 1, "first"]
         return wrong.mode().iloc[0] if len(wrong) else None
 
@@ -198,6 +211,6 @@ def hardest_originals(tested: pd.DataFrame, count: int) -> pd.DataFrame:
         mean_rank=("rank", "mean"),
         mean_probability=("probability", "mean"),
     )
-    table["mistaken_for"] = pd.array([mistaken(group) for _, group in groups], dtype="Int64")
+    table["mistaken_for"] = pd.array([find_confusion(group) for _, group in groups], dtype="Int64")
     ordered = table.sort_values(["mean_rank", "mean_probability"], ascending=[False, True])
     return ordered.head(count).reset_index()

@@ -1,4 +1,4 @@
-"""Figures of the FAQ scenario: the texts, the ranking and how sure it is."""
+"""Plot the texts, the quality of the ranking and its probabilities."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ from quartet.faq.drawing import (
 
 Counts = NDArray[np.int64]
 
-_TWENTIETHS = [edge / 20 for edge in range(21)]
-_TITLE = 60
+_PROBABILITY_BINS = [edge / 20 for edge in range(21)]
+_MAX_TITLE_LENGTH = 60
 """Characters shown of an original's text."""
 
 
 def plot_text_lengths(lengths: dict[str, Counts], duplicates: Counts) -> Figure:
-    """How long the texts are, and how many duplicates an original has.
+    """Plot the lengths of texts and the number of duplicates of each original.
 
     Args:
         lengths: Characters of each text, by kind: originals, duplicates, answers.
-        duplicates: Number of each original's duplicates.
+        duplicates: Number of duplicates of each original.
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
-    texts, numbers = figure.subplots(1, 2)
-    _boxes(texts, {kind: np.maximum(values, 1) for kind, values in lengths.items()})
+    texts, counts = figure.subplots(1, 2)
+    _draw_boxes(texts, {kind: np.maximum(values, 1) for kind, values in lengths.items()})
     texts.set(
         xlabel="characters (box: middle half, whiskers: 5th to 95th percentile)",
         title="Length of the texts",
     )
-    numbers.hist(duplicates, _whole_edges(duplicates), color=PRIMARY, rwidth=0.9)
-    numbers.set(xlabel="duplicates", ylabel="originals", title="Duplicates of each original")
-    numbers.set_ylim(bottom=0)
-    for axis in (numbers.xaxis, numbers.yaxis):
+    counts.hist(duplicates, _make_integer_bins(duplicates), color=PRIMARY, rwidth=0.9)
+    counts.set(xlabel="duplicates", ylabel="originals", title="Duplicates of each original")
+    counts.set_ylim(bottom=0)
+    for axis in (counts.xaxis, counts.yaxis):
         axis.set_major_locator(make_integer_locator())
-    hide_spines(numbers)
+    hide_spines(counts)
     return figure
 
 
-def _boxes(axis: Any, samples: dict[str, Counts]) -> None:
+def _draw_boxes(axis: Any, samples: dict[str, Counts]) -> None:
     names = [
         f"{name} ({len(values):,})\nmedian {np.median(values):,.0f}" if len(values) else name
         for name, values in samples.items()
@@ -79,42 +79,42 @@ def _boxes(axis: Any, samples: dict[str, Counts]) -> None:
     hide_spines(axis)
 
 
-def _whole_edges(counts: Counts, most: int = 40) -> Values:
-    """Edges of at most `most` intervals that hold equally many whole numbers each."""
+def _make_integer_bins(counts: Counts, max_bins: int = 40) -> Values:
+    """Return edges of bins that contain the same number of integers each."""
     low, high = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
-    step = -(-(high - low + 1) // most)
+    step = -(-(high - low + 1) // max_bins)
     return np.arange(low, high + step + 1, step) - 0.5
 
 
 def plot_gains(table: pd.DataFrame) -> Figure:
-    """Bars: the gain at each k of each method, with 95 % intervals.
+    """Plot gain@k of each method as bars with 95 % intervals.
 
     Args:
         table: Columns `method`, `k`, `gain`, `low_95`, `high_95`; the first method is the ranker.
     """
-    methods, places = list(table["method"].unique()), np.sort(table["k"].unique())
+    methods, ks = list(table["method"].unique()), np.sort(table["k"].unique())
     colours = [PRIMARY, *COLOUR_MAP(np.linspace(0.6, 0.05, len(methods) - 1))]
     width = 0.8 / len(methods)
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axis = figure.subplots()
-    for number, method in enumerate(methods):
-        rows = table[table["method"] == method].set_index("k").reindex(places)
-        centres = np.arange(len(places)) + (number - (len(methods) - 1) / 2) * width
-        reach = np.abs(rows[["low_95", "high_95"]].T - rows["gain"]).to_numpy()
+    for index, method in enumerate(methods):
+        rows = table[table["method"] == method].set_index("k").reindex(ks)
+        centres = np.arange(len(ks)) + (index - (len(methods) - 1) / 2) * width
+        errors = np.abs(rows[["low_95", "high_95"]].T - rows["gain"]).to_numpy()
         bars = axis.bar(
             centres,
             rows["gain"],
             0.95 * width,
-            yerr=reach,
-            color=colours[number],
+            yerr=errors,
+            color=colours[index],
             label=format_name(method),
             error_kw={"ecolor": "0.5", "lw": 1, "capsize": 2},
         )
-        if number == 0:
+        if index == 0:
             percents = [f"{100 * gain:.0f}" for gain in rows["gain"]]
             axis.bar_label(bars, percents, label_type="center", color="white", fontsize=9)
     axis.set(ylabel="gain@k", ylim=(0, 1.03), title="Right original among the first k")
-    axis.set_xticks(np.arange(len(places)), [f"k = {k}" for k in places])
+    axis.set_xticks(np.arange(len(ks)), [f"k = {k}" for k in ks])
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     axis.grid(axis="y", alpha=0.3)
@@ -124,41 +124,41 @@ def plot_gains(table: pd.DataFrame) -> Figure:
 
 
 def plot_calibration(table: pd.DataFrame, title: str) -> Figure:
-    """True against stated share of duplicates, over the number of pairs behind each point.
+    """Plot the calibration curve above the number of pairs of each point.
 
     Args:
-        table: Columns `probability` (mean stated), `share` (true) and `pairs`.
-        title: What was calibrated.
+        table: Columns `probability` (mean predicted), `share` (observed) and `pairs`.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(6, 6.5), layout="constrained")
-    curve, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     curve.plot([0, 1], [0, 1], "--", color="0.6", lw=1, label="perfectly calibrated")
     curve.plot(table["probability"], table["share"], color=LIGHT, lw=1)
     sizes = 25 + 45 * np.log10(np.maximum(table["pairs"], 1))
     curve.scatter(table["probability"], table["share"], sizes, color=PRIMARY, zorder=3)
-    curve.set(ylabel="share that are duplicates", ylim=(-0.03, 1.03), title=title)
+    curve.set(ylabel="observed share of duplicates", ylim=(-0.03, 1.03), title=title)
     curve.yaxis.set_major_formatter(PercentFormatter(1))
     curve.legend(loc="upper left", frameon=False)
     curve.grid(alpha=0.3)
     gaps = np.diff(np.sort(table["probability"]), prepend=-1)
     width = np.clip(0.9 * gaps.min(initial=1), 0.01, 0.06)
-    below.bar(table["probability"], table["pairs"], width, color=LIGHT)
-    below.set(xlabel="stated probability", ylabel="pairs", xlim=(-0.03, 1.03), yscale="log")
-    below.set_ylim(bottom=0.5)
-    below.minorticks_off()
-    below.xaxis.set_major_formatter(PercentFormatter(1))
-    below.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    for axis in (curve, below):
+    histogram.bar(table["probability"], table["pairs"], width, color=LIGHT)
+    histogram.set(xlabel="predicted probability", ylabel="pairs", xlim=(-0.03, 1.03), yscale="log")
+    histogram.set_ylim(bottom=0.5)
+    histogram.minorticks_off()
+    histogram.xaxis.set_major_formatter(PercentFormatter(1))
+    histogram.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    for axis in (curve, histogram):
         hide_spines(axis)
     return figure
 
 
 def plot_score_distributions(right: Values, wrong: Values) -> Figure:
-    """How well probability tells right from wrong.
+    """Plot histograms of the probabilities of right and wrong candidates.
 
     Args:
-        right: Probability of each question's right original.
-        wrong: Probability of each question's best wrong candidate.
+        right: Shape (q,): probability of each question's right original.
+        wrong: Shape (q,): probability of each question's best wrong candidate.
     """
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     axis = figure.subplots()
@@ -166,31 +166,35 @@ def plot_score_distributions(right: Values, wrong: Values) -> Figure:
     for name, (values, colour, alpha) in kinds.items():
         weights = np.full(len(values), 1 / max(len(values), 1))
         axis.hist(
-            values, _TWENTIETHS, weights=weights, color=colour, alpha=alpha, rwidth=0.96, label=name
+            values,
+            _PROBABILITY_BINS,
+            weights=weights,
+            color=colour,
+            alpha=alpha,
+            rwidth=0.96,
+            label=name,
         )
     axis.set(ylabel="share of questions", title="Probability of right and wrong originals")
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.legend(loc="upper center", frameon=False)
-    _probabilities(axis)
+    _format_probability_axis(axis)
     return figure
 
 
 def plot_hardest_originals(table: pd.DataFrame, titles: pd.Series) -> Figure:
-    """Bars: originals whose test duplicates are ranked worst, the hardest on top.
+    """Plot the originals whose test duplicates are ranked worst, the worst on top.
 
     Args:
         table: Columns `original` (Id), `mean_rank`, `mean_probability`, `test_duplicates`.
         titles: Text of each original, by Id.
     """
     if table.empty:
-        return plot_message("Hardest originals", "No duplicate was tested.")
+        return plot_message("Hardest originals", "There are no test duplicates.")
     ordered = table.sort_values(
         ["mean_rank", "mean_probability"], ascending=[False, True], kind="stable"
     )
     texts = titles.reindex(ordered["original"])
-    names = [
-        str(original) if pd.isna(text) else _shortened(text) for original, text in texts.items()
-    ]
+    names = [str(original) if pd.isna(text) else _shorten(text) for original, text in texts.items()]
     captions = [
         f"{row.mean_probability:.0%} · {row.test_duplicates}" for row in ordered.itertuples()
     ]
@@ -199,23 +203,25 @@ def plot_hardest_originals(table: pd.DataFrame, titles: pd.Series) -> Figure:
     axis.set(
         xlabel="mean rank of the original for its test duplicates\n"
         "(beside the bars: its mean probability · test duplicates)",
-        title="All originals ranked first; the least sure ones" if perfect else "Hardest originals",
+        title="All originals ranked first; least confident ones"
+        if perfect
+        else "Hardest originals",
     )
     axis.xaxis.set_major_locator(make_integer_locator())
     return figure
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _TITLE else line[: _TITLE - 1].rstrip() + "…"
+    return line if len(line) <= _MAX_TITLE_LENGTH else line[: _MAX_TITLE_LENGTH - 1].rstrip() + "…"
 
 
 def plot_feature_gains(gains: pd.Series, count: int = 20) -> Figure:
-    """Bars: what each feature contributes to the trees, the most useful on top.
+    """Plot the total gain of the ranker's features, the largest on top.
 
     Args:
-        gains: Total gain of each feature, by its name.
-        count: Features to show.
+        gains: Total gain of each feature, by name.
+        count: Number of features to show.
     """
     if gains.empty:
         return plot_message("Features of the ranker", "The ranker has no features.")
@@ -232,20 +238,20 @@ def plot_feature_gains(gains: pd.Series, count: int = 20) -> Figure:
 
 
 def plot_top_probabilities(probabilities: Values) -> Figure:
-    """Histogram: how probable the first match of each new question is, shape (q,)."""
+    """Plot a histogram of the first match's probability for each new question, shape (q,)."""
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axis = figure.subplots()
-    axis.hist(probabilities, _TWENTIETHS, color=PRIMARY, rwidth=0.96)
+    axis.hist(probabilities, _PROBABILITY_BINS, color=PRIMARY, rwidth=0.96)
     questions = "question" if len(probabilities) == 1 else "questions"
     title = f"Probability of the first match: {len(probabilities):,} new {questions}"
     axis.set(ylabel="questions", title=title)
     axis.set_ylim(bottom=0)
     axis.yaxis.set_major_locator(make_integer_locator())
-    _probabilities(axis)
+    _format_probability_axis(axis)
     return figure
 
 
-def _probabilities(axis: Any) -> None:
+def _format_probability_axis(axis: Any) -> None:
     axis.set(xlabel="probability", xlim=(0, 1))
     axis.xaxis.set_major_formatter(PercentFormatter(1))
     hide_spines(axis)

@@ -1,4 +1,4 @@
-"""The matcher: everything that ranking new questions takes, in one artefact."""
+"""Combine all that ranking new questions needs in one artefact, the matcher."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from safetensors.numpy import load, save
 from quartet.faq.cleaning import clean_text
 from quartet.faq.corpus_index import CorpusIndex, build_index
 from quartet.faq.evaluation import Ranking, calibration_table, evaluate_ranking
-from quartet.faq.margins import Margins
 from quartet.faq.pairs import TrainingPairs, make_training_pairs
 from quartet.faq.ranker import (
     Calibration,
@@ -25,11 +24,12 @@ from quartet.faq.ranker import (
     calibrate,
     feature_columns,
     score,
+    show_tree_progress,
     train_booster,
-    trees_shown,
 )
 from quartet.faq.settings import Cleaning, Refit, TextFeatures
-from quartet.faq.similarity import Comparer, feature_names, in_blocks
+from quartet.faq.similarity import Comparer, feature_names, map_blocks
+from quartet.faq.svm import OneVsRestSvm
 from quartet.faq.text import TextEncoder, fit_encoder, text_from_array, text_to_array, word_view
 
 
@@ -39,13 +39,13 @@ class Matcher:
 
     Attributes:
         originals: One row an original: `Id`, `AnswerId`, `question`, `answer`.
-        encoder: Text to vectors.
-        comparer: What is known, and how questions are compared with it.
-        booster: Orders the candidates.
-        calibration: Scores to probabilities.
-        parameters: What the search chose.
-        features: What the texts' features were made with.
-        cleaning: What was done to texts before.
+        encoder: Maps texts to vectors.
+        comparer: Retrieves candidates and computes their features.
+        booster: Scores the candidates.
+        calibration: Maps scores to probabilities.
+        parameters: The ranker's parameters.
+        features: Settings of the text features.
+        cleaning: Settings of the text cleaning.
     """
 
     originals: pd.DataFrame
@@ -58,7 +58,7 @@ class Matcher:
     cleaning: Cleaning
 
     def rank(self, texts: Sequence[str]) -> Ranking:
-        """Return candidates of cleaned texts with their probabilities."""
+        """Return the candidates of cleaned texts with their probabilities."""
         if not len(texts):
             shape = 0, self.comparer.candidates
             return Ranking(np.empty(shape, np.int64), np.empty(shape))
@@ -68,19 +68,19 @@ class Matcher:
             scores = score(self.booster, compared.features, self._columns)
             return Ranking(compared.candidates, self.calibration.probabilities(scores))
 
-        return in_blocks(rank_block, len(texts))
+        return map_blocks(rank_block, len(texts))
 
     @cached_property
-    def _names(self) -> list[str]:
-        return feature_names(list(self.comparer.margins))
+    def _feature_names(self) -> list[str]:
+        return feature_names(list(self.comparer.svms))
 
     @cached_property
     def _columns(self) -> NDArray[np.int64]:
-        """Features that the booster looks at."""
-        return feature_columns(self._names, self.parameters.word_ngrams)
+        """Indices of the features that the booster uses."""
+        return feature_columns(self._feature_names, self.parameters.word_ngrams)
 
     def clean(self, texts: Sequence[str]) -> list[str]:
-        """Texts as they were cleaned for learning."""
+        """Clean texts as they were cleaned for training."""
         options = {
             "remove_banner": self.cleaning.remove_banner,
             "keep_code": self.cleaning.keep_code,
@@ -88,82 +88,88 @@ class Matcher:
         return [clean_text(text, **options) for text in texts]
 
     def match(self, texts: Sequence[str], matches: int) -> pd.DataFrame:
-        """The most probable originals of questions as they were asked, HTML or plain.
+        """Return the most probable originals of raw questions, HTML or plain text.
 
         Args:
             texts: q questions.
-            matches: Originals to return for each; all candidates where there are fewer.
+            matches: Originals to return for each question, at most the number of candidates.
 
         Returns:
-            `matches` rows a question, the most probable first: `question` (its number), `rank`,
+            `matches` rows a question, the most probable first: `question` (its index), `rank`,
             `original` (Id), `AnswerId`, `probability`, `original_text`, `answer`.
         """
         ranking = self.rank(self.clean(texts))
         count = min(matches, ranking.candidates.shape[1])
         order = np.argsort(-ranking.probabilities, axis=1, kind="stable")[:, :count]
         chosen = np.take_along_axis(ranking.candidates, order, axis=1).ravel()
-        found = self.originals.iloc[chosen]
+        originals = self.originals.iloc[chosen]
         return pd.DataFrame(
             {
                 "question": np.repeat(np.arange(len(texts)), count),
                 "rank": np.tile(np.arange(1, count + 1), len(texts)),
-                "original": found["Id"].to_numpy(),
-                "AnswerId": found["AnswerId"].to_numpy(),
+                "original": originals["Id"].to_numpy(),
+                "AnswerId": originals["AnswerId"].to_numpy(),
                 "probability": np.take_along_axis(ranking.probabilities, order, axis=1).ravel(),
-                "original_text": found["question"].to_numpy(),
-                "answer": found["answer"].to_numpy(),
+                "original_text": originals["question"].to_numpy(),
+                "answer": originals["answer"].to_numpy(),
             }
         )
 
     def evaluate(
         self, originals: pd.DataFrame, questions: pd.DataFrame, bins: int
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """What became of questions whose originals are known.
+        """Evaluate the ranking of questions whose originals are known.
 
         Args:
-            originals: Those it knows, in their order.
+            originals: The matcher's originals, in its order.
             questions: Columns `Id`, `AnswerId`, `text` (cleaned).
             bins: Intervals of probability.
 
         Returns:
-            The table of `evaluation.evaluate_ranking`, with the questions' `Id` before it, and the
-            `calibration_table` of all candidates.
+            The table of `evaluation.evaluate_ranking` with the questions' `Id` as first column,
+            and the `calibration_table` of all candidates.
         """
-        number = indices_of(originals, questions)
+        right_indices = indices_of(originals, questions)
         ranking = self.rank(list(questions["text"]))
-        results = evaluate_ranking(ranking, number, originals["Id"].to_numpy())
+        results = evaluate_ranking(ranking, right_indices, originals["Id"].to_numpy())
         results.insert(0, "Id", questions["Id"].to_numpy())
-        right = ranking.candidates == number[:, None]
+        right = ranking.candidates == right_indices[:, None]
         return results, calibration_table(ranking.probabilities.ravel(), right.ravel(), bins)
 
     def with_corpus(
         self, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
     ) -> Self:
-        """This matcher with other known texts in the place of its own.
+        """Return a copy of the matcher with another corpus.
 
-        Terms, their frequencies, trees and calibration stay as they were learned.
+        The support vector machines are refitted; the vocabulary, inverse document
+        frequencies, trees and calibration are kept.
+
+        Args:
+            originals: Columns `Id`, `AnswerId`, `text`.
+            duplicates: Columns `AnswerId`, `text`, in the order of their originals.
+            answers: Column `text`, one row an original, in their order.
         """
         index = index_tables(self.encoder, originals, duplicates, answers)
-        comparer = Comparer.fit(index, list(self.comparer.margins), self.features)
-        table = table_of_originals(originals, answers)
+        comparer = Comparer.fit(index, list(self.comparer.svms), self.features)
+        table = make_originals_table(originals, answers)
         return replace(self, originals=table, comparer=comparer)
 
     def feature_gains(self) -> pd.Series:
-        """By feature: how much of the training loss its splits took away."""
+        """Return the total gain of each feature's splits, the decrease in training loss."""
         gains = self.booster.feature_importance("gain")
-        return pd.Series(gains, index=[self._names[column] for column in self._columns])
+        return pd.Series(gains, index=[self._feature_names[column] for column in self._columns])
 
     def to_bytes(self) -> bytes:
-        """The matcher as one safetensors file."""
+        """Return the content of a safetensors file with the matcher."""
         return bytes(save(self.to_arrays()))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """The matcher that `to_bytes` made a file of."""
+        """Restore a matcher from `to_bytes`."""
         return cls.from_arrays(load(content))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """The matcher as named arrays."""
+        """Return the matcher as named arrays."""
         facts = {
             "parameters": self.parameters.model_dump(),
             "features": self.features.model_dump(),
@@ -174,29 +180,29 @@ class Matcher:
         arrays = {
             "facts": text_to_array(json.dumps(facts)),
             "booster": text_to_array(self.booster.model_to_string()),
-            **_prefixed("encoder.", self.encoder.to_arrays()),
-            **_prefixed("knowledge.", self.comparer.index.to_arrays()),
+            **_add_prefix("encoder.", self.encoder.to_arrays()),
+            **_add_prefix("knowledge.", self.comparer.index.to_arrays()),
         }
-        for view, margins in self.comparer.margins.items():
-            arrays |= margins.to_arrays(f"margins.{view}")
+        for view, svm in self.comparer.svms.items():
+            arrays |= svm.to_arrays(f"margins.{view}")
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The matcher that `to_arrays` took apart."""
+        """Restore a matcher from `to_arrays`."""
         facts = json.loads(text_from_array(arrays["facts"]))
         parameters = RankerParameters(**facts["parameters"])
         features = TextFeatures(**facts["features"])
         view = word_view(parameters.word_ngrams)
         comparer = Comparer(
-            index=CorpusIndex.from_arrays(_under("knowledge.", arrays)),
-            margins={view: Margins.from_arrays(dict(arrays), f"margins.{view}")},
-            retrieved=features.candidates,
+            index=CorpusIndex.from_arrays(_select_prefix("knowledge.", arrays)),
+            svms={view: OneVsRestSvm.from_arrays(dict(arrays), f"margins.{view}")},
+            max_candidates=features.candidates,
             character_share=features.character_share,
         )
         return cls(
             originals=pd.DataFrame(facts["originals"]),
-            encoder=TextEncoder.from_arrays(_under("encoder.", arrays)),
+            encoder=TextEncoder.from_arrays(_select_prefix("encoder.", arrays)),
             comparer=comparer,
             booster=lgb.Booster(model_str=text_from_array(arrays["booster"])),
             calibration=Calibration(**facts["calibration"]),
@@ -215,16 +221,16 @@ def fit_matcher(
     refit: Refit,
     cleaning: Cleaning,
 ) -> Matcher:
-    """Fit the chosen parameters on all duplicates given, and calibrate.
+    """Fit and calibrate a matcher on the given duplicates.
 
     Args:
         originals: Columns `Id`, `AnswerId`, `text`.
         duplicates: Columns `AnswerId`, `text`, in the order of their originals.
         answers: Column `text`, one row an original, in their order.
-        parameters: The search's choice.
-        features: How texts become vectors.
-        refit: How many trees, and how to calibrate.
-        cleaning: What was done to the texts, to do it to new questions.
+        parameters: The ranker's parameters.
+        features: Settings of the text features.
+        refit: Factor for the number of trees, folds of the calibration and seed.
+        cleaning: How the texts were cleaned, and new questions are to be.
     """
     trees = max(1, round(parameters.trees * refit.more_trees))
     parameters = parameters.model_copy(update={"trees": trees})
@@ -236,10 +242,10 @@ def fit_matcher(
     pairs: TrainingPairs = make_training_pairs(
         comparer, features.random_negatives, np.random.default_rng(refit.seed)
     )
-    with trees_shown(parameters.trees, "fitting the ranker") as grown:
-        booster = train_booster(pairs, parameters, refit.seed, callbacks=[grown])
+    with show_tree_progress(parameters.trees, "fitting the ranker") as update_progress:
+        booster = train_booster(pairs, parameters, refit.seed, callbacks=[update_progress])
     return Matcher(
-        originals=table_of_originals(originals, answers),
+        originals=make_originals_table(originals, answers),
         encoder=encoder,
         comparer=comparer,
         booster=booster,
@@ -253,7 +259,7 @@ def fit_matcher(
 def index_tables(
     encoder: TextEncoder, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
 ) -> CorpusIndex:
-    """Vectors of the tables' texts; columns as for `fit_matcher`."""
+    """Index the texts of the tables; columns as for `fit_matcher`."""
     return build_index(
         encoder,
         list(duplicates["text"]),
@@ -264,13 +270,13 @@ def index_tables(
 
 
 def indices_of(originals: pd.DataFrame, duplicates: pd.DataFrame) -> NDArray[np.int64]:
-    """The number of each duplicate's original, shape (n,)."""
-    place = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
-    return place.loc[duplicates["AnswerId"]].to_numpy(dtype=np.int64)
+    """Return the index of each duplicate's original, shape (n,)."""
+    index = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
+    return index.loc[duplicates["AnswerId"]].to_numpy(dtype=np.int64)
 
 
-def table_of_originals(originals: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
-    """What is shown of each original."""
+def make_originals_table(originals: pd.DataFrame, answers: pd.DataFrame) -> pd.DataFrame:
+    """Return what a match shows of each original: its Ids, question and answer."""
     return pd.DataFrame(
         {
             "Id": originals["Id"].to_numpy(),
@@ -281,11 +287,11 @@ def table_of_originals(originals: pd.DataFrame, answers: pd.DataFrame) -> pd.Dat
     )
 
 
-def _prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _add_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {prefix + name: array for name, array in arrays.items()}
 
 
-def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _select_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {
         name.removeprefix(prefix): array
         for name, array in arrays.items()

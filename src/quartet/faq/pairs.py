@@ -1,4 +1,4 @@
-"""Pairs of a question and an original, to learn the ranking from and to judge it by."""
+"""Pair questions with originals, for training and for evaluating the ranker."""
 
 from __future__ import annotations
 
@@ -13,112 +13,114 @@ from quartet.faq.similarity import Comparer, feature_names
 from quartet.faq.text import Arrays, Vectors, text_from_array, text_to_array
 
 Values = NDArray[np.float32]
-Numbers = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class TrainingPairs:
-    """p pairs, those of one question together.
+    """p pairs of a question and an original, grouped by question.
 
     Attributes:
-        names: The f features.
+        names: Names of the f features.
         features: Shape (p, f).
-        question: Shape (p,), ascending: number of the question.
+        question: Shape (p,), ascending: index of the question.
         right: Shape (p,): whether the original is the question's own.
-        hardness: Shape (p,): 0 for the wrong original most similar to the question, 1 for the
-            next, a large number for one that was not retrieved.
-        draw: Shape (p,): 0 for the wrong original drawn first at random, and so on; a large
-            number for one that was not drawn.
+        hardness: Shape (p,): rank of a retrieved negative by similarity, 0 for the most
+            similar; the largest int32 for other pairs.
+        draw: Shape (p,): position of a randomly drawn negative in the draw, from 0; the largest
+            int32 for other pairs.
     """
 
     names: Sequence[str]
     features: Values
-    question: Numbers
+    question: Indices
     right: NDArray[np.bool_]
     hardness: NDArray[np.int32]
     draw: NDArray[np.int32]
 
     def choose(self, negatives: int, hard_share: float) -> NDArray[np.bool_]:
-        """Mask of the right pairs and of about `negatives` wrong ones a question.
+        """Return a mask of all right pairs and of up to `negatives` negatives a question.
 
-        `hard_share` of them are the most similar, the rest random; an original
-        that is both counts once.
+        `hard_share` of the negatives are the most similar ones, the rest random. There are
+        fewer where a random one is also among the most similar.
         """
         hard = round(hard_share * negatives)
         return self.right | (self.hardness < hard) | (self.draw < negatives - hard)
 
     def to_arrays(self) -> Arrays:
-        """As named arrays."""
-        return {**_without_names(self), "names": text_to_array("\n".join(self.names))}
+        """Return the table as named arrays."""
+        return _to_arrays(self)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> TrainingPairs:
-        """What `to_arrays` took apart."""
-        return cls(**_with_names(arrays))
+        """Restore the table from `to_arrays`."""
+        return cls(**_parse_names(arrays))
 
 
 @dataclass(frozen=True)
 class LabelledQuestions:
-    """q questions whose original is known, each with its c candidates.
+    """q questions whose originals are known, each with its c candidates.
 
     Attributes:
-        names: The f features.
+        names: Names of the f features.
         features: Shape (q, c, f).
-        candidates: Shape (q, c): numbers of originals, the most similar first.
-        original: Shape (q,): the right one, which may be missing among the candidates.
+        candidates: Shape (q, c): indices of originals, the most similar first.
+        original: Shape (q,): index of the right original, which may not be a candidate.
         originals: Shape (1,): number of all originals.
     """
 
     names: Sequence[str]
     features: Values
-    candidates: Numbers
-    original: Numbers
-    originals: Numbers
+    candidates: Indices
+    original: Indices
+    originals: Indices
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Shape (q, c): which candidate is the right one."""
+        """Mask of the right candidates, shape (q, c)."""
         return self.candidates == self.original[:, None]
 
     def to_arrays(self) -> Arrays:
-        """As named arrays."""
-        return {**_without_names(self), "names": text_to_array("\n".join(self.names))}
+        """Return the table as named arrays."""
+        return _to_arrays(self)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> LabelledQuestions:
-        """What `to_arrays` took apart."""
-        return cls(**_with_names(arrays))
+        """Restore the table from `to_arrays`."""
+        return cls(**_parse_names(arrays))
 
 
 def make_training_pairs(
     comparer: Comparer, random_negatives: int, generator: np.random.Generator
 ) -> TrainingPairs:
-    """Pairs of each known duplicate, compared as if it were not known.
+    """Pair each known duplicate with its original, the retrieved negatives and random ones.
 
-    Each has its own original, the wrong ones retrieved for it, and up to
-    `random_negatives` drawn from all wrong ones.
+    The duplicates are compared as if they were not indexed.
+
+    Args:
+        comparer: A fitted comparer.
+        random_negatives: Negatives to draw for each duplicate, at most all other originals.
+        generator: Draws the random negatives.
     """
-    known = comparer.index
-    own = np.arange(known.duplicates)
-    drawn = _draw(known.original_of, known.originals, random_negatives, generator)
-    extra = np.concatenate([known.original_of[:, None], drawn], axis=1)
-    vectors = {view: texts[: known.duplicates] for view, texts in known.texts.items()}
-    compared = comparer.compare(vectors, own, extra)
+    index = comparer.index
+    drawn = _draw_negatives(index.original_of, index.originals, random_negatives, generator)
+    extra = np.concatenate([index.original_of[:, None], drawn], axis=1)
+    vectors = {view: texts[: index.duplicates] for view, texts in index.texts.items()}
+    compared = comparer.compare(vectors, np.arange(index.duplicates), extra)
     candidates, retrieved = compared.candidates, comparer.candidates
-    right = candidates == known.original_of[:, None]
-    hardness = _hardness(right[:, :retrieved], candidates.shape[1])
-    draw = np.full(candidates.shape, _NEVER)
+    right = candidates == index.original_of[:, None]
+    hardness = _rank_negatives(right[:, :retrieved], candidates.shape[1])
+    draw = np.full(candidates.shape, _UNRANKED)
     draw[:, retrieved + 1 :] = np.arange(drawn.shape[1])
-    # A wrong original may have been retrieved and drawn; the drawn twin gives its place away.
-    twins = candidates[:, None, :retrieved] == drawn[:, :, None]
-    rows, places, seen = np.nonzero(twins)
-    draw[rows, seen] = places
+    # A negative may be both retrieved and drawn; then the retrieved pair is kept with both ranks.
+    rows, positions, columns = np.nonzero(candidates[:, None, :retrieved] == drawn[:, :, None])
+    draw[rows, columns] = positions
     keep = np.ones(candidates.shape, dtype=bool)
-    keep[rows, retrieved + 1 + places] = False
+    keep[rows, retrieved + 1 + positions] = False
     keep[:, retrieved] = ~right[:, :retrieved].any(axis=1)  # the right one, unless retrieved
     questions, _ = np.nonzero(keep)
     return TrainingPairs(
-        names=feature_names(list(comparer.margins)),
+        names=feature_names(list(comparer.svms)),
         features=compared.features[keep],
         question=questions,
         right=right[keep],
@@ -128,12 +130,18 @@ def make_training_pairs(
 
 
 def make_labelled_questions(
-    comparer: Comparer, questions: Vectors, original: Numbers
+    comparer: Comparer, questions: Vectors, original: Indices
 ) -> LabelledQuestions:
-    """Candidates and features of q questions whose originals are known."""
+    """Return candidates and features of q questions whose originals are known.
+
+    Args:
+        comparer: A fitted comparer.
+        questions: By view, shape (q, terms).
+        original: Shape (q,): index of each question's original.
+    """
     compared = comparer.compare(questions)
     return LabelledQuestions(
-        names=feature_names(list(comparer.margins)),
+        names=feature_names(list(comparer.svms)),
         features=compared.features,
         candidates=compared.candidates,
         original=original,
@@ -141,32 +149,33 @@ def make_labelled_questions(
     )
 
 
-_NEVER = np.iinfo(np.int32).max
+_UNRANKED = np.iinfo(np.int32).max
 
 
-def _draw(
-    original_of: Numbers, originals: int, count: int, generator: np.random.Generator
-) -> Numbers:
-    """Wrong originals for each question, shape (n, at most count), each row without repeats."""
+def _draw_negatives(
+    original_of: Indices, originals: int, count: int, generator: np.random.Generator
+) -> Indices:
+    """Draw different wrong originals for each question, shape (n, at most count)."""
     count = min(count, originals - 1)
     drawn = np.empty((len(original_of), count), dtype=np.int64)
     for row in drawn:
         row[:] = generator.choice(originals - 1, count, replace=False)
-    return drawn + (drawn >= original_of[:, None])  # past the right one
+    return drawn + (drawn >= original_of[:, None])  # skips the right one
 
 
-def _hardness(right: NDArray[np.bool_], width: int) -> Numbers:
-    """Place of each retrieved wrong original among the wrong ones, shape (q, width)."""
-    hardness = np.full((len(right), width), _NEVER, dtype=np.int64)
-    places = np.cumsum(~right, axis=1) - 1
-    hardness[:, : right.shape[1]] = np.where(right, _NEVER, places)
+def _rank_negatives(right: NDArray[np.bool_], width: int) -> Indices:
+    """Return the rank of each retrieved negative among the negatives, shape (q, width)."""
+    hardness = np.full((len(right), width), _UNRANKED, dtype=np.int64)
+    ranks = np.cumsum(~right, axis=1) - 1
+    hardness[:, : right.shape[1]] = np.where(right, _UNRANKED, ranks)
     return hardness
 
 
-def _without_names(table: TrainingPairs | LabelledQuestions) -> Arrays:
-    return {name: value for name, value in vars(table).items() if name != "names"}
+def _to_arrays(table: TrainingPairs | LabelledQuestions) -> Arrays:
+    arrays = {name: value for name, value in vars(table).items() if name != "names"}
+    return {**arrays, "names": text_to_array("\n".join(table.names))}
 
 
-def _with_names(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def _parse_names(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = dict(arrays)
     return fields | {"names": text_from_array(arrays["names"]).split("\n")}

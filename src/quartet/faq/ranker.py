@@ -1,4 +1,4 @@
-"""Gradient-boosted trees that order a question's candidates, and calibrated probabilities."""
+"""Rank a question's candidates with gradient-boosted trees and calibrate their scores."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from tqdm import tqdm
 
-from quartet.faq.evaluation import metric_of, ranks_of_right
+from quartet.faq.evaluation import compute_metric, ranks_of_right
 from quartet.faq.pairs import LabelledQuestions, TrainingPairs
-from quartet.faq.similarity import rising_features
+from quartet.faq.similarity import make_monotone_constraints
 from quartet.faq.text import CHARACTERS, word_view
 
 Values = NDArray[np.float32]
 
 
 class RankerParameters(BaseModel):
-    """What one trial chooses; the defaults are a good start on StackFAQ."""
+    """Hyperparameters that a trial chooses; the defaults work well on StackFAQ."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,9 +43,9 @@ class RankerParameters(BaseModel):
 
 
 def feature_columns(names: Sequence[str], word_ngrams: int) -> NDArray[np.int64]:
-    """Which features a ranker with this word view looks at."""
+    """Return the indices of the features that a ranker with this word view uses."""
     views = {word_view(word_ngrams), CHARACTERS, "all"}
-    return np.array([row for row, name in enumerate(names) if name.partition(".")[0] in views])
+    return np.array([index for index, name in enumerate(names) if name.partition(".")[0] in views])
 
 
 def train_booster(
@@ -60,18 +60,18 @@ def train_booster(
     """Fit the trees.
 
     Args:
-        pairs: To learn from; a trial's choice among the wrong ones is made here.
-        parameters: The trial's.
-        seed: Of bagging and of the choice of features.
-        rows: Only these pairs, shape (p,), where not all.
-        callbacks: LightGBM's, called after each tree.
-        validation: A set that callbacks may measure the trees on, see `follow`.
-        threads: Of LightGBM. Results do not depend on it.
+        pairs: Training pairs, from which the negatives are chosen.
+        parameters: The ranker's parameters.
+        seed: Seed of bagging and of feature sampling.
+        rows: Shape (p,): mask of the pairs to use; all by default.
+        callbacks: LightGBM callbacks, called after each tree.
+        validation: Validation set for callbacks; see `make_validation_set`.
+        threads: Threads of LightGBM, which do not change the result.
     """
     chosen = pairs.choose(parameters.negatives, parameters.hard_share)
-    data = training_set(pairs, parameters, chosen if rows is None else chosen & rows)
+    data = make_training_set(pairs, parameters, chosen if rows is None else chosen & rows)
     return lgb.train(
-        _options(pairs.names, parameters, seed, threads),
+        _make_options(pairs.names, parameters, seed, threads),
         data,
         num_boost_round=parameters.trees,
         valid_sets=[validation] if validation else None,
@@ -80,20 +80,20 @@ def train_booster(
 
 
 @contextmanager
-def trees_shown(trees: int, desc: str) -> Iterator[Callable[[Any], None]]:
-    """What LightGBM is to call after each tree, for a progress bar."""
+def show_tree_progress(trees: int, desc: str) -> Iterator[Callable[[Any], None]]:
+    """Show a progress bar; yield the LightGBM callback that updates it after each tree."""
     with tqdm(total=trees, desc=desc, unit="tree", disable=None, delay=2) as bar:
 
-        def grown(_: Any) -> None:
+        def update_progress(_: Any) -> None:
             bar.update()
 
-        yield grown
+        yield update_progress
 
 
-def training_set(
+def make_training_set(
     pairs: TrainingPairs, parameters: RankerParameters, chosen: NDArray[np.bool_]
 ) -> lgb.Dataset:
-    """The chosen pairs as LightGBM wants them."""
+    """Return the chosen pairs as a LightGBM dataset with weights and groups."""
     columns = feature_columns(pairs.names, parameters.word_ngrams)
     right = pairs.right[chosen]
     weight = None
@@ -106,7 +106,7 @@ def training_set(
     return lgb.Dataset(pairs.features[np.ix_(chosen, columns)], right, weight=weight, group=group)
 
 
-def _options(
+def _make_options(
     names: Sequence[str], parameters: RankerParameters, seed: int, threads: int
 ) -> dict[str, Any]:
     columns = feature_columns(names, parameters.word_ngrams)
@@ -120,51 +120,66 @@ def _options(
         "bagging_freq": 1,
         "max_bin": 63,  # as good as the default of 255 here, and an eighth faster
         "lambda_l2": parameters.l2,
-        # A candidate that is more similar in any respect, all else equal, is never less likely.
-        "monotone_constraints": rising_features([names[column] for column in columns]),
+        # All else equal, a more similar candidate must not get a lower score.
+        "monotone_constraints": make_monotone_constraints([names[column] for column in columns]),
         "metric": "None",
         "seed": seed,
         "deterministic": True,
-        "force_row_wise": True,  # as LightGBM asks for, with `deterministic`
+        "force_row_wise": True,  # LightGBM recommends this with `deterministic`
         "num_threads": threads,
         "verbosity": -1,
     }
 
 
 def score(booster: lgb.Booster, features: Values, columns: NDArray[np.int64]) -> NDArray[Any]:
-    """Raw scores of candidates, shape (q, c), from features of shape (q, c, f)."""
+    """Return raw scores of candidates, shape (q, c), from features of shape (q, c, f).
+
+    Args:
+        booster: The fitted trees.
+        features: Shape (q, c, f).
+        columns: Indices of the features that the booster uses; see `feature_columns`.
+    """
     flat = features[:, :, columns].reshape(-1, len(columns))
     scores = np.asarray(booster.predict(flat, raw_score=True, num_threads=1))
     return scores.reshape(features.shape[:2])
 
 
-def follow(
-    validation: LabelledQuestions, parameters: RankerParameters, metric: str
+def make_validation_set(
+    questions: LabelledQuestions, parameters: RankerParameters, metric: str
 ) -> tuple[lgb.Dataset, Callable[..., tuple[str, float, bool]]]:
-    """Judged questions as `train_booster` takes them, and their metric for `Booster.eval_valid`."""
-    columns = feature_columns(validation.names, parameters.word_ngrams)
-    shape = validation.candidates.shape
-    flat = validation.features[:, :, columns].reshape(-1, len(columns))
+    """Return a LightGBM validation set and its metric.
+
+    Args:
+        questions: Questions with candidates, whose originals are known.
+        parameters: The ranker's parameters.
+        metric: Name of the metric, as in `evaluation.compute_metric`.
+
+    Returns:
+        The `validation` argument of `train_booster`, and a function for `Booster.eval_valid`.
+    """
+    columns = feature_columns(questions.names, parameters.word_ngrams)
+    shape = questions.candidates.shape
+    flat = questions.features[:, :, columns].reshape(-1, len(columns))
     group = np.full(shape[0], shape[1]) if parameters.objective == "lambdarank" else None
-    data = lgb.Dataset(flat, validation.right.ravel(), group=group)
-    right, originals = validation.right, int(validation.originals[0])
+    data = lgb.Dataset(flat, questions.right.ravel(), group=group)
+    right, originals = questions.right, int(questions.originals[0])
 
     def evaluate(scores: NDArray[Any], _: lgb.Dataset) -> tuple[str, float, bool]:
         ranks = ranks_of_right(scores.reshape(shape), right, originals)
-        return metric, metric_of(ranks, metric), True
+        return metric, compute_metric(ranks, metric), True
 
     return data, evaluate
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Probability of a raw score s: 1 / (1 + exp(-(slope s + offset))), after Platt (1999)."""
+    """Maps a raw score s to the probability 1 / (1 + exp(-(slope s + offset))), as Platt (1999)."""
 
     slope: float
     offset: float
 
     def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
-        """Of scores of any shape."""
+        """Return the probabilities of raw scores of any shape."""
         values: NDArray[np.float64] = expit(self.slope * scores + self.offset)
         return values
 
@@ -172,27 +187,30 @@ class Calibration:
 def calibrate(
     pairs: TrainingPairs, parameters: RankerParameters, folds: int, seed: int
 ) -> Calibration:
-    """Fit the calibration on scores of questions that were left out.
+    """Fit the calibration on cross-validated scores of all retrieved candidates.
 
-    The questions are cut into `folds` parts, each scored by trees that were
-    fitted on the others. All retrieved candidates count, as when matching.
+    Args:
+        pairs: Training pairs.
+        parameters: The ranker's parameters.
+        folds: Folds of the questions; each is scored by trees fitted on the others.
+        seed: Seed of the folds and of the trees.
     """
     generator = np.random.default_rng(seed)
     questions = int(pairs.question.max()) + 1
     fold_of = generator.permutation(np.arange(questions) % folds)[pairs.question]
     columns = feature_columns(pairs.names, parameters.word_ngrams)
-    seen = pairs.right | (pairs.hardness < np.iinfo(np.int32).max)
+    retrieved = pairs.right | (pairs.hardness < np.iinfo(np.int32).max)
     scores = np.zeros(len(pairs.right))
     for fold in tqdm(
         range(folds), desc="calibrating the ranker", unit="fold", disable=None, delay=2
     ):
-        left_out = (fold_of == fold) & seen
-        if not left_out.any():
+        held_out = (fold_of == fold) & retrieved
+        if not held_out.any():
             continue
         booster = train_booster(pairs, parameters, seed, rows=fold_of != fold)
-        scores[left_out] = booster.predict(
-            pairs.features[np.ix_(left_out, columns)], raw_score=True, num_threads=1
+        scores[held_out] = booster.predict(
+            pairs.features[np.ix_(held_out, columns)], raw_score=True, num_threads=1
         )
-    fit = LogisticRegression(C=np.inf, max_iter=1000)
-    fit.fit(scores[seen, None], pairs.right[seen])
-    return Calibration(float(fit.coef_[0, 0]), float(fit.intercept_[0]))
+    model = LogisticRegression(C=np.inf, max_iter=1000)
+    model.fit(scores[retrieved, None], pairs.right[retrieved])
+    return Calibration(float(model.coef_[0, 0]), float(model.intercept_[0]))

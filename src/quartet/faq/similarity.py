@@ -1,4 +1,4 @@
-"""Candidates for a question, and the features that compare it with each of them."""
+"""Retrieve candidates for a question and compute the features that compare it with each."""
 
 from __future__ import annotations
 
@@ -13,36 +13,35 @@ from scipy.sparse import csr_matrix
 from tqdm import tqdm
 
 from quartet.faq.corpus_index import CorpusIndex
-from quartet.faq.margins import Margins, fit_margins
 from quartet.faq.settings import TextFeatures
+from quartet.faq.svm import OneVsRestSvm, fit_one_vs_rest
 from quartet.faq.text import CHARACTERS, Vectors
 
-QUESTIONS_AT_ONCE = 64
-"""Questions compared together: enough for fast products, few enough to bound memory."""
+BLOCK_SIZE = 64
+"""Questions compared at once: enough for fast products, few enough to bound memory."""
 THREADS = 2
-"""Blocks of questions worked on side by side; most of the work leaves Python's lock."""
+"""Blocks compared in parallel; most of the work releases the GIL."""
 
 Values = NDArray[np.float32]
-Numbers = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
-_OWN = ("question", "nearest", "mean", "power_mean")
-"""What each view says of a candidate: similarity to its question and to its known duplicates."""
-_RELATIVE = ("", "_gap", "_score")
-"""Each comparison as it is, against the best other candidate, and in standard deviations."""
-
+_SIMILARITIES = ("question", "nearest", "mean", "power_mean")
+"""Similarities in each view: to the candidate's question, and to its known duplicates."""
+_VARIANTS = ("", "_gap", "_score")
+"""Each value as it is, minus the best other candidate's, and in standard deviations."""
 
 Block = TypeVar("Block", bound=tuple[NDArray[Any], ...])
 
 
-def in_blocks(function: Callable[[slice], Block], questions: int) -> Block:
-    """Return what a function gives for all questions, called on blocks of them side by side.
+def map_blocks(function: Callable[[slice], Block], questions: int) -> Block:
+    """Apply a function to blocks of questions in parallel and concatenate the results.
 
     Args:
-        function: Returns a named tuple of arrays for a slice of the questions, a row for each.
-        questions: Their number q, at least 1.
+        function: Returns a named tuple of arrays, one row a question, for a slice of questions.
+        questions: Number q of questions, at least 1.
     """
-    starts = range(0, questions, QUESTIONS_AT_ONCE)
-    blocks = [slice(start, min(start + QUESTIONS_AT_ONCE, questions)) for start in starts]
+    starts = range(0, questions, BLOCK_SIZE)
+    blocks = [slice(start, min(start + BLOCK_SIZE, questions)) for start in starts]
     parts = []
     with (
         ThreadPoolExecutor(THREADS) as pool,
@@ -57,182 +56,182 @@ def in_blocks(function: Callable[[slice], Block], questions: int) -> Block:
 
 
 class Comparison(NamedTuple):
-    """Questions beside their candidates.
+    """Candidates of q questions with their features.
 
     Attributes:
-        candidates: Shape (q, c): numbers of originals, the most similar first.
+        candidates: Shape (q, c): indices of originals, the most similar first.
         features: Shape (q, c, f), float32.
     """
 
-    candidates: Numbers
+    candidates: Indices
     features: Values
 
 
 def feature_names(word_views: Sequence[str]) -> list[str]:
-    """Names of the f features, in their order; `VIEW.WHAT`, or `all.WHAT` if of no view."""
-    comparisons = [f"{view}.{what}" for view in (*word_views, CHARACTERS) for what in _OWN]
-    comparisons += [f"{view}.{what}" for view in word_views for what in ("answer", "margin")]
-    relative = [name + suffix for name in comparisons for suffix in _RELATIVE]
-    return [*relative, "all.known_duplicates", "all.words"]
+    """Return the names of the f features: `VIEW.NAME`, or `all.NAME` without a view."""
+    names = [f"{view}.{name}" for view in (*word_views, CHARACTERS) for name in _SIMILARITIES]
+    names += [f"{view}.{name}" for view in word_views for name in ("answer", "margin")]
+    variants = [name + suffix for name in names for suffix in _VARIANTS]
+    return [*variants, "all.known_duplicates", "all.words"]
 
 
-def rising_features(names: Sequence[str]) -> list[int]:
-    """1 for each feature of which more can only speak for a duplicate, 0 for the others."""
+def make_monotone_constraints(names: Sequence[str]) -> list[int]:
+    """Return LightGBM's constraints: 1 if the score must not fall with the feature, else 0."""
     return [0 if name.startswith("all.") else 1 for name in names]
 
 
 @dataclass(frozen=True)
 class Comparer:
-    """Compares questions with what is known.
+    """Compares questions with the indexed texts.
 
     Attributes:
-        index: Vectors of the known texts.
-        margins: By word view, the fitted machines.
-        retrieved: Candidates kept of each question.
-        character_share: Weight of characters in the machines' kernel.
+        index: Vectors of the originals, known duplicates and answers.
+        svms: By word view, the support vector machines of the originals.
+        max_candidates: Candidates retrieved for each question, at most.
+        character_share: Weight of the character view in the machines' kernel.
     """
 
     index: CorpusIndex
-    margins: Mapping[str, Margins]
-    retrieved: int
+    svms: Mapping[str, OneVsRestSvm]
+    max_candidates: int
     character_share: float
 
     @classmethod
     def fit(cls, index: CorpusIndex, word_views: Sequence[str], settings: TextFeatures) -> Self:
-        """With machines fitted on what is known, in each of the word views."""
-        margins = {view: fit_margins(index, view, settings) for view in word_views}
-        return cls(index, margins, settings.candidates, settings.character_share)
+        """Fit the support vector machines in each of the word views."""
+        svms = {view: fit_one_vs_rest(index, view, settings) for view in word_views}
+        return cls(index, svms, settings.candidates, settings.character_share)
 
     @property
     def candidates(self) -> int:
-        """Number c of candidates: as many as asked for, or all originals."""
-        return min(self.retrieved, self.index.originals)
+        """Number c of candidates retrieved for each question."""
+        return min(self.max_candidates, self.index.originals)
 
     def compare(
         self,
         questions: Vectors,
-        own: Numbers | None = None,
-        extra: Numbers | None = None,
+        indexed_rows: Indices | None = None,
+        extra: Indices | None = None,
     ) -> Comparison:
         """Return candidates and features of q questions.
 
         Args:
             questions: By view, shape (q, terms).
-            own: Shape (q,), where the questions are themselves known: their rows in
-                `CorpusIndex.texts`. They are compared as if they were not known.
-            extra: Shape (q, e): originals to compare with beside the retrieved ones.
+            indexed_rows: Shape (q,): rows of the questions in `CorpusIndex.texts`, if they are
+                indexed. They are compared as if they were not.
+            extra: Shape (q, e): indices of originals to compare with besides the candidates.
 
         Returns:
-            c + e candidates: first those retrieved, then the extra ones. What is
-            relative to other candidates is relative to those retrieved.
+            c + e candidates: the retrieved ones, then the extra ones. Features relative to
+            other candidates are relative to the retrieved ones.
         """
 
         def compare_block(block: slice) -> Comparison:
             return self.compare_block(
                 {view: vectors[block] for view, vectors in questions.items()},
-                None if own is None else own[block],
+                None if indexed_rows is None else indexed_rows[block],
                 None if extra is None else extra[block],
             )
 
-        return in_blocks(compare_block, next(iter(questions.values())).shape[0])
+        return map_blocks(compare_block, next(iter(questions.values())).shape[0])
 
     def compare_block(
-        self, questions: Vectors, own: Numbers | None = None, extra: Numbers | None = None
+        self, questions: Vectors, indexed_rows: Indices | None = None, extra: Indices | None = None
     ) -> Comparison:
         """Compare one block of questions, as `compare` does."""
-        similar = {
+        similarities = {
             view: (questions[view] @ columns).toarray()
             for view, columns in self.index.text_columns.items()
         }
-        if own is not None:
-            for similarities in similar.values():
-                similarities[np.arange(len(own)), own] = 0
-        candidates = self._retrieve(similar[CHARACTERS])
+        if indexed_rows is not None:
+            for values in similarities.values():
+                values[np.arange(len(indexed_rows)), indexed_rows] = 0
+        candidates = self._retrieve(similarities[CHARACTERS])
         if extra is not None:
             candidates = np.concatenate([candidates, extra], axis=1)
         rows = np.arange(len(candidates))[:, None]
         columns = [
             values
-            for view in (*self.margins, CHARACTERS)
-            for values in self._summarise(similar[view], candidates, own)
+            for view in (*self.svms, CHARACTERS)
+            for values in self._summarise(similarities[view], candidates, indexed_rows)
         ]
-        for view in self.margins:
+        for view in self.svms:
             answers = (questions[view] @ self.index.answer_columns[view]).toarray()
             columns.append(answers[rows, candidates])
-            columns.append(self._margin(view, similar, candidates, own))
-        relative = [part for column in columns for part in _beside_others(column, self.candidates)]
-        features = np.stack([*relative, *self._context(questions, candidates)], axis=-1)
+            columns.append(self._compute_margins(view, similarities, candidates, indexed_rows))
+        variants = [part for column in columns for part in _make_variants(column, self.candidates)]
+        features = np.stack([*variants, *self._compute_sizes(questions, candidates)], axis=-1)
         return Comparison(candidates, features)
 
-    def _retrieve(self, similarities: Values) -> Numbers:
-        """The c originals with the most similar text to each question, shape (q, c)."""
-        known = self.index.duplicates
-        nearest = np.maximum.reduceat(similarities[:, :known], self.index.starts, axis=1)
-        score = np.maximum(nearest, similarities[:, known:])
+    def _retrieve(self, similarities: Values) -> Indices:
+        """Return the c originals with the text most similar to each question, shape (q, c)."""
+        duplicates = self.index.duplicates
+        nearest = np.maximum.reduceat(similarities[:, :duplicates], self.index.starts, axis=1)
+        score = np.maximum(nearest, similarities[:, duplicates:])
         best = np.argpartition(-score, self.candidates - 1, axis=1)[:, : self.candidates]
         order = np.argsort(-np.take_along_axis(score, best, axis=1), axis=1, kind="stable")
         return np.take_along_axis(best, order, axis=1)
 
     def _summarise(
-        self, similarities: Values, candidates: Numbers, own: Numbers | None
+        self, similarities: Values, candidates: Indices, indexed_rows: Indices | None
     ) -> list[Values]:
-        """Similarity to each candidate's question and known duplicates, shape (q, c)."""
-        known = self.index.known[candidates]
+        """Summarise similarities to the texts of each candidate, each of shape (q, c)."""
+        duplicates = self.index.duplicate_counts[candidates]
         rows = np.arange(len(candidates))[:, None]
         # All duplicates of the first question's first candidate, then of its second, and so on.
-        sizes = known.ravel()
+        sizes = duplicates.ravel()
         starts = np.cumsum(sizes) - sizes
         first = self.index.starts[candidates].ravel()
         texts = np.arange(sizes.sum()) + np.repeat(first - starts, sizes)
         owners = np.repeat(np.broadcast_to(rows, candidates.shape).ravel(), sizes)
         values = similarities[owners, texts]
-        counts = known.astype(np.float32)
-        if own is not None:
-            counts -= candidates == self.index.original_of[own][:, None]
+        counts = duplicates.astype(np.float32)
+        if indexed_rows is not None:
+            counts -= candidates == self.index.original_of[indexed_rows][:, None]
             counts = counts.clip(min=1)
         squares = values * values
-        sums = np.add.reduceat(values, starts).reshape(known.shape)
-        fourths = np.add.reduceat(squares * squares, starts).reshape(known.shape)
+        sums = np.add.reduceat(values, starts).reshape(duplicates.shape)
+        fourths = np.add.reduceat(squares * squares, starts).reshape(duplicates.shape)
         return [
             similarities[rows, self.index.duplicates + candidates],
-            np.maximum.reduceat(values, starts).reshape(known.shape),
+            np.maximum.reduceat(values, starts).reshape(duplicates.shape),
             sums / counts,
             np.sqrt(np.sqrt(fourths / counts)),
         ]
 
-    def _margin(
+    def _compute_margins(
         self,
         view: str,
-        similar: Mapping[str, Values],
-        candidates: Numbers,
-        own: Numbers | None,
+        similarities: Mapping[str, Values],
+        candidates: Indices,
+        indexed_rows: Indices | None,
     ) -> Values:
-        margins = self.margins[view]
+        """Return the decision values of the candidates' machines, shape (q, c)."""
+        svm = self.svms[view]
         share = np.float32(self.character_share)
-        kernel = (1 - share) * similar[view] + share * similar[CHARACTERS]
-        values = margins.decide(kernel, candidates)
-        if own is not None:
-            left_out = margins.left_out_of(own, self.index)[
-                np.arange(len(own))[:, None], candidates
-            ]
-            values = np.where(np.isnan(left_out), values, left_out)
+        kernel = (1 - share) * similarities[view] + share * similarities[CHARACTERS]
+        values = svm.decision_function(kernel, candidates)
+        if indexed_rows is not None:
+            rows = np.arange(len(indexed_rows))[:, None]
+            leave_one_out = svm.leave_one_out_values(indexed_rows, self.index)[rows, candidates]
+            values = np.where(np.isnan(leave_one_out), values, leave_one_out)
         return values
 
-    def _context(self, questions: Vectors, candidates: Numbers) -> list[Values]:
-        """What does not depend on similarity: how much is known, and how much is said."""
-        known = np.log1p(self.index.known.astype(np.float32))[candidates]
-        words: csr_matrix = questions[next(iter(self.margins))]
-        said = np.log1p(np.diff(words.indptr).astype(np.float32))
-        return [known, np.broadcast_to(said[:, None], candidates.shape)]
+    def _compute_sizes(self, questions: Vectors, candidates: Indices) -> list[Values]:
+        """Return log counts of known duplicates and of words in the question, shape (q, c)."""
+        duplicates = np.log1p(self.index.duplicate_counts.astype(np.float32))[candidates]
+        vectors: csr_matrix = questions[next(iter(self.svms))]
+        words = np.log1p(np.diff(vectors.indptr).astype(np.float32))
+        return [duplicates, np.broadcast_to(words[:, None], candidates.shape)]
 
 
-def _beside_others(values: Values, retrieved: int) -> tuple[Values, Values, Values]:
-    """Values as they are, less the best other candidate's, and standardised; shape (q, c)."""
-    among = values[:, :retrieved]
-    if retrieved < 2:
+def _make_variants(values: Values, candidates: int) -> tuple[Values, Values, Values]:
+    """Return the `_VARIANTS` of values, relative to the first `candidates` columns."""
+    retrieved = values[:, :candidates]
+    if candidates < 2:
         return values, np.zeros_like(values), np.zeros_like(values)
-    top = -np.partition(-among, 1, axis=1)[:, :2]
+    top = -np.partition(-retrieved, 1, axis=1)[:, :2]
     best, second = top[:, :1], top[:, 1:]
     gap = values - np.where(values >= best, second, best)
-    spread = among.std(axis=1, keepdims=True) + np.float32(1e-6)
-    return values, gap, (values - among.mean(axis=1, keepdims=True)) / spread
+    deviation = retrieved.std(axis=1, keepdims=True) + np.float32(1e-6)
+    return values, gap, (values - retrieved.mean(axis=1, keepdims=True)) / deviation

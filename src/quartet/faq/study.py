@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, Trial
 
 from quartet.faq.pairs import LabelledQuestions, TrainingPairs
-from quartet.faq.ranker import RankerParameters, follow, train_booster
+from quartet.faq.ranker import RankerParameters, make_validation_set, train_booster
 from quartet.faq.search_space import Choices, SearchSpace
 from quartet.faq.settings import StudySettings
 from quartet.faq.text import word_view
@@ -33,7 +33,7 @@ MEASURE_EVERY = 4
 
 @dataclass(frozen=True)
 class Objective:
-    """What a trial does: fit trees on the training pairs, follow the metric on the tuning ones."""
+    """What a trial does."""
 
     train: TrainingPairs
     tune: LabelledQuestions
@@ -47,7 +47,7 @@ class Objective:
             optuna.TrialPruned: The pruner gave the trial up.
         """
         parameters = suggest(trial, self.space)
-        validation, evaluate = follow(self.tune, parameters, self.settings.metric)
+        validation, evaluate = make_validation_set(self.tune, parameters, self.settings.metric)
         best = _Best(trial, self.settings, parameters.trees, evaluate)
         train_booster(
             self.train,

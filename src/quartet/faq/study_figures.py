@@ -1,4 +1,4 @@
-"""Figures of the search: how it went, which parameters mattered, and what each trial chose."""
+"""Plot a study: its history, parameter importance and the parameters of each trial."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from quartet.faq.drawing import (
 
 
 def plot_study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure:
-    """The metric of each trial, the best so far, and the chosen trial ringed.
+    """Plot the metric of each trial and the best so far, with the chosen trial ringed.
 
     Args:
         trials: Columns `trial`, `state` (`complete`, `pruned` or `fail`) and `metric`.
-        metric: The metric's name.
-        chosen: The trial taken.
+        metric: Name of the metric.
+        chosen: Number of the chosen trial.
     """
     ordered = trials.sort_values("trial").astype({"metric": float})
     complete, pruned, failed = (
         ordered[ordered["state"] == state] for state in ("complete", "pruned", "fail")
     )
-    taken = ordered[ordered["trial"] == chosen]
-    # The best stays the best until the last trial, whatever became of that one.
+    chosen_rows = ordered[ordered["trial"] == chosen]
+    # Forward-filled, so that the line also covers trials that did not complete.
     best = complete.set_index("trial")["metric"].cummax().reindex(ordered["trial"]).ffill()
     figure = Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
@@ -46,7 +46,11 @@ def plot_study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure
     for label, rows, style in (
         (f"complete ({len(complete)})", complete, {"color": PRIMARY}),
         (f"pruned ({len(pruned)})", pruned, {"color": LIGHT, "mfc": "white"}),
-        (f"chosen: trial {chosen}", taken, {"color": ACCENT, "mfc": "none", "ms": 14, "mew": 2}),
+        (
+            f"chosen: trial {chosen}",
+            chosen_rows,
+            {"color": ACCENT, "mfc": "none", "ms": 14, "mew": 2},
+        ),
     ):
         axis.plot(rows["trial"], rows["metric"], "o", label=label, **style)
     if len(failed):
@@ -63,19 +67,19 @@ def plot_study_history(trials: pd.DataFrame, metric: str, chosen: int) -> Figure
 
 
 def plot_parameter_importance(importance: pd.DataFrame) -> Figure:
-    """Bars: how much of the metric's variation each parameter explains.
+    """Plot the share of the metric's variance that each parameter explains.
 
     Args:
-        importance: Columns `parameter` and `importance`, a share; empty where it is not known.
+        importance: Columns `parameter` and `importance` (a share); empty if it is unknown.
     """
     title = "Importance of the searched parameters"
     if importance.empty:
-        return plot_message(title, "Too few trials completed to tell which parameters matter.")
+        return plot_message(title, "Too few trials completed to estimate the importance.")
     ordered = importance.sort_values("importance", ascending=False, kind="stable")
     shares = ordered["importance"].to_numpy()
     names = [format_name(name) for name in ordered["parameter"]]
     figure, axis = plot_horizontal_bars(names, shares, [f"{share:.1%}" for share in shares])
-    axis.set(xlabel="share of the metric's variation explained (fANOVA)", title=title)
+    axis.set(xlabel="share of the metric's variance explained (fANOVA)", title=title)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return figure
 
@@ -83,14 +87,13 @@ def plot_parameter_importance(importance: pd.DataFrame) -> Figure:
 def plot_parallel_coordinates(
     trials: pd.DataFrame, parameters: list[str], metric: str, chosen: int
 ) -> Figure:
-    """Each completed trial as a line through its parameters to its metric.
+    """Plot each completed trial as a line through its parameters to its metric.
 
     Args:
-        trials: Columns `trial`, `state`, `metric`, and one a parameter, missing where a trial
-            did not have it.
-        parameters: Those to show, in this order.
-        metric: The metric's name.
-        chosen: The trial taken, drawn on top.
+        trials: Columns `trial`, `state`, `metric`, and one a parameter, which may have gaps.
+        parameters: Parameters to show, in order.
+        metric: Name of the metric.
+        chosen: Number of the chosen trial, drawn on top.
     """
     title = "Parameters and metric of the completed trials"
     complete = trials[(trials["state"] == "complete") & trials["metric"].notna()]
@@ -100,13 +103,13 @@ def plot_parallel_coordinates(
     figure = Figure(figsize=(max(7, 2.5 + 1.05 * len(parameters)), 5), layout="constrained")
     axis = figure.subplots()
     heights = [
-        *(_upright(axis, place, ordered[name]) for place, name in enumerate(parameters)),
-        _upright(axis, len(parameters), ordered["metric"], log_from=np.inf),
+        *(_draw_axis(axis, x, ordered[name]) for x, name in enumerate(parameters)),
+        _draw_axis(axis, len(parameters), ordered["metric"], log_from=np.inf),
     ]
     lines = np.stack(np.broadcast_arrays(np.arange(len(heights)), np.transpose(heights)), axis=-1)
     metrics = ordered["metric"].to_numpy()
     collection = LineCollection(
-        list(lines), array=metrics, cmap=COLOUR_MAP, norm=_norm(metrics), lw=1.3
+        list(lines), array=metrics, cmap=COLOUR_MAP, norm=_normalise(metrics), lw=1.3
     )
     axis.add_collection(collection)
     for row in np.flatnonzero(ordered["trial"] == chosen):
@@ -122,14 +125,14 @@ def plot_parallel_coordinates(
     return figure
 
 
-def _upright(axis: Any, place: int, values: pd.Series, log_from: float = 20) -> Values:
-    """Draw the axis of one parameter; returns where on it the values lie, between 0 and 1."""
-    axis.axvline(place, color="0.3", lw=0.8, zorder=1)
-    scale = _names_scale if values.map(_is_name).any() else _numbers_scale
+def _draw_axis(axis: Any, x: int, values: pd.Series, log_from: float = 20) -> Values:
+    """Draw the axis of one parameter; return the heights of the values, from 0 to 1."""
+    axis.axvline(x, color="0.3", lw=0.8, zorder=1)
+    scale = _scale_categories if values.map(_is_category).any() else _scale_numbers
     heights, labels = scale(values, log_from)
     for height, label in labels.items():
         axis.text(
-            place + 0.05,
+            x + 0.05,
             height,
             label,
             va="center",
@@ -140,40 +143,40 @@ def _upright(axis: Any, place: int, values: pd.Series, log_from: float = 20) -> 
     return heights
 
 
-def _is_name(value: object) -> bool:
+def _is_category(value: object) -> bool:
     return isinstance(value, str | bool | np.bool_)
 
 
-def _names_scale(values: pd.Series, _: float) -> tuple[Values, dict[float, str]]:
-    """Heights of names, evenly spaced, and the labels by height."""
+def _scale_categories(values: pd.Series, _: float) -> tuple[Values, dict[float, str]]:
+    """Return evenly spaced heights of categories, and labels by height."""
     names = sorted(values.dropna().map(str).unique())
-    heights = np.linspace(0, 1, len(names)) if len(names) > 1 else np.array([0.5])
-    places = dict(zip(names, heights, strict=True))
-    return values.map(str).map(places).to_numpy(float), {places[name]: name for name in names}
+    positions = np.linspace(0, 1, len(names)) if len(names) > 1 else np.array([0.5])
+    heights = dict(zip(names, positions, strict=True))
+    return values.map(str).map(heights).to_numpy(float), {heights[name]: name for name in names}
 
 
-def _numbers_scale(values: pd.Series, log_from: float) -> tuple[Values, dict[float, str]]:
-    """Heights of numbers, and the labels by height; logarithmic from max/min = `log_from` on."""
+def _scale_numbers(values: pd.Series, log_from: float) -> tuple[Values, dict[float, str]]:
+    """Return heights of numbers, and labels by height; logarithmic from max/min = `log_from`."""
     numbers = values.to_numpy(float)
-    known = np.unique(numbers[~np.isnan(numbers)])
-    if len(known) < 2:
-        return numbers * 0 + 0.5, {0.5: _number(known[0])} if len(known) else {}
-    low, high = known[[0, -1]]
+    unique = np.unique(numbers[~np.isnan(numbers)])
+    if len(unique) < 2:
+        return numbers * 0 + 0.5, {0.5: _format_number(unique[0])} if len(unique) else {}
+    low, high = unique[[0, -1]]
     log = low > 0 and high / low >= log_from
     middle = np.sqrt(low * high) if log else (low + high) / 2
-    if (known == np.round(known)).all():
+    if (unique == np.round(unique)).all():
         middle = np.round(middle)
-    marks = np.array([low, middle, high] if len(known) > 2 else [low, high])
-    bend = np.log if log else np.asarray
-    bottom, top = bend(low), bend(high)
-    labels = {(bend(mark) - bottom) / (top - bottom): _number(mark) for mark in marks}
-    return (bend(numbers) - bottom) / (top - bottom), labels
+    ticks = np.array([low, middle, high] if len(unique) > 2 else [low, high])
+    scale = np.log if log else np.asarray
+    bottom, top = scale(low), scale(high)
+    labels = {(scale(tick) - bottom) / (top - bottom): _format_number(tick) for tick in ticks}
+    return (scale(numbers) - bottom) / (top - bottom), labels
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _norm(values: Values) -> Normalize:
+def _normalise(values: Values) -> Normalize:
     low, high = values.min(), values.max()
     return Normalize(low, high) if low < high else Normalize(low - 0.01, high + 0.01)

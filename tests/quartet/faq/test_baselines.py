@@ -18,7 +18,7 @@ def faq(faq_tables):
 
 def test_cosine_is_that_of_tf_idf(faq):
     originals, known, _ = faq
-    scores = baselines.cosine([originals[3]], originals, known)
+    scores = baselines.score_by_cosine([originals[3]], originals, known)
     assert scores.shape == (1, 12)
     assert scores[0, 3] == pytest.approx(1)
     assert scores[0].argmax() == 3
@@ -27,7 +27,7 @@ def test_cosine_is_that_of_tf_idf(faq):
 def test_the_nearest_duplicate_is_found_by_brute_force_too(faq):
     originals, known, original_of = faq
     questions = [text + " now" for text in known[::7]]
-    scores = baselines.nearest_duplicate(questions, originals, known, original_of)
+    scores = baselines.score_by_nearest_duplicate(questions, originals, known, original_of)
     vectoriser = TfidfVectorizer().fit([*known, *originals])
     asked = vectoriser.transform(questions)
     for original in range(12):
@@ -38,7 +38,7 @@ def test_the_nearest_duplicate_is_found_by_brute_force_too(faq):
 
 def test_the_recipe_pairs_each_duplicate_with_its_original_and_different_others(faq):
     original_of = faq[2]
-    rows, columns = baselines.reference_pairs(original_of, 12, 5, np.random.default_rng(0))
+    rows, columns = baselines.make_reference_pairs(original_of, 12, 5, np.random.default_rng(0))
     pairs = columns.reshape(len(original_of), 5)
     assert (pairs[:, 0] == original_of).all()
     assert (pairs[:, 1:] != original_of[:, None]).all()
@@ -49,8 +49,8 @@ def test_the_recipe_pairs_each_duplicate_with_its_original_and_different_others(
 def test_the_recipe_learns_something_and_its_seed_decides(faq):
     originals, known, original_of = faq
     recipe = ReferenceRecipe(seed=1, trees=60, match=6)
-    first = baselines.reference_recipe(known[:20], originals, known, original_of, recipe)
-    again = baselines.reference_recipe(known[:20], originals, known, original_of, recipe)
+    first = baselines.score_by_reference_recipe(known[:20], originals, known, original_of, recipe)
+    again = baselines.score_by_reference_recipe(known[:20], originals, known, original_of, recipe)
     np.testing.assert_array_equal(first, again)
     ranks = (first >= first[np.arange(20), original_of[:20]][:, None]).sum(axis=1)
     assert ranks.mean() < 4  # 6.5 by chance

@@ -36,7 +36,7 @@ def test_gain_rises_with_k_and_bounds_the_reciprocal_rank(ranks):
     [("gain_at_1", 1 / 3), ("gain_at_3", 2 / 3), ("mean_reciprocal_rank", (1 + 1 / 2 + 1 / 4) / 3)],
 )
 def test_a_metric_is_the_one_it_is_named(name, value):
-    assert evaluation.metric_of(np.array([1, 2, 4]), name) == pytest.approx(value)
+    assert evaluation.compute_metric(np.array([1, 2, 4]), name) == pytest.approx(value)
 
 
 def test_the_interval_covers_the_mean_and_narrows_with_questions():
@@ -55,7 +55,7 @@ def test_the_interval_covers_the_mean_and_narrows_with_questions():
 def test_resampling_in_parts_gives_every_sample():
     values = np.random.default_rng(1).random(50)
     whole = evaluation.bootstrap_mean(values, 300, np.random.default_rng(0))
-    parts = evaluation.bootstrap_mean(values, 300, np.random.default_rng(0), largest=70)
+    parts = evaluation.bootstrap_mean(values, 300, np.random.default_rng(0), max_values=70)
     assert parts == pytest.approx(whole)
 
 

@@ -178,7 +178,7 @@ def test_a_perfect_ranking_is_said():
 def test_no_test_duplicates_are_said():
     figure = figures.plot_hardest_originals(hardest_table(), pd.Series(dtype=str))
     assert drawn(figure)
-    assert texts(figure.axes[0]) == ["No duplicate was tested."]
+    assert texts(figure.axes[0]) == ["There are no test duplicates."]
 
 
 def test_features_are_shown_by_their_share_of_all_gain():

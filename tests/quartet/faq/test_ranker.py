@@ -9,10 +9,10 @@ from quartet.faq.ranker import (
     RankerParameters,
     calibrate,
     feature_columns,
-    follow,
+    make_training_set,
+    make_validation_set,
     score,
     train_booster,
-    training_set,
 )
 
 PARAMETERS = RankerParameters(negatives=5, trees=30)
@@ -56,7 +56,7 @@ def test_only_the_chosen_word_view_is_looked_at(pairs):
 
 def test_balanced_weights_give_right_and_wrong_the_same_say(pairs):
     parameters = PARAMETERS.model_copy(update={"weighting": "balanced"})
-    data = training_set(pairs, parameters, pairs.choose(5, 1.0)).construct()
+    data = make_training_set(pairs, parameters, pairs.choose(5, 1.0)).construct()
     weight, right = data.get_weight(), data.get_label() > 0
     assert weight[right].sum() == pytest.approx(weight[~right].sum(), rel=1e-5)
     assert weight.mean() == pytest.approx(1, rel=1e-5)
@@ -65,7 +65,7 @@ def test_balanced_weights_give_right_and_wrong_the_same_say(pairs):
 def test_the_followed_metric_is_that_of_the_scores(comparer, encoder, faq_tables, pairs):
     texts = [text + " please" for text in faq_tables[1]["text"][::6]]
     judged = make_labelled_questions(comparer, encoder.encode(texts), np.arange(12))
-    _, evaluate = follow(judged, PARAMETERS, "gain_at_1")
+    _, evaluate = make_validation_set(judged, PARAMETERS, "gain_at_1")
     assert evaluate(judged.right.astype(float).ravel(), None) == (
         "gain_at_1",
         judged.right.any(axis=1).mean(),

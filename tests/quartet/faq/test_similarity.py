@@ -5,7 +5,7 @@ import pytest
 
 from faq.conftest import FEATURES
 from quartet.faq.corpus_index import CorpusIndex, build_index
-from quartet.faq.similarity import Comparer, feature_names, rising_features
+from quartet.faq.similarity import Comparer, feature_names, make_monotone_constraints
 
 NAMES = feature_names(["word1", "word2"])
 
@@ -107,7 +107,7 @@ def test_a_question_of_unknown_words_still_gets_candidates(comparer, encoder):
 
 
 def test_only_what_can_speak_for_a_duplicate_is_held_to_rise():
-    rising = dict(zip(NAMES, rising_features(NAMES), strict=True))
+    rising = dict(zip(NAMES, make_monotone_constraints(NAMES), strict=True))
     assert rising["char.nearest_gap"] == 1
     assert rising["all.known_duplicates"] == 0
 

@@ -169,13 +169,13 @@ def rank_by_baselines(
     questions, originals, texts = (list(table["text"]) for table in (test, clean_originals, known))
     original_of = faq.matcher.indices_of(clean_originals, known)
     scores = {
-        "cosine": faq.baselines.cosine(questions, originals, texts),
-        "nearest_duplicate": faq.baselines.nearest_duplicate(
+        "cosine": faq.baselines.score_by_cosine(questions, originals, texts),
+        "nearest_duplicate": faq.baselines.score_by_nearest_duplicate(
             questions, originals, texts, original_of
         ),
     }
     if len(originals) <= reference_recipe.most_originals:
-        scores["reference_recipe"] = faq.baselines.reference_recipe(
+        scores["reference_recipe"] = faq.baselines.score_by_reference_recipe(
             questions, originals, texts, original_of, reference_recipe
         )
     ranks = {

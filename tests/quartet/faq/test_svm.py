@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.svm import LinearSVC
 
 from faq.conftest import FEATURES
-from quartet.faq.margins import fit_machine, fit_margins
+from quartet.faq.svm import fit_binary_svm, fit_one_vs_rest
 from quartet.faq.text import CHARACTERS
 
 
@@ -23,7 +23,7 @@ def points(seed, count=30, width=8):
 @settings(max_examples=30)
 def test_a_machine_decides_like_scikit_learns(seed, ridge):
     rows, signs = points(seed)
-    machine = fit_machine(rows @ rows.T + 1, signs, ridge)
+    machine = fit_binary_svm(rows @ rows.T + 1, signs, ridge)
     theirs = LinearSVC(C=1 / (2 * ridge), loss="squared_hinge", tol=1e-10, max_iter=100_000)
     values = (rows @ rows.T + 1) @ machine.weights
     np.testing.assert_allclose(values, theirs.fit(rows, signs).decision_function(rows), atol=1e-3)
@@ -34,59 +34,59 @@ def test_left_out_values_are_those_of_really_leaving_out(seed):
     """Exact while the support vectors stay as they are, which is most often; else close."""
     rows, signs = points(seed)
     kernel = rows @ rows.T + 1
-    machine = fit_machine(kernel, signs, 0.1)
+    machine = fit_binary_svm(kernel, signs, 0.1)
     really = np.empty(len(signs))
     for out in range(len(signs)):
         rest = np.delete(np.arange(len(signs)), out)
-        refitted = fit_machine(kernel[np.ix_(rest, rest)], signs[rest], 0.1)
+        refitted = fit_binary_svm(kernel[np.ix_(rest, rest)], signs[rest], 0.1)
         really[out] = kernel[out, rest] @ refitted.weights
-    distance = np.abs(machine.left_out - really)
+    distance = np.abs(machine.leave_one_out - really)
     assert np.median(distance) < 1e-9
-    assert np.corrcoef(machine.left_out, really)[0, 1] > 0.97
+    assert np.corrcoef(machine.leave_one_out, really)[0, 1] > 0.97
 
 
 def test_left_out_values_are_exact_where_the_support_vectors_stay():
     rows, signs = points(0)
     kernel = rows @ rows.T + 1
-    machine = fit_machine(kernel, signs, 50.0)  # so much penalty that all texts support
+    machine = fit_binary_svm(kernel, signs, 50.0)  # so much penalty that all texts support
     for out in (0, 10, 29):
         rest = np.delete(np.arange(len(signs)), out)
-        refitted = fit_machine(kernel[np.ix_(rest, rest)], signs[rest], 50.0)
-        assert machine.left_out[out] == pytest.approx(kernel[out, rest] @ refitted.weights)
+        refitted = fit_binary_svm(kernel[np.ix_(rest, rest)], signs[rest], 50.0)
+        assert machine.leave_one_out[out] == pytest.approx(kernel[out, rest] @ refitted.weights)
 
 
 def test_learning_from_a_text_flatters_it_and_leaving_it_out_does_not():
     rows, signs = points(3)
     kernel = rows @ rows.T + 1
-    machine = fit_machine(kernel, signs, 0.1)
+    machine = fit_binary_svm(kernel, signs, 0.1)
     learned = signs * (kernel @ machine.weights)
-    assert np.all(signs * machine.left_out <= learned + 1e-9)
+    assert np.all(signs * machine.leave_one_out <= learned + 1e-9)
 
 
 def test_machines_decide_the_same_whether_asked_together_or_one_by_one(index):
-    margins = fit_margins(index, "word1", FEATURES)
+    svm = fit_one_vs_rest(index, "word1", FEATURES)
     texts = {view: matrix[:10] for view, matrix in index.texts.items()}
     share = FEATURES.character_share
     kernel = (1 - share) * (texts["word1"] @ index.texts["word1"].T).toarray()
     kernel += share * (texts[CHARACTERS] @ index.texts[CHARACTERS].T).toarray()
     everyone = np.tile(np.arange(index.originals), (10, 1))
-    together = margins.decide(kernel.astype(np.float32), everyone)
+    together = svm.decision_function(kernel.astype(np.float32), everyone)
     for row, column in ((0, 0), (3, 7), (9, 11)):
-        seen = kernel[row, margins.texts[column]] + 1
-        assert together[row, column] == pytest.approx(seen @ margins.weights[column], abs=1e-5)
+        seen = kernel[row, svm.texts[column]] + 1
+        assert together[row, column] == pytest.approx(seen @ svm.weights[column], abs=1e-5)
 
 
 def test_known_texts_get_left_out_values_of_machines_they_were_part_of_only(index):
-    margins = fit_margins(index, "word1", FEATURES)
+    svm = fit_one_vs_rest(index, "word1", FEATURES)
     rows = np.array([0, 5, 40])
-    values = margins.left_out_of(rows, index)
+    values = svm.leave_one_out_values(rows, index)
     for place, text in enumerate(rows):
         for original in range(index.originals):
             part = np.flatnonzero(
-                (margins.texts[original] == text) & ~np.isnan(margins.left_out[original])
+                (svm.texts[original] == text) & ~np.isnan(svm.leave_one_out[original])
             )
             if len(part):
-                assert values[place, original] == margins.left_out[original, part[0]]
+                assert values[place, original] == svm.leave_one_out[original, part[0]]
             else:
                 assert np.isnan(values[place, original])
         assert not np.isnan(values[place, index.original_of[text]])
