@@ -113,7 +113,7 @@ _FAQ = [
     Case(
         "dump_mixed_up",
         INGEST,
-        (POSTS, "are Posts.xml and PostLinks.xml of the same dump?"),
+        (POSTS, "use Posts.xml and PostLinks.xml of the same dump"),
         copy_over(f"{RAW}/stackexchange/PostLinks.xml.gz", POSTS),
     ),
     Case(

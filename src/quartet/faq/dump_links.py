@@ -1,4 +1,4 @@
-"""Which question is a duplicate of which, from the links of a Stack Exchange data dump."""
+"""Read which questions are duplicates from the links of a Stack Exchange data dump."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from quartet.faq.dump_rows import Faults, rows
+from quartet.faq.dump_rows import RowErrors, parse_rows
 
 Ids = NDArray[np.int64]
 _DUPLICATE_LINK = re.compile(rb"""\sLinkTypeId\s*=\s*["']3["']""")
@@ -19,89 +19,96 @@ _DUPLICATE_LINK = re.compile(rb"""\sLinkTypeId\s*=\s*["']3["']""")
 
 @dataclass(frozen=True)
 class Links:
-    """Duplicates and the originals at the ends of their chains.
+    """Duplicates and the originals at the ends of their chains of links.
 
     Attributes:
-        duplicates: Ids, ascending; shape (n,).
-        roots: Id of the original of each, itself no duplicate of anything; shape (n,).
-        read: Links of duplicates in the file, which is n with the next two.
-        repeated: Further links of a duplicate; the first one holds.
-        cyclic: Duplicates whose chain has no end, among them links to oneself.
+        duplicates: Shape (n,): Ids, ascending.
+        roots: Shape (n,): Id of each duplicate's original, which is not itself a duplicate.
+        total: Duplicate links in the file: n + `repeated` + `cyclic`.
+        repeated: Links of a duplicate that has an earlier link, which takes precedence.
+        cyclic: Duplicates whose chain runs into a cycle, including links to themselves.
     """
 
     duplicates: Ids
     roots: Ids
-    read: int
+    total: int
     repeated: int
     cyclic: int
 
     @cached_property
     def originals(self) -> Ids:
-        """Ids of all originals, ascending; shape (k,)."""
+        """Ids of all originals, ascending, shape (k,)."""
         return np.unique(self.roots)
 
     @cached_property
     def original_of(self) -> NDArray[np.intp]:
-        """Place in `originals` of each duplicate's original; shape (n,)."""
+        """Index in `originals` of each duplicate's original, shape (n,)."""
         return np.searchsorted(self.originals, self.roots)
 
 
-def read_links(lines: Iterable[bytes], name: str, faults: Faults) -> Links:
-    """The links of type 3 in `PostLinks.xml`, each followed to its root.
+def read_links(lines: Iterable[bytes], name: str, errors: RowErrors) -> Links:
+    """Read the links of type 3 in `PostLinks.xml` and resolve their chains.
 
-    `PostId` is a duplicate of `RelatedPostId`. 16 bytes are kept of each.
+    `PostId` is a duplicate of `RelatedPostId`. Only these Ids are kept, 16 bytes a link.
+
+    Args:
+        lines: Content of the file.
+        name: Name of the file in errors.
+        errors: Collects malformed rows.
 
     Raises:
-        ValueError: The file holds no such link.
+        ValueError: The file contains no link of type 3.
     """
     duplicates, targets = array("q"), array("q")
     required = ("Id", "PostId", "RelatedPostId")
-    for link in rows(lines, name, faults, _DUPLICATE_LINK.search, required):
+    for link in parse_rows(lines, name, errors, _DUPLICATE_LINK.search, required):
         duplicates.append(int(link["PostId"]))
         targets.append(int(link["RelatedPostId"]))
     if not duplicates:
         raise ValueError(
-            f"{name}: no link of type 3, which marks duplicates, in {faults.sound[name]:,} rows; "
-            "is this PostLinks.xml?"
+            f"{name}: no link of type 3, which marks duplicates, in "
+            f"{errors.valid_rows[name]:,} rows; is this PostLinks.xml?"
         )
-    return follow(np.frombuffer(duplicates, np.int64), np.frombuffer(targets, np.int64))
+    return resolve_chains(np.frombuffer(duplicates, np.int64), np.frombuffer(targets, np.int64))
 
 
-def follow(duplicates: Ids, targets: Ids) -> Links:
-    """Each duplicate with the root of its chain of links.
+def resolve_chains(duplicates: Ids, targets: Ids) -> Links:
+    """Resolve each duplicate to the root of its chain of links.
 
     Args:
-        duplicates: Ids in the order of the file, shape (m,).
-        targets: Ids of what they are duplicates of, shape (m,).
+        duplicates: Shape (m,): Ids in the order of the file.
+        targets: Shape (m,): Ids of the questions they are duplicates of.
     """
     linked, first = np.unique(duplicates, return_index=True)
     targets = targets[first]
     posts = np.unique(np.concatenate([linked, targets]))
-    places = np.searchsorted(posts, linked)
-    ends = _ends(places, np.searchsorted(posts, targets), len(posts))[places]
+    indices = np.searchsorted(posts, linked)
+    ends = _follow_chains(indices, np.searchsorted(posts, targets), len(posts))[indices]
     is_duplicate = np.zeros(len(posts), dtype=bool)
-    is_duplicate[places] = True
-    ended = ~is_duplicate[ends]
+    is_duplicate[indices] = True
+    resolved = ~is_duplicate[ends]
     return Links(
-        duplicates=linked[ended],
-        roots=posts[ends[ended]],
-        read=len(duplicates),
+        duplicates=linked[resolved],
+        roots=posts[ends[resolved]],
+        total=len(duplicates),
         repeated=len(duplicates) - len(linked),
-        cyclic=int(np.sum(~ended)),
+        cyclic=int(np.sum(~resolved)),
     )
 
 
-def _ends(places: NDArray[np.intp], targets: NDArray[np.intp], posts: int) -> NDArray[np.intp]:
-    """Where each post's chain leads, by pointer jumping: every step doubles the distance.
+def _follow_chains(
+    indices: NDArray[np.intp], targets: NDArray[np.intp], posts: int
+) -> NDArray[np.intp]:
+    """Return the end of each post's chain by pointer jumping, which doubles the distance.
 
-    A chain with an end is shorter than the number of posts; whatever still moves
-    after so many steps, or has come back to a post with a link, runs in a circle.
+    A chain that ends is shorter than the number of posts. All others end at a post that
+    has a link itself.
     """
     ends = np.arange(posts)
-    ends[places] = targets
+    ends[indices] = targets
     for _ in range(posts.bit_length()):
-        further = ends[ends]
-        if np.array_equal(further, ends):
+        next_ends = ends[ends]
+        if np.array_equal(next_ends, ends):
             break
-        ends = further
+        ends = next_ends
     return ends

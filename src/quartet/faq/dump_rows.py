@@ -1,4 +1,4 @@
-"""The rows of a Stack Exchange data dump, one at a time, however long the file."""
+"""Parse the rows of a Stack Exchange data dump one at a time, in constant memory."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pandas as pd
 from lxml import etree
 
 FAULT_COLUMNS = ["file", "line", "reason", "row"]
-MOST_NOTED = 1_000
-"""Faults that are shown; all are counted."""
-_SHOWN = 120
-"""Characters of a row that its fault shows."""
-_HEADER_BYTES = 1_000_000
-"""A dump has its first row within a hundred bytes; a file without one here is none."""
-_LONGEST = 16_000_000
-"""Bytes of a row, far above the longest post: beyond them the end of the row was lost."""
-_NUMBERS = (
+MAX_REPORTED = 1_000
+"""Malformed rows in the report; all are counted."""
+_EXCERPT_LENGTH = 120
+"""Characters of a malformed row in the report."""
+_MAX_HEADER_BYTES = 1_000_000
+"""A dump has its first row within a hundred bytes; a file without one here is not a dump."""
+_MAX_ROW_BYTES = 16_000_000
+"""Far above the longest post; a longer row has lost its end."""
+_INTEGERS = (
     "Id",
     "PostTypeId",
     "ParentId",
@@ -29,177 +29,180 @@ _NUMBERS = (
     "RelatedPostId",
     "LinkTypeId",
 )
-_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _ROW_START = re.compile(rb"(?=<row(?:[\s/>]|$))")
 _ROW_END = re.compile(rb"/>(?=\s*(?:</\w+>\s*)*$)")
-_FRAME = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[?!/]?[\w-][^<>]*>\s*)*")
-"""What may stand around rows: a byte order mark, the XML declaration, the outer element."""
+_ENVELOPE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[?!/]?[\w-][^<>]*>\s*)*")
+"""Allowed outside rows: a byte order mark, the XML declaration, the outer element, comments."""
 
-Matters = Callable[[bytes], object]
+RowFilter = Callable[[bytes], object]
 
 
-class Faults:
-    """Rows that could not be read, and how many could.
+class RowErrors:
+    """Collects malformed rows and counts valid ones.
 
     Attributes:
-        count: All faults, by the name of the file.
-        sound: Rows without a fault, by the name of the file.
+        malformed_rows: Number of malformed rows, by file name.
+        valid_rows: Number of valid rows, by file name.
     """
 
     def __init__(self) -> None:
-        self.count: Counter[str] = Counter()
-        self.sound: Counter[str] = Counter()
-        self._noted: list[tuple[str, int, str, str]] = []
+        self.malformed_rows: Counter[str] = Counter()
+        self.valid_rows: Counter[str] = Counter()
+        self._reported: list[tuple[str, int, str, str]] = []
 
-    def note(self, file: str, line: int, reason: str, row: bytes) -> None:
-        """Count a fault, and keep it if it is among the first 1,000."""
-        self.count[file] += 1
-        if len(self._noted) < MOST_NOTED:
-            shown = row[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
-            self._noted.append((file, line, reason, " ".join(shown.split())))
+    def add(self, file: str, line: int, reason: str, row: bytes) -> None:
+        """Count a malformed row, and keep it if it is among the first 1,000."""
+        self.malformed_rows[file] += 1
+        if len(self._reported) < MAX_REPORTED:
+            excerpt = row[: 4 * _EXCERPT_LENGTH].decode("utf-8", "replace")[:_EXCERPT_LENGTH]
+            self._reported.append((file, line, reason, " ".join(excerpt.split())))
 
-    def table(self) -> pd.DataFrame:
-        """The faults kept: `file`, `line` (from 1), `reason`, and the beginning of the `row`."""
-        return pd.DataFrame(self._noted, columns=FAULT_COLUMNS)
+    def to_frame(self) -> pd.DataFrame:
+        """Return the kept rows: `file`, `line` (from 1), `reason`, and the start of the `row`."""
+        return pd.DataFrame(self._reported, columns=FAULT_COLUMNS)
 
 
-def rows(
+def parse_rows(
     lines: Iterable[bytes],
     name: str,
-    faults: Faults,
-    matters: Matters | None = None,
+    errors: RowErrors,
+    row_filter: RowFilter | None = None,
     required: Collection[str] = ("Id",),
 ) -> Iterator[Mapping[str, str]]:
-    """The attributes of each sound row, in the order of the file.
+    """Yield the attributes of each valid row, in the order of the file.
 
-    A row is usually a line, but may share one or take several. Every row is checked
-    for its end, for `<` inside, and for UTF-8; parsing takes much longer, so only rows
-    that matter are parsed. A row with a fault is noted and left out.
+    A row is usually a line, but may share one or span several. Every row is checked for
+    its end, for `<` inside, and for UTF-8. Parsing takes much longer, so only rows that
+    pass the filter are parsed. Malformed rows are added to `errors` and skipped.
 
     Args:
-        lines: The file, cut anywhere into pieces that end with a line or not.
-        name: The file's name, for `faults`.
-        faults: Takes the faults, and the number of sound rows.
-        matters: Says from a row's bytes whether it is wanted; all are, when not given.
-        required: Attributes that a wanted row has.
+        lines: Content of the file in chunks, which need not end at line breaks.
+        name: Name of the file in errors.
+        errors: Collects malformed rows, and counts valid ones.
+        row_filter: Returns from a row's bytes whether to parse it; all rows by default.
+        required: Attributes that each parsed row must have.
 
     Raises:
         ValueError: No row begins within the first megabyte.
     """
-    sound = 0
+    valid = 0
     try:
-        for number, row in _whole_rows(_from_first_row(lines, name), name, faults):
+        for line, row in _split_rows(_check_first_row(lines, name), name, errors):
             try:
                 row.decode()
-                if matters is None or matters(row):
-                    yield _attributes(row, required)
+                if row_filter is None or row_filter(row):
+                    yield _parse_attributes(row, required)
             except UnicodeDecodeError:
-                faults.note(name, number, "is not UTF-8", row)
-            except _FaultError as fault:
-                faults.note(name, number, str(fault), row)
+                errors.add(name, line, "is not UTF-8", row)
+            except _RowError as error:
+                errors.add(name, line, str(error), row)
             else:
-                sound += 1
+                valid += 1
     finally:
-        faults.sound[name] += sound
+        errors.valid_rows[name] += valid
 
 
-class _FaultError(Exception):
-    """Why a row cannot be used."""
+class _RowError(Exception):
+    """Reason why a row is malformed."""
 
 
-def _attributes(row: bytes, required: Collection[str]) -> Mapping[str, str]:
+def _parse_attributes(row: bytes, required: Collection[str]) -> Mapping[str, str]:
     try:
         attributes = dict(etree.fromstring(row).attrib)
     except etree.XMLSyntaxError as error:
-        raise _FaultError(f"is not well-formed XML: {error.msg}") from None
+        raise _RowError(f"is not well-formed XML: {error.msg}") from None
     for key in required:
         if key not in attributes:
-            raise _FaultError(f"has no {key}")
-    for key in _NUMBERS:
-        if key in attributes and not _NUMBER.fullmatch(attributes[key]):
-            raise _FaultError(f"{key} is not a whole number")
+            raise _RowError(f"has no {key}")
+    for key in _INTEGERS:
+        if key in attributes and not _INTEGER.fullmatch(attributes[key]):
+            raise _RowError(f"{key} is not a whole number")
     return attributes
 
 
-def _from_first_row(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
-    """All lines, once a row was seen."""
+def _check_first_row(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Return an iterator over all lines if a row begins within the first megabyte."""
     lines, header, size = iter(lines), [], 0
     for line in lines:
         header.append(line)
         size += len(line)
         if b"<row" in line:
             return chain(header, lines)
-        if size > _HEADER_BYTES:
+        if size > _MAX_HEADER_BYTES:
             break
     raise ValueError(
         f"{name}: no <row> in its first {size:,} bytes; expected Posts.xml or PostLinks.xml of a "
-        "Stack Exchange data dump, plain or packed with gzip or bzip2"
+        "Stack Exchange data dump, plain or compressed with gzip or bzip2"
     )
 
 
-def _whole_rows(lines: Iterable[bytes], name: str, faults: Faults) -> Iterator[tuple[int, bytes]]:
-    """Rows from `<row` to `/>` with the number of the line where they begin."""
-    joined: _Joiner | None = None
+def _split_rows(
+    lines: Iterable[bytes], name: str, errors: RowErrors
+) -> Iterator[tuple[int, bytes]]:
+    """Yield each row from `<row` to `/>`, after the number of the line where it begins."""
+    assembler: _RowAssembler | None = None
     for number, line in enumerate(lines, 1):
         row = line.strip()
-        usual = row.startswith(b"<row ") and row.endswith(b"/>") and row.find(b"<", 1) < 0
-        if usual and (joined is None or not joined.pending):
+        is_one_row = row.startswith(b"<row ") and row.endswith(b"/>") and row.find(b"<", 1) < 0
+        if is_one_row and (assembler is None or not assembler.pending):
             yield number, row
             continue
-        joined = joined or _Joiner(name, faults)
-        yield from joined.take(number, line)
-    if joined is not None and joined.pending:
-        joined.give_up("the file ends before the row does")
+        assembler = assembler or _RowAssembler(name, errors)
+        yield from assembler.feed(number, line)
+    if assembler is not None and assembler.pending:
+        assembler.discard("the file ends before the row does")
 
 
-class _Joiner:
-    """Puts rows together that are spread over lines, or takes lines with several apart."""
+class _RowAssembler:
+    """Joins rows that span several lines, and splits lines with several rows."""
 
-    def __init__(self, name: str, faults: Faults) -> None:
-        self._name, self._faults = name, faults
+    def __init__(self, name: str, errors: RowErrors) -> None:
+        self._name, self._errors = name, errors
         self._parts: list[bytes] = []
-        self._size = self._first = 0
-        self._lost = False  # within text that belongs to no row, which is one fault
+        self._size = self._first_line = 0
+        self._outside = False  # consecutive text outside rows is reported once
 
     @property
     def pending(self) -> bool:
         """Whether a row has begun and not ended."""
         return bool(self._parts)
 
-    def take(self, number: int, line: bytes) -> Iterator[tuple[int, bytes]]:
-        """The rows that end in this line."""
-        for piece in _ROW_START.split(line):
-            if _ROW_START.match(piece):
+    def feed(self, number: int, line: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the rows that end in this line."""
+        for part in _ROW_START.split(line):
+            if _ROW_START.match(part):
                 if self.pending:
-                    self.give_up("the next row begins before it ends")
-                self._first, self._lost = number, False
+                    self.discard("the next row begins before it ends")
+                self._first_line, self._outside = number, False
             elif not self.pending:
-                self._pass_over(number, piece)
+                self._skip(number, part)
                 continue
-            self._parts.append(piece)
-            self._size += len(piece)
-            yield from self._ended(piece)
+            self._parts.append(part)
+            self._size += len(part)
+            yield from self._complete(part)
 
-    def give_up(self, reason: str) -> None:
-        """Note the pending row as faulty."""
-        self._faults.note(self._name, self._first, reason, b"".join(self._parts))
+    def discard(self, reason: str) -> None:
+        """Report the pending row as malformed."""
+        self._errors.add(self._name, self._first_line, reason, b"".join(self._parts))
         self._parts, self._size = [], 0
 
-    def _ended(self, piece: bytes) -> Iterator[tuple[int, bytes]]:
-        end = _ROW_END.search(piece)
+    def _complete(self, part: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield the pending row if this part contains its end."""
+        end = _ROW_END.search(part)
         if end is None:
-            if self._size > _LONGEST:
-                self.give_up(f"has no end within {_LONGEST:,} bytes")
-                self._lost = True
+            if self._size > _MAX_ROW_BYTES:
+                self.discard(f"has no end within {_MAX_ROW_BYTES:,} bytes")
+                self._outside = True
             return
-        row = b"".join([*self._parts[:-1], piece[: end.end()]])
+        row = b"".join([*self._parts[:-1], part[: end.end()]])
         if row.find(b"<", 1) >= 0:
-            self.give_up("is not well-formed XML: holds <")
+            self.discard("is not well-formed XML: contains <")
             return
         self._parts, self._size = [], 0
-        yield self._first, row
+        yield self._first_line, row
 
-    def _pass_over(self, number: int, piece: bytes) -> None:
-        if not self._lost and not _FRAME.fullmatch(piece):
-            self._faults.note(self._name, number, "stands outside any row", piece)
-            self._lost = True
+    def _skip(self, number: int, part: bytes) -> None:
+        if not self._outside and not _ENVELOPE.fullmatch(part):
+            self._errors.add(self._name, number, "is outside any row", part)
+            self._outside = True

@@ -1,4 +1,4 @@
-"""What a dump holds must arrive whole, and a damaged row must cost nothing but itself."""
+"""A dump must be ingested completely; a malformed row must not affect other rows."""
 
 import tracemalloc
 from xml.etree import ElementTree
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from quartet.datasets.dump import DumpFileDataset
 from quartet.faq import dump_figures, dump_store
 from quartet.faq.dump import has_tag, ingest
-from quartet.faq.dump_links import follow
-from quartet.faq.dump_rows import Faults, rows
+from quartet.faq.dump_links import resolve_chains
+from quartet.faq.dump_rows import RowErrors, parse_rows
 from quartet.faq.settings import DumpReading
 from support import real_data
 
@@ -28,7 +28,7 @@ LEFT_OUT = [
 
 
 class Xml:
-    """A file of the dump whose lines are made when they are asked for."""
+    """A file of the dump whose lines are generated on demand."""
 
     def __init__(self, name, lines):
         self.name = name
@@ -68,7 +68,7 @@ def document(kind, *lines):
     ]
 
 
-def ingested(posts, links, tag="js", **options):
+def ingest_rows(posts, links, tag="js", **options):
     reading = DumpReading(tag=tag, **options)
     return ingest(
         Xml("Posts.xml", document("posts", *posts)),
@@ -77,68 +77,68 @@ def ingested(posts, links, tag="js", **options):
     )
 
 
-def table(chunks):
+def read_table(chunks):
     parts = list(chunks)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def pairs(chunks, columns=("Id", "AnswerId")):
-    return list(table(chunks)[list(columns)].itertuples(index=False, name=None))
+def read_pairs(chunks, columns=("Id", "AnswerId")):
+    return list(read_table(chunks)[list(columns)].itertuples(index=False, name=None))
 
 
-def accounted_for(result):
+def all_links_are_counted(result):
     kept = result.counts["duplicates"]
     left_out = sum(result.counts[name] for name in LEFT_OUT)
     return result.counts["duplicate_links"] == kept + left_out
 
 
-def test_a_question_arrives_as_title_and_body_in_one_line():
+def test_a_question_is_ingested_as_title_and_body_in_one_line():
     posts = [
         b'<row Id="1" PostTypeId="1" Title="How &amp;amp; why?" Body="&lt;p&gt;one&#xA;two&#x9;'
         b'three&#xD;&#xA;&lt;/p&gt;" CreationDate="2011-06-21T20:49:19.747" Tags="|js|" />\n',
         answer(2, 1, Body="yes&#xA;no\n"),
         question(3),
     ]
-    result = ingested(posts, [link(3, 1)])
-    (original,) = table(result.originals).to_dict("records")
+    result = ingest_rows(posts, [link(3, 1)])
+    (original,) = read_table(result.originals).to_dict("records")
     assert original == {
         "Id": 1,
         "AnswerId": 2,
         "Text0": "How &amp; why?. <p>one two three  </p>",
         "CreationDate": "2011-06-21T20:49:19.747",
     }
-    assert table(result.duplicates).to_dict("records") == [
+    assert read_table(result.duplicates).to_dict("records") == [
         {"Id": 3, "AnswerId": 2, "Text0": "title 3. <p>body 3</p>", "CreationDate": ""}
     ]
-    assert "\n" not in table(result.answers)["Text0"].item()
+    assert "\n" not in read_table(result.answers)["Text0"].item()
 
 
-def test_a_duplicate_of_a_duplicate_is_given_the_last_original():
+def test_a_duplicate_of_a_duplicate_gets_the_original_at_the_end_of_the_chain():
     posts = [question(1), answer(10, 1), question(2), question(3), question(4)]
-    result = ingested(posts, [link(2, 1), link(3, 2), link(4, 3)])
-    assert pairs(result.duplicates) == [(2, 10), (3, 10), (4, 10)]
-    assert pairs(result.originals) == [(1, 10)]
+    result = ingest_rows(posts, [link(2, 1), link(3, 2), link(4, 3)])
+    assert read_pairs(result.duplicates) == [(2, 10), (3, 10), (4, 10)]
+    assert read_pairs(result.originals) == [(1, 10)]
     assert result.duplicates_per_original.tolist() == [3]
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8])
-def test_a_circle_of_links_is_dropped_with_all_that_lead_into_it(length):
+def test_a_cycle_of_links_is_dropped_with_all_links_into_it(length):
     circle = [link(100 + i, 100 + (i + 1) % length) for i in range(length)]
     posts = [question(1), answer(10, 1), question(2), question(50)]
     posts += [question(100 + i) for i in range(length)]
-    result = ingested(posts, [*circle, link(50, 100), link(2, 1)])
-    assert pairs(result.duplicates) == [(2, 10)]
+    result = ingest_rows(posts, [*circle, link(50, 100), link(2, 1)])
+    assert read_pairs(result.duplicates) == [(2, 10)]
     assert result.counts["cyclic_links"] == length + 1
-    assert accounted_for(result)
+    assert all_links_are_counted(result)
 
 
-def test_the_first_of_several_links_holds():
+def test_the_first_of_several_links_is_used():
     posts = [question(1), answer(10, 1), question(2), answer(20, 2), question(3)]
-    result = ingested(posts, [link(3, 2), link(3, 1)])
-    assert pairs(result.duplicates) == [(3, 20)]
-    assert pairs(result.originals) == [(2, 20)]
+    result = ingest_rows(posts, [link(3, 2), link(3, 1)])
+    assert read_pairs(result.duplicates) == [(3, 20)]
+    assert read_pairs(result.originals) == [(2, 20)]
     assert result.counts["repeated_links"] == 1
-    assert accounted_for(result)
+    assert all_links_are_counted(result)
 
 
 @settings(max_examples=100)
@@ -146,7 +146,7 @@ def test_the_first_of_several_links_holds():
     links=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=40),
     scale=st.sampled_from([1, 79_000_003, 10**15]),
 )
-def test_chains_are_followed_as_by_hand(links, scale):
+def test_chains_are_resolved_as_by_brute_force(links, scale):
     first = {}
     for duplicate, target in links:
         first.setdefault(duplicate, target)
@@ -158,9 +158,9 @@ def test_chains_are_followed_as_by_hand(links, scale):
         if post not in first:
             expected[duplicate * scale] = post * scale
     ids = np.array(links, dtype=np.int64) * scale
-    found = follow(ids[:, 0], ids[:, 1])
+    found = resolve_chains(ids[:, 0], ids[:, 1])
     assert dict(zip(found.duplicates.tolist(), found.roots.tolist(), strict=True)) == expected
-    assert found.read == len(links) == len(expected) + found.repeated + found.cyclic
+    assert found.total == len(links) == len(expected) + found.repeated + found.cyclic
 
 
 @pytest.mark.parametrize("tags", ["|js|html|", "<html><js>", "|JS|"])
@@ -173,14 +173,14 @@ def test_an_original_is_taken_by_its_tag_and_its_duplicates_whatever_theirs(tags
         answer(30, 3),
         question(4, tags),
     ]
-    result = ingested(posts, [link(2, 1), link(4, 3)])
-    assert pairs(result.originals) == [(1, 10)]
-    assert pairs(result.duplicates) == [(2, 10)]
+    result = ingest_rows(posts, [link(2, 1), link(4, 3)])
+    assert read_pairs(result.originals) == [(1, 10)]
+    assert read_pairs(result.duplicates) == [(2, 10)]
     assert result.counts["duplicates_of_other_tags"] == 1
-    assert accounted_for(result)
+    assert all_links_are_counted(result)
 
 
-def test_a_tag_is_never_a_part_of_another():
+def test_a_tag_does_not_match_part_of_another_tag():
     assert has_tag("|c++|", "c++")
     assert not has_tag("|c++|", "c")
     assert not has_tag("<java><script>", "javascript")
@@ -200,9 +200,9 @@ def test_the_accepted_answer_comes_first_then_the_best_then_the_oldest(accepted,
         question(2),
         answer(99, 2, 50),
     ]
-    result = ingested(posts, [link(2, 1)])
-    assert pairs(result.originals) == [(1, expected)]
-    assert pairs(result.answers, ("Id", "Text0")) == [(expected, f"answer {expected}")]
+    result = ingest_rows(posts, [link(2, 1)])
+    assert read_pairs(result.originals) == [(1, expected)]
+    assert read_pairs(result.answers, ("Id", "Text0")) == [(expected, f"answer {expected}")]
 
 
 def test_posts_may_come_in_any_order():
@@ -216,12 +216,12 @@ def test_posts_may_come_in_any_order():
         question(4),
     ]
     links = [link(2, 1), link(4, 3)]
-    forwards, backwards = ingested(posts, links), ingested(posts[::-1], links)
+    forwards, backwards = ingest_rows(posts, links), ingest_rows(posts[::-1], links)
     for name in ("originals", "duplicates", "answers"):
         pd.testing.assert_frame_equal(
-            table(getattr(forwards, name)), table(getattr(backwards, name))
+            read_table(getattr(forwards, name)), read_table(getattr(backwards, name))
         )
-    assert pairs(backwards.duplicates) == [(2, 10)]
+    assert read_pairs(backwards.duplicates) == [(2, 10)]
     unstable = ("seconds", "rows_per_s")
     assert {k: v for k, v in forwards.counts.items() if k not in unstable} == {
         k: v for k, v in backwards.counts.items() if k not in unstable
@@ -231,54 +231,54 @@ def test_posts_may_come_in_any_order():
 def test_originals_without_answer_are_left_out_unless_asked_for():
     posts = [question(1), answer(10, 1), question(2), question(3), question(4)]
     links = [link(2, 1), link(4, 3)]
-    without, kept = ingested(posts, links), ingested(posts, links, keep_unanswered=True)
-    assert pairs(without.originals) == [(1, 10)]
-    assert pairs(without.duplicates) == [(2, 10)]
-    assert pairs(kept.originals) == [(1, 10), (3, -3)]
-    assert pairs(kept.duplicates) == [(2, 10), (4, -3)]
-    assert table(kept.answers)["Id"].tolist() == [10]
+    without, kept = ingest_rows(posts, links), ingest_rows(posts, links, keep_unanswered=True)
+    assert read_pairs(without.originals) == [(1, 10)]
+    assert read_pairs(without.duplicates) == [(2, 10)]
+    assert read_pairs(kept.originals) == [(1, 10), (3, -3)]
+    assert read_pairs(kept.duplicates) == [(2, 10), (4, -3)]
+    assert read_table(kept.answers)["Id"].tolist() == [10]
     assert without.counts["originals_without_answer"] == 1
-    assert accounted_for(without)
-    assert accounted_for(kept)
+    assert all_links_are_counted(without)
+    assert all_links_are_counted(kept)
 
 
 def test_texts_missing_from_the_dump_are_counted():
     posts = [question(1), answer(10, 1), question(2), question(4), answer(6, 1, -1)]
     posts += [question(7, Title="", Body=" ")]
     links = [link(2, 1), link(3, 1), link(4, 5), link(6, 1), link(7, 1)]
-    result = ingested(posts, links)
-    assert pairs(result.duplicates) == [(2, 10)]
+    result = ingest_rows(posts, links)
+    assert read_pairs(result.duplicates) == [(2, 10)]
     assert result.counts["duplicates_without_text"] == 4
-    assert accounted_for(result)
+    assert all_links_are_counted(result)
 
 
-def test_a_post_that_comes_twice_is_taken_once_and_counted():
+def test_a_repeated_post_is_used_once_and_counted():
     posts = [question(1), answer(10, 1), question(2), question(2, Title="again")]
-    result = ingested(posts, [link(2, 1)])
-    assert table(result.duplicates)["Text0"].tolist() == ["title 2. <p>body 2</p>"]
+    result = ingest_rows(posts, [link(2, 1)])
+    assert read_table(result.duplicates)["Text0"].tolist() == ["title 2. <p>body 2</p>"]
     assert result.counts["repeated_posts"] == 1
 
 
 def test_links_of_other_types_mark_no_duplicates():
     posts = [question(1), answer(10, 1), question(2), question(3)]
-    result = ingested(posts, [link(3, 1, kind=1), link(2, 1), link(3, 1, kind=13)])
-    assert pairs(result.duplicates) == [(2, 10)]
+    result = ingest_rows(posts, [link(3, 1, kind=1), link(2, 1), link(3, 1, kind=13)])
+    assert read_pairs(result.duplicates) == [(2, 10)]
     assert result.counts["links_read"] == 3
 
 
 def test_tables_can_be_read_twice():
-    result = ingested([question(1), answer(10, 1), question(2)], [link(2, 1)])
-    assert pairs(result.duplicates) == pairs(result.duplicates) == [(2, 10)]
+    result = ingest_rows([question(1), answer(10, 1), question(2)], [link(2, 1)])
+    assert read_pairs(result.duplicates) == read_pairs(result.duplicates) == [(2, 10)]
 
 
-SOUND = [question(1), answer(10, 1), question(2), question(3)]
+VALID_POSTS = [question(1), answer(10, 1), question(2), question(3)]
 
 
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
         (b'  <row Id="5" PostTypeId="1" Title="cut', "the next row begins before it ends"),
-        (b'  <row Id="5" PostTypeId="1" Title="a < b" />\n', "not well-formed XML: holds <"),
+        (b'  <row Id="5" PostTypeId="1" Title="a < b" />\n', "not well-formed XML: contains <"),
         (b'  <row Id="2" PostTypeId="1" Title="a &nbsp; b" />\n', "not well-formed XML"),
         (b'  <row Id="2" PostTypeId="1" Title="a" Title="b" />\n', "not well-formed XML"),
         (b'  <row Id="5" PostTypeId="1" Title="caf\xe9" />\n', "is not UTF-8"),
@@ -286,12 +286,12 @@ SOUND = [question(1), answer(10, 1), question(2), question(3)]
         (b'  <row Id="many" PostTypeId="1" />\n', "Id is not a whole number"),
         (b'  <row Id="1e3" PostTypeId="1" />\n', "Id is not a whole number"),
         (b'  <row Id="12" PostTypeId="2" ParentId="1" Score="?" />\n', "Score is not a whole"),
-        (b"  a stray line\n", "stands outside any row"),
+        (b"  a stray line\n", "is outside any row"),
     ],
 )
-def test_a_damaged_row_is_noted_with_its_line_and_costs_nothing_else(bad, reason):
-    result = ingested([*SOUND[:2], bad, *SOUND[2:]], [link(2, 1), link(3, 1)])
-    assert pairs(result.duplicates) == [(2, 10), (3, 10)]
+def test_a_malformed_row_is_reported_with_its_line_and_the_others_are_kept(bad, reason):
+    result = ingest_rows([*VALID_POSTS[:2], bad, *VALID_POSTS[2:]], [link(2, 1), link(3, 1)])
+    assert read_pairs(result.duplicates) == [(2, 10), (3, 10)]
     (fault,) = result.faults.to_dict("records")
     assert fault["file"] == "Posts.xml"
     assert fault["line"] == 5
@@ -301,25 +301,25 @@ def test_a_damaged_row_is_noted_with_its_line_and_costs_nothing_else(bad, reason
     assert result.counts["posts_read"] == 4
 
 
-def test_a_damaged_link_is_noted():
+def test_a_malformed_link_is_reported():
     bad = row(Id=1, PostId=2, LinkTypeId=3)
-    result = ingested(SOUND, [bad, link(3, 1)])
-    assert pairs(result.duplicates) == [(3, 10)]
+    result = ingest_rows(VALID_POSTS, [bad, link(3, 1)])
+    assert read_pairs(result.duplicates) == [(3, 10)]
     assert result.faults["reason"].tolist() == ["has no RelatedPostId"]
     assert result.faults["file"].tolist() == ["PostLinks.xml"]
 
 
-def test_a_file_that_ends_within_a_row_says_so():
-    posts = Xml("Posts.xml", [*SOUND, b'  <row Id="2" PostTypeId="1" Tit'])
+def test_a_file_that_ends_within_a_row_is_reported():
+    posts = Xml("Posts.xml", [*VALID_POSTS, b'  <row Id="2" PostTypeId="1" Tit'])
     result = ingest(posts, Xml("PostLinks.xml", [link(2, 1)]), DumpReading(tag="js"))
     assert result.faults["reason"].tolist() == ["the file ends before the row does"]
-    assert pairs(result.duplicates) == [(2, 10)]
+    assert read_pairs(result.duplicates) == [(2, 10)]
 
 
-def parsed(*lines):
-    faults = Faults()
-    found = [dict(attributes) for attributes in rows(lines, "a.xml", faults)]
-    return found, faults
+def parse(*lines):
+    errors = RowErrors()
+    found = [dict(attributes) for attributes in parse_rows(lines, "a.xml", errors)]
+    return found, errors
 
 
 @pytest.mark.parametrize(
@@ -333,15 +333,15 @@ def parsed(*lines):
         [b'<row Id="1" Body="a ', b'b" />', b'\n<row Id="2" />\n</posts>\n'],
     ],
 )
-def test_a_row_may_be_spread_over_lines_or_share_one(lines):
-    found, faults = parsed(*lines)
+def test_a_row_may_span_lines_or_share_one(lines):
+    found, errors = parse(*lines)
     assert found == [{"Id": "1", "Body": "a b"}, {"Id": "2"}]
-    assert faults.count.total() == 0
-    assert faults.sound["a.xml"] == 2
+    assert errors.malformed_rows.total() == 0
+    assert errors.valid_rows["a.xml"] == 2
 
 
-def test_values_may_hold_the_other_quote_and_the_end_of_a_tag():
-    found, _ = parsed(b"""<row Id="1" Body='say "hi" /> it&apos;s' Title="it's > 1" />""")
+def test_values_may_contain_the_other_quote_and_the_end_of_a_tag():
+    found, _ = parse(b"""<row Id="1" Body='say "hi" /> it&apos;s' Title="it's > 1" />""")
     assert found == [{"Id": "1", "Body": 'say "hi" /> it\'s', "Title": "it's > 1"}]
 
 
@@ -352,57 +352,57 @@ def test_attributes_in_another_order_are_found():
         b"<row PostTypeId = '1' Title=\" Id='1' \" Id='2' />",
     ]
     links = [b"<row LinkTypeId = '3' RelatedPostId='1' PostId='2' Id='1' />"]
-    result = ingested(posts, links)
-    assert pairs(result.originals) == [(1, 10)]
-    assert pairs(result.duplicates) == [(2, 10)]
+    result = ingest_rows(posts, links)
+    assert read_pairs(result.originals) == [(1, 10)]
+    assert read_pairs(result.duplicates) == [(2, 10)]
 
 
-def test_many_faults_are_all_counted_and_the_first_thousand_kept():
-    _, faults = parsed(b'<row Id="1" />', *[b'<row No="1" />'] * 1500)
-    assert faults.count["a.xml"] == 1500
-    assert len(faults.table()) == 1000
+def test_all_malformed_rows_are_counted_and_the_first_thousand_kept():
+    _, errors = parse(b'<row Id="1" />', *[b'<row No="1" />'] * 1500)
+    assert errors.malformed_rows["a.xml"] == 1500
+    assert len(errors.to_frame()) == 1000
 
 
-def test_a_fault_shows_no_more_than_the_beginning_of_the_row():
-    _, faults = parsed(b'<row Id="x" Body="' + "ü".encode() * 1_000_000 + b'" />')
-    assert len(faults.table()["row"].item()) == 120
+def test_the_report_shows_only_the_start_of_a_malformed_row():
+    _, errors = parse(b'<row Id="x" Body="' + "ü".encode() * 1_000_000 + b'" />')
+    assert len(errors.to_frame()["row"].item()) == 120
 
 
-def test_a_row_without_an_end_is_given_up_before_memory_is():
+def test_a_row_without_an_end_does_not_exhaust_memory():
     filler = [b"x" * 1_000_000] * 40
     tracemalloc.start()
-    found, faults = parsed(b'<row Id="1" Body="', *filler, b'<row Id="2" />')
+    found, errors = parse(b'<row Id="1" Body="', *filler, b'<row Id="2" />')
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [{"Id": "2"}]
-    assert faults.table()["reason"].tolist() == ["has no end within 16,000,000 bytes"]
+    assert errors.to_frame()["reason"].tolist() == ["has no end within 16,000,000 bytes"]
     assert peak < 60_000_000
 
 
 @pytest.mark.parametrize("lines", [[], [b"<posts></posts>"], [b"\0" * 100_000] * 100])
-def test_a_file_that_is_no_dump_is_refused_by_name(lines):
+def test_a_file_that_is_not_a_dump_is_rejected_with_its_name(lines):
     with pytest.raises(ValueError, match=r"a\.xml: no <row> in its first .* expected Posts\.xml"):
-        parsed(*lines)
+        parse(*lines)
 
 
 @pytest.mark.parametrize(
-    ("posts", "links", "complaint"),
+    ("posts", "links", "message"),
     [
-        (SOUND, [link(2, 1, kind=1)], r"PostLinks\.xml: no link of type 3.* 1 rows"),
-        (SOUND, SOUND, r"PostLinks\.xml: no link of type 3.*is this PostLinks\.xml\?"),
-        (SOUND, [link(77, 78)], r"none of which is here; .*of the same dump\?"),
+        (VALID_POSTS, [link(2, 1, kind=1)], r"PostLinks\.xml: no link of type 3.* 1 rows"),
+        (VALID_POSTS, VALID_POSTS, r"PostLinks\.xml: no link of type 3.*is this PostLinks\.xml\?"),
+        (VALID_POSTS, [link(77, 78)], r"none of which is in the file; .*of the same dump"),
         ([question(1, "|py|"), question(2)], [link(2, 1)], "none of which has the tag 'js'"),
         ([question(1), question(2)], [link(2, 1)], r"keep_unanswered=true"),
-        ([question(1), answer(10, 1)], [link(2, 1)], "tag 'js' have no duplicate here"),
+        ([question(1), answer(10, 1)], [link(2, 1)], "tag 'js' have no duplicate in the file"),
     ],
 )
-def test_a_dump_with_nothing_to_keep_is_refused_with_the_reason(posts, links, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        ingested(posts, links)
+def test_a_dump_with_nothing_to_keep_is_rejected_with_the_reason(posts, links, message):
+    with pytest.raises(ValueError, match=message):
+        ingest_rows(posts, links)
 
 
-def generated(posts):
-    """A dump whose posts are made on the way; every tenth question is an original."""
+def generate_dump(posts):
+    """Return a dump that is generated while it is read; every tenth post is an original."""
 
     def post_lines():
         body = "word " * 200
@@ -419,20 +419,20 @@ def generated(posts):
     return Xml("Posts.xml", post_lines), Xml("PostLinks.xml", link_lines)
 
 
-def peak_of(posts):
+def measure_peak_memory(posts):
     tracemalloc.start()
-    result = ingest(*generated(posts), DumpReading(tag="js"))
+    result = ingest(*generate_dump(posts), DumpReading(tag="js"))
     longest = max(len(chunk) for chunk in result.duplicates)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert result.counts["duplicates"] == posts // 10
-    assert longest == dump_store.ROWS_AT_ONCE
+    assert longest == dump_store.CHUNK_ROWS
     return peak
 
 
 def test_memory_does_not_grow_with_the_dump(monkeypatch):
-    monkeypatch.setattr(dump_store, "ROWS_AT_ONCE", 500)
-    small, large = peak_of(20_000), peak_of(80_000)
+    monkeypatch.setattr(dump_store, "CHUNK_ROWS", 500)
+    small, large = measure_peak_memory(20_000), measure_peak_memory(80_000)
     more_text = (80_000 - 20_000) // 10 * 3 * 1_000
     assert large - small < more_text / 10
 
@@ -452,7 +452,7 @@ def elements(file):
     return [element.attrib for element in root]
 
 
-def test_a_real_dump_gives_every_duplicate_whose_texts_are_there(travel):
+def test_every_duplicate_of_a_real_dump_with_texts_is_ingested(travel):
     texts = {post["Id"]: f"{post['Title']}. {post['Body']}" for post in elements(travel[0])}
     target, links = {}, 0
     for entry in elements(travel[1]):
@@ -470,13 +470,13 @@ def test_a_real_dump_gives_every_duplicate_whose_texts_are_there(travel):
     result = ingest(*travel, DumpReading(tag="travel", keep_unanswered=True))
     assert result.counts["duplicate_links"] == links == 1404
     assert len(expected) > 1000
-    assert dict(pairs(result.duplicates)) == expected
-    assert {-root for root in expected.values()} == set(table(result.originals)["Id"])
-    found = table(result.duplicates)
+    assert dict(read_pairs(result.duplicates)) == expected
+    assert {-root for root in expected.values()} == set(read_table(result.originals)["Id"])
+    found = read_table(result.duplicates)
     assert found["Id"].is_monotonic_increasing
     for number, text in zip(found["Id"], found["Text0"], strict=True):
         assert text.split() == texts[str(number)].split()
-    assert accounted_for(result)
+    assert all_links_are_counted(result)
 
 
 @pytest.mark.parametrize("per_original", [[1], [1, 1, 2], [3, 1, 700]])
