@@ -177,7 +177,7 @@ def test_seconds_a_trial(split, record):
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
     faq.study.run_trials(study, objective, threading.Semaphore(TRIALS), "here")
     ours = (time.perf_counter() - start) / TRIALS
-    assert len(faq.trials.finished(study)) == TRIALS
+    assert len(faq.trials.get_finished_trials(study)) == TRIALS
     generator = np.random.default_rng(1)
     parts = [divided[divided["part"] == part] for part in ("train", "tune")]
     start = time.perf_counter()
@@ -211,7 +211,7 @@ def test_two_workers(split, tmp_path, record):
             store = StudyDataset(filepath=str(tmp_path / f"{attempt}-{workers}.db")).load()
             start = time.perf_counter()
             with finished_study(store, "s", shared) as study:
-                assert len(faq.trials.finished(study)) == 2 * TRIALS
+                assert len(faq.trials.get_finished_trials(study)) == 2 * TRIALS
             times.append(time.perf_counter() - start)
     one, two = (min(times) for times in seconds.values())
     record(

@@ -1,4 +1,4 @@
-"""A small Stack Exchange data dump, made from questions written for this project."""
+"""Generate a small Stack Exchange data dump from questions written for this project."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Entry = Mapping[str, Any]
 """An original: `title`, `body`, `answer`, `duplicates` and `asked`, both of `title` and `body`."""
 
 _FIRST_ID, _ID_STEP = 1001, 3
-_FIRST_DATE, _PACE = datetime(2013, 2, 4, 8, 15), timedelta(hours=17, minutes=23)
-_CHAINED = 10
-"""Every tenth duplicate is one of the duplicate before it, so that chains must be followed."""
-_BANNERS = 5
-"""Every fifth duplicate shows the banner that Stack Exchange put there until 2013."""
-_NOISE = 7
-"""Every seventh duplicate also mentions another question, which is a link of another type."""
-_UNACCEPTED = 8
+_FIRST_DATE, _INTERVAL = datetime(2013, 2, 4, 8, 15), timedelta(hours=17, minutes=23)
+_CHAIN_PERIOD = 10
+"""Every tenth duplicate is a duplicate of the duplicate before it, which makes a chain."""
+_BANNER_PERIOD = 5
+"""Every fifth duplicate has the banner that Stack Exchange showed until 2013."""
+_MENTION_PERIOD = 7
+"""Every seventh duplicate also mentions another question, a link of another type."""
+_UNACCEPTED_PERIOD = 8
 """Every eighth original has no accepted answer."""
 _MENTIONED, _DUPLICATE = 1, 3
 _BANNER = (
@@ -56,156 +56,163 @@ _OTHER_TAG: tuple[Entry, ...] = (
 
 @dataclass(frozen=True)
 class _Post:
-    """A question or answer, as its row in the dump has it."""
+    """A question, with its answer if it is an original."""
 
     number: int
     asked: datetime
     tag: str
     title: str
     body: str
-    answer: str = ""  # what the post after it says, if this is an original
-    links: list[tuple[int, int]] = field(default_factory=list)  # type and Id
+    answer: str = ""
+    links: list[tuple[int, int]] = field(default_factory=list)  # type of link, Id
 
 
 def build_dump(entries: Sequence[Entry]) -> tuple[bytes, bytes]:
-    """`Posts.xml` and `PostLinks.xml` as Stack Exchange publishes them, the same every time.
+    """Return `Posts.xml` and `PostLinks.xml` in the format of Stack Exchange.
 
-    Each entry is a question tagged `javascript` with its answer and its duplicates. A
-    few posts with another tag and links that mark no duplicates are there to be left out.
+    Each entry is a question tagged `javascript` with its answer and duplicates. Some posts
+    with another tag and links of another type are added, which the ingestion must ignore.
     """
     posts, links = [], []
-    numbers = count(1)
-    for index, post in enumerate(_posts(entries)):
-        posts += _post_rows(post, index)
+    link_ids = count(1)
+    for index, post in enumerate(_generate_posts(entries)):
+        posts += _format_post(post, index)
         for kind, target in post.links:
-            made = post.asked + timedelta(hours=1)
             links.append(
-                _row(
-                    Id=next(numbers),
-                    CreationDate=_date(made),
+                _format_row(
+                    Id=next(link_ids),
+                    CreationDate=_format_date(post.asked + timedelta(hours=1)),
                     PostId=post.number,
                     RelatedPostId=target,
                     LinkTypeId=kind,
                 )
             )
-    return _document("posts", posts), _document("postlinks", links)
+    return _format_document("posts", posts), _format_document("postlinks", links)
 
 
-def asked_questions(entries: Sequence[Entry]) -> pd.DataFrame:
-    """New questions about what the entries answer: columns `Id`, `Title` and `Body`.
+def build_new_questions(entries: Sequence[Entry]) -> pd.DataFrame:
+    """Return new questions about the entries: columns `Id`, `Title` and `Body`.
 
-    Their Ids are above all others in the dump.
+    Their Ids are higher than all Ids in the dump.
     """
-    after = 1 + max((post.number for post in _posts(entries)), default=_FIRST_ID) // 1000
+    thousands = (
+        1 + max((post.number for post in _generate_posts(entries)), default=_FIRST_ID) // 1000
+    )
     asked = [question for entry in entries for question in entry.get("asked") or ()]
     rows = [
-        (1000 * after + place, question["title"], question["body"])
-        for place, question in enumerate(asked, 1)
+        (1000 * thousands + number, question["title"], question["body"])
+        for number, question in enumerate(asked, 1)
     ]
     return pd.DataFrame(rows, columns=["Id", "Title", "Body"])
 
 
-def _posts(entries: Sequence[Entry]) -> Iterator[_Post]:
-    """All questions in the order of their time: originals, then duplicates in turns."""
+def _generate_posts(entries: Sequence[Entry]) -> Iterator[_Post]:
+    """Yield all questions by date: originals, then in turns a duplicate of each."""
     tagged = [(entry, "javascript") for entry in entries] + [(e, "python") for e in _OTHER_TAG]
     steps = count()
     latest: list[_Post] = []
     for entry, tag in tagged:
-        original = _question(next(steps), tag, entry, answer=entry["answer"])
+        original = _make_question(next(steps), tag, entry, answer=entry["answer"])
         latest.append(original)
         yield original
-    originals, made = list(latest), count(1)
+    originals, numbers = list(latest), count(1)
     for turn in range(max((len(entry["duplicates"]) for entry, _ in tagged), default=0)):
-        for place, (entry, tag) in enumerate(tagged):
+        for index, (entry, tag) in enumerate(tagged):
             if turn < len(entry["duplicates"]):
-                chosen = next(made)
-                chained = chosen % _CHAINED == 0
-                target = latest[place] if chained else originals[place]
-                noise = originals[(place + 1) % len(originals)] if chosen % _NOISE == 0 else None
-                duplicate = _duplicate(
+                number = next(numbers)
+                is_chained = number % _CHAIN_PERIOD == 0
+                target = latest[index] if is_chained else originals[index]
+                mentioned = (
+                    originals[(index + 1) % len(originals)]
+                    if number % _MENTION_PERIOD == 0
+                    else None
+                )
+                duplicate = _make_duplicate(
                     next(steps),
                     tag,
                     entry["duplicates"][turn],
                     target,
-                    noise,
-                    banner=chosen % _BANNERS == 2,
+                    mentioned,
+                    banner=number % _BANNER_PERIOD == 2,
                 )
-                latest[place] = duplicate
+                latest[index] = duplicate
                 yield duplicate
 
 
-def _question(
-    step: int, tag: str, text: Mapping[str, str], *, before: str = "", answer: str = ""
+def _make_question(
+    step: int, tag: str, text: Mapping[str, str], *, prefix: str = "", answer: str = ""
 ) -> _Post:
     return _Post(
         number=_FIRST_ID + _ID_STEP * step,
-        asked=_FIRST_DATE + _PACE * step,
+        asked=_FIRST_DATE + _INTERVAL * step,
         tag=tag,
         title=text["title"],
-        body=before + text["body"],
+        body=prefix + text["body"],
         answer=answer,
     )
 
 
-def _duplicate(
+def _make_duplicate(
     step: int,
     tag: str,
     text: Mapping[str, str],
     target: _Post,
-    noise: _Post | None,
+    mentioned: _Post | None,
     *,
     banner: bool,
 ) -> _Post:
-    shown = _BANNER.format(number=target.number, title=escape(target.title, quote=False))
-    post = _question(step, tag, text, before=shown if banner else "")
-    if noise is not None:
-        post.links.append((_MENTIONED, noise.number))
+    notice = _BANNER.format(number=target.number, title=escape(target.title, quote=False))
+    post = _make_question(step, tag, text, prefix=notice if banner else "")
+    if mentioned is not None:
+        post.links.append((_MENTIONED, mentioned.number))
     post.links.append((_DUPLICATE, target.number))
     return post
 
 
-def _post_rows(post: _Post, index: int) -> list[str]:
-    """The row of a question, and that of its answer if it has one."""
-    answered = bool(post.answer)
-    accepted = {"AcceptedAnswerId": post.number + 1} if answered and index % _UNACCEPTED else {}
-    question = _row(
+def _format_post(post: _Post, index: int) -> list[str]:
+    """Return the row of a question, and of its answer if it has one."""
+    has_answer = bool(post.answer)
+    accepted = (
+        {"AcceptedAnswerId": post.number + 1} if has_answer and index % _UNACCEPTED_PERIOD else {}
+    )
+    question = _format_row(
         Id=post.number,
         PostTypeId=1,
         **accepted,
-        CreationDate=_date(post.asked),
-        Score=index % 9 + 10 * answered,
+        CreationDate=_format_date(post.asked),
+        Score=index % 9 + 10 * has_answer,
         Body=post.body,
         Title=post.title,
         Tags=f"<{post.tag}>" + ("<arrays>" if index % 4 == 0 else ""),
-        AnswerCount=int(answered),
+        AnswerCount=int(has_answer),
     )
-    answer = _row(
+    answer = _format_row(
         Id=post.number + 1,
         PostTypeId=2,
         ParentId=post.number,
-        CreationDate=_date(post.asked + timedelta(minutes=25)),
+        CreationDate=_format_date(post.asked + timedelta(minutes=25)),
         Score=index % 7 + 2,
         Body=post.answer,
     )
-    return [question, answer] if answered else [question]
+    return [question, answer] if has_answer else [question]
 
 
-def _row(**attributes: object) -> str:
-    written = " ".join(f'{name}="{_escaped(value)}"' for name, value in attributes.items())
-    return f"  <row {written} />\r\n"
+def _format_row(**attributes: object) -> str:
+    text = " ".join(f'{name}="{_escape(value)}"' for name, value in attributes.items())
+    return f"  <row {text} />\r\n"
 
 
-def _escaped(value: object) -> str:
-    """As the dumps do it: `&`, `<`, `>`, `"` and line breaks, but not the apostrophe."""
+def _escape(value: object) -> str:
+    """Escape `&`, `<`, `>`, `"` and line breaks but not the apostrophe, as the dumps do."""
     text = escape(str(value), quote=False).replace('"', "&quot;")
     return text.replace("\n", "&#xA;").replace("\t", "&#x9;")
 
 
-def _date(moment: datetime) -> str:
+def _format_date(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
-def _document(name: str, rows: Sequence[str]) -> bytes:
-    """The whole file, with the byte order mark that the dumps begin with."""
+def _format_document(name: str, rows: Sequence[str]) -> bytes:
+    """Return the content of the file, with a byte order mark as in the dumps."""
     header = '<?xml version="1.0" encoding="utf-8"?>\r\n'
     return f"{header}<{name}>\r\n{''.join(rows)}</{name}>".encode("utf-8-sig")

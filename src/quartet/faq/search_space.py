@@ -1,4 +1,4 @@
-"""What the search for the ranker's parameters may try: ranges, choices, and the limits of each."""
+"""Define the search space of the ranker's parameters: ranges, choices and their limits."""
 
 from __future__ import annotations
 
@@ -10,67 +10,67 @@ from quartet.faq.settings import Settings
 
 
 class _Range(Settings):
-    """Numbers to search in, both ends included; `log` searches evenly in their logarithm."""
+    """An interval of numbers, both ends included; `log` samples uniformly in the logarithm."""
 
     low: float
     high: float
     log: bool = False
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _check_bounds(self) -> Self:
         if self.low > self.high:
-            raise ValueError(f"low is {self.low}, above high, {self.high}")
+            raise ValueError(f"low ({self.low}) must not exceed high ({self.high})")
         if self.log and self.low <= 0:
-            raise ValueError("a logarithmic range starts above 0")
+            raise ValueError(f"low ({self.low}) must be above 0 in a logarithmic range")
         return self
 
-    def ends(self) -> tuple[float, float]:
-        """Lowest and highest value."""
+    def bounds(self) -> tuple[float, float]:
+        """Return the lowest and the highest value."""
         return self.low, self.high
 
 
 class IntRange(_Range):
-    """Whole numbers to search in, both ends included."""
+    """A range of integers, both ends included."""
 
     low: int
     high: int
     step: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
-    def _stepless(self) -> Self:
+    def _check_step(self) -> Self:
         if self.log and self.step != 1:
-            raise ValueError("a logarithmic range has no step")
+            raise ValueError("step must be 1 in a logarithmic range")
         return self
 
     def suggest(self, trial: Any, name: str) -> Any:
-        """A value of an Optuna trial."""
+        """Suggest a value for an Optuna trial."""
         return trial.suggest_int(name, self.low, self.high, log=self.log, step=self.step)
 
 
 class FloatRange(_Range):
-    """Numbers to search in, both ends included."""
+    """A range of real numbers, both ends included."""
 
     def suggest(self, trial: Any, name: str) -> Any:
-        """A value of an Optuna trial."""
+        """Suggest a value for an Optuna trial."""
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
 
 class Choices(Settings):
-    """Values to choose from, in no order."""
+    """A set of categorical values."""
 
     choices: tuple[bool | int | float | str, ...] = Field(min_length=1)
 
     def suggest(self, trial: Any, name: str) -> Any:
-        """A value of an Optuna trial."""
+        """Suggest a value for an Optuna trial."""
         return trial.suggest_categorical(name, list(self.choices))
 
-    def ends(self) -> tuple[Any, ...]:
-        """All values."""
+    def bounds(self) -> tuple[Any, ...]:
+        """Return all values."""
         return self.choices
 
 
-Whole = IntRange | Choices | int
-Number = FloatRange | Choices | float
+Integer = IntRange | Choices | int
+Real = FloatRange | Choices | float
 
 _BOUNDS: dict[str, tuple[float, float]] = {
     "word_ngrams": (1, 4),
@@ -84,43 +84,43 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "bagging_fraction": (0.01, 1),
     "l2": (0, 1e6),
 }
-_NAMES = {"weighting": {"none", "balanced"}, "objective": {"binary", "lambdarank"}}
-_WHOLE = {"negatives", "trees", "num_leaves", "min_child_samples"}
+_CATEGORIES = {"weighting": {"none", "balanced"}, "objective": {"binary", "lambdarank"}}
+_INTEGERS = {"negatives", "trees", "num_leaves", "min_child_samples"}
 
 
-def _tunable(name: str, value: Any) -> Any:
-    """The range or choices that a mapping describes; other values as they are.
+def _parse_value(name: str, value: Any) -> Any:
+    """Return the range or choices that a mapping describes; other values unchanged.
 
-    Choices win over a range: who names them in `conf/local` means these.
+    Choices take precedence, so that they can override a range in `conf/local`.
     """
     if not isinstance(value, dict):
         return value
     try:
         if "choices" in value:
             return Choices(choices=value["choices"])
-        return (IntRange if name in _WHOLE else FloatRange)(**value)
+        return (IntRange if name in _INTEGERS else FloatRange)(**value)
     except ValidationError as error:
-        faults = (
-            " ".join([*map(str, fault["loc"]), fault["msg"].removeprefix("Value error, ")])
-            for fault in error.errors()
+        messages = (
+            " ".join([*map(str, details["loc"]), details["msg"].removeprefix("Value error, ")])
+            for details in error.errors()
         )
-        raise ValueError(f"{name}: {'; '.join(faults)}") from error
+        raise ValueError(f"{name}: {'; '.join(messages)}") from error
 
 
 class SearchSpace(Settings):
-    """What a trial chooses: each a range, a list of choices, or one fixed value."""
+    """The hyperparameters of a trial, each a range, a list of choices or a fixed value."""
 
     word_ngrams: Choices | int = Field(
         Choices(choices=(1, 2)),
-        description="Longest run of words among the features, one of those that were made.",
+        description="Maximum length of word n-grams, one of `faq_features.word_ngrams`.",
     )
-    negatives: Whole = Field(
+    negatives: Integer = Field(
         IntRange(low=5, high=40, log=True),
-        description="Wrong originals that each training question is shown beside the right one.",
+        description="Negatives of each training question.",
     )
-    hard_share: Number = Field(
+    hard_share: Real = Field(
         FloatRange(low=0.5, high=1),
-        description="Share of these that are the most similar wrong ones; the others are random.",
+        description="Share of hard negatives, the most similar wrong originals; others are random.",
     )
     weighting: Choices | str = Field(
         Choices(choices=("none", "balanced")),
@@ -128,46 +128,50 @@ class SearchSpace(Settings):
     )
     objective: Choices | str = Field(
         Choices(choices=("binary", "lambdarank")),
-        description="Learn pair by pair, or the order of each question's candidates.",
+        description="Loss: pointwise (`binary`), or on each question's ranking (`lambdarank`).",
     )
-    trees: Whole = Field(
-        400, description="Trees at most; a trial stops earlier when they no longer help."
+    trees: Integer = Field(
+        400, description="Maximum trees; a trial stops earlier when they no longer help."
     )
-    num_leaves: Whole = Field(IntRange(low=3, high=31, log=True), description="Leaves of a tree.")
-    min_child_samples: Whole = Field(
-        IntRange(low=5, high=100, log=True), description="Pairs a leaf needs."
+    num_leaves: Integer = Field(
+        IntRange(low=3, high=31, log=True), description="Maximum leaves of a tree."
     )
-    learning_rate: Number = Field(
-        FloatRange(low=0.02, high=0.15, log=True), description="Step from tree to tree."
+    min_child_samples: Integer = Field(
+        IntRange(low=5, high=100, log=True), description="Minimum pairs in a leaf."
     )
-    feature_fraction: Number = Field(
-        FloatRange(low=0.3, high=1), description="Share of the features each tree may look at."
+    learning_rate: Real = Field(
+        FloatRange(low=0.02, high=0.15, log=True), description="Learning rate (shrinkage)."
     )
-    bagging_fraction: Number = Field(
-        FloatRange(low=0.5, high=1), description="Share of the pairs each tree is fitted on."
+    feature_fraction: Real = Field(
+        FloatRange(low=0.3, high=1), description="Share of features sampled for each tree."
     )
-    l2: Number = Field(
-        FloatRange(low=0.1, high=30, log=True), description="Penalty on the leaves' values."
+    bagging_fraction: Real = Field(
+        FloatRange(low=0.5, high=1), description="Share of pairs sampled for each tree."
+    )
+    l2: Real = Field(
+        FloatRange(low=0.1, high=30, log=True), description="L2 regularisation of the leaf values."
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _read(cls, given: Any) -> Any:
-        """Ranges and choices as what they are, so that a fault is told once and by its name."""
-        if not isinstance(given, dict):
-            return given
-        return {name: _tunable(name, value) for name, value in given.items()}
+    def _parse_values(cls, data: Any) -> Any:
+        """Parse each value by its form; trying all types would report several errors for one."""
+        if not isinstance(data, dict):
+            return data
+        return {name: _parse_value(name, value) for name, value in data.items()}
 
     @model_validator(mode="after")
-    def _sensible(self) -> Self:
+    def _check_limits(self) -> Self:
         for name, tunable in self:
-            values = tunable.ends() if hasattr(tunable, "ends") else (tunable,)
+            values = tunable.bounds() if hasattr(tunable, "bounds") else (tunable,)
             for value in values:
-                if name in _NAMES and value not in _NAMES[name]:
-                    known = " or ".join(sorted(_NAMES[name]))
-                    raise ValueError(f"{name} can be {known}, not {value!r}")
+                if name in _CATEGORIES and value not in _CATEGORIES[name]:
+                    known = " or ".join(sorted(_CATEGORIES[name]))
+                    raise ValueError(f"{name} must be {known}, not {value!r}")
                 if name in _BOUNDS:
                     low, high = _BOUNDS[name]
                     if isinstance(value, str) or not low <= value <= high:
-                        raise ValueError(f"{name} must lie within {low:g} and {high:g}: {value!r}")
+                        raise ValueError(
+                            f"{name} must be between {low:g} and {high:g}, not {value!r}"
+                        )
         return self

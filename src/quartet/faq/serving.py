@@ -1,4 +1,4 @@
-"""Restores a registered matcher: MLflow calls `_load_pyfunc`."""
+"""Load a registered matcher for MLflow, which calls `_load_pyfunc`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ REQUIREMENTS = (
     "threadpoolctl",
     "tqdm",
 )
-"""What this module needs where it serves, pinned as installed where the model was trained."""
+"""Packages that serving needs, pinned to the versions of the training environment."""
 
 
 class FaqRanker:
-    """The most probable originals of questions."""
+    """Predicts the most probable originals of questions."""
 
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
@@ -37,27 +37,27 @@ class FaqRanker:
     def predict(
         self, questions: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Match questions as they were asked, HTML or plain.
+        """Match raw questions, HTML or plain text.
 
         Args:
-            questions: One column, `Text0`.
+            questions: Column `Text0`.
             params: Unused; part of MLflow's interface.
 
         Returns:
             Three rows a question, the most probable original first; see `Matcher.match`.
 
         Raises:
-            ValueError: There is no column `Text0`.
+            ValueError: The column `Text0` is missing.
         """
         if "Text0" not in questions:
             raise ValueError(f"expected a column Text0, found {', '.join(map(str, questions))}")
         return self._matcher.match(list(questions["Text0"]), MATCHES)
 
     def get_raw_model(self) -> Matcher:
-        """The matcher itself, for other numbers of matches or other known texts."""
+        """Return the matcher, for other numbers of matches or another corpus."""
         return self._matcher
 
 
 def _load_pyfunc(folder: str) -> FaqRanker:
-    """MLflow's entry point: the matcher whose file lies in `folder`."""
+    """Load the model from `folder`; MLflow's entry point."""
     return FaqRanker(Matcher.from_bytes((Path(folder) / MATCHER_FILE).read_bytes()))

@@ -1,4 +1,4 @@
-"""Parameters of the FAQ scenario, with their ranges and the reason for each default."""
+"""Define the parameters of the FAQ scenario, with ranges and the reason for each default."""
 
 from __future__ import annotations
 
@@ -6,235 +6,244 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Seed = Annotated[int, Field(ge=0, lt=2**32, description="Start of every random choice made here.")]
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="Seed of the random generator.")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Settings(BaseModel):
-    """Immutable, and strict about names: a misspelt parameter is an error."""
+    """Base of all parameter models: immutable, and unknown names are errors."""
 
-    # Built on first use: listing the pipelines should not pay for it.
+    # Validators are built on first use, so that listing the pipelines stays fast.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class DumpReading(Settings):
-    """What is taken from a Stack Exchange data dump."""
+    """Which questions to extract from a Stack Exchange data dump."""
 
     tag: str = Field(
         "javascript",
         pattern=r"^\S+$",
-        description="Questions with this tag are taken; the reference system took `javascript`.",
+        description="Tag of the originals to extract; `javascript` in the reference system.",
     )
     keep_unanswered: bool = Field(
         False,
-        description="Whether originals without any answer are kept. They can be matched, but there "
-        "is nothing to show to the person who asks.",
+        description="Whether to keep originals without an answer. They can be matched, but there "
+        "is no answer to show.",
     )
 
 
 class Cleaning(Settings):
-    """Which texts are used, and what of them."""
+    """How to filter and clean texts."""
 
     min_text: int = Field(
         10,
         ge=1,
-        description="Characters a question needs after cleaning, originals and duplicates alike. "
-        "Low, so that one-line questions are kept; the reference system asked for 150.",
+        description="Minimum characters of an original or duplicate after cleaning. Low, so that "
+        "one-line questions are kept; 150 in the reference system.",
     )
     min_duplicates: int = Field(
         3,
         ge=3,
-        description="Duplicates an original needs, to have one each to learn from, to tune on and "
-        "to test on; the reference system asked for 12.",
+        description="Minimum duplicates of an original: one each for training, tuning and testing; "
+        "12 in the reference system.",
     )
     require_answer: bool = Field(
-        True, description="Whether originals without an answer are set aside."
+        True, description="Whether to quarantine originals without an answer."
     )
     remove_banner: bool = Field(
         True,
-        description="Whether the banner `Possible Duplicate: …` is removed. It holds the title of "
-        "the original, so a model that sees it is judged on a question that was answered for it.",
+        description="Whether to remove the banner `Possible Duplicate: …`. It contains the title "
+        "of the original, so keeping it leaks the label into the texts.",
     )
     keep_code: bool = Field(
         True,
-        description="Whether blocks of code count as text, as code inside a sentence always does. "
-        "On four splits of the sample it lifts gain@1 from 0.41 to 0.50; the reference drops it.",
+        description="Whether to keep blocks of code; inline code is always kept. On four splits of "
+        "the sample this raises gain@1 from 0.41 to 0.50; the reference system drops them.",
     )
 
 
 class DuplicateSplit(Settings):
-    """How the duplicates of each original are divided."""
+    """How to split the duplicates of each original into training, tuning and test sets."""
 
     seed: Seed
     tune_share: Share = Field(
         0.2,
-        description="Share of what is left after testing that parameters are chosen on, rounded, "
-        "at least one of each original. Twice the reference's: one in ten would be too noisy.",
+        description="Share of the duplicates outside the test set that parameters are chosen on, "
+        "rounded, at least one of each original. Twice the reference's, whose 0.1 is too noisy.",
     )
     test_share: Share = Field(
         0.1,
-        description="Share that is only tested on, rounded down, at least one of each original.",
+        description="Share of the test set, rounded down, at least one duplicate of each original.",
     )
 
 
 class TextFeatures(Settings):
-    """How texts become vectors, and questions are compared."""
+    """How to vectorise texts and compare questions."""
 
     seed: Seed
     word_ngrams: tuple[Annotated[int, Field(ge=1, le=4)], ...] = Field(
         (1, 2),
         min_length=1,
-        description="Longest runs of words to make features of, each a view that a trial may "
-        "choose: 2 counts single words and pairs.",
+        description="Maximum lengths of word n-grams, each a view that a trial may choose. 2 means "
+        "single words and pairs.",
     )
     min_characters: int = Field(
-        2, ge=1, le=8, description="Shortest run of characters, within words."
+        2, ge=1, le=8, description="Minimum length of character n-grams, within words."
     )
     max_characters: int = Field(
-        4, ge=1, le=8, description="Longest run of characters; 5 did no better on StackFAQ."
+        4,
+        ge=1,
+        le=8,
+        description="Maximum length of character n-grams; 5 is no better on StackFAQ.",
     )
     max_documents: int = Field(
         1000,
         ge=10,
-        description="Terms in more known texts than this are left out: comparing takes as long as "
-        "the commonest terms have it. Small sets lose nothing.",
+        description="Terms in more texts than this are ignored (`max_df`), because the most common "
+        "terms dominate the time of comparisons. Small data sets are not affected.",
     )
     candidates: int = Field(
         50,
         ge=2,
-        description="Originals that are compared closely with a question, the most similar by "
-        "characters. An original beyond them counts as ranked last.",
+        description="Originals that are retrieved for a question by character similarity and then "
+        "ranked. An original outside them counts as ranked last.",
     )
     random_negatives: int = Field(
-        20, ge=0, description="Originals drawn at random for each training question, at most."
+        20, ge=0, description="Random negatives drawn for each training question, at most."
     )
     margin_rivals: int = Field(
         300,
         ge=10,
-        description="Texts of other originals that a support vector machine tells its own from. "
-        "800 do no better on StackFAQ, 100 worse.",
+        description="Texts of other originals in the training set of each support vector machine. "
+        "800 are no better on StackFAQ, 100 are worse.",
     )
     margin_ridge: float = Field(
         0.1,
         gt=0,
-        description="Penalty on the weights of the machines, scikit-learn's 1/(2C). Leaving each "
-        "text of StackFAQ out in turn, 0.05 to 0.2 are equally good.",
+        description="Regularisation of the support vector machines, 1/(2C) in scikit-learn's "
+        "terms. In leave-one-out validation on StackFAQ, 0.05 to 0.2 are equally good.",
     )
     character_share: float = Field(
         0.7,
         ge=0,
         le=1,
-        description="Weight of characters against words in the machines' kernel; 0.6 to 0.8 are "
-        "equally good on StackFAQ.",
+        description="Weight of the character view in the kernel, relative to the word view; "
+        "0.6 to 0.8 are equally good on StackFAQ.",
     )
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
+    def _check_range(self) -> Self:
         if self.min_characters > self.max_characters:
             raise ValueError("min_characters must not exceed max_characters")
         return self
 
 
 class StudySettings(Settings):
-    """How the search goes on."""
+    """How to run the hyperparameter search."""
 
     seed: Seed
     trials: int = Field(
         30,
         ge=1,
-        description="Finished trials, pruned ones included; further ones go on from there.",
+        description="Finished trials, including pruned ones. A larger number continues the study.",
     )
     sampler: Literal["tpe", "random"] = Field(
         "tpe",
-        description="`tpe` learns from earlier trials where to look (Bergstra et al. 2011).",
+        description="`tpe` samples near the best earlier trials (Bergstra et al. 2011).",
     )
     pruner: Literal["median", "hyperband", "none"] = Field(
         "median",
-        description="Which trials are given up early: `median` those below the median of earlier "
-        "ones at the same number of trees, `hyperband` after Li et al. 2018.",
+        description="Which trials to stop early: `median` stops those below the median of earlier "
+        "trials at the same number of trees, `hyperband` follows Li et al. 2018.",
     )
     metric: Literal["mean_reciprocal_rank", "gain_at_1", "gain_at_3"] = Field(
         "mean_reciprocal_rank",
-        description="What is maximised on the tuning duplicates. The gains take few values, so "
-        "that many trials tie; the reference's was gain at 3.",
+        description="Metric to maximise on the tuning duplicates. Gains take few values, so many "
+        "trials tie; the reference system uses gain@3.",
     )
     caution: float = Field(
         1.0,
         ge=0,
-        description="Standard errors by which a trial must lead the parameters to start from to be "
-        "preferred. On ten splits of StackFAQ the very best trials ranked new questions worse.",
+        description="Standard errors by which the best trial must beat the default parameters to "
+        "be chosen. On ten splits of StackFAQ the best trials ranked new questions worse.",
     )
     patience: int = Field(
         60,
         ge=1,
-        description="Trees without a better metric after which a trial stops, counted from the "
-        "first mean over `report_every` trees on.",
+        description="Trees without improvement after which a trial stops, counted from the first "
+        "mean over `report_every` trees.",
     )
     report_every: int = Field(
         20,
         ge=1,
-        description="Trees between two reports to the pruner, each a write to the database.",
+        description="Trees between reports to the pruner; each is written to the database.",
     )
     workers: int = Field(
         1,
         ge=1,
         le=256,
-        description="Processes that try side by side, one core each. With one, the same seed gives "
-        "the same study; with more, what a trial learns from depends on which finish first.",
+        description="Parallel worker processes, one core each. Only with one worker does the same "
+        "seed give the same study; with more, it depends on which trials finish first.",
     )
 
 
 class Refit(Settings):
-    """How the best trial is fitted on training and tuning duplicates together."""
+    """How to refit the best trial on the training and tuning duplicates."""
 
     seed: Seed
     more_trees: float = Field(
         1.2,
         ge=1,
         le=20,
-        description="Trees, as a multiple of what was best in the search: there is more to learn "
-        "from now.",
+        description="Factor for the best number of trees of the search, as there is more training "
+        "data.",
     )
     folds: int = Field(
         5,
         ge=2,
-        description="Parts in which questions are left out in turn, to calibrate on scores of "
-        "questions that were not learned from.",
+        description="Cross-validation folds of the calibration, which is fitted on out-of-fold "
+        "scores.",
     )
 
 
 class TestEvaluation(Settings):
-    """How the ranker is judged on the test duplicates."""
+    """How to evaluate the ranker on the test duplicates."""
 
-    __test__ = False  # not a test, whatever pytest thinks of the name
+    __test__ = False  # keeps pytest from collecting the class as a test
 
     seed: Seed
-    ranks: int = Field(5, ge=3, le=50, description="Highest k for which gain@k is reported.")
-    resamples: int = Field(2000, ge=100, description="Bootstrap samples behind each 95 % interval.")
-    bins: int = Field(10, ge=2, description="Intervals of probability in the calibration curve.")
-    hardest: int = Field(15, ge=1, description="Originals shown in the report of the hardest.")
+    ranks: int = Field(5, ge=3, le=50, description="Highest k of gain@k.")
+    resamples: int = Field(2000, ge=100, description="Bootstrap samples of each 95 % interval.")
+    bins: int = Field(10, ge=2, description="Bins of the calibration curve.")
+    hardest: int = Field(15, ge=1, description="Originals in the report of the hardest ones.")
 
 
 class ReferenceRecipe(Settings):
-    """The reference system's own recipe, fitted beside ours for comparison."""
+    """The recipe of the reference system, fitted as a baseline."""
 
     seed: Seed
-    trees: int = Field(1000, ge=1, description="As in the reference's search.")
+    trees: int = Field(1000, ge=1, description="Boosted trees; the reference's value.")
     match: int = Field(
-        20, ge=2, description="Pairs a duplicate, one of them right; the reference's default."
+        20,
+        ge=2,
+        description="Pairs for each duplicate, one of them right; the reference's default.",
     )
-    min_child_samples: int = Field(20, ge=1, description="The reference's default.")
-    ngrams: int = Field(1, ge=1, le=4, description="The reference's default.")
+    min_child_samples: int = Field(
+        20, ge=1, description="Minimum pairs in a leaf; the reference's default."
+    )
+    ngrams: int = Field(
+        1, ge=1, le=4, description="Maximum length of word n-grams; the reference's default."
+    )
     most_originals: int = Field(
         500,
         ge=0,
-        description="Originals above which the recipe is left out: it scores every test question "
-        "with every original, which at 2,000 takes longer than all the rest together.",
+        description="Originals above which the recipe is skipped. It scores every test question "
+        "against every original, which for 2,000 takes longer than the rest of the pipeline.",
     )
 
 
 class Matching(Settings):
-    """What is answered to a new question."""
+    """What to return for a new question."""
 
-    matches: int = Field(3, ge=1, description="Originals returned for each question.")
-    examples: int = Field(20, ge=1, description="Questions shown in the report.")
+    matches: int = Field(3, ge=1, description="Originals to return for each question.")
+    examples: int = Field(20, ge=1, description="Questions in the report.")

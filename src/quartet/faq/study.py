@@ -1,4 +1,4 @@
-"""The search for the ranker's parameters: what a trial does, and how a study goes on."""
+"""Search for the ranker's hyperparameters: the objective of a trial, and the run of a study."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
-MEASURE_EVERY = 4
-"""Trees between two measurements: after each tree they would take a quarter of a trial's time."""
+EVALUATE_EVERY = 4
+"""Trees between evaluations; after each tree they would take a quarter of a trial's time."""
 
 
 @dataclass(frozen=True)
@@ -41,31 +41,31 @@ class Objective:
     settings: StudySettings
 
     def __call__(self, trial: Trial) -> float:
-        """The best metric that the trial's trees reached.
+        """Fit the trees and return their best metric.
 
         Raises:
-            optuna.TrialPruned: The pruner gave the trial up.
+            optuna.TrialPruned: The pruner stopped the trial.
         """
-        parameters = suggest(trial, self.space)
+        parameters = suggest_parameters(trial, self.space)
         validation, evaluate = make_validation_set(self.tune, parameters, self.settings.metric)
-        best = _Best(trial, self.settings, parameters.trees, evaluate)
+        monitor = _TrialMonitor(trial, self.settings, parameters.trees, evaluate)
         train_booster(
             self.train,
             parameters,
             self.settings.seed,
             threads=1,
-            callbacks=[best],
+            callbacks=[monitor],
             validation=validation,
         )
-        best.note()
-        return best.metric
+        monitor.save_attributes()
+        return monitor.metric
 
 
-class _Best:
-    """LightGBM calls this after each tree: measures after some, keeps the best, stops, reports.
+class _TrialMonitor:
+    """LightGBM callback that tracks the best metric, reports to the pruner and stops early.
 
-    What counts is the mean of the last measurements: the best of many single
-    values would mostly be luck.
+    The metric is a mean over the last evaluations, as the best of many single values would
+    mostly be luck.
     """
 
     order = 30
@@ -75,7 +75,7 @@ class _Best:
         self, trial: Trial, settings: StudySettings, trees: int, evaluate: Callable[..., Any]
     ) -> None:
         span = min(settings.report_every, trees)
-        self._every = min(MEASURE_EVERY, span)
+        self._every = min(EVALUATE_EVERY, span)
         self._last: deque[float] = deque(maxlen=span // self._every)
         self._evaluate = evaluate
         self.metric = -np.inf
@@ -94,36 +94,36 @@ class _Best:
         if trees % self._settings.report_every == 0:
             self._trial.report(self.metric, trees)
             if self._trial.should_prune():
-                self.note()
+                self.save_attributes()
                 raise optuna.TrialPruned(f"after {trees} trees")
-        # Nothing is known before the first full mean, so patience begins there.
+        # There is no metric before the first full mean, so patience begins there.
         if self.trees and trees - self.trees >= self._settings.patience:
             raise lgb.callback.EarlyStopException(self.trees - 1, [])
 
-    def note(self) -> None:
-        """Keep with the trial what later steps and reports need."""
+    def save_attributes(self) -> None:
+        """Save the best number of trees and the duration as attributes of the trial."""
         self._trial.set_user_attr("best_trees", self.trees)
         self._trial.set_user_attr("seconds", time.perf_counter() - self._start)
 
 
 def check_views(space: SearchSpace, names: Sequence[str]) -> None:
-    """Make sure that every word view a trial may choose has features.
+    """Check that there are features of every word view that a trial may choose.
 
     Raises:
-        ValueError: One has none.
+        ValueError: There are no features of a view.
     """
-    wanted = space.word_ngrams
-    for ngrams in wanted.choices if isinstance(wanted, Choices) else (wanted,):
+    tunable = space.word_ngrams
+    for ngrams in tunable.choices if isinstance(tunable, Choices) else (tunable,):
         if not any(name.startswith(f"{word_view(int(ngrams))}.") for name in names):
-            made = sorted({int(n[4 : n.index(".")]) for n in names if n.startswith("word")})
+            known = sorted({int(n[4 : n.index(".")]) for n in names if n.startswith("word")})
             raise ValueError(
-                f"the search space has word_ngrams {ngrams}, but features were made for {made} "
-                "only; add it to faq_features.word_ngrams, or take it out of the space"
+                f"the search space has word_ngrams {ngrams}, but there are only features for "
+                f"{known}; add it to faq_features.word_ngrams or remove it from the search space"
             )
 
 
-def suggest(trial: Trial, space: SearchSpace) -> RankerParameters:
-    """A trial's parameters: searched where the space has a range, fixed elsewhere."""
+def suggest_parameters(trial: Trial, space: SearchSpace) -> RankerParameters:
+    """Return a trial's parameters: suggested for ranges and choices, fixed otherwise."""
     values = {
         name: tunable.suggest(trial, name) if hasattr(tunable, "suggest") else tunable
         for name, tunable in space
@@ -131,25 +131,24 @@ def suggest(trial: Trial, space: SearchSpace) -> RankerParameters:
     return RankerParameters(**values)
 
 
-def start_parameters(space: SearchSpace) -> dict[str, Any]:
-    """The defaults of `RankerParameters` as far as they lie in the space: the first trial."""
+def make_start_parameters(space: SearchSpace) -> dict[str, Any]:
+    """Return the defaults of `RankerParameters` that lie in the space, for the first trial."""
     defaults = RankerParameters().model_dump()
     start = {}
     for name, tunable in space:
         if not hasattr(tunable, "suggest"):
             continue
-        ends, value = tunable.ends(), defaults[name]
-        inside = value in ends if hasattr(tunable, "choices") else ends[0] <= value <= ends[-1]
-        if inside:
+        bounds, value = tunable.bounds(), defaults[name]
+        if value in bounds if hasattr(tunable, "choices") else bounds[0] <= value <= bounds[-1]:
             start[name] = value
     return start
 
 
-def trial_index(study: optuna.Study, trial: Trial) -> int:
-    """Return a trial's place in the study as it would be had none been retried.
+def find_trial_index(study: optuna.Study, trial: Trial) -> int:
+    """Return the number that the trial would have if no trial had been retried.
 
-    No two trials share an index, however many workers there are, but a retry has that of the
-    first attempt.
+    A retry has the index of the first attempt. All other indices are unique, also with
+    several workers.
     """
     trials = {other.number: other for other in study.get_trials(deepcopy=False)}
     number = min([trial.number, *retry_history(trials[trial.number])])
@@ -159,22 +158,22 @@ def trial_index(study: optuna.Study, trial: Trial) -> int:
 def make_sampler(settings: StudySettings, index: int) -> BaseSampler:
     """Return the sampler of the trial with this index.
 
-    Each trial has a seed of its own, so that a study that was stopped and
-    resumed tries what an uninterrupted one would have tried.
+    Each trial has its own seed, so that a resumed study samples the same parameters as an
+    uninterrupted one.
     """
     seed = int(np.random.default_rng([settings.seed, index]).integers(2**31))
     if settings.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    # Keeps away from what others try at the moment, be they processes, ranks or another run.
+    # `constant_liar` keeps away from the parameters of trials that run in parallel.
     return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
 
 def make_pruner(settings: StudySettings, space: SearchSpace) -> BasePruner:
-    """What decides whether a trial is given up early."""
+    """Return the pruner, which decides whether to stop a trial early."""
     if settings.pruner == "none":
         return optuna.pruners.NopPruner()
     if settings.pruner == "hyperband":
-        trees = space.trees.ends()[-1] if hasattr(space.trees, "ends") else space.trees
+        trees = space.trees.bounds()[-1] if hasattr(space.trees, "bounds") else space.trees
         return optuna.pruners.HyperbandPruner(
             min_resource=settings.report_every, max_resource=int(trees)
         )
@@ -188,25 +187,24 @@ def run_trials(
     worker: str,
     callbacks: Sequence[Callable[[optuna.Study, FrozenTrial], None]] = (),
 ) -> None:
-    """Run one trial after the other until the budget is spent.
+    """Run trials one after another until the budget is spent.
 
-    A trial that fails is logged and kept in the study with its reason; the next
-    one goes on.
+    A trial that raises an error is kept in the study with the error; the next one is run.
 
     Args:
-        study: The study, shared with other workers or not.
-        objective: What a trial does.
-        budget: Trials left to start; workers may share it. Optuna's `MaxTrialsCallback` only
-            looks at the trials of others after its own, so several workers run too many.
-        worker: Who runs the trials, noted in each.
-        callbacks: Optuna's, called after each trial.
+        study: The study, which workers may share.
+        objective: The objective of a trial.
+        budget: Number of trials left to start, which workers may share. With Optuna's
+            `MaxTrialsCallback`, several workers would run too many trials.
+        worker: Name of the worker, saved with each trial.
+        callbacks: Optuna callbacks, called after each trial.
     """
 
     def run(trial: Trial) -> float:
         trial.set_user_attr("worker", worker)
-        # Only now has the trial its number, which no other has, however many begin at once.
-        # Optuna has drawn nothing yet: it does when the objective asks for the first value.
-        study.sampler = make_sampler(objective.settings, trial_index(study, trial))
+        # The number of a trial is known only now. Optuna samples nothing before the objective
+        # suggests its first parameter.
+        study.sampler = make_sampler(objective.settings, find_trial_index(study, trial))
         try:
             return objective(trial)
         except optuna.TrialPruned:

@@ -1,8 +1,8 @@
-"""The three tables of a FAQ: checked row by row, cleaned, filtered, split.
+"""Check, clean, filter and split the three tables of a FAQ.
 
-Originals and duplicates have the columns `Id`, `AnswerId`, `Text0` and
-`CreationDate`, answers `Id` and `Text0`, all of them text as it stands in a
-file. `AnswerId` ties a duplicate to its original and to the answer.
+Originals and duplicates have the columns `Id`, `AnswerId`, `Text0` and `CreationDate`,
+answers `Id` and `Text0`, all as raw text. `AnswerId` links a duplicate to its original
+and to the answer.
 """
 
 from __future__ import annotations
@@ -17,24 +17,22 @@ from quartet.faq.cleaning import clean_text, has_banner
 from quartet.faq.settings import Cleaning, DuplicateSplit
 
 QUARANTINE_COLUMNS = ["table", "line", "Id", "reason", "text"]
-_SHOWN = 120
-"""Characters of a text that the quarantine shows."""
-_NUMBER = r"\s*(-?[0-9]{1,18})(?:\.0*)?\s*"
-"""Tables that once had gaps are written by many programs with `.0` behind each number."""
-_NUMBER_SAID = "a whole number of at most 18 digits"
-"""An int64 has room for any such number."""
+_EXCERPT_LENGTH = 120
+"""Characters of a text in the quarantine."""
+_ID = r"\s*(-?[0-9]{1,18})(?:\.0*)?\s*"
+"""Any 18 digits fit into an int64. Many programs write columns with gaps as floats, with `.0`."""
 
 
 class FaqTables(NamedTuple):
-    """Usable rows of all three tables, and what became of the others.
+    """Usable rows of the three tables, with the quarantine and statistics.
 
     Attributes:
         originals: Columns `Id`, `AnswerId` (int64), `text` (cleaned), in the order of the file.
         duplicates: The same columns, in the order of their originals.
-        answers: `Id` (int64), `text` (as it stood), one row an original, in their order.
-        quarantine: Rows with a fault, with `table`, `line`, `Id`, `reason` and `text`.
-        statistics: One row a table and stage: rows and lengths of texts in characters.
-        banners: Duplicates whose text held the banner that names the original.
+        answers: `Id` (int64), `text` (raw), one row an original, in their order.
+        quarantine: Invalid rows: `table`, `line`, `Id`, `reason` and `text`.
+        statistics: One row a table and stage: rows, and lengths of texts in characters.
+        banners: Number of duplicates with the banner that names the original.
     """
 
     originals: pd.DataFrame
@@ -50,35 +48,44 @@ def prepare_tables(
 ) -> FaqTables:
     """Check, clean and filter the three raw tables.
 
+    Args:
+        originals: Columns `Id`, `AnswerId`, `Text0`, and optionally `line`.
+        duplicates: The same columns.
+        answers: Columns `Id`, `Text0`, and optionally `line`.
+        cleaning: How to clean and filter.
+
     Raises:
         ValueError: Fewer than two originals are left.
     """
-    faults = _Quarantine()
-    clean = _cleaner(cleaning)
-    answers = faults.sift_rows("answers", answers, ["Id"], _as_it_stood)
-    originals = faults.sift_rows("originals", originals, ["Id", "AnswerId"], clean)
-    duplicates = faults.sift_rows("duplicates", duplicates, ["Id", "AnswerId"], clean)
+    quarantine = _Quarantine()
+
+    def clean(text: str) -> str:
+        return clean_text(text, remove_banner=cleaning.remove_banner, keep_code=cleaning.keep_code)
+
+    answers = quarantine.check_rows("answers", answers, ["Id"], str.strip)
+    originals = quarantine.check_rows("originals", originals, ["Id", "AnswerId"], clean)
+    duplicates = quarantine.check_rows("duplicates", duplicates, ["Id", "AnswerId"], clean)
     banners = int(duplicates["Text0"].map(has_banner).sum())
-    originals = faults.sift_originals(originals, answers if cleaning.require_answer else None)
-    duplicates = faults.sift_duplicates(duplicates, originals)
+    originals = quarantine.check_originals(originals, answers if cleaning.require_answer else None)
+    duplicates = quarantine.check_duplicates(duplicates, originals)
     checked = {"originals": originals, "duplicates": duplicates, "answers": answers}
-    originals, duplicates = _filter(originals, duplicates, cleaning)
-    _refuse_too_few(originals, checked, faults, cleaning)
-    used = _aligned(originals, duplicates, answers)
-    statistics = [_statistics("checked", checked), _statistics("used", used)]
+    originals, duplicates = _filter_rows(originals, duplicates, cleaning)
+    _check_enough_originals(originals, checked, quarantine, cleaning)
+    used = _align_tables(originals, duplicates, answers)
+    statistics = [_compute_statistics("checked", checked), _compute_statistics("used", used)]
     return FaqTables(
         **used,
-        quarantine=faults.table(),
+        quarantine=quarantine.to_frame(),
         statistics=pd.concat(statistics, ignore_index=True),
         banners=banners,
     )
 
 
 def split_duplicates(duplicates: pd.DataFrame, split: DuplicateSplit) -> pd.DataFrame:
-    """Each duplicate with its part, `train`, `tune` or `test`, drawn original by original.
+    """Split the duplicates of each original at random into `train`, `tune` and `test`.
 
     Returns:
-        The rows of `duplicates` with the further column `part`.
+        The rows of `duplicates` with the additional column `part`.
 
     Raises:
         ValueError: An original has fewer than three duplicates.
@@ -89,111 +96,106 @@ def split_duplicates(duplicates: pd.DataFrame, split: DuplicateSplit) -> pd.Data
         if len(rows) < 3:
             raise ValueError(
                 f"the original with AnswerId {answer} has {len(rows)} duplicates; it needs three, "
-                "one each to learn from, to tune on and to test on: raise min_duplicates"
+                "one each for training, tuning and testing; raise min_duplicates"
             )
         test = max(1, int(split.test_share * len(rows)))
         tune = min(max(1, round(split.tune_share * (len(rows) - test))), len(rows) - test - 1)
-        drawn = generator.permutation(rows)
-        part[drawn[:test]] = "test"
-        part[drawn[test : test + tune]] = "tune"
+        shuffled = generator.permutation(rows)
+        part[shuffled[:test]] = "test"
+        part[shuffled[test : test + tune]] = "tune"
     return duplicates.assign(part=part)
 
 
-def _cleaner(cleaning: Cleaning) -> Callable[[str], str]:
-    return lambda text: clean_text(
-        text, remove_banner=cleaning.remove_banner, keep_code=cleaning.keep_code
-    )
-
-
-def _as_it_stood(text: str) -> str:
-    return text.strip()
-
-
 class _Quarantine:
-    """Collects rows with faults."""
+    """Collects invalid rows; each method returns the valid ones."""
 
     def __init__(self) -> None:
         self._parts: list[pd.DataFrame] = []
 
-    def sift(self, table: str, rows: pd.DataFrame, faulty: pd.Series, reason: str) -> pd.DataFrame:
-        """The rows without the fault; the others are kept here."""
-        bad = rows[faulty]
-        if len(bad):
-            texts = bad["Text0"].fillna("").astype(str).str[:_SHOWN]
-            shown = (
-                bad[["line", "Id"]]
+    def remove(
+        self, table: str, rows: pd.DataFrame, invalid: pd.Series, reason: str
+    ) -> pd.DataFrame:
+        """Quarantine the invalid rows with a reason."""
+        removed = rows[invalid]
+        if len(removed):
+            texts = removed["Text0"].fillna("").astype(str).str[:_EXCERPT_LENGTH]
+            reported = (
+                removed[["line", "Id"]]
                 .astype(object)
                 .assign(
                     table=table,
                     reason=reason,
-                    # What is no UTF-8 could not be written to the report either.
+                    # Other text could not be written to the report.
                     text=texts.map(lambda text: text.encode("utf-8", "replace").decode()),
                 )
             )
-            self._parts.append(shown[QUARANTINE_COLUMNS])
-        return rows[~faulty]
+            self._parts.append(reported[QUARANTINE_COLUMNS])
+        return rows[~invalid]
 
-    def sift_rows(
+    def check_rows(
         self, table: str, rows: pd.DataFrame, keys: list[str], clean: Callable[[str], str]
     ) -> pd.DataFrame:
-        """Rows that are whole, with numbers as numbers and the cleaned text in `text`."""
+        """Check columns and Ids; parse the Ids and add the cleaned text as `text`."""
         if "line" not in rows:
             rows = rows.assign(line=np.arange(1, len(rows) + 1))
         incomplete = rows[[*keys, "Text0"]].isna().any(axis=1)
-        rows = self.sift(table, rows, incomplete, "has another number of columns")
-        foreign = ~rows["Text0"].map(_is_utf8).astype(bool)
-        rows = self.sift(table, rows, foreign, "is not UTF-8")
+        rows = self.remove(table, rows, incomplete, "has another number of columns")
+        undecodable = ~rows["Text0"].map(_is_utf8).astype(bool)
+        rows = self.remove(table, rows, undecodable, "is not UTF-8")
         for key in keys:
-            # Matched as text: among numbers that are none, large ones would be rounded.
-            number = rows[key].str.extract(f"^{_NUMBER}$", expand=False)
-            wrong = number.isna()
-            rows = self.sift(table, rows, wrong, f"{key} is not {_NUMBER_SAID}")
-            rows = rows.assign(**{key: number[~wrong].astype(np.int64)})
-        rows = self.sift(table, rows, rows["Id"].duplicated(), "repeats an earlier Id")
+            # Matched as text, since pandas would parse a column with gaps as floats and round.
+            ids = rows[key].str.extract(f"^{_ID}$", expand=False)
+            invalid = ids.isna()
+            reason = f"{key} is not a whole number of at most 18 digits"
+            rows = self.remove(table, rows, invalid, reason)
+            rows = rows.assign(**{key: ids[~invalid].astype(np.int64)})
+        rows = self.remove(table, rows, rows["Id"].duplicated(), "repeats an earlier Id")
         rows = rows.assign(text=rows["Text0"].map(clean))
-        return self.sift(table, rows, rows["text"] == "", "has no text")
+        return self.remove(table, rows, rows["text"] == "", "has no text")
 
-    def sift_originals(self, originals: pd.DataFrame, answers: pd.DataFrame | None) -> pd.DataFrame:
-        """Originals whose answer is theirs alone and, where answers are given, among these."""
+    def check_originals(
+        self, originals: pd.DataFrame, answers: pd.DataFrame | None
+    ) -> pd.DataFrame:
+        """Check that no two originals share an answer and, given answers, that it exists."""
         repeated = originals["AnswerId"].duplicated()
-        originals = self.sift("originals", originals, repeated, "another original has its answer")
+        originals = self.remove("originals", originals, repeated, "another original has its answer")
         if answers is None:
             return originals
         missing = ~originals["AnswerId"].isin(answers["Id"])
-        return self.sift("originals", originals, missing, "there is no answer of this Id")
+        return self.remove("originals", originals, missing, "there is no answer of this Id")
 
-    def sift_duplicates(self, duplicates: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
-        """Duplicates of one of the originals that are not themselves one."""
-        lost = ~duplicates["AnswerId"].isin(originals["AnswerId"])
+    def check_duplicates(self, duplicates: pd.DataFrame, originals: pd.DataFrame) -> pd.DataFrame:
+        """Check that a duplicate's original is valid, and that it is not itself an original."""
+        orphaned = ~duplicates["AnswerId"].isin(originals["AnswerId"])
         reason = "its original is unknown or set aside"
-        duplicates = self.sift("duplicates", duplicates, lost, reason)
-        both = duplicates["Id"].isin(originals["Id"])
-        return self.sift("duplicates", duplicates, both, "is itself an original")
+        duplicates = self.remove("duplicates", duplicates, orphaned, reason)
+        is_original = duplicates["Id"].isin(originals["Id"])
+        return self.remove("duplicates", duplicates, is_original, "is itself an original")
 
-    def table(self) -> pd.DataFrame:
-        """All rows set aside."""
+    def to_frame(self) -> pd.DataFrame:
+        """Return all quarantined rows."""
         empty = pd.DataFrame(columns=QUARANTINE_COLUMNS)
         return pd.concat(self._parts, ignore_index=True) if self._parts else empty
 
-    def reasons(self) -> str:
-        """How many rows were set aside for which reason, in words."""
-        told = self.table()
-        counts = (told["table"] + ": " + told["reason"]).value_counts()
+    def format_reasons(self) -> str:
+        """Return the number of quarantined rows by table and reason, for an error message."""
+        rows = self.to_frame()
+        counts = (rows["table"] + ": " + rows["reason"]).value_counts()
         return "; ".join(f"{count} {reason}" for reason, count in counts.items())
 
 
 def _is_utf8(text: str) -> bool:
     try:
         text.encode("utf-8")
-    except UnicodeEncodeError:  # bytes that could not be decoded stand there as surrogates
+    except UnicodeEncodeError:  # bytes that could not be decoded were read as surrogates
         return False
     return True
 
 
-def _filter(
+def _filter_rows(
     originals: pd.DataFrame, duplicates: pd.DataFrame, cleaning: Cleaning
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows that are long enough, and originals with enough duplicates."""
+    """Keep rows that are long enough, and originals with enough duplicates."""
     originals = originals[originals["text"].str.len() >= cleaning.min_text]
     duplicates = duplicates[duplicates["text"].str.len() >= cleaning.min_text]
     counts = duplicates["AnswerId"].value_counts()
@@ -202,13 +204,13 @@ def _filter(
     return originals, duplicates[duplicates["AnswerId"].isin(originals["AnswerId"])]
 
 
-def _aligned(
+def _align_tables(
     originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """The three tables as they are used: duplicates and answers in the order of the originals."""
+    """Sort duplicates and answers in the order of the originals."""
     columns = ["Id", "AnswerId", "text"]
-    place = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
-    order = duplicates["AnswerId"].map(place).sort_values(kind="stable").index
+    position = pd.Series(np.arange(len(originals)), index=originals["AnswerId"])
+    order = duplicates["AnswerId"].map(position).sort_values(kind="stable").index
     texts = answers.set_index("Id")["text"].reindex(originals["AnswerId"]).fillna("")
     return {
         "originals": originals[columns].reset_index(drop=True),
@@ -217,26 +219,28 @@ def _aligned(
     }
 
 
-def _refuse_too_few(
+def _check_enough_originals(
     originals: pd.DataFrame,
-    before: dict[str, pd.DataFrame],
-    faults: _Quarantine,
+    checked: dict[str, pd.DataFrame],
+    quarantine: _Quarantine,
     cleaning: Cleaning,
 ) -> None:
+    """Raise if fewer than two originals are left."""
     if len(originals) >= 2:
         return
-    found = f"{len(before['originals'])} originals and {len(before['duplicates'])} duplicates"
-    quarantined = f" Set aside: {faults.reasons()}." if faults.reasons() else ""
+    found = f"{len(checked['originals'])} originals and {len(checked['duplicates'])} duplicates"
+    reasons = quarantine.format_reasons()
+    quarantined = f" Quarantined: {reasons}." if reasons else ""
     raise ValueError(
         f"{len(originals)} originals are left, at least 2 are needed: of {found} that passed the "
         f"checks, the others lack min_text={cleaning.min_text} characters or "
         f"min_duplicates={cleaning.min_duplicates} duplicates of that length; lower these "
-        f"parameters or give more data.{quarantined}"
+        f"parameters or add data.{quarantined}"
     )
 
 
-def _statistics(stage: str, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Rows and text lengths of each table, and duplicates per original."""
+def _compute_statistics(stage: str, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Describe text lengths of each table, and the number of duplicates of an original."""
     rows = [
         {"stage": stage, "what": f"characters of {name}", **_describe(table["text"].str.len())}
         for name, table in tables.items()
@@ -247,6 +251,6 @@ def _statistics(stage: str, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _describe(values: pd.Series) -> dict[str, float]:
-    described = values.astype(float).describe()
+    description = values.astype(float).describe()
     names = {"count": "count", "mean": "mean", "min": "min", "50%": "median", "max": "max"}
-    return {name: float(described[key]) for key, name in names.items()}
+    return {name: float(description[key]) for key, name in names.items()}

@@ -1,4 +1,4 @@
-"""What a study has found: which trials ended, which of them to take, and what mattered."""
+"""Read the results of a study: its trials, the best parameters and their importance."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from quartet.faq.ranker import RankerParameters
 from quartet.faq.search_space import SearchSpace
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-"""A pruned trial has told what it could, so it counts as well."""
+"""States of trials that count towards the requested number."""
 
 START = "start"
-"""User attribute of the trial with the parameters to start from."""
+"""User attribute of the trial with the default parameters."""
 
 retry_history = optuna.storages.RetryHeartbeatStaleTrialCallback.retry_history
-"""Numbers of a trial's earlier attempts, the first one first."""
+"""Return the numbers of a trial's earlier attempts, in order."""
 
 
-def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that have told what they could."""
+def get_finished_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the completed and pruned trials."""
     return study.get_trials(deepcopy=False, states=FINISHED)
 
 
 def count_ended(study: optuna.Study) -> int:
-    """Return how many trials ran to their end, a failure of their own included."""
+    """Return the number of trials that finished or raised an error, without lost ones."""
     trials = study.get_trials(deepcopy=False)
     return sum(trial.state in FINISHED or "failure" in trial.user_attrs for trial in trials)
 
 
-def best_trial(study: optuna.Study) -> FrozenTrial:
-    """The completed trial with the best metric; of equals the first.
+def find_best_trial(study: optuna.Study) -> FrozenTrial:
+    """Return the completed trial with the best metric; the first one of a tie.
 
     Raises:
         ValueError: No trial completed.
@@ -41,61 +41,59 @@ def best_trial(study: optuna.Study) -> FrozenTrial:
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not complete:
         failures = [trial.user_attrs.get("failure") for trial in trials]
-        last = next(filter(None, reversed(failures)), "none of them says why")
+        last = next(filter(None, reversed(failures)), "unknown")
         pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
         raise ValueError(
-            f"none of the study's {len(trials)} trials completed, {pruned} were pruned; the last "
-            f"failure: {last}. Widen the search space, or set pruner=none"
+            f"none of the study's {len(trials)} trials completed, {pruned} were pruned; last "
+            f"failure: {last}; widen the search space or set pruner=none"
         )
-    return max(complete, key=lambda trial: (metric_reached(trial), -trial.number))
+    return max(complete, key=lambda trial: (get_metric(trial), -trial.number))
 
 
-def metric_reached(trial: FrozenTrial) -> float:
-    """A completed trial's metric."""
-    assert trial.value is not None  # Optuna completes no trial without a value
+def get_metric(trial: FrozenTrial) -> float:
+    """Return the metric of a completed trial."""
+    assert trial.value is not None  # Optuna sets the value of each completed trial
     return trial.value
 
 
 def choose_trial(study: optuna.Study, questions: int, caution: float) -> FrozenTrial:
-    """The best trial, or the start where the best is not clearly better.
+    """Return the best trial, or that with the default parameters unless the best is clearly better.
 
-    The start is the trial with the parameters to start from. The best of many
-    is partly the luckiest: on few questions its lead is within the metric's
-    standard error, and on new questions it does no better. After the
-    one-standard-error rule of Breiman et al., "Classification and regression
-    trees" (1984).
+    The best of many trials is partly the luckiest: on few questions its lead may be within
+    the standard error of the metric and does not generalise. This follows the
+    one-standard-error rule of Breiman et al., "Classification and regression trees" (1984).
 
     Args:
-        study: With at least one completed trial.
-        questions: That the metric is a mean over.
-        caution: Standard errors by which the best must lead.
+        study: A study with at least one completed trial.
+        questions: Number of questions that the metric is a mean over.
+        caution: Standard errors by which the best trial must lead.
 
     Raises:
         ValueError: No trial completed.
     """
-    best = best_trial(study)
+    best = find_best_trial(study)
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     start = next((trial for trial in complete if START in trial.user_attrs), best)
-    metric = metric_reached(best)
-    # The largest deviation that values between 0 and 1 with this mean can have.
+    metric = get_metric(best)
+    # An upper bound: the largest deviation of values between 0 and 1 with this mean.
     error = np.sqrt(metric * (1 - metric) / questions)
-    return best if metric - metric_reached(start) > caution * error else start
+    return best if metric - get_metric(start) > caution * error else start
 
 
-def chosen_parameters(trial: FrozenTrial, space: SearchSpace) -> RankerParameters:
-    """A finished trial's parameters, with the trees that were best."""
+def make_parameters(trial: FrozenTrial, space: SearchSpace) -> RankerParameters:
+    """Return the parameters of a finished trial, with its best number of trees."""
     fixed = {name: value for name, value in space if not hasattr(value, "suggest")}
     return RankerParameters(
         **{**fixed, **trial.params, "trees": max(1, trial.user_attrs["best_trees"])}
     )
 
 
-def trials_table(study: optuna.Study) -> pd.DataFrame:
-    """One row a finished or failed trial, in their order.
+def make_trials_table(study: optuna.Study) -> pd.DataFrame:
+    """Return a table of all finished and failed trials, in order.
 
     Returns:
-        Columns `trial`, `state`, `metric` (best reached, missing if none was),
-        `best_trees`, `seconds`, `worker`, and one a searched parameter.
+        Columns `trial`, `state`, `metric` (the best value, if any), `best_trees`, `seconds`,
+        `worker`, and one for each searched parameter.
     """
     rows = []
     for trial in study.get_trials(deepcopy=False):
@@ -115,18 +113,18 @@ def trials_table(study: optuna.Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def parameter_importance(study: optuna.Study, seed: int) -> pd.DataFrame:
-    """Share of the metric's variation that each searched parameter explains, by fANOVA.
+def compute_importance(study: optuna.Study, seed: int) -> pd.DataFrame:
+    """Return the share of the metric's variance that each searched parameter explains (fANOVA).
 
     Returns:
-        Columns `parameter` and `importance`, the largest first; no rows where fewer than four
-        trials completed, or all of them alike.
+        Columns `parameter` and `importance`, the largest first; no rows if fewer than four
+        trials completed, or all have the same metric.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     values = {trial.value for trial in complete}
-    found: dict[str, float] = {}
+    importance: dict[str, float] = {}
     if len(complete) >= 4 and len(values) > 1:
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-        found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    rows = sorted(found.items(), key=lambda row: -row[1])
+        importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    rows = sorted(importance.items(), key=lambda row: -row[1])
     return pd.DataFrame(rows, columns=["parameter", "importance"])

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from quartet.faq.study import Objective, suggest
+from quartet.faq.study import Objective, suggest_parameters
 from support import GUARD_S
 
 
@@ -19,7 +19,7 @@ class Deadly(Objective):
 
     def __call__(self, trial):
         if os.getpid() != self.survivor:
-            suggest(trial, self.space)
+            suggest_parameters(trial, self.space)
             self.sign.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         patience = time.monotonic() + GUARD_S

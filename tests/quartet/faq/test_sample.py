@@ -10,7 +10,7 @@ import yaml
 
 from quartet.faq.cleaning import has_banner
 from quartet.faq.dump import ingest
-from quartet.faq.sample import asked_questions, build_dump
+from quartet.faq.sample import build_dump, build_new_questions
 from quartet.faq.settings import DumpReading
 from support import ROOT
 
@@ -130,7 +130,7 @@ def test_titles_are_escaped_for_xml_only(entries, dump, posts):
 
 
 def test_new_questions_are_apart_from_the_dump(entries, posts):
-    asked = asked_questions(entries)
+    asked = build_new_questions(entries)
     assert list(asked.columns) == ["Id", "Title", "Body"]
     assert len(asked) == sum(len(entry.get("asked") or ()) for entry in entries)
     assert asked["Id"].min() > max(int(post["Id"]) for post in posts)

@@ -1,4 +1,4 @@
-"""A search space must be refused before it costs a night."""
+"""An invalid search space must be rejected before the study starts."""
 
 import pytest
 import yaml
@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from quartet.faq.ranker import RankerParameters
 from quartet.faq.search_space import Choices, FloatRange, IntRange, SearchSpace
-from quartet.faq.study import start_parameters
+from quartet.faq.study import make_start_parameters
 from support import ROOT
 
 CONFIGURED = yaml.safe_load((ROOT / "conf/base/faq_tuning/parameters.yml").read_text())
@@ -20,7 +20,7 @@ def test_every_tunable_is_a_parameter_of_the_ranker():
     assert SearchSpace.model_fields.keys() == RankerParameters.model_fields.keys()
 
 
-def test_ranges_choices_and_fixed_values_are_told_apart():
+def test_ranges_choices_and_fixed_values_are_distinguished():
     space = SearchSpace(
         trees={"low": 10, "high": 20},
         l2={"low": 0.1, "high": 1, "log": True},
@@ -33,36 +33,36 @@ def test_ranges_choices_and_fixed_values_are_told_apart():
     assert isinstance(space.num_leaves, Choices)
 
 
-def test_choices_given_beside_a_range_win():
+def test_choices_override_a_range():
     space = SearchSpace(num_leaves={"low": 3, "high": 31, "log": True, "choices": [7, 15]})
     assert space.num_leaves == Choices(choices=(7, 15))
 
 
 @pytest.mark.parametrize(
-    ("given", "complaint"),
+    ("values", "message"),
     [
         ({"leaves": 3}, "leaves"),
-        ({"trees": {"low": 5, "high": 1}}, "low is 5, above high, 1"),
+        ({"trees": {"low": 5, "high": 1}}, r"low \(5\) must not exceed high \(1\)"),
         ({"trees": {"low": 1, "high": 5, "step": 0}}, "trees: step .*greater than or equal to 1"),
-        ({"trees": {"low": 1, "high": 5, "step": 2, "log": True}}, "range has no step"),
-        ({"trees": {"low": 0, "high": 5, "log": True}}, "starts above 0"),
+        ({"trees": {"low": 1, "high": 5, "step": 2, "log": True}}, "step must be 1"),
+        ({"trees": {"low": 0, "high": 5, "log": True}}, "must be above 0"),
         ({"trees": {"low": 5, "hihg": 9}}, "trees: .*hihg Extra inputs"),
-        ({"l2": {"low": 0, "high": 1, "log": True}}, "starts above 0"),
-        ({"l2": {"low": 3.0, "high": 1.0}}, "above high"),
-        ({"objective": "regression"}, "objective can be binary or lambdarank"),
-        ({"weighting": {"choices": ["none", "heavy"]}}, "weighting can be balanced or none"),
-        ({"num_leaves": {"low": 1, "high": 5}}, "num_leaves must lie within 2"),
-        ({"hard_share": 1.5}, "hard_share must lie within 0 and 1"),
+        ({"l2": {"low": 0, "high": 1, "log": True}}, "must be above 0"),
+        ({"l2": {"low": 3.0, "high": 1.0}}, "must not exceed high"),
+        ({"objective": "regression"}, "objective must be binary or lambdarank"),
+        ({"weighting": {"choices": ["none", "heavy"]}}, "weighting must be balanced or none"),
+        ({"num_leaves": {"low": 1, "high": 5}}, "num_leaves must be between 2"),
+        ({"hard_share": 1.5}, "hard_share must be between 0 and 1"),
         ({"negatives": {"choices": []}}, "at least 1"),
     ],
 )
-def test_a_space_that_cannot_be_searched_is_named(given, complaint):
-    with pytest.raises(ValidationError, match=complaint):
-        SearchSpace(**given)
+def test_an_invalid_value_is_rejected_with_its_name(values, message):
+    with pytest.raises(ValidationError, match=message):
+        SearchSpace(**values)
 
 
-def test_the_start_lies_in_the_space():
-    start = start_parameters(SearchSpace(num_leaves={"low": 20, "high": 40}, trees=9))
+def test_start_parameters_are_within_the_space():
+    start = make_start_parameters(SearchSpace(num_leaves={"low": 20, "high": 40}, trees=9))
     assert "num_leaves" not in start  # the default, 7, is outside
     assert "trees" not in start  # fixed
     assert start["negatives"] == RankerParameters().negatives

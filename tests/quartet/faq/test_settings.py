@@ -1,4 +1,4 @@
-"""Parameters that cannot be meant must be refused."""
+"""Invalid parameters must be rejected."""
 
 import pytest
 from pydantic import ValidationError
@@ -6,6 +6,6 @@ from pydantic import ValidationError
 from quartet.faq.settings import TextFeatures
 
 
-def test_character_runs_must_be_in_order():
+def test_min_characters_must_not_exceed_max_characters():
     with pytest.raises(ValidationError, match="min_characters must not exceed"):
         TextFeatures(seed=1, min_characters=5, max_characters=4)

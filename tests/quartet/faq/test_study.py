@@ -38,7 +38,7 @@ def new_study(objective, storage=None):
         pruner=studies.make_pruner(objective.settings, objective.space),
     )
     if not study.trials:
-        start = studies.start_parameters(objective.space)
+        start = studies.make_start_parameters(objective.space)
         study.enqueue_trial(start, user_attrs={trials.START: True})
     return study
 
@@ -54,18 +54,18 @@ def tried(study):
 
 def test_a_study_finds_something_and_tells_all_of_it(objective):
     study = run(new_study(objective), objective, 6)
-    table = trials.trials_table(study)
+    table = trials.make_trials_table(study)
     assert table["trial"].tolist() == list(range(6))
     assert set(table["state"]) <= {"complete", "pruned"}
     assert table["metric"].max() > 0.8
     assert (table["seconds"] > 0).all()
     assert table["negatives"].between(2, 6).all()
-    assert table["best_trees"].between(studies.MEASURE_EVERY, 30).all()
+    assert table["best_trees"].between(studies.EVALUATE_EVERY, 30).all()
 
 
 def test_the_first_trial_is_the_start(objective):
     study = run(new_study(objective), objective, 1)
-    start = studies.start_parameters(SPACE)
+    start = studies.make_start_parameters(SPACE)
     assert {name: study.trials[0].params[name] for name in start} == start
 
 
@@ -91,7 +91,7 @@ def test_a_killed_trial_is_retried_and_changes_nothing(objective):
             trial = study.ask()
             if suggests:
                 study.sampler = studies.make_sampler(SETTINGS, done)
-                studies.suggest(trial, SPACE)
+                studies.suggest_parameters(trial, SPACE)
             study.tell(trial, state=TrialState.FAIL)
             retry(study, study.trials[-1])
         run(study, objective, 6 - done)
@@ -153,7 +153,7 @@ def test_every_sampler_and_pruner_works(objective, sampler, pruner):
     settings = SETTINGS.model_copy(update=changed)
     varied = Objective(objective.train, objective.tune, SPACE, settings)
     study = run(new_study(varied), varied, 8)
-    assert len(trials.finished(study)) == 8
+    assert len(trials.get_finished_trials(study)) == 8
     if pruner == "none":
         assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
 
@@ -168,7 +168,7 @@ def test_a_hopeless_trial_is_pruned_and_says_how_far_it_got(objective):
     run(study, objective, 1)
     (trial,) = study.trials
     assert trial.state == TrialState.PRUNED
-    assert trial.user_attrs["best_trees"] == studies.MEASURE_EVERY
+    assert trial.user_attrs["best_trees"] == studies.EVALUATE_EVERY
     assert list(trial.intermediate_values) == [5]
 
 
@@ -188,8 +188,8 @@ def test_a_failed_trial_is_kept_with_its_reason_and_the_next_goes_on(objective):
     study = run(new_study(objective), Failing(), 3)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert study.trials[1].user_attrs["failure"] == "RuntimeError: out of luck"
-    assert len(trials.finished(study)) == 2
-    assert trials.trials_table(study)["state"].tolist() == ["complete", "fail", "complete"]
+    assert len(trials.get_finished_trials(study)) == 2
+    assert trials.make_trials_table(study)["state"].tolist() == ["complete", "fail", "complete"]
 
 
 def test_the_metric_is_a_mean_over_the_last_trees(objective):
@@ -217,7 +217,7 @@ def test_the_metric_is_a_mean_over_the_last_trees(objective):
     measured = {4: 0.1, 8: 0.9, 12: 0.2, 16: 0.2, 20: 0.5, 24: 0.6}
     trial = Trial()
     settings = SETTINGS.model_copy(update={"report_every": 8, "patience": 10})
-    best = studies._Best(trial, settings, 30, lambda trees: ("m", measured[trees], True))
+    best = studies._TrialMonitor(trial, settings, 30, lambda trees: ("m", measured[trees], True))
     with pytest.raises(lgb.callback.EarlyStopException):
         for tree in range(30):
             best(After(tree))
@@ -237,5 +237,7 @@ def test_a_trial_has_a_metric_however_short_its_patience(objective, patience):
 
 def test_a_word_view_without_features_is_named(objective):
     studies.check_views(SPACE, objective.train.names)
-    with pytest.raises(ValueError, match=r"word_ngrams 4, but features were made for \[1, 2\]"):
+    with pytest.raises(
+        ValueError, match=r"word_ngrams 4, but there are only features for \[1, 2\]"
+    ):
         studies.check_views(SearchSpace(word_ngrams=4), objective.train.names)

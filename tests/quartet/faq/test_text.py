@@ -61,7 +61,7 @@ def test_an_encoder_survives_its_file(small):
 
 
 def test_texts_without_words_are_refused_with_a_reason():
-    with pytest.raises(ValueError, match="no text features can be made of these 2 texts"):
+    with pytest.raises(ValueError, match="cannot build text features of 2 texts"):
         fit_encoder(["? !", "."], FEATURES, (1,))
 
 

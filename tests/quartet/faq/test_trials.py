@@ -50,7 +50,7 @@ def test_chosen_parameters_have_the_best_number_of_trees_and_what_was_fixed():
         distributions={"negatives": optuna.distributions.IntDistribution(2, 6)},
         user_attrs={"best_trees": 7},
     )
-    parameters = trials.chosen_parameters(trial, space)
+    parameters = trials.make_parameters(trial, space)
     assert (parameters.trees, parameters.negatives, parameters.objective) == (7, 5, "lambdarank")
 
 
@@ -63,19 +63,19 @@ def test_a_study_without_completed_trial_says_why():
         study.add_trial(optuna.trial.create_trial(state=state, user_attrs=attributes))
     complaint = r"none of the study's 2 trials completed, 1 were pruned; .*MemoryError: no room"
     with pytest.raises(ValueError, match=complaint):
-        trials.best_trial(study)
+        trials.find_best_trial(study)
 
 
 def test_importance_needs_trials_that_differ():
     few, alike = finished_with([0.8, 0.9, 0.7]), finished_with([0.9] * 5)
-    assert trials.parameter_importance(few, 1).empty
-    assert trials.parameter_importance(alike, 1).empty
+    assert trials.compute_importance(few, 1).empty
+    assert trials.compute_importance(alike, 1).empty
     study = optuna.create_study(direction="maximize")
     spread = {"x": optuna.distributions.FloatDistribution(0, 1)}
     for value in np.linspace(0, 1, 12):
         study.add_trial(
             optuna.trial.create_trial(params={"x": value}, distributions=spread, value=value**2)
         )
-    table = trials.parameter_importance(study, 1)
+    table = trials.compute_importance(study, 1)
     assert table["parameter"].tolist() == ["x"]
     assert table["importance"].sum() == pytest.approx(1)

@@ -22,7 +22,7 @@ from quartet.faq.settings import StudySettings
 from quartet.faq.similarity import Comparer
 from quartet.faq.study import Objective
 from quartet.faq.text import fit_encoder
-from quartet.faq.trials import best_trial, finished
+from quartet.faq.trials import find_best_trial, get_finished_trials
 from quartet.pipelines.faq_tuning import search
 from quartet.pipelines.faq_tuning.search import finished_study
 from support import GUARD_S
@@ -72,7 +72,7 @@ def test_a_finished_study_is_not_run_again_and_a_longer_one_goes_on(objective, s
         assert [trial.datetime_complete for trial in study.trials] == first
     with finished_study(store, "s", with_settings(objective, trials=10)) as study:
         assert [trial.datetime_complete for trial in study.trials][:8] == first
-        assert len(finished(study)) == 10
+        assert len(get_finished_trials(study)) == 10
 
 
 def test_studies_of_other_data_share_the_file_but_not_their_trials(objective, store):
@@ -91,7 +91,7 @@ def test_a_killed_worker_costs_its_trial_and_not_the_study(objective, store, tmp
         (lost,) = [trial for trial in study.trials if trial.state == TrialState.FAIL]
         again = [trial for trial in study.trials if trial.params == lost.params]
     assert not lost.user_attrs["worker"].endswith(f":{os.getpid()}")
-    assert len(finished(study)) == settings.trials
+    assert len(get_finished_trials(study)) == settings.trials
     assert TrialState.RUNNING not in states
     assert len(again) == 2  # its parameters were tried again
     assert "ended with code -9" in caplog.text
@@ -106,7 +106,7 @@ def test_a_trial_of_a_dead_run_is_tried_again_on_resuming(objective, store, tmp_
     running.set_user_attr("worker", f"{socket.gethostname()}:999999999")
     with finished_study(store, "s", with_settings(objective, trials=4)) as study:
         assert study.trials[2].state == TrialState.FAIL
-        assert len(finished(study)) == 4
+        assert len(get_finished_trials(study)) == 4
         assert study.trials[3].params["negatives"] == running.params["negatives"]
 
 
@@ -152,7 +152,7 @@ def test_trials_that_always_fail_do_not_go_on_for_ever(objective, store):
     with finished_study(store, "s", broken) as study:
         assert len(study.trials) == 8
         with pytest.raises(ValueError, match="no room"):
-            best_trial(study)
+            find_best_trial(study)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -113,10 +113,10 @@ def tune_ranker(
     settings = faq_study_settings.model_dump(exclude=free)
     key = fingerprint(__version__, train_pairs, tune_questions, faq_search_space, settings)
     with finished_study(faq_study, f"faq-{key[:12]}", objective) as study:
-        trials = faq.trials.trials_table(study)
+        trials = faq.trials.make_trials_table(study)
         chosen = faq.trials.choose_trial(study, len(tune.original), faq_study_settings.caution)
-        parameters = faq.trials.chosen_parameters(chosen, faq_search_space)
-        importance = faq.trials.parameter_importance(study, faq_study_settings.seed)
+        parameters = faq.trials.make_parameters(chosen, faq_search_space)
+        importance = faq.trials.compute_importance(study, faq_study_settings.seed)
     best = {
         **parameters.model_dump(),
         "trial": chosen.number,

@@ -53,7 +53,7 @@ def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterat
             path = stack.enter_context(store.open())
             storage = open_storage(path)
             study = _create(storage, name, objective)
-            missing = max(0, settings.trials - len(faq.trials.finished(study)))
+            missing = max(0, settings.trials - len(faq.trials.get_finished_trials(study)))
             port = _serve(storage, host) if several else 0
             ranks.broadcast((host, port, missing))
         else:
@@ -85,7 +85,7 @@ def _create(storage: optuna.storages.BaseStorage, name: str, objective: Objectiv
         pruner=faq.study.make_pruner(objective.settings, objective.space),
     )
     if not study.get_trials(deepcopy=False):
-        start = faq.study.start_parameters(objective.space)
+        start = faq.study.make_start_parameters(objective.space)
         study.enqueue_trial(start, user_attrs={faq.trials.START: True})
     _retry_abandoned(study)
     return study
@@ -214,7 +214,7 @@ def _progress(
 ) -> Iterator[Callable[[optuna.Study, FrozenTrial], None]]:
     """Show a bar with the best value so far; yield the callback that updates it."""
     best, shown = -1.0, ranks.rank() == 0
-    done = len(faq.trials.finished(study))
+    done = len(faq.trials.get_finished_trials(study))
     bar = tqdm(
         total=objective.settings.trials,
         initial=done,
@@ -225,12 +225,12 @@ def _progress(
 
     def update(study: optuna.Study, _: FrozenTrial) -> None:
         nonlocal best
-        trials = faq.trials.finished(study)
+        trials = faq.trials.get_finished_trials(study)
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        leader = max(complete, key=faq.trials.metric_reached, default=None)
+        leader = max(complete, key=faq.trials.get_metric, default=None)
         bar.n = min(len(trials), objective.settings.trials)
         # Rounded as it is shown: a better fifth digit would be told as the same value again.
-        reached = -1.0 if leader is None else round(faq.trials.metric_reached(leader), 4)
+        reached = -1.0 if leader is None else round(faq.trials.get_metric(leader), 4)
         if shown and leader is not None and reached > best:
             best, metric = reached, objective.settings.metric
             bar.set_postfix_str(f"best {metric} {best:.4f}", refresh=False)

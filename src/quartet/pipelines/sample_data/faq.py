@@ -61,7 +61,7 @@ def make_faq_dump(
         *faq_sample_asynchrony,
         *faq_sample_browser,
     ]
-    return *faq.sample.build_dump(entries), faq.sample.asked_questions(entries)
+    return *faq.sample.build_dump(entries), faq.sample.build_new_questions(entries)
 
 
 def make_faq_tables(
