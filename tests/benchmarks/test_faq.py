@@ -32,7 +32,7 @@ from quartet.faq.settings import (
 )
 from quartet.faq.study import Objective
 from quartet.pipelines.faq_tuning import nodes
-from quartet.pipelines.faq_tuning.search import finished_study
+from quartet.pipelines.faq_tuning.search import run_study
 from support import clean_environment
 
 SECTION = "FAQ matching"
@@ -210,7 +210,7 @@ def test_two_workers(split, tmp_path, record):
             shared = Objective(objective.train, objective.tune, objective.space, settings)
             store = StudyDataset(filepath=str(tmp_path / f"{attempt}-{workers}.db")).load()
             start = time.perf_counter()
-            with finished_study(store, "s", shared) as study:
+            with run_study(store, "s", shared) as study:
                 assert len(faq.trials.get_finished_trials(study)) == 2 * TRIALS
             times.append(time.perf_counter() - start)
     one, two = (min(times) for times in seconds.values())

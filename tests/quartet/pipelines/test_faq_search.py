@@ -24,7 +24,7 @@ from quartet.faq.study import Objective
 from quartet.faq.text import fit_encoder
 from quartet.faq.trials import find_best_trial, get_finished_trials
 from quartet.pipelines.faq_tuning import search
-from quartet.pipelines.faq_tuning.search import finished_study
+from quartet.pipelines.faq_tuning.search import run_study
 from support import GUARD_S
 
 SPACE = SearchSpace(word_ngrams=1, trees=40, negatives={"low": 2, "high": 6})
@@ -58,7 +58,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed
 
 def test_two_workers_finish_exactly_the_trials_asked_for(objective, store):
     parallel = with_settings(objective, workers=2, trials=24)
-    with finished_study(store, "s", parallel) as study:
+    with run_study(store, "s", parallel) as study:
         trials = study.trials
     assert sorted(trial.number for trial in trials) == list(range(24))
     assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
@@ -66,18 +66,18 @@ def test_two_workers_finish_exactly_the_trials_asked_for(objective, store):
 
 
 def test_a_finished_study_is_not_run_again_and_a_longer_one_goes_on(objective, store):
-    with finished_study(store, "s", objective) as study:
+    with run_study(store, "s", objective) as study:
         first = [trial.datetime_complete for trial in study.trials]
-    with finished_study(store, "s", objective) as study:
+    with run_study(store, "s", objective) as study:
         assert [trial.datetime_complete for trial in study.trials] == first
-    with finished_study(store, "s", with_settings(objective, trials=10)) as study:
+    with run_study(store, "s", with_settings(objective, trials=10)) as study:
         assert [trial.datetime_complete for trial in study.trials][:8] == first
         assert len(get_finished_trials(study)) == 10
 
 
 def test_studies_of_other_data_share_the_file_but_not_their_trials(objective, store):
     for name in ("one", "two"):
-        with finished_study(store, name, with_settings(objective, trials=2)) as study:
+        with run_study(store, name, with_settings(objective, trials=2)) as study:
             assert len(study.trials) == 2
 
 
@@ -86,7 +86,7 @@ def test_a_killed_worker_costs_its_trial_and_not_the_study(objective, store, tmp
     deadly = Deadly(
         objective.train, objective.tune, SPACE, settings, os.getpid(), tmp_path / "killed"
     )
-    with finished_study(store, "s", deadly) as study:
+    with run_study(store, "s", deadly) as study:
         states = [trial.state for trial in study.trials]
         (lost,) = [trial for trial in study.trials if trial.state == TrialState.FAIL]
         again = [trial for trial in study.trials if trial.params == lost.params]
@@ -94,41 +94,41 @@ def test_a_killed_worker_costs_its_trial_and_not_the_study(objective, store, tmp
     assert len(get_finished_trials(study)) == settings.trials
     assert TrialState.RUNNING not in states
     assert len(again) == 2  # its parameters were tried again
-    assert "ended with code -9" in caplog.text
+    assert "exited with code -9" in caplog.text
 
 
 def test_a_trial_of_a_dead_run_is_tried_again_on_resuming(objective, store, tmp_path):
-    with finished_study(store, "s", with_settings(objective, trials=2)):
+    with run_study(store, "s", with_settings(objective, trials=2)):
         pass
     study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "study.db")))
     running = study.ask()
     running.suggest_int("negatives", 2, 6)
     running.set_user_attr("worker", f"{socket.gethostname()}:999999999")
-    with finished_study(store, "s", with_settings(objective, trials=4)) as study:
+    with run_study(store, "s", with_settings(objective, trials=4)) as study:
         assert study.trials[2].state == TrialState.FAIL
         assert len(get_finished_trials(study)) == 4
         assert study.trials[3].params["negatives"] == running.params["negatives"]
 
 
 def test_a_trial_that_still_runs_elsewhere_is_left_alone(objective, store, tmp_path):
-    with finished_study(store, "s", with_settings(objective, trials=2)):
+    with run_study(store, "s", with_settings(objective, trials=2)):
         pass
     study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "study.db")))
     study.ask().set_user_attr("worker", "another-host:1")
     study.ask().set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
-    with finished_study(store, "s", with_settings(objective, trials=3)) as study:
+    with run_study(store, "s", with_settings(objective, trials=3)) as study:
         states = [trial.state for trial in study.trials[2:4]]
     assert states == [TrialState.RUNNING] * 2
 
 
 @pytest.mark.parametrize("over_proxy", [False, True])
 def test_a_trial_of_a_lost_machine_is_retried(objective, store, tmp_path, over_proxy):
-    with finished_study(store, "s", with_settings(objective, trials=2)):
+    with run_study(store, "s", with_settings(objective, trials=2)):
         pass
     path = str(tmp_path / "study.db")
     storage = open_storage(path)
     if over_proxy:
-        port = search._serve(storage, "127.0.0.1")
+        port = search._serve_storage(storage, "127.0.0.1")
         storage = HeartbeatProxy(host="127.0.0.1", port=port)
         storage.wait_server_ready(GUARD_S)
     lost = optuna.load_study(study_name="s", storage=storage).ask()
@@ -137,7 +137,7 @@ def test_a_trial_of_a_lost_machine_is_retried(objective, store, tmp_path, over_p
     storage.record_heartbeat(lost._trial_id)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE trial_heartbeats SET heartbeat = '2026-01-01 00:00:00'")
-    with finished_study(store, "s", with_settings(objective, trials=3)) as study:
+    with run_study(store, "s", with_settings(objective, trials=3)) as study:
         _, _, first, retry = study.trials
     assert (first.state, first.params["negatives"]) == (TrialState.FAIL, negatives)
     assert (retry.state, retry.params["negatives"]) == (TrialState.COMPLETE, negatives)
@@ -149,7 +149,7 @@ def test_trials_that_always_fail_do_not_go_on_for_ever(objective, store):
             raise MemoryError("no room")
 
     broken = Broken(objective.train, objective.tune, objective.space, objective.settings)
-    with finished_study(store, "s", broken) as study:
+    with run_study(store, "s", broken) as study:
         assert len(study.trials) == 8
         with pytest.raises(ValueError, match="no room"):
             find_best_trial(study)
@@ -165,8 +165,8 @@ def test_a_run_told_to_stop_ends_after_the_trials_under_way(objective, store, nu
     before = signal.getsignal(number)
     given = objective.train, objective.tune, objective.space
     stopping = Stopping(*given, objective.settings)
-    with pytest.raises(KeyboardInterrupt), finished_study(store, "s", stopping):
+    with pytest.raises(KeyboardInterrupt), run_study(store, "s", stopping):
         pass
     assert signal.getsignal(number) is before
-    with finished_study(store, "s", with_settings(objective, trials=1)) as study:
+    with run_study(store, "s", with_settings(objective, trials=1)) as study:
         assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]

@@ -206,7 +206,7 @@ def test_a_version_registered_anew_is_described_by_its_own_metrics(matcher, divi
     rank, gain = own_metrics["test_mean_reciprocal_rank"], own_metrics["test_gain_at_1"]
     assert float(made.tags["test_mean_reciprocal_rank"]) == rank > 0.25
     assert made.reason == (
-        f"version 4 with the present texts: mean reciprocal rank {rank:.4f}, gain@1 {gain:.4f}; "
+        f"version 4 with the current corpus: mean reciprocal rank {rank:.4f}, gain@1 {gain:.4f}; "
         "the new matcher's 0.2500 is not better"
     )
 

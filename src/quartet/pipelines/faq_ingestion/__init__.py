@@ -1,4 +1,4 @@
-"""Make the three tables of a FAQ from a public Stack Exchange data dump."""
+"""Build the three tables of a FAQ from a public Stack Exchange data dump."""
 
 from .pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""The node of `faq_ingestion`: the science of `quartet.faq.dump` over two files."""
+"""Define the node of `faq_ingestion`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from quartet.datasets.dump import DumpFile
     from quartet.faq.dump_store import Table
 else:
-    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    # Kedro resolves these annotations in a run; importing them here would slow down the CLI.
     pd = lazy_loader.load("pandas")
     Figure = DumpFile = Table = Any
 
@@ -24,7 +24,11 @@ else:
 def ingest_dump(
     faq_posts: DumpFile, faq_post_links: DumpFile, faq_dump_reading: DumpReading
 ) -> tuple[Table, Table, Table, pd.DataFrame, dict[str, float], Figure]:
-    """Originals, duplicates and answers with one tag; rows with faults; counts; a figure."""
+    """Extract the questions with a tag from a dump.
+
+    Returns:
+        Originals, duplicates, answers, malformed rows, metrics, and a figure.
+    """
     ingested = faq.dump.ingest(faq_posts, faq_post_links, faq_dump_reading)
     figure = faq.dump_figures.plot_ingested_duplicates(
         ingested.duplicates_per_original, ingested.counts, faq_dump_reading.tag

@@ -1,4 +1,4 @@
-"""The pipeline `faq_ingestion`."""
+"""Define the pipeline `faq_ingestion`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """Posts and their links → originals, duplicates and answers with one tag."""
+    """Create the pipeline: posts and links → originals, duplicates and answers with one tag."""
     return Pipeline(
         [
             Node(

@@ -1,4 +1,4 @@
-"""Nodes of `faq_matching`."""
+"""Define the node of `faq_matching`."""
 
 from __future__ import annotations
 
@@ -23,37 +23,42 @@ else:
 def match_questions(
     faq_new_questions: pd.DataFrame, faq_ranker: Champion | None, faq_matches_wanted: Matching
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Figure, dict[str, float]]:
-    """Matches of each question, those of the first few, questions without text, and numbers.
+    """Match new questions with the registered ranker.
+
+    Returns:
+        Matches, those of the first questions, questions without text, a figure, and metrics.
 
     Raises:
         ValueError: No ranker is registered, or no question has a text.
     """
     if faq_ranker is None:
         raise ValueError(
-            "no version of the model of faq_ranker is registered: run `kedro run --pipelines "
+            "faq_ranker: no version of the model is registered; run `kedro run --pipelines "
             "faq_tuning` first"
         )
     matcher: faq.matcher.Matcher = faq_ranker.raw_model
     has_text = faq_new_questions["Text0"].str.strip() != ""
-    asked, silent = faq_new_questions[has_text], faq_new_questions[~has_text]
-    if asked.empty:
-        raise ValueError(f"none of the {len(silent)} questions has a text; is it the right file?")
+    questions, empty = faq_new_questions[has_text], faq_new_questions[~has_text]
+    if questions.empty:
+        raise ValueError(
+            f"none of the {len(empty)} questions has a text; check the file of faq_new_questions"
+        )
     start = time.perf_counter()
-    matches = matcher.match(list(asked["Text0"]), faq_matches_wanted.matches)
+    matches = matcher.match(list(questions["Text0"]), faq_matches_wanted.matches)
     seconds = time.perf_counter() - start
-    chosen = asked.iloc[matches["question"]]
-    matches = matches.assign(question=chosen["Id"].to_numpy(), asked=chosen["Text0"].to_numpy())
+    matched = questions.iloc[matches["question"]]
+    matches = matches.assign(question=matched["Id"].to_numpy(), asked=matched["Text0"].to_numpy())
     matches = matches[["question", "asked", *matches.columns.drop(["question", "asked"])]]
-    first = matches[matches["rank"] == 1]["probability"]
+    first_probabilities = matches[matches["rank"] == 1]["probability"]
     metrics = {
-        "questions": len(asked),
-        "questions_without_text": len(silent),
-        "mean_first_probability": float(first.mean()),
-        "questions_with_probable_match": int((first >= 0.5).sum()),
+        "questions": len(questions),
+        "questions_without_text": len(empty),
+        "mean_first_probability": float(first_probabilities.mean()),
+        "questions_with_probable_match": int((first_probabilities >= 0.5).sum()),
         "ranker_version": faq_ranker.version,
         "seconds": seconds,
-        "questions_per_s": len(asked) / seconds,
+        "questions_per_s": len(questions) / seconds,
     }
     rows = faq_matches_wanted.examples * faq_matches_wanted.matches
-    figure = faq.figures.plot_top_probabilities(first.to_numpy())
-    return matches, matches.head(rows), silent, figure, metrics
+    figure = faq.figures.plot_top_probabilities(first_probabilities.to_numpy())
+    return matches, matches.head(rows), empty, figure, metrics

@@ -1,4 +1,4 @@
-"""The pipeline `faq_matching`."""
+"""Define the pipeline `faq_matching`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """New questions → the most probable originals and answers, by the registered ranker."""
+    """Create the pipeline: new questions → most probable originals and their answers."""
     return Pipeline(
         [
             Node(

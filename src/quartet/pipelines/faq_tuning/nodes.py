@@ -1,4 +1,4 @@
-"""Nodes of `faq_tuning`: the science of `quartet.faq`, dataset by dataset."""
+"""Define the nodes of `faq_tuning`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from quartet.datasets.registered_model import Champion, ModelRelease
     from quartet.datasets.study import StudyStore
 else:
-    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    # Kedro resolves these annotations in a run; importing them here would slow down the CLI.
     pd = lazy_loader.load("pandas")
     Figure = Champion = ModelRelease = StudyStore = Any
 
@@ -43,7 +43,11 @@ def clean_tables(
 ) -> tuple[
     pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, int], Figure
 ]:
-    """Usable rows of the three tables, rows set aside with reasons, and lengths of texts."""
+    """Check, clean and filter the three raw tables.
+
+    Returns:
+        Originals, duplicates, answers, quarantined rows, statistics, counts, and a figure.
+    """
     tables = faq.tables.prepare_tables(faq_originals, faq_duplicates, faq_answers, faq_cleaning)
     counts = {
         "originals": len(tables.originals),
@@ -64,7 +68,7 @@ def clean_tables(
 
 
 def split_duplicates(clean_duplicates: pd.DataFrame, faq_split: DuplicateSplit) -> pd.DataFrame:
-    """Duplicates of each original divided into train, tune and test."""
+    """Split the duplicates of each original into train, tune and test."""
     return faq.tables.split_duplicates(clean_duplicates, faq_split)
 
 
@@ -74,24 +78,24 @@ def make_pairs(
     clean_answers: pd.DataFrame,
     faq_features: TextFeatures,
 ) -> tuple[Arrays, Arrays]:
-    """Features of training pairs and of tuning questions' candidates, made once for all trials."""
+    """Compute the features of training pairs and tuning questions, once for all trials."""
     train = divided_duplicates[divided_duplicates["part"] == "train"]
     tune = divided_duplicates[divided_duplicates["part"] == "tune"]
     encoder = faq.text.fit_encoder(
         [*train["text"], *clean_originals["text"]], faq_features, faq_features.word_ngrams
     )
-    known = faq.matcher.index_tables(encoder, clean_originals, train, clean_answers)
+    index = faq.matcher.index_tables(encoder, clean_originals, train, clean_answers)
     views = [faq.text.word_view(ngrams) for ngrams in sorted(set(faq_features.word_ngrams))]
-    comparer = faq.similarity.Comparer.fit(known, views, faq_features)
+    comparer = faq.similarity.Comparer.fit(index, views, faq_features)
     pairs = faq.pairs.make_training_pairs(
         comparer, faq_features.random_negatives, np.random.default_rng(faq_features.seed)
     )
-    judged = faq.pairs.make_labelled_questions(
+    tune_questions = faq.pairs.make_labelled_questions(
         comparer,
         encoder.encode(list(tune["text"])),
         faq.matcher.indices_of(clean_originals, tune),
     )
-    return pairs.to_arrays(), judged.to_arrays()
+    return pairs.to_arrays(), tune_questions.to_arrays()
 
 
 def tune_ranker(
@@ -101,23 +105,26 @@ def tune_ranker(
     faq_study_settings: StudySettings,
     faq_study: StudyStore,
 ) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame, Figure, Figure, Figure]:
-    """The study's trials, the parameters chosen, and what mattered; a stopped study goes on."""
-    from .search import finished_study
+    """Run or resume the study and choose parameters.
+
+    Returns:
+        Trials, chosen parameters, importance of the parameters, and three figures.
+    """
+    from .search import run_study
 
     train = faq.pairs.TrainingPairs.from_arrays(train_pairs)
     tune = faq.pairs.LabelledQuestions.from_arrays(tune_questions)
     faq.study.check_views(faq_search_space, train.names)
     objective = faq.study.Objective(train, tune, faq_search_space, faq_study_settings)
-    # What may change while a study goes on has no part in its name.
-    free = {"trials", "workers", "caution"}
-    settings = faq_study_settings.model_dump(exclude=free)
+    # Settings that may change between runs of one study are not part of its name.
+    settings = faq_study_settings.model_dump(exclude={"trials", "workers", "caution"})
     key = fingerprint(__version__, train_pairs, tune_questions, faq_search_space, settings)
-    with finished_study(faq_study, f"faq-{key[:12]}", objective) as study:
+    with run_study(faq_study, f"faq-{key[:12]}", objective) as study:
         trials = faq.trials.make_trials_table(study)
         chosen = faq.trials.choose_trial(study, len(tune.original), faq_study_settings.caution)
         parameters = faq.trials.make_parameters(chosen, faq_search_space)
         importance = faq.trials.compute_importance(study, faq_study_settings.seed)
-    best = {
+    chosen_parameters = {
         **parameters.model_dump(),
         "trial": chosen.number,
         "metric": chosen.value,
@@ -127,7 +134,7 @@ def tune_ranker(
     searched = [name for name in trials if name in dict(faq_search_space)]
     return (
         trials,
-        best,
+        chosen_parameters,
         importance,
         faq.study_figures.plot_study_history(trials, metric, chosen.number),
         faq.study_figures.plot_parameter_importance(importance),
@@ -144,7 +151,7 @@ def refit_ranker(
     faq_refit: Refit,
     faq_cleaning: Cleaning,
 ) -> tuple[Arrays, Figure]:
-    """The matcher fitted on training and tuning duplicates, and which features it rests on."""
+    """Fit the matcher on the training and tuning duplicates; plot its feature gains."""
     fields = faq.ranker.RankerParameters.model_fields
     parameters = faq.ranker.RankerParameters(
         **{name: value for name, value in chosen_parameters.items() if name in fields}
@@ -161,11 +168,11 @@ def rank_by_baselines(
     divided_duplicates: pd.DataFrame,
     reference_recipe: ReferenceRecipe,
 ) -> pd.DataFrame:
-    """Ranks of the right originals of test duplicates by simpler methods."""
+    """Return the ranks of the test duplicates' right originals by the baselines."""
     known = divided_duplicates[divided_duplicates["part"] != "test"]
     test = divided_duplicates[divided_duplicates["part"] == "test"]
-    number = faq.matcher.indices_of(clean_originals, test)
-    right = number[:, None] == np.arange(len(clean_originals))
+    right_indices = faq.matcher.indices_of(clean_originals, test)
+    right = right_indices[:, None] == np.arange(len(clean_originals))
     questions, originals, texts = (list(table["text"]) for table in (test, clean_originals, known))
     original_of = faq.matcher.indices_of(clean_originals, known)
     scores = {
@@ -191,7 +198,11 @@ def test_ranker(
     divided_duplicates: pd.DataFrame,
     faq_test: TestEvaluation,
 ) -> tuple[pd.DataFrame, pd.DataFrame, Figure, Figure]:
-    """How the test duplicates are ranked, and how far the probabilities can be trusted."""
+    """Evaluate the matcher on the test duplicates.
+
+    Returns:
+        Results of each duplicate, calibration curve, and two figures.
+    """
     matcher = faq.matcher.Matcher.from_arrays(ranker_arrays)
     test = divided_duplicates[divided_duplicates["part"] == "test"]
     results, table = matcher.evaluate(clean_originals, test, faq_test.bins)
@@ -211,10 +222,14 @@ def compare_with_baselines(
     clean_originals: pd.DataFrame,
     faq_test: TestEvaluation,
 ) -> tuple[pd.DataFrame, pd.DataFrame, Figure, Figure]:
-    """Gains of all methods with intervals, and the originals that are hardest to find."""
+    """Compare the gains of all methods, and find the hardest originals.
+
+    Returns:
+        Gains with intervals, hardest originals, and two figures.
+    """
     ranks = {
         "ranker": test_results["rank"].to_numpy(),
-        **{name: ranks.to_numpy() for name, ranks in _by_method(baseline_ranks)},
+        **{name: ranks.to_numpy() for name, ranks in _iterate_methods(baseline_ranks)},
     }
     generator = np.random.default_rng(faq_test.seed)
     gains = faq.evaluation.gains_table(ranks, faq_test.ranks, faq_test.resamples, generator)
@@ -229,7 +244,7 @@ def compare_with_baselines(
     )
 
 
-def _by_method(baseline_ranks: pd.DataFrame) -> list[tuple[str, pd.Series]]:
+def _iterate_methods(baseline_ranks: pd.DataFrame) -> list[tuple[str, pd.Series]]:
     return [(str(name), ranks) for name, ranks in baseline_ranks.items() if name != "Id"]
 
 
@@ -242,7 +257,7 @@ def summarise_tuning(
     faq_gains: pd.DataFrame,
     calibration_table: pd.DataFrame,
 ) -> dict[str, float]:
-    """The scenario's numbers, flat, with units in their names."""
+    """Collect the metrics of the pipeline."""
     ranks = test_results["rank"].to_numpy()
     ours = faq_gains[faq_gains["method"] == "ranker"]
     metrics: dict[str, float] = {
@@ -250,9 +265,9 @@ def summarise_tuning(
         **faq.evaluation.summarise(ranks, ours, calibration_table),
     }
     names = {"reference_recipe": "reference"}
-    for name, found in _by_method(baseline_ranks):
+    for name, baseline in _iterate_methods(baseline_ranks):
         for k in (1, 3):
-            gain = faq.evaluation.gain_at(found.to_numpy(), k)
+            gain = faq.evaluation.gain_at(baseline.to_numpy(), k)
             metrics[f"baseline_{names.get(name, name)}_gain_at_{k}"] = gain
     finished = faq_trials[faq_trials["state"].isin(["complete", "pruned"])]
     return metrics | {
@@ -274,7 +289,7 @@ def release_ranker(
     faq_champion: Champion | None,
     faq_test: TestEvaluation,
 ) -> tuple[ModelRelease, dict[str, Any]]:
-    """The matcher with the verdict whether it beats the registered version."""
+    """Compare the matcher with the registered version; return the release and its facts."""
     from .release import make_release
 
     release = make_release(

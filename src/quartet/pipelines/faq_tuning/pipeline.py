@@ -1,4 +1,4 @@
-"""The pipeline `faq_tuning`."""
+"""Define the pipeline `faq_tuning`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from . import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """Raw tables → pairs with features → study → refit → test beside baselines → registry."""
-    return prepare() + tune() + test() + register()
+    """Create the pipeline: raw tables → pairs → study → refit → test → registry."""
+    return create_preparation() + create_tuning() + create_evaluation() + create_registration()
 
 
-def prepare() -> Pipeline:
-    """Three tables, cleaned and split; pairs of questions and originals with features."""
+def create_preparation() -> Pipeline:
+    """Clean and split the tables; pair questions with originals and compute features."""
     return Pipeline(
         [
             Node(
@@ -57,8 +57,8 @@ def prepare() -> Pipeline:
     )
 
 
-def tune() -> Pipeline:
-    """Optuna study on the tuning duplicates → the chosen parameters fitted on all but test."""
+def create_tuning() -> Pipeline:
+    """Choose parameters on the tuning duplicates; refit on training and tuning duplicates."""
     return Pipeline(
         [
             Node(
@@ -100,8 +100,8 @@ def tune() -> Pipeline:
     )
 
 
-def test() -> Pipeline:
-    """The matcher and three baselines on the untouched test duplicates."""
+def create_evaluation() -> Pipeline:
+    """Evaluate the matcher and three baselines on the test duplicates."""
     return Pipeline(
         [
             Node(
@@ -154,8 +154,8 @@ def test() -> Pipeline:
     )
 
 
-def register() -> Pipeline:
-    """The matcher, into the registry if it beats the version there."""
+def create_registration() -> Pipeline:
+    """Register the matcher if it beats the registered version."""
     return Pipeline(
         [
             Node(

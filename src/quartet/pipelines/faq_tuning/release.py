@@ -1,4 +1,4 @@
-"""Whether the new matcher may enter the registry."""
+"""Decide which matcher to register."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from quartet.faq.settings import TestEvaluation
 
 
-class _Contender(NamedTuple):
-    """A matcher that knows the present texts, and how it does on the test duplicates."""
+class _EvaluatedMatcher(NamedTuple):
+    """A matcher of the current corpus with its metrics on the test duplicates."""
 
     matcher: Matcher
     metrics: Mapping[str, float]
@@ -43,29 +43,37 @@ def make_release(
     champion: Champion | None,
     evaluation: TestEvaluation,
 ) -> ModelRelease:
-    """The better of the matcher and the champion as a release, approved if that is news.
+    """Return the better of the matcher and the champion, approved if it is to be registered.
 
-    Both rank the same test duplicates and know the same others: the champion is
-    given the present originals, known duplicates and answers, so that a version
-    from other data is compared fairly. A tie keeps the champion. Where it wins
-    with knowledge that it was not registered with, it is registered anew with
-    that, and with the metrics it then has: the version of old would not find
-    what has been asked since, nor give an answer as it now stands.
+    Both are evaluated on the same test duplicates with the current corpus, so that a
+    champion from other data is compared fairly. A tie keeps the champion. A champion that
+    wins with a corpus other than it was registered with is registered again, with the
+    current corpus and its metrics; otherwise new questions and answers would be missing.
+
+    Args:
+        matcher: The new matcher.
+        originals: Columns `Id`, `AnswerId`, `text`.
+        duplicates: Columns `Id`, `AnswerId`, `text`, `part`.
+        answers: Column `text`, one row an original, in their order.
+        metrics: Metrics of the new matcher.
+        champion: The registered version, if any.
+        evaluation: How to evaluate the champion.
     """
     from quartet.datasets.registered_model import ModelRelease
 
     test = duplicates[duplicates["part"] == "test"]
     known = duplicates[duplicates["part"] != "test"]
-    knowledge = fingerprint(
-        *_columns(known, "AnswerId", "text"),
-        *_columns(originals, "Id", "AnswerId", "text"),
-        *_columns(answers, "text"),
+    corpus_hash = fingerprint(
+        *_list_columns(known, "AnswerId", "text"),
+        *_list_columns(originals, "Id", "AnswerId", "text"),
+        *_list_columns(answers, "text"),
     )
     old = None
     if champion is not None:
-        rival: Matcher = champion.raw.with_corpus(originals, known, answers)
-        old = _judged(rival, originals, test, evaluation)
-    best, approved, reason = _verdict(_Contender(matcher, metrics), old, champion, knowledge)
+        champion_matcher: Matcher = champion.raw.with_corpus(originals, known, answers)
+        old = _evaluate(champion_matcher, originals, test, evaluation)
+    new = _EvaluatedMatcher(matcher, metrics)
+    best, approved, reason = _choose_matcher(new, old, champion, corpus_hash)
     return ModelRelease(
         approved=approved,
         reason=reason,
@@ -73,55 +81,57 @@ def make_release(
         files={faq.serving.MATCHER_FILE: best.matcher.to_bytes()},
         requirements=faq.serving.REQUIREMENTS,
         input_example=test[["text"]].head(2).set_axis(["Text0"], axis=1).reset_index(drop=True),
-        tags=_tags(best, knowledge, fingerprint(*_columns(test, "AnswerId", "text"))),
+        tags=_make_tags(best, corpus_hash, fingerprint(*_list_columns(test, "AnswerId", "text"))),
     )
 
 
-def _columns(table: pd.DataFrame, *names: str) -> list[list[Any]]:
-    """Each as a list, so that a fingerprint tells where one ends and the next begins."""
+def _list_columns(table: pd.DataFrame, *names: str) -> list[list[Any]]:
+    """Return columns as lists, whose boundaries a fingerprint distinguishes."""
     return [table[name].tolist() for name in names]
 
 
-def _judged(
-    rival: Matcher, originals: pd.DataFrame, test: pd.DataFrame, evaluation: TestEvaluation
-) -> _Contender:
-    """The rival with the numbers that the new matcher has of the same test duplicates."""
-    results, calibration = rival.evaluate(originals, test, evaluation.bins)
+def _evaluate(
+    matcher: Matcher, originals: pd.DataFrame, test: pd.DataFrame, evaluation: TestEvaluation
+) -> _EvaluatedMatcher:
+    """Compute the metrics that `metrics` has of the new matcher, from the same test duplicates."""
+    results, calibration = matcher.evaluate(originals, test, evaluation.bins)
     ranks = results["rank"].to_numpy()
     gains = faq.evaluation.gains_table(
-        {"rival": ranks},
+        {"champion": ranks},
         evaluation.ranks,
         evaluation.resamples,
         np.random.default_rng(evaluation.seed),
     )
-    return _Contender(rival, faq.evaluation.summarise(ranks, gains, calibration))
+    return _EvaluatedMatcher(matcher, faq.evaluation.summarise(ranks, gains, calibration))
 
 
-def _verdict(
-    new: _Contender, old: _Contender | None, champion: Champion | None, knowledge: str
-) -> tuple[_Contender, bool, str]:
-    """The better one, whether it is news to the registry, and why."""
+def _choose_matcher(
+    new: _EvaluatedMatcher,
+    old: _EvaluatedMatcher | None,
+    champion: Champion | None,
+    corpus_hash: str,
+) -> tuple[_EvaluatedMatcher, bool, str]:
+    """Return the better matcher, whether to register it, and the reason."""
     if old is None or champion is None:
         return new, True, f"first version: {new}"
     name = f"version {champion.version}"
-    compared = f"{new} against {name}'s {old.reciprocal_rank:.4f}"
+    comparison = f"{new} against {name}'s {old.reciprocal_rank:.4f}"
     if new.reciprocal_rank > old.reciprocal_rank:
-        return new, True, f"{compared} on the same test duplicates"
-    if champion.tags.get("known_data_sha256") == knowledge:
-        return old, False, f"{compared}: not better, {name} stays"
-    beaten = f"the new matcher's {new.reciprocal_rank:.4f} is not better"
-    return old, True, f"{name} with the present texts: {old}; {beaten}"
+        return new, True, f"{comparison} on the same test duplicates"
+    if champion.tags.get("known_data_sha256") == corpus_hash:
+        return old, False, f"{comparison}: not better, {name} stays"
+    remark = f"the new matcher's {new.reciprocal_rank:.4f} is not better"
+    return old, True, f"{name} with the current corpus: {old}; {remark}"
 
 
-def _tags(contender: _Contender, knowledge: str, test_data: str) -> dict[str, str]:
-    """Facts about the contender, and of no other."""
-    numbers, parameters = contender.metrics.items(), contender.matcher.parameters
+def _make_tags(best: _EvaluatedMatcher, corpus_hash: str, test_hash: str) -> dict[str, str]:
+    """Describe the released matcher in tags of the registry."""
     return {
-        "test_mean_reciprocal_rank": str(contender.reciprocal_rank),
-        "known_data_sha256": knowledge,
-        "test_data_sha256": test_data,
+        "test_mean_reciprocal_rank": str(best.reciprocal_rank),
+        "known_data_sha256": corpus_hash,
+        "test_data_sha256": test_hash,
         "quartet_version": __version__,
-        **{f"metric.{name}": f"{value:.6g}" for name, value in numbers},
-        **{f"parameter.{name}": str(value) for name, value in parameters},
+        **{f"metric.{name}": f"{value:.6g}" for name, value in best.metrics.items()},
+        **{f"parameter.{name}": str(value) for name, value in best.matcher.parameters},
         **{f"library.{name}": version(name) for name in faq.serving.REQUIREMENTS},
     }

@@ -1,8 +1,8 @@
-"""Runs a study's trials side by side: in processes of this machine, or on MPI ranks.
+"""Run the trials of a study in parallel: in processes of one machine, or on MPI ranks.
 
-All share the study through Optuna's own storage: a SQLite file on one machine,
-Optuna's gRPC proxy in front of it for the other ranks. Workers of one machine share
-a budget of trials, ranks divide it, so that there are as many as were asked for.
+All share the study through Optuna's storage: a SQLite file, or for other ranks Optuna's
+gRPC proxy in front of it. Processes of one machine share a budget of trials and ranks
+divide it, so that exactly the requested number of trials is run.
 """
 
 from __future__ import annotations
@@ -39,11 +39,18 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterator[optuna.Study]:
-    """The study with as many finished trials as the settings ask for.
+def run_study(store: StudyStore, name: str, objective: Objective) -> Iterator[optuna.Study]:
+    """Run the missing trials of a study and yield the finished study.
 
-    Trials that the store has already are not run again. Under MPI every rank
-    must enter, and every rank gets the study.
+    Under MPI this is a collective operation: all ranks must call it, and each gets the study.
+
+    Args:
+        store: Database with the trials of earlier runs, which count.
+        name: Name of the study.
+        objective: Objective and settings, such as the number of trials.
+
+    Raises:
+        KeyboardInterrupt: A stop was requested; running trials have finished.
     """
     _silence_optuna()
     settings, several = objective.settings, ranks.size() > 1
@@ -52,31 +59,33 @@ def finished_study(store: StudyStore, name: str, objective: Objective) -> Iterat
         if ranks.rank() == 0:
             path = stack.enter_context(store.open())
             storage = open_storage(path)
-            study = _create(storage, name, objective)
+            study = _create_study(storage, name, objective)
             missing = max(0, settings.trials - len(faq.trials.get_finished_trials(study)))
-            port = _serve(storage, host) if several else 0
+            port = _serve_storage(storage, host) if several else 0
             ranks.broadcast((host, port, missing))
         else:
             host, port, missing = ranks.broadcast()
             proxy = HeartbeatProxy(host=host, port=port)
             proxy.wait_server_ready(timeout=BUSY_SECONDS)
-            study = _load(proxy, name, objective)
+            study = _load_study(proxy, name, objective)
         share = len(ranks.shard(range(missing)))
-        helpers = 0 if several else min(settings.workers, share) - 1
-        _run_missing(study, objective, share, helpers, path, store)
-        ranks.barrier()  # what is read of the study now must be all of it, on every rank
+        processes = 0 if several else min(settings.workers, share) - 1
+        _run_missing_trials(study, objective, share, processes, path, store)
+        ranks.barrier()  # all trials have finished when a rank reads the study
         yield study
-        ranks.barrier()  # the proxy must stay until the last rank has read it
+        ranks.barrier()  # the proxy runs until the last rank has read the study
 
 
 def _silence_optuna() -> None:
-    """Trials are shown by the progress bar, and kept in the study with their failures."""
+    """Silence Optuna's log; the progress bar shows trials, and the study keeps their errors."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-def _create(storage: optuna.storages.BaseStorage, name: str, objective: Objective) -> optuna.Study:
-    """The stored study, or a new one with the parameters to start from as its first trial."""
+def _create_study(
+    storage: optuna.storages.BaseStorage, name: str, objective: Objective
+) -> optuna.Study:
+    """Load the study, or create it with the default parameters as first trial."""
     study = optuna.create_study(
         storage=storage,
         study_name=name,
@@ -91,15 +100,17 @@ def _create(storage: optuna.storages.BaseStorage, name: str, objective: Objectiv
     return study
 
 
-def _load(storage: optuna.storages.BaseStorage, name: str, objective: Objective) -> optuna.Study:
+def _load_study(
+    storage: optuna.storages.BaseStorage, name: str, objective: Objective
+) -> optuna.Study:
     pruner = faq.study.make_pruner(objective.settings, objective.space)
     return optuna.load_study(storage=storage, study_name=name, pruner=pruner)
 
 
 def _retry_abandoned(study: optuna.Study) -> None:
-    """Retry trials whose worker on this machine has died, at once.
+    """Retry trials whose worker on this machine has died.
 
-    Those of other machines are retried by Optuna, when their heartbeats have stopped for long.
+    Optuna retries those of other machines once their heartbeats have stopped.
     """
     retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
@@ -108,11 +119,11 @@ def _retry_abandoned(study: optuna.Study) -> None:
             continue
         study.tell(trial.number, state=TrialState.FAIL)
         retry(study, trial)
-        logger.warning("retrying trial %s: its worker died", trial.number)
+        logger.warning("trial %s is retried: its worker died", trial.number)
 
 
-def _serve(storage: optuna.storages.BaseStorage, host: str) -> int:
-    """Start Optuna's proxy for the other ranks; its port. It ends with this process."""
+def _serve_storage(storage: optuna.storages.BaseStorage, host: str) -> int:
+    """Start Optuna's proxy for the other ranks in a daemon thread; return its port."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port = probe.getsockname()[1]
@@ -126,57 +137,56 @@ def _serve(storage: optuna.storages.BaseStorage, host: str) -> int:
     return int(port)
 
 
-def _run_missing(
+def _run_missing_trials(
     study: optuna.Study,
     objective: Objective,
     missing: int,
-    helpers: int,
+    processes: int,
     path: str,
     store: StudyStore,
 ) -> None:
-    """Run the missing trials; this process is the first worker.
+    """Run the missing trials in this process and in additional worker processes.
 
-    A helper that dies costs its current trial, which is retried here.
-
-    Raises:
-        KeyboardInterrupt: The run was to stop; trials under way have ended.
+    The current trial of a worker that dies is retried in this process.
     """
-    with noted_stop_requests() as requested, _progress(study, objective, store) as update:
+    with defer_stop_signals() as requested, _show_progress(study, objective, store) as update:
 
         def run(budget: threading.Semaphore | synchronize.Semaphore) -> None:
             def stop_on_request(*_: Any) -> None:
                 while requested.is_set() and budget.acquire(False):
-                    pass  # no worker starts another trial
+                    pass  # with an empty budget no worker starts another trial
 
             stop_on_request()
-            faq.study.run_trials(study, objective, budget, _worker(), [update, stop_on_request])
+            faq.study.run_trials(
+                study, objective, budget, _name_worker(), [update, stop_on_request]
+            )
 
-        if helpers > 0:
+        if processes > 0:
             before = faq.trials.count_ended(study)
             budget = multiprocessing.get_context("spawn").Semaphore(missing)
-            with _helpers(helpers, path, study.study_name, objective, budget) as started:
+            with _start_workers(processes, path, study.study_name, objective, budget) as workers:
                 run(budget)
-                for process in started:
-                    process.join()
-                    if process.exitcode:
-                        logger.warning("a study worker ended with code %s", process.exitcode)
+                for worker in workers:
+                    worker.join()
+                    if worker.exitcode:
+                        logger.warning("a study worker exited with code %s", worker.exitcode)
             _retry_abandoned(study)
             missing = max(0, missing - faq.trials.count_ended(study) + before)
         run(threading.Semaphore(missing))
 
 
 @contextmanager
-def _helpers(
+def _start_workers(
     count: int, path: str, name: str, objective: Objective, budget: synchronize.Semaphore
 ) -> Iterator[list[SpawnProcess]]:
-    """Start further processes that run trials; terminate those still running on leaving."""
+    """Start worker processes; terminate those still running on exit."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        # Written once, mapped by all: the features are in memory only once.
+        # Workers map this file, so that the features are in memory once.
         file = Path(folder) / "objective.joblib"
         joblib.dump(objective, file)
         processes = [
-            context.Process(target=_help, args=(str(file), path, name, budget), daemon=True)
+            context.Process(target=_run_worker, args=(str(file), path, name, budget), daemon=True)
             for _ in range(count)
         ]
         for process in processes:
@@ -189,30 +199,30 @@ def _helpers(
                 process.join()
 
 
-def _help(file: str, path: str, name: str, budget: synchronize.Semaphore) -> None:
-    """Run trials until the budget is spent or the parent has died."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+def _run_worker(file: str, path: str, name: str, budget: synchronize.Semaphore) -> None:
+    """Run trials until the budget is spent or the parent process has died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     _silence_optuna()
     objective: Objective = joblib.load(file, mmap_mode="r")
-    study = _load(open_storage(path), name, objective)
+    study = _load_study(open_storage(path), name, objective)
     parent = os.getppid()
 
     def stop_without_parent(study: optuna.Study, _: FrozenTrial) -> None:
         if os.getppid() != parent:
             study.stop()
 
-    faq.study.run_trials(study, objective, budget, _worker(), [stop_without_parent])
+    faq.study.run_trials(study, objective, budget, _name_worker(), [stop_without_parent])
 
 
-def _worker() -> str:
+def _name_worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 @contextmanager
-def _progress(
+def _show_progress(
     study: optuna.Study, objective: Objective, store: StudyStore
 ) -> Iterator[Callable[[optuna.Study, FrozenTrial], None]]:
-    """Show a bar with the best value so far; yield the callback that updates it."""
+    """Show a progress bar with the best metric; yield the callback that updates it."""
     best, shown = -1.0, ranks.rank() == 0
     done = len(faq.trials.get_finished_trials(study))
     bar = tqdm(
@@ -229,7 +239,7 @@ def _progress(
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         leader = max(complete, key=faq.trials.get_metric, default=None)
         bar.n = min(len(trials), objective.settings.trials)
-        # Rounded as it is shown: a better fifth digit would be told as the same value again.
+        # Rounded as it is logged, so that no value is logged twice.
         reached = -1.0 if leader is None else round(faq.trials.get_metric(leader), 4)
         if shown and leader is not None and reached > best:
             best, metric = reached, objective.settings.metric
@@ -243,26 +253,27 @@ def _progress(
 
 
 @contextmanager
-def noted_stop_requests() -> Iterator[threading.Event]:
-    """Note Ctrl-C and SIGTERM, and raise KeyboardInterrupt on leaving; a second one kills.
+def defer_stop_signals() -> Iterator[threading.Event]:
+    """Set the yielded event on SIGINT or SIGTERM and raise KeyboardInterrupt on exit.
 
-    What a handler raises is lost where it comes while SQLAlchemy returns a connection or Python
-    clears an object away, and between two trials it often does.
+    A second signal ends the process. An exception raised by the handler itself would be lost
+    if it came while SQLAlchemy returns a connection or Python finalises an object, which is
+    frequent between two trials.
     """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested  # only the main thread receives signals
         return
 
-    def note(number: int, _: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         requested.set()
         signal.signal(number, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield requested
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
     if requested.is_set():
         raise KeyboardInterrupt
