@@ -82,7 +82,7 @@ def watch(metadata: Any, /, **options: Any) -> None:
         raise click.UsageError("--most-at-once: rehearsals run one after the other")
     from kedro_cloud.workspace import faults
 
-    sys.exit(faults.call_with_short_errors(_watch, metadata, **options))
+    sys.exit(faults.call_with_short_errors(_watch, metadata, SimpleNamespace(**options)))
 
 
 def _watch(metadata: Any, given: Any) -> int:

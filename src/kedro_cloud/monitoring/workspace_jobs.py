@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from kedro_cloud import compat
 from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary_metric
 
 if TYPE_CHECKING:

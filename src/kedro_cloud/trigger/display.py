@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TextIO, get_args
 
-from kedro_cloud.core.console import Changes, duration, live, state_table
+from kedro_cloud.core.console import ChangePrinter, format_duration, live_display, state_table
 from kedro_cloud.trigger.files import READY, Observer, WatchedFile
 from kedro_cloud.trigger.protocol import ClaimState
 
@@ -20,12 +20,12 @@ _MAX_ROWS = 20
 
 def show(output: TextIO) -> AbstractContextManager[Observer]:
     """Yield an observer that shows a table in a terminal, and writes lines elsewhere."""
-    return live(output, make_table, make_line_writer(output))
+    return live_display(output, make_table, make_line_writer(output))
 
 
 def make_line_writer(output: TextIO) -> Observer:
     """Return an observer that writes a line when the state of a file changes."""
-    changes, later = Changes(output), False
+    changes, later = ChangePrinter(output), False
 
     def write(files: Sequence[WatchedFile]) -> None:
         nonlocal later
@@ -52,7 +52,7 @@ def format_line(file: WatchedFile) -> str:
     """Return a file as one line of plain text."""
     facts = [f"attempt {file.attempt}"] if file.attempt > 1 else []
     if file.seconds and file.state != "running":
-        facts.append(duration(file.seconds))
+        facts.append(format_duration(file.seconds))
     return "  ".join(
         filter(None, [escape(file.file.name), file.state, ", ".join(facts), escape(file.message)])
     )
@@ -67,7 +67,7 @@ def make_table(files: Sequence[WatchedFile]) -> Table:
         (
             escape(file.file.name),
             file.state,
-            (str(file.attempt or ""), duration(file.seconds), escape(file.message)),
+            (str(file.attempt or ""), format_duration(file.seconds), escape(file.message)),
         )
         for file in shown[:_MAX_ROWS]
     )

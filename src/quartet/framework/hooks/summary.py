@@ -224,7 +224,7 @@ class _Section:
         dataset: Any = self.catalog.get(name)
         version = getattr(dataset, "saved_version", None)
         outcome = f"version {version}" if approved else "no new version"
-        return f"{getattr(dataset, '_model_name', name)}, {outcome} ({reason})"
+        return f"{getattr(dataset, 'model_name', name)}, {outcome} ({reason})"
 
     def _result_locations(self, name: str) -> list[str]:
         """Return the `places` that a result lists, or else its own location."""
@@ -245,12 +245,11 @@ class _Section:
         return [("figures", f"{count} in {folder}") for folder, count in folders.items()]
 
     def _location(self, name: str) -> str | None:
-        dataset: Any = self.catalog.get(name)
-        path = getattr(dataset, "_filepath", None)
-        if path is None:
+        file = dataset_file(self.catalog.get(name))
+        if file is None:
             return None
-        protocol = getattr(dataset, "_protocol", "file")
-        return shorten_path(str(path)) if protocol == "file" else f"{protocol}://{path}"
+        protocol, path = file
+        return shorten_path(path) if protocol == "file" else f"{protocol}://{path}"
 
     def _metadata(self) -> Mapping[str, list[str]]:
         name = self.name + METRICS

@@ -70,7 +70,7 @@ def make_release(
     )
     old = None
     if champion is not None:
-        champion_matcher: Matcher = champion.raw.with_corpus(originals, known, answers)
+        champion_matcher: Matcher = champion.raw_model.with_corpus(originals, known, answers)
         old = _evaluate(champion_matcher, originals, test, evaluation)
     new = _EvaluatedMatcher(matcher, metrics)
     best, approved, reason = _choose_matcher(new, old, champion, corpus_hash)
