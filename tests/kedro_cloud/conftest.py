@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from azure.core.pipeline.transport import AsyncHttpTransport
+from azure.core.pipeline.transport import HttpTransport
+from kedro.framework import project as kedro_project
 from kedro.framework.project import pipelines
+from kedro.framework.startup import bootstrap_project
 
 import quartet.settings  # noqa: F401  registers the file systems, as Kedro does on start-up
 from control_plane import ControlPlane
@@ -23,9 +22,9 @@ from kedro_cloud.blobs.azurite import Azurite, running
 from kedro_cloud.blobs.file_system import BlobFileSystem
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
 from kedro_cloud.jobs import registry
-from kedro_cloud.publishing.component import Compiled
-from kedro_cloud.rehearsal import RehearsalDir
+from kedro_cloud.rehearsal import Place
 from kedro_cloud.rehearsal.tracking import Tracking
+from plain import make_plain_project
 from support import skip_or_fail
 from watched import Arrivals, Commands
 
@@ -62,33 +61,49 @@ def blobs(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> BlobFileSystem:
     return filesystem
 
 
-@pytest.fixture(scope="module")
-def lasting_plane(azurite: Azurite) -> Iterator[ControlPlane]:
-    """An Azure with an empty workspace, for all tests of a file."""
-    azurite.make_containers("azureml-blobstore")  # of the workspace's own storage account
+@pytest.fixture(scope="session")
+def control_plane(azurite: Azurite) -> Iterator[ControlPlane]:
+    """Azure's control plane, for all tests of the session."""
     with control_plane_running(azurite.connection_string) as plane:
         yield plane
 
 
 @pytest.fixture
-def plane(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> Iterator[ControlPlane]:
-    """The same for one test, whose process is signed in there: the SDK goes by its environment."""
-    azurite.make_containers("azureml-blobstore")
-    with control_plane_running(azurite.connection_string) as plane:
-        for name, value in plane.environment.items():
-            monkeypatch.setenv(name, value)
-        yield plane
+def plane(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> ControlPlane:
+    """An Azure with an empty workspace; this process is signed in, and waits for no retry."""
+    control_plane.reset()
+    monkeypatch.setattr(HttpTransport, "sleep", lambda transport, seconds: None)
+    for name, value in control_plane.environment.items():
+        monkeypatch.setenv(name, value)
+    return control_plane
+
+
+@pytest.fixture(scope="session")
+def plain_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain project, not to be changed."""
+    return make_plain_project(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def project(plain_project: Path, tmp_path: Path) -> Path:
+    """A plain project of one's own."""
+    return shutil.copytree(plain_project, tmp_path / "plain")
+
+
+@pytest.fixture(scope="module")
+def plain_pipelines(plain_project: Path) -> None:
+    """The plain project's pipelines are those that Kedro has in this process."""
+    bootstrap_project(plain_project)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def nodes_again() -> Iterator[None]:
-    """Pipelines as they are written for the tests that follow, whatever was translated here.
-
-    And the code as well: Kedro puts that of each project it opens in front of all other.
-    """
-    paths = list(sys.path)
+    """Restore the project, its pipelines as they are written, and the paths of code."""
+    paths, package = list(sys.path), kedro_project.PACKAGE_NAME
     yield
     sys.path[:] = paths
+    if package not in (None, kedro_project.PACKAGE_NAME):
+        kedro_project.configure_project(package)
     pipelines.set_requested(None)
     registry.use_nodes()
 
@@ -177,25 +192,3 @@ def container(blobs: BlobFileSystem, tmp_path: Path) -> Iterator[Arrivals]:
     found = Arrivals(blobs, tmp_path)
     yield found
     found.clear()
-
-
-@pytest.fixture(scope="module")
-def compiled() -> dict[tuple[str, str], Compiled]:
-    """Pipelines that a file's tests have compiled, by name and parameters."""
-    return {}
-
-
-@pytest.fixture
-def compile_once(
-    compiled: dict[tuple[str, str], Compiled], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Compiling takes seconds and gives the same again: it is done once for each wish."""
-    compile_it = Compiled.from_pipeline
-
-    def remembered(metadata: Any, env: str, pipeline: str, params: Any) -> Compiled:
-        key = (pipeline, json.dumps(params))
-        if key not in compiled:
-            compiled[key] = compile_it(metadata, env, pipeline, params)
-        return replace(compiled[key])
-
-    monkeypatch.setattr(Compiled, "from_pipeline", remembered)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,27 +12,34 @@ from typing import Any
 
 import click
 from click.testing import CliRunner, Result
-from kedro.framework.startup import bootstrap_project
 
 from control_plane import ControlPlane
 from control_plane.resources import Document
 from kedro_cloud.jobs.job import Job, Step
 from submitted import component, read_submitted
-from support import ROOT
 
 _OF_PARENT = re.compile(r"\$\{\{parent\.inputs\.(\w+)\}\}")
 
 
 def call(project: Path, command: click.Command, *arguments: str) -> Result:
-    """A command in a project, as its group would call it; the SDK goes by the environment."""
-    metadata = SimpleNamespace(project_path=project, **_of(ROOT))
-    return CliRunner().invoke(command, arguments, obj=metadata)
+    """Run a command in a project, as its group would; the SDK goes by the environment."""
+    with contextlib.chdir(project):
+        return CliRunner().invoke(command, arguments, obj=SimpleNamespace(project_path=project))
 
 
-@functools.cache
-def _of(project: Path) -> dict[str, Any]:
-    found = bootstrap_project(project)
-    return {name: getattr(found, name) for name in found._fields if name != "project_path"}
+def succeed(project: Path, command: click.Command, *arguments: str) -> str:
+    """Run a command that must succeed; return what it prints."""
+    result = call(project, command, *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def error_of(result: Result) -> str:
+    """Return the one line of the error that a command must end in."""
+    assert result.exit_code in (1, 2), result.output
+    assert "Traceback" not in result.output
+    (line,) = told(result)
+    return line
 
 
 def told(result: Result) -> list[str]:

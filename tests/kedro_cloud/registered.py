@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 
 from control_plane import ControlPlane
 from control_plane.documents import WORKSPACE_ID
+from plain import MODEL
 
-MODEL = "mnist_classifier"
 EXAMPLE = {"inputs": [[[0] * 28] * 28] * 2}
 """The request that the model was registered with."""
 COMMIT = "c" * 40

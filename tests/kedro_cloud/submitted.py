@@ -11,12 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from click.testing import Result
+
 from control_plane import ControlPlane
 from control_plane.resources import Document
 from kedro_cloud.jobs.job import Job, Source, Step
 from support import run_kedro
 
 WITNESS = Path(__file__).parent / "control_plane/witness"
+Submission = subprocess.CompletedProcess[str] | Result
 _SOURCE = re.compile(r"\$\{\{parent\.jobs\.(\w+)\.outputs\.(\w+)\}\}")
 
 
@@ -64,7 +67,7 @@ def connected(plane: ControlPlane) -> set[str]:
     return set(file.read_text().split()) if file.exists() else set()
 
 
-def job_document(plane: ControlPlane, result: subprocess.CompletedProcess[str]) -> Document:
+def job_document(plane: ControlPlane, result: Submission) -> Document:
     """The job that a run of the command submitted, found by the link that it printed."""
     name = re.search(r"https://ml\.azure\.com/runs/(\w+)", result.stdout)
     assert name, result.stdout + result.stderr

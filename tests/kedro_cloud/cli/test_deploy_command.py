@@ -1,10 +1,9 @@
 """A new model must answer before anybody is sent to it, and be made once however often one asks."""
 
 import json
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
-from click.testing import CliRunner
 
 from control_plane import Answer, Fault
 from control_plane.documents import WORKSPACE_ID
@@ -13,47 +12,33 @@ from kedro_cloud.models import bundle
 from kedro_cloud.models.deployment import Standing, Wanted, plan
 from kedro_cloud.models.scoring import serve
 from kedro_cloud.provisioning.environment import ROUTES, Image
-from projects import make_project
-from registered import EXAMPLE, MODEL, register_there, tags_there
-from support import ROOT, bootstrap
+from plain import MODEL
+from published import call, error_of, succeed
+from registered import EXAMPLE, register_there, tags_there
+from support import ROOT
 
-bootstrap()
-ENDPOINT = "mnist-classifier"
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return make_project(tmp_path_factory.mktemp("deployed") / "quartet")
+ENDPOINT = "price-model"
 
 
 @pytest.fixture
-def plane(plane, project):
-    """A workspace with the model and the image."""
+def image(plane, project):
+    """The project's image, registered in a workspace that has the model as well."""
     register_there(plane)
     image = Image.from_project(project, "cpu")
     plane.manager.add(f"environments/{image.name}/versions/{image.version}", {})
-    return plane
+    return image
 
 
 @pytest.fixture
-def call(project):
-    def run(*arguments):
-        metadata = SimpleNamespace(project_path=project)
-        return CliRunner().invoke(deploy, ("--model", MODEL, *arguments), obj=metadata)
-
-    return run
+def run(image, project):
+    """Run the command."""
+    return partial(call, project, deploy, "--model", MODEL)
 
 
 @pytest.fixture
-def done(call):
-    """What the command says when nothing is amiss."""
-
-    def run(*arguments):
-        result = call(*arguments)
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    return run
+def done(image, project):
+    """Run the command, which must succeed; return what it prints."""
+    return partial(succeed, project, deploy, "--model", MODEL)
 
 
 def writes(plane):
@@ -77,13 +62,12 @@ def deployments(plane):
     return {each["name"]: each["tags"]["version"] for each in found}
 
 
-def test_the_first_deployment_is_as_the_file_says(plane, done, project):
+def test_the_first_deployment_is_as_the_file_says_and_made_once(plane, done, image):
     done("--version", "1")
     endpoint = plane.manager.find(f"onlineEndpoints/{ENDPOINT}")
     assert endpoint["properties"]["authMode"] == "AADToken"
     assert endpoint["identity"]["type"] == "SystemAssigned"
     made = plane.manager.find(f"onlineEndpoints/{ENDPOINT}/deployments/blue")
-    image = Image.from_project(project, "cpu")
     said = made["properties"]
     assert said["environmentId"].endswith(f"environments/{image.name}/versions/{image.version}")
     assert said["model"].endswith(f"models/{MODEL}/versions/1")
@@ -93,10 +77,20 @@ def test_the_first_deployment_is_as_the_file_says(plane, done, project):
     assert made["sku"]["capacity"] == 1
     assert said["requestSettings"]["maxConcurrentRequestsPerInstance"] > 1
     assert traffic(plane) == {"blue": 100}
+    before = len(writes(plane))
+    assert f"endpoint {ENDPOINT} answers with it already: blue" in done("--version", "1")
+    assert len(writes(plane)) == before
 
 
-def test_traffic_moves_after_the_example_was_answered(plane, done):
+def test_the_server_is_sent_and_traffic_moves_after_the_example_was_answered(plane, done):
     done()
+    sent = {
+        each.path.split("/", 2)[2].partition("/")[2]: each.body
+        for each in plane.requests
+        if each.method == "PUT" and ".blob." in each.host and each.body
+    }
+    server = (ROOT / "src/kedro_cloud/models/scoring").glob("*.py")
+    assert sent == {f"scoring/{file.name}": file.read_bytes() for file in server}
     assert plane.invocations.scoring.asked == [("blue", EXAMPLE)]
     steps = [
         (each.method, each.document.get("properties", {}).get("traffic"))
@@ -108,39 +102,16 @@ def test_traffic_moves_after_the_example_was_answered(plane, done):
     assert [shares for method, shares in steps if method == "PUT"] == [{}, {"blue": 100}]
 
 
-def test_the_code_that_is_sent_is_the_server_and_nothing_else(plane, done):
-    done()
-    sent = {
-        each.path.split("/", 2)[2].partition("/")[2]: each.body
-        for each in plane.requests
-        if each.method == "PUT" and ".blob." in each.host and each.body
-    }
-    room = ROOT / "src/kedro_cloud/models/scoring"
-    assert sent == {f"scoring/{file.name}": file.read_bytes() for file in room.glob("*.py")}
-
-
-def test_a_second_run_changes_nothing(plane, done):
-    done()
-    before = len(writes(plane))
-    assert f"endpoint {ENDPOINT} answers with it already: blue" in done()
-    assert len(writes(plane)) == before
-
-
-@pytest.mark.parametrize("keep", [False, True])
-def test_another_version_takes_over_and_the_one_before_goes_unless_it_is_kept(plane, done, keep):
-    done("--version", "1")
-    done("--version", "2", *(["--keep"] if keep else []))
-    assert traffic(plane) == {"green": 100}
-    assert deployments(plane) == ({"blue": "1"} if keep else {}) | {"green": "2"}
-
-
-def test_going_back_to_what_was_kept_makes_nothing_anew(plane, done):
+def test_another_version_takes_over_and_the_one_before_goes_unless_it_is_kept(plane, done):
     done("--version", "1")
     done("--version", "2", "--keep")
+    assert traffic(plane) == {"green": 100}
+    assert deployments(plane) == {"blue": "1", "green": "2"}
     before = len(writes(plane))
-    done("--version", "1", "--keep")
+    done("--version", "1")
     assert traffic(plane) == {"blue": 100}
-    assert not [each for each in writes(plane)[before:] if "/deployments/" in each]
+    assert deployments(plane) == {"blue": "1"}
+    assert not [each for each in writes(plane)[before:] if each.startswith("PUT /deployments")]
 
 
 @pytest.mark.parametrize(
@@ -151,12 +122,10 @@ def test_going_back_to_what_was_kept_makes_nothing_anew(plane, done):
         Answer(200, b"Hello"),
     ],
 )
-def test_what_does_not_answer_gets_no_traffic_and_is_asked_again(plane, call, done, answer):
+def test_what_does_not_answer_gets_no_traffic_and_is_asked_again(plane, run, done, answer):
     done("--version", "1")
     plane.invocations.scoring.answers["green"] = answer
-    result = call("--version", "2")
-    assert result.exit_code == 1
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    line = error_of(run("--version", "2"))
     assert f"get-logs --endpoint-name {ENDPOINT} --name green" in line
     assert traffic(plane) == {"blue": 100}
     assert deployments(plane) == {"blue": "1", "green": "2"}
@@ -187,18 +156,15 @@ def test_the_champion_is_deployed_if_no_version_is_said(plane, done):
     assert f"{MODEL} version 2:" in done("--dry-run")
 
 
-def test_packages_other_than_those_the_model_was_made_with_are_told(plane, call):
+def test_packages_other_than_those_the_model_was_made_with_are_told(plane, run):
     tags_there(plane, "2")["library.torch"] = "1.9.0"
-    result = call("--dry-run")
+    result = run("--dry-run")
     assert "Warning: made with torch 1.9.0, now 2.13.0" in result.stderr
 
 
-def test_a_missing_image_is_told_with_the_command_that_registers_it(plane, call, project):
-    image = Image.from_project(project, "cpu")
+def test_a_missing_image_is_told_with_the_command_that_registers_it(plane, run, image):
     plane.resources.delete(f"{WORKSPACE_ID}/environments/{image.name}/versions/{image.version}")
-    result = call()
-    assert result.exit_code == 1
-    assert "kedro cloud environment" in result.stderr
+    assert "kedro cloud environment" in error_of(run())
     assert not writes(plane)
 
 
@@ -213,15 +179,12 @@ def test_a_missing_image_is_told_with_the_command_that_registers_it(plane, call,
         (("--port", "80"), "--port is of --local"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line_and_changes_nothing(plane, call, arguments, said):
-    result = call(*arguments)
-    assert result.exit_code in (1, 2)
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert said in line
+def test_what_cannot_be_is_told_in_one_line_and_changes_nothing(plane, run, arguments, said):
+    assert said in error_of(run(*arguments))
     assert not writes(plane)
 
 
-def test_a_refusal_in_the_middle_is_told_and_the_next_run_goes_on(plane, call, done):
+def test_a_refusal_in_the_middle_is_told_and_the_next_run_goes_on(plane, run, done):
     fault = Fault(
         Answer.error(400, "UserError", "Not enough quota for Standard_DS2_v2"),
         method="PUT",
@@ -229,9 +192,7 @@ def test_a_refusal_in_the_middle_is_told_and_the_next_run_goes_on(plane, call, d
         times=1,
     )
     plane.faults.append(fault)
-    result = call()
-    assert result.exit_code == 1
-    assert "Not enough quota for Standard_DS2_v2" in result.stderr
+    assert "Not enough quota for Standard_DS2_v2" in error_of(run())
     assert traffic(plane) == {}
     done()
     assert traffic(plane) == {"blue": 100}

@@ -1,99 +1,52 @@
 """`kedro cloud environment` must register what the job will name, once, and nothing more."""
 
-import shutil
-from types import SimpleNamespace
-
 import pytest
-from click.testing import CliRunner
 
-from control_plane.manager import WORKSPACE_ID
+from control_plane.documents import WORKSPACE_ID
 from kedro_cloud.cli.environment import environment
 from kedro_cloud.provisioning.environment import Image
-from projects import make_project
-from support import ROOT, bootstrap
-
-bootstrap()
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return make_project(tmp_path_factory.mktemp("registered") / "quartet")
-
-
-@pytest.fixture
-def register(plane):
-    """Runs the command in a project, in this process."""
-
-    def run(project, *arguments):
-        metadata = SimpleNamespace(project_path=project)
-        return CliRunner().invoke(environment, arguments, obj=metadata)
-
-    return run
-
-
-def registered(plane, image):
-    return plane.manager.find(f"environments/{image.name}/versions/{image.version}")
+from published import call, error_of, puts, succeed
 
 
 @pytest.mark.parametrize(("kind", "arguments"), [("cpu", ()), ("gpu", ("--gpu",))])
-def test_the_image_is_registered_once(plane, register, project, kind, arguments):
-    image = Image.from_project(project, kind)
-    result = register(project, *arguments)
-    assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[-1].startswith(f"{image.reference} is registered")
-    assert registered(plane, image)["properties"]["build"]["dockerfilePath"] == "Dockerfile"
-    requests = len(plane.requests)
-    again = register(project, *arguments)
-    assert again.stdout.splitlines()[-1] == f"{image.reference} is registered already"
-    assert not [request for request in plane.requests[requests:] if request.method == "PUT"]
-
-
-def test_the_build_context_holds_what_the_dockerfile_copies_and_nothing_else(
-    plane, register, project
+def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
+    plane, project, kind, arguments
 ):
-    assert register(project).exit_code == 0
-    uploads = [
-        request
-        for request in plane.requests
-        if request.method == "PUT" and request.host.endswith(".blob.core.windows.net")
-    ]
-    sent = {request.path.rsplit("/", 1)[-1]: request.body for request in uploads if request.body}
-    assert sent == {
-        name: (ROOT / name).read_bytes() for name in ("Dockerfile", "requirements.lock")
-    }
-
-
-def test_a_dry_run_changes_nothing(plane, register, project):
-    result = register(project, "--dry-run")
-    assert result.exit_code == 0, result.output
-    assert "would be made of Dockerfile and requirements.lock" in result.stdout
+    image = Image.of(project, kind)
+    assert f"would be made of {image.dockerfile.name} and requirements.lock" in succeed(
+        project, environment, "--dry-run", *arguments
+    )
     assert not [request for request in plane.requests if request.method == "PUT"]
-
-
-def test_another_lock_file_is_another_environment(plane, register, project, tmp_path):
-    other = shutil.copytree(project, tmp_path / "other")
-    with (other / "requirements.lock").open("a") as file:
-        file.write("another==1\n")
-    for folder in (project, other):
-        assert register(folder).exit_code == 0
-    names = {found["name"] for found in plane.manager.list("environments")}
-    assert names == {Image.from_project(folder, "cpu").name for folder in (project, other)}
+    said = succeed(project, environment, *arguments)
+    assert said.splitlines()[-1].startswith(f"{image.reference} is registered")
+    found = plane.manager.find(f"environments/{image.name}/versions/{image.version}")
+    assert found["properties"]["build"]["dockerfilePath"] == "Dockerfile"
+    uploads = [each for each in plane.requests if each.method == "PUT" and ".blob." in each.host]
+    sent = {each.path.rsplit("/", 1)[-1]: each.body for each in uploads if each.body}
+    assert sent == {
+        "Dockerfile": image.dockerfile.read_bytes(),
+        "requirements.lock": image.lock.read_bytes(),
+    }
+    since = len(plane.requests)
+    again = succeed(project, environment, *arguments)
+    assert again.splitlines()[-1] == f"{image.reference} is registered already"
+    assert puts(plane, since) == []
 
 
 @pytest.mark.parametrize(
-    ("denied", "missing", "said"),
+    ("amiss", "said"),
     [
-        ("environments/versions/write", False, "you may not do that"),
-        (None, True, "workspace 'quartet-workspace': (ResourceNotFound)"),
+        (
+            lambda plane: plane.manager.denied.add("environments/versions/write"),
+            "you may not do that",
+        ),
+        (
+            lambda plane: plane.resources.delete(WORKSPACE_ID),
+            "workspace 'quartet-workspace': (ResourceNotFound)",
+        ),
     ],
+    ids=["no role", "no workspace"],
 )
-def test_what_is_amiss_is_told_in_one_line(plane, register, project, denied, missing, said):
-    if denied:
-        plane.manager.denied.add(denied)
-    if missing:
-        plane.resources.delete(WORKSPACE_ID)
-    result = register(project)
-    assert result.exit_code == 1
-    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert len(errors) == 1
-    assert said in errors[0]
+def test_what_is_amiss_is_told_in_one_line(plane, project, amiss, said):
+    amiss(plane)
+    assert said in error_of(call(project, environment))

@@ -3,22 +3,14 @@
 import shutil
 import subprocess
 import sys
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
-from click.testing import CliRunner
 
 from kedro_cloud.cli.models import models
-from projects import make_project
-from registered import COMMIT, MODEL, register_here, register_there, tags_there
-from support import bootstrap
-
-bootstrap()
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return make_project(tmp_path_factory.mktemp("registry") / "quartet")
+from plain import MODEL
+from published import call, error_of, succeed
+from registered import COMMIT, register_here, register_there, tags_there
 
 
 class Here:
@@ -54,142 +46,102 @@ class There:
         return found
 
 
-@pytest.fixture
-def call(project):
-    """Runs a command in this process."""
-
-    def run(*arguments):
-        metadata = SimpleNamespace(project_path=project)
-        return CliRunner().invoke(models, arguments, obj=metadata)
-
-    return run
-
-
 @pytest.fixture(params=["here", pytest.param("there", marks=pytest.mark.integration)])
-def registry(request, tmp_path, empty_tracking, monkeypatch):
+def registry(request, project, empty_tracking):
     if request.param == "there":
         return There(request.getfixturevalue("plane"))
-    shutil.copy(empty_tracking, tmp_path / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    return Here(tmp_path)
+    shutil.copy(empty_tracking, project)
+    return Here(project)
 
 
 @pytest.fixture
-def told(call, registry):
-    """Lines that a command prints of the registry, which it must find fault with nothing in."""
-
-    def run(*arguments):
-        result = call(*arguments, "-e", registry.environment)
-        assert result.exit_code == 0, result.output
-        return result.stdout.splitlines()
-
-    return run
+def lines(project, registry):
+    """Run a command, which must succeed; return the lines that it prints."""
+    return lambda *arguments: succeed(
+        project, models, *arguments, "-e", registry.environment
+    ).splitlines()
 
 
-def test_all_versions_are_listed_with_their_stages(told):
-    told("promote", MODEL, "1", "--to", "champion")
-    _, *rows = told("list")
-    assert [row.split()[:3] for row in rows] == [[MODEL, "1", "champion"], [MODEL, "2", "-"]]
-    assert rows[0].endswith("reason 1")
-    assert told("list", MODEL)[1:] == rows
-
-
-def test_a_promotion_says_what_it_replaces_and_happens_once(told, registry):
-    assert told("promote", MODEL, "1", "--to", "champion") == [
+def test_a_promotion_says_what_it_replaces_and_happens_once(lines, registry):
+    assert lines("promote", MODEL, "1", "--to", "champion") == [
         f"{MODEL} version 1 is now champion; no other was"
     ]
+    _, *rows = lines("list")
+    assert [row.split()[:3] for row in rows] == [[MODEL, "1", "champion"], [MODEL, "2", "-"]]
+    assert rows[0].endswith("reason 1")
+    lines("promote", MODEL, "2", "--to", "candidate")
+    assert registry.stages() == {"champion": ["1"], "candidate": ["2"]}
     line = f"{MODEL} version 2 {{}} champion in the place of version 1"
     command = ("promote", MODEL, "2", "--to", "champion")
-    assert told(*command, "--dry-run") == [line.format("would become")]
-    assert registry.stages() == {"champion": ["1"]}
-    assert told(*command) == [line.format("is now")]
-    assert registry.stages() == {"champion": ["2"]}
-    assert told(*command) == [f"{MODEL} version 2 is champion already"]
-    assert registry.stages() == {"champion": ["2"]}
-
-
-def test_a_champion_is_no_candidate_any_more(told, registry):
-    told("promote", MODEL, "1", "--to", "champion")
-    told("promote", MODEL, "2", "--to", "candidate")
+    assert lines(*command, "--dry-run") == [line.format("would become")]
     assert registry.stages() == {"champion": ["1"], "candidate": ["2"]}
-    told("promote", MODEL, "2", "--to", "champion")
+    assert lines(*command) == [line.format("is now")]
+    assert registry.stages() == {"champion": ["2"]}  # and no candidate any more
+    assert lines(*command) == [f"{MODEL} version 2 is champion already"]
     assert registry.stages() == {"champion": ["2"]}
 
 
-def test_a_version_is_shown_with_run_data_and_code(told):
-    lines = "\n".join(told("show", MODEL, "2"))
-    assert f"commit {COMMIT}" in lines
-    assert "train aaaaaaaaaaaa, test bbbbbbbbbbbb" in lines
-    assert "reason 2" in lines
-    assert lines.count("0.99") == 1
-
-
-def test_what_differs_between_two_versions_is_shown_and_nothing_else(told):
-    lines = told("compare", MODEL, "1", "2")
-    cells = [line.split() for line in lines]
+def test_a_version_is_shown_with_run_data_and_code_and_how_it_differs(lines, registry, project):
+    shown = "\n".join(lines("show", MODEL, "2"))
+    for part in (f"commit {COMMIT}", "train aaaaaaaaaaaa, test bbbbbbbbbbbb", "reason 2"):
+        assert part in shown
+    assert shown.count("0.99") == 1
+    compared = lines("compare", MODEL, "1", "2")
+    cells = [line.split() for line in compared]
     assert ["test_accuracy", "0.98", "0.99", "+0.01"] in cells
     assert ["epochs", "8", "12"] in cells
     assert not [row for row in cells if row[:1] == ["seed"]]
-    assert "library: the same in both" in lines
-    assert not [line for line in lines if "do not compare" in line]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
+    assert "library: the same in both" in compared
+    assert not [line for line in compared if "do not compare" in line]
+    for arguments, said in (
         (("show", MODEL, "7"), f"{MODEL} has no version 7; registered: 1, 2"),
         (("promote", "nobody", "1", "--to", "champion"), f"no model 'nobody'; registered: {MODEL}"),
-    ],
-)
-def test_a_version_that_is_not_there_is_told_in_one_line(call, registry, arguments, said):
-    result = call(*arguments, "-e", registry.environment)
-    assert result.exit_code == 1
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert said in line
+    ):
+        result = call(project, models, *arguments, "-e", registry.environment)
+        assert said in error_of(result)
 
 
-def test_metrics_of_other_test_data_are_not_passed_off_as_comparable(call, plane):
+@pytest.fixture
+def run(project):
+    """Run a command."""
+    return partial(call, project, models)
+
+
+def test_metrics_of_other_test_data_are_not_passed_off_as_comparable(run, plane):
     register_there(plane)
     tags_there(plane, "2")["test_data_sha256"] = "d" * 64
-    result = call("compare", MODEL, "1", "2")
+    result = run("compare", MODEL, "1", "2")
     assert "tested on different data: their metrics do not compare" in result.stdout
 
 
-def test_a_promotion_that_was_broken_off_is_noticed_and_can_be_finished(call, plane):
+def test_a_promotion_that_was_broken_off_is_noticed_and_can_be_finished(run, plane):
     register_there(plane, {"stage.champion": "true"})
-    result = call("show", MODEL)
-    assert result.exit_code == 1
-    assert "versions 1 and 2" in result.stderr
-    assert call("promote", MODEL, "2", "--to", "champion").exit_code == 0
+    assert "versions 1 and 2" in error_of(run("show", MODEL))
+    assert run("promote", MODEL, "2", "--to", "champion").exit_code == 0
     assert "stage.champion" not in tags_there(plane, "1")
-    assert f"{MODEL} version 2" in call("show", MODEL).stdout
+    assert f"{MODEL} version 2" in run("show", MODEL).stdout
 
 
-def test_of_a_model_from_a_job_the_job_tells_the_commit(call, plane):
+def test_of_a_model_from_a_job_the_job_tells_the_commit(run, plane):
     register_there(plane, {"git_commit": "", "azureml_job": "job-1"})
     properties = {"mlflow.source.git.commit": "e" * 40, "azureml.git.dirty": "True"}
     plane.manager.add(
         "jobs/job-1", {"jobType": "Pipeline", "properties": properties, "status": "Completed"}
     )
-    lines = call("show", MODEL, "1").stdout
+    lines = run("show", MODEL, "1").stdout
     assert f"commit {'e' * 40}+changed" in lines
     assert "job job-1" in lines
 
 
-def test_one_who_may_not_promote_is_told_so(call, plane):
+def test_one_who_may_not_promote_is_told_so(run, plane):
     register_there(plane)
     plane.manager.denied.add("models/versions/write")
-    result = call("promote", MODEL, "1", "--to", "champion")
-    assert result.exit_code == 1
-    assert "you may not do that" in result.stderr
+    assert "you may not do that" in error_of(run("promote", MODEL, "1", "--to", "champion"))
     assert "stage.champion" not in tags_there(plane, "1")
 
 
-def test_asking_for_models_makes_no_database(call, project, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    result = call("list", "-e", "base")
-    assert result.exit_code == 1
-    assert "train one: kedro run" in result.stderr
+def test_asking_for_models_makes_no_database(run, project):
+    assert "train one: kedro run" in error_of(run("list", "-e", "base"))
     assert not (project / "mlflow.db").exists()
 
 

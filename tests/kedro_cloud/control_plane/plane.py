@@ -34,9 +34,13 @@ class ControlPlane:
         self.address = address
         self.authority = authority
         self.folder = authority.parent
+        self.blobs = blobs.Blobs(azurite)
+        self.reset()
+
+    def reset(self) -> None:
+        """Restore an empty workspace, without faults, notes or tokens."""
         self.resources = Resources()
         self.sign_in = signin.SignIn()
-        self.blobs = blobs.Blobs(azurite)
         self.runs = runs.Runs()
         self.manager = manager.ResourceManager(self.resources, self.sign_in, self.blobs, self.runs)
         self.invocations = invocations.Invocations(self.resources, self.sign_in)
@@ -51,6 +55,7 @@ class ControlPlane:
         self.requests: list[Request] = []
         self.refused: list[str] = []
         """Names that were asked for and are not Azure's."""
+        (self.folder / "connected.txt").unlink(missing_ok=True)
 
     def service(self, host: str) -> Callable[[Request], Answer] | None:
         """Who answers by this name."""

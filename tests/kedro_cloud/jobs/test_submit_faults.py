@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
-import subprocess
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import pytest
 
-from control_plane import Answer, ControlPlane, Fault, Stage, running, signin
-from projects import furnish, make_project
-from submitted import submit
+from control_plane import Answer, ControlPlane, Fault, Stage, signin
+from kedro_cloud.cli.azureml import azureml
+from plain import PIPELINE, edit, furnish_plain
+from published import call, error_of
+from submitted import code_addresses, job_document, read_submitted
 
+pytestmark = pytest.mark.usefixtures("plain_pipelines")
 BLOBS = "*.blob.core.windows.net"
-NOBODY = dict.fromkeys(
-    ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TOKEN_CREDENTIALS")
-)
-NOWHERE = dict.fromkeys(("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZURE_ML_WORKSPACE"))
+SIGNED_IN = ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET", "TOKEN_CREDENTIALS")
+NOWHERE = dict.fromkeys(("subscription_id", "resource_group", "workspace_name"), "not-set")
 EXPIRED = (
     f"AADSTS7000222: The provided client secret keys for app '{signin.CLIENT}' are expired. Visit "
     "the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret. Trace ID: 1"
@@ -27,36 +29,20 @@ UNSIGNED = """<?xml version="1.0" encoding="utf-8"?><Error><Code>AuthenticationF
 <Message>Server failed to authenticate the request.</Message></Error>"""
 
 
+CLUSTERS = {"__default__": {"cluster_name": "cpu-cluster"}}
+
+
 @dataclass(frozen=True)
 class Trouble:
-    """What is amiss at Azure or in the client's variables, and the line that tells of it.
+    """What is amiss at Azure, in the project's settings or with who is signed in.
 
-    `said` None: it passes, and the job is submitted all the same.
+    `said` is a pattern of the line that reports it; None if it passes, and the job is submitted.
     """
 
     said: str | None
     at_azure: Callable[[ControlPlane], object] = lambda plane: None
-    variables: Mapping[str, str | None] = field(default_factory=dict)
-    arguments: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the person saw, and what Azure had in the end."""
-
-    result: subprocess.CompletedProcess[str]
-    plane: ControlPlane
-
-    @property
-    def told(self) -> list[str]:
-        """Lines of errors, less the bar that shows how the upload goes."""
-        lines = re.split(r"[\r\n]+", self.result.stderr)
-        return [line for line in lines if line.startswith("Error: ")]
-
-    @property
-    def jobs(self) -> list[str]:
-        """Names of the jobs that Azure got."""
-        return [job["name"] for job in self.plane.manager.list("jobs")]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    signed_in: bool = True
 
 
 def meets(answer, times=1_000_000, **where):
@@ -81,7 +67,7 @@ def without(collection, name=None):
 
 
 def fails(plane):
-    log, reason = "Step one has begun\n", "Step tune_ranker ended with exit code 1"
+    log, reason = "Step one has begun\n", "Step search ended with exit code 1"
     plane.runs.stages = (Stage("Running", log), Stage("Failed", log, reason))
 
 
@@ -112,16 +98,16 @@ TROUBLES = {
         lacks("jobs/write"),
     ),
     "no environment": Trouble(
-        r"no environment 'quartet-cpu-\w+:\w+', .*; register it: kedro cloud environment$",
+        r"no environment 'plain:1', .*; register it: kedro cloud environment$",
         without("environments"),
     ),
     "no settings": Trouble(
         "it is not set where the job goes: subscription_id, resource_group, workspace_name; ",
-        variables=NOWHERE,
+        settings=NOWHERE,
     ),
     "no credential": Trouble(
         "Azure does not know who you are: run `az login`, or set AZURE_TENANT_ID, ",
-        variables=NOBODY,
+        signed_in=False,
     ),
     "expired secret": Trouble(
         r"Azure does not know who you are \(AADSTS7000222: .* are expired\): ",
@@ -133,95 +119,101 @@ TROUBLES = {
     ),
     "wrong subscription": Trouble(
         rf"subscription '{signin.TENANT}' could not be found.*; {SETTINGS}",
-        variables={"AZURE_SUBSCRIPTION_ID": signin.TENANT},
+        settings={"subscription_id": signin.TENANT},
     ),
     "wrong group": Trouble(
         rf"resource group 'quartet-gruop' could not be found.*; {SETTINGS}",
-        variables={"AZURE_RESOURCE_GROUP": "quartet-gruop"},
+        settings={"resource_group": "quartet-gruop"},
     ),
     "wrong workspace": Trouble(
         rf"workspaces/quartet-worksapce' .* was not found.*; {SETTINGS}",
-        variables={"AZURE_ML_WORKSPACE": "quartet-worksapce"},
+        settings={"workspace_name": "quartet-worksapce"},
     ),
     "no cluster": Trouble(
         "workspace 'quartet-workspace' has no cluster 'cpu-cluster' .*; make one of that name ",
         without("computes", "cpu-cluster"),
     ),
     "no cluster for a tag": Trouble(
-        "step 'prepare_pairs': .* no cluster 'big-cluster' .*; make one of that name .*, or ",
-        without("computes", "big-cluster"),
+        "step 'prepare': .* no cluster 'big-cluster' .*; make one of that name .*, or ",
+        settings={"compute": CLUSTERS | {"memory": {"cluster_name": "big-cluster"}}},
     ),
 }
 FATAL = [name for name, trouble in TROUBLES.items() if trouble.said]
 PASSING = [name for name, trouble in TROUBLES.items() if not trouble.said]
-KNOWN_BEFORE = [name for name in FATAL if name not in ("upload refused", "no role")]
-AFTERWARDS = {"failed step": Trouble(None, fails, arguments=("--wait-for-completion",))}
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return make_project(tmp_path_factory.mktemp("faults") / "quartet")
-
-
-@pytest.fixture(scope="module")
-def outcomes(request, project, azurite):
-    """Of each trouble that a test of this run is about; two at a time, for two cores."""
-    mine = (item for item in request.session.items if item.module is request.module)
-    names = dict.fromkeys(item.callspec.params["name"] for item in mine)
-
-    def meet(name):
-        trouble = (TROUBLES | AFTERWARDS)[name]
-        with running(azurite.connection_string) as plane:
-            furnish(plane, project)
-            trouble.at_azure(plane)
-            arguments = ("-p", "faq_tuning", *trouble.arguments)
-            return Outcome(submit(plane, project, *arguments, environment=trouble.variables), plane)
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(names, pool.map(meet, names), strict=True))
 
 
 @pytest.fixture
-def outcome(outcomes, name):
-    return outcomes[name]
+def run(plane, project, monkeypatch):
+    """Submit the pipeline, in this process."""
+    monkeypatch.delenv("AZURE_SUBSCRIPTION_ID")  # the project's settings are the only ones
+    furnish_plain(plane)
+    return partial(call, project, azureml, "-e", "azureml", "run", "-p", PIPELINE)
+
+
+@pytest.fixture
+def meet(run, plane, project, monkeypatch):
+    """Submit the pipeline in a trouble, by its name."""
+
+    def submit(name):
+        trouble = TROUBLES[name]
+        trouble.at_azure(plane)
+        edit(project / "conf/azureml/azureml.yml", **trouble.settings)
+        for variable in () if trouble.signed_in else SIGNED_IN:
+            monkeypatch.delenv(f"AZURE_{variable}")
+        return run()
+
+    return submit
 
 
 @pytest.mark.parametrize("name", FATAL)
-def test_what_is_amiss_is_told_in_one_line(outcome, name):
-    assert outcome.result.returncode == 1
-    assert len(outcome.told) == 1, outcome.result.stderr
-    assert re.search(TROUBLES[name].said, outcome.told[0], re.IGNORECASE), outcome.told[0]
-    assert "Traceback" not in outcome.result.stderr
-    assert signin.SECRET not in outcome.result.stderr + outcome.result.stdout
-
-
-@pytest.mark.parametrize("name", FATAL)
-def test_azure_gets_no_job_and_takes_no_half_uploaded_code_for_whole(outcome, name):
-    assert outcome.jobs == []
-    uploaded = [each for each in outcome.plane.requests if each.method == "PUT"]
-    if name == "upload refused":
-        assert uploaded
-        assert outcome.plane.manager.list("codes") == []
-
-
-@pytest.mark.parametrize("name", KNOWN_BEFORE)
-def test_nobody_waits_for_an_upload_that_is_in_vain(outcome, name):
-    paths = [each.path for each in outcome.plane.requests]
-    assert not [path for path in paths if path.endswith("/startPendingUpload")]
+def test_what_is_amiss_is_told_in_one_line_and_nothing_half_done(plane, meet, name):
+    result = meet(name)
+    error = error_of(result)
+    assert re.search(TROUBLES[name].said, error, re.IGNORECASE), error
+    assert signin.SECRET not in result.output
+    assert plane.manager.list("jobs") == []
+    if name == "upload refused":  # half uploaded code is not taken for whole
+        assert [each for each in plane.requests if each.method == "PUT"]
+        assert plane.manager.list("codes") == []
+    elif name != "no role":  # nobody waits for an upload that is in vain
+        assert not [each for each in plane.requests if each.path.endswith("/startPendingUpload")]
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_passes_is_waited_for(outcome, name):
-    assert outcome.result.returncode == 0, outcome.result.stderr
-    (fault,) = outcome.plane.faults
+def test_what_passes_is_waited_for(plane, meet, name):
+    result = meet(name)
+    assert result.exit_code == 0, result.output
+    (fault,) = plane.faults
     assert fault.met == fault.times
-    assert len(outcome.jobs) == 1
+    assert len(plane.manager.list("jobs")) == 1
 
 
-@pytest.mark.parametrize("name", ["failed step"])
-def test_one_who_waits_is_told_why_a_job_failed(outcome, name):
-    assert outcome.result.returncode == 1
-    said = outcome.result.stdout + outcome.result.stderr
-    assert "Step one has begun" in said
-    assert said.count("Step tune_ranker ended with exit code 1") == 1
-    assert "Traceback" not in said
+def test_parameters_and_variables_reach_every_step_and_code_is_uploaded_once(plane, run):
+    first = job_document(plane, run())
+    params = {"search": {"trials": 2}, "step_nodes": {"search": 4}}
+    plane.requests.clear()
+    more = ("--params", json.dumps(params), "--env-var", "KEDRO_CLOUD_TRACEBACK=1")
+    result = run(*more, "--wait-for-completion")
+    assert result.exit_code == 0, result.output
+    document = job_document(plane, result)
+    assert not [each for each in plane.requests if each.method == "PUT" and ".blob." in each.host]
+    assert code_addresses(plane, document) == code_addresses(plane, first)
+    job = read_submitted(plane, document)
+    for step in job.steps:
+        (given,) = re.findall(r"--params='(.*)'$", step.command)
+        assert json.loads(given) == params
+        assert step.environment_variables["KEDRO_CLOUD_TRACEBACK"] == "1"
+    assert (job["search"].instances, job["prepare"].instances) == (4, 1)
+    said = result.stdout
+    assert said.index("Step one has begun") < said.index("Done") < said.index("Execution Summary")
+    assert said.count("Step one has begun") == 1
+    assert said.rstrip().endswith("Pipeline finished successfully")
+
+
+def test_one_who_waits_is_told_why_a_job_failed(plane, run, caplog):
+    fails(plane)
+    result = run("--wait-for-completion")
+    assert result.exit_code == 1
+    assert "Step one has begun" in result.output
+    assert caplog.text.count("Step search ended with exit code 1") == 1
+    assert "Traceback" not in result.output + caplog.text

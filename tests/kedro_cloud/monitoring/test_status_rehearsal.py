@@ -1,15 +1,12 @@
 """A rehearsal must be seen as a job is, and any job in a terminal as on paper."""
 
 import os
-import shutil
 import subprocess
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from click.testing import CliRunner
 from rich.console import Console
 
 from kedro_cloud.cli import status as status_command
@@ -17,15 +14,7 @@ from kedro_cloud.jobs.progress import Status, StepState, StepStatus
 from kedro_cloud.monitoring.display import duration, live_view
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, StepRecord
-from projects import make_project
-from support import bootstrap
-
-bootstrap()
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return make_project(tmp_path_factory.mktemp("rehearsed") / "quartet")
+from published import call
 
 
 def record(name, state, **known):
@@ -38,14 +27,13 @@ def rehearsed(project):
     place = RehearsalDir(project / "rehearsals")
 
     def write(*records, process):
-        place.run("mnist_training").mkdir(parents=True, exist_ok=True)
+        place.run("shuttles").mkdir(parents=True, exist_ok=True)
         (place.folder / ".lock").write_text(str(process))
         journal = Journal("run-7", {each.name: each for each in records})
-        journal.write(place.run("mnist_training") / "job.json")
+        journal.write(place.run("shuttles") / "job.json")
         return place
 
-    yield write
-    shutil.rmtree(place.folder)
+    return write
 
 
 def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
@@ -53,59 +41,54 @@ def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
     log.mkdir(parents=True)
     (log / "log.txt").write_text("too many\nlost\n")
     fault = "it ended with exit code 1"
-    failed = replace(record("train", StepState.FAILED, seconds=3.25, fault=fault), folder=log)
+    failed = replace(record("search", State.FAILED, seconds=3.25, fault=fault), folder=log)
     place = rehearsed(
-        record("explore", StepState.KEPT, seconds=2.0),
+        record("prepare", State.KEPT, seconds=2.0),
         failed,
-        record("judge", StepState.SKIPPED),
+        record("average", State.SKIPPED),
         process=os.getpid(),
     )
-    reports = place.reports("mnist_training")
+    reports = place.reports("shuttles")
     reports.mkdir(parents=True)
-    (reports / "metrics.json").write_text('{"convnet_test_accuracy": 0.5}')
-    result = on_rehearsals(project, "mnist_training")
+    (reports / "metrics.json").write_text('{"mean_price": 0.5}')
+    result = on_rehearsals(project, "shuttles")
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
-        "explore  kept       2.0 s",
-        "train    failed     3.2 s  it ended with exit code 1",
-        "judge    skipped",
-        "convnet_test_accuracy 0.5",
-        "mnist_training: mnist_training failed, 1 of 3 steps, 5.2 s",
-        "step 'train' failed: it ended with exit code 1",
+        "prepare  kept       2.0 s",
+        "search   failed     3.2 s  it ended with exit code 1",
+        "average  skipped",
+        "mean_price 0.5",
+        "shuttles: shuttles failed, 1 of 3 steps, 5.2 s",
+        "step 'search' failed: it ended with exit code 1",
         "    too many",
         "    lost",
-        "mend it and go on with: kedro cloud rehearse -p mnist_training --resume",
+        "mend it and go on with: kedro cloud rehearse -p shuttles --resume",
     ]
     listed = on_rehearsals(project)
     assert listed.exit_code == 0
     assert listed.stdout.splitlines()[1].split()[:3] == [
-        "mnist_training",
-        "mnist_training",
+        "shuttles",
+        "shuttles",
         "failed",
     ]
 
 
-@pytest.mark.parametrize(("alive", "code", "said"), [(True, 4, "running"), (False, 3, "stopped")])
-def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(
-    project, rehearsed, alive, code, said
-):
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    steps = [record("explore", StepState.RUNNING), record("train", StepState.WAITING)]
-    rehearsed(*steps, process=os.getpid() if alive else ended.pid)
-    result = on_rehearsals(project, "mnist_training")
-    assert result.exit_code == code
-    assert f"mnist_training: mnist_training {said}, 0 of 2 steps" in result.stdout
-
-
-def test_a_rehearsal_whose_starter_has_not_looked_after_it_has_died_as_well(project, rehearsed):
+def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(project, rehearsed):
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    rehearsed(record("explore", StepState.RUNNING), process=ended.pid)
-    result = on_rehearsals(project, "mnist_training")
+    steps = [record("prepare", State.RUNNING), record("search", State.WAITING)]
+
+    def shown(process):
+        rehearsed(*steps, process=process)
+        return on_rehearsals(project, "shuttles")
+
+    alive, unwatched = shown(os.getpid()), shown(ended.pid)
     ended.wait()
-    assert result.exit_code == 3
-    assert "mnist_training: mnist_training stopped, 0 of 1 steps" in result.stdout
+    dead = shown(ended.pid)
+    assert [each.exit_code for each in (alive, unwatched, dead)] == [4, 3, 3]
+    assert "shuttles: shuttles running, 0 of 2 steps" in alive.stdout
+    for each in (unwatched, dead):
+        assert "shuttles: shuttles stopped, 0 of 2 steps" in each.stdout
 
 
 @pytest.mark.parametrize(
@@ -125,24 +108,25 @@ def test_who_stops_looking_is_told_how_to_look_again(project, monkeypatch, argum
         raise KeyboardInterrupt
 
     monkeypatch.setattr(status_command, "_status", stopped)
-    metadata = SimpleNamespace(project_path=project)
-    result = CliRunner().invoke(status_command.status, arguments, obj=metadata)
+    result = call(project, status_command.status, *arguments)
     assert (result.exit_code, result.stderr) == (130, f"{said}\n")
 
 
 def on_rehearsals(project, *arguments):
-    metadata = SimpleNamespace(project_path=project)
-    return CliRunner().invoke(status_command.status, ["--rehearsal", *arguments], obj=metadata)
+    return call(project, status_command.status, "--rehearsal", *arguments)
 
 
 def test_in_a_terminal_steps_headline_and_metric_stand_below_one_another():
-    steps = (StepStatus("train", StepState.RUNNING, 75.0), StepStatus("judge", StepState.WAITING))
+    steps = (StepStatus("search", State.RUNNING, 75.0), StepStatus("average", State.WAITING))
     seen = StringIO()
     console = Console(file=seen, width=60, force_terminal=False)
     metric = ("test_accuracy", 0.9)
     console.print(live_view(Status("a_1", "study", StepState.RUNNING, metric=metric, steps=steps)))
     *table, headline, last = (line.strip() for line in seen.getvalue().splitlines())
-    assert [line.split()[:2] for line in table[1:]] == [["train", "running"], ["judge", "waiting"]]
+    assert [line.split()[:2] for line in table[1:]] == [
+        ["search", "running"],
+        ["average", "waiting"],
+    ]
     assert headline == "a_1: study running, 0 of 2 steps"
     assert last == "test_accuracy 0.9"
 

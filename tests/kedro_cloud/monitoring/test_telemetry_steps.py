@@ -16,19 +16,13 @@ from kedro_cloud.monitoring import telemetry
 from kedro_cloud.monitoring.step_variables import step_variables
 from kedro_cloud.publishing.component import Compiled
 from kedro_cloud.workspace.connection import connect
-from projects import make_project
-from support import GUARD_S, bootstrap
+from plain import PIPELINE, edit
+from support import GUARD_S
 
-bootstrap()
 INSIGHTS = f"{GROUP_ID}/providers/Microsoft.Insights/components/quartet-insights"
 ENDPOINT = f"https://{ingestion.HOST}"
 SHORT = f"InstrumentationKey={ingestion.KEY};IngestionEndpoint={ENDPOINT}/"
 WHOLE = f"{SHORT};LiveEndpoint=https://live.example.com/;ApplicationId={CLIENT}"
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return make_project(tmp_path_factory.mktemp("told") / "quartet")
 
 
 def with_insights(plane):
@@ -45,34 +39,28 @@ def test_steps_are_told_the_workspaces_own_and_to_enter_as_the_cluster(plane, pr
 
 def test_a_workspace_without_one_has_its_jobs_go_without(plane, project, caplog):
     assert step_variables(connect(project, "azureml"), project, "azureml") == {}
-    assert [each for each in caplog.records if each.name.startswith("quartet")] == []
+    assert [each for each in caplog.records if each.name.startswith("kedro_cloud")] == []
 
 
 def test_one_that_may_not_be_read_holds_up_no_job_and_is_told(plane, project, caplog):
     with_insights(plane)
     plane.resources.delete(INSIGHTS)
-    with caplog.at_level(logging.WARNING, "quartet"):
+    with caplog.at_level(logging.WARNING, "kedro_cloud"):
         assert step_variables(connect(project, "azureml"), project, "azureml") == {}
-    [said] = [record.getMessage() for record in caplog.records if "quartet" in record.name]
+    [said] = [
+        record.getMessage() for record in caplog.records if record.name.startswith("kedro_cloud")
+    ]
     assert "'quartet-insights' cannot be read" in said
     assert "telemetry: none" in said
 
 
-@pytest.mark.parametrize("change", ["none", "absent"])
-def test_where_it_is_off_nothing_is_asked(plane, project, change):
+@pytest.mark.parametrize("setting", ["none", None])
+def test_where_it_is_off_nothing_is_asked(plane, project, setting):
     with_insights(plane)
-    file = project / "conf/azureml/cloud.yml"
-    before = file.read_text()
+    edit(project / "conf/azureml/cloud.yml", telemetry=setting)
     client = connect(project, "azureml")
     asked = len(plane.requests)
-    if change == "none":
-        file.write_text(before.replace("telemetry: workspace", "telemetry: none"))
-    else:
-        file.unlink()
-    try:
-        assert step_variables(client, project, "azureml") == {}
-    finally:
-        file.write_text(before)
+    assert step_variables(client, project, "azureml") == {}
     assert len(plane.requests) == asked
 
 
@@ -89,13 +77,14 @@ def test_what_is_sent_bears_the_senders_own_token(plane, monkeypatch):
     assert plane.refused == []
 
 
+@pytest.mark.usefixtures("plain_pipelines")
 def test_a_submitted_job_carries_them_but_what_the_command_line_says_wins(plane, project):
     with_insights(plane)
     own = f"{AUTHENTICATION}=Authorization=AAD;ClientId=mine"
     seen = {}
     metadata = SimpleNamespace(project_path=project)
     context = SimpleNamespace(metadata=metadata, env="azureml")
-    options = {"pipeline": "mnist_training", "params": "", "subscription_id": ""}
+    options = {"pipeline": PIPELINE, "params": "", "subscription_id": ""}
     options |= {"aml_env": "image:1", "image": "", "env_var": (own,)}
     with click.Context(click.Command("run"), obj=context):
         commands.run_job(lambda **given: seen.update(given), **options)
@@ -105,7 +94,7 @@ def test_a_submitted_job_carries_them_but_what_the_command_line_says_wins(plane,
 
 def test_a_published_pipeline_has_them_in_every_step_and_is_another_version(plane, project):
     steps = {name: {"environment_variables": {"OWN": "1"}} for name in ("train", "judge")}
-    compiled = Compiled(project, "study", "quartet", {"jobs": steps})
+    compiled = Compiled(project, "study", "plain", {"jobs": steps})
     telling = compiled.telling({VARIABLE: SHORT})
     found = [step["environment_variables"] for step in telling.document["jobs"].values()]
     assert found == [{"OWN": "1", VARIABLE: SHORT}] * 2

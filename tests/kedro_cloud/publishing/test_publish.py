@@ -1,57 +1,57 @@
 """What is published must be what was meant, once, and no caller's text may reach a shell."""
 
+import csv
 import json
 import re
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import requests
 from azure.ai.ml import Input, MLClient
 from azure.identity import DefaultAzureCredential
+from kedro.framework.startup import bootstrap_project
 
 from control_plane import Answer, Fault
 from control_plane.documents import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID
 from kedro_cloud.cli.publish import publish
+from kedro_cloud.publishing.component import Compiled
 from kedro_cloud.rehearsal import RehearsalSettings, rehearse
-from projects import furnish, make_project
-from published import call, puts, read_invoked, told
+from plain import ENDPOINT as NAME
+from plain import PACKAGE, PIPELINE, STEPS, furnish_plain
+from published import call, error_of, puts, read_invoked, succeed
 from submitted import component, download
-from support import GUARD_S, ROOT, bootstrap
+from support import GUARD_S
 
-bootstrap()
-
-ENDPOINT = "batchEndpoints/style-transfer"
-HOSTILE = "it's; touch gone \"`touch gone`\" $(touch gone) '.mp4"
-"""A name that a person may give a blob, and that a shell would run."""
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return make_project(tmp_path_factory.mktemp("published") / "quartet")
-
-
-@pytest.fixture(scope="module")
-def plane(lasting_plane):
-    return lasting_plane
+ENDPOINT = f"batchEndpoints/{NAME}"
+HOSTILE = "it's; touch gone \"`touch gone`\" $(touch gone) '"
+"""A title that a caller may give, and that a shell would run."""
+pytestmark = pytest.mark.usefixtures("plain_pipelines")
 
 
 @pytest.fixture
-def say(plane, project, compile_once, monkeypatch):
-    """Runs the command; what went wrong before is mended first."""
-    plane.faults.clear()
-    plane.manager.denied.clear()
-    furnish(plane)
-    for key, value in plane.environment.items():
-        monkeypatch.setenv(key, value)
-    return lambda *arguments: call(project, publish, "-p", "style_transfer", *arguments)
+def plane(plane):
+    """A workspace with a cluster and an image."""
+    furnish_plain(plane)
+    return plane
 
 
 @pytest.fixture
-def published(plane, say):
-    """The pipeline on its endpoint, as it was published first."""
-    result = say()
-    assert result.exit_code == 0, result.output
-    return result
+def run(plane, plain_project):
+    """Run the command."""
+    return partial(call, plain_project, publish, "-p", PIPELINE)
+
+
+@pytest.fixture
+def done(plane, plain_project):
+    """Run the command, which must succeed; return what it prints."""
+    return partial(succeed, plain_project, publish, "-p", PIPELINE)
+
+
+@pytest.fixture
+def published(done):
+    """The pipeline on its endpoint; what the command printed."""
+    return done()
 
 
 def steps(plane, version):
@@ -69,48 +69,38 @@ def deployed(plane):
     return asset.partition("/components/")[2]
 
 
-def test_what_is_published_already_is_left_alone(plane, say, published):
-    since = len(plane.requests)
-    again = say()
-    assert again.exit_code == 0
-    assert "is published already" in again.stdout
+def test_what_is_published_already_is_left_alone_and_a_change_replaces_it(plane, done, published):
+    assert plane.manager.find(ENDPOINT)["properties"]["authMode"] == "aadToken"
+    before, since = deployed(plane), len(plane.requests)
+    assert "is published already" in done()
+    more = ("--params", "step_nodes.search=3")
+    shown = done(*more, "--dry-run")
+    assert re.search(rf"~ default v\w+: of endpoint {NAME}, v\w+ → v\w+", shown)
     assert puts(plane, since) == []
-    endpoint = plane.manager.find(ENDPOINT)
-    assert endpoint["properties"]["authMode"] == "aadToken"
-
-
-def test_a_dry_run_shows_the_change_and_makes_none(plane, say, published):
-    since = len(plane.requests)
-    before = deployed(plane)
-    result = say("--params", "stylizing.batch_size=2", "--dry-run")
-    assert result.exit_code == 0, result.output
-    assert re.search(r"~ default v\w+: of endpoint style-transfer, v\w+ → v\w+", result.stdout)
-    assert puts(plane, since) == []
-    changed = say("--params", "stylizing.batch_size=2")
-    assert changed.exit_code == 0, changed.output
+    done(*more)
     assert deployed(plane) != before
-    assert say().exit_code == 0  # the earlier one is there still, and is only named again
+    done()  # the earlier one is there still, and is only named again
     assert deployed(plane) == before
 
 
-def test_other_code_is_another_version(project, compiled, say, published):
-    first = next(iter(compiled.values()))
-    before = first.content
-    note = project / "src/quartet/note.py"
+def test_other_code_is_another_version(project):
+    compiled = Compiled.of(bootstrap_project(project), "azureml", PIPELINE, {})
+    before = compiled.content
+    note = project / f"src/{PACKAGE}/note.py"
     note.write_text("CHANGED = True\n")
-    try:
-        assert replace(first).content != before
-    finally:
-        note.unlink()
-    assert replace(first).content == before
+    assert replace(compiled).content != before
+    note.unlink()
+    assert replace(compiled).content == before
 
 
 def test_no_value_stands_in_a_command_and_each_step_gets_each_input(plane, published):
-    for node, runs in steps(plane, deployed(plane)).values():
+    found = steps(plane, deployed(plane))
+    assert found.keys() == set(STEPS)
+    for node, runs in found.values():
         assert "endpoint_" not in runs["command"]
-        assert node["inputs"]["endpoint_video"]["value"] == "${{parent.inputs.video}}"
-        assert node["inputs"]["endpoint_style"]["value"] == "${{parent.inputs.style}}"
-        assert runs["inputs"]["endpoint_video"]["type"] == "string"
+        assert node["inputs"]["endpoint_title"]["value"] == "${{parent.inputs.title}}"
+        assert node["inputs"]["endpoint_trials"]["value"] == "${{parent.inputs.trials}}"
+        assert runs["inputs"]["endpoint_title"]["type"] == "string"
 
 
 def client():
@@ -118,152 +108,115 @@ def client():
 
 
 def test_the_body_that_the_command_prints_makes_a_job(plane, published):
-    address, body = re.search(r"POST (\S+)\n +(\{.+\})\n", published.stdout).groups()
+    address, body = re.search(r"POST (\S+)\n +(\{.+\})\n", published).groups()
     token = DefaultAzureCredential().get_token("https://ml.azure.com/.default").token
-    said = json.loads(body.replace("…", "abfs://videos/a.mp4"))
+    said = json.loads(body.replace("…", "mine"))
     headers = {"Authorization": f"Bearer {token}"}
     answer = requests.post(address, json=said, headers=headers, timeout=GUARD_S)
     assert answer.status_code == 201, answer.text
     job = plane.manager.find(f"jobs/{answer.json()['name']}")
     inputs = {name: found["value"] for name, found in job["properties"]["inputs"].items()}
-    assert inputs == {"video": "abfs://videos/a.mp4", "style": "starry_night"}
+    assert inputs == {"title": "mine", "trials": "3"}
 
 
-@pytest.mark.parametrize(
-    ("inputs", "said"),
-    [
-        ({"style": Input(type="string", default="starry_night")}, "Required input 'video'"),
-        ({"film": Input(type="string", default="a")}, "Unknown input 'film'"),
-    ],
-)
-def test_a_call_with_other_inputs_makes_no_job(plane, published, inputs, said):
-    before = len(plane.manager.list("jobs"))
-    with pytest.raises(Exception, match=said):
-        client().batch_endpoints.invoke("style-transfer", inputs=inputs)
-    assert len(plane.manager.list("jobs")) == before
-
-
-def test_a_step_reads_the_video_that_was_said_and_no_shell_reads_its_name(
-    plane, published, azurite, place, tmp_path
+def test_a_step_reads_the_text_that_was_said_and_no_shell_reads_it(
+    plane, published, azurite, place, plain_project, tmp_path
 ):
-    azurite.make_containers("work", "models", "reports", "videos")
+    azurite.make_containers("raw", "work")
     blobs = azurite.filesystem()
-    blobs.put_file(str(ROOT / "data/01_raw/style/sample.mp4"), f"videos/{HOSTILE}")
-    weights = "style/starry_night.safetensors"
-    blobs.put_file(str(ROOT / "data/06_models" / weights), f"models/{weights}")
-    video = Input(type="string", default=f"abfs://videos/{HOSTILE}")
-    called = client().batch_endpoints.invoke("style-transfer", inputs={"video": video})
+    for name in ("companies", "shuttles"):
+        table = plain_project / f"data/01_raw/{name}.csv"
+        blobs.put_file(str(table), f"raw/plain/{name}.csv")
+    title = Input(type="string", default=HOSTILE)
+    called = client().batch_endpoints.invoke(NAME, inputs={"title": title})
     job = read_invoked(plane, plane.manager.find(f"jobs/{called.name}"))
-    job = replace(job, steps=(job["plan_transfer"],))
+    job = replace(job, experiment=PACKAGE, steps=(job["prepare"],))
     variables = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
     with place.lock():
         code = uploaded_code(plane, tmp_path / "downloaded")
         report = rehearse(job, code, place, RehearsalSettings(1, False, variables))
-    step = place.run(job.name) / "steps/plan_transfer"
+    step = place.run(job.name) / "steps/prepare"
     assert report.succeeded, (step / "log.txt").read_text()
-    plan = json.loads((step / "outputs/transfer_plan/transfer_plan.json").read_text())
-    assert (plan["source"], plan["style"]) == (HOSTILE, "starry_night")
-    assert not list(place.folder.rglob("gone")), "a shell has run the name of the video"
+    with blobs.open("work/plain/companies.csv", "r", newline="") as file:
+        assert {row["title"] for row in csv.DictReader(file)} == {HOSTILE}
+    assert not list(place.folder.rglob("gone")), "a shell has run the text"
 
 
 def uploaded_code(plane, folder):
     """What was uploaded for the steps, as they see it."""
-    _, runs = steps(plane, deployed(plane))["plan_transfer"]
+    _, runs = steps(plane, deployed(plane))["prepare"]
     kept = plane.resources.get(runs["code"].removeprefix("azureml:"))
     return next(download(plane, kept["properties"]["codeUri"], folder).glob("**/conf")).parent
 
 
-def test_old_versions_make_room_and_what_others_made_stays(plane, say, published):
+def test_old_versions_make_room_and_what_others_made_stays(plane, done, published):
     newest = deployed(plane).rpartition("/")[2]
     for number in range(6):
         plane.resources.put(
             f"{WORKSPACE_ID}/{ENDPOINT}/deployments/old{number}",
-            {"tags": {"kedro_pipeline": "style_transfer"}, "properties": {}},
+            {"tags": {"kedro_pipeline": PIPELINE}, "properties": {}},
         )
     plane.manager.add(f"{ENDPOINT}/deployments/by-hand", {})
-    result = say()
-    assert result.exit_code == 0, result.output
+    done()
     left = {each["name"] for each in plane.manager.list(f"{ENDPOINT}/deployments")}
     assert {f"v{newest}", "by-hand", "old5", "old4", "old3", "old2"} <= left
     assert not left & {"old0", "old1"}
 
 
-def test_what_was_interrupted_goes_on(plane, say):
-    plane.resources.delete(f"{WORKSPACE_ID}/{ENDPOINT}")
+def test_what_was_interrupted_goes_on(plane, run, done):
     broken = Answer.error(500, "InternalServerError", "try again", **{"Retry-After": "0"})
     plane.faults.append(Fault(broken, method="PUT", path="/deployments/"))
-    (error,) = told(say())
-    assert "that is Azure's own: run the same command again" in error
+    assert "that is Azure's own: run the same command again" in error_of(run())
     plane.faults.clear()
     since = len(plane.requests)
-    assert say().exit_code == 0
+    done()
     changed = [path.rpartition("batchEndpoints/")[2] for path in puts(plane, since)]
     version = deployed(plane).rpartition("/")[2]
-    assert changed == [f"style-transfer/deployments/v{version}", "style-transfer"]
-
-
-def taken(plane):
-    plane.resources.delete(f"{WORKSPACE_ID}/{ENDPOINT}")
-    plane.manager.admission.taken_elsewhere = {"style-transfer"}
+    assert changed == [f"{NAME}/deployments/v{version}", NAME]
 
 
 def foreign(plane):
-    plane.resources.delete(f"{WORKSPACE_ID}/{ENDPOINT}")
     plane.resources.put(
         f"{WORKSPACE_ID}/{ENDPOINT}",
-        {"tags": {"kedro_pipeline": "faq_tuning"}, "properties": {"authMode": "aadToken"}},
+        {"tags": {"kedro_pipeline": "another"}, "properties": {"authMode": "aadToken"}},
     )
 
 
-def without_role(plane):
-    plane.resources.delete(f"{WORKSPACE_ID}/{ENDPOINT}")
-    plane.manager.denied.add("batchEndpoints/write")
-
-
 @pytest.mark.parametrize(
-    ("amiss", "said"),
+    ("amiss", "arguments", "said"),
     [
         (
-            taken,
-            "another workspace of the region has an endpoint 'style-transfer' already; give it "
-            "another name wherever cloud.yml says it",
+            lambda plane: plane.manager.admission.taken_elsewhere.add(NAME),
+            (),
+            f"another workspace of the region has an endpoint '{NAME}' already; give it another "
+            "name wherever cloud.yml says it",
         ),
         (
             foreign,
-            "endpoint 'style-transfer' is there and runs pipeline 'faq_tuning'; give the endpoint "
-            "of 'style_transfer' another name in cloud.yml, or remove it: az ml batch-endpoint",
+            (),
+            f"endpoint '{NAME}' is there and runs pipeline 'another'; give the endpoint of "
+            "'shuttles' another name in cloud.yml, or remove it: az ml batch-endpoint",
         ),
-        (without_role, "ask for the role AzureML Data Scientist"),
+        (
+            lambda plane: plane.manager.denied.add("batchEndpoints/write"),
+            (),
+            "ask for the role AzureML Data Scientist",
+        ),
         (
             lambda plane: plane.resources.delete(f"{WORKSPACE_ID}/computes/cpu-cluster"),
+            (),
             "has no cluster 'cpu-cluster'",
         ),
+        (
+            lambda plane: None,
+            ("-p", "__default__"),
+            "cloud.yml has no endpoint for pipeline '__default__'",
+        ),
+        (lambda plane: None, ("--params", "title=a"), "input 'title': --params says title as well"),
     ],
 )
-def test_what_stands_against_it_is_told_in_one_line(plane, say, amiss, said):
+def test_what_stands_against_it_is_told_in_one_line(plane, run, amiss, arguments, said):
     amiss(plane)
-    uploads = [request for request in plane.requests if "startPendingUpload" in request.path]
-    result = say()
-    plane.manager.admission.taken_elsewhere = set()
-    plane.resources.delete(f"{WORKSPACE_ID}/{ENDPOINT}")
-    assert result.exit_code == 1
-    (error,) = told(result)
-    assert said in error
-    after = [request for request in plane.requests if "startPendingUpload" in request.path]
-    assert after == uploads
-
-
-@pytest.mark.parametrize(
-    ("pipeline", "params", "said"),
-    [
-        ("mnist_training", "", "cloud.yml has no endpoint for pipeline 'mnist_training'"),
-        ("style_transfer", "video=abfs://raw/a.mp4", "input 'video': --params says video as well"),
-    ],
-)
-def test_what_cannot_be_published_is_told_before_anything_is_asked(
-    plane, project, say, pipeline, params, said
-):
-    since = len(plane.requests)
-    result = call(project, publish, "-p", pipeline, *(["--params", params] if params else []))
-    assert said in told(result)[0]
-    assert len(plane.requests) == since
+    assert said in error_of(run(*arguments))
+    assert not [request for request in plane.requests if "startPendingUpload" in request.path]
+    assert not (arguments and plane.requests)

@@ -1,167 +1,131 @@
 """A schedule must start what is meant when it is meant, once, and be told apart from others'."""
 
+from functools import partial
+
 import pytest
 
 from control_plane.documents import WORKSPACE_ID
 from kedro_cloud.cli.schedule import schedule
 from kedro_cloud.publishing.cron import checked_cron, checked_time_zone
-from projects import furnish, make_project
-from published import call, puts, told
-from support import bootstrap
+from plain import PACKAGE, PIPELINE, STEPS, furnish_plain
+from published import call, error_of, puts, succeed
 
-bootstrap()
-
-SCHEDULE = "schedules/anomaly-scoring"
-HOURLY = ("create", "-p", "anomaly_scoring", "--cron", "0 * * * *")
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    return make_project(tmp_path_factory.mktemp("scheduled") / "quartet")
-
-
-@pytest.fixture(scope="module")
-def plane(lasting_plane):
-    return lasting_plane
+SCHEDULE = f"schedules/{PIPELINE}"
+HOURLY = ("create", "-p", PIPELINE, "--cron", "0 * * * *")
+pytestmark = pytest.mark.usefixtures("plain_pipelines")
 
 
 @pytest.fixture
-def say(plane, project, compile_once, monkeypatch):
-    """Runs the command in a workspace without schedules."""
-    for found in plane.manager.list("schedules"):
-        plane.resources.delete(found["id"])
-    furnish(plane)
-    for key, value in plane.environment.items():
-        monkeypatch.setenv(key, value)
-    return lambda *arguments: call(project, schedule, *arguments)
+def plane(plane):
+    """A workspace with a cluster and an image."""
+    furnish_plain(plane)
+    return plane
 
 
-def definition(plane):
-    """The job that the schedule starts."""
-    return plane.manager.find(SCHEDULE)["properties"]["action"]["jobDefinition"]
+@pytest.fixture
+def run(plane, plain_project):
+    """Run the command."""
+    return partial(call, plain_project, schedule)
 
 
-def test_a_schedule_is_made_once_and_starts_the_pipelines_steps(plane, say):
-    result = say(*HOURLY)
-    assert result.exit_code == 0, result.output
+@pytest.fixture
+def done(plane, plain_project):
+    """Run the command, which must succeed; return what it prints."""
+    return partial(succeed, plain_project, schedule)
+
+
+@pytest.fixture
+def made(plane, done):
+    """A workspace with a schedule; what was asked of it so far is left out."""
+    done(*HOURLY)
+    plane.requests.clear()
+    return plane
+
+
+def state(plane):
+    """Whether the schedule starts jobs, and the job."""
+    properties = plane.manager.find(SCHEDULE)["properties"]
+    return properties["isEnabled"], properties["action"]["jobDefinition"]
+
+
+def test_a_schedule_is_made_once_and_starts_the_pipelines_steps(plane, done):
+    assert f"+ schedule {PIPELINE}: {PIPELINE} at '0 * * * *' UTC" in done(*HOURLY, "--dry-run")
+    assert puts(plane) == []
+    done(*HOURLY)
     made = plane.manager.find(SCHEDULE)["properties"]
     assert made["trigger"]["expression"] == "0 * * * *"
     assert made["trigger"]["timeZone"] == "UTC"
-    assert "score_windows" in definition(plane)["jobs"]
-    assert definition(plane)["experimentName"] == "quartet"
+    _, job = state(plane)
+    assert job["jobs"].keys() == set(STEPS)
+    assert job["experimentName"] == PACKAGE
     since = len(plane.requests)
-    again = say(*HOURLY)
-    assert "nothing to change" in again.stdout
+    assert "nothing to change" in done(*HOURLY)
     assert puts(plane, since) == []
 
 
-def test_a_dry_run_makes_none(plane, say):
-    since = len(plane.requests)
-    result = say(*HOURLY, "--dry-run")
-    assert "+ schedule anomaly-scoring: anomaly_scoring at '0 * * * *' UTC" in result.stdout
-    assert puts(plane, since) == []
+def test_a_pause_keeps_the_job_and_outlives_a_change(made, done, run):
+    _, before = state(made)
+    done("pause", PIPELINE)
+    assert state(made) == (False, before)
+    assert "is paused already" in done("pause", PIPELINE)
+    changed = done("create", "-p", PIPELINE, "--cron", "30 6 * * 1-5")
+    assert f"~ schedule {PIPELINE}: cron 0 * * * * → 30 6 * * 1-5" in changed
+    assert "it is paused; let it go on: kedro cloud schedule resume" in changed
+    assert state(made) == (False, before)
+    done(*HOURLY, "--name", "second")
+    said = f"'{PIPELINE}' is scheduled already, as 'second'"
+    assert said in error_of(run("resume", PIPELINE))
+    assert state(made) == (False, before)
+    done("remove", "second")
+    done("resume", PIPELINE)
+    assert state(made) == (True, before)
 
 
-def test_a_pause_keeps_the_job_and_outlives_a_change(plane, say):
-    assert say(*HOURLY).exit_code == 0
-    before = definition(plane)
-    assert say("pause", "anomaly-scoring").exit_code == 0
-    assert plane.manager.find(SCHEDULE)["properties"]["isEnabled"] is False
-    assert definition(plane) == before
-    assert "is paused already" in say("pause", "anomaly-scoring").stdout
-    changed = say("create", "-p", "anomaly_scoring", "--cron", "30 6 * * 1-5")
-    assert "~ schedule anomaly-scoring: cron 0 * * * * → 30 6 * * 1-5" in changed.stdout
-    assert "it is paused; let it go on: kedro cloud schedule resume" in changed.stdout
-    assert plane.manager.find(SCHEDULE)["properties"]["isEnabled"] is False
-    assert say("resume", "anomaly-scoring").exit_code == 0
-    assert plane.manager.find(SCHEDULE)["properties"]["isEnabled"] is True
-    assert definition(plane) == before
+def test_removed_is_removed_and_said_so_the_second_time(made, done):
+    done("remove", PIPELINE, "--dry-run")
+    assert made.manager.find(SCHEDULE)
+    done("remove", PIPELINE)
+    assert made.manager.find(SCHEDULE) is None
+    assert "nothing to remove" in done("remove", PIPELINE)
 
 
-def test_of_two_schedules_of_a_pipeline_one_stays_paused(plane, say):
-    assert say(*HOURLY).exit_code == 0
-    assert say("pause", "anomaly-scoring").exit_code == 0
-    assert say(*HOURLY, "--name", "second").exit_code == 0
-    (error,) = told(say("resume", "anomaly-scoring"))
-    assert "'anomaly_scoring' is scheduled already, as 'second'" in error
-    assert plane.manager.find(SCHEDULE)["properties"]["isEnabled"] is False
-
-
-def test_removed_is_removed_and_said_so_the_second_time(plane, say):
-    assert say(*HOURLY).exit_code == 0
-    assert say("remove", "anomaly-scoring", "--dry-run").exit_code == 0
-    assert plane.manager.find(SCHEDULE)
-    assert say("remove", "anomaly-scoring").exit_code == 0
-    assert plane.manager.find(SCHEDULE) is None
-    again = say("remove", "anomaly-scoring")
-    assert again.exit_code == 0
-    assert "nothing to remove" in again.stdout
-
-
-def test_the_list_tells_what_is_paused_and_what_will_fail(plane, say):
-    assert say(*HOURLY).exit_code == 0
-    assert say("pause", "anomaly-scoring").exit_code == 0
-    plane.resources.delete(f"{WORKSPACE_ID}/computes/cpu-cluster")
-    heading, line = say("list").stdout.splitlines()
+def test_the_list_tells_what_is_paused_and_what_will_fail(made, done, run):
+    done("pause", PIPELINE)
+    made.resources.delete(f"{WORKSPACE_ID}/computes/cpu-cluster")
+    heading, line = done("list").splitlines()
     assert heading.split() == ["NAME", "PIPELINE", "CRON", "TIME", "ZONE", "STATE"]
-    assert line.startswith("anomaly-scoring  anomaly_scoring  0 * * * *  UTC")
+    assert line.startswith(f"{PIPELINE}  {PIPELINE}  0 * * * *  UTC")
     assert "paused; its jobs will fail: no cluster cpu-cluster (kedro cloud provision)" in line
-
-
-def foreign(plane):
-    found = dict(plane.manager.find(SCHEDULE))
-    properties = {key: value for key, value in found["properties"].items() if key != "tags"}
-    plane.resources.put(found["id"], {"properties": properties})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (
-            ("create", "-p", "style_transfer", "--cron", "0 * * * *", "--name", "anomaly-scoring"),
-            "schedule 'anomaly-scoring' is there and starts pipeline 'anomaly_scoring'; say "
-            "another --name",
-        ),
-        (
-            ("create", "-p", "anomaly_scoring", "--cron", "0 * * * *", "--name", "second"),
-            "pipeline 'anomaly_scoring' is scheduled already, as 'anomaly-scoring', and the jobs "
-            "of two schedules would overlap",
-        ),
-        (("pause", "scoring"), "there is no schedule 'scoring'; there are: anomaly-scoring"),
-        (
-            ("create", "-p", "anomaly_scorin", "--cron", "0 * * * *"),
-            "there is no pipeline 'anomaly_scorin'; did you mean 'anomaly_scoring'?",
-        ),
-        (("create", "-p", "anomaly_scoring", "--cron", "0 *"), "has 2 fields and not five"),
-    ],
-)
-def test_what_is_amiss_is_told_in_one_line(plane, say, arguments, said):
-    assert say(*HOURLY).exit_code == 0
-    since = len(plane.requests)
-    result = say(*arguments)
-    assert result.exit_code == 1
-    (error,) = told(result)
-    assert said in error
-    assert puts(plane, since) == []
-
-
-@pytest.mark.parametrize("verb", ["pause", "remove"])
-def test_what_somebody_else_made_is_not_touched(plane, say, verb):
-    assert say(*HOURLY).exit_code == 0
-    foreign(plane)
-    since = len(plane.requests)
-    (error,) = told(say(verb, "anomaly-scoring"))
-    assert "was not made by this command" in error
-    assert puts(plane, since) == []
-
-
-def test_a_deleted_cluster_is_told_before_anything_is_uploaded(plane, say):
-    plane.resources.delete(f"{WORKSPACE_ID}/computes/cpu-cluster")
-    since = len(plane.requests)
-    (error,) = told(say(*HOURLY))
+    made.requests.clear()
+    error = error_of(run("create", "-p", PIPELINE, "--cron", "0 1 * * *"))
     assert "has no cluster 'cpu-cluster'" in error
     assert "kedro cloud provision" in error
-    assert puts(plane, since) == []
+    assert puts(made) == []
+
+
+def test_what_is_amiss_is_told_in_one_line_and_changes_nothing(made, run):
+    other = ("create", "-p", "__default__", "--cron", "0 * * * *", "--name", PIPELINE)
+    for arguments, said in (
+        (other, f"'{PIPELINE}' is there and starts pipeline '{PIPELINE}'; say another --name"),
+        (
+            (*HOURLY, "--name", "second"),
+            f"pipeline '{PIPELINE}' is scheduled already, as '{PIPELINE}', and the jobs of two "
+            "schedules would overlap",
+        ),
+        (("pause", "scoring"), f"there is no schedule 'scoring'; there are: {PIPELINE}"),
+        (
+            ("create", "-p", "shuttle", "--cron", "0 * * * *"),
+            "there is no pipeline 'shuttle'; did you mean 'shuttles'?",
+        ),
+        (("create", "-p", PIPELINE, "--cron", "0 *"), "has 2 fields and not five"),
+    ):
+        assert said in error_of(run(*arguments))
+    found = dict(made.manager.find(SCHEDULE))  # and now as if made by somebody else
+    found["properties"] = {key: it for key, it in found["properties"].items() if key != "tags"}
+    made.resources.put(found["id"], {"properties": found["properties"]})
+    for verb in ("pause", "remove"):
+        assert "was not made by this command" in error_of(run(verb, PIPELINE))
+    assert puts(made) == []
 
 
 @pytest.mark.parametrize(
