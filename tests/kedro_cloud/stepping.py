@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ def execute(
     pipeline: str,
     step: str,
     folders: Path,
-    *,
     params: Mapping[str, Any] | None = None,
+    *,
     environment: Mapping[str, str] | None = None,
     ranks: int = 1,
     fresh: bool = False,
@@ -71,13 +71,3 @@ def execute(
         text=True,
         check=False,
     )
-
-
-def execute_all(
-    project: Path, pipeline: str, folders: Path, **options: Any
-) -> Iterator[subprocess.CompletedProcess[str]]:
-    """Run all steps of a pipeline, each after those it needs."""
-    for node in Steps(pipelines[pipeline]).nodes:
-        result = execute(project, pipeline, node.name, folders, **options)
-        assert result.returncode == 0, result.stderr
-        yield result

@@ -28,6 +28,7 @@ def steps_of(name):
     return Steps(pipelines[name], COMPUTE)
 
 
+@functools.cache
 def configuration(what):
     loader = OmegaConfigLoader(str(ROOT / "conf"), env="azureml", **settings.CONFIG_LOADER_ARGS)
     return loader[what]
