@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 
 from faq.conftest import FEATURES, invent
 from kedro_cloud.models import local_server
 from kedro_cloud.models.scoring import serve
+from kedro_cloud.models.scoring.checks import RefusedError, check
 from quartet.datasets.registered_model import (
     ModelRelease,
     RegisteredModelDataset,
@@ -34,7 +36,8 @@ from support import GUARD_S, clean_environment, free_port, make_workspace, skip_
 
 IMAGES = load_bundled_digits()["images"]
 ZERO = np.zeros((1, 28, 28), int).tolist()
-pytestmark = pytest.mark.integration  # model servers are started
+IMAGE_SCHEMA = mlflow.models.infer_signature(IMAGES[:2]).inputs
+TEXT_SCHEMA = mlflow.models.infer_signature(pd.DataFrame({"Text0": ["a"]})).inputs
 
 
 def release(module, file, content, requirements, example):
@@ -102,31 +105,6 @@ def digits(workspace):
         socket.create_connection(("127.0.0.1", port), timeout=GUARD_S)
 
 
-@pytest.fixture(scope="module")
-def matcher():
-    parameters = RankerParameters(negatives=5, trees=30, word_ngrams=1)
-    return fit_matcher(*invent(), parameters, FEATURES, Refit(seed=1, folds=3), Cleaning())
-
-
-@pytest.fixture(scope="module")
-def questions(tmp_path_factory, matcher):
-    """Port of a served ranker."""
-    texts = invent()[1][["text"]].head(2).set_axis(["Text0"], axis=1)
-    folder = _write_model(
-        release(
-            "quartet.faq.serving",
-            faq_serving.MATCHER_FILE,
-            matcher.to_bytes(),
-            faq_serving.REQUIREMENTS,
-            texts,
-        ),
-        tmp_path_factory.mktemp("ranker"),
-    )
-    port = free_port()
-    with local_server.served(folder, port):
-        yield port
-
-
 def post(port, body, kind="application/json", path="/invocations"):
     """Status and answer; a body that is no text or bytes is sent as JSON."""
     if not isinstance(body, str | bytes) and not hasattr(body, "__next__"):
@@ -140,6 +118,7 @@ def post(port, body, kind="application/json", path="/invocations"):
     return response.status, json.loads(answer)
 
 
+@pytest.mark.integration
 def test_the_printed_example_works_as_it_is(digits, workspace):
     if shutil.which("curl") is None:
         skip_or_fail("no curl here: apt-get install curl")
@@ -152,6 +131,7 @@ def test_the_printed_example_works_as_it_is(digits, workspace):
     assert len(json.loads(answer.stdout)["predictions"]) == 2
 
 
+@pytest.mark.integration
 def test_labels_and_probabilities_are_those_of_the_model(digits, weights):
     status, answer = post(digits[1], {"inputs": IMAGES[:30].tolist()})
     assert status == 200
@@ -162,11 +142,24 @@ def test_labels_and_probabilities_are_those_of_the_model(digits, weights):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_answers_are_ranked_for_each_question(questions, matcher):
+def test_answers_are_ranked_for_each_question(tmp_path):
+    parameters = RankerParameters(negatives=5, trees=30, word_ngrams=1)
+    matcher = fit_matcher(*invent(), parameters, FEATURES, Refit(seed=1, folds=3), Cleaning())
     texts = list(invent()[1]["text"][::20])
-    status, answer = post(
-        questions, {"dataframe_split": {"columns": ["Text0"], "data": [[text] for text in texts]}}
+    folder = _write_model(
+        release(
+            "quartet.faq.serving",
+            faq_serving.MATCHER_FILE,
+            matcher.packed(),
+            faq_serving.REQUIREMENTS,
+            pd.DataFrame({"Text0": texts[:2]}),
+        ),
+        tmp_path,
     )
+    # Columns of others do no harm.
+    columns = {"columns": ["Id", "Text0"], "data": [[7, text] for text in texts]}
+    app = serve.make_app(folder, serve.Limits())
+    status, answer = ask(app, {"dataframe_split": columns})
     assert status == 200
     expected = matcher.match(texts, faq_serving.MATCHES)
     rows = answer["predictions"]
@@ -177,6 +170,7 @@ def test_answers_are_ranked_for_each_question(questions, matcher):
     )
 
 
+@pytest.mark.integration
 def test_many_at_a_time_each_get_their_own_answer(digits, weights):
     expected = logistic.predict_proba(weights, IMAGES[:40]).argmax(axis=1)
     with ThreadPoolExecutor(16) as pool:
@@ -186,6 +180,15 @@ def test_many_at_a_time_each_get_their_own_answer(digits, weights):
     assert [status for status, _ in answers] == [200] * 40
     labels = [answer["predictions"][0]["label"] for _, answer in answers]
     assert labels == expected.tolist()
+
+
+def refusal(body, schema):
+    """Return why a body, which is sent as JSON if it is no text or bytes, is refused."""
+    text = body if isinstance(body, str | bytes) else json.dumps(body)
+    with pytest.raises(RefusedError) as caught:
+        check(text.encode() if isinstance(text, str) else text, schema, 100)
+    assert caught.value.status == 400
+    return str(caught.value)
 
 
 FILLED = "expected uint8 of shape (n, 28, 28), found "
@@ -220,11 +223,10 @@ FILLED = "expected uint8 of shape (n, 28, 28), found "
         (b"\xff\xfe\xfa", "the body is no JSON"),
     ],
 )
-def test_what_is_no_batch_of_images_is_refused(digits, body, said):
-    status, answer = post(digits[1], body)
-    assert status == 400
-    assert said in answer["error"]
-    assert "\n" not in answer["error"]
+def test_what_is_no_batch_of_images_is_refused(body, said):
+    refused = refusal(body, IMAGE_SCHEMA)
+    assert said in refused
+    assert "\n" not in refused
 
 
 @pytest.mark.parametrize(
@@ -248,23 +250,16 @@ def test_what_is_no_batch_of_images_is_refused(digits, body, said):
         ({"inputs": ["a"]}, 'expected {"dataframe_split": …} or {"dataframe_records": …}'),
     ],
 )
-def test_what_is_no_batch_of_questions_is_refused(questions, body, said):
-    status, answer = post(questions, body)
-    assert status == 400
-    assert said in answer["error"]
+def test_what_is_no_batch_of_questions_is_refused(body, said):
+    assert said in refusal(body, TEXT_SCHEMA)
 
 
-def test_columns_of_others_do_no_harm(questions):
-    plain = post(questions, {"dataframe_records": [{"Text0": "how do i"}]})
-    assert post(questions, {"dataframe_records": [{"Id": 7, "Text0": "how do i"}]}) == plain
-    assert plain[0] == 200
-
-
-@pytest.mark.parametrize("kind", [None, "text/csv", "text/plain"])
-def test_another_content_type_is_refused(digits, kind):
-    status, answer = post(digits[1], {"inputs": ZERO}, kind)
-    assert status == 415
-    assert answer["error"].startswith("expected Content-Type: application/json, found ")
+@pytest.mark.integration
+def test_another_content_type_is_refused(digits):
+    for kind in (None, "text/csv", "text/plain"):
+        status, answer = post(digits[1], {"inputs": ZERO}, kind)
+        assert status == 415
+        assert answer["error"].startswith("expected Content-Type: application/json, found ")
 
 
 def in_parts():
@@ -273,6 +268,7 @@ def in_parts():
         yield b"0" * 100_000
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -288,30 +284,36 @@ def test_too_much_is_refused_and_how_much_is_not(digits, body, said):
     assert post(digits[1], {"inputs": ZERO * 100})[0] == 200
 
 
-def through_guard(answer, status):
-    """Status and answer to a good request, if MLflow and the model say this to it."""
+def ask(app, body):
+    """Return status and answer of an ASGI app."""
     told = []
+
+    async def receive():
+        return {"type": "http.request", "body": json.dumps(body).encode()}
+
+    async def send(message):
+        told.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/invocations",
+        "headers": [(b"content-type", b"application/json; charset=utf-8")],
+        "query_string": b"",
+    }
+    asyncio.run(app(scope, receive, send))
+    return told[0]["status"], json.loads(b"".join(part.get("body", b"") for part in told[1:]))
+
+
+def answering(answer, status):
+    """An app of MLflow that answers this to any request, behind the checks."""
 
     async def app(scope, receive, send):
         await receive()
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
 
-    async def receive():
-        return {"type": "http.request", "body": json.dumps({"inputs": ZERO}).encode()}
-
-    async def send(message):
-        told.append(message)
-
-    schema = mlflow.models.infer_signature(IMAGES[:2]).inputs
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/invocations",
-        "headers": [(b"content-type", b"application/json; charset=utf-8")],
-    }
-    asyncio.run(serve.Guard(app, schema, serve.Limits())(scope, receive, send))
-    return told[0]["status"], json.loads(told[1]["body"])
+    return serve.Guard(app, IMAGE_SCHEMA, serve.Limits())
 
 
 TRACE = 'Traceback:\n  File "/secret/place.py"\n'
@@ -326,7 +328,7 @@ TRACE = 'Traceback:\n  File "/secret/place.py"\n'
 )
 def test_of_an_error_in_the_model_the_client_gets_a_line_and_no_traceback(trace, status, said):
     told = {"error_code": "BAD_REQUEST", "message": "unexpected", "stack_trace": trace}
-    assert through_guard(told, 400) == (status, {"error": said})
+    assert ask(answering(told, 400), {"inputs": ZERO}) == (status, {"error": said})
 
 
 def test_a_model_without_signature_is_not_served():
@@ -343,6 +345,7 @@ def test_a_port_in_use_is_told_before_anything_is_loaded():
             local_server.check_port(port)
 
 
+@pytest.mark.integration
 def test_a_server_that_cannot_start_is_told(tmp_path):
     with (
         pytest.raises(ValueError, match="the server ended with exit code 1"),
