@@ -21,6 +21,7 @@ from faulty_proxy import running as faulty_proxy_running
 from kedro_cloud.blobs.azurite import Azurite, running
 from kedro_cloud.blobs.file_system import BlobFileSystem
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
+from kedro_cloud.core.tracking_database import create_database
 from kedro_cloud.jobs import registry
 from kedro_cloud.rehearsal import Place
 from kedro_cloud.rehearsal.tracking import Tracking
@@ -139,9 +140,18 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture(scope="session")
-def empty_tracking(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow server's database without runs, which takes seconds to make."""
-    place = RehearsalDir(tmp_path_factory.mktemp("tracking"))
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new tracking database, which takes seconds to make."""
+    file = tmp_path_factory.mktemp("database") / "mlflow.db"
+    create_database(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def empty_tracking(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """An MLflow server's database without runs."""
+    place = Place(tmp_path_factory.mktemp("tracking"))
+    shutil.copy(empty_database, place.folder)
     Tracking(place, "tests")
     return place.folder / "mlflow.db"
 

@@ -44,11 +44,11 @@ def average(joined, best):
 
 
 def create_pipeline(**kwargs):
-    prepare = ["step.prepare", "memory", "deterministic"]
+    step = ["step.prepare", "memory"]
     return Pipeline(
         [
-            Node(clean, ["companies", "params:title"], "clean_companies", name="clean", tags=prepare),
-            Node(join, ["clean_companies", "shuttles"], "joined", name="join", tags=prepare),
+            Node(clean, ["companies", "params:title"], "clean_companies", name="clean", tags=step),
+            Node(join, ["clean_companies", "shuttles"], "joined", name="join", tags=step),
             Node(search, ["joined", "params:search"], "best", name="search", tags=["distributed"]),
             Node(average, ["joined", "best"], "shuttles_metrics", name="average"),
         ]

@@ -158,8 +158,8 @@ def test_an_unknown_runner_is_told_with_those_that_there_are():
     )
 
 
-def test_a_run_that_mlflow_does_not_have_is_told_with_the_variable_that_names_it(tmp_path):
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+def test_a_run_that_mlflow_does_not_have_is_told_with_the_variable_that_names_it(empty_database):
+    client = mlflow.MlflowClient(f"sqlite:///{empty_database}")
     assert line(lambda: client.get_run("nonsense")) == (
         "MLFLOW_RUN_ID says 'nonsense', and the tracking database has no such run: unset it"
     )

@@ -63,16 +63,9 @@ def kill(program, *arguments):
     assert process.exitcode == -signal.SIGKILL
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    create_database(file)
-    return file
-
-
 @pytest.fixture
-def file(tmp_path, empty):
-    shutil.copy(empty, tmp_path)
+def file(tmp_path, empty_database):
+    shutil.copy(empty_database, tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     return tmp_path / "mlflow.db"
 
@@ -167,14 +160,13 @@ def test_a_file_system_without_hard_links_gets_its_database(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
-@pytest.mark.parametrize("uri", ["sqlite:///:memory:", "sqlite://"])
-def test_a_database_in_memory_becomes_no_file(tmp_path, preflight, uri):
-    assert preflight(uri) == uri
-    assert not list(tmp_path.iterdir())
-
-
-def test_what_an_address_says_after_its_file_is_no_part_of_the_name(file, preflight, monkeypatch):
+def test_a_database_in_memory_becomes_no_file_and_one_of_a_file_that_alone(
+    file, preflight, monkeypatch
+):
     monkeypatch.chdir("/")
+    for uri in ("sqlite:///:memory:", "sqlite://"):
+        assert preflight(uri) == uri
+    # What an address says after its file is no part of the name.
     assert preflight("sqlite:///mlflow.db?timeout=5") == f"sqlite:///{file}?timeout=5"
     assert [path.name for path in file.parent.iterdir()] == ["mlflow.db"]
 
@@ -191,17 +183,13 @@ def test_a_run_whose_process_was_killed_is_marked_as_killed_by_the_next(file, cl
     (run,) = client.search_runs(["0"])
     assert run.info.status == "RUNNING"
     assert run.data.tags["process.host"]
-    assert end_killed_runs("0") == 1
-    found = client.get_run(run.info.run_id).info
-    assert found.status == "KILLED"
-    assert found.end_time is not None
+    later = open_run(client, start_ticks="1")  # as if its number were that of this process
+    assert end_killed_runs("0") == 2
+    for killed in (run.info.run_id, later):
+        found = client.get_run(killed).info
+        assert found.status == "KILLED"
+        assert found.end_time is not None
     assert end_killed_runs("0") == 0
-
-
-def test_a_later_process_with_the_same_number_keeps_no_run_under_way(client):
-    run = open_run(client, start_ticks="1")
-    assert end_killed_runs("0") == 1
-    assert client.get_run(run).info.status == "KILLED"
 
 
 @pytest.mark.parametrize(
