@@ -10,7 +10,6 @@ from control_plane.messages import Answer
 from control_plane.resources import Document, Resources, type_of
 
 _ENDPOINT_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
-_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))
 QUOTA_PAGE = "https://docs.microsoft.com/azure/machine-learning/how-to-manage-quotas"
 
 
@@ -52,7 +51,6 @@ class Admission:
             "batchEndpoints/deployments": self._deployment,
             "onlineEndpoints": self._online_endpoint,
             "computes": self._cluster,
-            "schedules": self._schedule,
         }.get(kind)
         said = look(path, body.get("properties", {})) if look else ""
         if said:
@@ -123,16 +121,6 @@ class Admission:
         before = self.resources.get(path)
         if before and before["properties"]["properties"]["vmSize"] != said["vmSize"]:
             return "Changing the VM size of an existing compute is not supported."
-        return ""
-
-    def _schedule(self, path: str, properties: Document) -> str:
-        trigger = properties.get("trigger", {})
-        parts = trigger.get("expression", "").split()
-        if len(parts) != len(_CRON_RANGES):
-            return f"Cron expression '{trigger.get('expression')}' is invalid."
-        for part, (lowest, highest) in zip(parts, _CRON_RANGES, strict=True):
-            if any(not lowest <= int(number) <= highest for number in re.findall(r"\d+", part)):
-                return f"Cron expression '{trigger['expression']}' is invalid."
         return ""
 
     def _size(self, name: str, size: Size) -> Document:

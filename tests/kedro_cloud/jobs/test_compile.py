@@ -8,7 +8,6 @@ import yaml
 from click.testing import CliRunner
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
-from kedro.pipeline import Node, Pipeline
 
 from kedro_cloud.cli.azureml import azureml
 from kedro_cloud.core import ranks as distributed
@@ -47,11 +46,8 @@ def compiled(tmp_path_factory):
             assert result.exit_code == 0, result.output
             jobs[name] = yaml.safe_load(file.read_text())
     registry.use_nodes()
+    assert jobs.keys() == set(pipelines)
     return jobs
-
-
-def test_all_pipelines_are_compiled(compiled):
-    assert compiled.keys() == set(pipelines)
 
 
 def data(names):
@@ -143,9 +139,6 @@ def test_tags_choose_the_cluster(name, compiled):
         cluster = clusters[wanted]["cluster_name"]
         assert compiled[name]["jobs"][step.name]["compute"] == f"azureml:{cluster}"
     assert clusters.keys() == {"__default__", *COMPUTE}
-
-
-def test_each_kind_of_machine_has_a_use():
     used = set().union(*(step.tags for steps in map(steps_of, NAMES) for step in steps.nodes))
     assert used >= COMPUTE
 
@@ -177,27 +170,6 @@ def test_a_step_is_cached_only_where_that_loses_nothing(name, compiled):
     for step in steps_of(name).nodes:
         component = compiled[name]["jobs"][step.name]["component"]
         assert component["is_deterministic"] == ("deterministic" in step.tags)
-
-
-def test_some_step_may_be_cached():
-    assert [step for step in steps_of("faq_tuning").nodes if "deterministic" in step.tags]
-
-
-@pytest.mark.parametrize(
-    ("cached", "expected"),
-    [
-        ("first", "reads raw"),
-        ("second", "writes result"),
-    ],
-)
-def test_a_step_that_may_not_be_cached_is_found_out(cached, expected):
-    one = Node(lambda raw: raw, "raw", "middle", name="first")
-    two = Node(lambda middle: middle, "middle", "result", name="second")
-    nodes = [node.tag("deterministic") if node.name == cached else node for node in (one, two)]
-    types = {"raw": "json.JSONDataset", "middle": CARRIED, "result": "json.JSONDataset"}
-    catalog = {name: {"type": kind} for name, kind in types.items()}
-    (found,) = not_to_be_cached(Steps(Pipeline(nodes)), catalog)
-    assert expected in found
 
 
 def test_costly_branches_run_side_by_side():
