@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from quartet.sensors import baselines, evaluation, labels, scoring, training, windows
-from quartet.sensors.context import relative_windows
+from quartet.sensors.context import normalise_windows
 from quartet.sensors.settings import Baselines, SensorSvm
 from sensors.joint_alarms import fewest_sensors, join_sensors
 from support import real_data
@@ -51,7 +51,7 @@ class Series:
         """The same with windows told against those before: 24 of them, which is 2 hours of SMD."""
         hours = self.window_seconds / 3600
         whole = pd.concat([self.trained, self.judged])
-        whole = relative_windows(whole, CONTEXT * hours, SPREAD * hours)
+        whole = normalise_windows(whole, CONTEXT * hours, SPREAD * hours)
         until = self.trained["window_end"].max()
         return self.divided(whole, until)
 

@@ -166,7 +166,7 @@ def fleet(trained, history):
             moved[name] += moved["standard_deviation"] * generator.normal(size=len(moved)) * 0.2
         windows.append(moved)
     whole = pd.concat(windows, ignore_index=True)
-    return SensorModels.merged(model_sets), whole.sort_values(
+    return SensorModels.merge(model_sets), whole.sort_values(
         ["device", "sensor", "window_end"], ignore_index=True
     )
 
@@ -260,9 +260,9 @@ def test_scoring_a_fleet(fleet, scikit_learns, record):
         target="≤ 1/25",
         reached=yes_or_no(theirs / ours >= 25),
     )
-    content = model_set.packed()
+    content = model_set.to_bytes()
     fresh = iter(
-        [SensorModels.unpacked(content) for _ in range(3)]
+        [SensorModels.from_bytes(content) for _ in range(3)]
     )  # each scores once, as in a job
     whole = fastest(lambda: predict(next(fresh), windows))
     theirs = fastest(loop_over_table, 1)
@@ -337,7 +337,7 @@ def test_one_process_a_sensor(real_sensors, tmp_path, record):
         (tmp_path / f"model_{device}_{sensor}").write_bytes(pickle.dumps(model))
         pairs.append((str(device), str(sensor)))
     *_, model_set, _ = false_alarms(windows_of(table, 60), 60, MODELS)
-    (tmp_path / serving.BANK_FILE).write_bytes(model_set.packed())
+    (tmp_path / serving.MODEL_FILE).write_bytes(model_set.to_bytes())
 
     def run(code, *arguments):
         command = [sys.executable, "-c", code, *map(str, arguments)]
@@ -365,10 +365,10 @@ def test_one_process_a_sensor(real_sensors, tmp_path, record):
 def test_loading_a_model_set(fleet, tmp_path, record):
     model_set, _ = fleet
     path = tmp_path / "sensor_models.safetensors"
-    path.write_bytes(model_set.packed())
+    path.write_bytes(model_set.to_bytes())
 
     def load():
-        SensorModels.unpacked(path.read_bytes())
+        SensorModels.from_bytes(path.read_bytes())
 
     seconds = fastest(load)
     record(

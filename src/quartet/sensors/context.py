@@ -1,9 +1,9 @@
-"""Windows seen against what the sensor measured just before.
+"""Normalisation of windows by the sensor's own recent past.
 
-A machine that is moved to other work, or whose load grows from week to week, leaves the values
-it was trained on for good, and a model of the values themselves then calls everything an
-anomaly. Against the hours before, the move is one anomaly, and what follows is normal again. The
-price: what lasts longer than that is only seen when it begins and ends.
+A machine that is given other work, or whose load grows from week to week, leaves the range of its
+training data for good. A model of absolute values then reports every window as an anomaly.
+Relative to the preceding hours, the change is one anomaly, and the windows after it are normal
+again. The price: an anomaly that lasts longer is only detected when it begins and ends.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import pandas as pd
 if TYPE_CHECKING:
     from pandas.core.window.rolling import RollingGroupby
 
-_MOVED = ("mean", "minimum", "maximum", "last_value")
+_LOCATION_COLUMNS = ("mean", "minimum", "maximum", "last_value")
 _ROUNDING = 1e-9
 
 
 class Context(NamedTuple):
-    """What windows are told against.
+    """The preceding time by which windows are normalised.
 
     Attributes:
-        hours: How much before a window it is compared with; 0: windows are taken as they are.
-        spread_hours: How much before it tells what is a usual distance.
+        hours: Hours before a window whose median is its centre; 0: no normalisation.
+        spread_hours: Hours before a window from which the usual deviation is estimated.
     """
 
     hours: float
@@ -33,61 +33,61 @@ class Context(NamedTuple):
 
     @property
     def reach(self) -> pd.Timedelta:
-        """How far before a window that which is needed to tell it begins."""
+        """Length of the time before a window that its normalisation needs."""
         return pd.Timedelta(hours=self.hours + self.spread_hours if self.hours else 0)
 
-    def applied(self, windows: pd.DataFrame) -> pd.DataFrame:
-        """The windows as models with this context want them; see `relative_windows`."""
-        return relative_windows(windows, *self) if self.hours else windows
+    def apply(self, windows: pd.DataFrame) -> pd.DataFrame:
+        """Return the windows as models with this context need them."""
+        return normalise_windows(windows, *self) if self.hours else windows
 
-    def told(self) -> str:
-        """For messages: empty without context."""
-        return f", against the {self.hours:g} hours before" if self.hours else ""
+    def describe(self) -> str:
+        """Return a clause for messages; empty without context."""
+        return f", relative to the {self.hours:g} hours before" if self.hours else ""
 
 
 NO_CONTEXT = Context(0.0, 0.0)
 
 
-def relative_windows(
+def normalise_windows(
     windows: pd.DataFrame, hours: float = 2.0, spread_hours: float = 24.0
 ) -> pd.DataFrame:
-    """The windows as they would be if readings were told relative to those before.
+    """Return windows centred and scaled by the windows before them.
 
-    From each reading the median of the window means of the `hours` before its window is taken,
-    and the rest is divided by the mean distance of window means from theirs over the
-    `spread_hours` before; by nothing, where none was off. It is the mean and not the median
-    distance, since that is 0 for all that rests most of the time.
+    The centre is the median of the window means in the `hours` before. The scale is the mean
+    absolute deviation of window means from their own centres in the `spread_hours` before, or 1
+    if none deviated. It is the mean and not the median absolute deviation, because the median is
+    0 for a sensor that rests most of the time.
 
     Args:
         windows: The columns of `quartet.sensors.windows`, in any order.
-        hours: How much before a window is what it is compared with.
-        spread_hours: How much before it tells what is a usual distance.
+        hours: Length of the time before a window for its centre.
+        spread_hours: Length of the time before a window for its scale.
 
     Returns:
-        The same columns, ascending by device, sensor and time, with `mean`,
-        `standard_deviation`, `minimum`, `maximum` and `last_value` relative. Windows with too
-        little before them, as a sensor's first two, are left out; so who scores new windows
-        hands over those of `hours` and `spread_hours` before as well.
+        The same columns, ascending by device, sensor and time, with normalised `mean`,
+        `standard_deviation`, `minimum`, `maximum` and `last_value`. Windows without enough
+        history, such as a sensor's first two, are left out. To score new windows, pass those of
+        the `hours` and `spread_hours` before them, too.
     """
     ordered = windows.sort_values(["device", "sensor", "window_end"], ignore_index=True)
     keys = [ordered["device"], ordered["sensor"]]
-    center = _before(ordered, ordered["mean"], keys, hours).median()
-    distance = (ordered["mean"] - center.to_numpy()).abs()
-    recent = _before(ordered, distance, keys, spread_hours).mean().to_numpy()
-    # Rolling sums leave some rounding where all that was summed is 0.
-    usual = np.where(recent > _ROUNDING * ordered["mean"].abs().to_numpy(), recent, 1.0)
-    relative = ordered.copy()
-    for name in _MOVED:
-        relative[name] = (ordered[name] - center.to_numpy()) / usual
-    relative["standard_deviation"] = ordered["standard_deviation"] / usual
-    known = center.notna().to_numpy() & ~np.isnan(recent)
-    return relative[known].reset_index(drop=True)
+    center = _roll(ordered, ordered["mean"], keys, hours).median()
+    deviation = (ordered["mean"] - center.to_numpy()).abs()
+    recent = _roll(ordered, deviation, keys, spread_hours).mean().to_numpy()
+    # Rolling sums leave rounding errors where all values are 0.
+    scale = np.where(recent > _ROUNDING * ordered["mean"].abs().to_numpy(), recent, 1.0)
+    normalised = ordered.copy()
+    for name in _LOCATION_COLUMNS:
+        normalised[name] = (ordered[name] - center.to_numpy()) / scale
+    normalised["standard_deviation"] = ordered["standard_deviation"] / scale
+    has_history = center.notna().to_numpy() & ~np.isnan(recent)
+    return normalised[has_history].reset_index(drop=True)
 
 
-def _before(
+def _roll(
     windows: pd.DataFrame, values: pd.Series, keys: list[pd.Series], hours: float
 ) -> RollingGroupby[Any]:
-    """The values of each sensor in the hours before each window, that window left out."""
+    """Return rolling values of each sensor over the hours before each window, itself excluded."""
     table = pd.DataFrame({"end": windows["window_end"].astype("datetime64[ns]"), "value": values})
     groups = table.groupby(keys, sort=False, observed=True)
     length = pd.Timedelta(hours=hours)

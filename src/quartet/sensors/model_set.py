@@ -1,4 +1,4 @@
-"""All models of a fleet in one artefact: arrays side by side, without pickle."""
+"""All models of a fleet in one artefact of concatenated arrays, without pickle."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
 
 FORMAT = 1
-"""Layout of the file; a later one may not be readable by this code."""
-_OF_MODELS = (
+"""Version of the file layout."""
+_MODEL_ARRAYS = (
     "lowest",
     "center",
     "scale",
@@ -38,14 +38,14 @@ _OF_MODELS = (
     "trained_until",
     "quantiles",
 )
-"""Arrays with one row a model."""
-_OF_VECTORS = ("vectors", "coefficients")
-"""Arrays with one row a support vector."""
-_ARRAYS = ("start", *_OF_MODELS, *_OF_VECTORS)
-NOTHING = -700.0
-"""Exponent of what is to be lost in a sum: the exponential, 1e-304, is a common number, unlike
-those of less, for which processors take detours."""
-_ADVICE = "restore it from a copy, or train the models anew"
+"""Arrays with one row per model."""
+_VECTOR_ARRAYS = ("vectors", "coefficients")
+"""Arrays with one row per support vector."""
+_ARRAYS = ("start", *_MODEL_ARRAYS, *_VECTOR_ARRAYS)
+NEGLIGIBLE_EXPONENT = -700.0
+"""Exponent whose exponential, 1e-304, has no effect on a sum. A smaller one would be a subnormal
+number, with which processors are slow."""
+_HINT = "restore it from a copy, or train the models again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,30 +54,31 @@ class SensorModels:
 
     A window's score is `intercept` plus the sum, over the model's support vectors v, of
     coefficient * exp(-gamma |x - v|²), where x are its scaled features: the decision function
-    of scikit-learn's OneClassSVM. The window is anomalous where the score is below `threshold`.
+    of scikit-learn's OneClassSVM. A window is anomalous if its score is below `threshold`.
 
     Attributes:
         pairs: (device, sensor) of each model.
-        versions: Of each model: 12 hexadecimal digits, others if any score may be another.
+        versions: Version of each model: 12 hexadecimal digits, which change if any score may.
         features: Names of the d features.
         window_seconds: Length of the windows.
-        lowest: Shape (n, d): to what features are raised; -inf where to nothing.
-        center: Shape (n, d): subtracted from features.
-        scale: Shape (n, d): what they are divided by then.
+        lowest: Shape (n, d): lower bound to which features are clipped; -inf for none.
+        center: Shape (n, d): subtracted from the clipped features.
+        scale: Shape (n, d): divisor of the centred features.
         start: Shape (n + 1,), int64: the vectors of model i are rows start[i] to start[i + 1].
         vectors: Shape (v, d): the support vectors of all models, scaled.
         coefficients: Shape (v,), positive; their sum over a model is nu times its windows.
         intercept: Shape (n,).
-        gamma: Shape (n,): width of the kernel.
+        gamma: Shape (n,): kernel coefficient.
         threshold: Shape (n,).
-        nu: Shape (n,): share of false alarms aimed at.
-        windows: Shape (n,), int64: windows trained on.
-        false_alarm_rate: Shape (n,): share of alarms among the latest of the training windows,
-            by a model that knew only the earlier ones.
+        nu: Shape (n,): target false-alarm rate.
+        windows: Shape (n,), int64: number of training windows.
+        false_alarm_rate: Shape (n,): share of alarms among the latest training windows, scored by
+            a model that was trained on the earlier ones only.
         trained_until: Shape (n,), int64: end of the last training window, in microseconds since
             the Unix epoch, UTC.
-        quantiles: Shape (n, d, 11): of the training features, not scaled, at levels `QUANTILES`.
-        context: Against how much before them windows were told; to be scored so as well.
+        quantiles: Shape (n, d, 11): quantiles of the unscaled training features at the levels
+            `QUANTILES`.
+        context: Normalisation of the training windows, which scored windows need as well.
     """
 
     pairs: tuple[Pair, ...]
@@ -104,29 +105,29 @@ class SensorModels:
         return len(self.pairs)
 
     @classmethod
-    def of(
+    def from_models(
         cls,
         models: Mapping[Pair, SensorModel],
         features: Sequence[str],
         window_seconds: int,
         context: Context = NO_CONTEXT,
     ) -> Self:
-        """The model set by (device, sensor), given in any order; there may be none."""
+        """Build a model set from models by (device, sensor), in any order; may be empty."""
         pairs = tuple(sorted(models))
         ordered = [models[pair] for pair in pairs]
         shapes = {
             **dict.fromkeys(("lowest", "center", "scale", "vectors"), (len(features),)),
             "quantiles": (len(features), len(QUANTILES)),
         }
-        whole = ("windows", "trained_until")
+        integers = ("windows", "trained_until")
         arrays: dict[str, NDArray[Any]] = {
             name: np.array(
                 [getattr(model, name) for model in ordered],
-                dtype=np.int64 if name in whole else np.float64,
+                dtype=np.int64 if name in integers else np.float64,
             ).reshape(-1, *shapes.get(name, ()))
-            for name in _OF_MODELS
+            for name in _MODEL_ARRAYS
         }
-        for name in _OF_VECTORS:
+        for name in _VECTOR_ARRAYS:
             parts = [getattr(model, name) for model in ordered]
             arrays[name] = np.concatenate([np.empty((0, *shapes.get(name, ()))), *parts])
         sizes = np.array([len(model.coefficients) for model in ordered], dtype=np.int64)
@@ -148,12 +149,12 @@ class SensorModels:
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
-        """Support vectors of each model; shape (n,)."""
+        """Number of support vectors of each model; shape (n,)."""
         return np.diff(self.start)
 
     @cached_property
     def version(self) -> str:
-        """12 hexadecimal digits, others if any score of any model may be another."""
+        """Version of the set: 12 hexadecimal digits, which change if any score of any model may."""
         content = json.dumps(
             [self.features, self.window_seconds, self.pairs, self.versions, *self.context]
         )
@@ -161,9 +162,9 @@ class SensorModels:
 
     @cached_property
     def kernel(self) -> Array:
-        """What exponents are made of, see `quartet.sensors.scoring`; shape (v + 1, d + 2).
+        """Factors of the exponents, see `quartet.sensors.scoring`; shape (v + 1, d + 2).
 
-        A row for each support vector, and a last one for none.
+        One row per support vector, and a last one that adds nothing to a score.
         """
         gamma = np.repeat(self.gamma, self.sizes)
         rows = np.zeros((len(gamma) + 1, len(self.features) + 2))
@@ -171,7 +172,7 @@ class SensorModels:
         rows[:-1, -2] = -gamma
         squares = np.einsum("vd,vd->v", self.vectors, self.vectors)
         rows[:-1, -1] = np.log(self.coefficients) - gamma * squares
-        rows[-1, -1] = NOTHING
+        rows[-1, -1] = NEGLIGIBLE_EXPONENT
         return rows
 
     @cached_property
@@ -179,15 +180,15 @@ class SensorModels:
         return Lookup(self.pairs)
 
     def find(self, device: str, sensor: str) -> int:
-        """Number of the sensor's model.
+        """Return the index of a sensor's model.
 
         Raises:
-            KeyError: There is none.
+            KeyError: The sensor has no model.
         """
         return self._lookup.find(device, sensor)
 
     def locate(self, windows: pd.DataFrame) -> NDArray[np.int64]:
-        """Number of each window's model, -1 where there is none; shape (w,).
+        """Return the index of each window's model, -1 for none; shape (w,), int64.
 
         Args:
             windows: w rows with `device` and `sensor`, as text or categories.
@@ -195,37 +196,34 @@ class SensorModels:
         return self._lookup.locate(windows)
 
     def take(self, models: NDArray[np.int64]) -> Self:
-        """The model set of some models only.
+        """Return a model set with some of the models.
 
         Args:
-            models: Their numbers, none twice, such that their sensors ascend.
+            models: Ascending indices of the models, without duplicates.
         """
         sizes = self.sizes[models]
         start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         rows = np.repeat(self.start[models] - start[:-1], sizes) + np.arange(start[-1])
         return type(self)(
-            tuple(self.pairs[number] for number in models.tolist()),
-            tuple(self.versions[number] for number in models.tolist()),
+            tuple(self.pairs[index] for index in models.tolist()),
+            tuple(self.versions[index] for index in models.tolist()),
             self.features,
             self.window_seconds,
             start=start,
             context=self.context,
-            **{name: getattr(self, name)[models] for name in _OF_MODELS},
-            **{name: getattr(self, name)[rows] for name in _OF_VECTORS},
+            **{name: getattr(self, name)[models] for name in _MODEL_ARRAYS},
+            **{name: getattr(self, name)[rows] for name in _VECTOR_ARRAYS},
         )
 
-    def updated(self, other: SensorModels) -> Self:
-        """Return these models with the other's added, in place of those of the same sensors."""
-        return self.merged([self, other])
-
     @classmethod
-    def merged(cls, model_sets: Sequence[SensorModels]) -> Self:
-        """Merge model sets, for example of the shards of a fleet; of a sensor, the last counts.
+    def merge(cls, model_sets: Sequence[SensorModels]) -> Self:
+        """Merge model sets, for example of the shards of a fleet.
 
-        Which models result, and in which order, does not depend on how the sensors were divided.
+        If several have a model of the same sensor, the last one is kept. The result does not
+        depend on how the sensors were divided into shards.
 
         Raises:
-            ValueError: No model sets, or of different features or windows.
+            ValueError: There are no model sets, or their features or windows differ.
         """
         if not model_sets:
             raise ValueError("no model sets to merge")
@@ -235,33 +233,33 @@ class SensorModels:
         }
         if len(kinds) > 1:
             described = [
-                f"{seconds} s, {', '.join(names)}{context.told()}"
+                f"{seconds} s windows, features {', '.join(names)}{context.describe()}"
                 for names, seconds, context in sorted(kinds)
             ]
             raise ValueError(
-                "models of different windows or features do not fit into one model set: "
-                f"{'; '.join(described)}. Train all sensors anew, or with the same settings"
+                "cannot merge models of different windows or features: "
+                f"{'; '.join(described)}. Train all sensors again, or use the same settings"
             )
         ((features, window_seconds, context),) = kinds
         offsets = np.cumsum([0, *(len(model_set) for model_set in model_sets)])
-        place: dict[Pair, int] = {}
+        index: dict[Pair, int] = {}
         for model_set, offset in zip(model_sets, offsets, strict=False):
-            place.update(zip(model_set.pairs, range(offset, offset + len(model_set)), strict=True))
+            index.update(zip(model_set.pairs, range(offset, offset + len(model_set)), strict=True))
         arrays = {
             name: np.concatenate([getattr(model_set, name) for model_set in model_sets])
-            for name in (*_OF_MODELS, *_OF_VECTORS)
+            for name in (*_MODEL_ARRAYS, *_VECTOR_ARRAYS)
         }
         sizes = np.concatenate([model_set.sizes for model_set in model_sets])
         start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         pairs = tuple(pair for model_set in model_sets for pair in model_set.pairs)
         versions = tuple(version for model_set in model_sets for version in model_set.versions)
-        everything = cls(
+        concatenated = cls(
             pairs, versions, features, window_seconds, start=start, context=context, **arrays
         )
-        return everything.take(np.array([place[pair] for pair in sorted(place)], dtype=np.int64))
+        return concatenated.take(np.array([index[pair] for pair in sorted(index)], dtype=np.int64))
 
     def summary(self) -> pd.DataFrame:
-        """One row a model.
+        """Return a table with one row per model.
 
         Returns:
             `device`, `sensor`, `windows`, `trained_until` (datetime64[s], UTC), `nu`, `gamma`,
@@ -284,7 +282,7 @@ class SensorModels:
         )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """The model set as named arrays, with a checksum of them."""
+        """Return the model set as named arrays, including their checksum."""
         facts = {
             "format": FORMAT,
             "features": self.features,
@@ -301,21 +299,21 @@ class SensorModels:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """The model set that `to_arrays` took apart.
+        """Build the model set from the arrays that `to_arrays` returned.
 
         Raises:
-            ValueError: The arrays are no model set, not all of it, damaged, or of a later format.
+            ValueError: Arrays are missing, damaged, or in an unknown format.
         """
         names = {"facts", "checksum", *_ARRAYS}
         if missing := sorted(names - set(arrays)):
-            raise ValueError(f"no model set: it lacks {', '.join(missing)}; {_ADVICE}")
+            raise ValueError(f"not a model set: missing arrays {', '.join(missing)}; {_HINT}")
         content = {name: arrays[name] for name in names - {"checksum"}}
         if not np.array_equal(_checksum(content), arrays["checksum"]):
-            raise ValueError(f"a damaged model set: its checksum is another one; {_ADVICE}")
+            raise ValueError(f"the model set is damaged: its checksum does not match; {_HINT}")
         facts = json.loads(content.pop("facts").tobytes())
         if facts["format"] != FORMAT or not set(facts["features"]) <= set(FEATURES):
             raise ValueError(
-                f"a model set of format {facts['format']} with features "
+                f"the model set has format {facts['format']} with features "
                 f"{', '.join(facts['features'])}; this version of the project reads format "
                 f"{FORMAT} with features {', '.join(FEATURES)}"
             )
@@ -328,22 +326,22 @@ class SensorModels:
             **content,
         )
 
-    def packed(self) -> bytes:
-        """The model set as one safetensors file; the same models give the same bytes."""
+    def to_bytes(self) -> bytes:
+        """Return the content of a safetensors file; equal model sets give equal bytes."""
         arrays = self.to_arrays()
         return bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
     @classmethod
-    def unpacked(cls, content: bytes) -> Self:
-        """The model set that `packed` made a file of.
+    def from_bytes(cls, content: bytes) -> Self:
+        """Build the model set from the file content that `to_bytes` returned.
 
         Raises:
-            ValueError: The file is half-written, damaged, or something else.
+            ValueError: The content is incomplete, damaged, or not a model set.
         """
         try:
             arrays = load(content)
         except SafetensorError as error:
-            raise ValueError(f"not a whole model set ({error}); {_ADVICE}") from error
+            raise ValueError(f"not a complete model set ({error}); {_HINT}") from error
         return cls.from_arrays(arrays)
 
 

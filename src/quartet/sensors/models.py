@@ -1,4 +1,4 @@
-"""One sensor's model, as training makes it."""
+"""The model of one sensor, as training returns it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Pair = tuple[str, str]
 """Device and sensor."""
 
 QUANTILES = np.linspace(0.0, 1.0, 11)
-"""Levels of the quantiles of the training inputs that a model keeps, to tell drift."""
+"""Levels of the quantiles of the training features that a model keeps to measure drift."""
 VERSION_BYTES = 6
-"""Of a version's hash; written as twice as many hexadecimal digits."""
+"""Size of a version's hash; written as twice as many hexadecimal digits."""
 _HASHED = (
     "vectors",
     "coefficients",
@@ -28,14 +28,14 @@ _HASHED = (
     "threshold",
     "nu",
 )
-"""What scores and labels depend on."""
+"""Attributes that scores and labels depend on."""
 
 
 @dataclass(frozen=True)
 class SensorModel:
     """One sensor's one-class support vector machine with its scale and threshold.
 
-    Attributes are those of `SensorModels`, for one sensor.
+    The attributes are those of `SensorModels`, for one sensor.
     """
 
     lowest: Array
@@ -52,13 +52,13 @@ class SensorModel:
     trained_until: int
     quantiles: Array
 
-    def version(self, *about: object) -> str:
-        """12 hexadecimal digits, others if any score may be another.
+    def version(self, *details: object) -> str:
+        """Return 12 hexadecimal digits that change if any score may change.
 
         Args:
-            about: What else scores depend on: sensor, features, length of windows.
+            details: Everything else that scores depend on: sensor, features, window length.
         """
-        digest = blake2b(json.dumps(about).encode(), digest_size=VERSION_BYTES)
+        digest = blake2b(json.dumps(details).encode(), digest_size=VERSION_BYTES)
         for name in _HASHED:
             digest.update(np.ascontiguousarray(getattr(self, name), dtype=np.float64).tobytes())
         return digest.hexdigest()

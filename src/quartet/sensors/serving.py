@@ -10,7 +10,7 @@ import pandas as pd
 from quartet.sensors import scoring
 from quartet.sensors.model_set import SensorModels
 
-BANK_FILE = "sensor_models.safetensors"
+MODEL_FILE = "sensor_models.safetensors"
 REQUIREMENTS = (
     "lazy-loader",
     "mlflow",
@@ -59,4 +59,4 @@ class SensorScorer:
 
 def _load_pyfunc(folder: str) -> SensorScorer:
     """MLflow's entry point: the model set whose file lies in `folder`."""
-    return SensorScorer(SensorModels.unpacked((Path(folder) / BANK_FILE).read_bytes()))
+    return SensorScorer(SensorModels.from_bytes((Path(folder) / MODEL_FILE).read_bytes()))

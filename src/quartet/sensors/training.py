@@ -97,7 +97,9 @@ def fit_model_set(
             faults.append((*pair, len(series[pair].features), result))
     table = pd.DataFrame(sorted(faults), columns=["device", "sensor", "windows", "reason"])
     table = table.astype({"windows": np.int64})
-    model_set = SensorModels.of(models, settings.features, window_seconds, settings.context)
+    model_set = SensorModels.from_models(
+        models, settings.features, window_seconds, settings.context
+    )
     return Trained(model_set, table)
 
 

@@ -177,14 +177,14 @@ def test_models_with_a_context_see_new_windows_against_those_before(tmp_path):
         [windows_of("pump", 0, 230), windows_of("pump", 230, end, shift=40)], ignore_index=True
     )
     model_set = fit_model_set(
-        context.applied(moved[:TRAINED]), settings, 300, progress=False
+        context.apply(moved[:TRAINED]), settings, 300, progress=False
     ).model_set
     site = Site(tmp_path, Champion(1, {}, SensorScorer(model_set)))
     for first, last in ((0, until), (until, until + 8), (until + 8, end)):
         site.tables.publish(batch(moved[first:last], closed=last))
         site.run()
     found = site.outcome()[0]
-    expected = predict(model_set, context.applied(moved))
+    expected = predict(model_set, context.apply(moved))
     expected = expected[expected["window_end"] > moved["window_end"][TRAINED - 1]]
     pd.testing.assert_series_equal(
         found["score"], expected["score"], check_index=False, check_names=False
@@ -199,7 +199,7 @@ def test_training_tells_windows_against_those_before(site):
     whole = TrainingWindows(share=1.0)
     plain, _ = select_windows(site.tables, NO_EVENTS, whole, SETTINGS)
     told, _ = select_windows(site.tables, NO_EVENTS, whole, settings)
-    expected = settings.context.applied(plain)
+    expected = settings.context.apply(plain)
     pd.testing.assert_frame_equal(told[plain.columns], expected[plain.columns], check_dtype=False)
     assert abs(told["mean"].median()) < 1 < plain["mean"].median()
 
@@ -219,7 +219,7 @@ def days_and_nights(first, last, shift=0.0):
 
 def of_days_and_nights(folder, settings=SETTINGS, days=4):
     """A site whose models have been trained on days and nights of the pump."""
-    normal = settings.context.applied(days_and_nights(0, days * DAY))
+    normal = settings.context.apply(days_and_nights(0, days * DAY))
     model_set = fit_model_set(normal, settings, 300, progress=False).model_set
     return Site(folder, Champion(1, {}, SensorScorer(model_set)))
 
@@ -280,10 +280,10 @@ def test_drift_is_measured_against_the_hours_before_where_models_are(tmp_path, m
         replace(model_set, pairs=((name, "temperature"),), versions=(name,))
         for name in ("fan", "valve")
     ]
-    model_set = model_set.merged([model_set, *further])
+    model_set = model_set.merge([model_set, *further])
     publish(site, until, whole)
     end = whole["window_end"].max()
-    told = settings.context.applied(whole)
+    told = settings.context.apply(whole)
     span = Span(end - pd.Timedelta(hours=24), end)
     expected = drift(model_set, [told[told["window_end"] > span.since]], span)
     monkeypatch.setattr(nodes, "_AT_ONCE", 500)  # windows of a sensor

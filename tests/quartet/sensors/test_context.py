@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.sensors.context import relative_windows
+from quartet.sensors.context import normalise_windows
 
 MINUTES = 30
 COLUMNS = ["mean", "standard_deviation", "minimum", "maximum", "last_value"]
@@ -55,13 +55,13 @@ def naive(windows, hours, spread_hours):
 def test_windows_are_told_against_the_hours_before_as_one_would_by_hand():
     means = np.random.default_rng(0).normal(50, 3, size=120)
     windows = windows_of(means)
-    found = relative_windows(windows, hours=2, spread_hours=24)
+    found = normalise_windows(windows, hours=2, spread_hours=24)
     assert len(found) == 118
     np.testing.assert_allclose(found["mean"], naive(windows, 2, 24))
 
 
 def test_readings_of_a_window_are_moved_and_scaled_alike():
-    found = relative_windows(windows_of(np.random.default_rng(1).normal(50, 3, size=60)))
+    found = normalise_windows(windows_of(np.random.default_rng(1).normal(50, 3, size=60)))
     spread = found["standard_deviation"]
     for name in ("minimum", "maximum", "last_value"):
         sign = -1 if name == "minimum" else 1
@@ -78,20 +78,20 @@ def test_unit_and_level_of_a_sensor_do_not_matter(level, unit):
         if name != "standard_deviation":
             other[name] += level
     np.testing.assert_allclose(
-        relative_windows(other)[COLUMNS], relative_windows(windows)[COLUMNS], rtol=1e-5, atol=1e-6
+        normalise_windows(other)[COLUMNS], normalise_windows(windows)[COLUMNS], rtol=1e-5, atol=1e-6
     )
 
 
 def test_a_move_for_good_is_seen_when_it_happens_and_normal_after():
     means = np.random.default_rng(3).normal(size=200)
     means[100:] += 40
-    found = relative_windows(windows_of(means), hours=2)["mean"].to_numpy()
+    found = normalise_windows(windows_of(means), hours=2)["mean"].to_numpy()
     assert found[98] > 10  # two windows are left out at the start
     assert np.abs(found[110:]).mean() < 3 * np.abs(found[:90]).mean()
 
 
 def test_a_value_that_hardly_ever_changes_is_not_divided_by_nothing():
-    found = relative_windows(windows_of([5.0] * 30 + [7.0] + [5.0] * 10))["mean"].to_numpy()
+    found = normalise_windows(windows_of([5.0] * 30 + [7.0] + [5.0] * 10))["mean"].to_numpy()
     assert found[28] == 2.0
     assert (found[:28] == 0).all()
     assert np.isfinite(found).all()
@@ -102,8 +102,8 @@ def test_sensors_do_not_see_each_other_and_order_does_not_matter():
     first = windows_of(generator.normal(size=50))
     second = windows_of(generator.normal(100, 9, size=50), sensor="t")
     both = pd.concat([second, first]).sample(frac=1, random_state=0)
-    found = relative_windows(both)
-    expected = pd.concat([relative_windows(first), relative_windows(second)], ignore_index=True)
+    found = normalise_windows(both)
+    expected = pd.concat([normalise_windows(first), normalise_windows(second)], ignore_index=True)
     pd.testing.assert_frame_equal(found, expected)
     assert list(found) == list(first)
 
@@ -111,21 +111,21 @@ def test_sensors_do_not_see_each_other_and_order_does_not_matter():
 def test_new_windows_need_only_the_day_before():
     means = np.random.default_rng(5).normal(size=300)
     windows = windows_of(means)
-    whole = relative_windows(windows).tail(20).reset_index(drop=True)
+    whole = normalise_windows(windows).tail(20).reset_index(drop=True)
     # The first of the day that are compared are compared with less.
-    late = relative_windows(windows.tail(20 + 48 + 4)).tail(20).reset_index(drop=True)
+    late = normalise_windows(windows.tail(20 + 48 + 4)).tail(20).reset_index(drop=True)
     pd.testing.assert_frame_equal(whole, late)
 
 
 def test_windows_after_a_long_silence_have_nothing_to_be_compared_with():
     ends = [1, 2, 3, 100, 101]
-    found = relative_windows(windows_of([1.0, 2.0, 3.0, 4.0, 5.0], ends=ends), hours=2)
+    found = normalise_windows(windows_of([1.0, 2.0, 3.0, 4.0, 5.0], ends=ends), hours=2)
     assert found["window_end"].astype("int64").floordiv(MINUTES * 60).tolist() == [3]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_without_a_past_nothing_is_left(count):
-    found = relative_windows(windows_of([1.0] * count))
+    found = normalise_windows(windows_of([1.0] * count))
     assert found.empty
     assert list(found) == list(windows_of([]))
 
@@ -136,5 +136,5 @@ def test_names_may_be_categories_of_which_some_do_not_occur():
         device=pd.Categorical(windows["device"], ["c", "d"]),
         sensor=pd.Categorical(windows["sensor"], ["s", "t"]),
     )
-    expected = relative_windows(windows)
-    np.testing.assert_array_equal(relative_windows(named)["mean"], expected["mean"])
+    expected = normalise_windows(windows)
+    np.testing.assert_array_equal(normalise_windows(named)["mean"], expected["mean"])

@@ -38,7 +38,7 @@ def model_set_of(**training):
             trained_until=0,
             quantiles=np.quantile(np.asarray(values, float), QUANTILES)[None],
         )
-    return SensorModels.of(models, ("mean",), LENGTH)
+    return SensorModels.from_models(models, ("mean",), LENGTH)
 
 
 def windows_of(**new):

@@ -36,51 +36,53 @@ def retrained():
 
 
 def test_a_model_set_is_the_same_after_its_file(model_set, windows):
-    restored = SensorModels.unpacked(model_set.packed())
+    restored = SensorModels.from_bytes(model_set.to_bytes())
     pd.testing.assert_frame_equal(predict(restored, windows), predict(model_set, windows))
     pd.testing.assert_frame_equal(restored.summary(), model_set.summary())
     np.testing.assert_array_equal(restored.quantiles, model_set.quantiles)
-    assert restored.packed() == model_set.packed()
+    assert restored.to_bytes() == model_set.to_bytes()
     assert restored.version == model_set.version
     assert restored.window_seconds == HOUR
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.1, 0.5, 0.9, 0.999])
 def test_a_half_written_file_is_refused(model_set, share):
-    content = model_set.packed()
-    with pytest.raises(ValueError, match=r"not a whole model set .* train the models anew"):
-        SensorModels.unpacked(content[: int(share * len(content))])
+    content = model_set.to_bytes()
+    with pytest.raises(ValueError, match=r"not a complete model set .* train the models again"):
+        SensorModels.from_bytes(content[: int(share * len(content))])
 
 
 def test_a_changed_byte_is_noticed_wherever_it_is(model_set):
-    content = model_set.packed()
+    content = model_set.to_bytes()
     header = 8 + int.from_bytes(content[:8], "little")
     for place in np.linspace(header, len(content) - 1, 60).astype(int).tolist():
         damaged = bytearray(content)
         damaged[place] ^= 1
-        with pytest.raises(ValueError, match="damaged model set"):
-            SensorModels.unpacked(bytes(damaged))
+        with pytest.raises(ValueError, match="model set is damaged"):
+            SensorModels.from_bytes(bytes(damaged))
 
 
 def test_other_files_are_refused(model_set, tmp_path):
-    with pytest.raises(ValueError, match=r"no model set: it lacks .*coefficients.*vectors"):
-        SensorModels.unpacked(save({"weights": np.zeros(3)}))
+    with pytest.raises(
+        ValueError, match=r"not a model set: missing arrays .*coefficients.*vectors"
+    ):
+        SensorModels.from_bytes(save({"weights": np.zeros(3)}))
     with zipfile.ZipFile(tmp_path / "model.zip", "w") as file:
         file.writestr("model", "something")
-    with pytest.raises(ValueError, match="not a whole model set"):
-        SensorModels.unpacked((tmp_path / "model.zip").read_bytes())
+    with pytest.raises(ValueError, match="not a complete model set"):
+        SensorModels.from_bytes((tmp_path / "model.zip").read_bytes())
 
 
 def test_a_model_set_of_a_later_version_says_so(model_set, monkeypatch):
     monkeypatch.setattr("quartet.sensors.model_set.FORMAT", 2)
-    later = model_set.packed()
+    later = model_set.to_bytes()
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"a model set of format 2 .* reads format 1"):
-        SensorModels.unpacked(later)
+    with pytest.raises(ValueError, match=r"the model set has format 2 .* reads format 1"):
+        SensorModels.from_bytes(later)
 
 
 def test_the_file_holds_arrays_and_one_text_only(model_set):
-    arrays = load(model_set.packed())
+    arrays = load(model_set.to_bytes())
     assert {array.dtype.kind for array in arrays.values()} <= {"f", "i", "u"}
     facts = json.loads(arrays["facts"].tobytes())
     assert facts["pairs"][0] == ["d0", "s0"]
@@ -90,22 +92,22 @@ def test_the_context_of_models_is_kept_and_not_mixed(model_set, windows):
     told = fit_model_set(
         windows, SETTINGS.model_copy(update={"context_hours": 2.0}), HOUR
     ).model_set
-    restored = SensorModels.unpacked(told.packed())
+    restored = SensorModels.from_bytes(told.to_bytes())
     assert restored.context == told.context == (2.0, 24.0)
     assert told.take(np.array([1])).context == (2.0, 24.0)
-    assert SensorModels.unpacked(model_set.packed()).context == (0.0, 0.0)
+    assert SensorModels.from_bytes(model_set.to_bytes()).context == (0.0, 0.0)
     assert not set(told.versions) & set(model_set.versions)
-    with pytest.raises(ValueError, match="against the 2 hours before"):
-        model_set.updated(told)
+    with pytest.raises(ValueError, match="relative to the 2 hours before"):
+        SensorModels.merge([model_set, told])
 
 
 def test_an_update_replaces_and_adds_models_and_leaves_the_others(model_set, retrained, windows):
-    updated = model_set.updated(retrained)
+    updated = SensorModels.merge([model_set, retrained])
     assert updated.pairs == (*model_set.pairs, ("d1", "s2"))
     for number, pair in enumerate(updated.pairs):
         source = retrained if pair in retrained.pairs else model_set
         alone = updated.take(np.array([number]))
-        assert alone.packed() == source.take(np.array([source.find(*pair)])).packed()
+        assert alone.to_bytes() == source.take(np.array([source.find(*pair)])).to_bytes()
     same = predict(updated, windows)["score"].eq(predict(model_set, windows)["score"])
     changed = windows["device"].eq("d0") & windows["sensor"].isin(["s1", "s2"])
     assert same[~changed].all()
@@ -113,11 +115,13 @@ def test_an_update_replaces_and_adds_models_and_leaves_the_others(model_set, ret
 
 
 def test_versions_differ_where_models_do_and_only_there(model_set, retrained, windows):
-    updated = model_set.updated(retrained)
+    updated = SensorModels.merge([model_set, retrained])
     changed = np.array(model_set.versions) != np.array(updated.versions[:6])
     assert changed.tolist() == [False, True, True, False, False, False]
     assert updated.version != model_set.version
-    assert model_set.updated(model_set.take(np.array([3]))).version == model_set.version
+    assert (
+        SensorModels.merge([model_set, model_set.take(np.array([3]))]).version == model_set.version
+    )
     stricter = fit_model_set(
         windows, SETTINGS.model_copy(update={"threshold": "machine"}), HOUR
     ).model_set
@@ -130,18 +134,20 @@ def test_models_of_other_features_or_windows_do_not_get_into_a_model_set(model_s
     other = fit_model_set(
         windows, SETTINGS.model_copy(update={"features": ("mean",)}), HOUR
     ).model_set
-    with pytest.raises(ValueError, match=r"3600 s, mean; 3600 s, mean, log_standard_deviation"):
-        model_set.updated(other)
+    with pytest.raises(
+        ValueError, match=r"features mean; 3600 s windows, features mean, log_standard_deviation"
+    ):
+        SensorModels.merge([model_set, other])
     with pytest.raises(ValueError, match=r"3600 s.*; 7200 s"):
-        model_set.updated(fit_model_set(windows, SETTINGS, 2 * HOUR).model_set)
+        SensorModels.merge([model_set, fit_model_set(windows, SETTINGS, 2 * HOUR).model_set])
 
 
 def test_an_empty_model_set_can_be_kept_and_filled(model_set, windows):
     empty = fit_model_set(windows, SETTINGS, HOUR, sensors=[]).model_set
-    restored = SensorModels.unpacked(empty.packed())
+    restored = SensorModels.from_bytes(empty.to_bytes())
     assert len(restored) == 0
     assert predict(restored, windows).empty
-    assert restored.updated(model_set).packed() == model_set.packed()
+    assert SensorModels.merge([restored, model_set]).to_bytes() == model_set.to_bytes()
 
 
 def test_a_sensor_is_found_by_name_whatever_the_names_are_kept_as(model_set):

@@ -59,7 +59,7 @@ def scikit_learns(seed, sensors):
             trained_until=0,
             quantiles=np.zeros((3, len(QUANTILES))),
         )
-    return machines, SensorModels.of(models, NAMES, HOUR)
+    return machines, SensorModels.from_models(models, NAMES, HOUR)
 
 
 @given(
@@ -124,7 +124,7 @@ def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version
 
 def test_sensors_may_have_few_or_many_windows(model_set, windows):
     """Models of one size are scored together, filled up to the longest."""
-    twins = SensorModels.of(
+    twins = SensorModels.from_models(
         {("d", f"{number:02d}"): model_of(model_set, 0) for number in range(40)},
         model_set.features,
         HOUR,
@@ -196,7 +196,7 @@ def test_what_does_not_fit_the_model_set_is_refused(model_set, windows):
 def test_the_served_model_set_answers_as_it_did_and_says_what_it_needs(
     model_set, windows, tmp_path
 ):
-    (tmp_path / serving.BANK_FILE).write_bytes(model_set.packed())
+    (tmp_path / serving.MODEL_FILE).write_bytes(model_set.to_bytes())
     served = serving._load_pyfunc(str(tmp_path))
     pd.testing.assert_frame_equal(served.predict(windows), predict(model_set, windows))
     assert served.get_raw_model().version == model_set.version

@@ -113,22 +113,22 @@ def test_a_sensor_that_cannot_be_trained_is_reported_and_the_others_are_trained(
 
 def test_more_workers_train_the_same_model_set(fleet, trained):
     several = fit_model_set(fleet, QUICK.model_copy(update={"workers": 2}), HOUR)
-    assert several.model_set.packed() == trained.model_set.packed()
+    assert several.model_set.to_bytes() == trained.model_set.to_bytes()
     pd.testing.assert_frame_equal(several.faults, trained.faults)
 
 
 def test_shards_of_a_fleet_make_the_same_model_set(fleet, trained):
     pairs = sorted(set(zip(fleet["device"], fleet["sensor"], strict=True)))
     shards = [fit_model_set(fleet, QUICK, HOUR, sensors=pairs[rank::3]) for rank in range(3)]
-    merged = SensorModels.merged([shard.model_set for shard in reversed(shards)])
-    assert merged.packed() == trained.model_set.packed()
+    merged = SensorModels.merge([shard.model_set for shard in reversed(shards)])
+    assert merged.to_bytes() == trained.model_set.to_bytes()
     faults = pd.concat([shard.faults for shard in shards]).sort_values("device", ignore_index=True)
     pd.testing.assert_frame_equal(faults, trained.faults)
 
 
 def test_the_order_of_windows_does_not_matter(fleet, trained):
     shuffled = fleet.sample(frac=1, random_state=3).astype({"device": "category"})
-    assert fit_model_set(shuffled, QUICK, HOUR).model_set.packed() == trained.model_set.packed()
+    assert fit_model_set(shuffled, QUICK, HOUR).model_set.to_bytes() == trained.model_set.to_bytes()
 
 
 def test_the_same_seed_trains_the_same_models_and_another_seed_draws_others():

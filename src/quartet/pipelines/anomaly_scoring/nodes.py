@@ -91,7 +91,7 @@ def _in_context(
         until=until.watermark,
         pairs=windows[["device", "sensor"]].drop_duplicates().itertuples(index=False, name=None),
     )
-    return context.applied(around).merge(windows[_KEYS], on=_KEYS)
+    return context.apply(around).merge(windows[_KEYS], on=_KEYS)
 
 
 def score_windows(
@@ -165,7 +165,7 @@ def _blocks(
         for first in range(0, len(model_set), most):
             pairs = model_set.pairs[first : first + most]
             windows = sensor_windows.read_windows(since=since, until=span.until, pairs=pairs)
-            told = model_set.context.applied(windows)
+            told = model_set.context.apply(windows)
             yield told[told["window_end"] > span.since]
             bar.update(len(pairs))
 

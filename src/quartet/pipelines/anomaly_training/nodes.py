@@ -47,7 +47,7 @@ def select_windows(
             "`kedro run --pipelines sensor_ingestion` first"
         )
     windows = sensor_windows.read_windows(until=cursor.watermark)
-    windows = sensor_svm.context.applied(windows)
+    windows = sensor_svm.context.apply(windows)
     normal = sensors.selection.normal_windows(windows, training_windows)
     seconds = sensor_windows.window_seconds()
     known = sensors.labels.mark_windows(normal, sensor_labels, seconds)
@@ -88,7 +88,7 @@ def train_models(
         return mine.model_set.to_arrays(), mine.faults
     model_sets = [sensors.model_set.SensorModels.from_arrays(arrays) for arrays, _ in parts]
     faults = pd.concat([found for _, found in parts], ignore_index=True)
-    merged = sensors.model_set.SensorModels.merged(model_sets)
+    merged = sensors.model_set.SensorModels.merge(model_sets)
     return merged.to_arrays(), faults.sort_values(["device", "sensor"], ignore_index=True)
 
 
@@ -98,7 +98,7 @@ def merge_models(
     """Merge models of chosen sensors with the registered models of the others."""
     trained = sensors.model_set.SensorModels.from_arrays(trained_models)
     if training_windows.sensors and sensor_champion is not None:
-        trained = sensor_champion.raw_model.updated(trained)
+        trained = sensors.model_set.SensorModels.merge([sensor_champion.raw, trained])
     return trained.to_arrays()
 
 

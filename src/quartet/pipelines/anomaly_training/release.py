@@ -41,7 +41,7 @@ def make_release(
         approved=approved,
         reason=reason,
         loader_module="quartet.sensors.serving",
-        files={sensors.serving.BANK_FILE: model_set.packed()},
+        files={sensors.serving.MODEL_FILE: model_set.to_bytes()},
         requirements=sensors.serving.REQUIREMENTS,
         input_example=normal_windows.drop(columns="revision").head(3),
         tags={
