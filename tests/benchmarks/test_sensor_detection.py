@@ -135,7 +135,7 @@ def sensor_alarms(method, trained, judged, window_seconds, nu, seed, pairs=None)
     """Whether each judged window has an alarm, and the sensors that were trained."""
     if method != "one_class_svm":
         settings = Baselines(seed=seed, features=FEATURES, nu=nu)
-        return baselines.alarms(method, trained, judged, settings, pairs), pairs
+        return baselines.detect_alarms(method, trained, judged, settings, pairs), pairs
     settings = SensorSvm(seed=seed, features=FEATURES, nu=nu)
     model_set, _ = training.fit_model_set(trained, settings, window_seconds, progress=False)
     alarms = np.zeros(len(judged), dtype=bool)

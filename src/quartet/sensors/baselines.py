@@ -1,8 +1,8 @@
-"""What one-class machines must surpass: a robust z-score and isolation forests, one a sensor.
+"""Baselines for the one-class support vector machines: robust z-score and isolation forest.
 
-Both are trained on the windows that the machines are trained on, and their thresholds are set as
-those of the machines are: the series is cut into blocks of time, each is scored by a detector
-that has not seen it, and the threshold is the quantile at 1 - nu of all these scores.
+Both are trained per sensor, on the same windows as the machines, and their thresholds are also
+calibrated by cross-validation: the series is divided into blocks of time, each block is scored by
+a detector fitted to the other blocks, and the threshold is the quantile at 1 - nu of all scores.
 """
 
 from __future__ import annotations
@@ -22,32 +22,36 @@ from quartet.sensors.settings import Baselines
 Array = NDArray[np.float64]
 Pair = tuple[str, str]
 Score = Callable[[Array], Array]
-"""From features, shape (w, d), to how strange each window is, shape (w,); more is stranger."""
+"""Maps features, shape (w, d), to anomaly scores, shape (w,); higher is more anomalous."""
 Fit = Callable[[Array], Score]
-"""From the features of training windows, in the order of time, to their score."""
+"""Maps the features of training windows, in the order of time, to a fitted score."""
 
-_CONSISTENT = 1.4826
-"""Makes the median distance of normal values from their median their standard deviation."""
-_CONSISTENT_MEAN = 1.2533
-"""The same for the mean distance."""
+_MEDIAN_DEVIATION_FACTOR = 1.4826
+"""Ratio of the standard deviation to the median absolute deviation of normal values."""
+_MEAN_DEVIATION_FACTOR = 1.2533
+"""Ratio of the standard deviation to the mean absolute deviation of normal values."""
 METHODS = ("robust_z_score", "isolation_forest")
 
 
-def robust_z_score(training: Array) -> Score:
-    """Distance of the first feature, the window's mean, from the median in deviations.
+def fit_robust_z_score(training: Array) -> Score:
+    """Fit the robust z-score of the first feature, the mean of the window.
 
-    The deviation is estimated from the median distance; from the mean one where more than half
-    of the windows have the same mean, after Iglewicz and Hoaglin, "How to detect and handle
-    outliers" (1993). Where all have, it is 1.
+    The standard deviation is estimated from the median absolute deviation, or from the mean
+    absolute deviation if more than half of the windows have the same mean (Iglewicz and Hoaglin,
+    "How to detect and handle outliers", 1993). If all have the same mean, it is 1.
     """
     median = np.median(training[:, 0])
-    distance = np.abs(training[:, 0] - median)
-    usual = _CONSISTENT * np.median(distance) or _CONSISTENT_MEAN * distance.mean() or 1.0
-    return lambda features: np.abs(features[:, 0] - median) / usual
+    deviation = np.abs(training[:, 0] - median)
+    scale = (
+        _MEDIAN_DEVIATION_FACTOR * np.median(deviation)
+        or _MEAN_DEVIATION_FACTOR * deviation.mean()
+        or 1.0
+    )
+    return lambda features: np.abs(features[:, 0] - median) / scale
 
 
-def isolation_forest(settings: Baselines) -> Fit:
-    """scikit-learn's IsolationForest (Liu, Ting and Zhou, "Isolation forest", 2008)."""
+def make_isolation_forest(settings: Baselines) -> Fit:
+    """Return a fit of scikit-learn's IsolationForest (Liu, Ting and Zhou, 2008)."""
 
     def fit(training: Array) -> Score:
         forest = IsolationForest(n_estimators=settings.trees, random_state=settings.seed)
@@ -57,75 +61,75 @@ def isolation_forest(settings: Baselines) -> Fit:
     return fit
 
 
-def threshold(fit: Fit, training: Array, settings: Baselines) -> float:
-    """The strangeness that a share of nu of windows not seen in training surpasses.
+def fit_threshold(fit: Fit, training: Array, settings: Baselines) -> float:
+    """Return the score that a share of nu of held-out windows exceeds.
 
     Args:
         fit: The detector.
         training: Shape (w, d), in the order of time.
-        settings: nu, and the number of blocks that are left out in turn.
+        settings: nu, and the number of blocks that are held out in turn.
     """
     bounds = np.linspace(0, len(training), settings.blocks + 1).round().astype(int)
     scores = np.empty(len(training))
-    for first, after in pairwise(bounds.tolist()):
-        rest = np.concatenate([training[:first], training[after:]])
-        scores[first:after] = fit(rest)(training[first:after])
+    for first, last in pairwise(bounds.tolist()):
+        others = np.concatenate([training[:first], training[last:]])
+        scores[first:last] = fit(others)(training[first:last])
     return float(np.quantile(scores, 1 - settings.nu, method="higher"))
 
 
-def alarms(
+def detect_alarms(
     method: str,
     training: pd.DataFrame,
     windows: pd.DataFrame,
     settings: Baselines,
     sensors: Iterable[Pair] | None = None,
 ) -> NDArray[np.bool_]:
-    """Which windows a baseline raises an alarm for.
+    """Return for which windows a baseline raises an alarm.
 
     Args:
         method: One of `METHODS`.
         training: Normal windows, in any order; the columns of `quartet.sensors.windows`.
-        windows: Those to judge, w rows.
-        settings: Features, nu and what else there is to choose.
-        sensors: Only these (device, sensor) are judged; all others raise no alarm. All that have
-            training windows, if not given.
+        windows: The windows to score, w rows.
+        settings: Features, nu and further parameters.
+        sensors: Sensors to score, as (device, sensor); all others raise no alarm. By default all
+            with training windows.
 
     Returns:
         Shape (w,).
 
     Raises:
-        ValueError: There is no such method, or a window lacks what features are made of.
+        ValueError: The method is unknown, or a column of the windows is missing.
     """
     fits: Mapping[str, Fit] = {
-        "robust_z_score": robust_z_score,
-        "isolation_forest": isolation_forest(settings),
+        "robust_z_score": fit_robust_z_score,
+        "isolation_forest": make_isolation_forest(settings),
     }
     if method not in fits:
-        raise ValueError(f"no baseline is called {method!r}: known are {', '.join(METHODS)}")
-    known = _series(training, ("mean", *settings.features))
-    judged = _series(windows, ("mean", *settings.features))
-    wanted = set(known if sensors is None else sensors)
-    marked = np.zeros(len(windows), dtype=bool)
-    for pair in sorted(wanted & set(known) & set(judged)):
-        (_, seen), (rows, new) = known[pair], judged[pair]
-        # The mean comes first for the z-score; the forest has the features that were asked for.
+        raise ValueError(f"unknown baseline {method!r}; expected {' or '.join(METHODS)}")
+    trained = _group_by_sensor(training, ("mean", *settings.features))
+    scored = _group_by_sensor(windows, ("mean", *settings.features))
+    chosen = set(trained if sensors is None else sensors)
+    alarms = np.zeros(len(windows), dtype=bool)
+    for pair in sorted(chosen & set(trained) & set(scored)):
+        (_, old), (rows, new) = trained[pair], scored[pair]
+        # The z-score needs the mean, which is first; the forest only the configured features.
         first = 0 if method == "robust_z_score" else 1
-        seen, new = seen[:, first:], new[:, first:]
+        old, new = old[:, first:], new[:, first:]
         fit = fits[method]
-        marked[rows] = fit(seen)(new) > threshold(fit, seen, settings)
-    return marked
+        alarms[rows] = fit(old)(new) > fit_threshold(fit, old, settings)
+    return alarms
 
 
-def _series(
+def _group_by_sensor(
     windows: pd.DataFrame, names: Sequence[str]
 ) -> dict[Pair, tuple[NDArray[np.int64], Array]]:
-    """Rows and features of each sensor's windows in the order of time."""
+    """Return rows and features of each sensor's windows in the order of time."""
     features = window_features(windows, names)
     ordered = windows.reset_index(drop=True).sort_values("window_end", kind="stable")
     order = ordered.index.to_numpy()
-    found = {}
+    series = {}
     groups: Any = ordered.groupby(["device", "sensor"], sort=False).indices
-    for (device, sensor), places in groups.items():
-        rows = order[places]
-        found[str(device), str(sensor)] = rows, features[rows]
-    return found
+    for (device, sensor), indices in groups.items():
+        rows = order[indices]
+        series[str(device), str(sensor)] = rows, features[rows]
+    return series

@@ -1,4 +1,4 @@
-"""How far the inputs of models have moved from those of training."""
+"""Drift of the input features of models since training."""
 
 from __future__ import annotations
 
@@ -15,139 +15,143 @@ from quartet.sensors.features import window_features
 from quartet.sensors.model_set import SensorModels
 
 Array = NDArray[np.float64]
-Numbers = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
-MOVED = 0.25
-"""Index from which a distribution counts as another one, by custom."""
-_CHANCE = 0.01
-"""Share of features that pass the limit of chance though nothing has moved."""
+DRIFT_THRESHOLD = 0.25
+"""Stability index above which a distribution is conventionally taken to have changed."""
+_SIGNIFICANCE = 0.01
+"""Probability that the index of an unchanged feature exceeds its chance limit."""
 _BINS = 11
-"""Ten between the quantiles, and one for what is less than a least value met often in training."""
+"""Ten between the quantiles, and one for values below a minimum that is frequent in training."""
 _PARTS = 288
-"""Into which the time is divided at most, to see how long a sensor was silent."""
-_LONGEST_GAP = 12
-"""One in so many of the parts. If of a daily cycle the two hours of the highest values are missing,
-its index is 0.15; if three are, it is 0.4, as if it had moved."""
+"""Maximum number of parts into which the span is divided to find gaps."""
+_GAPS = 12
+"""A gap is too long if it exceeds one in so many of the parts. If the two hours of the highest
+values are missing from a daily cycle, its index is 0.15; if three are, it is 0.4, as if it had
+drifted."""
 TOO_FEW = "too few windows"
 
 
 class Span(NamedTuple):
-    """The time over which drift is measured: windows that end in (since, until].
-
-    Attributes:
-        since: UTC without zone.
-        until: Likewise.
-    """
+    """The time over which drift is measured: windows that end in (since, until], UTC, naive."""
 
     since: pd.Timestamp
     until: pd.Timestamp
 
     def parts(self, window_seconds: int) -> int:
-        """Into how many equal parts it is divided, each as long as a window at least."""
+        """Return into how many equal parts to divide the span, each at least a window long."""
         windows = (self.until - self.since) // pd.Timedelta(seconds=window_seconds)
         return min(_PARTS, max(1, windows))
 
-    def part(self, windows: pd.DataFrame, parts: int) -> Numbers:
-        """The part in which each window ends; shape (w,)."""
+    def part(self, windows: pd.DataFrame, parts: int) -> Indices:
+        """Return the index of the part in which each window ends; shape (w,)."""
         ends = windows["window_end"].to_numpy().astype("datetime64[s]").astype(np.int64)
         first, last = (int(end.timestamp()) for end in self)
         return parts - 1 - (last - ends) * parts // (last - first)
 
 
-def drift(model_set: SensorModels, blocks: Iterable[pd.DataFrame], span: Span) -> pd.DataFrame:
-    """The population stability index of each sensor and feature: windows of late against training.
+def measure_drift(
+    model_set: SensorModels, blocks: Iterable[pd.DataFrame], span: Span
+) -> pd.DataFrame:
+    """Return the population stability index of each sensor and feature against training.
 
-    Training inputs are divided at their tenths, and the index is the sum over these ten bins of
-    (p - q) ln(p / q), p being the share of late windows in a bin and q that of training windows
-    (Siddiqi, "Credit risk scorecards", 2006). Bins that coincide, as with values that are mostly
-    the same, are one. An empty bin counts as half a window. With few windows the index is large
-    by chance: if nothing has moved, it is about chi-squared times 1/n + 1/m for n late and m
-    training windows (Yurdakul, "Statistical properties of population stability index", 2018).
-    And a part of a day is another distribution than the whole of it. So of a sensor that was
-    silent for more than a twelfth of the span at a stretch nothing is said.
+    Training features are binned by their deciles. The index is the sum over the bins of
+    (p - q) ln(p / q), where p is the share of recent windows in a bin and q that of training
+    windows (Siddiqi, "Credit risk scorecards", 2006). Coinciding bins, as of values that are
+    mostly the same, are merged. An empty bin counts as half a window. With few windows the index
+    is large by chance: without drift it is distributed about as chi-squared times 1/n + 1/m for n
+    recent and m training windows (Yurdakul, "Statistical properties of population stability
+    index", 2018). Part of a day is distributed differently from a complete one. So the index is
+    not computed for a sensor with a gap of more than a twelfth of the span.
 
     Args:
         model_set: The models.
-        blocks: The windows of the span, in any order and in any pieces, with the columns of
-            `quartet.sensors.windows`. Those of sensors without a model are left aside.
-        span: The time they are of.
+        blocks: The windows of the span, in any order and divided into blocks in any way, with the
+            columns of `quartet.sensors.windows`. Windows without a model are ignored.
+        span: The time over which drift is measured.
 
     Returns:
-        One row a sensor with windows and a feature: `device`, `sensor`, `feature`, `windows`,
-        `stability_index`, `chance_limit` (exceeded by one in a hundred though nothing has moved),
-        `moved` (the index exceeds both 0.25 and that limit) and `reason`: empty, or why nothing
-        is said; then index and limit are NaN.
+        One row per feature of each sensor with windows: `device`, `sensor`, `feature`, `windows`,
+        `stability_index`, `chance_limit` (exceeded with probability 0.01 without drift),
+        `drifted` (the index exceeds both 0.25 and that limit) and `reason` (empty, or why the
+        index and the limit are NaN).
     """
     counts, covered = _tally(model_set, blocks, span)
-    met = np.flatnonzero(counts[:, 0].sum(axis=1))
-    new, trained = counts[met, 0].sum(axis=1), model_set.windows[met]
-    index, bins = np.empty((2, len(met), len(model_set.features)))
+    models = np.flatnonzero(counts[:, 0].sum(axis=1))
+    recent, trained = counts[models, 0].sum(axis=1), model_set.windows[models]
+    index, bins = np.empty((2, len(models), len(model_set.features)))
     for column in range(len(model_set.features)):
-        expected = _expected(model_set.quantiles[met, column])
-        index[:, column] = _index(counts[met, column] / new[:, None], expected, new, trained)
+        expected = _expected_shares(model_set.quantiles[models, column])
+        observed = counts[models, column] / recent[:, None]
+        index[:, column] = _stability_index(observed, expected, recent, trained)
         bins[:, column] = (expected > 0).sum(axis=1)
-    chance = chi2.isf(_CHANCE, np.maximum(bins - 1, 1)) * (1 / new + 1 / trained)[:, None]
-    silent = _has_gap(covered[met])
-    index[silent] = chance[silent] = np.nan
-    names = np.array([model_set.pairs[number] for number in met], dtype=object).reshape(-1, 2)
+    limit = chi2.isf(_SIGNIFICANCE, np.maximum(bins - 1, 1)) * (1 / recent + 1 / trained)[:, None]
+    gaps = _has_gap(covered[models])
+    index[gaps] = limit[gaps] = np.nan
+    names = np.array([model_set.pairs[model] for model in models], dtype=object).reshape(-1, 2)
     return pd.DataFrame(
         {
             "device": np.repeat(names[:, 0], len(model_set.features)),
             "sensor": np.repeat(names[:, 1], len(model_set.features)),
-            "feature": np.tile(np.array(model_set.features, dtype=object), len(met)),
-            "windows": np.repeat(new, len(model_set.features)),
+            "feature": np.tile(np.array(model_set.features, dtype=object), len(models)),
+            "windows": np.repeat(recent, len(model_set.features)),
             "stability_index": index.ravel(),
-            "chance_limit": chance.ravel(),
-            "moved": (index > np.maximum(MOVED, chance)).ravel(),
-            "reason": np.repeat(np.where(silent, TOO_FEW, ""), len(model_set.features)),
+            "chance_limit": limit.ravel(),
+            "drifted": (index > np.maximum(DRIFT_THRESHOLD, limit)).ravel(),
+            "reason": np.repeat(np.where(gaps, TOO_FEW, ""), len(model_set.features)),
         }
     )
 
 
 def _tally(
     model_set: SensorModels, blocks: Iterable[pd.DataFrame], span: Span
-) -> tuple[Numbers, NDArray[np.bool_]]:
-    """Windows of each model by feature and bin, shape (n, d, 11), and the parts that have any."""
+) -> tuple[Indices, NDArray[np.bool_]]:
+    """Count the windows of each model by feature and bin, shape (n, d, 11), and mark the parts
+    of the span with windows, shape (n, parts).
+    """
     parts = span.parts(model_set.window_seconds)
     counts = np.zeros((len(model_set), len(model_set.features), _BINS), dtype=np.int64)
     covered = np.zeros((len(model_set), parts), dtype=bool)
-    for windows in blocks:
-        model = model_set.locate(windows)
-        known = model >= 0
-        own, model = windows[known], model[known]
-        features = np.maximum(window_features(own, model_set.features), model_set.lowest[model])
+    for block in blocks:
+        model = model_set.locate(block)
+        has_model = model >= 0
+        windows, model = block[has_model], model[has_model]
+        features = window_features(windows, model_set.features)
+        features = np.maximum(features, model_set.lowest[model])
         for column in range(len(model_set.features)):
-            counts[:, column] += _counts(model_set.quantiles[:, column], model, features[:, column])
-        covered[model, span.part(own, parts)] = True
+            edges = model_set.quantiles[:, column]
+            counts[:, column] += _count_by_bin(edges, model, features[:, column])
+        covered[model, span.part(windows, parts)] = True
     return counts, covered
 
 
 def _has_gap(covered: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether too many parts in a row have no window; shape (n,)."""
-    length = covered.shape[1] // _LONGEST_GAP + 1
+    """Return whether too many consecutive parts have no window; shape (n,)."""
+    length = covered.shape[1] // _GAPS + 1
     stretches = sliding_window_view(covered, length, axis=1)
     return np.any(~np.any(stretches, axis=2), axis=1)
 
 
-def _counts(edges: Array, model: Numbers, values: Array) -> Numbers:
-    """Windows of each model in each bin, shape (n, 11); a value on an edge is below it."""
-    own = edges[model]
-    place = (own[:, 1:-1] < values[:, None]).sum(axis=1)
-    place[(values < own[:, 0]) & (own[:, 0] == own[:, 1])] = _BINS - 1
-    return np.bincount(model * _BINS + place, minlength=edges.shape[0] * _BINS).reshape(-1, _BINS)
+def _count_by_bin(edges: Array, model: Indices, values: Array) -> Indices:
+    """Count the windows of each model in each bin, shape (n, 11); a value on an edge is below."""
+    edges_of_window = edges[model]
+    bins = (edges_of_window[:, 1:-1] < values[:, None]).sum(axis=1)
+    minimum, first_decile = edges_of_window[:, 0], edges_of_window[:, 1]
+    bins[(values < minimum) & (minimum == first_decile)] = _BINS - 1
+    return np.bincount(model * _BINS + bins, minlength=edges.shape[0] * _BINS).reshape(-1, _BINS)
 
 
-def _expected(edges: Array) -> Array:
-    """Share of the training windows in each bin, shape (n, 11)."""
-    upper = edges[:, 1:]  # of the ten bins; the last one's is the largest value
+def _expected_shares(edges: Array) -> Array:
+    """Return the share of the training windows in each bin, shape (n, 11)."""
+    upper = edges[:, 1:]  # of the ten bins; the last edge is the maximum
     first = (upper[:, :, None] > upper[:, None, :]).sum(axis=2)  # the first bin with that edge
     shares = np.zeros((len(edges), _BINS))
     np.add.at(shares, (np.arange(len(edges))[:, None], first), 1 / upper.shape[1])
     return shares
 
 
-def _index(observed: Array, expected: Array, windows: Numbers, trained: Numbers) -> Array:
+def _stability_index(observed: Array, expected: Array, recent: Indices, trained: Indices) -> Array:
     used = (observed > 0) | (expected > 0)
-    p = np.maximum(observed, 0.5 / windows[:, None])
+    p = np.maximum(observed, 0.5 / recent[:, None])
     q = np.maximum(expected, 0.5 / trained[:, None])
     return np.where(used, (p - q) * np.log(p / q), 0).sum(axis=1)

@@ -1,7 +1,7 @@
-"""Known anomalies, and which windows they touch.
+"""Labels of known anomalies, and the windows that they overlap.
 
-A label is a row of `device`, `sensor`, `start`, `end` (both included, UTC without zone)
-and `kind`. A label without a sensor, an empty text, is about the whole device.
+A label is a row of `device`, `sensor`, `start`, `end` (both inclusive, naive UTC) and `kind`. A
+label with an empty `sensor` applies to all sensors of the device.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 LABEL_COLUMNS = ("device", "sensor", "start", "end", "kind")
 
 
-class Touched(NamedTuple):
-    """The windows that labels touch, one pair of a label and a window after the other.
+class LabelMatches(NamedTuple):
+    """Pairs of a label and a window that overlap.
 
     Attributes:
-        label: Rows of the label table; shape (t,).
-        window: Rows of the window table; shape (t,).
-        covered: Whether each label lies, at least in part, in the time of its sensor's windows,
-            so that it could have been found; shape (l,).
+        label: Row index in the label table; shape (t,).
+        window: Row index in the window table; shape (t,).
+        covered: Whether each label overlaps the time from the first to the last window of its
+            sensor, so that it can be found; shape (l,).
     """
 
     label: NDArray[np.int64]
@@ -33,11 +33,11 @@ class Touched(NamedTuple):
 def mark_windows(
     windows: pd.DataFrame, labels: pd.DataFrame, window_seconds: int
 ) -> NDArray[np.bool_]:
-    """Whether each window is anomalous: some moment of it lies within a label of its sensor.
+    """Return whether each window overlaps a label of its sensor.
 
     Args:
-        windows: Columns `device`, `sensor` and `window_end`, in any order. Where `sensor` is
-            empty, a row stands for the whole device, and all labels of the device count.
+        windows: Columns `device`, `sensor` and `window_end`, in any order. A row with an empty
+            `sensor` is matched with all labels of the device.
         labels: Columns `LABEL_COLUMNS`.
         window_seconds: Length of the windows.
 
@@ -45,45 +45,45 @@ def mark_windows(
         Shape (w,).
     """
     marked = np.zeros(len(windows), dtype=bool)
-    marked[touched_windows(windows, labels, window_seconds).window] = True
+    marked[match_labels(windows, labels, window_seconds).window] = True
     return marked
 
 
-def touched_windows(windows: pd.DataFrame, labels: pd.DataFrame, window_seconds: int) -> Touched:
-    """The windows that each label touches; arguments as for `mark_windows`.
+def match_labels(windows: pd.DataFrame, labels: pd.DataFrame, window_seconds: int) -> LabelMatches:
+    """Return the windows that each label overlaps; arguments as for `mark_windows`.
 
-    A window begins after its start and ends with its end, as Stream Analytics has it: a label
-    that starts with the end of a window touches it, one that ends with its start does not.
+    As in Stream Analytics, a window excludes its start and includes its end: a label that starts
+    at the end of a window overlaps it, one that ends at its start does not.
 
     Raises:
         ValueError: A table lacks a column.
     """
-    _check(windows, ("device", "sensor", "window_end"), "windows")
-    _check(labels, LABEL_COLUMNS, "labels")
-    ends = _microseconds(windows["window_end"])
+    _check_columns(windows, ("device", "sensor", "window_end"), "windows")
+    _check_columns(labels, LABEL_COLUMNS, "labels")
+    ends = _to_microseconds(windows["window_end"])
     length = window_seconds * 1_000_000
-    rows_of = _rows_by_sensor(windows, ends)
-    starts, stops = _microseconds(labels["start"]), _microseconds(labels["end"])
-    touched = []
+    rows_by_device = _rows_by_sensor(windows, ends)
+    starts, stops = _to_microseconds(labels["start"]), _to_microseconds(labels["end"])
+    matches = []
     covered = np.zeros(len(labels), dtype=bool)
     names = zip(labels["device"].astype(str), labels["sensor"].astype(str), strict=True)
     for label, (device, sensor) in enumerate(names):
-        for rows in _matching(rows_of.get(device, {}), sensor):
+        for rows in _select_rows(rows_by_device.get(device, {}), sensor):
             time = ends[rows]
             first = np.searchsorted(time, starts[label], "left")
-            after = np.searchsorted(time - length, stops[label], "left")
-            found = rows[first:after]
-            touched.append(np.stack([np.full(len(found), label), found]))
+            last = np.searchsorted(time - length, stops[label], "left")
+            found = rows[first:last]
+            matches.append(np.stack([np.full(len(found), label), found]))
             covered[label] |= starts[label] <= time[-1] and stops[label] > time[0] - length
-    pairs = np.concatenate([np.empty((2, 0), np.int64), *touched], axis=1)
-    return Touched(pairs[0], pairs[1], covered)
+    pairs = np.concatenate([np.empty((2, 0), np.int64), *matches], axis=1)
+    return LabelMatches(pairs[0], pairs[1], covered)
 
 
 Rows = dict[str, dict[str, NDArray[np.int64]]]
 
 
 def _rows_by_sensor(windows: pd.DataFrame, ends: NDArray[np.int64]) -> Rows:
-    """Rows of each device's sensors, ascending by time."""
+    """Return the rows of each device's sensors, ascending by time."""
     devices, device_names = pd.factorize(windows["device"])
     sensors, sensor_names = pd.factorize(windows["sensor"])
     order = np.lexsort((ends, sensors, devices))
@@ -95,19 +95,19 @@ def _rows_by_sensor(windows: pd.DataFrame, ends: NDArray[np.int64]) -> Rows:
     return found
 
 
-def _matching(sensors: dict[str, NDArray[np.int64]], sensor: str) -> list[NDArray[np.int64]]:
+def _select_rows(sensors: dict[str, NDArray[np.int64]], sensor: str) -> list[NDArray[np.int64]]:
     if not sensor:
         return list(sensors.values())
     return [sensors[name] for name in (sensor, "") if name in sensors]
 
 
-def _microseconds(times: pd.Series) -> NDArray[np.int64]:
+def _to_microseconds(times: pd.Series) -> NDArray[np.int64]:
     return times.to_numpy().astype("datetime64[us]").astype(np.int64)
 
 
-def _check(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> None:
+def _check_columns(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> None:
     if missing := [column for column in columns if column not in table]:
         raise ValueError(
-            f"{name} lack the column {missing[0]}: expected {', '.join(columns)}, found "
+            f"{name}: column {missing[0]} is missing; expected {', '.join(columns)}, found "
             f"{', '.join(map(str, table))}"
         )

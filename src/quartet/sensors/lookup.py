@@ -1,4 +1,4 @@
-"""Which of many sensors each of many windows is of."""
+"""The index of sensors by device and name."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from quartet.sensors.models import Pair
 
 
 class Lookup:
-    """Finds sensors by their device and name."""
+    """Maps (device, sensor) pairs to their indices."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
-        """Prepare for the search among pairs of device and sensor."""
-        self._place = {pair: place for place, pair in enumerate(pairs)}
+        """Index the pairs."""
+        self._index = {pair: index for index, pair in enumerate(pairs)}
 
     def find(self, device: str, sensor: str) -> int:
-        """Return the place of a pair.
+        """Return the index of a pair.
 
         Raises:
-            KeyError: There is no such pair.
+            KeyError: The pair is unknown.
         """
-        if (device, sensor) not in self._place:
-            raise KeyError(f"no model of the sensor {sensor} of the device {device}")
-        return self._place[device, sensor]
+        if (device, sensor) not in self._index:
+            raise KeyError(f"no model of sensor {sensor} of device {device}")
+        return self._index[device, sensor]
 
     def locate(self, windows: pd.DataFrame) -> NDArray[np.int64]:
-        """Return the place of each row's pair, -1 for pairs that are not there; shape (w,).
+        """Return the index of each row's pair, -1 for unknown pairs; shape (w,), int64.
 
         Args:
-            windows: w rows with `device` and `sensor`, as text or categories. It is fastest
-                where equal ones are side by side: only the first of them are looked up.
+            windows: w rows with `device` and `sensor`, as text or categories. Runs of equal pairs
+                are looked up once.
         """
-        first = np.flatnonzero(_changes(windows["device"]) | _changes(windows["sensor"]))
+        first = np.flatnonzero(_find_changes(windows["device"]) | _find_changes(windows["sensor"]))
         names = (windows[name].iloc[first].astype(str) for name in ("device", "sensor"))
-        found = (self._place.get(pair, -1) for pair in zip(*names, strict=True))
-        places = np.fromiter(found, np.int64, len(first))
-        return np.repeat(places, np.diff(np.append(first, len(windows))))
+        found = (self._index.get(pair, -1) for pair in zip(*names, strict=True))
+        indices = np.fromiter(found, np.int64, len(first))
+        return np.repeat(indices, np.diff(np.append(first, len(windows))))
 
 
-def _changes(names: pd.Series) -> NDArray[np.bool_]:
-    """Return where a name is another than that before; the first one is."""
+def _find_changes(names: pd.Series) -> NDArray[np.bool_]:
+    """Return where a name differs from the one before; the first one always does."""
     values = names.cat.codes if isinstance(names.dtype, pd.CategoricalDtype) else names
     texts = values.to_numpy()
     changes = np.ones(len(texts), dtype=bool)

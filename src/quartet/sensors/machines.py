@@ -1,15 +1,15 @@
-"""A one-class support vector machine with a threshold that keeps false alarms near nu.
+"""A one-class support vector machine whose threshold keeps the false-alarm rate near nu.
 
 The machine is scikit-learn's OneClassSVM (Schölkopf et al., "Estimating the support of a
-high-dimensional distribution", Neural Computation 13, 2001). Its own threshold, 0, puts a share
-of about nu of the *training* windows outside. Of new ones it is more, on short series many times
-more: all that lie beyond the outermost support vectors count. So the threshold is set by windows
-that the machine has not seen: the series is cut into blocks of time, a machine fitted without a
-block tells how near its windows are to the others, and the threshold is the quantile at nu of
-all these (Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial Intelligence
-74, 2015). Blocks rather than single windows, since neighbours in time resemble each other. With
-fewer than 1/nu windows the quantile lies beyond all of them, and is a guess that may be too
-near by a factor of two or three.
+high-dimensional distribution", Neural Computation 13, 2001). Its own threshold, 0, rejects a
+share of about nu of the *training* windows. Of new windows it rejects more, on short series many
+times more: all those beyond the outermost support vectors. So the threshold is calibrated by
+cross-validation: the series is divided into blocks of time, each block is scored by a machine
+fitted to the other blocks, and the threshold is the quantile at nu of all these scores (Vovk,
+"Cross-conformal predictors", Annals of Mathematics and Artificial Intelligence 74, 2015). Blocks
+rather than single windows are held out because adjacent windows resemble each other. With fewer
+than 1/nu windows the quantile is an extrapolation, and the false-alarm rate may be two or three
+times nu.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from quartet.sensors.settings import SensorSvm
 Array = NDArray[np.float64]
 
 BLOCKS = 5
-"""Into which the training time is cut; with ten, false alarms come no nearer to nu."""
+"""Blocks of the cross-validation; with ten, the false-alarm rate is no nearer to nu."""
 WIDTHS = (0.05, 0.15, 0.5, 1.5)
-"""Gammas that are tried, times 1/d; scikit-learn's `scale` is 1/d."""
+"""Candidates for gamma, times 1/d; scikit-learn's `scale` is 1/d."""
 _DISPLACEMENTS = (2.0, 6.0)
-"""Least and largest, in deviations of the training windows along their own directions."""
+"""Minimum and maximum displacement, in Mahalanobis distances."""
 _TAIL = 10
-"""Least values that tell how the tail below them goes on."""
-_LEAST_TOLERANCE = 1e-12
-"""The least that the solver works with."""
-_FARTHEST = 1e-3
-"""Share of the lowest possible score by which the threshold stays above it."""
+"""Number of smallest values to which the tail is fitted."""
+_MIN_TOLERANCE = 1e-12
+"""Smallest tolerance that the solver accepts."""
+_MIN_MARGIN = 1e-3
+"""Minimum margin of the threshold above the lowest possible score, as a share of that score."""
 
 
 class Machine(NamedTuple):
-    """A fitted machine; its score of x is intercept + sum of coefficient exp(-gamma |x - v|²).
+    """A fitted machine; the score of x is intercept + sum of coefficient exp(-gamma |x - v|²).
 
     Attributes:
         vectors: Shape (s, d).
         coefficients: Shape (s,).
-        intercept: Also the lowest possible score, that of windows far from all.
-        gamma: Width of the kernel.
+        intercept: Also the lowest possible score, that of windows far from all support vectors.
+        gamma: Kernel coefficient.
     """
 
     vectors: Array
@@ -55,55 +55,56 @@ class Machine(NamedTuple):
     gamma: float
 
     def score(self, inputs: Array) -> Array:
-        """Scores of scaled features of shape (w, d); shape (w,)."""
-        return self.nearness(inputs) + self.intercept
+        """Return the scores of scaled features of shape (w, d); shape (w,)."""
+        return self.kernel_sum(inputs) + self.intercept
 
-    def nearness(self, inputs: Array) -> Array:
-        """Scores without the intercept, between 0 and the sum of the coefficients."""
+    def kernel_sum(self, inputs: Array) -> Array:
+        """Return the scores without the intercept: from 0 to the sum of the coefficients."""
         squares = (self.vectors**2).sum(axis=1)
         distance = (inputs**2).sum(axis=1)[:, None] + squares - 2 * inputs @ self.vectors.T
         return np.exp(-self.gamma * distance) @ self.coefficients
 
 
-class Calibrated(NamedTuple):
+class CalibratedMachine(NamedTuple):
     """A machine with its threshold."""
 
     machine: Machine
     threshold: float
 
 
-def tune(inputs: Array, settings: SensorSvm, generator: np.random.Generator) -> Calibrated:
-    """The machine whose width of the kernel finds most of what it should find.
+def tune(inputs: Array, settings: SensorSvm, generator: np.random.Generator) -> CalibratedMachine:
+    """Fit and calibrate a machine with the gamma that detects the most synthetic anomalies.
 
-    That are copies of the training windows, displaced by several deviations. Each width has its
-    own threshold, so that all have the same share of false alarms. Of widths that find as much
-    as the best but for one standard error, the least gamma is taken: it has the fewest support
-    vectors. After Breiman et al., "Classification and regression trees" (1984).
+    The synthetic anomalies are displaced copies of the training windows. Each gamma has its own
+    threshold, so that all have the same false-alarm rate. Of those whose detection rate is within
+    one standard error of the best, the smallest gamma is chosen, which has the fewest support
+    vectors (the one-standard-error rule of Breiman et al., "Classification and regression
+    trees", 1984).
 
     Args:
         inputs: Scaled features in the order of time, shape (w, d).
-        settings: nu, tolerance, gamma and threshold, or that they are tuned.
-        generator: Where displacements come from.
+        settings: nu, tolerance, gamma and threshold.
+        generator: Source of the displacements.
     """
     if settings.gamma != "tuned":
         return calibrate(inputs, settings.gamma, settings)
     candidates = [calibrate(inputs, width / inputs.shape[1], settings) for width in WIDTHS]
-    strange = displaced(inputs, generator)
-    found = [(each.machine.score(strange) < each.threshold).mean() for each in candidates]
-    best = max(found)
-    enough = best - np.sqrt(best * (1 - best) / len(inputs))
-    return next(each for each, share in zip(candidates, found, strict=True) if share >= enough)
+    synthetic = displace(inputs, generator)
+    rates = [(each.machine.score(synthetic) < each.threshold).mean() for each in candidates]
+    best = max(rates)
+    sufficient = best - np.sqrt(best * (1 - best) / len(inputs))
+    return next(each for each, rate in zip(candidates, rates, strict=True) if rate >= sufficient)
 
 
-def displaced(inputs: Array, generator: np.random.Generator) -> Array:
-    """A copy of each window, moved by 2 to 6 deviations in a direction drawn at random.
+def displace(inputs: Array, generator: np.random.Generator) -> Array:
+    """Displace each window in a random direction by a Mahalanobis distance of 2 to 6.
 
-    Deviations are those of all the windows in that direction (Mahalanobis's), so that what
-    moves together in normal times also moves together here.
+    The distance takes the covariance of the windows into account: correlated features are
+    displaced together.
 
     Args:
         inputs: Scaled features, shape (w, d).
-        generator: Where directions and lengths come from.
+        generator: Source of directions and distances.
 
     Returns:
         Shape (w, d).
@@ -116,68 +117,68 @@ def displaced(inputs: Array, generator: np.random.Generator) -> Array:
     return inputs + (lengths * directions) @ root.T
 
 
-def calibrate(inputs: Array, gamma: float, settings: SensorSvm) -> Calibrated:
-    """Fit a machine, and set its threshold by windows that it has not seen.
+def calibrate(inputs: Array, gamma: float, settings: SensorSvm) -> CalibratedMachine:
+    """Fit a machine, and calibrate its threshold by cross-validation.
 
-    What is compared between the machines is the nearness by a window of training, without the
-    intercept: where all support vectors lie outside, as they may on short series, the solver
-    is free to choose that within a range.
+    Kernel sums are compared between the machines, without the intercept: if all support vectors
+    are outliers, as may happen on short series, the intercept is not unique.
 
     Args:
         inputs: Scaled features in the order of time, shape (w, d).
-        gamma: Width of the kernel.
+        gamma: Kernel coefficient.
         settings: nu, tolerance, and whether the threshold is tuned.
     """
     machine = fit_machine(inputs, gamma, settings)
     if settings.threshold == "machine":
-        return Calibrated(machine, 0.0)
-    nearness = np.empty(len(inputs))
+        return CalibratedMachine(machine, 0.0)
+    sums = np.empty(len(inputs))
     bounds = np.linspace(0, len(inputs), BLOCKS + 1).round().astype(int)
     for first, last in pairwise(bounds):
         others = np.concatenate([inputs[:first], inputs[last:]])
         other = fit_machine(others, gamma, settings)
-        nearness[first:last] = other.nearness(inputs[first:last]) * (len(inputs) / len(others))
-    # Windows on the threshold must not fall below it by what the solver leaves open.
+        sums[first:last] = other.kernel_sum(inputs[first:last]) * (len(inputs) / len(others))
+    # The solver's tolerance must not push windows on the threshold below it.
     slack = 2 * settings.tolerance * settings.nu * len(inputs)
-    least = lower_quantile(nearness, settings.nu) - slack
-    # What is far from all that was seen is an anomaly, whatever outliers were in training.
-    return Calibrated(machine, max(least, -_FARTHEST * machine.intercept) + machine.intercept)
+    lowest = lower_quantile(sums, settings.nu) - slack
+    # A window far from all support vectors is an anomaly, even if there were outliers in training.
+    lowest = max(lowest, -_MIN_MARGIN * machine.intercept)
+    return CalibratedMachine(machine, lowest + machine.intercept)
 
 
 def fit_machine(inputs: Array, gamma: float, settings: SensorSvm) -> Machine:
-    """scikit-learn's machine.
+    """Fit scikit-learn's OneClassSVM.
 
     Args:
         inputs: Scaled features, shape (w, d).
-        gamma: Width of the kernel.
-        settings: nu, and the tolerance as a share of nu times the windows. That is the sum of
-            the coefficients, and the most that scores can differ by.
+        gamma: Kernel coefficient.
+        settings: nu, and the tolerance relative to nu times the number of windows, which is the
+            sum of the coefficients and the range of the scores.
     """
     tolerance = settings.tolerance * settings.nu * len(inputs)
-    solver = OneClassSVM(nu=settings.nu, gamma=gamma, tol=max(tolerance, _LEAST_TOLERANCE))
+    solver = OneClassSVM(nu=settings.nu, gamma=gamma, tol=max(tolerance, _MIN_TOLERANCE))
     solver.fit(inputs)
     support = inputs[solver.support_]
     return Machine(support, solver.dual_coef_[0], float(solver.intercept_[0]), gamma)
 
 
 def lower_quantile(values: Array, share: float) -> float:
-    """What a new value falls below with a probability of about `share`.
+    """Estimate the value below which a new value falls with a probability of about `share`.
 
-    A new one is equally likely to fall into each of the gaps between n values and the two ends,
-    n + 1 in all. So the k-th least is the quantile at k / (n + 1), and between them it is
-    interpolated. Below the least, the ten least are continued as an exponential tail: of m
-    values that lie deeper than some other, by b in the mean, a new one lies deeper by more than
-    y with a probability of (1 + y / (m b))^-m.
+    A new value is equally likely to fall into each of the n + 1 intervals between and beyond n
+    values. So the k-th smallest is the quantile at k / (n + 1), with linear interpolation in
+    between. Below the smallest value, an exponential tail is fitted to the ten smallest: if m
+    values exceed a depth, by b on average, a new one exceeds it by more than y with a probability
+    of (1 + y / (m b))^-m.
 
     Args:
         values: Shape (n,), n at least 11.
         share: Above 0, at most 0.5.
     """
-    least = np.sort(values)
-    place = share * (len(values) + 1)
-    if place < 1:
-        first, tail = least[_TAIL], least[:_TAIL]
-        depth = (((_TAIL + 1) / place) ** (1 / _TAIL) - 1) * (first - tail).sum()
+    ordered = np.sort(values)
+    rank = share * (len(values) + 1)
+    if rank < 1:
+        first, tail = ordered[_TAIL], ordered[:_TAIL]
+        depth = (((_TAIL + 1) / rank) ** (1 / _TAIL) - 1) * (first - tail).sum()
         return float(first - depth)
-    lower = int(place) - 1
-    return float(least[lower] + (place - lower - 1) * (least[lower + 1] - least[lower]))
+    lower = int(rank) - 1
+    return float(ordered[lower] + (rank - lower - 1) * (ordered[lower + 1] - ordered[lower]))

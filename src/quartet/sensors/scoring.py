@@ -1,13 +1,13 @@
-"""Scores of windows by a model set, many models at a time.
+"""Scoring of windows with a model set, many models at a time.
 
 The decision function of a one-class machine with a radial kernel is a sum of exponentials. With
 coefficients a > 0 and the square of the distance written out, each term is
 
     a exp(-gamma |x - v|²) = exp(2 gamma v·x - gamma |x|² + (ln a - gamma |v|²)),
 
-so the exponents of all windows and vectors of a model are one product of a matrix of its own,
-(2 gamma v, -gamma, ln a - gamma |v|²), with (x, |x|², 1). Models with about as many vectors and
-windows are stacked, and a stack costs one batched product, one exponential and one sum.
+so the exponents of all windows and vectors of a model are the product of a matrix of the model,
+(2 gamma v, -gamma, ln a - gamma |v|²), with (x, |x|², 1). Models with similar numbers of vectors
+and windows are stacked: a stack takes one batched product, one exponential and one sum.
 """
 
 from __future__ import annotations
@@ -26,37 +26,36 @@ from quartet.sensors.features import window_features
 from quartet.sensors.model_set import SensorModels
 
 Array = NDArray[np.float64]
-Numbers = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
-TERMS_AT_ONCE = 150_000
-"""Exponentials in one stack, about: enough to outweigh the calls, few enough for the cache."""
-_ROWS_AT_ONCE = 256
-"""Windows of one model in a stack, at most."""
-_CLASSES = 3
-"""Classes of size for each doubling: stacks are filled up by a quarter at most, half of that on
-average."""
-_FAR = 1e100
-"""Scaled features are cut off here: their squares stay finite, and the kernel is 0 long before."""
-_STACKS_A_THREAD = 4
-"""Below, starting a thread costs more than it saves."""
-_THREADS = 8
-"""At most; the stacks wait for memory then."""
+TERMS_PER_STACK = 150_000
+"""Approximate number of exponentials per stack: amortises the calls, and fits into the cache."""
+_ROWS_PER_STACK = 256
+"""Maximum number of windows of one model in a stack."""
+_SIZE_CLASSES = 3
+"""Size classes per doubling. Padding is at most a quarter of a stack, half of that on average."""
+_MAX_SCALED = 1e100
+"""Scaled features are clipped to this, so that their squares are finite; the kernel is 0 there."""
+_MIN_STACKS_PER_THREAD = 4
+"""With fewer, starting a thread costs more than it saves."""
+_MAX_THREADS = 8
+"""With more, memory bandwidth is the limit."""
 
 
-def score(model_set: SensorModels, model: Numbers, features: Array) -> Array:
-    """Scores of windows: scikit-learn's `decision_function`, before the threshold is subtracted.
+def score(model_set: SensorModels, model: Indices, features: Array) -> Array:
+    """Score windows like scikit-learn's `decision_function`.
 
     Args:
         model_set: The models.
-        model: Shape (w,), int64: number of each window's model in the model set; in any order, but
-            fastest where the windows of a model lie together.
-        features: Shape (w, d), as `window_features` makes them.
+        model: Shape (w,), int64: index of each window's model in the model set; in any order, but
+            fastest if the windows of a model are adjacent.
+        features: Shape (w, d), as `window_features` returns them.
 
     Returns:
         Shape (w,), float64. Equal to scikit-learn's scores within 1e-9.
 
     Raises:
-        ValueError: Shapes do not fit, or a number is no model of the model set.
+        ValueError: The shapes do not match, or an index is out of range.
     """
     if features.shape != (len(model), len(model_set.features)):
         raise ValueError(
@@ -64,7 +63,10 @@ def score(model_set: SensorModels, model: Numbers, features: Array) -> Array:
             f"({', '.join(model_set.features)}), found an array of shape {features.shape}"
         )
     if len(model) and not 0 <= model.min() <= model.max() < len(model_set):
-        raise ValueError(f"models are numbered 0 to {len(model_set) - 1}, found others")
+        raise ValueError(
+            f"expected model indices from 0 to {len(model_set) - 1}, found {model.min()} to "
+            f"{model.max()}"
+        )
     order = None
     if (np.diff(model) < 0).any():
         order = np.argsort(model, kind="stable")
@@ -73,16 +75,16 @@ def score(model_set: SensorModels, model: Numbers, features: Array) -> Array:
     scores = np.empty(len(model))
     stacks = list(_stacks(model_set, model))
 
-    def work(stack: Stack) -> None:
+    def score_stack(stack: Stack) -> None:
         scores[stack.rows] = _score_stack(model_set, columns, stack)
 
-    threads = min(_THREADS, os.cpu_count() or 1, len(stacks) // _STACKS_A_THREAD)
+    threads = min(_MAX_THREADS, os.cpu_count() or 1, len(stacks) // _MIN_STACKS_PER_THREAD)
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, stacks))
+            list(pool.map(score_stack, stacks))
     else:
         for stack in stacks:
-            work(stack)
+            score_stack(stack)
     if order is None:
         return scores
     unordered = np.empty_like(scores)
@@ -91,55 +93,55 @@ def score(model_set: SensorModels, model: Numbers, features: Array) -> Array:
 
 
 class Stack(NamedTuple):
-    """Windows to be scored together, m groups of one model each.
+    """Windows to score together: m groups of one model each.
 
     Attributes:
         models: Shape (m,).
-        rows: Shape (m, r): the group's windows; the last is repeated where there are fewer.
+        rows: Shape (m, r): windows of each group; shorter groups are padded with their last one.
     """
 
-    models: Numbers
-    rows: Numbers
+    models: Indices
+    rows: Indices
 
 
-def _stacks(model_set: SensorModels, model: Numbers) -> Iterator[Stack]:
-    """Divide windows, of which those of one model lie together, into stacks of like groups."""
+def _stacks(model_set: SensorModels, model: Indices) -> Iterator[Stack]:
+    """Divide windows, sorted by model, into stacks of groups of similar size."""
     if not len(model):
         return
     first = np.concatenate([[0], np.flatnonzero(np.diff(model)) + 1])
     length = np.diff(np.append(first, len(model)))
-    parts = -(-length // _ROWS_AT_ONCE)
-    if (parts > 1).any():  # long groups in equal parts
+    parts = -(-length // _ROWS_PER_STACK)
+    if (parts > 1).any():  # divide long groups into equal parts
         part = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
         first, length, parts = (np.repeat(each, parts) for each in (first, length, parts))
         begin = part * length // parts
         first, length = first + begin, (part + 1) * length // parts - begin
     models = model[first]
     size = model_set.sizes[models]
-    kind = _size_class(length) * 64 + _size_class(size)
-    order = np.argsort(kind, kind="stable")
-    bounds = np.concatenate([[0], np.flatnonzero(np.diff(kind[order])) + 1, [len(order)]])
+    size_class = _size_class(length) * 64 + _size_class(size)
+    order = np.argsort(size_class, kind="stable")
+    bounds = np.concatenate([[0], np.flatnonzero(np.diff(size_class[order])) + 1, [len(order)]])
     for begin, end in pairwise(bounds.tolist()):
-        alike = order[begin:end]
-        rows, vectors = int(length[alike].max()), int(size[alike].max())
-        step = max(1, TERMS_AT_ONCE // (rows * vectors))
-        for start in range(0, len(alike), step):
-            group = alike[start : start + step]
-            place = np.minimum(np.arange(rows), length[group, None] - 1)
-            yield Stack(models[group], first[group, None] + place)
+        similar = order[begin:end]
+        rows, vectors = int(length[similar].max()), int(size[similar].max())
+        step = max(1, TERMS_PER_STACK // (rows * vectors))
+        for start in range(0, len(similar), step):
+            groups = similar[start : start + step]
+            offset = np.minimum(np.arange(rows), length[groups, None] - 1)
+            yield Stack(models[groups], first[groups, None] + offset)
 
 
-def _size_class(sizes: Numbers) -> Numbers:
-    return np.round(np.log2(np.maximum(sizes, 1)) * _CLASSES).astype(np.int64)
+def _size_class(sizes: Indices) -> Indices:
+    return np.round(np.log2(np.maximum(sizes, 1)) * _SIZE_CLASSES).astype(np.int64)
 
 
 def _score_stack(model_set: SensorModels, columns: Array, stack: Stack) -> Array:
-    """Scores of a stack's windows, shape (m, r).
+    """Return the scores of a stack's windows, shape (m, r).
 
     Args:
         model_set: The models.
         columns: Features of all windows, shape (d, w).
-        stack: Which windows.
+        stack: The windows to score.
     """
     models, rows = stack
     inputs = np.empty((len(columns) + 2, *rows.shape))
@@ -151,15 +153,15 @@ def _score_stack(model_set: SensorModels, columns: Array, stack: Stack) -> Array
     with np.errstate(over="ignore"):
         scaled /= model_set.scale[models].T[:, :, None]
         squares = np.einsum("dmr,dmr->mr", scaled, scaled, out=inputs[-2])
-    if not squares.max() < _FAR**2:
-        np.clip(scaled, -_FAR, _FAR, out=scaled)
+    if not squares.max() < _MAX_SCALED**2:
+        np.clip(scaled, -_MAX_SCALED, _MAX_SCALED, out=scaled)
         np.einsum("dmr,dmr->mr", scaled, scaled, out=inputs[-2])
     inputs[-1] = 1.0
     size = model_set.sizes[models][:, None]
-    place = np.arange(size.max())
-    nothing = len(model_set.kernel) - 1
-    number = np.where(place < size, model_set.start[models][:, None] + place, nothing)
-    terms = np.matmul(np.take(model_set.kernel, number, axis=0), inputs.transpose(1, 0, 2))
+    offset = np.arange(size.max())
+    padding = len(model_set.kernel) - 1
+    vector = np.where(offset < size, model_set.start[models][:, None] + offset, padding)
+    terms = np.matmul(np.take(model_set.kernel, vector, axis=0), inputs.transpose(1, 0, 2))
     np.exp(terms, out=terms)
     return terms.sum(axis=1) + model_set.intercept[models][:, None]
 
@@ -167,26 +169,25 @@ def _score_stack(model_set: SensorModels, columns: Array, stack: Stack) -> Array
 def predict(
     model_set: SensorModels, windows: pd.DataFrame, shard: int = 0, shards: int = 1
 ) -> pd.DataFrame:
-    """Scores and labels of the windows of sensors that have a model.
+    """Score and label the windows of sensors that have a model.
 
     Args:
         model_set: The models.
         windows: The columns of `quartet.sensors.windows`, in any order.
-        shard: Which share of the fleet, from 0: models whose number leaves this rest when
-            divided by `shards`.
-        shards: Number of shares.
+        shard: Index of the shard, from 0: the models whose index modulo `shards` is equal to it.
+        shards: Number of shards.
 
     Returns:
-        One row a window of the share, in the order given: `device`, `sensor`, `window_end`,
+        One row per window of the shard, in the given order: `device`, `sensor`, `window_end`,
         `score`, `threshold`, `anomaly` (score below threshold), `model_version`.
 
     Raises:
-        ValueError: A column is missing, or what is in it is no number.
+        ValueError: A column is missing or has NaN.
     """
     model = model_set.locate(windows)
-    mine = (model >= 0) & (model % shards == shard)
-    if not mine.all():
-        model, windows = model[mine], windows[mine]
+    in_shard = (model >= 0) & (model % shards == shard)
+    if not in_shard.all():
+        model, windows = model[in_shard], windows[in_shard]
     scores = score(model_set, model, window_features(windows, model_set.features))
     threshold = model_set.threshold[model]
     return pd.DataFrame(
@@ -201,19 +202,17 @@ def predict(
     )
 
 
-def unmatched(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:
-    """Sensors whose windows have no model, and models without windows.
+def find_unmatched(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:
+    """Find sensors whose windows have no model, and models without windows.
 
     Returns:
-        `device`, `sensor`, `windows` (number of them) and `reason`, ascending by sensor.
+        `device`, `sensor`, `windows` (their number) and `reason`, ascending by device and sensor.
     """
     model = model_set.locate(windows)
-    strangers = windows.loc[model < 0, ["device", "sensor"]].astype(str)
-    counted = strangers.groupby(["device", "sensor"]).size().reset_index(name="windows")
-    idle = np.setdiff1d(np.arange(len(model_set)), model).tolist()
-    unused = pd.DataFrame(
-        [model_set.pairs[number] for number in idle], columns=["device", "sensor"]
-    )
-    parts = [counted.assign(reason="no model"), unused.assign(windows=0, reason="no windows")]
-    whole = pd.concat([part for part in parts if len(part)] or parts[:1])
-    return whole.sort_values(["device", "sensor"], ignore_index=True)
+    unscored = windows.loc[model < 0, ["device", "sensor"]].astype(str)
+    counted = unscored.groupby(["device", "sensor"]).size().reset_index(name="windows")
+    unused = np.setdiff1d(np.arange(len(model_set)), model).tolist()
+    idle = pd.DataFrame([model_set.pairs[index] for index in unused], columns=["device", "sensor"])
+    parts = [counted.assign(reason="no model"), idle.assign(windows=0, reason="no windows")]
+    table = pd.concat([part for part in parts if len(part)] or parts[:1])
+    return table.sort_values(["device", "sensor"], ignore_index=True)

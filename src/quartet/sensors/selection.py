@@ -1,4 +1,4 @@
-"""Which windows models are trained on, and which are left to score."""
+"""Selection of the windows to train on, and of those to score."""
 
 from __future__ import annotations
 
@@ -16,45 +16,48 @@ if TYPE_CHECKING:
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
-def normal_windows(windows: pd.DataFrame, settings: TrainingWindows) -> pd.DataFrame:
-    """The windows to train on: those up to a time, or the first share of each sensor's.
+def select_normal_windows(windows: pd.DataFrame, settings: TrainingWindows) -> pd.DataFrame:
+    """Select the windows to train on: those up to a time, or the first share of each sensor's.
 
     Args:
         windows: At least `device`, `sensor` and `window_end` (datetime64, UTC).
-        settings: Up to when, and of which sensors.
+        settings: The time or share, and the sensors.
 
     Returns:
-        Some of the rows, in their order.
+        The selected rows, in their order.
 
     Raises:
-        ValueError: None is left, a named sensor has none, or `until` is neither a date nor a time
-            with its zone.
+        ValueError: No window is selected, a named sensor has none, or `until` is neither a date
+            nor a time with a zone.
     """
     if settings.sensors:
         names = windows["device"].astype(str) + "/" + windows["sensor"].astype(str)
         missing = sorted(set(settings.sensors) - set(names))
         if missing:
-            raise ValueError(f"there are no windows of {', '.join(missing)} (device/sensor)")
+            raise ValueError(
+                f"training_windows.sensors: there are no windows of {', '.join(missing)} "
+                "(device/sensor)"
+            )
         windows = windows[names.isin(settings.sensors)]
     if settings.until is not None:
-        chosen = windows[windows["window_end"] <= _moment(settings.until)]
+        selected = windows[windows["window_end"] <= _parse_time(settings.until)]
     else:
         groups = windows.groupby(["device", "sensor"])["window_end"]
-        place = groups.rank(method="first")
-        chosen = windows[place <= settings.share * groups.transform("size")]
+        rank = groups.rank(method="first")
+        selected = windows[rank <= settings.share * groups.transform("size")]
     if windows.empty:
         raise ValueError("there are no windows to train on; ingest readings first")
-    if chosen.empty:
+    if selected.empty:
         span = f"{windows['window_end'].min()} to {windows['window_end'].max()}"
         raise ValueError(
-            f"none of the {len(windows):,} windows, {span}, is chosen to train on: name a later "
-            f"time than until={settings.until}, or a larger share than {settings.share:g}"
+            f"training_windows: none of the {len(windows):,} windows ({span}) is selected; set a "
+            f"later time than until={settings.until}, or a larger share than {settings.share:g}"
         )
-    return chosen.reset_index(drop=True)
+    return selected.reset_index(drop=True)
 
 
-def after_training(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:
-    """The windows that their sensor's model was not trained on, or that have no model.
+def exclude_training_windows(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:
+    """Return the windows after the training of their sensor's model, and those without a model.
 
     Args:
         model_set: The models.
@@ -67,16 +70,16 @@ def after_training(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFra
     return windows[later].reset_index(drop=True)
 
 
-def _moment(text: str) -> pd.Timestamp:
-    """The time, UTC without zone; of a date its midnight."""
+def _parse_time(text: str) -> pd.Timestamp:
+    """Return the time in naive UTC; of a date its midnight."""
     try:
-        moment = pd.Timestamp(text)
+        time = pd.Timestamp(text)
     except ValueError as error:
         raise ValueError(f"training_windows.until: '{text}' is not a time ({error})") from error
     if _DATE.fullmatch(text.strip()):
-        return moment
-    if moment.tzinfo is None:
+        return time
+    if time.tzinfo is None:
         raise ValueError(
-            f"training_windows.until: '{text}' has no zone, as {moment.isoformat()}Z has"
+            f"training_windows.until: '{text}' has no time zone; write {time.isoformat()}Z for UTC"
         )
-    return moment.tz_convert("UTC").tz_localize(None)
+    return time.tz_convert("UTC").tz_localize(None)

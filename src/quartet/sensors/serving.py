@@ -1,4 +1,4 @@
-"""Restores a registered model set of sensor models: MLflow calls `_load_pyfunc`."""
+"""Serving of a registered set of sensor models: MLflow calls `_load_pyfunc`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ REQUIREMENTS = (
     "pandas",
     "safetensors",
 )
-"""What this module needs where it serves, pinned as installed where the models were trained."""
+"""Packages that serving needs, pinned to the versions installed at training."""
 
 
 class SensorScorer:
-    """Scores and labels for windows of any sensors of the fleet."""
+    """Scores and labels windows of any sensors of the fleet."""
 
     def __init__(self, model_set: SensorModels) -> None:
         self._model_set = model_set
@@ -32,17 +32,17 @@ class SensorScorer:
 
         Args:
             windows: `device`, `sensor`, `window_end` (UTC) and their statistics, as
-                `quartet.sensors.windows` makes them; relative to their context if the models have
-                one (`SensorModels.context`). Windows of sensors without a model are left out of the
-                answer.
+                `quartet.sensors.windows` returns them; normalised if the models have a context
+                (`SensorModels.context`). Windows of sensors without a model are left out of the
+                result.
             params: Unused; part of MLflow's interface.
 
         Returns:
-            One row a window: `device`, `sensor`, `window_end`, `score`, `threshold`, `anomaly`,
+            One row per window: `device`, `sensor`, `window_end`, `score`, `threshold`, `anomaly`,
             `model_version`.
 
         Raises:
-            ValueError: A column is missing, or what is in it is no number.
+            ValueError: A column is missing or has NaN.
         """
         missing = {"device", "sensor", "window_end"} - set(windows)
         if missing:
@@ -53,10 +53,10 @@ class SensorScorer:
         return scoring.predict(self._model_set, windows)
 
     def get_raw_model(self) -> SensorModels:
-        """The model set itself, to score by or to update."""
+        """Return the model set."""
         return self._model_set
 
 
 def _load_pyfunc(folder: str) -> SensorScorer:
-    """MLflow's entry point: the model set whose file lies in `folder`."""
+    """Load the model set from its file in `folder`; MLflow's entry point."""
     return SensorScorer(SensorModels.from_bytes((Path(folder) / MODEL_FILE).read_bytes()))

@@ -1,4 +1,4 @@
-"""Training of a fleet: a scaled one-class machine for each sensor, in several processes."""
+"""Training of a fleet: one scaled one-class SVM per sensor, in several processes."""
 
 from __future__ import annotations
 
@@ -24,34 +24,39 @@ from quartet.sensors.settings import SensorSvm
 
 Array = NDArray[np.float64]
 
-_SENSORS_AT_ONCE = 16
-"""That a worker gets in one piece."""
-_IN_PROCESS = 40
-"""With fewer sensors, starting processes would take longer than training."""
+_CHUNK_SENSORS = 16
+"""Number of sensors that a worker receives at a time."""
+_MIN_SENSORS_FOR_WORKERS = 40
+"""With fewer sensors, starting processes takes longer than training."""
 
 
 class Series(NamedTuple):
-    """The features of a sensor's windows in the order of time, and the last one's end in µs."""
+    """The windows of a sensor in the order of time.
+
+    Attributes:
+        features: Shape (w, d).
+        until: End of the last window, in microseconds since the Unix epoch.
+    """
 
     features: Array
     until: int
 
 
-Piece = Sequence[tuple[Pair, Series]]
+Chunk = Sequence[tuple[Pair, Series]]
 Results = list[tuple[Pair, "SensorModel | str"]]
-"""Of each sensor its model, or the reason why it has none."""
+"""The model of each sensor, or the reason why it has none."""
 
 
-class Trained(NamedTuple):
-    """What training a fleet gives.
+class TrainingResult(NamedTuple):
+    """The models of a fleet.
 
     Attributes:
         model_set: The models.
-        faults: Sensors that got none: `device`, `sensor`, `windows`, `reason`.
+        untrained: Sensors without a model: `device`, `sensor`, `windows`, `reason`.
     """
 
     model_set: SensorModels
-    faults: pd.DataFrame
+    untrained: pd.DataFrame
 
 
 def fit_model_set(
@@ -61,50 +66,50 @@ def fit_model_set(
     *,
     sensors: Iterable[Pair] | None = None,
     progress: bool = True,
-) -> Trained:
+) -> TrainingResult:
     """Train a model for each sensor.
 
-    The result depends neither on the number of workers nor on which other sensors are trained
-    with one: the shards of a fleet, trained apart and merged, are the fleet's model set.
+    A model depends neither on the number of workers nor on the other sensors: shards of a fleet
+    that are trained separately and merged give the same model set.
 
     Args:
-        windows: Normal windows, in any order; the columns of `quartet.sensors.windows`. Where the
-            settings have a context, told against it already.
-        settings: How.
+        windows: Normal windows, in any order; the columns of `quartet.sensors.windows`. If the
+            settings have a context, they are already normalised.
+        settings: Parameters of the models.
         window_seconds: Length of the windows.
-        sensors: Only these (device, sensor) are trained; those of them without windows are
-            among the faults. All that have windows, if not given.
-        progress: Whether to show a bar, where there is a terminal to show it on.
+        sensors: Sensors to train, as (device, sensor); those without windows are reported as
+            untrained. By default all sensors with windows.
+        progress: Whether to show a progress bar on a terminal.
 
     Returns:
-        The model set, and the sensors that got no model with the reason.
+        The model set, and the sensors without a model with the reason.
 
     Raises:
-        ValueError: Windows lack a column, or what is in it is no number.
+        ValueError: A column of the windows is missing or has NaN.
         RuntimeError: A worker process was killed.
     """
-    series = _series(windows, settings)
+    series = _group_by_sensor(windows, settings)
     if sensors is not None:
-        wanted = {(str(device), str(sensor)) for device, sensor in sensors}
-        nothing = Series(np.empty((0, len(settings.features))), 0)
-        series = {pair: series.get(pair, nothing) for pair in sorted(wanted)}
+        chosen = {(str(device), str(sensor)) for device, sensor in sensors}
+        empty = Series(np.empty((0, len(settings.features))), 0)
+        series = {pair: series.get(pair, empty) for pair in sorted(chosen)}
     models: dict[Pair, SensorModel] = {}
-    faults = []
+    untrained = []
     for pair, result in _fit_all(series, settings, progress):
         if isinstance(result, SensorModel):
             models[pair] = result
         else:
-            faults.append((*pair, len(series[pair].features), result))
-    table = pd.DataFrame(sorted(faults), columns=["device", "sensor", "windows", "reason"])
+            untrained.append((*pair, len(series[pair].features), result))
+    table = pd.DataFrame(sorted(untrained), columns=["device", "sensor", "windows", "reason"])
     table = table.astype({"windows": np.int64})
     model_set = SensorModels.from_models(
         models, settings.features, window_seconds, settings.context
     )
-    return Trained(model_set, table)
+    return TrainingResult(model_set, table)
 
 
-def _series(windows: pd.DataFrame, settings: SensorSvm) -> dict[Pair, Series]:
-    """By (device, sensor), ascending."""
+def _group_by_sensor(windows: pd.DataFrame, settings: SensorSvm) -> dict[Pair, Series]:
+    """Return the series by (device, sensor), ascending."""
     features = window_features(windows, settings.features)
     ends = windows["window_end"].to_numpy().astype("datetime64[us]").astype(np.int64)
     devices, device_names = pd.factorize(windows["device"], sort=True)
@@ -114,20 +119,20 @@ def _series(windows: pd.DataFrame, settings: SensorSvm) -> dict[Pair, Series]:
     devices, sensors = devices[order], sensors[order]
     changes = (np.diff(devices) != 0) | (np.diff(sensors) != 0)
     bounds = [0, *(np.flatnonzero(changes) + 1).tolist(), len(order)] if len(order) else [0]
-    found = {}
+    series = {}
     for first, last in pairwise(bounds):
         pair = str(device_names[devices[first]]), str(sensor_names[sensors[first]])
-        found[pair] = Series(features[first:last], int(ends[last - 1]))
-    return found
+        series[pair] = Series(features[first:last], int(ends[last - 1]))
+    return series
 
 
 def _fit_all(
     series: Mapping[Pair, Series], settings: SensorSvm, progress: bool
 ) -> Iterator[tuple[Pair, SensorModel | str]]:
-    """A model or the reason why there is none, for each sensor as soon as it is there."""
+    """Yield each sensor's model, or the reason why it has none, as soon as it is trained."""
     items = list(series.items())
-    pieces = [
-        items[first : first + _SENSORS_AT_ONCE] for first in range(0, len(items), _SENSORS_AT_ONCE)
+    chunks = [
+        items[first : first + _CHUNK_SENSORS] for first in range(0, len(items), _CHUNK_SENSORS)
     ]
     with tqdm(
         total=len(items),
@@ -136,41 +141,41 @@ def _fit_all(
         disable=None if progress else True,
         delay=2,
     ) as bar:
-        for results in _in_workers(pieces, settings, min(settings.workers, len(pieces))):
+        for results in _fit_chunks(chunks, settings, min(settings.workers, len(chunks))):
             bar.update(len(results))
             yield from results
 
 
-def _in_workers(pieces: Sequence[Piece], settings: SensorSvm, workers: int) -> Iterator[Results]:
-    if workers <= 1 or sum(map(len, pieces)) < _IN_PROCESS:
-        for piece in pieces:
-            yield fit_piece(piece, settings)
+def _fit_chunks(chunks: Sequence[Chunk], settings: SensorSvm, workers: int) -> Iterator[Results]:
+    if workers <= 1 or sum(map(len, chunks)) < _MIN_SENSORS_FOR_WORKERS:
+        for chunk in chunks:
+            yield fit_chunk(chunk, settings)
         return
     # Spawned, not forked: a fork of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context) as pool:
         try:
-            tasks = [pool.submit(fit_piece, piece, settings) for piece in pieces]
+            tasks = [pool.submit(fit_chunk, chunk, settings) for chunk in chunks]
             for task in as_completed(tasks):
                 yield task.result()
         except BrokenProcessPool as error:
             raise RuntimeError(
-                "a process that trained models was killed, most often for want of memory; "
+                "a worker process that trained models was killed, probably for lack of memory; "
                 f"set sensor_svm.workers below {settings.workers}"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def fit_piece(piece: Piece, settings: SensorSvm) -> Results:
-    """A model for each sensor of a piece, or the reason why there is none."""
+def fit_chunk(chunk: Chunk, settings: SensorSvm) -> Results:
+    """Train a model for each sensor of a chunk, or return the reason why it has none."""
     results: Results = []
-    # Threads within such small products only wait for each other.
+    # Matrix products of this size are slower with threads.
     with (
         threadpool_limits(1, user_api="blas"),
         config_context(assume_finite=True, skip_parameter_validation=True),
     ):
-        for pair, (features, until) in piece:
+        for pair, (features, until) in chunk:
             try:
                 results.append((pair, fit_model(features, until, settings)))
             except ValueError as error:
@@ -183,15 +188,15 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
 
     Args:
         features: Shape (w, d), of normal windows in the order of time.
-        until: End of the last one, in microseconds since the Unix epoch.
-        settings: How.
+        until: End of the last window, in microseconds since the Unix epoch.
+        settings: Parameters of the model.
 
     Raises:
         ValueError: The sensor has too few windows, or its values never change.
     """
     if len(features) < settings.minimum_windows:
         raise ValueError(f"{len(features)} windows, fewer than {settings.minimum_windows}")
-    # The same for each sensor, so that its model does not depend on who is trained before it.
+    # The same seed for each sensor, so that its model does not depend on the others.
     generator = np.random.default_rng(settings.seed)
     if len(features) > settings.most_windows:
         kept = generator.choice(len(features), settings.most_windows, replace=False)

@@ -21,7 +21,7 @@ from quartet.datasets.sensor_store.tables import Cursor, SensorTablesDataset
 from quartet.pipelines.anomaly_scoring import create_pipeline, nodes
 from quartet.pipelines.anomaly_training.nodes import select_windows
 from quartet.sensors.batch import Batch
-from quartet.sensors.drift import TOO_FEW, Span, drift
+from quartet.sensors.drift import TOO_FEW, Span, measure_drift
 from quartet.sensors.scoring import predict
 from quartet.sensors.serving import SensorScorer
 from quartet.sensors.settings import SensorSvm, TrainingWindows, WindowScoring
@@ -234,21 +234,21 @@ def test_a_schedule_of_hours_does_not_call_a_healthy_sensor_moved(tmp_path):
         publish(site, first + 48, days_and_nights(first - DAY * (first == 4 * DAY), first + 48))
         metrics, _ = site.run()
         assert metrics["windows_scored"] == 48
-        assert metrics["sensors_moved"] == metrics["sensors_drift_unknown"] == 0
+        assert metrics["sensors_drifted"] == metrics["sensors_drift_unknown"] == 0
         assert (site.catalog().load("sensor_drift")["windows"] == DAY).all()
 
 
 def test_a_drift_is_told_by_whichever_run_comes_while_it_lasts(tmp_path):
     site, broken = of_days_and_nights(tmp_path), 5 * DAY
     publish(site, broken, days_and_nights(3 * DAY, broken))
-    assert site.run()[0]["sensors_moved"] == 0
+    assert site.run()[0]["sensors_drifted"] == 0
     publish(site, broken + 144, days_and_nights(broken, broken + 144, shift=4))
-    assert site.run()[0]["sensors_moved"] == 1
+    assert site.run()[0]["sensors_drifted"] == 1
     publish(site, broken + 145, days_and_nights(broken + 144, broken + 145))  # five minutes
-    assert site.run()[0]["sensors_moved"] == 1
-    assert site.run()[0]["sensors_moved"] == 1  # nothing new
+    assert site.run()[0]["sensors_drifted"] == 1
+    assert site.run()[0]["sensors_drifted"] == 1  # nothing new
     publish(site, broken + 2 * DAY, days_and_nights(broken + 145, broken + 2 * DAY))
-    assert site.run()[0]["sensors_moved"] == 0
+    assert site.run()[0]["sensors_drifted"] == 0
 
 
 def test_too_little_for_a_verdict_on_drift_is_told_as_that(tmp_path):
@@ -256,18 +256,18 @@ def test_too_little_for_a_verdict_on_drift_is_told_as_that(tmp_path):
     publish(site, 4 * DAY + 12, days_and_nights(4 * DAY, 4 * DAY + 12, shift=9))
     metrics, _ = site.run()
     assert (metrics["windows_scored"], metrics["sensors_drift_unknown"]) == (12, 1)
-    assert metrics["sensors_moved"] == 0
+    assert metrics["sensors_drifted"] == 0
     table = site.catalog().load("sensor_drift")
     assert set(table["reason"]) == {TOO_FEW}
     assert table["stability_index"].isna().all()
-    assert not table["moved"].any()
+    assert not table["drifted"].any()
 
 
 def test_nothing_is_said_of_drift_before_a_window_is_closed(tmp_path):
     site = of_days_and_nights(tmp_path)
     site.tables.publish(replace(batch(days_and_nights(0, 1), closed=0), watermark=None))
     metrics, _ = site.run()
-    assert metrics["sensors_moved"] == metrics["sensors_drift_unknown"] == 0
+    assert metrics["sensors_drifted"] == metrics["sensors_drift_unknown"] == 0
 
 
 def test_drift_is_measured_against_the_hours_before_where_models_are(tmp_path, monkeypatch):
@@ -285,8 +285,8 @@ def test_drift_is_measured_against_the_hours_before_where_models_are(tmp_path, m
     end = whole["window_end"].max()
     told = settings.context.apply(whole)
     span = Span(end - pd.Timedelta(hours=24), end)
-    expected = drift(model_set, [told[told["window_end"] > span.since]], span)
-    monkeypatch.setattr(nodes, "_AT_ONCE", 500)  # windows of a sensor
+    expected = measure_drift(model_set, [told[told["window_end"] > span.since]], span)
+    monkeypatch.setattr(nodes, "_BLOCK_WINDOWS", 500)  # windows of a sensor
     claim = {"until": {"revision": 1, "watermark": end.isoformat()}}
     found, _ = nodes.measure_drift(
         site.tables, Champion(1, {}, SensorScorer(model_set)), claim, WindowScoring()

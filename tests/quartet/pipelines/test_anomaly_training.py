@@ -46,5 +46,5 @@ def test_labels_that_leave_nothing_normal_are_named_as_the_reason(windows, tmp_p
     tables.publish(batch(windows.drop(columns="revision"), closed=120))
     span = {"start": pd.Timestamp("2026-03-01"), "end": pd.Timestamp("2026-03-09")}
     labels = pd.DataFrame([{"device": "d1", "sensor": "", "kind": "stuck", **span}])
-    with pytest.raises(ValueError, match=r"\(sensor_labels\) touch all 72 .* training_windows"):
+    with pytest.raises(ValueError, match=r"sensor_labels: all 72 windows .* training_windows"):
         select_windows(tables, labels, TrainingWindows(), SETTINGS)

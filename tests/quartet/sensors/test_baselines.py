@@ -23,28 +23,28 @@ def normal():
 def test_the_z_score_is_told_in_deviations_of_normal_values():
     generator = np.random.default_rng(0)
     training = generator.normal(20, 3, size=(100_000, 1))
-    score = baselines.robust_z_score(training)
+    score = baselines.fit_robust_z_score(training)
     np.testing.assert_allclose(score(np.array([[20.0], [26.0], [11.0]])), [0, 2, 3], atol=0.05)
     # A tenth of outliers hardly matters, which is why it is called robust.
     training[:10_000] = 1e6
     np.testing.assert_allclose(
-        baselines.robust_z_score(training)(np.array([[26.0]])), [2], atol=0.5
+        baselines.fit_robust_z_score(training)(np.array([[26.0]])), [2], atol=0.5
     )
 
 
 def test_the_z_score_works_where_most_or_all_windows_are_the_same():
     mostly = np.zeros((100, 1))
     mostly[:10] = 5.0
-    score = baselines.robust_z_score(mostly)
+    score = baselines.fit_robust_z_score(mostly)
     assert score(np.array([[0.0]])) == 0
     assert score(np.array([[5.0]])) == pytest.approx(5 / (1.2533 * 0.5))
-    assert baselines.robust_z_score(np.full((9, 1), 2.0))(np.array([[5.0]])) == 3
+    assert baselines.fit_robust_z_score(np.full((9, 1), 2.0))(np.array([[5.0]])) == 3
 
 
 def test_the_forest_is_scikit_learns():
     training, new = np.random.default_rng(1).normal(size=(2, 300, 3))
     forest = IsolationForest(n_estimators=20, random_state=1).fit(training)
-    score = baselines.isolation_forest(SETTINGS)(training)
+    score = baselines.make_isolation_forest(SETTINGS)(training)
     np.testing.assert_array_equal(score(new), -forest.score_samples(new))
 
 
@@ -56,7 +56,7 @@ def test_the_threshold_is_set_on_windows_that_were_not_trained_on():
         seen.append(set(part[:, 0]))
         return lambda features: np.array([value not in seen[-1] for value in features[:, 0]]) * 1.0
 
-    assert baselines.threshold(fit, training, SETTINGS) == 1.0
+    assert baselines.fit_threshold(fit, training, SETTINGS) == 1.0
     assert len(seen) == 5
     assert all(len(part) == 80 for part in seen)
 
@@ -66,7 +66,7 @@ def test_false_alarms_on_later_normal_windows_are_near_nu(normal, method):
     # More sensors than one: of one alone a few hundred windows say little.
     training, later = invent(12, HOURS), invent(12, 200, start=HOURS)
     settings = SETTINGS.model_copy(update={"features": ("mean", "log_standard_deviation")})
-    found = baselines.alarms(method, training, later, settings)
+    found = baselines.detect_alarms(method, training, later, settings)
     assert 0.5 * SETTINGS.nu < found.mean() < 2 * SETTINGS.nu
 
 
@@ -77,10 +77,10 @@ def test_a_window_far_off_raises_an_alarm_whatever_the_order(normal, method):
     place = 250
     for name in ("mean", "minimum", "maximum", "last_value"):
         wrong.loc[place, name] += 100.0
-    found = baselines.alarms(method, training, wrong, SETTINGS)
+    found = baselines.detect_alarms(method, training, wrong, SETTINGS)
     assert found[place]
     order = np.random.default_rng(0).permutation(len(wrong))
-    shuffled = baselines.alarms(
+    shuffled = baselines.detect_alarms(
         method, training.sample(frac=1, random_state=0), wrong.iloc[order], SETTINGS
     )
     np.testing.assert_array_equal(shuffled, found[order])
@@ -89,11 +89,12 @@ def test_a_window_far_off_raises_an_alarm_whatever_the_order(normal, method):
 def test_the_z_score_looks_at_the_mean_alone(normal):
     training, later = normal
     changed = later.assign(maximum=1e6, standard_deviation=1e6)
-    before = baselines.alarms("robust_z_score", training, later, SETTINGS)
-    after = baselines.alarms("robust_z_score", training, changed, SETTINGS)
+    before = baselines.detect_alarms("robust_z_score", training, later, SETTINGS)
+    after = baselines.detect_alarms("robust_z_score", training, changed, SETTINGS)
     np.testing.assert_array_equal(before, after)
     forests = [
-        baselines.alarms("isolation_forest", training, each, SETTINGS) for each in (later, changed)
+        baselines.detect_alarms("isolation_forest", training, each, SETTINGS)
+        for each in (later, changed)
     ]
     assert forests[1].mean() > 2 * forests[0].mean()
 
@@ -103,27 +104,27 @@ def test_only_sensors_that_are_known_and_asked_for_raise_alarms(normal):
     strange = later.assign(mean=1e6)
     stranger = strange.assign(device="unknown")
     windows = pd.concat([strange, stranger], ignore_index=True)
-    found = baselines.alarms("robust_z_score", training, windows, SETTINGS)
+    found = baselines.detect_alarms("robust_z_score", training, windows, SETTINGS)
     assert found[: len(strange)].all()
     assert not found[len(strange) :].any()
-    only = baselines.alarms("robust_z_score", training, strange, SETTINGS, [("d0", "s1")])
+    only = baselines.detect_alarms("robust_z_score", training, strange, SETTINGS, [("d0", "s1")])
     np.testing.assert_array_equal(only, (strange["sensor"] == "s1").to_numpy())
 
 
 def test_an_unknown_method_is_refused_with_those_that_are_known(normal):
-    with pytest.raises(ValueError, match="known are robust_z_score, isolation_forest"):
-        baselines.alarms("guess", *normal, SETTINGS)
+    with pytest.raises(ValueError, match="expected robust_z_score or isolation_forest"):
+        baselines.detect_alarms("guess", *normal, SETTINGS)
 
 
 def test_features_are_the_machines_own(normal):
     """The forest sees what a machine sees, so that they differ by method alone."""
     training, later = normal
     settings = SETTINGS.model_copy(update={"features": ("log_readings",)})
-    found = baselines.alarms("isolation_forest", training, later, settings, [("d0", "s0")])
+    found = baselines.detect_alarms("isolation_forest", training, later, settings, [("d0", "s0")])
     mine = later["sensor"] == "s0"
     known = window_features(training[training["sensor"] == "s0"], ["log_readings"])
-    fit = baselines.isolation_forest(settings)
-    limit = baselines.threshold(fit, known, settings)
+    fit = baselines.make_isolation_forest(settings)
+    limit = baselines.fit_threshold(fit, known, settings)
     expected = fit(known)(window_features(later[mine], ["log_readings"])) > limit
     np.testing.assert_array_equal(found[mine], expected)
     assert not found[~mine].any()

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quartet.sensors.drift import TOO_FEW, Span, drift
-from quartet.sensors.figures import drift as drift_figure
+from quartet.sensors.drift import TOO_FEW, Span, measure_drift
+from quartet.sensors.figures import plot_drift
 from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import QUANTILES, SensorModel
 
@@ -56,7 +56,7 @@ def whole(windows):
 
 
 def measured(model_set, windows):
-    return drift(model_set, [windows], whole(windows))
+    return measure_drift(model_set, [windows], whole(windows))
 
 
 def index_of(training, new):
@@ -98,7 +98,7 @@ def test_few_windows_are_not_told_as_drift(windows):
         windows_of(**{name: generator.normal(size=windows) for name in sensors}),
     )
     assert (table["stability_index"] > table["chance_limit"]).mean() < 0.03
-    assert table["moved"].mean() < 0.03
+    assert table["drifted"].mean() < 0.03
     assert (table["windows"] == windows).all()
 
 
@@ -123,7 +123,7 @@ def test_each_sensor_is_compared_with_its_own_training_and_strangers_are_left_as
     )
     table = measured(model_set, windows.sample(frac=1, random_state=1))
     assert table["sensor"].tolist() == ["a", "b"]
-    assert table["moved"].tolist() == [True, False]
+    assert table["drifted"].tolist() == [True, False]
     assert table["feature"].tolist() == ["mean", "mean"]
 
 
@@ -139,17 +139,17 @@ def test_a_floor_of_the_model_is_no_drift():
 def test_without_windows_there_is_nothing_to_tell():
     windows = windows_of(s=[1.0])
     for blocks in ([], [windows.head(0)]):
-        table = drift(model_set_of(s=np.arange(100.0)), blocks, whole(windows))
+        table = measure_drift(model_set_of(s=np.arange(100.0)), blocks, whole(windows))
         assert table.empty
-        assert "moved" in table
+        assert "drifted" in table
 
 
 @pytest.mark.parametrize("hours", range(1, 22))
 def test_a_part_of_a_day_is_not_told_as_drift(hours):
     model_set, windows = model_set_of(s=days(8)), windows_of(s=days(1)[: 12 * hours])
-    table = drift(model_set, [windows], Span(START, START + pd.Timedelta(hours=24)))
+    table = measure_drift(model_set, [windows], Span(START, START + pd.Timedelta(hours=24)))
     assert table["windows"].tolist() == [12 * hours]
-    assert table["moved"].tolist() == [False]
+    assert table["drifted"].tolist() == [False]
     assert table["reason"].tolist() == [TOO_FEW]
     assert table[["stability_index", "chance_limit"]].isna().all(axis=None)
 
@@ -159,9 +159,9 @@ def test_a_day_with_a_gap_is_told_as_long_as_the_gap_explains_nothing(missing, s
     windows = windows_of(s=days(1))
     first = START + pd.Timedelta(hours=6 - missing / 2)  # around the highest values
     gap = windows["window_end"].between(first, first + pd.Timedelta(hours=missing), "right")
-    shown = drift(model_set_of(s=days(8)), [windows[~gap]], whole(windows))
+    shown = measure_drift(model_set_of(s=days(8)), [windows[~gap]], whole(windows))
     assert shown["stability_index"].notna().tolist() == [said]
-    assert shown["moved"].tolist() == [False]
+    assert shown["drifted"].tolist() == [False]
 
 
 @pytest.mark.parametrize("seconds", [1800, 3600, 7200, 86_400])
@@ -169,10 +169,10 @@ def test_a_day_of_long_windows_is_a_day(seconds):
     model_set = replace(model_set_of(s=np.arange(100.0)), window_seconds=seconds)
     windows = windows_of(s=np.linspace(0, 99, 86_400 // seconds))
     windows["window_end"] = START + np.arange(1, len(windows) + 1) * pd.Timedelta(seconds=seconds)
-    assert drift(model_set, [windows], whole(windows))["reason"].tolist() == [""]
+    assert measure_drift(model_set, [windows], whole(windows))["reason"].tolist() == [""]
     if len(windows) > 3:
         late = windows[len(windows) // 4 :]
-        assert drift(model_set, [late], whole(windows))["reason"].tolist() == [TOO_FEW]
+        assert measure_drift(model_set, [late], whole(windows))["reason"].tolist() == [TOO_FEW]
 
 
 def test_it_does_not_matter_in_which_pieces_windows_are_read():
@@ -180,16 +180,17 @@ def test_it_does_not_matter_in_which_pieces_windows_are_read():
     order = np.random.default_rng(4).permutation(len(windows))
     pieces = [windows.iloc[rows] for rows in np.array_split(order, 7)]
     pd.testing.assert_frame_equal(
-        drift(model_set, pieces, whole(windows)), drift(model_set, [windows], whole(windows))
+        measure_drift(model_set, pieces, whole(windows)),
+        measure_drift(model_set, [windows], whole(windows)),
     )
 
 
 def test_the_figure_shows_the_sensors_of_which_something_is_said():
     model_set = model_set_of(healthy=days(8), moved=days(7), late=days(9))
     windows = windows_of(healthy=days(1), moved=days(2)[:NIGHT] + 1, late=days(1)[:99])
-    axis, _ = drift_figure(measured(model_set, windows)).axes
+    axis, _ = plot_drift(measured(model_set, windows)).axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["d moved", "d healthy"]
     assert axis.get_title().endswith("sensors with too few windows: 1")
     for table, said in ((windows.tail(9), "too few windows"), (windows.head(0), "no windows")):
-        (axis,) = drift_figure(drift(model_set, [table], whole(windows))).axes
+        (axis,) = plot_drift(measure_drift(model_set, [table], whole(windows))).axes
         assert [text.get_text() for text in axis.texts] == [said]

@@ -65,7 +65,9 @@ def test_readings_too_large_to_be_squared_do_not_stop_the_fleet():
 
 
 def test_a_table_that_is_none_of_windows_is_refused():
-    with pytest.raises(ValueError, match="mean cannot be made: windows lack the column 'mean'"):
+    with pytest.raises(
+        ValueError, match="windows: column 'mean' is missing, which feature mean needs"
+    ):
         window_features(invent(1, 5).drop(columns="mean"), NAMES)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from quartet.sensors.figures import timelines
+from quartet.sensors.figures import plot_timelines
 from sensors.invented import invent
 
 
@@ -30,6 +30,6 @@ def test_labels_of_a_sensor_and_of_its_whole_device_are_drawn():
             "kind": "stuck",
         }
     )
-    figure = timelines(scores, [("d0", "s0"), ("d1", "s0")], events)
+    figure = plot_timelines(scores, [("d0", "s0"), ("d1", "s0")], events)
     np.testing.assert_allclose(shaded(figure.axes[0]), [(0.5, 0.5 + 1 / 24), (1.0, 1 + 1 / 24)])
     np.testing.assert_allclose(shaded(figure.axes[1]), [(0.25, 0.25 + 1 / 24)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.sensors.labels import LABEL_COLUMNS, mark_windows, touched_windows
+from quartet.sensors.labels import LABEL_COLUMNS, mark_windows, match_labels
 
 MINUTE = 60
 
@@ -76,9 +76,9 @@ def test_order_of_windows_does_not_matter():
 def test_labels_outside_of_the_windows_are_not_covered_and_those_in_a_gap_are():
     gap = windows_of(("d", "s", 5), ("d", "s", 30))
     labels = labels_of(("d", "s", 10, 15), ("d", "s", 31, 40), ("d", "t", 3, 4), ("d", "s", -9, 0))
-    touched = touched_windows(gap, labels, 300)
-    assert touched.covered.tolist() == [True, False, False, False]
-    assert len(touched.label) == 0
+    matches = match_labels(gap, labels, 300)
+    assert matches.covered.tolist() == [True, False, False, False]
+    assert len(matches.label) == 0
 
 
 def test_nothing_is_marked_without_labels_or_windows():
@@ -93,9 +93,9 @@ def test_times_of_any_resolution_are_the_same():
 
 
 def test_a_missing_column_is_named():
-    with pytest.raises(ValueError, match="labels lack the column kind"):
+    with pytest.raises(ValueError, match="labels: column kind is missing"):
         mark_windows(FOUR, labels_of().drop(columns="kind"), 300)
-    with pytest.raises(ValueError, match="windows lack the column sensor"):
+    with pytest.raises(ValueError, match="windows: column sensor is missing"):
         mark_windows(FOUR.drop(columns="sensor"), labels_of(), 300)
 
 

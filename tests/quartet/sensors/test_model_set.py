@@ -165,7 +165,7 @@ def test_a_sensor_is_found_by_name_whatever_the_names_are_kept_as(model_set):
     crossed = model_set.take(np.array([1, 4, 5]))  # the first device has the later sensor only
     assert crossed.locate(table).tolist() == [2, -1, -1, -1, -1, -1]
     assert crossed.find("d1", "s0") == 1
-    with pytest.raises(KeyError, match="no model of the sensor s9 of the device d0"):
+    with pytest.raises(KeyError, match="no model of sensor s9 of device d0"):
         model_set.find("d0", "s9")
 
 

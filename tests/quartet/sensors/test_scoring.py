@@ -15,7 +15,7 @@ from quartet.sensors import scoring, serving
 from quartet.sensors.features import Scale, window_features
 from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import QUANTILES, SensorModel
-from quartet.sensors.scoring import predict, score, unmatched
+from quartet.sensors.scoring import find_unmatched, predict, score
 from quartet.sensors.settings import SensorSvm
 from quartet.sensors.training import fit_model_set
 from sensors.invented import HOUR, invent
@@ -91,7 +91,11 @@ def test_scores_and_labels_are_scikit_learns(seed, few, many, spread):
 def test_a_fleet_is_scored_in_threads_as_in_one(model_set, windows, monkeypatch):
     model, features = model_set.locate(windows), window_features(windows, model_set.features)
     before = score(model_set, model, features)
-    for name, value in (("TERMS_AT_ONCE", 200), ("_STACKS_A_THREAD", 1), ("_ROWS_AT_ONCE", 7)):
+    for name, value in (
+        ("TERMS_PER_STACK", 200),
+        ("_MIN_STACKS_PER_THREAD", 1),
+        ("_ROWS_PER_STACK", 7),
+    ):
         monkeypatch.setattr(scoring, name, value)
     np.testing.assert_allclose(score(model_set, model, features), before, rtol=0, atol=1e-12)
 
@@ -171,12 +175,12 @@ def test_sensors_without_a_model_and_models_without_windows_are_reported(model_s
     strange = windows[:140].replace({"device": {"d0": "d7"}})
     others = pd.concat([windows[70:], strange], ignore_index=True)
     assert len(predict(model_set, others)) == len(windows) - 70
-    assert unmatched(model_set, others).to_dict("records") == [
+    assert find_unmatched(model_set, others).to_dict("records") == [
         {"device": "d0", "sensor": "s0", "windows": 0, "reason": "no windows"},
         {"device": "d7", "sensor": "s0", "windows": 70, "reason": "no model"},
         {"device": "d7", "sensor": "s1", "windows": 70, "reason": "no model"},
     ]
-    assert unmatched(model_set, windows).empty
+    assert find_unmatched(model_set, windows).empty
     nothing = predict(model_set, windows[:0])
     assert list(nothing) == COLUMNS
     assert nothing.empty
@@ -187,9 +191,9 @@ def test_what_does_not_fit_the_model_set_is_refused(model_set, windows):
     with pytest.raises(ValueError, match=r"expected 3 windows of 5 features \(mean, .*\(3, 2\)"):
         score(model_set, np.zeros(3, np.int64), features[:3, :2])
     for strange in (-1, 9):
-        with pytest.raises(ValueError, match="models are numbered 0 to 8"):
+        with pytest.raises(ValueError, match="model indices from 0 to 8"):
             score(model_set, np.array([0, strange]), features[:2])
-    with pytest.raises(ValueError, match="maximum cannot be made"):
+    with pytest.raises(ValueError, match="column 'maximum' is missing"):
         predict(model_set, windows.drop(columns="maximum"))
 
 

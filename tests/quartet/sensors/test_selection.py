@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quartet.sensors.selection import after_training, normal_windows
+from quartet.sensors.selection import exclude_training_windows, select_normal_windows
 from quartet.sensors.settings import TrainingWindows
 
 
@@ -24,34 +24,34 @@ def windows_of(*sensors, count=10, start="2026-03-02"):
 def test_each_sensor_gives_its_own_first_share():
     old = windows_of(("a", "1"), start="2019-01-01")
     new = windows_of(("b", "1"), count=20)
-    chosen = normal_windows(pd.concat([new, old]), TrainingWindows(share=0.6))
+    chosen = select_normal_windows(pd.concat([new, old]), TrainingWindows(share=0.6))
     assert chosen.groupby("device").size().to_dict() == {"a": 6, "b": 12}
     assert chosen[chosen["device"] == "b"]["window_end"].max() == new["window_end"].iloc[11]
 
 
 def test_until_is_a_moment_in_any_zone():
     settings = TrainingWindows(until="2026-03-02T01:10:00+01:00")
-    chosen = normal_windows(windows_of(("a", "1")), settings)
+    chosen = select_normal_windows(windows_of(("a", "1")), settings)
     assert chosen["window_end"].max() == pd.Timestamp("2026-03-02 00:10")
 
 
 def test_until_a_day_is_until_its_midnight():
     windows = windows_of(("a", "1"), count=300, start="2026-03-01T12:00")
-    chosen = normal_windows(windows, TrainingWindows(until="2026-03-02"))
+    chosen = select_normal_windows(windows, TrainingWindows(until="2026-03-02"))
     assert chosen["window_end"].max() == pd.Timestamp("2026-03-02")
 
 
 @pytest.mark.parametrize("given", ["2026-03-02T00:10", "2026/03/02", "2 March 2026, 00:10"])
 def test_the_advice_on_a_time_without_a_zone_can_be_followed(given):
-    with pytest.raises(ValueError, match="has no zone") as error:
-        normal_windows(windows_of(("a", "1")), TrainingWindows(until=given))
-    advised = re.search(r"as (\S+) has", str(error.value)).group(1)
-    assert len(normal_windows(windows_of(("a", "1")), TrainingWindows(until=advised)))
+    with pytest.raises(ValueError, match="has no time zone") as error:
+        select_normal_windows(windows_of(("a", "1")), TrainingWindows(until=given))
+    advised = re.search(r"write (\S+) for", str(error.value)).group(1)
+    assert len(select_normal_windows(windows_of(("a", "1")), TrainingWindows(until=advised)))
 
 
 def test_only_named_sensors_are_taken():
     windows = windows_of(("a", "1"), ("a", "2"))
-    chosen = normal_windows(windows, TrainingWindows(sensors=("a/2",), share=1))
+    chosen = select_normal_windows(windows, TrainingWindows(sensors=("a/2",), share=1))
     assert set(chosen["sensor"]) == {"2"}
     assert len(chosen) == 10
 
@@ -59,15 +59,15 @@ def test_only_named_sensors_are_taken():
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"until": "2026-03-02T00:10:00"}, "has no zone"),
+        ({"until": "2026-03-02T00:10:00"}, "has no time zone"),
         ({"until": "yesterday, about"}, "is not a time"),
-        ({"until": "2020-01-01T00:00:00Z"}, "none of the 10 windows, .* is chosen"),
+        ({"until": "2020-01-01T00:00:00Z"}, "none of the 10 windows .* is selected"),
         ({"sensors": ("a/1", "b/7", "a/9")}, r"no windows of a/9, b/7 \(device/sensor\)"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(settings, reason):
     with pytest.raises(ValueError, match=reason):
-        normal_windows(windows_of(("a", "1")), TrainingWindows(**settings))
+        select_normal_windows(windows_of(("a", "1")), TrainingWindows(**settings))
 
 
 class ModelSet:
@@ -80,5 +80,5 @@ class ModelSet:
 
 
 def test_windows_of_training_are_not_scored_but_those_without_a_model_are_reported():
-    left = after_training(ModelSet(), windows_of(("a", "1"), ("a", "2")))
+    left = exclude_training_windows(ModelSet(), windows_of(("a", "1"), ("a", "2")))
     assert left.groupby("sensor").size().to_dict() == {"1": 4, "2": 10}

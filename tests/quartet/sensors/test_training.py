@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from quartet.sensors.features import window_features
-from quartet.sensors.machines import calibrate, displaced, fit_machine, lower_quantile
+from quartet.sensors.machines import calibrate, displace, fit_machine, lower_quantile
 from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict
 from quartet.sensors.settings import SensorSvm
@@ -105,7 +105,7 @@ def trained(fleet):
 
 def test_a_sensor_that_cannot_be_trained_is_reported_and_the_others_are_trained(trained):
     assert len(trained.model_set) == 42
-    assert trained.faults.to_dict("records") == [
+    assert trained.untrained.to_dict("records") == [
         {"device": "d1", "sensor": "s3", "windows": 20, "reason": "20 windows, fewer than 50"},
         {"device": "d2", "sensor": "s0", "windows": 60, "reason": "its values never change"},
     ]
@@ -114,7 +114,7 @@ def test_a_sensor_that_cannot_be_trained_is_reported_and_the_others_are_trained(
 def test_more_workers_train_the_same_model_set(fleet, trained):
     several = fit_model_set(fleet, QUICK.model_copy(update={"workers": 2}), HOUR)
     assert several.model_set.to_bytes() == trained.model_set.to_bytes()
-    pd.testing.assert_frame_equal(several.faults, trained.faults)
+    pd.testing.assert_frame_equal(several.untrained, trained.untrained)
 
 
 def test_shards_of_a_fleet_make_the_same_model_set(fleet, trained):
@@ -122,8 +122,10 @@ def test_shards_of_a_fleet_make_the_same_model_set(fleet, trained):
     shards = [fit_model_set(fleet, QUICK, HOUR, sensors=pairs[rank::3]) for rank in range(3)]
     merged = SensorModels.merge([shard.model_set for shard in reversed(shards)])
     assert merged.to_bytes() == trained.model_set.to_bytes()
-    faults = pd.concat([shard.faults for shard in shards]).sort_values("device", ignore_index=True)
-    pd.testing.assert_frame_equal(faults, trained.faults)
+    faults = pd.concat([shard.untrained for shard in shards]).sort_values(
+        "device", ignore_index=True
+    )
+    pd.testing.assert_frame_equal(faults, trained.untrained)
 
 
 def test_the_order_of_windows_does_not_matter(fleet, trained):
@@ -151,9 +153,9 @@ def test_the_fewest_windows_that_settings_allow_are_enough():
 def test_sensors_asked_for_without_windows_are_reported():
     trained = fit_model_set(invent(2, 60), QUICK, HOUR, sensors=[("d0", "s1"), ("d5", "s0")])
     assert trained.model_set.pairs == (("d0", "s1"),)
-    assert trained.faults["device"].tolist() == ["d5"]
+    assert trained.untrained["device"].tolist() == ["d5"]
     nothing = fit_model_set(invent(2, 60)[:0], QUICK, HOUR)
-    assert len(nothing.model_set) == len(nothing.faults) == 0
+    assert len(nothing.model_set) == len(nothing.untrained) == 0
 
 
 def test_the_model_set_tells_what_it_was_trained_on():
@@ -232,7 +234,7 @@ def test_the_quantile_of_a_whole_number_of_scores_is_one_of_them():
 @given(inputs)
 @settings(max_examples=20)
 def test_displaced_windows_are_two_to_six_deviations_off(inputs):
-    moved = displaced(inputs, np.random.default_rng(0)) - inputs
+    moved = displace(inputs, np.random.default_rng(0)) - inputs
     precision = np.linalg.inv(np.cov(inputs, rowvar=False).reshape(2 * inputs.shape[1:]))
     lengths = np.sqrt(np.einsum("wd,de,we->w", moved, precision, moved))
     assert 2 - 1e-6 <= lengths.min() <= lengths.max() <= 6 + 1e-6

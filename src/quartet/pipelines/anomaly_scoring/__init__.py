@@ -1,4 +1,4 @@
-"""The scheduled job: windows that are new since the last run into predictions and anomalies."""
+"""The scheduled job: windows that are new since the last run → predictions and anomalies."""
 
 from .pipeline import create_pipeline
 

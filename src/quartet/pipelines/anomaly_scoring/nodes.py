@@ -1,4 +1,4 @@
-"""Nodes of `anomaly_scoring`: what is new, its scores, what they say, and the cursor."""
+"""Nodes of `anomaly_scoring`: claim new windows, score, publish and report, move the cursor."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ else:
     Span = CursorMove = Any
 
 _KEYS = ["device", "sensor", "window_end"]
-_AT_ONCE = 200_000
-"""Windows in memory at a time, about, where drift is measured against a context."""
-_NAMED_AT_ONCE = 1_000
-"""Sensors that a database is asked for by name; of more it would send all."""
+_BLOCK_WINDOWS = 200_000
+"""Approximate number of windows in memory when drift is measured with a context."""
+_MAX_NAMED_SENSORS = 1_000
+"""Maximum number of sensors that a query names; with more, it would return all sensors."""
 
 Facts = dict[str, Any]
 
@@ -43,20 +43,20 @@ Facts = dict[str, Any]
 def claim_windows(
     sensor_windows: SensorTables, sensor_models: Champion | None, window_scoring: WindowScoring
 ) -> tuple[pd.DataFrame, Facts]:
-    """Windows that were written or closed since the last run, and the claim on them.
+    """Claim scoring, and return the windows that were written or closed since the last run.
 
-    From here until the cursor is moved no other run may score. The first run of
-    all starts, for each sensor, where the training of its model ended.
+    Until the cursor is moved no other run may score. The very first run starts, for each sensor,
+    where the training of its model ended.
 
     Raises:
-        ValueError: No models are registered, or for windows of another length, nothing was
-            ingested, or another run is at it.
+        ValueError: No models are registered, their windows have another length, nothing was
+            ingested, or another run has the claim.
     """
-    model_set = _model_set(sensor_models)
+    model_set = _load_model_set(sensor_models)
     until = sensor_windows.cursor("ingestion")
     if until is None:
         raise ValueError(
-            f"{sensor_windows.name} holds no windows: run `kedro run --pipelines sensor_ingestion` "
+            f"{sensor_windows.name} has no windows; run `kedro run --pipelines sensor_ingestion` "
             "first"
         )
     seconds = sensor_windows.window_seconds()
@@ -70,61 +70,61 @@ def claim_windows(
     before = sensor_windows.cursor("scoring")
     windows = sensor_windows.new_windows(before, until)
     if before is None:
-        windows = sensors.selection.after_training(model_set, windows)
-    windows = _in_context(sensor_windows, windows, model_set.context, until)
+        windows = sensors.selection.exclude_training_windows(model_set, windows)
+    windows = _normalise(sensor_windows, windows, model_set.context, until)
     claim = {"token": token, "before": _cursor_to_json(before), "until": _cursor_to_json(until)}
     return windows, claim | {"window_seconds": seconds}
 
 
-def _in_context(
+def _normalise(
     sensor_windows: SensorTables, windows: pd.DataFrame, context: Context, until: Cursor
 ) -> pd.DataFrame:
-    """The same windows, told against those before them where the models want that.
+    """Normalise windows by those before them if the models have a context.
 
-    Those with too little before them, as the first of a sensor, are left out.
+    Windows without enough history, such as the first of a sensor, are left out.
     """
     if not context.hours or windows.empty:
         return windows
     since = windows["window_end"].min() - context.reach - pd.Timedelta(seconds=1)
-    around = sensor_windows.read_windows(
+    with_history = sensor_windows.read_windows(
         since=since,
         until=until.watermark,
         pairs=windows[["device", "sensor"]].drop_duplicates().itertuples(index=False, name=None),
     )
-    return context.apply(around).merge(windows[_KEYS], on=_KEYS)
+    return context.apply(with_history).merge(windows[_KEYS], on=_KEYS)
 
 
 def score_windows(
     new_windows: pd.DataFrame, sensor_models: Champion | None
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
-    """Predictions of the windows; sensors without a model and models without windows; the speed.
+    """Score the windows; list sensors without a model and models without windows; return the speed.
 
-    With several MPI ranks each scores the sensors of its shard; the first has all.
+    With several MPI ranks each scores the sensors of its shard; the first one returns all.
     """
-    model_set = _model_set(sensor_models)
+    model_set = _load_model_set(sensor_models)
     start = time.perf_counter()
-    mine = sensors.scoring.predict(model_set, new_windows, ranks.rank(), ranks.size())
-    parts = ranks.gather(mine) or [mine]
+    shard = sensors.scoring.predict(model_set, new_windows, ranks.rank(), ranks.size())
+    parts = ranks.gather(shard) or [shard]
     seconds = time.perf_counter() - start
     scores = pd.concat(parts, ignore_index=True).merge(new_windows, on=_KEYS, validate="1:1")
     scores = scores.sort_values(_KEYS, ignore_index=True)
     speed = {"seconds": seconds, "windows_per_s": len(scores) / seconds}
-    return scores, sensors.scoring.unmatched(model_set, new_windows), speed
+    return scores, sensors.scoring.find_unmatched(model_set, new_windows), speed
 
 
 def publish_predictions(
     window_scores: pd.DataFrame, scoring_claim: Facts, sensor_windows: SensorTables
 ) -> tuple[pd.DataFrame, Facts]:
-    """The predictions to keep, and how many there are."""
+    """Return the predictions to store, and their number."""
     sensor_windows.confirm("scoring", scoring_claim["token"])
-    kept = [*_KEYS, "score", "threshold", "anomaly", "model_version", "revision"]
-    return window_scores[kept], {"windows": len(window_scores)}
+    columns = [*_KEYS, "score", "threshold", "anomaly", "model_version", "revision"]
+    return window_scores[columns], {"windows": len(window_scores)}
 
 
 def publish_anomalies(
     window_scores: pd.DataFrame, scoring_claim: Facts
 ) -> tuple[ScoredWindows, Facts]:
-    """The windows that were scored and the anomalies among them, and how many there are."""
+    """Return the scored windows with their anomalies, and the number of anomalies."""
     from quartet.datasets.sensor_store.jobs import ScoredWindows
 
     anomalies = window_scores[window_scores["anomaly"]]
@@ -138,35 +138,39 @@ def measure_drift(
     scoring_claim: Facts,
     window_scoring: WindowScoring,
 ) -> tuple[pd.DataFrame, Figure]:
-    """How far the inputs of each sensor have moved from those of its training.
+    """Measure the drift of each sensor's features since training, and plot it.
 
-    They are those of the last hours up to what this run scores, whichever run has scored them.
+    Compares the windows of the last `drift_hours`, whichever run has scored them.
     """
-    model_set = _model_set(sensor_models)
-    until = _cursor(scoring_claim["until"]).watermark or pd.Timestamp(0)  # none is closed yet
+    model_set = _load_model_set(sensor_models)
+    # The epoch stands for a watermark before the first closed window.
+    until = _cursor_from_json(scoring_claim["until"]).watermark or pd.Timestamp(0)
     span = sensors.drift.Span(until - pd.Timedelta(hours=window_scoring.drift_hours), until)
-    table = sensors.drift.drift(model_set, _blocks(sensor_windows, model_set, span), span)
-    return table, sensors.figures.drift(table)
+    blocks = _read_blocks(sensor_windows, model_set, span)
+    table = sensors.drift.measure_drift(model_set, blocks, span)
+    return table, sensors.figures.plot_drift(table)
 
 
-def _blocks(
+def _read_blocks(
     sensor_windows: SensorTables, model_set: SensorModels, span: Span
 ) -> Iterator[pd.DataFrame]:
-    """The windows of a time as the models want them, not too many at once."""
+    """Yield the windows of a span, normalised as the models need them, in blocks."""
     if not model_set.context.hours:
         yield from sensor_windows.window_blocks(span.since, span.until)
         return
     since = span.since - model_set.context.reach - pd.Timedelta(seconds=1)
-    most = max(1, _AT_ONCE * model_set.window_seconds // int((span.until - since).total_seconds()))
-    most = min(most, _NAMED_AT_ONCE)
+    most = max(
+        1, _BLOCK_WINDOWS * model_set.window_seconds // int((span.until - since).total_seconds())
+    )
+    most = min(most, _MAX_NAMED_SENSORS)
     with tqdm(
         total=len(model_set), desc="measuring drift", unit="sensor", disable=None, delay=2
     ) as bar:
         for first in range(0, len(model_set), most):
             pairs = model_set.pairs[first : first + most]
             windows = sensor_windows.read_windows(since=since, until=span.until, pairs=pairs)
-            told = model_set.context.apply(windows)
-            yield told[told["window_end"] > span.since]
+            windows = model_set.context.apply(windows)
+            yield windows[windows["window_end"] > span.since]
             bar.update(len(pairs))
 
 
@@ -178,12 +182,12 @@ def report_alarms(
     sensor_labels: pd.DataFrame,
     scoring_claim: Facts,
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """Numbers of the run, and the alarm rate of each device and sensor.
+    """Return metrics of the run, and the alarm rate of each device and sensor.
 
-    Where anomalies are known, also how well windows and events were found.
+    If anomalies are labelled, the metrics include precision and recall of windows and events.
     """
     without_model = unscored_sensors[unscored_sensors["reason"] == "no model"]
-    moved = sensor_drift[sensor_drift["moved"].astype(bool)]
+    drifted = sensor_drift[sensor_drift["drifted"].astype(bool)]
     unknown = sensor_drift[sensor_drift["stability_index"].isna()]
     metrics = {
         "readings_scored": int(window_scores["readings"].sum()),
@@ -194,23 +198,23 @@ def report_alarms(
         "windows_per_s": scoring_speed["windows_per_s"],
         "sensors_without_model": len(without_model),
         "models_without_windows": len(unscored_sensors) - len(without_model),
-        "sensors_moved": len(moved[["device", "sensor"]].drop_duplicates()),
+        "sensors_drifted": len(drifted[["device", "sensor"]].drop_duplicates()),
         "sensors_drift_unknown": len(unknown[["device", "sensor"]].drop_duplicates()),
     }
     alarms = window_scores["anomaly"].to_numpy(bool)
-    quality = _quality(window_scores, alarms, sensor_labels, scoring_claim["window_seconds"])
+    quality = _evaluate(window_scores, alarms, sensor_labels, scoring_claim["window_seconds"])
     return metrics | quality, sensors.evaluation.alarm_rates(window_scores, alarms)
 
 
-def _quality(
+def _evaluate(
     windows: pd.DataFrame, alarms: NDArray[np.bool_], labels: pd.DataFrame, window_seconds: int
 ) -> dict[str, float]:
-    """Precision, recall and F1 over windows and over events, if any is known of these windows."""
+    """Return precision, recall and F1 of windows and events; empty without labelled events."""
     events = sensors.evaluation.event_scores(windows, alarms, labels, window_seconds)
     if not events.events:
         return {}
-    known = sensors.labels.mark_windows(windows, labels, window_seconds)
-    points = sensors.evaluation.point_scores(alarms, known)
+    anomalous = sensors.labels.mark_windows(windows, labels, window_seconds)
+    points = sensors.evaluation.point_scores(alarms, anomalous)
     return {
         "window_precision": points.precision,
         "window_recall": points.recall,
@@ -227,13 +231,13 @@ def _quality(
 def draw_alarms(
     window_scores: pd.DataFrame, sensor_labels: pd.DataFrame, window_scoring: WindowScoring
 ) -> tuple[Figure, Figure]:
-    """Alarms of the fleet over time, and the course of the sensors with most of them."""
+    """Plot the alarms of the fleet over time, and the sensors with the highest alarm rates."""
     rates = window_scores.groupby(["device", "sensor"])["anomaly"].mean()
     rates = rates[rates > 0].sort_values(ascending=False, kind="stable")
     worst = list(rates.index[: window_scoring.worst])
     return (
-        sensors.figures.fleet_heat_map(window_scores),
-        sensors.figures.timelines(window_scores, worst, sensor_labels),
+        sensors.figures.plot_fleet_heat_map(window_scores),
+        sensors.figures.plot_timelines(window_scores, worst, sensor_labels),
     )
 
 
@@ -243,10 +247,10 @@ def move_cursor(
     anomalies_published: Facts,
     anomaly_scoring_metrics: Mapping[str, float],
 ) -> CursorMove:
-    """Where scoring stands, now that all it found is written.
+    """Return the move of the scoring cursor, once all results are published.
 
     Raises:
-        ValueError: What was published is not what was scored.
+        ValueError: The published results are not those that were scored.
     """
     from quartet.datasets.sensor_store.jobs import CursorMove
 
@@ -255,31 +259,34 @@ def move_cursor(
     if counts != expected:
         raise ValueError(
             f"{counts[0]:,} windows and {counts[1]:,} anomalies were published, but "
-            f"{expected[0]:,} and {expected[1]:,} were scored: these are steps of different runs; "
+            f"{expected[0]:,} and {expected[1]:,} were scored, so the steps are of different runs; "
             "run anomaly_scoring again"
         )
-    before = None if scoring_claim["before"] is None else _cursor(scoring_claim["before"])
-    return CursorMove(scoring_claim["token"], before, _cursor(scoring_claim["until"]))
+    before = scoring_claim["before"]
+    return CursorMove(
+        scoring_claim["token"],
+        None if before is None else _cursor_from_json(before),
+        _cursor_from_json(scoring_claim["until"]),
+    )
 
 
-def _model_set(champion: Champion | None) -> Any:
+def _load_model_set(champion: Champion | None) -> Any:
     if champion is None:
         raise ValueError(
-            "no version of the model of sensor_models is registered: run `kedro run --pipelines "
+            "no version of sensor_models is registered; run `kedro run --pipelines "
             "anomaly_training` first"
         )
     return champion.raw_model
 
 
 def _cursor_to_json(cursor: Cursor | None) -> Facts | None:
-    """A cursor as JSON can hold it."""
     if cursor is None:
         return None
     watermark = None if cursor.watermark is None else cursor.watermark.isoformat()
     return {"revision": cursor.revision, "watermark": watermark}
 
 
-def _cursor(fields: Facts) -> Cursor:
+def _cursor_from_json(fields: Facts) -> Cursor:
     from quartet.datasets.sensor_store.tables import Cursor
 
     watermark = None if fields["watermark"] is None else pd.Timestamp(fields["watermark"])

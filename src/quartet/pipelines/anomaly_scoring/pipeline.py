@@ -13,10 +13,10 @@ from . import nodes
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
     """New windows → scores → predictions and anomalies → reports → cursor, moved last."""
-    return make_scores() + make_reports() + make_end()
+    return create_scoring() + create_reporting() + create_cursor_move()
 
 
-def make_scores() -> Pipeline:
+def create_scoring() -> Pipeline:
     """Windows newer than the cursor → scores → Parquet and SQL."""
     return Pipeline(
         [
@@ -51,8 +51,8 @@ def make_scores() -> Pipeline:
     )
 
 
-def make_reports() -> Pipeline:
-    """Scores → alarm rates, drift, quality where anomalies are known, figures."""
+def create_reporting() -> Pipeline:
+    """Scores → alarm rates, drift, precision and recall of labelled anomalies, figures."""
     return Pipeline(
         [
             Node(
@@ -90,8 +90,8 @@ def make_reports() -> Pipeline:
     )
 
 
-def make_end() -> Pipeline:
-    """When all is written: the cursor."""
+def create_cursor_move() -> Pipeline:
+    """All results published → cursor."""
     return Pipeline(
         [
             Node(

@@ -1,4 +1,4 @@
-"""Windows of normal times into a registered model set of one-class models, one a sensor."""
+"""Windows of normal times → a registered set of one-class models, one per sensor."""
 
 from .pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""Nodes of `anomaly_training`: the science of `quartet.sensors.training` over windows from SQL."""
+"""Nodes of `anomaly_training`: select windows from SQL, train, merge and report models."""
 
 from __future__ import annotations
 
@@ -32,64 +32,62 @@ def select_windows(
     training_windows: TrainingWindows,
     sensor_svm: SensorSvm,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Closed windows of normal times, without known anomalies, and what they span.
+    """Select the closed windows of normal times, without known anomalies, and describe them.
 
-    Where models have a context, windows are told against it, anomalies among it included.
+    If models have a context, windows are normalised before labelled anomalies are removed.
 
     Raises:
-        ValueError: There are none, or labels touch all of them, or a sensor that was named is
-            not among them.
+        ValueError: There are no windows, all of them overlap labels, or a named sensor has none.
     """
     cursor = sensor_windows.cursor("ingestion")
     if cursor is None or cursor.watermark is None:
         raise ValueError(
-            f"{sensor_windows.name} holds no closed windows: run "
+            f"{sensor_windows.name} has no closed windows; run "
             "`kedro run --pipelines sensor_ingestion` first"
         )
     windows = sensor_windows.read_windows(until=cursor.watermark)
     windows = sensor_svm.context.apply(windows)
-    normal = sensors.selection.normal_windows(windows, training_windows)
+    normal = sensors.selection.select_normal_windows(windows, training_windows)
     seconds = sensor_windows.window_seconds()
-    known = sensors.labels.mark_windows(normal, sensor_labels, seconds)
-    if known.all():
+    labelled = sensors.labels.mark_windows(normal, sensor_labels, seconds)
+    if labelled.all():
         raise ValueError(
-            f"no windows to train on: the labels (sensor_labels) touch all {len(normal):,} of the "
-            "training time; give them the times of anomalies only, or choose a longer time by "
-            "training_windows"
+            f"sensor_labels: all {len(normal):,} windows of the training time overlap a label; "
+            "label only the times of anomalies, or choose a longer time by training_windows"
         )
-    normal = normal[~known].reset_index(drop=True)
-    span = {
+    normal = normal[~labelled].reset_index(drop=True)
+    period = {
         "first_window_end": str(normal["window_end"].min()),
         "last_window_end": str(normal["window_end"].max()),
         "window_seconds": seconds,
         "windows": len(normal),
-        "windows_of_known_anomalies": int(known.sum()),
+        "windows_of_known_anomalies": int(labelled.sum()),
         "sensors": len(normal[["device", "sensor"]].drop_duplicates()),
     }
-    return normal, span
+    return normal, period
 
 
 def train_models(
     normal_windows: pd.DataFrame, training_period: dict[str, Any], sensor_svm: SensorSvm
 ) -> tuple[Arrays, pd.DataFrame]:
-    """A model for each sensor, and the sensors that got none with the reason.
+    """Train a model for each sensor; list the sensors without a model with the reason.
 
-    With several MPI ranks each trains the sensors of its shard; the first has all.
+    With several MPI ranks each trains the sensors of its shard; the first one returns all.
     """
     pairs = sorted(set(zip(normal_windows["device"], normal_windows["sensor"], strict=True)))
-    mine = sensors.training.fit_model_set(
+    shard = sensors.training.fit_model_set(
         normal_windows,
         sensor_svm,
         training_period["window_seconds"],
         sensors=ranks.shard(pairs),
     )
-    parts = ranks.gather((mine.model_set.to_arrays(), mine.faults))
+    parts = ranks.gather((shard.model_set.to_arrays(), shard.untrained))
     if parts is None:
-        return mine.model_set.to_arrays(), mine.faults
+        return shard.model_set.to_arrays(), shard.untrained
     model_sets = [sensors.model_set.SensorModels.from_arrays(arrays) for arrays, _ in parts]
-    faults = pd.concat([found for _, found in parts], ignore_index=True)
+    untrained = pd.concat([table for _, table in parts], ignore_index=True)
     merged = sensors.model_set.SensorModels.merge(model_sets)
-    return merged.to_arrays(), faults.sort_values(["device", "sensor"], ignore_index=True)
+    return merged.to_arrays(), untrained.sort_values(["device", "sensor"], ignore_index=True)
 
 
 def merge_models(
@@ -105,16 +103,16 @@ def merge_models(
 def report_models(
     merged_models: Arrays, untrained_sensors: pd.DataFrame, sensor_svm: SensorSvm
 ) -> tuple[dict[str, float], pd.DataFrame, Figure]:
-    """Numbers and a table of the models, and a figure of their false alarms and sizes.
+    """Return metrics and a table of the models, and plot their false-alarm rates and sizes.
 
     Raises:
-        ValueError: No sensor got a model.
+        ValueError: No sensor has a model.
     """
     model_set = sensors.model_set.SensorModels.from_arrays(merged_models)
     if not len(model_set):
         reasons = untrained_sensors["reason"].value_counts()
         raise ValueError(
-            f"none of the {len(untrained_sensors)} sensors got a model; most often: "
+            f"none of the {len(untrained_sensors)} sensors has a model; most frequent reason: "
             f"{reasons.index[0]}"
         )
     metrics = {
@@ -127,7 +125,7 @@ def report_models(
         "support_vectors": int(model_set.sizes.sum()),
         "training_windows": int(model_set.windows.sum()),
     }
-    figure = sensors.figures.false_alarms(
+    figure = sensors.figures.plot_false_alarms(
         model_set.false_alarm_rate, sensor_svm.nu, model_set.sizes
     )
     return metrics, model_set.summary(), figure

@@ -12,7 +12,7 @@ from . import nodes, release
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """Windows of normal times → one model a sensor → false alarms → registered model set."""
+    """Windows of normal times → one model per sensor → false alarms → registered model set."""
     return Pipeline(
         [
             Node(
@@ -38,14 +38,14 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 inputs=["trained_models", "sensor_champion", "params:training_windows"],
                 outputs="merged_models",
                 name="merge_models",
-                tags="step.release_bank",
+                tags="step.release_models",
             ),
             Node(
                 func=nodes.report_models,
                 inputs=["merged_models", "untrained_sensors", "params:sensor_svm"],
                 outputs=["anomaly_training_metrics", "sensor_models_table", "false_alarms_figure"],
                 name="report_models",
-                tags="step.release_bank",
+                tags="step.release_models",
             ),
             Node(
                 func=release.make_release,
@@ -59,7 +59,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 },
                 outputs="sensor_models",
                 name="make_sensor_release",
-                tags="step.release_bank",
+                tags="step.release_models",
             ),
         ],
         tags="memory",

@@ -1,4 +1,4 @@
-"""Whether the new model set may enter the registry."""
+"""Approval of the new model set for the registry."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_release(
 
     model_set = sensors.model_set.SensorModels.from_arrays(merged_models)
     metrics = anomaly_training_metrics
-    approved, reason = _verdict(model_set.version, metrics, sensor_champion, sensor_release)
+    approved, reason = _evaluate(model_set.version, metrics, sensor_champion, sensor_release)
     return ModelRelease(
         approved=approved,
         reason=reason,
@@ -56,21 +56,25 @@ def make_release(
 
 
 def _checksum(windows: pd.DataFrame) -> str:
-    """A SHA-256 over the values, by column."""
+    """Return a SHA-256 of the column names and values."""
     hashes = pd.util.hash_pandas_object(windows, index=False)
     return fingerprint(list(windows.columns), hashes.to_numpy())
 
 
-def _verdict(
+def _evaluate(
     model_set_version: str,
     metrics: Mapping[str, float],
     champion: Champion | None,
     settings: SensorRelease,
 ) -> tuple[bool, str]:
     rate, nu = metrics["false_alarm_rate"], metrics["nu"]
-    said = f"{metrics['models']:,} models, false alarms {rate:.2%} where {nu:.2%} were asked for"
+    summary = (
+        f"{metrics['models']:,} models, false-alarm rate {100 * rate:.2f} % "
+        f"(target {100 * nu:.2f} %)"
+    )
     if champion is not None and champion.tags.get("model_set_version") == model_set_version:
-        return False, f"{said}: the same as version {champion.version}"
+        return False, f"{summary}: the same as version {champion.version}"
     if rate > settings.most_false_alarms * nu:
-        return False, f"{said}: more than {settings.most_false_alarms:g} times; not registered"
-    return True, said
+        limit = f"more than {settings.most_false_alarms:g} times the target"
+        return False, f"{summary}: {limit}; not registered"
+    return True, summary

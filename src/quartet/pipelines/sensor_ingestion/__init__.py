@@ -1,4 +1,4 @@
-"""Readings of sensors, as they arrive, into windows of statistics in SQL."""
+"""Readings of sensors → windows of statistics in SQL."""
 
 from .pipeline import create_pipeline
 

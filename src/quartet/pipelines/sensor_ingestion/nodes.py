@@ -1,4 +1,4 @@
-"""Nodes of `sensor_ingestion`: the science of `quartet.sensors.ingestion`, batch by batch."""
+"""Nodes of `sensor_ingestion`: aggregate readings to windows batch by batch, and report them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ else:
     Batch = Figure = ReadingStore = SensorSource = SensorTables = Any
 
 _EXAMPLES = 1000
-"""Readings set aside that the report shows; the database has more."""
+"""Maximum number of quarantined readings in the report; the database has all."""
 
 
 def aggregate_readings(
@@ -34,7 +34,7 @@ def aggregate_readings(
     sensor_database: SensorTables,
     sensor_ingestion: SensorIngestion,
 ) -> Iterator[Batch]:
-    """Yield the windows of new readings, batch by batch, each to be written as a whole."""
+    """Yield the windows of new readings in batches, each to be written in one transaction."""
     settings = sensor_ingestion
     sensor_database.check_window_seconds(settings.window_seconds)
     with sensor_database.claimed("ingestion", settings.claim_minutes, settings.take_over) as token:
@@ -52,10 +52,10 @@ def aggregate_readings(
 def report_ingestion(
     sensor_windows: SensorTables, sensor_ingestion: SensorIngestion
 ) -> tuple[dict[str, float], pd.DataFrame, pd.DataFrame, Figure]:
-    """Numbers, the ledger of files, examples of readings set aside, and readings over time.
+    """Return metrics, the ledger of files and quarantined readings; plot readings over time.
 
-    Windows are counted by the database, and for the figure only those of the last days: a
-    scheduled run must not read what years have left.
+    The database counts the windows, and the figure shows the last days only: a scheduled run must
+    not read the history of years.
     """
     files = sensor_windows.files()
     windows, with_windows = sensor_windows.totals()
@@ -74,5 +74,5 @@ def report_ingestion(
         "revision": cursor.revision if cursor else 0,
     }
     counts = sensor_windows.window_counts(since=since)
-    figure = sensors.figures.readings_over_time(counts, quarantine["reason"].value_counts())
+    figure = sensors.figures.plot_readings_over_time(counts, quarantine["reason"].value_counts())
     return metrics, files, quarantine, figure

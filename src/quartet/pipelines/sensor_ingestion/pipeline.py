@@ -10,7 +10,7 @@ from . import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """Capture files or a table of readings → windows in SQL → what came in and what was wrong."""
+    """Capture files or a table of readings → windows in SQL → reports of files and quarantine."""
     return Pipeline(
         [
             Node(
