@@ -58,12 +58,12 @@ def test_metrics_are_flat_numbers_and_hold_what_was_promised(trained_workspace):
 def test_what_the_simulator_did_to_the_stream_was_noticed(trained_workspace):
     found = metrics(trained_workspace, "sensor_ingestion")
     assert found["readings_quarantined"] == 12
-    assert found["readings_repeated"] == 157
+    assert found["readings_duplicated"] == 157
     assert found["sensors"] == 12
     said = (ROOT / "conf/base/sample_data/parameters.yml").read_text()
     assert f"{found['readings']:,} readings" in said
     ((stored,),) = rows(trained_workspace, "SELECT SUM(readings) FROM sensor_windows")
-    assert stored == found["readings"] - found["readings_repeated"]
+    assert stored == found["readings"] - found["readings_duplicated"]
 
 
 def test_the_labelled_anomalies_of_the_sample_are_found(trained_workspace):

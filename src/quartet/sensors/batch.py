@@ -1,4 +1,4 @@
-"""The one container of the sensors' ingestion: what files held, and what becomes of it in SQL."""
+"""Batches of ingestion: decoded files, and the windows that are written to SQL."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class FileEntry(NamedTuple):
     """A file, or a part of a table, in the ledger.
 
     Attributes:
-        name: Its path, and the number of a part's first row.
-        version: Another text whenever its content, or how it is checked, has changed.
-        readings: Valid ones.
-        repeats: How many of these duplicate a reading that was there before.
-        quarantined: Readings with a fault.
+        name: Path, and for a part the number of its first row.
+        version: Text that changes with the content of the file and with the checks.
+        readings: Number of valid readings.
+        duplicates: Number of valid readings that duplicate an earlier one.
+        quarantined: Number of invalid readings.
         state: `ingested` or `unreadable`.
-        reason: Why it cannot be read.
-        batch_key: Under which its readings are stored; None if it cannot be read.
+        reason: Why the file is unreadable.
+        batch_key: Key of the stored readings; None if the file is unreadable.
     """
 
     name: str
     version: str
     readings: int = 0
-    repeats: int = 0
+    duplicates: int = 0
     quarantined: int = 0
     state: str = INGESTED
     reason: str = ""
@@ -39,9 +39,13 @@ class FileEntry(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """A reading that is set aside: its file, where it is there, why, and how its text begins.
+    """A quarantined reading.
 
-    The position is the event's sequence number, or the row of the table.
+    Attributes:
+        file: Name of its file.
+        position: Sequence number of its event, or its row in the table.
+        reason: Why it is invalid.
+        body: Beginning of its text.
     """
 
     file: str
@@ -52,34 +56,34 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Some files: one where it is decoded, then as many as one transaction writes.
+    """Files that are written in one transaction.
 
     Attributes:
-        files: Their entries in the ledger.
-        quarantine: Readings with a fault; of each file at most a thousand.
-        readings: Valid readings, with the columns of `quartet.sensors.readings`; none any more
-            once they are stored and their windows computed.
-        windows: All that the readings touch, as `aggregate` returns them; they take the place of
-            those with the same device, sensor and end.
-        emptied: `device`, `sensor` and `window_end` of windows to remove, since the files hold
-            their readings no more.
-        watermark: End of the last window that is closed, UTC; None as long as there is none.
+        files: Ledger entries of the files.
+        quarantine: Invalid readings; at most a thousand per file.
+        readings: Valid readings, with the columns of `quartet.sensors.readings`; empty once the
+            windows are computed.
+        windows: All windows of the readings, as `aggregate` returns them; they replace those with
+            the same device, sensor and end.
+        empty_windows: `device`, `sensor` and `window_end` of windows to remove, because their
+            readings are no longer in the files.
+        watermark: End of the last closed window, UTC; None before the first.
         window_seconds: Length of the windows.
-        claim: Token of the run's claim on ingestion, without which anybody may write.
+        claim: Token of the run's claim on ingestion; without one, any run may write.
     """
 
     files: list[FileEntry]
     quarantine: list[Fault] = field(default_factory=list)
     readings: pa.Table = field(default_factory=lambda: NO_READINGS)
     windows: pd.DataFrame = field(default_factory=pd.DataFrame)
-    emptied: pd.DataFrame = field(default_factory=pd.DataFrame)
+    empty_windows: pd.DataFrame = field(default_factory=pd.DataFrame)
     watermark: pd.Timestamp | None = None
     window_seconds: int | None = None
     claim: str | None = None
 
 
 def merge(batches: Sequence[Batch]) -> Batch:
-    """Return the files of several decoded batches as one; their readings ascend by timestamp."""
+    """Merge decoded batches into one, whose readings ascend by timestamp."""
     readings = concatenate([batch.readings for batch in batches])
     return Batch(
         [entry for batch in batches for entry in batch.files],

@@ -1,7 +1,7 @@
-"""What a reading must be: names, a time with its zone, a finite value.
+"""Checks of readings: names, a timestamp with a time zone, a finite value.
 
-Readings are checked many at a time: names once for each distinct one, times and values as arrays.
-A column in which one of many thousand is written in a less usual way is parsed one by one.
+Readings are checked in columns: each distinct name once, timestamps and values as arrays. A column
+that cannot be parsed as an array, because of a single unusual value, is parsed one by one.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from numpy.typing import NDArray
 from quartet.sensors.batch import Batch, Fault, FileEntry
 from quartet.sensors.readings import NO_READINGS, SCHEMA, dictionary_encode
 
-MOST_NOTED = 1_000
-"""Faults of a file that are shown; all are counted."""
-LONGEST_NAME = 128
-"""Units of UTF-16 in the name of a device or a sensor: what its column in Azure SQL holds."""
-LARGEST_VALUE = 1e100
-"""Beyond, the standard deviation of a window could not be computed."""
-_SHOWN = 200
-"""Characters of a faulty body that are shown."""
+MAX_QUARANTINED = 1_000
+"""Maximum number of quarantined readings that are kept per file; all are counted."""
+MAX_NAME_LENGTH = 128
+"""Maximum length of a device or sensor name in UTF-16 units: that of its column in Azure SQL."""
+MAX_VALUE = 1e100
+"""With larger values, the standard deviation of a window would overflow."""
+_MAX_BODY = 200
+"""Maximum number of characters that are kept of an invalid body."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _OTHER = object()
-"""Stands for each name that is neither text nor a whole number; not all of these have a hash."""
+"""Replaces names that are neither text nor an integer, which may not be hashable."""
 
 Reasons = dict[int, str]
-"""By the number of a row, the first reason for which its reading is not taken."""
+"""Maps the index of a row to the first reason why its reading is invalid."""
 Parsed = TypeVar("Parsed", int, float)
 
 
 class FaultError(ValueError):
-    """Why a reading is not taken; the same words for the same fault."""
+    """A reading is invalid; equal faults have equal messages."""
 
 
-class Checks:
-    """Checks the readings of one file and keeps the valid ones.
+class ReadingChecker:
+    """Checks the readings of one file and collects the valid ones.
 
     Args:
         file: Name of the file.
-        version: What the ledger tells its content by.
-        known_devices: Devices to take; all, if there are none.
-        tolerance_seconds: How far a timestamp may lie after the reading's arrival.
-        zone: Zone of timestamps that state none; without it they are faulty.
-        text_values: Whether a value may be written as text, as it is in a CSV file.
+        version: Version of the file in the ledger.
+        known_devices: Accepted devices; all if empty.
+        tolerance_seconds: Maximum time by which a timestamp may be after the reading's arrival.
+        zone: Time zone of timestamps without one; None makes them invalid.
+        text_values: Whether a value may be text, as in a CSV file.
     """
 
     def __init__(
@@ -72,50 +72,50 @@ class Checks:
         self._faults: list[Fault] = []
         self._quarantined = 0
 
-    def take(
+    def check(
         self,
         columns: Sequence[Sequence[Any]],
         position: NDArray[np.int64],
         arrival: NDArray[np.int64],
         body: Callable[[int], str],
     ) -> None:
-        """Keep the valid ones of n readings, and note the others.
+        """Collect the valid ones of n readings, and quarantine the others.
 
         Args:
-            columns: Devices, sensors, timestamps and values as they came, of any type.
-            position: Where each is in its file; shape (n,).
-            arrival: When each came, in microseconds since the epoch; shape (n,).
-            body: Gives the text of the reading in a row, to show what is wrong with it.
+            columns: Devices, sensors, timestamps and values, of any type.
+            position: Position of each reading in its file; shape (n,).
+            arrival: Time of arrival of each, in microseconds since the epoch; shape (n,).
+            body: Returns the text of the reading in a row, for the quarantine.
         """
         devices, sensors, timestamps, values = columns
         reasons: Reasons = {}
         device = self._devices.encode(devices, reasons)
         sensor = self._sensors.encode(sensors, reasons)
         time = _parse_times(timestamps, self._zone, reasons)
-        _mark(time < 0, "timestamp lies before 1970", reasons)
-        _mark(time > arrival + self._tolerance, "timestamp lies in the future", reasons)
+        _mark(time < 0, "timestamp is before 1970", reasons)
+        _mark(time > arrival + self._tolerance, "timestamp is in the future", reasons)
         value = _parse_values(values, self._text_values, reasons)
         _mark(~np.isfinite(value), "value is not finite", reasons)
-        _mark(np.abs(value) > LARGEST_VALUE, f"value lies beyond ±{LARGEST_VALUE:g}", reasons)
+        _mark(np.abs(value) > MAX_VALUE, f"value is beyond ±{MAX_VALUE:g}", reasons)
         part: list[NDArray[Any]] = [device, sensor, time, value, position]
         if reasons:
             for row in sorted(reasons):
-                self.note(int(position[row]), reasons[row], body(row))
+                self.quarantine(int(position[row]), reasons[row], body(row))
             valid = np.ones(len(position), dtype=bool)
             valid[list(reasons)] = False
             part = [column[valid] for column in part]
         self._parts.append(part)
 
-    def note(self, position: int, reason: str, body: str | bytes) -> None:
-        """Count a fault, and keep it if it is among the first thousand."""
+    def quarantine(self, position: int, reason: str, body: str | bytes) -> None:
+        """Count an invalid reading, and keep it if it is among the first thousand."""
         self._quarantined += 1
-        if len(self._faults) < MOST_NOTED:
+        if len(self._faults) < MAX_QUARANTINED:
             raw = body if isinstance(body, bytes) else body.encode("utf-8", "backslashreplace")
-            shown = raw[: 4 * _SHOWN].decode("utf-8", "backslashreplace").replace("\0", "\\0")
-            self._faults.append(Fault(self._entry.name, position, reason, shown[:_SHOWN]))
+            text = raw[: 4 * _MAX_BODY].decode("utf-8", "backslashreplace").replace("\0", "\\0")
+            self._faults.append(Fault(self._entry.name, position, reason, text[:_MAX_BODY]))
 
-    def result(self) -> Batch:
-        """Return all that was taken and noted."""
+    def to_batch(self) -> Batch:
+        """Return the valid and the quarantined readings."""
         readings = NO_READINGS
         if self._parts:
             device, sensor, *others = map(np.concatenate, zip(*self._parts, strict=True))
@@ -128,10 +128,10 @@ class Checks:
 
 
 class _Names(dict[Any, int]):
-    """Codes of the names of devices or sensors; each is checked when it first occurs.
+    """Maps names of devices or sensors to codes; each name is checked when it first occurs.
 
-    A code is an index into `texts`; of a faulty name it is negative, one's complement of an
-    index into its reasons.
+    A code is an index into `texts`. The code of an invalid name is negative: the one's complement
+    of an index into the reasons.
     """
 
     def __init__(self, kind: str, known: Sequence[str] = ()) -> None:
@@ -142,11 +142,11 @@ class _Names(dict[Any, int]):
 
     @property
     def texts(self) -> list[str]:
-        """The valid names as text, by code; the name 7 is the same as the name "7"."""
+        """Valid names as text, by code; the names 7 and "7" are equal."""
         return list(self._code_of)
 
     def encode(self, names: Sequence[Any], reasons: Reasons) -> NDArray[np.int32]:
-        """Return the codes of names, negative ones for those that are faulty."""
+        """Return the codes of names, negative ones for invalid names."""
         if not set(map(type, names)) <= {str, int, type(None)}:
             names = [name if type(name) in {str, int, type(None)} else _OTHER for name in names]
         codes = np.fromiter(map(self.__getitem__, names), np.int32, len(names))
@@ -156,61 +156,62 @@ class _Names(dict[Any, int]):
 
     def __missing__(self, name: Any) -> int:
         try:
-            code = self._code_of.setdefault(self._checked(name), len(self._code_of))
+            code = self._code_of.setdefault(self._check(name), len(self._code_of))
         except FaultError as fault:
             code = ~len(self._reasons)
             self._reasons.append(str(fault))
         self[name] = code
         return code
 
-    def _checked(self, name: Any) -> str:
+    def _check(self, name: Any) -> str:
         if name is None:
-            raise FaultError(f"has no {self._kind}")
+            raise FaultError(f"{self._kind} is missing")
         if name is _OTHER:
-            raise FaultError(f"{self._kind} is neither text nor a whole number")
+            raise FaultError(f"{self._kind} is neither text nor an integer")
         text = str(name)
         if not text or text != text.strip():
-            raise FaultError(f"{self._kind} is empty or has blanks around it")
+            raise FaultError(f"{self._kind} is empty or has surrounding whitespace")
         if not text.isprintable():
-            raise FaultError(f"{self._kind} holds characters that cannot be shown")
-        if len(text.encode("utf-16-le")) > 2 * LONGEST_NAME:
-            raise FaultError(f"{self._kind} is longer than {LONGEST_NAME} characters")
+            raise FaultError(f"{self._kind} contains unprintable characters")
+        if len(text.encode("utf-16-le")) > 2 * MAX_NAME_LENGTH:
+            raise FaultError(f"{self._kind} is longer than {MAX_NAME_LENGTH} characters")
         if self._known and text not in self._known:
             raise FaultError(f"unknown {self._kind}")
         return text
 
 
-def _mark(faulty: NDArray[np.bool_], reason: str, reasons: Reasons) -> None:
-    for row in np.flatnonzero(faulty).tolist():
+def _mark(invalid: NDArray[np.bool_], reason: str, reasons: Reasons) -> None:
+    for row in np.flatnonzero(invalid).tolist():
         reasons.setdefault(row, reason)
 
 
 def _parse_times(
     timestamps: Sequence[Any], zone: ZoneInfo | None, reasons: Reasons
 ) -> NDArray[np.int64]:
-    """Return ISO 8601 as microseconds since the epoch; 0 for what is nothing of the kind.
+    """Parse ISO 8601 timestamps to microseconds since the epoch; 0 for invalid ones.
 
-    Arrow reads a part of what Python does, alike: a date, a time, at most nine digits of
-    a second, and either no zone at all or one with each.
+    Arrow accepts a subset of what Python accepts, with the same result: a date, a time, at most
+    nine decimals of a second, and a time zone either in all rows or in none.
     """
     if set(map(type, timestamps)) == {str}:
-        # In nanoseconds, as .NET writes seven digits, which microseconds have no place for.
+        # Nanoseconds, because .NET writes seven decimals, which do not fit microseconds.
         for kind in (pa.timestamp("ns", "UTC"), pa.timestamp("ns")):
             try:
                 times = pa.array(timestamps, pa.string()).cast(kind)
                 if kind.tz is None:
                     if zone is None:
                         break
-                    # Of an hour that occurs twice the first is meant, as in Python.
+                    # An ambiguous hour is the first of the two, as in Python.
                     times = pc.assume_timezone(times, zone.key, ambiguous="earliest")
                 return times.cast(pa.int64()).to_numpy() // 1000
             except (pa.ArrowInvalid, UnicodeEncodeError):
                 continue
-    return np.array(_one_by_one(lambda time: _time(time, zone), timestamps, reasons), np.int64)
+    times = _parse_each(lambda time: _parse_time(time, zone), timestamps, reasons)
+    return np.array(times, np.int64)
 
 
 def _parse_values(values: Sequence[Any], text: bool, reasons: Reasons) -> NDArray[np.float64]:
-    """Return values as numbers, which may not be finite; 0 for what is no number."""
+    """Parse values to numbers, which may be infinite or NaN; 0 for invalid ones."""
     kinds = set(map(type, values))
     try:
         if kinds <= {float, int}:
@@ -219,13 +220,14 @@ def _parse_values(values: Sequence[Any], text: bool, reasons: Reasons) -> NDArra
             return pa.array(values, pa.string()).cast(pa.float64()).to_numpy()
     except (OverflowError, pa.ArrowInvalid, UnicodeEncodeError):
         pass
-    return np.array(_one_by_one(lambda value: _number(value, text), values, reasons), np.float64)
+    numbers = _parse_each(lambda value: _parse_value(value, text), values, reasons)
+    return np.array(numbers, np.float64)
 
 
-def _one_by_one(
+def _parse_each(
     parse: Callable[[Any], Parsed], values: Sequence[Any], reasons: Reasons
 ) -> list[Parsed | int]:
-    """Return what each value is, 0 for those that cannot be parsed."""
+    """Parse values one by one; 0 for invalid ones."""
     parsed: list[Parsed | int] = []
     for row, value in enumerate(values):
         try:
@@ -236,23 +238,23 @@ def _one_by_one(
     return parsed
 
 
-def _time(timestamp: Any, zone: ZoneInfo | None) -> int:
+def _parse_time(timestamp: Any, zone: ZoneInfo | None) -> int:
     if timestamp is None:
-        raise FaultError("has no timestamp")
+        raise FaultError("timestamp is missing")
     try:
         moment = datetime.fromisoformat(timestamp)
     except (ValueError, TypeError):
         raise FaultError("timestamp is not ISO 8601") from None
     if moment.tzinfo is None:
         if zone is None:
-            raise FaultError("timestamp has no zone")
+            raise FaultError("timestamp has no time zone")
         moment = moment.replace(tzinfo=zone)
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def _number(value: Any, text: bool) -> float:
+def _parse_value(value: Any, text: bool) -> float:
     if value is None:
-        raise FaultError("has no value")
+        raise FaultError("value is missing")
     if text and type(value) is str and "_" not in value:
         try:
             return float(value)
@@ -263,4 +265,4 @@ def _number(value: Any, text: bool) -> float:
     try:
         return float(value)
     except OverflowError:
-        return LARGEST_VALUE * 10
+        return MAX_VALUE * 10

@@ -1,4 +1,4 @@
-"""Capture files decoded by several processes, and handed over in their order."""
+"""Decoding of capture files by several processes, in the order of the files."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from quartet.sensors.capture import UnreadableCaptureError, decode_capture
 from quartet.sensors.settings import SensorIngestion
 
 _SMALL_BYTES = 16_000_000
-"""Less than this is decoded before other processes would have started."""
+"""Below this total size, decoding takes less time than starting processes."""
 _BYTES_AHEAD = 256_000_000
-"""Bytes of files that are decoded or wait to be taken, at most; or one file."""
+"""Maximum total size of files that are being decoded or wait to be consumed; or one file."""
 _FILES_AHEAD = 4
-"""Files for each process that are decoded or wait to be taken, at most."""
+"""Maximum number of files per process that are being decoded or wait to be consumed."""
 
 
 class SourceFile(Protocol):
-    """A capture file, not read yet."""
+    """A capture file."""
 
     @property
     def name(self) -> str:
-        """Its path below the folder of all."""
+        """Path relative to the folder of captures."""
 
     @property
     def version(self) -> str:
-        """Another text whenever it has changed."""
+        """Text that changes with the file."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
 
 
 class Readable(Protocol):
-    """Gives the content of files; can be sent to another process."""
+    """Reads files; can be pickled to another process."""
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
@@ -48,10 +48,10 @@ class Readable(Protocol):
 def decode_files(
     source: Readable, files: Sequence[SourceFile], settings: SensorIngestion
 ) -> Iterator[tuple[SourceFile, Batch]]:
-    """Yield each file with what it held; its entry says where it cannot be read, and why.
+    """Yield each file with its decoded batch, whose entry has the reason if it is unreadable.
 
     Raises:
-        RuntimeError: A process has died.
+        RuntimeError: A worker process was killed.
     """
     if settings.workers == 1 or sum(file.size for file in files) < _SMALL_BYTES:
         for file in files:
@@ -60,39 +60,41 @@ def decode_files(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(settings.workers, len(files)), mp_context=context)
     try:
-        yield from _side_by_side(pool, source, files, settings)
+        yield from _decode_in_pool(pool, source, files, settings)
     except BrokenProcessPool as error:
         raise RuntimeError(
-            "a process that decodes capture files has died, most likely for want of memory: run "
-            f"again with fewer than workers={settings.workers}; what was written is kept"
+            "a worker process that decodes capture files was killed, probably for lack of memory; "
+            f"set sensor_ingestion.workers below {settings.workers} and rerun: ingested files are "
+            "skipped"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _side_by_side(
+def _decode_in_pool(
     pool: ProcessPoolExecutor,
     source: Readable,
     files: Sequence[SourceFile],
     settings: SensorIngestion,
 ) -> Iterator[tuple[SourceFile, Batch]]:
-    waiting: deque[tuple[SourceFile, Future[Batch]]] = deque()
-    ahead = 0
+    pending: deque[tuple[SourceFile, Future[Batch]]] = deque()
+    bytes_ahead = 0
     for file in files:
-        while waiting and (
-            ahead + file.size > _BYTES_AHEAD or len(waiting) >= _FILES_AHEAD * settings.workers
+        while pending and (
+            bytes_ahead + file.size > _BYTES_AHEAD
+            or len(pending) >= _FILES_AHEAD * settings.workers
         ):
-            first, decoded = waiting.popleft()
+            first, decoded = pending.popleft()
             yield first, decoded.result()
-            ahead -= first.size
-        waiting.append((file, pool.submit(_decode, source, file, settings)))
-        ahead += file.size
-    for file, decoded in waiting:
+            bytes_ahead -= first.size
+        pending.append((file, pool.submit(_decode, source, file, settings)))
+        bytes_ahead += file.size
+    for file, decoded in pending:
         yield file, decoded.result()
 
 
 def _decode(source: Readable, file: SourceFile, settings: SensorIngestion) -> Batch:
-    version = checked_version(file.version, settings)
+    version = format_ledger_version(file.version, settings)
     try:
         return decode_capture(source.read(file.name), file.name, settings, version)
     except UnreadableCaptureError as error:
@@ -102,13 +104,13 @@ def _decode(source: Readable, file: SourceFile, settings: SensorIngestion) -> Ba
     return Batch([FileEntry(file.name, version, state=UNREADABLE, reason=reason)])
 
 
-def checked_version(version: str, settings: SensorIngestion) -> str:
-    """Return what the ledger tells a file by: its own version, and how it is checked."""
+def format_ledger_version(version: str, settings: SensorIngestion) -> str:
+    """Return a file's version in the ledger: its own version and a digest of the checks."""
     devices = sorted(settings.known_devices)
     checks = repr((devices, settings.clock_tolerance_seconds, settings.table_zone))
-    return f"{version}, checks {digest(checks)[:8]}"
+    return f"{version}, checks {compute_digest(checks)[:8]}"
 
 
-def digest(*texts: str) -> str:
-    """Return sixteen hexadecimal digits that tell texts apart."""
+def compute_digest(*texts: str) -> str:
+    """Return sixteen hexadecimal digits of a SHA-256 of the texts."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]

@@ -1,9 +1,9 @@
-"""The events of a file that Azure Event Hubs Capture has written.
+"""Decoding of events from files written by Azure Event Hubs Capture.
 
-Such a file is an Avro container of records, of which three fields matter here:
-`SequenceNumber`, `EnqueuedTimeUtc` and `Body`. fastavro takes the container apart. The
-events in a block of it are found by `event_patterns`, which takes a quarter of the time;
-blocks that it cannot read, fastavro decodes.
+Such a file is an Avro container of records, of which three fields are needed here:
+`SequenceNumber`, `EnqueuedTimeUtc` and `Body`. fastavro splits the container into blocks.
+`event_patterns` finds the events in a block, in a quarter of the time that fastavro takes;
+fastavro decodes the blocks that do not match.
 https://learn.microsoft.com/azure/event-hubs/event-hubs-capture-overview
 """
 
@@ -20,29 +20,29 @@ import numpy as np
 from fastavro.schema import to_parsing_canonical_form
 from numpy.typing import NDArray
 
-from quartet.sensors.event_patterns import SCHEMA, EventFinder, Found, whole_numbers
+from quartet.sensors.event_patterns import SCHEMA, EncodedEvents, EventFinder, decode_longs
 
 _MAGIC = b"Obj\x01"
 _NEEDED = ("SequenceNumber", "EnqueuedTimeUtc", "Body")
 _LAYOUT = to_parsing_canonical_form(SCHEMA)
 _TIME_FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y %H:%M:%S")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EVENTS_AT_A_TIME = 16_384
+_MIN_EVENTS = 16_384
 
 
 class UnreadableCaptureError(ValueError):
-    """Why nothing can be read of a file: what is wrong with it."""
+    """A capture file is truncated, damaged, or has another format."""
 
 
 @dataclass(frozen=True)
 class Events:
-    """Some events of a file, in its order.
+    """Consecutive events of a file.
 
     Attributes:
-        sequence: Their numbers in the partition of the event hub; shape (n,), int64.
-        arrival: When Event Hubs took them in, microseconds since the epoch; shape (n,), int64.
-            The file states seconds only: this is the end of the second.
-        bodies: What was sent; n entries, None where there is none.
+        sequence: Sequence numbers in the partition of the event hub; shape (n,), int64.
+        arrival: Enqueued times in microseconds since the epoch; shape (n,), int64. The file has
+            whole seconds: this is the end of the second.
+        bodies: n bodies; None if empty.
     """
 
     sequence: NDArray[np.int64]
@@ -51,123 +51,126 @@ class Events:
 
 
 def read_events(content: bytes) -> Iterator[Events]:
-    """All events of a capture file, some thousands at a time.
+    """Yield all events of a capture file, some thousands at a time.
 
     Raises:
-        UnreadableCaptureError: The file is cut short or damaged, is no Avro container, or
-            its records have not the fields of an event.
+        UnreadableCaptureError: The file is truncated or damaged, is not an Avro container, or its
+            records lack a field of an event.
     """
-    times = _Times()
-    parts: list[Found] = []
-    held = 0
-    for part in _blocks(content):
-        parts.append(part)
-        held += len(part.bodies)
-        if held >= _EVENTS_AT_A_TIME:
-            yield _joined(parts, times)
-            parts, held = [], 0
-    if held:
-        yield _joined(parts, times)
+    times = _EnqueuedTimes()
+    blocks: list[EncodedEvents] = []
+    count = 0
+    for block in _read_blocks(content):
+        blocks.append(block)
+        count += len(block.bodies)
+        if count >= _MIN_EVENTS:
+            yield _concatenate(blocks, times)
+            blocks, count = [], 0
+    if count:
+        yield _concatenate(blocks, times)
 
 
-def _joined(parts: list[Found], times: _Times) -> Events:
+def _concatenate(blocks: list[EncodedEvents], times: _EnqueuedTimes) -> Events:
     return Events(
-        whole_numbers([number for part in parts for number in part.sequence]),
-        np.array([times[text] for part in parts for text in part.enqueued], np.int64),
-        [body for part in parts for body in part.bodies],
+        decode_longs([number for block in blocks for number in block.sequence]),
+        np.array([times[text] for block in blocks for text in block.enqueued], np.int64),
+        [body for block in blocks for body in block.bodies],
     )
 
 
-def _blocks(content: bytes) -> Iterator[Found]:
-    """The events of one Avro block after the other."""
+def _read_blocks(content: bytes) -> Iterator[EncodedEvents]:
+    """Yield the events of each Avro block."""
     file = io.BytesIO(content)
     finder = EventFinder()
     try:
         reader: Any = fastavro.block_reader(file)
-        usual = _has_usual_layout(reader.writer_schema)
+        is_standard = _has_standard_layout(reader.writer_schema)
         for block in reader:
-            found = finder.find(block.bytes_.getvalue(), block.num_records) if usual else None
+            found = None
+            if is_standard:
+                found = finder.find(block.bytes_.getvalue(), block.num_records)
             yield found or _decode(block)
     except UnreadableCaptureError:
         raise
-    except Exception as error:  # of a damaged file fastavro may raise nearly anything
-        raise UnreadableCaptureError(_reason(content, error)) from error
+    except Exception as error:  # fastavro raises nearly any exception on a damaged file
+        raise UnreadableCaptureError(_describe_damage(content, error)) from error
 
 
-def _reason(content: bytes, error: Exception) -> str:
+def _describe_damage(content: bytes, error: Exception) -> str:
     if not content.startswith(_MAGIC):
-        return f"is no Avro container file: it begins with {content[:8]!r} instead of {_MAGIC!r}"
+        return f"is not an Avro container file: it begins with {content[:8]!r}, not {_MAGIC!r}"
     detail = str(error) or type(error).__name__
-    return f"is cut short or damaged, at {len(content):,} bytes ({detail})"
+    return f"is truncated or damaged; its size is {len(content):,} bytes ({detail})"
 
 
-def _has_usual_layout(schema: Any) -> bool:
-    """Whether events are laid out as Event Hubs does, and not only have the same fields.
+def _has_standard_layout(schema: Any) -> bool:
+    """Return whether events have exactly the schema of Event Hubs Capture.
 
     Raises:
-        UnreadableCaptureError: The fields of an event are missing.
+        UnreadableCaptureError: A required field is missing.
     """
     fields = schema.get("fields", []) if isinstance(schema, dict) else []
     names = [field["name"] for field in fields]
     if missing := [name for name in _NEEDED if name not in names]:
         raise UnreadableCaptureError(
-            f"has another schema than Event Hubs Capture: its records have no {', '.join(missing)}"
-            f" but {', '.join(names) or 'no fields at all'}"
+            f"does not have the schema of Event Hubs Capture: expected the fields "
+            f"{', '.join(_NEEDED)}, missing {', '.join(missing)}, found "
+            f"{', '.join(names) or 'none'}"
         )
     return bool(to_parsing_canonical_form(schema) == _LAYOUT)
 
 
-def _decode(block: Any) -> Found:
-    """A block of any layout that has the three fields."""
+def _decode(block: Any) -> EncodedEvents:
+    """Decode a block of any layout that has the required fields."""
     events = list(block)
     if block.bytes_.read(1):
-        raise ValueError(f"a block holds more than its {len(events)} events")
+        raise ValueError(f"a block has more bytes than its {len(events)} events")
     bodies = [event["Body"] for event in events]
     for kinds, name, values in (
         ((int,), "SequenceNumber", [event["SequenceNumber"] for event in events]),
         ((str,), "EnqueuedTimeUtc", [event["EnqueuedTimeUtc"] for event in events]),
         ((bytes, str, type(None)), "Body", bodies),
     ):
-        if foreign := {type(value) for value in values} - set(kinds):
-            kind = foreign.pop().__name__
+        if others := {type(value) for value in values} - set(kinds):
+            kind = others.pop().__name__
             raise UnreadableCaptureError(
-                f"has another schema than Event Hubs Capture: {name} is of type {kind}"
+                f"does not have the schema of Event Hubs Capture: {name} is of type {kind}"
             )
-    return Found(
-        [_as_avro(event["SequenceNumber"]) for event in events],
+    return EncodedEvents(
+        [_encode_long(event["SequenceNumber"]) for event in events],
         [event["EnqueuedTimeUtc"].encode() for event in events],
         [body.encode() if isinstance(body, str) else body for body in bodies],
     )
 
 
-def _as_avro(number: int) -> bytes:
-    """What `whole_numbers` reads."""
+def _encode_long(number: int) -> bytes:
+    """Encode a long as `decode_longs` expects it."""
     file = io.BytesIO()
     fastavro.schemaless_writer(file, "long", number)
     return file.getvalue()
 
 
-class _Times(dict[bytes, int]):
-    """The end of the second that an enqueued time states; many events share one."""
+class _EnqueuedTimes(dict[bytes, int]):
+    """Maps enqueued times to the end of their second; many events share one."""
 
-    def __missing__(self, written: bytes) -> int:
-        time = _time(written.decode("utf-8", "replace"))
+    def __missing__(self, encoded: bytes) -> int:
+        time = _parse_time(encoded.decode("utf-8", "replace"))
         microseconds = (time - _EPOCH) // timedelta(microseconds=1)
-        self[written] = microseconds + (0 if time.microsecond else 999_999)
-        return self[written]
+        self[encoded] = microseconds + (0 if time.microsecond else 999_999)
+        return self[encoded]
 
 
-def _time(text: str) -> datetime:
-    """A time as Event Hubs writes it, `3/2/2026 9:05:07 PM`, or in ISO 8601; UTC."""
-    for form in _TIME_FORMATS:
+def _parse_time(text: str) -> datetime:
+    """Parse a UTC time as Event Hubs writes it, `3/2/2026 9:05:07 PM`, or in ISO 8601."""
+    for time_format in _TIME_FORMATS:
         try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
+            return datetime.strptime(text, time_format).replace(tzinfo=UTC)
         except ValueError:
             continue
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise UnreadableCaptureError(
-            f"has an EnqueuedTimeUtc of {text!r}; expected one like '3/2/2026 9:05:07 PM'"
+            f"has an EnqueuedTimeUtc of {text!r}; expected a time such as '3/2/2026 9:05:07 PM'"
         ) from error
     return time if time.tzinfo else time.replace(tzinfo=UTC)

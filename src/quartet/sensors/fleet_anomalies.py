@@ -54,7 +54,7 @@ class Anomaly(NamedTuple):
     size: float
 
 
-def plan(values: FleetValues) -> list[Anomaly]:
+def plan_anomalies(values: FleetValues) -> list[Anomaly]:
     """All anomalies of a fleet, in the order of time; kinds are equally frequent.
 
     Raises:
@@ -106,7 +106,7 @@ def _draw(
     return Anomaly(kind, pair, first, first + length - 1, float(size * values.spread[pair]))
 
 
-def label_table(values: FleetValues, anomalies: Sequence[Anomaly]) -> pd.DataFrame:
+def make_label_table(values: FleetValues, anomalies: Sequence[Anomaly]) -> pd.DataFrame:
     """The anomalies as labels.
 
     Returns:
@@ -127,7 +127,7 @@ def label_table(values: FleetValues, anomalies: Sequence[Anomaly]) -> pd.DataFra
     )
 
 
-class Disturbances:
+class AnomalyInjector:
     """Applies anomalies to a stream, part by part."""
 
     def __init__(self, seed: int, anomalies: Sequence[Anomaly]) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quartet.sensors.fleet_anomalies import Disturbances, plan
+from quartet.sensors.fleet_anomalies import AnomalyInjector, plan_anomalies
 from quartet.sensors.fleet_values import SECOND, FleetValues, Part
 
 _UNDERWAY = SECOND
@@ -102,7 +102,7 @@ class FleetEvents:
     def stream(self) -> Iterator[Event]:
         """All events; of a long stream only a part is in memory, and what is still underway."""
         values = self._values
-        disturbances = Disturbances(values.fleet.seed, plan(values))
+        disturbances = AnomalyInjector(values.fleet.seed, plan_anomalies(values))
         underway: list[Event] = []
         for part in map(disturbances.apply, values.parts()):
             underway += self._events(part)

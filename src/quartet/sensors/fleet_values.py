@@ -115,7 +115,7 @@ class FleetValues:
         swing, noise = self._shape[1:3]
         return np.hypot(swing * _CYCLE_DEVIATION, noise)
 
-    def rounded(self, values: Array) -> Array:
+    def round(self, values: Array) -> Array:
         """Values of shape (m, pairs) to the digits that the sensors state; none is negative."""
         scale = 10.0 ** np.array([kind.digits for kind in self._kinds])
         return np.maximum(np.rint(values * scale), 0) / scale

@@ -1,8 +1,8 @@
-"""Readings as Arrow tables, as they are decoded and stored, and the codes of their sensors.
+"""Arrow tables of readings, and the encoding of their sensors.
 
-A table of readings has a row for each, and the columns of `SCHEMA`: `device`, `sensor` and `file`
-(text, dictionary-encoded), `timestamp` (microseconds since the Unix epoch, UTC), `value` (finite)
-and `sequence` (Event Hubs' number of the event, or that of the table's row).
+A table of readings has the columns of `SCHEMA`: `device`, `sensor` and `file` (dictionary-encoded
+text), `timestamp` (microseconds since the Unix epoch, UTC), `value` (finite) and `sequence`
+(sequence number of the event, or row of the table).
 """
 
 from __future__ import annotations
@@ -27,63 +27,60 @@ SCHEMA = pa.schema(
     }
 )
 NO_READINGS = SCHEMA.empty_table()
-_LARGEST_GRID = 4_000_000
-"""Cells of a table of all devices and all sensors, beyond which pairs are sorted instead."""
+_MAX_GRID = 4_000_000
+"""Maximum number of combinations of devices and sensors for which a lookup table is used."""
 
 
 def concatenate(parts: Sequence[pa.Table]) -> pa.Table:
-    """Return all readings one after the other, in one chunk and with one dictionary a column."""
-    whole = pa.concat_tables(parts) if parts else NO_READINGS
-    return whole.unify_dictionaries().combine_chunks()
+    """Concatenate readings into one chunk with one dictionary per column."""
+    readings = pa.concat_tables(parts) if parts else NO_READINGS
+    return readings.unify_dictionaries().combine_chunks()
 
 
 def dictionary_encode(names: Sequence[str], codes: NDArray[np.int32]) -> pa.DictionaryArray:
-    """Return a column of names, given each row's index in them; shape (n,)."""
+    """Return a dictionary-encoded column; `codes` are indices into `names`, shape (n,)."""
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names, pa.string()))
 
 
 def dictionary_decode(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:
-    """Return the distinct names of a dictionary-encoded column, and each row's index in them."""
-    whole = column.unify_dictionaries().combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):  # a column without any chunk
+    """Return the distinct names of a dictionary-encoded column, and each row's index into them."""
+    combined = column.unify_dictionaries().combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):  # a column without chunks
         return [], np.empty(0, np.int32)
-    return whole.dictionary.to_pylist(), whole.indices.to_numpy()
+    return combined.dictionary.to_pylist(), combined.indices.to_numpy()
 
 
 class PairEncoder:
-    """Encodes (device, sensor) as whole numbers, the same in all tables that it is given."""
+    """Encodes (device, sensor) pairs as integers, consistently across tables."""
 
     def __init__(self) -> None:
         self._codes: dict[Pair, int] = {}
 
     @property
     def pairs(self) -> list[Pair]:
-        """The pairs met so far, by code."""
+        """The pairs encoded so far, by code."""
         return list(self._codes)
 
     def encode(self, readings: pa.Table) -> pa.Table:
-        """Return `timestamp`, `value` and `sequence` of readings, with the code `pair` (int32)."""
+        """Return `timestamp`, `value` and `sequence` of readings, and `pair`, the code (int32)."""
         (devices, device), (sensors, sensor) = (
             dictionary_decode(readings.column(name)) for name in ("device", "sensor")
         )
         cell = device.astype(np.int64) * max(len(sensors), 1) + sensor
-        met, place = _distinct(cell, len(devices) * len(sensors))
-        pairs = [(devices[c // len(sensors)], sensors[c % len(sensors)]) for c in met.tolist()]
+        distinct, inverse = _unique(cell, len(devices) * len(sensors))
+        pairs = [(devices[c // len(sensors)], sensors[c % len(sensors)]) for c in distinct.tolist()]
         codes = [self._codes.setdefault(pair, len(self._codes)) for pair in pairs]
         columns = readings.select(["timestamp", "value", "sequence"])
-        return columns.append_column("pair", pa.array(np.array(codes, np.int32)[place]))
+        return columns.append_column("pair", pa.array(np.array(codes, np.int32)[inverse]))
 
 
-def _distinct(cell: NDArray[np.int64], cells: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the numbers that occur, ascending, and each one's place among them.
-
-    Without sorting where there are few cells.
-    """
-    if cells > _LARGEST_GRID:
-        met, place = np.unique(cell, return_inverse=True)
-        return met, place.astype(np.int32)
+def _unique(cell: NDArray[np.int64], cells: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Like np.unique with return_inverse, but without sorting if there are few cells."""
+    if cells > _MAX_GRID:
+        distinct, inverse = np.unique(cell, return_inverse=True)
+        return distinct, inverse.astype(np.int32)
     present = np.zeros(cells, dtype=bool)
     present[cell] = True
-    met = np.flatnonzero(present)
-    place_of = np.cumsum(present, dtype=np.int32) - 1
-    return met, place_of[cell]
+    distinct = np.flatnonzero(present)
+    index = np.cumsum(present, dtype=np.int32) - 1
+    return distinct, index[cell]

@@ -21,7 +21,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from quartet.sensors.event_patterns import SCHEMA
-from quartet.sensors.fleet_anomalies import Disturbances, label_table, plan
+from quartet.sensors.fleet_anomalies import AnomalyInjector, make_label_table, plan_anomalies
 from quartet.sensors.fleet_events import Event, FleetEvents
 from quartet.sensors.fleet_values import SECOND, FleetValues
 from quartet.sensors.readings import concatenate
@@ -58,20 +58,22 @@ def simulate(fleet: Fleet) -> tuple[pa.Table, pd.DataFrame]:
     Faults, repeats and delays of sending are not among them.
     """
     values = FleetValues(fleet)
-    return concatenate(list(stream_readings(fleet))), label_table(values, plan(values))
+    return concatenate(list(stream_readings(fleet))), make_label_table(
+        values, plan_anomalies(values)
+    )
 
 
 def stream_readings(fleet: Fleet) -> Iterator[pa.Table]:
     """Yield the readings of a fleet, about a million at a time."""
     values = FleetValues(fleet)
-    disturbances = Disturbances(fleet.seed, plan(values))
+    disturbances = AnomalyInjector(fleet.seed, plan_anomalies(values))
     devices, sensors = (
         pa.array(names).dictionary_encode() for names in zip(*values.pairs, strict=True)
     )
     count = 0
     for part in map(disturbances.apply, values.parts()):
         row, pair = np.nonzero(part.present)
-        rounded = values.rounded(part.measured)[row, pair]
+        rounded = values.round(part.measured)[row, pair]
         time = part.time[row, pair // fleet.sensors]
         order = np.argsort(time, kind="stable")
         yield pa.table(
@@ -92,7 +94,7 @@ def write_captures(fleet: Fleet) -> Captured:
     events = FleetEvents(values)
     written = tqdm(_files(fleet, events), desc="simulating", unit="file", disable=None, delay=2)
     files = dict(written)
-    return Captured(files, label_table(values, plan(values)), **events.counts)
+    return Captured(files, make_label_table(values, plan_anomalies(values)), **events.counts)
 
 
 def _files(fleet: Fleet, events: FleetEvents) -> Iterator[tuple[str, bytes]]:

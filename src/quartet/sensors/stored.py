@@ -1,8 +1,8 @@
-"""Which of the stored readings count: those of each file as it was taken in last.
+"""Selection of the current readings from the store: those of each file as last ingested.
 
-Readings are stored before the ledger lists their file, and a file that has changed is stored
-again. So the store may hold readings of runs that died, and of earlier versions of a file.
-Those of a file count where they are stored under the key that the ledger has for it, nowhere else.
+Readings are stored before the ledger lists their file, and a changed file is stored again. So the
+store may contain readings of killed runs and of earlier versions of a file. The current readings
+of a file are those stored under its key in the ledger.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from quartet.sensors.windows import window_ends
 
 
 class Store(Protocol):
-    """Keeps readings under keys, and finds them by their time."""
+    """Stores readings by batch key, and reads them by time."""
 
     def batch_keys(self) -> set[str]:
-        """Return under which keys readings are stored."""
+        """Return the keys of all stored readings."""
 
     def append(self, key: str, table: pa.Table) -> None:
-        """Store readings, ascending by timestamp, in the place of those of the same key."""
+        """Store readings, ascending by timestamp; replaces those with the same key."""
 
     def remove(self, keys: Collection[str]) -> None:
-        """Remove what is stored under any of the keys."""
+        """Remove the readings with any of the keys."""
 
     def read_all(self, key: str) -> Iterator[pa.Table]:
-        """Yield all that is stored under a key."""
+        """Yield all readings with a key."""
 
     def rows(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
     ) -> int:
-        """Return how many rows `read` yields, at most."""
+        """Return the maximum number of rows that `read` yields."""
 
     def read(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
     ) -> Iterator[tuple[str, pa.Table]]:
-        """Yield what is stored of the intervals under one of the keys, and more; with its key."""
+        """Yield keys and readings; at least those in the intervals that have one of the keys."""
 
 
-class CountedReadings:
-    """The readings in a store that count.
+class CurrentReadings:
+    """The current readings in a store.
 
     Args:
-        store: Readings under the key of their batch.
-        keys: Under which each file's readings count; files without any may be missing.
+        store: Readings by the key of their batch.
+        keys: Key of each file's current readings; files without readings may be missing.
     """
 
     def __init__(self, store: Store, keys: Mapping[str, str]) -> None:
@@ -62,58 +62,59 @@ class CountedReadings:
         self._superseded: set[str] = set()
 
     def append(self, key: str, readings: pa.Table) -> None:
-        """Store readings; they count once they are committed."""
+        """Store readings; they become current with `commit`."""
         self._store.append(key, readings)
 
     def commit(self, key: str, files: Iterable[str]) -> None:
-        """Count the readings of files that are stored under a key."""
+        """Make the readings of files under a key current."""
         for file in files:
             self._keys[file] = key
             self._files[key].add(file)
 
     def retract(self, files: Iterable[str], window_seconds: int) -> pa.Table:
-        """Count the readings of files no more.
+        """Retract the current readings of files.
 
         Returns:
-            At least one of them for each window of a device and a sensor in which there were any.
+            At least one retracted reading of each sensor for each window that had any.
         """
-        gone = defaultdict(set)
+        retracted = defaultdict(set)
         for file in files:
             if file in self._keys:
-                gone[self._keys.pop(file)].add(file)
-        found = []
-        for key, names in gone.items():
+                retracted[self._keys.pop(file)].add(file)
+        samples = []
+        for key, names in retracted.items():
             for table in self._store.read_all(key):
-                found.append(_one_a_window(_of_files(table, names), window_seconds))
+                samples.append(_sample_windows(_filter_files(table, names), window_seconds))
             self._files[key] -= names
             if not self._files[key]:
                 del self._files[key]
                 self._superseded.add(key)
-        return concatenate(found)
+        return concatenate(samples)
 
     def rows(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> int:
-        """Return how many rows `read` looks through, at most."""
+        """Return the maximum number of rows that `read` scans."""
         return self._store.rows(starts, ends, self._files.keys())
 
     def read(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[pa.Table]:
-        """Yield the readings of the intervals that count, and others."""
+        """Yield at least all current readings in the intervals."""
         for key, table in self._store.read(starts, ends, self._files.keys()):
-            yield _of_files(table, self._files[key])
+            yield _filter_files(table, self._files[key])
 
     def compact(self) -> None:
-        """Remove what has been retracted; only once the ledger says so, too."""
+        """Remove retracted readings from the store; call it after the ledger is written."""
         if self._superseded:
             self._store.remove(self._superseded - self._files.keys())
             self._superseded = set()
 
 
-def _of_files(table: pa.Table, files: Collection[str]) -> pa.Table:
-    names, row = dictionary_decode(table.column("file"))
-    among = np.array([name in files for name in names], dtype=bool)
-    return table if among.all() else table.filter(among[row])
+def _filter_files(table: pa.Table, files: Collection[str]) -> pa.Table:
+    names, code = dictionary_decode(table.column("file"))
+    is_chosen = np.array([name in files for name in names], dtype=bool)
+    return table if is_chosen.all() else table.filter(is_chosen[code])
 
 
-def _one_a_window(readings: pa.Table, window_seconds: int) -> pa.Table:
+def _sample_windows(readings: pa.Table, window_seconds: int) -> pa.Table:
+    """Return one reading per window and sensor."""
     pair = PairEncoder().encode(readings).column("pair").to_numpy()
     timestamp = readings.column("timestamp").to_numpy()
     ends, window = np.unique(window_ends(timestamp, window_seconds), return_inverse=True)

@@ -1,4 +1,4 @@
-"""Readings out of a table with the columns TS, Device, Sensor and Value."""
+"""Decoding of readings from a table with the columns TS, Device, Sensor and Value."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from quartet.sensors.batch import Batch
-from quartet.sensors.checks import Checks
+from quartet.sensors.checks import ReadingChecker
 from quartet.sensors.settings import SensorIngestion
 
 COLUMNS = ("Device", "Sensor", "TS", "Value")
 
 
 class TablePart(Protocol):
-    """Some rows of a table, one after the other."""
+    """Consecutive rows of a table."""
 
     @property
     def name(self) -> str:
-        """What faults call the part."""
+        """Name of the part in the ledger and the quarantine."""
 
     @property
     def version(self) -> str:
-        """Another text whenever the table has changed."""
+        """Text that changes with the table."""
 
     @property
     def table(self) -> pa.Table:
-        """The columns `TS`, `Device`, `Sensor` and `Value`, of whatever type."""
+        """Columns `TS`, `Device`, `Sensor` and `Value`, of any type."""
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Number of each row in the whole table, from 1."""
+        """Number of each row in the complete table, from 1."""
 
     @property
     def malformed(self) -> Sequence[tuple[int, str]]:
-        """Rows that had another number of columns: their number and their text."""
+        """Number and text of rows with a wrong number of columns."""
 
 
 def decode_table(part: TablePart, now: int, settings: SensorIngestion, version: str = "") -> Batch:
-    """Return all readings of a part of a table, checked.
+    """Decode and check all readings of a part of a table.
 
-    Unlike a body of JSON, a table may write a value as text, and a timestamp without a
-    zone, which is then `settings.table_zone`.
+    Unlike in a JSON body, a value may be text, and a timestamp may have no time zone, which is
+    then `settings.table_zone`.
 
     Args:
         part: The rows.
-        now: The time in microseconds since the epoch; timestamps lie before.
-        settings: The zone, known devices, and how far clocks may be ahead.
-        version: What the ledger tells its content by.
+        now: The current time in microseconds since the epoch; later timestamps are invalid.
+        settings: Time zone, known devices and clock tolerance.
+        version: Version of the part in the ledger.
     """
-    checks = Checks(
+    checker = ReadingChecker(
         part.name,
         version,
         settings.known_devices,
@@ -62,24 +62,24 @@ def decode_table(part: TablePart, now: int, settings: SensorIngestion, version: 
         text_values=True,
     )
     for number, text in part.malformed:
-        checks.note(number, "has another number of columns", text)
-    columns = [_plain(part.table.column(name)) for name in COLUMNS]
+        checker.quarantine(number, "wrong number of columns", text)
+    columns = [_to_python(part.table.column(name)) for name in COLUMNS]
 
     def body(row: int) -> str:
         return ",".join(str(column[row]) for column in columns)
 
-    checks.take(columns, part.rows, np.full(len(part.rows), now, np.int64), body)
-    return checks.result()
+    checker.check(columns, part.rows, np.full(len(part.rows), now, np.int64), body)
+    return checker.to_batch()
 
 
-def _plain(column: pa.ChunkedArray) -> list[Any]:
-    """Return the values as text, whole numbers or numbers."""
+def _to_python(column: pa.ChunkedArray) -> list[Any]:
+    """Return the values as text, integers or floats."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_temporal(kind) or pa.types.is_large_string(kind):
-        kind = pa.string()  # of a timestamp: ISO 8601, with Z where it has a zone
+        kind = pa.string()  # a timestamp becomes ISO 8601, with Z if it has a time zone
     elif pa.types.is_decimal(kind):
         kind = pa.float64()
-    plain: list[Any] = column.cast(kind).to_pylist()
-    return plain
+    values: list[Any] = column.cast(kind).to_pylist()
+    return values

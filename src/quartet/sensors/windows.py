@@ -1,8 +1,8 @@
 """Tumbling windows over readings, as Azure Stream Analytics defines them.
 
-A window begins after its start and ends with its end, so that a reading at 12:05
-belongs to the window from 12:00 to 12:05; windows lie on a grid that begins with the
-Unix epoch, and are named by their end, which Stream Analytics calls `System.Timestamp()`.
+A window excludes its start and includes its end, so a reading at 12:05 belongs to the window from
+12:00 to 12:05. Windows are aligned to the Unix epoch, and are identified by their end, which
+Stream Analytics calls `System.Timestamp()`.
 https://learn.microsoft.com/stream-analytics-query/tumbling-window-azure-stream-analytics
 """
 
@@ -34,76 +34,81 @@ WINDOW_COLUMNS = [
 
 
 def window_ends(timestamp: NDArray[np.int64], window_seconds: int) -> NDArray[np.int64]:
-    """Return the end of the window of each timestamp; microseconds since the epoch."""
+    """Return the end of each timestamp's window, in microseconds since the epoch."""
     length = window_seconds * SECOND
     return -(-timestamp // length) * length
 
 
 def drop_duplicates(encoded: pa.Table, pairs: Sequence[Pair]) -> tuple[pa.Table, NDArray[np.int64]]:
-    """Keep one reading for each device, sensor and timestamp.
+    """Keep one reading for each device, sensor and timestamp, whatever the order of readings.
 
-    Of several the one with the largest sequence number is kept, of equals the one with
-    the largest value: the order in which they come does not matter.
+    Of duplicates, the one with the largest sequence number is kept; if these are equal, the one
+    with the largest value.
 
     Args:
         encoded: n readings, as `PairEncoder.encode` returns them.
         pairs: Device and sensor by code.
 
     Returns:
-        Those kept, ascending by device, sensor and timestamp; and the rows, of those given, that
-        duplicate one in a row before, shape (d,).
+        The kept readings, ascending by device, sensor and timestamp; and the indices of readings
+        that duplicate an earlier row, shape (d,).
     """
     pair, timestamp = (encoded.column(name).to_numpy() for name in ("pair", "timestamp"))
     by_name = sorted(range(len(pairs)), key=pairs.__getitem__)
     rank = np.empty(len(pairs), dtype=np.int32)
     rank[by_name] = np.arange(len(pairs), dtype=np.int32)
-    order = _by_pair_and_time(rank[pair], timestamp, len(pairs))
+    order = _sort_by_pair_and_time(rank[pair], timestamp, len(pairs))
     pair, timestamp = pair[order], timestamp[order]
     same = (pair[1:] == pair[:-1]) & (timestamp[1:] == timestamp[:-1])
     if not same.any():
         return encoded.take(order), np.empty(0, np.int64)
-    kept, duplicates = _settle(encoded, order, same)
+    kept, duplicates = _resolve_duplicates(encoded, order, same)
     return encoded.take(kept), duplicates
 
 
-def _by_pair_and_time(
+def _sort_by_pair_and_time(
     rank: NDArray[np.int32], timestamp: NDArray[np.int64], pairs: int
 ) -> NDArray[np.int64]:
-    """Return the rows ascending by pair and timestamp; equals in any order."""
+    """Return the rows in ascending order of pair and timestamp; ties in any order."""
     if not len(timestamp):
         return np.empty(0, np.int64)
     first = int(timestamp.min())
     span = int(timestamp.max()) - first + 1
-    if span * pairs < 2**63:  # one number for both sorts five times as fast
+    if span * pairs < 2**63:  # a combined key sorts five times as fast
         return np.argsort(rank.astype(np.int64) * span + (timestamp - first))
     return np.lexsort((timestamp, rank))
 
 
-def _settle(
+def _resolve_duplicates(
     encoded: pa.Table, order: NDArray[np.int64], same: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose among the readings of one identity, which are side by side in `order`.
+    """Choose one of each run of duplicates, which are adjacent in `order`.
+
+    Args:
+        encoded: n readings.
+        order: Rows in ascending order of pair and timestamp, shape (n,).
+        same: Whether each reading but the first duplicates the one before in `order`, shape (n-1,).
 
     Returns:
-        The rows to keep, in order; and those that duplicate one in a row before.
+        The rows to keep, in order; and the rows that duplicate an earlier row.
     """
     run = np.concatenate([[0], np.cumsum(~same)])
-    several = np.zeros(len(order), dtype=bool)
-    several[1:] |= same
-    several[:-1] |= same
-    rows, runs = order[several], run[several]
+    in_run = np.zeros(len(order), dtype=bool)
+    in_run[1:] |= same
+    in_run[:-1] |= same
+    rows, runs = order[in_run], run[in_run]
     value, sequence = (encoded.column(name).to_numpy()[rows] for name in ("value", "sequence"))
-    best = np.lexsort((value, sequence, runs))
-    last = np.append(runs[best][1:] != runs[best][:-1], True)
-    kept = order[~np.append(False, same)]  # one a run; the first that came
-    kept[runs[best][last]] = rows[best][last]
-    arrived = np.lexsort((rows, runs))
-    later = np.append(False, runs[arrived][1:] == runs[arrived][:-1])
-    return kept, np.sort(rows[arrived][later])
+    by_priority = np.lexsort((value, sequence, runs))
+    is_last = np.append(runs[by_priority][1:] != runs[by_priority][:-1], True)
+    kept = order[~np.append(False, same)]  # the first of each run, replaced by the best below
+    kept[runs[by_priority][is_last]] = rows[by_priority][is_last]
+    by_row = np.lexsort((rows, runs))
+    is_later = np.append(False, runs[by_row][1:] == runs[by_row][:-1])
+    return kept, np.sort(rows[by_row][is_later])
 
 
 def aggregate(readings: pa.Table, window_seconds: int) -> pd.DataFrame:
-    """Return the windows of readings, which may come in any order and more than once.
+    """Aggregate readings, in any order and with duplicates, to windows.
 
     Args:
         readings: The columns of `quartet.sensors.readings`.
@@ -111,7 +116,7 @@ def aggregate(readings: pa.Table, window_seconds: int) -> pd.DataFrame:
 
     Returns:
         Ascending by device, sensor and window: `device`, `sensor` (text), `window_end`
-        (datetime64[s], UTC), `readings` (int64, duplicates not counted), and of their values
+        (datetime64[s], UTC), `readings` (int64, without duplicates), and of their values
         (float64) `mean`, `standard_deviation` (of the population: 0 for one reading),
         `minimum`, `maximum` and `last_value`, that of the latest timestamp.
     """
@@ -124,17 +129,17 @@ def aggregate(readings: pa.Table, window_seconds: int) -> pd.DataFrame:
 def aggregate_distinct(
     encoded: pa.Table, pairs: Sequence[Pair], window_seconds: int
 ) -> pd.DataFrame:
-    """Return the windows, as `aggregate` does, of what `drop_duplicates` has left."""
+    """Aggregate readings from `drop_duplicates` to windows, as `aggregate` does."""
     pair, value = (encoded.column(name).to_numpy() for name in ("pair", "value"))
     ends = window_ends(encoded.column("timestamp").to_numpy(), window_seconds)
-    new = np.ones(len(pair), dtype=bool)
-    new[1:] = (ends[1:] != ends[:-1]) | (pair[1:] != pair[:-1])
-    first = np.flatnonzero(new)
+    is_first = np.ones(len(pair), dtype=bool)
+    is_first[1:] = (ends[1:] != ends[:-1]) | (pair[1:] != pair[:-1])
+    first = np.flatnonzero(is_first)
     count = np.diff(np.append(first, len(pair)))
     minimum, maximum = np.minimum.reduceat(value, first), np.maximum.reduceat(value, first)
-    # Rounding may carry a mean beyond its values; so equal values deviate by exactly 0.
+    # Clipped, because rounding may put a mean of equal values outside them.
     mean = np.clip(np.add.reduceat(value, first) / count, minimum, maximum)
-    # From the deviations, not from the squares: these would lose all digits of large values.
+    # The sum of squares would lose all digits of large values.
     deviation = value - np.repeat(mean, count)
     variance = np.add.reduceat(deviation * deviation, first) / count
     last = value[first + count - 1]
@@ -155,7 +160,7 @@ def name_windows(
         ends: Microseconds since the epoch; shape (n,).
     """
     devices, sensors = (
-        np.array([names[place] for names in pairs], dtype=object)[pair] for place in (0, 1)
+        np.array([names[index] for names in pairs], dtype=object)[pair] for index in (0, 1)
     )
     end = (ends // SECOND).astype("datetime64[s]")
     return pd.DataFrame(dict(zip(WINDOW_COLUMNS, (devices, sensors, end), strict=False)))

@@ -101,14 +101,14 @@ def test_windows_without_readings_are_removed_with_what_was_said_of_them(store):
     every = scored.assign(score=-1.0, threshold=0.0, model_version="1", revision=1)
     store.write_anomalies(scored, every)
     gone, again = fleet(1, 2, [5, 15]), fleet(2, 1, [10])
-    store.publish(batch(windows(again, seed=1), emptied=windows(gone)[KEYS]))
+    store.publish(batch(windows(again, seed=1), empty_windows=windows(gone)[KEYS]))
     left = set(keys) - set(gone)
     read = store.read_windows()
     assert rows(read).keys() == rows(windows(left)).keys()
     assert set(read.loc[read["revision"] == 2, "device"]) == {"d0", "d1"}
     assert rows(store.anomalies()).keys() == rows(read).keys()
     with pytest.raises(ValueError, match=r"\('d9', 's0'\) has no windows"):
-        store.publish(batch(windows([]), emptied=windows([("d9", "s0", 5)])[KEYS]))
+        store.publish(batch(windows([]), empty_windows=windows([("d9", "s0", 5)])[KEYS]))
 
 
 def test_the_ledger_tells_where_the_readings_of_a_file_are(store):

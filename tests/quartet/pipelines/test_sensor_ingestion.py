@@ -66,7 +66,7 @@ def test_the_report_of_an_empty_database_says_so(tmp_path):
 
 def test_what_the_checks_let_pass_fits_into_the_tables():
     """Neither may import the other, and a batch that does not fit would stop every run."""
-    assert checks.LONGEST_NAME == sensor_schema.NAME_LENGTH
+    assert checks.MAX_NAME_LENGTH == sensor_schema.NAME_LENGTH
     written = {column.name for column in sensor_schema.files.columns}
     assert written - set(FileEntry._fields) == {"file_key", "revision", "ingested_at"}
     assert set(FileEntry._fields) <= written

@@ -36,7 +36,7 @@ def test_a_body_is_one_reading_or_an_array_of_them():
 def test_arrays_too_are_checked_many_at_a_time(monkeypatch):
     """One by one takes three times as long."""
     monkeypatch.setattr(capture_module, "_parse", None)
-    monkeypatch.setattr(checks, "_one_by_one", None)
+    monkeypatch.setattr(checks, "_parse_each", None)
     assert values(decoded(reading(0, 1.0), [reading(1, 2), reading(2, 3.0, device=7)])) == [1, 2, 3]
 
 
@@ -54,19 +54,22 @@ def test_fields_beyond_the_four_are_left_aside():
         (b"\xff\xfe{}", "body is not JSON"),
         (b"\x1f\x8b\x08\x00\x00", "body is not JSON"),
         (b"[" * 100_000, "body is not JSON"),
-        (b"4.2", "is no JSON object"),
-        (b"null", "is no JSON object"),
-        (b'["device"]', "is no JSON object"),
-        (b"[[{}]]", "is no JSON object"),
-        (b"{}", "has no device"),
+        (b"4.2", "is not a JSON object"),
+        (b"null", "is not a JSON object"),
+        (b'["device"]', "is not a JSON object"),
+        (b"[[{}]]", "is not a JSON object"),
+        (b"{}", "device is missing"),
         (json.dumps(reading(value=float("nan"))).encode(), "value is not finite"),
         (json.dumps(reading(value=float("-inf"))).encode(), "value is not finite"),
         (json.dumps(reading(value="4.2")).encode(), "value is not a number"),
-        (json.dumps(reading(seconds=4000)).encode(), "timestamp lies in the future"),
-        (json.dumps(reading(timestamp="2026-03-02T08:00:00")).encode(), "timestamp has no zone"),
+        (json.dumps(reading(seconds=4000)).encode(), "timestamp is in the future"),
+        (
+            json.dumps(reading(timestamp="2026-03-02T08:00:00")).encode(),
+            "timestamp has no time zone",
+        ),
         (
             json.dumps(reading(device="\x07")).encode(),
-            "device holds characters that cannot be shown",
+            "device contains unprintable characters",
         ),
     ],
 )
@@ -88,7 +91,7 @@ def test_of_an_array_only_the_faulty_reading_is_set_aside_and_shown():
     faulty = reading(1, None)
     result = decoded([reading(0, 1.0), faulty, 7, reading(2, 3.0)])
     assert values(result) == [1, 3]
-    assert reasons_of(result) == {"has no value": 1, "is no JSON object": 1}
+    assert reasons_of(result) == {"value is missing": 1, "is not a JSON object": 1}
     assert {fault.body for fault in result.quarantine} == {json.dumps(faulty), "7"}
 
 

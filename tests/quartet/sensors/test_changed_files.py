@@ -114,7 +114,7 @@ def test_readings_that_are_missing_are_told_file_by_file(store):
     source.contents |= {path(1): file_of(2), path(2): capture()}
     ingest_all(source, store, tables, SETTINGS)
     store.remove(store.batch_keys() - {first})
-    with pytest.raises(ValueError, match="lists 1 files as ingested, but no reading of theirs"):
+    with pytest.raises(ValueError, match="readings of 1 files are missing"):
         list(ingest(source, store, tables.files, tables.watermark, SETTINGS))
 
 
@@ -182,7 +182,7 @@ def test_windows_are_those_of_the_files_as_they_are_now(files, runs, batch_readi
     source, store, tables = Folder(), MemoryStore(), Tables()
     with pytest.MonkeyPatch.context() as patch:
         if halved:
-            patch.setattr(recomputation, "ROWS_AT_A_TIME", 3)
+            patch.setattr(recomputation, "MAX_ROWS", 3)
         for changes, known, dies in [*runs, ([], runs[-1][1], None)]:
             for file, version in changes:
                 if file < len(files):

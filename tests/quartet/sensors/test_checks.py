@@ -10,24 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.sensors.checks import MOST_NOTED, Checks
+from quartet.sensors.checks import MAX_QUARANTINED, ReadingChecker
 from sensors.written import column, pairs_of, reasons_of
 
 NOON = "2026-03-02T12:00:00Z"
 NOON_MICROSECONDS = 1_772_452_800_000_000
 
 
-def take(checks, *readings, first=0, arrival=NOON_MICROSECONDS):
+def check(checker, *readings, first=0, arrival=NOON_MICROSECONDS):
     columns = [[reading[place] for reading in readings] for place in range(4)]
     position = np.arange(first, first + len(readings))
     arrivals = np.full(len(readings), arrival)
-    checks.take(columns, position, arrivals, lambda row: repr(readings[row]))
+    checker.check(columns, position, arrivals, lambda row: repr(readings[row]))
 
 
 def checked(*readings, **options):
-    checks = Checks("file", **options)
-    take(checks, *readings)
-    return checks.result()
+    checker = ReadingChecker("file", **options)
+    check(checker, *readings)
+    return checker.to_batch()
 
 
 def one(device="d", sensor="s", timestamp=NOON, value=1.0, **options):
@@ -70,29 +70,29 @@ def test_fractions_of_a_second_are_kept_to_the_microsecond():
 @pytest.mark.parametrize(
     ("reading", "reason"),
     [
-        ({"device": None}, "has no device"),
-        ({"device": ""}, "device is empty or has blanks around it"),
-        ({"device": "d "}, "device is empty or has blanks around it"),
-        ({"device": "d\x00"}, "device holds characters that cannot be shown"),
-        ({"device": "d\ud800"}, "device holds characters that cannot be shown"),
+        ({"device": None}, "device is missing"),
+        ({"device": ""}, "device is empty or has surrounding whitespace"),
+        ({"device": "d "}, "device is empty or has surrounding whitespace"),
+        ({"device": "d\x00"}, "device contains unprintable characters"),
+        ({"device": "d\ud800"}, "device contains unprintable characters"),
         ({"device": "d" * 129}, "device is longer than 128 characters"),
         ({"device": "🌡" * 65}, "device is longer than 128 characters"),
-        ({"device": 1.0}, "device is neither text nor a whole number"),
-        ({"device": True}, "device is neither text nor a whole number"),
-        ({"device": ["d"]}, "device is neither text nor a whole number"),
-        ({"sensor": None}, "has no sensor"),
-        ({"sensor": {}}, "sensor is neither text nor a whole number"),
-        ({"timestamp": None}, "has no timestamp"),
-        ({"timestamp": "2026-03-02T12:00:00"}, "timestamp has no zone"),
-        ({"timestamp": "2026-03-02"}, "timestamp has no zone"),
+        ({"device": 1.0}, "device is neither text nor an integer"),
+        ({"device": True}, "device is neither text nor an integer"),
+        ({"device": ["d"]}, "device is neither text nor an integer"),
+        ({"sensor": None}, "sensor is missing"),
+        ({"sensor": {}}, "sensor is neither text nor an integer"),
+        ({"timestamp": None}, "timestamp is missing"),
+        ({"timestamp": "2026-03-02T12:00:00"}, "timestamp has no time zone"),
+        ({"timestamp": "2026-03-02"}, "timestamp has no time zone"),
         ({"timestamp": "yesterday"}, "timestamp is not ISO 8601"),
         ({"timestamp": "2026-02-30T12:00:00Z"}, "timestamp is not ISO 8601"),
         ({"timestamp": 1_772_452_800}, "timestamp is not ISO 8601"),
-        ({"timestamp": "2026-03-02T12:00:00.000001Z"}, "timestamp lies in the future"),
-        ({"timestamp": "9999-12-31T23:59:59Z"}, "timestamp lies in the future"),
-        ({"timestamp": "0001-01-01T00:00:00Z"}, "timestamp lies before 1970"),
-        ({"timestamp": "1969-12-31T23:59:59.999999Z"}, "timestamp lies before 1970"),
-        ({"value": None}, "has no value"),
+        ({"timestamp": "2026-03-02T12:00:00.000001Z"}, "timestamp is in the future"),
+        ({"timestamp": "9999-12-31T23:59:59Z"}, "timestamp is in the future"),
+        ({"timestamp": "0001-01-01T00:00:00Z"}, "timestamp is before 1970"),
+        ({"timestamp": "1969-12-31T23:59:59.999999Z"}, "timestamp is before 1970"),
+        ({"value": None}, "value is missing"),
         ({"value": "1.0"}, "value is not a number"),
         ({"value": True}, "value is not a number"),
         ({"value": [1.0]}, "value is not a number"),
@@ -100,8 +100,8 @@ def test_fractions_of_a_second_are_kept_to_the_microsecond():
         ({"value": math.inf}, "value is not finite"),
         ({"value": -math.inf}, "value is not finite"),
         ({"value": 1.8e308}, "value is not finite"),
-        ({"value": 1.1e100}, "value lies beyond ±1e+100"),
-        ({"value": 10**400}, "value lies beyond ±1e+100"),
+        ({"value": 1.1e100}, "value is beyond ±1e+100"),
+        ({"value": 10**400}, "value is beyond ±1e+100"),
     ],
 )
 def test_a_fault_is_named(reading, reason):
@@ -127,14 +127,14 @@ def test_whole_numbers_name_devices_and_sensors_as_their_text_does():
 def test_a_clock_may_be_ahead_by_the_tolerance_and_no_more():
     assert one(timestamp="2026-03-02T12:05:00Z", tolerance_seconds=300)[1] == 1.0
     late = one(timestamp="2026-03-02T12:05:00.000001Z", tolerance_seconds=300)
-    assert late == "timestamp lies in the future"
+    assert late == "timestamp is in the future"
 
 
 def test_each_timestamp_is_held_against_its_own_arrival():
-    checks = Checks("file")
+    checker = ReadingChecker("file")
     both = ("d", "s", NOON, 1.0), ("d", "s", NOON, 2.0)
-    take(checks, *both, arrival=[NOON_MICROSECONDS - 1, NOON_MICROSECONDS])
-    assert column(checks.result(), "value") == [2.0]
+    check(checker, *both, arrival=[NOON_MICROSECONDS - 1, NOON_MICROSECONDS])
+    assert column(checker.to_batch(), "value") == [2.0]
 
 
 def test_only_known_devices_are_taken_if_any_are_named():
@@ -157,9 +157,9 @@ def test_a_faulty_reading_costs_only_itself():
 
 
 def test_of_a_flood_of_faults_all_are_counted_and_the_first_shown():
-    result = checked(*[("d", "s", NOON, "x" * 999)] * (MOST_NOTED + 500))
-    assert result.files[0].quarantined == MOST_NOTED + 500
-    assert len(result.quarantine) == MOST_NOTED
+    result = checked(*[("d", "s", NOON, "x" * 999)] * (MAX_QUARANTINED + 500))
+    assert result.files[0].quarantined == MAX_QUARANTINED + 500
+    assert len(result.quarantine) == MAX_QUARANTINED
     assert {len(fault.body) for fault in result.quarantine} == {200}
 
 
@@ -223,13 +223,13 @@ people = st.one_of(
         max_size=3,
     )
 )
-def test_many_at_once_are_judged_as_one_by_one(options, readings):
+def test_readings_are_checked_together_as_one_by_one(options, readings):
     together = checked(*readings, **options)
-    apart = Checks("file", **options)
+    apart = ReadingChecker("file", **options)
     odd = ("a", "b", "20260302T120000Z", True)  # beside it nothing is parsed many at a time
     for number, reading in enumerate(readings):
-        take(apart, reading, odd, first=number)
-    expected = apart.result()
+        check(apart, reading, odd, first=number)
+    expected = apart.to_batch()
     faults = [fault for fault in expected.quarantine if fault.body != repr(odd)]
     assert faults == together.quarantine
     for name in ("device", "sensor", "timestamp", "value", "sequence"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors import events as module
-from quartet.sensors.event_patterns import SCHEMA, EventFinder, whole_numbers
+from quartet.sensors.event_patterns import SCHEMA, EventFinder, decode_longs
 from quartet.sensors.events import UnreadableCaptureError, read_events
 from sensors.written import START, avro, event
 
@@ -89,7 +89,7 @@ def test_the_usual_event_is_learned_and_learned_anew():
         (block,) = fastavro.block_reader(io.BytesIO(content))
         data = block.bytes_.getvalue()
         assert finder.find(data, 20).bodies == [b"{}"] * 20
-        assert finder._usual.match(data)
+        assert finder._specific.match(data)
 
 
 @given(st.lists(whole, min_size=1, max_size=20))
@@ -99,7 +99,7 @@ def test_numbers_are_read_as_avro_writes_them(numbers):
         file = io.BytesIO()
         fastavro.schemaless_writer(file, "long", number)
         written.append(file.getvalue())
-    assert whole_numbers(written).tolist() == numbers
+    assert decode_longs(written).tolist() == numbers
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_event_has_come_by_the_end_of_the_second_that_is_stated(written):
 
 
 def test_many_events_come_in_portions(monkeypatch):
-    monkeypatch.setattr(module, "_EVENTS_AT_A_TIME", 64)
+    monkeypatch.setattr(module, "_MIN_EVENTS", 64)
     parts = list(read_events(avro(MANY, sync_interval=500)))
     assert len(parts) > 5
     assert [number for part in parts for number in part.sequence.tolist()] == list(range(500))
@@ -144,7 +144,7 @@ def test_a_file_cut_short_anywhere_is_refused_or_ends_with_a_block(codec):
 def test_a_block_of_more_than_63_events_cut_within_their_number_is_refused():
     content = avro(MANY, sync_interval=10**6)
     (block,) = fastavro.block_reader(io.BytesIO(content))
-    with pytest.raises(UnreadableCaptureError, match="is cut short"):
+    with pytest.raises(UnreadableCaptureError, match="is truncated"):
         all_events(content[: block.offset + 1])
 
 
@@ -184,7 +184,7 @@ def test_a_damaged_file_never_fails_in_another_way():
     "content", [b"", b"Obj", b"PAR1" * 100, b'{"device": 1}\n' * 9, b"\0" * 999]
 )
 def test_what_is_no_avro_file_is_called_that(content):
-    with pytest.raises(UnreadableCaptureError, match="is no Avro container file"):
+    with pytest.raises(UnreadableCaptureError, match="is not an Avro container file"):
         all_events(content)
 
 
@@ -197,10 +197,10 @@ def test_a_foreign_schema_is_refused_with_what_it_lacks():
     content = avro([{"Body": b"", "value": 1}], schema(Body="bytes", value="long"))
     with pytest.raises(
         UnreadableCaptureError,
-        match=r"another schema .* no SequenceNumber, EnqueuedTimeUtc but Body, value",
+        match=r"the schema of .* missing SequenceNumber, EnqueuedTimeUtc, found Body, value",
     ):
         all_events(content)
-    with pytest.raises(UnreadableCaptureError, match=r"Time\w+, Body but no fields at all"):
+    with pytest.raises(UnreadableCaptureError, match=r"Time\w+, Body, found none"):
         all_events(avro([1, 2], "long"))
     odd = schema(SequenceNumber="string", EnqueuedTimeUtc="string", Body="bytes")
     record = {"SequenceNumber": "1", "EnqueuedTimeUtc": "3/2/2026 9:05:07 PM", "Body": b"{}"}

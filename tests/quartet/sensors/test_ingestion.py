@@ -73,7 +73,8 @@ def test_all_files_become_windows_and_entries():
     assert tables.files["name"].tolist() == [path(0), path(1), path(2)]
     assert tables.files["state"].tolist() == ["ingested"] * 3
     assert (
-        tables.files[["readings", "repeats", "quarantined"]].to_numpy().tolist() == [[4, 0, 0]] * 3
+        tables.files[["readings", "duplicates", "quarantined"]].to_numpy().tolist()
+        == [[4, 0, 0]] * 3
     )
     assert tables.watermark == pd.Timestamp("2026-03-02T08:03:00")
 
@@ -104,7 +105,7 @@ def test_late_files_recompute_the_windows_that_they_touch(order, settings, tmp_p
         source.contents[name] = content
         ingest_all(source, store, tables, settings)
     assert_same(tables, source)
-    assert tables.files["repeats"].sum() == 0
+    assert tables.files["duplicates"].sum() == 0
 
 
 drawn_files = st.lists(
@@ -132,7 +133,7 @@ def test_windows_are_those_of_all_readings_however_they_came(drawn, random, batc
     random.shuffle(order)
     with pytest.MonkeyPatch.context() as patch:
         if halved:
-            patch.setattr(recomputation, "ROWS_AT_A_TIME", 3)
+            patch.setattr(recomputation, "MAX_ROWS", 3)
         for name in order:
             source.contents[name] = files[name]
             if random.random() < 0.5:
@@ -141,7 +142,7 @@ def test_windows_are_those_of_all_readings_however_they_came(drawn, random, batc
     assert_same(tables, source) if len(tables.windows) else None
     kept = tables.windows["readings"].sum() if len(tables.windows) else 0
     assert tables.files["readings"].sum() == sum(map(len, drawn))
-    assert tables.files["readings"].sum() - tables.files["repeats"].sum() == kept
+    assert tables.files["readings"].sum() - tables.files["duplicates"].sum() == kept
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, EACH])
@@ -150,7 +151,7 @@ def test_the_same_readings_in_another_file_are_its_repeats(settings):
     source, store = Folder({path(0): content, path(5): content}), MemoryStore()
     tables = ingest_all(source, store, Tables(), settings)
     assert tables.windows["readings"].sum() == 4
-    assert tables.files["repeats"].tolist() == [0, 4]
+    assert tables.files["duplicates"].tolist() == [0, 4]
 
 
 class DeadError(Exception):
@@ -181,9 +182,9 @@ def test_a_run_that_died_is_made_good_by_the_next(after, published, meanwhile, t
     source.contents[meanwhile] = minutes(0, partition=2)[path(0, 2)]
     ingest_all(source, stored_on_disk(tmp_path), tables, settings)
     assert_same(tables, source)
-    assert tables.files["repeats"].sum() == 0
+    assert tables.files["duplicates"].sum() == 0
     undisturbed = ingest_all(source, MemoryStore(), Tables(), SETTINGS)
-    columns = ["name", "readings", "repeats", "quarantined", "state"]
+    columns = ["name", "readings", "duplicates", "quarantined", "state"]
     pd.testing.assert_frame_equal(
         tables.files[columns].sort_values("name", ignore_index=True),
         undisturbed.files[columns].sort_values("name", ignore_index=True),
@@ -217,7 +218,7 @@ def test_a_file_that_cannot_be_read_waits_until_it_can():
     entry = tables.files.set_index("name").loc[path(1)]
     assert entry["state"] == "unreadable"
     assert "cut short" in entry["reason"]
-    assert entry[["readings", "repeats", "quarantined"]].tolist() == [0, 0, 0]
+    assert entry[["readings", "duplicates", "quarantined"]].tolist() == [0, 0, 0]
     assert_same(tables, Folder({name: whole[name] for name in (path(0), path(2))}))
 
     ingest_all(source, store, tables, SETTINGS)
@@ -270,7 +271,7 @@ def test_a_file_that_is_still_growing_counts_once_when_it_is_whole():
         source.contents[path(0)] = capture(*bodies[:length])
         ingest_all(source, store, tables, SETTINGS)
         assert_same(tables, source)
-        assert tables.files[["readings", "repeats"]].to_numpy().tolist() == [[length, 0]]
+        assert tables.files[["readings", "duplicates"]].to_numpy().tolist() == [[length, 0]]
         source.contents[path(0)] = source.contents[path(0)][:-9]  # the next block is on its way
         ingest_all(source, store, tables, SETTINGS)
         assert tables.files["readings"].tolist() == [length]
@@ -294,7 +295,7 @@ def test_faults_are_kept_by_file_and_counted_by_reason():
     (batch,) = batches
     assert batch.quarantine == [
         (path(0), 1, "body is not JSON", "?"),
-        (path(0), 2, "timestamp lies in the future", json.dumps(late)),
+        (path(0), 2, "timestamp is in the future", json.dumps(late)),
         (path(1), 0, "body is not JSON", "?"),
     ]
     assert [entry.quarantined for entry in batch.files] == [2, 1]
@@ -336,7 +337,7 @@ def test_readings_that_are_gone_are_missed_before_a_window_loses_them():
     source = Folder(minutes(0))
     tables = ingest_all(source, MemoryStore(), Tables(), SETTINGS)
     source.contents.update(minutes(1))
-    with pytest.raises(ValueError, match="lists 1 files as ingested, but no reading"):
+    with pytest.raises(ValueError, match="readings of 1 files are missing"):
         list(ingest(source, MemoryStore(), tables.files, tables.watermark, SETTINGS))
 
 
@@ -351,7 +352,7 @@ def test_a_device_that_becomes_known_is_taken_from_the_files_that_were_read_befo
     ingest_all(source, store, tables, more)
     assert_same(tables, source)
     assert tables.quarantine.empty
-    assert tables.files["repeats"].sum() == 0
+    assert tables.files["duplicates"].sum() == 0
 
 
 @pytest.mark.parametrize(
@@ -389,7 +390,7 @@ def test_a_process_that_dies_is_reported_with_what_to_do(monkeypatch):
     source = DeadlyFolder(minutes(0, 1) | {path(9): b"deadly"})
     monkeypatch.setattr(decoding, "_SMALL_BYTES", 0)
     two = SETTINGS.model_copy(update={"workers": 2})
-    with pytest.raises(RuntimeError, match=r"has died, .* fewer than workers=2"):
+    with pytest.raises(RuntimeError, match=r"was killed, .* workers below 2"):
         ingest_all(source, MemoryStore(), Tables(), two)
 
 

@@ -58,7 +58,7 @@ def test_many_names_are_encoded_as_few_are(monkeypatch):
     drawn = [("a", "y", 1, 1.0), ("b", "x", 2, 2.0), ("a", "x", 3, 3.0), ("b", "x", 4, 4.0)]
     few, many = PairEncoder(), PairEncoder()
     codes = few.encode(readings_of(drawn)).column("pair").to_numpy()
-    monkeypatch.setattr(module, "_LARGEST_GRID", 1)
+    monkeypatch.setattr(module, "_MAX_GRID", 1)
     np.testing.assert_array_equal(many.encode(readings_of(drawn)).column("pair"), codes)
     assert many.pairs == few.pairs
 

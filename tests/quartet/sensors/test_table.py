@@ -90,11 +90,11 @@ def test_columns_with_types_are_read_as_text_is(unit):
 @pytest.mark.parametrize(
     ("stamp", "value", "reason"),
     [
-        (None, "1", "has no timestamp"),
+        (None, "1", "timestamp is missing"),
         ("28/08/2018 23:00", "1", "timestamp is not ISO 8601"),
-        ("2018-08-29 12:05:01", "1", "timestamp lies in the future"),
+        ("2018-08-29 12:05:01", "1", "timestamp is in the future"),
         ("2018-08-29", "high", "value is not a number"),
-        ("2018-08-29", None, "has no value"),
+        ("2018-08-29", None, "value is missing"),
         ("2018-08-29", "nan", "value is not finite"),
         ("2018-08-29", "inf", "value is not finite"),
         ("2018-08-29", "-1e999", "value is not finite"),
@@ -112,7 +112,7 @@ def test_rows_that_could_not_be_split_are_counted_too():
     both.malformed.append((2, "1,2"))
     result = decoded(both)
     assert len(column(result, "value")) == 1
-    assert reasons_of(result) == {"has another number of columns": 1}
+    assert reasons_of(result) == {"wrong number of columns": 1}
 
 
 def test_whole_numbers_are_values():
@@ -139,7 +139,7 @@ def test_a_corrected_table_replaces_what_it_held(tmp_path):
     ingest_all(table_source(path), store, tables, SETTINGS)
     assert tables.windows["maximum"].tolist() == [10]
     assert tables.windows["readings"].tolist() == [2]
-    assert tables.files[["readings", "repeats"]].to_numpy().tolist() == [[2, 0]]
+    assert tables.files[["readings", "duplicates"]].to_numpy().tolist() == [[2, 0]]
     other = tmp_path / "other.csv"
     write(other, "2018-08-28 23:00:07,1,1,11")
     ingest_all(table_source(other), store, tables, SETTINGS)
@@ -158,7 +158,7 @@ def test_timestamps_of_a_table_are_held_against_the_present(tmp_path):
     write(path, "2018-08-29 12:00:00,1,1,10", "2018-08-29 12:05:01,1,1,10")
     tables = ingest_all(table_source(path), MemoryStore(), Tables(), SETTINGS, now=NOON)
     assert tables.windows["readings"].tolist() == [1]
-    assert tables.quarantine["reason"].tolist() == ["timestamp lies in the future"]
+    assert tables.quarantine["reason"].tolist() == ["timestamp is in the future"]
 
 
 def test_the_reference_table_becomes_windows(tmp_path):
@@ -166,7 +166,7 @@ def test_the_reference_table_becomes_windows(tmp_path):
     uniform = real_data("sensors/uniform_15_sensors.csv")
     store = ReadingStoreDataset(filepath=str(tmp_path)).load()
     tables = ingest_all(table_source(uniform), store, Tables(), SETTINGS)
-    assert tables.files[["readings", "repeats", "quarantined"]].to_numpy().tolist() == [
+    assert tables.files[["readings", "duplicates", "quarantined"]].to_numpy().tolist() == [
         [17_768, 0, 0]
     ]
     frame = pd.read_csv(uniform, parse_dates=["TS"])

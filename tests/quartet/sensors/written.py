@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from quartet.sensors.batch import Fault, FileEntry
-from quartet.sensors.checks import MOST_NOTED
+from quartet.sensors.checks import MAX_QUARANTINED
 from quartet.sensors.event_patterns import SCHEMA
 from quartet.sensors.ingestion import ingest
 from quartet.sensors.readings import dictionary_encode
@@ -148,7 +148,7 @@ class Tables:
         assert batch.windows.set_index(keys).index.is_unique
         windows = pd.concat([self.windows, batch.windows]) if len(self.windows) else batch.windows
         windows = windows.drop_duplicates(keys, keep="last").set_index(keys).sort_index()
-        gone = batch.emptied.set_index(keys).index
+        gone = batch.empty_windows.set_index(keys).index
         assert gone.isin(windows.index).all()
         assert not gone.isin(batch.windows.set_index(keys).index).any()
         self.windows = windows.drop(gone).reset_index()
@@ -200,5 +200,5 @@ def reasons_of(batch):
     """How many readings of a decoded file have which fault."""
     (entry,) = batch.files
     reasons = Counter(fault.reason for fault in batch.quarantine)
-    assert entry.quarantined == reasons.total() or len(batch.quarantine) == MOST_NOTED
+    assert entry.quarantined == reasons.total() or len(batch.quarantine) == MAX_QUARANTINED
     return dict(reasons)

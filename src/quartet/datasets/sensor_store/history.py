@@ -144,8 +144,10 @@ class History:
         return self._read_by_key(anomalies, _ANOMALY_COLUMNS, conditions)
 
     def files(self) -> pd.DataFrame:
-        """Return the ledger, by name: name, version, state, reason, readings, repeats,
-        quarantined, batch_key, revision, ingested_at (datetime64[s], UTC).
+        """Return the ledger of files, sorted by name.
+
+        Columns: name, version, state, reason, readings, duplicates, quarantined, batch_key,
+        revision, ingested_at (datetime64[s], UTC).
         """
         columns = [column for column in files.columns if column.name != "file_key"]
         ledger = self._read_few(select(*columns).order_by(files.c.name))

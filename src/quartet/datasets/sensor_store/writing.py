@@ -47,12 +47,12 @@ class WindowBatch(Protocol):
         """
 
     @property
-    def emptied(self) -> pd.DataFrame:
+    def empty_windows(self) -> pd.DataFrame:
         """device, sensor, window_end of windows to remove, with what scoring said of them."""
 
     @property
     def files(self) -> Sequence[Any]:
-        """Entries with name, version, readings, repeats, quarantined, state, reason, batch_key.
+        """Entries with name, version, readings, duplicates, quarantined, state, reason, batch_key.
 
         An entry replaces what the ledger says of its file.
         """
@@ -84,7 +84,7 @@ def check_batch(batch: WindowBatch) -> None:
         ValueError: It is inconsistent; says where.
     """
     _check_windows(batch.windows, STATISTICS)
-    _check_windows(batch.emptied, ())
+    _check_windows(batch.empty_windows, ())
     for entry in batch.files:
         _check_name(entry.name, "file", FILE_NAME_LENGTH)
         _check_name(entry.version, "version of a file", VERSION_LENGTH)
@@ -101,8 +101,8 @@ def write_batch(
     Raises:
         ValueError: A window to remove is of a sensor that is not in the database.
     """
-    if len(batch.emptied):
-        keys = _known_keys(batch.emptied, ids.load(connection))
+    if len(batch.empty_windows):
+        keys = _known_keys(batch.empty_windows, ids.load(connection))
         for table in (windows, anomalies):
             delete_windows(connection, table, keys)
     if len(batch.windows):
@@ -172,7 +172,7 @@ def _delete_files(connection: Connection, keys: Sequence[str]) -> None:
 
 def _file_columns(entries: Mapping[str, Any], revision: int, now: datetime) -> dict[str, list[Any]]:
     """Return the ledger's entries by key as columns for the database."""
-    given = ("name", "version", "state", "readings", "repeats", "quarantined")
+    given = ("name", "version", "state", "readings", "duplicates", "quarantined")
     columns = {name: [getattr(entry, name) for entry in entries.values()] for name in given}
     return {
         "file_key": list(entries),

@@ -67,7 +67,7 @@ def report_ingestion(
         "files_ingested": int((files["state"] == "ingested").sum()),
         "files_unreadable": int((files["state"] == "unreadable").sum()),
         "readings": int(files["readings"].sum()),
-        "readings_repeated": int(files["repeats"].sum()),
+        "readings_duplicated": int(files["duplicates"].sum()),
         "readings_quarantined": int(files["quarantined"].sum()),
         "windows": windows,
         "sensors": with_windows,
