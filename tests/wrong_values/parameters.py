@@ -36,7 +36,7 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
     "sensor_ingestion": [
         ("sensor_ingestion.window_seconds=7", ("window_seconds", "must divide a day")),
         ("sensor_ingestion.known_devices=5", ("known_devices should be a list",)),
-        ("sensor_ingestion.table_zone=Mars", ("table_zone must name a zone, such as UTC",)),
+        ("sensor_ingestion.table_zone=Mars", ("table_zone must be a time zone, such as UTC",)),
     ],
     "anomaly_training": [
         ("training_windows.share=0", ("'training_windows'", "share should be greater than 0")),

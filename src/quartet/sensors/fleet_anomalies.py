@@ -1,7 +1,7 @@
-"""What goes wrong in a simulated fleet: when, with which sensor, and what it does to its readings.
+"""Anomalies of a simulated fleet: their plan, their labels, and their effect on readings.
 
-Sizes are in deviations of the sensor's normal values over a day, daily cycle included, so
-that an anomaly is one whatever the hour; some are small enough to be missed.
+Sizes are in standard deviations of the sensor's normal values over a day, daily cycle included,
+so that an anomaly is one at any hour. Some are small enough to be missed.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from numpy.typing import NDArray
 from quartet.sensors.fleet_values import DAY, FleetValues, Part
 
 ANOMALIES = ("spike", "stuck", "drift", "dropout", "level_shift")
-"""Kinds: a few readings far off; a value that stays; one that creeps away over hours until the
-sensor is put right; most readings lost; a value that is off by the same amount for hours."""
+"""Kinds: a few outliers; a constant value; a value that drifts for hours until the sensor is
+repaired; most readings lost; a value with a constant offset for hours."""
 _HOUR = 3600.0
-_LASTS = {
+_SECONDS = {
     "spike": (0.0, 0.05 * _HOUR),
     "stuck": (1 * _HOUR, 3 * _HOUR),
     "drift": (4 * _HOUR, 8 * _HOUR),
     "dropout": (0.5 * _HOUR, 2 * _HOUR),
     "level_shift": (1 * _HOUR, 5 * _HOUR),
 }
-"""Shortest and longest, in seconds; a spike is one reading at least, the others three."""
+"""Minimum and maximum duration; a spike has at least one reading, the others three."""
 _SIZE = {"spike": (3.5, 9.0), "drift": (3.0, 6.0), "level_shift": (2.5, 5.0)}
-"""Least and largest, in deviations; of a drift, at its end."""
-_ARRIVE = 0.25
-"""Share of readings that still arrive in a dropout."""
-_APART = _HOUR
-"""Least time between two anomalies of one sensor, so that they can be told apart."""
+"""Minimum and maximum size, in standard deviations; of a drift, at its end."""
+_DROPOUT_ARRIVALS = 0.25
+"""Share of readings that arrive during a dropout."""
+_MIN_GAP = _HOUR
+"""Minimum time between two anomalies of a sensor, in seconds."""
 _ATTEMPTS = 200
 
 
 class Anomaly(NamedTuple):
-    """What happens to one sensor.
+    """An anomaly of one sensor.
 
     Attributes:
         kind: One of `ANOMALIES`.
-        pair: Number of the sensor among the fleet's.
-        first: Number of the first moment that is affected.
-        last: Number of the last one.
-        size: In the sensor's unit; signed.
+        pair: Index of the sensor in the fleet.
+        first: Index of the first affected time step.
+        last: Index of the last affected time step.
+        size: Signed size in the sensor's unit.
     """
 
     kind: str
@@ -55,33 +55,33 @@ class Anomaly(NamedTuple):
 
 
 def plan_anomalies(values: FleetValues) -> list[Anomaly]:
-    """All anomalies of a fleet, in the order of time; kinds are equally frequent.
+    """Plan all anomalies of a fleet, in the order of time; kinds are equally frequent.
 
     Raises:
-        ValueError: There is no room for so many.
+        ValueError: The anomalies do not fit into the time after the normal days.
     """
     fleet = values.fleet
     begin = int(np.ceil(fleet.normal_days * DAY / fleet.period_seconds))
-    room = values.moments - begin
+    steps = values.steps - begin
     count = round(fleet.anomalies_per_day * max(0.0, fleet.days - fleet.normal_days))
     generator = np.random.default_rng([fleet.seed, 5])
     kinds = generator.permutation(np.resize(ANOMALIES, count))
-    apart = int(_APART / fleet.period_seconds)
+    gap = int(_MIN_GAP / fleet.period_seconds)
     planned: list[Anomaly] = []
-    taken: dict[int, list[Anomaly]] = {}
+    by_pair: dict[int, list[Anomaly]] = {}
     for kind in map(str, kinds):
         for _ in range(_ATTEMPTS):
-            anomaly = _draw(kind, begin, room, values, generator)
-            others = taken.setdefault(anomaly.pair, [])
+            anomaly = _draw(kind, begin, steps, values, generator)
+            others = by_pair.setdefault(anomaly.pair, [])
             if all(
-                anomaly.first > other.last + apart or anomaly.last < other.first - apart
+                anomaly.first > other.last + gap or anomaly.last < other.first - gap
                 for other in others
             ):
                 break
         else:
             raise ValueError(
-                f"no room for {count} anomalies after the normal days of {len(values.pairs)} "
-                "sensors: let anomalies_per_day be smaller, or days more"
+                f"{count} anomalies do not fit into the time after the normal days of "
+                f"{len(values.pairs)} sensors; decrease anomalies_per_day, or increase days"
             )
         others.append(anomaly)
         planned.append(anomaly)
@@ -89,33 +89,33 @@ def plan_anomalies(values: FleetValues) -> list[Anomaly]:
 
 
 def _draw(
-    kind: str, begin: int, room: int, values: FleetValues, generator: np.random.Generator
+    kind: str, begin: int, steps: int, values: FleetValues, generator: np.random.Generator
 ) -> Anomaly:
-    """An anomaly anywhere after the normal days, not longer than a quarter of these."""
-    seconds = generator.uniform(*_LASTS[kind])
-    least = 1 if kind == "spike" else 3
-    length = max(least, min(round(seconds / values.fleet.period_seconds), room // 4))
-    if length > room:
+    """Draw an anomaly in the `steps` from `begin`, at most a quarter of them long."""
+    seconds = generator.uniform(*_SECONDS[kind])
+    minimum = 1 if kind == "spike" else 3
+    length = max(minimum, min(round(seconds / values.fleet.period_seconds), steps // 4))
+    if length > steps:
         raise ValueError(
-            f"{room} readings of a sensor after the normal days are too few for an anomaly: "
-            "let days be more"
+            f"{steps} readings of a sensor after the normal days are too few for an anomaly; "
+            "increase days"
         )
     pair = int(generator.integers(len(values.pairs)))
-    first = begin + int(generator.integers(room - length + 1))
+    first = begin + int(generator.integers(steps - length + 1))
     size = generator.choice([-1, 1]) * generator.uniform(*_SIZE.get(kind, (0.0, 0.0)))
     return Anomaly(kind, pair, first, first + length - 1, float(size * values.spread[pair]))
 
 
 def make_label_table(values: FleetValues, anomalies: Sequence[Anomaly]) -> pd.DataFrame:
-    """The anomalies as labels.
+    """Return the anomalies as labels.
 
     Returns:
-        Columns `device`, `sensor`, `start`, `end` (UTC, of the first and the last reading that
-        is affected) and `kind`.
+        Columns `device`, `sensor`, `start`, `end` (UTC, of the first and the last affected
+        reading) and `kind`.
     """
     first = values.first[[anomaly.pair // values.fleet.sensors for anomaly in anomalies]]
-    moments = np.array([(each.first, each.last) for each in anomalies], np.int64).reshape(-1, 2)
-    times = first[:, None] + moments * values.period
+    steps = np.array([(each.first, each.last) for each in anomalies], np.int64).reshape(-1, 2)
+    times = first[:, None] + steps * values.period
     return pd.DataFrame(
         {
             "device": [values.pairs[anomaly.pair][0] for anomaly in anomalies],
@@ -128,7 +128,7 @@ def make_label_table(values: FleetValues, anomalies: Sequence[Anomaly]) -> pd.Da
 
 
 class AnomalyInjector:
-    """Applies anomalies to a stream, part by part."""
+    """Applies anomalies to a stream of readings, part by part."""
 
     def __init__(self, seed: int, anomalies: Sequence[Anomaly]) -> None:
         self._anomalies = list(anomalies)
@@ -136,30 +136,32 @@ class AnomalyInjector:
         self._stuck: dict[Anomaly, float] = {}
 
     def apply(self, part: Part) -> Part:
-        """The part with what the anomalies do to it; the part given is left as it is."""
-        after = part.first + len(part.measured)
-        met = [each for each in self._anomalies if each.first < after and each.last >= part.first]
-        if not met:
+        """Return the part with the effects of the anomalies; does not change its argument."""
+        end = part.first + len(part.measured)
+        anomalies = [
+            each for each in self._anomalies if each.first < end and each.last >= part.first
+        ]
+        if not anomalies:
             return part
         measured, present = part.measured.copy(), part.present.copy()
-        for anomaly in met:
-            rows = np.arange(max(anomaly.first, part.first), min(anomaly.last + 1, after))
-            here = rows - part.first
+        for anomaly in anomalies:
+            steps = np.arange(max(anomaly.first, part.first), min(anomaly.last + 1, end))
+            rows = steps - part.first
             if anomaly.kind == "dropout":
-                present[here, anomaly.pair] &= self._losses.random(len(here)) < _ARRIVE
+                present[rows, anomaly.pair] &= self._losses.random(len(rows)) < _DROPOUT_ARRIVALS
             else:
-                normal = measured[here, anomaly.pair]
-                measured[here, anomaly.pair] = self._disturbed(anomaly, rows, normal)
+                normal = measured[rows, anomaly.pair]
+                measured[rows, anomaly.pair] = self._inject(anomaly, steps, normal)
         return part._replace(measured=measured, present=present)
 
-    def _disturbed(
-        self, anomaly: Anomaly, rows: NDArray[np.int64], normal: NDArray[np.float64]
+    def _inject(
+        self, anomaly: Anomaly, steps: NDArray[np.int64], normal: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         if anomaly.kind == "stuck":
             value = self._stuck.setdefault(anomaly, float(normal[0]))
-            return np.full(len(rows), value)
+            return np.full(len(steps), value)
         if anomaly.kind == "drift":
-            return normal + anomaly.size * (rows + 1 - anomaly.first) / (
+            return normal + anomaly.size * (steps + 1 - anomaly.first) / (
                 anomaly.last + 1 - anomaly.first
             )
         return normal + anomaly.size

@@ -1,6 +1,6 @@
-"""What the devices of a simulated fleet send: events with their bodies, in the order they arrive.
+"""Events that the devices of a simulated fleet send, in the order of arrival.
 
-Some arrive twice, hours late, or hold what is no reading, if the fleet is to show these.
+If the fleet is configured so, some arrive twice or hours late, or contain an invalid reading.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from quartet.sensors.fleet_anomalies import AnomalyInjector, plan_anomalies
 from quartet.sensors.fleet_values import SECOND, FleetValues, Part
 
-_UNDERWAY = SECOND
-"""From the measurement to Event Hubs; microseconds."""
+_TRANSIT = SECOND
+"""Time from the measurement to Event Hubs in microseconds."""
 _MINUTE, _HOUR = 60 * SECOND, 3600 * SECOND
-_REPEATED_AFTER = (_MINUTE, 3 * _HOUR)
-_LATE_BY = (2 * _HOUR, 12 * _HOUR)
+_REPEAT_DELAY = (_MINUTE, 3 * _HOUR)
+_LATE_DELAY = (2 * _HOUR, 12 * _HOUR)
 _FUTURE = np.timedelta64(2, "D")
 
 
 class Event(NamedTuple):
-    """What Event Hubs takes in.
+    """An event of Event Hubs.
 
     Attributes:
-        enqueued: When; microseconds since the epoch.
-        device: Number of the device that sent it.
-        body: None if there is nothing in it.
+        enqueued: Enqueued time in microseconds since the epoch.
+        device: Index of the device that sent it.
+        body: Body; None if empty.
     """
 
     enqueued: int
@@ -36,19 +36,19 @@ class Event(NamedTuple):
     body: bytes | None
 
 
-Written = tuple[str, str, str]
-"""Device, sensor and time."""
-FAULTS: tuple[Callable[[Written], str | None], ...] = (
-    lambda of: _json(*of, "20.5")[:-17],  # cut short
-    lambda of: _json(*of, "NaN"),
-    lambda of: _json(*of, '"n/a"'),
-    lambda of: _json(of[0], of[1], of[2].removesuffix("Z"), "20.5"),  # without zone
-    lambda of: _json(of[0], of[1], f"{np.datetime64(of[2][:-1]) + _FUTURE}Z", "20.5"),
-    lambda of: _json(*of, "Infinity"),
-    lambda of: f'{{"device":"{of[0]}","timestamp":"{of[2]}","value":20.5}}',  # of no sensor
-    lambda of: None,
+FAULTS: tuple[Callable[[str, str, str], str | None], ...] = (
+    lambda device, sensor, time: _json(device, sensor, time, "20.5")[:-17],  # truncated
+    lambda device, sensor, time: _json(device, sensor, time, "NaN"),
+    lambda device, sensor, time: _json(device, sensor, time, '"n/a"'),
+    lambda device, sensor, time: _json(device, sensor, time.removesuffix("Z"), "20.5"),
+    lambda device, sensor, time: _json(
+        device, sensor, f"{np.datetime64(time[:-1]) + _FUTURE}Z", "20.5"
+    ),
+    lambda device, sensor, time: _json(device, sensor, time, "Infinity"),
+    lambda device, _, time: f'{{"device":"{device}","timestamp":"{time}","value":20.5}}',
+    lambda *_: None,
 )
-"""Bodies that ingestion must set aside, each for a reason of its own."""
+"""Create bodies that ingestion must quarantine, each for another reason."""
 
 
 def _json(device: str, sensor: str, time: str, value: str) -> str:
@@ -56,7 +56,7 @@ def _json(device: str, sensor: str, time: str, value: str) -> str:
 
 
 class _Extras(NamedTuple):
-    """Rows of the grid of moments and senders at which something is wrong; what it is, by row."""
+    """Irregular events by cell, the index of a time step and sender: delay, or index of fault."""
 
     repeated: dict[int, int]
     late: dict[int, int]
@@ -66,10 +66,10 @@ class _Extras(NamedTuple):
 class FleetEvents:
     """The events of a fleet.
 
-    A sender is a device, if the fleet is batched, else a sensor.
+    A sender is a device if the fleet is batched, else a sensor.
 
     Attributes:
-        counts: Readings sent so far: `readings`, `faulty`, `repeated` and `late`.
+        counts: Number of readings sent so far: `readings`, `faulty`, `repeated` and `late`.
     """
 
     def __init__(self, values: FleetValues) -> None:
@@ -82,116 +82,116 @@ class FleetEvents:
     def _draw_extras(self) -> _Extras:
         fleet = self._values.fleet
         generator = np.random.default_rng([fleet.seed, 7])
-        cells = self._values.moments * self._senders
-        wanted = (fleet.repeated, fleet.late, fleet.faulty)
-        if sum(wanted) > cells // 2:
+        cells = self._values.steps * self._senders
+        counts = (fleet.repeated, fleet.late, fleet.faulty)
+        if sum(counts) > cells // 2:
             raise ValueError(
-                f"{sum(wanted)} faulty, repeated and late events are more than half of {cells}: "
-                "let them be fewer, or days more"
+                f"{sum(counts)} faulty, repeated and late events are more than half of all {cells} "
+                "events; decrease their number, or increase days"
             )
-        rows = generator.choice(cells, sum(wanted), replace=False)
-        repeated, late, faulty = np.split(rows, np.cumsum(wanted[:2]))
-        after = generator.integers(*_REPEATED_AFTER, len(repeated))
-        by = generator.integers(*_LATE_BY, len(late))
-        kinds = np.arange(len(faulty)) % len(FAULTS)
+        chosen = generator.choice(cells, sum(counts), replace=False)
+        repeated, late, faulty = np.split(chosen, np.cumsum(counts[:2]))
+        repeat_delays = generator.integers(*_REPEAT_DELAY, len(repeated))
+        late_delays = generator.integers(*_LATE_DELAY, len(late))
+        faults = np.arange(len(faulty)) % len(FAULTS)
         return _Extras(*(
-            dict(zip(where.tolist(), what.tolist(), strict=True))
-            for where, what in ((repeated, after), (late, by), (faulty, kinds))
+            dict(zip(cell.tolist(), value.tolist(), strict=True))
+            for cell, value in ((repeated, repeat_delays), (late, late_delays), (faulty, faults))
         ))  # fmt: skip
 
     def stream(self) -> Iterator[Event]:
-        """All events; of a long stream only a part is in memory, and what is still underway."""
+        """Yield all events; only a part of the stream and pending events are in memory."""
         values = self._values
-        disturbances = AnomalyInjector(values.fleet.seed, plan_anomalies(values))
-        underway: list[Event] = []
-        for part in map(disturbances.apply, values.parts()):
-            underway += self._events(part)
-            underway.sort(key=lambda event: event.enqueued)
-            # What comes next is enqueued after all moments of this part.
-            until = int(part.time[-1].min()) + values.period + _UNDERWAY
+        injector = AnomalyInjector(values.fleet.seed, plan_anomalies(values))
+        pending: list[Event] = []
+        for part in map(injector.apply, values.parts()):
+            pending += self._create_events(part)
+            pending.sort(key=lambda event: event.enqueued)
+            # Events of later parts are enqueued after all time steps of this one.
+            until = int(part.time[-1].min()) + values.period + _TRANSIT
             ready = next(
-                (row for row, event in enumerate(underway) if event.enqueued >= until),
-                len(underway),
+                (index for index, event in enumerate(pending) if event.enqueued >= until),
+                len(pending),
             )
-            yield from underway[:ready]
-            underway = underway[ready:]
-        yield from underway
+            yield from pending[:ready]
+            pending = pending[ready:]
+        yield from pending
 
-    def _events(self, part: Part) -> list[Event]:
-        """The events of a part, in no order."""
+    def _create_events(self, part: Part) -> list[Event]:
+        """Return the events of a part, in any order."""
         fleet = self._values.fleet
         row, pair = np.nonzero(part.present)
         sender = pair // fleet.sensors if fleet.batched else pair
         cell = (part.first + row) * self._senders + sender
-        begins = np.flatnonzero(np.append(True, cell[1:] != cell[:-1])) if len(cell) else cell
+        starts = np.flatnonzero(np.append(True, cell[1:] != cell[:-1])) if len(cell) else cell
         device = pair // fleet.sensors
         time = part.time[row, device]
-        bodies, sizes = self._bodies(part, row, pair, begins)
+        bodies, sizes = self._create_bodies(part, row, pair, starts)
         self.counts["readings"] += len(row)
         events = list(
-            map(Event, (time[begins] + _UNDERWAY).tolist(), device[begins].tolist(), bodies)
+            map(Event, (time[starts] + _TRANSIT).tolist(), device[starts].tolist(), bodies)
         )
-        self._disturb(events, cell[begins], sizes)
-        return events + self._faulty(part)
+        self._add_delays(events, cell[starts], sizes)
+        return events + self._create_faulty_events(part)
 
-    def _bodies(
-        self, part: Part, row: NDArray[np.int64], pair: NDArray[np.int64], begins: NDArray[np.int64]
+    def _create_bodies(
+        self, part: Part, row: NDArray[np.int64], pair: NDArray[np.int64], starts: NDArray[np.int64]
     ) -> tuple[list[bytes], NDArray[np.int64]]:
-        """The bodies of events that begin at some of the readings, and their readings' numbers."""
+        """Return the bodies of events that start at some of the readings, and their sizes."""
         fleet = self._values.fleet
-        before = [
+        prefixes = [
             f'{{"device":"{device}","sensor":"{sensor}","timestamp":"'
             for device, sensor in self._values.pairs
         ]
-        written = _iso(part.time).ravel()
-        times = written[row * fleet.devices + pair // fleet.sensors].tolist()
-        values = self._values.rounded(part.measured)[row, pair].tolist()
+        times = _format_time(part.time).ravel()
+        times = times[row * fleet.devices + pair // fleet.sensors].tolist()
+        values = self._values.round(part.measured)[row, pair].tolist()
         items = [
-            f'{before[number]}{time}","value":{value}}}'
-            for number, time, value in zip(pair.tolist(), times, values, strict=True)
+            f'{prefixes[index]}{time}","value":{value}}}'
+            for index, time, value in zip(pair.tolist(), times, values, strict=True)
         ]
-        sizes = np.diff(np.append(begins, len(items)))
+        sizes = np.diff(np.append(starts, len(items)))
         if not fleet.batched:
             return [item.encode() for item in items], sizes
-        ends = (begins + sizes).tolist()
+        ends = (starts + sizes).tolist()
         return [
             f"[{','.join(items[first:last])}]".encode()
-            for first, last in zip(begins.tolist(), ends, strict=True)
+            for first, last in zip(starts.tolist(), ends, strict=True)
         ], sizes
 
-    def _disturb(
+    def _add_delays(
         self, events: list[Event], cell: NDArray[np.int64], sizes: NDArray[np.int64]
     ) -> None:
-        """Delay some events of a part, and append the repeats."""
+        """Delay some events of a part, and append repeated ones."""
         for name, delays in (("late", self._extras.late), ("repeated", self._extras.repeated)):
-            place = np.flatnonzero(np.isin(cell, list(delays)))
-            for row, number in zip(place.tolist(), cell[place].tolist(), strict=True):
-                event = events[row]
-                moved = event._replace(enqueued=event.enqueued + delays[number])
+            indices = np.flatnonzero(np.isin(cell, list(delays)))
+            for index, key in zip(indices.tolist(), cell[indices].tolist(), strict=True):
+                event = events[index]
+                delayed = event._replace(enqueued=event.enqueued + delays[key])
                 if name == "late":
-                    events[row] = moved
+                    events[index] = delayed
                 else:
-                    events.append(moved)
-            self.counts[name] += int(sizes[place].sum())
+                    events.append(delayed)
+            self.counts[name] += int(sizes[indices].sum())
 
-    def _faulty(self, part: Part) -> list[Event]:
+    def _create_faulty_events(self, part: Part) -> list[Event]:
         fleet = self._values.fleet
-        first, after = ((part.first + rows) * self._senders for rows in (0, len(part.measured)))
+        first, end = ((part.first + rows) * self._senders for rows in (0, len(part.measured)))
         events = []
-        for number, kind in self._extras.faulty.items():
-            if first <= number < after:
-                moment, sender = divmod(number - first, self._senders)
+        for cell, fault in self._extras.faulty.items():
+            if first <= cell < end:
+                step, sender = divmod(cell - first, self._senders)
                 pair = sender * fleet.sensors if fleet.batched else sender
-                time = part.time[moment, pair // fleet.sensors]
-                body = FAULTS[kind]((*self._values.pairs[pair], str(_iso(time))))
-                written = None if body is None else body.encode()
-                events.append(Event(int(time) + _UNDERWAY, pair // fleet.sensors, written))
+                time = part.time[step, pair // fleet.sensors]
+                text = FAULTS[fault](*self._values.pairs[pair], str(_format_time(time)))
+                body = None if text is None else text.encode()
+                events.append(Event(int(time) + _TRANSIT, pair // fleet.sensors, body))
         self.counts["faulty"] += len(events)
         return events
 
 
-def _iso(time: NDArray[np.int64]) -> NDArray[np.str_]:
-    """ISO 8601 in UTC, in whole seconds if all are, else in microseconds."""
-    moment: NDArray[np.datetime64] = time.astype("datetime64[us]")
-    text = np.datetime_as_string(moment, unit="us" if (time % SECOND).any() else "s")
+def _format_time(time: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Format microseconds as ISO 8601 in UTC, in whole seconds if all are, else in microseconds."""
+    timestamp: NDArray[np.datetime64] = time.astype("datetime64[us]")
+    text = np.datetime_as_string(timestamp, unit="us" if (time % SECOND).any() else "s")
     return np.strings.add(text, "Z")

@@ -1,9 +1,8 @@
-"""What the sensors of a simulated fleet measure in normal times.
+"""Normal values of the sensors of a simulated fleet.
 
-A value is the sensor's level, a daily cycle as machines have that work in shifts, and
-noise of two parts: one that is new with each reading, and one that fades over minutes, as
-processes have that settle slowly. Levels, cycles and noise differ between sensors of one
-kind, so that each needs a model of its own.
+A value is the sum of the sensor's level, a daily cycle, as of machines that work in shifts, and
+noise: half of it white, half autocorrelated over minutes, as of processes that settle slowly.
+Level, cycle and noise differ between sensors of one kind, so that each needs its own model.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ SECOND = 1_000_000
 """Microseconds."""
 DAY = 86_400
 """Seconds."""
-_FADES = 1200.0
-"""Seconds after which 1/e of the slow part of the noise is left."""
-_SECOND_WAVE = 0.3
-"""Height of a wave of half a day's length on top of the daily one."""
-_CYCLE_DEVIATION = np.sqrt((1 + _SECOND_WAVE**2) / 2)
-_MOST_CELLS = 1_000_000
-"""Readings that are made at a time, about."""
+_NOISE_SECONDS = 1200.0
+"""Time constant of the autocorrelated noise."""
+_SECOND_HARMONIC = 0.3
+"""Amplitude of the second harmonic of the daily cycle, relative to the first."""
+_CYCLE_DEVIATION = np.sqrt((1 + _SECOND_HARMONIC**2) / 2)
+_PART_READINGS = 1_000_000
+"""Approximate number of readings that are generated at a time."""
 
 
 class Kind(NamedTuple):
-    """What sensors of one kind measure: level, height of the daily cycle and noise in `unit`."""
+    """A kind of sensor: level, amplitude of the daily cycle and standard deviation of noise."""
 
     name: str
     unit: str
@@ -58,13 +57,13 @@ KINDS = (
 
 
 class Part(NamedTuple):
-    """All readings of some moments, one after the other.
+    """All readings of m consecutive time steps.
 
     Attributes:
-        first: Number of the first moment; the fleet's first has 0.
-        time: Of each device at each moment, microseconds since the epoch; shape (m, devices).
-        measured: Of each sensor, in the order of `FleetValues.pairs`; shape (m, pairs).
-        present: Whether the reading arrives at all; shape (m, pairs).
+        first: Index of the first time step in the stream.
+        time: Time of each device at each step, microseconds since the epoch; shape (m, devices).
+        measured: Value of each sensor, in the order of `FleetValues.pairs`; shape (m, pairs).
+        present: Whether the reading arrives; shape (m, pairs).
     """
 
     first: int
@@ -75,13 +74,13 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class FleetValues:
-    """The sensors of a fleet and the moments at which they are read."""
+    """The sensors of a fleet and the time steps at which they are read."""
 
     fleet: Fleet
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Device and sensor, those of a device side by side."""
+        """Device and sensor; those of a device are adjacent."""
         return tuple(
             (f"device-{device}", _sensor_name(sensor))
             for device in range(1, self.fleet.devices + 1)
@@ -89,20 +88,20 @@ class FleetValues:
         )
 
     @property
-    def moments(self) -> int:
-        """How often each sensor is read."""
+    def steps(self) -> int:
+        """Number of time steps, at each of which each sensor is read."""
         return int(self.fleet.days * DAY / self.fleet.period_seconds)
 
     @property
     def period(self) -> int:
-        """Time between two moments; microseconds."""
+        """Time between two steps in microseconds."""
         return round(self.fleet.period_seconds * SECOND)
 
     @cached_property
     def first(self) -> Times:
-        """The first moment of each device; microseconds since the epoch, shape (devices,).
+        """Time of each device's first step; microseconds since the epoch, shape (devices,).
 
-        Devices do not measure at the same time, but spread over the period.
+        Devices do not measure simultaneously, but are spread over the period.
         """
         start = round(datetime.fromisoformat(self.fleet.start).timestamp() * SECOND)
         step = SECOND if self.period >= SECOND else 1_000
@@ -112,23 +111,21 @@ class FleetValues:
     @cached_property
     def spread(self) -> Array:
         """Standard deviation of each sensor's normal values over a day; shape (pairs,)."""
-        swing, noise = self._shape[1:3]
+        swing, noise = self._parameters[1:3]
         return np.hypot(swing * _CYCLE_DEVIATION, noise)
 
     def round(self, values: Array) -> Array:
-        """Values of shape (m, pairs) to the digits that the sensors state; none is negative."""
+        """Round values of shape (m, pairs) to the sensors' digits, and clip them at 0."""
         scale = 10.0 ** np.array([kind.digits for kind in self._kinds])
         return np.maximum(np.rint(values * scale), 0) / scale
 
     @cached_property
     def _kinds(self) -> list[Kind]:
-        return [
-            KINDS[number % self.fleet.sensors % len(KINDS)] for number in range(len(self.pairs))
-        ]
+        return [KINDS[index % self.fleet.sensors % len(KINDS)] for index in range(len(self.pairs))]
 
     @cached_property
-    def _shape(self) -> tuple[Array, Array, Array, Array]:
-        """Level, swing, noise and hour of the cycle of each sensor."""
+    def _parameters(self) -> tuple[Array, Array, Array, Array]:
+        """Level, swing, noise and hour of the cycle of each sensor, each of shape (pairs,)."""
         generator = np.random.default_rng([self.fleet.seed, 0])
         drawn = generator.uniform(size=(4, len(self.pairs)))
         level, swing, noise = (
@@ -143,35 +140,35 @@ class FleetValues:
         )
 
     def parts(self) -> Iterator[Part]:
-        """The whole stream; the same however many moments are made at a time."""
-        level, swing, noise, hour = self._shape
-        fast, slow, loss = (
-            np.random.default_rng([self.fleet.seed, number]) for number in (1, 2, 3)
+        """Yield the complete stream; the values do not depend on the size of the parts."""
+        level, swing, noise, hour = self._parameters
+        white, slow, loss = (
+            np.random.default_rng([self.fleet.seed, stream]) for stream in (1, 2, 3)
         )
-        keep = float(np.exp(-self.fleet.period_seconds / _FADES))
-        before = np.random.default_rng([self.fleet.seed, 4]).normal(size=(1, len(self.pairs)))
-        state = keep * before
-        rows = max(1, _MOST_CELLS // len(self.pairs))
-        for first in range(0, self.moments, rows):
-            count = min(rows, self.moments - first)
+        decay = float(np.exp(-self.fleet.period_seconds / _NOISE_SECONDS))
+        initial = np.random.default_rng([self.fleet.seed, 4]).normal(size=(1, len(self.pairs)))
+        state = decay * initial
+        rows = max(1, _PART_READINGS // len(self.pairs))
+        for first in range(0, self.steps, rows):
+            count = min(rows, self.steps - first)
             shape = (count, len(self.pairs))
-            steps = np.sqrt(1 - keep**2) * slow.normal(size=shape)
-            faded, state = lfilter([1.0], [1.0, -keep], steps, axis=0, zi=state)
-            moment = first + np.arange(count)
-            time = self.first + self.period * moment[:, None]
-            cycle = _daily(np.repeat(time, self.fleet.sensors, axis=1), hour)
-            mixed = np.sqrt(0.5) * (faded + fast.normal(size=shape))
+            innovations = np.sqrt(1 - decay**2) * slow.normal(size=shape)
+            correlated, state = lfilter([1.0], [1.0, -decay], innovations, axis=0, zi=state)
+            step = first + np.arange(count)
+            time = self.first + self.period * step[:, None]
+            cycle = _daily_cycle(np.repeat(time, self.fleet.sensors, axis=1), hour)
+            mixed = np.sqrt(0.5) * (correlated + white.normal(size=shape))
             measured = level + swing * cycle + noise * mixed
             present = loss.random(size=shape) >= self.fleet.lost
             yield Part(first, time, measured, present)
 
 
-def _sensor_name(number: int) -> str:
-    name = KINDS[number % len(KINDS)].name
-    return name if number < len(KINDS) else f"{name}-{number // len(KINDS) + 1}"
+def _sensor_name(index: int) -> str:
+    name = KINDS[index % len(KINDS)].name
+    return name if index < len(KINDS) else f"{name}-{index // len(KINDS) + 1}"
 
 
-def _daily(time: Times, hour: Array) -> Array:
-    """The cycle over a day, which begins to rise at about eight."""
+def _daily_cycle(time: Times, hour: Array) -> Array:
+    """Return the cycle over a day, which rises from about 8 o'clock."""
     angle = 2 * np.pi * ((time % (DAY * SECOND)) / (DAY * SECOND) - (8 + hour) / 24)
-    return np.sin(angle) + _SECOND_WAVE * np.sin(2 * angle)
+    return np.sin(angle) + _SECOND_HARMONIC * np.sin(2 * angle)

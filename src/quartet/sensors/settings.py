@@ -27,58 +27,58 @@ FeatureName = Literal[
 
 
 class _Settings(BaseModel):
-    """Immutable, and strict about names: a misspelt parameter is an error."""
+    """Immutable parameters; a misspelt name is an error."""
 
-    # Built on first use: listing the pipelines should not pay for it.
+    # Built on first use, so that listing the pipelines stays fast.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 _CLAIM = (
-    "How long a run that has died elsewhere keeps the next one out. A run that lives longer "
+    "Time after which the claim of a run that was killed on another machine expires. A longer run "
     "renews its claim."
 )
-_TAKE_OVER = "Whether to take the place of a run that seems not to have ended: it must be dead."
+_TAKE_OVER = "Whether to take over the claim of another run, which must have been killed."
 
 
 class SensorIngestion(_Settings):
-    """How readings become windows."""
+    """Parameters of the ingestion of readings to windows."""
 
     window_seconds: int = Field(
         300,
         ge=1,
         le=86_400,
-        description="Length of a window; it must divide a day, so that windows begin with the day.",
+        description="Length of a window; must divide a day, so that windows align with days.",
     )
     lateness_seconds: int = Field(
         0,
         ge=0,
-        description="How long after its end a window waits for late readings before it is scored. "
-        "Later ones are not lost: their window is computed and scored again.",
+        description="Time that a window stays open after its end for late readings before it is "
+        "scored. Later readings are not lost: their window is recomputed and scored again.",
     )
     clock_tolerance_seconds: int = Field(
         300,
         ge=0,
-        description="How far a timestamp may lie after the reading's arrival; beyond, the clock of "
-        "the device is wrong and the reading is set aside.",
+        description="Maximum time by which a timestamp may be after the reading's arrival; with "
+        "more, the clock of the device is wrong and the reading is quarantined.",
     )
     known_devices: tuple[str, ...] = Field(
-        (), description="Devices whose readings are taken; all, if there are none named."
+        (), description="Devices whose readings are accepted; empty: all."
     )
     table_zone: str = Field(
         "UTC",
-        description="Zone of those timestamps of a table that state none, such as Europe/Berlin. "
-        "In capture files each must state its own: nobody knows where a device thinks it is.",
+        description="Time zone of timestamps in a table that have none, such as Europe/Berlin. In "
+        "capture files each timestamp must have its own, because the device's zone is unknown.",
     )
     batch_readings: int = Field(
         1_000_000,
         ge=1,
-        description="Readings held in memory at a time and written in one transaction, about.",
+        description="Approximate number of readings in memory and in one transaction.",
     )
     workers: int = Field(
         2,
         ge=1,
         le=64,
-        description="Processes that decode capture files side by side; one file takes one core.",
+        description="Processes that decode capture files in parallel, one file each.",
     )
     claim_minutes: float = Field(60, gt=0, description=_CLAIM)
     take_over: bool = Field(False, description=_TAKE_OVER)
@@ -86,15 +86,15 @@ class SensorIngestion(_Settings):
         14,
         ge=1,
         le=3660,
-        description="Days up to the last closed window that the figure of the readings shows: with "
-        "all that there is, a scheduled run would take the longer, the older the database.",
+        description="Days before the last closed window that the figure of readings shows. Without "
+        "a limit, scheduled runs would become slower as the database grows.",
     )
 
     @field_validator("window_seconds")
     @classmethod
     def _divides_a_day(cls, seconds: int) -> int:
         if 86_400 % seconds:
-            raise ValueError("must divide a day (86,400 seconds), as 60, 300 and 3600 do")
+            raise ValueError("must divide a day (86,400 seconds), such as 60, 300 or 3600")
         return seconds
 
     @field_validator("table_zone")
@@ -103,19 +103,19 @@ class SensorIngestion(_Settings):
         try:
             return ZoneInfo(name).key
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError("must name a zone, such as UTC or Europe/Berlin") from error
+            raise ValueError("must be a time zone, such as UTC or Europe/Berlin") from error
 
 
 class TrainingWindows(_Settings):
-    """Which windows models are trained on."""
+    """Selection of the windows to train on."""
 
     until: str | None = Field(
         None,
-        description="ISO 8601 time with its zone up to which windows are taken as normal; a date "
-        "is its midnight, UTC. Without it, the first `share` of each sensor's windows.",
+        description="ISO 8601 time with a zone up to which windows are normal; a date means its "
+        "midnight, UTC. Without it, the first `share` of each sensor's windows is used.",
     )
     share: float = Field(
-        0.6, gt=0, le=1, description="Share of a sensor's windows, where `until` is not given."
+        0.6, gt=0, le=1, description="Share of a sensor's windows to train on without `until`."
     )
     sensors: tuple[str, ...] = Field(
         (),
@@ -131,75 +131,75 @@ class SensorSvm(_Settings):
     features: tuple[FeatureName, ...] = Field(
         ("mean", "log_standard_deviation", "minimum", "maximum", "log_readings"),
         min_length=1,
-        description="What a model sees of a window, each scaled to mean 0 and deviation 1. With "
-        "`sine_of_day` and `cosine_of_day` what is normal may differ by the time of day; to learn "
-        "that takes some weeks of windows.",
+        description="Features of a window, each scaled to mean 0 and standard deviation 1. With "
+        "`sine_of_day` and `cosine_of_day` normal behaviour depends on the time of day, which "
+        "takes some weeks of windows to learn.",
     )
     context_hours: float = Field(
         0.0,
         ge=0,
-        description="Windows are told against the median of so many hours before: what a machine "
-        "was moved to is strange when it begins, and normal once these hours and those of the "
-        "spread have passed. For machines whose work keeps changing; what lasts longer is only "
-        "seen when it begins and ends. 0: as they are.",
+        description="Windows are centred on the median of so many hours before. A machine's new "
+        "work is an anomaly when it begins, and normal once these hours and `context_spread_hours` "
+        "have passed. For machines whose work keeps changing; longer anomalies are only detected "
+        "when they begin and end. 0: absolute values.",
     )
     context_spread_hours: float = Field(
         24.0,
         gt=0,
-        description="Where `context_hours` is not 0: hours before a window whose mean distance "
-        "from their own medians tells what is a usual one.",
+        description="If `context_hours` is not 0: hours before a window whose mean absolute "
+        "deviation from their medians is the unit of its deviation.",
     )
     nu: float = Field(
         0.002,
         gt=0,
         le=0.5,
-        description="Share of normal windows that may be called anomalous, about: with windows of "
-        "five minutes one every other day and sensor. Below one in the number of training windows "
-        "it means nothing.",
+        description="Target false-alarm rate: with five-minute windows 0.002 is one false alarm "
+        "per sensor every other day. Values below one divided by the number of training windows "
+        "are meaningless.",
     )
     gamma: Literal["tuned"] | Annotated[float, Field(gt=0)] = Field(
         "tuned",
-        description="Width of the kernel exp(-gamma |x - y|²) over scaled features; `tuned` takes "
-        "of four widths, each with its threshold, the one that finds most of the training windows' "
-        "displaced copies.",
+        description="Coefficient of the kernel exp(-gamma |x - y|²) over scaled features; `tuned` "
+        "chooses among four values, each with its threshold, the one that detects the most "
+        "displaced copies of the training windows.",
     )
     threshold: Literal["tuned", "machine"] = Field(
         "tuned",
         description="Score below which a window is anomalous. `tuned`: the quantile at nu of "
-        "scores by machines that did not know the window. `machine`: 0, as scikit-learn's predict "
-        "has it; then false alarms are 1.1 to 20 times nu, the more the shorter the series.",
+        "cross-validated scores. `machine`: 0, like scikit-learn's predict; the false-alarm rate "
+        "is then 1.1 to 20 times nu, the higher the shorter the series.",
     )
     tolerance: float = Field(
         1e-6,
         gt=0,
         lt=1,
-        description="At which the solver stops, as a share of nu times the windows, by which "
-        "scores can differ at most. The reference's 1e-3 is not relative to it: with its nu of "
-        "1e-4 it left models of one or two support vectors that flag a third of normal readings.",
+        description="Tolerance of the solver, as a share of nu times the number of windows, which "
+        "is the range of the scores. The reference's 1e-3 is absolute: with its nu of 1e-4 it left "
+        "models of one or two support vectors that flag a third of normal readings.",
     )
     held_back: float = Field(
         0.25,
         gt=0,
         le=0.5,
-        description="Share of the training windows, the latest, on which false alarms are counted, "
-        "those of a model that knows the earlier ones only. The model that is kept knows all.",
+        description="Share of the training windows, the latest, on which the false-alarm rate is "
+        "measured, with a model trained on the earlier ones. The final model is trained on all.",
     )
     minimum_windows: int = Field(
         50,
         ge=30,
-        description="Windows a sensor needs; with fewer it gets no model and is reported.",
+        description="Minimum number of windows; a sensor with fewer is reported as untrained.",
     )
     most_windows: int = Field(
         3000,
         ge=100,
-        description="Windows a model is trained on at most, drawn at random beyond: time and size "
-        "of a model grow with them.",
+        description="Maximum number of windows to train on, sampled at random if there are more: "
+        "training time and size of a model grow with them.",
     )
-    workers: int = Field(2, ge=1, le=256, description="Processes that train side by side.")
+    workers: int = Field(2, ge=1, le=256, description="Processes that train in parallel.")
 
     @property
     def context(self) -> Context:
-        """What windows are told against."""
+        """The preceding time by which windows are normalised."""
         from quartet.sensors.context import NO_CONTEXT, Context
 
         if not self.context_hours:
@@ -208,7 +208,7 @@ class SensorSvm(_Settings):
 
 
 class WindowScoring(_Settings):
-    """What a scheduled run scores, and how it keeps others out."""
+    """Parameters of a scheduled scoring run."""
 
     claim_minutes: float = Field(60, gt=0, description=_CLAIM)
     take_over: bool = Field(False, description=_TAKE_OVER)
@@ -216,92 +216,94 @@ class WindowScoring(_Settings):
         24,
         ge=1,
         le=744,
-        description="Hours up to the last closed window whose windows are compared with those of "
-        "training, whichever runs have scored them. A day, as an hour shows only a part of a daily "
-        "cycle and seems to have moved; a week (168) where weekends differ.",
+        description="Hours before the last closed window whose windows are compared with those of "
+        "training, whichever runs have scored them. An hour shows only part of a daily cycle, "
+        "which looks like drift, so the default is a day; use a week (168) if weekends differ.",
     )
-    worst: int = Field(5, ge=1, le=20, description="Sensors whose course the report draws.")
+    worst: int = Field(
+        5, ge=1, le=20, description="Number of sensors with the most alarms to plot."
+    )
 
 
 class SensorRelease(_Settings):
-    """Which model set may enter the registry."""
+    """Conditions for the registration of a model set."""
 
     most_false_alarms: float = Field(
         4.0,
         gt=1,
-        description="False alarms on held-back windows, the mean of all models, as a multiple of "
-        "nu; a model set with more stays out.",
+        description="Maximum mean false-alarm rate of all models on held-back windows, as a "
+        "multiple of nu; a model set with a higher rate is not registered.",
     )
 
 
 class Fleet(_Settings):
-    """A simulated fleet of devices, each with some sensors, and how it sends its readings."""
+    """A simulated fleet of devices with sensors, and how it sends its readings."""
 
     seed: Seed
-    devices: int = Field(3, ge=1, description="Devices, each with a sensor of each kind.")
+    devices: int = Field(3, ge=1, description="Number of devices, each with the same sensors.")
     sensors: int = Field(
-        4, ge=1, description="Sensors a device; from the seventh on, kinds come a second time."
+        4, ge=1, description="Sensors per device; from the seventh on, kinds repeat."
     )
     days: float = Field(8, gt=0, description="Length of the stream.")
-    normal_days: float = Field(5, ge=0, description="Days at the start without any anomaly.")
+    normal_days: float = Field(5, ge=0, description="Days at the start without anomalies.")
     period_seconds: float = Field(
         60, ge=0.001, description="Time between two readings of a sensor."
     )
-    start: str = Field("2026-03-02T00:00:00Z", description="First moment, ISO 8601 with zone.")
+    start: str = Field("2026-03-02T00:00:00Z", description="Start, ISO 8601 with a time zone.")
     anomalies_per_day: float = Field(
-        6, ge=0, description="Anomalies in the whole fleet, a day, after the normal days."
+        6, ge=0, description="Anomalies per day in the fleet, after the normal days."
     )
     lost: float = Field(
         0.01, ge=0, lt=1, description="Share of readings that never arrive, in normal times too."
     )
-    namespace: str = Field("plant", pattern=r"^[\w.-]+$", description="Of the event hub.")
+    namespace: str = Field("plant", pattern=r"^[\w.-]+$", description="Event Hubs namespace.")
     hub: str = Field("telemetry", pattern=r"^[\w.-]+$", description="Name of the event hub.")
-    partitions: int = Field(2, ge=1, le=1024, description="Among which the devices are divided.")
+    partitions: int = Field(2, ge=1, le=1024, description="Partitions of the event hub.")
     capture_seconds: int = Field(
         300,
         ge=1,
-        description="Time that a capture file spans. Event Hubs allows 60 to 900; longer ones "
-        "keep the files of a sample few.",
+        description="Time span of a capture file. Event Hubs allows 60 to 900; longer spans keep "
+        "the number of files in a sample low.",
     )
-    compression: int = Field(6, ge=0, le=9, description="Of the files, by zlib's deflate.")
+    compression: int = Field(6, ge=0, le=9, description="Level of zlib's deflate.")
     batched: bool = Field(
         False,
-        description="Whether a device sends the readings of one moment in one event, as a JSON "
-        "array, and not each in an event of its own.",
+        description="Whether a device sends the readings of one time step in one event, as a JSON "
+        "array, instead of one event per reading.",
     )
     faulty: int = Field(
-        0, ge=0, description="Events whose one reading cannot be taken; the kinds take turns."
+        0, ge=0, description="Number of events with an invalid reading; all faults are as frequent."
     )
-    repeated: int = Field(0, ge=0, description="Events that arrive a second time.")
-    late: int = Field(0, ge=0, description="Events that arrive hours after they were measured.")
+    repeated: int = Field(0, ge=0, description="Number of events that arrive a second time.")
+    late: int = Field(
+        0, ge=0, description="Number of events that arrive hours after their measurement."
+    )
 
     @field_validator("start")
     @classmethod
-    def _zoned(cls, start: str) -> str:
+    def _has_a_zone(cls, start: str) -> str:
         try:
             moment = datetime.fromisoformat(start)
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:
             raise ValueError(
-                f"expected a time with its zone, like 2026-03-02T00:00:00Z, not {start!r}"
+                f"expected a time with a zone, such as 2026-03-02T00:00:00Z, not {start!r}"
             )
         return start
 
 
 class Baselines(_Settings):
-    """The detectors that the models are compared with."""
+    """Parameters of the baselines that the models are compared with."""
 
     seed: Seed
     features: tuple[FeatureName, ...] = Field(
         ("mean", "log_standard_deviation", "minimum", "maximum", "log_readings"),
         min_length=1,
-        description="What an isolation forest sees of a window; the z-score sees its mean.",
+        description="Features of the isolation forest; the z-score uses the mean.",
     )
-    nu: float = Field(
-        0.01, gt=0, lt=1, description="Share of normal windows that may be called anomalous, about."
+    nu: float = Field(0.01, gt=0, lt=1, description="Target false-alarm rate.")
+    blocks: int = Field(10, ge=2, description="Blocks of the cross-validation of the threshold.")
+    trees: int = Field(
+        100, ge=1, description="Trees of the isolation forest; scikit-learn's default."
     )
-    blocks: int = Field(
-        10, ge=2, description="Into which the training time is cut, to set the threshold."
-    )
-    trees: int = Field(100, ge=1, description="Of an isolation forest; scikit-learn's default.")

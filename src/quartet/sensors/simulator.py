@@ -1,7 +1,7 @@
-"""A simulated fleet: its readings with all that goes wrong, and the capture files that hold them.
+"""Simulation of a fleet: its readings with labelled anomalies, and capture files of its events.
 
-The same settings give the same bytes. The readings of a fleet of any size can be had as a
-stream, in memory that does not grow with its length.
+The same settings give the same bytes. The readings of a fleet of any size can be streamed in
+constant memory.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _OFFSET_STEP = 256
 
 @dataclass(frozen=True)
 class Captured:
-    """What a fleet sent, as capture files, and the truth about it.
+    """The capture files of a fleet, and the ground truth.
 
     Attributes:
         files: Content by path, such as `plant/telemetry/0/2026/03/02/00/00/00.avro`.
         labels: Anomalies: `device`, `sensor`, `start`, `end` (UTC) and `kind`.
-        readings: Readings that can be taken, each counted once.
-        faulty: Readings that cannot be taken.
-        repeated: Readings that are there a second time.
-        late: Readings that arrive hours after they were measured.
+        readings: Number of valid readings, without repeated ones.
+        faulty: Number of invalid readings.
+        repeated: Number of readings that arrive a second time.
+        late: Number of readings that arrive hours after they were measured.
     """
 
     files: dict[str, bytes]
@@ -55,7 +55,7 @@ class Captured:
 def simulate(fleet: Fleet) -> tuple[pa.Table, pd.DataFrame]:
     """Return all readings of a fleet in the order of time, and the labels of its anomalies.
 
-    Faults, repeats and delays of sending are not among them.
+    No reading is faulty, repeated or late.
     """
     values = FleetValues(fleet)
     return concatenate(list(stream_readings(fleet))), make_label_table(
@@ -66,12 +66,12 @@ def simulate(fleet: Fleet) -> tuple[pa.Table, pd.DataFrame]:
 def stream_readings(fleet: Fleet) -> Iterator[pa.Table]:
     """Yield the readings of a fleet, about a million at a time."""
     values = FleetValues(fleet)
-    disturbances = AnomalyInjector(fleet.seed, plan_anomalies(values))
+    injector = AnomalyInjector(fleet.seed, plan_anomalies(values))
     devices, sensors = (
         pa.array(names).dictionary_encode() for names in zip(*values.pairs, strict=True)
     )
     count = 0
-    for part in map(disturbances.apply, values.parts()):
+    for part in map(injector.apply, values.parts()):
         row, pair = np.nonzero(part.present)
         rounded = values.round(part.measured)[row, pair]
         time = part.time[row, pair // fleet.sensors]
@@ -89,42 +89,43 @@ def stream_readings(fleet: Fleet) -> Iterator[pa.Table]:
 
 
 def write_captures(fleet: Fleet) -> Captured:
-    """All capture files of a fleet, with labels and numbers to check against."""
+    """Return all capture files of a fleet, with labels and counts to check against."""
     values = FleetValues(fleet)
     events = FleetEvents(values)
-    written = tqdm(_files(fleet, events), desc="simulating", unit="file", disable=None, delay=2)
-    files = dict(written)
+    files = dict(
+        tqdm(_write_files(fleet, events), desc="simulating", unit="file", disable=None, delay=2)
+    )
     return Captured(files, make_label_table(values, plan_anomalies(values)), **events.counts)
 
 
-def _files(fleet: Fleet, events: FleetEvents) -> Iterator[tuple[str, bytes]]:
+def _write_files(fleet: Fleet, events: FleetEvents) -> Iterator[tuple[str, bytes]]:
     length = fleet.capture_seconds * SECOND
-    numbers = [0] * fleet.partitions
+    next_sequence = [0] * fleet.partitions
     for window, arrived in groupby(events.stream(), key=lambda event: event.enqueued // length):
         parts: list[list[Event]] = [[] for _ in range(fleet.partitions)]
         for event in arrived:
             parts[event.device % fleet.partitions].append(event)
-        for partition, held in enumerate(parts):
-            if held:
-                path = _path(fleet, partition, window * fleet.capture_seconds)
-                yield path, _avro(fleet, path, numbers[partition], held)
-                numbers[partition] += len(held)
+        for partition, part in enumerate(parts):
+            if part:
+                path = _format_path(fleet, partition, window * fleet.capture_seconds)
+                yield path, _encode_avro(fleet, path, next_sequence[partition], part)
+                next_sequence[partition] += len(part)
 
 
-def _path(fleet: Fleet, partition: int, second: int) -> str:
+def _format_path(fleet: Fleet, partition: int, second: int) -> str:
     start = _EPOCH + timedelta(seconds=second)
     return f"{fleet.namespace}/{fleet.hub}/{partition}/{start:%Y/%m/%d/%H/%M/%S}.avro"
 
 
-def _avro(fleet: Fleet, path: str, first: int, events: list[Event]) -> bytes:
-    """An Avro container as Event Hubs writes it; its sync marker comes from seed and path."""
+def _encode_avro(fleet: Fleet, path: str, first: int, events: list[Event]) -> bytes:
+    """Return an Avro container as Event Hubs writes it, whose sync marker is reproducible."""
     seconds = {event.enqueued // SECOND for event in events}
-    written = {second: _us_time(second) for second in seconds}
+    times = {second: _format_us_time(second) for second in seconds}
     records: list[dict[str, Any]] = [
         {
             "SequenceNumber": number,
             "Offset": str(number * _OFFSET_STEP),
-            "EnqueuedTimeUtc": written[event.enqueued // SECOND],
+            "EnqueuedTimeUtc": times[event.enqueued // SECOND],
             "SystemProperties": {"x-opt-partition-key": f"device-{event.device + 1}"},
             "Properties": {},
             "Body": event.body,
@@ -144,8 +145,8 @@ def _avro(fleet: Fleet, path: str, first: int, events: list[Event]) -> bytes:
     return file.getvalue()
 
 
-def _us_time(second: int) -> str:
-    """As Event Hubs states times, such as `3/2/2026 9:05:07 PM`."""
+def _format_us_time(second: int) -> str:
+    """Format a time like Event Hubs, such as `3/2/2026 9:05:07 PM`."""
     time = _EPOCH + timedelta(seconds=second)
     hour = time.hour % 12 or 12
     return f"{time.month}/{time.day}/{time.year} {hour}:{time:%M:%S %p}"

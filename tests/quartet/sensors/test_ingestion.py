@@ -360,8 +360,8 @@ def test_a_device_that_becomes_known_is_taken_from_the_files_that_were_read_befo
     [
         ({"window_seconds": 7}, "must divide a day"),
         ({"window_seconds": 0}, "greater than or equal to 1"),
-        ({"table_zone": "Middle/Earth"}, "must name a zone"),
-        ({"table_zone": "../etc/passwd"}, "must name a zone"),
+        ({"table_zone": "Middle/Earth"}, "must be a time zone"),
+        ({"table_zone": "../etc/passwd"}, "must be a time zone"),
         ({"window": 60}, "Extra inputs"),
     ],
 )

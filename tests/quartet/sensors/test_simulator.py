@@ -193,7 +193,7 @@ def test_a_stream_is_the_same_as_the_whole(monkeypatch):
     fleet = SMALL.model_copy(update={"late": 20, "repeated": 20, "faulty": 8})
     whole = write_captures(fleet)
     readings, _ = simulate(fleet)
-    monkeypatch.setattr("quartet.sensors.fleet_values._MOST_CELLS", 1000)
+    monkeypatch.setattr("quartet.sensors.fleet_values._PART_READINGS", 1000)
     parts = list(stream_readings(fleet))
     assert len(parts) > 10
     streamed = concatenate(parts)
@@ -304,7 +304,7 @@ def test_outside_of_its_labels_a_sensor_measures_what_it_would_without_anomalies
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"anomalies_per_day": 500}, "no room for 500 anomalies"),
+        ({"anomalies_per_day": 500}, "500 anomalies do not fit"),
         ({"period_seconds": 43_200}, "too few for an anomaly"),
         ({"late": 10_000}, "more than half"),
     ],
