@@ -21,9 +21,9 @@ from quartet.style.check import check_video
 from quartet.style.encoding_settings import Encoding
 from quartet.style.flow import stylize_segments
 from quartet.style.inference import InferenceNetwork
-from quartet.style.network import StyleNetwork, network_of, to_pictures
+from quartet.style.network import StyleNetwork, build_network, to_pictures
 from quartet.style.probe import plan_video
-from quartet.style.stylizer import Platform, Stylizer, detect
+from quartet.style.stylizer import Platform, Stylizer, detect_platform
 from quartet.style.transfer_settings import Stylizing
 from support import clean_environment, make_workspace, on_ranks, real_data
 
@@ -46,7 +46,7 @@ def weights() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def network(weights) -> StyleNetwork:
-    return network_of({name: torch.tensor(value) for name, value in weights.items()})
+    return build_network({name: torch.tensor(value) for name, value in weights.items()})
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def reference(real_clip, network, tmp_path_factory) -> dict[str, float]:
 
 def end_to_end(real_clip, weights, folder, settings) -> tuple[float, float]:
     """Frames per second from the source to the checked file, and those of the network alone."""
-    platform = detect(settings)
+    platform = detect_platform(settings)
     begun = time.perf_counter()
     plan = plan_video(real_clip, 64)
     firsts = [first for first, _ in plan.segments]
@@ -100,7 +100,7 @@ def test_end_to_end(real_clip, weights, reference, tmp_path, record, precision, 
     settings = Stylizing(precision=precision)
     rate, network_rate = end_to_end(real_clip, weights, tmp_path, settings)
     theirs = 1 / (reference["extract"] + reference["stylize"] + reference["join"])
-    made = detect(settings).describe()
+    made = detect_platform(settings).describe()
     how = f"{made['precision']}, {made['workers']} threads"
     record(
         SECTION,

@@ -1,12 +1,12 @@
-"""Stylizing pictures and videos after a painting: the science of the style scenario.
+"""Stylize pictures and videos after a painting.
 
-In: a painting and photographs to learn from, or a video or pictures to stylize.
-Out: a small network that knows one style, and the video frame for frame in that
-style, its sound and timing kept, with the figures and numbers that judge both.
-Plain Python over arrays and files: no Kedro here.
+Input: a painting and photographs to train on, or a video or pictures to stylize.
+Output: a feed-forward network for one style; the stylized video with the frames,
+timestamps and audio of its source; figures and metrics that evaluate both. The package
+works on arrays and files and does not import Kedro.
 """
 
 import lazy_loader
 
-# Importing the package is cheap; PyTorch and PyAV come with the module needing them.
+# Load PyTorch and PyAV only with the modules that use them.
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["network", "perception"])

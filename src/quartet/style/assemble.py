@@ -1,4 +1,4 @@
-"""The segments of a video joined, with the sound and all else of the source."""
+"""Join the encoded segments of a video, and copy audio and other streams from the source."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from av.packet import Packet
 from av.stream import Stream
 from tqdm import tqdm
 
-from quartet.style.encode import label_of
+from quartet.style.encode import segment_label
 from quartet.style.encoding_settings import Encoding
-from quartet.style.files import Target, written
+from quartet.style.files import Target, open_output
 from quartet.style.packets import read_packets
-from quartet.style.video import Source, Track, VideoPlan, name_of, opened
+from quartet.style.video import Source, Track, VideoPlan, open_source, source_name
 
-_OF_THE_FILE = {
+_FILE_METADATA = {
     "encoder",
     "major_brand",
     "minor_version",
@@ -27,20 +27,20 @@ _OF_THE_FILE = {
     "rotate",
     "vendor_id",
 }
-"""Metadata that describes the source's bytes; so do Matroska's statistics."""
+"""Metadata of the source file itself, not copied; nor are Matroska's statistics."""
 
 
 @dataclass(frozen=True)
-class OutputFacts:
-    """What an assembled video holds.
+class AssembledVideo:
+    """Summary of an assembled video.
 
     Attributes:
-        container: Format that it is written in.
-        frames: How many it has.
-        seconds: From its first frame's beginning to the last one's end.
-        copied: Tracks of the source that it holds.
-        left_out: Tracks that it does not hold, and why.
-        rounded: Whether its timestamps are the nearest milliseconds.
+        container: Container format.
+        frames: Number of frames.
+        seconds: Duration, from the start of the first frame to the end of the last.
+        copied: Tracks copied from the source.
+        left_out: Tracks not copied, each with the reason.
+        rounded: Whether timestamps are rounded to milliseconds.
     """
 
     container: str
@@ -53,97 +53,102 @@ class OutputFacts:
 
 def assemble(
     source: Source, segments: Sequence[Source], plan: VideoPlan, target: Target, settings: Encoding
-) -> OutputFacts:
-    """Join the segments, and copy the other streams, chapters and metadata, as they are.
+) -> AssembledVideo:
+    """Join the segments, and copy the source's other streams, chapters and metadata.
 
-    Nothing is encoded anew. Frames get the source's presentation timestamps.
+    Nothing is encoded again. Frames keep the presentation timestamps of the source.
 
     Args:
-        source: That the plan was made of.
-        segments: What `encode_segment` wrote, in the order of the plan.
-        plan: Of the video.
-        target: Where to; a path appears when the video is whole. Its suffix is the caller's
-            matter, and should be `plan.suffix`.
-        settings: That the segments were encoded with.
+        source: Video that the plan was made from.
+        segments: Files written by `encode_segment`, in the order of the plan.
+        plan: Plan of the video.
+        target: Path or file to write to; a path appears only when the video is complete. The
+            caller chooses its suffix, which should be `plan.suffix`.
+        settings: Settings that the segments were encoded with.
+
+    Returns:
+        A summary of the video.
 
     Raises:
-        ValueError: A segment is missing, is another than planned, or was encoded with other
-            settings; the video cannot be written in this container.
-        OSError: Something cannot be read or written.
+        ValueError: A segment is missing, does not match the plan, or was encoded with other
+            settings; or the container cannot store the video.
+        OSError: A file cannot be read or written.
     """
     if len(segments) != len(plan.segments):
-        raise ValueError(f"{plan.name}: {len(segments)} segments instead of {len(plan.segments)}")
-    options = _options(plan, target, settings)
-    with opened(source) as original, written(target, plan.container, options) as output:
-        with opened(segments[0]) as first:
+        raise ValueError(
+            f"{plan.name}: {len(plan.segments)} segments expected, {len(segments)} given"
+        )
+    options = _muxer_options(plan, target, settings)
+    with open_source(source) as original, open_output(target, plan.container, options) as output:
+        with open_source(segments[0]) as first:
             video = output.add_stream_from_template(first.streams.video[0], opaque=True)
             delay = first.streams.video[0].codec_context.reorder_depth
         video.time_base = plan.tick
-        _describe(video, original.streams[plan.stream])
+        _copy_metadata(video, original.streams[plan.stream])
         copies = {
-            track.index: _copy_of(output, original.streams[track.index])
+            track.index: _add_copy(output, original.streams[track.index])
             for track in plan.tracks
             if not track.left_out
         }
-        output.metadata.update(_kept(original.metadata))
-        output.set_chapters(_chapters(original, plan))
+        output.metadata.update(_filter_metadata(original.metadata))
+        output.set_chapters(_shift_chapters(original, plan))
         output.start_encoding()
         streams = heapq.merge(
-            _video_packets(segments, plan, video, delay),
-            _other_packets(original, copies, plan),
+            _read_video_packets(segments, plan, video, delay),
+            _read_other_packets(original, copies, plan),
             key=lambda packet: (packet.dts or 0) * packet.time_base,
         )
         with tqdm(
-            total=plan.frames, desc="joining the segments", unit="frame", disable=None, delay=2
+            total=plan.frames, desc="joining segments", unit="frame", disable=None, delay=2
         ) as bar:
             for packet in streams:
                 output.mux(packet)
                 bar.update(packet.stream is video)
-    return OutputFacts(
+    return AssembledVideo(
         container=plan.container,
         frames=plan.frames,
         seconds=plan.seconds,
         copied=tuple(track for track in plan.tracks if not track.left_out),
         left_out=tuple(track for track in plan.tracks if track.left_out),
-        rounded=plan.rounds,
+        rounded=plan.rounds_timestamps,
     )
 
 
-def _options(plan: VideoPlan, target: Target, settings: Encoding) -> dict[str, str]:
-    """Of FFmpeg's MP4 and QuickTime writer."""
+def _muxer_options(plan: VideoPlan, target: Target, settings: Encoding) -> dict[str, str]:
+    """Return options for FFmpeg's MP4 and QuickTime muxer."""
     if plan.container not in ("mp4", "mov"):
         return {}
-    # How late a stream begins is else rounded to milliseconds.
+    # With the default timescale, FFmpeg rounds the start of a stream to milliseconds.
     ticks = plan.tick.denominator
     options = {"movie_timescale": str(ticks * -(-1000 // ticks))}
-    # For that, FFmpeg must be able to open the path a second time.
+    # FFmpeg opens the path a second time for this, so it needs a path.
     if settings.fast_start and not hasattr(target, "write"):
         options["movflags"] = "+faststart"
     return options
 
 
-def _copy_of(output: OutputContainer, original: Stream) -> Stream:
+def _add_copy(output: OutputContainer, original: Stream) -> Stream:
     stream = output.add_stream_from_template(original, opaque=True)
-    _describe(stream, original)
+    _copy_metadata(stream, original)
     return stream
 
 
-def _describe(stream: Stream, original: Stream) -> None:
-    """Give the stream the language, title and role of the original."""
-    stream.metadata.update(_kept(original.metadata))
+def _copy_metadata(stream: Stream, original: Stream) -> None:
+    """Copy language, title and disposition of the original stream."""
+    stream.metadata.update(_filter_metadata(original.metadata))
     stream.disposition = original.disposition
 
 
-def _kept(metadata: dict[str, str]) -> dict[str, str]:
+def _filter_metadata(metadata: dict[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in metadata.items()
-        if name.lower() not in _OF_THE_FILE
+        if name.lower() not in _FILE_METADATA
         and not name.startswith(("DURATION", "BPS", "NUMBER_OF_", "_STATISTICS_"))
     }
 
 
-def _chapters(original: InputContainer, plan: VideoPlan) -> list[Any]:
+def _shift_chapters(original: InputContainer, plan: VideoPlan) -> list[Any]:
     chapters = []
     for chapter in original.chapters():
         shift = round(plan.origin * plan.tick / (chapter["time_base"] or 1))
@@ -153,86 +158,90 @@ def _chapters(original: InputContainer, plan: VideoPlan) -> list[Any]:
     return chapters
 
 
-def _video_packets(
+def _read_video_packets(
     segments: Sequence[Source], plan: VideoPlan, video: Stream, delay: int
 ) -> Iterator[Packet[Stream]]:
-    """The packets of all segments with the timestamps of the source.
+    """Yield the packets of all segments with the timestamps of the source.
 
-    Packets stand in the order of decoding. Their decode timestamps are the presentation
-    timestamps in order, `delay` frames late, which makes them ascend over the joints too.
+    Packets come in decoding order. Their decode timestamps are the sorted presentation
+    timestamps, delayed by `delay` frames, so that they increase across segments.
 
     Raises:
-        ValueError: A segment is not what the plan and its neighbours are.
+        ValueError: A segment does not match the plan or the other segments.
     """
     shown_at = [timestamp - plan.origin for timestamp in plan.timestamps]
     step = max(1, round(1 / (plan.rate * plan.tick)))
     ends = [*shown_at[1:], plan.end - plan.origin]
-    place = 0
-    head = None
+    packet_count = 0
+    first_extradata = None
     for segment, (first, last) in zip(segments, plan.segments, strict=True):
         packets, extradata = _read_segment(segment, plan, first, last)
-        head = head or extradata
-        if extradata != head:
+        first_extradata = first_extradata or extradata
+        if extradata != first_extradata:
             raise ValueError(
-                f"{plan.name}: the segment from frame {first} on was encoded with other settings "
-                "than the first one: encode all with the same"
+                f"{plan.name}: the segment that starts at frame {first} was encoded with other "
+                "settings than the first segment; encode all segments with the same settings"
             )
-        order = sorted(range(last - first), key=lambda place: packets[place].pts or 0)
-        numbers = {position: first + rank for rank, position in enumerate(order)}
+        order = sorted(range(last - first), key=lambda position: packets[position].pts or 0)
+        frame_indices = {position: first + rank for rank, position in enumerate(order)}
         for position, packet in enumerate(packets):
-            number = numbers[position]
-            late = place - delay
-            packet.pts = shown_at[number]
-            packet.dts = shown_at[late] if late >= 0 else shown_at[0] + late * step
+            frame = frame_indices[position]
+            delayed_index = packet_count - delay
+            packet.pts = shown_at[frame]
+            packet.dts = (
+                shown_at[delayed_index]
+                if delayed_index >= 0
+                else shown_at[0] + delayed_index * step
+            )
             if packet.dts > packet.pts:
                 raise ValueError(
-                    f"{plan.name}: the segment from frame {first} on has its frames in an order "
-                    "that its head does not promise: encode it anew"
+                    f"{plan.name}: the segment that starts at frame {first} reorders more frames "
+                    "than its header declares; encode it again"
                 )
-            packet.duration = ends[number] - shown_at[number]
+            packet.duration = ends[frame] - shown_at[frame]
             packet.time_base = plan.tick
             packet.stream = video
             yield packet
-            place += 1
+            packet_count += 1
 
 
 def _read_segment(
     segment: Source, plan: VideoPlan, first: int, last: int
 ) -> tuple[list[Packet[Stream]], bytes | None]:
-    """The packets of a segment in the order of decoding, and its head.
+    """Return the packets of a segment in decoding order, and its extradata.
 
     Raises:
         ValueError: It is another segment, or one of another video.
     """
-    with opened(segment) as container:
+    with open_source(segment) as container:
         stream = container.streams.video[0]
         packets = list(read_packets(container, [stream]))
         label = container.metadata.get("comment", "")
-        if label != label_of(plan, first, last) or len(packets) != last - first:
+        if label != segment_label(plan, first, last) or len(packets) != last - first:
             raise ValueError(
-                f"{name_of(segment)}: is not the segment of {plan.name} from frame {first} to "
-                f"{last - 1}, but has {len(packets)} frames and says “{label}”: encode it anew"
+                f"{source_name(segment)}: expected frames {first} to {last - 1} of {plan.name}, "
+                f"found {len(packets)} frames labelled '{label}'; encode the segment again"
             )
         return packets, stream.codec_context.extradata
 
 
-def _other_packets(
+def _read_other_packets(
     original: InputContainer, copies: dict[int, Stream], plan: VideoPlan
 ) -> Iterator[Packet[Stream]]:
-    """The packets of the other streams as they are, their times counted from the origin."""
+    """Yield the packets of the other streams, with times relative to the origin."""
     if not copies:
         return
     latest: dict[int, int] = {}
     for packet in read_packets(original, [original.streams[index] for index in copies]):
         index = packet.stream.index
         shift = round(plan.origin * plan.tick / packet.time_base)
-        soonest = latest.get(index)
+        earliest = latest.get(index)
         decoded_at = packet.dts if packet.dts is not None else packet.pts
         if decoded_at is not None:
             decoded_at -= shift
-        if decoded_at is None or (soonest is not None and decoded_at < soonest):
-            # No time, or not a later one than the packet before: muxers want it later.
-            decoded_at = soonest or 0
+        if decoded_at is None or (earliest is not None and decoded_at < earliest):
+            # Muxers need decode timestamps that increase; this one is missing or too early.
+            decoded_at = earliest or 0
         shown_at = packet.pts - shift if packet.pts is not None else decoded_at
         packet.dts, packet.pts = decoded_at, max(shown_at, decoded_at)
         packet.stream = copies[index]

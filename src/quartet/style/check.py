@@ -1,4 +1,4 @@
-"""Whether an assembled video shows what the plan says, when it says so, with the same sound."""
+"""Check that an assembled video has the frames, timestamps and audio that its plan states."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tqdm import tqdm
 
 from quartet.style.containers import codec_name
 from quartet.style.packets import payload, read_packets
-from quartet.style.video import Source, VideoPlan, name_of, opened
+from quartet.style.video import Source, VideoPlan, open_source, source_name
 
 _MILLISECOND = Fraction(1, 1000)
 
 
 @dataclass(frozen=True)
-class _Sound:
-    """What an audio stream holds; equal ones sound the same."""
+class _AudioContent:
+    """Packets of an audio stream; equal values mean equal audio."""
 
     packets: int
     digest: str
@@ -26,43 +26,47 @@ class _Sound:
 
 
 @dataclass(frozen=True)
-class _Content:
-    """What the packets of a video say: seconds from its zero.
+class _VideoContent:
+    """Timestamps and audio of a video, in seconds from its start.
 
     Attributes:
-        shown_at: When each frame is shown, ascending.
-        end: When the last one ends.
-        sounds: The audio streams.
+        shown_at: Presentation times of the frames, ascending.
+        end: End of the last frame.
+        audio: Audio streams.
     """
 
     shown_at: list[Fraction]
     end: Fraction
-    sounds: list[_Sound]
+    audio: list[_AudioContent]
 
 
 def check_video(target: Source, plan: VideoPlan) -> None:
-    """Compare a finished video with the plan, packet by packet; nothing is decoded.
+    """Compare a finished video with its plan, packet by packet, without decoding.
+
+    Args:
+        target: Finished video.
+        plan: Plan of the source.
 
     Raises:
-        ValueError: Size, number of frames, a presentation timestamp, the duration or the
-            sound is not the source's; says which.
-        OSError: It cannot be read.
+        ValueError: Size, number of frames, a presentation timestamp, duration or audio differs
+            from the source; the message names the difference.
+        OSError: The video cannot be read.
     """
-    name = name_of(target)
-    with opened(target) as container:
+    name = source_name(target)
+    with open_source(target) as container:
         video = container.streams.video[0]
         if (video.width, video.height) != (plan.width, plan.height):
             raise ValueError(
-                f"{name}: is {video.width}×{video.height} pixels large, not "
-                f"{plan.width}×{plan.height} as {plan.name}"
+                f"{name}: size is {video.width}×{video.height} pixels, expected "
+                f"{plan.width}×{plan.height} as in {plan.name}"
             )
-        sounds = sum(track.packets for track in plan.tracks if track.kind == "audio")
-        content = _read(container, plan.frames + sounds)
+        audio = sum(track.packets for track in plan.tracks if track.kind == "audio")
+        content = _read_content(container, plan.frames + audio)
     _check_times(name, plan, content)
-    _check_sounds(name, plan, content.sounds)
+    _check_sounds(name, plan, content.audio)
 
 
-def _read(container: InputContainer, expected: int) -> _Content:
+def _read_content(container: InputContainer, expected: int) -> _VideoContent:
     video = container.streams.video[0]
     codecs = {stream.index: codec_name(stream) for stream in container.streams.audio}
     counts = dict.fromkeys(codecs, 0)
@@ -73,7 +77,7 @@ def _read(container: InputContainer, expected: int) -> _Content:
     packets = tqdm(
         read_packets(container, [video, *container.streams.audio]),
         total=expected,
-        desc="checking the result",
+        desc="checking the output",
         unit="packet",
         disable=None,
         delay=2,
@@ -88,47 +92,48 @@ def _read(container: InputContainer, expected: int) -> _Content:
             counts[index] += 1
             digests[index].update(payload(packet, codecs[index]))
             starts[index] = min(time, starts.get(index, time))
-    sounds = [
-        _Sound(counts[index], digests[index].hexdigest(), starts.get(index, Fraction(0)))
+    audio = [
+        _AudioContent(counts[index], digests[index].hexdigest(), starts.get(index, Fraction(0)))
         for index in codecs
     ]
-    return _Content(sorted(shown_at), end, sounds)
+    return _VideoContent(sorted(shown_at), end, audio)
 
 
-def _check_times(name: str, plan: VideoPlan, content: _Content) -> None:
+def _check_times(name: str, plan: VideoPlan, content: _VideoContent) -> None:
     if len(content.shown_at) != plan.frames:
         raise ValueError(
-            f"{name}: has {len(content.shown_at)} frames, not {plan.frames} as {plan.name}"
+            f"{name}: has {len(content.shown_at)} frames, expected {plan.frames} as in {plan.name}"
         )
-    # Where only a container that counts in milliseconds holds the sound.
-    tolerance = _MILLISECOND / 2 if plan.rounds else 0
-    for number, found in enumerate(content.shown_at):
-        wanted = (plan.timestamps[number] - plan.origin) * plan.tick
-        if abs(found - wanted) > tolerance:
+    # Matroska, used where no other container supports the audio, counts in milliseconds.
+    tolerance = _MILLISECOND / 2 if plan.rounds_timestamps else 0
+    for index, found in enumerate(content.shown_at):
+        expected = (plan.timestamps[index] - plan.origin) * plan.tick
+        if abs(found - expected) > tolerance:
             raise ValueError(
-                f"{name}: frame {number} is shown at {float(found):.6f} s, not at "
-                f"{float(wanted):.6f} s as in {plan.name}"
+                f"{name}: frame {index} is shown at {float(found):.6f} s, "
+                f"expected {float(expected):.6f} s as in {plan.name}"
             )
     end = (plan.end - plan.origin) * plan.tick
     if abs(content.end - end) > 1 / plan.rate:
         raise ValueError(
-            f"{name}: ends at {float(content.end):.3f} s, not at {float(end):.3f} s as {plan.name}"
+            f"{name}: ends at {float(content.end):.3f} s, expected {float(end):.3f} s as in "
+            f"{plan.name}"
         )
 
 
-def _check_sounds(name: str, plan: VideoPlan, sounds: list[_Sound]) -> None:
-    wanted = [track for track in plan.tracks if track.kind == "audio" and not track.left_out]
-    if len(sounds) != len(wanted):
-        raise ValueError(f"{name}: has {len(sounds)} audio tracks, not {len(wanted)}")
-    for track, sound in zip(wanted, sounds, strict=True):
-        if (sound.packets, sound.digest) != (track.packets, track.digest):
+def _check_sounds(name: str, plan: VideoPlan, audio: list[_AudioContent]) -> None:
+    expected = [track for track in plan.tracks if track.kind == "audio" and not track.left_out]
+    if len(audio) != len(expected):
+        raise ValueError(f"{name}: has {len(audio)} audio tracks, expected {len(expected)}")
+    for track, found in zip(expected, audio, strict=True):
+        if (found.packets, found.digest) != (track.packets, track.digest):
             raise ValueError(
-                f"{name}: audio track {track.index}, {sound.packets} packets, is not that of "
-                f"{plan.name}, {track.packets} packets: has it changed since it was planned?"
+                f"{name}: audio track {track.index} ({found.packets} packets) differs from that of "
+                f"{plan.name} ({track.packets} packets); plan the video again if it has changed"
             )
         start = Fraction(*track.start) - plan.origin * plan.tick
-        if track.packets and abs(sound.start - start) > _MILLISECOND:
+        if track.packets and abs(found.start - start) > _MILLISECOND:
             raise ValueError(
-                f"{name}: audio track {track.index} begins at {float(sound.start):.4f} s, not at "
-                f"{float(start):.4f} s as in {plan.name}"
+                f"{name}: audio track {track.index} starts at {float(found.start):.4f} s, "
+                f"expected {float(start):.4f} s as in {plan.name}"
             )

@@ -1,7 +1,7 @@
-"""A finished video beside its source: pictures to look at, and numbers on how steady it is.
+"""Compare a finished video with its source: sample pictures and consistency metrics.
 
-Only a number of pairs of frames are looked at, and one at a time, so that neither time nor
-memory grow with the length of the video more than decoding demands.
+Only some pairs of frames are decoded, one at a time, so memory does not grow with the
+length of the video, and time hardly does.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from quartet.style.consistency import FLICKER_SIDE, Pair, flicker, scaled_down, warping_error
-from quartet.style.pairs import fitted, frame_pairs, plan_stylized
+from quartet.style.consistency import FLICKER_SIDE, Pair, flicker, scale_down, warping_error
+from quartet.style.pairs import decode_frame_pairs, plan_stylized, scale_to_fit
 from quartet.style.video import Picture, Source, VideoPlan
 
-Numbers = NDArray[np.float64]
+Values = NDArray[np.float64]
 
-NUMBERS = (
+METRICS = (
     "flicker",
     "source_flicker",
     "still_share",
@@ -28,22 +28,22 @@ NUMBERS = (
     "source_warping_error",
     "visible_share",
 )
-"""What is measured of each pair."""
+"""Metrics of each pair of frames."""
 
-_NOTHING = np.zeros((0, 0, 3), dtype=np.uint8)
+_EMPTY = np.zeros((0, 0, 3), dtype=np.uint8)
 
-_SHOWN_SIDE = 480
-"""Longest side of a picture on the contact sheet, pixels."""
+_THUMBNAIL_SIDE = 480
+"""Longest side of a thumbnail, pixels."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture before and after.
+class Thumbnails:
+    """A source picture and its stylized version, scaled down.
 
     Attributes:
-        caption: When it is shown, or what it is called.
-        source: Scaled down, with square pixels.
-        stylized: Scaled down, with square pixels.
+        caption: Time of the frame, or name of the picture.
+        source: Source picture with square pixels, shape (h, w, 3).
+        stylized: Stylized picture with square pixels, shape (h, w, 3).
     """
 
     caption: str
@@ -53,144 +53,148 @@ class Shown:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What pairs of successive frames say of a stylized video; arrays have one number a pair.
+    """Metrics of pairs of successive frames; arrays have one value per pair.
 
     Attributes:
-        frames: Number of each pair's first frame.
-        seconds: When that is shown, from the beginning of the video.
-        flicker: Change of the stylized picture where the source stands still, levels.
-        source_flicker: Change of the source there, levels.
-        still_share: Share of the pixels where the source stands still.
-        warping_error: Of the stylized picture, levels.
-        source_warping_error: Of the source, levels.
-        visible_share: Share of the pixels that both frames of the pair show.
-        shown: Some frames, evenly spread.
+        frames: Index of the first frame of each pair.
+        seconds: Time of that frame from the start of the video.
+        flicker: Change of the stylized picture where the source is still, levels.
+        source_flicker: Change of the source on the same pixels, levels.
+        still_share: Share of the pixels where the source is still.
+        warping_error: Warping error of the stylized picture, levels.
+        source_warping_error: Warping error of the source, levels.
+        visible_share: Share of the pixels visible in both frames.
+        thumbnails: Some frames, evenly spaced.
     """
 
     frames: NDArray[np.int64]
-    seconds: Numbers
-    flicker: Numbers
-    source_flicker: Numbers
-    still_share: Numbers
-    warping_error: Numbers
-    source_warping_error: Numbers
-    visible_share: Numbers
-    shown: tuple[Shown, ...]
+    seconds: Values
+    flicker: Values
+    source_flicker: Values
+    still_share: Values
+    warping_error: Values
+    source_warping_error: Values
+    visible_share: Values
+    thumbnails: tuple[Thumbnails, ...]
 
     def to_table(self) -> pd.DataFrame:
-        """A row a pair: `frame`, `seconds` and the numbers."""
-        numbers = {name: getattr(self, name) for name in NUMBERS}
+        """Return one row per pair: `frame`, `seconds` and the metrics."""
+        numbers = {name: getattr(self, name) for name in METRICS}
         return pd.DataFrame({"frame": self.frames, "seconds": self.seconds, **numbers})
 
     def means(self) -> dict[str, float]:
-        """Mean of each number over the pairs that have it; without those that no pair has."""
-        columns = {name: getattr(self, name) for name in NUMBERS}
-        known = {name: column[~np.isnan(column)] for name, column in columns.items()}
-        return {name: float(column.mean()) for name, column in known.items() if len(column)}
+        """Return the mean of each metric over the pairs where it is defined."""
+        columns = {name: getattr(self, name) for name in METRICS}
+        defined = {name: column[~np.isnan(column)] for name, column in columns.items()}
+        return {name: float(column.mean()) for name, column in defined.items() if len(column)}
 
 
 def compare(
     source: Source, stylized: Source, plan: VideoPlan, pairs: int, *, pictures: int = 6
 ) -> Comparison:
-    """Numbers on evenly spread pairs of successive frames, and some of the pictures.
+    """Measure evenly spaced pairs of successive frames, and scale some frames to thumbnails.
 
-    A video of fewer frames has fewer pairs, one of a single frame none, but a picture. See
-    `consistency` for what the numbers mean, and when they are NaN.
+    A video with fewer frames gives fewer pairs; a single frame gives a thumbnail and no pair.
+    `consistency` defines the metrics and when they are NaN.
 
     Args:
-        source: That the plan was made of.
-        stylized: The finished video, with the same frames.
-        plan: Of the source.
-        pairs: How many; each takes about a second.
-        pictures: How many are shown, if it has so many frames.
+        source: Video that the plan was made from.
+        stylized: Finished video with the same frames.
+        plan: Plan of the source.
+        pairs: Number of pairs; each takes about a second.
+        pictures: Number of thumbnails.
 
     Raises:
-        ValueError: Number or size of the frames differ, or a number asked for is below 1.
+        ValueError: The videos differ in number or size of frames, or `pairs` or `pictures` is
+            below 1.
         OSError: A video cannot be read.
     """
     if pairs < 1 or pictures < 1:
-        raise ValueError(f"at least one pair and one picture, not {pairs} and {pictures}")
+        raise ValueError(f"pairs and pictures must be at least 1, not {pairs} and {pictures}")
     stylized_plan = plan_stylized(stylized, plan)
-    chosen = _spread(plan.frames - 1, pairs)
-    shown_at = _spread(plan.frames, pictures)
-    wanted = sorted({*chosen, *(number + 1 for number in chosen), *shown_at})
-    rows, shown = [], []
-    before: tuple[int, Pair] = (-1, (_NOTHING, _NOTHING))
+    chosen = _sample_evenly(plan.frames - 1, pairs)
+    thumbnail_indices = _sample_evenly(plan.frames, pictures)
+    indices = sorted({*chosen, *(index + 1 for index in chosen), *thumbnail_indices})
+    rows, thumbnails = [], []
+    previous: tuple[int, Pair] = (-1, (_EMPTY, _EMPTY))
     both = tqdm(
-        frame_pairs(source, stylized, plan, stylized_plan, wanted),
-        total=len(wanted),
+        decode_frame_pairs(source, stylized, plan, stylized_plan, indices),
+        total=len(indices),
         desc="measuring flicker",
         unit="frame",
         disable=None,
         delay=2,
     )
-    for number, pair in both:
-        small = (scaled_down(pair[0], FLICKER_SIDE), scaled_down(pair[1], FLICKER_SIDE))
+    for index, pair in both:
+        small = (scale_down(pair[0], FLICKER_SIDE), scale_down(pair[1], FLICKER_SIDE))
         del pair  # Frames can be large.
-        if number in shown_at:
-            caption = _clock(_seconds(plan, number))
-            shown.append(shown_picture(caption, *small, sample_aspect=plan.sample_aspect))
-        if before[0] in chosen:
-            rows.append(_measured(before[1], small))
-        before = (number, small)
+        if index in thumbnail_indices:
+            caption = _format_time(_to_seconds(plan, index))
+            thumbnails.append(make_thumbnails(caption, *small, sample_aspect=plan.sample_aspect))
+        if previous[0] in chosen:
+            rows.append(_measure_pair(previous[1], small))
+        previous = (index, small)
     return Comparison(
         frames=np.array(chosen, dtype=np.int64),
-        seconds=np.array([_seconds(plan, number) for number in chosen], dtype=np.float64),
-        shown=tuple(shown),
-        **{name: np.array([row[name] for row in rows], dtype=np.float64) for name in NUMBERS},
+        seconds=np.array([_to_seconds(plan, index) for index in chosen], dtype=np.float64),
+        thumbnails=tuple(thumbnails),
+        **{name: np.array([row[name] for row in rows], dtype=np.float64) for name in METRICS},
     )
 
 
-def shown_picture(
+def make_thumbnails(
     caption: str, source: Picture, stylized: Picture, sample_aspect: tuple[int, int] = (1, 1)
-) -> Shown:
-    """Both pictures as a contact sheet needs them: at most 480 pixels large.
+) -> Thumbnails:
+    """Scale a source picture and its stylized version to at most 480 pixels.
 
     Args:
-        caption: To be written above.
-        source: Of any size.
-        stylized: Of any size.
+        caption: Text above the pair.
+        source: Source picture of any size, shape (h, w, 3).
+        stylized: Stylized picture of any size, shape (h, w, 3).
         sample_aspect: Width to height of a pixel.
     """
-    return Shown(
+    return Thumbnails(
         caption,
-        *(fitted(each, (_SHOWN_SIDE, _SHOWN_SIDE), sample_aspect) for each in (source, stylized)),
+        *(
+            scale_to_fit(each, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), sample_aspect)
+            for each in (source, stylized)
+        ),
     )
 
 
-def of_pictures(shown: Sequence[Shown]) -> Comparison:
-    """What can be said of pictures that are no video: they can be looked at."""
-    nothing = {name: np.empty(0) for name in ("seconds", *NUMBERS)}
-    return Comparison(frames=np.empty(0, dtype=np.int64), shown=tuple(shown), **nothing)
+def compare_pictures(thumbnails: Sequence[Thumbnails]) -> Comparison:
+    """Return a comparison of single pictures: thumbnails, no metrics."""
+    nothing = {name: np.empty(0) for name in ("seconds", *METRICS)}
+    return Comparison(frames=np.empty(0, dtype=np.int64), thumbnails=tuple(thumbnails), **nothing)
 
 
-def _spread(places: int, wanted: int) -> list[int]:
-    """At most so many of the numbers below `places`: the middles of equal stretches."""
+def _sample_evenly(places: int, indices: int) -> list[int]:
+    """Return up to `wanted` indices below `places`: the middles of equal intervals."""
     return sorted(
-        {(2 * part + 1) * places // (2 * wanted) for part in range(wanted if places else 0)}
+        {(2 * part + 1) * places // (2 * indices) for part in range(indices if places else 0)}
     )
 
 
-def _measured(before: Pair, after: Pair) -> dict[str, float]:
-    """The numbers of two successive frames, each a picture of the source and one stylized."""
-    source, stylized = (before[0], after[0]), (before[1], after[1])
-    still, moved = flicker(source, stylized), warping_error(source, stylized)
+def _measure_pair(previous: Pair, after: Pair) -> dict[str, float]:
+    """Measure two successive frames, each a (source, stylized) tuple."""
+    source, stylized = (previous[0], after[0]), (previous[1], after[1])
+    flickering, warping = flicker(source, stylized), warping_error(source, stylized)
     return {
-        "flicker": still.stylized,
-        "source_flicker": still.source,
-        "still_share": still.still_share,
-        "warping_error": moved.stylized,
-        "source_warping_error": moved.source,
-        "visible_share": moved.visible_share,
+        "flicker": flickering.stylized,
+        "source_flicker": flickering.source,
+        "still_share": flickering.still_share,
+        "warping_error": warping.stylized,
+        "source_warping_error": warping.source,
+        "visible_share": warping.visible_share,
     }
 
 
-def _seconds(plan: VideoPlan, number: int) -> float:
-    return float((plan.timestamps[number] - plan.timestamps[0]) * plan.tick)
+def _to_seconds(plan: VideoPlan, index: int) -> float:
+    return float((plan.timestamps[index] - plan.timestamps[0]) * plan.tick)
 
 
-def _clock(seconds: float) -> str:
-    """Hours where there are any, minutes, seconds and hundredths."""
+def _format_time(seconds: float) -> str:
+    """Format as minutes, seconds and hundredths, with hours if there are any."""
     minutes, hundredths = divmod(round(100 * seconds), 6000)
     hours, minutes = divmod(minutes, 60)
     clock = f"{hours}:{minutes:02}" if hours else f"{minutes}"

@@ -1,4 +1,4 @@
-"""Which container the output is written in, and which streams of the source it holds."""
+"""Choose the container of the output, and the streams of the source that it stores."""
 
 from __future__ import annotations
 
@@ -13,66 +13,67 @@ from av.stream import Stream
 
 from quartet.style.video import Container, Track
 
-# MP4 allows more, which players do not look for in it: Vorbis, PCM, TrueHD.
-_USUAL_IN_MP4 = {"aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac", "dts"}
+# MP4 supports more (Vorbis, PCM, TrueHD), but players do not expect them there.
+_COMMON_IN_MP4 = {"aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac", "dts"}
 
 
 def choose_container(
-    source: InputContainer, name: str, tracks: Sequence[Track], whole_milliseconds: bool
+    source: InputContainer, name: str, tracks: Sequence[Track], exact_milliseconds: bool
 ) -> tuple[Container, tuple[Track, ...]]:
-    """The container that keeps most, and what it leaves out.
+    """Choose the container that preserves most of the source.
 
-    MP4 and QuickTime files stay what they are, if all their sound can be written.
-    Otherwise a container that holds all sound comes first, then one that holds the
-    frames' times exactly, then the one with most of the other tracks; then MP4 before
-    Matroska before QuickTime. Sound that none of them holds, as that of Windows Media,
+    MP4 and QuickTime sources keep their container if it supports all audio. Otherwise the
+    criteria are, in this order: all audio, exact timestamps, number of other tracks; then MP4
+    before Matroska before QuickTime. Audio that none of these supports, such as Windows Media,
     goes into NUT, FFmpeg's own container, which fewer players read.
 
     Args:
-        source: Opened.
-        name: Of the source, for messages.
-        tracks: All its streams but the video.
-        whole_milliseconds: Whether all frames' times are, as Matroska's always are.
+        source: Open source.
+        name: Name of the source, for messages.
+        tracks: All streams of the source except the video.
+        exact_milliseconds: Whether all timestamps are whole milliseconds, as in Matroska.
 
     Returns:
-        Its name, and the tracks, those that it cannot hold marked.
+        The container, and the tracks, with `left_out` set for those it does not support.
 
     Raises:
-        ValueError: No container holds the sound.
+        ValueError: No container supports the audio.
     """
 
-    def marked(container: Container) -> tuple[Track, ...]:
+    def mark_tracks(container: Container) -> tuple[Track, ...]:
         return tuple(
-            replace(track, left_out=_fault(source.streams[track.index], track, container))
+            replace(
+                track, left_out=_exclusion_reason(source.streams[track.index], track, container)
+            )
             for track in tracks
         )
 
-    def merit(container: Container) -> tuple[bool, bool, bool, int]:
-        held = marked(container)
-        usual = container != "mp4" or all(
-            track.codec in _USUAL_IN_MP4 for track in held if track.kind == "audio"
+    def score(container: Container) -> tuple[bool, bool, bool, int]:
+        tracks_in = mark_tracks(container)
+        common = container != "mp4" or all(
+            track.codec in _COMMON_IN_MP4 for track in tracks_in if track.kind == "audio"
         )
-        own = container == _family(source)
-        exact = whole_milliseconds or container != "matroska"
-        kept = sum(not track.left_out for track in held)
-        return not _lost_sounds(held) and (own or usual), own, exact, kept
+        unchanged = container == _source_family(source)
+        exact = exact_milliseconds or container != "matroska"
+        kept = sum(not track.left_out for track in tracks_in)
+        return not _lost_audio(tracks_in) and (unchanged or common), unchanged, exact, kept
 
     candidates: tuple[Container, ...] = ("mp4", "matroska", "mov")
-    best = max(candidates, key=merit)
-    if not merit(best)[0]:
+    best = max(candidates, key=score)
+    if not score(best)[0]:
         best = "nut"
-    held = marked(best)
-    if lost := _lost_sounds(held):
+    tracks_in = mark_tracks(best)
+    if lost := _lost_audio(tracks_in):
         codecs = " and ".join(sorted({track.codec for track in lost}))
         raise ValueError(
-            f"{name}: no container holds both H.264 and its sound, {codecs}, as it is: convert the "
-            "sound first, for instance to AAC"
+            f"{name}: no container supports H.264 with audio in {codecs}; convert the audio first, "
+            "for instance to AAC"
         )
-    return best, held
+    return best, tracks_in
 
 
-def _lost_sounds(tracks: Sequence[Track]) -> list[Track]:
-    """Those that somebody could hear, and that are not copied."""
+def _lost_audio(tracks: Sequence[Track]) -> list[Track]:
+    """Return audio tracks with content that are not copied."""
     return [
         track
         for track in tracks
@@ -81,36 +82,36 @@ def _lost_sounds(tracks: Sequence[Track]) -> list[Track]:
 
 
 def codec_name(stream: Stream) -> str:
-    """That of the format, whichever library decodes it; empty if FFmpeg does not know it."""
+    """Return the name of the codec, independent of the decoder; empty if unknown to FFmpeg."""
     if stream.type in ("data", "attachment"):
         return stream.name or ""
-    # Absent where there is no decoder, though typed as if it always were there.
+    # None without a decoder, although its type says otherwise.
     context = stream.codec_context
     return context.codec.canonical_name if context is not None else ""
 
 
-def _family(source: InputContainer) -> Container | None:
-    """What the source is, if that is MP4 or QuickTime, which FFmpeg reads as one format."""
+def _source_family(source: InputContainer) -> Container | None:
+    """Return whether the source is MP4 or QuickTime, which FFmpeg reads as one format."""
     if "mp4" not in source.format.name.split(","):
         return None
     return "mov" if source.metadata.get("major_brand", "qt  ").strip() == "qt" else "mp4"
 
 
-def _fault(stream: Stream, track: Track, container: Container) -> str:
-    """Why the container cannot hold the stream; empty if it can."""
+def _exclusion_reason(stream: Stream, track: Track, container: Container) -> str:
+    """Return why the container cannot store the stream; empty if it can."""
     if stream.type == "attachment":
-        return "" if container == "matroska" else f"{container} holds no attachments"
+        return "" if container == "matroska" else f"{container} does not support attachments"
     if stream.type not in ("audio", "subtitle", "video"):
         return f"{stream.type} tracks are not copied"
     if not track.codec:
-        return "its codec is unknown to FFmpeg"
+        return "FFmpeg does not know its codec"
     if not track.packets:
         return "it is empty"
-    held = stream.codec.name in _codecs(container)
-    return "" if held else f"{container} holds no {track.codec}"
+    supported = stream.codec.name in _supported_codecs(container)
+    return "" if supported else f"{container} does not support {track.codec}"
 
 
 @cache
-def _codecs(container: Container) -> frozenset[str]:
+def _supported_codecs(container: Container) -> frozenset[str]:
     with av.open(io.BytesIO(), "w", format=container) as empty:
         return frozenset(empty.supported_codecs)

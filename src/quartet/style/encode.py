@@ -1,4 +1,4 @@
-"""Encode the stylized frames of one segment as H.264 that refers to no other segment."""
+"""Encode the stylized frames of one segment as self-contained H.264."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from quartet.style.encoding_settings import Encoding
-from quartet.style.files import Target, written
+from quartet.style.files import Target, open_output
 from quartet.style.pictures import FrameConverter
 from quartet.style.video import Picture, VideoPlan
 
 
-def label_of(plan: VideoPlan, first: int, last: int) -> str:
-    """Return what a segment's metadata says, so that it is not taken for another."""
+def segment_label(plan: VideoPlan, first: int, last: int) -> str:
+    """Return the metadata comment that identifies a segment."""
     return f"frames {first} to {last - 1} of {plan.fingerprint}"
 
 
@@ -26,62 +26,62 @@ def encode_segment(
     frames: Iterable[tuple[int, Picture]],
     settings: Encoding,
 ) -> None:
-    """Write the frames of one segment as an MP4 file, which begins at time 0.
+    """Write the frames of one segment as an MP4 file that starts at time 0.
 
-    It begins with a key frame and refers to no other segment. The same pictures and settings
+    It starts with a key frame and refers to no other segment. The same pictures and settings
     give the same bytes.
 
     Args:
-        target: Where to; a path appears when the segment is complete.
-        plan: Of the video.
-        first: Number of the segment's first frame.
-        frames: Number and picture, uint8 of shape (height, width, 3), of each frame in order.
-        settings: Of the encoder.
+        target: Path or file to write to; a path appears only when the segment is complete.
+        plan: Plan of the video.
+        first: Index of the segment's first frame.
+        frames: Index and picture of each frame in order; pictures are uint8 of shape (h, w, 3).
+        settings: Settings of the encoder.
 
     Raises:
-        ValueError: No segment begins there, a frame is missing or not one of the segment, or
-            a picture is of another size.
+        ValueError: No segment starts at `first`, a frame is missing or outside the segment, or
+            a picture has another size.
         OSError: The segment cannot be written.
     """
     last = plan.end_of_segment(first)
     convert = FrameConverter(plan, settings.threads)
-    following = first
-    with written(target, "mp4", {}) as container:
-        container.metadata["comment"] = label_of(plan, first, last)
-        stream = _encoder(container, plan, convert.pixel_format, settings)
-        for number, picture in frames:
-            if number != following or number == last:
+    next_index = first
+    with open_output(target, "mp4", {}) as container:
+        container.metadata["comment"] = segment_label(plan, first, last)
+        stream = _add_encoder(container, plan, convert.pixel_format, settings)
+        for index, picture in frames:
+            if index != next_index or index == last:
                 raise ValueError(
-                    f"{plan.name}: frame {number} does not follow frame {following - 1} in the "
+                    f"{plan.name}: frame {index} does not follow frame {next_index - 1} in the "
                     f"segment of frames {first} to {last - 1}"
                 )
             if picture.shape != (plan.height, plan.width, 3):
                 raise ValueError(
-                    f"{plan.name}: frame {number} must have the shape "
+                    f"{plan.name}: frame {index} must have the shape "
                     f"{(plan.height, plan.width, 3)}, not {picture.shape}"
                 )
             frame = convert.to_frame(picture)
-            frame.pts = plan.timestamps[number] - plan.timestamps[first]
+            frame.pts = plan.timestamps[index] - plan.timestamps[first]
             frame.time_base = plan.tick
             container.mux(stream.encode(frame))
-            following = number + 1
-        if following < last:
+            next_index = index + 1
+        if next_index < last:
             raise ValueError(
-                f"{plan.name}: {following - first} frames instead of the {last - first} of the "
-                f"segment from {first} on"
+                f"{plan.name}: the segment that starts at frame {first} has {last - first} "
+                f"frames, {next_index - first} given"
             )
         container.mux(stream.encode(None))
 
 
-def _encoder(
+def _add_encoder(
     container: OutputContainer, plan: VideoPlan, pixel_format: str, settings: Encoding
 ) -> VideoStream:
     options = {
         "crf": f"{settings.quality:g}",
         "preset": settings.preset,
-        # All segments must have the same head, whatever their own first frames are like. At some
-        # sizes (480×270) x264's macroblock tree gives other bytes each time; without it files
-        # are a tenth larger, and the same for any number of ranks.
+        # All segments need the same extradata, whatever their first frames are like. At some
+        # sizes (480×270), x264's macroblock tree is not deterministic; without it, files are
+        # 10 % larger, but the same for any number of ranks.
         "x264-params": "open-gop=0:scenecut=40:mbtree=0",
     }
     if settings.tune:

@@ -1,4 +1,4 @@
-"""Parameters of the video that is written, with their ranges and the reason for each default."""
+"""Parameters of the video encoder."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from quartet.style.settings import Settings
 
 
 class Encoding(Settings):
-    """How stylized frames become H.264."""
+    """Parameters of the H.264 encoder."""
 
     quality: float = Field(
         18,
         ge=0,
         le=51,
-        description="Constant rate factor of x264: 0 loses nothing, 51 nearly all. At 18 the eye "
-        "finds no difference; each 6 more halve the file, about.",
+        description="Constant rate factor (CRF) of x264, from 0 (lossless) to 51 (worst). 18 is "
+        "visually lossless; each 6 more roughly halve the file size.",
     )
     preset: Literal[
         "ultrafast",
@@ -31,28 +31,29 @@ class Encoding(Settings):
         "veryslow",
     ] = Field(
         "veryfast",
-        description="Slower ones make more of the same size. `medium` takes twice and a half as "
-        "long, `ultrafast` half as long for three times the size.",
+        description="x264 preset: slower ones compress better. `medium` takes 2.5 times as long, "
+        "`ultrafast` half as long at three times the file size.",
     )
     tune: Literal["film", "animation", "grain", "stillimage"] | None = Field(
-        None, description="Kind of picture that x264 is adjusted to; `animation` for flat areas."
+        None, description="x264 tuning for a kind of content; `animation` suits flat areas."
     )
     keyframe_seconds: float = Field(
         2,
         gt=0,
         le=60,
-        description="Maximum distance of key frames, which a player decodes after a seek. Every "
-        "segment begins with a key frame, too.",
+        description="Maximum distance of key frames, at which players can seek, in seconds. Every "
+        "segment starts with a key frame, too.",
     )
     threads: int = Field(
         2,
         ge=1,
         le=64,
-        description="Of the encoder. The same number gives the same bytes on every machine, "
-        "another number an equally good but other file; 0, x264's own choice, would not.",
+        description="Threads of the encoder. The same number gives the same bytes on every "
+        "machine; other numbers give other bytes of the same quality. 0, x264's own choice, is not "
+        "allowed: it depends on the machine.",
     )
     fast_start: bool = Field(
         True,
-        description="Whether the index stands at the head of an MP4 file, so that a browser plays "
-        "it before it has all; costs one more copy of the file.",
+        description="Whether an MP4 file starts with its index, so that browsers can play it "
+        "while it downloads; costs one more copy of the file.",
     )

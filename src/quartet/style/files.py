@@ -1,4 +1,4 @@
-"""Videos that are there whole or not at all."""
+"""Write video files atomically."""
 
 from __future__ import annotations
 
@@ -14,47 +14,52 @@ import av
 from av.container import OutputContainer
 
 Target = str | os.PathLike[str] | BinaryIO
-"""A path, or a binary file that can seek."""
+"""Path, or seekable binary file."""
 
 
 @contextmanager
-def written(target: Target, container: str, options: dict[str, str]) -> Iterator[OutputContainer]:
-    """A container to write to, under its name only when all of it is on the disk.
+def open_output(
+    target: Target, container: str, options: dict[str, str]
+) -> Iterator[OutputContainer]:
+    """Open a container for writing; a path appears only when all data is on disk.
 
     Args:
-        target: A path is written beside and renamed; a file is written from where it stands.
+        target: A path is written to a temporary file and renamed; a file is written from its
+            current position.
         container: FFmpeg's name of the format.
-        options: Of that format.
+        options: Options of the format.
 
     Raises:
-        OSError: It cannot be written, for instance because the disk is full; what was under
-            the path is still there.
-        ValueError: The format cannot hold what it is given.
+        OSError: Writing failed, for instance because the disk is full; an existing file at
+            the path is unchanged.
+        ValueError: The format does not support the content.
     """
     if not isinstance(target, str | os.PathLike):
-        with _closed(target, str(getattr(target, "name", "")), container, options) as output:
+        with _open_container(
+            target, str(getattr(target, "name", "")), container, options
+        ) as output:
             yield output
         return
     path = Path(target)
-    beside = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:8]}.part")
+    temporary = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with _closed(f"file:{beside}", str(path), container, options) as output:
+        with _open_container(f"file:{temporary}", str(path), container, options) as output:
             yield output
-        with beside.open("rb") as file:
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _closed(
-    place: Any, name: str, container: str, options: dict[str, str]
+def _open_container(
+    location: Any, name: str, container: str, options: dict[str, str]
 ) -> Iterator[OutputContainer]:
-    """A container to write to, closed afterwards; only the first error counts."""
+    """Open a container for writing and close it afterwards; raise only the first error."""
     try:
         output = av.open(
-            place,
+            location,
             "w",
             format=container,
             container_options=options,
@@ -68,9 +73,9 @@ def _closed(
             raise
         output.close()
     except av.FFmpegError as error:
-        fault = f"cannot be written as {container}: {error.strerror}"
+        problem = f"cannot be written as {container}: {error.strerror}"
         if isinstance(error, OSError):
-            raise OSError(error.errno, fault, name) from error
+            raise OSError(error.errno, problem, name) from error
         if isinstance(error, av.PyAVCallbackError):
-            raise OSError(errno.EIO, fault, name) from error
-        raise ValueError(f"{name}: {fault}") from error
+            raise OSError(errno.EIO, problem, name) from error
+        raise ValueError(f"{name}: {problem}") from error

@@ -1,4 +1,4 @@
-"""Decode, stylize and encode the segments of a video, the three side by side."""
+"""Decode, stylize and encode the segments of a video concurrently."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from typing import Any, NamedTuple, TypeVar
 from quartet.style.decode import decode_frames
 from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
-from quartet.style.smoothing import Smoother, warm_up
+from quartet.style.smoothing import Smoother, warm_up_frames
 from quartet.style.stylizer import Stylizer
 from quartet.style.video import Picture, Source, VideoPlan
 
 Item = TypeVar("Item")
 
-_DECODED_AHEAD = 4
-"""Frames; a handful bridges the time that a decoder takes to find its next key frame."""
+_DECODE_QUEUE_SIZE = 4
+"""Frames; a few bridge the time that a decoder takes to find its next key frame."""
 
 
 @dataclass
-class Work:
-    """What one process did, and how long that took.
+class StylizingStatistics:
+    """Counts and times of one process.
 
     Attributes:
         segments: Segments finished.
         frames: Frames in them.
-        repeated: Frames that could not be decoded and show the one before.
-        damaged: Frames of which the decoder guessed parts.
-        decode_seconds: In the decoder.
-        network_seconds: In the network, summed over its threads.
-        encode_seconds: In smoothing and in the encoder.
-        seconds: From the first frame wanted to the last segment kept; stages overlap, so this is
-            less than their sum.
+        repeated: Frames that could not be decoded and repeat the previous one.
+        damaged: Frames in which the decoder concealed errors.
+        decode_seconds: Time in the decoder.
+        network_seconds: Time in the network, summed over its threads.
+        encode_seconds: Time in smoothing and in the encoder.
+        seconds: Elapsed time, from the first frame to the last segment stored; stages overlap,
+            so this is less than their sum.
     """
 
     segments: int = 0
@@ -51,22 +51,22 @@ class Work:
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it by name."""
+        """Return all values by name."""
         return asdict(self)
 
 
-class _Label(NamedTuple):
-    """What goes through the network beside a picture.
+class _FrameLabel(NamedTuple):
+    """Label that goes through the network with a picture.
 
     Attributes:
         segment: First frame of the segment that the picture is decoded for.
-        number: Of the picture's frame; below `segment` it only warms up the smoothing.
-        original: The decoded picture, where smoothing needs it.
+        frame: Index of the picture's frame; below `segment`, it only warms up the smoothing.
+        source_picture: Decoded picture, if smoothing needs it.
     """
 
     segment: int
-    number: int
-    original: Picture | None
+    frame: int
+    source_picture: Picture | None
 
 
 def stylize_segments(
@@ -75,60 +75,60 @@ def stylize_segments(
     firsts: Sequence[int],
     stylizer: Stylizer,
     encoding: Encoding,
-    keep: Callable[[int, bytes], None],
+    save_segment: Callable[[int, bytes], None],
     *,
     smoothing: float = 0.0,
     decoder_threads: int = 1,
-    after: Callable[[int], object] = lambda frames: None,
-) -> Work:
+    on_frames: Callable[[int], object] = lambda frames: None,
+) -> StylizingStatistics:
     """Stylize some segments of a video.
 
-    A thread decodes, the stylizer's threads compute, this one encodes; a few frames wait
-    between them, however long the video. While the end of a segment is encoded the next one
-    is already computed.
+    One thread decodes, the stylizer's threads run the network, and the calling thread encodes.
+    Only a few frames wait between them, however long the video is. While the end of a segment
+    is encoded, the next one is already in the network.
 
     Args:
-        source: That the plan was made of.
-        plan: Of the video.
-        firsts: First frames of the wanted segments.
-        stylizer: Entered.
-        encoding: Of the output.
-        keep: Receives the first frame and the content of each complete segment.
-        smoothing: Weight of the frame before; segments decode as many frames before their own
-            as it takes to make their joints invisible.
-        decoder_threads: Of the decoder.
-        after: Called with the number of frames after each.
+        source: Video that the plan was made from.
+        plan: Plan of the video.
+        firsts: First frames of the segments to stylize.
+        stylizer: Stylizer, entered as a context manager.
+        encoding: Settings of the encoder.
+        save_segment: Called with the first frame and the content of each complete segment.
+        smoothing: Weight of the previous frame; each segment also decodes as many frames
+            before its first as make the transition between segments invisible.
+        decoder_threads: Threads of the decoder.
+        on_frames: Called after each frame with the number of frames finished, 1.
 
     Returns:
-        What was done, and how long it took.
+        Counts and times.
 
     Raises:
-        ValueError: The source cannot be decoded here, or a frame is too large.
-        OSError: The source cannot be read, or a segment cannot be kept.
+        ValueError: The source cannot be decoded, or a frame does not fit into memory.
+        OSError: The source cannot be read, or a segment cannot be stored.
     """
-    work = Work()
-    begun, busy = time.perf_counter(), stylizer.busy_seconds
-    decoding = _Stopwatch(_decode(source, plan, firsts, smoothing, decoder_threads, work))
-    with _ahead(decoding, _DECODED_AHEAD) as decoded:
+    statistics = StylizingStatistics()
+    started, network_before = time.perf_counter(), stylizer.busy_seconds
+    decoding = _Stopwatch(_decode(source, plan, firsts, smoothing, decoder_threads, statistics))
+    with _prefetch(decoding, _DECODE_QUEUE_SIZE) as decoded:
         stylizing = _Stopwatch(stylizer.stream(decoded, group=lambda label: label.segment))
         for first in firsts:
             start, last = _decoded_range(plan, first, smoothing)
-            frames = _finish(islice(stylizing, last - start), smoothing, after)
+            frames = _smooth_frames(islice(stylizing, last - start), smoothing, on_frames)
             target = io.BytesIO()
             encode_segment(target, plan, first, frames, encoding)
-            keep(first, target.getvalue())
-            work.segments += 1
-            work.frames += last - first
-    work.seconds = time.perf_counter() - begun
-    work.decode_seconds = decoding.seconds
-    work.network_seconds = stylizer.busy_seconds - busy
-    work.encode_seconds = work.seconds - stylizing.seconds
-    return work
+            save_segment(first, target.getvalue())
+            statistics.segments += 1
+            statistics.frames += last - first
+    statistics.seconds = time.perf_counter() - started
+    statistics.decode_seconds = decoding.seconds
+    statistics.network_seconds = stylizer.busy_seconds - network_before
+    statistics.encode_seconds = statistics.seconds - stylizing.seconds
+    return statistics
 
 
 def _decoded_range(plan: VideoPlan, first: int, smoothing: float) -> tuple[int, int]:
     """Return the first frame to decode for a segment, and the one after its last."""
-    return max(0, first - warm_up(smoothing)), plan.end_of_segment(first)
+    return max(0, first - warm_up_frames(smoothing)), plan.end_of_segment(first)
 
 
 def _decode(
@@ -137,32 +137,34 @@ def _decode(
     firsts: Sequence[int],
     smoothing: float,
     threads: int,
-    work: Work,
-) -> Iterator[tuple[_Label, Picture]]:
-    """Decode the segments one after the other; count in `work` what the decoder had to make up."""
+    statistics: StylizingStatistics,
+) -> Iterator[tuple[_FrameLabel, Picture]]:
+    """Decode the segments one by one, and count repeated and damaged frames in `statistics`."""
     for first in firsts:
         start, last = _decoded_range(plan, first, smoothing)
         for frame in decode_frames(source, plan, start, last, threads=threads):
-            if frame.number >= first:
-                work.repeated += frame.repeated
-                work.damaged += frame.damaged
-            yield _Label(first, frame.number, frame.rgb if smoothing else None), frame.rgb
+            if frame.index >= first:
+                statistics.repeated += frame.repeated
+                statistics.damaged += frame.damaged
+            yield _FrameLabel(first, frame.index, frame.rgb if smoothing else None), frame.rgb
 
 
-def _finish(
-    frames: Iterable[tuple[_Label, Picture]], smoothing: float, after: Callable[[int], object]
+def _smooth_frames(
+    frames: Iterable[tuple[_FrameLabel, Picture]],
+    smoothing: float,
+    on_frames: Callable[[int], object],
 ) -> Iterator[tuple[int, Picture]]:
-    """Smooth the stylized frames of one segment, and leave out those before its first."""
+    """Smooth the stylized frames of one segment, and drop those before its first."""
     smoother = Smoother(smoothing)
-    for (segment, number, original), stylized in frames:
-        picture = stylized if original is None else smoother.smooth(original, stylized)
-        if number >= segment:
-            yield number, picture
-            after(1)
+    for (segment, index, source_picture), stylized in frames:
+        picture = stylized if source_picture is None else smoother.smooth(source_picture, stylized)
+        if index >= segment:
+            yield index, picture
+            on_frames(1)
 
 
 class _Stopwatch:
-    """Iterates, and adds up the time it waits for the next item."""
+    """Iterator that adds up the time spent waiting for items."""
 
     def __init__(self, items: Iterator[Any]) -> None:
         self._items = items
@@ -172,16 +174,16 @@ class _Stopwatch:
         return self
 
     def __next__(self) -> Any:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         try:
             return next(self._items)
         finally:
-            self.seconds += time.perf_counter() - begun
+            self.seconds += time.perf_counter() - started
 
 
 @contextmanager
-def _ahead(items: Iterator[Item], count: int) -> Generator[Iterator[Item]]:
-    """The items, of which a thread makes up to `count` ahead; it ends with the context."""
+def _prefetch(items: Iterator[Item], count: int) -> Generator[Iterator[Item]]:
+    """Provide an iterator whose items a thread computes up to `count` ahead."""
     queue: Queue[tuple[Item | None, BaseException | None]] = Queue(count)
     stopped = Event()
 
@@ -192,7 +194,7 @@ def _ahead(items: Iterator[Item], count: int) -> Generator[Iterator[Item]]:
                 return True
         return False
 
-    def work() -> None:
+    def produce() -> None:
         try:
             for item in items:
                 if not put(item, None):
@@ -202,7 +204,7 @@ def _ahead(items: Iterator[Item], count: int) -> Generator[Iterator[Item]]:
         else:
             put(None, StopIteration())
 
-    def received() -> Iterator[Item]:
+    def receive() -> Iterator[Item]:
         while True:
             item, error = queue.get()
             if isinstance(error, StopIteration):
@@ -211,10 +213,10 @@ def _ahead(items: Iterator[Item], count: int) -> Generator[Iterator[Item]]:
                 raise error
             yield item  # type: ignore[misc]  # without an error there is an item
 
-    thread = Thread(target=work, name="decoding", daemon=True)
+    thread = Thread(target=produce, name="decoding", daemon=True)
     thread.start()
     try:
-        yield received()
+        yield receive()
     finally:
         stopped.set()
         with suppress(Empty):

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 
 class StyleNetwork(nn.Module):
-    """Picture in, picture in the network's style out, of the same size.
+    """Stylize a picture in one pass; the output has the size of the input.
 
-    The network of Johnson et al., "Perceptual losses for real-time style transfer
-    and super-resolution" (2016), with the instance normalisation of Ulyanov et al.
-    (2016) and resize-convolutions, laid out and named as `TransformerNet` of
-    pytorch/examples, whose published weights it loads.
+    The network of Johnson et al., "Perceptual losses for real-time style transfer and
+    super-resolution" (2016), with the instance normalisation of Ulyanov et al. (2016) and
+    resize-convolutions. Layers are laid out and named as in `TransformerNet` of
+    pytorch/examples, so its published weights can be loaded.
 
     Args:
         width: Channels of the first layer; the deepest have four times as many.
@@ -66,7 +66,7 @@ class StyleNetwork(nn.Module):
 
 
 class PaddedConvolution(nn.Module):
-    """Convolution that keeps the size, less the stride, by reflecting the border."""
+    """Convolution with reflection padding that keeps the size, apart from the stride."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1) -> None:
         super().__init__()
@@ -74,25 +74,25 @@ class PaddedConvolution(nn.Module):
         self.conv2d = nn.Conv2d(inputs, outputs, size, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, h, w) → (n, outputs, ⌈h/stride⌉, ⌈w/stride⌉)."""
+        """Map (n, inputs, h, w) to (n, outputs, ⌈h/stride⌉, ⌈w/stride⌉)."""
         return self.conv2d(F.pad(x, self.padding, mode="reflect"))
 
 
 class UpsampledConvolution(nn.Module):
-    """Doubles the size, then convolves: no checkerboards (Odena et al., 2016)."""
+    """Upsampling by two and convolution, without checkerboards (Odena et al., 2016)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv2d = nn.Conv2d(inputs, outputs, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, inputs, h, w) → (n, outputs, 2h, 2w)."""
+        """Map (n, inputs, h, w) to (n, outputs, 2h, 2w)."""
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         return self.conv2d(F.pad(x, [1] * 4, mode="reflect"))
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions around which the input is led; nothing follows the sum."""
+    """Two convolutions with a skip connection, and no activation after the sum."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class ResidualBlock(nn.Module):
         self.in2 = _normalisation(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, h, w) → the same."""
+        """Map (n, channels, h, w) to the same shape."""
         return x + self.in2(self.conv2(F.relu(self.in1(self.conv1(x)))))
 
 
@@ -111,52 +111,52 @@ def _normalisation(channels: int) -> nn.InstanceNorm2d:
 
 
 _UNUSED = ("running_mean", "running_var", "num_batches_tracked")
-"""What old PyTorch versions kept with instance normalisation, and never used."""
+"""Buffers that old PyTorch versions saved with instance normalisation and never used."""
 
 
-def width_of(weights: Mapping[str, Any]) -> int:
-    """The width of the network that these weights, arrays or tensors by name, belong to.
+def network_width(weights: Mapping[str, Any]) -> int:
+    """Return the width of the network that weights, arrays or tensors by name, belong to.
 
     Raises:
-        ValueError: They belong to another architecture; says in what they differ.
+        ValueError: They belong to another architecture; the message names the difference.
     """
     given = {
         name: tuple(value.shape) for name, value in weights.items() if not name.endswith(_UNUSED)
     }
     first = given.get("conv1.conv2d.weight", ())
     if len(first) != 4 or first[1:] != (3, 9, 9) or first[0] < 1:
-        raise _other_architecture(
-            f"conv1.conv2d.weight should be of shape (width, 3, 9, 9), not {first or 'missing'}"
+        raise _architecture_error(
+            f"conv1.conv2d.weight: expected shape (width, 3, 9, 9), found {first or 'no tensor'}"
         )
     with torch.device("meta"):
-        wanted = {
+        expected = {
             name: tuple(value.shape) for name, value in StyleNetwork(first[0]).state_dict().items()
         }
-    for name in (*wanted, *given):
-        if given.get(name) != wanted.get(name):
-            found, expected = (shapes.get(name, "missing") for shapes in (given, wanted))
-            raise _other_architecture(f"{name} is {found}, and should be {expected}")
+    for name in (*expected, *given):
+        if given.get(name) != expected.get(name):
+            found, wanted = (shapes.get(name, "no tensor") for shapes in (given, expected))
+            raise _architecture_error(f"{name}: expected {wanted}, found {found}")
     return first[0]
 
 
-def _other_architecture(difference: str) -> ValueError:
+def _architecture_error(difference: str) -> ValueError:
     return ValueError(
-        f"the weights are not of a fast style network as pytorch/examples lays it out: {difference}"
+        f"the weights do not belong to TransformerNet of pytorch/examples: {difference}"
     )
 
 
-def network_of(weights: Mapping[str, Tensor]) -> StyleNetwork:
-    """A network with these weights, in evaluation mode.
+def build_network(weights: Mapping[str, Tensor]) -> StyleNetwork:
+    """Return a network with these weights, in evaluation mode.
 
     Raises:
         ValueError: They belong to another architecture.
     """
-    network = StyleNetwork(width_of(weights))
+    network = StyleNetwork(network_width(weights))
     used = {name: value for name, value in weights.items() if not name.endswith(_UNUSED)}
     network.load_state_dict(used)
     return network.eval()
 
 
 def to_pictures(values: Tensor) -> Tensor:
-    """Network output as bytes: rounded, clipped to 0 to 255, uint8."""
+    """Convert network output to uint8: rounded and clipped to 0 to 255."""
     return values.float().round_().clamp_(0, 255).to(torch.uint8)

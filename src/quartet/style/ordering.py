@@ -1,4 +1,4 @@
-"""Which frames a video shows, in which order and when."""
+"""Determine which frames a video displays, in which order and when."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from itertools import chain, islice, pairwise
 from av import VideoFrame
 from tqdm import tqdm
 
-from quartet.style.packets import decode_packet, read_packets, try_decoding, video_stream
-from quartet.style.video import Source, opened
+from quartet.style.packets import decode_packet, read_packets, select_video_stream, try_decode
+from quartet.style.video import Source, open_source
 
 _FIRST_PACKETS = 32
 
-_FEWEST = 0.75
-"""Share of the packets that must give a frame; of pictures in two fields half do."""
+_MIN_DECODED_SHARE = 0.75
+"""Share of the packets that must give a frame; of field-coded pictures, half do."""
 
 
 @dataclass
-class Stamps:
-    """What the packets of a video stream say of themselves, in the order of decoding.
+class PacketTimes:
+    """Timestamps and flags of the packets of a video stream, in decoding order.
 
     Attributes:
         shown_at: Presentation timestamps, ticks.
         decoded_at: Decode timestamps, ticks.
-        durations: Ticks; 0 where unknown.
-        keys: Whether decoding can begin there.
-        shown: Whether a frame comes of it.
+        durations: Durations, ticks; 0 if unknown.
+        keys: Whether decoding can start at the packet.
+        shown: Whether the packet gives a displayed frame.
     """
 
     shown_at: list[int | None] = field(default_factory=list)
@@ -39,13 +39,13 @@ class Stamps:
 
 
 @dataclass(frozen=True)
-class Order:
-    """The frames of a video as they are shown.
+class FrameOrder:
+    """Frames of a video in display order.
 
     Attributes:
-        timestamps: When, ticks, ascending.
-        keys: Numbers of those at which decoding can begin.
-        packets: Place of each one's packet, where timestamps do not tell it; else empty.
+        timestamps: Presentation timestamps, ticks, ascending.
+        keys: Indices of the frames at which decoding can start.
+        packets: Packet index of each frame, if timestamps do not determine it; else empty.
     """
 
     timestamps: tuple[int, ...]
@@ -54,117 +54,121 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What the first packets of a video show.
+class FirstFrames:
+    """Result of decoding the first packets of a video.
 
     Attributes:
-        frame: The first one.
-        shown_at: Presentation timestamps of the frames, in the order in which they came, up to
-            the first packet that cannot be decoded: beyond, faults may look like an order.
+        frame: First frame.
+        shown_at: Presentation timestamps of the frames in decoder output order, up to the
+            first packet that cannot be decoded: after it, timestamps may be wrong.
     """
 
     frame: VideoFrame
     shown_at: tuple[int | None, ...]
 
 
-def order_by_timestamps(stamps: Stamps, beginning: Beginning) -> Order | None:
-    """The order that the packets' timestamps tell; None if decoding shows another.
+def order_by_timestamps(packet_times: PacketTimes, first_frames: FirstFrames) -> FrameOrder | None:
+    """Return the order given by the packets' timestamps, or None if decoding contradicts it.
 
-    So it is where packets have no timestamps (raw streams), wrong ones (H.264 in AVI), or
-    give fewer frames than there are packets (pictures in two fields).
+    It does where packets have no timestamps (raw streams) or wrong ones (H.264 in AVI), and
+    where there are fewer frames than packets (field-coded pictures).
     """
-    places = [place for place, shown in enumerate(stamps.shown) if shown]
-    times = {place: stamps.shown_at[place] for place in places}
-    if None in times.values() or len(set(times.values())) < len(places):
+    packet_indices = [index for index, shown in enumerate(packet_times.shown) if shown]
+    times = {index: packet_times.shown_at[index] for index in packet_indices}
+    if None in times.values() or len(set(times.values())) < len(packet_indices):
         return None
-    places.sort(key=lambda place: times[place])  # type: ignore[arg-type, return-value]
-    timestamps = tuple(time for place in places if (time := times[place]) is not None)
-    keys = tuple(number for number, place in enumerate(places) if stamps.keys[place])
-    # What comes before the first key frame nobody can decode.
-    begin = timestamps[keys[0]] if keys else timestamps[0]
-    seen = [time for time in beginning.shown_at if time is None or time >= begin]
-    if None in seen or any(earlier >= later for earlier, later in pairwise(seen)):  # type: ignore[operator]
+    packet_indices.sort(key=lambda index: times[index])  # type: ignore[arg-type, return-value]
+    timestamps = tuple(time for index in packet_indices if (time := times[index]) is not None)
+    keys = tuple(frame for frame, index in enumerate(packet_indices) if packet_times.keys[index])
+    # Frames before the first key frame cannot be decoded.
+    first_key = timestamps[keys[0]] if keys else timestamps[0]
+    decoded = [time for time in first_frames.shown_at if time is None or time >= first_key]
+    if None in decoded or any(earlier >= later for earlier, later in pairwise(decoded)):  # type: ignore[operator]
         return None
-    latest = seen[-1] if seen else None
-    due = bisect_right(timestamps, latest) - bisect_left(timestamps, begin) if latest else 0
-    alike = set(seen) <= set(timestamps) and len(seen) >= _FEWEST * due
-    return Order(timestamps, keys) if alike else None
+    latest = decoded[-1] if decoded else None
+    expected = (
+        bisect_right(timestamps, latest) - bisect_left(timestamps, first_key) if latest else 0
+    )
+    consistent = set(decoded) <= set(timestamps) and len(decoded) >= _MIN_DECODED_SHARE * expected
+    return FrameOrder(timestamps, keys) if consistent else None
 
 
-def order_by_decoding(source: Source, stream: int, stamps: Stamps, tick_of_rate: int) -> Order:
-    """The order in which frames come out of the decoder, all of them: this takes its time.
+def order_by_decoding(
+    source: Source, stream: int, packet_times: PacketTimes, ticks_per_frame: int
+) -> FrameOrder:
+    """Return the order in which the decoder outputs frames; decodes the complete video.
 
-    Their times are the presentation timestamps of their packets if these ascend; if not,
-    the decode timestamps, from the first presentation timestamp on; if not, they are
-    spaced evenly.
+    Timestamps are the presentation timestamps of the packets if these increase; else the
+    decode timestamps, shifted to the first presentation timestamp, if these increase; else
+    they are evenly spaced.
 
     Args:
-        source: Of the video.
+        source: Video.
         stream: Index of the video stream.
-        stamps: Of its packets.
-        tick_of_rate: Ticks a frame, where nothing better is known.
+        packet_times: Timestamps of its packets.
+        ticks_per_frame: Ticks per frame for even spacing.
     """
     packets: list[int] = []
     decoded_at: list[int | None] = []
     keys = []
     frames = tqdm(
-        decode_by_place(source, stream),
-        total=len(stamps.shown_at),
-        desc="decoding, for the order of the frames",
+        decode_with_packet_index(source, stream),
+        total=len(packet_times.shown_at),
+        desc="decoding to find the order of frames",
         unit="frame",
         disable=None,
         delay=2,
     )
     for frame in frames:
-        if frame.key_frame and frame.pts is not None and stamps.keys[frame.pts]:
+        if frame.key_frame and frame.pts is not None and packet_times.keys[frame.pts]:
             keys.append(len(packets))
         packets.append(frame.pts if frame.pts is not None else -1)
         decoded_at.append(frame.dts)
-    start = min((time for time in stamps.shown_at if time is not None), default=0)
-    own = [stamps.shown_at[place] if place >= 0 else None for place in packets]
-    for times in (own, decoded_at):
-        known = [time for time in times if time is not None]
-        if len(known) == len(packets) and all(a < b for a, b in pairwise(known)):
-            shift = 0 if times is own or not known else start - known[0]
-            return Order(tuple(time + shift for time in known), tuple(keys), tuple(packets))
-    even = tuple(start + number * tick_of_rate for number in range(len(packets)))
-    return Order(even, tuple(keys), tuple(packets))
+    start = min((time for time in packet_times.shown_at if time is not None), default=0)
+    presented_at = [packet_times.shown_at[index] if index >= 0 else None for index in packets]
+    for times in (presented_at, decoded_at):
+        defined = [time for time in times if time is not None]
+        if len(defined) == len(packets) and all(a < b for a, b in pairwise(defined)):
+            shift = 0 if times is presented_at or not defined else start - defined[0]
+            return FrameOrder(tuple(time + shift for time in defined), tuple(keys), tuple(packets))
+    evenly_spaced = tuple(start + index * ticks_per_frame for index in range(len(packets)))
+    return FrameOrder(evenly_spaced, tuple(keys), tuple(packets))
 
 
-def decode_by_place(
+def decode_with_packet_index(
     source: Source, stream: int, first: int = 0, threads: int = 1
 ) -> Iterator[VideoFrame]:
-    """Frames as they come out of the decoder, their `pts` the place of their packet.
+    """Yield frames in decoder output order, with the index of their packet as `pts`.
 
     Args:
-        source: Of the video.
+        source: Video.
         stream: Index of the video stream.
-        first: Place of the packet to begin with; those before are read, not decoded.
-        threads: Of the decoder.
+        first: Index of the packet to start with; earlier ones are read, not decoded.
+        threads: Threads of the decoder.
     """
-    with opened(source) as container:
-        video = video_stream(container, stream, threads)
+    with open_source(source) as container:
+        video = select_video_stream(container, stream, threads)
         packets = enumerate(read_packets(container, [video]))
-        for place, packet in islice(packets, first, None):
-            packet.pts = place
+        for index, packet in islice(packets, first, None):
+            packet.pts = index
             yield from decode_packet(video, packet)
         yield from decode_packet(video, None)
 
 
-def read_beginning(source: Source, stream: int) -> Beginning | None:
-    """What the first packets show, or the first that can be decoded; None if none can."""
+def read_first_frames(source: Source, stream: int) -> FirstFrames | None:
+    """Decode the first packets, or up to the first frame; return None if none can be decoded."""
     first: VideoFrame | None = None
     shown_at: list[int | None] = []
-    sound = True
-    with opened(source) as container:
-        video = video_stream(container, stream, threads=1)
-        for place, packet in enumerate(chain(read_packets(container, [video]), [None])):
-            frames = try_decoding(video, packet)
-            sound = sound and frames is not None
+    intact = True
+    with open_source(source) as container:
+        video = select_video_stream(container, stream, threads=1)
+        for index, packet in enumerate(chain(read_packets(container, [video]), [None])):
+            frames = try_decode(video, packet)
+            intact = intact and frames is not None
             for frame in frames or []:
                 first = first or frame
-                if sound:
+                if intact:
                     shown_at.append(frame.pts)
-            if first is not None and (place >= _FIRST_PACKETS or not sound):
+            if first is not None and (index >= _FIRST_PACKETS or not intact):
                 break
-    return Beginning(first, tuple(shown_at)) if first is not None else None
+    return FirstFrames(first, tuple(shown_at)) if first is not None else None

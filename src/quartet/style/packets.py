@@ -1,4 +1,4 @@
-"""Packets out of a container, and frames out of packets, faults of the data passed over."""
+"""Read packets from a container and decode them, skipping invalid data."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
 
-def video_stream(container: InputContainer, index: int, threads: int) -> VideoStream:
-    """The video stream of this index, to be decoded by so many threads."""
+def select_video_stream(container: InputContainer, index: int, threads: int) -> VideoStream:
+    """Return the video stream with this index, set to decode with `threads` threads."""
     video = next(each for each in container.streams.video if each.index == index)
     video.codec_context.thread_count = threads
     video.codec_context.thread_type = "AUTO"
@@ -21,19 +21,19 @@ def video_stream(container: InputContainer, index: int, threads: int) -> VideoSt
 
 
 def read_packets(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Stream]]:
-    """The packets of these streams as they come, empty ones left out, the others not read.
+    """Yield the non-empty packets of these streams in file order; other streams are not read.
 
-    Where the container's structure breaks off, they end.
+    Iteration ends where the structure of the container is broken.
 
     Raises:
-        OSError: The source cannot be read any further.
+        OSError: The source cannot be read.
     """
     wanted = {stream.index for stream in streams}
     for stream in container.streams:
         stream.discard = Discard.default if stream.index in wanted else Discard.all
     try:
         for packet in container.demux(*streams):
-            if packet.size:  # An empty one would tell a decoder that all is over.
+            if packet.size:  # An empty packet would flush the decoder.
                 yield packet
     except av.InvalidDataError:
         return
@@ -45,15 +45,15 @@ def read_packets(container: InputContainer, streams: Sequence[Stream]) -> Iterat
         ) from error
 
 
-def try_decoding(stream: VideoStream, packet: Packet[Stream] | None) -> list[VideoFrame] | None:
-    """The frames that come out when the packet goes in; None if it cannot be decoded.
+def try_decode(stream: VideoStream, packet: Packet[Stream] | None) -> list[VideoFrame] | None:
+    """Return the frames that the decoder outputs for a packet; None if it cannot be decoded.
 
     Args:
-        stream: Of the packet.
-        packet: In the order of decoding; None at the end, for the last frames.
+        stream: Stream of the packet.
+        packet: Next packet in decoding order; None at the end, to flush the decoder.
 
     Raises:
-        MemoryError: There is not enough for a frame.
+        MemoryError: A frame does not fit into memory.
     """
     try:
         return stream.codec_context.decode(packet)
@@ -64,15 +64,15 @@ def try_decoding(stream: VideoStream, packet: Packet[Stream] | None) -> list[Vid
 
 
 def decode_packet(stream: VideoStream, packet: Packet[Stream] | None) -> list[VideoFrame]:
-    """As `try_decoding`, but of a packet that cannot be decoded, no frames."""
-    return try_decoding(stream, packet) or []
+    """Return the frames for a packet as `try_decode` does; none if it cannot be decoded."""
+    return try_decode(stream, packet) or []
 
 
 def is_shown(packet: Packet[Stream], codec: str) -> bool:
-    """Whether a frame of this video packet is ever shown.
+    """Return whether a video packet gives a displayed frame.
 
-    Frames before the beginning of an edit list are not, nor VP8's reference frames, whose
-    first byte says so (RFC 6386, 9.1).
+    Frames before the start of an edit list do not, nor do hidden frames of VP8, marked in
+    their first byte (RFC 6386, section 9.1).
     """
     if packet.is_discard:
         return False
@@ -80,13 +80,13 @@ def is_shown(packet: Packet[Stream], codec: str) -> bool:
 
 
 def payload(packet: Packet[Stream], codec: str) -> memoryview:
-    """The content of a packet, without the head that AAC has in transport streams.
+    """Return the content of a packet without the ADTS header that AAC has in transport streams.
 
-    MP4 and Matroska hold that information elsewhere, so the head is gone after copying.
+    MP4 and Matroska store that information elsewhere, so copying removes the header.
     """
     content = memoryview(packet)
     if codec != "aac" or len(content) < 7 or content[0] != 0xFF or content[1] & 0xF6 != 0xF0:
         return content
     size = (content[3] & 3) << 11 | content[4] << 3 | content[5] >> 5
-    # The last packet of a truncated file is shorter than it says.
+    # The last packet of a truncated file is shorter than its header states.
     return content[7 if content[1] & 1 else 9 :] if size >= len(content) else content

@@ -1,4 +1,4 @@
-"""How far a stylized photograph is from the photograph and from the painting, as VGG-19 sees it."""
+"""Measure perceptual losses with VGG-19: distance to the photograph and to the painting."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 from quartet.style.vgg import Vgg19
 
 
-def correlations(features: Tensor) -> Tensor:
-    """Gram matrices of features: (n, c, h, w) → (n, c, c), means over the positions."""
+def gram_matrices(features: Tensor) -> Tensor:
+    """Return Gram matrices of features, averaged over positions: (n, c, h, w) → (n, c, c)."""
     flat = features.flatten(2).float()
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The parts of the loss, each a scalar."""
+    """Terms of the loss before weighting, each a scalar."""
 
     content: Tensor
     style: Tensor
@@ -28,15 +28,15 @@ class Losses:
 
 @dataclass(frozen=True)
 class PerceptualLoss:
-    """How far a picture is from a photograph in content, and from a painting in style.
+    """Perceptual loss: distance to a photograph in content, and to a painting in style.
 
-    After Johnson et al. (2016), with one change: each layer's distance is divided
-    by the size of what it should be. Weights then mean the same for all paintings.
+    Follows Johnson et al. (2016) with one change: the distance in each layer is divided by
+    the squared norm of its target, so that weights mean the same for all paintings.
 
     Attributes:
-        vgg: The network that looks.
+        vgg: Loss network.
         style: Gram matrices of the painting by layer, each of shape (1, c, c).
-        content_layer: Layer whose activations should be the photograph's.
+        content_layer: Layer whose activations are compared with the photograph's.
     """
 
     vgg: Vgg19
@@ -44,36 +44,48 @@ class PerceptualLoss:
     content_layer: str
 
     @classmethod
-    def of(
+    def from_painting(
         cls, vgg: Vgg19, painting: Tensor, style_layers: Sequence[str], content_layer: str
     ) -> PerceptualLoss:
-        """For a painting of shape (1, 3, h, w), RGB from 0 to 255."""
+        """Compute the style targets from a painting.
+
+        Args:
+            vgg: Loss network.
+            painting: Shape (1, 3, h, w), RGB from 0 to 255.
+            style_layers: Layers whose Gram matrices are compared.
+            content_layer: Layer whose activations are compared.
+        """
         with torch.no_grad():
-            found = vgg(painting, style_layers)
-        style = {name: correlations(features) for name, features in found.items()}
+            activations = vgg(painting, style_layers)
+        style = {name: gram_matrices(features) for name, features in activations.items()}
         return cls(vgg, style, content_layer)
 
     def __call__(self, stylized: Tensor, photographs: Tensor) -> Losses:
-        """Losses of stylized photographs, means over the batch.
+        """Return the losses of stylized photographs, averaged over the batch.
 
-        Each photograph counts by itself, whatever else is in the batch.
+        The losses of a photograph do not depend on the rest of the batch.
 
         Args:
             stylized: Shape (n, 3, h, w), RGB from 0 to 255.
-            photographs: The same shape.
+            photographs: Same shape.
+
+        Returns:
+            The content and style losses, and the roughness: total variation per pixel.
         """
         with torch.no_grad():
-            wanted = self.vgg(photographs, [self.content_layer])[self.content_layer].float()
-        found = self.vgg(stylized, [*{*self.style, self.content_layer}])
-        apart = (found[self.content_layer].float() - wanted).square().mean((1, 2, 3))
-        content = (apart / wanted.square().mean((1, 2, 3))).mean()
+            content_target = self.vgg(photographs, [self.content_layer])[self.content_layer].float()
+        activations = self.vgg(stylized, [*{*self.style, self.content_layer}])
+        distance = (
+            (activations[self.content_layer].float() - content_target).square().mean((1, 2, 3))
+        )
+        content = (distance / content_target.square().mean((1, 2, 3))).mean()
         style = torch.stack(
             [
-                (correlations(found[name]) - target).square().sum((1, 2)).mean()
+                (gram_matrices(activations[name]) - target).square().sum((1, 2)).mean()
                 / target.square().sum()
                 for name, target in self.style.items()
             ]
         ).mean()
-        down = (stylized[:, :, 1:] - stylized[:, :, :-1]).abs().mean()
-        across = (stylized[:, :, :, 1:] - stylized[:, :, :, :-1]).abs().mean()
-        return Losses(content, style, (down + across) / 255)
+        vertical = (stylized[:, :, 1:] - stylized[:, :, :-1]).abs().mean()
+        horizontal = (stylized[:, :, :, 1:] - stylized[:, :, :, :-1]).abs().mean()
+        return Losses(content, style, (vertical + horizontal) / 255)

@@ -1,4 +1,4 @@
-"""Photographs to learn on, and the random crops of them."""
+"""Load training photographs and sample random crops from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 Picture = NDArray[np.uint8]
 """Shape (h, w, 3), RGB."""
 Photographs = Mapping[str, Picture]
-"""By name, read when asked for: one that cannot be read raises ValueError."""
+"""Photographs by name, read on access; access to an unreadable one raises ValueError."""
 
 _SCIKIT_LEARN = ("china.jpg", "flower.jpg")
 _SCIKIT_IMAGE = (
@@ -28,52 +28,52 @@ _SCIKIT_IMAGE = (
     "retina.jpg",
     "rocket.jpg",
 )
-_AHEAD = 4
-"""Batches made before they are needed."""
+_PREFETCHED_BATCHES = 4
+"""Batches computed ahead of use."""
 
 
-def bundled_photographs() -> dict[str, Picture]:
-    """Colour photographs that come with scikit-learn and scikit-image, by file name."""
+def load_bundled_photographs() -> dict[str, Picture]:
+    """Return colour photographs bundled with scikit-learn and scikit-image, by file name."""
     import skimage.data
     from sklearn.datasets import load_sample_image
 
     folder = Path(skimage.data.__file__).parent
     return {
         **{name: np.asarray(load_sample_image(name)) for name in _SCIKIT_LEARN},
-        **{name: _opened(folder / name) for name in _SCIKIT_IMAGE},
+        **{name: _read_photograph(folder / name) for name in _SCIKIT_IMAGE},
     }
 
 
-def bundled_test_photographs() -> dict[str, Picture]:
-    """Photographs of Matplotlib and scikit-image that are not among those to learn on."""
+def load_bundled_test_photographs() -> dict[str, Picture]:
+    """Return photographs of Matplotlib and scikit-image that are not used for training."""
     import skimage.data
     from matplotlib import get_data_path
 
     return {
-        "grace_hopper.jpg": _opened(Path(get_data_path(), "sample_data/grace_hopper.jpg")),
-        "camera.png": _opened(Path(skimage.data.__file__).with_name("camera.png")),
+        "grace_hopper.jpg": _read_photograph(Path(get_data_path(), "sample_data/grace_hopper.jpg")),
+        "camera.png": _read_photograph(Path(skimage.data.__file__).with_name("camera.png")),
     }
 
 
-def _opened(path: Path) -> Picture:
+def _read_photograph(path: Path) -> Picture:
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
-def batches_of_crops(
+def generate_crop_batches(
     photographs: Photographs, count: int, side: int, seed: int, steps: range
 ) -> Generator[Picture]:
-    """For each step its batch of crops, made a few steps ahead in other threads.
+    """Yield a batch of random crops per step, computed a few steps ahead in other threads.
 
-    The crops of a step depend on the seed and its number only: a training that was stopped
-    goes on with the same ones.
+    The crops of a step depend only on the seed and the step, so resumed training sees the
+    same ones.
 
     Args:
-        photographs: To choose from, each as likely.
-        count: Crops a step.
-        side: Their side, pixels.
-        seed: Of all that is random here.
-        steps: Their numbers, one after another.
+        photographs: Photographs to sample from, uniformly.
+        count: Crops per batch.
+        side: Side of a crop, pixels.
+        seed: Random seed.
+        steps: Range of steps.
 
     Yields:
         Shape (count, side, side, 3).
@@ -84,34 +84,34 @@ def batches_of_crops(
 
     def batch(step: int) -> Picture:
         generator = np.random.default_rng([seed, step])
-        return random_crops(photographs, count, side, generator)
+        return sample_crops(photographs, count, side, generator)
 
     pool = ThreadPoolExecutor(2, thread_name_prefix="crops")
     try:
-        waiting = deque(pool.submit(batch, step) for step in steps[:_AHEAD])
+        pending = deque(pool.submit(batch, step) for step in steps[:_PREFETCHED_BATCHES])
         for step in steps:
-            crops = waiting.popleft().result()
-            if step + _AHEAD in steps:
-                waiting.append(pool.submit(batch, step + _AHEAD))
+            crops = pending.popleft().result()
+            if step + _PREFETCHED_BATCHES in steps:
+                pending.append(pool.submit(batch, step + _PREFETCHED_BATCHES))
             yield crops
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def random_crops(
+def sample_crops(
     photographs: Photographs, count: int, side: int, generator: np.random.Generator
 ) -> Picture:
-    """Square parts of photographs, scaled, mirrored and lit at random.
+    """Return random square crops of photographs, randomly scaled, mirrored and brightened.
 
-    A part is at least 0.8 × `side` wide where the photograph is, at most all of
-    it, so that things are learned at many scales. The next photograph takes the place of
-    one that cannot be read.
+    A crop covers at least 0.8 × `side` pixels where the photograph is large enough, and at
+    most all of it, so that objects appear at many scales. An unreadable photograph is
+    replaced by the next one.
 
     Args:
-        photographs: To choose from, each as likely.
-        count: Crops.
-        side: Their side, pixels.
-        generator: Of all that is random here.
+        photographs: Photographs to sample from, uniformly.
+        count: Number of crops.
+        side: Side of a crop, pixels.
+        generator: Random number generator.
 
     Returns:
         Shape (count, side, side, 3).
@@ -123,26 +123,26 @@ def random_crops(
     crops = []
     for _ in range(count):
         chosen = int(generator.integers(len(names)))
-        crops.append(_crop(_readable(photographs, names, chosen), side, generator))
+        crops.append(_crop(_find_readable(photographs, names, chosen), side, generator))
     return np.stack(crops)
 
 
-def can_be_read(photographs: Photographs, name: str) -> bool:
-    """Whether the photograph of this name is a whole picture."""
+def is_readable(photographs: Photographs, name: str) -> bool:
+    """Return whether the photograph of this name can be read."""
     try:
         return photographs[name] is not None
     except ValueError:
         return False
 
 
-def _readable(photographs: Photographs, names: list[str], chosen: int) -> Picture:
-    for number in range(chosen, chosen + len(names)):
+def _find_readable(photographs: Photographs, names: list[str], chosen: int) -> Picture:
+    for index in range(chosen, chosen + len(names)):
         try:
-            return photographs[names[number % len(names)]]
+            return photographs[names[index % len(names)]]
         except ValueError as error:
             reason = error
     raise ValueError(
-        f"none of the {len(names)} photographs can be read; the last: {reason}"
+        f"none of the {len(names)} photographs can be read; last error: {reason}"
     ) from reason
 
 
@@ -159,8 +159,8 @@ def _crop(photograph: Picture, side: int, generator: np.random.Generator) -> Pic
     return np.clip(scaled * generator.uniform(0.7, 1.3), 0, 255).round().astype(np.uint8)
 
 
-def scaled_to(picture: Picture, shorter_side: int) -> Picture:
-    """The picture with its shorter side of this length, pixels; its proportions stay."""
+def scale_shorter_side(picture: Picture, shorter_side: int) -> Picture:
+    """Scale the picture so that its shorter side has this many pixels; keep the aspect ratio."""
     height, width = picture.shape[:2]
     factor = shorter_side / min(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))

@@ -1,4 +1,4 @@
-"""Pictures out of frames as they are stored, and back, with the right colours and way up."""
+"""Convert stored frames to RGB pictures and back, with correct colours and orientation."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from quartet.style.video import Colours, Orientation, Picture, VideoPlan
 
-# Numbers of ITU-T H.273.
+# Code points of ITU-T H.273.
 BT709, UNSPECIFIED, BT601 = 1, 2, 6
 LIMITED, FULL = 1, 2
 
-# FFmpeg's conversion has its own names for the matrices that it knows.
+# FFmpeg's converter numbers matrices differently.
 _MATRICES = {BT709: 1, 4: 4, 5: 5, BT601: 5, 7: 7, 9: 9}
 
-# The faster ways darken by up to three levels.
+# Faster conversions darken by up to three levels.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
-def colours_of(frame: VideoFrame) -> Colours:
-    """How the frame's samples stand for colours, and how the output's will."""
-    # Where nothing is said, players go by size.
+def detect_colours(frame: VideoFrame) -> Colours:
+    """Return how the samples of the frame encode colours, and how those of the output will."""
+    # Without a tag, players decide by size.
     guess = BT709 if frame.width >= 1280 or frame.height > 576 else BT601
     tag = int(frame.colorspace)
     if frame.format.is_rgb or _is_grey(frame):
@@ -43,13 +43,13 @@ def colours_of(frame: VideoFrame) -> Colours:
     )
 
 
-def orientation_of(frame: VideoFrame) -> Orientation:
-    """How the frame is turned to be shown; the nearest quarter turn.
+def detect_orientation(frame: VideoFrame) -> Orientation:
+    """Return how the frame is rotated for display, to the nearest quarter turn.
 
-    From FFmpeg's display matrix, whose first four numbers a, b and c, d send the point
-    x, y to a x + c y, b x + d y.
+    Reads FFmpeg's display matrix, whose first four numbers a, b and c, d map the point x, y
+    to a x + c y, b x + d y.
     """
-    # Typed as a dictionary of other things.
+    # The type stub of side_data is wrong.
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return Orientation()
@@ -60,11 +60,11 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 class FrameConverter:
-    """Between frames as FFmpeg has them and RGB pictures as shown.
+    """Convert frames of FFmpeg to RGB pictures as displayed, and back.
 
     Args:
-        plan: Colours, sizes and orientation.
-        threads: For the conversion of one frame.
+        plan: Plan with colours, sizes and orientation.
+        threads: Threads for the conversion of one frame.
     """
 
     def __init__(self, plan: VideoPlan, threads: int = 1) -> None:
@@ -74,9 +74,9 @@ class FrameConverter:
         self.pixel_format = "yuv444p" if plan.width % 2 or plan.height % 2 else "yuv420p"
 
     def to_picture(self, frame: VideoFrame) -> Picture:
-        """The picture that the frame shows, contiguous.
+        """Return the displayed picture, shape (h, w, 3), contiguous.
 
-        A frame whose size has changed in the middle of the video is scaled to the first one's.
+        A frame whose size differs from the plan's is scaled.
         """
         limited_grey = _is_grey(frame) and frame.color_range == LIMITED
         if not (frame.format.is_rgb or _is_grey(frame)):
@@ -92,12 +92,12 @@ class FrameConverter:
             threads=self._threads,
         )
         rgb: Picture = converted.to_ndarray()  # type: ignore[assignment]
-        if limited_grey:  # FFmpeg takes all grey for full range.
-            rgb = _from_limited(rgb)
-        return np.ascontiguousarray(self._plan.orientation.applied(rgb))
+        if limited_grey:  # FFmpeg treats all grey as full range.
+            rgb = _expand_range(rgb)
+        return np.ascontiguousarray(self._plan.orientation.apply(rgb))
 
     def to_frame(self, picture: Picture) -> VideoFrame:
-        """The picture in the output's colours; odd sizes without halving the colour's."""
+        """Return a frame with the colours of the output; odd sizes get full-resolution chroma."""
         colours = self._plan.colours
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"),
@@ -120,6 +120,6 @@ def _has_full_range(frame: VideoFrame) -> bool:
     return frame.color_range == FULL or frame.format.name.startswith("yuvj")
 
 
-def _from_limited(grey: Picture) -> Picture:
+def _expand_range(grey: Picture) -> Picture:
     levels = np.clip((np.arange(256) - 16) * (255 / 219), 0, 255).round().astype(np.uint8)
     return levels[grey]

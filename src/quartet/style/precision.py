@@ -1,18 +1,18 @@
-"""On what, and in which number format, networks run here."""
+"""Select the device and data type that networks run with."""
 
 from __future__ import annotations
 
 import torch
 
 
-def device() -> torch.device:
-    """A GPU where there is one."""
+def select_device() -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def compute_type(where: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
-    if where.type == "cuda":
+def select_dtype(device: torch.device) -> torch.dtype:
+    """Return bfloat16 if the hardware multiplies it natively, else float32."""
+    if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         # torch 2.13.0: only the GPU's support can be asked for in public.

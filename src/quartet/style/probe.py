@@ -1,4 +1,4 @@
-"""A plan of a video, of which hardly anything is decoded for it."""
+"""Plan the processing of a video without decoding it."""
 
 from __future__ import annotations
 
@@ -7,87 +7,98 @@ from fractions import Fraction
 
 from quartet.style.containers import choose_container
 from quartet.style.ordering import (
-    Beginning,
-    Order,
+    FirstFrames,
+    FrameOrder,
     order_by_decoding,
     order_by_timestamps,
-    read_beginning,
+    read_first_frames,
 )
-from quartet.style.pictures import colours_of, orientation_of
-from quartet.style.reading import Reading, read_all
-from quartet.style.video import Source, VideoPlan, name_of, opened
+from quartet.style.pictures import detect_colours, detect_orientation
+from quartet.style.reading import SourceScan, scan_source
+from quartet.style.video import Source, VideoPlan, open_source, source_name
 
-_FASTEST = 1000
+_MAX_FRAME_RATE = 1000
 
 
 def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = False) -> VideoPlan:
-    """How to work on a video in segments. It is read once, and decoded only at its beginning.
+    """Plan the processing of a video in segments.
 
-    Where timestamps do not tell the order of the frames, as in raw streams, it is decoded to
-    its end once.
+    The source is read once and decoded only at its start. If timestamps do not determine the
+    order of frames, as in raw streams, it is decoded completely once.
 
     Args:
-        source: The video: whatever FFmpeg reads.
-        segment_frames: Frames a segment, about: segments begin at key frames where those are near.
-        accept_truncated: Whether, of a video that ends before its container says so, that
-            which is there is planned.
+        source: Video in any format that FFmpeg reads.
+        segment_frames: Approximate frames per segment; segments start at key frames if any
+            are near.
+        accept_truncated: Whether to plan the existing part of a video that ends before the
+            end its container declares.
 
     Raises:
-        ValueError: It is no video, shows no frame, was cut short, its clock jumps back, or no
-            container holds its sound.
-        OSError: It cannot be read.
+        ValueError: The source is not a video, displays no frame or is truncated, its
+            timestamps jump back, or no container supports its audio.
+        OSError: The source cannot be read.
     """
     if segment_frames < 1:
         raise ValueError(f"segment_frames must be at least 1, not {segment_frames}")
-    name = name_of(source)
-    with opened(source) as container:
-        reading = read_all(container, name)
-    order, beginning = _order(source, name, reading)
-    end = _end(reading, order)
-    if reading.missing and not accept_truncated:
-        raise _cut_short(name, len(order.timestamps) - 1, float(reading.missing))
-    tick = reading.tick
-    start = round(reading.start / tick) if reading.any_start else 0
+    name = source_name(source)
+    with open_source(source) as container:
+        scan = scan_source(container, name)
+    order, first_frames = _find_order(source, name, scan)
+    end = _end_of_last_frame(scan, order)
+    if scan.missing and not accept_truncated:
+        raise _truncation_error(name, len(order.timestamps) - 1, float(scan.missing))
+    tick = scan.tick
+    start = round(scan.start / tick) if scan.any_start else 0
     milliseconds = all(((time - start) * tick * 1000).denominator == 1 for time in order.timestamps)
-    with opened(source) as container:
-        target, tracks = choose_container(container, name, reading.tracks, milliseconds)
-    orientation = orientation_of(beginning.frame)
-    sides, aspect = (beginning.frame.width, beginning.frame.height), reading.sample_aspect
-    width, height = sides[::-1] if orientation.transposed else sides
+    with open_source(source) as container:
+        target, tracks = choose_container(container, name, scan.tracks, milliseconds)
+    orientation = detect_orientation(first_frames.frame)
+    stored_size, aspect = (first_frames.frame.width, first_frames.frame.height), scan.sample_aspect
+    width, height = stored_size[::-1] if orientation.transposed else stored_size
     return VideoPlan(
         name=name,
-        fingerprint=reading.fingerprint,
+        fingerprint=scan.fingerprint,
         container=target,
-        stream=reading.stream,
+        stream=scan.stream,
         width=width,
         height=height,
         orientation=orientation,
-        colours=colours_of(beginning.frame),
+        colours=detect_colours(first_frames.frame),
         sample_aspect=(1 / aspect if orientation.transposed else aspect).as_integer_ratio(),
         time_base=tick.as_integer_ratio(),
         timestamps=order.timestamps,
         end=end,
         origin=start,
-        average_rate=_rate(reading, order, end).as_integer_ratio(),
-        segments=divided(len(order.timestamps), order.keys, segment_frames),
+        average_rate=_average_rate(scan, order, end).as_integer_ratio(),
+        segments=split_segments(len(order.timestamps), order.keys, segment_frames),
         keys=order.keys,
         packets=order.packets,
         tracks=tracks,
-        missing_seconds=float(reading.missing),
+        missing_seconds=float(scan.missing),
     )
 
 
-def _cut_short(name: str, last: int, missing: float) -> ValueError:
+def _truncation_error(name: str, last: int, missing: float) -> ValueError:
     return ValueError(
-        f"{name}: ends after frame {last}, {missing:.2f} s before the end that its head promises: "
-        "it was cut short, so copy it anew, or accept what is there (accept_truncated)"
+        f"{name}: truncated: ends after frame {last}, {missing:.2f} s before the end its header "
+        "declares; copy it again, or set accept_truncated to use the existing part"
     )
 
 
-def divided(frames: int, keys: tuple[int, ...], segment_frames: int) -> tuple[tuple[int, int], ...]:
-    """Segments of about `segment_frames` frames, of half to twice as many.
+def split_segments(
+    frames: int, keys: tuple[int, ...], segment_frames: int
+) -> tuple[tuple[int, int], ...]:
+    """Split frames into segments of half to twice `segment_frames` frames.
 
-    They begin at key frames where there are any in reach, so that nothing is decoded twice.
+    Segments start at key frames where one is in reach, so that no frame is decoded twice.
+
+    Args:
+        frames: Number of frames.
+        keys: Indices of the key frames, ascending.
+        segment_frames: Approximate frames per segment.
+
+    Returns:
+        First frame, and the one after the last, of each segment.
     """
     segments = []
     first = 0
@@ -106,42 +117,42 @@ def divided(frames: int, keys: tuple[int, ...], segment_frames: int) -> tuple[tu
     return tuple(segments)
 
 
-def _order(source: Source, name: str, reading: Reading) -> tuple[Order, Beginning]:
-    """The frames as they are shown, and the first of them.
+def _find_order(source: Source, name: str, scan: SourceScan) -> tuple[FrameOrder, FirstFrames]:
+    """Return the frames in display order, and the first of them.
 
     Raises:
-        ValueError: There is none.
+        ValueError: No frame can be decoded.
     """
-    packets = len(reading.stamps.shown)
-    beginning = read_beginning(source, reading.stream) if any(reading.stamps.shown) else None
-    if beginning is None:
-        fault = f"none of its {packets} frames can be decoded" if packets else "has no frames"
-        raise ValueError(f"{name}: {fault}: export it anew")
-    order = order_by_timestamps(reading.stamps, beginning)
+    packets = len(scan.packet_times.shown)
+    first_frames = read_first_frames(source, scan.stream) if any(scan.packet_times.shown) else None
+    if first_frames is None:
+        problem = f"none of its {packets} frames can be decoded" if packets else "it has no frames"
+        raise ValueError(f"{name}: {problem}; export it again")
+    order = order_by_timestamps(scan.packet_times, first_frames)
     if order is None:
-        ticks = round(1 / (reading.rate * reading.tick)) if reading.rate else 1
-        order = order_by_decoding(source, reading.stream, reading.stamps, max(1, ticks))
-    return order, beginning
+        ticks = round(1 / (scan.rate * scan.tick)) if scan.rate else 1
+        order = order_by_decoding(source, scan.stream, scan.packet_times, max(1, ticks))
+    return order, first_frames
 
 
-def _end(reading: Reading, order: Order) -> int:
-    """When the last frame ends, ticks: as its packet says, else it lasts like the one before."""
+def _end_of_last_frame(scan: SourceScan, order: FrameOrder) -> int:
+    """Return the end of the last frame, ticks: from its packet, else from the previous duration."""
     last = order.timestamps[-1]
-    stamps = reading.stamps
+    packet_times = scan.packet_times
     if order.packets:
-        duration = stamps.durations[order.packets[-1]]
+        duration = packet_times.durations[order.packets[-1]]
     else:
-        duration = stamps.durations[stamps.shown_at.index(last)]
+        duration = packet_times.durations[packet_times.shown_at.index(last)]
     if duration <= 0 and len(order.timestamps) > 1:
         duration = last - order.timestamps[-2]
-    if duration <= 0 and reading.rate:
-        duration = round(1 / (reading.rate * reading.tick))
+    if duration <= 0 and scan.rate:
+        duration = round(1 / (scan.rate * scan.tick))
     return last + max(1, duration)
 
 
-def _rate(reading: Reading, order: Order, end: int) -> Fraction:
-    """Frames per second: what the container says, if it makes sense."""
-    if reading.rate and 0 < reading.rate <= _FASTEST:
-        return reading.rate
-    seconds = (end - order.timestamps[0]) * reading.tick
+def _average_rate(scan: SourceScan, order: FrameOrder, end: int) -> Fraction:
+    """Return frames per second: the container's value if plausible, else frames by duration."""
+    if scan.rate and 0 < scan.rate <= _MAX_FRAME_RATE:
+        return scan.rate
+    seconds = (end - order.timestamps[0]) * scan.tick
     return (len(order.timestamps) / seconds).limit_denominator(1001)

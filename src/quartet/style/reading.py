@@ -1,4 +1,4 @@
-"""One pass over all packets of a source: what they say, without decoding them."""
+"""Scan all packets of a source once, without decoding them."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from av.video.stream import VideoStream
 from tqdm import tqdm
 
 from quartet.style.containers import codec_name
-from quartet.style.ordering import Stamps
+from quartet.style.ordering import PacketTimes
 from quartet.style.packets import is_shown, payload, read_packets
 from quartet.style.video import Track
 
 _TOLERANCE = Fraction(1, 2)
-"""Seconds by which the length that a container states may be wrong."""
+"""Seconds by which the duration that a container declares may be wrong."""
 
-_BACKWARDS = 1
-"""Seconds; a clock that goes back further has been set anew."""
+_MAX_BACKWARD_JUMP = 1
+"""Seconds; a larger jump back means that the clock was reset."""
 
 _LATEST_START = 10
-"""Seconds; what begins later was cut out of something longer, and has its clock."""
+"""Seconds; a source that starts later was cut from a longer one and keeps its clock."""
 
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
-_STATES_LENGTH = {"matroska", "avi", "flv", "asf", "mp4"}
-"""Containers with their length in the head; that of others is guessed from their end."""
+_DECLARES_DURATION = {"matroska", "avi", "flv", "asf", "mp4"}
+"""Containers that declare their duration; FFmpeg estimates that of others from their end."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a source's packets and head say.
+class SourceScan:
+    """Properties of a source's packets and header.
 
     Attributes:
         stream: Index of the video stream.
-        tick: Of the video stream, seconds.
-        rate: Frames per second, as far as known.
+        tick: Time base of the video stream, seconds.
+        rate: Frames per second, if known.
         sample_aspect: Width to height of a stored pixel.
-        stamps: Of the video's packets.
-        tracks: The other streams.
+        packet_times: Timestamps and flags of the video packets.
+        tracks: Other streams.
         fingerprint: SHA-256 over all packets.
         start: First timestamp of any stream, seconds.
-        any_start: Whether the container's clock may start anywhere.
-        missing: What the container promises beyond its end, seconds.
+        any_start: Whether the container's clock may start at any time.
+        missing: Declared duration beyond the actual end, seconds.
     """
 
     stream: int
     tick: Fraction
     rate: Fraction | None
     sample_aspect: Fraction
-    stamps: Stamps
+    packet_times: PacketTimes
     tracks: tuple[Track, ...]
     fingerprint: str
     start: Fraction
@@ -65,8 +65,8 @@ class Reading:
 
 
 @dataclass
-class _Tally:
-    """What is known of a stream while its packets go by."""
+class _StreamSummary:
+    """Properties of a stream, updated packet by packet."""
 
     codec: str
     packets: int = 0
@@ -77,43 +77,45 @@ class _Tally:
     digest: Any = field(default_factory=hashlib.sha256)  # hashlib has no public type for it
 
 
-def read_all(container: InputContainer, name: str) -> Reading:
+def scan_source(container: InputContainer, name: str) -> SourceScan:
     """Read a source to its end.
 
     Args:
-        container: Just opened.
-        name: Of the source, for messages.
+        container: Source, just opened.
+        name: Name of the source, for messages.
 
     Raises:
-        ValueError: It has no video, or the clock of a stream jumps back.
+        ValueError: There is no video stream, or the timestamps of a stream jump back.
     """
     video = _main_video(container, name)
-    stamps, tallies = _pass(container, video, name)
-    digests = "".join(tally.digest.hexdigest() for tally in tallies.values())
-    starts = (tally.start for tally in tallies.values() if tally.start is not None)
+    packet_times, summaries = _scan_packets(container, video, name)
+    digests = "".join(summary.digest.hexdigest() for summary in summaries.values())
+    starts = (summary.start for summary in summaries.values() if summary.start is not None)
     start = min(starts, default=Fraction(0))
     discontinuous = bool(container.format.flags & cast(int, Flags.ts_discont.value))
     others = (stream for stream in container.streams if stream.index != video.index)
-    return Reading(
+    return SourceScan(
         stream=video.index,
         tick=Fraction(video.time_base or 1),
         rate=video.average_rate or video.guessed_rate,
         sample_aspect=video.sample_aspect_ratio or Fraction(1),
-        stamps=stamps,
-        tracks=tuple(_track(stream, tallies[stream.index]) for stream in others),
+        packet_times=packet_times,
+        tracks=tuple(_to_track(stream, summaries[stream.index]) for stream in others),
         fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
         start=start,
         any_start=discontinuous or start > _LATEST_START,
-        missing=_missing(container, video, list(tallies.values()), tallies[video.index]),
+        missing=_missing_seconds(
+            container, video, list(summaries.values()), summaries[video.index]
+        ),
     )
 
 
-def _pass(
+def _scan_packets(
     container: InputContainer, video: VideoStream, name: str
-) -> tuple[Stamps, dict[int, _Tally]]:
-    """What the packets of the video say of time, and what is known of each stream, by index."""
-    stamps = Stamps()
-    tallies = {stream.index: _Tally(codec_name(stream)) for stream in container.streams}
+) -> tuple[PacketTimes, dict[int, _StreamSummary]]:
+    """Return the times of the video's packets, and a summary of each stream by index."""
+    packet_times = PacketTimes()
+    summaries = {stream.index: _StreamSummary(codec_name(stream)) for stream in container.streams}
     with tqdm(
         total=container.size if container.size > 0 else None,
         desc=f"reading {name}",
@@ -123,26 +125,26 @@ def _pass(
         delay=2,
     ) as bar:
         for packet in read_packets(container, list(container.streams)):
-            _count(tallies[packet.stream.index], packet, name)
+            _update_summary(summaries[packet.stream.index], packet, name)
             if packet.stream.index == video.index:
-                _note(stamps, packet, tallies[video.index].codec)
+                _append_times(packet_times, packet, summaries[video.index].codec)
             bar.update(packet.size)
-    return stamps, tallies
+    return packet_times, summaries
 
 
-def _track(stream: Stream, tally: _Tally) -> Track:
+def _to_track(stream: Stream, summary: _StreamSummary) -> Track:
     return Track(
         index=stream.index,
         kind=stream.type,
-        codec=tally.codec,
-        packets=tally.packets,
-        digest=tally.digest.hexdigest(),
-        start=(tally.start or Fraction(0)).as_integer_ratio(),
+        codec=summary.codec,
+        packets=summary.packets,
+        digest=summary.digest.hexdigest(),
+        start=(summary.start or Fraction(0)).as_integer_ratio(),
     )
 
 
 def _main_video(container: InputContainer, name: str) -> VideoStream:
-    """The stream that is meant to be watched: no cover; the default one, then the largest.
+    """Return the main video stream: not a cover; the default one, else the largest.
 
     Raises:
         ValueError: There is none.
@@ -152,13 +154,13 @@ def _main_video(container: InputContainer, name: str) -> VideoStream:
         kinds = dict.fromkeys(
             "a cover" if each.type == "video" else each.type for each in container.streams
         )
-        found = " and ".join(kinds) or "a head"
-        raise ValueError(f"{name}: has no video stream, only {found}: give another file")
-    readable = [stream for stream in streams if codec_name(stream)]
-    if not readable:
-        raise ValueError(f"{name}: FFmpeg has no decoder for its video: convert it to H.264 first")
+        found = " and ".join(kinds) or "a header"
+        raise ValueError(f"{name}: has no video stream, only {found}; use another file")
+    format_label = [stream for stream in streams if codec_name(stream)]
+    if not format_label:
+        raise ValueError(f"{name}: FFmpeg has no decoder for its video; convert it to H.264 first")
     return max(
-        readable,
+        format_label,
         key=lambda stream: (
             bool(stream.disposition & Disposition.default),
             stream.width * stream.height,
@@ -166,51 +168,56 @@ def _main_video(container: InputContainer, name: str) -> VideoStream:
     )
 
 
-def _count(tally: _Tally, packet: Packet[Stream], name: str) -> None:
-    """Take a packet into the account of its stream.
+def _update_summary(summary: _StreamSummary, packet: Packet[Stream], name: str) -> None:
+    """Add a packet to the summary of its stream.
 
     Raises:
-        ValueError: The clock jumps back here.
+        ValueError: The timestamps jump back.
     """
-    tally.packets += 1
-    tally.digest.update(payload(packet, tally.codec))
-    tally.broken = packet.is_corrupt
+    summary.packets += 1
+    summary.digest.update(payload(packet, summary.codec))
+    summary.broken = packet.is_corrupt
     tick = packet.time_base
     time = packet.dts if packet.dts is not None else packet.pts
     if time is not None and packet.stream.type in ("video", "audio"):
-        if tally.last is not None and time * tick < tally.last - _BACKWARDS:
+        if summary.last is not None and time * tick < summary.last - _MAX_BACKWARD_JUMP:
             raise ValueError(
-                f"{name}: the clock of stream {packet.stream.index} jumps from "
-                f"{float(tally.last):.1f} s back to {float(time * tick):.1f} s, as where two "
-                "recordings were put one after the other: split it there, or convert it first"
+                f"{name}: timestamps of stream {packet.stream.index} jump from "
+                f"{float(summary.last):.1f} s back to {float(time * tick):.1f} s, as in "
+                "concatenated recordings; split it there, or convert it first"
             )
-        tally.last = time * tick
+        summary.last = time * tick
     if packet.pts is not None:
         start, end = packet.pts * tick, (packet.pts + (packet.duration or 0)) * tick
-        tally.start = start if tally.start is None else min(tally.start, start)
-        tally.end = end if tally.end is None else max(tally.end, end)
+        summary.start = start if summary.start is None else min(summary.start, start)
+        summary.end = end if summary.end is None else max(summary.end, end)
 
 
-def _note(stamps: Stamps, packet: Packet[Stream], codec: str) -> None:
-    stamps.shown_at.append(packet.pts)
-    stamps.decoded_at.append(packet.dts)
-    stamps.durations.append(packet.duration or 0)
-    stamps.keys.append(packet.is_keyframe)
-    stamps.shown.append(is_shown(packet, codec))
+def _append_times(packet_times: PacketTimes, packet: Packet[Stream], codec: str) -> None:
+    packet_times.shown_at.append(packet.pts)
+    packet_times.decoded_at.append(packet.dts)
+    packet_times.durations.append(packet.duration or 0)
+    packet_times.keys.append(packet.is_keyframe)
+    packet_times.shown.append(is_shown(packet, codec))
 
 
-def _missing(
-    container: InputContainer, video: VideoStream, tallies: Sequence[_Tally], main: _Tally
+def _missing_seconds(
+    container: InputContainer,
+    video: VideoStream,
+    summaries: Sequence[_StreamSummary],
+    main: _StreamSummary,
 ) -> Fraction:
-    """Seconds that the container's head promises beyond its end."""
+    """Return by how many seconds the header's duration exceeds the actual one."""
     formats = set(container.format.name.split(","))
-    if not formats & _STATES_LENGTH or container.duration is None:
+    if not formats & _DECLARES_DURATION or container.duration is None:
         return Fraction(0)
-    end = max((tally.end for tally in tallies if tally.end is not None), default=Fraction(0))
-    promised = Fraction(container.duration, 1_000_000)
-    if "avi" in formats:  # Its duration is worked out from what is there.
-        promised = video.frames * Fraction(video.time_base or 0)
-    short = promised - end
+    end = max(
+        (summary.end for summary in summaries if summary.end is not None), default=Fraction(0)
+    )
+    declared = Fraction(container.duration, 1_000_000)
+    if "avi" in formats:  # FFmpeg computes the duration of AVI from the packets that exist.
+        declared = video.frames * Fraction(video.time_base or 0)
+    missing = declared - end
     if "mp4" in formats and (main.packets < len(video.index_entries) or main.broken):
-        return max(short, Fraction(1, 1000))
-    return short if short > _TOLERANCE else Fraction(0)
+        return max(missing, Fraction(1, 1000))
+    return missing if missing > _TOLERANCE else Fraction(0)

@@ -1,4 +1,4 @@
-"""Parameters of the style scenario, with their ranges and the reason for each default."""
+"""Parameters of style training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Seed = Annotated[int, Field(ge=0, lt=2**32, description="Start of every random choice made here.")]
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="Random seed.")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Layer = Literal[
@@ -15,14 +15,14 @@ Layer = Literal[
 
 
 class Settings(BaseModel):
-    """Immutable, and strict about names: a misspelt parameter is an error."""
+    """Immutable parameters; an unknown name is an error."""
 
-    # Built on first use: listing the pipelines should not pay for it.
+    # Build on first use, so that listing the pipelines stays fast.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class StyleTraining(Settings):
-    """How a network learns the style of one painting."""
+    """Parameters for training the network of one style."""
 
     seed: Seed
     width: int = Field(
@@ -31,86 +31,88 @@ class StyleTraining(Settings):
         le=64,
         multiple_of=4,
         description="Channels of the first layer, a multiple of 4. The published networks have 32 "
-        "and take four times as long for a frame.",
+        "and take four times as long per frame.",
     )
     steps: int = Field(
         4000,
         ge=1,
-        description="Updates. The learning rate falls to zero at the end, so fewer still end in a "
-        "finished network, of a coarser style. On one core 4,000 take about an hour.",
+        description="Optimiser steps. The learning rate falls to zero at the last one, so fewer "
+        "steps also give a converged network, of a coarser style. 4,000 take about an hour on one "
+        "core.",
     )
     batch_size: int = Field(
         1,
         ge=1,
         le=64,
-        description="Crops of photographs an update. On a CPU time goes with it, from 2 on on two "
-        "cores; a GPU has room for more.",
+        description="Crops per step. On a CPU, time is proportional to it; from 2 on, two cores "
+        "are used. A GPU can process more at once.",
     )
     crop: int = Field(
         256,
         ge=64,
         le=1024,
         multiple_of=4,
-        description="Side of a crop, pixels, a multiple of 4; time goes with its square. It should "
-        "hold several strokes of the painting as scaled.",
+        description="Side of a crop, pixels, a multiple of 4; time is proportional to its square. "
+        "It should cover several strokes of the scaled painting.",
     )
     painting_side: int = Field(
         512,
         ge=64,
         le=2048,
-        description="Shorter side that the painting is scaled to, pixels: large paintings give "
-        "large brush strokes.",
+        description="Shorter side of the scaled painting, pixels: larger values give larger brush "
+        "strokes.",
     )
     learning_rate: Positive = Field(
         1.5e-3,
         le=0.1,
-        description="Highest, of Adam: fifty steps lead up to it, half a cosine down to zero.",
+        description="Peak learning rate of Adam: 50 steps of linear warm-up, then cosine decay to "
+        "zero.",
     )
     content_weight: Weight = Field(
-        1.0, description="Of the distance to the photograph; what the others are weighed against."
+        1.0, description="Weight of the content loss; the other weights are relative to it."
     )
     style_weight: Weight = Field(
         50.0,
-        description="Of the distance to the painting: the more, the more painting and the less "
-        "photograph. With a tenth of it a video looks like a tinted photograph.",
+        description="Weight of the style loss: higher values give more painting and less "
+        "photograph. At a tenth of the default, a video looks like a tinted photograph.",
     )
     roughness_weight: Weight = Field(
         0.02,
-        description="Of the difference between neighbouring pixels, against noise that VGG does "
-        "not see.",
+        description="Weight of the total variation, the difference between neighbouring pixels, "
+        "against noise that VGG does not detect.",
     )
     content_layer: Layer = Field(
         "conv2_2",
-        description="Where photographs are compared, as in pytorch/examples: outlines stay, "
-        "colours and textures are free.",
+        description="VGG-19 layer of the content loss, as in pytorch/examples: it preserves "
+        "outlines and leaves colours and textures free.",
     )
     style_layers: tuple[Layer, ...] = Field(
         ("conv1_2", "conv2_2", "conv3_2", "conv3_4"),
         min_length=1,
-        description="Where correlations are compared with the painting's, from fine to coarse.",
+        description="VGG-19 layers of the style loss, from fine to coarse.",
     )
     preview_every: int = Field(
         250,
         ge=1,
-        description="Updates between two pictures of progress, and two checkpoints: what a stop "
-        "costs at most, some minutes.",
+        description="Steps between two previews, each with a checkpoint: at most these steps are "
+        "lost when training stops.",
     )
     verify_vgg: bool = Field(
         True,
-        description="Whether VGG's weights must be those of the Caffe model, with which the "
-        "defaults above were chosen; others see colours of another scale.",
+        description="Whether the weights of VGG-19 must be those of the Caffe model. The defaults "
+        "above were chosen with them; others expect another range of input values.",
     )
 
 
 class PaintingDescription(Settings):
-    """What the model card says of the painting; nothing is learned from it."""
+    """Description of the painting for the model card; training does not use it."""
 
     title: str | None = Field(
-        None, description="Title, artist and year. Without it, the card is named after the style."
+        None, description="Title, artist and year. Without it, the card uses the name of the style."
     )
     licence: str = Field(
         "not stated",
         min_length=1,
-        description="Under which the painting may be used, such as `public domain`: whoever gets "
-        "the weights will ask.",
+        description="Licence of the painting, such as `public domain`: users of the weights need "
+        "to know it.",
     )

@@ -1,9 +1,8 @@
-"""Reduce flicker: where the source is still, the stylized picture follows the one before.
+"""Reduce flicker: where the source is still, blend each stylized picture with the previous one.
 
-The network sees every frame by itself, and the noise of a camera or of a codec, hardly
-visible in the source, may turn strokes of the brush. A recursive filter calms them; the
-source alone decides where, so that nothing lags behind what moves, and nothing of a scene
-is left after a cut.
+The network processes each frame independently, and noise of a camera or codec that is
+hardly visible in the source may change brush strokes. A recursive filter reduces this. Only
+the source controls it, so moving objects do not lag, and nothing remains after a cut.
 """
 
 from __future__ import annotations
@@ -17,135 +16,145 @@ from scipy.ndimage import uniform_filter
 
 from quartet.style.video import Picture
 
-_STILL = 4
-_MOVED = 12
-"""Levels by which the source may change and still count as noise, and from which on it moves."""
+_STILL_BELOW = 4
+_MOVING_FROM = 12
+"""Change of the source, levels, up to which it counts as noise, and from which on as motion."""
 
-_LINES = 360
-"""Height, about, of the small pictures on which movement is looked for."""
+_ANALYSIS_HEIGHT = 360
+"""Approximate shorter side of the reduced pictures in which motion is detected."""
 
-_COARSE = 8
-"""Side of the cells, in squares of the small picture, in which the surroundings are weighed."""
+_CELL_SIDE = 8
+"""Side of the cells, pixels of the reduced picture, in which the surroundings are averaged."""
 
-_BAND = 32
-"""Lines that are blended at a time, so that they stay in the processor's cache."""
+_BAND_ROWS = 32
+"""Rows blended at a time, so that they stay in the CPU cache."""
 
-_REMAINDER = 1 / 64
-"""Share of what came before a segment that may be left in its first frame: of a flicker of 30
-levels, less than half a level."""
+_MAX_RESIDUAL = 1 / 64
+"""Weight that frames before a segment may have in its first frame: of a flicker of 30 levels, less
+than half a level."""
 
 _LEVELS = np.arange(256)
-_STILLNESS = np.clip(255 * (_MOVED - _LEVELS) / (_MOVED - _STILL), 0, 255).astype(np.uint8)
+_STILLNESS = np.clip(255 * (_MOVING_FROM - _LEVELS) / (_MOVING_FROM - _STILL_BELOW), 0, 255).astype(
+    np.uint8
+)
 
 
-def warm_up(strength: float) -> int:
-    """Return how many frames before a segment must be smoothed first, if there are so many.
+def warm_up_frames(strength: float) -> int:
+    """Return how many frames before a segment to smooth first, where they exist.
 
-    Then it hardly matters where the segment begins: what came before those frames weighs at
-    most 1/64, so that the joint of two segments cannot be seen. 0 at a strength of 0.
+    Earlier frames then have a weight of at most 1/64, so the transition between segments is
+    invisible. 0 at a strength of 0.
 
     Raises:
-        ValueError: The strength is not from 0 to below 1.
+        ValueError: `strength` is outside [0, 1).
     """
-    _check(strength)
-    return ceil(log(_REMAINDER) / log(strength)) if strength else 0
+    _check_strength(strength)
+    return ceil(log(_MAX_RESIDUAL) / log(strength)) if strength else 0
 
 
 class Smoother:
-    """Reduces the flicker of stylized pictures, frame by frame.
+    """Reduce the flicker of stylized pictures frame by frame with a recursive filter.
 
-    Where the source is still, a picture is `strength` times the one returned before it and
-    1 - `strength` times the stylized one; where it moves, the stylized one; between, in
-    proportion. What counts is how far the means of small squares, 2 × 2 pixels at 720 lines,
-    have changed in the colour that changes most since the frame before: noise mostly cancels
-    out in them. Up to 4 levels are none, 12 levels are full movement, and so is what lies beside
-    it. An even area amid movement, as the sky when the camera turns, moves too. Only one
-    frame is remembered.
+    Where the source is still, the output is `strength` times the previous output plus
+    1 - `strength` times the stylized picture; where it moves, the stylized picture; in
+    between, interpolated. Motion is the change of the source since the previous frame, in
+    block means (2 × 2 pixels at 720 lines, where noise mostly cancels out) of the channel
+    that changes most: up to 4 levels are still, 12 levels are full motion, which also extends
+    to neighbouring blocks. A uniform area surrounded by motion, such as the sky while the
+    camera pans, also counts as moving. Only one frame is kept in memory.
 
     Args:
-        strength: From 0, which changes nothing, to below 1. At 0.8 flicker has a third of
-            its amplitude, and slow changes of the light come four frames late.
+        strength: From 0 (off) to below 1. At 0.8, flicker has a third of its amplitude, and
+            slow changes of light are delayed by four frames.
 
     Raises:
-        ValueError: The strength is out of range.
+        ValueError: `strength` is outside [0, 1).
     """
 
     def __init__(self, strength: float) -> None:
-        _check(strength)
+        _check_strength(strength)
         self._strength = strength
-        self._source: Image.Image | None = None
-        """Of the frame before, scaled down."""
-        self._shown = np.empty((0, 0), dtype=np.float32)
-        """The picture returned before, shape (h, 3 w), levels with fractions: rounded ones
-        would never quite reach a colour that stays."""
+        self._previous_source: Image.Image | None = None
+        """Source of the previous frame, scaled down."""
+        self._previous_result = np.empty((0, 0), dtype=np.float32)
+        """Previous output, shape (h, 3 w), not rounded: rounded values would not converge to a
+        constant colour."""
 
     def smooth(self, source: Picture, stylized: Picture) -> Picture:
         """Return the stylized picture of the next frame with less flicker.
 
         Args:
-            source: Of the frame, shape (h, w, 3).
-            stylized: Of the frame, the same shape.
+            source: Frame of the source, shape (h, w, 3).
+            stylized: Stylized frame of the same shape.
 
         Raises:
-            ValueError: A picture has another shape than those of the first frame.
+            ValueError: The shape differs from that of the first frame.
         """
-        if self._source is None:
-            self._shown = _lines(stylized).astype(np.float32)
-        if source.shape != stylized.shape or _lines(stylized).shape != self._shown.shape:
+        if self._previous_source is None:
+            self._previous_result = _flatten_rows(stylized).astype(np.float32)
+        if (
+            source.shape != stylized.shape
+            or _flatten_rows(stylized).shape != self._previous_result.shape
+        ):
             raise ValueError(
-                f"smoothing: the stylized picture has the shape {stylized.shape}, its source "
-                f"{source.shape}; all must have the shape of the first frame"
+                f"smoothing: stylized picture of shape {stylized.shape}, source of shape "
+                f"{source.shape}; both must have the shape of the first frame"
             )
-        before, self._source = self._source, _small(source)
+        before, self._previous_source = self._previous_source, _downscale(source)
         if before is None:
             return stylized
-        return _blend(self._shown, stylized, _stillness(before, self._source), self._strength)
+        return _blend(
+            self._previous_result,
+            stylized,
+            _stillness_mask(before, self._previous_source),
+            self._strength,
+        )
 
 
-def _check(strength: float) -> None:
+def _check_strength(strength: float) -> None:
     if not 0 <= strength < 1:
-        raise ValueError(f"the strength of smoothing must be from 0 to below 1, not {strength}")
+        raise ValueError(f"smoothing strength must be at least 0 and below 1, not {strength}")
 
 
-def _lines(picture: Picture) -> Picture:
+def _flatten_rows(picture: Picture) -> Picture:
     return picture.reshape(len(picture), -1)
 
 
-def _small(picture: Picture) -> Image.Image:
-    """Means of squares of `_side` pixels; at the right and below also of parts of squares."""
-    return Image.fromarray(picture).reduce(_side(picture))
+def _downscale(picture: Picture) -> Image.Image:
+    """Average blocks of `_block_side` pixels, partial ones at the right and bottom included."""
+    return Image.fromarray(picture).reduce(_block_side(picture))
 
 
-def _side(picture: Picture) -> int:
-    return max(1, round(min(picture.shape[:2]) / _LINES))
+def _block_side(picture: Picture) -> int:
+    return max(1, round(min(picture.shape[:2]) / _ANALYSIS_HEIGHT))
 
 
-def _stillness(before: Image.Image, after: Image.Image) -> NDArray[np.uint8]:
-    """How still each square stands: 0 where it or a neighbour moves, 255 where all is as before.
+def _stillness_mask(before: Image.Image, after: Image.Image) -> NDArray[np.uint8]:
+    """Return how still each block is: 0 where it or a neighbour moves, 255 where nothing changes.
 
-    The border between still and moved is soft, and lies outside what moves.
+    The transition is soft, and lies outside the moving area.
     """
-    change = _strongest(ImageChops.difference(before, after))
-    anchored = _anchored(change, after)
-    _spread(change)
+    change = _max_over_channels(ImageChops.difference(before, after))
+    static_camera = _static_camera_weight(change, after)
+    _dilate(change)
     still = Image.fromarray(_STILLNESS.take(change)).filter(ImageFilter.BoxBlur(1))
-    return np.asarray(ImageChops.multiply(still, anchored))
+    return np.asarray(ImageChops.multiply(still, static_camera))
 
 
-def _anchored(change: NDArray[np.uint8], after: Image.Image) -> Image.Image:
-    """How much speaks for a camera at rest, from 0 to 255, in the wider surroundings.
+def _static_camera_weight(change: NDArray[np.uint8], after: Image.Image) -> Image.Image:
+    """Estimate how static the camera is around each block, from 0 to 255.
 
-    An even sky looks the same while the camera turns, though the strokes on it go along. So
-    structure that stays is weighed against what moves; without either all is at rest.
+    A uniform sky looks unchanged while the camera pans, although its strokes should move. So
+    static structure is weighed against motion nearby; without either, the camera is static.
     """
     grey = np.array(after.convert("L"))
     structure = np.zeros_like(grey)
-    structure[1:, 1:] = np.maximum(_apart(grey[1:, 1:], grey[:-1, 1:]),
-                                   _apart(grey[1:, 1:], grey[1:, :-1]))  # fmt: skip
-    stays = (structure > _MOVED) & (change <= _STILL)
+    structure[1:, 1:] = np.maximum(_absolute_difference(grey[1:, 1:], grey[:-1, 1:]),
+                                   _absolute_difference(grey[1:, 1:], grey[1:, :-1]))  # fmt: skip
+    stays = (structure > _MOVING_FROM) & (change <= _STILL_BELOW)
     shares = []
-    for mask in (stays, change >= _MOVED):
-        coarse = Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).reduce(_COARSE)
+    for mask in (stays, change >= _MOVING_FROM):
+        coarse = Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).reduce(_CELL_SIDE)
         cells = np.asarray(coarse, dtype=np.float32) / 255
         near = uniform_filter(cells, max(cells.shape) // 3 + 1, mode="nearest")
         shares.append(near + np.float32(0.2) * cells.mean())
@@ -154,35 +163,35 @@ def _anchored(change: NDArray[np.uint8], after: Image.Image) -> Image.Image:
     return Image.fromarray(levels).resize(after.size, Image.Resampling.BILINEAR)
 
 
-def _strongest(difference: Image.Image) -> NDArray[np.uint8]:
-    """Of the channel that changes most; shape (h, w)."""
+def _max_over_channels(difference: Image.Image) -> NDArray[np.uint8]:
+    """Return the change of the channel that changes most, shape (h, w)."""
     red, green, blue = difference.split()
     return np.array(ImageChops.lighter(ImageChops.lighter(red, green), blue))
 
 
-def _spread(change: NDArray[np.uint8]) -> None:
-    """Give each square the strongest change of the 3 × 3 around it."""
+def _dilate(change: NDArray[np.uint8]) -> None:
+    """Replace each value with the maximum of the 3 × 3 values around it, in place."""
     for lines in (change, change.T):
         original = lines.copy()
         np.maximum(lines[1:], original[:-1], out=lines[1:])
         np.maximum(lines[:-1], original[1:], out=lines[:-1])
 
 
-def _apart(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _absolute_difference(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.maximum(first, second) - np.minimum(first, second)
 
 
 def _blend(
     shown: NDArray[np.float32], stylized: Picture, still: NDArray[np.uint8], strength: float
 ) -> Picture:
-    """Move `shown` to the stylized picture, the less the stiller; return it in whole levels."""
-    side = _side(stylized)
-    new = _lines(stylized)
+    """Update `shown` towards the stylized picture, less where it is still; return it rounded."""
+    side = _block_side(stylized)
+    new = _flatten_rows(stylized)
     result = np.empty_like(new)
     rows = np.repeat(still, 3 * side, axis=1)[:, : new.shape[1]]
     scale = np.float32(strength / 255)
-    for top in range(0, len(new), _BAND):
-        band = slice(top, top + _BAND)
+    for top in range(0, len(new), _BAND_ROWS):
+        band = slice(top, top + _BAND_ROWS)
         target = new[band].astype(np.float32)
         weight = rows[np.arange(top, top + len(target)) // side] * scale
         old = shown[band]

@@ -1,4 +1,4 @@
-"""Stylizes a stream of pictures with whatever the machine has."""
+"""Stylize a stream of pictures on the available hardware."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from quartet.style.inference import InferenceNetwork
-from quartet.style.network import StyleNetwork, network_of, to_pictures
-from quartet.style.precision import compute_type, device
+from quartet.style.network import StyleNetwork, build_network, to_pictures
+from quartet.style.precision import select_device, select_dtype
 from quartet.style.transfer_settings import Stylizing
 
 Pictures = NDArray[np.uint8]
@@ -28,24 +28,24 @@ Picture = NDArray[np.uint8]
 """Shape (h, w, 3), RGB."""
 Key = TypeVar("Key")
 Compute = Callable[[Tensor], Tensor]
-"""Shape (n, h, w, 3), uint8 → the same."""
+"""Maps (n, h, w, 3) uint8 to the same shape and type."""
 
-_SMALLEST = 24
-"""Side of the smallest picture that the network's mirrored borders allow, pixels."""
-_BATCH_ON_GPU = 8
-_BYTES_A_VALUE = 20
-"""Of the first layer's output: so much memory do all layers want together at their peak. Measured
-in float32 on a processor; other ways want less."""
+_MIN_SIDE = 24
+"""Side of the smallest picture that the network's reflection padding supports, pixels."""
+_GPU_BATCH_SIZE = 8
+_BYTES_PER_VALUE = 20
+"""Peak memory of all layers per value of the first layer's output. Measured in float32 on a CPU;
+other configurations need less."""
 
 
 class Platform(NamedTuple):
-    """What is computed on.
+    """Hardware and data type for inference.
 
     Attributes:
-        device: Processor or GPU.
-        dtype: Of the convolutions.
+        device: CPU or GPU.
+        dtype: Data type of the convolutions.
         compiled: Whether PyTorch compiles the network.
-        workers: Threads that stylize batches side by side, each with one core.
+        workers: Threads that stylize batches concurrently, each on one core.
     """
 
     device: torch.device
@@ -54,7 +54,7 @@ class Platform(NamedTuple):
     workers: int
 
     def describe(self) -> dict[str, Any]:
-        """For reports: text and numbers."""
+        """Return a description for reports."""
         gpu = self.device.type == "cuda"
         return {
             "device": torch.cuda.get_device_name() if gpu else "CPU",
@@ -64,43 +64,43 @@ class Platform(NamedTuple):
         }
 
 
-def detect(settings: Stylizing, ranks: int = 1) -> Platform:
-    """What this machine has, as far as the settings allow it.
+def detect_platform(settings: Stylizing, ranks: int = 1) -> Platform:
+    """Return the hardware and data type to use on this machine.
 
     Args:
-        settings: `auto` is decided here.
-        ranks: Processes that share this machine's cores.
+        settings: Parameters; `auto` is resolved here.
+        ranks: Processes that share the cores of this machine.
 
     Raises:
-        ValueError: The machine cannot compute in the precision asked for.
+        ValueError: The machine does not support the requested precision.
     """
-    where = device()
-    gpu = where.type == "cuda"
+    device = select_device()
+    gpu = device.type == "cuda"
     if settings.precision == "auto":
-        # Half precision is finer than bfloat16, and its range is enough for these values.
-        dtype = torch.float16 if gpu else compute_type(where)
+        # float16 is more precise than bfloat16, and its range suffices for these values.
+        dtype = torch.float16 if gpu else select_dtype(device)
     else:
         dtype = getattr(torch, settings.precision)
     if dtype == torch.float16 and not gpu:
         raise ValueError(
-            "stylizing.precision: float16 is for GPUs, and none was found; say auto, bfloat16 or "
+            "stylizing.precision: float16 needs a GPU, and none was found; use auto, bfloat16 or "
             "float32"
         )
     compiled = gpu if settings.compiled == "auto" else settings.compiled == "always"
     cores = len(os.sched_getaffinity(0))
     workers = settings.workers or (1 if gpu else max(1, cores // ranks))
-    return Platform(where, dtype, compiled, workers)
+    return Platform(device, dtype, compiled, workers)
 
 
 class Stylizer:
-    """A style, ready to be put on pictures.
+    """Stylize pictures in one style with a pool of threads.
 
-    Use it as a context; its threads end with it.
+    Use it as a context manager, which ends its threads.
 
     Args:
-        weights: Of a `StyleNetwork` of any width, by name.
-        settings: How.
-        platform: What to compute on.
+        weights: Weights by name of a `StyleNetwork` of any width.
+        settings: Parameters of the inference.
+        platform: Hardware to use.
 
     Raises:
         ValueError: The weights belong to another architecture.
@@ -109,20 +109,22 @@ class Stylizer:
     def __init__(
         self, weights: Mapping[str, NDArray[Any]], settings: Stylizing, platform: Platform
     ) -> None:
-        network = network_of({name: torch.tensor(value) for name, value in weights.items()})
+        network = build_network({name: torch.tensor(value) for name, value in weights.items()})
         gpu = platform.device.type == "cuda"
-        self._batch = settings.batch_size or (_BATCH_ON_GPU if gpu else 1)
+        self._batch = settings.batch_size or (_GPU_BATCH_SIZE if gpu else 1)
         self._width = int(network.conv1.conv2d.weight.shape[0])
         self._platform = platform
-        self._made_for = _for_gpu(network, platform) if gpu else _for_processor(network, platform)
-        self._own = local()
+        self._create_compute = (
+            _gpu_factory(network, platform) if gpu else _cpu_factory(network, platform)
+        )
+        self._thread_local = local()
         self._lock = Lock()
         self._busy = 0.0
-        self._fitting: dict[tuple[int, int], int] = {}
-        """Pictures in a batch that fits into memory, by height and width."""
+        self._fitting_counts: dict[tuple[int, int], int] = {}
+        """Largest batch known to fit into memory, by height and width."""
 
     def __enter__(self) -> Stylizer:
-        # Threads within a layer would wait for each other at each of them; frames need not.
+        # One thread per frame is faster: threads within a layer wait for each other at every layer.
         self._threads_before = torch.get_num_threads()
         torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(
@@ -136,7 +138,7 @@ class Stylizer:
 
     @property
     def busy_seconds(self) -> float:
-        """Time that the threads have spent in the network, summed over them."""
+        """Time spent in the network, summed over all threads."""
         return self._busy
 
     def stream(
@@ -144,23 +146,23 @@ class Stylizer:
         pictures: Iterable[tuple[Key, Picture]],
         group: Callable[[Key], object] = lambda key: None,
     ) -> Iterator[tuple[Key, Picture]]:
-        """Stylize pictures, in batches of equal size, in several threads.
+        """Stylize pictures in batches of equal size, in several threads.
 
-        Not more than two batches a thread are under way at a time.
+        At most two batches per thread are in progress at a time.
 
         Args:
-            pictures: Each after a key that says what it is.
-            group: Of a key; only pictures of one group come into one batch. What a picture
-                becomes may depend on its batch, in the last bit.
+            pictures: Pairs of a key and a picture of shape (h, w, 3).
+            group: Maps a key to its group; a batch contains one group only, as the result of a
+                picture may depend on its batch in the last bit.
 
         Yields:
-            The key and the stylized picture, in the order given.
+            The key and the stylized picture, in input order.
 
         Raises:
-            ValueError: The first pictures of a size need more memory than there is.
+            ValueError: The first pictures of a size do not fit into memory.
         """
         pending: deque[tuple[tuple[Key, ...], Future[Pictures]]] = deque()
-        for keys, batch in _batches(pictures, self._batch, group):
+        for keys, batch in _group_batches(pictures, self._batch, group):
             pending.append((keys, self._pool.submit(self.stylize, batch)))
             if len(pending) > 2 * self._platform.workers:
                 yield from _results(*pending.popleft())
@@ -171,61 +173,61 @@ class Stylizer:
         """Stylize one batch in the calling thread.
 
         Args:
-            pictures: Of one size, at least one.
+            pictures: One or more pictures of the same shape (h, w, 3).
 
         Returns:
-            Of the same size.
+            Stylized pictures, shape (n, h, w, 3).
 
         Raises:
-            ValueError: They are the first of their size and need more memory than there is.
+            ValueError: The first pictures of a size do not fit into memory.
         """
-        begun = time.perf_counter()
+        started = time.perf_counter()
         batch = np.stack(list(pictures))
         count, height, width, _ = batch.shape
         self._check_memory(count, height, width)
-        lacking = [(0, max(0, _SMALLEST - size)) for size in (height, width)]
-        if any(after for _, after in lacking):
-            batch = np.pad(batch, [(0, 0), *lacking, (0, 0)], mode="edge")
+        missing = [(0, max(0, _MIN_SIDE - size)) for size in (height, width)]
+        if any(after for _, after in missing):
+            batch = np.pad(batch, [(0, 0), *missing, (0, 0)], mode="edge")
         with torch.inference_mode():
             stylized = self._compute()(torch.from_numpy(batch))
         result: Pictures = stylized[:, :height, :width].numpy()
         with self._lock:
-            self._busy += time.perf_counter() - begun
+            self._busy += time.perf_counter() - started
         return result
 
     def _compute(self) -> Compute:
-        """The network, with buffers of this thread's own."""
-        if not hasattr(self._own, "compute"):
-            self._own.compute = self._made_for()
-        compute: Compute = self._own.compute
+        """Return the network with this thread's own buffers."""
+        if not hasattr(self._thread_local, "compute"):
+            self._thread_local.compute = self._create_compute()
+        compute: Compute = self._thread_local.compute
         return compute
 
     def _check_memory(self, count: int, height: int, width: int) -> None:
-        """Refuse what does not fit, once for a size of pictures.
+        """Check that a batch fits into memory, once per frame size.
 
-        Later batches find the threads' buffers in place: were the peak asked for again, what is
-        held already would count twice, and another process could end a run that goes well.
+        Later batches reuse the threads' buffers: checking again would count this memory twice,
+        and another process could end a run that works.
         """
         with self._lock:
-            if count <= self._fitting.get((height, width), 0):
+            if count <= self._fitting_counts.get((height, width), 0):
                 return
             workers = self._platform.workers
-            wanted = count * height * width * self._width * _BYTES_A_VALUE * workers
-            there = _free_memory(self._platform.device)
-            if wanted > there:
+            required = count * height * width * self._width * _BYTES_PER_VALUE * workers
+            available = _free_memory(self._platform.device)
+            if required > available:
                 raise ValueError(
                     f"stylizing {count} picture{'s' * (count > 1)} of {width}×{height} pixels in "
-                    f"each of {workers} threads wants about {wanted / 2**30:.1f} GiB, and "
-                    f"{there / 2**30:.1f} GiB are free: lower stylizing.batch_size or "
+                    f"each of {workers} threads needs about {required / 2**30:.1f} GiB, and "
+                    f"{available / 2**30:.1f} GiB are free: lower stylizing.batch_size or "
                     "stylizing.workers, or scale the source down"
                 )
-            self._fitting[height, width] = count
+            self._fitting_counts[height, width] = count
 
 
-def _batches(
+def _group_batches(
     pictures: Iterable[tuple[Key, Picture]], size: int, group: Callable[[Key], object]
 ) -> Iterator[tuple[tuple[Key, ...], tuple[Picture, ...]]]:
-    """Put successive pictures of one size and group together, their keys beside them."""
+    """Group successive pictures of the same size and group into batches, with their keys."""
     for _, same in groupby(pictures, key=lambda item: (item[1].shape, group(item[0]))):
         while batch := list(islice(same, size)):
             keys, stacked = zip(*batch, strict=True)
@@ -233,22 +235,22 @@ def _batches(
 
 
 def _results(keys: tuple[Key, ...], stylized: Future[Pictures]) -> Iterator[tuple[Key, Picture]]:
-    """Wait for a batch; give each picture its key again."""
+    """Wait for a batch, and pair each picture with its key."""
     return zip(keys, stylized.result(), strict=True)
 
 
-def _for_processor(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:
-    """What makes a thread's own network; all share the weights."""
+def _cpu_factory(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:
+    """Return a function that creates a thread's own network; all share the weights."""
     first = InferenceNetwork(network, platform.dtype)
 
-    def own() -> Compute:
-        twin = first.twin()
-        return torch.compile(twin.__call__, dynamic=False) if platform.compiled else twin
+    def create() -> Compute:
+        clone = first.clone()
+        return torch.compile(clone.__call__, dynamic=False) if platform.compiled else clone
 
-    return own
+    return create
 
 
-def _for_gpu(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:
+def _gpu_factory(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:
     layout: dict[str, Any] = {"memory_format": torch.channels_last}
     network = network.to(platform.device, platform.dtype).to(**layout)
 
@@ -256,7 +258,7 @@ def _for_gpu(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]
         values = network(pictures.permute(0, 3, 1, 2).to(platform.dtype))
         return to_pictures(values).permute(0, 2, 3, 1)
 
-    # With CUDA graphs: between two layers of a small picture the GPU waits for the processor.
+    # CUDA graphs avoid launch overhead, which dominates on small pictures.
     compiled = torch.compile(stylized, mode="max-autotune") if platform.compiled else stylized
 
     def compute(pictures: Tensor) -> Tensor:
@@ -265,10 +267,10 @@ def _for_gpu(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]
     return lambda: compute
 
 
-def _free_memory(where: torch.device) -> int:
-    """Bytes."""
-    if where.type == "cuda":
-        return int(torch.cuda.mem_get_info(where)[0])
+def _free_memory(device: torch.device) -> int:
+    """Return the free memory in bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
     lines = dict(
         line.split(":", 1) for line in Path("/proc/meminfo").read_text("ascii").splitlines()
     )

@@ -1,4 +1,4 @@
-"""Teaching a network the style of one painting."""
+"""Train a network for the style of one painting."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ from tqdm import tqdm
 
 from quartet.style.network import StyleNetwork, to_pictures
 from quartet.style.perception import PerceptualLoss
-from quartet.style.photographs import Photographs, Picture, batches_of_crops, scaled_to
-from quartet.style.precision import compute_type, device
+from quartet.style.photographs import (
+    Photographs,
+    Picture,
+    generate_crop_batches,
+    scale_shorter_side,
+)
+from quartet.style.precision import select_device, select_dtype
 from quartet.style.settings import StyleTraining
 from quartet.style.vgg import Vgg19
 
@@ -28,40 +33,41 @@ logger = logging.getLogger(__name__)
 Arrays = Mapping[str, NDArray[Any]]
 _MEAN_LEVEL = 120.0
 _LEVELS = 30.0
-"""Where a picture begins: about this grey, and deviations of about this size; 0 to 255 is far
-from the small outputs that layers start with."""
-_LONGEST_GRADIENT = 1.0
-_MOST_LEFT_OUT = 20
-"""Steps one after another."""
+"""Mean and scale of the initial output, levels: the default initialisation gives values near 0,
+far from pictures with levels from 0 to 255."""
+_MAX_GRADIENT_NORM = 1.0
+_MAX_SKIPPED_STEPS = 20
+"""Successive steps that may be skipped."""
 _LOSSES = ("content", "style", "roughness")
-_SMALLEST_PAINTING = 32
-_LONGEST_PAINTING = 8
-"""Times its shorter side: beyond, a scaled painting would fill the memory."""
+_MIN_PAINTING_SIDE = 32
+_MAX_PAINTING_ASPECT = 8
+"""Longer side by shorter side: beyond it, a scaled painting would fill the memory."""
 
 _Gradient = tuple[float, Tensor, tuple[Tensor, ...]]
 """Share of the batch, its three mean losses, and the gradient of their weighted sum."""
 
 
-class Course:
-    """One training under way, which can be stopped and gone on with at any step.
+class StyleTrainer:
+    """Train a style network; training can be stopped and resumed at any step.
 
-    After Johnson et al. (2016): crops of photographs are stylized, and the network
-    learns from what VGG-19 sees in the result, the photograph and the painting.
+    Follows Johnson et al. (2016): crops of photographs are stylized, and the network learns
+    from the features that VGG-19 extracts from the result, the photograph and the painting.
 
     Args:
         painting: Shape (h, w, 3), uint8 RGB.
-        photographs: By name, each of shape (h, w, 3), uint8 RGB.
-        vgg_weights: Of VGG-19, see `quartet.style.vgg.Vgg19`.
-        settings: Of the training.
+        photographs: Photographs by name, each of shape (h, w, 3), uint8 RGB.
+        vgg_weights: Weights of `quartet.style.vgg.Vgg19`.
+        settings: Parameters of the training.
 
     Attributes:
-        step: Updates done.
-        history: Mean losses since the last note, one row a note: `step`, `content`, `style`,
-            `roughness`, the `learning_rate` at its end and the `seconds` of its updates.
+        step: Steps done.
+        history: One row per logged step: `step`, the mean losses since the previous row
+            (`content`, `style`, `roughness`), the current `learning_rate`, and the `seconds`
+            since the previous row.
 
     Raises:
-        ValueError: The painting is too small or too long, there is no photograph, or the
-            weights are not VGG-19's.
+        ValueError: The painting is too small or too elongated, there is no photograph, or the
+            weights do not belong to VGG-19.
     """
 
     def __init__(
@@ -71,58 +77,58 @@ class Course:
         vgg_weights: Mapping[str, Tensor],
         settings: StyleTraining,
     ) -> None:
-        _check(painting, photographs)
+        _check_inputs(painting, photographs)
         self.settings = settings
         self.step = 0
-        self._left_out = 0
+        self._skipped_steps = 0
         self.history: list[dict[str, float]] = []
         self._photographs = photographs
-        self._device = device()
-        self._type = compute_type(self._device)
+        self._device = select_device()
+        self._type = select_dtype(self._device)
         layout: dict[str, Any] = {"device": self._device, "memory_format": torch.channels_last}
-        self.network: StyleNetwork = _fresh_network(settings).to(**layout)
+        self.network: StyleNetwork = _initialise_network(settings).to(**layout)
         self._parameters = list(self.network.parameters())
         vgg: Vgg19 = Vgg19(vgg_weights).to(**layout)
-        self._loss = PerceptualLoss.of(
+        self._loss = PerceptualLoss.from_painting(
             vgg,
-            self._tensor(scaled_to(painting, settings.painting_side)[None]),
+            self._tensor(scale_shorter_side(painting, settings.painting_side)[None]),
             settings.style_layers,
             settings.content_layer,
         )
         self._optimiser = torch.optim.Adam(self._parameters, lr=settings.learning_rate)
 
-    def run(self, keep: Callable[[Course], None]) -> None:
-        """Train to the end, telling `keep` every `preview_every` steps and after the last.
+    def run(self, on_log: Callable[[StyleTrainer], None]) -> None:
+        """Train to the last step; call `on_log` every `preview_every` steps and after the last.
 
         Raises:
-            ValueError: A loss is no number any more, or no photograph can be read.
+            ValueError: A loss is not finite, or no photograph can be read.
         """
         settings = self.settings
-        crops = batches_of_crops(
+        crops = generate_crop_batches(
             self._photographs,
             settings.batch_size,
             settings.crop,
             settings.seed,
             range(self.step, settings.steps),
         )
-        noted, note = set(notes(settings)), _Note(self)
-        with closing(crops), self._workers() as run, note.bar:
+        logged_steps, log = set(log_steps(settings)), _LossLog(self)
+        with closing(crops), self._workers() as run, log.bar:
             for batch in crops:
                 losses = self._update(batch, run)
                 self.step += 1
-                note.add(losses)
-                if self.step in noted:
-                    self.history.append(note.row())
-                    keep(self)
-                    note.begin()
+                log.add(losses)
+                if self.step in logged_steps:
+                    self.history.append(log.row())
+                    on_log(self)
+                    log.begin()
 
     @contextmanager
     def _workers(self) -> Iterator[Callable[..., Any]]:
-        """How to run the parts of a batch side by side: a `map`.
+        """Provide the `map` that processes the parts of a batch.
 
-        On a CPU two threads each take half of a batch. Threads inside the layers would meet
-        at a barrier per layer, where they spin: ruinous beside any other busy process. Two,
-        whatever the machine, so that the numbers are the same everywhere.
+        On a CPU, two threads each take half of a batch. Threads inside the layers would wait for
+        each other at every layer, which is slow next to other busy processes. It is two on every
+        machine, so that results are the same everywhere.
         """
         if self._device.type != "cpu":
             yield map
@@ -136,46 +142,48 @@ class Course:
             torch.set_num_threads(threads)
 
     def _update(self, crops: Picture, run: Callable[..., Any]) -> NDArray[np.float64]:
-        """One step of Adam; the three losses before their weights."""
+        """Run one step of Adam; return the three losses before weighting."""
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self.step, self.settings)
         parts = min(len(crops), 1 if run is map else 2)
-        found: list[_Gradient] = list(run(self._gradient, np.array_split(crops, parts)))
+        results: list[_Gradient] = list(run(self._gradient, np.array_split(crops, parts)))
         for index, parameter in enumerate(self._parameters):
-            slices = [gradients[index] * share for share, _, gradients in found]
+            slices = [gradients[index] * share for share, _, gradients in results]
             parameter.grad = torch.stack(slices).sum(dim=0) if parts > 1 else slices[0]
-        length = float(torch.nn.utils.clip_grad_norm_(self._parameters, _LONGEST_GRADIENT))
-        losses = torch.stack([part * share for share, part, _ in found]).sum(dim=0).tolist()
+        length = float(torch.nn.utils.clip_grad_norm_(self._parameters, _MAX_GRADIENT_NORM))
+        losses = torch.stack([part * share for share, part, _ in results]).sum(dim=0).tolist()
         if math.isfinite(length):
             self._optimiser.step()
-        self._check_numbers(losses, length)
+        self._check_finite(losses, length)
         return np.array(losses)
 
-    def _check_numbers(self, losses: list[float], length: float) -> None:
-        """Raise where the training cannot go on.
+    def _check_finite(self, losses: list[float], length: float) -> None:
+        """Raise ValueError if training has diverged.
 
-        A gradient without end by itself is no such fault: a crop of a single colour, which
-        instance normalisation divides by next to nothing, gives one. Its step is left out.
+        A single gradient that is not finite is no divergence: instance normalisation divides a
+        crop of one colour by nearly zero. That step is skipped.
         """
-        self._left_out = 0 if math.isfinite(length) else self._left_out + 1
+        self._skipped_steps = 0 if math.isfinite(length) else self._skipped_steps + 1
         settings = self.settings
-        sound = all(map(math.isfinite, losses))
-        if sound and self._left_out < min(_MOST_LEFT_OUT, settings.steps):
+        finite = all(map(math.isfinite, losses))
+        if finite and self._skipped_steps < min(_MAX_SKIPPED_STEPS, settings.steps):
             return
-        told = ", ".join(f"{name} {value:g}" for name, value in zip(_LOSSES, losses, strict=True))
+        losses_text = ", ".join(
+            f"{name} {value:g}" for name, value in zip(_LOSSES, losses, strict=True)
+        )
         raise ValueError(
-            f"the training broke down at step {self.step + 1} ({told}, length of the gradient "
+            f"training diverged at step {self.step + 1} ({losses_text}, gradient norm "
             f"{length:g}); lower style_training.learning_rate (now {settings.learning_rate:g}) or "
-            f"the largest of the weights: content_weight (now {settings.content_weight:g}), "
+            f"the largest weight: content_weight (now {settings.content_weight:g}), "
             f"style_weight (now {settings.style_weight:g}), roughness_weight (now "
             f"{settings.roughness_weight:g})"
-            + ("; or give photographs that show more than one colour" if sound else "")
+            + ("; or use photographs with more than one colour" if finite else "")
         )
 
     def _gradient(self, crops: Picture) -> _Gradient:
         settings = self.settings
         pictures = self._tensor(crops)
-        # Casts of the network's weights must not be shared by two threads.
+        # Two threads must not share cached casts of the weights.
         with torch.autocast(
             self._device.type,
             self._type,
@@ -193,19 +201,19 @@ class Course:
         return len(crops) / settings.batch_size, each, gradient
 
     def stylize(self, picture: Picture) -> Picture:
-        """The picture, shape (h, w, 3), as the network stylizes it now; sides cut to fours."""
+        """Stylize a picture with the current weights; crop its sides to multiples of 4."""
         height, width = (size // 4 * 4 for size in picture.shape[:2])
         with torch.inference_mode():
             stylized = to_pictures(self.network(self._tensor(picture[None, :height, :width])))
         return stylized[0].permute(1, 2, 0).cpu().numpy()
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """The network's weights by name."""
+        """Return the weights of the network by name."""
         state = self.network.state_dict()
         return {name: tensor.cpu().contiguous().numpy().copy() for name, tensor in state.items()}
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Arrays and facts from which `restore` goes on."""
+        """Return arrays and values from which `restore` resumes training."""
         arrays: dict[str, NDArray[Any]] = dict(self.weights())
         for name, parameter in self.network.named_parameters():
             for moment, value in self._optimiser.state[parameter].items():
@@ -213,75 +221,75 @@ class Course:
         return arrays, {"step": self.step, "history": self.history}
 
     def restore(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
-        """Go back to what `state` told."""
+        """Restore what `state` returned."""
         own = self.network.state_dict()
         self.network.load_state_dict({name: torch.tensor(arrays[name]) for name in own})
         for name, parameter in self.network.named_parameters():
-            if f"step/{name}" not in arrays:  # no step has been taken yet
+            if f"step/{name}" not in arrays:  # before the first step
                 continue
             moments = {
                 moment: torch.tensor(arrays[f"{moment}/{name}"]).to(self._device)
                 for moment in ("exp_avg", "exp_avg_sq")
             }
-            # Files of arrays may give a single number back as a list of one; it stays on the CPU.
+            # Some array files return a scalar with shape (1,). Adam keeps `step` on the CPU.
             count = torch.tensor(arrays[f"step/{name}"]).reshape(())
             self._optimiser.state[parameter] = {"step": count, **moments}
         self.step = int(facts["step"])
         self.history = list(facts["history"])
 
     def _tensor(self, pictures: Picture) -> Tensor:
-        """(n, h, w, 3) uint8 → (n, 3, h, w) float32, channels last in memory."""
-        # A view of what is already channels last: nothing is moved.
+        """Convert (n, h, w, 3) uint8 to (n, 3, h, w) float32, channels last in memory."""
+        # The permuted view is already channels last, so nothing is copied.
         return torch.tensor(pictures, device=self._device).permute(0, 3, 1, 2).float()
 
 
-class _Note:
-    """Losses since the last row of the history, and the line that shows them all the while."""
+class _LossLog:
+    """Losses since the last row of the history, also shown in the progress bar."""
 
-    def __init__(self, course: Course) -> None:
-        self._course = course
+    def __init__(self, trainer: StyleTrainer) -> None:
+        self._trainer = trainer
         self.begin()
         self.bar = tqdm(
-            total=course.settings.steps,
-            initial=course.step,
-            desc="learning the style",
+            total=trainer.settings.steps,
+            initial=trainer.step,
+            desc="training the style",
             unit="step",
             disable=None,
         )
 
     def begin(self) -> None:
         self._sums = np.zeros(len(_LOSSES))
-        self._since = self._course.step
+        self._since = self._trainer.step
         self._start = time.perf_counter()
 
     def add(self, losses: NDArray[np.float64]) -> None:
         self._sums += losses
-        self.bar.set_postfix_str(_told(self._means()), refresh=False)
+        self.bar.set_postfix_str(_format_losses(self._means()), refresh=False)
         self.bar.update()
 
     def row(self) -> dict[str, float]:
-        course, means = self._course, self._means()
+        trainer, means = self._trainer, self._means()
         seconds = time.perf_counter() - self._start
-        if self.bar.disable:  # no terminal that shows the line
-            each = seconds / (course.step - self._since)
+        if self.bar.disable:  # no terminal for the progress bar
+            each = seconds / (trainer.step - self._since)
             logger.info(
-                "step %d of %d, %.2f s each: %s",
-                *(course.step, course.settings.steps, each, _told(means)),
+                "Step %d of %d (%.2f s per step): %s",
+                *(trainer.step, trainer.settings.steps, each, _format_losses(means)),
             )
-        rate = learning_rate(course.step - 1, course.settings)
-        return {"step": course.step, **means, "learning_rate": rate, "seconds": seconds}
+        rate = learning_rate(trainer.step - 1, trainer.settings)
+        return {"step": trainer.step, **means, "learning_rate": rate, "seconds": seconds}
 
     def _means(self) -> dict[str, float]:
-        means = self._sums / (self._course.step - self._since)
+        means = self._sums / (self._trainer.step - self._since)
         return dict(zip(_LOSSES, means.tolist(), strict=True))
 
 
-def _told(losses: Mapping[str, float]) -> str:
+def _format_losses(losses: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
 
-def _fresh_network(settings: StyleTraining) -> StyleNetwork:
-    with torch.random.fork_rng(devices=[]):  # the caller's random state is not ours to set
+def _initialise_network(settings: StyleTraining) -> StyleNetwork:
+    with torch.random.fork_rng(devices=[]):  # leave the caller's random state unchanged
         torch.manual_seed(settings.seed)
         network = StyleNetwork(settings.width)
     with torch.no_grad():
@@ -290,29 +298,29 @@ def _fresh_network(settings: StyleTraining) -> StyleNetwork:
     return network
 
 
-def _check(painting: Picture, photographs: Photographs) -> None:
+def _check_inputs(painting: Picture, photographs: Photographs) -> None:
     height, width = painting.shape[:2]
-    if min(height, width) < _SMALLEST_PAINTING:
+    if min(height, width) < _MIN_PAINTING_SIDE:
         raise ValueError(
-            f"the painting is {width} × {height} pixels, too few for a brush stroke; give one of "
-            f"at least {_SMALLEST_PAINTING} on its shorter side, better 300 or more"
+            f"painting: {width} × {height} pixels is too small; use one with at least "
+            f"{_MIN_PAINTING_SIDE} pixels on its shorter side, better 300 or more"
         )
-    if max(height, width) > _LONGEST_PAINTING * min(height, width):
+    if max(height, width) > _MAX_PAINTING_ASPECT * min(height, width):
         raise ValueError(
-            f"the painting is {width} × {height} pixels, more than {_LONGEST_PAINTING} times as "
-            "long as wide; give a part of it"
+            f"painting: {width} × {height} pixels is too elongated; crop it to an aspect ratio "
+            f"of at most {_MAX_PAINTING_ASPECT}"
         )
     if not photographs:
-        raise ValueError("there is no photograph to learn on; give at least one")
+        raise ValueError("photographs: there is none to train on; add at least one")
 
 
-def notes(settings: StyleTraining) -> list[int]:
-    """The steps after which the history has a row, the last one included."""
+def log_steps(settings: StyleTraining) -> list[int]:
+    """Return the steps at which the history gets a row, including the last."""
     return [*range(settings.preview_every, settings.steps, settings.preview_every), settings.steps]
 
 
 def learning_rate(step: int, settings: StyleTraining) -> float:
-    """The rate of a step: up in a line over 50 steps, then down along half a cosine."""
-    warm_up = min(1.0, (step + 1) / 50)
+    """Return the learning rate of a step: linear warm-up over 50 steps, then cosine decay."""
+    warm_up_frames = min(1.0, (step + 1) / 50)
     fall = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-    return settings.learning_rate * warm_up * (fall + 0.01)
+    return settings.learning_rate * warm_up_frames * (fall + 0.01)

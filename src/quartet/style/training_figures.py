@@ -1,4 +1,4 @@
-"""What a training of a style looks like: curves of its losses, a grid of pictures on the way."""
+"""Draw the loss curves of a training and the previews on the way."""
 
 from __future__ import annotations
 
@@ -12,104 +12,105 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from quartet.style.photographs import Photographs, Picture, scaled_to
+from quartet.style.photographs import Photographs, Picture, scale_shorter_side
 
 _INK = "#1f3a5f"
 _MARK = "#c8553d"
 _PREVIEW_SIDE = 256
-_MOST_PHOTOGRAPHS = 4
-_MOST_STEPS = 6
+_MAX_PHOTOGRAPHS = 4
+_MAX_STEPS = 6
 _PAINTING, _PHOTOGRAPH, _STEP = "painting", "photograph", "step"
 
 
 class Previews:
-    """Test photographs as they are stylized at a few steps of a training, and the last.
+    """Test photographs stylized at selected steps of a training, and at the last.
 
     Args:
         painting: Shape (h, w, 3), uint8 RGB.
-        photographs: By name; the first four that can be read are shown.
-        steps: Numbers of all steps at which pictures are made, the last at the end.
+        photographs: Photographs by name; the first four readable ones are used.
+        steps: All steps at which pictures are made, ascending.
 
     Raises:
         ValueError: No photograph can be read.
     """
 
     def __init__(self, painting: Picture, photographs: Photographs, steps: Sequence[int]) -> None:
-        self._lasting = _spread(steps)
-        self._subjects = _readable(photographs)
+        self._kept_steps = _select_steps(steps)
+        self._subjects = _load_photographs(photographs)
         self._pictures: dict[int, list[Picture]] = {}
-        self._painting = scaled_to(painting, _PREVIEW_SIDE)
+        self._painting = scale_shorter_side(painting, _PREVIEW_SIDE)
 
     def add(self, step: int, stylize: Callable[[Picture], Picture]) -> None:
-        """Stylize all; of earlier steps only those stay that the finished grid will show."""
+        """Stylize all photographs; of earlier steps, keep those that the final grid shows."""
         self._pictures = {
-            number: pictures
-            for number, pictures in self._pictures.items()
-            if number in self._lasting and number < step
+            at_step: pictures
+            for at_step, pictures in self._pictures.items()
+            if at_step in self._kept_steps and at_step < step
         }
         self._pictures[step] = [stylize(subject) for subject in self._subjects]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All that is shown, for a file of arrays; `preview_grid` draws it.
+        """Return all pictures as arrays for `draw_preview_grid`.
 
-        `painting`, `photograph/ROW` and `step/NUMBER/ROW`, each of shape (h, w, 3), uint8 RGB.
+        Returns:
+            `painting`, `photograph/ROW` and `step/STEP/ROW`, each of shape (h, w, 3), uint8 RGB.
         """
         return {
             _PAINTING: self._painting,
             **{f"{_PHOTOGRAPH}/{row}": subject for row, subject in enumerate(self._subjects)},
             **{
-                f"{_STEP}/{number}/{row}": picture
-                for number, pictures in self._pictures.items()
+                f"{_STEP}/{at_step}/{row}": picture
+                for at_step, pictures in self._pictures.items()
                 for row, picture in enumerate(pictures)
             },
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go back to the pictures that `arrays` told; others are ignored."""
-        self._pictures = _by_step(arrays)
+        """Restore the pictures that `arrays` returned; ignore other names."""
+        self._pictures = _group_by_step(arrays)
 
 
-def _spread(steps: Sequence[int]) -> set[int]:
-    """A few of the steps, close at first, when most changes, and the last."""
-    places = np.geomspace(1, len(steps), min(_MOST_STEPS, len(steps))).round().astype(int)
-    return {steps[place - 1] for place in places}
+def _select_steps(steps: Sequence[int]) -> set[int]:
+    """Select a few steps, denser at the start, when most changes, and the last."""
+    positions = np.geomspace(1, len(steps), min(_MAX_STEPS, len(steps))).round().astype(int)
+    return {steps[position - 1] for position in positions}
 
 
-def _readable(photographs: Photographs) -> list[Picture]:
+def _load_photographs(photographs: Photographs) -> list[Picture]:
     found: list[Picture] = []
     reason: ValueError | None = None
     for name in photographs:
-        if len(found) == _MOST_PHOTOGRAPHS:
+        if len(found) == _MAX_PHOTOGRAPHS:
             break
         try:
-            found.append(scaled_to(photographs[name], _PREVIEW_SIDE))
+            found.append(scale_shorter_side(photographs[name], _PREVIEW_SIDE))
         except ValueError as error:
             reason = error
     if not found:
-        raise ValueError(f"there is no test photograph that can be read ({reason})") from reason
+        raise ValueError(f"test_photographs: none can be read; last error: {reason}") from reason
     return found
 
 
-def _by_step(arrays: Mapping[str, NDArray[Any]]) -> dict[int, list[Picture]]:
-    places = sorted(
-        (int(number), int(row))
-        for kind, number, row in (name.split("/") for name in arrays if name.count("/") == 2)
+def _group_by_step(arrays: Mapping[str, NDArray[Any]]) -> dict[int, list[Picture]]:
+    positions = sorted(
+        (int(at_step), int(row))
+        for kind, at_step, row in (name.split("/") for name in arrays if name.count("/") == 2)
         if kind == _STEP
     )
     found: dict[int, list[Picture]] = {}
-    for number, row in places:
-        found.setdefault(number, []).append(arrays[f"{_STEP}/{number}/{row}"])
+    for at_step, row in positions:
+        found.setdefault(at_step, []).append(arrays[f"{_STEP}/{at_step}/{row}"])
     return found
 
 
-def preview_grid(arrays: Mapping[str, NDArray[Any]]) -> Figure:
-    """The painting, and a row for each test photograph: itself, and stylized at the steps.
+def draw_preview_grid(arrays: Mapping[str, NDArray[Any]]) -> Figure:
+    """Draw the painting, and one row per test photograph: original and stylized at each step.
 
     Args:
-        arrays: As `Previews.arrays` tells them.
+        arrays: Pictures as returned by `Previews.arrays`.
     """
-    steps = _by_step(arrays)
-    # By number: arrays that have been in a file come back in any order.
+    steps = _group_by_step(arrays)
+    # Access rows by index: files return arrays in any order.
     rows = sum(name.startswith(f"{_PHOTOGRAPH}/") for name in arrays)
     subjects = [arrays[f"{_PHOTOGRAPH}/{row}"] for row in range(rows)]
     columns = {"photograph": subjects} | {f"step {n:,}": made for n, made in steps.items()}
@@ -121,28 +122,28 @@ def preview_grid(arrays: Mapping[str, NDArray[Any]]) -> Figure:
         figsize=(height * (first + sum(widths)) + 0.6, height * rows + 0.5), layout="constrained"
     )
     grid = figure.add_gridspec(rows, len(widths) + 1, width_ratios=[first, *widths])
-    _show(figure.add_subplot(grid[:, 0]), painting, "painting")
+    _draw_picture(figure.add_subplot(grid[:, 0]), painting, "painting")
     for column, (title, pictures) in enumerate(columns.items(), start=1):
         for row, picture in enumerate(pictures):
-            _show(figure.add_subplot(grid[row, column]), picture, title if row == 0 else "")
+            _draw_picture(figure.add_subplot(grid[row, column]), picture, title if row == 0 else "")
     return figure
 
 
-def _show(axis: Any, picture: Picture, title: str) -> None:
+def _draw_picture(axis: Any, picture: Picture, title: str) -> None:
     axis.axis("off")
     axis.imshow(picture)
     axis.set_title(title, fontsize=10)
 
 
-def png(figure: Figure) -> bytes:
-    """The content of a PNG file of the figure."""
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as a PNG file."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
     return content.getvalue()
 
 
-def loss_curves(history: pd.DataFrame) -> Figure:
-    """The three losses by step, each with a scale of its own, before their weights.
+def draw_loss_curves(history: pd.DataFrame) -> Figure:
+    """Draw the three losses before weighting by step, each on its own scale.
 
     Args:
         history: Columns `step`, `content`, `style` and `roughness`.
@@ -151,7 +152,7 @@ def loss_curves(history: pd.DataFrame) -> Figure:
     titles = {
         "content": "content: distance to the photograph",
         "style": "style: distance to the painting",
-        "roughness": "roughness: difference of neighbouring pixels",
+        "roughness": "roughness: total variation",
     }
     for axis, (name, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
         axis.plot(history["step"], history[name], "o-", ms=3, color=_INK)

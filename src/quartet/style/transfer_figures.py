@@ -1,4 +1,4 @@
-"""Figures of a stylized video or of stylized pictures: to look at, and to see where time went."""
+"""Draw the figures of a style transfer: contact sheet, consistency, and time per stage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from quartet.style.comparison import Comparison, Numbers, Shown
+from quartet.style.comparison import Comparison, Thumbnails, Values
 
 _INK = "#1f3a5f"
 _MARK = "#c8553d"
@@ -19,38 +19,38 @@ _WIDTH = 12.0
 _HEADING = 0.4
 _CAPTION = 0.28
 _GAP = 0.04
-"""In the contact sheet, inches."""
-_MOST_SHOWN = 12
-_LONGEST_NAME = 60
-_MISSING = "▯"
+"""Sizes in the contact sheet, inches."""
+_MAX_PAIRS = 12
+_MAX_LABEL_LENGTH = 60
+_REPLACEMENT = "▯"
 
 
-def contact_sheet(shown: Sequence[Shown], name: str, style: str) -> Figure:
-    """Pictures in rows, the source's above, stylized below, each pair under its caption.
+def draw_contact_sheet(thumbnails: Sequence[Thumbnails], name: str, style: str) -> Figure:
+    """Draw pairs of pictures in rows, each source above its stylized version, with a caption.
 
     Args:
-        shown: At most twelve of them are drawn, evenly chosen.
-        name: Of the source's file or folder.
-        style: That it was stylized in.
+        thumbnails: Pairs of pictures; at most twelve, evenly spaced, are drawn.
+        name: Name of the source file or folder.
+        style: Name of the style.
     """
-    if len(shown) > _MOST_SHOWN:
-        places = np.linspace(0, len(shown) - 1, _MOST_SHOWN).round().astype(int)
-        shown = [shown[place] for place in places]
-    tallness = _tallness(shown)
-    columns = _columns(len(shown), tallness)
-    blocks = -(-max(1, len(shown)) // columns)
+    if len(thumbnails) > _MAX_PAIRS:
+        places = np.linspace(0, len(thumbnails) - 1, _MAX_PAIRS).round().astype(int)
+        thumbnails = [thumbnails[place] for place in places]
+    aspect = _median_aspect(thumbnails)
+    columns = _count_columns(len(thumbnails), aspect)
+    blocks = -(-max(1, len(thumbnails)) // columns)
     cell = min(_WIDTH / columns, _WIDTH / 2)
-    height = cell * tallness
+    height = cell * aspect
     block = _CAPTION + 2 * height + _GAP
     size = (cell * columns, blocks * block + _HEADING)
     figure = Figure(figsize=size)
-    heading = f"{readable(name)} in the style {readable(style)}"
+    heading = f"{format_label(name)} in the style {format_label(style)}"
     figure.text(0.5, 1 - _HEADING / 2 / size[1], heading, ha="center", va="center", fontsize=12,
                 parse_math=False)  # fmt: skip
-    for number, each in enumerate(shown):
-        row, column = divmod(number, columns)
+    for index, pair in enumerate(thumbnails):
+        row, column = divmod(index, columns)
         top = size[1] - _HEADING - row * block - _CAPTION
-        for place, picture in enumerate((each.source, each.stylized)):
+        for place, picture in enumerate((pair.source, pair.stylized)):
             bottom = top - height - place * (height + _GAP)
             box = (column * cell + _GAP / 2, bottom, cell - _GAP, height)
             axis = figure.add_axes(tuple(np.divide(box, (*size, *size))))
@@ -58,22 +58,24 @@ def contact_sheet(shown: Sequence[Shown], name: str, style: str) -> Figure:
             axis.set_anchor("N" if place else "S")
             axis.axis("off")
             if place == 0:
-                caption = readable(each.caption, round(11 * cell))
+                caption = format_label(pair.caption, round(11 * cell))
                 axis.set_title(caption, fontsize=9, pad=3, parse_math=False)
     return figure
 
 
-def stage_times(seconds: Mapping[str, float], frames: int, elapsed: float | None = None) -> Figure:
-    """Work that each stage did for a frame, with its share of all work.
+def draw_stage_times(
+    seconds: Mapping[str, float], frames: int, elapsed: float | None = None
+) -> Figure:
+    """Draw the work per frame in each stage, with its share of all work.
 
-    A worker's second is a second of work: two workers side by side do two in one. So a stage
-    has no frames per second of its own here; only the time from start to end has.
+    Work adds up over workers: two concurrent workers do two seconds of work per second. So
+    only the elapsed time has frames per second.
 
     Args:
-        seconds: Of work in each stage, added up over all workers, in the order of the stages.
-        frames: That went through them.
-        elapsed: Seconds from the beginning to the end, in which stages and workers overlap;
-            drawn as a bar of its own, with its frames per second, if given.
+        seconds: Work of each stage, summed over all workers, in the order of the stages.
+        frames: Number of frames.
+        elapsed: Elapsed seconds, in which stages and workers overlap; if given, drawn as a bar
+            of its own with frames per second.
     """
     total = sum(seconds.values())
     rows = {
@@ -82,97 +84,101 @@ def stage_times(seconds: Mapping[str, float], frames: int, elapsed: float | None
     }
     if elapsed is not None:
         speed = f"{frames / elapsed:,.1f} frames/s" if elapsed else "no time"
-        rows["from start to end"] = (elapsed, speed)
+        rows["elapsed"] = (elapsed, speed)
     figure = Figure(figsize=(9, 1.5 + 0.42 * len(rows)), layout="constrained")
     axis = figure.subplots()
     values = [1000 * value / max(frames, 1) for value, _ in rows.values()]
     colours = [_INK] * len(seconds) + [_MARK] * (len(rows) - len(seconds))
     bars = axis.barh(range(len(rows)), values, 0.65, color=colours)
     captions = [
-        f"{value:,.1f} ms, {told}" for value, (_, told) in zip(values, rows.values(), strict=True)
+        f"{value:,.1f} ms, {caption}"
+        for value, (_, caption) in zip(values, rows.values(), strict=True)
     ]
     axis.bar_label(bars, captions, padding=5, fontsize=9)
-    axis.set_yticks(range(len(rows)), [readable(row, 40) for row in rows], parse_math=False)
+    axis.set_yticks(range(len(rows)), [format_label(row, 40) for row in rows], parse_math=False)
     axis.set_ylim(len(rows) - 0.4, -0.6)
-    # Room behind the longest bar for what is written there.
+    # Leave room for the label of the longest bar.
     axis.set_xlim(0, 1.45 * max([*values, 1e-9]))
     axis.set(
-        xlabel="milliseconds a frame (of a stage: its work, all workers added up; they overlap)",
-        title=f"Where the time went: {frames:,} frame{'' if frames == 1 else 's'}",
+        xlabel="milliseconds per frame (stages: work of all workers; stages overlap)",
+        title=f"Time per stage: {frames:,} frame{'' if frames == 1 else 's'}",
     )
-    _open_frame(axis)
+    _hide_spines(axis)
     return figure
 
 
-def steadiness(comparison: Comparison, name: str, style: str) -> Figure:
-    """Flicker and warping error over time, stylized against source.
+def draw_consistency(comparison: Comparison, name: str, style: str) -> Figure:
+    """Draw flicker and warping error over time, stylized against source.
 
-    Pairs in which nothing stands still, or nothing is seen twice, leave a gap.
+    Pairs without a value leave a gap.
 
     Args:
-        comparison: Of the finished video with its source.
-        name: Of the source's file.
-        style: That it was stylized in.
+        comparison: Comparison of the finished video with its source.
+        name: Name of the source file.
+        style: Name of the style.
     """
     figure = Figure(figsize=(9, 5.6), layout="constrained")
     figure.suptitle(
-        f"How steady {readable(name, 40)} is in {readable(style, 30)}", parse_math=False
+        f"Temporal consistency of {format_label(name, 40)} in {format_label(style, 30)}",
+        parse_math=False,
     )
     upper, lower = figure.subplots(2, 1, sharex=True)
-    _over_time(upper, comparison.seconds, comparison.flicker, comparison.source_flicker)
-    upper.set(title="Flicker: change where the source stands still", ylabel="levels of 255")
-    _over_time(lower, comparison.seconds, comparison.warping_error, comparison.source_warping_error)
+    _plot_over_time(upper, comparison.seconds, comparison.flicker, comparison.source_flicker)
+    upper.set(title="Flicker: change where the source is still", ylabel="levels of 255")
+    _plot_over_time(
+        lower, comparison.seconds, comparison.warping_error, comparison.source_warping_error
+    )
     lower.set(
-        title="Warping error: difference once movement is undone",
+        title="Warping error: difference after motion compensation",
         ylabel="levels of 255",
         xlabel="seconds",
     )
     return figure
 
 
-def readable(text: str, longest: int = _LONGEST_NAME) -> str:
-    """The text in one line that the figures' font can show, the middle left out if it is long.
+def format_label(text: str, longest: int = _MAX_LABEL_LENGTH) -> str:
+    """Format text as one line in characters that the font supports, shortened in the middle.
 
-    Characters that the font lacks are shown as ▯.
+    Characters that the font lacks become ▯.
     """
-    shown = "".join(
-        letter if letter.isprintable() and ord(letter) in _letters() else _MISSING
+    thumbnails = "".join(
+        letter if letter.isprintable() and ord(letter) in _supported_code_points() else _REPLACEMENT
         for letter in " ".join(text.split())
     )
-    if len(shown) <= longest:
-        return shown
+    if len(thumbnails) <= longest:
+        return thumbnails
     tail = longest // 3
-    return f"{shown[: longest - tail - 1]}…{shown[-tail:]}"
+    return f"{thumbnails[: longest - tail - 1]}…{thumbnails[-tail:]}"
 
 
 @cache
-def _letters() -> frozenset[int]:
-    """Code points that the figures' font has."""
+def _supported_code_points() -> frozenset[int]:
+    """Return the code points that the figures' font supports."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     return frozenset(get_font(findfont(FontProperties())).get_charmap())
 
 
-def _tallness(shown: Sequence[Shown]) -> float:
-    """Height to width of most of the pictures, within reason."""
-    ratios = [each.source.shape[0] / each.source.shape[1] for each in shown]
+def _median_aspect(thumbnails: Sequence[Thumbnails]) -> float:
+    """Return the median height to width of the pictures, limited to 0.15 to 2.5."""
+    ratios = [pair.source.shape[0] / pair.source.shape[1] for pair in thumbnails]
     return min(max(float(np.median(ratios)), 0.15), 2.5) if ratios else 0.5
 
 
-def _columns(pictures: int, tallness: float) -> int:
-    """How many of them to put side by side, so that the sheet is no ribbon."""
+def _count_columns(pictures: int, aspect: float) -> int:
+    """Return how many pictures to place side by side."""
     if pictures <= 2:
         return max(1, pictures)
-    fitting = 3 if tallness < 1 else 6
+    fitting = 3 if aspect < 1 else 6
     return min(fitting, pictures)
 
 
-def _over_time(axis: Any, seconds: Numbers, stylized: Numbers, source: Numbers) -> None:
-    """Two lines and their means."""
+def _plot_over_time(axis: Any, seconds: Values, stylized: Values, source: Values) -> None:
+    """Plot two lines with their means in the legend."""
     for values, label, colour in ((stylized, "stylized", _MARK), (source, "source", _PALE)):
-        known = values[~np.isnan(values)]
-        if len(known):
-            axis.plot(seconds, values, ".-", color=colour, label=f"{label}: {known.mean():.2f}")
+        defined = values[~np.isnan(values)]
+        if len(defined):
+            axis.plot(seconds, values, ".-", color=colour, label=f"{label}: {defined.mean():.2f}")
     if axis.lines:
         axis.legend(title="mean", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     else:
@@ -180,8 +186,8 @@ def _over_time(axis: Any, seconds: Numbers, stylized: Numbers, source: Numbers) 
     axis.set_ylim(bottom=0)
     axis.xaxis.set_major_locator(MaxNLocator(min_n_ticks=1))
     axis.grid(alpha=0.3)
-    _open_frame(axis)
+    _hide_spines(axis)
 
 
-def _open_frame(axis: Any) -> None:
+def _hide_spines(axis: Any) -> None:
     axis.spines[["top", "right"]].set_visible(False)

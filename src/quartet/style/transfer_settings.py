@@ -1,4 +1,4 @@
-"""Parameters of stylizing, with their ranges and the reason for each default."""
+"""Parameters of style transfer."""
 
 from __future__ import annotations
 
@@ -10,59 +10,59 @@ from quartet.style.settings import Settings
 
 
 class StyleTransfer(Settings):
-    """What is done with a video or with pictures."""
+    """Parameters for processing a video or pictures."""
 
     segment_frames: int = Field(
         64,
         ge=1,
         le=10_000,
         description="Approximate frames per segment: a killed run loses one segment per rank. Each "
-        "segment begins with a key frame, so shorter ones make a larger file.",
+        "segment starts with a key frame, so shorter ones give a larger file.",
     )
     accept_truncated: bool = Field(
         False,
-        description="Whether of a video that ends before its container says so, what is there is "
-        "stylized; otherwise it is refused.",
+        description="Whether to stylize the existing part of a truncated video; otherwise it is an "
+        "error.",
     )
     smoothing: float = Field(
         0.0,
         ge=0,
         le=0.95,
-        description="Weight of the frame before, where the source stands still, against flicker. "
-        "0: frames are independent. From 0.8 on small motions leave traces.",
+        description="Weight of the previous frame where the source is still, against flicker. 0: "
+        "frames are independent. From 0.8 on, small motions leave traces.",
     )
     comparison_pairs: int = Field(
-        12, ge=1, le=1000, description="Pairs of frames on which flicker is measured."
+        12, ge=1, le=1000, description="Number of frame pairs on which flicker is measured."
     )
 
 
 class Stylizing(Settings):
-    """How frames go through the network."""
+    """Parameters of the inference with the style network."""
 
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="`auto`: float16 on a GPU, bfloat16 on a processor that multiplies it "
-        "natively, float32 on others.",
+        description="Data type of the network. `auto`: float16 on a GPU, bfloat16 on a CPU that "
+        "multiplies it natively, float32 on others.",
     )
     compiled: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="Whether PyTorch compiles the network. `auto`: on a GPU; on a processor the "
-        "hand-written form is faster, and starts half a minute sooner.",
+        description="Whether PyTorch compiles the network. `auto`: on a GPU; on a CPU, the "
+        "hand-written form is faster and starts half a minute sooner.",
     )
     batch_size: int = Field(
-        0, ge=0, le=256, description="Frames at a time. 0: 8 on a GPU, 1 on a processor."
+        0, ge=0, le=256, description="Frames per batch. 0: 8 on a GPU, 1 on a CPU."
     )
     workers: int = Field(
         0,
         ge=0,
         le=256,
-        description="Threads, each with batches and a core of its own. 0: the cores of the machine "
-        "divided by the ranks on it; on a GPU 1.",
+        description="Threads, each with its own batch and core. 0: the cores of the machine "
+        "divided by the ranks on it; 1 on a GPU.",
     )
     decoder_threads: int = Field(
         1,
         ge=1,
         le=64,
-        description="Of the decoder, which runs beside the network. One decodes 720p ten times as "
-        "fast as two cores stylize it; a GPU wants more.",
+        description="Threads of the decoder, which runs concurrently with the network. One decodes "
+        "720p ten times as fast as two cores stylize it; a GPU needs more.",
     )

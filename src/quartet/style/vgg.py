@@ -1,4 +1,4 @@
-"""VGG-19, through which pictures are compared, and the check that it has the right weights."""
+"""VGG-19, the loss network of style training, and the check of its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _MEAN_BGR = (103.939, 116.779, 123.68)
-"""Of ImageNet, as the Caffe weights were trained with."""
+"""Mean of ImageNet that the Caffe weights were trained with."""
 _LAYERS = {
     # name: index of its convolution in torchvision's `features`
     "conv1_1": 0, "conv1_2": 2,
@@ -30,20 +30,20 @@ to conv3_4, vgg19_caffe_bgr_conv1_1-conv3_4.pth."""
 
 
 class Vgg19(nn.Module):
-    """VGG-19 (Simonyan and Zisserman, 2014) up to its third block, weights frozen.
+    """VGG-19 (Simonyan and Zisserman, 2014) up to its third block, with frozen weights.
 
     Args:
-        weights: torchvision's names, `features.0.weight` and so on, of the Caffe
-            model: its input is BGR from 0 to 255 less the mean. Further ones are ignored.
+        weights: Weights of the Caffe model with torchvision's names (`features.0.weight`, …);
+            its input is BGR from 0 to 255 minus the mean. Further layers are ignored.
 
     Raises:
-        ValueError: Some weights are missing or of another shape.
+        ValueError: A weight is missing or has another shape.
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(_MEAN_BGR).view(1, 3, 1, 1))
-        for name, (weight, bias) in _convolutions(weights).items():
+        for name, (weight, bias) in _check_convolutions(weights).items():
             convolution = nn.utils.skip_init(
                 nn.Conv2d, weight.shape[1], weight.shape[0], 3, padding=1
             )
@@ -52,80 +52,83 @@ class Vgg19(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, pictures: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Activations after the rectifiers of these layers, as deep as the deepest of them.
+        """Return the activations after the ReLU of these layers; deeper layers are not computed.
 
         Args:
             pictures: Shape (n, 3, h, w), RGB from 0 to 255.
             layers: Names such as `conv2_2`.
         """
-        found = {}
+        activations = {}
         mean: Tensor = self.mean  # type: ignore[assignment]
         x = pictures.flip(1) - mean
         for name in _LAYERS:
             x = F.relu(self.get_submodule(name)(x))
             if name in layers:
-                found[name] = x
-                if len(found) == len(layers):
+                activations[name] = x
+                if len(activations) == len(layers):
                     break
             if name in _POOLED:
                 x = F.max_pool2d(x, 2)
-        return found
+        return activations
 
 
-def vgg_tensors(arrays: Mapping[str, NDArray[Any]], verify: bool = True) -> dict[str, Tensor]:
-    """The weights that `Vgg19` takes, float32, checked to be those that losses were weighed for.
+def select_vgg_weights(
+    arrays: Mapping[str, NDArray[Any]], verify: bool = True
+) -> dict[str, Tensor]:
+    """Return the weights for `Vgg19` as float32 tensors, checked against the Caffe model.
 
     Args:
-        arrays: A state_dict of VGG-19 with torchvision's names; further layers are left out.
-        verify: Whether they must be those of the Caffe model. Others, such as torchvision's
-            own, see colours of another scale.
+        arrays: State dict of VGG-19 with torchvision's names; further layers are dropped.
+        verify: Whether they must be the weights of the Caffe model. Others, such as
+            torchvision's, expect another range of input values.
 
     Raises:
-        ValueError: Some are missing or of another shape; or they are others, with `verify`.
+        ValueError: A weight is missing or has another shape; or, with `verify`, the weights
+            are not those of the Caffe model.
     """
     names = [f"features.{index}.{part}" for index in _LAYERS.values() for part in _PARTS]
     tensors = {name: torch.tensor(arrays[name]).float() for name in names if name in arrays}
-    found = digest(tensors)
-    if verify and found != CAFFE_SHA256:
+    sha256 = weights_digest(tensors)
+    if verify and sha256 != CAFFE_SHA256:
         raise ValueError(
-            "these are not the weights of VGG-19 that style losses are weighed for: expected the "
-            "Caffe model, whose input is BGR from 0 to 255 less the mean (`kedro fetch vgg`; its "
-            f"tensors' SHA-256 begins {CAFFE_SHA256[:12]}, found {found[:12]}). torchvision's own "
-            "expect RGB from 0 to 1, normalised, and would be misled. To use others knowingly: "
-            "--params style_training.verify_vgg=false"
+            "vgg_weights: expected the Caffe model of VGG-19, whose input is BGR from 0 to 255 "
+            f"minus the mean (SHA-256 {CAFFE_SHA256[:12]}…, found {sha256[:12]}…); run "
+            "`kedro fetch vgg`. torchvision's weights expect normalised RGB from 0 to 1, and the "
+            "default loss weights do not suit them. To use other weights: --params "
+            "style_training.verify_vgg=false"
         )
     return tensors
 
 
-def digest(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the weights and biases of the eight convolutions, in order.
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over weights and biases of the eight convolutions, in order.
 
-    Of each the bytes as float32, little-endian.
+    Values are hashed as little-endian float32.
 
     Raises:
-        ValueError: Some are missing or of another shape.
+        ValueError: A weight is missing or has another shape.
     """
     sha256 = hashlib.sha256()
-    for weight, bias in _convolutions(weights).values():
+    for weight, bias in _check_convolutions(weights).values():
         for part in (weight, bias):
             sha256.update(np.ascontiguousarray(part.cpu().numpy(), dtype="<f4").data)
     return sha256.hexdigest()
 
 
-def _convolutions(weights: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Weight and bias of each convolution, float32, their shapes checked."""
-    found, inputs = {}, 3
+def _check_convolutions(weights: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return weight and bias of each convolution as float32, with shapes checked."""
+    convolutions, inputs = {}, 3
     for name, index in _LAYERS.items():
         outputs = 64 * 2 ** (int(name[4]) - 1)
         shapes = {"weight": (outputs, inputs, 3, 3), "bias": (outputs,)}
         for part, shape in shapes.items():
-            given = weights.get(f"features.{index}.{part}")
-            if given is None or tuple(given.shape) != shape:
+            tensor = weights.get(f"features.{index}.{part}")
+            if tensor is None or tuple(tensor.shape) != shape:
                 raise ValueError(
-                    f"not the weights of VGG-19 up to conv3_4: features.{index}.{part} of shape "
-                    f"{shape} is missing"
+                    f"the weights are not those of VGG-19 up to conv3_4: features.{index}.{part} "
+                    f"of shape {shape} is missing"
                 )
         weight, bias = (weights[f"features.{index}.{part}"].float() for part in _PARTS)
-        found[name] = (weight, bias)
+        convolutions[name] = (weight, bias)
         inputs = outputs
-    return found
+    return convolutions

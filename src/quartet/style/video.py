@@ -1,9 +1,9 @@
-"""A video as a plan: which picture is shown when, and in which segments it is worked on.
+"""Plan of a video: its frames, their timestamps, and the segments it is processed in.
 
-The way of a video: `probe.plan_video` reads it once without decoding; any number of
-processes then take segments of the plan in any order, each by `decode.decode_frames` and
-`encode.encode_segment`; `assemble.assemble` joins the segments with the sound and all else of
-the source, and `check.check_video` compares the result with the plan.
+`probe.plan_video` reads a video once without decoding it. Any number of processes then
+stylize segments of the plan in any order with `decode.decode_frames` and
+`encode.encode_segment`. `assemble.assemble` joins the segments with the audio and other
+streams of the source, and `check.check_video` compares the result with the plan.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 Source = str | os.PathLike[str] | BinaryIO
-"""A path, or a binary file that can seek and that nobody else reads meanwhile."""
+"""Path, or seekable binary file that nothing else reads at the same time."""
 
 Picture = NDArray[np.uint8]
 """Shape (h, w, 3), RGB."""
@@ -41,15 +41,15 @@ SUFFIXES: dict[Container, str] = {
 
 @dataclass(frozen=True)
 class Colours:
-    """How samples stand for colours, in the numbers of ITU-T H.273.
+    """Colour encoding of the samples, in code points of ITU-T H.273.
 
     Attributes:
-        matrix: By which frames become RGB and back.
-        matrix_tag: What the output says of it: 2 where the source says nothing, so that a
-            player guesses for both the same.
-        full_range: Whether luma goes from 0 to 255, not from 16 to 235.
-        primaries: As the source says; carried along.
-        transfer: As the source says; carried along.
+        matrix: Matrix for the conversion to RGB and back.
+        matrix_tag: Matrix declared in the output: 2 (unspecified) if the source declares none,
+            so that players guess the same for both.
+        full_range: Whether luma ranges from 0 to 255 instead of 16 to 235.
+        primaries: Primaries as declared in the source, copied to the output.
+        transfer: Transfer characteristics as declared in the source, copied to the output.
     """
 
     matrix: int
@@ -61,14 +61,14 @@ class Colours:
 
 @dataclass(frozen=True)
 class Orientation:
-    """What turns a stored picture into the one to be shown, in this order."""
+    """Operations, in this order, that turn a stored picture into the displayed one."""
 
     transposed: bool = False
     mirrored: bool = False
     upside_down: bool = False
 
-    def applied(self, picture: Picture) -> Picture:
-        """The picture as shown; a view."""
+    def apply(self, picture: Picture) -> Picture:
+        """Return the displayed picture, as a view."""
         if self.transposed:
             picture = picture.transpose(1, 0, 2)
         if self.mirrored:
@@ -78,16 +78,16 @@ class Orientation:
 
 @dataclass(frozen=True)
 class Track:
-    """A stream of the source other than the video.
+    """Stream of the source other than the video.
 
     Attributes:
-        index: Of the stream in the source.
-        kind: audio, subtitle, video (a cover, or a further angle), attachment, data.
-        codec: Its name.
-        packets: How many it has.
-        digest: SHA-256 over them.
+        index: Index of the stream in the source.
+        kind: audio, subtitle, video (a cover or another angle), attachment or data.
+        codec: Name of the codec.
+        packets: Number of packets.
+        digest: SHA-256 over the packets.
         start: First timestamp, seconds, (numerator, denominator).
-        left_out: Why the output cannot hold it; empty where it is copied.
+        left_out: Why the output does not contain it; empty if it is copied.
     """
 
     index: int
@@ -101,30 +101,30 @@ class Track:
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """A video, as far as it must be known to work on any segment of it alone.
+    """All that is needed to process any segment of a video independently.
 
     Attributes:
-        name: Of the source, for messages.
-        fingerprint: SHA-256 over all packets: another name or place changes nothing.
-        container: That the output will be written in; `suffix` belongs to it.
+        name: Name of the source, for messages.
+        fingerprint: SHA-256 over all packets, independent of name and path.
+        container: Container of the output.
         stream: Index of the video stream.
-        width: Of the picture as shown, pixels.
-        height: Of the picture as shown, pixels.
-        orientation: From the stored to the shown picture.
-        colours: Of the source, and of the output.
-        sample_aspect: Width to height of a pixel as shown, (numerator, denominator).
+        width: Width of the displayed picture, pixels.
+        height: Height of the displayed picture, pixels.
+        orientation: Orientation of the stored picture.
+        colours: Colours of the source and of the output.
+        sample_aspect: Width to height of a displayed pixel, (numerator, denominator).
         time_base: Length of a tick, seconds, (numerator, denominator).
-        timestamps: When each frame is shown, ticks, ascending.
-        end: When the last frame ends, ticks.
-        origin: What becomes zero in the output, ticks. Not 0 only where a container's
-            clock starts anywhere, as that of a transport stream or of a cut-out.
+        timestamps: Presentation timestamps of the frames, ticks, ascending.
+        end: End of the last frame, ticks.
+        origin: Timestamp that becomes zero in the output, ticks. Not 0 only for containers
+            whose clock starts at any time, such as a transport stream.
         average_rate: Frames per second, (numerator, denominator).
         segments: First frame, and the one after the last, of each segment.
-        keys: Numbers of the frames at which decoding can begin.
-        packets: For videos whose own timestamps do not tell the order of frames, the
-            place of each frame's packet in the stream; empty for the others.
-        tracks: The other streams.
-        missing_seconds: What the container promises beyond its end; 0 for a whole file.
+        keys: Indices of the frames at which decoding can start.
+        packets: Packet index of each frame, if timestamps do not determine the order of
+            frames; else empty.
+        tracks: Other streams.
+        missing_seconds: Declared duration beyond the actual end; 0 for a complete file.
     """
 
     name: str
@@ -159,56 +159,56 @@ class VideoPlan:
 
     @property
     def rate(self) -> Fraction:
-        """Average, frames per second."""
+        """Average frame rate, frames per second."""
         return Fraction(*self.average_rate)
 
     @property
     def seconds(self) -> float:
-        """From the first frame's beginning to the last one's end."""
+        """Duration from the start of the first frame to the end of the last."""
         return float((self.end - self.timestamps[0]) * self.tick)
 
     @property
     def suffix(self) -> str:
-        """Of the output's name."""
+        """File name suffix of the output."""
         return SUFFIXES[self.container]
 
     @property
     def stored_size(self) -> tuple[int, int]:
-        """Width and height of the frames as stored, pixels."""
+        """Width and height of the stored frames, pixels."""
         size = (self.width, self.height)
         return size[::-1] if self.orientation.transposed else size
 
     @property
-    def rounds(self) -> bool:
-        """Whether the output's timestamps are the nearest milliseconds, and not exact.
+    def rounds_timestamps(self) -> bool:
+        """Whether the output rounds timestamps to milliseconds.
 
-        That is so where no container holds both the sound and the source's ticks.
+        It does if no container supports both the audio and the time base of the source.
         """
         return self.container == "matroska" and any(
             ((stamp - self.origin) * self.tick * 1000).denominator > 1 for stamp in self.timestamps
         )
 
     def end_of_segment(self, first: int) -> int:
-        """The frame after the last of the segment that begins with frame `first`.
+        """Return the frame after the last of the segment that starts at frame `first`.
 
         Raises:
-            ValueError: None begins there.
+            ValueError: No segment starts there.
         """
-        place = bisect_right(self.segments, (first, self.frames + 1)) - 1
-        if place < 0 or self.segments[place][0] != first:
-            raise ValueError(f"{self.name}: no segment begins with frame {first}")
-        return self.segments[place][1]
+        position = bisect_right(self.segments, (first, self.frames + 1)) - 1
+        if position < 0 or self.segments[position][0] != first:
+            raise ValueError(f"{self.name}: no segment starts at frame {first}")
+        return self.segments[position][1]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, of lists, numbers and text only."""
+        """Return the plan as JSON-serialisable values."""
         return _adapter().dump_python(self, mode="json")
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> VideoPlan:
-        """What `to_dict` gave.
+        """Create a plan from the result of `to_dict`.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: The content is invalid.
         """
         return _adapter().validate_python(content)
 
@@ -218,36 +218,36 @@ def _adapter() -> TypeAdapter[VideoPlan]:
     return TypeAdapter(VideoPlan)
 
 
-def name_of(source: Source) -> str:
-    """What messages call it."""
+def source_name(source: Source) -> str:
+    """Return the name of the source for messages."""
     if isinstance(source, str | os.PathLike):
         return Path(source).name
     return Path(str(getattr(source, "name", "the video"))).name
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[InputContainer]:
-    """The source, read from its beginning.
+def open_source(source: Source) -> Iterator[InputContainer]:
+    """Open the source at its start.
 
     Raises:
-        ValueError: It is no video, or its head or index is missing.
+        ValueError: It is not a video, or its header or index is missing.
         OSError: It cannot be read.
     """
     if isinstance(source, str | os.PathLike):
-        # Without the prefix, a name with a colon would be taken for an address.
-        place: Any = f"file:{os.fspath(source)}"
+        # Without the prefix, FFmpeg would interpret a name with a colon as a URL.
+        position: Any = f"file:{os.fspath(source)}"
     else:
         source.seek(0)
-        place = source
+        position = source
     try:
-        # Titles that are not UTF-8 are carried through byte for byte.
-        container = av.open(place, "r", metadata_errors="surrogateescape")
+        # Keep the bytes of titles that are not UTF-8.
+        container = av.open(position, "r", metadata_errors="surrogateescape")
     except av.FFmpegError as error:
         if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, name_of(source)) from error
+            raise OSError(error.errno, error.strerror, source_name(source)) from error
         raise ValueError(
-            f"{name_of(source)}: cannot be read as a video ({error.strerror}). Either it is none, "
-            "or it was cut short before its index was written: copy or export it anew."
+            f"{source_name(source)}: cannot be read as a video ({error.strerror}); it has another "
+            "format, or was truncated before its index was written: copy or export it again"
         ) from error
     with container:
         yield container

@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 from safetensors.torch import save_file
 
 from quartet.datasets.torch_weights import Weights, WeightsDataset
-from quartet.style.network import StyleNetwork, network_of
+from quartet.style.network import StyleNetwork, build_network
 from support import real_data
 
 TENSORS = {
@@ -100,7 +100,7 @@ def test_published_networks_load(reference_weights):
     assert reference_weights
     for path in reference_weights:
         arrays = load(path).arrays
-        network = network_of({name: torch.tensor(array) for name, array in arrays.items()})
+        network = build_network({name: torch.tensor(array) for name, array in arrays.items()})
         published = torch.load(path, weights_only=True)
         for name, value in network.state_dict().items():
             assert torch.equal(value, published[name])

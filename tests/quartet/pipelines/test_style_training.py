@@ -21,7 +21,7 @@ from quartet.datasets.pictures import PictureDataset
 from quartet.datasets.torch_weights import Weights, WeightsDataset
 from quartet.pipelines.style_training import create_pipeline, nodes
 from quartet.style import training
-from quartet.style.network import network_of
+from quartet.style.network import build_network
 from quartet.style.settings import PaintingDescription, StyleTraining
 from support import ROOT, bootstrap, run_kedro
 
@@ -72,7 +72,7 @@ def train(folder, **changes):
 
 def test_training_leaves_weights_with_their_origin_history_and_pictures(inputs):
     weights, history, previews = train(inputs)
-    network_of({name: torch.tensor(array) for name, array in weights.arrays.items()})
+    build_network({name: torch.tensor(array) for name, array in weights.arrays.items()})
     assert weights.metadata["painting"] == "stripes.png"
     assert weights.metadata["painting_licence"] == "public domain"
     assert weights.metadata["photographs"] == "3: 0.png, 1.png, 2.png"
@@ -93,16 +93,16 @@ def test_a_stopped_training_keeps_what_it_has_done(inputs, tmp_path_factory, mon
     other = tmp_path_factory.mktemp("whole")
     shutil.copytree(inputs, other, dirs_exist_ok=True)
     whole, whole_history, whole_previews = train(other)
-    update = training.Course._update
+    update = training.StyleTrainer._update
     steps = []
 
-    def stopped(course, *arguments):
-        steps.append(course.step)
+    def stopped(trainer, *arguments):
+        steps.append(trainer.step)
         if len(steps) == 4:
             raise StoppedError
-        return update(course, *arguments)
+        return update(trainer, *arguments)
 
-    monkeypatch.setattr(training.Course, "_update", stopped)
+    monkeypatch.setattr(training.StyleTrainer, "_update", stopped)
     with pytest.raises(StoppedError):
         train(inputs)
     resumed, history, previews = train(inputs)
@@ -119,10 +119,12 @@ def test_a_stopped_training_keeps_what_it_has_done(inputs, tmp_path_factory, mon
 
 def test_other_settings_photographs_or_paintings_start_over(inputs, monkeypatch):
     train(inputs)
-    update = training.Course._update
+    update = training.StyleTrainer._update
     steps = []
     monkeypatch.setattr(
-        training.Course, "_update", lambda course, *rest: steps.append(1) or update(course, *rest)
+        training.StyleTrainer,
+        "_update",
+        lambda trainer, *rest: steps.append(1) or update(trainer, *rest),
     )
     train(inputs)
     assert not steps  # all is done, and stays until it is reported
@@ -241,13 +243,13 @@ def test_without_folders_the_photographs_are_the_bundled_ones(inputs, plain_cata
     assert not catalog.load("test_photographs")
     seen = {}
 
-    def course(painting, photographs, *rest):
+    def trainer(painting, photographs, *rest):
         seen.update(photographs)
         raise StoppedError
 
     kept, live = handles(inputs)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
-        patch.setattr(training, "Course", course)
+        patch.setattr(training, "Course", trainer)
         nodes.train_style(
             PictureDataset(filepath=str(inputs / "stripes.png")).load(),
             catalog.load("photographs"),

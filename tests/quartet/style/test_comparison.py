@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from quartet.style import comparison, pairs
-from quartet.style.comparison import compare, of_pictures, shown_picture
-from quartet.style.preview import preview, slide_show
+from quartet.style.comparison import compare, compare_pictures, make_thumbnails
+from quartet.style.preview import render_preview, render_slide_show
 from quartet.style.probe import plan_video
 from style.videos import KEYS, SIZE, number_in, picture, write_video
 
@@ -54,22 +54,22 @@ def test_pairs_lie_evenly_over_the_video(videos):
     found = compare(*videos, 5)
     assert found.frames.tolist() == [6, 18, 30, 42, 54]
     assert found.seconds.tolist() == pytest.approx([0.24, 0.72, 1.2, 1.68, 2.16])
-    assert all(len(getattr(found, name)) == 5 for name in comparison.NUMBERS)
+    assert all(len(getattr(found, name)) == 5 for name in comparison.METRICS)
 
 
 def test_the_table_has_a_row_a_pair(videos):
     found = compare(*videos, 3)
     table = found.to_table()
-    assert list(table) == ["frame", "seconds", *comparison.NUMBERS]
+    assert list(table) == ["frame", "seconds", *comparison.METRICS]
     assert table["frame"].tolist() == found.frames.tolist()
     assert table.mean()[list(found.means())].to_dict() == pytest.approx(found.means())
 
 
 def test_pictures_show_the_same_frame_of_both_videos_with_its_time(videos):
     found = compare(*videos, 2, pictures=3)
-    assert [each.caption for each in found.shown] == ["0:00.40", "0:01.20", "0:02.00"]
-    assert [number_in(each.source) for each in found.shown] == [10, 30, 50]
-    assert [number_in(255 - each.stylized) for each in found.shown] == [10, 30, 50]
+    assert [each.caption for each in found.thumbnails] == ["0:00.40", "0:01.20", "0:02.00"]
+    assert [number_in(each.source) for each in found.thumbnails] == [10, 30, 50]
+    assert [number_in(255 - each.stylized) for each in found.thumbnails] == [10, 30, 50]
 
 
 def test_numbers_belong_to_the_pairs_of_successive_frames(tmp_path):
@@ -93,14 +93,14 @@ def test_a_video_of_one_frame_has_a_picture_and_no_number(tmp_path):
     found = compare(*two_videos(tmp_path, 1), 24)
     assert len(found.frames) == len(found.flicker) == 0
     assert found.means() == {}
-    assert [each.caption for each in found.shown] == ["0:00.00"]
+    assert [each.caption for each in found.thumbnails] == ["0:00.00"]
 
 
 @pytest.mark.parametrize("frames", [2, 3])
 def test_a_video_of_fewer_frames_has_fewer_pairs(tmp_path, frames):
     found = compare(*two_videos(tmp_path, frames), 24, pictures=6)
     assert found.frames.tolist() == list(range(frames - 1))
-    assert len(found.shown) == frames
+    assert len(found.thumbnails) == frames
 
 
 def test_numbers_that_no_pair_has_are_left_out(tmp_path):
@@ -113,10 +113,10 @@ def test_numbers_that_no_pair_has_are_left_out(tmp_path):
 
 
 def test_times_are_those_of_a_variable_frame_rate(tmp_path):
-    stamps = [0, 40, 80, 2000, 65_000, 3_700_000]
-    found = compare(*two_videos(tmp_path, 6, timestamps=stamps, time_base=_MILLISECOND), 9)
-    assert found.seconds.tolist() == pytest.approx([stamp / 1000 for stamp in stamps[:-1]])
-    captions = [each.caption for each in found.shown]
+    packet_times = [0, 40, 80, 2000, 65_000, 3_700_000]
+    found = compare(*two_videos(tmp_path, 6, timestamps=packet_times, time_base=_MILLISECOND), 9)
+    assert found.seconds.tolist() == pytest.approx([stamp / 1000 for stamp in packet_times[:-1]])
+    captions = [each.caption for each in found.thumbnails]
     assert captions == ["0:00.00", "0:00.04", "0:00.08", "0:02.00", "1:05.00", "1:01:40.00"]
 
 
@@ -140,27 +140,29 @@ def test_another_number_of_frames_or_another_size_is_refused(videos, tmp_path):
     short = write_video(tmp_path / "short.mp4", 60)
     large = write_video(tmp_path / "large.mp4", 61, size=(100, 64))
     for other, fault in ((short, "60 frames of 96×64"), (large, "61 frames of 100×64")):
-        with pytest.raises(ValueError, match=f"{other.name}: has {fault} .*not 61 frames of 96×64"):
+        with pytest.raises(
+            ValueError, match=f"{other.name}: has {fault} .*expected 61 frames of 96×64"
+        ):
             compare(source, other, plan, 3)
         with pytest.raises(ValueError, match=other.name):
-            preview(source, other, plan)
+            render_preview(source, other, plan)
 
 
 @pytest.mark.parametrize("numbers", [{"pairs": 0}, {"pairs": 1, "pictures": 0}])
 def test_nothing_to_compare_is_refused(videos, numbers):
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="at least 1"):
         compare(*videos, **numbers)
 
 
 def test_shown_pictures_are_small_and_have_square_pixels():
-    found = shown_picture("a", even(3, (1440, 1080)), even(9, (1440, 1080)), (4, 3))
+    found = make_thumbnails("a", even(3, (1440, 1080)), even(9, (1440, 1080)), (4, 3))
     assert found.source.shape == found.stylized.shape == (270, 480, 3)
-    assert shown_picture("a", even(3, (40, 30)), even(9, (44, 32))).stylized.shape == (32, 44, 3)
+    assert make_thumbnails("a", even(3, (40, 30)), even(9, (44, 32))).stylized.shape == (32, 44, 3)
 
 
 def test_the_preview_shows_three_seconds_from_the_middle_side_by_side(tmp_path):
     source, stylized, plan = two_videos(tmp_path, 125)
-    pictures, durations = frames_of(preview(source, stylized, plan))
+    pictures, durations = frames_of(render_preview(source, stylized, plan))
     assert len(pictures) == 36
     assert sum(durations) == 3000
     assert {shot.shape for shot in pictures} == {(SIZE[1], 2 * SIZE[0] + 4, 3)}
@@ -171,10 +173,10 @@ def test_the_preview_shows_three_seconds_from_the_middle_side_by_side(tmp_path):
 
 
 def test_the_preview_of_a_short_video_is_the_whole_of_it(tmp_path):
-    pictures, durations = frames_of(preview(*two_videos(tmp_path, 3)))
+    pictures, durations = frames_of(render_preview(*two_videos(tmp_path, 3)))
     assert [number_in(shot[:, : SIZE[0]]) for shot in pictures] == [0, 2]
     assert sum(durations) == 120
-    pictures, _ = frames_of(preview(*two_videos(tmp_path, 1)))
+    pictures, _ = frames_of(render_preview(*two_videos(tmp_path, 1)))
     assert len(pictures) == 1
 
 
@@ -185,7 +187,7 @@ def test_the_preview_of_a_large_video_fits_its_frame_and_its_bytes(tmp_path, mon
     noise = write_video(tmp_path / "noise.mp4", pictures=pictures, size=(400, 1000),
                         options=options)  # fmt: skip
     monkeypatch.setattr("quartet.style.preview._PREVIEW_BYTES", 20_000)
-    content = preview(noise, noise, plan_video(noise, 20))
+    content = render_preview(noise, noise, plan_video(noise, 20))
     shots, _ = frames_of(content)
     assert len(content) < 20_000
     assert shots[0].shape[0] <= 360
@@ -194,14 +196,14 @@ def test_the_preview_of_a_large_video_fits_its_frame_and_its_bytes(tmp_path, mon
 
 def test_pictures_that_are_no_video_are_shown_one_after_the_other():
     shown = [
-        shown_picture("wide", even(10, (200, 100)), even(250, (200, 100))),
-        shown_picture("tall", even(90, (100, 200)), even(170, (100, 200))),
+        make_thumbnails("wide", even(10, (200, 100)), even(250, (200, 100))),
+        make_thumbnails("tall", even(90, (100, 200)), even(170, (100, 200))),
     ]
-    found = of_pictures(shown)
-    assert found.shown == tuple(shown)
+    found = compare_pictures(shown)
+    assert found.thumbnails == tuple(shown)
     assert found.means() == {}
     assert found.to_table().empty
-    slides, durations = frames_of(slide_show(shown))
+    slides, durations = frames_of(render_slide_show(shown))
     assert durations == [1000, 1000]
     assert slides[0].shape == slides[1].shape == (200, 404, 3)
     for slide, before, after in zip(slides, (10, 90), (250, 170), strict=True):

@@ -7,9 +7,9 @@ from scipy.ndimage import uniform_filter
 from quartet.style.consistency import (
     flicker,
     optical_flow,
-    scaled_down,
-    visible_in_both,
-    warped,
+    scale_down,
+    visibility_mask,
+    warp,
     warping_error,
 )
 
@@ -78,8 +78,8 @@ def test_large_pictures_are_scaled_down_without_another_result():
     size = (300, 4000)
     found = flicker((even(9, size), even(9, size)), (even(100, size), even(112, size)))
     assert found.stylized == 12
-    assert scaled_down(even(9, size), 1280).shape == (96, 1280, 3)
-    assert scaled_down(even(9, (4000, 1)), 256).shape == (256, 1, 3)
+    assert scale_down(even(9, size), 1280).shape == (96, 1280, 3)
+    assert scale_down(even(9, (4000, 1)), 256).shape == (256, 1, 3)
 
 
 def test_the_flow_is_the_movement(scene):
@@ -92,7 +92,7 @@ def test_the_flow_is_the_movement(scene):
 def test_a_picture_is_warped_along_the_flow(scene):
     flow = np.zeros((2, 120, 180), dtype=np.float32)
     flow[0], flow[1] = -2, 3
-    moved = warped(view(scene, 20, 14), flow)
+    moved = warp(view(scene, 20, 14), flow)
     assert np.allclose(moved[5:-5, 5:-5], view(scene, 23, 12)[5:-5, 5:-5], atol=0.01)
 
 
@@ -133,10 +133,10 @@ def test_a_scene_at_rest_has_no_error(scene):
 def test_pixels_from_outside_or_without_a_way_back_are_not_visible_in_both():
     back = np.zeros((2, 20, 30), dtype=np.float32)
     back[1] = 4
-    visible = visible_in_both(back, -back)
+    visible = visibility_mask(back, -back)
     assert visible[:, :26].all()
     assert not visible[:, 26:].any()
-    assert not visible_in_both(back, back).any()
+    assert not visibility_mask(back, back).any()
 
 
 def test_what_an_object_uncovers_is_left_out(scene):
@@ -144,11 +144,11 @@ def test_what_an_object_uncovers_is_left_out(scene):
     thing = view(scene[:, ::-1], 60)[:50, :50]
     before[30:80, 40:90], after[30:80, 52:102] = thing, thing
     back, forth = optical_flow(after, before), optical_flow(before, after)
-    visible = visible_in_both(back, forth)
+    visible = visibility_mask(back, forth)
     uncovered, afar = visible[30:80, 40:52].mean(), visible[:20].mean()
     assert uncovered < 0.65
     assert afar > 0.95
-    squares = (warped(before, back) - after) ** 2
+    squares = (warp(before, back) - after) ** 2
     source = (before, after)
     assert warping_error(source, source).source < 0.75 * np.sqrt(squares.mean())
 
@@ -169,5 +169,5 @@ def test_pictures_too_small_for_movement_have_no_number(size):
 def test_pictures_of_different_sizes_are_refused():
     small, large = even(1), even(1, (61, 80))
     for numbers in (flicker, warping_error):
-        with pytest.raises(ValueError, match="of one size"):
+        with pytest.raises(ValueError, match="must have one shape"):
             numbers((small, small), (small, large))

@@ -11,7 +11,7 @@ from quartet.style.assemble import assemble
 from quartet.style.check import check_video
 from quartet.style.decode import decode_frames
 from quartet.style.encoding_settings import Encoding
-from quartet.style.flow import _ahead, stylize_segments
+from quartet.style.flow import _prefetch, stylize_segments
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
 from quartet.style.stylizer import Platform, Stylizer
@@ -111,7 +111,7 @@ def test_smoothing_decodes_what_is_before_a_segment_but_does_not_count_it(tmp_pa
 def test_progress_is_told_frame_by_frame(tmp_path, mirror):
     source = write_video(tmp_path / "a.mp4", 16, options=KEYS)
     plan, told = plan_video(source, 8), []
-    stylized(source, plan, [0, 8], mirror, after=told.append)
+    stylized(source, plan, [0, 8], mirror, on_frames=told.append)
     assert sum(told) == 16
 
 
@@ -151,7 +151,7 @@ def test_what_is_made_ahead_is_bounded_and_stops_with_its_consumer():
             made.append(number)
             yield number
 
-    with _ahead(endless(), 3) as items:
+    with _prefetch(endless(), 3) as items:
         assert [next(items) for _ in range(5)] == list(range(5))
         assert len(made) <= 5 + 3 + 1
     stopped_at = len(made)
@@ -163,7 +163,7 @@ def test_an_error_ahead_is_raised_after_the_items_before_it():
         yield 1
         raise ValueError("frame 1 is damaged")
 
-    with _ahead(failing(), 3) as items:
+    with _prefetch(failing(), 3) as items:
         assert next(items) == 1
         with pytest.raises(ValueError, match="frame 1 is damaged"):
             next(items)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from quartet.style.inference import InferenceNetwork
-from quartet.style.network import StyleNetwork, network_of, to_pictures, width_of
+from quartet.style.network import StyleNetwork, build_network, network_width, to_pictures
 from support import real_data
 
 SIZES = [(24, 24), (25, 31), (48, 64), (37, 50), (90, 120)]
@@ -112,9 +112,9 @@ def test_published_weights_load_with_their_old_statistics_and_without(published)
     }
     pictures = scene(48, 64)
     plain = {name: value for name, value in published.items() if "running" not in name}
-    first, again = (plainly(network_of(w), pictures) for w in (plain, {**plain, **statistics}))
+    first, again = (plainly(build_network(w), pictures) for w in (plain, {**plain, **statistics}))
     assert torch.equal(first, again)
-    assert width_of(published) == 16
+    assert network_width(published) == 16
 
 
 def test_a_real_frame_in_a_published_style(published, real_clip):
@@ -123,7 +123,7 @@ def test_a_real_frame_in_a_published_style(published, real_clip):
     with av.open(str(real_clip)) as container:
         frame = next(container.decode(video=0)).to_ndarray(format="rgb24")[::2, ::2]
     pictures = torch.from_numpy(np.ascontiguousarray(frame))[None]
-    made = network_of(published)
+    made = build_network(published)
     expected = plainly(made, pictures)
     difference = (fast(made, pictures).int() - expected.int()).abs()
     assert (difference <= 1).double().mean() >= 0.999
@@ -134,14 +134,20 @@ def test_a_real_frame_in_a_published_style(published, real_clip):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda w: w.pop("conv1.conv2d.weight"), "conv1.conv2d.weight should be of shape"),
-        (lambda w: w.pop("res3.in1.bias"), "res3.in1.bias is missing"),
-        (lambda w: w.update({"res6.in1.bias": torch.zeros(32)}), "res6.in1.bias is"),
-        (lambda w: w.update({"conv2.conv2d.bias": torch.zeros(7)}), r"is \(7,\), and should be"),
+        (lambda w: w.pop("conv1.conv2d.weight"), "conv1.conv2d.weight: expected shape"),
+        (lambda w: w.pop("res3.in1.bias"), r"res3\.in1\.bias: expected \(\d+,\), found no tensor"),
+        (
+            lambda w: w.update({"res6.in1.bias": torch.zeros(32)}),
+            r"res6\.in1\.bias: expected no tensor, found",
+        ),
+        (
+            lambda w: w.update({"conv2.conv2d.bias": torch.zeros(7)}),
+            r"expected \(\d+,\), found \(7,\)",
+        ),
     ],
 )
 def test_weights_of_another_architecture_are_refused_with_the_difference(change, complaint):
     weights = dict(network().state_dict())
     change(weights)
     with pytest.raises(ValueError, match=complaint):
-        network_of(weights)
+        build_network(weights)

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from painted import small_training, stripes
-from quartet.style.model_card import Painting, model_card, training_facts
+from quartet.style.model_card import Painting, build_training_metadata, format_model_card
 from quartet.style.settings import PaintingDescription
 
-PAINTING = Painting.of("wave.jpg", stripes(), "ab" * 32)
+PAINTING = Painting.from_pixels("wave.jpg", stripes(), "ab" * 32)
 PUBLIC = PaintingDescription(title="The Great Wave", licence="public domain")
 METRICS = {
     "steps": 5000,
@@ -23,7 +23,7 @@ METRICS = {
 def facts(description=PUBLIC, photographs=("china.jpg",), caffe=True, settings=None):
     settings = settings or small_training()
     pictures = {name: stripes() for name in photographs}
-    return training_facts(PAINTING, description, pictures, caffe, settings, "1.2.3")
+    return build_training_metadata(PAINTING, description, pictures, caffe, settings, "1.2.3")
 
 
 def test_facts_are_texts_that_a_weights_file_can_hold():
@@ -34,7 +34,7 @@ def test_facts_are_texts_that_a_weights_file_can_hold():
 
 
 def test_the_card_tells_painting_training_and_rights():
-    card = model_card("wave", facts(), METRICS)
+    card = format_model_card("wave", facts(), METRICS)
     for told in (
         "# The style `wave`",
         "*The Great Wave*",
@@ -57,14 +57,14 @@ def test_the_card_tells_painting_training_and_rights():
         "quartet 1.2.3",
         "## Intended use",
         "style=wave",
-        "## Limits",
+        "## Limitations",
     ):
         assert told in card, told
     assert card.endswith(".\n")
 
 
 def test_what_was_not_told_is_not_made_up():
-    card = model_card("mine", facts(PaintingDescription(), caffe=False), METRICS)
+    card = format_model_card("mine", facts(PaintingDescription(), caffe=False), METRICS)
     assert "| title | not stated |" in card
     assert "| licence | not stated |" in card
     assert "after `wave.jpg` in one pass" in card
@@ -74,7 +74,7 @@ def test_what_was_not_told_is_not_made_up():
 
 def test_of_many_photographs_the_number_is_told():
     names = [f"{number}.jpg" for number in range(1234)]
-    assert "photographs (1,234)" in model_card("wave", facts(photographs=names), METRICS)
+    assert "photographs (1,234)" in format_model_card("wave", facts(photographs=names), METRICS)
 
 
 def test_a_photograph_that_could_not_be_learned_on_is_not_named():
@@ -83,12 +83,12 @@ def test_a_photograph_that_could_not_be_learned_on_is_not_named():
             raise ValueError(name)
 
     pictures = Faulty(broken=None)
-    found = training_facts(PAINTING, PUBLIC, pictures, True, small_training(), "1.2.3")
+    found = build_training_metadata(PAINTING, PUBLIC, pictures, True, small_training(), "1.2.3")
     assert found["photographs"] == "0: "
 
 
 @pytest.mark.parametrize("title", ["Waves | and *stars*", "神奈川沖浪裏"])
 def test_titles_of_any_letters_keep_the_table_whole(title):
-    card = model_card("wave", facts(PaintingDescription(title=title)), METRICS)
+    card = format_model_card("wave", facts(PaintingDescription(title=title)), METRICS)
     row = next(line for line in card.splitlines() if line.startswith("| title"))
     assert row.replace("\\|", "").count("|") == 3

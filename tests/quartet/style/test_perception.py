@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from painted import photographs, random_vgg, stripes
-from quartet.style.perception import PerceptualLoss, correlations
-from quartet.style.vgg import Vgg19, vgg_tensors
+from quartet.style.perception import PerceptualLoss, gram_matrices
+from quartet.style.vgg import Vgg19, select_vgg_weights
 
 LAYERS = ("conv1_2", "conv2_2")
 
@@ -17,18 +17,18 @@ def tensor(*pictures):
 
 @pytest.fixture(scope="module")
 def vgg():
-    return Vgg19(vgg_tensors(random_vgg(), verify=False))
+    return Vgg19(select_vgg_weights(random_vgg(), verify=False))
 
 
 @pytest.fixture(scope="module")
 def loss(vgg):
-    return PerceptualLoss.of(vgg, tensor(stripes()), LAYERS, "conv2_2")
+    return PerceptualLoss.from_painting(vgg, tensor(stripes()), LAYERS, "conv2_2")
 
 
 def test_correlations_are_means_over_the_positions():
     features = torch.randn(2, 3, 4, 5)
     expected = torch.einsum("nchw,ndhw->ncd", features, features) / 20
-    torch.testing.assert_close(correlations(features), expected)
+    torch.testing.assert_close(gram_matrices(features), expected)
 
 
 def test_a_photograph_has_its_own_content_and_a_painting_its_own_style(loss):
@@ -50,16 +50,16 @@ def test_losses_are_relative_to_what_should_be(vgg):
     """A painting of other brightness would else want other weights."""
     painting, photograph = tensor(stripes()), tensor(photographs(1)["0.png"])
     black = tensor(np.zeros((64, 96, 3), np.uint8))
-    loss = PerceptualLoss.of(vgg, painting, ("conv1_1",), "conv1_1")
+    loss = PerceptualLoss.from_painting(vgg, painting, ("conv1_1",), "conv1_1")
     found = loss(black, photograph[:, :, :64])
     wanted = vgg(photograph[:, :, :64], ["conv1_1"])["conv1_1"]
     seen = vgg(black, ["conv1_1"])["conv1_1"]
     assert found.content == pytest.approx(
         float((seen - wanted).square().mean() / wanted.square().mean()), rel=1e-5
     )
-    target = correlations(vgg(painting, ["conv1_1"])["conv1_1"])
+    target = gram_matrices(vgg(painting, ["conv1_1"])["conv1_1"])
     assert found.style == pytest.approx(
-        float((correlations(seen) - target).square().sum() / target.square().sum()), rel=1e-5
+        float((gram_matrices(seen) - target).square().sum() / target.square().sum()), rel=1e-5
     )
 
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from painted import photographs
 from quartet.style.photographs import (
-    batches_of_crops,
-    bundled_photographs,
-    bundled_test_photographs,
-    random_crops,
-    scaled_to,
+    generate_crop_batches,
+    load_bundled_photographs,
+    load_bundled_test_photographs,
+    sample_crops,
+    scale_shorter_side,
 )
 
 
@@ -36,7 +36,7 @@ class Faulty(Mapping):
 
 
 def test_the_bundled_photographs_are_in_colour_and_others_than_those_for_tests():
-    found, tests = bundled_photographs(), bundled_test_photographs()
+    found, tests = load_bundled_photographs(), load_bundled_test_photographs()
     assert len(found) == 11
     assert len(tests) == 2
     for picture in (*found.values(), *tests.values()):
@@ -53,7 +53,7 @@ def test_the_bundled_photographs_are_in_colour_and_others_than_those_for_tests()
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_photographs_of_any_size_give_crops_of_the_size_asked_for(height, width, seed):
     picture = np.full((height, width, 3), 100, np.uint8)
-    crops = random_crops({"a": picture}, 3, 24, np.random.default_rng(seed))
+    crops = sample_crops({"a": picture}, 3, 24, np.random.default_rng(seed))
     assert crops.shape == (3, 24, 24, 3)
     assert crops.dtype == np.uint8
     levels = {int(crop.min()) for crop in crops} | {int(crop.max()) for crop in crops}
@@ -66,7 +66,7 @@ def test_crops_show_all_photographs_at_many_scales_and_both_ways():
         "a": np.repeat(wedge, 3, axis=2).astype(np.uint8),
         "b": np.repeat(wedge, 3, axis=2).astype(np.uint8) // 2,
     }
-    crops = random_crops(pictures, 200, 32, np.random.default_rng(0)).astype(int)
+    crops = sample_crops(pictures, 200, 32, np.random.default_rng(0)).astype(int)
     rise = crops[:, 16, 31, 0] - crops[:, 16, 0, 0]
     assert (rise > 0).sum() > 60
     assert (rise < 0).sum() > 60
@@ -74,7 +74,7 @@ def test_crops_show_all_photographs_at_many_scales_and_both_ways():
 
 
 def batches(steps, pictures=None, seed=3):
-    return list(batches_of_crops(pictures or photographs(), 2, 16, seed, steps))
+    return list(generate_crop_batches(pictures or photographs(), 2, 16, seed, steps))
 
 
 def test_a_stopped_training_goes_on_with_the_same_crops():
@@ -94,7 +94,7 @@ def test_nothing_is_left_running_when_a_training_is_stopped():
             asked.append(name)
             return super().__getitem__(name)
 
-    crops = batches_of_crops(Counting(photographs(), ()), 1, 16, 0, range(10**9))
+    crops = generate_crop_batches(Counting(photographs(), ()), 1, 16, 0, range(10**9))
     next(crops)
     crops.close()
     done = len(asked)
@@ -123,4 +123,4 @@ def test_only_broken_photographs_end_it_with_the_reason():
 @pytest.mark.parametrize(("shape", "expected"), [((100, 50), (64, 32)), ((2, 300), (32, 4800))])
 def test_scaling_keeps_the_proportions(shape, expected):
     picture = np.zeros((*shape, 3), np.uint8)
-    assert scaled_to(picture, 32).shape == (*expected, 3)
+    assert scale_shorter_side(picture, 32).shape == (*expected, 3)

@@ -9,7 +9,7 @@ import pytest
 
 from quartet.style.decode import decode_frames
 from quartet.style.probe import plan_video
-from quartet.style.sample_clip import SHOTS, make_clip, melody, pictures
+from quartet.style.sample_clip import SHOTS, make_clip, render_frames, synthesise_melody
 from support import ROOT
 
 COMMITTED = ROOT / "data/01_raw/style/sample.mp4"
@@ -22,7 +22,7 @@ def made():
 
 @pytest.fixture(scope="module")
 def drawn():
-    return list(pictures())
+    return list(render_frames())
 
 
 def decoded(source):
@@ -68,7 +68,7 @@ def test_it_is_small_and_has_sound_title_and_licences():
 
 
 def test_the_sound_is_the_melody_in_both_ears():
-    sound, tune = sound_of(str(COMMITTED)), melody()
+    sound, tune = sound_of(str(COMMITTED)), synthesise_melody()
     length = tune.shape[1]
     assert np.abs(sound[:, :length] - tune).std() < 0.02
     assert np.abs(tune).max() < 0.9
@@ -84,5 +84,7 @@ def test_the_camera_moves_smoothly_rests_and_cuts_once(drawn):
     assert changes[cut] > 3 * np.sort(changes)[-2]
     still = [number for number, change in enumerate(changes) if change == 0]
     assert still == [*range(4), *range(51, 55), *range(56, 60), *range(95, 99)]
-    moving = [change for number, change in enumerate(changes) if number not in {*still, cut}]
-    assert max(abs(after - before) for before, after in pairwise(moving)) < 0.35 * max(moving)
+    moving_frames = [change for number, change in enumerate(changes) if number not in {*still, cut}]
+    assert max(abs(after - before) for before, after in pairwise(moving_frames)) < 0.35 * max(
+        moving_frames
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from quartet.style.smoothing import Smoother, warm_up
+from quartet.style.smoothing import Smoother, warm_up_frames
 
 SIZE = (180, 240)
 
@@ -112,7 +112,7 @@ def test_segments_that_are_warmed_up_join_invisibly(generator):
     still = scene(generator)
     frames = [(still, noise(generator, 128, 12)) for _ in range(40)]
     whole = smoothed(frames, 0.8)
-    begin = 30 - warm_up(0.8)
+    begin = 30 - warm_up_frames(0.8)
     segment = smoothed(frames[begin:], 0.8)[30 - begin :]
     unwarmed = smoothed(frames[30:], 0.8)
     assert begin > 0
@@ -122,11 +122,13 @@ def test_segments_that_are_warmed_up_join_invisibly(generator):
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 0.8, 0.95])
 def test_the_warm_up_is_as_short_as_a_sixty_fourth_allows(strength):
-    assert strength ** warm_up(strength) <= 1 / 64 < strength ** (warm_up(strength) - 1)
+    assert (
+        strength ** warm_up_frames(strength) <= 1 / 64 < strength ** (warm_up_frames(strength) - 1)
+    )
 
 
 def test_without_smoothing_nothing_needs_warming_up():
-    assert warm_up(0) == 0
+    assert warm_up_frames(0) == 0
 
 
 @pytest.mark.parametrize("level", [3, 97, 252])
@@ -165,12 +167,12 @@ def test_a_strength_that_never_ends_is_refused(strength):
     with pytest.raises(ValueError, match="strength"):
         smoothed([(even(1), even(2))], strength)
     with pytest.raises(ValueError, match="strength"):
-        warm_up(strength)
+        warm_up_frames(strength)
 
 
 def test_a_frame_of_another_size_is_refused():
     frames = [(even(1), even(2)), (even(1, (20, 30)), even(2, (20, 30)))]
     with pytest.raises(ValueError, match=r"shape \(20, 30, 3\)"):
         smoothed(frames, 0.5)
-    with pytest.raises(ValueError, match=r"its source \(180, 240, 3\)"):
+    with pytest.raises(ValueError, match=r"source of shape \(180, 240, 3\)"):
         smoothed([(even(1), even(2, (20, 30)))], 0.5)

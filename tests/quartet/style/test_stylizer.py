@@ -8,7 +8,7 @@ import torch
 
 from quartet.style import stylizer as stylizers
 from quartet.style.network import StyleNetwork
-from quartet.style.stylizer import Platform, Stylizer, detect
+from quartet.style.stylizer import Platform, Stylizer, detect_platform
 from quartet.style.transfer_settings import Stylizing
 
 CPU = torch.device("cpu")
@@ -144,21 +144,21 @@ def test_what_the_processor_lacks_is_found_out_and_not_assumed(monkeypatch):
     for native, expected in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-        assert detect(Stylizing()).dtype == expected
-        assert detect(Stylizing(precision="float32")).dtype == torch.float32
-    assert not detect(Stylizing()).compiled
-    assert detect(Stylizing(compiled="always")).compiled
+        assert detect_platform(Stylizing()).dtype == expected
+        assert detect_platform(Stylizing(precision="float32")).dtype == torch.float32
+    assert not detect_platform(Stylizing()).compiled
+    assert detect_platform(Stylizing(compiled="always")).compiled
 
 
 def test_ranks_share_the_cores_of_their_machine(monkeypatch):
     monkeypatch.setattr(stylizers.os, "sched_getaffinity", lambda process: set(range(8)))
-    assert detect(Stylizing()).workers == 8
-    assert detect(Stylizing(), ranks=3).workers == 2
-    assert detect(Stylizing(), ranks=20).workers == 1
-    assert detect(Stylizing(workers=5), ranks=3).workers == 5
+    assert detect_platform(Stylizing()).workers == 8
+    assert detect_platform(Stylizing(), ranks=3).workers == 2
+    assert detect_platform(Stylizing(), ranks=20).workers == 1
+    assert detect_platform(Stylizing(workers=5), ranks=3).workers == 5
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_half_precision_without_a_gpu_is_refused():
-    with pytest.raises(ValueError, match="float16 is for GPUs"):
-        detect(Stylizing(precision="float16"))
+    with pytest.raises(ValueError, match="float16 needs a GPU"):
+        detect_platform(Stylizing(precision="float16"))

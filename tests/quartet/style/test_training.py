@@ -9,15 +9,15 @@ import torch
 from painted import photographs, random_vgg, small_training, stripes
 from quartet.datasets.checkpoint import CheckpointDataset, CheckpointState
 from quartet.style import training
-from quartet.style.network import network_of
-from quartet.style.training import Course, learning_rate, notes
-from quartet.style.vgg import vgg_tensors
+from quartet.style.network import build_network
+from quartet.style.training import StyleTrainer, learning_rate, log_steps
+from quartet.style.vgg import select_vgg_weights
 
-VGG = vgg_tensors(random_vgg(), verify=False)
+VGG = select_vgg_weights(random_vgg(), verify=False)
 
 
 def course(painting=None, **changes):
-    return Course(
+    return StyleTrainer(
         stripes() if painting is None else painting, photographs(), VGG, small_training(**changes)
     )
 
@@ -34,14 +34,14 @@ def test_a_network_takes_on_the_style():
     stylized = learning.stylize(photographs()["0.png"])
     assert stylized.shape == (80, 96, 3)
     assert stylized.dtype == np.uint8
-    network_of({name: torch.tensor(array) for name, array in learning.weights().items()})
+    build_network({name: torch.tensor(array) for name, array in learning.weights().items()})
 
 
 def test_the_history_has_a_row_for_every_note():
     kept = []
     learning = course(steps=5, preview_every=2)
     learning.run(lambda course: kept.append(course.step))
-    assert kept == [2, 4, 5] == notes(learning.settings)
+    assert kept == [2, 4, 5] == log_steps(learning.settings)
     assert [row["step"] for row in learning.history] == [2, 4, 5]
     for row in learning.history:
         assert row.keys() == {"step", "content", "style", "roughness", "learning_rate", "seconds"}
@@ -94,11 +94,11 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another():
 
 
 def test_two_threads_learn_what_one_would(monkeypatch):
-    monkeypatch.setattr(training, "compute_type", lambda where: torch.float32)
+    monkeypatch.setattr(training, "select_dtype", lambda where: torch.float32)
     double = course(batch_size=3)
     double.run(lambda course: None)
     single = course(batch_size=3)
-    monkeypatch.setattr(Course, "_workers", lambda self: _plainly())
+    monkeypatch.setattr(StyleTrainer, "_workers", lambda self: _plainly())
     single.run(lambda course: None)
     for name, array in single.weights().items():
         np.testing.assert_allclose(array, double.weights()[name], rtol=0, atol=2e-4)
@@ -131,7 +131,7 @@ def test_the_callers_threads_and_random_state_are_left_as_they_were():
 
 
 def test_a_training_that_breaks_down_says_where_and_what_to_lower():
-    with pytest.raises(ValueError, match=r"broke down at step 4 \(content ") as caught:
+    with pytest.raises(ValueError, match=r"training diverged at step 4 \(content ") as caught:
         course(style_weight=1e39).run(lambda course: None)
     assert "lower style_training.learning_rate (now 0.0015)" in str(caught.value)
     assert "style_weight (now 1e+39)" in str(caught.value)
@@ -145,7 +145,7 @@ def test_a_broken_down_training_keeps_nothing_of_it(monkeypatch):
         return whole(stylized * (float("nan") if learning.step == 2 else 1), pictures)
 
     learning._loss = loss
-    with pytest.raises(ValueError, match=r"broke down at step 3 \(content nan"):
+    with pytest.raises(ValueError, match=r"training diverged at step 3 \(content nan"):
         learning.run(lambda course: kept.append(course.weights()))
     assert len(kept) == 1
     assert all(np.isfinite(array).all() for array in learning.weights().values())
@@ -166,7 +166,7 @@ def test_a_painting_without_brush_strokes_is_refused(shape, told):
 
 def test_a_plain_painting_and_some_black_photographs_are_no_fault():
     black = np.zeros((40, 40, 3), np.uint8)
-    learning = Course(
+    learning = StyleTrainer(
         np.full((32, 32, 3), 255, np.uint8),
         {"a.png": black, "b.png": black, **photographs(2)},
         VGG,
@@ -180,16 +180,16 @@ def test_a_plain_painting_and_some_black_photographs_are_no_fault():
 
 
 def test_only_black_photographs_are_told():
-    learning = Course(
+    learning = StyleTrainer(
         stripes(), {"a.png": np.zeros((40, 40, 3), np.uint8)}, VGG, small_training(steps=30)
     )
-    with pytest.raises(ValueError, match=r"broke down at step 20 .*photographs that show more"):
+    with pytest.raises(ValueError, match=r"training diverged at step 20 .*photographs with more"):
         learning.run(lambda course: None)
 
 
 def test_no_photograph_is_refused():
     with pytest.raises(ValueError, match="no photograph to learn on"):
-        Course(stripes(), {}, VGG, small_training())
+        StyleTrainer(stripes(), {}, VGG, small_training())
 
 
 def test_progress_is_told_where_no_terminal_shows_it(caplog):
@@ -213,7 +213,7 @@ def test_the_learning_rate_rises_then_falls_to_almost_nothing():
 def test_numbers_are_lowered_only_where_the_machine_multiplies_them(monkeypatch):
     results = []
     for kind in (torch.float32, torch.bfloat16):
-        monkeypatch.setattr(training, "compute_type", lambda where, kind=kind: kind)
+        monkeypatch.setattr(training, "select_dtype", lambda where, kind=kind: kind)
         learning = course(steps=2)
         learning.run(lambda course: None)
         results.append(learning.history[-1]["style"])

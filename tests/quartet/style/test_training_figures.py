@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from painted import photographs, stripes
-from quartet.style.training_figures import Previews, loss_curves, png, preview_grid
+from quartet.style.training_figures import Previews, draw_loss_curves, draw_preview_grid, to_png
 
 SUBJECTS = photographs(2)
 
@@ -84,7 +84,9 @@ class Faulty(dict):
 def test_broken_test_photographs_are_passed_over():
     grid = previews([1], Faulty(photographs(9)))
     assert sum(name.startswith("photograph/") for name in grid.arrays()) == 4
-    with pytest.raises(ValueError, match=r"no test photograph that can be read \(cut short\)"):
+    with pytest.raises(
+        ValueError, match=r"test_photographs: none can be read; last error: cut short"
+    ):
         previews([1], Faulty(photographs(1)))
 
 
@@ -92,12 +94,12 @@ def test_the_grid_names_painting_photographs_and_steps():
     grid = previews([250, 5000])
     for step in (250, 5000):
         grid.add(step, negative)
-    figure = preview_grid(grid.arrays())
+    figure = draw_preview_grid(grid.arrays())
     assert titles(figure) == ["painting", "photograph", "step 250", "step 5,000"]
     pictures = [axis.get_images()[0].get_array() for axis in figure.axes]
     assert len(pictures) == 1 + 2 * 3
     np.testing.assert_array_equal(pictures[-1], grid.arrays()["step/5000/1"])
-    with Image.open(io.BytesIO(png(figure))) as picture:
+    with Image.open(io.BytesIO(to_png(figure))) as picture:
         assert picture.format == "PNG"
         assert picture.width > picture.height > 300
 
@@ -105,7 +107,7 @@ def test_the_grid_names_painting_photographs_and_steps():
 def test_photographs_stand_beside_what_was_made_of_them_in_whatever_order_a_file_has_them():
     grid = previews([250])
     grid.add(250, negative)
-    figure = preview_grid(dict(reversed(grid.arrays().items())))
+    figure = draw_preview_grid(dict(reversed(grid.arrays().items())))
     pictures = [axis.get_images()[0].get_array() for axis in figure.axes]
     assert len(pictures) == 1 + 2 * 2
     for photograph, made in zip(pictures[1:3], pictures[3:5], strict=True):
@@ -122,10 +124,10 @@ def test_each_loss_has_a_curve_with_its_last_value(rows):
             "roughness": np.full(rows, 0.05),
         }
     )
-    figure = loss_curves(history)
+    figure = draw_loss_curves(history)
     for axis, name in zip(figure.axes, ("content", "style", "roughness"), strict=True):
         assert axis.get_title().startswith(name)
         np.testing.assert_array_equal(axis.lines[0].get_ydata(), history[name])
         assert [text.get_text() for text in axis.texts] == [f"{history[name].iloc[-1]:.3f}"]
         assert axis.get_ylim()[0] == 0
-    png(figure)
+    to_png(figure)

@@ -7,8 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from quartet.style.comparison import NUMBERS, Comparison, of_pictures, shown_picture
-from quartet.style.transfer_figures import contact_sheet, readable, stage_times, steadiness
+from quartet.style.comparison import METRICS, Comparison, compare_pictures, make_thumbnails
+from quartet.style.transfer_figures import (
+    draw_consistency,
+    draw_contact_sheet,
+    draw_stage_times,
+    format_label,
+)
 
 NAMES = [
     "holiday.mp4",
@@ -30,7 +35,7 @@ def drawn(figure):
 
 def shown(caption, size=(90, 160), level=60):
     source = np.full((*size, 3), level, dtype=np.uint8)
-    return shown_picture(caption, source, 255 - source)
+    return make_thumbnails(caption, source, 255 - source)
 
 
 def compared(pairs):
@@ -38,8 +43,8 @@ def compared(pairs):
     return Comparison(
         frames=25 * np.arange(pairs),
         seconds=seconds,
-        shown=(),
-        **dict.fromkeys(NUMBERS, seconds + 1),
+        thumbnails=(),
+        **dict.fromkeys(METRICS, seconds + 1),
     )
 
 
@@ -52,7 +57,9 @@ def boxes_of(figure):
 
 
 def test_the_sheet_has_each_picture_above_its_stylized_one_under_its_caption():
-    sheet = contact_sheet([shown(f"0:0{n}.00", level=20 * n) for n in range(1, 6)], "a.mp4", "wave")
+    sheet = draw_contact_sheet(
+        [shown(f"0:0{n}.00", level=20 * n) for n in range(1, 6)], "a.mp4", "wave"
+    )
     assert drawn(sheet)
     above, below = sheet.axes[::2], sheet.axes[1::2]
     assert [axis.get_title() for axis in above] == [f"0:0{n}.00" for n in range(1, 6)]
@@ -67,7 +74,7 @@ def test_the_sheet_has_each_picture_above_its_stylized_one_under_its_caption():
 @pytest.mark.parametrize("size", [(90, 160), (160, 90), (20, 400), (400, 12), (1, 1)])
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
 def test_pictures_of_a_sheet_do_not_overlap_and_stay_on_it(size, count):
-    sheet = contact_sheet([shown("a", size)] * count, "a.mp4", "wave")
+    sheet = draw_contact_sheet([shown("a", size)] * count, "a.mp4", "wave")
     assert drawn(sheet)
     boxes = boxes_of(sheet)
     assert all(box.x0 >= 0 and box.y0 >= -1e-9 and box.x1 <= 1 and box.y1 < 1 for box in boxes)
@@ -78,7 +85,7 @@ def test_pictures_of_a_sheet_do_not_overlap_and_stay_on_it(size, count):
 
 
 def test_of_many_pictures_a_dozen_is_shown_from_the_first_to_the_last():
-    sheet = contact_sheet([shown(f"{n}.jpg") for n in range(100)], "folder", "wave")
+    sheet = draw_contact_sheet([shown(f"{n}.jpg") for n in range(100)], "folder", "wave")
     titles = [axis.get_title() for axis in sheet.axes[::2]]
     assert len(titles) == 12
     assert (titles[0], titles[-1]) == ("0.jpg", "99.jpg")
@@ -86,26 +93,26 @@ def test_of_many_pictures_a_dozen_is_shown_from_the_first_to_the_last():
 
 def test_pictures_of_all_shapes_share_a_sheet():
     shapes = [(90, 160), (160, 90), (30, 400), (100, 100)]
-    assert drawn(contact_sheet([shown("a", shape) for shape in shapes], "folder", "wave"))
+    assert drawn(draw_contact_sheet([shown("a", shape) for shape in shapes], "folder", "wave"))
 
 
 def test_a_sheet_without_pictures_has_its_title():
-    sheet = contact_sheet([], "a.mp4", "wave")
+    sheet = draw_contact_sheet([], "a.mp4", "wave")
     assert drawn(sheet)
     assert not sheet.axes
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_can_be_drawn(name):
-    assert drawn(contact_sheet([shown(name)], name, name))
-    assert drawn(steadiness(compared(3), name, name))
-    assert drawn(stage_times({name or "decode": 1.0}, 10))
+    assert drawn(draw_contact_sheet([shown(name)], name, name))
+    assert drawn(draw_consistency(compared(3), name, name))
+    assert drawn(draw_stage_times({name or "decode": 1.0}, 10))
 
 
 def test_names_keep_what_the_font_has_and_their_ends():
-    assert readable(NAMES[1]) == NAMES[1]
-    assert readable("影片 1\n.mkv") == "▯▯ 1 .mkv"
-    short = readable(NAMES[4])
+    assert format_label(NAMES[1]) == NAMES[1]
+    assert format_label("影片 1\n.mkv") == "▯▯ 1 .mkv"
+    short = format_label(NAMES[4])
     assert len(short) == 60
     assert short.startswith("xxx")
     assert short.endswith("x.mp4")
@@ -114,12 +121,12 @@ def test_names_keep_what_the_font_has_and_their_ends():
 
 def test_stages_show_their_work_and_only_the_whole_has_a_speed():
     """Work of two workers side by side is no time: as frames/s it would halve the network's."""
-    figure = stage_times({"decode": 2.0, "network": 6.0, "assemble": 0.0}, 200, elapsed=7.0)
+    figure = draw_stage_times({"decode": 2.0, "network": 6.0, "assemble": 0.0}, 200, elapsed=7.0)
     assert drawn(figure)
     axis = figure.axes[0]
     assert [bar.get_width() for bar in axis.patches] == pytest.approx([10, 30, 0, 35])
     names = [label.get_text() for label in axis.get_yticklabels()]
-    assert names == ["decode", "network", "assemble", "from start to end"]
+    assert names == ["decode", "network", "assemble", "elapsed"]
     captions = [text.get_text() for text in axis.texts]
     assert captions == [
         "10.0 ms, 25.0% of the work",
@@ -132,13 +139,13 @@ def test_stages_show_their_work_and_only_the_whole_has_a_speed():
 
 
 def test_stages_without_frames_or_time_are_drawn():
-    assert drawn(stage_times({"decode": 0.0}, 0))
-    assert drawn(stage_times({}, 0))
+    assert drawn(draw_stage_times({"decode": 0.0}, 0))
+    assert drawn(draw_stage_times({}, 0))
 
 
 def test_steadiness_shows_both_numbers_over_time_with_their_means():
     comparison = replace(compared(4), source_flicker=np.full(4, 0.5))
-    figure = steadiness(comparison, "a.mp4", "wave")
+    figure = draw_consistency(comparison, "a.mp4", "wave")
     assert drawn(figure)
     upper, lower = figure.axes
     assert [line.get_ydata().tolist() for line in upper.lines] == [[1, 2, 3, 4], [0.5] * 4]
@@ -149,8 +156,8 @@ def test_steadiness_shows_both_numbers_over_time_with_their_means():
 
 def test_steadiness_without_numbers_says_so():
     gaps = replace(compared(2), flicker=np.full(2, np.nan), source_flicker=np.full(2, np.nan))
-    for comparison in (gaps, compared(0), compared(1), of_pictures([])):
-        assert drawn(steadiness(comparison, "a.mp4", "wave"))
-    upper, lower = steadiness(gaps, "a.mp4", "wave").axes
+    for comparison in (gaps, compared(0), compared(1), compare_pictures([])):
+        assert drawn(draw_consistency(comparison, "a.mp4", "wave"))
+    upper, lower = draw_consistency(gaps, "a.mp4", "wave").axes
     assert [text.get_text() for text in upper.texts] == ["no pair can be measured"]
     assert len(lower.lines) == 2

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from painted import random_vgg
-from quartet.style.vgg import CAFFE_SHA256, Vgg19, digest, vgg_tensors
+from quartet.style.vgg import CAFFE_SHA256, Vgg19, select_vgg_weights, weights_digest
 from support import real_data
 
 
@@ -20,15 +20,15 @@ def caffe():
 
 
 def test_the_real_weights_are_taken_without_further_layers(caffe):
-    tensors = vgg_tensors(caffe)
+    tensors = select_vgg_weights(caffe)
     assert len(tensors) == 16
-    assert digest(tensors) == CAFFE_SHA256
+    assert weights_digest(tensors) == CAFFE_SHA256
     as_double = {name: array.astype(np.float64) for name, array in caffe.items()}
-    assert digest(vgg_tensors(as_double)) == CAFFE_SHA256
+    assert weights_digest(select_vgg_weights(as_double)) == CAFFE_SHA256
 
 
 def test_the_real_weights_get_blue_first_less_the_mean(caffe):
-    vgg = Vgg19(vgg_tensors(caffe))
+    vgg = Vgg19(select_vgg_weights(caffe))
     picture = torch.linspace(0, 255, 32 * 32 * 3).reshape(1, 3, 32, 32)
     seen = vgg(picture, ["conv1_1"])["conv1_1"]
     blue_first = picture.flip(1) - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
@@ -48,12 +48,12 @@ def test_other_weights_are_refused_with_what_to_do(caffe, change):
         weights["features.16.bias"] = weights["features.16.bias"].copy()
         weights["features.16.bias"][-1] += 1e-3
     with pytest.raises(ValueError, match=r"Caffe model.*BGR.*kedro fetch vgg.*verify_vgg=false"):
-        vgg_tensors(weights)
+        select_vgg_weights(weights)
 
 
 def test_other_weights_can_be_used_knowingly():
-    tensors = vgg_tensors(random_vgg(), verify=False)
-    assert digest(tensors) != CAFFE_SHA256
+    tensors = select_vgg_weights(random_vgg(), verify=False)
+    assert weights_digest(tensors) != CAFFE_SHA256
     assert Vgg19(tensors)(torch.zeros(1, 3, 16, 16), ["conv3_4"])["conv3_4"].shape[1:] == (
         256,
         4,
@@ -68,14 +68,14 @@ def test_weights_of_another_network_are_named(verify):
     with pytest.raises(
         ValueError, match=r"features\.5\.weight of shape \(128, 64, 3, 3\) is missing"
     ):
-        vgg_tensors(weights, verify)
+        select_vgg_weights(weights, verify)
     del weights["features.0.bias"]
     with pytest.raises(ValueError, match=r"features\.0\.bias of shape \(64,\) is missing"):
-        vgg_tensors(weights, verify)
+        select_vgg_weights(weights, verify)
 
 
 def test_no_deeper_layer_than_asked_for_is_computed():
-    vgg = Vgg19(vgg_tensors(random_vgg(), verify=False))
+    vgg = Vgg19(select_vgg_weights(random_vgg(), verify=False))
     deep = torch.zeros(1)
     vgg.get_submodule("conv2_1").register_forward_hook(lambda *_: deep.fill_(1))
     found = vgg(torch.rand(2, 3, 16, 16) * 255, ["conv1_1", "conv1_2"])

@@ -29,7 +29,7 @@ def through(source, folder, segment_frames=8, settings=QUICK):
     segments = {}
     for first, last in reversed(plan.segments):
         segments[first] = folder / f"segment {first}"
-        frames = ((frame.number, frame.rgb) for frame in decode_frames(source, plan, first, last))
+        frames = ((frame.index, frame.rgb) for frame in decode_frames(source, plan, first, last))
         encode_segment(segments[first], plan, first, frames, settings)
     target = folder / f"stylized{plan.suffix}"
     facts = assemble(
@@ -179,7 +179,7 @@ def test_files_do_where_paths_are_not_at_hand(tmp_path):
     segments = []
     for first, last in plan.segments:
         frames = (
-            (frame.number, frame.rgb)
+            (frame.index, frame.rgb)
             for frame in decode_frames(io.BytesIO(content), plan, first, last)
         )
         segments.append(io.BytesIO())

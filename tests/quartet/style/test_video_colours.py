@@ -8,7 +8,7 @@ from quartet.style.assemble import assemble
 from quartet.style.decode import decode_frames
 from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
-from quartet.style.pictures import colours_of
+from quartet.style.pictures import detect_colours
 from quartet.style.probe import plan_video
 from style.videos import write_video
 
@@ -125,7 +125,7 @@ def test_what_the_source_says_of_its_colours_is_said_of_the_output(tmp_path):
     plan, black = plan_video(source, 10), np.zeros((64, 96, 3), np.uint8)
     encode_segment(tmp_path / "segment.mp4", plan, 0, enumerate([black, black]), BEST)
     with av.open(str(tmp_path / "segment.mp4")) as container:
-        assert colours_of(next(container.decode(video=0))) == plan.colours
+        assert detect_colours(next(container.decode(video=0))) == plan.colours
     colours = plan.colours
     assert (colours.matrix_tag, colours.primaries, colours.transfer) == (9, 9, 16)
 

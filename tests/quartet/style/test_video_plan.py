@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quartet.style.ordering import Beginning, Order, Stamps, order_by_timestamps
+from quartet.style.ordering import FirstFrames, FrameOrder, PacketTimes, order_by_timestamps
 from quartet.style.packets import is_shown, payload
-from quartet.style.probe import divided, plan_video
+from quartet.style.probe import plan_video, split_segments
 from style.videos import KEYS, packets_of, times_of, write_video
 
 
@@ -21,7 +21,7 @@ from style.videos import KEYS, packets_of, times_of, write_video
 )
 def test_segments_hold_every_frame_once_and_are_of_like_size(frames, keys, segment_frames):
     keys = tuple(sorted(key for key in keys if key < frames))
-    segments = divided(frames, keys, segment_frames)
+    segments = split_segments(frames, keys, segment_frames)
     assert [frame for first, last in segments for frame in range(first, last)] == list(
         range(frames)
     )
@@ -32,8 +32,8 @@ def test_segments_hold_every_frame_once_and_are_of_like_size(frames, keys, segme
 
 def test_segments_begin_at_key_frames_in_reach():
     keys = (0, 12, 24, 36, 48, 90)
-    assert divided(105, keys, 20) == ((0, 24), (24, 48), (48, 68), (68, 90), (90, 105))
-    assert divided(97, keys, 20)[-1] == (68, 97), "no segment of seven frames"
+    assert split_segments(105, keys, 20) == ((0, 24), (24, 48), (48, 68), (68, 90), (90, 105))
+    assert split_segments(97, keys, 20)[-1] == (68, 97), "no segment of seven frames"
 
 
 def test_times_and_keys_are_the_decoders(tmp_path):
@@ -70,15 +70,15 @@ def test_where_timestamps_do_not_tell_the_order_decoding_does(suffix, tmp_path):
 )
 def test_timestamps_are_trusted_if_the_decoder_agrees(shown_at, trusted):
     packets = 12
-    stamps = Stamps(
+    packet_times = PacketTimes(
         shown_at=list(range(packets)),
         decoded_at=list(range(packets)),
         durations=[1] * packets,
         keys=[number % 4 == 0 for number in range(packets)],
         shown=[True] * packets,
     )
-    order = order_by_timestamps(stamps, Beginning(av.VideoFrame(2, 2), shown_at))
-    expected = Order(timestamps=tuple(range(packets)), keys=(0, 4, 8))
+    order = order_by_timestamps(packet_times, FirstFrames(av.VideoFrame(2, 2), shown_at))
+    expected = FrameOrder(timestamps=tuple(range(packets)), keys=(0, 4, 8))
     assert order == (expected if trusted else None)
 
 
@@ -156,7 +156,7 @@ def write_song(path, *, cover=False, video=False):
 
 def test_sound_alone_is_no_video(tmp_path):
     song = write_song(tmp_path / "song.mp4")
-    with pytest.raises(ValueError, match=r"song\.mp4: has no video stream, only audio:"):
+    with pytest.raises(ValueError, match=r"song\.mp4: has no video stream, only audio;"):
         plan_video(song, 8)
 
 
@@ -167,7 +167,7 @@ def test_a_cover_is_no_video(tmp_path):
 
 
 def test_a_video_without_frames_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"empty\.mkv: has no frames"):
+    with pytest.raises(ValueError, match=r"empty\.mkv: it has no frames"):
         plan_video(write_song(tmp_path / "empty.mkv", video=True), 8)
 
 
@@ -195,7 +195,7 @@ def test_a_video_cut_short_is_refused_or_taken_as_far_as_it_goes(name, tmp_path)
     content = source.read_bytes()
     source.write_bytes(content[: int(len(content) * 0.6)])
     with pytest.raises(
-        ValueError, match=rf"{name}: ends after frame \d+, \d\.\d+ s before the end"
+        ValueError, match=rf"{name}: truncated: ends after frame \d+, \d\.\d+ s before the end"
     ):
         plan_video(source, 8)
     plan = plan_video(source, 8, accept_truncated=True)
@@ -206,14 +206,14 @@ def test_a_video_cut_short_is_refused_or_taken_as_far_as_it_goes(name, tmp_path)
 def test_of_a_file_with_its_index_at_the_head_not_one_frame_may_lack(tmp_path):
     source = write_video(tmp_path / "video.mp4", container_options={"movflags": "+faststart"})
     source.write_bytes(source.read_bytes()[:-5])
-    with pytest.raises(ValueError, match="before the end that its head promises"):
+    with pytest.raises(ValueError, match="before the end its header declares"):
         plan_video(source, 8)
 
 
 def test_a_file_without_its_index_says_so(tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS)
     source.write_bytes(source.read_bytes()[:-500])
-    with pytest.raises(ValueError, match=r"video\.mp4: .* cut short before its index was written"):
+    with pytest.raises(ValueError, match=r"video\.mp4: .* truncated before its index was written"):
         plan_video(source, 8)
 
 
@@ -229,7 +229,7 @@ def test_a_transport_stream_promises_nothing_and_is_taken_as_it_is(tmp_path):
 def test_two_recordings_in_one_file_are_refused(tmp_path):
     source = write_video(tmp_path / "video.ts", 50, options=KEYS)
     source.write_bytes(2 * source.read_bytes())
-    with pytest.raises(ValueError, match=r"video\.ts: the clock of stream 0 jumps from .* back"):
+    with pytest.raises(ValueError, match=r"video\.ts: timestamps of stream 0 jump from .* back"):
         plan_video(source, 8)
 
 
@@ -264,5 +264,5 @@ def test_the_container_holds_times_and_sound(rate, codec, sound, suffix, expecte
     )
     plan = plan_video(source, 8)
     assert plan.container == expected
-    assert not plan.rounds
+    assert not plan.rounds_timestamps
     assert not any(track.left_out for track in plan.tracks)

@@ -39,10 +39,10 @@ def test_a_segment_begins_with_a_key_frame_and_refers_to_no_other(plan, tmp_path
 
 def test_the_same_pictures_give_the_same_bytes(plan):
     settings = Encoding(threads=3)
-    written = [io.BytesIO(), io.BytesIO()]
-    for target in written:
+    open_output = [io.BytesIO(), io.BytesIO()]
+    for target in open_output:
         encode_segment(target, plan, 0, pictures(0, 8), settings)
-    assert written[0].getvalue() == written[1].getvalue()
+    assert open_output[0].getvalue() == open_output[1].getvalue()
 
 
 def test_they_do_at_a_size_at_which_the_encoder_is_tempted_not_to():
@@ -50,13 +50,13 @@ def test_they_do_at_a_size_at_which_the_encoder_is_tempted_not_to():
     sample = ROOT / "data/01_raw/style/sample.mp4"
     plan = plan_video(sample, 30)
     (first, last), *_ = plan.segments
-    frames = [(frame.number, frame.rgb) for frame in decode_frames(sample, plan, first, last)]
-    written = set()
+    frames = [(frame.index, frame.rgb) for frame in decode_frames(sample, plan, first, last)]
+    open_output = set()
     for _ in range(4):
         target = io.BytesIO()
         encode_segment(target, plan, first, frames, Encoding())
-        written.add(target.getvalue())
-    assert len(written) == 1
+        open_output.add(target.getvalue())
+    assert len(open_output) == 1
 
 
 def test_quality_is_a_parameter(plan):
@@ -111,13 +111,13 @@ def test_pixels_that_are_not_square_stay_so(tmp_path):
 @pytest.mark.parametrize(
     ("first", "frames", "message"),
     [
-        (8, pictures(8, 15), "7 frames instead of the 8 of the segment from 8 on"),
+        (8, pictures(8, 15), "the segment that starts at frame 8 has 8 frames, 7 given"),
         (8, pictures(8, 17), "frame 16 does not follow frame 15 in the segment of frames 8 to 15"),
         (8, pictures(8, 10) + pictures(11, 16), "frame 11 does not follow frame 9"),
         (8, pictures(0, 8), "frame 0 does not follow frame 7"),
-        (8, [], "0 frames instead of the 8"),
-        (5, pictures(5, 8), "no segment begins with frame 5"),
-        (24, [], "no segment begins with frame 24"),
+        (8, [], "has 8 frames, 0 given"),
+        (5, pictures(5, 8), "no segment starts at frame 5"),
+        (24, [], "no segment starts at frame 24"),
         (
             0,
             [(0, picture(0)), (1, picture(1, (64, 96)))],

@@ -1,4 +1,4 @@
-"""Learn the style of a painting: weights of a network, their card, figures of the training."""
+"""Train a network for the style of a painting: weights, model card and figures."""
 
 from .pipeline import create_pipeline
 

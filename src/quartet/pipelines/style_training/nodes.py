@@ -1,4 +1,4 @@
-"""Nodes of `style_training`: the science of `quartet.style.training`, and what it leaves behind."""
+"""Nodes of `style_training`."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from quartet.datasets.live_picture import LivePicture
     from quartet.datasets.picture_folder import PictureFolder
     from quartet.datasets.pictures import PictureFile
-    from quartet.style.training import Course
+    from quartet.style.training import StyleTrainer
     from quartet.style.training_figures import Previews
 else:
-    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    # Kedro resolves these annotations in a run only, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
-    Course = Figure = LivePicture = PictureFile = PictureFolder = Previews = Any
+    StyleTrainer = Figure = LivePicture = PictureFile = PictureFolder = Previews = Any
 
 Arrays = dict[str, NDArray[Any]]
 _PREVIEW = "preview/"
-"""Before the names of the pictures in a checkpoint."""
+"""Prefix of the names of preview pictures in a checkpoint."""
 
 
 def train_style(
@@ -43,60 +43,67 @@ def train_style(
     style_checkpoint: Checkpoint,
     style_progress: LivePicture,
 ) -> tuple[Weights, pd.DataFrame, Arrays]:
-    """The trained network, its losses, and test photographs stylized on the way.
+    """Train the network, or resume from the checkpoint.
 
-    A stopped training goes on from the checkpoint.
+    Returns:
+        The weights, one row of losses per logged step, and the previews.
     """
     from quartet.style import photographs as bundled
     from quartet.style import training, training_figures, vgg
 
-    vgg_tensors = vgg.vgg_tensors(vgg_weights.arrays, style_training.verify_vgg)
-    subjects = photographs or bundled.bundled_photographs()
-    course = training.Course(painting.pixels, subjects, vgg_tensors, style_training)
+    vgg_tensors = vgg.select_vgg_weights(vgg_weights.arrays, style_training.verify_vgg)
+    training_photographs = photographs or bundled.load_bundled_photographs()
+    trainer = training.StyleTrainer(
+        painting.pixels, training_photographs, vgg_tensors, style_training
+    )
     previews = training_figures.Previews(
         painting.pixels,
-        test_photographs or bundled.bundled_test_photographs(),
-        training.notes(style_training),
+        test_photographs or bundled.load_bundled_test_photographs(),
+        training.log_steps(style_training),
     )
-    vgg_digest = vgg.digest(vgg_tensors)
-    folders = (photographs.fingerprint, test_photographs.fingerprint)
+    vgg_digest = vgg.weights_digest(vgg_tensors)
+    folders = (photographs.identity, test_photographs.identity)
     key = fingerprint(__version__, painting.pixels, *folders, vgg_digest, style_training)
-    _run(course, previews, style_checkpoint, key, style_progress)
-    facts = model_card.training_facts(
-        model_card.Painting.of(painting.name, painting.pixels, painting.sha256),
+    _run(trainer, previews, style_checkpoint, key, style_progress)
+    facts = model_card.build_training_metadata(
+        model_card.Painting.from_pixels(painting.name, painting.pixels, painting.sha256),
         painting_description,
-        subjects,
+        training_photographs,
         vgg_digest == vgg.CAFFE_SHA256,
         style_training,
         __version__,
     )
-    weights = Weights(painting.name, course.weights(), facts)
-    return weights, pd.DataFrame(course.history), previews.arrays()
+    weights = Weights(painting.name, trainer.weights(), facts)
+    return weights, pd.DataFrame(trainer.history), previews.arrays()
 
 
 def _run(
-    course: Course, previews: Previews, checkpoint: Checkpoint, key: str, progress: LivePicture
+    trainer: StyleTrainer,
+    previews: Previews,
+    checkpoint: Checkpoint,
+    key: str,
+    progress: LivePicture,
 ) -> None:
-    """Train from where the checkpoint is to the end, keeping state and pictures."""
-    from quartet.style.training_figures import png, preview_grid
+    """Train to the end, and save a checkpoint and the progress picture at every logged step."""
+    from quartet.style.training_figures import draw_preview_grid, to_png
 
     state = checkpoint.restore(key)
     if state.facts:
-        course.restore(state.arrays, state.facts)
-        previews.restore(_parted(state.arrays, _PREVIEW))
+        trainer.restore(state.arrays, state.facts)
+        previews.restore(_strip_prefix(state.arrays, _PREVIEW))
 
-    def keep(course: Course) -> None:
-        previews.add(course.step, course.stylize)
-        arrays, facts = course.state()
+    def on_log(trainer: StyleTrainer) -> None:
+        previews.add(trainer.step, trainer.stylize)
+        arrays, facts = trainer.state()
         pictures = {_PREVIEW + name: array for name, array in previews.arrays().items()}
-        checkpoint.store(key, CheckpointState(arrays | pictures, facts))
-        progress.show(png(preview_grid(previews.arrays())))
+        checkpoint.store(key, State(arrays | pictures, facts))
+        progress.show(to_png(draw_preview_grid(previews.arrays())))
 
-    course.run(keep)
+    trainer.run(on_log)
 
 
-def _parted(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
-    """Those whose names begin with the prefix, named without it."""
+def _strip_prefix(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
+    """Return the arrays whose names start with the prefix, without it."""
     return {
         name.removeprefix(prefix): array
         for name, array in arrays.items()
@@ -105,16 +112,16 @@ def _parted(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
 
 
 def draw_training(style_history: pd.DataFrame, style_previews: Arrays) -> tuple[Figure, Figure]:
-    """The curves of the losses, and the grid of test photographs."""
-    from quartet.style.training_figures import loss_curves, preview_grid
+    """Draw the loss curves and the grid of previews."""
+    from quartet.style.training_figures import draw_loss_curves, draw_preview_grid
 
-    return loss_curves(style_history), preview_grid(style_previews)
+    return draw_loss_curves(style_history), draw_preview_grid(style_previews)
 
 
 def report_training(
     style_weights_trained: Weights, style_history: pd.DataFrame
 ) -> tuple[dict[str, float], str]:
-    """The training's numbers, and the model card."""
+    """Return the metrics of the training, and the model card."""
     last = style_history.iloc[-1]
     arrays = style_weights_trained.arrays
     metrics = {
@@ -127,14 +134,14 @@ def report_training(
         "parameters": sum(array.size for array in arrays.values()),
     }
     name, facts = style_weights_trained.name, style_weights_trained.metadata
-    return metrics, model_card.model_card(name, facts, metrics)
+    return metrics, model_card.format_model_card(name, facts, metrics)
 
 
 def clear_style_checkpoint(
     style_training_metrics: dict[str, float], style_checkpoint: Checkpoint
 ) -> None:
-    """Nothing: what the training kept for a stop is no longer wanted.
+    """Clear the checkpoint.
 
-    The metrics are received to come after them: by then the weights and their card are saved.
+    `style_training_metrics` is an input only for the order: weights and card are saved first.
     """
     style_checkpoint.clear()

@@ -10,7 +10,7 @@ from . import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """One painting and photographs → a trained network → its figures, numbers and card."""
+    """Painting and photographs → trained network → figures, metrics and model card."""
     return Pipeline(
         [
             Node(

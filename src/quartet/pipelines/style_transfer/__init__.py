@@ -1,4 +1,4 @@
-"""A video, or pictures, in the style of a painting; started by the arrival of a video."""
+"""Stylize a video or pictures in the style of a painting; can be triggered by new videos."""
 
 from .pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""Nodes of `style_transfer`: from a source to the published output."""
+"""Nodes of `style_transfer`, from the source to the published output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quartet.style.encoding_settings import Encoding
 from quartet.style.transfer_settings import StyleTransfer, Stylizing
 
 from . import pictures, videos
-from .segments import Facts, segments_of
+from .segments import JsonDict, index_segments
 
 if TYPE_CHECKING:
     from quartet.datasets.media import Media
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from quartet.datasets.segments import SegmentStore
     from quartet.datasets.torch_weights import Weights
 else:
-    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    # Kedro resolves these annotations in a run only, so that listing the pipelines stays fast.
     Media = SegmentStore = PublishedFolder = Weights = Any
 
 logger = logging.getLogger(__name__)
@@ -33,22 +33,22 @@ def plan_transfer(
     style_transfer: StyleTransfer,
     stylizing: Stylizing,
     video_encoding: Encoding,
-) -> Facts:
-    """What is to be done, in which segments, and what the result will be called.
+) -> JsonDict:
+    """Plan the segments and the names of the output.
 
-    `work` is a fingerprint of all that segments depend on: finished ones are used again only
-    for the same source, weights and parameters.
+    `work` is a fingerprint of everything that segments depend on: finished segments are
+    reused only for the same source, weights and parameters.
 
     Raises:
-        ValueError: The source is no video or is cut short, or the weights are of another
+        ValueError: The source is not a video or is truncated, or the weights belong to another
             architecture.
     """
     from quartet.style import network
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     style = style_weights.name
     try:
-        network.width_of(style_weights.arrays)
+        network.network_width(style_weights.arrays)
     except ValueError as error:
         raise ValueError(f"style '{style}': {error}") from error
     parts: Any
@@ -56,76 +56,75 @@ def plan_transfer(
         plan, parts = pictures.plan_pictures(style_source, style)
     else:
         plan, parts = videos.plan_video(style_source, style, style_transfer, video_encoding)
-    how = (stylizing.precision, stylizing.compiled)
-    work = fingerprint(__version__, style_weights.arrays, *how, parts)[:32]
-    seconds = time.perf_counter() - begun
+    inference = (stylizing.precision, stylizing.compiled)
+    work = fingerprint(__version__, style_weights.arrays, *inference, parts)[:32]
+    seconds = time.perf_counter() - started
     return {"source": style_source.name, "style": style, **plan, "work": work, "seconds": seconds}
 
 
 def stylize(
     style_source: Media,
     style_weights: Weights,
-    transfer_plan: Facts,
+    transfer_plan: JsonDict,
     style_segments: SegmentStore,
     style_transfer: StyleTransfer,
     stylizing: Stylizing,
     video_encoding: Encoding,
-) -> Facts:
-    """Stylize the segments that are not there yet; with several MPI ranks each its share.
+) -> JsonDict:
+    """Stylize the missing segments; each MPI rank takes its share.
 
     Raises:
-        ValueError: A frame needs more memory than there is, or the video has changed since it
-            was planned.
+        ValueError: A frame does not fit into memory, or the video has changed since planning.
     """
     from quartet.style import stylizer
 
-    platform = stylizer.detect(stylizing, ranks.local_size())
-    plan, segments = videos.planned_video(transfer_plan), segments_of(transfer_plan)
-    mine = ranks.shard(_missing(transfer_plan, style_segments))
+    platform = stylizer.detect_platform(stylizing, ranks.ranks_here())
+    plan, segments = videos.load_video_plan(transfer_plan), index_segments(transfer_plan)
+    own_share = ranks.shard(_find_missing(transfer_plan, style_segments))
     settings = (style_transfer, stylizing, video_encoding)
-    with stylizer.Stylizer(style_weights.arrays, stylizing, platform) as made:
+    with stylizer.Stylizer(style_weights.arrays, stylizing, platform) as active_stylizer:
         if plan is None:
             done = pictures.stylize_pictures(
-                style_source, transfer_plan, mine, made, style_segments
+                style_source, transfer_plan, own_share, active_stylizer, style_segments
             )
         else:
-            firsts, work = [segments[name] for name in mine], transfer_plan["work"]
+            firsts, work = [segments[name] for name in own_share], transfer_plan["work"]
             done = videos.stylize_video(
-                style_source, plan, firsts, made, style_segments, work, settings
+                style_source, plan, firsts, active_stylizer, style_segments, work, settings
             )
-    told = {**done, **platform.describe()}
-    return {"ranks": ranks.gather(told) or [told], "segments": len(segments)}
+    statistics = {**done, **platform.describe()}
+    return {"ranks": ranks.gather(statistics) or [statistics], "segments": len(segments)}
 
 
-def _missing(transfer_plan: Facts, store: SegmentStore) -> list[str]:
-    """Names of the segments that are not there yet, the same on all ranks."""
-    # The first rank's list counts: the others may look when it is at work already.
-    there = ranks.broadcast(store.names(transfer_plan["work"]))
-    segments = segments_of(transfer_plan)
-    missing = [name for name in segments if name not in there]
+def _find_missing(transfer_plan: JsonDict, store: SegmentStore) -> list[str]:
+    """Return the names of the segments to stylize, the same on all ranks."""
+    # Use the first rank's list: others may read the store after it has started to write.
+    finished = ranks.broadcast(store.names(transfer_plan["work"]))
+    segments = index_segments(transfer_plan)
+    missing = [name for name in segments if name not in finished]
     if ranks.rank() == 0 and len(missing) < len(segments):
         logger.info(
-            "%d of %d segments are there already", len(segments) - len(missing), len(segments)
+            "%d of %d segments are already stylized", len(segments) - len(missing), len(segments)
         )
     return missing
 
 
 def publish(
     style_source: Media,
-    transfer_plan: Facts,
-    stylizing_work: Facts,
+    transfer_plan: JsonDict,
+    stylizing_work: JsonDict,
     style_segments: SegmentStore,
     stylized_folder: PublishedFolder,
     video_encoding: Encoding,
-) -> Facts:
-    """Join the segments, check the result against the source, and only then publish it.
+) -> JsonDict:
+    """Join the segments, check the result against the source, and publish it.
 
     Raises:
-        ValueError: A segment is missing, or the result differs from the source in the number,
-            time or size of its frames, or in its sound; nothing is published then.
+        ValueError: A segment is missing, or the result differs from the source in number,
+            time or size of frames, or in its audio; nothing is published then.
     """
-    begun = time.perf_counter()
-    plan = videos.planned_video(transfer_plan)
+    started = time.perf_counter()
+    plan = videos.load_video_plan(transfer_plan)
     if plan is None:
         facts = pictures.publish_pictures(
             style_source, transfer_plan, stylizing_work, style_segments, stylized_folder
@@ -134,15 +133,15 @@ def publish(
         facts = videos.publish_video(
             style_source, plan, transfer_plan, style_segments, stylized_folder, video_encoding
         )
-    return {**facts, "seconds": time.perf_counter() - begun}
+    return {**facts, "seconds": time.perf_counter() - started}
 
 
 def clear_segments(
-    style_transfer_metrics: dict[str, float], transfer_plan: Facts, style_segments: SegmentStore
+    style_transfer_metrics: dict[str, float], transfer_plan: JsonDict, style_segments: SegmentStore
 ) -> None:
-    """Nothing: the finished segments are no longer wanted.
+    """Clear the finished segments.
 
-    The metrics are received to come after them: by then the output is published, and all that
-    is told of it is saved.
+    `style_transfer_metrics` is an input only for the order: output and reports are saved
+    first.
     """
     style_segments.clear(transfer_plan["work"])

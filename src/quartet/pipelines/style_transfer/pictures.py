@@ -1,4 +1,4 @@
-"""What `style_transfer` does where the source is a picture or a folder of them."""
+"""Plan, stylize and publish a picture or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kedro.io.core import DatasetError
 
 from quartet.datasets.media import encode_picture
 
-from .segments import Facts, present, progress
+from .segments import JsonDict, list_segments, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def plan_pictures(source: Media, style: str) -> tuple[Facts, Facts]:
-    """What the plan says of the pictures, and all of them that their segments depend on."""
-    with progress("reading", len(source.pictures), "picture") as bar:
+def plan_pictures(source: Media, style: str) -> tuple[JsonDict, JsonDict]:
+    """Return the plan's entries for pictures, and the digests that segments depend on."""
+    with progress_bar("reading", len(source.pictures), "picture") as bar:
         digests = {}
         for name in source.pictures:
             digests[name] = source.digest(name)
             bar.update()
-    return {"video": None, "pictures": _outputs(source, style)}, digests
+    return {"video": None, "pictures": _name_outputs(source, style)}, digests
 
 
-def _outputs(source: Media, style: str) -> dict[str, str]:
-    """Name of the stylized picture by name of the picture."""
+def _name_outputs(source: Media, style: str) -> dict[str, str]:
+    """Return the file name of the stylized picture by name of the picture."""
     outputs: dict[str, str] = {}
     for name in source.pictures:
         path = PurePosixPath(name)
         lossy = path.suffix.lower() in (".jpg", ".jpeg")
         suffix = path.suffix if lossy else ".png"
         output = f"{path.stem}_{style}{suffix}"
-        if output in outputs.values():  # of two that differ in their ending only
+        if output in outputs.values():  # two pictures that differ only in their suffix
             output = f"{path.name}_{style}{suffix}"
         outputs[name] = output
     return outputs
@@ -51,20 +51,28 @@ def _outputs(source: Media, style: str) -> dict[str, str]:
 
 def stylize_pictures(
     source: Media,
-    transfer_plan: Facts,
+    transfer_plan: JsonDict,
     names: Sequence[str],
     stylizer: Stylizer,
     store: SegmentStore,
-) -> Facts:
-    """Stylize some of the pictures, and keep each as soon as it is done: how that went.
+) -> JsonDict:
+    """Stylize pictures, and store each as soon as it is finished.
 
-    Of several, those that cannot be read are left out and told.
+    Args:
+        source: Picture or folder.
+        transfer_plan: Plan of the transfer.
+        names: Names of the pictures to stylize.
+        stylizer: Stylizer, entered as a context manager.
+        store: Store of the finished segments.
+
+    Returns:
+        Counts, times, and the names of unreadable pictures, which are logged and left out.
 
     Raises:
         DatasetError: The only picture cannot be read.
     """
     unreadable = []
-    begun = time.perf_counter()
+    started = time.perf_counter()
 
     def pictures() -> Iterator[tuple[str, np.ndarray]]:
         for name in names:
@@ -73,11 +81,11 @@ def stylize_pictures(
             except DatasetError as error:
                 if len(transfer_plan["pictures"]) == 1:
                     raise
-                logger.warning("left out: %s", error)
+                logger.warning("Picture left out: %s", error)
                 unreadable.append(name)
 
     done = 0
-    with progress("stylizing", len(names), "picture") as bar:
+    with progress_bar("stylizing", len(names), "picture") as bar:
         for name, stylized in stylizer.stream(pictures()):
             output = transfer_plan["pictures"][name]
             content = encode_picture(stylized, PurePosixPath(output).suffix)
@@ -89,28 +97,31 @@ def stylize_pictures(
         "frames": done,
         "unreadable": unreadable,
         "network_seconds": stylizer.busy_seconds,
-        "seconds": time.perf_counter() - begun,
+        "seconds": time.perf_counter() - started,
     }
 
 
 def publish_pictures(
     source: Media,
-    transfer_plan: Facts,
-    stylizing_work: Facts,
+    transfer_plan: JsonDict,
+    stylizing_work: JsonDict,
     store: SegmentStore,
     folder: PublishedFolder,
-) -> Facts:
-    """Publish what was made of the pictures: where, and which were left out.
+) -> JsonDict:
+    """Publish the stylized pictures.
+
+    Returns:
+        Where they are, and which were left out.
 
     Raises:
         ValueError: A segment is missing, or no picture can be read.
     """
     unreadable = {name for done in stylizing_work["ranks"] for name in done["unreadable"]}
-    names = present(transfer_plan, store, unreadable)
+    names = list_segments(transfer_plan, store, unreadable)
     if not names:
         raise ValueError(f"{source.name}: none of its {len(unreadable)} pictures can be read")
     outputs = []
-    with progress("publishing", len(names), "picture") as bar:
+    with progress_bar("publishing", len(names), "picture") as bar:
         for name in names:
             output = transfer_plan["pictures"][name]
             if source.is_folder:

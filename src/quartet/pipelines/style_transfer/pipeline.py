@@ -13,11 +13,11 @@ from . import nodes, report
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
     """Source → plan → segments, stylized by all ranks → published output → report."""
-    return make_output() + make_report() + make_end()
+    return create_output_pipeline() + create_report_pipeline() + create_clean_up_pipeline()
 
 
-def make_output() -> Pipeline:
-    """Source and style → the stylized video or pictures."""
+def create_output_pipeline() -> Pipeline:
+    """Source and weights → stylized video or pictures."""
     return Pipeline(
         [
             Node(
@@ -65,8 +65,8 @@ def make_output() -> Pipeline:
     )
 
 
-def make_report() -> Pipeline:
-    """Source and output → figures, a preview, and numbers."""
+def create_report_pipeline() -> Pipeline:
+    """Source and output → figures, preview and metrics."""
     return Pipeline(
         [
             Node(
@@ -97,8 +97,8 @@ def make_report() -> Pipeline:
     )
 
 
-def make_end() -> Pipeline:
-    """When all is saved: the segments go."""
+def create_clean_up_pipeline() -> Pipeline:
+    """Saved metrics → cleared segments."""
     return Pipeline(
         [
             Node(

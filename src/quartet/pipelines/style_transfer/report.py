@@ -1,4 +1,4 @@
-"""Nodes of `style_transfer` that judge what was published."""
+"""Nodes of `style_transfer` that evaluate the published output."""
 
 from __future__ import annotations
 
@@ -17,70 +17,70 @@ if TYPE_CHECKING:
     from quartet.datasets.published import PublishedFolder
     from quartet.style.comparison import Comparison
 else:
-    # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
+    # Kedro resolves these annotations in a run only, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
     Comparison = Figure = Media = PublishedFolder = Any
 
-Facts = dict[str, Any]
+JsonDict = dict[str, Any]
 _PICTURES_SHOWN = 6
 
 
 def compare_output(
     style_source: Media,
-    transfer_plan: Facts,
-    stylized_output: Facts,
+    transfer_plan: JsonDict,
+    stylized_output: JsonDict,
     stylized_folder: PublishedFolder,
     style_transfer: StyleTransfer,
 ) -> tuple[pd.DataFrame, bytes, Figure, Figure]:
-    """Numbers on flicker a pair of frames, a short preview, a contact sheet, and a figure."""
+    """Return metrics per pair of frames, a preview, a contact sheet, and the consistency figure."""
     from quartet.style import transfer_figures
 
     if transfer_plan["video"] is None:
-        found, preview = _pictures_compared(
+        found, preview = _compare_pictures(
             style_source, transfer_plan, stylized_output, stylized_folder
         )
     else:
-        found, preview = _video_compared(
+        found, preview = _compare_video(
             style_source, transfer_plan, stylized_folder, style_transfer.comparison_pairs
         )
     source, style = transfer_plan["source"], transfer_plan["style"]
-    sheet = transfer_figures.contact_sheet(found.shown, source, style)
-    return found.to_table(), preview, sheet, transfer_figures.steadiness(found, source, style)
+    sheet = transfer_figures.draw_contact_sheet(found.thumbnails, source, style)
+    return found.to_table(), preview, sheet, transfer_figures.draw_consistency(found, source, style)
 
 
-def _video_compared(
-    source: Media, transfer_plan: Facts, folder: PublishedFolder, pairs: int
+def _compare_video(
+    source: Media, transfer_plan: JsonDict, folder: PublishedFolder, pairs: int
 ) -> tuple[Comparison, bytes]:
     from quartet.style import comparison, preview, video
 
     plan = video.VideoPlan.from_dict(transfer_plan["video"])
     with source.open() as opened, folder.fetch(transfer_plan["output"]) as stylized:
         found = comparison.compare(opened, stylized, plan, pairs)
-        return found, preview.preview(opened, stylized, plan)
+        return found, preview.render_preview(opened, stylized, plan)
 
 
-def _pictures_compared(
-    source: Media, transfer_plan: Facts, stylized_output: Facts, folder: PublishedFolder
+def _compare_pictures(
+    source: Media, transfer_plan: JsonDict, stylized_output: JsonDict, folder: PublishedFolder
 ) -> tuple[Comparison, bytes]:
     from quartet.style import comparison, preview
 
     names, outputs = stylized_output["names"], stylized_output["outputs"]
     step = -(-len(names) // _PICTURES_SHOWN)
-    shown = []
+    thumbnails = []
     for name, output in list(zip(names, outputs, strict=True))[::step]:
         with folder.fetch(output) as path:
             stylized = decode_picture(path.read_bytes())
-        shown.append(comparison.shown_picture(name, source.read_picture(name), stylized))
-    return comparison.of_pictures(shown), preview.slide_show(shown)
+        thumbnails.append(comparison.make_thumbnails(name, source.read_picture(name), stylized))
+    return comparison.compare_pictures(thumbnails), preview.render_slide_show(thumbnails)
 
 
 def report_transfer(
-    transfer_plan: Facts,
-    stylizing_work: Facts,
-    stylized_output: Facts,
+    transfer_plan: JsonDict,
+    stylizing_work: JsonDict,
+    stylized_output: JsonDict,
     frame_consistency: pd.DataFrame,
 ) -> tuple[dict[str, float], Figure]:
-    """The run's numbers, and where its time went."""
+    """Return the metrics of the run, and the figure of the time per stage."""
     from quartet.style import transfer_figures
 
     ranks = stylizing_work["ranks"]
@@ -88,7 +88,7 @@ def report_transfer(
     stylizing = max(done["seconds"] for done in ranks)
     elapsed = transfer_plan["seconds"] + stylizing + stylized_output["seconds"]
     metrics = _counts(transfer_plan, stylizing_work, stylized_output)
-    if frames:  # of a run that found all segments made, there is no speed to tell
+    if frames:  # a run that reused all segments has no speed
         metrics["frames_per_s"] = frames / elapsed
         metrics["network_frames_per_s"] = sum(
             done["frames"] * done["workers"] / done["network_seconds"]
@@ -104,13 +104,13 @@ def report_transfer(
         "encode": sum(done.get("encode_seconds", 0.0) for done in ranks),
         "publish": stylized_output["seconds"],
     }
-    return metrics, transfer_figures.stage_times(stages, frames, elapsed)
+    return metrics, transfer_figures.draw_stage_times(stages, frames, elapsed)
 
 
 def _counts(
-    transfer_plan: Facts, stylizing_work: Facts, stylized_output: Facts
+    transfer_plan: JsonDict, stylizing_work: JsonDict, stylized_output: JsonDict
 ) -> dict[str, float]:
-    """What came in and went out, and who did it."""
+    """Return counts of frames, tracks, segments and workers."""
     ranks, plan = stylizing_work["ranks"], transfer_plan["video"]
     return {
         "frames_in": len(transfer_plan["pictures"]) if plan is None else len(plan["timestamps"]),

@@ -1,4 +1,4 @@
-"""The segments of a plan: their names, which of them are there, and how far the work is."""
+"""Names of the segments of a plan, and which of them are finished."""
 
 from __future__ import annotations
 
@@ -12,40 +12,42 @@ from kedro_cloud.core import ranks
 if TYPE_CHECKING:
     from quartet.datasets.segments import SegmentStore
 
-Facts = dict[str, Any]
+JsonDict = dict[str, Any]
 
 
-def segments_of(transfer_plan: Facts) -> Mapping[str, int]:
-    """First frame of each segment of a video, or number of each picture, by name."""
+def index_segments(transfer_plan: JsonDict) -> Mapping[str, int]:
+    """Return the first frame of each segment of a video, or the index of each picture, by name."""
     plan = transfer_plan["video"]
     if plan is None:
-        return {name: number for number, name in enumerate(transfer_plan["pictures"])}
+        return {name: index for index, name in enumerate(transfer_plan["pictures"])}
     return {segment_name(first): first for first, _ in plan["segments"]}
 
 
 def segment_name(first: int) -> str:
-    """The name of a video's segment, of its first frame's number."""
+    """Return the name of the segment of a video that starts at frame `first`."""
     return f"{first:08d}.mp4"
 
 
-def present(transfer_plan: Facts, store: SegmentStore, unreadable: Iterable[str] = ()) -> list[str]:
-    """Names of all segments, in their order.
+def list_segments(
+    transfer_plan: JsonDict, store: SegmentStore, unreadable: Iterable[str] = ()
+) -> list[str]:
+    """Return the names of all segments in order.
 
     Raises:
-        ValueError: Some are missing.
+        ValueError: A segment is missing.
     """
-    there = store.names(transfer_plan["work"])
-    names = [name for name in segments_of(transfer_plan) if name not in unreadable]
-    missing = [name for name in names if name not in there]
+    finished = store.names(transfer_plan["work"])
+    names = [name for name in index_segments(transfer_plan) if name not in unreadable]
+    missing = [name for name in names if name not in finished]
     if missing:
         raise ValueError(
-            f"{transfer_plan['source']}: {len(missing)} of {len(names)} segments are missing, the "
-            f"first is {missing[0]}: run from the node stylize_segments on"
+            f"{transfer_plan['source']}: {len(missing)} of {len(names)} segments are missing, "
+            f"starting with {missing[0]}; run again from the node stylize_segments"
         )
     return names
 
 
-def progress(desc: str, total: int, unit: str) -> tqdm[Any]:
-    """A bar on the first rank, if the work takes more than a moment."""
-    shown = None if ranks.rank() == 0 else True
-    return tqdm(total=total, desc=desc, unit=unit, disable=shown, delay=2)
+def progress_bar(desc: str, total: int, unit: str) -> tqdm[Any]:
+    """Return a progress bar, shown on the first rank if the work takes more than two seconds."""
+    disable = None if ranks.rank() == 0 else True
+    return tqdm(total=total, desc=desc, unit=unit, disable=disable, delay=2)

@@ -1,4 +1,4 @@
-"""What `style_transfer` does where the source is a video."""
+"""Plan, stylize and publish a video."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .segments import Facts, present, progress, segment_name
+from .segments import JsonDict, list_segments, progress_bar, segment_name
 
 if TYPE_CHECKING:
     from quartet.datasets.media import Media
@@ -22,25 +22,25 @@ logger = logging.getLogger(__name__)
 
 def plan_video(
     source: Media, style: str, transfer: StyleTransfer, encoding: Encoding
-) -> tuple[Facts, list[Any]]:
-    """What the plan says of the video, and all of it that its segments depend on.
+) -> tuple[JsonDict, list[Any]]:
+    """Return the plan's entries for a video, and the values that its segments depend on.
 
     Raises:
-        ValueError: It is no video, or is cut short.
+        ValueError: The source is not a video, or is truncated.
     """
     from quartet.style import probe
 
-    with source.open() as opened:
-        video = probe.plan_video(
+    with source.opened() as opened:
+        planned = probe.plan_video(
             opened, transfer.segment_frames, accept_truncated=transfer.accept_truncated
         )
-    output = f"{source.stem}_{style}{video.suffix}"
-    plan = {"video": video.to_dict(), "pictures": {}, "output": output}
-    return plan, [video.fingerprint, video.segments, transfer.smoothing, encoding]
+    output = f"{source.stem}_{style}{planned.suffix}"
+    plan = {"video": planned.to_dict(), "pictures": {}, "output": output}
+    return plan, [planned.fingerprint, planned.segments, transfer.smoothing, encoding]
 
 
-def planned_video(transfer_plan: Facts) -> VideoPlan | None:
-    """The plan of the video; None where the source are pictures."""
+def load_video_plan(transfer_plan: JsonDict) -> VideoPlan | None:
+    """Return the plan of the video; None if the source consists of pictures."""
     from quartet.style import video
 
     plan = transfer_plan["video"]
@@ -55,17 +55,29 @@ def stylize_video(
     store: SegmentStore,
     work: str,
     settings: tuple[StyleTransfer, Stylizing, Encoding],
-) -> Facts:
-    """Stylize some of the segments, and keep each as soon as it is done: how that went.
+) -> JsonDict:
+    """Stylize segments, and store each as soon as it is finished.
+
+    Args:
+        source: Video.
+        plan: Plan of the video.
+        firsts: First frames of the segments to stylize.
+        stylizer: Stylizer, entered as a context manager.
+        store: Store of the finished segments.
+        work: Fingerprint of the work, under which segments are stored.
+        settings: Parameters of the transfer, the inference and the encoder.
+
+    Returns:
+        Counts and times.
 
     Raises:
-        ValueError: The video has changed since it was planned.
+        ValueError: The video has changed since planning.
     """
     from quartet.style import flow
 
     transfer, stylizing, encoding = settings
     frames = sum(plan.end_of_segment(first) - first for first in firsts)
-    with source.open() as opened, progress("stylizing", frames, "frame") as bar:
+    with source.opened() as opened, progress_bar("stylizing", frames, "frame") as bar:
         done = flow.stylize_segments(
             opened,
             plan,
@@ -75,7 +87,7 @@ def stylize_video(
             lambda first, content: store.write(work, segment_name(first), content),
             smoothing=transfer.smoothing,
             decoder_threads=stylizing.decoder_threads,
-            after=bar.update,
+            on_frames=bar.update,
         )
     return done.to_dict()
 
@@ -83,32 +95,35 @@ def stylize_video(
 def publish_video(
     source: Media,
     plan: VideoPlan,
-    transfer_plan: Facts,
+    transfer_plan: JsonDict,
     store: SegmentStore,
     folder: PublishedFolder,
     encoding: Encoding,
-) -> Facts:
-    """Join the segments, check the result and publish it: where, and what is in it.
+) -> JsonDict:
+    """Join the segments, check the result and publish it.
+
+    Returns:
+        Where it is, and what it contains.
 
     Raises:
         ValueError: A segment is missing, or the result differs from the source.
     """
     from quartet.style import assemble, check, probe
 
-    names = present(transfer_plan, store)
+    names = list_segments(transfer_plan, store)
     name = transfer_plan["output"]
     segments = store.sources(transfer_plan["work"], names)
-    with source.open() as opened, folder.create(name) as target:
-        made = assemble.assemble(opened, segments, plan, target, encoding)
+    with source.opened() as opened, folder.new(name) as target:
+        video = assemble.assemble(opened, segments, plan, target, encoding)
         check.check_video(target, plan)
         found = probe.plan_video(target, plan.frames)
-    for track in made.left_out:
+    for track in video.left_out:
         logger.warning("%s: %s track %d: %s", name, track.kind, track.index, track.left_out)
     return {
         "places": [folder.get_path(name)],
         "frames": found.frames,
         "duration_difference": found.seconds - plan.seconds,
-        "container": made.container,
-        "tracks_copied": len(made.copied),
-        "tracks_left_out": [f"{track.kind}: {track.left_out}" for track in made.left_out],
+        "container": video.container,
+        "tracks_copied": len(video.copied),
+        "tracks_left_out": [f"{track.kind}: {track.left_out}" for track in video.left_out],
     }
