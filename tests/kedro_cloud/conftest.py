@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from azure.core.pipeline.transport import HttpTransport
+from azure.core.pipeline.transport import AsyncHttpTransport, HttpTransport
 from kedro.framework import project as kedro_project
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
@@ -23,7 +23,7 @@ from kedro_cloud.blobs.file_system import BlobFileSystem
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
 from kedro_cloud.core.tracking_database import create_database
 from kedro_cloud.jobs import registry
-from kedro_cloud.rehearsal import Place
+from kedro_cloud.rehearsal import RehearsalDir
 from kedro_cloud.rehearsal.tracking import Tracking
 from plain import make_plain_project
 from support import skip_or_fail
@@ -150,7 +150,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def empty_tracking(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """An MLflow server's database without runs."""
-    place = Place(tmp_path_factory.mktemp("tracking"))
+    place = RehearsalDir(tmp_path_factory.mktemp("tracking"))
     shutil.copy(empty_database, place.folder)
     Tracking(place, "tests")
     return place.folder / "mlflow.db"

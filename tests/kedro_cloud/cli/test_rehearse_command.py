@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kedro_cloud.blobs import azurite
-from kedro_cloud.rehearsal import Place
+from kedro_cloud.rehearsal import RehearsalDir
 from plain import METRICS, PIPELINE, STEPS
 from support import clean_environment, run_kedro, skip_or_fail
 
@@ -108,7 +108,7 @@ def test_what_was_resumed_tells_in_plain_text_what_it_cost_and_measures_what_a_r
     for heading in ("seconds", "start-up s", "start-up MiB", "peak MiB", "output"):
         assert all(f"{heading} " in line for line in finished)
     assert "critical path" in resumed.stdout
-    (metrics,) = Place(project / "rehearsals").reports(PIPELINE).rglob("metrics.json")
+    (metrics,) = RehearsalDir(project / "rehearsals").reports(PIPELINE).rglob("metrics.json")
     assert json.loads(metrics.read_text()) == METRICS
 
 
@@ -118,66 +118,15 @@ def test_a_rehearsal_can_be_planned(resumed, project):
     assert "Standard_D4s_v5" in planned.stdout
 
 
-@pytest.mark.parametrize("pipeline", ["faq_ingestion", "sensor_ingestion", "anomaly_training"])
-def test_a_rehearsal_measures_what_a_local_run_measures(pipeline, trained, place, local):
-    found = json.loads((place.reports(pipeline) / "metrics.json").read_text())
-    expected = json.loads((local / pipeline / "metrics.json").read_text())
-    assert untimed(found) == untimed(expected)
-    reports = {path.name for path in place.reports(pipeline).rglob("*")}
-    assert reports == {path.name for path in (local / pipeline).rglob("*")}
-
-
-def untimed(metrics):
-    return {
-        name: value
-        for name, value in metrics.items()
-        if "second" not in name and "_per_s" not in name
-    }
-
-
-def test_metrics_are_in_the_runs_of_steps_below_that_of_the_job(trained, place):
-    journal = json.loads((place.run("anomaly_training") / "job.json").read_text())
-    client = MlflowClient(place.tracking)
-    metrics = {}
-    for step in journal["steps"].values():
-        run = client.get_run(step["run_id"])
-        assert run.info.status == "FINISHED"
-        assert run.data.tags["mlflow.parentRunId"] == journal["run_id"]
-        metrics.update(run.data.metrics)
-    assert client.get_run(journal["run_id"]).info.status == "FINISHED"
-    written = json.loads((place.reports("anomaly_training") / "metrics.json").read_text())
-    assert metrics == {f"anomaly_training/{name}": value for name, value in written.items()}
-
-
-def test_ranks_train_the_same_models_as_one_process(trained, place, project):
-    three = models(place)
-    whole = translate(bootstrap_project(project), "azureml", "anomaly_training", THREE_RANKS)
-    needed = [step for step in whole.steps if step.name != "release_models"]
-    with place.locked(), azurite.running(place.blobs) as storage:
-        settings = RehearsalSettings(
-            resume=True,
-            environment={
-                "AZURE_STORAGE_CONNECTION_STRING": storage.connection_string,
-                "QUARTET_SENSOR_DATABASE": f"sqlite:///{place.folder}/sensors.db",
-            },
-        )
-        steps = (
-            replace(step, instances=1) if step.name == "train_models" else step for step in needed
-        )
-        job = Job(whole.name, whole.experiment, tuple(steps))
-        report = rehearse(job, place.snapshot, place, settings)
-        assert [str(step.state) for step in report.steps] == ["kept", "finished"]
-        assert models(place) == three
-
-
-def models(place) -> bytes:
-    folder = place.run("anomaly_training") / "steps/train_models/outputs/trained_models"
-    (file,) = [path for path in folder.rglob("*") if path.is_file()]
-    return file.read_bytes()
-
-
-def test_a_misspelt_pipeline_ends_in_one_line(project):
-    result = rehearsed(project, "-p", "faq_tunin")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("-p", "shutles"), "there is no pipeline 'shutles'; did you mean 'shuttles'?"),
+        (("--params", "title=/nowhere"), "parameter 'title': /nowhere would not be there"),
+    ],
+)
+def test_what_cannot_be_rehearsed_ends_in_one_line(project, arguments, said):
+    result = run_kedro(project, *COMMAND, *arguments)
     assert result.returncode == 1
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert line.startswith(f"Error: {said}")

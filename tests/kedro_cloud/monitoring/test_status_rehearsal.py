@@ -41,11 +41,11 @@ def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
     log.mkdir(parents=True)
     (log / "log.txt").write_text("too many\nlost\n")
     fault = "it ended with exit code 1"
-    failed = replace(record("search", State.FAILED, seconds=3.25, fault=fault), folder=log)
+    failed = replace(record("search", StepState.FAILED, seconds=3.25, fault=fault), folder=log)
     place = rehearsed(
-        record("prepare", State.KEPT, seconds=2.0),
+        record("prepare", StepState.KEPT, seconds=2.0),
         failed,
-        record("average", State.SKIPPED),
+        record("average", StepState.SKIPPED),
         process=os.getpid(),
     )
     reports = place.reports("shuttles")
@@ -76,7 +76,7 @@ def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
 def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(project, rehearsed):
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
-    steps = [record("prepare", State.RUNNING), record("search", State.WAITING)]
+    steps = [record("prepare", StepState.RUNNING), record("search", StepState.WAITING)]
 
     def shown(process):
         rehearsed(*steps, process=process)
@@ -117,7 +117,10 @@ def on_rehearsals(project, *arguments):
 
 
 def test_in_a_terminal_steps_headline_and_metric_stand_below_one_another():
-    steps = (StepStatus("search", State.RUNNING, 75.0), StepStatus("average", State.WAITING))
+    steps = (
+        StepStatus("search", StepState.RUNNING, 75.0),
+        StepStatus("average", StepState.WAITING),
+    )
     seen = StringIO()
     console = Console(file=seen, width=60, force_terminal=False)
     metric = ("test_accuracy", 0.9)

@@ -96,7 +96,7 @@ def merge_models(
     """Merge models of chosen sensors with the registered models of the others."""
     trained = sensors.model_set.SensorModels.from_arrays(trained_models)
     if training_windows.sensors and sensor_champion is not None:
-        trained = sensors.model_set.SensorModels.merge([sensor_champion.raw, trained])
+        trained = sensors.model_set.SensorModels.merge([sensor_champion.raw_model, trained])
     return trained.to_arrays()
 
 

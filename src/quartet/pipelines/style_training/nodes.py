@@ -62,7 +62,7 @@ def train_style(
         training.log_steps(style_training),
     )
     vgg_digest = vgg.weights_digest(vgg_tensors)
-    folders = (photographs.identity, test_photographs.identity)
+    folders = (photographs.fingerprint, test_photographs.fingerprint)
     key = fingerprint(__version__, painting.pixels, *folders, vgg_digest, style_training)
     _run(trainer, previews, style_checkpoint, key, style_progress)
     facts = model_card.build_training_metadata(
@@ -96,7 +96,7 @@ def _run(
         previews.add(trainer.step, trainer.stylize)
         arrays, facts = trainer.state()
         pictures = {_PREVIEW + name: array for name, array in previews.arrays().items()}
-        checkpoint.store(key, State(arrays | pictures, facts))
+        checkpoint.store(key, CheckpointState(arrays | pictures, facts))
         progress.show(to_png(draw_preview_grid(previews.arrays())))
 
     trainer.run(on_log)

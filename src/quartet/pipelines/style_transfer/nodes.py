@@ -78,7 +78,7 @@ def stylize(
     """
     from quartet.style import stylizer
 
-    platform = stylizer.detect_platform(stylizing, ranks.ranks_here())
+    platform = stylizer.detect_platform(stylizing, ranks.local_size())
     plan, segments = videos.load_video_plan(transfer_plan), index_segments(transfer_plan)
     own_share = ranks.shard(_find_missing(transfer_plan, style_segments))
     settings = (style_transfer, stylizing, video_encoding)

@@ -30,7 +30,7 @@ def plan_video(
     """
     from quartet.style import probe
 
-    with source.opened() as opened:
+    with source.open() as opened:
         planned = probe.plan_video(
             opened, transfer.segment_frames, accept_truncated=transfer.accept_truncated
         )
@@ -77,7 +77,7 @@ def stylize_video(
 
     transfer, stylizing, encoding = settings
     frames = sum(plan.end_of_segment(first) - first for first in firsts)
-    with source.opened() as opened, progress_bar("stylizing", frames, "frame") as bar:
+    with source.open() as opened, progress_bar("stylizing", frames, "frame") as bar:
         done = flow.stylize_segments(
             opened,
             plan,
@@ -113,7 +113,7 @@ def publish_video(
     names = list_segments(transfer_plan, store)
     name = transfer_plan["output"]
     segments = store.sources(transfer_plan["work"], names)
-    with source.opened() as opened, folder.new(name) as target:
+    with source.open() as opened, folder.create(name) as target:
         video = assemble.assemble(opened, segments, plan, target, encoding)
         check.check_video(target, plan)
         found = probe.plan_video(target, plan.frames)
