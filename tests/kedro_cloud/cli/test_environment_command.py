@@ -12,7 +12,7 @@ from published import call, error_of, puts, succeed
 def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
     plane, project, kind, arguments
 ):
-    image = Image.of(project, kind)
+    image = Image.from_project(project, kind)
     assert f"would be made of {image.dockerfile.name} and requirements.lock" in succeed(
         project, environment, "--dry-run", *arguments
     )

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from kedro_cloud.cli import status as status_command
+from kedro_cloud.core.console import format_duration
 from kedro_cloud.jobs.progress import Status, StepState, StepStatus
-from kedro_cloud.monitoring.display import duration, live_view
+from kedro_cloud.monitoring.display import live_view
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, StepRecord
 from published import call
@@ -147,4 +148,4 @@ def test_in_a_terminal_steps_headline_and_metric_stand_below_one_another():
     ],
 )
 def test_a_time_is_said_as_people_say_it(seconds, said):
-    assert duration(seconds) == said
+    assert format_duration(seconds) == said

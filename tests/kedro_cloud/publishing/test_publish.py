@@ -84,7 +84,7 @@ def test_what_is_published_already_is_left_alone_and_a_change_replaces_it(plane,
 
 
 def test_other_code_is_another_version(project):
-    compiled = Compiled.of(bootstrap_project(project), "azureml", PIPELINE, {})
+    compiled = Compiled.from_pipeline(bootstrap_project(project), "azureml", PIPELINE, {})
     before = compiled.content
     note = project / f"src/{PACKAGE}/note.py"
     note.write_text("CHANGED = True\n")

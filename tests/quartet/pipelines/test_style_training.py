@@ -249,7 +249,7 @@ def test_without_folders_the_photographs_are_the_bundled_ones(inputs, plain_cata
 
     kept, live = handles(inputs)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
-        patch.setattr(training, "Course", trainer)
+        patch.setattr(training, "StyleTrainer", trainer)
         nodes.train_style(
             PictureDataset(filepath=str(inputs / "stripes.png")).load(),
             catalog.load("photographs"),
