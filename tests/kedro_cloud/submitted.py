@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -16,44 +15,26 @@ from click.testing import Result
 from control_plane import ControlPlane
 from control_plane.resources import Document
 from kedro_cloud.jobs.job import Job, Source, Step
-from support import run_kedro
 
 WITNESS = Path(__file__).parent / "control_plane/witness"
 Submission = subprocess.CompletedProcess[str] | Result
 _SOURCE = re.compile(r"\$\{\{parent\.jobs\.(\w+)\.outputs\.(\w+)\}\}")
 
 
-def submit(
-    plane: ControlPlane,
-    project: Path,
-    *arguments: str,
-    environment: Mapping[str, str | None] = MappingProxyType({}),
-    watched: bool = False,
-) -> subprocess.CompletedProcess[str]:
-    """Run `kedro azureml -e azureml run ARGUMENTS` in a project, as one who is signed in would.
+def submit_everything(plane: ControlPlane, project: Path) -> subprocess.CompletedProcess[str]:
+    """Run `kedro azureml -e azureml run` in a project, as one who is signed in would.
 
-    Args:
-        plane: All the Azure there is for it.
-        project: The working directory.
-        arguments: After `run`.
-        environment: Changes to the client's variables; None takes one away.
-        watched: Whether `connected` is to know of its connections, from its very start: then it is
-            a process of its own, else a fork.
+    `connected` lists the connections of the process, from its very start.
     """
-    command = ("azureml", "-e", "azureml", "run", *arguments)
-    changed = {**plane.environment, "PYTHONPATH": str(project / "src"), "COLUMNS": "200"}
-    if not watched:
-        no_other = dict.fromkeys(os.environ)
-        return run_kedro(project, *command, environment={**no_other, **changed, **environment})
-    changed |= {
-        "PYTHONPATH": f"{WITNESS}:{project / 'src'}",
-        "QUARTET_WITNESS": str(plane.folder / "connected.txt"),
-        **environment,
-    }
     return subprocess.run(
-        [sys.executable, "-m", "kedro", *command],
+        [sys.executable, "-m", "kedro", "azureml", "-e", "azureml", "run"],
         cwd=project,
-        env={name: value for name, value in changed.items() if value is not None},
+        env={
+            **plane.environment,
+            "PYTHONPATH": f"{WITNESS}:{project / 'src'}",
+            "COLUMNS": "200",
+            "QUARTET_WITNESS": str(plane.folder / "connected.txt"),
+        },
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -62,7 +43,7 @@ def submit(
 
 
 def connected(plane: ControlPlane) -> set[str]:
-    """Addresses that watched processes opened connections to, by whatever way."""
+    """Return the addresses that the process opened connections to, by whatever way."""
     file = plane.folder / "connected.txt"
     return set(file.read_text().split()) if file.exists() else set()
 

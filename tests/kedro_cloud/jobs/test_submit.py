@@ -17,7 +17,7 @@ from submitted import (
     download,
     job_document,
     read_submitted,
-    submit,
+    submit_everything,
 )
 from support import bootstrap
 
@@ -43,7 +43,7 @@ def plane(project, control_plane):
 @pytest.fixture(scope="module")
 def everything(plane, project):
     """All scenarios as one job, submitted by a process whose connections are noted."""
-    result = submit(plane, project, watched=True)
+    result = submit_everything(plane, project)
     assert result.returncode == 0, result.stderr
     assert "Warning" not in result.stderr
     return job_document(plane, result)
