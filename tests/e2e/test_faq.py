@@ -1,4 +1,4 @@
-"""From questions to a registered ranker and answers, as a person runs it."""
+"""The FAQ pipelines must give a registered ranker and answers from the command line."""
 
 import json
 import shutil
@@ -17,9 +17,9 @@ from support import GUARD_S, clean_environment, on_ranks, run_kedro
 
 REPORTS = "data/08_reporting/faq_tuning"
 TUNE = ("run", "--pipelines", "faq_tuning")
-FEW = "faq_study_settings.trials=2,reference_recipe.trees=20"
-"""Parameters for a run in which the study and the recipe are there only for form's sake."""
-PROMISED = {
+MINIMAL = "faq_study_settings.trials=2,reference_recipe.trees=20"
+"""Parameters of a run whose study and recipe are as short as possible."""
+REQUIRED_METRICS = {
     "test_gain_at_1",
     "test_gain_at_3",
     "test_mean_rank",
@@ -31,7 +31,7 @@ PROMISED = {
 }
 
 
-def metrics(folder, pipeline="faq_tuning"):
+def read_metrics(folder, pipeline="faq_tuning"):
     return json.loads((folder / f"data/08_reporting/{pipeline}/metrics.json").read_text())
 
 
@@ -40,16 +40,16 @@ def client(trained_workspace):
     return mlflow.MlflowClient(f"sqlite:///{trained_workspace}/mlflow.db")
 
 
-def test_metrics_are_flat_numbers_and_hold_what_was_promised(trained_workspace):
-    found = metrics(trained_workspace)
-    assert found.keys() >= PROMISED
+def test_metrics_are_flat_numbers_and_complete(trained_workspace):
+    found = read_metrics(trained_workspace)
+    assert found.keys() >= REQUIRED_METRICS
     for pipeline in ("faq_ingestion", "faq_tuning", "faq_matching"):
-        values = metrics(trained_workspace, pipeline).values()
+        values = read_metrics(trained_workspace, pipeline).values()
         assert all(isinstance(value, int | float) for value in values)
 
 
-def test_the_sample_is_matched_better_than_by_any_baseline(trained_workspace):
-    found = metrics(trained_workspace)
+def test_the_ranker_beats_all_baselines_on_the_sample(trained_workspace):
+    found = read_metrics(trained_workspace)
     assert found["test_gain_at_1"] > 0.4
     for k in (1, 3):
         theirs = [
@@ -59,31 +59,31 @@ def test_the_sample_is_matched_better_than_by_any_baseline(trained_workspace):
         assert found[f"test_gain_at_{k}"] > max(theirs)
 
 
-def test_banners_of_the_sample_were_seen(trained_workspace):
-    assert metrics(trained_workspace)["banners"] > 50
+def test_banners_of_the_sample_are_counted(trained_workspace):
+    assert read_metrics(trained_workspace)["banners"] > 50
 
 
-def test_every_figure_is_a_picture(trained_workspace):
-    pictures = list((trained_workspace / REPORTS).glob("*.png"))
-    assert len(pictures) == 9
-    for path in pictures:
+def test_every_figure_is_an_image(trained_workspace):
+    images = list((trained_workspace / REPORTS).glob("*.png"))
+    assert len(images) == 9
+    for path in images:
         assert path.read_bytes().startswith(b"\x89PNG")
         assert path.stat().st_size > 10_000
 
 
-def test_the_ranker_is_registered_with_its_facts(trained_workspace, client):
+def test_the_ranker_is_registered_with_its_metrics(trained_workspace, client):
     (version,) = client.search_model_versions("name='FAQ_ranker'")
-    found = metrics(trained_workspace)
+    found = read_metrics(trained_workspace)
     assert float(version.tags["metric.test_gain_at_1"]) == pytest.approx(found["test_gain_at_1"])
     assert len(version.tags["known_data_sha256"]) == 64
     assert version.tags["library.lightgbm"].startswith("4.")
 
 
-def test_new_questions_were_answered(trained_workspace):
+def test_new_questions_are_answered(trained_workspace):
     matches = pd.read_parquet(trained_workspace / "data/07_model_output/faq/matches.parquet")
     assert matches["rank"].tolist() == [1, 2, 3] * (len(matches) // 3)
     assert matches["answer"].str.len().min() > 0
-    found = metrics(trained_workspace, "faq_matching")
+    found = read_metrics(trained_workspace, "faq_matching")
     assert found["questions"] == len(matches) // 3 >= 10
     assert found["ranker_version"] == 1
 
@@ -98,19 +98,19 @@ def test_the_dump_of_the_sample_gives_the_tables_of_the_sample(trained_workspace
 
 @pytest.fixture
 def project(trained_workspace, tmp_path):
-    """A project in which everything has run once."""
+    """Return a project in which all pipelines have run."""
     return shutil.copytree(trained_workspace, tmp_path / "project")
 
 
 def test_the_same_seed_gives_the_same_ranker_and_no_second_version(project, trained_workspace):
     (project / "data/06_models/faq/study.db").unlink()
-    # The reference's recipe takes longer than all else, and does not touch the ranker.
+    # The reference recipe takes longer than everything else and does not affect the ranker.
     result = run_kedro(project, *TUNE, "--params", "reference_recipe.trees=20")
     assert result.returncode == 0, result.stderr
     first, second = (
         {
             name: value
-            for name, value in metrics(folder).items()
+            for name, value in read_metrics(folder).items()
             if "seconds" not in name and not name.startswith("baseline_reference")
         }
         for folder in (trained_workspace, project)
@@ -130,20 +130,20 @@ def finished_trials(path):
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         try:
             return connection.execute(query).fetchone()[0]
-        except sqlite3.OperationalError:  # the tables are being made
+        except sqlite3.OperationalError:  # the tables are being created
             return 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_study_stopped_by_hand_goes_on_where_it_was(project, number):
+def test_a_stopped_study_resumes(project, number):
     study = project / "data/06_models/faq/study.db"
     study.unlink()
     command = [sys.executable, "-m", "kedro", *TUNE, "--nodes", "tune_ranker"]
     parameters = "faq_study_settings.workers=2,faq_search_space.trees=100"
-    # Far more trials than there is time for: however fast the machine, it is stopped on its way.
-    endless = [*command, "--params", f"{parameters},faq_study_settings.trials=100000"]
+    # So many trials that the run is always stopped before the last one.
+    long_run = [*command, "--params", f"{parameters},faq_study_settings.trials=100000"]
     with subprocess.Popen(
-        endless, cwd=project, env=clean_environment(), stderr=subprocess.PIPE, text=True
+        long_run, cwd=project, env=clean_environment(), stderr=subprocess.PIPE, text=True
     ) as process:
         while finished_trials(study) < 2:
             assert process.poll() is None
@@ -154,19 +154,24 @@ def test_a_study_stopped_by_hand_goes_on_where_it_was(project, number):
     assert "Traceback" not in errors, errors
     before = finished_trials(study)
     assert before >= 2
-    further = [*command, "--params", f"{parameters},faq_study_settings.trials={before + 3}"]
+    resumed_run = [*command, "--params", f"{parameters},faq_study_settings.trials={before + 3}"]
     result = subprocess.run(
-        further, cwd=project, env=clean_environment(), capture_output=True, text=True, check=False
+        resumed_run,
+        cwd=project,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     trials = pd.read_csv(project / REPORTS / "trials.csv")
     assert trials["state"].isin(["complete", "pruned"]).tolist() == [True] * (before + 3)
 
 
-def test_ranks_share_one_study_and_one_tracked_run_and_wait_for_each_other(project):
-    """One of the three has no trial of its own."""
+def test_ranks_share_one_study_and_one_tracked_run(project):
+    """Two trials on three ranks, so that one rank has no trial."""
     (project / "data/06_models/faq/study.db").unlink()
-    command = on_ranks(3, "-m", "kedro", *TUNE, "--params", FEW)
+    command = on_ranks(3, "-m", "kedro", *TUNE, "--params", MINIMAL)
     result = subprocess.run(
         command, cwd=project, env=clean_environment(), capture_output=True, text=True, check=False
     )
@@ -178,10 +183,10 @@ def test_ranks_share_one_study_and_one_tracked_run_and_wait_for_each_other(proje
         assert database.execute(heartbeats).fetchone() == (2,)
     own = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
     experiment = own.get_experiment_by_name("quartet").experiment_id
-    assert len(own.search_runs([experiment])) == 2  # that of the fixture, and this one
+    assert len(own.search_runs([experiment])) == 2  # the run of the fixture, and this one
 
 
-def test_a_rank_that_fails_takes_the_others_with_it(project):
+def test_a_failing_rank_ends_the_others(project):
     (project / "data/06_models/faq/study.db").write_bytes(b"no database " * 100)
     command = on_ranks(2, "-m", "kedro", *TUNE, "--nodes", "tune_ranker")
     result = subprocess.run(
@@ -197,7 +202,7 @@ def test_a_rank_that_fails_takes_the_others_with_it(project):
     assert "not a study database" in result.stderr
 
 
-def test_rows_with_faults_are_set_aside_and_the_others_used(project):
+def test_invalid_rows_are_quarantined_and_the_others_used(project):
     import gzip
 
     path = project / "data/01_raw/faq/dup-q.tsv.gz"
@@ -214,17 +219,17 @@ def test_rows_with_faults_are_set_aside_and_the_others_used(project):
     ]
 
 
-def test_without_a_registered_ranker_matching_says_what_to_run(workspace):
+def test_matching_without_a_registered_ranker_names_the_pipeline_to_run(workspace):
     result = run_kedro(workspace, "run", "--pipelines", "faq_matching")
     assert result.returncode == 1
     assert "run `kedro run --pipelines faq_tuning` first" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_stackfaq_is_matched_as_the_readme_says(workspace, real_stackfaq):
+def test_stackfaq_reaches_the_gains_of_the_readme(workspace, real_stackfaq):
     result = run_kedro(workspace, *TUNE, "--params", f"faq_data={real_stackfaq}")
     assert result.returncode == 0, result.stderr
-    found = metrics(workspace)
+    found = read_metrics(workspace)
     assert found["originals"] == 125
     assert found["duplicates"] == 1249
     # One split of 125 questions: the mean of five splits is measured by the benchmarks.

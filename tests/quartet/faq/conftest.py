@@ -1,4 +1,4 @@
-"""A small FAQ whose originals differ by topic, and what is known of it."""
+"""Provide a small FAQ whose originals differ by topic, and its index."""
 
 import numpy as np
 import pandas as pd
@@ -31,30 +31,33 @@ COMMON = [
 ]
 
 
-def invent(originals=12, duplicates=6, seed=0):
-    """Tables of made-up questions: a topic's words, mixed with common ones."""
+def make_tables(originals=12, duplicates=6, seed=0):
+    """Return originals, duplicates and answers with words of a topic and common words."""
     generator = np.random.default_rng(seed)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    rows, known = [], []
+    rows, duplicate_rows = [], []
     for number in range(originals):
         topic = ["".join(generator.choice(letters, 6)) for _ in range(8)]
 
-        def ask(topic=topic):
+        def make_question(topic=topic):
             words = [*generator.choice(topic, 3), *generator.choice(COMMON, 5)]
             return " ".join(generator.permutation(words))
 
-        rows.append((number + 1, number + 101, ask()))
-        known += [(1000 + 50 * number + i, number + 101, ask()) for i in range(duplicates)]
+        rows.append((number + 1, number + 101, make_question()))
+        duplicate_rows += [
+            (1000 + 50 * number + i, number + 101, make_question()) for i in range(duplicates)
+        ]
     columns = ["Id", "AnswerId", "text"]
-    questions, asked = pd.DataFrame(rows, columns=columns), pd.DataFrame(known, columns=columns)
+    questions = pd.DataFrame(rows, columns=columns)
+    asked = pd.DataFrame(duplicate_rows, columns=columns)
     answers = pd.DataFrame({"Id": questions["AnswerId"], "text": questions["text"] + " answered"})
     return questions, asked, answers
 
 
 @pytest.fixture(scope="session")
 def faq_tables():
-    """Originals, duplicates, answers."""
-    return invent()
+    """Return originals, duplicates and answers."""
+    return make_tables()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What we surpass must be the real thing, or surpassing it means nothing."""
+"""The baselines must be implemented correctly, or beating them means nothing."""
 
 import numpy as np
 import pytest
@@ -10,34 +10,34 @@ from quartet.faq.settings import ReferenceRecipe
 
 
 @pytest.fixture(scope="module")
-def faq(faq_tables):
+def corpus(faq_tables):
     originals, duplicates, _ = faq_tables
     texts = list(originals["text"]), list(duplicates["text"])
     return *texts, indices_of(originals, duplicates)
 
 
-def test_cosine_is_that_of_tf_idf(faq):
-    originals, known, _ = faq
+def test_cosine_is_that_of_tf_idf_vectors(corpus):
+    originals, known, _ = corpus
     scores = baselines.score_by_cosine([originals[3]], originals, known)
     assert scores.shape == (1, 12)
     assert scores[0, 3] == pytest.approx(1)
     assert scores[0].argmax() == 3
 
 
-def test_the_nearest_duplicate_is_found_by_brute_force_too(faq):
-    originals, known, original_of = faq
+def test_the_nearest_duplicate_equals_brute_force(corpus):
+    originals, known, original_of = corpus
     questions = [text + " now" for text in known[::7]]
     scores = baselines.score_by_nearest_duplicate(questions, originals, known, original_of)
     vectoriser = TfidfVectorizer().fit([*known, *originals])
-    asked = vectoriser.transform(questions)
+    vectors = vectoriser.transform(questions)
     for original in range(12):
         own = [text for text, number in zip(known, original_of, strict=True) if number == original]
         texts = vectoriser.transform([*own, originals[original]])
-        np.testing.assert_allclose(scores[:, original], (asked @ texts.T).toarray().max(axis=1))
+        np.testing.assert_allclose(scores[:, original], (vectors @ texts.T).toarray().max(axis=1))
 
 
-def test_the_recipe_pairs_each_duplicate_with_its_original_and_different_others(faq):
-    original_of = faq[2]
+def test_the_recipe_pairs_each_duplicate_with_its_original_and_different_others(corpus):
+    original_of = corpus[2]
     rows, columns = baselines.make_reference_pairs(original_of, 12, 5, np.random.default_rng(0))
     pairs = columns.reshape(len(original_of), 5)
     assert (pairs[:, 0] == original_of).all()
@@ -46,8 +46,8 @@ def test_the_recipe_pairs_each_duplicate_with_its_original_and_different_others(
     assert rows.tolist() == np.repeat(np.arange(len(original_of)), 5).tolist()
 
 
-def test_the_recipe_learns_something_and_its_seed_decides(faq):
-    originals, known, original_of = faq
+def test_the_recipe_beats_chance_and_is_reproducible(corpus):
+    originals, known, original_of = corpus
     recipe = ReferenceRecipe(seed=1, trees=60, match=6)
     first = baselines.score_by_reference_recipe(known[:20], originals, known, original_of, recipe)
     again = baselines.score_by_reference_recipe(known[:20], originals, known, original_of, recipe)

@@ -1,4 +1,4 @@
-"""What a person reads must be left of a post, and nothing that gives the answer away."""
+"""Cleaning must keep the visible text of a post and remove what leaks its original."""
 
 import pytest
 from hypothesis import given
@@ -34,16 +34,16 @@ BANNER = (
         ("nul\x00byte <b>x</b>", "nul byte x"),
     ],
 )
-def test_words_are_kept_and_markup_is_not(source, expected):
+def test_words_are_kept_and_markup_is_removed(source, expected):
     assert clean_text(source) == expected
 
 
-def test_between_two_links_nothing_is_lost():
+def test_text_between_two_links_is_kept():
     source = '<a href="http://a">http://a</a> keep me <a href="http://b">http://b</a>'
     assert clean_text(source) == "keep me"
 
 
-def test_code_can_be_left_out():
+def test_code_can_be_removed():
     source = 'before<pre class="lang-js"><code>var a;\nvar b;</code></pre>after'
     assert clean_text(source) == "before var a; var b; after"
     assert clean_text(source, keep_code=False) == "before after"
@@ -58,32 +58,32 @@ def test_code_can_be_left_out():
         '<div>This question already has an answer here: <a href="#">What is a closure?</a></div>',
     ],
 )
-def test_the_banner_that_names_the_original_goes(banner):
+def test_the_banner_that_names_the_original_is_removed(banner):
     text = f"My title. {banner}\n<p>My own words.</p>"
     assert clean_text(text) == "my title. my own words."
     assert "closure" in clean_text(text, remove_banner=False)
     assert has_banner(text)
 
 
-def test_a_banner_without_markup_goes_up_to_the_end_of_its_sentence():
+def test_a_plain_text_banner_is_removed_up_to_the_end_of_its_sentence():
     assert clean_text("Possible Duplicate: What is a closure? My words") == "my words"
 
 
-def test_a_quotation_is_no_banner():
+def test_a_quotation_is_not_a_banner():
     text = "<blockquote><p>TypeError: x is undefined</p></blockquote><p>why a duplicate?</p>"
     assert clean_text(text) == "typeerror: x is undefined why a duplicate?"
     assert not has_banner(text)
 
 
 @given(st.text(max_size=200))
-def test_any_text_can_be_cleaned_and_is_clean_then(text):
+def test_any_text_can_be_cleaned(text):
     cleaned = clean_text(text)
     assert cleaned == " ".join(cleaned.split())
     assert "\x00" not in cleaned or "<" not in text
 
 
 @given(st.recursive(st.text("ab &<>;", max_size=5), lambda part: st.lists(part, max_size=3)))
-def test_no_nesting_of_tags_stops_it(tree):
+def test_any_nesting_of_tags_can_be_cleaned(tree):
     def html(part):
         return part if isinstance(part, str) else f"<p><b>{''.join(map(html, part))}"
 

@@ -1,4 +1,4 @@
-"""Numbers must not flatter: ties count against, misses count as last."""
+"""Metrics must not be optimistic: ties count against the ranking, misses as last."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from quartet.faq.evaluation import Ranking
 RIGHT = np.array([[True, False, False], [False, False, True], [False, False, False]])
 
 
-def test_a_constant_score_puts_the_right_one_last():
+def test_a_constant_score_ranks_the_right_original_last():
     ranks = evaluation.ranks_of_right(np.zeros((3, 3)), RIGHT, 10)
     assert ranks.tolist() == [3, 3, 10]
 
@@ -35,7 +35,7 @@ def test_gain_rises_with_k_and_bounds_the_reciprocal_rank(ranks):
     ("name", "value"),
     [("gain_at_1", 1 / 3), ("gain_at_3", 2 / 3), ("mean_reciprocal_rank", (1 + 1 / 2 + 1 / 4) / 3)],
 )
-def test_a_metric_is_the_one_it_is_named(name, value):
+def test_a_metric_is_computed_by_name(name, value):
     assert evaluation.compute_metric(np.array([1, 2, 4]), name) == pytest.approx(value)
 
 
@@ -52,11 +52,11 @@ def test_the_interval_covers_the_mean_and_narrows_with_questions():
     assert few.high - few.low > 5 * (many.high - many.low)
 
 
-def test_resampling_in_parts_gives_every_sample():
+def test_resampling_in_blocks_equals_resampling_at_once():
     values = np.random.default_rng(1).random(50)
-    whole = evaluation.bootstrap_mean(values, 300, np.random.default_rng(0))
-    parts = evaluation.bootstrap_mean(values, 300, np.random.default_rng(0), max_values=70)
-    assert parts == pytest.approx(whole)
+    at_once = evaluation.bootstrap_mean(values, 300, np.random.default_rng(0))
+    in_blocks = evaluation.bootstrap_mean(values, 300, np.random.default_rng(0), max_values=70)
+    assert in_blocks == pytest.approx(at_once)
 
 
 def test_the_gains_table_has_every_method_and_k():
@@ -68,9 +68,9 @@ def test_the_gains_table_has_every_method_and_k():
     assert (table["gain"] <= table["high_95"]).all()
 
 
-def test_calibration_compares_what_was_said_with_what_was_so():
-    said = np.array([0.05, 0.05, 0.95, 0.95, 1.0])
-    table = evaluation.calibration_table(said, np.array([0, 1, 1, 1, 1], dtype=bool), 10)
+def test_calibration_compares_predicted_with_observed_shares():
+    predicted = np.array([0.05, 0.05, 0.95, 0.95, 1.0])
+    table = evaluation.calibration_table(predicted, np.array([0, 1, 1, 1, 1], dtype=bool), 10)
     assert table["share"].tolist() == [0.5, 1.0]
     assert table["pairs"].tolist() == [2, 3]
     assert table["probability"].tolist() == pytest.approx([0.05, 2.9 / 3])
@@ -78,7 +78,7 @@ def test_calibration_compares_what_was_said_with_what_was_so():
     assert evaluation.calibration_error(table) == pytest.approx(expected)
 
 
-def test_judging_tells_what_came_first_and_what_was_missed():
+def test_evaluation_reports_the_first_original_and_missing_candidates():
     ranking = Ranking(np.array([[2, 0], [1, 2]]), np.array([[0.9, 0.3], [0.2, 0.6]]))
     table = evaluation.evaluate_ranking(ranking, np.array([0, 0]), np.array([70, 71, 72]))
     assert table["rank"].tolist() == [2, 3]

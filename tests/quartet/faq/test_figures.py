@@ -1,11 +1,11 @@
-"""Every figure must be drawn, also of questions and tests that are few, perfect or empty."""
+"""Every figure must be rendered, also for few, perfect or no questions."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from faq.drawn import drawn, line, named, texts, widths
+from faq.figure_contents import read_labels, read_line, read_texts, read_widths, render
 from quartet.faq import figures
 from quartet.faq.drawing import PRIMARY
 
@@ -30,17 +30,17 @@ def hardest_table(*rows):
 def test_lengths_show_each_kind_with_its_median():
     lengths = {"originals": np.array([5, 10, 1500]), "duplicates": np.array([3]), "answers": NONE}
     figure = figures.plot_text_lengths(lengths, np.array([3, 3, 5]))
-    assert drawn(figure)
+    assert render(figure)
     axis = figure.axes[0]
-    assert named(axis) == ["originals (3)\nmedian 10", "duplicates (1)\nmedian 3", "answers"]
+    assert read_labels(axis) == ["originals (3)\nmedian 10", "duplicates (1)\nmedian 3", "answers"]
     assert axis.get_xscale() == "log"
     assert axis.yaxis_inverted()
 
 
-def test_a_text_without_characters_has_a_place_on_the_logarithmic_axis():
+def test_an_empty_text_is_shown_on_the_logarithmic_axis():
     figure = figures.plot_text_lengths({"originals": np.array([0, 0])}, np.array([1]))
-    assert drawn(figure)
-    assert "median 1" in named(figure.axes[0])[0]
+    assert render(figure)
+    assert "median 1" in read_labels(figure.axes[0])[0]
 
 
 def test_bars_count_originals_by_their_duplicates():
@@ -52,9 +52,9 @@ def test_bars_count_originals_by_their_duplicates():
 
 
 @pytest.mark.parametrize("counts", [[], [7], [1, 1000], list(range(3, 44))])
-def test_each_original_is_counted_once_however_many_duplicates_there_are(counts):
+def test_each_original_is_counted_once(counts):
     figure = figures.plot_text_lengths({"originals": NONE}, np.array(counts, dtype=np.int64))
-    assert drawn(figure)
+    assert render(figure)
     bars = figure.axes[1].patches
     assert sum(bar.get_height() for bar in bars) == len(counts)
     assert len(bars) <= 40
@@ -63,7 +63,7 @@ def test_each_original_is_counted_once_however_many_duplicates_there_are(counts)
 def test_gains_are_bars_by_method_in_order_of_appearance():
     table = gains_table(["ranker", "nearest_duplicate", "cosine"])
     figure = figures.plot_gains(table.sample(frac=1, random_state=1).sort_values("method")[::-1])
-    assert drawn(figure)
+    assert render(figure)
     axis = figure.axes[0]
     legend = [text.get_text() for text in axis.get_legend().get_texts()]
     assert legend == ["ranker", "nearest duplicate", "cosine"]
@@ -73,9 +73,9 @@ def test_gains_are_bars_by_method_in_order_of_appearance():
     assert [label.get_text() for label in axis.get_xticklabels()] == ["k = 1", "k = 2", "k = 3"]
 
 
-def test_only_the_first_method_is_in_ink():
+def test_only_the_first_method_has_the_primary_colour():
     figure = figures.plot_gains(gains_table(["ranker", "b", "c", "d"], [1]))
-    assert drawn(figure)
+    assert render(figure)
     colours = [bar.get_facecolor()[:3] for bar in figure.axes[0].patches]
     assert colours[0] == to_rgb(PRIMARY)
     lightness = [sum(colour) for colour in colours]
@@ -85,32 +85,32 @@ def test_only_the_first_method_is_in_ink():
 def test_error_bars_reach_from_low_to_high():
     table = gains_table(["ranker", "cosine"])
     figure = figures.plot_gains(table)
-    assert drawn(figure)
-    reached = [
+    assert render(figure)
+    intervals = [
         segment[:, 1]
         for collection in figure.axes[0].collections
         for segment in collection.get_segments()
     ]
-    assert np.array(reached) == pytest.approx(table[["low_95", "high_95"]].to_numpy())
+    assert np.array(intervals) == pytest.approx(table[["low_95", "high_95"]].to_numpy())
 
 
 @pytest.mark.parametrize("methods", [["ranker"], ["ranker", "a", "b", "c", "d", "e"]])
-def test_gains_of_any_number_of_methods_are_drawn(methods):
+def test_gains_of_any_number_of_methods_are_rendered(methods):
     figure = figures.plot_gains(gains_table(methods))
-    assert drawn(figure)
+    assert render(figure)
     assert len(figure.axes[0].patches) == 3 * len(methods)
 
 
 @pytest.mark.parametrize("bins", [0, 1, 3])
-def test_the_calibration_curve_stands_over_its_pairs(bins):
+def test_the_calibration_curve_is_above_its_pairs(bins):
     table = pd.DataFrame(
         {"probability": [0.02, 0.5, 0.52], "share": [0.0, 0.4, 1.0], "pairs": [6000, 1, 10]}
     ).head(bins)
     figure = figures.plot_calibration(table, "Calibration")
-    assert drawn(figure)
+    assert render(figure)
     curve, below = figure.axes
     assert curve.get_title() == "Calibration"
-    assert line(curve, "perfectly") == ([0, 1], [0, 1])
+    assert read_line(curve, "perfectly") == ([0, 1], [0, 1])
     (points,) = curve.collections
     assert points.get_offsets().tolist() == table[["probability", "share"]].to_numpy().tolist()
     assert np.argsort(points.get_sizes()).tolist() == np.argsort(table["pairs"]).tolist()
@@ -130,7 +130,7 @@ def test_neighbouring_bars_of_pairs_do_not_overlap():
 def test_distributions_are_shares_of_questions():
     right, wrong = np.array([0.0, 0.97, 0.99, 1.0]), np.array([0.01, 0.12])
     figure = figures.plot_score_distributions(right, wrong)
-    assert drawn(figure)
+    assert render(figure)
     bars = [bar.get_height() for bar in figure.axes[0].patches]
     assert bars == [0.25, *[0] * 18, 0.75, 0.5, 0, 0.5, *[0] * 17]
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
@@ -138,9 +138,9 @@ def test_distributions_are_shares_of_questions():
 
 
 @pytest.mark.parametrize(("right", "wrong"), [(NONE, NONE), (NONE, np.ones(2)), (np.ones(1), NONE)])
-def test_distributions_of_few_questions_are_drawn(right, wrong):
+def test_distributions_of_few_questions_are_rendered(right, wrong):
     figure = figures.plot_score_distributions(right, wrong)
-    assert drawn(figure)
+    assert render(figure)
     assert sum(bar.get_height() for bar in figure.axes[0].patches) == bool(len(right)) + bool(
         len(wrong)
     )
@@ -151,51 +151,56 @@ def test_the_hardest_original_is_on_top():
     figure = figures.plot_hardest_originals(
         table, pd.Series(["seven", "eight", "nine"], index=[7, 8, 9])
     )
-    assert drawn(figure)
+    assert render(figure)
     axis = figure.axes[0]
-    assert named(axis) == ["eight", "nine", "seven"]
-    assert widths(axis) == [4.0, 1.5, 1.5]
-    assert texts(axis) == ["10% · 3", "20% · 1", "60% · 2"]
+    assert read_labels(axis) == ["eight", "nine", "seven"]
+    assert read_widths(axis) == [4.0, 1.5, 1.5]
+    assert read_texts(axis) == ["10% · 3", "20% · 1", "60% · 2"]
     assert axis.yaxis_inverted()
     assert axis.get_title() == "Hardest originals"
 
 
-def test_long_titles_are_shortened_and_missing_ones_are_ids():
+def test_long_titles_are_shortened_and_missing_ones_replaced_by_ids():
     titles = pd.Series(["x" * 60, "x" * 61, "why\n  is   $a$ and $\\nothing$?"], index=[1, 2, 3])
     rows = [(original, 2.0, original / 10, 1) for original in (1, 2, 3, 4)]
     figure = figures.plot_hardest_originals(hardest_table(*rows), titles)
-    assert drawn(figure)
-    assert named(figure.axes[0]) == ["x" * 60, "x" * 59 + "…", "why is $a$ and $\\nothing$?", "4"]
+    assert render(figure)
+    assert read_labels(figure.axes[0]) == [
+        "x" * 60,
+        "x" * 59 + "…",
+        "why is $a$ and $\\nothing$?",
+        "4",
+    ]
 
 
-def test_a_perfect_ranking_is_said():
+def test_a_perfect_ranking_changes_the_title():
     titles = pd.Series(["one"], index=[1])
     figure = figures.plot_hardest_originals(hardest_table((1, 1.0, 0.9, 1)), titles)
-    assert drawn(figure)
+    assert render(figure)
     assert "All originals ranked first" in figure.axes[0].get_title()
 
 
-def test_no_test_duplicates_are_said():
+def test_missing_test_duplicates_are_reported():
     figure = figures.plot_hardest_originals(hardest_table(), pd.Series(dtype=str))
-    assert drawn(figure)
-    assert texts(figure.axes[0]) == ["There are no test duplicates."]
+    assert render(figure)
+    assert read_texts(figure.axes[0]) == ["There are no test duplicates."]
 
 
 def test_features_are_shown_by_their_share_of_all_gain():
     gains = pd.Series({"all.words": 10.0, "word_2.margin": 60.0, "characters.mean": 30.0})
     figure = figures.plot_feature_gains(gains, 2)
-    assert drawn(figure)
+    assert render(figure)
     axis = figure.axes[0]
-    assert named(axis) == ["word_2.margin", "characters.mean"]
-    assert widths(axis) == [0.6, 0.3]
+    assert read_labels(axis) == ["word_2.margin", "characters.mean"]
+    assert read_widths(axis) == [0.6, 0.3]
     assert axis.yaxis_inverted()
     assert "2 of 3, 90.0% of the gain" in axis.get_title()
 
 
 @pytest.mark.parametrize("gains", [{}, {"all.words": 0.0}])
-def test_features_without_gain_are_drawn(gains):
+def test_features_without_gain_are_rendered(gains):
     figure = figures.plot_feature_gains(pd.Series(gains, dtype=float))
-    assert drawn(figure)
+    assert render(figure)
     assert [bar.get_width() for bar in figure.axes[0].patches] == list(gains.values())
 
 
@@ -205,13 +210,13 @@ def test_features_without_gain_are_drawn(gains):
 )
 def test_the_first_matches_are_counted(count, title):
     figure = figures.plot_top_probabilities(np.linspace(1, 0, count))
-    assert drawn(figure)
+    assert render(figure)
     axis = figure.axes[0]
     assert axis.get_title().endswith(title)
     assert sum(bar.get_height() for bar in axis.patches) == count
     assert axis.get_xlim() == (0, 1)
 
 
-def test_a_sure_match_is_in_the_last_bar():
+def test_a_certain_match_is_in_the_last_bar():
     bars = figures.plot_top_probabilities(np.array([1.0, 0.951, 0.3])).axes[0].patches
     assert [bar.get_height() for bar in bars] == [*[0] * 6, 1, *[0] * 12, 2]

@@ -1,9 +1,9 @@
-"""What is registered must answer as it did when it was tested."""
+"""A registered matcher must return what it returned when it was evaluated."""
 
 import numpy as np
 import pytest
 
-from faq.conftest import FEATURES, invent
+from faq.conftest import FEATURES, make_tables
 from quartet.faq import serving
 from quartet.faq.matcher import Matcher, fit_matcher, indices_of
 from quartet.faq.ranker import RankerParameters
@@ -23,23 +23,23 @@ def questions(faq_tables):
 
 
 def test_a_question_finds_its_original_and_the_answer(matcher, faq_tables, questions):
-    found = matcher.match(questions, 3)
-    first = found[found["rank"] == 1].reset_index(drop=True)
+    matches = matcher.match(questions, 3)
+    first = matches[matches["rank"] == 1].reset_index(drop=True)
     right = faq_tables[1]["AnswerId"].to_numpy()[::5]
     assert (first["AnswerId"] == right).mean() > 0.9
     assert (first["answer"] == first["original_text"] + " answered").all()
 
 
-def test_matches_are_ordered_and_as_many_as_asked_for(matcher, questions):
-    found = matcher.match(questions, 3)
-    assert found.groupby("question")["rank"].agg(list).map(tuple).unique().tolist() == [(1, 2, 3)]
-    falling = found.groupby("question")["probability"].apply(lambda p: p.is_monotonic_decreasing)
+def test_matches_are_ordered_and_of_the_requested_number(matcher, questions):
+    matches = matcher.match(questions, 3)
+    assert matches.groupby("question")["rank"].agg(list).map(tuple).unique().tolist() == [(1, 2, 3)]
+    falling = matches.groupby("question")["probability"].apply(lambda p: p.is_monotonic_decreasing)
     assert falling.all()
-    assert found["probability"].between(0, 1).all()
+    assert matches["probability"].between(0, 1).all()
     assert len(matcher.match(questions, 100)) == len(questions) * FEATURES.candidates
 
 
-def test_a_matcher_answers_the_same_after_its_file(matcher, questions):
+def test_a_restored_matcher_gives_the_same_matches(matcher, questions):
     restored = Matcher.from_bytes(matcher.to_bytes())
     before, after = matcher.match(questions, 5), restored.match(questions, 5)
     assert before["original"].tolist() == after["original"].tolist()
@@ -47,40 +47,40 @@ def test_a_matcher_answers_the_same_after_its_file(matcher, questions):
     assert restored.to_bytes() == matcher.to_bytes()
 
 
-def test_a_question_is_matched_the_same_alone_and_in_a_crowd(matcher, questions):
-    crowd = matcher.match(questions * 60, 2)
+def test_a_question_is_matched_the_same_alone_and_in_a_batch(matcher, questions):
+    batch = matcher.match(questions * 60, 2)
     alone = matcher.match(questions[:1], 2)
-    np.testing.assert_allclose(crowd["probability"][:2], alone["probability"], rtol=1e-5)
-    assert len(crowd) == len(questions) * 60 * 2
+    np.testing.assert_allclose(batch["probability"][:2], alone["probability"], rtol=1e-5)
+    assert len(batch) == len(questions) * 60 * 2
 
 
 def test_no_questions_get_no_matches(matcher):
     assert matcher.match([], 3).empty
 
 
-def test_questions_are_cleaned_as_the_known_ones_were(matcher, questions):
+def test_questions_are_cleaned_as_in_training(matcher, questions):
     html = [f"<p>{text}</p><script>ignored()</script>" for text in questions]
     plain, marked = matcher.match(questions, 1), matcher.match(html, 1)
     np.testing.assert_allclose(plain["probability"], marked["probability"], rtol=1e-6)
 
 
-def test_a_matcher_can_be_given_other_knowledge(matcher):
-    others = invent(originals=9, duplicates=5, seed=7)
-    moved = matcher.with_corpus(*others)
+def test_a_matcher_can_be_given_another_corpus(matcher):
+    others = make_tables(originals=9, duplicates=5, seed=7)
+    changed = matcher.with_corpus(*others)
     asked = ["i need help " + text for text in others[1]["text"]]
-    first = moved.match(asked, 1)
+    first = changed.match(asked, 1)
     assert set(first["AnswerId"]) <= set(others[0]["AnswerId"])
     assert (first["AnswerId"] == others[1]["AnswerId"].to_numpy()).mean() > 0.8
     assert matcher.originals["Id"].tolist() == list(range(1, 13))
 
 
-def test_duplicates_are_numbered_by_their_originals(faq_tables):
+def test_indices_of_duplicates_refer_to_their_originals(faq_tables):
     originals, duplicates, _ = faq_tables
-    numbers = indices_of(originals, duplicates)
-    assert (originals["AnswerId"].to_numpy()[numbers] == duplicates["AnswerId"]).all()
+    indices = indices_of(originals, duplicates)
+    assert (originals["AnswerId"].to_numpy()[indices] == duplicates["AnswerId"]).all()
 
 
-def test_the_served_model_says_which_column_it_needs(matcher, tmp_path, questions):
+def test_the_served_model_names_the_missing_column(matcher, tmp_path, questions):
     import pandas as pd
 
     (tmp_path / serving.MATCHER_FILE).write_bytes(matcher.to_bytes())

@@ -1,4 +1,4 @@
-"""The pairs a ranker learns from must be right, complete and without repeats."""
+"""Training pairs must be correct, complete and unique."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from quartet.faq.pairs import (
     make_training_pairs,
 )
 
-NEVER = np.iinfo(np.int32).max
+UNRANKED = np.iinfo(np.int32).max
 
 
 @pytest.fixture(scope="module")
@@ -24,32 +24,32 @@ def test_each_question_has_its_right_original_exactly_once(pairs, index):
     assert (np.diff(pairs.question) >= 0).all()
 
 
-def test_wrong_originals_are_as_many_as_were_retrieved_and_drawn(pairs, comparer):
+def test_negatives_are_those_retrieved_and_drawn(pairs, comparer):
     for question in (0, 30, 71):
-        mine = pairs.question == question
-        hardness = np.sort(pairs.hardness[mine & (pairs.hardness < NEVER)])
-        draw = np.sort(pairs.draw[mine & (pairs.draw < NEVER)])
+        own = pairs.question == question
+        hardness = np.sort(pairs.hardness[own & (pairs.hardness < UNRANKED)])
+        draw = np.sort(pairs.draw[own & (pairs.draw < UNRANKED)])
         assert hardness.tolist() == list(range(len(hardness)))
         assert len(hardness) in {comparer.candidates, comparer.candidates - 1}
         assert draw.tolist() == [0, 1, 2, 3]
-        wrong = mine & ~pairs.right
-        assert ((pairs.hardness[wrong] < NEVER) | (pairs.draw[wrong] < NEVER)).all()
-        assert (pairs.hardness[mine & pairs.right] == NEVER).all()
-        assert (pairs.draw[mine & pairs.right] == NEVER).all()
+        wrong = own & ~pairs.right
+        assert ((pairs.hardness[wrong] < UNRANKED) | (pairs.draw[wrong] < UNRANKED)).all()
+        assert (pairs.hardness[own & pairs.right] == UNRANKED).all()
+        assert (pairs.draw[own & pairs.right] == UNRANKED).all()
 
 
-def test_the_hardest_are_the_most_similar(pairs):
+def test_the_hardest_negatives_are_the_most_similar(pairs):
     nearest = pairs.features[:, pairs.names.index("char.nearest")]
     question = pairs.features[:, pairs.names.index("char.question")]
     score = np.maximum(nearest, question)
     for number in range(0, 72, 9):
-        mine = (pairs.question == number) & (pairs.hardness < NEVER)
-        ordered = score[mine][np.argsort(pairs.hardness[mine])]
+        own = (pairs.question == number) & (pairs.hardness < UNRANKED)
+        ordered = score[own][np.argsort(pairs.hardness[own])]
         assert (np.diff(ordered) <= 1e-6).all()
 
 
 @pytest.mark.parametrize(("negatives", "share"), [(4, 1.0), (4, 0.0), (4, 0.5), (1, 1.0)])
-def test_a_trial_gets_the_negatives_it_asks_for(pairs, negatives, share):
+def test_a_trial_gets_the_requested_negatives(pairs, negatives, share):
     chosen = pairs.choose(negatives, share)
     assert (chosen & pairs.right).sum() == pairs.right.sum()
     wrong = np.bincount(pairs.question[chosen & ~pairs.right], minlength=72)
@@ -58,25 +58,25 @@ def test_a_trial_gets_the_negatives_it_asks_for(pairs, negatives, share):
     assert (wrong >= max(hard, negatives - hard)).all()
 
 
-def test_the_same_seed_draws_the_same(comparer, pairs):
+def test_the_seed_determines_the_draw(comparer, pairs):
     again = make_training_pairs(comparer, 4, np.random.default_rng(0))
     other = make_training_pairs(comparer, 4, np.random.default_rng(1))
     np.testing.assert_array_equal(again.draw, pairs.draw)
     assert len(other.draw) != len(pairs.draw) or (other.draw != pairs.draw).any()
 
 
-def test_pairs_survive_their_file(pairs):
+def test_pairs_can_be_restored_from_arrays(pairs):
     restored = TrainingPairs.from_arrays(pairs.to_arrays())
     assert list(restored.names) == list(pairs.names)
     np.testing.assert_array_equal(restored.features, pairs.features)
     np.testing.assert_array_equal(restored.choose(3, 0.5), pairs.choose(3, 0.5))
 
 
-def test_judged_questions_survive_their_file_and_know_the_right_one(comparer, encoder, faq_tables):
-    judged = make_labelled_questions(
+def test_labelled_questions_can_be_restored_from_arrays(comparer, encoder, faq_tables):
+    labelled = make_labelled_questions(
         comparer, encoder.encode(["please help"] * 3), np.array([0, 5, 11])
     )
-    restored = LabelledQuestions.from_arrays(judged.to_arrays())
-    np.testing.assert_array_equal(restored.right, judged.right)
+    restored = LabelledQuestions.from_arrays(labelled.to_arrays())
+    np.testing.assert_array_equal(restored.right, labelled.right)
     assert restored.originals.tolist() == [12]
-    assert (judged.right.sum(axis=1) <= 1).all()
+    assert (labelled.right.sum(axis=1) <= 1).all()

@@ -1,4 +1,4 @@
-"""The trees must keep to what is known of similarity, and probabilities to what is so."""
+"""Scores must rise with similarity, and probabilities must be calibrated."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_a_more_similar_candidate_never_scores_less(pairs, objective):
         assert (score(booster, raised, columns) >= before - 1e-9).all()
 
 
-def test_the_seed_alone_decides_on_the_trees(pairs):
+def test_the_seed_determines_the_trees(pairs):
     texts = [
         train_booster(pairs, PARAMETERS, seed, threads=threads)
         .model_to_string()
@@ -47,14 +47,14 @@ def test_the_seed_alone_decides_on_the_trees(pairs):
     assert texts[0] != texts[2]
 
 
-def test_only_the_chosen_word_view_is_looked_at(pairs):
+def test_only_the_chosen_word_view_is_used(pairs):
     for ngrams, other in ((1, "word2."), (2, "word1.")):
         names = [pairs.names[column] for column in feature_columns(pairs.names, ngrams)]
         assert not [name for name in names if name.startswith(other)]
         assert {"char.nearest", f"word{ngrams}.margin", "all.words"} <= set(names)
 
 
-def test_balanced_weights_give_right_and_wrong_the_same_say(pairs):
+def test_balanced_weights_give_both_classes_the_same_total(pairs):
     parameters = PARAMETERS.model_copy(update={"weighting": "balanced"})
     data = make_training_set(pairs, parameters, pairs.choose(5, 1.0)).construct()
     weight, right = data.get_weight(), data.get_label() > 0
@@ -62,34 +62,34 @@ def test_balanced_weights_give_right_and_wrong_the_same_say(pairs):
     assert weight.mean() == pytest.approx(1, rel=1e-5)
 
 
-def test_the_followed_metric_is_that_of_the_scores(comparer, encoder, faq_tables, pairs):
+def test_the_validation_metric_is_that_of_the_scores(comparer, encoder, faq_tables, pairs):
     texts = [text + " please" for text in faq_tables[1]["text"][::6]]
-    judged = make_labelled_questions(comparer, encoder.encode(texts), np.arange(12))
-    _, evaluate = make_validation_set(judged, PARAMETERS, "gain_at_1")
-    assert evaluate(judged.right.astype(float).ravel(), None) == (
+    labelled = make_labelled_questions(comparer, encoder.encode(texts), np.arange(12))
+    _, evaluate = make_validation_set(labelled, PARAMETERS, "gain_at_1")
+    assert evaluate(labelled.right.astype(float).ravel(), None) == (
         "gain_at_1",
-        judged.right.any(axis=1).mean(),
+        labelled.right.any(axis=1).mean(),
         True,
     )
-    assert evaluate(np.zeros(judged.right.size), None)[1] == 0
+    assert evaluate(np.zeros(labelled.right.size), None)[1] == 0
 
 
-def test_probabilities_rise_with_scores_and_are_never_certain():
+def test_probabilities_rise_with_scores_and_are_never_0_or_1():
     calibration = Calibration(slope=2.0, offset=-1.0)
-    found = calibration.probabilities(np.array([-3.0, 0.5, 3.0]))
-    assert (np.diff(found) > 0).all()
-    assert found[1] == pytest.approx(0.5)
-    assert ((found > 0) & (found < 1)).all()
+    probabilities = calibration.probabilities(np.array([-3.0, 0.5, 3.0]))
+    assert (np.diff(probabilities) > 0).all()
+    assert probabilities[1] == pytest.approx(0.5)
+    assert ((probabilities > 0) & (probabilities < 1)).all()
 
 
-def test_calibrated_probabilities_add_up_to_the_duplicates_there_are(pairs):
+def test_calibrated_probabilities_add_up_to_the_number_of_duplicates(pairs):
     calibration = calibrate(pairs, PARAMETERS, 4, 1)
     assert calibration.slope > 0
-    # On the scores it was fitted on, a logistic regression's mean is the share of what it predicts.
+    # The mean prediction of a logistic regression on its training data is the share of positives.
     booster = train_booster(pairs, PARAMETERS, 1)
     columns = feature_columns(pairs.names, PARAMETERS.word_ngrams)
-    seen = pairs.right | (pairs.hardness < np.iinfo(np.int32).max)
-    scores = booster.predict(pairs.features[np.ix_(seen, columns)], raw_score=True)
+    retrieved = pairs.right | (pairs.hardness < np.iinfo(np.int32).max)
+    scores = booster.predict(pairs.features[np.ix_(retrieved, columns)], raw_score=True)
     assert calibration.probabilities(scores).mean() == pytest.approx(
-        pairs.right[seen].mean(), rel=0.25
+        pairs.right[retrieved].mean(), rel=0.25
     )

@@ -1,4 +1,4 @@
-"""The sample must look like a real dump, or it teaches the pipeline nothing."""
+"""The sample must have the properties of a real dump."""
 
 import html
 import re
@@ -50,7 +50,7 @@ def ingested(dump):
     return ingest(*files, DumpReading(tag="javascript"))
 
 
-def table(chunks):
+def read_table(chunks):
     return pd.concat(list(chunks), ignore_index=True)
 
 
@@ -62,27 +62,27 @@ def test_every_entry_is_ingested_with_its_answer_and_all_its_duplicates(entries,
     def words(text):
         return " ".join(text.split())
 
-    originals, duplicates = table(ingested.originals), table(ingested.duplicates)
-    answers = table(ingested.answers).set_index("Id")["Text0"]
+    originals, duplicates = read_table(ingested.originals), read_table(ingested.duplicates)
+    answers = read_table(ingested.answers).set_index("Id")["Text0"]
     assert len(originals) == len(entries) == 64
     for entry in entries:
         (place,) = originals.index[originals["Text0"].str.startswith(f"{entry['title']}. ")]
         answer = originals["AnswerId"][place]
         assert words(answers[answer]) == words(entry["answer"])
-        mine = duplicates["Text0"][duplicates["AnswerId"] == answer]
-        assert len(mine) == len(entry["duplicates"])
+        own = duplicates["Text0"][duplicates["AnswerId"] == answer]
+        assert len(own) == len(entry["duplicates"])
         for duplicate in entry["duplicates"]:
             body = words(duplicate["body"])
-            starts = mine.str.startswith(f"{duplicate['title']}. ")
-            assert mine[starts].map(words).str.endswith(body).any()
+            starts = own.str.startswith(f"{duplicate['title']}. ")
+            assert own[starts].map(words).str.endswith(body).any()
 
 
-def test_posts_of_another_tag_and_other_links_are_there_and_left_out(posts, links, ingested):
+def test_posts_of_another_tag_and_other_links_are_ignored(posts, links, ingested):
     assert sum("<python>" in post.get("Tags", "") for post in posts) >= 2
     assert {link["LinkTypeId"] for link in links} == {"1", "3"}
     assert ingested.counts["duplicates_of_other_tags"] >= 1
     assert ingested.counts["malformed_rows"] == 0
-    assert not table(ingested.originals)["Text0"].str.contains("Python", regex=False).all()
+    assert not read_table(ingested.originals)["Text0"].str.contains("Python", regex=False).all()
 
 
 def test_some_duplicates_are_duplicates_of_duplicates(links):
@@ -91,14 +91,14 @@ def test_some_duplicates_are_duplicates_of_duplicates(links):
     assert 0.05 < chained / len(target) < 0.15
 
 
-def test_every_fifth_duplicate_shows_the_banner_of_its_link(posts, links):
+def test_every_fifth_duplicate_has_the_banner_of_its_link(posts, links):
     titles = {post["Id"]: post["Title"] for post in posts if "Title" in post}
     target = {link["PostId"]: link["RelatedPostId"] for link in links if link["LinkTypeId"] == "3"}
-    shown = 0
+    banners = 0
     for post in posts:
         if "Possible Duplicate" not in post["Body"]:
             continue
-        shown += 1
+        banners += 1
         banner = re.match(
             r"<blockquote>\n  <p><strong>Possible Duplicate:</strong><br>\n"
             r'  <a href="https://stackoverflow\.com/questions/(\d+)">(.*)</a>  </p>\n'
@@ -108,10 +108,10 @@ def test_every_fifth_duplicate_shows_the_banner_of_its_link(posts, links):
         assert banner[1] == target[post["Id"]]
         assert html.unescape(banner[2]) == titles[banner[1]]
         assert has_banner(f"{post['Title']}. {post['Body']}")
-    assert 0.15 < shown / len(target) < 0.25
+    assert 0.15 < banners / len(target) < 0.25
 
 
-def test_numbers_and_dates_ascend_as_in_a_real_dump(posts, links):
+def test_ids_and_dates_ascend_as_in_a_real_dump(posts, links):
     for rows in (posts, links):
         assert [int(row["Id"]) for row in rows] == sorted({int(row["Id"]) for row in rows})
         dates = [row["CreationDate"] for row in rows]
@@ -129,7 +129,7 @@ def test_titles_are_escaped_for_xml_only(entries, dump, posts):
     assert all(row.startswith(b"  <row Id=") for row in dump[0].split(b"\r\n")[2:-1])
 
 
-def test_new_questions_are_apart_from_the_dump(entries, posts):
+def test_new_questions_are_not_in_the_dump(entries, posts):
     asked = build_new_questions(entries)
     assert list(asked.columns) == ["Id", "Title", "Body"]
     assert len(asked) == sum(len(entry.get("asked") or ()) for entry in entries)

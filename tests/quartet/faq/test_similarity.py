@@ -1,4 +1,4 @@
-"""A known question must be compared as if it were new, or the ranker learns to cheat."""
+"""Indexed questions must be compared as if they were new, or the label leaks into features."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from quartet.faq.similarity import Comparer, feature_names, make_monotone_constr
 NAMES = feature_names(["word1", "word2"])
 
 
-def column(compared, name):
+def get_feature(compared, name):
     return compared.features[:, :, NAMES.index(name)]
 
 
@@ -19,7 +19,7 @@ def questions(index):
     return {view: texts[: index.duplicates] for view, texts in index.texts.items()}
 
 
-def test_features_are_the_similarities_they_are_named_after(comparer, index, encoder):
+def test_features_are_the_named_similarities(comparer, index, encoder):
     asked = encoder.encode(["how do i close it", "please help with my tab"])
     compared = comparer.compare(asked)
     for view in ("word1", "word2", "char"):
@@ -34,24 +34,22 @@ def test_features_are_the_similarities_they_are_named_after(comparer, index, enc
                     "power_mean": np.mean(own**4) ** 0.25,
                 }
                 for name, value in found.items():
-                    assert column(compared, f"{view}.{name}")[row, place] == pytest.approx(
+                    assert get_feature(compared, f"{view}.{name}")[row, place] == pytest.approx(
                         value, abs=1e-5
                     )
 
 
-def test_a_known_question_does_not_find_itself(comparer, index, questions):
+def test_an_indexed_question_does_not_retrieve_itself(comparer, index, questions):
     own = np.arange(index.duplicates)
-    naive, honest = comparer.compare(questions), comparer.compare(questions, own)
-    right = naive.candidates == index.original_of[:, None]
-    assert (column(naive, "char.nearest")[right] > 0.999).all()
-    right = honest.candidates == index.original_of[:, None]
-    assert (column(honest, "char.nearest")[right] < 0.999).all()
+    leaking, correct = comparer.compare(questions), comparer.compare(questions, own)
+    right = leaking.candidates == index.original_of[:, None]
+    assert (get_feature(leaking, "char.nearest")[right] > 0.999).all()
+    right = correct.candidates == index.original_of[:, None]
+    assert (get_feature(correct, "char.nearest")[right] < 0.999).all()
 
 
-def test_a_known_question_is_compared_as_if_it_were_not_known(
-    faq_tables, encoder, index, questions
-):
-    """The features of leaving out are those of index without the text, machines aside."""
+def test_an_indexed_question_is_compared_as_if_it_were_new(faq_tables, encoder, index, questions):
+    """Features equal those of an index without the text, apart from the machines."""
     originals, duplicates, answers = faq_tables
     number = np.asarray(index.original_of)
     out = 7
@@ -64,34 +62,32 @@ def test_a_known_question_is_compared_as_if_it_were_not_known(
         list(answers["text"]),
     )
     views = ["word1"]
-    whole, less = (Comparer.fit(known, views, FEATURES) for known in (index, smaller))
+    full, reduced = (Comparer.fit(corpus, views, FEATURES) for corpus in (index, smaller))
     one = {view: vectors[out : out + 1] for view, vectors in questions.items()}
-    known, unknown = whole.compare(one, np.array([out])), less.compare(one)
-    assert known.candidates.tolist() == unknown.candidates.tolist()
+    indexed, new = full.compare(one, np.array([out])), reduced.compare(one)
+    assert indexed.candidates.tolist() == new.candidates.tolist()
     names = feature_names(views)
     plain = [
         place
         for place, name in enumerate(names)
         if "margin" not in name and name != "all.known_duplicates"
     ]
-    np.testing.assert_allclose(
-        known.features[:, :, plain], unknown.features[:, :, plain], atol=1e-5
-    )
+    np.testing.assert_allclose(indexed.features[:, :, plain], new.features[:, :, plain], atol=1e-5)
 
 
-def test_what_is_relative_is_relative_to_the_retrieved(comparer, encoder):
+def test_relative_features_are_relative_to_the_retrieved(comparer, encoder):
     asked = encoder.encode(["how do i close it"])
     plain = comparer.compare(asked)
-    values, gaps = column(plain, "char.mean")[0], column(plain, "char.mean_gap")[0]
+    values, gaps = get_feature(plain, "char.mean")[0], get_feature(plain, "char.mean_gap")[0]
     for place, value in enumerate(values):
         assert gaps[place] == pytest.approx(value - np.delete(values, place).max(), abs=1e-6)
-    scores = column(plain, "char.mean_score")[0]
+    scores = get_feature(plain, "char.mean_score")[0]
     assert scores.mean() == pytest.approx(0, abs=1e-3)
     more = comparer.compare(asked, extra=np.array([[0, 1, 2]]))
     np.testing.assert_array_equal(more.features[:, : comparer.candidates], plain.features)
 
 
-def test_questions_are_compared_the_same_alone_and_in_company(comparer, encoder, faq_tables):
+def test_questions_are_compared_the_same_alone_and_in_a_batch(comparer, encoder, faq_tables):
     texts = list(faq_tables[1]["text"]) * 2  # more than one block
     together = comparer.compare(encoder.encode(texts))
     for row in (0, 63, 64, 143):
@@ -100,19 +96,19 @@ def test_questions_are_compared_the_same_alone_and_in_company(comparer, encoder,
         np.testing.assert_allclose(together.features[row], alone.features[0], atol=1e-5)
 
 
-def test_a_question_of_unknown_words_still_gets_candidates(comparer, encoder):
+def test_a_question_of_unknown_words_has_candidates(comparer, encoder):
     compared = comparer.compare(encoder.encode(["ωψχ"]))
     assert compared.candidates.shape == (1, comparer.candidates)
     assert np.isfinite(compared.features).all()
 
 
-def test_only_what_can_speak_for_a_duplicate_is_held_to_rise():
+def test_only_similarities_are_constrained_to_raise_the_score():
     rising = dict(zip(NAMES, make_monotone_constraints(NAMES), strict=True))
     assert rising["char.nearest_gap"] == 1
     assert rising["all.known_duplicates"] == 0
 
 
-def test_knowledge_survives_its_file(index):
+def test_the_index_can_be_restored_from_arrays(index):
     restored = CorpusIndex.from_arrays(index.to_arrays())
     assert restored.originals == index.originals
     assert restored.texts.keys() == index.texts.keys()
@@ -122,6 +118,6 @@ def test_knowledge_survives_its_file(index):
 
 
 @pytest.mark.parametrize("original_of", [[1, 0, 2], [0, 0, 2]])
-def test_knowledge_out_of_order_is_refused(encoder, original_of):
+def test_duplicates_out_of_order_are_rejected(encoder, original_of):
     with pytest.raises(ValueError, match="in the order of their originals"):
         build_index(encoder, ["a b"] * 3, np.array(original_of), ["q q"] * 3, ["a a"] * 3)

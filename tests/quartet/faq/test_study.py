@@ -1,4 +1,4 @@
-"""A study must find something, repeat itself, and go on where it was."""
+"""A study must improve the metric, be reproducible, and resume."""
 
 import threading
 
@@ -25,11 +25,11 @@ def objective(comparer, encoder, faq_tables):
     pairs = make_training_pairs(comparer, 4, np.random.default_rng(0))
     texts = ["my " + text for text in faq_tables[1]["text"][::3]]
     numbers = comparer.index.original_of[::3]
-    judged = make_labelled_questions(comparer, encoder.encode(texts), numbers)
-    return Objective(pairs, judged, SPACE, SETTINGS)
+    labelled = make_labelled_questions(comparer, encoder.encode(texts), numbers)
+    return Objective(pairs, labelled, SPACE, SETTINGS)
 
 
-def new_study(objective, storage=None):
+def create_study(objective, storage=None):
     study = optuna.create_study(
         study_name="s",
         storage=storage,
@@ -48,12 +48,12 @@ def run(study, objective, count):
     return study
 
 
-def tried(study):
+def list_trials(study):
     return [(trial.params, trial.value) for trial in study.trials]
 
 
-def test_a_study_finds_something_and_tells_all_of_it(objective):
-    study = run(new_study(objective), objective, 6)
+def test_a_study_finds_good_parameters_and_lists_all_trials(objective):
+    study = run(create_study(objective), objective, 6)
     table = trials.make_trials_table(study)
     assert table["trial"].tolist() == list(range(6))
     assert set(table["state"]) <= {"complete", "pruned"}
@@ -63,30 +63,30 @@ def test_a_study_finds_something_and_tells_all_of_it(objective):
     assert table["best_trees"].between(studies.EVALUATE_EVERY, 30).all()
 
 
-def test_the_first_trial_is_the_start(objective):
-    study = run(new_study(objective), objective, 1)
+def test_the_first_trial_has_the_start_parameters(objective):
+    study = run(create_study(objective), objective, 1)
     start = studies.make_start_parameters(SPACE)
     assert {name: study.trials[0].params[name] for name in start} == start
 
 
 def test_the_same_seed_gives_the_same_study(objective):
-    first, again = (run(new_study(objective), objective, 6) for _ in range(2))
-    assert tried(first) == tried(again)
+    first, again = (run(create_study(objective), objective, 6) for _ in range(2))
+    assert list_trials(first) == list_trials(again)
 
 
-def test_a_resumed_study_tries_what_an_uninterrupted_one_does(objective, tmp_path):
-    whole = run(new_study(objective), objective, 6)
+def test_a_resumed_study_tries_the_same_as_an_uninterrupted_one(objective, tmp_path):
+    complete = run(create_study(objective), objective, 6)
     storage = f"sqlite:///{tmp_path}/study.db"
-    run(new_study(objective, storage), objective, 2)
-    resumed = run(new_study(objective, storage), objective, 4)
-    assert tried(resumed) == tried(whole)
+    run(create_study(objective, storage), objective, 2)
+    resumed = run(create_study(objective, storage), objective, 4)
+    assert list_trials(resumed) == list_trials(complete)
 
 
-def test_a_killed_trial_is_retried_and_changes_nothing(objective):
-    whole = run(new_study(objective), objective, 6)
+def test_a_killed_trial_is_retried_without_changing_the_study(objective):
+    complete = run(create_study(objective), objective, 6)
     retry = optuna.storages.RetryHeartbeatStaleTrialCallback()
     for done in (0, 2):
-        study = run(new_study(objective), objective, done)
+        study = run(create_study(objective), objective, done)
         for suggests in (False, True):  # the second kills the retry of the first
             trial = study.ask()
             if suggests:
@@ -96,12 +96,12 @@ def test_a_killed_trial_is_retried_and_changes_nothing(objective):
             retry(study, study.trials[-1])
         run(study, objective, 6 - done)
         kept = [trial for trial in study.trials if trial.state in trials.FINISHED]
-        assert [(trial.params, trial.value) for trial in kept] == tried(whole)
+        assert [(trial.params, trial.value) for trial in kept] == list_trials(complete)
         assert trials.START in kept[0].user_attrs
 
 
-class Choosing:
-    """An objective that only chooses, among so many values that none comes up twice by chance."""
+class RandomChoice:
+    """An objective that returns a suggested value, from so many that none repeats by chance."""
 
     def __init__(self, settings):
         self.settings = settings
@@ -111,8 +111,8 @@ class Choosing:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_workers_that_begin_together_do_not_try_the_same(monkeypatch, tmp_path, sampler):
-    choosing = Choosing(SETTINGS.model_copy(update={"sampler": sampler}))
+def test_workers_that_start_together_try_different_parameters(monkeypatch, tmp_path, sampler):
+    random_choice = RandomChoice(SETTINGS.model_copy(update={"sampler": sampler}))
     storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path}/study.db")
     ours = optuna.create_study(study_name="s", storage=storage, direction="maximize")
     theirs = optuna.load_study(study_name="s", storage=storage)
@@ -120,30 +120,30 @@ def test_workers_that_begin_together_do_not_try_the_same(monkeypatch, tmp_path, 
 
     def ask_just_after_another(study):
         monkeypatch.setattr(optuna.Study, "ask", ask)
-        run(theirs, choosing, 1)
+        run(theirs, random_choice, 1)
         return ask(study)
 
     for _ in range(15):
         monkeypatch.setattr(optuna.Study, "ask", ask_just_after_another)
-        run(ours, choosing, 1)
+        run(ours, random_choice, 1)
     assert len({trial.params["share"] for trial in ours.trials}) == len(ours.trials) == 30
 
 
-def test_what_another_worker_tries_at_the_moment_is_not_tried_beside_it():
-    def grown():
-        return run(optuna.create_study(direction="maximize"), Choosing(SETTINGS), 15)
+def test_parameters_of_a_running_trial_are_not_tried_in_parallel():
+    def run_first_trials():
+        return run(optuna.create_study(direction="maximize"), RandomChoice(SETTINGS), 15)
 
-    class Beside(Choosing):
+    class Parallel(RandomChoice):
         def __call__(self, trial):
             study.enqueue_trial({"share": alone})
             super().__call__(study.ask())
             return super().__call__(trial)
 
-    alone = run(grown(), Choosing(SETTINGS), 1).trials[15].params["share"]
-    study = grown()
-    beside = run(study, Beside(SETTINGS), 1).trials[15].params["share"]
+    alone = run(run_first_trials(), RandomChoice(SETTINGS), 1).trials[15].params["share"]
+    study = run_first_trials()
+    parallel = run(study, Parallel(SETTINGS), 1).trials[15].params["share"]
     assert study.trials[16].params["share"] == alone
-    assert abs(beside - alone) > 1e-3
+    assert abs(parallel - alone) > 1e-3
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -152,19 +152,19 @@ def test_every_sampler_and_pruner_works(objective, sampler, pruner):
     changed = {"sampler": sampler, "pruner": pruner}
     settings = SETTINGS.model_copy(update=changed)
     varied = Objective(objective.train, objective.tune, SPACE, settings)
-    study = run(new_study(varied), varied, 8)
+    study = run(create_study(varied), varied, 8)
     assert len(trials.get_finished_trials(study)) == 8
     if pruner == "none":
         assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
 
 
-def test_a_hopeless_trial_is_pruned_and_says_how_far_it_got(objective):
-    class Merciless(optuna.pruners.BasePruner):
+def test_a_pruned_trial_records_its_trees_and_metric(objective):
+    class AlwaysPrune(optuna.pruners.BasePruner):
         def prune(self, study, trial):
             return True
 
-    study = new_study(objective)
-    study.pruner = Merciless()
+    study = create_study(objective)
+    study.pruner = AlwaysPrune()
     run(study, objective, 1)
     (trial,) = study.trials
     assert trial.state == TrialState.PRUNED
@@ -172,7 +172,7 @@ def test_a_hopeless_trial_is_pruned_and_says_how_far_it_got(objective):
     assert list(trial.intermediate_values) == [5]
 
 
-def test_a_failed_trial_is_kept_with_its_reason_and_the_next_goes_on(objective):
+def test_a_failed_trial_is_kept_with_its_reason_and_the_next_is_run(objective):
     class Failing:
         settings = SETTINGS
 
@@ -185,7 +185,7 @@ def test_a_failed_trial_is_kept_with_its_reason_and_the_next_goes_on(objective):
                 raise RuntimeError("out of luck")
             return objective(trial)
 
-    study = run(new_study(objective), Failing(), 3)
+    study = run(create_study(objective), Failing(), 3)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
     assert study.trials[1].user_attrs["failure"] == "RuntimeError: out of luck"
     assert len(trials.get_finished_trials(study)) == 2
@@ -206,7 +206,7 @@ def test_the_metric_is_a_mean_over_the_last_trees(objective):
         def set_user_attr(self, name, value):
             self.user_attrs[name] = value
 
-    class After:
+    class Environment:
         def __init__(self, iteration):
             self.iteration = iteration
             self.model = self
@@ -217,25 +217,25 @@ def test_the_metric_is_a_mean_over_the_last_trees(objective):
     measured = {4: 0.1, 8: 0.9, 12: 0.2, 16: 0.2, 20: 0.5, 24: 0.6}
     trial = Trial()
     settings = SETTINGS.model_copy(update={"report_every": 8, "patience": 10})
-    best = studies._TrialMonitor(trial, settings, 30, lambda trees: ("m", measured[trees], True))
+    monitor = studies._TrialMonitor(trial, settings, 30, lambda trees: ("m", measured[trees], True))
     with pytest.raises(lgb.callback.EarlyStopException):
         for tree in range(30):
-            best(After(tree))
-    assert best.trees == 12  # the mean of 0.9 and 0.2
-    assert best.metric == pytest.approx(0.55)
+            monitor(Environment(tree))
+    assert monitor.trees == 12  # the mean of 0.9 and 0.2
+    assert monitor.metric == pytest.approx(0.55)
     assert trial.reports == pytest.approx({8: 0.5, 16: 0.55})
 
 
 @pytest.mark.parametrize("patience", [1, 3, 7])
 def test_a_trial_has_a_metric_however_short_its_patience(objective, patience):
     settings = SETTINGS.model_copy(update={"patience": patience, "report_every": 20})
-    hasty = Objective(objective.train, objective.tune, SPACE, settings)
-    (trial,) = run(new_study(hasty), hasty, 1).trials
+    impatient = Objective(objective.train, objective.tune, SPACE, settings)
+    (trial,) = run(create_study(impatient), impatient, 1).trials
     assert 0 < trial.value <= 1
     assert trial.user_attrs["best_trees"] >= 20
 
 
-def test_a_word_view_without_features_is_named(objective):
+def test_a_word_view_without_features_is_reported(objective):
     studies.check_views(SPACE, objective.train.names)
     with pytest.raises(
         ValueError, match=r"word_ngrams 4, but there are only features for \[1, 2\]"

@@ -1,16 +1,16 @@
-"""Every figure of a study must be drawn, also of one that is small or failed."""
+"""Every figure of a study must be rendered, also if the study is small or failed."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from faq.drawn import drawn, line, named, texts, widths
+from faq.figure_contents import read_labels, read_line, read_texts, read_widths, render
 from quartet.faq import study_figures
 from quartet.faq.drawing import ACCENT
 
 
-def study(trials=50):
-    """A study in disorder: each fifth trial pruned, each seventh failed, two parameters."""
+def make_study(trials=50):
+    """Return an unordered study: every fifth trial pruned, every seventh failed, two parameters."""
     number = np.arange(trials)
     state = np.where(number % 7 == 6, "fail", np.where(number % 5 == 4, "pruned", "complete"))
     generator = np.random.default_rng(0)
@@ -21,94 +21,97 @@ def study(trials=50):
     return table.sample(frac=1, random_state=0)
 
 
-def completed(**parameters):
-    """Completed trials 0, 1, …, of rising metric."""
+def make_completed(**parameters):
+    """Return completed trials 0, 1, … with rising metric."""
     count = len(next(iter(parameters.values())))
     metric = np.linspace(0.5, 0.8, count)
     trial = np.arange(count)
     return pd.DataFrame({"trial": trial, "state": "complete", "metric": metric, **parameters})
 
 
-def heights(figure):
-    """What `plot_parallel_coordinates` draws: one row a trial, one column an axis."""
+def read_heights(figure):
+    """Return the heights of the lines: one row a trial, one column an axis."""
     return np.array([path.vertices[:, 1] for path in figure.axes[0].collections[0].get_paths()])
 
 
-def labels(figure, place):
-    """Labels beside one axis, by height."""
+def read_axis_labels(figure, position):
+    """Return the labels of one axis, by height."""
     return {
         round(float(text.get_position()[1]), 6): text.get_text()
         for text in figure.axes[0].texts
-        if place <= text.get_position()[0] < place + 1
+        if position <= text.get_position()[0] < position + 1
     }
 
 
 def test_the_history_shows_trials_by_state_and_the_best_so_far():
-    trials = study()
+    trials = make_study()
     figure = study_figures.plot_study_history(trials, "gain_at_3", 10)
-    assert drawn(figure)
+    assert render(figure)
     axis, ordered = figure.axes[0], trials.sort_values("trial")
     for state in ("complete", "pruned"):
         rows = ordered[ordered["state"] == state]
-        assert line(axis, f"{state} ({len(rows)})") == (list(rows["trial"]), list(rows["metric"]))
-    assert line(axis, "failed (7)")[0] == [6, 13, 20, 27, 34, 41, 48]
+        assert read_line(axis, f"{state} ({len(rows)})") == (
+            list(rows["trial"]),
+            list(rows["metric"]),
+        )
+    assert read_line(axis, "failed (7)")[0] == [6, 13, 20, 27, 34, 41, 48]
     best = ordered["metric"].where(ordered["state"] == "complete").cummax().ffill()
-    assert line(axis, "best so far") == (list(range(50)), list(best))
+    assert read_line(axis, "best so far") == (list(range(50)), list(best))
     assert axis.get_ylabel() == "gain@3"
 
 
 def test_the_chosen_trial_is_the_one_ringed():
-    trials = study()
+    trials = make_study()
     figure = study_figures.plot_study_history(trials, "mean_reciprocal_rank", 10)
     metric = trials.set_index("trial")["metric"][10]
-    assert line(figure.axes[0], "chosen: trial 10") == ([10], [metric])
+    assert read_line(figure.axes[0], "chosen: trial 10") == ([10], [metric])
     (ring,) = [line for line in figure.axes[0].lines if line.get_color() == ACCENT]
     assert ring.get_markerfacecolor() == "none"
 
 
 def test_a_history_of_one_trial_has_no_fractions_of_trials():
-    figure = study_figures.plot_study_history(completed(l2=[1.0]), "gain_at_1", 0)
-    assert drawn(figure)
+    figure = study_figures.plot_study_history(make_completed(l2=[1.0]), "gain_at_1", 0)
+    assert render(figure)
     axis = figure.axes[0]
     low, high = axis.get_xlim()
     assert [tick for tick in axis.get_xticks() if low < tick < high] == [0]
 
 
-def test_a_history_of_failures_is_drawn():
-    trials = study(5).assign(state="fail", metric=None)
+def test_a_history_of_failures_is_rendered():
+    trials = make_study(5).assign(state="fail", metric=None)
     figure = study_figures.plot_study_history(trials, "gain_at_1", 0)
-    assert drawn(figure)
-    assert line(figure.axes[0], "failed (5)")[0] == [0, 1, 2, 3, 4]
+    assert render(figure)
+    assert read_line(figure.axes[0], "failed (5)")[0] == [0, 1, 2, 3, 4]
 
 
 def test_the_most_important_parameter_is_on_top():
     table = pd.DataFrame({"parameter": ["l2", "num_leaves"], "importance": [0.2, 0.8]})
     figure = study_figures.plot_parameter_importance(table)
-    assert drawn(figure)
+    assert render(figure)
     axis = figure.axes[0]
-    assert named(axis) == ["num leaves", "l2"]
-    assert widths(axis) == [0.8, 0.2]
-    assert texts(axis) == ["80.0%", "20.0%"]
+    assert read_labels(axis) == ["num leaves", "l2"]
+    assert read_widths(axis) == [0.8, 0.2]
+    assert read_texts(axis) == ["80.0%", "20.0%"]
     assert axis.yaxis_inverted()
 
 
-def test_unknown_importance_is_said():
+def test_unknown_importance_is_reported():
     figure = study_figures.plot_parameter_importance(
         pd.DataFrame(columns=["parameter", "importance"])
     )
-    assert drawn(figure)
-    assert "Too few trials completed" in texts(figure.axes[0])[0]
+    assert render(figure)
+    assert "Too few trials completed" in read_texts(figure.axes[0])[0]
 
 
 def test_a_line_for_each_completed_trial_the_best_drawn_last():
-    trials = study()
+    trials = make_study()
     trials.loc[trials["trial"] == 0, "metric"] = np.nan
     figure = study_figures.plot_parallel_coordinates(trials, ["l2", "objective"], "gain_at_1", 10)
-    assert drawn(figure)
+    assert render(figure)
     complete = trials[(trials["state"] == "complete") & (trials["trial"] != 0)]
     collection = figure.axes[0].collections[0]
     assert list(collection.get_array()) == sorted(complete["metric"])
-    assert (np.diff(heights(figure)[:, -1]) > 0).all()
+    assert (np.diff(read_heights(figure)[:, -1]) > 0).all()
     names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert names == ["l2", "objective", "gain@1"]
     assert figure.axes[1].get_ylabel() == "gain@1"
@@ -116,60 +119,60 @@ def test_a_line_for_each_completed_trial_the_best_drawn_last():
 
 def test_better_trials_are_darker():
     figure = study_figures.plot_parallel_coordinates(
-        completed(l2=[1, 2, 3]), ["l2"], "gain_at_1", 0
+        make_completed(l2=[1, 2, 3]), ["l2"], "gain_at_1", 0
     )
-    assert drawn(figure)
+    assert render(figure)
     light = figure.axes[0].collections[0].get_colors()[:, :3].sum(axis=1)
     assert (np.diff(light) < 0).all()
 
 
 def test_the_chosen_trial_is_the_line_marked():
-    trials = completed(l2=[1, 2, 5], trees=[10, 20, 10])
+    trials = make_completed(l2=[1, 2, 5], trees=[10, 20, 10])
     figure = study_figures.plot_parallel_coordinates(trials, ["l2", "trees"], "gain_at_1", 1)
-    assert drawn(figure)
+    assert render(figure)
     (marked,) = [line for line in figure.axes[0].lines if line.get_color() == ACCENT]
     assert marked.get_label() == "chosen: trial 1"
     assert list(marked.get_ydata()) == pytest.approx([0.25, 1, 0.5])
 
 
 def test_wide_ranges_are_logarithmic_and_narrow_ones_not():
-    trials = completed(l2=[0.1, 1, 10], trees=[100, 150, 300], share=[0, 0.5, 100])
+    trials = make_completed(l2=[0.1, 1, 10], trees=[100, 150, 300], share=[0, 0.5, 100])
     figure = study_figures.plot_parallel_coordinates(
         trials, ["l2", "trees", "share"], "gain_at_1", 0
     )
-    assert drawn(figure)
+    assert render(figure)
     expected = [[0, 0, 0, 0], [0.5, 0.25, 0.005, 0.5], [1, 1, 1, 1]]
-    assert heights(figure) == pytest.approx(np.array(expected))
-    assert labels(figure, 0) == {0: "0.1", 0.5: "1", 1: "10"}
-    assert labels(figure, 1) == {0: "100", 0.5: "200", 1: "300"}
-    assert labels(figure, 2) == {0: "0", 0.5: "50", 1: "100"}
+    assert read_heights(figure) == pytest.approx(np.array(expected))
+    assert read_axis_labels(figure, 0) == {0: "0.1", 0.5: "1", 1: "10"}
+    assert read_axis_labels(figure, 1) == {0: "100", 0.5: "200", 1: "300"}
+    assert read_axis_labels(figure, 2) == {0: "0", 0.5: "50", 1: "100"}
 
 
-def test_the_label_of_the_middle_stands_at_its_value():
+def test_the_middle_label_is_at_its_value():
     figure = study_figures.plot_parallel_coordinates(
-        completed(leaves=[3, 5, 8], large=[1, 2, 4000]), ["leaves", "large"], "gain_at_1", 0
+        make_completed(leaves=[3, 5, 8], large=[1, 2, 4000]), ["leaves", "large"], "gain_at_1", 0
     )
-    assert labels(figure, 0) == {0: "3", 0.6: "6", 1: "8"}
+    assert read_axis_labels(figure, 0) == {0: "3", 0.6: "6", 1: "8"}
     middle = round(np.log(63) / np.log(4000), 6)
-    assert labels(figure, 1) == {0: "1", middle: "63", 1: "4,000"}
+    assert read_axis_labels(figure, 1) == {0: "1", middle: "63", 1: "4,000"}
 
 
 def test_names_are_evenly_spaced():
-    trials = completed(kind=["b", "c", "a"], flag=[True, False, True])
+    trials = make_completed(kind=["b", "c", "a"], flag=[True, False, True])
     figure = study_figures.plot_parallel_coordinates(trials, ["kind", "flag"], "gain_at_1", 0)
-    assert drawn(figure)
-    assert heights(figure)[:, :2].tolist() == [[0.5, 1], [1, 0], [0, 1]]
-    assert labels(figure, 0) == {0: "a", 0.5: "b", 1: "c"}
-    assert labels(figure, 1) == {0: "False", 1: "True"}
+    assert render(figure)
+    assert read_heights(figure)[:, :2].tolist() == [[0.5, 1], [1, 0], [0, 1]]
+    assert read_axis_labels(figure, 0) == {0: "a", 0.5: "b", 1: "c"}
+    assert read_axis_labels(figure, 1) == {0: "False", 1: "True"}
 
 
 def test_a_parameter_that_a_trial_lacks_leaves_a_gap():
-    trials = completed(l2=[1, np.nan, 3], kind=["a", None, "b"], never=[None, None, None])
+    trials = make_completed(l2=[1, np.nan, 3], kind=["a", None, "b"], never=[None, None, None])
     figure = study_figures.plot_parallel_coordinates(
         trials, ["l2", "kind", "never"], "gain_at_1", 1
     )
-    assert drawn(figure)
-    missing = np.isnan(heights(figure))
+    assert render(figure)
+    missing = np.isnan(read_heights(figure))
     assert missing.tolist() == [
         [False, False, True, False],
         [True, True, True, False],
@@ -177,22 +180,22 @@ def test_a_parameter_that_a_trial_lacks_leaves_a_gap():
     ]
 
 
-def test_a_constant_parameter_lies_in_the_middle():
-    trials = completed(trees=[400, 400], kind=["a", "a"])
+def test_a_constant_parameter_is_in_the_middle():
+    trials = make_completed(trees=[400, 400], kind=["a", "a"])
     figure = study_figures.plot_parallel_coordinates(trials, ["trees", "kind"], "gain_at_1", 0)
-    assert drawn(figure)
-    assert heights(figure)[:, :2].tolist() == [[0.5, 0.5], [0.5, 0.5]]
-    assert (labels(figure, 0), labels(figure, 1)) == ({0.5: "400"}, {0.5: "a"})
+    assert render(figure)
+    assert read_heights(figure)[:, :2].tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    assert (read_axis_labels(figure, 0), read_axis_labels(figure, 1)) == ({0.5: "400"}, {0.5: "a"})
 
 
 @pytest.mark.parametrize("trials", [0, 1, 50])
-def test_twelve_parameters_are_drawn_of_any_number_of_trials(trials):
+def test_twelve_parameters_of_any_number_of_trials_are_rendered(trials):
     values = np.random.default_rng(0).uniform(0.1, 30, (trials, 12))
     names = [f"parameter_{number}" for number in range(12)]
-    table = completed(**dict(zip(names, values.T, strict=True)))
+    table = make_completed(**dict(zip(names, values.T, strict=True)))
     figure = study_figures.plot_parallel_coordinates(table, names, "mean_reciprocal_rank", 0)
-    assert drawn(figure)
+    assert render(figure)
     if trials:
-        assert heights(figure).shape == (trials, 13)
+        assert read_heights(figure).shape == (trials, 13)
     else:
-        assert texts(figure.axes[0]) == ["No trial completed."]
+        assert read_texts(figure.axes[0]) == ["No trial completed."]

@@ -1,4 +1,4 @@
-"""A bad row must be set aside with its reason, and never drag good ones with it."""
+"""Invalid rows must be quarantined with a reason and must not affect valid ones."""
 
 import numpy as np
 import pandas as pd
@@ -10,35 +10,35 @@ from quartet.faq.tables import prepare_tables, split_duplicates
 CLEANING = Cleaning(min_text=5)
 
 
-def questions(rows):
+def make_questions(rows):
     return pd.DataFrame(rows, columns=["Id", "AnswerId", "Text0"], dtype=str).assign(
         CreationDate="2020-01-01"
     )
 
 
-def tables(originals=(), duplicates=(), answers=()):
-    """Two sound originals with three duplicates each, and the given rows."""
-    sound = [("1", "101", "original one"), ("2", "102", "original two"), *originals]
+def make_tables(originals=(), duplicates=(), answers=()):
+    """Return two valid originals with three duplicates each, and the given rows."""
+    valid = [("1", "101", "original one"), ("2", "102", "original two"), *originals]
     known = [(f"1{i}", "101", f"duplicate {i} of one") for i in range(3)]
     known += [(f"2{i}", "102", f"duplicate {i} of two") for i in range(3)]
     replies = [("101", "answer one"), ("102", "answer <b>two</b>"), *answers]
     return (
-        questions(sound),
-        questions([*known, *duplicates]),
+        make_questions(valid),
+        make_questions([*known, *duplicates]),
         pd.DataFrame(replies, columns=["Id", "Text0"], dtype=str),
     )
 
 
-def prepared(**rows):
-    return prepare_tables(*tables(**rows), CLEANING)
+def prepare(**rows):
+    return prepare_tables(*make_tables(**rows), CLEANING)
 
 
-def reasons(result):
+def list_reasons(result):
     return list(result.quarantine[["table", "Id", "reason"]].itertuples(index=False, name=None))
 
 
-def test_sound_rows_all_arrive_with_their_answers():
-    result = prepared()
+def test_valid_rows_are_kept_with_their_answers():
+    result = prepare()
     assert result.originals["Id"].tolist() == [1, 2]
     assert result.duplicates["Id"].tolist() == [10, 11, 12, 20, 21, 22]
     assert result.answers["text"].tolist() == ["answer one", "answer <b>two</b>"]
@@ -62,9 +62,9 @@ def test_sound_rows_all_arrive_with_their_answers():
         ({"duplicates": [("30", None, None)]}, "duplicates", "has another number of columns"),
     ],
 )
-def test_a_bad_row_is_set_aside_with_its_reason(rows, table, reason):
-    result = prepared(**rows)
-    ((found_table, _, found_reason),) = reasons(result)
+def test_an_invalid_row_is_quarantined_with_a_reason(rows, table, reason):
+    result = prepare(**rows)
+    ((found_table, _, found_reason),) = list_reasons(result)
     assert found_table == table
     assert reason in found_reason
     assert result.originals["Id"].tolist() == [1, 2]
@@ -72,27 +72,27 @@ def test_a_bad_row_is_set_aside_with_its_reason(rows, table, reason):
 
 
 WIDEST = 10**18 - 1
-"""The largest number of as many digits as every int64 has room for."""
+"""The largest number with 18 digits, all of which fit into an int64."""
 
 
 @pytest.mark.parametrize("bad", ["x", "1e20", "1e3", "12.5", "1_000", "", str(WIDEST + 1)])
-def test_a_row_without_a_number_changes_no_other(bad):
+def test_an_invalid_id_does_not_change_other_ids(bad):
     large = [(str(2**53 + 1), "101", "large one"), (f"-{WIDEST}", "101", "negative one")]
-    result = prepared(duplicates=[*large, (bad, "101", "bad one"), (" 7 ", "101.0", "spaced one")])
+    result = prepare(duplicates=[*large, (bad, "101", "bad one"), (" 7 ", "101.0", "spaced one")])
     assert {2**53 + 1, -WIDEST, 7} < set(result.duplicates["Id"])
     assert result.duplicates["Id"].dtype == np.int64
-    ((table, shown, reason),) = reasons(result)
+    ((table, shown, reason),) = list_reasons(result)
     assert (table, shown) == ("duplicates", bad)
     assert reason == "Id is not a whole number of at most 18 digits"
 
 
-def test_a_number_beyond_int64_is_set_aside_where_it_stands_alone():
-    ((_, _, reason),) = reasons(prepared(duplicates=[("30", "9" * 19, "lost one")]))
+def test_an_id_beyond_int64_is_quarantined():
+    ((_, _, reason),) = list_reasons(prepare(duplicates=[("30", "9" * 19, "lost one")]))
     assert reason == "AnswerId is not a whole number of at most 18 digits"
 
 
-def test_the_report_of_bad_rows_can_be_written_and_names_lines():
-    result = prepared(duplicates=[("30", "101", "bad \udcff byte " + "x" * 500)])
+def test_the_quarantine_can_be_written_and_has_line_numbers():
+    result = prepare(duplicates=[("30", "101", "bad \udcff byte " + "x" * 500)])
     (row,) = result.quarantine.to_dict("records")
     assert row["line"] == 7
     assert len(row["text"].encode()) <= 130
@@ -101,7 +101,7 @@ def test_the_report_of_bad_rows_can_be_written_and_names_lines():
 def test_an_original_without_answer_can_be_kept():
     cleaning = CLEANING.model_copy(update={"require_answer": False})
     extra = [(f"3{i}", "-3", f"duplicate {i} of three") for i in range(3)]
-    raw = tables(originals=[("3", "-3", "original three")], duplicates=extra)
+    raw = make_tables(originals=[("3", "-3", "original three")], duplicates=extra)
     result = prepare_tables(*raw, cleaning)
     assert result.originals["Id"].tolist() == [1, 2, 3]
     assert result.answers["text"].tolist()[-1] == ""
@@ -109,7 +109,7 @@ def test_an_original_without_answer_can_be_kept():
 
 def test_short_texts_and_small_classes_are_filtered_not_quarantined():
     small = [("30", "103", "only one duplicate")]
-    result = prepared(
+    result = prepare(
         originals=[("3", "103", "original three")],
         duplicates=[*small, ("40", "101", "abc")],
         answers=[("103", "answer three")],
@@ -119,15 +119,15 @@ def test_short_texts_and_small_classes_are_filtered_not_quarantined():
     assert result.quarantine.empty
 
 
-def test_too_little_data_says_what_to_lower_and_what_was_wrong():
+def test_too_few_originals_raise_an_error_with_parameters_and_reasons():
     with pytest.raises(ValueError, match=r"min_duplicates=9.*lower these.*1 duplicates: has no"):
         prepare_tables(
-            *tables(duplicates=[("30", "101", "<p>")]), Cleaning(min_text=5, min_duplicates=9)
+            *make_tables(duplicates=[("30", "101", "<p>")]), Cleaning(min_text=5, min_duplicates=9)
         )
 
 
-def test_duplicates_come_in_the_order_of_their_originals():
-    originals, duplicates, answers = tables()
+def test_duplicates_are_sorted_in_the_order_of_their_originals():
+    originals, duplicates, answers = make_tables()
     mixed = duplicates.sample(frac=1, random_state=0)
     result = prepare_tables(originals.iloc[::-1], mixed, answers, CLEANING)
     assert result.originals["Id"].tolist() == [2, 1]
@@ -136,25 +136,25 @@ def test_duplicates_come_in_the_order_of_their_originals():
 
 def test_banners_are_counted():
     banner = "<p>Possible Duplicate: <a>original one</a></p> my own words"
-    assert prepared(duplicates=[("30", "101", banner)]).banners == 1
+    assert prepare(duplicates=[("30", "101", banner)]).banners == 1
 
 
-def test_statistics_tell_lengths_before_and_after_the_filters():
-    table = prepared(duplicates=[("30", "101", "abc")]).statistics
+def test_statistics_cover_rows_before_and_after_the_filters():
+    table = prepare(duplicates=[("30", "101", "abc")]).statistics
     lengths = table[table["what"] == "characters of duplicates"].set_index("stage")
     assert lengths.loc["checked", "count"] == 7
     assert lengths.loc["checked", "min"] == 3
     assert lengths.loc["used", "count"] == 6
 
 
-def some(counts):
+def make_duplicates(counts):
     answers = np.repeat(np.arange(len(counts)) + 100, counts)
     return pd.DataFrame({"Id": np.arange(len(answers)), "AnswerId": answers, "text": "x"})
 
 
 @pytest.mark.parametrize("size", [3, 4, 9, 10, 100])
 def test_every_original_has_duplicates_in_every_part(size):
-    split = split_duplicates(some([size] * 4), DuplicateSplit(seed=1))
+    split = split_duplicates(make_duplicates([size] * 4), DuplicateSplit(seed=1))
     counts = pd.crosstab(split["AnswerId"], split["part"])
     assert (counts["test"] == max(1, size // 10)).all()
     assert (counts["tune"] == max(1, round(0.2 * (size - max(1, size // 10))))).all()
@@ -162,14 +162,14 @@ def test_every_original_has_duplicates_in_every_part(size):
     assert (counts.sum(axis=1) == size).all()
 
 
-def test_the_seed_alone_decides_on_the_split():
-    table = some([10] * 20)
+def test_the_seed_determines_the_split():
+    table = make_duplicates([10] * 20)
     first, again = (split_duplicates(table, DuplicateSplit(seed=1)) for _ in range(2))
     other = split_duplicates(table, DuplicateSplit(seed=2))
     pd.testing.assert_frame_equal(first, again)
     assert (first["part"] != other["part"]).any()
 
 
-def test_a_class_too_small_to_split_is_named():
+def test_an_original_with_too_few_duplicates_is_named():
     with pytest.raises(ValueError, match="AnswerId 101 has 2 duplicates; it needs three"):
-        split_duplicates(some([3, 2]), DuplicateSplit(seed=1))
+        split_duplicates(make_duplicates([3, 2]), DuplicateSplit(seed=1))

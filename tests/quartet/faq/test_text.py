@@ -1,4 +1,4 @@
-"""Vectors must be those of scikit-learn, and survive being kept in a file."""
+"""Vectors must equal those of scikit-learn, also after restoring the encoder."""
 
 import numpy as np
 import pytest
@@ -24,12 +24,12 @@ def small():
 
 
 @given(st.lists(st.text("abotçé ?'<", max_size=30), min_size=1, max_size=5))
-def test_character_vectors_are_exactly_those_of_scikit_learn(small, texts):
+def test_character_vectors_equal_those_of_scikit_learn(small, texts):
     clean = [" ".join(text.split()) for text in texts]
     view = small.views[CHARACTERS]
-    ours, theirs = view.transform(clean), TfidfVectorizer.transform(view, clean)
+    ours, reference = view.transform(clean), TfidfVectorizer.transform(view, clean)
     assert ours.dtype == np.float32
-    np.testing.assert_allclose(ours.toarray(), theirs.toarray(), atol=1e-6)
+    np.testing.assert_allclose(ours.toarray(), reference.toarray(), atol=1e-6)
 
 
 def test_a_text_of_unknown_words_has_an_empty_vector(small):
@@ -45,7 +45,7 @@ def test_a_product_of_vectors_is_their_cosine(small):
         assert similarities.max() < 1 + 1e-5
 
 
-def test_terms_in_too_many_texts_are_left_out():
+def test_terms_in_too_many_texts_are_ignored():
     settings = FEATURES.model_copy(update={"max_documents": 10})
     texts = [f"common word{number}x" for number in range(11)]
     view = fit_encoder(texts, settings, (1,)).views["word1"]
@@ -53,19 +53,19 @@ def test_terms_in_too_many_texts_are_left_out():
     assert "word3x" in view.vocabulary_
 
 
-def test_an_encoder_survives_its_file(small):
+def test_an_encoder_can_be_restored_from_arrays(small):
     restored = TextEncoder.from_arrays(small.to_arrays())
     questions = [*TEXTS, "tab été close"]
     for view, vectors in small.encode(questions).items():
         assert (restored.encode(questions)[view] != vectors).nnz == 0
 
 
-def test_texts_without_words_are_refused_with_a_reason():
+def test_texts_without_words_are_rejected_with_a_reason():
     with pytest.raises(ValueError, match="cannot build text features of 2 texts"):
         fit_encoder(["? !", "."], FEATURES, (1,))
 
 
-def test_a_sparse_matrix_survives_its_file(small):
+def test_a_sparse_matrix_can_be_restored_from_arrays(small):
     matrix = small.encode(TEXTS)["word2"]
     restored = sparse_from_arrays(sparse_to_arrays(matrix, "m"), "m")
     assert restored.shape == matrix.shape

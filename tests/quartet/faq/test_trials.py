@@ -1,4 +1,4 @@
-"""What is taken from a study must be what it found, and a study that found nothing must say why."""
+"""The chosen trial must be the best one beyond luck; a failed study must explain why."""
 
 import numpy as np
 import optuna
@@ -11,7 +11,7 @@ from quartet.faq.search_space import SearchSpace
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def finished_with(values, start=0):
+def make_study(values, start=0):
     study = optuna.create_study(direction="maximize")
     for number, value in enumerate(values):
         attributes = {"best_trees": 7}
@@ -26,23 +26,23 @@ def finished_with(values, start=0):
 @pytest.mark.parametrize(
     ("values", "questions", "caution", "chosen"),
     [
-        ([0.90, 0.91], 100, 1.0, 0),  # a standard error is 0.029: the lead may be luck
-        ([0.90, 0.91], 10_000, 1.0, 1),  # 0.0029: it is not
+        ([0.90, 0.91], 100, 1.0, 0),  # the lead is below the standard error, 0.029
+        ([0.90, 0.91], 10_000, 1.0, 1),  # the lead is above it, 0.0029
         ([0.90, 0.91], 100, 0.0, 1),
         ([0.90, 0.90], 100, 0.0, 0),
         ([0.90, 0.99, 0.99], 100, 1.0, 1),
     ],
 )
 def test_the_start_is_kept_unless_another_is_clearly_better(values, questions, caution, chosen):
-    assert trials.choose_trial(finished_with(values), questions, caution).number == chosen
+    assert trials.choose_trial(make_study(values), questions, caution).number == chosen
 
 
-def test_where_the_start_did_not_complete_the_best_is_taken():
-    study = finished_with([0.90, 0.91], start=None)
+def test_the_best_is_chosen_if_the_start_did_not_complete():
+    study = make_study([0.90, 0.91], start=None)
     assert trials.choose_trial(study, 10, 1.0).number == 1
 
 
-def test_chosen_parameters_have_the_best_number_of_trees_and_what_was_fixed():
+def test_parameters_include_the_best_number_of_trees_and_fixed_values():
     space = SearchSpace(trees=30, objective="lambdarank", negatives={"low": 2, "high": 6})
     trial = optuna.trial.create_trial(
         value=0.9,
@@ -54,20 +54,20 @@ def test_chosen_parameters_have_the_best_number_of_trees_and_what_was_fixed():
     assert (parameters.trees, parameters.negatives, parameters.objective) == (7, 5, "lambdarank")
 
 
-def test_a_study_without_completed_trial_says_why():
+def test_a_study_without_completed_trial_reports_the_failure():
     study = optuna.create_study(direction="maximize")
     for state, attributes in (
         (TrialState.FAIL, {"failure": "MemoryError: no room"}),
         (TrialState.PRUNED, {}),
     ):
         study.add_trial(optuna.trial.create_trial(state=state, user_attrs=attributes))
-    complaint = r"none of the study's 2 trials completed, 1 were pruned; .*MemoryError: no room"
-    with pytest.raises(ValueError, match=complaint):
+    message = r"none of the study's 2 trials completed, 1 were pruned; .*MemoryError: no room"
+    with pytest.raises(ValueError, match=message):
         trials.find_best_trial(study)
 
 
 def test_importance_needs_trials_that_differ():
-    few, alike = finished_with([0.8, 0.9, 0.7]), finished_with([0.9] * 5)
+    few, alike = make_study([0.8, 0.9, 0.7]), make_study([0.9] * 5)
     assert trials.compute_importance(few, 1).empty
     assert trials.compute_importance(alike, 1).empty
     study = optuna.create_study(direction="maximize")

@@ -1,4 +1,4 @@
-"""A dump must become tables that the tuning can take, or stop before it has replaced any."""
+"""A dump must become input of faq_tuning; a broken one must not replace any table."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ NAMES = ("language", "values", "asynchrony", "browser")
 
 @pytest.fixture
 def project(workspace):
-    """A workspace with the questions that the sample is made of, and nothing made of them."""
+    """Return a workspace with the sources of the sample but without its generated files."""
     source, raw = ROOT / "data/01_raw/faq_sample", workspace / "data/01_raw"
     for folder in ("faq", "stackexchange", "faq_sample"):
         shutil.rmtree(raw / folder, ignore_errors=True)
@@ -29,9 +29,9 @@ def run(folder, pipeline, *arguments):
     return run_kedro(folder, "run", "--pipelines", pipeline, *arguments)
 
 
-def test_the_sample_is_ingested_into_the_tables_that_were_made_with_it(project):
-    made = run(project, "sample_data")
-    assert made.returncode == 0, made.stderr
+def test_the_dump_of_the_sample_is_ingested_into_its_tables(project):
+    sample_run = run(project, "sample_data")
+    assert sample_run.returncode == 0, sample_run.stderr
     result = run(project, "faq_ingestion")
     assert result.returncode == 0, result.stderr
     raw, tables = project / "data/01_raw/faq", project / "data/02_intermediate/faq"
@@ -50,7 +50,7 @@ def test_the_sample_is_ingested_into_the_tables_that_were_made_with_it(project):
     assert (reports / "duplicates.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_committed_sample_is_what_the_pipeline_makes(project):
+def test_the_committed_sample_equals_the_output_of_the_pipeline(project):
     result = run(project, "sample_data")
     assert result.returncode == 0, result.stderr
     for folder in ("faq", "stackexchange"):
@@ -66,8 +66,8 @@ def test_a_broken_download_stops_the_run_and_keeps_the_tables(project):
     folder = project / "dump"
     DumpFileDataset(filepath=str(folder / "Posts.xml.gz")).save(posts)
     DumpFileDataset(filepath=str(folder / "PostLinks.xml.gz")).save(links)
-    whole = run(project, "faq_ingestion", "--params", "faq_dump=dump")
-    assert whole.returncode == 0, whole.stderr
+    complete = run(project, "faq_ingestion", "--params", "faq_dump=dump")
+    assert complete.returncode == 0, complete.stderr
     tables = project / "data/02_intermediate/faq"
     before = {path.name: path.read_bytes() for path in tables.iterdir()}
     path = folder / "Posts.xml.gz"
@@ -78,7 +78,7 @@ def test_a_broken_download_stops_the_run_and_keeps_the_tables(project):
     assert {path.name: path.read_bytes() for path in tables.iterdir()} == before
 
 
-def test_another_tag_is_taken_by_a_parameter(project):
+def test_a_parameter_selects_another_tag(project):
     posts, links, _ = sample.make_faq_dump([], [], [], [ENTRY])
     DumpFileDataset(filepath=str(project / "dump/Posts.xml")).save(posts)
     DumpFileDataset(filepath=str(project / "dump/PostLinks.xml.bz2")).save(links)

@@ -1,4 +1,4 @@
-"""A study must be complete whoever dies on the way, and never lose a finished trial."""
+"""A study must complete even if workers die, and must never lose a finished trial."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from faq.conftest import FEATURES, invent
-from faq.deadly import Deadly
+from faq.conftest import FEATURES, make_tables
+from faq.killing_objective import KillingObjective
 from quartet.datasets.study import StudyDataset, open_storage
 from quartet.datasets.study_heartbeats import HeartbeatProxy
 from quartet.faq.matcher import index_tables, indices_of
@@ -32,15 +32,17 @@ SPACE = SearchSpace(word_ngrams=1, trees=40, negatives={"low": 2, "high": 6})
 
 @pytest.fixture(scope="module")
 def objective():
-    originals, duplicates, answers = invent()
+    originals, duplicates, answers = make_tables()
     encoder = fit_encoder([*duplicates["text"], *originals["text"]], FEATURES, (1,))
-    known = index_tables(encoder, originals, duplicates, answers)
-    comparer = Comparer.fit(known, ["word1"], FEATURES)
+    index = index_tables(encoder, originals, duplicates, answers)
+    comparer = Comparer.fit(index, ["word1"], FEATURES)
     pairs = make_training_pairs(comparer, 4, np.random.default_rng(0))
     asked = duplicates.iloc[::3]
     texts = ["my " + text for text in asked["text"]]
-    judged = make_labelled_questions(comparer, encoder.encode(texts), indices_of(originals, asked))
-    return Objective(pairs, judged, SPACE, StudySettings(seed=1, trials=8, report_every=5))
+    labelled = make_labelled_questions(
+        comparer, encoder.encode(texts), indices_of(originals, asked)
+    )
+    return Objective(pairs, labelled, SPACE, StudySettings(seed=1, trials=8, report_every=5))
 
 
 def with_settings(objective, **changes):
@@ -56,7 +58,7 @@ def store(tmp_path):
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed to be used")
 
 
-def test_two_workers_finish_exactly_the_trials_asked_for(objective, store):
+def test_two_workers_run_exactly_the_requested_trials(objective, store):
     parallel = with_settings(objective, workers=2, trials=24)
     with run_study(store, "s", parallel) as study:
         trials = study.trials
@@ -65,7 +67,7 @@ def test_two_workers_finish_exactly_the_trials_asked_for(objective, store):
     assert all("worker" in trial.user_attrs for trial in trials)
 
 
-def test_a_finished_study_is_not_run_again_and_a_longer_one_goes_on(objective, store):
+def test_a_finished_study_is_not_rerun_and_can_be_extended(objective, store):
     with run_study(store, "s", objective) as study:
         first = [trial.datetime_complete for trial in study.trials]
     with run_study(store, "s", objective) as study:
@@ -75,29 +77,29 @@ def test_a_finished_study_is_not_run_again_and_a_longer_one_goes_on(objective, s
         assert len(get_finished_trials(study)) == 10
 
 
-def test_studies_of_other_data_share_the_file_but_not_their_trials(objective, store):
+def test_studies_share_the_file_but_not_their_trials(objective, store):
     for name in ("one", "two"):
         with run_study(store, name, with_settings(objective, trials=2)) as study:
             assert len(study.trials) == 2
 
 
-def test_a_killed_worker_costs_its_trial_and_not_the_study(objective, store, tmp_path, caplog):
+def test_the_trial_of_a_killed_worker_is_retried(objective, store, tmp_path, caplog):
     settings = objective.settings.model_copy(update={"workers": 2, "pruner": "none"})
-    deadly = Deadly(
+    killing = KillingObjective(
         objective.train, objective.tune, SPACE, settings, os.getpid(), tmp_path / "killed"
     )
-    with run_study(store, "s", deadly) as study:
+    with run_study(store, "s", killing) as study:
         states = [trial.state for trial in study.trials]
         (lost,) = [trial for trial in study.trials if trial.state == TrialState.FAIL]
         again = [trial for trial in study.trials if trial.params == lost.params]
     assert not lost.user_attrs["worker"].endswith(f":{os.getpid()}")
     assert len(get_finished_trials(study)) == settings.trials
     assert TrialState.RUNNING not in states
-    assert len(again) == 2  # its parameters were tried again
+    assert len(again) == 2  # the retry has the same parameters
     assert "exited with code -9" in caplog.text
 
 
-def test_a_trial_of_a_dead_run_is_tried_again_on_resuming(objective, store, tmp_path):
+def test_a_trial_of_a_dead_run_is_retried_on_resuming(objective, store, tmp_path):
     with run_study(store, "s", with_settings(objective, trials=2)):
         pass
     study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "study.db")))
@@ -110,7 +112,7 @@ def test_a_trial_of_a_dead_run_is_tried_again_on_resuming(objective, store, tmp_
         assert study.trials[3].params["negatives"] == running.params["negatives"]
 
 
-def test_a_trial_that_still_runs_elsewhere_is_left_alone(objective, store, tmp_path):
+def test_a_trial_that_runs_elsewhere_is_not_retried(objective, store, tmp_path):
     with run_study(store, "s", with_settings(objective, trials=2)):
         pass
     study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "study.db")))
@@ -143,28 +145,28 @@ def test_a_trial_of_a_lost_machine_is_retried(objective, store, tmp_path, over_p
     assert (retry.state, retry.params["negatives"]) == (TrialState.COMPLETE, negatives)
 
 
-def test_trials_that_always_fail_do_not_go_on_for_ever(objective, store):
+def test_trials_that_always_fail_are_not_retried(objective, store):
     class Broken(Objective):
         def __call__(self, trial):
-            raise MemoryError("no room")
+            raise MemoryError("out of memory")
 
     broken = Broken(objective.train, objective.tune, objective.space, objective.settings)
     with run_study(store, "s", broken) as study:
         assert len(study.trials) == 8
-        with pytest.raises(ValueError, match="no room"):
+        with pytest.raises(ValueError, match="out of memory"):
             find_best_trial(study)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_told_to_stop_ends_after_the_trials_under_way(objective, store, number):
+def test_a_stopped_run_ends_after_the_running_trials(objective, store, number):
     class Stopping(Objective):
         def __call__(self, trial):
             signal.raise_signal(number)
             return super().__call__(trial)
 
     before = signal.getsignal(number)
-    given = objective.train, objective.tune, objective.space
-    stopping = Stopping(*given, objective.settings)
+    data = objective.train, objective.tune, objective.space
+    stopping = Stopping(*data, objective.settings)
     with pytest.raises(KeyboardInterrupt), run_study(store, "s", stopping):
         pass
     assert signal.getsignal(number) is before

@@ -1,4 +1,4 @@
-"""An objective that kills workers; in a module of its own, which their processes can import."""
+"""Define an objective that kills workers, in a module that their processes can import."""
 
 import os
 import signal
@@ -11,18 +11,18 @@ from support import GUARD_S
 
 
 @dataclass(frozen=True)
-class Deadly(Objective):
-    """Kills any process but one in its first trial; that one goes on when it is done."""
+class KillingObjective(Objective):
+    """Kills every process but one in its first trial; that one waits until then."""
 
     survivor: int
-    sign: Path
+    killed_file: Path
 
     def __call__(self, trial):
         if os.getpid() != self.survivor:
             suggest_parameters(trial, self.space)
-            self.sign.touch()
+            self.killed_file.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        patience = time.monotonic() + GUARD_S
-        while not self.sign.exists() and time.monotonic() < patience:
+        deadline = time.monotonic() + GUARD_S
+        while not self.killed_file.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         return super().__call__(trial)
