@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from faq.conftest import invent
+from faq.conftest import make_tables
 from kedro_cloud.models import local_server
 from quartet.datasets.registered_model import ModelRelease, _write_model
 from quartet.digits import classifier, logistic
@@ -94,7 +94,7 @@ def digit_folders(tmp_path_factory, logistic_weights):
 
 @pytest.fixture(scope="module")
 def ranker_folder(tmp_path_factory):
-    tables = invent(ORIGINALS, 8)
+    tables = make_tables(ORIGINALS, 8)
     matcher = fit_matcher(
         *tables,
         RankerParameters(negatives=20, trees=200, word_ngrams=2),
@@ -176,7 +176,7 @@ def image_request(rows):
 
 
 def question_request(rows):
-    texts = list(invent(ORIGINALS, 8)[1]["text"][:rows])
+    texts = list(make_tables(ORIGINALS, 8)[1]["text"][:rows])
     return json.dumps(
         {"dataframe_split": {"columns": ["Text0"], "data": [[text] for text in texts]}}
     ).encode()
