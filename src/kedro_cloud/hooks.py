@@ -1,7 +1,7 @@
-"""The plugin's hooks, each with the name of its entry point, so that Kedro registers it once.
+"""Define the plugin's hooks under the names of their entry points, so Kedro registers each once.
 
-A project that is installed gets them by these entry points. Code that runs without being installed,
-as steps do on a cluster, lists them in its settings: `HOOKS = (*kedro_cloud.hooks.HOOKS, …)`.
+An installed project gets them by entry points. Code that is not installed, such as the steps on a
+cluster, lists them in its settings: `HOOKS = (*kedro_cloud.hooks.HOOKS, …)`.
 """
 
 from typing import TypeVar
@@ -18,7 +18,7 @@ register()
 
 
 def _named(name: str, hooks: Hooks) -> Hooks:
-    """Give hooks the name by which pluggy knows those of an entry point."""
+    """Set the name under which pluggy registers the entry point."""
     hooks.__name__ = name  # type: ignore[attr-defined]
     return hooks
 

@@ -8,14 +8,18 @@ CLOUD = "conf/azureml/cloud.yml"
 NO_SERVER = "mnist: {folder: x, mirrors: ['http://127.0.0.1:9'], sha256: {a.gz: 440fcabf73cc}}"
 
 _RUN = [
-    Case("run unknown pipeline", run("mnist_trainin"), ("no pipeline 'mnist_trainin'", DIGITS)),
-    Case("run one unknown pipeline", run("mnist_training,nope"), ("no pipeline 'nope'",)),
+    Case(
+        "run unknown pipeline",
+        run("mnist_trainin"),
+        ("'mnist_trainin' does not exist", DIGITS),
+    ),
+    Case("run one unknown pipeline", run("mnist_training,nope"), ("'nope' does not exist",)),
     Case("run unknown environment", run(DIGITS, "-e", "nowhere"), ("'nowhere'", "conf/nowhere")),
     Case("run unknown node", run(DIGITS, "--nodes", "splitt"), ("no nodes named 'splitt'",)),
     Case("run from unknown node", run(DIGITS, "--from-nodes", "no"), ("no nodes named 'no'",)),
     Case("run to unknown node", run(DIGITS, "--to-nodes", "no"), ("no nodes named 'no'",)),
     Case("run from unknown input", run(DIGITS, "--from-inputs", "no"), ("no datasets named 'no'",)),
-    Case("run unknown tag", run(DIGITS, "--tags", "nope"), ("no node is left", "--tags")),
+    Case("run unknown tag", run(DIGITS, "--tags", "nope"), ("select no nodes", "--tags")),
     Case("run unknown runner", run(DIGITS, "--runner", "Fast"), ("'Fast'", "SequentialRunner")),
     Case(
         "run odd parameters", run(DIGITS, "--params", "a"), ("params", "separated by `=`"), code=2
@@ -43,7 +47,9 @@ _UNSET = "AZURE_SUBSCRIPTION_ID"
 _CLOUD = [
     Case("plan nothing", ("cloud", "plan"), ("Missing option '--pipeline'",), code=2),
     Case(
-        "plan unknown", ("cloud", "plan", "-p", "no"), ("no pipeline 'no'; there are __default__",)
+        "plan unknown",
+        ("cloud", "plan", "-p", "no"),
+        ("pipeline 'no' does not exist; expected one of __default__",),
     ),
     Case(
         "plan elsewhere",
@@ -53,7 +59,7 @@ _CLOUD = [
     Case(
         "plan without brackets",
         ("cloud", "plan", "-p", DIGITS),
-        (CLOUD, "no YAML"),
+        (CLOUD, "invalid YAML"),
         write(CLOUD, "cloud: ["),
     ),
     Case("provision", ("cloud", "provision"), ("not set where the job goes", _UNSET)),
@@ -64,7 +70,7 @@ _CLOUD = [
         change(CLOUD, "region:", "regoin:"),
     ),
     Case("publish nothing", ("cloud", "publish"), ("Missing option '--pipeline'",), code=2),
-    Case("rehearse unknown", ("cloud", "rehearse", "-p", "no"), ("no pipeline 'no'",)),
+    Case("rehearse unknown", ("cloud", "rehearse", "-p", "no"), ("pipeline 'no' does not exist",)),
     Case("schedule misspelt", ("cloud", "schedule", "make"), ("No such command 'make'",), code=2),
     Case("status", ("cloud", "status"), ("not set where the job goes", _UNSET)),
     Case("watch misspelt", ("cloud", "watch", "--folder"), ("'--folder'",), code=2),
@@ -74,7 +80,7 @@ _CLOUD = [
     Case("cloud misspelt", ("cloud", "plam"), ("No such command 'plam'",), code=2),
 ]
 _AZURE = [
-    Case("compile unknown", ("azureml", "compile", "-p", "no"), ("no pipeline 'no'",)),
+    Case("compile unknown", ("azureml", "compile", "-p", "no"), ("pipeline 'no' does not exist",)),
     Case(
         "compile for here",
         ("azureml", "-e", "local", "compile", "-p", DIGITS),
@@ -88,13 +94,13 @@ _AZURE = [
     Case(
         "compile elsewhere",
         ("azureml", "-e", "nowhere", "compile", "-p", DIGITS),
-        ("no environment 'nowhere'",),
+        ("'nowhere' does not exist",),
     ),
     Case("submit", ("azureml", "run", "-p", DIGITS), ("not set where the job goes", _UNSET)),
 ]
 _PAGES = [
     Case("ui misspelt", ("mlflow", "ui", "--prt", "1"), ("'--prt'",), code=2),
-    Case("ui elsewhere", ("mlflow", "ui", "-e", "nowhere"), ("no environment 'nowhere'",)),
+    Case("ui elsewhere", ("mlflow", "ui", "-e", "nowhere"), ("'nowhere' does not exist",)),
     Case("viz misspelt", ("viz", "run", "--prt", "1"), ("'--prt'",), code=2),
     Case("viz odd port", ("viz", "run", "--port", "x"), ("'--port'", "valid integer"), code=2),
 ]

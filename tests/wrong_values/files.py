@@ -46,7 +46,7 @@ _DIGITS = [
     Case("images_missing", DIGITS, ("mnist_train_images", IMAGES, "no such file"), remove(IMAGES)),
     Case("images_empty", DIGITS, (IMAGES, "not an IDX file", "nothing"), write(IMAGES, "")),
     Case("images_of_text", DIGITS, (IMAGES, "not an IDX file"), write(IMAGES, "hello world")),
-    Case("images_a_folder", DIGITS, (IMAGES, "a file was expected"), make_folder(IMAGES)),
+    Case("images_a_folder", DIGITS, (IMAGES, "expected a file"), make_folder(IMAGES)),
     Case(
         "images_cut_short",
         DIGITS,
@@ -108,7 +108,7 @@ _FAQ = [
     Case("dump_missing", INGEST, ("faq_posts", "--params faq_dump=FOLDER"), remove(POSTS)),
     Case("dump_empty", INGEST, (POSTS, "no <row>", "expected Posts.xml"), write(POSTS, "")),
     Case("dump_of_text", INGEST, (POSTS, "no <row>"), write(POSTS, "hello")),
-    Case("dump_a_folder", INGEST, (POSTS, "a file was expected"), make_folder(POSTS)),
+    Case("dump_a_folder", INGEST, (POSTS, "expected a file"), make_folder(POSTS)),
     Case("dump_cut_short", INGEST, (POSTS, "fetch it again"), shorten(POSTS, 3000)),
     Case(
         "dump_mixed_up",
@@ -123,7 +123,7 @@ _FAQ = [
     ),
     Case("table_missing", TUNE, ("faq_answers", ANSWERS, "no such file"), remove(ANSWERS)),
     Case("table_empty", TUNE, ("faq_answers", ANSWERS, "is empty"), write(ANSWERS, "")),
-    Case("table_a_folder", TUNE, ("faq_answers", "a file was expected"), make_folder(ANSWERS)),
+    Case("table_a_folder", TUNE, ("faq_answers", "expected a file"), make_folder(ANSWERS)),
     Case("table_cut_short", TUNE, (ORIGINALS, "damaged gzip file"), shorten(ORIGINALS, 1000)),
     Case(
         "table_mixed_up",
@@ -138,7 +138,7 @@ _FAQ = [
     Case("questions_columns", MATCH, ("Title and Body; found a, b",), write(QUESTIONS, "a,b\n1,2")),
     Case("questions_in_utf16", MATCH, (QUESTIONS, "as UTF-8"), recode(QUESTIONS, "utf-16")),
     Case("questions_in_latin1", MATCH, (QUESTIONS, "as UTF-8"), recode(QUESTIONS, "latin-1")),
-    Case("questions_a_folder", MATCH, (QUESTIONS, "a file was expected"), make_folder(QUESTIONS)),
+    Case("questions_a_folder", MATCH, (QUESTIONS, "expected a file"), make_folder(QUESTIONS)),
     Case("questions_a_circle", MATCH, (QUESTIONS, "in a circle"), link_to_itself(QUESTIONS)),
     Case(
         "questions_in_excel",
@@ -163,7 +163,7 @@ _SENSORS = [
         (TABLE, "save it anew as UTF-8"),
         both(write(TABLE, "TS,Device,Sensor,Value\n"), recode(TABLE, "utf-16")),
     ),
-    Case("readings_a_folder", OF_TABLE, (TABLE, "a file was expected"), make_folder(TABLE)),
+    Case("readings_a_folder", OF_TABLE, (TABLE, "expected a file"), make_folder(TABLE)),
     Case(
         "readings_in_excel",
         given("sensor_ingestion", "sensor_table=t.xlsx"),
@@ -172,7 +172,7 @@ _SENSORS = [
     ),
     Case("labels_columns", SCORE, ("sensor_labels", "device is missing"), write(LABELS, "a,b\n")),
     Case("labels_empty", SCORE, ("sensor_labels", LABELS, "not a CSV file"), write(LABELS, "")),
-    Case("labels_a_folder", SCORE, ("sensor_labels", "a file was expected"), make_folder(LABELS)),
+    Case("labels_a_folder", SCORE, ("sensor_labels", "expected a file"), make_folder(LABELS)),
     Case("labels_in_utf16", SCORE, (LABELS, "save it anew as UTF-8"), recode(LABELS, "utf-16")),
     Case(
         "labels_without_zone",
@@ -230,7 +230,7 @@ _STYLE = [
     ),
     Case("weights_of_text", TRANSFER, (WEIGHTS, "not a whole", "again"), write(WEIGHTS, "hello")),
     Case("weights_cut_short", TRANSFER, (WEIGHTS, "not a whole", "again"), shorten(WEIGHTS, 2000)),
-    Case("weights_a_folder", TRANSFER, (WEIGHTS, "a file was expected"), make_folder(WEIGHTS)),
+    Case("weights_a_folder", TRANSFER, (WEIGHTS, "expected a file"), make_folder(WEIGHTS)),
     Case("painting_missing", TRAIN, (PAINTING, "--params painting=FILE")),
     Case("painting_of_text", TRAIN, (PAINTING, "not a whole picture"), write(PAINTING, "hello")),
     Case("vgg_missing", TRAIN, ("vgg19.pth", "`kedro fetch vgg`"), copy_over(A_PICTURE, PAINTING)),

@@ -24,14 +24,14 @@ def entry(name: str, old: str, new: str, *parts: str) -> Case:
 _IDX = "quartet.datasets.idx.IDXDataset"
 _NAMED = "'mnist_train_images'"
 _FILES = [
-    broken("mnist_training/catalog.yml", "a: [1\nb: 2", "line 2", "no YAML"),
-    broken("mnist_training/parameters.yml", "a:\n\t- 1", "line 2", "no YAML"),
-    broken("globals.yml", "raw: {", "line 1", "no YAML"),
-    broken("credentials.yml", "a: 1\nb: ]", "line 2", "no YAML"),
-    broken("mlflow.yml", "a: 'b", "no YAML"),
+    broken("mnist_training/catalog.yml", "a: [1\nb: 2", "line 2", "invalid YAML"),
+    broken("mnist_training/parameters.yml", "a:\n\t- 1", "line 2", "invalid YAML"),
+    broken("globals.yml", "raw: {", "line 1", "invalid YAML"),
+    broken("credentials.yml", "a: 1\nb: ]", "line 2", "invalid YAML"),
+    broken("mlflow.yml", "a: 'b", "invalid YAML"),
     broken("mnist_training/parameters.yml", "- a\n- b\n", "expected entries", "found list"),
     broken("mnist_training/catalog.yml", "- a\n- b\n", "expected entries", "found list"),
-    broken("globals.yml", "raw: a\nraw: b\n", "line 2: 'raw' stands here a second time"),
+    broken("globals.yml", "raw: a\nraw: b\n", "line 2: key 'raw' appears twice"),
     Case("globals in UTF-16", DIGITS, (GLOBALS, "UTF-8"), recode(GLOBALS, "utf-16")),
     Case("globals a folder", DIGITS, (GLOBALS, "is a folder"), make_folder(GLOBALS)),
     Case("globals missing", DIGITS, ("globals.yml has no entry 'raw'"), remove(GLOBALS)),
@@ -39,7 +39,7 @@ _FILES = [
     Case(
         "parameters missing",
         DIGITS,
-        ("params:exploration", "no catalog.yml or parameters.yml"),
+        ("params:exploration", "add them to catalog.yml or parameters.yml"),
         change(PARAMETERS, "exploration:", "explration:"),
     ),
     Case(
@@ -73,7 +73,7 @@ _FILES = [
     entry("type unknown", _IDX, "quartet.datasets.idx.Idx", _NAMED, "'Idx' not found in"),
     entry("type nowhere", _IDX, "nowhere.Dataset", _NAMED, "No module named 'nowhere'"),
     entry("type missing", f"  type: {_IDX}\n", "", _NAMED, "'type' is missing"),
-    entry("key unknown", "  dtype: uint8", "  dtipe: uint8", _NAMED, "no key 'dtipe'"),
+    entry("key unknown", "  dtype: uint8", "  dtipe: uint8", _NAMED, "key 'dtipe' does not exist"),
     entry("entry missing", "mnist_train_images:", "mnist_train_imgs:", _NAMED, "catalog.yml"),
     entry("root unknown", "${globals:raw}", "${globals:rw}", "globals.yml has no entry 'rw'"),
 ]
@@ -85,13 +85,13 @@ def variable(name: str, value: str, *parts: str, damage: Damage | None = None) -
 
 
 _VARIABLES = [
-    variable("KEDRO_ENV", "nowhere", "no environment 'nowhere'", "conf/nowhere"),
+    variable("KEDRO_ENV", "nowhere", "environment 'nowhere' does not exist", "conf/nowhere"),
     variable(
-        "MLFLOW_TRACKING_URI", "http://127.0.0.1:9", "127.0.0.1:9 does not answer", "start it"
+        "MLFLOW_TRACKING_URI", "http://127.0.0.1:9", "127.0.0.1:9 does not respond", "start it"
     ),
     variable("MLFLOW_TRACKING_URI", "nonsense://x", "'nonsense://x'", "sqlite:///mlflow.db"),
     variable("MLFLOW_TRACKING_URI", "./mlruns", "'./mlruns'", "MLFLOW_TRACKING_URI"),
-    variable("MLFLOW_RUN_ID", "nonsense", "MLFLOW_RUN_ID says 'nonsense'", "unset it"),
+    variable("MLFLOW_RUN_ID", "nonsense", "MLFLOW_RUN_ID: run 'nonsense'", "unset the variable"),
     variable("KEDRO_CLOUD_STEP_REPORT", "/nowhere/report.json", "no folder /nowhere", "make it"),
     variable(
         "KEDRO_CLOUD_TRACEBACK",

@@ -62,12 +62,12 @@ _SENSORS = [
     at("mssql+pyodbc://u:secret@127.0.0.1/x?driver=none", "'none'", "make database"),
 ]
 _TRACKING = [
-    Case("tracking damaged", MATCH, (TRACKING, "restore it from a copy"), write(TRACKING, JUNK)),
+    Case("tracking damaged", MATCH, (TRACKING, "restore a backup"), write(TRACKING, JUNK)),
     Case("tracking cut short", MATCH, (TRACKING, "cannot be read"), shorten(TRACKING, 5000)),
     Case(
         "tracking other tables",
         MATCH,
-        (TRACKING, "is a database of something else"),
+        (TRACKING, "belongs to another application"),
         both(remove(TRACKING), execute(TRACKING, "CREATE TABLE a (b)")),
     ),
     Case(

@@ -1,4 +1,4 @@
-"""What every part of the plugin uses: configuration, console, errors, processes, identity.
+"""Shared code of the plugin: configuration, console, errors, processes, identity.
 
-A project may use these, too: MPI ranks, tables for a terminal, errors in one line.
+Projects may use it, too: MPI ranks, tables for a terminal, errors in one line.
 """

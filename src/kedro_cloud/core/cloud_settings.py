@@ -1,4 +1,4 @@
-"""What an environment's `cloud.yml` says stands around the jobs: clusters, endpoints, models."""
+"""Read `cloud.yml` of an environment: clusters, data assets, endpoints, triggers, deployments."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kedro_cloud.core import config
 from kedro_cloud.core.validation_errors import format_errors
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]
-"""Of an asset."""
+"""Name of an Azure ML asset."""
 ClusterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]$")]
 EndpointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")]
-"""Unique in its region, as it is part of an address."""
+"""Name of an endpoint: unique in its Azure region, as it is part of the URL."""
 DatastoreName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,255}$")]
 ContainerName = Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]
 InputName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -30,145 +30,149 @@ class _Part(BaseModel):
 
 
 class Cluster(_Part):
-    """Machines that come when jobs want them, and go when they were idle."""
+    """A compute cluster that scales with its jobs."""
 
     size: str
-    """Of each machine, by Azure's name: Standard_D4s_v5."""
+    """VM size of a node: Standard_D4s_v5."""
     min_nodes: int = Field(default=0, ge=0)
-    """That stand, and cost, while nothing runs."""
+    """Nodes that keep running, and are billed, while the cluster is idle."""
     max_nodes: int = Field(ge=1)
-    """That come at most; your quota of cores must allow them."""
+    """Maximum number of nodes; your quota of cores must allow them."""
     idle_seconds: int = Field(default=300, ge=60)
-    """After which a machine goes; too few, and each step of a job waits for a new one."""
+    """Idle time before a node is removed; if too short, each step of a job waits for a new one."""
     tier: Literal["dedicated", "low_priority"] = "dedicated"
-    """Low priority costs a fifth, and may be taken away at any moment."""
+    """Low priority costs a fifth, and nodes can be preempted at any time."""
 
     @model_validator(mode="after")
     def _check_node_range(self) -> Self:
         if self.min_nodes > self.max_nodes:
-            raise ValueError(f"min_nodes {self.min_nodes} is more than max_nodes {self.max_nodes}")
+            raise ValueError(
+                f"min_nodes {self.min_nodes} is greater than max_nodes {self.max_nodes}"
+            )
         return self
 
 
 class DataAsset(_Part):
-    """A folder of raw data that a model's lineage can name."""
+    """A folder of raw data, registered so that a model's lineage can refer to it."""
 
     datastore: DatastoreName
-    """One of `datastores`."""
+    """Datastore, from `datastores`."""
     path: str = Field(pattern=r"^[^/].*[^/]$|^[^/]$")
-    """Below the datastore's container."""
+    """Path in the datastore's container."""
 
 
 class Input(_Part):
-    """What whoever starts an endpoint's pipeline may say."""
+    """An input of an endpoint."""
 
     parameter: str = Field(min_length=1)
-    """Of the pipeline, dotted where it is part of another."""
+    """Parameter of the pipeline that receives the value; dotted if nested."""
     type: InputType = "string"
-    """What Azure ML takes for it; anything else is refused when the endpoint is started."""
+    """Type that Azure ML accepts; it rejects a call with any other."""
     description: str = ""
-    """What the endpoint tells its callers of it."""
+    """Description that the endpoint shows to callers."""
     pattern: str | None = None
-    """A regular expression that all of a text must match; the step refuses what does not."""
+    """Regular expression that the complete text must match; a step rejects any other text."""
     default: bool | int | float | str | None = None
-    """For those who say nothing; without it they must."""
+    """Default value; without it the input is required."""
 
     @model_validator(mode="after")
     def _check_pattern(self) -> Self:
         if self.pattern is not None:
             if self.type != "string":
-                raise ValueError(f"only a string has a pattern, not type {self.type}")
+                raise ValueError(f"a pattern needs type string, not {self.type}")
             try:
                 re.compile(self.pattern)
             except re.error as error:
-                raise ValueError(f"pattern {self.pattern} cannot be read: {error}") from error
+                raise ValueError(
+                    f"pattern {self.pattern} is not a regular expression: {error}"
+                ) from error
         return self
 
 
 class Endpoint(_Part):
-    """A pipeline that anything with the right role can start."""
+    """A batch endpoint that starts a pipeline for callers with the required role."""
 
     pipeline: str
-    """Which is started."""
+    """Pipeline to start."""
     inputs: dict[InputName, Input] = {}
-    """What its callers may say; nothing else of the pipeline can be changed by them."""
+    """Inputs that callers can set; they cannot change any other parameter."""
 
 
 class RunFolder(_Part):
-    """A folder that each run on this machine gets for itself."""
+    """A separate folder for each run on this machine."""
 
     parameter: str = Field(min_length=1)
-    """Of the pipeline, which receives the folder."""
+    """Parameter of the pipeline that receives the folder."""
     dataset: str
-    """Of the catalog of runs on this machine; the folder is made where this dataset lies."""
+    """Dataset of the local catalog; the folder is created beside its files."""
 
 
 class LocalRuns(_Part):
-    """What keeps runs of a trigger on this machine apart."""
+    """Folders of runs that a trigger starts on this machine."""
 
     work: RunFolder
     """Intermediate files and the log, in `watched` beside the dataset, until the file is done."""
     results: RunFolder | None = None
-    """Results: the folders of the watched location are repeated in it. `--results` replaces it."""
+    """Results, in the subfolders of the watched location. `--results` replaces it."""
     reports: RunFolder | None = None
     """Reports: a folder with the name of the file."""
     summary: str | None = None
-    """Dataset in the folder of `work`: a JSON file whose `places` lists where the results are."""
+    """Dataset in the `work` folder: a JSON file whose `places` lists the paths of the results."""
 
 
 class Trigger(_Part):
-    """A new file in a container starts an endpoint's pipeline, once."""
+    """Start an endpoint's pipeline once for each new file in a container."""
 
     container: ContainerName
-    """Of the data account, which is watched."""
+    """Container to watch, in the data account."""
     endpoint: EndpointName
-    """One of `endpoints`."""
+    """Endpoint to start, from `endpoints`."""
     file_input: InputName
     """Input of the endpoint that receives the address of the file."""
     suffixes: tuple[str, ...]
-    """Of the files that count, small letters, each with its dot."""
+    """Suffixes of the files to process: lower case, with the dot."""
     most_at_once: int = Field(default=4, ge=1)
-    """Runs at the same time; the other files wait."""
+    """Maximum number of simultaneous runs; the other files wait."""
     attempts: int = Field(default=3, ge=1)
-    """How often a file is tried before it is left alone as poison."""
+    """Attempts before a file is marked as poison and skipped."""
     markers: ContainerName = "triggers"
-    """Of the markers that say which file was started."""
+    """Container of the markers that record which files were started."""
     inputs: dict[InputName, str] = {}
-    """Further ones of the endpoint, the same for every file."""
+    """Other inputs of the endpoint, the same for every file."""
     outputs: tuple[str, ...] = ()
-    """Datasets that runs write: files below them are never taken for new ones."""
+    """Datasets that runs write; files below them never start a run."""
     local: LocalRuns | None = None
-    """For `kedro cloud watch` where it starts runs on this machine."""
+    """Folders for `kedro cloud watch` when it starts runs on this machine."""
 
 
 class Deployment(_Part):
-    """A registered model that answers requests."""
+    """A registered model behind an online endpoint."""
 
     endpoint: EndpointName
-    """Name of the online endpoint: part of its address, and unique in the region."""
+    """Name of the online endpoint: part of its URL, and unique in the region."""
     size: str
-    """Of each machine, by Azure's name."""
+    """VM size of an instance."""
     instances: int = Field(default=1, ge=1)
-    """Machines that stand, and cost, all the time."""
+    """Number of instances, which run and are billed all the time."""
 
 
 class Rehearsal(_Part):
-    """What rehearsals of jobs on this machine need beyond the jobs themselves."""
+    """Settings of rehearsals of jobs on this machine."""
 
     samples: dict[str, str] = {}
-    """Files that are uploaded first: a glob by root of `globals.yml`, or by folder below a root."""
+    """Files to upload first: a glob by root of `globals.yml`, or by folder below a root."""
     variables: dict[str, str | None] = {}
-    """Environment variables of the steps, where they are set here; else their defaults, of which
-    `{folder}` becomes the folder of the rehearsals, and null leaves the variable out."""
+    """Environment variables to pass to steps, with their defaults. In a default `{folder}` is the
+    folder of the rehearsals; null means no default."""
     reports: str = ""
-    """Root of `globals.yml` whose files are fetched at the end."""
+    """Root of `globals.yml` whose files are downloaded at the end."""
 
 
 class Cloud(_Part):
-    """All of `cloud.yml`."""
+    """Contents of `cloud.yml`."""
 
     region: str = Field(pattern=r"^[a-z0-9]+$")
-    """Where the workspace and all around it stand, by Azure's short name."""
+    """Azure region of the workspace and its resources, by its short name."""
     identity: str = Field(default="", pattern=r"^$|^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$")
     """User-assigned identity of the clusters, in the workspace's resource group; each has its own
     where none is named."""
@@ -196,7 +200,8 @@ class Cloud(_Part):
         for name, asset in self.data_assets.items():
             if asset.datastore not in self.datastores:
                 raise ValueError(
-                    f"data_assets.{name}: there is no datastore '{asset.datastore}' in the file"
+                    f"data_assets.{name}: datastore '{asset.datastore}' is missing from "
+                    "`datastores`; add it there"
                 )
         if self.trigger is not None:
             self._check_trigger(self.trigger)
@@ -205,14 +210,15 @@ class Cloud(_Part):
     def _check_trigger(self, trigger: Trigger) -> None:
         if trigger.endpoint not in self.endpoints:
             raise ValueError(
-                f"trigger.endpoint: there is no endpoint '{trigger.endpoint}' in the file"
+                f"trigger.endpoint: endpoint '{trigger.endpoint}' is missing from `endpoints`; add "
+                "it there"
             )
         inputs = self.endpoints[trigger.endpoint].inputs
         for name in trigger.inputs:
             if name not in inputs:
                 raise ValueError(
-                    f"trigger.inputs.{name}: endpoint '{trigger.endpoint}' has no such input (it "
-                    f"has {', '.join(inputs) or 'none'})"
+                    f"trigger.inputs.{name}: endpoint '{trigger.endpoint}' has no such input; "
+                    f"expected one of {', '.join(inputs) or 'none'}"
                 )
         if trigger.file_input not in inputs or trigger.file_input in trigger.inputs:
             raise ValueError(
@@ -222,20 +228,19 @@ class Cloud(_Part):
 
 
 def cloud_settings(project: Path, environment: str) -> Cloud:
-    """What stands around the jobs of an environment.
+    """Return the settings in an environment's `cloud.yml`.
 
     Args:
-        project: Kedro's.
+        project: Root folder of the Kedro project.
         environment: Folder of `conf`.
 
     Raises:
-        ValueError: The environment has no cloud.yml, or a setting in it is missing, unknown or
-            not what Azure takes; each is named.
+        ValueError: The environment has no cloud.yml, or a setting is missing, unknown or invalid.
     """
     content = read_files(project, environment, "cloud")
     if "cloud" not in content:
         raise ValueError(
-            f"environment '{environment}' has no cloud.yml; use -e azureml, or write "
+            f"environment '{environment}' has no cloud.yml; use -e azureml, or create "
             f"conf/{environment}/cloud.yml with the settings below `cloud:`"
         )
     return validate_settings(Cloud, content["cloud"], f"conf/{environment}/cloud.yml")
@@ -252,9 +257,9 @@ def read_files(project: Path, environment: str, pattern: str) -> dict[str, Any]:
     """Return the contents of an environment's files; empty if it has none.
 
     Args:
-        project: Kedro's.
+        project: Root folder of the Kedro project.
         environment: Folder of `conf`.
-        pattern: Name of a pattern of the configuration loader.
+        pattern: Key of the configuration loader's patterns.
     """
     try:
         return dict(config.loader(project, environment)[pattern])

@@ -1,4 +1,4 @@
-"""The project's configuration, for commands that open no Kedro session."""
+"""Load the project's configuration, for commands without a Kedro session."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ PATTERNS = {
     "mlflow": ["mlflow*"],
     "planning": ["planning*", "prices*"],
 }
-"""Files that the plugin reads, by key of the configuration; a project may name others."""
+"""Patterns of the plugin's files, by key of the configuration; a project can override them."""
 ENVIRONMENT = "azureml"
-"""Folder of `conf` with what differs on Azure ML, unless a command names another."""
+"""Default environment of the plugin's commands: a folder of `conf`."""
 SQLITE = "sqlite:///"
 
 
 def loader(project: Path, environment: str | None) -> OmegaConfigLoader:
-    """What reads an environment's files as a run would.
+    """Return the loader that a run in the environment would use.
 
     Args:
-        project: Kedro's.
-        environment: Folder of `conf`; None for that of runs which name none.
+        project: Root folder of the Kedro project.
+        environment: Folder of `conf`; None for the default of `kedro run`.
     """
     source = str(project / settings.CONF_SOURCE)
     arguments = dict(settings.CONFIG_LOADER_ARGS)
@@ -33,11 +33,11 @@ def loader(project: Path, environment: str | None) -> OmegaConfigLoader:
 
 
 def format_env_option(environment: str) -> str:
-    """Return ` -e NAME` for a command that a message suggests; nothing for the default."""
+    """Return ` -e NAME` for a suggested command; an empty string for the default."""
     return "" if environment == ENVIRONMENT else f" -e {environment}"
 
 
 def sqlite_file(uri: str, project: Path) -> Path | None:
-    """The file of a SQLite address, which lies below the project; None for other addresses."""
+    """Return the file of a SQLite URI, relative to the project; None for other URIs."""
     name = uri.removeprefix(SQLITE).partition("?")[0]
     return project / name if uri.startswith(SQLITE) and name not in ("", ":memory:") else None

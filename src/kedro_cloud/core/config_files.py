@@ -1,4 +1,4 @@
-"""Which file of the configuration cannot be read, and where, which Kedro does not always tell."""
+"""Find the file and line of an error in the configuration; Kedro does not always name it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kedro_cloud.core.os_errors import format_os_error
 
 
 def find_fault(source: Path) -> str | None:
-    """The line for the first YAML file below a folder that cannot be read; None, if all can."""
+    """Return a message for the first invalid YAML file below a folder; None if all are valid."""
     for path in sorted(source.rglob("*.yml")):
         if fault := _fault(path):
             return fault
@@ -25,10 +25,10 @@ def _fault(path: Path) -> str | None:
     try:
         return _fault_of_text(path, path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
-        return f"{path}: its text is not UTF-8; save it anew as UTF-8"
+        return f"{path}: not UTF-8; save the file as UTF-8"
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        return f"{path}{line}: no YAML ({error.problem}); see the brackets and the indentation"
+        return f"{path}{line}: invalid YAML ({error.problem}); check brackets and indentation"
     except OSError as error:
         return format_os_error(error)
     except yaml.YAMLError as error:
@@ -37,18 +37,17 @@ def _fault(path: Path) -> str | None:
 
 def _fault_of_text(path: Path, text: str) -> str | None:
     content = yaml.safe_load(text)
-    twice = next(_repeated(yaml.compose(text, yaml.SafeLoader)), None)
-    if twice is not None:
-        return (
-            f"{path}, line {twice.start_mark.line + 1}: '{twice.value}' stands here a second time"
-        )
+    duplicate = next(_find_duplicates(yaml.compose(text, yaml.SafeLoader)), None)
+    if duplicate is not None:
+        line = duplicate.start_mark.line + 1
+        return f"{path}, line {line}: key '{duplicate.value}' appears twice; remove one"
     if content is not None and not isinstance(content, Mapping):
         return f"{path}: expected entries such as `name: value`, found {type(content).__name__}"
     return None
 
 
-def _repeated(node: Any) -> Iterator[Any]:
-    """Keys that a mapping has already, of this node and all below it."""
+def _find_duplicates(node: Any) -> Iterator[Any]:
+    """Yield the duplicate keys of all mappings in a node."""
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -56,7 +55,7 @@ def _repeated(node: Any) -> Iterator[Any]:
                 if key.value in seen:
                     yield key
                 seen.add(key.value)
-            yield from _repeated(value)
+            yield from _find_duplicates(value)
     elif isinstance(node, yaml.SequenceNode):
         for each in node.value:
-            yield from _repeated(each)
+            yield from _find_duplicates(each)

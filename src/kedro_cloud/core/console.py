@@ -1,4 +1,4 @@
-"""Write to a terminal, a log or a file: tables, durations, and views that change."""
+"""Format output for a terminal, a log or a file: tables, durations, live displays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-Seen = TypeVar("Seen")
+Snapshot = TypeVar("Snapshot")
 _STYLES: Mapping[str, str] = {
     "waiting": "dim",
     "queued": "dim",
@@ -33,13 +33,10 @@ _STYLES: Mapping[str, str] = {
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows whose columns begin below each other, two blanks apart.
+    """Return a line per row, with left-aligned columns two spaces apart and no trailing spaces.
 
     Args:
-        rows: Their cells; a row may have fewer than the others.
-
-    Returns:
-        A line for each row, without blanks at its end.
+        rows: Cells of each row; rows may have different lengths.
     """
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     return [
@@ -49,16 +46,16 @@ def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Time as one says it: `9.4 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`; empty for None."""
+    """Format a duration: `9.4 s`, `3 min 12 s`, `2 h 5 min`, `3 d 4 h`; empty for None."""
     if seconds is None:
         return ""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for most, large, small, names in _SCALES:
-        if whole < most or names[0] == "d":
-            return f"{whole // large} {names[0]} {whole % large // small} {names[1]}"
-    raise AssertionError  # the last scale takes all
+    rounded = round(seconds)
+    for limit, large, small, names in _SCALES:
+        if rounded < limit or names[0] == "d":
+            return f"{rounded // large} {names[0]} {rounded % large // small} {names[1]}"
+    raise AssertionError  # the last scale has no limit
 
 
 _SCALES = (
@@ -69,42 +66,44 @@ _SCALES = (
 
 
 def takes_escapes(output: TextIO) -> bool:
-    """Whether colours and a moving cursor are wanted there.
+    """Return whether the output is a terminal that supports colours and cursor movement.
 
-    Not in a file or a pipe, not where TERM is `dumb`, and not where NO_COLOR is set.
+    It is not with TERM=dumb, or with NO_COLOR set.
     """
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return output.isatty() and not plain
 
 
 def bold(text: str, output: TextIO) -> str:
-    """The text in bold, or as it is where nobody wants that."""
+    """Return the text in bold if the output supports it."""
     return f"\x1b[1m{text}\x1b[0m" if takes_escapes(output) else text
 
 
 @contextmanager
 def live_display(
-    output: TextIO, view: Callable[[Seen], RenderableType], lines: Callable[[Seen], None]
-) -> Iterator[Callable[[Seen], None]]:
-    """Yield a function that shows what it is given.
+    output: TextIO,
+    render: Callable[[Snapshot], RenderableType],
+    print_lines: Callable[[Snapshot], None],
+) -> Iterator[Callable[[Snapshot], None]]:
+    """Yield a function that displays a snapshot of the progress.
 
     Args:
-        output: A terminal, or a file or pipe.
-        view: Makes what replaces the view before, on a terminal.
-        lines: Prints what has changed, elsewhere.
+        output: A terminal, file or pipe.
+        render: Renders a snapshot that replaces the previous one, on a terminal.
+        print_lines: Prints the changes, to a file or pipe.
     """
     if not takes_escapes(output):
-        yield lines
+        yield print_lines
         return
     from rich.console import Console
     from rich.live import Live
 
-    with Live(console=Console(file=output), refresh_per_second=4) as shown:
-        yield lambda seen: shown.update(view(seen))
+    with Live(console=Console(file=output), refresh_per_second=4) as display:
+        yield lambda snapshot: display.update(render(snapshot))
 
 
 class ChangePrinter:
-    """Prints a line for each thing whose state is another than the last time."""
+    """Print a line for each item whose state has changed."""
 
     def __init__(self, output: TextIO) -> None:
         self._output = output
@@ -114,10 +113,10 @@ class ChangePrinter:
         """Print the line if the state has changed.
 
         Args:
-            name: Of the thing.
-            state: It is in now.
-            line: To print.
-            initial: The state before the first call, which is not worth a line.
+            name: Name of the item.
+            state: Its current state.
+            line: Line to print.
+            initial: State before the first call, for which no line is printed.
         """
         if self._states.get(name, initial) != state:
             print(line, file=self._output, flush=True)
@@ -127,12 +126,12 @@ class ChangePrinter:
 def state_table(
     headings: Sequence[str], rows: Iterable[tuple[str, str, Sequence[str]]], named: str = "step"
 ) -> Table:
-    """Make a table of steps, or other named things, and their states, coloured.
+    """Return a table of steps, or other named items, with coloured states.
 
     Args:
-        headings: Of the columns after name and state; a column of text has none, and is wrapped.
+        headings: Headings of the columns after name and state; "" for a wrapped text column.
         rows: Name, state and cells; a cell that ends in `!` is highlighted.
-        named: Heading of the names.
+        named: Heading of the name column.
     """
     from rich.table import Table
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""Hooks that others build on: the start of a node, and runs without tracking."""
+"""Provide base hooks: the start of a node, and runs without tracking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class NodeStart:
     """Base of hooks that act when a node starts.
 
-    A node starts with the loading of its first input, or with its run if it has no inputs.
+    A node starts when its first input is loaded, or when it runs if it has no inputs.
     Subclasses override `on_node_start`, and call `clear_starts` before each pipeline run.
     """
 
@@ -21,21 +21,21 @@ class NodeStart:
         self._started_nodes: set[str] = set()
 
     def on_node_start(self, node: Node) -> None:
-        """Act on the start of a node; called once per node and run."""
+        """Handle the start of a node; called once per node and run."""
         raise NotImplementedError
 
     def clear_starts(self) -> None:
-        """Begin a new run, in which every node starts again."""
+        """Forget all started nodes, for a new run."""
         self._started_nodes.clear()
 
     @hook_impl(tryfirst=True)
     def before_dataset_loaded(self, node: Node) -> None:
-        """Recognise the start of a node with inputs."""
+        """Detect the start of a node with inputs."""
         self._start(node)
 
     @hook_impl(tryfirst=True)
     def before_node_run(self, node: Node) -> None:
-        """Recognise the start of a node without inputs."""
+        """Detect the start of a node without inputs."""
         self._start(node)
 
     def _start(self, node: Node) -> None:
@@ -45,6 +45,6 @@ class NodeStart:
 
 
 class NoTracking:
-    """Takes kedro-mlflow's place: Kedro does not even import hooks of a name that is taken."""
+    """Replace kedro-mlflow's hooks: Kedro does not import a plugin whose name is registered."""
 
-    __name__ = "mlflow_hook"  # as the plugin's entry point is called
+    __name__ = "mlflow_hook"  # name of kedro-mlflow's entry point

@@ -1,4 +1,4 @@
-"""Who enters Azure's services: whoever is signed in here, or the identity of the cluster."""
+"""Get credentials for Azure: of the signed-in user, or of the cluster's identity."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ if TYPE_CHECKING:
 
 
 def credential() -> DefaultAzureCredential:
-    """What shows a service who asks."""
-    from azure.identity import DefaultAzureCredential  # a third of a second
+    """Return the credential for Azure services."""
+    from azure.identity import DefaultAzureCredential  # takes 0.3 s to import
 
-    return DefaultAzureCredential(managed_identity_client_id=_of_machine())
+    return DefaultAzureCredential(managed_identity_client_id=_identity_client_id())
 
 
 def async_credential() -> AsyncCredential:
-    """The same for a client that waits in an event loop."""
+    """Return the credential for asynchronous clients."""
     from azure.identity.aio import DefaultAzureCredential
 
-    return DefaultAzureCredential(managed_identity_client_id=_of_machine())
+    return DefaultAzureCredential(managed_identity_client_id=_identity_client_id())
 
 
 def access_token(credential: Any, scope: str) -> str:
-    """Return a token with which the credential enters a service.
+    """Return an access token for a service.
 
     Args:
         credential: From `credential`.
-        scope: Of the service: `https://database.windows.net/.default`.
+        scope: Scope of the service: `https://database.windows.net/.default`.
 
     Raises:
-        PermissionError: The credential finds nobody to sign in as.
+        PermissionError: No identity is signed in.
     """
     from azure.core.exceptions import ClientAuthenticationError
 
@@ -42,7 +42,7 @@ def access_token(credential: Any, scope: str) -> str:
         raise PermissionError(f"no Entra ID identity to sign in with ({error})") from error
 
 
-def _of_machine() -> str | None:
-    """Which identity of this machine is meant, if it has several; None if that is not said."""
-    # Azure ML tells the steps of a cluster by the second, which azure-identity does not know.
+def _identity_client_id() -> str | None:
+    """Return the client ID of the machine's identity, if it has several; None if not set."""
+    # Azure ML sets the second variable in steps on a cluster; azure-identity does not read it.
     return os.environ.get("AZURE_CLIENT_ID") or os.environ.get("DEFAULT_IDENTITY_CLIENT_ID")

@@ -1,4 +1,4 @@
-"""Processes of this machine: whether another still lives, and how this one is asked to end."""
+"""Check whether processes on this machine are alive, and handle signals of this one."""
 
 from __future__ import annotations
 
@@ -10,43 +10,42 @@ from pathlib import Path
 
 
 def is_alive(process: int, start: str = "") -> bool:
-    """Whether a process of this machine has not ended.
+    """Return whether a process on this machine is alive.
 
-    One that has ended, and that whoever started it has not looked after yet, has a number still;
-    where the system does not tell of it (outside Linux), it counts as alive.
+    On Linux zombies count as ended; elsewhere they count as alive.
 
     Args:
-        process: Its number.
-        start: `start_ticks` of it, by which a later process with the same number is told apart.
+        process: Process ID.
+        start: Its `start_ticks`, to detect a later process with the same ID; "" skips that check.
     """
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # alive, and someone else's
-    facts = _facts(process)
-    return not facts or (facts[0] not in ("Z", "X") and start in ("", facts[19]))
+        pass  # alive, and owned by another user
+    fields = _stat_fields(process)
+    return not fields or (fields[0] not in ("Z", "X") and start in ("", fields[19]))
 
 
 def start_ticks(process: int) -> str:
-    """When a process started, in clock ticks since the machine did; empty outside Linux."""
-    facts = _facts(process)
-    return facts[19] if facts else ""
+    """Return the start time of a process in clock ticks since boot; empty outside Linux."""
+    fields = _stat_fields(process)
+    return fields[19] if fields else ""
 
 
 def namespace() -> str:
-    """Within which this process has its number, a container's or the machine's; empty elsewhere."""
+    """Return the PID namespace of this process, which differs by container; empty elsewhere."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 
 
-def _facts(process: int) -> list[str]:
-    """What Linux says of a process from its state on; empty where it does not."""
+def _stat_fields(process: int) -> list[str]:
+    """Return the fields of `/proc/PID/stat` from the state on; empty outside Linux."""
     try:
-        # "12 (name) Z …"; a name may have parentheses in it.
+        # "12 (name) Z …"; a name may contain parentheses.
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return []
@@ -54,7 +53,7 @@ def _facts(process: int) -> list[str]:
 
 @contextmanager
 def sigterm_as_interrupt() -> Iterator[None]:
-    """Let a request to terminate, or a closed terminal, end what is under way as Ctrl-C does."""
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP, as on Ctrl-C."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -67,7 +66,7 @@ def sigterm_as_interrupt() -> Iterator[None]:
 def note_first_signal() -> Iterator[list[int]]:
     """Yield a list that receives the first SIGINT, SIGTERM or SIGHUP; the second one interrupts.
 
-    So nothing is left half-written when the first one arrives.
+    The caller can thus finish writing before it ends.
     """
     received: list[int] = []
 

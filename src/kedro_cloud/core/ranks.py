@@ -1,9 +1,8 @@
-"""Which of several processes this is: the only place that knows MPI.
+"""Provide MPI rank, size and collective operations; no other module imports mpi4py.
 
-Started by `mpirun -n N kedro run …`, or as an MPI step of Azure ML, N processes
-("ranks") run the same command. Rank 0 does all the work that is not shared, and
-alone writes and tracks; the others join it in the nodes tagged `distributed`.
-Started plainly, there is one rank and everything here is trivial.
+With `mpirun -n N kedro run …`, or in an MPI step of Azure ML, N processes ("ranks") run the same
+command. Rank 0 runs all nodes, writes and tracks; the others run the nodes tagged `distributed`
+with it. Without MPI there is one rank, and the operations return at once.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 TAG = "distributed"
-"""Nodes with this tag are run by all ranks together."""
+"""Tag of the nodes that all ranks run together."""
 _RANK = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 _SIZE = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
@@ -21,53 +20,53 @@ Item = TypeVar("Item")
 
 
 def rank() -> int:
-    """Number of this process, from 0; told by the launcher, without starting MPI."""
-    return _told(_RANK, 0)
+    """Return the rank of this process, from 0, without initialising MPI."""
+    return _read_variable(_RANK, 0)
 
 
 def size() -> int:
-    """Number of processes."""
-    return _told(_SIZE, 1)
+    """Return the number of ranks."""
+    return _read_variable(_SIZE, 1)
 
 
 def local_size() -> int:
-    """Number of processes on this machine."""
-    return _told(("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"), size())
+    """Return the number of ranks on this machine."""
+    return _read_variable(("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"), size())
 
 
 def shard(items: Sequence[Item]) -> Sequence[Item]:
-    """This rank's share: every `size()`-th item, so that all are taken and none twice."""
+    """Return this rank's shard: every `size()`-th item, starting at the rank."""
     return items[rank() :: size()]
 
 
 def broadcast(value: Item | None = None) -> Item:
-    """Rank 0's value, on every rank. All ranks must call this."""
+    """Return rank 0's value on every rank. All ranks must call this."""
     if size() == 1:
-        return value  # type: ignore[return-value]  # the only rank is the one that has it
+        return value  # type: ignore[return-value]  # the only rank passes a value
     return _world().bcast(value, root=0)
 
 
 def gather(value: Item) -> list[Item] | None:
-    """The values of all ranks on rank 0, None on the others. All ranks must call this."""
+    """Return the values of all ranks on rank 0, None on the others. All ranks must call this."""
     if size() == 1:
         return [value]
     return _world().gather(value, root=0)
 
 
 def barrier() -> None:
-    """Wait until all ranks are here."""
+    """Wait until all ranks have called this."""
     if size() > 1:
         _world().Barrier()
 
 
 def abort() -> None:
-    """End all ranks at once: one that failed would leave the others waiting for ever."""
+    """Abort all ranks: after an error in one, the others would wait forever."""
     if size() > 1:
         _world().Abort(1)
 
 
 def host() -> str:
-    """A name by which the other ranks reach this machine."""
+    """Return a host name under which the other ranks reach this machine."""
     if size() == 1:
         return "127.0.0.1"
     from mpi4py import MPI
@@ -82,5 +81,6 @@ def _world() -> Any:
     return MPI.COMM_WORLD
 
 
-def _told(names: Sequence[str], otherwise: int) -> int:
-    return next((int(os.environ[name]) for name in names if name in os.environ), otherwise)
+def _read_variable(names: Sequence[str], default: int) -> int:
+    """Return the first environment variable that the MPI launcher has set."""
+    return next((int(os.environ[name]) for name in names if name in os.environ), default)

@@ -1,7 +1,7 @@
-"""Keeps a run's start quick: no search for garbage while everything is imported.
+"""Pause garbage collection during imports, to start runs faster.
 
-Importing makes a million objects, and Python's collector walks through all of them time
-and again although none is garbage: a quarter of the time until the first node begins.
+Imports create a million objects, which Python's garbage collector traverses again and again
+although none is garbage: a quarter of the time until the first node starts.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _paused = False
 
 @contextmanager
 def paused_garbage_collection() -> Iterator[None]:
-    """Let the collector rest until the first node begins, or the block ends."""
-    global _paused  # noqa: PLW0603  # it is the process that has one collector
+    """Pause garbage collection until the first node starts, or the block ends."""
+    global _paused  # noqa: PLW0603  # the garbage collector is global, too
     _paused = gc.isenabled()
     gc.disable()
     try:
@@ -28,7 +28,7 @@ def paused_garbage_collection() -> Iterator[None]:
 
 
 def resume_garbage_collection() -> None:
-    """Let the collector work from now on; what is there by now it need never look at again."""
+    """Resume garbage collection, and exclude all existing objects from it."""
     global _paused  # noqa: PLW0603
     if _paused:
         gc.freeze()
@@ -37,14 +37,14 @@ def resume_garbage_collection() -> None:
 
 
 class StartHooks:
-    """Ends the collector's rest when the first node begins."""
+    """Resume garbage collection when the first node starts."""
 
     @hook_impl(tryfirst=True)
     def before_dataset_loaded(self) -> None:
-        """A node's first dataset: data that it drops must not stay in memory."""
+        """Resume before the first dataset is loaded, so that unused data are freed."""
         resume_garbage_collection()
 
     @hook_impl(tryfirst=True)
     def before_node_run(self) -> None:
-        """The same for a node that reads nothing."""
+        """Resume before the first node runs, for nodes without inputs."""
         resume_garbage_collection()

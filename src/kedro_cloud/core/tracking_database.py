@@ -1,4 +1,4 @@
-"""Where runs are tracked: checks before a run, a complete database, an end for killed runs."""
+"""Check and create the MLflow tracking database, and end the runs of killed processes."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ _SCHEMES = (
     *("http", "https", "azureml", "databricks", "databricks-uc"),
 )
 _BUSY_SECONDS = 20
-"""How long to wait for others that write, as MLflow does."""
+"""Timeout for locks of other writers; the same as MLflow's."""
 _CONTEXT = "MLFLOW_RUN_CONTEXT"
-"""Variable from which MLflow takes tags of each run that it opens."""
+"""Variable with tags that MLflow sets on each new run."""
 _HOST, _NAMESPACE, _PROCESS, _START = (
     f"process.{name}" for name in ("host", "namespace", "id", "start_ticks")
 )
 
 
 def check_address(uri: str) -> None:
-    """Raise for an address that MLflow cannot use, or a server that does not answer.
+    """Check a tracking URI, and connect to the server if it is one.
 
-    MLflow itself asks a server for minutes.
+    MLflow itself retries for minutes.
+
+    Raises:
+        ValueError: MLflow does not support the URI, or the server does not respond.
     """
     address = urlsplit(uri)
     if uri and address.scheme.partition("+")[0] not in _SCHEMES:
         raise ValueError(
-            f"tracking address '{uri}' is none that MLflow can use; expected a database such as "
-            "sqlite:///mlflow.db, or http://HOST:PORT: see MLFLOW_TRACKING_URI and mlflow.yml"
+            f"tracking URI '{uri}' is not supported by MLflow; expected a database such as "
+            "sqlite:///mlflow.db, or http://HOST:PORT: check MLFLOW_TRACKING_URI and mlflow.yml"
         )
     if address.scheme not in ("http", "https"):
         return
@@ -46,21 +49,21 @@ def check_address(uri: str) -> None:
         socket.create_connection((address.hostname or "", port), timeout=10).close()
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"tracking server {address.scheme}://{address.hostname}:{address.port} does not answer "
-            f"({error}); start it, or see MLFLOW_TRACKING_URI and mlflow.yml"
+            f"tracking server {address.scheme}://{address.hostname}:{address.port} does not "
+            f"respond ({error}); start it, or check MLFLOW_TRACKING_URI and mlflow.yml"
         ) from error
 
 
 def check_database(file: Path) -> None:
-    """Raise for a SQLite file that is damaged, of something else, or was never completed.
+    """Check that a SQLite file, if it exists, is a complete tracking database.
 
     Raises:
-        ValueError: With what is wrong and what to do.
+        ValueError: The file is damaged, locked, incomplete, or belongs to another application.
     """
     if not file.exists():
         return
-    # A run that was killed while it wrote leaves a journal, which SQLite rolls back on reading.
-    # It cannot where the file is opened for reading only.
+    # A run that was killed while writing leaves a journal, which SQLite rolls back on reading.
+    # That needs a writable connection.
     address = f"{file.absolute().as_uri()}?mode=rw"
     try:
         with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as connection:
@@ -72,17 +75,17 @@ def check_database(file: Path) -> None:
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
             raise ValueError(
-                f"tracking database {file} is locked by another process; wait until that has "
-                "finished, or end it"
+                f"tracking database {file} is locked by another process; wait until that process "
+                "has finished, or stop it"
             ) from error
         raise ValueError(
-            f"tracking database {file} cannot be read ({error}); restore it from a copy, or move "
-            "it away to start with an empty one"
+            f"tracking database {file} cannot be read ({error}); restore a backup, or move the "
+            "file away to start with an empty database"
         ) from error
     if tables and not tables & {"alembic_version", "experiments"}:
         raise ValueError(
-            f"tracking database {file} is a database of something else; name another one in "
-            "mlflow.yml, or by MLFLOW_TRACKING_URI"
+            f"tracking database {file} belongs to another application; set another file in "
+            "mlflow.yml, or in MLFLOW_TRACKING_URI"
         )
     if tables and not is_used:  # MLflow adds an experiment when all tables are complete
         try:
@@ -95,10 +98,10 @@ def check_database(file: Path) -> None:
 
 
 def create_database(file: Path) -> None:
-    """Create MLflow's tables in a SQLite file that is absent, completely or not at all.
+    """Create a SQLite file with MLflow's tables atomically, unless it exists.
 
-    MLflow takes a second for them, and cannot continue where it was stopped. The caller keeps
-    other runs of the project out.
+    MLflow takes a second to create its tables, and cannot resume if it is interrupted. The caller
+    holds the lock against other runs of the project.
     """
     if file.exists():
         return
@@ -109,8 +112,8 @@ def create_database(file: Path) -> None:
         _publish(part, file)
     finally:
         part.unlink(missing_ok=True)
-    for left in file.parent.glob(f".{file.name}.*.part*"):  # by runs that were killed
-        left.unlink(missing_ok=True)
+    for leftover in file.parent.glob(f".{file.name}.*.part*"):  # from killed runs
+        leftover.unlink(missing_ok=True)
 
 
 def _initialise(file: Path) -> None:
@@ -122,7 +125,7 @@ def _initialise(file: Path) -> None:
 
 
 def _publish(part: Path, file: Path) -> None:
-    # Unlike a rename, a link never replaces the database that a run of another project has made.
+    # Unlike a rename, a link never replaces a database that a run of another project has created.
     try:
         file.hardlink_to(part)
     except FileExistsError:
@@ -134,7 +137,7 @@ def _publish(part: Path, file: Path) -> None:
 
 @contextmanager
 def tagged_process() -> Iterator[None]:
-    """Let a run that MLflow opens in this block carry, from its first moment, whose it is."""
+    """Tag the MLflow runs that start in this block with this process."""
     before = os.environ.get(_CONTEXT)
     os.environ[_CONTEXT] = json.dumps(json.loads(before or "{}") | _tags())
     try:
@@ -149,32 +152,32 @@ def tagged_process() -> Iterator[None]:
 def _tags() -> dict[str, str]:
     process = os.getpid()
     return {
-        **_place(),
+        **_host_tags(),
         _PROCESS: str(process),
         _START: processes.start_ticks(process),
     }
 
 
-def _place() -> dict[str, str]:
-    """Within which a process has its number: a container may share the name of its host."""
+def _host_tags() -> dict[str, str]:
+    """Return host and PID namespace; a container may have the host's name."""
     return {_HOST: socket.gethostname(), _NAMESPACE: processes.namespace()}
 
 
 def end_killed_runs(experiment: str) -> int:
-    """Mark runs as killed that are under way, but whose process on this machine has ended.
+    """Mark running MLflow runs as KILLED if their process on this machine has ended.
 
     Args:
-        experiment: MLflow's identifier of it.
+        experiment: ID of the experiment.
 
     Returns:
-        How many there were.
+        Number of runs that were marked.
     """
     from mlflow import MlflowClient
 
     client, ended = MlflowClient(), 0
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         tags = run.data.tags
-        if not tags.get(_PROCESS, "").isdecimal() or not _place().items() <= tags.items():
+        if not tags.get(_PROCESS, "").isdecimal() or not _host_tags().items() <= tags.items():
             continue
         if not processes.is_alive(int(tags[_PROCESS]), tags.get(_START, "")):
             client.set_terminated(run.info.run_id, "KILLED")

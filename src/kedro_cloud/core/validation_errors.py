@@ -1,4 +1,4 @@
-"""Formats what pydantic finds wrong, which it reports in many lines, in one."""
+"""Format pydantic's validation errors in one line."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _MESSAGES = {
     "model_type": "should be a mapping",
     "model_attributes_type": "should be a mapping",
 }
-"""By pydantic's type of error, where its message speaks of Python's types."""
+"""Message by pydantic's type of error, where its own message names Python types."""
 _PREDICATES = ("should ", "must ", "is ")
 _Location = tuple[str | int, ...]
 
 
 def format_errors(error: ValidationError) -> str:
-    """Return every fault as `field what (given: value)`, `; ` between them.
+    """Return all errors as `field what (given: value)`, separated by `; `.
 
-    A field that accepts several types is reported once, with all that it accepts.
+    A field that accepts several types is reported once, with all accepted types.
     """
     faults: dict[_Location, list[Any]] = {}
     for fault in error.errors():
@@ -39,7 +39,7 @@ def _format_faults(faults: dict[_Location, list[Any]]) -> Iterator[str]:
     for location, alternatives in faults.items():
         is_above = any(other[: len(location)] == location for other in faults if other != location)
         if is_above and alternatives[0]["type"] == "too_short":
-            continue  # the list is short as its items are invalid, which is reported by itself
+            continue  # the list is too short because its items are invalid, which is reported
         messages = dict.fromkeys(map(_message, alternatives))
         first, *further = messages
         texts = [first, *(text.removeprefix("should be ") for text in further)]
@@ -49,7 +49,7 @@ def _format_faults(faults: dict[_Location, list[Any]]) -> Iterator[str]:
 
 
 def _location(fault: Any) -> _Location:
-    """Return where the value is, without the one of several types that pydantic tried."""
+    """Return the location of the value, without the type that pydantic appends for unions."""
     location: _Location = fault["loc"]
     last = location[-1] if location else 0
     if isinstance(last, int):
@@ -60,7 +60,7 @@ def _location(fault: Any) -> _Location:
 
 
 def _message(fault: Any) -> str:
-    """Return what is wrong, to be read after the field's name."""
+    """Return the message, to follow the field's name."""
     if text := _MESSAGES.get(fault["type"]):
         return text
     message = fault["msg"].removeprefix("Value error, ").partition(" after validation")[0]
@@ -69,7 +69,7 @@ def _message(fault: Any) -> str:
 
 
 def _given(fault: Any) -> str:
-    """Return the value, unless it is a mapping, in which the fault is something missing."""
+    """Return the given value; nothing for a mapping, where a key is missing."""
     if isinstance(fault["input"], dict):
         return ""
     text = repr(fault["input"])

@@ -1,9 +1,9 @@
-"""Environment variables that Azure sets, or that a run takes from whoever starts it."""
+"""Name the environment variables that Azure ML sets, or that a run reads."""
 
 JOB = "AZUREML_ROOT_RUN_ID"
-"""Set by Azure ML in every step: the job that the step is part of."""
+"""ID of the step's job; Azure ML sets it in every step."""
 
 VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
-"""The resource that receives telemetry."""
+"""Application Insights resource that receives telemetry."""
 AUTHENTICATION = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 """`Authorization=AAD`: the sender needs the role Monitoring Metrics Publisher."""

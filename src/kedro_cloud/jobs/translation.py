@@ -198,5 +198,9 @@ def check_pipeline_name(pipeline: str, known: list[str]) -> None:
     """
     if pipeline not in known:
         close = difflib.get_close_matches(pipeline, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(sorted(known))}"
-        raise ValueError(f"there is no pipeline '{pipeline}'; {hint}")
+        hint = (
+            f"did you mean '{close[0]}'?"
+            if close
+            else f"expected one of {', '.join(sorted(known))}"
+        )
+        raise ValueError(f"pipeline '{pipeline}' does not exist; {hint}")

@@ -72,7 +72,7 @@ def _rename(part, before, after):
         (lambda it: it["clusters"]["cpu-cluster"].update(nodes=3), "nodes is not a setting"),
         (
             lambda it: it["clusters"]["cpu-cluster"].update(min_nodes=20),
-            "clusters.cpu-cluster: min_nodes 20 is more than max_nodes 16",
+            "clusters.cpu-cluster: min_nodes 20 is greater than max_nodes 16",
         ),
         (
             lambda it: it["clusters"]["gpu-cluster"].update(tier="spot"),
@@ -84,20 +84,21 @@ def _rename(part, before, after):
         ),
         (
             lambda it: it["data_assets"]["faq"].update(datastore="elsewhere"),
-            "data_assets.faq: there is no datastore 'elsewhere' in the file",
+            "data_assets.faq: datastore 'elsewhere' is missing from `datastores`; add it there",
         ),
         (
             lambda it: it["trigger"].update(endpoint="nowhere"),
-            "trigger.endpoint: there is no endpoint 'nowhere' in the file",
+            "trigger.endpoint: endpoint 'nowhere' is missing from `endpoints`; add it there",
         ),
         (
             lambda it: it["trigger"].update(inputs={"stile": "wave"}),
-            "trigger.inputs.stile: endpoint 'style-transfer' has no such input (it has style, "
-            "video)",
+            "trigger.inputs.stile: endpoint 'style-transfer' has no such input; expected one "
+            "of style, video",
         ),
         (
             lambda it: it["endpoints"]["style-transfer"].update(inputs={}),
-            "trigger.inputs.style: endpoint 'style-transfer' has no such input (it has none)",
+            "trigger.inputs.style: endpoint 'style-transfer' has no such input; expected one "
+            "of none",
         ),
         *(
             (
@@ -114,11 +115,11 @@ def _rename(part, before, after):
         ),
         (
             lambda it: it["endpoints"]["style-transfer"]["inputs"]["style"].update(pattern="["),
-            "endpoints.style-transfer.inputs.style: pattern [ cannot be read",
+            "endpoints.style-transfer.inputs.style: pattern [ is not a regular expression",
         ),
         (
             lambda it: it["endpoints"]["style-transfer"]["inputs"]["style"].update(type="integer"),
-            "endpoints.style-transfer.inputs.style: only a string has a pattern",
+            "endpoints.style-transfer.inputs.style: a pattern needs type string, not integer",
         ),
         (lambda it: it.pop("region"), "region is missing"),
     ],

@@ -49,7 +49,7 @@ def test_errors_that_are_each_others_cause_end_in_a_line():
 def test_a_missing_file_is_named_with_its_dataset(tmp_path):
     file = tmp_path / "a.json"
     assert line(lambda: catalog(filepath=str(file)).load("images")) == (
-        f"images: {file}: no such file or directory; see whether its name is right"
+        f"images: {file}: no such file or directory; check the path"
     )
 
 
@@ -62,20 +62,21 @@ def test_what_cannot_be_saved_is_named_with_its_dataset(tmp_path):
 
 def test_a_folder_in_the_place_of_a_file_is_named_with_what_to_do(tmp_path):
     assert line(lambda: catalog(filepath=str(tmp_path)).load("images")) == (
-        f"images: {tmp_path}: is a directory; a file was expected here; name one, or move the "
+        f"images: {tmp_path}: is a directory; expected a file; use the path of a file, or move the "
         "folder away"
     )
 
 
 def test_an_os_error_without_a_file_is_told_with_what_to_do():
     assert line(lambda: os.write(os.open("/dev/full", os.O_WRONLY), b"x")) == (
-        "no space left on device; make room, and run again"
+        "no space left on device; free disk space, and rerun"
     )
 
 
 def test_a_letter_that_the_locale_lacks_is_told_with_the_variable_to_set():
     assert line("\udcfc.csv".encode) == (
-        "a path has letters that this locale does not: unset PYTHONUTF8, or set LC_ALL=C.UTF-8"
+        "a path has characters that this locale cannot encode: unset PYTHONUTF8, or set "
+        "LC_ALL=C.UTF-8"
     )
 
 
@@ -84,9 +85,9 @@ def test_a_letter_that_the_locale_lacks_is_told_with_the_variable_to_set():
     [
         (
             {"filepth": "b.json"},
-            "dataset 'images': it has no key 'filepth'; see its spelling in catalog.yml",
+            "dataset 'images': key 'filepth' does not exist; check its spelling in catalog.yml",
         ),
-        ({"filepath": None}, "dataset 'images': it lacks the key 'filepath' in catalog.yml"),
+        ({"filepath": None}, "dataset 'images': key 'filepath' is missing; add it in catalog.yml"),
         (
             {"type": None},
             "dataset 'images': 'type' is missing from dataset catalog configuration.",
@@ -106,7 +107,7 @@ def test_a_wrong_entry_of_the_catalog_is_told_by_dataset_and_key(changes, said):
 
 def test_credentials_that_are_nowhere_are_named():
     assert line(lambda: catalog(credentials="db").get("images")) == (
-        "Unable to find credentials 'db': name it in credentials.yml, or see its spelling in "
+        "Unable to find credentials 'db': add it to credentials.yml, or check its spelling in "
         "catalog.yml"
     )
 
@@ -114,14 +115,14 @@ def test_credentials_that_are_nowhere_are_named():
 def test_an_entry_that_globals_lack_is_named(tmp_path):
     loader = configuration(tmp_path, "folder: ${globals:rw}\n")
     assert line(lambda: loader["parameters"]) == (
-        "folder: globals.yml has no entry 'rw'; see its spelling"
+        "folder: globals.yml has no entry 'rw'; check its spelling"
     )
 
 
 def test_a_reference_to_no_parameter_is_named_where_it_stands(tmp_path):
     loader = configuration(tmp_path, "split:\n  seed: ${sed}\n")
     assert line(lambda: loader["parameters"]) == (
-        "split.seed: there is no entry 'sed'; see its spelling"
+        "split.seed: there is no entry 'sed'; check its spelling"
     )
 
 
@@ -129,14 +130,14 @@ def test_an_environment_without_a_folder_is_named(tmp_path):
     configuration(tmp_path, "")
     loader = OmegaConfigLoader(str(tmp_path / "conf"), env="prd", base_env="base")
     assert line(lambda: loader["parameters"]) == (
-        f"there is no environment 'prd': expected the folder {tmp_path}/conf/prd; see the spelling "
-        "of -e, KEDRO_ENV"
+        f"environment 'prd' does not exist: expected folder {tmp_path}/conf/prd; check the "
+        "spelling of -e, KEDRO_ENV"
     )
 
 
 def test_an_input_that_no_file_has_is_named():
     assert line(lambda: SequentialRunner().run(PIPELINE, DataCatalog())) == (
-        "the pipeline reads 'first': no catalog.yml or parameters.yml has an entry of that name"
+        "pipeline inputs missing: 'first'; add them to catalog.yml or parameters.yml"
     )
 
 
@@ -145,7 +146,7 @@ def test_an_input_that_no_file_has_is_named():
     [
         ({"node_names": ["no"]}, "the pipeline has no nodes named 'no'; see `kedro registry"),
         ({"from_inputs": ["no"]}, "the pipeline has no datasets named 'no'; see `kedro registry"),
-        ({"tags": ["no"]}, "no node is left of the pipeline: see the spelling of --tags"),
+        ({"tags": ["no"]}, "the filters select no nodes; check the spelling of --tags"),
     ],
 )
 def test_a_choice_of_nodes_that_is_empty_names_what_is_unknown(choice, said):
@@ -154,12 +155,13 @@ def test_a_choice_of_nodes_that_is_empty_names_what_is_unknown(choice, said):
 
 def test_an_unknown_runner_is_told_with_those_that_there_are():
     assert line(lambda: load_obj("Fast", "kedro.runner")) == (
-        "--runner: there is no 'Fast'; known: SequentialRunner, ThreadRunner, ParallelRunner"
+        "--runner: 'Fast' does not exist; expected one of SequentialRunner, ThreadRunner, "
+        "ParallelRunner"
     )
 
 
 def test_a_run_that_mlflow_does_not_have_is_told_with_the_variable_that_names_it(empty_database):
     client = mlflow.MlflowClient(f"sqlite:///{empty_database}")
     assert line(lambda: client.get_run("nonsense")) == (
-        "MLFLOW_RUN_ID says 'nonsense', and the tracking database has no such run: unset it"
+        "MLFLOW_RUN_ID: run 'nonsense' does not exist in the tracking database; unset the variable"
     )

@@ -100,7 +100,9 @@ def test_an_apostrophe_is_refused_as_the_plugin_would_break_the_command(params):
 
 
 def test_a_misspelt_pipeline_is_guessed():
-    with pytest.raises(ValueError, match=r"no pipeline 'faq_tunin'; did you mean 'faq_tuning'\?"):
+    with pytest.raises(
+        ValueError, match=r"'faq_tunin' does not exist; did you mean 'faq_tuning'\?"
+    ):
         check_pipeline_name("faq_tunin", ["faq_tuning", "mnist_training"])
     with pytest.raises(ValueError, match="there are faq_tuning, mnist_training"):
         check_pipeline_name("zzz", ["mnist_training", "faq_tuning"])
