@@ -92,7 +92,12 @@ _VARIABLES = [
     variable("MLFLOW_TRACKING_URI", "nonsense://x", "'nonsense://x'", "sqlite:///mlflow.db"),
     variable("MLFLOW_TRACKING_URI", "./mlruns", "'./mlruns'", "MLFLOW_TRACKING_URI"),
     variable("MLFLOW_RUN_ID", "nonsense", "MLFLOW_RUN_ID: run 'nonsense'", "unset the variable"),
-    variable("KEDRO_CLOUD_STEP_REPORT", "/nowhere/report.json", "no folder /nowhere", "make it"),
+    variable(
+        "KEDRO_CLOUD_STEP_REPORT",
+        "/nowhere/report.json",
+        "folder /nowhere does not exist",
+        "create it",
+    ),
     variable(
         "KEDRO_CLOUD_TRACEBACK",
         "0",

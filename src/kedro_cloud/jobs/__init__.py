@@ -1,1 +1,1 @@
-"""Jobs of Azure ML: Kedro pipelines translated into steps, and what a step needs where it runs."""
+"""Azure ML jobs: translate Kedro pipelines into steps, and support steps at run time."""

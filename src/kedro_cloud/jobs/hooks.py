@@ -1,4 +1,4 @@
-"""What the environment `azureml` and steps on a cluster want beyond any run."""
+"""Hooks for the environment `azureml` and for steps on a cluster."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 STEP: ContextVar[tuple[str, str] | None] = ContextVar("step", default=None)
-"""Pipeline and step that this process was started for, on Azure ML or in a rehearsal."""
+"""Pipeline and step that this process runs, on Azure ML or in a rehearsal; else None."""
 
 
 class StepHooks:
-    """Shows pipelines as steps where the environment wants that, and keeps a step to itself."""
+    """Register pipelines as steps if the environment says so, and limit the catalog of a step."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Register steps if the environment's `azureml.yml` says `merged: true`, or else nodes."""
+        """Register steps if the environment's `azureml.yml` has `merged: true`, or else nodes."""
         from kedro_cloud.jobs import registry
 
         loader: Any = context.config_loader
@@ -34,7 +34,7 @@ class StepHooks:
         try:
             config = loader["azureml"]
         except MissingConfigException:
-            return  # a project that runs on no cluster in this environment
+            return  # this environment has no cluster
         if config.get("steps", {}).get("merged", False):
             registry.use_steps(config["azure"].get("compute", {}))
         else:
@@ -42,35 +42,42 @@ class StepHooks:
 
     @hook_impl(tryfirst=True)
     def after_catalog_created(self, catalog: DataCatalog) -> None:
-        """Drop datasets that the step does not use: plugins open each one that there is."""
+        """Drop datasets that the step does not use, as plugins instantiate every dataset."""
         step = STEP.get()
         if step is None:
             return
         pipeline, name = step
-        compat.drop_datasets(catalog, pipelines[pipeline].filter(node_names=[name]).datasets())
+        used = pipelines[pipeline].filter(node_names=[name]).datasets()
+        for dataset in catalog._lazy_datasets.keys() - used:
+            del catalog._lazy_datasets[dataset]
 
 
 class ValidationHooks:
-    """Lets validators of the catalog work within steps, too.
+    """Run the catalog's validators in steps, too.
 
-    kedro-azureml runs a step with a catalog of its own, made of the datasets of Kedro's,
-    which has lost what these say of validators. So there each dataset gets its own along.
+    kedro-azureml runs a step with its own catalog. It contains the datasets of Kedro's catalog, but
+    not their validators, so each dataset's `load` and `save` are wrapped.
     """
 
     @hook_impl
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Have the step's datasets checked by Kedro's catalog when they are loaded and saved."""
+        """Validate the step's datasets with Kedro's catalog when they are loaded and saved."""
         if "AzurePipelinesRunner" not in run_params["runner"]:
             return
         for name in pipeline.datasets() & catalog.validator_specs.keys():
-            _check_by(catalog, name)
+            _add_validation(catalog, name)
 
 
-def _check_by(catalog: DataCatalog, name: str) -> None:
-    """Put the catalog's own check after a dataset's `load` and before its `save`."""
+def _add_validation(catalog: DataCatalog, name: str) -> None:
+    """Validate a dataset after `load` and before `save`."""
     dataset: Any = catalog[name]
     load, save = dataset.load, dataset.save
-    dataset.load = lambda: compat.validate_data(catalog, name, load(), "load")
-    dataset.save = lambda data: save(compat.validate_data(catalog, name, data, "save"))
+
+    def validate(data: Any, mode: str) -> Any:
+        enabled = catalog._is_validation_enabled()
+        return catalog._validate(name, data, mode=mode) if enabled else data
+
+    dataset.load = lambda: validate(load(), "load")
+    dataset.save = lambda data: save(validate(data, "save"))

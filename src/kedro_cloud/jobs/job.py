@@ -1,4 +1,4 @@
-"""An Azure ML pipeline job: as much of it as one must know to run it."""
+"""Model of an Azure ML pipeline job: the parts that are needed to run it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLACEHOLDER = re.compile(r"\$\{\{(?P<kind>inputs|outputs)\.(?P<name>\w+)\}\}")
 
 @dataclass(frozen=True)
 class Source:
-    """An output folder of an earlier step, which a step reads."""
+    """An output folder of an earlier step, used as an input."""
 
     step: str
     output: str
@@ -23,21 +23,21 @@ class Source:
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a job.
+    """A command of a job.
 
     Attributes:
-        name: The step's name within its job.
-        command: A line for bash, in which `${{inputs.x}}` and `${{outputs.y}}` stand for the
-            texts and folders that the step is given when it starts.
-        inputs: By input: what an earlier step made, or a text that is passed on as it is.
-        outputs: Names of the folders that the step fills.
-        environment: The registered environment it asks for.
-        environment_variables: Variables that are set for this step.
-        compute: The cluster it asks for.
-        mpi: Whether it runs as a gang of MPI ranks.
-        instances: Machines of the gang.
-        processes_per_instance: Ranks on each machine.
-        deterministic: Whether Azure ML may use an earlier result again.
+        name: Name of the step, unique in its job.
+        command: Line for bash, with `${{inputs.x}}` and `${{outputs.y}}` as placeholders of texts
+            and folders.
+        inputs: Output of an earlier step or literal text, by input.
+        outputs: Names of the output folders.
+        environment: Registered environment.
+        environment_variables: Environment variables of this step.
+        compute: Cluster.
+        mpi: Whether it runs as several MPI ranks.
+        instances: Number of nodes.
+        processes_per_instance: Ranks per node.
+        deterministic: Whether Azure ML may reuse an earlier result.
     """
 
     name: str
@@ -54,23 +54,23 @@ class Step:
 
     @property
     def sources(self) -> dict[str, Source]:
-        """The inputs that come from other steps."""
+        """Return the inputs that are outputs of other steps."""
         return {name: given for name, given in self.inputs.items() if isinstance(given, Source)}
 
     @property
     def ranks(self) -> int:
-        """Number of processes that run the command."""
+        """Return the number of processes that run the command."""
         return self.instances * self.processes_per_instance
 
     def command_line(self, folders: Mapping[str, str], outputs: Mapping[str, str]) -> str:
-        """The command with its placeholders filled, for bash.
+        """Return the command with its placeholders replaced, for bash.
 
         Args:
-            folders: By input that comes from another step: where it is mounted.
-            outputs: By output: the folder to fill.
+            folders: Folder by input that is an output of another step.
+            outputs: Folder by output.
 
         Raises:
-            ValueError: The command speaks of an input or output that the step does not have.
+            ValueError: The command has a placeholder for an unknown input or output.
         """
         texts = {name: given for name, given in self.inputs.items() if isinstance(given, str)}
         quoted = {name: shlex.quote(path) for name, path in folders.items()}
@@ -83,8 +83,8 @@ class Step:
             found = known[match["kind"]].get(match["name"])
             if found is None:
                 raise ValueError(
-                    f"step '{self.name}': its command speaks of {match['kind']}.{match['name']}, "
-                    f"but it has only {', '.join(known[match['kind']]) or 'none'}"
+                    f"step '{self.name}': its command uses {match['kind']}.{match['name']}; "
+                    f"expected one of {', '.join(known[match['kind']]) or 'none'}"
                 )
             return found
 
@@ -93,11 +93,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Job:
-    """Steps that are connected by their folders.
+    """A directed acyclic graph of steps, connected by folders.
 
     Raises:
-        ValueError: A step reads what no step makes, two have the same name, or they wait for one
-            another in a circle.
+        ValueError: A step reads an output that does not exist, two steps have the same name, or
+            the graph has a cycle.
     """
 
     name: str
@@ -107,41 +107,41 @@ class Job:
     def __post_init__(self) -> None:
         outputs = {step.name: step.outputs for step in self.steps}
         if len(outputs) < len(self.steps):
-            raise ValueError(f"job '{self.name}': two steps have the same name")
+            raise ValueError(f"job '{self.name}': two steps have the same name; rename one")
         for step in self.steps:
             for name, source in step.sources.items():
                 if source.output not in outputs.get(source.step, ()):
                     raise ValueError(
-                        f"step '{step.name}': its input '{name}' is output '{source.output}' of "
-                        f"'{source.step}', which job '{self.name}' does not have"
+                        f"step '{step.name}': input '{name}' is output '{source.output}' of "
+                        f"'{source.step}', which does not exist in job '{self.name}'"
                     )
-        self._check_circles()
+        self._check_cycles()
 
     def __getitem__(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
 
     def needs(self) -> dict[str, frozenset[str]]:
-        """By step: the steps whose folders it reads."""
+        """Return, by step, the steps whose outputs it reads."""
         return {
             step.name: frozenset(source.step for source in step.sources.values())
             for step in self.steps
         }
 
     def dependants(self, name: str) -> frozenset[str]:
-        """All steps that cannot do without this one, directly or not."""
+        """Return all steps that depend on a step, directly or indirectly."""
         found: set[str] = set()
         needs = self.needs()
-        border = {name}
-        while border:
-            border = {step for step, needed in needs.items() if needed & border} - found
-            found |= border
+        frontier = {name}
+        while frontier:
+            frontier = {step for step, needed in needs.items() if needed & frontier} - found
+            found |= frontier
         return frozenset(found)
 
     def critical_path(self, seconds: Mapping[str, float]) -> tuple[str, ...]:
-        """The chain of steps that decides how long the job takes, in order.
+        """Return the critical path: the longest chain of steps, in order.
 
         Args:
-            seconds: By step: how long it took. Steps that are not named do not count.
+            seconds: Duration by step. Steps without a duration are ignored.
         """
         needs = self.needs()
         longest: dict[str, tuple[float, tuple[str, ...]]] = {}
@@ -153,32 +153,33 @@ class Job:
         return max(longest.values(), key=lambda each: each[0], default=(0.0, ()))[1]
 
     def _order(self) -> list[str]:
-        """Names of steps, each after those it needs; without those that lie on a circle."""
+        """Return the names of the steps in topological order, without those on a cycle."""
         waiting, done = self.needs(), list[str]()
         while ready := [name for name, needed in waiting.items() if needed <= set(done)]:
             done += ready
             waiting = {name: needed for name, needed in waiting.items() if name not in ready}
         return done
 
-    def _check_circles(self) -> None:
-        circle = {step.name for step in self.steps} - set(self._order())
-        if circle:
+    def _check_cycles(self) -> None:
+        cycle = {step.name for step in self.steps} - set(self._order())
+        if cycle:
             raise ValueError(
-                f"job '{self.name}': these steps wait for one another: {', '.join(sorted(circle))}"
+                f"job '{self.name}': steps depend on each other: {', '.join(sorted(cycle))}"
             )
 
 
 def read_job(document: Mapping[str, Any]) -> Job:
-    """The job that a document of `kedro azureml compile` describes, read from its YAML.
+    """Return the job that `kedro azureml compile` has written.
 
-    Such a document names no experiment: that is said when it is submitted. Then it is "".
+    Args:
+        document: Parsed YAML. Without an experiment, `Job.experiment` is "".
 
     Raises:
-        ValueError: The document is no pipeline job of commands, or a step asks for what cannot be
-            had without a workspace: registered data, or a gang other than of MPI.
+        ValueError: The document is not a pipeline job of commands, or a step needs a workspace for
+            registered data or a distribution other than MPI.
     """
     if document.get("type") != "pipeline" or not document.get("jobs"):
-        raise ValueError("this is no pipeline job of Azure ML: it has no jobs")
+        raise ValueError("not a pipeline job of Azure ML: it has no jobs")
     return Job(
         name=str(document.get("display_name") or document.get("name") or "job"),
         experiment=str(document.get("experiment_name") or ""),
@@ -189,11 +190,11 @@ def read_job(document: Mapping[str, Any]) -> Job:
 def _read_step(name: str, document: Mapping[str, Any]) -> Step:
     component = document.get("component")
     if document.get("type") != "command" or not isinstance(component, Mapping):
-        raise ValueError(f"step '{name}' is no command that carries its own component")
+        raise ValueError(f"step '{name}' is not a command with an inline component")
     distribution = document.get("distribution") or component.get("distribution") or {}
     kind = str(distribution.get("type", "mpi")).lower()
     if kind != "mpi":
-        raise ValueError(f"step '{name}' wants a gang of {kind}; only MPI can be run here")
+        raise ValueError(f"step '{name}': distribution {kind} is not supported; use MPI")
     resources = document.get("resources") or component.get("resources") or {}
     variables = {
         **(component.get("environment_variables") or {}),
@@ -227,8 +228,8 @@ def _read_input(step: str, name: str, value: Any) -> str | Source:
         return Source(match["step"], match["output"])
     if isinstance(value, Mapping):
         raise ValueError(
-            f"step '{step}': its input '{name}' is {path}, which only a workspace has; "
-            "let the catalog read it from blob storage (abfs://)"
+            f"step '{step}': input '{name}' is {path}, which exists in a workspace only; "
+            "read it from blob storage (abfs://) in the catalog"
         )
     return str(value)
 

@@ -1,4 +1,4 @@
-"""How far a job and its steps are, wherever they run."""
+"""Status of jobs and their steps, on Azure ML or in a rehearsal."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from enum import StrEnum
 
 
 class StepState(StrEnum):
-    """How far a job or a step is."""
+    """State of a job or a step."""
 
     WAITING = "waiting"
-    """For steps that it needs."""
+    """Waits for the steps that it needs."""
     QUEUED = "queued"
-    """For a machine."""
+    """Waits for a node."""
     PREPARING = "preparing"
-    """Its machine gets image, code and data."""
+    """Its node loads image, code and data."""
     RUNNING = "running"
     ENDING = "ending"
     FINISHED = "finished"
     KEPT = "kept"
-    """Finished in an earlier job that this one goes on with."""
+    """Finished in an earlier job that this one resumes."""
     FAILED = "failed"
     SKIPPED = "skipped"
-    """It needs a step that failed."""
+    """Depends on a step that failed."""
     STOPPED = "stopped"
-    """By somebody."""
+    """Stopped by a user."""
     UNKNOWN = "unknown"
 
     @property
     def is_done(self) -> bool:
-        """Whether it ended well."""
+        """Return whether it succeeded."""
         return self in (StepState.FINISHED, StepState.KEPT)
 
     @property
     def is_end(self) -> bool:
-        """Whether it stays as it is."""
+        """Return whether the state is final."""
         return self.is_done or self in (StepState.FAILED, StepState.SKIPPED, StepState.STOPPED)
 
 
@@ -47,22 +47,22 @@ EXIT_CODES: Mapping[StepState, int] = {
     StepState.SKIPPED: 1,
     StepState.STOPPED: 3,
 }
-"""Of the command, by the state of the job; 4 for all others, as the job goes on."""
-GOES_ON = 4
-_PATIENCE = 10
-"""Answers in a row that `follow` does without."""
+"""Exit code of `kedro cloud status` by state of the job."""
+_EXIT_RUNNING = 4
+_MAX_FAILURES = 10
+"""Failed requests in a row after which `follow` raises the error."""
 
 
 @dataclass(frozen=True)
 class StepStatus:
-    """What is known of a step.
+    """Status of a step.
 
     Attributes:
-        name: The step.
-        state: How far it is.
-        seconds: From its start until its end, or until now; None before its start.
-        fault: Why it failed.
-        log: The last lines that it printed, if it failed.
+        name: Name of the step.
+        state: Its state.
+        seconds: Duration from its start to its end, or until now; None before its start.
+        fault: Reason of a failure.
+        log: Last lines of the log, if it failed.
     """
 
     name: str
@@ -74,19 +74,19 @@ class StepStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of a job.
+    """Status of a job.
 
     Attributes:
-        name: The job.
-        pipeline: What it runs.
-        state: How far it is.
-        created: When it was submitted; None if nobody knows.
-        seconds: From its start until its end, or until now; None before its start.
-        metric: Name and value of the pipeline's primary metric; None until there is one.
-        steps: In the job's order; empty where a job is only listed.
-        link: Its page in the studio.
-        again: The command that goes on after a failure.
-        note: What could not be found out, and why.
+        name: Name of the job.
+        pipeline: Pipeline that it runs.
+        state: Its state.
+        created: Time of submission; None if unknown.
+        seconds: Duration from its start to its end, or until now; None before its start.
+        metric: Name and value of the pipeline's primary metric; None until it is logged.
+        steps: Steps in the job's order; empty in a list of jobs.
+        link: URL of the job in Azure ML studio.
+        again: Command that resumes the job after a failure.
+        note: Information that is missing, and why.
     """
 
     name: str
@@ -102,26 +102,26 @@ class Status:
 
     @property
     def done(self) -> int:
-        """How many steps ended well."""
+        """Return the number of successful steps."""
         return sum(step.state.is_done for step in self.steps)
 
     @property
     def exit_code(self) -> int:
-        """0 for a job that finished, 1 failed, 3 stopped, 4 that goes on."""
-        return EXIT_CODES.get(self.state, GOES_ON)
+        """Return 0 for a finished job, 1 for failed, 3 for stopped, 4 for running."""
+        return EXIT_CODES.get(self.state, _EXIT_RUNNING)
 
 
 def primary_metric(
-    metrics: Mapping[str, float], pipeline: str, wanted: Mapping[str, str]
+    metrics: Mapping[str, float], pipeline: str, names: Mapping[str, str]
 ) -> tuple[str, float] | None:
-    """The metric that says most of a pipeline, and its value; None if there is none yet.
+    """Return name and value of a pipeline's primary metric; None if it is not logged yet.
 
     Args:
-        metrics: By name as MLflow has it, `pipeline/metric`.
-        pipeline: Whose.
-        wanted: By pipeline: its primary metric.
+        metrics: Values by name in MLflow, `pipeline/metric`.
+        pipeline: Name of the pipeline.
+        names: Name of the primary metric by pipeline.
     """
-    name = wanted.get(pipeline, "")
+    name = names.get(pipeline, "")
     value = metrics.get(f"{pipeline}/{name}")
     return None if value is None else (name, value)
 
@@ -130,26 +130,26 @@ def follow(
     ask: Callable[[], Status],
     show: Callable[[Status], None],
     wait: Callable[[], None],
-    passes: Callable[[Exception], bool] = lambda error: False,
+    is_transient: Callable[[Exception], bool] = lambda error: False,
 ) -> Status:
-    """The status at the end of the job; each one on the way there is shown.
+    """Poll and show the status of a job until it ends; return the last one.
 
     Args:
-        ask: For the present status.
-        show: It.
-        wait: Before it is asked for again.
-        passes: Whether an error of `ask` may be over the next time. After some in a row it is
-            raised nonetheless, and so is the very first answer's.
+        ask: Returns the current status.
+        show: Shows a status.
+        wait: Waits before the next request.
+        is_transient: Whether `ask` may succeed the next time after this error. Errors of the first
+            request, and after several failures in a row, are always raised.
     """
-    status, lost = ask(), 0
+    status, failures = ask(), 0
     show(status)
     while not status.state.is_end:
         wait()
         try:
-            status, lost = ask(), 0
+            status, failures = ask(), 0
         except Exception as error:
-            lost += 1
-            if lost > _PATIENCE or not passes(error):
+            failures += 1
+            if failures > _MAX_FAILURES or not is_transient(error):
                 raise
             continue
         show(status)

@@ -1,6 +1,6 @@
-"""The registered pipelines as steps, where the environment wants that.
+"""Register the project's pipelines as steps.
 
-`azureml.yml` says so with `steps: {merged: true}`, which the plugin takes no notice of.
+`azureml.yml` selects this with `steps: {merged: true}`, which kedro-azureml ignores.
 """
 
 from __future__ import annotations
@@ -18,23 +18,32 @@ _compute: frozenset[str] = frozenset()
 
 
 def use_steps(compute: Collection[str]) -> None:
-    """Let Kedro, and whatever asks it, see steps; `compute` are the tags that choose a cluster."""
+    """Register pipelines as steps; `compute` are the tags that select a cluster."""
     global _compute  # noqa: PLW0603  # Kedro calls the registry without arguments
     _compute = frozenset(compute)
     compat.configure_pipelines(__name__)
 
 
 def use_nodes() -> None:
-    """Let Kedro see the pipelines as they are written."""
-    compat.configure_pipelines(_of_project())
+    """Register pipelines as nodes, as the project defines them."""
+    _register(_project_registry())
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Pipelines by name, each as steps."""
-    plain = import_module(_of_project()).register_pipelines()
+    """Return the project's pipelines by name, each as steps."""
+    plain = import_module(_project_registry()).register_pipelines()
     return {name: Steps(pipeline, _compute) for name, pipeline in plain.items()}
 
 
-def _of_project() -> str:
+def _project_registry() -> str:
     """Return the name of the project's own registry."""
     return f"{project.PACKAGE_NAME}.pipeline_registry"
+
+
+def _register(module: str) -> None:
+    if pipelines._pipelines_module == module:
+        return
+    # A run has requested its pipelines before, and `configure` resets the request.
+    requested = pipelines._requested_pipelines
+    pipelines.configure(module)
+    pipelines.set_requested(requested)

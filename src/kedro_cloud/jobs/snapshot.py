@@ -1,4 +1,4 @@
-"""The code as Azure ML gets it: what `.amlignore` lets through, no more."""
+"""Copy the code that Azure ML would upload: all files that `.amlignore` does not exclude."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from kedro_cloud import compat
 
 LIMIT_MB = 300
-"""What Azure ML accepts of one code folder, in millions of bytes."""
+"""Azure ML's limit for a code snapshot, in 10**6 bytes."""
 _NAMED = 3
-"""So many of the largest files are named when there is too much."""
+"""Number of largest files that the error message names."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Snapshot:
     """A folder of code.
 
     Attributes:
-        folder: Where it lies.
-        fingerprint: Azure ML's own hash of its files' names and contents.
+        folder: Path of the folder.
+        fingerprint: Azure ML's hash of the names and contents of its files.
         files: Number of files.
-        size: Bytes of all files.
+        size: Size of all files, in bytes.
     """
 
     folder: Path
@@ -35,24 +35,26 @@ class Snapshot:
 
     @classmethod
     def from_folder(cls, folder: Path) -> Snapshot:
-        """A folder that holds just what was uploaded; no ignore file is obeyed any more."""
+        """Return the snapshot of a folder that contains only uploaded files."""
+        from azure.ai.ml._utils._asset_utils import get_content_hash
+
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
         return cls(folder, compat.content_hash(folder), len(sizes), sum(sizes))
 
 
 def take_snapshot(project: Path, target: Path) -> Snapshot:
-    """Copy into the folder `target`, made anew, what would be uploaded of a project.
+    """Replace a folder by a copy of the files that Azure ML would upload.
 
-    The Azure SDK's own code decides which files these are. Links are followed, as it does.
+    The Azure SDK selects the files. Symbolic links are followed, as in the SDK.
 
     Raises:
-        ValueError: They are larger than Azure ML accepts, or there are none.
+        ValueError: The files exceed Azure ML's limit, or `.amlignore` excludes all files.
     """
     found = list(uploaded_files(project))
     sizes = {name: path.stat().st_size for path, name in found}
     check_size(sizes)
     if not found:
-        raise ValueError(f"{project}: .amlignore lets no file through")
+        raise ValueError(f"{project}: .amlignore excludes all files; change it")
     shutil.rmtree(target, ignore_errors=True)
     for path, name in found:
         copy = target / name
@@ -62,55 +64,55 @@ def take_snapshot(project: Path, target: Path) -> Snapshot:
 
 
 def uploaded_files(project: Path) -> Iterator[tuple[Path, str]]:
-    """The files that the Azure SDK uploads of a folder, each with its name in the upload.
+    """Yield the files that the Azure SDK uploads from a folder, with their names in the upload.
 
-    As the SDK's `get_upload_files_from_folder`, but folders are left out as a whole where no file
-    below can come through: it would look at each of the hundred thousand files of `.venv`.
+    Like the SDK's `get_upload_files_from_folder`, but folders in which all files are excluded are
+    skipped: the SDK would match each of the 100,000 files in `.venv`.
     """
     project = project.resolve()
     ignore = compat.IgnoreFile(project)
     for root, folders, files in os.walk(project, followlinks=True):
         inside = Path(root).relative_to(project).as_posix()
         folders[:] = [
-            name for name in folders if not _is_shut(str(PurePosixPath(inside, name)), ignore.rules)
+            name for name in folders if not _is_excluded(str(PurePosixPath(inside, name)), rules)
         ]
         for path, name in ignore.uploaded(root, files, inside):
             yield Path(path), name
 
 
-def _is_shut(folder: str, rules: list[tuple[Any, str]]) -> bool:
-    """Whether surely no file below a folder comes through: a rule takes all, none gives back.
+def _is_excluded(folder: str, rules: list[tuple[Any, str]]) -> bool:
+    """Return whether the rules certainly exclude all files in a folder.
 
     Args:
-        folder: Its path within the project.
+        folder: Path relative to the project.
         rules: The SDK's patterns, each with its line of the ignore file.
     """
-    # Names that nobody means: what matches them matches everything there.
+    # A pattern that matches these improbable names matches every name.
     below = (f"{folder}/\1\2\3\4", f"{folder}/\1\2\3\4/\1\2\3\4")
-    shut = False
+    excluded = False
     for pattern, line in rules:
         if pattern.include is False:
-            shut = shut and not _may_match_below(line, folder)
+            excluded = excluded and not _may_match_below(line, folder)
         elif pattern.include and all(pattern.match_file(name) for name in below):
-            shut = True
-    return shut
+            excluded = True
+    return excluded
 
 
 def _may_match_below(line: str, folder: str) -> bool:
-    """Whether a line `!…` of an ignore file might give back a file below a folder."""
+    """Return whether a line `!…` of an ignore file may include a file in a folder again."""
     first, slash, _ = line.removeprefix("!").strip().strip("/").partition("/")
     top = folder.partition("/")[0]
     return not slash or any(sign in first for sign in "*?[\\") or first == top
 
 
 def check_size(sizes: dict[str, int]) -> None:
-    """Raise if files are more than Azure ML accepts.
+    """Check that files do not exceed Azure ML's limit.
 
     Args:
-        sizes: Bytes by name.
+        sizes: Size in bytes by name.
 
     Raises:
-        ValueError: Names the largest.
+        ValueError: They do; the message names the largest files.
     """
     total = sum(sizes.values())
     if total <= LIMIT_MB * 10**6:
@@ -118,6 +120,6 @@ def check_size(sizes: dict[str, int]) -> None:
     largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:_NAMED]
     named = ", ".join(f"{name} ({sizes[name] / 10**6:,.0f} MB)" for name in largest)
     raise ValueError(
-        f"the code snapshot has {total / 10**6:,.0f} MB, Azure ML accepts {LIMIT_MB} MB; name in "
-        f".amlignore what no step needs; the largest are {named}"
+        f"the code snapshot has {total / 10**6:,.0f} MB, Azure ML accepts {LIMIT_MB} MB; add files "
+        f"that no step needs to .amlignore; the largest are {named}"
     )

@@ -1,9 +1,9 @@
-"""Pipelines as steps of Azure ML: cheap neighbours share a container, shared nodes get machines.
+"""Group the nodes of a pipeline into Azure ML steps, and give distributed nodes several machines.
 
-Each step of a job starts a container and imports everything anew. So nodes with the
-tag `step.NAME` become one step NAME; a node without one is a step by itself. Within a
-step nodes run as they do anywhere, one after the other, each with its own datasets and
-hooks: a result is the same, and what one has saved is safe when the next one fails.
+Each step of a job starts a container and imports all modules again. Therefore nodes with the tag
+`step.NAME` form one step NAME; a node without a tag is a step of its own. The nodes of a step run
+one after the other as in any run, with their own datasets and hooks, so results are the same, and
+saved outputs are kept when a later node fails.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from kedro_cloud import compat
 from kedro_cloud.core import ranks
 
 TAG = "step."
-"""What the tag of a node begins with that shares a step with others; then comes the step's name."""
+"""Prefix of the tag that assigns a node to a step; the step's name follows."""
 NODES = "step_nodes"
-"""Parameter: machines by step that ranks share, as in `step_nodes: {tune_ranker: 2}`."""
+"""Parameter: machines by distributed step, as in `step_nodes: {tune_ranker: 2}`."""
 PROCESSES = "step_processes"
-"""Parameter: ranks a machine, by step."""
+"""Parameter: ranks per machine, by step."""
 
 
 class Steps(Pipeline):
-    """A pipeline that shows itself as steps, and runs as the nodes these are made of.
+    """A pipeline whose nodes are steps, but which runs the original nodes.
 
     Attributes:
-        plain: The pipeline of nodes.
-        members: Names of the nodes of each step, in the order they run.
+        plain: The pipeline of original nodes.
+        members: Names of the nodes of each step, in order of execution.
     """
 
     def __init__(self, plain: Pipeline, compute: Collection[str] = ()) -> None:
         """Group the nodes into steps.
 
         Args:
-            plain: The pipeline of nodes.
-            compute: Tags that choose a cluster.
+            plain: The pipeline of original nodes.
+            compute: Tags that select a cluster.
 
         Raises:
-            ValueError: A step would have to wait for itself, has a distributed node beside
-                others, or wants two clusters.
+            ValueError: The steps have a cycle, a step has a distributed node among others, or a
+                step needs two clusters.
         """
         groups = _groups(plain)
-        _check_circles(groups, plain)
+        _check_cycles(groups, plain)
         for name, nodes in groups.items():
             _check_step(name, nodes, compute)
         super().__init__([_step(name, nodes, plain) for name, nodes in groups.items()])
@@ -58,14 +58,14 @@ class Steps(Pipeline):
         self._compute = compute
 
     def __add__(self, other: Any) -> Pipeline:
-        """Both as steps; a session joins the pipelines it runs."""
+        """Return the sum as steps; a session adds the pipelines that it runs."""
         if not isinstance(other, Pipeline):
             return NotImplemented
         plain = other.plain if isinstance(other, Steps) else other
         return Steps(self.plain + plain, self._compute)
 
     def __radd__(self, other: Any) -> Pipeline:
-        """The same from the right: defined here, so that Python asks this class first."""
+        """Return the sum as steps; defined here, so Python calls it before Pipeline.__add__."""
         return super().__radd__(other)
 
     def filter(
@@ -78,59 +78,62 @@ class Steps(Pipeline):
         to_outputs: Iterable[str] | None = None,
         node_namespaces: Iterable[str] | None = None,
     ) -> Pipeline:
-        """The nodes to run, as Kedro's; a step stands for its nodes, which may be named as well."""
+        """Return the nodes to run, as Kedro does; names may be of steps or of nodes."""
         return self.plain.filter(
             tags=tags,
-            from_nodes=self._nodes_of(from_nodes),
-            to_nodes=self._nodes_of(to_nodes),
-            node_names=self._nodes_of(node_names),
+            from_nodes=self._expand(from_nodes),
+            to_nodes=self._expand(to_nodes),
+            node_names=self._expand(node_names),
             from_inputs=from_inputs,
             to_outputs=to_outputs,
             node_namespaces=node_namespaces,
         )
 
-    def _nodes_of(self, names: Iterable[str] | None) -> list[str] | None:
+    def _expand(self, names: Iterable[str] | None) -> list[str] | None:
+        """Replace the names of steps by those of their nodes."""
         if names is None:
             return None
         return [node for name in names for node in self.members.get(name, [name])]
 
 
 def _groups(plain: Pipeline) -> dict[str, list[Node]]:
-    """The nodes of each step, all in the order in which they run."""
+    """Return the nodes of each step, in order of execution."""
     groups: dict[str, list[Node]] = {}
     for node in plain.nodes:
         groups.setdefault(step_name(node), []).append(node)
     tagged = {step_name(node) for node in plain.nodes if step_name(node) != node.name}
     if taken := sorted(tagged & {node.name for node in plain.nodes}):
-        raise ValueError(f"step '{taken[0]}' has the name of a node; give it another")
+        raise ValueError(f"step '{taken[0]}' has the name of a node; rename the step")
     return groups
 
 
 def step_name(node: Node) -> str:
-    """The step that a node belongs to.
+    """Return the name of a node's step.
 
     Raises:
-        ValueError: It is tagged for two.
+        ValueError: The node has the tags of two steps.
     """
     steps = sorted(tag.removeprefix(TAG) for tag in node.tags if tag.startswith(TAG))
     if len(steps) > 1:
-        raise ValueError(f"node '{node.name}' is tagged for two steps: {', '.join(steps)}")
+        raise ValueError(
+            f"node '{node.name}' is tagged for two steps: {', '.join(steps)}; remove one tag"
+        )
     return steps[0] if steps else node.name
 
 
-def _check_circles(groups: Mapping[str, list[Node]], plain: Pipeline) -> None:
-    """Raise if a step needs what is made, elsewhere, of its own outputs."""
-    waits_for = {
+def _check_cycles(groups: Mapping[str, list[Node]], plain: Pipeline) -> None:
+    """Raise ValueError if steps depend on each other."""
+    dependencies = {
         name: {step_name(parent) for node in nodes for parent in plain.node_dependencies[node]}
         - {name}
         for name, nodes in groups.items()
     }
     try:
-        TopologicalSorter(waits_for).prepare()
+        TopologicalSorter(dependencies).prepare()
     except CycleError as error:
-        circle = " → ".join(error.args[1])
+        cycle = " → ".join(error.args[1])
         raise ValueError(
-            f"steps would wait for one another: {circle}; tag fewer nodes for one step"
+            f"steps depend on each other: {cycle}; tag fewer nodes for one step"
         ) from error
 
 
@@ -138,12 +141,14 @@ def _check_step(name: str, nodes: list[Node], compute: Collection[str]) -> None:
     shared = [node.name for node in nodes if ranks.TAG in node.tags]
     if shared and len(nodes) > 1:
         raise ValueError(
-            f"step '{name}': node '{shared[0]}' runs on several machines, so it must be a step by "
-            "itself"
+            f"step '{name}': node '{shared[0]}' is distributed, so it must be the step's only "
+            "node; remove the step's tag from it"
         )
-    wanted = sorted(_tags(nodes) & set(compute))
-    if len(wanted) > 1:
-        raise ValueError(f"step '{name}' wants two clusters: {', '.join(wanted)}")
+    clusters = sorted(_tags(nodes) & set(compute))
+    if len(clusters) > 1:
+        raise ValueError(
+            f"step '{name}' needs two clusters: {', '.join(clusters)}; tag its nodes for one"
+        )
 
 
 def _tags(nodes: Iterable[Node]) -> set[str]:
@@ -152,16 +157,16 @@ def _tags(nodes: Iterable[Node]) -> set[str]:
 
 
 def _step(name: str, nodes: list[Node], plain: Pipeline) -> Node:
-    """A step's inputs from outside, and those outputs that other steps read.
+    """Return a node with the step's external inputs, and the outputs that other steps read.
 
-    What nobody else reads is where its catalog entry says, so the job need not carry it.
+    The catalog stores other outputs, so the job does not pass them on.
     """
-    made = dict.fromkeys(output for node in nodes for output in node.outputs)
-    read = dict.fromkeys(name for node in nodes for name in node.inputs if name not in made)
+    outputs = dict.fromkeys(output for node in nodes for output in node.outputs)
+    inputs = dict.fromkeys(name for node in nodes for name in node.inputs if name not in outputs)
     elsewhere = {name for node in plain.nodes if node not in nodes for name in node.inputs}
-    # Kedro knows no node with neither: one that reads nothing shows what it makes.
-    passed = [output for output in made if output in elsewhere or not read]
-    function = _stand_in(name, list(read), _parameter_types(nodes))
+    # Kedro requires an input or an output: a step without inputs has all its outputs.
+    passed = [output for output in outputs if output in elsewhere or not inputs]
+    function = _make_placeholder(name, list(inputs), _parameter_types(nodes))
     if ranks.TAG in nodes[0].tags:
         function = distributed_job(
             Framework.MPI,
@@ -171,16 +176,16 @@ def _step(name: str, nodes: list[Node], plain: Pipeline) -> Node:
     tags = _tags(nodes)
     if any("deterministic" not in node.tags for node in nodes):
         tags -= {"deterministic"}
-    return Node(function, list(read), passed or None, name=name, tags=tags)
+    return Node(function, list(inputs), passed or None, name=name, tags=tags)
 
 
-def _stand_in(name: str, inputs: list[str], types: Mapping[str, Any]) -> Callable[..., Any]:
-    """A function that only tells Kedro what its inputs are: their number, and parameters' types."""
+def _make_placeholder(name: str, inputs: list[str], types: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return a function with the signature that Kedro reads: arguments, and parameters' types."""
 
     def step(*_: Any) -> None:
-        raise RuntimeError(f"step '{name}' runs as its nodes: use `kedro run --nodes={name}`")
+        raise RuntimeError(f"step '{name}' cannot be called: use `kedro run --nodes={name}`")
 
-    arguments = {f"input_{number}": dataset for number, dataset in enumerate(inputs)}
+    arguments = {f"input_{index}": dataset for index, dataset in enumerate(inputs)}
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     step.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(argument, kind) for argument in arguments]
@@ -193,9 +198,9 @@ def _stand_in(name: str, inputs: list[str], types: Mapping[str, Any]) -> Callabl
 
 
 def _parameter_types(nodes: Iterable[Node]) -> dict[str, Any]:
-    """By parameter the type that a node's function asks for.
+    """Return the annotated type of each parameter.
 
-    Only parameters' annotations are resolved: those of data would import pandas and more.
+    Other annotations are not resolved, as that would import pandas and others.
     """
     types: dict[str, Any] = {}
     for node in nodes:
@@ -210,8 +215,9 @@ def _parameter_types(nodes: Iterable[Node]) -> dict[str, Any]:
 
 
 def _arguments(node: Node) -> dict[str, str]:
-    """Dataset by argument of the node's function."""
-    by_argument = compat.inputs_by_argument(node)
-    if by_argument is not None:
-        return by_argument
-    return dict(zip(inspect.signature(node.func).parameters, node.inputs, strict=False))
+    """Return the datasets by argument of the node's function."""
+    inputs = node._inputs
+    if isinstance(inputs, dict):
+        return dict(inputs)
+    names = inspect.signature(node.func).parameters
+    return dict(zip(names, node.inputs, strict=False))

@@ -1,13 +1,11 @@
-"""What a step's start costs over its own work.
+"""Measure the start-up time and memory of a step.
 
-With KEDRO_CLOUD_STEP_REPORT=FILE a run writes into FILE, as JSON:
+With KEDRO_CLOUD_STEP_REPORT=FILE, rank 0 writes a JSON file:
 
-- `startup_s`, seconds from the start of the process to the first node's first dataset;
-- `startup_mib`, memory of the process at that moment;
-- `work_s`, seconds from there to the end of the last node;
-- `peak_mib`, the most memory the process ever had.
-
-Of several MPI ranks the first writes.
+- `startup_s`: seconds from the start of the process to the first node's first dataset;
+- `startup_mib`: memory of the process at that time;
+- `work_s`: seconds from then to the end of the last node;
+- `peak_mib`: peak memory of the process.
 """
 
 from __future__ import annotations
@@ -35,16 +33,16 @@ _MIB = 1 << 20
 
 
 class StepReportHooks(NodeStart):
-    """Writes the report, if one is asked for."""
+    """Write the report, if KEDRO_CLOUD_STEP_REPORT is set."""
 
     def __init__(
         self, clock: Callable[[], float] = time.time, started: Callable[[], float] | None = None
     ) -> None:
-        """Take other clocks, for tests.
+        """Create the hooks; tests replace the clocks.
 
         Args:
-            clock: Seconds since 1970.
-            started: When this process did, likewise.
+            clock: Returns the current time in seconds since the epoch.
+            started: Returns the start time of this process, likewise.
         """
         super().__init__()
         self._clock = clock
@@ -53,13 +51,17 @@ class StepReportHooks(NodeStart):
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        """Refuse a report that could not be written, before there is work to lose."""
+        """Check that the report can be written.
+
+        Raises:
+            ValueError: Its folder does not exist.
+        """
         file = os.environ.get(VARIABLE)
         if file and not Path(file).parent.is_dir():
-            raise ValueError(f"{VARIABLE}: there is no folder {Path(file).parent}; make it")
+            raise ValueError(f"{VARIABLE}: folder {Path(file).parent} does not exist; create it")
 
     def on_node_start(self, node: Node) -> None:
-        """Measure the start-up, which ends where the first node starts."""
+        """Measure the start-up, which ends when the first node starts."""
         if self._begun is None:
             self._begun = (self._clock(), memory_mib())
 
@@ -70,7 +72,7 @@ class StepReportHooks(NodeStart):
 
     @hook_impl(tryfirst=True)
     def on_pipeline_error(self) -> None:
-        """Write it all the same: a step that failed has started, too."""
+        """Write the report of a failed step."""
         self._report()
 
     def _report(self) -> None:
@@ -90,22 +92,22 @@ class StepReportHooks(NodeStart):
 
 
 def process_start_time() -> float:
-    """When this process started, in seconds since 1970; to a hundredth, on Linux.
+    """Return the start time of this process, in seconds since the epoch.
 
-    Elsewhere when this module was imported, which is some tenths of a second too late.
+    Outside Linux it is the time at which this module was imported, some tenths of a second later.
     """
     try:
         text = Path("/proc/self/stat").read_text(encoding="ascii")
         uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
     except OSError:
         return _IMPORTED
-    # The program's name, in brackets, may hold blanks; the start is the 20th field after it.
+    # The program's name, in parentheses, may contain spaces; the start is the 20th field after it.
     ticks = int(text.rpartition(")")[2].split()[19])
     return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib() -> float:
-    """Memory that this process has at present, in MiB; the most it ever had, except on Linux."""
+    """Return the memory of this process in MiB; the peak memory, except on Linux."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
@@ -114,22 +116,22 @@ def memory_mib() -> float:
 
 
 def peak_mib() -> float:
-    """The most memory that this process ever had, in MiB.
+    """Return the peak memory of this process in MiB.
 
-    Except on Linux, that of the program which started it counts, too, if it was larger.
+    Except on Linux, this includes the program that started the process.
     """
-    told = high_water_mib("self")
-    if told is not None:
-        return told
+    peak = high_water_mib("self")
+    if peak is not None:
+        return peak
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
 
 
 def high_water_mib(process: str) -> float | None:
-    """The most memory that a process has held, in MiB; None where the system does not tell.
+    """Return the peak memory of a process in MiB; None outside Linux.
 
     Args:
-        process: Its number, or `self`.
+        process: Process ID, or `self`.
     """
     try:
         status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""From a registered pipeline to the job that kedro-azureml makes of it, checked before it runs."""
+"""Translate a registered pipeline into a job with kedro-azureml, and check it before it runs."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from kedro_cloud.core.hooks import NoTracking
 from kedro_cloud.jobs.job import Job, read_job
 
 _CARRIED = ("AzureMLPipelineDataset", "AzureMLAssetDataset")
-"""Types of datasets that lie in the folders that Azure ML carries from step to step."""
+"""Types of datasets in folders that Azure ML passes from step to step."""
 _PATHS = ("filepath", "path", "folder")
-"""Arguments of datasets that say where they lie."""
+"""Arguments of datasets with a location."""
 
 
 def translate(metadata: Any, environment: str, pipeline: str, params: Mapping[str, Any]) -> Job:
-    """The job that `kedro azureml -e ENVIRONMENT run -p PIPELINE` would submit.
+    """Return the job that `kedro azureml -e ENVIRONMENT run -p PIPELINE` would submit.
 
     Args:
-        metadata: Kedro's, of the project.
+        metadata: Kedro's project metadata.
         environment: Folder of `conf`.
-        pipeline: Its registered name.
-        params: Nested, as `--params` gives them.
+        pipeline: Registered name.
+        params: Nested runtime parameters.
 
     Raises:
-        ValueError: There is no such pipeline, a parameter would not survive the way to a cluster,
-            or the catalog would lose data on it.
+        ValueError: The pipeline does not exist, a parameter cannot be passed to a cluster, or data
+            would be lost there.
     """
     document, experiment = compile_document(metadata, environment, pipeline, params)
     return replace(read_job(document), name=pipeline, experiment=experiment)
@@ -41,9 +41,9 @@ def translate(metadata: Any, environment: str, pipeline: str, params: Mapping[st
 def compile_document(
     metadata: Any, environment: str, pipeline: str, params: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    """The document that `kedro azureml compile` writes, and the experiment that it is for.
+    """Return the document of `kedro azureml compile`, and the experiment's name.
 
-    Args and errors are those of `translate`.
+    Arguments and errors are those of `translate`.
     """
     from kedro.framework.project import pipelines
     from kedro_azureml.cli_functions import get_context_and_pipeline
@@ -61,13 +61,13 @@ def compile_document(
                 check_datasets(registered, manager.context.config_loader["catalog"], environment)
                 experiment = manager.plugin_config.azure.experiment_name
                 return dict(yaml.safe_load(str(made))), str(experiment)
-        except ConfigException as error:  # which is no Exception
+        except ConfigException as error:  # a BaseException
             raise ValueError(f"pipeline '{pipeline}': {error}") from error
 
 
 @contextlib.contextmanager
 def disabled_tracking() -> Iterator[None]:
-    """Keep kedro-mlflow from opening, or making, a tracking database: nothing is run here."""
+    """Disable kedro-mlflow, which would create or open a tracking database."""
     from kedro.framework.project import settings
 
     before = settings.HOOKS
@@ -79,29 +79,29 @@ def disabled_tracking() -> Iterator[None]:
 
 
 def check_texts(params: Mapping[str, Any]) -> None:
-    """Raise if the plugin cannot hand a text to the steps.
+    """Check that kedro-azureml can pass parameters to the steps.
 
     Raises:
-        ValueError: A text has an apostrophe; the plugin puts all between two of them.
+        ValueError: A text has an apostrophe; kedro-azureml encloses parameters in apostrophes.
     """
     for name, value in leaves(params):
         if "'" in json.dumps(value) or "'" in name:
             raise ValueError(
-                f"parameter '{name}': kedro-azureml cannot hand an apostrophe to a step "
-                f"(given: {value}); use another name"
+                f"parameter '{name}': kedro-azureml cannot pass an apostrophe to a step "
+                f"(given: {value}); remove the apostrophe"
             )
 
 
 def check_local_paths(params: Mapping[str, Any], project: Path, snapshot: Path) -> None:
-    """Raise if a parameter names a file that only this machine has.
+    """Check that no parameter is the path of a local file.
 
     Args:
-        params: Nested, as `--params` gives them.
-        project: Where relative paths begin.
-        snapshot: The code as it is uploaded; what it holds is on a cluster as well.
+        params: Nested runtime parameters.
+        project: Folder that relative paths start from.
+        snapshot: The uploaded code, whose files exist on a cluster, too.
 
     Raises:
-        ValueError: One does.
+        ValueError: A parameter is the path of a file that is not in the snapshot.
     """
     for name, value in leaves(params):
         if not isinstance(value, str) or "://" in value or not value:
@@ -111,39 +111,38 @@ def check_local_paths(params: Mapping[str, Any], project: Path, snapshot: Path) 
         if absolute or (here and not (snapshot / value).exists()):
             file = Path(value).name
             raise ValueError(
-                f"parameter '{name}': {value} would not be there on a cluster; upload it and name "
-                f"it there: --upload {value}=mine --params {name}=abfs://mine/{file}"
+                f"parameter '{name}': {value} does not exist on a cluster; upload it and use its "
+                f"address: --upload {value}=mine --params {name}=abfs://mine/{file}"
             )
 
 
 def check_datasets(pipeline: Any, catalog: Mapping[str, Any], environment: str) -> None:
-    """Raise if data of a pipeline would be lost on a cluster.
+    """Check that all steps on a cluster can read their data.
 
     Args:
-        pipeline: As registered for the environment.
-        catalog: Entries as they are configured.
-        environment: Named in the error.
+        pipeline: Pipeline as registered for the environment.
+        catalog: Entries of the catalog configuration.
+        environment: Folder of `conf`, for the error message.
 
     Raises:
-        ValueError: A dataset lies where no other machine sees it.
+        ValueError: A dataset is stored where other machines cannot read it.
     """
     found = list(find_losses(pipeline, catalog))
     if found:
         raise ValueError(
-            f"on a cluster data would be lost: {'; '.join(found)}; put it on abfs://, or wrap it "
+            f"data would be lost on a cluster: {'; '.join(found)}; store it on abfs://, or wrap it "
             f"in kedro_azureml.datasets.AzureMLPipelineDataset, in conf/{environment}"
         )
 
 
 def find_losses(pipeline: Any, catalog: Mapping[str, Any]) -> Iterator[str]:
-    """In words, each dataset that leaves a step, or comes from outside, and would be lost.
+    """Yield a text for each dataset outside of steps that would be lost.
 
     Args:
-        pipeline: As registered for the environment, whose nodes are the job's steps.
-        catalog: Entries as they are configured.
+        pipeline: Pipeline as registered for the environment, whose nodes are steps.
+        catalog: Entries of the catalog configuration.
     """
-    kept_by_nobody = getattr(pipeline, "plain", pipeline).outputs()
-    names = pipeline.datasets() | kept_by_nobody
+    names = pipeline.datasets() | getattr(pipeline, "plain", pipeline).outputs()
     for name in sorted(name for name in names if not _is_parameter(name)):
         reason = _reason(name, catalog)
         if reason:
@@ -151,7 +150,7 @@ def find_losses(pipeline: Any, catalog: Mapping[str, Any]) -> Iterator[str]:
 
 
 def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of a nested mapping's ends."""
+    """Yield the dotted names and values of a nested mapping's leaves."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{above}{key}.")
@@ -164,11 +163,11 @@ def _is_parameter(name: str) -> bool:
 
 
 def _reason(name: str, catalog: Mapping[str, Any]) -> str:
-    """Why a dataset would be lost; nothing if it would not."""
+    """Return why a dataset would be lost; empty if it would not."""
     if "@" in name:
-        return "is transcoded, which the plugin does not understand"
+        return "is transcoded, which kedro-azureml does not support"
     entry = catalog.get(name)
-    if entry is None:  # the plugin then passes it on as a pickle
+    if entry is None:  # kedro-azureml passes it on as a pickle
         return _pattern_reason(name, catalog)
     kind = str(entry.get("type", ""))
     if kind.endswith(_CARRIED):
@@ -178,7 +177,7 @@ def _reason(name: str, catalog: Mapping[str, Any]) -> str:
     for argument in _PATHS:
         path = entry.get(argument)
         if isinstance(path, str) and "://" not in path:
-            return f"lies on its step's own machine ({path})"
+            return f"is stored on the step's own machine ({path})"
     return ""
 
 
@@ -187,14 +186,14 @@ def _pattern_reason(name: str, catalog: Mapping[str, Any]) -> str:
 
     patterns = {key: entry for key, entry in catalog.items() if "{" in key}
     pattern = CatalogConfigResolver(patterns).match_dataset_pattern(name)
-    return f"has no entry of its own but the pattern '{pattern}'" if pattern else ""
+    return f"matches only the pattern '{pattern}', but needs its own entry" if pattern else ""
 
 
 def check_pipeline_name(pipeline: str, known: list[str]) -> None:
-    """Raise if there is no such pipeline.
+    """Check that a pipeline is registered.
 
     Raises:
-        ValueError: With the name that was probably meant, or all there are.
+        ValueError: It is not; the message suggests the closest name, or lists all.
     """
     if pipeline not in known:
         close = difflib.get_close_matches(pipeline, known, n=1)

@@ -69,7 +69,7 @@ def test_what_the_sdk_writes_is_read_back():
 
 
 def test_another_gang_than_mpi_is_refused_rather_than_run_as_one_process():
-    with pytest.raises(ValueError, match="gang of pytorch; only MPI"):
+    with pytest.raises(ValueError, match="distribution pytorch is not supported; use MPI"):
         read_job(compiled(instance_count=2, distribution=PyTorchDistribution()))
 
 
@@ -77,13 +77,13 @@ def test_data_that_only_a_workspace_has_is_named():
     document = compiled()
     step = next(iter(document["jobs"].values()))
     step["inputs"]["a"] = {"type": "uri_folder", "path": "azureml:mnist@latest"}
-    with pytest.raises(ValueError, match="'a' is azureml:mnist@latest, which only a workspace"):
+    with pytest.raises(ValueError, match="azureml:mnist@latest, which exists in a workspace only"):
         read_job(document)
 
 
 @pytest.mark.parametrize("document", [{}, {"type": "command"}, {"type": "pipeline", "jobs": {}}])
 def test_what_is_no_pipeline_job_is_refused(document):
-    with pytest.raises(ValueError, match="no pipeline job"):
+    with pytest.raises(ValueError, match="not a pipeline job"):
         read_job(document)
 
 
@@ -100,7 +100,7 @@ def test_texts_are_put_in_as_they_are():
 
 def test_a_command_that_speaks_of_an_unknown_output_is_refused():
     step = Step("s", "echo ${{outputs.p}}", outputs=("o",))
-    with pytest.raises(ValueError, match=r"step 's'.*outputs\.p, but it has only o"):
+    with pytest.raises(ValueError, match=r"step 's'.*outputs\.p; expected one of o"):
         step.command_line({}, {"o": "/o"})
 
 
@@ -138,12 +138,14 @@ def test_a_circle_is_refused():
         Step("b", "true", {"i": Source("a", "o")}, ("o",)),
         Step("c", "true"),
     )
-    with pytest.raises(ValueError, match=r"wait for one another: a, b$"):
+    with pytest.raises(ValueError, match=r"steps depend on each other: a, b$"):
         Job("circle", "tests", steps)
 
 
 def test_an_input_that_nothing_makes_is_refused():
-    with pytest.raises(ValueError, match="'i' is output 'p' of 'a', which job 'j' does not have"):
+    with pytest.raises(
+        ValueError, match="'i' is output 'p' of 'a', which does not exist in job 'j'"
+    ):
         Job("j", "", (Step("a", "true", outputs=("o",)), Step("b", "", {"i": Source("a", "p")})))
 
 

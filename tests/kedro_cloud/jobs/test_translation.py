@@ -23,10 +23,10 @@ def entry(**changes):
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
-        (entry(filepath="data/a.json"), "lies on its step's own machine (data/a.json)"),
+        (entry(filepath="data/a.json"), "is stored on the step's own machine (data/a.json)"),
         (
             {"type": "x.Segments", "path": "/tmp/segments"},
-            "lies on its step's own machine (/tmp/segments)",
+            "is stored on the step's own machine (/tmp/segments)",
         ),
         ({"type": "MemoryDataset"}, "is kept in memory"),
         ({"type": "kedro.io.MemoryDataset"}, "is kept in memory"),
@@ -59,12 +59,12 @@ def test_data_that_survives_is_let_through(made):
 def test_patterns_and_transcoding_are_found():
     catalog = {"raw": entry(), "{any}d": entry(), "m{any}": entry()}
     assert list(find_losses(PIPELINE, catalog)) == [
-        "dataset 'made' has no entry of its own but the pattern 'm{any}'",
-        "dataset 'read' has no entry of its own but the pattern '{any}d'",
+        "dataset 'made' matches only the pattern 'm{any}', but needs its own entry",
+        "dataset 'read' matches only the pattern '{any}d', but needs its own entry",
     ]
     transcoded = Pipeline([Node(lambda a: a, "raw", "made@pandas")])
     (found,) = find_losses(transcoded, {"raw": entry(), "made@pandas": entry()})
-    assert found == "dataset 'made@pandas' is transcoded, which the plugin does not understand"
+    assert found == "dataset 'made@pandas' is transcoded, which kedro-azureml does not support"
 
 
 @pytest.mark.parametrize("value", ["/home/me/x.mp4", "~/x.mp4", "films/x.mp4", "x.mp4", "data"])
@@ -77,9 +77,7 @@ def test_a_file_of_this_machine_is_no_parameter(value, tmp_path):
     if value == "data":  # as well a word as a folder, and more often a word
         check_local_paths({"video": value}, tmp_path, tmp_path / "code")
         return
-    with pytest.raises(
-        ValueError, match=f"parameter 'a.video': {value} would not be there"
-    ) as told:
+    with pytest.raises(ValueError, match=f"parameter 'a.video': {value} does not exist") as told:
         check_local_paths({"a": {"video": value}}, tmp_path, tmp_path / "code")
     assert f"--upload {value}=mine --params a.video=abfs://mine/x.mp4" in str(told.value)
 
@@ -95,7 +93,7 @@ def test_what_a_cluster_has_as_well_is_a_parameter(tmp_path):
 
 @pytest.mark.parametrize("params", [{"a": {"title": "Hokusai's"}}, {"it's": 1}, {"a": ["it's"]}])
 def test_an_apostrophe_is_refused_as_the_plugin_would_break_the_command(params):
-    with pytest.raises(ValueError, match="cannot hand an apostrophe to a step"):
+    with pytest.raises(ValueError, match="cannot pass an apostrophe to a step"):
         check_texts(params)
 
 
@@ -104,5 +102,5 @@ def test_a_misspelt_pipeline_is_guessed():
         ValueError, match=r"'faq_tunin' does not exist; did you mean 'faq_tuning'\?"
     ):
         check_pipeline_name("faq_tunin", ["faq_tuning", "mnist_training"])
-    with pytest.raises(ValueError, match="there are faq_tuning, mnist_training"):
+    with pytest.raises(ValueError, match="expected one of faq_tuning, mnist_training"):
         check_pipeline_name("zzz", ["mnist_training", "faq_tuning"])
