@@ -62,7 +62,7 @@ _CLOUD = [
         (CLOUD, "invalid YAML"),
         write(CLOUD, "cloud: ["),
     ),
-    Case("provision", ("cloud", "provision"), ("not set where the job goes", _UNSET)),
+    Case("provision", ("cloud", "provision"), ("workspace settings are missing", _UNSET)),
     Case(
         "provision misspelt",
         ("cloud", "provision", "--dry-run"),
@@ -72,7 +72,7 @@ _CLOUD = [
     Case("publish nothing", ("cloud", "publish"), ("Missing option '--pipeline'",), code=2),
     Case("rehearse unknown", ("cloud", "rehearse", "-p", "no"), ("pipeline 'no' does not exist",)),
     Case("schedule misspelt", ("cloud", "schedule", "make"), ("No such command 'make'",), code=2),
-    Case("status", ("cloud", "status"), ("not set where the job goes", _UNSET)),
+    Case("status", ("cloud", "status"), ("workspace settings are missing", _UNSET)),
     Case("watch misspelt", ("cloud", "watch", "--folder"), ("'--folder'",), code=2),
     Case("models misspelt", ("cloud", "models", "lst"), ("No such command 'lst'",), code=2),
     Case("deploy nothing", ("cloud", "deploy"), ("Missing option '--model'",), code=2),
@@ -89,14 +89,14 @@ _AZURE = [
     Case(
         "compile odd parameters",
         ("azureml", "compile", "-p", DIGITS, "--params", "a=b"),
-        ("--params is no JSON", '{"seed": 1}'),
+        ("--params is not JSON", '{"seed": 1}'),
     ),
     Case(
         "compile elsewhere",
         ("azureml", "-e", "nowhere", "compile", "-p", DIGITS),
         ("'nowhere' does not exist",),
     ),
-    Case("submit", ("azureml", "run", "-p", DIGITS), ("not set where the job goes", _UNSET)),
+    Case("submit", ("azureml", "run", "-p", DIGITS), ("workspace settings are missing", _UNSET)),
 ]
 _PAGES = [
     Case("ui misspelt", ("mlflow", "ui", "--prt", "1"), ("'--prt'",), code=2),

@@ -1,1 +1,1 @@
-"""The Azure ML workspace of an environment: the connection, its answers, changes to it."""
+"""The Azure ML workspace of an environment: connection, error messages, changes."""

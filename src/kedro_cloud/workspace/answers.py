@@ -1,4 +1,4 @@
-"""What Azure answers when it refuses, each told with what to do about it."""
+"""Format Azure's error responses with what to do about them."""
 
 from __future__ import annotations
 
@@ -20,87 +20,85 @@ _ROLES = {
     "computes": "AzureML Compute Operator",
     "userAssignedIdentities": "Managed Identity Operator",
 }
-"""By kind of resource; for all others the first that one asks for will do."""
+"""Role that allows changes, by kind of resource."""
 _ROLE = "AzureML Data Scientist"
+"""Role for all other kinds."""
 
 
-def format_refusal(error: HttpResponseError, said: str) -> str:
-    """The line for a refusal.
+def format_refusal(error: HttpResponseError, message: str) -> str:
+    """Return one line for an error response.
 
     Args:
-        error: As the SDK raises it.
-        said: The essence of what Azure said.
+        error: Error of the SDK.
+        message: Main message in Azure's response.
     """
     if is_from_storage(error):
         return (
-            f"the code could not be uploaded ({said}); see whether this machine's clock is right "
-            "and the workspace's storage account lets it in, and submit the job again"
+            f"the code could not be uploaded ({message}); check this machine's clock and its "
+            "access to the workspace's storage account, and submit the job again"
         )
     found = _RESOURCE.search(_url(error))
     where = f"workspace '{found['workspace']}'" if found else "Azure"
     kind, name = (found["kind"] or "", found["name"] or "") if found else ("", "")
-    if told := _refused(str(error), name):
-        return f"{where}: {told}"
+    if text := _format_by_message(str(error), name):
+        return f"{where}: {text}"
     missing = error.status_code == HTTPStatus.NOT_FOUND and not is_workspace_missing(error)
     if missing and kind == "computes" and name:
-        return format_missing_cluster(where, name, said)
-    return f"{where}: {_by_status(error, kind, said)}"
+        return format_missing_cluster(where, name, message)
+    return f"{where}: {_format_by_status(error, kind, message)}"
 
 
 def is_from_storage(error: HttpResponseError) -> bool:
-    """Whether blob storage has refused, not Azure ML."""
+    """Return whether the error is from blob storage, not from Azure ML."""
     return ".blob." in (urlsplit(_url(error)).hostname or "")
 
 
 def is_workspace_missing(error: HttpResponseError) -> bool:
-    """Whether what is not there is all the workspace, or its group or subscription."""
+    """Return whether the workspace, its resource group or its subscription does not exist."""
     return _WRONG_PLACE.search(str(error)) is not None
 
 
-def format_missing_cluster(where: str, name: str, said: str) -> str:
-    """The line for a cluster that is not, or no longer, there."""
+def format_missing_cluster(where: str, name: str, message: str) -> str:
+    """Return one line for a cluster that does not exist."""
     return (
-        f"{where} has no cluster '{name}' ({said}); make one of that name (kedro cloud provision "
-        "makes those of cloud.yml), or name another in azureml.yml"
+        f"{where} has no cluster '{name}' ({message}); create it (kedro cloud provision creates "
+        "the clusters of cloud.yml), or set another in azureml.yml"
     )
 
 
-def _by_status(error: HttpResponseError, kind: str, said: str) -> str:
+def _format_by_status(error: HttpResponseError, kind: str, message: str) -> str:
     status = error.status_code or 0
     if status == HTTPStatus.FORBIDDEN:
-        return f"you may not do that ({said}); ask for the role {_role(error, kind)}"
+        return f"permission denied ({message}); ask for the role {_role(error, kind)}"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         seconds = getattr(error.response, "headers", {}).get("Retry-After")
         wait = f"wait {seconds} seconds" if seconds else "wait a minute"
-        return (
-            f"Azure is asked too often just now; {wait} and run the same command again, it goes "
-            "on where it was"
-        )
+        return f"Azure limits the rate of requests; {wait} and rerun, the command resumes"
     if status == HTTPStatus.NOT_FOUND:
-        return f"{said}; are the workspace's settings in azureml.yml right?"
+        return f"{message}; check the workspace's settings in azureml.yml"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return f"{said}; that is Azure's own: run the same command again in a while"
-    return said
+        return f"{message}; this is an error of Azure: rerun later"
+    return message
 
 
-def _refused(text: str, name: str) -> str:
-    """What stands against a thing that was to be made; nothing if it is not known."""
+def _format_by_message(text: str, name: str) -> str:
+    """Return one line for a known message; empty for others."""
     if _TAKEN.search(text):
         return (
-            f"another workspace of the region has an endpoint '{name}' already; give it another "
-            "name wherever cloud.yml says it"
+            f"endpoint name '{name}' is taken by another workspace of the region; rename the "
+            "endpoint in cloud.yml"
         )
     if quota := _QUOTA.search(text):
         return (
-            f"cluster '{name}' would have no machine: your quota of {quota['family']} cores is "
-            f"{quota['quota']}; ask for more (portal.azure.com, Quotas, Machine learning; what "
-            "there is: az ml compute list-usage), or give it another size in cloud.yml"
+            f"cluster '{name}': your quota of {quota['family']} cores is {quota['quota']}; request "
+            "more (portal.azure.com, Quotas, Machine learning; current usage: az ml compute "
+            "list-usage), or set another size in cloud.yml"
         )
     if identity := _NO_IDENTITY.search(text):
         return (
-            f"there is no identity '{identity['name']}' for its clusters; make it with infra/, or "
-            f"by az identity create --name {identity['name']}, or leave `identity` out of "
-            "cloud.yml: each cluster then has its own"
+            f"there is no identity '{identity['name']}' for its clusters; create it with infra/ or "
+            f"az identity create --name {identity['name']}, or remove `identity` from cloud.yml to "
+            "give each cluster its own"
         )
     return ""
 

@@ -1,4 +1,4 @@
-"""What a command would change in the cloud: told first, then done, each by itself."""
+"""Plan the changes of a command in the workspace, then apply them one by one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from kedro_cloud.workspace.answers import is_workspace_missing
 
 SAME, NEW, OTHER, GONE, REFUSED = "=", "+", "~", "-", "!"
-"""Signs: is as it should be; is made; is changed; is removed; would have to be, and cannot."""
+"""Signs: no change; create; update; delete; needed, but impossible."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing of the cloud, as it should be.
+    """A planned change of a resource.
 
     Attributes:
-        sign: What happens to it.
-        kind: `cluster`, `datastore` and so on.
-        name: Its name there.
-        detail: What it is, or from what to what it changes.
-        apply: Does it; None where there is nothing to do.
-        needs: Kind and name of what must be done before.
+        sign: Kind of change: `SAME`, `NEW`, `OTHER`, `GONE` or `REFUSED`.
+        kind: Kind of resource, such as `cluster` or `datastore`.
+        name: Name of the resource.
+        detail: Description of the resource or the change.
+        apply: Applies the change; None where nothing changes.
+        needs: Kind and name of the resource that must be changed before.
     """
 
     sign: str
@@ -38,37 +38,40 @@ class Change:
         return f"{self.sign} {self.kind} {self.name}" + (f": {self.detail}" if self.detail else "")
 
 
-def fail_with(said: str) -> Callable[[], Any]:
-    """What raises, in place of a change that cannot be made."""
+def fail_with(message: str) -> Callable[[], Any]:
+    """Return a function that raises ValueError, for a change that is impossible."""
 
-    def refuse() -> None:
-        raise ValueError(said)
+    def fail() -> None:
+        raise ValueError(message)
 
-    return refuse
+    return fail
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A change that could not be made, and why."""
+    """A change that failed, and its error."""
 
     change: Change
     error: BaseException
 
 
 def select_pending(changes: Iterable[Change]) -> list[Change]:
-    """Those of which there is something to do."""
+    """Return the changes that have something to apply."""
     return [change for change in changes if change.apply is not None]
 
 
 def apply_all(
-    changes: Sequence[Change], say: Callable[[str], None], stop: Callable[[Exception], bool]
+    changes: Sequence[Change], report: Callable[[str], None], stop: Callable[[Exception], bool]
 ) -> list[Failure]:
-    """Make the changes in their order; one that fails does not keep the others from being made.
+    """Apply changes in order, and continue after failures.
 
     Args:
-        changes: Each is asked to make itself.
-        say: Told after each.
-        stop: Whether after this error nothing else can be made either; then it is raised.
+        changes: Changes to apply.
+        report: Receives a line after each change.
+        stop: Whether all later changes would fail, too; then the error is raised.
+
+    Returns:
+        The failures; changes that depend on a failed one are skipped.
     """
     failed: dict[tuple[str, str], Failure] = {}
     for change in select_pending(changes):
@@ -83,15 +86,15 @@ def apply_all(
                 raise
             failed[change.kind, change.name] = Failure(change, error)
         else:
-            say(f"{_DONE[change.sign]} {change.kind} {change.name}")
+            report(f"{_DONE[change.sign]} {change.kind} {change.name}")
     return list({id(failure): failure for failure in failed.values()}.values())
 
 
-_DONE = {NEW: "made", OTHER: "changed", GONE: "removed"}
+_DONE = {NEW: "created", OTHER: "changed", GONE: "removed"}
 
 
 def found(get: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """What is in the workspace, or None; a workspace that is not there is an error."""
+    """Return a resource of the workspace, or None; raise if the workspace does not exist."""
     from azure.core.exceptions import ResourceNotFoundError
 
     try:
@@ -105,7 +108,7 @@ def found(get: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Leave out that classes of the SDK are experimental: it tells a user nothing to do."""
+    """Hide the SDK's warnings about experimental classes, on which users cannot act."""
     logger = logging.getLogger("azure.ai.ml._utils._experimental")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The Azure ML workspace that an environment of the project names."""
+"""Connect to the Azure ML workspace of an environment, and check what jobs need."""
 
 from __future__ import annotations
 
@@ -13,42 +13,41 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 _CONNECT_SECONDS = 10
-"""How long a network may take to open a connection; it is tried four times."""
+"""Timeout of a connection; the client tries four times."""
 
 
 def connect(project: Path, environment: str, subscription: str = "") -> MLClient:
-    """A client of the workspace; nothing is asked of it yet.
+    """Return a client of the workspace; it sends no request yet.
 
     Args:
-        project: Kedro's.
+        project: Root folder of the Kedro project.
         environment: Folder of `conf`.
-        subscription: In place of what the environment says.
+        subscription: Subscription ID; overrides the environment's.
 
     Raises:
-        ValueError: It is not said which workspace, or nobody is signed in.
+        ValueError: The settings of the workspace are incomplete, or nobody is signed in.
     """
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
 
     faults.check_workspace_settings(project, environment, subscription)
     faults.check_credential()
-    here = faults.workspace_settings(project, environment)
+    settings = faults.workspace_settings(project, environment)
     return MLClient(
         DefaultAzureCredential(),
-        subscription or here["subscription_id"],
-        here["resource_group"],
-        here["workspace_name"],
+        subscription or settings["subscription_id"],
+        settings["resource_group"],
+        settings["workspace_name"],
     )
 
 
 def check_image(client: MLClient, project: Path, environment: str) -> None:
-    """Raise if the workspace does not have what the environment's steps run in.
+    """Check that the workspace has the Azure ML environment of the steps, before the upload.
 
-    It would be missed after the upload only. Labels (`name@latest`) and images of a registry
-    are left to Azure ML.
+    Labels (`name@latest`) and images of a registry are left to Azure ML.
 
     Raises:
-        ValueError: It is not registered.
+        ValueError: The Azure ML environment is not registered.
     """
     from azure.core.exceptions import ResourceNotFoundError
 
@@ -62,29 +61,29 @@ def check_image(client: MLClient, project: Path, environment: str) -> None:
         if answers.is_workspace_missing(error):
             raise
         raise ValueError(
-            f"workspace '{client.workspace_name}' has no environment '{reference}', in which the "
-            "steps run; register it: kedro cloud environment"
+            f"workspace '{client.workspace_name}' has no environment '{reference}', which the "
+            "steps need; register it: kedro cloud environment"
         ) from error
 
 
 def check_clusters(client: MLClient, names: list[str]) -> None:
-    """Raise if steps would have no machine. It would be missed after the upload, or never.
+    """Check that clusters exist, before the upload.
 
     Raises:
-        azure.core.exceptions.ResourceNotFoundError: A cluster is not there.
+        azure.core.exceptions.ResourceNotFoundError: A cluster does not exist.
     """
     for name in names:
         client.compute.get(name)
 
 
 def check_storage(client: MLClient) -> None:
-    """Raise if this machine cannot reach the account that the code is uploaded to.
+    """Check that this machine can reach the storage account for the code.
 
-    Many a network lets nobody through to blob storage. The SDK would then try each file of the
-    code several times, for more than an hour in all, and say nothing.
+    Many networks block blob storage. The SDK would then retry each file of the code, for more than
+    an hour in total, without a message.
 
     Raises:
-        ValueError: It cannot be reached.
+        ValueError: The account cannot be reached.
     """
     from azure.core import PipelineClient
     from azure.core.exceptions import ServiceRequestError, ServiceResponseError
@@ -94,11 +93,11 @@ def check_storage(client: MLClient) -> None:
     account = str(found.storage_account).rpartition("/")[2]
     address = f"https://{account}.blob.{compat.storage_suffix()}"
     try:
-        # Any answer will do, a refusal as well: nobody is signed in here.
+        # Any response proves the connection, an error as well: the request is not authenticated.
         service: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(address)
         service.send_request(HttpRequest("HEAD", address), connection_timeout=_CONNECT_SECONDS)
     except (ServiceRequestError, ServiceResponseError) as error:
         raise ValueError(
             f"storage account '{account}', to which the code is uploaded, cannot be reached "
-            f"({error}); see whether this machine's network lets it through to {address}"
+            f"({error}); allow connections from this machine's network to {address}"
         ) from error

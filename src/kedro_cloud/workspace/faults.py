@@ -1,4 +1,4 @@
-"""What can be amiss between this machine and Azure ML, each told in one line."""
+"""Check settings and credentials for Azure ML, and format its errors in one line."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ _WORKSPACE = {
     "resource_group": "AZURE_RESOURCE_GROUP",
     "workspace_name": "AZURE_ML_WORKSPACE",
 }
-"""By setting of `azureml.yml`: the variable that it is taken from."""
+"""Environment variable by setting of `azureml.yml`."""
 _SCOPE = "https://management.azure.com/.default"
-# The SDK checks a job before it sends it, and says what it found as JSON or as a numbered text.
+# The SDK validates a job before it sends it, and reports errors as JSON or as a list of `(x)`.
 _MESSAGE = re.compile(r'"message": "((?:[^"\\]|\\.)*)"')
 _DETAIL = re.compile(r"^\(x\) (.+)$", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[\d*m")
-_UNFIT = re.compile(
+_INVALID_COMPUTE = re.compile(
     r'"path": "jobs\.(?P<step>\w+)\.compute",\s*"value": "azureml:(?P<cluster>[^"]+)"'
 )
 
 
 def check_parameters(text: str | None) -> None:
-    """Raise if the plugin could not read `--params`, or not hand them to the steps.
+    """Check that kedro-azureml can read `--params`, and pass them to the steps.
 
     Raises:
-        ValueError: They are no JSON object, or have an apostrophe.
+        ValueError: The text is not a JSON object, or has an apostrophe.
     """
     if not text:
         return
@@ -61,86 +61,87 @@ def check_parameters(text: str | None) -> None:
         given = json.loads(text)
     except ValueError as error:
         raise ValueError(
-            f"--params is no JSON ({error}); write --params '{{\"seed\": 1}}'"
+            f"--params is not JSON ({error}); use --params '{{\"seed\": 1}}'"
         ) from error
     if not isinstance(given, dict):
         raise ValueError(
-            f"--params takes a JSON object, not {text}; write --params '{{\"seed\": 1}}'"
+            f"--params expects a JSON object, not {text}; use --params '{{\"seed\": 1}}'"
         )
     translation.check_texts(given)
 
 
 def check_workspace_settings(project: Path, environment: str, subscription: str) -> None:
-    """Raise if it is not said where jobs go.
+    """Check that an environment sets subscription, resource group and workspace.
 
     Args:
-        project: Kedro's.
+        project: Root folder of the Kedro project.
         environment: Folder of `conf`.
-        subscription: What the command line says, if it does.
+        subscription: Subscription ID from the command line, or "".
 
     Raises:
-        ValueError: Names every setting that is missing, and where it can be set.
+        ValueError: Settings are missing; the message names all, and where to set them.
     """
-    here = workspace_settings(project, environment)
+    settings = workspace_settings(project, environment)
     if subscription:
-        here["subscription_id"] = subscription
-    missing = [name for name in _WORKSPACE if here.get(name) in (None, "", "not-set")]
+        settings["subscription_id"] = subscription
+    missing = [name for name in _WORKSPACE if settings.get(name) in (None, "", "not-set")]
     if missing:
         variables = " ".join(f"{_WORKSPACE[name]}=…" for name in missing)
         raise ValueError(
-            f"it is not set where the job goes: {', '.join(missing)}; write it into "
+            f"workspace settings are missing: {', '.join(missing)}; set them in "
             f"conf/{environment}/azureml.yml, or export {variables}"
         )
 
 
 def check_environment(project: Path, environment: str) -> None:
-    """Raise if steps would not hand their data on in folders of Azure ML.
+    """Check that an environment passes data between steps in folders of Azure ML.
 
-    The plugin's other way, pickles in a storage account whose key stands in each step, is none.
+    The alternative of kedro-azureml, pickles in a storage account, would put the account's key into
+    each step, so it is not supported.
 
     Raises:
-        ValueError: Names an environment that is meant for Azure ML.
+        ValueError: `pipeline_data_passing` is not enabled.
     """
     passing = workspace_settings(project, environment).get("pipeline_data_passing") or {}
     if not passing.get("enabled"):
         raise ValueError(
-            f"environment '{environment}' is not for Azure ML: its azureml.yml does not say "
+            f"environment '{environment}' is not for Azure ML: its azureml.yml does not set "
             "`pipeline_data_passing: {enabled: true}`; use `kedro azureml -e azureml …`"
         )
 
 
 def workspace_settings(project: Path, environment: str) -> dict[str, Any]:
-    """What `azureml.yml` says of the workspace and its jobs."""
+    """Return the settings below `azure` in `azureml.yml`."""
     return dict(config.loader(project, environment)["azureml"]["azure"])
 
 
 def check_snapshot(project: Path) -> None:
-    """Raise if the code is more than Azure ML accepts.
+    """Check that the code does not exceed Azure ML's limit.
 
     Raises:
-        ValueError: Names the largest files.
+        ValueError: It does; the message names the largest files.
     """
     files = snapshot.uploaded_files(project)
     snapshot.check_size({name: path.stat().st_size for path, name in files})
 
 
 def check_credential() -> None:
-    """Raise if Azure would not know who is asking.
+    """Check that an identity is signed in.
 
-    The plugin would then open a browser and wait for it, five minutes, also where nobody sees it.
+    Otherwise kedro-azureml would open a browser and wait for it for five minutes.
 
     Raises:
-        ValueError: With what Azure said of the credential, if it said something.
+        ValueError: No identity is signed in; the message has the code of Microsoft Entra, if any.
     """
     from azure.identity import DefaultAzureCredential
 
-    # As the plugin does: on a compute instance the managed identity may do too little.
+    # As in kedro-azureml: on a compute instance the managed identity may lack permissions.
     credential = DefaultAzureCredential(
         exclude_managed_identity_credential="MSI_ENDPOINT" in os.environ
     )
     chain = logging.getLogger("azure.identity")
     level = chain.level
-    chain.setLevel(logging.ERROR)  # it tells of each kind of credential it has tried
+    chain.setLevel(logging.ERROR)  # it logs each kind of credential that it has tried
     try:
         credential.get_token(_SCOPE)
     except Exception as error:
@@ -150,22 +151,22 @@ def check_credential() -> None:
         credential.close()
 
 
-def format_credential_error(said: str) -> str:
-    """The line for a missing, expired or refused credential.
+def format_credential_error(message: str) -> str:
+    """Return one line for a missing, expired or rejected credential.
 
     Args:
-        said: What the SDK said; of all its lines only a code of Microsoft Entra tells something.
+        message: Message of the SDK; only its line with a code of Microsoft Entra is used.
     """
-    told = re.search(r"AADSTS\d+: [^\n]*?[.\n]", said)
-    because = f" ({told[0].strip().rstrip('.')})" if told else ""
+    code = re.search(r"AADSTS\d+: [^\n]*?[.\n]", message)
+    reason = f" ({code[0].strip().rstrip('.')})" if code else ""
     return (
-        f"Azure does not know who you are{because}: run `az login`, or set AZURE_TENANT_ID, "
+        f"not signed in to Azure{reason}: run `az login`, or set AZURE_TENANT_ID, "
         "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET of a service principal"
     )
 
 
 def _config_exception() -> type[BaseException]:
-    """Return what the plugin raises for its configuration; not an Exception, and slow to import."""
+    """Return kedro-azureml's configuration error: a BaseException, and slow to import."""
     from kedro_azureml.generator import ConfigException
 
     config_exception: type[BaseException] = ConfigException
@@ -174,20 +175,20 @@ def _config_exception() -> type[BaseException]:
 
 @contextmanager
 def short_errors() -> Iterator[None]:
-    """End in one line what the plugin, the SDK and Azure say of a user's own doing."""
+    """Raise user errors of kedro-azureml, the SDK and Azure as one-line ClickExceptions."""
     try:
         yield
     except (Exception, _config_exception()) as error:
-        told = explain(error)
-        if told is None or is_traceback_requested():
+        message = explain(error)
+        if message is None or is_traceback_requested():
             raise
-        raise click.ClickException(told) from error
+        raise click.ClickException(message) from error
 
 
 def call_with_short_errors(
     command: Callable[..., Result], *arguments: Any, **options: Any
 ) -> Result:
-    """Call a command; a fault that its user can fix ends it in one line and exit code 1."""
+    """Call a command; a user error ends it in one line and exit code 1."""
     with short_errors():
         result: Result = one_line_errors(command)(*arguments, **options)
     return result
@@ -199,7 +200,7 @@ def summarize(error: BaseException) -> str:
 
 
 def explain(error: BaseException) -> str | None:
-    """The line for an error; None for a fault of the program, of which all should be seen."""
+    """Return one line for a user error; None for a bug, whose traceback is needed."""
     if isinstance(error, AzureError):
         return _format_azure_error(error)
     if isinstance(error, _config_exception()):
@@ -208,8 +209,8 @@ def explain(error: BaseException) -> str | None:
     function = last[0].name if last else ""
     if function == "_get_kedro_param":
         return (
-            f"step {error} runs on several machines: say in parameters.yml on how many "
-            "(step_nodes), and how many ranks each of them has (step_processes)"
+            f"step {error} is distributed: set the number of machines (step_nodes) and the ranks "
+            "per machine (step_processes) in parameters.yml"
         )
     if function == "parse_extra_env_params":
         return f"--env-var: {describe(error)}"
@@ -217,23 +218,21 @@ def explain(error: BaseException) -> str | None:
 
 
 def _format_azure_error(error: AzureError) -> str:
-    """The line for what the SDK raises."""
     text = str(error)
-    unfit = _UNFIT.search(text)
-    said = _essence(text)
+    invalid = _INVALID_COMPUTE.search(text)
+    message = _main_message(text)
     if isinstance(error, ServiceRequestError | ServiceResponseError):
-        return f"Azure cannot be reached ({said}); see whether this machine has a network"
-    if unfit and "not found" in said:
-        return f"step '{unfit['step']}': " + format_missing_cluster(
-            "the workspace", unfit["cluster"], said
-        )
+        return f"Azure cannot be reached ({message}); check this machine's network connection"
+    if invalid and "not found" in message:
+        missing = format_missing_cluster("the workspace", invalid["cluster"], message)
+        return f"step '{invalid['step']}': {missing}"
     if isinstance(error, ClientAuthenticationError) and not is_from_storage(error):
         return format_credential_error(text)
-    return format_refusal(error, said) if isinstance(error, HttpResponseError) else said
+    return format_refusal(error, message) if isinstance(error, HttpResponseError) else message
 
 
-def _essence(text: str) -> str:
-    """Of all that the SDK says in an error, the first thing that it found amiss."""
+def _main_message(text: str) -> str:
+    """Return the first problem in an error message of the SDK."""
     text = _COLOUR.sub("", text)
     if found := _MESSAGE.search(text):
         text = json.loads(f'"{found[1]}"')
@@ -243,7 +242,7 @@ def _essence(text: str) -> str:
 
 
 def is_workspace_wide(error: BaseException) -> bool:
-    """Whether after this error nothing else can be done in the workspace either."""
+    """Return whether an error affects all requests to the workspace."""
     if isinstance(error, ServiceRequestError | ServiceResponseError | ClientAuthenticationError):
         return True
     return isinstance(error, HttpResponseError) and (

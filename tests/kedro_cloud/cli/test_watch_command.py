@@ -135,7 +135,7 @@ def test_without_a_place_it_is_the_container_of_the_trigger(call, container, wor
         (["--start", "endpoint", "--results", "a"], "--results is for --start local"),
         (["--start", "rehearsal"], "a rehearsal does not see it; watch a folder"),
         (["--start", "rehearsal", "--most-at-once", "2"], "run one after the other"),
-        (["--start", "endpoint"], "it is not set where the job goes"),
+        (["--start", "endpoint"], "workspace settings are missing"),
         (["-e", "base"], "environment 'base' has no cloud.yml"),
     ],
 )

@@ -71,7 +71,7 @@ def fails(plane):
     plane.runs.stages = (Stage("Running", log), Stage("Failed", log, reason))
 
 
-SETTINGS = r"are the workspace's settings in azureml\.yml right\?"
+SETTINGS = r"check the workspace's settings in azureml\.yml"
 TROUBLES = {
     "upload dropped once": Trouble(None, meets(None, times=1, host=BLOBS, method="PUT")),
     "throttled": Trouble(
@@ -94,7 +94,7 @@ TROUBLES = {
         ),
     ),
     "no role": Trouble(
-        r"you may not do that .*workspaces/jobs/write.*; ask for the role AzureML Data Scientist",
+        r"permission denied .*workspaces/jobs/write.*; ask for the role AzureML Data Scientist",
         lacks("jobs/write"),
     ),
     "no environment": Trouble(
@@ -110,7 +110,7 @@ TROUBLES = {
         signed_in=False,
     ),
     "expired secret": Trouble(
-        r"Azure does not know who you are \(AADSTS7000222: .* are expired\): ",
+        r"not signed in to Azure \(AADSTS7000222: .* are expired\): ",
         meets(
             Answer.of({"error": "invalid_client", "error_description": EXPIRED}, 401),
             host=signin.HOST,
@@ -130,7 +130,7 @@ TROUBLES = {
         settings={"workspace_name": "quartet-worksapce"},
     ),
     "no cluster": Trouble(
-        "workspace 'quartet-workspace' has no cluster 'cpu-cluster' .*; make one of that name ",
+        "workspace 'quartet-workspace' has no cluster 'cpu-cluster' .*; create it ",
         without("computes", "cpu-cluster"),
     ),
     "no cluster for a tag": Trouble(

@@ -179,13 +179,12 @@ def another_kind(plane):
         ),
         (
             no_quota,
-            "cluster 'cpu-cluster' would have no machine: your quota of standardDSv5Family cores "
-            "is 0; ask for more",
+            "cluster 'cpu-cluster': your quota of standardDSv5Family cores is 0; request more",
         ),
-        (throttled, "Azure is asked too often just now; wait 0 seconds and run the same command"),
+        (throttled, "Azure limits the rate of requests; wait 0 seconds and rerun"),
         (
             lambda plane: plane.manager.admission.lost_identities.add("jobs"),
-            "there is no identity 'jobs' for its clusters; make it with infra/, or by az identity",
+            "there is no identity 'jobs' for its clusters; create it with infra/ or az identity",
         ),
         (another_kind, "compute 'cpu-cluster' is of another kind (computeinstance); name another"),
     ],
