@@ -47,9 +47,7 @@ class StepHooks:
         if step is None:
             return
         pipeline, name = step
-        used = pipelines[pipeline].filter(node_names=[name]).datasets()
-        for dataset in catalog._lazy_datasets.keys() - used:
-            del catalog._lazy_datasets[dataset]
+        compat.drop_datasets(catalog, pipelines[pipeline].filter(node_names=[name]).datasets())
 
 
 class ValidationHooks:
@@ -74,10 +72,5 @@ def _add_validation(catalog: DataCatalog, name: str) -> None:
     """Validate a dataset after `load` and before `save`."""
     dataset: Any = catalog[name]
     load, save = dataset.load, dataset.save
-
-    def validate(data: Any, mode: str) -> Any:
-        enabled = catalog._is_validation_enabled()
-        return catalog._validate(name, data, mode=mode) if enabled else data
-
-    dataset.load = lambda: validate(load(), "load")
-    dataset.save = lambda data: save(validate(data, "save"))
+    dataset.load = lambda: compat.validate_data(catalog, name, load(), "load")
+    dataset.save = lambda data: save(compat.validate_data(catalog, name, data, "save"))

@@ -26,7 +26,7 @@ def use_steps(compute: Collection[str]) -> None:
 
 def use_nodes() -> None:
     """Register pipelines as nodes, as the project defines them."""
-    _register(_project_registry())
+    compat.configure_pipelines(_project_registry())
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -38,12 +38,3 @@ def register_pipelines() -> dict[str, Pipeline]:
 def _project_registry() -> str:
     """Return the name of the project's own registry."""
     return f"{project.PACKAGE_NAME}.pipeline_registry"
-
-
-def _register(module: str) -> None:
-    if pipelines._pipelines_module == module:
-        return
-    # A run has requested its pipelines before, and `configure` resets the request.
-    requested = pipelines._requested_pipelines
-    pipelines.configure(module)
-    pipelines.set_requested(requested)

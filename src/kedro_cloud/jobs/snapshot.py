@@ -36,8 +36,6 @@ class Snapshot:
     @classmethod
     def from_folder(cls, folder: Path) -> Snapshot:
         """Return the snapshot of a folder that contains only uploaded files."""
-        from azure.ai.ml._utils._asset_utils import get_content_hash
-
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
         return cls(folder, compat.content_hash(folder), len(sizes), sum(sizes))
 
@@ -74,7 +72,9 @@ def uploaded_files(project: Path) -> Iterator[tuple[Path, str]]:
     for root, folders, files in os.walk(project, followlinks=True):
         inside = Path(root).relative_to(project).as_posix()
         folders[:] = [
-            name for name in folders if not _is_excluded(str(PurePosixPath(inside, name)), rules)
+            name
+            for name in folders
+            if not _is_excluded(str(PurePosixPath(inside, name)), ignore.rules)
         ]
         for path, name in ignore.uploaded(root, files, inside):
             yield Path(path), name

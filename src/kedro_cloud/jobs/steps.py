@@ -216,8 +216,7 @@ def _parameter_types(nodes: Iterable[Node]) -> dict[str, Any]:
 
 def _arguments(node: Node) -> dict[str, str]:
     """Return the datasets by argument of the node's function."""
-    inputs = node._inputs
-    if isinstance(inputs, dict):
-        return dict(inputs)
-    names = inspect.signature(node.func).parameters
-    return dict(zip(names, node.inputs, strict=False))
+    by_argument = compat.inputs_by_argument(node)
+    if by_argument is not None:
+        return by_argument
+    return dict(zip(inspect.signature(node.func).parameters, node.inputs, strict=False))
