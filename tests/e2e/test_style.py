@@ -1,4 +1,4 @@
-"""A media team drops in a video: what comes back, by one rank or two, and after a kill."""
+"""Stylize a video end to end with one rank, two ranks, and after a kill."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def metrics(folder):
     return json.loads((folder / "data/08_reporting/style_transfer/metrics.json").read_text())
 
 
-def test_the_sample_comes_back_whole(trained_workspace):
+def test_sample_is_stylized_completely(trained_workspace):
     source = trained_workspace / "data/01_raw/style/sample.mp4"
     target = trained_workspace / OUTPUT / "sample_starry_night.mp4"
     check_video(target, plan_video(source, 64))
@@ -54,7 +54,7 @@ def test_two_ranks_give_the_same_video_as_one(project, trained_workspace):
     assert metrics(project)["ranks"] == 2
 
 
-def test_a_killed_rank_costs_its_segment_and_not_the_step(project, trained_workspace):
+def test_killed_rank_loses_only_its_segment(project, trained_workspace):
     parameters = ["--params", "style_transfer.segment_frames=4,stylizing.workers=1"]
     segments = project / "data/07_model_output/style/segments"
     with subprocess.Popen(
@@ -80,7 +80,7 @@ def test_a_killed_rank_costs_its_segment_and_not_the_step(project, trained_works
     assert found["frames_out"] == 100
 
 
-def test_the_real_clip(project, real_clip):
+def test_real_clip(project, real_clip):
     result = run_kedro(project, *TRANSFER, "--params", f"video={real_clip},style=wave")
     assert result.returncode == 0, result.stderr
     target = project / OUTPUT / "bigbuckbunny_720p_5s_wave.mp4"

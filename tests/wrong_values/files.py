@@ -206,7 +206,7 @@ _STYLE = [
     Case(
         "video_cut_short",
         OF_VIDEO,
-        ("mine.mp4", "copy or export it anew"),
+        ("mine.mp4", "copy or export it again"),
         both(copy_over(f"{RAW}/style/sample.mp4", VIDEO), shorten(VIDEO, 20_000)),
     ),
     Case(

@@ -1,4 +1,4 @@
-"""What the pipeline `style_training` keeps, makes and refuses."""
+"""Results, checkpoints and errors of the pipeline `style_training`."""
 
 import io
 import json
@@ -36,7 +36,7 @@ QUICK = (
 
 @pytest.fixture
 def inputs(tmp_path):
-    """A painting, photographs of which one is broken, and weights, as files; and a folder."""
+    """Create a folder with a painting, photographs (one broken) and weights."""
     Image.fromarray(stripes()).save(tmp_path / "stripes.png")
     (tmp_path / "photos").mkdir()
     for name, picture in photographs().items():
@@ -49,7 +49,7 @@ def inputs(tmp_path):
     return tmp_path
 
 
-def handles(folder):
+def open_handles(folder):
     return (
         CheckpointDataset(filepath=str(folder / "checkpoint.safetensors")).load(),
         LivePictureDataset(filepath=str(folder / "progress.png")).load(),
@@ -57,7 +57,7 @@ def handles(folder):
 
 
 def train(folder, **changes):
-    kept, live = handles(folder)
+    kept, live = open_handles(folder)
     return nodes.train_style(
         PictureDataset(filepath=str(folder / "stripes.png")).load(),
         PictureFolderDataset(folder=str(folder / "photos")).load(),
@@ -70,7 +70,7 @@ def train(folder, **changes):
     )
 
 
-def test_training_leaves_weights_with_their_origin_history_and_pictures(inputs):
+def test_training_returns_weights_history_and_previews(inputs):
     weights, history, previews = train(inputs)
     build_network({name: torch.tensor(array) for name, array in weights.arrays.items()})
     assert weights.metadata["painting"] == "stripes.png"
@@ -86,23 +86,23 @@ def test_training_leaves_weights_with_their_origin_history_and_pictures(inputs):
 
 
 class StoppedError(Exception):
-    """Stands for Ctrl-C or a lost machine."""
+    """Represents an interrupt, such as Ctrl-C or a lost machine."""
 
 
-def test_a_stopped_training_keeps_what_it_has_done(inputs, tmp_path_factory, monkeypatch):
+def test_stopped_training_resumes(inputs, tmp_path_factory, monkeypatch):
     other = tmp_path_factory.mktemp("whole")
     shutil.copytree(inputs, other, dirs_exist_ok=True)
     whole, whole_history, whole_previews = train(other)
     update = training.StyleTrainer._update
     steps = []
 
-    def stopped(trainer, *arguments):
+    def stop(trainer, *arguments):
         steps.append(trainer.step)
         if len(steps) == 4:
             raise StoppedError
         return update(trainer, *arguments)
 
-    monkeypatch.setattr(training.StyleTrainer, "_update", stopped)
+    monkeypatch.setattr(training.StyleTrainer, "_update", stop)
     with pytest.raises(StoppedError):
         train(inputs)
     resumed, history, previews = train(inputs)
@@ -117,7 +117,7 @@ def test_a_stopped_training_keeps_what_it_has_done(inputs, tmp_path_factory, mon
     assert resumed.metadata == whole.metadata
 
 
-def test_other_settings_photographs_or_paintings_start_over(inputs, monkeypatch):
+def test_changed_inputs_start_again(inputs, monkeypatch):
     train(inputs)
     update = training.StyleTrainer._update
     steps = []
@@ -138,8 +138,8 @@ def test_other_settings_photographs_or_paintings_start_over(inputs, monkeypatch)
     assert len(steps) == 3
 
 
-def test_the_checkpoint_is_forgotten_when_the_weights_are_saved_and_reported(inputs):
-    checkpoint, _ = handles(inputs)
+def test_checkpoint_is_cleared_after_the_reports(inputs):
+    checkpoint, _ = open_handles(inputs)
     train(inputs)
     assert (inputs / "checkpoint.safetensors").exists()
     pipeline = create_pipeline()
@@ -149,7 +149,7 @@ def test_the_checkpoint_is_forgotten_when_the_weights_are_saved_and_reported(inp
     assert not (inputs / "checkpoint.safetensors").exists()
 
 
-def test_numbers_and_card_tell_of_the_training(inputs):
+def test_report_describes_the_training(inputs):
     weights, history, _ = train(inputs)
     saved = Weights("stripes", weights.arrays, weights.metadata)
     metrics, card = nodes.report_training(saved, history)
@@ -166,7 +166,7 @@ def test_numbers_and_card_tell_of_the_training(inputs):
     assert "| title | Stripes |" in card
 
 
-def test_a_whole_run_makes_a_style_of_ones_own(workspace, inputs):
+def test_complete_run_creates_a_style(workspace, inputs):
     pictures = workspace / "Bilder, 日本"
     shutil.copytree(inputs / "photos", pictures)
     painting = workspace / "it's; a painting.png"
@@ -200,8 +200,8 @@ def test_a_whole_run_makes_a_style_of_ones_own(workspace, inputs):
     assert pd.read_csv(reports / "history.csv")["step"].tolist() == [1, 2]
 
 
-def catalog_of(workspace, **given):
-    """The catalog as `--params` makes it."""
+def create_catalog(workspace, **given):
+    """Return the catalog for some `--params`."""
     loader = OmegaConfigLoader(
         str(workspace / "conf"), runtime_params=given, **settings.CONFIG_LOADER_ARGS
     )
@@ -211,19 +211,19 @@ def catalog_of(workspace, **given):
 
 @pytest.fixture(scope="module")
 def plain_catalog():
-    return catalog_of(ROOT)
+    return create_catalog(ROOT)
 
 
-def test_what_is_missing_is_told_with_what_to_do(plain_catalog):
-    for dataset, told in {
+def test_missing_inputs_raise_with_a_remedy(plain_catalog):
+    for dataset, message in {
         "painting": r"painting\.jpg: no such file; name the painting .*--params painting=FILE",
         "vgg_weights": r"vgg19\.pth: no such file; run `kedro fetch vgg`, or .*vgg_weights=FILE",
     }.items():
-        with pytest.raises(DatasetError, match=told):
+        with pytest.raises(DatasetError, match=message):
             plain_catalog.load(dataset)
 
 
-def test_what_is_wrong_is_told_with_what_to_do(inputs):
+def test_invalid_inputs_raise_with_a_remedy(inputs):
     (inputs / "empty").mkdir()
     wrong = {
         "painting": ("vgg.pth", r"vgg\.pth: not a whole picture"),
@@ -231,13 +231,15 @@ def test_what_is_wrong_is_told_with_what_to_do(inputs):
         "photographs": ("nowhere", r"nowhere: no such folder; .*photographs=FOLDER"),
         "test_photographs": ("empty", r"empty: no picture .*test_photographs=FOLDER"),
     }
-    catalog = catalog_of(ROOT, **{name: str(inputs / path) for name, (path, _) in wrong.items()})
-    for dataset, (_, told) in wrong.items():
-        with pytest.raises(DatasetError, match=told):
+    catalog = create_catalog(
+        ROOT, **{name: str(inputs / path) for name, (path, _) in wrong.items()}
+    )
+    for dataset, (_, message) in wrong.items():
+        with pytest.raises(DatasetError, match=message):
             catalog.load(dataset)
 
 
-def test_without_folders_the_photographs_are_the_bundled_ones(inputs, plain_catalog):
+def test_bundled_photographs_are_the_default(inputs, plain_catalog):
     catalog = plain_catalog
     assert not catalog.load("photographs")
     assert not catalog.load("test_photographs")
@@ -247,7 +249,7 @@ def test_without_folders_the_photographs_are_the_bundled_ones(inputs, plain_cata
         seen.update(photographs)
         raise StoppedError
 
-    kept, live = handles(inputs)
+    kept, live = open_handles(inputs)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(StoppedError):
         patch.setattr(training, "StyleTrainer", trainer)
         nodes.train_style(
@@ -263,7 +265,7 @@ def test_without_folders_the_photographs_are_the_bundled_ones(inputs, plain_cata
     assert {"china.jpg", "astronaut.png"} <= seen.keys()
 
 
-def test_defaults_of_the_configuration_are_those_of_the_models():
+def test_configuration_matches_model_defaults():
     loader = OmegaConfigLoader(str(ROOT / "conf"), **settings.CONFIG_LOADER_ARGS)
     parameters = loader["parameters"]
     given = StyleTraining(**parameters["style_training"])

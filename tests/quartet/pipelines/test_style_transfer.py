@@ -1,4 +1,4 @@
-"""What the pipeline `style_transfer` publishes, keeps, counts and refuses."""
+"""Outputs, segments, metrics and errors of the pipeline `style_transfer`."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from quartet.pipelines.style_transfer import create_pipeline, nodes
 from quartet.style.check import check_video
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
-from style.videos import KEYS, packets_of, spoil, write_video
+from style.videos import KEYS, damage, read_packets, write_video
 from support import ROOT, bootstrap
 
 bootstrap()
@@ -32,7 +32,7 @@ QUICK = {
 
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
-    """A folder to run in, with a tiny style called `plain`."""
+    """Create a project folder with a tiny style `plain`."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     weights = {name: value.numpy() for name, value in StyleNetwork(4).state_dict().items()}
@@ -41,7 +41,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def catalog_of(source, style="plain", **changes):
+def create_catalog(source, style="plain", **changes):
     given = {"video": str(source), "style": style}
     loader = OmegaConfigLoader(
         str(ROOT / "conf"), runtime_params=given, **settings.CONFIG_LOADER_ARGS
@@ -67,27 +67,27 @@ def typed(name, values):
 
 
 def run(source, style="plain", only=None, **changes):
-    """Metrics of a run."""
+    """Run the pipeline and return its metrics."""
     pipeline = create_pipeline()
-    catalog = catalog_of(source, style, **changes)
+    catalog = create_catalog(source, style, **changes)
     SequentialRunner().run(pipeline.only_nodes(*only) if only else pipeline, catalog)
     return json.loads(Path("data/08_reporting/style_transfer/metrics.json").read_text())
 
 
-def published(project):
+def published_names(project):
     folder = project / "data/07_model_output/style/stylized"
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(str(path) for path in found) if folder.exists() else []
 
 
-def segments_left(project):
+def stored_segments(project):
     return list((project / "data/07_model_output/style/segments").rglob("*.mp4"))
 
 
-def test_a_video_comes_back_with_every_frame_in_its_time_and_with_its_sound(project):
+def test_video_keeps_frames_timestamps_and_audio(project):
     source = write_video(project / "a film.mp4", 20, options=KEYS, sounds=["aac"])
     found = run(source)
-    assert published(project) == ["a film_plain.mp4"]
+    assert published_names(project) == ["a film_plain.mp4"]
     target = project / "data/07_model_output/style/stylized/a film_plain.mp4"
     check_video(target, plan_video(source, 8))
     assert found["frames_in"] == found["frames_out"] == 20
@@ -101,25 +101,25 @@ def test_a_video_comes_back_with_every_frame_in_its_time_and_with_its_sound(proj
     for name in ("contact_sheet.png", "consistency.png", "stages.png", "preview.webp"):
         with Image.open(reports / name) as picture:
             picture.load()
-    assert not segments_left(project)
+    assert not stored_segments(project)
 
 
-def test_a_run_that_is_killed_costs_the_segment_it_was_at(project, monkeypatch):
+def test_killed_run_loses_one_segment(project, monkeypatch):
     source = write_video(project / "a.mp4", 40, options=KEYS)
     written = []
     write = SegmentStore.write
 
-    def dying(store, work, name, content):
+    def die(store, work, name, content):
         if len(written) == 3:
             raise KeyboardInterrupt
         written.append(name)
         write(store, work, name, content)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SegmentStore, "write", dying)
+        patch.setattr(SegmentStore, "write", die)
         run(source)
-    assert published(project) == []
-    assert len(segments_left(project)) == 3
+    assert published_names(project) == []
+    assert len(stored_segments(project)) == 3
     found = run(source)
     assert found["segments_stylized"] == found["segments"] - 3
     assert found["frames_out"] == 40
@@ -128,29 +128,29 @@ def test_a_run_that_is_killed_costs_the_segment_it_was_at(project, monkeypatch):
     assert (project / "data/07_model_output/style/stylized/a_plain.mp4").read_bytes() == whole
 
 
-def test_segments_stay_until_what_was_made_of_them_is_saved(project, monkeypatch):
+def test_segments_are_kept_until_reports_are_saved(project, monkeypatch):
     source = write_video(project / "a.mp4", 16, options=KEYS)
     for unsaved in ("stylized_output", "style_transfer_metrics"):
-        catalog = catalog_of(source)
+        catalog = create_catalog(source)
         with monkeypatch.context() as patch, pytest.raises(DatasetError, match="No space left"):
-            patch.setattr(catalog[unsaved], "save", refuse)
+            patch.setattr(catalog[unsaved], "save", raise_disk_full)
             SequentialRunner().run(create_pipeline(), catalog)
-        assert segments_left(project)
+        assert stored_segments(project)
     found = run(source)
     assert (found["segments_stylized"], found["frames_out"]) == (0, 16)
-    assert not segments_left(project)
+    assert not stored_segments(project)
 
 
-def refuse(data):
+def raise_disk_full(data):
     raise DatasetError("No space left on device")
 
 
-def test_segments_of_other_parameters_or_another_source_are_not_used(project):
+def test_segments_of_other_inputs_are_not_reused(project):
     source = write_video(project / "a.mp4", 16, options=KEYS)
     making = ("plan_transfer", "stylize_segments")
 
     def work(**changes):
-        catalog = catalog_of(source, **changes)
+        catalog = create_catalog(source, **changes)
         SequentialRunner().run(create_pipeline().only_nodes(*making), catalog)
         return catalog.load("transfer_plan")["work"]
 
@@ -162,40 +162,40 @@ def test_segments_of_other_parameters_or_another_source_are_not_used(project):
     assert work() != first
 
 
-def test_an_output_that_differs_from_the_source_is_not_published(project, monkeypatch):
+def test_wrong_output_is_not_published(project, monkeypatch):
     from quartet.style import check
 
     source = write_video(project / "a.mp4", 16, options=KEYS)
 
-    def differing(target, plan):
+    def report_difference(target, plan):
         raise ValueError("a_plain.mp4: has 15 frames, expected 16 as in a.mp4")
 
-    monkeypatch.setattr(check, "check_video", differing)
+    monkeypatch.setattr(check, "check_video", report_difference)
     with pytest.raises(ValueError, match="has 15 frames, expected 16"):
         run(source)
-    assert published(project) == []
-    assert segments_left(project)  # what is done is not lost
+    assert published_names(project) == []
+    assert stored_segments(project)  # what is done is not lost
 
 
-def test_a_full_disk_publishes_nothing(project, monkeypatch):
+def test_full_disk_publishes_nothing(project, monkeypatch):
     from quartet.style import assemble
 
     source = write_video(project / "a.mp4", 16, options=KEYS)
 
-    def full(*_):
+    def fill_disk(*_):
         raise OSError(28, "No space left on device", "a_plain.mp4")
 
-    monkeypatch.setattr(assemble, "assemble", full)
+    monkeypatch.setattr(assemble, "assemble", fill_disk)
     with pytest.raises(OSError, match="No space left"):
         run(source)
-    assert published(project) == []
+    assert published_names(project) == []
 
 
 @pytest.mark.parametrize("name", ['it\'s; $(rm) "x".mp4', "Šumava – léto.mkv", "a:b.mp4"])
 def test_any_file_name_works(project, name):
     source = write_video(project / name, 9, options=KEYS)
     run(source)
-    assert published(project) == [f"{source.stem}_plain.mp4"]
+    assert published_names(project) == [f"{source.stem}_plain.mp4"]
 
 
 def test_a_video_of_one_frame(project):
@@ -206,7 +206,7 @@ def test_a_video_of_one_frame(project):
 
 def test_a_frame_that_cannot_be_decoded_is_counted(project):
     source = write_video(project / "a.mkv", 24, codec="mpeg4", options={"g": "8", "bf": "0"})
-    spoil(source, packets_of(source)[9])
+    damage(source, read_packets(source)[9])
     found = run(source)
     assert found["frames_out"] == 24
     assert found["frames_repeated"] + found["frames_damaged"] >= 1
@@ -225,20 +225,20 @@ def test_a_frame_that_cannot_be_decoded_is_counted(project):
         ),
     ],
 )
-def test_what_is_no_whole_video_is_named(project, make, complaint):
+def test_invalid_source_raises(project, make, complaint):
     make(project / "a.mp4")
     with pytest.raises((ValueError, OSError), match=complaint):
         run(project / "a.mp4")
-    assert published(project) == []
+    assert published_names(project) == []
 
 
-def test_an_unknown_style_is_told_from_the_known_ones(project):
+def test_unknown_style_raises(project):
     source = write_video(project / "a.mp4", 4)
     with pytest.raises(DatasetError, match=r"unknown style 'munch'; known: plain"):
         run(source, "munch")
 
 
-def test_weights_of_another_architecture_are_refused_before_any_work(project):
+def test_weights_of_another_architecture_raise_when_planning(project):
     source = write_video(project / "a.mp4", 4)
     other = {"layer.weight": np.zeros((3, 3), np.float32)}
     save_file(other, project / "data/06_models/style/other.safetensors")
@@ -248,7 +248,7 @@ def test_weights_of_another_architecture_are_refused_before_any_work(project):
         run(source, "other")
 
 
-def test_a_pickle_with_code_in_it_is_not_run(project):
+def test_pickled_code_is_not_executed(project):
     class Trap:
         def __reduce__(self):
             return (open, (str(project / "trapped"), "w"))
@@ -261,7 +261,7 @@ def test_a_pickle_with_code_in_it_is_not_run(project):
     assert not (project / "trapped").exists()
 
 
-def test_a_folder_of_pictures_of_all_kinds(project):
+def test_folder_of_pictures(project):
     folder = project / "holiday"
     folder.mkdir()
     Image.new("RGB", (50, 40), "red").save(folder / "a.jpg")
@@ -269,7 +269,7 @@ def test_a_folder_of_pictures_of_all_kinds(project):
     Image.new("RGBA", (40, 40), (9, 9, 200, 90)).save(folder / "a.webp")
     (folder / "broken.png").write_bytes(b"no picture")
     found = run(folder)
-    assert published(project) == [
+    assert published_names(project) == [
         "holiday_plain/a.webp_plain.png",
         "holiday_plain/a_plain.jpg",
         "holiday_plain/a_plain.png",
@@ -280,31 +280,31 @@ def test_a_folder_of_pictures_of_all_kinds(project):
     assert not list((project / "data/07_model_output/style/segments").rglob("*.png"))
 
 
-def test_hidden_pictures_of_a_folder_are_left_alone(project):
+def test_hidden_pictures_are_skipped(project):
     folder = project / "holiday"
     folder.mkdir()
     for name in ("a.png", "._a.png", ".b.png"):
         Image.new("RGB", (50, 40), "red").save(folder / name)
     assert run(folder)["frames_in"] == 1
-    assert published(project) == ["holiday_plain/a_plain.png"]
+    assert published_names(project) == ["holiday_plain/a_plain.png"]
 
 
-def test_a_hidden_picture_that_is_asked_for_is_stylized(project):
+def test_hidden_picture_named_explicitly_is_stylized(project):
     Image.new("RGB", (50, 40), "red").save(project / ".a.png")
     run(project / ".a.png")
-    assert published(project) == [".a_plain.png"]
+    assert published_names(project) == [".a_plain.png"]
 
 
-def test_one_picture_and_one_that_is_broken(project):
+def test_single_picture_and_broken_picture(project):
     Image.new("RGB", (50, 40), "red").save(project / "a.png")
     assert run(project / "a.png")["frames_out"] == 1
-    assert published(project) == ["a_plain.png"]
+    assert published_names(project) == ["a_plain.png"]
     (project / "b.png").write_bytes(b"no picture")
     with pytest.raises(DatasetError, match=r"b\.png: not a whole picture"):
         run(project / "b.png")
 
 
-def test_a_frame_too_large_for_the_memory_is_refused_with_figures(project, monkeypatch):
+def test_frame_too_large_for_memory_raises(project, monkeypatch):
     from quartet.style import stylizer
 
     monkeypatch.setattr(stylizer, "_free_memory", lambda where: 10_000)
@@ -312,16 +312,16 @@ def test_a_frame_too_large_for_the_memory_is_refused_with_figures(project, monke
         run(write_video(project / "a.mp4", 4))
 
 
-def test_publishing_without_the_segments_says_what_to_run(project):
+def test_publishing_without_segments_raises_with_a_remedy(project):
     source = write_video(project / "a.mp4", 16, options=KEYS)
     run(source)
     with pytest.raises(ValueError, match="run again from the node stylize_segments"):
         run(source, only=["publish_output"])
 
 
-def test_a_rank_stylizes_its_share_of_what_is_missing(project, monkeypatch):
+def test_ranks_share_the_missing_segments(project, monkeypatch):
     source = write_video(project / "a.mp4", 40, options=KEYS)
-    catalog = catalog_of(source)
+    catalog = create_catalog(source)
     pipeline = create_pipeline()
     SequentialRunner().run(pipeline.only_nodes("plan_transfer"), catalog)
     done = []
@@ -333,4 +333,4 @@ def test_a_rank_stylizes_its_share_of_what_is_missing(project, monkeypatch):
     assert sum(work["frames"] for work in done) == 40
     assert sum(work["segments"] for work in done) == catalog.load("stylizing_work")["segments"] == 5
     SequentialRunner().run(pipeline.only_nodes("publish_output"), catalog)
-    assert published(project) == ["a_plain.mp4"]
+    assert published_names(project) == ["a_plain.mp4"]

@@ -1,4 +1,4 @@
-"""A finished video is compared with its source at the right frames, and without reading all."""
+"""A comparison reads the right frames of video and source, and only those."""
 
 import io
 from fractions import Fraction
@@ -11,13 +11,13 @@ from quartet.style import comparison, pairs
 from quartet.style.comparison import compare, compare_pictures, make_thumbnails
 from quartet.style.preview import render_preview, render_slide_show
 from quartet.style.probe import plan_video
-from style.videos import KEYS, SIZE, number_in, picture, write_video
+from style.videos import KEYS, SIZE, picture, read_number, write_video
 
 CLEAR = {"crf": "4", **KEYS}
 _MILLISECOND = Fraction(1, 1000)
 
 
-def even(level, size=SIZE):
+def uniform(level, size=SIZE):
     return np.full((size[1], size[0], 3), level, dtype=np.uint8)
 
 
@@ -25,7 +25,7 @@ def inverted(number):
     return 255 - picture(number)
 
 
-def two_videos(folder, frames, **options):
+def write_two_videos(folder, frames, **options):
     source = write_video(folder / "source.mp4", frames, options=CLEAR, **options)
     pictures = [inverted(number) for number in range(frames)]
     stylized = write_video(folder / "stylized.mp4", pictures=pictures, options=CLEAR, **options)
@@ -34,11 +34,11 @@ def two_videos(folder, frames, **options):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    return two_videos(tmp_path_factory.mktemp("videos"), 61, sounds=["aac"])
+    return write_two_videos(tmp_path_factory.mktemp("videos"), 61, sounds=["aac"])
 
 
-def frames_of(content):
-    """The pictures of an animation, and how long each is shown, milliseconds."""
+def frames_and_durations(content):
+    """Return the pictures of an animation, and their durations in milliseconds."""
     pictures, durations = [], []
     with Image.open(io.BytesIO(content)) as image:
         assert image.format == "WEBP"
@@ -50,14 +50,14 @@ def frames_of(content):
     return pictures, durations
 
 
-def test_pairs_lie_evenly_over_the_video(videos):
+def test_pairs_are_evenly_spaced(videos):
     found = compare(*videos, 5)
     assert found.frames.tolist() == [6, 18, 30, 42, 54]
     assert found.seconds.tolist() == pytest.approx([0.24, 0.72, 1.2, 1.68, 2.16])
     assert all(len(getattr(found, name)) == 5 for name in comparison.METRICS)
 
 
-def test_the_table_has_a_row_a_pair(videos):
+def test_table_has_one_row_per_pair(videos):
     found = compare(*videos, 3)
     table = found.to_table()
     assert list(table) == ["frame", "seconds", *comparison.METRICS]
@@ -65,19 +65,19 @@ def test_the_table_has_a_row_a_pair(videos):
     assert table.mean()[list(found.means())].to_dict() == pytest.approx(found.means())
 
 
-def test_pictures_show_the_same_frame_of_both_videos_with_its_time(videos):
+def test_thumbnails_show_the_same_frame_of_both_videos(videos):
     found = compare(*videos, 2, pictures=3)
     assert [each.caption for each in found.thumbnails] == ["0:00.40", "0:01.20", "0:02.00"]
-    assert [number_in(each.source) for each in found.thumbnails] == [10, 30, 50]
-    assert [number_in(255 - each.stylized) for each in found.thumbnails] == [10, 30, 50]
+    assert [read_number(each.source) for each in found.thumbnails] == [10, 30, 50]
+    assert [read_number(255 - each.stylized) for each in found.thumbnails] == [10, 30, 50]
 
 
-def test_numbers_belong_to_the_pairs_of_successive_frames(tmp_path):
-    """The source stands still; the stylized video changes by 20 levels after every tenth frame."""
-    source = write_video(tmp_path / "a.mp4", pictures=[even(90)] * 40, options=CLEAR)
+def test_metrics_belong_to_pairs_of_successive_frames(tmp_path):
+    """The source is still; the stylized video changes by 20 levels after every tenth frame."""
+    source = write_video(tmp_path / "a.mp4", pictures=[uniform(90)] * 40, options=CLEAR)
     levels = [100 + 20 * (number // 10) for number in range(40)]
     stylized = write_video(
-        tmp_path / "b.mp4", pictures=[even(level) for level in levels], options=CLEAR
+        tmp_path / "b.mp4", pictures=[uniform(level) for level in levels], options=CLEAR
     )
     found = compare(source, stylized, plan_video(source, 20), 39)
     assert found.frames.tolist() == list(range(39))
@@ -89,21 +89,21 @@ def test_numbers_belong_to_the_pairs_of_successive_frames(tmp_path):
     assert found.means()["source_warping_error"] == pytest.approx(0, abs=0.2)
 
 
-def test_a_video_of_one_frame_has_a_picture_and_no_number(tmp_path):
-    found = compare(*two_videos(tmp_path, 1), 24)
+def test_single_frame_gives_a_thumbnail_and_no_pair(tmp_path):
+    found = compare(*write_two_videos(tmp_path, 1), 24)
     assert len(found.frames) == len(found.flicker) == 0
     assert found.means() == {}
     assert [each.caption for each in found.thumbnails] == ["0:00.00"]
 
 
 @pytest.mark.parametrize("frames", [2, 3])
-def test_a_video_of_fewer_frames_has_fewer_pairs(tmp_path, frames):
-    found = compare(*two_videos(tmp_path, frames), 24, pictures=6)
+def test_short_video_has_fewer_pairs(tmp_path, frames):
+    found = compare(*write_two_videos(tmp_path, frames), 24, pictures=6)
     assert found.frames.tolist() == list(range(frames - 1))
     assert len(found.thumbnails) == frames
 
 
-def test_numbers_that_no_pair_has_are_left_out(tmp_path):
+def test_means_omit_undefined_metrics(tmp_path):
     """Successive frames have nothing in common."""
     generator = np.random.default_rng(0)
     pictures = [generator.integers(0, 256, (64, 96, 3), dtype=np.uint8) for _ in range(3)]
@@ -112,30 +112,32 @@ def test_numbers_that_no_pair_has_are_left_out(tmp_path):
     assert set(means) == {"still_share", "visible_share"}
 
 
-def test_times_are_those_of_a_variable_frame_rate(tmp_path):
+def test_times_follow_a_variable_frame_rate(tmp_path):
     packet_times = [0, 40, 80, 2000, 65_000, 3_700_000]
-    found = compare(*two_videos(tmp_path, 6, timestamps=packet_times, time_base=_MILLISECOND), 9)
+    found = compare(
+        *write_two_videos(tmp_path, 6, timestamps=packet_times, time_base=_MILLISECOND), 9
+    )
     assert found.seconds.tolist() == pytest.approx([stamp / 1000 for stamp in packet_times[:-1]])
     captions = [each.caption for each in found.thumbnails]
     assert captions == ["0:00.00", "0:00.04", "0:00.08", "0:02.00", "1:05.00", "1:01:40.00"]
 
 
-def test_only_what_hangs_on_the_same_key_frame_is_decoded(videos, monkeypatch):
+def test_only_required_groups_of_pictures_are_decoded(videos, monkeypatch):
     asked = []
     original = pairs.decode_frames
 
-    def noted(source, plan, first, last):
+    def record_decode(source, plan, first, last):
         asked.append((first, last))
         return original(source, plan, first, last)
 
-    monkeypatch.setattr(pairs, "decode_frames", noted)
+    monkeypatch.setattr(pairs, "decode_frames", record_decode)
     compare(*videos, 2, pictures=1)
     assert videos[2].keys == tuple(range(0, 61, 8))
     # Both videos, for frames 15, 16; 30 for its picture; 45, 46.
     assert asked == [pair for pair in ((15, 16), (16, 17), (30, 31), (45, 47)) for _ in range(2)]
 
 
-def test_another_number_of_frames_or_another_size_is_refused(videos, tmp_path):
+def test_videos_with_other_frames_raise(videos, tmp_path):
     source, _, plan = videos
     short = write_video(tmp_path / "short.mp4", 60)
     large = write_video(tmp_path / "large.mp4", 61, size=(100, 64))
@@ -149,38 +151,42 @@ def test_another_number_of_frames_or_another_size_is_refused(videos, tmp_path):
 
 
 @pytest.mark.parametrize("numbers", [{"pairs": 0}, {"pairs": 1, "pictures": 0}])
-def test_nothing_to_compare_is_refused(videos, numbers):
+def test_counts_below_one_raise(videos, numbers):
     with pytest.raises(ValueError, match="at least 1"):
         compare(*videos, **numbers)
 
 
-def test_shown_pictures_are_small_and_have_square_pixels():
-    found = make_thumbnails("a", even(3, (1440, 1080)), even(9, (1440, 1080)), (4, 3))
+def test_thumbnails_are_small_with_square_pixels():
+    found = make_thumbnails("a", uniform(3, (1440, 1080)), uniform(9, (1440, 1080)), (4, 3))
     assert found.source.shape == found.stylized.shape == (270, 480, 3)
-    assert make_thumbnails("a", even(3, (40, 30)), even(9, (44, 32))).stylized.shape == (32, 44, 3)
+    assert make_thumbnails("a", uniform(3, (40, 30)), uniform(9, (44, 32))).stylized.shape == (
+        32,
+        44,
+        3,
+    )
 
 
-def test_the_preview_shows_three_seconds_from_the_middle_side_by_side(tmp_path):
-    source, stylized, plan = two_videos(tmp_path, 125)
-    pictures, durations = frames_of(render_preview(source, stylized, plan))
+def test_preview_shows_three_seconds_from_the_middle(tmp_path):
+    source, stylized, plan = write_two_videos(tmp_path, 125)
+    pictures, durations = frames_and_durations(render_preview(source, stylized, plan))
     assert len(pictures) == 36
     assert sum(durations) == 3000
     assert {shot.shape for shot in pictures} == {(SIZE[1], 2 * SIZE[0] + 4, 3)}
-    left = [number_in(shot[:, : SIZE[0]]) for shot in pictures]
-    right = [number_in(255 - shot[:, SIZE[0] + 4 :]) for shot in pictures]
+    left = [read_number(shot[:, : SIZE[0]]) for shot in pictures]
+    right = [read_number(255 - shot[:, SIZE[0] + 4 :]) for shot in pictures]
     assert left == right == sorted(set(left))
     assert (left[0], left[-1]) == (25, 97)
 
 
-def test_the_preview_of_a_short_video_is_the_whole_of_it(tmp_path):
-    pictures, durations = frames_of(render_preview(*two_videos(tmp_path, 3)))
-    assert [number_in(shot[:, : SIZE[0]]) for shot in pictures] == [0, 2]
+def test_preview_of_a_short_video_is_complete(tmp_path):
+    pictures, durations = frames_and_durations(render_preview(*write_two_videos(tmp_path, 3)))
+    assert [read_number(shot[:, : SIZE[0]]) for shot in pictures] == [0, 2]
     assert sum(durations) == 120
-    pictures, _ = frames_of(render_preview(*two_videos(tmp_path, 1)))
+    pictures, _ = frames_and_durations(render_preview(*write_two_videos(tmp_path, 1)))
     assert len(pictures) == 1
 
 
-def test_the_preview_of_a_large_video_fits_its_frame_and_its_bytes(tmp_path, monkeypatch):
+def test_preview_of_a_large_video_fits_size_limits(tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
     pictures = [generator.integers(0, 256, (1000, 400, 3), dtype=np.uint8) for _ in range(6)]
     options = {"preset": "ultrafast", "crf": "10"}
@@ -188,22 +194,22 @@ def test_the_preview_of_a_large_video_fits_its_frame_and_its_bytes(tmp_path, mon
                         options=options)  # fmt: skip
     monkeypatch.setattr("quartet.style.preview._PREVIEW_BYTES", 20_000)
     content = render_preview(noise, noise, plan_video(noise, 20))
-    shots, _ = frames_of(content)
+    shots, _ = frames_and_durations(content)
     assert len(content) < 20_000
     assert shots[0].shape[0] <= 360
     assert shots[0].shape[1] <= 640
 
 
-def test_pictures_that_are_no_video_are_shown_one_after_the_other():
+def test_slide_show_contains_all_pictures():
     shown = [
-        make_thumbnails("wide", even(10, (200, 100)), even(250, (200, 100))),
-        make_thumbnails("tall", even(90, (100, 200)), even(170, (100, 200))),
+        make_thumbnails("wide", uniform(10, (200, 100)), uniform(250, (200, 100))),
+        make_thumbnails("tall", uniform(90, (100, 200)), uniform(170, (100, 200))),
     ]
     found = compare_pictures(shown)
     assert found.thumbnails == tuple(shown)
     assert found.means() == {}
     assert found.to_table().empty
-    slides, durations = frames_of(render_slide_show(shown))
+    slides, durations = frames_and_durations(render_slide_show(shown))
     assert durations == [1000, 1000]
     assert slides[0].shape == slides[1].shape == (200, 404, 3)
     for slide, before, after in zip(slides, (10, 90), (250, 170), strict=True):

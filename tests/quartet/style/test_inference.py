@@ -1,4 +1,4 @@
-"""The fast form of the network must stylize as the published layout does, on any size."""
+"""The optimised network matches the published layout on any picture size."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SIZES = [(24, 24), (25, 31), (48, 64), (37, 50), (90, 120)]
 
 
 def network(width=8, seed=0):
-    """Contrasts of its own, biases and uneven normalisation: nothing may be left out unseen."""
+    """Return a network with distinct biases and normalisation, so that each has an effect."""
     torch.manual_seed(seed)
     made = StyleNetwork(width)
     with torch.no_grad():
@@ -25,7 +25,7 @@ def network(width=8, seed=0):
 
 
 def scene(height, width, count=1, seed=0):
-    """Smooth areas, edges and texture, shape (count, h, w, 3)."""
+    """Return smooth areas, edges and texture, shape (count, h, w, 3)."""
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width]
     slope = np.stack([rows * 255 / height, columns * 255 / width, rows * 0 + 90], -1)
@@ -34,8 +34,8 @@ def scene(height, width, count=1, seed=0):
     return torch.from_numpy(np.clip(slope + noise, 0, 255).astype(np.uint8))
 
 
-def plainly(made, pictures):
-    """A float32 forward of the published layout, cut to the pictures' size."""
+def reference(made, pictures):
+    """Run the published layout in float32, cropped to the pictures' size."""
     with torch.inference_mode():
         stylized = to_pictures(made(pictures.permute(0, 3, 1, 2).float())).permute(0, 2, 3, 1)
     return stylized[:, : pictures.shape[1], : pictures.shape[2]]
@@ -48,37 +48,37 @@ def fast(made, pictures, dtype=torch.float32):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("count", [1, 3])
-def test_in_float32_it_gives_what_the_published_layout_gives(size, count):
+def test_float32_matches_the_reference(size, count):
     made, pictures = network(), scene(*size, count)
-    difference = (fast(made, pictures).int() - plainly(made, pictures).int()).abs()
-    assert plainly(made, pictures).float().std() > 8  # not a grey picture
+    difference = (fast(made, pictures).int() - reference(made, pictures).int()).abs()
+    assert reference(made, pictures).float().std() > 8  # not a grey picture
     assert (difference <= 1).double().mean() >= 0.999
     assert difference.max() <= 2
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_in_bfloat16_it_is_within_two_levels(size):
+def test_bfloat16_is_within_two_levels(size):
     made, pictures = network(16), scene(*size)
-    difference = fast(made, pictures, torch.bfloat16).float() - plainly(made, pictures).float()
+    difference = fast(made, pictures, torch.bfloat16).float() - reference(made, pictures).float()
     assert difference.square().mean().sqrt() <= 2
 
 
 @pytest.mark.parametrize("contrast", [1, 4, 16, 64])
-def test_in_bfloat16_a_dark_scene_is_as_exact_as_a_bright_one(contrast):
+def test_bfloat16_is_as_precise_on_dark_scenes(contrast):
     made = network(16)
     pictures = 20 + (scene(96, 128).double() * contrast / 255).round().to(torch.uint8)
-    difference = fast(made, pictures, torch.bfloat16).float() - plainly(made, pictures).float()
+    difference = fast(made, pictures, torch.bfloat16).float() - reference(made, pictures).float()
     assert difference.square().mean().sqrt() <= 2
 
 
-def test_pictures_of_a_batch_do_not_touch_each_other():
+def test_pictures_of_a_batch_are_independent():
     made, pictures = network(), scene(40, 56, 3, seed=4)
     together = fast(made, pictures)
     alone = torch.cat([fast(made, pictures[i : i + 1]) for i in range(3)])
     assert (together.int() - alone.int()).abs().max() <= 1
 
 
-def test_what_a_call_left_behind_does_not_show_in_the_next():
+def test_buffers_do_not_leak_between_calls():
     made = network()
     computed = InferenceNetwork(made, torch.float32)
     with torch.inference_mode():
@@ -88,23 +88,23 @@ def test_what_a_call_left_behind_does_not_show_in_the_next():
     assert torch.equal(again, fast(made, scene(48, 64, seed=1)))
 
 
-def test_a_frame_in_one_colour_is_not_divided_by_zero():
+def test_uniform_frame_does_not_divide_by_zero():
     made = network()
     for level in (0, 77, 255):
         flat = torch.full((1, 48, 64, 3), level, dtype=torch.uint8)
         for dtype in (torch.float32, torch.bfloat16):
-            difference = fast(made, flat, dtype).int() - plainly(made, flat).int()
+            difference = fast(made, flat, dtype).int() - reference(made, flat).int()
             assert difference.abs().max() <= 2, (level, dtype)
 
 
 @pytest.fixture(scope="module", params=["candy", "mosaic"])
 def published(request):
-    """A published network at width 16, as the file has it."""
+    """Return a published network of width 16 as saved in its file."""
     (file,) = real_data("style/reference_weights").glob(f"{request.param}_*")
     return torch.load(file, weights_only=True)
 
 
-def test_published_weights_load_with_their_old_statistics_and_without(published):
+def test_published_weights_load_with_and_without_running_statistics(published):
     statistics = {
         f"{layer}.{name}": torch.zeros(1)
         for layer in ("in1", "res1.in2")
@@ -112,19 +112,19 @@ def test_published_weights_load_with_their_old_statistics_and_without(published)
     }
     pictures = scene(48, 64)
     plain = {name: value for name, value in published.items() if "running" not in name}
-    first, again = (plainly(build_network(w), pictures) for w in (plain, {**plain, **statistics}))
+    first, again = (reference(build_network(w), pictures) for w in (plain, {**plain, **statistics}))
     assert torch.equal(first, again)
     assert network_width(published) == 16
 
 
-def test_a_real_frame_in_a_published_style(published, real_clip):
+def test_published_style_on_a_real_frame(published, real_clip):
     import av
 
     with av.open(str(real_clip)) as container:
         frame = next(container.decode(video=0)).to_ndarray(format="rgb24")[::2, ::2]
     pictures = torch.from_numpy(np.ascontiguousarray(frame))[None]
     made = build_network(published)
-    expected = plainly(made, pictures)
+    expected = reference(made, pictures)
     difference = (fast(made, pictures).int() - expected.int()).abs()
     assert (difference <= 1).double().mean() >= 0.999
     lower = fast(made, pictures, torch.bfloat16).float() - expected.float()
@@ -146,7 +146,7 @@ def test_a_real_frame_in_a_published_style(published, real_clip):
         ),
     ],
 )
-def test_weights_of_another_architecture_are_refused_with_the_difference(change, complaint):
+def test_weights_of_another_architecture_raise(change, complaint):
     weights = dict(network().state_dict())
     change(weights)
     with pytest.raises(ValueError, match=complaint):

@@ -1,4 +1,4 @@
-"""Who gets weights must learn from where they are, and what they may be used for."""
+"""Users of weights learn where they come from and what they may be used for."""
 
 import json
 
@@ -20,22 +20,22 @@ METRICS = {
 }
 
 
-def facts(description=PUBLIC, photographs=("china.jpg",), caffe=True, settings=None):
+def metadata(description=PUBLIC, photographs=("china.jpg",), caffe=True, settings=None):
     settings = settings or small_training()
     pictures = {name: stripes() for name in photographs}
     return build_training_metadata(PAINTING, description, pictures, caffe, settings, "1.2.3")
 
 
-def test_facts_are_texts_that_a_weights_file_can_hold():
-    found = facts()
+def test_metadata_values_are_strings():
+    found = metadata()
     assert all(isinstance(value, str) for value in found.values())
     assert json.loads(found["style_training"])["style_weight"] == 50
     assert (found["painting_width"], found["painting_height"]) == ("96", "64")
 
 
-def test_the_card_tells_painting_training_and_rights():
-    card = format_model_card("wave", facts(), METRICS)
-    for told in (
+def test_card_describes_painting_training_and_licences():
+    card = format_model_card("wave", metadata(), METRICS)
+    for text in (
         "# The style `wave`",
         "*The Great Wave*",
         "| title | The Great Wave |",
@@ -59,12 +59,12 @@ def test_the_card_tells_painting_training_and_rights():
         "style=wave",
         "## Limitations",
     ):
-        assert told in card, told
+        assert text in card, text
     assert card.endswith(".\n")
 
 
-def test_what_was_not_told_is_not_made_up():
-    card = format_model_card("mine", facts(PaintingDescription(), caffe=False), METRICS)
+def test_card_states_missing_information():
+    card = format_model_card("mine", metadata(PaintingDescription(), caffe=False), METRICS)
     assert "| title | not stated |" in card
     assert "| licence | not stated |" in card
     assert "after `wave.jpg` in one pass" in card
@@ -72,12 +72,12 @@ def test_what_was_not_told_is_not_made_up():
     assert "weights of the user's own" in card
 
 
-def test_of_many_photographs_the_number_is_told():
+def test_card_counts_many_photographs():
     names = [f"{number}.jpg" for number in range(1234)]
-    assert "photographs (1,234)" in format_model_card("wave", facts(photographs=names), METRICS)
+    assert "photographs (1,234)" in format_model_card("wave", metadata(photographs=names), METRICS)
 
 
-def test_a_photograph_that_could_not_be_learned_on_is_not_named():
+def test_unreadable_photograph_is_not_listed():
     class Faulty(dict):
         def __getitem__(self, name):
             raise ValueError(name)
@@ -88,7 +88,7 @@ def test_a_photograph_that_could_not_be_learned_on_is_not_named():
 
 
 @pytest.mark.parametrize("title", ["Waves | and *stars*", "神奈川沖浪裏"])
-def test_titles_of_any_letters_keep_the_table_whole(title):
-    card = format_model_card("wave", facts(PaintingDescription(title=title)), METRICS)
+def test_special_characters_in_titles_keep_the_table_valid(title):
+    card = format_model_card("wave", metadata(PaintingDescription(title=title)), METRICS)
     row = next(line for line in card.splitlines() if line.startswith("| title"))
     assert row.replace("\\|", "").count("|") == 3

@@ -1,4 +1,4 @@
-"""The losses must say what they are said to, or a network learns something else."""
+"""Perceptual losses measure what they state."""
 
 import numpy as np
 import pytest
@@ -25,13 +25,13 @@ def loss(vgg):
     return PerceptualLoss.from_painting(vgg, tensor(stripes()), LAYERS, "conv2_2")
 
 
-def test_correlations_are_means_over_the_positions():
+def test_gram_matrices_are_means_over_positions():
     features = torch.randn(2, 3, 4, 5)
     expected = torch.einsum("nchw,ndhw->ncd", features, features) / 20
     torch.testing.assert_close(gram_matrices(features), expected)
 
 
-def test_a_photograph_has_its_own_content_and_a_painting_its_own_style(loss):
+def test_losses_vanish_for_photograph_and_painting(loss):
     photograph, painting = tensor(photographs(1)["0.png"]), tensor(stripes())
     assert loss(photograph, photograph).content == 0
     assert loss(photograph, photograph).style > 0.01
@@ -39,15 +39,15 @@ def test_a_photograph_has_its_own_content_and_a_painting_its_own_style(loss):
     assert loss(painting, photograph[:, :, :64]).content > 0.01
 
 
-def test_style_is_of_no_place(loss):
-    """Stripes moved by a period are the same stripes."""
+def test_style_loss_is_translation_invariant(loss):
+    """Stripes shifted by their period are the same stripes."""
     wide = stripes(64, 96 + 12)
     moved = loss(tensor(wide[:, 12:]), tensor(wide[:, 12:]))
     assert moved.style == pytest.approx(0, abs=1e-10)
 
 
-def test_losses_are_relative_to_what_should_be(vgg):
-    """A painting of other brightness would else want other weights."""
+def test_losses_are_relative_to_their_target(vgg):
+    """Otherwise, brighter paintings would need other weights."""
     painting, photograph = tensor(stripes()), tensor(photographs(1)["0.png"])
     black = tensor(np.zeros((64, 96, 3), np.uint8))
     loss = PerceptualLoss.from_painting(vgg, painting, ("conv1_1",), "conv1_1")
@@ -63,7 +63,7 @@ def test_losses_are_relative_to_what_should_be(vgg):
     )
 
 
-def test_roughness_is_the_mean_step_between_neighbours(loss):
+def test_roughness_is_the_total_variation_per_pixel(loss):
     plain = tensor(np.full((16, 16, 3), 90, np.uint8))
     assert loss(plain, plain).roughness == 0
     board = np.indices((16, 16)).sum(axis=0) % 2 * 255
@@ -71,8 +71,8 @@ def test_roughness_is_the_mean_step_between_neighbours(loss):
     assert loss(board, board).roughness == pytest.approx(2)
 
 
-def test_losses_of_a_batch_are_the_means_of_its_pictures(loss):
-    """Two threads that each take half of a batch must come to the same."""
+def test_batch_losses_are_means_over_pictures(loss):
+    """Two threads that each take half of a batch must give the same result."""
     subjects = list(photographs(3).values())
     stylized = [subject[:, ::-1].copy() for subject in subjects]
     whole = loss(tensor(*stylized), tensor(*subjects))

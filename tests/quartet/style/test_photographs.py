@@ -1,4 +1,4 @@
-"""What is learned on must be varied, the same after a stop, and never end a training by itself."""
+"""Training crops are varied, reproducible, and robust against broken photographs."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ from quartet.style.photographs import (
 
 
 class Faulty(Mapping):
-    """Photographs of which some cannot be read."""
+    """Photographs of which some are unreadable."""
 
     def __init__(self, pictures, broken):
         self._pictures, self._broken = pictures, broken
@@ -35,7 +35,7 @@ class Faulty(Mapping):
         return len(self._pictures)
 
 
-def test_the_bundled_photographs_are_in_colour_and_others_than_those_for_tests():
+def test_bundled_photographs_are_in_colour_and_disjoint_from_test_ones():
     found, tests = load_bundled_photographs(), load_bundled_test_photographs()
     assert len(found) == 11
     assert len(tests) == 2
@@ -51,7 +51,7 @@ def test_the_bundled_photographs_are_in_colour_and_others_than_those_for_tests()
 
 @settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
-def test_photographs_of_any_size_give_crops_of_the_size_asked_for(height, width, seed):
+def test_crops_have_the_requested_size(height, width, seed):
     picture = np.full((height, width, 3), 100, np.uint8)
     crops = sample_crops({"a": picture}, 3, 24, np.random.default_rng(seed))
     assert crops.shape == (3, 24, 24, 3)
@@ -60,7 +60,7 @@ def test_photographs_of_any_size_give_crops_of_the_size_asked_for(height, width,
     assert all(69 <= level <= 131 for level in levels)  # only the light changes
 
 
-def test_crops_show_all_photographs_at_many_scales_and_both_ways():
+def test_crops_vary_in_photograph_scale_and_mirroring():
     wedge = np.repeat(np.linspace(0, 200, 120)[None, :, None], 120, axis=0)
     pictures = {
         "a": np.repeat(wedge, 3, axis=2).astype(np.uint8),
@@ -77,7 +77,7 @@ def batches(steps, pictures=None, seed=3):
     return list(generate_crop_batches(pictures or photographs(), 2, 16, seed, steps))
 
 
-def test_a_stopped_training_goes_on_with_the_same_crops():
+def test_resumed_training_gets_the_same_crops():
     whole = batches(range(9))
     assert len(whole) == 9
     np.testing.assert_array_equal(batches(range(4, 9)), whole[4:])
@@ -86,7 +86,7 @@ def test_a_stopped_training_goes_on_with_the_same_crops():
     assert not np.array_equal(batches(range(1), seed=4)[0], whole[0])
 
 
-def test_nothing_is_left_running_when_a_training_is_stopped():
+def test_stopping_ends_the_threads():
     asked = []
 
     class Counting(Faulty):
@@ -102,7 +102,7 @@ def test_nothing_is_left_running_when_a_training_is_stopped():
     assert len(asked) == done
 
 
-def test_the_next_photograph_takes_the_place_of_a_broken_one():
+def test_broken_photograph_is_replaced_by_the_next():
     pictures = photographs(3)
     faulty = Faulty(pictures, {"1.png"})
     crops = batches(range(20), faulty)
@@ -114,13 +114,13 @@ def test_the_next_photograph_takes_the_place_of_a_broken_one():
     assert not all(same)
 
 
-def test_only_broken_photographs_end_it_with_the_reason():
+def test_only_broken_photographs_raise_with_the_reason():
     faulty = Faulty(photographs(2), {"0.png", "1.png"})
     with pytest.raises(ValueError, match=r"none of the 2 photographs can be read; .*cut short"):
         batches(range(2), faulty)
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((100, 50), (64, 32)), ((2, 300), (32, 4800))])
-def test_scaling_keeps_the_proportions(shape, expected):
+def test_scaling_keeps_the_aspect_ratio(shape, expected):
     picture = np.zeros((*shape, 3), np.uint8)
     assert scale_shorter_side(picture, 32).shape == (*expected, 3)

@@ -1,4 +1,4 @@
-"""The committed clip must be what its code makes, and teach the pipeline something."""
+"""The committed clip matches its code and covers the cases that the pipeline needs."""
 
 import io
 from itertools import pairwise
@@ -16,12 +16,12 @@ COMMITTED = ROOT / "data/01_raw/style/sample.mp4"
 
 
 @pytest.fixture(scope="module")
-def made():
+def clip():
     return make_clip()
 
 
 @pytest.fixture(scope="module")
-def drawn():
+def frames():
     return list(render_frames())
 
 
@@ -30,28 +30,28 @@ def decoded(source):
     return [frame.rgb.astype(float) for frame in decode_frames(source, plan, 0, plan.frames)]
 
 
-def sound_of(source):
+def decode_sound(source):
     with av.open(source) as container:
         return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
 
 
-def test_the_same_code_gives_the_same_bytes(made):
-    assert make_clip() == made
+def test_clip_is_reproducible(clip):
+    assert make_clip() == clip
 
 
-def test_the_committed_clip_shows_and_sounds_what_the_code_makes(made, drawn):
-    committed, again = decoded(COMMITTED), decoded(io.BytesIO(made))
-    assert len(committed) == len(again) == len(drawn) == 100
-    for old, new, picture in zip(committed, again, drawn, strict=True):
+def test_committed_clip_matches_the_code(clip, frames):
+    committed, again = decoded(COMMITTED), decoded(io.BytesIO(clip))
+    assert len(committed) == len(again) == len(frames) == 100
+    for old, new, picture in zip(committed, again, frames, strict=True):
         assert np.abs(old - new).mean() < 1
         # Lossy, and with half the resolution in colour.
         assert np.abs(old - picture).mean() < 7
-    old, new = sound_of(str(COMMITTED)), sound_of(io.BytesIO(made))
+    old, new = decode_sound(str(COMMITTED)), decode_sound(io.BytesIO(clip))
     assert old.shape == new.shape
     assert np.abs(old - new).max() < 0.01
 
 
-def test_it_is_small_and_has_sound_title_and_licences():
+def test_clip_is_small_with_sound_title_and_licences():
     assert COMMITTED.stat().st_size < 600_000
     with av.open(str(COMMITTED)) as container:
         video, sound = container.streams.video[0], container.streams.audio[0]
@@ -67,8 +67,8 @@ def test_it_is_small_and_has_sound_title_and_licences():
             assert word in container.metadata["copyright"]
 
 
-def test_the_sound_is_the_melody_in_both_ears():
-    sound, tune = sound_of(str(COMMITTED)), synthesise_melody()
+def test_sound_is_the_melody_on_both_channels():
+    sound, tune = decode_sound(str(COMMITTED)), synthesise_melody()
     length = tune.shape[1]
     assert np.abs(sound[:, :length] - tune).std() < 0.02
     assert np.abs(tune).max() < 0.9
@@ -77,8 +77,8 @@ def test_the_sound_is_the_melody_in_both_ears():
     assert loudness[0].argmax() != loudness[1].argmax()
 
 
-def test_the_camera_moves_smoothly_rests_and_cuts_once(drawn):
-    changes = [np.abs(after.astype(float) - before).mean() for before, after in pairwise(drawn)]
+def test_camera_moves_smoothly_rests_and_cuts_once(frames):
+    changes = [np.abs(after.astype(float) - before).mean() for before, after in pairwise(frames)]
     cut = SHOTS[0].frames - 1
     assert int(np.argmax(changes)) == cut
     assert changes[cut] > 3 * np.sort(changes)[-2]

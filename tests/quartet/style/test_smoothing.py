@@ -1,4 +1,4 @@
-"""Smoothing must calm what stands still, and leave no trace of what moved or was cut away."""
+"""Smoothing reduces flicker where the source is still, and leaves no trace of motion or cuts."""
 
 from itertools import pairwise
 
@@ -16,12 +16,12 @@ def generator():
     return np.random.default_rng(3)
 
 
-def smoothed(frames, strength):
+def smooth_all(frames, strength):
     smoother = Smoother(strength)
     return [smoother.smooth(source, stylized) for source, stylized in frames]
 
 
-def even(level, size=SIZE):
+def uniform(level, size=SIZE):
     return np.full((*size, 3), level, dtype=np.uint8)
 
 
@@ -30,7 +30,7 @@ def noise(generator, middle, spread, size=SIZE):
 
 
 def scene(generator, size=SIZE):
-    """Something with structure everywhere."""
+    """Return a picture with structure everywhere."""
     rough = uniform_filter(generator.normal(0, 900, (*size, 3)), (5, 5, 0))
     return np.clip(128 + rough, 0, 255).astype(np.uint8)
 
@@ -40,42 +40,42 @@ def change(pictures):
     return float(np.mean(steps))
 
 
-def test_without_strength_pictures_stay_as_they_are(generator):
+def test_zero_strength_changes_nothing(generator):
     stylized = [noise(generator, 128, 30) for _ in range(3)]
-    result = smoothed([(even(90), picture) for picture in stylized], 0)
+    result = smooth_all([(uniform(90), picture) for picture in stylized], 0)
     assert all(np.array_equal(a, b) for a, b in zip(result, stylized, strict=True))
 
 
 @pytest.mark.parametrize("strength", [0.5, 0.8])
-def test_flicker_over_a_still_source_falls_as_a_recursive_filter_promises(generator, strength):
+def test_flicker_falls_as_a_recursive_filter_predicts(generator, strength):
     still = scene(generator)
     stylized = [noise(generator, 128, 12) for _ in range(40)]
-    result = smoothed([(still, picture) for picture in stylized], strength)
+    result = smooth_all([(still, picture) for picture in stylized], strength)
     expected = (1 - strength) / np.sqrt(1 + strength)
     assert change(result[15:]) / change(stylized[15:]) == pytest.approx(expected, rel=0.1)
     assert np.mean(result[15:]) == pytest.approx(np.mean(stylized[15:]), abs=0.2)
 
 
-def test_noise_of_a_camera_is_no_movement(generator):
+def test_camera_noise_is_not_motion(generator):
     still = scene(generator).astype(float)
     sources = [np.clip(still + generator.normal(0, 2, still.shape), 0, 255).astype(np.uint8)
                for _ in range(12)]  # fmt: skip
     stylized = [noise(generator, 128, 12) for _ in sources]
-    result = smoothed(zip(sources, stylized, strict=True), 0.8)
+    result = smooth_all(zip(sources, stylized, strict=True), 0.8)
     assert change(result) < 0.35 * change(stylized)
 
 
-def test_a_cut_leaves_no_ghost(generator):
+def test_cut_leaves_no_ghost(generator):
     sources = [*[scene(generator)] * 6, *[scene(np.random.default_rng(9))] * 3]
-    stylized = [*[even(220)] * 6, *[noise(generator, 60, 20) for _ in range(3)]]
-    result = smoothed(zip(sources, stylized, strict=True), 0.9)
+    stylized = [*[uniform(220)] * 6, *[noise(generator, 60, 20) for _ in range(3)]]
+    result = smooth_all(zip(sources, stylized, strict=True), 0.9)
     unlike = np.abs(result[6].astype(int) - stylized[6]) > 1
     # Squares that chance made alike in both scenes may keep a little.
     assert unlike.mean() < 0.02
     assert np.abs(result[6].mean() - stylized[6].mean()) < 1
 
 
-def test_what_an_object_uncovers_and_covers_is_new_and_all_else_is_calm(generator):
+def test_moving_object_leaves_no_trace_and_the_rest_is_smoothed(generator):
     background = scene(generator)
     sources, stylized = [], []
     for number in range(8):
@@ -85,7 +85,7 @@ def test_what_an_object_uncovers_and_covers_is_new_and_all_else_is_calm(generato
         picture[60:120, left : left + 40] = (10, 250, 10)
         sources.append(source)
         stylized.append(picture)
-    last = smoothed(zip(sources, stylized, strict=True), 0.9)[-1]
+    last = smooth_all(zip(sources, stylized, strict=True), 0.9)[-1]
     uncovered, object_ = slice(left - 18, left), slice(left + 22, left + 40)
     for moved in (uncovered, object_):
         difference = last[60:120, moved].astype(int) - stylized[-1][60:120, moved]
@@ -93,56 +93,56 @@ def test_what_an_object_uncovers_and_covers_is_new_and_all_else_is_calm(generato
     assert last[130:].std() < 0.6 * stylized[-1][130:].std()
 
 
-def test_an_even_sky_over_a_turning_camera_moves_too(generator):
-    wide = np.concatenate([even(200, (90, 400)), scene(generator, (90, 400))])
+def test_uniform_sky_moves_with_a_panning_camera(generator):
+    wide = np.concatenate([uniform(200, (90, 400)), scene(generator, (90, 400))])
     sources = [wide[:, 6 * number : 6 * number + 240] for number in range(8)]
     strokes = noise(generator, 120, 40, (180, 400))
     stylized = [strokes[:, 6 * number : 6 * number + 240] for number in range(8)]
-    last = smoothed(zip(sources, stylized, strict=True), 0.8)[-1]
+    last = smooth_all(zip(sources, stylized, strict=True), 0.8)[-1]
     assert np.abs(last.astype(int) - stylized[-1]).max() <= 1
 
 
-def test_a_still_even_picture_is_smoothed_without_anything_to_hold_on_to(generator):
+def test_still_uniform_picture_is_smoothed(generator):
     stylized = [noise(generator, 128, 12) for _ in range(10)]
-    result = smoothed([(even(30), picture) for picture in stylized], 0.8)
+    result = smooth_all([(uniform(30), picture) for picture in stylized], 0.8)
     assert change(result) < 0.3 * change(stylized)
 
 
-def test_segments_that_are_warmed_up_join_invisibly(generator):
+def test_warmed_up_segments_join_invisibly(generator):
     still = scene(generator)
     frames = [(still, noise(generator, 128, 12)) for _ in range(40)]
-    whole = smoothed(frames, 0.8)
+    whole = smooth_all(frames, 0.8)
     begin = 30 - warm_up_frames(0.8)
-    segment = smoothed(frames[begin:], 0.8)[30 - begin :]
-    unwarmed = smoothed(frames[30:], 0.8)
+    segment = smooth_all(frames[begin:], 0.8)[30 - begin :]
+    unwarmed = smooth_all(frames[30:], 0.8)
     assert begin > 0
     assert np.abs(segment[0].astype(int) - whole[30]).max() <= 1
     assert np.abs(unwarmed[0].astype(int) - whole[30]).max() > 10
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 0.8, 0.95])
-def test_the_warm_up_is_as_short_as_a_sixty_fourth_allows(strength):
+def test_warm_up_is_minimal(strength):
     assert (
         strength ** warm_up_frames(strength) <= 1 / 64 < strength ** (warm_up_frames(strength) - 1)
     )
 
 
-def test_without_smoothing_nothing_needs_warming_up():
+def test_no_warm_up_without_smoothing():
     assert warm_up_frames(0) == 0
 
 
 @pytest.mark.parametrize("level", [3, 97, 252])
-def test_a_colour_that_stays_is_reached(level):
-    stylized = [even(level + 3), *[even(level)] * 120]
-    result = smoothed([(even(9), picture) for picture in stylized], 0.95)
+def test_constant_colour_is_reached(level):
+    stylized = [uniform(level + 3), *[uniform(level)] * 120]
+    result = smooth_all([(uniform(9), picture) for picture in stylized], 0.95)
     assert (result[-1] == level).all()
 
 
-def test_a_picture_that_was_returned_does_not_change_with_the_next_one(generator):
+def test_returned_pictures_are_not_overwritten(generator):
     smoother = Smoother(0.5)
-    first = smoother.smooth(even(50), noise(generator, 128, 30))
+    first = smoother.smooth(uniform(50), noise(generator, 128, 30))
     kept = first.copy()
-    smoother.smooth(even(50), noise(generator, 128, 30))
+    smoother.smooth(uniform(50), noise(generator, 128, 30))
     assert np.array_equal(first, kept)
 
 
@@ -150,29 +150,29 @@ def test_inputs_are_not_changed(generator):
     sources = [scene(generator) for _ in range(3)]
     stylized = [noise(generator, 128, 30) for _ in range(3)]
     before = [picture.copy() for picture in (*sources, *stylized)]
-    smoothed(zip(sources, stylized, strict=True), 0.7)
+    smooth_all(zip(sources, stylized, strict=True), 0.7)
     assert all(map(np.array_equal, (*sources, *stylized), before))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 300), (37, 5), (541, 721), (97, 33)])
 def test_any_size_can_be_smoothed(generator, size):
-    frames = [(even(40, size), even(level, size)) for level in (100, 200, 100)]
-    result = smoothed(frames, 0.5)
+    frames = [(uniform(40, size), uniform(level, size)) for level in (100, 200, 100)]
+    result = smooth_all(frames, 0.5)
     assert [picture.shape for picture in result] == [(*size, 3)] * 3
     assert [int(np.median(picture)) for picture in result] == [100, 150, 125]
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1, 1.5, float("nan")])
-def test_a_strength_that_never_ends_is_refused(strength):
+def test_strength_out_of_range_raises(strength):
     with pytest.raises(ValueError, match="strength"):
-        smoothed([(even(1), even(2))], strength)
+        smooth_all([(uniform(1), uniform(2))], strength)
     with pytest.raises(ValueError, match="strength"):
         warm_up_frames(strength)
 
 
-def test_a_frame_of_another_size_is_refused():
-    frames = [(even(1), even(2)), (even(1, (20, 30)), even(2, (20, 30)))]
+def test_frame_of_another_size_raises():
+    frames = [(uniform(1), uniform(2)), (uniform(1, (20, 30)), uniform(2, (20, 30)))]
     with pytest.raises(ValueError, match=r"shape \(20, 30, 3\)"):
-        smoothed(frames, 0.5)
+        smooth_all(frames, 0.5)
     with pytest.raises(ValueError, match=r"source of shape \(180, 240, 3\)"):
-        smoothed([(even(1), even(2, (20, 30)))], 0.5)
+        smooth_all([(uniform(1), uniform(2, (20, 30)))], 0.5)

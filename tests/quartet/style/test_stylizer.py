@@ -1,4 +1,4 @@
-"""However a stream is cut into batches and threads, it must come out in order and the same."""
+"""A stream is stylized in order, with the same result for any batches and threads."""
 
 from itertools import chain, repeat
 
@@ -29,17 +29,17 @@ def pictures(count, size=(32, 40)):
     return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(count)]
 
 
-def stylized(weights, given, workers=1, batch_size=1, dtype=torch.float32, compiled=False):
+def stylize(weights, given, workers=1, batch_size=1, dtype=torch.float32, compiled=False):
     platform = Platform(CPU, dtype, compiled, workers)
     with Stylizer(weights, Stylizing(batch_size=batch_size), platform) as made:
         return list(made.stream(enumerate(given)))
 
 
 @pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (2, 1), (3, 2), (2, 5)])
-def test_order_and_result_depend_on_neither_threads_nor_batches(weights, workers, batch_size):
+def test_result_is_independent_of_threads_and_batches(weights, workers, batch_size):
     given = [*pictures(7), *pictures(4, (48, 24)), *pictures(3)]
-    alone = stylized(weights, given)
-    found = stylized(weights, given, workers, batch_size)
+    alone = stylize(weights, given)
+    found = stylize(weights, given, workers, batch_size)
     assert [key for key, _ in found] == list(range(len(given)))
     for (_, made), (_, expected) in zip(found, alone, strict=True):
         assert np.abs(made.astype(int) - expected).max() <= 1
@@ -57,7 +57,7 @@ def test_groups_never_share_a_batch(weights, monkeypatch):
     assert sizes == [4, 2, 4, 2]
 
 
-def test_a_stream_is_read_only_as_far_ahead_as_there_is_work(weights):
+def test_stream_reads_ahead_only_as_far_as_needed(weights):
     read = []
 
     def endless():
@@ -76,14 +76,14 @@ def test_a_stream_is_read_only_as_far_ahead_as_there_is_work(weights):
 
 def test_tiny_pictures_keep_their_size(weights):
     for size in ((1, 1), (3, 50), (23, 24)):
-        ((_, made),) = stylized(weights, pictures(1, size))
+        ((_, made),) = stylize(weights, pictures(1, size))
         assert made.shape == (*size, 3)
 
 
-def test_a_picture_that_does_not_fit_into_memory_is_refused_with_figures(weights, monkeypatch):
+def test_picture_that_does_not_fit_into_memory_raises(weights, monkeypatch):
     monkeypatch.setattr(stylizers, "_free_memory", lambda where: 2**20)
     with pytest.raises(ValueError, match=r"of 900×300 pixels .* GiB, and 0\.0 GiB are free"):
-        stylized(weights, pictures(1, (300, 900)))
+        stylize(weights, pictures(1, (300, 900)))
 
 
 GIB = 2**30
@@ -91,22 +91,20 @@ GIB = 2**30
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_a_video_that_fits_completes_when_others_take_memory(
-    weights, monkeypatch, workers, batch_size
-):
+def test_running_video_completes_when_memory_shrinks(weights, monkeypatch, workers, batch_size):
     free = chain([GIB], repeat(0))
     monkeypatch.setattr(stylizers, "_free_memory", lambda where: next(free))
-    assert len(stylized(weights, pictures(9), workers, batch_size)) == 9
+    assert len(stylize(weights, pictures(9), workers, batch_size)) == 9
 
 
-def test_memory_is_checked_again_for_frames_of_another_size(weights, monkeypatch):
+def test_memory_is_checked_per_frame_size(weights, monkeypatch):
     free = chain([GIB], repeat(0))
     monkeypatch.setattr(stylizers, "_free_memory", lambda where: next(free))
     with pytest.raises(ValueError, match="of 80×64 pixels"):
-        stylized(weights, [*pictures(3), *pictures(1, (64, 80))])
+        stylize(weights, [*pictures(3), *pictures(1, (64, 80))])
 
 
-def test_memory_is_checked_again_for_a_larger_batch_and_not_for_a_smaller(weights, monkeypatch):
+def test_memory_is_checked_again_for_larger_batches_only(weights, monkeypatch):
     free = chain([GIB], repeat(0))
     monkeypatch.setattr(stylizers, "_free_memory", lambda where: next(free))
     platform = Platform(CPU, torch.float32, compiled=False, workers=1)
@@ -117,30 +115,30 @@ def test_memory_is_checked_again_for_a_larger_batch_and_not_for_a_smaller(weight
             made.stylize(pictures(3))
 
 
-def test_an_error_of_a_thread_reaches_the_caller(weights, monkeypatch):
+def test_error_in_a_thread_reaches_the_caller(weights, monkeypatch):
     def fail(*_):
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(stylizers.InferenceNetwork, "__call__", fail)
     with pytest.raises(RuntimeError, match="no such kernel"):
-        stylized(weights, pictures(4), workers=2)
+        stylize(weights, pictures(4), workers=2)
 
 
-def test_compiled_it_is_within_two_levels(weights):
+def test_compiled_network_is_within_two_levels(weights):
     given = pictures(2)
-    plain = stylized(weights, given)
-    compiled = stylized(weights, given, compiled=True)
+    plain = stylize(weights, given)
+    compiled = stylize(weights, given, compiled=True)
     for (_, expected), (_, made) in zip(plain, compiled, strict=True):
         assert np.square(made - expected.astype(float)).mean() ** 0.5 <= 2
 
 
-def test_the_threads_of_the_caller_are_given_back(weights):
+def test_thread_count_of_the_caller_is_restored(weights):
     before = torch.get_num_threads()
-    stylized(weights, pictures(1))
+    stylize(weights, pictures(1))
     assert torch.get_num_threads() == before
 
 
-def test_what_the_processor_lacks_is_found_out_and_not_assumed(monkeypatch):
+def test_precision_follows_cpu_features(monkeypatch):
     for native, expected in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
@@ -159,6 +157,6 @@ def test_ranks_share_the_cores_of_their_machine(monkeypatch):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_half_precision_without_a_gpu_is_refused():
+def test_float16_without_a_gpu_raises():
     with pytest.raises(ValueError, match="float16 needs a GPU"):
         detect_platform(Stylizing(precision="float16"))

@@ -1,4 +1,4 @@
-"""A training must learn the style, survive being stopped, and say what is wrong with its input."""
+"""Training learns the style, resumes exactly, and reports invalid input."""
 
 import logging
 
@@ -16,96 +16,96 @@ from quartet.style.vgg import select_vgg_weights
 VGG = select_vgg_weights(random_vgg(), verify=False)
 
 
-def course(painting=None, **changes):
+def create_trainer(painting=None, **changes):
     return StyleTrainer(
         stripes() if painting is None else painting, photographs(), VGG, small_training(**changes)
     )
 
 
 class StoppedError(Exception):
-    """Stands for Ctrl-C or a lost machine."""
+    """Represents an interrupt, such as Ctrl-C or a lost machine."""
 
 
-def test_a_network_takes_on_the_style():
-    learning = course(steps=40, preview_every=10, learning_rate=2e-2)
-    learning.run(lambda course: None)
-    style = [row["style"] for row in learning.history]
+def test_network_learns_the_style():
+    trainer = create_trainer(steps=40, preview_every=10, learning_rate=2e-2)
+    trainer.run(lambda create_trainer: None)
+    style = [row["style"] for row in trainer.history]
     assert style[-1] < 0.7 * style[0]
-    stylized = learning.stylize(photographs()["0.png"])
+    stylized = trainer.stylize(photographs()["0.png"])
     assert stylized.shape == (80, 96, 3)
     assert stylized.dtype == np.uint8
-    build_network({name: torch.tensor(array) for name, array in learning.weights().items()})
+    build_network({name: torch.tensor(array) for name, array in trainer.weights().items()})
 
 
-def test_the_history_has_a_row_for_every_note():
+def test_history_has_one_row_per_logged_step():
     kept = []
-    learning = course(steps=5, preview_every=2)
-    learning.run(lambda course: kept.append(course.step))
-    assert kept == [2, 4, 5] == log_steps(learning.settings)
-    assert [row["step"] for row in learning.history] == [2, 4, 5]
-    for row in learning.history:
+    trainer = create_trainer(steps=5, preview_every=2)
+    trainer.run(lambda create_trainer: kept.append(create_trainer.step))
+    assert kept == [2, 4, 5] == log_steps(trainer.settings)
+    assert [row["step"] for row in trainer.history] == [2, 4, 5]
+    for row in trainer.history:
         assert row.keys() == {"step", "content", "style", "roughness", "learning_rate", "seconds"}
         assert all(np.isfinite(value) for value in row.values())
         assert row["seconds"] > 0
-        assert row["learning_rate"] == learning_rate(row["step"] - 1, learning.settings)
+        assert row["learning_rate"] == learning_rate(row["step"] - 1, trainer.settings)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_a_stopped_training_goes_on_to_the_very_same_weights(tmp_path, batch_size):
-    whole = course(batch_size=batch_size, steps=5)
-    whole.run(lambda course: None)
+def test_resumed_training_gives_identical_weights(tmp_path, batch_size):
+    uninterrupted = create_trainer(batch_size=batch_size, steps=5)
+    uninterrupted.run(lambda create_trainer: None)
     checkpoint = CheckpointDataset(filepath=str(tmp_path / "checkpoint.safetensors")).load()
 
-    def keep(course):
-        checkpoint.store("key", CheckpointState(*course.state()))
+    def keep(create_trainer):
+        checkpoint.store("key", State(*create_trainer.state()))
         raise StoppedError
 
     with pytest.raises(StoppedError):
-        course(batch_size=batch_size, steps=5).run(keep)
+        create_trainer(batch_size=batch_size, steps=5).run(keep)
     state = checkpoint.restore("key")
-    resumed = course(batch_size=batch_size, steps=5)
+    resumed = create_trainer(batch_size=batch_size, steps=5)
     resumed.restore(state.arrays, state.facts)
     assert resumed.step == 2
-    resumed.run(lambda course: None)
-    for name, array in whole.weights().items():
+    resumed.run(lambda create_trainer: None)
+    for name, array in uninterrupted.weights().items():
         np.testing.assert_array_equal(array, resumed.weights()[name])
-    for own, other in zip(whole.history, resumed.history, strict=True):
+    for own, other in zip(uninterrupted.history, resumed.history, strict=True):
         assert {**own, "seconds": 0} == {**other, "seconds": 0}
 
 
-def test_state_kept_is_not_changed_by_further_steps():
+def test_saved_state_is_not_changed_by_later_steps():
     states = []
-    learning = course()
-    learning.run(lambda course: states.append(course.state()))
-    again = course()
+    trainer = create_trainer()
+    trainer.run(lambda create_trainer: states.append(create_trainer.state()))
+    again = create_trainer()
     again.restore(*states[0])
-    again.run(lambda course: None)
-    for name, array in learning.weights().items():
+    again.run(lambda create_trainer: None)
+    for name, array in trainer.weights().items():
         np.testing.assert_array_equal(array, again.weights()[name])
 
 
-def test_the_same_seed_gives_the_same_network_and_another_seed_another():
-    first, same, other = course(), course(), course(seed=2)
-    for learning in (first, same, other):
-        learning.run(lambda course: None)
+def test_seed_determines_the_network():
+    first, same, other = create_trainer(), create_trainer(), create_trainer(seed=2)
+    for trainer in (first, same, other):
+        trainer.run(lambda create_trainer: None)
     name = "res3.conv1.conv2d.weight"
     np.testing.assert_array_equal(first.weights()[name], same.weights()[name])
     assert not np.array_equal(first.weights()[name], other.weights()[name])
 
 
-def test_two_threads_learn_what_one_would(monkeypatch):
+def test_two_threads_match_one(monkeypatch):
     monkeypatch.setattr(training, "select_dtype", lambda where: torch.float32)
-    double = course(batch_size=3)
-    double.run(lambda course: None)
-    single = course(batch_size=3)
-    monkeypatch.setattr(StyleTrainer, "_workers", lambda self: _plainly())
-    single.run(lambda course: None)
+    double = create_trainer(batch_size=3)
+    double.run(lambda create_trainer: None)
+    single = create_trainer(batch_size=3)
+    monkeypatch.setattr(StyleTrainer, "_workers", lambda self: _single_threaded())
+    single.run(lambda create_trainer: None)
     for name, array in single.weights().items():
         np.testing.assert_allclose(array, double.weights()[name], rtol=0, atol=2e-4)
     assert single.history[-1]["style"] == pytest.approx(double.history[-1]["style"], rel=1e-3)
 
 
-class _plainly:  # noqa: N801  # reads as what it does
+class _single_threaded:  # noqa: N801  # reads as what it does
     def __enter__(self):
         return map
 
@@ -113,16 +113,16 @@ class _plainly:  # noqa: N801  # reads as what it does
         return None
 
 
-def test_the_callers_threads_and_random_state_are_left_as_they_were():
+def test_thread_count_and_random_state_of_the_caller_are_unchanged():
     torch.manual_seed(5)
     expected = torch.rand(3)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         torch.manual_seed(5)
-        learning = course(steps=1)
+        trainer = create_trainer(steps=1)
         seen = []
-        learning.run(lambda course: seen.append(torch.get_num_threads()))
+        trainer.run(lambda create_trainer: seen.append(torch.get_num_threads()))
         assert seen == [1]  # threads inside layers would spin
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.rand(3), expected)
@@ -130,77 +130,77 @@ def test_the_callers_threads_and_random_state_are_left_as_they_were():
         torch.set_num_threads(threads)
 
 
-def test_a_training_that_breaks_down_says_where_and_what_to_lower():
+def test_diverged_training_names_step_and_parameters():
     with pytest.raises(ValueError, match=r"training diverged at step 4 \(content ") as caught:
-        course(style_weight=1e39).run(lambda course: None)
+        create_trainer(style_weight=1e39).run(lambda create_trainer: None)
     assert "lower style_training.learning_rate (now 0.0015)" in str(caught.value)
     assert "style_weight (now 1e+39)" in str(caught.value)
 
 
-def test_a_broken_down_training_keeps_nothing_of_it(monkeypatch):
-    learning, kept = course(steps=6), []
-    whole = learning._loss
+def test_diverged_step_is_not_applied(monkeypatch):
+    trainer, kept = create_trainer(steps=6), []
+    uninterrupted = trainer._loss
 
     def loss(stylized, pictures):
-        return whole(stylized * (float("nan") if learning.step == 2 else 1), pictures)
+        return uninterrupted(stylized * (float("nan") if trainer.step == 2 else 1), pictures)
 
-    learning._loss = loss
+    trainer._loss = loss
     with pytest.raises(ValueError, match=r"training diverged at step 3 \(content nan"):
-        learning.run(lambda course: kept.append(course.weights()))
+        trainer.run(lambda create_trainer: kept.append(create_trainer.weights()))
     assert len(kept) == 1
-    assert all(np.isfinite(array).all() for array in learning.weights().values())
+    assert all(np.isfinite(array).all() for array in trainer.weights().values())
 
 
 @pytest.mark.parametrize(
-    ("shape", "told"),
+    ("shape", "message"),
     [
-        ((1, 1), "the painting is 1 × 1 pixels, too few"),
-        ((31, 400), "the painting is 400 × 31 pixels, too few"),
-        ((40, 400), "more than 8 times as long as wide"),
+        ((1, 1), "painting: 1 × 1 pixels is too small"),
+        ((31, 400), "painting: 400 × 31 pixels is too small"),
+        ((40, 400), "too elongated; crop it to an aspect ratio of at most 8"),
     ],
 )
-def test_a_painting_without_brush_strokes_is_refused(shape, told):
-    with pytest.raises(ValueError, match=told):
-        course(np.zeros((*shape, 3), np.uint8))
+def test_unsuitable_painting_raises(shape, message):
+    with pytest.raises(ValueError, match=message):
+        create_trainer(np.zeros((*shape, 3), np.uint8))
 
 
-def test_a_plain_painting_and_some_black_photographs_are_no_fault():
+def test_uniform_painting_and_some_black_photographs_work():
     black = np.zeros((40, 40, 3), np.uint8)
-    learning = StyleTrainer(
+    trainer = StyleTrainer(
         np.full((32, 32, 3), 255, np.uint8),
         {"a.png": black, "b.png": black, **photographs(2)},
         VGG,
         small_training(steps=8),
     )
-    learning.run(lambda course: None)
-    assert np.isfinite(learning.history[-1]["style"])
-    assert all(np.isfinite(array).all() for array in learning.weights().values())
-    updates = learning.state()[0]["step/conv1.conv2d.weight"]
+    trainer.run(lambda create_trainer: None)
+    assert np.isfinite(trainer.history[-1]["style"])
+    assert all(np.isfinite(array).all() for array in trainer.weights().values())
+    updates = trainer.state()[0]["step/conv1.conv2d.weight"]
     assert 0 < updates < 8  # a gradient without end would have spoilt all weights
 
 
-def test_only_black_photographs_are_told():
-    learning = StyleTrainer(
+def test_only_black_photographs_raise():
+    trainer = StyleTrainer(
         stripes(), {"a.png": np.zeros((40, 40, 3), np.uint8)}, VGG, small_training(steps=30)
     )
     with pytest.raises(ValueError, match=r"training diverged at step 20 .*photographs with more"):
-        learning.run(lambda course: None)
+        trainer.run(lambda create_trainer: None)
 
 
-def test_no_photograph_is_refused():
-    with pytest.raises(ValueError, match="no photograph to learn on"):
+def test_missing_photographs_raise():
+    with pytest.raises(ValueError, match="photographs: there is none to train on"):
         StyleTrainer(stripes(), {}, VGG, small_training())
 
 
-def test_progress_is_told_where_no_terminal_shows_it(caplog):
+def test_progress_is_logged_without_a_terminal(caplog):
     with caplog.at_level(logging.INFO, "quartet"):
-        course(steps=4, preview_every=3).run(lambda course: None)
-    told = [record.getMessage() for record in caplog.records]
-    assert [line.partition(",")[0] for line in told] == ["step 3 of 4", "step 4 of 4"]
-    assert all("content " in line and "style " in line for line in told)
+        create_trainer(steps=4, preview_every=3).run(lambda create_trainer: None)
+    messages = [record.getMessage() for record in caplog.records]
+    assert [line.partition(" (")[0] for line in messages] == ["Step 3 of 4", "Step 4 of 4"]
+    assert all("content " in line and "style " in line for line in messages)
 
 
-def test_the_learning_rate_rises_then_falls_to_almost_nothing():
+def test_learning_rate_warms_up_and_decays():
     settings = small_training(steps=1000)
     rates = [learning_rate(step, settings) for step in range(1000)]
     assert rates[0] < 0.05 * settings.learning_rate
@@ -210,13 +210,13 @@ def test_the_learning_rate_rises_then_falls_to_almost_nothing():
     assert np.all(np.diff(rates[60:]) < 0)
 
 
-def test_numbers_are_lowered_only_where_the_machine_multiplies_them(monkeypatch):
+def test_precision_follows_the_hardware(monkeypatch):
     results = []
     for kind in (torch.float32, torch.bfloat16):
         monkeypatch.setattr(training, "select_dtype", lambda where, kind=kind: kind)
-        learning = course(steps=2)
-        learning.run(lambda course: None)
-        results.append(learning.history[-1]["style"])
-        assert all(array.dtype == np.float32 for array in learning.weights().values())
+        trainer = create_trainer(steps=2)
+        trainer.run(lambda create_trainer: None)
+        results.append(trainer.history[-1]["style"])
+        assert all(array.dtype == np.float32 for array in trainer.weights().values())
     assert results[0] != results[1]
     assert results[0] == pytest.approx(results[1], rel=0.05)

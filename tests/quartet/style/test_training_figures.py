@@ -1,4 +1,4 @@
-"""The pictures by which a person judges a training."""
+"""The figures show the progress of a training."""
 
 import io
 
@@ -29,7 +29,7 @@ def titles(figure):
     return [axis.get_title() for axis in figure.axes if axis.get_title()]
 
 
-def test_the_first_and_the_last_steps_are_shown_and_few_between():
+def test_grid_shows_first_last_and_few_steps_between():
     steps = list(range(250, 5001, 250))
     grid = previews(steps)
     for step in steps:
@@ -44,14 +44,14 @@ def test_the_first_and_the_last_steps_are_shown_and_few_between():
 @pytest.mark.parametrize(
     ("steps", "shown"), [([1], [1]), ([10, 20], [10, 20]), (list(range(1, 8)), [1, 2, 3, 5, 7])]
 )
-def test_a_short_training_shows_what_there_is(steps, shown):
+def test_short_training_shows_all_steps(steps, shown):
     grid = previews(steps)
     for step in steps:
         grid.add(step, negative)
     assert shown_steps(grid.arrays()) == shown
 
 
-def test_pictures_are_those_of_the_test_photographs():
+def test_previews_show_the_test_photographs():
     grid = previews([1])
     grid.add(1, negative)
     arrays = grid.arrays()
@@ -61,7 +61,7 @@ def test_pictures_are_those_of_the_test_photographs():
         np.testing.assert_array_equal(arrays[f"step/1/{row}"], 255 - arrays[f"photograph/{row}"])
 
 
-def test_a_stopped_training_goes_on_with_the_pictures_that_it_had():
+def test_resumed_training_keeps_its_previews():
     whole, stopped, resumed = (previews([1, 2, 3]) for _ in range(3))
     for step in (1, 2, 3):
         whole.add(step, negative)
@@ -81,7 +81,7 @@ class Faulty(dict):
         return super().__getitem__(name)
 
 
-def test_broken_test_photographs_are_passed_over():
+def test_broken_test_photographs_are_skipped():
     grid = previews([1], Faulty(photographs(9)))
     assert sum(name.startswith("photograph/") for name in grid.arrays()) == 4
     with pytest.raises(
@@ -90,7 +90,7 @@ def test_broken_test_photographs_are_passed_over():
         previews([1], Faulty(photographs(1)))
 
 
-def test_the_grid_names_painting_photographs_and_steps():
+def test_grid_labels_painting_photographs_and_steps():
     grid = previews([250, 5000])
     for step in (250, 5000):
         grid.add(step, negative)
@@ -104,7 +104,7 @@ def test_the_grid_names_painting_photographs_and_steps():
         assert picture.width > picture.height > 300
 
 
-def test_photographs_stand_beside_what_was_made_of_them_in_whatever_order_a_file_has_them():
+def test_rows_match_photographs_in_any_array_order():
     grid = previews([250])
     grid.add(250, negative)
     figure = draw_preview_grid(dict(reversed(grid.arrays().items())))

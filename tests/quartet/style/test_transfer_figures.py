@@ -1,4 +1,4 @@
-"""Every figure must be drawn, whatever files are called and however little there is to show."""
+"""Figures render for any file name and any amount of data."""
 
 import io
 import warnings
@@ -25,20 +25,20 @@ NAMES = [
 ]
 
 
-def drawn(figure):
-    """Whether it can be made into a picture without a warning."""
+def renders(figure):
+    """Return whether the figure renders without warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure.savefig(io.BytesIO(), format="png", dpi=40)
     return True
 
 
-def shown(caption, size=(90, 160), level=60):
+def thumbnails(caption, size=(90, 160), level=60):
     source = np.full((*size, 3), level, dtype=np.uint8)
     return make_thumbnails(caption, source, 255 - source)
 
 
-def compared(pairs):
+def comparison_of(pairs):
     seconds = np.arange(pairs, dtype=np.float64)
     return Comparison(
         frames=25 * np.arange(pairs),
@@ -56,11 +56,11 @@ def boxes_of(figure):
     return [axis.get_position() for axis in figure.axes]
 
 
-def test_the_sheet_has_each_picture_above_its_stylized_one_under_its_caption():
+def test_sheet_shows_source_above_stylized_with_caption():
     sheet = draw_contact_sheet(
-        [shown(f"0:0{n}.00", level=20 * n) for n in range(1, 6)], "a.mp4", "wave"
+        [thumbnails(f"0:0{n}.00", level=20 * n) for n in range(1, 6)], "a.mp4", "wave"
     )
-    assert drawn(sheet)
+    assert renders(sheet)
     above, below = sheet.axes[::2], sheet.axes[1::2]
     assert [axis.get_title() for axis in above] == [f"0:0{n}.00" for n in range(1, 6)]
     for number, (upper, lower) in enumerate(zip(above, below, strict=True), start=1):
@@ -73,9 +73,9 @@ def test_the_sheet_has_each_picture_above_its_stylized_one_under_its_caption():
 
 @pytest.mark.parametrize("size", [(90, 160), (160, 90), (20, 400), (400, 12), (1, 1)])
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 7])
-def test_pictures_of_a_sheet_do_not_overlap_and_stay_on_it(size, count):
-    sheet = draw_contact_sheet([shown("a", size)] * count, "a.mp4", "wave")
-    assert drawn(sheet)
+def test_pictures_do_not_overlap(size, count):
+    sheet = draw_contact_sheet([thumbnails("a", size)] * count, "a.mp4", "wave")
+    assert renders(sheet)
     boxes = boxes_of(sheet)
     assert all(box.x0 >= 0 and box.y0 >= -1e-9 and box.x1 <= 1 and box.y1 < 1 for box in boxes)
     for place, one in enumerate(boxes):
@@ -84,32 +84,34 @@ def test_pictures_of_a_sheet_do_not_overlap_and_stay_on_it(size, count):
             assert apart or one.y0 >= other.y1 or other.y0 >= one.y1
 
 
-def test_of_many_pictures_a_dozen_is_shown_from_the_first_to_the_last():
-    sheet = draw_contact_sheet([shown(f"{n}.jpg") for n in range(100)], "folder", "wave")
+def test_sheet_shows_at_most_twelve_pictures():
+    sheet = draw_contact_sheet([thumbnails(f"{n}.jpg") for n in range(100)], "folder", "wave")
     titles = [axis.get_title() for axis in sheet.axes[::2]]
     assert len(titles) == 12
     assert (titles[0], titles[-1]) == ("0.jpg", "99.jpg")
 
 
-def test_pictures_of_all_shapes_share_a_sheet():
+def test_sheet_accepts_mixed_shapes():
     shapes = [(90, 160), (160, 90), (30, 400), (100, 100)]
-    assert drawn(draw_contact_sheet([shown("a", shape) for shape in shapes], "folder", "wave"))
+    assert renders(
+        draw_contact_sheet([thumbnails("a", shape) for shape in shapes], "folder", "wave")
+    )
 
 
-def test_a_sheet_without_pictures_has_its_title():
+def test_empty_sheet_has_a_title():
     sheet = draw_contact_sheet([], "a.mp4", "wave")
-    assert drawn(sheet)
+    assert renders(sheet)
     assert not sheet.axes
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_any_name_can_be_drawn(name):
-    assert drawn(draw_contact_sheet([shown(name)], name, name))
-    assert drawn(draw_consistency(compared(3), name, name))
-    assert drawn(draw_stage_times({name or "decode": 1.0}, 10))
+def test_figures_accept_any_name(name):
+    assert renders(draw_contact_sheet([thumbnails(name)], name, name))
+    assert renders(draw_consistency(comparison_of(3), name, name))
+    assert renders(draw_stage_times({name or "decode": 1.0}, 10))
 
 
-def test_names_keep_what_the_font_has_and_their_ends():
+def test_labels_replace_missing_characters_and_are_shortened():
     assert format_label(NAMES[1]) == NAMES[1]
     assert format_label("影片 1\n.mkv") == "▯▯ 1 .mkv"
     short = format_label(NAMES[4])
@@ -119,10 +121,10 @@ def test_names_keep_what_the_font_has_and_their_ends():
     assert "…" in short
 
 
-def test_stages_show_their_work_and_only_the_whole_has_a_speed():
-    """Work of two workers side by side is no time: as frames/s it would halve the network's."""
+def test_only_elapsed_time_has_frames_per_second():
+    """Work of concurrent workers is not elapsed time: it would halve the network's frames/s."""
     figure = draw_stage_times({"decode": 2.0, "network": 6.0, "assemble": 0.0}, 200, elapsed=7.0)
-    assert drawn(figure)
+    assert renders(figure)
     axis = figure.axes[0]
     assert [bar.get_width() for bar in axis.patches] == pytest.approx([10, 30, 0, 35])
     names = [label.get_text() for label in axis.get_yticklabels()]
@@ -138,15 +140,15 @@ def test_stages_show_their_work_and_only_the_whole_has_a_speed():
     assert "200 frames" in axis.get_title()
 
 
-def test_stages_without_frames_or_time_are_drawn():
-    assert drawn(draw_stage_times({"decode": 0.0}, 0))
-    assert drawn(draw_stage_times({}, 0))
+def test_stages_without_frames_or_time_render():
+    assert renders(draw_stage_times({"decode": 0.0}, 0))
+    assert renders(draw_stage_times({}, 0))
 
 
-def test_steadiness_shows_both_numbers_over_time_with_their_means():
-    comparison = replace(compared(4), source_flicker=np.full(4, 0.5))
+def test_consistency_shows_metrics_over_time_with_means():
+    comparison = replace(comparison_of(4), source_flicker=np.full(4, 0.5))
     figure = draw_consistency(comparison, "a.mp4", "wave")
-    assert drawn(figure)
+    assert renders(figure)
     upper, lower = figure.axes
     assert [line.get_ydata().tolist() for line in upper.lines] == [[1, 2, 3, 4], [0.5] * 4]
     assert [line.get_xdata().tolist() for line in lower.lines] == [[0, 1, 2, 3]] * 2
@@ -154,10 +156,10 @@ def test_steadiness_shows_both_numbers_over_time_with_their_means():
     assert labels == ["stylized: 2.50", "source: 0.50"]
 
 
-def test_steadiness_without_numbers_says_so():
-    gaps = replace(compared(2), flicker=np.full(2, np.nan), source_flicker=np.full(2, np.nan))
-    for comparison in (gaps, compared(0), compared(1), compare_pictures([])):
-        assert drawn(draw_consistency(comparison, "a.mp4", "wave"))
+def test_consistency_without_values_renders():
+    gaps = replace(comparison_of(2), flicker=np.full(2, np.nan), source_flicker=np.full(2, np.nan))
+    for comparison in (gaps, comparison_of(0), comparison_of(1), compare_pictures([])):
+        assert renders(draw_consistency(comparison, "a.mp4", "wave"))
     upper, lower = draw_consistency(gaps, "a.mp4", "wave").axes
     assert [text.get_text() for text in upper.texts] == ["no pair can be measured"]
     assert len(lower.lines) == 2

@@ -1,4 +1,4 @@
-"""A VGG with other weights sees other colours: it must not be taken for the right one."""
+"""Other weights of VGG-19 expect other input values and are not accepted by mistake."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ from support import real_data
 
 @pytest.fixture(scope="module")
 def caffe():
-    """The real weights, with layers that are not needed."""
+    """Return the Caffe weights with further layers."""
     path = real_data("style/vgg19_caffe_bgr_conv1_1-conv3_4.pth")
     weights = torch.load(path, weights_only=True)
     arrays = {name: value.numpy() for name, value in weights.items()}
     return {**arrays, "features.19.weight": np.zeros((512, 256, 3, 3), np.float32)}
 
 
-def test_the_real_weights_are_taken_without_further_layers(caffe):
+def test_caffe_weights_load_without_further_layers(caffe):
     tensors = select_vgg_weights(caffe)
     assert len(tensors) == 16
     assert weights_digest(tensors) == CAFFE_SHA256
@@ -27,7 +27,7 @@ def test_the_real_weights_are_taken_without_further_layers(caffe):
     assert weights_digest(select_vgg_weights(as_double)) == CAFFE_SHA256
 
 
-def test_the_real_weights_get_blue_first_less_the_mean(caffe):
+def test_input_is_bgr_minus_the_mean(caffe):
     vgg = Vgg19(select_vgg_weights(caffe))
     picture = torch.linspace(0, 255, 32 * 32 * 3).reshape(1, 3, 32, 32)
     seen = vgg(picture, ["conv1_1"])["conv1_1"]
@@ -42,7 +42,7 @@ def test_the_real_weights_get_blue_first_less_the_mean(caffe):
 
 
 @pytest.mark.parametrize("change", ["another model", "one value"])
-def test_other_weights_are_refused_with_what_to_do(caffe, change):
+def test_other_weights_raise_with_a_remedy(caffe, change):
     weights = random_vgg() if change == "another model" else dict(caffe)
     if change == "one value":
         weights["features.16.bias"] = weights["features.16.bias"].copy()
@@ -51,7 +51,7 @@ def test_other_weights_are_refused_with_what_to_do(caffe, change):
         select_vgg_weights(weights)
 
 
-def test_other_weights_can_be_used_knowingly():
+def test_verification_can_be_disabled():
     tensors = select_vgg_weights(random_vgg(), verify=False)
     assert weights_digest(tensors) != CAFFE_SHA256
     assert Vgg19(tensors)(torch.zeros(1, 3, 16, 16), ["conv3_4"])["conv3_4"].shape[1:] == (
@@ -62,7 +62,7 @@ def test_other_weights_can_be_used_knowingly():
 
 
 @pytest.mark.parametrize("verify", [True, False])
-def test_weights_of_another_network_are_named(verify):
+def test_missing_weights_are_named(verify):
     weights = random_vgg()
     weights["features.5.weight"] = weights["features.5.weight"][:64]
     with pytest.raises(
@@ -74,7 +74,7 @@ def test_weights_of_another_network_are_named(verify):
         select_vgg_weights(weights, verify)
 
 
-def test_no_deeper_layer_than_asked_for_is_computed():
+def test_deeper_layers_are_not_computed():
     vgg = Vgg19(select_vgg_weights(random_vgg(), verify=False))
     deep = torch.zeros(1)
     vgg.get_submodule("conv2_1").register_forward_hook(lambda *_: deep.fill_(1))

@@ -1,4 +1,4 @@
-"""A video that goes through in segments comes out with the same frames, times and sound."""
+"""A video processed in segments keeps its frames, timestamps and audio."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
 from quartet.style.video import VideoPlan
-from style.videos import KEYS, number_in, packets_of, picture, times_of, write_video
+from style.videos import KEYS, picture, read_number, read_packets, read_times, write_video
 
 QUICK = Encoding(preset="ultrafast")
 VP9 = {"deadline": "realtime", "cpu-used": "8"}
@@ -23,8 +23,8 @@ X265 = "log-level=none:keyint=8:min-keyint=8:open-gop=1:bframes=3:scenecut=0"
 VFR = [0, 3000, 3100, 9000, 9001, 20000, 20001, 29000, 50000, 51000, 51500, 90000]
 
 
-def through(source, folder, segment_frames=8, settings=QUICK):
-    """Work on a video in segments, the last one first, leaving all frames as they are."""
+def process(source, folder, segment_frames=8, settings=QUICK):
+    """Process a video in segments, the last one first, without changing frames."""
     plan = plan_video(source, segment_frames)
     segments = {}
     for first, last in reversed(plan.segments):
@@ -41,7 +41,9 @@ def through(source, folder, segment_frames=8, settings=QUICK):
 
 def numbers_of(path):
     with av.open(str(path)) as container:
-        return [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+        return [
+            read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)
+        ]
 
 
 SOURCES = {
@@ -80,9 +82,9 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_frame_of_any_container_and_codec_goes_through(name, tmp_path):
+def test_all_frames_survive_in_any_container_and_codec(name, tmp_path):
     source = write_video(tmp_path / name, **SOURCES[name])
-    plan, target, facts = through(source, tmp_path)
+    plan, target, facts = process(source, tmp_path)
     frames = SOURCES[name].get("frames", 24)
     assert numbers_of(target) == list(range(frames))
     assert facts.frames == plan.frames == frames
@@ -91,36 +93,36 @@ def test_every_frame_of_any_container_and_codec_goes_through(name, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_irregular_times_stay_to_the_tick(suffix, tmp_path):
+def test_irregular_timestamps_are_exact(suffix, tmp_path):
     base = Fraction(1, 1000) if suffix == ".mkv" else Fraction(1, 90_000)
     times = sorted({round(time * Fraction(1, 90_000) / base) for time in VFR})
     source = write_video(
         tmp_path / f"vfr{suffix}", len(times), time_base=base, timestamps=times, options=KEYS
     )
-    plan, target, _ = through(source, tmp_path)
-    assert times_of(target) == [time - plan.origin * plan.tick for time in times_of(source)]
-    gaps = np.diff([float(time) for time in times_of(target)])
+    plan, target, _ = process(source, tmp_path)
+    assert read_times(target) == [time - plan.origin * plan.tick for time in read_times(source)]
+    gaps = np.diff([float(time) for time in read_times(target)])
     assert gaps == pytest.approx(np.diff(times) * float(base))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
 @pytest.mark.parametrize("sound", ["aac", "pcm_s16le"])
-def test_frames_that_refer_to_later_ones_are_joined_in_order(sound, suffix, tmp_path):
+def test_b_frames_are_joined_in_order(sound, suffix, tmp_path):
     codec = {".mp4": "libx264", ".avi": "mpeg4"}[suffix]
     source = write_video(tmp_path / f"video{suffix}", 36, codec=codec, sounds=[sound])
-    plan, target, _ = through(
+    plan, target, _ = process(
         source, tmp_path, segment_frames=12, settings=Encoding(preset="medium")
     )
-    packets = packets_of(target)
+    packets = read_packets(target)
     shown_at = [packet.pts for packet in packets]
     assert shown_at != sorted(shown_at), "no frame refers to a later one: this shows nothing"
     assert [packet.is_keyframe for packet in packets[:: len(packets) // 3]] == [True] * 3
-    assert times_of(target) == [time * plan.tick for time in plan.timestamps]
+    assert read_times(target) == [time * plan.tick for time in plan.timestamps]
     assert numbers_of(target) == list(range(36))
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".mkv"])
-def test_what_was_cut_out_of_a_broadcast_begins_at_zero(suffix, tmp_path):
+def test_cut_from_a_broadcast_starts_at_zero(suffix, tmp_path):
     base = Fraction(1, 1000 if suffix == ".mkv" else 90_000)
     late = 26 * 3600
     source = write_video(
@@ -131,21 +133,21 @@ def test_what_was_cut_out_of_a_broadcast_begins_at_zero(suffix, tmp_path):
         sounds=["aac"],
         sound_delay=late + 0.1,
     )
-    _, target, _ = through(source, tmp_path)
-    assert times_of(target) == [Fraction(number, 25) for number in range(24)]
-    begin = packets_of(target, "audio")[0]
+    _, target, _ = process(source, tmp_path)
+    assert read_times(target) == [Fraction(number, 25) for number in range(24)]
+    begin = read_packets(target, "audio")[0]
     assert float(begin.pts * begin.time_base) == pytest.approx(0.1, abs=0.03)
 
 
-def test_the_rate_of_american_television_stays(tmp_path):
+def test_ntsc_frame_rate_is_kept(tmp_path):
     rate = Fraction(30_000, 1001)
     source = write_video(tmp_path / "ntsc.mp4", rate=rate, time_base=1 / rate, options=KEYS)
-    _, target, _ = through(source, tmp_path)
-    assert times_of(target) == [number / rate for number in range(24)]
+    _, target, _ = process(source, tmp_path)
+    assert read_times(target) == [number / rate for number in range(24)]
 
 
 @pytest.mark.parametrize("delay", [0.2, -0.1])
-def test_sound_stays_as_early_or_late_as_it_is(delay, tmp_path):
+def test_audio_offset_is_kept(delay, tmp_path):
     source = write_video(
         tmp_path / "late.mkv",
         options=KEYS,
@@ -154,26 +156,26 @@ def test_sound_stays_as_early_or_late_as_it_is(delay, tmp_path):
         sounds=["aac"],
         sound_delay=0.15 + delay,
     )
-    _, target, _ = through(source, tmp_path)
+    _, target, _ = process(source, tmp_path)
     before, after = (
-        packets_of(path, "audio")[0].pts * packets_of(path, "audio")[0].time_base
-        - times_of(path)[0]
+        read_packets(path, "audio")[0].pts * read_packets(path, "audio")[0].time_base
+        - read_times(path)[0]
         for path in (source, target)
     )
     assert float(before) == pytest.approx(delay, abs=0.03)
     assert after == pytest.approx(before, abs=1e-3)
 
 
-def test_names_may_be_anything(tmp_path):
+def test_any_file_name_works(tmp_path):
     source = write_video(tmp_path / 'it\'s "my" film; 100 % ältere: 片.mp4', options=KEYS)
     folder = tmp_path / "http:$(touch owned) %05d"
     folder.mkdir()
-    _, target, _ = through(source, folder)
+    _, target, _ = process(source, folder)
     assert numbers_of(target) == list(range(24))
     assert not list(tmp_path.rglob("owned"))
 
 
-def test_files_do_where_paths_are_not_at_hand(tmp_path):
+def test_file_objects_work(tmp_path):
     content = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"]).read_bytes()
     plan = plan_video(io.BytesIO(content), 8)
     segments = []
@@ -189,33 +191,35 @@ def test_files_do_where_paths_are_not_at_hand(tmp_path):
     check_video(target, plan)
     target.seek(0)
     with av.open(target) as container:
-        shown = [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+        shown = [
+            read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)
+        ]
     assert shown == list(range(24))
 
 
-def test_a_plan_survives_as_json(tmp_path):
+def test_plan_round_trips_through_json(tmp_path):
     plan = plan_video(write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"]), 8)
     assert VideoPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
     with pytest.raises(ValueError, match="timestamps"):
         VideoPlan.from_dict({"name": "video.mp4"})
 
 
-def test_sixteen_thousand_pixels_are_not_too_wide(tmp_path):
+def test_width_of_16384_pixels_works(tmp_path):
     source = write_video(
         tmp_path / "wide.mp4", size=(16_384, 16), pictures=[picture(5, (16_384, 16))]
     )
-    plan, target, _ = through(source, tmp_path)
+    plan, target, _ = process(source, tmp_path)
     assert (plan.width, plan.height) == (16_384, 16)
     assert numbers_of(target) == [5]
 
 
-def test_the_real_clip_goes_through(real_clip, tmp_path):
-    _, target, facts = through(real_clip, tmp_path, segment_frames=50)
+def test_real_clip(real_clip, tmp_path):
+    _, target, facts = process(real_clip, tmp_path, segment_frames=50)
     assert (facts.frames, facts.container) == (132, "mp4")
     assert [track.codec for track in facts.copied] == ["aac"]
-    assert times_of(target) == times_of(real_clip)
-    sound = [bytes(packet) for packet in packets_of(target, "audio")]
-    assert sound == [bytes(packet) for packet in packets_of(real_clip, "audio")]
+    assert read_times(target) == read_times(real_clip)
+    sound = [bytes(packet) for packet in read_packets(target, "audio")]
+    assert sound == [bytes(packet) for packet in read_packets(real_clip, "audio")]
     before, after = (
         next(decode_frames(path, plan_video(path, 50), 70, 71)).rgb for path in (real_clip, target)
     )

@@ -1,4 +1,4 @@
-"""The output is the segments with everything else of the source, or there is no output."""
+"""The output contains the segments and the other streams of the source, or is not written."""
 
 import resource
 from dataclasses import replace
@@ -14,16 +14,16 @@ from quartet.style.check import check_video
 from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
-from style.videos import KEYS, packets_of, picture, times_of, write_video
+from style.videos import KEYS, picture, read_packets, read_times, write_video
 
 QUICK = Encoding(preset="ultrafast")
 
 
-def numbered(first, last):
+def numbered_frames(first, last):
     return [(number, picture(number)) for number in range(first, last)]
 
 
-def encoded(plan, folder, settings=QUICK):
+def encode_segments(plan, folder, settings=QUICK):
     segments = []
     for first, last in plan.segments:
         segments.append(folder / f"segment{first}")
@@ -37,16 +37,18 @@ def encoded(plan, folder, settings=QUICK):
     return segments
 
 
-def assembled(source, folder, **settings):
+def assemble_video(source, folder, **settings):
     plan = plan_video(source, 8)
     target = folder / f"out{plan.suffix}"
-    facts = assemble(source, encoded(plan, folder), plan, target, QUICK.model_copy(update=settings))
+    facts = assemble(
+        source, encode_segments(plan, folder), plan, target, QUICK.model_copy(update=settings)
+    )
     check_video(target, plan)
     return plan, target, facts
 
 
 def write_rich(path, *, sounds, subtitle, cover=None, attachment=False):
-    """A video with sound tracks, a subtitle, chapters, titles, and what else the format takes."""
+    """Write a video with audio tracks, a subtitle, chapters, titles, and more if supported."""
     plain = write_video(
         path.with_name("plain.mkv"), options=KEYS, sounds=sounds, time_base=Fraction(1, 1000)
     )
@@ -107,17 +109,20 @@ def write_rich(path, *, sounds, subtitle, cover=None, attachment=False):
         ("rich.mkv", ["aac", "flac"], "subrip"),
     ],
 )
-def test_all_tracks_and_titles_are_kept(name, sounds, subtitle, tmp_path):
+def test_tracks_and_titles_are_copied(name, sounds, subtitle, tmp_path):
     source = write_rich(tmp_path / name, sounds=sounds, subtitle=subtitle)
-    _, target, facts = assembled(source, tmp_path)
+    _, target, facts = assemble_video(source, tmp_path)
     assert [track.kind for track in facts.copied] == ["audio", "audio", "subtitle"]
     assert target.suffix == source.suffix
     for track in (0, 1):
-        before, after = (packets_of(path, "audio", track) for path in (source, target))
+        before, after = (read_packets(path, "audio", track) for path in (source, target))
         assert [bytes(packet) for packet in before] == [bytes(packet) for packet in after]
         assert before[0].pts * before[0].time_base == after[0].pts * after[0].time_base
     said = [
-        [(bytes(packet), packet.pts * packet.time_base) for packet in packets_of(path, "subtitles")]
+        [
+            (bytes(packet), packet.pts * packet.time_base)
+            for packet in read_packets(path, "subtitles")
+        ]
         for path in (source, target)
     ]
     assert said[0] == said[1]
@@ -136,9 +141,9 @@ def test_all_tracks_and_titles_are_kept(name, sounds, subtitle, tmp_path):
         ] == [(0, "A"), (Fraction(2, 5), "B")]
 
 
-def test_a_cover_is_kept(tmp_path):
+def test_cover_is_copied(tmp_path):
     source = write_rich(tmp_path / "rich.mp4", sounds=["aac"], subtitle="mov_text", cover=True)
-    _, target, facts = assembled(source, tmp_path)
+    _, target, facts = assemble_video(source, tmp_path)
     assert [track.kind for track in facts.copied] == ["audio", "subtitle", "video"]
     with av.open(str(target)) as container:
         covers = [
@@ -147,20 +152,20 @@ def test_a_cover_is_kept(tmp_path):
             if stream.disposition & Disposition.attached_pic
         ]
         assert [stream.codec.canonical_name for stream in covers] == ["mjpeg"]
-    assert packets_of(target, "video", 1)[0].size == packets_of(source, "video", 1)[0].size
+    assert read_packets(target, "video", 1)[0].size == read_packets(source, "video", 1)[0].size
 
 
-def test_fonts_are_kept(tmp_path):
+def test_fonts_are_copied(tmp_path):
     source = write_rich(tmp_path / "rich.mkv", sounds=["aac"], subtitle="ass", attachment=True)
-    _, target, facts = assembled(source, tmp_path)
+    _, target, facts = assemble_video(source, tmp_path)
     assert [track.kind for track in facts.copied] == ["audio", "subtitle", "attachment"]
     with av.open(str(target)) as container:
         (font,) = container.streams.attachments
         assert (font.name, font.data) == ("font.ttf", b"glyphs")
 
 
-def with_track(path, codec, content):
-    """A transport stream with a further track, which holds one packet."""
+def write_with_track(path, codec, content):
+    """Write a transport stream with another track of one packet."""
     plain = write_video(path.with_name("plain.ts"), options=KEYS, sounds=["aac"], rate=30)
     with av.open(str(plain)) as before, av.open(str(path), "w") as after:
         copies = [after.add_stream_from_template(stream, opaque=True) for stream in before.streams]
@@ -177,39 +182,41 @@ def with_track(path, codec, content):
     return path
 
 
-def test_what_the_container_cannot_hold_is_named(tmp_path):
+def test_unsupported_tracks_are_reported(tmp_path):
     blank = bytes([0x0F, 0x10, 0, 1, 0, 2, 1, 0])
-    plan, _, facts = assembled(with_track(tmp_path / "video.ts", "dvbsub", blank), tmp_path)
+    plan, _, facts = assemble_video(
+        write_with_track(tmp_path / "video.ts", "dvbsub", blank), tmp_path
+    )
     assert plan.container == "mp4", "Matroska would round the times"
     assert [(track.kind, track.left_out) for track in facts.left_out] == [
         ("subtitle", "mp4 does not support dvb_subtitle")
     ]
 
 
-def test_sound_that_no_container_holds_is_an_error(tmp_path):
-    source = with_track(tmp_path / "video.ts", "s302m", bytes([0, 8, 0, 0, *range(8)]))
+def test_audio_without_a_container_raises(tmp_path):
+    source = write_with_track(tmp_path / "video.ts", "s302m", bytes([0, 8, 0, 0, *range(8)]))
     with pytest.raises(ValueError, match=r"video\.ts: no container supports .* audio in s302m;"):
         plan_video(source, 8)
 
 
-def test_where_only_matroska_holds_the_sound_times_are_the_nearest_milliseconds(tmp_path):
+def test_matroska_rounds_timestamps_to_milliseconds(tmp_path):
     rate = Fraction(30_000, 1001)
     source = write_video(
         tmp_path / "video.nut", options=KEYS, rate=rate, time_base=1 / rate, sounds=["vorbis"]
     )
-    plan, target, facts = assembled(source, tmp_path)
+    plan, target, facts = assemble_video(source, tmp_path)
     assert (plan.container, plan.rounds_timestamps, facts.rounded) == ("matroska", True, True)
-    pairs = zip(times_of(target), times_of(source), strict=True)
+    pairs = zip(read_times(target), read_times(source), strict=True)
     assert max(abs(after - before) for after, before in pairs) == Fraction(1, 2000)
 
 
-def test_sound_that_only_ffmpegs_own_container_holds_goes_there(tmp_path):
+def test_nut_is_the_last_resort(tmp_path):
     source = write_video(tmp_path / "video.wmv", codec="wmv2", container="asf", sounds=["wmav2"])
-    plan, target, facts = assembled(source, tmp_path)
+    plan, target, facts = assemble_video(source, tmp_path)
     assert (plan.container, target.suffix, facts.rounded) == ("nut", ".nut", False)
 
 
-def test_tracks_in_which_there_is_nothing_are_left_out(tmp_path):
+def test_empty_tracks_are_left_out(tmp_path):
     plain = write_video(tmp_path / "plain.mkv", options=KEYS)
     source = tmp_path / "silent.mkv"
     with av.open(str(plain)) as before, av.open(str(source), "w") as after:
@@ -219,46 +226,46 @@ def test_tracks_in_which_there_is_nothing_are_left_out(tmp_path):
             if packet.size:
                 packet.stream = copy
                 after.mux(packet)
-    _, _, facts = assembled(source, tmp_path)
+    _, _, facts = assemble_video(source, tmp_path)
     assert [(track.kind, track.left_out) for track in facts.left_out] == [("audio", "it is empty")]
 
 
-def test_pixels_that_are_not_square_stay_so(tmp_path):
+def test_sample_aspect_ratio_is_kept(tmp_path):
     source = write_video(tmp_path / "video.mkv", options=KEYS, sample_aspect_ratio=Fraction(4, 3))
-    _, target, _ = assembled(source, tmp_path)
+    _, target, _ = assemble_video(source, tmp_path)
     with av.open(str(target)) as container:
         assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
-def test_a_long_first_frame_delays_nothing(tmp_path):
+def test_long_first_frame_causes_no_delay(tmp_path):
     times = [0, *range(900_000, 900_000 + 23 * 3600, 3600)]
     source = write_video(
         tmp_path / "video.mp4", time_base=Fraction(1, 90_000), timestamps=times, options=KEYS
     )
-    _, target, _ = assembled(source, tmp_path)
-    assert packets_of(target)[0].dts * packets_of(target)[0].time_base > -2
+    _, target, _ = assemble_video(source, tmp_path)
+    assert read_packets(target)[0].dts * read_packets(target)[0].time_base > -2
 
 
-def test_without_sound(tmp_path):
-    _, target, facts = assembled(write_video(tmp_path / "mute.mp4", options=KEYS), tmp_path)
+def test_video_without_audio(tmp_path):
+    _, target, facts = assemble_video(write_video(tmp_path / "mute.mp4", options=KEYS), tmp_path)
     assert facts.copied == ()
     with av.open(str(target)) as container:
         assert [stream.type for stream in container.streams] == ["video"]
 
 
 @pytest.mark.parametrize("fast_start", [True, False])
-def test_the_index_stands_at_the_head_if_wanted(fast_start, tmp_path):
+def test_fast_start_puts_the_index_first(fast_start, tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"])
-    _, target, _ = assembled(source, tmp_path, fast_start=fast_start)
+    _, target, _ = assemble_video(source, tmp_path, fast_start=fast_start)
     content = target.read_bytes()
     assert (content.index(b"moov") < content.index(b"mdat")) == fast_start
 
 
-def test_every_key_frame_can_be_jumped_to(tmp_path):
+def test_every_key_frame_is_seekable(tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"])
-    _, target, _ = assembled(source, tmp_path)
+    _, target, _ = assemble_video(source, tmp_path)
     assert plan_video(target, 8).keys == (0, 8, 16)
-    decoding = [packet.dts for packet in packets_of(target)]
+    decoding = [packet.dts for packet in read_packets(target)]
     assert all(earlier < later for earlier, later in pairwise(decoding))
 
 
@@ -284,15 +291,15 @@ def video(tmp_path):
         (["segment0", "noise", "segment16"], "noise: cannot be read as a video"),
     ],
 )
-def test_wrong_segments_are_refused(names, message, video, tmp_path):
+def test_wrong_segments_raise(names, message, video, tmp_path):
     plan = plan_video(video, 8)
-    encoded(plan, tmp_path)
+    encode_segments(plan, tmp_path)
     short = replace(plan, segments=((16, 20),))
-    encode_segment(tmp_path / "short", short, 16, numbered(16, 20), QUICK)
+    encode_segment(tmp_path / "short", short, 16, numbered_frames(16, 20), QUICK)
     other = replace(plan, fingerprint="other")
-    encode_segment(tmp_path / "other", other, 8, numbered(8, 16), QUICK)
+    encode_segment(tmp_path / "other", other, 8, numbered_frames(8, 16), QUICK)
     coarse = Encoding(preset="veryslow")
-    encode_segment(tmp_path / "coarse", plan, 8, numbered(8, 16), coarse)
+    encode_segment(tmp_path / "coarse", plan, 8, numbered_frames(8, 16), coarse)
     (tmp_path / "noise").write_bytes(b"noise" * 100)
     target = tmp_path / "out.mp4"
     target.write_text("from before")
@@ -302,9 +309,9 @@ def test_wrong_segments_are_refused(names, message, video, tmp_path):
     assert not list(tmp_path.glob(".*part"))
 
 
-def test_a_full_disk_leaves_what_was_there(video, tmp_path):
+def test_full_disk_keeps_the_previous_file(video, tmp_path):
     plan = plan_video(video, 8)
-    segments = encoded(plan, tmp_path)
+    segments = encode_segments(plan, tmp_path)
     target = tmp_path / "out.mp4"
     target.write_text("from before")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -320,8 +327,8 @@ def test_a_full_disk_leaves_what_was_there(video, tmp_path):
         assert not list(tmp_path.glob(".*part"))
 
 
-def test_the_check_finds_what_differs(video, tmp_path):
-    plan, target, _ = assembled(video, tmp_path)
+def test_check_reports_differences(video, tmp_path):
+    plan, target, _ = assemble_video(video, tmp_path)
     later = replace(plan, timestamps=(*plan.timestamps[:-1], plan.timestamps[-1] + 1))
     fewer = replace(plan, timestamps=plan.timestamps[:-1])
     sound = replace(plan, tracks=(replace(plan.tracks[0], digest="0"),))

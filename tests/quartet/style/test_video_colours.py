@@ -1,4 +1,4 @@
-"""Colours are neither shifted by decoding nor by encoding, whatever the source says of them."""
+"""Decoding and encoding do not shift colours, whatever tags the source has."""
 
 import av
 import numpy as np
@@ -21,7 +21,7 @@ WEIGHTS |= {9: (0.2627, 0.0593)}
 
 
 def rgb_of(sample, matrix, full_range):
-    """Of one Y, U, V, after ITU-T H.273, equations 8-25 to 8-31 and 8-40 to 8-42."""
+    """Convert Y, U, V to RGB with ITU-T H.273, equations 8-25 to 8-31 and 8-40 to 8-42."""
     red, blue = WEIGHTS[matrix]
     scale = np.array([255, 255, 255] if full_range else [219, 224, 224])
     y, u, v = (np.array(sample) - [0 if full_range else 16, 128, 128]) / scale
@@ -30,7 +30,7 @@ def rgb_of(sample, matrix, full_range):
 
 
 def write_flat(path, matrix, full_range, samples=SAMPLES, pixel_format="yuv420p", size=(32, 32)):
-    """A lossless video of one colour a frame, given by its samples."""
+    """Write a lossless video of one colour per frame, given as samples."""
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=25, width=size[0], height=size[1])
         stream.pix_fmt = pixel_format
@@ -54,7 +54,7 @@ def decoded(source, plan):
 
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", WEIGHTS)
-def test_flat_colours_stay_through_decoding_encoding_and_decoding(matrix, full_range, tmp_path):
+def test_flat_colours_survive_decoding_and_encoding(matrix, full_range, tmp_path):
     source = write_flat(tmp_path / "flat.mp4", matrix, full_range)
     plan = plan_video(source, 100)
     first = decoded(source, plan)
@@ -70,7 +70,7 @@ def test_flat_colours_stay_through_decoding_encoding_and_decoding(matrix, full_r
 
 
 @pytest.mark.parametrize(("size", "matrix"), [((32, 32), 6), ((1280, 16), 1), ((16, 720), 1)])
-def test_where_nothing_is_said_the_size_decides_and_nothing_is_said(size, matrix, tmp_path):
+def test_untagged_colours_depend_on_size_and_stay_untagged(size, matrix, tmp_path):
     source = write_flat(tmp_path / "flat.mp4", 2, False, size=size)
     plan = plan_video(source, 100)
     assert (plan.colours.matrix, plan.colours.matrix_tag) == (matrix, 2)
@@ -79,7 +79,7 @@ def test_where_nothing_is_said_the_size_decides_and_nothing_is_said(size, matrix
 
 
 @pytest.mark.parametrize("size", [(96, 64), (1280, 16)])
-def test_rgb_and_grey_sources_get_colours_that_every_player_reads_right(size, tmp_path):
+def test_rgb_and_grey_sources_get_unambiguous_colours(size, tmp_path):
     shown = [
         np.full((size[1], size[0], 3), colour, np.uint8) for colour in ([200, 60, 20], [9] * 3)
     ]
@@ -110,7 +110,7 @@ def test_grey_of_limited_range_is_stretched(stated, expected, tmp_path):
     assert np.unique(rgb) == [expected]
 
 
-def test_what_the_source_says_of_its_colours_is_said_of_the_output(tmp_path):
+def test_colour_tags_are_copied(tmp_path):
     source = write_video(
         tmp_path / "hdr.mkv",
         2,
@@ -130,7 +130,7 @@ def test_what_the_source_says_of_its_colours_is_said_of_the_output(tmp_path):
     assert (colours.matrix_tag, colours.primaries, colours.transfer) == (9, 9, 16)
 
 
-def test_a_matrix_that_cannot_be_used_is_not_claimed(tmp_path):
+def test_unsupported_matrix_is_not_declared(tmp_path):
     source = write_flat(tmp_path / "ycgco.mp4", 8, False)
     colours = plan_video(source, 10).colours
     assert colours.matrix == colours.matrix_tag == 6

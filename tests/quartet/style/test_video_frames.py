@@ -1,4 +1,4 @@
-"""Frames of a segment are those of the whole video, in the right colours and the right way up."""
+"""Segments decode to the frames of the complete video, with correct colours and orientation."""
 
 import io
 from fractions import Fraction
@@ -11,13 +11,13 @@ import pytest
 from quartet.style.decode import decode_frames
 from quartet.style.probe import plan_video
 from quartet.style.video import VideoPlan
-from style.videos import KEYS, SIZE, number_in, packets_of, picture, spoil, write_video
+from style.videos import KEYS, SIZE, damage, picture, read_number, read_packets, write_video
 
 VP9 = {"deadline": "realtime", "cpu-used": "8", "g": "8"}
 
 
-def decoded(source, plan=None, threads=1):
-    """All frames, segment by segment."""
+def decode_all(source, plan=None, threads=1):
+    """Decode all frames, segment by segment."""
     plan = plan or plan_video(source, 8)
     return [
         frame
@@ -26,35 +26,35 @@ def decoded(source, plan=None, threads=1):
     ]
 
 
-def numbers(frames):
-    return [number_in(frame.rgb) for frame in frames]
+def numbers_in(frames):
+    return [read_number(frame.rgb) for frame in frames]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi", ".h264"])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_segments_give_the_frames_of_the_whole_to_the_bit(suffix, threads, tmp_path):
+def test_segments_decode_bit_identically(suffix, threads, tmp_path):
     source = write_video(tmp_path / f"video{suffix}", options=KEYS)
     plan = plan_video(source, 5)
     assert len(plan.segments) > 3
     whole = list(decode_frames(source, plan, 0, plan.frames))
-    segments = decoded(source, plan, threads)
-    assert [frame.index for frame in segments] == numbers(segments) == list(range(24))
+    segments = decode_all(source, plan, threads)
+    assert [frame.index for frame in segments] == numbers_in(segments) == list(range(24))
     assert [frame.pts for frame in segments] == list(plan.timestamps)
     for alone, among in zip(segments, whole, strict=True):
         assert np.array_equal(alone.rgb, among.rgb)
 
 
-def test_a_single_frame_from_anywhere(tmp_path):
+def test_any_single_frame_decodes(tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS)
     plan = plan_video(source, 8)
     for number in (23, 0, 11):
         (frame,) = decode_frames(source, plan, number, number + 1)
-        assert number_in(frame.rgb) == number
+        assert read_number(frame.rgb) == number
     assert list(decode_frames(source, plan, 7, 7)) == []
 
 
 @pytest.mark.parametrize(("first", "last"), [(-1, 3), (5, 4), (20, 25)])
-def test_frames_that_do_not_exist_are_refused(first, last, tmp_path):
+def test_missing_frame_range_raises(first, last, tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS)
     with pytest.raises(ValueError, match=r"video\.mp4: frames .* do not exist; it has 0 to 23"):
         next(decode_frames(source, plan_video(source, 8), first, last))
@@ -71,57 +71,57 @@ SPOILT = {
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("place", [20, 36])
 @pytest.mark.parametrize("name", SPOILT)
-def test_instead_of_a_spoilt_frame_the_one_before_is_shown(name, place, threads, tmp_path):
+def test_damaged_frame_repeats_the_previous(name, place, threads, tmp_path):
     source = write_video(tmp_path / name, 48, **SPOILT[name])
-    spoil(source, packets_of(source)[place])
-    frames = decoded(source, threads=threads)
+    damage(source, read_packets(source)[place])
+    frames = decode_all(source, threads=threads)
     assert [frame.index for frame in frames] == list(range(48))
     (lost,) = (frame.index for frame in frames if frame.repeated)
     assert lost == pytest.approx(place, abs=2)
     assert np.array_equal(frames[lost].rgb, frames[lost - 1].rgb)
     # Frames of the same group are built upon the spoilt one.
     others = [frame for frame in frames if frame.index // 8 != place // 8]
-    assert numbers(others) == [frame.index for frame in others]
+    assert numbers_in(others) == [frame.index for frame in others]
 
 
-def test_before_the_first_frame_that_can_be_decoded_it_is_shown_already(tmp_path):
+def test_undecodable_start_repeats_the_first_decodable_frame(tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS)
-    spoil(source, packets_of(source)[0])
-    frames = decoded(source)
+    damage(source, read_packets(source)[0])
+    frames = decode_all(source)
     assert [frame.index for frame in frames if frame.repeated] == list(range(8))
-    assert numbers(frames) == [8] * 9 + list(range(9, 24))
+    assert numbers_in(frames) == [8] * 9 + list(range(9, 24))
 
 
-def test_the_last_frame_may_be_spoilt(tmp_path):
+def test_damaged_last_frame_repeats_the_previous(tmp_path):
     source = write_video(tmp_path / "video.mkv", codec="libvpx-vp9", options=VP9)
-    spoil(source, packets_of(source)[-1])
+    damage(source, read_packets(source)[-1])
     for threads in (1, 3):
-        frames = decoded(source, threads=threads)
+        frames = decode_all(source, threads=threads)
         assert [frame.index for frame in frames if frame.repeated] == [23]
-        assert numbers(frames) == [*range(23), 22]
+        assert numbers_in(frames) == [*range(23), 22]
 
 
 @pytest.mark.parametrize("place", [20, 21, 22])
-def test_a_spoilt_frame_near_the_end_takes_no_others_with_it(place, tmp_path):
+def test_damaged_frame_near_the_end_affects_no_others(place, tmp_path):
     source = write_video(tmp_path / "video.mkv", options={"g": "1", "preset": "ultrafast"})
-    spoil(source, packets_of(source)[place])
+    damage(source, read_packets(source)[place])
     for threads in (1, 4):
-        frames = decoded(source, threads=threads)
+        frames = decode_all(source, threads=threads)
         assert [frame.index for frame in frames if frame.repeated] == [place]
-        assert numbers(frames) == [*range(place), place - 1, *range(place + 1, 24)]
+        assert numbers_in(frames) == [*range(place), place - 1, *range(place + 1, 24)]
 
 
-def test_a_recording_that_begins_between_key_frames(tmp_path):
+def test_recording_that_starts_between_key_frames(tmp_path):
     source = write_video(tmp_path / "video.ts", options=KEYS)
     content = source.read_bytes()
-    head, begin = 564, packets_of(source)[3].pos
+    head, begin = 564, read_packets(source)[3].pos
     source.write_bytes(content[:head] + content[begin:])
-    frames = decoded(source)
+    frames = decode_all(source)
     assert [frame.index for frame in frames if frame.repeated] == list(range(len(frames) - 16))
-    assert numbers(frames)[-17:] == [8, *range(8, 24)]
+    assert numbers_in(frames)[-17:] == [8, *range(8, 24)]
 
 
-def test_a_size_that_changes_in_the_middle_is_scaled_to_the_first(tmp_path):
+def test_changed_frame_size_is_scaled_to_the_first(tmp_path):
     halves = []
     for size in (SIZE, (48, 32)):
         halves.append(io.BytesIO())
@@ -136,9 +136,9 @@ def test_a_size_that_changes_in_the_middle_is_scaled_to_the_first(tmp_path):
             output.mux(stream.encode(None))
     source = tmp_path / "video.ts"
     source.write_bytes(b"".join(half.getvalue() for half in halves))
-    frames = decoded(source)
+    frames = decode_all(source)
     assert {frame.rgb.shape for frame in frames} == {(64, 96, 3)}
-    assert numbers(frames) == list(range(16))
+    assert numbers_in(frames) == list(range(16))
 
 
 TURNS = {
@@ -153,18 +153,18 @@ TURNS = {
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("turn", TURNS)
-def test_pictures_are_turned_as_they_are_to_be_shown(turn, suffix, tmp_path):
+def test_pictures_follow_the_display_matrix(turn, suffix, tmp_path):
     source = write_video(
         tmp_path / f"video{suffix}", 2, turned=turn, options={"crf": "1"}, pixel_format="yuv444p"
     )
     plan = plan_video(source, 8)
-    (frame, _) = decoded(source, plan)
+    (frame, _) = decode_all(source, plan)
     expected = TURNS[turn](picture(0))
     assert frame.rgb.shape == expected.shape == (plan.height, plan.width, 3)
     assert np.abs(frame.rgb.astype(float) - expected).mean() < 3
 
 
-def test_pixels_that_are_not_square_turn_with_the_picture(tmp_path):
+def test_sample_aspect_ratio_rotates_with_the_picture(tmp_path):
     source = write_video(
         tmp_path / "video.mp4", 2, turned=(90, False, False), sample_aspect_ratio=Fraction(4, 3)
     )
@@ -186,14 +186,14 @@ def test_pixels_that_are_not_square_turn_with_the_picture(tmp_path):
         ("yuv422p10le", "prores_ks"),
     ],
 )
-def test_any_kind_of_samples_becomes_rgb(pixel_format, codec, tmp_path):
+def test_any_pixel_format_becomes_rgb(pixel_format, codec, tmp_path):
     name = "video.mov" if codec in ("qtrle", "prores_ks") else "video.mkv"
     options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     source = write_video(
         tmp_path / name, 9, codec=codec, pixel_format=pixel_format, options=options
     )
-    frames = decoded(source)
-    assert numbers(frames) == list(range(9))
+    frames = decode_all(source)
+    assert numbers_in(frames) == list(range(9))
     expected = picture(8).astype(float)
     if "gray" in pixel_format:
         expected = (expected @ [0.299, 0.587, 0.114])[..., None].repeat(3, axis=2)
@@ -203,11 +203,11 @@ def test_any_kind_of_samples_becomes_rgb(pixel_format, codec, tmp_path):
 @pytest.mark.parametrize("size", [(97, 63), (96, 63), (97, 64), (1, 1), (16, 2)])
 def test_odd_sizes(size, tmp_path):
     source = write_video(tmp_path / "video.mkv", 3, size=size, codec="ffv1", pixel_format="bgr0")
-    frames = decoded(source)
+    frames = decode_all(source)
     assert all(np.array_equal(frame.rgb, picture(frame.index, size)) for frame in frames)
 
 
-def test_memory_does_not_grow_with_the_video(tmp_path):
+def test_memory_does_not_grow_with_video_length(tmp_path):
     frames = 300
     size = (640, 360)
     source = write_video(
@@ -227,7 +227,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path):
 
 
 @pytest.mark.parametrize("plan_change", ["timestamps"])
-def test_frames_that_cannot_be_found_are_an_error(plan_change, tmp_path):
+def test_frames_missing_from_the_source_raise(plan_change, tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS)
     plan = plan_video(source, 8)
     other = VideoPlan.from_dict(

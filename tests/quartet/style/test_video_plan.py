@@ -1,4 +1,4 @@
-"""A plan counts every frame and says when it is shown; what cannot be planned is refused."""
+"""A plan lists every frame with its timestamp; unusable videos raise."""
 
 from fractions import Fraction
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quartet.style.ordering import FirstFrames, FrameOrder, PacketTimes, order_by_timestamps
 from quartet.style.packets import is_shown, payload
 from quartet.style.probe import plan_video, split_segments
-from style.videos import KEYS, packets_of, times_of, write_video
+from style.videos import KEYS, read_packets, read_times, write_video
 
 
 @given(
@@ -19,7 +19,7 @@ from style.videos import KEYS, packets_of, times_of, write_video
     keys=st.sets(st.integers(0, 399)),
     segment_frames=st.integers(1, 60),
 )
-def test_segments_hold_every_frame_once_and_are_of_like_size(frames, keys, segment_frames):
+def test_segments_cover_every_frame_once_with_similar_sizes(frames, keys, segment_frames):
     keys = tuple(sorted(key for key in keys if key < frames))
     segments = split_segments(frames, keys, segment_frames)
     assert [frame for first, last in segments for frame in range(first, last)] == list(
@@ -30,16 +30,16 @@ def test_segments_hold_every_frame_once_and_are_of_like_size(frames, keys, segme
     assert len(segments) == 1 or min(sizes) >= segment_frames / 2
 
 
-def test_segments_begin_at_key_frames_in_reach():
+def test_segments_start_at_key_frames_in_reach():
     keys = (0, 12, 24, 36, 48, 90)
     assert split_segments(105, keys, 20) == ((0, 24), (24, 48), (48, 68), (68, 90), (90, 105))
     assert split_segments(97, keys, 20)[-1] == (68, 97), "no segment of seven frames"
 
 
-def test_times_and_keys_are_the_decoders(tmp_path):
+def test_timestamps_and_keys_match_the_decoder(tmp_path):
     source = write_video(tmp_path / "video.mkv", options=KEYS)
     plan = plan_video(source, 8)
-    assert [time * plan.tick for time in plan.timestamps] == times_of(source)
+    assert [time * plan.tick for time in plan.timestamps] == read_times(source)
     assert plan.keys == (0, 8, 16)
     assert plan.segments == ((0, 8), (8, 16), (16, 24))
     assert (plan.seconds, plan.rate) == (0.96, 25)
@@ -47,7 +47,7 @@ def test_times_and_keys_are_the_decoders(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".h264"])
-def test_where_timestamps_do_not_tell_the_order_decoding_does(suffix, tmp_path):
+def test_decoding_determines_the_order_without_timestamps(suffix, tmp_path):
     plan = plan_video(write_video(tmp_path / f"video{suffix}", options=KEYS), 8)
     assert (
         np.diff([time * plan.tick for time in plan.timestamps]).tolist() == [Fraction(1, 25)] * 23
@@ -68,7 +68,7 @@ def test_where_timestamps_do_not_tell_the_order_decoding_does(suffix, tmp_path):
         ((0, 1, 17), False),
     ],
 )
-def test_timestamps_are_trusted_if_the_decoder_agrees(shown_at, trusted):
+def test_timestamps_are_used_if_the_decoder_agrees(shown_at, trusted):
     packets = 12
     packet_times = PacketTimes(
         shown_at=list(range(packets)),
@@ -82,7 +82,7 @@ def test_timestamps_are_trusted_if_the_decoder_agrees(shown_at, trusted):
     assert order == (expected if trusted else None)
 
 
-def test_frames_before_the_beginning_of_an_edit_list_are_not_shown(tmp_path):
+def test_frames_before_the_edit_list_are_not_shown(tmp_path):
     whole = write_video(tmp_path / "whole.mp4", options={**KEYS, "bf": "0"})
     trimmed = tmp_path / "trimmed.mp4"
     with av.open(str(whole)) as source, av.open(str(trimmed), "w") as target:
@@ -93,23 +93,23 @@ def test_frames_before_the_beginning_of_an_edit_list_are_not_shown(tmp_path):
                 packet.dts -= 3 * packet.duration
                 packet.stream = stream
                 target.mux(packet)
-    assert plan_video(trimmed, 8).frames == len(times_of(trimmed)) == 21
+    assert plan_video(trimmed, 8).frames == len(read_times(trimmed)) == 21
 
 
-def test_hidden_frames_of_vp8_are_not_counted():
+def test_hidden_vp8_frames_are_not_counted():
     hidden, shown = av.Packet(bytes([0x01, 2, 3])), av.Packet(bytes([0x11, 2, 3]))
     assert [is_shown(packet, "vp8") for packet in (hidden, shown)] == [False, True]
     assert is_shown(hidden, "h264")
 
 
-def test_the_head_of_aac_in_transport_streams_is_no_content(tmp_path):
+def test_adts_header_is_not_payload(tmp_path):
     source = write_video(tmp_path / "video.ts", sounds=["aac"])
-    (packet, *_) = packets_of(source, "audio")
+    (packet, *_) = read_packets(source, "audio")
     assert bytes(payload(packet, "aac")) == bytes(packet)[7:]
     assert bytes(payload(packet, "mp3")) == bytes(packet)
 
 
-def test_a_fingerprint_is_of_the_content_and_not_of_the_name(tmp_path):
+def test_fingerprint_depends_on_content_only(tmp_path):
     first = write_video(tmp_path / "video.mp4", options=KEYS)
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(first.read_bytes())
@@ -122,20 +122,20 @@ def test_a_fingerprint_is_of_the_content_and_not_of_the_name(tmp_path):
     ("content", "message"),
     [(b"", "cannot be read as a video"), (b"hello\n" * 50, "cannot be read as a video")],
 )
-def test_what_is_no_video_is_named(content, message, tmp_path):
+def test_file_that_is_not_a_video_raises(content, message, tmp_path):
     path = tmp_path / "film.mp4"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"film\.mp4: {message}"):
         plan_video(path, 8)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.mp4"):
         plan_video(tmp_path / "nowhere.mp4", 8)
 
 
 def write_song(path, *, cover=False, video=False):
-    """Sound, with a cover, or with a video stream that has no frames."""
+    """Write audio, with a cover, or with a video stream without frames."""
     with av.open(str(path), "w") as output:
         track = output.add_stream("aac", rate=48_000)
         track.layout = "mono"
@@ -154,27 +154,27 @@ def write_song(path, *, cover=False, video=False):
     return path
 
 
-def test_sound_alone_is_no_video(tmp_path):
+def test_audio_without_video_raises(tmp_path):
     song = write_song(tmp_path / "song.mp4")
     with pytest.raises(ValueError, match=r"song\.mp4: has no video stream, only audio;"):
         plan_video(song, 8)
 
 
-def test_a_cover_is_no_video(tmp_path):
+def test_cover_without_video_raises(tmp_path):
     song = write_song(tmp_path / "song.mp4", cover=True)
     with pytest.raises(ValueError, match=r"song\.mp4: has no video stream, only audio and a cover"):
         plan_video(song, 8)
 
 
-def test_a_video_without_frames_is_refused(tmp_path):
+def test_video_without_frames_raises(tmp_path):
     with pytest.raises(ValueError, match=r"empty\.mkv: it has no frames"):
         plan_video(write_song(tmp_path / "empty.mkv", video=True), 8)
 
 
-def test_a_video_none_of_whose_frames_can_be_decoded_is_refused(tmp_path):
+def test_video_without_decodable_frames_raises(tmp_path):
     source = write_video(tmp_path / "noise.mkv", codec="ffv1", frames=4)
     content = source.read_bytes()
-    for packet in packets_of(source):
+    for packet in read_packets(source):
         content = content.replace(bytes(packet), b"\xff" * packet.size)
     source.write_bytes(content)
     with pytest.raises(ValueError, match=r"noise\.mkv: none of its 4 frames can be decoded"):
@@ -190,7 +190,7 @@ CUT = {
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_a_video_cut_short_is_refused_or_taken_as_far_as_it_goes(name, tmp_path):
+def test_truncated_video_raises_or_is_accepted(name, tmp_path):
     source = write_video(tmp_path / name, 50, **CUT[name])
     content = source.read_bytes()
     source.write_bytes(content[: int(len(content) * 0.6)])
@@ -203,21 +203,21 @@ def test_a_video_cut_short_is_refused_or_taken_as_far_as_it_goes(name, tmp_path)
     assert plan.missing_seconds + plan.seconds == pytest.approx(2, abs=0.1)
 
 
-def test_of_a_file_with_its_index_at_the_head_not_one_frame_may_lack(tmp_path):
+def test_one_missing_frame_is_detected_with_the_index_first(tmp_path):
     source = write_video(tmp_path / "video.mp4", container_options={"movflags": "+faststart"})
     source.write_bytes(source.read_bytes()[:-5])
     with pytest.raises(ValueError, match="before the end its header declares"):
         plan_video(source, 8)
 
 
-def test_a_file_without_its_index_says_so(tmp_path):
+def test_missing_index_raises(tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS)
     source.write_bytes(source.read_bytes()[:-500])
     with pytest.raises(ValueError, match=r"video\.mp4: .* truncated before its index was written"):
         plan_video(source, 8)
 
 
-def test_a_transport_stream_promises_nothing_and_is_taken_as_it_is(tmp_path):
+def test_transport_stream_has_no_declared_duration(tmp_path):
     source = write_video(tmp_path / "video.ts", 50, options=KEYS)
     content = source.read_bytes()
     source.write_bytes(content[: int(len(content) * 0.6)])
@@ -226,7 +226,7 @@ def test_a_transport_stream_promises_nothing_and_is_taken_as_it_is(tmp_path):
     assert plan.missing_seconds == 0
 
 
-def test_two_recordings_in_one_file_are_refused(tmp_path):
+def test_concatenated_recordings_raise(tmp_path):
     source = write_video(tmp_path / "video.ts", 50, options=KEYS)
     source.write_bytes(2 * source.read_bytes())
     with pytest.raises(ValueError, match=r"video\.ts: timestamps of stream 0 jump from .* back"):
@@ -249,7 +249,7 @@ def test_segments_have_at_least_one_frame(tmp_path):
         (25, "libx264", "aac", ".mp4", "mp4"),
     ],
 )
-def test_the_container_holds_times_and_sound(rate, codec, sound, suffix, expected, tmp_path):
+def test_container_supports_timestamps_and_audio(rate, codec, sound, suffix, expected, tmp_path):
     source = (
         write_video(
             tmp_path / f"video{suffix}",

@@ -1,4 +1,4 @@
-"""Videos to test with: every frame shows its own number, whatever a codec does to it."""
+"""Test videos: every frame shows its own number, robust to any codec."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 SIZE = (96, 64)
 KEYS = {"g": "8", "keyint_min": "8", "sc_threshold": "0", "bf": "2"}
-"""A key frame every eighth frame, and frames that refer to later ones."""
+"""A key frame every eighth frame, and B-frames."""
 
 _BITS = 8
 
 
 def picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """A coloured slope; its upper third shows the number as black and white bars."""
+    """Return a colour gradient whose upper third shows the number as black and white bars."""
     width, height = size
     rows, columns = np.mgrid[:height, :width]
     shown = np.stack([columns * 255 // width, rows * 255 // height, rows * 0 + 90], axis=2)
@@ -25,8 +25,8 @@ def picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
     return np.where((rows < height // 3)[..., None], bars[..., None] * 255, shown).astype(np.uint8)
 
 
-def number_in(rgb: np.ndarray) -> int:
-    """The number that a picture shows."""
+def read_number(rgb: np.ndarray) -> int:
+    """Return the number that a picture shows."""
     height, width = rgb.shape[:2]
     middles = [(2 * bit + 1) * width // (2 * _BITS) for bit in range(_BITS)]
     bars = rgb[height // 6, middles].mean(axis=1) > 127
@@ -53,16 +53,16 @@ def write_video(
     metadata: dict[str, str] | None = None,
     **context: object,
 ) -> Path:
-    """A video, by default in the format that its suffix says.
+    """Write a video, by default in the format of its suffix.
 
     Args:
-        path: Where to.
-        frames: How many, if `pictures` does not tell.
-        timestamps: In `time_base`; regular without.
-        pictures: To be shown; those of `picture` without.
-        turned: Degrees, mirrored, upside down: what the display matrix says.
+        path: Path to write to.
+        frames: Number of frames, if `pictures` is not given.
+        timestamps: Presentation timestamps in `time_base`; regular by default.
+        pictures: Frames; those of `picture` by default.
+        turned: Degrees, mirrored, upside down: the display matrix.
         sounds: Encoder of each audio track.
-        sound_delay: Seconds by which the sound begins later than the video.
+        sound_delay: Seconds by which audio starts after the video.
         context: Attributes of the encoder.
     """
     time_base = time_base or 1 / Fraction(rate)
@@ -118,22 +118,22 @@ def _write_sound(output, track, seconds, delay, hertz):
     output.mux(track.encode(None))
 
 
-def packets_of(path: Path, kind: str = "video", track: int = 0) -> list[av.Packet]:
-    """The packets of one stream in the order of decoding."""
+def read_packets(path: Path, kind: str = "video", track: int = 0) -> list[av.Packet]:
+    """Return the packets of one stream in decoding order."""
     with av.open(str(path)) as container:
         stream = getattr(container.streams, kind)[track]
         return [packet for packet in container.demux(stream) if packet.size]
 
 
-def times_of(path: Path) -> list[Fraction]:
-    """When the frames of a video are shown, seconds, as FFmpeg's decoder has it."""
+def read_times(path: Path) -> list[Fraction]:
+    """Return the presentation times of the frames, seconds, from FFmpeg's decoder."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         return [frame.pts * video.time_base for frame in container.decode(video)]
 
 
-def spoil(path: Path, packet: av.Packet, keep: int = 0) -> None:
-    """Overwrite the content of a packet in its file with noise, all but its first bytes."""
+def damage(path: Path, packet: av.Packet, keep: int = 0) -> None:
+    """Overwrite a packet in its file with noise, except its first bytes."""
     file, content = path.read_bytes(), bytes(packet)
     place = file.index(content) + keep
     noise = np.random.default_rng(1).integers(0, 256, len(content) - keep, dtype=np.uint8)
