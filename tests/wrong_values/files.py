@@ -195,7 +195,7 @@ _STYLE = [
     Case(
         "video_of_sound",
         OF_VIDEO,
-        ("only audio: give another file",),
+        ("only audio; use another file",),
         make_video(VIDEO, 0, sound=True),
     ),
     Case(

@@ -168,11 +168,9 @@ def compare_pictures(thumbnails: Sequence[Thumbnails]) -> Comparison:
     return Comparison(frames=np.empty(0, dtype=np.int64), thumbnails=tuple(thumbnails), **nothing)
 
 
-def _sample_evenly(places: int, indices: int) -> list[int]:
-    """Return up to `wanted` indices below `places`: the middles of equal intervals."""
-    return sorted(
-        {(2 * part + 1) * places // (2 * indices) for part in range(indices if places else 0)}
-    )
+def _sample_evenly(size: int, count: int) -> list[int]:
+    """Return up to `count` indices below `size`: the middles of equal intervals."""
+    return sorted({(2 * part + 1) * size // (2 * count) for part in range(count if size else 0)})
 
 
 def _measure_pair(previous: Pair, after: Pair) -> dict[str, float]:

@@ -311,7 +311,7 @@ def _check_inputs(painting: Picture, photographs: Photographs) -> None:
             f"of at most {_MAX_PAINTING_ASPECT}"
         )
     if not photographs:
-        raise ValueError("photographs: there is none to train on; add at least one")
+        raise ValueError("photographs: expected at least one to train on, found none")
 
 
 def log_steps(settings: StyleTraining) -> list[int]:

@@ -106,7 +106,7 @@ def test_stopped_training_resumes(inputs, tmp_path_factory, monkeypatch):
     with pytest.raises(StoppedError):
         train(inputs)
     resumed, history, previews = train(inputs)
-    assert steps == [0, 1, 2, 3, 2, 3]  # two of them are done again
+    assert steps == [0, 1, 2, 3, 2, 3]  # two steps are repeated
     for name, array in whole.arrays.items():
         np.testing.assert_array_equal(resumed.arrays[name], array)
     for name, array in whole_previews.items():
@@ -127,7 +127,7 @@ def test_changed_inputs_start_again(inputs, monkeypatch):
         lambda trainer, *rest: steps.append(1) or update(trainer, *rest),
     )
     train(inputs)
-    assert not steps  # all is done, and stays until it is reported
+    assert not steps  # training is complete; its checkpoint stays until the report
     train(inputs, style_weight=7, steps=1)
     assert len(steps) == 1
     (inputs / "photos/2.png").unlink()
@@ -187,7 +187,7 @@ def test_complete_run_creates_a_style(workspace, inputs):
     assert "broken.jpg cannot be used and is passed over" in result.stderr
     after = {path: path.read_bytes() for path in made.glob("*.*")}
     assert {path.name for path in after.keys() - before.keys()} == {"mine.safetensors", "mine.md"}
-    assert before.items() <= after.items()  # styles that came with the project
+    assert before.items() <= after.items()  # bundled styles are unchanged
     assert not list((made / "checkpoints").iterdir())
     card = (made / "mine.md").read_text(encoding="utf-8")
     assert "| licence | my own |" in card

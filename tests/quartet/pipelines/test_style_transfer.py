@@ -174,7 +174,7 @@ def test_wrong_output_is_not_published(project, monkeypatch):
     with pytest.raises(ValueError, match="has 15 frames, expected 16"):
         run(source)
     assert published_names(project) == []
-    assert stored_segments(project)  # what is done is not lost
+    assert stored_segments(project)  # finished segments are kept
 
 
 def test_full_disk_publishes_nothing(project, monkeypatch):

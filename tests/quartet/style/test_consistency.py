@@ -44,7 +44,7 @@ def test_flicker_ignores_moving_pixels():
     after[:, :40] = 90
     stylized[:, :40], stylized[:, 40:] = 200, 105
     found = flicker((before, after), (uniform(100), stylized))
-    # The mean of 3 × 3 pixels makes one column beside the movement move, too.
+    # The 3 × 3 mean also marks one column next to the motion as moving.
     assert found.still_share == pytest.approx(39 / 80)
     assert found.stylized == 5
 
@@ -123,7 +123,7 @@ def test_static_scene_has_no_warping_error(scene):
     source = (view(scene, 20), view(scene, 20))
     found = warping_error(source, source)
     assert (found.stylized, found.source) == pytest.approx((0, 0), abs=0.1)
-    # Lai et al. measure squared lengths; the docstring's formula leads back to ours.
+    # Lai et al. report squared lengths; convert with the formula of the docstring.
     other = np.clip(view(scene, 20).astype(int) + 5, 0, 255).astype(np.uint8)
     squares = (((other / 255.0 - view(scene, 20) / 255.0) ** 2).sum(axis=2)).mean()
     ours = warping_error(source, (view(scene, 20), other)).stylized

@@ -110,7 +110,7 @@ def test_broken_photograph_is_replaced_by_the_next():
     assert np.isfinite(crops).all()
     whole = batches(range(20))
     same = [np.array_equal(a, b) for a, b in zip(crops, whole, strict=True)]
-    assert any(same)  # those that hit no broken one
+    assert any(same)  # crops of readable photographs
     assert not all(same)
 
 

@@ -44,7 +44,7 @@ def test_committed_clip_matches_the_code(clip, frames):
     assert len(committed) == len(again) == len(frames) == 100
     for old, new, picture in zip(committed, again, frames, strict=True):
         assert np.abs(old - new).mean() < 1
-        # Lossy, and with half the resolution in colour.
+        # Encoding is lossy, with half the chroma resolution.
         assert np.abs(old - picture).mean() < 7
     old, new = decode_sound(str(COMMITTED)), decode_sound(io.BytesIO(clip))
     assert old.shape == new.shape

@@ -123,7 +123,7 @@ def test_thread_count_and_random_state_of_the_caller_are_unchanged():
         trainer = create_trainer(steps=1)
         seen = []
         trainer.run(lambda create_trainer: seen.append(torch.get_num_threads()))
-        assert seen == [1]  # threads inside layers would spin
+        assert seen == [1]  # threads inside layers would busy-wait
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.rand(3), expected)
     finally:
@@ -176,7 +176,7 @@ def test_uniform_painting_and_some_black_photographs_work():
     assert np.isfinite(trainer.history[-1]["style"])
     assert all(np.isfinite(array).all() for array in trainer.weights().values())
     updates = trainer.state()[0]["step/conv1.conv2d.weight"]
-    assert 0 < updates < 8  # a gradient without end would have spoilt all weights
+    assert 0 < updates < 8  # an infinite gradient would have made all weights NaN
 
 
 def test_only_black_photographs_raise():
@@ -188,7 +188,7 @@ def test_only_black_photographs_raise():
 
 
 def test_missing_photographs_raise():
-    with pytest.raises(ValueError, match="photographs: there is none to train on"):
+    with pytest.raises(ValueError, match="photographs: expected at least one"):
         StyleTrainer(stripes(), {}, VGG, small_training())
 
 

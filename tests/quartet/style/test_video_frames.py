@@ -79,7 +79,7 @@ def test_damaged_frame_repeats_the_previous(name, place, threads, tmp_path):
     (lost,) = (frame.index for frame in frames if frame.repeated)
     assert lost == pytest.approx(place, abs=2)
     assert np.array_equal(frames[lost].rgb, frames[lost - 1].rgb)
-    # Frames of the same group are built upon the spoilt one.
+    # Frames of the same group of pictures depend on the damaged one.
     others = [frame for frame in frames if frame.index // 8 != place // 8]
     assert numbers_in(others) == [frame.index for frame in others]
 

@@ -61,7 +61,7 @@ def test_decoding_determines_the_order_without_timestamps(suffix, tmp_path):
     ("shown_at", "trusted"),
     [
         ((0, 1, 2, 3, 4, 5, 6, 7), True),
-        ((0, 1, 2, 4, 5, 6, 7), True),  # a frame is spoilt
+        ((0, 1, 2, 4, 5, 6, 7), True),  # a damaged frame
         ((0, 2, 4, 6), False),  # every second packet is the second field of a picture
         ((0, 2, 1, 3), False),
         ((0, None, 2), False),
@@ -242,8 +242,8 @@ def test_segments_have_at_least_one_frame(tmp_path):
     ("rate", "codec", "sound", "suffix", "expected"),
     [
         (25, "mpeg4", "libmp3lame", ".avi", "mp4"),
-        (25, "mpeg4", "pcm_s16le", ".avi", "matroska"),  # players find no PCM in MP4
-        (Fraction(30_000, 1001), "mpeg4", "pcm_s16le", ".avi", "mov"),  # no whole milliseconds
+        (25, "mpeg4", "pcm_s16le", ".avi", "matroska"),  # players do not support PCM in MP4
+        (Fraction(30_000, 1001), "mpeg4", "pcm_s16le", ".avi", "mov"),  # not whole milliseconds
         (25, "libvpx-vp9", "libopus", ".webm", "mp4"),
         (25, "libx264", "aac", ".mov", "mov"),
         (25, "libx264", "aac", ".mp4", "mp4"),
