@@ -24,9 +24,9 @@ _PARTS = ("weight", "bias")
 _POOLED = ("conv1_2", "conv2_2")
 
 CAFFE_SHA256 = "d9aea267e8892db21c244ec8a26ec4ac5aab70da5225deb8e27bf87789660ffa"
-"""`weights_digest` of the model of the Visual Geometry Group, CC BY 4.0, as converted from Caffe by Justin
-Johnson for jcjohnson/pytorch-vgg (vgg19-d01eb7cb.pth); computed from an extract of its layers up
-to conv3_4, vgg19_caffe_bgr_conv1_1-conv3_4.pth."""
+"""`weights_digest` of the model of the Visual Geometry Group, CC BY 4.0, as converted from Caffe by
+Justin Johnson for jcjohnson/pytorch-vgg (vgg19-d01eb7cb.pth); computed from an extract of its
+layers up to conv3_4, vgg19_caffe_bgr_conv1_1-conv3_4.pth."""
 
 
 class Vgg19(nn.Module):
