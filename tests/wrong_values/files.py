@@ -149,7 +149,7 @@ _FAQ = [
 ]
 _SENSORS = [
     Case("captures_missing", READ, ("sensor_captures=FOLDER", CAPTURES), remove(CAPTURES)),
-    Case("readings_missing", OF_TABLE, (TABLE, "no such file; name it by sensor_table=FILE")),
+    Case("readings_missing", OF_TABLE, (TABLE, "no such file; set it with sensor_table=FILE")),
     Case("readings_empty", OF_TABLE, (TABLE, "cannot be read as a table"), write(TABLE, "")),
     Case(
         "readings_columns",

@@ -42,7 +42,7 @@ def as_digits(name: str) -> str:
 _SENSORS = [
     Case("sensors damaged", READ, (SENSORS, "not a database", "put back"), write(SENSORS, JUNK)),
     Case("sensors cut short", SCORE, (SENSORS, "malformed", "put back"), shorten(SENSORS, 5000)),
-    Case("sensors a folder", TRAIN, (SENSORS, "See whether its folder"), make_folder(SENSORS)),
+    Case("sensors a folder", TRAIN, (SENSORS, "Check that its folder"), make_folder(SENSORS)),
     Case(
         "sensors missing",
         TRAIN,
@@ -52,7 +52,7 @@ _SENSORS = [
     Case(
         "sensors other tables",
         SCORE,
-        ("sensor_windows of something else", "database of their own"),
+        ("table sensor_windows lacks", "new database for the sensors"),
         execute(SENSORS, OTHER_SCHEMA),
     ),
     at("hello", "'sensor_", "sqlite:///FILE"),

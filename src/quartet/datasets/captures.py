@@ -11,7 +11,7 @@ from typing import Any
 from kedro.io.core import AbstractDataset, DatasetError
 
 from quartet.datasets.location import Location
-from quartet.datasets.sensor_store.reading_table import ReadingTable, TablePart, version
+from quartet.datasets.sensor_store.reading_table import ReadingTable, TablePart, file_version
 
 _TIME = re.compile(r"(?:^|/)(\d{4})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})\.avro$")
 _LAST = (9999,)
@@ -54,7 +54,7 @@ class SensorSource:
         filesystem, folder = self.folder.filesystem, self.folder.path
         found = filesystem.find(folder, detail=True)
         files = [
-            CaptureFile(path[len(folder) + 1 :], version(facts), int(facts["size"]))
+            CaptureFile(path[len(folder) + 1 :], file_version(facts), int(facts["size"]))
             for path, facts in found.items()
             if path.endswith(".avro")
         ]

@@ -219,7 +219,11 @@ def test_an_empty_table_has_one_empty_part(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", b"TS,Device,Value\n1,2,3\n", "found TS, Device, Value, without Sensor"),
+        (
+            "t.csv",
+            b"TS,Device,Value\n1,2,3\n",
+            "columns Sensor are missing; .* found TS, Device, Value",
+        ),
         ("t.csv", b"", "cannot be read as a table"),
         ("t.csv", b"TS,Device,Sensor,Value\n1,\xff,1,1\n", "its text is not UTF-8; save it .*UTF8"),
         ("t.csv.gz", gzip.compress(CSV.encode() * 99, mtime=0)[:-9], "cannot be read as a table"),
@@ -228,8 +232,8 @@ def test_an_empty_table_has_one_empty_part(tmp_path):
         ("t.xlsx", b"PK", r"ends in \.xlsx; known: \.csv, \.csv\.gz, \.parquet\)"),
         ("t.csv.zip", b"PK", r"ends in \.zip; known: "),
         ("table", CSV.encode(), "ends in none; known: "),
-        ("gone.xlsx", None, "no such file; name it by sensor_table=FILE"),
-        ("gone.csv", None, "no such file; name it by sensor_table=FILE"),
+        ("gone.xlsx", None, "no such file; set it with sensor_table=FILE"),
+        ("gone.csv", None, "no such file; set it with sensor_table=FILE"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, content, message):

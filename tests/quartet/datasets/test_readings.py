@@ -194,5 +194,5 @@ def test_a_folder_may_be_on_any_storage():
 
 
 def test_a_store_is_never_an_output(tmp_path):
-    with pytest.raises(DatasetError, match="never an output"):
+    with pytest.raises(DatasetError, match="can only be an input"):
         ReadingStoreDataset(filepath=str(tmp_path)).save(1)

@@ -201,7 +201,7 @@ def test_every_statement_can_be_said_to_sql_server(tmp_path):
     store.publish(batch(windows(many[:-1], 1), watermark=end(5)))
     known = windows(many)[KEYS]
     found = known[:5].assign(score=-1.0, threshold=0.0, model_version="1", revision=1)
-    with store.claimed("scoring", minutes=1) as token:
+    with store.hold_claim("scoring", minutes=1) as token:
         store.confirm("scoring", token)
         store.new_windows(Cursor(0, end(0)), Cursor(2, end(5)))
         store.read_windows(since=end(0), until=end(5), pairs=[("d1", "s1")])

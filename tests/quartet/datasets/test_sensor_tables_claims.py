@@ -54,7 +54,7 @@ def test_the_second_run_is_told_who_works_since_when_and_what_to_do(store):
 
 
 def test_a_claim_ends_with_its_block_even_if_that_fails(store):
-    with pytest.raises(RuntimeError), store.claimed("scoring", minutes=60):
+    with pytest.raises(RuntimeError), store.hold_claim("scoring", minutes=60):
         raise RuntimeError
     with store._database.engine.connect() as connection:
         row = connection.execute(text("SELECT * FROM sensor_jobs WHERE name = 'scoring'")).one()
@@ -73,7 +73,7 @@ def test_a_claim_ends_with_its_block_even_if_that_fails(store):
 def test_an_abandoned_claim_is_no_obstacle(store, why):
     store.claim("scoring", minutes=60)
     alter(store, **{"claimed_by": other_run(), **why})
-    with store.claimed("scoring", minutes=60) as token:
+    with store.hold_claim("scoring", minutes=60) as token:
         store.confirm("scoring", token)
 
 
@@ -157,7 +157,7 @@ def test_a_claim_passes_on_to_the_process_that_shows_its_token(tmp_path):
 
 def test_the_cursor_moves_only_from_where_the_run_found_it(store):
     first, second = Cursor(3, end(10)), Cursor(4, end(15))
-    with store.claimed("scoring", minutes=60) as token:
+    with store.hold_claim("scoring", minutes=60) as token:
         store.move_cursor(token, None, first)
         assert store.cursor("scoring") == first
         for before in (None, Cursor(2, end(10)), Cursor(3, end(5)), Cursor(3, None)):

@@ -188,7 +188,7 @@ def test_a_database_that_is_down_at_the_start_is_named_without_its_password(mari
         tables(url, attempts=3).make()
     message = str(error.value)
     assert f"MariaDB database {name} at 127.0.0.1:{proxy.port}" in message
-    assert "See whether the server runs" in message
+    assert "Check that the server runs" in message
     assert "hush" not in message
     assert "smith" not in message
 
@@ -227,7 +227,7 @@ def test_a_connection_that_falls_silent_is_given_up_and_opened_again(
 def test_a_database_that_stays_silent_is_told_after_the_timeout(mariadb, store, proxy, name):
     hurried = tables(mariadb.url(name, proxy.port), timeout_seconds=1, attempts=2)
     proxy.fail("UPDATE sensor_jobs", "silence", times=99)
-    with pytest.raises(DatasetError, match=r"does not answer .* tried 2 times"):
+    with pytest.raises(DatasetError, match=r"does not respond .* tried 2 times"):
         hurried.publish(SECOND)
 
 
@@ -248,7 +248,7 @@ def test_a_connection_that_drops_while_windows_are_read_gives_them_all_once(
 
 
 def test_a_password_that_is_wrong_is_told_at_once(mariadb, name):
-    with pytest.raises(DatasetError, match="does not let this user in") as error:
+    with pytest.raises(DatasetError, match="rejects this user") as error:
         tables(mariadb.url(name, user="mrs-smith:hush")).make()
     assert "hush" not in str(error.value)
 
@@ -261,7 +261,7 @@ def test_a_whole_connection_string_will_do_and_its_password_is_not_told(mariadb,
     assert store.publish(FIRST) == 1
     assert store.name == f"MariaDB database {name} at 127.0.0.1:{mariadb.port}"
     refused = tables(url, credentials={"username": "mrs-smith", "password": "hu;sh"})
-    with pytest.raises(DatasetError, match=f"{store.name}: .* does not let this user in") as error:
+    with pytest.raises(DatasetError, match=f"{store.name}: .* rejects this user") as error:
         refused.make()
     assert "hu;sh" not in str(error.value)
 
@@ -279,7 +279,7 @@ def test_a_disk_that_is_full_keeps_the_tables_as_they_were(mariadb, name):
     store.publish(FIRST)
     before = everything(store)
     large = batch(windows(fleet(100, 10, range(20, 200, 5))), ledger("b"))
-    with pytest.raises(DatasetError, match="No room is left") as error:
+    with pytest.raises(DatasetError, match="No space is left") as error:
         store.publish(large)
     assert store.name in str(error.value)
     assert everything(store) == before

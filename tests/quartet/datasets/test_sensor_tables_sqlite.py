@@ -56,7 +56,7 @@ def test_a_file_locked_by_another_process_is_named_with_what_to_do(path):
     before = everything(store)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatasetError, match="Another process keeps it locked") as error:
+        with pytest.raises(DatasetError, match="Another process has locked it") as error:
             store.publish(SECOND)
         assert str(path) in str(error.value)
         assert everything(store) == before, "who only reads need not wait"
@@ -82,7 +82,7 @@ def test_a_full_disk_keeps_the_tables_as_they_were(path):
             connection.execute(f"PRAGMA max_page_count = {limited[0]}")
 
     limited.append(1)
-    with pytest.raises(DatasetError, match="No room is left: make some and run again") as error:
+    with pytest.raises(DatasetError, match="No space is left; free some and rerun") as error:
         store.publish(LARGE)
     assert str(path) in str(error.value)
     assert everything(store) == before

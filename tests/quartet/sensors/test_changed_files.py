@@ -144,7 +144,7 @@ def test_what_a_table_has_no_more_is_withdrawn(rows, tmp_path, monkeypatch, stor
 def three_rows_a_part(location):
     from quartet.datasets.sensor_store.reading_table import ReadingTable
 
-    return ReadingTable(location, rows_a_part=3)
+    return ReadingTable(location, rows_per_part=3)
 
 
 contents = st.builds(

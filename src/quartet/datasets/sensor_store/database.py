@@ -1,4 +1,4 @@
-"""Transactions that outlast a database's bad moments, the same on all three kinds of database."""
+"""Transactions that are retried on transient errors, on SQLite, MariaDB and Azure SQL."""
 
 from __future__ import annotations
 
@@ -14,13 +14,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from quartet.datasets.database_engines import (
-    WRITES,
-    create_database_engine,
-    format_database_name,
-    parse_database_url,
-)
-from quartet.datasets.sensor_store.database_errors import advice, complaint, is_transient
+from quartet.datasets.database_engines import WRITES, engine_of, name_of, parse
+from quartet.datasets.sensor_store.database_errors import get_driver_message, get_hint, is_transient
 
 LONGEST_WAIT_SECONDS = 30.0
 
@@ -30,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Database:
-    """One database, reached when it is first needed; can be sent to another process."""
+    """A database, connected on first use; can be pickled to another process."""
 
     def __init__(
         self,
@@ -44,13 +39,13 @@ class Database:
         """Describe the database.
 
         Args:
-            url: Where it is, as `parse_database_url` expects.
-            credentials: `username` and `password`, or a whole `url`.
-            timeout_seconds: How long it may stay silent, or locked by others.
-            attempts: How often a transaction is tried.
+            url: SQLAlchemy URL; see `database_engines.parse`.
+            credentials: `username` and `password`, or a complete `url`.
+            timeout_seconds: Time to wait for a response or a lock.
+            attempts: Maximum number of attempts of a transaction.
             wait_seconds: Pause before the second attempt; doubled before each further one, up to
-                half a minute. With the defaults a database may be away for a minute: as long as
-                a serverless Azure SQL database takes to wake.
+                half a minute. The defaults cover an outage of a minute, the time in which a
+                serverless Azure SQL database resumes.
         """
         self._address = parse_database_url(url, credentials)
         self.name = format_database_name(self._address)
@@ -60,32 +55,32 @@ class Database:
 
     @cached_property
     def engine(self) -> Engine:
-        """SQLAlchemy's engine; the folder of a SQLite file is made."""
+        """SQLAlchemy's engine; creates the folder of a SQLite file."""
         if self._address.get_backend_name() == "sqlite":
             try:
                 Path(str(self._address.database)).parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise DatasetError(f"{self.name}: its folder cannot be made ({error})") from error
-        engine = create_database_engine(self._address, self._timeout_seconds)
+                raise DatasetError(f"{self.name}: cannot create its folder ({error})") from error
+        engine = engine_of(self._address, self._timeout_seconds)
 
         @event.listens_for(engine, "handle_error")
         def _drop_connection(context: ExceptionContext) -> None:
-            # SQLAlchemy does not know MariaDB's lost connections when they come through ODBC.
+            # SQLAlchemy does not recognise a lost connection to MariaDB over ODBC.
             if is_transient(context.original_exception, engine.dialect.name):
                 context.is_disconnect = True
 
         return engine
 
     def transact(self, work: Callable[[Connection], Result], *, writes: bool = True) -> Result:
-        """Return the result of `work` done in one transaction: wholly, or not at all.
+        """Do `work` in one transaction, and return its result.
 
-        When the connection fails, the whole of it is tried again, so `work` must not count on
-        anything but the database. The answer to a commit may be lost too: work that must not be
-        done twice has to find out, inside its transaction, whether it was done.
+        If the connection fails, the complete transaction is retried, so `work` must not have
+        other side effects. The response to a commit may be lost, too: work that must not be done
+        twice has to check inside its transaction whether it was done.
 
         Raises:
-            DatasetError: The database is away, locked, full, damaged or refuses; names it,
-                without the password, and what to do.
+            DatasetError: The database is unreachable, locked, full or damaged, or rejects the
+                statements.
         """
         wait = self._wait_seconds
         for attempt in range(1, self._attempts + 1):
@@ -93,12 +88,12 @@ class Database:
                 return self._attempt(work, writes)
             except self._errors as error:
                 self.close()
-                passing = is_transient(error, self.engine.dialect.name)
-                if not passing or attempt == self._attempts:
-                    raise self._explained(error, attempt if passing else 0) from error
+                transient = is_transient(error, self.engine.dialect.name)
+                if not transient or attempt == self._attempts:
+                    raise self._to_dataset_error(error, attempt if transient else 0) from error
                 logger.warning(
-                    "%s: %s; trying again in %g s (attempt %d of %d)",
-                    *(self.name, complaint(error), wait, attempt + 1, self._attempts),
+                    "%s: %s; retrying in %g s (attempt %d of %d)",
+                    *(self.name, get_driver_message(error), wait, attempt + 1, self._attempts),
                 )
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT_SECONDS)
@@ -110,7 +105,7 @@ class Database:
                 with connection.begin():
                     return work(connection)
             except self._errors:
-                connection.invalidate()  # whatever state it is in
+                connection.invalidate()  # its state is unknown
                 raise
 
     def close(self) -> None:
@@ -119,18 +114,18 @@ class Database:
 
     @property
     def _errors(self) -> tuple[type[BaseException], ...]:
-        """SQLAlchemy's errors, and the driver's own, where rows are fetched straight from it."""
+        """SQLAlchemy's errors, and the driver's own, raised where rows are fetched from it."""
         return (DBAPIError, self.engine.dialect.loaded_dbapi.Error)
 
-    def _explained(self, error: BaseException, attempts: int) -> DatasetError:
+    def _to_dataset_error(self, error: BaseException, attempts: int) -> DatasetError:
         if attempts:
             times = "once" if attempts == 1 else f"{attempts} times"
             return DatasetError(
-                f"{self.name} cannot be reached or does not answer ({complaint(error)}), tried "
-                f"{times}. See whether the server runs and can be reached from here, then run "
-                "again: a transaction that was not finished leaves nothing behind"
+                f"{self.name} cannot be reached or does not respond "
+                f"({get_driver_message(error)}), tried {times}. Check that the server runs and "
+                "can be reached from here, then rerun: unfinished transactions are rolled back"
             )
-        return DatasetError(f"{self.name}: {complaint(error)}. {advice(error)}")
+        return DatasetError(f"{self.name}: {get_driver_message(error)}. {get_hint(error)}")
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()

@@ -1,4 +1,4 @@
-"""What a database's complaint means: whether to wait and try again, or what to tell the user."""
+"""Classification of database errors: transient ones to retry, others with a hint for the user."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 _TRANSIENT_STATES = ("08", "40001", "40003", "HYT00", "HYT01")
-"""SQLSTATE of connections lost or refused, of deadlocks, and of time that has run out."""
+"""SQLSTATE of lost or refused connections, deadlocks and timeouts."""
 _TRANSIENT_NUMBERS = {
     # MariaDB: too many connections, shutdown, network, lock wait, deadlock, killed, gone away.
     "mysql": {1040, 1053, 1158, 1159, 1160, 1161, 1205, 1213, 1927, 2002, 2003, 2006, 2013, 4031},
@@ -20,33 +20,32 @@ _TRANSIENT_NUMBERS = {
     },
 }
 _NO_DRIVER = r"Can't open lib|IM002|Data source name not found"
-_NOTHING = "nothing of this step was written"
-_ADVICE: tuple[tuple[str, set[int], str], ...] = (
+_NOT_WRITTEN = "this step has written nothing"
+_HINTS: tuple[tuple[str, set[int], str], ...] = (
     (
         r"database (table )?is locked",
         set(),
-        "Another process keeps it locked: wait until that has finished, or end it, and run again; "
-        f"{_NOTHING}",
+        f"Another process has locked it; wait until it ends, or end it, and rerun: {_NOT_WRITTEN}",
     ),
     (
         r"database or disk is full|table .* is full|No space left",
         {1021, 1105, 1114, 40544},
-        f"No room is left: make some and run again; {_NOTHING}",
+        f"No space is left; free some and rerun: {_NOT_WRITTEN}",
     ),
     (
         r"not a database|malformed",
         {824, 1033, 1194},
-        "It is damaged, or something else: put back a copy, or move it away and ingest again",
+        "It is damaged or not a database; restore a copy, or move it away and ingest again",
     ),
     (
         r"unable to open database|readonly database|disk I/O error",
         set(),
-        "See whether its folder exists, has room, and may be written by you",
+        "Check that its folder exists, has free space, and is writable",
     ),
     (
         r"Access denied|Login failed",
         {1044, 1045, 1698, 18456, 40615},
-        "It does not let this user in: see the credentials, which come from the environment",
+        "It rejects this user; check the credentials, which come from the environment",
     ),
     (
         r"Unknown database",
@@ -56,17 +55,18 @@ _ADVICE: tuple[tuple[str, set[int], str], ...] = (
     (
         _NO_DRIVER,
         set(),
-        "Its ODBC driver is not installed: make database",
+        "Its ODBC driver is not installed; run `make database`",
     ),
 )
+"""Regular expression of the driver's message, numbers of the server's errors, hint."""
 
 
 def is_transient(error: BaseException, backend: str) -> bool:
-    """Return whether the same transaction may succeed a little later.
+    """Return whether a retry of the transaction may succeed.
 
-    SQLite's locks are not among them: SQLite has waited for them already.
+    A lock of SQLite is not transient, because SQLite has already waited for it.
     """
-    if backend == "sqlite" or re.search(_NO_DRIVER, complaint(error)):
+    if backend == "sqlite" or re.search(_NO_DRIVER, get_driver_message(error)):
         return False
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
@@ -75,26 +75,26 @@ def is_transient(error: BaseException, backend: str) -> bool:
     if state.startswith(_TRANSIENT_STATES):
         return True
     family = "mysql" if backend == "mariadb" else backend
-    return bool(_numbers(complaint(error)) & _TRANSIENT_NUMBERS.get(family, set()))
+    return bool(_numbers(get_driver_message(error)) & _TRANSIENT_NUMBERS.get(family, set()))
 
 
-def complaint(error: BaseException) -> str:
-    """Return the database's own words, without the statement and its values."""
+def get_driver_message(error: BaseException) -> str:
+    """Return the message of the driver, without the statement and its values."""
     return str(_original(error).args[-1]).strip() if _original(error).args else repr(error)
 
 
-def advice(error: BaseException) -> str:
-    """Return what to do about an error that does not pass, as a sentence."""
-    words = complaint(error)
-    for pattern, numbers, text in _ADVICE:
-        if numbers & _numbers(words) or re.search(pattern, words, re.IGNORECASE):
-            return text
-    return f"It refuses what this step asks; {_NOTHING}"
+def get_hint(error: BaseException) -> str:
+    """Return what to do about an error that is not transient, as a sentence."""
+    message = get_driver_message(error)
+    for pattern, numbers, hint in _HINTS:
+        if numbers & _numbers(message) or re.search(pattern, message, re.IGNORECASE):
+            return hint
+    return f"It rejects the statement of this step; {_NOT_WRITTEN}"
 
 
-def _numbers(words: str) -> set[int]:
+def _numbers(message: str) -> set[int]:
     """Return the server's error numbers, which pyodbc writes before the name of a function."""
-    return {int(number) for number in re.findall(r"\((\d+)\) \(SQL", words)}
+    return {int(number) for number in re.findall(r"\((\d+)\) \(SQL", message)}
 
 
 def _original(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""What the sensors' database holds, as data frames: at once, in blocks, or only counted."""
+"""Queries of the sensors' database as data frames: complete, in blocks, or only counts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, func, select, true
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_store.rows import VALUES_A_STATEMENT, read_columns
+from quartet.datasets.sensor_store.rows import VALUES_PER_STATEMENT, read_columns
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
     STATISTICS,
@@ -18,10 +18,10 @@ from quartet.datasets.sensor_store.schema import (
     anomalies,
     files,
     jobs,
-    moment,
     quarantine,
     sensors,
-    timestamp,
+    to_datetime,
+    to_timestamp,
     windows,
 )
 from quartet.datasets.sensor_store.sensor_ids import Pair, SensorIds
@@ -39,13 +39,13 @@ _ANOMALY_COLUMNS = {
     "revision": np.int64,
 }
 _BLOCK = 200_000
-"""Windows: some 50 MB, with what is made of them."""
+"""Windows per block: about 50 MB, with their features."""
 
 Result = TypeVar("Result")
 
 
 class History:
-    """Reads one database. What a run needs of many windows, it reads in blocks or has counted."""
+    """Reads one database."""
 
     _ids: SensorIds
 
@@ -68,37 +68,37 @@ class History:
         standard_deviation, minimum, maximum, last_value, revision.
 
         Args:
-            since: All from the first on, without it.
-            until: All up to the last, without it.
-            pairs: Only those of these (device, sensor); unknown ones have none.
+            since: Lower bound, exclusive; None for no bound.
+            until: Upper bound, inclusive; None for no bound.
+            pairs: Read only the windows of these (device, sensor); None for all.
         """
         conditions = [_ended(windows, since, until)]
         return self._read_by_key(windows, _WINDOW_COLUMNS, conditions, pairs)
 
     def new_windows(self, after: Cursor | None, until: Cursor) -> pd.DataFrame:
-        """Return closed windows that have not been scored as they are now; columns as above.
+        """Return closed windows that are new or changed since the last scoring.
 
-        Those that end after `after.watermark` or were written since `after.revision`, so
-        also old ones that late readings have changed.
+        These end after `after.watermark`, or were written after `after.revision` because of late
+        readings. Columns as of `read_windows`.
 
         Args:
-            after: How far scoring has come; None before it has come anywhere.
-            until: How far ingestion has come; windows that end after its watermark are still open.
+            after: Cursor of scoring; None before the first scoring.
+            until: Cursor of ingestion; windows that end after its watermark are still open.
         """
         return self._read_by_key(windows, _WINDOW_COLUMNS, _unscored(after, until))
 
     def window_blocks(
         self, since: pd.Timestamp, until: pd.Timestamp, most: int = _BLOCK
     ) -> Iterator[pd.DataFrame]:
-        """Yield the windows that end in (since, until], a stretch of time after the other.
+        """Yield the windows that end in (since, until] in consecutive blocks of time.
 
-        Columns and order within a block are those of `read_windows`. Each block is read when it
-        is asked for.
+        Columns and order within a block are those of `read_windows`. A block is read when it is
+        requested.
 
         Args:
-            since: The end of the last window that is not among them.
-            until: The end of the last window that is.
-            most: Windows in a block, about: those that end at the same moment stay together.
+            since: Lower bound, exclusive.
+            until: Upper bound, inclusive.
+            most: Approximate number of windows in a block; those with the same end stay together.
         """
         counts = self.window_counts(since=since, until=until)
         block = (counts["windows"].cumsum() - 1) // most
@@ -109,7 +109,7 @@ class History:
     def window_counts(
         self, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None
     ) -> pd.DataFrame:
-        """Return how many windows end at each moment in (since, until], and their readings.
+        """Return the number of windows and their readings by window end in (since, until].
 
         Columns: window_end (datetime64[s], UTC), ascending; windows, readings.
         """
@@ -123,7 +123,7 @@ class History:
         return pd.DataFrame(dict(zip(kinds, columns, strict=True)))
 
     def totals(self) -> tuple[int, int]:
-        """Return how many windows there are, and of how many sensors; each has had a window."""
+        """Return the number of windows and of sensors."""
         counts = (
             select(func.count()).select_from(table).scalar_subquery()
             for table in (windows, sensors)
@@ -154,10 +154,10 @@ class History:
         return ledger.astype({"ingested_at": _MOMENT})
 
     def quarantine(self, limit: int | None = None) -> pd.DataFrame:
-        """Return the faults, by file and in their order: file, position, reason, body.
+        """Return quarantined readings, by file and in order: file, position, reason, body.
 
         Args:
-            limit: The most to return.
+            limit: Maximum number of rows; None for all.
         """
         fault = quarantine.c
         query = (
@@ -169,12 +169,12 @@ class History:
         return self._read_few(query).astype({"position": "Int64"})
 
     def cursor(self, job: str) -> Cursor | None:
-        """Return how far `ingestion` or `scoring` has come; None before its first step."""
+        """Return the cursor of `ingestion` or `scoring`; None before the first batch or run."""
         query = select(jobs.c.revision, jobs.c.watermark).where(jobs.c.name == job)
-        return cursor_of(self._read(lambda connection: connection.execute(query).one()))
+        return to_cursor(self._read(lambda connection: connection.execute(query).one()))
 
     def window_seconds(self) -> int | None:
-        """Return the length of all windows here; None before the first."""
+        """Return the length of all windows in the database; None before the first."""
         query = select(jobs.c.window_seconds).where(jobs.c.name == INGESTION)
         return self._read(lambda connection: connection.scalar(query))
 
@@ -194,25 +194,25 @@ class History:
         conditions: Sequence[ColumnElement[bool]],
         pairs: Iterable[Pair] | None = None,
     ) -> pd.DataFrame:
-        """Return rows of a table that is keyed by window, by device, sensor and end.
+        """Return rows of a table that is keyed by window, sorted by device, sensor and end.
 
         Args:
             table: The table.
-            columns: The NumPy types of those beyond the key.
-            conditions: Rows for which one of them holds are read; none holds where another does.
-            pairs: Only rows of these sensors.
+            columns: NumPy types of the columns beyond the key.
+            conditions: Mutually exclusive conditions, one of which must hold for a row.
+            pairs: Read only the rows of these sensors; None for all.
         """
         kinds = [np.int32, _MOMENT, *columns.values()]
         query = select(table.c.sensor_id, table.c.window_end, *[table.c[name] for name in columns])
         chosen = None if pairs is None else set(pairs)
 
         def read(connection: Connection) -> tuple[list[list[Any]], dict[Pair, int]]:
-            few = query
-            if chosen is not None and len(chosen) <= VALUES_A_STATEMENT:
+            filtered = query
+            if chosen is not None and len(chosen) <= VALUES_PER_STATEMENT:
                 known = self._ids.load(connection)
                 ids = [known[pair] for pair in chosen if pair in known]
-                few = query.where(table.c.sensor_id.in_(ids))
-            parts = [read_columns(connection, few.where(each), kinds) for each in conditions]
+                filtered = query.where(table.c.sensor_id.in_(ids))
+            parts = [read_columns(connection, filtered.where(each), kinds) for each in conditions]
             return parts, self._ids.load(connection)
 
         parts, ids = self._read(read)
@@ -225,24 +225,24 @@ class History:
         if chosen is not None:
             is_chosen = np.array([pair in chosen for pair in names], dtype=bool)
             order = order[is_chosen[rank[sensor[order]]]]
-        place = rank[sensor[order]]
+        index = rank[sensor[order]]
         device, name = (np.array([pair[part] for pair in names], object) for part in (0, 1))
-        frame = {"device": device[place], "sensor": name[place]}
+        frame = {"device": device[index], "sensor": name[index]}
         frame["window_end"] = end[order]
         frame |= {name: column[order] for name, column in zip(columns, values, strict=True)}
         return pd.DataFrame(frame, copy=False)
 
 
-def cursor_of(row: Any) -> Cursor | None:
-    """Return how far a job has come, of its row."""
-    return None if row.revision is None else Cursor(row.revision, timestamp(row.watermark))
+def to_cursor(row: Any) -> Cursor | None:
+    """Return the cursor in a job's row."""
+    return None if row.revision is None else Cursor(row.revision, to_timestamp(row.watermark))
 
 
 def _ended(
     table: Table, since: pd.Timestamp | None, until: pd.Timestamp | None
 ) -> ColumnElement[bool]:
     """Return the condition that a window ends in (since, until]."""
-    first, last = moment(since), moment(until)
+    first, last = to_datetime(since), to_datetime(until)
     conditions: list[ColumnElement[bool]] = [true()]
     if first is not None:
         conditions.append(table.c.window_end > first)
@@ -252,9 +252,9 @@ def _ended(
 
 
 def _unscored(after: Cursor | None, until: Cursor) -> list[ColumnElement[bool]]:
-    """Return conditions that exclude one another: windows to score meet one of them.
+    """Return mutually exclusive conditions, one of which holds for each window to score.
 
-    Each is served by an index; joined by OR, they would be by none.
+    The database uses an index for each of them, but none for their disjunction.
     """
     if until.watermark is None:
         return []

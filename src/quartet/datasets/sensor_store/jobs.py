@@ -1,4 +1,4 @@
-"""What a scoring run leaves in the sensors' database: anomalies, and how far it has come."""
+"""Datasets for the results of scoring in the sensors' database: anomalies and the cursor."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredWindows:
-    """What a run has to say of the windows it scored.
+    """The windows that a run scored, and the anomalies among them.
 
     Attributes:
-        scored: `device`, `sensor`, `window_end` of all of them.
-        anomalies: Of the anomalous ones also `score`, `threshold`, `model_version`, `revision`.
+        scored: `device`, `sensor`, `window_end` of all scored windows.
+        anomalies: The same of anomalous windows, with `score`, `threshold`, `model_version` and
+            `revision`.
         claim: Token of the run's claim on scoring.
     """
 
@@ -32,7 +33,7 @@ class ScoredWindows:
 
 @dataclass(frozen=True)
 class CursorMove:
-    """A run's step from one cursor to the next; its claim ends with it."""
+    """A move of the scoring cursor, with which the run's claim ends."""
 
     claim: str
     before: Cursor | None
@@ -40,7 +41,7 @@ class CursorMove:
 
 
 class _TablesDataset:
-    """Where the tables are: arguments as for `SensorTablesDataset`."""
+    """A dataset in the sensors' tables; arguments as for `SensorTablesDataset`."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class _TablesDataset:
 
 
 class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.DataFrame]):
-    """Anomalies in SQL: saving replaces those of the scored windows, loading returns all.
+    """Anomalies in SQL: saving replaces those of the scored windows, loading returns all anomalies.
 
     ```yaml
     sensor_anomalies:
@@ -74,7 +75,7 @@ class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.D
         return self._tables().anomalies()
 
     def save(self, data: ScoredWindows) -> None:
-        """Write what the run found; saving it again changes nothing.
+        """Write the anomalies of a run; idempotent.
 
         Raises:
             ClaimError: Another run has taken over.
@@ -88,7 +89,7 @@ class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.D
 
 
 class ScoringCursorDataset(_TablesDataset, AbstractDataset[CursorMove, "Cursor | None"]):
-    """How far scoring has come: saving moves it and ends the run's claim.
+    """The cursor of scoring: saving moves it and releases the run's claim.
 
     ```yaml
     scoring_cursor:
@@ -105,7 +106,7 @@ class ScoringCursorDataset(_TablesDataset, AbstractDataset[CursorMove, "Cursor |
         """Move the cursor.
 
         Raises:
-            ClaimError: Another run has taken over, or moved it.
+            ClaimError: Another run has taken over, or moved the cursor.
         """
         tables = self._tables()
         tables.move_cursor(data.claim, data.before, data.after)

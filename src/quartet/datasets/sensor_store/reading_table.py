@@ -1,4 +1,4 @@
-"""A table of readings, read part by part however long it is."""
+"""Reading of a table of readings of any length, part by part."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from quartet.datasets.location import Location
 from quartet.datasets.utf8 import check_not_utf16, format_encoding_error
 
 COLUMNS = ("TS", "Device", "Sensor", "Value")
-_ROWS_A_PART = 500_000
+_ROWS_PER_PART = 500_000
 _BLOCK_BYTES = 8_000_000
-_ENDINGS = (".csv", ".csv.gz", ".parquet")
+_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
 @dataclass(frozen=True)
 class TablePart:
-    """Some rows of a table, one after the other.
+    """Consecutive rows of a table.
 
     Attributes:
-        name: The path of the table and the number of the part's first row.
-        version: Another text whenever the file has changed.
-        table: The columns `TS`, `Device`, `Sensor` and `Value`: of a CSV file text, empty
-            values null; of a Parquet file as they are.
-        rows: Number of each row in the file, from 1, the header not counted; shape (n,), int64.
-        malformed: Number and text of rows with another number of columns.
+        name: Path of the table and number of the part's first row.
+        version: Text that changes with the file.
+        table: Columns `TS`, `Device`, `Sensor` and `Value`: text with nulls for empty values from
+            a CSV file, unchanged from a Parquet file.
+        rows: Number of each row in the file, from 1, without the header; shape (n,), int64.
+        malformed: Number and text of rows with a wrong number of columns.
     """
 
     name: str
@@ -45,37 +45,37 @@ class TablePart:
 
 @dataclass(frozen=True)
 class ReadingTable:
-    """A CSV file, packed with gzip or not, or a Parquet file.
+    """A CSV file, compressed with gzip or not, or a Parquet file.
 
     Attributes:
-        location: Where it is.
-        rows_a_part: Length of all parts but the last.
+        location: Location of the file.
+        rows_per_part: Length of all parts but the last.
     """
 
     location: Location
-    rows_a_part: int = _ROWS_A_PART
+    rows_per_part: int = _ROWS_PER_PART
 
     def check_exists(self) -> None:
-        """Raise if there is no file, or one of another kind.
+        """Check that the file exists and has a known suffix.
 
         Raises:
-            DatasetError: Names it, and what to do.
+            DatasetError: The file is missing, or has another suffix.
         """
         path = self.location.path
         self.location.filesystem.invalidate_cache()
         if not self.location.exists():
-            raise DatasetError(f"{path}: no such file; name it by sensor_table=FILE")
-        if not path.lower().endswith(_ENDINGS):
+            raise DatasetError(f"{path}: no such file; set it with sensor_table=FILE")
+        if not path.lower().endswith(_SUFFIXES):
             raise DatasetError(
-                f"{path}: cannot be read as a table (its name ends in "
-                f"{PurePosixPath(path).suffix or 'none'}; known: {', '.join(_ENDINGS)})"
+                f"{path}: cannot be read as a table: its suffix is "
+                f"{PurePosixPath(path).suffix or 'missing'}; expected {', '.join(_SUFFIXES)}"
             )
 
     def parts(self) -> Iterator[TablePart]:
-        """Yield the rows from first to last; of a table without any, one part.
+        """Yield all rows in parts; of an empty table, one part.
 
         Raises:
-            DatasetError: The file is missing, damaged or of another format, or lacks a column.
+            DatasetError: The file is missing, damaged or has another format, or lacks a column.
         """
         path = self.location.path
         filesystem = self.location.filesystem
@@ -96,84 +96,84 @@ class ReadingTable:
     def _parts(self, file: Any, facts: dict[str, Any]) -> Iterator[TablePart]:
         malformed: list[tuple[int, str]] = []
         if self.location.path.lower().endswith(".parquet"):
-            batches = self._parquet(file)
+            batches = self._read_parquet(file)
         else:
-            batches = self._csv(file, malformed)
-        before = noted = 0
-        for table in _of_length(batches, self.rows_a_part):
-            if before and not table.num_rows and noted == len(malformed):
+            batches = self._read_csv(file, malformed)
+        first = reported = 0
+        for table in _rebatch(batches, self.rows_per_part):
+            if first and not table.num_rows and reported == len(malformed):
                 break
-            valid = np.arange(before, before + table.num_rows, dtype=np.int64)
+            valid = np.arange(first, first + table.num_rows, dtype=np.int64)
             yield TablePart(
-                name=f"{self.location.path}#{before + 1}",
-                version=version(facts),
+                name=f"{self.location.path}#{first + 1}",
+                version=file_version(facts),
                 table=table,
-                rows=_numbers(valid, [number for number, _ in malformed]),
-                malformed=malformed[noted:],
+                rows=_row_numbers(valid, [number for number, _ in malformed]),
+                malformed=malformed[reported:],
             )
-            noted, before = len(malformed), before + table.num_rows
+            reported, first = len(malformed), first + table.num_rows
 
-    def _parquet(self, file: Any) -> Iterator[pa.Table]:
+    def _read_parquet(self, file: Any) -> Iterator[pa.Table]:
         content = pq.ParquetFile(file)
-        self._check(content.schema_arrow.names)
+        self._check_columns(content.schema_arrow.names)
         for batch in content.iter_batches(batch_size=65_536, columns=list(COLUMNS)):
             yield pa.Table.from_batches([batch])
 
-    def _csv(self, file: Any, malformed: list[tuple[int, str]]) -> Iterator[pa.Table]:
-        def pass_over(row: Any) -> str:
+    def _read_csv(self, file: Any, malformed: list[tuple[int, str]]) -> Iterator[pa.Table]:
+        def skip(row: Any) -> str:
             malformed.append((row.number - 1, row.text))
             return "skip"
 
         if not self.location.path.lower().endswith(".gz"):
-            check_not_utf16(file, self.location.path)
-        packed = "gzip" if self.location.path.lower().endswith(".gz") else None
-        stream = pa.input_stream(file, compression=packed)
+            refuse_utf16(file, self.location.path)
+        compression = "gzip" if self.location.path.lower().endswith(".gz") else None
+        stream = pa.input_stream(file, compression=compression)
         reader = pc.open_csv(
             stream,
-            # In one thread, as only then does a malformed row tell its number.
+            # A malformed row has its number only if there is a single thread.
             pc.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-            pc.ParseOptions(invalid_row_handler=pass_over),
+            pc.ParseOptions(invalid_row_handler=skip),
             pc.ConvertOptions(
                 column_types=dict.fromkeys(COLUMNS, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
             ),
         )
-        self._check(reader.schema.names)
+        self._check_columns(reader.schema.names)
         for batch in reader:
             yield pa.Table.from_batches([batch]).select(list(COLUMNS))
 
-    def _check(self, names: list[str]) -> None:
+    def _check_columns(self, names: list[str]) -> None:
         if missing := [name for name in COLUMNS if name not in names]:
             raise DatasetError(
-                f"{self.location.path}: expected the columns {', '.join(COLUMNS)}; found "
-                f"{', '.join(names)}, without {', '.join(missing)}"
+                f"{self.location.path}: columns {', '.join(missing)} are missing; expected "
+                f"{', '.join(COLUMNS)}, found {', '.join(names)}"
             )
 
 
-def version(facts: dict[str, Any]) -> str:
-    """Return the size of a file and what its storage records of its last change."""
+def file_version(facts: dict[str, Any]) -> str:
+    """Return the size of a file and its etag or modification time."""
     changed = next(
         (facts[key] for key in ("etag", "last_modified", "mtime") if facts.get(key) is not None), ""
     )
     return f"{facts['size']} {changed}"
 
 
-def _of_length(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Yield the same rows in tables of the given length, but for the last, which may be empty."""
-    held = [pa.table({name: pa.array([], pa.string()) for name in COLUMNS})]
+def _rebatch(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yield the same rows in tables of the given length; the last one may be shorter or empty."""
+    pending = [pa.table({name: pa.array([], pa.string()) for name in COLUMNS})]
     count = 0
     for table in tables:
-        held = [*held, table] if count else [table]
+        pending = [*pending, table] if count else [table]
         count += table.num_rows
         while count >= rows:
-            whole = pa.concat_tables(held)
-            yield whole.slice(0, rows)
-            held, count = [whole.slice(rows)], count - rows
-    yield pa.concat_tables(held)
+            combined = pa.concat_tables(pending)
+            yield combined.slice(0, rows)
+            pending, count = [combined.slice(rows)], count - rows
+    yield pa.concat_tables(pending)
 
 
-def _numbers(valid: NDArray[np.int64], malformed: list[int]) -> NDArray[np.int64]:
-    """Return the number in the file of each valid row, with the malformed ones counted."""
+def _row_numbers(valid: NDArray[np.int64], malformed: list[int]) -> NDArray[np.int64]:
+    """Return the number in the file, malformed rows included, of each valid row."""
     valid_before = np.array(malformed, np.int64) - np.arange(1, len(malformed) + 1)
     return valid + 1 + np.searchsorted(valid_before, valid, side="right")

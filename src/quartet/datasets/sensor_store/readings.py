@@ -1,4 +1,4 @@
-"""Readings of sensors on a disk or a blob store, to be read again by their time."""
+"""Storage of readings on a disk or blob storage, read by time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from quartet.datasets.location import Location
 _NAME = re.compile(r"(?P<key>[0-9a-f]+)_(?P<first>-?\d+)_(?P<last>-?\d+)\.parquet")
 _SECOND = 1_000_000
 _ROWS_A_GROUP = 65_536
-"""Rows that are read at once, or not at all: few enough that late readings cost little."""
+"""Rows per row group, the unit of reading: small enough that late readings are cheap."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One Parquet file of the store; it holds no reading outside `first` to `last`, in seconds."""
+    """A Parquet file of the store; its readings are from `first` to `last`, in seconds."""
 
     file: str
     key: str
@@ -36,9 +36,9 @@ class _Part:
 class ReadingStore:
     """A folder of Parquet files, each with the readings of one batch in the order of time.
 
-    The name of a file tells from when to when its readings are, so that a listing of the
-    folder suffices to know which files to open. The handle lists it once: one process
-    writes at a time.
+    The name of a file includes the time of its first and last reading, so the listing of the folder
+    shows which files to open. The store lists the folder once, because one process writes at a
+    time.
     """
 
     def __init__(self, location: Location) -> None:
@@ -47,16 +47,16 @@ class ReadingStore:
         self._groups: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
 
     def batch_keys(self) -> set[str]:
-        """Return under which keys readings are stored."""
+        """Return the keys of all stored readings."""
         return {part.key for part in self._listed()}
 
     def append(self, key: str, table: pa.Table) -> None:
-        """Store the readings of a batch in the place of those stored under the same key.
+        """Store the readings of a batch; replaces those with the same key.
 
         Args:
-            key: Hexadecimal digits that name the batch.
-            table: Has a column `timestamp` (int64, microseconds since the epoch), and is
-                ascending by it; any others.
+            key: Hexadecimal key of the batch.
+            table: Readings, ascending by the column `timestamp` (int64, microseconds since the
+                epoch), with any other columns.
         """
         others = [part for part in self._listed() if part.key == key]
         kept = [part for part in self._listed() if part.key != key]
@@ -64,7 +64,7 @@ class ReadingStore:
             timestamp = table.column("timestamp")
             first, last = timestamp[0].as_py() // _SECOND, -(-timestamp[-1].as_py() // _SECOND)
             part = _Part(f"{key}_{first}_{last}.parquet", key, first, last)
-            self._at(part).write(_parquet(table))
+            self._at(part).write(_to_parquet(table))
             kept.append(part)
             others = [other for other in others if other.file != part.file]
         self._remove(others)
@@ -74,12 +74,12 @@ class ReadingStore:
         }
 
     def remove(self, keys: Collection[str]) -> None:
-        """Remove what is stored under any of the keys."""
+        """Remove the readings with any of the keys."""
         self._remove([part for part in self._listed() if part.key in keys])
         self._parts = [part for part in self._listed() if part.key not in keys]
 
     def read_all(self, key: str) -> Iterator[pa.Table]:
-        """Yield all that is stored under a key, in groups of some thousands.
+        """Yield all readings with a key, in groups of some thousands.
 
         Raises:
             DatasetError: A file is damaged or missing.
@@ -92,15 +92,15 @@ class ReadingStore:
     def read(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
     ) -> Iterator[tuple[str, pa.Table]]:
-        """Yield keys, and readings in groups of some thousands, each of which overlaps an interval.
+        """Yield keys, and groups of some thousands of readings that overlap an interval.
 
-        A group holds readings outside the intervals as well.
+        A group may include readings outside the intervals.
 
         Args:
-            starts: Where the intervals begin, exclusive; microseconds since the epoch,
-                ascending; shape (n,).
-            ends: Where they end, inclusive, each before the next begins; shape (n,).
-            keys: Under which they are stored; all others are left aside.
+            starts: Starts of the intervals, exclusive; microseconds since the epoch, ascending;
+                shape (n,).
+            ends: Ends of the intervals, inclusive, each before the next start; shape (n,).
+            keys: Keys of the readings to read.
 
         Raises:
             DatasetError: A file is damaged or missing.
@@ -113,7 +113,7 @@ class ReadingStore:
     def rows(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64], keys: Collection[str]
     ) -> int:
-        """Return how many rows `read` gives, at most."""
+        """Return the maximum number of rows that `read` yields."""
         found = self._overlapping(starts, ends, keys)
         return sum(len(groups) * _ROWS_A_GROUP for _, groups in found)
 
@@ -160,20 +160,20 @@ class ReadingStore:
 
     def _damaged(self, part: _Part, error: Exception) -> DatasetError:
         return DatasetError(
-            f"{self._at(part).path}: cannot be read ({error}). Its readings are wanted to compute "
-            "windows anew: bring it back, or empty this folder and the database and ingest again"
+            f"{self._at(part).path}: cannot be read ({error}). Its readings are needed to "
+            "recompute windows; restore it, or empty this folder and the database and ingest again"
         )
 
     def _listed(self) -> list[_Part]:
         if self._parts is None:
             filesystem, folder = self._location.filesystem, self._location.path
             filesystem.invalidate_cache()
-            there = filesystem.ls(folder, detail=False) if filesystem.isdir(folder) else []
-            named = ((_NAME.fullmatch(PurePosixPath(path).name)) for path in sorted(there))
+            paths = filesystem.ls(folder, detail=False) if filesystem.isdir(folder) else []
+            matches = (_NAME.fullmatch(PurePosixPath(path).name) for path in sorted(paths))
             self._parts = [
-                _Part(found[0], found["key"], int(found["first"]), int(found["last"]))
-                for found in named
-                if found
+                _Part(match[0], match["key"], int(match["first"]), int(match["last"]))
+                for match in matches
+                if match
             ]
         return self._parts
 
@@ -191,15 +191,14 @@ def _overlap(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Return which spans, from first to last inclusive, have a moment in one of the intervals."""
+    """Return which spans, from first to last inclusive, overlap one of the intervals."""
     if not len(starts):
         return np.zeros(len(first), dtype=bool)
     nearest = np.minimum(np.searchsorted(ends, first), len(ends) - 1)
     return (ends[nearest] >= first) & (starts[nearest] < last)
 
 
-def _parquet(table: pa.Table) -> bytes:
-    """Return the bytes of a Parquet file."""
+def _to_parquet(table: pa.Table) -> bytes:
     numbers = [field.name for field in table.schema if field.name in {"timestamp", "sequence"}]
     dictionaries = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
     buffer = pa.BufferOutputStream()
@@ -216,7 +215,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 class ReadingStoreDataset(FileDataset[Any, ReadingStore]):
-    """Hands a node the readings stored in a folder; only ingestion writes through the handle.
+    """Loads a store of readings in a folder, through which ingestion reads and writes.
 
     ```yaml
     sensor_readings:
@@ -226,14 +225,14 @@ class ReadingStoreDataset(FileDataset[Any, ReadingStore]):
     """
 
     def load(self) -> ReadingStore:
-        """Return the handle; the folder need not exist yet."""
+        """Return the store; the folder may be missing."""
         return ReadingStore(self._location)
 
     def save(self, data: Any) -> None:
-        """Refuse: readings are stored batch by batch, as they are ingested."""
+        """Raise an error, because ingestion stores readings through the loaded store."""
         raise DatasetError(
-            f"{self._location.path}: a store of readings is an input, never an output"
+            f"{self._location.path}: a store of readings can only be an input of a node"
         )
 
     def _exists(self) -> bool:
-        return True  # the handle can always be had
+        return True  # a missing folder is an empty store

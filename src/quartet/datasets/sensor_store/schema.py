@@ -1,15 +1,14 @@
 """The tables of the sensors scenario, the same in SQLite, MariaDB and Azure SQL.
 
-What each column means stands in `docs/reference/sensor_tables.md`. Three choices
-serve all three databases:
+`docs/reference/sensor_tables.md` describes each column. Three decisions hold for all databases:
 
-- Windows are keyed by time first. New windows then go to the end of the table, and
-  a scheduled run reads only that end, however long the history; keyed by sensor
-  first, two million windows took SQLite four times as long to write.
-- Names of sensors and files are unique by a hash: databases differ in which names
-  they take for the same (`Pump`, `pump`, `pump `).
-- Times are UTC without a zone, in whole seconds, and the database's clock is asked
-  for the present, as the clocks of several machines differ.
+- The key of windows begins with the time. New windows are appended to the table, and a scheduled
+  run reads only its end. With the sensor first, SQLite took four times as long to write two
+  million windows.
+- Names of sensors and files are unique by a hash, because databases differ in which names they
+  consider equal (`Pump`, `pump`, `pump `).
+- Times are naive UTC in whole seconds. The current time is that of the database, because the
+  clocks of several machines differ.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ WINDOW_COLUMNS = ("device", "sensor", "window_end", "readings", *STATISTICS, "re
 Moment = (
     DateTime()
     .with_variant(
-        # Without fractions: so that a person's WHERE window_end <= '2026-03-02 12:00:00' holds.
+        # Without fractions, so that WHERE window_end <= '2026-03-02 12:00:00' includes that time.
         sqlite.DATETIME(
             storage_format="%(year)04d-%(month)02d-%(day)02d %(hour)02d:%(minute)02d:%(second)02d"
         ),
@@ -68,7 +67,7 @@ Moment = (
 )
 metadata = MetaData()
 _OPTIONS: dict[str, Any] = {
-    "sqlite_with_rowid": False,  # rows lie in the order of the key, as in the other two
+    "sqlite_with_rowid": False,  # rows are stored in the order of the key, as in the other two
     **{f"{kind}_engine": "InnoDB" for kind in ("mysql", "mariadb")},
     **{f"{kind}_charset": "utf8mb4" for kind in ("mysql", "mariadb")},
 }
@@ -157,11 +156,11 @@ jobs = _table(
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a job has come.
+    """The position of a job.
 
     Attributes:
-        revision: Last ingestion batch that it has seen, or written.
-        watermark: End of the last closed window, UTC without zone; None before there is one.
+        revision: Last ingestion batch that the job has read, or written.
+        watermark: End of the last closed window, naive UTC; None before the first.
     """
 
     revision: int
@@ -169,7 +168,7 @@ class Cursor:
 
 
 class utc_now(FunctionElement[datetime]):  # noqa: N801  # reads as the SQL function that it is
-    """The present by the database's clock, UTC without zone."""
+    """Current time of the database, naive UTC."""
 
     type = Moment
     inherit_cache = True
@@ -191,13 +190,13 @@ def _utc_now_microsoft(_: Any, __: Any, **___: Any) -> str:
     return "CAST(SYSUTCDATETIME() AS DATETIME2(0))"
 
 
-def key_of(*names: str) -> str:
-    """Return a SHA-256, in hexadecimal, that tells names apart wherever Python does."""
+def hash_names(*names: str) -> str:
+    """Return a hexadecimal SHA-256 of names, which differs if the names differ in Python."""
     return hashlib.sha256("\0".join(names).encode()).hexdigest()
 
 
-def moment(time: pd.Timestamp | datetime | None) -> datetime | None:
-    """Return a time as the tables hold it: UTC without zone, whole seconds."""
+def to_datetime(time: pd.Timestamp | datetime | None) -> datetime | None:
+    """Convert a time to the tables' type: naive UTC in whole seconds."""
     if time is None or pd.isna(time):
         return None
     stamp = pd.Timestamp(time)
@@ -206,16 +205,16 @@ def moment(time: pd.Timestamp | datetime | None) -> datetime | None:
     return stamp.floor("s").to_pydatetime()
 
 
-def timestamp(time: datetime | None) -> pd.Timestamp | None:
-    """Return a time of the tables as pandas has it, in the unit of a window's end."""
+def to_timestamp(time: datetime | None) -> pd.Timestamp | None:
+    """Convert a time of the tables to pandas, in seconds."""
     return None if time is None else pd.Timestamp(time).as_unit("s")
 
 
 def make_tables(database: Database) -> None:
-    """Make what is missing; other processes may do the same at the same time.
+    """Create missing tables; safe if other processes do the same.
 
     Raises:
-        DatasetError: The database has tables of these names that are something else, or it fails.
+        DatasetError: A table lacks a column, or the database fails.
     """
 
     def make(connection: Connection) -> None:
@@ -232,14 +231,14 @@ def make_tables(database: Database) -> None:
 
 
 def _check(connection: Connection, table: Table, database: str) -> None:
-    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    missing = [column.name for column in table.columns if column.name not in there]
+    present = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    missing = [column.name for column in table.columns if column.name not in present]
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise DatasetError(
-            f"{database} has a table {table.name} of something else, or of an earlier version of "
-            f"this project: it lacks the columns {', '.join(missing[:3])}{more}. Give the sensors "
-            "a database of their own, and ingest all files into it"
+            f"{database}: table {table.name} lacks the columns {', '.join(missing[:3])}{more}; it "
+            "belongs to an older version of this project or to another program. Use a new "
+            "database for the sensors, and ingest all files into it"
         )
 
 
@@ -249,7 +248,7 @@ def _create(connection: Connection, table: Table) -> None:
     except DBAPIError:
         if not inspect(connection).has_table(table.name):
             raise
-        # Another process was faster.
+        # Another process has created it.
 
 
 def _add_job(connection: Connection, job: str) -> None:

@@ -1,7 +1,7 @@
 """Windows, ledger, quarantine, anomalies and job cursors of the sensors scenario, in SQL.
 
-Every method is one transaction, tried again when the database fails for a moment,
-and safe to repeat: nothing is lost, and nothing written twice, wherever it stops.
+Every method is one idempotent transaction, which is retried on transient errors: nothing is lost
+or written twice, wherever a run stops.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from kedro.io.core import AbstractDataset
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_store.claims import ClaimError, Claims, locked_job, renew
+from quartet.datasets.sensor_store.claims import ClaimError, Claims, lock_job, renew
 from quartet.datasets.sensor_store.database import Database
-from quartet.datasets.sensor_store.history import History, cursor_of
+from quartet.datasets.sensor_store.history import History, to_cursor
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
     SCORING,
@@ -25,7 +25,7 @@ from quartet.datasets.sensor_store.schema import (
     batches,
     jobs,
     make_tables,
-    moment,
+    to_datetime,
 )
 from quartet.datasets.sensor_store.sensor_ids import SensorIds
 from quartet.datasets.sensor_store.writing import (
@@ -41,10 +41,10 @@ Result = TypeVar("Result")
 
 
 class SensorTables(Claims, History):
-    """The tables of one database; they are made when they are first used.
+    """The tables of one database, which are created on first use.
 
-    Every method raises DatasetError when the database stays away, is locked, full or
-    damaged, and then has written nothing.
+    Every method raises DatasetError if the database is unreachable, locked, full or damaged, and
+    then has written nothing.
     """
 
     def __init__(self, database: Database) -> None:
@@ -54,37 +54,37 @@ class SensorTables(Claims, History):
 
     @property
     def name(self) -> str:
-        """What the database is called in messages: no password."""
+        """Name of the database in messages, without a password."""
         return self._database.name
 
     def make(self) -> None:
-        """Make the tables that are missing."""
+        """Create missing tables."""
         if not self._made:
             make_tables(self._database)
             self._made = True
 
     def close(self) -> None:
-        """Close the connection; it opens again when it is needed."""
+        """Close the connection; it is opened again when needed."""
         self._database.close()
 
     def publish(self, batch: WindowBatch) -> int:
-        """Return the revision under which the batch was written, whole: 1, 2, 3, …
+        """Write a batch in one transaction, and return its revision: 1, 2, 3, …
 
-        Windows, ledger and faults take the place of those with the same keys, and the
-        ingestion job's cursor moves with them.
+        Windows, ledger entries and quarantined readings replace those with the same keys, and the
+        cursor of ingestion is moved.
 
         Raises:
-            ValueError: The batch is inconsistent, or its windows are of another length than
-                those here; says where.
-            ClaimError: The claim that the batch names is lost.
+            ValueError: The batch is inconsistent, or its windows have another length than those
+                in the database.
+            ClaimError: The batch's claim is lost.
         """
         check_batch(batch)
         token = uuid.uuid4().hex
 
         def write(connection: Connection) -> int:
-            row, now = locked_job(connection, INGESTION)
+            row, now = lock_job(connection, INGESTION)
             written = connection.scalar(select(batches.c.revision).where(batches.c.token == token))
-            if written is not None:  # the answer to an earlier attempt's commit was lost
+            if written is not None:  # the response to an earlier attempt's commit was lost
                 return int(written)
             if batch.claim is not None:
                 renew(connection, INGESTION, batch.claim, self.name)
@@ -101,7 +101,9 @@ class SensorTables(Claims, History):
                     **counts,
                 )
             )
-            watermark = max(filter(None, (row.watermark, moment(batch.watermark))), default=None)
+            watermark = max(
+                filter(None, (row.watermark, to_datetime(batch.watermark))), default=None
+            )
             _move(connection, INGESTION, revision, watermark)
             if batch.window_seconds is not None:
                 _set(connection, INGESTION, {"window_seconds": batch.window_seconds})
@@ -110,32 +112,33 @@ class SensorTables(Claims, History):
         return self._transact(write)
 
     def check_window_seconds(self, seconds: int) -> None:
-        """Make sure that windows of this length may be written here.
+        """Check that the database has no windows of another length.
 
         Raises:
-            ValueError: Those here have another length.
+            ValueError: Its windows have another length.
         """
         self._check_length(self.window_seconds(), seconds)
 
-    def _check_length(self, here: int | None, given: int | None) -> None:
-        if None not in (here, given) and here != given:
+    def _check_length(self, stored: int | None, given: int | None) -> None:
+        if None not in (stored, given) and stored != given:
             raise ValueError(
-                f"{self.name} holds windows of {here} seconds, and such of {given} cannot be "
-                "among them: give them a database of their own, --params sensor_database=URL"
+                f"{self.name} contains {stored} s windows, to which {given} s windows cannot be "
+                "added; use another database with --params sensor_database=URL"
             )
 
     def write_anomalies(
         self, scored: pd.DataFrame, anomalies: pd.DataFrame, claim: str | None = None
     ) -> None:
-        """Replace what is said of the scored windows: those among `anomalies` are, the rest not.
+        """Replace the anomalies among the scored windows.
 
         Args:
-            scored: device, sensor, window_end of all windows that were scored.
-            anomalies: of some of these, also score, threshold, model_version, revision.
-            claim: The token of a claim on the job `scoring`, which is then renewed.
+            scored: device, sensor, window_end of all scored windows.
+            anomalies: The same of anomalous windows, with score, threshold, model_version and
+                revision.
+            claim: Token of a claim on `scoring`, which is renewed.
 
         Raises:
-            ValueError: An anomaly is not among the scored, or a window is not in the database.
+            ValueError: An anomaly is not a scored window, or its sensor is not in the database.
             ClaimError: The claim is lost.
         """
 
@@ -147,24 +150,24 @@ class SensorTables(Claims, History):
         self._transact(write)
 
     def move_cursor(self, token: str, before: Cursor | None, after: Cursor) -> None:
-        """Move the scoring job from one cursor to the next; the claim is renewed.
+        """Move the cursor of scoring, and renew the claim.
 
         Raises:
-            ClaimError: The claim is lost, or the job is not where this run found it.
+            ClaimError: The claim is lost, or the cursor is not at `before`.
         """
 
         def move(connection: Connection) -> None:
-            row, _ = locked_job(connection, SCORING)
+            row, _ = lock_job(connection, SCORING)
             renew(connection, SCORING, token, self.name)
-            found = cursor_of(row)
-            if found == after:  # the answer to an earlier attempt's commit was lost
+            found = to_cursor(row)
+            if found == after:  # the response to an earlier attempt's commit was lost
                 return
             if found != before:
                 raise ClaimError(
-                    f"{self.name}: scoring stands at {found}, not at {before} where this run "
-                    "began: another run has moved it. Run again"
+                    f"{self.name}: the scoring cursor is at {found}, but was at {before} when "
+                    "this run began: another run has moved it; rerun"
                 )
-            _move(connection, SCORING, after.revision, moment(after.watermark))
+            _move(connection, SCORING, after.revision, to_datetime(after.watermark))
 
         self._transact(move)
 
@@ -182,7 +185,7 @@ def _set(connection: Connection, job: str, values: Mapping[str, Any]) -> None:
 
 
 class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
-    """Hands a node the sensors' tables in a SQL database; saving publishes a batch.
+    """The sensors' tables in a SQL database: loading returns them, saving publishes a batch.
 
     ```yaml
     sensor_tables:
@@ -190,7 +193,7 @@ class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
       url: sqlite:///data/03_primary/sensors/sensors.db
     ```
 
-    With MariaDB, and with Azure SQL, where without a user an Entra ID token is used:
+    MariaDB, and Azure SQL, which uses an Entra ID token if there is no user:
 
     ```yaml
       url: mysql+pyodbc://db.example.org:3306/sensors
@@ -214,10 +217,10 @@ class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
         """Describe the database.
 
         Args:
-            url: SQLAlchemy's form; a relative SQLite file lies below the Kedro project.
-            credentials: `username` and `password`, or a whole `url` in place of the other.
-            timeout_seconds: How long the database may stay silent, or locked by others.
-            attempts: How often a transaction is tried while the database is away.
+            url: SQLAlchemy URL; a relative SQLite path is relative to the Kedro project.
+            credentials: `username` and `password`, or a complete `url` that replaces the other.
+            timeout_seconds: Time to wait for a response or a lock.
+            attempts: Maximum number of attempts of a transaction if the database is unreachable.
             wait_seconds: Pause before the second attempt, doubled before each further one.
             metadata: Ignored here; read by plugins.
         """
@@ -232,10 +235,10 @@ class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
         self.metadata = metadata
 
     def load(self) -> SensorTables:
-        """Return the handle; the tables are made where they are missing.
+        """Return the tables, after creating missing ones.
 
         Raises:
-            DatasetError: The database cannot be reached, or is something else.
+            DatasetError: The database cannot be reached, or a table lacks a column.
         """
         self._tables.make()
         return self._tables
@@ -245,7 +248,7 @@ class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
         self._tables.publish(data)
 
     def _exists(self) -> bool:
-        return True  # the handle can always be had
+        return True  # missing tables are created by `load`
 
     def _describe(self) -> dict[str, Any]:
         return {"database": self._tables.name}

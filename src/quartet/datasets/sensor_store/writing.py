@@ -1,4 +1,4 @@
-"""Checking and writing a batch of windows, and the anomalies among scored ones."""
+"""Validation and writing of batches of windows, and of anomalies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import Table, delete
 from sqlalchemy.engine import Connection
 
 from quartet.datasets.sensor_store.rows import (
-    VALUES_A_STATEMENT,
+    VALUES_PER_STATEMENT,
     Keys,
     delete_windows,
     insert_rows,
@@ -28,7 +28,7 @@ from quartet.datasets.sensor_store.schema import (
     VERSION_LENGTH,
     anomalies,
     files,
-    key_of,
+    hash_names,
     quarantine,
     windows,
 )
@@ -38,50 +38,52 @@ _KEYS = ["device", "sensor", "window_end"]
 
 
 class WindowBatch(Protocol):
-    """What one transaction writes; `quartet.sensors.batch.Batch` is one."""
+    """The content of one transaction, such as `quartet.sensors.batch.Batch`."""
 
     @property
     def windows(self) -> pd.DataFrame:
-        """device, sensor, window_end (datetime64[s], UTC), readings, mean, standard_deviation,
-        minimum, maximum, last_value; they replace those of the same device, sensor and end.
+        """Windows, which replace those with the same device, sensor and end.
+
+        Columns: device, sensor, window_end (datetime64[s], UTC), readings, mean,
+        standard_deviation, minimum, maximum, last_value.
         """
 
     @property
     def empty_windows(self) -> pd.DataFrame:
-        """device, sensor, window_end of windows to remove, with what scoring said of them."""
+        """device, sensor, window_end of windows to remove, with their anomalies."""
 
     @property
     def files(self) -> Sequence[Any]:
-        """Entries with name, version, readings, duplicates, quarantined, state, reason, batch_key.
+        """Ledger entries, which replace those of the same files.
 
-        An entry replaces what the ledger says of its file.
+        Attributes: name, version, readings, duplicates, quarantined, state, reason, batch_key.
         """
 
     @property
     def quarantine(self) -> Sequence[Any]:
-        """Faults with file, position, reason, body; they replace those of all of `files`."""
+        """Quarantined readings with file, position, reason, body; replace those of all `files`."""
 
     @property
     def watermark(self) -> pd.Timestamp | None:
-        """End of the last closed window, UTC; None while there is none. It never goes back."""
+        """End of the last closed window, UTC; None before the first. It never decreases."""
 
     @property
     def window_seconds(self) -> int | None:
-        """Length of the windows; the same for all that a database holds."""
+        """Length of the windows, the same for all windows in a database."""
 
     @property
     def claim(self) -> str | None:
-        """Token of the run's claim on ingestion, which is renewed with the batch.
+        """Token of the run's claim on ingestion, which is checked and renewed with the batch.
 
-        A run that has lost it writes nothing. Without one, anybody may write.
+        Without one, any run may write.
         """
 
 
 def check_batch(batch: WindowBatch) -> None:
-    """Check a batch before the database is touched.
+    """Check a batch before it is written.
 
     Raises:
-        ValueError: It is inconsistent; says where.
+        ValueError: The batch is inconsistent.
     """
     _check_windows(batch.windows, STATISTICS)
     _check_windows(batch.empty_windows, ())
@@ -89,17 +91,17 @@ def check_batch(batch: WindowBatch) -> None:
         _check_name(entry.name, "file", FILE_NAME_LENGTH)
         _check_name(entry.version, "version of a file", VERSION_LENGTH)
     named = {entry.name for entry in batch.files}
-    if strangers := [fault.file for fault in batch.quarantine if fault.file not in named]:
-        raise ValueError(f"the batch has faults of {strangers[0]}, but not the file itself")
+    if missing := [fault.file for fault in batch.quarantine if fault.file not in named]:
+        raise ValueError(f"the batch quarantines readings of {missing[0]}, which is not in `files`")
 
 
 def write_batch(
     connection: Connection, batch: WindowBatch, ids: SensorIds, revision: int, now: datetime
 ) -> None:
-    """Put all rows of a batch in the place of those with the same keys.
+    """Write all rows of a batch, replacing those with the same keys.
 
     Raises:
-        ValueError: A window to remove is of a sensor that is not in the database.
+        ValueError: The sensor of a window to remove is not in the database.
     """
     if len(batch.empty_windows):
         keys = _known_keys(batch.empty_windows, ids.load(connection))
@@ -110,7 +112,7 @@ def write_batch(
         delete_windows(connection, windows, keys)
         counted = {"readings": batch.windows["readings"].to_numpy(np.int64)}
         _insert(connection, windows, keys, batch.windows, STATISTICS, counted, revision)
-    entries = {key_of(entry.name): entry for entry in batch.files}
+    entries = {hash_names(entry.name): entry for entry in batch.files}
     _delete_files(connection, list(entries))
     if entries:
         insert_rows(connection, files, _file_columns(entries, revision, now))
@@ -124,17 +126,17 @@ def write_anomalies(
     """Replace the anomalies among the scored windows.
 
     Raises:
-        ValueError: An anomaly is not among the scored, or a sensor is not in the database.
+        ValueError: An anomaly is not a scored window, or a sensor is not in the database.
     """
     _check_windows(scored, ())
     _check_windows(found, ("score", "threshold"))
     if len(found) and not len(scored):
-        raise ValueError("there are anomalies among no scored windows")
+        raise ValueError("there are anomalies, but no scored windows")
     keys = _known_keys(scored, ids)
     delete_windows(connection, anomalies, keys)
     anomalous = _known_keys(found, ids)
-    if not np.isin(anomalous.packed, keys.packed).all():
-        raise ValueError("there is an anomaly that is not among the scored windows")
+    if not np.isin(anomalous.codes, keys.codes).all():
+        raise ValueError("an anomaly is not among the scored windows")
     if len(found):
         versions = {"model_version": found["model_version"].astype(str).to_numpy(object)}
         revision = found["revision"].to_numpy(np.int64)
@@ -151,8 +153,8 @@ def _insert(
     others: Mapping[str, NDArray[Any]],
     revision: int | NDArray[np.int64],
 ) -> None:
-    """Add rows of a table that is keyed by window, in its own order: they then go to its end."""
-    order = np.argsort(keys.packed)
+    """Insert rows of a table that is keyed by window, in its order, so that they are appended."""
+    order = np.argsort(keys.codes)
     columns = {
         "window_end": keys.end,
         "sensor_id": keys.sensor,
@@ -165,55 +167,52 @@ def _insert(
 
 def _delete_files(connection: Connection, keys: Sequence[str]) -> None:
     for table in (quarantine, files):
-        for start in range(0, len(keys), VALUES_A_STATEMENT):
-            part = keys[start : start + VALUES_A_STATEMENT]
+        for start in range(0, len(keys), VALUES_PER_STATEMENT):
+            part = keys[start : start + VALUES_PER_STATEMENT]
             connection.execute(delete(table).where(table.c.file_key.in_(part)))
 
 
 def _file_columns(entries: Mapping[str, Any], revision: int, now: datetime) -> dict[str, list[Any]]:
-    """Return the ledger's entries by key as columns for the database."""
-    given = ("name", "version", "state", "readings", "duplicates", "quarantined")
-    columns = {name: [getattr(entry, name) for entry in entries.values()] for name in given}
+    """Return ledger entries by key as columns of the database."""
+    names = ("name", "version", "state", "readings", "duplicates", "quarantined")
+    columns = {name: [getattr(entry, name) for entry in entries.values()] for name in names}
     return {
         "file_key": list(entries),
         **columns,
-        "reason": [_text(entry.reason, REASON_LENGTH) for entry in entries.values()],
-        "batch_key": [_text(entry.batch_key, KEY_LENGTH) for entry in entries.values()],
+        "reason": [_truncate(entry.reason, REASON_LENGTH) for entry in entries.values()],
+        "batch_key": [_truncate(entry.batch_key, KEY_LENGTH) for entry in entries.values()],
         "revision": [revision] * len(entries),
         "ingested_at": [now] * len(entries),
     }
 
 
 def _fault_columns(faults: Sequence[Any]) -> dict[str, list[Any]]:
-    """Return the faults as columns for the database, numbered within each file of the batch."""
+    """Return quarantined readings as columns of the database, numbered within each file."""
     names = pd.Series([fault.file for fault in faults])
     return {
-        "file_key": names.map(key_of).tolist(),
+        "file_key": names.map(hash_names).tolist(),
         "number": names.groupby(names, sort=False).cumcount().tolist(),
         "position": [fault.position for fault in faults],
-        "reason": [_text(fault.reason, REASON_LENGTH) or "" for fault in faults],
-        "body": [_text(fault.body, BODY_LENGTH) for fault in faults],
+        "reason": [_truncate(fault.reason, REASON_LENGTH) or "" for fault in faults],
+        "body": [_truncate(fault.body, BODY_LENGTH) for fault in faults],
     }
 
 
 def _check_windows(table: pd.DataFrame, numbers: Sequence[str]) -> None:
-    """Check that rows are told apart by valid names, and that numbers are finite.
-
-    Databases differ in what they make of other numbers.
-    """
+    """Check that names are valid, keys unique, and numbers finite, as not all databases do."""
     if not len(table):
         return
     for column in ("device", "sensor"):
         for name in table[column].unique():
             _check_name(name, "device or sensor", NAME_LENGTH)
     if table.duplicated(_KEYS).any():
-        raise ValueError("two windows have the same device, sensor and end")
+        raise ValueError("windows are not unique: two have the same device, sensor and end")
     finite = np.isfinite(table[list(numbers)].to_numpy(np.float64)).all(axis=1)
     if not finite.all():
         row = table.iloc[int(np.argmin(finite))]
         raise ValueError(
-            f"the window of device {row['device']!r}, sensor {row['sensor']!r} that ends "
-            f"{row['window_end']} has a number that is not finite"
+            f"the window of device {row['device']!r}, sensor {row['sensor']!r}, ending "
+            f"{row['window_end']}, has a value that is not finite"
         )
 
 
@@ -223,45 +222,45 @@ def _pairs(table: pd.DataFrame) -> Iterable[Pair]:
 
 
 def _known_keys(table: pd.DataFrame, ids: Mapping[Pair, int]) -> Keys:
-    """Return the keys of windows that the database has, or had.
+    """Return the keys of windows of sensors in the database.
 
     Raises:
-        ValueError: It has never had a window of the sensor.
+        ValueError: A sensor is not in the database.
     """
     if not len(table):
         return Keys(np.empty(0, np.int64), np.empty(0, "datetime64[s]"))
-    if strangers := [pair for pair in _pairs(table) if pair not in ids]:
-        raise ValueError(f"sensor {strangers[0]} has no windows in the database")
+    if unknown := [pair for pair in _pairs(table) if pair not in ids]:
+        raise ValueError(f"sensor {unknown[0]} has no windows in the database")
     return _window_keys(table, ids)
 
 
 def _window_keys(table: pd.DataFrame, ids: Mapping[Pair, int]) -> Keys:
-    """Return the keys of windows, given the number of each sensor in the database."""
+    """Return the keys of windows, given the id of each sensor."""
     devices, device_names = pd.factorize(table["device"])
     sensors, sensor_names = pd.factorize(table["sensor"])
-    met, place = np.unique(devices * len(sensor_names) + sensors, return_inverse=True)
-    pairs = (divmod(number, len(sensor_names)) for number in met.tolist())
-    number = np.array([ids[device_names[d], sensor_names[s]] for d, s in pairs], np.int64)
+    codes, inverse = np.unique(devices * len(sensor_names) + sensors, return_inverse=True)
+    pairs = (divmod(code, len(sensor_names)) for code in codes.tolist())
+    sensor_ids = np.array([ids[device_names[d], sensor_names[s]] for d, s in pairs], np.int64)
     ends = table["window_end"]
     if isinstance(ends.dtype, pd.DatetimeTZDtype):
         ends = ends.dt.tz_convert("UTC").dt.tz_localize(None)
-    return Keys(number[place], ends.to_numpy("datetime64[s]"))
+    return Keys(sensor_ids[inverse], ends.to_numpy("datetime64[s]"))
 
 
-def _check_name(name: Any, what: str, length: int) -> None:
+def _check_name(name: Any, kind: str, length: int) -> None:
     if not isinstance(name, str) or not name:
-        raise ValueError(f"the name of a {what} must be a text that is not empty, not {name!r}")
+        raise ValueError(f"the name of a {kind} must be a non-empty text, not {name!r}")
     try:
         units = len(name.encode("utf-16-le")) // 2
     except UnicodeEncodeError:
-        raise ValueError(f"the name of a {what} is no valid text: {name!r}") from None
+        raise ValueError(f"the name of a {kind} is not valid Unicode: {name!r}") from None
     if units > length:
-        raise ValueError(f"the name of a {what} is longer than {length} characters: {name[:60]}…")
+        raise ValueError(f"the name of a {kind} is longer than {length} characters: {name[:60]}…")
 
 
-def _text(value: Any, length: int) -> str | None:
-    """Return any text, storable and cut to a length in UTF-16 units; None of None."""
+def _truncate(value: Any, length: int) -> str | None:
+    """Return valid Unicode text, truncated to a length in UTF-16 units; None for None."""
     if value is None:
         return None
-    whole = str(value).encode("utf-8", "backslashreplace").decode()
-    return whole.encode("utf-16-le")[: 2 * length].decode("utf-16-le", "ignore")
+    text = str(value).encode("utf-8", "backslashreplace").decode()
+    return text.encode("utf-16-le")[: 2 * length].decode("utf-16-le", "ignore")

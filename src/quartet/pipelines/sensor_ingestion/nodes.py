@@ -37,7 +37,9 @@ def aggregate_readings(
     """Yield the windows of new readings in batches, each to be written in one transaction."""
     settings = sensor_ingestion
     sensor_database.check_window_seconds(settings.window_seconds)
-    with sensor_database.claimed("ingestion", settings.claim_minutes, settings.take_over) as token:
+    with sensor_database.hold_claim(
+        "ingestion", settings.claim_minutes, settings.take_over
+    ) as token:
         cursor = sensor_database.cursor("ingestion")
         for batch in sensors.ingestion.ingest(
             sensor_readings_source,
