@@ -48,14 +48,14 @@ def rows(folder, query):
         return sql.execute(text(query)).all()
 
 
-def test_metrics_are_flat_numbers_and_hold_what_was_promised(trained_workspace):
+def test_metrics_are_flat_numbers_with_all_documented_keys(trained_workspace):
     assert metrics(trained_workspace).keys() >= PROMISED
     for pipeline in PIPELINES:
         values = metrics(trained_workspace, pipeline).values()
         assert all(isinstance(value, int | float) for value in values)
 
 
-def test_what_the_simulator_did_to_the_stream_was_noticed(trained_workspace):
+def test_faults_and_duplicates_of_the_simulator_are_counted(trained_workspace):
     found = metrics(trained_workspace, "sensor_ingestion")
     assert found["readings_quarantined"] == 12
     assert found["readings_duplicated"] == 157
@@ -134,7 +134,7 @@ def test_two_ranks_train_and_score_as_one(project, trained_workspace):
     pd.testing.assert_frame_equal(predictions(project), predictions(trained_workspace))
 
 
-def test_the_reference_systems_own_readings(project, real_sensors):
+def test_the_readings_of_the_reference_system_are_scored(project, real_sensors):
     table = real_sensors / "uniform_15_sensors.csv"
     url = f"sqlite:///{project}/data/03_primary/sensors/uniform.db"
     result = run_kedro(
@@ -155,7 +155,7 @@ def test_the_reference_systems_own_readings(project, real_sensors):
 
 
 @pytest.mark.usefixtures("mariadb_driver")
-def test_a_database_that_is_down_is_named_without_its_password(project):
+def test_an_unreachable_database_is_reported_without_its_password(project):
     once = ("credentials: sensor_database", "credentials: sensor_database\n  attempts: 1")
     change("conf/base/sensor_ingestion/catalog.yml", *once)(project)
     url = f"mysql+pyodbc://reader:secret@127.0.0.1:{free_port()}/sensors"
@@ -170,7 +170,7 @@ def test_a_database_that_is_down_is_named_without_its_password(project):
     assert "secret" not in result.stderr + result.stdout
 
 
-def test_the_committed_sample_is_what_the_pipeline_makes(workspace):
+def test_the_pipeline_reproduces_the_committed_sample(workspace):
     committed = ROOT / "data/01_raw/sensors/captures"
     shutil.rmtree(workspace / "data/01_raw/sensors")
     result = run_kedro(

@@ -40,7 +40,7 @@ def found(store, *intervals, keys=None):
     return [value for group in groups for value in group.column("value").to_pylist()]
 
 
-def test_what_is_stored_is_found_by_its_time(tmp_path):
+def test_readings_are_read_by_time(tmp_path):
     first = store(tmp_path / "new")
     assert first.batch_keys() == set()
     first.append("aa", readings(1, 2, 3))
@@ -102,7 +102,7 @@ def test_no_reading_of_an_interval_is_ever_missed(tmp_path_factory, parts, place
     assert sorted(value for value in held if value in set(inside)) == sorted(inside)
 
 
-def test_the_same_key_replaces_what_it_named(tmp_path):
+def test_readings_with_the_same_key_are_replaced(tmp_path):
     handle = store(tmp_path)
     handle.append("aa", readings(1, 2))
     handle.append("bb", readings(2))
@@ -119,7 +119,7 @@ def test_the_same_key_replaces_what_it_named(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_an_earlier_file_that_was_left_behind_is_replaced_too(tmp_path):
+def test_a_leftover_file_with_the_same_key_is_replaced(tmp_path):
     """A process may die after the new file is written and before the old one is removed."""
     handle = store(tmp_path)
     handle.append("aa", readings(1, 2))
@@ -132,7 +132,7 @@ def test_an_earlier_file_that_was_left_behind_is_replaced_too(tmp_path):
     assert found(store(tmp_path), (0, 99)) == [7]
 
 
-def test_what_is_removed_is_gone_for_every_handle_and_the_rest_stays(tmp_path):
+def test_only_readings_with_the_given_keys_are_removed(tmp_path):
     handle = store(tmp_path)
     for key in ("aa", "bb", "cc"):
         handle.append(key, readings(1, 2))
@@ -152,15 +152,13 @@ def test_names_and_numbers_come_back_as_they_were(tmp_path):
     assert pa.types.is_dictionary(back.schema.field("device").type)
 
 
-def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
+def test_a_damaged_file_is_reported_with_a_hint(tmp_path):
     handle = store(tmp_path)
     handle.append("aa", readings(1, 2))
     (path,) = tmp_path.iterdir()
     for content in (path.read_bytes()[:-20], b"", b"x" * 500):
         path.write_bytes(content)
-        with pytest.raises(
-            DatasetError, match=r"cannot be read .* bring it back, or empty"
-        ) as error:
+        with pytest.raises(DatasetError, match=r"cannot be read .* restore it, or empty") as error:
             found(store(tmp_path), (0, 99))
         assert str(path) in str(error.value)
     path.unlink()
@@ -193,6 +191,6 @@ def test_a_folder_may_be_on_any_storage():
     assert found(store("memory://work/readings"), (1, 9)) == [1, 2]
 
 
-def test_a_store_is_never_an_output(tmp_path):
+def test_a_store_cannot_be_saved(tmp_path):
     with pytest.raises(DatasetError, match="can only be an input"):
         ReadingStoreDataset(filepath=str(tmp_path)).save(1)

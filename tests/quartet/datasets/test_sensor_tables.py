@@ -45,7 +45,7 @@ def test_windows_come_back_exactly_and_in_order(store):
     assert read["window_end"].dtype == "datetime64[s]"
 
 
-def test_names_are_told_apart_as_python_does(store):
+def test_names_differ_as_in_python(store):
     names = ["pump", "Pump", "pump ", "Pumpe", "pümpe", "pumpe", "😀", "ﬁ", "fi", "a:b", "a", "%_"]
     written = windows([(device, sensor, 5) for device in names for sensor in names])
     store.publish(batch(written))
@@ -58,7 +58,7 @@ def test_names_are_told_apart_as_python_does(store):
     assert one[["device", "sensor"]].to_numpy().tolist() == [["pump ", "Pump"]]
 
 
-def test_many_batches_leave_what_the_last_of_each_window_said(store):
+def test_the_last_batch_of_each_window_wins(store):
     random = np.random.default_rng(7)
     every = fleet(4, 3, [*range(5, 100, 5), 60 * 24 * 400])
     expected = {}
@@ -84,7 +84,7 @@ def test_more_sensors_than_a_statement_can_name(store):
     }
 
 
-def test_windows_are_read_after_one_moment_up_to_another(store):
+def test_windows_are_read_between_two_times(store):
     store.publish(batch(windows(fleet(2, 1, [5, 10, 15, 20]))))
     read = store.read_windows(since=end(5), until=end(15), pairs=[("d1", "s0"), ("d9", "s0")])
     assert read["window_end"].tolist() == [end(10), end(15)]
@@ -94,7 +94,7 @@ def test_windows_are_read_after_one_moment_up_to_another(store):
     assert len(store.read_windows(pairs=[])) == 0
 
 
-def test_windows_without_readings_are_removed_with_what_was_said_of_them(store):
+def test_empty_windows_are_removed_with_their_anomalies(store):
     keys = fleet(2, 2, [5, 10, 15])
     store.publish(batch(windows(keys)))
     scored = windows(keys)[KEYS]
@@ -111,26 +111,28 @@ def test_windows_without_readings_are_removed_with_what_was_said_of_them(store):
         store.publish(batch(windows([]), empty_windows=windows([("d9", "s0", 5)])[KEYS]))
 
 
-def test_the_ledger_tells_where_the_readings_of_a_file_are(store):
+def test_the_ledger_has_the_batch_key_of_each_file(store):
     first, second = ledger("a.avro", "b.avro")
     files = [first._replace(batch_key="0123456789abcdef"), second]
     store.publish(batch(windows([]), files))
     assert store.files()["batch_key"].tolist() == ["0123456789abcdef", None]
 
 
-def test_a_database_of_an_earlier_version_is_told_with_what_to_do(tmp_path):
+def test_a_database_of_an_older_version_is_reported_with_a_hint(tmp_path):
     """Its ledger does not say which stored readings count."""
     url = f"sqlite:///{tmp_path}/sensors.db"
     old = tables(url)
     old.publish(batch(windows(fleet(1, 1, [5])), ledger("a.avro")))
     with old._database.engine.begin() as connection:
         connection.execute(text("ALTER TABLE sensor_files DROP COLUMN batch_key"))
-    with pytest.raises(DatasetError, match=r"earlier version .* batch_key\. .* ingest all files"):
+    with pytest.raises(
+        DatasetError, match=r"lacks the columns batch_key; .* older version .* ingest all files"
+    ):
         SensorTablesDataset(url=url).load()
 
 
 @pytest.mark.parametrize("most", [1, 7, 30, 10_000])
-def test_windows_read_in_blocks_are_all_of_them_once_and_never_too_many(store, most):
+def test_blocks_have_all_windows_once_and_a_limited_size(store, most):
     keys = fleet(3, 4, range(5, 100, 5))[:-5]
     store.publish(batch(windows(keys)))
     blocks = list(store.window_blocks(end(10), end(85), most))
@@ -141,7 +143,7 @@ def test_windows_read_in_blocks_are_all_of_them_once_and_never_too_many(store, m
     assert list(store.window_blocks(end(200), end(300), most)) == []
 
 
-def test_windows_and_readings_are_counted_by_their_moment(store):
+def test_windows_and_readings_are_counted_by_window_end(store):
     assert store.totals() == (0, 0)
     assert store.window_counts().empty
     keys = fleet(3, 4, [5, 10, 15])[:-2]
@@ -180,7 +182,7 @@ def test_the_ledger_and_the_faults_of_a_file_are_replaced_and_others_stay(store)
     assert store.quarantine()["file"].tolist() == ["b.avro"]
 
 
-def test_bodies_that_no_database_likes_are_kept_readable(store):
+def test_bodies_with_invalid_unicode_are_stored_escaped(store):
     bodies = [
         "\ud800 alone",
         "nul \0 inside",
@@ -215,7 +217,7 @@ def test_the_watermark_never_goes_back(store):
     assert store.cursor("scoring") is None
 
 
-def test_windows_of_another_length_are_kept_apart(store):
+def test_windows_of_another_length_are_rejected(store):
     assert store.window_seconds() is None
     store.check_window_seconds(300)
     store.publish(batch(windows(fleet(1, 1, [5])), window_seconds=300))
@@ -224,7 +226,9 @@ def test_windows_of_another_length_are_kept_apart(store):
         lambda: store.check_window_seconds(60),
         lambda: store.publish(batch(windows(fleet(1, 1, [6])), window_seconds=60)),
     ):
-        with pytest.raises(ValueError, match="windows of 300 seconds, and such of 60 cannot"):
+        with pytest.raises(
+            ValueError, match="contains 300 s windows, to which 60 s windows cannot"
+        ):
             attempt()
     assert everything(store) == before
     assert before["window_seconds"] == 300
@@ -234,7 +238,7 @@ def test_windows_of_another_length_are_kept_apart(store):
     ("table", "complaint"),
     [
         (windows([("d", "s", 5)] * 2), "same device, sensor and end"),
-        (windows([("d", "s", 5)]).assign(mean=np.inf), "'d', sensor 's' .* not finite"),
+        (windows([("d", "s", 5)]).assign(mean=np.inf), "'d', sensor 's', .* not finite"),
         (windows([("d", "s", 5)]).assign(last_value=np.nan), "not finite"),
         (windows([("d" * 129, "s", 5)]), "longer than 128 characters"),
         (windows([("d", "", 5)]), "must be a non-empty text"),
@@ -242,7 +246,7 @@ def test_windows_of_another_length_are_kept_apart(store):
         (windows([("d", "\udc80", 5)]), "is not valid Unicode"),
     ],
 )
-def test_a_batch_that_would_spoil_the_tables_is_refused_whole(tmp_path, table, complaint):
+def test_an_invalid_batch_is_rejected_completely(tmp_path, table, complaint):
     store = tables(f"sqlite:///{tmp_path}/sensors.db")
     with pytest.raises(ValueError, match=complaint):
         store.publish(batch(table, ledger("a.avro")))
@@ -250,13 +254,13 @@ def test_a_batch_that_would_spoil_the_tables_is_refused_whole(tmp_path, table, c
     assert len(store.files()) == 0
 
 
-def test_a_fault_of_a_file_that_is_not_in_the_batch_is_refused(tmp_path):
+def test_quarantined_readings_of_other_files_are_rejected(tmp_path):
     store = tables(f"sqlite:///{tmp_path}/sensors.db")
     with pytest.raises(ValueError, match=r"quarantines readings of b\.avro"):
         store.publish(batch(windows([]), ledger("a.avro"), faults(**{"b.avro": [1]})))
 
 
-def test_scoring_gets_each_closed_window_that_is_new_or_has_changed(store):
+def test_scoring_reads_each_new_or_changed_closed_window(store):
     every = fleet(3, 2, range(5, 65, 5))
     random = np.random.default_rng(3)
     for seed in range(6):
@@ -297,7 +301,7 @@ def anomalous(keys, score):
     return scored(keys).assign(**facts)
 
 
-def test_anomalies_are_replaced_where_windows_were_scored_again_and_only_there(store):
+def test_anomalies_are_replaced_for_rescored_windows_only(store):
     every = fleet(3, 3, [5, 10, 15])
     store.publish(batch(windows(every)))
     store.write_anomalies(scored(every), anomalous(every[::2], -1.0))
@@ -313,20 +317,20 @@ def test_anomalies_are_replaced_where_windows_were_scored_again_and_only_there(s
     assert len(store.anomalies()) == 0
 
 
-def test_anomalies_that_belong_nowhere_are_refused(store):
+def test_anomalies_outside_the_scored_windows_are_rejected(store):
     known = fleet(1, 2, [5])
     store.publish(batch(windows(known)))
     store.write_anomalies(scored(known), anomalous(known, -1.0))
     with pytest.raises(ValueError, match="not among the scored"):
         store.write_anomalies(scored(known[:1]), anomalous(known[1:], -1.0))
-    with pytest.raises(ValueError, match="among no scored windows"):
+    with pytest.raises(ValueError, match="anomalies, but no scored windows"):
         store.write_anomalies(scored([]), anomalous(known, -1.0))
     with pytest.raises(ValueError, match=r"\('d', 'nowhere'\) has no windows"):
         store.write_anomalies(scored([("d", "nowhere", 5)]), anomalous([], 0.0))
     assert len(store.anomalies()) == 2
 
 
-def test_a_person_can_ask_by_time_in_plain_sql(database_url):
+def test_windows_can_be_queried_by_time_in_plain_sql(database_url):
     store = tables(database_url)
     store.publish(batch(windows(fleet(1, 1, [5, 10, 15]))))
     question = (
@@ -339,7 +343,7 @@ def test_a_person_can_ask_by_time_in_plain_sql(database_url):
     assert [(device, str(moment)) for device, moment in answer] == [("d0", "2026-03-02 00:10:00")]
 
 
-def test_the_dataset_publishes_what_is_saved_and_loads_the_handle(database_url):
+def test_the_dataset_publishes_saved_batches_and_loads_the_tables(database_url):
     dataset = SensorTablesDataset(url=database_url)
     dataset.save(batch(windows(fleet(2, 2, [5]))))
     handle = dataset.load()
@@ -357,7 +361,7 @@ def test_a_relative_sqlite_file_lies_below_the_project(tmp_path, monkeypatch):
     assert (tmp_path / "data/new/sensors.db").exists()
 
 
-def test_tables_of_something_else_are_left_alone(database_url):
+def test_tables_of_other_programs_are_not_changed(database_url):
     engine = tables(database_url)._database.engine
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE sensors (vendor VARCHAR(20))"))
@@ -372,7 +376,7 @@ def test_tables_of_something_else_are_left_alone(database_url):
     "url",
     ["postgresql://user:secret@host/db", "data/sensors.db", "sqlite://", "sqlite:///:memory:"],
 )
-def test_an_address_that_cannot_serve_is_refused_without_being_repeated(url):
+def test_an_invalid_url_is_rejected_without_its_password(url):
     with pytest.raises(DatasetError, match="sqlite:///FILE") as error:
         SensorTablesDataset(url=url)
     assert "secret" not in str(error.value)

@@ -53,7 +53,7 @@ def parts(text):
     return dict(part.split("=", 1) for part in text.lower().split(";"))
 
 
-def test_without_a_user_a_token_proves_who_connects_over_an_encrypted_line(asked):
+def test_without_a_user_an_entra_token_is_used_over_tls(asked):
     with pytest.raises(DatasetError, match=r"SQL Server database sensors at example\.database"):
         SensorTablesDataset(url=URL, attempts=1).load()
     scopes, (text, keywords) = asked
@@ -113,7 +113,7 @@ def test_with_a_user_no_token_is_asked_for(asked, options):
         ("HY000", "reached its size quota (40544) (SQLExecDirectW)", False),
     ],
 )
-def test_only_what_may_pass_is_waited_for(monkeypatch, pyodbc, state, words, passing):
+def test_only_transient_errors_are_retried(monkeypatch, pyodbc, state, words, passing):
     attempts = []
 
     def connect(*_, **__):
@@ -127,7 +127,7 @@ def test_only_what_may_pass_is_waited_for(monkeypatch, pyodbc, state, words, pas
     assert len(attempts) == (3 if passing else 1)
 
 
-def test_nobody_to_sign_in_as_is_told_with_what_to_do(monkeypatch):
+def test_a_missing_identity_is_reported_with_a_hint(monkeypatch):
     class Credential:
         def __init__(self, **_):
             pass
@@ -188,7 +188,7 @@ def test_tables_are_made_of_types_that_keep_every_text_and_moment():
             CreateIndex(index).compile(engine)
 
 
-def test_every_statement_can_be_said_to_sql_server(tmp_path):
+def test_every_statement_compiles_for_sql_server(tmp_path):
     store = tables(f"sqlite:///{tmp_path}/sensors.db")
     statements = []
 

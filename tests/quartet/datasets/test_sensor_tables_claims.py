@@ -40,7 +40,7 @@ def other_run(host="elsewhere", process=77):
     return f"{host}:{process}:{'f' * 32}"
 
 
-def test_the_second_run_is_told_who_works_since_when_and_what_to_do(store):
+def test_a_second_run_is_rejected_with_the_holder_of_the_claim(store):
     store.claim("scoring", minutes=60)
     alter(store, claimed_by=other_run(process=DEAD))  # here; nobody can know about elsewhere
     with pytest.raises(ValueError, match="scoring is claimed by another run") as error:
@@ -70,7 +70,7 @@ def test_a_claim_ends_with_its_block_even_if_that_fails(store):
     ],
     ids=["expired", "dead process", "this process"],
 )
-def test_an_abandoned_claim_is_no_obstacle(store, why):
+def test_an_abandoned_claim_is_replaced(store, why):
     store.claim("scoring", minutes=60)
     alter(store, **{"claimed_by": other_run(), **why})
     with store.hold_claim("scoring", minutes=60) as token:
@@ -112,14 +112,14 @@ def claim_elsewhere(store):
     return token
 
 
-def test_a_live_process_of_this_machine_is_respected(store):
+def test_the_claim_of_a_live_process_of_this_machine_is_kept(store):
     store.claim("scoring", minutes=60)
     alter(store, claimed_by=other_run(socket.gethostname(), os.getppid()))
     with pytest.raises(ClaimError, match=f"process {os.getppid()} on"):
         store.claim("scoring", minutes=60)
 
 
-def test_who_has_lost_the_claim_writes_nothing_more(store):
+def test_a_run_that_lost_its_claim_cannot_write(store):
     known = fleet(1, 2, [5])
     store.publish(batch(windows(known)))
     tokens = {job: store.claim(job, minutes=60) for job in ("ingestion", "scoring")}
@@ -143,7 +143,7 @@ def test_who_has_lost_the_claim_writes_nothing_more(store):
     assert everything(store) == before
 
 
-def test_a_claim_passes_on_to_the_process_that_shows_its_token(tmp_path):
+def test_a_claim_passes_to_the_process_with_its_token(tmp_path):
     store = tables(f"sqlite:///{tmp_path / 'sensors.db'}")
     token = store.claim("scoring", minutes=60)
     alter(store, claimed_by=other_run().replace("f" * 32, token), claim_expires="2020-01-01")
@@ -168,8 +168,8 @@ def test_the_cursor_moves_only_from_where_the_run_found_it(store):
     assert store.cursor("scoring") == second
 
 
-def test_a_job_that_does_not_exist_is_named(store):
-    with pytest.raises(ValueError, match="no job 'scorings'"):
+def test_an_unknown_job_is_reported(store):
+    with pytest.raises(ValueError, match="unknown job 'scorings'"):
         store.claim("scorings", minutes=1)
 
 
@@ -181,7 +181,7 @@ def test_of_two_processes_that_claim_at_once_one_gets_it(database_url):
         assert sorted(won for when, won in told if when == turn) == [False, True]
 
 
-def test_two_processes_that_ingest_at_once_lose_and_double_nothing(database_url):
+def test_concurrent_ingestion_neither_loses_nor_duplicates_windows(database_url):
     side_by_side(publish_many, database_url, 10, each=((0,), (1,)))
     store = tables(database_url)
     files = store.files()

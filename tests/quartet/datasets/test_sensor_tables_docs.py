@@ -17,7 +17,7 @@ QUERIES = [query for query in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL) i
 
 
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: table.name)
-def test_each_column_is_told_of_and_no_other(table):
+def test_each_column_is_documented_and_no_other(table):
     (section,) = re.findall(rf"^`{table.name}`: .*?(?=^`|^## )", PAGE, re.DOTALL | re.MULTILINE)
     told = {
         name
@@ -27,7 +27,7 @@ def test_each_column_is_told_of_and_no_other(table):
     assert told == {column.name for column in table.columns}
 
 
-def test_the_lengths_of_texts_are_right():
+def test_documented_text_lengths_are_correct():
     for table in metadata.sorted_tables:
         for column in table.columns:
             length = getattr(column.type, "length", None)
@@ -36,7 +36,7 @@ def test_the_lengths_of_texts_are_right():
                 assert re.search(row, PAGE, re.MULTILINE), column
 
 
-def test_the_queries_give_what_they_are_said_to_give(database_url):
+def test_documented_queries_return_the_documented_results(database_url):
     store = tables(database_url)
     keys = [("press-1", sensor, m) for sensor in ("temperature", "current") for m in (5, 10)]
     table = windows([*keys, *fleet(1, 2, [10])])

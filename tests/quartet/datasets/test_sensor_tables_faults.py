@@ -94,7 +94,7 @@ def test_a_connection_that_drops_anywhere_in_a_batch_changes_nothing(
     ("statement", "fault"),
     [("INSERT INTO sensor_files", "cut before"), ("COMMIT", "cut before"), ("COMMIT", "cut after")],
 )
-def test_a_database_that_stays_away_leaves_a_whole_batch_or_none(
+def test_an_unreachable_database_leaves_a_complete_batch_or_none(
     store, direct, proxy, expected, statement, fault
 ):
     proxy.fail(statement, fault, times=99)
@@ -111,7 +111,7 @@ def test_a_database_that_stays_away_leaves_a_whole_batch_or_none(
     assert everything(direct)["faults"] == expected[1]["faults"]
 
 
-def test_a_lost_answer_to_a_commit_is_not_taken_for_a_loss_by_any_other_step(store, direct, proxy):
+def test_a_lost_response_to_a_commit_does_not_repeat_other_steps(store, direct, proxy):
     proxy.fail("COMMIT", "cut after")
     token = store.claim("scoring", minutes=60)
     assert proxy.happened == 1
@@ -130,7 +130,7 @@ def test_a_lost_answer_to_a_commit_is_not_taken_for_a_loss_by_any_other_step(sto
 
 
 @pytest.mark.parametrize("state", ["08S01", "08001", "40001", "HYT00"])
-def test_a_failure_that_may_pass_is_known_by_its_state_whatever_its_number(pyodbc, state):
+def test_a_transient_error_is_recognised_by_its_sqlstate(pyodbc, state):
     error = pyodbc.Error(state, f"[{state}] [ma-3.1.15]never seen before (9999) (SQLExecDirectW)")
     assert is_transient(error, "mysql")
     assert not is_transient(pyodbc.Error("42000", error.args[1]), "mysql")
@@ -212,7 +212,7 @@ def test_a_database_that_comes_up_within_the_waiting_time_is_used(
 
 
 @pytest.mark.parametrize("fault", ["silence", "vanish"])
-def test_a_connection_that_falls_silent_is_given_up_and_opened_again(
+def test_a_silent_connection_is_closed_and_reopened(
     mariadb, store, direct, proxy, name, expected, fault
 ):
     # Where the network vanishes, the server cannot know it: the transaction, with its locks, must
@@ -224,7 +224,7 @@ def test_a_connection_that_falls_silent_is_given_up_and_opened_again(
     assert everything(direct) == expected[1]
 
 
-def test_a_database_that_stays_silent_is_told_after_the_timeout(mariadb, store, proxy, name):
+def test_a_silent_database_is_reported_after_the_timeout(mariadb, store, proxy, name):
     hurried = tables(mariadb.url(name, proxy.port), timeout_seconds=1, attempts=2)
     proxy.fail("UPDATE sensor_jobs", "silence", times=99)
     with pytest.raises(DatasetError, match=r"does not respond .* tried 2 times"):
@@ -247,14 +247,14 @@ def test_a_connection_that_drops_while_windows_are_read_gives_them_all_once(
     assert proxy.happened == 1
 
 
-def test_a_password_that_is_wrong_is_told_at_once(mariadb, name):
+def test_a_wrong_password_is_reported_without_retries(mariadb, name):
     with pytest.raises(DatasetError, match="rejects this user") as error:
         tables(mariadb.url(name, user="mrs-smith:hush")).make()
     assert "hush" not in str(error.value)
 
 
 @pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
-def test_a_whole_connection_string_will_do_and_its_password_is_not_told(mariadb, name, scheme):
+def test_a_connection_string_is_accepted_and_its_password_hidden(mariadb, name, scheme):
     text = f"DRIVER=MariaDB Unicode;SERVER=127.0.0.1;PORT={mariadb.port};DATABASE={name}"
     url = f"{scheme}+pyodbc:///?odbc_connect={quote_plus(text)}"
     store = tables(url, credentials={"username": "root"})
@@ -266,7 +266,7 @@ def test_a_whole_connection_string_will_do_and_its_password_is_not_told(mariadb,
     assert "hu;sh" not in str(error.value)
 
 
-def test_a_database_that_does_not_exist_is_told_at_once(mariadb):
+def test_an_unknown_database_is_reported_without_retries(mariadb):
     with pytest.raises(DatasetError, match="Create the database"):
         tables(mariadb.url("elsewhere")).make()
 

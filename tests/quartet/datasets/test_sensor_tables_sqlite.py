@@ -51,7 +51,7 @@ def opened(path, **options):
     return tables(f"sqlite:///{path}", **options)
 
 
-def test_a_file_locked_by_another_process_is_named_with_what_to_do(path):
+def test_a_locked_file_is_reported_with_a_hint(path):
     store = opened(path, timeout_seconds=0)
     before = everything(store)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -90,22 +90,22 @@ def test_a_full_disk_keeps_the_tables_as_they_were(path):
     assert store.publish(LARGE) == 2
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+def test_a_file_that_is_not_a_database_is_rejected_and_unchanged(tmp_path):
     path = tmp_path / "sensors.db"
     path.write_bytes(b"notes " * 1000)
-    with pytest.raises(DatasetError, match="damaged, or something else") as error:
+    with pytest.raises(DatasetError, match="damaged or not a database") as error:
         SensorTablesDataset(url=f"sqlite:///{path}").load()
     assert str(path) in str(error.value)
     assert path.read_bytes() == b"notes " * 1000
 
 
-def test_a_place_that_cannot_be_is_told(tmp_path):
+def test_an_invalid_path_is_reported(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(DatasetError, match=r"file/sensors\.db: its folder cannot be made"):
+    with pytest.raises(DatasetError, match=r"file/sensors\.db: cannot create its folder"):
         SensorTablesDataset(url=f"sqlite:///{tmp_path}/file/sensors.db").load()
 
 
-def test_a_damaged_file_is_told_whatever_is_asked_of_it(path):
+def test_a_damaged_file_is_reported_by_every_query(path):
     opened(path).publish(LARGE)
     content = bytearray(path.read_bytes())
     page = 4096
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_told_whatever_is_asked_of_it(path):
         lambda store: store.read_windows(),
         lambda store: store.publish(LARGE),
     ):
-        with pytest.raises(DatasetError, match=r"damaged, .* ingest again") as error:
+        with pytest.raises(DatasetError, match=r"damaged or not .* ingest again") as error:
             question(opened(path))
         assert str(path) in str(error.value)
 

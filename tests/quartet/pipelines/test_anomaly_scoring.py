@@ -157,7 +157,7 @@ def same(one, other):
     assert one[2] == other[2]
 
 
-def test_the_first_run_begins_where_training_ended_and_the_next_has_nothing_to_do(site):
+def test_the_first_run_starts_where_training_ended_and_the_next_is_empty(site):
     metrics, _ = site.run()
     assert metrics["windows_scored"] == 2 * SCORED
     before = site.outcome()
@@ -169,7 +169,7 @@ def test_the_first_run_begins_where_training_ended_and_the_next_has_nothing_to_d
     same(site.outcome(), before)
 
 
-def test_models_with_a_context_see_new_windows_against_those_before(tmp_path):
+def test_models_with_a_context_score_normalised_windows(tmp_path):
     settings = SETTINGS.model_copy(update={"context_hours": 1.0, "context_spread_hours": 3.0})
     context, until = settings.context, TRAINED + SCORED
     end = until + 60
@@ -194,7 +194,7 @@ def test_models_with_a_context_see_new_windows_against_those_before(tmp_path):
     assert found.loc[found["window_end"] > move + context.reach, "anomaly"].mean() < 0.3
 
 
-def test_training_tells_windows_against_those_before(site):
+def test_training_normalises_windows_by_those_before(site):
     settings = SETTINGS.model_copy(update={"context_hours": 1.0})
     whole = TrainingWindows(share=1.0)
     plain, _ = select_windows(site.tables, NO_EVENTS, whole, SETTINGS)
@@ -228,7 +228,7 @@ def publish(site, until, *windows):
     site.tables.publish(batch(*windows, closed=until))
 
 
-def test_a_schedule_of_hours_does_not_call_a_healthy_sensor_moved(tmp_path):
+def test_a_healthy_sensor_does_not_drift_in_hourly_runs(tmp_path):
     site = of_days_and_nights(tmp_path)
     for first in range(4 * DAY, 5 * DAY, 48):  # a run of four hours, six times
         publish(site, first + 48, days_and_nights(first - DAY * (first == 4 * DAY), first + 48))
@@ -238,7 +238,7 @@ def test_a_schedule_of_hours_does_not_call_a_healthy_sensor_moved(tmp_path):
         assert (site.catalog().load("sensor_drift")["windows"] == DAY).all()
 
 
-def test_a_drift_is_told_by_whichever_run_comes_while_it_lasts(tmp_path):
+def test_drift_is_reported_by_every_run_while_it_lasts(tmp_path):
     site, broken = of_days_and_nights(tmp_path), 5 * DAY
     publish(site, broken, days_and_nights(3 * DAY, broken))
     assert site.run()[0]["sensors_drifted"] == 0
@@ -251,7 +251,7 @@ def test_a_drift_is_told_by_whichever_run_comes_while_it_lasts(tmp_path):
     assert site.run()[0]["sensors_drifted"] == 0
 
 
-def test_too_little_for_a_verdict_on_drift_is_told_as_that(tmp_path):
+def test_too_few_windows_for_drift_are_reported(tmp_path):
     site = of_days_and_nights(tmp_path)
     publish(site, 4 * DAY + 12, days_and_nights(4 * DAY, 4 * DAY + 12, shift=9))
     metrics, _ = site.run()
@@ -263,14 +263,14 @@ def test_too_little_for_a_verdict_on_drift_is_told_as_that(tmp_path):
     assert not table["drifted"].any()
 
 
-def test_nothing_is_said_of_drift_before_a_window_is_closed(tmp_path):
+def test_there_is_no_drift_before_the_first_closed_window(tmp_path):
     site = of_days_and_nights(tmp_path)
     site.tables.publish(replace(batch(days_and_nights(0, 1), closed=0), watermark=None))
     metrics, _ = site.run()
     assert metrics["sensors_drifted"] == metrics["sensors_drift_unknown"] == 0
 
 
-def test_drift_is_measured_against_the_hours_before_where_models_are(tmp_path, monkeypatch):
+def test_drift_is_measured_on_normalised_windows_of_models_with_a_context(tmp_path, monkeypatch):
     settings = SETTINGS.model_copy(update={"context_hours": 2.0})
     site, until = of_days_and_nights(tmp_path, settings), 6 * DAY
     others = [days_and_nights(3 * DAY, until).assign(device=name) for name in ("fan", "valve")]
@@ -309,7 +309,9 @@ STEPS = [
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_run_that_dies_after_any_step_loses_and_repeats_nothing(site, tmp_path, champion, step):
+def test_a_run_killed_after_any_step_neither_loses_nor_repeats_results(
+    site, tmp_path, champion, step
+):
     undisturbed = filled(tmp_path / "undisturbed", champion)
     with pytest.raises(KeyboardInterrupt):
         site.run(dies_at=step)
@@ -330,7 +332,7 @@ def test_a_window_is_scored_when_it_is_closed(site):
     assert not predictions.duplicated(KEYS).any()
 
 
-def test_what_late_readings_change_is_scored_again(site):
+def test_windows_changed_by_late_readings_are_rescored(site):
     strange = windows_of("pump", 230, 231, shift=50)
     site.tables.publish(batch(strange, closed=260))
     site.run()
@@ -389,7 +391,7 @@ def test_a_second_run_at_the_same_time_stops_and_changes_nothing(site):
 
 
 @pytest.mark.parametrize("step", ["publish_predictions", "publish_anomalies", "move_cursor"])
-def test_a_run_that_was_taken_over_writes_nothing_more(site, step):
+def test_a_run_that_was_taken_over_cannot_write(site, step):
     catalog = site.catalog()
     for name in ("window_scores", "scoring_claim", "predictions_published", "anomalies_published"):
         catalog[name] = PickleDataset(filepath=str(site.reports / name))
@@ -404,7 +406,7 @@ def test_a_run_that_was_taken_over_writes_nothing_more(site, step):
     same(site.outcome(), left)
 
 
-def test_without_models_or_windows_it_says_what_to_run_first(tmp_path, champion):
+def test_missing_models_or_windows_are_reported_with_the_pipeline_to_run(tmp_path, champion):
     empty = Site(tmp_path, champion)
     with pytest.raises(ValueError, match="kedro run --pipelines sensor_ingestion"):
         empty.run()
@@ -412,7 +414,7 @@ def test_without_models_or_windows_it_says_what_to_run_first(tmp_path, champion)
         Site(tmp_path, None).run()
 
 
-def test_models_of_windows_of_another_length_are_not_asked(tmp_path, champion):
+def test_models_of_another_window_length_are_rejected(tmp_path, champion):
     site = Site(tmp_path, champion)
     of_a_minute = batch(windows_of("pump", 0, 10), closed=10)
     site.tables.publish(replace(of_a_minute, window_seconds=60))
@@ -422,7 +424,7 @@ def test_models_of_windows_of_another_length_are_not_asked(tmp_path, champion):
         site.run()
 
 
-def test_the_cursor_is_where_ingestion_stood_when_the_run_began(site):
+def test_the_cursor_moves_to_the_ingestion_cursor_at_the_start_of_the_run(site):
     catalog = site.catalog()
     catalog["scoring_claim"] = JSONDataset(filepath=str(site.reports / "claim.json"))
     catalog["new_windows"] = PickleDataset(filepath=str(site.reports / "new"))

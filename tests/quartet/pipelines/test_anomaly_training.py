@@ -40,7 +40,7 @@ def test_the_release_names_its_data_by_their_content(release, windows):
     assert release(changed).tags["train_data_sha256"] != digest
 
 
-def test_labels_that_leave_nothing_normal_are_named_as_the_reason(windows, tmp_path):
+def test_labels_that_leave_no_normal_windows_are_reported(windows, tmp_path):
     """Not by an IndexError two nodes later, where no sensor got a model."""
     tables = SensorTablesDataset(url=f"sqlite:///{tmp_path}/sensors.db").load()
     tables.publish(batch(windows.drop(columns="revision"), closed=120))

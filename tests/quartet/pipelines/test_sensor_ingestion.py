@@ -43,7 +43,7 @@ def most_days(monkeypatch):
     return days
 
 
-def test_the_report_counts_all_windows_and_looks_at_those_of_the_last_days_only(store, most_days):
+def test_the_report_counts_all_windows_but_reads_the_last_days_only(store, most_days):
     metrics, files, _, figure = report_ingestion(store, SensorIngestion())
     assert (metrics["windows"], metrics["sensors"]) == (730 * 6, 6)
     assert metrics["files_ingested"] == len(files) == 2
@@ -53,18 +53,18 @@ def test_the_report_counts_all_windows_and_looks_at_those_of_the_last_days_only(
     assert shown == late["readings"].sum()
 
 
-def test_the_figure_shows_as_many_days_as_are_asked_for(store, most_days):
+def test_the_figure_shows_the_configured_number_of_days(store, most_days):
     report_ingestion(store, SensorIngestion(report_days=3660))
     assert most_days == [729]
 
 
-def test_the_report_of_an_empty_database_says_so(tmp_path):
+def test_the_report_of_an_empty_database_is_all_zeros(tmp_path):
     empty = tables(f"sqlite:///{tmp_path}/sensors.db")
     metrics, *_ = report_ingestion(empty, SensorIngestion())
     assert not np.any(list(metrics.values()))
 
 
-def test_what_the_checks_let_pass_fits_into_the_tables():
+def test_checked_readings_fit_into_the_tables():
     """Neither may import the other, and a batch that does not fit would stop every run."""
     assert checks.MAX_NAME_LENGTH == sensor_schema.NAME_LENGTH
     written = {column.name for column in sensor_schema.files.columns}

@@ -20,7 +20,7 @@ def normal():
     return invent(3, HOURS), invent(3, 200, start=HOURS)
 
 
-def test_the_z_score_is_told_in_deviations_of_normal_values():
+def test_the_z_score_is_in_standard_deviations_of_normal_values():
     generator = np.random.default_rng(0)
     training = generator.normal(20, 3, size=(100_000, 1))
     score = baselines.fit_robust_z_score(training)
@@ -86,7 +86,7 @@ def test_a_window_far_off_raises_an_alarm_whatever_the_order(normal, method):
     np.testing.assert_array_equal(shuffled, found[order])
 
 
-def test_the_z_score_looks_at_the_mean_alone(normal):
+def test_the_z_score_depends_on_the_mean_only(normal):
     training, later = normal
     changed = later.assign(maximum=1e6, standard_deviation=1e6)
     before = baselines.detect_alarms("robust_z_score", training, later, SETTINGS)
@@ -99,7 +99,7 @@ def test_the_z_score_looks_at_the_mean_alone(normal):
     assert forests[1].mean() > 2 * forests[0].mean()
 
 
-def test_only_sensors_that_are_known_and_asked_for_raise_alarms(normal):
+def test_only_trained_and_requested_sensors_raise_alarms(normal):
     training, later = normal
     strange = later.assign(mean=1e6)
     stranger = strange.assign(device="unknown")
@@ -111,12 +111,12 @@ def test_only_sensors_that_are_known_and_asked_for_raise_alarms(normal):
     np.testing.assert_array_equal(only, (strange["sensor"] == "s1").to_numpy())
 
 
-def test_an_unknown_method_is_refused_with_those_that_are_known(normal):
+def test_an_unknown_method_is_rejected_with_the_known_ones(normal):
     with pytest.raises(ValueError, match="expected robust_z_score or isolation_forest"):
         baselines.detect_alarms("guess", *normal, SETTINGS)
 
 
-def test_features_are_the_machines_own(normal):
+def test_baselines_use_the_features_of_the_machines(normal):
     """The forest sees what a machine sees, so that they differ by method alone."""
     training, later = normal
     settings = SETTINGS.model_copy(update={"features": ("log_readings",)})

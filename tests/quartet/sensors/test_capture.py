@@ -33,14 +33,14 @@ def test_a_body_is_one_reading_or_an_array_of_them():
     assert not reasons_of(result)
 
 
-def test_arrays_too_are_checked_many_at_a_time(monkeypatch):
+def test_arrays_are_checked_as_columns(monkeypatch):
     """One by one takes three times as long."""
     monkeypatch.setattr(capture_module, "_parse", None)
     monkeypatch.setattr(checks, "_parse_each", None)
     assert values(decoded(reading(0, 1.0), [reading(1, 2), reading(2, 3.0, device=7)])) == [1, 2, 3]
 
 
-def test_fields_beyond_the_four_are_left_aside():
+def test_additional_fields_are_ignored():
     assert values(decoded(reading(0, 1.0, unit="bar", nested={"value": 9}))) == [1]
 
 
@@ -73,7 +73,7 @@ def test_fields_beyond_the_four_are_left_aside():
         ),
     ],
 )
-def test_a_faulty_body_is_set_aside_and_its_neighbours_are_not(body, reason):
+def test_only_the_invalid_body_is_quarantined(body, reason):
     result = decoded(reading(0, 1.0), body, reading(1, 2.0), first=100)
     assert values(result) == [1, 2]
     assert reasons_of(result) == {reason: 1}
@@ -82,12 +82,12 @@ def test_a_faulty_body_is_set_aside_and_its_neighbours_are_not(body, reason):
     assert len(fault.body) <= 200
 
 
-def test_of_a_faulty_reading_the_body_is_shown():
+def test_an_invalid_reading_is_quarantined_with_its_body():
     faulty = reading(value="high")
     assert [fault.body for fault in decoded(faulty).quarantine] == [json.dumps(faulty)]
 
 
-def test_of_an_array_only_the_faulty_reading_is_set_aside_and_shown():
+def test_only_the_invalid_reading_of_an_array_is_quarantined():
     faulty = reading(1, None)
     result = decoded([reading(0, 1.0), faulty, 7, reading(2, 3.0)])
     assert values(result) == [1, 3]
@@ -102,14 +102,14 @@ def test_bodies_that_are_json_only_together_are_not_taken():
     assert reasons_of(result) == {"body is not JSON": 3}
 
 
-def test_unknown_devices_are_set_aside():
+def test_unknown_devices_are_quarantined():
     settings = SensorIngestion(known_devices=("press-1",))
     result = decoded(reading(0, 1.0), reading(0, 2.0, device="press-2"), settings=settings)
     assert values(result) == [1]
     assert reasons_of(result) == {"unknown device": 1}
 
 
-def test_a_clock_ahead_is_measured_against_the_arrival_of_each_event():
+def test_timestamps_are_compared_with_the_arrival_of_their_event():
     settings = SensorIngestion(clock_tolerance_seconds=60)
     events = [event(reading(100), 0, enqueued=40), event(reading(100), 1, enqueued=38)]
     result = decode_capture(avro(events), "file.avro", settings)
@@ -117,12 +117,12 @@ def test_a_clock_ahead_is_measured_against_the_arrival_of_each_event():
     assert [fault.position for fault in result.quarantine] == [1]
 
 
-def test_a_broken_file_gives_nothing():
+def test_a_truncated_file_is_rejected():
     with pytest.raises(UnreadableCaptureError):
         decode_capture(capture(reading())[:-20], "file.avro", SETTINGS)
 
 
-def test_what_is_decoded_can_be_sent_to_another_process():
+def test_a_batch_can_be_pickled():
     result = pickle.loads(pickle.dumps(decoded(reading(), b"x")))
     assert values(result) == [1]
     assert result.files[0].quarantined == len(result.quarantine) == 1
@@ -144,7 +144,7 @@ bodies = st.recursive(
 
 
 @given(st.lists(bodies, max_size=6))
-def test_every_reading_is_either_taken_or_counted(drawn):
+def test_every_reading_is_either_valid_or_quarantined(drawn):
     result = decoded(*drawn)
     expected = sum(len(body) if isinstance(body, list) else 1 for body in drawn)
     assert result.files[0].readings + result.files[0].quarantined == expected

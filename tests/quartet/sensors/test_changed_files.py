@@ -41,7 +41,7 @@ def store(request, tmp_path):
     return ReadingStoreDataset(filepath=str(tmp_path / "readings")).load()
 
 
-def test_a_withdrawn_reading_does_not_come_back_with_a_late_file(store):
+def test_a_retracted_reading_does_not_return_with_a_late_file(store):
     source, tables = Folder({path(0): file_of(1, 100)}), Tables()
     ingest_all(source, store, tables, SETTINGS)
     source.contents[path(0)] = file_of(1)
@@ -51,7 +51,7 @@ def test_a_withdrawn_reading_does_not_come_back_with_a_late_file(store):
     assert tables.windows[["readings", "mean"]].to_numpy().tolist() == [[2, 1.5]]
 
 
-def test_a_file_that_goes_back_leaves_its_neighbours_where_they_were(store):
+def test_a_file_that_is_reverted_leaves_other_files_unchanged(store):
     first, second = file_of(1), file_of(2, start=10)
     source, tables = Folder({path(0): first, path(1): second}), Tables()
     for content in (first, file_of(50, start=20), first):
@@ -74,7 +74,7 @@ def test_a_window_that_has_lost_its_last_reading_is_removed(store):
     assert tables.windows["window_end"].dt.minute.tolist() == [2]
 
 
-def test_a_device_that_is_known_no_more_leaves_no_window(store):
+def test_a_device_that_is_no_longer_known_leaves_no_window(store):
     both = {path(0): file_of(1), path(1): file_of(2, device="press-2")}
     source, tables = Folder(both), Tables()
     ingest_all(source, store, tables, SETTINGS)
@@ -86,7 +86,7 @@ def test_a_device_that_is_known_no_more_leaves_no_window(store):
     assert_fresh(tables, source)
 
 
-def test_what_is_withdrawn_is_removed_from_the_store_once_the_list_says_so(store):
+def test_retracted_readings_are_removed_after_the_ledger_is_written(store):
     """Or a table that grows every day would be stored as often."""
     source, tables = Folder({path(0): file_of(1), path(1): file_of(2)}), Tables()
     ingest_all(source, store, tables, SETTINGS)
@@ -107,7 +107,7 @@ def test_what_is_withdrawn_is_removed_from_the_store_once_the_list_says_so(store
     assert_fresh(tables, source)
 
 
-def test_readings_that_are_missing_are_told_file_by_file(store):
+def test_missing_stored_readings_are_reported(store):
     source, tables = Folder({path(0): file_of(1)}), Tables()
     ingest_all(source, store, tables, SETTINGS)
     (first,) = store.batch_keys()
@@ -125,7 +125,7 @@ def table_of(path, rows):
 
 
 @pytest.mark.parametrize("rows", [5, 2, 0])
-def test_what_a_table_has_no_more_is_withdrawn(rows, tmp_path, monkeypatch, store):
+def test_removed_rows_of_a_table_are_retracted(rows, tmp_path, monkeypatch, store):
     monkeypatch.setattr("quartet.datasets.captures.ReadingTable", three_rows_a_part)
     file, tables = tmp_path / "t.csv", Tables()
     table_of(file, 8)

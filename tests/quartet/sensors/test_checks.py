@@ -57,7 +57,7 @@ def one(device="d", sensor="s", timestamp=NOON, value=1.0, **options):
         "2026-W10-1T12:00:00Z",
     ],
 )
-def test_any_way_to_write_a_moment_is_understood(timestamp):
+def test_all_iso_8601_timestamps_are_parsed(timestamp):
     assert one(timestamp=timestamp) == (NOON_MICROSECONDS, 1.0)
 
 
@@ -104,7 +104,7 @@ def test_fractions_of_a_second_are_kept_to_the_microsecond():
         ({"value": 10**400}, "value is beyond ±1e+100"),
     ],
 )
-def test_a_fault_is_named(reading, reason):
+def test_a_fault_has_a_reason(reading, reason):
     assert one(**reading) == reason
 
 
@@ -118,7 +118,7 @@ def test_a_name_may_be_as_long_as_its_column(name):
     assert pairs_of(checked((name, name, NOON, 1.0))) == {(name, name)}
 
 
-def test_whole_numbers_name_devices_and_sensors_as_their_text_does():
+def test_integers_name_devices_and_sensors_as_their_text_does():
     result = checked((1, 2, NOON, 1.0), ("1", "2", NOON, 1.0), (1, "2", NOON, 1.0))
     assert pairs_of(result) == {("1", "2")}
     assert len(column(result, "value")) == 3
@@ -130,20 +130,20 @@ def test_a_clock_may_be_ahead_by_the_tolerance_and_no_more():
     assert late == "timestamp is in the future"
 
 
-def test_each_timestamp_is_held_against_its_own_arrival():
+def test_each_timestamp_is_compared_with_its_own_arrival():
     checker = ReadingChecker("file")
     both = ("d", "s", NOON, 1.0), ("d", "s", NOON, 2.0)
     check(checker, *both, arrival=[NOON_MICROSECONDS - 1, NOON_MICROSECONDS])
     assert column(checker.to_batch(), "value") == [2.0]
 
 
-def test_only_known_devices_are_taken_if_any_are_named():
+def test_only_known_devices_are_accepted():
     result = checked(("a", "s", NOON, 1.0), ("b", "s", NOON, 2.0), known_devices=["b"])
     assert pairs_of(result) == {("b", "s")}
     assert reasons_of(result) == {"unknown device": 1}
 
 
-def test_a_faulty_reading_costs_only_itself():
+def test_only_the_invalid_reading_is_quarantined():
     readings = [("d", f"s{i % 3}", NOON, float(i)) for i in range(50)]
     readings[17] = ("d", "s", NOON, "17")
     readings[30] = ("", "s", NOON, 30.0)
@@ -156,7 +156,7 @@ def test_a_faulty_reading_costs_only_itself():
     ]
 
 
-def test_of_a_flood_of_faults_all_are_counted_and_the_first_shown():
+def test_all_faults_are_counted_and_the_first_thousand_kept():
     result = checked(*[("d", "s", NOON, "x" * 999)] * (MAX_QUARANTINED + 500))
     assert result.files[0].quarantined == MAX_QUARANTINED + 500
     assert len(result.quarantine) == MAX_QUARANTINED
@@ -173,7 +173,7 @@ def test_a_zone_is_given_to_timestamps_without_one():
         assert one(timestamp=local, **berlin)[0] == moment.timestamp() * 1e6
 
 
-def test_values_may_be_text_where_there_is_nothing_else():
+def test_values_of_a_table_may_be_text():
     assert one(value="-1.5e3", text_values=True)[1] == -1500
     assert one(value=" 7", text_values=True)[1] == 7
     assert one(value="nan", text_values=True) == "value is not finite"

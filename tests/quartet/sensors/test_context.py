@@ -52,7 +52,7 @@ def naive(windows, hours, spread_hours):
     return rows
 
 
-def test_windows_are_told_against_the_hours_before_as_one_would_by_hand():
+def test_windows_are_normalised_as_by_hand():
     means = np.random.default_rng(0).normal(50, 3, size=120)
     windows = windows_of(means)
     found = normalise_windows(windows, hours=2, spread_hours=24)
@@ -60,7 +60,7 @@ def test_windows_are_told_against_the_hours_before_as_one_would_by_hand():
     np.testing.assert_allclose(found["mean"], naive(windows, 2, 24))
 
 
-def test_readings_of_a_window_are_moved_and_scaled_alike():
+def test_all_readings_of_a_window_have_the_same_centre_and_scale():
     found = normalise_windows(windows_of(np.random.default_rng(1).normal(50, 3, size=60)))
     spread = found["standard_deviation"]
     for name in ("minimum", "maximum", "last_value"):
@@ -82,7 +82,7 @@ def test_unit_and_level_of_a_sensor_do_not_matter(level, unit):
     )
 
 
-def test_a_move_for_good_is_seen_when_it_happens_and_normal_after():
+def test_a_lasting_change_is_an_anomaly_at_first_and_normal_later():
     means = np.random.default_rng(3).normal(size=200)
     means[100:] += 40
     found = normalise_windows(windows_of(means), hours=2)["mean"].to_numpy()
@@ -117,7 +117,7 @@ def test_new_windows_need_only_the_day_before():
     pd.testing.assert_frame_equal(whole, late)
 
 
-def test_windows_after_a_long_silence_have_nothing_to_be_compared_with():
+def test_windows_after_a_long_gap_are_left_out():
     ends = [1, 2, 3, 100, 101]
     found = normalise_windows(windows_of([1.0, 2.0, 3.0, 4.0, 5.0], ends=ends), hours=2)
     assert found["window_end"].astype("int64").floordiv(MINUTES * 60).tolist() == [3]

@@ -70,7 +70,7 @@ def days(number):
     return np.sin(phase) + np.random.default_rng(number).normal(0, 0.1, len(phase))
 
 
-def test_the_index_is_that_of_counting_in_tenths():
+def test_the_index_is_that_of_deciles():
     generator = np.random.default_rng(0)
     training, new = generator.normal(size=TRAINED), generator.normal(0.7, 1.5, size=500)
     edges = np.quantile(training, QUANTILES)[1:-1]
@@ -80,7 +80,7 @@ def test_the_index_is_that_of_counting_in_tenths():
     assert index_of(training, new) == pytest.approx(expected)
 
 
-def test_the_same_distribution_has_an_index_of_about_zero_and_a_moved_one_a_large_one():
+def test_the_index_is_small_without_drift_and_large_with_it():
     generator = np.random.default_rng(1)
     training = generator.normal(size=TRAINED)
     indices = [index_of(training, generator.normal(move, 1, TRAINED)) for move in (0, 0.5, 1, 2)]
@@ -90,7 +90,7 @@ def test_the_same_distribution_has_an_index_of_about_zero_and_a_moved_one_a_larg
 
 
 @pytest.mark.parametrize("windows", [12, 100, 1000])
-def test_few_windows_are_not_told_as_drift(windows):
+def test_few_windows_are_not_drift(windows):
     generator = np.random.default_rng(windows)
     sensors = {f"s{number}": generator.normal(size=TRAINED) for number in range(400)}
     table = measured(
@@ -103,7 +103,7 @@ def test_few_windows_are_not_told_as_drift(windows):
 
 
 @pytest.mark.parametrize("new", [3.9, 4.1, 1000.0])
-def test_a_value_that_never_changed_and_changes_has_moved(new):
+def test_a_constant_value_that_changes_has_drifted(new):
     assert index_of(np.full(TRAINED, 4.0), np.full(50, 4.0)) == pytest.approx(0, abs=1e-9)
     assert index_of(np.full(TRAINED, 4.0), np.full(50, new)) > 1
 
@@ -115,7 +115,7 @@ def test_values_that_are_mostly_the_same_are_no_drift():
         assert index_of(training, new) < 0.1  # quantiles know shares to a tenth
 
 
-def test_each_sensor_is_compared_with_its_own_training_and_strangers_are_left_aside():
+def test_each_sensor_is_compared_with_its_own_training():
     generator = np.random.default_rng(3)
     model_set = model_set_of(a=generator.normal(size=TRAINED), b=generator.normal(9, 1, TRAINED))
     windows = windows_of(
@@ -127,7 +127,7 @@ def test_each_sensor_is_compared_with_its_own_training_and_strangers_are_left_as
     assert table["feature"].tolist() == ["mean", "mean"]
 
 
-def test_a_floor_of_the_model_is_no_drift():
+def test_values_below_the_lower_bound_of_the_model_are_no_drift():
     """A logarithm of no deviation is raised to the model's lowest, here as in training."""
     model_set = model_set_of(s=np.linspace(-3, 3, TRAINED))
     floored = replace(model_set, lowest=np.full((1, 1), -3.0))
@@ -136,7 +136,7 @@ def test_a_floor_of_the_model_is_no_drift():
     assert shown == pytest.approx(index_of(np.linspace(-3, 3, TRAINED), np.maximum(new, -3)))
 
 
-def test_without_windows_there_is_nothing_to_tell():
+def test_without_windows_the_table_is_empty():
     windows = windows_of(s=[1.0])
     for blocks in ([], [windows.head(0)]):
         table = measure_drift(model_set_of(s=np.arange(100.0)), blocks, whole(windows))
@@ -145,7 +145,7 @@ def test_without_windows_there_is_nothing_to_tell():
 
 
 @pytest.mark.parametrize("hours", range(1, 22))
-def test_a_part_of_a_day_is_not_told_as_drift(hours):
+def test_a_part_of_a_day_is_not_drift(hours):
     model_set, windows = model_set_of(s=days(8)), windows_of(s=days(1)[: 12 * hours])
     table = measure_drift(model_set, [windows], Span(START, START + pd.Timedelta(hours=24)))
     assert table["windows"].tolist() == [12 * hours]
@@ -155,7 +155,7 @@ def test_a_part_of_a_day_is_not_told_as_drift(hours):
 
 
 @pytest.mark.parametrize(("missing", "said"), [(0, True), (2, True), (3, False)])
-def test_a_day_with_a_gap_is_told_as_long_as_the_gap_explains_nothing(missing, said):
+def test_the_index_of_a_day_with_a_short_gap_is_computed(missing, said):
     windows = windows_of(s=days(1))
     first = START + pd.Timedelta(hours=6 - missing / 2)  # around the highest values
     gap = windows["window_end"].between(first, first + pd.Timedelta(hours=missing), "right")
@@ -175,7 +175,7 @@ def test_a_day_of_long_windows_is_a_day(seconds):
         assert measure_drift(model_set, [late], whole(windows))["reason"].tolist() == [TOO_FEW]
 
 
-def test_it_does_not_matter_in_which_pieces_windows_are_read():
+def test_the_division_into_blocks_does_not_matter():
     model_set, windows = model_set_of(a=days(3), b=days(4)), windows_of(a=days(1), b=days(1) + 1)
     order = np.random.default_rng(4).permutation(len(windows))
     pieces = [windows.iloc[rows] for rows in np.array_split(order, 7)]
@@ -185,7 +185,7 @@ def test_it_does_not_matter_in_which_pieces_windows_are_read():
     )
 
 
-def test_the_figure_shows_the_sensors_of_which_something_is_said():
+def test_the_figure_shows_the_sensors_with_an_index():
     model_set = model_set_of(healthy=days(8), moved=days(7), late=days(9))
     windows = windows_of(healthy=days(1), moved=days(2)[:NIGHT] + 1, late=days(1)[:99])
     axis, _ = plot_drift(measured(model_set, windows)).axes

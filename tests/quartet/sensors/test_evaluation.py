@@ -102,7 +102,7 @@ def test_finding_one_window_of_a_long_event_is_not_adjusted_to_all_of_it():
     assert evaluation.event_scores(windows, alarms, labels, WINDOW).recall == 1
 
 
-def test_rows_of_alarms_end_with_the_sensor():
+def test_runs_of_alarms_end_with_the_sensor():
     windows = windows_of(3, [("d", "s"), ("d", "t"), ("e", "s")])
     scores = evaluation.event_scores(windows, np.ones(9, dtype=bool), labels_of(), WINDOW)
     assert scores.false_alarms == 3
@@ -124,7 +124,7 @@ def test_order_of_windows_does_not_matter(order, alarmed):
     assert evaluation.event_scores(shuffled, alarms[list(order)], labels, WINDOW) == expected
 
 
-def test_alarm_rates_are_told_by_sensor_and_by_device():
+def test_alarm_rates_are_by_sensor_and_device():
     windows = windows_of(4, [("d", "s"), ("d", "t"), ("e", "s")])
     table = evaluation.alarm_rates(windows, marks("!..." + "!!.." + "...."))
     assert table["device"].tolist() == ["d", "d", "d", "e", "e"]

@@ -65,7 +65,7 @@ def test_events_are_found_as_fastavro_reads_them(events, codec, block_bytes):
     assert bodies == [each["Body"] for each in events]
 
 
-def test_usual_events_are_found_without_decoding_them(monkeypatch):
+def test_standard_events_are_found_without_fastavro(monkeypatch):
     """Decoding takes four times as long."""
     monkeypatch.setattr(module, "_decode", None)
     phone = {"iothub-connection-device-id": "phone", "x": 1, "y": 0.5, "z": b"raw"}
@@ -81,7 +81,7 @@ def test_usual_events_are_found_without_decoding_them(monkeypatch):
     assert bodies == [each["Body"] for each in events]
 
 
-def test_the_usual_event_is_learned_and_learned_anew():
+def test_the_finder_adapts_to_another_layout():
     finder = EventFinder()
     for system_properties in ({"a": 1}, {"b": "four"}, {}):
         events = [event(b"{}", number, system=system_properties) for number in range(20)]
@@ -93,7 +93,7 @@ def test_the_usual_event_is_learned_and_learned_anew():
 
 
 @given(st.lists(whole, min_size=1, max_size=20))
-def test_numbers_are_read_as_avro_writes_them(numbers):
+def test_longs_are_decoded_as_avro_encodes_them(numbers):
     written = []
     for number in numbers:
         file = io.BytesIO()
@@ -105,27 +105,27 @@ def test_numbers_are_read_as_avro_writes_them(numbers):
 @pytest.mark.parametrize(
     "written", ["3/2/2026 9:00:00 AM", "03/02/2026 09:00:00 AM", "03/02/2026 09:00:00"]
 )
-def test_an_event_has_come_by_the_end_of_the_second_that_is_stated(written):
+def test_the_arrival_is_the_end_of_the_enqueued_second(written):
     content = avro([{**event(b"{}"), "EnqueuedTimeUtc": written}])
     _, (arrival,), _ = all_events(content)
     nine = np.datetime64(START.replace(tzinfo=None, hour=9), "us")
     assert EPOCH + np.timedelta64(arrival, "us") == nine + np.timedelta64(999_999, "us")
 
 
-def test_many_events_come_in_portions(monkeypatch):
+def test_many_events_are_yielded_in_parts(monkeypatch):
     monkeypatch.setattr(module, "_MIN_EVENTS", 64)
     parts = list(read_events(avro(MANY, sync_interval=500)))
     assert len(parts) > 5
     assert [number for part in parts for number in part.sequence.tolist()] == list(range(500))
 
 
-def test_a_file_without_events_is_whole():
+def test_a_file_without_events_is_valid():
     """Event Hubs writes one whenever nothing has come in."""
     assert all_events(avro([])) == ([], [], [])
 
 
 @pytest.mark.parametrize("codec", ["null", "deflate"])
-def test_a_file_cut_short_anywhere_is_refused_or_ends_with_a_block(codec):
+def test_a_truncated_file_is_rejected_or_ends_with_a_block(codec):
     content = avro(MANY[:90], codec=codec, sync_interval=1500)
     blocks = list(fastavro.block_reader(io.BytesIO(content)))
     counts = {blocks[0].offset: 0}
@@ -141,7 +141,7 @@ def test_a_file_cut_short_anywhere_is_refused_or_ends_with_a_block(codec):
             assert numbers == list(range(counts[length]))
 
 
-def test_a_block_of_more_than_63_events_cut_within_their_number_is_refused():
+def test_a_block_truncated_in_its_event_count_is_rejected():
     content = avro(MANY, sync_interval=10**6)
     (block,) = fastavro.block_reader(io.BytesIO(content))
     with pytest.raises(UnreadableCaptureError, match="is truncated"):
@@ -149,7 +149,7 @@ def test_a_block_of_more_than_63_events_cut_within_their_number_is_refused():
 
 
 @pytest.mark.parametrize("events", [9, 11])
-def test_a_block_of_more_or_fewer_events_than_it_says_is_refused(events):
+def test_a_block_of_more_or_fewer_events_than_it_says_is_rejected(events):
     content = bytearray(avro(MANY[:10], codec="null"))
     (block,) = fastavro.block_reader(io.BytesIO(bytes(content)))
     assert content[block.offset] == 2 * 10
@@ -158,7 +158,7 @@ def test_a_block_of_more_or_fewer_events_than_it_says_is_refused(events):
         all_events(bytes(content))
 
 
-def test_a_body_of_negative_length_is_refused():
+def test_a_body_of_negative_length_is_rejected():
     content = bytearray(avro([event(b"1234567")] * 5, codec="null"))
     place = content.index(b"\x02\x0e1234567")
     content[place + 1] = 0x0D  # -7 instead of 7
@@ -183,7 +183,7 @@ def test_a_damaged_file_never_fails_in_another_way():
 @pytest.mark.parametrize(
     "content", [b"", b"Obj", b"PAR1" * 100, b'{"device": 1}\n' * 9, b"\0" * 999]
 )
-def test_what_is_no_avro_file_is_called_that(content):
+def test_files_that_are_not_avro_are_reported(content):
     with pytest.raises(UnreadableCaptureError, match="is not an Avro container file"):
         all_events(content)
 
@@ -193,7 +193,7 @@ def schema(**types):
     return {"type": "record", "name": "Other", "fields": fields}
 
 
-def test_a_foreign_schema_is_refused_with_what_it_lacks():
+def test_another_schema_is_rejected_with_the_missing_fields():
     content = avro([{"Body": b"", "value": 1}], schema(Body="bytes", value="long"))
     with pytest.raises(
         UnreadableCaptureError,

@@ -34,12 +34,12 @@ def test_features_of_one_window():
     )
 
 
-def test_every_feature_that_can_be_asked_for_can_be_made():
+def test_every_configurable_feature_can_be_computed():
     assert set(FeatureName.__args__) == set(FEATURES)
     assert window_features(invent(1, 5)[:0], FEATURES).shape == (0, len(FEATURES))
 
 
-def test_features_come_in_the_order_asked_for_and_leave_the_windows_as_they_are():
+def test_features_have_the_requested_order_and_windows_are_unchanged():
     windows = invent(2, 5)
     before = windows.copy()
     ahead, back = (window_features(windows, names) for names in (NAMES, NAMES[::-1]))
@@ -64,7 +64,7 @@ def test_readings_too_large_to_be_squared_do_not_stop_the_fleet():
     assert (features[7] > features[8]).sum() >= 3
 
 
-def test_a_table_that_is_none_of_windows_is_refused():
+def test_a_table_without_window_columns_is_rejected():
     with pytest.raises(
         ValueError, match="windows: column 'mean' is missing, which feature mean needs"
     ):
@@ -127,7 +127,7 @@ def test_readings_that_are_missing_stand_out_and_one_more_or_less_does_not(noise
     assert off(np.where(np.arange(60) < 59, 1.0, np.nan)[None, :])["log_readings"] < 1
 
 
-def test_what_never_varied_is_judged_by_what_did():
+def test_constant_values_get_the_scale_of_varying_ones():
     """A floor of exactly 0: the least value's own deviation is none."""
     generator = np.random.default_rng(1)
     values = 1000 * np.maximum(generator.normal(size=(300, 12)), 0)
@@ -144,6 +144,6 @@ def test_what_never_varied_is_judged_by_what_did():
         (np.random.default_rng(0).normal(size=(60, 1)) * 1e200, "values too large to be squared"),
     ],
 )
-def test_a_sensor_that_cannot_be_scaled_says_why(values, reason):
+def test_a_sensor_that_cannot_be_scaled_is_reported(values, reason):
     with pytest.raises(ValueError, match=reason):
         trained_on(values)

@@ -146,7 +146,7 @@ def test_windows_are_those_of_all_readings_however_they_came(drawn, random, batc
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, EACH])
-def test_the_same_readings_in_another_file_are_its_repeats(settings):
+def test_the_same_readings_in_another_file_are_duplicates(settings):
     (content,) = minutes(0).values()
     source, store = Folder({path(0): content, path(5): content}), MemoryStore()
     tables = ingest_all(source, store, Tables(), settings)
@@ -171,7 +171,7 @@ def dying_run(source, store, tables, settings, after, published):
 @pytest.mark.parametrize("meanwhile", ["plant/telemetry/9/first.avro", "a/b/0/last.avro"])
 @pytest.mark.parametrize("published", [True, False])
 @pytest.mark.parametrize("after", [0, 1, 2, 3])
-def test_a_run_that_died_is_made_good_by_the_next(after, published, meanwhile, tmp_path):
+def test_the_next_run_completes_a_killed_one(after, published, meanwhile, tmp_path):
     """Also when another file has come in between, so that batches are cut otherwise."""
     source = Folder(minutes(0, 1, 2, 3) | minutes(1, 2, partition=1, value=7.0))
     settings = SETTINGS.model_copy(update={"batch_readings": 5})
@@ -211,7 +211,7 @@ def test_a_full_disk_stops_the_run_and_the_next_goes_on(tmp_path, monkeypatch):
     assert_same(tables, source)
 
 
-def test_a_file_that_cannot_be_read_waits_until_it_can():
+def test_an_unreadable_file_is_retried():
     whole = minutes(0, 1, 2)
     source, store = Folder({**whole, path(1): whole[path(1)][:-30]}), MemoryStore()
     tables = ingest_all(source, store, Tables(), SETTINGS)
@@ -250,7 +250,7 @@ def test_a_file_that_cannot_be_opened_does_not_stop_the_others(error, monkeypatc
     assert_same(tables, source)
 
 
-def test_a_storage_that_fails_stops_the_run_and_nothing_is_entered(monkeypatch):
+def test_a_storage_failure_stops_the_run_before_the_ledger_is_written(monkeypatch):
     """Files must not be taken for unreadable because the network is down."""
     source, tables = Folder(minutes(0, 1)), Tables()
 
@@ -264,7 +264,7 @@ def test_a_storage_that_fails_stops_the_run_and_nothing_is_entered(monkeypatch):
     assert tables.files.empty
 
 
-def test_a_file_that_is_still_growing_counts_once_when_it_is_whole():
+def test_a_growing_file_is_counted_once():
     bodies = [reading(second, float(second)) for second in range(0, 100, 10)]
     source, store, tables = Folder(), MemoryStore(), Tables()
     for length in (3, 7, 10):
@@ -287,7 +287,7 @@ def test_a_file_that_has_become_unreadable_keeps_its_readings():
     assert tables.files["state"].tolist() == ["ingested"] * 2
 
 
-def test_faults_are_kept_by_file_and_counted_by_reason():
+def test_quarantined_readings_are_kept_by_file():
     late = reading(7200)
     source = Folder({path(0): capture(reading(), b"?", late), path(1): capture(b"?", reading(61))})
     store, tables = MemoryStore(), Tables()
@@ -302,7 +302,7 @@ def test_faults_are_kept_by_file_and_counted_by_reason():
     assert [entry.readings for entry in batch.files] == [1, 1]
 
 
-def test_files_without_any_reading_are_entered_too():
+def test_files_without_readings_are_in_the_ledger():
     """Event Hubs writes one whenever nothing has come in; it must not be read every time."""
     source, store = Folder({path(0): capture(), path(1): capture(b"?")}), MemoryStore()
     tables = ingest_all(source, store, Tables(), EACH)
@@ -333,7 +333,7 @@ def test_the_watermark_never_goes_back():
     assert batch.watermark == before
 
 
-def test_readings_that_are_gone_are_missed_before_a_window_loses_them():
+def test_missing_stored_readings_stop_the_run():
     source = Folder(minutes(0))
     tables = ingest_all(source, MemoryStore(), Tables(), SETTINGS)
     source.contents.update(minutes(1))
@@ -341,7 +341,7 @@ def test_readings_that_are_gone_are_missed_before_a_window_loses_them():
         list(ingest(source, MemoryStore(), tables.files, tables.watermark, SETTINGS))
 
 
-def test_a_device_that_becomes_known_is_taken_from_the_files_that_were_read_before():
+def test_files_are_read_again_for_a_newly_known_device():
     source = Folder(minutes(0) | minutes(0, partition=1))
     some = SETTINGS.model_copy(update={"known_devices": ("press-1",)})
     store = MemoryStore()
@@ -365,12 +365,12 @@ def test_a_device_that_becomes_known_is_taken_from_the_files_that_were_read_befo
         ({"window": 60}, "Extra inputs"),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused(parameters, message):
+def test_parameters_that_make_no_sense_are_rejected(parameters, message):
     with pytest.raises(ValueError, match=message):
         SensorIngestion(**parameters)
 
 
-def test_processes_side_by_side_give_the_same_in_the_same_order(tmp_path, monkeypatch):
+def test_parallel_decoding_gives_the_same_batches_in_order(tmp_path, monkeypatch):
     folder = tmp_path / "captures"
     for name, content in (minutes(*range(8)) | {path(9): b"broken"}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -386,7 +386,7 @@ def test_processes_side_by_side_give_the_same_in_the_same_order(tmp_path, monkey
     assert together[0].files == alone[0].files
 
 
-def test_a_process_that_dies_is_reported_with_what_to_do(monkeypatch):
+def test_a_killed_worker_is_reported_with_a_hint(monkeypatch):
     source = DeadlyFolder(minutes(0, 1) | {path(9): b"deadly"})
     monkeypatch.setattr(decoding, "_SMALL_BYTES", 0)
     two = SETTINGS.model_copy(update={"workers": 2})

@@ -58,7 +58,7 @@ def test_a_label_without_sensor_is_about_the_whole_device():
     assert found.tolist() == [True, False, True, False]
 
 
-def test_windows_of_a_whole_device_meet_the_labels_of_all_its_sensors():
+def test_windows_of_a_device_match_the_labels_of_all_its_sensors():
     windows = windows_of(("a", "", 5), ("a", "", 10), ("b", "", 5))
     labels = labels_of(("a", "s", 1, 2), ("a", "", 7, 8), ("c", "s", 1, 2))
     assert mark_windows(windows, labels, 300).tolist() == [True, True, False]

@@ -46,7 +46,7 @@ def test_a_model_set_is_the_same_after_its_file(model_set, windows):
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.1, 0.5, 0.9, 0.999])
-def test_a_half_written_file_is_refused(model_set, share):
+def test_a_truncated_file_is_rejected(model_set, share):
     content = model_set.to_bytes()
     with pytest.raises(ValueError, match=r"not a complete model set .* train the models again"):
         SensorModels.from_bytes(content[: int(share * len(content))])
@@ -62,7 +62,7 @@ def test_a_changed_byte_is_noticed_wherever_it_is(model_set):
             SensorModels.from_bytes(bytes(damaged))
 
 
-def test_other_files_are_refused(model_set, tmp_path):
+def test_other_files_are_rejected(model_set, tmp_path):
     with pytest.raises(
         ValueError, match=r"not a model set: missing arrays .*coefficients.*vectors"
     ):
@@ -73,7 +73,7 @@ def test_other_files_are_refused(model_set, tmp_path):
         SensorModels.from_bytes((tmp_path / "model.zip").read_bytes())
 
 
-def test_a_model_set_of_a_later_version_says_so(model_set, monkeypatch):
+def test_a_model_set_of_a_later_format_is_rejected(model_set, monkeypatch):
     monkeypatch.setattr("quartet.sensors.model_set.FORMAT", 2)
     later = model_set.to_bytes()
     monkeypatch.undo()
@@ -130,7 +130,7 @@ def test_versions_differ_where_models_do_and_only_there(model_set, retrained, wi
     assert not set(longer.versions) & set(model_set.versions)
 
 
-def test_models_of_other_features_or_windows_do_not_get_into_a_model_set(model_set, windows):
+def test_models_of_other_features_or_windows_cannot_be_merged(model_set, windows):
     other = fit_model_set(
         windows, SETTINGS.model_copy(update={"features": ("mean",)}), HOUR
     ).model_set

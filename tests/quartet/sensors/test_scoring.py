@@ -186,7 +186,7 @@ def test_sensors_without_a_model_and_models_without_windows_are_reported(model_s
     assert nothing.empty
 
 
-def test_what_does_not_fit_the_model_set_is_refused(model_set, windows):
+def test_inputs_of_a_wrong_shape_are_rejected(model_set, windows):
     features = window_features(windows, model_set.features)
     with pytest.raises(ValueError, match=r"expected 3 windows of 5 features \(mean, .*\(3, 2\)"):
         score(model_set, np.zeros(3, np.int64), features[:3, :2])
@@ -197,7 +197,7 @@ def test_what_does_not_fit_the_model_set_is_refused(model_set, windows):
         predict(model_set, windows.drop(columns="maximum"))
 
 
-def test_the_served_model_set_answers_as_it_did_and_says_what_it_needs(
+def test_the_served_model_set_scores_equally_and_lists_its_requirements(
     model_set, windows, tmp_path
 ):
     (tmp_path / serving.MODEL_FILE).write_bytes(model_set.to_bytes())

@@ -29,7 +29,7 @@ def test_each_sensor_gives_its_own_first_share():
     assert chosen[chosen["device"] == "b"]["window_end"].max() == new["window_end"].iloc[11]
 
 
-def test_until_is_a_moment_in_any_zone():
+def test_until_may_be_in_any_time_zone():
     settings = TrainingWindows(until="2026-03-02T01:10:00+01:00")
     chosen = select_normal_windows(windows_of(("a", "1")), settings)
     assert chosen["window_end"].max() == pd.Timestamp("2026-03-02 00:10")
@@ -42,7 +42,7 @@ def test_until_a_day_is_until_its_midnight():
 
 
 @pytest.mark.parametrize("given", ["2026-03-02T00:10", "2026/03/02", "2 March 2026, 00:10"])
-def test_the_advice_on_a_time_without_a_zone_can_be_followed(given):
+def test_the_suggested_time_with_a_zone_is_accepted(given):
     with pytest.raises(ValueError, match="has no time zone") as error:
         select_normal_windows(windows_of(("a", "1")), TrainingWindows(until=given))
     advised = re.search(r"write (\S+) for", str(error.value)).group(1)
@@ -65,7 +65,7 @@ def test_only_named_sensors_are_taken():
         ({"sensors": ("a/1", "b/7", "a/9")}, r"no windows of a/9, b/7 \(device/sensor\)"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(settings, reason):
+def test_invalid_selections_are_rejected(settings, reason):
     with pytest.raises(ValueError, match=reason):
         select_normal_windows(windows_of(("a", "1")), TrainingWindows(**settings))
 

@@ -128,7 +128,7 @@ def test_ingestion_finds_as_many_readings_faults_repeats_and_late_ones_as_were_s
     assert 0.5 * sample.late < late <= sample.late
 
 
-def test_each_kind_of_fault_is_set_aside_for_a_reason_of_its_own(decoded):
+def test_each_kind_of_fault_is_quarantined_for_another_reason(decoded):
     reasons = Counter()
     for each in decoded:
         reasons.update(reasons_of(each))
@@ -177,7 +177,7 @@ def test_files_are_as_event_hubs_capture_writes_them(sample):
     assert set(following) == {"0", "1"}
 
 
-def test_bodies_hold_one_reading_or_those_of_a_moment():
+def test_bodies_have_one_reading_or_those_of_a_time_step():
     alone = records(next(iter(write_captures(quiet()).files.values())))
     together = records(next(iter(write_captures(quiet(batched=True)).files.values())))
     one = json.loads(alone[0]["Body"])
@@ -189,7 +189,7 @@ def test_bodies_hold_one_reading_or_those_of_a_moment():
     assert len(alone) == 3 * len(together)
 
 
-def test_a_stream_is_the_same_as_the_whole(monkeypatch):
+def test_a_stream_equals_the_complete_simulation(monkeypatch):
     fleet = SMALL.model_copy(update={"late": 20, "repeated": 20, "faulty": 8})
     whole = write_captures(fleet)
     readings, _ = simulate(fleet)
@@ -232,7 +232,7 @@ def test_values_follow_a_daily_cycle_and_differ_between_sensors_of_a_kind():
     assert abs(temperatures[0] - temperatures[1]) > 0.5
 
 
-def test_devices_measure_at_moments_of_their_own():
+def test_devices_measure_at_different_times():
     readings, _ = simulate(quiet())
     table = readings.to_pandas()
     moments = table.groupby("device", observed=True)["timestamp"].agg(
@@ -256,7 +256,7 @@ def around(table, label):
     return during["value"].to_numpy(), normal
 
 
-def test_what_a_label_says_is_what_happened(simulated):
+def test_labels_match_the_disturbed_readings(simulated):
     table, labels = simulated
     for label in labels.itertuples():
         during, normal = around(table, label)
@@ -309,13 +309,13 @@ def test_outside_of_its_labels_a_sensor_measures_what_it_would_without_anomalies
         ({"late": 10_000}, "more than half"),
     ],
 )
-def test_a_fleet_that_cannot_be_is_refused_with_what_to_change(changes, words):
+def test_an_impossible_fleet_is_rejected_with_a_hint(changes, words):
     with pytest.raises(ValueError, match=words):
         write_captures(SMALL.model_copy(update=changes))
 
 
 @pytest.mark.parametrize("start", ["2026-03-02T00:00:00", "Monday"])
-def test_a_start_without_zone_is_refused(start):
+def test_a_start_without_zone_is_rejected(start):
     with pytest.raises(ValidationError, match="with a zone"):
         Fleet(seed=1, start=start)
 

@@ -115,7 +115,7 @@ def test_the_query_gives_the_windows_and_the_faults_of_the_pipeline(drawn):
         ("WHERE fault IS NULL", "WHERE device IS NOT NULL"),
     ],
 )
-def test_a_query_that_says_something_else_gives_other_windows(part, other):
+def test_a_changed_query_gives_other_windows(part, other):
     """So that the translation cannot hide a difference."""
     assert QUERY.count(part) == 1
     generator = np.random.default_rng(1)

@@ -59,7 +59,7 @@ def test_text_without_a_zone_is_read_in_the_zone_of_the_table():
     assert seconds(madrid) == [expected - 7200] * 2
 
 
-def test_a_zone_that_is_stated_counts():
+def test_an_explicit_time_zone_is_used():
     stamps = ["2018-08-28 23:00:05Z", "2018-08-28 23:00:05+02:00", "2018-08-28 23:00:05"]
     result = decoded(part(stamps, ["1", "2", "3"]), table_zone="America/New_York")
     first = pd.Timestamp("2018-08-28T23:00:05Z").timestamp()
@@ -100,7 +100,7 @@ def test_columns_with_types_are_read_as_text_is(unit):
         ("2018-08-29", "-1e999", "value is not finite"),
     ],
 )
-def test_a_faulty_row_is_set_aside_with_its_number(stamp, value, reason):
+def test_an_invalid_row_is_quarantined_with_its_number(stamp, value, reason):
     stamps = ["2018-08-29 00:00:01", stamp, "2018-08-29 00:00:02"]
     result = decoded(part(stamps, ["1", value, "2"]))
     assert column(result, "sequence") == [1, 3]
@@ -115,7 +115,7 @@ def test_rows_that_could_not_be_split_are_counted_too():
     assert reasons_of(result) == {"wrong number of columns": 1}
 
 
-def test_whole_numbers_are_values():
+def test_integers_are_values():
     result = decoded(part(["2018-08-29"], pa.array([7], pa.int32())))
     assert column(result, "value") == [7.0]
     flags = decoded(part(["2018-08-29"], pa.array([True])))
@@ -153,7 +153,7 @@ def test_a_table_that_has_not_changed_is_not_taken_again(tmp_path):
     assert list(ingest(table_source(path), store, tables.files, None, SETTINGS)) == []
 
 
-def test_timestamps_of_a_table_are_held_against_the_present(tmp_path):
+def test_timestamps_of_a_table_are_compared_with_the_current_time(tmp_path):
     path = tmp_path / "t.csv"
     write(path, "2018-08-29 12:00:00,1,1,10", "2018-08-29 12:05:01,1,1,10")
     tables = ingest_all(table_source(path), MemoryStore(), Tables(), SETTINGS, now=NOON)

@@ -35,7 +35,7 @@ def test_false_alarms_on_later_normal_windows_are_near_nu(nu, count):
     assert 0.3 * nu <= model_set.false_alarm_rate.mean() <= 3 * nu
 
 
-def test_the_threshold_of_scikit_learn_is_there_for_who_wants_it_and_alarms_more():
+def test_the_threshold_of_scikit_learn_raises_more_alarms():
     windows, later = invent(8, 100), invent(8, 500, start=100)
     models = SensorSvm(seed=1, workers=1, nu=0.02)
     tuned = fit_model_set(windows, models, HOUR).model_set
@@ -76,7 +76,7 @@ def test_the_width_of_the_kernel_follows_the_shape_of_normal():
     assert rate(wide, between) == 0
 
 
-def test_what_is_far_from_all_that_was_seen_is_an_anomaly_whatever_was_in_training():
+def test_windows_far_from_all_training_windows_are_anomalies():
     windows = invent(4, 200)
     windows.loc[::25, ["mean", "maximum"]] += 1e4  # more outliers than nu allows for
     far = invent(4, 3).assign(mean=-1e6, minimum=-1e6)
@@ -150,7 +150,7 @@ def test_the_fewest_windows_that_settings_allow_are_enough():
     assert rate(trained.model_set, invent(3, 5).assign(mean=1e6)) == 1
 
 
-def test_sensors_asked_for_without_windows_are_reported():
+def test_requested_sensors_without_windows_are_reported():
     trained = fit_model_set(invent(2, 60), QUICK, HOUR, sensors=[("d0", "s1"), ("d5", "s0")])
     assert trained.model_set.pairs == (("d0", "s1"),)
     assert trained.untrained["device"].tolist() == ["d5"]
@@ -158,7 +158,7 @@ def test_sensors_asked_for_without_windows_are_reported():
     assert len(nothing.model_set) == len(nothing.untrained) == 0
 
 
-def test_the_model_set_tells_what_it_was_trained_on():
+def test_the_model_set_describes_its_training():
     windows = invent(3, 60, start=10)
     model_set = fit_model_set(windows, QUICK, HOUR).model_set
     summary = model_set.summary()
@@ -169,14 +169,14 @@ def test_the_model_set_tells_what_it_was_trained_on():
     np.testing.assert_allclose(model_set.quantiles[0][:, -1], features.max(axis=0))
 
 
-def test_a_killed_worker_is_told_and_what_to_do(fleet):
+def test_a_killed_worker_is_reported_with_a_hint(fleet):
     deadly = Deadly(**{**QUICK.model_dump(), "workers": 2})
     with pytest.raises(RuntimeError, match=r"killed.*set sensor_svm.workers below 2"):
         fit_model_set(fleet, deadly, HOUR)
 
 
 @pytest.mark.parametrize("most", [3000, 200])
-def test_false_alarms_are_counted_on_windows_that_the_model_did_not_know(most):
+def test_the_false_alarm_rate_is_measured_on_held_out_windows(most):
     """An end that is unlike the rest is all alarms, though the model that is kept knows it."""
     windows = invent(1, 400)
     shifted = windows["window_end"].rank() > 340
@@ -219,14 +219,14 @@ def test_a_machine_scores_like_scikit_learns(inputs, nu, gamma):
 
 
 @pytest.mark.parametrize("share", [0.002, 0.005, 0.01, 0.03, 0.1, 0.5])
-def test_a_new_value_falls_below_the_quantile_as_often_as_was_asked_for(share):
+def test_a_new_value_falls_below_the_quantile_with_the_given_probability(share):
     """Of minus an exponential variable, exp(q) are below q; 0.002 and 0.005 lie below them all."""
     generator = np.random.default_rng(7)
     quantiles = [lower_quantile(-generator.exponential(size=99), share) for _ in range(4000)]
     assert np.exp(quantiles).mean() == pytest.approx(share, rel=0.15)
 
 
-def test_the_quantile_of_a_whole_number_of_scores_is_one_of_them():
+def test_the_quantile_at_an_integer_rank_is_one_of_the_scores():
     scores = np.random.default_rng(0).permutation(np.arange(1.0, 100.0))
     assert [lower_quantile(scores, share) for share in (0.01, 0.05, 0.5)] == [1, 5, 50]
 
@@ -240,7 +240,7 @@ def test_displaced_windows_are_two_to_six_deviations_off(inputs):
     assert 2 - 1e-6 <= lengths.min() <= lengths.max() <= 6 + 1e-6
 
 
-def test_settings_that_cannot_be_meant_are_refused():
+def test_invalid_settings_are_rejected():
     for wrong in ({"nu": 0.6}, {"gamma": -1.0}, {"gamma": "scale"}, {"features": ("median",)}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             SensorSvm(seed=1, **wrong)

@@ -83,14 +83,14 @@ def test_windows_are_those_of_the_definition(drawn, seconds, random):
 
 
 @given(rows, st.randoms(use_true_random=False))
-def test_the_order_of_arrival_changes_not_even_the_last_bit(drawn, random):
+def test_windows_do_not_depend_on_the_order_of_arrival(drawn, random):
     expected = aggregate(readings_of(drawn), 5)
     shuffled = list(drawn)
     random.shuffle(shuffled)
     pd.testing.assert_frame_equal(aggregate(readings_of(shuffled), 5), expected, check_exact=True)
 
 
-def test_a_window_ends_with_its_end_and_begins_after_its_start():
+def test_a_window_includes_its_end_and_excludes_its_start():
     day = 20_000 * 86_400
     found = windows(
         ("d", "s", day, 1.0),
@@ -144,7 +144,7 @@ def test_the_largest_values_that_are_taken_have_a_deviation():
     assert window["standard_deviation"] == pytest.approx(1e100)
 
 
-def test_of_duplicates_the_last_sent_counts_then_the_largest():
+def test_the_duplicate_sent_last_is_kept_then_the_largest():
     kept, duplicates = distinct(
         [
             ("d", "s", 1, 5.0, 2),
@@ -160,7 +160,7 @@ def test_of_duplicates_the_last_sent_counts_then_the_largest():
 
 
 @given(rows)
-def test_what_is_kept_and_what_is_duplicate_make_up_all(drawn):
+def test_every_reading_is_either_kept_or_a_duplicate(drawn):
     kept, duplicates = distinct(drawn)
     first = {}
     for place, row in enumerate(drawn):
