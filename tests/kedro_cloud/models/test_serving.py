@@ -105,31 +105,6 @@ def digits(workspace):
         socket.create_connection(("127.0.0.1", port), timeout=GUARD_S)
 
 
-@pytest.fixture(scope="module")
-def matcher():
-    parameters = RankerParameters(negatives=5, trees=30, word_ngrams=1)
-    return fit_matcher(*make_tables(), parameters, FEATURES, Refit(seed=1, folds=3), Cleaning())
-
-
-@pytest.fixture(scope="module")
-def questions(tmp_path_factory, matcher):
-    """Port of a served ranker."""
-    texts = make_tables()[1][["text"]].head(2).set_axis(["Text0"], axis=1)
-    folder = _write_model(
-        release(
-            "quartet.faq.serving",
-            faq_serving.MATCHER_FILE,
-            matcher.to_bytes(),
-            faq_serving.REQUIREMENTS,
-            texts,
-        ),
-        tmp_path_factory.mktemp("ranker"),
-    )
-    port = free_port()
-    with local_server.served(folder, port):
-        yield port
-
-
 def post(port, body, kind="application/json", path="/invocations"):
     """Status and answer; a body that is no text or bytes is sent as JSON."""
     if not isinstance(body, str | bytes) and not hasattr(body, "__next__"):
@@ -167,10 +142,19 @@ def test_labels_and_probabilities_are_those_of_the_model(digits, weights):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_answers_are_ranked_for_each_question(questions, matcher):
+def test_answers_are_ranked_for_each_question(tmp_path):
+    parameters = RankerParameters(negatives=5, trees=30, word_ngrams=1)
+    matcher = fit_matcher(*make_tables(), parameters, FEATURES, Refit(seed=1, folds=3), Cleaning())
     texts = list(make_tables()[1]["text"][::20])
-    status, answer = post(
-        questions, {"dataframe_split": {"columns": ["Text0"], "data": [[text] for text in texts]}}
+    folder = _write_model(
+        release(
+            "quartet.faq.serving",
+            faq_serving.MATCHER_FILE,
+            matcher.to_bytes(),
+            faq_serving.REQUIREMENTS,
+            pd.DataFrame({"Text0": texts[:2]}),
+        ),
+        tmp_path,
     )
     # Columns of others do no harm.
     columns = {"columns": ["Id", "Text0"], "data": [[7, text] for text in texts]}
@@ -358,7 +342,7 @@ def test_a_port_in_use_is_told_before_anything_is_loaded():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match=f"say another: --port {port + 1}"):
-            local_server.check_port(port)
+            local_server.refuse_taken_port(port)
 
 
 @pytest.mark.integration

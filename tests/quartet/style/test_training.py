@@ -57,7 +57,7 @@ def test_resumed_training_gives_identical_weights(tmp_path, batch_size):
     checkpoint = CheckpointDataset(filepath=str(tmp_path / "checkpoint.safetensors")).load()
 
     def keep(create_trainer):
-        checkpoint.store("key", State(*create_trainer.state()))
+        checkpoint.store("key", CheckpointState(*create_trainer.state()))
         raise StoppedError
 
     with pytest.raises(StoppedError):

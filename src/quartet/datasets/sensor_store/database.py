@@ -14,7 +14,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 
-from quartet.datasets.database_engines import WRITES, engine_of, name_of, parse
+from quartet.datasets.database_engines import (
+    WRITES,
+    create_database_engine,
+    format_database_name,
+    parse_database_url,
+)
 from quartet.datasets.sensor_store.database_errors import get_driver_message, get_hint, is_transient
 
 LONGEST_WAIT_SECONDS = 30.0
@@ -39,7 +44,7 @@ class Database:
         """Describe the database.
 
         Args:
-            url: SQLAlchemy URL; see `database_engines.parse`.
+            url: SQLAlchemy URL; see `database_engines.parse_database_url`.
             credentials: `username` and `password`, or a complete `url`.
             timeout_seconds: Time to wait for a response or a lock.
             attempts: Maximum number of attempts of a transaction.
@@ -61,7 +66,7 @@ class Database:
                 Path(str(self._address.database)).parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise DatasetError(f"{self.name}: cannot create its folder ({error})") from error
-        engine = engine_of(self._address, self._timeout_seconds)
+        engine = create_database_engine(self._address, self._timeout_seconds)
 
         @event.listens_for(engine, "handle_error")
         def _drop_connection(context: ExceptionContext) -> None:

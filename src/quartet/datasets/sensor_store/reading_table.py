@@ -125,7 +125,7 @@ class ReadingTable:
             return "skip"
 
         if not self.location.path.lower().endswith(".gz"):
-            refuse_utf16(file, self.location.path)
+            check_not_utf16(file, self.location.path)
         compression = "gzip" if self.location.path.lower().endswith(".gz") else None
         stream = pa.input_stream(file, compression=compression)
         reader = pc.open_csv(
