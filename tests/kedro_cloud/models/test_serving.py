@@ -342,7 +342,7 @@ def test_a_port_in_use_is_told_before_anything_is_loaded():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match=f"say another: --port {port + 1}"):
-            local_server.refuse_taken_port(port)
+            local_server.check_port(port)
 
 
 @pytest.mark.integration
