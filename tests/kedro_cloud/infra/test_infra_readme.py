@@ -7,8 +7,8 @@ from deployed import INFRA, of_type, resources
 README = (INFRA / "README.md").read_text()
 
 
-def test_each_module_is_told_of():
-    table = README[README.index("## What each module") : README.index("## What remains")]
+def test_readme_describes_each_module():
+    table = README[README.index("## Modules") : README.index("## Manual steps")]
     modules = {path.stem for path in INFRA.glob("modules/*.bicep") if path.stem != "starter_role"}
     roles = {name for name in modules if name.endswith("_role")}
     assert (
@@ -17,7 +17,7 @@ def test_each_module_is_told_of():
     )
 
 
-def test_each_file_of_parameters_is_told_of():
+def test_readme_describes_each_parameter_file():
     for path in INFRA.glob("*.bicepparam"):
         assert f"`{path.name}`" in README
 
