@@ -1,7 +1,6 @@
 """Formats and stores that kedro-datasets lacks, each a Kedro dataset.
 
-In: catalog entries (path, credentials, format options). Out: NumPy arrays and
-small handles that nodes use without knowing where the bytes lie. Files are
-read and written through fsspec, checked on the way in, and replaced as a whole
-on the way out.
+In: catalog entries (path, credentials, format options). Out: NumPy arrays, data
+frames and handles that hide the storage from nodes. Files are read and written
+with fsspec, validated on loading, and replaced atomically on saving.
 """

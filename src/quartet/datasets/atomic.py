@@ -1,4 +1,4 @@
-"""A local file system whose files are replaced whole or not at all."""
+"""A local file system that replaces files atomically."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from fsspec.implementations.local import LocalFileSystem
 
 
 class AtomicLocalFileSystem(LocalFileSystem):  # type: ignore[misc]  # fsspec is untyped
-    """fsspec's local file system, writing beside the target and renaming on close.
+    """fsspec's local file system with atomic writes: to a temporary file, renamed on close.
 
-    A reader sees the old file or the new one. When the `with` block that writes
-    is left by an exception, or the process dies, the old file stays as it was.
-    Appending and reading are those of the base class. Text is UTF-8, whatever the locale.
+    A reader sees the old file or the new one. If the writing `with` block raises an
+    exception, or the process dies, the old file is unchanged. Reading and appending are
+    those of the base class. Text is UTF-8 in every locale.
     """
 
     def open(
         self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any
     ) -> Any:
-        """A file of the given mode, as with the base class."""
+        """Open a file as the base class does."""
         if "b" not in mode:
             kwargs.setdefault("encoding", "utf-8")
         return super().open(path, mode=mode, block_size=block_size, **kwargs)
@@ -35,45 +35,45 @@ class AtomicLocalFileSystem(LocalFileSystem):  # type: ignore[misc]  # fsspec is
             return super()._open(path, mode=mode, block_size=block_size, **kwargs)
         target = Path(self._strip_protocol(path))
         if "x" in mode and target.exists():
-            raise FileExistsError(f"{target} exists already")
+            raise FileExistsError(f"{target}: file exists already; choose another name")
         if self.auto_mkdir:
             target.parent.mkdir(parents=True, exist_ok=True)
         return _Replacement(target)
 
 
 class _Replacement(io.FileIO):
-    """A binary file that takes the place of `target` when it is closed."""
+    """A temporary binary file that replaces `target` when it is closed."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._beside = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
-        # Text wrappers close this file without telling why, so failure is seen
-        # as an exception that was not under way when the file was opened.
+        self._temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+        # Text wrappers close this file without passing an exception on, so a failure is
+        # recognised by an exception that was not being handled when the file was opened.
         self._outer_exception = sys.exception()
-        self._lost = False
-        super().__init__(self._beside, "w")
+        self._write_failed = False
+        super().__init__(self._temporary, "w")
 
     def write(self, data: Any, /) -> int:
-        """Write all of `data`: unlike FileIO, never only a part of it."""
+        """Write all of `data`; FileIO may write only a part of it."""
         view = memoryview(data).cast("B")
         written = 0
         try:
             while written < len(view):
                 written += super().write(view[written:])
         except BaseException:
-            # A text wrapper whose last lines fail on closing hides that from `close`.
-            self._lost = True
+            # `close` does not see this exception if a text wrapper flushes while closing.
+            self._write_failed = True
             raise
         return written
 
     def close(self) -> None:
         if self.closed:
             return
-        failed = self._lost or sys.exception() is not self._outer_exception
+        failed = self._write_failed or sys.exception() is not self._outer_exception
         try:
             super().close()
             if not failed:
-                self._beside.replace(self._target)
+                self._temporary.replace(self._target)
         finally:
             with contextlib.suppress(FileNotFoundError):
-                self._beside.unlink()
+                self._temporary.unlink()

@@ -1,4 +1,4 @@
-"""Where readings of sensors come from: a folder of capture files, or a table."""
+"""Sources of sensor readings: a folder of capture files, or a table."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from kedro.io.core import AbstractDataset, DatasetError
 from quartet.datasets.location import Location
 from quartet.datasets.sensor_store.reading_table import ReadingTable, TablePart, file_version
 
-_TIME = re.compile(r"(?:^|/)(\d{4})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})\.avro$")
-_LAST = (9999,)
+_PATH_TIME = re.compile(r"(?:^|/)(\d{4})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})\.avro$")
+_AFTER_ALL_TIMES = (9999,)
 
 
 @dataclass(frozen=True)
 class CaptureFile:
-    """A file, not read yet.
+    """A capture file in a listing.
 
     Attributes:
-        name: Its path below the folder.
-        version: Another text whenever the file has changed.
-        size: Bytes.
+        name: Path relative to the folder.
+        version: Text that changes with the file's content.
+        size: Size in bytes.
     """
 
     name: str
@@ -34,37 +34,37 @@ class CaptureFile:
 
 @dataclass(frozen=True)
 class SensorSource:
-    """Readings that have come in. The handle can be sent to other processes.
+    """A picklable handle of sensor readings.
 
     Attributes:
-        folder: Below it lie files of Event Hubs Capture.
-        table: A table to take instead of the folder.
+        folder: Folder of Event Hubs Capture files.
+        table: Table of readings, if any; the folder need not exist then.
     """
 
     folder: Location
     table: ReadingTable | None = None
 
     def files(self) -> list[CaptureFile]:
-        """Return all capture files, by the time in their path; those without one come last.
+        """Return all capture files, sorted by the time in their path; files without time last.
 
         Raises:
-            DatasetError: There is no such folder.
+            DatasetError: The folder does not exist.
         """
         self.check_exists()
         filesystem, folder = self.folder.filesystem, self.folder.path
         found = filesystem.find(folder, detail=True)
         files = [
-            CaptureFile(path[len(folder) + 1 :], file_version(facts), int(facts["size"]))
-            for path, facts in found.items()
+            CaptureFile(path[len(folder) + 1 :], version(info), int(info["size"]))
+            for path, info in found.items()
             if path.endswith(".avro")
         ]
-        return sorted(files, key=_by_time)
+        return sorted(files, key=_sort_key)
 
     def check_exists(self) -> None:
-        """Raise where there is nothing to read.
+        """Check that there is something to read.
 
         Raises:
-            DatasetError: There is no such folder, or no such table.
+            DatasetError: The folder or the table does not exist.
         """
         if self.table is not None:
             self.table.check_exists()
@@ -73,41 +73,42 @@ class SensorSource:
         filesystem.invalidate_cache()
         if not filesystem.isdir(folder):
             raise DatasetError(
-                f"{folder}: no such folder; name the one that Event Hubs Capture writes to by "
-                "--params sensor_captures=FOLDER, or a table by --params sensor_table=FILE"
+                f"{folder}: no such folder; set the folder of Event Hubs Capture with "
+                "--params sensor_captures=FOLDER, or a table with --params sensor_table=FILE"
             )
 
     def read(self, name: str) -> bytes:
-        """Return the content of one of the files.
+        """Return the content of a capture file.
 
         Raises:
-            FileNotFoundError: It is there no more.
+            FileNotFoundError: The file was deleted after it was listed.
         """
         return replace(self.folder, path=f"{self.folder.path}/{name}").read()
 
     def parts(self) -> Iterator[TablePart]:
-        """Yield the rows of the table, in parts; none, if there is no table."""
+        """Yield the table in parts; nothing if there is no table."""
         if self.table is not None:
             yield from self.table.parts()
 
 
 def _absolute(location: Location) -> Location:
-    """Return the same place, as the file system itself writes it when it lists files."""
-    return replace(location, path=location.listed_path)
+    """Return the location with the path that the file system uses in listings."""
+    path = location.filesystem._strip_protocol(location.path)
+    return replace(location, path=path.rstrip("/"))
 
 
-def _by_time(file: CaptureFile) -> tuple[tuple[int, ...], str]:
-    """Return the window of time that the path names; then namespace, hub and partition."""
-    found = _TIME.search(file.name)
-    return (tuple(map(int, found.groups())) if found else _LAST), file.name
+def _sort_key(file: CaptureFile) -> tuple[tuple[int, ...], str]:
+    """Return the time in the path, then the path."""
+    match = _PATH_TIME.search(file.name)
+    return (tuple(map(int, match.groups())) if match else _AFTER_ALL_TIMES), file.name
 
 
 class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
-    """Hands a node the files of Event Hubs Capture below a folder, or a table of readings.
+    """Provides the Event Hubs Capture files of a folder, or a table of readings.
 
     Capture names a file by hub, partition and time, such as
     `plant/telemetry/0/2026/03/02/09/05/00.avro`. A table has the columns TS, Device, Sensor
-    and Value, and is a CSV file, packed with gzip or not, or a Parquet file.
+    and Value, and is a CSV file, optionally compressed with gzip, or a Parquet file.
 
     ```yaml
     sensor_source:
@@ -126,36 +127,43 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Describe where the readings are.
+        """Configure the dataset.
 
         Args:
-            filepath: Folder of capture files; a local path or any fsspec URL.
-            table: A CSV or Parquet file to take instead; likewise.
+            filepath: Folder of capture files; local path or any fsspec URL.
+            table: A CSV or Parquet file to read instead; local path or any fsspec URL.
             credentials: Passed to the fsspec file system.
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
         """
         self._folder = _absolute(Location.from_filepath(filepath, credentials, fs_args))
-        named = _absolute(Location.from_filepath(table, credentials, fs_args)) if table else None
-        self._table = ReadingTable(named) if named else None
-        # By these names hooks ask any file of the catalog where it is.
-        self._filepath = PurePosixPath((named or self._folder).path)
-        self._protocol = (named or self._folder).protocol
+        location = _absolute(Location.from_filepath(table, credentials, fs_args)) if table else None
+        self._table = ReadingTable(location) if location else None
+        # Hooks read these attributes, which all datasets of Kedro's file formats have.
+        self._filepath = PurePosixPath((location or self._folder).path)
+        self._protocol = (location or self._folder).protocol
         self.metadata = metadata
 
     def load(self) -> SensorSource:
-        """Return the handle; nothing is read before it is asked for.
+        """Return the handle; files are read on demand.
 
         Raises:
-            DatasetError: There is no such folder, or no such table.
+            DatasetError: The folder or the table does not exist.
         """
         source = SensorSource(self._folder, self._table)
         source.check_exists()
         return source
 
     def save(self, data: Any) -> None:
-        """Refuse: readings come from outside."""
-        raise DatasetError(f"{self._folder.path}: readings are an input, never an output")
+        """Raise: readings cannot be saved.
+
+        Raises:
+            DatasetError: Always.
+        """
+        raise DatasetError(
+            f"{self._folder.path}: readings are read-only; remove this dataset from the outputs "
+            "of the node"
+        )
 
     def _exists(self) -> bool:
         return self._folder.exists() if self._table is None else self._table.location.exists()

@@ -1,4 +1,4 @@
-"""Where long work keeps what it has done, so that a stopped run goes on from there."""
+"""Checkpoints from which interrupted nodes resume."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from quartet.datasets.location import Location
 
 @dataclass(frozen=True)
 class CheckpointState:
-    """What a piece of work has done so far: arrays, and facts that JSON can hold."""
+    """State of an unfinished computation: arrays, and JSON-serialisable facts."""
 
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Checkpoint:
-    """One stored `CheckpointState`, valid for one fingerprint of data and parameters.
+    """A file with one `CheckpointState`, valid for one fingerprint of data and parameters.
 
-    A node restores at its start and stores after every finished piece; the
-    pipeline's last node clears, when what was made of it is saved: interrupted
-    work goes on, finished work starts over.
+    A node calls `restore` at its start and `store` after each step. The last node of the
+    pipeline calls `clear` when all results are saved, so that interrupted runs resume
+    and finished ones start over.
     """
 
     def __init__(self, location: Location) -> None:
         self._location = location
 
     def restore(self, fingerprint: str) -> CheckpointState:
-        """The stored state, or an empty one if none was stored for `fingerprint`.
+        """Return the state stored for `fingerprint`, or an empty state if there is none.
 
-        A damaged file counts as none: the work is only done again.
+        A damaged file counts as missing: the computation starts over.
         """
         try:
             content = self._location.read()
@@ -52,19 +52,19 @@ class Checkpoint:
         return CheckpointState(arrays, facts)
 
     def store(self, fingerprint: str, state: CheckpointState) -> None:
-        """Replace what is stored by `state`."""
+        """Replace the stored state."""
         facts = json.dumps({**state.facts, "fingerprint": fingerprint})
         arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
         self._location.write(save(arrays, {"state": facts}))
 
     def clear(self) -> None:
-        """Forget the stored state."""
+        """Delete the stored state."""
         if self._location.exists():
             self._location.filesystem.rm(self._location.path)
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    """The text entries in the header of a safetensors file."""
+    """Return the metadata in the header of a safetensors file."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     metadata: dict[str, str] = header["__metadata__"]
@@ -72,14 +72,14 @@ def _metadata(content: bytes) -> dict[str, str]:
 
 
 def fingerprint(*parts: Any) -> str:
-    """A SHA-256 over arrays (by content, type and shape) and anything with a repr."""
+    """Return a SHA-256 of arrays (content, dtype and shape) and of other values (repr)."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
             digest.update(f"{part.dtype}{part.shape}".encode())
             digest.update(np.ascontiguousarray(part).data)
         elif isinstance(part, Mapping):
-            # Sorted: files of named arrays give them back in any order.
+            # Sorted, because safetensors files load arrays in any order.
             items = (entry for name in sorted(part) for entry in (name, part[name]))
             digest.update(fingerprint(*items).encode())
         else:
@@ -88,7 +88,7 @@ def fingerprint(*parts: Any) -> str:
 
 
 class CheckpointDataset(HandleDataset[Checkpoint]):
-    """Hands a node its `Checkpoint`; only the node's work writes through it.
+    """Provides a `Checkpoint`, which the node itself writes to.
 
     ```yaml
     convnet_checkpoint:

@@ -1,9 +1,8 @@
-"""How each kind of database is reached: SQLite files, MariaDB over ODBC, Azure SQL over ODBC.
+"""SQLAlchemy engines for SQLite files, and for MariaDB and Azure SQL over ODBC.
 
-Everything here is about connections; no statement of the project is known here.
-SQLAlchemy's recipes are followed for SQLite's transactions ("Serializable
-isolation / Savepoints / Transactional DDL") and for access tokens ("Connecting to
-databases with access tokens").
+Only connections; the SQL statements are in `sensor_store`. Follows SQLAlchemy's recipes
+for SQLite transactions ("Serializable isolation / Savepoints / Transactional DDL") and
+for access tokens ("Connecting to databases with access tokens").
 """
 
 from __future__ import annotations
@@ -26,76 +25,76 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from kedro_cloud.core import identity
 
-KNOWN = ("sqlite", "mysql", "mariadb", "mssql")
+_BACKENDS = ("sqlite", "mysql", "mariadb", "mssql")
 WRITES = "quartet_writes"
-"""Execution option of a connection whose transaction will write."""
-CONNECT_SECONDS = 30
-"""How long a server may take to answer at all."""
+"""Execution option of connections whose transactions write."""
+_CONNECT_SECONDS = 30
+"""Timeout for connecting to a server."""
 _TOKEN_ATTRIBUTE = 1256  # SQL_COPT_SS_ACCESS_TOKEN of Microsoft's driver
 _TOKEN_SCOPE = "https://database.windows.net/.default"
-_PART = re.compile(r"([^=;]+)=(\s*\{(?:[^}]|\}\})*\}|[^;]*)")  # a value in braces may hold anything
+_ODBC_ENTRY = re.compile(r"([^=;]+)=(\s*\{(?:[^}]|\}\})*\}|[^;]*)")  # value, or {any text}
 _DISTRIBUTIONS = {"debian": "debian_ubuntu", "ubuntu": "debian_ubuntu", "suse": "suse"}
 
 
 def parse_database_url(url: str, credentials: Mapping[str, str] | None = None) -> URL:
-    """The address with its credentials; a relative SQLite path is one below the Kedro project.
+    """Parse a database URL and add the credentials; SQLite paths are relative to the project.
 
     Args:
-        url: SQLAlchemy's form: `sqlite:///FILE`, `mysql+pyodbc://HOST:PORT/DATABASE` or
+        url: SQLAlchemy URL: `sqlite:///FILE`, `mysql+pyodbc://HOST:PORT/DATABASE` or
             `mssql+pyodbc://HOST/DATABASE`, the latter two also with `?odbc_connect=…`.
-        credentials: `username` and `password`, or a whole `url` in place of the other.
+        credentials: `username` and `password`, or a complete `url` that replaces the other.
 
     Raises:
-        DatasetError: It is no such address.
+        DatasetError: The URL is invalid or of another database.
     """
-    credentials = {name: text for name, text in (credentials or {}).items() if text}
+    credentials = {name: value for name, value in (credentials or {}).items() if value}
     try:
         address = make_url(credentials.get("url", url))
-        known = address.get_backend_name() in KNOWN and bool(address.get_driver_name())
+        is_supported = address.get_backend_name() in _BACKENDS and bool(address.get_driver_name())
     except (ArgumentError, NoSuchModuleError):
-        known = False
-    if not known:  # the address is not repeated: it may hold a password
+        is_supported = False
+    if not is_supported:  # the URL may contain a password and is not part of the message
         raise DatasetError(
-            "the address of the database is none that is known here; give sqlite:///FILE, "
+            "database URL: expected sqlite:///FILE, "
             "mysql+pyodbc://HOST:PORT/DATABASE or mssql+pyodbc://HOST/DATABASE"
         )
     if address.get_backend_name() == "sqlite":
-        return _below_project(address)
+        return _resolve_sqlite_path(address)
     if "odbc_connect" in address.query:
-        named = {"UID": credentials.get("username"), "PWD": credentials.get("password")}
-        text = add_odbc_defaults(str(address.query["odbc_connect"]), named)
-        return address.update_query_dict({"odbc_connect": text})
+        login = {"UID": credentials.get("username"), "PWD": credentials.get("password")}
+        connection_string = add_odbc_defaults(str(address.query["odbc_connect"]), login)
+        return address.update_query_dict({"odbc_connect": connection_string})
     if "username" in credentials:
         address = address.set(username=credentials["username"])
     if "password" in credentials:
         address = address.set(password=credentials["password"])
     if "driver" not in address.query:
-        driver = _microsoft_driver() if _is_microsoft(address) else "MariaDB Unicode"
+        driver = _find_microsoft_driver() if _is_microsoft(address) else "MariaDB Unicode"
         address = address.update_query_dict({"driver": driver})
     return address
 
 
 def format_database_name(address: URL) -> str:
-    """What to call a database in messages: its kind and place, never user or password."""
+    """Return backend, database and host for messages, without user and password."""
     backend = address.get_backend_name()
     if backend == "sqlite":
         return f"SQLite database {address.database}"
     kind = "SQL Server" if backend == "mssql" else "MariaDB"
-    text = str(address.query.get("odbc_connect", ""))
-    host = address.host or _value(text, "SERVER") or "?"
-    port = str(address.port or "") or _value(text, "PORT")
-    database = address.database or _value(text, "DATABASE") or "?"
+    connection_string = str(address.query.get("odbc_connect", ""))
+    host = address.host or _get_value(connection_string, "SERVER") or "?"
+    port = str(address.port or "") or _get_value(connection_string, "PORT")
+    database = address.database or _get_value(connection_string, "DATABASE") or "?"
     return f"{kind} database {database} at {host}{':' if port else ''}{port}"
 
 
 def create_database_engine(address: URL, timeout_seconds: int) -> Engine:
-    """An engine whose transactions mean the same on all three databases.
+    """Create an engine with the same transaction semantics on all three databases.
 
     Raises:
-        DatasetError: The libraries of ODBC are missing.
+        DatasetError: ODBC is not installed.
     """
     if address.get_backend_name() == "sqlite":
-        return _sqlite(address, timeout_seconds)
+        return _create_sqlite_engine(address, timeout_seconds)
     try:
         import pyodbc
     except ImportError as error:
@@ -103,62 +102,62 @@ def create_database_engine(address: URL, timeout_seconds: int) -> Engine:
             f"{format_database_name(address)}: ODBC is not installed ({error}); install it with "
             "`make database`, or the system package unixodbc"
         ) from error
-    pyodbc.pooling = False  # SQLAlchemy keeps connections itself, and checks them before use
-    microsoft = _is_microsoft(address)
-    options: dict[str, Any] = {"fast_executemany": True} if microsoft else {}
+    pyodbc.pooling = False  # SQLAlchemy pools connections and checks them before use
+    is_microsoft = _is_microsoft(address)
+    options: dict[str, Any] = {"fast_executemany": True} if is_microsoft else {}
     engine = create_engine(
         address, pool_pre_ping=True, pool_size=1, hide_parameters=True, **options
     )
-    (_prepare_microsoft if microsoft else _prepare_mariadb)(engine, timeout_seconds)
+    (_configure_microsoft if is_microsoft else _configure_mariadb)(engine, timeout_seconds)
     return engine
 
 
 def add_odbc_defaults(connection_string: str, defaults: Mapping[str, str | None]) -> str:
-    """An ODBC connection string with the defaults that it does not name itself."""
+    """Add the defaults that an ODBC connection string does not contain."""
     text = connection_string.rstrip("; ")
     for keyword, value in defaults.items():
-        if value is not None and _value(text, keyword) == "":
-            text += f";{keyword}={_quoted(value)}"
+        if value is not None and _get_value(text, keyword) == "":
+            text += f";{keyword}={_quote(value)}"
     return text
 
 
 def get_entra_token(credential: Any, database: str) -> dict[int, bytes]:
-    """What `pyodbc.connect(attrs_before=…)` hands to Microsoft's driver as proof of identity.
+    """Return an access token as `pyodbc.connect(attrs_before=…)` expects it.
 
-    The token stands as UTF-16, little end first, behind its length in bytes.
+    The token is UTF-16 (little-endian), preceded by its length in bytes.
 
     Raises:
-        DatasetError: The credential finds nobody to sign in as.
+        DatasetError: The credential cannot get a token.
     """
     try:
         token = identity.access_token(credential, _TOKEN_SCOPE).encode("utf-16-le")
     except PermissionError as error:
         raise DatasetError(
-            f"{database}: no Entra ID identity to sign in with; sign in by `az login`, or give the "
-            "job's cluster a managed identity that is a user of the database"
+            f"{database}: no Entra ID identity found; sign in with `az login`, or assign the "
+            "cluster a managed identity that is a user of the database"
         ) from error
     return {_TOKEN_ATTRIBUTE: struct.pack(f"<I{len(token)}s", len(token), token)}
 
 
-def _sqlite(address: URL, timeout_seconds: int) -> Engine:
+def _create_sqlite_engine(address: URL, timeout_seconds: int) -> Engine:
     engine = create_engine(
         address,
-        poolclass=NullPool,  # opening a file is cheap; an open one would keep its log file
+        poolclass=NullPool,  # opening is cheap, and an open connection would keep the log file
         connect_args={"timeout": timeout_seconds},
         hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # transactions begin below, not when Python thinks so
-        # With a write-ahead log readers do not keep the writer from committing; FULL: what was
-        # committed survives a power cut.
+        connection.isolation_level = None  # transactions begin in `_begin`, not implicitly
+        # With a write-ahead log readers do not block the writer; with FULL, commits survive a
+        # power failure.
         enable_write_ahead_log(connection, timeout_seconds)
         connection.execute("PRAGMA synchronous=FULL")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A writer takes the lock at once: one that began by reading could not wait for it.
+        # A writer locks at once: a transaction that began by reading cannot wait for the lock.
         writes = connection.get_execution_options().get(WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -166,7 +165,7 @@ def _sqlite(address: URL, timeout_seconds: int) -> Engine:
 
 
 def enable_write_ahead_log(connection: Any, timeout_seconds: int) -> None:
-    """Switch to a write-ahead log; of two that do so at once SQLite lets neither wait by itself."""
+    """Switch to write-ahead logging; retries, as SQLite does not wait for another switch."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         try:
@@ -178,38 +177,38 @@ def enable_write_ahead_log(connection: Any, timeout_seconds: int) -> None:
         time.sleep(0.01)
 
 
-def _prepare_mariadb(engine: Engine, timeout_seconds: int) -> None:
+def _configure_mariadb(engine: Engine, timeout_seconds: int) -> None:
     timeouts = {
-        "CONN_TIMEOUT": str(min(timeout_seconds, CONNECT_SECONDS)),
+        "CONN_TIMEOUT": str(min(timeout_seconds, _CONNECT_SECONDS)),
         "READ_TIMEOUT": str(timeout_seconds),
         "WRITE_TIMEOUT": str(timeout_seconds),
     }
 
     @event.listens_for(engine, "do_connect")
-    def _complete(_: Any, __: Any, arguments: list[Any], ___: Any) -> None:
+    def _add_timeouts(_: Any, __: Any, arguments: list[Any], ___: Any) -> None:
         text = arguments[0].replace(";Trusted_Connection=Yes", "")
-        # SQLAlchemy writes the port in SQL Server's way, which MariaDB takes for a host's name.
+        # SQLAlchemy writes HOST,PORT as SQL Server expects; MariaDB takes that for a host name.
         text = re.sub(r"(?i)(^|;)(server=[^;,]*),(\d+)", r"\1\2;PORT=\3", text)
         arguments[0] = add_odbc_defaults(text, timeouts)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
-        # A run that vanishes with its machine must not keep its locks for the usual eight hours.
-        # Only MariaDB reads what stands in this comment.
+        # Without a timeout the locks of a lost machine would be held for eight hours.
+        # Only MariaDB executes this comment.
         cursor = connection.cursor()
         cursor.execute(f"/*M! SET SESSION idle_transaction_timeout={timeout_seconds} */")
         cursor.close()
 
 
-def _prepare_microsoft(engine: Engine, timeout_seconds: int) -> None:
+def _configure_microsoft(engine: Engine, timeout_seconds: int) -> None:
     credential: list[Any] = []
 
     @event.listens_for(engine, "do_connect")
-    def _identify(_: Any, __: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
+    def _add_token(_: Any, __: Any, arguments: list[Any], keywords: dict[str, Any]) -> None:
         text = arguments[0].replace(";Trusted_Connection=Yes", "")
         arguments[0] = add_odbc_defaults(text, {"Encrypt": "yes"})
-        keywords["timeout"] = min(timeout_seconds, CONNECT_SECONDS)
-        if any(_value(text, keyword) for keyword in ("UID", "Authentication")):
+        keywords["timeout"] = min(timeout_seconds, _CONNECT_SECONDS)
+        if any(_get_value(text, keyword) for keyword in ("UID", "Authentication")):
             return
         if not credential:
             credential.append(identity.credential())
@@ -217,13 +216,14 @@ def _prepare_microsoft(engine: Engine, timeout_seconds: int) -> None:
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
-        connection.timeout = timeout_seconds  # of each statement
+        connection.timeout = timeout_seconds  # per statement
 
 
-def _below_project(address: URL) -> URL:
+def _resolve_sqlite_path(address: URL) -> URL:
     if address.database in {None, "", ":memory:"}:
         raise DatasetError(
-            "a SQLite database in memory is lost at once; name a file: sqlite:///FILE"
+            "SQLite database in memory: data would be lost after each connection; set a file: "
+            "sqlite:///FILE"
         )
     path = Path(str(address.database)).expanduser()
     project = find_kedro_project(Path.cwd()) or Path.cwd()
@@ -234,32 +234,34 @@ def _is_microsoft(address: URL) -> bool:
     return address.get_backend_name() == "mssql"
 
 
-def _microsoft_driver() -> str:
-    """The driver that pip installed, by its path, or else the system's by its name."""
-    found = importlib.util.find_spec("mssql_python_odbc")
-    if found and found.origin and platform.system() == "Linux":
-        folder = Path(found.origin).parent / "libs/linux" / _distribution() / platform.machine()
+def _find_microsoft_driver() -> str:
+    """Return the path of the driver that pip installed, or the name of the system's driver."""
+    spec = importlib.util.find_spec("mssql_python_odbc")
+    if spec and spec.origin and platform.system() == "Linux":
+        folder = Path(spec.origin).parent / "libs/linux" / _distribution() / platform.machine()
         for path in sorted(folder.glob("lib/libmsodbcsql-18*.so*")):
             return str(path)
     return "ODBC Driver 18 for SQL Server"
 
 
 def _distribution(release: Callable[[], dict[str, str]] = platform.freedesktop_os_release) -> str:
-    """Which of the drivers in the package is for this kind of Linux."""
+    """Return the folder of the driver for this Linux distribution."""
     try:
-        facts = release()
+        info = release()
     except OSError:
-        facts = {}
-    kinds = f"{facts.get('ID', 'debian')} {facts.get('ID_LIKE', '')}".split()
-    return next((_DISTRIBUTIONS[kind] for kind in kinds if kind in _DISTRIBUTIONS), "rhel")
+        info = {}
+    ids = f"{info.get('ID', 'debian')} {info.get('ID_LIKE', '')}".split()
+    return next((_DISTRIBUTIONS[name] for name in ids if name in _DISTRIBUTIONS), "rhel")
 
 
-def _value(connection_string: str, keyword: str) -> str:
-    """The value that a keyword has in an ODBC connection string, or an empty text."""
-    said = {name.strip().lower(): value for name, value in _PART.findall(connection_string)}
-    return said.get(keyword.lower(), "").strip()
+def _get_value(connection_string: str, keyword: str) -> str:
+    """Return the value of a keyword in an ODBC connection string, or an empty string."""
+    entries = {
+        name.strip().lower(): value for name, value in _ODBC_ENTRY.findall(connection_string)
+    }
+    return entries.get(keyword.lower(), "").strip()
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     plain = re.fullmatch(r"[^;{}\[\]()?*=!@,]*", value)
     return value if plain else "{" + value.replace("}", "}}") + "}"

@@ -1,4 +1,4 @@
-"""Files of a Stack Exchange data dump, read line by line however large they are."""
+"""Files of a Stack Exchange data dump, read line by line in bounded memory."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ _DECOMPRESSORS: dict[bytes, Callable[[], Any]] = {
 }
 _SEVEN_ZIP = b"7z\xbc\xaf"
 _CHUNK_BYTES = 128 * 1024
-_LONGEST_LINE = 16_000_000
-"""Bytes: a file without line ends is handed over in pieces of about this size."""
+_LONGEST_LINE_BYTES = 16_000_000
+"""Longer lines are split, which bounds memory for files without line ends."""
 
 
 @dataclass(frozen=True)
 class DumpFile:
-    """One XML file of a dump, packed or not; nothing is read before `lines` is."""
+    """An XML file of a dump, compressed or not; it is read on demand by `lines`."""
 
     location: Location
 
     @property
     def name(self) -> str:
-        """The path, for messages and reports."""
+        """Return the path, for messages and reports."""
         return self.location.path
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines with their ends, from the start at every call, under a progress bar.
+        """Yield all lines with their line ends, with a progress bar.
 
         Raises:
             DatasetError: The file is a 7z archive, or its compressed stream is damaged
-                or ends too early.
+                or truncated.
         """
         rest = b""
         for block in self._blocks():
             lines = (rest + block).splitlines(keepends=True)
             rest = b"" if not lines or lines[-1].endswith(b"\n") else lines.pop()
             yield from lines
-            if len(rest) > _LONGEST_LINE:
+            if len(rest) > _LONGEST_LINE_BYTES:
                 yield rest
                 rest = b""
         if rest:
             yield rest
 
     def _blocks(self) -> Iterator[bytes]:
-        """The content, unpacked if the first bytes say that it is packed."""
+        """Yield the content, decompressed if its first bytes are those of gzip or bzip2."""
         with ExitStack() as stack:
             file = stack.enter_context(self.location.filesystem.open(self.name, "rb"))
             bar = stack.enter_context(
@@ -71,52 +71,54 @@ class DumpFile:
                     delay=2,
                 )
             )
-            chunks = _chunks(file, bar)
+            chunks = _read_chunks(file, bar)
             first = next(chunks, b"")
             if first.startswith(_SEVEN_ZIP):
-                raise DatasetError(f"{self.name}: a 7z archive; unpack it first, with 7z x")
-            packed = (start for start in _DECOMPRESSORS if first.startswith(start))
-            kind = _DECOMPRESSORS.get(next(packed, b""))
-            yield first if kind is None else b""
-            yield from chunks if kind is None else self._unpacked(first, chunks, kind)
+                raise DatasetError(
+                    f"{self.name}: is a 7z archive, expected XML; extract it with 7z x"
+                )
+            magics = (magic for magic in _DECOMPRESSORS if first.startswith(magic))
+            create = _DECOMPRESSORS.get(next(magics, b""))
+            blocks = chain([first], chunks)
+            yield from blocks if create is None else self._decompress(blocks, create)
 
-    def _unpacked(
-        self, first: bytes, chunks: Iterator[bytes], kind: Callable[[], Any]
+    def _decompress(
+        self, chunks: Iterable[bytes], create_decompressor: Callable[[], Any]
     ) -> Iterator[bytes]:
-        """Streams one after the other, as `pigz`, `pbzip2` and `cat` make them."""
-        stream, position = kind(), 0
-        for chunk in chain([first], chunks):
+        """Decompress concatenated streams, as `pigz`, `pbzip2` and `cat` write them."""
+        stream, position = create_decompressor(), 0
+        for chunk in chunks:
             position += len(chunk)
             rest = chunk
             try:
-                # Between streams, and after the last, there may be zero bytes.
+                # Streams may be followed by zero bytes.
                 while rest := (rest.lstrip(b"\0") if stream.eof else rest):
-                    stream = kind() if stream.eof else stream
+                    stream = create_decompressor() if stream.eof else stream
                     yield stream.decompress(rest)
                     rest = stream.unused_data
             except (zlib.error, OSError) as error:
                 raise DatasetError(
-                    f"{self.name}: damaged compressed file ({error}) within the "
-                    f"{len(chunk):,} bytes before byte {position:,}; fetch it again"
+                    f"{self.name}: compressed file is damaged ({error}) within the "
+                    f"{len(chunk):,} bytes before byte {position:,}; download it again"
                 ) from error
         if not stream.eof:
             raise DatasetError(
-                f"{self.name}: ends in the middle of its compressed stream, at byte "
-                f"{position:,}; fetch it again"
+                f"{self.name}: compressed stream is truncated at byte {position:,}; download the "
+                "file again"
             )
 
 
-def _chunks(file: Any, bar: tqdm[Any]) -> Iterator[bytes]:
+def _read_chunks(file: Any, bar: tqdm[Any]) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK_BYTES):
         bar.update(len(chunk))
         yield chunk
 
 
 class DumpFileDataset(FileDataset[bytes | Iterable[bytes], DumpFile]):
-    """Hands a node `Posts.xml` or `PostLinks.xml` of a Stack Exchange data dump.
+    """Provides `Posts.xml` or `PostLinks.xml` of a Stack Exchange data dump.
 
-    The file may be plain or packed with gzip or bzip2: when the one named is missing,
-    it is looked for with `.gz`, with `.bz2` and with neither.
+    The file may be compressed with gzip or bzip2. If it is missing, its name is tried with
+    `.gz`, with `.bz2` and without either.
 
     ```yaml
     faq_posts:
@@ -131,26 +133,25 @@ class DumpFileDataset(FileDataset[bytes | Iterable[bytes], DumpFile]):
         """Return the handle.
 
         Raises:
-            DatasetError: The file is missing, also under its other names.
+            DatasetError: The file does not exist under any of its names.
         """
-        existing = self._existing()
-        if existing is not None:
-            return DumpFile(existing)
-        named = self._location
-        others = named.alternatives(self.suffixes)
-        tried = ", ".join(PurePosixPath(location.path).name for location in others)
+        location = self._find()
+        if location is not None:
+            return DumpFile(location)
+        alternatives = self._location.alternatives(self.suffixes)
+        names = ", ".join(PurePosixPath(location.path).name for location in alternatives)
         raise DatasetError(
-            f"{named.path}: no such file, nor {tried} beside it; name the folder of the unpacked "
-            "dump by --params faq_dump=FOLDER"
+            f"{self._location.path}: no such file, nor {names} beside it; set the folder of the "
+            "extracted dump with --params faq_dump=FOLDER"
         )
 
     def save(self, data: bytes | Iterable[bytes]) -> None:
-        """Write the lines of an XML file, packed as the name says, replacing it as a whole."""
+        """Write an XML file, compressed according to its suffix."""
         parts = [data] if isinstance(data, bytes) else data
         path = self._location.path
         with ExitStack() as stack:
             file = stack.enter_context(self._location.filesystem.open(path, "wb"))
-            if path.endswith(".gz"):  # no time stamp and no name: same lines, same bytes
+            if path.endswith(".gz"):  # without time stamp and name, bytes are reproducible
                 file = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
             elif path.endswith(".bz2"):
                 file = stack.enter_context(bz2.BZ2File(file, "wb"))

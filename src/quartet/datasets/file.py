@@ -1,4 +1,4 @@
-"""What the datasets of one file have in common."""
+"""Base classes of datasets that are a single file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Loaded = TypeVar("Loaded")
 
 
 class FileDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
-    """One file, here or on any storage that fsspec knows; a subclass loads and saves it."""
+    """Base class of a dataset in one file, local or on any fsspec storage."""
 
     suffixes: ClassVar[Sequence[str]] = ()
-    """Ends of its name when it is packed. Where it is missing, it is there under another one."""
+    """Suffixes to try, and to omit, if the file does not exist under its own name."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class FileDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Describe the file.
+        """Configure the dataset.
 
         Args:
             filepath: Local path or any fsspec URL.
@@ -37,38 +37,40 @@ class FileDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
             metadata: Ignored here; read by plugins.
         """
         self._location = Location.from_filepath(filepath, credentials, fs_args)
-        # By these names hooks ask any file of the catalog where it is.
+        # Hooks read these attributes, which all datasets of Kedro's file formats have.
         self._filepath = PurePosixPath(self._location.path)
         self._protocol = self._location.protocol
         self.metadata = metadata
 
-    def _existing(self) -> Location | None:
-        """Where the file is: under its own name, or else unpacked or packed otherwise."""
-        places = (self._location, *self._location.alternatives(self.suffixes))
-        return next((place for place in places if place.exists()), None)
+    def _find(self) -> Location | None:
+        """Return the location of the file, under its own or an alternative name."""
+        locations = (self._location, *self._location.alternatives(self.suffixes))
+        return next((location for location in locations if location.exists()), None)
 
     def _exists(self) -> bool:
-        return self._existing() is not None
+        return self._find() is not None
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._location.path}
 
 
 class InputDataset(FileDataset[Any, Loaded], Generic[Loaded]):
-    """A file that no node makes: it comes from outside, or a node's own work writes it."""
+    """Base class of read-only datasets."""
 
     def save(self, data: Any) -> None:
-        """Refuse.
+        """Raise: the dataset cannot be saved.
 
         Raises:
             DatasetError: Always.
         """
-        kind = type(self).__name__
-        raise DatasetError(f"{self._location.path}: a {kind} is an input, never an output")
+        raise DatasetError(
+            f"{self._location.path}: {type(self).__name__} is read-only; remove this dataset from "
+            "the outputs of the node"
+        )
 
 
 class HandleDataset(InputDataset[Loaded], Generic[Loaded]):
-    """A file through which the work it is handed to reads and writes; it need not exist yet."""
+    """Base class of datasets that load a handle, which the node reads and writes with."""
 
     def _exists(self) -> bool:
-        return True  # the handle can always be had
+        return True  # the handle can always be loaded

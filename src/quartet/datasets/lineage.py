@@ -1,4 +1,4 @@
-"""Where a registered model comes from: the run, the job on Azure ML, the code."""
+"""Lineage of registered models: run, Azure ML job and code version."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _SOURCE = Path(__file__).parents[1]
 
 
 def get_lineage_tags(run: str) -> dict[str, str]:
-    """Tags of a version that is registered now.
+    """Return the lineage tags of a new model version.
 
     Args:
-        run: MLflow's identifier of the run that registers it.
+        run: MLflow's identifier of the run that registers the version.
 
     Returns:
-        `run_id` and `code_sha256`; `azureml_job` in a job, whose properties name the commit; and
-        `git_commit` where the code lies in a repository, with `+changed` if it differs from it.
+        `run_id` and `code_sha256`; `azureml_job` in an Azure ML job, whose properties contain
+        the commit; and `git_commit` if the code is in a Git repository.
     """
-    found = {"run_id": run, "code_sha256": compute_code_digest(_SOURCE)}
+    tags = {"run_id": run, "code_sha256": compute_code_digest(_SOURCE)}
     if job := os.environ.get(JOB):
-        found["azureml_job"] = job
+        tags["azureml_job"] = job
     if commit := get_git_commit(_SOURCE):
-        found["git_commit"] = commit
-    return found
+        tags["git_commit"] = commit
+    return tags
 
 
 @cache
 def compute_code_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all Python files below a folder."""
+    """Return the SHA-256 of the names and contents of all Python files in a folder."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         name = path.relative_to(folder).as_posix()
@@ -42,15 +42,15 @@ def compute_code_digest(folder: Path) -> str:
 
 
 def get_git_commit(folder: Path) -> str:
-    """The commit that a folder is at, `…+changed` if its files are not as committed.
+    """Return the current commit of a folder, with `+changed` if it has uncommitted changes.
 
-    Empty where there is no repository, or no git: a step on Azure ML has neither.
+    Empty without a repository or without Git, as in a step on Azure ML.
     """
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changed"]
     try:
-        found = subprocess.run(
+        result = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=30, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
+    return result.stdout.strip() if result.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""A picture that long work rewrites, for people to look at while it goes on."""
+"""Pictures that show the progress of a running node."""
 
 from __future__ import annotations
 
@@ -17,23 +17,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LivePicture:
-    """A picture's file that long work rewrites, for people to look at while it goes on."""
+    """A picture file that a node updates while it runs."""
 
     location: Location
 
     def show(self, content: bytes) -> None:
-        """Replace the picture by this file's content.
-
-        Where it cannot be written the work goes on, with a warning: it is only for looking at.
-        """
+        """Replace the picture; a failure only logs a warning, as the node does not need it."""
         try:
             self.location.write(content)
         except (OSError, DatasetError) as error:
-            logger.warning("%s could not be rewritten: %s", self.location.path, error)
+            logger.warning("%s could not be updated: %s", self.location.path, error)
 
 
 class LivePictureDataset(HandleDataset[LivePicture]):
-    """Hands a node a `LivePicture`; only the node's work writes through it.
+    """Provides a `LivePicture`, which the node itself writes to.
 
     ```yaml
     style_progress:
@@ -47,5 +44,5 @@ class LivePictureDataset(HandleDataset[LivePicture]):
         return LivePicture(self._location)
 
     def preview(self) -> ImagePreview:
-        """What the file shows now, for Kedro-Viz."""
+        """Return the current picture for Kedro-Viz."""
         return ImagePreview(base64.b64encode(self._location.read()).decode())

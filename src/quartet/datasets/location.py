@@ -1,4 +1,4 @@
-"""Where a dataset's file lies."""
+"""Locations of datasets on file systems."""
 
 from __future__ import annotations
 
@@ -25,30 +25,33 @@ class Location:
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
     ) -> Location:
-        """From a catalog entry: a local path or any fsspec URL, and what its storage wants.
+        """Create a location from a catalog entry.
 
-        Folders of a local path are made when a file is written.
+        Args:
+            filepath: Local path or any fsspec URL. Missing local folders are created on writing.
+            credentials: Passed to the fsspec file system.
+            fs_args: Passed to the fsspec file system.
         """
         protocol, path = get_protocol_and_path(filepath)
         if protocol in ("http", "https"):
-            path = filepath  # this file system takes whole addresses
-        folders = {"auto_mkdir": True} if protocol == "file" else {}
-        options = {**folders, **(credentials or {}), **(fs_args or {})}
+            path = filepath  # this file system expects complete URLs
+        defaults = {"auto_mkdir": True} if protocol == "file" else {}
+        options = {**defaults, **(credentials or {}), **(fs_args or {})}
         return cls(fsspec.filesystem(protocol, **options), path)
 
     @property
     def protocol(self) -> str:
-        """What stands before `://` in a URL; `file` on this machine."""
+        """The URL scheme; `file` for local paths."""
         protocol = self.filesystem.protocol
         return str(protocol if isinstance(protocol, str) else protocol[0])
 
     @property
     def is_local(self) -> bool:
-        """Whether the path is one of this machine's own file system."""
+        """Whether the path is on the local file system."""
         return self.protocol == "file"
 
     def read(self) -> bytes:
-        """All bytes of the file."""
+        """Return the content of the file."""
         with self.filesystem.open(self.path, "rb") as file:
             content: bytes = file.read()
         return content
@@ -64,13 +67,13 @@ class Location:
         return str(strip_protocol(self.filesystem.unstrip_protocol(self.path))).rstrip("/")
 
     def exists(self) -> bool:
-        """Whether there is a file."""
+        """Return whether the file exists."""
         return bool(self.filesystem.exists(self.path))
 
     def alternatives(self, suffixes: Sequence[str]) -> list[Location]:
-        """Where the same file may be without its suffix, or with another one of `suffixes`."""
-        plain = self.path
+        """Return the locations without suffix and with each other one of `suffixes`."""
+        stem = self.path
         for suffix in suffixes:
-            plain = plain.removesuffix(suffix)
-        paths = (plain, *(plain + suffix for suffix in suffixes))
+            stem = stem.removesuffix(suffix)
+        paths = (stem, *(stem + suffix for suffix in suffixes))
         return [replace(self, path=path) for path in paths if path != self.path]

@@ -1,4 +1,4 @@
-"""What a media team drops in: a video, a picture, or a folder of pictures."""
+"""Media to stylize: a video, a picture, or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from quartet.datasets.location import Location
 from quartet.datasets.pictures import SUFFIXES, Pixels, decode_picture, is_hidden
 
 _READ_AHEAD = 8 << 20
-"""Bytes fetched at a time from remote storage."""
+"""Block size in bytes of reads from remote storage."""
 
 
 @dataclass(frozen=True)
 class Media:
-    """A file or folder, and how to get at what is in it.
+    """A video, a picture or a folder of pictures.
 
     Attributes:
-        name: Of the file or folder.
-        pictures: Names of the pictures, in order; none if it is a video.
+        name: Name of the file or folder.
+        pictures: Sorted names of the pictures; empty for a video.
     """
 
     name: str
@@ -36,19 +36,19 @@ class Media:
 
     @property
     def is_folder(self) -> bool:
-        """Whether there may be several pictures."""
+        """Whether this is a folder of pictures."""
         return bool(self.pictures) and self.pictures != (self.name,)
 
     @property
     def stem(self) -> str:
-        """The name without its ending."""
+        """The name without its suffix."""
         return self.name if self.is_folder else PurePosixPath(self.name).stem
 
     @contextmanager
     def open(self) -> Generator[str | BinaryIO]:
-        """The video for reading: a local path, or a file that can seek and has a `name`.
+        """Open the video: a local path, or a seekable file with a `name`.
 
-        Remote files are read where they lie, some megabytes at a time.
+        Remote files are not downloaded, but read in blocks.
         """
         if self._location.is_local:
             yield self._location.path
@@ -60,27 +60,29 @@ class Media:
             yield file
 
     def read_picture(self, name: str) -> Pixels:
-        """One of the pictures, shape (h, w, 3), uint8 RGB.
+        """Return a picture, shape (h, w, 3), uint8 RGB.
 
         Raises:
-            DatasetError: It is damaged, or no picture.
+            DatasetError: The file is damaged, or not a picture.
         """
-        path = self._path_of(name)
+        path = self._get_path(name)
         try:
             return decode_picture(self._location.filesystem.cat_file(path))
         except ValueError as error:
-            raise DatasetError(f"{path}: not a whole picture ({error}); export it anew") from error
+            raise DatasetError(
+                f"{path}: not a complete picture ({error}); export it again"
+            ) from error
 
     def digest(self, name: str) -> str:
-        """SHA-256 of one of the pictures' files, hexadecimal."""
-        return hashlib.sha256(self._location.filesystem.cat_file(self._path_of(name))).hexdigest()
+        """Return the SHA-256 of a picture's file, hexadecimal."""
+        return hashlib.sha256(self._location.filesystem.cat_file(self._get_path(name))).hexdigest()
 
-    def _path_of(self, name: str) -> str:
+    def _get_path(self, name: str) -> str:
         return f"{self._location.path}/{name}" if self.is_folder else self._location.path
 
 
 def encode_picture(pixels: Pixels, suffix: str) -> bytes:
-    """A picture of shape (h, w, 3) as JPEG of high quality, or PNG where the suffix says so."""
+    """Encode a picture of shape (h, w, 3) as JPEG, or as PNG for any other suffix."""
     content = io.BytesIO()
     picture = Image.fromarray(pixels)
     if suffix.lower() in (".jpg", ".jpeg"):
@@ -91,42 +93,42 @@ def encode_picture(pixels: Pixels, suffix: str) -> bytes:
 
 
 class MediaDataset(InputDataset[Media]):
-    """Hands a node a video, a picture or a folder of pictures; told apart by name.
+    """Provides a video, a picture or a folder of pictures, distinguished by its suffix.
 
     ```yaml
     style_source:
       type: quartet.datasets.media.MediaDataset
       filepath: ${runtime_params:video,data/01_raw/style/sample.mp4}
-      hint: "name a video, a picture or a folder of pictures: --params video=FILE"
+      hint: "set a video, a picture or a folder of pictures with --params video=FILE"
     ```
     """
 
-    def __init__(self, *, filepath: str, hint: str = "name a video", **options: Any):
-        """Describe the file or folder.
+    def __init__(self, *, filepath: str, hint: str = "set a video", **options: Any):
+        """Configure the dataset.
 
         Args:
             filepath: Local path or any fsspec URL.
-            hint: What to do where it is missing.
+            hint: End of the message if it is missing: what to do.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
         self._hint = hint
 
     def load(self) -> Media:
-        """Return what is there; nothing is decoded.
+        """Return the media, without decoding it.
 
         Raises:
-            DatasetError: There is nothing, or a folder without pictures.
+            DatasetError: It does not exist, or is a folder without pictures.
         """
         filesystem, path = self._location.filesystem, self._location.path.rstrip("/")
         filesystem.invalidate_cache()
         name = PurePosixPath(path).name
         if self._is_folder(path):
-            names = (PurePosixPath(str(found)).name for found in filesystem.ls(path, detail=False))
-            shown = (name for name in names if not is_hidden(name))
-            pictures = tuple(sorted(name for name in shown if _is_picture(name)))
+            names = (PurePosixPath(str(entry)).name for entry in filesystem.ls(path, detail=False))
+            visible = (name for name in names if not is_hidden(name))
+            pictures = tuple(sorted(name for name in visible if _is_picture(name)))
             if not pictures:
-                raise DatasetError(f"{path}: a folder without pictures; {self._hint}")
+                raise DatasetError(f"{path}: the folder contains no pictures; {self._hint}")
             return Media(name, pictures, Location(filesystem, path))
         if not filesystem.exists(path):
             raise DatasetError(f"{path}: no such file; {self._hint}")
@@ -136,9 +138,9 @@ class MediaDataset(InputDataset[Media]):
         try:
             return bool(self._location.filesystem.isdir(path))
         except OSError as error:
-            raise DatasetError(f"{path}: no answer from there ({error}); {self._hint}") from error
+            raise DatasetError(f"{path}: cannot be accessed ({error}); {self._hint}") from error
 
 
 def _is_picture(name: str) -> bool:
-    # FFmpeg plays animated GIFs; Pillow would show their first picture only.
+    # GIFs are videos: FFmpeg decodes all their frames, Pillow only the first.
     return name.lower().endswith(SUFFIXES) and not name.lower().endswith(".gif")

@@ -1,4 +1,4 @@
-"""A folder of photographs, of which only so many are in memory at a time."""
+"""Folders of pictures, loaded on demand into a cache of bounded size."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ logger = logging.getLogger(__name__)
 
 
 class PictureFolder(Mapping[str, Pixels]):
-    """The pictures of a folder by name, each read when it is asked for.
+    """The pictures of a folder by name, loaded on demand.
 
-    Those used last are kept, up to a limit, so that memory stays bounded however many there
-    are. One that cannot be read is told once in a warning; asking for it raises ValueError.
+    The most recently used pictures are cached. A picture that cannot be read raises
+    ValueError, and logs one warning.
 
     Args:
-        location: The folder; None for no pictures at all.
-        sizes: Bytes of each file, by path below the folder.
-        longest_side: Larger pictures are scaled down to it, pixels.
-        memory: Bytes of pixels that are kept.
+        location: The folder; None for an empty mapping.
+        sizes: Size in bytes of each file, by path relative to the folder.
+        longest_side: Longest side in pixels to which larger pictures are scaled down.
+        memory: Size of the cache in bytes of pixels.
     """
 
     def __init__(
@@ -39,31 +39,31 @@ class PictureFolder(Mapping[str, Pixels]):
         self._sizes = sizes
         self._longest_side = longest_side
         self._memory = memory
-        self._kept: OrderedDict[str, Pixels] = OrderedDict()
-        self._bytes = 0
+        self._cache: OrderedDict[str, Pixels] = OrderedDict()
+        self._cache_bytes = 0
         self._lock = threading.Lock()
         self.unreadable: dict[str, str] = {}
-        """Why, by name; of those that have been asked for."""
+        """Reason by name, of pictures that could not be read."""
 
     @property
     def fingerprint(self) -> str:
-        """A text that changes with the files' names and sizes."""
+        """A hash of the files' names and sizes."""
         return hashlib.sha256(
             repr((self._longest_side, sorted(self._sizes.items()))).encode()
         ).hexdigest()
 
     def __getitem__(self, name: str) -> Pixels:
         with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-                return self._kept[name]
+            if name in self._cache:
+                self._cache.move_to_end(name)
+                return self._cache[name]
         pixels = self._read(name)
         with self._lock:
-            if name not in self._kept:
-                self._kept[name] = pixels
-                self._bytes += pixels.nbytes
-            while self._bytes > self._memory and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+            if name not in self._cache:
+                self._cache[name] = pixels
+                self._cache_bytes += pixels.nbytes
+            while self._cache_bytes > self._memory and len(self._cache) > 1:
+                self._cache_bytes -= self._cache.popitem(last=False)[1].nbytes
         return pixels
 
     def __iter__(self) -> Iterator[str]:
@@ -82,18 +82,18 @@ class PictureFolder(Mapping[str, Pixels]):
             return decode_picture(replace(self._location, path=path).read(), self._longest_side)
         except (ValueError, OSError) as error:
             with self._lock:
-                first = name not in self.unreadable
+                is_new = name not in self.unreadable
                 self.unreadable[name] = str(error)
-            if first:
-                logger.warning("%s cannot be used and is passed over: %s", path, error)
+            if is_new:
+                logger.warning("%s cannot be read and is skipped: %s", path, error)
             raise ValueError(f"{path}: {error}") from error
 
 
 class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
-    """Loads the pictures of a folder and all folders in it, hidden ones left out, by name.
+    """Loads the pictures of a folder and its subfolders, except hidden ones, by name.
 
-    Only names are read at first. Without a folder the mapping is empty: whoever receives it
-    then uses pictures of its own.
+    Pictures are loaded on demand. Without a folder the mapping is empty, and the node uses
+    other pictures.
 
     ```yaml
     photographs:
@@ -109,18 +109,18 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         folder: str | None,
         longest_side: int = 768,
         memory_mib: int = 512,
-        hint: str = "give a folder with pictures",
+        hint: str = "set a folder with pictures",
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Describe the folder.
+        """Configure the dataset.
 
         Args:
             folder: Local path or any fsspec URL; null for none.
-            longest_side: Larger pictures are scaled down to it, pixels.
-            memory_mib: Of pixels that are kept; others are read anew when needed again.
-            hint: What to do where there is no such folder, or no picture in it.
+            longest_side: Longest side in pixels to which larger pictures are scaled down.
+            memory_mib: Size of the cache of pixels.
+            hint: End of the message if there are no pictures: what to do.
             credentials: Passed to the fsspec file system.
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
@@ -128,7 +128,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         self._location = (
             None if folder is None else Location.from_filepath(folder, credentials, fs_args)
         )
-        # By these names hooks ask any file of the catalog where it is.
+        # Hooks read these attributes, which all datasets of Kedro's file formats have.
         self._filepath = self._location and PurePosixPath(self._location.path)
         self._protocol = self._location and self._location.protocol
         self._longest_side = longest_side
@@ -137,37 +137,40 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         self.metadata = metadata
 
     def load(self) -> PictureFolder:
-        """Return the mapping, names in alphabetical order.
+        """Return the mapping, sorted by name.
 
         Raises:
-            DatasetError: There is no such folder, or no picture in it.
+            DatasetError: The folder does not exist, or contains no pictures.
         """
-        return PictureFolder(self._location, self._sizes(), self._longest_side, self._memory)
+        return PictureFolder(self._location, self._list_sizes(), self._longest_side, self._memory)
 
-    def _sizes(self) -> dict[str, int]:
+    def _list_sizes(self) -> dict[str, int]:
         if self._location is None:
             return {}
         filesystem, path = self._location.filesystem, self._location.path
         filesystem.invalidate_cache()
         if not filesystem.isdir(path):
             raise DatasetError(f"{path}: no such folder; {self._hint}")
-        above = len(self._location.listed_path) + 1
-        found = {
-            full[above:]: int(entry["size"])
-            for full, entry in sorted(filesystem.find(path, detail=True).items())
-            if full.lower().endswith(SUFFIXES) and not is_hidden(full[above:])
+        prefix = len(filesystem._strip_protocol(path).rstrip("/")) + 1
+        sizes = {
+            file[prefix:]: int(entry["size"])
+            for file, entry in sorted(filesystem.find(path, detail=True).items())
+            if file.lower().endswith(SUFFIXES) and not is_hidden(file[prefix:])
         }
-        if not found:
-            raise DatasetError(f"{path}: no picture ({', '.join(SUFFIXES)}) in it; {self._hint}")
-        return found
+        if not sizes:
+            suffixes = ", ".join(SUFFIXES)
+            raise DatasetError(f"{path}: contains no pictures ({suffixes}); {self._hint}")
+        return sizes
 
     def save(self, data: Any) -> None:
-        """Refuse.
+        """Raise: the dataset cannot be saved.
 
         Raises:
             DatasetError: Always.
         """
-        raise DatasetError("a folder of pictures is an input, never an output")
+        raise DatasetError(
+            "PictureFolderDataset is read-only; remove this dataset from the outputs of the node"
+        )
 
     def _exists(self) -> bool:
         return self._location is None or bool(self._location.filesystem.isdir(self._location.path))

@@ -1,4 +1,4 @@
-"""Pictures as people have them: what is in their files, and a dataset of one."""
+"""Picture files: decoding, and a dataset of one picture."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from quartet.compat import ImagePreview
 from quartet.datasets.file import InputDataset
 
 Pixels = NDArray[np.uint8]
-"""Shape (h, w, 3), RGB, as the picture is shown."""
+"""Shape (h, w, 3), RGB, in display orientation."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _PREVIEW_SIDE = 800
-_PAPER = (255, 255, 255)
-"""What is seen through transparent parts."""
+_BACKGROUND = (255, 255, 255)
+"""Colour of transparent pixels."""
 
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A picture and the file that it is from.
+    """A picture and its file.
 
     Attributes:
-        name: The file's.
-        pixels: Shape (h, w, 3), uint8 RGB, the way up that it is shown.
-        sha256: Of the file, hexadecimal.
+        name: Name of the file.
+        pixels: Shape (h, w, 3), uint8 RGB, in display orientation.
+        sha256: SHA-256 of the file, hexadecimal.
     """
 
     name: str
@@ -42,54 +42,54 @@ class PictureFile:
 
 
 def is_hidden(path: str) -> bool:
-    """Whether a path below a folder is of a hidden file, or of one in a hidden folder.
+    """Return whether a relative path is a hidden file, or a file in a hidden folder.
 
-    Such files are nobody's pictures: macOS lays a `._a.jpg` beside `a.jpg`, and programs keep
-    small copies in folders like `.thumbnails`.
+    macOS writes `._a.jpg` next to `a.jpg`, and programs keep thumbnails in folders such as
+    `.thumbnails`.
     """
     return any(part.startswith(".") for part in PurePosixPath(path).parts)
 
 
 def decode_picture(content: bytes, longest_side: int | None = None) -> Pixels:
-    """The pixels of a file of any format that Pillow reads; of several pictures the first.
+    """Decode a file of any format that Pillow reads; the first picture of several.
 
-    It is turned as its EXIF data say. Grey ones, those with a palette, CMYK and 16 bits
-    become RGB of 8 bits; transparent parts become white.
+    Applies the EXIF orientation. Greyscale, palette, CMYK and 16-bit pictures are converted
+    to 8-bit RGB; transparent pixels become white.
 
     Args:
-        content: Of the file.
-        longest_side: Larger ones are scaled down to it, pixels.
+        content: Content of the file.
+        longest_side: Longest side in pixels to which larger pictures are scaled down.
 
     Raises:
-        ValueError: It is no picture, is cut short, or has too many pixels; why, in a few words.
+        ValueError: The file is not a picture, is truncated, or has too many pixels.
     """
     try:
         with Image.open(io.BytesIO(content)) as picture:
             if longest_side is not None:
-                picture.draft("RGB", (longest_side, longest_side))  # a JPEG is decoded small
-            shown = _as_shown(picture)
+                picture.draft("RGB", (longest_side, longest_side))  # decodes a JPEG at reduced size
+            rgb = _convert_to_rgb(picture)
     except UnidentifiedImageError as error:
-        raise ValueError("no picture of a known format") from error
-    except Exception as error:  # damaged files make decoders fail in any way
+        raise ValueError("not a picture of a supported format") from error
+    except Exception as error:  # decoders raise any exception on damaged files
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
     if longest_side is not None:
-        shown.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
-    return np.array(shown)
+        rgb.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+    return np.array(rgb)
 
 
-def _as_shown(picture: Image.Image) -> Image.Image:
-    """RGB, turned; `picture` itself stays as it is."""
+def _convert_to_rgb(picture: Image.Image) -> Image.Image:
+    """Return the picture as RGB, with the EXIF orientation applied."""
     picture.load()
-    turned = ImageOps.exif_transpose(picture)
-    if turned.mode.startswith(("I", "F")):  # 16 bits and more, which Pillow would only clip
-        turned = _eight_bits(turned)
-    if turned.has_transparency_data:
-        paper = Image.new("RGBA", turned.size, (*_PAPER, 255))
-        turned = Image.alpha_composite(paper, turned.convert("RGBA"))
-    return turned.convert("RGB")
+    oriented = ImageOps.exif_transpose(picture)
+    if oriented.mode.startswith(("I", "F")):  # 16 bits and more, which Pillow would clip
+        oriented = _convert_to_8_bits(oriented)
+    if oriented.has_transparency_data:
+        background = Image.new("RGBA", oriented.size, (*_BACKGROUND, 255))
+        oriented = Image.alpha_composite(background, oriented.convert("RGBA"))
+    return oriented.convert("RGB")
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
+def _convert_to_8_bits(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture).astype(np.float64)
     if picture.mode.startswith("I"):
         values = values / 257
@@ -99,22 +99,22 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
 
 
 class PictureDataset(InputDataset[PictureFile]):
-    """Loads one picture: JPEG, PNG, WebP and what else Pillow reads.
+    """Loads one picture: JPEG, PNG, WebP or another format that Pillow reads.
 
     ```yaml
     painting:
       type: quartet.datasets.pictures.PictureDataset
       filepath: ${runtime_params:painting,data/01_raw/style/painting.jpg}
-      hint: "name the painting: --params painting=FILE"
+      hint: "set the painting with --params painting=FILE"
     ```
     """
 
-    def __init__(self, *, filepath: str, hint: str = "give the picture's file", **options: Any):
-        """Describe the file.
+    def __init__(self, *, filepath: str, hint: str = "set the file of the picture", **options: Any):
+        """Configure the dataset.
 
         Args:
             filepath: Local path or any fsspec URL.
-            hint: What to do where the file is missing.
+            hint: End of the message if the file is missing: what to do.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
@@ -124,7 +124,7 @@ class PictureDataset(InputDataset[PictureFile]):
         """Return the picture.
 
         Raises:
-            DatasetError: The file is missing, damaged or no picture.
+            DatasetError: The file is missing, damaged or not a picture.
         """
         path = self._location.path
         try:
@@ -134,11 +134,11 @@ class PictureDataset(InputDataset[PictureFile]):
         try:
             pixels = decode_picture(content)
         except ValueError as error:
-            raise DatasetError(f"{path}: not a whole picture ({error}); {self._hint}") from error
+            raise DatasetError(f"{path}: not a complete picture ({error}); {self._hint}") from error
         return PictureFile(PurePosixPath(path).name, pixels, hashlib.sha256(content).hexdigest())
 
     def preview(self) -> ImagePreview:
-        """The picture for Kedro-Viz, PNG in base64."""
+        """Return the picture for Kedro-Viz, PNG in base64."""
         picture = Image.fromarray(decode_picture(self._location.read(), _PREVIEW_SIDE))
         content = io.BytesIO()
         picture.save(content, "PNG")

@@ -1,4 +1,4 @@
-"""A folder in which files appear only when they are whole and have been checked."""
+"""Folders in which files appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -15,55 +15,54 @@ from quartet.datasets.location import Location
 
 @dataclass(frozen=True)
 class PublishedFolder:
-    """Files for others to take, by name."""
+    """A folder of finished files."""
 
     _location: Location
 
     @contextmanager
     def create(self, name: str) -> Generator[Path]:
-        """A local path to write a file to; it is published when the block ends well.
+        """Provide a local path to write a file to, and publish it when the block succeeds.
 
-        What was there under its name stays until then, and stays for good if the block ends
-        with an error.
+        An existing file of that name remains until then, and if the block raises an exception.
 
         Args:
-            name: Of the file; a folder may stand before it.
+            name: Path of the file relative to the folder.
         """
         target = f"{self._location.path}/{name}"
         if self._location.is_local:
             folder = Path(target).parent
             folder.mkdir(parents=True, exist_ok=True)
-            # In a folder of its own: whoever watches for new files sees only whole ones.
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as beside:
-                path = Path(beside) / Path(name).name
+            # In a hidden folder, so that watchers of new files see only complete ones.
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as temporary:
+                path = Path(temporary) / Path(name).name
                 yield path
                 path.replace(target)
             return
-        with tempfile.TemporaryDirectory() as folder_here:
-            path = Path(folder_here) / Path(name).name
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / Path(name).name
             yield path
-            # Blob storage shows a file when all of it has been uploaded.
+            # On blob storage a file appears when its upload is complete.
             self._location.filesystem.put_file(os.fspath(path), target)
 
     @contextmanager
     def fetch(self, name: str) -> Generator[Path]:
-        """A local path to read a published file from, while the block lasts."""
+        """Provide a local path of a published file for the duration of the block."""
         source = f"{self._location.path}/{name}"
         if self._location.is_local:
             yield Path(source)
             return
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / Path(name).name
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / Path(name).name
             self._location.filesystem.get_file(source, os.fspath(path))
             yield path
 
     def get_path(self, name: str) -> str:
-        """Where a file is or will be, for messages and reports."""
+        """Return the path of a file, for messages and reports."""
         return f"{self._location.path}/{name}"
 
 
 class PublishedFolderDataset(HandleDataset[PublishedFolder]):
-    """Hands a node a `PublishedFolder`; only the node's work writes through it.
+    """Provides a `PublishedFolder`, which the node itself writes to.
 
     ```yaml
     stylized:

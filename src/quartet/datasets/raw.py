@@ -1,4 +1,4 @@
-"""A file as it is, byte for byte."""
+"""Files as bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from quartet.datasets.file import FileDataset
 
 
 class BytesDataset(FileDataset[bytes, bytes]):
-    """Loads and saves the content of one file; in a PartitionedDataset, of a folder of files.
+    """Loads and saves a file as bytes; in a PartitionedDataset, a folder of files.
 
     ```yaml
     sensor_sample_captures:
@@ -21,16 +21,16 @@ class BytesDataset(FileDataset[bytes, bytes]):
     """
 
     def load(self) -> bytes:
-        """Return the content."""
+        """Return the content of the file."""
         return self._location.read()
 
     def save(self, data: bytes) -> None:
-        """Write the content, replacing the file as a whole."""
+        """Replace the content of the file."""
         self._location.write(data)
 
 
 class ImageBytesDataset(BytesDataset):
-    """The same for an image as a browser shows it, still or moving; Kedro-Viz shows it, too.
+    """Loads and saves an image or animation as bytes, with a preview in Kedro-Viz.
 
     ```yaml
     style_preview:
@@ -40,5 +40,5 @@ class ImageBytesDataset(BytesDataset):
     """
 
     def preview(self) -> ImagePreview:
-        """The image in base64."""
+        """Return the image for Kedro-Viz, in base64."""
         return ImagePreview(base64.b64encode(self.load()).decode())

@@ -1,4 +1,4 @@
-"""A model's place in the MLflow registry."""
+"""Models in the MLflow registry."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelRelease:
-    """A model on its way to the registry, with the verdict whether it may enter.
+    """A candidate for registration, and the decision whether to register it.
 
     Attributes:
-        approved: Register a new version; otherwise the registry stays as it is.
-        reason: The verdict in words, kept as the version's description.
+        approved: Whether to register a new version.
+        reason: Reason for the decision, saved as the version's description.
         loader_module: Module whose `_load_pyfunc(folder)` returns an object with
-            `predict(batch)`; its package travels with the model.
-        files: What `_load_pyfunc` finds in that folder, by file name.
-        requirements: Distributions the loader needs; pinned as installed here.
+            `predict(batch)`; its package is saved with the model.
+        files: Contents of the files in that folder, by name.
+        requirements: Distributions the loader requires, pinned to the installed versions.
         input_example: A small batch, from which the signature is inferred.
-        tags: Facts about the version: metrics, parameters, checksums.
+        tags: Tags of the version: metrics, parameters, checksums.
     """
 
     approved: bool
@@ -51,40 +51,39 @@ class ModelRelease:
 
 @dataclass(frozen=True)
 class Champion:
-    """The version registered last, ready to predict."""
+    """The latest registered version, loaded for prediction."""
 
     version: int
     tags: Mapping[str, str]
     model: Any
 
     def predict(self, batch: Any) -> pd.DataFrame:
-        """Predictions of the registered model for a batch of inputs."""
+        """Return the predictions for a batch of inputs."""
         predictions: pd.DataFrame = self.model.predict(batch)
         return predictions
 
     @property
     def raw_model(self) -> Any:
-        """What the loader module restored, for more than `predict`.
+        """The object that the loader module returned.
 
         Raises:
-            DatasetError: The version is a model of another kind.
+            DatasetError: The version was registered by other code.
         """
         try:
             return self.model.get_raw_model()
         except NotImplementedError as error:
             raise DatasetError(
-                f"version {self.version} in the registry is a model of another kind: run the "
-                "pipeline that makes this one, so that it registers its own"
+                f"registered version {self.version}: is not a model of this project; run the "
+                "pipeline that trains the model, which registers a new version"
             ) from error
 
 
 class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
-    """Loads the last registered version of a model; saves a release as the next.
+    """Loads the latest registered version of a model; saves a release as a new version.
 
-    The model is logged as plain artifacts of the active MLflow run and then
-    registered: MLflow 3's `log_model` is refused by Azure ML's tracking service.
-    It is restored by a loader module from data files, so it holds no pickle. Its tags say
-    where it comes from: see `quartet.datasets.lineage`.
+    The model is logged as artifacts of the active MLflow run and then registered, as
+    Azure ML's tracking service does not support `log_model` of MLflow 3. A loader module
+    restores it from data files, without pickle. For its tags see `quartet.datasets.lineage`.
 
     ```yaml
     mnist_classifier:
@@ -101,43 +100,42 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         registered_by: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        """Describe the model by its name in the registry.
+        """Configure the dataset.
 
         Args:
-            model_name: That name.
-            registered_by: The pipeline to run first, where whoever loads the model cannot do
-                without a version.
+            model_name: Name in the registry.
+            registered_by: The pipeline that registers the model, if loading requires a version.
             metadata: Ignored here; read by plugins.
         """
         self.model_name = model_name
         self._registered_by = registered_by
         self.metadata = metadata
-        self.saved_version: int | None = None  # told in the run's summary
+        self.saved_version: int | None = None  # reported in the run's summary
 
     def load(self) -> Champion | None:
-        """Return the version registered last, or None if there is none yet.
+        """Return the latest version, or None if none is registered.
 
         Raises:
-            DatasetError: The version is registered but its files cannot be loaded; or there is
-                none, and `registered_by` says how to get one.
+            DatasetError: The files of the version cannot be loaded; or no version is registered
+                and `registered_by` is set.
         """
         import mlflow
 
         entry = self._latest_version()
         if entry is None and self._registered_by:
             raise DatasetError(
-                f"no version of {self.model_name} is registered: run `kedro run --pipelines "
+                f"{self._model_name}: no version is registered; run `kedro run --pipelines "
                 f"{self._registered_by}` first, in the same environment"
             )
         if entry is None:
             return None
         try:
-            with _own_code():
-                model = mlflow.pyfunc.load_model(f"models:/{self.model_name}/{entry.version}")
+            with _preserve_import_path():
+                model = mlflow.pyfunc.load_model(f"models:/{self._model_name}/{entry.version}")
         except Exception as error:
             raise DatasetError(
-                f"version {entry.version} of the registered model {self.model_name} cannot be "
-                f"loaded ({error}); restore its files or delete that version"
+                f"{self._model_name}: registered version {entry.version} cannot be loaded "
+                f"({error}); restore its files or delete this version"
             ) from error
         return Champion(int(entry.version), dict(entry.tags), model)
 
@@ -149,7 +147,7 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
             logger.info("%s: %s", self.model_name, data.reason)
             return
         run = mlflow.active_run() or mlflow.start_run()
-        with tempfile.TemporaryDirectory() as folder, _own_code():
+        with tempfile.TemporaryDirectory() as folder, _preserve_import_path():
             model_folder = _write_model(data, Path(folder))
             mlflow.log_artifacts(str(model_folder), artifact_path=self.model_name)
         client = mlflow.MlflowClient()
@@ -179,11 +177,11 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
 
 
 @contextmanager
-def _own_code() -> Iterator[None]:
-    """Keep what MLflow puts in front of the import path from staying there.
+def _preserve_import_path() -> Iterator[None]:
+    """Remove what MLflow adds to the import path.
 
-    The code that travels with a model is for those who lack ours. Processes that are
-    started from here would find it first, and it is not all of ours.
+    MLflow adds the code saved with a model, which is only a part of this project. Child
+    processes would import it instead of the project.
     """
     paths = list(sys.path)
     try:
@@ -193,7 +191,7 @@ def _own_code() -> Iterator[None]:
 
 
 def _write_model(release: ModelRelease, folder: Path) -> Path:
-    """Write the release in MLflow's layout and return its folder."""
+    """Save the release as an MLflow model and return its folder."""
     import mlflow
 
     data_folder = folder / "data"
@@ -204,7 +202,7 @@ def _write_model(release: ModelRelease, folder: Path) -> Path:
     predictions = loader._load_pyfunc(str(data_folder)).predict(release.input_example)
     model_folder = folder / "model"
     with warnings.catch_warnings():
-        # The labels in a prediction are integers that can never be missing.
+        # Labels in a prediction are integers without missing values.
         warnings.filterwarnings("ignore", message=r".*Inferred schema contains integer column")
         signature = mlflow.models.infer_signature(release.input_example, predictions)
     mlflow.pyfunc.save_model(
@@ -212,7 +210,7 @@ def _write_model(release: ModelRelease, folder: Path) -> Path:
         loader_module=release.loader_module,
         data_path=str(data_folder),
         code_paths=[str(_copy_package(release.loader_module, folder / "code"))],
-        pip_requirements=[_pinned(name) for name in release.requirements],
+        pip_requirements=[_pin(name) for name in release.requirements],
         signature=signature,
         input_example=release.input_example,
     )
@@ -220,7 +218,7 @@ def _write_model(release: ModelRelease, folder: Path) -> Path:
 
 
 def _copy_package(loader_module: str, folder: Path) -> Path:
-    """Copy the loader's package, and the bare packages around it, under `folder`."""
+    """Copy the loader's package, and the `__init__.py` of its parents, to `folder`."""
     top, *inner = loader_module.split(".")[:-1]
     source = Path(importlib.import_module(top).__file__ or "").parent
     target = folder / top
@@ -232,8 +230,8 @@ def _copy_package(loader_module: str, folder: Path) -> Path:
     return folder / top
 
 
-def _pinned(distribution: str) -> str:
-    """`name==version` as installed, less a local build label such as `+cpu`."""
+def _pin(distribution: str) -> str:
+    """Return `name==version` as installed, without local labels such as `+cpu`."""
     return f"{distribution}=={installed_version(distribution).partition('+')[0]}"
 
 

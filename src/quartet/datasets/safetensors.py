@@ -19,8 +19,8 @@ Arrays = Mapping[str, NDArray[Any]]
 class SafetensorsDataset(FileDataset[Arrays, dict[str, NDArray[Any]]]):
     """Loads and saves a mapping of names to arrays as a safetensors file.
 
-    Made because the dataset of the same name in kedro-datasets-experimental
-    hands the library a local file name and so cannot write to blob storage.
+    The dataset of the same name in kedro-datasets-experimental cannot write to blob
+    storage.
 
     ```yaml
     convnet_weights:
@@ -39,12 +39,14 @@ class SafetensorsDataset(FileDataset[Arrays, dict[str, NDArray[Any]]]):
         try:
             return load(self._location.read())
         except FileNotFoundError as error:
-            raise DatasetError(f"{path}: no such file; run the node that makes it") from error
+            raise DatasetError(f"{path}: no such file; run the node that creates it") from error
         except SafetensorError as error:
-            raise DatasetError(f"{path}: not a whole safetensors file ({error})") from error
+            raise DatasetError(
+                f"{path}: not a complete safetensors file ({error}); run the node that creates it"
+            ) from error
 
     def save(self, data: Arrays) -> None:
-        """Write the arrays, replacing the file as a whole."""
-        # The format stores the buffer as it lies in memory, so it must be in C order.
+        """Write the arrays."""
+        # The library saves the memory buffer, which must be in C order.
         content = save({name: np.ascontiguousarray(array) for name, array in data.items()})
         self._location.write(content)

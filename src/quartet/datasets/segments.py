@@ -1,4 +1,4 @@
-"""Where long work keeps its finished segments, each a file."""
+"""Finished segments of long-running nodes, each in a file."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ from quartet.datasets.file import HandleDataset
 from quartet.datasets.location import Location
 
 _UNFINISHED = ".part"
-"""How the hidden name ends under which local storage writes a file before it is whole."""
+"""Suffix of the temporary files of `quartet.datasets.atomic`."""
 
 
 @dataclass(frozen=True)
 class SegmentStore:
-    """Finished segments by name, in a folder for each work.
+    """Finished segments by name, in a folder per key.
 
-    A segment appears when it is whole, so that what is listed need not be done again. Work is
-    told apart by a fingerprint of all that its segments depend on.
+    The key is a fingerprint of everything that the segments depend on. A segment appears
+    only when it is complete, so that listed segments need not be computed again.
     """
 
     _location: Location
 
-    def names(self, work: str) -> set[str]:
-        """Names of the segments that are there."""
-        filesystem, folder = self._location.filesystem, self._folder(work)
+    def names(self, key: str) -> set[str]:
+        """Return the names of the stored segments."""
+        filesystem, folder = self._location.filesystem, self._folder(key)
         filesystem.invalidate_cache()
         if not filesystem.isdir(folder):
             return set()
         paths = (PurePosixPath(str(path)) for path in filesystem.ls(folder, detail=False))
         return {path.name for path in paths if path.suffix != _UNFINISHED}
 
-    def write(self, work: str, name: str, content: bytes) -> None:
-        """Keep a segment; one of that name is replaced."""
-        replace(self._location, path=f"{self._folder(work)}/{name}").write(content)
+    def write(self, key: str, name: str, content: bytes) -> None:
+        """Store a segment, replacing one of the same name."""
+        replace(self._location, path=f"{self._folder(key)}/{name}").write(content)
 
-    def sources(self, work: str, names: Sequence[str]) -> Sequence[str | BinaryIO]:
-        """Segments for reading, one by one: local paths, or files in memory with a `name`."""
-        return _Sources(self, work, names)
+    def sources(self, key: str, names: Sequence[str]) -> Sequence[str | BinaryIO]:
+        """Return segments, loaded on access: local paths, or files in memory with a `name`."""
+        return _Sources(self, key, names)
 
-    def read(self, work: str, name: str) -> bytes:
-        """The content of a segment."""
-        return replace(self._location, path=f"{self._folder(work)}/{name}").read()
+    def read(self, key: str, name: str) -> bytes:
+        """Return the content of a segment."""
+        return replace(self._location, path=f"{self._folder(key)}/{name}").read()
 
-    def clear(self, work: str) -> None:
-        """Give up the segments of a work."""
-        folder = self._folder(work)
+    def clear(self, key: str) -> None:
+        """Delete the segments of a key."""
+        folder = self._folder(key)
         if self._location.filesystem.exists(folder):
             self._location.filesystem.rm(folder, recursive=True)
 
-    def _folder(self, work: str) -> str:
-        return f"{self._location.path}/{work}"
+    def _folder(self, key: str) -> str:
+        return f"{self._location.path}/{key}"
 
 
 @dataclass(frozen=True)
 class _Sources(Sequence[str | BinaryIO]):
-    """Fetches a segment when it is asked for, and keeps none."""
+    """Loads a segment on access, without a cache."""
 
     store: SegmentStore
-    work: str
+    key: str
     names: Sequence[str]
 
     def __len__(self) -> int:
@@ -77,14 +77,14 @@ class _Sources(Sequence[str | BinaryIO]):
         name = self.names[index]
         location = self.store._location
         if location.is_local:
-            return f"{self.store._folder(self.work)}/{name}"
-        file = io.BytesIO(self.store.read(self.work, name))
+            return f"{self.store._folder(self.key)}/{name}"
+        file = io.BytesIO(self.store.read(self.key, name))
         file.name = name
         return file
 
 
 class SegmentStoreDataset(HandleDataset[SegmentStore]):
-    """Hands a node its `SegmentStore`; only the node's work writes through it.
+    """Provides a `SegmentStore`, which the node itself writes to.
 
     ```yaml
     style_segments:

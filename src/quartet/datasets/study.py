@@ -1,4 +1,4 @@
-"""Where an Optuna study is kept, trial by trial."""
+"""Storage of Optuna studies in SQLite."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     import optuna
 
 BUSY_SECONDS = 60
-"""How long a worker waits for others that write, before it takes the database for locked."""
+"""Timeout of a worker that waits for the database lock."""
 GRACE_SECONDS = 120
-"""Without a heartbeat for so long, a trial's machine is taken for lost: more than the longest wait
-for the database and the interval together."""
+"""Time without heartbeat after which a trial counts as stale: more than the longest wait for the
+database lock plus the heartbeat interval."""
 
 
 class StudyStore:
-    """A SQLite file of studies, on this machine while it is open.
+    """A SQLite file of studies, local while it is open.
 
-    A file on other storage is fetched when it is opened and brought back
-    whenever `upload` is called: SQLite needs a file system with locks.
+    SQLite needs a file system with locks. A remote file is downloaded by `open` and
+    uploaded by `upload` and at the end.
     """
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        self._local = isinstance(location.filesystem, LocalFileSystem)
+        self._is_local = isinstance(location.filesystem, LocalFileSystem)
         self._path: Path | None = None
 
     @contextmanager
     def open(self) -> Iterator[str]:
-        """The database's address for `open_storage`, good for other processes of this machine.
+        """Provide the local path for `open_storage`, which other local processes can use.
 
         Raises:
-            DatasetError: The file is no Optuna database, or another process has locked it.
+            DatasetError: The file is not an Optuna database, or is locked by another process.
         """
         with tempfile.TemporaryDirectory() as folder:
-            if self._local:
+            if self._is_local:
                 self._path = Path(self._location.path)
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             else:
@@ -60,8 +60,8 @@ class StudyStore:
                 self._path = None
 
     def upload(self) -> None:
-        """Bring what has been written to the storage, where that is not this machine."""
-        if self._local or self._path is None or not self._path.exists():
+        """Upload the database if its location is remote."""
+        if self._is_local or self._path is None or not self._path.exists():
             return
         copy = self._path.with_suffix(".copy")
         with (
@@ -73,10 +73,14 @@ class StudyStore:
         copy.unlink()
 
     def _check(self, path: Path) -> None:
-        """Refuse a database that is not Optuna's, before anything is written into it."""
+        """Check that the file is an Optuna database, before anything is written to it.
+
+        Raises:
+            DatasetError: The file is another database, cannot be opened, or is locked.
+        """
         if not path.exists() or path.stat().st_size == 0:
             return
-        where = self._location.path
+        origin = self._location.path
         try:
             with closing(
                 sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=5)
@@ -90,31 +94,31 @@ class StudyStore:
         except sqlite3.OperationalError as error:
             if "unable to open" in str(error):
                 raise DatasetError(
-                    f"{where}: the study database cannot be opened; see whether it is a file, and "
-                    "may be read and written by you"
+                    f"{origin}: the study database cannot be opened; check that it is a file that "
+                    "you may read and write"
                 ) from error
             raise DatasetError(
-                f"{where}: the study database is locked by another process ({error}); wait until "
-                "that has finished, or end it"
+                f"{origin}: the study database is locked by another process ({error}); wait until "
+                "it has finished, or stop it"
             ) from error
         except sqlite3.DatabaseError as error:
             raise DatasetError(
-                f"{where}: not a study database ({error}); move the file away to begin a new study"
+                f"{origin}: not a study database ({error}); move the file away to start a new study"
             ) from error
         if tables and not {"studies", "trials"} <= tables:
             raise DatasetError(
-                f"{where}: a database, but not of Optuna (it has {', '.join(sorted(tables)[:5])}); "
-                "move the file away to begin a new study"
+                f"{origin}: not an Optuna database (its tables: {', '.join(sorted(tables)[:5])}); "
+                "move the file away to start a new study"
             )
 
 
 def open_storage(path: str) -> optuna.storages.BaseStorage:
-    """Return Optuna's storage of a SQLite file, shared by processes of one machine.
+    """Return Optuna's storage of a SQLite file, which processes of one machine can share.
 
-    A trial without a heartbeat fails before the next one begins, and is retried.
+    A stale trial is set to failed before the next trial starts, and is retried.
 
     Raises:
-        DatasetError: The database was made by another version of Optuna.
+        DatasetError: The database was created by another version of Optuna.
     """
     import optuna
     from sqlalchemy import event
@@ -132,23 +136,23 @@ def open_storage(path: str) -> optuna.storages.BaseStorage:
         )
     except RuntimeError as error:
         raise DatasetError(
-            f"{path}: the study database cannot be used ({error}); move the file away to begin a "
+            f"{path}: the study database cannot be used ({error}); move the file away to start a "
             "new study"
         ) from error
 
     @event.listens_for(storage.engine, "connect")
     def _configure(connection: Any, _: Any) -> None:
-        # With a write-ahead log readers and the writer do not wait for each other. A report is
-        # then safe once the process has died; only a power cut could lose the last ones.
+        # With a write-ahead log readers and the writer do not block each other. Commits survive
+        # a killed process; only a power failure could lose the last ones.
         enable_write_ahead_log(connection, BUSY_SECONDS)
         connection.execute("PRAGMA synchronous=NORMAL")
 
-    storage.engine.dispose()  # connections opened before were not configured
+    storage.engine.dispose()  # earlier connections are not configured
     return optuna.storages.get_storage(storage)
 
 
 class StudyDataset(HandleDataset[StudyStore]):
-    """Hands a node its `StudyStore`; only the node's work writes through it.
+    """Provides a `StudyStore`, which the node itself writes to.
 
     ```yaml
     faq_study:

@@ -1,4 +1,4 @@
-"""A text for people to read."""
+"""Text reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from quartet.compat import HTMLPreview
 
 
 class TextReportDataset(TextDataset):  # type: ignore[misc]
-    """Kedro's `text.TextDataset` that Kedro-Viz shows, too.
+    """Kedro's `text.TextDataset` with a preview in Kedro-Viz.
 
     ```yaml
     style_card:
@@ -20,6 +20,6 @@ class TextReportDataset(TextDataset):  # type: ignore[misc]
     """
 
     def preview(self) -> HTMLPreview:
-        """The text as it is, in lines as long as the panel is wide."""
+        """Return the text for Kedro-Viz, with wrapped lines."""
         text: str = self.load()
         return HTMLPreview(f'<pre style="white-space: pre-wrap">{escape(text)}</pre>')

@@ -1,4 +1,4 @@
-"""Weights of networks as others publish them: safetensors and PyTorch's own files."""
+"""Weights of networks in safetensors and PyTorch files."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _PICKLED = (b"PK", b"\x80")
-"""How PyTorch's files begin: those of today, which are zip archives, and those of before 2020.
-A safetensors file may begin so, too: with the length of its header."""
+"""First bytes of PyTorch files: zip archives, and pickles from before 2020.
+The header length of a safetensors file may start with the same bytes."""
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
-"""Names under which checkpoints keep the weights, beside an optimiser and the like."""
+"""Keys of the weights in checkpoints that contain more, such as an optimiser."""
 _PARALLEL = "module."
-"""Before each name, where the network was trained in PyTorch's DataParallel."""
+"""Prefix of all names if the network was trained with PyTorch's DataParallel."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of one network.
+    """Weights of a network.
 
     Attributes:
-        name: Of the file, without its ending; of a style, the style's.
-        arrays: By name. What NumPy has no type for, bfloat16, is float32 here.
-        metadata: Texts by name, as the header of a safetensors file has them.
+        name: Name of the file without suffix, which is the name of the style.
+        arrays: Arrays by name; bfloat16, which NumPy lacks, is converted to float32.
+        metadata: Metadata in the header of the safetensors file.
     """
 
     name: str
@@ -47,11 +47,10 @@ class Weights:
 class WeightsDataset(FileDataset[Weights, Weights]):
     """Loads weights from a safetensors or PyTorch file, and saves them as safetensors.
 
-    Content tells the format, whatever the file is called; where `NAME.safetensors` is
-    missing, `NAME.pth`, `NAME.pt` and `NAME.model` are looked for. A PyTorch file is a
-    pickle, which can hold code: only tensors are ever taken from it (`weights_only`). They
-    may lie in a checkpoint, under `state_dict` and the like, and have `module.` before
-    their names.
+    The format is detected from the content. If `NAME.safetensors` is missing, `NAME.pth`,
+    `NAME.pt` and `NAME.model` are tried. A PyTorch file is a pickle, which can contain code:
+    only tensors are loaded from it (`weights_only`). They may be part of a checkpoint, under
+    `state_dict` or a similar key, and their names may start with `module.`.
 
     ```yaml
     style_weights:
@@ -68,17 +67,17 @@ class WeightsDataset(FileDataset[Weights, Weights]):
         filepath: str,
         kind: str | None = "style",
         prefix: str = "",
-        hint: str = "give the file that holds the weights",
+        hint: str = "set the file that contains the weights",
         **options: Any,
     ) -> None:
-        """Describe the file.
+        """Configure the dataset.
 
         Args:
             filepath: Local path or any fsspec URL.
-            kind: What a file of this folder is to a user. A missing one is reported by
-                name, with the names of those that are there. None: as a file.
-            prefix: Arrays whose names begin otherwise are left aside.
-            hint: What to do where the file is missing.
+            kind: What a file of this folder is to users. If set, the message about a missing
+                file lists the names of the others.
+            prefix: Only arrays whose names start with it are loaded.
+            hint: End of the message if the file is missing: what to do.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
@@ -90,46 +89,47 @@ class WeightsDataset(FileDataset[Weights, Weights]):
         """Return the weights.
 
         Raises:
-            DatasetError: The file is missing, damaged, holds code, or no arrays by name.
+            DatasetError: The file is missing or damaged, or contains code or no named arrays.
         """
-        location = self._existing()
+        location = self._find()
         if location is None:
-            raise DatasetError(self._missing())
+            raise DatasetError(self._format_missing())
         path, content = location.path, location.read()
         if content.startswith(_PICKLED) and not _has_safetensors_header(content):
             tensors, metadata = _from_pickle(content, path), dict[str, str]()
         else:
             tensors, metadata = _from_safetensors(content, path)
-        wanted = {name: tensor for name, tensor in tensors.items() if name.startswith(self._prefix)}
-        if not wanted:
-            raise DatasetError(f"{path}: it holds no weights named {self._prefix}…")
-        arrays = {name: _array(tensor, name, path) for name, tensor in wanted.items()}
+        arrays = {
+            name: _to_array(tensor, name, path)
+            for name, tensor in tensors.items()
+            if name.startswith(self._prefix)
+        }
+        if not arrays:
+            raise DatasetError(f"{path}: contains no weights named {self._prefix}…; {self._hint}")
         return Weights(PurePosixPath(path).stem, arrays, metadata)
 
     def save(self, data: Weights) -> None:
-        """Write arrays and metadata, replacing the file as a whole.
-
-        The same weights give the same bytes.
+        """Write arrays and metadata; the same weights give the same bytes.
 
         Raises:
-            DatasetError: The file's name is not that of a safetensors file.
+            DatasetError: The path does not end in `.safetensors`.
         """
         if not self._location.path.endswith(".safetensors"):
             raise DatasetError(
-                f"{self._location.path}: weights are saved as safetensors only; let the file's "
-                "name end in .safetensors"
+                f"{self._location.path}: weights are saved as safetensors only; change the suffix "
+                "to .safetensors"
             )
         self._location.write(_to_safetensors(data))
 
-    def _missing(self) -> str:
+    def _format_missing(self) -> str:
         path = PurePosixPath(self._location.path)
-        known = self._others(str(path.parent))
-        if self._kind is None or not known:
+        names = self._list_names(str(path.parent))
+        if self._kind is None or not names:
             return f"{path}: no such file; {self._hint}"
-        return f"unknown {self._kind} '{path.stem}'; known: {', '.join(known)} ({path.parent})"
+        return f"unknown {self._kind} '{path.stem}'; known: {', '.join(names)} ({path.parent})"
 
-    def _others(self, folder: str) -> list[str]:
-        """Names of the weights in a folder."""
+    def _list_names(self, folder: str) -> list[str]:
+        """Return the names of the weights in a folder."""
         filesystem = self._location.filesystem
         filesystem.invalidate_cache()
         try:
@@ -140,58 +140,58 @@ class WeightsDataset(FileDataset[Weights, Weights]):
 
 
 def _from_pickle(content: bytes, path: str) -> dict[str, Tensor]:
-    return _flat(_unpickled(content, path), path)
+    return _flatten(_unpickle(content, path), path)
 
 
-def _unpickled(content: bytes, path: str) -> Any:
+def _unpickle(content: bytes, path: str) -> Any:
     import torch
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the pickle's protocol
+            warnings.simplefilter("ignore")  # about the pickle protocol
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged pickles fail in any way
-        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if refused:
+    except Exception as error:  # damaged pickles raise any exception
+        code = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if code:
             raise DatasetError(
-                f"{path}: not opened, because it holds more than arrays ({refused[1]}) and "
-                "could run code; save the network's state_dict, or better safetensors"
+                f"{path}: not loaded, because it contains more than arrays ({code[1]}) and could "
+                "run code; save the network's state_dict, preferably as safetensors"
             ) from error
         reason = " ".join(str(error).split()) or type(error).__name__
-        if len(reason) > 200:  # advice of many lines, of which the reason is near the end
+        if len(reason) > 200:  # PyTorch's advice, with the reason near the end
             reason = re.sub(r".*error: ?", "", re.sub(r" Check the doc.*", "", reason))[:200]
         raise DatasetError(
-            f"{path}: not a whole file of weights ({reason}); fetch or save it again"
+            f"{path}: not a complete file of weights ({reason}); download or save it again"
         ) from error
 
 
-def _flat(found: Any, path: str) -> dict[str, Tensor]:
-    """Tensors by name, out of a checkpoint where they lie in one."""
+def _flatten(loaded: Any, path: str) -> dict[str, Tensor]:
+    """Return tensors by name, extracted from a checkpoint if they are part of one."""
     import torch
 
-    if isinstance(found, Mapping):
-        inside = (found[name] for name in _WRAPPERS if isinstance(found.get(name), Mapping))
-        found = next(inside, found)
-    if not isinstance(found, Mapping) or not found:
-        what = "nothing" if isinstance(found, Mapping) else f"a {type(found).__name__}"
+    if isinstance(loaded, Mapping):
+        nested = (loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), Mapping))
+        loaded = next(nested, loaded)
+    if not isinstance(loaded, Mapping) or not loaded:
+        found = "nothing" if isinstance(loaded, Mapping) else f"a {type(loaded).__name__}"
         raise DatasetError(
-            f"{path}: expected arrays by name, as a state_dict, found {what}; save the network's "
+            f"{path}: expected arrays by name, as a state_dict, found {found}; save the network's "
             "state_dict"
         )
-    for name, value in found.items():
+    for name, value in loaded.items():
         if not isinstance(value, torch.Tensor):
             raise DatasetError(
                 f"{path}: expected arrays by name, as a state_dict, but '{name}' is a "
                 f"{type(value).__name__}; save the network's state_dict"
             )
-    names = [str(name) for name in found]
+    names = [str(name) for name in loaded]
     if all(name.startswith(_PARALLEL) for name in names):
         names = [name.removeprefix(_PARALLEL) for name in names]
-    return dict(zip(names, found.values(), strict=True))
+    return dict(zip(names, loaded.values(), strict=True))
 
 
 def _has_safetensors_header(content: bytes) -> bool:
-    """Whether the first eight bytes are the length of a JSON object that follows them."""
+    """Return whether the first eight bytes are the length of a following JSON object."""
     length = int.from_bytes(content[:8], "little")
     return content[8:9] == b"{" and 8 + length <= len(content)
 
@@ -205,7 +205,8 @@ def _from_safetensors(content: bytes, path: str) -> tuple[dict[str, Tensor], dic
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     except (SafetensorError, ValueError) as error:
         raise DatasetError(
-            f"{path}: not a whole safetensors or PyTorch file ({error}); fetch or save it again"
+            f"{path}: not a complete safetensors or PyTorch file ({error}); download or save it "
+            "again"
         ) from error
     return tensors, header.get("__metadata__", {})
 
@@ -213,13 +214,13 @@ def _from_safetensors(content: bytes, path: str) -> tuple[dict[str, Tensor], dic
 def _to_safetensors(weights: Weights) -> bytes:
     from safetensors.numpy import save
 
-    # The format stores the buffer as it lies in memory, so it must be in C order.
+    # The library saves the memory buffer, which must be in C order.
     arrays = {
         name: np.ascontiguousarray(array).reshape(array.shape)
         for name, array in weights.arrays.items()
     }
     content = save(arrays, dict(weights.metadata))
-    # The library writes the metadata in another order every time.
+    # The library writes the metadata in random order.
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
     header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
@@ -228,7 +229,7 @@ def _to_safetensors(weights: Weights) -> bytes:
     return len(text).to_bytes(8, "little") + text + content[end:]
 
 
-def _array(tensor: Tensor, name: str, path: str) -> NDArray[Any]:
+def _to_array(tensor: Tensor, name: str, path: str) -> NDArray[Any]:
     import torch
 
     tensor = tensor.detach()
@@ -238,6 +239,6 @@ def _array(tensor: Tensor, name: str, path: str) -> NDArray[Any]:
         return tensor.contiguous().numpy()
     except (TypeError, RuntimeError) as error:
         raise DatasetError(
-            f"{path}: '{name}' is of a kind that cannot be used here ({tensor.dtype}, "
-            f"{tensor.layout}); save it as float32"
+            f"{path}: '{name}' has an unsupported type ({tensor.dtype}, {tensor.layout}); save it "
+            "as float32"
         ) from error

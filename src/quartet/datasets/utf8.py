@@ -1,4 +1,4 @@
-"""What to say of text that is not UTF-8, in the same words for every table."""
+"""Encoding errors of text files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from kedro.io.core import DatasetError
 
 
 def check_not_utf16(file: Any, path: str) -> None:
-    """Raise if a file of text, opened for reading bytes, begins as UTF-16; rewinds it.
+    """Check that a file, opened in binary mode at its start, is not UTF-16; rewind it.
 
     Raises:
-        DatasetError: Names the file, and what to do.
+        DatasetError: The file is UTF-16.
     """
     start = file.read(4)
     file.seek(0)
@@ -20,7 +20,5 @@ def check_not_utf16(file: Any, path: str) -> None:
 
 
 def format_encoding_error(path: str) -> str:
-    """The line for a file in another encoding."""
-    return (
-        f"{path}: its text is not UTF-8; save it anew as UTF-8, which spreadsheets call CSV UTF-8"
-    )
+    """Return the message for a file that is not UTF-8."""
+    return f"{path}: its text is not UTF-8; save it as UTF-8, called CSV UTF-8 in spreadsheets"
