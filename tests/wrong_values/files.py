@@ -50,13 +50,13 @@ _DIGITS = [
     Case(
         "images_cut_short",
         DIGITS,
-        ("mnist_train_images", IMAGES, "damaged gzip file", "fetch it again"),
+        ("mnist_train_images", IMAGES, "is damaged", "download it again"),
         shorten(IMAGES, 9000),
     ),
     Case(
         "images_too_few_bytes",
         DIGITS,
-        ("mnist_train_images", "cut short", "fetch it again"),
+        ("mnist_train_images", "truncated", "download it again"),
         damage_all(IMAGES, lambda old: gzip.compress(gzip.decompress(old)[:-1000])),
     ),
     Case(
@@ -108,8 +108,8 @@ _FAQ = [
     Case("dump_missing", INGEST, ("faq_posts", "--params faq_dump=FOLDER"), remove(POSTS)),
     Case("dump_empty", INGEST, (POSTS, "no <row>", "expected Posts.xml"), write(POSTS, "")),
     Case("dump_of_text", INGEST, (POSTS, "no <row>"), write(POSTS, "hello")),
-    Case("dump_a_folder", INGEST, (POSTS, "expected a file"), make_folder(POSTS)),
-    Case("dump_cut_short", INGEST, (POSTS, "fetch it again"), shorten(POSTS, 3000)),
+    Case("dump_a_folder", INGEST, (POSTS, "a file was expected"), make_folder(POSTS)),
+    Case("dump_cut_short", INGEST, (POSTS, "download"), shorten(POSTS, 3000)),
     Case(
         "dump_mixed_up",
         INGEST,
@@ -123,8 +123,8 @@ _FAQ = [
     ),
     Case("table_missing", TUNE, ("faq_answers", ANSWERS, "no such file"), remove(ANSWERS)),
     Case("table_empty", TUNE, ("faq_answers", ANSWERS, "is empty"), write(ANSWERS, "")),
-    Case("table_a_folder", TUNE, ("faq_answers", "expected a file"), make_folder(ANSWERS)),
-    Case("table_cut_short", TUNE, (ORIGINALS, "damaged gzip file"), shorten(ORIGINALS, 1000)),
+    Case("table_a_folder", TUNE, ("faq_answers", "a file was expected"), make_folder(ANSWERS)),
+    Case("table_cut_short", TUNE, (ORIGINALS, "gzip file is damaged"), shorten(ORIGINALS, 1000)),
     Case(
         "table_mixed_up",
         TUNE,
@@ -177,13 +177,13 @@ _SENSORS = [
     Case(
         "labels_without_zone",
         SCORE,
-        (LABELS, "row 2: start '2026-01-01' is not a time with a zone, such as"),
+        (LABELS, "row 2: start is '2026-01-01', expected a time with a zone, such as"),
         write(LABELS, "device,sensor,start,end,kind\na,b,2026-01-01,2026-01-02,x\n"),
     ),
     Case(
         "labels_missing",
         given("anomaly_scoring", "sensor_labels=mine.csv"),
-        ("mine.csv: no such file; name it by sensor_labels=FILE",),
+        ("mine.csv: no such file; set it with --params sensor_labels=FILE",),
     ),
 ]
 _STYLE = [
@@ -210,7 +210,7 @@ _STYLE = [
         both(copy_over(f"{RAW}/style/sample.mp4", VIDEO), shorten(VIDEO, 20_000)),
     ),
     Case(
-        "video_an_empty_folder", OF_VIDEO, (VIDEO, "a folder without pictures"), make_folder(VIDEO)
+        "video_an_empty_folder", OF_VIDEO, (VIDEO, "contains no pictures"), make_folder(VIDEO)
     ),
     Case(
         "video_nowhere",
@@ -220,7 +220,7 @@ _STYLE = [
     Case(
         "picture_of_text",
         given("style_transfer", f"video={PICTURE}"),
-        (PICTURE, "not a whole picture", "export it anew"),
+        (PICTURE, "not a complete picture", "export it again"),
         write(PICTURE, "hello"),
     ),
     Case(
@@ -232,7 +232,7 @@ _STYLE = [
     Case("weights_cut_short", TRANSFER, (WEIGHTS, "not a whole", "again"), shorten(WEIGHTS, 2000)),
     Case("weights_a_folder", TRANSFER, (WEIGHTS, "expected a file"), make_folder(WEIGHTS)),
     Case("painting_missing", TRAIN, (PAINTING, "--params painting=FILE")),
-    Case("painting_of_text", TRAIN, (PAINTING, "not a whole picture"), write(PAINTING, "hello")),
+    Case("painting_of_text", TRAIN, (PAINTING, "not a complete picture"), write(PAINTING, "hello")),
     Case("vgg_missing", TRAIN, ("vgg19.pth", "`kedro fetch vgg`"), copy_over(A_PICTURE, PAINTING)),
     Case(
         "photographs_missing",

@@ -56,7 +56,7 @@ _SENSORS = [
         execute(SENSORS, OTHER_SCHEMA),
     ),
     at("hello", "'sensor_", "sqlite:///FILE"),
-    at("sqlite://", "in memory is lost at once; name a file"),
+    at("sqlite://", "in memory: data would be lost"),
     at("postgresql://x/y", "'sensor_", "sqlite:///FILE"),
     at("mssql+pyodbc://127.0.0.1:9/x", "127.0.0.1:9", "`az login`"),
     at("mssql+pyodbc://u:secret@127.0.0.1/x?driver=none", "'none'", "make database"),
@@ -79,25 +79,25 @@ _TRACKING = [
     Case(
         "ranker missing",
         MATCH,
-        ("no version of FAQ_ranker", "faq_tuning"),
+        ("FAQ_ranker: no version is registered", "faq_tuning"),
         execute(TRACKING, NO_MODELS),
     ),
     Case(
         "bank missing",
         SCORE,
-        ("no version of sensor_models", "anomaly_training"),
+        ("sensor_models: no version is registered", "anomaly_training"),
         execute(TRACKING, NO_MODELS),
     ),
     Case(
         "ranker of digits",
         MATCH,
-        ("model of another kind", "run the pipeline"),
+        ("not a model of this project", "run the pipeline"),
         execute(TRACKING, as_digits("FAQ_ranker")),
     ),
     Case(
         "bank of digits",
         SCORE,
-        ("model of another kind", "run the pipeline"),
+        ("not a model of this project", "run the pipeline"),
         execute(TRACKING, as_digits("sensor_models")),
     ),
     Case(
@@ -129,7 +129,7 @@ _STUDY = [
     Case(
         "study other tables",
         SEARCH,
-        (STUDY, "not of Optuna"),
+        (STUDY, "not an Optuna database"),
         both(remove(STUDY), execute(STUDY, "CREATE TABLE a (b)")),
     ),
     Case("study a folder", SEARCH, (STUDY, "cannot be opened"), make_folder(STUDY)),

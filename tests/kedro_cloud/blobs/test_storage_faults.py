@@ -208,4 +208,4 @@ def test_a_picture_that_vanishes_is_passed_over_but_not_one_that_cannot_be_fetch
 def test_a_picture_for_looking_at_does_not_end_the_work_that_rewrites_it(proxy, waits, caplog):
     proxy.fail("PUT", "answer")
     dataset("style_progress").load().show(b"new")
-    assert [text for text in caplog.messages if "could not be rewritten" in text]
+    assert [text for text in caplog.messages if "could not be updated" in text]

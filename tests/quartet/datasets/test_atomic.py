@@ -1,4 +1,4 @@
-"""A run that fails while it writes must leave the previous output as it was."""
+"""A run that fails while writing leaves the previous output unchanged."""
 
 import os
 import subprocess
@@ -16,12 +16,12 @@ from quartet.datasets.atomic import AtomicLocalFileSystem
 FILES = AtomicLocalFileSystem(auto_mkdir=True)
 
 
-def test_the_project_writes_all_local_files_this_way():
+def test_project_registers_the_file_system():
     assert isinstance(fsspec.filesystem("file"), AtomicLocalFileSystem)
 
 
 @pytest.mark.parametrize(("mode", "content"), [("wb", b"\x00\xff"), ("w", "grüße\n")])
-def test_a_file_appears_whole_when_it_is_closed(tmp_path, mode, content):
+def test_file_appears_when_it_is_closed(tmp_path, mode, content):
     path = tmp_path / "new folder" / "file"
     with FILES.open(str(path), mode) as file:
         file.write(content)
@@ -32,7 +32,7 @@ def test_a_file_appears_whole_when_it_is_closed(tmp_path, mode, content):
 
 
 @pytest.mark.parametrize(("mode", "content"), [("wb", b"half"), ("w", "half")])
-def test_an_exception_while_writing_keeps_the_old_file(tmp_path, mode, content):
+def test_exception_while_writing_keeps_the_old_file(tmp_path, mode, content):
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(RuntimeError), FILES.open(str(path), mode) as file:
@@ -42,7 +42,7 @@ def test_an_exception_while_writing_keeps_the_old_file(tmp_path, mode, content):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_kedro_dataset_that_fails_to_serialise_keeps_the_old_file(tmp_path):
+def test_failed_serialisation_keeps_the_old_file(tmp_path):
     dataset = JSONDataset(filepath=str(tmp_path / "facts.json"))
     dataset.save({"value": 1})
     with pytest.raises(DatasetError):
@@ -50,7 +50,7 @@ def test_a_kedro_dataset_that_fails_to_serialise_keeps_the_old_file(tmp_path):
     assert dataset.load() == {"value": 1}
 
 
-def test_a_file_written_while_another_error_is_handled_is_kept(tmp_path):
+def test_file_written_in_an_exception_handler_is_saved(tmp_path):
     path = tmp_path / "report"
     try:
         raise KeyError
@@ -60,7 +60,7 @@ def test_a_file_written_while_another_error_is_handled_is_kept(tmp_path):
     assert path.read_text() == "what went wrong"
 
 
-def test_a_killed_process_keeps_the_old_file(tmp_path):
+def test_killed_process_keeps_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
     code = (
@@ -72,7 +72,7 @@ def test_a_killed_process_keeps_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize(("mode", "content"), [("w", "'too long' * 99"), ("wb", "bytes(999)")])
-def test_a_full_disk_keeps_the_old_file(tmp_path, mode, content):
+def test_full_disk_keeps_the_old_file(tmp_path, mode, content):
     path = tmp_path / "file"
     path.write_text("old")
     code = (
@@ -80,10 +80,10 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, mode, content):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         f"with F().open({str(path)!r}, {mode!r}) as file: file.write({content})"
     )
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
-    assert "File too large" in ended.stderr
+    assert "File too large" in result.stderr
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -95,7 +95,7 @@ def test_large_writes_are_complete(tmp_path):
     assert (tmp_path / "large").read_bytes() == data
 
 
-def test_reading_and_appending_work_as_ever(tmp_path):
+def test_reading_and_appending(tmp_path):
     path = tmp_path / "log"
     path.write_text("a")
     with FILES.open(str(path), "ab") as file:
@@ -104,7 +104,7 @@ def test_reading_and_appending_work_as_ever(tmp_path):
         assert file.read() == b"ab"
 
 
-def test_exclusive_creation_refuses_an_existing_file(tmp_path):
+def test_exclusive_creation_of_an_existing_file_raises(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(FileExistsError):

@@ -1,4 +1,4 @@
-"""Every capture file must be found, in the order of its time, wherever the folder lies."""
+"""Capture files are listed in time order on any storage; tables are read in parts."""
 
 import gzip
 import os
@@ -42,7 +42,7 @@ def column(parts, name):
     return [value for part in parts for value in part.table.column(name).to_pylist()]
 
 
-def test_files_come_in_the_order_of_their_time(tmp_path):
+def test_files_are_sorted_by_time(tmp_path):
     names = [
         "plant/hub/1/2025/12/31/23/59/59.avro",
         "plant/hub/0/2026/03/02/08/00/00.avro",
@@ -58,7 +58,7 @@ def test_files_come_in_the_order_of_their_time(tmp_path):
     assert [file.name for file in source(tmp_path).files()] == names
 
 
-def test_a_file_is_read_by_its_name(tmp_path):
+def test_read_returns_the_content_of_a_file(tmp_path):
     write(tmp_path, "a/b/0/2026/03/02/08/00/00.avro", b"content")
     found = source(f"{tmp_path}/")
     (file,) = found.files()
@@ -66,7 +66,7 @@ def test_a_file_is_read_by_its_name(tmp_path):
     assert file.size == 7
 
 
-def test_relative_paths_name_the_same_files(tmp_path, monkeypatch):
+def test_relative_paths_are_resolved(tmp_path, monkeypatch):
     write(tmp_path, "captures/a.avro", b"content")
     (tmp_path / "t.csv").write_text(CSV)
     monkeypatch.chdir(tmp_path)
@@ -77,7 +77,7 @@ def test_relative_paths_name_the_same_files(tmp_path, monkeypatch):
     assert next(here.parts()).name == f"{tmp_path}/t.csv#1"
 
 
-def test_a_version_changes_with_the_file(tmp_path):
+def test_version_changes_with_the_file(tmp_path):
     path = write(tmp_path, "a.avro", b"1234")
     (first,) = source(tmp_path).files()
     assert source(tmp_path).files() == [first]
@@ -89,12 +89,12 @@ def test_a_version_changes_with_the_file(tmp_path):
     assert len({first.version, touched.version, grown.version}) == 3
 
 
-def test_the_handle_can_be_sent_to_another_process(tmp_path):
+def test_handle_is_picklable(tmp_path):
     write(tmp_path, "a.avro", b"content")
     assert pickle.loads(pickle.dumps(source(tmp_path))).read("a.avro") == b"content"
 
 
-def test_a_folder_may_be_on_any_storage():
+def test_folder_on_other_storage():
     filesystem = fsspec.filesystem("memory")
     filesystem.pipe("/captures/n/h/0/2026/03/02/08/00/00.avro", b"content")
     found = source("memory:///captures")
@@ -106,7 +106,7 @@ def test_a_folder_may_be_on_any_storage():
     assert grown.version != file.version
 
 
-class Remembering(MemoryFileSystem):
+class CachingFileSystem(MemoryFileSystem):
     """A file system that lists a folder once, as those of clouds do."""
 
     protocol = "remembering"
@@ -120,8 +120,8 @@ class Remembering(MemoryFileSystem):
         self.dircache.clear()
 
 
-def test_files_that_have_come_since_the_folder_was_listed_are_found():
-    filesystem = Remembering()
+def test_files_ignores_cached_listings():
+    filesystem = CachingFileSystem()
     filesystem.pipe("/new/a.avro", b"1")
     found = SensorSource(Location(filesystem, "/new"))
     assert [file.name for file in found.files()] == ["a.avro"]
@@ -129,20 +129,20 @@ def test_files_that_have_come_since_the_folder_was_listed_are_found():
     assert [file.name for file in found.files()] == ["a.avro", "b.avro"]
 
 
-def test_a_missing_folder_is_named_with_what_to_do(tmp_path):
+def test_missing_folder_raises_with_hint(tmp_path):
     with pytest.raises(DatasetError, match=r"gone: no such folder; .*sensor_captures=FOLDER"):
         source(tmp_path / "gone").files()
 
 
-def test_readings_are_never_written(tmp_path):
-    with pytest.raises(DatasetError, match="never an output"):
+def test_save_raises(tmp_path):
+    with pytest.raises(DatasetError, match="read-only"):
         SensorSourceDataset(filepath=str(tmp_path)).save(1)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_csv_file_comes_as_text(tmp_path, packed):
-    path = tmp_path / ("t.csv.gz" if packed else "t.csv")
-    path.write_bytes(gzip.compress(CSV.encode()) if packed else CSV.encode())
+@pytest.mark.parametrize("compressed", [False, True])
+def test_csv_values_are_text(tmp_path, compressed):
+    path = tmp_path / ("t.csv.gz" if compressed else "t.csv")
+    path.write_bytes(gzip.compress(CSV.encode()) if compressed else CSV.encode())
     (part,) = source(tmp_path, table=str(path)).parts()
     assert part.name == f"{path}#1"
     assert part.table.column_names == ["TS", "Device", "Sensor", "Value"]
@@ -153,7 +153,7 @@ def test_a_csv_file_comes_as_text(tmp_path, packed):
     assert part.malformed == []
 
 
-def test_a_table_comes_in_parts_of_the_same_length_whatever_it_is_stored_in(tmp_path):
+def test_parts_have_the_same_length_for_csv_and_parquet(tmp_path):
     (tmp_path / "t.csv").write_text("\ufeff" + CSV)
     frame = pd.read_csv(tmp_path / "t.csv", dtype=str)
     pq.write_table(pa.Table.from_pandas(frame), tmp_path / "t.parquet", row_group_size=3)
@@ -167,7 +167,7 @@ def test_a_table_comes_in_parts_of_the_same_length_whatever_it_is_stored_in(tmp_
         assert len(list(table(tmp_path / name, rows=5).parts())) == 2
 
 
-def test_a_parquet_file_keeps_its_types_and_may_have_more_columns(tmp_path):
+def test_parquet_keeps_types_and_may_have_more_columns(tmp_path):
     columns = {"More": [0], "Value": [1.5], "Sensor": [2], "Device": [1], "TS": [pd.Timestamp(0)]}
     pd.DataFrame(columns).to_parquet(tmp_path / "t.parquet")
     (part,) = table(tmp_path / "t.parquet").parts()
@@ -175,7 +175,7 @@ def test_a_parquet_file_keeps_its_types_and_may_have_more_columns(tmp_path):
     assert pa.types.is_timestamp(part.table.schema.field("TS").type)
 
 
-def test_rows_with_another_number_of_columns_are_handed_over_with_their_number(tmp_path):
+def test_rows_with_another_number_of_columns_are_malformed(tmp_path):
     lines = CSV.splitlines()
     lines.insert(3, "2018,1")  # the third row
     lines.insert(8, "2018,1,s,1.0,more")  # the eighth
@@ -189,26 +189,26 @@ def test_rows_with_another_number_of_columns_are_handed_over_with_their_number(t
         assert numbers == [1, 2, 4, 5, 6, 7, 9, 10, 11, 12]
 
 
-def test_missing_values_are_told_from_text(tmp_path):
+def test_missing_values_are_not_text(tmp_path):
     (tmp_path / "t.csv").write_text("TS,Device,Sensor,Value\n,NA,null,\n")
     (part,) = table(tmp_path / "t.csv").parts()
     assert part.table.to_pylist() == [{"TS": None, "Device": "NA", "Sensor": "null", "Value": None}]
 
 
-def test_a_table_of_malformed_rows_alone_still_hands_them_over(tmp_path):
+def test_table_of_malformed_rows_only(tmp_path):
     (tmp_path / "t.csv").write_text("TS,Device,Sensor,Value\n1,2\n")
     (part,) = table(tmp_path / "t.csv").parts()
     assert (part.table.num_rows, part.malformed) == (0, [(1, "1,2")])
 
 
-def test_an_ending_may_be_in_capitals(tmp_path):
+def test_suffix_may_be_uppercase(tmp_path):
     (tmp_path / "T.CSV").write_text(CSV)
     (tmp_path / "T.CSV.GZ").write_bytes(gzip.compress(CSV.encode()))
-    plain, packed = (list(table(tmp_path / name).parts()) for name in ("T.CSV", "T.CSV.GZ"))
-    assert plain[0].table.equals(packed[0].table)
+    plain, compressed = (list(table(tmp_path / name).parts()) for name in ("T.CSV", "T.CSV.GZ"))
+    assert plain[0].table.equals(compressed[0].table)
 
 
-def test_an_empty_table_has_one_empty_part(tmp_path):
+def test_empty_table_has_one_empty_part(tmp_path):
     """Or nobody would know that the rows it had are gone."""
     (tmp_path / "t.csv").write_text("TS,Device,Sensor,Value\n")
     (part,) = table(tmp_path / "t.csv").parts()
@@ -236,7 +236,7 @@ def test_an_empty_table_has_one_empty_part(tmp_path):
         ("gone.csv", None, "no such file; set it with sensor_table=FILE"),
     ],
 )
-def test_a_table_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, content, message):
+def test_unreadable_table_raises_with_reason(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DatasetError, match=message) as error:

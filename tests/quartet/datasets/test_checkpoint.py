@@ -1,4 +1,4 @@
-"""Work that was stopped must go on where it was, and never from another run's state."""
+"""Checkpoints restore the state of an interrupted run, and of no other."""
 
 import numpy as np
 import pytest
@@ -16,19 +16,19 @@ def dataset(tmp_path, request):
     return CheckpointDataset(filepath=request.param.format(tmp=tmp_path))
 
 
-def test_what_was_stored_is_restored_by_a_later_process(dataset):
+def test_restore_returns_the_stored_state(dataset):
     dataset.load().store("key", STATE)
     restored = dataset.load().restore("key")
     assert restored.facts == STATE.facts
     np.testing.assert_array_equal(restored.arrays["weights"], STATE.arrays["weights"])
 
 
-def test_other_data_or_parameters_start_over(dataset):
+def test_restore_for_another_fingerprint_is_empty(dataset):
     dataset.load().store("key", STATE)
     assert dataset.load().restore("another key") == CheckpointState()
 
 
-def test_finished_work_starts_over(dataset):
+def test_restore_after_clear_is_empty(dataset):
     checkpoint = dataset.load()
     checkpoint.store("key", STATE)
     checkpoint.clear()
@@ -37,13 +37,13 @@ def test_finished_work_starts_over(dataset):
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
-def test_a_damaged_checkpoint_starts_over(tmp_path, content):
+def test_restore_of_a_damaged_file_is_empty(tmp_path, content):
     path = tmp_path / "checkpoint"
     path.write_bytes(content)
     assert CheckpointDataset(filepath=str(path)).load().restore("key") == CheckpointState()
 
 
-def test_a_truncated_checkpoint_starts_over(tmp_path):
+def test_restore_of_a_truncated_file_is_empty(tmp_path):
     path = tmp_path / "checkpoint"
     checkpoint = CheckpointDataset(filepath=str(path)).load()
     checkpoint.store("key", STATE)
@@ -51,19 +51,19 @@ def test_a_truncated_checkpoint_starts_over(tmp_path):
     assert checkpoint.restore("key") == CheckpointState()
 
 
-def test_facts_without_arrays_are_kept(dataset):
+def test_facts_without_arrays_are_restored(dataset):
     dataset.load().store("key", CheckpointState(facts={"rows": [{"accuracy": 0.9}]}))
     assert dataset.load().restore("key").facts == {"rows": [{"accuracy": 0.9}]}
 
 
-def test_a_checkpoint_cannot_be_an_output(dataset):
-    with pytest.raises(DatasetError, match="never an output"):
+def test_save_raises(dataset):
+    with pytest.raises(DatasetError, match="read-only"):
         dataset.save(STATE)
 
 
-def test_fingerprints_tell_contents_types_and_shapes_apart():
+def test_fingerprint_depends_on_content_dtype_and_shape():
     zeros = np.zeros(4, dtype=np.uint8)
-    prints = {
+    fingerprints = {
         fingerprint(zeros),
         fingerprint(zeros + 1),
         fingerprint(zeros.reshape(2, 2)),
@@ -73,11 +73,11 @@ def test_fingerprints_tell_contents_types_and_shapes_apart():
         fingerprint(zeros, "seed=1"),
         fingerprint(zeros, "seed=2"),
     }
-    assert len(prints) == 8
+    assert len(fingerprints) == 8
     assert fingerprint({"a": zeros}) == fingerprint({"a": zeros.copy()})
 
 
-def test_the_order_in_which_arrays_were_loaded_does_not_matter():
+def test_fingerprint_does_not_depend_on_the_order_of_names():
     images, labels = np.zeros((2, 3)), np.ones(2)
     assert fingerprint({"images": images, "labels": labels}) == fingerprint(
         {"labels": labels, "images": images}

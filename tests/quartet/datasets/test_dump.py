@@ -1,4 +1,4 @@
-"""A dump must be found however it is packed, and a broken download must not pass as a whole one."""
+"""Dumps are read with any compression, and damaged downloads raise errors."""
 
 import bz2
 import gzip
@@ -18,103 +18,103 @@ LINES = [
     b"</posts>",
 ]
 CONTENT = b"".join(LINES)
-PACKED = {"": CONTENT, ".gz": gzip.compress(CONTENT), ".bz2": bz2.compress(CONTENT)}
+COMPRESSED = {"": CONTENT, ".gz": gzip.compress(CONTENT), ".bz2": bz2.compress(CONTENT)}
 
 
 def dataset(path):
     return DumpFileDataset(filepath=str(path))
 
 
-@pytest.mark.parametrize("there", ["", ".gz", ".bz2"])
-@pytest.mark.parametrize("named", ["", ".gz", ".bz2"])
-def test_a_file_is_found_under_its_other_names(tmp_path, named, there):
-    (tmp_path / f"Posts.xml{there}").write_bytes(PACKED[there])
-    file = dataset(tmp_path / f"Posts.xml{named}").load()
-    assert file.name.endswith(f"Posts.xml{there}")
+@pytest.mark.parametrize("suffix_on_disk", ["", ".gz", ".bz2"])
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
+def test_file_is_found_under_alternative_names(tmp_path, suffix, suffix_on_disk):
+    (tmp_path / f"Posts.xml{suffix_on_disk}").write_bytes(COMPRESSED[suffix_on_disk])
+    file = dataset(tmp_path / f"Posts.xml{suffix}").load()
+    assert file.name.endswith(f"Posts.xml{suffix_on_disk}")
     assert list(file.lines()) == LINES
     assert list(file.lines()) == LINES
 
 
-@pytest.mark.parametrize("there", [".gz", ".bz2"])
-def test_content_not_name_tells_whether_a_file_is_packed(tmp_path, there):
+@pytest.mark.parametrize("suffix_on_disk", [".gz", ".bz2"])
+def test_compression_is_detected_from_the_content(tmp_path, suffix_on_disk):
     path = tmp_path / "Posts.xml"
-    path.write_bytes(PACKED[there])
+    path.write_bytes(COMPRESSED[suffix_on_disk])
     assert list(dataset(path).load().lines()) == LINES
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
-def test_streams_packed_one_after_the_other_are_all_read(tmp_path, pack):
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_concatenated_streams_are_read(tmp_path, compress):
     path = tmp_path / "Posts.xml.gz"
-    parts = [pack(CONTENT[start : start + 100_000]) for start in range(0, len(CONTENT), 100_000)]
+    parts = [
+        compress(CONTENT[start : start + 100_000]) for start in range(0, len(CONTENT), 100_000)
+    ]
     path.write_bytes(b"".join(parts))
     assert b"".join(dataset(path).load().lines()) == CONTENT
 
 
 @pytest.mark.parametrize("padding", [0, 1, 5_000])
 @pytest.mark.parametrize("further", [-1, 0, 1])
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
-def test_a_stream_may_end_where_a_chunk_does_with_or_without_padding(
-    tmp_path, monkeypatch, pack, further, padding
-):
-    first, second = pack(LINES[0]), pack(b"".join(LINES[1:]))
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_stream_may_end_at_a_chunk_boundary(tmp_path, monkeypatch, compress, further, padding):
+    first, second = compress(LINES[0]), compress(b"".join(LINES[1:]))
     path = tmp_path / "Posts.xml"
     path.write_bytes(first + b"\0" * padding + second + b"\0" * padding)
     monkeypatch.setattr(dump, "_CHUNK_BYTES", len(first) + further)
     assert list(dataset(path).load().lines()) == LINES
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
-def test_empty_streams_are_passed_over(tmp_path, monkeypatch, pack):
-    empty = pack(b"")
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_empty_streams_are_skipped(tmp_path, monkeypatch, compress):
+    empty = compress(b"")
     path = tmp_path / "Posts.xml"
-    path.write_bytes(empty + pack(LINES[0]) + empty + pack(b"".join(LINES[1:])) + empty)
+    path.write_bytes(empty + compress(LINES[0]) + empty + compress(b"".join(LINES[1:])) + empty)
     monkeypatch.setattr(dump, "_CHUNK_BYTES", len(empty))
     assert list(dataset(path).load().lines()) == LINES
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
-def test_a_damaged_stream_after_a_sound_one_is_refused_with_the_place(tmp_path, monkeypatch, pack):
-    first, second = pack(LINES[0]), pack(LINES[1])
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
+def test_damaged_second_stream_raises_with_position(tmp_path, monkeypatch, compress):
+    first, second = compress(LINES[0]), compress(LINES[1])
     path = tmp_path / "Posts.xml"
     monkeypatch.setattr(dump, "_CHUNK_BYTES", len(first))
     path.write_bytes(first + b"garbage " * 5)
-    with pytest.raises(DatasetError, match=r"damaged compressed file .* before byte [\d,]+; fetch"):
+    with pytest.raises(DatasetError, match=r"is damaged .* before byte [\d,]+; download"):
         list(dataset(path).load().lines())
     path.write_bytes(first + second[:-1])
-    with pytest.raises(DatasetError, match="ends in the middle of its compressed stream"):
+    with pytest.raises(DatasetError, match="compressed stream is truncated"):
         list(dataset(path).load().lines())
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2"])
 @pytest.mark.parametrize("missing", [1, 9, 1000])
-def test_a_packed_file_cut_short_is_refused_with_its_length(tmp_path, suffix, missing):
+def test_truncated_file_raises_with_length(tmp_path, suffix, missing):
     path = tmp_path / f"Posts.xml{suffix}"
-    path.write_bytes(PACKED[suffix][:-missing])
-    length = f"{len(PACKED[suffix]) - missing:,}"
-    with pytest.raises(DatasetError, match=f"ends in the middle .* at byte {length}") as error:
+    path.write_bytes(COMPRESSED[suffix][:-missing])
+    length = f"{len(COMPRESSED[suffix]) - missing:,}"
+    with pytest.raises(DatasetError, match=f"stream is truncated at byte {length}") as error:
         list(dataset(path).load().lines())
     assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2"])
-def test_a_damaged_packed_file_is_refused_with_the_place(tmp_path, suffix):
-    content = bytearray(PACKED[suffix])
+def test_damaged_file_raises_with_position(tmp_path, suffix):
+    content = bytearray(COMPRESSED[suffix])
     middle = len(content) // 2
     content[middle : middle + 40] = b"garbage " * 5
     path = tmp_path / f"Posts.xml{suffix}"
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"damaged compressed file .* before byte [\d,]+; fetch"):
+    with pytest.raises(DatasetError, match=r"is damaged .* before byte [\d,]+; download"):
         list(dataset(path).load().lines())
 
 
-def test_an_archive_as_downloaded_is_told_to_be_unpacked(tmp_path):
+def test_7z_archive_raises_with_hint(tmp_path):
     path = tmp_path / "Posts.xml"
     path.write_bytes(b"7z\xbc\xaf\x27\x1c" + b"\0" * 100)
-    with pytest.raises(DatasetError, match="7z archive; unpack it first"):
+    with pytest.raises(DatasetError, match="7z archive, expected XML; extract it with 7z x"):
         list(dataset(path).load().lines())
 
 
-def test_a_missing_file_is_named_with_what_was_looked_for(tmp_path):
+def test_missing_file_raises_with_alternative_names(tmp_path):
     with pytest.raises(DatasetError) as error:
         dataset(tmp_path / "Posts.xml.gz").load()
     message = str(error.value)
@@ -123,7 +123,7 @@ def test_a_missing_file_is_named_with_what_was_looked_for(tmp_path):
     assert "--params faq_dump=FOLDER" in message
 
 
-def test_a_file_without_line_ends_is_not_read_into_memory_at_once(tmp_path):
+def test_file_without_line_ends_uses_bounded_memory(tmp_path):
     path = tmp_path / "Posts.xml"
     with path.open("wb") as file:
         file.truncate(200_000_000)
@@ -135,16 +135,16 @@ def test_a_file_without_line_ends_is_not_read_into_memory_at_once(tmp_path):
     assert peak < 80_000_000
 
 
-def test_reading_may_stop_early(tmp_path):
+def test_reading_can_stop_early(tmp_path):
     path = tmp_path / "Posts.xml.gz"
-    path.write_bytes(PACKED[".gz"])
+    path.write_bytes(COMPRESSED[".gz"])
     lines = dataset(path).load().lines()
     assert next(lines) == LINES[0]
     lines.close()
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".bz2"])
-def test_the_same_lines_give_the_same_file_on_any_file_system(tmp_path, suffix):
+def test_saved_bytes_are_reproducible_on_any_storage(tmp_path, suffix):
     path, url = tmp_path / f"Posts.xml{suffix}", f"memory:///dump-test/Posts.xml{suffix}"
     dataset(path).save(CONTENT)
     dataset(url).save(iter(LINES))
@@ -152,7 +152,7 @@ def test_the_same_lines_give_the_same_file_on_any_file_system(tmp_path, suffix):
     assert list(dataset(url).load().lines()) == LINES
 
 
-def test_a_failed_save_keeps_the_file_that_was_there(tmp_path):
+def test_failed_save_keeps_the_old_file(tmp_path):
     path = tmp_path / "Posts.xml.gz"
     dataset(path).save(CONTENT)
 

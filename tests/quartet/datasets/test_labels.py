@@ -1,4 +1,4 @@
-"""Events that are read wrongly would judge the models wrongly."""
+"""Labelled events are loaded with times in UTC, and invalid files raise errors."""
 
 import pandas as pd
 import pytest
@@ -18,13 +18,13 @@ def load(file):
     return EventLabelsDataset(filepath=str(file)).load()
 
 
-def test_without_a_file_there_are_no_events(file):
+def test_missing_file_has_no_events(file):
     events = load(file)
     assert events.empty
     assert events["start"].dtype.kind == "M"
 
 
-def test_times_are_turned_to_utc(file):
+def test_times_are_converted_to_utc(file):
     file.write_text(HEADER + "1,2,2026-03-02T08:30:00+02:00,2026-03-02T09:00:00Z,spike\n")
     (event,) = load(file).to_dict("records")
     assert event == {
@@ -36,7 +36,7 @@ def test_times_are_turned_to_utc(file):
     }
 
 
-def test_what_is_saved_is_loaded(file):
+def test_save_and_load_round_trip(file):
     file.write_text(HEADER + "a,b,2026-03-02T08:30:00.250Z,2026-03-02T09:00:00Z,drift\n")
     events = load(file)
     copy = file.with_name("copy.csv")
@@ -49,11 +49,11 @@ def test_what_is_saved_is_loaded(file):
     [
         ("device,sensor,start,end\n", "column kind is missing"),
         (HEADER + "a,b,2026-03-02T08:30:00,2026-03-02T09:00:00Z,x\n", "row 2: start .* zone"),
-        (HEADER + "a,b,2026-03-02T08:30:00Z,soon Z,x\n", "row 2: end 'soon Z' is not a time"),
+        (HEADER + "a,b,2026-03-02T08:30:00Z,soon Z,x\n", "row 2: end is 'soon Z', expected a time"),
         (HEADER + "a,b,2026-03-02T08:30:00Z,2026-03-02T08:29:00Z,x\n", "ends before it starts"),
     ],
 )
-def test_faults_are_named(file, content, reason):
+def test_invalid_file_raises_with_reason(file, content, reason):
     file.write_text(content)
     with pytest.raises(DatasetError, match=reason):
         load(file)

@@ -1,4 +1,4 @@
-"""A registered model must lead back to its run and its code, on Azure ML as here."""
+"""Tags of a registered model identify its run and its code."""
 
 import subprocess
 
@@ -18,13 +18,13 @@ def repository(tmp_path):
         (*who, "commit", "--quiet", "-m", "Begin"),
     ):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    told = subprocess.run(
+    result = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=tmp_path, check=True, capture_output=True, text=True
     )
-    return tmp_path, told.stdout.strip()
+    return tmp_path, result.stdout.strip()
 
 
-def test_the_commit_is_named_and_whether_files_differ_from_it(repository):
+def test_git_commit_marks_uncommitted_changes(repository):
     folder, commit = repository
     assert lineage.get_git_commit(folder) == commit
     (folder / "notes.txt").write_text("not part of it\n")
@@ -33,14 +33,14 @@ def test_the_commit_is_named_and_whether_files_differ_from_it(repository):
     assert lineage.get_git_commit(folder) == f"{commit}+changed"
 
 
-def test_without_repository_or_git_there_is_no_commit(tmp_path, monkeypatch):
+def test_git_commit_is_empty_without_repository_or_git(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert lineage.get_git_commit(tmp_path) == ""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert lineage.get_git_commit(tmp_path) == ""
 
 
-def test_other_code_has_another_hash_and_equal_code_the_same(tmp_path):
+def test_code_digest_depends_on_names_and_contents_only(tmp_path):
     for name in ("one", "other"):
         (tmp_path / name / "part").mkdir(parents=True)
         (tmp_path / name / "part/model.py").write_text("depth = 1\n")
@@ -55,11 +55,11 @@ def test_other_code_has_another_hash_and_equal_code_the_same(tmp_path):
     assert len(digests) == 3
 
 
-def test_in_a_job_the_job_is_named(monkeypatch):
+def test_lineage_tags_name_the_job(monkeypatch):
     monkeypatch.delenv("AZUREML_ROOT_RUN_ID", raising=False)
     assert "azureml_job" not in lineage.get_lineage_tags("run-1")
     monkeypatch.setenv("AZUREML_ROOT_RUN_ID", "job-1")
-    found = lineage.get_lineage_tags("run-1")
-    assert found["azureml_job"] == "job-1"
-    assert found["run_id"] == "run-1"
-    assert len(found["code_sha256"]) == 64
+    tags = lineage.get_lineage_tags("run-1")
+    assert tags["azureml_job"] == "job-1"
+    assert tags["run_id"] == "run-1"
+    assert len(tags["code_sha256"]) == 64

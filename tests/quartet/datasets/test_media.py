@@ -1,4 +1,4 @@
-"""What was dropped in must be told apart, read where it lies, and named when it is broken."""
+"""Videos, pictures and folders are distinguished and read on any storage."""
 
 import fsspec
 import numpy as np
@@ -12,9 +12,9 @@ from quartet.datasets.pictures import decode_picture
 
 @pytest.fixture
 def folder(tmp_path):
-    for number, name in enumerate(("b.JPG", "a.png", "notes.txt", "ä b;'c.webp")):
+    for index, name in enumerate(("b.JPG", "a.png", "notes.txt", "ä b;'c.webp")):
         if not name.endswith(".txt"):
-            Image.new("RGB", (30, 20), (number, 9, 9)).save(tmp_path / name)
+            Image.new("RGB", (30, 20), (index, 9, 9)).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
     return tmp_path
 
@@ -23,7 +23,7 @@ def media(path, **options):
     return MediaDataset(filepath=str(path), hint="--params video=FILE", **options).load()
 
 
-def test_a_folder_has_its_pictures_in_order_and_nothing_else(folder):
+def test_folder_lists_its_pictures_sorted(folder):
     found = media(folder)
     assert found.pictures == ("a.png", "b.JPG", "ä b;'c.webp")
     assert found.is_folder
@@ -31,25 +31,25 @@ def test_a_folder_has_its_pictures_in_order_and_nothing_else(folder):
     assert found.read_picture("a.png").shape == (20, 30, 3)
 
 
-def test_hidden_files_are_no_pictures_of_a_folder(folder):
+def test_folder_ignores_hidden_files(folder):
     """macOS lays a `._a.png` beside each `a.png`; nobody wants it stylized."""
     for name in ("._a.png", ".c.jpg"):
         (folder / name).write_bytes((folder / "a.png").read_bytes())
     assert media(folder).pictures == ("a.png", "b.JPG", "ä b;'c.webp")
     (folder / "hidden").mkdir()
     (folder / "hidden/.c.jpg").write_bytes(b"")
-    with pytest.raises(DatasetError, match="a folder without pictures"):
+    with pytest.raises(DatasetError, match="contains no pictures"):
         media(folder / "hidden")
 
 
-def test_a_picture_is_one_of_its_own(folder):
+def test_single_picture(folder):
     found = media(folder / "a.png")
     assert (found.pictures, found.is_folder, found.stem) == (("a.png",), False, "a")
     assert found.read_picture("a.png")[0, 0].tolist() == [1, 9, 9]
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip", "a.tar.mkv", "party.gif", "ü 'x;y.webm"])
-def test_all_else_is_taken_for_a_video_and_handed_over_as_a_path(tmp_path, name):
+def test_other_files_are_videos_opened_by_path(tmp_path, name):
     (tmp_path / name).write_bytes(b"frames")
     found = media(tmp_path / name)
     assert found.pictures == ()
@@ -57,7 +57,7 @@ def test_all_else_is_taken_for_a_video_and_handed_over_as_a_path(tmp_path, name)
         assert source == str(tmp_path / name)
 
 
-def test_a_video_on_remote_storage_is_read_where_it_lies():
+def test_remote_video_is_opened_as_a_seekable_file():
     fsspec.filesystem("memory").pipe("/incoming/clip.mp4", b"0123456789")
     found = media("memory:///incoming/clip.mp4")
     with found.open() as source:
@@ -74,28 +74,28 @@ def test_pictures_on_remote_storage(folder):
     assert found.read_picture("a.png").shape == (20, 30, 3)
 
 
-def test_what_is_missing_or_empty_is_named_with_what_to_do(tmp_path):
+def test_missing_file_and_empty_folder_raise_with_hint(tmp_path):
     with pytest.raises(DatasetError, match=r"clip\.mp4: no such file; --params video=FILE"):
         media(tmp_path / "clip.mp4")
-    with pytest.raises(DatasetError, match="a folder without pictures; --params video=FILE"):
+    with pytest.raises(DatasetError, match="contains no pictures; --params video=FILE"):
         media(tmp_path)
 
 
-def test_a_damaged_picture_is_named(folder):
+def test_damaged_picture_raises(folder):
     content = (folder / "b.JPG").read_bytes()
     (folder / "b.JPG").write_bytes(content[: len(content) // 2])
-    with pytest.raises(DatasetError, match=r"b\.JPG: not a whole picture"):
+    with pytest.raises(DatasetError, match=r"b\.JPG: not a complete picture"):
         media(folder).read_picture("b.JPG")
 
 
-def test_it_is_never_written(tmp_path):
-    with pytest.raises(DatasetError, match="an input, never an output"):
+def test_save_raises(tmp_path):
+    with pytest.raises(DatasetError, match="read-only"):
         MediaDataset(filepath=str(tmp_path / "a.mp4")).save("frames")
 
 
-def test_a_picture_is_kept_exactly_as_png_and_nearly_as_jpeg():
+def test_encoding_is_lossless_as_png_and_accurate_as_jpeg():
     rows, columns = np.mgrid[:40, :60]
     pixels = np.stack([rows * 6, columns * 4, rows + columns], -1).astype(np.uint8)
     assert np.array_equal(decode_picture(encode_picture(pixels, ".png")), pixels)
-    kept = decode_picture(encode_picture(pixels, ".JPEG")).astype(int)
-    assert np.abs(kept - pixels).max() <= 8
+    decoded = decode_picture(encode_picture(pixels, ".JPEG")).astype(int)
+    assert np.abs(decoded - pixels).max() <= 8

@@ -1,4 +1,4 @@
-"""Predictions must be there once, the latest of each, whatever was saved again or cut short."""
+"""Each prediction is stored once, in its latest version, also after interrupted saves."""
 
 import inspect
 import json
@@ -25,7 +25,7 @@ def dataset(folder):
     return PartitionedPredictionsDataset(filepath=str(folder), keys=KEYS, time_column="window_end")
 
 
-def scored(windows, score=0.0, sensors=("t1", "t2"), **further):
+def make_predictions(windows, score=0.0, sensors=("t1", "t2"), **further):
     """Windows of five minutes from 22:30 on, of two sensors each; they reach into the next day."""
     rows = [
         ("pump", sensor, START + pd.Timedelta(minutes=5 * window), score + window / 8)
@@ -48,8 +48,8 @@ def anywhere(tmp_path, request):
     return dataset(request.param.format(tmp=tmp_path, name=tmp_path.name))
 
 
-def test_what_is_saved_is_read_by_day_and_hour(anywhere):
-    rows = scored(range(30))
+def test_rows_are_stored_by_day_and_hour(anywhere):
+    rows = make_predictions(range(30))
     assert not anywhere.exists()
     anywhere.save(rows.sample(frac=1, random_state=0))
     assert anywhere.exists()
@@ -61,8 +61,8 @@ def test_what_is_saved_is_read_by_day_and_hour(anywhere):
     assert_frame_equal(stored.read(), expected.reset_index(drop=True))
 
 
-def test_files_are_where_every_reader_of_partitioned_parquet_looks(tmp_path):
-    rows = scored(range(30))
+def test_files_are_hive_partitioned(tmp_path):
+    rows = make_predictions(range(30))
     dataset(tmp_path).save(rows)
     assert list(files(tmp_path)) == [
         f"date=2026-03-0{day}/hour={hour}/predictions.parquet"
@@ -73,18 +73,18 @@ def test_files_are_where_every_reader_of_partitioned_parquet_looks(tmp_path):
     assert set(found["hour"].astype(int)) == {22, 23, 0}
 
 
-def test_each_file_is_sorted_by_key(tmp_path):
+def test_files_are_sorted_by_key(tmp_path):
     stored = dataset(tmp_path)
-    stored.save(scored([3, 1]))
-    stored.save(scored([2, 0], sensors=("t2", "t0")))
+    stored.save(make_predictions([3, 1]))
+    stored.save(make_predictions([2, 0], sensors=("t2", "t0")))
     keys = stored.load().read()[KEYS]
     assert keys.to_numpy().tolist() == keys.sort_values(KEYS).to_numpy().tolist()
 
 
-def test_an_interval_begins_after_its_start_and_holds_its_end(tmp_path):
+def test_read_excludes_start_and_includes_end(tmp_path):
     stored = dataset(tmp_path)
-    stored.save(scored(range(30), sensors=("t1",)))
-    ends = scored(range(30), sensors=("t1",))["window_end"]
+    stored.save(make_predictions(range(30), sensors=("t1",)))
+    ends = make_predictions(range(30), sensors=("t1",))["window_end"]
     handle = stored.load()
     for start, end in ((0, 29), (3, 7), (5, 6), (17, 18), (6, 6)):
         found = handle.read(ends[start], ends[end])["window_end"]
@@ -94,9 +94,9 @@ def test_an_interval_begins_after_its_start_and_holds_its_end(tmp_path):
     assert len(handle.read("2026-03-04")) == 0
 
 
-def test_of_hours_that_are_not_wanted_no_file_is_opened(tmp_path):
+def test_read_opens_only_files_in_range(tmp_path):
     stored = dataset(tmp_path)
-    stored.save(scored(range(30)))
+    stored.save(make_predictions(range(30)))
     (tmp_path / "date=2026-03-02/hour=22/predictions.parquet").write_bytes(b"damaged")
     assert len(stored.load().read("2026-03-02T23:00", "2026-03-03T00:55")) == 2 * 23
     with pytest.raises(DatasetError, match=r"hour=22/predictions\.parquet: cannot be read"):
@@ -117,7 +117,7 @@ ROWS = st.lists(
 
 @settings(max_examples=60)
 @given(saves=st.lists(ROWS, min_size=1, max_size=5))
-def test_the_last_save_of_each_key_wins_whatever_came_before(tmp_path_factory, saves):
+def test_last_save_of_each_key_wins(tmp_path_factory, saves):
     folder = tmp_path_factory.mktemp("predictions")
     names = [*KEYS, "score"]
     latest = {}
@@ -137,8 +137,8 @@ def test_the_last_save_of_each_key_wins_whatever_came_before(tmp_path_factory, s
         assert found.empty
 
 
-def test_a_repeated_save_changes_no_byte(tmp_path):
-    rows = scored(range(30))
+def test_repeated_save_changes_no_byte(tmp_path):
+    rows = make_predictions(range(30))
     stored = dataset(tmp_path)
     stored.save(rows)
     before = files(tmp_path)
@@ -147,7 +147,7 @@ def test_a_repeated_save_changes_no_byte(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "held_otherwise",
+    "convert",
     [
         lambda rows: rows.astype({"device": "category", "sensor": "string"}),
         lambda rows: rows.astype({"window_end": "datetime64[ns]"}),
@@ -158,17 +158,17 @@ def test_a_repeated_save_changes_no_byte(tmp_path):
     ],
     ids=["categories", "nanoseconds", "another zone", "another index"],
 )
-def test_the_same_rows_give_the_same_bytes_however_pandas_holds_them(tmp_path, held_otherwise):
-    rows = scored(range(30))
+def test_bytes_do_not_depend_on_pandas_dtypes(tmp_path, convert):
+    rows = make_predictions(range(30))
     dataset(tmp_path / "a").save(rows)
-    dataset(tmp_path / "b").save(held_otherwise(rows))
+    dataset(tmp_path / "b").save(convert(rows))
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-def test_a_save_that_failed_between_two_files_is_put_right_by_the_next(tmp_path, monkeypatch):
+def test_save_that_failed_between_files_can_be_repeated(tmp_path, monkeypatch):
     stored = dataset(tmp_path / "a")
-    stored.save(scored(range(30)))
-    again = scored(range(10, 35), score=100.0)
+    stored.save(make_predictions(range(30)))
+    again = make_predictions(range(10, 35), score=100.0)
     write = type(stored._location).write
     written = []
 
@@ -182,36 +182,36 @@ def test_a_save_that_failed_between_two_files_is_put_right_by_the_next(tmp_path,
         patched.setattr(type(stored._location), "write", failing)
         stored.save(again)
     half = stored.load().read()
-    assert len(half) == len(scored(range(30)))  # nothing lost, nothing twice
+    assert len(half) == len(make_predictions(range(30)))  # nothing lost, nothing twice
     assert set(half["score"] >= 100) == {False, True}
     stored.save(again)
-    dataset(tmp_path / "b").save(pd.concat([scored(range(10)), again]))
+    dataset(tmp_path / "b").save(pd.concat([make_predictions(range(10)), again]))
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-def test_a_process_killed_while_it_writes_loses_no_row(tmp_path):
+def test_process_killed_while_writing_loses_no_row(tmp_path):
     stored = dataset(tmp_path)
-    stored.save(scored(range(30)))
+    stored.save(make_predictions(range(30)))
     before = stored.load().read()
     code = (
         "import os, sys, quartet.datasets.atomic as atomic\n"
         "sys.path.insert(0, sys.argv[2])\n"
-        "from datasets.test_predictions import dataset, scored\n"
+        "from datasets.test_predictions import dataset, make_predictions\n"
         "whole = atomic._Replacement.write\n"
         "def half(file, data):\n"
         "    whole(file, data[: len(data) // 2])\n"
         "    os._exit(9)\n"
         "atomic._Replacement.write = half\n"
-        "dataset(sys.argv[1]).save(scored(range(30), score=100.0))\n"
+        "dataset(sys.argv[1]).save(make_predictions(range(30), score=100.0))\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parents[1])]
     assert subprocess.run(command, check=False).returncode == 9
     assert_frame_equal(stored.load().read(), before)
-    stored.save(scored(range(30), score=100.0))
+    stored.save(make_predictions(range(30), score=100.0))
     assert (stored.load().read()["score"] >= 100).all()
 
 
-def flipped(content):
+def flip_byte(content):
     """A file with one byte changed where its scores are."""
     place = len(content) // 2
     return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
@@ -219,109 +219,123 @@ def flipped(content):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda content: content[:-7], flipped, lambda content: b"", lambda content: b"PAR1 no table"],
+    [
+        lambda content: content[:-7],
+        flip_byte,
+        lambda content: b"",
+        lambda content: b"PAR1 no table",
+    ],
     ids=["cut short", "one byte", "empty", "garbage"],
 )
-def test_a_damaged_file_stops_a_save_before_anything_is_replaced(tmp_path, damage):
+def test_damaged_file_stops_a_save_before_any_change(tmp_path, damage):
     stored = dataset(tmp_path)
     noise = np.random.default_rng(0).normal(size=60)
-    stored.save(scored(range(30)).assign(score=noise))
+    stored.save(make_predictions(range(30)).assign(score=noise))
     path = tmp_path / "date=2026-03-03/hour=00/predictions.parquet"
     path.write_bytes(damage(path.read_bytes()))
     before = files(tmp_path)
-    with pytest.raises(DatasetError, match="bring the file back, or move it away") as error:
-        stored.save(scored(range(30), score=100.0))
+    with pytest.raises(DatasetError, match="restore the file, or move it away") as error:
+        stored.save(make_predictions(range(30), score=100.0))
     assert str(path) in str(error.value)
     assert files(tmp_path) == before
     path.unlink()
-    stored.save(scored(range(30), score=100.0))
+    stored.save(make_predictions(range(30), score=100.0))
     assert (stored.load().read()["score"] >= 100).all()
 
 
-def test_a_table_of_something_else_is_not_taken_for_predictions(tmp_path):
+def test_other_table_raises(tmp_path):
     path = tmp_path / "date=2026-03-02/hour=22/predictions.parquet"
     path.parent.mkdir(parents=True)
     pd.DataFrame({"device": ["pump"], "price": [3.0]}).to_parquet(path)
     before = files(tmp_path)
-    with pytest.raises(DatasetError, match=r"has no column sensor, window_end.*move it away"):
-        dataset(tmp_path).save(scored(range(30)))
+    with pytest.raises(DatasetError, match=r"column sensor, window_end is missing.*move it away"):
+        dataset(tmp_path).save(make_predictions(range(30)))
     assert files(tmp_path) == before
 
 
-def test_rows_of_another_kind_are_refused_before_anything_is_replaced(tmp_path):
+def test_rows_of_other_types_raise_before_any_change(tmp_path):
     stored = dataset(tmp_path)
-    stored.save(scored(range(30)))
+    stored.save(make_predictions(range(30)))
     before = files(tmp_path)
-    with pytest.raises(DatasetError, match=r"hour=22/predictions\.parquet: its columns do not"):
-        stored.save(scored(range(30)).assign(score="high"))
+    with pytest.raises(DatasetError, match=r"hour=22/predictions\.parquet: column types differ"):
+        stored.save(make_predictions(range(30)).assign(score="high"))
     assert files(tmp_path) == before
 
 
-def test_a_further_column_is_missing_in_older_rows(tmp_path):
+def test_new_column_is_null_in_older_rows(tmp_path):
     stored = dataset(tmp_path)
-    stored.save(scored([0, 1]))
-    stored.save(scored([1, 2], model="abc"))
+    stored.save(make_predictions([0, 1]))
+    stored.save(make_predictions([1, 2], model="abc"))
     found = stored.load().read()
     assert list(found) == [*KEYS, "score", "model"]
     assert found["model"].isna().tolist() == [True, False, False] * 2
 
 
-def test_other_files_in_the_folder_are_left_alone(tmp_path):
+def test_other_files_in_the_folder_are_ignored(tmp_path):
     left = tmp_path / "date=2026-03-02/hour=22/.predictions.parquet.0123abcd.part"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half a file of a process that was killed")
     (tmp_path / "notes.txt").write_text("ours")
     stored = dataset(tmp_path)
     assert stored.load().partitions() == []
-    stored.save(scored([0]))
+    stored.save(make_predictions([0]))
     assert len(stored.load().read()) == 2
 
 
 @pytest.mark.parametrize(
-    ("rows", "complaint"),
+    ("rows", "message"),
     [
-        (scored([0]).drop(columns="sensor"), "expected the column sensor, found device, window"),
-        (scored([0, 1]).assign(device=["a", "b", None, "c"]), "device is missing in row 2"),
         (
-            scored([0]).assign(window_end=pd.to_datetime([None, START])),
-            "window_end is missing in row 0",
-        ),
-        (scored([0]).assign(window_end="2026-03-02"), "expected times in window_end, found"),
-        (
-            scored([0]).assign(window_end=START + pd.Timedelta("1ms")),
-            r"22:30:00\.001000 in row 0 is not a whole second",
+            make_predictions([0]).drop(columns="sensor"),
+            "column sensor is missing; found device, window",
         ),
         (
-            scored([0, 1, 1]),
-            r"2 rows have the keys of another one, such as device pump, sensor t1, window_end "
-            r"2026-03-02 22:35:00; give each once",
+            make_predictions([0, 1]).assign(device=["a", "b", None, "c"]),
+            "device in row 2 is missing",
         ),
-        (scored([0]).assign(score=["high", 1.0]), "Parquet cannot hold these rows"),
+        (
+            make_predictions([0]).assign(window_end=pd.to_datetime([None, START])),
+            "window_end in row 0 is missing",
+        ),
+        (
+            make_predictions([0]).assign(window_end="2026-03-02"),
+            "window_end has dtype .*, expected times",
+        ),
+        (
+            make_predictions([0]).assign(window_end=START + pd.Timedelta("1ms")),
+            r"window_end in row 0 is .* 22:30:00\.001000, expected whole seconds",
+        ),
+        (
+            make_predictions([0, 1, 1]),
+            r"2 rows have duplicate keys, such as device pump, sensor t1, window_end "
+            r"2026-03-02 22:35:00; drop the duplicates",
+        ),
+        (make_predictions([0]).assign(score=["high", 1.0]), "Parquet does not support these rows"),
     ],
     ids=["column", "key", "time", "text", "fraction", "twice", "mixed"],
 )
-def test_rows_that_cannot_be_told_apart_are_refused(tmp_path, rows, complaint):
+def test_invalid_rows_raise(tmp_path, rows, message):
     stored = dataset(tmp_path)
-    stored.save(scored(range(30)))
+    stored.save(make_predictions(range(30)))
     before = files(tmp_path)
-    with pytest.raises(DatasetError, match=complaint) as error:
+    with pytest.raises(DatasetError, match=message) as error:
         stored.save(rows)
     assert isinstance(error.value.__cause__, ValueError)
     assert str(tmp_path) in str(error.value)
     assert files(tmp_path) == before
 
 
-def test_a_time_that_is_no_key_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="time_column window_end is none of the keys"):
+def test_time_column_that_is_not_a_key_raises(tmp_path):
+    with pytest.raises(ValueError, match="time_column is window_end, expected one of the keys"):
         PartitionedPredictionsDataset(
             filepath=str(tmp_path), keys=["device"], time_column="window_end"
         )
 
 
-def test_kedro_viz_shows_the_latest_rows(tmp_path):
+def test_preview_has_the_latest_rows(tmp_path):
     stored = dataset(tmp_path)
     assert stored.preview() == {"index": [], "columns": KEYS, "data": []}
-    stored.save(scored(range(19), alarm=True).assign(score=None))
+    stored.save(make_predictions(range(19), alarm=True).assign(score=None))
     preview = stored.preview(nrows=3)
     assert preview["columns"] == [*KEYS, "score", "alarm"]
     assert preview["data"] == [

@@ -1,11 +1,11 @@
-"""What is remade must be what was committed, byte for byte."""
+"""Files are saved and loaded byte for byte."""
 
 from kedro_datasets.partitions import PartitionedDataset
 
 from quartet.datasets.raw import BytesDataset
 
 
-def test_a_folder_of_files_keeps_bytes_and_folders(tmp_path):
+def test_partitioned_folder_round_trip(tmp_path):
     files = {"a/2026/00": b"\x00\r\n\xff", "b/01": b""}
     folder = PartitionedDataset(path=str(tmp_path), dataset=BytesDataset, filename_suffix=".bin")
     folder.save(files)

@@ -1,4 +1,4 @@
-"""The registry must only ever hold versions that load, and never lose the one before."""
+"""Only versions that load are registered, and earlier ones remain."""
 
 import sys
 from pathlib import Path
@@ -44,12 +44,12 @@ def release(weights, **changes):
     return ModelRelease(**(facts | changes))
 
 
-def test_an_empty_registry_has_no_champion(registry):
+def test_empty_registry_loads_none(registry):
     assert registry.load() is None
     assert not registry.exists()
 
 
-def test_an_approved_release_becomes_the_next_version_and_predicts(registry, weights):
+def test_approved_release_becomes_the_next_version(registry, weights):
     for version in (1, 2):
         with mlflow.start_run():
             registry.save(release(weights, reason=f"release {version}"))
@@ -65,14 +65,14 @@ def test_an_approved_release_becomes_the_next_version_and_predicts(registry, wei
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_model_that_must_be_there_and_is_not_is_named_as_the_registry_knows_it():
-    plant = RegisteredModelDataset(model_name="plant_bank", registered_by="anomaly_training")
-    with pytest.raises(DatasetError, match="no version of plant_bank is registered") as error:
+def test_missing_required_model_raises_with_registry_name():
+    plant = RegisteredModelDataset(model_name="plant_models", registered_by="anomaly_training")
+    with pytest.raises(DatasetError, match="plant_models: no version is registered") as error:
         plant.load()
     assert "`kedro run --pipelines anomaly_training`" in str(error.value)
 
 
-def test_a_version_leads_back_to_its_run_and_its_code(registry, weights):
+def test_version_has_tags_of_its_run_and_code(registry, weights):
     with mlflow.start_run() as run:
         registry.save(release(weights))
     tags = registry.load().tags
@@ -80,35 +80,35 @@ def test_a_version_leads_back_to_its_run_and_its_code(registry, weights):
     assert tags["code_sha256"] == compute_code_digest(ROOT / "src/quartet")
 
 
-def test_the_code_of_a_model_does_not_come_before_our_own(registry, weights):
+def test_import_path_is_preserved(registry, weights):
     before = list(sys.path)
     registry.save(release(weights))
     registry.load()
     assert sys.path == before
 
 
-def test_a_refused_release_changes_nothing(registry, weights):
+def test_release_that_is_not_approved_changes_nothing(registry, weights):
     registry.save(release(weights))
     registry.save(release(weights, approved=False))
     assert registry.load().version == 1
 
 
-def test_a_release_that_cannot_predict_is_not_registered(registry, weights):
+def test_release_that_cannot_predict_is_not_registered(registry, weights):
     registry.save(release(weights))
     with pytest.raises(DatasetError):
         registry.save(release(weights, files={serving.WEIGHTS_FILE: b"garbage"}))
     assert registry.load().version == 1
 
 
-def test_a_version_whose_files_are_gone_is_named_with_what_to_do(registry, weights):
+def test_version_without_files_raises(registry, weights):
     registry.save(release(weights))
     client = mlflow.MlflowClient()
     client.create_model_version("digits", source="file:///nowhere/at/all")
-    with pytest.raises(DatasetError, match="version 2 of the registered model digits cannot be"):
+    with pytest.raises(DatasetError, match="digits: registered version 2 cannot be loaded"):
         registry.load()
 
 
-def test_the_model_carries_its_code_versions_and_signature_and_no_pickle(registry, weights):
+def test_model_contains_code_requirements_and_signature_but_no_pickle(registry, weights):
     with mlflow.start_run() as run:
         registry.save(release(weights))
     folder = mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/digits")

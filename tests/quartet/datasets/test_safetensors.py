@@ -1,4 +1,4 @@
-"""Weights and arrays must come back as they were saved, from any storage."""
+"""Arrays round-trip on any storage."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ ARRAYS = {
 
 
 @pytest.mark.parametrize("root", ["{tmp}/deep/er", "memory://safetensors-test"])
-def test_arrays_come_back_with_value_type_and_shape(tmp_path, root):
+def test_round_trip_keeps_values_dtypes_and_shapes(tmp_path, root):
     dataset = SafetensorsDataset(filepath=f"{root.format(tmp=tmp_path)}/arrays.safetensors")
     assert not dataset.exists()
     dataset.save(ARRAYS)
@@ -27,15 +27,15 @@ def test_arrays_come_back_with_value_type_and_shape(tmp_path, root):
         np.testing.assert_array_equal(loaded[name], array)
 
 
-def test_a_damaged_file_is_named(tmp_path):
+def test_damaged_file_raises(tmp_path):
     path = tmp_path / "arrays.safetensors"
     dataset = SafetensorsDataset(filepath=str(path))
     dataset.save(ARRAYS)
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(DatasetError, match=rf"{path}: not a whole safetensors file"):
+    with pytest.raises(DatasetError, match=rf"{path}: not a complete safetensors file"):
         dataset.load()
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_missing_file_raises(tmp_path):
     with pytest.raises(DatasetError, match=r"nothing\.safetensors: no such file"):
         SafetensorsDataset(filepath=str(tmp_path / "nothing.safetensors")).load()

@@ -1,4 +1,4 @@
-"""Finished segments must be found again by the work they belong to, and by no other."""
+"""Finished segments are found by their key, and by no other."""
 
 import io
 from pathlib import Path
@@ -13,11 +13,11 @@ from quartet.datasets.segments import SegmentStoreDataset
 def store(request, tmp_path):
     if request.param == "memory":
         fsspec.filesystem("memory").store.clear()
-    place = str(tmp_path / "segments") if request.param == "local" else "memory:///segments"
-    return SegmentStoreDataset(filepath=place).load()
+    url = str(tmp_path / "segments") if request.param == "local" else "memory:///segments"
+    return SegmentStoreDataset(filepath=url).load()
 
 
-def test_segments_are_listed_by_work(store):
+def test_names_are_listed_by_key(store):
     assert store.names("w1") == set()
     store.write("w1", "0.mp4", b"first")
     store.write("w1", "64.mp4", b"second")
@@ -26,13 +26,13 @@ def test_segments_are_listed_by_work(store):
     assert store.read("w2", "0.mp4") == b"other"
 
 
-def test_a_segment_of_any_name_is_found_again(store):
+def test_names_may_be_hidden_files(store):
     """Segments are called as the pictures are, and one may be hidden."""
     store.write("w", ".a.png", b"x")
     assert store.names("w") == {".a.png"}
 
 
-def test_segments_are_handed_over_one_by_one(store):
+def test_sources_load_segments_on_access(store):
     for name in ("a", "b", "c"):
         store.write("w", name, name.encode())
     sources = store.sources("w", ["c", "a", "b"])
@@ -49,7 +49,7 @@ def test_segments_are_handed_over_one_by_one(store):
     assert len(sources[1:]) == 2
 
 
-def test_given_up_work_is_gone_and_the_other_stays(store):
+def test_clear_deletes_the_segments_of_one_key(store):
     store.write("w1", "a", b"x")
     store.write("w2", "a", b"y")
     store.clear("w1")
@@ -58,7 +58,7 @@ def test_given_up_work_is_gone_and_the_other_stays(store):
     assert store.names("w2") == {"a"}
 
 
-def test_a_segment_that_is_being_written_is_not_there_yet(tmp_path):
+def test_unfinished_segment_is_not_listed(tmp_path):
     store = SegmentStoreDataset(filepath=str(tmp_path)).load()
     store.write("w", "a", b"x")
     (tmp_path / "w" / ".b.1234abcd.part").write_bytes(b"half")

@@ -10,7 +10,7 @@ from kedro.io import DatasetError
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
-from quartet.datasets.database_engines import _sqlite as create_database_engine
+from quartet.datasets.database_engines import _create_sqlite_engine
 from quartet.datasets.sensor_store.tables import SensorTablesDataset
 from rival_runs import die_while_publishing
 from support import GUARD_S
@@ -34,7 +34,7 @@ def test_several_that_open_a_new_file_at_once_wait_for_one_another(tmp_path):
     """SQLite refuses at once, and does not wait, where two switch a file to its log together."""
 
     def connect(place, start):
-        engine = create_database_engine(make_url(f"sqlite:///{place}"), GUARD_S)
+        engine = _create_sqlite_engine(make_url(f"sqlite:///{place}"), GUARD_S)
         start.wait()
         with engine.connect() as connection:
             return connection.exec_driver_sql("PRAGMA journal_mode").scalar()

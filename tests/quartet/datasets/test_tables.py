@@ -1,4 +1,4 @@
-"""Tables from elsewhere must arrive whole, with the place of every fault in them."""
+"""Tables are loaded completely, and faulty rows are marked."""
 
 import gzip
 
@@ -11,80 +11,82 @@ from quartet.datasets.tables import QuestionsDataset, TSVDataset
 COLUMNS = ["Id", "Text0"]
 
 
-def written(folder, content, name="table.tsv"):
+def write(folder, content, name="table.tsv"):
     path = folder / name
     path.write_bytes(content)
     return TSVDataset(filepath=str(path), columns=COLUMNS)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_table_is_loaded_packed_or_not_whatever_its_name(tmp_path, packed):
+@pytest.mark.parametrize("compressed", [False, True])
+def test_compression_is_detected_from_the_content(tmp_path, compressed):
     content = b"1\tone\n2\ttwo\n"
-    dataset = written(tmp_path, gzip.compress(content) if packed else content)
+    dataset = write(tmp_path, gzip.compress(content) if compressed else content)
     table = dataset.load()
     assert table.to_dict("list") == {"Id": ["1", "2"], "Text0": ["one", "two"], "line": [1, 2]}
 
 
-@pytest.mark.parametrize(("named", "there"), [("t.tsv.gz", "t.tsv"), ("t.tsv", "t.tsv.gz")])
-def test_a_table_is_found_when_only_the_other_of_its_names_is_there(tmp_path, named, there):
+@pytest.mark.parametrize(("name", "name_on_disk"), [("t.tsv.gz", "t.tsv"), ("t.tsv", "t.tsv.gz")])
+def test_file_is_found_under_its_alternative_name(tmp_path, name, name_on_disk):
     content = b"1\tone\n"
-    written(tmp_path, gzip.compress(content) if there.endswith(".gz") else content, there)
-    dataset = TSVDataset(filepath=str(tmp_path / named), columns=COLUMNS)
+    write(
+        tmp_path, gzip.compress(content) if name_on_disk.endswith(".gz") else content, name_on_disk
+    )
+    dataset = TSVDataset(filepath=str(tmp_path / name), columns=COLUMNS)
     assert dataset.exists()
     assert dataset.load()["Text0"].tolist() == ["one"]
 
 
-def test_of_both_names_the_one_given_counts(tmp_path):
-    written(tmp_path, b"1\tunpacked long ago\n", "t.tsv")
-    given = written(tmp_path, gzip.compress(b"1\tfresh\n"), "t.tsv.gz")
+def test_configured_name_takes_precedence(tmp_path):
+    write(tmp_path, b"1\tunpacked long ago\n", "t.tsv")
+    given = write(tmp_path, gzip.compress(b"1\tfresh\n"), "t.tsv.gz")
     assert given.load()["Text0"].tolist() == ["fresh"]
 
 
-def test_quotes_may_surround_a_value_and_stand_in_it(tmp_path):
-    table = written(tmp_path, b'1\t"a\tb ""c""\nd"\n2\tsay "hi" now\n3\tx\n').load()
+def test_quotes_around_and_in_values(tmp_path):
+    table = write(tmp_path, b'1\t"a\tb ""c""\nd"\n2\tsay "hi" now\n3\tx\n').load()
     assert table["Text0"].tolist() == ['a\tb "c"\nd', 'say "hi" now', "x"]
     assert table["line"].tolist() == [1, 3, 4]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_id(tmp_path):
-    assert written(tmp_path, b"\xef\xbb\xbf1\tone\n").load()["Id"].tolist() == ["1"]
+def test_byte_order_mark_is_ignored(tmp_path):
+    assert write(tmp_path, b"\xef\xbb\xbf1\tone\n").load()["Id"].tolist() == ["1"]
 
 
-def test_bytes_that_are_no_utf8_are_kept_for_the_report(tmp_path):
-    (text,) = written(tmp_path, b"1\tbad \xff byte\n").load()["Text0"]
+def test_invalid_utf8_becomes_surrogates(tmp_path):
+    (text,) = write(tmp_path, b"1\tbad \xff byte\n").load()["Text0"]
     assert text.encode("utf-8", "surrogateescape") == b"bad \xff byte"
 
 
-def test_a_row_of_another_width_is_there_without_its_values(tmp_path):
-    table = written(tmp_path, b"1\tone\n2\n3\tthree\tmore\n").load()
+def test_row_of_another_width_has_missing_values(tmp_path):
+    table = write(tmp_path, b"1\tone\n2\n3\tthree\tmore\n").load()
     assert table["Id"].tolist() == ["1", "2", "3"]
     assert table["Text0"].isna().tolist() == [False, True, True]
 
 
-def test_a_table_of_other_columns_is_refused_with_those_expected(tmp_path):
+def test_table_of_other_columns_raises(tmp_path):
     with pytest.raises(DatasetError, match=r"expected 2 tab-separated columns \(Id, Text0\)"):
-        written(tmp_path, b"1,one\n2,two\n").load()
+        write(tmp_path, b"1,one\n2,two\n").load()
 
 
-def test_a_missing_file_says_what_to_give(tmp_path):
+def test_missing_file_raises_with_hint(tmp_path):
     dataset = TSVDataset(filepath=str(tmp_path / "no.tsv"), columns=COLUMNS)
-    with pytest.raises(DatasetError, match=r"no\.tsv: no such file; give the folder"):
+    with pytest.raises(DatasetError, match=r"no\.tsv: no such file; set the folder"):
         dataset.load()
 
 
 @pytest.mark.parametrize("fault", ["cut short", "overwritten"])
-def test_a_damaged_file_is_named(tmp_path, fault):
+def test_damaged_file_raises(tmp_path, fault):
     content = bytearray(gzip.compress(b"1\tone\n" * 1000))
     if fault == "cut short":
         del content[-20:]
     else:
         content[12:30] = b"garbage" * 3
-    with pytest.raises(DatasetError, match="damaged gzip file"):
-        written(tmp_path, bytes(content), "t.tsv.gz").load()
+    with pytest.raises(DatasetError, match="gzip file is damaged"):
+        write(tmp_path, bytes(content), "t.tsv.gz").load()
 
 
 @pytest.mark.parametrize("name", ["out.tsv", "out.tsv.gz"])
-def test_what_is_saved_is_loaded_whatever_is_in_the_text(tmp_path, name):
+def test_save_and_load_round_trip(tmp_path, name):
     texts = ['tab\tand "quote"', '"', "line\nbreak", "été", "", "plain"]
     table = pd.DataFrame({"Id": [str(i) for i in range(len(texts))], "Text0": texts})
     dataset = TSVDataset(filepath=str(tmp_path / name), columns=COLUMNS)
@@ -96,7 +98,7 @@ def test_what_is_saved_is_loaded_whatever_is_in_the_text(tmp_path, name):
     assert (tmp_path / name).read_bytes() == first
 
 
-def test_a_table_whose_making_fails_leaves_the_old_one(tmp_path):
+def test_failed_save_keeps_the_old_file(tmp_path):
     import quartet.settings  # noqa: F401  registers the file system that replaces as a whole
 
     dataset = TSVDataset(filepath=str(tmp_path / "t.tsv.gz"), columns=COLUMNS)
@@ -115,7 +117,7 @@ QUESTIONS = pd.DataFrame({"Id": [7, 8], "Title": ["One", "Two"], "Body": ["<p>a<
 
 
 @pytest.mark.parametrize("name", ["q.csv", "q.tsv", "q.csv.gz", "q.parquet"])
-def test_questions_are_read_in_every_format(tmp_path, name):
+def test_questions_are_loaded_in_every_format(tmp_path, name):
     path = tmp_path / name
     if name.endswith(".parquet"):
         QUESTIONS.to_parquet(path)
@@ -126,7 +128,7 @@ def test_questions_are_read_in_every_format(tmp_path, name):
     assert table["Id"].astype(int).tolist() == [7, 8]
 
 
-def test_a_question_without_title_and_body_has_no_text(tmp_path):
+def test_question_without_title_and_body_has_no_text(tmp_path):
     (tmp_path / "q.csv").write_text("Title,Body\n , \n,b\na,\n")
     table = QuestionsDataset(filepath=str(tmp_path / "q.csv")).load()
     assert table["Text0"].str.strip().tolist() == ["", "b", "a."]
@@ -139,24 +141,24 @@ def test_questions_without_ids_are_numbered(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "complaint"),
+    ("name", "content", "message"),
     [
         ("q.csv", "question\nhow?\n", "expected a column Text0, or Title and Body; found question"),
-        ("q.txt", "Text0\nhow?\n", r"ends in \.txt; known: \.csv, \.tsv"),
+        ("q.txt", "Text0\nhow?\n", r"suffix is \.txt, expected \.csv, \.tsv"),
         ("q.parquet", "no parquet", "cannot be read as a table"),
     ],
 )
-def test_other_files_are_refused_with_what_is_needed(tmp_path, name, content, complaint):
+def test_invalid_questions_raise(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
-    with pytest.raises(DatasetError, match=complaint):
+    with pytest.raises(DatasetError, match=message):
         QuestionsDataset(filepath=str(tmp_path / name)).load()
 
 
-def test_questions_are_no_output(tmp_path):
-    with pytest.raises(DatasetError, match="an input, never an output"):
+def test_save_of_questions_raises(tmp_path):
+    with pytest.raises(DatasetError, match="read-only"):
         QuestionsDataset(filepath=str(tmp_path / "q.csv")).save(QUESTIONS)
 
 
-def test_missing_questions_say_which_parameter_names_them(tmp_path):
+def test_missing_questions_raise_with_parameter(tmp_path):
     with pytest.raises(DatasetError, match="faq_questions=FILE"):
         QuestionsDataset(filepath=str(tmp_path / "none.csv")).load()

@@ -1,11 +1,11 @@
-"""What Kedro-Viz shows of a text."""
+"""The preview of text in Kedro-Viz."""
 
 import inspect
 
 from quartet.datasets.text import TextReportDataset
 
 
-def test_a_text_is_shown_as_it_is_and_never_taken_for_html(tmp_path):
+def test_preview_escapes_html(tmp_path):
     stored = TextReportDataset(filepath=str(tmp_path / "card.md"))
     stored.save("# The style `a<b>c`\n\n| width | 4 & more |\n")
     shown = stored.preview()

@@ -1,4 +1,4 @@
-"""Weights of others must load whatever they are packed in, and code in them must never run."""
+"""Published weights load from any format, and code in them never runs."""
 
 import io
 import pickle
@@ -26,7 +26,7 @@ def load(path, **options):
     return WeightsDataset(filepath=str(path), **options).load()
 
 
-def check(weights):
+def assert_tensors(weights):
     assert weights.arrays.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
         np.testing.assert_array_equal(weights.arrays[name], tensor.numpy())
@@ -40,35 +40,35 @@ def reference_weights():
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".model", ".safetensors", ".weights"])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_content_tells_the_format_whatever_the_name(tmp_path, suffix, zipped):
+def test_format_is_detected_from_the_content(tmp_path, suffix, zipped):
     path = tmp_path / f"wave{suffix}"
     torch.save(TENSORS, path, _use_new_zipfile_serialization=zipped)
     weights = load(path)
-    check(weights)
+    assert_tensors(weights)
     assert weights.name == "wave"
     assert weights.metadata == {}
 
 
 @pytest.mark.parametrize("start", [b"\x80\x01", b"PK"])
-def test_a_safetensors_file_that_begins_like_a_pickle_is_none(tmp_path, start):
-    """Its first bytes are the length of its header, which may be any number."""
+def test_safetensors_file_that_starts_like_a_pickle_loads(tmp_path, start):
+    """Its first bytes are the length of its header, which may be any index."""
     path = tmp_path / "wave.safetensors"
     save_file(TENSORS, path, {"note": ""})
     length = int.from_bytes(path.read_bytes()[:8], "little")
     save_file(TENSORS, path, {"note": "x" * (int.from_bytes(start, "little") - length)})
     assert path.read_bytes().startswith(start)
-    check(load(path))
+    assert_tensors(load(path))
 
 
-def test_metadata_of_a_safetensors_file_are_told(tmp_path):
+def test_metadata_of_a_safetensors_file_are_loaded(tmp_path):
     save_file(TENSORS, tmp_path / "wave.safetensors", {"licence": "public domain"})
     weights = load(tmp_path / "wave.safetensors")
-    check(weights)
+    assert_tensors(weights)
     assert weights.metadata == {"licence": "public domain"}
 
 
 @pytest.mark.parametrize(
-    "wrapped",
+    "checkpoint",
     [
         {"state_dict": TENSORS, "epoch": 3, "arguments": {"lr": 0.1}},
         {"model_state_dict": OrderedDict(TENSORS), "loss": 0.5},
@@ -76,12 +76,12 @@ def test_metadata_of_a_safetensors_file_are_told(tmp_path):
         OrderedDict((f"module.{name}", tensor) for name, tensor in TENSORS.items()),
     ],
 )
-def test_weights_are_found_in_the_usual_checkpoints(tmp_path, wrapped):
-    torch.save(wrapped, tmp_path / "checkpoint.pth")
-    check(load(tmp_path / "checkpoint.pth"))
+def test_weights_are_extracted_from_checkpoints(tmp_path, checkpoint):
+    torch.save(checkpoint, tmp_path / "checkpoint.pth")
+    assert_tensors(load(tmp_path / "checkpoint.pth"))
 
 
-def test_half_precision_becomes_what_numpy_knows(tmp_path):
+def test_bfloat16_is_converted_to_float32(tmp_path):
     torch.save({"a": torch.tensor([1.5, 2]).bfloat16(), "b": torch.ones(2).half()}, tmp_path / "a")
     arrays = load(tmp_path / "a").arrays
     assert arrays["a"].dtype == np.float32
@@ -89,7 +89,7 @@ def test_half_precision_becomes_what_numpy_knows(tmp_path):
     assert arrays["b"].dtype == np.float16
 
 
-def test_only_the_layers_asked_for_are_kept(tmp_path):
+def test_prefix_selects_arrays(tmp_path):
     torch.save(TENSORS, tmp_path / "a.pth")
     assert load(tmp_path / "a.pth", prefix="conv.").arrays.keys() == {"conv.weight", "conv.bias"}
     with pytest.raises(DatasetError, match=r"no weights named features\.…"):
@@ -106,7 +106,7 @@ def test_published_networks_load(reference_weights):
             assert torch.equal(value, published[name])
 
 
-class _Deadly:
+class _CodeOnLoad:
     def __init__(self, target):
         self.target = target
 
@@ -115,9 +115,9 @@ class _Deadly:
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
-def test_code_in_a_plain_pickle_is_never_run(tmp_path, protocol):
+def test_code_in_a_pickle_never_runs(tmp_path, protocol):
     target, path = tmp_path / "owned", tmp_path / "wave.pth"
-    path.write_bytes(pickle.dumps({"conv1": _Deadly(target)}, protocol))
+    path.write_bytes(pickle.dumps({"conv1": _CodeOnLoad(target)}, protocol))
     with pytest.raises(DatasetError, match=r"wave\.pth: not "):
         load(path)
     assert not target.exists()
@@ -126,18 +126,20 @@ def test_code_in_a_plain_pickle_is_never_run(tmp_path, protocol):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_code_in_a_file_of_pytorch_is_never_run(tmp_path, zipped):
+def test_code_in_a_pytorch_file_never_runs(tmp_path, zipped):
     target, path = tmp_path / "owned", tmp_path / "wave.pth"
-    torch.save({**TENSORS, "more": _Deadly(target)}, path, _use_new_zipfile_serialization=zipped)
+    torch.save(
+        {**TENSORS, "more": _CodeOnLoad(target)}, path, _use_new_zipfile_serialization=zipped
+    )
     with pytest.raises(DatasetError) as caught:
         load(path)
-    assert "holds more than arrays (getattr)" in str(caught.value)
+    assert "contains more than arrays (getattr)" in str(caught.value)
     assert "state_dict" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not target.exists()
 
 
-def test_a_pickled_module_is_refused(tmp_path):
+def test_pickled_module_raises(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "whole.pt")
     with pytest.raises(DatasetError, match=r"more than arrays \(torch\.nn\.modules\.linear\.Lin"):
         load(tmp_path / "whole.pt")
@@ -152,7 +154,7 @@ def _contents():
 
 @pytest.mark.parametrize(("form", "content"), list(_contents()), ids=["zip", "old"])
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 0.99])
-def test_a_truncated_file_is_named_in_one_line(tmp_path, form, content, share):
+def test_truncated_file_raises_in_one_line(tmp_path, form, content, share):
     path = tmp_path / f"{form}.pth"
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(DatasetError) as caught:
@@ -162,11 +164,11 @@ def test_a_truncated_file_is_named_in_one_line(tmp_path, form, content, share):
     assert len(str(caught.value)) < 400 + len(str(path))
 
 
-def test_a_truncated_safetensors_file_is_named(tmp_path):
+def test_truncated_safetensors_file_raises(tmp_path):
     path = tmp_path / "wave.safetensors"
     save_file(TENSORS, path)
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(DatasetError, match=rf"{path}: not a whole safetensors or PyTorch file"):
+    with pytest.raises(DatasetError, match=rf"{path}: not a complete safetensors or PyTorch file"):
         load(path)
 
 
@@ -180,20 +182,20 @@ def test_a_truncated_safetensors_file_is_named(tmp_path):
         ({"state_dict": {"a": {"b": torch.ones(1)}}}, "'a' is a dict"),
     ],
 )
-def test_what_is_no_state_dict_is_refused_with_what_it_is(tmp_path, content, found):
+def test_content_that_is_not_a_state_dict_raises(tmp_path, content, found):
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(DatasetError, match=rf"expected arrays by name, as a state_dict, .*{found}"):
         load(tmp_path / "a.pth")
 
 
-def test_tensors_that_numpy_cannot_have_are_named(tmp_path):
+def test_unsupported_tensor_raises(tmp_path):
     torch.save({"odd": torch.eye(2).to_sparse()}, tmp_path / "a.pth")
-    with pytest.raises(DatasetError, match=r"'odd' is of a kind that cannot be used"):
+    with pytest.raises(DatasetError, match=r"'odd' has an unsupported type"):
         load(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize("root", ["{tmp}/styles", "memory://weights/styles"])
-def test_an_unknown_style_is_answered_with_those_that_are_there(tmp_path, root):
+def test_unknown_style_raises_with_known_styles(tmp_path, root):
     folder = root.format(tmp=tmp_path)
     for name in ("wave", "starry_night"):
         WeightsDataset(filepath=f"{folder}/{name}.safetensors").save(
@@ -203,16 +205,16 @@ def test_an_unknown_style_is_answered_with_those_that_are_there(tmp_path, root):
         load(f"{folder}/wawe.safetensors")
 
 
-def test_a_style_of_others_is_found_under_their_ending(tmp_path):
+def test_file_is_found_under_alternative_suffixes(tmp_path):
     torch.save(TENSORS, tmp_path / "mosaic.model")
     dataset = WeightsDataset(filepath=str(tmp_path / "mosaic.safetensors"))
     assert dataset.exists()
-    check(dataset.load())
+    assert_tensors(dataset.load())
     assert dataset.load().name == "mosaic"
 
 
 @pytest.mark.parametrize("options", [{}, {"kind": None}])
-def test_a_missing_file_is_named_with_what_to_do(tmp_path, options):
+def test_missing_file_raises_with_hint(tmp_path, options):
     if "kind" in options:
         torch.save(TENSORS, tmp_path / "another.pth")
     with pytest.raises(DatasetError, match=r"vgg19\.pth: no such file; kedro fetch vgg$"):
@@ -220,7 +222,7 @@ def test_a_missing_file_is_named_with_what_to_do(tmp_path, options):
 
 
 @pytest.mark.parametrize("root", ["{tmp}/deep/er", "memory://weights/saved"])
-def test_saved_weights_come_back_with_their_metadata(tmp_path, root):
+def test_round_trip_keeps_arrays_and_metadata(tmp_path, root):
     arrays = {name: tensor.numpy() for name, tensor in TENSORS.items()}
     arrays["conv.weight"] = arrays["conv.weight"].transpose(2, 0, 1)  # not in C order
     metadata = {"licence": "public domain", "title": "神奈川沖浪裏"}
@@ -234,20 +236,20 @@ def test_saved_weights_come_back_with_their_metadata(tmp_path, root):
         assert loaded.arrays[name].shape == array.shape
 
 
-def test_the_same_weights_give_the_same_bytes(tmp_path):
+def test_saved_bytes_are_reproducible(tmp_path):
     state = {name: value.numpy() for name, value in StyleNetwork(4).state_dict().items()}
     metadata = {letter: letter * 3 for letter in "style"}
     contents = set()
-    for number in range(4):
-        dataset = WeightsDataset(filepath=str(tmp_path / f"{number}.safetensors"))
+    for index in range(4):
+        dataset = WeightsDataset(filepath=str(tmp_path / f"{index}.safetensors"))
         dataset.save(
-            Weights("", state, dict(reversed(metadata.items()) if number % 2 else metadata))
+            Weights("", state, dict(reversed(metadata.items()) if index % 2 else metadata))
         )
-        contents.add((tmp_path / f"{number}.safetensors").read_bytes())
+        contents.add((tmp_path / f"{index}.safetensors").read_bytes())
     assert len(contents) == 1
 
 
-def test_weights_are_never_saved_as_a_pickle(tmp_path):
-    with pytest.raises(DatasetError, match=r"let the file's name end in \.safetensors"):
+def test_save_as_pickle_raises(tmp_path):
+    with pytest.raises(DatasetError, match=r"change the suffix to \.safetensors"):
         WeightsDataset(filepath=str(tmp_path / "wave.pth")).save(Weights("", {"a": np.ones(1)}))
     assert not list(tmp_path.iterdir())

@@ -184,7 +184,7 @@ def test_complete_run_creates_a_style(workspace, inputs):
         f"painting_licence=my own,{QUICK}",
     )
     assert result.returncode == 0, result.stderr
-    assert "broken.jpg cannot be used and is passed over" in result.stderr
+    assert "broken.jpg cannot be read and is skipped" in result.stderr
     after = {path: path.read_bytes() for path in made.glob("*.*")}
     assert {path.name for path in after.keys() - before.keys()} == {"mine.safetensors", "mine.md"}
     assert before.items() <= after.items()  # bundled styles are unchanged
@@ -226,10 +226,10 @@ def test_missing_inputs_raise_with_a_remedy(plain_catalog):
 def test_invalid_inputs_raise_with_a_remedy(inputs):
     (inputs / "empty").mkdir()
     wrong = {
-        "painting": ("vgg.pth", r"vgg\.pth: not a whole picture"),
-        "vgg_weights": ("stripes.png", r"stripes\.png: not a whole safetensors or PyTorch file"),
+        "painting": ("vgg.pth", r"vgg\.pth: not a complete picture"),
+        "vgg_weights": ("stripes.png", r"stripes\.png: not a complete safetensors or PyTorch file"),
         "photographs": ("nowhere", r"nowhere: no such folder; .*photographs=FOLDER"),
-        "test_photographs": ("empty", r"empty: no picture .*test_photographs=FOLDER"),
+        "test_photographs": ("empty", r"empty: contains no pictures .*test_photographs=FOLDER"),
     }
     catalog = create_catalog(
         ROOT, **{name: str(inputs / path) for name, (path, _) in wrong.items()}

@@ -300,7 +300,7 @@ def test_single_picture_and_broken_picture(project):
     assert run(project / "a.png")["frames_out"] == 1
     assert published_names(project) == ["a_plain.png"]
     (project / "b.png").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"b\.png: not a whole picture"):
+    with pytest.raises(DatasetError, match=r"b\.png: not a complete picture"):
         run(project / "b.png")
 
 
