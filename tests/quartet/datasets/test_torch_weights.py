@@ -51,7 +51,7 @@ def test_format_is_detected_from_the_content(tmp_path, suffix, zipped):
 
 @pytest.mark.parametrize("start", [b"\x80\x01", b"PK"])
 def test_safetensors_file_that_starts_like_a_pickle_loads(tmp_path, start):
-    """Its first bytes are the length of its header, which may be any index."""
+    """Its first bytes are the length of its header, which may have any value."""
     path = tmp_path / "wave.safetensors"
     save_file(TENSORS, path, {"note": ""})
     length = int.from_bytes(path.read_bytes()[:8], "little")
