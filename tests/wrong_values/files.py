@@ -209,9 +209,7 @@ _STYLE = [
         ("mine.mp4", "copy or export it again"),
         both(copy_over(f"{RAW}/style/sample.mp4", VIDEO), shorten(VIDEO, 20_000)),
     ),
-    Case(
-        "video_an_empty_folder", OF_VIDEO, (VIDEO, "contains no pictures"), make_folder(VIDEO)
-    ),
+    Case("video_an_empty_folder", OF_VIDEO, (VIDEO, "contains no pictures"), make_folder(VIDEO)),
     Case(
         "video_nowhere",
         given("style_transfer", "video=http://127.0.0.1:9/a.mp4"),
