@@ -95,11 +95,11 @@ def _rehearse(
         snapshot = take_snapshot(project, directory.snapshot)
         check_local_paths(params, project, snapshot.folder)
         job = translate(metadata, env, pipeline, params)
-        with Cloud.started(project, env, directory) as cloud:
+        with Cloud.start(project, env, directory) as cloud:
             for told in cloud.fill(mine):
                 click.echo(told)
             settings = RehearsalSettings(jobs or os.cpu_count() or 1, resume, cloud.environment())
-            for told in table.beforehand(job, directory, snapshot, resume):
+            for told in table.format_start(job, directory, snapshot, resume):
                 click.echo(told)
             with table.shown(sys.stdout) as show:
                 report = rehearse_job(job, snapshot.folder, directory, settings, show)

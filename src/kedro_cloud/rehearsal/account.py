@@ -1,4 +1,4 @@
-"""The storage account of a rehearsal: filled before, and read after."""
+"""Upload to, and download from, the storage account of a rehearsal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SCHEME = "abfs://"
 _SAMPLE = "kedro_cloud_sample"
-"""Name of a blob's metadata that tells which sample it was uploaded from, by its MD5."""
+"""Metadata of a blob that was uploaded from a sample: the sample's MD5."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class BlobFolder:
 
     @classmethod
     def parse(cls, address: str) -> BlobFolder:
-        """From `abfs://container/path`, or the same without its scheme.
+        """Parse `abfs://container/path`, or the same without its scheme.
 
         Raises:
-            ValueError: The container's name is none that storage takes.
+            ValueError: The container's name is invalid.
         """
         container, _, path = address.removeprefix(SCHEME).strip("/").partition("/")
         plain = container.replace("-", "")
         if not (3 <= len(container) <= 63 and plain.isalnum() and container == container.lower()):
             raise ValueError(
-                f"'{address}' is no place in blob storage: a container's name has 3 to 63 small "
-                "letters, digits and hyphens, as in raw/images"
+                f"'{address}' is not an address in blob storage: a container's name has 3 to 63 "
+                "lower-case letters, digits and hyphens, as in raw/images"
             )
         return cls(container, path.strip("/"))
 
@@ -51,14 +51,14 @@ class BlobFolder:
 
 @dataclass(frozen=True)
 class Upload:
-    """A folder or file here, and where its files go.
+    """A local folder or file, and the target of its files.
 
     Attributes:
-        source: On this machine.
-        target: In blob storage; a file keeps its name there.
-        sample: Whether it only stands for data that is there already in a real account: then
-            it never replaces what a step has written.
-        pattern: Which files of the folder, for `Path.glob`.
+        source: Local path.
+        target: Folder in blob storage; a file keeps its name.
+        sample: Whether it represents data that exist in a real account; then it never replaces
+            what a step has written.
+        pattern: Pattern of the folder's files, for `Path.glob`.
     """
 
     source: Path
@@ -68,20 +68,20 @@ class Upload:
 
     @classmethod
     def parse(cls, text: str) -> Upload:
-        """From `FOLDER=CONTAINER/PATH`.
+        """Parse `FOLDER=CONTAINER/PATH`.
 
         Raises:
-            ValueError: It does not have this form, or there is no such folder or file.
+            ValueError: The text has another form, or the folder or file does not exist.
         """
         source, equals, target = text.rpartition("=")
         if not equals or not source or not target:
-            raise ValueError(f"--upload {text}: say FOLDER=CONTAINER/PATH")
+            raise ValueError(f"--upload {text}: expected FOLDER=CONTAINER/PATH")
         if not Path(source).exists():
-            raise ValueError(f"--upload {text}: there is no folder or file {source}")
+            raise ValueError(f"--upload {text}: {source} does not exist; check the path")
         return cls(Path(source).resolve(), BlobFolder.parse(target))
 
     def files(self) -> Iterator[tuple[Path, str]]:
-        """Each file with its path below the target."""
+        """Yield each file with its path relative to the target."""
         if self.source.is_file():
             yield self.source, self.source.name
         for path in sorted(self.source.glob(self.pattern)):
@@ -91,16 +91,16 @@ class Upload:
 
 
 class Storage:
-    """Reads and writes the blobs of one account."""
+    """Client for the blobs of one account."""
 
     def __init__(self, connection_string: str) -> None:
-        """Of the account that the connection string names."""
+        """Connect to the account of a connection string."""
         from azure.storage.blob import BlobServiceClient
 
         self._service = BlobServiceClient.from_connection_string(connection_string)
 
     def make_containers(self, names: Iterable[str]) -> None:
-        """Make the containers that are not there yet."""
+        """Create the containers that do not exist."""
         from azure.core.exceptions import ResourceExistsError
 
         for name in sorted(set(names)):
@@ -108,11 +108,11 @@ class Storage:
                 self._service.create_container(name)
 
     def upload(self, upload: Upload) -> tuple[int, int]:
-        """Copy what is not there already; returns how many files and bytes were copied."""
+        """Upload missing and changed files; return the number of files and bytes uploaded."""
         from azure.storage.blob import ContentSettings
 
         container = self._service.get_container_client(upload.target.container)
-        there = _blobs(container, upload.target.path)
+        existing = _list_blobs(container, upload.target.path)
         copied = total = 0
         files = list(upload.files())
         with _progress(
@@ -121,7 +121,7 @@ class Storage:
             for path, inside in files:
                 name = (upload.target / inside).path
                 md5, size = _md5(path), path.stat().st_size
-                if _is_needless(there.get(name), md5, upload.sample):
+                if _is_up_to_date(existing.get(name), md5, upload.sample):
                     bar.update(size)
                     continue
                 with path.open("rb") as content:
@@ -137,10 +137,10 @@ class Storage:
         return copied, total
 
     def download(self, folder: BlobFolder, target: Path) -> int:
-        """Copy all files of a folder into one here; returns how many there were."""
+        """Download all files of a folder into a local one; return their number."""
         container = self._service.get_container_client(folder.container)
         count = 0
-        blobs = _blobs(container, folder.path)
+        blobs = _list_blobs(container, folder.path)
         with _progress(f"fetching {folder}", [blob.size for blob in blobs.values()]) as bar:
             for name, blob in blobs.items():
                 inside = name.removeprefix(f"{folder.path}/")
@@ -161,18 +161,18 @@ def _progress(desc: str, sizes: Iterable[int]) -> tqdm[Any]:
     )
 
 
-def _blobs(container: ContainerClient, path: str) -> dict[str, Any]:
-    """Properties of all blobs below a path, by name."""
+def _list_blobs(container: ContainerClient, path: str) -> dict[str, Any]:
+    """Return the properties of all blobs below a path, by name."""
     prefix = f"{path}/" if path else ""
     listed = container.list_blobs(name_starts_with=prefix, include=["metadata"])
     return {blob.name: blob for blob in listed if not (blob.metadata or {}).get("hdi_isfolder")}
 
 
-def _is_needless(blob: Any, md5: bytes, sample: bool) -> bool:
-    """Whether a file need not be copied over the blob of its name."""
+def _is_up_to_date(blob: Any, md5: bytes, sample: bool) -> bool:
+    """Return whether a file need not be uploaded, given the existing blob."""
     if blob is None:
         return False
-    if sample:  # a step's own work has no such mark
+    if sample:  # blobs without the metadata were written by a step
         return (blob.metadata or {}).get(_SAMPLE) in (None, md5.hex())
     return bytes(blob.content_settings.content_md5 or b"") == md5
 

@@ -1,4 +1,4 @@
-"""What a job finds around it: blob storage with the samples, a database, a way to its reports."""
+"""Provide the cloud services of a rehearsal: blob storage, samples, variables, reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kedro_cloud.rehearsal.rehearsing import Report
 
 @dataclass(frozen=True)
 class Cloud:
-    """Azurite in a directory, for one project and environment."""
+    """Azurite in a rehearsal directory, for one project and environment."""
 
     project: Path
     env: str
@@ -31,59 +31,59 @@ class Cloud:
 
     @classmethod
     @contextmanager
-    def started(cls, project: Path, env: str, directory: RehearsalDir) -> Iterator[Cloud]:
-        """Start Azurite on the directory's blobs, and stop it in the end.
+    def start(cls, project: Path, env: str, directory: RehearsalDir) -> Iterator[Cloud]:
+        """Start Azurite with the directory's blobs, and stop it at the end.
 
         Raises:
-            OSError: There is no Azurite, or it does not start.
+            OSError: Azurite is not installed, or does not start.
         """
         with azurite.running(directory.blobs) as emulator:
             yield cls(project, env, directory, emulator.connection_string)
 
     def environment(self) -> dict[str, str]:
-        """Return what steps are given: the storage, and the variables that cloud.yml names."""
-        found = {
+        """Return the steps' variables: the storage account, and those in cloud.yml."""
+        variables = {
             name: os.environ.get(name) or (default and default.format(folder=self.directory.folder))
             for name, default in self.settings.variables.items()
         }
-        given = {name: value for name, value in found.items() if value}
-        return {CONNECTION_STRING: self.connection_string, **given}
+        non_empty = {name: value for name, value in variables.items() if value}
+        return {CONNECTION_STRING: self.connection_string, **non_empty}
 
     @property
     def settings(self) -> Rehearsal:
-        """Of the environment's cloud.yml."""
+        """Return the settings of rehearsals in the environment's cloud.yml."""
         return rehearsal_settings(self.project, self.env)
 
     def fill(self, uploads: Sequence[Upload]) -> Iterator[str]:
-        """Create the environment's containers, upload samples and uploads; report what it did."""
+        """Create the environment's containers, upload samples and uploads; yield log lines."""
         base = settings.CONFIG_LOADER_ARGS.get("base_env", "base")
-        here, there = roots(self.project, base), roots(self.project, self.env)
+        local, remote = load_roots(self.project, base), load_roots(self.project, self.env)
         storage = Storage(self.connection_string)
         samples = []
         for folder, pattern in self.settings.samples.items():
             root, _, inside = folder.partition("/")
-            source = self.project / here[root] / inside
-            target = BlobFolder.parse(there[root]) / inside
+            source = self.project / local[root] / inside
+            target = BlobFolder.parse(remote[root]) / inside
             samples.append(Upload(source, target, sample=True, pattern=pattern))
-        wanted = [BlobFolder.parse(root) for root in there.values() if root.startswith(SCHEME)]
+        folders = [BlobFolder.parse(root) for root in remote.values() if root.startswith(SCHEME)]
         targets = [upload.target for upload in (*samples, *uploads)]
-        storage.make_containers(folder.container for folder in (*wanted, *targets))
+        storage.make_containers(folder.container for folder in (*folders, *targets))
         for upload in (*samples, *uploads):
             files, size = storage.upload(upload)
             if files:
                 yield f"uploaded {files} files, {size / 10**6:.1f} MB, to {upload.target}"
 
     def fetch_reports(self, report: Report) -> Iterator[str]:
-        """Copy the job's reports to the directory; tells where they are."""
-        found_roots = roots(self.project, self.env, **{JOB: report.run_id})
-        root = found_roots.get(self.settings.reports, "")
+        """Download the job's reports to the directory; yield their locations."""
+        roots = load_roots(self.project, self.env, **{JOB: report.run_id})
+        root = roots.get(self.settings.reports, "")
         if not root.startswith(SCHEME):
             return
         target = self.directory.reports(report.job.name)
         shutil.rmtree(target, ignore_errors=True)
         storage, folder = Storage(self.connection_string), BlobFolder.parse(root)
         found = storage.download(folder / report.job.name, target)
-        if not found and report.run_id in root:  # of several pipelines that are one job
+        if not found and report.run_id in root:  # a job of several pipelines
             found = storage.download(folder, target)
         if found:
             yield f"reports: {os.path.relpath(target)}"
@@ -91,24 +91,24 @@ class Cloud:
                 yield f"metrics: {os.path.relpath(metrics)}"
 
 
-def roots(project: Path, env: str, **variables: str) -> dict[str, str]:
-    """Where things lie in an environment, from its `globals.yml`.
+def load_roots(project: Path, env: str, **variables: str) -> dict[str, str]:
+    """Return the roots in an environment's `globals.yml`.
 
     Args:
-        project: Its folder.
+        project: Root folder of the Kedro project.
         env: Folder of `conf`.
-        variables: Environment variables that the file may ask for.
+        variables: Environment variables for the file.
     """
     from kedro_cloud.core import config
 
-    with _surroundings(variables):  # the resolvers of settings.py ask the process
+    with _set_variables(variables):  # the resolvers of settings.py read os.environ
         found = dict(config.loader(project, env)["globals"])
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 @contextmanager
-def _surroundings(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for as long as the block lasts."""
+def _set_variables(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the duration of the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -1,4 +1,4 @@
-"""Folders that pass between steps: read only for those that read them, and checked to be so."""
+"""Mount output folders read-only as inputs of later steps, and detect changes to them."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from pathlib import Path
 
 _WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _NAMED = 3
-"""So many of the changed files are named."""
+"""Number of changed files that the message names."""
 
 Contents = Mapping[str, tuple[int, int]]
-"""By path within a folder: bytes, and time of the last change in nanoseconds; (-1, 0): a folder."""
+"""Size in bytes and modification time in ns, by relative path; (-1, 0) for a folder."""
 
 
 def mount(source: Path, target: Path) -> Contents:
-    """Show the files of one folder in another that cannot be written, and tell what it holds.
+    """Link the files of a folder into a new read-only folder; return its contents.
 
-    The files are the same ones, linked; they are copied where the file system has no links. As on
-    blob storage, empty folders are not passed on.
+    Files are copied if the file system has no hard links. Empty folders are skipped, as in blob
+    storage.
     """
     target.mkdir(parents=True)
     for path in sorted(source.rglob("*")):
         if path.is_file():
-            shown = target / path.relative_to(source)
-            shown.parent.mkdir(parents=True, exist_ok=True)
+            link = target / path.relative_to(source)
+            link.parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.link(path, shown)
+                os.link(path, link)
             except OSError:
-                shutil.copy2(path, shown)
+                shutil.copy2(path, link)
     for path in (target, *target.rglob("*")):
         path.chmod(path.stat().st_mode & ~_WRITE)
     return contents(target)
 
 
 def contents(folder: Path) -> Contents:
-    """What a folder holds, for a comparison later."""
+    """Return the contents of a folder, for a later comparison."""
     return {
         path.relative_to(folder).as_posix(): (
             (-1, 0) if path.is_dir() else (path.lstat().st_size, path.lstat().st_mtime_ns)
@@ -47,22 +47,22 @@ def contents(folder: Path) -> Contents:
 
 
 def changes(before: Contents, after: Contents) -> str:
-    """What is different, in words; nothing if all is as it was."""
-    said = [f"{path} is gone" for path in sorted(before.keys() - after.keys())]
-    said += [f"{path} is new" for path in sorted(after.keys() - before.keys())]
+    """Return a text with all differences; empty if there are none."""
+    texts = [f"{path} is gone" for path in sorted(before.keys() - after.keys())]
+    texts += [f"{path} is new" for path in sorted(after.keys() - before.keys())]
     both = sorted(before.keys() & after.keys())
-    said += [f"{path} was changed" for path in both if before[path] != after[path]]
-    more = f" and {len(said) - _NAMED} more" if len(said) > _NAMED else ""
-    return ", ".join(said[:_NAMED]) + more
+    texts += [f"{path} was changed" for path in both if before[path] != after[path]]
+    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return ", ".join(texts[:_NAMED]) + more
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files in a folder."""
+    """Return the size of all files in a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder, if it is there, also where writing was forbidden."""
+    """Remove a file or folder, if it exists, even if it is read-only."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.is_dir():

