@@ -54,7 +54,7 @@ class SensorSource:
         filesystem, folder = self.folder.filesystem, self.folder.path
         found = filesystem.find(folder, detail=True)
         files = [
-            CaptureFile(path[len(folder) + 1 :], version(info), int(info["size"]))
+            CaptureFile(path[len(folder) + 1 :], file_version(info), int(info["size"]))
             for path, info in found.items()
             if path.endswith(".avro")
         ]
@@ -93,8 +93,7 @@ class SensorSource:
 
 def _absolute(location: Location) -> Location:
     """Return the location with the path that the file system uses in listings."""
-    path = location.filesystem._strip_protocol(location.path)
-    return replace(location, path=path.rstrip("/"))
+    return replace(location, path=location.listed_path)
 
 
 def _sort_key(file: CaptureFile) -> tuple[tuple[int, ...], str]:

@@ -151,7 +151,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         filesystem.invalidate_cache()
         if not filesystem.isdir(path):
             raise DatasetError(f"{path}: no such folder; {self._hint}")
-        prefix = len(filesystem._strip_protocol(path).rstrip("/")) + 1
+        prefix = len(self._location.listed_path) + 1
         sizes = {
             file[prefix:]: int(entry["size"])
             for file, entry in sorted(filesystem.find(path, detail=True).items())

@@ -124,17 +124,17 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         entry = self._latest_version()
         if entry is None and self._registered_by:
             raise DatasetError(
-                f"{self._model_name}: no version is registered; run `kedro run --pipelines "
+                f"{self.model_name}: no version is registered; run `kedro run --pipelines "
                 f"{self._registered_by}` first, in the same environment"
             )
         if entry is None:
             return None
         try:
             with _preserve_import_path():
-                model = mlflow.pyfunc.load_model(f"models:/{self._model_name}/{entry.version}")
+                model = mlflow.pyfunc.load_model(f"models:/{self.model_name}/{entry.version}")
         except Exception as error:
             raise DatasetError(
-                f"{self._model_name}: registered version {entry.version} cannot be loaded "
+                f"{self.model_name}: registered version {entry.version} cannot be loaded "
                 f"({error}); restore its files or delete this version"
             ) from error
         return Champion(int(entry.version), dict(entry.tags), model)
