@@ -1,9 +1,9 @@
-"""Finding anomalies in the readings of many sensors: the science of the sensors scenario.
+"""Anomaly detection in the readings of many sensors: the science of the sensors scenario.
 
-In: what Azure Event Hubs Capture writes, or a table of readings. Out: windows of
-statistics, a model set of one-class support vector machines, one a sensor, and the
-scores that it gives new windows, with the figures and numbers that judge them.
-Plain Python over tables and arrays: no Kedro and no database here.
+Inputs are files of Azure Event Hubs Capture, or a table of readings. Outputs are windows of
+statistics, a model set with one one-class support vector machine per sensor, the scores of new
+windows, and figures and metrics that evaluate them. Plain Python over tables and arrays: no Kedro
+and no database.
 """
 
 import lazy_loader

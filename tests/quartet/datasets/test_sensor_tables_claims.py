@@ -176,9 +176,9 @@ def test_an_unknown_job_is_reported(store):
 def test_of_two_processes_that_claim_at_once_one_gets_it(database_url):
     outcomes = multiprocessing.get_context("spawn").Queue()
     side_by_side(race, database_url, outcomes, 15)
-    told = [outcomes.get(timeout=GUARD_S) for _ in range(30)]
+    results = [outcomes.get(timeout=GUARD_S) for _ in range(30)]
     for turn in range(15):
-        assert sorted(won for when, won in told if when == turn) == [False, True]
+        assert sorted(won for when, won in results if when == turn) == [False, True]
 
 
 def test_concurrent_ingestion_neither_loses_nor_duplicates_windows(database_url):

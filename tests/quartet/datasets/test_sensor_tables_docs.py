@@ -19,12 +19,12 @@ QUERIES = [query for query in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL) i
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: table.name)
 def test_each_column_is_documented_and_no_other(table):
     (section,) = re.findall(rf"^`{table.name}`: .*?(?=^`|^## )", PAGE, re.DOTALL | re.MULTILINE)
-    told = {
+    documented = {
         name
         for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
         for name in re.findall(r"`(\w+)`", row)
     }
-    assert told == {column.name for column in table.columns}
+    assert documented == {column.name for column in table.columns}
 
 
 def test_documented_text_lengths_are_correct():

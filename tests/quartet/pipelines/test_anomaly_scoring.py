@@ -173,35 +173,37 @@ def test_models_with_a_context_score_normalised_windows(tmp_path):
     settings = SETTINGS.model_copy(update={"context_hours": 1.0, "context_spread_hours": 3.0})
     context, until = settings.context, TRAINED + SCORED
     end = until + 60
-    moved = pd.concat(
+    changed = pd.concat(
         [windows_of("pump", 0, 230), windows_of("pump", 230, end, shift=40)], ignore_index=True
     )
     model_set = fit_model_set(
-        context.apply(moved[:TRAINED]), settings, 300, progress=False
+        context.apply(changed[:TRAINED]), settings, 300, progress=False
     ).model_set
     site = Site(tmp_path, Champion(1, {}, SensorScorer(model_set)))
     for first, last in ((0, until), (until, until + 8), (until + 8, end)):
-        site.tables.publish(batch(moved[first:last], closed=last))
+        site.tables.publish(batch(changed[first:last], closed=last))
         site.run()
     found = site.outcome()[0]
-    expected = predict(model_set, context.apply(moved))
-    expected = expected[expected["window_end"] > moved["window_end"][TRAINED - 1]]
+    expected = predict(model_set, context.apply(changed))
+    expected = expected[expected["window_end"] > changed["window_end"][TRAINED - 1]]
     pd.testing.assert_series_equal(
         found["score"], expected["score"], check_index=False, check_names=False
     )
-    move = moved["window_end"][230]
-    assert found.loc[found["window_end"] == move, "anomaly"].all()
-    assert found.loc[found["window_end"] > move + context.reach, "anomaly"].mean() < 0.3
+    change = changed["window_end"][230]
+    assert found.loc[found["window_end"] == change, "anomaly"].all()
+    assert found.loc[found["window_end"] > change + context.reach, "anomaly"].mean() < 0.3
 
 
 def test_training_normalises_windows_by_those_before(site):
     settings = SETTINGS.model_copy(update={"context_hours": 1.0})
     whole = TrainingWindows(share=1.0)
     plain, _ = select_windows(site.tables, NO_EVENTS, whole, SETTINGS)
-    told, _ = select_windows(site.tables, NO_EVENTS, whole, settings)
+    normalised, _ = select_windows(site.tables, NO_EVENTS, whole, settings)
     expected = settings.context.apply(plain)
-    pd.testing.assert_frame_equal(told[plain.columns], expected[plain.columns], check_dtype=False)
-    assert abs(told["mean"].median()) < 1 < plain["mean"].median()
+    pd.testing.assert_frame_equal(
+        normalised[plain.columns], expected[plain.columns], check_dtype=False
+    )
+    assert abs(normalised["mean"].median()) < 1 < plain["mean"].median()
 
 
 DAY = 288
@@ -283,9 +285,9 @@ def test_drift_is_measured_on_normalised_windows_of_models_with_a_context(tmp_pa
     model_set = model_set.merge([model_set, *further])
     publish(site, until, whole)
     end = whole["window_end"].max()
-    told = settings.context.apply(whole)
+    normalised = settings.context.apply(whole)
     span = Span(end - pd.Timedelta(hours=24), end)
-    expected = measure_drift(model_set, [told[told["window_end"] > span.since]], span)
+    expected = measure_drift(model_set, [normalised[normalised["window_end"] > span.since]], span)
     monkeypatch.setattr(nodes, "_BLOCK_WINDOWS", 500)  # windows of a sensor
     claim = {"until": {"revision": 1, "watermark": end.isoformat()}}
     found, _ = nodes.measure_drift(

@@ -1,4 +1,4 @@
-"""Whatever stands in a body, each sound reading is taken and each other one accounted for."""
+"""Whatever is in a body, each valid reading is kept and each other one is quarantined."""
 
 import json
 import pickle

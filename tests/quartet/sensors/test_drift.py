@@ -1,4 +1,4 @@
-"""Drift that is there must be told, and chance must not be told as drift."""
+"""Drift must be reported, and chance must not be reported as drift."""
 
 from dataclasses import replace
 
@@ -186,10 +186,10 @@ def test_the_division_into_blocks_does_not_matter():
 
 
 def test_the_figure_shows_the_sensors_with_an_index():
-    model_set = model_set_of(healthy=days(8), moved=days(7), late=days(9))
-    windows = windows_of(healthy=days(1), moved=days(2)[:NIGHT] + 1, late=days(1)[:99])
+    model_set = model_set_of(healthy=days(8), drifted=days(7), late=days(9))
+    windows = windows_of(healthy=days(1), drifted=days(2)[:NIGHT] + 1, late=days(1)[:99])
     axis, _ = plot_drift(measured(model_set, windows)).axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["d moved", "d healthy"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["d drifted", "d healthy"]
     assert axis.get_title().endswith("sensors with too few windows: 1")
     for table, said in ((windows.tail(9), "too few windows"), (windows.head(0), "no windows")):
         (axis,) = plot_drift(measure_drift(model_set, [table], whole(windows))).axes

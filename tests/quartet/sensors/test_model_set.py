@@ -89,16 +89,16 @@ def test_the_file_holds_arrays_and_one_text_only(model_set):
 
 
 def test_the_context_of_models_is_kept_and_not_mixed(model_set, windows):
-    told = fit_model_set(
+    with_context = fit_model_set(
         windows, SETTINGS.model_copy(update={"context_hours": 2.0}), HOUR
     ).model_set
-    restored = SensorModels.from_bytes(told.to_bytes())
-    assert restored.context == told.context == (2.0, 24.0)
-    assert told.take(np.array([1])).context == (2.0, 24.0)
+    restored = SensorModels.from_bytes(with_context.to_bytes())
+    assert restored.context == with_context.context == (2.0, 24.0)
+    assert with_context.take(np.array([1])).context == (2.0, 24.0)
     assert SensorModels.from_bytes(model_set.to_bytes()).context == (0.0, 0.0)
-    assert not set(told.versions) & set(model_set.versions)
+    assert not set(with_context.versions) & set(model_set.versions)
     with pytest.raises(ValueError, match="relative to the 2 hours before"):
-        SensorModels.merge([model_set, told])
+        SensorModels.merge([model_set, with_context])
 
 
 def test_an_update_replaces_and_adds_models_and_leaves_the_others(model_set, retrained, windows):

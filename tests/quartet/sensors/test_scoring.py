@@ -128,7 +128,7 @@ def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version
 
 def test_sensors_may_have_few_or_many_windows(model_set, windows):
     """Models of one size are scored together, filled up to the longest."""
-    twins = SensorModels.from_models(
+    clones = SensorModels.from_models(
         {("d", f"{number:02d}"): model_of(model_set, 0) for number in range(40)},
         model_set.features,
         HOUR,
@@ -136,7 +136,7 @@ def test_sensors_may_have_few_or_many_windows(model_set, windows):
     model = np.repeat(np.arange(40), np.arange(40)[::-1] % 13 + 1)
     features = window_features(windows, model_set.features)[: len(model)]
     expected = score(model_set, np.zeros_like(model), features)
-    np.testing.assert_allclose(score(twins, model, features), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(score(clones, model, features), expected, rtol=0, atol=1e-12)
 
 
 def model_of(model_set, number):

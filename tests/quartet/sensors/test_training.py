@@ -234,9 +234,9 @@ def test_the_quantile_at_an_integer_rank_is_one_of_the_scores():
 @given(inputs)
 @settings(max_examples=20)
 def test_displaced_windows_are_two_to_six_deviations_off(inputs):
-    moved = displace(inputs, np.random.default_rng(0)) - inputs
+    displacement = displace(inputs, np.random.default_rng(0)) - inputs
     precision = np.linalg.inv(np.cov(inputs, rowvar=False).reshape(2 * inputs.shape[1:]))
-    lengths = np.sqrt(np.einsum("wd,de,we->w", moved, precision, moved))
+    lengths = np.sqrt(np.einsum("wd,de,we->w", displacement, precision, displacement))
     assert 2 - 1e-6 <= lengths.min() <= lengths.max() <= 6 + 1e-6
 
 
