@@ -1,4 +1,4 @@
-"""The commands that the plugin adds to `kedro`: `azureml` and `cloud`, imported when called."""
+"""Add the commands `kedro azureml` and `kedro cloud`, which are imported on demand."""
 
 import click
 from kedro.framework.cli.utils import LazyGroup
@@ -34,7 +34,7 @@ cloud = LazyGroup(
     lazy_subcommands={"azureml": "kedro_cloud.cli.azureml.azureml"},
 )
 def commands() -> None:
-    """Azure ML: jobs, models and what they need."""
+    """Run jobs and models on Azure ML."""
 
 
 commands.add_command(cloud)

@@ -1,7 +1,6 @@
-"""`kedro azureml …`: the commands of kedro-azureml, with what a user can mend told in one line.
+"""`kedro azureml …`: the commands of kedro-azureml, with one-line messages for user errors.
 
-The plugin's own functions do the work. Before them comes what would make them fail late or
-hang, after them what they leave to others.
+kedro-azureml does the work. The functions here first check what would make it fail late or hang.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ from kedro_cloud.publishing.inputs import with_inputs
 from kedro_cloud.workspace import connection, faults
 
 STEP_VARIABLE = "KEDRO_CLOUD_STEP"
-"""Tells the configuration which step this is."""
+"""Variable with the name of the current step, for the configuration."""
 
 Command = Callable[..., Any]
 
 
 def compile_job(plugin: Command, **options: Any) -> Any:
-    """Translate a pipeline into a file; nothing is asked of Azure."""
+    """Translate a pipeline into a file, without a request to Azure."""
     _check_command(options)
     with paused_garbage_collection(), translation.disabled_tracking(), _quietly():
         return plugin(**options)
 
 
 def run_job(plugin: Command, **options: Any) -> Any:
-    """Submit a pipeline, once all is there that it takes."""
+    """Submit a pipeline, after checking its requirements."""
     _check_command(options)
     context = click.get_current_context().obj
     project = Path(context.metadata.project_path)
@@ -53,9 +52,12 @@ def run_job(plugin: Command, **options: Any) -> Any:
     if not (options["aml_env"] or options["image"]):
         connection.check_image(client, project, context.env)
     connection.check_storage(client)
-    told = step_variables(client, project, context.env)
-    # What the command line says comes last, and wins.
-    options["env_var"] = (*(f"{name}={told[name]}" for name in told), *options["env_var"])
+    variables = step_variables(client, project, context.env)
+    # Later entries, from the command line, override earlier ones.
+    options["env_var"] = (
+        *(f"{name}={value}" for name, value in variables.items()),
+        *options["env_var"],
+    )
     with paused_garbage_collection(), translation.disabled_tracking(), _quietly():
         return plugin(**options)
 
@@ -77,7 +79,7 @@ def execute_step(plugin: Command, **options: Any) -> Any:
 
 
 def _check_command(options: Mapping[str, Any]) -> None:
-    """Raise if the command line asks for what cannot be translated."""
+    """Check environment, pipeline and parameters; raise ValueError if one is invalid."""
     context = click.get_current_context().obj
     faults.check_environment(Path(context.metadata.project_path), context.env)
     translation.check_pipeline_name(options["pipeline"], list(pipelines))
@@ -85,52 +87,52 @@ def _check_command(options: Mapping[str, Any]) -> None:
 
 
 def _mark_folder(name: str, folder: Path) -> None:
-    """Fill the folder of an output that lies elsewhere.
+    """Write a file into the empty folder of an output that the catalog stores elsewhere.
 
-    Azure ML keeps no empty folders, and the next step could not mount what is not there.
+    Azure ML drops empty folders, and the next step could not mount a missing one.
     """
     if not any(folder.iterdir()):
-        text = f"The catalog keeps {name} at a place of its own.\n"
+        text = f"The catalog stores {name} elsewhere.\n"
         (folder / "kept_elsewhere.txt").write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Leave out lines that tell a user nothing to do, at the loggers they come from."""
+    """Hide log lines on which users cannot act."""
     silenced = {
-        # Each class of the SDK that is not final yet says so, six in every job.
+        # The SDK warns about experimental classes, six in every job.
         "azure.ai.ml._utils._experimental": "",
-        # The plugin puts every dataset into its own catalog, and the step's folders into these.
+        # kedro-azureml copies every dataset into its own catalog.
         "kedro.io.data_catalog": "Replacing dataset",
-        # The plugin still calls Kedro by a name of last year.
+        # kedro-azureml passes an argument that Kedro has deprecated.
         "kedro.framework.session.session": "`pipeline_name` is deprecated",
     }
-    filters = {logging.getLogger(name): _without(text) for name, text in silenced.items()}
+    filters = {logging.getLogger(name): _exclude(text) for name, text in silenced.items()}
     filters[logging.getLogger("kedro_azureml.client")] = _shorten_record
-    for logger, kept in filters.items():
-        logger.addFilter(kept)
+    for logger, each in filters.items():
+        logger.addFilter(each)
     try:
         yield
     finally:
-        for logger, kept in filters.items():
-            logger.removeFilter(kept)
+        for logger, each in filters.items():
+            logger.removeFilter(each)
 
 
-def _without(text: str) -> Callable[[logging.LogRecord], bool]:
+def _exclude(text: str) -> Callable[[logging.LogRecord], bool]:
     return lambda record: not record.getMessage().startswith(text)
 
 
 def _shorten_record(record: logging.LogRecord) -> bool:
-    """Put why a job failed, or could not be followed, into the place of a traceback."""
+    """Replace the traceback of a failed job by one line."""
     error = record.exc_info[1] if record.exc_info else None
-    told = faults.explain(error) if error else None
-    if told and not is_traceback_requested():
-        record.msg, record.args, record.exc_info = told, (), None
+    message = faults.explain(error) if error else None
+    if message and not is_traceback_requested():
+        record.msg, record.args, record.exc_info = message, (), None
     return True
 
 
 def _with_short_errors(before: Command, plugin: Command) -> Command:
-    """The plugin's function after one of those above, with their faults in one line."""
+    """Return a command that calls a function above with kedro-azureml's, and shortens errors."""
 
     @functools.wraps(plugin)
     def command(**options: Any) -> Any:
@@ -148,13 +150,13 @@ def _with_callback(command: click.Command, before: Command) -> click.Command:
 
 
 def _build_group(group: click.Group) -> click.Group:
-    """The plugin's group with the functions above, and with an environment of its own."""
+    """Return kedro-azureml's group with the functions above and our default environment."""
     own = copy.copy(group)
     own.help = "Azure ML: translate pipelines into jobs, and submit them."
     own.params = [copy.copy(option) for option in group.params]
     for option in own.params:
         if option.name == "env":
-            # The plugin itself takes `local`, which no cluster has.
+            # kedro-azureml's own default is `local`, which is not for clusters.
             option.default = lambda: os.environ.get("KEDRO_ENV", ENVIRONMENT)
     before: Mapping[str, Command] = {
         "compile": compile_job,

@@ -1,4 +1,4 @@
-"""`kedro cloud deploy`: a registered model that answers requests, on Azure ML or here."""
+"""`kedro cloud deploy`: serve a registered model, on Azure ML or on this machine."""
 
 from __future__ import annotations
 
@@ -21,33 +21,37 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--model", required=True, help="Registered name: `kedro cloud models list` has all.")
-@click.option("--version", default="", help="Which version; else the champion, else the last.")
+@click.option("--model", required=True, help="Registered name, as in `kedro cloud models list`.")
+@click.option("--version", default="", help="Version. Default: the champion, or else the latest.")
 @click.option(
     "--stage",
     type=click.Choice(STAGES),
     default=None,
-    help="The version that is in this stage.",
+    help="Deploy the version in this stage.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would change.")
-@click.option("--keep", is_flag=True, help="Leave the deployment before, to go back at once.")
+@click.option("--dry-run", is_flag=True, help="Show the changes without applying them.")
+@click.option("--keep", is_flag=True, help="Keep the previous deployment, for a fast rollback.")
 @click.option("--local", is_flag=True, help="Serve on this machine, until Ctrl-C.")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=None, help=f"With --local; else {PORT}."
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=None,
+    help=f"Port, with --local. Default: {PORT}.",
 )
 @click.option(
     "--env",
     "-e",
     default=None,
-    help="Whose model: azureml, the workspace's; with --local base, this machine's.",
+    help="Environment of the model registry. Default: azureml; with --local: base.",
 )
 @click.pass_obj
 def deploy(metadata: Any, /, **options: Any) -> None:
-    """Let a registered model answer requests: batches of images or questions.
+    """Deploy a registered model that answers batches of images or questions.
 
-    On Azure ML behind a managed online endpoint, as deployments in conf/azureml/cloud.yml says, in
-    the image of the lock file. A new deployment gets the traffic once it has answered a test
-    request, then the one before it is removed. With --local the same server runs here.
+    On Azure ML the model runs behind a managed online endpoint, with the settings of `deployments`
+    in conf/azureml/cloud.yml and the image of the lock file. A new deployment gets the traffic
+    once it has answered a test request; then the previous one is removed. With --local the same
+    server runs on this machine.
 
     \b
     kedro cloud deploy --model MODEL --local
@@ -55,11 +59,11 @@ def deploy(metadata: Any, /, **options: Any) -> None:
     kedro cloud deploy --model MODEL --stage candidate --keep
     """
     if options["version"] and options["stage"]:
-        raise click.UsageError("--version and --stage both say which version: say one of them")
+        raise click.UsageError("--version and --stage both select a version; use one of them")
     if options["port"] and not options["local"]:
-        raise click.UsageError("--port is of --local: say both, or neither")
+        raise click.UsageError("--port needs --local; add it, or remove --port")
     if options["local"] and (options["dry_run"] or options["keep"]):
-        raise click.UsageError("--local changes nothing: leave out --dry-run and --keep")
+        raise click.UsageError("--local changes nothing; remove --dry-run and --keep")
     with faults.short_errors():
         one_line_errors(_deploy)(Path(metadata.project_path), **options)
 
@@ -90,7 +94,7 @@ def _deploy(
     chosen = choose(registry, model, version, stage or "")
     with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
         files = registry.fetch(chosen, Path(folder))
-        click.echo(_told(chosen))
+        click.echo(_format_version(chosen))
         local_server.serve(files, port or PORT, click.echo)
 
 
@@ -119,7 +123,7 @@ def _deploy_to_azure(
         settings.instances,
     )
     change = deployment.plan(wanted, rollout.look(client, settings.endpoint), keep)
-    click.echo(_told(chosen))
+    click.echo(_format_version(chosen))
     for line in packages.differing(chosen.of_kind("library"), image.lock):
         click.echo(f"Warning: made with {line}", err=True)
     if change.is_done:
@@ -131,29 +135,25 @@ def _deploy_to_azure(
         with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
             example = bundle.example_of(registry.fetch(chosen, Path(folder)))
         rollout.carry_out(client, change, example, click.echo)
-        click.echo(_how_to_ask(rollout.address(client, settings.endpoint)))
+        click.echo(_format_example(rollout.address(client, settings.endpoint)))
 
 
 def _check_image(client: MLClient, image: Image) -> None:
-    """Raise if the model would have nothing to be served in.
-
-    Raises:
-        ValueError: The image is not registered.
-    """
+    """Raise ValueError unless the image is registered."""
     from kedro_cloud.provisioning.environment import is_registered
 
     if not is_registered(client, image):
         raise ValueError(
-            f"workspace '{client.workspace_name}' has no environment '{image.reference}', in which "
-            "the model is served; register it: kedro cloud environment"
+            f"workspace '{client.workspace_name}' has no environment '{image.reference}', which "
+            "the model's server needs; register it: kedro cloud environment"
         )
 
 
 def _settings(project: Path, environment: str, model: str) -> Any:
-    """What cloud.yml says of a model's deployment.
+    """Return the settings of a model's deployment.
 
     Raises:
-        ValueError: Nothing; names the models of which it says something.
+        ValueError: cloud.yml does not have them, or the environment is not for Azure ML.
     """
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.models.environment_registry import is_of_azure
@@ -166,22 +166,22 @@ def _settings(project: Path, environment: str, model: str) -> Any:
     known = cloud_settings(project, environment).deployments
     if model not in known:
         raise ValueError(
-            f"conf/{environment}/cloud.yml does not say how to deploy '{model}'; deployments: "
+            f"conf/{environment}/cloud.yml: `deployments` has no entry '{model}'; expected one of "
             f"{', '.join(known)}"
         )
     return known[model]
 
 
-def _told(version: Version) -> str:
+def _format_version(version: Version) -> str:
     stages = f" ({', '.join(version.stages)})" if version.stages else ""
     return (
         f"{version.model} version {version.number}{stages}: {version.reason or 'no reason given'}"
     )
 
 
-def _how_to_ask(address: str) -> str:
+def _format_example(address: str) -> str:
     return (
-        "Ask it, with the role AzureML Data Scientist:\n"
+        "Send a request, with the role AzureML Data Scientist:\n"
         "TOKEN=$(az account get-access-token --resource https://ml.azure.com "
         "--query accessToken --output tsv)\n"
         "curl -s -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' "

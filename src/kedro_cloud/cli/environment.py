@@ -1,4 +1,4 @@
-"""`kedro cloud environment`: the image of the present lock file, registered in the workspace."""
+"""`kedro cloud environment`: register the image of the lock file in the workspace."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from kedro_cloud.workspace import faults
 
 
 @click.command()
-@click.option("--gpu", is_flag=True, help="The image for machines with NVIDIA GPUs.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be registered.")
+@click.option("--gpu", is_flag=True, help="Register the image for NVIDIA GPUs.")
+@click.option("--dry-run", is_flag=True, help="Show the environment without registering it.")
 @environment_option
 @click.pass_obj
 def environment(metadata: Any, gpu: bool, dry_run: bool, env: str) -> None:
-    """Register what all steps run in, under the hash of the lock file.
+    """Register the Azure ML environment of all steps, named by the hash of the lock file.
 
-    A name that is registered already is left as it is. Azure ML builds the image before the first
-    job that names it.
+    An environment that exists is not changed. Azure ML builds the image before the first job that
+    uses it.
 
     \b
     kedro cloud environment

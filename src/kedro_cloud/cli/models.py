@@ -1,4 +1,4 @@
-"""`kedro cloud models`: registered models, listed, compared and promoted."""
+"""`kedro cloud models`: list, compare and promote registered models."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _of_environment = click.option(
     "-e",
     default="azureml",
     show_default=True,
-    help="Whose models: azureml for the workspace's, base for this machine's.",
+    help="Environment of the registry: azureml for the workspace, base for this machine.",
 )
 
 
 @click.group()
 def models() -> None:
-    """Registered models: list, compare and promote them.
+    """List, compare and promote registered models.
 
     \b
     kedro cloud models list -e base
@@ -43,7 +43,7 @@ def models() -> None:
 @_of_environment
 @click.pass_obj
 def list_(metadata: Any, name: str | None, env: str) -> None:
-    """All versions, or those of the model NAME.
+    """List all versions, or those of the model NAME.
 
     \b
     kedro cloud models list MODEL -e base
@@ -69,9 +69,9 @@ def list_(metadata: Any, name: str | None, env: str) -> None:
 @_of_environment
 @click.pass_obj
 def show(metadata: Any, name: str, version: str, env: str) -> None:
-    """All that is known of a version: run, data and code that it comes from, metrics, parameters.
+    """Show run, data, code, metrics and parameters of a version.
 
-    Without VERSION the champion, or the last one where there is no champion.
+    The default of VERSION is the champion, or the latest version if there is none.
 
     \b
     kedro cloud models show MODEL 4
@@ -94,7 +94,7 @@ def show(metadata: Any, name: str, version: str, env: str) -> None:
 @_of_environment
 @click.pass_obj
 def compare(metadata: Any, name: str, one: str, other: str, env: str) -> None:
-    """Metrics of two versions side by side, and what differs in how they were made.
+    """Compare the metrics, parameters and sources of two versions.
 
     \b
     kedro cloud models compare MODEL 1 2 -e base
@@ -115,14 +115,14 @@ def compare(metadata: Any, name: str, one: str, other: str, env: str) -> None:
 @click.option(
     "--to", "stage", type=click.Choice(STAGES), required=True, help="Stage of the version."
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be replaced.")
+@click.option("--dry-run", is_flag=True, help="Show the change without applying it.")
 @_of_environment
 @click.pass_obj
 def promote(metadata: Any, name: str, version: str, stage: str, dry_run: bool, env: str) -> None:
-    """Put a version into a stage, in the place of the one that is in it.
+    """Move a version to a stage, and replace the one in it.
 
-    `kedro cloud deploy` takes the champion unless told otherwise. Promote the version before again
-    to go back to it.
+    `kedro cloud deploy` deploys the champion by default. Promote the previous version to roll
+    back.
 
     \b
     kedro cloud models promote MODEL 4 --to champion
@@ -144,20 +144,20 @@ def promote(metadata: Any, name: str, version: str, stage: str, dry_run: bool, e
 
 
 def _with_registry(metadata: Any, env: str, work: Callable[[Registry], None]) -> None:
-    """Do the work with the registry of an environment, and tell of faults in one line."""
+    """Call a function with the registry of an environment; report user errors in one line."""
 
-    def opened() -> None:
+    def call() -> None:
         from kedro_cloud.models.environment_registry import open_registry
 
         quietly()
         work(open_registry(Path(metadata.project_path), env))
 
     with faults.short_errors():
-        one_line_errors(opened)()
+        one_line_errors(call)()
 
 
 def quietly() -> None:
-    """Leave out what MLflow and the SDK say of their own doing."""
+    """Hide the log lines of MLflow and the SDK."""
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     for name in ("alembic", "mlflow", "azure.ai.ml"):
         logging.getLogger(name).setLevel(logging.ERROR)

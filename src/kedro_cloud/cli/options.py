@@ -1,4 +1,4 @@
-"""Options that several commands have, and what they end with."""
+"""Options and exit codes that several commands share."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import click
 from kedro_cloud.core.config import ENVIRONMENT
 
 STOPPED = 130
-"""Exit code of a program that Ctrl-C ended."""
-PARAMETERS_HELP = 'As for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.'
+"""Exit code after Ctrl-C."""
+PARAMETERS_HELP = 'Parameters as for `kedro run`, a=1,b.c=2, or JSON, {"a": 1}.'
 
 environment_option = click.option(
-    "--env", "-e", default=ENVIRONMENT, show_default=True, help="Environment of Azure ML."
+    "--env", "-e", default=ENVIRONMENT, show_default=True, help="Kedro environment for Azure ML."
 )
 
 
 def nested_parameters(context: click.Context, option: click.Parameter, text: str) -> dict[str, Any]:
-    """Nested parameters from JSON, as kedro-azureml takes them, or from `a=1,b.c=2`, as Kedro.
+    """Parse parameters from JSON, as in kedro-azureml, or from `a=1,b.c=2`, as in Kedro.
 
     Raises:
-        click.BadParameter: It is neither.
+        click.BadParameter: The text has neither form.
     """
     from kedro.framework.cli.project import run
 
@@ -34,10 +34,10 @@ def nested_parameters(context: click.Context, option: click.Parameter, text: str
     try:
         found: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise click.BadParameter(f"this is no JSON: {error}") from error
+        raise click.BadParameter(f"invalid JSON: {error}") from error
     return found
 
 
-def parameters_option(told: str) -> Callable[..., Any]:
-    """The option `--params`, whose help is what is told."""
-    return click.option("--params", default="", callback=nested_parameters, help=told)
+def parameters_option(text: str) -> Callable[..., Any]:
+    """Return the option `--params` with a help text."""
+    return click.option("--params", default="", callback=nested_parameters, help=text)

@@ -60,8 +60,8 @@ OF_STEP = Parsed(
     "--nodes",
     type=NODES,
     multiple=True,
-    help="Nodes that stay, and nodes at most; sizes that double, up to the second number, are "
-    "estimated. Repeat it to compare. Default: as in cloud.yml.",
+    help="Minimum and maximum number of nodes; maxima that double up to the second number are "
+    "estimated. Repeatable, to compare. Default: as in cloud.yml.",
 )
 @click.option("--size", help="Size of the nodes, in place of cloud.yml's.")
 @click.option(

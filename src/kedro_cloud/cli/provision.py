@@ -1,4 +1,4 @@
-"""`kedro cloud provision`: the workspace, as cloud.yml says it should be."""
+"""`kedro cloud provision`: create and update the resources in cloud.yml."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be changed.")
-@click.option("--yes", "-y", is_flag=True, help="Change it without being asked once more.")
+@click.option("--dry-run", is_flag=True, help="Show the changes without applying them.")
+@click.option("--yes", "-y", is_flag=True, help="Apply the changes without confirmation.")
 @environment_option
 @click.pass_obj
 def provision(metadata: Any, dry_run: bool, yes: bool, env: str) -> None:
-    """Make the workspace what cloud.yml says: clusters, datastores, data assets, environments.
+    """Create and update clusters, datastores, data assets and environments as in cloud.yml.
 
-    It first shows what it would make (+), change (~), could not change (!) and finds as it should
-    be (=). What the workspace has beside that is left alone. Interrupted, it goes on where it was;
-    a second run changes nothing. A thing that cannot be made does not keep the others from being
-    made.
+    The command first lists what it will create (+) and change (~), cannot change (!), and leaves
+    unchanged (=). Other resources of the workspace are not touched. It continues after failures,
+    can be interrupted and rerun, and a second run changes nothing.
 
     \b
     kedro cloud provision --dry-run
@@ -42,12 +41,12 @@ def provision(metadata: Any, dry_run: bool, yes: bool, env: str) -> None:
     for failure in failed:
         click.echo(f"Error: {failure}", err=True)
     if failed:
-        click.echo("mend that and run kedro cloud provision again: it does the rest", err=True)
+        click.echo("fix this and rerun; completed changes are skipped", err=True)
         sys.exit(1)
 
 
 def _provision(project: Path, env: str, dry_run: bool, yes: bool) -> list[str]:
-    """Lines of what could not be made."""
+    """Return a line for each failed change."""
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.workspace.changes import apply_all, select_pending
     from kedro_cloud.workspace.connection import connect
@@ -60,12 +59,12 @@ def _provision(project: Path, env: str, dry_run: bool, yes: bool) -> list[str]:
         click.echo(str(change))
     todo = select_pending(changes)
     if not todo:
-        click.echo(f"workspace '{client.workspace_name}' is as cloud.yml says: nothing to change")
+        click.echo(f"workspace '{client.workspace_name}' matches cloud.yml: nothing to change")
         return []
     if dry_run:
         click.echo("nothing was changed: this was a dry run")
         return []
-    _ask(yes, len(todo))
+    _confirm(yes, len(todo))
     failed = apply_all(todo, click.echo, stop=faults.is_workspace_wide)
     return [faults.explain(failure.error) or describe(failure.error) for failure in failed]
 
@@ -87,19 +86,17 @@ def _changes(client: MLClient, cloud: Cloud, project: Path, env: str) -> Iterato
 
 
 def _check_region(client: MLClient, cloud: Cloud) -> None:
-    place = str(client.workspaces.get(client.workspace_name).location)
-    if place != cloud.region:
+    region = str(client.workspaces.get(client.workspace_name).location)
+    if region != cloud.region:
         raise ValueError(
-            f"workspace '{client.workspace_name}' is in {place}, and cloud.yml says "
-            f"{cloud.region}: write region: {place} there, or name another workspace in azureml.yml"
+            f"workspace '{client.workspace_name}' is in {region}, but cloud.yml has "
+            f"{cloud.region}: set region: {region} there, or another workspace in azureml.yml"
         )
 
 
-def _ask(yes: bool, number: int) -> None:
+def _confirm(yes: bool, count: int) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise ValueError(
-            f"nothing was changed: nobody is here to say yes to {number} changes; say --yes"
-        )
-    click.confirm(f"make these {number} changes?", abort=True)
+        raise ValueError(f"{count} changes need confirmation; rerun with --yes")
+    click.confirm(f"apply these {count} changes?", abort=True)

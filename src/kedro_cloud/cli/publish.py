@@ -1,4 +1,4 @@
-"""`kedro cloud publish`: a pipeline on an endpoint, for others to start."""
+"""`kedro cloud publish`: publish a pipeline on a batch endpoint."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from kedro_cloud.workspace import faults
 
 
 @click.command()
-@click.option("--pipeline", "-p", required=True, help="Which pipeline; cloud.yml has its endpoint.")
-@parameters_option('The same for every start, as for `kedro run`: a=1,b.c=2. Or JSON: {"a": 1}.')
-@click.option("--dry-run", is_flag=True, help="Only say what would be made.")
+@click.option("--pipeline", "-p", required=True, help="Pipeline with an endpoint in cloud.yml.")
+@parameters_option('Parameters of every start, as for `kedro run`, a=1,b.c=2, or JSON, {"a": 1}.')
+@click.option("--dry-run", is_flag=True, help="Show the changes without applying them.")
 @environment_option
 @click.pass_obj
 def publish(metadata: Any, /, **options: Any) -> None:
-    """Let others start a pipeline, by a batch endpoint with typed inputs.
+    """Publish a pipeline on a batch endpoint with typed inputs.
 
-    A person or a program with the role for it then starts the pipeline as it was published,
-    without a copy of the code. Publishing again replaces it if the steps, the code, the image or
-    the inputs have changed, and does nothing otherwise. Endpoints and inputs are in cloud.yml.
+    Users and programs with the required role can then start the published pipeline, without a copy
+    of the code. Publishing again replaces it if steps, code, image or inputs have changed, and does
+    nothing otherwise. cloud.yml defines endpoints and inputs.
 
     \b
     kedro cloud publish -p PIPELINE
@@ -86,6 +86,6 @@ def _endpoint_of(project: Path, env: str, pipeline: str) -> tuple[str, Any]:
     if len(found) > 1:
         raise ValueError(
             f"cloud.yml has several endpoints for pipeline '{pipeline}': {', '.join(found)}; "
-            "leave one"
+            "remove all but one"
         )
     return found[0], endpoints[found[0]]

@@ -1,4 +1,4 @@
-"""`kedro cloud rehearse`: an Azure ML job, run step by step on this machine."""
+"""`kedro cloud rehearse`: run an Azure ML job step by step on this machine."""
 
 from __future__ import annotations
 
@@ -24,48 +24,48 @@ from kedro_cloud.core.processes import sigterm_as_interrupt
 
 
 @click.command()
-@click.option("--pipeline", "-p", required=True, help="Which pipeline.")
+@click.option("--pipeline", "-p", required=True, help="Name of the pipeline.")
 @parameters_option(PARAMETERS_HELP)
 @environment_option
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
     default=None,
-    help="Processes at a time; cores, if not said.",
+    help="Maximum number of processes. Default: number of cores.",
 )
-@click.option("--resume", is_flag=True, help="Keep what finished the last time; do the rest.")
-@click.option("--fresh", is_flag=True, help="First empty the storage and all else in rehearsals/.")
+@click.option("--resume", is_flag=True, help="Keep finished steps of the last rehearsal.")
+@click.option("--fresh", is_flag=True, help="First delete the storage and all of rehearsals/.")
 @click.option(
     "--upload",
     "uploads",
     multiple=True,
     metavar="FOLDER=CONTAINER/PATH",
-    help="Put a folder or file of yours into the storage. Can be said several times.",
+    help="Upload a folder or file to the storage. Repeatable.",
 )
 @click.pass_obj
 def rehearse(metadata: Any, /, **options: Any) -> None:
-    """Run a pipeline as Azure ML would, on this machine.
+    """Run a pipeline on this machine as Azure ML would.
 
-    The real plugin makes the job. Each step is a process with the uploaded code and nothing else,
-    blob storage is Azurite, with the samples in it. All is kept in rehearsals/.
+    kedro-azureml compiles the job. Each step is a process with the uploaded code only; Azurite
+    provides blob storage, with the samples. All files are in rehearsals/.
 
     \b
     kedro cloud rehearse -p PIPELINE --params step_nodes.STEP=2
     kedro cloud rehearse -p PIPELINE --upload FOLDER=mine --params NAME=abfs://mine/FILE
     """
     if options["resume"] and options["fresh"]:
-        raise click.UsageError("--fresh removes what --resume would go on with: say one of them")
+        raise click.UsageError("--fresh deletes what --resume needs; use one of them")
     from kedro_cloud.workspace import faults
 
-    again = _again(options["pipeline"], options["params"], options["env"])
+    command = _resume_command(options["pipeline"], options["params"], options["env"])
     with sigterm_as_interrupt(), faults.short_errors():
         try:
             succeeded = one_line_errors(_rehearse)(metadata, **options)
         except KeyboardInterrupt:
-            click.echo(f"stopped; go on with: {again}", err=True)
+            click.echo(f"stopped; resume with: {command}", err=True)
             sys.exit(STOPPED)
     if not succeeded:
-        click.echo(f"mend it and go on with: {again}", err=True)
+        click.echo(f"fix this and resume with: {command}", err=True)
         sys.exit(1)
 
 
@@ -79,7 +79,7 @@ def _rehearse(
     fresh: bool,
     uploads: tuple[str, ...],
 ) -> bool:
-    """Whether all steps are done."""
+    """Rehearse a pipeline; return whether all steps are done."""
     from kedro_cloud.jobs.snapshot import take_snapshot
     from kedro_cloud.jobs.translation import check_local_paths, translate
     from kedro_cloud.rehearsal import RehearsalDir, RehearsalSettings, account, table
@@ -96,19 +96,18 @@ def _rehearse(
         check_local_paths(params, project, snapshot.folder)
         job = translate(metadata, env, pipeline, params)
         with Cloud.start(project, env, directory) as cloud:
-            for told in cloud.fill(mine):
-                click.echo(told)
+            for line in cloud.fill(mine):
+                click.echo(line)
             settings = RehearsalSettings(jobs or os.cpu_count() or 1, resume, cloud.environment())
-            for told in table.format_start(job, directory, snapshot, resume):
-                click.echo(told)
+            for line in table.format_start(job, directory, snapshot, resume):
+                click.echo(line)
             with table.shown(sys.stdout) as show:
                 report = rehearse_job(job, snapshot.folder, directory, settings, show)
-            for told in (*table.summary(report, Path.cwd()), *cloud.fetch_reports(report)):
-                click.echo(told)
+            for line in (*table.summary(report, Path.cwd()), *cloud.fetch_reports(report)):
+                click.echo(line)
     return report.succeeded
 
 
-def _again(pipeline: str, params: Mapping[str, Any], env: str) -> str:
-    """The command that goes on."""
-    said = f" --params {shlex.quote(json.dumps(params))}" if params else ""
-    return f"kedro cloud rehearse -p {pipeline}{format_env_option(env)}{said} --resume"
+def _resume_command(pipeline: str, params: Mapping[str, Any], env: str) -> str:
+    option = f" --params {shlex.quote(json.dumps(params))}" if params else ""
+    return f"kedro cloud rehearse -p {pipeline}{format_env_option(env)}{option} --resume"

@@ -1,4 +1,4 @@
-"""`kedro cloud schedule`: pipelines that Azure ML starts by the clock."""
+"""`kedro cloud schedule`: schedule pipelines on Azure ML."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from kedro_cloud.workspace.changes import Change
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,254}")
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only say what would be changed.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the change without applying it.")
 
 
 @click.group()
 def schedule() -> None:
-    """Let Azure ML start a pipeline by the clock.
+    """Schedule pipelines on Azure ML.
 
     \b
     kedro cloud schedule create -p PIPELINE --cron "0 * * * *"
@@ -32,24 +32,24 @@ def schedule() -> None:
 
 
 @schedule.command()
-@click.option("--pipeline", "-p", required=True, help="Which pipeline.")
+@click.option("--pipeline", "-p", required=True, help="Name of the pipeline.")
 @click.option(
     "--cron",
     required=True,
-    help="When: minutes, hours, *, *, days of the week; every hour is '0 * * * *'.",
+    help="Cron expression: minutes, hours, *, *, days of the week; hourly is '0 * * * *'.",
 )
 @click.option(
-    "--time-zone", default="UTC", show_default=True, help="Of the hours, as Windows has it."
+    "--time-zone", default="UTC", show_default=True, help="Time zone, by its name in Windows."
 )
-@click.option("--name", default="", help="Of the schedule; that of the pipeline, if not said.")
+@click.option("--name", default="", help="Name of the schedule. Default: that of the pipeline.")
 @parameters_option(PARAMETERS_HELP)
 @_DRY_RUN
 @environment_option
 @click.pass_obj
 def create(metadata: Any, /, **options: Any) -> None:
-    """Start a pipeline again and again, with the code as it is now.
+    """Schedule a pipeline, with the current code.
 
-    Calling it again with other times, parameters or code changes the schedule, and does nothing
+    Calling this again with other times, parameters or code updates the schedule, and does nothing
     otherwise. A pipeline has one schedule. If a job is still running when the next one starts,
     both run: a pipeline that must not overlap has to claim its data.
 
@@ -65,7 +65,7 @@ def create(metadata: Any, /, **options: Any) -> None:
 @environment_option
 @click.pass_obj
 def list_(metadata: Any, env: str) -> None:
-    """Show all schedules of the workspace, and what is amiss with them.
+    """List all schedules of the workspace, and their problems.
 
     \b
     kedro cloud schedule list
@@ -80,7 +80,7 @@ def list_(metadata: Any, env: str) -> None:
 @environment_option
 @click.pass_obj
 def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
-    """Start no more jobs until `resume`; one that runs is not stopped.
+    """Pause a schedule until `resume`; a running job is not stopped.
 
     \b
     kedro cloud schedule pause NAME
@@ -95,7 +95,7 @@ def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
 @environment_option
 @click.pass_obj
 def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
-    """Go on with a schedule that was paused; what was missed is not made up for.
+    """Resume a paused schedule; missed jobs are not started later.
 
     \b
     kedro cloud schedule resume NAME
@@ -110,7 +110,7 @@ def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
 @environment_option
 @click.pass_obj
 def remove(metadata: Any, name: str, dry_run: bool, env: str) -> None:
-    """Remove a schedule; its jobs and what they made stay.
+    """Remove a schedule; its jobs and their outputs are kept.
 
     \b
     kedro cloud schedule remove NAME
@@ -139,7 +139,7 @@ def _create(
     name = name or re.sub(r"[^A-Za-z0-9-]", "-", pipeline)
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"--name '{name}' is none that Azure ML takes: 2 to 255 letters, digits, - and _"
+            f"--name '{name}' is not a valid name; expected 2 to 255 letters, digits, - and _"
         )
     cron, zone = checked_cron(cron), checked_time_zone(time_zone)
     faults.check_snapshot(project)
@@ -154,14 +154,14 @@ def _create(
         connection.check_storage(client)
     _do(change, dry_run)
     if any(each.name == name and not each.enabled for each in schedules.listed()):
-        click.echo(f"it is paused; let it go on: kedro cloud schedule resume {name}")
+        click.echo(f"the schedule is paused; resume it: kedro cloud schedule resume {name}")
 
 
 def _list(project: Path, env: str) -> None:
     found = list(_schedules(project, env).listed())
     if not found:
         click.echo(
-            'there is no schedule; make one: kedro cloud schedule create -p NAME --cron "0 * * * *"'
+            'no schedules; create one: kedro cloud schedule create -p NAME --cron "0 * * * *"'
         )
         return
     rows = [("NAME", "PIPELINE", "CRON", "TIME ZONE", "STATE"), *map(_row, found)]

@@ -1,4 +1,4 @@
-"""`kedro cloud status`: the last jobs, or how far one is."""
+"""`kedro cloud status`: list the last jobs, or show the progress of one."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from kedro_cloud.workspace import faults
 if TYPE_CHECKING:
     from kedro_cloud.jobs.progress import Status
 
-_LOOK_EVERY_S = 5.0
-_TOO_MANY = 429
-_ITS_OWN_FAULT = 500
+_POLL_INTERVAL_S = 5.0
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
 
 
 @click.command()
 @click.argument("run", required=False)
-@click.option("--rehearsal", is_flag=True, help="Of rehearsals here; RUN is then a pipeline.")
+@click.option("--rehearsal", is_flag=True, help="Show local rehearsals; RUN is then a pipeline.")
 @click.option(
     "--follow/--no-follow",
     default=None,
-    help="Stay until the job ends; in a terminal that is so anyway.",
+    help="Wait until the job ends. Default: only on a terminal.",
 )
 @click.option(
     "--last",
     type=click.IntRange(1, 200),
     default=10,
     show_default=True,
-    help="How many jobs are listed where no RUN is said.",
+    help="Number of jobs to list without RUN.",
 )
 @environment_option
 @click.pass_obj
 def status(metadata: Any, /, **options: Any) -> None:
-    """List the last jobs, or show how far RUN is: its steps and its primary metric.
+    """List the last jobs, or show the steps and the primary metric of RUN.
 
-    Ends with 0 if RUN finished, 1 if it failed, 3 if somebody stopped it, 4 if it still goes on.
+    The exit code is 0 if RUN has finished, 1 if it failed, 3 if it was stopped, 4 if it is running.
 
     \b
     kedro cloud status
@@ -56,22 +56,22 @@ def status(metadata: Any, /, **options: Any) -> None:
         try:
             code = one_line_errors(_status)(Path(metadata.project_path), **options)
         except KeyboardInterrupt:
-            click.echo(_look_again(options["run"], options["rehearsal"], options["env"]), err=True)
+            click.echo(_format_hint(options["run"], options["rehearsal"], options["env"]), err=True)
             code = STOPPED
     sys.exit(code)
 
 
-def _look_again(run: str | None, rehearsal: bool, env: str) -> str:
-    """The line for who has stopped looking."""
-    goes_on, of_run = ("the job goes on; ", f" {run}") if run else ("", "")
-    of_rehearsals = " --rehearsal" if rehearsal else ""
-    return f"{goes_on}look again: kedro cloud status{of_run}{of_rehearsals}{format_env_option(env)}"
+def _format_hint(run: str | None, rehearsal: bool, env: str) -> str:
+    """Return the line after Ctrl-C."""
+    state, argument = ("the job continues; ", f" {run}") if run else ("", "")
+    options = argument + (" --rehearsal" if rehearsal else "") + format_env_option(env)
+    return f"{state}show it again: kedro cloud status{options}"
 
 
 def _status(
     project: Path, run: str | None, rehearsal: bool, follow: bool | None, last: int, env: str
 ) -> int:
-    """The exit code."""
+    """Show the status; return the exit code."""
     from kedro_cloud.monitoring import display
 
     several, one = _rehearsals(project, env) if rehearsal else _jobs(project, env)
@@ -91,7 +91,7 @@ def _show(ask: Callable[[], Status], follow: bool) -> int:
 
     with display.shown(sys.stdout) as show:
         if follow:
-            found = progress.follow(ask, show, lambda: time.sleep(_LOOK_EVERY_S), _passes)
+            found = progress.follow(ask, show, lambda: time.sleep(_POLL_INTERVAL_S), _is_transient)
         else:
             found = ask()
             show(found)
@@ -100,20 +100,21 @@ def _show(ask: Callable[[], Status], follow: bool) -> int:
     return found.exit_code
 
 
-def _passes(error: Exception) -> bool:
-    """Whether it is the network's, or a service's that has too much to do."""
+def _is_transient(error: Exception) -> bool:
+    """Return whether an error is of the network, or of an overloaded service."""
     from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 
     if isinstance(error, HttpResponseError):
-        return (error.status_code or 0) == _TOO_MANY or (error.status_code or 0) >= _ITS_OWN_FAULT
+        status = error.status_code or 0
+        return status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
     return isinstance(error, ServiceRequestError | ServiceResponseError)
 
 
-_Ways = tuple[Callable[[int], list["Status"]], Callable[[str], "Status"]]
-"""How several jobs are found, and how one."""
+_Queries = tuple[Callable[[int], list["Status"]], Callable[[str], "Status"]]
+"""Functions that return the last jobs, and one job by name."""
 
 
-def _jobs(project: Path, env: str) -> _Ways:
+def _jobs(project: Path, env: str) -> _Queries:
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.monitoring.workspace_jobs import WorkspaceJobs
     from kedro_cloud.workspace.connection import connect
@@ -126,7 +127,7 @@ def _jobs(project: Path, env: str) -> _Ways:
     return jobs.last, jobs.one
 
 
-def _rehearsals(project: Path, env: str) -> _Ways:
+def _rehearsals(project: Path, env: str) -> _Queries:
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.monitoring import rehearsals
     from kedro_cloud.rehearsal.place import RehearsalDir

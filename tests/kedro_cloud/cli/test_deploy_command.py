@@ -174,9 +174,9 @@ def test_a_missing_image_is_told_with_the_command_that_registers_it(plane, run, 
         (("--version", "9"), "has no version 9; registered: 1, 2"),
         (("--stage", "candidate"), f"kedro cloud models promote {MODEL} 2 --to candidate"),
         (("-e", "base"), f"kedro cloud deploy --model {MODEL} --local -e base"),
-        (("--model", "sensor_models"), "does not say how to deploy 'sensor_models'"),
-        (("--version", "1", "--stage", "champion"), "say one of them"),
-        (("--port", "80"), "--port is of --local"),
+        (("--model", "sensor_models"), "`deployments` has no entry 'sensor_models'"),
+        (("--version", "1", "--stage", "champion"), "use one of them"),
+        (("--port", "80"), "--port needs --local"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line_and_changes_nothing(plane, run, arguments, said):

@@ -95,12 +95,12 @@ def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(project, rehearsed
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "look again: kedro cloud status"),
-        (("a_1",), "the job goes on; look again: kedro cloud status a_1"),
-        (("a_1", "-e", "mine"), "the job goes on; look again: kedro cloud status a_1 -e mine"),
+        ((), "show it again: kedro cloud status"),
+        (("a_1",), "the job continues; show it again: kedro cloud status a_1"),
+        (("a_1", "-e", "mine"), "the job continues; show it again: kedro cloud status a_1 -e mine"),
         (
             ("--rehearsal", "study"),
-            "the job goes on; look again: kedro cloud status study --rehearsal",
+            "the job continues; show it again: kedro cloud status study --rehearsal",
         ),
     ],
 )

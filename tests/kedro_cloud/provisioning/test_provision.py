@@ -75,7 +75,7 @@ def test_all_is_made_once_without_a_key(plane, done):
 
 @pytest.mark.parametrize(
     ("arguments", "said", "code"),
-    [(["--dry-run"], "this was a dry run", 0), ([], "say --yes", 1)],
+    [(["--dry-run"], "this was a dry run", 0), ([], "rerun with --yes", 1)],
 )
 def test_what_would_be_made_is_shown_and_nothing_changed(plane, project, arguments, said, code):
     result = call(project, provision, *arguments)
