@@ -38,14 +38,14 @@ def draw_plan(plan: Plan) -> Figure:
     axes.set_xlim(0, 1.1 * max(within, *(row.p95_s / 60 for row in rows)))
     axes.set_ylim(0, 1.15 * max(row.cost for row in rows) or None)
     axes.grid(alpha=0.3)
-    axes.set_title(f"{plan.pipeline}, by nodes that stay : nodes at most")
+    axes.set_title(f"{plan.pipeline}, by minimum : maximum number of nodes")
     prices = "\n".join(f"{name}: {price}" for name, price in plan.prices.items())
     figure.supxlabel(f"{prices}\noverheads: planning.yml; work: rehearsal or --seconds", size=8)
     return figure
 
 
 def check_path(path: Path) -> None:
-    """Raise ValueError unless a PNG can be written there."""
+    """Check that a path is a PNG file in an existing folder; else raise ValueError."""
     if path.suffix.lower() != ".png" or not path.parent.is_dir():
         raise ValueError(
             f"--out {path}: expected a name that ends with .png, in an existing folder"
@@ -53,7 +53,7 @@ def check_path(path: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG, complete or not at all."""
+    """Write a PNG file atomically."""
     beside = path.with_suffix(".new")
     figure.savefig(beside, format="png")
     beside.replace(path)

@@ -1,4 +1,4 @@
-"""Steps of a job with their seconds, as its last rehearsal recorded them; the critical path."""
+"""Read the work of each step from the job's last rehearsal, and find the critical path."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def read_steps(
     """Read the work of each step from the journal of the job's rehearsal.
 
     Args:
-        job: As kedro-azureml translates the pipeline.
+        job: Job that kedro-azureml compiles from the pipeline.
         directory: Folder of the rehearsals.
-        seconds: By step, of its work on one rank, in place of what was rehearsed.
-        scale: By step, factor on its work.
+        seconds: Seconds of work on one rank by step; overrides the rehearsal.
+        scale: Factor on the work by step.
 
     Raises:
-        ValueError: A step has neither a finished rehearsal nor seconds, or there is no such step.
+        ValueError: A step has neither a finished rehearsal nor seconds, or does not exist.
     """
     known = [step.name for step in job.steps]
     for option, names in (("--seconds", seconds), ("--scale", scale)):
@@ -69,7 +69,7 @@ def critical_path(runs: Sequence[StepRun]) -> tuple[StepRun, ...]:
     """Return the runs whose times, from ready to end, add up to the makespan of their job.
 
     Args:
-        runs: Of all steps of one job. A step is ready when the last of those it needs ends.
+        runs: Runs of all steps of one job. A step is ready when its last dependency ends.
     """
     by_name = {run.step.name: run for run in runs}
     path = [max(runs, key=lambda run: run.end_s)]
@@ -79,6 +79,6 @@ def critical_path(runs: Sequence[StepRun]) -> tuple[StepRun, ...]:
 
 
 def _work_s(step: Step, record: StepRecord) -> float:
-    """Return the seconds on one rank; ranks ran at once here, but not more than there are cores."""
+    """Return the seconds on one rank, from a run on at most as many ranks as there are cores."""
     at_once = min(step.ranks, os.cpu_count() or 1)
     return max(0.0, record.seconds - (record.startup_s or 0.0)) * at_once

@@ -25,13 +25,13 @@ from kedro_cloud.rehearsal import RehearsalDir
 
 DAY_S = 86_400.0
 _JOBS = 400
-"""Simulated per size, in as many simulations as that takes, and in each at most."""
+"""Number of simulated jobs per size, and maximum number per simulation."""
 _SATURATED = 0.98
-"""Utilisation of all nodes at once, beyond which the queue of jobs grows."""
+"""Utilisation above which the queue of jobs grows."""
 
 
 class NodeRange(NamedTuple):
-    """Nodes that stay, and nodes at most."""
+    """Minimum and maximum number of nodes."""
 
     minimum: int
     maximum: int
@@ -50,17 +50,17 @@ class NodeRange(NamedTuple):
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """What the command line asks for.
+    """Options of the command line.
 
     Attributes:
         nodes: Sizes of the main cluster; as in cloud.yml if empty.
-        size: Of its nodes, in place of cloud.yml's.
-        tier: The same.
-        within_s: Limit for the 95th percentile of the makespan.
-        interval_s: Between two jobs; None for one job.
-        seconds: By step, in place of what was rehearsed.
-        scale: By step, factor on its work.
-        seed: Of all simulations.
+        size: VM size of its nodes; overrides cloud.yml.
+        tier: Tier of its nodes; overrides cloud.yml.
+        within_s: Limit for the 95th percentile of the makespan, in seconds.
+        interval_s: Seconds between two jobs; None for one job.
+        seconds: Seconds of work by step; overrides the rehearsal.
+        scale: Factor on the work by step.
+        seed: Seed of all simulations.
     """
 
     nodes: tuple[NodeRange, ...] = ()
@@ -84,7 +84,7 @@ class Workload:
 
     @property
     def main(self) -> str:
-        """The cluster whose size matters: of the step with the most work, shared work first."""
+        """Return the cluster to resize: that of the step with the most work, shared work first."""
         return max(self.steps, key=lambda step: (step.is_shared, step.seconds)).cluster
 
     def resize(self, nodes: NodeRange) -> Workload:
@@ -113,13 +113,13 @@ class Estimate:
     """Estimate of a cluster size.
 
     Attributes:
-        nodes: Of the main cluster.
-        workload: What was simulated.
-        p50_s: Median makespan.
-        p95_s: 95th percentile of the makespan.
-        cost: Mean, of the job or of a day of jobs.
-        utilisation: Share of the paid time in which nodes have a step.
-        is_saturated: Whether jobs come faster than a cluster works.
+        nodes: Size of the main cluster.
+        workload: Simulated workload.
+        p50_s: Median makespan, in seconds.
+        p95_s: 95th percentile of the makespan, in seconds.
+        cost: Mean cost of the job, or of a day of jobs.
+        utilisation: Share of the paid time in which nodes run a step.
+        is_saturated: Whether jobs arrive faster than a cluster completes them.
     """
 
     nodes: NodeRange
@@ -157,22 +157,22 @@ def cheapest(estimates: Sequence[Estimate], within_s: float | None) -> Estimate 
 
 
 def break_even_s(paid_s: Sequence[float], staying: int) -> float | None:
-    """Return the interval T between jobs at which nodes that stay cost as much as nodes that scale.
+    """Return the interval T between jobs at which permanent nodes cost as much as scaling ones.
 
-    A node that stays is paid for all of T; one that scales from zero for its paid seconds of a job,
+    A permanent node is paid for all of T; one that scales from zero for its paid seconds of a job,
     but at most for T: sum(min(paid, T)) = staying · T.
 
     Args:
-        paid_s: Of one job, by node that scales from zero.
-        staying: Number of nodes that stay.
+        paid_s: Paid seconds of one job, by node that scales from zero.
+        staying: Number of permanent nodes.
 
     Returns:
-        Seconds; None if nodes that stay are never cheaper.
+        Seconds; None if permanent nodes are never cheaper.
     """
     rest = sorted(paid_s)
     if len(rest) <= staying:
         return None
-    # Of each node paid for longer than T, the whole of T cancels one node that stays.
+    # A node that is paid for longer than T costs as much as one permanent node.
     while rest[-1] > sum(rest) / staying:
         rest.pop()
         staying -= 1
@@ -182,7 +182,7 @@ def break_even_s(paid_s: Sequence[float], staying: int) -> float | None:
 def compare_staying(staying: Estimate, scaling: Estimate, seed: int) -> float | None:
     """Return the break-even of two sizes in seconds.
 
-    None if nodes that stay are never cheaper, or only where jobs come before the last one ends.
+    None if permanent nodes are never cheaper, or only when jobs arrive before the last one ends.
     """
     alone = replace(scaling.workload, interval_s=None)
     paid = (each.paid_s[alone.main] for each in alone.simulate(seed))
@@ -207,10 +207,10 @@ def make_plan(metadata: Any, environment: str, pipeline: str, options: PlanOptio
     """Estimate a pipeline on all sizes that the options ask for.
 
     Args:
-        metadata: Kedro's, of the project.
+        metadata: Kedro's project metadata.
         environment: Folder of `conf`.
         pipeline: Registered name.
-        options: What is asked for.
+        options: Options of the command line.
 
     Raises:
         ValueError: The pipeline is unknown or was not rehearsed, a price is missing, or a setting
@@ -247,8 +247,8 @@ def _price_clusters(
                 "cloud.yml; add it there, with its size"
             )
         settings = cloud.clusters[name]
-        asked = options if name == workload.main else PlanOptions()
-        machine = asked.size or settings.size, cloud.region, asked.tier or settings.tier
+        overrides = options if name == workload.main else PlanOptions()
+        machine = overrides.size or settings.size, cloud.region, overrides.tier or settings.tier
         price = find_price(prices, *machine)
         currencies.add(price.currency)
         if len(currencies) > 1:

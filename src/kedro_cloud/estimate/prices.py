@@ -1,4 +1,4 @@
-"""Prices and overheads: `prices.yml` and `planning.yml` of an environment, with their sources."""
+"""Read `prices.yml` and `planning.yml` of an environment, with the sources of their values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _check_order(value: Range) -> Range:
 
 
 class Assumption(_Part):
-    """Low, most likely and high value, and who measured or assumed them."""
+    """Low, most likely and high value, and their source."""
 
     range: Annotated[Range, AfterValidator(_check_order)]
     source: str = Field(min_length=1)
@@ -40,13 +40,13 @@ class Assumptions(_Part):
 
     @property
     def overheads(self) -> Overheads:
-        """The ranges that a simulation draws from."""
+        """Return the ranges that a simulation draws from."""
         found = (self.scale_up_s, self.image_pull_s, self.step_overhead_s, self.spread)
         return Overheads(*(each.range for each in found))
 
 
 class Price(_Part):
-    """Price of a node per hour; an example was not read from Azure's price list."""
+    """Price of a node per hour; `example` marks prices that are not from Azure's price list."""
 
     size: str
     region: str

@@ -42,14 +42,14 @@ def format_plan(plan: Plan) -> Iterator[str]:
 
 
 def _format_break_even(plan: Plan) -> Iterator[str]:
-    """Compare each size whose nodes stay with the largest that scales from zero."""
+    """Compare each size with permanent nodes only with the largest one that scales from zero."""
     scaling = [row for row in plan.estimates if not row.nodes.minimum and not row.is_saturated]
     for row in plan.estimates if scaling else ():
         if row.nodes.minimum == row.nodes.maximum:
             interval = compare_staying(row, scaling[-1], plan.options.seed)
             often = f"if a job comes every {format_seconds(interval or 0)} or more often"
-            verdict = f"cheaper {often}" if interval else "never cheaper, they save only the wait"
-            yield f"nodes that stay, {row.nodes} against {scaling[-1].nodes}: {verdict}"
+            result = f"cheaper {often}" if interval else "never cheaper, they save only the wait"
+            yield f"nodes that stay, {row.nodes} against {scaling[-1].nodes}: {result}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -23,14 +23,14 @@ class StepWork:
     """A step and its work.
 
     Attributes:
-        name: Its name.
-        cluster: Where it runs.
+        name: Name of the step.
+        cluster: Cluster that runs it.
         needs: Steps that must end before.
-        seconds: Of its work on one rank.
-        startup_s: From the start of its process until the work begins.
-        is_shared: Whether the ranks of all nodes share the work; else it takes one node.
-        ranks: Per node.
-        source: Where the seconds come from.
+        seconds: Seconds of work on one rank.
+        startup_s: Seconds from the start of its process to the start of the work.
+        is_shared: Whether the ranks of all nodes share the work; else it runs on one node.
+        ranks: Ranks per node.
+        source: Source of the seconds.
     """
 
     name: str
@@ -59,9 +59,9 @@ class Overheads:
     """Seconds on top of the work, and the spread of the work.
 
     Attributes:
-        scale_up_s: From a request until the node is there; not paid.
-        image_pull_s: Of the first step on a node; paid.
-        step_overhead_s: Of each step: queue, container, mounts, logs; paid.
+        scale_up_s: From the request for a node to its start; not paid.
+        image_pull_s: Image pull before the first step on a node; paid.
+        step_overhead_s: Overhead of each step: queue, container, mounts, logs; paid.
         spread: Factor on the work of a step, with mean 1.
     """
 
@@ -87,9 +87,9 @@ class Simulation:
     """Result of one simulation, in seconds.
 
     Attributes:
-        makespans_s: Of each job, from its arrival to the end of its last step.
-        runs: Of all steps.
-        paid_s: By cluster, of each node.
+        makespans_s: Time of each job from its arrival to the end of its last step.
+        runs: Runs of all steps.
+        paid_s: Paid time of each node, by cluster.
     """
 
     makespans_s: tuple[float, ...]
@@ -118,12 +118,13 @@ def simulate(
     """Simulate all steps of all jobs once.
 
     Args:
-        steps: Of each job.
-        clusters: Those that the steps name.
-        overheads: On top of the work.
+        steps: Steps of each job.
+        clusters: Clusters of the steps.
+        overheads: Overheads on top of the work.
         draw: Draws a value from a range.
-        arrivals: Of the jobs, ascending, in seconds.
-        horizon_s: Until when nodes that stay are paid; the end of the last step if None.
+        arrivals: Arrival times of the jobs in seconds, ascending.
+        horizon_s: End of the time for which permanent nodes are paid; if None, the end of the last
+            step.
     """
     pools = {cluster.name: _Pool(cluster, overheads, draw) for cluster in clusters}
     order = range(len(steps))
@@ -173,7 +174,7 @@ class _Pool:
         self._request(now, count)
         start = sorted(max(now, node.available_s) for node in self._nodes)[count - 1]
         free = [node for node in self._nodes if node.available_s <= start]
-        # The last ones to become free, so that the others are idle for long enough to leave.
+        # The last ones to become free, so that the others are idle long enough to be removed.
         nodes = sorted(free, key=lambda node: node.available_s)[-count:]
         pulls = [self._draw(self._overheads.image_pull_s) for node in nodes if not node.has_image]
         overhead = max(pulls, default=0.0) + self._draw(self._overheads.step_overhead_s)
