@@ -101,9 +101,9 @@ def _rehearse(
             settings = RehearsalSettings(jobs or os.cpu_count() or 1, resume, cloud.environment())
             for line in table.format_start(job, directory, snapshot, resume):
                 click.echo(line)
-            with table.shown(sys.stdout) as show:
+            with table.show_progress(sys.stdout) as show:
                 report = rehearse_job(job, snapshot.folder, directory, settings, show)
-            for line in (*table.summary(report, Path.cwd()), *cloud.fetch_reports(report)):
+            for line in (*table.format_summary(report, Path.cwd()), *cloud.fetch_reports(report)):
                 click.echo(line)
     return report.succeeded
 

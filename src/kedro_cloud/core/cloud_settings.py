@@ -177,23 +177,23 @@ class Cloud(_Part):
     """User-assigned identity of the clusters, in the workspace's resource group; each has its own
     where none is named."""
     clusters: dict[ClusterName, Cluster]
-    """Machines for jobs. `azureml.yml` names them by the tags of nodes."""
+    """Compute clusters. `azureml.yml` selects them by the tags of nodes."""
     datastores: dict[DatastoreName, ContainerName]
     """Container of the data account by datastore."""
     data_assets: dict[Name, DataAsset] = {}
-    """Raw data that a model's lineage can name."""
+    """Raw data for the lineage of models."""
     endpoints: dict[EndpointName, Endpoint] = {}
-    """Batch endpoints, by which others start pipelines: `kedro cloud publish`."""
+    """Batch endpoints of published pipelines, for `kedro cloud publish`."""
     trigger: Trigger | None = None
-    """What a new file starts: `kedro cloud watch`, and the Logic App of `infra/`."""
+    """File trigger, for `kedro cloud watch` and the Logic App of `infra/`."""
     deployments: dict[Name, Deployment] = {}
-    """By registered model: `kedro cloud deploy`."""
+    """Deployments by registered model, for `kedro cloud deploy`."""
     primary_metrics: dict[str, str] = {}
-    """By pipeline: the metric of its metrics.json that says most."""
+    """Primary metric in metrics.json, by pipeline."""
     rehearsal: Rehearsal = Rehearsal()
-    """For `kedro cloud rehearse`."""
+    """Settings of `kedro cloud rehearse`."""
     telemetry: Literal["workspace", "none"] = "none"
-    """Whether steps tell the workspace's Application Insights of themselves."""
+    """Whether steps send telemetry to the workspace's Application Insights."""
 
     @model_validator(mode="after")
     def _check_references(self) -> Self:

@@ -49,7 +49,7 @@ def _format_break_even(plan: Plan) -> Iterator[str]:
             interval = compare_staying(row, scaling[-1], plan.options.seed)
             often = f"if a job comes every {format_seconds(interval or 0)} or more often"
             result = f"cheaper {often}" if interval else "never cheaper, they save only the wait"
-            yield f"nodes that stay, {row.nodes} against {scaling[-1].nodes}: {result}"
+            yield f"permanent nodes, {row.nodes} against {scaling[-1].nodes}: {result}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -33,10 +33,10 @@ def mount(source: Path, target: Path) -> Contents:
                 shutil.copy2(path, link)
     for path in (target, *target.rglob("*")):
         path.chmod(path.stat().st_mode & ~_WRITE)
-    return contents(target)
+    return list_contents(target)
 
 
-def contents(folder: Path) -> Contents:
+def list_contents(folder: Path) -> Contents:
     """Return the contents of a folder, for a later comparison."""
     return {
         path.relative_to(folder).as_posix(): (
@@ -46,7 +46,7 @@ def contents(folder: Path) -> Contents:
     }
 
 
-def changes(before: Contents, after: Contents) -> str:
+def format_changes(before: Contents, after: Contents) -> str:
     """Return a text with all differences; empty if there are none."""
     texts = [f"{path} is gone" for path in sorted(before.keys() - after.keys())]
     texts += [f"{path} is new" for path in sorted(after.keys() - before.keys())]

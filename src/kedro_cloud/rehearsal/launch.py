@@ -13,7 +13,7 @@ from pathlib import Path
 from kedro_cloud.jobs.job import Step
 from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
 from kedro_cloud.publishing.inputs import SET_BY_AZURE_ML
-from kedro_cloud.rehearsal.folders import Contents, changes, contents, mount, remove
+from kedro_cloud.rehearsal.folders import Contents, format_changes, list_contents, mount, remove
 from kedro_cloud.rehearsal.processes import CommandProcess
 
 
@@ -98,7 +98,7 @@ class StartedStep:
     def changed_inputs(self) -> str:
         """Return a text with all changes to read-only inputs; empty if there are none."""
         changed = (
-            (name, changes(before, contents(self.folder.inputs(name))))
+            (name, format_changes(before, list_contents(self.folder.inputs(name))))
             for name, before in self._mounted.items()
         )
         return "; ".join(

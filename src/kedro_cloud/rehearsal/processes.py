@@ -79,7 +79,7 @@ class CommandProcess:
         return self._process.pid
 
 
-def end(commands: Sequence[CommandProcess]) -> None:
+def end_commands(commands: Sequence[CommandProcess]) -> None:
     """End commands with all their processes; Ctrl-C sends the next stronger signal at once."""
     for sign, timeout in _GRACE_S:
         with suppress(KeyboardInterrupt):

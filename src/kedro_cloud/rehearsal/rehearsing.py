@@ -17,7 +17,7 @@ from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
 from kedro_cloud.rehearsal.folders import remove, size
 from kedro_cloud.rehearsal.launch import StartedStep, StepFolder, command
 from kedro_cloud.rehearsal.place import RehearsalDir
-from kedro_cloud.rehearsal.processes import end, end_leftovers
+from kedro_cloud.rehearsal.processes import end_commands, end_leftovers
 from kedro_cloud.rehearsal.records import Journal, StepRecord, fingerprint, kept_steps
 from kedro_cloud.rehearsal.tracking import Tracking
 
@@ -190,7 +190,7 @@ class _Rehearsal:
 
     def stop(self) -> None:
         """Stop all running steps."""
-        end([started.process for started in self._running.values()])
+        end_commands([started.process for started in self._running.values()])
         for started in self._running.values():
             started.clean()
         for name, record in self.records.items():

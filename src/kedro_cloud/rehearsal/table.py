@@ -26,25 +26,25 @@ _MIB = 2**20
 _HEADINGS = ("seconds", "start-up s", "start-up MiB", "peak MiB", "output")
 
 
-def shown(output: TextIO) -> AbstractContextManager[Observer]:
+def show_progress(output: TextIO) -> AbstractContextManager[Observer]:
     """Show steps in a live table on a terminal, or a line per change elsewhere."""
     changes = ChangePrinter(output)
 
     def write(records: Sequence[StepRecord]) -> None:
         width = max((len(record.name) for record in records), default=0)
         for record in records:
-            changes.write(record.name, record.state, line(record, width), StepState.WAITING)
+            changes.write(record.name, record.state, format_line(record, width), StepState.WAITING)
 
-    return live_display(output, table, write)
+    return live_display(output, make_table, write)
 
 
-def line(record: StepRecord, width: int = 0) -> str:
+def format_line(record: StepRecord, width: int = 0) -> str:
     """Return a step as one line of plain text."""
     parts = [f"{record.name:<{width}}  {record.state:<8}"]
     if record.state in (StepState.FINISHED, StepState.KEPT, StepState.FAILED, StepState.STOPPED):
         facts = (
             f"{heading} {value}"
-            for heading, value in zip(_HEADINGS, cells(record), strict=True)
+            for heading, value in zip(_HEADINGS, format_cells(record), strict=True)
             if value
         )
         parts.append(", ".join(facts))
@@ -53,7 +53,7 @@ def line(record: StepRecord, width: int = 0) -> str:
     return "  ".join(parts).rstrip()
 
 
-def cells(record: StepRecord) -> tuple[str, str, str, str, str]:
+def format_cells(record: StepRecord) -> tuple[str, str, str, str, str]:
     """Return a step's time and memory, in the order of the headings; empty if unknown."""
     if record.state in (StepState.WAITING, StepState.SKIPPED):
         return ("", "", "", "", "")
@@ -63,7 +63,7 @@ def cells(record: StepRecord) -> tuple[str, str, str, str, str]:
         "" if record.startup_s is None else f"{record.startup_s:.1f}{'!' * start_s}",
         "" if record.startup_mib is None else f"{record.startup_mib:.0f}{'!' * start_mib}",
         f"{record.peak_mib:.0f}" if record.peak_mib else "",
-        "" if record.state is StepState.RUNNING else amount(record.output_bytes),
+        "" if record.state is StepState.RUNNING else format_size(record.output_bytes),
     )
 
 
@@ -73,7 +73,7 @@ def over_budget(record: StepRecord) -> tuple[bool, bool]:
     return (record.startup_s or 0.0) > STARTUP_BUDGET_S, megabytes > STARTUP_BUDGET_MB
 
 
-def amount(size: int) -> str:
+def format_size(size: int) -> str:
     """Format a number of bytes: `0`, `812 B`, `3.4 KiB`."""
     if size < 1024:
         return f"{size} B" if size else "0"
@@ -85,10 +85,10 @@ def amount(size: int) -> str:
     return f"{value:.1f} {unit}"
 
 
-def table(records: Sequence[StepRecord]) -> Table:
+def make_table(records: Sequence[StepRecord]) -> Table:
     """Return a table of all steps with their time and memory."""
     return state_table(
-        _HEADINGS, ((record.name, record.state, cells(record)) for record in records)
+        _HEADINGS, ((record.name, record.state, format_cells(record)) for record in records)
     )
 
 
@@ -99,7 +99,7 @@ def format_start(
 
     Finished steps are kept even if the code has changed since; a line reports that.
     """
-    size = amount(snapshot.size)
+    size = format_size(snapshot.size)
     yield f"{job.name}: {len(job.steps)} steps, code of {snapshot.files} files, {size}"
     if not resume:
         return
@@ -115,7 +115,7 @@ def format_start(
     yield f"{label}: {', '.join(named)}; to run: {', '.join(rest) or 'nothing'}"
 
 
-def summary(report: Report, start: Path) -> Iterator[str]:
+def format_summary(report: Report, start: Path) -> Iterator[str]:
     """Yield the lines after a rehearsal: critical path, slow start-ups, failures.
 
     Args:

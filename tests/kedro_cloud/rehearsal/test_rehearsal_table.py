@@ -26,7 +26,7 @@ def record(name, state=StepState.FINISHED, **facts):
 
 def test_elsewhere_than_in_a_terminal_each_change_is_one_plain_line():
     output = io.StringIO()
-    with table.shown(output) as show:
+    with table.show_progress(output) as show:
         waiting = record("first", StepState.WAITING), record("second", StepState.WAITING)
         show(waiting)
         for seconds in (0.0, 1.0, 2.0):
@@ -55,7 +55,7 @@ def test_in_a_terminal_the_table_is_drawn_again_in_its_place(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     output = io.StringIO()
     output.isatty = lambda: True
-    with table.shown(output) as show:
+    with table.show_progress(output) as show:
         show((record("first", StepState.RUNNING),))
         show((record("first", StepState.FINISHED),))
     assert "finished" in output.getvalue()
@@ -74,7 +74,7 @@ def test_in_a_terminal_the_table_is_drawn_again_in_its_place(monkeypatch):
 def test_a_start_over_budget_is_marked(startup_s, startup_mib, marked):
     step = record("first", startup_s=startup_s, startup_mib=startup_mib)
     assert table.over_budget(step) == marked
-    assert tuple(cell.endswith("!") for cell in table.cells(step)[1:3]) == marked
+    assert tuple(cell.endswith("!") for cell in table.format_cells(step)[1:3]) == marked
 
 
 def test_a_terminal_sees_all_steps_and_their_costs():
@@ -83,7 +83,7 @@ def test_a_terminal_sees_all_steps_and_their_costs():
         record("first", seconds=12.34, startup_s=5.0, startup_mib=100, output_bytes=3 * 2**20),
         record("second", StepState.WAITING),
     )
-    console.print(table.table(steps))
+    console.print(table.make_table(steps))
     said = console.file.getvalue()
     assert [line.split() for line in said.splitlines()[1:]] == [
         ["first", "finished", "12.3", "5.0!", "100", "3.0", "MiB"],
@@ -102,7 +102,7 @@ def test_the_end_tells_what_decided_the_time_and_what_failed(tmp_path):
     failed.folder.mkdir()
     failed.log.write_text("".join(f"line {number}\n" for number in range(1, 31)))
     report = Report(JOB, "r", (record("first", seconds=2, startup_s=9.0), failed), 6.5)
-    lines = list(table.summary(report, tmp_path))
+    lines = list(table.format_summary(report, tmp_path))
     assert lines[:4] == [
         "critical path, 2.0 s: first 2.0",
         "steps together 2.0 s, this rehearsal 6.5 s",
@@ -154,4 +154,4 @@ def test_a_damaged_journal_counts_as_none(tmp_path):
     ("size", "said"), [(0, "0"), (812, "812 B"), (1536, "1.5 KiB"), (3 * 2**30, "3.0 GiB")]
 )
 def test_sizes_are_read_at_a_glance(size, said):
-    assert table.amount(size) == said
+    assert table.format_size(size) == said
