@@ -17,8 +17,16 @@ from kedro_datasets._typing import (  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
+    from optuna.storages._heartbeat import BaseHeartbeat
 
-__all__ = ["HTMLPreview", "ImagePreview", "TablePreview", "has_project", "validated_pipelines"]
+__all__ = [
+    "BaseHeartbeat",
+    "HTMLPreview",
+    "ImagePreview",
+    "TablePreview",
+    "has_project",
+    "validated_pipelines",
+]
 
 
 def validated_pipelines(context: KedroContext) -> list[str]:
@@ -35,3 +43,15 @@ def has_project(commands: Any) -> bool:
     kedro 1.7: `KedroCLI` has no public attribute for it, and a second look imports the project.
     """
     return commands._metadata is not None
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is slow to import when it is asked for.
+
+    optuna 5.0: its callbacks recognise storages with heartbeats by this base class.
+    """
+    if name == "BaseHeartbeat":
+        from optuna.storages._heartbeat import BaseHeartbeat
+
+        return BaseHeartbeat
+    raise AttributeError(name)

@@ -58,12 +58,13 @@ REPORTS = sorted(
     or entry["metadata"]["kedro-viz"]["layer"] == "reporting"
 )
 VERBS = {
-    *("aggregate", "claim", "clean", "compare", "complete", "count", "draw", "fit", "forget"),
+    *("aggregate", "claim", "clean", "clear", "compare", "count", "draw", "fit"),
     *(
         "ingest",
         "make",
         "match",
         "measure",
+        "merge",
         "move",
         "pair",
         "plan",

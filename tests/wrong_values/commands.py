@@ -29,7 +29,11 @@ _RUN = [
 ]
 _FETCH = [
     Case("fetch nothing", ("fetch",), ("Missing argument 'NAME'",), code=2),
-    Case("fetch unknown", ("fetch", "mnits"), ("by the name 'mnits'; known: mnist, vgg",)),
+    Case(
+        "fetch unknown",
+        ("fetch", "mnits"),
+        ("no download 'mnits' in downloads.yml; expected one of mnist",),
+    ),
     Case(
         "fetch half a source",
         ("fetch", "mnist"),

@@ -40,8 +40,8 @@ def as_digits(name: str) -> str:
 
 
 _SENSORS = [
-    Case("sensors damaged", READ, (SENSORS, "not a database", "put back"), write(SENSORS, JUNK)),
-    Case("sensors cut short", SCORE, (SENSORS, "malformed", "put back"), shorten(SENSORS, 5000)),
+    Case("sensors damaged", READ, (SENSORS, "not a database", "restore"), write(SENSORS, JUNK)),
+    Case("sensors cut short", SCORE, (SENSORS, "malformed", "restore"), shorten(SENSORS, 5000)),
     Case("sensors a folder", TRAIN, (SENSORS, "Check that its folder"), make_folder(SENSORS)),
     Case(
         "sensors missing",

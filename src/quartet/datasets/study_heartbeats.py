@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from optuna.storages import GrpcStorageProxy, RDBStorage
-from optuna.storages._heartbeat import BaseHeartbeat
+
+from quartet.compat import BaseHeartbeat
 
 HEARTBEAT_SECONDS = 30
 """Interval of heartbeats, each of which is a write to the database."""

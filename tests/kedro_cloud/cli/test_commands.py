@@ -22,12 +22,12 @@ def run(project, plain_pipelines):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("-p", "shutles"), "there is no pipeline 'shutles'; did you mean 'shuttles'?"),
-        (("-p", PIPELINE, "--params", "seed=1"), "--params is no JSON (Expecting value"),
-        (("-p", PIPELINE, "--params", "[1]"), "--params takes a JSON object, not [1]"),
+        (("-p", "shutles"), "pipeline 'shutles' does not exist; did you mean 'shuttles'?"),
+        (("-p", PIPELINE, "--params", "seed=1"), "--params is not JSON (Expecting value"),
+        (("-p", PIPELINE, "--params", "[1]"), "--params expects a JSON object, not [1]"),
         (
             ("-p", PIPELINE, "--params", '{"title": "L\'Étoile"}'),
-            "parameter 'title': kedro-azureml cannot hand an apostrophe",
+            "parameter 'title': kedro-azureml cannot pass an apostrophe",
         ),
     ],
 )
@@ -42,7 +42,7 @@ def test_a_wrong_command_line_ends_in_one_line(run, command, arguments, said):
         # The plugin would ask for the key of a storage account, and write it into every step.
         ("base", "environment 'base' is not for Azure ML"),
         ("local", "environment 'local' is not for Azure ML"),
-        ("azurml", "/conf/azurml; see the spelling of -e"),
+        ("azurml", "/conf/azurml; check the spelling of -e"),
     ],
 )
 def test_an_environment_that_is_not_for_azure_is_refused(run, command, environment, said):
@@ -56,7 +56,7 @@ def test_a_wrong_variable_for_steps_is_refused(run):
 
 def test_a_shared_step_without_a_number_of_machines_is_told(run, project):
     write_files(project, {"conf/azureml/parameters.yml": "step_nodes: {another: 2}\n"})
-    said = "Error: step 'search' runs on several machines: say in "
+    said = "Error: step 'search' is distributed: set the number of machines"
     assert error_of(run(*COMPILE)).startswith(said)
 
 

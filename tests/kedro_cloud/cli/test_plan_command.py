@@ -98,7 +98,7 @@ def test_nodes_that_stay_are_compared_with_nodes_that_scale(done):
     assert "a job every 60 min" in out
     assert table(out)["1:1"][2] == "5.52"  # 24 hours at 0.23
     line = out.splitlines()[-1]
-    assert line.startswith("nodes that stay, 1:1 against 0:2: cheaper if a job comes every ")
+    assert line.startswith("permanent nodes, 1:1 against 0:2: cheaper if a job comes every ")
     crowded = done("--nodes", "0:1", "--every", "1s", *GIVEN)
     assert "jobs come faster than they end" in crowded
     assert "cheapest: none; raise --nodes" in crowded
@@ -115,7 +115,7 @@ def test_low_priority_has_its_own_price(done):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("-p", "shuttle"), "no pipeline 'shuttle'; did you mean 'shuttles'?"),
+        (("-p", "shuttle"), "pipeline 'shuttle' does not exist; did you mean 'shuttles'?"),
         (("--nodes", "16:0"), "'16:0': expected MIN:MAX with at least one node"),
         (("--nodes", "0:0"), "'0:0': expected MIN:MAX with at least one node"),
         (("--nodes", "many"), "'many': expected MIN:MAX"),

@@ -121,7 +121,7 @@ def test_a_rehearsal_can_be_planned(resumed, project):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("-p", "shutles"), "there is no pipeline 'shutles'; did you mean 'shuttles'?"),
+        (("-p", "shutles"), "pipeline 'shutles' does not exist; did you mean 'shuttles'?"),
         (("--params", "title=/nowhere"), "parameter 'title': /nowhere would not be there"),
     ],
 )

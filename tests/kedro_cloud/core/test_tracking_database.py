@@ -43,7 +43,7 @@ def kill(connection, cursor, statement, *_):
     if "CREATE TABLE spans" in statement:
         os.kill(os.getpid(), signal.SIGKILL)
 
-tracking_database.create_database(Path(sys.argv[1]))
+tracking_database.create_database(Path(arguments[0]))
 """
 KILL_WHILE_RUNNING = f"""
 import mlflow
@@ -75,16 +75,19 @@ def client(file):
     return mlflow.MlflowClient(f"sqlite:///{file}")
 
 
+class Loader(dict):
+    """A configuration loader of a run without `--params`."""
+
+    runtime_params = None
+
+
 @pytest.fixture
 def preflight(tmp_path):
     """The check before a run of the project in the test's folder."""
 
     def check(uri="sqlite:///mlflow.db"):
-        context = SimpleNamespace(
-            _runtime_params={},
-            project_path=tmp_path,
-            config_loader={"mlflow": {"server": {"mlflow_tracking_uri": uri}}},
-        )
+        loader = Loader(mlflow={"server": {"mlflow_tracking_uri": uri}})
+        context = SimpleNamespace(project_path=tmp_path, config_loader=loader)
         PreflightHooks().after_context_created(context)
         return context.config_loader["mlflow"]["server"]["mlflow_tracking_uri"]
 

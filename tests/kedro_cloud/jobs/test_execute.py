@@ -71,7 +71,7 @@ def job(project, store):
 def test_a_job_comes_to_the_results_of_a_run_in_the_same_environment(job, project, tmp_path):
     local = make_project(tmp_path)
     names = ",".join(dict.fromkeys(PIPELINES.values()))
-    command = ("run", "-e", "azureml", "--pipelines", names, "--params", "sensor_models.workers=1")
+    command = ("run", "-e", "azureml", "--pipelines", names, "--params", "sensor_svm.workers=1")
     result = run_kedro(local, *command)
     assert result.returncode == 0, result.stderr
     for pipeline in set(PIPELINES.values()):

@@ -115,7 +115,7 @@ def test_what_is_amiss_is_told_in_one_line_and_changes_nothing(made, run):
         (("pause", "scoring"), f"there is no schedule 'scoring'; there are: {PIPELINE}"),
         (
             ("create", "-p", "shuttle", "--cron", "0 * * * *"),
-            "there is no pipeline 'shuttle'; did you mean 'shuttles'?",
+            "pipeline 'shuttle' does not exist; did you mean 'shuttles'?",
         ),
         (("create", "-p", PIPELINE, "--cron", "0 *"), "has 2 fields and not five"),
     ):
