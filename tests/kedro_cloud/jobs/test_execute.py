@@ -23,7 +23,7 @@ PIPELINES = {
     "release_bank": "anomaly_training",
 }
 """By step, in the order in which they are executed."""
-PARAMS = {"sensor_models": {"workers": 1}}
+PARAMS = {"sensor_svm": {"workers": 1}}
 OWN_LINE = re.compile(r"\d\d:\d\d:\d\d INFO    ")
 
 

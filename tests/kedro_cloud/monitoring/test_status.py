@@ -145,7 +145,7 @@ def test_a_network_that_is_gone_for_a_while_does_not_end_the_following(plane, st
     plane.runs.moments[add_job(plane)] = (going, going, DONE)
     gone = Fault(Answer.error(401, "Gone", "gone"), path=f"/jobs/{JOB}$")
     waits = iter([lambda: plane.faults.append(gone), plane.faults.clear])
-    monkeypatch.setattr(status_command, "_passes", lambda error: True)
+    monkeypatch.setattr(status_command, "_is_transient", lambda error: True)
     monkeypatch.setattr(status_command.time, "sleep", lambda s: next(waits, lambda: None)())
     result = status(JOB, "--follow")
     assert gone.met
@@ -240,4 +240,4 @@ def test_the_command_that_goes_on_is_read_from_a_step(command, inputs, expected)
     ],
 )
 def test_what_may_be_over_the_next_time_is_waited_for(error, passes):
-    assert status_command._passes(error) is passes
+    assert status_command._is_transient(error) is passes
