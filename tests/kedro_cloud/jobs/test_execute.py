@@ -20,7 +20,7 @@ PIPELINES = {
     "ingest_readings": "sensor_ingestion",
     "select_windows": "anomaly_training",
     "train_models": "anomaly_training",
-    "release_bank": "anomaly_training",
+    "release_models": "anomaly_training",
 }
 """By step, in the order in which they are executed."""
 PARAMS = {"sensor_svm": {"workers": 1}}
@@ -116,7 +116,7 @@ def test_each_step_tracks_in_the_run_that_the_service_has_opened(job, store):
     ingested = store.get_run(job.runs["ingest_readings"]).data
     assert ingested.metrics["sensor_ingestion/readings"] > 0
     assert store.get_run(job.runs["train_models"]).data.params
-    assert store.list_artifacts(job.runs["release_bank"], "figures")
+    assert store.list_artifacts(job.runs["release_models"], "figures")
     assert {each.name for each in store.search_experiments()} == {"Default", "tests", "theirs"}
     experiment = store.get_experiment_by_name("theirs")
     tracked = {run.info.run_id for run in store.search_runs([experiment.experiment_id])}
