@@ -1,7 +1,6 @@
-"""Pipelines that others start: on a batch endpoint, or by the clock.
+"""Publish pipelines to batch endpoints, and schedule them.
 
-In: a registered pipeline, its parameters, and what cloud.yml says of endpoints. Out: a pipeline
-component of its compiled steps whose inputs are typed, the deployment that runs it, and schedules.
-What is the same as what Azure ML has is left alone. A step that somebody started through an
-endpoint finds here what that somebody said.
+Input: a registered pipeline, its parameters, and the endpoints in cloud.yml. Output: a pipeline
+component with typed inputs, a deployment that runs it, and schedules. Resources that are already up
+to date are not changed. In a step, `inputs` reads the values that the endpoint was invoked with.
 """

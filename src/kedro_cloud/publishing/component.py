@@ -1,4 +1,4 @@
-"""A compiled pipeline as a component of Azure ML, named by its content."""
+"""Build Azure ML pipeline components from compiled pipelines, versioned by their content."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from kedro_cloud.core.cloud_settings import Endpoint
 from kedro_cloud.jobs import snapshot
 from kedro_cloud.jobs.steps import NODES, PROCESSES
 from kedro_cloud.jobs.translation import compile_document, leaves
-from kedro_cloud.publishing.inputs import PREFIX, VARIABLE, checked
+from kedro_cloud.publishing.inputs import PREFIX, VARIABLE, parse_input
 from kedro_cloud.workspace.changes import quietly
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import PipelineComponent, PipelineJob
 
 _DIGITS = 12
-"""Of the content's SHA-256 that make a name."""
+"""Hexadecimal digits of the content's SHA-256 in a version."""
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A pipeline as Azure ML would run it.
+    """A pipeline, compiled for Azure ML.
 
     Attributes:
-        project: Where its code is.
-        pipeline: Its registered name.
-        experiment: That its jobs belong to.
-        document: Of the job, as the plugin wrote it, but with the code at `.`.
+        project: Folder of the Kedro project.
+        pipeline: Registered name of the pipeline.
+        experiment: Experiment of its jobs.
+        document: Job document as the plugin compiled it, but with `.` as the code path.
     """
 
     project: Path
@@ -52,7 +52,7 @@ class Compiled:
         """Compile a pipeline as `kedro azureml run` would.
 
         Raises:
-            ValueError: It cannot be; see `translation.translate`.
+            ValueError: The pipeline cannot be compiled; see `translation.translate`.
         """
         document, experiment = compile_document(metadata, env, pipeline, params)
         document = copy.deepcopy(document)
@@ -61,7 +61,7 @@ class Compiled:
         return cls(Path(metadata.project_path), pipeline, experiment, document)
 
     def telling(self, variables: Mapping[str, str]) -> Compiled:
-        """The same with environment variables for all steps."""
+        """Return a copy with additional environment variables in all steps."""
         document = copy.deepcopy(dict(self.document))
         for step in document["jobs"].values():
             step["environment_variables"] = {**step["environment_variables"], **variables}
@@ -69,25 +69,25 @@ class Compiled:
 
     @property
     def clusters(self) -> list[str]:
-        """That its steps go to."""
+        """Compute clusters of the steps, sorted by name."""
         steps = self.document["jobs"].values()
         return sorted({str(step["compute"]).removeprefix("azureml:") for step in steps})
 
     @cached_property
     def content(self) -> str:
-        """Hash of the steps and of all code: with the image's name, all that a job runs."""
+        """Hash of all that a job runs: its steps, which name the image, and the code."""
         return _digest([self.document, _code_digest(self.project)])
 
     def job(self, tags: Mapping[str, str]) -> PipelineJob:
-        """For the SDK."""
+        """Return the pipeline as a job of the SDK."""
         from azure.ai.ml import load_job
 
-        said = {**self.document, "experiment_name": self.experiment, "tags": dict(tags)}
+        document = {**self.document, "experiment_name": self.experiment, "tags": dict(tags)}
         with quietly():
-            made: Any = load_job(
-                StringIO(yaml.safe_dump(said)), relative_origin=str(self.project / "job.yml")
+            loaded: Any = load_job(
+                StringIO(yaml.safe_dump(document)), relative_origin=str(self.project / "job.yml")
             )
-        job: PipelineJob = made
+        job: PipelineJob = loaded
         return job
 
 
@@ -97,7 +97,7 @@ class Published:
 
     Attributes:
         compiled: The pipeline.
-        endpoint: What cloud.yml says of it.
+        endpoint: Settings of the endpoint in cloud.yml.
     """
 
     compiled: Compiled
@@ -105,12 +105,12 @@ class Published:
 
     @property
     def name(self) -> str:
-        """Of the component."""
+        """Name of the component."""
         return re.sub(r"[^a-z0-9_]", "_", self.compiled.pipeline.lower())
 
     @cached_property
     def version(self) -> str:
-        """Of the component: it changes with the steps, the code, the image and the inputs."""
+        """Version of the component; changes with the steps, the code, the image and the inputs."""
         return _digest([self.document(), self.compiled.content])[:_DIGITS]
 
     @property
@@ -119,78 +119,80 @@ class Published:
         return f"v{self.version}"
 
     def document(self) -> dict[str, Any]:
-        """The component, less name and version, as YAML has it.
+        """Return the component document without name and version.
 
-        Each step gets each input, used or not: Azure ML takes an earlier result of a step for its
-        own if all inputs are the same, and must not if another input was given.
+        All steps receive all inputs, used or not: Azure ML reuses the earlier output of a step with
+        the same inputs, and must not do so if the endpoint was invoked with other values.
         """
         steps = copy.deepcopy(dict(self.compiled.document["jobs"]))
         declared = {
-            name: {"parameter": said.parameter, "type": said.type, "pattern": said.pattern}
-            for name, said in self.endpoint.inputs.items()
+            name: {"parameter": each.parameter, "type": each.type, "pattern": each.pattern}
+            for name, each in self.endpoint.inputs.items()
         }
         for step in steps.values():
-            inner = step["component"]
-            for name, said in self.endpoint.inputs.items():
-                inner.setdefault("inputs", {})[PREFIX + name] = {"type": said.type}
+            component = step["component"]
+            for name, each in self.endpoint.inputs.items():
+                component.setdefault("inputs", {})[PREFIX + name] = {"type": each.type}
                 step.setdefault("inputs", {})[PREFIX + name] = f"${{{{parent.inputs.{name}}}}}"
             if declared:
                 step["environment_variables"][VARIABLE] = json.dumps(declared)
         return {
             "type": "pipeline",
             "display_name": self.compiled.pipeline,
-            "inputs": {name: _input(name, said) for name, said in self.endpoint.inputs.items()},
+            "inputs": {
+                name: _input_document(name, each) for name, each in self.endpoint.inputs.items()
+            },
             "jobs": steps,
         }
 
     def component(self) -> PipelineComponent:
-        """For the SDK."""
+        """Return the pipeline as a component of the SDK."""
         from azure.ai.ml import load_component
 
-        said = {**self.document(), "name": self.name, "version": self.version}
+        document = {**self.document(), "name": self.name, "version": self.version}
         with quietly():
-            made: Any = load_component(
-                StringIO(yaml.safe_dump(said)),
+            loaded: Any = load_component(
+                StringIO(yaml.safe_dump(document)),
                 relative_origin=str(self.compiled.project / "component.yml"),
             )
-        component: PipelineComponent = made
+        component: PipelineComponent = loaded
         return component
 
 
 def check_inputs(endpoint: Endpoint, params: Mapping[str, Any]) -> None:
-    """Raise if an endpoint's input could not be handed on, or is said already.
+    """Raise if an input of an endpoint cannot set its parameter, or `--params` sets it already.
 
     Args:
-        endpoint: Of cloud.yml.
-        params: What `--params` fixes for all callers.
+        endpoint: Settings of the endpoint in cloud.yml.
+        params: Parameters that `--params` sets for all invocations.
 
     Raises:
-        ValueError: Names the input.
+        ValueError: An input is not valid; the message names it.
     """
     fixed = {name for name, _ in leaves(params)}
-    for name, said in endpoint.inputs.items():
-        if said.parameter.split(".")[0] in (NODES, PROCESSES):
+    for name, declared in endpoint.inputs.items():
+        if declared.parameter.split(".")[0] in (NODES, PROCESSES):
             raise ValueError(
-                f"input '{name}': {said.parameter} says how many machines a step has, which is "
+                f"input '{name}': {declared.parameter} says how many machines a step has, which is "
                 "fixed when it is published; say it by --params"
             )
-        if any(f"{other}.".startswith(f"{said.parameter}.") for other in fixed):
+        if any(f"{other}.".startswith(f"{declared.parameter}.") for other in fixed):
             raise ValueError(
-                f"input '{name}': --params says {said.parameter} as well; leave it out there, or "
-                "take the input out of cloud.yml"
+                f"input '{name}': --params says {declared.parameter} as well; leave it out there, "
+                "or take the input out of cloud.yml"
             )
-        if said.default is not None:
-            checked(name, str(said.default), said.type, said.pattern)
+        if declared.default is not None:
+            parse_input(name, str(declared.default), declared.type, declared.pattern)
 
 
-def _input(name: str, said: Any) -> dict[str, Any]:
-    found = {"type": said.type, "description": said.description or name}
-    return found if said.default is None else {**found, "default": said.default}
+def _input_document(name: str, declared: Any) -> dict[str, Any]:
+    document = {"type": declared.type, "description": declared.description or name}
+    return document if declared.default is None else {**document, "default": declared.default}
 
 
 def _code_digest(project: Path) -> str:
-    """Of names and contents of all files that are uploaded."""
-    files = sorted(snapshot.uploaded_files(project), key=lambda found: found[1])
+    """Return the hash of the names and contents of all files that are uploaded."""
+    files = sorted(snapshot.uploaded_files(project), key=lambda file: file[1])
     return _digest([(name, hashlib.sha256(path.read_bytes()).hexdigest()) for path, name in files])
 
 

@@ -1,7 +1,7 @@
-"""Times at which Azure ML starts a job: what it takes, and what it takes and then does not do.
+"""Check cron expressions and time zones, also for what Azure ML accepts and then ignores.
 
-See "Schedule machine learning pipeline jobs": five fields, of which those of days and months are
-ignored, and the time zone by the name that Windows gives it.
+See "Schedule machine learning pipeline jobs": five fields, of which days and months are ignored,
+and Windows names of time zones.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import re
 _FIELDS = (("minutes", 0, 59), ("hours", 0, 23), ("days of the week", 0, 6))
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
-_LEAST_MINUTES = 10
-"""Between two jobs. A machine from nothing takes some five: a job that is started while the one
-before it waits for its machine only waits behind it."""
+_MIN_INTERVAL = 10
+"""Minutes between two jobs. A cluster takes about five to allocate a node; a job that starts sooner
+would only queue behind the one before it."""
 _HOUR = 60
 
 
 def checked_cron(expression: str) -> str:
-    """An expression with single spaces, as Azure ML takes it.
+    """Return a cron expression with single spaces between its fields.
 
     Raises:
-        ValueError: It is none, would be ignored in part, or starts jobs faster than machines come.
+        ValueError: The expression is not valid, Azure ML would ignore a part of it, or it starts
+            jobs faster than a cluster allocates nodes.
     """
     fields = expression.split()
     if len(fields) != len(_FIELDS) + 2:
@@ -38,23 +39,23 @@ def checked_cron(expression: str) -> str:
                 f"of them; write * for {field}, or choose days of the week"
             )
     sets = [
-        _values(field, name, lowest, highest)
+        _parse_field(field, name, lowest, highest)
         for field, (name, lowest, highest) in zip((minutes, hours, weekdays), _FIELDS, strict=True)
     ]
-    if (least := _least_gap(sets[0], sets[1])) < _LEAST_MINUTES:
+    if (interval := _min_interval(sets[0], sets[1])) < _MIN_INTERVAL:
         raise ValueError(
-            f"--cron '{expression}' starts jobs {least} minutes apart, which is sooner than a "
-            f"cluster has machines; leave {_LEAST_MINUTES} at least, such as '*/{_LEAST_MINUTES} "
+            f"--cron '{expression}' starts jobs {interval} minutes apart, which is sooner than a "
+            f"cluster has machines; leave {_MIN_INTERVAL} at least, such as '*/{_MIN_INTERVAL} "
             "* * * *'"
         )
     return " ".join(fields)
 
 
 def checked_time_zone(name: str) -> str:
-    """A time zone's name as Azure ML takes it.
+    """Return the name of a time zone in the spelling of Azure ML.
 
     Raises:
-        ValueError: It is none of those; with those that were probably meant.
+        ValueError: Azure ML does not know the time zone; the message suggests similar names.
     """
     from azure.ai.ml.constants import TimeZone
 
@@ -70,17 +71,17 @@ def checked_time_zone(name: str) -> str:
     raise ValueError(f"--time-zone '{name}' is none that Azure ML knows; {hint}")
 
 
-def _values(field: str, name: str, lowest: int, highest: int) -> set[int]:
-    found: set[int] = set()
+def _parse_field(field: str, name: str, lowest: int, highest: int) -> set[int]:
+    values: set[int] = set()
     for part in field.split(","):
         match = _PART.fullmatch(part)
         try:
             if match is None:
                 raise ValueError(part)
             first, last, step = match["first"], match["last"], int(match["step"] or 1)
-            start = lowest if first == "*" else _number(first)
+            start = lowest if first == "*" else _parse_value(first)
             end = highest if first == "*" or (match["step"] and not last) else start
-            end = _number(last) if last else end
+            end = _parse_value(last) if last else end
             if not lowest <= start <= end <= highest or step < 1:
                 raise ValueError(part)
         except ValueError as error:
@@ -88,17 +89,17 @@ def _values(field: str, name: str, lowest: int, highest: int) -> set[int]:
                 f"--cron: '{part}' is no number of {name} from {lowest} to {highest}, no range "
                 "such as 1-5, and no step such as */15"
             ) from error
-        found |= set(range(start, end + 1, step))
-    return found
+        values |= set(range(start, end + 1, step))
+    return values
 
 
-def _number(text: str) -> int:
+def _parse_value(text: str) -> int:
     day = text.lower()[:3]
     return _DAYS.index(day) if day in _DAYS else int(text)
 
 
-def _least_gap(minutes: set[int], hours: set[int]) -> int:
-    """Minutes between the two starts of a day that are closest."""
+def _min_interval(minutes: set[int], hours: set[int]) -> int:
+    """Return the minutes between the two closest starts of a day."""
     starts = sorted(_HOUR * hour + minute for hour in hours for minute in minutes)
     day = 24 * _HOUR
     return min(

@@ -1,4 +1,4 @@
-"""A published pipeline on its batch endpoint: what is there, what is missing, how to make it."""
+"""Deploy a published pipeline to its batch endpoint."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from azure.ai.ml.entities import BatchEndpoint
 
 TAG = "kedro_pipeline"
-"""Of endpoints, deployments and schedules: the pipeline that they run."""
-_KEPT = 5
-"""Deployments of an endpoint that are kept, the newest; Azure ML takes 20."""
+"""Tag of endpoints, deployments and schedules: the pipeline that they run."""
+_MAX_DEPLOYMENTS = 5
+"""Deployments of an endpoint that are kept, the newest first; Azure ML allows 20."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What publishing is about to do in a workspace.
+    """The publication of a pipeline in a workspace.
 
     Attributes:
-        client: Of the workspace.
-        name: Of the endpoint.
-        published: What it runs.
+        client: Client of the workspace.
+        name: Name of the endpoint.
+        published: Pipeline that the endpoint runs.
     """
 
     client: MLClient
@@ -34,10 +34,10 @@ class Publication:
     published: Published
 
     def changes(self) -> list[Change]:
-        """All that is there or must be made, in the order in which it is made.
+        """Return a change for each resource, in the order in which they are applied.
 
         Raises:
-            ValueError: The endpoint is there and runs another pipeline.
+            ValueError: The endpoint exists and runs another pipeline.
         """
         endpoint = found(self.client.batch_endpoints.get, self.name)
         self._check_pipeline(endpoint)
@@ -47,7 +47,7 @@ class Publication:
             self._component(),
             self._deployment(deployments),
             self._default(endpoint),
-            *self._old(deployments),
+            *self._removals(deployments),
         ]
 
     def _check_pipeline(self, endpoint: BatchEndpoint | None) -> None:
@@ -64,40 +64,42 @@ class Publication:
     def _endpoint(self, endpoint: BatchEndpoint | None) -> Change:
         if endpoint is not None:
             return Change(SAME, "endpoint", self.name)
-        return Change(NEW, "endpoint", self.name, "entered by Microsoft Entra", self._make_endpoint)
+        detail = "entered by Microsoft Entra"
+        return Change(NEW, "endpoint", self.name, detail, self._create_endpoint)
 
     def _component(self) -> Change:
         published = self.published
         name = f"{published.name}:{published.version}"
         if found(self.client.components.get, published.name, version=published.version):
             return Change(SAME, "component", name)
-        return Change(NEW, "component", name, _summary(published), self._make_component)
+        return Change(NEW, "component", name, _summary(published), self._create_component)
 
     def _deployment(self, deployments: dict[str, Any]) -> Change:
-        there = deployments.get(self.published.deployment)
-        if there is not None and there.provisioning_state != "Failed":
+        existing = deployments.get(self.published.deployment)
+        if existing is not None and existing.provisioning_state != "Failed":
             return Change(SAME, "deployment", self.published.deployment)
-        again = "its creation had failed" if there else f"runs {self.published.compiled.pipeline}"
-        return Change(NEW, "deployment", self.published.deployment, again, self._make_deployment)
+        pipeline = self.published.compiled.pipeline
+        detail = "its creation had failed" if existing else f"runs {pipeline}"
+        return Change(NEW, "deployment", self.published.deployment, detail, self._create_deployment)
 
     def _default(self, endpoint: BatchEndpoint | None) -> Change:
-        before = _default_of(endpoint)
+        before = _default_deployment(endpoint)
         if before == self.published.deployment:
             return Change(SAME, "default", before)
         detail = f"of endpoint {self.name}, {before or 'none'} → {self.published.deployment}"
-        return Change(OTHER, "default", self.published.deployment, detail, self._make_default)
+        return Change(OTHER, "default", self.published.deployment, detail, self._set_default)
 
-    def _old(self, deployments: dict[str, Any]) -> list[Change]:
-        """Versions long replaced: an endpoint takes so many and no more."""
-        mine = [
+    def _removals(self, deployments: dict[str, Any]) -> list[Change]:
+        """Return the removals of old deployments, whose number per endpoint is limited."""
+        replaced = [
             name
-            for name, there in deployments.items()
-            if TAG in (there.tags or {}) and name != self.published.deployment
+            for name, deployment in deployments.items()
+            if TAG in (deployment.tags or {}) and name != self.published.deployment
         ]
-        mine.sort(key=lambda name: deployments[name].creation_context.created_at, reverse=True)
+        replaced.sort(key=lambda name: deployments[name].creation_context.created_at, reverse=True)
         return [
             Change(GONE, "deployment", name, "an old version", self._remover(name))
-            for name in mine[_KEPT - 1 :]
+            for name in replaced[_MAX_DEPLOYMENTS - 1 :]
         ]
 
     def _remover(self, name: str) -> Callable[[], Any]:
@@ -106,7 +108,7 @@ class Publication:
     def _deployments(self) -> dict[str, Any]:
         return {each.name: each for each in self.client.batch_deployments.list(self.name)}
 
-    def _make_endpoint(self) -> None:
+    def _create_endpoint(self) -> None:
         from azure.ai.ml.entities import BatchEndpoint
 
         pipeline = self.published.compiled.pipeline
@@ -118,11 +120,11 @@ class Publication:
             )
         ).result()
 
-    def _make_component(self) -> None:
+    def _create_component(self) -> None:
         with quietly():
             self.client.components.create_or_update(self.published.component())
 
-    def _make_deployment(self) -> None:
+    def _create_deployment(self) -> None:
         from azure.ai.ml.entities import PipelineComponentBatchDeployment
 
         published = self.published
@@ -141,18 +143,18 @@ class Publication:
                 )
             ).result()
 
-    def _make_default(self) -> None:
+    def _set_default(self) -> None:
         endpoint = self.client.batch_endpoints.get(self.name)
         endpoint.defaults = {"deployment_name": self.published.deployment}
         self.client.batch_endpoints.begin_create_or_update(endpoint).result()
 
 
-def _default_of(endpoint: BatchEndpoint | None) -> str:
+def _default_deployment(endpoint: BatchEndpoint | None) -> str:
     defaults: Any = endpoint.defaults if endpoint else None
     return str(getattr(defaults, "deployment_name", None) or "")
 
 
 def _summary(published: Published) -> str:
     steps = published.compiled.document["jobs"]
-    said = ", ".join(published.endpoint.inputs) or "none"
-    return f"steps {', '.join(steps)}; inputs {said}"
+    inputs = ", ".join(published.endpoint.inputs) or "none"
+    return f"steps {', '.join(steps)}; inputs {inputs}"

@@ -1,13 +1,12 @@
-"""What somebody said who started a pipeline through its endpoint, as a step finds it.
+"""Read the inputs of an endpoint in the steps of its pipeline.
 
-Azure ML puts the value of an input into a command as it is, and a shell then reads the command. A
-name with an apostrophe would end its quotes, and what follows would be run. So no value stands in
-a command here. Azure ML also sets each value as a variable, AZUREML_PARAMETER_ and the input's
-name, for the process of the step: the step takes it from there, by Python, and no shell reads it.
-A step whose variable is missing stops before it reads any data.
+Azure ML inserts input values into a step's command unescaped, and a shell parses the command: an
+apostrophe in a value would allow shell injection. So commands contain no input values. Azure ML
+also sets each value as an environment variable of the step, AZUREML_PARAMETER_ and the name of the
+input; the step reads it from there. A step without the variable fails before it reads any data.
 
-Texts are checked once more: Kedro's configuration would look up what is written as ${...} in a
-parameter, such as a variable of the step's own.
+Strings must not contain `${`: Kedro's configuration would interpolate it, for example with an
+environment variable of the step.
 """
 
 from __future__ import annotations
@@ -20,29 +19,29 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 VARIABLE = "KEDRO_CLOUD_INPUTS"
-"""Of each step of a published pipeline: the inputs it has, as JSON."""
+"""Environment variable of all steps of a published pipeline: its declared inputs, as JSON."""
 PREFIX = "endpoint_"
-"""What the name of a step's input begins with if the endpoint's caller says it."""
+"""Prefix of the step inputs that receive inputs of the endpoint."""
 SET_BY_AZURE_ML = "AZUREML_PARAMETER_"
-"""What the variable begins with that has an input's value."""
-_MOST_CHARACTERS = 1024
-_UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|\$\{")
-_TRUTHS = {"true": True, "false": False}
+"""Prefix of the environment variables in which Azure ML passes input values."""
+_MAX_CHARACTERS = 1024
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|\$\{")
+_BOOLEANS = {"true": True, "false": False}
 
 
 def with_inputs(params: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """A step's `--params`, with what the caller of the endpoint said; without a caller as it was.
+    """Return the `--params` of a step, updated with the inputs of the endpoint.
 
     Args:
-        params: JSON, as the command has it.
-        environment: The step's variables.
+        params: Parameters of the step, as JSON; returned as they are without an endpoint.
+        environment: Environment variables of the step.
 
     Raises:
-        ValueError: Azure ML has not handed on an input, or its value is none that it may have.
+        ValueError: Azure ML did not pass an input, or its value is not valid.
     """
     if not environment.get(VARIABLE):
         return params
-    said = json.loads(params) if params else {}
+    updated = json.loads(params) if params else {}
     for name, declared in json.loads(environment[VARIABLE]).items():
         variable = f"{SET_BY_AZURE_ML}{PREFIX}{name}"
         if variable not in environment:
@@ -50,57 +49,61 @@ def with_inputs(params: str | None, environment: Mapping[str, str] = os.environ)
                 f"input '{name}' of the endpoint did not reach this step: Azure ML has not set "
                 f"{variable}; start the pipeline by kedro azureml run --params instead"
             )
-        value = checked(name, environment[variable], declared["type"], declared.get("pattern"))
-        put(said, declared["parameter"], value)
-    return json.dumps(said)
+        value = parse_input(name, environment[variable], declared["type"], declared.get("pattern"))
+        set_parameter(updated, declared["parameter"], value)
+    return json.dumps(updated)
 
 
-def checked(name: str, text: str, kind: str, pattern: str | None = None) -> Any:
-    """The value of an input, of its type.
+def parse_input(name: str, text: str, kind: str, pattern: str | None = None) -> Any:
+    """Convert the value of an input to its type.
 
     Args:
-        name: Of the input.
-        text: What was said.
+        name: Name of the input.
+        text: Value as a string.
         kind: `string`, `number`, `integer` or `boolean`.
-        pattern: What all of a string must match.
+        pattern: Regular expression that the complete string must match.
 
     Raises:
-        ValueError: It is not of that type, or has signs that it must not have.
+        ValueError: The value is not of this type, or contains forbidden characters.
     """
     try:
-        return _text(text, pattern) if kind == "string" else _READERS[kind](text)
+        return _check_string(text, pattern) if kind == "string" else _PARSERS[kind](text)
     except (ValueError, KeyError) as error:
         reason = f"{error}" if kind == "string" else f"it is no {kind}"
         raise ValueError(f"input '{name}' is refused: {reason} (given: {text!r:.200})") from error
 
 
-def _text(text: str, pattern: str | None) -> str:
-    if len(text) > _MOST_CHARACTERS:
-        raise ValueError(f"it has more than {_MOST_CHARACTERS} characters")
-    if found := _UNWANTED.search(text):
-        raise ValueError(f"it has {found[0]!r} in it")
+def _check_string(text: str, pattern: str | None) -> str:
+    if len(text) > _MAX_CHARACTERS:
+        raise ValueError(f"it has more than {_MAX_CHARACTERS} characters")
+    if match := _FORBIDDEN.search(text):
+        raise ValueError(f"it has {match[0]!r} in it")
     if pattern is not None and not re.fullmatch(pattern, text):
         raise ValueError(f"it does not match {pattern}")
     return text
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(text)
     return number
 
 
-def _truth(text: str) -> bool:
-    return _TRUTHS[text.lower()]
+def _parse_boolean(text: str) -> bool:
+    return _BOOLEANS[text.lower()]
 
 
-_READERS: dict[str, Callable[[str], Any]] = {"number": _number, "integer": int, "boolean": _truth}
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "number": _parse_number,
+    "integer": int,
+    "boolean": _parse_boolean,
+}
 
 
-def put(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """Put a value among parameters, dotted where it is part of another."""
-    *above, last = dotted.split(".")
-    for name in above:
-        tree = tree.setdefault(name, {})
-    tree[last] = value
+def set_parameter(params: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set a parameter by its dotted name in nested parameters."""
+    *parents, last = dotted.split(".")
+    for name in parents:
+        params = params.setdefault(name, {})
+    params[last] = value

@@ -1,4 +1,4 @@
-"""How one starts a published pipeline: from a terminal, from a program, by Python."""
+"""Show how to invoke an endpoint: with the Azure CLI, the REST API or Python."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import Any
 from kedro_cloud.core.cloud_settings import Endpoint
 
 _AUDIENCE = "https://ml.azure.com"
-"""Of the token that an endpoint takes."""
+"""Audience of the access token for an endpoint."""
 
 
 def how_to_invoke(name: str, address: str, endpoint: Endpoint) -> Iterator[str]:
-    """Lines that start a pipeline in three ways, with examples for values.
+    """Yield the lines of three examples that invoke an endpoint.
 
     Args:
-        name: Of the endpoint.
-        address: That it is called at.
-        endpoint: Of cloud.yml.
+        name: Name of the endpoint.
+        address: Its URL for invocations.
+        endpoint: Its settings in cloud.yml.
     """
-    values = {name: _example(said.type, said.default) for name, said in endpoint.inputs.items()}
+    values = {key: _example(each.type, each.default) for key, each in endpoint.inputs.items()}
     yield "start it with the Azure CLI:"
     if values:
         yield "  inputs.yml:"
         yield "    inputs:"
         for key, value in values.items():
-            yield f"      {key}: {{type: {endpoint.inputs[key].type}, default: {_plain(value)}}}"
+            yield f"      {key}: {{type: {endpoint.inputs[key].type}, default: {_to_json(value)}}}"
     file = " --file inputs.yml" if values else ""
     yield f"  az ml batch-endpoint invoke --name {name}{file}"
     yield f"with any program that has a token for {_AUDIENCE}:"
     yield f"  POST {address}"
-    yield f"  {_plain(body(values))}"
+    yield f"  {_to_json(body(values))}"
     yield "with Python:"
-    said = ", ".join(
+    inputs = ", ".join(
         f'"{key}": Input(type="{endpoint.inputs[key].type}", default={value!r})'
         for key, value in values.items()
     )
-    yield f'  client.batch_endpoints.invoke("{name}", inputs={{{said}}})'
+    yield f'  client.batch_endpoints.invoke("{name}", inputs={{{inputs}}})'
 
 
 def body(values: dict[str, Any]) -> dict[str, Any]:
-    """What is sent to an endpoint's address to start its pipeline."""
-    said = {name: {"jobInputType": "Literal", "value": value} for name, value in values.items()}
-    return {"properties": {"inputData": said}}
+    """Return the request body that invokes an endpoint with input values."""
+    inputs = {name: {"jobInputType": "Literal", "value": value} for name, value in values.items()}
+    return {"properties": {"inputData": inputs}}
 
 
 def _example(kind: str, default: Any) -> Any:
@@ -52,5 +52,5 @@ def _example(kind: str, default: Any) -> Any:
     return {"string": "…", "number": 0.5, "integer": 1, "boolean": True}[kind]
 
 
-def _plain(value: Any) -> str:
+def _to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)

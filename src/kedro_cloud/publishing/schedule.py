@@ -1,7 +1,7 @@
-"""Schedules of a workspace: jobs that Azure ML starts by the clock.
+"""Create, list, pause and remove the schedules of a workspace.
 
-Azure ML starts a job when its time has come, whether the one before has ended or not: a pipeline
-whose runs must not overlap has to claim its data itself. A pipeline has one schedule.
+Azure ML starts scheduled jobs even while the previous one is running: a pipeline whose runs must
+not overlap has to claim its data itself. A pipeline has at most one enabled schedule.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from azure.ai.ml.entities import JobSchedule
 
 _CONTENT = "kedro_cloud_content"
-"""Tag: what the job is made of."""
+"""Tag of schedules: hash of the job's content."""
 _DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A schedule as somebody reads it.
+    """Summary of a schedule.
 
     Attributes:
-        name: Of the schedule.
-        pipeline: That it starts; "" if `kedro cloud schedule` has not created it.
-        cron: When; "" for what is no cron expression.
-        time_zone: Of the times.
-        enabled: Whether it starts jobs, or is paused.
-        lost: Clusters of its steps that are not there any more.
+        name: Name of the schedule.
+        pipeline: Pipeline that it starts; "" if `kedro cloud schedule` did not create it.
+        cron: Cron expression; "" for another kind of trigger.
+        time_zone: Windows name of its time zone.
+        enabled: Whether it starts jobs; else it is paused.
+        lost: Clusters of its steps that no longer exist.
     """
 
     name: str
@@ -49,16 +49,16 @@ class Schedules:
     """The schedules of a workspace.
 
     Attributes:
-        client: Of the workspace.
+        client: Client of the workspace.
     """
 
     client: MLClient
 
     def listed(self) -> Iterator[Scheduled]:
-        """All of them, by name."""
-        there = sorted(self._all(), key=lambda schedule: str(schedule.name))
-        clusters = {each.name for each in self.client.compute.list()} if there else set()
-        for schedule in there:
+        """Yield all schedules, sorted by name."""
+        schedules = sorted(self._list(), key=lambda schedule: str(schedule.name))
+        clusters = {each.name for each in self.client.compute.list()} if schedules else set()
+        for schedule in schedules:
             trigger: Any = schedule.trigger
             yield Scheduled(
                 str(schedule.name),
@@ -70,95 +70,101 @@ class Schedules:
             )
 
     def created(self, name: str, compiled: Compiled, cron: str, time_zone: str) -> Change:
-        """What it takes for a schedule to be there, and to be this one.
+        """Return the change that creates or updates a schedule.
+
+        Args:
+            name: Name of the schedule.
+            compiled: Pipeline that it starts.
+            cron: Cron expression, as `cron.checked_cron` returns it.
+            time_zone: Windows name of the time zone.
 
         Raises:
-            ValueError: The name, or the pipeline, has another schedule.
+            ValueError: The name belongs to another schedule, or the pipeline has one already.
         """
-        there = found(self.client.schedules.get, name)
-        if there is not None:
-            _check_owner(there)
-            if _pipeline(there) != compiled.pipeline:
+        existing = found(self.client.schedules.get, name)
+        if existing is not None:
+            _check_owner(existing)
+            if _pipeline(existing) != compiled.pipeline:
                 raise ValueError(
-                    f"schedule '{name}' is there and starts pipeline '{_pipeline(there)}'; say "
+                    f"schedule '{name}' is there and starts pipeline '{_pipeline(existing)}'; say "
                     f"another --name, or remove it: kedro cloud schedule remove {name}"
                 )
-        self._check_only_one(name, compiled.pipeline)
-        wanted = {
+        self._check_single(name, compiled.pipeline)
+        target = {
             "cron": cron,
             "time zone": time_zone,
             "content": compiled.content[:_DIGITS],
         }
-        make = self._maker(name, compiled, cron, time_zone, there)
-        if there is None:
+        apply = self._applier(name, compiled, cron, time_zone, existing)
+        if existing is None:
             return Change(
-                NEW, "schedule", name, f"{compiled.pipeline} at '{cron}' {time_zone}", make
+                NEW, "schedule", name, f"{compiled.pipeline} at '{cron}' {time_zone}", apply
             )
         before = {
-            "cron": str(there.trigger.expression),
-            "time zone": str(there.trigger.time_zone),
-            "content": there.tags.get(_CONTENT, ""),
+            "cron": str(existing.trigger.expression),
+            "time zone": str(existing.trigger.time_zone),
+            "content": existing.tags.get(_CONTENT, ""),
         }
         differences = [
-            f"{part} {before[part]} → {wanted[part]}"
-            for part in wanted
-            if before[part] != wanted[part]
+            f"{part} {before[part]} → {target[part]}"
+            for part in target
+            if before[part] != target[part]
         ]
-        if not differences and there.provisioning_state != "Failed":
+        if not differences and existing.provisioning_state != "Failed":
             return Change(SAME, "schedule", name, f"{compiled.pipeline} at '{cron}' {time_zone}")
-        return Change(OTHER, "schedule", name, ", ".join(differences) or "had failed", make)
+        return Change(OTHER, "schedule", name, ", ".join(differences) or "had failed", apply)
 
     def switched(self, name: str, enabled: bool) -> Change:
-        """What it takes for a schedule to be paused, or to go on.
+        """Return the change that pauses or resumes a schedule.
 
         Raises:
-            ValueError: There is no such schedule, somebody else has made it, or the pipeline has
-                got another one meanwhile.
+            ValueError: The schedule does not exist, was not created by `kedro cloud schedule`, or
+                the pipeline now has another one that is enabled.
         """
-        there = self._existing(name)
-        said = "goes on" if enabled else "is paused"
-        if bool(there.is_enabled) == enabled:
-            return Change(SAME, "schedule", name, f"{said} already")
+        existing = self._get(name)
+        detail = "goes on" if enabled else "is paused"
+        if bool(existing.is_enabled) == enabled:
+            return Change(SAME, "schedule", name, f"{detail} already")
         if enabled:
-            self._check_only_one(name, _pipeline(there))
+            self._check_single(name, _pipeline(existing))
         operations = self.client.schedules
         switch = operations.begin_enable if enabled else operations.begin_disable
-        return Change(OTHER, "schedule", name, said, lambda: switch(name).result())
+        return Change(OTHER, "schedule", name, detail, lambda: switch(name).result())
 
     def removed(self, name: str) -> Change | None:
-        """What it takes for a schedule not to be there; None if it is not.
+        """Return the change that removes a schedule; None if it does not exist.
 
         Raises:
-            ValueError: Somebody else has made it.
+            ValueError: It was not created by `kedro cloud schedule`.
         """
-        there = found(self.client.schedules.get, name)
-        if there is None:
+        existing = found(self.client.schedules.get, name)
+        if existing is None:
             return None
-        _check_owner(there)
-        return Change("-", "schedule", name, _pipeline(there), lambda: self._remove(name))
+        _check_owner(existing)
+        return Change("-", "schedule", name, _pipeline(existing), lambda: self._remove(name))
 
     def _remove(self, name: str) -> None:
-        if self.client.schedules.get(name).is_enabled:  # Azure ML removes none that is at work
+        if self.client.schedules.get(name).is_enabled:  # Azure ML deletes only disabled ones
             self.client.schedules.begin_disable(name).result()
         self.client.schedules.begin_delete(name).result()
 
-    def _existing(self, name: str) -> JobSchedule:
-        there = found(self.client.schedules.get, name)
-        if there is None:
-            known = ", ".join(sorted(str(each.name) for each in self._all())) or "none"
-            raise ValueError(f"there is no schedule '{name}'; there are: {known}")
-        _check_owner(there)
-        schedule: JobSchedule = there
+    def _get(self, name: str) -> JobSchedule:
+        existing = found(self.client.schedules.get, name)
+        if existing is None:
+            names = ", ".join(sorted(str(each.name) for each in self._list())) or "none"
+            raise ValueError(f"there is no schedule '{name}'; there are: {names}")
+        _check_owner(existing)
+        schedule: JobSchedule = existing
         return schedule
 
-    def _all(self) -> list[Any]:
+    def _list(self) -> list[Any]:
         from azure.ai.ml.constants import ListViewType
 
         with quietly():
             return list(self.client.schedules.list(list_view_type=ListViewType.ALL))
 
-    def _check_only_one(self, name: str, pipeline: str) -> None:
-        for other in self._all():
+    def _check_single(self, name: str, pipeline: str) -> None:
+        for other in self._list():
             if _pipeline(other) == pipeline and other.name != name and other.is_enabled:
                 raise ValueError(
                     f"pipeline '{pipeline}' is scheduled already, as '{other.name}', and the jobs "
@@ -166,12 +172,12 @@ class Schedules:
                     f"remove it: kedro cloud schedule remove {other.name}"
                 )
 
-    def _maker(
-        self, name: str, compiled: Compiled, cron: str, time_zone: str, there: Any
+    def _applier(
+        self, name: str, compiled: Compiled, cron: str, time_zone: str, existing: Any
     ) -> Callable[[], Any]:
         from azure.ai.ml.entities import CronTrigger, JobSchedule
 
-        def make() -> None:
+        def apply() -> None:
             tags = {TAG: compiled.pipeline, _CONTENT: compiled.content[:_DIGITS]}
             schedule = JobSchedule(
                 name=name,
@@ -180,12 +186,12 @@ class Schedules:
                 trigger=CronTrigger(expression=cron, time_zone=time_zone),
                 create_job=compiled.job(tags),
                 tags=tags,
-                is_enabled=None if there is None else there.is_enabled,  # a pause outlives a change
+                is_enabled=None if existing is None else existing.is_enabled,  # keep a pause
             )
             with quietly():
                 self.client.schedules.begin_create_or_update(schedule).result()
 
-        return make
+        return apply
 
 
 def _pipeline(schedule: Any) -> str:
@@ -201,7 +207,7 @@ def _check_owner(schedule: Any) -> None:
 
 
 def _clusters(schedule: Any) -> set[str]:
-    """That the steps of a schedule's job go to."""
+    """Return the names of the clusters that the steps of a schedule's job run on."""
     steps = getattr(getattr(schedule, "create_job", None), "jobs", None) or {}
-    named = (str(getattr(step, "compute", None) or "") for step in steps.values())
-    return {name.removeprefix("azureml:").rpartition("/")[2] for name in named if name}
+    computes = (str(getattr(step, "compute", None) or "") for step in steps.values())
+    return {name.removeprefix("azureml:").rpartition("/")[2] for name in computes if name}

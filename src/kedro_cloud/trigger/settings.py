@@ -1,4 +1,4 @@
-"""The trigger of cloud.yml in a project: which location it watches, what a run receives."""
+"""Resolve the trigger of cloud.yml: the location to watch, and the parameters of runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import fsspec.config
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, PROTOCOLS
 from kedro_cloud.core import config
 from kedro_cloud.core.cloud_settings import Cloud, Endpoint, LocalRuns, RunFolder, Trigger
-from kedro_cloud.publishing.inputs import put
+from kedro_cloud.publishing.inputs import set_parameter
 from kedro_cloud.trigger.locations import (
     ArrivedFile,
     BlobContainer,
@@ -28,13 +28,13 @@ from kedro_cloud.trigger.locations import (
 class FileTrigger:
     """A project whose pipeline is started for each file.
 
-    What does not fit in its settings raises ValueError when it is used.
+    Settings are checked when they are used; invalid ones raise ValueError.
 
     Attributes:
         project: Folder of the Kedro project.
-        environment: Folder of `conf`, for Azure ML.
-        cloud: Its cloud.yml.
-        results: Folder of the results of runs on this machine, in place of the catalog's.
+        environment: Kedro environment for Azure ML, a folder of `conf`.
+        cloud: Settings in cloud.yml.
+        results: Folder for results of local runs, instead of the catalog's.
     """
 
     project: Path
@@ -73,11 +73,11 @@ class FileTrigger:
         return self.endpoint.inputs[self.trigger.file_input].parameter
 
     def open_location(self, address: str | None) -> WatchedLocation:
-        """Return the location to watch; nothing is asked of it yet.
+        """Return the location to watch, without accessing it.
 
         Args:
-            address: Folder of this machine, or `abfs://CONTAINER/FOLDER`; None for the container
-                of the trigger.
+            address: Local folder, or `abfs://CONTAINER/FOLDER`; None for the container of the
+                trigger.
         """
         address = address or f"abfs://{self.trigger.container}"
         suffixes, outputs = self.trigger.suffixes, self._outputs("://" in address)
@@ -103,22 +103,22 @@ class FileTrigger:
         """Return the nested parameters of a run of the pipeline.
 
         Args:
-            params: The same for each file, nested.
-            own: Those that differ from file to file, by dotted name.
+            params: Nested parameters that are the same for all files.
+            own: Parameters that differ from file to file, by dotted name.
         """
         given: dict[str, Any] = {}
         for name, value in self.trigger.inputs.items():
-            put(given, self.endpoint.inputs[name].parameter, value)
+            set_parameter(given, self.endpoint.inputs[name].parameter, value)
         given.update(copy.deepcopy(dict(params)))
         for name, text in own.items():
-            put(given, name, text)
+            set_parameter(given, name, text)
         return given
 
     def local_parameters(self, file: ArrivedFile, work: Path) -> dict[str, str]:
-        """Return the parameters of a run on this machine that differ from file to file.
+        """Return the parameters of a local run that differ from file to file.
 
         Args:
-            file: That the run processes.
+            file: File that the run processes.
             work: Folder of its working files.
         """
         local = self.local
@@ -132,7 +132,7 @@ class FileTrigger:
 
     @property
     def work_folder(self) -> Path:
-        """Folder of the working files of all runs on this machine."""
+        """Folder of the working files of all local runs."""
         folder = self._folder_of(self.local.work)
         if "://" in folder:
             raise ValueError(
@@ -143,13 +143,13 @@ class FileTrigger:
 
     @property
     def summary_name(self) -> str | None:
-        """Name of the file, in the working folder of a run, that lists its results."""
+        """Name of the file in a run's working folder that lists its results."""
         summary = self.local.summary
         return summary and PurePosixPath(self._path(self._catalog, summary)).name
 
     @property
     def variables(self) -> dict[str, str]:
-        """Environment variables by which a run on this machine finds the storage account."""
+        """Environment variables that name the storage account for local runs."""
         return {ACCOUNT_NAME: self._account} if self._account else {}
 
     @property
@@ -163,7 +163,7 @@ class FileTrigger:
         return str(Path(self.results).expanduser().resolve())
 
     def _outputs(self, on_azure: bool) -> tuple[str, ...]:
-        """Return where runs write: those of this machine, and jobs if they can write there."""
+        """Return where local runs write, and where jobs write if the location is on Azure."""
         catalogs = [self._catalog]
         if on_azure:
             catalogs.append(config.loader(self.project, self.environment)["catalog"])
@@ -173,7 +173,7 @@ class FileTrigger:
         return tuple(filter(None, outputs))
 
     def _folder_of(self, folder: RunFolder | None) -> str:
-        """Return where a dataset lies: itself if it is a folder, else the folder that it is in."""
+        """Return the path of a dataset if it is a folder, else its parent folder."""
         if folder is None:
             return ""
         path = self._path(self._catalog, folder.dataset)
@@ -193,7 +193,7 @@ class FileTrigger:
 
     @cached_property
     def _catalog(self) -> Mapping[str, Any]:
-        """Catalog of runs on this machine."""
+        """Catalog of local runs."""
         catalog: Mapping[str, Any] = config.loader(self.project, None)["catalog"]
         return catalog
 

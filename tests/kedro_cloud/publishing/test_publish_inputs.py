@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kedro_cloud.publishing.inputs import VARIABLE, checked, with_inputs
+from kedro_cloud.publishing.inputs import VARIABLE, parse_input, with_inputs
 
 VIDEO = {"video": {"parameter": "video", "type": "string", "pattern": "abfs://[a-z]+/.+"}}
 
@@ -38,7 +38,7 @@ def test_a_dotted_parameter_becomes_part_of_another():
     [("integer", "-3", -3), ("number", "1e-3", 0.001), ("boolean", "True", True)],
 )
 def test_a_value_has_the_type_that_was_declared(kind, text, value):
-    found = checked("x", text, kind)
+    found = parse_input("x", text, kind)
     assert found == value
     assert type(found) is type(value)
 
@@ -49,7 +49,7 @@ def test_a_value_has_the_type_that_was_declared(kind, text, value):
 )
 def test_a_value_of_another_type_is_refused_by_its_name(kind, text):
     with pytest.raises(ValueError, match=f"input 'x' is refused: it is no {kind}"):
-        checked("x", text, kind)
+        parse_input("x", text, kind)
 
 
 @pytest.mark.parametrize(
