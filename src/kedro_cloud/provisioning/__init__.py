@@ -1,5 +1,5 @@
-"""What the workspace needs before the first job: clusters, datastores, data assets, environments.
+"""Create what jobs need in the workspace: clusters, datastores, data assets and environments.
 
-In: cloud.yml and the workspace as it is. Out: the difference, as a list that can be read, and the
-changes that end it, one after the other, each of them done or not: running again does the rest.
+Input: cloud.yml and the present state of the workspace. Output: a list of changes, which are then
+applied one by one. If one fails, a rerun skips those that were applied.
 """

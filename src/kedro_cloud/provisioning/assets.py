@@ -1,4 +1,4 @@
-"""Datastores, data assets and environments as the project has them, beside the workspace's."""
+"""Compare datastores, data assets and environments with those of the workspace."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 _PLACEHOLDER = "your-data-account"
-"""What stands in globals.yml until somebody has an account."""
+"""Value of `storage_account` in the template of globals.yml."""
 _DATASTORE = "datastore"
 
 
 @dataclass(frozen=True)
 class Datastores:
-    """Containers of the data account as the workspace names them.
+    """Datastores of a workspace: names for containers of the data account.
 
     Attributes:
-        client: Of the workspace.
-        cloud: What cloud.yml says.
-        account: Of the data.
+        client: Client of the workspace.
+        cloud: Settings in cloud.yml.
+        account: Name of the storage account of the data.
     """
 
     client: MLClient
@@ -36,38 +36,39 @@ class Datastores:
     account: str
 
     def changes(self) -> Iterator[Change]:
-        """One for each datastore of cloud.yml; then those that only the workspace has."""
-        there = {each.name: each for each in self.client.datastores.list()}
+        """Yield a change for each datastore of cloud.yml, then for others of the workspace."""
+        existing = {each.name: each for each in self.client.datastores.list()}
         for name, container in self.cloud.datastores.items():
-            yield self._change(name, container, there.get(name))
-        for name in there.keys() - self.cloud.datastores.keys():
+            yield self._change(name, container, existing.get(name))
+        for name in existing.keys() - self.cloud.datastores.keys():
             yield Change(SAME, _DATASTORE, name, "not in cloud.yml, left alone")
 
-    def _change(self, name: str, container: str, there: Any) -> Change:
-        wanted = {"account": self.account, "container": container, "credentials": "identity"}
+    def _change(self, name: str, container: str, existing: Any) -> Change:
+        target = {"account": self.account, "container": container, "credentials": "identity"}
         detail = f"container {container} of {self.account}, by identity"
-        if there is None:
-            return Change(NEW, _DATASTORE, name, detail, self._maker(name, container))
-        if (kind := str(getattr(there.type, "value", there.type))) != "AzureBlob":
-            said = f"is of another kind ({kind}); give it another name in cloud.yml"
-            return Change(REFUSED, _DATASTORE, name, said, fail_with(f"datastore '{name}' {said}"))
+        if existing is None:
+            return Change(NEW, _DATASTORE, name, detail, self._creator(name, container))
+        if (kind := str(getattr(existing.type, "value", existing.type))) != "AzureBlob":
+            fault = f"is of another kind ({kind}); give it another name in cloud.yml"
+            message = f"datastore '{name}' {fault}"
+            return Change(REFUSED, _DATASTORE, name, fault, fail_with(message))
         before = {
-            "account": there.account_name,
-            "container": there.container_name,
-            "credentials": _credentials(there),
+            "account": existing.account_name,
+            "container": existing.container_name,
+            "credentials": _credentials(existing),
         }
         differences = [
-            f"{part} {before[part]} → {wanted[part]}"
-            for part in wanted
-            if before[part] != wanted[part]
+            f"{part} {before[part]} → {target[part]}"
+            for part in target
+            if before[part] != target[part]
         ]
         if differences:
             return Change(
-                OTHER, _DATASTORE, name, ", ".join(differences), self._maker(name, container)
+                OTHER, _DATASTORE, name, ", ".join(differences), self._creator(name, container)
             )
         return Change(SAME, _DATASTORE, name, detail)
 
-    def _maker(self, name: str, container: str) -> Callable[[], Any]:
+    def _creator(self, name: str, container: str) -> Callable[[], Any]:
         from azure.ai.ml.entities import AzureBlobDatastore
 
         store = AzureBlobDatastore(
@@ -81,58 +82,58 @@ class Datastores:
 
 @dataclass(frozen=True)
 class DataAssets:
-    """Folders of raw data, as assets with versions.
+    """Data assets of a workspace: versioned folders of raw data.
 
     Attributes:
-        client: Of the workspace.
-        cloud: What cloud.yml says.
+        client: Client of the workspace.
+        cloud: Settings in cloud.yml.
     """
 
     client: MLClient
     cloud: Cloud
 
     def changes(self) -> Iterator[Change]:
-        """One for each asset of cloud.yml."""
+        """Yield a change for each data asset of cloud.yml."""
         latest = {each.name: each.latest_version for each in self.client.data.list()}
-        for name, wanted in self.cloud.data_assets.items():
+        for name, target in self.cloud.data_assets.items():
             newest = latest.get(name)
-            there = found(self.client.data.get, name, version=newest) if newest else None
-            place = f"datastores/{wanted.datastore}/paths/{wanted.path}"
-            before = _below_workspace(str(there.path).rstrip("/")) if there else ""
-            if before == place:
-                yield Change(SAME, "data asset", f"{name}:{newest}", place)
+            existing = found(self.client.data.get, name, version=newest) if newest else None
+            path = f"datastores/{target.datastore}/paths/{target.path}"
+            before = _relative_to_workspace(str(existing.path).rstrip("/")) if existing else ""
+            if before == path:
+                yield Change(SAME, "data asset", f"{name}:{newest}", path)
                 continue
-            version = _after(str(newest)) if there else "1"
+            version = _next_version(str(newest)) if existing else "1"
             yield Change(
                 NEW,
                 "data asset",
                 f"{name}:{version}",
-                f"{before} → {place}" if there else place,
-                self._maker(name, version, wanted),
-                needs=(_DATASTORE, wanted.datastore),
+                f"{before} → {path}" if existing else path,
+                self._creator(name, version, target),
+                needs=(_DATASTORE, target.datastore),
             )
 
-    def _maker(self, name: str, version: str, wanted: DataAsset) -> Callable[[], Any]:
+    def _creator(self, name: str, version: str, target: DataAsset) -> Callable[[], Any]:
         from azure.ai.ml.entities import Data
 
         asset = Data(
             name=name,
             version=version,
             type="uri_folder",
-            path=f"azureml://datastores/{wanted.datastore}/paths/{wanted.path}",
-            description=f"Raw data: {wanted.path}",
+            path=f"azureml://datastores/{target.datastore}/paths/{target.path}",
+            description=f"Raw data: {target.path}",
         )
         return lambda: self.client.data.create_or_update(asset)
 
 
 @dataclass(frozen=True)
 class Environments:
-    """The images that steps run in: that for CPUs, and that for GPUs if steps are given it.
+    """Environments of a workspace: the CPU image, and the GPU image if azureml.yml names it.
 
     Attributes:
-        client: Of the workspace.
-        project: Kedro's.
-        environment: Folder of `conf`.
+        client: Client of the workspace.
+        project: Folder of the Kedro project.
+        environment: Kedro environment, a folder of `conf`.
     """
 
     client: MLClient
@@ -140,30 +141,30 @@ class Environments:
     environment: str
 
     def changes(self) -> Iterator[Change]:
-        """One for each image in use."""
-        said = str(faults.workspace_settings(self.project, self.environment)["environment_name"])
+        """Yield a change for each image in use."""
+        settings = faults.workspace_settings(self.project, self.environment)
         for kind in ("cpu", "gpu"):
             image = Image.from_project(self.project, kind)
-            if kind == "gpu" and image.reference not in said:
+            if kind == "gpu" and image.reference not in str(settings["environment_name"]):
                 continue
             if is_registered(self.client, image):
                 yield Change(SAME, "environment", image.reference)
             else:
                 detail = f"of {image.dockerfile.name} and {image.lock.name}"
-                yield Change(NEW, "environment", image.reference, detail, self._maker(image))
+                yield Change(NEW, "environment", image.reference, detail, self._creator(image))
 
-    def _maker(self, image: Image) -> Callable[[], Any]:
+    def _creator(self, image: Image) -> Callable[[], Any]:
         return lambda: register(self.client, image)
 
 
 def data_account(project: Path, environment: str) -> str:
-    """Name of the storage account that the data lies in.
+    """Return the name of the storage account of the data.
 
     Raises:
-        ValueError: globals.yml does not say it yet.
+        ValueError: globals.yml does not name it yet.
     """
-    said = config.loader(project, environment)["globals"]
-    name = str(said.get("storage_account") or _PLACEHOLDER)
+    settings = config.loader(project, environment)["globals"]
+    name = str(settings.get("storage_account") or _PLACEHOLDER)
     if name == _PLACEHOLDER:
         raise ValueError(
             f"conf/{environment}/globals.yml does not name your storage account yet: write "
@@ -172,16 +173,16 @@ def data_account(project: Path, environment: str) -> str:
     return name
 
 
-def _credentials(there: Any) -> str:
-    kind = getattr(there.credentials, "type", None) or "None"
-    said = str(getattr(kind, "value", kind))
-    return "identity" if said.lower() == "none" else said
+def _credentials(datastore: Any) -> str:
+    kind = getattr(datastore.credentials, "type", None) or "None"
+    name = str(getattr(kind, "value", kind))
+    return "identity" if name.lower() == "none" else name
 
 
-def _after(version: str) -> str:
+def _next_version(version: str) -> str:
     return str(int(version) + 1) if version.isdigit() else f"{version}-1"
 
 
-def _below_workspace(path: str) -> str:
-    """A folder's address, less what is the same for all of a workspace."""
+def _relative_to_workspace(path: str) -> str:
+    """Return the URL of a folder without scheme and workspace: `datastores/NAME/paths/PATH`."""
     return path.partition("/workspaces/")[2].partition("/")[2] or path.removeprefix("azureml://")

@@ -1,4 +1,4 @@
-"""Clusters as cloud.yml has them, beside those of the workspace."""
+"""Compare the clusters in cloud.yml with those of the workspace."""
 
 from __future__ import annotations
 
@@ -16,109 +16,110 @@ if TYPE_CHECKING:
     from azure.ai.ml.entities import AmlCompute, IdentityConfiguration
 
 _FIXED = ("size", "tier")
-"""What Azure ML does not change of a cluster."""
+"""Settings of a cluster that Azure ML cannot change."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """The clusters of a workspace, and what they should be.
+    """Compute clusters of a workspace.
 
     Attributes:
-        client: Of the workspace.
-        cloud: What cloud.yml says.
+        client: Client of the workspace.
+        cloud: Settings in cloud.yml.
     """
 
     client: MLClient
     cloud: Cloud
 
     def changes(self) -> Iterator[Change]:
-        """One for each cluster of cloud.yml; then those that only the workspace has."""
-        there = {compute.name: compute for compute in self.client.compute.list()}
-        new = [name for name in self.cloud.clusters if name not in there]
+        """Yield a change for each cluster of cloud.yml, then for others of the workspace."""
+        existing = {compute.name: compute for compute in self.client.compute.list()}
+        new = [name for name in self.cloud.clusters if name not in existing]
         hints = self._hints(new) if new else {}
-        for name, wanted in self.cloud.clusters.items():
-            if name not in there:
-                yield self._new(name, wanted, hints.get(wanted.size.lower()))
+        for name, target in self.cloud.clusters.items():
+            if name not in existing:
+                yield self._missing(name, target, hints.get(target.size.lower()))
             else:
-                yield self._existing(name, wanted, there[name])
-        for name in there.keys() - self.cloud.clusters.keys():
+                yield self._existing(name, target, existing[name])
+        for name in existing.keys() - self.cloud.clusters.keys():
             yield Change(SAME, "compute", name, "not in cloud.yml, left alone")
 
-    def _new(self, name: str, wanted: Cluster, hint: str | None) -> Change:
+    def _missing(self, name: str, target: Cluster, hint: str | None) -> Change:
         if hint and hint.startswith(_NO_SUCH):
             return Change(REFUSED, "cluster", name, hint, fail_with(f"cluster '{name}': {hint}"))
-        detail = _told(wanted) + (f"; {hint}" if hint else "")
-        return Change(NEW, "cluster", name, detail, self._maker(name, wanted))
+        detail = _describe(target) + (f"; {hint}" if hint else "")
+        return Change(NEW, "cluster", name, detail, self._creator(name, target))
 
-    def _existing(self, name: str, wanted: Cluster, there: Any) -> Change:
-        if there.type != "amlcompute":
-            said = f"is of another kind ({there.type}); name another in cloud.yml and azureml.yml"
-            return Change(REFUSED, "cluster", name, said, fail_with(f"compute '{name}' {said}"))
-        differences = dict(self._differences(wanted, there))
+    def _existing(self, name: str, target: Cluster, existing: Any) -> Change:
+        if existing.type != "amlcompute":
+            kind = existing.type
+            fault = f"is of another kind ({kind}); name another in cloud.yml and azureml.yml"
+            return Change(REFUSED, "cluster", name, fault, fail_with(f"compute '{name}' {fault}"))
+        differences = dict(self._differences(target, existing))
         if fixed := [differences[part] for part in _FIXED if part in differences]:
-            said = (
+            fault = (
                 f"{', '.join(fixed)}, which Azure ML does not change; remove it (az ml compute "
                 f"delete --name {name}) and run kedro cloud provision again"
             )
-            return Change(REFUSED, "cluster", name, said, fail_with(f"cluster '{name}': {said}"))
-        if there.provisioning_state == "Failed":
-            said = f"its creation had failed; {_told(wanted)}"
-            return Change(OTHER, "cluster", name, said, self._maker(name, wanted))
+            return Change(REFUSED, "cluster", name, fault, fail_with(f"cluster '{name}': {fault}"))
+        if existing.provisioning_state == "Failed":
+            detail = f"its creation had failed; {_describe(target)}"
+            return Change(OTHER, "cluster", name, detail, self._creator(name, target))
         if differences:
             detail = ", ".join(differences.values())
-            return Change(OTHER, "cluster", name, detail, self._changer(wanted, there))
-        return Change(SAME, "cluster", name, _told(wanted))
+            return Change(OTHER, "cluster", name, detail, self._updater(target, existing))
+        return Change(SAME, "cluster", name, _describe(target))
 
-    def _differences(self, wanted: Cluster, there: AmlCompute) -> Iterator[tuple[str, str]]:
-        """By setting, from what to what."""
+    def _differences(self, target: Cluster, existing: AmlCompute) -> Iterator[tuple[str, str]]:
+        """Yield the settings that differ, each with a text `SETTING BEFORE → AFTER`."""
         pairs = {
-            "size": (str(there.size).lower(), wanted.size.lower()),
-            "tier": (there.tier or "dedicated", wanted.tier),
-            "min_nodes": (there.min_instances, wanted.min_nodes),
-            "max_nodes": (there.max_instances, wanted.max_nodes),
-            "idle_seconds": (int(there.idle_time_before_scale_down or 0), wanted.idle_seconds),
+            "size": (str(existing.size).lower(), target.size.lower()),
+            "tier": (existing.tier or "dedicated", target.tier),
+            "min_nodes": (existing.min_instances, target.min_nodes),
+            "max_nodes": (existing.max_instances, target.max_nodes),
+            "idle_seconds": (int(existing.idle_time_before_scale_down or 0), target.idle_seconds),
         }
         for part, (before, after) in pairs.items():
             if before != after:
-                shown = (there.size, wanted.size) if part == "size" else (before, after)
+                shown = (existing.size, target.size) if part == "size" else (before, after)
                 yield part, f"{part} {shown[0]} → {shown[1]}"
-        if self.cloud.identity and self.cloud.identity not in _identities(there):
-            before = ", ".join(_identities(there)) or "its own"
+        if self.cloud.identity and self.cloud.identity not in _identities(existing):
+            before = ", ".join(_identities(existing)) or "its own"
             yield "identity", f"identity {before} → {self.cloud.identity}"
 
-    def _maker(self, name: str, wanted: Cluster) -> Callable[[], Any]:
+    def _creator(self, name: str, target: Cluster) -> Callable[[], Any]:
         from azure.ai.ml.entities import AmlCompute
 
-        def make() -> None:
+        def create() -> None:
             self.client.compute.begin_create_or_update(
                 AmlCompute(
                     name=name,
                     location=self.cloud.region,
-                    size=wanted.size,
-                    min_instances=wanted.min_nodes,
-                    max_instances=wanted.max_nodes,
-                    idle_time_before_scale_down=wanted.idle_seconds,
-                    tier=wanted.tier,
+                    size=target.size,
+                    min_instances=target.min_nodes,
+                    max_instances=target.max_nodes,
+                    idle_time_before_scale_down=target.idle_seconds,
+                    tier=target.tier,
                     identity=self._identity(),
                     ssh_public_access_enabled=False,
                 )
             ).result()
 
-        return make
+        return create
 
-    def _changer(self, wanted: Cluster, there: AmlCompute) -> Callable[[], Any]:
-        def change() -> None:
-            there.min_instances = wanted.min_nodes
-            there.max_instances = wanted.max_nodes
-            there.idle_time_before_scale_down = wanted.idle_seconds
+    def _updater(self, target: Cluster, existing: AmlCompute) -> Callable[[], Any]:
+        def update() -> None:
+            existing.min_instances = target.min_nodes
+            existing.max_instances = target.max_nodes
+            existing.idle_time_before_scale_down = target.idle_seconds
             if self.cloud.identity:
-                there.identity = self._identity()
-            network: Any = there.network_settings
-            if network is not None:  # else the SDK would send the cluster without its network
-                there.subnet = network.subnet
-            self.client.compute.begin_update(there).result()
+                existing.identity = self._identity()
+            network: Any = existing.network_settings
+            if network is not None:  # else the SDK would remove the cluster from its network
+                existing.subnet = network.subnet
+            self.client.compute.begin_update(existing).result()
 
-        return change
+        return update
 
     def _identity(self) -> IdentityConfiguration:
         from azure.ai.ml.entities import IdentityConfiguration, ManagedIdentityConfiguration
@@ -136,52 +137,52 @@ class Clusters:
         )
 
     def _hints(self, new: list[str]) -> dict[str, str]:
-        """By size, what of the region stands against it: it has none, or no quota for it."""
+        """Return, by size, why the region cannot provide it: unknown size, or no quota."""
         region = self.cloud.region
         sizes = {str(size.name): size for size in self.client.compute.list_sizes(location=region)}
-        known = {name.lower(): size for name, size in sizes.items()}
+        by_lower_name = {name.lower(): size for name, size in sizes.items()}
         usages = {
-            _letters(usage.name["value"]): usage.limit
+            _normalise(usage.name["value"]): usage.limit
             for usage in self.client.compute.list_usage(location=region)
         }
         hints = {}
-        for wanted in (self.cloud.clusters[name] for name in new):
-            size = known.get(wanted.size.lower())
+        for target in (self.cloud.clusters[name] for name in new):
+            size = by_lower_name.get(target.size.lower())
             if size is None:
-                series = [name for name in sizes if name[:_SERIES] == wanted.size[:_SERIES]]
-                close = difflib.get_close_matches(wanted.size, series, n=2)
+                series = [name for name in sizes if name[:_SERIES] == target.size[:_SERIES]]
+                close = difflib.get_close_matches(target.size, series, n=2)
                 others = f"; it has {', '.join(close)}" if close else ""
-                hints[wanted.size.lower()] = (
-                    f"{_NO_SUCH} {region} has no machine of size {wanted.size}{others}; give it "
+                hints[target.size.lower()] = (
+                    f"{_NO_SUCH} {region} has no machine of size {target.size}{others}; give it "
                     "another size in cloud.yml"
                 )
-            elif wanted.tier == "dedicated" and _quota(str(size.family), usages) == 0:
-                hints[wanted.size.lower()] = f"your quota of {size.family} cores is 0"
+            elif target.tier == "dedicated" and _quota(str(size.family), usages) == 0:
+                hints[target.size.lower()] = f"your quota of {size.family} cores is 0"
         return hints
 
 
 _NO_SUCH = "region"
 _SERIES = len("Standard_N")
-"""Characters of a size that say what its machines are for: all of Standard_N have GPUs."""
+"""Length of the part of a size that names its kind of machine: all Standard_N have GPUs."""
 
 
-def _told(wanted: Cluster) -> str:
+def _describe(target: Cluster) -> str:
     return (
-        f"{wanted.size}, {wanted.min_nodes} to {wanted.max_nodes} nodes, {wanted.idle_seconds} "
-        f"idle seconds, {wanted.tier}"
+        f"{target.size}, {target.min_nodes} to {target.max_nodes} nodes, {target.idle_seconds} "
+        f"idle seconds, {target.tier}"
     )
 
 
-def _identities(there: AmlCompute) -> list[str]:
-    found = there.identity.user_assigned_identities if there.identity else None
-    return [str(each.resource_id).rpartition("/")[2] for each in found or []]
+def _identities(cluster: AmlCompute) -> list[str]:
+    assigned = cluster.identity.user_assigned_identities if cluster.identity else None
+    return [str(each.resource_id).rpartition("/")[2] for each in assigned or []]
 
 
 def _quota(family: str, usages: dict[str, int]) -> int | None:
-    """Cores of a family that one may have; None if the region does not tell."""
-    wanted = _letters(family)
-    return next((limit for name, limit in usages.items() if name.startswith(wanted)), None)
+    """Return the quota of cores of a family; None if the region does not list it."""
+    prefix = _normalise(family)
+    return next((limit for name, limit in usages.items() if name.startswith(prefix)), None)
 
 
-def _letters(name: str) -> str:
+def _normalise(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

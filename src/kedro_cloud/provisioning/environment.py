@@ -1,8 +1,8 @@
-"""The image that every step runs in, as a versioned Azure ML environment.
+"""Register the image that all steps run in as a versioned Azure ML environment.
 
-Its name carries the hash of the lock file and its version that of the Dockerfile, so that training
-and scoring cannot run on different packages, and a name that is registered never changes its
-meaning. See "Manage Azure Machine Learning environments with the SDK (v2)".
+The name includes a hash of the lock file, and the version is a hash of the Dockerfile: training and
+scoring cannot run on different packages, and a registered version always means the same image. See
+"Manage Azure Machine Learning environments with the SDK (v2)".
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu"}
-"""By kind of machine."""
+"""Dockerfile of each kind of machine."""
 LOCK = "requirements.lock"
 ROUTES = {
     "liveness_route": {"port": PORT, "path": "/ping"},
     "readiness_route": {"port": PORT, "path": "/ping"},
     "scoring_route": {"port": PORT, "path": "/invocations"},
 }
-"""Of the server in `kedro_cloud.models.scoring`, which the image of CPUs starts for endpoints."""
+"""Routes of the server in `kedro_cloud.models.scoring`, which the CPU image runs for endpoints."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """What an image is made of, and what it is called.
+    """An image and the files that determine it.
 
     Attributes:
-        kind: Of machine, `cpu` or `gpu`.
-        dockerfile: How it is built.
-        lock: The packages in it, each with its version.
+        kind: Kind of machine, `cpu` or `gpu`.
+        dockerfile: Path of the Dockerfile.
+        lock: Path of the lock file, which pins all packages.
     """
 
     kind: str
@@ -48,10 +48,10 @@ class Image:
 
     @classmethod
     def from_project(cls, project_path: Path, kind: str) -> Image:
-        """The project's image for a kind of machine.
+        """Return the project's image for a kind of machine.
 
         Raises:
-            ValueError: There is no such kind, or a file of it is missing.
+            ValueError: The kind is unknown, or the Dockerfile or the lock file is missing.
         """
         if kind not in DOCKERFILES:
             raise ValueError(f"no image for '{kind}' machines; known: {', '.join(DOCKERFILES)}")
@@ -63,35 +63,35 @@ class Image:
 
     @property
     def name(self) -> str:
-        """Of the environment: package, kind, and 12 digits of the lock file's SHA-256."""
+        """Name of the environment: package, kind, 12 digits of the lock file's SHA-256."""
         return f"{project.PACKAGE_NAME}-{self.kind}-{_digest(self.lock)[:12]}"
 
     @property
     def version(self) -> str:
-        """Of the environment: the first eight digits of the Dockerfile's SHA-256."""
+        """Version of the environment: the first 8 digits of the Dockerfile's SHA-256."""
         return _digest(self.dockerfile)[:8]
 
     @property
     def reference(self) -> str:
-        """How a job names the environment."""
+        """Reference to the environment in jobs: `NAME:VERSION`."""
         return f"{self.name}:{self.version}"
 
 
 def image_reference(project_path: Path, kind: str) -> str:
-    """Return name and version of the environment that steps run in, for the present lock file.
+    """Return the reference to the environment of the present Dockerfile and lock file.
 
     Args:
-        project_path: The Kedro project's folder.
-        kind: Of machines, `cpu` or `gpu`.
+        project_path: Folder of the Kedro project.
+        kind: Kind of machine, `cpu` or `gpu`.
 
     Raises:
-        ValueError: A file that the name is made from is missing.
+        ValueError: The kind is unknown, or the Dockerfile or the lock file is missing.
     """
     return Image.from_project(project_path, kind).reference
 
 
 def is_registered(client: MLClient, image: Image) -> bool:
-    """Whether the workspace has the environment."""
+    """Return whether the workspace has the environment."""
     from azure.core.exceptions import ResourceNotFoundError
 
     try:
@@ -106,7 +106,7 @@ def register(client: MLClient, image: Image) -> None:
     from azure.ai.ml.entities import BuildContext, Environment
 
     with tempfile.TemporaryDirectory() as folder:
-        # No more than the Dockerfile copies: a build context is uploaded whole.
+        # Azure ML uploads the complete build context: include only what the Dockerfile copies.
         shutil.copy(image.dockerfile, Path(folder) / "Dockerfile")
         shutil.copy(image.lock, folder)
         client.environments.create_or_update(
