@@ -1,4 +1,4 @@
-"""Azurite, Microsoft's emulator of blob storage, on this machine for as long as it is needed."""
+"""Run Azurite, Microsoft's emulator of blob storage, on this machine."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ _INSTALLED = tuple(
     environment / "azurite/node_modules/.bin"
     for environment in (Path(sys.prefix), Path(__file__).parents[3] / ".venv")
 )
-"""Where `make azurite` puts it; the first also serves copies of the project."""
-_WATCHED = 'exec 3<&0; "$0" "$@" & program=$!; { read _ <&3; kill $program; } & wait $program'
-"""Of the shell: ends the program when its input does, so that it never outlives whoever started it,
-not even one that is killed, and holds no folder then."""
-_START_SECONDS = 120  # Node.js reads 180 MB of modules; on a busy machine that takes its time
+"""Where `make azurite` installs it; the first also serves copies of the project."""
+_SUPERVISED = 'exec 3<&0; "$0" "$@" & program=$!; { read _ <&3; kill $program; } & wait $program'
+"""Shell script that ends the program when its standard input closes: the emulator never outlives
+the process that started it, even if that is killed, and does not keep its folder locked."""
+_START_SECONDS = 120  # Node.js reads 180 MB of modules, which is slow on a busy machine
 _STOP_SECONDS = 10
 _OPTIONS = ("--disableTelemetry", "--skipApiVersionCheck", "--silent")
-"""The SDK may speak a newer version of the protocol than the emulator knows of; it answers all."""
+"""The SDK may use a newer API version than the emulator knows, so it must not check the version."""
 
 
 @dataclass(frozen=True)
 class Azurite:
-    """A storage account that lives on this machine.
+    """An emulated storage account.
 
     Attributes:
-        port: Of 127.0.0.1.
-        connection_string: For AZURE_STORAGE_CONNECTION_STRING.
+        port: Port on 127.0.0.1.
+        connection_string: Value for AZURE_STORAGE_CONNECTION_STRING; includes the account key.
     """
 
     port: int
     connection_string: str = field(repr=False)
 
     def filesystem(self) -> BlobFileSystem:
-        """Its blobs, as the project's datasets see them."""
+        """Return the file system of its blobs, as the project's datasets use it."""
         from kedro_cloud.blobs.file_system import BlobFileSystem
 
         filesystem: BlobFileSystem = BlobFileSystem(connection_string=self.connection_string)
         return filesystem
 
     def make_containers(self, *names: str) -> None:
-        """Make the containers that are not there yet; a name has three characters or more."""
+        """Create containers; a name has at least three characters."""
         filesystem = self.filesystem()
         for name in names:
             filesystem.mkdir(name)
@@ -69,53 +69,53 @@ class Azurite:
 
 @contextmanager
 def running(folder: Path | None = None) -> Generator[Azurite]:
-    """An emulator of one's own, stopped when the block ends.
+    """Start an emulator, and stop it when the block ends.
 
     Args:
-        folder: Keeps the blobs, and the account's name and key, from one time to the next;
-            made if need be. Without it they are in memory, and gone in the end.
+        folder: Folder that stores the blobs and the name and key of the account, created if it does
+            not exist. If None, they are kept in memory and lost at the end.
 
     Raises:
         OSError: Azurite is not installed, did not start, or another one uses the folder.
     """
-    program = _program()
+    program = _find_program()
     with ExitStack() as stack:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_sole_user_of(folder))
-        account, key = _account(folder)
+            stack.enter_context(_locked(folder))
+        account, key = _load_account(folder)
         log = stack.enter_context(tempfile.TemporaryFile("w+"))
-        port, process = _started(program, folder, f"{account}:{key}", log)
+        port, process = _start(program, folder, f"{account}:{key}", log)
         stack.callback(_stop, process)
         yield Azurite(port, _connection_string(account, key, port))
 
 
-def _program() -> str:
-    """The path of the emulator.
+def _find_program() -> str:
+    """Return the path of the emulator.
 
     Raises:
-        OSError: It is nowhere.
+        OSError: Azurite is not installed.
     """
-    named = os.environ.get(PROGRAM_VARIABLE)
-    for candidate in (named, *(str(place / _PROGRAM) for place in _INSTALLED), _PROGRAM):
-        if candidate and (found := shutil.which(candidate)):
-            return found
+    configured = os.environ.get(PROGRAM_VARIABLE)
+    for candidate in (configured, *(str(folder / _PROGRAM) for folder in _INSTALLED), _PROGRAM):
+        if candidate and (path := shutil.which(candidate)):
+            return path
     raise OSError(
         "Azurite, the emulator of blob storage, is not here: run `make azurite` (it needs "
         f"Node.js), or name the program {_PROGRAM} in {PROGRAM_VARIABLE}"
     )
 
 
-def _account(folder: Path | None) -> tuple[str, str]:
-    """Name and key; new ones in memory, so that no client finds the blobs of another by chance."""
-    kept = None if folder is None else folder / "account.json"
-    if kept is not None and kept.exists():
-        account = json.loads(kept.read_text(encoding="utf-8"))
+def _load_account(folder: Path | None) -> tuple[str, str]:
+    """Return name and key of the folder's account, or random ones that no other client uses."""
+    file = None if folder is None else folder / "account.json"
+    if file is not None and file.exists():
+        account = json.loads(file.read_text(encoding="utf-8"))
         return account["name"], account["key"]
     name = f"azurite{secrets.token_hex(6)}"
     key = base64.b64encode(secrets.token_bytes(32)).decode()
-    if kept is not None:
-        kept.write_text(json.dumps({"name": name, "key": key}), encoding="utf-8")
+    if file is not None:
+        file.write_text(json.dumps({"name": name, "key": key}), encoding="utf-8")
     return name, key
 
 
@@ -127,8 +127,8 @@ def _connection_string(account: str, key: str, port: int) -> str:
 
 
 @contextmanager
-def _sole_user_of(folder: Path) -> Generator[None]:
-    """Hold a folder's lock, which ends with this process however that ends."""
+def _locked(folder: Path) -> Generator[None]:
+    """Lock a folder; the kernel releases the lock when this process ends, even if it is killed."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,16 +140,16 @@ def _sole_user_of(folder: Path) -> Generator[None]:
         yield
 
 
-def _started(
+def _start(
     program: str, folder: Path | None, account: str, log: IO[str]
 ) -> tuple[int, subprocess.Popen[str]]:
-    """Port and process, once it answers; started anew if another program took the port first."""
-    watched = ["sh", "-c", _WATCHED, program]
-    place = ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]
+    """Return port and process once it answers; try again if another program took the port."""
+    supervised = ["sh", "-c", _SUPERVISED, program]
+    storage = ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]
     for _ in range(3):
-        port = _free_port()
+        port = _find_free_port()
         process = subprocess.Popen(
-            [*watched, "--blobHost", "127.0.0.1", "--blobPort", str(port), *place, *_OPTIONS],
+            [*supervised, "--blobHost", "127.0.0.1", "--blobPort", str(port), *storage, *_OPTIONS],
             env={**os.environ, "AZURITE_ACCOUNTS": account},
             stdin=subprocess.PIPE,
             stdout=log,
@@ -158,19 +158,19 @@ def _started(
             start_new_session=True,
         )
         try:
-            if _answers(process, port):
+            if _wait_until_ready(process, port):
                 return port, process
         except BaseException:
             _stop(process)
             raise
         _stop(process)
     log.seek(0)
-    said = " ".join(log.read().split())[-300:] or "it said nothing"
-    raise OSError(f"{program} did not start: {said}")
+    output = " ".join(log.read().split())[-300:] or "it said nothing"
+    raise OSError(f"{program} did not start: {output}")
 
 
-def _answers(process: subprocess.Popen[str], port: int) -> bool:
-    """Wait until it answers; False if it ends, or does not within its time."""
+def _wait_until_ready(process: subprocess.Popen[str], port: int) -> bool:
+    """Wait until Azurite answers; return False if it ends first or the time limit is reached."""
     opener = build_opener(ProxyHandler({}))
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
@@ -183,7 +183,7 @@ def _answers(process: subprocess.Popen[str], port: int) -> bool:
     return False
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -191,7 +191,7 @@ def _free_port() -> int:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End the process in order, so that it writes what it keeps, and in the end by force."""
+    """Let the process write its data and exit; kill it if it does not do so in time."""
     assert process.stdin is not None
     process.stdin.close()
     with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Explain errors of blob storage, each in one line that says what to do."""
+"""Explain errors of blob storage, each in one line with what to do."""
 
 from __future__ import annotations
 
@@ -63,26 +63,26 @@ _SAS = (
 _BUSY = "was too busy in {tries} tries ({what}); run again later, or with fewer processes at a time"
 _REFUSED = "refused a request ({what})"
 _CALLERS = ("", "BlobAlreadyExists", "ConditionNotMet", "ContainerAlreadyExists")
-"""Codes that callers handle, as they handle what is missing; others are of leases and policies."""
+"""Codes that callers handle like missing blobs; others concern leases and policies."""
 
 
 class StorageError(DatasetError):
-    """Blob storage cannot do what is asked, until a person changes something.
+    """Blob storage rejects a request until a person fixes the cause.
 
-    Not an OSError: callers handle a missing or damaged file in their own way.
+    Not an OSError, as callers handle those as missing or damaged files.
     """
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a request is about.
+    """The resource that a request addresses.
 
     Attributes:
         account: Name of the storage account.
         container: Name of the container; empty for the account itself.
-        path: Path of the blob, or the prefix of those that are listed; empty for the container.
-        sas_expiry: When the SAS token expires, as it says itself; None without a token.
-        tries: How often the request was sent.
+        path: Path of the blob, or prefix of a listing; empty for the container.
+        sas_expiry: Time at which the SAS token expires, from the token; None without a token.
+        tries: Number of times that the request was sent.
     """
 
     account: str
@@ -93,7 +93,7 @@ class Target:
 
     @classmethod
     def parse(cls, url: str, hostname: str, account: str, tries: int) -> Self:
-        """Return what a URL below `hostname`, which may end in a path, is about."""
+        """Return the resource of a URL below `hostname`, which may include a path."""
         parts = urlsplit(url)
         container, _, path = unquote(
             f"{parts.netloc}{parts.path}".removeprefix(hostname).strip("/")
@@ -103,24 +103,24 @@ class Target:
         return cls(account, container, path or query.get("prefix", ""), expiry, tries)
 
     def error(self, text: str, **values: str) -> StorageError:
-        """Return the error of a text with placeholders."""
-        inside = "/".join(part for part in (self.container, self.path) if part)
-        place = f"abfs://{inside}: " if inside else ""
+        """Return the error with a message template, whose placeholders are filled."""
+        path = "/".join(part for part in (self.container, self.path) if part)
+        prefix = f"abfs://{path}: " if path else ""
         return StorageError(
-            f"{place}storage account {self.account} {text.format(**vars(self), **values)}"
+            f"{prefix}storage account {self.account} {text.format(**vars(self), **values)}"
         )
 
 
 def explain_response(target: Target, response: Any) -> StorageError | None:
-    """Return why storage does not do what it is asked; None for answers that callers handle."""
+    """Return the error of a response; None if it is successful or callers handle it."""
     status, code = response.status_code, response.headers.get("x-ms-error-code") or ""
-    # Both are ISO 8601 in UTC, whose texts are ordered as the times are.
+    # Both are ISO 8601 in UTC, so comparing the strings compares the times.
     expired = "" < (target.sas_expiry or "") < datetime.now(UTC).isoformat()
     if target.tries > 1 and (status >= 500 or status in (408, 429)):
         text = _BUSY
     elif status in (401, 403):
         text = _BY_CODE.get(code, _NO_ROLE) if target.sas_expiry is None else _SAS
-    elif code in _BY_CODE and not (code == "ContainerNotFound" and _asks(response.request)):
+    elif code in _BY_CODE and not (code == "ContainerNotFound" and _is_optional(response.request)):
         text = _BY_CODE[code]
     elif status >= 400 and status not in (404, 416) and code not in _CALLERS:
         text = _REFUSED
@@ -134,7 +134,7 @@ def explain_response(target: Target, response: Any) -> StorageError | None:
 
 
 def explain_error(target: Target, error: AzureError) -> StorageError:
-    """Return why no answer came."""
+    """Return the error of a request without a response."""
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, ClientAuthenticationError):
         if isinstance(error.__cause__, binascii.Error):
@@ -161,7 +161,7 @@ def explain_error(target: Target, error: AzureError) -> StorageError:
     )
 
 
-def _asks(request: Any) -> bool:
-    """Return whether the request asks if a container exists, or deletes what is not there."""
-    asks = "restype=container" in request.url and "comp=" not in request.url
-    return asks or request.method == "DELETE"
+def _is_optional(request: Any) -> bool:
+    """Return whether the container of a request may be missing: an existence check or deletion."""
+    is_check = "restype=container" in request.url and "comp=" not in request.url
+    return is_check or request.method == "DELETE"

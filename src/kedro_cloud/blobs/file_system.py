@@ -1,4 +1,4 @@
-"""Serve blob storage as a file system: adlfs with whole-or-nothing writes and Kedro's errors."""
+"""Provide blob storage as a file system: adlfs with atomic writes and Kedro's errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kedro_cloud.blobs.storage import (
     ACCOUNT_NAME,
     CONNECTION_STRING,
     SAS_TOKEN,
-    entry,
+    read_credentials,
 )
 from kedro_cloud.blobs.upload import BLOCK, CONCURRENCY, BlobUpload
 from kedro_cloud.core import identity
@@ -44,32 +44,32 @@ _FROM_ENVIRONMENT = {
 }
 
 
-class _CachedByEntry(type(AzureBlobFileSystem)):  # type: ignore[misc]
-    """Cache instances, as fsspec does, by the environment's credentials as well."""
+class _CachedByCredentials(type(AzureBlobFileSystem)):  # type: ignore[misc]
+    """Include the environment's credentials in the key of fsspec's instance cache."""
 
     @property
-    def entry(cls) -> tuple[str | None, ...]:
-        """Return the credentials that the environment sets."""
-        return entry()
+    def credentials(cls) -> tuple[str | None, ...]:
+        """Credentials that the environment sets."""
+        return read_credentials()
 
 
-class BlobFileSystem(AzureBlobFileSystem, metaclass=_CachedByEntry):  # type: ignore[misc]
-    """`abfs://container/path`; see `kedro_cloud.blobs.storage` for the account and the credential.
+class BlobFileSystem(AzureBlobFileSystem, metaclass=_CachedByCredentials):  # type: ignore[misc]
+    """File system of `abfs://container/path`; `kedro_cloud.blobs.storage` sets account and sign-in.
 
-    A blob is replaced whole or not at all. Listings are not cached, as other processes write, too.
-    Requests are retried where that helps; what a person has to fix is a `StorageError`.
+    Writes are atomic. Listings are not cached, as other processes write as well. Requests are
+    retried after transient errors; errors that a person has to fix raise `StorageError`.
     """
 
-    _extra_tokenize_attributes = ("entry",)
+    _extra_tokenize_attributes = ("credentials",)
 
     def __init__(self, **options: Any) -> None:
         """Connect to an account.
 
         Args:
-            options: Those of adlfs, without keys and passwords.
+            options: Options of adlfs, without keys and passwords.
 
         Raises:
-            ValueError: A key or password is among them.
+            ValueError: The options contain a key or password.
             StorageError: No account is named, or the connection string is not valid.
         """
         for name, variable in _FROM_ENVIRONMENT.items():
@@ -121,23 +121,23 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_CachedByEntry):  # type: ig
             )
         return super()._open(path, mode, block_size, **options)
 
-    async def _require(self, container: str) -> None:
-        """Raise StorageError unless there is such a container, and this identity may list it."""
+    async def _check_container(self, container: str) -> None:
+        """Raise StorageError if a container does not exist or this identity may not list it."""
         async with self.service_client.get_container_client(container) as client:
             async for _ in client.list_blobs(results_per_page=1):
                 return
 
-    require = sync_wrapper(_require)
+    check_container = sync_wrapper(_check_container)
 
     async def _isfile(self, path: str) -> bool:
-        """Return whether there is such a blob; that of adlfs returns False on any error."""
+        """Return whether a blob exists; the method of adlfs returns False on any error."""
         try:
             return (await self._info(path))["type"] == "file"
         except FileNotFoundError:
             return False
 
     async def _ls_containers(self, return_glob: bool = False) -> list[dict[str, Any]]:
-        """Return all containers; that of adlfs returns the listing that it has just cached."""
+        """Return all containers; the method of adlfs returns the cached listing."""
         containers = self.service_client.list_containers(include_metadata=True)
         details: list[dict[str, Any]] = await self._details([each async for each in containers])
         return details
@@ -154,7 +154,7 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_CachedByEntry):  # type: ig
 
 
 class _BlobReader(AzureBlobFile):  # type: ignore[misc]
-    """A blob as it was when it was opened: never parts of two blobs when it is replaced."""
+    """A blob as it was when it was opened; raise if another process replaces it meanwhile."""
 
     async def _async_fetch_range(self, start: int, end: int | None = None, **_: Any) -> bytes:
         end = self.size if end is None else min(end, self.size)
@@ -182,8 +182,8 @@ class _BlobReader(AzureBlobFile):  # type: ignore[misc]
 
 
 def _credential(options: dict[str, Any]) -> Any:
-    """Return a token, a key, or the identity of whoever is signed in; None for Azurite."""
-    connection_string, sas_token, account_key = entry()
+    """Return the credential: a token, a key or an identity; None with a connection string."""
+    connection_string, sas_token, account_key = read_credentials()
     if options.get("connection_string") or connection_string:
         return None
     if token := options.get("sas_token") or sas_token:

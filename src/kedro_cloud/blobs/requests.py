@@ -18,17 +18,17 @@ RETRY_OPTIONS = {
     "retry_backoff_factor": 1,  # seconds; waits 0, 2, 4, 8, 16, 32
     "timeout": 180,  # seconds after which no further try begins
 }
-_LONGEST_RETRY_AFTER = 60
+_MAX_RETRY_AFTER = 60
 """Seconds; storage may ask for more, but a run should fail within minutes."""
 _UNKNOWN_HOST_TRIES = 3
-"""A machine that has just started may not resolve names yet; mostly the name is wrong."""
+"""Mostly the name is wrong, but a machine that has just started may not resolve names yet."""
 
 
 class RequestPolicy(AsyncRetryPolicy[Any, Any]):
     """Send requests to one storage account.
 
-    The policy of azure-storage-blob ignores status 429 and Retry-After, and retries for 84 s when
-    nobody is signed in.
+    The policy of azure-storage-blob ignores status 429 and Retry-After, and retries for 84 s if
+    there is no credential.
 
     Attributes:
         account: Name of the storage account, for messages.
@@ -42,8 +42,8 @@ class RequestPolicy(AsyncRetryPolicy[Any, Any]):
         return super().get_backoff_time(settings) * random.uniform(0.5, 1)
 
     def get_retry_after(self, response: Any) -> float:
-        """Return the seconds that storage asks for, within limits."""
-        return min(super().get_retry_after(response) or 0, _LONGEST_RETRY_AFTER)
+        """Return the seconds that storage asks to wait, at most 60."""
+        return min(super().get_retry_after(response) or 0, _MAX_RETRY_AFTER)
 
     def increment(
         self, settings: dict[str, Any], response: Any = None, error: Exception | None = None
@@ -59,21 +59,21 @@ class RequestPolicy(AsyncRetryPolicy[Any, Any]):
         """Return the response to a request, its body included.
 
         Raises:
-            StorageError: There is none, or one that a person has to act on.
+            StorageError: There was no response, or an error that a person has to fix.
         """
         options = request.context.options
         for name in ("hosts", "location_mode", "retry_to_secondary"):
             options.pop(name, None)  # set for the policy of azure-storage-blob
         stream = options.get("stream", False)
-        options["stream"] = False  # a body that is cut off is read here, where it is retried
+        options["stream"] = False  # read the body here, so that an incomplete one is retried
         try:
             response = await super().send(request)
         except AzureError as error:
             raise explain_error(self._target(request), error) from error
         if fault := explain_response(self._target(request), response.http_response):
             raise fault
-        options["stream"] = stream  # which says that the body is not XML
-        response.http_response.location_mode = LocationMode.PRIMARY  # expected by the client
+        options["stream"] = stream  # tells the client not to parse the body as XML
+        response.http_response.location_mode = LocationMode.PRIMARY  # the client requires it
         return response
 
     def _target(self, request: Any) -> Target:

@@ -1,10 +1,10 @@
-"""Which storage account `abfs://` means, and how it is entered.
+"""Set the storage account and the credential of `abfs://` URLs.
 
-The account is that of the environment's `globals.yml`, so a catalog names containers and paths
-only. Who enters comes from the environment variables below, the first that is set, and else from
-what `DefaultAzureCredential` finds: `az login` on a laptop, the cluster's identity on Azure ML.
+The account is `storage_account` of the environment's `globals.yml`, so the catalog names only
+containers and paths. The credential is the first of the environment variables below that is set,
+else that of `DefaultAzureCredential`: `az login` on a laptop, the cluster's identity on Azure ML.
 
-Nothing heavy is imported here: a run without blob storage does not pay for it.
+This module imports no Azure packages, so that runs without blob storage start fast.
 """
 
 from __future__ import annotations
@@ -24,21 +24,20 @@ if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
 
 PROTOCOLS = ("abfs", "abfss", "az")
-"""All are the same storage; the catalog says `abfs`."""
+"""Protocols of blob storage, all equivalent; the catalog uses `abfs`."""
 CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
-"""Of Azurite or any other account; then nothing else counts, the account's name included."""
+"""Takes precedence over all other settings, including the name of the account."""
 SAS_TOKEN = "AZURE_STORAGE_SAS_TOKEN"
 ACCOUNT_KEY = "AZURE_STORAGE_ACCOUNT_KEY"
 ACCOUNT_NAME = "AZURE_STORAGE_ACCOUNT_NAME"
-"""Where no environment of the project names an account."""
+"""Names the account if `globals.yml` does not."""
 VARIABLES = (CONNECTION_STRING, SAS_TOKEN, ACCOUNT_KEY)
 
-_GLOBAL = "storage_account"
 _OPTION = "account_name"
 
 
 def register() -> None:
-    """Let fsspec open `abfs://` the project's way, and import what that takes when it is used."""
+    """Register `BlobFileSystem` for `abfs://`; fsspec imports it when it is first used."""
     for protocol in PROTOCOLS:
         fsspec.register_implementation(
             protocol, "kedro_cloud.blobs.file_system.BlobFileSystem", clobber=True
@@ -46,17 +45,17 @@ def register() -> None:
 
 
 class StorageHooks:
-    """Tells blob storage the account of the environment, and looks for containers in time."""
+    """Set the account of blob storage, and check containers before a run starts."""
 
     def __init__(self) -> None:
-        self._before = conf.get(PROTOCOLS[0], {}).get(_OPTION)
+        self._initial_account = conf.get(PROTOCOLS[0], {}).get(_OPTION)
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Make the account of `globals.yml` that of all datasets that name no other."""
-        # Kedro drops an account from the path of a dataset, and pandas opens paths by itself; both
-        # heed fsspec's own defaults, which also travel with a file system to other processes.
-        account = context.config_loader["globals"].get(_GLOBAL, self._before)
+        """Make the account of `globals.yml` the default of all datasets."""
+        # Kedro drops an account from the path of a dataset, and pandas opens paths itself; both
+        # use fsspec's defaults, which are also passed to other processes with a file system.
+        account = context.config_loader["globals"].get("storage_account", self._initial_account)
         defaults = conf.setdefault(PROTOCOLS[0], {})
         if account is None:
             defaults.pop(_OPTION, None)
@@ -65,22 +64,22 @@ class StorageHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Refuse to start when a container is missing or closed to this identity."""
-        # Inputs as well: through some of them, such as checkpoints, a node's own work writes.
-        containers = {_container(catalog.get(name)) for name in pipeline.datasets()}
+        """Raise StorageError if a container does not exist or this identity may not list it."""
+        # Free inputs as well: nodes write to some of them, such as checkpoints.
+        containers = {_find_container(catalog.get(name)) for name in pipeline.datasets()}
         for container in sorted(filter(None, containers)):
-            fsspec.filesystem(PROTOCOLS[0]).require(container)
+            fsspec.filesystem(PROTOCOLS[0]).check_container(container)
 
 
-def _container(dataset: Any) -> str | None:
-    """Name of the container that a dataset lies in; None if it is on no blob storage."""
+def _find_container(dataset: Any) -> str | None:
+    """Return the name of a dataset's container; None if it is not in blob storage."""
     protocol, path = compat.dataset_file(dataset) or compat.dataset_folder(dataset) or ("", "")
     if protocol not in PROTOCOLS:
         return None
     return path.rpartition("://")[2].partition("/")[0] or None
 
 
-def entry() -> tuple[str | None, str | None, str | None]:
-    """Connection string, SAS token and account key that are set; an empty one counts as none."""
-    found = [os.environ.get(name, "").strip() or None for name in VARIABLES]
-    return found[0], found[1], found[2]
+def read_credentials() -> tuple[str | None, str | None, str | None]:
+    """Return connection string, SAS token and account key of the environment; None if empty."""
+    values = [os.environ.get(name, "").strip() or None for name in VARIABLES]
+    return values[0], values[1], values[2]

@@ -1,4 +1,4 @@
-"""Upload a blob so that it appears whole or not at all."""
+"""Upload blobs atomically."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ if TYPE_CHECKING:
     from adlfs import AzureBlobFileSystem  # type: ignore[import-untyped]
 
 BLOCK = 8 << 20
-"""Bytes of one request. Larger ones gain little, and each is sent again as a whole when a
-connection is lost."""
+"""Bytes of one request. Larger blocks are hardly faster, and are resent after a lost connection."""
 CONCURRENCY = 8
-"""Requests at the same time for one file: enough for a virtual machine's network, and 64 MiB in
-memory."""
+"""Parallel requests of one file: enough for a virtual machine's network, with 64 MiB of memory."""
 
 
 class BlobUpload(io.RawIOBase):
-    """A binary file for writing, which replaces a blob when it is closed.
+    """A binary file for writing that replaces a blob when it is closed.
 
-    Blocks are sent while the file is written, several at a time, so that memory does not depend
-    on its length. They become a blob only when they are committed. That does not happen when the
-    `with` block raises, a block is lost, or the process is killed: the old blob stays, and Azure
-    deletes the blocks after a week. adlfs, and every other fsspec file, commits on any exit.
+    Blocks are uploaded in parallel while the file is written, so memory does not depend on its
+    size. They become the blob when they are committed. If the `with` block raises, a block fails
+    or the process is killed, they are not: the old blob stays, and Azure deletes the blocks after a
+    week. Files of adlfs and other fsspec file systems are committed even after an exception.
     """
 
     def __init__(self, filesystem: AzureBlobFileSystem, path: str, *, exclusive: bool) -> None:
@@ -39,7 +37,7 @@ class BlobUpload(io.RawIOBase):
 
         Args:
             filesystem: The file system of the blob.
-            path: Container and name.
+            path: Container and name of the blob.
             exclusive: Raise FileExistsError rather than replace a blob.
         """
         super().__init__()
@@ -72,7 +70,7 @@ class BlobUpload(io.RawIOBase):
         """Write all of `data`.
 
         Raises:
-            StorageError: A block was not sent; the blob stays as it was.
+            StorageError: A block could not be uploaded; the blob does not change.
         """
         if self.closed:
             raise ValueError("I/O operation on closed file")
@@ -94,7 +92,7 @@ class BlobUpload(io.RawIOBase):
         """Commit the blob, unless something failed.
 
         Raises:
-            StorageError: It could not be committed; the blob stays as it was.
+            StorageError: The blob could not be committed; it does not change.
             FileExistsError: Another process created the blob, which is not to be replaced.
         """
         if self.closed:
@@ -108,11 +106,11 @@ class BlobUpload(io.RawIOBase):
             super().close()
 
     def __del__(self) -> None:
-        self._failed = True  # nobody closed the file, so nobody finished it
+        self._failed = True  # the file was not closed, so it is incomplete: do not commit it
         super().__del__()
 
     def _stage(self) -> None:
-        """Send a block, once fewer than CONCURRENCY are being sent."""
+        """Start the upload of a block; wait first while CONCURRENCY uploads are pending."""
         if len(self._pending) == CONCURRENCY:
             self._pending.popleft().result()
         block, self._buffer = bytes(self._buffer), bytearray()
@@ -121,9 +119,9 @@ class BlobUpload(io.RawIOBase):
 
     def _commit(self) -> None:
         options: dict[str, Any] = {"metadata": {"is_directory": "false"}}  # as adlfs marks files
-        if not self._staged:  # one request does it
-            block, replaces = bytes(self._buffer), not self._exclusive
-            ending = self._client.upload_blob(block, overwrite=replaces, **options)
+        if not self._staged:  # a single request is sufficient
+            block, overwrite = bytes(self._buffer), not self._exclusive
+            request = self._client.upload_blob(block, overwrite=overwrite, **options)
         else:
             if self._exclusive:
                 options["match_condition"] = MatchConditions.IfMissing
@@ -131,9 +129,9 @@ class BlobUpload(io.RawIOBase):
                 self._stage()
             while self._pending:
                 self._pending.popleft().result()
-            ending = self._client.commit_block_list(self._staged, **options)
+            request = self._client.commit_block_list(self._staged, **options)
         try:
-            self._run(ending).result()
+            self._run(request).result()
         except (ResourceExistsError, ResourceModifiedError) as error:
             raise FileExistsError(f"{self.name} exists already") from error
 
