@@ -1,4 +1,4 @@
-"""Commands of this machine that process a file: `kedro run`, or a rehearsal of the job."""
+"""Start local commands that process a file: `kedro run`, or a rehearsal of the job."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SUPERVISED = (
     'echo $code >"$0.new" && mv "$0.new" "$0"; exit $code'
 )
 _LOG_TAIL = 1 << 16
-"""Bytes at the end of a log that are searched."""
+"""Bytes at the end of a log that are read."""
 _MAX_REASON = 400
 _COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _PERCENT = re.compile(r"(\d+)%\|")
@@ -39,11 +39,11 @@ BuildCommand = Callable[[ArrivedFile, Path], list[str]]
 
 @dataclass(frozen=True)
 class CommandRun(Run):
-    """A command of this machine, in a process group of its own.
+    """A local command in its own process group.
 
     Attributes:
         work: Folder of its log and working files.
-        process: None if it completed earlier.
+        process: Its process; None if it completed earlier.
         summary: File in the folder that lists the results.
     """
 
@@ -74,7 +74,7 @@ class CommandRun(Run):
                 os.killpg(self.process.pid, number)
 
     def kill(self) -> None:
-        """Kill what is left of its process group."""
+        """Kill the rest of its process group."""
         if self.process is None or self.process.stdin is None or self.process.stdin.closed:
             return
         with suppress(ProcessLookupError, PermissionError):
@@ -93,7 +93,7 @@ class CommandRun(Run):
     def _results(self) -> list[str]:
         try:
             summary = json.loads((self.work / (self.summary or "")).read_text())
-            return [str(place) for place in summary["places"]]
+            return [str(path) for path in summary["places"]]
         except (OSError, ValueError, KeyError):
             return []
 
@@ -122,7 +122,7 @@ class CommandRun(Run):
 def start_command(
     build: BuildCommand, trigger: FileTrigger, folder: Path, summary: str | None, file: ArrivedFile
 ) -> CommandRun:
-    """Start a command; not if it completed and only its watcher died before it recorded that."""
+    """Start a command, unless it completed earlier and its watcher died before recording that."""
     key = hashlib.sha256(f"{file.address}\n{file.version}".encode()).hexdigest()[:16]
     work = folder / key
     work.mkdir(parents=True, exist_ok=True)
@@ -151,7 +151,7 @@ def command_starter(
     any_file = ArrivedFile("", "", "", 0, 0)
     own = [trigger.file_parameter] if rehearse else trigger.local_parameters(any_file, Path())
     check_parameters(params, own)
-    # What is wrong with the settings is raised here, before a file is claimed.
+    # Read the settings here, so that errors are raised before a file is claimed.
     folder, summary = trigger.work_folder, trigger.summary_name
     build = partial(rehearse_command if rehearse else kedro_run_command, trigger, params)
 
@@ -166,7 +166,7 @@ def kedro_run_command(
 ) -> list[str]:
     """Return the command of a local run."""
     given = trigger.run_parameters(params, trigger.local_parameters(file, work))
-    # On a command line a comma in a name would separate two parameters.
+    # Not on the command line, where a comma in a name would separate two parameters.
     config = work / "run.json"
     run = {"pipelines": trigger.endpoint.pipeline, "params": given}
     config.write_text(json.dumps({"run": run}, ensure_ascii=False), encoding="utf-8")
@@ -176,7 +176,7 @@ def kedro_run_command(
 def rehearse_command(
     trigger: FileTrigger, params: Mapping[str, Any], file: ArrivedFile, work: Path
 ) -> list[str]:
-    """Return the command of a rehearsal, which has a storage account of its own."""
+    """Return the command of a rehearsal, which has its own storage account."""
     container = f"arrived/{work.name}"
     address = f"abfs://{container}/{Path(file.name).name}"
     given = trigger.run_parameters(params, {trigger.file_parameter: address})

@@ -1,4 +1,4 @@
-"""Show files: a live table in a terminal, else a line for each change; a summary at the end."""
+"""Show files: a live table in a terminal, otherwise a line for each change; a final summary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_line_writer(output: TextIO) -> Observer:
         nonlocal later
         for file in files:
             state = (file.state, file.attempt)
-            # What was done before the first scan is in the summary.
+            # The summary reports files that were done before the first scan.
             initial = state if file.state == "done" and not later else None
             if file.state not in ("waiting", "elsewhere"):
                 changes.write(file.file.name, state, format_line(file), initial)
@@ -41,7 +41,7 @@ def make_line_writer(output: TextIO) -> Observer:
 
 
 def escape(text: str) -> str:
-    """Return text for a terminal: what could move its cursor is escaped."""
+    """Return text for a terminal, with control characters escaped."""
     text = text.encode("utf-8", "backslashreplace").decode()
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
@@ -84,7 +84,7 @@ def count_files(files: Sequence[WatchedFile]) -> str:
 
 
 def summarize(files: Sequence[WatchedFile], dry_run: bool = False) -> Iterator[str]:
-    """Yield lines for the end: how many files, and which were not done or would be started."""
+    """Yield the lines of the summary: counts, and files that are not done or would be started."""
     would_start = [file for file in files if dry_run and file.message == READY]
     if dry_run:
         yield f"{len(files)} files, of which {len(would_start)} would be started"

@@ -12,7 +12,7 @@ from kedro_cloud.trigger.protocol import ClaimState, Marker
 from kedro_cloud.trigger.runs import Run
 
 READY = "for its turn"
-"""Message of a file that waits only because others run."""
+"""Message of a file that waits only because `max_parallel` runs are active."""
 
 
 @dataclass
@@ -20,17 +20,17 @@ class WatchedFile:
     """A file of the location, and its run if this watcher has claimed it.
 
     Attributes:
-        file: As the last scan found it.
+        file: The file as the last scan found it.
         seen: Time of the first scan that found this version.
         changed: Whether an earlier scan found another version.
-        state: As it is reported, like the following.
-        message: Where the result is, why it waits or failed, or its progress.
-        attempt: From 1; 0 before the first.
-        seconds: Duration of the run; None if this watcher did not start it.
-        is_due: Whether a further scan may start it.
-        marker: As it was last read or written; None if there is none or it cannot be read.
-        tag: Of the marker; empty if there is none.
-        run: That processes it.
+        state: State that is reported.
+        message: Reported text: where the result is, why the file waits or failed, or the progress.
+        attempt: Reported number of the attempt, from 1; 0 before the first.
+        seconds: Reported duration of the run; None if this watcher did not start it.
+        is_due: Whether the next scan may start it.
+        marker: Marker as last read or written; None if it does not exist or cannot be read.
+        tag: Tag of the marker; empty if it does not exist.
+        run: Run that processes the file.
         started: Time at which the run started.
         renewed: Time of the last renewal of its claim.
     """
@@ -52,11 +52,11 @@ class WatchedFile:
     def report(
         self, state: ClaimState, message: str, attempt: int = 0, seconds: float | None = None
     ) -> None:
-        """Set what is reported."""
+        """Set the state that is reported."""
         self.state, self.message, self.attempt, self.seconds = state, message, attempt, seconds
 
     def report_marker(self, state: ClaimState, marker: Marker, now: datetime) -> None:
-        """Report a file that is not for this watcher to start."""
+        """Report a file that this watcher must not start."""
         message, attempt = marker.reason or "", marker.attempts
         if state == "elsewhere":
             message = f"{marker.by.partition('/')[0].partition(':')[0]} has it"
@@ -79,8 +79,8 @@ def clear_markers(
 ) -> Iterator[str]:
     """Remove markers, so that their files are processed again; yield a line for each name.
 
-    A marker stays while its file is claimed, or a job may run that no watcher follows: a second run
-    would write the same result.
+    A marker stays while its file is claimed, or while a job without a watcher may be running: a
+    second run would write the same result.
     """
     markers = location.read_markers(list(names))
     for name in names:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 _REFUSED = (400, 422)
-"""Status codes of a service that does not accept the file; all others are its own faults."""
+"""Status codes if the service rejects the file; all others are faults of the service."""
 _GONE = "Gone"
 _OUTCOMES: Mapping[str, Any] = {"Completed": "done", "Canceled": "stopped"} | dict.fromkeys(
     ("Failed", "NotResponding", _GONE), "failed"
 )
-"""By status of a job that has ended."""
+"""State of the outcome, by status of a job that has ended."""
 Submit = Callable[[ArrivedFile, str], Any]
 """Starts a job of this name for a file, and returns it."""
 
@@ -35,11 +35,11 @@ class JobRun(Run):
     """A job of Azure ML; it goes on when its watcher ends.
 
     Attributes:
-        client: Of the workspace.
-        job: Its name; None if Azure ML did not accept the file.
-        every: Seconds from one query of its status to the next.
+        client: Client of the workspace.
+        job: Name of the job; None if Azure ML did not accept the file.
+        every: Seconds between two queries of its status.
         refusal: Why Azure ML did not accept the file.
-        clock: As the module `time`.
+        clock: Module `time`, or a replacement for tests.
     """
 
     client: MLClient
@@ -81,7 +81,7 @@ def start_job(
     Raises:
         AzureError: Azure ML does not answer, or the endpoint does not exist.
     """
-    # The same name for whoever starts this attempt; another after `--again`.
+    # All watchers that start this attempt use the same name; `--again` changes it.
     content = f"{file.address}\n{file.version}\n{claim.series}"
     key = hashlib.sha256(content.encode()).hexdigest()[:24]
     name = f"watch-{key}-{claim.attempts + 1}"
@@ -128,7 +128,7 @@ def job_starter(
     every: float,
     compile_job: Callable[[Mapping[str, Any]], Any],
 ) -> Starter:
-    """Submit what is compiled with parameters that all jobs share, and those of the file."""
+    """Compile and submit a job with parameters that all jobs share, and those of the file."""
     check_parameters(params, [trigger.file_parameter])
 
     def submit(file: ArrivedFile, name: str) -> Any:

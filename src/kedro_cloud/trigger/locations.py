@@ -1,4 +1,4 @@
-"""Locations where files arrive: a folder of this machine, a container of blob storage."""
+"""Define locations where files arrive: a local folder, or a container of blob storage."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class ArrivedFile:
     """A file as a scan found it.
 
     Attributes:
-        name: With the folders above it, relative to the watched folder or container.
+        name: Path relative to the watched folder or container.
         address: URL or path that the pipeline receives.
         version: Changes with the content.
-        size: In bytes.
+        size: Size in bytes.
         modified: Time of the last change, in seconds since 1970.
         tag: Changes whenever the file is replaced.
     """
@@ -54,8 +54,8 @@ class WatchedLocation(ABC):
 
     Attributes:
         address: Path or URL.
-        suffixes: Of the files that count, in lower case.
-        outputs: Absolute paths or URLs where runs write; what lies there does not count.
+        suffixes: Suffixes of the files to process, in lower case.
+        outputs: Absolute paths or URLs where runs write; files there are not processed.
         markers: Path or URL of the markers.
         root: Path or URL that the names of files are relative to.
     """
@@ -67,7 +67,7 @@ class WatchedLocation(ABC):
     root: str
 
     def list_files(self) -> list[ArrivedFile]:
-        """Return the files that count: by their suffix, not hidden, and no outputs."""
+        """Return the files to process: with one of the suffixes, not hidden, not outputs."""
         outputs = tuple(f"{output}/" for output in self.outputs)
         return [
             file
@@ -80,8 +80,8 @@ class WatchedLocation(ABC):
         """Return why a file has to wait; None if it is complete.
 
         Args:
-            file: As it is now.
-            unchanged: Whether it was the same at an earlier scan.
+            file: File as it is now.
+            unchanged: Whether an earlier scan found the same version.
         """
         # A blob appears when all its blocks are committed, but the Data Lake Storage API creates
         # an empty one before it writes.
@@ -101,7 +101,7 @@ class WatchedLocation(ABC):
         }
 
     def read_markers(self, names: list[str]) -> dict[str, Marker | None]:
-        """Return the markers of files: None if one cannot be read, left out if there is none."""
+        """Return markers by file: None if a marker is not readable, no entry if it is missing."""
         with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
             contents = zip(names, pool.map(self._read, map(self.locate_marker, names)), strict=True)
             return {name: Marker.from_bytes(each) for name, each in contents if each is not None}
@@ -129,7 +129,7 @@ class WatchedLocation(ABC):
 
 
 class LocalFolder(WatchedLocation):
-    """A folder and all folders below it. A file that is still being written waits."""
+    """A local folder with its subfolders; files wait until they are completely written."""
 
     def __init__(self, path: str, suffixes: tuple[str, ...], outputs: tuple[str, ...]) -> None:
         super().__init__(path, suffixes, outputs, f"{path}/{MARKER_FOLDER}", path)
@@ -153,7 +153,7 @@ class LocalFolder(WatchedLocation):
 
     def _list(self, folder: str, root: str) -> Iterator[ArrivedFile]:
         def raise_if_gone(error: OSError) -> None:
-            # Folders below may be removed at any moment; the watched one must not be.
+            # Subfolders may be removed at any moment, but not the watched folder.
             if error.filename == self.address:
                 raise error
 
@@ -162,7 +162,7 @@ class LocalFolder(WatchedLocation):
                 each for each in below if each[0] != "." and f"{above}/{each}" not in self.outputs
             ]
             for path in (f"{above}/{name}" for name in names):
-                with suppress(OSError):  # removed meanwhile, or a broken link
+                with suppress(OSError):  # removed in the meantime, or a broken link
                     found = Path(path).stat()
                     if stat.S_ISREG(found.st_mode):
                         name, size = path.removeprefix(f"{root}/"), found.st_size
@@ -180,16 +180,16 @@ class LocalFolder(WatchedLocation):
         with self._locked():
             if tag != (_tag(target.stat()) if target.exists() else ""):
                 return None
-            new.unlink(missing_ok=True)  # of a watcher that was killed while it wrote
+            new.unlink(missing_ok=True)  # left by a watcher that was killed while writing
             new.write_bytes(content)
-            new.chmod(0o644)  # another user's watcher reads it as well
+            new.chmod(0o644)  # watchers of other users read it as well
             target.parent.mkdir(parents=True, exist_ok=True)
             new.replace(target)
             return _tag(target.stat())
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Exclude other writers of markers; a process that dies releases the lock."""
+        """Lock the markers for writing; the kernel releases the lock of a process that dies."""
         Path(self.markers).mkdir(parents=True, exist_ok=True)
         with Path(self.markers, ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -201,15 +201,15 @@ def _tag(found: os.stat_result) -> str:
 
 
 def _has_writer(file: int) -> bool:
-    """Return whether a program of this machine has the file open for writing, if that is known.
+    """Return whether a local program has the file open for writing; False if that is not known.
 
-    An upload that has stalled would look complete otherwise. Linux grants a read lease only while
-    there is no writer.
+    A stalled upload would look complete otherwise. Linux grants a read lease only while no program
+    has the file open for writing.
     """
     if not hasattr(fcntl, "F_SETLEASE"):
         return False
-    # A program that opens the file while the lease is held has the holder signalled; the usual
-    # signal, SIGIO, would end this process.
+    # If a program opens the file during the lease, the kernel signals this process; the default
+    # signal, SIGIO, would end it.
     fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -224,7 +224,7 @@ def _has_writer(file: int) -> bool:
 class BlobContainer(WatchedLocation):
     """A container of blob storage, or a folder in it: `abfs://CONTAINER/FOLDER`.
 
-    Markers lie in another container.
+    Markers are stored in another container.
     """
 
     def __init__(
@@ -247,7 +247,7 @@ class BlobContainer(WatchedLocation):
 
     def _list(self, folder: str, root: str) -> Iterator[ArrivedFile]:
         blobs = self._filesystem.find(folder, detail=True)
-        if isinstance(blobs, list):  # there is a blob of this name
+        if isinstance(blobs, list):  # the path is a blob, not a folder
             return
         for path, found in blobs.items():
             address, etag = f"{_SCHEME}{path}", _etag(found)
@@ -269,7 +269,7 @@ class BlobContainer(WatchedLocation):
         try:
             return _etag(self._filesystem.pipe_file(path, content, **condition))
         except (FileExistsError, ResourceModifiedError, ResourceNotFoundError):
-            # If the answer to a request was lost, it was sent again and met its own marker.
+            # If a response is lost, the retry finds the marker that the first request wrote.
             with suppress(FileNotFoundError):
                 stored = _etag(self._filesystem.info(path))
                 return stored if self._read(path) == content else None

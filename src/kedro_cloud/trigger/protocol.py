@@ -1,11 +1,11 @@
-"""Markers and claims: how watchers agree on who processes a file, and record the result.
+"""Define markers and claims: watchers agree on who processes a file, and record the result.
 
-Whoever creates the marker of a file has claimed the file. The marker of the blob `NAME` in
+A watcher claims a file by creating its marker. The marker of the blob `NAME` in
 container `CONTAINER` is the blob `.started/CONTAINER/NAME.json` in the container that
 `trigger.markers` of cloud.yml names; that of the file `NAME` in a watched folder is
-`.started/NAME.json` in that folder. A marker is created only if there is none (If-None-Match: *),
-and replaced only if it has not changed since it was read (If-Match). Its JSON fields, of which the
-Logic App may omit all but the first five:
+`.started/NAME.json` in that folder. A marker is created only if it does not exist
+(If-None-Match: *), and replaced only if it has not changed since it was read (If-Match). Its JSON
+fields, of which the Logic App may omit all but the first five:
 
 | field | |
 |---|---|
@@ -60,12 +60,12 @@ from kedro_cloud.core import processes
 MARKER_FOLDER = ".started"
 """Folder of the markers, in the watched folder or in the container of markers."""
 HOLD_SECONDS = 120.0
-"""Duration of a claim, which is renewed three times as often. A file waits for so long if the
-machine of its watcher is gone."""
+"""Duration of a claim, which is renewed after a third of it. If the machine of a watcher fails, its
+files wait until the claim expires."""
 MAX_INTERRUPTIONS = 5
-"""Owners that may vanish before a file counts as the cause and is poison."""
+"""Number of vanished owners after which the file is considered the cause and is poison."""
 MAX_NAME_BYTES = 900
-"""Blob storage takes 1024 characters, of which the name of the marker needs some."""
+"""Blob storage allows 1024 characters, of which the name of the marker needs some."""
 _FORBIDDEN = {
     "'": "an apostrophe",
     '"': "a quotation mark",
@@ -81,12 +81,12 @@ ClaimState = Literal[
     "running", "failed", "poison", "refused", "elsewhere", "waiting", "stopped", "done"
 ]
 """State of a file, as a watcher reports it, the most urgent first. Running: claimed by this
-watcher; failed: may be claimed after a rest; poison: given up; refused: its name, its marker or the
-name of its result permits no run; elsewhere: claimed by another owner."""
+watcher; failed: may be claimed after the backoff; poison: no further attempts; refused: not started
+because of its name, its marker or the name of its result; elsewhere: claimed by another owner."""
 
 
 class Outcome(NamedTuple):
-    """How a run ended: stopped if a person cancelled it; where the results are, or why not."""
+    """How a run ended (stopped: a person cancelled it), and its results or the reason."""
 
     state: Literal["done", "failed", "stopped"]
     message: str
@@ -100,7 +100,7 @@ _Time = Annotated[
 
 
 class Marker(BaseModel):
-    """Content of a marker; the module describes its fields."""
+    """Content of a marker; the docstring of the module describes its fields."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -149,12 +149,12 @@ def is_dead(owner: str, watcher: str) -> bool:
     own_host, own_process, _ = watcher.split(":")
     if host != own_host or not process.isdigit() or owner == watcher:
         return False
-    # A container that restarts has the host name and the PID of the one before it.
+    # A restarted container has the host name and the PID of the previous one.
     return process == own_process or not processes.is_alive(int(process))
 
 
 def is_claimed(marker: Marker, now: datetime, watcher: str) -> bool:
-    """Return whether an owner processes the file, as far as marker and machine can tell."""
+    """Return whether an owner is processing the file, according to the marker and processes."""
     if marker.state != "started" or is_dead(marker.by, watcher):
         return False
     return marker.until is None or marker.until > now
@@ -163,12 +163,12 @@ def is_claimed(marker: Marker, now: datetime, watcher: str) -> bool:
 def evaluate_claim(marker: Marker | None, new: Marker, attempts: int) -> tuple[ClaimState, Marker]:
     """Return the state of a file, and its marker: waiting or new poison, the one to write.
 
-    A file that is done stays done, even if it is overwritten. One that failed and has changed since
+    A file that is done stays done, even if it is overwritten. A failed file that has changed since
     starts again: it was incomplete, or was repaired.
 
     Args:
-        marker: Of the file, if there is one.
-        new: Marker of a first claim by this watcher, with the version of the file now.
+        marker: Marker of the file; None if it does not exist.
+        new: Marker of a first claim by this watcher, with the present version of the file.
         attempts: Failed attempts after which a file is poison.
     """
     if marker is None or (
@@ -180,7 +180,7 @@ def evaluate_claim(marker: Marker | None, new: Marker, attempts: int) -> tuple[C
     started = marker.state == "started"
     claim = new.replace(
         attempts=marker.attempts,
-        # A job goes on without its watcher: it was not interrupted.
+        # A job continues without its watcher, so it was not interrupted.
         interruptions=marker.interruptions + (started and marker.job is None),
         job=marker.job if started else None,
         series=marker.series or new.series,
@@ -228,11 +228,11 @@ def end_marker(
     """Return the marker of a run that has ended.
 
     Args:
-        marker: Of the claim.
-        outcome: A failure is poison after the last attempt.
+        marker: Marker of the claim.
+        outcome: Outcome of the run; a failure is poison after the last attempt.
         now: Current time, UTC.
         attempts: Failed attempts after which a file is poison.
-        backoff_seconds: Rest after the first failure; each further one is three times as long.
+        backoff_seconds: Backoff after the first failure; it triples after each further one.
     """
     state, message = outcome
     reason = None if state == "done" else message
@@ -242,26 +242,26 @@ def end_marker(
     ended = ended.replace(attempts=marker.attempts + 1, job=None)
     if ended.attempts >= attempts:
         return ended.replace(state="poison")
-    # A fault of the machine, such as a full disk, may pass: wait longer each time.
+    # A fault of the machine, such as a full disk, may be transient: wait longer each time.
     return ended.replace(until=now + timedelta(seconds=backoff_seconds * 3**marker.attempts))
 
 
 def matches_suffix(name: str, suffixes: Collection[str]) -> bool:
-    """Return whether a file counts: by its suffix in any case, and no part of its name hidden.
+    """Return whether a file has one of the suffixes, in any case, and its path is not hidden.
 
     Args:
-        name: With the folders above it.
-        suffixes: In lower case, each with its dot.
+        name: Path of the file, relative to its location.
+        suffixes: Suffixes in lower case, with a dot.
     """
     hidden = any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
     return name.lower().endswith(tuple(suffixes)) and not hidden
 
 
 def find_name_fault(name: str) -> str | None:
-    """Return why no run is started for a file of this name; None for an acceptable one.
+    """Return why no run is started for a file of this name; None if the name is valid.
 
-    On Azure ML a name is put between apostrophes into a shell command, and everywhere into Kedro's
-    configuration, where `${` is interpolated. Whoever uploads files must control neither.
+    On Azure ML, names are inserted between apostrophes into a shell command, and in all runs into
+    Kedro's configuration, which interpolates `${`. Uploaded files must not allow code injection.
     """
     for text, description in _FORBIDDEN.items():
         if text in name:

@@ -1,4 +1,4 @@
-"""Runs that process a file: what a watcher asks of a local command and of an Azure ML job."""
+"""Define the interface of runs that process a file: local commands and Azure ML jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kedro_cloud.trigger.locations import ArrivedFile
 from kedro_cloud.trigger.protocol import Marker, Outcome
 
 GRACE_SECONDS = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
-"""Signals that ask a command to end, and how long each may take; then it is killed."""
+"""Signals that end a command, with the seconds to wait after each; then it is killed."""
 
 
 class Run(ABC):
@@ -28,16 +28,16 @@ class Run(ABC):
 
     @abstractmethod
     def progress(self) -> str:
-        """Return its progress, or nothing."""
+        """Return its progress; empty if it is not known."""
 
     def interrupt(self, number: signal.Signals) -> None:  # noqa: B027
         """Ask it to end; a job goes on."""
 
     def kill(self) -> None:  # noqa: B027
-        """Leave nothing of it running on this machine."""
+        """Kill its processes on this machine."""
 
     def clean_up(self) -> None:  # noqa: B027
-        """Remove what was kept for another attempt."""
+        """Remove the files that were kept for another attempt."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Starter:
     """A way to start runs.
 
     Attributes:
-        start: Starts the run of a file, given the marker of its claim, or resumes it.
-        result_key: By name of a file, what its result is named after; two files with the same key
-            would replace each other's result. Results of jobs lie in one folder.
+        start: Starts or resumes the run of a file, given the marker of its claim.
+        result_key: Returns the key of a file's result, from the name of the file. Files with the
+            same key would overwrite each other's result. Results of jobs share one folder.
     """
 
     start: Callable[[ArrivedFile, Marker], Run]
@@ -55,14 +55,14 @@ class Starter:
 
 
 def check_parameters(params: Mapping[str, Any], own: Iterable[str]) -> None:
-    """Raise ValueError if a parameter that differs from file to file is set for all of them."""
+    """Raise ValueError if a parameter that differs from file to file is set for all files."""
     for name in own:
         if name.partition(".")[0] in params:
             raise ValueError(f"parameter '{name}' is another for each file: leave it out")
 
 
 def end_runs(runs: Sequence[Run], clock: Any) -> None:
-    """End runs, gently at first; at once if Ctrl-C is pressed again."""
+    """Interrupt runs, then kill those that do not end; kill at once if Ctrl-C is pressed again."""
     try:
         for number, seconds in GRACE_SECONDS:
             for run in runs:

@@ -19,9 +19,9 @@ from kedro_cloud.trigger.protocol import HOLD_SECONDS, ClaimState, Marker, Outco
 from kedro_cloud.trigger.runs import Run, Starter, end_runs
 
 _TRANSIENT = (DatasetError, OSError, AzureError)
-"""Errors of storage and Azure ML, which often pass."""
+"""Errors of storage and Azure ML that are often transient."""
 _TICK_SECONDS = 0.2
-"""Between two polls of the runs."""
+"""Seconds between two polls of the runs."""
 _TAKEN_OVER = "another has taken it over"
 
 
@@ -30,15 +30,15 @@ class Watcher:
     """Starts a run for each file of a location, once, together with all other watchers of it.
 
     Attributes:
-        location: Where files arrive.
+        location: Location where files arrive.
         starter: Starts runs.
         attempts: Failed attempts after which a file is poison.
-        max_parallel: Runs at the same time; 0 starts and records nothing.
-        every: Seconds from one scan to the next; so long a file must not have changed, and rests
-            after its first failure.
+        max_parallel: Maximum number of parallel runs; 0 starts and records nothing (dry run).
+        every: Seconds between two scans; also the time for which a file must be unchanged, and the
+            backoff after its first failure.
         observer: Receives all files after each scan and poll.
-        identity: Of this watcher in markers.
-        clock: As the module `time`.
+        identity: Identity of this watcher in markers.
+        clock: Module `time`, or a replacement for tests.
     """
 
     location: WatchedLocation
@@ -53,21 +53,21 @@ class Watcher:
 
     @property
     def files(self) -> list[WatchedFile]:
-        """All files, the oldest first."""
+        """All files, oldest first."""
         return list(self._files.values())
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing runs and, at the last scan, nothing was left to be started."""
+        """Whether nothing runs and the last scan left nothing to be started."""
         return not any(each.run or each.is_due or each.state == "failed" for each in self.files)
 
     def run(self, once: bool, signals: Sequence[int], report: Callable[[Exception], None]) -> None:
         """Scan and poll until a signal arrives, then stop what runs.
 
         Args:
-            once: End as soon as the watcher is idle, and raise if storage or Azure does not answer.
-            signals: Those received; the first ends the loop in any case.
-            report: Receives the error if storage or Azure does not answer.
+            once: End as soon as the watcher is idle, and raise transient errors.
+            signals: Received signals; the first one ends the loop.
+            report: Receives transient errors of storage and Azure ML.
         """
         next_scan = self.clock.monotonic()
         try:
@@ -96,7 +96,7 @@ class Watcher:
                 run.kill()
 
     def scan(self) -> None:
-        """List the files, and start what may be started."""
+        """List the files, and start runs for those that are ready."""
         found = sorted(self.location.list_files(), key=lambda file: (file.modified, file.name))
         tags = self.location.list_tags()
         files = {file.name: self._observe(file) for file in found}
@@ -123,7 +123,7 @@ class Watcher:
         """Record the runs that have ended, and renew the claims of the others.
 
         Returns:
-            Whether a run has ended, so that another can start.
+            Whether a run has ended, so that another one can start.
         """
         running = self._running()
         for each, run in running:
@@ -170,7 +170,7 @@ class Watcher:
         return each
 
     def _find_owners(self) -> dict[str, str]:
-        """Return whose each result is: of a file with a marker, else of the oldest."""
+        """Return the owner of each result key: the file with a marker, else the oldest."""
         owners: dict[str, str] = {}
         for each in sorted(self.files, key=lambda each: each.marker is None):
             given_up = each.marker is not None and each.marker.state == "poison"
@@ -215,7 +215,7 @@ class Watcher:
         """Return why a file has to wait; None if it is complete."""
         unchanged = self.clock.monotonic() - each.seen >= self.every
         delay = self.location.find_delay(each.file, unchanged)
-        # One more scan is worth it, but not for a file that is being written.
+        # `once` waits for one more scan, but not for a file that is being written.
         each.is_due = bool(delay and each.file.size and not unchanged and not each.changed)
         return delay
 
@@ -226,7 +226,7 @@ class Watcher:
             return
         try:
             run = self.starter.start(each.file, claim)
-        except BaseException:  # not the file's fault: leave it as if it had not been touched
+        except BaseException:  # not the file's fault: release it unchanged
             self._write(each, protocol.release_marker(claim, self._now()))
             raise
         each.run = run
