@@ -1,4 +1,4 @@
-"""What is published must be what was meant, once, and no caller's text may reach a shell."""
+"""The right version must be published, once, and no input value may reach a shell."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ from support import GUARD_S
 
 ENDPOINT = f"batchEndpoints/{NAME}"
 HOSTILE = "it's; touch gone \"`touch gone`\" $(touch gone) '"
-"""A title that a caller may give, and that a shell would run."""
+"""A title that a shell would execute."""
 pytestmark = pytest.mark.usefixtures("plain_pipelines")
 
 
@@ -61,7 +61,7 @@ def steps(plane, version):
 
 
 def deployed(plane):
-    """Component that the endpoint's default deployment runs: `name/versions/version`."""
+    """Return the component that the default deployment runs: `name/versions/version`."""
     endpoint = plane.manager.find(ENDPOINT)
     name = endpoint["properties"]["defaults"]["deploymentName"]
     found = plane.manager.find(f"{ENDPOINT}/deployments/{name}")["properties"]
@@ -69,7 +69,7 @@ def deployed(plane):
     return asset.partition("/components/")[2]
 
 
-def test_what_is_published_already_is_left_alone_and_a_change_replaces_it(plane, done, published):
+def test_publishing_again_changes_nothing_and_a_change_is_a_new_version(plane, done, published):
     assert plane.manager.find(ENDPOINT)["properties"]["authMode"] == "aadToken"
     before, since = deployed(plane), len(plane.requests)
     assert "is published already" in done()
@@ -79,11 +79,11 @@ def test_what_is_published_already_is_left_alone_and_a_change_replaces_it(plane,
     assert puts(plane, since) == []
     done(*more)
     assert deployed(plane) != before
-    done()  # the earlier one is there still, and is only named again
+    done()  # the earlier deployment still exists and becomes the default again
     assert deployed(plane) == before
 
 
-def test_other_code_is_another_version(project):
+def test_other_code_changes_the_version(project):
     compiled = Compiled.from_pipeline(bootstrap_project(project), "azureml", PIPELINE, {})
     before = compiled.content
     note = project / f"src/{PACKAGE}/note.py"
@@ -93,7 +93,7 @@ def test_other_code_is_another_version(project):
     assert replace(compiled).content == before
 
 
-def test_no_value_stands_in_a_command_and_each_step_gets_each_input(plane, published):
+def test_commands_contain_no_values_and_steps_receive_all_inputs(plane, published):
     found = steps(plane, deployed(plane))
     assert found.keys() == set(STEPS)
     for node, runs in found.values():
@@ -107,19 +107,19 @@ def client():
     return MLClient(DefaultAzureCredential(), SUBSCRIPTION, GROUP, WORKSPACE)
 
 
-def test_the_body_that_the_command_prints_makes_a_job(plane, published):
+def test_the_printed_request_body_starts_a_job(plane, published):
     address, body = re.search(r"POST (\S+)\n +(\{.+\})\n", published).groups()
     token = DefaultAzureCredential().get_token("https://ml.azure.com/.default").token
-    said = json.loads(body.replace("…", "mine"))
+    document = json.loads(body.replace("…", "mine"))
     headers = {"Authorization": f"Bearer {token}"}
-    answer = requests.post(address, json=said, headers=headers, timeout=GUARD_S)
+    answer = requests.post(address, json=document, headers=headers, timeout=GUARD_S)
     assert answer.status_code == 201, answer.text
     job = plane.manager.find(f"jobs/{answer.json()['name']}")
     inputs = {name: found["value"] for name, found in job["properties"]["inputs"].items()}
     assert inputs == {"title": "mine", "trials": "3"}
 
 
-def test_a_step_reads_the_text_that_was_said_and_no_shell_reads_it(
+def test_a_step_receives_input_text_unchanged_and_no_shell_parses_it(
     plane, published, azurite, place, plain_project, tmp_path
 ):
     azurite.make_containers("raw", "work")
@@ -143,13 +143,13 @@ def test_a_step_reads_the_text_that_was_said_and_no_shell_reads_it(
 
 
 def uploaded_code(plane, folder):
-    """What was uploaded for the steps, as they see it."""
+    """Return the folder of the code that was uploaded for the steps."""
     _, runs = steps(plane, deployed(plane))["prepare"]
     kept = plane.resources.get(runs["code"].removeprefix("azureml:"))
     return next(download(plane, kept["properties"]["codeUri"], folder).glob("**/conf")).parent
 
 
-def test_old_versions_make_room_and_what_others_made_stays(plane, done, published):
+def test_old_deployments_are_removed_but_not_those_of_others(plane, done, published):
     newest = deployed(plane).rpartition("/")[2]
     for number in range(6):
         plane.resources.put(
@@ -163,7 +163,7 @@ def test_old_versions_make_room_and_what_others_made_stays(plane, done, publishe
     assert not left & {"old0", "old1"}
 
 
-def test_what_was_interrupted_goes_on(plane, run, done):
+def test_an_interrupted_publication_is_completed_by_a_rerun(plane, run, done):
     broken = Answer.error(500, "InternalServerError", "try again", **{"Retry-After": "0"})
     plane.faults.append(Fault(broken, method="PUT", path="/deployments/"))
     assert "that is Azure's own: run the same command again" in error_of(run())
@@ -183,7 +183,7 @@ def foreign(plane):
 
 
 @pytest.mark.parametrize(
-    ("amiss", "arguments", "said"),
+    ("obstacle", "arguments", "message"),
     [
         (
             lambda plane: plane.manager.admission.taken_elsewhere.add(NAME),
@@ -215,8 +215,8 @@ def foreign(plane):
         (lambda plane: None, ("--params", "title=a"), "input 'title': --params says title as well"),
     ],
 )
-def test_what_stands_against_it_is_told_in_one_line(plane, run, amiss, arguments, said):
-    amiss(plane)
-    assert said in error_of(run(*arguments))
+def test_obstacles_are_reported_in_one_line(plane, run, obstacle, arguments, message):
+    obstacle(plane)
+    assert message in error_of(run(*arguments))
     assert not [request for request in plane.requests if "startPendingUpload" in request.path]
     assert not (arguments and plane.requests)

@@ -1,4 +1,4 @@
-"""What the caller of an endpoint says must reach the step as it is, or be refused by name."""
+"""Inputs of an endpoint must reach the steps unchanged, or be rejected by name."""
 
 import json
 
@@ -11,23 +11,23 @@ from kedro_cloud.publishing.inputs import VARIABLE, parse_input, with_inputs
 VIDEO = {"video": {"parameter": "video", "type": "string", "pattern": "abfs://[a-z]+/.+"}}
 
 
-def step(declared, **said):
+def step(declared, **values):
     """Variables of a step."""
-    found = {f"AZUREML_PARAMETER_endpoint_{name}": value for name, value in said.items()}
+    found = {f"AZUREML_PARAMETER_endpoint_{name}": value for name, value in values.items()}
     return {VARIABLE: json.dumps(declared), **found}
 
 
-def test_a_step_that_nobody_started_through_an_endpoint_keeps_its_parameters():
+def test_a_step_without_an_endpoint_keeps_its_parameters():
     assert with_inputs('{"a": 1}', {}) == '{"a": 1}'
     assert with_inputs(None, {"AZUREML_PARAMETER_endpoint_video": "abfs://raw/a.mp4"}) is None
 
 
-def test_what_was_said_stands_beside_what_was_published():
+def test_inputs_are_merged_with_published_parameters():
     params = with_inputs('{"encoding": {"quality": 20}}', step(VIDEO, video="abfs://raw/a.mp4"))
     assert json.loads(params) == {"encoding": {"quality": 20}, "video": "abfs://raw/a.mp4"}
 
 
-def test_a_dotted_parameter_becomes_part_of_another():
+def test_a_dotted_input_sets_a_nested_parameter():
     declared = {"quality": {"parameter": "encoding.quality", "type": "integer"}}
     params = with_inputs('{"encoding": {"threads": 2}}', step(declared, quality="20"))
     assert json.loads(params) == {"encoding": {"threads": 2, "quality": 20}}
@@ -37,7 +37,7 @@ def test_a_dotted_parameter_becomes_part_of_another():
     ("kind", "text", "value"),
     [("integer", "-3", -3), ("number", "1e-3", 0.001), ("boolean", "True", True)],
 )
-def test_a_value_has_the_type_that_was_declared(kind, text, value):
+def test_a_value_is_converted_to_its_declared_type(kind, text, value):
     found = parse_input("x", text, kind)
     assert found == value
     assert type(found) is type(value)
@@ -47,7 +47,7 @@ def test_a_value_has_the_type_that_was_declared(kind, text, value):
     ("kind", "text"),
     [("integer", "3.5"), ("integer", "$(id)"), ("number", "nan"), ("boolean", "yes; id")],
 )
-def test_a_value_of_another_type_is_refused_by_its_name(kind, text):
+def test_a_value_of_another_type_is_rejected_with_the_input_name(kind, text):
     with pytest.raises(ValueError, match=f"input 'x' is refused: it is no {kind}"):
         parse_input("x", text, kind)
 
@@ -63,17 +63,17 @@ def test_a_value_of_another_type_is_refused_by_its_name(kind, text):
         "",
     ],
 )
-def test_a_text_that_no_video_is_called_by_is_refused(text):
+def test_a_string_with_forbidden_characters_is_rejected(text):
     with pytest.raises(ValueError, match="input 'video' is refused: "):
         with_inputs(None, step(VIDEO, video=text))
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=100))
-def test_any_other_name_arrives_as_it_is(name):
+def test_any_other_string_is_unchanged(name):
     text = f"abfs://videos/{name.replace('${', '')}!"
     assert json.loads(with_inputs(None, step(VIDEO, video=text)))["video"] == text
 
 
-def test_a_step_whose_input_did_not_come_stops():
+def test_a_step_without_its_input_fails():
     with pytest.raises(ValueError, match="input 'video' of the endpoint did not reach this step"):
         with_inputs(None, step(VIDEO))

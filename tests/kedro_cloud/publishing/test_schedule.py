@@ -1,4 +1,4 @@
-"""A schedule must start what is meant when it is meant, once, and be told apart from others'."""
+"""A schedule must start the right job at the right times, once, and only its owner changes it."""
 
 from functools import partial
 
@@ -36,19 +36,19 @@ def done(plane, plain_project):
 
 @pytest.fixture
 def made(plane, done):
-    """A workspace with a schedule; what was asked of it so far is left out."""
+    """A workspace with a schedule; earlier requests are cleared."""
     done(*HOURLY)
     plane.requests.clear()
     return plane
 
 
 def state(plane):
-    """Whether the schedule starts jobs, and the job."""
+    """Return whether the schedule is enabled, and its job."""
     properties = plane.manager.find(SCHEDULE)["properties"]
     return properties["isEnabled"], properties["action"]["jobDefinition"]
 
 
-def test_a_schedule_is_made_once_and_starts_the_pipelines_steps(plane, done):
+def test_a_schedule_is_created_once_and_starts_the_steps_of_the_pipeline(plane, done):
     assert f"+ schedule {PIPELINE}: {PIPELINE} at '0 * * * *' UTC" in done(*HOURLY, "--dry-run")
     assert puts(plane) == []
     done(*HOURLY)
@@ -63,7 +63,7 @@ def test_a_schedule_is_made_once_and_starts_the_pipelines_steps(plane, done):
     assert puts(plane, since) == []
 
 
-def test_a_pause_keeps_the_job_and_outlives_a_change(made, done, run):
+def test_a_paused_schedule_keeps_its_job_and_stays_paused_when_it_changes(made, done, run):
     _, before = state(made)
     done("pause", PIPELINE)
     assert state(made) == (False, before)
@@ -73,15 +73,15 @@ def test_a_pause_keeps_the_job_and_outlives_a_change(made, done, run):
     assert "it is paused; let it go on: kedro cloud schedule resume" in changed
     assert state(made) == (False, before)
     done(*HOURLY, "--name", "second")
-    said = f"'{PIPELINE}' is scheduled already, as 'second'"
-    assert said in error_of(run("resume", PIPELINE))
+    message = f"'{PIPELINE}' is scheduled already, as 'second'"
+    assert message in error_of(run("resume", PIPELINE))
     assert state(made) == (False, before)
     done("remove", "second")
     done("resume", PIPELINE)
     assert state(made) == (True, before)
 
 
-def test_removed_is_removed_and_said_so_the_second_time(made, done):
+def test_removing_a_schedule_twice_reports_that_it_is_gone(made, done):
     done("remove", PIPELINE, "--dry-run")
     assert made.manager.find(SCHEDULE)
     done("remove", PIPELINE)
@@ -89,7 +89,7 @@ def test_removed_is_removed_and_said_so_the_second_time(made, done):
     assert "nothing to remove" in done("remove", PIPELINE)
 
 
-def test_the_list_tells_what_is_paused_and_what_will_fail(made, done, run):
+def test_the_list_shows_paused_schedules_and_missing_clusters(made, done, run):
     done("pause", PIPELINE)
     made.resources.delete(f"{WORKSPACE_ID}/computes/cpu-cluster")
     heading, line = done("list").splitlines()
@@ -103,9 +103,9 @@ def test_the_list_tells_what_is_paused_and_what_will_fail(made, done, run):
     assert puts(made) == []
 
 
-def test_what_is_amiss_is_told_in_one_line_and_changes_nothing(made, run):
+def test_an_invalid_schedule_is_reported_in_one_line_and_changes_nothing(made, run):
     other = ("create", "-p", "__default__", "--cron", "0 * * * *", "--name", PIPELINE)
-    for arguments, said in (
+    for arguments, message in (
         (other, f"'{PIPELINE}' is there and starts pipeline '{PIPELINE}'; say another --name"),
         (
             (*HOURLY, "--name", "second"),
@@ -119,7 +119,7 @@ def test_what_is_amiss_is_told_in_one_line_and_changes_nothing(made, run):
         ),
         (("create", "-p", PIPELINE, "--cron", "0 *"), "has 2 fields and not five"),
     ):
-        assert said in error_of(run(*arguments))
+        assert message in error_of(run(*arguments))
     found = dict(made.manager.find(SCHEDULE))  # and now as if made by somebody else
     found["properties"] = {key: it for key, it in found["properties"].items() if key != "tags"}
     made.resources.put(found["id"], {"properties": found["properties"]})
@@ -137,12 +137,12 @@ def test_what_is_amiss_is_told_in_one_line_and_changes_nothing(made, run):
         ("10/20 * * * *", "10/20 * * * *"),
     ],
 )
-def test_what_azure_ml_takes_is_taken(expression, same):
+def test_valid_cron_expressions_are_accepted(expression, same):
     assert checked_cron(expression) == same
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"),
+    ("expression", "message"),
     [
         ("0 0 1 * *", "Azure ML ignores days, and would start the job on all of them"),
         ("0 0 * 6 *", "Azure ML ignores months"),
@@ -158,16 +158,16 @@ def test_what_azure_ml_takes_is_taken(expression, same):
         ("0 0; id * * *", "has 6 fields"),
     ],
 )
-def test_what_azure_ml_would_not_do_is_refused_by_its_field(expression, said):
-    with pytest.raises(ValueError, match=said):
+def test_invalid_cron_expressions_are_rejected_with_the_field(expression, message):
+    with pytest.raises(ValueError, match=message):
         checked_cron(expression)
 
 
-def test_minutes_that_are_close_only_over_the_hour_are_no_fault_of_a_daily_job():
+def test_close_minutes_in_different_hours_are_valid_for_a_daily_job():
     assert checked_cron("0,55 3 * * *") == "0,55 3 * * *"
 
 
-def test_a_time_zone_has_the_name_that_azure_ml_knows():
+def test_a_time_zone_is_a_name_of_azure_ml():
     assert checked_time_zone("w. europe standard time") == "W. Europe Standard Time"
     with pytest.raises(ValueError, match=r"did you mean 'W\. Europe Standard Time'"):
         checked_time_zone("W Europe Standard Time")
