@@ -1,4 +1,4 @@
-"""Every step must run on the packages of the lock file, in an image that builds and starts."""
+"""All steps must run on the packages of the lock file, in an image that builds and starts."""
 
 import re
 import shutil
@@ -35,7 +35,7 @@ def project(tmp_path):
     return tmp_path
 
 
-def test_other_packages_are_another_environment(project):
+def test_other_packages_change_the_environment_name(project):
     before = Image.from_project(project, "cpu").reference
     (project / LOCK).write_text((project / LOCK).read_text().replace("torch==2", "torch==3"))
     after = Image.from_project(project, "cpu")
@@ -43,7 +43,7 @@ def test_other_packages_are_another_environment(project):
     assert after.version == before.split(":")[1]
 
 
-def test_another_way_to_build_is_another_version(project):
+def test_another_dockerfile_changes_the_version(project):
     before = Image.from_project(project, "gpu").reference
     with (project / DOCKERFILES["gpu"]).open("a") as file:
         file.write("ENV A=1\n")
@@ -52,7 +52,7 @@ def test_another_way_to_build_is_another_version(project):
     assert after.version != before.split(":")[1]
 
 
-def test_a_missing_file_or_kind_is_told_in_a_line(project):
+def test_a_missing_file_or_kind_is_reported_in_one_line(project):
     with pytest.raises(ValueError, match="no image for 'tpu' machines; known: cpu, gpu"):
         Image.from_project(project, "tpu")
     (project / LOCK).unlink()
@@ -61,7 +61,7 @@ def test_a_missing_file_or_kind_is_told_in_a_line(project):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_hadolint_has_nothing_to_say(kind):
+def test_hadolint_passes(kind):
     found = subprocess.run(
         [Path(sys.executable).with_name("hadolint"), ROOT / DOCKERFILES[kind]],
         capture_output=True,
@@ -79,7 +79,7 @@ def test_steps_do_not_run_as_root(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_copied_is_in_the_build_context(kind):
+def test_copied_files_are_in_the_build_context(kind):
     copied = [value.split()[:-1] for name, value in instructions(kind) if name == "COPY"]
     assert copied == [[LOCK]]
 
@@ -92,7 +92,7 @@ def test_the_image_installs_the_lock_file_and_nothing_else(kind):
     assert words == ["-r", f"/opt/quartet/{LOCK}"]
 
 
-def test_the_lock_files_hold_what_these_tests_run_on():
+def test_the_lock_files_contain_the_installed_versions():
     # Not sys.path: setuptools, once imported, adds the copies of libraries that it brings.
     installed = distributions(path=[sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     here = {canonicalize_name(found.name): found.version.split("+")[0] for found in installed}
@@ -110,11 +110,11 @@ OF_ANOTHER_LINUX = re.compile(r"libs/linux/(?!debian_ubuntu/x86_64)")
 IN_THE_BASE_IMAGE = {"libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libuuid1", "libcom-err2"}
 OF_FAST_NETWORKS = {f"lib{name}" for name in ("efa.so.1", "ibverbs.so.1", "mlx5.so.1")}
 OF_FAST_NETWORKS |= {"libpsm2.so.2", "librdmacm.so.1"}
-"""Wanted by plug-ins of Open MPI, which does without those that do not load."""
+"""Required by plug-ins of Open MPI, which skips those that it cannot load."""
 
 
 def packages_of(names):
-    """Debian packages that the shared libraries of these distributions take from the system."""
+    """Return the Debian packages that the shared libraries of these distributions need."""
     files = [
         found.locate_file(file)
         for found in distributions(path=[sysconfig.get_path("platlib")])
@@ -136,7 +136,7 @@ def packages_of(names):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_libraries_that_wheels_leave_to_the_system_are_installed(kind):
+def test_system_libraries_of_wheels_are_installed(kind):
     if shutil.which("dpkg") is None:
         skip_or_fail("this is no Debian, whose packages the image is made of")
     wanted = packages_of(

@@ -1,4 +1,4 @@
-"""`kedro cloud provision` must make what cloud.yml says, once, and never harm what is there."""
+"""`kedro cloud provision` must create what cloud.yml lists, once, and harm nothing else."""
 
 from functools import partial
 
@@ -52,13 +52,13 @@ def done(plane, project):
 
 @pytest.fixture
 def made(plane, done):
-    """The workspace in which all was made; what was asked of it is forgotten."""
+    """A provisioned workspace; earlier requests are cleared."""
     done()
     plane.requests.clear()
     return plane
 
 
-def test_all_is_made_once_without_a_key(plane, done):
+def test_all_resources_are_created_once_without_a_key(plane, done):
     done()
     assert puts(plane) == [f"PUT quartet-workspace/{path}" for path in ALL]
     made = plane.manager.find("computes/gpu-cluster")
@@ -74,19 +74,19 @@ def test_all_is_made_once_without_a_key(plane, done):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said", "code"),
+    ("arguments", "message", "code"),
     [(["--dry-run"], "this was a dry run", 0), ([], "rerun with --yes", 1)],
 )
-def test_what_would_be_made_is_shown_and_nothing_changed(plane, project, arguments, said, code):
+def test_a_dry_run_shows_changes_and_applies_none(plane, project, arguments, message, code):
     result = call(project, provision, *arguments)
     assert result.exit_code == code
     assert "+ cluster cpu-cluster: Standard_D4s_v5, 0 to 4 nodes" in result.stdout
     assert "= datastore workspaceblobstore: not in cloud.yml, left alone" in result.stdout
-    assert said in result.output
+    assert message in result.output
     assert puts(plane) == []
 
 
-def test_a_change_is_shown_from_what_to_what_and_keeps_the_network(plane, done):
+def test_a_change_shows_old_and_new_values_and_keeps_the_network(plane, done):
     body = cluster(2)
     body["properties"] |= {"vmSize": "STANDARD_D4S_V5", "subnet": {"id": SUBNET}}
     plane.resources.put(
@@ -100,29 +100,29 @@ def test_a_change_is_shown_from_what_to_what_and_keeps_the_network(plane, done):
     store = {"datastoreType": "AzureBlob", "accountName": "old", "containerName": "raw"}
     keys = {"credentials": {"credentialsType": "AccountKey"}}
     plane.manager.add("datastores/plain_raw", store | keys)
-    said = done()
+    output = done()
     changes = "max_nodes 2 → 4, idle_seconds 120 → 300, identity a → jobs"
-    assert f"~ cluster cpu-cluster: {changes}" in said
+    assert f"~ cluster cpu-cluster: {changes}" in output
     kept = plane.manager.find("computes/cpu-cluster")
     assert kept["properties"]["properties"]["subnet"]["id"] == SUBNET
     assert kept["properties"]["properties"]["scaleSettings"]["maxNodeCount"] == 4
     assert list(kept["identity"]["userAssignedIdentities"]) == [f"{IDENTITY}/jobs"]
     changes = "account old → plain, credentials account_key → identity"
-    assert f"~ datastore plain_raw: {changes}" in said
+    assert f"~ datastore plain_raw: {changes}" in output
     entered = plane.manager.find("datastores/plain_raw")["properties"]
     assert entered["credentials"] == {"credentialsType": "None"}
 
 
-def test_data_that_lies_elsewhere_now_is_a_new_version(made, done, cloud):
+def test_a_new_path_of_a_data_asset_is_a_new_version(made, done, cloud):
     cloud(data_assets={"shuttles": {"datastore": "plain_work", "path": "plain"}})
-    said = "datastores/plain_raw/paths/plain → datastores/plain_work/paths/plain"
-    assert f"+ data asset shuttles:2: {said}" in done()
+    message = "datastores/plain_raw/paths/plain → datastores/plain_work/paths/plain"
+    assert f"+ data asset shuttles:2: {message}" in done()
     versions = {each["name"]: each for each in made.manager.list("data/shuttles/versions")}
     assert versions["1"]["properties"]["dataUri"].endswith("datastores/plain_raw/paths/plain")
     assert versions["2"]["properties"]["dataUri"].endswith("datastores/plain_work/paths/plain")
 
 
-def test_what_azure_does_not_change_is_left_and_the_rest_is_done(made, run, cloud):
+def test_immutable_settings_are_refused_and_the_rest_is_applied(made, run, cloud):
     cloud(
         clusters={"cpu-cluster": {"size": "Standard_D2_v3", "max_nodes": 4}},
         datastores=STORES | {"plain_new": "new"},
@@ -133,10 +133,10 @@ def test_what_azure_does_not_change_is_left_and_the_rest_is_done(made, run, clou
     assert puts(made) == ["PUT quartet-workspace/datastores/plain_new"]
 
 
-def test_what_was_interrupted_goes_on(plane, run, done):
+def test_interrupted_provisioning_is_completed_by_a_rerun(plane, run, done):
     broken = Answer.error(500, "InternalServerError", "try again", **{"Retry-After": "0"})
     plane.faults.append(Fault(broken, method="PUT", path="datastores/plain_raw"))
-    error = error_of(run())  # the asset in that datastore is not told of: it waits for it
+    error = error_of(run())  # the asset in that datastore is not reported: it waits for it
     assert "(InternalServerError) try again; that is Azure's own: run the same command" in error
     assert plane.manager.find("datastores/plain_work")
     assert plane.manager.find("data/shuttles/versions/1") is None
@@ -147,7 +147,7 @@ def test_what_was_interrupted_goes_on(plane, run, done):
     assert puts(plane, since) == [f"PUT quartet-workspace/{path}" for path in missing]
 
 
-def test_a_cluster_whose_creation_failed_is_made_again(made, done):
+def test_a_cluster_whose_creation_failed_is_created_again(made, done):
     made.manager.find("computes/cpu-cluster")["properties"]["provisioningState"] = "Failed"
     assert "~ cluster cpu-cluster: its creation had failed; " in done("--dry-run")
 
@@ -170,7 +170,7 @@ def another_kind(plane):
 
 
 @pytest.mark.parametrize(
-    ("amiss", "said"),
+    ("obstacle", "message"),
     [
         (
             without_size,
@@ -189,17 +189,17 @@ def another_kind(plane):
         (another_kind, "compute 'cpu-cluster' is of another kind (computeinstance); name another"),
     ],
 )
-def test_what_stands_against_it_is_told_in_one_line(plane, run, amiss, said):
-    amiss(plane)
+def test_obstacles_are_reported_in_one_line(plane, run, obstacle, message):
+    obstacle(plane)
     result = run()
     assert result.exit_code == 1
     errors = told(result)
-    assert said in errors[0]
-    if amiss is not throttled:
-        assert plane.manager.find("datastores/plain_raw"), "the rest was not made"
+    assert message in errors[0]
+    if obstacle is not throttled:
+        assert plane.manager.find("datastores/plain_raw"), "the rest was not created"
 
 
-def test_whoever_may_make_no_clusters_is_told_the_role_that_may(plane, run):
+def test_a_missing_permission_is_reported_with_the_required_role(plane, run):
     plane.manager.denied.add("computes/write")
     errors = told(run())
     assert len(errors) == 2
@@ -207,7 +207,7 @@ def test_whoever_may_make_no_clusters_is_told_the_role_that_may(plane, run):
     assert all("ask for the role AzureML Compute Operator" in error for error in errors)
 
 
-def test_calls_that_are_throttled_at_first_are_made_again(plane, done):
+def test_throttled_calls_are_retried(plane, done):
     busy = Answer.error(429, "TooManyRequests", "slow down", **{"Retry-After": "0"})
     plane.faults.append(Fault(busy, times=3))
     done()
@@ -216,14 +216,14 @@ def test_calls_that_are_throttled_at_first_are_made_again(plane, done):
 
 def test_a_workspace_of_another_region_is_refused(plane, run, cloud):
     cloud(region="northeurope")
-    said = "is in westeurope, and cloud.yml says northeurope: write region: westeurope"
-    assert said in error_of(run())
+    message = "is in westeurope, and cloud.yml says northeurope: write region: westeurope"
+    assert message in error_of(run())
     assert puts(plane) == []
 
 
-def test_an_account_that_nobody_has_named_is_asked_for(run, project):
+def test_a_missing_storage_account_is_reported(run, project):
     file = project / "conf/azureml/globals.yml"
     names = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump(names | {"storage_account": "your-data-account"}))
-    said = "conf/azureml/globals.yml does not name your storage account yet"
-    assert said in error_of(run("--dry-run"))
+    message = "conf/azureml/globals.yml does not name your storage account yet"
+    assert message in error_of(run("--dry-run"))
