@@ -1,4 +1,4 @@
-"""The emulator must keep what it is told to keep, and leave nothing behind."""
+"""The emulator must keep its folder and leave no process behind."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ def nothing_listens(port):
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_a_folder_keeps_blobs_and_account_from_one_time_to_the_next(azurite, tmp_path):
+def test_a_folder_keeps_blobs_and_account_between_runs(azurite, tmp_path):
     folder = tmp_path / "cloud" / "blob"
     with running(folder) as first:
         first.make_containers("raw")
@@ -56,7 +56,7 @@ def test_the_emulator_ends_with_a_process_that_is_killed(azurite, tmp_path):
     assert nothing_listens(port)
 
 
-def test_a_missing_or_broken_emulator_is_told_in_one_line(monkeypatch):
+def test_a_missing_or_broken_emulator_is_reported_in_one_line(monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setattr(module, "_INSTALLED", (Path("/nowhere"),))
     with pytest.raises(OSError, match="run `make azurite`"):
@@ -66,5 +66,5 @@ def test_a_missing_or_broken_emulator_is_told_in_one_line(monkeypatch):
         running().__enter__()
 
 
-def test_the_accounts_key_is_not_shown(azurite):
+def test_the_repr_hides_the_account_key(azurite):
     assert "AccountKey" not in repr(azurite)

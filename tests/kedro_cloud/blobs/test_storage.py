@@ -1,4 +1,4 @@
-"""Blob storage must be entered the right way, and hold nothing that is not whole."""
+"""`abfs://` must use the right account and credential, and store only complete blobs."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-def test_whoever_is_signed_in_enters_unless_a_token_or_a_key_is_set(environment):
+def test_a_token_or_a_key_takes_precedence_over_the_signed_in_identity(environment):
     assert isinstance(fsspec.filesystem("abfs").credential, DefaultAzureCredential)
     environment.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
     assert isinstance(fsspec.filesystem("abfs").credential, AzureNamedKeyCredential)
@@ -64,22 +64,22 @@ def test_the_account_is_that_of_the_environments_globals(environment):
     assert fsspec.filesystem("abfs").account_name == "quartettest"  # as before
 
 
-def test_an_account_that_nobody_named_is_asked_for(environment):
+def test_a_missing_account_is_reported(environment):
     environment.setitem(conf, "abfs", {})
     with pytest.raises(DatasetError, match=r"which account\? Name it as storage_account") as caught:
         JSONDataset(filepath="abfs://raw/a.json")
     assert "\n" not in describe(caught.value)
 
 
-def test_a_key_is_advised_against_once_and_secrets_in_files_are_refused(environment, caplog):
+def test_a_key_is_warned_about_once_and_secrets_in_files_are_rejected(environment, caplog):
     module._warn_of_key.cache_clear()
     environment.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
     with caplog.at_level(logging.WARNING):
         CSVDataset(filepath="abfs://raw/a.csv")
         JSONDataset(filepath="abfs://raw/b.json", fs_args={"version_aware": True})
-    (told,) = caplog.messages
-    assert "`az login`" in told
-    assert "a2V5" not in told
+    (message,) = caplog.messages
+    assert "`az login`" in message
+    assert "a2V5" not in message
     for secret in ("account_key", "client_secret"):
         with pytest.raises(ValueError, match=f"{secret} is taken from AZURE_.* only") as caught:
             CSVDataset(filepath="abfs://raw/a.csv", credentials={secret: "a2V5"})
@@ -92,13 +92,13 @@ def test_a_run_without_blob_storage_imports_nothing_for_it():
         "from quartet.datasets.location import Location; Location.from_filepath('data/x')\n"
         "print(sorted({'adlfs', 'azure.storage.blob', 'azure.identity'} & sys.modules.keys()))"
     )
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert told.stdout == "[]\n"
+    assert process.stdout == "[]\n"
 
 
-def test_a_sas_token_enters_as_far_as_it_permits_and_until_it_ends(azurite, blobs, monkeypatch):
+def test_a_sas_token_is_limited_by_its_permissions_and_expiry(azurite, blobs, monkeypatch):
     blobs.pipe_file("raw/a.json", b"1")
 
     def enter(permitted, hours):
@@ -127,7 +127,7 @@ def test_a_sas_token_enters_as_far_as_it_permits_and_until_it_ends(azurite, blob
 
 
 @pytest.mark.parametrize("size", [0, 5, 8 * MIB, 20 * MIB + 1])
-def test_what_is_written_is_read_whatever_its_size(blobs, size):
+def test_blobs_of_any_size_are_read_as_written(blobs, size):
     content = os.urandom(size)
     with fsspec.open("abfs://work/file", "wb") as file:
         for start in range(0, size, 3 * MIB):
@@ -158,7 +158,7 @@ def test_an_exception_while_writing_keeps_the_old_blob(blobs, size, stop):
     assert blobs.find("work") == ["work/file"]
 
 
-def test_a_file_that_nobody_closes_is_not_published(blobs):
+def test_a_file_that_is_not_closed_is_not_committed(blobs):
     file = blobs.open("work/file", "wb")
     file.write(b"half")
     del file
@@ -185,7 +185,7 @@ def test_a_file_written_while_another_error_is_handled_is_kept(blobs):
     assert blobs.cat_file("work/report") == b"what went wrong"
 
 
-def test_of_two_that_write_the_same_blob_one_wins_and_nothing_is_mixed(blobs):
+def test_concurrent_writers_of_a_blob_do_not_mix_their_blocks(blobs):
     first, second = blobs.open("work/file", "wb"), blobs.open("work/file", "wb")
     for _ in range(10):
         first.write(b"1" * MIB)
@@ -211,7 +211,7 @@ def test_exclusive_creation_refuses_an_existing_blob(blobs):
         late[1].close()
 
 
-def test_a_long_file_goes_on_its_way_before_it_is_written_to_the_end(proxy):
+def test_a_long_file_is_uploaded_while_it_is_written(proxy):
     with fsspec.filesystem("abfs").open("work/long", "wb") as file:
         for _ in range(100):
             file.write(bytes(MIB))
@@ -220,7 +220,7 @@ def test_a_long_file_goes_on_its_way_before_it_is_written_to_the_end(proxy):
     assert fsspec.filesystem("abfs").size("work/long") == 100 * MIB
 
 
-def test_blobs_of_other_processes_are_seen_at_once(azurite, blobs):
+def test_blobs_of_other_processes_are_listed_at_once(azurite, blobs):
     mine = fsspec.filesystem("abfs")
     assert mine.ls("raw") == mine.find("raw") == []
     azurite.filesystem().pipe_file("raw/folder/new", b"1")
@@ -229,7 +229,7 @@ def test_blobs_of_other_processes_are_seen_at_once(azurite, blobs):
     assert mine.size("raw/folder/new") == 2
 
 
-def test_a_table_that_is_replaced_while_it_is_read_is_never_read_in_part(blobs):
+def test_a_table_that_is_replaced_while_it_is_read_is_never_mixed(blobs):
     for value in (1, 2):
         content = io.BytesIO()
         pd.DataFrame({"a": np.full(3 * MIB, value)}).to_csv(content, index=False)
@@ -253,7 +253,7 @@ def test_handles_work_in_other_processes(blobs):
         assert pool.submit(source.read, "a.avro").result() == b"1"
 
 
-def test_a_missing_container_is_told_before_any_work_is_done(blobs, workspace):
+def test_a_missing_container_is_reported_before_nodes_run(blobs, workspace):
     blobs.put(f"{ROOT}/data/01_raw/stackexchange/", "raw/stackexchange", recursive=True)
     blobs.rmdir("reports")
     result = run_kedro(workspace, "run", "-e", "azureml", "--pipelines", "faq_ingestion")

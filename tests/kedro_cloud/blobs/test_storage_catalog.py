@@ -1,4 +1,4 @@
-"""Every dataset of the catalog that may lie on blob storage must work there as it does here."""
+"""All datasets of the catalog that can be on blob storage must work there as on local disks."""
 
 import shutil
 
@@ -30,7 +30,7 @@ def test_a_dataset_works_on_blob_storage(name, blobs):
     way(name, blobs)
 
 
-def test_every_file_of_the_catalog_would_lie_on_blob_storage():
+def test_all_files_of_the_catalog_can_be_on_blob_storage():
     files = {"filepath", "path", "folder"}
     of_files = {name for name, entry in loader("base")["catalog"].items() if files & entry.keys()}
     assert {name for name in of_files if not name.startswith("_")} == catalog_on_blobs().keys()

@@ -1,6 +1,6 @@
-"""Faults of storage that pass must not be noticed; those that stay must be told in one line.
+"""Transient storage faults must go unnoticed; permanent ones must be reported in one line.
 
-All through datasets of the catalog, on Azurite behind a proxy that fails chosen requests.
+All tests use datasets of the catalog, on Azurite behind a proxy that fails chosen requests.
 """
 
 import os
@@ -29,7 +29,7 @@ ROWS = pd.DataFrame(
 
 
 def retry_at_once(monkeypatch, retries):
-    """Take half a second of silence for a lost connection."""
+    """Treat half a second without data as a lost connection."""
     monkeypatch.setitem(module.CLIENT_OPTIONS, "read_timeout", 0.5)
     for name in ("retry_total", "retry_connect", "retry_read", "retry_status"):
         monkeypatch.setitem(RETRY_OPTIONS, name, retries)
@@ -37,7 +37,7 @@ def retry_at_once(monkeypatch, retries):
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_storage_that_throttles_is_asked_again_with_longer_and_longer_waits(status, proxy, waits):
+def test_throttled_requests_are_retried_with_exponential_backoff(status, proxy, waits):
     proxy.fail(".", "answer", status=status, times=4)
     history = dataset("faq_trials")
     history.save(CSV)
@@ -47,7 +47,7 @@ def test_storage_that_throttles_is_asked_again_with_longer_and_longer_waits(stat
     assert 6 < sum(waits) < 15
 
 
-def test_storage_that_throttles_for_good_is_told_and_the_old_blob_stays(proxy, waits, blobs):
+def test_permanent_throttling_is_reported_and_the_old_blob_stays(proxy, waits, blobs):
     history = dataset("faq_trials")
     history.save(CSV)
     fault = proxy.fail("PUT", "answer")
@@ -65,7 +65,7 @@ def test_storage_that_throttles_for_good_is_told_and_the_old_blob_stays(proxy, w
         history.load()
 
 
-def test_storage_says_itself_how_long_to_wait(proxy, waits):
+def test_retry_after_sets_the_wait(proxy, waits):
     proxy.fail("PUT", "answer", times=2, headers={"Retry-After": "17"})
     proxy.fail("GET", "answer", times=1, headers={"Retry-After": "86400"})
     trials = dataset("faq_trials")
@@ -76,7 +76,7 @@ def test_storage_says_itself_how_long_to_wait(proxy, waits):
 
 @pytest.mark.parametrize("way", ["cut request", "lose answer", "answer"])
 @pytest.mark.parametrize("request_line", ["PUT .*comp=block&", "PUT .*comp=blocklist"])
-def test_an_upload_goes_on_after_lost_connections(way, request_line, proxy, waits):
+def test_an_upload_resumes_after_lost_connections(way, request_line, proxy, waits):
     fault = proxy.fail(request_line, way, times=2)
     models = {"a": np.random.default_rng(0).random(3 * MIB)}
     bank().save(models)
@@ -84,7 +84,7 @@ def test_an_upload_goes_on_after_lost_connections(way, request_line, proxy, wait
     assert (bank().load()["a"] == models["a"]).all()
 
 
-def test_an_upload_that_cannot_be_finished_leaves_the_old_blob(proxy, waits):
+def test_a_failed_upload_keeps_the_old_blob(proxy, waits):
     bank().save({"a": np.zeros(3)})
     proxy.fail("PUT .*comp=block&", "cut request")
     with pytest.raises(DatasetError) as caught:
@@ -93,8 +93,8 @@ def test_an_upload_that_cannot_be_finished_leaves_the_old_blob(proxy, waits):
     assert (bank().load()["a"] == np.zeros(3)).all()
 
 
-def test_text_whose_last_lines_are_lost_is_not_published(proxy, waits, blobs, monkeypatch):
-    """Python's text files hand over their last lines when they are closed, and close regardless."""
+def test_text_whose_last_lines_are_lost_is_not_committed(proxy, waits, blobs, monkeypatch):
+    """Python's text files write their last lines when they are closed, even after an exception."""
     monkeypatch.setattr(upload, "BLOCK", 1000)
     monkeypatch.setattr(upload, "CONCURRENCY", 1)
     card = dataset("style_card")
@@ -106,7 +106,7 @@ def test_text_whose_last_lines_are_lost_is_not_published(proxy, waits, blobs, mo
 
 
 @pytest.mark.parametrize("way", ["cut answer", "lose answer"])
-def test_a_download_goes_on_after_lost_connections(way, proxy, waits, tmp_path):
+def test_a_download_resumes_after_lost_connections(way, proxy, waits, tmp_path):
     models = {"a": np.random.default_rng(0).random(4 * MIB)}
     bank().save(models)
     table = pd.DataFrame({"a": np.random.default_rng(0).random(2 * MIB)})
@@ -126,7 +126,7 @@ def test_a_download_goes_on_after_lost_connections(way, proxy, waits, tmp_path):
     assert [fault.happened for fault in faults] == [2, 2, 2]
 
 
-def test_a_download_that_cannot_be_finished_is_told(proxy, waits):
+def test_a_failed_download_is_reported(proxy, waits):
     history = dataset("faq_trials")
     history.save(CSV)
     proxy.fail("GET", "cut answer")
@@ -135,7 +135,7 @@ def test_a_download_that_cannot_be_finished_is_told(proxy, waits):
     assert "could not be reached in 7 tries" in one_line(caught)
 
 
-def test_storage_that_falls_silent_is_asked_again(proxy, monkeypatch):
+def test_a_request_without_a_response_is_retried(proxy, monkeypatch):
     # A busy machine, too, may stay silent so long: one of many tries gets through.
     retry_at_once(monkeypatch, 1000)
     history = dataset("faq_trials")
@@ -144,7 +144,7 @@ def test_storage_that_falls_silent_is_asked_again(proxy, monkeypatch):
     assert fault.happened == 1
 
 
-def test_storage_that_stays_silent_is_told(proxy, monkeypatch):
+def test_storage_that_never_responds_is_reported(proxy, monkeypatch):
     retry_at_once(monkeypatch, 2)
     proxy.fail(".", "silence")
     with pytest.raises(DatasetError) as caught:
@@ -152,23 +152,23 @@ def test_storage_that_stays_silent_is_told(proxy, monkeypatch):
     assert "could not be reached in 3 tries" in one_line(caught)
 
 
-def test_listings_and_deletions_go_on_after_faults(proxy, waits, blobs):
-    pieces = dataset("style_segments").load()
+def test_listings_and_deletions_are_retried_after_faults(proxy, waits, blobs):
+    segments = dataset("style_segments").load()
     for name in "123":
-        pieces.write("w", name, b"x")
+        segments.write("w", name, b"x")
     proxy.fail("GET .*comp=list", "answer", times=2)
-    assert pieces.names("w") == {"1", "2", "3"}
+    assert segments.names("w") == {"1", "2", "3"}
     proxy.fail("DELETE", "lose answer", times=2)  # then asked again to delete what is gone
-    pieces.clear("w")
+    segments.clear("w")
     assert blobs.find("work") == []
-    pieces.write("w", "1", b"x")
+    segments.write("w", "1", b"x")
     proxy.fail("DELETE", "answer")
     with pytest.raises(DatasetError) as caught:
-        pieces.clear("w")
+        segments.clear("w")
     assert "was too busy in 7 tries" in one_line(caught)
 
 
-def test_a_blob_that_vanishes_between_listing_and_reading_is_told(proxy, blobs, tmp_path):
+def test_a_blob_removed_between_listing_and_reading_is_reported(proxy, blobs, tmp_path):
     predictions = dataset("sensor_predictions")
     predictions.save(ROWS)
     (first, _) = blobs.find("work")
@@ -178,7 +178,7 @@ def test_a_blob_that_vanishes_between_listing_and_reading_is_told(proxy, blobs, 
     assert f"{first}: cannot be read" in one_line(caught)
 
 
-def test_a_file_that_vanishes_between_opening_and_reading_is_told(proxy, blobs):
+def test_a_file_removed_between_opening_and_reading_is_reported(proxy, blobs):
     path = "reports/local/faq_tuning/trials.csv"
     dataset("faq_trials").save(CSV)
     proxy.fail(f"GET .*/{path}$", "meanwhile", meanwhile=lambda: blobs.rm(path))

@@ -1,4 +1,4 @@
-"""What a user has to mend about blob storage must be told at once, in one line that says how."""
+"""Errors of blob storage that a user must fix must be reported at once, in one line with advice."""
 
 import pandas as pd
 import pytest
@@ -12,7 +12,7 @@ from stored import ON_BLOBS, catalog_on_blobs, dataset, one_line
 CSV = pd.DataFrame({"a": [1, 2]})
 
 
-def test_a_missing_container_is_named_with_the_command_that_makes_it(blobs):
+def test_a_missing_container_is_reported_with_the_command_that_creates_it(blobs):
     history, stored = dataset("faq_trials"), dataset("convnet_checkpoint").load()
     for container in ("reports", "models"):
         blobs.rmdir(container)
@@ -54,7 +54,7 @@ def test_no_run_begins_while_the_container_of_a_dataset_is_missing(name, blobs):
         (400, "InvalidHeaderValue", "refused a request .400 InvalidHeaderValue."),
     ],
 )
-def test_what_storage_refuses_is_told_at_once_with_what_to_do(status, code, expected, proxy, waits):
+def test_refused_requests_are_reported_at_once_with_advice(status, code, expected, proxy, waits):
     history = dataset("faq_trials")
     history.save(CSV)
     refusal = proxy.fail(".", "answer", status=status, code=code)
@@ -67,7 +67,7 @@ def test_what_storage_refuses_is_told_at_once_with_what_to_do(status, code, expe
     assert waits == []
 
 
-def test_an_unknown_account_is_told_soon(blobs, waits, monkeypatch):
+def test_an_unknown_account_is_reported_soon(blobs, waits, monkeypatch):
     """As the name of a host that by definition does not exist."""
     for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
@@ -83,7 +83,7 @@ def test_an_unknown_account_is_told_soon(blobs, waits, monkeypatch):
     assert sum(waits) < 5
 
 
-def test_a_missing_credential_is_told_at_once(blobs, waits, monkeypatch):
+def test_a_missing_credential_is_reported_at_once(blobs, waits, monkeypatch):
     monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
     for variable in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET"):
@@ -104,7 +104,7 @@ def test_a_missing_credential_is_told_at_once(blobs, waits, monkeypatch):
         ("AZURE_STORAGE_ACCOUNT_KEY", "not base64", "its key is not valid"),
     ],
 )
-def test_a_setting_that_was_copied_wrong_is_named(variable, value, expected, blobs, monkeypatch):
+def test_a_malformed_setting_is_reported_by_name(variable, value, expected, blobs, monkeypatch):
     monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
     monkeypatch.setitem(conf, "abfs", {"account_name": "quartettest"})
     monkeypatch.setenv(variable, value)
