@@ -1,4 +1,4 @@
-"""Each new file must be processed once: none left out, none twice, whatever else happens."""
+"""Each new file must be processed exactly once, whatever else happens."""
 
 from datetime import timedelta
 
@@ -68,7 +68,7 @@ def test_a_file_that_fails_is_given_up_while_others_go_on(watched):
     assert watched.work.started["bad.mp4"] == 3
 
 
-def test_a_file_that_failed_rests_and_is_tried_anew_if_it_is_replaced(watched):
+def test_a_failed_file_waits_and_is_tried_again_if_it_is_replaced(watched):
     watched.location.put("bad.mp4")
     watcher = watched.watcher()
     watched.settle(watcher)
@@ -114,8 +114,8 @@ def test_of_two_files_with_one_result_the_first_is_processed(watched):
     watched.location.put("sub/film.mp4")
     expected = {"film.mov": "done", "film.mp4": "refused", "sub/film.mp4": "done"}
     assert watched.finish(watcher) == expected
-    said = "its result would replace that of film.mov: rename it"
-    assert message_of(watcher, "film.mp4") == said
+    message = "its result would replace that of film.mov: rename it"
+    assert message_of(watcher, "film.mp4") == message
 
 
 def test_a_name_that_is_refused_or_a_marker_that_cannot_be_read_is_reported(watched):
@@ -125,13 +125,13 @@ def test_a_name_that_is_refused_or_a_marker_that_cannot_be_read_is_reported(watc
     watcher = watched.watcher()
     assert watched.finish(watcher) == {"it's.mp4": "refused", "a.mp4": "refused"}
     assert message_of(watcher, "it's.mp4") == "its name has an apostrophe: rename it"
-    said = "its marker cannot be read: remove memory/a.mp4.json"
-    assert message_of(watcher, "a.mp4") == said
+    message = "its marker cannot be read: remove memory/a.mp4.json"
+    assert message_of(watcher, "a.mp4") == message
     assert not watched.work.runs
 
 
 @pytest.mark.parametrize(
-    ("fields", "state", "said"),
+    ("fields", "state", "message"),
     [
         ({"state": "started", "by": "logic-app:08585"}, "elsewhere", "logic-app has it"),
         ({"state": "started", "by": "gpu1/402:7:abc", "until": "2026-11-21T22:30:00Z"},
@@ -142,13 +142,13 @@ def test_a_name_that_is_refused_or_a_marker_that_cannot_be_read_is_reported(watc
         ({"state": "stopped", "job": "video-1"}, "stopped", ""),
     ],
 )  # fmt: skip
-def test_what_others_have_recorded_is_reported(watched, fields, state, said):
+def test_markers_of_others_are_reported(watched, fields, state, message):
     watched.location.put("a.mp4")
     watched.location.mark("a.mp4", **fields)
     watcher = watched.watcher()
     watcher.scan()
     assert states(watcher) == {"a.mp4": state}
-    assert message_of(watcher, "a.mp4") == said
+    assert message_of(watcher, "a.mp4") == message
 
 
 def test_the_logic_app_and_a_watcher_leave_each_other_their_files(watched):
@@ -190,7 +190,7 @@ def test_a_run_whose_file_was_taken_over_records_nothing(watched, ends):
     assert watched.location.marker("slow.mp4").by == "elsewhere:1:a"
 
 
-def test_what_ends_all_its_watchers_is_given_up(watched):
+def test_a_file_that_crashes_all_its_watchers_is_poison(watched):
     watched.location.put("a.mp4")
     watched.location.mark("a.mp4", state="started", by=f"here:{NOBODY}:a",
                           until="2026-11-21T23:00:00Z", interruptions=4)  # fmt: skip
@@ -278,16 +278,16 @@ def test_a_file_whose_marker_is_cleared_starts_again_in_another_series(watched, 
 
 
 @pytest.mark.parametrize(
-    ("until", "said"),
+    ("until", "message"),
     [
         (NOW + timedelta(seconds=1), "a.mp4 is running; stop elsewhere:1:a first"),
         (NOW, "a.mp4 may be running in job j; watch until that has ended, then try again"),
     ],
 )
-def test_the_marker_of_a_file_that_may_be_running_is_kept(watched, until, said):
+def test_the_marker_of_a_file_that_may_be_running_is_kept(watched, until, message):
     """A second run would write the same result beside the first."""
     watched.location.mark("a.mp4", state="started", until=until.isoformat(), job="j")
-    assert clear(watched, "a.mp4") == said
+    assert clear(watched, "a.mp4") == message
     assert watched.location.marker("a.mp4").job == "j"
 
 
@@ -330,7 +330,7 @@ def test_storage_that_does_not_answer_ends_a_watch_that_runs_once_and_frees_file
     assert watched.settle(watched.watcher("next")) == {"slow.mp4": "running"}
 
 
-def test_what_runs_is_killed_when_a_watch_is_broken_off(watched):
+def test_runs_are_killed_when_a_watch_fails(watched):
     def broken(files):
         if watched.work.runs:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Folder and container must show the same files, and let one of two rivals have each marker."""
+"""Folder and container must list the same files, and grant each marker to one of two rivals."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +19,7 @@ def marker(by):
     return protocol.start_marker("a.mp4", "1", NOW, f"{by}:1:a")
 
 
-def test_other_files_outputs_and_hidden_ones_do_not_count(arrivals):
+def test_hidden_files_outputs_and_other_suffixes_are_ignored(arrivals):
     for name in (
         "a.MP4",
         "sub/b, [1]? é.mov",
@@ -45,7 +45,7 @@ def test_other_files_outputs_and_hidden_ones_do_not_count(arrivals):
     assert changed.modified >= found["a.MP4"].modified
 
 
-def test_of_two_who_claim_at_the_same_moment_one_gets_the_file(arrivals):
+def test_one_of_two_concurrent_claims_succeeds(arrivals):
     first, second = arrivals.location(), arrivals.location()
     one, other = marker("one"), marker("other")
     tag = first.write_marker("sub/a.mp4", one, "")
@@ -63,7 +63,7 @@ def test_of_two_who_claim_at_the_same_moment_one_gets_the_file(arrivals):
     assert first.write_marker("sub/a.mp4", one, later) is None
 
 
-def test_of_many_who_claim_together_one_gets_the_file(arrivals):
+def test_one_of_many_concurrent_claims_succeeds(arrivals):
     def claim(number):
         return arrivals.location().write_marker("a.mp4", marker(str(number)), "")
 
@@ -110,8 +110,8 @@ def test_a_folder_of_a_container_is_watched_and_a_blob_is_no_folder(container):
     assert found == [["in/a.mp4"], [], []]
 
 
-def test_a_claim_whose_answer_was_lost_is_ones_own(container):
-    """The request is sent again, and then meets what the first one wrote."""
+def test_a_claim_whose_response_was_lost_is_recognised(container):
+    """The retry of the request finds the marker that the first one wrote."""
     location, claim = container.location(), marker("one")
     tag = location.write_marker("a.mp4", claim, "")
     assert location.write_marker("a.mp4", claim, "") == tag
@@ -152,12 +152,12 @@ def test_an_upload_that_has_stalled_waits(folder):
     assert watched.finish(watcher) == {"a.mp4": "done"}
 
 
-def test_a_folder_that_goes_is_not_empty(tmp_path):
+def test_a_removed_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         LocalFolder(str(tmp_path / "nowhere"), (".mp4",), ()).list_files()
 
 
-def test_a_container_that_goes_is_not_empty(container):
+def test_a_removed_container_is_an_error(container):
     container.clear()
     with pytest.raises(Exception, match=r"has no container 'videos'"):
         container.location().list_files()

@@ -1,4 +1,4 @@
-"""A file must have one owner at a time, and its marker must say what became of it."""
+"""A file must have one owner at a time, and its marker must record how its run ended."""
 
 from datetime import timedelta
 
@@ -70,7 +70,7 @@ def test_a_marker_decides_what_may_be_done_with_its_file(fields, version, state,
     assert (found, claim.attempts) == (state, attempts)
 
 
-def test_a_first_claim_and_a_retry_are_told_apart_by_series_and_continued_by_job():
+def test_series_distinguishes_a_first_claim_from_a_retry_and_the_job_continues():
     state, first = evaluate(None)
     assert (state, first.attempts, first.interruptions, first.job) == (
         "waiting", 0, 0, None
@@ -91,7 +91,7 @@ def test_a_process_that_took_the_pid_of_the_dead_one_counts_as_dead():
     assert evaluate(mine)[0] == "elsewhere"
 
 
-def test_failures_rest_longer_each_time_and_the_last_one_is_poison():
+def test_the_backoff_grows_with_each_failure_and_the_last_is_poison():
     ended, rests = marker(**STARTED, attempts=0, job="j"), []
     failed = protocol.Outcome("failed", "no video")
     for _ in range(ATTEMPTS):
@@ -113,7 +113,7 @@ def test_a_marker_keeps_fields_of_others_and_times_to_the_second():
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"file": "a", "state": "unheard-of"}'])
-def test_what_is_no_marker_is_not_read_as_one(content):
+def test_invalid_content_is_not_a_marker(content):
     assert Marker.from_bytes(content) is None
 
 

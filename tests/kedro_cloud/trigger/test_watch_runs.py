@@ -1,4 +1,4 @@
-"""What is started for a file must be the right run, and nothing of it may be left running."""
+"""Each file must start the right run, and no process of it may be left running."""
 
 import json
 import signal
@@ -42,7 +42,7 @@ def wait_until(holds):
     return found
 
 
-def test_a_command_that_ends_well_says_where_its_results_are(commands):
+def test_a_successful_command_reports_its_results(commands):
     run = commands.start(arrived("a.mp4"))
     (run.work / "out").write_text('{"places": ["/results/a.mp4", "/results/b.mp4"]}')
     outcome = wait_until(run.outcome)
@@ -51,14 +51,14 @@ def test_a_command_that_ends_well_says_where_its_results_are(commands):
     assert not run.work.exists()
 
 
-def test_a_command_that_fails_says_why_and_keeps_its_log(commands):
+def test_a_failed_command_reports_the_reason_and_keeps_its_log(commands):
     run = commands.start(arrived("bad.mp4"))
     outcome = wait_until(run.outcome)
     assert outcome.state == "failed"
     assert outcome.message == f"bad.mp4: no video (log: {run.work / 'log.txt'})"
 
 
-def test_a_command_that_the_system_kills_says_so(commands):
+def test_a_killed_command_reports_the_signal(commands):
     run = commands.start(arrived("slow.mp4"))
     wait_until(lambda: commands.recorded("started"))
     run.interrupt(signal.SIGKILL)
@@ -192,17 +192,17 @@ def change(trigger, **fields):
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ({"summary": "restiled_output"}, "dataset 'restiled_output', which the catalog does not"),
         ({"work": {"parameter": "a", "dataset": "remote"}}, "remote of the catalog lies on abfs:/"),
     ],
 )
-def test_settings_that_no_run_could_use_are_reported_before_one_starts(trigger, setting, said):
+def test_settings_that_no_run_could_use_are_reported_before_one_starts(trigger, setting, message):
     local = LocalRuns(**{**trigger.trigger.local.model_dump(), **setting})
     wrong = change(trigger, local=local)
     wrong.__dict__["_catalog"] = {**trigger._catalog, "remote": {"filepath": "abfs://work/a.json"}}
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         command_starter(wrong, {})
 
 
@@ -242,7 +242,7 @@ def start(service, claim=CLAIM, clock=time, submit=None):
 
 
 @pytest.mark.parametrize(
-    ("status", "state", "said"),
+    ("status", "state", "message"),
     [
         ("Completed", "done", ""),
         ("Failed", "failed", " ended as Failed"),
@@ -250,7 +250,7 @@ def start(service, claim=CLAIM, clock=time, submit=None):
         ("Canceled", "stopped", " ended as Canceled"),
     ],
 )
-def test_a_job_is_queried_at_intervals_until_it_has_ended(status, state, said):
+def test_a_job_is_queried_at_intervals_until_it_has_ended(status, state, message):
     service, clock = Service("Running", "Running", status), FakeClock()
     run = start(service, clock=clock)
     for _ in range(2):
@@ -258,7 +258,7 @@ def test_a_job_is_queried_at_intervals_until_it_has_ended(status, state, said):
         assert run.progress() == f"job {run.job} running"
         clock.sleep(10)
     assert run.outcome() == run.outcome()
-    assert (run.outcome().state, run.outcome().message) == (state, f"job {run.job}{said}")
+    assert (run.outcome().state, run.outcome().message) == (state, f"job {run.job}{message}")
     assert service.asked == 3
 
 
