@@ -1,4 +1,4 @@
-"""Registered models of tests: two versions of one model, on this machine or in a workspace."""
+"""Register two versions of a test model, on this machine or in a workspace."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from control_plane.documents import WORKSPACE_ID
 from plain import MODEL
 
 EXAMPLE = {"inputs": [[[0] * 28] * 28] * 2}
-"""The request that the model was registered with."""
+"""Input example of the model."""
 COMMIT = "c" * 40
-_MINE = MappingProxyType(
+_TAGS_OF_1 = MappingProxyType(
     {
         "family": "convnet",
         "metric.test_accuracy": "0.98",
@@ -30,20 +30,20 @@ _MINE = MappingProxyType(
         "git_commit": COMMIT,
     }
 )
-_ITS = MappingProxyType(
-    {**_MINE, "metric.test_accuracy": "0.99", "parameter.epochs": "12", "run_id": "run-of-2"}
+_TAGS_OF_2 = MappingProxyType(
+    {**_TAGS_OF_1, "metric.test_accuracy": "0.99", "parameter.epochs": "12", "run_id": "run-of-2"}
 )
-VERSIONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"1": _MINE, "2": _ITS})
-"""Tags by version."""
+VERSIONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"1": _TAGS_OF_1, "2": _TAGS_OF_2})
+"""Tags by version number."""
 
 
-def register_here(place: Path) -> MlflowClient:
-    """Put both versions into the database `mlflow.db` of a folder, and return a client of it."""
-    uri = f"sqlite:///{place / 'mlflow.db'}"
+def register_here(directory: Path) -> MlflowClient:
+    """Register both versions in the database `mlflow.db` of a folder, and return its client."""
+    uri = f"sqlite:///{directory / 'mlflow.db'}"
     client = MlflowClient(uri, registry_uri=uri)
     client.create_registered_model(MODEL)
     for number, tags in VERSIONS.items():
-        folder = place / "files" / number
+        folder = directory / "files" / number
         folder.mkdir(parents=True)
         (folder / "MLmodel").write_text("flavors: {}\n")
         client.create_model_version(
@@ -53,7 +53,7 @@ def register_here(place: Path) -> MlflowClient:
 
 
 def register_there(plane: ControlPlane, tags: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Put both versions into the workspace, with files; `tags` come on top of each one's own."""
+    """Register both versions in the workspace, with files; add `tags` to those of each version."""
     container = plane.blobs.client.get_container_client("azureml-blobstore")
     for number, own in VERSIONS.items():
         path = f"models/{MODEL}/{number}/{MODEL}"
@@ -77,7 +77,7 @@ def register_there(plane: ControlPlane, tags: Mapping[str, str] = MappingProxyTy
 
 
 def tags_there(plane: ControlPlane, number: str) -> dict[str, str]:
-    """Tags that a version has in the workspace."""
+    """Return the tags of a version in the workspace."""
     found = plane.manager.find(f"models/{MODEL}/versions/{number}")
     assert found is not None
     return found["properties"]["tags"]

@@ -1,6 +1,5 @@
-"""Registered models: which there are, which one counts, and how it answers requests.
+"""List, compare, promote and deploy registered models.
 
-In come the versions that pipelines have registered, on this machine (MLflow's database) or in the
-workspace. Out go lists, comparisons, marks of stages, and servers: on this machine, or as managed
-online endpoints of Azure ML.
+The registry is MLflow's database on this machine, or the workspace. A deployed model is a server
+on this machine, or a managed online endpoint of Azure ML.
 """

@@ -1,4 +1,4 @@
-"""The code that serves a model: the room `scoring`, and nothing else of the project."""
+"""Provide the code that serves a model: the package `scoring`, without the rest of the project."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tempfile import TemporaryDirectory
 ENTRY = "scoring/serve.py"
 MODULE = "scoring.serve"
 EXAMPLE = "serving_input_example.json"
-"""In a model's folder: the request that it was registered with."""
-_ROOM = Path(__file__).parent / "scoring"
+"""Name of the input example in a model's folder."""
+_PACKAGE = Path(__file__).parent / "scoring"
 
 
 @contextmanager
-def bundled() -> Iterator[Path]:
-    """A folder with a copy of the code, as the image finds it in AML_APP_ROOT."""
+def copy_code() -> Iterator[Path]:
+    """Yield a temporary folder with a copy of the code, laid out as in AML_APP_ROOT."""
     with TemporaryDirectory() as folder:
-        root = Path(folder) / "serving"  # Azure ML calls it the same, and shows it
-        target = root / _ROOM.name
+        root = Path(folder) / "serving"  # Azure ML names the uploaded code after it
+        target = root / _PACKAGE.name
         target.mkdir(parents=True)
         for file in _files():
             shutil.copy(file, target)
@@ -29,24 +29,26 @@ def bundled() -> Iterator[Path]:
 
 
 def digest() -> str:
-    """SHA-256 of the code."""
-    found = hashlib.sha256()
+    """Return the SHA-256 of the code."""
+    sha256 = hashlib.sha256()
     for file in _files():
-        found.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return found.hexdigest()
+        sha256.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return sha256.hexdigest()
 
 
 def example_of(folder: Path) -> bytes:
-    """The request that a model was registered with, as JSON.
+    """Return the input example of the model in a folder, as JSON.
 
     Raises:
-        ValueError: It was registered without.
+        ValueError: The model has no input example.
     """
-    found = sorted(folder.rglob(EXAMPLE))
-    if not found:
-        raise ValueError(f"{folder}: the model has no {EXAMPLE} to try it with; register it anew")
-    return found[0].read_bytes()
+    files = sorted(folder.rglob(EXAMPLE))
+    if not files:
+        raise ValueError(
+            f"{folder}: the model has no {EXAMPLE} for the test request; register it again"
+        )
+    return files[0].read_bytes()
 
 
 def _files() -> list[Path]:
-    return sorted(_ROOM.glob("*.py"))
+    return sorted(_PACKAGE.glob("*.py"))

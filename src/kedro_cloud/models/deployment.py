@@ -1,7 +1,7 @@
-"""What stands behind a managed online endpoint, what should, and what is to change.
+"""Plan the changes of a managed online endpoint, as a blue-green deployment.
 
-Blue and green: a new deployment comes beside the one that answers, and gets the traffic once it has
-answered. See "Perform safe rollout of new deployments for real-time inference" in Microsoft's
+A new deployment is created beside the current one, and gets the traffic once it has answered a
+test request. See "Perform safe rollout of new deployments for real-time inference" in Microsoft's
 documentation.
 """
 
@@ -17,16 +17,16 @@ COLOURS = ("blue", "green")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A deployment as it should be.
+    """Desired deployment.
 
     Attributes:
-        endpoint: Its name, unique in its region.
-        model: Registered name.
-        version: Of the model.
-        environment: `name:version` of the image.
-        code: SHA-256 of the code that serves it.
-        size: Of each machine, by Azure's name.
-        instances: Machines.
+        endpoint: Name of the endpoint, unique in its region.
+        model: Registered name of the model.
+        version: Version of the model.
+        environment: Environment as `name:version`.
+        code: SHA-256 of the scoring code.
+        size: Azure VM size of the instances.
+        instances: Number of instances.
     """
 
     endpoint: str
@@ -39,13 +39,13 @@ class Wanted:
 
     @property
     def content(self) -> str:
-        """Twelve digits that differ where anything of the deployment does."""
+        """Return a hash of all attributes, 12 hexadecimal digits."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
-    def told(self) -> str:
-        """In words."""
+    def description(self) -> str:
+        """Return model, instances and environment as text."""
         return (
             f"{self.model} version {self.version} on {self.instances} × {self.size} "
             f"in {self.environment}"
@@ -54,13 +54,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Standing:
-    """What there is.
+    """Current state of an endpoint.
 
     Attributes:
-        exists: Whether the endpoint does.
-        traffic: Percent by deployment, without those that get none.
-        contents: By deployment what it was made of, as `Wanted.content`; empty if it was not made
-            here, or was not finished.
+        exists: Whether the endpoint exists.
+        traffic: Percent of the traffic by deployment, without deployments that get none.
+        contents: `Wanted.content` by deployment; empty if another tool created the deployment, or
+            its creation did not succeed.
     """
 
     exists: bool
@@ -70,14 +70,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Change:
-    """From what stands to what should.
+    """Change from the current to the desired state of an endpoint.
 
     Attributes:
-        wanted: What should stand.
-        standing: What stands.
-        target: Name of the deployment that will answer.
-        makes: Whether it is to be made.
-        removes: Deployments that nobody will need.
+        wanted: Desired deployment.
+        standing: Current state.
+        target: Name of the deployment that gets the traffic.
+        makes: Whether the deployment must be created.
+        removes: Deployments to delete.
     """
 
     wanted: Wanted
@@ -88,20 +88,20 @@ class Change:
 
     @property
     def moves_traffic(self) -> bool:
-        """Whether something else answers so far."""
+        """Return whether the target does not get all traffic yet."""
         return dict(self.standing.traffic) != {self.target: 100}
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do."""
+        """Return whether nothing is left to change."""
         return not (self.makes or self.moves_traffic or self.removes)
 
     def told(self) -> Iterator[str]:
-        """A line for each thing that will change."""
+        """Yield a line for each change."""
         if not self.standing.exists:
-            yield f"+ endpoint {self.wanted.endpoint}, entered with Microsoft Entra tokens, no keys"
+            yield f"+ endpoint {self.wanted.endpoint}, with Microsoft Entra tokens and no keys"
         if self.makes:
-            yield f"+ deployment {self.target}: {self.wanted.told}"
+            yield f"+ deployment {self.target}: {self.wanted.description}"
         if self.moves_traffic:
             yield (
                 f"~ traffic: 100 % to {self.target}, once it has answered a test request "
@@ -116,15 +116,15 @@ class Change:
 
 
 def plan(wanted: Wanted, standing: Standing, keep: bool) -> Change:
-    """What is to change.
+    """Plan the change of an endpoint; reuse a deployment with the same content.
 
     Args:
-        wanted: What should stand.
-        standing: What stands.
-        keep: Leave the deployment before, to go back to it at once.
+        wanted: Desired deployment.
+        standing: Current state of the endpoint.
+        keep: Whether to keep the previous deployment, for a fast rollback.
 
     Raises:
-        ValueError: Somebody has split the traffic between blue and green.
+        ValueError: The traffic is split between blue and green.
     """
     equal = [name for name, content in standing.contents.items() if content == wanted.content]
     equal.sort(key=lambda name: -standing.traffic.get(name, 0))
@@ -132,7 +132,7 @@ def plan(wanted: Wanted, standing: Standing, keep: bool) -> Change:
     if not (equal or free):
         raise ValueError(
             f"endpoint {wanted.endpoint} splits its traffic between {' and '.join(COLOURS)}; give "
-            f"all to one: az ml online-endpoint update --name {wanted.endpoint} "
+            f"all of it to one: az ml online-endpoint update --name {wanted.endpoint} "
             f'--traffic "{COLOURS[0]}=100"'
         )
     target = (equal or free)[0]

@@ -1,4 +1,4 @@
-"""Opens the registry of models that an environment has."""
+"""Open the model registry of an environment."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from kedro_cloud.workspace import faults
 
 
 def open_registry(project: Path, environment: str) -> Registry:
-    """The registry of an environment: the workspace's if that is for Azure ML, else MLflow's.
+    """Open the workspace's registry for an Azure ML environment, else MLflow's on this machine.
 
     Raises:
-        ValueError: There is none yet, or Azure cannot be entered.
+        ValueError: No model is registered yet, or the sign-in to Azure failed.
     """
     if is_of_azure(project, environment):
         from kedro_cloud.models.workspace_registry import WorkspaceRegistry
@@ -25,6 +25,7 @@ def open_registry(project: Path, environment: str) -> Registry:
 
 
 def is_of_azure(project: Path, environment: str) -> bool:
-    """Whether an environment's jobs go to Azure ML."""
-    passing = faults.workspace_settings(project, environment).get("pipeline_data_passing") or {}
-    return bool(passing.get("enabled"))
+    """Return whether the jobs of an environment run on Azure ML."""
+    settings = faults.workspace_settings(project, environment)
+    data_passing = settings.get("pipeline_data_passing") or {}
+    return bool(data_passing.get("enabled"))

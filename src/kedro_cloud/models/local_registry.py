@@ -1,4 +1,4 @@
-"""MLflow's registry on this machine: stages are aliases."""
+"""Manage the models in MLflow's registry on this machine; stages are aliases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kedro_cloud.models.registry import STAGES, Stage, Version
 
 @dataclass(frozen=True)
 class LocalRegistry:
-    """The models in the database that `mlflow.yml` names."""
+    """Registry in the database of `mlflow.yml`."""
 
     client: Any
     where: str
@@ -21,17 +21,17 @@ class LocalRegistry:
 
     @classmethod
     def from_environment(cls, project: Path, environment: str) -> Self:
-        """The registry of a project's environment.
+        """Open the registry of an environment.
 
         Raises:
-            ValueError: Nothing was tracked there yet.
+            ValueError: The database does not exist yet.
         """
-        found = config.loader(project, environment)["mlflow"]
-        uri = str(found["server"]["mlflow_tracking_uri"])
+        settings = config.loader(project, environment)["mlflow"]
+        uri = str(settings["server"]["mlflow_tracking_uri"])
         if file := config.sqlite_file(uri, project):
             if not file.is_file():
                 raise ValueError(
-                    f"{file}: not there, for no model was registered yet; train one: kedro run"
+                    f"{file}: not found, as no model is registered yet; train one: kedro run"
                 )
             uri = f"{config.SQLITE}{file}"
         from mlflow import MlflowClient
@@ -39,15 +39,15 @@ class LocalRegistry:
         return cls(MlflowClient(uri, registry_uri=uri), f"the registry {uri}", environment)
 
     def models(self) -> list[str]:
-        """Names of all registered models."""
-        return sorted(found.name for found in self.client.search_registered_models())
+        """Return the names of all registered models."""
+        return sorted(entry.name for entry in self.client.search_registered_models())
 
     def versions(self, model: str) -> list[Version]:
-        """All versions of a model, the first one first."""
-        found = [entry for entry in self.client.search_registered_models() if entry.name == model]
-        if not found:
+        """Return all versions of a model, oldest first."""
+        models = [entry for entry in self.client.search_registered_models() if entry.name == model]
+        if not models:
             return []
-        aliases = {stage: number for stage, number in found[0].aliases.items() if stage in STAGES}
+        aliases = {stage: number for stage, number in models[0].aliases.items() if stage in STAGES}
         entries = self.client.search_model_versions(f"name='{model}'")
         return sorted(
             (_version(entry, aliases) for entry in entries),
@@ -55,24 +55,24 @@ class LocalRegistry:
         )
 
     def mark(self, version: Version, stage: Stage) -> None:
-        """Give a version the alias, and take it from all others."""
+        """Set the alias of a stage to a version; MLflow removes it from others."""
         self.client.set_registered_model_alias(version.model, stage, version.number)
 
     def unmark(self, version: Version, stage: Stage) -> None:
-        """Take the alias from a version, unless it is another's by now."""
-        now = self.client.get_registered_model(version.model).aliases.get(stage)
-        if now is not None and str(now) == version.number:
+        """Delete the alias of a stage, unless another version has it by now."""
+        current = self.client.get_registered_model(version.model).aliases.get(stage)
+        if current is not None and str(current) == version.number:
             self.client.delete_registered_model_alias(version.model, stage)
 
     def commit(self, version: Version) -> str:
-        """Of the code that registered a version; empty if it was not known."""
+        """Return the Git commit that registered a version; empty if unknown."""
         return version.tags.get("git_commit", "")
 
     def fetch(self, version: Version, folder: Path) -> Path:
-        """Where the files of a version lie.
+        """Return the folder with the files of a version.
 
         Raises:
-            ValueError: They are gone.
+            ValueError: The files do not exist any more.
         """
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
@@ -83,16 +83,16 @@ class LocalRegistry:
                 download_artifacts(artifact_uri=uri, tracking_uri=self.client.tracking_uri)
             )
         except (MlflowException, OSError) as error:
-            raise ValueError(_gone(version, uri)) from error
+            raise ValueError(_format_missing(version, uri)) from error
         if not any(found.rglob("MLmodel")):
-            raise ValueError(_gone(version, uri))
+            raise ValueError(_format_missing(version, uri))
         return found
 
 
-def _gone(version: Version, uri: str) -> str:
+def _format_missing(version: Version, uri: str) -> str:
     return (
-        f"the files of {version.model} version {version.number} are not at {uri} any more; "
-        "restore them, or choose another version"
+        f"{version.model} version {version.number}: files not found at {uri}; restore them, or "
+        "choose another version"
     )
 
 

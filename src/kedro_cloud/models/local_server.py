@@ -1,4 +1,4 @@
-"""A deployed model's server on this machine, for a try."""
+"""Serve a model on this machine, with the server of a deployment."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from kedro_cloud.core.processes import sigterm_as_interrupt
 from kedro_cloud.models import bundle
 
 HOST = "127.0.0.1"
-_PATIENCE_S = 300
-"""Until a server that says nothing is given up."""
-_LONGEST_SHOWN = 300
-"""Characters of a request that are shown rather than read from a file."""
+_START_TIMEOUT_S = 300
+"""Maximum time for the server to start."""
+_MAX_INLINE_CHARACTERS = 300
+"""Maximum characters of an example that `curl` contains; a longer one is read from its file."""
 
 
 def check_port(port: int) -> None:
-    """Raise if something listens there.
+    """Check that a port is free.
 
     Raises:
-        ValueError: Names another port to try.
+        ValueError: Another process uses the port.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -36,22 +36,21 @@ def check_port(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise ValueError(
-                f"port {port} of this machine cannot be had ({error.strerror}); "
-                f"say another: --port {port + 1}"
+                f"port {port} is not available ({error.strerror}); use another: --port {port + 1}"
             ) from error
 
 
 @contextmanager
 def served(model: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The server of the model in a folder, once it answers; stopped after.
+    """Start the server of the model in a folder, yield it once it responds, stop it at the end.
 
-    It runs as the image runs it: the code that a deployment sends along, and of the project what
-    lies in the model's folder.
+    It runs as in the image: with the code of a deployment, and those modules of the project that
+    the model's folder contains.
 
     Raises:
-        ValueError: It ended, and said why on its standard error; or it does not answer.
+        ValueError: The server ended, with the reason on its standard error, or does not respond.
     """
-    with bundle.bundled() as code:
+    with bundle.copy_code() as code:
         process = subprocess.Popen(
             [sys.executable, "-m", bundle.MODULE],
             cwd=code,
@@ -75,43 +74,52 @@ def served(model: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _wait(process: subprocess.Popen[bytes], address: str) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _START_TIMEOUT_S
     while True:
         if process.poll() is not None:
-            raise ValueError(f"the server ended with exit code {process.returncode}: see above")
+            raise ValueError(_format_end(process.returncode))
         with suppress(URLError, OSError), urlopen(address, timeout=5):
             return
         if time.monotonic() > deadline:
-            raise ValueError(f"the server does not answer at {address} after {_PATIENCE_S} s")
+            raise ValueError(f"the server did not respond at {address} within {_START_TIMEOUT_S} s")
         time.sleep(0.2)
 
 
 def curl(model: Path, port: int) -> str:
-    """A command that asks the server what the model was registered with."""
-    example = next(iter(sorted(model.rglob(bundle.EXAMPLE))))
+    """Return a command that sends the model's input example to the server."""
+    example = min(model.rglob(bundle.EXAMPLE))
     text = example.read_text(encoding="utf-8").strip()
-    body = text if len(text) <= _LONGEST_SHOWN else f"@{_from_here(example)}"
+    body = text if len(text) <= _MAX_INLINE_CHARACTERS else f"@{_relative(example)}"
     return (
         f"curl -s -H 'Content-Type: application/json' -d {shlex.quote(body)} "
         f"http://{HOST}:{port}/invocations"
     )
 
 
-def _from_here(path: Path) -> str:
-    """A path as short as it can be told."""
+def _relative(path: Path) -> str:
+    """Return a path relative to the working folder if it is in it."""
     with suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
 
 
-def serve(model: Path, port: int, tell: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C; tells the address and an example once the model answers.
+def serve(model: Path, port: int, echo: Callable[[str], None]) -> None:
+    """Serve a model until Ctrl-C; print the address and an example once it responds.
+
+    Args:
+        model: Folder of the model.
+        port: Port of the server.
+        echo: Prints a line.
 
     Raises:
-        ValueError: The port is taken, or the server ends.
+        ValueError: The port is in use, or the server ended.
     """
     check_port(port)
     with suppress(KeyboardInterrupt), sigterm_as_interrupt(), served(model, port) as process:
-        tell(f"answers at http://{HOST}:{port}/invocations; stop it with Ctrl-C. Try:")
-        tell(curl(model, port))
-        raise ValueError(f"the server ended with exit code {process.wait()}: see above")
+        echo(f"Serving at http://{HOST}:{port}/invocations; stop it with Ctrl-C. Try:")
+        echo(curl(model, port))
+        raise ValueError(_format_end(process.wait()))
+
+
+def _format_end(exit_code: int) -> str:
+    return f"the server ended with exit code {exit_code}; its output is above"

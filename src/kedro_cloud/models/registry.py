@@ -1,4 +1,4 @@
-"""The registry of models that an environment has: versions, what is known of them, their stages."""
+"""Define the model registry: versions, their metadata and their stages."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from kedro_cloud.core.config import format_env_option
 
 Stage = Literal["candidate", "champion"]
 STAGES: tuple[Stage, ...] = ("candidate", "champion")
-"""A version on trial, and the one that counts; a model has one of each at most."""
+"""Stages of a version: under evaluation, or in production. At most one version is in each."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a registered model.
+    """Version of a registered model.
 
     Attributes:
-        model: Its name.
-        number: `1` for the first.
-        stages: That it is in.
-        registered: When, with a time zone.
-        reason: Why it was registered, in words.
-        tags: What the pipeline wrote beside it: `metric.…`, `parameter.…`, `library.…` and lineage.
-        run: Of the pipeline, by MLflow's or Azure ML's identifier; empty if it is not known.
+        model: Name of the model.
+        number: Version number, `1` for the first.
+        stages: Stages of the version.
+        registered: Time of the registration, with a time zone.
+        reason: Description, with the reason of the registration.
+        tags: Tags set by the pipeline: `metric.…`, `parameter.…`, `library.…` and lineage.
+        run: Run ID of MLflow or Azure ML; empty if unknown.
     """
 
     model: str
@@ -38,7 +38,7 @@ class Version:
     run: str = ""
 
     def of_kind(self, kind: str) -> dict[str, str]:
-        """Tags of a kind by their names: `metric`, `parameter` or `library`."""
+        """Return the tags of a kind (`metric`, `parameter` or `library`) without its prefix."""
         prefix = f"{kind}."
         return {
             name.removeprefix(prefix): value
@@ -48,84 +48,92 @@ class Version:
 
     @property
     def data(self) -> dict[str, str]:
-        """SHA-256 by part of the data: `train`, `test`, `known`."""
-        end = "_data_sha256"
+        """Return the SHA-256 by part of the data: `train`, `test`, `known`."""
+        suffix = "_data_sha256"
         return {
-            name.removesuffix(end): value for name, value in self.tags.items() if name.endswith(end)
+            name.removesuffix(suffix): value
+            for name, value in self.tags.items()
+            if name.endswith(suffix)
         }
 
 
 class Registry(Protocol):
-    """What is asked of a registry, on this machine or in a workspace."""
+    """Interface of a registry, on this machine or in a workspace."""
 
     @property
     def where(self) -> str:
-        """What it is, for errors."""
+        """Return its name for messages."""
 
     @property
     def environment(self) -> str:
-        """Folder of `conf`."""
+        """Return the Kedro environment."""
 
     def models(self) -> list[str]:
-        """Names of all registered models."""
+        """Return the names of all registered models."""
 
     def versions(self, model: str) -> list[Version]:
-        """All versions of a model, the first one first; none if there is no such model."""
+        """Return all versions of a model, oldest first; none if the model does not exist."""
 
     def mark(self, version: Version, stage: Stage) -> None:
         """Put a version into a stage."""
 
     def unmark(self, version: Version, stage: Stage) -> None:
-        """Take a version out of a stage; what is not in it stays as it is."""
+        """Remove a version from a stage; do nothing if it is not in it."""
 
     def commit(self, version: Version) -> str:
-        """Of the code that registered a version; empty if it is not known."""
+        """Return the Git commit that registered a version; empty if unknown."""
 
     def fetch(self, version: Version, folder: Path) -> Path:
-        """Where the files of a version lie, on this machine; `folder` takes them if need be."""
+        """Return the folder with the files of a version; download them to `folder` if needed."""
 
 
 def versions_of(registry: Registry, model: str) -> list[Version]:
-    """All versions of a model.
+    """Return all versions of a model, oldest first.
 
     Raises:
-        ValueError: There is none; names the models that there are.
+        ValueError: The model does not exist.
     """
-    found = registry.versions(model)
-    if not found:
-        known = ", ".join(registry.models()) or "none"
-        raise ValueError(f"{registry.where} has no model '{model}'; registered: {known}")
-    return found
+    versions = registry.versions(model)
+    if not versions:
+        names = ", ".join(registry.models()) or "none"
+        raise ValueError(f"{registry.where} has no model '{model}'; registered: {names}")
+    return versions
 
 
 def choose(registry: Registry, model: str, number: str = "", stage: str = "") -> Version:
-    """One version: of a number or in a stage, or else the champion, or else the last.
+    """Return a version by number or stage; by default the champion, or else the latest.
+
+    Args:
+        registry: Registry of the model.
+        model: Name of the model.
+        number: Version number.
+        stage: Stage of the version.
 
     Raises:
-        ValueError: There is no such version, or no single one.
+        ValueError: No version matches, or several are in the stage.
     """
-    found = versions_of(registry, model)
+    versions = versions_of(registry, model)
     if number:
-        chosen = [version for version in found if version.number == number]
+        chosen = [version for version in versions if version.number == number]
         if not chosen:
-            numbers = ", ".join(version.number for version in found)
+            numbers = ", ".join(version.number for version in versions)
             raise ValueError(f"{model} has no version {number}; registered: {numbers}")
         return chosen[0]
-    chosen = [version for version in found if (stage or "champion") in version.stages]
+    chosen = [version for version in versions if (stage or "champion") in version.stages]
     if len(chosen) > 1:
         raise ValueError(
             f"versions {' and '.join(version.number for version in chosen)} of {model} are "
-            f"{stage or 'champion'}, for a promotion was broken off; finish it: "
+            f"{stage or 'champion'}, as a promotion was interrupted; finish it: "
             f"{promotion_command(model, 'VERSION', stage or 'champion', registry.environment)}"
         )
     if stage and not chosen:
-        command = promotion_command(model, found[-1].number, stage, registry.environment)
-        raise ValueError(f"no version of {model} is {stage}; make one that: {command}")
-    return (chosen or found)[-1]
+        command = promotion_command(model, versions[-1].number, stage, registry.environment)
+        raise ValueError(f"no version of {model} is {stage}; promote one: {command}")
+    return (chosen or versions)[-1]
 
 
 def promotion_command(model: str, number: str, stage: str, environment: str) -> str:
-    """What a person types to put a version into a stage."""
+    """Return the command that puts a version into a stage."""
     return (
         f"kedro cloud models promote {model} {number} --to {stage}{format_env_option(environment)}"
     )
@@ -133,13 +141,13 @@ def promotion_command(model: str, number: str, stage: str, environment: str) -> 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What it takes to put a version into a stage.
+    """Planned change of the stage of a version.
 
     Attributes:
-        version: Which one.
-        stage: Into which stage.
-        replaced: Versions that are in it, and shall not be.
-        leaves: Stages that the version leaves for it.
+        version: Version to promote.
+        stage: New stage of the version.
+        replaced: Versions to remove from the stage.
+        leaves: Stages to remove the version from.
     """
 
     version: Version
@@ -149,19 +157,20 @@ class Promotion:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do."""
+        """Return whether nothing is left to change."""
         return self.stage in self.version.stages and not (self.replaced or self.leaves)
 
     def told(self, verb: str) -> str:
-        """In a line: "MODEL version 2 becomes champion in the place of version 1"."""
+        """Return a line such as "MODEL version 2 VERB champion, replacing version 1"."""
         numbers = " and ".join(version.number for version in self.replaced)
-        said = f"{self.version.model} version {self.version.number} {verb} {self.stage}"
+        text = f"{self.version.model} version {self.version.number} {verb} {self.stage}"
         if self.is_done:
-            return f"{said} already"
-        return f"{said} in the place of version {numbers}" if numbers else f"{said}; no other was"
+            return f"{text} already"
+        return f"{text}, replacing version {numbers}" if numbers else f"{text}; the stage was empty"
 
     def carry_out(self, registry: Registry) -> None:
-        """Mark the version first, so that at no time there is none; can be done again."""
+        """Apply the change to the registry; an interrupted change can be repeated."""
+        # First, so that the stage is never empty.
         registry.mark(self.version, self.stage)
         for other in self.replaced:
             registry.unmark(other, self.stage)
@@ -170,10 +179,16 @@ class Promotion:
 
 
 def plan_promotion(registry: Registry, model: str, number: str, stage: Stage) -> Promotion:
-    """What it takes; a champion is no candidate any more.
+    """Plan a promotion; a new champion leaves the stage `candidate`.
+
+    Args:
+        registry: Registry of the model.
+        model: Name of the model.
+        number: Version number.
+        stage: New stage of the version.
 
     Raises:
-        ValueError: There is no such version.
+        ValueError: The version does not exist.
     """
     version = choose(registry, model, number)
     others = [

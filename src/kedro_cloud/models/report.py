@@ -1,4 +1,4 @@
-"""What a person reads of registered models: lists, one version whole, two side by side."""
+"""Format registered models: lists, one version in detail, two versions side by side."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from kedro.framework import project
 from kedro_cloud.core.console import align_columns
 from kedro_cloud.models.registry import Version
 
-_HEADINGS = ("model", "version", "stage", "registered (UTC)", "because")
+_HEADINGS = ("model", "version", "stage", "registered (UTC)", "reason")
 _SHOWN_DIGITS = 12
-"""Of a hash; enough to tell two apart."""
+"""Digits of a hash that are printed."""
 _KINDS = {"metric": "metrics", "parameter": "parameters", "library": "libraries"}
 
 
 def table(versions: Sequence[Version]) -> list[str]:
-    """A line a version, under headings."""
+    """Return a table with one row per version."""
     rows = [
         (
             version.model,
@@ -31,29 +31,29 @@ def table(versions: Sequence[Version]) -> list[str]:
 
 
 def whole(version: Version, commit: str) -> list[str]:
-    """All that is known of a version: where it comes from, how good it is, what made it.
+    """Return lineage, metrics, parameters and libraries of a version.
 
     Args:
-        version: Which one.
-        commit: Of its code; empty if it is not known.
+        version: Version to describe.
+        commit: Git commit of its code; empty if unknown.
     """
     facts = {
         "stage": ", ".join(version.stages) or "-",
         "registered": f"{version.registered:%Y-%m-%d %H:%M} UTC",
-        "because": version.reason or "-",
+        "reason": version.reason or "-",
         **dict(_lineage(version, commit)),
     }
     lines = [f"{version.model} version {version.number}"]
     lines += [f"  {line}" for line in align_columns(list(facts.items()))]
     for kind, heading in _KINDS.items():
-        if found := version.of_kind(kind):
-            lines += ["", heading, *(f"  {line}" for line in align_columns(sorted(found.items())))]
+        if tags := version.of_kind(kind):
+            lines += ["", heading, *(f"  {line}" for line in align_columns(sorted(tags.items())))]
     return lines
 
 
 def _lineage(version: Version, commit: str) -> Iterator[tuple[str, str]]:
-    """Run, code and data that a version comes from."""
-    unknown = "not known: registered before versions said so"
+    """Yield run, code and data of a version."""
+    unknown = "not recorded"
     run = version.run or unknown
     yield "run", f"{run}, job {job}" if (job := version.tags.get("azureml_job")) else run
     package = project.PACKAGE_NAME
@@ -67,38 +67,38 @@ def _lineage(version: Version, commit: str) -> Iterator[tuple[str, str]]:
 
 
 def comparison(one: Version, other: Version) -> list[str]:
-    """Metrics side by side, then what differs of parameters, data, libraries and code."""
+    """Compare metrics, then list differing parameters, libraries, data and code."""
     lines = [f"{one.model} version {one.number} and version {other.number}", ""]
     if one.data.get("test") != other.data.get("test"):
-        lines += ["They were tested on different data: their metrics do not compare.", ""]
+        lines += ["They were tested on different data: their metrics are not comparable.", ""]
     metrics = one.of_kind("metric"), other.of_kind("metric")
     headings = ("metric", one.number, other.number, "difference")
-    lines += _beside(headings, *metrics, with_difference=True)
-    for heading, mine, its in (
+    lines += _align(headings, *metrics, with_difference=True)
+    for heading, left, right in (
         ("parameter", one.of_kind("parameter"), other.of_kind("parameter")),
         ("library", one.of_kind("library"), other.of_kind("library")),
-        ("data (SHA-256)", _shortened(one.data), _shortened(other.data)),
+        ("data (SHA-256)", _shorten(one.data), _shorten(other.data)),
         ("code", _code(one), _code(other)),
     ):
-        differing = _differing(mine, its)
+        differing = _differences(left, right)
         if any(differing):
-            lines += ["", *_beside((heading, one.number, other.number), *differing)]
+            lines += ["", *_align((heading, one.number, other.number), *differing)]
         else:
-            lines += ["", f"{heading}: {'the same in both' if mine else 'not known'}"]
+            lines += ["", f"{heading}: {'the same in both' if left else 'not recorded'}"]
     return lines
 
 
 def _code(version: Version) -> dict[str, str]:
-    """What identifies the code of a version; those registered long ago have neither."""
+    """Return commit and hash of a version's code, if recorded."""
     names = ("git_commit", "code_sha256")
     return {name: version.tags[name] for name in names if name in version.tags}
 
 
-def _shortened(hashes: Mapping[str, str]) -> dict[str, str]:
+def _shorten(hashes: Mapping[str, str]) -> dict[str, str]:
     return {name: value[:_SHOWN_DIGITS] for name, value in hashes.items()}
 
 
-def _differing(
+def _differences(
     one: Mapping[str, str], other: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, str]]:
     names = [name for name in {**one, **other} if one.get(name) != other.get(name)]
@@ -108,7 +108,7 @@ def _differing(
     )
 
 
-def _beside(
+def _align(
     headings: Sequence[str],
     one: Mapping[str, str],
     other: Mapping[str, str],
@@ -122,7 +122,7 @@ def _beside(
 
 
 def _difference(one: str, other: str) -> str:
-    """Of two numbers, with its sign; `-` if one is none."""
+    """Return the signed difference of two numbers; `-` if one is not a number."""
     try:
         return f"{float(other) - float(one):+.6g}"
     except ValueError:

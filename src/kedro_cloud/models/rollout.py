@@ -1,4 +1,4 @@
-"""A planned deployment carried out on Azure ML; broken off anywhere, the next call goes on."""
+"""Apply a planned deployment to Azure ML; after an interruption, the next call continues."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 _CONTENT = "kedro_cloud_content"
-"""Tag of a deployment: what it was made of."""
+"""Tag of a deployment with `Wanted.content`."""
 _MODEL_FOLDER = "/var/kedro_cloud/model"
-"""In the container."""
+"""Path of the model in the container."""
 _REQUEST_TIMEOUT_MS = 60_000
 _REQUESTS_AT_ONCE = 32
-"""For each machine; Azure's own default is one, and the second is refused."""
+"""For each instance. Azure's default is 1, so that it would reject concurrent requests."""
 _FIRST_PROBE_S = 30
-"""After the container's start; until then PyTorch and the model are being loaded."""
+"""Delay after the container's start, in which it loads PyTorch and the model."""
 
 
 def look(client: MLClient, endpoint: str) -> Standing:
-    """What stands behind an endpoint."""
+    """Return the current state of an endpoint."""
     from azure.core.exceptions import ResourceNotFoundError
 
     from kedro_cloud.workspace import answers
 
     try:
-        found = client.online_endpoints.get(endpoint)
+        entity = client.online_endpoints.get(endpoint)
     except ResourceNotFoundError as error:
         if answers.is_workspace_missing(error):
             raise
         return Standing(False, {}, {})
     return Standing(
         exists=True,
-        traffic={name: int(share) for name, share in found.traffic.items() if int(share)},
+        traffic={name: int(share) for name, share in entity.traffic.items() if int(share)},
         contents={
-            str(entity.name): _content(entity)
-            for entity in client.online_deployments.list(endpoint_name=endpoint)
+            str(deployment.name): _content(deployment)
+            for deployment in client.online_deployments.list(endpoint_name=endpoint)
         },
     )
 
@@ -54,41 +54,41 @@ def _content(entity: Any) -> str:
 
 
 def carry_out(
-    client: MLClient, change: Change, example: bytes, tell: Callable[[str], None]
+    client: MLClient, change: Change, example: bytes, echo: Callable[[str], None]
 ) -> None:
-    """Make what is missing, ask it, move the traffic to it, remove what it replaces.
+    """Create and test the deployment, move the traffic to it, delete the previous one.
 
     Args:
-        client: Of the workspace.
-        change: What to do.
-        example: The test request, JSON.
-        tell: Takes a line about each thing that was done.
+        client: Client of the workspace.
+        change: Planned change.
+        example: Test request, JSON.
+        echo: Prints a line for each completed change.
 
     Raises:
-        ValueError: The new deployment does not answer as it should; the traffic stays.
+        ValueError: The new deployment failed the test request; the traffic is unchanged.
     """
     wanted, target = change.wanted, change.target
     if not change.standing.exists:
         _make_endpoint(client, wanted)
-        tell(f"endpoint {wanted.endpoint} is there")
+        echo(f"endpoint {wanted.endpoint} created")
     if change.makes:
-        tell(f"deployment {target} is being made, which takes some ten minutes")
+        echo(f"creating deployment {target}, which takes about ten minutes")
         _make_deployment(client, wanted, target)
-        tell(f"deployment {target}: {wanted.told}")
+        echo(f"deployment {target} created: {wanted.description}")
     if change.moves_traffic:
-        rows = _ask(client, wanted.endpoint, target, example)
-        tell(f"deployment {target} has answered a test request, {rows} rows")
+        rows = _send_example(client, wanted.endpoint, target, example)
+        echo(f"deployment {target} answered the test request with {rows} rows")
         endpoint = client.online_endpoints.get(wanted.endpoint)
         endpoint.traffic = {target: 100}
         client.online_endpoints.begin_create_or_update(endpoint).result()
-        tell(f"traffic: 100 % to {target}")
+        echo(f"traffic: 100 % to {target}")
     for name in change.removes:
         client.online_deployments.begin_delete(name, wanted.endpoint).result()
-        tell(f"deployment {name} is removed")
+        echo(f"deployment {name} deleted")
 
 
 def address(client: MLClient, endpoint: str) -> str:
-    """Where an endpoint is asked."""
+    """Return the scoring URI of an endpoint."""
     return str(client.online_endpoints.get(endpoint).scoring_uri)
 
 
@@ -112,7 +112,7 @@ def _make_deployment(client: MLClient, wanted: Wanted, name: str) -> None:
         ProbeSettings,
     )
 
-    with bundle.bundled() as code:
+    with bundle.copy_code() as code:
         deployment = ManagedOnlineDeployment(
             name=name,
             endpoint_name=wanted.endpoint,
@@ -134,8 +134,8 @@ def _make_deployment(client: MLClient, wanted: Wanted, name: str) -> None:
         client.online_deployments.begin_create_or_update(deployment).result()
 
 
-def _ask(client: MLClient, endpoint: str, deployment: str, example: bytes) -> int:
-    """Rows of the answer that a deployment gives to the example, without traffic of its own."""
+def _send_example(client: MLClient, endpoint: str, deployment: str, example: bytes) -> int:
+    """Send the example to a deployment, past the traffic rules; return the rows of the answer."""
     from azure.core.exceptions import HttpResponseError
 
     logs = f"az ml online-deployment get-logs --endpoint-name {endpoint} --name {deployment}"
@@ -147,24 +147,24 @@ def _ask(client: MLClient, endpoint: str, deployment: str, example: bytes) -> in
                 endpoint, request_file=str(request), deployment_name=deployment
             )
         except HttpResponseError as error:
-            said = str(error.message).partition("\n")[0]
+            reason = str(error.message).partition("\n")[0]
             raise ValueError(
-                f"deployment {deployment} does not answer a test request ({said}), so the traffic "
-                f"stays as it is; its log: {logs}"
+                f"deployment {deployment} failed the test request ({reason}), so the traffic is "
+                f"unchanged; see its log: {logs}"
             ) from error
     rows = _rows(answer)
     if not rows:
         raise ValueError(
-            f"deployment {deployment} answers a test request with {answer[:100]!r} and not with "
-            f"predictions, so the traffic stays as it is; its log: {logs}"
+            f"deployment {deployment} answered the test request with {answer[:100]!r}, expected "
+            f"predictions, so the traffic is unchanged; see its log: {logs}"
         )
     return rows
 
 
 def _rows(answer: str) -> int:
     try:
-        found = json.loads(answer)
+        content = json.loads(answer)
     except ValueError:
         return 0
-    predictions = found.get("predictions") if isinstance(found, Mapping) else None
+    predictions = content.get("predictions") if isinstance(content, Mapping) else None
     return len(predictions) if isinstance(predictions, list) else 0

@@ -1,4 +1,4 @@
-"""A workspace's registry of models: stages are tags, for Azure ML knows no aliases."""
+"""Manage the models of a workspace; stages are tags, as Azure ML has no aliases."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 _PREFIX = "stage."
-"""Of the tag that says that a version is in a stage."""
+"""Prefix of the tag that puts a version into a stage."""
 
 
 @dataclass(frozen=True)
 class WorkspaceRegistry:
-    """The models of a workspace, through azure-ai-ml: MLflow's client has no aliases there."""
+    """Registry of a workspace, through azure-ai-ml."""
 
     client: MLClient
     environment: str
 
     @property
     def where(self) -> str:
-        """Named in errors."""
+        """Return its name for messages."""
         return f"workspace '{self.client.workspace_name}'"
 
     def models(self) -> list[str]:
-        """Names of all registered models."""
-        return sorted(found.name for found in self.client.models.list())
+        """Return the names of all registered models."""
+        return sorted(entity.name for entity in self.client.models.list())
 
     def versions(self, model: str) -> list[Version]:
-        """All versions of a model, the first one first."""
+        """Return all versions of a model, oldest first."""
         from azure.core.exceptions import ResourceNotFoundError
 
         from kedro_cloud.workspace import answers
@@ -44,14 +44,14 @@ class WorkspaceRegistry:
             if answers.is_workspace_missing(error):
                 raise
             return []
-        return sorted(map(_version, found), key=_order)
+        return sorted(map(_version, found), key=_sort_key)
 
     def mark(self, version: Version, stage: Stage) -> None:
-        """Tag a version."""
+        """Add the tag of a stage to a version."""
         self._tag(version, {_PREFIX + stage: "true"}, "")
 
     def unmark(self, version: Version, stage: Stage) -> None:
-        """Take the tag from a version."""
+        """Remove the tag of a stage from a version."""
         self._tag(version, {}, _PREFIX + stage)
 
     def _tag(self, version: Version, added: dict[str, str], removed: str) -> None:
@@ -62,7 +62,7 @@ class WorkspaceRegistry:
             self.client.models.create_or_update(entity)
 
     def commit(self, version: Version) -> str:
-        """Of the code that registered a version: a step knows it not, but its job does."""
+        """Return the Git commit that registered a version; a step takes it from its job."""
         from azure.core.exceptions import ResourceNotFoundError
 
         job = version.tags.get("azureml_job")
@@ -72,11 +72,11 @@ class WorkspaceRegistry:
             return ""
         try:
             properties = self.client.jobs.get(job).properties or {}
-        except ResourceNotFoundError:  # jobs may be deleted
+        except ResourceNotFoundError:  # the job was deleted
             return ""
-        changed = str(properties.get("azureml.git.dirty")) == "True"
+        is_dirty = str(properties.get("azureml.git.dirty")) == "True"
         commit = properties.get("mlflow.source.git.commit", "")
-        return f"{commit}+changed" if commit and changed else str(commit)
+        return f"{commit}+changed" if commit and is_dirty else str(commit)
 
     def fetch(self, version: Version, folder: Path) -> Path:
         """Download the files of a version into `folder`."""
@@ -99,13 +99,13 @@ def _version(entity: Any) -> Version:
 
 
 def _utc(moment: Any) -> datetime:
-    """A time as the SDK gives it, or as it leaves it a text."""
-    found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    if found is None:
+    """Return a time with a zone, by default UTC; the SDK returns some times as text."""
+    time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    if time is None:
         return datetime.fromtimestamp(0, UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _order(version: Version) -> tuple[int, str]:
-    """Of numbers by their size; what others registered under a name comes before them."""
+def _sort_key(version: Version) -> tuple[int, str]:
+    """Sort key: numbers by value, after the named versions of other tools."""
     return (int(version.number), "") if version.number.isdigit() else (-1, version.number)

@@ -64,14 +64,14 @@ def lines(project, registry):
 
 def test_a_promotion_says_what_it_replaces_and_happens_once(lines, registry):
     assert lines("promote", MODEL, "1", "--to", "champion") == [
-        f"{MODEL} version 1 is now champion; no other was"
+        f"{MODEL} version 1 is now champion; the stage was empty"
     ]
     _, *rows = lines("list")
     assert [row.split()[:3] for row in rows] == [[MODEL, "1", "champion"], [MODEL, "2", "-"]]
     assert rows[0].endswith("reason 1")
     lines("promote", MODEL, "2", "--to", "candidate")
     assert registry.stages() == {"champion": ["1"], "candidate": ["2"]}
-    line = f"{MODEL} version 2 {{}} champion in the place of version 1"
+    line = f"{MODEL} version 2 {{}} champion, replacing version 1"
     command = ("promote", MODEL, "2", "--to", "champion")
     assert lines(*command, "--dry-run") == [line.format("would become")]
     assert registry.stages() == {"champion": ["1"], "candidate": ["2"]}
@@ -92,7 +92,7 @@ def test_a_version_is_shown_with_run_data_and_code_and_how_it_differs(lines, reg
     assert ["epochs", "8", "12"] in cells
     assert not [row for row in cells if row[:1] == ["seed"]]
     assert "library: the same in both" in compared
-    assert not [line for line in compared if "do not compare" in line]
+    assert not [line for line in compared if "not comparable" in line]
     for arguments, said in (
         (("show", MODEL, "7"), f"{MODEL} has no version 7; registered: 1, 2"),
         (("promote", "nobody", "1", "--to", "champion"), f"no model 'nobody'; registered: {MODEL}"),
@@ -111,7 +111,7 @@ def test_metrics_of_other_test_data_are_not_passed_off_as_comparable(run, plane)
     register_there(plane)
     tags_there(plane, "2")["test_data_sha256"] = "d" * 64
     result = run("compare", MODEL, "1", "2")
-    assert "tested on different data: their metrics do not compare" in result.stdout
+    assert "tested on different data: their metrics are not comparable" in result.stdout
 
 
 def test_a_promotion_that_was_broken_off_is_noticed_and_can_be_finished(run, plane):

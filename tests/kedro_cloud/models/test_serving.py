@@ -1,4 +1,4 @@
-"""Whoever asks a served model gets right answers, or is told in a line what was wrong."""
+"""Clients of a served model get correct predictions, or errors in one line."""
 
 import asyncio
 import http.client
@@ -59,7 +59,7 @@ def weights():
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory, empty_tracking, weights):
-    """A project in which a classifier is registered."""
+    """Return a project with a registered classifier."""
     folder = make_workspace(tmp_path_factory.mktemp("served") / "quartet")
     shutil.copy(empty_tracking, folder / "mlflow.db")
     before = mlflow.get_tracking_uri()
@@ -81,7 +81,7 @@ def workspace(tmp_path_factory, empty_tracking, weights):
 
 @pytest.fixture(scope="module")
 def digits(workspace):
-    """What the command prints, and the address of its server; Ctrl-C must end both."""
+    """Yield the output of the command and the port of its server; Ctrl-C must stop both."""
     port = free_port()
     command = ["cloud", "deploy", "--model", "mnist_classifier", "--local", "--port", str(port)]
     process = subprocess.Popen(
@@ -96,43 +96,43 @@ def digits(workspace):
         text=True,
         start_new_session=True,
     )
-    told = [process.stdout.readline() for _ in range(3)]
-    assert told[-1], "the command ended"
-    yield told, port
+    output = [process.stdout.readline() for _ in range(3)]
+    assert output[-1], "the command ended"
+    yield output, port
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=GUARD_S) == 0
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=GUARD_S)
 
 
-def post(port, body, kind="application/json", path="/invocations"):
-    """Status and answer; a body that is no text or bytes is sent as JSON."""
+def post(port, body, content_type="application/json", path="/invocations"):
+    """Return status and response; a body other than str or bytes is sent as JSON."""
     if not isinstance(body, str | bytes) and not hasattr(body, "__next__"):
         body = json.dumps(body)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=GUARD_S)
-    headers = {} if kind is None else {"Content-Type": kind}
+    headers = {} if content_type is None else {"Content-Type": content_type}
     connection.request("POST", path, body, headers)
     response = connection.getresponse()
-    answer = response.read()
+    content = response.read()
     connection.close()
-    return response.status, json.loads(answer)
+    return response.status, json.loads(content)
 
 
 @pytest.mark.integration
-def test_the_printed_example_works_as_it_is(digits, workspace):
+def test_the_printed_example_command_works(digits, workspace):
     if shutil.which("curl") is None:
-        skip_or_fail("no curl here: apt-get install curl")
-    told, port = digits
-    assert told[0].startswith("mnist_classifier version 1: made by a test")
-    assert f"http://127.0.0.1:{port}/invocations" in told[1]
+        skip_or_fail("curl is not installed: apt-get install curl")
+    output, port = digits
+    assert output[0].startswith("mnist_classifier version 1: made by a test")
+    assert f"http://127.0.0.1:{port}/invocations" in output[1]
     answer = subprocess.run(
-        ["bash", "-c", told[2]], cwd=workspace, capture_output=True, text=True, check=True
+        ["bash", "-c", output[2]], cwd=workspace, capture_output=True, text=True, check=True
     )
     assert len(json.loads(answer.stdout)["predictions"]) == 2
 
 
 @pytest.mark.integration
-def test_labels_and_probabilities_are_those_of_the_model(digits, weights):
+def test_served_labels_and_probabilities_equal_those_of_the_model(digits, weights):
     status, answer = post(digits[1], {"inputs": IMAGES[:30].tolist()})
     assert status == 200
     expected = logistic.predict_proba(weights, IMAGES[:30])
@@ -142,7 +142,7 @@ def test_labels_and_probabilities_are_those_of_the_model(digits, weights):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_answers_are_ranked_for_each_question(tmp_path):
+def test_served_answers_are_ranked_per_question(tmp_path):
     parameters = RankerParameters(negatives=5, trees=30, word_ngrams=1)
     matcher = fit_matcher(*make_tables(), parameters, FEATURES, Refit(seed=1, folds=3), Cleaning())
     texts = list(make_tables()[1]["text"][::20])
@@ -156,7 +156,7 @@ def test_answers_are_ranked_for_each_question(tmp_path):
         ),
         tmp_path,
     )
-    # Columns of others do no harm.
+    # Additional columns are ignored.
     columns = {"columns": ["Id", "Text0"], "data": [[7, text] for text in texts]}
     app = serve.make_app(folder, serve.Limits())
     status, answer = ask(app, {"dataframe_split": columns})
@@ -171,7 +171,7 @@ def test_answers_are_ranked_for_each_question(tmp_path):
 
 
 @pytest.mark.integration
-def test_many_at_a_time_each_get_their_own_answer(digits, weights):
+def test_concurrent_requests_each_get_their_own_response(digits, weights):
     expected = logistic.predict_proba(weights, IMAGES[:40]).argmax(axis=1)
     with ThreadPoolExecutor(16) as pool:
         answers = list(
@@ -182,8 +182,8 @@ def test_many_at_a_time_each_get_their_own_answer(digits, weights):
     assert labels == expected.tolist()
 
 
-def refusal(body, schema):
-    """Return why a body, which is sent as JSON if it is no text or bytes, is refused."""
+def rejection(body, schema):
+    """Return the error of an invalid body; a body other than str or bytes is sent as JSON."""
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     with pytest.raises(RefusedError) as caught:
         check(text.encode() if isinstance(text, str) else text, schema, 100)
@@ -191,108 +191,111 @@ def refusal(body, schema):
     return str(caught.value)
 
 
-FILLED = "expected uint8 of shape (n, 28, 28), found "
+EXPECTED_IMAGES = "expected uint8 of shape (n, 28, 28), found "
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
-        ({"inputs": [[[0.5] * 28] * 28]}, f"{FILLED}fractions"),
-        ({"inputs": [[[256] * 28] * 28]}, "whole numbers from 0 to 255, found 256 to 256"),
-        ({"inputs": [[[-1] * 28] * 28]}, "whole numbers from 0 to 255, found -1 to -1"),
-        ({"inputs": [[0] * 784]}, f"{FILLED}shape (1, 784)"),
-        ({"inputs": ZERO[0]}, f"{FILLED}shape (28, 28)"),
-        ({"inputs": [[[0] * 28] * 27 + [[0]]]}, f"{FILLED}lists of several lengths"),
-        ({"inputs": [[["7"] * 28] * 28]}, f"{FILLED}texts"),
-        ({"inputs": [[[True] * 28] * 28]}, f"{FILLED}true and false"),
-        ({"inputs": [[[None] * 28] * 28]}, f"{FILLED}null"),
+        ({"inputs": [[[0.5] * 28] * 28]}, f"{EXPECTED_IMAGES}floating-point numbers"),
+        ({"inputs": [[[256] * 28] * 28]}, "integers from 0 to 255, found 256 to 256"),
+        ({"inputs": [[[-1] * 28] * 28]}, "integers from 0 to 255, found -1 to -1"),
+        ({"inputs": [[0] * 784]}, f"{EXPECTED_IMAGES}shape (1, 784)"),
+        ({"inputs": ZERO[0]}, f"{EXPECTED_IMAGES}shape (28, 28)"),
+        ({"inputs": [[[0] * 28] * 27 + [[0]]]}, f"{EXPECTED_IMAGES}lists of different lengths"),
+        ({"inputs": [[["7"] * 28] * 28]}, f"{EXPECTED_IMAGES}strings"),
+        ({"inputs": [[[True] * 28] * 28]}, f"{EXPECTED_IMAGES}booleans"),
+        ({"inputs": [[[None] * 28] * 28]}, f"{EXPECTED_IMAGES}null"),
         ({"inputs": []}, "expected at least one row, found none"),
         ({"inputs": None}, "found null"),
         ({"inputs": {"a": 1}}, "found an object with a"),
         ({"instances": ZERO, "inputs": ZERO}, "found an object with instances, inputs"),
         ({"inputs": ZERO, "params": {}}, "found an object with inputs, params"),
         ({"dataframe_split": {}}, 'expected {"inputs": …} or {"instances": …}'),
-        ({}, "found an object with nothing"),
+        ({}, "found an empty object"),
         ([1], "found a list of 1"),
-        ("", "the body is no JSON"),
-        ("{", "the body is no JSON"),
-        ('{"inputs": [[[NaN]]]}', "NaN and infinity are none either"),
-        ('{"inputs": [[[Infinity]]]}', "NaN and infinity are none either"),
-        ("[" * 100_000, "the body is no JSON"),
-        ('{"inputs": [[[1' + "0" * 5000 + "]]]}", "the body is no JSON"),
-        (b"\xff\xfe\xfa", "the body is no JSON"),
+        ("", "the body is not valid JSON"),
+        ("{", "the body is not valid JSON"),
+        ('{"inputs": [[[NaN]]]}', "NaN and infinity are not allowed"),
+        ('{"inputs": [[[Infinity]]]}', "NaN and infinity are not allowed"),
+        ("[" * 100_000, "the body is not valid JSON"),
+        ('{"inputs": [[[1' + "0" * 5000 + "]]]}", "the body is not valid JSON"),
+        (b"\xff\xfe\xfa", "the body is not valid JSON"),
     ],
 )
-def test_what_is_no_batch_of_images_is_refused(body, said):
-    refused = refusal(body, IMAGE_SCHEMA)
-    assert said in refused
-    assert "\n" not in refused
+def test_an_invalid_batch_of_images_is_rejected(body, message):
+    error = rejection(body, IMAGE_SCHEMA)
+    assert message in error
+    assert "\n" not in error
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"dataframe_records": [{"Text": "a"}]}, "expected a column Text0, found Text"),
-        ({"dataframe_records": [{"Text0": "a"}, {}]}, "row 1: Text0: expected a text, found null"),
-        ({"dataframe_records": [{"Text0": None}]}, "row 0: Text0: expected a text, found null"),
-        ({"dataframe_records": [{"Text0": " "}]}, "expected a text, found an empty text"),
-        ({"dataframe_records": [{"Text0": 5}]}, "expected a text, found 5"),
-        ({"dataframe_records": [{"Text0": ["a"]}]}, "expected a text, found a list of 1"),
-        ('{"dataframe_records": [{"Text0": NaN}]}', "the body is no JSON"),
-        ('{"dataframe_records": [{"Text0": "\\ud800"}]}', "the body is no JSON"),
+        (
+            {"dataframe_records": [{"Text0": "a"}, {}]},
+            "row 1: Text0: expected a string, found null",
+        ),
+        ({"dataframe_records": [{"Text0": None}]}, "row 0: Text0: expected a string, found null"),
+        ({"dataframe_records": [{"Text0": " "}]}, "expected a string, found an empty string"),
+        ({"dataframe_records": [{"Text0": 5}]}, "expected a string, found 5"),
+        ({"dataframe_records": [{"Text0": ["a"]}]}, "expected a string, found a list of 1"),
+        ('{"dataframe_records": [{"Text0": NaN}]}', "the body is not valid JSON"),
+        ('{"dataframe_records": [{"Text0": "\\ud800"}]}', "the body is not valid JSON"),
         ({"dataframe_records": []}, "expected at least one row, found none"),
         ({"dataframe_records": "a"}, "expected a list of objects"),
         ({"dataframe_split": {"columns": ["Text0"], "data": []}}, "at least one row, found none"),
         ({"dataframe_split": {"data": [["a"]]}}, "found an object with data"),
-        ({"dataframe_split": {"columns": [1], "data": [["a"]]}}, "found other columns"),
+        ({"dataframe_split": {"columns": [1], "data": [["a"]]}}, "not a list of strings"),
         ({"dataframe_split": {"columns": ["Text0"], "data": [["a", "b"]]}}, "list of 1 values"),
-        ({"dataframe_split": {"columns": ["Text0", "Text0"], "data": [["a", "b"]]}}, "twice"),
+        ({"dataframe_split": {"columns": ["Text0", "Text0"], "data": [["a", "b"]]}}, "unique"),
         ({"inputs": ["a"]}, 'expected {"dataframe_split": …} or {"dataframe_records": …}'),
     ],
 )
-def test_what_is_no_batch_of_questions_is_refused(body, said):
-    assert said in refusal(body, TEXT_SCHEMA)
+def test_an_invalid_batch_of_questions_is_rejected(body, message):
+    assert message in rejection(body, TEXT_SCHEMA)
 
 
 @pytest.mark.integration
-def test_another_content_type_is_refused(digits):
-    for kind in (None, "text/csv", "text/plain"):
-        status, answer = post(digits[1], {"inputs": ZERO}, kind)
+def test_other_content_types_are_rejected(digits):
+    for content_type in (None, "text/csv", "text/plain"):
+        status, answer = post(digits[1], {"inputs": ZERO}, content_type)
         assert status == 415
         assert answer["error"].startswith("expected Content-Type: application/json, found ")
 
 
-def in_parts():
-    """A body without a length beforehand."""
+def chunks():
+    """Yield the chunks of a body without a Content-Length."""
     for _ in range(20):
         yield b"0" * 100_000
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"inputs": ZERO * 101}, "expected at most 100 rows, found 101; send several requests"),
         (b"0" * 2_000_000, "expected at most 1,000,000 bytes; send several requests"),
-        (in_parts(), "expected at most 1,000,000 bytes; send several requests"),
+        (chunks(), "expected at most 1,000,000 bytes; send several requests"),
     ],
 )
-def test_too_much_is_refused_and_how_much_is_not(digits, body, said):
+def test_too_large_a_batch_is_rejected_with_the_limit(digits, body, message):
     status, answer = post(digits[1], body)
     assert status == 413
-    assert said in answer["error"]
+    assert message in answer["error"]
     assert post(digits[1], {"inputs": ZERO * 100})[0] == 200
 
 
 def ask(app, body):
-    """Return status and answer of an ASGI app."""
-    told = []
+    """Return status and response of an ASGI app."""
+    messages = []
 
     async def receive():
         return {"type": "http.request", "body": json.dumps(body).encode()}
 
     async def send(message):
-        told.append(message)
+        messages.append(message)
 
     scope = {
         "type": "http",
@@ -302,11 +305,12 @@ def ask(app, body):
         "query_string": b"",
     }
     asyncio.run(app(scope, receive, send))
-    return told[0]["status"], json.loads(b"".join(part.get("body", b"") for part in told[1:]))
+    content = b"".join(part.get("body", b"") for part in messages[1:])
+    return messages[0]["status"], json.loads(content)
 
 
-def answering(answer, status):
-    """An app of MLflow that answers this to any request, behind the checks."""
+def make_guard(answer, status):
+    """Return a guard around an app that responds to all requests with this answer."""
 
     async def app(scope, receive, send):
         await receive()
@@ -320,15 +324,15 @@ TRACE = 'Traceback:\n  File "/secret/place.py"\n'
 
 
 @pytest.mark.parametrize(
-    ("trace", "status", "said"),
+    ("trace", "status", "message"),
     [
         (f"{TRACE}ValueError: expected b, found a\n", 400, "expected b, found a"),
-        (f"{TRACE}RuntimeError: out of memory\n", 500, "the model failed; its log says where"),
+        (f"{TRACE}RuntimeError: out of memory\n", 500, "the model failed; see the server's log"),
     ],
 )
-def test_of_an_error_in_the_model_the_client_gets_a_line_and_no_traceback(trace, status, said):
-    told = {"error_code": "BAD_REQUEST", "message": "unexpected", "stack_trace": trace}
-    assert ask(answering(told, 400), {"inputs": ZERO}) == (status, {"error": said})
+def test_errors_of_the_model_reach_clients_as_a_line_without_traceback(trace, status, message):
+    error = {"error_code": "BAD_REQUEST", "message": "unexpected", "stack_trace": trace}
+    assert ask(make_guard(error, 400), {"inputs": ZERO}) == (status, {"error": message})
 
 
 def test_a_model_without_signature_is_not_served():
@@ -336,17 +340,17 @@ def test_a_model_without_signature_is_not_served():
         serve.Guard(None, None, serve.Limits())
 
 
-def test_a_port_in_use_is_told_before_anything_is_loaded():
+def test_a_port_in_use_is_reported_with_another_to_use():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ValueError, match=f"say another: --port {port + 1}"):
+        with pytest.raises(ValueError, match=f"use another: --port {port + 1}"):
             local_server.check_port(port)
 
 
 @pytest.mark.integration
-def test_a_server_that_cannot_start_is_told(tmp_path):
+def test_a_server_that_fails_to_start_is_reported(tmp_path):
     with (
         pytest.raises(ValueError, match="the server ended with exit code 1"),
         local_server.served(tmp_path, free_port()),

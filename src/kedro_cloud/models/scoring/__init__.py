@@ -1,8 +1,8 @@
-"""All the code that a deployment sends along: `serve.py`, which runs by itself.
+"""Serve a model over HTTP: the code of a deployment, which runs without the project.
 
-In comes a folder in MLflow's format, out go answers to HTTP requests. What the model needs of the
-project lies in that folder.
+The input is a folder in MLflow's format, which contains the modules of the project that the model
+needs.
 """
 
 PORT = 5001
-"""That the server listens at, unless it is told another."""
+"""Default port of the server."""

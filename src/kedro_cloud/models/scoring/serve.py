@@ -1,9 +1,9 @@
-"""Serves a registered model by MLflow's scoring server, behind a guard that refuses bad requests.
+"""Serve a registered model with MLflow's scoring server, behind a guard that validates requests.
 
-`python -m scoring.serve` with the model somewhere below KEDRO_CLOUD_MODEL_DIR or AZUREML_MODEL_DIR.
-MLflow's server casts what it gets to the types of the model's signature, also fractions of ink to
-whole numbers, and tells of errors with a traceback, or not at all; so the guard checks a batch
-against the signature before, and answers in one line.
+Run `python -m scoring.serve`, with the model below KEDRO_CLOUD_MODEL_DIR or AZUREML_MODEL_DIR.
+MLflow's server casts inputs to the types of the model's signature, even floating-point ink to
+integers, and reports errors with a traceback, or not at all. So the guard checks a batch against
+the signature first, and reports errors in one line.
 
 Protocol: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/, JSON only.
 """
@@ -34,24 +34,24 @@ from .checks import RefusedError, check
 MOST_ROWS = 1000
 MOST_BYTES = 10_000_000
 REQUESTS_AT_ONCE = 128
-"""Beyond these a request is answered 503 at once, rather than kept in memory."""
+"""Further requests get 503 at once, instead of waiting in memory."""
 
-_KEPT_OPEN_S = 75
-"""An idle connection: longer than what usually stands before a server, which would find it shut."""
-_HEARD_OUT = 10
-"""Times the largest body until a client is cut off: most only read the answer once all is sent."""
+_KEEP_ALIVE_S = 75
+"""Longer than usual for load balancers, which otherwise reuse a connection that is closed."""
+_READ_FACTOR = 10
+"""Multiple of the maximum body that is read: most clients read a response only at the end."""
 _MODEL_FOLDERS = ("KEDRO_CLOUD_MODEL_DIR", "AZUREML_MODEL_DIR")
-"""Variables. Azure ML may not set its own for a model in MLflow's format and an image of ours."""
+"""Environment variables. Azure ML may not set its own for an MLflow model with a custom image."""
 _EXAMPLE = "serving_input_example.json"
 _SHOWN_CHARACTERS = 300
-_USERS = (
+_USER_ERRORS = (
     "ValueError",
     "TypeError",
     "KeyError",
     "OverflowError",
     "mlflow.exceptions.MlflowException",
 )
-"""What a model raises at a batch that it cannot read; all else is the server's own fault."""
+"""Exceptions of a model for invalid input; all others are errors of the server."""
 
 logger = logging.getLogger("kedro_cloud.scoring")
 
@@ -63,37 +63,40 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a request may be."""
+    """Maximum size of a request."""
 
     rows: int = MOST_ROWS
     bytes: int = MOST_BYTES
 
     @classmethod
-    def of_environment(cls) -> Limits:
-        """What KEDRO_CLOUD_MOST_ROWS and KEDRO_CLOUD_MOST_BYTES say, or the defaults."""
-        rows, most = (
-            os.environ.get("KEDRO_CLOUD_MOST_ROWS"),
-            os.environ.get("KEDRO_CLOUD_MOST_BYTES"),
-        )
-        return cls(int(rows or MOST_ROWS), int(most or MOST_BYTES))
+    def from_environment(cls) -> Limits:
+        """Read KEDRO_CLOUD_MOST_ROWS and KEDRO_CLOUD_MOST_BYTES, or return the defaults."""
+        rows = os.environ.get("KEDRO_CLOUD_MOST_ROWS") or MOST_ROWS
+        size = os.environ.get("KEDRO_CLOUD_MOST_BYTES") or MOST_BYTES
+        return cls(int(rows), int(size))
 
 
 class Guard:
-    """MLflow's app behind the checks; errors are one line: `{"error": "…"}`."""
+    """ASGI app that checks requests before MLflow's app; errors are one line, `{"error": "…"}`."""
 
     def __init__(self, app: App, schema: Any, limits: Limits) -> None:
-        """Describe the app by its model's input schema.
+        """Wrap MLflow's app.
+
+        Args:
+            app: ASGI app of MLflow's scoring server.
+            schema: Input schema of the model.
+            limits: Maximum size of a request.
 
         Raises:
-            ValueError: The model has no signature to check by.
+            ValueError: The model has no signature.
         """
         if schema is None:
-            raise ValueError("the model has no signature: register it anew")
+            raise ValueError("the model has no signature; register it again")
         self._app = app
         self._schema = schema
         self._limits = limits
-        # More at a time would only take the cores from each other.
-        self._working = asyncio.Semaphore(os.cpu_count() or 1)
+        # More concurrent requests than cores would only slow each other down.
+        self._slots = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -102,29 +105,33 @@ class Guard:
             return
         try:
             body = await self._read(scope, receive)
-            async with self._working:
+            async with self._slots:
                 await asyncio.to_thread(check, body, self._schema, self._limits.rows)
-                await self._app(scope, _again(body, receive), _in_one_line(send))
-        except RefusedError as refused:
-            await _tell(send, refused.status, str(refused))
+                await self._app(scope, _replay(body, receive), _shorten_errors(send))
+        except RefusedError as error:
+            await _send_error(send, error.status, str(error))
 
     async def _read(self, scope: Message, receive: Receive) -> bytes:
-        """All of the body, unless it is too much, or no JSON."""
+        """Return the complete body.
+
+        Raises:
+            RefusedError: The body is too large or has another content type.
+        """
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        kind = headers.get(b"content-type", "")
-        if kind.partition(";")[0].strip().lower() != "application/json":
+        content_type = headers.get(b"content-type", "")
+        if content_type.partition(";")[0].strip().lower() != "application/json":
             raise RefusedError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"expected Content-Type: application/json, found {kind[:80] or 'none'}",
+                f"expected Content-Type: application/json, found {content_type[:80] or 'none'}",
             )
         most = self._limits.bytes
         parts: list[bytes] = []
         size = 0
-        more = int(headers.get(b"content-length", 0)) <= most * _HEARD_OUT
-        while more and size <= most * _HEARD_OUT:
+        more = int(headers.get(b"content-length", 0)) <= most * _READ_FACTOR
+        while more and size <= most * _READ_FACTOR:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise RefusedError(HTTPStatus.BAD_REQUEST, "the request was broken off")
+                raise RefusedError(HTTPStatus.BAD_REQUEST, "the client disconnected")
             part = message.get("body", b"")
             size += len(part)
             if size <= most:
@@ -138,26 +145,26 @@ class Guard:
         )
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Give a body that was read already to the next who asks."""
-    given = False
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that begins with a body that was already read."""
+    is_replayed = False
 
-    async def first_the_body() -> Message:
-        nonlocal given
-        if given:
+    async def receive_body() -> Message:
+        nonlocal is_replayed
+        if is_replayed:
             return await receive()
-        given = True
+        is_replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return first_the_body
+    return receive_body
 
 
-def _in_one_line(send: Send) -> Send:
-    """Send on what MLflow answers; of an error only what a client can do something about."""
+def _shorten_errors(send: Send) -> Send:
+    """Return a `send` that reduces MLflow's errors to one line, without traceback."""
     status = 0
     parts: list[bytes] = []
 
-    async def shortened(message: Message) -> None:
+    async def send_shortened(message: Message) -> None:
         nonlocal status
         if message["type"] == "http.response.start":
             status = message["status"]
@@ -166,28 +173,28 @@ def _in_one_line(send: Send) -> Send:
         elif message["type"] == "http.response.body":
             parts.append(message.get("body", b""))
             if not message.get("more_body"):
-                await _tell(send, *_explained(HTTPStatus(status), b"".join(parts)))
+                await _send_error(send, *_parse_error(HTTPStatus(status), b"".join(parts)))
 
-    return shortened
+    return send_shortened
 
 
-def _explained(status: HTTPStatus, answer: bytes) -> tuple[HTTPStatus, str]:
-    """Status and line for an error that MLflow or the model found."""
+def _parse_error(status: HTTPStatus, answer: bytes) -> tuple[HTTPStatus, str]:
+    """Return status and message for an error of MLflow or the model; log its traceback."""
     try:
-        told = json.loads(answer)
-        message, trace = str(told["message"]), str(told.get("stack_trace") or "")
+        content = json.loads(answer)
+        message, trace = str(content["message"]), str(content.get("stack_trace") or "")
     except (ValueError, TypeError, KeyError):
         message, trace = answer.decode(errors="replace"), ""
     if trace:
         logger.error("%s", trace)
-        kind, _, said = trace.strip().rpartition("\n")[2].partition(": ")
-        if kind not in _USERS:
-            return HTTPStatus.INTERNAL_SERVER_ERROR, "the model failed; its log says where"
-        message = said
+        kind, _, text = trace.strip().rpartition("\n")[2].partition(": ")
+        if kind not in _USER_ERRORS:
+            return HTTPStatus.INTERNAL_SERVER_ERROR, "the model failed; see the server's log"
+        message = text
     return status, message.rpartition("Error: ")[2].strip()[:_SHOWN_CHARACTERS]
 
 
-async def _tell(send: Send, status: HTTPStatus, reason: str) -> None:
+async def _send_error(send: Send, status: HTTPStatus, reason: str) -> None:
     content = orjson.dumps({"error": " ".join(reason.split())})
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -197,24 +204,25 @@ async def _tell(send: Send, status: HTTPStatus, reason: str) -> None:
 
 
 def find_model() -> Path:
-    """The folder with the file `MLmodel`, which Azure ML puts some levels below where it says.
+    """Return the folder of the file `MLmodel`, which Azure ML places some levels below its folder.
 
     Raises:
-        ValueError: There is none.
+        ValueError: No folder contains a model.
     """
     folders = [Path(os.environ[name]) for name in _MODEL_FOLDERS if name in os.environ]
     found = [path for folder in folders for path in folder.rglob("MLmodel")]
     if not found:
-        told = " or ".join(map(str, folders)) or f"the folder that {_MODEL_FOLDERS[0]} names"
-        raise ValueError(f"no model in MLflow's format is in {told}")
+        if not folders:
+            raise ValueError(f"no model folder: set {_MODEL_FOLDERS[0]}")
+        raise ValueError(f"{' or '.join(map(str, folders))}: expected an MLflow model, found none")
     return min(found, key=lambda path: len(path.parts)).parent
 
 
 def make_app(folder: Path, limits: Limits) -> Guard:
-    """The guarded server of a model that has just answered the example it was registered with.
+    """Load a model, test it with its input example, and return its guarded server.
 
     Raises:
-        RefusedError: The example is no batch by the model's own signature.
+        RefusedError: The example does not match the signature.
         ValueError: The model has no signature.
     """
     model = mlflow.pyfunc.load_model(str(folder))
@@ -227,12 +235,12 @@ def make_app(folder: Path, limits: Limits) -> Guard:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops the process."""
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     with suppress(KeyboardInterrupt):
-        app = make_app(find_model(), Limits.of_environment())
-        # What is there now stays: otherwise each large batch has all of it looked through for
-        # garbage, which takes eight times as long as to check the batch.
+        app = make_app(find_model(), Limits.from_environment())
+        # Objects of the start are kept forever. Without freezing them, each large batch makes the
+        # garbage collector scan them, which takes eight times as long as checking the batch.
         gc.collect()
         gc.freeze()
         uvicorn.run(
@@ -241,7 +249,7 @@ def main() -> None:
             port=int(os.environ.get("KEDRO_CLOUD_PORT", PORT)),
             log_level="warning",
             limit_concurrency=REQUESTS_AT_ONCE,
-            timeout_keep_alive=_KEPT_OPEN_S,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=30,
         )
 
