@@ -1,7 +1,7 @@
-"""Watching jobs: `kedro cloud status`, and what runs tell Application Insights of themselves.
+"""Monitor jobs: show their status, and send telemetry of runs to Application Insights.
 
-For the status come in what the workspace, or the journal of a rehearsal, knows of a job and its
-steps; out goes a table or a line for each change. For telemetry come in Kedro's hooks; out go one
-span a run and a node, and metrics: names of the program and numbers, never texts.
-Telemetry is only imported where APPLICATIONINSIGHTS_CONNECTION_STRING is set.
+The status is read from the workspace or from the journal of a rehearsal, and shown as a table or as
+a line per change. Telemetry is one span per run and per node, and metrics: only numbers and names
+in the code, never data or messages. It is imported only where
+APPLICATIONINSIGHTS_CONNECTION_STRING is set.
 """

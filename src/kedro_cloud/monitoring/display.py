@@ -1,4 +1,4 @@
-"""Shows the status of jobs: live in a terminal, a line a change elsewhere."""
+"""Show the status of jobs: live in a terminal, elsewhere as a line per change."""
 
 from __future__ import annotations
 
@@ -24,64 +24,64 @@ _HEADINGS = ("job", "pipeline", "state", "age", "duration", "primary metric")
 
 
 def shown(output: TextIO) -> AbstractContextManager[Show]:
-    """Show each status in the place of the one before, or what has changed as lines."""
+    """Return a context with a function that shows a status: live, or its changes as lines."""
     changes = ChangePrinter(output)
 
     def write(status: Status) -> None:
         width = max((len(step.name) for step in status.steps), default=0)
         for step in status.steps:
-            changes.write(step.name, step.state, step_line(step, width), StepState.WAITING)
+            changes.write(step.name, step.state, format_step(step, width), StepState.WAITING)
         if status.metric:
-            changes.write("primary metric", status.metric, metric_text(status))
-        changes.write("", status.state, headline(status))
+            changes.write("primary metric", status.metric, format_metric(status))
+        changes.write("", status.state, format_headline(status))
 
     return live_display(output, live_view, write)
 
 
-def step_line(step: StepStatus, width: int = 0) -> str:
-    """A step in a line of plain text."""
+def format_step(step: StepStatus, width: int = 0) -> str:
+    """Return a step as a line of text."""
     parts = [f"{step.name:<{width}}", f"{step.state:<9}", format_duration(step.seconds), step.fault]
     return "  ".join(filter(None, parts)).rstrip()
 
 
-def headline(status: Status) -> str:
-    """A job in a line: `train_7: training running, 2 of 4 steps, 3 min 12 s`."""
+def format_headline(status: Status) -> str:
+    """Return a job as a line: `train_7: training running, 2 of 4 steps, 3 min 12 s`."""
     steps = f"{status.done} of {len(status.steps)} steps" if status.steps else ""
     facts = [f"{status.pipeline} {status.state}", steps, format_duration(status.seconds)]
     return f"{status.name}: {', '.join(filter(None, facts))}"
 
 
-def metric_text(status: Status) -> str:
-    """The primary metric: `test_accuracy 0.9948`; empty if there is none yet."""
+def format_metric(status: Status) -> str:
+    """Return the primary metric, `test_accuracy 0.9948`; empty if it is not logged yet."""
     return f"{status.metric[0]} {status.metric[1]:.6g}" if status.metric else ""
 
 
 def afterwards(status: Status) -> Iterator[str]:
-    """Lines for the end: what failed and how to go on, what is not known, where to see more."""
+    """Yield the last lines: failed steps, missing information, how to resume, and the link."""
     for step in status.steps:
         if step.state is StepState.FAILED:
-            yield f"step '{step.name}' failed: {step.fault or 'it did not say why'}"
-            yield from (f"    {text}" for text in step.log)
+            yield f"step '{step.name}' failed: {step.fault or 'no reason was reported'}"
+            yield from (f"    {line}" for line in step.log)
     if status.note:
         yield status.note
     if status.again and status.state in (StepState.FAILED, StepState.STOPPED):
-        yield f"mend it and go on with: {status.again}"
+        yield f"fix this and resume with: {status.again}"
     if status.link:
         yield f"see {status.link}"
 
 
 def listing(statuses: Sequence[Status], now: datetime) -> list[str]:
-    """A table of jobs in plain text."""
+    """Return a table of jobs as lines of text."""
     return align_columns([_HEADINGS, *(_row(status, now) for status in statuses)])
 
 
 def live_view(status: Status) -> Group:
-    """Make a table of a job's steps, with the job and its metric below it."""
+    """Return a table of a job's steps, with the job and its metric below."""
     from rich.console import Group
     from rich.text import Text
 
     rows = ((step.name, step.state, [format_duration(step.seconds)]) for step in status.steps)
-    below = f"{headline(status)}\n{metric_text(status)}".rstrip()
+    below = f"{format_headline(status)}\n{format_metric(status)}".rstrip()
     return Group(state_table(["duration"], rows), Text(below, style="bold"))
 
 
@@ -96,5 +96,5 @@ def _row(status: Status, now: datetime) -> tuple[str, ...]:
         str(status.state),
         age,
         format_duration(status.seconds),
-        metric_text(status),
+        format_metric(status),
     )

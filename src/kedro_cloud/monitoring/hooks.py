@@ -1,7 +1,7 @@
-"""Reports runs and nodes to Application Insights: durations, status, row counts and metrics.
+"""Report runs and nodes to Application Insights: durations, status, row counts and metrics.
 
-On where APPLICATIONINSIGHTS_CONNECTION_STRING is set, and on the first of several MPI ranks only.
-A run never fails, and never waits more than some seconds, because of it.
+Enabled where APPLICATIONINSIGHTS_CONNECTION_STRING is set, on the first MPI rank only. Telemetry
+never fails a run, and delays it by a few seconds at most.
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ def is_on() -> bool:
     return bool(os.environ.get(VARIABLE, "").strip()) and ranks.rank() == 0
 
 
-def _never_failing(hook: Callable[..., None]) -> Callable[..., None]:
+def _switch_off_on_error(hook: Callable[..., None]) -> Callable[..., None]:
     """Wrap a hook so that an error in it switches telemetry off and the run goes on."""
 
     @functools.wraps(hook)
-    def guarded(self: TelemetryHooks, *arguments: Any, **named: Any) -> None:
+    def wrapper(self: TelemetryHooks, *arguments: Any, **named: Any) -> None:
         try:
             hook(self, *arguments, **named)
         except Exception as error:
             self.switch_off(f"{type(error).__name__}: {error}")
 
-    return guarded
+    return wrapper
 
 
 @dataclass
 class _OpenNode:
-    """A node that has begun: its span, the outputs it has still to save, its last sign of life."""
+    """Running node: its span, its unsaved outputs, and the time of its last event."""
 
     span: Span
     unsaved: set[str]
     has_run: bool = False
-    last_ns: int = field(default_factory=time.time_ns)
+    last_event_ns: int = field(default_factory=time.time_ns)
 
     @property
     def is_done(self) -> bool:
@@ -64,7 +64,7 @@ class _OpenNode:
 
 
 class TelemetryHooks(NodeStart):
-    """Opens one span per run and one per node, from its first input's loading to its last save."""
+    """Open one span per run and one per node, from loading its first input to its last save."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class TelemetryHooks(NodeStart):
         self._nodes: dict[str, _OpenNode] = {}
 
     @hook_impl(tryfirst=True)
-    @_never_failing
+    @_switch_off_on_error
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
         """Open the run's span."""
         from kedro_cloud.jobs.hooks import STEP
@@ -90,48 +90,48 @@ class TelemetryHooks(NodeStart):
         self._nodes.clear()
         self.clear_starts()
         pipeline, self._step = STEP.get() or ("", "")
-        self._pipeline = pipeline or _pipeline_of(run_params)
+        self._pipeline = pipeline or _pipeline_names(run_params)
         self._run = self._telemetry.begin_run(self._pipeline, self._properties())
 
     @hook_impl(trylast=True)
-    @_never_failing
+    @_switch_off_on_error
     def after_pipeline_run(self) -> None:
-        """Close the run's span and send what is left."""
+        """Close the run's span and send the remaining telemetry."""
         self._end()
 
     @hook_impl(tryfirst=True)
-    @_never_failing
+    @_switch_off_on_error
     def on_pipeline_error(self, error: Exception) -> None:
-        """Close open spans as failed, with the classes of the exception, and send them."""
-        # Classes alone: messages may hold somebody's data.
+        """Close open spans as failed, with the exception's classes, and send them."""
+        # Only classes, as messages may contain personal data.
         names = (type(each).__name__ for each in error_chain(error))
         self._end(" from ".join(dict.fromkeys(names)))
 
-    @_never_failing
+    @_switch_off_on_error
     def on_node_start(self, node: Node) -> None:
-        """Open the node's span, and close those of nodes that are done."""
+        """Open the node's span, and close those of finished nodes."""
         if self._telemetry is None or self._run is None:
             return
-        self._close_done(self._telemetry)
+        self._close_finished(self._telemetry)
         span = self._telemetry.begin_node(node.name, self._properties(node.name), self._run)
         self._nodes[node.name] = _OpenNode(span, set(node.outputs))
 
     @hook_impl(trylast=True)
-    @_never_failing
+    @_switch_off_on_error
     def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
-        """Count the rows of a node's outputs, which it has still to save."""
+        """Record the rows of a node's outputs before they are saved."""
         if opened := self._nodes.get(node.name):
             opened.span.set_attribute("rows", sum(map(_rows, outputs.values())))
             opened.has_run = True
-            opened.last_ns = time.time_ns()
+            opened.last_event_ns = time.time_ns()
 
     @hook_impl(trylast=True)
-    @_never_failing
+    @_switch_off_on_error
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
-        """Note that an output is saved, and keep metrics for sending."""
+        """Record a saved output; keep metrics for the next flush."""
         if opened := self._nodes.get(node.name):
             opened.unsaved.discard(dataset_name)
-            opened.last_ns = time.time_ns()
+            opened.last_event_ns = time.time_ns()
         if self._telemetry and dataset_name.endswith("_metrics") and isinstance(data, Mapping):
             pipeline = dataset_name.removesuffix("_metrics")
             for name, value in data.items():
@@ -139,27 +139,27 @@ class TelemetryHooks(NodeStart):
                     self._telemetry.gauge(f"{pipeline}/{name}", value, {"pipeline": pipeline})
 
     def switch_off(self, reason: str) -> None:
-        """Send nothing more in this process, and log the reason once."""
+        """Stop telemetry in this process, and log the reason once."""
         self._telemetry, self._run = None, None
         if not self._switched_off:
             self._switched_off = True
-            logger.warning("telemetry is off from here on (%s); the run is not affected", reason)
+            logger.warning("telemetry is switched off (%s); the run continues", reason)
 
     def _properties(self, node: str = "") -> dict[str, str]:
         properties = {"pipeline": self._pipeline, "step": self._step, "node": node}
         return {name: value for name, value in properties.items() if value}
 
-    def _close_done(self, telemetry: Telemetry) -> None:
-        """Close nodes as of their last sign of life: a generator saves an output many times."""
+    def _close_finished(self, telemetry: Telemetry) -> None:
+        """Close finished nodes at their last event; a generator saves an output many times."""
         for name in [name for name, node in self._nodes.items() if node.is_done]:
             node = self._nodes.pop(name)
-            telemetry.end(node.span, at_ns=node.last_ns)
+            telemetry.end(node.span, at_ns=node.last_event_ns)
 
     def _end(self, error: str = "") -> None:
         telemetry, run = self._telemetry, self._run
         if telemetry is None or run is None:
             return
-        self._close_done(telemetry)
+        self._close_finished(telemetry)
         if error:
             failed = next(iter(self._nodes.values()), None)
             if failed is not None:
@@ -175,14 +175,14 @@ class TelemetryHooks(NodeStart):
             self.switch_off(reason)
 
 
-def _pipeline_of(run_params: Mapping[str, Any]) -> str:
-    """Return the pipelines that `kedro run` was asked for."""
+def _pipeline_names(run_params: Mapping[str, Any]) -> str:
+    """Return the pipelines of `kedro run`, comma-separated."""
     names = run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"]
     return ",".join(names)
 
 
 def _rows(data: Any) -> int:
-    """Count the rows of a table, an array or a list; 0 for anything else."""
+    """Return the number of rows of a table, array or list; 0 for other types."""
     if isinstance(data, list):
         return len(data)
     shape = getattr(data, "shape", None)

@@ -1,4 +1,4 @@
-"""The status of rehearsals on this machine, from what they have written down."""
+"""Read the status of rehearsals on this machine from their journals."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _JOURNAL = "job.json"
 
 
 def rehearsed(directory: RehearsalDir, metrics: Mapping[str, str]) -> list[Status]:
-    """The last rehearsal of each pipeline, the latest first.
+    """Return the last rehearsal of each pipeline, latest first.
 
     Args:
-        directory: Where they were.
-        metrics: By pipeline: its primary metric.
+        directory: Folder of the rehearsals.
+        metrics: Name of the primary metric by pipeline.
     """
     files = directory.run("any").parent.glob(f"*/{_JOURNAL}")
     latest = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
@@ -28,41 +28,46 @@ def rehearsed(directory: RehearsalDir, metrics: Mapping[str, str]) -> list[Statu
 
 
 def rehearsal(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) -> Status:
-    """The last rehearsal of a pipeline.
+    """Return the last rehearsal of a pipeline.
+
+    Args:
+        directory: Folder of the rehearsals.
+        pipeline: Name of the pipeline.
+        metrics: Name of the primary metric by pipeline.
 
     Raises:
-        ValueError: It was never rehearsed here.
+        ValueError: The pipeline has no rehearsal.
     """
     if not (directory.run(pipeline) / _JOURNAL).exists():
-        known = ", ".join(status.name for status in rehearsed(directory, metrics)) or "none yet"
+        names = ", ".join(status.name for status in rehearsed(directory, metrics)) or "none"
         raise ValueError(
-            f"pipeline '{pipeline}' was not rehearsed here ({known}): kedro cloud rehearse "
-            f"-p {pipeline}"
+            f"pipeline '{pipeline}' has no rehearsal (found: {names}); start one: "
+            f"kedro cloud rehearse -p {pipeline}"
         )
     return _status(directory, pipeline, metrics)
 
 
 def _status(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) -> Status:
     file = directory.run(pipeline) / _JOURNAL
-    going = _is_at_work(directory)
-    steps = tuple(_step(record, going) for record in Journal.read(file).steps.values())
-    state = _whole(steps)
+    is_running = _is_running(directory)
+    steps = tuple(_step(record, is_running) for record in Journal.read(file).steps.values())
+    state = _job_state(steps)
     return Status(
         name=pipeline,
         pipeline=pipeline,
         state=state,
         created=datetime.fromtimestamp(file.stat().st_mtime, UTC),
         seconds=sum(step.seconds or 0.0 for step in steps),
-        metric=primary_metric(_reported(directory, pipeline), pipeline, metrics),
+        metric=primary_metric(_read_metrics(directory, pipeline), pipeline, metrics),
         steps=steps,
         again=f"kedro cloud rehearse -p {pipeline} --resume",
     )
 
 
-def _step(record: StepRecord, going: bool) -> StepStatus:
-    """A step; what was at work when its rehearsal died is stopped, and so is what waited."""
+def _step(record: StepRecord, is_running: bool) -> StepStatus:
+    """Return the status of a step; if the rehearsal ended, an unfinished step is stopped."""
     state = record.state
-    if not state.is_end and not going:
+    if not state.is_end and not is_running:
         state = StepState.STOPPED
     failed = state is StepState.FAILED
     seconds = record.seconds if record.seconds or state.is_done else None
@@ -72,8 +77,8 @@ def _step(record: StepRecord, going: bool) -> StepStatus:
     )
 
 
-def _whole(steps: tuple[StepStatus, ...]) -> StepState:
-    """How far a job is whose steps are as far as that."""
+def _job_state(steps: tuple[StepStatus, ...]) -> StepState:
+    """Return the state of a job from those of its steps."""
     states = {step.state for step in steps}
     if not all(state.is_end for state in states):
         return StepState.RUNNING
@@ -83,18 +88,18 @@ def _whole(steps: tuple[StepStatus, ...]) -> StepState:
     return StepState.FINISHED if states else StepState.UNKNOWN
 
 
-def _is_at_work(directory: RehearsalDir) -> bool:
-    """Whether the process that wrote its number into the lock is still there."""
+def _is_running(directory: RehearsalDir) -> bool:
+    """Return whether the process whose ID is in the lock file is running."""
     try:
         return is_alive(int((directory.folder / ".lock").read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # no lock, or no number in it
+    except (OSError, ValueError):  # no lock file, or no process ID in it
         return False
 
 
-def _reported(directory: RehearsalDir, pipeline: str) -> dict[str, float]:
-    """Metrics that the rehearsal has fetched, by their names in MLflow."""
-    found: dict[str, float] = {}
+def _read_metrics(directory: RehearsalDir, pipeline: str) -> dict[str, float]:
+    """Return the metrics of a rehearsal's reports, by their names in MLflow."""
+    metrics: dict[str, float] = {}
     for file in Path(directory.reports(pipeline)).rglob("metrics.json"):
         content = json.loads(file.read_text(encoding="utf-8"))
-        found |= {f"{pipeline}/{name}": value for name, value in content.items()}
-    return found
+        metrics |= {f"{pipeline}/{name}": value for name, value in content.items()}
+    return metrics

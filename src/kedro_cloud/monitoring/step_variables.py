@@ -1,10 +1,9 @@
-"""What the steps of a job must be told so that they tell Application Insights of themselves.
+"""Define the environment variables with which the steps of a job send telemetry.
 
-Steps have no variable of the laptop that submits them, so these stand in the job. The address is
-that of the workspace's own Application Insights, asked for when a job is submitted. It opens
-nothing by itself: the steps enter as the cluster, which needs the role Monitoring Metrics
-Publisher there, and whoever else reads the address in the job is not let in, where local
-authentication is off as infra/ has it.
+Steps do not inherit the environment of the submitting machine, so the job contains the variables.
+The connection string is that of the workspace's Application Insights, read on submission. It is
+not a secret: the steps sign in as the cluster, which needs the role Monitoring Metrics Publisher,
+and infra/ disables local authentication.
 """
 
 from __future__ import annotations
@@ -22,36 +21,36 @@ if TYPE_CHECKING:
 
 _VERSION = "2020-02-02"
 _NEEDED = ("InstrumentationKey", "IngestionEndpoint")
-"""Of a connection string; the rest is for watching live, which nothing here does."""
+"""Parts of a connection string to keep; the others are for live metrics, which are not used."""
 logger = logging.getLogger(__name__)
 
 
 def step_variables(client: MLClient, project: Path, environment: str) -> dict[str, str]:
-    """Environment variables for all steps; none where nothing is to be told, or nobody listens.
+    """Return the environment variables for all steps; none if telemetry is off or not available.
 
-    A job is not held up by this: where the address may not be read, a warning says so.
+    If the connection string cannot be read, a warning is logged and the job continues without.
 
     Args:
-        client: Of the workspace.
-        project: Kedro's.
-        environment: Folder of `conf`.
+        client: Client of the workspace.
+        project: Folder of the project.
+        environment: Kedro environment.
 
     Raises:
-        ValueError: The environment's cloud.yml cannot be understood.
+        ValueError: The environment's cloud.yml is invalid.
     """
     if not any((project / "conf" / environment).glob("cloud*.yml")):
         return {}
     if cloud_settings(project, environment).telemetry == "none":
         return {}
-    found: Any = client.workspaces.get(client.workspace_name)
-    if not found.application_insights:
+    workspace: Any = client.workspaces.get(client.workspace_name)
+    if not workspace.application_insights:
         return {}
-    told = _connection_string(str(found.application_insights))
-    return {VARIABLE: told, AUTHENTICATION: "Authorization=AAD"} if told else {}
+    address = _connection_string(str(workspace.application_insights))
+    return {VARIABLE: address, AUTHENTICATION: "Authorization=AAD"} if address else {}
 
 
 def _connection_string(resource: str) -> str:
-    """What Application Insights wants to be called by; empty if that may not be read."""
+    """Return the connection string of an Application Insights; empty if it cannot be read."""
     from azure.core import PipelineClient
     from azure.core.exceptions import AzureError
     from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy
@@ -61,22 +60,22 @@ def _connection_string(resource: str) -> str:
     base = compat.management_url().rstrip("/")
     name = resource.rpartition("/")[2]
     with DefaultAzureCredential() as credential:
-        entry = BearerTokenCredentialPolicy(credential, f"{base}/.default")
+        authentication = BearerTokenCredentialPolicy(credential, f"{base}/.default")
         service: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
-            base, policies=[RetryPolicy(retry_total=2), entry]
+            base, policies=[RetryPolicy(retry_total=2), authentication]
         )
         request = HttpRequest("GET", f"{base}{resource}", params={"api-version": _VERSION})
         try:
-            answer = service.send_request(request)
-            answer.raise_for_status()
-            told = str(answer.json()["properties"]["ConnectionString"])
+            response = service.send_request(request)
+            response.raise_for_status()
+            address = str(response.json()["properties"]["ConnectionString"])
         except (AzureError, KeyError, ValueError) as error:
             logger.warning(
-                "the job will tell Application Insights nothing: '%s' cannot be read (%s); have "
-                "the role Reader on it, or write `telemetry: none` into cloud.yml",
+                "the job sends no telemetry: '%s' cannot be read (%s); get the role Reader on it, "
+                "or set `telemetry: none` in cloud.yml",
                 name,
                 str(error).partition("\n")[0],
             )
             return ""
-    parts = [part.strip() for part in told.split(";")]
+    parts = [part.strip() for part in address.split(";")]
     return ";".join(part for part in parts if part.partition("=")[0] in _NEEDED)

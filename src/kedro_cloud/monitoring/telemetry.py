@@ -1,8 +1,8 @@
-"""Sends spans and metrics to Application Insights by OpenTelemetry.
+"""Send spans and metrics to Application Insights with OpenTelemetry.
 
-Imported only where telemetry is on: OpenTelemetry and Azure's exporter take most of a second.
-Items carry names of the program (pipeline, step, node, exception class), the job, and numbers.
-There is no way to send a text, so there is nothing to filter.
+Imported only where telemetry is on, as importing OpenTelemetry and Azure's exporter takes most of
+a second. Items contain names in the code (pipeline, step, node, exception class), the job, and
+numbers. The interface accepts no messages, so nothing needs to be filtered.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _SWITCHED_OFF = {
-    # Reports of the exporter to its makers, on itself and on this machine.
+    # Statistics that the exporter sends to Microsoft about itself and this machine.
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
     "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
     "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
 }
-os.environ.update(_SWITCHED_OFF)  # read when the exporter is imported, and made
+os.environ.update(_SWITCHED_OFF)  # read when the exporter is imported and created
 
 from azure.core.pipeline import PipelineResponse  # noqa: E402
 from azure.monitor.opentelemetry.exporter import (  # noqa: E402
@@ -44,45 +44,45 @@ from kedro_cloud import compat  # noqa: E402
 from kedro_cloud.core import identity  # noqa: E402
 from kedro_cloud.core.variables import AUTHENTICATION, JOB  # noqa: E402
 
-# The exporter would add the machine's name and locale to every item, and the service would look
-# up the city of an address that is not given.
+# Otherwise the exporter adds the machine's name and locale to every item, and the service looks up
+# the city of the sender's IP address.
 _tags = compat.telemetry_tags()
 for _tag in ("ai.device.id", "ai.device.locale"):
     _tags.pop(_tag, None)
 _tags["ai.location.ip"] = "0.0.0.0"
 
 _REQUEST_S = 4.0
-_REFUSALS = 400
+_MIN_ERROR_STATUS = 400
 
 Value = str | int | float
 
 
 class Telemetry:
-    """Sends what one process reports.
+    """Send the telemetry of one process.
 
-    Only `flush` waits for the network, and not for long. What is still on its way when the
-    process ends is lost.
+    Only `flush` waits for the network, for a limited time. Items that are not sent when the
+    process ends are lost.
     """
 
     def __init__(self, connection_string: str, flush_s: float = 5.0) -> None:
         """Prepare the exporters; nothing is sent yet.
 
         Args:
-            connection_string: Of Application Insights.
-            flush_s: Seconds that `flush` waits at most.
+            connection_string: Connection string of Application Insights.
+            flush_s: Maximum time that `flush` waits, in seconds.
 
         Raises:
             ValueError: The connection string is invalid.
         """
-        _COMPLAINTS.first = ""
+        _WARNINGS.first = ""
         self._flush_s = flush_s
-        self._refusal = ""
+        self._rejection = ""
         self._job = os.environ.get(JOB, "")
         options: dict[str, Any] = {
             "connection_string": connection_string,
             "credential": _credential(),
-            "disable_offline_storage": True,  # a step's disk goes with it
-            "raw_response_hook": self._note_refusal,
+            "disable_offline_storage": True,  # a step's disk is temporary
+            "raw_response_hook": self._store_rejection,
             "retry_total": 1,
             "retry_backoff_factor": 0.5,
             "timeout": _REQUEST_S,
@@ -98,7 +98,7 @@ class Telemetry:
             shutdown_on_exit=False,
         )
         self._traces.add_span_processor(BatchSpanProcessor(AzureMonitorTraceExporter(**options)))
-        # Metrics come at the end of a pipeline: they are sent when asked for, and once.
+        # Without an interval: metrics are recorded at the end of a run, and sent by `flush` once.
         reader = PeriodicExportingMetricReader(AzureMonitorMetricExporter(**options), math.inf)
         self._metrics = MeterProvider([reader], resource, shutdown_on_exit=False)
         self._tracer = self._traces.get_tracer(__name__)
@@ -115,9 +115,9 @@ class Telemetry:
         """Close a span and record its duration and status.
 
         Args:
-            span: To close.
+            span: Span to close.
             failed: Whether the run or node failed.
-            at_ns: When it ended, in nanoseconds since 1970; now by default.
+            at_ns: End time in nanoseconds since 1970; by default now.
         """
         ended = at_ns or time.time_ns()
         span.set_attribute("seconds", round((ended - (span.start_time or ended)) / 1e9, 3))
@@ -125,19 +125,19 @@ class Telemetry:
         span.end(ended)
 
     def gauge(self, name: str, value: float, properties: Mapping[str, Value]) -> None:
-        """Keep a metric for the next flush."""
+        """Record a metric for the next flush."""
         gauge = self._metrics.get_meter(__name__).create_gauge(name)
         gauge.set(value, self._with_job(properties))
 
     def flush(self) -> str:
-        """Send what is left.
+        """Send the remaining items.
 
         Returns:
-            Why it did not arrive; empty if it did.
+            Reason of a failure; empty if all items were sent.
         """
-        in_time = _within(self._flush_s, self._traces.force_flush, self._metrics.force_flush)
+        in_time = _run_within(self._flush_s, self._traces.force_flush, self._metrics.force_flush)
         too_slow = "" if in_time else f"not sent within {self._flush_s:g} s"
-        return self._refusal or _COMPLAINTS.first or too_slow
+        return self._rejection or _WARNINGS.first or too_slow
 
     def _begin(
         self, name: str, kind: SpanKind, properties: Mapping[str, Value], parent: Span | None = None
@@ -152,33 +152,37 @@ class Telemetry:
     def _with_job(self, properties: Mapping[str, Value]) -> dict[str, Value]:
         return {**properties, **({"job": self._job} if self._job else {})}
 
-    def _note_refusal(self, response: PipelineResponse[Any, Any]) -> None:
-        """Keep the status of a refusal, as the exporter logs only some of them."""
+    def _store_rejection(self, response: PipelineResponse[Any, Any]) -> None:
+        """Store the status of a rejected request, as the exporter logs only some of them."""
         code = response.http_response.status_code
-        self._refusal = f"Application Insights answers {code}" if code >= _REFUSALS else ""
+        self._rejection = (
+            f"Application Insights responded with status {code}"
+            if code >= _MIN_ERROR_STATUS
+            else ""
+        )
 
 
-class _Complaints(logging.Handler):
-    """Keeps the first warning of the exporter, for one line at the end."""
+class _FirstWarning(logging.Handler):
+    """Keep the first warning of the exporter, for one line at the end."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.first = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "._generated." in record.name:  # of an answer's form, after which comes its content
-            return
+        if "._generated." in record.name:
+            return  # a warning on the content of the same response follows
         self.first = self.first or " ".join(record.getMessage().split())
 
 
-_COMPLAINTS = _Complaints()
+_WARNINGS = _FirstWarning()
 for _name in ("azure.monitor.opentelemetry", "opentelemetry"):
-    logging.getLogger(_name).addHandler(_COMPLAINTS)
+    logging.getLogger(_name).addHandler(_WARNINGS)
     logging.getLogger(_name).propagate = False
 
 
 class _JobIds(IdGenerator):
-    """Gives all steps of a job the same trace, so that they share one time line."""
+    """Give all steps of a job the same trace ID, so that they share one timeline."""
 
     def __init__(self, job: str) -> None:
         self._trace = int(hashlib.sha256(job.encode()).hexdigest()[:32], 16)
@@ -192,17 +196,17 @@ class _JobIds(IdGenerator):
 
 
 def _credential() -> Any:
-    """Return the process's identity where Application Insights asks for one, else None."""
+    """Return the process's identity if Application Insights requires one, else None."""
     authentication = os.environ.get(AUTHENTICATION, "").replace(" ", "").lower()
     return identity.credential() if "authorization=aad" in authentication else None
 
 
-def _within(seconds: float, *tasks: Callable[[], Any]) -> bool:
-    """Run tasks side by side in the background; return whether all ended within the seconds."""
+def _run_within(seconds: float, *tasks: Callable[[], Any]) -> bool:
+    """Run tasks concurrently in the background; return whether all ended within the time."""
     threads = [threading.Thread(target=task, daemon=True) for task in tasks]
     for thread in threads:
         thread.start()
-    until = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+        thread.join(max(0.0, deadline - time.monotonic()))
     return not any(thread.is_alive() for thread in threads)

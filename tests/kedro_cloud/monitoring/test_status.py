@@ -1,4 +1,4 @@
-"""A job must be seen as it is: its steps, what became of them, and how to go on."""
+"""The status of a job must be correct: its steps, their results, and how to resume."""
 
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,7 @@ from control_plane.documents import WORKSPACE_ID, places_to_look
 from control_plane.messages import Answer, Fault
 from control_plane.signin import TENANT
 from kedro_cloud.cli import status as status_command
-from kedro_cloud.monitoring.workspace_jobs import again
+from kedro_cloud.monitoring.workspace_jobs import resume_command
 from plain import METRICS, PACKAGE, PIPELINE, STEPS
 from published import call, error_of
 
@@ -40,7 +40,7 @@ FAILED = Moment("Failed", steps=(PREPARED, BROKEN), began=30, ended=110)
 
 @pytest.fixture
 def plane(plane):
-    """A workspace with a cluster."""
+    """Return a workspace with a cluster."""
     plane.manager.add_cluster("cpu-cluster")
     return plane
 
@@ -53,12 +53,12 @@ def status(plane, project, monkeypatch):
 
 
 def add_job(plane, name=JOB, pipeline=PIPELINE, params='{"seed": 2}', experiment=PACKAGE):
-    """A job as kedro-azureml submits one."""
-    told = f" --params='{params}'" if params else ""
+    """Add a job as kedro-azureml submits it; return its name."""
+    option = f" --params='{params}'" if params else ""
     nodes = {}
     for step in STEPS:
         path = f"components/azureml_anonymous/versions/{name}-{step}"
-        command = f"kedro azureml -e azureml execute --pipeline={pipeline} --node={step}{told}"
+        command = f"kedro azureml -e azureml execute --pipeline={pipeline} --node={step}{option}"
         environment = f"azureml:{WORKSPACE_ID}/environments/quartet-cpu/versions/1"
         spec = {"command": command, "name": step, "type": "command", "environment": environment}
         component = plane.manager.add(path, {"componentSpec": spec})
@@ -95,40 +95,41 @@ def test_a_finished_job_shows_steps_times_and_its_primary_metric(plane, status):
     assert plane.refused == []
 
 
-def test_a_failed_step_shows_the_end_of_its_log_and_the_command_that_goes_on(plane, status):
+def test_a_failed_step_shows_the_end_of_its_log_and_the_command_that_resumes(plane, status):
     plane.runs.moments[add_job(plane)] = (FAILED,)
     result = status(JOB)
     assert result.exit_code == 1, result.output
     lines = result.stdout.splitlines()
     assert lines[1].split() == ["search", "failed", "15.0", "s", *BROKEN.error.split()]
-    assert lines[2] == "average  skipped"  # and waits for no machine any more
+    assert lines[2] == "average  skipped"  # and no longer waits for a node
     assert f"{JOB}: shuttles failed, 1 of 3 steps, 1 min 20 s" in lines
     at = lines.index("step 'search' failed: Execution failed. Exit code 1")
     assert lines[at + 1 : at + 21] == [f"    line {number}" for number in range(80, 100)]
     assert lines[at + 21] == (
-        "mend it and go on with: kedro azureml -e azureml run -p shuttles --params '{\"seed\": 2}'"
+        "fix this and resume with: "
+        "kedro azureml -e azureml run -p shuttles --params '{\"seed\": 2}'"
     )
 
 
 @pytest.mark.parametrize(
-    ("state", "code", "said"),
+    ("state", "code", "text"),
     [("Canceled", 3, "stopped"), ("Running", 4, "running"), ("Queued", 4, "queued")],
 )
-def test_the_exit_code_tells_how_the_job_is(plane, status, state, code, said):
+def test_the_exit_code_shows_the_state_of_the_job(plane, status, state, code, text):
     plane.runs.moments[add_job(plane)] = (Moment(state, steps=(PREPARED,), began=30),)
     result = status(JOB)
     assert result.exit_code == code
-    assert f"{JOB}: shuttles {said}, 1 of 3 steps" in result.stdout
+    assert f"{JOB}: shuttles {text}, 1 of 3 steps" in result.stdout
 
 
-def test_followed_to_its_end_a_job_writes_a_line_for_each_change_and_no_more(plane, status):
+def test_following_a_job_writes_one_line_per_change(plane, status):
     going = Moment("Running", steps=(PREPARED,), began=30)
     later = Moment("Running", steps=(PREPARED, SEARCHING), began=30)
     plane.runs.moments[add_job(plane)] = (going, going, later, later, DONE)
     result = status(JOB, "--follow")
     assert result.exit_code == 0, result.output
-    told = [line.split()[:2] for line in result.stdout.splitlines()]
-    assert told == [
+    changes = [line.split()[:2] for line in result.stdout.splitlines()]
+    assert changes == [
         ["prepare", "finished"],
         [f"{JOB}:", "shuttles"],
         ["search", "running"],
@@ -140,7 +141,7 @@ def test_followed_to_its_end_a_job_writes_a_line_for_each_change_and_no_more(pla
     ]
 
 
-def test_a_network_that_is_gone_for_a_while_does_not_end_the_following(plane, status, monkeypatch):
+def test_a_network_outage_does_not_stop_following(plane, status, monkeypatch):
     going = Moment("Running", steps=(PREPARED,), began=30)
     plane.runs.moments[add_job(plane)] = (going, going, DONE)
     gone = Fault(Answer.error(401, "Gone", "gone"), path=f"/jobs/{JOB}$")
@@ -152,9 +153,9 @@ def test_a_network_that_is_gone_for_a_while_does_not_end_the_following(plane, st
     assert result.exit_code == 0, result.output
 
 
-def test_a_step_whose_result_was_used_again_counts_as_done(plane, status):
-    again = replace(PREPARED, properties={"azureml.isreused": "true"})
-    plane.runs.moments[add_job(plane)] = (replace(DONE, steps=(again, *DONE.steps[1:])),)
+def test_a_step_whose_result_was_reused_counts_as_done(plane, status):
+    reused = replace(PREPARED, properties={"azureml.isreused": "true"})
+    plane.runs.moments[add_job(plane)] = (replace(DONE, steps=(reused, *DONE.steps[1:])),)
     result = status(JOB)
     assert "prepare  kept" in result.stdout
     assert "3 of 3 steps" in result.stdout
@@ -179,13 +180,13 @@ def test_the_last_jobs_of_the_experiment_are_listed_latest_first(plane, status):
     assert cells[1][-1] == "mean_price 30"
 
 
-def test_without_tracking_states_are_still_told_and_why_the_rest_is_not(plane, status):
+def test_without_tracking_states_are_shown_with_a_note_on_the_rest(plane, status):
     plane.runs.moments[add_job(plane)] = (DONE,)
     plane.faults.append(Fault(Answer.error(403, "Forbidden", "no role"), path="/mlflow/"))
     result = status(JOB)
     assert result.exit_code == 0, result.output
     assert "prepare  finished" in result.stdout
-    assert "times and metrics cannot be had: " in result.stdout
+    assert "times and metrics are not available: " in result.stdout
 
 
 def test_a_lost_log_does_not_hide_the_fault(plane, status):
@@ -193,18 +194,18 @@ def test_a_lost_log_does_not_hide_the_fault(plane, status):
     plane.faults.append(Fault(Answer(403), path="^/logs/"))
     result = status(JOB)
     assert "step 'search' failed: Execution failed. Exit code 1" in result.stdout
-    assert "(the log cannot be had: HttpResponseError)" in result.stdout
+    assert "(the log is not available: HttpResponseError)" in result.stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("no_such_job",), "has no job 'no_such_job'; kedro cloud status lists the last ones"),
-        (("--rehearsal", PIPELINE), "pipeline 'shuttles' was not rehearsed here"),
+        (("--rehearsal", PIPELINE), "pipeline 'shuttles' has no rehearsal"),
     ],
 )
-def test_what_is_not_there_is_told_in_one_line(plane, status, arguments, said):
-    assert said in error_of(status(*arguments))
+def test_an_unknown_job_is_reported_in_one_line(plane, status, arguments, message):
+    assert message in error_of(status(*arguments))
 
 
 @pytest.mark.parametrize(
@@ -225,12 +226,12 @@ def test_what_is_not_there_is_told_in_one_line(plane, status, arguments, said):
         ),
     ],
 )
-def test_the_command_that_goes_on_is_read_from_a_step(command, inputs, expected):
-    assert again(command, inputs) == expected
+def test_the_command_that_resumes_is_read_from_a_step(command, inputs, expected):
+    assert resume_command(command, inputs) == expected
 
 
 @pytest.mark.parametrize(
-    ("error", "passes"),
+    ("error", "is_transient"),
     [
         (ServiceRequestError("no network"), True),
         (HttpResponseError(response=SimpleNamespace(status_code=429, reason="")), True),
@@ -239,5 +240,5 @@ def test_the_command_that_goes_on_is_read_from_a_step(command, inputs, expected)
         (ValueError("no such job"), False),
     ],
 )
-def test_what_may_be_over_the_next_time_is_waited_for(error, passes):
-    assert status_command._is_transient(error) is passes
+def test_only_transient_errors_are_retried(error, is_transient):
+    assert status_command._is_transient(error) is is_transient

@@ -1,4 +1,4 @@
-"""A rehearsal must be seen as a job is, and any job in a terminal as on paper."""
+"""The status of a rehearsal looks like that of a job, in a terminal as in a file."""
 
 import os
 import subprocess
@@ -18,38 +18,38 @@ from kedro_cloud.rehearsal.records import Journal, StepRecord
 from published import call
 
 
-def record(name, state, **known):
-    return StepRecord(name, state, Path(name), **known)
+def record(name, state, **fields):
+    return StepRecord(name, state, Path(name), **fields)
 
 
 @pytest.fixture
 def rehearsed(project):
-    """Writes a rehearsal down as one does that runs, or that died."""
-    place = RehearsalDir(project / "rehearsals")
+    """Return a function that writes a rehearsal, which is running or has died."""
+    directory = RehearsalDir(project / "rehearsals")
 
     def write(*records, process):
-        place.run("shuttles").mkdir(parents=True, exist_ok=True)
-        (place.folder / ".lock").write_text(str(process))
+        directory.run("shuttles").mkdir(parents=True, exist_ok=True)
+        (directory.folder / ".lock").write_text(str(process))
         journal = Journal("run-7", {each.name: each for each in records})
-        journal.write(place.run("shuttles") / "job.json")
-        return place
+        journal.write(directory.run("shuttles") / "job.json")
+        return directory
 
     return write
 
 
-def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
+def test_a_rehearsal_is_shown_like_a_job(project, rehearsed):
     log = project / "rehearsals/steps/train"
     log.mkdir(parents=True)
     (log / "log.txt").write_text("too many\nlost\n")
     fault = "it ended with exit code 1"
     failed = replace(record("search", StepState.FAILED, seconds=3.25, fault=fault), folder=log)
-    place = rehearsed(
+    directory = rehearsed(
         record("prepare", StepState.KEPT, seconds=2.0),
         failed,
         record("average", StepState.SKIPPED),
         process=os.getpid(),
     )
-    reports = place.reports("shuttles")
+    reports = directory.reports("shuttles")
     reports.mkdir(parents=True)
     (reports / "metrics.json").write_text('{"mean_price": 0.5}')
     result = on_rehearsals(project, "shuttles")
@@ -63,7 +63,7 @@ def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
         "step 'search' failed: it ended with exit code 1",
         "    too many",
         "    lost",
-        "mend it and go on with: kedro cloud rehearse -p shuttles --resume",
+        "fix this and resume with: kedro cloud rehearse -p shuttles --resume",
     ]
     listed = on_rehearsals(project)
     assert listed.exit_code == 0
@@ -74,7 +74,7 @@ def test_a_rehearsal_is_shown_as_a_job_is(project, rehearsed):
     ]
 
 
-def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(project, rehearsed):
+def test_a_killed_rehearsal_is_shown_as_stopped(project, rehearsed):
     ended = subprocess.Popen(["true"])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     steps = [record("prepare", StepState.RUNNING), record("search", StepState.WAITING)]
@@ -93,7 +93,7 @@ def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(project, rehearsed
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "show it again: kedro cloud status"),
         (("a_1",), "the job continues; show it again: kedro cloud status a_1"),
@@ -104,20 +104,20 @@ def test_a_rehearsal_that_died_is_not_taken_for_one_that_runs(project, rehearsed
         ),
     ],
 )
-def test_who_stops_looking_is_told_how_to_look_again(project, monkeypatch, arguments, said):
-    def stopped(*_, **__):
+def test_ctrl_c_prints_the_command_to_continue(project, monkeypatch, arguments, message):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(status_command, "_status", stopped)
+    monkeypatch.setattr(status_command, "_status", interrupt)
     result = call(project, status_command.status, *arguments)
-    assert (result.exit_code, result.stderr) == (130, f"{said}\n")
+    assert (result.exit_code, result.stderr) == (130, f"{message}\n")
 
 
 def on_rehearsals(project, *arguments):
     return call(project, status_command.status, "--rehearsal", *arguments)
 
 
-def test_in_a_terminal_steps_headline_and_metric_stand_below_one_another():
+def test_a_terminal_shows_steps_headline_and_metric_below_each_other():
     steps = (
         StepStatus("search", StepState.RUNNING, 75.0),
         StepStatus("average", StepState.WAITING),
@@ -136,7 +136,7 @@ def test_in_a_terminal_steps_headline_and_metric_stand_below_one_another():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [
         (None, ""),
         (0.04, "0.0 s"),
@@ -147,5 +147,5 @@ def test_in_a_terminal_steps_headline_and_metric_stand_below_one_another():
         (90_061, "1 d 1 h"),
     ],
 )
-def test_a_time_is_said_as_people_say_it(seconds, said):
-    assert format_duration(seconds) == said
+def test_durations_are_readable(seconds, expected):
+    assert format_duration(seconds) == expected

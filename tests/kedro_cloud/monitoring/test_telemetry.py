@@ -1,4 +1,4 @@
-"""What a run reports to Application Insights: names and numbers, never anybody's data."""
+"""A run reports names and numbers to Application Insights, never user data."""
 
 import logging
 import os
@@ -41,7 +41,7 @@ def measure(table):
 
 
 def fail(table):
-    raise ValueError(f"dataset 'table': row {table.iloc[0, 0]} is no number; mend the file")
+    raise ValueError(f"dataset 'table': row {table.iloc[0, 0]} is not a number; fix the file")
 
 
 def pipeline(last):
@@ -55,7 +55,7 @@ def pipeline(last):
 
 
 def run(nodes, hooks, datasets=None):
-    """Run as a Kedro session does, with these hooks."""
+    """Run a pipeline with hooks, as a Kedro session does."""
     manager = _create_hook_manager()
     manager.register(hooks)
     catalog = DataCatalog({"params:path": MemoryDataset(PRIVATE), **(datasets or {})})
@@ -75,10 +75,10 @@ def run(nodes, hooks, datasets=None):
 
 @pytest.fixture
 def collector(monkeypatch):
-    """An endpoint that is waited for, as long as it may take on a busy machine."""
-    patient = partial(telemetry.Telemetry, flush_s=GUARD_S)
+    """Yield a collector; the flush waits for it even on a busy machine."""
+    slow = partial(telemetry.Telemetry, flush_s=GUARD_S)
     monkeypatch.setattr(telemetry, "_REQUEST_S", GUARD_S)
-    monkeypatch.setattr(telemetry, "Telemetry", patient)
+    monkeypatch.setattr(telemetry, "Telemetry", slow)
     with ingestion.running() as collector:
         monkeypatch.setenv(VARIABLE, collector.connection_string)
         monkeypatch.delenv(telemetry.JOB, raising=False)
@@ -86,14 +86,15 @@ def collector(monkeypatch):
 
 
 @pytest.fixture
-def said():
-    """What a user sees said of telemetry: log lines that reach the root."""
+def warnings():
+    """Yield the warnings of telemetry that reach the root logger."""
     own = (telemetry_hooks.__name__, "azure.monitor", "opentelemetry")
-    found = []
+    messages = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: record.name.startswith(own) and found.append(record.getMessage())
+    handler.addFilter(lambda record: record.name.startswith(own))
+    handler.emit = lambda record: messages.append(record.getMessage())
     logging.getLogger().addHandler(handler)
-    yield found
+    yield messages
     logging.getLogger().removeHandler(handler)
 
 
@@ -128,7 +129,7 @@ def test_metrics_of_metrics_json_become_gauges_if_they_are_numbers(collector):
 
 
 def test_a_failure_is_reported_by_node_and_exception_class(collector):
-    with pytest.raises(ValueError, match="no number"):
+    with pytest.raises(ValueError, match="not a number"):
         run(pipeline(fail), TelemetryHooks())
     [request] = collector.of("RequestData")
     assert request["success"] is False
@@ -141,7 +142,7 @@ def test_a_failure_is_reported_by_node_and_exception_class(collector):
 
 
 def test_a_failure_to_load_is_reported_with_its_cause(collector):
-    """Kedro's own class, DatasetError, says of every such failure the same."""
+    """Kedro raises DatasetError for all of these, so the cause is needed."""
     nodes = Pipeline([Node(measure, "table", "study_metrics", name="measure")])
     datasets = {"table": CSVDataset(filepath=f"/nowhere/{PRIVATE}")}
     with pytest.raises(DatasetError):
@@ -170,13 +171,13 @@ FIELDS = {
 
 
 def test_nothing_of_data_parameters_user_or_machine_is_sent(collector, monkeypatch):
-    """A new version of the exporter must not send more than is known here."""
+    """A new version of the exporter must not send further fields."""
     monkeypatch.setenv(telemetry.JOB, "hungry_island_7")
-    with pytest.raises(ValueError, match="no number"):
+    with pytest.raises(ValueError, match="not a number"):
         run(pipeline(fail), TelemetryHooks())
     run(pipeline(measure), TelemetryHooks())
     text = sent(collector)
-    private = [PRIVATE, "jane", "Wedding", "bad rows", "no number"]
+    private = [PRIVATE, "jane", "Wedding", "bad rows", "not a number"]
     private += [os.uname().nodename, str(ROOT), str(Path.cwd())]
     assert [each for each in private if each in text] == []
     for item in collector.items:
@@ -189,7 +190,7 @@ def test_nothing_of_data_parameters_user_or_machine_is_sent(collector, monkeypat
         assert base["properties"].keys() <= ingestion.PROPERTIES
 
 
-def test_all_steps_of_a_job_share_one_trace_and_say_which_step_they_are(collector, monkeypatch):
+def test_all_steps_of_a_job_share_one_trace_and_have_their_name(collector, monkeypatch):
     monkeypatch.setenv(telemetry.JOB, "hungry_island_7")
     for step in ("prepare", "train"):
         token = STEP.set(("study", step))
@@ -197,39 +198,39 @@ def test_all_steps_of_a_job_share_one_trace_and_say_which_step_they_are(collecto
         STEP.reset(token)
     requests = [item for item in collector.items if item["data"]["baseType"] == "RequestData"]
     assert len({item["tags"]["ai.operation.id"] for item in requests}) == 1
-    told = [item["data"]["baseData"]["properties"] for item in requests]
-    assert [(each["job"], each["step"]) for each in told] == [
+    properties = [item["data"]["baseData"]["properties"] for item in requests]
+    assert [(each["job"], each["step"]) for each in properties] == [
         ("hungry_island_7", "prepare"),
         ("hungry_island_7", "train"),
     ]
 
 
-def refuse(collector):
+def reject(collector):
     collector.refusal = Answer.error(403, "Forbidden", "no role")
 
 
-def be_overrun(collector):
+def overload(collector):
     collector.refusal = Answer(503)
 
 
-@pytest.mark.parametrize("trouble", [refuse, be_overrun])
-def test_a_collector_that_refuses_fails_no_run_and_is_told_of_once(collector, trouble, said):
-    trouble(collector)
+@pytest.mark.parametrize("fault", [reject, overload])
+def test_a_rejected_request_fails_no_run_and_warns_once(collector, fault, warnings):
+    fault(collector)
     run(pipeline(measure), TelemetryHooks())
     assert collector.bodies == []
-    assert len(said) == 1
+    assert len(warnings) == 1
 
 
-def test_a_collector_that_is_not_there_fails_no_run_and_is_told_of_once(monkeypatch, said):
+def test_a_missing_collector_fails_no_run_and_warns_once(monkeypatch, warnings):
     with ingestion.running() as collector:
-        gone = collector.connection_string
-    monkeypatch.setenv(VARIABLE, gone)
+        connection_string = collector.connection_string
+    monkeypatch.setenv(VARIABLE, connection_string)
     run(pipeline(measure), TelemetryHooks())
-    assert len(said) == 1
+    assert len(warnings) == 1
 
 
-def test_a_collector_that_never_answers_holds_a_run_up_no_longer_than_allowed(collector, said):
-    """The flush is over although the collector has not answered, and cannot before the end."""
+def test_a_hanging_collector_delays_a_run_by_the_timeout_only(collector, warnings):
+    """The flush returns although the collector does not respond before the end of the test."""
     never = threading.Event()
     collector.wait = never.wait
     hooks = TelemetryHooks()
@@ -238,14 +239,14 @@ def test_a_collector_that_never_answers_holds_a_run_up_no_longer_than_allowed(co
         run(pipeline(measure), hooks)
     finally:
         never.set()
-    [line] = said
-    assert "not sent within 0.05 s" in line
+    [warning] = warnings
+    assert "not sent within 0.05 s" in warning
 
 
-def test_a_broken_connection_string_fails_no_run(monkeypatch, said):
+def test_an_invalid_connection_string_fails_no_run(monkeypatch, warnings):
     monkeypatch.setenv(VARIABLE, "InstrumentationKey=none")
     run(pipeline(measure), TelemetryHooks())
-    assert len(said) == 1
+    assert len(warnings) == 1
 
 
 @pytest.mark.parametrize(
@@ -258,14 +259,14 @@ def test_a_broken_connection_string_fails_no_run(monkeypatch, said):
         ({VARIABLE: "InstrumentationKey=x", "OMPI_COMM_WORLD_RANK": "0"}, True),
     ],
 )
-def test_it_is_on_where_there_is_somebody_to_tell_and_on_one_rank_only(monkeypatch, variables, on):
+def test_telemetry_needs_a_connection_string_and_the_first_rank(monkeypatch, variables, on):
     monkeypatch.delenv(VARIABLE, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert telemetry_hooks.is_on() is on
 
 
-def test_where_it_is_off_nothing_of_it_is_imported_and_a_run_goes_on(monkeypatch):
+def test_disabled_telemetry_imports_nothing_and_fails_no_run(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     code = (
         "import sys; from kedro_cloud.hooks import telemetry; "
@@ -289,5 +290,5 @@ def test_where_it_is_off_nothing_of_it_is_imported_and_a_run_goes_on(monkeypatch
 def test_rows_are_counted_of_tables_and_arrays(collector, data, rows):
     node = Node(lambda path: data, "params:path", "made", name="make")
     run(Pipeline([node]), TelemetryHooks())
-    [told] = collector.of("RemoteDependencyData")
-    assert told["properties"]["rows"] == rows
+    [dependency] = collector.of("RemoteDependencyData")
+    assert dependency["properties"]["rows"] == rows

@@ -1,4 +1,4 @@
-"""A query must ask for what is really sent; a misspelt field gives an empty page, and no error."""
+"""Queries use only fields that are sent; a misspelt field gives an empty page without an error."""
 
 import re
 
@@ -12,12 +12,12 @@ QUERIES = {file.stem: file for file in (ROOT / "infra/queries").glob("*.kql")}
 _ANY = {"TimeGenerated"}
 _APP = _ANY | {"AppRoleName", "OperationId", "Properties", "ItemCount"}
 COLUMNS = {
-    # Written by telemetry, in the names that Log Analytics gives the exporter's fields.
+    # Written by telemetry; Log Analytics renames the exporter's fields.
     "AppRequests": _APP | {"Name", "Success", "DurationMs"},
     "AppDependencies": _APP | {"Name", "Success", "DurationMs", "DependencyType"},
     "AppMetrics": _APP | {"Name", "Sum", "Min", "Max"},
-    # Written by the diagnostic settings of the Azure ML workspace, as Microsoft's reference of
-    # tables has them; only what does not say who somebody is.
+    # Written by the diagnostic settings of the Azure ML workspace; from Microsoft's table
+    # reference, without columns that identify users.
     "AmlRunStatusChangedEvent": _ANY | {"RunId", "ParentRunId", "RootRunId", "Status"},
     "AmlComputeClusterEvent": _ANY
     | {
@@ -47,15 +47,15 @@ _FUNCTIONS |= {"next", "now", "tostring", "toint", "tolong", "take_any", "take_a
 _FUNCTIONS |= {"make_set", "isnotnull"}
 
 
-def plain(query):
-    """A query less comments, texts and spans of time."""
-    without = re.sub(r"//.*", "", query)
-    return re.sub(r'"[^"]*"|\b\d+[dhm]?\b', " ", without)
+def strip_literals(query):
+    """Return a query without comments, strings, numbers and time spans."""
+    code = re.sub(r"//.*", "", query)
+    return re.sub(r'"[^"]*"|\b\d+[dhm]?\b', " ", code)
 
 
-def unknown(query):
-    """Words of a query that are no column, no property that is sent, no function and no alias."""
-    text = plain(query)
+def find_unknown(query):
+    """Return the words of a query that are not a column, sent property, function or alias."""
+    text = strip_literals(query)
     tables = set(re.findall(r"\b\w+\b", text)) & COLUMNS.keys()
     columns = set().union(*(COLUMNS[table] for table in tables))
     aliases = set(re.findall(r"\b(\w+)\s*=(?![=~])", text))
@@ -72,12 +72,12 @@ def unknown(query):
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))
-def test_a_query_names_only_what_is_sent(name):
-    assert unknown(QUERIES[name].read_text()) == set()
+def test_a_query_uses_only_sent_fields(name):
+    assert find_unknown(QUERIES[name].read_text()) == set()
 
 
 @pytest.mark.parametrize(
-    ("query", "wrong"),
+    ("query", "unknown"),
     [
         ("AppRequests | where Succeeded", {"Succeeded"}),
         ("AppRequests | project tostring(Properties.user)", {"user"}),
@@ -85,38 +85,38 @@ def test_a_query_names_only_what_is_sent(name):
         ("AppRequest | where TimeGenerated > ago(1d)", {"no table", "AppRequest", "TimeGenerated"}),
     ],
 )
-def test_a_misspelt_name_is_found(query, wrong):
-    assert unknown(query) == wrong
+def test_a_misspelt_name_is_found(query, unknown):
+    assert find_unknown(query) == unknown
 
 
 @pytest.mark.parametrize("name", sorted(QUERIES))
-def test_a_metric_that_a_query_names_is_one_that_its_pipeline_reports(name):
-    named = re.findall(r'"(\w+)/(\w+)"', QUERIES[name].read_text())
-    for pipeline, metric in named:
+def test_a_metric_in_a_query_is_reported_by_its_pipeline(name):
+    metrics = re.findall(r'"(\w+)/(\w+)"', QUERIES[name].read_text())
+    for pipeline, metric in metrics:
         file = "sensors" if pipeline.startswith(("anomaly_", "sensor_")) else pipeline
         page = (ROOT / f"docs/reference/{file}.md").read_text()
         assert f"Metrics of `{pipeline}`" in page
         assert re.search(rf"^\|[^|]*`{metric}`", page, re.MULTILINE)
 
 
-def test_every_query_is_on_the_workbook_and_no_other():
+def test_the_workbook_contains_exactly_the_queries():
     text = (ROOT / "infra/modules/workbook.bicep").read_text()
     assert set(re.findall(r"loadTextContent\('\.\./queries/(\w+)\.kql'\)", text)) == set(QUERIES)
 
 
-def test_the_workbook_stands_in_the_infrastructure_and_steps_may_tell():
+def test_the_workbook_is_deployed_and_steps_may_send_metrics():
     text = (ROOT / "infra/main.bicep").read_text()
     assert "'modules/workbook.bicep'" in text
     rights = (ROOT / "infra/modules/job_rights.bicep").read_text()
     assert re.search(r"insights_role\.bicep' = \{[^}]*metricsPublisher", rights)
 
 
-def test_each_primary_metric_is_one_that_its_pipeline_reports():
+def test_each_primary_metric_is_reported_by_its_pipeline():
     cloud = yaml.safe_load((ROOT / "conf/azureml/cloud.yml").read_text())["cloud"]
     pages = "".join(file.read_text() for file in (ROOT / "docs/reference").glob("*.md"))
-    unsaid = [
+    undocumented = [
         f"{pipeline}/{metric}"
         for pipeline, metric in cloud["primary_metrics"].items()
         if f"`{metric}`" not in pages
     ]
-    assert unsaid == []
+    assert undocumented == []

@@ -1,4 +1,4 @@
-"""Steps on a cluster must know whom to tell, by the cluster's identity, or the job goes without."""
+"""Steps on a cluster send telemetry with the cluster's identity, or the job runs without it."""
 
 import logging
 from types import SimpleNamespace
@@ -22,49 +22,49 @@ from support import GUARD_S
 INSIGHTS = f"{GROUP_ID}/providers/Microsoft.Insights/components/quartet-insights"
 ENDPOINT = f"https://{ingestion.HOST}"
 SHORT = f"InstrumentationKey={ingestion.KEY};IngestionEndpoint={ENDPOINT}/"
-WHOLE = f"{SHORT};LiveEndpoint=https://live.example.com/;ApplicationId={CLIENT}"
+COMPLETE = f"{SHORT};LiveEndpoint=https://live.example.com/;ApplicationId={CLIENT}"
 
 
-def with_insights(plane):
+def add_insights(plane):
     workspace = plane.resources.get(WORKSPACE_ID)
     workspace["properties"]["applicationInsights"] = INSIGHTS
-    plane.resources.put(INSIGHTS, {"properties": {"ConnectionString": WHOLE}})
+    plane.resources.put(INSIGHTS, {"properties": {"ConnectionString": COMPLETE}})
 
 
-def test_steps_are_told_the_workspaces_own_and_to_enter_as_the_cluster(plane, project):
-    with_insights(plane)
-    told = step_variables(connect(project, "azureml"), project, "azureml")
-    assert told == {VARIABLE: SHORT, AUTHENTICATION: "Authorization=AAD"}
+def test_steps_get_the_connection_string_and_sign_in_as_the_cluster(plane, project):
+    add_insights(plane)
+    variables = step_variables(connect(project, "azureml"), project, "azureml")
+    assert variables == {VARIABLE: SHORT, AUTHENTICATION: "Authorization=AAD"}
 
 
-def test_a_workspace_without_one_has_its_jobs_go_without(plane, project, caplog):
+def test_a_workspace_without_application_insights_disables_telemetry(plane, project, caplog):
     assert step_variables(connect(project, "azureml"), project, "azureml") == {}
     assert [each for each in caplog.records if each.name.startswith("kedro_cloud")] == []
 
 
-def test_one_that_may_not_be_read_holds_up_no_job_and_is_told(plane, project, caplog):
-    with_insights(plane)
+def test_an_unreadable_connection_string_warns_and_fails_no_job(plane, project, caplog):
+    add_insights(plane)
     plane.resources.delete(INSIGHTS)
     with caplog.at_level(logging.WARNING, "kedro_cloud"):
         assert step_variables(connect(project, "azureml"), project, "azureml") == {}
-    [said] = [
+    [warning] = [
         record.getMessage() for record in caplog.records if record.name.startswith("kedro_cloud")
     ]
-    assert "'quartet-insights' cannot be read" in said
-    assert "telemetry: none" in said
+    assert "'quartet-insights' cannot be read" in warning
+    assert "telemetry: none" in warning
 
 
 @pytest.mark.parametrize("setting", ["none", None])
-def test_where_it_is_off_nothing_is_asked(plane, project, setting):
-    with_insights(plane)
+def test_disabled_telemetry_sends_no_request(plane, project, setting):
+    add_insights(plane)
     edit(project / "conf/azureml/cloud.yml", telemetry=setting)
     client = connect(project, "azureml")
-    asked = len(plane.requests)
+    requests = len(plane.requests)
     assert step_variables(client, project, "azureml") == {}
-    assert len(plane.requests) == asked
+    assert len(plane.requests) == requests
 
 
-def test_what_is_sent_bears_the_senders_own_token(plane, monkeypatch):
+def test_telemetry_is_sent_with_the_token_of_the_sender(plane, monkeypatch):
     collector = ingestion.Ingestion(ENDPOINT)
     plane.services[ingestion.HOST] = collector
     monkeypatch.setenv(AUTHENTICATION, "Authorization=AAD")
@@ -78,8 +78,8 @@ def test_what_is_sent_bears_the_senders_own_token(plane, monkeypatch):
 
 
 @pytest.mark.usefixtures("plain_pipelines")
-def test_a_submitted_job_carries_them_but_what_the_command_line_says_wins(plane, project):
-    with_insights(plane)
+def test_a_submitted_job_has_the_variables_but_env_var_overrides_them(plane, project):
+    add_insights(plane)
     own = f"{AUTHENTICATION}=Authorization=AAD;ClientId=mine"
     seen = {}
     metadata = SimpleNamespace(project_path=project)
@@ -88,11 +88,11 @@ def test_a_submitted_job_carries_them_but_what_the_command_line_says_wins(plane,
     options |= {"aml_env": "image:1", "image": "", "env_var": (own,)}
     with click.Context(click.Command("run"), obj=context):
         commands.run_job(lambda **given: seen.update(given), **options)
-    told = parse_extra_env_params(seen["env_var"])
-    assert told == {VARIABLE: SHORT, AUTHENTICATION: "Authorization=AAD;ClientId=mine"}
+    variables = parse_extra_env_params(seen["env_var"])
+    assert variables == {VARIABLE: SHORT, AUTHENTICATION: "Authorization=AAD;ClientId=mine"}
 
 
-def test_a_published_pipeline_has_them_in_every_step_and_is_another_version(plane, project):
+def test_a_published_pipeline_has_the_variables_in_every_step_and_another_version(plane, project):
     steps = {name: {"environment_variables": {"OWN": "1"}} for name in ("train", "judge")}
     compiled = Compiled(project, "study", "plain", {"jobs": steps})
     telling = compiled.telling({VARIABLE: SHORT})
