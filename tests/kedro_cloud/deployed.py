@@ -1,4 +1,4 @@
-"""What infra/ deploys in each environment, and what may be wrong with it."""
+"""Compile infra/ for each environment, and find insecure settings, secrets and unused names."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ENVIRONMENTS = {
     "private": ("prod", {"privateNetwork": True}),
     "all": ("prod", {"leftOut": [], "streamWindows": True, "videoTrigger": True}),
 }
-"""By name: a file of parameters, and what is changed in it."""
+"""Parameter file and overrides by environment."""
 
 
 @functools.cache
 def template(environment: str) -> Template:
-    """The main file with an environment's parameters."""
+    """Return the compiled main file with an environment's parameters."""
     name, changes = ENVIRONMENTS[environment]
     main = Template(INFRA / "main.bicep", {**parameters(INFRA / f"{name}.bicepparam"), **changes})
     main.require()
@@ -33,16 +33,16 @@ def template(environment: str) -> Template:
 
 @functools.cache
 def resources(environment: str) -> tuple[Resource, ...]:
-    """All that an environment deploys."""
+    """Return all resources of an environment."""
     return tuple(template(environment).resources())
 
 
 def of_type(found: Iterable[Resource], kind: str) -> list[Resource]:
-    """Those of one type, by its last parts."""
+    """Return the resources of a type, given by its last parts."""
     return [each for each in found if f"/{each.type}".endswith(f"/{kind}")]
 
 
-# What must hold, in the bodies of all resources of a type.
+# Required values by path in the body of each resource of a type.
 CLOSED: dict[str, dict[str, Any]] = {
     "Microsoft.Storage/storageAccounts": {
         "allowBlobPublicAccess": False,
@@ -75,16 +75,16 @@ CLOSED: dict[str, dict[str, Any]] = {
 
 
 def open_doors(found: Iterable[Resource]) -> list[str]:
-    """Each setting that lets in somebody without an identity."""
-    doors = []
+    """Return the settings that allow access without an identity, and their values."""
+    findings = []
     for resource in found:
-        for path, wanted in CLOSED.get(resource.type, {}).items():
+        for path, expected in CLOSED.get(resource.type, {}).items():
             value: Any = resource.body["properties"]
             for part in path.split("."):
                 value = value.get(part) if isinstance(value, dict) else None
-            if value != wanted:
-                doors.append(f"{resource.name}: {path} is {value}")
-    return doors
+            if value != expected:
+                findings.append(f"{resource.name}: {path} is {value}")
+    return findings
 
 
 _SECRETS = {
@@ -100,12 +100,12 @@ _SECRETS = {
 
 
 def secrets(text: str) -> list[str]:
-    """What in a text is a secret, or asks for one."""
-    return [what for what, pattern in _SECRETS.items() if re.search(pattern, text)]
+    """Return the kinds of secrets that a text contains or asks for."""
+    return [kind for kind, pattern in _SECRETS.items() if re.search(pattern, text)]
 
 
 def unused(templates: Iterable[Template]) -> list[str]:
-    """Parameters, variables, and resources referred to, that no environment uses; as FILE: NAME."""
+    """Return the parameters and variables that no environment uses, as FILE: NAME."""
     declared: set[tuple[Path, str]] = set()
     used: set[tuple[Path, str]] = set()
     for each in templates:
@@ -116,7 +116,7 @@ def unused(templates: Iterable[Template]) -> list[str]:
 
 
 def containers_in(conf: Any) -> Iterator[str]:
-    """Containers that a configuration names as abfs://CONTAINER/…"""
+    """Yield the containers that a configuration names as abfs://CONTAINER/…"""
     if isinstance(conf, dict):
         for value in conf.values():
             yield from containers_in(value)
