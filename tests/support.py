@@ -31,8 +31,12 @@ REAL_DATA = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"
 IN_CI = os.environ.get("CI") == "true"
 GUARD_S = 600
 """Seconds after which a test gives up waiting; only what hangs takes so long, on any machine."""
-LIGHT = "convnet_training.minimum_steps=300,reference_recipe.trees=100"
-"""Parameters for a run on all samples: the two longest fits, shorter than by default."""
+_LIGHT = {
+    "mnist_training": "convnet_training.minimum_steps=300",
+    "faq_tuning": "reference_recipe.trees=100",
+}
+LIGHT = ",".join(text for name, text in _LIGHT.items() if (ROOT / "conf/base" / name).exists())
+"""Parameters for a run on all samples: the longest fits, shorter than by default."""
 QUICK = "convnet_training.minimum_steps=60,convnet_training.epochs=1"
 """Parameters for a run on the sample in which the network is trained only for form's sake."""
 

@@ -16,7 +16,6 @@ from docs.pages import DOCS, PAGES
 from support import ROOT
 
 HOSTS = {
-    "127.0.0.1",
     "arxiv.org",
     "cli.github.com",
     "creativecommons.org",

@@ -187,5 +187,5 @@ def test_a_full_disk_is_told_and_the_old_output_stays(trained_workspace, tmp_pat
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in result.stderr
     assert "no space left on device" in line.lower()
-    assert "make room" in line
+    assert "free disk space" in line
     assert (folder / old).read_bytes() == before

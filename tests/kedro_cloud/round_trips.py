@@ -135,7 +135,7 @@ def study(name, blobs):
         assert len(again.trials) == 2
 
 
-def pieces(name, blobs):
+def segments(name, blobs):
     store = dataset(name).load()
     assert store.names("w") == set()
     for piece in ("1.mp4", "2.mp4"):
@@ -285,7 +285,7 @@ WAYS = {
     "PartitionedPredictionsDataset": predictions,
     "PictureDataset": picture,
     "PictureFolderDataset": pictures,
-    "PieceStoreDataset": pieces,
+    "SegmentStoreDataset": segments,
     "PublishedFolderDataset": published,
     "QuestionsDataset": questions,
     "ReadingStoreDataset": readings,

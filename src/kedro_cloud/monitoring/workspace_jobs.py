@@ -100,9 +100,7 @@ class WorkspaceJobs:
         steps = tuple(self._steps(job, children, runs))
         summary = self._summary(job, runs, note)
         can_resume = summary.state in (StepState.FAILED, StepState.STOPPED)
-        return replace(
-            summary, steps=steps, again=self._resume_command(job) if can_resume else ""
-        )
+        return replace(summary, steps=steps, again=self._resume_command(job) if can_resume else "")
 
     def _summary(self, job: Any, runs: Iterable[Any], note: str) -> Status:
         own = [run for run in runs if run.info.run_id == job.name]

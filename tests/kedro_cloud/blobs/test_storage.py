@@ -201,10 +201,10 @@ def test_concurrent_writers_of_a_blob_do_not_mix_their_blocks(blobs):
 
 
 def test_exclusive_creation_refuses_an_existing_blob(blobs):
-    with blobs.open("work/new", "xb") as file:
+    with blobs.open("work/exclusive", "xb") as file:
         file.write(b"1")
     with pytest.raises(FileExistsError):
-        blobs.open("work/new", "xb")
+        blobs.open("work/exclusive", "xb")
     late = [blobs.open("work/other", "xb"), blobs.open("work/other", "xb")]
     late[0].close()
     with pytest.raises(FileExistsError):

@@ -38,7 +38,7 @@ def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
     [
         (
             lambda plane: plane.manager.denied.add("environments/versions/write"),
-            "you may not do that",
+            "permission denied",
         ),
         (
             lambda plane: plane.resources.delete(WORKSPACE_ID),

@@ -136,7 +136,7 @@ def test_of_a_model_from_a_job_the_job_tells_the_commit(run, plane):
 def test_one_who_may_not_promote_is_told_so(run, plane):
     register_there(plane)
     plane.manager.denied.add("models/versions/write")
-    assert "you may not do that" in error_of(run("promote", MODEL, "1", "--to", "champion"))
+    assert "permission denied" in error_of(run("promote", MODEL, "1", "--to", "champion"))
     assert "stage.champion" not in tags_there(plane, "1")
 
 

@@ -79,7 +79,7 @@ def test_ctrl_c_stops_all_and_says_how_to_go_on(stopped):
     code, errors, left = stopped
     assert code == 130
     again = f"kedro cloud rehearse -p {PIPELINE} --resume"
-    assert errors.splitlines()[-1] == f"stopped; go on with: {again}"
+    assert errors.splitlines()[-1] == f"stopped; resume with: {again}"
     assert "Traceback" not in errors
     assert left == []
 
@@ -88,7 +88,7 @@ def test_a_failed_step_shows_why_and_says_how_to_go_on(failed):
     assert failed.returncode == 1
     lines = failed.stdout.splitlines()
     (beginning,) = [number for number, line in enumerate(lines) if line.startswith("step 'pre")]
-    assert "step 'prepare' failed: it ended with exit code 1; it is kept in" in lines[beginning]
+    assert "step 'prepare' failed: it ended with exit code 1; see its folder" in lines[beginning]
     assert any("mine" in line for line in lines[beginning + 1 : beginning + 21])
     assert "Traceback" not in failed.stdout
     assert failed.stderr.splitlines()[-1] == (
@@ -103,7 +103,11 @@ def test_what_was_resumed_tells_in_plain_text_what_it_cost_and_measures_what_a_r
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert "\x1b" not in resumed.stdout
     assert "\r" not in resumed.stdout
-    finished = [line for line in resumed.stdout.splitlines() if line.split()[1:2] == ["finished"]]
+    finished = [
+        line
+        for line in resumed.stdout.splitlines()
+        if line.startswith(tuple(STEPS)) and "finished" in line
+    ]
     assert [line.split()[0] for line in finished] == list(STEPS)
     for heading in ("seconds", "start-up s", "start-up MiB", "peak MiB", "output"):
         assert all(f"{heading} " in line for line in finished)
@@ -122,7 +126,7 @@ def test_a_rehearsal_can_be_planned(resumed, project):
     ("arguments", "said"),
     [
         (("-p", "shutles"), "pipeline 'shutles' does not exist; did you mean 'shuttles'?"),
-        (("--params", "title=/nowhere"), "parameter 'title': /nowhere would not be there"),
+        (("--params", "title=/nowhere"), "parameter 'title': /nowhere does not exist on a cluster"),
     ],
 )
 def test_what_cannot_be_rehearsed_ends_in_one_line(project, arguments, said):

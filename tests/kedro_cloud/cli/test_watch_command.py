@@ -126,7 +126,7 @@ def test_without_a_place_it_is_the_container_of_the_trigger(call, container, wor
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nowhere"], "nowhere: no such file or directory; see whether its name is right"),
+        (["nowhere"], "nowhere: no such file or directory; check the path"),
         (["abfs://else"], "has no container 'else'; create it: az storage container create"),
         (["s3://videos"], "name a folder, or a container as abfs://CONTAINER/FOLDER"),
         (["--params", "video=a.mp4"], "parameter 'video' is another for each file"),

@@ -102,11 +102,11 @@ TROUBLES = {
         without("environments"),
     ),
     "no settings": Trouble(
-        "it is not set where the job goes: subscription_id, resource_group, workspace_name; ",
+        "workspace settings are missing: subscription_id, resource_group, workspace_name; ",
         settings=NOWHERE,
     ),
     "no credential": Trouble(
-        "Azure does not know who you are: run `az login`, or set AZURE_TENANT_ID, ",
+        "not signed in to Azure: run `az login`, or set AZURE_TENANT_ID, ",
         signed_in=False,
     ),
     "expired secret": Trouble(
@@ -134,7 +134,7 @@ TROUBLES = {
         without("computes", "cpu-cluster"),
     ),
     "no cluster for a tag": Trouble(
-        "step 'prepare': .* no cluster 'big-cluster' .*; make one of that name .*, or ",
+        "step 'prepare': .* no cluster 'big-cluster' .*; create it .*, or ",
         settings={"compute": CLUSTERS | {"memory": {"cluster_name": "big-cluster"}}},
     ),
 }

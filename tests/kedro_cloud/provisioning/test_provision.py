@@ -69,7 +69,7 @@ def test_all_resources_are_created_once_without_a_key(plane, done):
     assert (store["accountName"], store["containerName"]) == ("plain", "raw")
     assert store["credentials"] == {"credentialsType": "None"}
     since = len(plane.requests)
-    assert "is as cloud.yml says: nothing to change" in done()
+    assert "matches cloud.yml: nothing to change" in done()
     assert puts(plane, since) == []
 
 
@@ -137,7 +137,7 @@ def test_interrupted_provisioning_is_completed_by_a_rerun(plane, run, done):
     broken = Answer.error(500, "InternalServerError", "try again", **{"Retry-After": "0"})
     plane.faults.append(Fault(broken, method="PUT", path="datastores/plain_raw"))
     error = error_of(run())  # the asset in that datastore is not reported: it waits for it
-    assert "(InternalServerError) try again; that is Azure's own: run the same command" in error
+    assert "(InternalServerError) try again; this is an error of Azure: rerun later" in error
     assert plane.manager.find("datastores/plain_work")
     assert plane.manager.find("data/shuttles/versions/1") is None
     plane.faults.clear()
@@ -203,7 +203,7 @@ def test_a_missing_permission_is_reported_with_the_required_role(plane, run):
     plane.manager.denied.add("computes/write")
     errors = told(run())
     assert len(errors) == 2
-    assert all("you may not do that ((AuthorizationFailed) " in error for error in errors)
+    assert all("permission denied ((AuthorizationFailed) " in error for error in errors)
     assert all("ask for the role AzureML Compute Operator" in error for error in errors)
 
 
@@ -216,7 +216,7 @@ def test_throttled_calls_are_retried(plane, done):
 
 def test_a_workspace_of_another_region_is_refused(plane, run, cloud):
     cloud(region="northeurope")
-    message = "is in westeurope, and cloud.yml says northeurope: write region: westeurope"
+    message = "is in westeurope, but cloud.yml has northeurope: set region: westeurope"
     assert message in error_of(run())
     assert puts(plane) == []
 

@@ -166,7 +166,7 @@ def test_old_deployments_are_removed_but_not_those_of_others(plane, done, publis
 def test_an_interrupted_publication_is_completed_by_a_rerun(plane, run, done):
     broken = Answer.error(500, "InternalServerError", "try again", **{"Retry-After": "0"})
     plane.faults.append(Fault(broken, method="PUT", path="/deployments/"))
-    assert "that is Azure's own: run the same command again" in error_of(run())
+    assert "this is an error of Azure: rerun later" in error_of(run())
     plane.faults.clear()
     since = len(plane.requests)
     done()
@@ -188,8 +188,8 @@ def foreign(plane):
         (
             lambda plane: plane.manager.admission.taken_elsewhere.add(NAME),
             (),
-            f"another workspace of the region has an endpoint '{NAME}' already; give it another "
-            "name wherever cloud.yml says it",
+            f"endpoint name '{NAME}' is taken by another workspace of the region; rename the "
+            "endpoint in cloud.yml",
         ),
         (
             foreign,

@@ -70,7 +70,7 @@ def test_a_paused_schedule_keeps_its_job_and_stays_paused_when_it_changes(made, 
     assert "is paused already" in done("pause", PIPELINE)
     changed = done("create", "-p", PIPELINE, "--cron", "30 6 * * 1-5")
     assert f"~ schedule {PIPELINE}: cron 0 * * * * → 30 6 * * 1-5" in changed
-    assert "it is paused; let it go on: kedro cloud schedule resume" in changed
+    assert "the schedule is paused; resume it: kedro cloud schedule resume" in changed
     assert state(made) == (False, before)
     done(*HOURLY, "--name", "second")
     message = f"'{PIPELINE}' is scheduled already, as 'second'"
