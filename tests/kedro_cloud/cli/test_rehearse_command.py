@@ -92,7 +92,7 @@ def test_a_failed_step_shows_why_and_says_how_to_go_on(failed):
     assert any("mine" in line for line in lines[beginning + 1 : beginning + 21])
     assert "Traceback" not in failed.stdout
     assert failed.stderr.splitlines()[-1] == (
-        f"mend it and go on with: kedro cloud rehearse -p {PIPELINE}"
+        f"fix this and resume with: kedro cloud rehearse -p {PIPELINE}"
         """ --params '{"companies": "abfs://mine/companies.csv"}' --resume"""
     )
 
