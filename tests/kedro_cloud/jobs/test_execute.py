@@ -95,7 +95,7 @@ def test_no_folder_between_steps_is_empty(job):
         (file,) = folder.iterdir()
         if file.stem != folder.name:
             assert file.name == "kept_elsewhere.txt"
-            assert f"keeps {folder.name} at a place of its own" in file.read_text()
+            assert f"stores {folder.name} elsewhere" in file.read_text()
     assert (job.folders / "trained_models/trained_models.safetensors").exists()
 
 
