@@ -106,8 +106,10 @@ def measure_drift(
 def _tally(
     model_set: SensorModels, blocks: Iterable[pd.DataFrame], span: Span
 ) -> tuple[Indices, NDArray[np.bool_]]:
-    """Count the windows of each model by feature and bin, shape (n, d, 11), and mark the parts
-    of the span with windows, shape (n, parts).
+    """Count windows by model, feature and bin, and mark the parts of the span with windows.
+
+    Returns:
+        Counts, shape (n, d, 11), and whether a part has windows, shape (n, parts).
     """
     parts = span.parts(model_set.window_seconds)
     counts = np.zeros((len(model_set), len(model_set.features), _BINS), dtype=np.int64)

@@ -68,7 +68,7 @@ class SensorTables(Claims, History):
         self._database.close()
 
     def publish(self, batch: WindowBatch) -> int:
-        """Write a batch in one transaction, and return its revision: 1, 2, 3, …
+        """Write a batch in one transaction, and return its revision, which counts from 1.
 
         Windows, ledger entries and quarantined readings replace those with the same keys, and the
         cursor of ingestion is moved.
