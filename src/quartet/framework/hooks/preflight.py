@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
-
-
-logger = logging.getLogger(__name__)
 
 
 class PreflightHooks:
