@@ -243,14 +243,17 @@ def cloud_settings(project: Path, environment: str) -> Cloud:
             f"environment '{environment}' has no cloud.yml; use -e azureml, or create "
             f"conf/{environment}/cloud.yml with the settings below `cloud:`"
         )
+    return _validate_cloud(content, environment)
+
+
+def _validate_cloud(content: Mapping[str, Any], environment: str) -> Cloud:
     return validate_settings(Cloud, content["cloud"], f"conf/{environment}/cloud.yml")
 
 
 def rehearsal_settings(project: Path, environment: str) -> Rehearsal:
     """Return the settings of rehearsals; the defaults where an environment has no cloud.yml."""
-    if "cloud" not in read_files(project, environment, "cloud"):
-        return Rehearsal()
-    return cloud_settings(project, environment).rehearsal
+    content = read_files(project, environment, "cloud")
+    return _validate_cloud(content, environment).rehearsal if "cloud" in content else Rehearsal()
 
 
 def read_files(project: Path, environment: str, pattern: str) -> dict[str, Any]:

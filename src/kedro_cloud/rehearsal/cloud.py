@@ -27,6 +27,7 @@ class Cloud:
     project: Path
     env: str
     directory: RehearsalDir
+    settings: Rehearsal
     connection_string: str = field(repr=False)
 
     @classmethod
@@ -37,8 +38,9 @@ class Cloud:
         Raises:
             OSError: Azurite is not installed, or does not start.
         """
+        cloud_yml = rehearsal_settings(project, env)
         with azurite.running(directory.blobs) as emulator:
-            yield cls(project, env, directory, emulator.connection_string)
+            yield cls(project, env, directory, cloud_yml, emulator.connection_string)
 
     def environment(self) -> dict[str, str]:
         """Return the steps' variables: the storage account, and those in cloud.yml."""
@@ -48,11 +50,6 @@ class Cloud:
         }
         non_empty = {name: value for name, value in variables.items() if value}
         return {CONNECTION_STRING: self.connection_string, **non_empty}
-
-    @property
-    def settings(self) -> Rehearsal:
-        """Return the settings of rehearsals in the environment's cloud.yml."""
-        return rehearsal_settings(self.project, self.env)
 
     def fill(self, uploads: Sequence[Upload]) -> Iterator[str]:
         """Create the environment's containers, upload samples and uploads; yield log lines."""
