@@ -37,7 +37,7 @@ def download(folder, *mirrors):
     )
 
 
-def test_a_file_is_fetched_whole(tmp_path, mirror):
+def test_file_is_fetched_completely(tmp_path, mirror):
     folder, url = mirror
     (folder / NAME).write_bytes(CONTENT)
     (path,) = fetch(download(tmp_path / "here", url))
@@ -45,7 +45,7 @@ def test_a_file_is_fetched_whole(tmp_path, mirror):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_dead_or_wrong_mirror_is_passed_over(tmp_path, mirror):
+def test_unreachable_or_wrong_mirror_is_skipped(tmp_path, mirror):
     folder, url = mirror
     (folder / "right").mkdir()
     (folder / "wrong").mkdir()
@@ -56,7 +56,7 @@ def test_a_dead_or_wrong_mirror_is_passed_over(tmp_path, mirror):
     assert path.read_bytes() == CONTENT
 
 
-def test_a_wrong_file_never_appears_under_the_right_name(tmp_path, mirror):
+def test_file_with_wrong_checksum_is_not_saved(tmp_path, mirror):
     folder, url = mirror
     (folder / NAME).write_bytes(CONTENT[:100])
     with pytest.raises(
@@ -67,7 +67,7 @@ def test_a_wrong_file_never_appears_under_the_right_name(tmp_path, mirror):
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_what_is_there_is_not_fetched_again_and_what_is_damaged_is(tmp_path, mirror):
+def test_only_missing_or_damaged_files_are_fetched(tmp_path, mirror):
     folder, url = mirror
     here = tmp_path / "here"
     here.mkdir()
@@ -80,7 +80,7 @@ def test_what_is_there_is_not_fetched_again_and_what_is_damaged_is(tmp_path, mir
 
 
 @pytest.fixture
-def faltering():
+def stalling_mirror():
     """A mirror that stops amid a file, and goes on, wrongly, when it is told; both as events."""
     stopped, told = threading.Event(), threading.Event()
 
@@ -109,12 +109,12 @@ def faltering():
         thread.join()
 
 
-def test_two_who_fetch_the_same_do_not_spoil_each_others_file(
-    tmp_path, mirror, faltering, monkeypatch
+def test_concurrent_downloads_of_a_file_do_not_interfere(
+    tmp_path, mirror, stalling_mirror, monkeypatch
 ):
     folder, url = mirror
     (folder / NAME).write_bytes(CONTENT)
-    broken, stopped, told = faltering
+    broken, stopped, told = stalling_mirror
     monkeypatch.setattr("quartet.framework.downloads._CHUNK_BYTES", 100)
     with ThreadPoolExecutor(1) as other:
         slow = other.submit(fetch, download(tmp_path / "here", broken))
@@ -127,7 +127,7 @@ def test_two_who_fetch_the_same_do_not_spoil_each_others_file(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_is_stopped_leaves_nothing_behind(tmp_path, mirror, monkeypatch):
+def test_interrupted_download_leaves_no_file(tmp_path, mirror, monkeypatch):
     folder, url = mirror
     (folder / NAME).write_bytes(CONTENT)
 
@@ -149,7 +149,7 @@ def short(folder, *mirrors, digits=8):
     )
 
 
-def test_the_first_digits_of_a_checksum_suffice_and_the_name_can_be_another(tmp_path, mirror):
+def test_checksum_prefix_and_another_file_name_are_accepted(tmp_path, mirror):
     folder, url = mirror
     (folder / NAME).write_bytes(CONTENT)
     here = tmp_path / "here"
@@ -159,7 +159,7 @@ def test_the_first_digits_of_a_checksum_suffice_and_the_name_can_be_another(tmp_
     assert fetch(short(here, "http://127.0.0.1:9")) == [here / "images.gz"]
 
 
-def test_a_file_with_other_first_digits_is_refused(tmp_path, mirror):
+def test_file_with_wrong_checksum_prefix_is_rejected(tmp_path, mirror):
     folder, url = mirror
     (folder / NAME).write_bytes(CONTENT[:-1])
     here = tmp_path / "here"
@@ -169,23 +169,23 @@ def test_a_file_with_other_first_digits_is_refused(tmp_path, mirror):
 
 
 @pytest.mark.parametrize("folder", ["abfs://raw/mnist_original", "s3://raw"])
-def test_a_folder_that_is_not_on_this_machine_is_not_made_here(folder):
+def test_remote_folder_is_rejected(folder):
     with pytest.raises(ValidationError, match=r"a local folder.*docs/azure\.md"):
         Download(folder=folder, mirrors=("x",), sha256={NAME: "0" * 8})
 
 
 @pytest.mark.parametrize("checksum", ["", "d01eb7c", "d01eb7cg", "D01EB7CB", "0" * 65])
-def test_a_checksum_that_could_let_anything_pass_is_refused(tmp_path, checksum):
+def test_invalid_checksum_is_rejected(tmp_path, checksum):
     with pytest.raises(ValidationError, match="should match pattern"):
         Download(folder=tmp_path, mirrors=("http://127.0.0.1:9",), sha256={NAME: checksum})
 
 
-def test_another_name_for_an_unknown_file_is_refused(tmp_path):
+def test_kept_as_without_checksum_is_rejected(tmp_path):
     with pytest.raises(ValidationError, match="files without a checksum: vgg"):
         Download(folder=tmp_path, mirrors=("x",), sha256={NAME: "0" * 8}, kept_as={"vgg": "b"})
 
 
-def test_every_set_of_files_is_described_rightly_and_lies_where_it_is_looked_for():
+def test_downloads_are_saved_where_the_catalog_expects_them():
     entries = yaml.safe_load((ROOT / "conf/base/downloads.yml").read_text())
     downloads = {name: Download(**entry) for name, entry in entries.items()}
     vgg = downloads["vgg"]
@@ -195,7 +195,7 @@ def test_every_set_of_files_is_described_rightly_and_lies_where_it_is_looked_for
     assert catalog["vgg_weights"]["filepath"].endswith(f",{vgg.folder}/{vgg.kept_as[name]}}}")
 
 
-def test_the_published_checksums_are_those_of_the_real_mnist(real_mnist):
+def test_configured_checksums_match_the_real_mnist(real_mnist):
     entry = yaml.safe_load((ROOT / "conf/base/downloads.yml").read_text())["mnist"]
     for name, checksum in entry["sha256"].items():
         assert hashlib.sha256((real_mnist / name).read_bytes()).hexdigest() == checksum

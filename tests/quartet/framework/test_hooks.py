@@ -33,23 +33,23 @@ def catalog(tmp_path):
     return DataCatalog({"second": JSONDataset(filepath=str(tmp_path / "new/folder/second.json"))})
 
 
-def test_an_output_folder_is_made_before_the_run(catalog, tmp_path):
+def test_output_folder_is_created_before_the_run(catalog, tmp_path):
     PreflightHooks().before_pipeline_run(Pipeline([NODE]), catalog)
     assert (tmp_path / "new/folder").is_dir()
 
 
-def test_a_folder_of_someone_elses_stops_the_run_before_it_starts(catalog, monkeypatch):
+def test_unwritable_output_folder_stops_the_run_before_it_starts(catalog, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
     with pytest.raises(ValueError, match=r"'second': folder .*new/folder is not writable"):
         PreflightHooks().before_pipeline_run(Pipeline([NODE]), catalog)
 
 
-def test_outputs_that_are_no_local_files_are_left_to_their_storage():
+def test_remote_outputs_are_not_checked():
     catalog = DataCatalog({"second": JSONDataset(filepath="memory://nowhere/second.json")})
     PreflightHooks().before_pipeline_run(Pipeline([NODE]), catalog)
 
 
-def test_an_error_is_told_which_node_and_datasets_it_came_from():
+def test_error_names_its_node_and_datasets():
     error = ValueError("no")
     node = Node(lambda first, split: None, ["first", "params:split"], "second", name="cut")
     ErrorContextHooks().on_node_error(error, node)
@@ -57,7 +57,7 @@ def test_an_error_is_told_which_node_and_datasets_it_came_from():
 
 
 @pytest.mark.parametrize(("size", "told"), [("1", "(2 of 2)"), ("2", "(2 of 2, rank 0 of 2)")])
-def test_the_log_names_a_node_once_in_a_short_line(monkeypatch, caplog, size, told):
+def test_each_node_is_logged_once(monkeypatch, caplog, size, told):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", size)
     caplog.set_level("INFO", "quartet.framework.hooks")
     other = Node(copied, "second", "third", name="copy_again")
@@ -68,7 +68,7 @@ def test_the_log_names_a_node_once_in_a_short_line(monkeypatch, caplog, size, to
     assert caplog.messages == [f"Running node: copy_again {told}"]
 
 
-def test_a_second_run_of_a_session_logs_its_nodes_again(caplog):
+def test_second_run_of_a_session_logs_its_nodes_again(caplog):
     caplog.set_level("INFO", "quartet.framework.hooks")
     hooks = LogHooks()
     for _ in range(2):
@@ -90,7 +90,7 @@ def run(experiment):
         yield active
 
 
-def test_metrics_and_figures_are_tracked_and_nothing_else(run):
+def test_only_metrics_and_figures_are_tracked(run):
     hooks = TrackingHooks()
     hooks.after_dataset_saved("training_metrics", {"test_accuracy": 0.9})
     hooks.after_dataset_saved("sweep_figure", matplotlib.figure.Figure())
@@ -101,20 +101,20 @@ def test_metrics_and_figures_are_tracked_and_nothing_else(run):
     assert figures == ["figures/sweep_figure.png"]
 
 
-def test_without_a_run_nothing_is_tracked():
+def test_nothing_is_tracked_without_an_active_run():
     assert mlflow.active_run() is None
     TrackingHooks().after_dataset_saved("training_metrics", {"test_accuracy": 0.9})
     assert mlflow.active_run() is None
 
 
-def test_ranks_beyond_the_first_track_nothing(run, monkeypatch):
+def test_only_rank_zero_tracks(run, monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
     TrackingHooks().after_dataset_saved("training_metrics", {"test_accuracy": 0.9})
     assert mlflow.MlflowClient().get_run(run.info.run_id).data.metrics == {}
 
 
 @pytest.mark.parametrize(("hooks", "there"), [([], True), ([NoTracking()], False)])
-def test_the_tracking_plugin_can_be_kept_out(hooks, there):
+def test_tracking_plugin_can_be_disabled(hooks, there):
     manager = _create_hook_manager()
     _register_hooks(manager, hooks)
     _register_hooks_entry_points(manager, ())

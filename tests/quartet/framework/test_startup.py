@@ -14,7 +14,7 @@ HEAVY = {"torch", "mlflow", "azure.ai.ml", "sklearn", "matplotlib", "pandas.core
 
 
 @pytest.mark.parametrize("command", [["--version"], ["registry", "list"], ["run", "--help"]])
-def test_quick_commands_import_nothing_heavy(command):
+def test_quick_commands_import_no_heavy_libraries(command):
     code = (
         "import sys\n"
         f"sys.argv = ['kedro', *{command!r}]\n"
@@ -29,7 +29,7 @@ def test_quick_commands_import_nothing_heavy(command):
     assert result.stdout.splitlines()[-1] == "IMPORTED []"
 
 
-def test_the_plugins_commands_are_still_there():
+def test_commands_of_plugins_are_available():
     for command in (
         ["mlflow", "ui", "--help"],
         ["azureml", "compile", "--help"],
@@ -44,7 +44,7 @@ def test_the_plugins_commands_are_still_there():
     assert listed.stderr == ""
 
 
-def test_a_plugin_the_project_does_not_know_is_loaded_as_ever(monkeypatch):
+def test_unknown_plugin_is_loaded_immediately(monkeypatch):
     from importlib.metadata import EntryPoint
 
     from kedro.framework.cli import cli as kedro_cli
@@ -64,7 +64,7 @@ STEP = """
 import os, sys
 from kedro_cloud.core import startup
 {before}
-def at_the_first_node(self, dataset_name=None):
+def report_imports(self, dataset_name=None):
     from kedro.io import DataCatalog
     import gc
     catalogs = [each for each in gc.get_objects() if type(each).__name__.startswith("DataCatalog")]
@@ -73,7 +73,7 @@ def at_the_first_node(self, dataset_name=None):
     print("OPENED", [name for name in opened if not name.startswith("param")])
     sys.stdout.flush()
     os._exit(0)
-startup.resume_garbage_collection = lambda: at_the_first_node(None)
+startup.resume_garbage_collection = lambda: report_imports(None)
 sys.argv = ["kedro", "azureml", "-e", "azureml", "execute", "--pipeline=anomaly_scoring",
             "--node=claim_windows"]
 from kedro.framework.cli import cli
@@ -102,13 +102,13 @@ def start_step(project, heavy, before="", after="", environment=None):
     return result.stdout.splitlines()[-2:]
 
 
-def test_a_step_starts_without_what_its_nodes_do_not_need(project):
+def test_step_imports_and_opens_only_what_its_nodes_need(project):
     imported, opened = start_step(project, HEAVY_FOR_STEPS)
     assert imported == "IMPORTED []"
     assert opened == "OPENED ['new_windows', 'scoring_claim', 'sensor_models', 'sensor_windows']"
 
 
-def test_ranks_that_track_nothing_start_without_the_tracker_where_quartet_is_not_installed(project):
+def test_other_ranks_do_not_import_mlflow_on_a_cluster(project):
     """On a cluster its code is a folder, and no entry point makes Kedro load plugins late."""
     imported, _ = start_step(
         project,
@@ -119,7 +119,7 @@ def test_ranks_that_track_nothing_start_without_the_tracker_where_quartet_is_not
     assert imported == "IMPORTED []"
 
 
-def test_the_collector_rests_until_the_first_node_begins():
+def test_garbage_collection_is_paused_until_the_first_node():
     try:
         with startup.paused_garbage_collection():
             assert not gc.isenabled()
@@ -132,7 +132,7 @@ def test_the_collector_rests_until_the_first_node_begins():
     assert gc.isenabled()
 
 
-def test_the_collector_works_again_after_a_run_that_never_began():
+def test_garbage_collection_resumes_after_a_failed_start():
     try:
         with pytest.raises(ValueError, match="no"), startup.paused_garbage_collection():
             raise ValueError("no")
@@ -141,7 +141,7 @@ def test_the_collector_works_again_after_a_run_that_never_began():
     assert gc.isenabled()
 
 
-def test_a_collector_that_someone_has_put_to_rest_is_left_at_rest():
+def test_disabled_garbage_collection_stays_disabled():
     gc.disable()
     try:
         with startup.paused_garbage_collection():

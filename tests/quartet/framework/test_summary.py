@@ -66,11 +66,11 @@ FIT = node(lambda: (METRICS, RELEASE), None, ["digits_metrics", "classifier"], "
 DRAW = node(matplotlib.figure.Figure, None, "sweep_figure", "draw")
 WRITE = node(lambda: {"places": [f"{n}.png" for n in range(5)]}, None, "stylized", "write")
 LOOK = node(lambda metrics: {"images": 2}, "digits_metrics", "film_metrics", "look")
-FORGET = node(lambda stylized: None, "stylized", None, "forget")
+DISCARD = node(lambda stylized: None, "stylized", None, "forget")
 PIPELINES = {
     "digits": Pipeline([FIT, DRAW]),
     "film": Pipeline([WRITE, LOOK]),
-    "forgetful": Pipeline([WRITE, FORGET]),
+    "discarding": Pipeline([WRITE, DISCARD]),
 }
 
 
@@ -109,7 +109,7 @@ def run(catalog, *names, runner=None, nodes=None, hooks=None, **params):
     manager.hook.after_pipeline_run(**told, run_result=result, catalog=catalog)
 
 
-def test_a_pipeline_ends_in_its_numbers_and_where_everything_lies(catalog, capsys):
+def test_summary_shows_metrics_model_and_paths(catalog, capsys):
     run(catalog, "digits")
     assert capsys.readouterr().out == (
         "digits, done in 5.0 s\n"
@@ -125,7 +125,7 @@ def test_a_pipeline_ends_in_its_numbers_and_where_everything_lies(catalog, capsy
     )
 
 
-def test_pipelines_of_one_run_are_told_of_one_by_one(catalog, capsys):
+def test_each_pipeline_of_a_run_has_its_own_section(catalog, capsys):
     run(catalog, "digits", "film", env="azureml")
     first, second, hints = capsys.readouterr().out.split("\n\n")
     assert first.startswith("digits, done")
@@ -137,26 +137,26 @@ def test_pipelines_of_one_run_are_told_of_one_by_one(catalog, capsys):
     assert "kedro viz run -e azureml" in hints
 
 
-def test_of_a_part_of_a_pipeline_only_that_is_told(catalog, capsys):
+def test_partial_run_summarises_only_its_nodes(catalog, capsys):
     run(catalog, "digits", nodes=["draw"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["digits, 1 of 2 nodes in 2.0 s", "  figures  1 in reports/digits"]
     assert not any("metrics.json" in line for line in lines)
 
 
-def test_a_model_that_was_not_registered_is_not_given_a_version(catalog, capsys, monkeypatch):
+def test_unregistered_model_has_no_version(catalog, capsys, monkeypatch):
     verdict = ModelRelease(False, "not better", "loader", {}, (), None)
     monkeypatch.setattr(FIT, "_func", lambda: (METRICS, verdict))
     run(catalog, "digits")
     assert "classifier, no new version (not better)\n" in capsys.readouterr().out
 
 
-def test_nodes_that_run_in_threads_are_told_of_too(catalog, capsys):
+def test_nodes_run_in_threads_are_summarised(catalog, capsys):
     run(catalog, "digits", runner=ThreadRunner())
     assert "digits, done" in capsys.readouterr().out
 
 
-def test_a_second_run_of_a_process_does_not_tell_of_the_first(catalog, capsys):
+def test_second_run_of_a_process_is_summarised_alone(catalog, capsys):
     hooks = SummaryHooks(SAMPLE_RUN, STEP.get, Clock())
     run(catalog, "digits", hooks=hooks)
     capsys.readouterr()
@@ -164,22 +164,22 @@ def test_a_second_run_of_a_process_does_not_tell_of_the_first(catalog, capsys):
     assert "digits, 1 of 2 nodes" in capsys.readouterr().out
 
 
-def test_a_run_with_nothing_to_do_says_so(catalog, capsys):
+def test_run_without_missing_outputs_reports_nothing_to_do(catalog, capsys):
     run(catalog, "digits", nodes=["draw"])
     capsys.readouterr()
     run(catalog, "digits", nodes=["draw"], only_missing_outputs=True)
     assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes exist.\n"
 
 
-def test_a_node_that_makes_nothing_is_nothing_to_tell_of(catalog, capsys):
+def test_node_without_outputs_counts_as_nothing_to_do(catalog, capsys):
     """Kedro runs it whatever is missing: it has no output that could be there."""
-    run(catalog, "forgetful")
+    run(catalog, "discarding")
     capsys.readouterr()
-    run(catalog, "forgetful", only_missing_outputs=True)
+    run(catalog, "discarding", only_missing_outputs=True)
     assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes exist.\n"
 
 
-def test_a_run_that_failed_has_no_summary(catalog, capsys, monkeypatch):
+def test_failed_run_has_no_summary(catalog, capsys, monkeypatch):
     def fail():
         raise ValueError("no")
 
@@ -189,14 +189,14 @@ def test_a_run_that_failed_has_no_summary(catalog, capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
-def test_other_ranks_are_silent(catalog, capsys, monkeypatch):
+def test_other_ranks_print_no_summary(catalog, capsys, monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
     run(catalog, "digits")
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(("step", "told"), [("draw", False), ("fit", True)])
-def test_of_the_steps_of_a_job_the_one_with_the_metrics_tells(catalog, capsys, step, told):
+def test_only_the_step_that_saves_metrics_is_summarised(catalog, capsys, step, told):
     token = STEP.set(("digits", step))
     try:
         run(catalog, "digits", nodes=[step])
@@ -208,7 +208,7 @@ def test_of_the_steps_of_a_job_the_one_with_the_metrics_tells(catalog, capsys, s
     assert "kedro viz" not in out
 
 
-def test_an_environment_that_shows_steps_has_a_summary_too(catalog, capsys, monkeypatch):
+def test_pipeline_of_steps_is_summarised(catalog, capsys, monkeypatch):
     joined = Pipeline([FIT.tag("step.all"), DRAW.tag("step.all")])
     monkeypatch.setattr(summary, "pipelines", {"digits": Steps(joined)})
     run(catalog, "digits", env="azureml")
@@ -223,7 +223,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(
     ("variables", "bold"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
 )
-def test_only_a_terminal_that_wants_it_gets_escape_codes(catalog, monkeypatch, variables, bold):
+def test_only_a_capable_terminal_gets_escape_codes(catalog, monkeypatch, variables, bold):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     for name, value in variables.items():
@@ -235,7 +235,7 @@ def test_only_a_terminal_that_wants_it_gets_escape_codes(catalog, monkeypatch, v
     assert ("\x1b" in terminal.getvalue()) == bold
 
 
-def test_ranks_whose_terminal_is_mpiruns_write_plain_text(catalog, monkeypatch):
+def test_ranks_under_mpirun_write_plain_text(catalog, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
     terminal = Terminal()
@@ -259,15 +259,15 @@ def test_ranks_whose_terminal_is_mpiruns_write_plain_text(catalog, monkeypatch):
         ("loss", float("nan"), "nan"),
     ],
 )
-def test_numbers_are_short_and_keep_their_units(name, value, shown):
+def test_metrics_are_rounded_and_keep_their_units(name, value, shown):
     assert format_metric(name, value) == shown
 
 
-def test_large_numbers_have_their_thousands_apart():
+def test_large_numbers_have_thousands_separators():
     assert format_number(3002093.89) == "3,002,094"
 
 
-def test_a_reader_who_has_seen_enough_does_not_make_the_run_fail(workspace):
+def test_closed_pipe_does_not_fail_the_run(workspace):
     """As with `kedro run | head`, which may have closed the pipe when the summary is written."""
     code = "import os, sys; os.dup2({}, 1); sys.argv = ['kedro', 'run', '-p', 'faq_ingestion']; "
     code += "from kedro.framework.cli.cli import main; main()"
@@ -294,7 +294,7 @@ def declared(pipeline):
 
 
 @pytest.mark.parametrize("pipeline", SAMPLE_RUN)
-def test_what_is_declared_as_main_is_what_the_pipelines_make(trained_workspace, pipeline):
+def test_declared_metrics_and_results_exist(trained_workspace, pipeline):
     """A metric or a dataset that gets another name must not vanish from the summary."""
     reports = trained_workspace / "data/08_reporting"
     metrics = json.loads((reports / pipeline / "metrics.json").read_text())
@@ -304,7 +304,7 @@ def test_what_is_declared_as_main_is_what_the_pipelines_make(trained_workspace, 
 
 
 @pytest.mark.parametrize("pipeline", SAMPLE_RUN)
-def test_a_run_of_all_scenarios_tells_of_each(trained_workspace, trained_output, pipeline):
+def test_run_of_all_scenarios_summarises_each(trained_workspace, trained_output, pipeline):
     (section,) = (
         part for part in trained_output.stdout.split("\n\n") if part.startswith(f"{pipeline}, done")
     )
@@ -326,32 +326,32 @@ def test_a_run_of_all_scenarios_tells_of_each(trained_workspace, trained_output,
     assert int(figures[1]) == len(pictures)
 
 
-def test_a_run_of_all_scenarios_names_the_versions_it_registered(trained_output):
+def test_run_of_all_scenarios_lists_registered_versions(trained_output):
     models = re.findall(r"model +(\S+), version (\d+)", trained_output.stdout)
     assert models == [("mnist_classifier", "1"), ("FAQ_ranker", "1"), ("sensor_models", "1")]
 
 
-def test_the_result_goes_to_stdout_and_the_way_there_to_stderr(trained_output):
+def test_summary_goes_to_stdout_and_log_to_stderr(trained_output):
     assert "Running node" not in trained_output.stdout
     assert "kedro viz run" in trained_output.stdout
     assert "kedro viz run" not in trained_output.stderr
 
 
-def test_a_normal_run_warns_of_nothing_and_writes_plain_text_into_files(trained_output):
+def test_normal_run_has_no_warnings_or_control_characters(trained_output):
     for text in (trained_output.stdout, trained_output.stderr):
         assert not re.findall(r"(?i)^.*warning.*$", text, re.MULTILINE)
         assert not re.findall(r"[\x1b\r\b]", text)
         assert max(map(len, text.splitlines())) <= 150
 
 
-def test_the_log_names_each_node_once_and_how_many_there_are(trained_output):
+def test_log_numbers_each_node_once(trained_output):
     found = re.findall(r"Running node: (\S+) \((\d+) of (\d+)\)", trained_output.stderr)
     assert [int(number) for _, number, _ in found] == list(range(1, len(found) + 1))
     assert {int(whole) for *_, whole in found} == {len(found)}
     assert len({name for name, *_ in found}) == len(found)
 
 
-def bars():
+def find_progress_bars():
     """Each call that makes a progress bar, by file and line."""
     for path in sorted((ROOT / "src/quartet").rglob("*.py")):
         for call in ast.walk(ast.parse(path.read_text())):
@@ -359,8 +359,8 @@ def bars():
                 yield pytest.param(call, id=f"{path.relative_to(ROOT)}:{call.lineno}")
 
 
-@pytest.mark.parametrize("call", list(bars()))
-def test_every_progress_bar_says_what_it_counts_and_keeps_out_of_files(call):
+@pytest.mark.parametrize("call", list(find_progress_bars()))
+def test_progress_bars_are_labelled_and_disabled_in_files(call):
     """With `disable=None` there is none but on a terminal; no bar repeats itself in a log."""
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     assert given.keys() >= {"desc", "unit", "disable"}
