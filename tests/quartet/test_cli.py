@@ -11,20 +11,20 @@ from kedro_cloud.core.errors import is_user_error
 from quartet import cli
 
 
-def raised(error):
+def raise_and_catch(error):
     try:
         raise error
     except type(error) as caught:
         return caught
 
 
-def test_where_comes_first_and_the_report_is_one_line():
+def test_error_is_one_line_that_begins_with_its_node():
     error = ValueError("10 images but\n   9 labels")
     error.add_note("node 'pair' (images, labels)")
     assert errors.describe(error) == "node 'pair' (images, labels): 10 images but 9 labels"
 
 
-def quartets_own():
+def make_quartet_error():
     from quartet.digits.data import pair_digits
 
     try:
@@ -34,20 +34,20 @@ def quartets_own():
 
 
 @pytest.mark.parametrize(
-    ("make", "mend"),
+    ("make", "is_user_fault"),
     [
-        (lambda: raised(DatasetError("x")), True),
-        (lambda: raised(OSError("x")), True),
-        (quartets_own, True),
-        (lambda: raised(ValueError("a bug somewhere")), False),
-        (lambda: raised(KeyError("a bug somewhere")), False),
+        (lambda: raise_and_catch(DatasetError("x")), True),
+        (lambda: raise_and_catch(OSError("x")), True),
+        (make_quartet_error, True),
+        (lambda: raise_and_catch(ValueError("a bug somewhere")), False),
+        (lambda: raise_and_catch(KeyError("a bug somewhere")), False),
     ],
 )
-def test_only_faults_that_a_user_can_mend_lose_their_traceback(make, mend):
-    assert is_user_error(make()) == mend
+def test_only_user_errors_lose_their_traceback(make, is_user_fault):
+    assert is_user_error(make()) == is_user_fault
 
 
-def test_a_bug_is_not_dressed_up_as_a_users_fault(monkeypatch):
+def test_bug_keeps_its_traceback(monkeypatch):
     def broken(**options):
         raise KeyError("bug")
 
@@ -55,7 +55,7 @@ def test_a_bug_is_not_dressed_up_as_a_users_fault(monkeypatch):
         errors.one_line_errors(broken)()
 
 
-def test_the_traceback_can_be_had(monkeypatch):
+def test_traceback_can_be_requested(monkeypatch):
     def failing():
         raise DatasetError("x")
 
@@ -64,7 +64,7 @@ def test_the_traceback_can_be_had(monkeypatch):
         errors.one_line_errors(failing)()
 
 
-def test_what_lies_on_azure_is_not_fetched_into_a_folder_here(tmp_path, monkeypatch):
+def test_fetch_into_remote_storage_is_rejected(tmp_path, monkeypatch):
     told = {"folder": "abfs://raw/pictures", "mirrors": ["https://example.org"], "sha256": {}}
     monkeypatch.setattr("kedro_cloud.core.config.loader", lambda *_: {"downloads": {"all": told}})
     metadata = SimpleNamespace(project_path=tmp_path)
@@ -77,7 +77,7 @@ def test_what_lies_on_azure_is_not_fetched_into_a_folder_here(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_kedros_run_options_are_all_there():
+def test_run_has_the_options_of_kedro():
     shown = CliRunner().invoke(cli.run, ["--help"]).output
     for option in ("--pipelines", "--params", "--from-nodes", "--only-missing-outputs"):
         assert option in shown

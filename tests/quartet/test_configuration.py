@@ -20,23 +20,23 @@ bootstrap()
 NAMES = sorted(set(pipelines))
 CARRIED = "kedro_azureml.datasets.AzureMLPipelineDataset"
 """Lies in folders that Azure ML carries from step to step."""
-PLACES = ("filepath", "path", "folder", "url")
+LOCATIONS = ("filepath", "path", "folder", "url")
 """Arguments of datasets that say where they lie."""
 
 
-def catalog_of(environment):
+def load_catalog(environment):
     loader = OmegaConfigLoader(str(ROOT / "conf"), env=environment, **settings.CONFIG_LOADER_ARGS)
     return {name: entry for name, entry in loader["catalog"].items() if not name.startswith("_")}
 
 
-BASE, AZURE = catalog_of("base"), catalog_of("azureml")
+BASE, AZURE = load_catalog("base"), load_catalog("azureml")
 
 
 def data(names):
     return sorted(name for name in names if not name.startswith("param"))
 
 
-def losses(pipeline, catalog):
+def find_losses(pipeline, catalog):
     """In words: datasets of a pipeline that a cluster would lose, or pass on as pickles."""
     for name in data(pipeline.datasets()):
         entry = catalog.get(name)
@@ -48,15 +48,15 @@ def losses(pipeline, catalog):
             yield f"{name} is in memory"
     steps = Steps(pipeline)
     for name in data(steps.datasets() | pipeline.outputs()):
-        if name in catalog and (reason := would_be_lost(name, catalog[name], pipeline)):
+        if name in catalog and (reason := find_loss(name, catalog[name], pipeline)):
             yield f"{name} {reason}"
 
 
-def would_be_lost(name, entry, pipeline):
+def find_loss(name, entry, pipeline):
     if entry["type"] == CARRIED:
         comes, goes = pipeline.all_outputs(), pipeline.all_inputs()
         return "" if name in comes & goes else "travels between no steps"
-    for argument in PLACES:
+    for argument in LOCATIONS:
         place = entry.get(argument)
         if place is not None and not place.startswith(("abfs://", "mssql+pyodbc://")):
             return f"lies on the machine of its step: {place}"
@@ -65,18 +65,18 @@ def would_be_lost(name, entry, pipeline):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_dataset_is_lost_between_steps(name):
-    assert list(losses(pipelines[name], AZURE)) == []
+    assert list(find_losses(pipelines[name], AZURE)) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_would_be_lost_either_if_each_node_were_a_step(name):
+def test_no_dataset_is_lost_if_each_node_is_a_step(name):
     """Which nodes share a step is a matter of cost; to change it must not take a second thought."""
     nodes = [Node(n.func, n._inputs, n.outputs, name=n.name) for n in pipelines[name].nodes]
-    assert list(losses(Pipeline(nodes), AZURE)) == []
+    assert list(find_losses(Pipeline(nodes), AZURE)) == []
 
 
 @pytest.mark.parametrize("catalog", [BASE, AZURE], ids=["base", "azureml"])
-def test_who_lacks_a_model_is_told_the_pipeline_that_registers_it(catalog):
+def test_each_registered_model_names_the_pipeline_that_registers_it(catalog):
     told = {name: entry["registered_by"] for name, entry in catalog.items()
             if "registered_by" in entry}  # fmt: skip
     made = set().union(*(pipeline.outputs() for pipeline in pipelines.values()))
@@ -94,7 +94,7 @@ def example(middle="middle"):
     return Pipeline(nodes)
 
 
-SOUND = {
+VALID = {
     "raw": {"type": "json.JSONDataset", "filepath": "abfs://raw/a.json"},
     "middle": {"type": CARRIED, "dataset": {"type": "json.JSONDataset", "filepath": "m.json"}},
     "result": {"type": "json.JSONDataset", "filepath": "abfs://work/b.json"},
@@ -102,34 +102,34 @@ SOUND = {
 LOCAL = {"type": "json.JSONDataset", "filepath": "data/a.json"}
 BROKEN = {
     "no entry": ({"middle": None}, "middle has no entry"),
-    "factory": ({"middle": None, "{any}": SOUND["middle"]}, "middle has no entry"),
+    "factory": ({"middle": None, "{any}": VALID["middle"]}, "middle has no entry"),
     "memory": ({"middle": {"type": "MemoryDataset"}}, "middle is in memory"),
     "local": ({"middle": LOCAL}, "middle lies on the machine of its step: data/a.json"),
     "folder": ({"result": {"type": "x.Y", "path": "/data"}}, "result lies on the machine"),
     "database": ({"result": {"type": "x.Y", "url": "sqlite:///a.db"}}, "result lies on"),
     "input": ({"raw": LOCAL}, "raw lies on the machine"),
-    "carried out": ({"result": SOUND["middle"]}, "result travels between no steps"),
-    "carried in": ({"raw": SOUND["middle"]}, "raw travels between no steps"),
+    "carried out": ({"result": VALID["middle"]}, "result travels between no steps"),
+    "carried in": ({"raw": VALID["middle"]}, "raw travels between no steps"),
 }
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_catalog_that_loses_data_is_found_out(fault):
+def test_catalog_that_loses_data_is_detected(fault):
     changes, expected = BROKEN[fault]
-    catalog = {name: entry for name, entry in {**SOUND, **changes}.items() if entry}
-    (found,) = losses(example(), catalog)
+    catalog = {name: entry for name, entry in {**VALID, **changes}.items() if entry}
+    (found,) = find_losses(example(), catalog)
     assert expected in found
 
 
-def test_a_transcoded_dataset_is_found_out():
-    assert "middle@a is transcoded" in list(losses(example("middle@a"), SOUND))
+def test_transcoded_dataset_is_detected():
+    assert "middle@a is transcoded" in list(find_losses(example("middle@a"), VALID))
 
 
-def test_a_sound_catalog_passes():
-    assert list(losses(example(), SOUND)) == []
+def test_valid_catalog_passes():
+    assert list(find_losses(example(), VALID)) == []
 
 
-def unlike(base, azure):
+def find_differences(base, azure):
     """In words: where an entry is something else on Azure than here, but for its place."""
     here, there = copy.deepcopy(base), copy.deepcopy(azure)
     if there["type"] == CARRIED:
@@ -137,28 +137,28 @@ def unlike(base, azure):
         if unknown:
             yield f"what carries it does not know {', '.join(sorted(unknown))}"
         there = {**there["dataset"], "metadata": there.get("metadata")}
-    for argument in PLACES:
+    for argument in LOCATIONS:
         mine, its = here.pop(argument, None), there.pop(argument, None)
         if bool(mine) != bool(its):
             yield f"only one has a {argument}"
-        elif mine and argument == "filepath" and name_of(mine) != name_of(its):
+        elif mine and argument == "filepath" and file_name(mine) != file_name(its):
             yield f"another file: {its}"
     if here != there:
         yield f"{here} here, {there} there"
 
 
-def name_of(path):
+def file_name(path):
     return PurePosixPath(path).name
 
 
-def test_both_environments_know_the_same_datasets():
+def test_both_environments_have_the_same_datasets():
     assert BASE.keys() == AZURE.keys()
 
 
 @pytest.mark.parametrize("name", sorted(BASE))
-def test_a_dataset_is_the_same_in_both_environments_but_for_its_place(name):
-    assert list(unlike(BASE[name], AZURE[name])) == []
-    assert not [BASE[name][key] for key in PLACES if "abfs://" in (BASE[name].get(key) or "")]
+def test_environments_differ_only_in_locations(name):
+    assert list(find_differences(BASE[name], AZURE[name])) == []
+    assert not [BASE[name][key] for key in LOCATIONS if "abfs://" in (BASE[name].get(key) or "")]
 
 
 TABLE = {"type": "pandas.ParquetDataset", "filepath": "data/a.parquet", "metadata": {"x": 1}}
@@ -176,11 +176,11 @@ PICKLE = TABLE | {"type": "pickle.PickleDataset"}
         ({"type": CARRIED, "dataset": TABLE, "metadata": {"x": 1}, "root": "a"}, "does not know"),
     ],
 )
-def test_a_dataset_that_is_something_else_on_azure_is_found_out(azure, expected):
-    assert any(expected in found for found in unlike(TABLE, azure))
+def test_dataset_that_differs_on_azure_is_detected(azure, expected):
+    assert any(expected in found for found in find_differences(TABLE, azure))
 
 
-def test_no_two_carried_datasets_share_a_file():
+def test_carried_datasets_have_distinct_files():
     """`kedro run -e azureml` keeps them all on this machine."""
     carried = [entry for entry in AZURE.values() if entry["type"] == CARRIED]
     places = {(entry["root_dir"], entry["dataset"]["filepath"]) for entry in carried}
@@ -188,7 +188,7 @@ def test_no_two_carried_datasets_share_a_file():
     assert all(root.startswith("data/steps/") for root, _ in places)
 
 
-def test_a_local_override_names_only_what_it_changes(tmp_path):
+def test_local_override_changes_only_the_named_parameter(tmp_path):
     shutil.copytree(ROOT / "conf/base", tmp_path / "base")
     (tmp_path / "local").mkdir()
     loader = OmegaConfigLoader(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
@@ -203,7 +203,7 @@ def test_a_local_override_names_only_what_it_changes(tmp_path):
     assert loader["parameters"][group] == before | {changed: 987}
 
 
-def test_no_two_datasets_share_a_file():
+def test_datasets_have_distinct_files():
     samples = pipelines["sample_data"].datasets()  # other pipelines read them by other names
     paths = [
         entry["filepath"]
@@ -213,19 +213,19 @@ def test_no_two_datasets_share_a_file():
     assert len(paths) == len(set(paths))
 
 
-def test_every_dataset_has_a_layer_for_the_picture_of_the_pipeline():
+def test_every_dataset_has_a_kedro_viz_layer():
     layers = {"raw", "intermediate", "primary", "model_input", "models", "model_output"}
     layers |= {"reporting", "registry", "serving"}
     for name, entry in BASE.items():
         assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
 
 
-def test_no_entry_is_left_over():
+def test_every_catalog_entry_is_used():
     used = set().union(*(pipeline.datasets() for pipeline in pipelines.values()))
     assert BASE.keys() <= used
 
 
-def test_every_figure_and_metric_lies_in_its_pipelines_report_folder():
+def test_reports_are_saved_in_the_folder_of_their_pipeline():
     catalog = BASE
     for name in pipelines:
         outputs = pipelines[name].all_outputs()

@@ -5,13 +5,13 @@ import json
 from figures import FIGURES, HEADLINES, PAGE, README, machines, page, with_figures
 
 
-def test_the_pages_show_the_measured_figures():
+def test_pages_show_the_measured_figures():
     figures = json.loads(FIGURES.read_text())
     assert PAGE.read_text() == page(figures)
     assert README.read_text() == with_figures(README.read_text(), figures)
 
 
-def test_the_readme_hides_no_target_that_was_missed():
+def test_readme_shows_every_missed_target():
     figures = json.loads(FIGURES.read_text())
     missed = {
         what for rows in figures.values() for what, row in rows.items() if row["reached"] == "no"
@@ -19,7 +19,7 @@ def test_the_readme_hides_no_target_that_was_missed():
     assert missed <= {what for titles in HEADLINES.values() for what in titles}
 
 
-def test_the_readme_says_on_which_machine_each_row_was_measured():
+def test_readme_names_the_machine_of_each_row():
     measured = ["2026-11-21, 2 cores of B", "2026-11-22, 1 core of A", "2026-11-20, 2 cores of B"]
     assert machines(measured) == "On 2 cores of B; row 2 on 1 core of A."
     assert machines(measured[1:2] * 2) == "On 1 core of A."
