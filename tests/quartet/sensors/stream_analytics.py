@@ -64,9 +64,9 @@ def run(query, events):
     database.create_function("GetType", 1, lambda value: TYPES[type(value)])
     columns = list(events[0])
     database.execute(f"CREATE TABLE readings ({', '.join(f'[{name}]' for name in columns)})")
-    marks = ", ".join("?" * len(columns))
+    placeholders = ", ".join("?" * len(columns))
     database.executemany(
-        f"INSERT INTO readings VALUES ({marks})", [tuple(event.values()) for event in events]
+        f"INSERT INTO readings VALUES ({placeholders})", [tuple(event.values()) for event in events]
     )
     steps, outputs = parts(query)
     for name, select in steps.items():

@@ -8,7 +8,7 @@ from sklearn.ensemble import IsolationForest
 from quartet.sensors import baselines
 from quartet.sensors.features import window_features
 from quartet.sensors.settings import Baselines
-from sensors.invented import invent
+from sensors.simulated_windows import simulate_windows
 
 SETTINGS = Baselines(seed=1, nu=0.05, blocks=5, trees=20)
 HOURS = 400
@@ -17,7 +17,7 @@ HOURS = 400
 @pytest.fixture(scope="module")
 def normal():
     """Windows to train on and later ones, of three sensors."""
-    return invent(3, HOURS), invent(3, 200, start=HOURS)
+    return simulate_windows(3, HOURS), simulate_windows(3, 200, start=HOURS)
 
 
 def test_the_z_score_is_in_standard_deviations_of_normal_values():
@@ -41,7 +41,7 @@ def test_the_z_score_works_where_most_or_all_windows_are_the_same():
     assert baselines.fit_robust_z_score(np.full((9, 1), 2.0))(np.array([[5.0]])) == 3
 
 
-def test_the_forest_is_scikit_learns():
+def test_the_forest_equals_that_of_scikit_learn():
     training, new = np.random.default_rng(1).normal(size=(2, 300, 3))
     forest = IsolationForest(n_estimators=20, random_state=1).fit(training)
     score = baselines.make_isolation_forest(SETTINGS)(training)
@@ -64,14 +64,14 @@ def test_the_threshold_is_set_on_windows_that_were_not_trained_on():
 @pytest.mark.parametrize("method", baselines.METHODS)
 def test_false_alarms_on_later_normal_windows_are_near_nu(normal, method):
     # More sensors than one: of one alone a few hundred windows say little.
-    training, later = invent(12, HOURS), invent(12, 200, start=HOURS)
+    training, later = simulate_windows(12, HOURS), simulate_windows(12, 200, start=HOURS)
     settings = SETTINGS.model_copy(update={"features": ("mean", "log_standard_deviation")})
     found = baselines.detect_alarms(method, training, later, settings)
     assert 0.5 * SETTINGS.nu < found.mean() < 2 * SETTINGS.nu
 
 
 @pytest.mark.parametrize("method", baselines.METHODS)
-def test_a_window_far_off_raises_an_alarm_whatever_the_order(normal, method):
+def test_an_extreme_window_raises_an_alarm_in_any_order(normal, method):
     training, later = normal
     wrong = later.copy()
     place = 250

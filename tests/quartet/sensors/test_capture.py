@@ -11,7 +11,7 @@ from quartet.sensors import capture as capture_module
 from quartet.sensors import checks
 from quartet.sensors.capture import UnreadableCaptureError, decode_capture
 from quartet.sensors.settings import SensorIngestion
-from sensors.written import avro, capture, column, event, reading, reasons_of
+from sensors.fakes import avro, capture, column, count_reasons, event, reading
 
 SETTINGS = SensorIngestion()
 
@@ -30,7 +30,7 @@ def test_a_body_is_one_reading_or_an_array_of_them():
     )
     assert values(result) == [1, 2, 3, 4]
     assert column(result, "sequence") == [10, 11, 11, 13]
-    assert not reasons_of(result)
+    assert not count_reasons(result)
 
 
 def test_arrays_are_checked_as_columns(monkeypatch):
@@ -76,7 +76,7 @@ def test_additional_fields_are_ignored():
 def test_only_the_invalid_body_is_quarantined(body, reason):
     result = decoded(reading(0, 1.0), body, reading(1, 2.0), first=100)
     assert values(result) == [1, 2]
-    assert reasons_of(result) == {reason: 1}
+    assert count_reasons(result) == {reason: 1}
     (fault,) = result.quarantine
     assert fault[:3] == ("file.avro", 101, reason)
     assert len(fault.body) <= 200
@@ -91,22 +91,22 @@ def test_only_the_invalid_reading_of_an_array_is_quarantined():
     faulty = reading(1, None)
     result = decoded([reading(0, 1.0), faulty, 7, reading(2, 3.0)])
     assert values(result) == [1, 3]
-    assert reasons_of(result) == {"value is missing": 1, "is not a JSON object": 1}
+    assert count_reasons(result) == {"value is missing": 1, "is not a JSON object": 1}
     assert {fault.body for fault in result.quarantine} == {json.dumps(faulty), "7"}
 
 
-def test_bodies_that_are_json_only_together_are_not_taken():
+def test_bodies_that_are_valid_json_only_together_are_rejected():
     whole = json.dumps(reading()).encode()
     result = decoded(b"[" + whole, whole + b"]", whole + b"," + whole)
     assert values(result) == []
-    assert reasons_of(result) == {"body is not JSON": 3}
+    assert count_reasons(result) == {"body is not JSON": 3}
 
 
 def test_unknown_devices_are_quarantined():
     settings = SensorIngestion(known_devices=("press-1",))
     result = decoded(reading(0, 1.0), reading(0, 2.0, device="press-2"), settings=settings)
     assert values(result) == [1]
-    assert reasons_of(result) == {"unknown device": 1}
+    assert count_reasons(result) == {"unknown device": 1}
 
 
 def test_timestamps_are_compared_with_the_arrival_of_their_event():

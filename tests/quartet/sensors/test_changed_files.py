@@ -10,26 +10,26 @@ from quartet.datasets.sensor_store.readings import ReadingStoreDataset
 from quartet.sensors import recomputation
 from quartet.sensors.ingestion import ingest
 from quartet.sensors.settings import SensorIngestion
-from sensors.written import Folder, MemoryStore, Tables, capture, ingest_all, path, reading
+from sensors.fakes import Folder, MemoryStore, Tables, capture, ingest_all, path, reading
 
 SETTINGS = SensorIngestion(window_seconds=60, workers=1)
 LATE = path(9)
 """Sorts behind the other files."""
 
 
-def file_of(*values, start=1, device="press-1"):
+def make_file(*values, start=1, device="press-1"):
     """A capture file with these values, a second each, in one window."""
     bodies = [reading(start + place, value, device) for place, value in enumerate(values)]
     return capture(*bodies)
 
 
-def fresh(source, settings=SETTINGS):
+def ingest_afresh(source, settings=SETTINGS):
     """The windows of a folder as it is now."""
     return ingest_all(source, MemoryStore(), Tables(), settings).windows
 
 
-def assert_fresh(tables, source, settings=SETTINGS):
-    expected = fresh(source, settings)
+def assert_equals_fresh_run(tables, source, settings=SETTINGS):
+    expected = ingest_afresh(source, settings)
     if len(expected) or len(tables.windows):
         pd.testing.assert_frame_equal(tables.windows, expected, check_exact=True)
 
@@ -42,31 +42,31 @@ def store(request, tmp_path):
 
 
 def test_a_retracted_reading_does_not_return_with_a_late_file(store):
-    source, tables = Folder({path(0): file_of(1, 100)}), Tables()
+    source, tables = Folder({path(0): make_file(1, 100)}), Tables()
     ingest_all(source, store, tables, SETTINGS)
-    source.contents[path(0)] = file_of(1)
+    source.contents[path(0)] = make_file(1)
     ingest_all(source, store, tables, SETTINGS)
-    source.contents[LATE] = file_of(2, start=30)
+    source.contents[LATE] = make_file(2, start=30)
     ingest_all(source, store, tables, SETTINGS)
     assert tables.windows[["readings", "mean"]].to_numpy().tolist() == [[2, 1.5]]
 
 
 def test_a_file_that_is_reverted_leaves_other_files_unchanged(store):
-    first, second = file_of(1), file_of(2, start=10)
+    first, second = make_file(1), make_file(2, start=10)
     source, tables = Folder({path(0): first, path(1): second}), Tables()
-    for content in (first, file_of(50, start=20), first):
+    for content in (first, make_file(50, start=20), first):
         source.contents[path(0)] = content
         ingest_all(source, store, tables, SETTINGS)
-    source.contents[LATE] = file_of(3, start=30)
+    source.contents[LATE] = make_file(3, start=30)
     ingest_all(source, store, tables, SETTINGS)
     assert tables.windows[["readings", "mean"]].to_numpy().tolist() == [[3, 2.0]]
 
 
 def test_a_window_that_has_lost_its_last_reading_is_removed(store):
-    source, tables = Folder({path(0): file_of(1, 2), LATE: file_of(3, start=90)}), Tables()
+    source, tables = Folder({path(0): make_file(1, 2), LATE: make_file(3, start=90)}), Tables()
     ingest_all(source, store, tables, SETTINGS)
     assert len(tables.windows) == 2
-    source.contents[path(0)] = file_of(1, start=200)
+    source.contents[path(0)] = make_file(1, start=200)
     ingest_all(source, store, tables, SETTINGS)
     assert tables.windows["window_end"].dt.minute.tolist() == [2, 4]
     source.contents[path(0)] = capture()
@@ -75,7 +75,7 @@ def test_a_window_that_has_lost_its_last_reading_is_removed(store):
 
 
 def test_a_device_that_is_no_longer_known_leaves_no_window(store):
-    both = {path(0): file_of(1), path(1): file_of(2, device="press-2")}
+    both = {path(0): make_file(1), path(1): make_file(2, device="press-2")}
     source, tables = Folder(both), Tables()
     ingest_all(source, store, tables, SETTINGS)
     one = SETTINGS.model_copy(update={"known_devices": ("press-2",)})
@@ -83,20 +83,20 @@ def test_a_device_that_is_no_longer_known_leaves_no_window(store):
     assert tables.windows["device"].tolist() == ["press-2"]
     assert set(tables.quarantine["reason"]) == {"unknown device"}
     ingest_all(source, store, tables, SETTINGS)
-    assert_fresh(tables, source)
+    assert_equals_fresh_run(tables, source)
 
 
 def test_retracted_readings_are_removed_after_the_ledger_is_written(store):
     """Or a table that grows every day would be stored as often."""
-    source, tables = Folder({path(0): file_of(1), path(1): file_of(2)}), Tables()
+    source, tables = Folder({path(0): make_file(1), path(1): make_file(2)}), Tables()
     ingest_all(source, store, tables, SETTINGS)
     (both,) = store.batch_keys()
-    source.contents[path(0)] = file_of(3)
+    source.contents[path(0)] = make_file(3)
     batches = ingest(source, store, tables.files, tables.watermark, SETTINGS)
     tables.publish(next(batches))
     assert list(batches) == []
     assert both in store.batch_keys(), "it holds the second file"
-    source.contents[path(1)] = file_of(4)
+    source.contents[path(1)] = make_file(4)
     batches = ingest(source, store, tables.files, tables.watermark, SETTINGS)
     batch = next(batches)
     assert both in store.batch_keys(), "the run may die before the batch is written"
@@ -104,21 +104,21 @@ def test_retracted_readings_are_removed_after_the_ledger_is_written(store):
     assert list(batches) == []
     assert both not in store.batch_keys()
     assert len(store.batch_keys()) == 2
-    assert_fresh(tables, source)
+    assert_equals_fresh_run(tables, source)
 
 
 def test_missing_stored_readings_are_reported(store):
-    source, tables = Folder({path(0): file_of(1)}), Tables()
+    source, tables = Folder({path(0): make_file(1)}), Tables()
     ingest_all(source, store, tables, SETTINGS)
     (first,) = store.batch_keys()
-    source.contents |= {path(1): file_of(2), path(2): capture()}
+    source.contents |= {path(1): make_file(2), path(2): capture()}
     ingest_all(source, store, tables, SETTINGS)
     store.remove(store.batch_keys() - {first})
     with pytest.raises(ValueError, match="readings of 1 files are missing"):
         list(ingest(source, store, tables.files, tables.watermark, SETTINGS))
 
 
-def table_of(path, rows):
+def make_table(path, rows):
     """A table of so many readings, one a minute."""
     lines = [f"2018-08-28 {row // 60:02d}:{row % 60:02d}:30,1,1,{row}" for row in range(rows)]
     path.write_text("\n".join(["TS,Device,Sensor,Value", *lines]) + "\n")
@@ -128,16 +128,16 @@ def table_of(path, rows):
 def test_removed_rows_of_a_table_are_retracted(rows, tmp_path, monkeypatch, store):
     monkeypatch.setattr("quartet.datasets.captures.ReadingTable", three_rows_a_part)
     file, tables = tmp_path / "t.csv", Tables()
-    table_of(file, 8)
-    others = Folder({path(0): file_of(1)})
+    make_table(file, 8)
+    others = Folder({path(0): make_file(1)})
     ingest_all(others, store, tables, SETTINGS)
     for length in (8, rows):
-        table_of(file, length)
+        make_table(file, length)
         source = SensorSourceDataset(filepath=str(tmp_path), table=str(file)).load()
         ingest_all(source, store, tables, SETTINGS)
         assert tables.windows["readings"].sum() == length + 1
     assert list(ingest(source, store, tables.files, tables.watermark, SETTINGS)) == []
-    (capture_file,) = fresh(others).itertuples(index=False)
+    (capture_file,) = ingest_afresh(others).itertuples(index=False)
     assert capture_file in list(tables.windows.itertuples(index=False))
 
 
@@ -196,5 +196,5 @@ def test_windows_are_those_of_the_files_as_they_are_now(files, runs, batch_readi
                 tables.publish(batch)
                 if dies == "after":
                     break
-    assert_fresh(tables, source, parameters)
+    assert_equals_fresh_run(tables, source, parameters)
     assert store.batch_keys() >= set(tables.files.loc[tables.files["readings"] > 0, "batch_key"])

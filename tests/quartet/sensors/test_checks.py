@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors.checks import MAX_QUARANTINED, ReadingChecker
-from sensors.written import column, pairs_of, reasons_of
+from sensors.fakes import column, count_reasons, list_pairs
 
 NOON = "2026-03-02T12:00:00Z"
 NOON_MICROSECONDS = 1_772_452_800_000_000
@@ -34,9 +34,9 @@ def one(device="d", sensor="s", timestamp=NOON, value=1.0, **options):
     """The only reading's timestamp and value, or the reason why it was set aside."""
     result = checked((device, sensor, timestamp, value), **options)
     if column(result, "value"):
-        assert not reasons_of(result)
+        assert not count_reasons(result)
         return column(result, "timestamp")[0], column(result, "value")[0]
-    (reason,) = reasons_of(result)
+    (reason,) = count_reasons(result)
     return reason
 
 
@@ -115,12 +115,12 @@ def test_any_finite_number_is_a_value(value):
 
 @pytest.mark.parametrize("name", ["d" * 128, "🌡" * 64, "Düse 7/b", "-"])
 def test_a_name_may_be_as_long_as_its_column(name):
-    assert pairs_of(checked((name, name, NOON, 1.0))) == {(name, name)}
+    assert list_pairs(checked((name, name, NOON, 1.0))) == {(name, name)}
 
 
 def test_integers_name_devices_and_sensors_as_their_text_does():
     result = checked((1, 2, NOON, 1.0), ("1", "2", NOON, 1.0), (1, "2", NOON, 1.0))
-    assert pairs_of(result) == {("1", "2")}
+    assert list_pairs(result) == {("1", "2")}
     assert len(column(result, "value")) == 3
 
 
@@ -139,8 +139,8 @@ def test_each_timestamp_is_compared_with_its_own_arrival():
 
 def test_only_known_devices_are_accepted():
     result = checked(("a", "s", NOON, 1.0), ("b", "s", NOON, 2.0), known_devices=["b"])
-    assert pairs_of(result) == {("b", "s")}
-    assert reasons_of(result) == {"unknown device": 1}
+    assert list_pairs(result) == {("b", "s")}
+    assert count_reasons(result) == {"unknown device": 1}
 
 
 def test_only_the_invalid_reading_is_quarantined():

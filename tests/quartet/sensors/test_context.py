@@ -12,7 +12,7 @@ MINUTES = 30
 COLUMNS = ["mean", "standard_deviation", "minimum", "maximum", "last_value"]
 
 
-def windows_of(means, device="d", sensor="s", ends=None):
+def make_windows(means, device="d", sensor="s", ends=None):
     """Windows of half an hour, with a reading 1 below and one 1 above the mean."""
     means = np.asarray(means, float)
     ends = np.arange(1, len(means) + 1) if ends is None else np.asarray(ends)
@@ -31,7 +31,7 @@ def windows_of(means, device="d", sensor="s", ends=None):
     )
 
 
-def naive(windows, hours, spread_hours):
+def normalise_naively(windows, hours, spread_hours):
     """One window after the other."""
     times = windows["window_end"].to_numpy()
     means = windows["mean"].to_numpy()
@@ -52,16 +52,16 @@ def naive(windows, hours, spread_hours):
     return rows
 
 
-def test_windows_are_normalised_as_by_hand():
+def test_windows_are_normalised_by_the_hours_before():
     means = np.random.default_rng(0).normal(50, 3, size=120)
-    windows = windows_of(means)
+    windows = make_windows(means)
     found = normalise_windows(windows, hours=2, spread_hours=24)
     assert len(found) == 118
-    np.testing.assert_allclose(found["mean"], naive(windows, 2, 24))
+    np.testing.assert_allclose(found["mean"], normalise_naively(windows, 2, 24))
 
 
 def test_all_readings_of_a_window_have_the_same_centre_and_scale():
-    found = normalise_windows(windows_of(np.random.default_rng(1).normal(50, 3, size=60)))
+    found = normalise_windows(make_windows(np.random.default_rng(1).normal(50, 3, size=60)))
     spread = found["standard_deviation"]
     for name in ("minimum", "maximum", "last_value"):
         sign = -1 if name == "minimum" else 1
@@ -71,7 +71,7 @@ def test_all_readings_of_a_window_have_the_same_centre_and_scale():
 
 @given(st.floats(-1e3, 1e3), st.floats(0.01, 100))
 def test_unit_and_level_of_a_sensor_do_not_matter(level, unit):
-    windows = windows_of(np.random.default_rng(2).normal(size=80))
+    windows = make_windows(np.random.default_rng(2).normal(size=80))
     other = windows.copy()
     for name in COLUMNS:
         other[name] *= unit
@@ -82,25 +82,25 @@ def test_unit_and_level_of_a_sensor_do_not_matter(level, unit):
     )
 
 
-def test_a_lasting_change_is_an_anomaly_at_first_and_normal_later():
+def test_a_lasting_change_is_unusual_at_first_and_normal_later():
     means = np.random.default_rng(3).normal(size=200)
     means[100:] += 40
-    found = normalise_windows(windows_of(means), hours=2)["mean"].to_numpy()
+    found = normalise_windows(make_windows(means), hours=2)["mean"].to_numpy()
     assert found[98] > 10  # two windows are left out at the start
     assert np.abs(found[110:]).mean() < 3 * np.abs(found[:90]).mean()
 
 
-def test_a_value_that_hardly_ever_changes_is_not_divided_by_nothing():
-    found = normalise_windows(windows_of([5.0] * 30 + [7.0] + [5.0] * 10))["mean"].to_numpy()
+def test_an_almost_constant_value_has_finite_results():
+    found = normalise_windows(make_windows([5.0] * 30 + [7.0] + [5.0] * 10))["mean"].to_numpy()
     assert found[28] == 2.0
     assert (found[:28] == 0).all()
     assert np.isfinite(found).all()
 
 
-def test_sensors_do_not_see_each_other_and_order_does_not_matter():
+def test_sensors_are_normalised_independently_in_any_order():
     generator = np.random.default_rng(4)
-    first = windows_of(generator.normal(size=50))
-    second = windows_of(generator.normal(100, 9, size=50), sensor="t")
+    first = make_windows(generator.normal(size=50))
+    second = make_windows(generator.normal(100, 9, size=50), sensor="t")
     both = pd.concat([second, first]).sample(frac=1, random_state=0)
     found = normalise_windows(both)
     expected = pd.concat([normalise_windows(first), normalise_windows(second)], ignore_index=True)
@@ -110,7 +110,7 @@ def test_sensors_do_not_see_each_other_and_order_does_not_matter():
 
 def test_new_windows_need_only_the_day_before():
     means = np.random.default_rng(5).normal(size=300)
-    windows = windows_of(means)
+    windows = make_windows(means)
     whole = normalise_windows(windows).tail(20).reset_index(drop=True)
     # The first of the day that are compared are compared with less.
     late = normalise_windows(windows.tail(20 + 48 + 4)).tail(20).reset_index(drop=True)
@@ -119,19 +119,19 @@ def test_new_windows_need_only_the_day_before():
 
 def test_windows_after_a_long_gap_are_left_out():
     ends = [1, 2, 3, 100, 101]
-    found = normalise_windows(windows_of([1.0, 2.0, 3.0, 4.0, 5.0], ends=ends), hours=2)
+    found = normalise_windows(make_windows([1.0, 2.0, 3.0, 4.0, 5.0], ends=ends), hours=2)
     assert found["window_end"].astype("int64").floordiv(MINUTES * 60).tolist() == [3]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_without_a_past_nothing_is_left(count):
-    found = normalise_windows(windows_of([1.0] * count))
+def test_windows_without_earlier_ones_are_dropped(count):
+    found = normalise_windows(make_windows([1.0] * count))
     assert found.empty
-    assert list(found) == list(windows_of([]))
+    assert list(found) == list(make_windows([]))
 
 
 def test_names_may_be_categories_of_which_some_do_not_occur():
-    windows = windows_of(np.random.default_rng(6).normal(size=20))
+    windows = make_windows(np.random.default_rng(6).normal(size=20))
     named = windows.assign(
         device=pd.Categorical(windows["device"], ["c", "d"]),
         sensor=pd.Categorical(windows["sensor"], ["s", "t"]),

@@ -18,7 +18,7 @@ NIGHT = 288
 """Windows of a day."""
 
 
-def model_set_of(**training):
+def make_model_set(**training):
     """Models of sensors with one feature, their mean; by sensor the values trained on."""
     models = {}
     for sensor, values in training.items():
@@ -41,7 +41,7 @@ def model_set_of(**training):
     return SensorModels.from_models(models, ("mean",), LENGTH)
 
 
-def windows_of(**new):
+def make_windows(**new):
     """The windows of each sensor, one after the other from the start on."""
     tables = [pd.DataFrame({"device": "d", "sensor": name, "mean": new[name]}) for name in new]
     for table in tables:
@@ -60,7 +60,7 @@ def measured(model_set, windows):
 
 
 def index_of(training, new):
-    table = measured(model_set_of(s=training), windows_of(s=np.asarray(new, float)))
+    table = measured(make_model_set(s=training), make_windows(s=np.asarray(new, float)))
     return table["stability_index"].item()
 
 
@@ -90,12 +90,12 @@ def test_the_index_is_small_without_drift_and_large_with_it():
 
 
 @pytest.mark.parametrize("windows", [12, 100, 1000])
-def test_few_windows_are_not_drift(windows):
+def test_few_windows_rarely_exceed_the_chance_limit(windows):
     generator = np.random.default_rng(windows)
     sensors = {f"s{number}": generator.normal(size=TRAINED) for number in range(400)}
     table = measured(
-        model_set_of(**sensors),
-        windows_of(**{name: generator.normal(size=windows) for name in sensors}),
+        make_model_set(**sensors),
+        make_windows(**{name: generator.normal(size=windows) for name in sensors}),
     )
     assert (table["stability_index"] > table["chance_limit"]).mean() < 0.03
     assert table["drifted"].mean() < 0.03
@@ -108,7 +108,7 @@ def test_a_constant_value_that_changes_has_drifted(new):
     assert index_of(np.full(TRAINED, 4.0), np.full(50, new)) > 1
 
 
-def test_values_that_are_mostly_the_same_are_no_drift():
+def test_repeated_values_are_not_reported_as_drift():
     generator = np.random.default_rng(2)
     for values in ([0, 0, 0, 1], [0, 1, 1, 1], [3, 4, 5]):
         training, new = generator.choice(values, TRAINED), generator.choice(values, 500)
@@ -117,8 +117,8 @@ def test_values_that_are_mostly_the_same_are_no_drift():
 
 def test_each_sensor_is_compared_with_its_own_training():
     generator = np.random.default_rng(3)
-    model_set = model_set_of(a=generator.normal(size=TRAINED), b=generator.normal(9, 1, TRAINED))
-    windows = windows_of(
+    model_set = make_model_set(a=generator.normal(size=TRAINED), b=generator.normal(9, 1, TRAINED))
+    windows = make_windows(
         b=generator.normal(9, 1, 300), stranger=[1.0], a=generator.normal(9, 1, 300)
     )
     table = measured(model_set, windows.sample(frac=1, random_state=1))
@@ -127,26 +127,26 @@ def test_each_sensor_is_compared_with_its_own_training():
     assert table["feature"].tolist() == ["mean", "mean"]
 
 
-def test_values_below_the_lower_bound_of_the_model_are_no_drift():
+def test_values_below_the_lower_bound_of_the_model_are_clipped():
     """A logarithm of no deviation is raised to the model's lowest, here as in training."""
-    model_set = model_set_of(s=np.linspace(-3, 3, TRAINED))
+    model_set = make_model_set(s=np.linspace(-3, 3, TRAINED))
     floored = replace(model_set, lowest=np.full((1, 1), -3.0))
     new = np.concatenate([np.linspace(-3, 3, 500), np.full(30, -691.0)])
-    shown = measured(floored, windows_of(s=new))["stability_index"].item()
+    shown = measured(floored, make_windows(s=new))["stability_index"].item()
     assert shown == pytest.approx(index_of(np.linspace(-3, 3, TRAINED), np.maximum(new, -3)))
 
 
 def test_without_windows_the_table_is_empty():
-    windows = windows_of(s=[1.0])
+    windows = make_windows(s=[1.0])
     for blocks in ([], [windows.head(0)]):
-        table = measure_drift(model_set_of(s=np.arange(100.0)), blocks, whole(windows))
+        table = measure_drift(make_model_set(s=np.arange(100.0)), blocks, whole(windows))
         assert table.empty
         assert "drifted" in table
 
 
 @pytest.mark.parametrize("hours", range(1, 22))
-def test_a_part_of_a_day_is_not_drift(hours):
-    model_set, windows = model_set_of(s=days(8)), windows_of(s=days(1)[: 12 * hours])
+def test_drift_is_not_measured_on_a_part_of_a_day(hours):
+    model_set, windows = make_model_set(s=days(8)), make_windows(s=days(1)[: 12 * hours])
     table = measure_drift(model_set, [windows], Span(START, START + pd.Timedelta(hours=24)))
     assert table["windows"].tolist() == [12 * hours]
     assert table["drifted"].tolist() == [False]
@@ -156,18 +156,18 @@ def test_a_part_of_a_day_is_not_drift(hours):
 
 @pytest.mark.parametrize(("missing", "said"), [(0, True), (2, True), (3, False)])
 def test_the_index_of_a_day_with_a_short_gap_is_computed(missing, said):
-    windows = windows_of(s=days(1))
+    windows = make_windows(s=days(1))
     first = START + pd.Timedelta(hours=6 - missing / 2)  # around the highest values
     gap = windows["window_end"].between(first, first + pd.Timedelta(hours=missing), "right")
-    shown = measure_drift(model_set_of(s=days(8)), [windows[~gap]], whole(windows))
+    shown = measure_drift(make_model_set(s=days(8)), [windows[~gap]], whole(windows))
     assert shown["stability_index"].notna().tolist() == [said]
     assert shown["drifted"].tolist() == [False]
 
 
 @pytest.mark.parametrize("seconds", [1800, 3600, 7200, 86_400])
-def test_a_day_of_long_windows_is_a_day(seconds):
-    model_set = replace(model_set_of(s=np.arange(100.0)), window_seconds=seconds)
-    windows = windows_of(s=np.linspace(0, 99, 86_400 // seconds))
+def test_drift_is_measured_on_days_of_long_windows(seconds):
+    model_set = replace(make_model_set(s=np.arange(100.0)), window_seconds=seconds)
+    windows = make_windows(s=np.linspace(0, 99, 86_400 // seconds))
     windows["window_end"] = START + np.arange(1, len(windows) + 1) * pd.Timedelta(seconds=seconds)
     assert measure_drift(model_set, [windows], whole(windows))["reason"].tolist() == [""]
     if len(windows) > 3:
@@ -176,7 +176,10 @@ def test_a_day_of_long_windows_is_a_day(seconds):
 
 
 def test_the_division_into_blocks_does_not_matter():
-    model_set, windows = model_set_of(a=days(3), b=days(4)), windows_of(a=days(1), b=days(1) + 1)
+    model_set, windows = (
+        make_model_set(a=days(3), b=days(4)),
+        make_windows(a=days(1), b=days(1) + 1),
+    )
     order = np.random.default_rng(4).permutation(len(windows))
     pieces = [windows.iloc[rows] for rows in np.array_split(order, 7)]
     pd.testing.assert_frame_equal(
@@ -186,8 +189,8 @@ def test_the_division_into_blocks_does_not_matter():
 
 
 def test_the_figure_shows_the_sensors_with_an_index():
-    model_set = model_set_of(healthy=days(8), drifted=days(7), late=days(9))
-    windows = windows_of(healthy=days(1), drifted=days(2)[:NIGHT] + 1, late=days(1)[:99])
+    model_set = make_model_set(healthy=days(8), drifted=days(7), late=days(9))
+    windows = make_windows(healthy=days(1), drifted=days(2)[:NIGHT] + 1, late=days(1)[:99])
     axis, _ = plot_drift(measured(model_set, windows)).axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["d drifted", "d healthy"]
     assert axis.get_title().endswith("sensors with too few windows: 1")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quartet.sensors import events as module
 from quartet.sensors.event_patterns import SCHEMA, EventFinder, decode_longs
 from quartet.sensors.events import UnreadableCaptureError, read_events
-from sensors.written import START, avro, event
+from sensors.fakes import START, avro, event
 
 EPOCH = np.datetime64("1970-01-01", "us")
 MANY = [event({"value": number}, number) for number in range(500)]
@@ -149,7 +149,7 @@ def test_a_block_truncated_in_its_event_count_is_rejected():
 
 
 @pytest.mark.parametrize("events", [9, 11])
-def test_a_block_of_more_or_fewer_events_than_it_says_is_rejected(events):
+def test_a_block_with_a_wrong_event_count_is_rejected(events):
     content = bytearray(avro(MANY[:10], codec="null"))
     (block,) = fastavro.block_reader(io.BytesIO(bytes(content)))
     assert content[block.offset] == 2 * 10
@@ -166,7 +166,7 @@ def test_a_body_of_negative_length_is_rejected():
         all_events(bytes(content))
 
 
-def test_a_damaged_file_never_fails_in_another_way():
+def test_a_damaged_file_raises_no_other_error():
     content = avro(MANY[:50], sync_interval=1500)
     generator = random.Random(1)
     refused = 0
@@ -215,13 +215,13 @@ def test_another_layout_with_the_same_fields_is_read():
     assert (numbers, bodies) == ([5], [b"{}"])
 
 
-def test_a_time_that_cannot_be_read_makes_the_file_unreadable():
+def test_an_unparsable_enqueued_time_makes_the_file_unreadable():
     """Without it, a clock years ahead would go unnoticed."""
     content = avro([{**event(b"{}"), "EnqueuedTimeUtc": "2. März 2026"}])
     with pytest.raises(UnreadableCaptureError, match=r"EnqueuedTimeUtc of '2\. März 2026'"):
         all_events(content)
 
 
-def test_the_schema_is_the_one_of_event_hubs():
+def test_the_schema_has_the_fields_of_event_hubs():
     names = ["SequenceNumber", "Offset", "EnqueuedTimeUtc", "SystemProperties", "Properties"]
     assert [field["name"] for field in SCHEMA["fields"]] == [*names, "Body"]

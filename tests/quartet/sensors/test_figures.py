@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from quartet.sensors.figures import plot_timelines
-from sensors.invented import invent
+from sensors.simulated_windows import simulate_windows
 
 
-def shaded(axis, colour="#e9c46a"):
+def find_shaded_times(axis, colour="#e9c46a"):
     """Times that are drawn as known anomalies, as the days since the epoch."""
     from matplotlib.colors import to_rgb
 
@@ -18,8 +18,8 @@ def shaded(axis, colour="#e9c46a"):
     ]
 
 
-def test_labels_of_a_sensor_and_of_its_whole_device_are_drawn():
-    scores = invent(sensors=5, windows=48).assign(anomaly=False)
+def test_labels_of_a_sensor_and_of_its_device_are_drawn():
+    scores = simulate_windows(sensors=5, windows=48).assign(anomaly=False)
     days = np.array([0.5, 1.0, 1.5, 0.25]) * 86400
     events = pd.DataFrame(
         {
@@ -31,5 +31,7 @@ def test_labels_of_a_sensor_and_of_its_whole_device_are_drawn():
         }
     )
     figure = plot_timelines(scores, [("d0", "s0"), ("d1", "s0")], events)
-    np.testing.assert_allclose(shaded(figure.axes[0]), [(0.5, 0.5 + 1 / 24), (1.0, 1 + 1 / 24)])
-    np.testing.assert_allclose(shaded(figure.axes[1]), [(0.25, 0.25 + 1 / 24)])
+    np.testing.assert_allclose(
+        find_shaded_times(figure.axes[0]), [(0.5, 0.5 + 1 / 24), (1.0, 1 + 1 / 24)]
+    )
+    np.testing.assert_allclose(find_shaded_times(figure.axes[1]), [(0.25, 0.25 + 1 / 24)])

@@ -18,10 +18,10 @@ from quartet.sensors.ingestion import ingest
 from quartet.sensors.readings import concatenate
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.windows import aggregate
-from sensors.written import (
+from sensors.fakes import (
     START,
-    DeadlyFolder,
     Folder,
+    KillingFolder,
     MemoryStore,
     Tables,
     capture,
@@ -34,7 +34,7 @@ SETTINGS = SensorIngestion(window_seconds=60, workers=1)
 EACH = SETTINGS.model_copy(update={"batch_readings": 1})
 
 
-def stored_on_disk(folder):
+def open_store(folder):
     return ReadingStoreDataset(filepath=str(folder / "readings")).load()
 
 
@@ -79,13 +79,13 @@ def test_all_files_become_windows_and_entries():
     assert tables.watermark == pd.Timestamp("2026-03-02T08:03:00")
 
 
-def test_a_second_run_has_nothing_to_do():
+def test_a_second_run_yields_no_batch():
     source, store = Folder(minutes(0, 1)), MemoryStore()
     tables = ingest_all(source, store, Tables(), SETTINGS)
     assert list(ingest(source, store, tables.files, tables.watermark, SETTINGS)) == []
 
 
-def test_only_what_is_new_is_read():
+def test_only_new_files_are_read():
     source, store = Folder(minutes(0, 1)), MemoryStore()
     tables = ingest_all(source, store, Tables(), SETTINGS)
     source.contents.update(minutes(2))
@@ -96,10 +96,10 @@ def test_only_what_is_new_is_read():
 
 @pytest.mark.parametrize("settings", [SETTINGS, EACH])
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_late_files_recompute_the_windows_that_they_touch(order, settings, tmp_path):
+def test_late_files_update_their_windows_in_any_order(order, settings, tmp_path):
     """In any order of arrival, in one batch or one each."""
     all_files = list(minutes(0, 1, 2).items())
-    source, store, tables = Folder(), stored_on_disk(tmp_path), Tables()
+    source, store, tables = Folder(), open_store(tmp_path), Tables()
     for number in order:
         name, content = all_files[number]
         source.contents[name] = content
@@ -125,7 +125,7 @@ drawn_files = st.lists(
 
 
 @given(drawn_files, st.randoms(use_true_random=False), st.integers(1, 12), st.booleans())
-def test_windows_are_those_of_all_readings_however_they_came(drawn, random, batch, halved):
+def test_windows_do_not_depend_on_files_batches_or_runs(drawn, random, batch, halved):
     settings = SETTINGS.model_copy(update={"batch_readings": batch})
     files = {path(number): capture(*bodies) for number, bodies in enumerate(drawn)}
     source, store, tables = Folder(), MemoryStore(), Tables()
@@ -154,33 +154,33 @@ def test_the_same_readings_in_another_file_are_duplicates(settings):
     assert tables.files["duplicates"].tolist() == [0, 4]
 
 
-class DeadError(Exception):
+class KilledRunError(Exception):
     """The process has died."""
 
 
-def dying_run(source, store, tables, settings, after, published):
+def run_until_killed(source, store, tables, settings, after, published):
     """A run that dies after it has stored a batch, before or after it has written it."""
     for number, batch in enumerate(ingest(source, store, tables.files, tables.watermark, settings)):
         if number == after and not published:
-            raise DeadError
+            raise KilledRunError
         tables.publish(batch)
         if number == after:
-            raise DeadError
+            raise KilledRunError
 
 
 @pytest.mark.parametrize("meanwhile", ["plant/telemetry/9/first.avro", "a/b/0/last.avro"])
 @pytest.mark.parametrize("published", [True, False])
 @pytest.mark.parametrize("after", [0, 1, 2, 3])
-def test_the_next_run_completes_a_killed_one(after, published, meanwhile, tmp_path):
+def test_the_next_run_completes_a_killed_run(after, published, meanwhile, tmp_path):
     """Also when another file has come in between, so that batches are cut otherwise."""
     source = Folder(minutes(0, 1, 2, 3) | minutes(1, 2, partition=1, value=7.0))
     settings = SETTINGS.model_copy(update={"batch_readings": 5})
     tables = Tables()
-    with pytest.raises(DeadError):
-        dying_run(source, stored_on_disk(tmp_path), tables, settings, after, published)
-        raise DeadError  # a run of three batches ends before the fourth
+    with pytest.raises(KilledRunError):
+        run_until_killed(source, open_store(tmp_path), tables, settings, after, published)
+        raise KilledRunError  # a run of three batches ends before the fourth
     source.contents[meanwhile] = minutes(0, partition=2)[path(0, 2)]
-    ingest_all(source, stored_on_disk(tmp_path), tables, settings)
+    ingest_all(source, open_store(tmp_path), tables, settings)
     assert_same(tables, source)
     assert tables.files["duplicates"].sum() == 0
     undisturbed = ingest_all(source, MemoryStore(), Tables(), SETTINGS)
@@ -192,9 +192,9 @@ def test_the_next_run_completes_a_killed_one(after, published, meanwhile, tmp_pa
     assert tables.watermark == undisturbed.watermark
 
 
-def test_a_full_disk_stops_the_run_and_the_next_goes_on(tmp_path, monkeypatch):
+def test_the_next_run_completes_one_that_a_full_disk_stopped(tmp_path, monkeypatch):
     source, tables = Folder(minutes(0, 1, 2)), Tables()
-    store = stored_on_disk(tmp_path)
+    store = open_store(tmp_path)
     write, left = type(store._location).write, iter([True])
 
     def write_until_full(location, content):
@@ -207,7 +207,7 @@ def test_a_full_disk_stops_the_run_and_the_next_goes_on(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="No space left"):
             ingest_all(source, store, tables, EACH)
     assert tables.files["name"].tolist() == [path(0)]
-    ingest_all(source, stored_on_disk(tmp_path), tables, EACH)
+    ingest_all(source, open_store(tmp_path), tables, EACH)
     assert_same(tables, source)
 
 
@@ -365,7 +365,7 @@ def test_files_are_read_again_for_a_newly_known_device():
         ({"window": 60}, "Extra inputs"),
     ],
 )
-def test_parameters_that_make_no_sense_are_rejected(parameters, message):
+def test_invalid_parameters_are_rejected(parameters, message):
     with pytest.raises(ValueError, match=message):
         SensorIngestion(**parameters)
 
@@ -387,7 +387,7 @@ def test_parallel_decoding_gives_the_same_batches_in_order(tmp_path, monkeypatch
 
 
 def test_a_killed_worker_is_reported_with_a_hint(monkeypatch):
-    source = DeadlyFolder(minutes(0, 1) | {path(9): b"deadly"})
+    source = KillingFolder(minutes(0, 1) | {path(9): b"deadly"})
     monkeypatch.setattr(decoding, "_SMALL_BYTES", 0)
     two = SETTINGS.model_copy(update={"workers": 2})
     with pytest.raises(RuntimeError, match=r"was killed, .*workers below 2"):
@@ -402,7 +402,7 @@ def test_a_large_file_is_a_batch_of_its_own_and_small_ones_share_one():
 
 
 def test_late_readings_of_one_sensor_leave_the_windows_of_others_alone(tmp_path):
-    store, tables = stored_on_disk(tmp_path), Tables()
+    store, tables = open_store(tmp_path), Tables()
     source = Folder(minutes(0, 1) | minutes(0, 1, partition=1))
     ingest_all(source, store, tables, SETTINGS)
     source.contents[path(9)] = capture(

@@ -11,14 +11,14 @@ from quartet.sensors.labels import LABEL_COLUMNS, mark_windows, match_labels
 MINUTE = 60
 
 
-def windows_of(*rows):
+def make_windows(*rows):
     """Rows of device, sensor and the minute at which the window ends."""
     table = pd.DataFrame(rows, columns=["device", "sensor", "window_end"])
     ends = (table["window_end"].to_numpy(dtype=float) * MINUTE).astype(np.int64)
     return table.assign(window_end=ends.astype("datetime64[s]"))
 
 
-def labels_of(*rows):
+def make_labels(*rows):
     """Rows of device, sensor, first and last minute."""
     table = pd.DataFrame([(*row, "spike") for row in rows], columns=list(LABEL_COLUMNS))
     for name in ("start", "end"):
@@ -27,7 +27,7 @@ def labels_of(*rows):
     return table
 
 
-FOUR = windows_of(("d", "s", 5), ("d", "s", 10), ("d", "s", 15), ("d", "s", 20))
+FOUR = make_windows(("d", "s", 5), ("d", "s", 10), ("d", "s", 15), ("d", "s", 20))
 
 
 @pytest.mark.parametrize(
@@ -42,70 +42,75 @@ FOUR = windows_of(("d", "s", 5), ("d", "s", 10), ("d", "s", 15), ("d", "s", 20))
         (21, 30, [0, 0, 0, 0]),
     ],
 )
-def test_a_window_holds_its_end_and_not_its_start(start, end, marked):
-    found = mark_windows(FOUR, labels_of(("d", "s", start, end)), 300)
+def test_a_window_includes_its_end_and_not_its_start(start, end, marked):
+    found = mark_windows(FOUR, make_labels(("d", "s", start, end)), 300)
     assert found.tolist() == [bool(mark) for mark in marked]
 
 
 def test_only_the_sensor_of_the_label_is_marked():
-    windows = windows_of(("a", "s", 5), ("b", "s", 5), ("a", "t", 5), ("a", "s", 10))
-    assert mark_windows(windows, labels_of(("a", "s", 1, 2)), 300).tolist() == [True, *[False] * 3]
+    windows = make_windows(("a", "s", 5), ("b", "s", 5), ("a", "t", 5), ("a", "s", 10))
+    assert mark_windows(windows, make_labels(("a", "s", 1, 2)), 300).tolist() == [
+        True,
+        *[False] * 3,
+    ]
 
 
-def test_a_label_without_sensor_is_about_the_whole_device():
-    windows = windows_of(("a", "s", 5), ("b", "s", 5), ("a", "t", 5), ("a", "s", 10))
-    found = mark_windows(windows, labels_of(("a", "", 1, 2)), 300)
+def test_a_label_without_sensor_marks_all_sensors_of_the_device():
+    windows = make_windows(("a", "s", 5), ("b", "s", 5), ("a", "t", 5), ("a", "s", 10))
+    found = mark_windows(windows, make_labels(("a", "", 1, 2)), 300)
     assert found.tolist() == [True, False, True, False]
 
 
 def test_windows_of_a_device_match_the_labels_of_all_its_sensors():
-    windows = windows_of(("a", "", 5), ("a", "", 10), ("b", "", 5))
-    labels = labels_of(("a", "s", 1, 2), ("a", "", 7, 8), ("c", "s", 1, 2))
+    windows = make_windows(("a", "", 5), ("a", "", 10), ("b", "", 5))
+    labels = make_labels(("a", "s", 1, 2), ("a", "", 7, 8), ("c", "s", 1, 2))
     assert mark_windows(windows, labels, 300).tolist() == [True, True, False]
 
 
 def test_order_of_windows_does_not_matter():
     order = np.array([2, 0, 3, 1])
-    label = labels_of(("d", "s", 7, 12))
+    label = make_labels(("d", "s", 7, 12))
     shuffled = FOUR.iloc[order].reset_index(drop=True)
     np.testing.assert_array_equal(
         mark_windows(shuffled, label, 300), mark_windows(FOUR, label, 300)[order]
     )
 
 
-def test_labels_outside_of_the_windows_are_not_covered_and_those_in_a_gap_are():
-    gap = windows_of(("d", "s", 5), ("d", "s", 30))
-    labels = labels_of(("d", "s", 10, 15), ("d", "s", 31, 40), ("d", "t", 3, 4), ("d", "s", -9, 0))
+def test_only_labels_within_the_time_of_the_windows_are_covered():
+    gap = make_windows(("d", "s", 5), ("d", "s", 30))
+    labels = make_labels(
+        ("d", "s", 10, 15), ("d", "s", 31, 40), ("d", "t", 3, 4), ("d", "s", -9, 0)
+    )
     matches = match_labels(gap, labels, 300)
     assert matches.covered.tolist() == [True, False, False, False]
     assert len(matches.label) == 0
 
 
 def test_nothing_is_marked_without_labels_or_windows():
-    assert not mark_windows(FOUR, labels_of(), 300).any()
-    assert mark_windows(FOUR.head(0), labels_of(("d", "s", 1, 2)), 300).shape == (0,)
+    assert not mark_windows(FOUR, make_labels(), 300).any()
+    assert mark_windows(FOUR.head(0), make_labels(("d", "s", 1, 2)), 300).shape == (0,)
 
 
-def test_times_of_any_resolution_are_the_same():
-    label = labels_of(("d", "s", 7, 12))
+def test_times_of_any_resolution_are_accepted():
+    label = make_labels(("d", "s", 7, 12))
     fine = label.assign(start=label["start"].dt.as_unit("ns"), end=label["end"].dt.as_unit("ns"))
     np.testing.assert_array_equal(mark_windows(FOUR, label, 300), mark_windows(FOUR, fine, 300))
 
 
 def test_a_missing_column_is_named():
     with pytest.raises(ValueError, match="labels: column kind is missing"):
-        mark_windows(FOUR, labels_of().drop(columns="kind"), 300)
+        mark_windows(FOUR, make_labels().drop(columns="kind"), 300)
     with pytest.raises(ValueError, match="windows: column sensor is missing"):
-        mark_windows(FOUR.drop(columns="sensor"), labels_of(), 300)
+        mark_windows(FOUR.drop(columns="sensor"), make_labels(), 300)
 
 
 places = st.tuples(st.integers(0, 40), st.integers(0, 12))
 
 
 @given(st.lists(places, max_size=6), st.lists(st.integers(0, 10), max_size=20, unique=True))
-def test_marks_are_those_of_looking_at_every_second(spans, ends):
-    windows = windows_of(*[("d", "s", 5 * end) for end in ends])
-    labels = labels_of(*[("d", "s", start, start + length) for start, length in spans])
+def test_marks_equal_those_of_a_comparison_of_each_pair(spans, ends):
+    windows = make_windows(*[("d", "s", 5 * end) for end in ends])
+    labels = make_labels(*[("d", "s", start, start + length) for start, length in spans])
     found = mark_windows(windows, labels, 300)
     expected = [
         any(5 * end - 5 < start + length and 5 * end >= start for start, length in spans)

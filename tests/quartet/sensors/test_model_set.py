@@ -12,14 +12,14 @@ from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict
 from quartet.sensors.settings import SensorSvm
 from quartet.sensors.training import fit_model_set
-from sensors.invented import HOUR, invent
+from sensors.simulated_windows import HOUR, simulate_windows
 
 SETTINGS = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.1)
 
 
 @pytest.fixture(scope="module")
 def windows():
-    return invent(sensors=6, windows=120)
+    return simulate_windows(sensors=6, windows=120)
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,12 @@ def model_set(windows):
 @pytest.fixture(scope="module")
 def retrained():
     """Models of the second and the third sensor, of later windows, and of one sensor more."""
-    later = invent(sensors=7, windows=120, start=120)
+    later = simulate_windows(sensors=7, windows=120, start=120)
     pairs = [("d0", "s1"), ("d0", "s2"), ("d1", "s2")]
     return fit_model_set(later, SETTINGS, HOUR, sensors=pairs).model_set
 
 
-def test_a_model_set_is_the_same_after_its_file(model_set, windows):
+def test_a_model_set_can_be_restored_from_bytes(model_set, windows):
     restored = SensorModels.from_bytes(model_set.to_bytes())
     pd.testing.assert_frame_equal(predict(restored, windows), predict(model_set, windows))
     pd.testing.assert_frame_equal(restored.summary(), model_set.summary())
@@ -52,7 +52,7 @@ def test_a_truncated_file_is_rejected(model_set, share):
         SensorModels.from_bytes(content[: int(share * len(content))])
 
 
-def test_a_changed_byte_is_noticed_wherever_it_is(model_set):
+def test_a_changed_byte_is_detected_at_any_position(model_set):
     content = model_set.to_bytes()
     header = 8 + int.from_bytes(content[:8], "little")
     for place in np.linspace(header, len(content) - 1, 60).astype(int).tolist():
@@ -73,7 +73,7 @@ def test_other_files_are_rejected(model_set, tmp_path):
         SensorModels.from_bytes((tmp_path / "model.zip").read_bytes())
 
 
-def test_a_model_set_of_a_later_format_is_rejected(model_set, monkeypatch):
+def test_a_model_set_of_another_format_is_rejected(model_set, monkeypatch):
     monkeypatch.setattr("quartet.sensors.model_set.FORMAT", 2)
     later = model_set.to_bytes()
     monkeypatch.undo()
@@ -81,7 +81,7 @@ def test_a_model_set_of_a_later_format_is_rejected(model_set, monkeypatch):
         SensorModels.from_bytes(later)
 
 
-def test_the_file_holds_arrays_and_one_text_only(model_set):
+def test_the_file_contains_only_arrays_and_one_text(model_set):
     arrays = load(model_set.to_bytes())
     assert {array.dtype.kind for array in arrays.values()} <= {"f", "i", "u"}
     facts = json.loads(arrays["facts"].tobytes())
@@ -142,7 +142,7 @@ def test_models_of_other_features_or_windows_cannot_be_merged(model_set, windows
         SensorModels.merge([model_set, fit_model_set(windows, SETTINGS, 2 * HOUR).model_set])
 
 
-def test_an_empty_model_set_can_be_kept_and_filled(model_set, windows):
+def test_an_empty_model_set_can_be_restored_and_merged(model_set, windows):
     empty = fit_model_set(windows, SETTINGS, HOUR, sensors=[]).model_set
     restored = SensorModels.from_bytes(empty.to_bytes())
     assert len(restored) == 0
@@ -150,7 +150,7 @@ def test_an_empty_model_set_can_be_kept_and_filled(model_set, windows):
     assert SensorModels.merge([restored, model_set]).to_bytes() == model_set.to_bytes()
 
 
-def test_a_sensor_is_found_by_name_whatever_the_names_are_kept_as(model_set):
+def test_a_sensor_is_found_by_text_and_categorical_names(model_set):
     table = pd.DataFrame(
         {
             "device": ["d1", "d0", "d9", "d0", None, "d0"],
@@ -169,8 +169,8 @@ def test_a_sensor_is_found_by_name_whatever_the_names_are_kept_as(model_set):
         model_set.find("d0", "s9")
 
 
-def test_numbers_serve_as_names():
-    numbered = invent(sensors=2, windows=60).assign(device=1)
+def test_numbers_are_accepted_as_names():
+    numbered = simulate_windows(sensors=2, windows=60).assign(device=1)
     numbered["sensor"] = numbered["sensor"].map({"s0": 10, "s1": 9})
     model_set = fit_model_set(numbered, SETTINGS, HOUR).model_set
     assert model_set.pairs == (("1", "10"), ("1", "9"))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from quartet.sensors import readings as module
 from quartet.sensors.readings import NO_READINGS, PairEncoder, concatenate
-from sensors.written import readings_of
+from sensors.fakes import make_readings
 
 names = st.sampled_from(["a", "b", "c/1", "ü", "1"])
 rows = st.lists(
@@ -39,8 +39,8 @@ def expected(drawn):
 
 
 @given(st.lists(rows, max_size=4))
-def test_tables_put_together_name_the_same_sensors_as_apart(drawn):
-    parts = [readings_of(part) for part in drawn]
+def test_concatenated_tables_keep_their_sensors(drawn):
+    parts = [make_readings(part) for part in drawn]
     together = [row for part in drawn for row in expected(part)]
     assert listed(concatenate(parts)) == together
     encoder = PairEncoder()
@@ -49,7 +49,7 @@ def test_tables_put_together_name_the_same_sensors_as_apart(drawn):
 
 
 def test_chunks_of_a_table_may_encode_the_same_names_differently():
-    first, second = readings_of([("a", "x", 1, 1.0)]), readings_of([("b", "x", 2, 2.0)])
+    first, second = make_readings([("a", "x", 1, 1.0)]), make_readings([("b", "x", 2, 2.0)])
     table = pa.concat_tables([first, second, first])
     assert [row[0] for row in listed(table)] == ["a", "b", "a"]
 
@@ -57,13 +57,13 @@ def test_chunks_of_a_table_may_encode_the_same_names_differently():
 def test_many_names_are_encoded_as_few_are(monkeypatch):
     drawn = [("a", "y", 1, 1.0), ("b", "x", 2, 2.0), ("a", "x", 3, 3.0), ("b", "x", 4, 4.0)]
     few, many = PairEncoder(), PairEncoder()
-    codes = few.encode(readings_of(drawn)).column("pair").to_numpy()
+    codes = few.encode(make_readings(drawn)).column("pair").to_numpy()
     monkeypatch.setattr(module, "_MAX_GRID", 1)
-    np.testing.assert_array_equal(many.encode(readings_of(drawn)).column("pair"), codes)
+    np.testing.assert_array_equal(many.encode(make_readings(drawn)).column("pair"), codes)
     assert many.pairs == few.pairs
 
 
-def test_no_readings_are_a_table_too():
+def test_an_empty_table_of_readings_is_valid():
     assert listed(concatenate([])) == []
-    one = readings_of([("a", "x", 1, 1.0)])
+    one = make_readings([("a", "x", 1, 1.0)])
     assert listed(concatenate([NO_READINGS, one])) == [("a", "x", 10**6, 1.0, 0)]

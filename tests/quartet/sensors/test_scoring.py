@@ -18,7 +18,7 @@ from quartet.sensors.models import QUANTILES, SensorModel
 from quartet.sensors.scoring import find_unmatched, predict, score
 from quartet.sensors.settings import SensorSvm
 from quartet.sensors.training import fit_model_set
-from sensors.invented import HOUR, invent
+from sensors.simulated_windows import HOUR, simulate_windows
 from support import ROOT, clean_environment
 
 MODELS = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.2)
@@ -28,7 +28,7 @@ COLUMNS = ["device", "sensor", "window_end", "score", "threshold", "anomaly", "m
 
 @pytest.fixture(scope="module")
 def windows():
-    return invent(sensors=9, windows=70)
+    return simulate_windows(sensors=9, windows=70)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def model_set(windows):
     return fit_model_set(windows, MODELS, HOUR).model_set
 
 
-def scikit_learns(seed, sensors):
+def fit_scikit_learn(seed, sensors):
     """Machines of very different sizes, fitted by scikit-learn, and the model set of them."""
     generator = np.random.default_rng(seed)
     machines, models = [], {}
@@ -69,9 +69,9 @@ def scikit_learns(seed, sensors):
     st.floats(0.1, 30),
 )
 @settings(max_examples=60)
-def test_scores_and_labels_are_scikit_learns(seed, few, many, spread):
+def test_scores_and_labels_equal_those_of_scikit_learn(seed, few, many, spread):
     """Sensors in any order and number, of one many windows, some of them far off."""
-    machines, model_set = scikit_learns(seed, 12)
+    machines, model_set = fit_scikit_learn(seed, 12)
     model = np.array([*few, *[few[0] if few else 3] * many, *few[::2]], dtype=np.int64)
     generator = np.random.default_rng(seed + 1)
     inputs = generator.standard_t(2, size=(len(model), 3)) * spread
@@ -88,7 +88,7 @@ def test_scores_and_labels_are_scikit_learns(seed, few, many, spread):
         np.testing.assert_array_equal(labels[clear], machine.predict(scaled)[clear])
 
 
-def test_a_fleet_is_scored_in_threads_as_in_one(model_set, windows, monkeypatch):
+def test_threads_and_stacks_do_not_change_scores(model_set, windows, monkeypatch):
     model, features = model_set.locate(windows), window_features(windows, model_set.features)
     before = score(model_set, model, features)
     for name, value in (
@@ -100,7 +100,7 @@ def test_a_fleet_is_scored_in_threads_as_in_one(model_set, windows, monkeypatch)
     np.testing.assert_allclose(score(model_set, model, features), before, rtol=0, atol=1e-12)
 
 
-def test_a_window_scores_the_same_alone_and_in_a_crowd(model_set, windows):
+def test_a_window_scores_the_same_alone_and_among_others(model_set, windows):
     crowd = predict(model_set, pd.concat([windows] * 3, ignore_index=True))
     alone = pd.concat([predict(model_set, windows[row : row + 1]) for row in range(0, 630, 37)])
     same = crowd["score"].iloc[range(0, 630, 37)]
@@ -108,7 +108,7 @@ def test_a_window_scores_the_same_alone_and_in_a_crowd(model_set, windows):
 
 
 def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version(model_set):
-    windows = invent(sensors=9, windows=70, start=70)
+    windows = simulate_windows(sensors=9, windows=70, start=70)
     windows.loc[::50, ["mean", "maximum"]] += 100
     shuffled = windows.sample(frac=1, random_state=1)
     table = predict(model_set, shuffled)
@@ -126,10 +126,10 @@ def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version
     assert not table["anomaly"].all()
 
 
-def test_sensors_may_have_few_or_many_windows(model_set, windows):
+def test_sensors_with_few_and_many_windows_are_scored_together(model_set, windows):
     """Models of one size are scored together, filled up to the longest."""
     clones = SensorModels.from_models(
-        {("d", f"{number:02d}"): model_of(model_set, 0) for number in range(40)},
+        {("d", f"{number:02d}"): take_model(model_set, 0) for number in range(40)},
         model_set.features,
         HOUR,
     )
@@ -139,7 +139,7 @@ def test_sensors_may_have_few_or_many_windows(model_set, windows):
     np.testing.assert_allclose(score(clones, model, features), expected, rtol=0, atol=1e-12)
 
 
-def model_of(model_set, number):
+def take_model(model_set, number):
     """A model taken out of its model set."""
     alone = model_set.take(np.array([number]))
     whole = {"vectors": alone.vectors, "coefficients": alone.coefficients}
@@ -148,15 +148,15 @@ def model_of(model_set, number):
 
 
 @pytest.mark.parametrize("value", [1e6, 1e155, 1e300, -1e300])
-def test_absurd_values_are_anomalies_and_nothing_breaks(model_set, windows, value):
+def test_extreme_values_are_anomalies_with_finite_scores(model_set, windows, value):
     absurd = windows[:3].assign(mean=value, maximum=value)
     table = predict(model_set, absurd)
     assert table["anomaly"].all()
     assert np.isfinite(table["score"]).all()
 
 
-def test_absurd_values_of_a_sensor_of_minute_ones_are_anomalies():
-    minute = invent(1, 70)
+def test_extreme_values_of_a_sensor_with_tiny_values_are_anomalies():
+    minute = simulate_windows(1, 70)
     minute[["mean", "standard_deviation", "minimum", "maximum"]] *= 1e-12
     model_set = fit_model_set(minute, MODELS, HOUR).model_set
     table = predict(model_set, minute.assign(mean=1e300, minimum=-1e300))
@@ -208,7 +208,7 @@ def test_the_served_model_set_scores_equally_and_lists_its_requirements(
         served.predict(pd.DataFrame({"a": [1]}))
 
 
-def test_serving_needs_no_more_than_it_says():
+def test_serving_needs_only_its_requirements():
     """What is not among the requirements may be missing where the model set is served."""
     missing = ["sklearn", "scipy", "torch", "pydantic", "tqdm", "threadpoolctl", "pyarrow"]
     assert not set(missing) & set(serving.REQUIREMENTS)

@@ -10,7 +10,7 @@ from quartet.sensors.selection import exclude_training_windows, select_normal_wi
 from quartet.sensors.settings import TrainingWindows
 
 
-def windows_of(*sensors, count=10, start="2026-03-02"):
+def make_windows(*sensors, count=10, start="2026-03-02"):
     ends = pd.date_range(start, periods=count, freq="5min", unit="s")
     return pd.concat(
         [
@@ -21,9 +21,9 @@ def windows_of(*sensors, count=10, start="2026-03-02"):
     )
 
 
-def test_each_sensor_gives_its_own_first_share():
-    old = windows_of(("a", "1"), start="2019-01-01")
-    new = windows_of(("b", "1"), count=20)
+def test_the_share_is_taken_from_the_start_of_each_sensor():
+    old = make_windows(("a", "1"), start="2019-01-01")
+    new = make_windows(("b", "1"), count=20)
     chosen = select_normal_windows(pd.concat([new, old]), TrainingWindows(share=0.6))
     assert chosen.groupby("device").size().to_dict() == {"a": 6, "b": 12}
     assert chosen[chosen["device"] == "b"]["window_end"].max() == new["window_end"].iloc[11]
@@ -31,12 +31,12 @@ def test_each_sensor_gives_its_own_first_share():
 
 def test_until_may_be_in_any_time_zone():
     settings = TrainingWindows(until="2026-03-02T01:10:00+01:00")
-    chosen = select_normal_windows(windows_of(("a", "1")), settings)
+    chosen = select_normal_windows(make_windows(("a", "1")), settings)
     assert chosen["window_end"].max() == pd.Timestamp("2026-03-02 00:10")
 
 
-def test_until_a_day_is_until_its_midnight():
-    windows = windows_of(("a", "1"), count=300, start="2026-03-01T12:00")
+def test_until_a_date_means_its_midnight():
+    windows = make_windows(("a", "1"), count=300, start="2026-03-01T12:00")
     chosen = select_normal_windows(windows, TrainingWindows(until="2026-03-02"))
     assert chosen["window_end"].max() == pd.Timestamp("2026-03-02")
 
@@ -44,13 +44,13 @@ def test_until_a_day_is_until_its_midnight():
 @pytest.mark.parametrize("given", ["2026-03-02T00:10", "2026/03/02", "2 March 2026, 00:10"])
 def test_the_suggested_time_with_a_zone_is_accepted(given):
     with pytest.raises(ValueError, match="has no time zone") as error:
-        select_normal_windows(windows_of(("a", "1")), TrainingWindows(until=given))
+        select_normal_windows(make_windows(("a", "1")), TrainingWindows(until=given))
     advised = re.search(r"write (\S+) for", str(error.value)).group(1)
-    assert len(select_normal_windows(windows_of(("a", "1")), TrainingWindows(until=advised)))
+    assert len(select_normal_windows(make_windows(("a", "1")), TrainingWindows(until=advised)))
 
 
 def test_only_named_sensors_are_taken():
-    windows = windows_of(("a", "1"), ("a", "2"))
+    windows = make_windows(("a", "1"), ("a", "2"))
     chosen = select_normal_windows(windows, TrainingWindows(sensors=("a/2",), share=1))
     assert set(chosen["sensor"]) == {"2"}
     assert len(chosen) == 10
@@ -67,7 +67,7 @@ def test_only_named_sensors_are_taken():
 )
 def test_invalid_selections_are_rejected(settings, reason):
     with pytest.raises(ValueError, match=reason):
-        select_normal_windows(windows_of(("a", "1")), TrainingWindows(**settings))
+        select_normal_windows(make_windows(("a", "1")), TrainingWindows(**settings))
 
 
 class ModelSet:
@@ -80,5 +80,5 @@ class ModelSet:
 
 
 def test_windows_of_training_are_not_scored_but_those_without_a_model_are_reported():
-    left = exclude_training_windows(ModelSet(), windows_of(("a", "1"), ("a", "2")))
+    left = exclude_training_windows(ModelSet(), make_windows(("a", "1"), ("a", "2")))
     assert left.groupby("sensor").size().to_dict() == {"1": 4, "2": 10}

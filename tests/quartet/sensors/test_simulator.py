@@ -18,7 +18,7 @@ from quartet.sensors.readings import PairEncoder, concatenate
 from quartet.sensors.settings import Fleet, SensorIngestion
 from quartet.sensors.simulator import simulate, stream_readings, write_captures
 from quartet.sensors.windows import drop_duplicates
-from sensors.written import reasons_of
+from sensors.fakes import count_reasons
 
 SECOND = 1_000_000
 SAMPLE = Fleet(
@@ -66,7 +66,7 @@ def quiet(**changes):
     return SMALL.model_copy(update={"anomalies_per_day": 0, "lost": 0.0, **changes})
 
 
-def values_of(table, pair):
+def select_values(table, pair):
     chosen = table[(table["device"] == pair[0]) & (table["sensor"] == pair[1])]
     return chosen.sort_values("timestamp")
 
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(sample):
     assert not set(small.files.values()) & set(other.files.values())
 
 
-def test_the_sample_is_small_and_yet_has_several_of_everything(sample):
+def test_the_sample_is_small_and_varied(sample):
     assert sum(map(len, sample.files.values())) < 1_200_000
     assert len(sample.files) < 100
     assert sample.readings > 100_000
@@ -107,9 +107,7 @@ def test_anomalies_of_one_sensor_are_apart(sample):
         assert (gap > np.timedelta64(1, "h")).all()
 
 
-def test_ingestion_finds_as_many_readings_faults_repeats_and_late_ones_as_were_sent(
-    sample, decoded
-):
+def test_ingestion_finds_all_readings_faults_duplicates_and_late_readings(sample, decoded):
     encoder = PairEncoder()
     encoded = encoder.encode(concatenate([each.readings for each in decoded]))
     distinct, duplicates = drop_duplicates(encoded, encoder.pairs)
@@ -119,7 +117,9 @@ def test_ingestion_finds_as_many_readings_faults_repeats_and_late_ones_as_were_s
     assert sample.late > 36
     late = 0
     for (path, content), found in zip(sample.files.items(), decoded, strict=True):
-        arrival = {event["SequenceNumber"]: seconds_of(event) for event in records(content)}
+        arrival = {
+            event["SequenceNumber"]: parse_enqueued_time(event) for event in records(content)
+        }
         columns = (found.readings.column(name).to_pylist() for name in ("sequence", "timestamp"))
         for number, measured in zip(*columns, strict=True):
             late += arrival[number] * SECOND - measured > 3 * 3600 * SECOND + 2 * SECOND
@@ -131,7 +131,7 @@ def test_ingestion_finds_as_many_readings_faults_repeats_and_late_ones_as_were_s
 def test_each_kind_of_fault_is_quarantined_for_another_reason(decoded):
     reasons = Counter()
     for each in decoded:
-        reasons.update(reasons_of(each))
+        reasons.update(count_reasons(each))
     assert len(reasons) >= 6
     assert set(reasons.values()) <= {2, 4}
 
@@ -148,12 +148,12 @@ def test_what_ingestion_reads_is_what_was_simulated(decoded, simulated):
     )
 
 
-def seconds_of(event):
+def parse_enqueued_time(event):
     moment = datetime.strptime(event["EnqueuedTimeUtc"] + " +0000", "%m/%d/%Y %I:%M:%S %p %z")
     return moment.timestamp()
 
 
-def test_files_are_as_event_hubs_capture_writes_them(sample):
+def test_files_have_the_layout_of_event_hubs_capture(sample):
     following = defaultdict(int)
     for path, content in sample.files.items():
         reader = fastavro.reader(io.BytesIO(content))
@@ -168,7 +168,7 @@ def test_files_are_as_event_hubs_capture_writes_them(sample):
         numbers = [event["SequenceNumber"] for event in events]
         assert numbers == list(range(following[partition], following[partition] + len(events)))
         following[partition] += len(events)
-        arrivals = [seconds_of(event) for event in events]
+        arrivals = [parse_enqueued_time(event) for event in events]
         assert arrivals == sorted(arrivals)
         assert start <= arrivals[0]
         assert arrivals[-1] < start + 21_600
@@ -205,7 +205,7 @@ def test_a_stream_equals_the_complete_simulation(monkeypatch):
         assert bodies[0] == bodies[1]
 
 
-def test_a_large_fleet_comes_in_parts_and_not_at_once():
+def test_a_large_fleet_is_yielded_in_parts():
     fleet = Fleet(seed=1, devices=20_000, sensors=3, days=3650, anomalies_per_day=0)
     first = next(stream_readings(fleet))
     assert 900_000 < len(first) < 1_000_001
@@ -219,7 +219,7 @@ def test_values_follow_a_daily_cycle_and_differ_between_sensors_of_a_kind():
     table = readings.to_pandas()
     levels = []
     for pair in table[["device", "sensor"]].drop_duplicates().itertuples(index=False):
-        values = values_of(table, pair)["value"].to_numpy()
+        values = select_values(table, pair)["value"].to_numpy()
         assert len(values) == 4 * 1440
         assert (values >= 0).all()
         days = values.reshape(4, 1440)
@@ -250,7 +250,7 @@ def test_a_normal_stream_lacks_few_readings():
 
 def around(table, label):
     """Values during an event, and normal ones: of the same sensor in the five normal days."""
-    values = values_of(table, (label.device, label.sensor))
+    values = select_values(table, (label.device, label.sensor))
     during = values[(values["time"] >= label.start) & (values["time"] <= label.end)]
     normal = values[values["time"] < pd.Timestamp("2026-03-07")]
     return during["value"].to_numpy(), normal
@@ -282,7 +282,7 @@ def test_labels_match_the_disturbed_readings(simulated):
                 assert abs(last - first) > 1.2 * deviation
 
 
-def test_outside_of_its_labels_a_sensor_measures_what_it_would_without_anomalies(simulated):
+def test_anomalies_change_only_labelled_readings(simulated):
     table, labels = simulated
     calm, _ = simulate(SAMPLE.model_copy(update={"anomalies_per_day": 0}))
     keys = ["device", "sensor", "timestamp"]
@@ -315,12 +315,12 @@ def test_an_impossible_fleet_is_rejected_with_a_hint(changes, words):
 
 
 @pytest.mark.parametrize("start", ["2026-03-02T00:00:00", "Monday"])
-def test_a_start_without_zone_is_rejected(start):
+def test_a_start_without_time_zone_is_rejected(start):
     with pytest.raises(ValidationError, match="with a zone"):
         Fleet(seed=1, start=start)
 
 
-def test_times_may_be_finer_than_a_second():
+def test_periods_below_a_second_are_supported():
     fleet = quiet(days=0.01, normal_days=0, period_seconds=0.5, devices=1, sensors=1)
     readings, _ = simulate(fleet)
     times = readings.column("timestamp").to_numpy()

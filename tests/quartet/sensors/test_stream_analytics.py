@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from quartet.sensors.capture import decode_capture
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.windows import aggregate
+from sensors.fakes import START, avro, event, reading
 from sensors.stream_analytics import SECOND, run
-from sensors.written import START, avro, event, reading
 from support import ROOT
 
 QUERY = (ROOT / "infra/stream_analytics/sensor_windows.asaql").read_text()

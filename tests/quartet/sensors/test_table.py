@@ -14,7 +14,7 @@ from quartet.datasets.sensor_store.readings import ReadingStoreDataset
 from quartet.sensors.ingestion import ingest
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.table import decode_table
-from sensors.written import MemoryStore, Tables, column, ingest_all, pairs_of, reasons_of
+from sensors.fakes import MemoryStore, Tables, column, count_reasons, ingest_all, list_pairs
 from support import real_data
 
 NOON = 1_535_544_000_000_000  # 2018-08-29 12:00 UTC
@@ -67,7 +67,7 @@ def test_an_explicit_time_zone_is_used():
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_columns_with_types_are_read_as_text_is(unit):
+def test_typed_columns_are_read_like_text(unit):
     moment = pd.Timestamp("2018-08-28T23:00:05")
     plain = pa.array([moment], pa.timestamp(unit))
     zoned = pa.array([moment.tz_localize("Europe/Madrid")], pa.timestamp(unit, "Europe/Madrid"))
@@ -84,7 +84,7 @@ def test_columns_with_types_are_read_as_text_is(unit):
             )
             assert seconds(result) == [moment.timestamp() - 7200]
             assert column(result, "value") == [4.5]
-            assert pairs_of(result) == {("1", "s")}
+            assert list_pairs(result) == {("1", "s")}
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_rows_that_could_not_be_split_are_counted_too():
     both.malformed.append((2, "1,2"))
     result = decoded(both)
     assert len(column(result, "value")) == 1
-    assert reasons_of(result) == {"wrong number of columns": 1}
+    assert count_reasons(result) == {"wrong number of columns": 1}
 
 
-def test_integers_are_values():
+def test_integers_are_values_and_booleans_are_not():
     result = decoded(part(["2018-08-29"], pa.array([7], pa.int32())))
     assert column(result, "value") == [7.0]
     flags = decoded(part(["2018-08-29"], pa.array([True])))
-    assert reasons_of(flags) == {"value is not a number": 1}
+    assert count_reasons(flags) == {"value is not a number": 1}
 
 
 def table_source(path):
@@ -130,7 +130,7 @@ def write(path, *rows):
     path.write_text("TS,Device,Sensor,Value\n" + "".join(f"{row}\n" for row in rows))
 
 
-def test_a_corrected_table_replaces_what_it_held(tmp_path):
+def test_a_corrected_table_replaces_its_readings(tmp_path):
     path, store, tables = tmp_path / "t.csv", MemoryStore(), Tables()
     write(path, "2018-08-28 23:00:05,1,1,10", "2018-08-28 23:00:06,1,1,99")
     ingest_all(table_source(path), store, tables, SETTINGS)
@@ -146,7 +146,7 @@ def test_a_corrected_table_replaces_what_it_held(tmp_path):
     assert tables.windows[["readings", "maximum"]].to_numpy().tolist() == [[3, 11]]
 
 
-def test_a_table_that_has_not_changed_is_not_taken_again(tmp_path):
+def test_an_unchanged_table_is_not_ingested_again(tmp_path):
     path, store = tmp_path / "t.csv", MemoryStore()
     write(path, "2018-08-28 23:00:05,1,1,10")
     tables = ingest_all(table_source(path), store, Tables(), SETTINGS)
@@ -161,7 +161,7 @@ def test_timestamps_of_a_table_are_compared_with_the_current_time(tmp_path):
     assert tables.quarantine["reason"].tolist() == ["timestamp is in the future"]
 
 
-def test_the_reference_table_becomes_windows(tmp_path):
+def test_windows_of_the_reference_table_equal_those_of_pandas(tmp_path):
     """17,768 rows of 15 sensors, timestamps without a zone."""
     uniform = real_data("sensors/uniform_15_sensors.csv")
     store = ReadingStoreDataset(filepath=str(tmp_path)).load()

@@ -15,8 +15,8 @@ from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict
 from quartet.sensors.settings import SensorSvm
 from quartet.sensors.training import fit_model_set
-from sensors.deadly import Deadly
-from sensors.invented import HOUR, invent
+from sensors.killing_settings import KillingSettings
+from sensors.simulated_windows import HOUR, simulate_windows
 
 QUICK = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.1)
 
@@ -29,14 +29,14 @@ def rate(model_set, windows):
 @pytest.mark.parametrize("count", [100, 300])
 def test_false_alarms_on_later_normal_windows_are_near_nu(nu, count):
     models = SensorSvm(seed=1, workers=1, nu=nu)
-    model_set = fit_model_set(invent(16, count), models, HOUR).model_set
-    later = invent(16, 500, start=count)
+    model_set = fit_model_set(simulate_windows(16, count), models, HOUR).model_set
+    later = simulate_windows(16, 500, start=count)
     assert 0.5 * nu <= rate(model_set, later) <= 2 * nu
     assert 0.3 * nu <= model_set.false_alarm_rate.mean() <= 3 * nu
 
 
 def test_the_threshold_of_scikit_learn_raises_more_alarms():
-    windows, later = invent(8, 100), invent(8, 500, start=100)
+    windows, later = simulate_windows(8, 100), simulate_windows(8, 500, start=100)
     models = SensorSvm(seed=1, workers=1, nu=0.02)
     tuned = fit_model_set(windows, models, HOUR).model_set
     theirs = fit_model_set(
@@ -46,8 +46,8 @@ def test_the_threshold_of_scikit_learn_raises_more_alarms():
     assert rate(theirs, later) > 3 * rate(tuned, later)
 
 
-def test_a_model_is_scikit_learns_pipeline():
-    windows = invent(1, 150)
+def test_a_model_equals_a_pipeline_of_scikit_learn():
+    windows = simulate_windows(1, 150)
     names = ("mean", "minimum", "maximum")
     models = SensorSvm(seed=1, workers=1, nu=0.1, gamma=0.3, features=names)
     model_set = fit_model_set(windows, models, HOUR).model_set
@@ -64,8 +64,8 @@ def test_the_width_of_the_kernel_follows_the_shape_of_normal():
     """Two separate normal levels: what lies between is found only if the kernel is narrow."""
     generator = np.random.default_rng(0)
     level = np.where(np.arange(400) // 7 % 2 == 0, -10.0, 10.0)
-    between = invent(1, 10).assign(mean=0.0, minimum=-1.0, maximum=1.0)
-    windows = invent(1, 400)
+    between = simulate_windows(1, 10).assign(mean=0.0, minimum=-1.0, maximum=1.0)
+    windows = simulate_windows(1, 400)
     for name in ("mean", "minimum", "maximum"):
         windows[name] = level + generator.normal(size=400) * 0.3
     models = SensorSvm(seed=1, workers=1, features=("mean", "minimum", "maximum"))
@@ -77,9 +77,9 @@ def test_the_width_of_the_kernel_follows_the_shape_of_normal():
 
 
 def test_windows_far_from_all_training_windows_are_anomalies():
-    windows = invent(4, 200)
+    windows = simulate_windows(4, 200)
     windows.loc[::25, ["mean", "maximum"]] += 1e4  # more outliers than nu allows for
-    far = invent(4, 3).assign(mean=-1e6, minimum=-1e6)
+    far = simulate_windows(4, 3).assign(mean=-1e6, minimum=-1e6)
     for gamma in ("tuned", 0.01, 10.0):
         model_set = fit_model_set(
             windows, QUICK.model_copy(update={"gamma": gamma}), HOUR
@@ -90,7 +90,7 @@ def test_windows_far_from_all_training_windows_are_anomalies():
 @pytest.fixture(scope="module")
 def fleet():
     """Enough sensors that they are trained in other processes, with some that cannot be."""
-    windows = invent(44, 60)
+    windows = simulate_windows(44, 60)
     windows = windows.drop(index=windows.index[60 * 7 : 60 * 8 - 20])  # 20 windows of d1/s3
     stuck = windows["device"].eq("d2") & windows["sensor"].eq("s0")
     windows.loc[stuck, ["mean", "minimum", "maximum", "last_value"]] = 5.0
@@ -134,7 +134,7 @@ def test_the_order_of_windows_does_not_matter(fleet, trained):
 
 
 def test_the_same_seed_trains_the_same_models_and_another_seed_draws_others():
-    windows = invent(2, 150)
+    windows = simulate_windows(2, 150)
     few = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.1, most_windows=100)
     model_set = fit_model_set(windows, few, HOUR).model_set
     assert model_set.windows.tolist() == [100, 100]
@@ -145,21 +145,23 @@ def test_the_same_seed_trains_the_same_models_and_another_seed_draws_others():
 
 def test_the_fewest_windows_that_settings_allow_are_enough():
     few = SensorSvm(seed=1, workers=1, minimum_windows=30, held_back=0.5)
-    trained = fit_model_set(invent(3, 30), few, HOUR)
+    trained = fit_model_set(simulate_windows(3, 30), few, HOUR)
     assert len(trained.model_set) == 3
-    assert rate(trained.model_set, invent(3, 5).assign(mean=1e6)) == 1
+    assert rate(trained.model_set, simulate_windows(3, 5).assign(mean=1e6)) == 1
 
 
 def test_requested_sensors_without_windows_are_reported():
-    trained = fit_model_set(invent(2, 60), QUICK, HOUR, sensors=[("d0", "s1"), ("d5", "s0")])
+    trained = fit_model_set(
+        simulate_windows(2, 60), QUICK, HOUR, sensors=[("d0", "s1"), ("d5", "s0")]
+    )
     assert trained.model_set.pairs == (("d0", "s1"),)
     assert trained.untrained["device"].tolist() == ["d5"]
-    nothing = fit_model_set(invent(2, 60)[:0], QUICK, HOUR)
+    nothing = fit_model_set(simulate_windows(2, 60)[:0], QUICK, HOUR)
     assert len(nothing.model_set) == len(nothing.untrained) == 0
 
 
 def test_the_model_set_describes_its_training():
-    windows = invent(3, 60, start=10)
+    windows = simulate_windows(3, 60, start=10)
     model_set = fit_model_set(windows, QUICK, HOUR).model_set
     summary = model_set.summary()
     assert (summary["trained_until"] == windows["window_end"].max()).all()
@@ -170,7 +172,7 @@ def test_the_model_set_describes_its_training():
 
 
 def test_a_killed_worker_is_reported_with_a_hint(fleet):
-    deadly = Deadly(**{**QUICK.model_dump(), "workers": 2})
+    deadly = KillingSettings(**{**QUICK.model_dump(), "workers": 2})
     with pytest.raises(RuntimeError, match=r"killed.*set sensor_svm.workers below 2"):
         fit_model_set(fleet, deadly, HOUR)
 
@@ -178,7 +180,7 @@ def test_a_killed_worker_is_reported_with_a_hint(fleet):
 @pytest.mark.parametrize("most", [3000, 200])
 def test_the_false_alarm_rate_is_measured_on_held_out_windows(most):
     """An end that is unlike the rest is all alarms, though the model that is kept knows it."""
-    windows = invent(1, 400)
+    windows = simulate_windows(1, 400)
     shifted = windows["window_end"].rank() > 340
     windows.loc[shifted, ["mean", "minimum", "maximum"]] += 50.0
     model_set = fit_model_set(

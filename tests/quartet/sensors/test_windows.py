@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from quartet.sensors.readings import NO_READINGS, PairEncoder
 from quartet.sensors.windows import WINDOW_COLUMNS, aggregate, drop_duplicates, window_ends
-from sensors.written import readings_of
+from sensors.fakes import make_readings
 
 names = st.sampled_from(["a", "b", "A"])
 rows = st.lists(
@@ -26,20 +26,20 @@ rows = st.lists(
 
 
 def windows(*drawn, seconds=5):
-    return aggregate(readings_of(drawn), seconds)
+    return aggregate(make_readings(drawn), seconds)
 
 
 def distinct(drawn):
     """Device, sensor, time and value of what is kept, and the rows of duplicates."""
     encoder = PairEncoder()
-    kept, duplicates = drop_duplicates(encoder.encode(readings_of(drawn)), encoder.pairs)
+    kept, duplicates = drop_duplicates(encoder.encode(make_readings(drawn)), encoder.pairs)
     rows = zip(
         *(kept.column(name).to_pylist() for name in ("pair", "timestamp", "value")), strict=True
     )
     return [(*encoder.pairs[pair], time, value) for pair, time, value in rows], duplicates.tolist()
 
 
-def by_hand(drawn, seconds):
+def aggregate_by_hand(drawn, seconds):
     """The definition, reading by reading."""
     kept = {}
     for device, sensor, time, value, sequence in drawn:
@@ -64,11 +64,11 @@ def by_hand(drawn, seconds):
 
 
 @given(rows, st.sampled_from([1, 5, 10]), st.randoms(use_true_random=False))
-def test_windows_are_those_of_the_definition(drawn, seconds, random):
-    expected = by_hand(drawn, seconds)
+def test_windows_follow_their_definition(drawn, seconds, random):
+    expected = aggregate_by_hand(drawn, seconds)
     shuffled = list(drawn)
     random.shuffle(shuffled)
-    found = aggregate(readings_of(shuffled), seconds)
+    found = aggregate(make_readings(shuffled), seconds)
     assert list(found) == WINDOW_COLUMNS
     ends = found["window_end"].astype(np.int64).tolist()
     assert list(zip(found["device"], found["sensor"], ends, strict=True)) == [
@@ -84,10 +84,10 @@ def test_windows_are_those_of_the_definition(drawn, seconds, random):
 
 @given(rows, st.randoms(use_true_random=False))
 def test_windows_do_not_depend_on_the_order_of_arrival(drawn, random):
-    expected = aggregate(readings_of(drawn), 5)
+    expected = aggregate(make_readings(drawn), 5)
     shuffled = list(drawn)
     random.shuffle(shuffled)
-    pd.testing.assert_frame_equal(aggregate(readings_of(shuffled), 5), expected, check_exact=True)
+    pd.testing.assert_frame_equal(aggregate(make_readings(shuffled), 5), expected, check_exact=True)
 
 
 def test_a_window_includes_its_end_and_excludes_its_start():
@@ -104,7 +104,7 @@ def test_a_window_includes_its_end_and_excludes_its_start():
     assert found["window_end"].dtype == np.dtype("datetime64[s]")
 
 
-def test_windows_begin_with_the_day():
+def test_windows_are_aligned_to_the_day():
     noon = int(pd.Timestamp("2026-03-02T12:00:00.5").value // 1000)
     for seconds in (1, 7 * 60 + 12, 3600, 86_400):
         (end,) = window_ends(np.array([noon]), seconds)
@@ -112,7 +112,7 @@ def test_windows_begin_with_the_day():
         assert noon <= end < noon + seconds * 10**6
 
 
-def test_one_reading_deviates_by_nothing():
+def test_a_single_reading_has_no_deviation():
     (window,) = windows(("d", "s", 1, 4.5)).to_dict("records")
     assert window == {
         "device": "d",
@@ -127,7 +127,7 @@ def test_one_reading_deviates_by_nothing():
     }
 
 
-def test_a_stuck_sensor_deviates_by_exactly_nothing():
+def test_constant_values_have_a_deviation_of_exactly_zero():
     """So that a model sees it stand still, and not the noise of rounding."""
     found = windows(*[("d", "s", tenth / 10, 0.1) for tenth in range(1, 50)])
     assert found["mean"].tolist() == [0.1]
@@ -139,7 +139,7 @@ def test_deviations_of_large_values_keep_their_digits():
     assert found["standard_deviation"].tolist() == [0.5]
 
 
-def test_the_largest_values_that_are_taken_have_a_deviation():
+def test_the_largest_valid_values_have_a_deviation():
     (window,) = windows(("d", "s", 1, 1e100), ("d", "s", 2, -1e100)).to_dict("records")
     assert window["standard_deviation"] == pytest.approx(1e100)
 
@@ -169,7 +169,7 @@ def test_every_reading_is_either_kept_or_a_duplicate(drawn):
     assert len(kept) == len(first)
 
 
-def test_years_of_many_sensors_are_sorted_as_minutes_of_few_are():
+def test_long_times_of_many_sensors_are_sorted():
     generator = np.random.default_rng(1)
     # A span of 250 years, times 2,000 sensors, is more than one number of 64 bits holds.
     drawn = [
@@ -182,7 +182,7 @@ def test_years_of_many_sensors_are_sorted_as_minutes_of_few_are():
     assert len(order) == len({row[:3] for row in drawn})
 
 
-def test_no_readings_make_no_windows_but_all_columns():
+def test_no_readings_give_an_empty_table_with_all_columns():
     found = aggregate(NO_READINGS, 300)
     assert found.empty
     assert found.dtypes.to_dict() == windows(("d", "s", 1, 1.0)).dtypes.to_dict()

@@ -6,7 +6,7 @@ import signal
 from quartet.sensors.settings import SensorSvm
 
 
-class Deadly(SensorSvm):
+class KillingSettings(SensorSvm):
     """Unpickled in a worker only."""
 
     def __setstate__(self, state):

@@ -6,7 +6,7 @@ import pandas as pd
 HOUR = 3600
 
 
-def invent(sensors=3, windows=200, seed=0, readings=12, window_seconds=HOUR, start=0):
+def simulate_windows(sensors=3, windows=200, seed=0, readings=12, window_seconds=HOUR, start=0):
     """Windows of sensors that differ by level, cycle and noise; every tenth reading is missing.
 
     `start` is the number of windows that lie before, so that later ones can be had.
@@ -21,11 +21,11 @@ def invent(sensors=3, windows=200, seed=0, readings=12, window_seconds=HOUR, sta
         values = cycle[:, None] + noise * generator.normal(size=(windows, readings))
         values[generator.random(values.shape) < 0.1] = np.nan
         values[:, 0] = cycle
-        tables.append(table_of(values, f"d{number // 4}", f"s{number % 4}", ends))
+        tables.append(make_table(values, f"d{number // 4}", f"s{number % 4}", ends))
     return pd.concat(tables, ignore_index=True)
 
 
-def table_of(values, device, sensor, ends):
+def make_table(values, device, sensor, ends):
     """The windows of readings of shape (windows, readings), NaN where one is missing."""
     return pd.DataFrame(
         {

@@ -95,7 +95,7 @@ class Folder:
         return iter(())
 
 
-class DeadlyFolder(Folder):
+class KillingFolder(Folder):
     """Files of which one kills the process that reads it, as a lack of memory does."""
 
     def read(self, name):
@@ -172,7 +172,7 @@ def ingest_all(source, store, tables, settings, now=None):
     return tables
 
 
-def readings_of(rows):
+def make_readings(rows):
     """A table of readings from rows of (device, sensor, seconds, value) or with a sequence."""
     return pa.table(
         {
@@ -191,12 +191,12 @@ def column(batch, name):
     return batch.readings.column(name).to_pylist()
 
 
-def pairs_of(batch):
+def list_pairs(batch):
     """The devices and sensors of the readings of a decoded file."""
     return set(zip(column(batch, "device"), column(batch, "sensor"), strict=True))
 
 
-def reasons_of(batch):
+def count_reasons(batch):
     """How many readings of a decoded file have which fault."""
     (entry,) = batch.files
     reasons = Counter(fault.reason for fault in batch.quarantine)
