@@ -94,6 +94,11 @@ def write_figure(section: str, what: str, *, file: Path, **row: str) -> None:
     README.write_text(with_figures(README.read_text(), figures))
 
 
+def format_reached(reached: bool) -> str:
+    """Return the word of the table for a target that was or was not reached."""
+    return "yes" if reached else "no"
+
+
 def machine() -> str:
     """The processor, as far as speed depends on it."""
     text = Path("/proc/cpuinfo").read_text()

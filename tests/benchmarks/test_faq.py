@@ -16,6 +16,7 @@ import pytest
 from scipy.sparse import hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from figures import format_reached
 from quartet import faq
 from quartet.datasets.study import StudyDataset
 from quartet.datasets.tables import TSVDataset
@@ -41,10 +42,6 @@ TREES = 1000
 """As in each trial of the reference's search."""
 TRIALS = 50
 REFERENCE_TRIALS = 6
-
-
-def yes_or_no(reached) -> str:
-    return "yes" if reached else "no"
 
 
 @pytest.fixture(scope="module")
@@ -98,16 +95,16 @@ def test_gains_on_seeded_splits(split, tmp_path, record):
         each = ", ".join(f"{gain:.3f}" for gain in gains[k])
         said = "; ".join(f"{name} {found.mean():.3f}" for name, found in theirs.items())
         mean = gains[k].mean()
-        reached = f"target {yes_or_no(mean >= (0.95 if k == 1 else 0.985))}"
+        reached = f"target {format_reached(mean >= (0.95 if k == 1 else 0.985))}"
         if k == 1:
-            reached += f", aim {yes_or_no(mean >= 0.96)}"
+            reached += f", aim {format_reached(mean >= 0.96)}"
         record(
             SECTION,
             f"gain@{k} on StackFAQ, mean of {len(SEEDS)} seeded splits",
             reference=said.replace("_", " "),
             quartet=f"{mean:.4f} ({each})",
             target=f"{target}, above every baseline on each split",
-            reached=f"{reached}, above all {yes_or_no(above)}",
+            reached=f"{reached}, above all {format_reached(above)}",
         )
     record(
         SECTION,
@@ -149,21 +146,21 @@ def reference_trial(originals, train, tune, generator):
     )
     right = number[rows] == columns
     weight = np.where(right, 0.5 / right.mean(), 0.5 / (1 - right.mean())) if weighted else None
-    judged = np.repeat(np.arange(len(tune)), len(originals))
+    tuned = np.repeat(np.arange(len(tune)), len(originals))
     held = [
-        views[0].transform(tune["text"].to_numpy()[judged]),
+        views[0].transform(tune["text"].to_numpy()[tuned]),
         views[1].transform(np.tile(originals["text"], len(tune))),
     ]
-    truth = faq.matcher.indices_of(originals, tune)[judged] == np.tile(
+    truth = faq.matcher.indices_of(originals, tune)[tuned] == np.tile(
         np.arange(len(originals)), len(tune)
     )
     data = lgb.Dataset(pairs.tocsr().astype(np.float32), right, weight=weight)
     valid = lgb.Dataset(hstack(held).tocsr().astype(np.float32), truth, reference=data)
     options = {"objective": "binary", "min_child_samples": leaf, "verbosity": -1}
-    lgb.train(options, data, TREES, valid_sets=[valid], feval=reference_metric(judged.tolist()))
+    lgb.train(options, data, TREES, valid_sets=[valid], feval=reference_metric(tuned.tolist()))
 
 
-def test_seconds_a_trial(split, record):
+def test_seconds_per_trial(split, record):
     """The same number of trees in every trial of both: nothing stopped early, nothing pruned."""
     start = time.perf_counter()
     originals, divided, _, train, tune = split(SEEDS[0])
@@ -190,7 +187,7 @@ def test_seconds_a_trial(split, record):
         reference=f"{theirs:.1f} s (mean of {REFERENCE_TRIALS} random trials)",
         quartet=f"{ours:.2f} s, 1/{theirs / ours:.1f}",
         target="≤ 1/20",
-        reached=yes_or_no(theirs / ours >= 20),
+        reached=format_reached(theirs / ours >= 20),
     )
 
 
@@ -220,11 +217,11 @@ def test_two_workers(split, tmp_path, record):
         reference=f"{one:.1f} s (one worker)",
         quartet=f"{two:.1f} s, {two / one:.2f}",
         target="≤ 0.6",
-        reached=yes_or_no(two / one <= 0.6),
+        reached=format_reached(two / one <= 0.6),
     )
 
 
-def invent(originals: int, duplicates: int, seed: int = 0):
+def simulate_tables(originals: int, duplicates: int, seed: int = 0):
     """Tables of made-up questions: 20,000 words by Zipf's law, a few of them a topic's own."""
     generator = np.random.default_rng(seed)
     heads = [*"bcdfghklmnprstv", "st", "tr", "pl", "ch"]
@@ -254,7 +251,7 @@ def invent(originals: int, duplicates: int, seed: int = 0):
 
 def tune_and_match(folder):
     """In a process of its own: 20 trials on 2,000 originals, then questions matched a second."""
-    originals, duplicates, answers = invent(2000, 10)
+    originals, duplicates, answers = simulate_tables(2000, 10)
     divided = nodes.split_duplicates(duplicates, DuplicateSplit(seed=1))
     features = TextFeatures(seed=1)
     pairs = nodes.make_pairs(originals, divided, answers, features)
@@ -300,7 +297,7 @@ def test_a_large_faq(tmp_path, record):
         reference="–",
         quartet=f"{peak:.2f} GiB ({tuned:.0f} s of trials)",
         target="≤ 4 GiB",
-        reached=yes_or_no(peak <= 4),
+        reached=format_reached(peak <= 4),
     )
     record(
         SECTION,
@@ -308,5 +305,5 @@ def test_a_large_faq(tmp_path, record):
         reference="–",
         quartet=f"{median:,.0f} (median of 5; best {best:,.0f})",
         target="≥ 2,000",
-        reached=yes_or_no(median >= 2000),
+        reached=format_reached(median >= 2000),
     )

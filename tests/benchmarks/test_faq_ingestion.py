@@ -36,7 +36,7 @@ INGEST = (
 )
 
 
-def post(number: int) -> str:
+def make_post(number: int) -> str:
     """A row of about 700 bytes."""
     place = number % ORIGINAL_EVERY
     kind = f'2" ParentId="{number - place}' if place in {1, 2} else "1"

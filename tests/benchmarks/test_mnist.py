@@ -12,6 +12,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
+from figures import format_reached
 from quartet import digits
 from quartet.datasets.checkpoint import CheckpointDataset
 from quartet.datasets.idx import IDXDataset
@@ -26,10 +27,6 @@ from support import clean_environment, make_workspace
 
 SECTION = "MNIST training"
 SEEDS = (20260217, 1, 2)
-
-
-def yes_or_no(reached) -> str:
-    return "yes" if reached else "no"
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +78,7 @@ def test_logistic_regression(mnist, recipe, checkpoint, record):
         reference=f"{recipe_accuracy:.4f}",
         quartet=f"{accuracy:.4f} (strength {facts['regularisation_strength']:g})",
         target="≥ 0.925",
-        reached=yes_or_no(accuracy >= 0.925),
+        reached=format_reached(accuracy >= 0.925),
     )
     record(
         SECTION,
@@ -89,7 +86,7 @@ def test_logistic_regression(mnist, recipe, checkpoint, record):
         reference=f"{recipe_seconds:.1f} s",
         quartet=f"{seconds:.1f} s, 1/{recipe_seconds / seconds:.1f}",
         target="≤ 1/8",
-        reached=yes_or_no(seconds <= recipe_seconds / 8),
+        reached=format_reached(seconds <= recipe_seconds / 8),
     )
 
 
@@ -128,8 +125,8 @@ def test_convolutional_network(networks, recipe, record):
         reference=f"{recipe_accuracy:.4f}",
         quartet=f"{accuracies.mean():.4f} ({each})",
         target="≥ 0.995, aim 0.9965",
-        reached=f"target {yes_or_no(accuracies.min() >= 0.995)}, "
-        f"aim {yes_or_no(accuracies.mean() >= 0.9965)}",
+        reached=f"target {format_reached(accuracies.min() >= 0.995)}, "
+        f"aim {format_reached(accuracies.mean() >= 0.9965)}",
     )
     record(
         SECTION,
@@ -137,7 +134,7 @@ def test_convolutional_network(networks, recipe, record):
         reference=f"{recipe_seconds:.1f} s",
         quartet=f"{seconds.mean():.1f} s (of which search {networks[:, 2].mean():.1f} s)",
         target="≤ 1",
-        reached=yes_or_no(seconds.max() <= recipe_seconds),
+        reached=format_reached(seconds.max() <= recipe_seconds),
     )
 
 
@@ -175,7 +172,7 @@ def test_whole_pipeline(tmp_path, real_mnist, record):
         reference="–",
         quartet=f"{max(peaks):.2f} GiB",
         target="≤ 2 GiB",
-        reached=yes_or_no(max(peaks) <= 2),
+        reached=format_reached(max(peaks) <= 2),
     )
     record(
         SECTION,
@@ -191,5 +188,5 @@ def test_whole_pipeline(tmp_path, real_mnist, record):
         reference="no seed",
         quartet="identical" if metrics[0] == metrics[1] else "different",
         target="identical",
-        reached=yes_or_no(metrics[0] == metrics[1]),
+        reached=format_reached(metrics[0] == metrics[1]),
     )

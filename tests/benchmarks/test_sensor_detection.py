@@ -43,30 +43,30 @@ class Series:
     """Windows of a device to train on, those to judge, and what is known about the latter."""
 
     trained: pd.DataFrame
-    judged: pd.DataFrame
+    evaluated: pd.DataFrame
     events: pd.DataFrame
     window_seconds: int
 
     def relative(self) -> Series:
         """The same with windows told against those before: 24 of them, which is 2 hours of SMD."""
         hours = self.window_seconds / 3600
-        whole = pd.concat([self.trained, self.judged])
-        whole = normalise_windows(whole, CONTEXT * hours, SPREAD * hours)
+        complete = pd.concat([self.trained, self.evaluated])
+        complete = normalise_windows(complete, CONTEXT * hours, SPREAD * hours)
         until = self.trained["window_end"].max()
-        return self.divided(whole, until)
+        return self.divided(complete, until)
 
-    def divided(self, whole: pd.DataFrame, until: pd.Timestamp) -> Series:
+    def divided(self, complete: pd.DataFrame, until: pd.Timestamp) -> Series:
         """Other windows, of which those up to a time are trained on."""
-        later = whole["window_end"] > until
+        later = complete["window_end"] > until
         return Series(
-            whole[~later].reset_index(drop=True),
-            whole[later].reset_index(drop=True),
+            complete[~later].reset_index(drop=True),
+            complete[later].reset_index(drop=True),
             self.events,
             self.window_seconds,
         )
 
 
-def windows_of(device, times, values, window_seconds):
+def make_windows(device, times, values, window_seconds):
     """Windows of sensors, one a column of values of shape (readings, sensors)."""
     count, sensors = values.shape
     names = pa.array([f"{sensor + 1:02d}" for sensor in range(sensors)] * count)
@@ -82,7 +82,7 @@ def windows_of(device, times, values, window_seconds):
     return windows.aggregate(readings, window_seconds)
 
 
-def events_of(device, marked, times):
+def make_events(device, marked, times):
     """A label for each run of marked readings."""
     edges = np.diff(np.concatenate([[0], marked.astype(int), [0]]))
     first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
@@ -105,10 +105,10 @@ def machines():
             train, test = arrays["train"][: len(arrays["train"]) // 5 * 5], arrays["test"]
             marked = arrays["test_label"] > 0
         times = np.arange(1, len(train) + len(test) + 1) * 60 * windows.SECOND
-        whole = windows_of(name, times, np.concatenate([train, test]), 300)
-        events = events_of(name, marked, times[len(train) :])
-        blank = Series(whole.head(0), whole.head(0), events, 300)
-        found[name] = blank.divided(whole, pd.Timestamp(times[len(train) - 1], unit="us"))
+        complete = make_windows(name, times, np.concatenate([train, test]), 300)
+        events = make_events(name, marked, times[len(train) :])
+        blank = Series(complete.head(0), complete.head(0), events, 300)
+        found[name] = blank.divided(complete, pd.Timestamp(times[len(train) - 1], unit="us"))
     return found
 
 
@@ -121,29 +121,29 @@ def benchmark_series():
         table = pd.read_csv(path, parse_dates=["timestamp"])
         times = table["timestamp"].to_numpy().astype("datetime64[us]").astype(np.int64)
         seconds = int(np.median(np.diff(times))) // windows.SECOND * NAB_READINGS
-        whole = windows_of(path.stem, times, table[["value"]].to_numpy(), seconds)
+        complete = make_windows(path.stem, times, table[["value"]].to_numpy(), seconds)
         (spans,) = (spans for name, spans in known.items() if name.endswith(f"/{path.name}"))
         events = pd.DataFrame(spans, columns=["start", "end"]).apply(pd.to_datetime)
         events = events.assign(device=path.stem, sensor="", kind="")
         until = pd.Timestamp(times[int(NAB_TRAINED * min(len(times), NAB_MOST)) - 1], unit="us")
         assert (events["start"] > until).all()
-        found[path.stem] = Series(whole, whole, events, seconds).divided(whole, until)
+        found[path.stem] = Series(complete, complete, events, seconds).divided(complete, until)
     return found
 
 
-def sensor_alarms(method, trained, judged, window_seconds, nu, seed, pairs=None):
-    """Whether each judged window has an alarm, and the sensors that were trained."""
+def sensor_alarms(method, trained, evaluated, window_seconds, nu, seed, pairs=None):
+    """Whether each evaluated window has an alarm, and the sensors that were trained."""
     if method != "one_class_svm":
         settings = Baselines(seed=seed, features=FEATURES, nu=nu)
-        return baselines.detect_alarms(method, trained, judged, settings, pairs), pairs
+        return baselines.detect_alarms(method, trained, evaluated, settings, pairs), pairs
     settings = SensorSvm(seed=seed, features=FEATURES, nu=nu)
     model_set, _ = training.fit_model_set(trained, settings, window_seconds, progress=False)
-    alarms = np.zeros(len(judged), dtype=bool)
-    alarms[model_set.locate(judged) >= 0] = scoring.predict(model_set, judged)["anomaly"]
+    alarms = np.zeros(len(evaluated), dtype=bool)
+    alarms[model_set.locate(evaluated) >= 0] = scoring.predict(model_set, evaluated)["anomaly"]
     return alarms, model_set.pairs
 
 
-def judge(series, nu=NU, seed=1):
+def evaluate(series, nu=NU, seed=1):
     """Scores of each method: of events, of windows, and its alarms on sensors' windows."""
     ends = series.trained["window_end"]
     middle = ends.iloc[0] + (ends.max() - ends.min()) * (1 - CALIBRATED)
@@ -151,12 +151,14 @@ def judge(series, nu=NU, seed=1):
     found, pairs = {}, [None, None]
     for method in METHODS:
         settled = series.window_seconds, nu, seed
-        held, pairs[0] = sensor_alarms(method, early.trained, early.judged, *settled, pairs[0])
-        alarms, pairs[1] = sensor_alarms(method, series.trained, series.judged, *settled, pairs[1])
-        fewest = fewest_sensors(early.judged, held, nu)
+        held, pairs[0] = sensor_alarms(method, early.trained, early.evaluated, *settled, pairs[0])
+        alarms, pairs[1] = sensor_alarms(
+            method, series.trained, series.evaluated, *settled, pairs[1]
+        )
+        fewest = fewest_sensors(early.evaluated, held, nu)
         if len(pairs[1]) == 1:  # nothing to join
             fewest = {}
-        joined, alarmed = join_sensors(series.judged, alarms, fewest)
+        joined, alarmed = join_sensors(series.evaluated, alarms, fewest)
         truth = labels.mark_windows(joined, series.events, series.window_seconds)
         events = evaluation.event_scores(joined, alarmed, series.events, series.window_seconds)
         found[method] = {
@@ -170,18 +172,18 @@ def judge(series, nu=NU, seed=1):
     return found
 
 
-def judge_all(found, nu=NU, seeds=SEEDS):
+def evaluate_all(found, nu=NU, seeds=SEEDS):
     """A table of the scores: a row for each of the series, the methods and the seeds."""
     rows = [
         {"series": name, "method": method, "seed": seed, **scores}
         for name, series in found.items()
         for seed in seeds
-        for method, scores in judge(series, nu, seed).items()
+        for method, scores in evaluate(series, nu, seed).items()
     ]
     return pd.DataFrame(rows)
 
 
-def told(table, column):
+def format_scores(table, column):
     """Mean of a column by method, and of ours by series."""
     means = table.groupby("method")[column].mean()
     others = "; ".join(f"{name.replace('_', ' ')} {means[name]:.3f}" for name in METHODS[1:])
@@ -194,12 +196,12 @@ def told(table, column):
 @pytest.mark.parametrize("relative", [True, False], ids=["relative", "plain"])
 def test_server_machines(machines, record, relative):
     chosen = {name: each.relative() if relative else each for name, each in machines.items()}
-    table = judge_all(chosen)
+    table = evaluate_all(chosen)
     print(table.groupby(["series", "method"]).mean(numeric_only=True).to_string())
     seen = "against the 2 hours before" if relative else "as they are"
     for column in ("event f1", "event precision", "event recall", "window precision",
                    "window recall", "window f1"):  # fmt: skip
-        others, ours, best = told(table, column)
+        others, ours, best = format_scores(table, column)
         aimed = relative and column == "event f1"
         record(
             SECTION,
@@ -211,10 +213,10 @@ def test_server_machines(machines, record, relative):
         )
 
 
-def test_server_machines_at_other_rates_of_false_alarms(machines, record):
+def test_server_machines_at_other_false_alarm_rates(machines, record):
     chosen = {name: each.relative() for name, each in machines.items()}
     for nu in (0.005, 0.02, 0.05):
-        others, ours, _ = told(judge_all(chosen, nu, SEEDS[:1]), "event f1")
+        others, ours, _ = format_scores(evaluate_all(chosen, nu, SEEDS[:1]), "event f1")
         record(
             SECTION,
             f"event F1, two machines of SMD, windows against the 2 hours before, nu {nu:g}",
@@ -226,10 +228,10 @@ def test_server_machines_at_other_rates_of_false_alarms(machines, record):
 
 
 def test_numenta_series(benchmark_series, record):
-    table = judge_all(benchmark_series)
+    table = evaluate_all(benchmark_series)
     print(table.groupby(["series", "method"]).mean(numeric_only=True).to_string())
     for column in ("event f1", "event precision", "event recall", "window f1"):
-        others, ours, _ = told(table, column)
+        others, ours, _ = format_scores(table, column)
         record(
             SECTION,
             f"{column.replace('f1', 'F1')}, seven series of NAB, windows as they are",

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from quartet.sensors.event_patterns import SCHEMA
-from sensors.written import avro
+from sensors.fakes import avro
 from support import clean_environment
 
 SECTION = "Sensor ingestion"
@@ -60,7 +60,7 @@ INGEST = (
 )
 
 
-def quarter_hour(quarter):
+def make_quarter_hour(quarter):
     """The events of a quarter of the first hour, uncompressed."""
     generator = np.random.default_rng(quarter)
     values = generator.normal(60, 5, A_FILE).round(4).tolist()
@@ -70,11 +70,11 @@ def quarter_hour(quarter):
     for number in range(A_FILE):
         sensor = number % SENSORS
         moment = start + timedelta(seconds=number * PERIOD / SENSORS)
-        written = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        timestamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body = {
             "device": f"press-{sensor // 4:04d}",
             "sensor": kinds[sensor % 4],
-            "timestamp": written,
+            "timestamp": timestamp,
             "value": values[number],
         }
         events.append(
@@ -91,7 +91,7 @@ def quarter_hour(quarter):
     return avro(events, codec="null")
 
 
-def at_another_hour(content, start):
+def shift_to_hour(content, start):
     """The same quarter of an hour later, deflated as Capture does."""
     for old, new in (
         (b"2026-03-02T08:", f"{start:%Y-%m-%dT%H:}"),
@@ -111,18 +111,18 @@ def at_another_hour(content, start):
 def captures(tmp_path_factory):
     """A folder of capture files for each number of readings; the smaller link to the largest."""
     folders = {size: tmp_path_factory.mktemp("captures") for size in SIZES}
-    quarters = [quarter_hour(quarter) for quarter in range(4)]
+    quarters = [make_quarter_hour(quarter) for quarter in range(4)]
     for number in range(SIZES[-1] // A_FILE):
         start = FIRST + timedelta(minutes=15 * number)
         name = f"plant/telemetry/0/{start:%Y/%m/%d/%H/%M/%S}.avro"
-        whole = folders[SIZES[-1]] / name
-        whole.parent.mkdir(parents=True, exist_ok=True)
-        whole.write_bytes(at_another_hour(quarters[number % 4], start))
+        largest = folders[SIZES[-1]] / name
+        largest.parent.mkdir(parents=True, exist_ok=True)
+        largest.write_bytes(shift_to_hour(quarters[number % 4], start))
         for size in SIZES[:-1]:
             if number < size // A_FILE:
                 link = folders[size] / name
                 link.parent.mkdir(parents=True, exist_ok=True)
-                os.link(whole, link)
+                os.link(largest, link)
     return folders
 
 
@@ -209,7 +209,7 @@ def test_peak_memory(measured, record):
     )
 
 
-def test_a_run_without_anything_new(measured, record):
+def test_a_run_without_new_files(measured, record):
     seconds = {size: facts["again"]["seconds"] for size, facts in measured.items()}
     record(
         SECTION,

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from figures import format_reached
 from quartet.sensors.features import window_features
 from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict, score
 from quartet.sensors.settings import SensorSvm
-from sensors.invented import invent
+from sensors.simulated_windows import simulate_windows
 from support import ROOT, clean_environment
 
 SECTION = "Sensor models"
@@ -23,10 +24,6 @@ TRAINED, COPIES = 5_000, 10
 HISTORY, NEW = 300, 60
 """Windows to train on, and to score."""
 MODELS = SensorSvm(seed=1, nu=0.01)
-
-
-def yes_or_no(reached) -> str:
-    return "yes" if reached else "no"
 
 
 def fastest(work, attempts=3) -> float:
@@ -39,7 +36,7 @@ def fastest(work, attempts=3) -> float:
     return min(seconds)
 
 
-def windows_of(table: pd.DataFrame, seconds: int) -> pd.DataFrame:
+def make_windows(table: pd.DataFrame, seconds: int) -> pd.DataFrame:
     """Windows of readings with columns TS, Device, Sensor, Value."""
     ends = pd.to_datetime(table["TS"]).dt.ceil(f"{seconds}s").astype("datetime64[s]")
     keys = [table["Device"].astype(str), table["Sensor"].astype(str), ends]
@@ -72,8 +69,8 @@ def false_alarms(windows: pd.DataFrame, seconds: int, models: SensorSvm, share=0
 def test_false_alarms(real_sensors, record, nu):
     models = MODELS.model_copy(update={"nu": nu})
     table = pd.read_csv(real_sensors / "uniform_15_sensors.csv")
-    uniform = false_alarms(windows_of(table, 60), 60, models)
-    normal = invent(60, 1440, readings=6, window_seconds=300)
+    uniform = false_alarms(make_windows(table, 60), 60, models)
+    normal = simulate_windows(60, 1440, readings=6, window_seconds=300)
     simulated = false_alarms(normal, 300, models)
     for name, reference, (ours, theirs, model_set, later) in (
         ("the reference's 15 sensors, 60 s windows", "its models: 38.0 %; ", uniform),
@@ -86,7 +83,7 @@ def test_false_alarms(real_sensors, record, nu):
             quartet=f"{ours:.2%} of {len(later):,} windows, {ours / nu:.2f} nu "
             f"(trained on {int(np.median(model_set.windows))} a sensor)",
             target="0.5 to 2 nu",
-            reached=yes_or_no(0.5 <= ours / nu <= 2),
+            reached=format_reached(0.5 <= ours / nu <= 2),
         )
 
 
@@ -103,7 +100,7 @@ def test_false_alarms_on_servers(real_sensors, record):
                 "Value": values.ravel(),
             }
         )
-        ours, theirs, model_set, table = false_alarms(windows_of(readings, 300), 300, MODELS)
+        ours, theirs, model_set, table = false_alarms(make_windows(readings, 300), 300, MODELS)
         each = table.groupby("sensor")["anomaly"].mean()
         record(
             SECTION,
@@ -118,7 +115,7 @@ def test_false_alarms_on_servers(real_sensors, record):
 
 @pytest.fixture(scope="module")
 def history():
-    return invent(TRAINED, HISTORY, window_seconds=300)
+    return simulate_windows(TRAINED, HISTORY, window_seconds=300)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +143,7 @@ def test_training_by_two_processes(trained, record):
         f"{seconds[1] / TRAINED * 1000:.1f} ms a sensor and core, {model_set.sizes.mean():.0f} "
         "support vectors a model",
         target="≥ 1.7 times",
-        reached=yes_or_no(ratio >= 1.7),
+        reached=format_reached(ratio >= 1.7),
     )
 
 
@@ -154,31 +151,31 @@ def test_training_by_two_processes(trained, record):
 def fleet(trained, history):
     """50,000 models, and 60 new windows of each sensor: those of all, in their order."""
     model_set, _ = trained
-    later = invent(TRAINED, NEW, window_seconds=300, start=HISTORY)
+    later = simulate_windows(TRAINED, NEW, window_seconds=300, start=HISTORY)
     generator = np.random.default_rng(0)
     model_sets, windows = [], []
     for copy in range(COPIES):
         prefix = f"{copy}-"
         pairs = tuple((prefix + device, sensor) for device, sensor in model_set.pairs)
-        model_sets.append(SensorModels(**{**vars_of(model_set), "pairs": pairs}))
-        moved = later.assign(device=prefix + later["device"])
+        model_sets.append(SensorModels(**{**read_fields(model_set), "pairs": pairs}))
+        copied = later.assign(device=prefix + later["device"])
         for name in ("mean", "minimum", "maximum"):
-            moved[name] += moved["standard_deviation"] * generator.normal(size=len(moved)) * 0.2
-        windows.append(moved)
-    whole = pd.concat(windows, ignore_index=True)
-    return SensorModels.merge(model_sets), whole.sort_values(
+            copied[name] += copied["standard_deviation"] * generator.normal(size=len(copied)) * 0.2
+        windows.append(copied)
+    table = pd.concat(windows, ignore_index=True)
+    return SensorModels.merge(model_sets), table.sort_values(
         ["device", "sensor", "window_end"], ignore_index=True
     )
 
 
-def vars_of(model_set):
+def read_fields(model_set):
     from dataclasses import fields
 
     return {field.name: getattr(model_set, field.name) for field in fields(model_set)}
 
 
 @pytest.fixture(scope="module")
-def scikit_learns(trained, history):
+def scikit_learn_models(trained, history):
     """For each trained sensor scikit-learn's scaler and machine, and our scale."""
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import OneClassSVM
@@ -201,13 +198,13 @@ def scikit_learns(trained, history):
     return found
 
 
-def test_labels_are_scikit_learns(fleet, scikit_learns, record):
+def test_labels_equal_those_of_scikit_learn(fleet, scikit_learn_models, record):
     model_set, windows = fleet
     features = window_features(windows, model_set.features)
     ours = score(model_set, model_set.locate(windows), features)
     farthest, wrong, left_out = 0.0, 0, 0
     for number in range(len(model_set)):
-        _, machine, scale = scikit_learns[number % TRAINED]
+        _, machine, scale = scikit_learn_models[number % TRAINED]
         rows = slice(number * NEW, (number + 1) * NEW)
         inputs = scale.apply(np.ascontiguousarray(features[rows]))
         theirs = machine.decision_function(inputs)
@@ -221,11 +218,11 @@ def test_labels_are_scikit_learns(fleet, scikit_learns, record):
         reference=f"{(ours < 0).mean():.2%} outliers; {left_out:,} windows within 1e-9 of zero",
         quartet=f"{wrong:,} of {len(ours):,}; scores differ by {farthest:.0e} at most",
         target="0",
-        reached=yes_or_no(wrong == 0),
+        reached=format_reached(wrong == 0),
     )
 
 
-def test_scoring_a_fleet(fleet, scikit_learns, record):
+def test_scoring_a_fleet(fleet, scikit_learn_models, record):
     model_set, windows = fleet
     features = window_features(windows, model_set.features)
     model = model_set.locate(windows)
@@ -233,14 +230,14 @@ def test_scoring_a_fleet(fleet, scikit_learns, record):
 
     def loop():
         for number in range(len(model_set)):
-            scaler, machine, _ = scikit_learns[number % TRAINED]
+            scaler, machine, _ = scikit_learn_models[number % TRAINED]
             machine.predict(scaler.transform(rows[number * NEW : (number + 1) * NEW]))
 
     def loop_over_table():
         parts = windows.groupby(["device", "sensor"], sort=False)
         tables = []
         for number, (_, part) in enumerate(parts):
-            scaler, machine, _ = scikit_learns[number % TRAINED]
+            scaler, machine, _ = scikit_learn_models[number % TRAINED]
             inputs = scaler.transform(window_features(part, model_set.features))
             scores = machine.decision_function(inputs)
             found = part[["device", "sensor", "window_end"]]
@@ -258,25 +255,25 @@ def test_scoring_a_fleet(fleet, scikit_learns, record):
         quartet=f"{ours:.2f} s, 1/{theirs / ours:.0f} "
         f"({terms / 1e6:.0f} million exponentials, {ours / terms * 1e9:.1f} ns each)",
         target="≤ 1/25",
-        reached=yes_or_no(theirs / ours >= 25),
+        reached=format_reached(theirs / ours >= 25),
     )
     content = model_set.to_bytes()
     fresh = iter(
         [SensorModels.from_bytes(content) for _ in range(3)]
     )  # each scores once, as in a job
-    whole = fastest(lambda: predict(next(fresh), windows))
+    seconds = fastest(lambda: predict(next(fresh), windows))
     theirs = fastest(loop_over_table, 1)
     record(
         SECTION,
         f"{name}, the same from the table of windows to that of predictions",
         reference=f"{theirs:.1f} s",
-        quartet=f"{whole:.2f} s, 1/{theirs / whole:.0f}",
+        quartet=f"{seconds:.2f} s, 1/{theirs / seconds:.0f}",
         target="–",
         reached="–",
     )
 
 
-def test_time_a_window(fleet, record):
+def test_time_per_window(fleet, record):
     model_set, windows = fleet
     found = {}
     for sensors in (15, 150, 1_500, 15_000, 50_000):
@@ -292,7 +289,7 @@ def test_time_a_window(fleet, record):
         reference="–",
         quartet=", ".join(f"{time:,.0f} ({sensors:,})" for sensors, time in found.items()),
         target="falls or stays level",
-        reached=yes_or_no(found[50_000] <= found[15]),
+        reached=format_reached(found[50_000] <= found[15]),
     )
 
 
@@ -311,15 +308,15 @@ _ALL_SENSORS = """
 import sys
 sys.path[:0] = sys.argv[4:]
 import pandas as pd
-from benchmarks.test_sensors import windows_of
+from benchmarks.test_sensors import make_windows
 from quartet.sensors.serving import _load_pyfunc
 folder, table, out = sys.argv[1:4]
-windows = windows_of(pd.read_csv(table), 60)
+windows = make_windows(pd.read_csv(table), 60)
 _load_pyfunc(folder).predict(windows).to_csv(f"{out}/predictions.csv", index=False)
 """
 
 
-def test_one_process_a_sensor(real_sensors, tmp_path, record):
+def test_one_process_per_sensor(real_sensors, tmp_path, record):
     import pickle
 
     from sklearn.pipeline import make_pipeline
@@ -336,7 +333,7 @@ def test_one_process_a_sensor(real_sensors, tmp_path, record):
         model = make_pipeline(StandardScaler(), machine).fit(rows[["Value"]].to_numpy()[:280])
         (tmp_path / f"model_{device}_{sensor}").write_bytes(pickle.dumps(model))
         pairs.append((str(device), str(sensor)))
-    *_, model_set, _ = false_alarms(windows_of(table, 60), 60, MODELS)
+    *_, model_set, _ = false_alarms(make_windows(table, 60), 60, MODELS)
     (tmp_path / serving.MODEL_FILE).write_bytes(model_set.to_bytes())
 
     def run(code, *arguments):
@@ -351,7 +348,7 @@ def test_one_process_a_sensor(real_sensors, tmp_path, record):
         run(_ALL_SENSORS, tmp_path, path, tmp_path, ROOT / "tests", ROOT / "src")
 
     theirs, ours = fastest(each, 1), fastest(together)
-    assert len(pd.read_csv(tmp_path / "predictions.csv")) == len(windows_of(table, 60))
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == len(make_windows(table, 60))
     record(
         SECTION,
         "15 sensors, from the file of readings to that of predictions, start-up included",
@@ -377,5 +374,5 @@ def test_loading_a_model_set(fleet, tmp_path, record):
         reference="–",
         quartet=f"{seconds:.2f} s, {path.stat().st_size / 2**20:.0f} MiB",
         target="≤ 2 s",
-        reached=yes_or_no(seconds <= 2),
+        reached=format_reached(seconds <= 2),
     )

@@ -113,7 +113,7 @@ def ranker_folder(tmp_path_factory):
 
 
 @contextmanager
-def guarded(folder):
+def serve_with_checks(folder):
     """Port and process of what `kedro cloud deploy` serves a model by."""
     port = free_port()
     with local_server.served(folder, port) as process:
@@ -121,7 +121,7 @@ def guarded(folder):
 
 
 @contextmanager
-def bare(folder):
+def serve_without_checks(folder):
     """Port of `mlflow models serve`."""
     command = ["mlflow", "models", "serve", "--env-manager", "local", "--model-uri", str(folder)]
     with pytest.MonkeyPatch.context() as patch:
@@ -131,7 +131,7 @@ def bare(folder):
             yield int(url.rpartition(":")[2]), None
 
 
-def sent(own, port, body):
+def send_request(own, port, body):
     """The response on a thread's connection; on a new one where a server has closed the old."""
     for last in (False, True):
         if not hasattr(own, "connection"):
@@ -148,13 +148,13 @@ def sent(own, port, body):
     raise AssertionError
 
 
-def under_load(port, body, at_once, requests):
+def measure_load(port, body, at_once, requests):
     """Seconds in all, and those that each request took, with so many clients that never pause."""
     own = threading.local()
 
     def ask(number):
         start = time.perf_counter()
-        response = sent(own, port, body)
+        response = send_request(own, port, body)
         response.read()
         assert response.status == 200
         return time.perf_counter() - start
@@ -166,23 +166,23 @@ def under_load(port, body, at_once, requests):
         return time.perf_counter() - start, np.array(took)
 
 
-def images(count):
+def load_images(count):
     own = load_bundled_digits()["images"]
     return np.tile(own, (count // len(own) + 1, 1, 1))[:count]
 
 
-def image_request(rows):
-    return json.dumps({"inputs": images(rows).tolist()}).encode()
+def make_image_request(rows):
+    return json.dumps({"inputs": load_images(rows).tolist()}).encode()
 
 
-def question_request(rows):
+def make_question_request(rows):
     texts = list(make_tables(ORIGINALS, 8)[1]["text"][:rows])
     return json.dumps(
         {"dataframe_split": {"columns": ["Text0"], "data": [[text] for text in texts]}}
     ).encode()
 
 
-def told(figures):
+def format_load(figures):
     """By clients at a time: requests a second, and latencies in milliseconds."""
     parts = []
     for at_once, (rate, took) in figures.items():
@@ -196,14 +196,14 @@ def told(figures):
 def test_load(model, rows, digit_folders, ranker_folder, record):
     is_digits = model == "mnist_classifier"
     folder = digit_folders["convnet"] if is_digits else ranker_folder
-    body = (image_request if is_digits else question_request)(rows)
+    body = (make_image_request if is_digits else make_question_request)(rows)
     figures = {"reference": {}, "quartet": {}}
-    with bare(folder) as (theirs, _), guarded(folder) as (ours, _):
+    with serve_without_checks(folder) as (theirs, _), serve_with_checks(folder) as (ours, _):
         for at_once in AT_ONCE:
             rounds = {"reference": [], "quartet": []}
             for _ in range(ROUNDS):  # in turns: what else the machine does meets both alike
                 for name, port in (("reference", theirs), ("quartet", ours)):
-                    rounds[name].append(under_load(port, body, at_once, REQUESTS[rows] // ROUNDS))
+                    rounds[name].append(measure_load(port, body, at_once, REQUESTS[rows] // ROUNDS))
             for name, found in rounds.items():
                 seconds, took = zip(*found, strict=True)
                 figures[name][at_once] = REQUESTS[rows] / sum(seconds), np.concatenate(took)
@@ -213,8 +213,8 @@ def test_load(model, rows, digit_folders, ranker_folder, record):
         SECTION,
         f"`{model}`, {rows} rows a request, by clients at a time: requests a second, p50 / p95 / "
         "p99; against `mlflow models serve` without checks",
-        reference=told(figures["reference"]),
-        quartet=told(figures["quartet"]),
+        reference=format_load(figures["reference"]),
+        quartet=format_load(figures["quartet"]),
         target="≥ 0.8 of its requests, p99 of 32 clients no longer than 1.25 times",
         reached="yes"
         if most["quartet"] >= 0.8 * most["reference"] and p99["quartet"] <= 1.25 * p99["reference"]
@@ -222,14 +222,14 @@ def test_load(model, rows, digit_folders, ranker_folder, record):
     )
 
 
-def peak_mb(pid):
+def read_peak_mb(pid):
     """Most memory that a process had, in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @contextmanager
-def tutorial(tmp_path):
+def serve_tutorial(tmp_path):
     """Port and process of the reference's endpoint, with a model of the same kind."""
     import joblib
     from sklearn.linear_model import LogisticRegression
@@ -260,16 +260,16 @@ def post(port, path, body):
     return json.loads(answer)
 
 
-def test_the_whole_test_set(tmp_path, digit_folders, record):
-    digits = images(WHOLE_TEST_SET)
-    with tutorial(tmp_path) as (port, pid):
+def test_complete_test_set(tmp_path, digit_folders, record):
+    digits = load_images(WHOLE_TEST_SET)
+    with serve_tutorial(tmp_path) as (port, pid):
         start = time.perf_counter()
         rows = (digits.reshape(-1, 784) / 255.0).tolist()
         body = json.dumps({"data": rows}).encode()
         assert len(post(port, "/score", body)) == WHOLE_TEST_SET
-        theirs = time.perf_counter() - start, len(body) / 1e6, peak_mb(pid)
-    with guarded(digit_folders["logistic"]) as (port, pid):
-        before = peak_mb(pid)
+        theirs = time.perf_counter() - start, len(body) / 1e6, read_peak_mb(pid)
+    with serve_with_checks(digit_folders["logistic"]) as (port, pid):
+        before = read_peak_mb(pid)
         start = time.perf_counter()
 
         def ask(first):
@@ -281,7 +281,7 @@ def test_the_whole_test_set(tmp_path, digit_folders, record):
         seconds = time.perf_counter() - start
         assert sum(count for _, count in answers) == WHOLE_TEST_SET
         largest = max(size for size, _ in answers) / 1e6
-        ours = seconds, largest, peak_mb(pid)
+        ours = seconds, largest, read_peak_mb(pid)
     record(
         SECTION,
         f"{WHOLE_TEST_SET:,} images by a linear model, with probabilities and checks, in requests "

@@ -32,7 +32,7 @@ def empty_project(tmp_path):
     return tmp_path
 
 
-def seconds(folder):
+def measure_seconds(folder):
     start = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "kedro", "registry", "list"],
@@ -44,7 +44,7 @@ def seconds(folder):
 
 
 def test_listing_the_pipelines(empty_project, record):
-    pairs = [(seconds(ROOT), seconds(empty_project)) for _ in range(9)]
+    pairs = [(measure_seconds(ROOT), measure_seconds(empty_project)) for _ in range(9)]
     here, empty = (statistics.median(times) for times in zip(*pairs, strict=True))
     record(
         "Start-up",

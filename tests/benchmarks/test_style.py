@@ -16,6 +16,7 @@ import torch
 from safetensors.numpy import save_file
 
 from benchmarks import style_reference
+from figures import format_reached
 from quartet.style.assemble import assemble
 from quartet.style.check import check_video
 from quartet.style.encoding_settings import Encoding
@@ -31,10 +32,6 @@ SECTION = "Style transfer"
 REFERENCE_FRAMES = 16
 """Its time per frame is the same for all."""
 CLIP = "132 frames of 1280×720"
-
-
-def yes_or_no(reached) -> str:
-    return "yes" if reached else "no"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +55,7 @@ def reference(real_clip, network, tmp_path_factory) -> dict[str, float]:
     return {step: value / REFERENCE_FRAMES for step, value in seconds.items()}
 
 
-def end_to_end(real_clip, weights, folder, settings) -> tuple[float, float]:
+def measure_end_to_end(real_clip, weights, folder, settings) -> tuple[float, float]:
     """Frames per second from the source to the checked file, and those of the network alone."""
     platform = detect_platform(settings)
     begun = time.perf_counter()
@@ -78,10 +75,12 @@ def end_to_end(real_clip, weights, folder, settings) -> tuple[float, float]:
     assemble(real_clip, segments, plan, target, Encoding())
     check_video(target, plan)
     seconds = time.perf_counter() - begun
-    return plan.frames / seconds, bare(real_clip, weights, settings, platform)
+    return plan.frames / seconds, measure_network(real_clip, weights, settings, platform)
 
 
-def bare(real_clip, weights, settings: Stylizing, platform: Platform, frames=24) -> float:
+def measure_network(
+    real_clip, weights, settings: Stylizing, platform: Platform, frames=24
+) -> float:
     """Frames per second of the network alone, on frames that lie in memory."""
     with av.open(str(real_clip)) as container:
         decoded = container.decode(video=0)
@@ -98,7 +97,7 @@ def bare(real_clip, weights, settings: Stylizing, platform: Platform, frames=24)
 )
 def test_end_to_end(real_clip, weights, reference, tmp_path, record, precision, factor):
     settings = Stylizing(precision=precision)
-    rate, network_rate = end_to_end(real_clip, weights, tmp_path, settings)
+    rate, network_rate = measure_end_to_end(real_clip, weights, tmp_path, settings)
     theirs = 1 / (reference["extract"] + reference["stylize"] + reference["join"])
     made = detect_platform(settings).describe()
     how = f"{made['precision']}, {made['workers']} threads"
@@ -108,7 +107,7 @@ def test_end_to_end(real_clip, weights, reference, tmp_path, record, precision, 
         reference=f"{theirs:.2f} (network alone {1 / reference['network']:.2f})",
         quartet=f"{rate:.2f}, {rate / theirs:.1f} times as fast",
         target=f"≥ {factor} times",
-        reached=yes_or_no(rate / theirs >= factor),
+        reached=format_reached(rate / theirs >= factor),
     )
     record(
         SECTION,
@@ -116,7 +115,7 @@ def test_end_to_end(real_clip, weights, reference, tmp_path, record, precision, 
         reference=f"{theirs * reference['network']:.0%}",
         quartet=f"{rate / network_rate:.0%} of {network_rate:.2f} frames/s",
         target="≥ 80%",
-        reached=yes_or_no(rate / network_rate >= 0.8),
+        reached=format_reached(rate / network_rate >= 0.8),
     )
 
 
@@ -136,7 +135,7 @@ def test_likeness(real_clip, network, weights, record):
         reference="–",
         quartet=f"{near:.4%}",
         target="≥ 99.9%",
-        reached=yes_or_no(near >= 0.999),
+        reached=format_reached(near >= 0.999),
     )
     with Stylizer(
         weights, Stylizing(), Platform(torch.device("cpu"), torch.bfloat16, True, 1)
@@ -153,7 +152,7 @@ def test_likeness(real_clip, network, weights, record):
             reference="–",
             quartet=f"{rms:.2f}",
             target="≤ 2",
-            reached=yes_or_no(rms <= 2),
+            reached=format_reached(rms <= 2),
         )
 
 
@@ -206,11 +205,11 @@ def test_two_ranks(project, real_clip, record):
         reference="–",
         quartet=f"{rates[1]:.2f} and {rates[2]:.2f} frames/s, {rates[2] / rates[1]:.2f} times",
         target="≥ 1.6 times",
-        reached=yes_or_no(rates[2] / rates[1] >= 1.6),
+        reached=format_reached(rates[2] / rates[1] >= 1.6),
     )
 
 
-def repeated(real_clip: Path, target: Path, seconds: int) -> Path:
+def write_repeated_clip(real_clip: Path, target: Path, seconds: int) -> Path:
     """The clip over and over, as often as fills the time; nothing is encoded anew."""
     with av.open(str(real_clip)) as source:
         video = source.streams.video[0]
@@ -236,10 +235,10 @@ def test_memory(project, real_clip, tmp_path, record):
     """Of a long video, with a network of width 4: with one of 16 it would take an hour."""
     peaks, frames = {}, {}
     for seconds in (30, 600):
-        video = repeated(real_clip, tmp_path / f"{seconds}.mp4", seconds)
+        video = write_repeated_clip(real_clip, tmp_path / f"{seconds}.mp4", seconds)
         found, peaks[seconds] = transfer(project, video, "narrow", "video_encoding.quality=35")
         frames[seconds] = found["frames_out"]
-    _, wide = transfer(project, repeated(real_clip, tmp_path / "w.mp4", 5), "mosaic")
+    _, wide = transfer(project, write_repeated_clip(real_clip, tmp_path / "w.mp4", 5), "mosaic")
     record(
         SECTION,
         "peak memory of a run on 720p, width 4: 30 s, 10 min; width 16: 5 s",
@@ -247,5 +246,5 @@ def test_memory(project, real_clip, tmp_path, record):
         quartet=f"{peaks[30]:.0f} MiB ({frames[30]:,} frames), {peaks[600]:.0f} MiB "
         f"({frames[600]:,} frames); {wide:.0f} MiB",
         target="same, < 2048 MiB",
-        reached=yes_or_no(max(*peaks.values(), wide) < 2048 and peaks[600] < 1.1 * peaks[30]),
+        reached=format_reached(max(*peaks.values(), wide) < 2048 and peaks[600] < 1.1 * peaks[30]),
     )
