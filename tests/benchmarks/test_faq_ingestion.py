@@ -53,7 +53,7 @@ def write_dump(folder, posts):
     """Both files, plain, of so many posts; half of the originals have the tag."""
     with (folder / "Posts.xml").open("w") as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\r\n<posts>\r\n')
-        file.writelines(map(post, range(ORIGINAL_EVERY, posts + ORIGINAL_EVERY)))
+        file.writelines(map(make_post, range(ORIGINAL_EVERY, posts + ORIGINAL_EVERY)))
         file.write("</posts>")
     with (folder / "PostLinks.xml").open("w") as file:
         file.write("<postlinks>\r\n")

@@ -150,11 +150,9 @@ def evaluate(series, nu=NU, seed=1):
     early = series.divided(series.trained, middle)
     found, pairs = {}, [None, None]
     for method in METHODS:
-        settled = series.window_seconds, nu, seed
-        held, pairs[0] = sensor_alarms(method, early.trained, early.evaluated, *settled, pairs[0])
-        alarms, pairs[1] = sensor_alarms(
-            method, series.trained, series.evaluated, *settled, pairs[1]
-        )
+        setup = series.window_seconds, nu, seed
+        held, pairs[0] = sensor_alarms(method, early.trained, early.evaluated, *setup, pairs[0])
+        alarms, pairs[1] = sensor_alarms(method, series.trained, series.evaluated, *setup, pairs[1])
         fewest = fewest_sensors(early.evaluated, held, nu)
         if len(pairs[1]) == 1:  # nothing to join
             fewest = {}
