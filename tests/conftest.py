@@ -132,15 +132,15 @@ def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             result = run_kedro(make_workspace(folder), "run", "--params", LIGHT, fresh=True)
-            said = {"stdout": result.stdout, "stderr": result.stderr}
-            folder.with_suffix(".said").write_text(json.dumps(said))
+            output = {"stdout": result.stdout, "stderr": result.stderr}
+            folder.with_suffix(".output.json").write_text(json.dumps(output))
             if result.returncode:
                 failure.write_text(result.stderr)
     assert not failure.exists(), failure.read_text()
     return folder
 
 
-class Said(NamedTuple):
+class RunOutput(NamedTuple):
     """What a command wrote."""
 
     stdout: str
@@ -148,6 +148,6 @@ class Said(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def trained_output(trained_workspace: Path) -> Said:
+def trained_output(trained_workspace: Path) -> RunOutput:
     """What the run wrote that made `trained_workspace`, as it is when neither is a terminal."""
-    return Said(**json.loads(trained_workspace.with_suffix(".said").read_text()))
+    return RunOutput(**json.loads(trained_workspace.with_suffix(".output.json").read_text()))

@@ -85,13 +85,13 @@ def write_figure(section: str, what: str, *, file: Path, **row: str) -> None:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     figures.setdefault(section, {})[what] = {
         **row,
-        "measured": f"{today}, {machine()}",
-        "versions": versions(),
+        "measured": f"{today}, {read_machine()}",
+        "versions": read_versions(),
         "file": str(file.relative_to(ROOT)),
     }
     FIGURES.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-    PAGE.write_text(page(figures))
-    README.write_text(with_figures(README.read_text(), figures))
+    PAGE.write_text(format_page(figures))
+    README.write_text(insert_figures(README.read_text(), figures))
 
 
 def format_reached(reached: bool) -> str:
@@ -99,7 +99,7 @@ def format_reached(reached: bool) -> str:
     return "yes" if reached else "no"
 
 
-def machine() -> str:
+def read_machine() -> str:
     """The processor, as far as speed depends on it."""
     text = Path("/proc/cpuinfo").read_text()
     model = next(line for line in text.splitlines() if line.startswith("model name"))
@@ -107,13 +107,13 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {model.split(':')[1].strip()}{amx}, {platform.system()}"
 
 
-def versions() -> str:
+def read_versions() -> str:
     """Of Python and of the packages that figures depend on."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return f"Python {platform.python_version()}, {packages}"
 
 
-def page(figures: Figures) -> str:
+def format_page(figures: Figures) -> str:
     """The page of the documentation."""
     parts = [
         "# Benchmarks\n",
@@ -122,7 +122,7 @@ def page(figures: Figures) -> str:
         "machines; seconds do not. One section alone is measured by the command below it.\n",
     ]
     for section, rows in figures.items():
-        parts += [f"## {section}\n", table(rows)]
+        parts += [f"## {section}\n", format_table(rows)]
         for name, text in (("measured", "Measured on {}."), ("versions", "With {}.")):
             parts += [text.format("; ".join(sorted({row[name] for row in rows.values()}))) + "\n"]
         files = " ".join(sorted({row["file"] for row in rows.values()}))
@@ -130,7 +130,7 @@ def page(figures: Figures) -> str:
     return "\n".join(parts)
 
 
-def table(rows: dict[str, dict[str, str]]) -> str:
+def format_table(rows: dict[str, dict[str, str]]) -> str:
     """Rows of one section in Markdown."""
     lines = ["| what | reference | Quartet | target | reached |", "|---|---|---|---|---|"]
     lines += [
@@ -140,7 +140,7 @@ def table(rows: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_figures(readme: str, figures: Figures) -> str:
+def insert_figures(readme: str, figures: Figures) -> str:
     """The README with the headlines in the place of those it has, if it has any.
 
     Raises:
@@ -157,11 +157,11 @@ def with_figures(readme: str, figures: Figures) -> str:
     for title, row in rows.items():
         target = row["target"] + MISSED.get(row["reached"], "")
         lines.append(f"| {title} | {row['reference']} | {row['quartet']} | {target} |")
-    made = "\n".join([*lines, "", machines([row["measured"] for row in rows.values()]), ""])
+    made = "\n".join([*lines, "", format_machines([row["measured"] for row in rows.values()]), ""])
     return MARKED.sub(lambda found: found[1] + made + found[2], readme)
 
 
-def machines(measured: list[str]) -> str:
+def format_machines(measured: list[str]) -> str:
     """In a sentence on which machine most rows were measured, and on which the others."""
     names = [each.partition(", ")[2] for each in measured]
     usual, *others = (name for name, _ in Counter(names).most_common())

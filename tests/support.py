@@ -86,7 +86,7 @@ def make_workspace(folder: Path) -> Path:
     return folder
 
 
-def timeless(metrics: Mapping[str, float]) -> dict[str, float]:
+def drop_times(metrics: Mapping[str, float]) -> dict[str, float]:
     """Metrics that are no times, rates or sizes in memory: those that another run gives again."""
     ends = ("_s", "_mib", "workers")
     return {
@@ -149,16 +149,16 @@ def free_port() -> int:
 
 @contextmanager
 def running_server(
-    folder: Path, command: list[str], path: str, said: Path | None = None
+    folder: Path, command: list[str], path: str, log_file: Path | None = None
 ) -> Iterator[str]:
     """The address of `python -m COMMAND --host … --port …`, once `path` answers; stopped after.
 
     The command gets a process group of its own, so that the servers it starts end with it. What
-    they say goes into the file `said`.
+    they say goes into the file `log_file`.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with said.open("w+") if said else tempfile.TemporaryFile("w+") as log:
+    with log_file.open("w+") if log_file else tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
             cwd=folder,

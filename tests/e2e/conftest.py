@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from e2e.flowcharts import ELSEWHERE, SIZE, VIEW, complaint, open_flowchart, settle
-from painted import random_vgg, stripes
+from style_inputs import random_vgg, stripes
 from support import GUARD_S, run_kedro, running_server, skip_or_fail
 
 SHORT_TRAINING = (
@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def everything_run(trained_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def complete_project(trained_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which style_training has run, too, for as short as can be."""
     folder = tmp_path_factory.mktemp("everything") / "project"
     shutil.copytree(trained_workspace, folder)
@@ -60,16 +60,16 @@ def everything_run(trained_workspace: Path, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of all that Kedro-Viz's server says."""
-    return tmp_path_factory.mktemp("said") / "said.txt"
+    return tmp_path_factory.mktemp("server_log") / "server_log.txt"
 
 
 @pytest.fixture(scope="module")
-def viz(everything_run: Path, said: Path) -> Iterator[str]:
+def viz(complete_project: Path, server_log: Path) -> Iterator[str]:
     """The address of `kedro viz run` on all pipelines of the project."""
     command = ["kedro", "viz", "run", "--no-browser"]
-    with running_server(everything_run, command, "/api/main", said) as url:
+    with running_server(complete_project, command, "/api/main", server_log) as url:
         yield url
 
 
@@ -95,7 +95,7 @@ def window(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., Br
     """Makes windows, which keep what their pages complain of."""
     windows = []
 
-    def made(size: tuple[int, int] = SIZE) -> BrowserContext:
+    def open_window(size: tuple[int, int] = SIZE) -> BrowserContext:
         width, height = size
         context = browser.new_context(
             viewport={"width": width, "height": height}, device_scale_factor=1.5
@@ -110,7 +110,7 @@ def window(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., Br
         context.on("requestfailed", lambda request: complaints.append(request.url))
         return context
 
-    yield made
+    yield open_window
     for context in windows:
         context.close()
 
@@ -121,7 +121,7 @@ def flowchart(
 ) -> Callable[..., Page]:
     """Opens the page of a pipeline; its flowchart is then drawn and at rest."""
 
-    def opened(pipeline: str, size: tuple[int, int] = SIZE) -> Page:
+    def open_pipeline(pipeline: str, size: tuple[int, int] = SIZE) -> Page:
         context = window(size)
         # Kedro-Viz falls back on other fonts where these cannot be had.
         context.route("https://fonts.googleapis.com/**", lambda route: route.fulfill(body=""))
@@ -132,7 +132,7 @@ def flowchart(
         )
         return open_flowchart(context, f"{viz}/?pid={pipeline}")
 
-    return opened
+    return open_pipeline
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from damage import make_video
-from painted import random_vgg, stripes
-from support import QUICK, clean_environment, make_workspace, timeless
+from style_inputs import random_vgg, stripes
+from support import QUICK, clean_environment, drop_times, make_workspace
 
 VIDEO = "data/01_raw/style/short.mp4"
 PARAMETERS = {
@@ -96,44 +96,46 @@ class Campaign:
 
     def kill(self, pipeline: str, share: float) -> Kill:
         """Kill a run after a share of its time, run it again and compare."""
-        expected, seconds = self._undisturbed(pipeline)
+        expected, seconds = self._run_undisturbed(pipeline)
         self._restore(NEEDS[pipeline])
         moment = share * seconds
         self._run(pipeline, moment)
-        kill = Kill(pipeline, moment, self._reached())
+        kill = Kill(pipeline, moment, self._find_last_node())
         code = self._run(pipeline, _PATIENCE)
         if code != 0:
             last = self._log.read_text(errors="replace").strip().splitlines()[-1:]
             kill.faults.append(f"run again: code {code}, {last}")
             return kill
-        found = facts(self._project)
+        found = read_facts(self._project)
         names = expected.keys() | found.keys()
         different = {name for name in names if found.get(name) != expected.get(name)}
         if different:
-            kill.faults += self._unexplained(pipeline, different, found)
+            kill.faults += self._find_unexplained(pipeline, different, found)
         return kill
 
-    def _undisturbed(self, pipeline: str) -> tuple[dict[str, str], float]:
+    def _run_undisturbed(self, pipeline: str) -> tuple[dict[str, str], float]:
         if pipeline not in self._expected:
             self._restore(NEEDS[pipeline])
             before = time.monotonic()
             self._succeed(pipeline)
             seconds = time.monotonic() - before
-            self._expected[pipeline] = facts(self._project), seconds
+            self._expected[pipeline] = read_facts(self._project), seconds
         return self._expected[pipeline]
 
-    def _unexplained(self, pipeline: str, names: set[str], found: dict[str, str]) -> Iterator[str]:
+    def _find_unexplained(
+        self, pipeline: str, names: set[str], found: dict[str, str]
+    ) -> Iterator[str]:
         """Those differences that two undisturbed runs, in one project or two, do not have."""
         if pipeline not in self._others:
             self._restore(NEEDS[pipeline])
             self._succeed(pipeline)
-            self._others[pipeline] = [facts(self._project)]
+            self._others[pipeline] = [read_facts(self._project)]
             self._succeed(pipeline)
-            self._others[pipeline].append(facts(self._project))
-        anew, twice = self._others[pipeline]
+            self._others[pipeline].append(read_facts(self._project))
+        other, twice = self._others[pipeline]
         expected, _ = self._expected[pipeline]
         for name in sorted(names):
-            is_repeatable = anew.get(name) == expected.get(name)
+            is_repeatable = other.get(name) == expected.get(name)
             if is_repeatable and found.get(name) != twice.get(name):
                 yield f"{name}: {found.get(name)}, expected {expected.get(name)}"
 
@@ -179,7 +181,7 @@ class Campaign:
                     os.killpg(process.pid, signal.SIGKILL)
         return process.returncode
 
-    def _reached(self) -> str:
+    def _find_last_node(self) -> str:
         text = self._log.read_text(errors="replace")
         nodes = re.findall(r"Running node:\s+(\S+)", text)
         return nodes[-1] if nodes else "before the first node"
@@ -195,13 +197,13 @@ def _add_inputs(folder: Path) -> None:
     torch.save(weights, folder / "vgg.pth")
 
 
-def facts(folder: Path) -> dict[str, str]:
+def read_facts(folder: Path) -> dict[str, str]:
     """What a run leaves: metrics that are no times, digests of files, versions, runs under way."""
     found = {}
     for path in sorted((folder / "data").rglob("*")):
         name = str(path.relative_to(folder))
         if path.name == "metrics.json":
-            metrics = timeless(json.loads(path.read_text()))
+            metrics = drop_times(json.loads(path.read_text()))
             found |= {f"{name} {key}": str(metrics[key]) for key in metrics.keys() - OF_THE_RUN}
         elif path.is_file() and not path.name.startswith(".") and ".db" not in path.suffix:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
@@ -213,7 +215,7 @@ def facts(folder: Path) -> dict[str, str]:
     return found
 
 
-def campaign(root: Path, kills: int, seed: int, pipelines: Sequence[str]) -> Iterator[Kill]:
+def kill_repeatedly(root: Path, kills: int, seed: int, pipelines: Sequence[str]) -> Iterator[Kill]:
     """Kill runs of the pipelines, in turn, each at a random moment."""
     chance, works = random.Random(seed), Campaign(root)
     for number in range(kills):
@@ -228,7 +230,9 @@ def main() -> int:
     options = parser.parse_args()
     faulty = 0
     with tempfile.TemporaryDirectory() as root:
-        for kill in campaign(Path(root), options.kills, options.seed, options.pipelines.split(",")):
+        for kill in kill_repeatedly(
+            Path(root), options.kills, options.seed, options.pipelines.split(",")
+        ):
             print(kill, flush=True)
             faulty += bool(kill.faults)
     print(f"{options.kills} kills, {faulty} not as undisturbed")

@@ -63,7 +63,7 @@ def test_banners_of_the_sample_are_counted(trained_workspace):
     assert read_metrics(trained_workspace)["banners"] > 50
 
 
-def test_every_figure_is_an_image(trained_workspace):
+def test_every_figure_is_a_png_image(trained_workspace):
     images = list((trained_workspace / REPORTS).glob("*.png"))
     assert len(images) == 9
     for path in images:

@@ -128,7 +128,7 @@ def shows(kind, preview, file):
     return preview["columns"] == header.split(",") and bool(preview["data"]) == bool(rows)
 
 
-def test_pipelines_are_offered_by_name(ask):
+def test_pipelines_are_listed_by_name(ask):
     assert [each["id"] for each in ask("main")["pipelines"]] == NAMES == sorted(NAMES)
 
 
@@ -139,14 +139,14 @@ def test_every_node_and_dataset_of_the_pipeline_is_listed(name, shown):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nodes_say_in_words_what_they_do(name):
+def test_node_names_begin_with_a_known_verb(name):
     for node in pipelines[name].nodes:
         assert re.fullmatch(r"[a-z]{2,}(_[a-z]{2,})+", node.name)
         assert node.name.partition("_")[0] in VERBS, node.name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_made_in_an_earlier_layer_than_what_it_is_made_of(name):
+def test_outputs_are_not_in_an_earlier_layer_than_inputs(name):
     datasets = datasets_of(name)
     for node in pipelines[name].nodes:
         for given in datasets & set(node.inputs):
@@ -156,7 +156,7 @@ def test_nothing_is_made_in_an_earlier_layer_than_what_it_is_made_of(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_page_shows_the_complete_flowchart_and_a_figure_when_clicked(
+def test_the_page_shows_the_complete_flowchart_and_a_clicked_figure(
     name, flowchart, complaints, keep_screenshot
 ):
     page = flowchart(name, SIZES.get(name, SIZE))
@@ -188,7 +188,7 @@ def check_figure(page, figure):
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
 
 
-def test_pretty_names_read_as_words(window, viz, complaints):
+def test_pretty_names_are_readable(window, viz, complaints):
     """What Kedro-Viz makes of names when one asks for it in its settings."""
     context = window()
     context.add_init_script(
@@ -201,8 +201,8 @@ def test_pretty_names_read_as_words(window, viz, complaints):
         expect(page.locator(".pipeline-node__text").get_by_text(words, exact=True)).to_be_visible()
 
 
-def test_a_click_on_the_metrics_shows_their_values(flowchart, complaints, everything_run):
-    file = everything_run / CATALOG["mnist_training_metrics"]["filepath"]
+def test_a_click_on_the_metrics_shows_their_values(flowchart, complaints, complete_project):
+    file = complete_project / CATALOG["mnist_training_metrics"]["filepath"]
     metrics = json.loads(file.read_text())
     panel = open_panel(flowchart("mnist_training"), "mnist_training_metrics")
     rows = panel.locator(".variable-row")
@@ -217,10 +217,8 @@ def test_a_click_on_the_model_card_shows_its_text(flowchart, complaints):
     assert complaints == []
 
 
-def test_a_dataset_that_no_run_has_made_is_described_without_a_preview(
-    flowchart, complaints, everything_run
-):
-    file = everything_run / CATALOG["style_previews_figure"]["filepath"]
+def test_a_missing_dataset_is_shown_without_a_preview(flowchart, complaints, complete_project):
+    file = complete_project / CATALOG["style_previews_figure"]["filepath"]
     kept = file.rename(file.with_suffix(".kept"))
     try:
         panel = open_panel(flowchart("style_training"), "style_previews_figure")
@@ -231,22 +229,22 @@ def test_a_dataset_that_no_run_has_made_is_described_without_a_preview(
     assert complaints == []
 
 
-def test_reports_are_previewed_with_their_own_content(answers, everything_run):
+def test_reports_are_previewed_with_their_content(answers, complete_project):
     wrong = []
     for dataset in REPORTS:
         entry, answer = CATALOG[dataset], answers[dataset]
-        kind, file = PREVIEWS[entry["type"]], everything_run / entry["filepath"]
+        kind, file = PREVIEWS[entry["type"]], complete_project / entry["filepath"]
         if answer.get("preview_type") != kind or not shows(kind, answer["preview"], file):
             wrong.append(dataset)
     assert wrong == []
 
 
-def test_the_last_run_is_shown_with_how_each_node_went(ask, shown):
+def test_the_last_run_is_shown_with_the_status_of_each_node(ask, shown):
     states = {key: node["status"] for key, node in ask("run-status")["nodes"].items()}
     assert {states[node["id"]] for node in shown["__default__"]["task"].values()} == {"success"}
 
 
-def test_the_server_has_nothing_to_warn_of(answers, said):
+def test_the_server_logs_no_warnings(answers, server_log):
     assert answers.keys() >= set(REPORTS)
-    warnings = re.findall(r"^.*(?:warning|error|traceback).*$", said.read_text(), re.I | re.M)
+    warnings = re.findall(r"^.*(?:warning|error|traceback).*$", server_log.read_text(), re.I | re.M)
     assert [line for line in warnings if "style_previews_figure" not in line] == []

@@ -100,7 +100,7 @@ def test_notebook_runs_after_a_sample_run_and_draws_its_figures(
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
-def test_committed_notebook_is_free_of_results_of_someone_elses_data(path: Path) -> None:
+def test_committed_notebook_has_no_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -108,6 +108,6 @@ def test_committed_notebook_is_free_of_results_of_someone_elses_data(path: Path)
     assert [cell.source for cell in code if cell.outputs or cell.execution_count is not None] == []
 
 
-def test_every_notebook_says_which_figures_it_must_draw() -> None:
+def test_figures_of_every_notebook_are_listed() -> None:
     assert {path.stem for path in NOTEBOOKS} == SECTIONS_WITH_FIGURES.keys()
     assert all(SECTIONS_WITH_FIGURES.values())

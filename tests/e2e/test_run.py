@@ -38,7 +38,7 @@ def tracked(metrics):
     }
 
 
-def test_the_sample_is_read_well(trained_workspace):
+def test_the_sample_is_classified_accurately(trained_workspace):
     found = metrics(trained_workspace)
     assert found["logistic_test_accuracy"] > 0.94
     assert found["convnet_test_accuracy"] > 0.98
@@ -49,7 +49,7 @@ def test_the_sample_is_read_well(trained_workspace):
         assert low < value <= high
 
 
-def test_metrics_are_flat_numbers_and_hold_what_was_promised(trained_workspace):
+def test_metrics_are_flat_numbers_with_all_documented_keys(trained_workspace):
     found = metrics(trained_workspace)
     assert all(isinstance(value, int | float) for value in found.values())
     assert found.keys() >= {
@@ -61,7 +61,7 @@ def test_metrics_are_flat_numbers_and_hold_what_was_promised(trained_workspace):
     }
 
 
-def test_the_choices_are_those_of_the_validation_set(trained_workspace):
+def test_hyperparameters_are_chosen_on_the_validation_set(trained_workspace):
     folder = trained_workspace / REPORTS
     found = metrics(trained_workspace)
     sweep = pd.read_csv(folder / "sweep_results.csv")
@@ -72,7 +72,7 @@ def test_the_choices_are_those_of_the_validation_set(trained_workspace):
     assert found["best_learning_rate"] in set(trials["learning_rate"])
 
 
-def test_every_figure_is_a_picture(trained_workspace):
+def test_every_figure_is_a_png_image(trained_workspace):
     pictures = list((trained_workspace / REPORTS).glob("*.png"))
     assert len(pictures) == 10
     for path in pictures:
@@ -95,7 +95,7 @@ def test_the_run_is_tracked_with_parameters_metrics_and_figures(trained_workspac
     assert "figures/convnet_confusion_figure.png" in figures
 
 
-def test_the_better_classifier_is_registered_with_its_facts(trained_workspace, client):
+def test_the_better_classifier_is_registered_with_its_tags(trained_workspace, client):
     (version,) = client.search_model_versions("name='mnist_classifier'")
     assert version.tags["family"] == "convnet"
     assert (
@@ -107,7 +107,7 @@ def test_the_better_classifier_is_registered_with_its_facts(trained_workspace, c
 
 
 @pytest.mark.integration
-def test_the_tracking_pages_show_the_run(trained_workspace):
+def test_mlflow_ui_shows_the_run(trained_workspace):
     command = ["mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db", "--workers", "1"]
     with running_server(trained_workspace, command, "/health") as url:
         assert b"<title>MLflow</title>" in urlopen(url, timeout=GUARD_S).read()
@@ -123,7 +123,7 @@ def test_the_tracking_pages_show_the_run(trained_workspace):
     assert tracked(shown) == metrics(trained_workspace)
 
 
-def test_a_run_stopped_by_hand_is_tracked_as_such_and_goes_on_where_it_was(workspace):
+def test_an_interrupted_run_is_tracked_as_killed_and_resumes(workspace):
     checkpoint = workspace / "data/06_models/mnist/convnet_checkpoint.safetensors"
     train = (*TRAIN, "convnet_training.minimum_steps=100")
     with subprocess.Popen(
@@ -163,7 +163,7 @@ print(np.mean(table["label"] == labels), sums.round(4).unique())
 """
 
 
-def test_a_registered_model_reads_a_batch_in_a_fresh_process(trained_workspace):
+def test_a_registered_model_predicts_in_a_new_process(trained_workspace):
     result = subprocess.run(
         [sys.executable, "-c", READ_ALL.format(source=str(trained_workspace / "src"))],
         cwd=trained_workspace,
@@ -213,7 +213,7 @@ def test_another_seed_gives_another_split_and_other_weights(workspace, first):
         assert (workspace / path).read_bytes() != (first / path).read_bytes()
 
 
-def test_a_run_is_quiet_about_what_is_not_wrong(trained_output):
+def test_a_normal_run_logs_no_warnings(trained_output):
     assert "WARNING" not in trained_output.stderr
     assert "Warning" not in trained_output.stderr
     assert max(len(line) for line in trained_output.stderr.splitlines()) < 400

@@ -60,8 +60,8 @@ def test_faults_and_duplicates_of_the_simulator_are_counted(trained_workspace):
     assert found["readings_quarantined"] == 12
     assert found["readings_duplicated"] == 157
     assert found["sensors"] == 12
-    said = (ROOT / "conf/base/sample_data/parameters.yml").read_text()
-    assert f"{found['readings']:,} readings" in said
+    described = (ROOT / "conf/base/sample_data/parameters.yml").read_text()
+    assert f"{found['readings']:,} readings" in described
     ((stored,),) = rows(trained_workspace, "SELECT SUM(readings) FROM sensor_windows")
     assert stored == found["readings"] - found["readings_duplicated"]
 
@@ -82,7 +82,7 @@ def test_predictions_in_blob_storage_and_anomalies_in_sql_agree(trained_workspac
     assert count == found["anomalies"] == stored["anomaly"].sum()
 
 
-def test_every_figure_is_a_picture(trained_workspace):
+def test_every_figure_is_a_png_image(trained_workspace):
     reports = trained_workspace / "data/08_reporting"
     pictures = [path for name in PIPELINES for path in (reports / name).glob("*.png")]
     assert len(pictures) == 5
@@ -91,7 +91,7 @@ def test_every_figure_is_a_picture(trained_workspace):
         assert path.stat().st_size > 10_000
 
 
-def test_the_model_set_is_registered_with_its_facts(trained_workspace):
+def test_the_model_set_is_registered_with_its_tags(trained_workspace):
     client = mlflow.MlflowClient(f"sqlite:///{trained_workspace}/mlflow.db")
     (version,) = client.search_model_versions("name='sensor_models'")
     assert version.tags["metric.models"] == "12"
@@ -105,9 +105,7 @@ def project(trained_workspace, tmp_path):
     return shutil.copytree(trained_workspace, tmp_path / "project")
 
 
-def test_the_next_scheduled_runs_find_nothing_new_and_keep_what_there_is(
-    project, trained_workspace
-):
+def test_repeated_runs_without_new_data_change_nothing(project, trained_workspace):
     result = run_kedro(project, "run", "--pipelines", ",".join(PIPELINES))
     assert result.returncode == 0, result.stderr
     assert metrics(project)["windows_scored"] == 0
@@ -117,7 +115,7 @@ def test_the_next_scheduled_runs_find_nothing_new_and_keep_what_there_is(
     assert len(client.search_model_versions("name='sensor_models'")) == 1
 
 
-def test_two_ranks_train_and_score_as_one(project, trained_workspace):
+def test_two_ranks_give_the_same_models_and_predictions_as_one(project, trained_workspace):
     model_set = "data/06_models/sensors/merged_models.safetensors"
     shutil.rmtree(project / "data/07_model_output/sensors")
     url = f"sqlite:///{project}/data/03_primary/sensors/ranks.db"

@@ -22,7 +22,7 @@ from support import ROOT, bootstrap, clean_environment
 bootstrap()
 NAMES = list(pipelines)
 SECRET = "AccountKey=c2VjcmV0"
-SPOILT = "no file clandestine.csv"
+RUN_ERROR = "no file clandestine.csv"
 
 
 def export(project, folder):
@@ -50,9 +50,9 @@ def project(trained_workspace, tmp_path_factory):
     shutil.copytree(trained_workspace, folder)
     (folder / "conf/local/parameters.yml").write_text("seed: 123454321\n")
     events = folder / ".viz/kedro_pipeline_events.json"
-    told = json.loads(events.read_text())
-    failed = {"event": "on_pipeline_error", "error": SPOILT, "traceback": SPOILT}
-    events.write_text(json.dumps([*told, failed]))
+    content = json.loads(events.read_text())
+    failed = {"event": "on_pipeline_error", "error": RUN_ERROR, "traceback": RUN_ERROR}
+    events.write_text(json.dumps([*content, failed]))
     return folder
 
 
@@ -79,7 +79,7 @@ def address(site):
 
 
 @pytest.fixture
-def asked(window):
+def requests(window):
     """A window, and the addresses that its pages ask for."""
     context = window()
     addresses = []
@@ -88,8 +88,8 @@ def asked(window):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_pipeline_opens_from_a_folder_of_a_server(name, asked, address, complaints):
-    context, addresses = asked
+def test_every_pipeline_opens_from_a_static_server(name, requests, address, complaints):
+    context, addresses = requests
     page = open_flowchart(context, f"{address}?pid={name}")
     expected = {node.name for node in pipelines[name].nodes}
     expected |= {each for each in pipelines[name].datasets() if not each.startswith("params:")}
@@ -99,8 +99,8 @@ def test_every_pipeline_opens_from_a_folder_of_a_server(name, asked, address, co
     assert complaints == []
 
 
-def test_a_click_on_a_figure_shows_it(asked, address, complaints):
-    page = open_flowchart(asked[0], f"{address}?pid=mnist_training")
+def test_a_click_on_a_figure_shows_it(requests, address, complaints):
+    page = open_flowchart(requests[0], f"{address}?pid=mnist_training")
     figure = page.get_by_text("sweep_figure", exact=True)
     page.locator(".pipeline-node", has=figure).click()
     image = page.locator(".pipeline-metadata--visible").get_by_alt_text("Preview visualization")
@@ -109,7 +109,7 @@ def test_a_click_on_a_figure_shows_it(asked, address, complaints):
     assert complaints == []
 
 
-def test_a_first_visit_shows_the_chart_and_no_tour(browser, address):
+def test_a_first_visit_shows_the_chart_without_the_tour(browser, address):
     with browser.new_context() as context:
         page = open_flowchart(context, f"{address}?pid=mnist_training")
         expect(page.get_by_text("pair_images_with_labels").first).to_be_visible()
@@ -120,18 +120,20 @@ def files(site):
     return [path for path in (site / "quartet").rglob("*") if path.is_file()]
 
 
-def test_nothing_private_is_in_it(site, project):
-    told = {path: path.read_text(encoding="utf-8") for path in files(site) if "api" in path.parts}
-    assert len(told) > 200
+def test_no_private_text_is_exported(site, project):
+    content = {
+        path: path.read_text(encoding="utf-8") for path in files(site) if "api" in path.parts
+    }
+    assert len(content) > 200
     private = [str(project), project.parent.name, str(ROOT), str(Path.home()) + "/"]
-    private += [sys.prefix, f"@{os.uname().nodename}", SECRET, SPOILT, "123454321"]
+    private += [sys.prefix, f"@{os.uname().nodename}", SECRET, RUN_ERROR, "123454321"]
     private += [f"{getpass.getuser()}@", "/home/", "/Users/", "/tmp/"]
-    for path, text in told.items():
+    for path, text in content.items():
         assert [each for each in private if each in text] == [], path
         assert re.findall(r'"filepath": "/', text) == [], path
 
 
-def test_files_of_nodes_are_those_of_the_project(site, project):
+def test_nodes_refer_to_source_files_of_the_project(site, project):
     paths = {
         json.loads(path.read_text(encoding="utf-8")).get("filepath")
         for path in files(site)
@@ -142,8 +144,8 @@ def test_files_of_nodes_are_those_of_the_project(site, project):
     assert all((project / path).is_file() for path in sources)
 
 
-def test_a_project_in_which_nothing_has_run_has_its_flowcharts(workspace, tmp_path):
+def test_a_project_without_runs_has_flowcharts(workspace, tmp_path):
     export(workspace, tmp_path / "viz")
-    told = json.loads((tmp_path / "viz/api/main").read_text())
-    assert [each["id"] for each in told["pipelines"]] == NAMES
-    assert told["layers"][0] == "raw"
+    content = json.loads((tmp_path / "viz/api/main").read_text())
+    assert [each["id"] for each in content["pipelines"]] == NAMES
+    assert content["layers"][0] == "raw"

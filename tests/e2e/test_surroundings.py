@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from damage import make_video, remove
-from support import QUICK, clean_environment, skip_or_fail, timeless
+from support import QUICK, clean_environment, drop_times, skip_or_fail
 
 PIPELINES = (
     "mnist_training",
@@ -38,7 +38,7 @@ SURROUNDINGS = {
 """What is different, by what is set for it; the last ones are set by `started`."""
 
 
-def fresh(trained, folder):
+def copy_project(trained, folder):
     """A copy in which the sensors' part begins anew, with a short video."""
     shutil.copytree(trained, folder)
     remove("data/03_primary/sensors")(folder)
@@ -48,7 +48,7 @@ def fresh(trained, folder):
     return folder
 
 
-def started(folder, *arguments, differences=(), below="."):
+def run_kedro_with(folder, *arguments, differences=(), below="."):
     """`kedro`, in a folder of the project, with the named differences."""
     command = [KEDRO, *arguments]
     environment = clean_environment()
@@ -69,10 +69,10 @@ def started(folder, *arguments, differences=(), below="."):
     )
 
 
-def culprits(folder, differences):
+def find_culprits(folder, differences):
     """Which of the differences spoil a light run by themselves."""
     light = ("run", "--pipelines", "faq_matching")
-    alone = {name: started(folder, *light, differences=[name]) for name in differences}
+    alone = {name: run_kedro_with(folder, *light, differences=[name]) for name in differences}
     return [name for name, result in alone.items() if result.returncode] or "only all of them"
 
 
@@ -81,7 +81,7 @@ def results(folder):
     found = {}
     for pipeline in PIPELINES:
         path = folder / f"data/08_reporting/{pipeline}/metrics.json"
-        for name, value in timeless(json.loads(path.read_text())).items():
+        for name, value in drop_times(json.loads(path.read_text())).items():
             found[f"{pipeline} {name}"] = value
     for path in sorted((folder / PREDICTED).rglob("*.parquet")):
         found[str(path.relative_to(folder))] = path.read_bytes()
@@ -89,21 +89,21 @@ def results(folder):
     return found
 
 
-def same(one, other):
+def are_equal(one, other):
     """Whether results agree: to the byte, and numbers but for the order in which cores add."""
     return one == (other if isinstance(other, bytes) else pytest.approx(other, rel=1e-4))
 
 
 @pytest.fixture(scope="module")
-def plain(trained_workspace, tmp_path_factory):
+def plain_results(trained_workspace, tmp_path_factory):
     """What the run gives where nothing is strange."""
-    folder = fresh(trained_workspace, tmp_path_factory.mktemp("plain") / "project")
-    result = started(folder, *RUN)
+    folder = copy_project(trained_workspace, tmp_path_factory.mktemp("plain_results") / "project")
+    result = run_kedro_with(folder, *RUN)
     assert result.returncode == 0, result.stderr[-3000:]
     return results(folder)
 
 
-def can(*command):
+def succeeds(*command):
     return shutil.which(command[0]) and subprocess.run(command, check=False).returncode == 0
 
 
@@ -124,33 +124,37 @@ def can(*command):
     ],
     ids=["strange path and home", "no network"],
 )
-def test_results_are_the_same(trained_workspace, tmp_path, plain, name, differences, below):
-    if "one core" in differences and not can("taskset", "-c", "0", "true"):
+def test_results_do_not_depend_on_the_environment(
+    trained_workspace, tmp_path, plain_results, name, differences, below
+):
+    if "one core" in differences and not succeeds("taskset", "-c", "0", "true"):
         skip_or_fail("no taskset here: apt-get install util-linux")
-    if "no network" in differences and not can("unshare", "-n", "true"):
+    if "no network" in differences and not succeeds("unshare", "-n", "true"):
         skip_or_fail("no right to take the network away: run the tests as root")
-    folder = fresh(trained_workspace, tmp_path / name)
-    result = started(folder, *RUN, differences=differences, below=below)
+    folder = copy_project(trained_workspace, tmp_path / name)
+    result = run_kedro_with(folder, *RUN, differences=differences, below=below)
     if result.returncode:
-        pytest.fail(f"{culprits(folder, differences)}: {result.stderr[-3000:]}")
+        pytest.fail(f"{find_culprits(folder, differences)}: {result.stderr[-3000:]}")
     found = results(folder)
-    assert [name for name in plain if not same(found.get(name), plain[name])] == []
-    assert found.keys() == plain.keys()
+    assert [
+        name for name in plain_results if not are_equal(found.get(name), plain_results[name])
+    ] == []
+    assert found.keys() == plain_results.keys()
     if "files for oneself only" in differences:
         made = folder / "data/08_reporting/faq_matching/metrics.json"
         assert made.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("arguments", [("run",), ("fetch", "mnist"), ("cloud", "plan")])
-def test_outside_a_project_it_is_said_that_there_is_none(tmp_path, arguments):
-    result = started(tmp_path, *arguments)
+def test_commands_outside_a_project_report_that_it_is_missing(tmp_path, arguments):
+    result = run_kedro_with(tmp_path, *arguments)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert "project not found" in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("reader", ["head -1", "true"])
-def test_a_reader_that_leaves_early_is_shown_no_traceback(trained_workspace, reader):
+def test_a_closed_pipe_shows_no_traceback(trained_workspace, reader):
     shown = f"'{sys.executable}' -m kedro registry list | {reader}"
     result = subprocess.run(
         ["bash", "-c", shown],
@@ -169,21 +173,21 @@ def small_disk(tmp_path):
     """A file system of a megabyte."""
     place = tmp_path / "small"
     place.mkdir()
-    if not can("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)):
+    if not succeeds("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)):
         skip_or_fail("no right to mount a small disk: run the tests as root")
     yield place
     subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.mark.integration
-def test_a_full_disk_is_told_and_the_old_output_stays(trained_workspace, tmp_path, small_disk):
+def test_a_full_disk_is_reported_and_old_outputs_are_kept(trained_workspace, tmp_path, small_disk):
     folder = Path(shutil.copytree(trained_workspace, tmp_path / "project"))
     (small_disk / "filler").write_bytes(bytes(1_000_000))
     root = folder / "conf/base/globals.yml"
     old = "data/06_models/mnist/logistic_weights.safetensors"
     root.write_text(root.read_text().replace("data/05_model_input", str(small_disk)))
     before = (folder / old).read_bytes()
-    result = started(folder, "run", "--pipelines", "mnist_training")
+    result = run_kedro_with(folder, "run", "--pipelines", "mnist_training")
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in result.stderr
     assert "no space left on device" in line.lower()

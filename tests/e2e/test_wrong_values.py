@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 
 from kedro_cloud.core.errors import describe, is_user_error
 from quartet.framework.context import Context
-from refusals import outputs, restore, told
 from support import ROOT, bootstrap, run_kedro
 from wrong_values import CASES
+from wrong_values.cases import read_error_line, read_outputs, restore
 from wrong_values.parameters import VALUES
 
 pytest_plugins = ("mariadb",)
@@ -41,25 +41,25 @@ def needs_odbc(case):
         for case in CASES
     ],
 )
-def test_what_is_wrong_is_told_in_one_line_and_nothing_is_changed(project, case, request):
+def test_an_error_is_one_line_and_changes_no_output(project, case, request):
     if needs_odbc(case):
         request.getfixturevalue("pyodbc")
     if case.damage:
         case.damage(project)
-    before = outputs(project)
+    before = read_outputs(project)
     result = run_kedro(project, *case.arguments, environment=case.environment)
-    line = told(result.stderr)
+    line = read_error_line(result.stderr)
     for part in case.parts:
         assert part in line, line
     assert result.returncode == case.code, result.stderr
-    assert outputs(project) == before
+    assert read_outputs(project) == before
 
 
 @pytest.mark.parametrize(
     ("pipeline", "value", "parts"),
     [(pipeline, *value) for pipeline, values in VALUES.items() for value in values],
 )
-def test_a_value_that_a_parameter_cannot_have_is_told_before_any_node_runs(pipeline, value, parts):
+def test_an_invalid_parameter_is_rejected_before_any_node_runs(pipeline, value, parts):
     """As a run validates it, less the run: of each pipeline one value is also among the cases."""
     bootstrap()
     given = OmegaConf.to_container(OmegaConf.from_dotlist([value]))
@@ -74,13 +74,13 @@ def test_a_value_that_a_parameter_cannot_have_is_told_before_any_node_runs(pipel
         assert part in describe(caught.value)
 
 
-def test_every_pipeline_and_command_is_among_them(project):
-    said = {word for case in CASES for word in case.arguments}
+def test_every_pipeline_and_command_has_a_case(project):
+    words = {word for case in CASES for word in case.arguments}
     pipelines = {folder.name for folder in (project / "src/quartet/pipelines").glob("[a-z]*")}
-    assert pipelines <= said
-    assert {"run", "fetch", "cloud", "azureml", "mlflow", "viz"} <= said
+    assert pipelines <= words
+    assert {"run", "fetch", "cloud", "azureml", "mlflow", "viz"} <= words
 
 
-def test_no_two_cases_are_called_the_same():
+def test_case_names_are_unique():
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names) >= 60

@@ -1,7 +1,7 @@
 """Wrong options of all commands."""
 
 from damage import change, write
-from refusals import Case, run
+from wrong_values.cases import Case, run
 
 DIGITS = "mnist_training"
 CLOUD = "conf/azureml/cloud.yml"

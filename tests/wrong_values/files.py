@@ -18,7 +18,7 @@ from damage import (
     swap,
     write,
 )
-from refusals import Case, given, run
+from wrong_values.cases import Case, run, with_params
 
 RAW = "data/01_raw"
 IMAGES, DIGIT_LABELS, TEST_LABELS = (
@@ -39,8 +39,8 @@ DIGITS, INGEST, TUNE, MATCH = (
 )
 READ, SCORE = run("sensor_ingestion"), run("anomaly_scoring")
 TRANSFER, TRAIN = run("style_transfer"), run("style_training")
-OF_TABLE = given("sensor_ingestion", f"sensor_table={TABLE}")
-OF_VIDEO = given("style_transfer", f"video={VIDEO}")
+OF_TABLE = with_params("sensor_ingestion", f"sensor_table={TABLE}")
+OF_VIDEO = with_params("style_transfer", f"video={VIDEO}")
 
 _DIGITS = [
     Case("images_missing", DIGITS, ("mnist_train_images", IMAGES, "no such file"), remove(IMAGES)),
@@ -118,7 +118,7 @@ _FAQ = [
     ),
     Case(
         "dump_without_the_tag",
-        given("faq_ingestion", "faq_tag=cobol"),
+        with_params("faq_ingestion", "faq_tag=cobol"),
         ("nothing to keep", "'cobol'", "faq_tag=TAG"),
     ),
     Case("table_missing", TUNE, ("faq_answers", ANSWERS, "no such file"), remove(ANSWERS)),
@@ -142,7 +142,7 @@ _FAQ = [
     Case("questions_a_circle", MATCH, (QUESTIONS, "form a cycle"), link_to_itself(QUESTIONS)),
     Case(
         "questions_in_excel",
-        given("faq_matching", "faq_questions=q.xlsx"),
+        with_params("faq_matching", "faq_questions=q.xlsx"),
         ("is .xlsx, expected .csv",),
         write("q.xlsx", b"PK\3\4"),
     ),
@@ -166,7 +166,7 @@ _SENSORS = [
     Case("readings_a_folder", OF_TABLE, (TABLE, "expected a file"), make_folder(TABLE)),
     Case(
         "readings_in_excel",
-        given("sensor_ingestion", "sensor_table=t.xlsx"),
+        with_params("sensor_ingestion", "sensor_table=t.xlsx"),
         (".xlsx; expected",),
         write("t.xlsx", ""),
     ),
@@ -182,7 +182,7 @@ _SENSORS = [
     ),
     Case(
         "labels_missing",
-        given("anomaly_scoring", "sensor_labels=mine.csv"),
+        with_params("anomaly_scoring", "sensor_labels=mine.csv"),
         ("mine.csv: no such file; set it with --params sensor_labels=FILE",),
     ),
 ]
@@ -200,7 +200,7 @@ _STYLE = [
     ),
     Case(
         "video_of_other_kind",
-        given("style_transfer", "video=pyproject.toml"),
+        with_params("style_transfer", "video=pyproject.toml"),
         ("pyproject.toml: has no video stream",),
     ),
     Case(
@@ -212,18 +212,18 @@ _STYLE = [
     Case("video_an_empty_folder", OF_VIDEO, (VIDEO, "contains no pictures"), make_folder(VIDEO)),
     Case(
         "video_nowhere",
-        given("style_transfer", "video=http://127.0.0.1:9/a.mp4"),
+        with_params("style_transfer", "video=http://127.0.0.1:9/a.mp4"),
         ("style_source", "http://127.0.0.1:9/a.mp4", "video=FILE"),
     ),
     Case(
         "picture_of_text",
-        given("style_transfer", f"video={PICTURE}"),
+        with_params("style_transfer", f"video={PICTURE}"),
         (PICTURE, "not a complete picture", "export it again"),
         write(PICTURE, "hello"),
     ),
     Case(
         "style_unknown",
-        given("style_transfer", "style=munch"),
+        with_params("style_transfer", "style=munch"),
         ("unknown style 'munch'; known: starry_night, wave",),
     ),
     Case("weights_of_text", TRANSFER, (WEIGHTS, "complete", "again"), write(WEIGHTS, "hello")),
@@ -234,7 +234,7 @@ _STYLE = [
     Case("vgg_missing", TRAIN, ("vgg19.pth", "`kedro fetch vgg`"), copy_over(A_PICTURE, PAINTING)),
     Case(
         "photographs_missing",
-        given("style_training", "photographs=album"),
+        with_params("style_training", "photographs=album"),
         ("album: no such folder; name a folder of photographs",),
         copy_over(A_PICTURE, PAINTING),
     ),

@@ -1,6 +1,6 @@
 """Wrong values of parameters, which the model of the parameter refuses."""
 
-from refusals import Case, given
+from wrong_values.cases import Case, with_params
 
 VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
     "mnist_training": [
@@ -83,7 +83,7 @@ _UNKNOWN = [
 _FIRST = [(pipeline, *values[0]) for pipeline, values in VALUES.items()]
 
 PARAMETERS = [
-    Case(value, given(pipeline, value), parts)
+    Case(value, with_params(pipeline, value), parts)
     for pipeline, value, parts in [*_FIRST, *_UNKNOWN, *_OF_DATA]
 ]
 """For runs: of the values that models refuse, one of each pipeline will do."""

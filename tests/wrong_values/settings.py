@@ -1,7 +1,7 @@
 """Wrong configuration files, wrong variables of the environment."""
 
 from damage import Damage, change, make_folder, recode, remove, write
-from refusals import Case, run
+from wrong_values.cases import Case, run
 
 BASE = "conf/base"
 CATALOG = f"{BASE}/mnist_training/catalog.yml"

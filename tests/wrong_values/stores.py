@@ -10,7 +10,7 @@ from damage import (
     shorten,
     write,
 )
-from refusals import Case, given, run
+from wrong_values.cases import Case, run, with_params
 
 SENSORS, STUDY, TRACKING = (
     "data/03_primary/sensors/sensors.db",
@@ -27,10 +27,12 @@ MODELS = "mlartifacts/*/artifacts"
 
 def at(url: str, *parts: str) -> Case:
     """Another address of the sensors' database."""
-    return Case(f"sensors at {url}", given("anomaly_training", f"sensor_database={url}"), parts)
+    return Case(
+        f"sensors at {url}", with_params("anomaly_training", f"sensor_database={url}"), parts
+    )
 
 
-def as_digits(name: str) -> str:
+def copy_digits_model_to(name: str) -> str:
     """Let the registry say that this model is the classifier of digits."""
     return "; ".join(
         f"UPDATE model_versions SET {column} = (SELECT {column} FROM model_versions "
@@ -92,13 +94,13 @@ _TRACKING = [
         "ranker of digits",
         MATCH,
         ("not a model of this project", "run the pipeline"),
-        execute(TRACKING, as_digits("FAQ_ranker")),
+        execute(TRACKING, copy_digits_model_to("FAQ_ranker")),
     ),
     Case(
         "bank of digits",
         SCORE,
         ("not a model of this project", "run the pipeline"),
-        execute(TRACKING, as_digits("sensor_models")),
+        execute(TRACKING, copy_digits_model_to("sensor_models")),
     ),
     Case(
         "bank gone",

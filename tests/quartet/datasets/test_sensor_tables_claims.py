@@ -8,9 +8,15 @@ import socket
 import pytest
 from sqlalchemy import text
 
+from concurrent_runs import (
+    alter,
+    claim_repeatedly,
+    confirm_in_process,
+    publish_repeatedly,
+    run_in_two_processes,
+)
 from kedro_cloud.core.variables import JOB
 from quartet.datasets.sensor_store.tables import ClaimError, Cursor
-from rival_runs import alter, confirm_elsewhere, publish_many, race, side_by_side
 from support import GUARD_S
 from window_batches import (
     KEYS,
@@ -147,7 +153,7 @@ def test_a_claim_passes_to_the_process_with_its_token(tmp_path):
     store = tables(f"sqlite:///{tmp_path / 'sensors.db'}")
     token = store.claim("scoring", minutes=60)
     alter(store, claimed_by=other_run().replace("f" * 32, token), claim_expires="2020-01-01")
-    process = confirm_elsewhere(f"sqlite:///{tmp_path / 'sensors.db'}", token)
+    process = confirm_in_process(f"sqlite:///{tmp_path / 'sensors.db'}", token)
     with store._database.engine.connect() as connection:
         row = connection.execute(text("SELECT * FROM sensor_jobs WHERE name = 'scoring'")).one()
     assert row.claimed_by == f"{socket.gethostname()}:{process}:{token}"
@@ -175,14 +181,14 @@ def test_an_unknown_job_is_reported(store):
 
 def test_of_two_processes_that_claim_at_once_one_gets_it(database_url):
     outcomes = multiprocessing.get_context("spawn").Queue()
-    side_by_side(race, database_url, outcomes, 15)
+    run_in_two_processes(claim_repeatedly, database_url, outcomes, 15)
     results = [outcomes.get(timeout=GUARD_S) for _ in range(30)]
     for turn in range(15):
         assert sorted(won for when, won in results if when == turn) == [False, True]
 
 
 def test_concurrent_ingestion_neither_loses_nor_duplicates_windows(database_url):
-    side_by_side(publish_many, database_url, 10, each=((0,), (1,)))
+    run_in_two_processes(publish_repeatedly, database_url, 10, each=((0,), (1,)))
     store = tables(database_url)
     files = store.files()
     assert sorted(files["revision"]) == list(range(1, 21))

@@ -10,9 +10,9 @@ from kedro.io import DatasetError
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
+from concurrent_runs import publish_until_killed
 from quartet.datasets.database_engines import _create_sqlite_engine
 from quartet.datasets.sensor_store.tables import SensorTablesDataset
-from rival_runs import die_while_publishing
 from support import GUARD_S
 from window_batches import batch, end, everything, faults, fleet, ledger, tables, windows
 
@@ -125,7 +125,7 @@ def test_a_run_that_is_killed_in_the_middle_leaves_the_batch_to_the_next(databas
     store = tables(database_url)
     store.publish(FIRST)
     before = everything(store)
-    die_while_publishing(database_url, SECOND, "INSERT INTO sensor_batches")
+    publish_until_killed(database_url, SECOND, "INSERT INTO sensor_batches")
     assert everything(store) == before
     assert store.publish(SECOND) == 2
     store.close()

@@ -13,7 +13,6 @@ from kedro.framework.project import settings
 from kedro.io import DataCatalog, DatasetError
 from PIL import Image
 
-from painted import photographs, random_vgg, small_training, stripes
 from quartet.datasets.checkpoint import CheckpointDataset
 from quartet.datasets.live_picture import LivePictureDataset
 from quartet.datasets.picture_folder import PictureFolderDataset
@@ -23,6 +22,7 @@ from quartet.pipelines.style_training import create_pipeline, nodes
 from quartet.style import training
 from quartet.style.network import build_network
 from quartet.style.settings import PaintingDescription, StyleTraining
+from style_inputs import photographs, random_vgg, small_training, stripes
 from support import ROOT, bootstrap, run_kedro
 
 bootstrap()

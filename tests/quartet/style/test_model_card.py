@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from painted import small_training, stripes
 from quartet.style.model_card import Painting, build_training_metadata, format_model_card
 from quartet.style.settings import PaintingDescription
+from style_inputs import small_training, stripes
 
 PAINTING = Painting.from_pixels("wave.jpg", stripes(), "ab" * 32)
 PUBLIC = PaintingDescription(title="The Great Wave", licence="public domain")

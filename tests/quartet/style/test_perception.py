@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from painted import photographs, random_vgg, stripes
 from quartet.style.perception import PerceptualLoss, gram_matrices
 from quartet.style.vgg import Vgg19, select_vgg_weights
+from style_inputs import photographs, random_vgg, stripes
 
 LAYERS = ("conv1_2", "conv2_2")
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from painted import photographs
 from quartet.style.photographs import (
     generate_crop_batches,
     load_bundled_photographs,
@@ -15,6 +14,7 @@ from quartet.style.photographs import (
     sample_crops,
     scale_shorter_side,
 )
+from style_inputs import photographs
 
 
 class Faulty(Mapping):

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from painted import photographs, random_vgg, small_training, stripes
 from quartet.datasets.checkpoint import CheckpointDataset, CheckpointState
 from quartet.style import training
 from quartet.style.network import build_network
 from quartet.style.training import StyleTrainer, learning_rate, log_steps
 from quartet.style.vgg import select_vgg_weights
+from style_inputs import photographs, random_vgg, small_training, stripes
 
 VGG = select_vgg_weights(random_vgg(), verify=False)
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from painted import photographs, stripes
 from quartet.style.training_figures import Previews, draw_loss_curves, draw_preview_grid, to_png
+from style_inputs import photographs, stripes
 
 SUBJECTS = photographs(2)
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from painted import random_vgg
 from quartet.style.vgg import CAFFE_SHA256, Vgg19, select_vgg_weights, weights_digest
+from style_inputs import random_vgg
 from support import real_data
 
 

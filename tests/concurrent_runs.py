@@ -25,7 +25,7 @@ def alter(store: SensorTables, **values: Any) -> None:
         )
 
 
-def race(url: str, start: Any, outcomes: Any, turns: int) -> None:
+def claim_repeatedly(url: str, start: Any, outcomes: Any, turns: int) -> None:
     """Claim over and over, beside another process; tell which turns were won."""
     store = tables(url)
     store.make()
@@ -41,7 +41,7 @@ def race(url: str, start: Any, outcomes: Any, turns: int) -> None:
     store.close()
 
 
-def publish_many(url: str, start: Any, number: int, batches: int) -> None:
+def publish_repeatedly(url: str, start: Any, number: int, batches: int) -> None:
     """Publish beside another process: windows that both have, and some of one's own."""
     store = tables(url)
     start.wait()
@@ -54,7 +54,7 @@ def publish_many(url: str, start: Any, number: int, batches: int) -> None:
     store.close()
 
 
-def side_by_side(
+def run_in_two_processes(
     target: Callable[..., None],
     url: str,
     *arguments: Any,
@@ -74,7 +74,7 @@ def side_by_side(
     assert [process.exitcode for process in processes] == [0, 0]
 
 
-def confirm_elsewhere(url: str, token: str) -> int | None:
+def confirm_in_process(url: str, token: str) -> int | None:
     """Confirm a claim on scoring from another process; its number."""
     process = multiprocessing.get_context("spawn").Process(target=_confirm, args=(url, token))
     process.start()
@@ -87,16 +87,16 @@ def _confirm(url: str, token: str) -> None:
     tables(url).confirm("scoring", token)
 
 
-def die_while_publishing(url: str, publication: Batch, statement: str) -> None:
+def publish_until_killed(url: str, publication: Batch, statement: str) -> None:
     """Publish from another process, which dies like a killed one when it comes to a statement."""
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_publish_and_die, args=(url, publication, statement))
+    process = context.Process(target=_publish_and_kill, args=(url, publication, statement))
     process.start()
     process.join(GUARD_S)
     assert process.exitcode == -signal.SIGKILL
 
 
-def _publish_and_die(url: str, publication: Batch, statement: str) -> None:
+def _publish_and_kill(url: str, publication: Batch, statement: str) -> None:
     store = tables(url)
 
     @event.listens_for(store._database.engine, "after_cursor_execute")

@@ -46,12 +46,12 @@ def run(pipeline: str, *options: str) -> tuple[str, ...]:
     return ("run", "--pipelines", pipeline, *options)
 
 
-def given(pipeline: str, parameters: str) -> tuple[str, ...]:
+def with_params(pipeline: str, parameters: str) -> tuple[str, ...]:
     """The same with `--params`."""
     return run(pipeline, "--params", parameters)
 
 
-def outputs(folder: Path) -> dict[str, str]:
+def read_outputs(folder: Path) -> dict[str, str]:
     """What a run may change: checksums of files, rows of databases, versions in the registry."""
     found = {}
     for root in (folder / "data", folder / "mlartifacts"):
@@ -90,33 +90,33 @@ def _rows(database: Path, *tables: str) -> str:
 
 @cache
 def _rows_checksum(database: Path, tables: tuple[str, ...], stamps: object) -> str:
-    told = []
+    found = []
     address = f"{database.as_uri()}?mode=ro"
     with closing(sqlite3.connect(address, uri=True, timeout=GUARD_S)) as connection:
         for table in tables:
             try:
-                told += map(repr, connection.execute(f"SELECT * FROM {table}"))
+                found += map(repr, connection.execute(f"SELECT * FROM {table}"))
             except sqlite3.DatabaseError as error:
-                told += [] if "no such table" in str(error) else [str(error)]
-    return hashlib.sha256("".join(told).encode()).hexdigest() if told else ""
+                found += [] if "no such table" in str(error) else [str(error)]
+    return hashlib.sha256("".join(found).encode()).hexdigest() if found else ""
 
 
-def restore(folder: Path, whole: Path) -> None:
+def restore(folder: Path, original: Path) -> None:
     """Make a copy of a project again what it was copied from."""
-    as_it_is, as_it_was = _listed(folder), _listed(whole)
-    for name in sorted(as_it_is, reverse=True):
-        if as_it_is[name] != as_it_was.get(name):
+    current, expected = _list_files(folder), _list_files(original)
+    for name in sorted(current, reverse=True):
+        if current[name] != expected.get(name):
             path = folder / name
-            path.rmdir() if as_it_is[name] == "folder" else path.unlink()
-    for name in sorted(as_it_was):
-        if as_it_was[name] != as_it_is.get(name):
-            if as_it_was[name] == "folder":
+            path.rmdir() if current[name] == "folder" else path.unlink()
+    for name in sorted(expected):
+        if expected[name] != current.get(name):
+            if expected[name] == "folder":
                 (folder / name).mkdir()
             else:
-                shutil.copy2(whole / name, folder / name)
+                shutil.copy2(original / name, folder / name)
 
 
-def _listed(folder: Path) -> dict[str, object]:
+def _list_files(folder: Path) -> dict[str, object]:
     """Size and time of each file below a folder, by its path."""
     found: dict[str, object] = {}
     for root, folders, files in os.walk(folder):
@@ -129,7 +129,7 @@ def _listed(folder: Path) -> dict[str, object]:
     return found
 
 
-def told(stderr: str) -> str:
+def read_error_line(stderr: str) -> str:
     """The one line in which a command must end."""
     lines = [line for line in stderr.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in stderr, stderr[-3000:]
