@@ -39,7 +39,7 @@ NO_EVENTS = pd.DataFrame(
 )  # fmt: skip
 
 
-def windows_of(device, first, last, shift=0.0):
+def make_windows(device, first, last, shift=0.0):
     """Windows number `first` to `last` of a sensor with noise around 20."""
     number = np.arange(first, last)
     noise = np.random.default_rng([len(device), first]).normal(0, 1, len(number))
@@ -71,7 +71,7 @@ def batch(*windows, closed):
 
 @pytest.fixture(scope="module")
 def champion():
-    normal = pd.concat([windows_of(name, 0, TRAINED) for name in ("pump", "fan")])
+    normal = pd.concat([make_windows(name, 0, TRAINED) for name in ("pump", "fan")])
     model_set = fit_model_set(normal, SETTINGS, 300, progress=False).model_set
     return Champion(1, {}, SensorScorer(model_set))
 
@@ -108,11 +108,13 @@ class Site:
             }
         )
 
-    def run(self, dies_at=None):
+    def run(self, kill_after=None):
         """Run the job; its metrics and the sensors it could not score."""
         catalog = self.catalog()
-        if dies_at is not None:
-            catalog[dies_at] = Dying(catalog.get(dies_at) if dies_at in catalog else None)
+        if kill_after is not None:
+            catalog[kill_after] = KillingDataset(
+                catalog.get(kill_after) if kill_after in catalog else None
+            )
         SequentialRunner().run(create_pipeline(), catalog)
         return catalog.load("anomaly_scoring_metrics"), catalog.load("unscored_sensors")
 
@@ -122,7 +124,7 @@ class Site:
         return predictions, self.tables.anomalies(), self.tables.cursor("scoring")
 
 
-class Dying(MemoryDataset):
+class KillingDataset(MemoryDataset):
     """The run dies when this has been saved."""
 
     def __init__(self, dataset):
@@ -135,23 +137,23 @@ class Dying(MemoryDataset):
         raise KeyboardInterrupt("killed")
 
 
-def filled(folder, champion):
+def make_site(folder, champion):
     """A site with closed windows of two sensors, of which the first were trained on."""
     folder.mkdir()
     made = Site(folder, champion)
     until = TRAINED + SCORED
     made.tables.publish(
-        batch(windows_of("pump", 0, until), windows_of("fan", 0, until), closed=until)
+        batch(make_windows("pump", 0, until), make_windows("fan", 0, until), closed=until)
     )
     return made
 
 
 @pytest.fixture
 def site(tmp_path, champion):
-    return filled(tmp_path / "site", champion)
+    return make_site(tmp_path / "site", champion)
 
 
-def same(one, other):
+def assert_same_outcome(one, other):
     for left, right in zip(one[:2], other[:2], strict=True):
         pd.testing.assert_frame_equal(left, right)
     assert one[2] == other[2]
@@ -166,7 +168,7 @@ def test_the_first_run_starts_where_training_ended_and_the_next_is_empty(site):
     assert before[2] == site.tables.cursor("ingestion")
     metrics, _ = site.run()
     assert metrics["windows_scored"] == metrics["alarm_rate"] == 0
-    same(site.outcome(), before)
+    assert_same_outcome(site.outcome(), before)
 
 
 def test_models_with_a_context_score_normalised_windows(tmp_path):
@@ -174,7 +176,7 @@ def test_models_with_a_context_score_normalised_windows(tmp_path):
     context, until = settings.context, TRAINED + SCORED
     end = until + 60
     changed = pd.concat(
-        [windows_of("pump", 0, 230), windows_of("pump", 230, end, shift=40)], ignore_index=True
+        [make_windows("pump", 0, 230), make_windows("pump", 230, end, shift=40)], ignore_index=True
     )
     model_set = fit_model_set(
         context.apply(changed[:TRAINED]), settings, 300, progress=False
@@ -196,9 +198,9 @@ def test_models_with_a_context_score_normalised_windows(tmp_path):
 
 def test_training_normalises_windows_by_those_before(site):
     settings = SETTINGS.model_copy(update={"context_hours": 1.0})
-    whole = TrainingWindows(share=1.0)
-    plain, _ = select_windows(site.tables, NO_EVENTS, whole, SETTINGS)
-    normalised, _ = select_windows(site.tables, NO_EVENTS, whole, settings)
+    complete = TrainingWindows(share=1.0)
+    plain, _ = select_windows(site.tables, NO_EVENTS, complete, SETTINGS)
+    normalised, _ = select_windows(site.tables, NO_EVENTS, complete, settings)
     expected = settings.context.apply(plain)
     pd.testing.assert_frame_equal(
         normalised[plain.columns], expected[plain.columns], check_dtype=False
@@ -210,18 +212,18 @@ DAY = 288
 """Windows."""
 
 
-def days_and_nights(first, last, shift=0.0):
+def make_daily_cycle(first, last, shift=0.0):
     """Windows number `first` to `last` of the pump, which has a daily cycle."""
-    windows = windows_of("pump", first, last)
+    windows = make_windows("pump", first, last)
     cycle = 5 * np.sin(2 * np.pi * np.arange(first, last) / DAY) + shift
     for name in ("mean", "minimum", "maximum", "last_value"):
         windows[name] += cycle
     return windows
 
 
-def of_days_and_nights(folder, settings=SETTINGS, days=4):
+def make_site_with_daily_cycle(folder, settings=SETTINGS, days=4):
     """A site whose models have been trained on days and nights of the pump."""
-    normal = settings.context.apply(days_and_nights(0, days * DAY))
+    normal = settings.context.apply(make_daily_cycle(0, days * DAY))
     model_set = fit_model_set(normal, settings, 300, progress=False).model_set
     return Site(folder, Champion(1, {}, SensorScorer(model_set)))
 
@@ -231,9 +233,9 @@ def publish(site, until, *windows):
 
 
 def test_a_healthy_sensor_does_not_drift_in_hourly_runs(tmp_path):
-    site = of_days_and_nights(tmp_path)
+    site = make_site_with_daily_cycle(tmp_path)
     for first in range(4 * DAY, 5 * DAY, 48):  # a run of four hours, six times
-        publish(site, first + 48, days_and_nights(first - DAY * (first == 4 * DAY), first + 48))
+        publish(site, first + 48, make_daily_cycle(first - DAY * (first == 4 * DAY), first + 48))
         metrics, _ = site.run()
         assert metrics["windows_scored"] == 48
         assert metrics["sensors_drifted"] == metrics["sensors_drift_unknown"] == 0
@@ -241,21 +243,21 @@ def test_a_healthy_sensor_does_not_drift_in_hourly_runs(tmp_path):
 
 
 def test_drift_is_reported_by_every_run_while_it_lasts(tmp_path):
-    site, broken = of_days_and_nights(tmp_path), 5 * DAY
-    publish(site, broken, days_and_nights(3 * DAY, broken))
+    site, broken = make_site_with_daily_cycle(tmp_path), 5 * DAY
+    publish(site, broken, make_daily_cycle(3 * DAY, broken))
     assert site.run()[0]["sensors_drifted"] == 0
-    publish(site, broken + 144, days_and_nights(broken, broken + 144, shift=4))
+    publish(site, broken + 144, make_daily_cycle(broken, broken + 144, shift=4))
     assert site.run()[0]["sensors_drifted"] == 1
-    publish(site, broken + 145, days_and_nights(broken + 144, broken + 145))  # five minutes
+    publish(site, broken + 145, make_daily_cycle(broken + 144, broken + 145))  # five minutes
     assert site.run()[0]["sensors_drifted"] == 1
     assert site.run()[0]["sensors_drifted"] == 1  # nothing new
-    publish(site, broken + 2 * DAY, days_and_nights(broken + 145, broken + 2 * DAY))
+    publish(site, broken + 2 * DAY, make_daily_cycle(broken + 145, broken + 2 * DAY))
     assert site.run()[0]["sensors_drifted"] == 0
 
 
 def test_too_few_windows_for_drift_are_reported(tmp_path):
-    site = of_days_and_nights(tmp_path)
-    publish(site, 4 * DAY + 12, days_and_nights(4 * DAY, 4 * DAY + 12, shift=9))
+    site = make_site_with_daily_cycle(tmp_path)
+    publish(site, 4 * DAY + 12, make_daily_cycle(4 * DAY, 4 * DAY + 12, shift=9))
     metrics, _ = site.run()
     assert (metrics["windows_scored"], metrics["sensors_drift_unknown"]) == (12, 1)
     assert metrics["sensors_drifted"] == 0
@@ -266,26 +268,26 @@ def test_too_few_windows_for_drift_are_reported(tmp_path):
 
 
 def test_there_is_no_drift_before_the_first_closed_window(tmp_path):
-    site = of_days_and_nights(tmp_path)
-    site.tables.publish(replace(batch(days_and_nights(0, 1), closed=0), watermark=None))
+    site = make_site_with_daily_cycle(tmp_path)
+    site.tables.publish(replace(batch(make_daily_cycle(0, 1), closed=0), watermark=None))
     metrics, _ = site.run()
     assert metrics["sensors_drifted"] == metrics["sensors_drift_unknown"] == 0
 
 
 def test_drift_is_measured_on_normalised_windows_of_models_with_a_context(tmp_path, monkeypatch):
     settings = SETTINGS.model_copy(update={"context_hours": 2.0})
-    site, until = of_days_and_nights(tmp_path, settings), 6 * DAY
-    others = [days_and_nights(3 * DAY, until).assign(device=name) for name in ("fan", "valve")]
-    whole = pd.concat([days_and_nights(3 * DAY, until), *others], ignore_index=True)
+    site, until = make_site_with_daily_cycle(tmp_path, settings), 6 * DAY
+    others = [make_daily_cycle(3 * DAY, until).assign(device=name) for name in ("fan", "valve")]
+    complete = pd.concat([make_daily_cycle(3 * DAY, until), *others], ignore_index=True)
     model_set = site.champion.raw_model
     further = [
         replace(model_set, pairs=((name, "temperature"),), versions=(name,))
         for name in ("fan", "valve")
     ]
     model_set = model_set.merge([model_set, *further])
-    publish(site, until, whole)
-    end = whole["window_end"].max()
-    normalised = settings.context.apply(whole)
+    publish(site, until, complete)
+    end = complete["window_end"].max()
+    normalised = settings.context.apply(complete)
     span = Span(end - pd.Timedelta(hours=24), end)
     expected = measure_drift(model_set, [normalised[normalised["window_end"] > span.since]], span)
     monkeypatch.setattr(nodes, "_BLOCK_WINDOWS", 500)  # windows of a sensor
@@ -314,32 +316,32 @@ STEPS = [
 def test_a_run_killed_after_any_step_neither_loses_nor_repeats_results(
     site, tmp_path, champion, step
 ):
-    undisturbed = filled(tmp_path / "undisturbed", champion)
+    undisturbed = make_site(tmp_path / "undisturbed", champion)
     with pytest.raises(KeyboardInterrupt):
-        site.run(dies_at=step)
+        site.run(kill_after=step)
     for each in (site, undisturbed):  # the stream goes on, whoever has died
-        each.tables.publish(batch(windows_of("pump", 258, 270, shift=9), closed=268))
+        each.tables.publish(batch(make_windows("pump", 258, 270, shift=9), closed=268))
         each.run()
-    same(site.outcome(), undisturbed.outcome())
+    assert_same_outcome(site.outcome(), undisturbed.outcome())
     assert len(site.outcome()[0]) == 2 * SCORED + 8
 
 
 def test_a_window_is_scored_when_it_is_closed(site):
     site.run()
-    site.tables.publish(batch(windows_of("fan", 260, 265), closed=262))
+    site.tables.publish(batch(make_windows("fan", 260, 265), closed=262))
     assert site.run()[0]["windows_scored"] == 2
-    site.tables.publish(batch(windows_of("pump", 262, 263), closed=264))
+    site.tables.publish(batch(make_windows("pump", 262, 263), closed=264))
     assert site.run()[0]["windows_scored"] == 3
     predictions = site.outcome()[0]
     assert not predictions.duplicated(KEYS).any()
 
 
 def test_windows_changed_by_late_readings_are_rescored(site):
-    strange = windows_of("pump", 230, 231, shift=50)
+    strange = make_windows("pump", 230, 231, shift=50)
     site.tables.publish(batch(strange, closed=260))
     site.run()
     assert strange["window_end"].iloc[0] in set(site.outcome()[1]["window_end"])
-    revised = windows_of("pump", 230, 231).assign(mean=20.0, minimum=19.0, maximum=21.0)
+    revised = make_windows("pump", 230, 231).assign(mean=20.0, minimum=19.0, maximum=21.0)
     site.tables.publish(batch(revised, closed=260))
     assert site.run()[0]["windows_scored"] == 1
     predictions, anomalies, _ = site.outcome()
@@ -355,7 +357,7 @@ def test_windows_changed_by_late_readings_are_rescored(site):
 def test_sensors_without_a_model_and_models_without_windows_are_reported(site):
     site.run()
     site.tables.publish(
-        batch(windows_of("pump", 260, 262), windows_of("valve", 260, 262), closed=262)
+        batch(make_windows("pump", 260, 262), make_windows("valve", 260, 262), closed=262)
     )
     metrics, unscored = site.run()
     assert metrics["windows_scored"] == 2
@@ -387,13 +389,13 @@ def test_a_second_run_at_the_same_time_stops_and_changes_nothing(site):
         assert other.stdout.readline() == "claimed\n"
         with pytest.raises(ValueError, match=rf"claimed by another run, process {other.pid}"):
             site.run()
-        same(site.outcome(), before)
+        assert_same_outcome(site.outcome(), before)
         other.kill()
     assert site.run()[0]["windows_scored"] == 2 * SCORED  # the dead run is no obstacle
 
 
 @pytest.mark.parametrize("step", ["publish_predictions", "publish_anomalies", "move_cursor"])
-def test_a_run_that_was_taken_over_cannot_write(site, step):
+def test_a_run_that_lost_its_claim_cannot_write(site, step):
     catalog = site.catalog()
     for name in ("window_scores", "scoring_claim", "predictions_published", "anomalies_published"):
         catalog[name] = PickleDataset(filepath=str(site.reports / name))
@@ -405,7 +407,7 @@ def test_a_run_that_was_taken_over_cannot_write(site, step):
     site.tables.claim("scoring", 60, take_over=True)
     with pytest.raises((ValueError, DatasetError), match="has lost its claim"):
         SequentialRunner().run(pipeline.only_nodes(step), catalog)
-    same(site.outcome(), left)
+    assert_same_outcome(site.outcome(), left)
 
 
 def test_missing_models_or_windows_are_reported_with_the_pipeline_to_run(tmp_path, champion):
@@ -418,7 +420,7 @@ def test_missing_models_or_windows_are_reported_with_the_pipeline_to_run(tmp_pat
 
 def test_models_of_another_window_length_are_rejected(tmp_path, champion):
     site = Site(tmp_path, champion)
-    of_a_minute = batch(windows_of("pump", 0, 10), closed=10)
+    of_a_minute = batch(make_windows("pump", 0, 10), closed=10)
     site.tables.publish(replace(of_a_minute, window_seconds=60))
     with pytest.raises(
         ValueError, match="contains 60 s windows, but the registered models were trained on 300"
@@ -432,7 +434,7 @@ def test_the_cursor_moves_to_the_ingestion_cursor_at_the_start_of_the_run(site):
     catalog["new_windows"] = PickleDataset(filepath=str(site.reports / "new"))
     pipeline = create_pipeline()
     SequentialRunner().run(pipeline.only_nodes("claim_windows"), catalog)
-    site.tables.publish(batch(windows_of("fan", 260, 265), closed=265))
+    site.tables.publish(batch(make_windows("fan", 260, 265), closed=265))
     SequentialRunner().run(pipeline - pipeline.only_nodes("claim_windows"), catalog)
     closed = START + pd.Timedelta(seconds=300 * (TRAINED + SCORED))
     assert site.tables.cursor("scoring") == Cursor(1, closed)

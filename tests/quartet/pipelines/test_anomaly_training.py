@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from pipelines.test_anomaly_scoring import SETTINGS, batch, windows_of
+from pipelines.test_anomaly_scoring import SETTINGS, batch, make_windows
 from quartet.datasets.sensor_store.tables import SensorTablesDataset
 from quartet.pipelines.anomaly_training.nodes import select_windows
 from quartet.pipelines.anomaly_training.release import make_release
@@ -13,7 +13,7 @@ from quartet.sensors.training import fit_model_set
 
 @pytest.fixture(scope="module")
 def windows():
-    return windows_of("d1", 0, 120).assign(revision=0)
+    return make_windows("d1", 0, 120).assign(revision=0)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def most_days(monkeypatch):
+def read_days(monkeypatch):
     """The longest time, in days, of which windows were read or counted one by one; in a list."""
     days = [0]
 
@@ -43,19 +43,19 @@ def most_days(monkeypatch):
     return days
 
 
-def test_the_report_counts_all_windows_but_reads_the_last_days_only(store, most_days):
+def test_the_report_counts_all_windows_but_reads_the_last_days_only(store, read_days):
     metrics, files, _, figure = report_ingestion(store, SensorIngestion())
     assert (metrics["windows"], metrics["sensors"]) == (730 * 6, 6)
     assert metrics["files_ingested"] == len(files) == 2
-    assert most_days == [13]  # between the first and the last of fourteen
+    assert read_days == [13]  # between the first and the last of fourteen
     shown = sum(bar.get_height() for bar in figure.axes[0].patches)
     late = store.read_windows(since=end(2 * YEAR - 14 * 1440))
     assert shown == late["readings"].sum()
 
 
-def test_the_figure_shows_the_configured_number_of_days(store, most_days):
+def test_the_figure_shows_the_configured_number_of_days(store, read_days):
     report_ingestion(store, SensorIngestion(report_days=3660))
-    assert most_days == [729]
+    assert read_days == [729]
 
 
 def test_the_report_of_an_empty_database_is_all_zeros(tmp_path):

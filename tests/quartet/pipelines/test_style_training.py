@@ -90,9 +90,9 @@ class StoppedError(Exception):
 
 
 def test_stopped_training_resumes(inputs, tmp_path_factory, monkeypatch):
-    other = tmp_path_factory.mktemp("whole")
+    other = tmp_path_factory.mktemp("complete")
     shutil.copytree(inputs, other, dirs_exist_ok=True)
-    whole, whole_history, whole_previews = train(other)
+    complete, complete_history, complete_previews = train(other)
     update = training.StyleTrainer._update
     steps = []
 
@@ -107,14 +107,14 @@ def test_stopped_training_resumes(inputs, tmp_path_factory, monkeypatch):
         train(inputs)
     resumed, history, previews = train(inputs)
     assert steps == [0, 1, 2, 3, 2, 3]  # two steps are repeated
-    for name, array in whole.arrays.items():
+    for name, array in complete.arrays.items():
         np.testing.assert_array_equal(resumed.arrays[name], array)
-    for name, array in whole_previews.items():
+    for name, array in complete_previews.items():
         np.testing.assert_array_equal(previews[name], array)
     pd.testing.assert_frame_equal(
-        history.drop(columns="seconds"), whole_history.drop(columns="seconds")
+        history.drop(columns="seconds"), complete_history.drop(columns="seconds")
     )
-    assert resumed.metadata == whole.metadata
+    assert resumed.metadata == complete.metadata
 
 
 def test_changed_inputs_start_again(inputs, monkeypatch):

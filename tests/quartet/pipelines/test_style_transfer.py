@@ -54,11 +54,11 @@ def create_catalog(source, style="plain", **changes):
     catalog = DataCatalog.from_config(entries)
     for name in names:
         if name.startswith("params:"):
-            catalog[name] = typed(name, parameters[name.removeprefix("params:")])
+            catalog[name] = make_parameters(name, parameters[name.removeprefix("params:")])
     return catalog
 
 
-def typed(name, values):
+def make_parameters(name, values):
     from quartet.style.encoding_settings import Encoding
     from quartet.style.transfer_settings import StyleTransfer, Stylizing
 
@@ -109,23 +109,23 @@ def test_killed_run_loses_one_segment(project, monkeypatch):
     written = []
     write = SegmentStore.write
 
-    def die(store, work, name, content):
+    def kill_at_fourth(store, work, name, content):
         if len(written) == 3:
             raise KeyboardInterrupt
         written.append(name)
         write(store, work, name, content)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SegmentStore, "write", die)
+        patch.setattr(SegmentStore, "write", kill_at_fourth)
         run(source)
     assert published_names(project) == []
     assert len(stored_segments(project)) == 3
     found = run(source)
     assert found["segments_stylized"] == found["segments"] - 3
     assert found["frames_out"] == 40
-    whole = (project / "data/07_model_output/style/stylized/a_plain.mp4").read_bytes()
+    complete = (project / "data/07_model_output/style/stylized/a_plain.mp4").read_bytes()
     run(source)
-    assert (project / "data/07_model_output/style/stylized/a_plain.mp4").read_bytes() == whole
+    assert (project / "data/07_model_output/style/stylized/a_plain.mp4").read_bytes() == complete
 
 
 def test_segments_are_kept_until_reports_are_saved(project, monkeypatch):
@@ -249,12 +249,12 @@ def test_weights_of_another_architecture_raise_when_planning(project):
 
 
 def test_pickled_code_is_not_executed(project):
-    class Trap:
+    class CodeOnLoad:
         def __reduce__(self):
             return (open, (str(project / "trapped"), "w"))
 
     content = io.BytesIO()
-    torch.save({"conv1.conv2d.weight": Trap()}, content)
+    torch.save({"conv1.conv2d.weight": CodeOnLoad()}, content)
     (project / "data/06_models/style/trap.pth").write_bytes(content.getvalue())
     with pytest.raises(DatasetError, match=r"trap\.pth"):
         run(write_video(project / "a.mp4", 4), "trap")
