@@ -86,7 +86,7 @@ times = st.lists(st.integers(0, 300), max_size=30).map(sorted)
     st.lists(st.integers(0, 30), unique=True, max_size=5).map(sorted),
     st.integers(1, 10),
 )
-def test_no_reading_of_an_interval_is_ever_missed(tmp_path_factory, parts, places, rows):
+def test_all_readings_of_an_interval_are_found(tmp_path_factory, parts, places, rows):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_ROWS_A_GROUP", rows)
         handle = store(tmp_path_factory.mktemp("store"))
@@ -143,7 +143,7 @@ def test_only_readings_with_the_given_keys_are_removed(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_names_and_numbers_come_back_as_they_were(tmp_path):
+def test_names_and_values_are_restored_exactly(tmp_path):
     table = readings(1, 2).append_column("sequence", pa.array([-(2**60), 2**60]))
     handle = store(tmp_path)
     handle.append("aa", table)
@@ -166,7 +166,7 @@ def test_a_damaged_file_is_reported_with_a_hint(tmp_path):
         found(handle, (0, 99))
 
 
-def test_a_failed_write_leaves_what_was_stored(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_stored_readings(tmp_path, monkeypatch):
     handle = store(tmp_path)
     handle.append("aa", readings(1, 2))
 

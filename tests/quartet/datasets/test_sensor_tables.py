@@ -34,7 +34,7 @@ def store(database_url):
     store.close()
 
 
-def test_windows_come_back_exactly_and_in_order(store):
+def test_windows_are_restored_exactly_and_in_order(store):
     written = windows(fleet(12, 3, range(5, 40, 5)))
     written.loc[0, STATISTICS] = [0.1 + 0.2, 5e-324, -1.7976931348623157e308, 1 / 3, -0.0]
     assert store.publish(batch(written.sample(frac=1, random_state=0))) == 1
@@ -45,7 +45,7 @@ def test_windows_come_back_exactly_and_in_order(store):
     assert read["window_end"].dtype == "datetime64[s]"
 
 
-def test_names_differ_as_in_python(store):
+def test_names_are_compared_as_in_python(store):
     names = ["pump", "Pump", "pump ", "Pumpe", "pümpe", "pumpe", "😀", "ﬁ", "fi", "a:b", "a", "%_"]
     written = windows([(device, sensor, 5) for device in names for sensor in names])
     store.publish(batch(written))

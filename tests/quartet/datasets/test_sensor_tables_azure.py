@@ -72,7 +72,7 @@ def test_without_a_user_an_entra_token_is_used_over_tls(asked):
     assert 0 < keywords["timeout"] <= 30
 
 
-def test_each_new_connection_asks_for_a_token_as_they_expire(asked):
+def test_each_new_connection_requests_a_new_token(asked):
     with pytest.raises(DatasetError, match="tried 3 times"):
         SensorTablesDataset(url=URL, attempts=3, wait_seconds=0).load()
     assert asked.count(("https://database.windows.net/.default",)) == 3
@@ -90,7 +90,7 @@ def test_each_new_connection_asks_for_a_token_as_they_expire(asked):
     ],
     ids=["credentials", "whole address", "connection string"],
 )
-def test_with_a_user_no_token_is_asked_for(asked, options):
+def test_no_token_is_requested_with_a_user(asked, options):
     with pytest.raises(DatasetError) as error:
         SensorTablesDataset(attempts=1, **options).load()
     ((text, keywords),) = asked
@@ -142,7 +142,7 @@ def test_a_missing_identity_is_reported_with_a_hint(monkeypatch):
         SensorTablesDataset(url=URL, attempts=3).load()
 
 
-def test_the_driver_that_pip_brought_loads_and_goes_as_far_as_the_network(monkeypatch):
+def test_the_installed_driver_loads_and_reaches_the_network(monkeypatch):
     if ctypes.util.find_library("ltdl") is None:
         skip_or_fail("Microsoft's driver needs libltdl: make database")
     monkeypatch.setattr(
@@ -153,7 +153,7 @@ def test_the_driver_that_pip_brought_loads_and_goes_as_far_as_the_network(monkey
         SensorTablesDataset(url=url, attempts=1, timeout_seconds=1).load()
 
 
-def test_each_linux_gets_the_driver_made_for_it():
+def test_each_linux_distribution_uses_its_own_driver():
     for facts, expected in [
         ({"ID": "debian"}, "debian_ubuntu"),
         ({"ID": "mint", "ID_LIKE": "ubuntu debian"}, "debian_ubuntu"),
@@ -171,11 +171,11 @@ def test_each_linux_gets_the_driver_made_for_it():
         ("Server=h;PWD={;Encrypt=no;}", "Server=h;PWD={;Encrypt=no;};Encrypt=yes"),
     ],
 )
-def test_what_a_connection_string_says_itself_is_kept(text, expected):
+def test_options_of_a_connection_string_are_kept(text, expected):
     assert add_odbc_defaults(text, {"Encrypt": "yes"}) == expected
 
 
-def test_tables_are_made_of_types_that_keep_every_text_and_moment():
+def test_column_types_keep_all_texts_and_timestamps():
     engine = create_engine(parse_database_url(URL))
     for table in metadata.sorted_tables:
         made = str(CreateTable(table).compile(engine))
@@ -226,7 +226,7 @@ def test_every_statement_compiles_for_sql_server(tmp_path):
     assert {text.split()[0] for text in said} >= {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
 
-def test_rows_go_to_sql_server_many_at_a_time():
+def test_rows_are_inserted_into_sql_server_in_batches():
     dialect = Database(URL).engine.dialect
     calls = []
     connection = types.SimpleNamespace(

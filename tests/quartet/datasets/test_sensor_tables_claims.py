@@ -179,7 +179,7 @@ def test_an_unknown_job_is_reported(store):
         store.claim("scorings", minutes=1)
 
 
-def test_of_two_processes_that_claim_at_once_one_gets_it(database_url):
+def test_one_of_two_concurrent_claims_succeeds(database_url):
     outcomes = multiprocessing.get_context("spawn").Queue()
     run_in_two_processes(claim_repeatedly, database_url, outcomes, 15)
     results = [outcomes.get(timeout=GUARD_S) for _ in range(30)]

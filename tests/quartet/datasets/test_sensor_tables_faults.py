@@ -164,9 +164,7 @@ def _connections(mariadb, name):
     return [number for (number,) in listed]
 
 
-def test_a_server_that_crashes_in_the_middle_and_comes_back_has_it_all_once(
-    mariadb, store, direct, expected
-):
+def test_a_batch_is_complete_after_a_crash_of_the_server(mariadb, store, direct, expected):
     crashes = []
 
     @event.listens_for(store._database.engine, "before_cursor_execute")

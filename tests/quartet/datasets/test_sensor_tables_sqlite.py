@@ -30,7 +30,7 @@ def path(tmp_path):
     return path
 
 
-def test_several_that_open_a_new_file_at_once_wait_for_one_another(tmp_path):
+def test_processes_that_open_a_new_file_together_wait(tmp_path):
     """SQLite refuses at once, and does not wait, where two switch a file to its log together."""
 
     def connect(place, start):
@@ -63,7 +63,7 @@ def test_a_locked_file_is_reported_with_a_hint(path):
     assert store.publish(SECOND) == 2
 
 
-def test_someone_who_reads_does_not_keep_a_batch_out(path):
+def test_readers_do_not_block_a_batch(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN")
         assert other.execute("SELECT count(*) FROM sensor_windows").fetchone() == (18,)
@@ -121,7 +121,7 @@ def test_a_damaged_file_is_reported_by_every_query(path):
         assert str(path) in str(error.value)
 
 
-def test_a_run_that_is_killed_in_the_middle_leaves_the_batch_to_the_next(database_url):
+def test_the_next_run_publishes_the_batch_of_a_killed_run(database_url):
     store = tables(database_url)
     store.publish(FIRST)
     before = everything(store)
