@@ -164,7 +164,7 @@ def test_chains_are_resolved_as_by_brute_force(links, scale):
 
 
 @pytest.mark.parametrize("tags", ["|js|html|", "<html><js>", "|JS|"])
-def test_an_original_is_taken_by_its_tag_and_its_duplicates_whatever_theirs(tags):
+def test_originals_are_selected_by_tag_and_their_duplicates_regardless_of_tag(tags):
     posts = [
         question(1, tags),
         answer(10, 1),

@@ -227,7 +227,7 @@ def test_the_metric_is_a_mean_over_the_last_trees(objective):
 
 
 @pytest.mark.parametrize("patience", [1, 3, 7])
-def test_a_trial_has_a_metric_however_short_its_patience(objective, patience):
+def test_a_trial_with_short_patience_has_a_metric(objective, patience):
     settings = SETTINGS.model_copy(update={"patience": patience, "report_every": 20})
     impatient = Objective(objective.train, objective.tune, SPACE, settings)
     (trial,) = run(create_study(impatient), impatient, 1).trials

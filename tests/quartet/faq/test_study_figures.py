@@ -60,7 +60,7 @@ def test_the_history_shows_trials_by_state_and_the_best_so_far():
     assert axis.get_ylabel() == "gain@3"
 
 
-def test_the_chosen_trial_is_the_one_ringed():
+def test_the_chosen_trial_is_ringed():
     trials = make_study()
     figure = study_figures.plot_study_history(trials, "mean_reciprocal_rank", 10)
     metric = trials.set_index("trial")["metric"][10]
@@ -126,7 +126,7 @@ def test_better_trials_are_darker():
     assert (np.diff(light) < 0).all()
 
 
-def test_the_chosen_trial_is_the_line_marked():
+def test_the_line_of_the_chosen_trial_is_marked():
     trials = make_completed(l2=[1, 2, 5], trees=[10, 20, 10])
     figure = study_figures.plot_parallel_coordinates(trials, ["l2", "trees"], "gain_at_1", 1)
     assert render(figure)
