@@ -53,7 +53,8 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: setup  ## Build the documentation into site/, strictly
+docs: setup  ## Write the generated blocks of the pages, and build the site into site/, strictly
+	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: setup  ## Measure against the reference recipes and rewrite docs/benchmarks.md

@@ -106,6 +106,8 @@ def cut(project: Path, table: Table, gone: list[str], lost: Iterable[str]) -> No
         leave(project, table, gone, lost)
         for path in (project / "src").rglob("*.py"):
             _change(path, lambda text: without_examples(text, named))
+        commands = project / "docs/reference/cli.md"
+        _change(commands, lambda text: pages.without_commands(text, named))
         packages = table.dependencies_only_of(gone)
         _change(project / "pyproject.toml", lambda text: _requirements(text, gone, packages))
 

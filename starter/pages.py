@@ -11,7 +11,8 @@ _CODE = re.compile(r"(^(`{3,})[^`\n]*\n.*?^\2$)", re.MULTILINE | re.DOTALL)
 _FENCE = 2
 """Which part of a page that is split by its code is but a fence."""
 _MODULE = re.compile(r"^::: quartet\.([\w.]+)\n+", re.MULTILINE)
-_PIPELINE = re.compile(r"^<!-- pipeline: (\w+) -->\n+", re.MULTILINE)
+_PIPELINE = re.compile(r"^<!-- pipeline: (\w+) -->$.*?^<!-- end -->\n+", re.MULTILINE | re.DOTALL)
+_COMMANDS = re.compile(r"^```console\n((?:\$ .*\n)+)```\n+", re.MULTILINE)
 _PAGE = re.compile(r"^ +- (?:(.*): )?([\w./-]+\.md)$")
 _GROUP = re.compile(r"^( +)- ([^:]+):$")
 _BUILT = "kedro-viz/"
@@ -53,6 +54,18 @@ def without_lost_parts(text: str, page: Path, project: Path) -> str:
             part = pattern.sub(partial(_if_there, folder=project / folder), part)
         parts[number] = part
     return "".join(part for number, part in enumerate(parts) if number % 3 != _FENCE)
+
+
+def without_commands(text: str, named: re.Pattern[str]) -> str:
+    """Return a page without the commands that match a pattern, where blocks have only commands."""
+
+    def kept(found: re.Match[str]) -> str:
+        lines = found[1].splitlines(keepends=True)
+        gone = [line for line in lines if named.search(line)]
+        rest = "".join(line for line in lines if line not in gone)
+        return found[0].replace(found[1], rest) if rest else ""
+
+    return _COMMANDS.sub(kept, text)
 
 
 def without_lost_links(text: str, page: Path) -> str:

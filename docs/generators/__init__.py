@@ -1,5 +1,5 @@
-"""Makes parts of the documentation from the code, so that they cannot fall behind it.
+"""Generate parts of the documentation from the code, so that they cannot fall behind it.
 
-In comes what stands after a marker's colon, out goes Markdown. `hooks.py` calls these while MkDocs
-builds a page; what is heavy to import is imported only for the pages that want it.
+`blocks` fills the blocks of a page that `generate.py` writes; a block's marker names a generator
+and its argument. `static_viz` exports Kedro-Viz for the site.
 """

@@ -1,4 +1,4 @@
-"""Commands with their help and options, made from click's own objects."""
+"""Describe commands from click's own objects."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from unittest.mock import patch
 
 import click
 
-from .markdown import code, prose, table, unbroken
+from .markdown import code, prose, table
 
-HEADER = ("Option", "Value", "Default", "What it says")
+HEADER = ("Option", "Default", "Meaning")
 
 
 def command(path: str) -> str:
-    """What a command does, and all below it, each below a heading of its own.
+    """Return usage, help, options and examples of a command, and of each subcommand.
 
     Args:
-        path: As one types it, less the options: `kedro cloud models`.
+        path: The command without options: `kedro cloud models`.
 
     Raises:
         ValueError: There is no such command.
@@ -56,7 +56,6 @@ def _sections(found: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def _help(found: click.Command, context: click.Context) -> Iterator[str]:
-    """How it is called, what it does, examples."""
     pieces = " ".join(found.collect_usage_pieces(context))
     usage = f"{context.command_path} {pieces}"
     if found.hidden:
@@ -70,35 +69,35 @@ def _help(found: click.Command, context: click.Context) -> Iterator[str]:
         yield "```console\n" + "\n".join(lines) + "\n```"
 
 
-def _row(option: click.Option, context: click.Context) -> tuple[str, str, str, str]:
-    names = ", ".join(map(unbroken, [*option.opts, *option.secondary_opts]))
-    value = "" if option.is_flag else _value(option, context)
-    return names, value, _default(option, context), prose(option.help or "")
+def _row(option: click.Option, context: click.Context) -> tuple[str, str, str]:
+    names = ", ".join(map(code, [*option.opts, *option.secondary_opts]))
+    value = "" if option.is_flag else f" {_value(option)}"
+    return names + value, _default(option, context), prose(option.help or "")
 
 
-def _value(option: click.Option, context: click.Context) -> str:
-    """What may be said, and whether more than once."""
+def _value(option: click.Option) -> str:
+    """Return the accepted values, and whether the option can be repeated."""
     kind = option.type
     if isinstance(kind, click.Choice):
-        told = " or ".join(code(str(choice)) for choice in kind.choices)
+        values = " or ".join(code(str(choice)) for choice in kind.choices)
     else:
-        told = _limited(option.metavar or kind.name.upper().removesuffix(" RANGE"), kind)
-    return told + (", several times" if option.multiple else "")
+        values = _with_limits(option.metavar or kind.name.upper().removesuffix(" RANGE"), kind)
+    return values + (", repeatable" if option.multiple else "")
 
 
-def _limited(told: str, kind: click.ParamType) -> str:
-    """What stands for a value, with the limits of a number."""
+def _with_limits(metavar: str, kind: click.ParamType) -> str:
+    """Return the placeholder of a value, with the limits of a number."""
     least, most = getattr(kind, "min", None), getattr(kind, "max", None)
     lower = "" if least is None else f" {'>' if getattr(kind, 'min_open', False) else '≥'} {least}"
     upper = "" if most is None else f" {'<' if getattr(kind, 'max_open', False) else '≤'} {most}"
-    return code(told.strip("<>")) + " and".join(filter(None, (lower, upper)))
+    return code(metavar.strip("<>")) + " and".join(filter(None, (lower, upper)))
 
 
 def _default(option: click.Option, context: click.Context) -> str:
     if option.required:
-        return "none: say it"
+        return "required"
     with patch.dict(os.environ):
-        os.environ.pop("KEDRO_ENV", None)  # that of whoever builds the site
+        os.environ.pop("KEDRO_ENV", None)  # set by the user who generates the pages
         default = option.to_info_dict()["default"]
         default = default() if callable(default) else default
     if default is None or default in ("", (), False):

@@ -1,4 +1,4 @@
-"""Tables of parameters, made from the models that check them."""
+"""Describe parameters from the models that validate them."""
 
 from __future__ import annotations
 
@@ -31,21 +31,24 @@ MODULES = (
     downloads,
     cloud_settings,
 )
-"""Where the models are."""
-HEADER = ("Parameter", "Default", "Range", "What it is, and why this default")
+"""Modules with models of parameters."""
+HEADER = ("Parameter", "Default", "Range", "Meaning, and reason for the default")
 BOUNDS = (
     ("minimum", "≥"),
     ("exclusiveMinimum", ">"),
     ("maximum", "≤"),
     ("exclusiveMaximum", "<"),
 )
-"""JSON schema's names of limits, and how a reader writes them."""
+"""JSON schema's names of limits, and their signs."""
 PLAIN = {"boolean": "`true` or `false`", "null": "`null`", "string": "text"}
-"""JSON schema's types that have no limits, and what a reader gives."""
+"""JSON schema's types without limits, and their names on a page."""
+
+FORMS = {"IntRange": "a range", "FloatRange": "a range", "Choices": "choices"}
+"""By model: the forms in which a tunable parameter can be given."""
 
 
 def parameters(name: str) -> str:
-    """A Markdown table with one row a field of a model: name, default, range, reason.
+    """Return a table with one row per field of a model: name, default, range, reason.
 
     Raises:
         ValueError: There is no such model.
@@ -64,14 +67,14 @@ def parameters(name: str) -> str:
 
 
 def default_of(name: str, field: FieldInfo) -> str:
-    """The default as one types it; a field without one is given by the configuration."""
+    """Return the default in YAML; a field without one is in the configuration."""
     if field.is_required():
-        return "none; `conf/base` passes its `seed`" if name == "seed" else "none: say it"
+        return "required; `conf/base` passes its `seed`" if name == "seed" else "required"
     return f"`{typed(field.default)}`"
 
 
 def typed(value: Any) -> str:
-    """A value as one types it in YAML; of nested parameters only what is not usual."""
+    """Return a value in YAML; of nested parameters, only those that differ from their defaults."""
     if isinstance(value, BaseModel):
         changed = value.model_dump(exclude_defaults=True)
         return "{" + ", ".join(f"{name}: {typed(each)}" for name, each in changed.items()) + "}"
@@ -82,15 +85,15 @@ def typed(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return re.sub(r"^(-?\d+)e", r"\1.0e", f"{value:g}")  # YAML takes 1e-6 for a text
+        return re.sub(r"^(-?\d+)e", r"\1.0e", f"{value:g}")  # YAML reads 1e-6 as text
     text = str(value)
     return text if yaml.safe_load(text) == value else f'"{text}"'
 
 
 def range_of(schema: dict[str, Any]) -> str:
-    """What a value may be, or each value of a list or of a table by name."""
+    """Return the accepted values, or those of each item of a list or mapping."""
     if "anyOf" in schema:
-        tunable = any("$ref" in each for each in schema["anyOf"])
+        tunable = any(name_of(each) in FORMS for each in schema["anyOf"])
         kinds = map(kind_of if tunable else range_of, schema["anyOf"])
         *others, last = dict.fromkeys(kinds)
         return f"{', '.join(others)} or {last}"
@@ -107,26 +110,25 @@ def range_of(schema: dict[str, Any]) -> str:
 
 
 def limits_of(schema: dict[str, Any]) -> str:
-    """What a single value may be: the choices, the form of a text, the limits of a number."""
+    """Return the accepted values of a scalar: choices, pattern of a text, limits of a number."""
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:
         return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     if schema["type"] in PLAIN:
-        pattern = f" that matches `{schema['pattern']}`" if "pattern" in schema else ""
-        return PLAIN[schema["type"]] + pattern
+        # A bar would end the cell, as GitHub reads tables, even within code.
+        patterns = " or ".join(f"`{each}`" for each in schema.get("pattern", "").split("|"))
+        return PLAIN[schema["type"]] + (f" that matches {patterns}" if "pattern" in schema else "")
     limits = " and ".join(f"{sign} {schema[key]:,.10g}" for key, sign in BOUNDS if key in schema)
-    whole = "whole" if schema["type"] == "integer" else ""
-    return ", ".join(filter(None, [whole, limits])) or "a number"
+    integer = "integer" if schema["type"] == "integer" else ""
+    return ", ".join(filter(None, [integer, limits])) or "a number"
 
 
 def kind_of(schema: dict[str, Any]) -> str:
-    """What a tunable parameter can be given as."""
-    return {"IntRange": "a range", "FloatRange": "a range", "Choices": "choices"}.get(
-        name_of(schema), "one value"
-    )
+    """Return the form in which a tunable parameter can be given."""
+    return FORMS.get(name_of(schema), "one value")
 
 
 def name_of(schema: dict[str, Any]) -> str:
-    """Name of the model that a schema refers to."""
+    """Return the name of the model that a schema refers to."""
     return schema.get("$ref", "").rpartition("/")[2]

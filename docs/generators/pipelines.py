@@ -1,4 +1,4 @@
-"""A pipeline's nodes and datasets, made from its definition and from the catalogs."""
+"""Describe pipelines from their definitions and from the catalogs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .markdown import code, prose, table
 
 CONF = Path(__file__).parents[2] / "conf"
 ENVIRONMENTS = ("base", "azureml")
-NODES = ("Node", "What it returns", "Step", "Tags")
-DATASETS = ("Dataset", "Type", "Layer", "On this machine, on Azure ML")
-RUN_PARAMETERS = ("Name", "Default", "What it changes")
+NODES = ("Node", "Task", "Step", "Tags")
+DATASETS = ("Dataset", "Type", "Layer", "Path on this machine, on Azure ML")
+RUN_PARAMETERS = ("Name", "Default", "Datasets and parameters that use it")
 _PLACES = ("filepath", "path", "folder", "url")
 _OWN = re.compile(r"^(?:quartet|kedro_azureml)\.(?:\w+\.)*")
 _RUN_PARAMETER = "${runtime_params:"
 
 
 def pipeline(name: str) -> str:
-    """Tables of a pipeline's nodes, in the order they run, and of all datasets they touch.
+    """Return tables of a pipeline's nodes, in the order they run, and of their datasets.
 
     Raises:
         ValueError: There is no such pipeline.
@@ -43,7 +43,7 @@ def pipeline(name: str) -> str:
 
 
 def _touched(node: Any) -> Iterator[str]:
-    """Datasets of a node, less what are parameters."""
+    """Yield the datasets of a node, without parameters."""
     for name in (*node.inputs, *node.outputs):
         if not name.startswith("params:") and name != "parameters":
             yield name
@@ -52,9 +52,9 @@ def _touched(node: Any) -> Iterator[str]:
 def _node_row(node: Any) -> tuple[str, ...]:
     from kedro_cloud.jobs.steps import TAG, step_name
 
-    said = (inspect.getdoc(node.func) or "").partition("\n\n")[0]
+    summary = (inspect.getdoc(node.func) or "").partition("\n\n")[0]
     tags = sorted(tag for tag in node.tags if not tag.startswith(TAG))
-    return code(node.name), prose(said), code(step_name(node)), ", ".join(map(code, tags))
+    return code(node.name), prose(summary), code(step_name(node)), ", ".join(map(code, tags))
 
 
 def _dataset_row(name: str) -> tuple[str, ...]:
@@ -67,15 +67,15 @@ def _dataset_row(name: str) -> tuple[str, ...]:
 
 
 def _type(entry: dict[str, Any]) -> str:
-    """As the catalog has it, less where Quartet keeps its own; and of what it is made."""
-    said = entry.get("type", "MemoryDataset")
+    """Return the type, without the package of Quartet's own, and the type of what it wraps."""
+    name = entry.get("type", "MemoryDataset")
     inner = entry.get("dataset", {})
     inner = inner.get("type", "") if isinstance(inner, dict) else inner
-    return code(_OWN.sub("", said)) + (f" of {code(_OWN.sub('', inner))}" if inner else "")
+    return code(_OWN.sub("", name)) + (f" of {code(_OWN.sub('', inner))}" if inner else "")
 
 
 def _place(entry: dict[str, Any], registry: str) -> str:
-    """Where a dataset lies in a run without `--params`."""
+    """Return the location of a dataset in a run without `--params`."""
     if not entry:
         return "memory"
     if entry["type"].endswith("AzureMLPipelineDataset"):
@@ -88,22 +88,22 @@ def _place(entry: dict[str, Any], registry: str) -> str:
 
 @cache
 def catalog(environment: str) -> dict[str, Any]:
-    """The entries of an environment, each with its roots and defaults put in."""
+    """Return the entries of an environment with roots and defaults resolved."""
     from kedro.config import OmegaConfigLoader
 
     from quartet.settings import CONFIG_LOADER_ARGS
 
-    # Without the variables of whoever builds the site, as in a step of a job.
+    # As in a step of a job, without the variables of this shell.
     with patch.dict(os.environ, {"AZUREML_ROOT_RUN_ID": "JOB"}, clear=True):
         loader = OmegaConfigLoader(str(CONF), env=environment, **CONFIG_LOADER_ARGS)
         return dict(loader["catalog"])
 
 
 def run_parameters(environment: str) -> str:
-    """A table of the names that `--params` may give beside parameters, with what each changes.
+    """Return a table of the names that `--params` accepts beside parameters, with their uses.
 
     Raises:
-        ValueError: There is no such environment, or it asks for none.
+        ValueError: There is no such environment, or it uses none.
     """
     uses: dict[tuple[str, str], dict[str, list[str]]] = {}
     for path in sorted((CONF / environment).glob("*/*.yml")):
@@ -111,10 +111,10 @@ def run_parameters(environment: str) -> str:
         for entry, value in entries.items():
             if entry.startswith("_"):
                 continue
-            for asked in _asked(value):
-                uses.setdefault(asked, {}).setdefault(path.parent.name, []).append(entry)
+            for request in _requests(value):
+                uses.setdefault(request, {}).setdefault(path.parent.name, []).append(entry)
     if not uses:
-        raise ValueError(f"nothing in conf/{environment} asks for what --params says")
+        raise ValueError(f"nothing in conf/{environment} uses runtime_params")
     rows = (
         (code(name), code(default), "; ".join(_use(*each) for each in found.items()))
         for (name, default), found in sorted(uses.items())
@@ -126,15 +126,13 @@ def _use(where: str, entries: list[str]) -> str:
     return f"{where}: " + ", ".join(map(code, dict.fromkeys(entries)))
 
 
-def _asked(value: Any) -> Iterator[tuple[str, str]]:
-    """Names and defaults of run parameters in an entry, the outer one of two before the inner."""
+def _requests(value: Any) -> Iterator[tuple[str, str]]:
+    """Yield names and defaults of run parameters in an entry, outer ones before inner ones."""
     if isinstance(value, dict | list):
-        if isinstance(
-            value, dict
-        ):  # what was asked for, said again to the dataset, is no other use
+        if isinstance(value, dict):  # requested_path repeats the path: no use of its own
             value = [value[key] for key in value if key != "requested_path"]
         for each in value:
-            yield from _asked(each)
+            yield from _requests(each)
     elif isinstance(value, str):
         for start in (found.end() for found in re.finditer(re.escape(_RUN_PARAMETER), value)):
             name, _, default = value[start : _closed(value, start)].partition(",")
@@ -142,17 +140,17 @@ def _asked(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _closed(text: str, start: int) -> int:
-    """Where the brace closes that was open at `start`."""
+    """Return the position of the brace that closes the one open at `start`."""
     depth = 1
     for at in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[at], 0)
         if depth == 0:
             return at
-    raise ValueError(f"no end of what begins with {text[:start]}")
+    raise ValueError(f"no closing brace after {text[:start]}")
 
 
 def _with_roots(text: str) -> str:
-    """A default with the folders of `globals.yml`, and with names in capitals of others."""
+    """Return a default with the folders of `globals.yml`, and other names in capitals."""
     roots = yaml.safe_load((CONF / "base/globals.yml").read_text(encoding="utf-8"))
     text = re.sub(r"\$\{globals:(\w+)\}", lambda found: str(roots[found[1]]), text)
     return re.sub(r"\$\{runtime_params:(\w+),[^{}]*\}", lambda found: found[1].upper(), text)

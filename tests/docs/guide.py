@@ -1,8 +1,8 @@
-"""Following a page to the letter: its files are written, its commands run, its outputs expected.
+"""Follow a page to the letter: write its files, run its commands, compare their outputs.
 
-A block with a title is a file, or with "at the end" what is added to one. A block of `diff`
-changes one: lines with + are put between the others, which must be there. A block of `console`
-has commands, each with what it says; … stands for anything.
+A block below the name of a file is that file, or with "at the end" an addition to it. A block of
+`diff` changes one: lines with + are put between the others, which must be there. A block of
+`console` has commands, each with its output; … matches anything.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from pathlib import Path
 
 from support import ROOT, clean_environment, run_kedro
 
-_BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_AT_END = ", at the end"
+_BLOCK = re.compile(
+    r"^(?:\*\*`(?P<file>[^`]+)`\*\*(?P<at_end>, at the end)?:\n\n)?"
+    r"```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 _FAILURES = ("Error", "FAILED", "step '")
 
 
@@ -29,18 +32,23 @@ class Block:
 
     Attributes:
         language: The word after the fence.
-        title: Above the block: a file, with or without ", at the end"; empty if there is none.
-        text: What stands in it.
+        text: The lines between the fences.
+        file: The file named above the block; None if there is none.
+        at_end: Whether the text is added to the end of the file.
     """
 
     language: str
-    title: str
     text: str
+    file: str | None = None
+    at_end: bool = False
 
 
 def blocks(page: Path) -> list[Block]:
-    """The blocks of a page, in order."""
-    return [Block(*found) for found in _BLOCK.findall(page.read_text(encoding="utf-8"))]
+    """Return the blocks of a page, in order."""
+    return [
+        Block(found["language"], found["text"], found["file"], bool(found["at_end"]))
+        for found in _BLOCK.finditer(page.read_text(encoding="utf-8"))
+    ]
 
 
 def copy_project(folder: Path) -> Path:
@@ -61,20 +69,21 @@ def copy_project(folder: Path) -> Path:
 
 
 def write(project: Path, block: Block) -> None:
-    """Do to the project what a block with a title says."""
-    path = project / block.title.removesuffix(_AT_END)
+    """Write or change the file that a block names."""
+    assert block.file
+    path = project / block.file
     if block.language == "diff":
         lines = block.text.splitlines(keepends=True)
         before = "".join(line[1:] for line in lines if line[0] != "+")
         after = "".join(line[1:] for line in lines if line[0] != "-")
         text = path.read_text(encoding="utf-8")
-        assert text.count(before) == 1, f"{block.title} has not once:\n{before}"
+        assert text.count(before) == 1, f"{block.file} has not once:\n{before}"
         path.write_text(text.replace(before, after), encoding="utf-8")
-    elif block.title.endswith(_AT_END):
+    elif block.at_end:
         with path.open("a", encoding="utf-8") as file:
             file.write("\n\n" * (path.suffix == ".py") + block.text)
     else:
-        assert not path.exists(), f"{block.title} is there already"
+        assert not path.exists(), f"{block.file} is there already"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
 
@@ -133,9 +142,9 @@ def follow(
         environment: Variables for the commands.
     """
     for block in blocks(page):
-        if block.title:
+        if block.file:
             write(project, block)
-            yield block.title
+            yield block.file
         elif block.language == "console":
             for command, said in commands(block):
                 if not command.startswith(tuple(skip)):

@@ -1,4 +1,4 @@
-"""The documentation as it is written and as it is built: pages, tables, scenarios."""
+"""Pages of the documentation, as files and as built: tables, scenarios."""
 
 import html
 import re
@@ -30,7 +30,7 @@ PAGE_OF = {
     "style_transfer": "style_transfer",
     "sample_data": "sample_data",
 }
-"""By pipeline: the page of the reference that tells all about it."""
+"""By pipeline: its page of the reference."""
 SETTINGS = {
     "mnist_training": [digits],
     "faq": [faq, search_space],
@@ -39,7 +39,7 @@ SETTINGS = {
     "style_transfer": [transfer_settings, encoding_settings],
     "configuration": [cloud_settings, downloads],
 }
-"""By page of the reference: the modules of the parameters that it tells of."""
+"""By page of the reference: the modules of its parameters."""
 PARTS = {"IntRange", "FloatRange", "Choices", "Baselines"}
 """Models that no pipeline takes by themselves: forms of one entry, and what tests compare with."""
 
@@ -75,5 +75,6 @@ def built(site: Path, page: str) -> str:
 
 
 def reference_of(pipeline: str) -> str:
-    """The page that tells of a pipeline, as it is written."""
-    return (DOCS / f"reference/{PAGE_OF[pipeline]}.md").read_text(encoding="utf-8")
+    """The hand-written part of the page on a pipeline."""
+    text = (DOCS / f"reference/{PAGE_OF[pipeline]}.md").read_text(encoding="utf-8")
+    return re.sub(r"^<!-- \w+: .+? -->$.*?^<!-- end -->$", "", text, flags=re.M | re.S)

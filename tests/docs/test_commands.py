@@ -1,4 +1,4 @@
-"""Whoever types what the documentation says must not be told that there is no such command."""
+"""Commands of the documentation must exist, and the reference must have all of them."""
 
 import html
 import re
@@ -26,17 +26,19 @@ def test_reference_has_every_command_with_every_option_and_its_default(
     assert own_commands.keys() >= {"kedro run", "kedro fetch", "kedro cloud schedule create"}
     for path, command in own_commands.items():
         assert path in sections, f"no heading '{path}'"
-        told = {row[0]: row[1:] for table in tables(sections[path]) for row in table}
+        rows = [row for table in tables(sections[path]) for row in table]
         for option in command.params:
             if not isinstance(option, click.Option):
                 assert f"{option.make_metavar(click.Context(command))}" in sections[path], path
                 continue
             name = ", ".join([*option.opts, *option.secondary_opts])
-            assert name in told, f"{path}: no option {name}"
-            _, default, said = told[name]
-            assert said == " ".join((option.help or "").replace("`", "").split()), f"{path} {name}"
+            found = [row[1:] for row in rows if f"{row[0]} ".startswith(f"{name} ")]
+            assert len(found) == 1, f"{path}: {len(found)} rows for {name}"
+            default, meaning = found[0]
+            plain = " ".join((option.help or "").replace("`", "").split())
+            assert meaning == plain, f"{path} {name}"
             if option.required:
-                assert default == "none: say it"
+                assert default == "required"
             elif option.show_default:
                 assert default == str(option.default)
 

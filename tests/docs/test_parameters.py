@@ -38,7 +38,7 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
         assert reason
         assert limits
         if field.is_required():
-            assert default.startswith("none")
+            assert default.startswith("required")
             continue
         given = yaml.safe_load(default)
         if isinstance(field.default, BaseModel):
@@ -52,7 +52,7 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
         (
             "mnist_training",
             digits.Exploration,
-            {"seed": "whole, ≥ 0 and < 4,294,967,296", "images": "whole, ≥ 1 and ≤ 200"},
+            {"seed": "integer, ≥ 0 and < 4,294,967,296", "images": "integer, ≥ 1 and ≤ 200"},
         ),
         ("mnist_training", digits.ValidationSplit, {"fraction": "> 0 and < 1"}),
         (
@@ -61,7 +61,7 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
             {"strengths": "a list of at least 1, each > 0"},
         ),
         ("faq", faq.DumpReading, {"tag": r"text that matches ^\S+$"}),
-        ("faq", faq.Cleaning, {"min_duplicates": "whole, ≥ 3", "keep_code": "true or false"}),
+        ("faq", faq.Cleaning, {"min_duplicates": "integer, ≥ 3", "keep_code": "true or false"}),
         ("faq", faq.StudySettings, {"sampler": "one of tpe, random", "caution": "≥ 0"}),
         (
             "faq",
@@ -89,7 +89,7 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
         (
             "style_training",
             style.StyleTraining,
-            {"learning_rate": "> 0 and ≤ 0.1", "width": "whole, ≥ 4 and ≤ 64"},
+            {"learning_rate": "> 0 and ≤ 0.1", "width": "integer, ≥ 4 and ≤ 64"},
         ),
         (
             "style_transfer",
@@ -108,15 +108,16 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
             "configuration",
             cloud_settings.Cloud,
             {
-                "identity": "text that matches ^$|^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$",
+                "identity": "text that matches ^$ or ^[A-Za-z0-9][A-Za-z0-9_-]{2,127}$",
                 "endpoints": "by name, each an Endpoint",
                 "primary_metrics": "by name, each text",
+                "trigger": "a Trigger or null",
             },
         ),
         (
             "configuration",
             cloud_settings.Input,
-            {"default": "true or false, whole, a number, text or null"},
+            {"default": "true or false, integer, a number, text or null"},
         ),
     ],
     ids=lambda part: getattr(part, "__name__", None),

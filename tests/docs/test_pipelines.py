@@ -59,10 +59,10 @@ def test_reference_explains_every_metric_of_a_run(pipeline: str, trained_workspa
 @pytest.mark.parametrize("pipeline", PAGE_OF)
 def test_reference_lists_nodes_in_order_with_step_and_tags(pipeline: str, site: Path) -> None:
     nodes = nodes_of(pipeline)
-    rows = rows_of(site, pipeline, "Node", "What it returns")
+    rows = rows_of(site, pipeline, "Node", "Task")
     assert [row[0] for row in rows] == [node.name for node in nodes]
-    for (_, said, step, tags), node in zip(rows, nodes, strict=True):
-        assert said == node.func.__doc__.split("\n\n")[0].replace("`", "").strip()
+    for (_, task, step, tags), node in zip(rows, nodes, strict=True):
+        assert task == node.func.__doc__.split("\n\n")[0].replace("`", "").strip()
         assert step == step_name(node)
         others = sorted(tag for tag in node.tags if not tag.startswith(TAG))
         assert tags == ", ".join(others)

@@ -102,7 +102,7 @@ def names_of_pipelines(given: dict[str, object]) -> Iterator[str]:
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_command_of_a_page_can_be_typed(page: Path, kedro: click.Group) -> None:
     text = page.read_text(encoding="utf-8")
-    made = re.findall(r"title=\"src/quartet/pipelines/(\w+)/pipeline.py\"", text)
+    made = re.findall(r"^\*\*`src/quartet/pipelines/(\w+)/pipeline.py`", text, re.M)
     faults = {line: fault(kedro, line, made) for line in typed(text)}
     assert {line: why for line, why in faults.items() if why} == {}
 

@@ -203,6 +203,11 @@ def test_the_project_bears_its_own_name_and_tells_what_it_holds(
     assert '\nproject_name = "Own Name"\n' in (made_project / "pyproject.toml").read_text("utf-8")
 
 
+def test_generated_blocks_of_its_pages_agree_with_its_code(made_project: Path) -> None:
+    result = inside(made_project, "docs/generate.py", "--check")
+    assert result.returncode == 0, result.stderr
+
+
 def test_what_makes_projects_stays_behind(made_project: Path) -> None:
     here = {
         path.relative_to(made_project).as_posix()
