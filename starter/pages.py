@@ -6,7 +6,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?![a-z]+:)([^)\s#]*)(#[^)\s]*)?\)")
+_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?![a-z]+:)([^)\s#\[\]]*)(#[^)\s]*)?\)")
 _CODE = re.compile(r"(^(`{3,})[^`\n]*\n.*?^\2$)", re.MULTILINE | re.DOTALL)
 _FENCE = 2
 """Which part of a page that is split by its code is but a fence."""
