@@ -6,6 +6,7 @@ Kedro-Viz of all pipelines, made by `generators.static_viz`, belongs to the page
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from mkdocs.structure.files import File, Files
 from pymdownx.superfences import fence_code_format
 
 DOCS = Path(__file__).parent
+PIPELINE_CELL = re.compile(r"^\| \[?`(?P<name>\w+)`(\]\([^)]+\))?", re.MULTILINE)
+"""First cell of the table of pipelines: its name, with or without a link to its page."""
 
 
 def on_config(config: Any, **kwargs: Any) -> Any:
@@ -36,6 +39,14 @@ def on_files(files: Files, config: Any = None, **kwargs: Any) -> Files:
                 target = f"kedro-viz/{path.relative_to(folder).as_posix()}"
                 files.append(File.generated(config, target, abs_src_path=str(path)))
     return files
+
+
+def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
+    """Add links to the static Kedro-Viz, which only the site has, after names of pipelines."""
+    if page.file.src_uri != "explore.md":
+        return markdown
+    link = "[graph](kedro-viz/index.html?pid="
+    return PIPELINE_CELL.sub(rf"\g<0> {link}\g<name>)", markdown)
 
 
 @cache

@@ -15,8 +15,6 @@ _PIPELINE = re.compile(r"^<!-- pipeline: (\w+) -->$.*?^<!-- end -->\n+", re.MULT
 _COMMANDS = re.compile(r"^```console\n((?:\$ .*\n)+)```\n+", re.MULTILINE)
 _PAGE = re.compile(r"^ +- (?:(.*): )?([\w./-]+\.md)$")
 _GROUP = re.compile(r"^( +)- ([^:]+):$")
-_BUILT = "kedro-viz/"
-"""What is there only when the site is built."""
 _HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
 
 
@@ -77,8 +75,7 @@ def without_lost_links(text: str, page: Path) -> str:
         if said and not inner:
             return ""  # a link around a lost picture
         there = (page.parent / target).resolve() if target else page
-        is_there = there.exists() or target.startswith(_BUILT)
-        if is_there and not (anchor and _is_lost(there, anchor)):
+        if there.exists() and not (anchor and _is_lost(there, anchor)):
             return found[0].replace(said, inner, 1)
         return "" if picture else inner
 

@@ -89,6 +89,14 @@ def test_tables_of_a_page_have_as_many_cells_on_github(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_links_of_a_page_lead_to_files_of_the_repository(page: Path) -> None:
+    """So that they work on GitHub too, where nothing is built."""
+    text = re.sub(r"^(`{3,}).*?^\1$|`[^`\n]+`", "", page.read_text("utf-8"), flags=re.M | re.S)
+    targets = re.findall(r"\]\((?![a-z]+:)([^)\s#]+)", text)
+    assert [name for name in targets if not (page.parent / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
 def test_every_picture_of_a_page_is_there(page: Path) -> None:
     pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)", page.read_text(encoding="utf-8"))
     assert [name for name in pictures if not (page.parent / name).is_file()] == []

@@ -435,8 +435,8 @@ def test_a_link_to_a_page_that_left_becomes_text_and_a_picture_goes(tmp_path: Pa
     assert pages.without_lost_links(text, page) == (
         "See [a *part*](page.md#a-part), none and other.\n\n"
     )
-    within = "Text.\n\n[![All](lost.png)](page.md)\n\n[A](kedro-viz/index.html?pid=a)\n"
-    assert pages.without_lost_links(within, page) == "Text.\n\n[A](kedro-viz/index.html?pid=a)\n"
+    within = "Text.\n\n[![All](lost.png)](page.md)\n\n[A](page.md)\n"
+    assert pages.without_lost_links(within, page) == "Text.\n\n[A](page.md)\n"
     code = "````md\n[a](b.md)\n\n\n```\n[a](b.md)\n```\n````\n"
     mended = pages.without_lost_parts(f"[a](b.md)\n{code}[a](b.md)\n", page, tmp_path)
     assert mended == f"a\n{code}a\n"
