@@ -51,17 +51,6 @@ def test_a_retracted_reading_does_not_return_with_a_late_file(store):
     assert tables.windows[["readings", "mean"]].to_numpy().tolist() == [[2, 1.5]]
 
 
-def test_a_file_that_is_reverted_leaves_other_files_unchanged(store):
-    first, second = make_file(1), make_file(2, start=10)
-    source, tables = Folder({path(0): first, path(1): second}), Tables()
-    for content in (first, make_file(50, start=20), first):
-        source.contents[path(0)] = content
-        ingest_all(source, store, tables, SETTINGS)
-    source.contents[LATE] = make_file(3, start=30)
-    ingest_all(source, store, tables, SETTINGS)
-    assert tables.windows[["readings", "mean"]].to_numpy().tolist() == [[3, 2.0]]
-
-
 def test_a_window_that_has_lost_its_last_reading_is_removed(store):
     source, tables = Folder({path(0): make_file(1, 2), LATE: make_file(3, start=90)}), Tables()
     ingest_all(source, store, tables, SETTINGS)

@@ -80,15 +80,6 @@ def test_the_index_is_that_of_deciles():
     assert index_of(training, new) == pytest.approx(expected)
 
 
-def test_the_index_is_small_without_drift_and_large_with_it():
-    generator = np.random.default_rng(1)
-    training = generator.normal(size=TRAINED)
-    indices = [index_of(training, generator.normal(move, 1, TRAINED)) for move in (0, 0.5, 1, 2)]
-    assert indices == sorted(indices)
-    assert indices[0] < 0.02
-    assert indices[2] > 0.25
-
-
 @pytest.mark.parametrize("windows", [12, 100, 1000])
 def test_few_windows_rarely_exceed_the_chance_limit(windows):
     generator = np.random.default_rng(windows)

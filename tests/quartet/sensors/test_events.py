@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quartet.sensors import events as module
-from quartet.sensors.event_patterns import SCHEMA, EventFinder, decode_longs
+from quartet.sensors.event_patterns import decode_longs
 from quartet.sensors.events import UnreadableCaptureError, read_events
 from sensors.fakes import START, avro, event
 
@@ -79,17 +79,6 @@ def test_standard_events_are_found_without_fastavro(monkeypatch):
     numbers, _, bodies = all_events(avro(events, sync_interval=2000))
     assert numbers == [each["SequenceNumber"] for each in events]
     assert bodies == [each["Body"] for each in events]
-
-
-def test_the_finder_adapts_to_another_layout():
-    finder = EventFinder()
-    for system_properties in ({"a": 1}, {"b": "four"}, {}):
-        events = [event(b"{}", number, system=system_properties) for number in range(20)]
-        content = avro(events, codec="null")
-        (block,) = fastavro.block_reader(io.BytesIO(content))
-        data = block.bytes_.getvalue()
-        assert finder.find(data, 20).bodies == [b"{}"] * 20
-        assert finder._specific.match(data)
 
 
 @given(st.lists(whole, min_size=1, max_size=20))
@@ -220,8 +209,3 @@ def test_an_unparsable_enqueued_time_makes_the_file_unreadable():
     content = avro([{**event(b"{}"), "EnqueuedTimeUtc": "2. März 2026"}])
     with pytest.raises(UnreadableCaptureError, match=r"EnqueuedTimeUtc of '2\. März 2026'"):
         all_events(content)
-
-
-def test_the_schema_has_the_fields_of_event_hubs():
-    names = ["SequenceNumber", "Offset", "EnqueuedTimeUtc", "SystemProperties", "Properties"]
-    assert [field["name"] for field in SCHEMA["fields"]] == [*names, "Body"]

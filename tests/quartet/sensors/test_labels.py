@@ -67,15 +67,6 @@ def test_windows_of_a_device_match_the_labels_of_all_its_sensors():
     assert mark_windows(windows, labels, 300).tolist() == [True, True, False]
 
 
-def test_order_of_windows_does_not_matter():
-    order = np.array([2, 0, 3, 1])
-    label = make_labels(("d", "s", 7, 12))
-    shuffled = FOUR.iloc[order].reset_index(drop=True)
-    np.testing.assert_array_equal(
-        mark_windows(shuffled, label, 300), mark_windows(FOUR, label, 300)[order]
-    )
-
-
 def test_only_labels_within_the_time_of_the_windows_are_covered():
     gap = make_windows(("d", "s", 5), ("d", "s", 30))
     labels = make_labels(
@@ -84,11 +75,6 @@ def test_only_labels_within_the_time_of_the_windows_are_covered():
     matches = match_labels(gap, labels, 300)
     assert matches.covered.tolist() == [True, False, False, False]
     assert len(matches.label) == 0
-
-
-def test_nothing_is_marked_without_labels_or_windows():
-    assert not mark_windows(FOUR, make_labels(), 300).any()
-    assert mark_windows(FOUR.head(0), make_labels(("d", "s", 1, 2)), 300).shape == (0,)
 
 
 def test_times_of_any_resolution_are_accepted():

@@ -1,6 +1,7 @@
 """Training on what is to be judged, or on nothing, must not happen unnoticed."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -70,15 +71,10 @@ def test_invalid_selections_are_rejected(settings, reason):
         select_normal_windows(make_windows(("a", "1")), TrainingWindows(**settings))
 
 
-class ModelSet:
-    """Knows sensor 1 only, trained on its first six windows."""
-
-    trained_until = np.array([pd.Timestamp("2026-03-02 00:25").value // 1000])
-
-    def locate(self, windows):
-        return np.where(windows["sensor"] == "1", 0, -1)
-
-
 def test_windows_of_training_are_not_scored_but_those_without_a_model_are_reported():
-    left = exclude_training_windows(ModelSet(), make_windows(("a", "1"), ("a", "2")))
+    model_set = SimpleNamespace(  # of sensor 1 only, trained on its first six windows
+        trained_until=np.array([pd.Timestamp("2026-03-02 00:25").value // 1000]),
+        locate=lambda windows: np.where(windows["sensor"] == "1", 0, -1),
+    )
+    left = exclude_training_windows(model_set, make_windows(("a", "1"), ("a", "2")))
     assert left.groupby("sensor").size().to_dict() == {"1": 4, "2": 10}

@@ -112,21 +112,6 @@ def test_windows_are_aligned_to_the_day():
         assert noon <= end < noon + seconds * 10**6
 
 
-def test_a_single_reading_has_no_deviation():
-    (window,) = windows(("d", "s", 1, 4.5)).to_dict("records")
-    assert window == {
-        "device": "d",
-        "sensor": "s",
-        "window_end": pd.Timestamp("1970-01-01 00:00:05"),
-        "readings": 1,
-        "mean": 4.5,
-        "standard_deviation": 0.0,
-        "minimum": 4.5,
-        "maximum": 4.5,
-        "last_value": 4.5,
-    }
-
-
 def test_constant_values_have_a_deviation_of_exactly_zero():
     """So that a model sees it stand still, and not the noise of rounding."""
     found = windows(*[("d", "s", tenth / 10, 0.1) for tenth in range(1, 50)])
