@@ -12,6 +12,7 @@ import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
 from kedro.pipeline import Node, Pipeline
+from kedro.validation import TypeExtractor
 
 from kedro_cloud.jobs.steps import Steps
 from support import ROOT, bootstrap
@@ -24,12 +25,18 @@ LOCATIONS = ("filepath", "path", "folder", "url")
 """Arguments of datasets that say where they lie."""
 
 
-def load_catalog(environment):
+def load(environment, kind="catalog"):
     loader = OmegaConfigLoader(str(ROOT / "conf"), env=environment, **settings.CONFIG_LOADER_ARGS)
-    return {name: entry for name, entry in loader["catalog"].items() if not name.startswith("_")}
+    return {name: entry for name, entry in loader[kind].items() if not name.startswith("_")}
 
 
-BASE, AZURE = load_catalog("base"), load_catalog("azureml")
+BASE, AZURE, PARAMETERS = load("base"), load("azureml"), load("base", "parameters")
+MODELS = {
+    name: model
+    for name, model in TypeExtractor(dict(pipelines)).extract_types_from_pipelines().items()
+    if name not in {"digit_sample_split", "sensor_sample_fleet"}  # with values of the samples
+}
+"""By parameter: the model that nodes declare."""
 
 
 def data(names):
@@ -201,6 +208,14 @@ def test_local_override_changes_only_the_named_parameter(tmp_path):
     (tmp_path / "local/parameters.yml").write_text(f"{group}: {{{changed}: 987}}\n")
     loader = OmegaConfigLoader(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
     assert loader["parameters"][group] == before | {changed: 987}
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_parameters_are_complete_and_equal_the_defaults_of_their_model(name):
+    given, fields = PARAMETERS[name], MODELS[name].model_fields
+    assert given.keys() == fields.keys()
+    required = {field: given[field] for field in fields if fields[field].is_required()}
+    assert MODELS[name](**given) == MODELS[name](**required)
 
 
 def test_datasets_have_distinct_files():

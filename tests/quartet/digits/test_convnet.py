@@ -39,26 +39,6 @@ def test_weights_depend_on_the_seed_only(few):
     assert not np.array_equal(first["head.weight"], other["head.weight"])
 
 
-def test_resumed_training_ends_with_the_same_weights(few):
-    class StoppedError(Exception):
-        pass
-
-    states = []
-
-    def stop_after_two(arrays, facts):
-        states.append((arrays, {"history": list(facts["history"])}))
-        if len(states) == 2:
-            raise StoppedError
-
-    with pytest.raises(StoppedError):
-        convnet_training.train(few, BRIEF, 0.1, on_epoch=stop_after_two)
-    resumed = convnet_training.train(few, BRIEF, 0.1, resume_from=states[-1])
-    uninterrupted = convnet_training.train(few, BRIEF, 0.1)
-    assert_same(uninterrupted.weights, resumed.weights)
-    assert [epoch["epoch"] for epoch in resumed.history] == [1, 2, 3]
-    assert resumed.history[:2] == states[-1][1]["history"]
-
-
 def test_training_does_not_change_the_callers_random_state_and_threads(few):
     torch.manual_seed(0)
     expected, threads = torch.rand(1), torch.get_num_threads()

@@ -74,13 +74,6 @@ def test_fit_without_strengths_returns_an_empty_list(split):
     assert logistic.fit(split[0], [], 1e-3, 10) == []
 
 
-def test_probabilities_sum_to_one(split):
-    (fit,) = logistic.fit(split[0], [10.0], 1e-3, 500)
-    probabilities = logistic.predict_proba(fit.weights, split[1]["images"])
-    assert probabilities.shape == (len(split[1]["labels"]), 10)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-
-
 def test_digit_missing_from_training_is_improbable():
     labels = np.array([0, 1] * 20, dtype=np.uint8)
     images = np.zeros((40, 28, 28), dtype=np.uint8)

@@ -1,19 +1,11 @@
 """An invalid search space must be rejected before the study starts."""
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from quartet.faq.ranker import RankerParameters
 from quartet.faq.search_space import Choices, FloatRange, IntRange, SearchSpace
 from quartet.faq.study import make_start_parameters
-from support import ROOT
-
-CONFIGURED = yaml.safe_load((ROOT / "conf/base/faq_tuning/parameters.yml").read_text())
-
-
-def test_the_configured_space_is_the_default_one():
-    assert SearchSpace(**CONFIGURED["faq_search_space"]) == SearchSpace()
 
 
 def test_every_tunable_is_a_parameter_of_the_ranker():

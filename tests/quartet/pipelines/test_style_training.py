@@ -21,7 +21,7 @@ from quartet.datasets.torch_weights import Weights, WeightsDataset
 from quartet.pipelines.style_training import create_pipeline, nodes
 from quartet.style import training
 from quartet.style.network import build_network
-from quartet.style.settings import PaintingDescription, StyleTraining
+from quartet.style.settings import PaintingDescription
 from style_inputs import photographs, random_vgg, small_training, stripes
 from support import ROOT, bootstrap, run_kedro
 
@@ -263,11 +263,3 @@ def test_bundled_photographs_are_the_default(inputs, plain_catalog):
             live,
         )
     assert {"china.jpg", "astronaut.png"} <= seen.keys()
-
-
-def test_configuration_matches_model_defaults():
-    loader = OmegaConfigLoader(str(ROOT / "conf"), **settings.CONFIG_LOADER_ARGS)
-    parameters = loader["parameters"]
-    given = StyleTraining(**parameters["style_training"])
-    assert given == StyleTraining(seed=parameters["seed"])
-    assert PaintingDescription(**parameters["painting_description"]) == PaintingDescription()
