@@ -1,4 +1,4 @@
-"""What would fail at the end of a run must be said at its start."""
+"""Outputs are checked before a run; metrics, figures and errors are reported with their node."""
 
 import matplotlib.figure
 import mlflow
@@ -15,7 +15,6 @@ from kedro_datasets.json import JSONDataset
 from kedro_cloud.core.hooks import NoTracking
 from quartet.framework.hooks import (
     ErrorContextHooks,
-    LogHooks,
     PreflightHooks,
     TrackingHooks,
 )
@@ -56,27 +55,6 @@ def test_error_names_its_node_and_datasets():
     assert error.__notes__ == ["node 'cut' (first)"]
 
 
-@pytest.mark.parametrize(("size", "told"), [("1", "(2 of 2)"), ("2", "(2 of 2, rank 0 of 2)")])
-def test_each_node_is_logged_once(monkeypatch, caplog, size, told):
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", size)
-    caplog.set_level("INFO", "quartet.framework.hooks")
-    other = Node(copied, "second", "third", name="copy_again")
-    hooks = LogHooks()
-    hooks.before_pipeline_run(Pipeline([other, NODE]))
-    hooks.before_dataset_loaded(other)
-    hooks.before_node_run(other)
-    assert caplog.messages == [f"Running node: copy_again {told}"]
-
-
-def test_second_run_of_a_session_logs_its_nodes_again(caplog):
-    caplog.set_level("INFO", "quartet.framework.hooks")
-    hooks = LogHooks()
-    for _ in range(2):
-        hooks.before_pipeline_run(Pipeline([NODE]))
-        hooks.before_dataset_loaded(NODE)
-    assert caplog.messages == ["Running node: copy (1 of 1)"] * 2
-
-
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tracking")
@@ -113,11 +91,11 @@ def test_only_rank_zero_tracks(run, monkeypatch):
     assert mlflow.MlflowClient().get_run(run.info.run_id).data.metrics == {}
 
 
-@pytest.mark.parametrize(("hooks", "there"), [([], True), ([NoTracking()], False)])
-def test_tracking_plugin_can_be_disabled(hooks, there):
+@pytest.mark.parametrize(("hooks", "registered"), [([], True), ([NoTracking()], False)])
+def test_tracking_plugin_can_be_disabled(hooks, registered):
     manager = _create_hook_manager()
     _register_hooks(manager, hooks)
     _register_hooks_entry_points(manager, ())
     plugins = {type(plugin).__name__ for plugin in manager.get_plugins()}
-    assert ("MlflowHook" in plugins) == there
+    assert ("MlflowHook" in plugins) == registered
     assert "AzureMLLocalRunHook" in plugins

@@ -89,7 +89,7 @@ def project(tmp_path_factory):
 
 
 def start_step(project, heavy, before="", after="", environment=None):
-    """What a step has imported, and which datasets it has opened, when its first node begins."""
+    """Return the imported libraries and opened datasets of a step when its first node begins."""
     result = subprocess.run(
         [sys.executable, "-c", STEP.format(heavy=heavy, before=before, after=after)],
         cwd=project,
@@ -139,13 +139,3 @@ def test_garbage_collection_resumes_after_a_failed_start():
     finally:
         gc.unfreeze()
     assert gc.isenabled()
-
-
-def test_disabled_garbage_collection_stays_disabled():
-    gc.disable()
-    try:
-        with startup.paused_garbage_collection():
-            startup.StartHooks().before_node_run()
-        assert not gc.isenabled()
-    finally:
-        gc.enable()

@@ -1,4 +1,4 @@
-"""What a run ends in must be told on its last lines: numbers, places, and no noise."""
+"""A run ends in a summary: metrics, models and paths, and no warnings."""
 
 import ast
 import io
@@ -22,7 +22,7 @@ from kedro_cloud.jobs.hooks import STEP
 from kedro_cloud.jobs.steps import Steps
 from quartet.datasets.registered_model import ModelRelease
 from quartet.framework.hooks import summary
-from quartet.framework.hooks.summary import SummaryHooks, format_metric, format_number
+from quartet.framework.hooks.summary import SummaryHooks, format_metric
 from quartet.pipeline_registry import SAMPLE_RUN
 from support import ROOT, clean_environment
 
@@ -38,7 +38,7 @@ RELEASE = ModelRelease(True, "first version", "loader", {}, (), None)
 
 
 class Clock:
-    """Each look at it takes a second."""
+    """A clock that advances by a second per call."""
 
     def __init__(self):
         self.seconds = 0
@@ -49,7 +49,7 @@ class Clock:
 
 
 class Registry(MemoryDataset):
-    """As `RegisteredModelDataset`, less MLflow."""
+    """A `RegisteredModelDataset` without MLflow."""
 
     _model_name = "classifier"
     saved_version = None
@@ -101,12 +101,12 @@ def run(catalog, *names, runner=None, nodes=None, hooks=None, **params):
     pipeline = sum((PIPELINES[name] for name in names), Pipeline([])).filter(node_names=nodes)
     manager = _create_hook_manager()
     manager.register(hooks or SummaryHooks(SAMPLE_RUN, STEP.get, Clock()))
-    told = {"run_params": {"pipeline_names": list(names), **params}, "pipeline": pipeline}
-    manager.hook.before_pipeline_run(**told, catalog=catalog)
+    arguments = {"run_params": {"pipeline_names": list(names), **params}, "pipeline": pipeline}
+    manager.hook.before_pipeline_run(**arguments, catalog=catalog)
     result = (runner or SequentialRunner()).run(
         pipeline, catalog, manager, only_missing_outputs=params.get("only_missing_outputs", False)
     )
-    manager.hook.after_pipeline_run(**told, run_result=result, catalog=catalog)
+    manager.hook.after_pipeline_run(**arguments, run_result=result, catalog=catalog)
 
 
 def test_summary_shows_metrics_model_and_paths(catalog, capsys):
@@ -145,8 +145,8 @@ def test_partial_run_summarises_only_its_nodes(catalog, capsys):
 
 
 def test_unregistered_model_has_no_version(catalog, capsys, monkeypatch):
-    verdict = ModelRelease(False, "not better", "loader", {}, (), None)
-    monkeypatch.setattr(FIT, "_func", lambda: (METRICS, verdict))
+    release = ModelRelease(False, "not better", "loader", {}, (), None)
+    monkeypatch.setattr(FIT, "_func", lambda: (METRICS, release))
     run(catalog, "digits")
     assert "classifier, no new version (not better)\n" in capsys.readouterr().out
 
@@ -164,18 +164,12 @@ def test_second_run_of_a_process_is_summarised_alone(catalog, capsys):
     assert "digits, 1 of 2 nodes" in capsys.readouterr().out
 
 
-def test_run_without_missing_outputs_reports_nothing_to_do(catalog, capsys):
-    run(catalog, "digits", nodes=["draw"])
+@pytest.mark.parametrize(("pipeline", "nodes"), [("digits", ["draw"]), ("discarding", None)])
+def test_run_without_missing_outputs_reports_nothing_to_do(catalog, capsys, pipeline, nodes):
+    """Kedro always runs a node without outputs, such as that of `discarding`."""
+    run(catalog, pipeline, nodes=nodes)
     capsys.readouterr()
-    run(catalog, "digits", nodes=["draw"], only_missing_outputs=True)
-    assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes exist.\n"
-
-
-def test_node_without_outputs_counts_as_nothing_to_do(catalog, capsys):
-    """Kedro runs it whatever is missing: it has no output that could be there."""
-    run(catalog, "discarding")
-    capsys.readouterr()
-    run(catalog, "discarding", only_missing_outputs=True)
+    run(catalog, pipeline, nodes=nodes, only_missing_outputs=True)
     assert capsys.readouterr().out == "Nothing to do: the outputs of all nodes exist.\n"
 
 
@@ -195,16 +189,16 @@ def test_other_ranks_print_no_summary(catalog, capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize(("step", "told"), [("draw", False), ("fit", True)])
-def test_only_the_step_that_saves_metrics_is_summarised(catalog, capsys, step, told):
+@pytest.mark.parametrize(("step", "summarised"), [("draw", False), ("fit", True)])
+def test_only_the_step_that_saves_metrics_is_summarised(catalog, capsys, step, summarised):
     token = STEP.set(("digits", step))
     try:
         run(catalog, "digits", nodes=[step])
     finally:
         STEP.reset(token)
     out = capsys.readouterr().out
-    assert out.startswith("digits, step fit in") == told
-    assert (out == "") != told
+    assert out.startswith("digits, step fit in") == summarised
+    assert (out == "") != summarised
     assert "kedro viz" not in out
 
 
@@ -221,7 +215,13 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("variables", "bold"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+    ("variables", "bold"),
+    [
+        ({}, True),
+        ({"NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, False),  # its terminal is that of mpirun
+    ],
 )
 def test_only_a_capable_terminal_gets_escape_codes(catalog, monkeypatch, variables, bold):
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -233,15 +233,6 @@ def test_only_a_capable_terminal_gets_escape_codes(catalog, monkeypatch, variabl
     run(catalog, "digits")
     assert ("\x1b[1mdigits\x1b[0m" in terminal.getvalue()) == bold
     assert ("\x1b" in terminal.getvalue()) == bold
-
-
-def test_ranks_under_mpirun_write_plain_text(catalog, monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
-    run(catalog, "digits")
-    assert terminal.getvalue().startswith("digits, done")
 
 
 @pytest.mark.parametrize(
@@ -257,14 +248,11 @@ def test_ranks_under_mpirun_write_plain_text(catalog, monkeypatch):
         ("windows", 11057, "11,057"),
         ("accuracy", 1.0, "1"),
         ("loss", float("nan"), "nan"),
+        ("windows", 3002093.89, "3,002,094"),
     ],
 )
 def test_metrics_are_rounded_and_keep_their_units(name, value, shown):
     assert format_metric(name, value) == shown
-
-
-def test_large_numbers_have_thousands_separators():
-    assert format_number(3002093.89) == "3,002,094"
 
 
 def test_closed_pipe_does_not_fail_the_run(workspace):
@@ -287,20 +275,20 @@ def test_closed_pipe_does_not_fail_the_run(workspace):
     assert "Broken" not in done.stderr
 
 
-def declared(pipeline):
-    """What the catalog says of a pipeline's metrics."""
+def read_declaration(pipeline):
+    """Return what the catalog declares for the summary of a pipeline, and the catalog."""
     catalog = yaml.safe_load((ROOT / f"conf/base/{pipeline}/catalog.yml").read_text())
     return catalog[f"{pipeline}_metrics"]["metadata"]["quartet"], catalog
 
 
 @pytest.mark.parametrize("pipeline", SAMPLE_RUN)
 def test_declared_metrics_and_results_exist(trained_workspace, pipeline):
-    """A metric or a dataset that gets another name must not vanish from the summary."""
+    """A renamed metric or dataset would be missing in the summary."""
     reports = trained_workspace / "data/08_reporting"
     metrics = json.loads((reports / pipeline / "metrics.json").read_text())
-    said, catalog = declared(pipeline)
-    assert set(said["main"]) <= metrics.keys()
-    assert set(said.get("results", ())) <= catalog.keys()
+    declaration, catalog = read_declaration(pipeline)
+    assert set(declaration["main"]) <= metrics.keys()
+    assert set(declaration.get("results", ())) <= catalog.keys()
 
 
 @pytest.mark.parametrize("pipeline", SAMPLE_RUN)
@@ -309,9 +297,9 @@ def test_run_of_all_scenarios_summarises_each(trained_workspace, trained_output,
         part for part in trained_output.stdout.split("\n\n") if part.startswith(f"{pipeline}, done")
     )
     rows = [line.split() for line in section.splitlines()[1:]]
-    said, _ = declared(pipeline)
+    declaration, _ = read_declaration(pipeline)
     names = [row[0] for row in rows if "_low_95" not in row[0]]
-    assert names[: len(said["main"])] == said["main"]
+    assert names[: len(declaration["main"])] == declaration["main"]
     metrics = f"data/08_reporting/{pipeline}/metrics.json"
     assert ["metrics", metrics] in rows
     for kind, place, *_ in rows:
@@ -347,12 +335,12 @@ def test_normal_run_has_no_warnings_or_control_characters(trained_output):
 def test_log_numbers_each_node_once(trained_output):
     found = re.findall(r"Running node: (\S+) \((\d+) of (\d+)\)", trained_output.stderr)
     assert [int(number) for _, number, _ in found] == list(range(1, len(found) + 1))
-    assert {int(whole) for *_, whole in found} == {len(found)}
+    assert {int(total) for *_, total in found} == {len(found)}
     assert len({name for name, *_ in found}) == len(found)
 
 
 def find_progress_bars():
-    """Each call that makes a progress bar, by file and line."""
+    """Yield each call that makes a progress bar, by file and line."""
     for path in sorted((ROOT / "src/quartet").rglob("*.py")):
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "tqdm":
@@ -361,7 +349,7 @@ def find_progress_bars():
 
 @pytest.mark.parametrize("call", list(find_progress_bars()))
 def test_progress_bars_are_labelled_and_disabled_in_files(call):
-    """With `disable=None` there is none but on a terminal; no bar repeats itself in a log."""
+    """With `disable=None` bars are shown on a terminal only."""
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     assert given.keys() >= {"desc", "unit", "disable"}
     assert any(
