@@ -49,18 +49,6 @@ def test_the_sample_is_classified_accurately(trained_workspace):
         assert low < value <= high
 
 
-def test_metrics_are_flat_numbers_with_all_documented_keys(trained_workspace):
-    found = metrics(trained_workspace)
-    assert all(isinstance(value, int | float) for value in found.values())
-    assert found.keys() >= {
-        "logistic_test_accuracy",
-        "convnet_test_accuracy",
-        "best_regularisation_strength",
-        "sweep_seconds",
-        "convnet_seconds",
-    }
-
-
 def test_hyperparameters_are_chosen_on_the_validation_set(trained_workspace):
     folder = trained_workspace / REPORTS
     found = metrics(trained_workspace)
@@ -70,14 +58,6 @@ def test_hyperparameters_are_chosen_on_the_validation_set(trained_workspace):
     assert found["best_regularisation_strength"] == best["regularisation_strength"].max()
     trials = pd.read_csv(folder / "convnet_trials.csv")
     assert found["best_learning_rate"] in set(trials["learning_rate"])
-
-
-def test_every_figure_is_a_png_image(trained_workspace):
-    pictures = list((trained_workspace / REPORTS).glob("*.png"))
-    assert len(pictures) == 10
-    for path in pictures:
-        assert path.read_bytes().startswith(b"\x89PNG")
-        assert path.stat().st_size > 5_000
 
 
 def test_the_run_is_tracked_with_parameters_metrics_and_figures(trained_workspace, client):
@@ -211,9 +191,3 @@ def test_another_seed_gives_another_split_and_other_weights(workspace, first):
     for name in ("05_model_input/mnist/validation_digits", "06_models/mnist/convnet_weights"):
         path = f"data/{name}.safetensors"
         assert (workspace / path).read_bytes() != (first / path).read_bytes()
-
-
-def test_a_normal_run_logs_no_warnings(trained_output):
-    assert "WARNING" not in trained_output.stderr
-    assert "Warning" not in trained_output.stderr
-    assert max(len(line) for line in trained_output.stderr.splitlines()) < 400

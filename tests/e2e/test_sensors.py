@@ -9,25 +9,11 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 
-from damage import change
 from quartet.datasets.predictions import PartitionedPredictionsDataset
-from support import ROOT, clean_environment, free_port, on_ranks, run_kedro
-
-pytest_plugins = ("mariadb",)
+from support import ROOT, clean_environment, on_ranks, run_kedro
 
 KEYS = ["device", "sensor", "window_end"]
 PIPELINES = ("sensor_ingestion", "anomaly_training", "anomaly_scoring")
-SCORE = ("run", "--pipelines", "anomaly_scoring")
-PROMISED = {
-    "readings_scored",
-    "windows_scored",
-    "alarm_rate",
-    "windows_per_s",
-    "sensors_without_model",
-    "event_precision",
-    "event_recall",
-    "event_f1",
-}
 
 
 def metrics(folder, pipeline="anomaly_scoring"):
@@ -46,13 +32,6 @@ def predictions(folder):
 def rows(folder, query):
     with create_engine(f"sqlite:///{folder}/data/03_primary/sensors/sensors.db").connect() as sql:
         return sql.execute(text(query)).all()
-
-
-def test_metrics_are_flat_numbers_with_all_documented_keys(trained_workspace):
-    assert metrics(trained_workspace).keys() >= PROMISED
-    for pipeline in PIPELINES:
-        values = metrics(trained_workspace, pipeline).values()
-        assert all(isinstance(value, int | float) for value in values)
 
 
 def test_faults_and_duplicates_of_the_simulator_are_counted(trained_workspace):
@@ -80,15 +59,6 @@ def test_predictions_in_blob_storage_and_anomalies_in_sql_agree(trained_workspac
     assert stored["anomaly"].tolist() == (stored["score"] < stored["threshold"]).tolist()
     ((count,),) = rows(trained_workspace, "SELECT COUNT(*) FROM sensor_anomalies")
     assert count == found["anomalies"] == stored["anomaly"].sum()
-
-
-def test_every_figure_is_a_png_image(trained_workspace):
-    reports = trained_workspace / "data/08_reporting"
-    pictures = [path for name in PIPELINES for path in (reports / name).glob("*.png")]
-    assert len(pictures) == 5
-    for path in pictures:
-        assert path.read_bytes().startswith(b"\x89PNG")
-        assert path.stat().st_size > 10_000
 
 
 def test_the_model_set_is_registered_with_its_tags(trained_workspace):
@@ -150,34 +120,3 @@ def test_the_readings_of_the_reference_system_are_scored(project, real_sensors):
     assert found["sensors_scored"] == 15
     assert found["alarm_rate"] <= 0.02  # the reference's own models: 0.38
     assert "event_f1" not in found  # nothing is known of anomalies there
-
-
-@pytest.mark.usefixtures("mariadb_driver")
-def test_an_unreachable_database_is_reported_without_its_password(project):
-    once = ("credentials: sensor_database", "credentials: sensor_database\n  attempts: 1")
-    change("conf/base/sensor_ingestion/catalog.yml", *once)(project)
-    url = f"mysql+pyodbc://reader:secret@127.0.0.1:{free_port()}/sensors"
-    result = run_kedro(
-        project,
-        *SCORE,
-        "--params",
-        f"sensor_database={url}",
-    )
-    assert result.returncode != 0
-    assert "cannot be reached" in result.stderr
-    assert "secret" not in result.stderr + result.stdout
-
-
-def test_the_pipeline_reproduces_the_committed_sample(workspace):
-    committed = ROOT / "data/01_raw/sensors/captures"
-    shutil.rmtree(workspace / "data/01_raw/sensors")
-    result = run_kedro(
-        workspace, "run", "--pipelines", "sample_data", "--nodes", "make_sensor_sample"
-    )
-    assert result.returncode == 0, result.stderr
-    made = workspace / "data/01_raw/sensors/captures"
-
-    def content(folder):
-        return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-    assert content(made) == content(committed)

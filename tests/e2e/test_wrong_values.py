@@ -1,4 +1,4 @@
-"""Whatever is wrong, the user reads in one line what, where, and what to do; nothing is lost."""
+"""Invalid input ends in one line that says what, where and what to do; no output changes."""
 
 import shutil
 
@@ -25,7 +25,7 @@ def copied(trained_workspace, tmp_path_factory):
 
 @pytest.fixture
 def project(copied, trained_workspace):
-    """A project in which everything has run; each case damages it, then it is mended."""
+    """A project in which everything has run; it is restored after each case."""
     yield copied
     restore(copied, trained_workspace)
 
@@ -52,6 +52,7 @@ def test_an_error_is_one_line_and_changes_no_output(project, case, request):
     for part in case.parts:
         assert part in line, line
     assert result.returncode == case.code, result.stderr
+    assert "secret" not in result.stdout + result.stderr
     assert read_outputs(project) == before
 
 
@@ -60,7 +61,7 @@ def test_an_error_is_one_line_and_changes_no_output(project, case, request):
     [(pipeline, *value) for pipeline, values in VALUES.items() for value in values],
 )
 def test_an_invalid_parameter_is_rejected_before_any_node_runs(pipeline, value, parts):
-    """As a run validates it, less the run: of each pipeline one value is also among the cases."""
+    """Validated as by a run; one value of each pipeline is also among the cases."""
     bootstrap()
     given = OmegaConf.to_container(OmegaConf.from_dotlist([value]))
     arguments = {**settings.CONFIG_LOADER_ARGS, "runtime_params": given}

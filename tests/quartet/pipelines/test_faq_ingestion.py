@@ -1,39 +1,20 @@
 """A dump must become input of faq_tuning; a broken one must not replace any table."""
 
 import json
-import shutil
 
 import pandas as pd
-import pytest
 
 from quartet.datasets.dump import DumpFileDataset
 from quartet.datasets.tables import TSVDataset
 from quartet.pipelines.sample_data import faq as sample
-from support import ROOT, run_kedro
+from support import run_kedro
 
 COLUMNS = ["Id", "AnswerId", "Text0", "CreationDate"]
-NAMES = ("language", "values", "asynchrony", "browser")
+INGEST = ("run", "--pipelines", "faq_ingestion")
 
 
-@pytest.fixture
-def project(workspace):
-    """Return a workspace with the sources of the sample but without its generated files."""
-    source, raw = ROOT / "data/01_raw/faq_sample", workspace / "data/01_raw"
-    for folder in ("faq", "stackexchange", "faq_sample"):
-        shutil.rmtree(raw / folder, ignore_errors=True)
-    shutil.copytree(source, raw / "faq_sample")
-    return workspace
-
-
-def run(folder, pipeline, *arguments):
-    return run_kedro(folder, "run", "--pipelines", pipeline, *arguments)
-
-
-def test_the_dump_of_the_sample_is_ingested_into_its_tables(project):
-    sample_run = run(project, "sample_data")
-    assert sample_run.returncode == 0, sample_run.stderr
-    result = run(project, "faq_ingestion")
-    assert result.returncode == 0, result.stderr
+def test_the_dump_of_the_sample_is_ingested_into_its_tables(trained_workspace):
+    project = trained_workspace
     raw, tables = project / "data/01_raw/faq", project / "data/02_intermediate/faq"
     for name in ("orig-q", "dup-q", "ans"):
         assert (tables / f"{name}.tsv.gz").read_bytes() == (raw / f"{name}.tsv.gz").read_bytes()
@@ -50,41 +31,31 @@ def test_the_dump_of_the_sample_is_ingested_into_its_tables(project):
     assert (reports / "duplicates.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_committed_sample_equals_the_output_of_the_pipeline(project):
-    result = run(project, "sample_data")
-    assert result.returncode == 0, result.stderr
-    for folder in ("faq", "stackexchange"):
-        here, there = (root / "data/01_raw" / folder for root in (project, ROOT))
-        committed = {path.name: path.read_bytes() for path in there.iterdir()}
-        assert {path.name: path.read_bytes() for path in here.iterdir()} == committed
-        assert committed
-
-
-def test_a_broken_download_stops_the_run_and_keeps_the_tables(project):
+def test_a_broken_download_stops_the_run_and_keeps_the_tables(workspace):
     entries = [[], [], [], [ENTRY]]
     posts, links, _ = sample.make_faq_dump(*entries)
-    folder = project / "dump"
+    folder = workspace / "dump"
     DumpFileDataset(filepath=str(folder / "Posts.xml.gz")).save(posts)
     DumpFileDataset(filepath=str(folder / "PostLinks.xml.gz")).save(links)
-    complete = run(project, "faq_ingestion", "--params", "faq_dump=dump")
+    complete = run_kedro(workspace, *INGEST, "--params", "faq_dump=dump")
     assert complete.returncode == 0, complete.stderr
-    tables = project / "data/02_intermediate/faq"
+    tables = workspace / "data/02_intermediate/faq"
     before = {path.name: path.read_bytes() for path in tables.iterdir()}
     path = folder / "Posts.xml.gz"
     path.write_bytes(path.read_bytes()[:-20])
-    broken = run(project, "faq_ingestion", "--params", "faq_dump=dump")
+    broken = run_kedro(workspace, *INGEST, "--params", "faq_dump=dump")
     assert broken.returncode != 0
     assert "compressed stream is truncated" in broken.stdout + broken.stderr
     assert {path.name: path.read_bytes() for path in tables.iterdir()} == before
 
 
-def test_a_parameter_selects_another_tag(project):
+def test_a_parameter_selects_another_tag(workspace):
     posts, links, _ = sample.make_faq_dump([], [], [], [ENTRY])
-    DumpFileDataset(filepath=str(project / "dump/Posts.xml")).save(posts)
-    DumpFileDataset(filepath=str(project / "dump/PostLinks.xml.bz2")).save(links)
-    result = run(project, "faq_ingestion", "--params", "faq_dump=dump,faq_tag=python")
+    DumpFileDataset(filepath=str(workspace / "dump/Posts.xml")).save(posts)
+    DumpFileDataset(filepath=str(workspace / "dump/PostLinks.xml.bz2")).save(links)
+    result = run_kedro(workspace, *INGEST, "--params", "faq_dump=dump,faq_tag=python")
     assert result.returncode == 0, result.stderr
-    path = project / "data/02_intermediate/faq/orig-q.tsv.gz"
+    path = workspace / "data/02_intermediate/faq/orig-q.tsv.gz"
     (text,) = TSVDataset(filepath=str(path), columns=COLUMNS).load()["Text0"]
     assert text.startswith("Default list argument")
 
