@@ -18,8 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quartet.faq.dump_links import Links, read_links
-from quartet.faq.dump_rows import RowErrors, parse_rows
+from quartet.faq.dump_rows import RowErrors, ShareCheck, parse_rows
 from quartet.faq.dump_store import PostStore, Table
+from quartet.faq.markup import escape_plain
 from quartet.faq.settings import DumpReading
 
 _ROW_HEAD = re.compile(
@@ -67,19 +68,25 @@ class IngestedDump:
     counts: dict[str, float]
 
 
-def ingest(posts: DumpXml, post_links: DumpXml, reading: DumpReading) -> IngestedDump:
+def ingest(
+    posts: DumpXml,
+    post_links: DumpXml,
+    reading: DumpReading,
+    check_share: ShareCheck | None = None,
+) -> IngestedDump:
     """Extract originals with a tag, their duplicates with any tags, and an answer for each.
 
     Args:
         posts: `Posts.xml`.
         post_links: `PostLinks.xml`.
         reading: The tag, and whether to keep originals without an answer.
+        check_share: Called with the counts of each file as soon as it is read; may raise.
 
     Raises:
         ValueError: A file is not from a dump, or no original is left.
     """
     start = time.perf_counter()
-    errors = RowErrors()
+    errors = RowErrors(check_share)
     links = read_links(post_links.lines(), post_links.name, errors)
     store = PostStore()
     tag_states = _read_posts(posts, links, reading.tag, store, errors)
@@ -99,6 +106,7 @@ def ingest(posts: DumpXml, post_links: DumpXml, reading: DumpReading) -> Ingeste
             "links_read": valid[post_links.name],
             **counts,
             "malformed_rows": malformed,
+            "replaced_characters": errors.replaced_characters.total(),
             "seconds": seconds,
             "rows_per_s": (valid.total() + malformed) / seconds,
         },
@@ -121,6 +129,7 @@ def _read_posts(
             _store_question(post, links, tag, tag_states, store)
         elif kind == _ANSWER:
             _store_answer(post, post_filter, store)
+    errors.check_share(posts.name)
     return tag_states
 
 
@@ -151,9 +160,9 @@ def _store_answer(post: Mapping[str, str], post_filter: _PostFilter, store: Post
 
 
 def format_question(post: Mapping[str, str]) -> str:
-    """Return title, full stop and HTML body in one line; empty if the post has neither."""
+    """Return the title as HTML, full stop and HTML body in one line; empty if there is neither."""
     title, body = (post.get(part, "").translate(_LINE_BREAKS).strip() for part in ("Title", "Body"))
-    return f"{title}. {body}" if title or body else ""
+    return f"{escape_plain(title)}. {body}" if title or body else ""
 
 
 def has_tag(tags: str, tag: str) -> bool:

@@ -64,6 +64,7 @@ def read_links(lines: Iterable[bytes], name: str, errors: RowErrors) -> Links:
     for link in parse_rows(lines, name, errors, _DUPLICATE_LINK.search, required):
         duplicates.append(int(link["PostId"]))
         targets.append(int(link["RelatedPostId"]))
+    errors.check_share(name)
     if not duplicates:
         raise ValueError(
             f"{name}: no link of type 3, which marks duplicates, in "

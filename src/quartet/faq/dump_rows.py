@@ -35,7 +35,15 @@ _ROW_END = re.compile(rb"/>(?=\s*(?:</\w+>\s*)*$)")
 _ENVELOPE = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<[?!/]?[\w-][^<>]*>\s*)*")
 """Allowed outside rows: a byte order mark, the XML declaration, the outer element, comments."""
 
+_PARSER = etree.XMLParser(resolve_entities=False, huge_tree=True)
+"""Without `huge_tree`, attributes of more than 10 MB are errors."""
+_CONTROL_CHARACTERS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+_REFERENCE = re.compile(rb"&#(?:x([0-9a-fA-F]{1,12})|([0-9]{1,12}));")
+_REPLACEMENT = "\ufffd".encode()
+
 RowFilter = Callable[[bytes], object]
+ShareCheck = Callable[[str, int, Mapping[str, int], str], None]
+"""Gets a file's name, its number of valid rows, those of malformed rows by reason, and one."""
 
 
 class RowErrors:
@@ -44,19 +52,36 @@ class RowErrors:
     Attributes:
         malformed_rows: Number of malformed rows, by file name.
         valid_rows: Number of valid rows, by file name.
+        replaced_characters: Number of characters that XML forbids, by file name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, check: ShareCheck | None = None) -> None:
         self.malformed_rows: Counter[str] = Counter()
         self.valid_rows: Counter[str] = Counter()
+        self.replaced_characters: Counter[str] = Counter()
+        self._check = check
+        self._reasons: dict[str, Counter[str]] = {}
         self._reported: list[tuple[str, int, str, str]] = []
 
     def add(self, file: str, line: int, reason: str, row: bytes) -> None:
         """Count a malformed row, and keep it if it is among the first 1,000."""
         self.malformed_rows[file] += 1
+        # libxml2's messages name Ids and positions; reasons are counted without them.
+        self._reasons.setdefault(file, Counter())[reason.partition(":")[0]] += 1
         if len(self._reported) < MAX_REPORTED:
-            excerpt = row[: 4 * _EXCERPT_LENGTH].decode("utf-8", "replace")[:_EXCERPT_LENGTH]
+            excerpt = row[: 4 * _EXCERPT_LENGTH].decode("utf-8", "backslashreplace")
+            excerpt = excerpt[:_EXCERPT_LENGTH]
             self._reported.append((file, line, reason, " ".join(excerpt.split())))
+
+    def check_share(self, file: str) -> None:
+        """Pass the counts of a file that was read to the end to the check."""
+        reasons = self._reasons.get(file, Counter())
+        if self._check is None or not reasons:
+            return
+        reason, _ = reasons.most_common(1)[0]
+        examples = (row for row in self._reported if row[0] == file and row[2].startswith(reason))
+        example = next((f"line {line}: {text}" for _, line, _, text in examples), "")
+        self._check(file, self.valid_rows[file], reasons, example)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the kept rows: `file`, `line` (from 1), `reason`, and the start of the `row`."""
@@ -74,7 +99,9 @@ def parse_rows(
 
     A row is usually a line, but may share one or span several. Every row is checked for
     its end, for `<` inside, and for UTF-8. Parsing takes much longer, so only rows that
-    pass the filter are parsed. Malformed rows are added to `errors` and skipped.
+    pass the filter are parsed. Malformed rows are added to `errors` and skipped. Characters
+    that XML forbids, such as `&#x1F;`, are replaced by U+FFFD and counted in `errors`: posts
+    contain what their authors pasted.
 
     Args:
         lines: Content of the file in chunks, which need not end at line breaks.
@@ -92,7 +119,9 @@ def parse_rows(
             try:
                 row.decode()
                 if row_filter is None or row_filter(row):
-                    yield _parse_attributes(row, required)
+                    attributes, replaced = _parse_attributes(row, required)
+                    errors.replaced_characters[name] += replaced
+                    yield attributes
             except UnicodeDecodeError:
                 errors.add(name, line, "is not UTF-8", row)
             except _RowError as error:
@@ -107,18 +136,51 @@ class _RowError(Exception):
     """Reason why a row is malformed."""
 
 
-def _parse_attributes(row: bytes, required: Collection[str]) -> Mapping[str, str]:
+def _parse_attributes(row: bytes, required: Collection[str]) -> tuple[Mapping[str, str], int]:
+    """Return the attributes, and the number of characters that were replaced in them."""
+    replaced = 0
     try:
-        attributes = dict(etree.fromstring(row).attrib)
-    except etree.XMLSyntaxError as error:
-        raise _RowError(f"is not well-formed XML: {error.msg}") from None
+        element = etree.fromstring(row, _PARSER)
+    except etree.XMLSyntaxError:
+        row, replaced = _replace_forbidden(row)
+        try:
+            element = etree.fromstring(row, _PARSER)
+        except etree.XMLSyntaxError as error:
+            raise _RowError(f"is not well-formed XML: {error.msg}") from None
+    attributes = dict(element.attrib)
     for key in required:
         if key not in attributes:
             raise _RowError(f"has no {key}")
     for key in _INTEGERS:
         if key in attributes and not _INTEGER.fullmatch(attributes[key]):
             raise _RowError(f"{key} is not a whole number")
-    return attributes
+    return attributes, replaced
+
+
+def _replace_forbidden(row: bytes) -> tuple[bytes, int]:
+    """Replace the characters, and references to characters, that XML 1.0 forbids."""
+    row, raw = _CONTROL_CHARACTERS.subn(_REPLACEMENT, row)
+    forbidden = 0
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        nonlocal forbidden
+        code = int(match[1], 16) if match[1] else int(match[2])
+        if _is_allowed(code):
+            return match[0]
+        forbidden += 1
+        return _REPLACEMENT
+
+    return _REFERENCE.sub(replace, row), raw + forbidden
+
+
+def _is_allowed(code: int) -> bool:
+    """Return whether XML 1.0 allows a character (https://www.w3.org/TR/xml/#NT-Char)."""
+    return (
+        code in (0x9, 0xA, 0xD)
+        or 0x20 <= code <= 0xD7FF
+        or 0xE000 <= code <= 0xFFFD
+        or 0x10000 <= code <= 0x10FFFF
+    )
 
 
 def _check_first_row(lines: Iterable[bytes], name: str) -> Iterator[bytes]:
