@@ -10,6 +10,17 @@ Seed = Annotated[int, Field(ge=0, lt=2**32, description="Seed of the random gene
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
+MinAcceptedShare = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="Least share of rows that the checks must accept, of each file or table. Below "
+        "it the run fails with the reasons; a half is too little for any result to be trusted.",
+    ),
+]
+
+
 class Settings(BaseModel):
     """Base of all parameter models: immutable, and unknown names are errors."""
 
@@ -30,6 +41,7 @@ class DumpReading(Settings):
         description="Whether to keep originals without an answer. They can be matched, but there "
         "is no answer to show.",
     )
+    min_accepted_share: MinAcceptedShare = 0.5
 
 
 class Cleaning(Settings):
@@ -60,6 +72,7 @@ class Cleaning(Settings):
         description="Whether to keep blocks of code; inline code is always kept. On four splits of "
         "the sample this raises gain@1 from 0.41 to 0.50; the reference system drops them.",
     )
+    min_accepted_share: MinAcceptedShare = 0.5
 
 
 class DuplicateSplit(Settings):
@@ -247,3 +260,4 @@ class Matching(Settings):
 
     matches: int = Field(3, ge=1, description="Originals to return for each question.")
     examples: int = Field(20, ge=1, description="Questions in the report.")
+    min_accepted_share: MinAcceptedShare = 0.5

@@ -7,8 +7,8 @@ and to the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,10 @@ _EXCERPT_LENGTH = 120
 """Characters of a text in the quarantine."""
 _ID = r"\s*(-?[0-9]{1,18})(?:\.0*)?\s*"
 """Any 18 digits fit into an int64. Many programs write columns with gaps as floats, with `.0`."""
+
+
+ShareCheck = Callable[[str, int, Mapping[str, int], str], None]
+"""Gets a table's dataset, its number of valid rows, those of invalid rows by reason, and one."""
 
 
 class FaqTables(NamedTuple):
@@ -44,7 +48,11 @@ class FaqTables(NamedTuple):
 
 
 def prepare_tables(
-    originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame, cleaning: Cleaning
+    originals: pd.DataFrame,
+    duplicates: pd.DataFrame,
+    answers: pd.DataFrame,
+    cleaning: Cleaning,
+    check_share: ShareCheck | None = None,
 ) -> FaqTables:
     """Check, clean and filter the three raw tables.
 
@@ -53,6 +61,7 @@ def prepare_tables(
         duplicates: The same columns.
         answers: Columns `Id`, `Text0`, and optionally `line`.
         cleaning: How to clean and filter.
+        check_share: Called with the counts of each table; may raise.
 
     Raises:
         ValueError: Fewer than two originals are left.
@@ -69,6 +78,9 @@ def prepare_tables(
     originals = quarantine.check_originals(originals, answers if cleaning.require_answer else None)
     duplicates = quarantine.check_duplicates(duplicates, originals)
     checked = {"originals": originals, "duplicates": duplicates, "answers": answers}
+    if check_share is not None:
+        for name, table in checked.items():
+            check_share(f"faq_{name}", len(table), *quarantine.summarise(name))
     originals, duplicates = _filter_rows(originals, duplicates, cleaning)
     _check_enough_originals(originals, checked, quarantine, cleaning)
     used = _align_tables(originals, duplicates, answers)
@@ -118,15 +130,14 @@ class _Quarantine:
         """Quarantine the invalid rows with a reason."""
         removed = rows[invalid]
         if len(removed):
-            texts = removed["Text0"].fillna("").astype(str).str[:_EXCERPT_LENGTH]
             reported = (
                 removed[["line", "Id"]]
                 .astype(object)
                 .assign(
                     table=table,
                     reason=reason,
-                    # Other text could not be written to the report.
-                    text=texts.map(lambda text: text.encode("utf-8", "replace").decode()),
+                    Id=removed["Id"].map(_escape_undecodable, na_action="ignore"),
+                    text=removed["Text0"].fillna("").map(_escape_undecodable),
                 )
             )
             self._parts.append(reported[QUARANTINE_COLUMNS])
@@ -177,11 +188,28 @@ class _Quarantine:
         empty = pd.DataFrame(columns=QUARANTINE_COLUMNS)
         return pd.concat(self._parts, ignore_index=True) if self._parts else empty
 
+    def summarise(self, table: str) -> tuple[dict[str, int], str]:
+        """Return the numbers of a table's quarantined rows by reason, and one of the most usual."""
+        rows = self.to_frame()
+        rows = rows[rows["table"] == table]
+        counts = rows["reason"].value_counts()
+        if counts.empty:
+            return {}, ""
+        first = rows[rows["reason"] == counts.index[0]].iloc[0]
+        return counts.to_dict(), f"line {first['line']}, Id {first['Id']}: {first['text']}"
+
     def format_reasons(self) -> str:
         """Return the number of quarantined rows by table and reason, for an error message."""
         rows = self.to_frame()
         counts = (rows["table"] + ": " + rows["reason"]).value_counts()
         return "; ".join(f"{count} {reason}" for reason, count in counts.items())
+
+
+def _escape_undecodable(value: Any) -> Any:
+    """Return the start of a text without surrogates, which no report could be written with."""
+    if not isinstance(value, str):
+        return value
+    return value[:_EXCERPT_LENGTH].encode("utf-8", "backslashreplace").decode()
 
 
 def _is_utf8(text: str) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
 from quartet import faq
+from quartet.datasets.accepted_share import check_accepted_share
 from quartet.faq.settings import DumpReading
 
 if TYPE_CHECKING:
@@ -28,8 +30,17 @@ def ingest_dump(
 
     Returns:
         Originals, duplicates, answers, malformed rows, metrics, and a figure.
+
+    Raises:
+        ValueError: A file is not from a dump, too few of its rows are valid, or no original is
+            left.
     """
-    ingested = faq.dump.ingest(faq_posts, faq_post_links, faq_dump_reading)
+    check_share = partial(
+        check_accepted_share,
+        minimum=faq_dump_reading.min_accepted_share,
+        report="ingestion_faults",
+    )
+    ingested = faq.dump.ingest(faq_posts, faq_post_links, faq_dump_reading, check_share)
     figure = faq.dump_figures.plot_ingested_duplicates(
         ingested.duplicates_per_original, ingested.counts, faq_dump_reading.tag
     )

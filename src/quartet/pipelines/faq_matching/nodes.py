@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import lazy_loader
 
 from quartet import faq
+from quartet.datasets.accepted_share import check_accepted_share
 from quartet.faq.settings import Matching
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def match_questions(
         Matches, those of the first questions, questions without text, a figure, and metrics.
 
     Raises:
-        ValueError: No ranker is registered, or no question has a text.
+        ValueError: No ranker is registered, or too few questions have a text.
     """
     if faq_ranker is None:
         raise ValueError(
@@ -39,10 +40,17 @@ def match_questions(
     matcher: faq.matcher.Matcher = faq_ranker.raw_model
     has_text = faq_new_questions["Text0"].str.strip() != ""
     questions, empty = faq_new_questions[has_text], faq_new_questions[~has_text]
-    if questions.empty:
-        raise ValueError(
-            f"none of the {len(empty)} questions has a text; check the file of faq_new_questions"
-        )
+    if faq_new_questions.empty:
+        raise ValueError("faq_new_questions: contains no questions; add rows to the file")
+    check_accepted_share(
+        "faq_new_questions",
+        len(questions),
+        {"has no text": len(empty)},
+        ", ".join(f"Id {value}" for value in empty["Id"].head(1)),
+        faq_matches_wanted.min_accepted_share,
+        unit="questions",
+        report="unmatched_questions",
+    )
     start = time.perf_counter()
     matches = matcher.match(list(questions["Text0"]), faq_matches_wanted.matches)
     seconds = time.perf_counter() - start

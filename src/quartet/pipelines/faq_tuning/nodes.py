@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quartet import __version__, faq
+from quartet.datasets.accepted_share import check_accepted_share
 from quartet.datasets.checkpoint import fingerprint
 from quartet.faq.search_space import SearchSpace
 from quartet.faq.settings import (
@@ -48,7 +50,12 @@ def clean_tables(
     Returns:
         Originals, duplicates, answers, quarantined rows, statistics, counts, and a figure.
     """
-    tables = faq.tables.prepare_tables(faq_originals, faq_duplicates, faq_answers, faq_cleaning)
+    check_share = partial(
+        check_accepted_share, minimum=faq_cleaning.min_accepted_share, report="faq_quarantine"
+    )
+    tables = faq.tables.prepare_tables(
+        faq_originals, faq_duplicates, faq_answers, faq_cleaning, check_share
+    )
     counts = {
         "originals": len(tables.originals),
         "duplicates": len(tables.duplicates),
