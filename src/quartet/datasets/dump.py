@@ -15,6 +15,7 @@ from typing import Any
 from kedro.io.core import DatasetError
 from tqdm import tqdm
 
+from quartet.datasets.compression import check_expansion, check_no_archive
 from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
@@ -22,8 +23,9 @@ _DECOMPRESSORS: dict[bytes, Callable[[], Any]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(wbits=zlib.MAX_WBITS | 16),
     b"BZh": bz2.BZ2Decompressor,
 }
-_SEVEN_ZIP = b"7z\xbc\xaf"
 _CHUNK_BYTES = 128 * 1024
+_BLOCK_BYTES = 1024 * 1024
+"""Decompressed bytes in memory at once; a chunk may expand to gigabytes."""
 _LONGEST_LINE_BYTES = 16_000_000
 """Longer lines are split, which bounds memory for files without line ends."""
 
@@ -43,8 +45,8 @@ class DumpFile:
         """Yield all lines with their line ends, with a progress bar.
 
         Raises:
-            DatasetError: The file is a 7z archive, or its compressed stream is damaged
-                or truncated.
+            DatasetError: The file is an archive, or its compressed stream is damaged,
+                truncated, or expands to more than `quartet.datasets.compression` allows.
         """
         rest = b""
         for block in self._blocks():
@@ -73,10 +75,7 @@ class DumpFile:
             )
             chunks = _read_chunks(file, bar)
             first = next(chunks, b"")
-            if first.startswith(_SEVEN_ZIP):
-                raise DatasetError(
-                    f"{self.name}: is a 7z archive, expected XML; extract it with 7z x"
-                )
+            check_no_archive(self.name, first, "XML")
             magics = (magic for magic in _DECOMPRESSORS if first.startswith(magic))
             create = _DECOMPRESSORS.get(next(magics, b""))
             blocks = chain([first], chunks)
@@ -86,7 +85,8 @@ class DumpFile:
         self, chunks: Iterable[bytes], create_decompressor: Callable[[], Any]
     ) -> Iterator[bytes]:
         """Decompress concatenated streams, as `pigz`, `pbzip2` and `cat` write them."""
-        stream, position = create_decompressor(), 0
+        stream, position, expanded = create_decompressor(), 0, 0
+        size = self.location.filesystem.size(self.name)
         for chunk in chunks:
             position += len(chunk)
             rest = chunk
@@ -94,7 +94,10 @@ class DumpFile:
                 # Streams may be followed by zero bytes.
                 while rest := (rest.lstrip(b"\0") if stream.eof else rest):
                     stream = create_decompressor() if stream.eof else stream
-                    yield stream.decompress(rest)
+                    for block in _expand(stream, rest):
+                        expanded += len(block)
+                        check_expansion(self.name, size, expanded)
+                        yield block
                     rest = stream.unused_data
             except (zlib.error, OSError) as error:
                 raise DatasetError(
@@ -106,6 +109,16 @@ class DumpFile:
                 f"{self.name}: compressed stream is truncated at byte {position:,}; download the "
                 "file again"
             )
+
+
+def _expand(stream: Any, content: bytes) -> Iterator[bytes]:
+    """Yield what compressed content expands to in blocks of a bounded size."""
+    while block := stream.decompress(content, _BLOCK_BYTES):
+        yield block
+        # zlib returns what it has not read yet; bz2 keeps it.
+        content = getattr(stream, "unconsumed_tail", b"")
+        if stream.eof:
+            return
 
 
 def _read_chunks(file: Any, bar: tqdm[Any]) -> Iterator[bytes]:

@@ -44,8 +44,12 @@ class FileDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
 
     def _find(self) -> Location | None:
         """Return the location of the file, under its own or an alternative name."""
-        locations = (self._location, *self._location.alternatives(self.suffixes))
+        locations = self._list_candidates()
         return next((location for location in locations if location.exists()), None)
+
+    def _list_candidates(self) -> list[Location]:
+        """Return the locations at which the file may be, the configured one first."""
+        return [self._location, *self._location.alternatives(self.suffixes)]
 
     def _exists(self) -> bool:
         return self._find() is not None

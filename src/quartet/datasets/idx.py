@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import struct
 import zlib
-from typing import Any
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import IO, Any
 
 import numpy as np
 from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 
+from quartet.datasets.compression import check_expansion, open_decompressed
 from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
-_GZIP_MAGIC = b"\x1f\x8b"
+_SEPARATOR = re.compile(r"[.-](idx\d+-[^/]*)$")
+_MOST_DIMENSIONS = 32
+"""Dimensions of an array that every version of NumPy supports."""
+_CHUNK_BYTES = 1024 * 1024
 _DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(np.uint8),
     0x09: np.dtype(np.int8),
@@ -33,8 +40,9 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
     A file consists of two zero bytes, a type code, the number of dimensions, each
     dimension as a big-endian 32-bit integer, and the big-endian values in C order
     (http://yann.lecun.com/exdb/mnist). Files ending in `.gz` are saved with gzip
-    compression; compressed files are loaded whatever their name. If `NAME.gz` is
-    missing, `NAME` is loaded, and vice versa.
+    compression; compressed files are loaded whatever their name. A missing file is looked for
+    under the other names in use: with and without `.gz`, with a dot or a dash before `idx3`, and
+    in a folder of its name, into which some programs extract it.
 
     ```yaml
     mnist_train_images:
@@ -76,11 +84,35 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
         """
         location = self._find()
         if location is None:
-            path = self._location.path
-            raise DatasetError(f"{path}: no such file; set the folder that contains it")
-        array = self._parse(_read_decompressed(location), location.path)
-        self._check(array, location.path)
-        return array
+            path, *others = (candidate.path for candidate in self._list_candidates())
+            tried = {PurePosixPath(other).name for other in others} - {PurePosixPath(path).name}
+            names = ", ".join(sorted(tried))
+            raise DatasetError(
+                f"{path}: no such file, nor {names} beside it; set the folder that contains it"
+            )
+        path, size = location.path, location.filesystem.size(location.path)
+        try:
+            with location.filesystem.open(path, "rb") as file:
+                return self._parse(open_decompressed(file, size, path), size, path)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DatasetError(
+                f"{path}: gzip file of {size} bytes is damaged ({error}); download it again"
+            ) from error
+
+    def _find(self) -> Location | None:
+        """Return the location of the file, under its own or an alternative name."""
+        # Not `exists`: a folder may have the name of a file.
+        isfile = self._location.filesystem.isfile
+        return next((each for each in self._list_candidates() if isfile(each.path)), None)
+
+    def _list_candidates(self) -> list[Location]:
+        """Return the locations at which the file may be, the configured one first."""
+        paths = [location.path for location in super()._list_candidates()]
+        paths += [
+            _SEPARATOR.sub(rf"{separator}\1", path) for path in paths for separator in (".", "-")
+        ]
+        paths += [f"{path}/{PurePosixPath(path).name}" for path in paths]
+        return [replace(self._location, path=path) for path in dict.fromkeys(paths)]
 
     def save(self, data: NDArray[Any]) -> None:
         """Write the array.
@@ -96,7 +128,7 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
             raise DatasetError(
                 f"{path}: IDX does not support dtype {data.dtype}; convert to one of {supported}"
             )
-        self._check(data, path)
+        self._check(data.dtype, data.shape, path)
         code = _CODES[dtype]
         header = struct.pack(f">BBBB{data.ndim}I", 0, 0, code, data.ndim, *data.shape)
         content = header + np.ascontiguousarray(data, dtype=_DTYPES[code]).tobytes()
@@ -104,62 +136,64 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
             content = gzip.compress(content, mtime=0)  # without time stamp, bytes are reproducible
         self._location.write(content)
 
-    def _parse(self, content: bytes, path: str) -> NDArray[Any]:
-        dimensions = content[3] if len(content) > 3 else 0
-        offset = 4 + 4 * dimensions
-        if content[:2] != b"\0\0" or dimensions == 0 or len(content) < offset:
-            raise DatasetError(
-                f"{path}: not an IDX file: expected two zero bytes, a type code and the number of "
-                f"dimensions, found {content[:4].hex(' ') or 'nothing'}; download it again"
-            )
-        if content[2] not in _DTYPES:
-            codes = ", ".join(f"{code:#04x}" for code in _DTYPES)
-            raise DatasetError(
-                f"{path}: IDX type code is {content[2]:#04x}, expected one of {codes}; "
-                "download it again"
-            )
-        dtype = _DTYPES[content[2]]
-        shape = struct.unpack(f">{dimensions}I", content[4:offset])
-        expected, found = math.prod(shape) * dtype.itemsize, len(content) - offset
+    def _parse(self, file: IO[bytes], size: int, path: str) -> NDArray[Any]:
+        """Return the array, of which nothing is read before the header is checked."""
+        dtype, shape = self._parse_header(file, path)
+        self._check(dtype.newbyteorder("="), shape, path)
+        expected = math.prod(shape) * dtype.itemsize
+        check_expansion(path, size, expected)
+        content = file.read(expected)
+        found = len(content)
+        while rest := file.read(_CHUNK_BYTES):
+            found += len(rest)
         if expected != found:
             problem = "truncated" if found < expected else "longer than its header says"
             raise DatasetError(
                 f"{path}: {problem}: {shape} {dtype.newbyteorder('=')} values need {expected} "
                 f"bytes, found {found}; download it again"
             )
-        array = np.frombuffer(content, dtype, offset=offset).reshape(shape)
+        array = np.frombuffer(content, dtype).reshape(shape)
         return array.astype(dtype.newbyteorder("="))  # a writable copy
 
-    def _check(self, array: NDArray[Any], path: str) -> None:
-        if self._dtype is not None and array.dtype != self._dtype:
+    def _parse_header(self, file: IO[bytes], path: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """Return the dtype of the file's values, and the shape."""
+        start = file.read(4)
+        dimensions = start[3] if len(start) == 4 else 0
+        lengths = file.read(4 * dimensions)
+        if (
+            start[:2] != b"\0\0"
+            or not 0 < dimensions <= _MOST_DIMENSIONS
+            or len(lengths) < 4 * dimensions
+        ):
             raise DatasetError(
-                f"{path}: expected {self._dtype} values, found {array.dtype}; convert the file"
+                f"{path}: not an IDX file: expected two zero bytes, a type code and the number of "
+                f"dimensions, found {start.hex(' ') or 'nothing'}; download it again"
             )
-        if self._shape is not None and not _matches(array.shape, self._shape):
+        if start[2] not in _DTYPES:
+            codes = ", ".join(f"{code:#04x}" for code in _DTYPES)
+            raise DatasetError(
+                f"{path}: IDX type code is {start[2]:#04x}, expected one of {codes}; "
+                "download it again"
+            )
+        return _DTYPES[start[2]], struct.unpack(f">{dimensions}I", lengths)
+
+    def _check(self, dtype: np.dtype[Any], shape: tuple[int, ...], path: str) -> None:
+        if self._dtype is not None and dtype != self._dtype:
+            raise DatasetError(
+                f"{path}: expected {self._dtype} values, found {dtype}; convert the file"
+            )
+        if self._shape is not None and not _matches(shape, self._shape):
             expected = " x ".join("n" if length is None else str(length) for length in self._shape)
-            found = " x ".join(map(str, array.shape))
+            found = " x ".join(map(str, shape))
             hint = (
                 "resize the images"
-                if array.ndim == len(self._shape)
+                if len(shape) == len(self._shape)
                 else "have the images and labels files been swapped?"
             )
             raise DatasetError(f"{path}: expected an array of {expected}, found {found}; {hint}")
 
     def _describe(self) -> dict[str, Any]:
         return {**super()._describe(), "dtype": self._dtype, "shape": self._shape}
-
-
-def _read_decompressed(location: Location) -> bytes:
-    content = location.read()
-    if not content.startswith(_GZIP_MAGIC):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DatasetError(
-            f"{location.path}: gzip file of {len(content)} bytes is damaged ({error}); "
-            "download it again"
-        ) from error
 
 
 def _matches(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:

@@ -130,3 +130,22 @@ def test_invalid_save_keeps_the_old_file(tmp_path, array):
     with pytest.raises(DatasetError):
         IDXDataset(filepath=str(path), shape=[None]).save(array)
     assert path.read_bytes() == before
+
+
+NAMES = ["train-images-idx3-ubyte", "train-images.idx3-ubyte"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("there", [name + end for name in NAMES for end in ("", ".gz")])
+@pytest.mark.parametrize("named", [name + end for name in NAMES for end in ("", ".gz")])
+def test_file_is_found_under_every_common_name(tmp_path, there, named, folder):
+    path = tmp_path / there / there if folder else tmp_path / there
+    save(path, np.arange(3, dtype=np.uint8))
+    dataset = IDXDataset(filepath=str(tmp_path / named))
+    assert dataset.exists()
+    assert dataset.load().tolist() == [0, 1, 2]
+
+
+def test_names_that_were_looked_for_are_in_the_error(tmp_path):
+    with pytest.raises(DatasetError, match=r"nor t-idx1-ubyte\.gz, t\.idx1-ubyte.* beside it"):
+        IDXDataset(filepath=str(tmp_path / "t-idx1-ubyte")).load()
