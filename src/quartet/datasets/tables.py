@@ -5,18 +5,30 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import sys
 import zlib
 from collections.abc import Iterable
-from typing import IO, Any, Literal
+from html import unescape
+from typing import IO, Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from kedro.io.core import DatasetError
 
+from quartet.datasets.columns import check_unique_columns, format_columns
+from quartet.datasets.compression import check_expansion, check_no_archive, open_decompressed
 from quartet.datasets.file import FileDataset, InputDataset
 from quartet.datasets.utf8 import check_not_utf16, format_encoding_error
 
 Frames = pd.DataFrame | Iterable[pd.DataFrame]
+
+_REFERENCE = re.compile(r"&#?\w+;")
+_TAG_START = re.compile(r"<(?=[a-z/!?])", re.I)
+_BATCH_ROWS = 10_000
+"""Rows of a Parquet file that are decoded at once."""
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # posts may exceed the default limit
 
@@ -51,6 +63,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
+        check_unique_columns(filepath, columns)
         self._columns = columns
 
     def load(self) -> pd.DataFrame:
@@ -69,7 +82,9 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         path = location.path
         try:
             with location.filesystem.open(path, "rb") as file:
-                content = _decompress(file, path)
+                content = open_decompressed(file, location.filesystem.size(path), path)
+                check_no_archive(path, content.read(6), "a table of text")
+                content.seek(0)
                 check_not_utf16(content, path)
                 return self._parse(content, path)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -134,8 +149,8 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
 class QuestionsDataset(InputDataset[pd.DataFrame]):
     """Loads questions from a table with a header: TSV, CSV or Parquet by its suffix.
 
-    The text is the column `Text0`, or `Title` and `Body` concatenated. Without the
-    column `Id`, questions are numbered from 1.
+    The text is the column `Text0`, or `Title` (plain text) and `Body` (HTML or plain text)
+    concatenated. Without the column `Id`, questions are numbered from 1.
 
     ```yaml
     faq_new_questions:
@@ -148,7 +163,8 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
         """Return the columns `Id` and `Text0`.
 
         Raises:
-            DatasetError: The file is missing, damaged or of another format, or columns are missing.
+            DatasetError: The file is missing, damaged or of another format, a column appears
+                twice, or columns are missing.
         """
         path = self._location.path
         try:
@@ -165,43 +181,83 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
                 f"{path}: is empty, expected a header with Text0, or Title and Body; export it "
                 "again"
             ) from error
-        except (ValueError, OSError, EOFError) as error:
+        except (ValueError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
             if isinstance(error, OSError) and error.errno:
                 raise  # such as missing permissions, which is not a matter of the format
             raise DatasetError(f"{path}: cannot be read as a table ({error})") from error
         return self._select_text(table)
 
     def _read(self, file: Any) -> pd.DataFrame:
+        path, size = self._location.path, self._location.filesystem.size(self._location.path)
         suffixes = self._filepath.suffixes
         suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "missing")
         if suffix == ".parquet":
-            return pd.read_parquet(file)
+            return _read_parquet(file, size, path)
         separators = {".csv": ",", ".tsv": "\t"}
         if suffix not in separators:
             supported = ".csv, .tsv (either also with .gz) or .parquet"
             raise ValueError(f"its suffix is {suffix}, expected {supported}")
-        compression: Literal["gzip"] | None = "gzip" if suffixes[-1] == ".gz" else None
-        return pd.read_csv(
-            file, sep=separators[suffix], compression=compression, keep_default_na=False, dtype=str
+        content = open_decompressed(file, size, path)
+        check_no_archive(path, content.read(6), "a table of text")
+        content.seek(0)
+        check_not_utf16(content, path)
+        # The header is read as a row, since pandas would rename columns that appear twice.
+        table = pd.read_csv(
+            content, sep=separators[suffix], header=None, keep_default_na=False, dtype=str
         )
+        names = table.iloc[0].tolist()
+        check_unique_columns(path, names)
+        return table.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
 
     def _select_text(self, table: pd.DataFrame) -> pd.DataFrame:
         if "Text0" in table:
             text = table["Text0"]
         elif {"Title", "Body"} <= set(table):
             title, body = (table[name].fillna("").str.strip() for name in ("Title", "Body"))
-            text = title + (title != "").map({True: ". ", False: ""}) + body
+            dots = (title != "").map({True: ". ", False: ""})
+            text = title.map(_escape_plain) + dots + body
         else:
             raise DatasetError(
                 f"{self._location.path}: expected a column Text0, or Title and Body; found "
-                f"{', '.join(map(str, table))}; rename the columns"
+                f"{format_columns(table)}; rename the columns"
             )
         ids = table["Id"] if "Id" in table else pd.RangeIndex(1, len(table) + 1)
         return pd.DataFrame({"Id": ids, "Text0": text.fillna("").astype(str)})
 
 
-def _decompress(file: Any, path: str) -> Any:
-    """Return the file, decompressed if it starts with the magic number of gzip."""
-    magic = file.read(2)
-    file.seek(0)
-    return gzip.GzipFile(path, "rb", fileobj=file) if magic == b"\x1f\x8b" else file
+def _read_parquet(file: Any, size: int, path: str) -> pd.DataFrame:
+    """Return the columns that are used, whose texts are expanded only within the limit."""
+    names = pq.ParquetFile(file).schema_arrow.names
+    check_unique_columns(path, names)
+    used = [name for name in names if name in {"Id", "Text0", "Title", "Body"}]
+    expanded = 0
+    parts = [pd.DataFrame(columns=names)]
+    # As dictionaries, texts that repeat take no memory yet.
+    content = pq.ParquetFile(file, read_dictionary=used)
+    for batch in content.iter_batches(_BATCH_ROWS, columns=used):
+        expanded += sum(_count_bytes(column) for column in batch.columns)
+        check_expansion(path, size, expanded)
+        columns = [
+            column.cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column
+            for column in batch.columns
+        ]
+        parts.append(pa.Table.from_arrays(columns, names=used).to_pandas())
+    return pd.concat(parts[1:] or parts, ignore_index=True)
+
+
+def _count_bytes(column: pa.Array) -> int:
+    """Return the size of a column with all its texts, in bytes."""
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+    return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
+
+
+def _escape_plain(text: str) -> str:
+    """Return a plain text for use in HTML, as `quartet.faq.markup` does with titles of dumps."""
+
+    def escape_reference(match: re.Match[str]) -> str:
+        is_literal = unescape(match[0]) in (match[0], "&")
+        return match[0] if is_literal else f"&amp;{match[0][1:]}"
+
+    return _TAG_START.sub("&lt;", _REFERENCE.sub(escape_reference, text))
