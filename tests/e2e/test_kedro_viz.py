@@ -48,6 +48,7 @@ PREVIEWS = {
     "json.JSONDataset": "JSONPreview",
     "quartet.datasets.live_picture.LivePictureDataset": "ImagePreview",
     "quartet.datasets.raw.ImageBytesDataset": "ImagePreview",
+    "quartet.datasets.report.ReportDataset": "TablePreview",
     "quartet.datasets.text.TextReportDataset": "HTMLPreview",
 }
 """By type of a report: its preview in Kedro-Viz."""

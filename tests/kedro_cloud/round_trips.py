@@ -289,6 +289,7 @@ WAYS = {
     "PublishedFolderDataset": published,
     "QuestionsDataset": questions,
     "ReadingStoreDataset": readings,
+    "ReportDataset": table,
     "SafetensorsDataset": arrays,
     "SensorSourceDataset": sensor_source,
     "StudyDataset": study,
