@@ -2,11 +2,13 @@
 
 The body of an event is one reading as a JSON object, or an array of several:
 `{"device": "press-1", "sensor": "pressure", "timestamp": "2026-03-02T09:05:07Z", "value": 4.2}`.
-Further fields are ignored.
+Or it is one or several of them on each line, as Azure Stream Analytics writes them. Further fields
+are ignored.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 from operator import itemgetter
 from typing import Any
@@ -55,11 +57,11 @@ def _check_events(events: Events, checker: ReadingChecker) -> None:
     except KeyError:
         columns = [[item.get(field) for item in items] for field in _FIELDS]
 
-    def body(row: int) -> str:
+    def body(row: int) -> str | bytes:
         content = events.bodies[event[row]] or b""
-        # Of an array only the reading itself is shown.
-        is_object = content.lstrip().startswith(b"{")
-        return content.decode("utf-8", "replace") if is_object else json.dumps(items[row])
+        # Of an array or of several lines only the reading itself is shown.
+        is_object = content.lstrip().startswith(b"{") and b"\n" not in content.strip()
+        return content if is_object else json.dumps(items[row])
 
     checker.check(columns, events.sequence[event], events.arrival[event], body)
 
@@ -79,7 +81,17 @@ def _parse_bodies(
                 items.append(_parse(body))
                 valid_events.append(index)
             except ValueError as fault:
-                checker.quarantine(int(events.sequence[index]), str(fault), body or b"")
+                sequence = int(events.sequence[index])
+                lines = _split_lines(body)
+                if not lines:
+                    checker.quarantine(sequence, str(fault), body or b"")
+                for line in lines:
+                    try:
+                        items.append(_parse(line))
+                        valid_events.append(index)
+                    except ValueError as line_fault:
+                        reason = str(line_fault).replace("body", "line")
+                        checker.quarantine(sequence, reason, line)
         event = np.array(valid_events, np.int64)
     kinds = set(map(type, items))
     if list in kinds:
@@ -96,19 +108,40 @@ def _parse_bodies(
     return items, event
 
 
+def _split_lines(body: bytes | None) -> list[bytes]:
+    """Return the lines of a body of line-separated JSON; none if the first is not complete JSON."""
+    content = (body or b"").removeprefix(codecs.BOM_UTF8)
+    lines = [line for line in map(bytes.strip, content.split(b"\n")) if line]
+    if len(lines) < 2 or not _is_json(lines[0].decode("latin-1")):
+        return []
+    return lines
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _parse(body: bytes | None) -> Any:
-    """Return the content of a body.
+    """Return the content of a body, or of a line of it.
 
     Raises:
-        ValueError: The body is not JSON; the message is the same for every body.
+        ValueError: The body is not JSON; the message is one of a few.
     """
     if not body:
         raise ValueError("body is empty")
+    content = body.removeprefix(codecs.BOM_UTF8)
     try:
-        return orjson.loads(body)
+        return orjson.loads(content)
     except orjson.JSONDecodeError:
         pass
     try:  # Python also parses NaN and Infinity, which are then reported as not finite
-        return json.loads(body.decode())
+        return json.loads(content.decode())
+    except UnicodeDecodeError:
+        reason = "UTF-8" if _is_json(content.decode("latin-1")) else "JSON"
+        raise ValueError(f"body is not {reason}") from None
     except (ValueError, RecursionError):
         raise ValueError("body is not JSON") from None
