@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from typing import Any
 
@@ -67,6 +68,13 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
         if missing:
             raise DatasetError(
                 f"{path}: column {missing[0]} is missing; expected {', '.join(_COLUMNS)}"
+            )
+        header = content.getvalue().decode("utf-8-sig").partition("\n")[0]
+        names = next(csv.reader([header]), [])  # pandas renames the second of two equal names
+        if repeated := [name for name in _COLUMNS if names.count(name) > 1]:
+            raise DatasetError(
+                f"{path}: column '{repeated[0]}' appears {names.count(repeated[0])} times; rename "
+                "or remove all but one"
             )
         return _parse_times(table[list(_COLUMNS)], path)
 

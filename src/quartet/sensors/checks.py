@@ -6,6 +6,7 @@ that cannot be parsed as an array, because of a single unusual value, is parsed 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ MAX_VALUE = 1e100
 """With larger values, the standard deviation of a window would overflow."""
 _MAX_BODY = 200
 """Maximum number of characters that are kept of an invalid body."""
+SUBSTITUTE = "\x1a"
+"""Unicode's control character in place of an invalid one: marks bytes that are not UTF-8."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _OTHER = object()
@@ -70,14 +73,14 @@ class ReadingChecker:
         self._text_values = text_values
         self._parts: list[list[NDArray[Any]]] = []
         self._faults: list[Fault] = []
-        self._quarantined = 0
+        self._rejected: Counter[str] = Counter()
 
     def check(
         self,
         columns: Sequence[Sequence[Any]],
         position: NDArray[np.int64],
         arrival: NDArray[np.int64],
-        body: Callable[[int], str],
+        body: Callable[[int], str | bytes],
     ) -> None:
         """Collect the valid ones of n readings, and quarantine the others.
 
@@ -85,7 +88,7 @@ class ReadingChecker:
             columns: Devices, sensors, timestamps and values, of any type.
             position: Position of each reading in its file; shape (n,).
             arrival: Time of arrival of each, in microseconds since the epoch; shape (n,).
-            body: Returns the text of the reading in a row, for the quarantine.
+            body: Returns the reading in a row as it was received, for the quarantine.
         """
         devices, sensors, timestamps, values = columns
         reasons: Reasons = {}
@@ -108,10 +111,11 @@ class ReadingChecker:
 
     def quarantine(self, position: int, reason: str, body: str | bytes) -> None:
         """Count an invalid reading, and keep it if it is among the first thousand."""
-        self._quarantined += 1
+        self._rejected[reason] += 1
         if len(self._faults) < MAX_QUARANTINED:
             raw = body if isinstance(body, bytes) else body.encode("utf-8", "backslashreplace")
-            text = raw[: 4 * _MAX_BODY].decode("utf-8", "backslashreplace").replace("\0", "\\0")
+            text = raw[: 4 * _MAX_BODY].decode("utf-8", "backslashreplace")
+            text = text.replace(SUBSTITUTE, "").replace("\0", "\\0")
             self._faults.append(Fault(self._entry.name, position, reason, text[:_MAX_BODY]))
 
     def to_batch(self) -> Batch:
@@ -123,8 +127,8 @@ class ReadingChecker:
             devices = dictionary_encode(self._devices.texts, device)
             sensors = dictionary_encode(self._sensors.texts, sensor)
             readings = pa.table([devices, sensors, *others, file], schema=SCHEMA)
-        entry = self._entry._replace(readings=readings.num_rows, quarantined=self._quarantined)
-        return Batch([entry], self._faults, readings)
+        entry = self._entry._replace(readings=readings.num_rows, quarantined=self._rejected.total())
+        return Batch([entry], self._faults, readings, rejected=self._rejected)
 
 
 class _Names(dict[Any, int]):
@@ -171,6 +175,8 @@ class _Names(dict[Any, int]):
         text = str(name)
         if not text or text != text.strip():
             raise FaultError(f"{self._kind} is empty or has surrounding whitespace")
+        if SUBSTITUTE in text:
+            raise FaultError(f"{self._kind} is not UTF-8")
         if not text.isprintable():
             raise FaultError(f"{self._kind} contains unprintable characters")
         if len(text.encode("utf-16-le")) > 2 * MAX_NAME_LENGTH:

@@ -1,6 +1,7 @@
 """Capture files are listed in time order on any storage; tables are read in parts."""
 
 import gzip
+import io
 import os
 import pickle
 
@@ -14,9 +15,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from kedro.io import DatasetError
 
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
+from quartet.datasets import utf8
 from quartet.datasets.captures import SensorSource, SensorSourceDataset
 from quartet.datasets.location import Location
 from quartet.datasets.sensor_store.reading_table import ReadingTable
+from quartet.datasets.utf8 import SUBSTITUTE
 
 CSV = "TS,Device,Sensor,Value\n" + "".join(
     f"2018-08-28 23:00:{second:02d}.000,{second % 3},s,{second}.5\n" for second in range(10)
@@ -225,7 +228,7 @@ def test_empty_table_has_one_empty_part(tmp_path):
             "columns Sensor are missing; .* found TS, Device, Value",
         ),
         ("t.csv", b"", "cannot be read as a table"),
-        ("t.csv", b"TS,Device,Sensor,Value\n1,\xff,1,1\n", "its text is not UTF-8; save it .*UTF8"),
+        ("t.csv", CSV.encode("utf-16"), "its text is not UTF-8; save it as UTF-8"),
         ("t.csv.gz", gzip.compress(CSV.encode() * 99, mtime=0)[:-9], "cannot be read as a table"),
         ("t.csv.gz", CSV.encode(), "cannot be read as a table"),
         ("t.parquet", b"PAR1 and no more", "cannot be read as a table"),
@@ -242,3 +245,58 @@ def test_unreadable_table_raises_with_reason(tmp_path, name, content, message):
     with pytest.raises(DatasetError, match=message) as error:
         list(table(tmp_path / name).parts())
     assert str(tmp_path / name) in str(error.value)
+
+
+def test_column_that_appears_twice_is_named(tmp_path):
+    (tmp_path / "t.csv").write_text("TS,Device,Sensor,Value,Value\n1,d,s,1,2\n")
+    columns = [pa.array(["1"])] * 5
+    twice = pa.Table.from_arrays(columns, names=["TS", "TS", "Device", "Sensor", "Value"])
+    pq.write_table(twice, tmp_path / "t.parquet")
+    for name, column_name in (("t.csv", "Value"), ("t.parquet", "TS")):
+        with pytest.raises(DatasetError, match=f"column '{column_name}' appears 2 times; rename"):
+            list(table(tmp_path / name).parts())
+
+
+def test_undecodable_bytes_are_marked_in_their_row_only(tmp_path):
+    rows = ["1,press,s,1", "2,caf\xe9,s,2", "3,\xc3\xa9,s,3", "4,caf\xe9,s"]
+    (tmp_path / "t.csv").write_bytes(
+        "\n".join(["TS,Device,Sensor,Value", *rows]).encode("latin-1") + b"\n"
+    )
+    (part,) = table(tmp_path / "t.csv").parts()
+    assert part.table.column("Device").to_pylist() == ["press", f"caf{SUBSTITUTE}\\xe9", "é"]
+    assert part.malformed == [(4, f"4,caf{SUBSTITUTE}\\xe9,s")]
+
+
+def test_undecodable_header_is_no_obstacle(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"TS,Device,Sensor,Value,Gr\xf6sse\n1,d,s,1,2\n")
+    (part,) = table(tmp_path / "t.csv").parts()
+    assert part.table.num_rows == 1
+
+
+def test_undecodable_text_of_parquet_is_marked(tmp_path):
+    content = pa.array([b"press", b"caf\xe9", None], pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 3, content.buffers())
+    plain = pa.array(["1", "2", "3"])
+    pq.write_table(
+        pa.table({"TS": plain, "Device": text, "Sensor": plain, "Value": plain}),
+        tmp_path / "t.parquet",
+    )
+    (part,) = table(tmp_path / "t.parquet").parts()
+    assert part.table.column("Device").to_pylist() == ["press", f"caf{SUBSTITUTE}\\xe9", None]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1 << 20])
+def test_characters_across_chunks_are_decoded(size, monkeypatch):
+    monkeypatch.setattr(utf8, "_CHUNK_BYTES", size)
+    content = "a\u00e9\u20ac\U0001f600".encode() + b"\xff\xc3"
+    stream = io.BufferedReader(utf8.UTF8Stream(io.BytesIO(content)), 7)
+    expected = f"a\u00e9\u20ac\U0001f600{SUBSTITUTE}\\xff{SUBSTITUTE}\\xc3"
+    assert stream.read().decode() == expected
+
+
+def test_unclosed_quotation_mark_counts_every_row_that_it_takes(tmp_path):
+    """Or one of ten rows would be reported, and nine missed."""
+    rows = ["1,d,s,1"] * 3 + ['1,d,"s,1'] + ["1,d,s,1"] * 6
+    (tmp_path / "t.csv").write_text("\n".join(["TS,Device,Sensor,Value", *rows]) + "\n")
+    (part,) = table(tmp_path / "t.csv").parts()
+    assert (part.table.num_rows, len(part.malformed)) == (3, 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -15,7 +16,7 @@ from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 
 from quartet.datasets.location import Location
-from quartet.datasets.utf8 import check_not_utf16, format_encoding_error
+from quartet.datasets.utf8 import UTF8Stream, check_not_utf16, decode_text
 
 COLUMNS = ("TS", "Device", "Sensor", "Value")
 _ROWS_PER_PART = 500_000
@@ -34,6 +35,8 @@ class TablePart:
             a CSV file, unchanged from a Parquet file.
         rows: Number of each row in the file, from 1, without the header; shape (n,), int64.
         malformed: Number and text of rows with a wrong number of columns.
+
+    In text, `utf8.SUBSTITUTE` precedes bytes that are not UTF-8.
     """
 
     name: str
@@ -84,13 +87,9 @@ class ReadingTable:
             facts = filesystem.info(path)
             with filesystem.open(path, "rb") as file:
                 yield from self._parts(file, facts)
-        except UnicodeDecodeError as error:
-            raise DatasetError(format_encoding_error(path)) from error
         except (pa.ArrowException, OSError, EOFError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
-            if "UTF8" in str(error):
-                raise DatasetError(f"{format_encoding_error(path)} ({error})") from error
             raise DatasetError(f"{path}: cannot be read as a table ({error})") from error
 
     def _parts(self, file: Any, facts: dict[str, Any]) -> Iterator[TablePart]:
@@ -108,7 +107,7 @@ class ReadingTable:
                 name=f"{self.location.path}#{first + 1}",
                 version=file_version(facts),
                 table=table,
-                rows=_row_numbers(valid, [number for number, _ in malformed]),
+                rows=_row_numbers(valid, list(dict.fromkeys(number for number, _ in malformed))),
                 malformed=malformed[reported:],
             )
             reported, first = len(malformed), first + table.num_rows
@@ -117,19 +116,20 @@ class ReadingTable:
         content = pq.ParquetFile(file)
         self._check_columns(content.schema_arrow.names)
         for batch in content.iter_batches(batch_size=65_536, columns=list(COLUMNS)):
-            yield pa.Table.from_batches([batch])
+            yield _decode_text(pa.Table.from_batches([batch]))
 
     def _read_csv(self, file: Any, malformed: list[tuple[int, str]]) -> Iterator[pa.Table]:
         def skip(row: Any) -> str:
-            malformed.append((row.number - 1, row.text))
+            # A quotation mark that is not closed takes the following rows with it.
+            malformed.extend((row.number - 1, line) for line in row.text.splitlines())
             return "skip"
 
         if not self.location.path.lower().endswith(".gz"):
             check_not_utf16(file, self.location.path)
         compression = "gzip" if self.location.path.lower().endswith(".gz") else None
-        stream = pa.input_stream(file, compression=compression)
+        text = UTF8Stream(pa.input_stream(file, compression=compression))
         reader = pc.open_csv(
-            stream,
+            io.BufferedReader(text, _BLOCK_BYTES),
             # A malformed row has its number only if there is a single thread.
             pc.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
             pc.ParseOptions(invalid_row_handler=skip),
@@ -149,6 +149,11 @@ class ReadingTable:
                 f"{self.location.path}: columns {', '.join(missing)} are missing; expected "
                 f"{', '.join(COLUMNS)}, found {', '.join(names)}"
             )
+        if repeated := [name for name in COLUMNS if names.count(name) > 1]:
+            raise DatasetError(
+                f"{self.location.path}: column '{repeated[0]}' appears {names.count(repeated[0])} "
+                "times; rename or remove all but one"
+            )
 
 
 def file_version(facts: dict[str, Any]) -> str:
@@ -157,6 +162,22 @@ def file_version(facts: dict[str, Any]) -> str:
         (facts[key] for key in ("etag", "last_modified", "mtime") if facts.get(key) is not None), ""
     )
     return f"{facts['size']} {changed}"
+
+
+def _decode_text(table: pa.Table) -> pa.Table:
+    """Replace undecodable bytes in columns of text, which Parquet does not check."""
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        if pa.types.is_dictionary(field.type):
+            column = column.cast(field.type.value_type)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid:
+                content = column.cast(pa.large_binary()).to_pylist()
+                texts = [None if each is None else decode_text(each) for each in content]
+                table = table.set_column(index, field.name, pa.array(texts, pa.string()))
+    return table
 
 
 def _rebatch(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
