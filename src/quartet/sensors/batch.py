@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -70,6 +71,7 @@ class Batch:
         watermark: End of the last closed window, UTC; None before the first.
         window_seconds: Length of the windows.
         claim: Token of the run's claim on ingestion; without one, any run may write.
+        rejected: Number of all invalid readings, by reason.
     """
 
     files: list[FileEntry]
@@ -80,6 +82,7 @@ class Batch:
     watermark: pd.Timestamp | None = None
     window_seconds: int | None = None
     claim: str | None = None
+    rejected: Mapping[str, int] = field(default_factory=Counter)
 
 
 def merge(batches: Sequence[Batch]) -> Batch:
@@ -89,4 +92,42 @@ def merge(batches: Sequence[Batch]) -> Batch:
         [entry for batch in batches for entry in batch.files],
         [fault for batch in batches for fault in batch.quarantine],
         readings.take(readings.column("timestamp").to_numpy().argsort(kind="stable")),
+        rejected=sum((Counter(batch.rejected) for batch in batches), Counter()),
     )
+
+
+@dataclass
+class Tally:
+    """What a run has accepted and rejected so far.
+
+    Attributes:
+        retried: Name and version of files that an earlier run could not read; not counted again.
+        readings: Number of accepted readings.
+        rejected: Number of rejected readings, by reason.
+        rejected_example: The first rejected reading.
+        files: Number of readable files, or parts of a table.
+        unreadable: Number of unreadable files, by reason.
+        unreadable_example: The first unreadable file.
+    """
+
+    retried: Set[tuple[str, str]] = frozenset()
+    readings: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    rejected_example: str = ""
+    files: int = 0
+    unreadable: Counter[str] = field(default_factory=Counter)
+    unreadable_example: str = ""
+
+    def add(self, batch: Batch) -> None:
+        """Add a batch."""
+        for entry in batch.files:
+            if entry.state != UNREADABLE:
+                self.files += 1
+                self.readings += entry.readings
+            elif (entry.name, entry.version) not in self.retried:
+                self.unreadable[entry.reason] += 1
+                self.unreadable_example = self.unreadable_example or entry.name
+        self.rejected.update(batch.rejected)
+        if batch.quarantine and not self.rejected_example:
+            file, position, reason, body = batch.quarantine[0]
+            self.rejected_example = f"{file}, {position}: {reason}: {body}"

@@ -95,6 +95,10 @@ def _decode_in_pool(
 
 def _decode(source: Readable, file: SourceFile, settings: SensorIngestion) -> Batch:
     version = format_ledger_version(file.version, settings)
+    name = file.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if name != file.name:
+        reason = "has a name that is not UTF-8; rename it"
+        return Batch([FileEntry(name, version, state=UNREADABLE, reason=reason)])
     try:
         return decode_capture(source.read(file.name), file.name, settings, version)
     except UnreadableCaptureError as error:

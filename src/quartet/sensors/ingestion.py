@@ -134,10 +134,11 @@ def _decode_new(
             bar.total = (bar.n + readings) * total // max(done, 1)  # extrapolated by file size
             bar.update(readings)
             (entry,) = batch.files
-            if entry.state == UNREADABLE:
-                logger.warning("%s %s; the next run retries it", entry.name, entry.reason)
-            if entry.state == INGESTED or entry.name not in versions:
-                yield batch  # an unreadable new version leaves the ingested one in place
+            if entry.state == UNREADABLE and entry.name in versions:
+                text = "%s %s; its readings remain as they were, and the next run retries it"
+                logger.warning(text, entry.name, entry.reason)
+            else:
+                yield batch
 
 
 def _decode_parts(

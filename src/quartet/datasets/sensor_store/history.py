@@ -168,6 +168,27 @@ class History:
         )
         return self._read_few(query).astype({"position": "Int64"})
 
+    def explain_missing_windows(self) -> str:
+        """Return why there are no windows, and what to do: nothing was read, or nothing valid."""
+        command = "`kedro run --pipelines sensor_ingestion`"
+        ledger = self.files()
+        if ledger.empty:
+            return f"run {command} first"
+        rejected = int(ledger["quarantined"].sum())
+        unreadable = ledger[ledger["state"] == "unreadable"]
+        if rejected:
+            example = self.quarantine(1).iloc[0]
+            text = (
+                f"all {rejected:,} readings were rejected, such as {example['file']}, "
+                f"{example['position']}: {example['reason']}: {example['body']}"
+            )
+        elif len(unreadable):
+            file = unreadable.iloc[0]
+            text = f"{len(unreadable):,} files are unreadable: {file['name']} {file['reason']}"
+        else:
+            text = f"the {len(ledger):,} files read so far contain no readings"
+        return f"{text}. Fix the data, then run {command}"
+
     def cursor(self, job: str) -> Cursor | None:
         """Return the cursor of `ingestion` or `scoring`; None before the first batch or run."""
         query = select(jobs.c.revision, jobs.c.watermark).where(jobs.c.name == job)

@@ -55,10 +55,8 @@ def claim_windows(
     model_set = _load_model_set(sensor_models)
     until = sensor_windows.cursor("ingestion")
     if until is None:
-        raise ValueError(
-            f"{sensor_windows.name} has no windows; run `kedro run --pipelines sensor_ingestion` "
-            "first"
-        )
+        reason = sensor_windows.explain_missing_windows()
+        raise ValueError(f"{sensor_windows.name} has no windows: {reason}")
     seconds = sensor_windows.window_seconds()
     if seconds != model_set.window_seconds:
         raise ValueError(

@@ -41,10 +41,8 @@ def select_windows(
     """
     cursor = sensor_windows.cursor("ingestion")
     if cursor is None or cursor.watermark is None:
-        raise ValueError(
-            f"{sensor_windows.name} has no closed windows; run "
-            "`kedro run --pipelines sensor_ingestion` first"
-        )
+        reason = sensor_windows.explain_missing_windows()
+        raise ValueError(f"{sensor_windows.name} has no closed windows: {reason}")
     windows = sensor_windows.read_windows(until=cursor.watermark)
     windows = sensor_svm.context.apply(windows)
     normal = sensors.selection.select_normal_windows(windows, training_windows)

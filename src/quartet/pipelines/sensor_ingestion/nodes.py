@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from quartet.datasets.captures import SensorSource
     from quartet.datasets.sensor_store.readings import ReadingStore
     from quartet.datasets.sensor_store.tables import SensorTables
-    from quartet.sensors.batch import Batch
+    from quartet.sensors.batch import Batch, Tally
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
-    Batch = Figure = ReadingStore = SensorSource = SensorTables = Any
+    Batch = Figure = ReadingStore = SensorSource = SensorTables = Tally = Any
 
 _EXAMPLES = 1000
 """Maximum number of quarantined readings in the report; the database has all."""
@@ -33,22 +33,65 @@ def aggregate_readings(
     sensor_reading_store: ReadingStore,
     sensor_database: SensorTables,
     sensor_ingestion: SensorIngestion,
+    min_accepted_share: float,
 ) -> Iterator[Batch]:
-    """Yield the windows of new readings in batches, each to be written in one transaction."""
+    """Yield the windows of new readings in batches, each to be written in one transaction.
+
+    The share of accepted readings is checked at the end, when all batches are written: a run that
+    fails has lost no valid reading, and the next one continues with later files.
+
+    Raises:
+        ValueError: Less than `min_accepted_share` of the new readings, or of the new files, was
+            accepted; or the database contains none.
+    """
     settings = sensor_ingestion
     sensor_database.check_window_seconds(settings.window_seconds)
     with sensor_database.hold_claim(
         "ingestion", settings.claim_minutes, settings.take_over
     ) as token:
         cursor = sensor_database.cursor("ingestion")
+        ledger = sensor_database.files()
+        unreadable = ledger[ledger["state"] == "unreadable"]
+        tally = sensors.batch.Tally(
+            set(zip(unreadable["name"], unreadable["version"], strict=True))
+        )
         for batch in sensors.ingestion.ingest(
             sensor_readings_source,
             sensor_reading_store,
-            sensor_database.files(),
+            ledger,
             cursor.watermark if cursor else None,
             settings,
         ):
+            tally.add(batch)
             yield replace(batch, claim=token)
+    _check_accepted(tally, min_accepted_share)
+    has_rejected = ledger["quarantined"].any() or len(unreadable)
+    if has_rejected and not tally.readings and not ledger["readings"].any():
+        reason = sensor_database.explain_missing_windows()
+        raise ValueError(f"{sensor_database.name} has no windows: {reason}")
+
+
+def _check_accepted(tally: Tally, min_accepted_share: float) -> None:
+    """Check the share of accepted files and readings, and warn of rejected ones.
+
+    Raises:
+        ValueError: It is too low.
+    """
+    from quartet.datasets.accepted_share import check_accepted_share
+
+    files = (tally.files, tally.unreadable, tally.unreadable_example)
+    readings = (tally.readings, tally.rejected, tally.rejected_example)
+    kinds = (("files", "sensor_files", files), ("readings", "sensor_quarantine", readings))
+    for unit, report, counts in kinds:
+        try:
+            check_accepted_share(
+                "sensor_readings_source", *counts, min_accepted_share, unit=unit, report=report
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"{error}. All accepted readings are written, and the rejected {unit} are listed "
+                f"in the table {report} of the database"
+            ) from None
 
 
 def report_ingestion(

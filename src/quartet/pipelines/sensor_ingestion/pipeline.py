@@ -20,6 +20,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                     "sensor_reading_store",
                     "sensor_database",
                     "params:sensor_ingestion",
+                    "params:min_accepted_share",
                 ],
                 outputs="sensor_windows",
                 name="aggregate_readings",
