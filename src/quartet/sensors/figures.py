@@ -116,6 +116,9 @@ def plot_timelines(
 ) -> Figure:
     """Plot the mean and range of windows, anomalies and known events of some sensors.
 
+    An event is drawn up to the end of the last window that it overlaps, where an anomaly detected
+    in that window is drawn, and never thinner than a line: it may be an instant.
+
     Args:
         scores: Columns `device`, `sensor`, `window_end`, `mean`, `minimum`, `maximum`, `anomaly`.
         worst: The sensors to plot, one row each.
@@ -132,12 +135,14 @@ def plot_timelines(
         chosen = chosen.sort_values("window_end")
         ends = chosen["window_end"]
         flagged = chosen[chosen["anomaly"]]
-        axis.fill_between(ends, chosen["minimum"], chosen["maximum"], color=_PALE, alpha=0.5, lw=0)
-        axis.plot(ends, chosen["mean"], color=_INK, lw=1)
+        alone = len(chosen) == 1  # neither an area nor a line would be visible
+        axis.fill_between(ends, chosen["minimum"], chosen["maximum"], color=_PALE, alpha=0.5,
+                          lw=2 if alone else 0)  # fmt: skip
+        axis.plot(ends, chosen["mean"], color=_INK, lw=1, marker="." if alone else None)
         axis.plot(flagged["window_end"], flagged["mean"], "o", color=_MARK, ms=4)
         known = events[(events["device"] == device) & events["sensor"].isin((sensor, ""))]
-        for start, end in zip(known["start"], known["end"], strict=True):
-            axis.axvspan(start, end, color="#e9c46a", alpha=0.45, lw=0)
+        for start, end in zip(known["start"], _round_up(known["end"], ends), strict=True):
+            axis.axvspan(start, end, color="#e9c46a", alpha=0.45, lw=1)
         axis.set_title(f"{device} {sensor}: {len(flagged):,} of {len(chosen):,} windows",
                        loc="left", size=9)  # fmt: skip
     _hide_spines(*axes)
@@ -151,6 +156,16 @@ def plot_timelines(
     ]
     figure.legend(handles=handles, ncols=4, loc="outside upper right", frameon=False, fontsize=8)
     return figure
+
+
+def _round_up(times: pd.Series, ends: pd.Series) -> pd.Series:
+    """Return the end of the window in which each time lies, given the ends of a sensor's windows.
+
+    Windows are aligned to the Unix epoch. Of a single window the length is unknown, so the times
+    are returned.
+    """
+    lengths = ends.drop_duplicates().diff().dropna()
+    return times if lengths.empty else times.dt.ceil(lengths.min())
 
 
 def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:

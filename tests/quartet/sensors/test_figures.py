@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.dates import date2num
 
 from quartet.sensors.figures import plot_timelines
 from sensors.simulated_windows import simulate_windows
@@ -35,3 +36,46 @@ def test_labels_of_a_sensor_and_of_its_device_are_drawn():
         find_shaded_times(figure.axes[0]), [(0.5, 0.5 + 1 / 24), (1.0, 1 + 1 / 24)]
     )
     np.testing.assert_allclose(find_shaded_times(figure.axes[1]), [(0.25, 0.25 + 1 / 24)])
+
+
+def make_events(*spans, device="d0"):
+    starts, ends = np.array(spans).T
+    return pd.DataFrame(
+        {
+            "device": device,
+            "sensor": "",
+            "start": starts.astype("datetime64[s]"),
+            "end": ends.astype("datetime64[s]"),
+            "kind": "spike",
+        }
+    )
+
+
+def test_a_label_of_one_instant_is_visible_and_covers_its_detection():
+    """Or a hit looks like a false alarm."""
+    scores = simulate_windows(sensors=1, windows=48).assign(anomaly=False)
+    ends = scores["window_end"].sort_values().tolist()
+    instant = int(ends[9].timestamp()) + 1200
+    scores["anomaly"] = scores["window_end"] == ends[10]  # the window that contains the instant
+    figure = plot_timelines(scores, [("d0", "s0")], make_events((instant, instant)))
+    axis = figure.axes[0]
+    ((first, last),) = find_shaded_times(axis)
+    detected = date2num(ends[10])
+    assert first < detected <= last + 1e-9
+    (patch,) = (patch for patch in axis.patches if patch.get_x() == first)
+    assert patch.get_linewidth() > 0
+
+
+def test_an_instant_at_the_end_of_a_window_is_visible():
+    scores = simulate_windows(sensors=1, windows=48).assign(anomaly=False)
+    instant = int(scores["window_end"].iloc[5].timestamp())
+    figure = plot_timelines(scores, [("d0", "s0")], make_events((instant, instant)))
+    assert [patch.get_linewidth() for patch in figure.axes[0].patches] == [1]
+
+
+def test_a_sensor_with_one_window_is_visible():
+    scores = simulate_windows(sensors=1, windows=48).assign(anomaly=False).head(1)
+    figure = plot_timelines(scores, [("d0", "s0")], make_events((0, 0)))
+    axis = figure.axes[0]
+    assert axis.lines[0].get_marker() == "."
+    assert axis.collections[0].get_linewidth() > 0
