@@ -10,6 +10,7 @@ from typing import Any
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video.stream import VideoStream
 from tqdm import tqdm
 
 from quartet.style.encode import segment_label
@@ -84,6 +85,8 @@ def assemble(
             video = output.add_stream_from_template(first.streams.video[0], opaque=True)
             delay = first.streams.video[0].codec_context.reorder_depth
         video.time_base = plan.tick
+        # Without it, timecode tracks are invalid, and Matroska states the rate of its ticks.
+        video.codec_context.framerate = plan.rate
         _copy_metadata(video, original.streams[plan.stream])
         copies = {
             track.index: _add_copy(output, original.streams[track.index])
@@ -129,6 +132,8 @@ def _muxer_options(plan: VideoPlan, target: Target, settings: Encoding) -> dict[
 
 def _add_copy(output: OutputContainer, original: Stream) -> Stream:
     stream = output.add_stream_from_template(original, opaque=True)
+    if isinstance(original, VideoStream) and original.average_rate:
+        stream.codec_context.framerate = original.average_rate
     _copy_metadata(stream, original)
     return stream
 

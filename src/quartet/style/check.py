@@ -15,6 +15,9 @@ from quartet.style.video import Source, VideoPlan, open_source, source_name
 
 _MILLISECOND = Fraction(1, 1000)
 
+_RATE_TOLERANCE = Fraction(1, 100)
+"""Relative difference of frame rates; that of variable rates is measured over the video."""
+
 
 @dataclass(frozen=True)
 class _AudioContent:
@@ -48,8 +51,8 @@ def check_video(target: Source, plan: VideoPlan) -> None:
         plan: Plan of the source.
 
     Raises:
-        ValueError: Size, number of frames, a presentation timestamp, duration or audio differs
-            from the source; the message names the difference.
+        ValueError: Size, number of frames, frame rate, a presentation timestamp, duration or
+            audio differs from the source; the message names the difference.
         OSError: The video cannot be read.
     """
     name = source_name(target)
@@ -60,9 +63,11 @@ def check_video(target: Source, plan: VideoPlan) -> None:
                 f"{name}: size is {video.width}×{video.height} pixels, expected "
                 f"{plan.width}×{plan.height} as in {plan.name}"
             )
+        rate = video.average_rate
         audio = sum(track.packets for track in plan.tracks if track.kind == "audio")
         content = _read_content(container, plan.frames + audio)
     _check_times(name, plan, content)
+    _check_rate(name, plan, rate)
     _check_sounds(name, plan, content.audio)
 
 
@@ -118,6 +123,20 @@ def _check_times(name: str, plan: VideoPlan, content: _VideoContent) -> None:
         raise ValueError(
             f"{name}: ends at {float(content.end):.3f} s, expected {float(end):.3f} s as in "
             f"{plan.name}"
+        )
+
+
+def _check_rate(name: str, plan: VideoPlan, rate: Fraction | None) -> None:
+    """Check that the container states the source's frame rate, or the mean of its frames."""
+    if plan.container == "nut":  # It stores no rate; FFmpeg estimates one.
+        return
+    mean = plan.frames / Fraction((plan.end - plan.timestamps[0]) * plan.tick)
+    if rate is None or not any(
+        abs(rate - expected) <= _RATE_TOLERANCE * expected for expected in (plan.rate, mean)
+    ):
+        found = "no frame rate" if rate is None else f"{float(rate):.3f} frames per second"
+        raise ValueError(
+            f"{name}: states {found}, expected {float(plan.rate):.3f} as in {plan.name}"
         )
 
 

@@ -19,6 +19,9 @@ from quartet.style.video import Source, VideoPlan, open_source, source_name
 
 _MAX_FRAME_RATE = 1000
 
+_HIGH_FRAME_RATE = 240
+"""Rates above are compared with the frames: some programs state the rate of the ticks."""
+
 
 def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = False) -> VideoPlan:
     """Plan the processing of a video in segments.
@@ -152,7 +155,9 @@ def _end_of_last_frame(scan: SourceScan, order: FrameOrder) -> int:
 
 def _average_rate(scan: SourceScan, order: FrameOrder, end: int) -> Fraction:
     """Return frames per second: the container's value if plausible, else frames by duration."""
-    if scan.rate and 0 < scan.rate <= _MAX_FRAME_RATE:
-        return scan.rate
-    seconds = (end - order.timestamps[0]) * scan.tick
-    return (len(order.timestamps) / seconds).limit_denominator(1001)
+    first, last = order.timestamps[0], order.timestamps[-1]
+    # The duration of the last frame may be wrong.
+    frames, ticks = (len(order.timestamps) - 1, last - first) if last > first else (1, end - first)
+    mean = (frames / (ticks * scan.tick)).limit_denominator(1001)
+    highest = _MAX_FRAME_RATE if mean > _HIGH_FRAME_RATE / 2 else _HIGH_FRAME_RATE
+    return scan.rate if scan.rate and 0 < scan.rate <= highest else mean
