@@ -21,6 +21,7 @@ param streamWindows = false
 param videoTrigger = false
 param privateNetwork = false
 param addresses = '10.20.0.0/16'
+param recoverKeyVault = false
 param logDays = 30
 param captureDays = 30
 param reportDays = 90

@@ -48,6 +48,9 @@ param privateNetwork bool = false
 @description('Addresses of that network.')
 param addresses string = '10.20.0.0/16'
 
+@description('Whether to recover the key vault of an earlier deployment, deleted less than 90 days ago, whose name is still taken. Set it for one deployment: without such a vault it fails.')
+param recoverKeyVault bool = false
+
 @description('Days that log entries, captured readings and reports are kept; 0 keeps the latter two for ever.')
 param logDays int = 90
 
@@ -134,6 +137,7 @@ module keyVault 'modules/key_vault.bicep' = {
   params: {
     name: keyVaultName
     location: location
+    recover: recoverKeyVault
     closed: privateNetwork
     logs: logs.outputs.id
   }

@@ -19,6 +19,7 @@ param streamWindows = true
 param videoTrigger = true
 param privateNetwork = false
 param addresses = '10.20.0.0/16'
+param recoverKeyVault = false
 param logDays = 180
 param captureDays = 400
 param reportDays = 0

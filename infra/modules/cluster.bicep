@@ -16,11 +16,11 @@ param identity string
 @description('Where its machines stand; empty for a network of Azure ML\'s own.')
 param subnet string
 
-resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' existing = {
+resource workspace 'Microsoft.MachineLearningServices/workspaces@2026-05-15-preview' existing = {
   name: workspaceName
 }
 
-resource cluster 'Microsoft.MachineLearningServices/workspaces/computes@2025-06-01' = {
+resource cluster 'Microsoft.MachineLearningServices/workspaces/computes@2026-05-01' = {
   parent: workspace
   name: name
   location: location

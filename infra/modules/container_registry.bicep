@@ -11,7 +11,7 @@ param closed bool
 @description('Log Analytics workspace that is told who pushed and pulled.')
 param logs string
 
-resource registry 'Microsoft.ContainerRegistry/registries@2023-07-01' = {
+resource registry 'Microsoft.ContainerRegistry/registries@2025-04-01' = {
   name: name
   location: location
   sku: {

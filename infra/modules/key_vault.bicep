@@ -1,9 +1,15 @@
-// Azure ML wants one. The project puts nothing into it: no datastore of its has a credential.
+// Required by Azure ML. The project stores nothing in it: no datastore has a credential.
+//
+// With purge protection, a deleted vault keeps its name for 90 days. It cannot be purged, only
+// recovered: "Azure Key Vault soft-delete overview" in Microsoft's documentation.
 
 @maxLength(24)
 param name string
 
 param location string
+
+@description('Whether a deleted vault with this name is recovered.')
+param recover bool
 
 @description('Whether only private endpoints reach it.')
 param closed bool
@@ -15,6 +21,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   name: name
   location: location
   properties: {
+    createMode: recover ? 'recover' : 'default'
     tenantId: subscription().tenantId
     sku: {
       family: 'A'

@@ -17,7 +17,7 @@ param role string
 @description('Why it is needed, and why nothing narrower will do; kept with the assignment.')
 param reason string
 
-resource target 'Microsoft.ContainerRegistry/registries@2023-07-01' existing = {
+resource target 'Microsoft.ContainerRegistry/registries@2025-04-01' existing = {
   name: registryName
 }
 

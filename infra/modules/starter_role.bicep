@@ -3,11 +3,14 @@
 
 param workspaceName string
 
-resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' existing = {
+resource workspace 'Microsoft.MachineLearningServices/workspaces@2026-05-15-preview' existing = {
   name: workspaceName
 }
 
 var group = resourceGroup()
+// Names of roles are unique in the Entra tenant, so that another subscription's group of the same name
+// needs another one; 512 characters are allowed ("Azure custom roles").
+var roleScope = '${subscription().subscriptionId}/${group.name}/${workspaceName}'
 
 // The list is Microsoft's own, from "Authorization on batch endpoints", and the last line. Some lines
 // name secrets and keys: Azure ML asks for them also where there are none. Here no datastore has a
@@ -50,7 +53,7 @@ var actions = [
 resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(group.id, workspace.id, 'starter')
   properties: {
-    roleName: 'Starter of published pipelines (${group.name}/${workspaceName})'
+    roleName: 'Starter of published pipelines (${roleScope})'
     description: 'Starts pipelines that are published on batch endpoints, and reads how their jobs end.'
     type: 'CustomRole'
     permissions: [

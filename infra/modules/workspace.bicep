@@ -1,4 +1,7 @@
-// The Azure ML workspace. It reaches its storage as itself, not by the account's key.
+// The Azure ML workspace. It accesses its storage by identity, not by the account's key.
+//
+// The only preview version of Azure ML here: no stable one, through 2026-05-01, has
+// allowRoleAssignmentOnRG. Move to a stable version as soon as one has it.
 
 param name string
 param location string
@@ -19,7 +22,7 @@ param closed bool
 @description('Log Analytics workspace that is told what jobs, clusters and endpoints do.')
 param logs string
 
-resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
+resource workspace 'Microsoft.MachineLearningServices/workspaces@2026-05-15-preview' = {
   name: name
   location: location
   sku: {
@@ -36,11 +39,9 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-06-01' = {
     applicationInsights: applicationInsights
     containerRegistry: containerRegistry
     imageBuildCompute: empty(imageBuilder) ? null : imageBuilder
-    systemDatastoresAuthMode: 'identity'
-    // Azure ML gives this identity its roles itself, and takes no others for it: on the four
-    // resources above rather than on all of the group. The service knows the property; the types
-    // that Bicep has of it do not yet.
-    #disable-next-line BCP037
+    systemDatastoresAuthMode: 'Identity'
+    // Azure ML assigns this identity its roles itself: on the four resources above, not on the
+    // complete resource group.
     allowRoleAssignmentOnRG: false
     v1LegacyMode: false
     publicNetworkAccess: closed ? 'Disabled' : 'Enabled'

@@ -17,7 +17,7 @@ param role string
 @description('Why it is needed, and why nothing narrower will do; kept with the assignment.')
 param reason string
 
-resource target 'Microsoft.MachineLearningServices/workspaces@2025-06-01' existing = {
+resource target 'Microsoft.MachineLearningServices/workspaces@2026-05-15-preview' existing = {
   name: workspaceName
 }
 

@@ -41,6 +41,8 @@ def _subnet(addresses: str, bits: int, index: int) -> str:
     return str(list(ipaddress.ip_network(addresses).subnets(new_prefix=bits))[index])
 
 
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+TENANT = "00000000-0000-0000-0000-000000000002"
 ENVIRONMENT = {
     "resourceManager": "https://management.azure.com/",
     "suffixes": {"storage": "core.windows.net", "sqlServerHostname": ".database.windows.net"},
@@ -61,7 +63,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "replace": lambda text, old, new: text.replace(old, new),
     "resourceGroup": lambda: {"id": "/subscriptions/S/resourceGroups/G", "name": "G"},
     "resourceId": identity_of,
-    "subscription": lambda: {"tenantId": "T"},
+    "subscription": lambda: {"tenantId": TENANT, "subscriptionId": SUBSCRIPTION},
     "subscriptionResourceId": lambda kind, name: f"/subscriptions/S/{kind}/{name}",
     "substring": lambda text, start: text[start:],
     "string": json.dumps,

@@ -58,7 +58,7 @@ CLOSED: dict[str, dict[str, Any]] = {
         "anonymousPullEnabled": False,
     },
     "Microsoft.MachineLearningServices/workspaces": {
-        "systemDatastoresAuthMode": "identity",
+        "systemDatastoresAuthMode": "Identity",
         "allowRoleAssignmentOnRG": False,
     },
     "Microsoft.MachineLearningServices/workspaces/computes": {

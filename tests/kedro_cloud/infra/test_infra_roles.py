@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bicep_functions import identity_of
+from bicep_functions import SUBSCRIPTION, identity_of
 from deployed import ENVIRONMENTS, INFRA, of_type, resources
 
 NAMES = {
@@ -23,6 +23,7 @@ NAMES = {
 """Of "Azure built-in roles", by GUID. Owner and Contributor are none of them."""
 JOBS, TRIGGER, PEOPLE = "quartet-jobs", "quartet-trigger", "<QUARTET_OPERATORS_ID>"
 CAPTURE, WINDOWS, EVENTS = "quartet-abcdefghijklm", "quartet-windows", "quartet-videos"
+STARTER = f"Starter of published pipelines ({SUBSCRIPTION}/G/quartet)"
 ACCOUNT, CODE = "your-data-account", "quartetcodeabcdefghijklm"
 ALLOWED = {
     (JOBS, "Storage Blob Data Reader", "containers", f"{ACCOUNT}/default/raw"),
@@ -35,7 +36,7 @@ ALLOWED = {
     (JOBS, "Monitoring Metrics Publisher", "components", "quartet-insights"),
     (TRIGGER, "Storage Queue Data Message Processor", "queues", f"{ACCOUNT}/default/new-videos"),
     (TRIGGER, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/triggers"),
-    (TRIGGER, "Starter of published pipelines (G/quartet)", "workspaces", "quartet"),
+    (TRIGGER, STARTER, "workspaces", "quartet"),
     (EVENTS, "Storage Queue Data Message Sender", "queues", f"{ACCOUNT}/default/new-videos"),
     (EVENTS, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/deadletters"),
     (CAPTURE, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/raw"),
