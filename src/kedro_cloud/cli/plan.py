@@ -67,7 +67,7 @@ OF_STEP = Parsed(
 @click.option(
     "--tier",
     type=click.Choice(["dedicated", "low_priority"]),
-    help="Tier, in place of cloud.yml's.",
+    help="Tier, in place of cloud.yml's. Azure retired low_priority on 2026-03-31.",
 )
 @click.option("--within", type=DURATION, help="Time within which 95 % of the jobs must end.")
 @click.option("--every", type=DURATION, help="Interval between jobs. Default: one job.")
@@ -85,7 +85,8 @@ def plan(metadata: Any, /, **options: Any) -> None:
     """Estimate time and cost of a pipeline per cluster size.
 
     Seconds come from the last `kedro cloud rehearse`, prices from prices.yml, overheads from
-    planning.yml. Nothing is sent to Azure.
+    planning.yml. Nothing is sent to Azure. Machines that Azure retires, as in platform.yml, are
+    reported.
 
     \b
     kedro cloud plan -p PIPELINE --nodes 0:16 --scale STEP=500 --within 2h
@@ -114,7 +115,9 @@ def _plan(metadata: Any, pipeline: str, env: str, out: Path | None, **options: A
         scale=dict(options["scale"]),
         seed=options["seed"],
     )
-    made = make_plan(metadata, env, pipeline, asked)
+    made = make_plan(
+        metadata, env, pipeline, asked, lambda message: click.echo(f"Warning: {message}", err=True)
+    )
     for line in format_plan(made):
         click.echo(line)
     if out:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,8 @@ def provision(metadata: Any, dry_run: bool, yes: bool, env: str) -> None:
 
     The command first lists what it will create (+) and change (~), cannot change (!), and leaves
     unchanged (=). Other resources of the workspace are not touched. It continues after failures,
-    can be interrupted and rerun, and a second run changes nothing.
+    can be interrupted and rerun, and a second run changes nothing. Machines that Azure retires, as
+    in platform.yml, are reported.
 
     \b
     kedro cloud provision --dry-run
@@ -52,6 +54,8 @@ def _provision(project: Path, env: str, dry_run: bool, yes: bool) -> list[str]:
     from kedro_cloud.workspace.connection import connect
 
     cloud = cloud_settings(project, env)
+    for message in _retirement_warnings(cloud, project, env, date.today()):
+        click.echo(f"Warning: {message}", err=True)
     client = connect(project, env)
     _check_region(client, cloud)
     changes = list(_changes(client, cloud, project, env))
@@ -83,6 +87,17 @@ def _changes(client: MLClient, cloud: Cloud, project: Path, env: str) -> Iterato
     yield from Datastores(client, cloud, account).changes()
     yield from DataAssets(client, cloud).changes()
     yield from Environments(client, project, env).changes()
+
+
+def _retirement_warnings(cloud: Cloud, project: Path, env: str, today: date) -> Iterator[str]:
+    """Yield a warning for each cluster and deployment whose machines Azure retires."""
+    from kedro_cloud.core.retirements import Machines, format_warnings, load_retirements
+
+    used = [
+        *(Machines(f"cluster '{name}'", c.size, c.tier) for name, c in cloud.clusters.items()),
+        *(Machines(f"deployment '{name}'", d.size) for name, d in cloud.deployments.items()),
+    ]
+    return format_warnings(load_retirements(project, env), used, today)
 
 
 def _check_region(client: MLClient, cloud: Cloud) -> None:

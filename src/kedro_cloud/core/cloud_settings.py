@@ -41,7 +41,8 @@ class Cluster(_Part):
     idle_seconds: int = Field(default=300, ge=60)
     """Idle time before a node is removed; if too short, each step of a job waits for a new one."""
     tier: Literal["dedicated", "low_priority"] = "dedicated"
-    """Low priority costs a fifth, and nodes can be preempted at any time."""
+    """Azure retired `low_priority` on 2026-03-31. Its nodes are Spot nodes now: at a price that
+    varies, and evicted when Azure needs them."""
 
     @model_validator(mode="after")
     def _check_node_range(self) -> Self:

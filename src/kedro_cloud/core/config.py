@@ -12,6 +12,7 @@ PATTERNS = {
     "cloud": ["cloud*"],
     "mlflow": ["mlflow*"],
     "planning": ["planning*", "prices*"],
+    "platform": ["platform*"],
 }
 """Patterns of the plugin's files, by key of the configuration; a project can override them."""
 ENVIRONMENT = "azureml"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kedro_cloud.core.cloud_settings import Cloud, cloud_settings
+from kedro_cloud.core.retirements import Machines, format_warnings, load_retirements
 from kedro_cloud.estimate.graph import read_steps
 from kedro_cloud.estimate.prices import Price, find_price, load_assumptions
 from kedro_cloud.estimate.simulation import (
@@ -61,6 +63,7 @@ class PlanOptions:
         seconds: Seconds of work by step; overrides the rehearsal.
         scale: Factor on the work by step.
         seed: Seed of all simulations.
+        today: Date on which retirements of machines are evaluated.
     """
 
     nodes: tuple[NodeRange, ...] = ()
@@ -71,6 +74,7 @@ class PlanOptions:
     seconds: Mapping[str, float] = field(default_factory=dict)
     scale: Mapping[str, float] = field(default_factory=dict)
     seed: int = 42
+    today: date = field(default_factory=date.today)
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,13 @@ class Plan:
     best: Estimate | None
 
 
-def make_plan(metadata: Any, environment: str, pipeline: str, options: PlanOptions) -> Plan:
+def make_plan(
+    metadata: Any,
+    environment: str,
+    pipeline: str,
+    options: PlanOptions,
+    warn: Callable[[str], None],
+) -> Plan:
     """Estimate a pipeline on all sizes that the options ask for.
 
     Args:
@@ -211,6 +221,7 @@ def make_plan(metadata: Any, environment: str, pipeline: str, options: PlanOptio
         environment: Folder of `conf`.
         pipeline: Registered name.
         options: Options of the command line.
+        warn: Receives a line for each cluster whose machines Azure retires.
 
     Raises:
         ValueError: The pipeline is unknown or was not rehearsed, a price is missing, or a setting
@@ -225,7 +236,11 @@ def make_plan(metadata: Any, environment: str, pipeline: str, options: PlanOptio
     job = translate(metadata, environment, pipeline, {})
     steps = read_steps(job, RehearsalDir(project / "rehearsals"), options.seconds, options.scale)
     workload = Workload(steps, (), overheads, options.interval_s)
-    priced = dict(_price_clusters(workload, cloud, prices, options))
+    machines = dict(_choose_machines(workload, cloud, options))
+    retirements = load_retirements(project, environment)
+    for message in format_warnings(retirements, machines.values(), options.today):
+        warn(message)
+    priced = dict(_price_clusters(machines, cloud, prices))
     workload = replace(workload, clusters=tuple(priced))
     main = next(each for each in priced if each.name == workload.main)
     ranges = options.nodes or (NodeRange(main.min_nodes, main.max_nodes),)
@@ -236,10 +251,10 @@ def make_plan(metadata: Any, environment: str, pipeline: str, options: PlanOptio
     return Plan(pipeline, options, workload, by_cluster, estimates, best)
 
 
-def _price_clusters(
-    workload: Workload, cloud: Cloud, prices: Sequence[Price], options: PlanOptions
-) -> Iterator[tuple[PricedCluster, Price]]:
-    currencies = set()
+def _choose_machines(
+    workload: Workload, cloud: Cloud, options: PlanOptions
+) -> Iterator[tuple[str, Machines]]:
+    """Yield the clusters of the steps, each with the size and tier of its nodes."""
     for name in dict.fromkeys(step.cluster for step in workload.steps):
         if name not in cloud.clusters:
             raise ValueError(
@@ -248,8 +263,17 @@ def _price_clusters(
             )
         settings = cloud.clusters[name]
         overrides = options if name == workload.main else PlanOptions()
-        machine = overrides.size or settings.size, cloud.region, overrides.tier or settings.tier
-        price = find_price(prices, *machine)
+        size, tier = overrides.size or settings.size, overrides.tier or settings.tier
+        yield name, Machines(f"cluster '{name}'", size, tier)
+
+
+def _price_clusters(
+    machines: Mapping[str, Machines], cloud: Cloud, prices: Sequence[Price]
+) -> Iterator[tuple[PricedCluster, Price]]:
+    currencies = set()
+    for name, used in machines.items():
+        settings = cloud.clusters[name]
+        price = find_price(prices, used.size, cloud.region, used.tier)
         currencies.add(price.currency)
         if len(currencies) > 1:
             raise ValueError(

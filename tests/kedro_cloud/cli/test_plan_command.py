@@ -1,5 +1,6 @@
 """`kedro cloud plan` must show a cost before it is paid, and one clear line if it cannot."""
 
+import datetime
 import json
 from functools import partial
 from types import SimpleNamespace
@@ -104,12 +105,38 @@ def test_nodes_that_stay_are_compared_with_nodes_that_scale(done):
     assert "cheapest: none; raise --nodes" in crowded
 
 
-def test_low_priority_has_its_own_price(done):
-    dedicated = done("--nodes", "0:1", *GIVEN)
-    low = done("--nodes", "0:1", *GIVEN, "--tier", "low_priority")
-    assert "low priority, 0.046 USD/h" in low
-    cost, low_cost = (float(table(out)["0:1"][2]) for out in (dedicated, low))
+@pytest.fixture
+def retired_tier(project):
+    """Low priority is retired, whatever today's date is; it has a price."""
+    entry = {"name": "low priority", "tiers": ["low_priority"], "advice": "use dedicated"}
+    entry |= {"date": datetime.date(1990, 1, 1), "source": "a page"}
+    file = project / "conf/azureml/platform.yml"
+    file.write_text(yaml.safe_dump({"platform": {"retirements": [entry]}}))
+
+
+@pytest.mark.usefixtures("retired_tier")
+def test_a_retired_tier_is_reported_and_has_its_own_price(run, project):
+    file = project / "conf/azureml/prices.yml"
+    prices = yaml.safe_load(file.read_text())["prices"]
+    prices.append(prices[0] | {"tier": "low_priority", "hourly": 0.046})
+    file.write_text(yaml.safe_dump({"prices": prices}))
+    dedicated = run("--nodes", "0:1", *GIVEN)
+    low = run("--nodes", "0:1", *GIVEN, "--tier", "low_priority")
+    assert dedicated.stderr == ""
+    assert low.stderr == (
+        "Warning: cluster 'cpu-cluster' uses low_priority: low priority were retired on "
+        "1990-01-01; use dedicated (a page)\n"
+    )
+    assert "low priority, 0.046 USD/h" in low.stdout
+    cost, low_cost = (float(table(each.stdout)["0:1"][2]) for each in (dedicated, low))
     assert low_cost == pytest.approx(0.2 * cost, rel=0.05)
+
+
+@pytest.mark.usefixtures("retired_tier")
+def test_a_retired_tier_without_a_price_is_reported_as_retired(run):
+    result = run("--nodes", "0:1", *GIVEN, "--tier", "low_priority")
+    assert "no price of Standard_D4s_v5, low_priority, in westeurope" in error_of(result)
+    assert "low priority were retired on 1990-01-01" in result.stderr
 
 
 @pytest.mark.parametrize(

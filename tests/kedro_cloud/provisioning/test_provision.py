@@ -1,5 +1,6 @@
 """`kedro cloud provision` must create what cloud.yml lists, once, and harm nothing else."""
 
+import datetime
 from functools import partial
 
 import pytest
@@ -227,3 +228,19 @@ def test_a_missing_storage_account_is_reported(run, project):
     file.write_text(yaml.safe_dump(names | {"storage_account": "your-data-account"}))
     message = "conf/azureml/globals.yml does not name your storage account yet"
     assert message in error_of(run("--dry-run"))
+
+
+def test_retired_machines_are_reported_before_anything_is_created(plane, run, project):
+    entry = {"name": "these nodes", "tiers": ["low_priority"], "sizes": "Standard_DS2_v2"}
+    entry |= {"date": datetime.date(1990, 1, 1), "advice": "use others", "source": "a page"}
+    file = project / "conf/azureml/platform.yml"
+    file.write_text(yaml.safe_dump({"platform": {"retirements": [entry]}}))
+    result = run("--dry-run")
+    assert result.stderr.splitlines() == [
+        f"Warning: {user}: these nodes were retired on 1990-01-01; use others (a page)"
+        for user in (
+            "cluster 'gpu-cluster' uses low_priority",
+            "deployment 'price_model' uses Standard_DS2_v2",
+        )
+    ]
+    assert puts(plane) == []

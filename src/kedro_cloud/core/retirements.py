@@ -1,0 +1,92 @@
+"""Warn of clusters and deployments that use what Azure retires, as `platform.yml` lists it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from kedro_cloud.core.cloud_settings import read_files, validate_settings
+
+_NOTICE = timedelta(days=365)
+"""Time before a retirement from which warnings are given."""
+
+
+class Machines(NamedTuple):
+    """Machines of a cluster or a deployment: `user` is its kind and name."""
+
+    user: str
+    size: str
+    tier: str = "dedicated"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Retirement(_Part):
+    """Machines that Azure retires on a date: those of a tier, or of sizes."""
+
+    name: str = Field(min_length=1)
+    tiers: tuple[Literal["dedicated", "low_priority"], ...] = ()
+    sizes: str = ""
+    date: date
+    advice: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+
+    @field_validator("sizes")
+    @classmethod
+    def _check_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"sizes {value} is not a regular expression: {error}") from error
+        return value
+
+    def concerns(self, machines: Machines) -> bool:
+        """Return whether these machines are retired."""
+        by_size = re.fullmatch(self.sizes, machines.size, re.IGNORECASE) if self.sizes else None
+        return machines.tier in self.tiers or by_size is not None
+
+
+class _Platform(_Part):
+    retirements: tuple[Retirement, ...] = ()
+
+
+def load_retirements(project: Path, environment: str) -> tuple[Retirement, ...]:
+    """Return the retirements in an environment's `platform.yml`; none if it has no such file.
+
+    Raises:
+        ValueError: A setting is missing, unknown or invalid.
+    """
+    content = read_files(project, environment, "platform")
+    if "platform" not in content:
+        return ()
+    where = f"conf/{environment}/platform.yml"
+    return validate_settings(_Platform, content["platform"], where).retirements
+
+
+def format_warnings(
+    retirements: Iterable[Retirement], machines: Iterable[Machines], today: date
+) -> Iterator[str]:
+    """Yield a warning for each use of machines that are retired, or will be within a year.
+
+    Args:
+        retirements: What Azure retires.
+        machines: Machines in use.
+        today: Date on which the retirements are evaluated.
+    """
+    near = [each for each in retirements if each.date <= today + _NOTICE]
+    for used in machines:
+        for each in near:
+            if each.concerns(used):
+                time = "were retired" if each.date <= today else "will be retired"
+                what = used.tier if used.tier in each.tiers else used.size
+                yield (
+                    f"{used.user} uses {what}: {each.name} {time} on {each.date}; {each.advice} "
+                    f"({each.source})"
+                )
