@@ -159,6 +159,7 @@ def make_plain_project(folder: Path) -> Path:
             ".telemetry": "consent: false\n",
             "Dockerfile": _DOCKERFILE,
             "Dockerfile.gpu": f"{_DOCKERFILE}ENV GPU=1\n",
+            "Dockerfile.serving": f"{_DOCKERFILE}USER 1000\n",
             "requirements.lock": "torch==2.13.0\n",
         },
     )

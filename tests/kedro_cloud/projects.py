@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 
 from control_plane import ControlPlane
-from kedro_cloud.provisioning.environment import Image
+from kedro_cloud.provisioning.environment import DOCKERFILES, Image
 from support import ROOT, make_workspace
 
 PRIVATE = "private-4711"
 """Stands in each file that must not leave this machine."""
 CLUSTERS = {"": "cpu-cluster", "cpu": "cpu-cluster", "gpu": "gpu-cluster", "memory": "big-cluster"}
 """By tag, as one has them who has more than one; without a tag the first."""
-_OF_THE_ROOT = (".amlignore", ".gitignore", "Dockerfile", "Dockerfile.gpu", "requirements.lock")
+_OF_THE_ROOT = (".amlignore", ".gitignore", "requirements.lock", *DOCKERFILES.values())
 _PRIVATE_FILES = (
     ".env",
     ".env.azure",
@@ -49,9 +49,10 @@ def furnish(plane: ControlPlane, project: Path = ROOT) -> None:
 
 
 def add_image(plane: ControlPlane, project: Path = ROOT) -> None:
-    """Put the image of the project's lock file into the workspace."""
-    name, version = Image.from_project(project, "cpu").reference.split(":")
-    plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
+    """Put the images of the project's lock file, of steps and of endpoints, into the workspace."""
+    for kind in ("cpu", "serving"):
+        name, version = Image.from_project(project, kind).reference.split(":")
+        plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})
 
 
 def add_history(folder: Path) -> None:

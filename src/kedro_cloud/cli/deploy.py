@@ -108,7 +108,7 @@ def _deploy_to_azure(
     from kedro_cloud.workspace.connection import connect
 
     settings = _settings(project, environment, which[0])
-    image = Image.from_project(project, "cpu")
+    image = Image.from_project(project, "serving")
     client = connect(project, environment)
     registry = WorkspaceRegistry(client, environment)
     chosen = choose(registry, *which)
@@ -145,7 +145,7 @@ def _check_image(client: MLClient, image: Image) -> None:
     if not is_registered(client, image):
         raise ValueError(
             f"workspace '{client.workspace_name}' has no environment '{image.reference}', which "
-            "the model's server needs; register it: kedro cloud environment"
+            "the model's server needs; register it: kedro cloud environment --serving"
         )
 
 

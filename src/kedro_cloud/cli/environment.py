@@ -13,11 +13,14 @@ from kedro_cloud.workspace import faults
 
 
 @click.command()
-@click.option("--gpu", is_flag=True, help="Register the image for NVIDIA GPUs.")
+@click.option("--gpu", "kind", flag_value="gpu", help="Register the image for NVIDIA GPUs.")
+@click.option(
+    "--serving", "kind", flag_value="serving", help="Register the image of online endpoints."
+)
 @click.option("--dry-run", is_flag=True, help="Show the environment without registering it.")
 @environment_option
 @click.pass_obj
-def environment(metadata: Any, gpu: bool, dry_run: bool, env: str) -> None:
+def environment(metadata: Any, kind: str | None, dry_run: bool, env: str) -> None:
     """Register the Azure ML environment of all steps, named by the hash of the lock file.
 
     An environment that exists is not changed. Azure ML builds the image before the first job that
@@ -26,16 +29,17 @@ def environment(metadata: Any, gpu: bool, dry_run: bool, env: str) -> None:
     \b
     kedro cloud environment
     kedro cloud environment --gpu --dry-run
+    kedro cloud environment --serving
     """
     with faults.short_errors():
-        one_line_errors(_environment)(Path(metadata.project_path), gpu, dry_run, env)
+        one_line_errors(_environment)(Path(metadata.project_path), kind or "cpu", dry_run, env)
 
 
-def _environment(project: Path, gpu: bool, dry_run: bool, env: str) -> None:
+def _environment(project: Path, kind: str, dry_run: bool, env: str) -> None:
     from kedro_cloud.provisioning.environment import Image, is_registered, register
     from kedro_cloud.workspace.connection import connect
 
-    image = Image.from_project(project, "gpu" if gpu else "cpu")
+    image = Image.from_project(project, kind)
     client = connect(project, env)
     if is_registered(client, image):
         click.echo(f"{image.reference} is registered already")
@@ -45,4 +49,5 @@ def _environment(project: Path, gpu: bool, dry_run: bool, env: str) -> None:
         )
     else:
         register(client, image)
-        click.echo(f"{image.reference} is registered; Azure ML builds it before the first job")
+        first = "deployment" if kind == "serving" else "job"
+        click.echo(f"{image.reference} is registered; Azure ML builds it before the first {first}")

@@ -86,7 +86,7 @@ def _changes(client: MLClient, cloud: Cloud, project: Path, env: str) -> Iterato
     yield from Clusters(client, cloud).changes()
     yield from Datastores(client, cloud, account).changes()
     yield from DataAssets(client, cloud).changes()
-    yield from Environments(client, project, env).changes()
+    yield from Environments(client, cloud, project, env).changes()
 
 
 def _retirement_warnings(cloud: Cloud, project: Path, env: str, today: date) -> Iterator[str]:

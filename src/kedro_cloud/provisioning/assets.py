@@ -128,30 +128,40 @@ class DataAssets:
 
 @dataclass(frozen=True)
 class Environments:
-    """Environments of a workspace: the CPU image, and the GPU image if azureml.yml names it.
+    """Environments of a workspace: the image of steps on CPUs, and further ones that are in use.
+
+    The image of steps on GPUs is in use if azureml.yml names it, that of online endpoints if
+    cloud.yml has deployments.
 
     Attributes:
         client: Client of the workspace.
+        cloud: Settings in cloud.yml.
         project: Folder of the Kedro project.
         environment: Kedro environment, a folder of `conf`.
     """
 
     client: MLClient
+    cloud: Cloud
     project: Path
     environment: str
 
     def changes(self) -> Iterator[Change]:
         """Yield a change for each image in use."""
-        settings = faults.workspace_settings(self.project, self.environment)
-        for kind in ("cpu", "gpu"):
-            image = Image.from_project(self.project, kind)
-            if kind == "gpu" and image.reference not in str(settings["environment_name"]):
-                continue
+        for image in self._images():
             if is_registered(self.client, image):
                 yield Change(SAME, "environment", image.reference)
             else:
                 detail = f"of {image.dockerfile.name} and {image.lock.name}"
                 yield Change(NEW, "environment", image.reference, detail, self._creator(image))
+
+    def _images(self) -> Iterator[Image]:
+        yield Image.from_project(self.project, "cpu")
+        settings = faults.workspace_settings(self.project, self.environment)
+        gpu = Image.from_project(self.project, "gpu")
+        if gpu.reference in str(settings["environment_name"]):
+            yield gpu
+        if self.cloud.deployments:
+            yield Image.from_project(self.project, "serving")
 
     def _creator(self, image: Image) -> Callable[[], Any]:
         return lambda: register(self.client, image)

@@ -1,4 +1,4 @@
-"""Register the image that all steps run in as a versioned Azure ML environment.
+"""Register the images of steps and endpoints as versioned Azure ML environments.
 
 The name includes a hash of the lock file, and the version is a hash of the Dockerfile: training and
 scoring cannot run on different packages, and a registered version always means the same image. See
@@ -21,15 +21,16 @@ from kedro_cloud.models.scoring import PORT
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu"}
-"""Dockerfile of each kind of machine."""
+DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu", "serving": "Dockerfile.serving"}
+"""Dockerfile by kind: steps on CPUs, steps on GPUs, online endpoints."""
+_USES = {"cpu": "steps on CPUs", "gpu": "steps on GPUs", "serving": "online endpoints"}
 LOCK = "requirements.lock"
 ROUTES = {
     "liveness_route": {"port": PORT, "path": "/ping"},
     "readiness_route": {"port": PORT, "path": "/ping"},
     "scoring_route": {"port": PORT, "path": "/invocations"},
 }
-"""Routes of the server in `kedro_cloud.models.scoring`, which the CPU image runs for endpoints."""
+"""Routes of the server in `kedro_cloud.models.scoring`, which the serving image runs."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Image:
     """An image and the files that determine it.
 
     Attributes:
-        kind: Kind of machine, `cpu` or `gpu`.
+        kind: Kind of image: `cpu`, `gpu` or `serving`.
         dockerfile: Path of the Dockerfile.
         lock: Path of the lock file, which pins all packages.
     """
@@ -48,17 +49,17 @@ class Image:
 
     @classmethod
     def from_project(cls, project_path: Path, kind: str) -> Image:
-        """Return the project's image for a kind of machine.
+        """Return the project's image of a kind.
 
         Raises:
             ValueError: The kind is unknown, or the Dockerfile or the lock file is missing.
         """
         if kind not in DOCKERFILES:
-            raise ValueError(f"no image for '{kind}' machines; known: {', '.join(DOCKERFILES)}")
+            raise ValueError(f"no image '{kind}'; expected one of {', '.join(DOCKERFILES)}")
         image = cls(kind, project_path / DOCKERFILES[kind], project_path / LOCK)
         for path in (image.dockerfile, image.lock):
             if not path.is_file():
-                raise ValueError(f"{path}: not there, but the image's name is made from it")
+                raise ValueError(f"{path}: file is missing; the image is made from it")
         return image
 
     @property
@@ -82,7 +83,7 @@ def image_reference(project_path: Path, kind: str) -> str:
 
     Args:
         project_path: Folder of the Kedro project.
-        kind: Kind of machine, `cpu` or `gpu`.
+        kind: Kind of image: `cpu`, `gpu` or `serving`.
 
     Raises:
         ValueError: The kind is unknown, or the Dockerfile or the lock file is missing.
@@ -113,10 +114,10 @@ def register(client: MLClient, image: Image) -> None:
             Environment(
                 name=image.name,
                 version=image.version,
-                description=f"Runs {project.PACKAGE_NAME} on {image.kind.upper()} machines",
+                description=f"{project.PACKAGE_NAME}: {_USES[image.kind]}",
                 build=BuildContext(path=folder, dockerfile_path="Dockerfile"),
                 tags={"requirements_lock_sha256": _digest(image.lock)},
-                inference_config=ROUTES if image.kind == "cpu" else None,
+                inference_config=ROUTES if image.kind == "serving" else None,
             )
         )
 

@@ -24,7 +24,7 @@ ENDPOINT = "price-model"
 def image(plane, project):
     """The project's image, registered in a workspace that has the model as well."""
     register_there(plane)
-    image = Image.from_project(project, "cpu")
+    image = Image.from_project(project, "serving")
     plane.manager.add(f"environments/{image.name}/versions/{image.version}", {})
     return image
 
@@ -206,7 +206,7 @@ def test_traffic_that_somebody_has_split_is_left_to_them():
 
 
 def test_the_image_starts_the_server_that_is_sent_where_azure_looks_for_it():
-    command = (ROOT / "Dockerfile").read_text().splitlines()[-1]
+    command = (ROOT / "Dockerfile.serving").read_text().splitlines()[-1]
     shell = json.loads(command.removeprefix("CMD "))[-1]
     assert shell.endswith(f"python -m {bundle.MODULE}")
     assert f"{bundle.MODULE.replace('.', '/')}.py" == bundle.ENTRY

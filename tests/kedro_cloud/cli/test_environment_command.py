@@ -8,7 +8,9 @@ from kedro_cloud.provisioning.environment import Image
 from published import call, error_of, puts, succeed
 
 
-@pytest.mark.parametrize(("kind", "arguments"), [("cpu", ()), ("gpu", ("--gpu",))])
+@pytest.mark.parametrize(
+    ("kind", "arguments"), [("cpu", ()), ("gpu", ("--gpu",)), ("serving", ("--serving",))]
+)
 def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
     plane, project, kind, arguments
 ):
@@ -21,6 +23,7 @@ def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
     assert said.splitlines()[-1].startswith(f"{image.reference} is registered")
     found = plane.manager.find(f"environments/{image.name}/versions/{image.version}")
     assert found["properties"]["build"]["dockerfilePath"] == "Dockerfile"
+    assert bool(found["properties"].get("inferenceConfig")) == (kind == "serving")
     uploads = [each for each in plane.requests if each.method == "PUT" and ".blob." in each.host]
     sent = {each.path.rsplit("/", 1)[-1]: each.body for each in uploads if each.body}
     assert sent == {

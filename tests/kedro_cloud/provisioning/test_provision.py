@@ -10,6 +10,7 @@ from control_plane import Answer, Fault
 from control_plane.admission import Size
 from control_plane.documents import GROUP_ID, WORKSPACE_ID, cluster
 from kedro_cloud.cli.provision import provision
+from kedro_cloud.provisioning.environment import Image
 from plain import edit
 from projects import add_image
 from published import call, error_of, puts, succeed, told
@@ -244,3 +245,12 @@ def test_retired_machines_are_reported_before_anything_is_created(plane, run, pr
         )
     ]
     assert puts(plane) == []
+
+
+def test_the_image_of_endpoints_is_registered_where_models_are_deployed(plane, project, run, cloud):
+    image = Image.from_project(project, "serving")
+    plane.resources.delete(f"{WORKSPACE_ID}/environments/{image.name}/versions/{image.version}")
+    added = f"+ environment {image.reference}: of Dockerfile.serving and requirements.lock"
+    assert added in run("--dry-run").stdout
+    cloud(deployments={})
+    assert image.reference not in run("--dry-run").stdout
