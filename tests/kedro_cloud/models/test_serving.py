@@ -1,6 +1,5 @@
 """Clients of a served model get correct predictions, or errors in one line."""
 
-import asyncio
 import http.client
 import json
 import os
@@ -19,7 +18,7 @@ import pytest
 from faq.conftest import FEATURES, make_tables
 from kedro_cloud.models import local_server
 from kedro_cloud.models.scoring import serve
-from kedro_cloud.models.scoring.checks import RefusedError, check
+from kedro_cloud.models.scoring.checks import RequestError, parse_batch
 from quartet.datasets.registered_model import (
     ModelRelease,
     RegisteredModelDataset,
@@ -158,9 +157,8 @@ def test_served_answers_are_ranked_per_question(tmp_path):
     )
     # Additional columns are ignored.
     columns = {"columns": ["Id", "Text0"], "data": [[7, text] for text in texts]}
-    app = serve.make_app(folder, serve.Limits())
-    status, answer = ask(app, {"dataframe_split": columns})
-    assert status == 200
+    body = json.dumps({"dataframe_split": columns}).encode()
+    answer = json.loads(serve.predict(mlflow.pyfunc.load_model(str(folder)), body, 1000))
     expected = matcher.match(texts, faq_serving.MATCHES)
     rows = answer["predictions"]
     assert [row["original"] for row in rows] == expected["original"].tolist()
@@ -185,8 +183,8 @@ def test_concurrent_requests_each_get_their_own_response(digits, weights):
 def rejection(body, schema):
     """Return the error of an invalid body; a body other than str or bytes is sent as JSON."""
     text = body if isinstance(body, str | bytes) else json.dumps(body)
-    with pytest.raises(RefusedError) as caught:
-        check(text.encode() if isinstance(text, str) else text, schema, 100)
+    with pytest.raises(RequestError) as caught:
+        parse_batch(text.encode() if isinstance(text, str) else text, schema, 100)
     assert caught.value.status == 400
     return str(caught.value)
 
@@ -287,57 +285,36 @@ def test_too_large_a_batch_is_rejected_with_the_limit(digits, body, message):
     assert post(digits[1], {"inputs": ZERO * 100})[0] == 200
 
 
-def ask(app, body):
-    """Return status and response of an ASGI app."""
-    messages = []
+class Model:
+    """A model of images whose prediction fails; it is its own metadata."""
 
-    async def receive():
-        return {"type": "http.request", "body": json.dumps(body).encode()}
+    def __init__(self, error=None, schema=IMAGE_SCHEMA):
+        self.metadata, self.error, self.schema = self, error, schema
 
-    async def send(message):
-        messages.append(message)
+    def get_input_schema(self):
+        return self.schema
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/invocations",
-        "headers": [(b"content-type", b"application/json; charset=utf-8")],
-        "query_string": b"",
-    }
-    asyncio.run(app(scope, receive, send))
-    content = b"".join(part.get("body", b"") for part in messages[1:])
-    return messages[0]["status"], json.loads(content)
-
-
-def make_guard(answer, status):
-    """Return a guard around an app that responds to all requests with this answer."""
-
-    async def app(scope, receive, send):
-        await receive()
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
-
-    return serve.Guard(app, IMAGE_SCHEMA, serve.Limits())
-
-
-TRACE = 'Traceback:\n  File "/secret/place.py"\n'
+    def predict(self, images):
+        raise self.error
 
 
 @pytest.mark.parametrize(
-    ("trace", "status", "message"),
+    ("error", "status", "message"),
     [
-        (f"{TRACE}ValueError: expected b, found a\n", 400, "expected b, found a"),
-        (f"{TRACE}RuntimeError: out of memory\n", 500, "the model failed; see the server's log"),
+        (ValueError("expected b,\nfound a"), 400, "expected b, found a"),
+        (RuntimeError("out of memory"), 500, "the model failed; see the server's log"),
     ],
 )
-def test_errors_of_the_model_reach_clients_as_a_line_without_traceback(trace, status, message):
-    error = {"error_code": "BAD_REQUEST", "message": "unexpected", "stack_trace": trace}
-    assert ask(make_guard(error, 400), {"inputs": ZERO}) == (status, {"error": message})
+def test_errors_of_the_model_reach_clients_as_a_line_without_traceback(error, status, message):
+    with pytest.raises(RequestError) as caught:
+        serve.predict(Model(error), json.dumps({"inputs": ZERO}).encode(), 1)
+    assert (caught.value.status, str(caught.value)) == (status, message)
 
 
-def test_a_model_without_signature_is_not_served():
+def test_a_model_without_signature_is_not_served(monkeypatch, tmp_path):
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda folder: Model(schema=None))
     with pytest.raises(ValueError, match="has no signature"):
-        serve.Guard(None, None, serve.Limits())
+        serve.make_app(tmp_path)
 
 
 def test_a_port_in_use_is_reported_with_another_to_use():

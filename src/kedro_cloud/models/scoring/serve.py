@@ -1,9 +1,9 @@
-"""Serve a registered model with MLflow's scoring server, behind a guard that validates requests.
+"""Serve a registered model over HTTP, with MLflow's protocol and a check of each request.
 
 Run `python -m scoring.serve`, with the model below KEDRO_CLOUD_MODEL_DIR or AZUREML_MODEL_DIR.
-MLflow's server casts inputs to the types of the model's signature, even floating-point ink to
-integers, and reports errors with a traceback, or not at all. So the guard checks a batch against
-the signature first, and reports errors in one line.
+MLflow's own server casts inputs to the types of the model's signature, even floating-point ink to
+integers, and reports errors with a traceback, or not at all. This one checks each batch against the
+signature first, and reports errors in one line, `{"error": "…"}`.
 
 Protocol: https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/, JSON only.
 """
@@ -12,29 +12,31 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import orjson
 import uvicorn
-from mlflow.pyfunc import scoring_server
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.scoring_server import infer_and_parse_data, predictions_to_json
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from . import PORT
-from .checks import RefusedError, check
+from .checks import RequestError, parse_batch
 
-MOST_ROWS = 1000
-MOST_BYTES = 10_000_000
-REQUESTS_AT_ONCE = 128
-"""Further requests get 503 at once, instead of waiting in memory."""
+MAX_ROWS = 1000
+MAX_BYTES = 10_000_000
+MAX_REQUESTS = 128
+"""Further concurrent requests get 503 at once, instead of waiting in memory."""
 
 _KEEP_ALIVE_S = 75
 """Longer than usual for load balancers, which otherwise reuse a connection that is closed."""
@@ -43,164 +45,10 @@ _READ_FACTOR = 10
 _MODEL_FOLDERS = ("KEDRO_CLOUD_MODEL_DIR", "AZUREML_MODEL_DIR")
 """Environment variables. Azure ML may not set its own for an MLflow model with a custom image."""
 _EXAMPLE = "serving_input_example.json"
-_SHOWN_CHARACTERS = 300
-_USER_ERRORS = (
-    "ValueError",
-    "TypeError",
-    "KeyError",
-    "OverflowError",
-    "mlflow.exceptions.MlflowException",
-)
+_INPUT_ERRORS = (ValueError, TypeError, KeyError, OverflowError, MlflowException)
 """Exceptions of a model for invalid input; all others are errors of the server."""
 
 logger = logging.getLogger("kedro_cloud.scoring")
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Maximum size of a request."""
-
-    rows: int = MOST_ROWS
-    bytes: int = MOST_BYTES
-
-    @classmethod
-    def from_environment(cls) -> Limits:
-        """Read KEDRO_CLOUD_MOST_ROWS and KEDRO_CLOUD_MOST_BYTES, or return the defaults."""
-        rows = os.environ.get("KEDRO_CLOUD_MOST_ROWS") or MOST_ROWS
-        size = os.environ.get("KEDRO_CLOUD_MOST_BYTES") or MOST_BYTES
-        return cls(int(rows), int(size))
-
-
-class Guard:
-    """ASGI app that checks requests before MLflow's app; errors are one line, `{"error": "…"}`."""
-
-    def __init__(self, app: App, schema: Any, limits: Limits) -> None:
-        """Wrap MLflow's app.
-
-        Args:
-            app: ASGI app of MLflow's scoring server.
-            schema: Input schema of the model.
-            limits: Maximum size of a request.
-
-        Raises:
-            ValueError: The model has no signature.
-        """
-        if schema is None:
-            raise ValueError("the model has no signature; register it again")
-        self._app = app
-        self._schema = schema
-        self._limits = limits
-        # More concurrent requests than cores would only slow each other down.
-        self._slots = asyncio.Semaphore(os.cpu_count() or 1)
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http" or scope["path"] != "/invocations" or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
-        try:
-            body = await self._read(scope, receive)
-            async with self._slots:
-                await asyncio.to_thread(check, body, self._schema, self._limits.rows)
-                await self._app(scope, _replay(body, receive), _shorten_errors(send))
-        except RefusedError as error:
-            await _send_error(send, error.status, str(error))
-
-    async def _read(self, scope: Message, receive: Receive) -> bytes:
-        """Return the complete body.
-
-        Raises:
-            RefusedError: The body is too large or has another content type.
-        """
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        content_type = headers.get(b"content-type", "")
-        if content_type.partition(";")[0].strip().lower() != "application/json":
-            raise RefusedError(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"expected Content-Type: application/json, found {content_type[:80] or 'none'}",
-            )
-        most = self._limits.bytes
-        parts: list[bytes] = []
-        size = 0
-        more = int(headers.get(b"content-length", 0)) <= most * _READ_FACTOR
-        while more and size <= most * _READ_FACTOR:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise RefusedError(HTTPStatus.BAD_REQUEST, "the client disconnected")
-            part = message.get("body", b"")
-            size += len(part)
-            if size <= most:
-                parts.append(part)
-            more = message.get("more_body", False)
-            if not more and size <= most:
-                return b"".join(parts)
-        raise RefusedError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"expected at most {most:,} bytes; send several requests",
-        )
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that begins with a body that was already read."""
-    is_replayed = False
-
-    async def receive_body() -> Message:
-        nonlocal is_replayed
-        if is_replayed:
-            return await receive()
-        is_replayed = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_body
-
-
-def _shorten_errors(send: Send) -> Send:
-    """Return a `send` that reduces MLflow's errors to one line, without traceback."""
-    status = 0
-    parts: list[bytes] = []
-
-    async def send_shortened(message: Message) -> None:
-        nonlocal status
-        if message["type"] == "http.response.start":
-            status = message["status"]
-        if status < HTTPStatus.BAD_REQUEST:
-            await send(message)
-        elif message["type"] == "http.response.body":
-            parts.append(message.get("body", b""))
-            if not message.get("more_body"):
-                await _send_error(send, *_parse_error(HTTPStatus(status), b"".join(parts)))
-
-    return send_shortened
-
-
-def _parse_error(status: HTTPStatus, answer: bytes) -> tuple[HTTPStatus, str]:
-    """Return status and message for an error of MLflow or the model; log its traceback."""
-    try:
-        content = json.loads(answer)
-        message, trace = str(content["message"]), str(content.get("stack_trace") or "")
-    except (ValueError, TypeError, KeyError):
-        message, trace = answer.decode(errors="replace"), ""
-    if trace:
-        logger.error("%s", trace)
-        kind, _, text = trace.strip().rpartition("\n")[2].partition(": ")
-        if kind not in _USER_ERRORS:
-            return HTTPStatus.INTERNAL_SERVER_ERROR, "the model failed; see the server's log"
-        message = text
-    return status, message.rpartition("Error: ")[2].strip()[:_SHOWN_CHARACTERS]
-
-
-async def _send_error(send: Send, status: HTTPStatus, reason: str) -> None:
-    content = orjson.dumps({"error": " ".join(reason.split())})
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": int(status), "headers": headers})
-    await send({"type": "http.response.body", "body": content})
 
 
 def find_model() -> Path:
@@ -210,35 +58,123 @@ def find_model() -> Path:
         ValueError: No folder contains a model.
     """
     folders = [Path(os.environ[name]) for name in _MODEL_FOLDERS if name in os.environ]
+    if not folders:
+        raise ValueError(f"no model folder: set {_MODEL_FOLDERS[0]}")
     found = [path for folder in folders for path in folder.rglob("MLmodel")]
     if not found:
-        if not folders:
-            raise ValueError(f"no model folder: set {_MODEL_FOLDERS[0]}")
         raise ValueError(f"{' or '.join(map(str, folders))}: expected an MLflow model, found none")
     return min(found, key=lambda path: len(path.parts)).parent
 
 
-def make_app(folder: Path, limits: Limits) -> Guard:
-    """Load a model, test it with its input example, and return its guarded server.
+def make_app(folder: Path, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> Starlette:
+    """Load a model, test it with its input example, and return its server.
+
+    Args:
+        folder: Folder of the model.
+        max_rows: Maximum rows of a request.
+        max_bytes: Maximum bytes of a request.
 
     Raises:
-        RefusedError: The example does not match the signature.
+        RequestError: The model fails on its own input example.
         ValueError: The model has no signature.
     """
     model = mlflow.pyfunc.load_model(str(folder))
+    if model.metadata.get_input_schema() is None:
+        raise ValueError("the model has no signature; register it again")
+    predict(model, (folder / _EXAMPLE).read_bytes(), max_rows)
+    # More concurrent requests than cores would only slow each other down.
+    slots = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def invocations(request: Request) -> Response:
+        body = await _read_body(request, max_bytes)
+        async with slots:
+            predictions = await asyncio.to_thread(predict, model, body, max_rows)
+        return Response(predictions, media_type="application/json")
+
+    async def ping(request: Request) -> Response:
+        return Response("\n", media_type="application/json")
+
+    return Starlette(
+        routes=[
+            Route("/ping", ping),
+            Route("/health", ping),
+            Route("/invocations", invocations, methods=["POST"]),
+        ],
+        exception_handlers={RequestError: _format_error},
+    )
+
+
+def predict(model: Any, body: bytes, max_rows: int) -> str:
+    """Return a model's predictions, as JSON.
+
+    Args:
+        model: Model with a `predict` and a signature.
+        body: Batch in MLflow's protocol, JSON.
+        max_rows: Maximum rows of a batch.
+
+    Raises:
+        RequestError: The batch is invalid, or the model failed.
+    """
     schema = model.metadata.get_input_schema()
-    guard = Guard(scoring_server.init(model), schema, limits)
-    example = (folder / _EXAMPLE).read_bytes()
-    check(example, schema, limits.rows)
-    scoring_server.invocations(example.decode(), "application/json", model, schema)
-    return guard
+    batch = parse_batch(body, schema, max_rows)
+    output = StringIO()
+    try:
+        predictions_to_json(model.predict(infer_and_parse_data(batch, schema)), output)
+    except Exception as error:
+        logger.exception("the model failed")
+        if isinstance(error, _INPUT_ERRORS):
+            raise RequestError(str(error)) from error
+        message = "the model failed; see the server's log"
+        raise RequestError(message, HTTPStatus.INTERNAL_SERVER_ERROR) from error
+    return output.getvalue()
+
+
+async def _read_body(request: Request, max_bytes: int) -> bytes:
+    """Return the complete body; raise RequestError if its type or size is wrong."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise RequestError(
+            f"expected Content-Type: application/json, found {content_type[:80] or 'none'}",
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        )
+    parts: list[bytes] = []
+    size = int(request.headers.get("content-length", 0))
+    if size <= max_bytes * _READ_FACTOR:
+        size = 0
+        try:
+            async for part in request.stream():
+                size += len(part)
+                if size <= max_bytes:
+                    parts.append(part)
+                elif size > max_bytes * _READ_FACTOR:
+                    break
+        except ClientDisconnect as error:
+            raise RequestError("the client disconnected") from error
+    if size > max_bytes:
+        raise RequestError(
+            f"expected at most {max_bytes:,} bytes; send several requests",
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
+    return b"".join(parts)
+
+
+async def _format_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    is_too_large = error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    # The rest of a large body is not read, so the connection cannot be used again.
+    headers = {"connection": "close"} if is_too_large else None
+    return JSONResponse({"error": str(error)}, error.status, headers)
 
 
 def main() -> None:
     """Serve until a signal stops the process."""
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     with suppress(KeyboardInterrupt):
-        app = make_app(find_model(), Limits.from_environment())
+        app = make_app(
+            find_model(),
+            int(os.environ.get("KEDRO_CLOUD_MOST_ROWS") or MAX_ROWS),
+            int(os.environ.get("KEDRO_CLOUD_MOST_BYTES") or MAX_BYTES),
+        )
         # Objects of the start are kept forever. Without freezing them, each large batch makes the
         # garbage collector scan them, which takes eight times as long as checking the batch.
         gc.collect()
@@ -248,7 +184,7 @@ def main() -> None:
             host=os.environ.get("KEDRO_CLOUD_HOST", "0.0.0.0"),
             port=int(os.environ.get("KEDRO_CLOUD_PORT", PORT)),
             log_level="warning",
-            limit_concurrency=REQUESTS_AT_ONCE,
+            limit_concurrency=MAX_REQUESTS,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=30,
         )
