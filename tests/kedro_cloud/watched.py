@@ -1,4 +1,4 @@
-"""Parts for tests of the trigger: a clock, a location in memory, runs that do what a test says."""
+"""Test doubles for the trigger: a clock, a location in memory, runs and commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fsspec.asyn import sync
 
 from kedro_cloud.blobs.file_system import BlobFileSystem
 from kedro_cloud.core.processes import note_first_signal
-from kedro_cloud.trigger.commands import start_command
+from kedro_cloud.trigger.commands import CommandRun, start_command
 from kedro_cloud.trigger.locations import (
     ArrivedFile,
     BlobContainer,
@@ -42,7 +42,7 @@ def watcher_id(host: str, process: int = 1) -> str:
 
 @dataclass
 class FakeClock:
-    """Time that passes when a test says so; it stands in for the module `time`."""
+    """Replacement of the module `time` whose time passes in `sleep`."""
 
     moment: datetime = NOW
 
@@ -74,7 +74,7 @@ class MemoryLocation(WatchedLocation):
         return found
 
     def mark(self, name: str, **fields: Any) -> None:
-        """Write a marker as another program would."""
+        """Write a marker as another program does."""
         fields = {"file": name, "by": "elsewhere:1:a", "since": "2026-11-21T22:14:03Z", **fields}
         content = json.dumps(fields).encode()
         self.stored[self.locate_marker(name)] = (content, str(next(self.counter)))
@@ -87,7 +87,7 @@ class MemoryLocation(WatchedLocation):
             yield from self.files.values()
             return
         for path, (content, tag) in self.stored.items():
-            yield ArrivedFile(path.removeprefix(f"{root}/"), path, tag, len(content), 0, tag)
+            yield ArrivedFile(path.removeprefix(f"{root}/"), path, tag, len(content), 0)
 
     def _read(self, path: str) -> bytes | None:
         return self.stored[path][0] if path in self.stored else None
@@ -101,7 +101,10 @@ class MemoryLocation(WatchedLocation):
 
 @dataclass
 class FakeRun(Run):
-    """A run that ends when a test sets its result, or at once by the name of its file."""
+    """A run that depends on the name of its file: `slow` continues, `bad` fails, others are done.
+
+    A test can end a slow one.
+    """
 
     name: str
     job: str | None = None
@@ -109,14 +112,11 @@ class FakeRun(Run):
     killed: bool = False
     cleaned: bool = False
 
-    @classmethod
-    def of(cls, name: str, job: str | None = None) -> FakeRun:
-        """`slow`: goes on; `bad`: fails; else it is done."""
-        run = cls(name, job)
-        if "slow" not in name:
-            failed = Outcome("failed", f"{name}: no video")
-            run.result = failed if "bad" in name else Outcome("done", f"{name}.out")
-        return run
+    def __post_init__(self) -> None:
+        if "bad" in self.name:
+            self.result = Outcome("failed", f"{self.name}: no video")
+        elif "slow" not in self.name:
+            self.result = Outcome("done", f"{self.name}.out")
 
     def end(self, state: Any = "done") -> None:
         self.result = Outcome(state, f"{self.name}: {state}")
@@ -150,12 +150,11 @@ class FakeStarter:
         return Starter(self.start, lambda name: name.rpartition(".")[0])
 
     def start(self, file: ArrivedFile, marker: Marker) -> FakeRun:
-        existing = [run for run in self.runs if marker.job is not None and run.job == marker.job]
-        job = f"job-{len(self.runs)}" if self.jobs else None
-        run = existing[0] if existing else FakeRun.of(file.name, job)
-        if not existing:
-            self.runs.append(run)
-        return run
+        for run in self.runs:
+            if run.job == marker.job is not None:
+                return run
+        self.runs.append(FakeRun(file.name, f"job-{len(self.runs)}" if self.jobs else None))
+        return self.runs[-1]
 
     @property
     def started(self) -> Counter[str]:
@@ -164,7 +163,7 @@ class FakeStarter:
 
 @dataclass
 class Watched:
-    """A location, what is started for its files, and a watcher of it."""
+    """A location, the runs of its files, and a clock for its watchers."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     location: Any = field(default_factory=MemoryLocation)
@@ -210,7 +209,7 @@ def message_of(watcher: Watcher, name: str) -> str:
 
 
 class Arrivals:
-    """A real location for a test: a folder, or a container of Azurite."""
+    """A real location: a folder, or a container of Azurite."""
 
     def __init__(self, blobs: BlobFileSystem | None, folder: Path) -> None:
         self.blobs, self.folder = blobs, folder
@@ -259,7 +258,7 @@ echo "$2" >>"$1/ended"
 
 @dataclass(frozen=True)
 class Commands:
-    """Starts a shell script in place of `kedro run`, which records in a folder what it does."""
+    """Starts a shell script instead of `kedro run`; it records its starts and ends in a folder."""
 
     folder: Path
 
@@ -270,9 +269,11 @@ class Commands:
     def starter(self) -> Starter:
         return Starter(self.start, lambda name: name)
 
-    def start(self, file: ArrivedFile, marker: Marker | None = None) -> Run:
+    def start(self, file: ArrivedFile, marker: Marker | None = None) -> CommandRun:
         trigger: Any = SimpleNamespace(project=self.folder, variables={})
-        return start_command(self.command, trigger, self.folder / "work", "out", file)
+        work = self.folder / "work" / file.name
+        work.mkdir(parents=True, exist_ok=True)
+        return start_command(self.command(file, work), trigger, work, "out")
 
     def recorded(self, name: str) -> Counter[str]:
         path = self.folder / name

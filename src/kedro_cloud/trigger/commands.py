@@ -10,10 +10,9 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,16 @@ from kedro_cloud.trigger.protocol import Marker, Outcome
 from kedro_cloud.trigger.runs import Run, Starter, check_parameters
 from kedro_cloud.trigger.settings import FileTrigger
 
-# In sh: run a command and record its exit code. When the process at the other end of standard input
-# ends, even by SIGKILL, everything that was started is killed: two runs never process one file.
+# In sh: run a command. When the process at the other end of standard input ends, even by SIGKILL,
+# everything that was started is killed: two runs never process one file.
 _SUPERVISED = (
-    'trap : INT TERM; exec 3<&0 </dev/null; { read _ <&3; kill -KILL 0; } & "$@" 3<&-; code=$?; '
-    'echo $code >"$0.new" && mv "$0.new" "$0"; exit $code'
+    'trap : INT TERM; exec 3<&0 </dev/null; { read _ <&3; kill -KILL 0; } & "$@" 3<&-; exit $?'
 )
 _LOG_TAIL = 1 << 16
 """Bytes at the end of a log that are read."""
 _MAX_REASON = 400
 _COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _PERCENT = re.compile(r"(\d+)%\|")
-BuildCommand = Callable[[ArrivedFile, Path], list[str]]
-"""Returns program and arguments for a file, which may keep working files in a folder."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +39,18 @@ class CommandRun(Run):
 
     Attributes:
         work: Folder of its log and working files.
-        process: Its process; None if it completed earlier.
+        process: Its process.
         summary: File in the folder that lists the results.
     """
 
     work: Path
-    process: subprocess.Popen[bytes] | None
+    process: subprocess.Popen[bytes]
     summary: str | None
     job = None
 
     def outcome(self) -> Outcome | None:
         """Return how it ended; None while it runs."""
-        code = 0 if self.process is None else self.process.poll()
+        code = self.process.poll()
         if code is None:
             return None
         self.kill()
@@ -69,13 +65,13 @@ class CommandRun(Run):
 
     def interrupt(self, number: signal.Signals) -> None:
         """Signal its process group."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process.poll() is None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
 
     def kill(self) -> None:
         """Kill the rest of its process group."""
-        if self.process is None or self.process.stdin is None or self.process.stdin.closed:
+        if self.process.stdin is None or self.process.stdin.closed:
             return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -120,20 +116,12 @@ class CommandRun(Run):
 
 
 def start_command(
-    build: BuildCommand, trigger: FileTrigger, folder: Path, summary: str | None, file: ArrivedFile
+    command: list[str], trigger: FileTrigger, work: Path, summary: str | None
 ) -> CommandRun:
-    """Start a command, unless it completed earlier and its watcher died before recording that."""
-    key = hashlib.sha256(f"{file.address}\n{file.version}".encode()).hexdigest()[:16]
-    work = folder / key
-    work.mkdir(parents=True, exist_ok=True)
-    exit_code = work / "ended"
-    if exit_code.exists() and exit_code.read_text().strip() == "0":
-        return CommandRun(work, None, summary)
-    exit_code.unlink(missing_ok=True)
-    command = build(file, work)
+    """Start a command that logs to its working folder."""
     with (work / "log.txt").open("wb") as log:
         process = subprocess.Popen(
-            ["sh", "-c", _SUPERVISED, str(exit_code), *command],
+            ["sh", "-c", _SUPERVISED, "sh", *command],
             cwd=trigger.project,
             env={**os.environ, **trigger.variables},
             stdin=subprocess.PIPE,
@@ -147,16 +135,29 @@ def start_command(
 def command_starter(
     trigger: FileTrigger, params: Mapping[str, Any], rehearse: bool = False
 ) -> Starter:
-    """Start `kedro run` on this machine, or `kedro cloud rehearse`, with these parameters."""
+    """Return a starter of `kedro run` on this machine, or of `kedro cloud rehearse`.
+
+    Args:
+        trigger: Settings of the trigger.
+        params: Nested parameters that are the same for all files.
+        rehearse: Whether to rehearse.
+
+    Raises:
+        ValueError: A setting is missing or invalid, or a parameter differs from file to file.
+    """
     any_file = ArrivedFile("", "", "", 0, 0)
     own = [trigger.file_parameter] if rehearse else trigger.local_parameters(any_file, Path())
     check_parameters(params, own)
     # Read the settings here, so that errors are raised before a file is claimed.
     folder, summary = trigger.work_folder, trigger.summary_name
-    build = partial(rehearse_command if rehearse else kedro_run_command, trigger, params)
+    build = rehearse_command if rehearse else kedro_run_command
 
     def start(file: ArrivedFile, claim: Marker) -> CommandRun:
-        return start_command(build, trigger, folder, summary, file)
+        # All attempts share a folder, so that the next one reuses what is finished.
+        key = hashlib.sha256(f"{file.address}\n{file.version}".encode()).hexdigest()[:16]
+        work = folder / key
+        work.mkdir(parents=True, exist_ok=True)
+        return start_command(build(trigger, params, file, work), trigger, work, summary)
 
     return Starter(start) if rehearse else Starter(start, lambda name: name.rpartition(".")[0])
 

@@ -11,7 +11,7 @@ from kedro_cloud.trigger.locations import ArrivedFile, WatchedLocation
 from kedro_cloud.trigger.protocol import ClaimState, Marker
 from kedro_cloud.trigger.runs import Run
 
-READY = "for its turn"
+READY = "for a free slot"
 """Message of a file that waits only because `max_parallel` runs are active."""
 
 
@@ -32,7 +32,6 @@ class WatchedFile:
         tag: Tag of the marker; empty if it does not exist.
         run: Run that processes the file.
         started: Time at which the run started.
-        renewed: Time of the last renewal of its claim.
     """
 
     file: ArrivedFile
@@ -47,7 +46,6 @@ class WatchedFile:
     tag: str = ""
     run: Run | None = None
     started: float = 0
-    renewed: float = 0
 
     def report(
         self, state: ClaimState, message: str, attempt: int = 0, seconds: float | None = None
@@ -59,7 +57,7 @@ class WatchedFile:
         """Report a file that this watcher must not start."""
         message, attempt = marker.reason or "", marker.attempts
         if state == "elsewhere":
-            message = f"{marker.by.partition('/')[0].partition(':')[0]} has it"
+            message = f"claimed by {marker.by.partition('/')[0].partition(':')[0]}"
         elif state == "failed" and marker.until is not None:
             message = f"again in {(marker.until - now).total_seconds():.0f} s: {message}"
         self.report(state, message, attempt + (state in ("elsewhere", "done")))

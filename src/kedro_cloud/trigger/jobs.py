@@ -19,13 +19,16 @@ from kedro_cloud.workspace.changes import found, quietly
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-_REFUSED = (400, 422)
+_INVALID = (400, 422)
 """Status codes if the service rejects the file; all others are faults of the service."""
-_GONE = "Gone"
-_OUTCOMES: Mapping[str, Any] = {"Completed": "done", "Canceled": "stopped"} | dict.fromkeys(
-    ("Failed", "NotResponding", _GONE), "failed"
-)
-"""State of the outcome, by status of a job that has ended."""
+_OUTCOMES: Mapping[str, Any] = {
+    "Completed": "done",
+    "Canceled": "stopped",
+    "Failed": "failed",
+    "NotResponding": "failed",
+    "Deleted": "failed",
+}
+"""State of the outcome, by status of a job that has ended, or does not exist any more."""
 Submit = Callable[[ArrivedFile, str], Any]
 """Starts a job of this name for a file, and returns it."""
 
@@ -38,14 +41,14 @@ class JobRun(Run):
         client: Client of the workspace.
         job: Name of the job; None if Azure ML did not accept the file.
         every: Seconds between two queries of its status.
-        refusal: Why Azure ML did not accept the file.
+        rejection: Why Azure ML did not accept the file.
         clock: Module `time`, or a replacement for tests.
     """
 
     client: MLClient
     job: str | None
     every: float
-    refusal: str = ""
+    rejection: str = ""
     clock: Any = time
     _status: str = field(default="", init=False)
     _next_query: float = field(default=float("-inf"), init=False)
@@ -53,7 +56,7 @@ class JobRun(Run):
     def outcome(self) -> Outcome | None:
         """Return how it ended; None while it runs."""
         if self.job is None:
-            return Outcome("failed", self.refusal)
+            return Outcome("failed", self.rejection)
         now = self.clock.monotonic()
         if self._status not in _OUTCOMES and now >= self._next_query:
             self._next_query = now + self.every
@@ -61,7 +64,7 @@ class JobRun(Run):
                 status = self.client.jobs.get(self.job).status
                 self._status = str(getattr(status, "value", status))  # some jobs have an enum
             except ResourceNotFoundError:
-                self._status = _GONE
+                self._status = "Deleted"
         if self._status not in _OUTCOMES:
             return None
         state = _OUTCOMES[self._status]
@@ -92,23 +95,33 @@ def start_job(
         with quietly():
             return JobRun(client, str(submit(file, name).name), every)
     except HttpResponseError as error:
-        if error.status_code not in _REFUSED:
+        if error.status_code not in _INVALID:
             raise
         from kedro_cloud.workspace import faults
 
-        return JobRun(client, None, every, f"Azure ML refused it: {faults.summarize(error)}")
+        return JobRun(client, None, every, f"Azure ML rejected the file: {faults.summarize(error)}")
 
 
 def endpoint_starter(
     trigger: FileTrigger, params: Mapping[str, Any], client: MLClient, every: float
 ) -> Starter:
-    """Invoke the trigger's endpoint, with inputs that all jobs share."""
+    """Return a starter that invokes the trigger's endpoint.
+
+    Args:
+        trigger: Settings of the trigger.
+        params: Inputs that are the same for all files.
+        client: Client of the workspace.
+        every: Seconds between two queries of a job's status.
+
+    Raises:
+        ValueError: The endpoint does not have an input, or it differs from file to file.
+    """
     endpoint, declared = trigger.trigger.endpoint, trigger.endpoint.inputs
     check_parameters(params, [trigger.trigger.file_input])
     if unknown := [each for each in params if each not in declared]:
         raise ValueError(
-            f"endpoint '{endpoint}' has no input '{unknown[0]}' (it has {', '.join(declared)}); "
-            "publish it with other inputs in cloud.yml, or leave it out"
+            f"--params: endpoint '{endpoint}' has no input '{unknown[0]}'; expected one of "
+            f"{', '.join(declared)}"
         )
 
     def submit(file: ArrivedFile, name: str) -> Any:
@@ -128,7 +141,18 @@ def job_starter(
     every: float,
     compile_job: Callable[[Mapping[str, Any]], Any],
 ) -> Starter:
-    """Compile and submit a job with parameters that all jobs share, and those of the file."""
+    """Return a starter that compiles and submits a job.
+
+    Args:
+        trigger: Settings of the trigger.
+        params: Nested parameters that are the same for all files.
+        client: Client of the workspace.
+        every: Seconds between two queries of a job's status.
+        compile_job: Returns a job with nested parameters.
+
+    Raises:
+        ValueError: A parameter differs from file to file.
+    """
     check_parameters(params, [trigger.file_parameter])
 
     def submit(file: ArrivedFile, name: str) -> Any:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,10 +33,9 @@ class ArrivedFile:
     Attributes:
         name: Path relative to the watched folder or container.
         address: URL or path that the pipeline receives.
-        version: Changes with the content.
+        version: Changes whenever the file is written or replaced.
         size: Size in bytes.
         modified: Time of the last change, in seconds since 1970.
-        tag: Changes whenever the file is replaced.
     """
 
     name: str
@@ -45,7 +43,6 @@ class ArrivedFile:
     version: str
     size: int
     modified: float
-    tag: str = ""
 
 
 @dataclass
@@ -92,11 +89,10 @@ class WatchedLocation(ABC):
         return f"{self.markers}/{name}{_SUFFIX}"
 
     def list_tags(self) -> dict[str, str]:
-        """Return the tag of each marker, by the name of its file."""
-        found = self._list(self.markers, self.markers)
+        """Return the version of each marker, by the name of its file."""
         return {
-            each.name.removesuffix(_SUFFIX): each.tag
-            for each in found
+            each.name.removesuffix(_SUFFIX): each.version
+            for each in self._list(self.markers, self.markers)
             if each.name.endswith(_SUFFIX)
         }
 
@@ -129,27 +125,19 @@ class WatchedLocation(ABC):
 
 
 class LocalFolder(WatchedLocation):
-    """A local folder with its subfolders; files wait until they are completely written."""
+    """A local folder with its subfolders; files wait until they no longer change."""
 
     def __init__(self, path: str, suffixes: tuple[str, ...], outputs: tuple[str, ...]) -> None:
         super().__init__(path, suffixes, outputs, f"{path}/{MARKER_FOLDER}", path)
 
     def find_delay(self, file: ArrivedFile, unchanged: bool) -> str | None:
-        """Return why a file has to wait: it is empty, changes, or is open for writing."""
-        if delay := super().find_delay(file, unchanged):
-            return delay
-        if not unchanged:
-            return "may still be being written"
-        try:
-            with Path(file.address).open("rb") as opened:
-                return "is open for writing" if _has_writer(opened.fileno()) else None
-        except OSError as error:
-            return f"cannot be opened ({error.strerror})"
+        """Return why a file has to wait: it is empty, or changes."""
+        delay = super().find_delay(file, unchanged)
+        return delay or (None if unchanged else "may still be being written")
 
     def remove_marker(self, name: str) -> None:
         """Remove the marker of a file, if it has one."""
-        with self._locked():
-            Path(self.locate_marker(name)).unlink(missing_ok=True)
+        Path(self.locate_marker(name)).unlink(missing_ok=True)
 
     def _list(self, folder: str, root: str) -> Iterator[ArrivedFile]:
         def raise_if_gone(error: OSError) -> None:
@@ -157,17 +145,14 @@ class LocalFolder(WatchedLocation):
             if error.filename == self.address:
                 raise error
 
-        for above, below, names in os.walk(folder, onerror=raise_if_gone):
-            below[:] = [
-                each for each in below if each[0] != "." and f"{above}/{each}" not in self.outputs
-            ]
-            for path in (f"{above}/{name}" for name in names):
+        for parent, folders, names in os.walk(folder, onerror=raise_if_gone):
+            folders[:] = [each for each in folders if not each.startswith(".")]
+            for path in (f"{parent}/{name}" for name in names):
                 with suppress(OSError):  # removed in the meantime, or a broken link
                     found = Path(path).stat()
                     if stat.S_ISREG(found.st_mode):
-                        name, size = path.removeprefix(f"{root}/"), found.st_size
-                        version = f"{size}-{found.st_mtime_ns}"
-                        yield ArrivedFile(name, path, version, size, found.st_mtime, _tag(found))
+                        name, version = path.removeprefix(f"{root}/"), _version(found)
+                        yield ArrivedFile(name, path, version, found.st_size, found.st_mtime)
 
     def _read(self, path: str) -> bytes | None:
         try:
@@ -177,48 +162,20 @@ class LocalFolder(WatchedLocation):
 
     def _write(self, path: str, content: bytes, tag: str) -> str | None:
         target, new = Path(path), Path(self.markers, ".new")
-        with self._locked():
-            if tag != (_tag(target.stat()) if target.exists() else ""):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Path(self.markers, ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it if the process dies
+            if tag != (_version(target.stat()) if target.exists() else ""):
                 return None
             new.unlink(missing_ok=True)  # left by a watcher that was killed while writing
             new.write_bytes(content)
             new.chmod(0o644)  # watchers of other users read it as well
-            target.parent.mkdir(parents=True, exist_ok=True)
             new.replace(target)
-            return _tag(target.stat())
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Lock the markers for writing; the kernel releases the lock of a process that dies."""
-        Path(self.markers).mkdir(parents=True, exist_ok=True)
-        with Path(self.markers, ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            return _version(target.stat())
 
 
-def _tag(found: os.stat_result) -> str:
+def _version(found: os.stat_result) -> str:
     return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
-
-
-def _has_writer(file: int) -> bool:
-    """Return whether a local program has the file open for writing; False if that is not known.
-
-    A stalled upload would look complete otherwise. Linux grants a read lease only while no program
-    has the file open for writing.
-    """
-    if not hasattr(fcntl, "F_SETLEASE"):
-        return False
-    # If a program opens the file during the lease, the kernel signals this process; the default
-    # signal, SIGIO, would end it.
-    fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
-    try:
-        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        return True
-    except OSError:  # another user's file, or a network file system
-        return False
-    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
 
 
 class BlobContainer(WatchedLocation):
@@ -250,9 +207,9 @@ class BlobContainer(WatchedLocation):
         if isinstance(blobs, list):  # the path is a blob, not a folder
             return
         for path, found in blobs.items():
-            address, etag = f"{_SCHEME}{path}", _etag(found)
-            name, modified = address.removeprefix(f"{root}/"), found["last_modified"].timestamp()
-            yield ArrivedFile(name, address, etag, found["size"], modified, etag)
+            address, modified = f"{_SCHEME}{path}", found["last_modified"].timestamp()
+            name = address.removeprefix(f"{root}/")
+            yield ArrivedFile(name, address, _etag(found), found["size"], modified)
 
     def _read(self, path: str) -> bytes | None:
         try:

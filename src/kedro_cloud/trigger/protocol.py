@@ -43,11 +43,11 @@ import socket
 import unicodedata
 import uuid
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
-    AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -93,9 +93,7 @@ class Outcome(NamedTuple):
 
 
 _Time = Annotated[
-    datetime,
-    AfterValidator(lambda time: time if time.tzinfo else time.replace(tzinfo=UTC)),
-    PlainSerializer(lambda time: time.strftime("%Y-%m-%dT%H:%M:%SZ"), str),
+    AwareDatetime, PlainSerializer(lambda time: time.strftime("%Y-%m-%dT%H:%M:%SZ"), str)
 ]
 
 
@@ -215,6 +213,11 @@ def start_marker(file: str, version: str, now: datetime, watcher: str) -> Marker
 def renew_marker(marker: Marker, job: str | None, now: datetime) -> Marker:
     """Return the marker of a claim that is extended, with the job that processes the file."""
     return marker.replace(job=job, until=now + timedelta(seconds=HOLD_SECONDS))
+
+
+def is_renewal_due(marker: Marker, now: datetime) -> bool:
+    """Return whether a third of the duration of a claim is over."""
+    return marker.until is None or marker.until - now < timedelta(seconds=HOLD_SECONDS * 2 / 3)
 
 
 def release_marker(marker: Marker, now: datetime) -> Marker:

@@ -12,7 +12,7 @@ from typing import Any
 from kedro_cloud.trigger.locations import ArrivedFile
 from kedro_cloud.trigger.protocol import Marker, Outcome
 
-GRACE_SECONDS = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
+_SIGNALS = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
 """Signals that end a command, with the seconds to wait after each; then it is killed."""
 
 
@@ -58,13 +58,13 @@ def check_parameters(params: Mapping[str, Any], own: Iterable[str]) -> None:
     """Raise ValueError if a parameter that differs from file to file is set for all files."""
     for name in own:
         if name.partition(".")[0] in params:
-            raise ValueError(f"parameter '{name}' is another for each file: leave it out")
+            raise ValueError(f"--params: '{name}' differs from file to file; leave it out")
 
 
 def end_runs(runs: Sequence[Run], clock: Any) -> None:
     """Interrupt runs, then kill those that do not end; kill at once if Ctrl-C is pressed again."""
     try:
-        for number, seconds in GRACE_SECONDS:
+        for number, seconds in _SIGNALS:
             for run in runs:
                 run.interrupt(number)
             deadline = clock.monotonic() + seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -57,8 +57,7 @@ class FileTrigger:
         """Section `trigger.local` of cloud.yml."""
         if self.trigger.local is None:
             raise ValueError(
-                f"{self._file}: trigger.local is missing; write it, or start runs by "
-                "--start endpoint"
+                f"{self._file}: trigger.local is missing; write it, or use --start endpoint"
             )
         return self.trigger.local
 
@@ -80,22 +79,23 @@ class FileTrigger:
                 trigger.
         """
         address = address or f"abfs://{self.trigger.container}"
-        suffixes, outputs = self.trigger.suffixes, self._outputs("://" in address)
+        suffixes, outputs = self.trigger.suffixes, tuple(self._outputs("://" in address))
         protocol, separator, path = address.partition("://")
+        path = path.strip("/")
         location: WatchedLocation
         if not separator:
-            location = LocalFolder(str(Path(address).expanduser().resolve()), suffixes, outputs)
-        elif protocol in PROTOCOLS and path.strip("/") and "@" not in path:
+            location = LocalFolder(_absolute(address), suffixes, outputs)
+        elif protocol in PROTOCOLS and path and "@" not in path:
             if self._account:
                 fsspec.config.conf.setdefault(PROTOCOLS[0], {})["account_name"] = self._account
-            account, url = fsspec.filesystem(PROTOCOLS[0]), f"abfs://{path.strip('/')}"
-            location = BlobContainer(url, suffixes, outputs, account, self.trigger.markers)
+            filesystem, markers = fsspec.filesystem(PROTOCOLS[0]), self.trigger.markers
+            location = BlobContainer(f"abfs://{path}", suffixes, outputs, filesystem, markers)
         else:
-            raise ValueError(f"{address}: name a folder, or a container as abfs://CONTAINER/FOLDER")
+            raise ValueError(f"{address}: expected a folder, or abfs://CONTAINER/FOLDER")
         if any(f"{location.address}/".startswith(f"{output}/") for output in outputs):
             raise ValueError(
-                f"{location.address}: runs write their results there, and would start again for "
-                "each; watch another location, or give another --results"
+                f"{location.address}: runs write their results there, and each would start a run; "
+                "watch another location, or use another --results"
             )
         return location
 
@@ -133,13 +133,7 @@ class FileTrigger:
     @property
     def work_folder(self) -> Path:
         """Folder of the working files of all local runs."""
-        folder = self._folder_of(self.local.work)
-        if "://" in folder:
-            raise ValueError(
-                f"{self.local.work.dataset} of the catalog lies on {folder}; trigger.local.work "
-                "needs a dataset in a folder of this machine"
-            )
-        return Path(folder) / "watched"
+        return Path(self._folder_of(self.local.work)) / "watched"
 
     @property
     def summary_name(self) -> str | None:
@@ -158,19 +152,18 @@ class FileTrigger:
             return self._folder_of(self.local.results)
         if self.local.results is None:
             raise ValueError(f"--results: {self._file} has no trigger.local.results to set")
-        if "://" in self.results:
-            return self.results.rstrip("/")
-        return str(Path(self.results).expanduser().resolve())
+        return _absolute(self.results)
 
-    def _outputs(self, on_azure: bool) -> tuple[str, ...]:
-        """Return where local runs write, and where jobs write if the location is on Azure."""
+    def _outputs(self, on_azure: bool) -> Iterator[str]:
+        """Yield where local runs write, and where jobs write if the location is on Azure."""
         catalogs = [self._catalog]
         if on_azure:
             catalogs.append(config.loader(self.project, self.environment)["catalog"])
-        outputs = [self._path(each, name) for each in catalogs for name in self.trigger.outputs]
+        yield from (self._path(each, name) for each in catalogs for name in self.trigger.outputs)
         if self.trigger.local is not None:
-            outputs += [self._results_folder, self._folder_of(self.local.work) + "/watched"]
-        return tuple(filter(None, outputs))
+            yield str(self.work_folder)
+            if folder := self._results_folder:
+                yield folder
 
     def _folder_of(self, folder: RunFolder | None) -> str:
         """Return the path of a dataset if it is a folder, else its parent folder."""
@@ -182,10 +175,10 @@ class FileTrigger:
     def _path(self, catalog: Mapping[str, Any], dataset: str) -> str:
         if dataset not in catalog:
             raise ValueError(
-                f"{self._file}: trigger names dataset '{dataset}', which the catalog does not have"
+                f"{self._file}: trigger: dataset '{dataset}' is missing from the catalog; check "
+                "its spelling"
             )
-        path = str(catalog[dataset]["filepath"])
-        return path if "://" in path else str((self.project / path).resolve())
+        return _absolute(catalog[dataset]["filepath"], self.project)
 
     @property
     def _file(self) -> str:
@@ -199,5 +192,9 @@ class FileTrigger:
 
     @cached_property
     def _account(self) -> str | None:
-        name = config.loader(self.project, self.environment)["globals"].get("storage_account")
-        return str(name) if name else None
+        return config.loader(self.project, self.environment)["globals"].get("storage_account")
+
+
+def _absolute(path: str, folder: Path = Path()) -> str:
+    """Return a URL without a trailing slash, or a path as an absolute one."""
+    return path.rstrip("/") if "://" in path else str((folder / Path(path).expanduser()).resolve())

@@ -15,14 +15,14 @@ from kedro.io.core import DatasetError
 from kedro_cloud.trigger import protocol
 from kedro_cloud.trigger.files import READY, Observer, WatchedFile
 from kedro_cloud.trigger.locations import ArrivedFile, WatchedLocation
-from kedro_cloud.trigger.protocol import HOLD_SECONDS, ClaimState, Marker, Outcome
+from kedro_cloud.trigger.protocol import ClaimState, Marker, Outcome
 from kedro_cloud.trigger.runs import Run, Starter, end_runs
 
 _TRANSIENT = (DatasetError, OSError, AzureError)
 """Errors of storage and Azure ML that are often transient."""
 _TICK_SECONDS = 0.2
 """Seconds between two polls of the runs."""
-_TAKEN_OVER = "another has taken it over"
+_TAKEN_OVER = "another watcher has taken it over"
 
 
 @dataclass
@@ -130,7 +130,7 @@ class Watcher:
             outcome = run.outcome()
             if outcome is not None:
                 self._end(each, run, outcome)
-            elif self.clock.monotonic() - each.renewed > HOLD_SECONDS / 3:
+            elif protocol.is_renewal_due(each.claim, self._now()):
                 self._renew(each, run)
         self._track()
         return len(self._running()) < len(running)
@@ -144,7 +144,7 @@ class Watcher:
                 self._end(each, run, outcome)
             else:
                 self._write(each, protocol.release_marker(each.claim, self._now()))
-                self._drop(each, "stopped", "goes on with the next watcher")
+                self._drop(each, "stopped", "the next watcher continues")
         self._track()
 
     def _now(self) -> datetime:
@@ -205,11 +205,11 @@ class Watcher:
         """Return why a file without a readable marker is not started; None if it may be."""
         name = each.file.name
         if fault := protocol.find_name_fault(name):
-            return f"{fault}: rename it"
+            return f"{fault}; rename it"
         if each.tag:
-            return f"its marker cannot be read: remove {self.location.locate_marker(name)}"
+            return f"its marker cannot be read; remove {self.location.locate_marker(name)}"
         owner = owners.get(self.starter.result_key(name), name)
-        return None if owner == name else f"its result would replace that of {owner}: rename it"
+        return None if owner == name else f"its result would replace that of {owner}; rename it"
 
     def _find_delay(self, each: WatchedFile) -> str | None:
         """Return why a file has to wait; None if it is complete."""
@@ -222,15 +222,14 @@ class Watcher:
     def _start(self, each: WatchedFile, claim: Marker) -> None:
         """Claim a file and start its run, unless another watcher was faster."""
         if not self._write(each, claim):
-            each.report("elsewhere", "has been taken", claim.attempts + 1)
+            each.report("elsewhere", "another watcher was faster", claim.attempts + 1)
             return
         try:
             run = self.starter.start(each.file, claim)
         except BaseException:  # not the file's fault: release it unchanged
             self._write(each, protocol.release_marker(claim, self._now()))
             raise
-        each.run = run
-        each.started = each.renewed = self.clock.monotonic()
+        each.run, each.started = run, self.clock.monotonic()
         if run.job != claim.job:
             self._renew(each, run)
 
@@ -243,10 +242,7 @@ class Watcher:
 
     def _renew(self, each: WatchedFile, run: Run) -> None:
         """Extend a claim, or end the run if another watcher has taken the file over."""
-        moment = self.clock.monotonic()
-        if self._write(each, protocol.renew_marker(each.claim, run.job, self._now())):
-            each.renewed = moment
-        else:
+        if not self._write(each, protocol.renew_marker(each.claim, run.job, self._now())):
             run.kill()
             self._drop(each, "elsewhere", _TAKEN_OVER)
 

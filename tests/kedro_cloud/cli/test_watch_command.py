@@ -108,7 +108,7 @@ def test_a_dry_run_starts_and_notes_nothing(call, folder, work):
     assert result.stdout.splitlines() == [
         "2 files, of which 1 would be started",
         "  a.mp4  would be started",
-        "  it's.mp4  refused  its name has an apostrophe: rename it",
+        "  it's.mp4  refused  its name has an apostrophe; rename it",
     ]
     assert result.exit_code == 0
     assert not work.recorded("started")
@@ -128,10 +128,10 @@ def test_without_a_place_it_is_the_container_of_the_trigger(call, container, wor
     [
         (["nowhere"], "nowhere: no such file or directory; check the path"),
         (["abfs://else"], "has no container 'else'; create it: az storage container create"),
-        (["s3://videos"], "name a folder, or a container as abfs://CONTAINER/FOLDER"),
-        (["--params", "video=a.mp4"], "parameter 'video' is another for each file"),
-        (["--params", "report_folder=a"], "parameter 'report_folder' is another for each file"),
-        (["--results", "abfs://videos"], "give another --results"),
+        (["s3://videos"], "expected a folder, or abfs://CONTAINER/FOLDER"),
+        (["--params", "video=a.mp4"], "--params: 'video' differs from file to file"),
+        (["--params", "report_folder=a"], "--params: 'report_folder' differs from file to file"),
+        (["--results", "abfs://videos"], "use another --results"),
         (["--start", "endpoint", "--results", "a"], "--results is for --start local"),
         (["--start", "rehearsal"], "a rehearsal does not see it; watch a folder"),
         (["--start", "rehearsal", "--most-at-once", "2"], "run one after the other"),
@@ -222,7 +222,7 @@ def test_an_endpoint_that_is_not_there_is_no_fault_of_the_videos(call, container
 
 def test_an_input_that_the_endpoint_has_not_is_told(call, container, plane):
     said = error_of(call("--start", "endpoint", "--params", "smoothing=0.5"))
-    assert "endpoint 'style-transfer' has no input 'smoothing' (it has video, style)" in said
+    assert "'style-transfer' has no input 'smoothing'; expected one of video, style" in said
 
 
 def reported(name, state, attempt=0, seconds=None, message=""):

@@ -114,7 +114,7 @@ def test_of_two_files_with_one_result_the_first_is_processed(watched):
     watched.location.put("sub/film.mp4")
     expected = {"film.mov": "done", "film.mp4": "refused", "sub/film.mp4": "done"}
     assert watched.finish(watcher) == expected
-    message = "its result would replace that of film.mov: rename it"
+    message = "its result would replace that of film.mov; rename it"
     assert message_of(watcher, "film.mp4") == message
 
 
@@ -124,8 +124,8 @@ def test_a_name_that_is_refused_or_a_marker_that_cannot_be_read_is_reported(watc
     watched.location.mark("a.mp4", state="unheard-of")
     watcher = watched.watcher()
     assert watched.finish(watcher) == {"it's.mp4": "refused", "a.mp4": "refused"}
-    assert message_of(watcher, "it's.mp4") == "its name has an apostrophe: rename it"
-    message = "its marker cannot be read: remove memory/a.mp4.json"
+    assert message_of(watcher, "it's.mp4") == "its name has an apostrophe; rename it"
+    message = "its marker cannot be read; remove memory/a.mp4.json"
     assert message_of(watcher, "a.mp4") == message
     assert not watched.work.runs
 
@@ -133,9 +133,9 @@ def test_a_name_that_is_refused_or_a_marker_that_cannot_be_read_is_reported(watc
 @pytest.mark.parametrize(
     ("fields", "state", "message"),
     [
-        ({"state": "started", "by": "logic-app:08585"}, "elsewhere", "logic-app has it"),
+        ({"state": "started", "by": "logic-app:08585"}, "elsewhere", "claimed by logic-app"),
         ({"state": "started", "by": "gpu1/402:7:abc", "until": "2026-11-21T22:30:00Z"},
-         "elsewhere", "gpu1 has it"),
+         "elsewhere", "claimed by gpu1"),
         ({"state": "failed", "attempts": 1, "until": "2026-11-21T22:15:00Z", "reason": "no"},
          "failed", "again in 60 s: no"),
         ({"state": "poison", "attempts": 3, "reason": "no"}, "poison", "no"),
@@ -221,7 +221,7 @@ def test_a_watcher_that_stops_leaves_its_files_to_the_next(watched, jobs):
     first = watch_slow(watched, "first")
     first.stop()
     assert states(first) == {"slow.mp4": "stopped"}
-    assert message_of(first, "slow.mp4") == "goes on with the next watcher"
+    assert message_of(first, "slow.mp4") == "the next watcher continues"
     marker = watched.location.marker("slow.mp4")
     assert marker.state == ("started" if jobs else "stopped")
     assert (marker.attempts, marker.interruptions) == (0, 0)

@@ -141,17 +141,6 @@ def test_a_file_that_grows_waits(folder):
     assert watched.finish(watcher) == {"a.mp4": "done"}
 
 
-def test_an_upload_that_has_stalled_waits(folder):
-    watched = Watched(location=folder.location())
-    watcher = watched.watcher()
-    with (folder.folder / "a.mp4").open("wb") as file:
-        file.write(b"half")
-        file.flush()
-        assert watched.settle(watcher) == {"a.mp4": "waiting"}
-        assert message_of(watcher, "a.mp4") == "is open for writing"
-    assert watched.finish(watcher) == {"a.mp4": "done"}
-
-
 def test_a_removed_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         LocalFolder(str(tmp_path / "nowhere"), (".mp4",), ()).list_files()

