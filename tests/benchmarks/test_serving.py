@@ -116,7 +116,7 @@ def ranker_folder(tmp_path_factory):
 def serve_with_checks(folder):
     """Port and process of what `kedro cloud deploy` serves a model by."""
     port = free_port()
-    with local_server.served(folder, port) as process:
+    with local_server.start_server(folder, port) as process:
         yield port, process.pid
 
 

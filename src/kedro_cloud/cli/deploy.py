@@ -81,7 +81,7 @@ def _deploy(
 ) -> None:
     from kedro_cloud.cli.models import quietly
     from kedro_cloud.models.environment_registry import open_registry
-    from kedro_cloud.models.registry import choose
+    from kedro_cloud.models.registry import choose_version
 
     quietly()
     environment = env or ("base" if local else "azureml")
@@ -91,7 +91,7 @@ def _deploy(
     from kedro_cloud.models import local_server
 
     registry = open_registry(project, environment)
-    chosen = choose(registry, model, version, stage or "")
+    chosen = choose_version(registry, model, version, stage or "")
     with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
         files = registry.fetch(chosen, Path(folder))
         click.echo(_format_version(chosen))
@@ -102,7 +102,7 @@ def _deploy_to_azure(
     project: Path, environment: str, which: tuple[str, str, str], dry_run: bool, keep: bool
 ) -> None:
     from kedro_cloud.models import bundle, deployment, packages, rollout
-    from kedro_cloud.models.registry import choose
+    from kedro_cloud.models.registry import choose_version
     from kedro_cloud.models.workspace_registry import WorkspaceRegistry
     from kedro_cloud.provisioning.environment import Image
     from kedro_cloud.workspace.connection import connect
@@ -111,31 +111,31 @@ def _deploy_to_azure(
     image = Image.from_project(project, "serving")
     client = connect(project, environment)
     registry = WorkspaceRegistry(client, environment)
-    chosen = choose(registry, *which)
+    chosen = choose_version(registry, *which)
     _check_image(client, image)
-    wanted = deployment.Wanted(
+    desired = deployment.DesiredDeployment(
         settings.endpoint,
         chosen.model,
         chosen.number,
         image.reference,
-        bundle.digest(),
+        bundle.hash_code(),
         settings.size,
         settings.instances,
     )
-    change = deployment.plan(wanted, rollout.look(client, settings.endpoint), keep)
+    change = deployment.plan(desired, rollout.read_state(client, settings.endpoint), keep)
     click.echo(_format_version(chosen))
-    for line in packages.differing(chosen.of_kind("library"), image.lock):
+    for line in packages.find_differences(chosen.select_tags("library"), image.lock):
         click.echo(f"Warning: made with {line}", err=True)
     if change.is_done:
         click.echo(f"endpoint {settings.endpoint} answers with it already: {change.target}")
     elif dry_run:
-        for line in change.told():
+        for line in change.describe():
             click.echo(line)
     else:
         with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
-            example = bundle.example_of(registry.fetch(chosen, Path(folder)))
-        rollout.carry_out(client, change, example, click.echo)
-        click.echo(_format_example(rollout.address(client, settings.endpoint)))
+            example = bundle.read_example(registry.fetch(chosen, Path(folder)))
+        rollout.apply(client, change, example, click.echo)
+        click.echo(_format_example(rollout.scoring_uri(client, settings.endpoint)))
 
 
 def _check_image(client: MLClient, image: Image) -> None:

@@ -51,14 +51,14 @@ def list_(metadata: Any, name: str | None, env: str) -> None:
 
     def work(registry: Registry) -> None:
         from kedro_cloud.models import report
-        from kedro_cloud.models.registry import versions_of
+        from kedro_cloud.models.registry import list_versions
 
         names = [name] if name else registry.models()
-        found = [version for each in names for version in versions_of(registry, each)]
+        found = [version for each in names for version in list_versions(registry, each)]
         if not found:
             click.echo(f"{registry.where} has no models yet")
             return
-        _echo(report.table(found))
+        _echo(report.format_table(found))
 
     _with_registry(metadata, env, work)
 
@@ -79,10 +79,10 @@ def show(metadata: Any, name: str, version: str, env: str) -> None:
 
     def work(registry: Registry) -> None:
         from kedro_cloud.models import report
-        from kedro_cloud.models.registry import choose
+        from kedro_cloud.models.registry import choose_version
 
-        chosen = choose(registry, name, version)
-        _echo(report.whole(chosen, registry.commit(chosen)))
+        chosen = choose_version(registry, name, version)
+        _echo(report.format_version(chosen, registry.commit(chosen)))
 
     _with_registry(metadata, env, work)
 
@@ -102,9 +102,13 @@ def compare(metadata: Any, name: str, one: str, other: str, env: str) -> None:
 
     def work(registry: Registry) -> None:
         from kedro_cloud.models import report
-        from kedro_cloud.models.registry import choose
+        from kedro_cloud.models.registry import choose_version
 
-        _echo(report.comparison(choose(registry, name, one), choose(registry, name, other)))
+        _echo(
+            report.format_comparison(
+                choose_version(registry, name, one), choose_version(registry, name, other)
+            )
+        )
 
     _with_registry(metadata, env, work)
 
@@ -133,12 +137,12 @@ def promote(metadata: Any, name: str, version: str, stage: str, dry_run: bool, e
 
         planned = plan_promotion(registry, name, version, cast("Stage", stage))
         if planned.is_done:
-            click.echo(planned.told("is"))
+            click.echo(planned.format_line("is"))
         elif dry_run:
-            click.echo(planned.told("would become"))
+            click.echo(planned.format_line("would become"))
         else:
-            planned.carry_out(registry)
-            click.echo(planned.told("is now"))
+            planned.apply(registry)
+            click.echo(planned.format_line("is now"))
 
     _with_registry(metadata, env, work)
 

@@ -28,7 +28,7 @@ def copy_code() -> Iterator[Path]:
         yield root
 
 
-def digest() -> str:
+def hash_code() -> str:
     """Return the SHA-256 of the code."""
     sha256 = hashlib.sha256()
     for file in _files():
@@ -36,7 +36,7 @@ def digest() -> str:
     return sha256.hexdigest()
 
 
-def example_of(folder: Path) -> bytes:
+def read_example(folder: Path) -> bytes:
     """Return the input example of the model in a folder, as JSON.
 
     Raises:

@@ -16,8 +16,8 @@ COLOURS = ("blue", "green")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Desired deployment.
+class DesiredDeployment:
+    """Desired deployment of a model.
 
     Attributes:
         endpoint: Name of the endpoint, unique in its region.
@@ -39,13 +39,13 @@ class Wanted:
 
     @property
     def content(self) -> str:
-        """Return a hash of all attributes, 12 hexadecimal digits."""
+        """Hash of all attributes, 12 hexadecimal digits."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def description(self) -> str:
-        """Return model, instances and environment as text."""
+        """Model, instances and environment as text."""
         return (
             f"{self.model} version {self.version} on {self.instances} × {self.size} "
             f"in {self.environment}"
@@ -53,14 +53,14 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Standing:
+class EndpointState:
     """Current state of an endpoint.
 
     Attributes:
         exists: Whether the endpoint exists.
         traffic: Percent of the traffic by deployment, without deployments that get none.
-        contents: `Wanted.content` by deployment; empty if another tool created the deployment, or
-            its creation did not succeed.
+        contents: `DesiredDeployment.content` by deployment; empty if another tool created the
+            deployment, or its creation did not succeed.
     """
 
     exists: bool
@@ -69,72 +69,69 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Change:
+class EndpointChange:
     """Change from the current to the desired state of an endpoint.
 
     Attributes:
-        wanted: Desired deployment.
-        standing: Current state.
+        desired: Desired deployment.
+        state: Current state.
         target: Name of the deployment that gets the traffic.
-        makes: Whether the deployment must be created.
+        creates: Whether the deployment must be created.
         removes: Deployments to delete.
     """
 
-    wanted: Wanted
-    standing: Standing
+    desired: DesiredDeployment
+    state: EndpointState
     target: str
-    makes: bool
+    creates: bool
     removes: tuple[str, ...]
 
     @property
     def moves_traffic(self) -> bool:
-        """Return whether the target does not get all traffic yet."""
-        return dict(self.standing.traffic) != {self.target: 100}
+        """Whether the target does not get all traffic yet."""
+        return dict(self.state.traffic) != {self.target: 100}
 
     @property
     def is_done(self) -> bool:
-        """Return whether nothing is left to change."""
-        return not (self.makes or self.moves_traffic or self.removes)
+        """Whether nothing is left to change."""
+        return not (self.creates or self.moves_traffic or self.removes)
 
-    def told(self) -> Iterator[str]:
+    def describe(self) -> Iterator[str]:
         """Yield a line for each change."""
-        if not self.standing.exists:
-            yield f"+ endpoint {self.wanted.endpoint}, with Microsoft Entra tokens and no keys"
-        if self.makes:
-            yield f"+ deployment {self.target}: {self.wanted.description}"
+        if not self.state.exists:
+            yield f"+ endpoint {self.desired.endpoint}, with Microsoft Entra tokens and no keys"
+        if self.creates:
+            yield f"+ deployment {self.target}: {self.desired.description}"
         if self.moves_traffic:
+            shares = [f"{share} % to {name}" for name, share in self.state.traffic.items()]
             yield (
                 f"~ traffic: 100 % to {self.target}, once it has answered a test request "
-                f"({self._traffic_now()} until then)"
+                f"({', '.join(shares) or 'none'} until then)"
             )
         for name in self.removes:
             yield f"- deployment {name}"
 
-    def _traffic_now(self) -> str:
-        shares = [f"{share} % to {name}" for name, share in self.standing.traffic.items()]
-        return ", ".join(shares) or "none"
 
-
-def plan(wanted: Wanted, standing: Standing, keep: bool) -> Change:
+def plan(desired: DesiredDeployment, state: EndpointState, keep: bool) -> EndpointChange:
     """Plan the change of an endpoint; reuse a deployment with the same content.
 
     Args:
-        wanted: Desired deployment.
-        standing: Current state of the endpoint.
+        desired: Desired deployment.
+        state: Current state of the endpoint.
         keep: Whether to keep the previous deployment, for a fast rollback.
 
     Raises:
         ValueError: The traffic is split between blue and green.
     """
-    equal = [name for name, content in standing.contents.items() if content == wanted.content]
-    equal.sort(key=lambda name: -standing.traffic.get(name, 0))
-    free = [name for name in COLOURS if name not in standing.traffic]
+    equal = [name for name, content in state.contents.items() if content == desired.content]
+    equal.sort(key=lambda name: -state.traffic.get(name, 0))
+    free = [name for name in COLOURS if name not in state.traffic]
     if not (equal or free):
         raise ValueError(
-            f"endpoint {wanted.endpoint} splits its traffic between {' and '.join(COLOURS)}; give "
-            f"all of it to one: az ml online-endpoint update --name {wanted.endpoint} "
+            f"endpoint {desired.endpoint} splits its traffic between {' and '.join(COLOURS)}; give "
+            f"all of it to one: az ml online-endpoint update --name {desired.endpoint} "
             f'--traffic "{COLOURS[0]}=100"'
         )
     target = (equal or free)[0]
-    others = [name for name in COLOURS if name in standing.contents and name != target]
-    return Change(wanted, standing, target, not equal, () if keep else tuple(others))
+    others = [name for name in COLOURS if name in state.contents and name != target]
+    return EndpointChange(desired, state, target, not equal, () if keep else tuple(others))

@@ -20,8 +20,6 @@ from kedro_cloud.models import bundle
 HOST = "127.0.0.1"
 _START_TIMEOUT_S = 300
 """Maximum time for the server to start."""
-_MAX_INLINE_CHARACTERS = 300
-"""Maximum characters of an example that `curl` contains; a longer one is read from its file."""
 
 
 def check_port(port: int) -> None:
@@ -41,7 +39,7 @@ def check_port(port: int) -> None:
 
 
 @contextmanager
-def served(model: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def start_server(model: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Start the server of the model in a folder, yield it once it responds, stop it at the end.
 
     It runs as in the image: with the code of a deployment, and those modules of the project that
@@ -85,22 +83,13 @@ def _wait(process: subprocess.Popen[bytes], address: str) -> None:
         time.sleep(0.2)
 
 
-def curl(model: Path, port: int) -> str:
+def format_curl(model: Path, port: int) -> str:
     """Return a command that sends the model's input example to the server."""
-    example = min(model.rglob(bundle.EXAMPLE))
-    text = example.read_text(encoding="utf-8").strip()
-    body = text if len(text) <= _MAX_INLINE_CHARACTERS else f"@{_relative(example)}"
+    example = os.path.relpath(min(model.rglob(bundle.EXAMPLE)))
     return (
-        f"curl -s -H 'Content-Type: application/json' -d {shlex.quote(body)} "
+        f"curl -s -H 'Content-Type: application/json' -d {shlex.quote(f'@{example}')} "
         f"http://{HOST}:{port}/invocations"
     )
-
-
-def _relative(path: Path) -> str:
-    """Return a path relative to the working folder if it is in it."""
-    with suppress(ValueError):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)
 
 
 def serve(model: Path, port: int, echo: Callable[[str], None]) -> None:
@@ -115,9 +104,9 @@ def serve(model: Path, port: int, echo: Callable[[str], None]) -> None:
         ValueError: The port is in use, or the server ended.
     """
     check_port(port)
-    with suppress(KeyboardInterrupt), sigterm_as_interrupt(), served(model, port) as process:
+    with suppress(KeyboardInterrupt), sigterm_as_interrupt(), start_server(model, port) as process:
         echo(f"Serving at http://{HOST}:{port}/invocations; stop it with Ctrl-C. Try:")
-        echo(curl(model, port))
+        echo(format_curl(model, port))
         raise ValueError(_format_end(process.wait()))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;+]+)", re.MULTILINE)
 
 
-def differing(made_with: Mapping[str, str], lock: Path) -> list[str]:
+def find_differences(made_with: Mapping[str, str], lock: Path) -> list[str]:
     """Return the packages whose version differs in the image, as "torch 2.12.0, now 2.13.0".
 
     Args:

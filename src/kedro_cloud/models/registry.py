@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
@@ -37,24 +37,18 @@ class Version:
     tags: Mapping[str, str]
     run: str = ""
 
-    def of_kind(self, kind: str) -> dict[str, str]:
+    def select_tags(self, kind: str) -> dict[str, str]:
         """Return the tags of a kind (`metric`, `parameter` or `library`) without its prefix."""
         prefix = f"{kind}."
-        return {
-            name.removeprefix(prefix): value
-            for name, value in self.tags.items()
-            if name.startswith(prefix)
-        }
+        names = [name.removeprefix(prefix) for name in self.tags if name.startswith(prefix)]
+        return {name: self.tags[prefix + name] for name in names}
 
     @property
     def data(self) -> dict[str, str]:
-        """Return the SHA-256 by part of the data: `train`, `test`, `known`."""
+        """SHA-256 by part of the data: `train`, `test`, `known`."""
         suffix = "_data_sha256"
-        return {
-            name.removesuffix(suffix): value
-            for name, value in self.tags.items()
-            if name.endswith(suffix)
-        }
+        names = [name.removesuffix(suffix) for name in self.tags if name.endswith(suffix)]
+        return {name: self.tags[name + suffix] for name in names}
 
 
 class Registry(Protocol):
@@ -62,11 +56,11 @@ class Registry(Protocol):
 
     @property
     def where(self) -> str:
-        """Return its name for messages."""
+        """Name for messages."""
 
     @property
     def environment(self) -> str:
-        """Return the Kedro environment."""
+        """Kedro environment."""
 
     def models(self) -> list[str]:
         """Return the names of all registered models."""
@@ -87,7 +81,7 @@ class Registry(Protocol):
         """Return the folder with the files of a version; download them to `folder` if needed."""
 
 
-def versions_of(registry: Registry, model: str) -> list[Version]:
+def list_versions(registry: Registry, model: str) -> list[Version]:
     """Return all versions of a model, oldest first.
 
     Raises:
@@ -100,7 +94,7 @@ def versions_of(registry: Registry, model: str) -> list[Version]:
     return versions
 
 
-def choose(registry: Registry, model: str, number: str = "", stage: str = "") -> Version:
+def choose_version(registry: Registry, model: str, number: str = "", stage: str = "") -> Version:
     """Return a version by number or stage; by default the champion, or else the latest.
 
     Args:
@@ -112,7 +106,7 @@ def choose(registry: Registry, model: str, number: str = "", stage: str = "") ->
     Raises:
         ValueError: No version matches, or several are in the stage.
     """
-    versions = versions_of(registry, model)
+    versions = list_versions(registry, model)
     if number:
         chosen = [version for version in versions if version.number == number]
         if not chosen:
@@ -147,20 +141,20 @@ class Promotion:
         version: Version to promote.
         stage: New stage of the version.
         replaced: Versions to remove from the stage.
-        leaves: Stages to remove the version from.
+        removed_stages: Stages to remove the version from.
     """
 
     version: Version
     stage: Stage
-    replaced: Sequence[Version] = field(default=())
-    leaves: Sequence[Stage] = field(default=())
+    replaced: Sequence[Version]
+    removed_stages: Sequence[Stage]
 
     @property
     def is_done(self) -> bool:
-        """Return whether nothing is left to change."""
-        return self.stage in self.version.stages and not (self.replaced or self.leaves)
+        """Whether nothing is left to change."""
+        return self.stage in self.version.stages and not (self.replaced or self.removed_stages)
 
-    def told(self, verb: str) -> str:
+    def format_line(self, verb: str) -> str:
         """Return a line such as "MODEL version 2 VERB champion, replacing version 1"."""
         numbers = " and ".join(version.number for version in self.replaced)
         text = f"{self.version.model} version {self.version.number} {verb} {self.stage}"
@@ -168,13 +162,13 @@ class Promotion:
             return f"{text} already"
         return f"{text}, replacing version {numbers}" if numbers else f"{text}; the stage was empty"
 
-    def carry_out(self, registry: Registry) -> None:
+    def apply(self, registry: Registry) -> None:
         """Apply the change to the registry; an interrupted change can be repeated."""
         # First, so that the stage is never empty.
         registry.mark(self.version, self.stage)
         for other in self.replaced:
             registry.unmark(other, self.stage)
-        for stage in self.leaves:
+        for stage in self.removed_stages:
             registry.unmark(self.version, stage)
 
 
@@ -190,13 +184,8 @@ def plan_promotion(registry: Registry, model: str, number: str, stage: Stage) ->
     Raises:
         ValueError: The version does not exist.
     """
-    version = choose(registry, model, number)
-    others = [
-        other
-        for other in registry.versions(model)
-        if stage in other.stages and other.number != number
-    ]
-    leaves: list[Stage] = [
-        held for held in version.stages if held == "candidate" and stage == "champion"
-    ]
-    return Promotion(version, stage, others, leaves)
+    version = choose_version(registry, model, number)
+    in_stage = [each for each in registry.versions(model) if stage in each.stages]
+    others = [each for each in in_stage if each.number != number]
+    removed = [each for each in version.stages if each == "candidate" and stage == "champion"]
+    return Promotion(version, stage, others, removed)

@@ -15,7 +15,7 @@ _SHOWN_DIGITS = 12
 _KINDS = {"metric": "metrics", "parameter": "parameters", "library": "libraries"}
 
 
-def table(versions: Sequence[Version]) -> list[str]:
+def format_table(versions: Sequence[Version]) -> list[str]:
     """Return a table with one row per version."""
     rows = [
         (
@@ -30,7 +30,7 @@ def table(versions: Sequence[Version]) -> list[str]:
     return align_columns([_HEADINGS, *rows])
 
 
-def whole(version: Version, commit: str) -> list[str]:
+def format_version(version: Version, commit: str) -> list[str]:
     """Return lineage, metrics, parameters and libraries of a version.
 
     Args:
@@ -46,7 +46,7 @@ def whole(version: Version, commit: str) -> list[str]:
     lines = [f"{version.model} version {version.number}"]
     lines += [f"  {line}" for line in align_columns(list(facts.items()))]
     for kind, heading in _KINDS.items():
-        if tags := version.of_kind(kind):
+        if tags := version.select_tags(kind):
             lines += ["", heading, *(f"  {line}" for line in align_columns(sorted(tags.items())))]
     return lines
 
@@ -66,17 +66,17 @@ def _lineage(version: Version, commit: str) -> Iterator[tuple[str, str]]:
     yield "data", f"{', '.join(data)} (SHA-256)" if data else unknown
 
 
-def comparison(one: Version, other: Version) -> list[str]:
+def format_comparison(one: Version, other: Version) -> list[str]:
     """Compare metrics, then list differing parameters, libraries, data and code."""
     lines = [f"{one.model} version {one.number} and version {other.number}", ""]
     if one.data.get("test") != other.data.get("test"):
         lines += ["They were tested on different data: their metrics are not comparable.", ""]
-    metrics = one.of_kind("metric"), other.of_kind("metric")
+    metrics = one.select_tags("metric"), other.select_tags("metric")
     headings = ("metric", one.number, other.number, "difference")
     lines += _align(headings, *metrics, with_difference=True)
     for heading, left, right in (
-        ("parameter", one.of_kind("parameter"), other.of_kind("parameter")),
-        ("library", one.of_kind("library"), other.of_kind("library")),
+        ("parameter", one.select_tags("parameter"), other.select_tags("parameter")),
+        ("library", one.select_tags("library"), other.select_tags("library")),
         ("data (SHA-256)", _shorten(one.data), _shorten(other.data)),
         ("code", _code(one), _code(other)),
     ):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_cloud.models import bundle
-from kedro_cloud.models.deployment import Change, Standing, Wanted
+from kedro_cloud.models.deployment import DesiredDeployment, EndpointChange, EndpointState
+from kedro_cloud.workspace.changes import found
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
 _CONTENT = "kedro_cloud_content"
-"""Tag of a deployment with `Wanted.content`."""
+"""Tag of a deployment with `DesiredDeployment.content`."""
 _MODEL_FOLDER = "/var/kedro_cloud/model"
 """Path of the model in the container."""
 _REQUEST_TIMEOUT_MS = 60_000
@@ -25,19 +26,12 @@ _FIRST_PROBE_S = 30
 """Delay after the container's start, in which it loads PyTorch and the model."""
 
 
-def look(client: MLClient, endpoint: str) -> Standing:
+def read_state(client: MLClient, endpoint: str) -> EndpointState:
     """Return the current state of an endpoint."""
-    from azure.core.exceptions import ResourceNotFoundError
-
-    from kedro_cloud.workspace import answers
-
-    try:
-        entity = client.online_endpoints.get(endpoint)
-    except ResourceNotFoundError as error:
-        if answers.is_workspace_missing(error):
-            raise
-        return Standing(False, {}, {})
-    return Standing(
+    entity = found(client.online_endpoints.get, endpoint)
+    if entity is None:
+        return EndpointState(False, {}, {})
+    return EndpointState(
         exists=True,
         traffic={name: int(share) for name, share in entity.traffic.items() if int(share)},
         contents={
@@ -53,8 +47,8 @@ def _content(entity: Any) -> str:
     return str((entity.tags or {}).get(_CONTENT, "")) if finished else ""
 
 
-def carry_out(
-    client: MLClient, change: Change, example: bytes, echo: Callable[[str], None]
+def apply(
+    client: MLClient, change: EndpointChange, example: bytes, echo: Callable[[str], None]
 ) -> None:
     """Create and test the deployment, move the traffic to it, delete the previous one.
 
@@ -67,44 +61,44 @@ def carry_out(
     Raises:
         ValueError: The new deployment failed the test request; the traffic is unchanged.
     """
-    wanted, target = change.wanted, change.target
-    if not change.standing.exists:
-        _make_endpoint(client, wanted)
-        echo(f"endpoint {wanted.endpoint} created")
-    if change.makes:
+    desired, target = change.desired, change.target
+    if not change.state.exists:
+        _create_endpoint(client, desired)
+        echo(f"endpoint {desired.endpoint} created")
+    if change.creates:
         echo(f"creating deployment {target}, which takes about ten minutes")
-        _make_deployment(client, wanted, target)
-        echo(f"deployment {target} created: {wanted.description}")
+        _create_deployment(client, desired, target)
+        echo(f"deployment {target} created: {desired.description}")
     if change.moves_traffic:
-        rows = _send_example(client, wanted.endpoint, target, example)
+        rows = _send_example(client, desired.endpoint, target, example)
         echo(f"deployment {target} answered the test request with {rows} rows")
-        endpoint = client.online_endpoints.get(wanted.endpoint)
+        endpoint = client.online_endpoints.get(desired.endpoint)
         endpoint.traffic = {target: 100}
         client.online_endpoints.begin_create_or_update(endpoint).result()
         echo(f"traffic: 100 % to {target}")
     for name in change.removes:
-        client.online_deployments.begin_delete(name, wanted.endpoint).result()
+        client.online_deployments.begin_delete(name, desired.endpoint).result()
         echo(f"deployment {name} deleted")
 
 
-def address(client: MLClient, endpoint: str) -> str:
+def scoring_uri(client: MLClient, endpoint: str) -> str:
     """Return the scoring URI of an endpoint."""
     return str(client.online_endpoints.get(endpoint).scoring_uri)
 
 
-def _make_endpoint(client: MLClient, wanted: Wanted) -> None:
+def _create_endpoint(client: MLClient, desired: DesiredDeployment) -> None:
     from azure.ai.ml.entities import ManagedOnlineEndpoint
 
     endpoint = ManagedOnlineEndpoint(
-        name=wanted.endpoint,
+        name=desired.endpoint,
         auth_mode="aad_token",
-        description=f"Serves the model {wanted.model}",
-        tags={"model": wanted.model},
+        description=f"Serves the model {desired.model}",
+        tags={"model": desired.model},
     )
     client.online_endpoints.begin_create_or_update(endpoint).result()
 
 
-def _make_deployment(client: MLClient, wanted: Wanted, name: str) -> None:
+def _create_deployment(client: MLClient, desired: DesiredDeployment, name: str) -> None:
     from azure.ai.ml.entities import (
         CodeConfiguration,
         ManagedOnlineDeployment,
@@ -115,21 +109,21 @@ def _make_deployment(client: MLClient, wanted: Wanted, name: str) -> None:
     with bundle.copy_code() as code:
         deployment = ManagedOnlineDeployment(
             name=name,
-            endpoint_name=wanted.endpoint,
-            model=f"azureml:{wanted.model}:{wanted.version}",
+            endpoint_name=desired.endpoint,
+            model=f"azureml:{desired.model}:{desired.version}",
             model_mount_path=_MODEL_FOLDER,
             environment_variables={"KEDRO_CLOUD_MODEL_DIR": _MODEL_FOLDER},
-            environment=f"azureml:{wanted.environment}",
+            environment=f"azureml:{desired.environment}",
             code_configuration=CodeConfiguration(code=str(code), scoring_script=bundle.ENTRY),
-            instance_type=wanted.size,
-            instance_count=wanted.instances,
+            instance_type=desired.size,
+            instance_count=desired.instances,
             request_settings=OnlineRequestSettings(
                 request_timeout_ms=_REQUEST_TIMEOUT_MS,
                 max_concurrent_requests_per_instance=_REQUESTS_AT_ONCE,
             ),
             liveness_probe=ProbeSettings(initial_delay=_FIRST_PROBE_S),
             readiness_probe=ProbeSettings(initial_delay=_FIRST_PROBE_S),
-            tags={_CONTENT: wanted.content, "model": wanted.model, "version": wanted.version},
+            tags={_CONTENT: desired.content, "model": desired.model, "version": desired.version},
         )
         client.online_deployments.begin_create_or_update(deployment).result()
 
@@ -152,19 +146,13 @@ def _send_example(client: MLClient, endpoint: str, deployment: str, example: byt
                 f"deployment {deployment} failed the test request ({reason}), so the traffic is "
                 f"unchanged; see its log: {logs}"
             ) from error
-    rows = _rows(answer)
+    try:
+        rows = len(json.loads(answer)["predictions"])
+    except (ValueError, TypeError, KeyError):
+        rows = 0
     if not rows:
         raise ValueError(
             f"deployment {deployment} answered the test request with {answer[:100]!r}, expected "
             f"predictions, so the traffic is unchanged; see its log: {logs}"
         )
     return rows
-
-
-def _rows(answer: str) -> int:
-    try:
-        content = json.loads(answer)
-    except ValueError:
-        return 0
-    predictions = content.get("predictions") if isinstance(content, Mapping) else None
-    return len(predictions) if isinstance(predictions, list) else 0

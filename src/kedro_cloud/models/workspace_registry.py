@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_cloud.models.registry import STAGES, Stage, Version
+from kedro_cloud.workspace.changes import found
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -25,7 +26,7 @@ class WorkspaceRegistry:
 
     @property
     def where(self) -> str:
-        """Return its name for messages."""
+        """Name for messages."""
         return f"workspace '{self.client.workspace_name}'"
 
     def models(self) -> list[str]:
@@ -34,17 +35,9 @@ class WorkspaceRegistry:
 
     def versions(self, model: str) -> list[Version]:
         """Return all versions of a model, oldest first."""
-        from azure.core.exceptions import ResourceNotFoundError
-
-        from kedro_cloud.workspace import answers
-
-        try:
-            found = list(self.client.models.list(name=model))
-        except ResourceNotFoundError as error:
-            if answers.is_workspace_missing(error):
-                raise
-            return []
-        return sorted(map(_version, found), key=_sort_key)
+        # The SDK lists lazily, so that a missing model raises only in `list`.
+        entities = found(lambda: list(self.client.models.list(name=model))) or []
+        return sorted(map(_version, entities), key=_sort_key)
 
     def mark(self, version: Version, stage: Stage) -> None:
         """Add the tag of a stage to a version."""
@@ -63,17 +56,11 @@ class WorkspaceRegistry:
 
     def commit(self, version: Version) -> str:
         """Return the Git commit that registered a version; a step takes it from its job."""
-        from azure.core.exceptions import ResourceNotFoundError
-
         job = version.tags.get("azureml_job")
         if commit := version.tags.get("git_commit"):
             return commit
-        if not job:
-            return ""
-        try:
-            properties = self.client.jobs.get(job).properties or {}
-        except ResourceNotFoundError:  # the job was deleted
-            return ""
+        entity = found(self.client.jobs.get, job) if job else None  # it may have been deleted
+        properties = (entity and entity.properties) or {}
         is_dirty = str(properties.get("azureml.git.dirty")) == "True"
         commit = properties.get("mlflow.source.git.commit", "")
         return f"{commit}+changed" if commit and is_dirty else str(commit)

@@ -9,7 +9,7 @@ from control_plane import Answer, Fault
 from control_plane.documents import WORKSPACE_ID
 from kedro_cloud.cli.deploy import deploy
 from kedro_cloud.models import bundle
-from kedro_cloud.models.deployment import Standing, Wanted, plan
+from kedro_cloud.models.deployment import DesiredDeployment, EndpointState, plan
 from kedro_cloud.models.scoring import serve
 from kedro_cloud.provisioning.environment import ROUTES, Image
 from plain import MODEL
@@ -199,10 +199,10 @@ def test_a_refusal_in_the_middle_is_told_and_the_next_run_goes_on(plane, run, do
 
 
 def test_traffic_that_somebody_has_split_is_left_to_them():
-    wanted = Wanted(ENDPOINT, MODEL, "1", "image:1", "code", "Standard_DS2_v2", 1)
-    standing = Standing(True, {"blue": 90, "green": 10}, {"blue": "x", "green": "y"})
+    desired = DesiredDeployment(ENDPOINT, MODEL, "1", "image:1", "code", "Standard_DS2_v2", 1)
+    state = EndpointState(True, {"blue": 90, "green": 10}, {"blue": "x", "green": "y"})
     with pytest.raises(ValueError, match="splits its traffic between blue and green; give all"):
-        plan(wanted, standing, keep=False)
+        plan(desired, state, keep=False)
 
 
 def test_the_image_starts_the_server_that_is_sent_where_azure_looks_for_it():

@@ -330,6 +330,6 @@ def test_a_port_in_use_is_reported_with_another_to_use():
 def test_a_server_that_fails_to_start_is_reported(tmp_path):
     with (
         pytest.raises(ValueError, match="the server ended with exit code 1"),
-        local_server.served(tmp_path, free_port()),
+        local_server.start_server(tmp_path, free_port()),
     ):
         pass
