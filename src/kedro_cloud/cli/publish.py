@@ -37,7 +37,7 @@ def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool
     from kedro_cloud.monitoring.step_variables import step_variables
     from kedro_cloud.publishing.component import Compiled, Published, check_inputs
     from kedro_cloud.publishing.endpoint import Publication
-    from kedro_cloud.publishing.invocation import how_to_invoke
+    from kedro_cloud.publishing.invocation import format_invocations
     from kedro_cloud.workspace import connection
     from kedro_cloud.workspace.changes import select_pending
 
@@ -49,9 +49,9 @@ def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool
     client = connection.connect(project, env)
     connection.check_image(client, project, env)
     connection.check_clusters(client, compiled.clusters)
-    published = Published(compiled.telling(step_variables(client, project, env)), endpoint)
+    published = Published(compiled.with_variables(step_variables(client, project, env)), endpoint)
     publication = Publication(client, name, published)
-    changes = publication.changes()
+    changes = publication.plan_changes()
     todo = select_pending(changes)
     for change in changes:
         click.echo(str(change))
@@ -67,7 +67,7 @@ def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool
             change.apply()
         click.echo(f"pipeline '{pipeline}' is published as {published.deployment}")
     address = str(client.batch_endpoints.get(name).scoring_uri)
-    for line in how_to_invoke(name, address, endpoint):
+    for line in format_invocations(name, address, endpoint):
         click.echo(line)
 
 

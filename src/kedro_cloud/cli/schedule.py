@@ -14,7 +14,7 @@ from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.workspace import faults
 
 if TYPE_CHECKING:
-    from kedro_cloud.publishing.schedule import Scheduled, Schedules
+    from kedro_cloud.publishing.schedule import Schedules, ScheduleSummary
     from kedro_cloud.workspace.changes import Change
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,254}")
@@ -131,7 +131,7 @@ def _create(
 ) -> None:
     from kedro_cloud.monitoring.step_variables import step_variables
     from kedro_cloud.publishing.component import Compiled
-    from kedro_cloud.publishing.cron import checked_cron, checked_time_zone
+    from kedro_cloud.publishing.cron import normalize_cron, normalize_time_zone
     from kedro_cloud.publishing.schedule import Schedules
     from kedro_cloud.workspace import connection
 
@@ -141,24 +141,24 @@ def _create(
         raise ValueError(
             f"--name '{name}' is not a valid name; expected 2 to 255 letters, digits, - and _"
         )
-    cron, zone = checked_cron(cron), checked_time_zone(time_zone)
+    cron, zone = normalize_cron(cron), normalize_time_zone(time_zone)
     faults.check_snapshot(project)
     compiled = Compiled.from_pipeline(metadata, env, pipeline, params)
     client = connection.connect(project, env)
     connection.check_image(client, project, env)
     connection.check_clusters(client, compiled.clusters)
-    compiled = compiled.telling(step_variables(client, project, env))
+    compiled = compiled.with_variables(step_variables(client, project, env))
     schedules = Schedules(client)
-    change = schedules.created(name, compiled, cron, zone)
+    change = schedules.plan_update(name, compiled, cron, zone)
     if change.apply is not None and not dry_run:
         connection.check_storage(client)
     _do(change, dry_run)
-    if any(each.name == name and not each.enabled for each in schedules.listed()):
+    if any(each.name == name and not each.enabled for each in schedules.list_summaries()):
         click.echo(f"the schedule is paused; resume it: kedro cloud schedule resume {name}")
 
 
 def _list(project: Path, env: str) -> None:
-    found = list(_schedules(project, env).listed())
+    found = list(_schedules(project, env).list_summaries())
     if not found:
         click.echo(
             'no schedules; create one: kedro cloud schedule create -p NAME --cron "0 * * * *"'
@@ -169,10 +169,11 @@ def _list(project: Path, env: str) -> None:
         click.echo(line)
 
 
-def _row(found: Scheduled) -> tuple[str, str, str, str, str]:
+def _row(found: ScheduleSummary) -> tuple[str, str, str, str, str]:
     state = "on" if found.enabled else "paused"
-    if found.lost:
-        state += f"; its jobs will fail: no cluster {', '.join(found.lost)} (kedro cloud provision)"
+    if found.missing_clusters:
+        missing = ", ".join(found.missing_clusters)
+        state += f"; its jobs will fail: no cluster {missing} (kedro cloud provision)"
     return (
         found.name,
         found.pipeline or "not by kedro cloud",
@@ -183,11 +184,11 @@ def _row(found: Scheduled) -> tuple[str, str, str, str, str]:
 
 
 def _switch(project: Path, name: str, dry_run: bool, env: str, enabled: bool) -> None:
-    _do(_schedules(project, env).switched(name, enabled), dry_run)
+    _do(_schedules(project, env).plan_switch(name, enabled), dry_run)
 
 
 def _remove(project: Path, name: str, dry_run: bool, env: str) -> None:
-    change = _schedules(project, env).removed(name)
+    change = _schedules(project, env).plan_removal(name)
     if change is None:
         click.echo(f"there is no schedule '{name}': nothing to remove")
     else:

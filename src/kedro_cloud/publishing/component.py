@@ -60,7 +60,7 @@ class Compiled:
             step["component"]["code"] = "."
         return cls(Path(metadata.project_path), pipeline, experiment, document)
 
-    def telling(self, variables: Mapping[str, str]) -> Compiled:
+    def with_variables(self, variables: Mapping[str, str]) -> Compiled:
         """Return a copy with additional environment variables in all steps."""
         document = copy.deepcopy(dict(self.document))
         for step in document["jobs"].values():
@@ -84,10 +84,9 @@ class Compiled:
 
         document = {**self.document, "experiment_name": self.experiment, "tags": dict(tags)}
         with quietly():
-            loaded: Any = load_job(
+            job: PipelineJob = load_job(
                 StringIO(yaml.safe_dump(document)), relative_origin=str(self.project / "job.yml")
             )
-        job: PipelineJob = loaded
         return job
 
 
@@ -151,11 +150,10 @@ class Published:
 
         document = {**self.document(), "name": self.name, "version": self.version}
         with quietly():
-            loaded: Any = load_component(
+            component: PipelineComponent = load_component(
                 StringIO(yaml.safe_dump(document)),
                 relative_origin=str(self.compiled.project / "component.yml"),
             )
-        component: PipelineComponent = loaded
         return component
 
 
@@ -173,13 +171,13 @@ def check_inputs(endpoint: Endpoint, params: Mapping[str, Any]) -> None:
     for name, declared in endpoint.inputs.items():
         if declared.parameter.split(".")[0] in (NODES, PROCESSES):
             raise ValueError(
-                f"input '{name}': {declared.parameter} says how many machines a step has, which is "
-                "fixed when it is published; say it by --params"
+                f"input '{name}': {declared.parameter} sets the number of machines, which is fixed "
+                "when the pipeline is published; set it with --params"
             )
         if any(f"{other}.".startswith(f"{declared.parameter}.") for other in fixed):
             raise ValueError(
-                f"input '{name}': --params says {declared.parameter} as well; leave it out there, "
-                "or take the input out of cloud.yml"
+                f"input '{name}': --params sets {declared.parameter}, too; remove it there, or "
+                "remove the input from cloud.yml"
             )
         if declared.default is not None:
             parse_input(name, str(declared.default), declared.type, declared.pattern)

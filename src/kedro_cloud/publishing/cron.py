@@ -18,7 +18,7 @@ would only queue behind the one before it."""
 _HOUR = 60
 
 
-def checked_cron(expression: str) -> str:
+def normalize_cron(expression: str) -> str:
     """Return a cron expression with single spaces between its fields.
 
     Raises:
@@ -28,14 +28,14 @@ def checked_cron(expression: str) -> str:
     fields = expression.split()
     if len(fields) != len(_FIELDS) + 2:
         raise ValueError(
-            f"--cron '{expression}' has {len(fields)} fields and not five: minutes, hours, days, "
-            "months, days of the week; every hour is '0 * * * *'"
+            f"--cron: '{expression}' has {len(fields)} fields; expected five: minutes, hours, "
+            "days, months, days of the week, such as '0 * * * *' for every hour"
         )
     minutes, hours, days, months, weekdays = fields
     for name, field in (("days", days), ("months", months)):
         if field != "*":
             raise ValueError(
-                f"--cron '{expression}': Azure ML ignores {name}, and would start the job on all "
+                f"--cron: '{expression}': Azure ML ignores {name}, and would start the job on all "
                 f"of them; write * for {field}, or choose days of the week"
             )
     sets = [
@@ -44,31 +44,31 @@ def checked_cron(expression: str) -> str:
     ]
     if (interval := _min_interval(sets[0], sets[1])) < _MIN_INTERVAL:
         raise ValueError(
-            f"--cron '{expression}' starts jobs {interval} minutes apart, which is sooner than a "
-            f"cluster has machines; leave {_MIN_INTERVAL} at least, such as '*/{_MIN_INTERVAL} "
+            f"--cron: '{expression}' starts jobs {interval} minutes apart, before a cluster has "
+            f"allocated nodes; expected at least {_MIN_INTERVAL}, such as '*/{_MIN_INTERVAL} "
             "* * * *'"
         )
     return " ".join(fields)
 
 
-def checked_time_zone(name: str) -> str:
+def normalize_time_zone(name: str) -> str:
     """Return the name of a time zone in the spelling of Azure ML.
 
     Raises:
-        ValueError: Azure ML does not know the time zone; the message suggests similar names.
+        ValueError: Azure ML does not support the time zone; the message suggests similar names.
     """
     from azure.ai.ml.constants import TimeZone
 
-    known = {str(zone.value).lower(): str(zone.value) for zone in TimeZone}
-    if name.lower() in known:
-        return known[name.lower()]
-    close = difflib.get_close_matches(name, list(known.values()), n=3)
+    names = {str(zone.value).lower(): str(zone.value) for zone in TimeZone}
+    if name.lower() in names:
+        return names[name.lower()]
+    close = difflib.get_close_matches(name, list(names.values()), n=3)
     hint = (
-        f"did you mean {' or '.join(repr(each) for each in close)}?"
+        f"did you mean {' or '.join(map(repr, close))}?"
         if close
-        else ("it takes the names that Windows has, such as 'W. Europe Standard Time' or 'UTC'")
+        else "expected a Windows name, such as 'W. Europe Standard Time' or 'UTC'"
     )
-    raise ValueError(f"--time-zone '{name}' is none that Azure ML knows; {hint}")
+    raise ValueError(f"--time-zone: Azure ML does not support '{name}'; {hint}")
 
 
 def _parse_field(field: str, name: str, lowest: int, highest: int) -> set[int]:
@@ -86,8 +86,8 @@ def _parse_field(field: str, name: str, lowest: int, highest: int) -> set[int]:
                 raise ValueError(part)
         except ValueError as error:
             raise ValueError(
-                f"--cron: '{part}' is no number of {name} from {lowest} to {highest}, no range "
-                "such as 1-5, and no step such as */15"
+                f"--cron: '{part}': expected {name} from {lowest} to {highest}, a range such as "
+                "1-5, or a step such as */15"
             ) from error
         values |= set(range(start, end + 1, step))
     return values

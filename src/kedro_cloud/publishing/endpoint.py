@@ -33,7 +33,7 @@ class Publication:
     name: str
     published: Published
 
-    def changes(self) -> list[Change]:
+    def plan_changes(self) -> list[Change]:
         """Return a change for each resource, in the order in which they are applied.
 
         Raises:
@@ -54,17 +54,16 @@ class Publication:
         runs = (endpoint.tags or {}).get(TAG) if endpoint else None
         pipeline = self.published.compiled.pipeline
         if endpoint is not None and runs != pipeline:
-            what = f"runs pipeline '{runs}'" if runs else "was not made by this command"
+            what = f"runs pipeline '{runs}'" if runs else "was not created by kedro cloud"
             raise ValueError(
-                f"endpoint '{self.name}' is there and {what}; give the endpoint of '{pipeline}' "
-                f"another name in cloud.yml, or remove it: az ml batch-endpoint delete --name "
-                f"{self.name}"
+                f"endpoint '{self.name}' exists and {what}; rename the endpoint of '{pipeline}' in "
+                f"cloud.yml, or remove it: az ml batch-endpoint delete --name {self.name}"
             )
 
     def _endpoint(self, endpoint: BatchEndpoint | None) -> Change:
         if endpoint is not None:
             return Change(SAME, "endpoint", self.name)
-        detail = "entered by Microsoft Entra"
+        detail = "authenticated by Microsoft Entra"
         return Change(NEW, "endpoint", self.name, detail, self._create_endpoint)
 
     def _component(self) -> Change:
@@ -79,7 +78,7 @@ class Publication:
         if existing is not None and existing.provisioning_state != "Failed":
             return Change(SAME, "deployment", self.published.deployment)
         pipeline = self.published.compiled.pipeline
-        detail = "its creation had failed" if existing else f"runs {pipeline}"
+        detail = "its creation failed before" if existing else f"runs {pipeline}"
         return Change(NEW, "deployment", self.published.deployment, detail, self._create_deployment)
 
     def _default(self, endpoint: BatchEndpoint | None) -> Change:

@@ -26,7 +26,6 @@ SET_BY_AZURE_ML = "AZUREML_PARAMETER_"
 """Prefix of the environment variables in which Azure ML passes input values."""
 _MAX_CHARACTERS = 1024
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|\$\{")
-_BOOLEANS = {"true": True, "false": False}
 
 
 def with_inputs(params: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -47,7 +46,7 @@ def with_inputs(params: str | None, environment: Mapping[str, str] = os.environ)
         if variable not in environment:
             raise ValueError(
                 f"input '{name}' of the endpoint did not reach this step: Azure ML has not set "
-                f"{variable}; start the pipeline by kedro azureml run --params instead"
+                f"{variable}; use kedro azureml run --params instead"
             )
         value = parse_input(name, environment[variable], declared["type"], declared.get("pattern"))
         set_parameter(updated, declared["parameter"], value)
@@ -67,20 +66,18 @@ def parse_input(name: str, text: str, kind: str, pattern: str | None = None) -> 
         ValueError: The value is not of this type, or contains forbidden characters.
     """
     try:
-        return _check_string(text, pattern) if kind == "string" else _PARSERS[kind](text)
+        if kind != "string":
+            return _PARSERS[kind](text)
+        if len(text) > _MAX_CHARACTERS:
+            raise ValueError(f"more than {_MAX_CHARACTERS} characters")
+        if match := _FORBIDDEN.search(text):
+            raise ValueError(f"forbidden character {match[0]!r}")
+        if pattern is not None and not re.fullmatch(pattern, text):
+            raise ValueError(f"does not match {pattern}")
+        return text
     except (ValueError, KeyError) as error:
-        reason = f"{error}" if kind == "string" else f"it is no {kind}"
-        raise ValueError(f"input '{name}' is refused: {reason} (given: {text!r:.200})") from error
-
-
-def _check_string(text: str, pattern: str | None) -> str:
-    if len(text) > _MAX_CHARACTERS:
-        raise ValueError(f"it has more than {_MAX_CHARACTERS} characters")
-    if match := _FORBIDDEN.search(text):
-        raise ValueError(f"it has {match[0]!r} in it")
-    if pattern is not None and not re.fullmatch(pattern, text):
-        raise ValueError(f"it does not match {pattern}")
-    return text
+        reason = f"{error}" if kind == "string" else f"expected {kind}"
+        raise ValueError(f"input '{name}': {reason} (given: {text!r:.200})") from error
 
 
 def _parse_number(text: str) -> float:
@@ -90,14 +87,10 @@ def _parse_number(text: str) -> float:
     return number
 
 
-def _parse_boolean(text: str) -> bool:
-    return _BOOLEANS[text.lower()]
-
-
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "number": _parse_number,
     "integer": int,
-    "boolean": _parse_boolean,
+    "boolean": lambda text: {"true": True, "false": False}[text.lower()],
 }
 
 

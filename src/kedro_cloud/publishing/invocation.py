@@ -12,7 +12,7 @@ _AUDIENCE = "https://ml.azure.com"
 """Audience of the access token for an endpoint."""
 
 
-def how_to_invoke(name: str, address: str, endpoint: Endpoint) -> Iterator[str]:
+def format_invocations(name: str, address: str, endpoint: Endpoint) -> Iterator[str]:
     """Yield the lines of three examples that invoke an endpoint.
 
     Args:
@@ -31,19 +31,14 @@ def how_to_invoke(name: str, address: str, endpoint: Endpoint) -> Iterator[str]:
     yield f"  az ml batch-endpoint invoke --name {name}{file}"
     yield f"with any program that has a token for {_AUDIENCE}:"
     yield f"  POST {address}"
-    yield f"  {_to_json(body(values))}"
+    literals = {key: {"jobInputType": "Literal", "value": value} for key, value in values.items()}
+    yield f"  {_to_json({'properties': {'inputData': literals}})}"
     yield "with Python:"
     inputs = ", ".join(
         f'"{key}": Input(type="{endpoint.inputs[key].type}", default={value!r})'
         for key, value in values.items()
     )
     yield f'  client.batch_endpoints.invoke("{name}", inputs={{{inputs}}})'
-
-
-def body(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the request body that invokes an endpoint with input values."""
-    inputs = {name: {"jobInputType": "Literal", "value": value} for name, value in values.items()}
-    return {"properties": {"inputData": inputs}}
 
 
 def _example(kind: str, default: Any) -> Any:

@@ -194,8 +194,8 @@ def foreign(plane):
         (
             foreign,
             (),
-            f"endpoint '{NAME}' is there and runs pipeline 'another'; give the endpoint of "
-            "'shuttles' another name in cloud.yml, or remove it: az ml batch-endpoint",
+            f"endpoint '{NAME}' exists and runs pipeline 'another'; rename the endpoint of "
+            "'shuttles' in cloud.yml, or remove it: az ml batch-endpoint",
         ),
         (
             lambda plane: plane.manager.denied.add("batchEndpoints/write"),
@@ -212,7 +212,7 @@ def foreign(plane):
             ("-p", "__default__"),
             "cloud.yml has no endpoint for pipeline '__default__'",
         ),
-        (lambda plane: None, ("--params", "title=a"), "input 'title': --params says title as well"),
+        (lambda plane: None, ("--params", "title=a"), "input 'title': --params sets title, too"),
     ],
 )
 def test_obstacles_are_reported_in_one_line(plane, run, obstacle, arguments, message):

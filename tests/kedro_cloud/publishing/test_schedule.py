@@ -6,7 +6,7 @@ import pytest
 
 from control_plane.documents import WORKSPACE_ID
 from kedro_cloud.cli.schedule import schedule
-from kedro_cloud.publishing.cron import checked_cron, checked_time_zone
+from kedro_cloud.publishing.cron import normalize_cron, normalize_time_zone
 from plain import PACKAGE, PIPELINE, STEPS, furnish_plain
 from published import call, error_of, puts, succeed
 
@@ -106,25 +106,25 @@ def test_the_list_shows_paused_schedules_and_missing_clusters(made, done, run):
 def test_an_invalid_schedule_is_reported_in_one_line_and_changes_nothing(made, run):
     other = ("create", "-p", "__default__", "--cron", "0 * * * *", "--name", PIPELINE)
     for arguments, message in (
-        (other, f"'{PIPELINE}' is there and starts pipeline '{PIPELINE}'; say another --name"),
+        (other, f"'{PIPELINE}' exists and starts pipeline '{PIPELINE}'; use another --name"),
         (
             (*HOURLY, "--name", "second"),
-            f"pipeline '{PIPELINE}' is scheduled already, as '{PIPELINE}', and the jobs of two "
+            f"pipeline '{PIPELINE}' is scheduled already, as '{PIPELINE}', and jobs of two "
             "schedules would overlap",
         ),
-        (("pause", "scoring"), f"there is no schedule 'scoring'; there are: {PIPELINE}"),
+        (("pause", "scoring"), f"schedule 'scoring' does not exist; expected one of {PIPELINE}"),
         (
             ("create", "-p", "shuttle", "--cron", "0 * * * *"),
             "pipeline 'shuttle' does not exist; did you mean 'shuttles'?",
         ),
-        (("create", "-p", PIPELINE, "--cron", "0 *"), "has 2 fields and not five"),
+        (("create", "-p", PIPELINE, "--cron", "0 *"), "has 2 fields; expected five"),
     ):
         assert message in error_of(run(*arguments))
     found = dict(made.manager.find(SCHEDULE))  # and now as if made by somebody else
     found["properties"] = {key: it for key, it in found["properties"].items() if key != "tags"}
     made.resources.put(found["id"], {"properties": found["properties"]})
     for verb in ("pause", "remove"):
-        assert "was not made by this command" in error_of(run(verb, PIPELINE))
+        assert "was not created by kedro cloud" in error_of(run(verb, PIPELINE))
     assert puts(made) == []
 
 
@@ -138,7 +138,7 @@ def test_an_invalid_schedule_is_reported_in_one_line_and_changes_nothing(made, r
     ],
 )
 def test_valid_cron_expressions_are_accepted(expression, same):
-    assert checked_cron(expression) == same
+    assert normalize_cron(expression) == same
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,13 @@ def test_valid_cron_expressions_are_accepted(expression, same):
     [
         ("0 0 1 * *", "Azure ML ignores days, and would start the job on all of them"),
         ("0 0 * 6 *", "Azure ML ignores months"),
-        ("60 * * * *", "'60' is no number of minutes from 0 to 59"),
-        ("0 24 * * *", "'24' is no number of hours from 0 to 23"),
-        ("0 0 * * 7", "'7' is no number of days of the week from 0 to 6"),
-        ("0 18-6 * * *", "'18-6' is no number of hours"),
-        ("*/0 * * * *", "'\\*/0' is no number of minutes"),
-        ("@hourly", "has 1 fields and not five"),
-        ("0 0 0 * * *", "has 6 fields and not five"),
+        ("60 * * * *", "'60': expected minutes from 0 to 59"),
+        ("0 24 * * *", "'24': expected hours from 0 to 23"),
+        ("0 0 * * 7", "'7': expected days of the week from 0 to 6"),
+        ("0 18-6 * * *", "'18-6': expected hours"),
+        ("*/0 * * * *", "'\\*/0': expected minutes"),
+        ("@hourly", "has 1 fields; expected five"),
+        ("0 0 0 * * *", "has 6 fields; expected five"),
         ("* * * * *", "starts jobs 1 minutes apart"),
         ("0,55 * * * *", "starts jobs 5 minutes apart"),
         ("0 0; id * * *", "has 6 fields"),
@@ -160,16 +160,16 @@ def test_valid_cron_expressions_are_accepted(expression, same):
 )
 def test_invalid_cron_expressions_are_rejected_with_the_field(expression, message):
     with pytest.raises(ValueError, match=message):
-        checked_cron(expression)
+        normalize_cron(expression)
 
 
 def test_close_minutes_in_different_hours_are_valid_for_a_daily_job():
-    assert checked_cron("0,55 3 * * *") == "0,55 3 * * *"
+    assert normalize_cron("0,55 3 * * *") == "0,55 3 * * *"
 
 
 def test_a_time_zone_is_a_name_of_azure_ml():
-    assert checked_time_zone("w. europe standard time") == "W. Europe Standard Time"
+    assert normalize_time_zone("w. europe standard time") == "W. Europe Standard Time"
     with pytest.raises(ValueError, match=r"did you mean 'W\. Europe Standard Time'"):
-        checked_time_zone("W Europe Standard Time")
-    with pytest.raises(ValueError, match="it takes the names that Windows has"):
-        checked_time_zone("Europe/Berlin")
+        normalize_time_zone("W Europe Standard Time")
+    with pytest.raises(ValueError, match="expected a Windows name"):
+        normalize_time_zone("Europe/Berlin")
