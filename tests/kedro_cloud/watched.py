@@ -58,6 +58,8 @@ class FakeClock:
 class MemoryLocation(WatchedLocation):
     """A container in memory."""
 
+    shows_unfinished = False
+
     def __init__(self) -> None:
         super().__init__("abfs://videos", SUFFIXES, (), "memory", "abfs://videos")
         self.files: dict[str, ArrivedFile] = {}
@@ -127,7 +129,7 @@ class FakeRun(Run):
     def progress(self) -> str:
         return "40 %"
 
-    def interrupt(self, number: Any) -> None:
+    def interrupt(self) -> None:
         if self.job is None and self.result is None:
             self.end("failed")
 

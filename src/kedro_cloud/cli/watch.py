@@ -137,7 +137,11 @@ def _make_starter(trigger: FileTrigger, metadata: Any, given: Any) -> Starter:
     variables = step_variables(client, project, env)
 
     def compile_job(params: Mapping[str, Any]) -> Any:
-        return Compiled.from_pipeline(metadata, env, pipeline, params).telling(variables).job({})
+        return (
+            Compiled.from_pipeline(metadata, env, pipeline, params)
+            .with_variables(variables)
+            .job({})
+        )
 
     return jobs.job_starter(trigger, params, client, given.every, compile_job)
 
@@ -158,7 +162,7 @@ def _run(watcher: Watcher, once: bool) -> int:
 
     with note_first_signal() as signals:
         click.echo(f"watching {watcher.location.address}")
-        with display.show(sys.stdout) as watcher.observer:
+        with display.show_files(sys.stdout) as watcher.observer:
             watcher.run(once, signals, report)
         click.echo("\n".join(display.summarize(watcher.files)))
     if signals:

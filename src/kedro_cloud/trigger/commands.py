@@ -63,24 +63,26 @@ class CommandRun(Run):
         percents = _PERCENT.findall("\n".join(self._read_log()))
         return f"{percents[-1]} %" if percents else ""
 
-    def interrupt(self, number: signal.Signals) -> None:
-        """Signal its process group."""
+    def interrupt(self) -> None:
+        """Interrupt its process group, as Ctrl-C does."""
         if self.process.poll() is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, number)
+            self._signal(signal.SIGINT)
 
     def kill(self) -> None:
         """Kill the rest of its process group."""
         if self.process.stdin is None or self.process.stdin.closed:
             return
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self.process.stdin.close()
         self.process.wait()
 
     def clean_up(self) -> None:
         """Remove its working files."""
         shutil.rmtree(self.work, ignore_errors=True)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
 
     @property
     def _log(self) -> Path:

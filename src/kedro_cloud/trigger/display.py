@@ -18,24 +18,21 @@ _URGENCY = list(get_args(ClaimState))
 _MAX_ROWS = 20
 
 
-def show(output: TextIO) -> AbstractContextManager[Observer]:
+def show_files(output: TextIO) -> AbstractContextManager[Observer]:
     """Yield an observer that shows a table in a terminal, and writes lines elsewhere."""
     return live_display(output, make_table, make_line_writer(output))
 
 
 def make_line_writer(output: TextIO) -> Observer:
     """Return an observer that writes a line when the state of a file changes."""
-    changes, later = ChangePrinter(output), False
+    changes = ChangePrinter(output)
 
     def write(files: Sequence[WatchedFile]) -> None:
-        nonlocal later
         for file in files:
-            state = (file.state, file.attempt)
-            # The summary reports files that were done before the first scan.
-            initial = state if file.state == "done" and not later else None
-            if file.state not in ("waiting", "elsewhere"):
-                changes.write(file.file.name, state, format_line(file), initial)
-        later = True
+            # The summary reports files that this watcher did not process.
+            processed = file.state != "done" or file.seconds is not None
+            if processed and file.state not in ("waiting", "elsewhere"):
+                changes.write(file.file.name, (file.state, file.attempt), format_line(file))
 
     return write
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
@@ -57,6 +57,9 @@ class WatchedLocation(ABC):
         root: Path or URL that the names of files are relative to.
     """
 
+    shows_unfinished: ClassVar[bool]
+    """Whether files are listed while they are being written."""
+
     address: str
     suffixes: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -72,17 +75,6 @@ class WatchedLocation(ABC):
             if matches_suffix(file.name, self.suffixes)
             and not f"{file.address}/".startswith(outputs)
         ]
-
-    def find_delay(self, file: ArrivedFile, unchanged: bool) -> str | None:
-        """Return why a file has to wait; None if it is complete.
-
-        Args:
-            file: File as it is now.
-            unchanged: Whether an earlier scan found the same version.
-        """
-        # A blob appears when all its blocks are committed, but the Data Lake Storage API creates
-        # an empty one before it writes.
-        return None if file.size else "is empty so far"
 
     def locate_marker(self, name: str) -> str:
         """Return the path or URL of a file's marker."""
@@ -127,13 +119,10 @@ class WatchedLocation(ABC):
 class LocalFolder(WatchedLocation):
     """A local folder with its subfolders; files wait until they no longer change."""
 
+    shows_unfinished = True
+
     def __init__(self, path: str, suffixes: tuple[str, ...], outputs: tuple[str, ...]) -> None:
         super().__init__(path, suffixes, outputs, f"{path}/{MARKER_FOLDER}", path)
-
-    def find_delay(self, file: ArrivedFile, unchanged: bool) -> str | None:
-        """Return why a file has to wait: it is empty, or changes."""
-        delay = super().find_delay(file, unchanged)
-        return delay or (None if unchanged else "may still be being written")
 
     def remove_marker(self, name: str) -> None:
         """Remove the marker of a file, if it has one."""
@@ -181,8 +170,10 @@ def _version(found: os.stat_result) -> str:
 class BlobContainer(WatchedLocation):
     """A container of blob storage, or a folder in it: `abfs://CONTAINER/FOLDER`.
 
-    Markers are stored in another container.
+    A blob appears when all its blocks are committed. Markers are stored in another container.
     """
+
+    shows_unfinished = False
 
     def __init__(
         self,

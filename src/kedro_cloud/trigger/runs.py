@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from typing import Any
 from kedro_cloud.trigger.locations import ArrivedFile
 from kedro_cloud.trigger.protocol import Marker, Outcome
 
-_SIGNALS = ((signal.SIGINT, 10.0), (signal.SIGTERM, 5.0))
-"""Signals that end a command, with the seconds to wait after each; then it is killed."""
+_GRACE_SECONDS = 10.0
+"""Time that commands have to end after an interrupt."""
 
 
 class Run(ABC):
@@ -30,7 +29,7 @@ class Run(ABC):
     def progress(self) -> str:
         """Return its progress; empty if it is not known."""
 
-    def interrupt(self, number: signal.Signals) -> None:  # noqa: B027
+    def interrupt(self) -> None:  # noqa: B027
         """Ask it to end; a job goes on."""
 
     def kill(self) -> None:  # noqa: B027
@@ -63,15 +62,14 @@ def check_parameters(params: Mapping[str, Any], own: Iterable[str]) -> None:
 
 def end_runs(runs: Sequence[Run], clock: Any) -> None:
     """Interrupt runs, then kill those that do not end; kill at once if Ctrl-C is pressed again."""
+    deadline = clock.monotonic() + _GRACE_SECONDS
     try:
-        for number, seconds in _SIGNALS:
-            for run in runs:
-                run.interrupt(number)
-            deadline = clock.monotonic() + seconds
-            while clock.monotonic() < deadline:
-                if all(run.job is not None or run.outcome() is not None for run in runs):
-                    return
-                clock.sleep(0.05)
+        for run in runs:
+            run.interrupt()
+        while any(run.job is None and run.outcome() is None for run in runs):
+            if clock.monotonic() > deadline:
+                break
+            clock.sleep(0.05)
     except KeyboardInterrupt:
         return
     finally:

@@ -213,11 +213,13 @@ class Watcher:
 
     def _find_delay(self, each: WatchedFile) -> str | None:
         """Return why a file has to wait; None if it is complete."""
-        unchanged = self.clock.monotonic() - each.seen >= self.every
-        delay = self.location.find_delay(each.file, unchanged)
+        if not each.file.size:  # the Data Lake Storage API creates a file before it writes
+            return "is empty so far"
+        if self.clock.monotonic() - each.seen >= self.every or not self.location.shows_unfinished:
+            return None
         # `once` waits for one more scan, but not for a file that is being written.
-        each.is_due = bool(delay and each.file.size and not unchanged and not each.changed)
-        return delay
+        each.is_due = not each.changed
+        return "may still be being written"
 
     def _start(self, each: WatchedFile, claim: Marker) -> None:
         """Claim a file and start its run, unless another watcher was faster."""

@@ -1,6 +1,7 @@
 """Each file must start the right run, and no process of it may be left running."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def test_a_failed_command_reports_the_reason_and_keeps_its_log(commands):
 def test_a_killed_command_reports_the_signal(commands):
     run = commands.start(arrived("slow.mp4"))
     wait_until(lambda: commands.recorded("started"))
-    run.interrupt(signal.SIGKILL)
+    os.killpg(run.process.pid, signal.SIGKILL)
     assert wait_until(run.outcome).message.startswith("ended by SIGKILL, as Linux does when memory")
 
 
