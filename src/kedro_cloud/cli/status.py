@@ -77,7 +77,7 @@ def _status(
     several, one = _rehearsals(project, env) if rehearsal else _jobs(project, env)
     if run is None:
         found = several(last)
-        for line in display.listing(found, datetime.now(UTC)) if found else ["no jobs yet"]:
+        for line in display.format_list(found, datetime.now(UTC)) if found else ["no jobs yet"]:
             click.echo(line)
         for note in sorted({status.note for status in found if status.note}):
             click.echo(note, err=True)
@@ -89,13 +89,13 @@ def _show(ask: Callable[[], Status], follow: bool) -> int:
     from kedro_cloud.jobs import progress
     from kedro_cloud.monitoring import display
 
-    with display.shown(sys.stdout) as show:
+    with display.show_status(sys.stdout) as show:
         if follow:
             found = progress.follow(ask, show, lambda: time.sleep(_POLL_INTERVAL_S), _is_transient)
         else:
             found = ask()
             show(found)
-    for line in display.afterwards(found):
+    for line in display.format_end(found):
         click.echo(line)
     return found.exit_code
 
@@ -124,7 +124,7 @@ def _jobs(project: Path, env: str) -> _Queries:
     client = connect(project, env)
     experiments = {name: endpoint.pipeline for name, endpoint in cloud.endpoints.items()}
     jobs = WorkspaceJobs(client, {**experiments, own: ""}, cloud.primary_metrics)
-    return jobs.last, jobs.one
+    return jobs.list_last, jobs.read
 
 
 def _rehearsals(project: Path, env: str) -> _Queries:
@@ -135,6 +135,6 @@ def _rehearsals(project: Path, env: str) -> _Queries:
     metrics = cloud_settings(project, env).primary_metrics
     directory = RehearsalDir(project / "rehearsals")
     return (
-        lambda most: rehearsals.rehearsed(directory, metrics)[:most],
-        lambda pipeline: rehearsals.rehearsal(directory, pipeline, metrics),
+        lambda most: rehearsals.list_rehearsals(directory, metrics)[:most],
+        lambda pipeline: rehearsals.read_rehearsal(directory, pipeline, metrics),
     )

@@ -51,18 +51,14 @@ def format_duration(seconds: float | None) -> str:
         return ""
     if seconds < 60:
         return f"{seconds:.1f} s"
-    rounded = round(seconds)
-    for limit, large, small, names in _SCALES:
-        if rounded < limit or names[0] == "d":
-            return f"{rounded // large} {names[0]} {rounded % large // small} {names[1]}"
-    raise AssertionError  # the last scale has no limit
-
-
-_SCALES = (
-    (3_600, 60, 1, ("min", "s")),
-    (86_400, 3_600, 60, ("h", "min")),
-    (0, 86_400, 3_600, ("d", "h")),
-)
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
 
 
 def takes_escapes(output: TextIO) -> bool:

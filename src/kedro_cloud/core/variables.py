@@ -3,7 +3,7 @@
 JOB = "AZUREML_ROOT_RUN_ID"
 """ID of the step's job; Azure ML sets it in every step."""
 
-VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+CONNECTION_STRING = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 """Application Insights resource that receives telemetry."""
-AUTHENTICATION = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
+AUTHENTICATION_STRING = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 """`Authorization=AAD`: the sender needs the role Monitoring Metrics Publisher."""

@@ -23,7 +23,7 @@ Show = Callable[[Status], None]
 _HEADINGS = ("job", "pipeline", "state", "age", "duration", "primary metric")
 
 
-def shown(output: TextIO) -> AbstractContextManager[Show]:
+def show_status(output: TextIO) -> AbstractContextManager[Show]:
     """Return a context with a function that shows a status: live, or its changes as lines."""
     changes = ChangePrinter(output)
 
@@ -35,7 +35,7 @@ def shown(output: TextIO) -> AbstractContextManager[Show]:
             changes.write("primary metric", status.metric, format_metric(status))
         changes.write("", status.state, format_headline(status))
 
-    return live_display(output, live_view, write)
+    return live_display(output, make_view, write)
 
 
 def format_step(step: StepStatus, width: int = 0) -> str:
@@ -56,7 +56,7 @@ def format_metric(status: Status) -> str:
     return f"{status.metric[0]} {status.metric[1]:.6g}" if status.metric else ""
 
 
-def afterwards(status: Status) -> Iterator[str]:
+def format_end(status: Status) -> Iterator[str]:
     """Yield the last lines: failed steps, missing information, how to resume, and the link."""
     for step in status.steps:
         if step.state is StepState.FAILED:
@@ -70,12 +70,24 @@ def afterwards(status: Status) -> Iterator[str]:
         yield f"see {status.link}"
 
 
-def listing(statuses: Sequence[Status], now: datetime) -> list[str]:
+def format_list(statuses: Sequence[Status], now: datetime) -> list[str]:
     """Return a table of jobs as lines of text."""
-    return align_columns([_HEADINGS, *(_row(status, now) for status in statuses)])
+    rows: list[tuple[str, ...]] = [_HEADINGS]
+    for status in statuses:
+        created = status.created
+        if created is not None and created.tzinfo is None:
+            created = created.replace(tzinfo=UTC)
+        age = max(0.0, (now - created).total_seconds()) if created else None
+        rows.append(
+            (
+                *(status.name, status.pipeline, str(status.state), format_duration(age)),
+                *(format_duration(status.seconds), format_metric(status)),
+            )
+        )
+    return align_columns(rows)
 
 
-def live_view(status: Status) -> Group:
+def make_view(status: Status) -> Group:
     """Return a table of a job's steps, with the job and its metric below."""
     from rich.console import Group
     from rich.text import Text
@@ -83,18 +95,3 @@ def live_view(status: Status) -> Group:
     rows = ((step.name, step.state, [format_duration(step.seconds)]) for step in status.steps)
     below = f"{format_headline(status)}\n{format_metric(status)}".rstrip()
     return Group(state_table(["duration"], rows), Text(below, style="bold"))
-
-
-def _row(status: Status, now: datetime) -> tuple[str, ...]:
-    age = ""
-    if status.created is not None:
-        created = status.created if status.created.tzinfo else status.created.replace(tzinfo=UTC)
-        age = format_duration(max(0.0, (now - created).total_seconds()))
-    return (
-        status.name,
-        status.pipeline,
-        str(status.state),
-        age,
-        format_duration(status.seconds),
-        format_metric(status),
-    )

@@ -20,7 +20,7 @@ from kedro.framework.hooks import hook_impl
 from kedro_cloud.core import ranks
 from kedro_cloud.core.errors import error_chain
 from kedro_cloud.core.hooks import NodeStart
-from kedro_cloud.core.variables import VARIABLE
+from kedro_cloud.core.variables import CONNECTION_STRING
 
 if TYPE_CHECKING:
     from kedro.pipeline.node import Node
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def is_on() -> bool:
+def is_enabled() -> bool:
     """Return whether this process sends telemetry."""
-    return bool(os.environ.get(VARIABLE, "").strip()) and ranks.rank() == 0
+    return bool(os.environ.get(CONNECTION_STRING, "").strip()) and ranks.rank() == 0
 
 
 def _switch_off_on_error(hook: Callable[..., None]) -> Callable[..., None]:
@@ -81,12 +81,12 @@ class TelemetryHooks(NodeStart):
         """Open the run's span."""
         from kedro_cloud.jobs.hooks import STEP
 
-        if not is_on():
+        if not is_enabled():
             return
         if self._telemetry is None:
             from kedro_cloud.monitoring.telemetry import Telemetry
 
-            self._telemetry = Telemetry(os.environ[VARIABLE].strip())
+            self._telemetry = Telemetry(os.environ[CONNECTION_STRING].strip())
         self._nodes.clear()
         self.clear_starts()
         pipeline, self._step = STEP.get() or ("", "")

@@ -15,7 +15,7 @@ from kedro_cloud.rehearsal.records import Journal, StepRecord
 _JOURNAL = "job.json"
 
 
-def rehearsed(directory: RehearsalDir, metrics: Mapping[str, str]) -> list[Status]:
+def list_rehearsals(directory: RehearsalDir, metrics: Mapping[str, str]) -> list[Status]:
     """Return the last rehearsal of each pipeline, latest first.
 
     Args:
@@ -24,10 +24,10 @@ def rehearsed(directory: RehearsalDir, metrics: Mapping[str, str]) -> list[Statu
     """
     files = directory.run("any").parent.glob(f"*/{_JOURNAL}")
     latest = sorted(files, key=lambda file: file.stat().st_mtime, reverse=True)
-    return [_status(directory, file.parent.name, metrics) for file in latest]
+    return [read_rehearsal(directory, file.parent.name, metrics) for file in latest]
 
 
-def rehearsal(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) -> Status:
+def read_rehearsal(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) -> Status:
     """Return the last rehearsal of a pipeline.
 
     Args:
@@ -38,24 +38,19 @@ def rehearsal(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]
     Raises:
         ValueError: The pipeline has no rehearsal.
     """
-    if not (directory.run(pipeline) / _JOURNAL).exists():
-        names = ", ".join(status.name for status in rehearsed(directory, metrics)) or "none"
+    file = directory.run(pipeline) / _JOURNAL
+    if not file.exists():
+        names = ", ".join(each.name for each in list_rehearsals(directory, metrics)) or "none"
         raise ValueError(
             f"pipeline '{pipeline}' has no rehearsal (found: {names}); start one: "
             f"kedro cloud rehearse -p {pipeline}"
         )
-    return _status(directory, pipeline, metrics)
-
-
-def _status(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) -> Status:
-    file = directory.run(pipeline) / _JOURNAL
     is_running = _is_running(directory)
     steps = tuple(_step(record, is_running) for record in Journal.read(file).steps.values())
-    state = _job_state(steps)
     return Status(
         name=pipeline,
         pipeline=pipeline,
-        state=state,
+        state=_job_state(steps),
         created=datetime.fromtimestamp(file.stat().st_mtime, UTC),
         seconds=sum(step.seconds or 0.0 for step in steps),
         metric=primary_metric(_read_metrics(directory, pipeline), pipeline, metrics),
@@ -66,15 +61,11 @@ def _status(directory: RehearsalDir, pipeline: str, metrics: Mapping[str, str]) 
 
 def _step(record: StepRecord, is_running: bool) -> StepStatus:
     """Return the status of a step; if the rehearsal ended, an unfinished step is stopped."""
-    state = record.state
-    if not state.is_end and not is_running:
-        state = StepState.STOPPED
-    failed = state is StepState.FAILED
+    state = record.state if record.state.is_end or is_running else StepState.STOPPED
     seconds = record.seconds if record.seconds or state.is_done else None
-    fault = record.fault if failed else ""
-    return StepStatus(
-        record.name, state, seconds, fault, tuple(record.log_tail()) if failed else ()
-    )
+    if state is not StepState.FAILED:
+        return StepStatus(record.name, state, seconds)
+    return StepStatus(record.name, state, seconds, record.fault, tuple(record.log_tail()))
 
 
 def _job_state(steps: tuple[StepStatus, ...]) -> StepState:

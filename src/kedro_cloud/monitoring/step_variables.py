@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_cloud import compat
 from kedro_cloud.core.cloud_settings import cloud_settings
-from kedro_cloud.core.variables import AUTHENTICATION, VARIABLE
+from kedro_cloud.core.variables import AUTHENTICATION_STRING, CONNECTION_STRING
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -46,7 +46,9 @@ def step_variables(client: MLClient, project: Path, environment: str) -> dict[st
     if not workspace.application_insights:
         return {}
     address = _connection_string(str(workspace.application_insights))
-    return {VARIABLE: address, AUTHENTICATION: "Authorization=AAD"} if address else {}
+    return (
+        {CONNECTION_STRING: address, AUTHENTICATION_STRING: "Authorization=AAD"} if address else {}
+    )
 
 
 def _connection_string(resource: str) -> str:

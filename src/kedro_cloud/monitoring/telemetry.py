@@ -42,7 +42,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_contex
 
 from kedro_cloud import compat  # noqa: E402
 from kedro_cloud.core import identity  # noqa: E402
-from kedro_cloud.core.variables import AUTHENTICATION, JOB  # noqa: E402
+from kedro_cloud.core.variables import AUTHENTICATION_STRING, JOB  # noqa: E402
 
 # Otherwise the exporter adds the machine's name and locale to every item, and the service looks up
 # the city of the sender's IP address.
@@ -197,7 +197,7 @@ class _JobIds(IdGenerator):
 
 def _credential() -> Any:
     """Return the process's identity if Application Insights requires one, else None."""
-    authentication = os.environ.get(AUTHENTICATION, "").replace(" ", "").lower()
+    authentication = os.environ.get(AUTHENTICATION_STRING, "").replace(" ", "").lower()
     return identity.credential() if "authorization=aad" in authentication else None
 
 

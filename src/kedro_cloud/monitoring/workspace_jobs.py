@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_cloud import compat
 from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary_metric
+from kedro_cloud.workspace.changes import found
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -64,7 +65,7 @@ class WorkspaceJobs:
         self._tracking: Any = None
         self._faults: dict[str, tuple[str, tuple[str, ...]]] = {}
 
-    def last(self, most: int) -> list[Status]:
+    def list_last(self, most: int) -> list[Status]:
         """Return the last jobs, latest first.
 
         Args:
@@ -76,25 +77,18 @@ class WorkspaceJobs:
         runs, note = self._runs({str(job.experiment_name) for job in jobs}, "")
         return [self._summary(job, runs, note) for job in jobs]
 
-    def one(self, name: str) -> Status:
+    def read(self, name: str) -> Status:
         """Return a job with its steps.
 
         Raises:
             ValueError: The job does not exist.
         """
-        from azure.core.exceptions import ResourceNotFoundError
-
-        from kedro_cloud.workspace import answers
-
-        try:
-            job: Any = self._client.jobs.get(name)
-        except ResourceNotFoundError as error:
-            if answers.is_workspace_missing(error):
-                raise
+        job = found(self._client.jobs.get, name)
+        if job is None:
             raise ValueError(
                 f"workspace '{self._client.workspace_name}' has no job '{name}'; "
                 "kedro cloud status lists the last ones"
-            ) from error
+            )
         runs, note = self._runs({str(job.experiment_name)}, name)
         children = [child for child in self._client.jobs.list(parent_job_name=name) if child]
         steps = tuple(self._steps(job, children, runs))

@@ -9,7 +9,7 @@ from fsspec.config import conf
 from kedro.io import DatasetError
 
 from kedro_cloud.blobs.storage import VARIABLES
-from kedro_cloud.core.variables import AUTHENTICATION
+from kedro_cloud.core.variables import AUTHENTICATION_STRING
 from quartet.datasets.database_engines import create_database_engine, parse_database_url
 from support import skip_or_fail
 
@@ -32,7 +32,7 @@ def entered(monkeypatch):
         monkeypatch.setattr(module, "DefaultAzureCredential", Credential)
     for name in (*VARIABLES, "AZURE_CLIENT_ID", "DEFAULT_IDENTITY_CLIENT_ID"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv(AUTHENTICATION, "Authorization=AAD")
+    monkeypatch.setenv(AUTHENTICATION_STRING, "Authorization=AAD")
     monkeypatch.setitem(conf, "abfs", {"account_name": "identitytest"})
     return entered
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from kedro_cloud.cli import status as status_command
 from kedro_cloud.core.console import format_duration
 from kedro_cloud.jobs.progress import Status, StepState, StepStatus
-from kedro_cloud.monitoring.display import live_view
+from kedro_cloud.monitoring.display import make_view
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import Journal, StepRecord
 from published import call
@@ -125,7 +125,7 @@ def test_a_terminal_shows_steps_headline_and_metric_below_each_other():
     seen = StringIO()
     console = Console(file=seen, width=60, force_terminal=False)
     metric = ("test_accuracy", 0.9)
-    console.print(live_view(Status("a_1", "study", StepState.RUNNING, metric=metric, steps=steps)))
+    console.print(make_view(Status("a_1", "study", StepState.RUNNING, metric=metric, steps=steps)))
     *table, headline, last = (line.strip() for line in seen.getvalue().splitlines())
     assert [line.split()[:2] for line in table[1:]] == [
         ["search", "running"],

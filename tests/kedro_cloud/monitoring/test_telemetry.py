@@ -19,7 +19,7 @@ from kedro_datasets.pandas import CSVDataset
 
 import ingestion
 from control_plane.messages import Answer
-from kedro_cloud.core.variables import VARIABLE
+from kedro_cloud.core.variables import CONNECTION_STRING
 from kedro_cloud.jobs.hooks import STEP
 from kedro_cloud.monitoring import hooks as telemetry_hooks
 from kedro_cloud.monitoring import telemetry
@@ -80,7 +80,7 @@ def collector(monkeypatch):
     monkeypatch.setattr(telemetry, "_REQUEST_S", GUARD_S)
     monkeypatch.setattr(telemetry, "Telemetry", slow)
     with ingestion.running() as collector:
-        monkeypatch.setenv(VARIABLE, collector.connection_string)
+        monkeypatch.setenv(CONNECTION_STRING, collector.connection_string)
         monkeypatch.delenv(telemetry.JOB, raising=False)
         yield collector
 
@@ -224,7 +224,7 @@ def test_a_rejected_request_fails_no_run_and_warns_once(collector, fault, warnin
 def test_a_missing_collector_fails_no_run_and_warns_once(monkeypatch, warnings):
     with ingestion.running() as collector:
         connection_string = collector.connection_string
-    monkeypatch.setenv(VARIABLE, connection_string)
+    monkeypatch.setenv(CONNECTION_STRING, connection_string)
     run(pipeline(measure), TelemetryHooks())
     assert len(warnings) == 1
 
@@ -244,30 +244,30 @@ def test_a_hanging_collector_delays_a_run_by_the_timeout_only(collector, warning
 
 
 def test_an_invalid_connection_string_fails_no_run(monkeypatch, warnings):
-    monkeypatch.setenv(VARIABLE, "InstrumentationKey=none")
+    monkeypatch.setenv(CONNECTION_STRING, "InstrumentationKey=none")
     run(pipeline(measure), TelemetryHooks())
     assert len(warnings) == 1
 
 
 @pytest.mark.parametrize(
-    ("variables", "on"),
+    ("variables", "enabled"),
     [
         ({}, False),
-        ({VARIABLE: " "}, False),
-        ({VARIABLE: "InstrumentationKey=x"}, True),
-        ({VARIABLE: "InstrumentationKey=x", "OMPI_COMM_WORLD_RANK": "1"}, False),
-        ({VARIABLE: "InstrumentationKey=x", "OMPI_COMM_WORLD_RANK": "0"}, True),
+        ({CONNECTION_STRING: " "}, False),
+        ({CONNECTION_STRING: "InstrumentationKey=x"}, True),
+        ({CONNECTION_STRING: "InstrumentationKey=x", "OMPI_COMM_WORLD_RANK": "1"}, False),
+        ({CONNECTION_STRING: "InstrumentationKey=x", "OMPI_COMM_WORLD_RANK": "0"}, True),
     ],
 )
-def test_telemetry_needs_a_connection_string_and_the_first_rank(monkeypatch, variables, on):
-    monkeypatch.delenv(VARIABLE, raising=False)
+def test_telemetry_needs_a_connection_string_and_the_first_rank(monkeypatch, variables, enabled):
+    monkeypatch.delenv(CONNECTION_STRING, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert telemetry_hooks.is_on() is on
+    assert telemetry_hooks.is_enabled() is enabled
 
 
 def test_disabled_telemetry_imports_nothing_and_fails_no_run(monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(CONNECTION_STRING, raising=False)
     code = (
         "import sys; from kedro_cloud.hooks import telemetry; "
         "telemetry.before_pipeline_run({}); telemetry.after_pipeline_run(); "

@@ -11,7 +11,7 @@ import ingestion
 from control_plane.documents import GROUP_ID, WORKSPACE_ID
 from control_plane.signin import CLIENT
 from kedro_cloud.cli import azureml as commands
-from kedro_cloud.core.variables import AUTHENTICATION, VARIABLE
+from kedro_cloud.core.variables import AUTHENTICATION_STRING, CONNECTION_STRING
 from kedro_cloud.monitoring import telemetry
 from kedro_cloud.monitoring.step_variables import step_variables
 from kedro_cloud.publishing.component import Compiled
@@ -34,7 +34,7 @@ def add_insights(plane):
 def test_steps_get_the_connection_string_and_sign_in_as_the_cluster(plane, project):
     add_insights(plane)
     variables = step_variables(connect(project, "azureml"), project, "azureml")
-    assert variables == {VARIABLE: SHORT, AUTHENTICATION: "Authorization=AAD"}
+    assert variables == {CONNECTION_STRING: SHORT, AUTHENTICATION_STRING: "Authorization=AAD"}
 
 
 def test_a_workspace_without_application_insights_disables_telemetry(plane, project, caplog):
@@ -67,7 +67,7 @@ def test_disabled_telemetry_sends_no_request(plane, project, setting):
 def test_telemetry_is_sent_with_the_token_of_the_sender(plane, monkeypatch):
     collector = ingestion.Ingestion(ENDPOINT)
     plane.services[ingestion.HOST] = collector
-    monkeypatch.setenv(AUTHENTICATION, "Authorization=AAD")
+    monkeypatch.setenv(AUTHENTICATION_STRING, "Authorization=AAD")
     sender = telemetry.Telemetry(SHORT, flush_s=GUARD_S)
     sender.end(sender.begin_run("study", {"pipeline": "study"}))
     assert sender.flush() == ""
@@ -80,7 +80,7 @@ def test_telemetry_is_sent_with_the_token_of_the_sender(plane, monkeypatch):
 @pytest.mark.usefixtures("plain_pipelines")
 def test_a_submitted_job_has_the_variables_but_env_var_overrides_them(plane, project):
     add_insights(plane)
-    own = f"{AUTHENTICATION}=Authorization=AAD;ClientId=mine"
+    own = f"{AUTHENTICATION_STRING}=Authorization=AAD;ClientId=mine"
     seen = {}
     metadata = SimpleNamespace(project_path=project)
     context = SimpleNamespace(metadata=metadata, env="azureml")
@@ -89,14 +89,17 @@ def test_a_submitted_job_has_the_variables_but_env_var_overrides_them(plane, pro
     with click.Context(click.Command("run"), obj=context):
         commands.run_job(lambda **given: seen.update(given), **options)
     variables = parse_extra_env_params(seen["env_var"])
-    assert variables == {VARIABLE: SHORT, AUTHENTICATION: "Authorization=AAD;ClientId=mine"}
+    assert variables == {
+        CONNECTION_STRING: SHORT,
+        AUTHENTICATION_STRING: "Authorization=AAD;ClientId=mine",
+    }
 
 
 def test_a_published_pipeline_has_the_variables_in_every_step_and_another_version(plane, project):
     steps = {name: {"environment_variables": {"OWN": "1"}} for name in ("train", "judge")}
     compiled = Compiled(project, "study", "plain", {"jobs": steps})
-    telling = compiled.telling({VARIABLE: SHORT})
+    telling = compiled.with_variables({CONNECTION_STRING: SHORT})
     found = [step["environment_variables"] for step in telling.document["jobs"].values()]
-    assert found == [{"OWN": "1", VARIABLE: SHORT}] * 2
+    assert found == [{"OWN": "1", CONNECTION_STRING: SHORT}] * 2
     assert steps["train"] == {"environment_variables": {"OWN": "1"}}
     assert telling.content != compiled.content
