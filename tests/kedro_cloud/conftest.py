@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from azure.core.pipeline.transport import AsyncHttpTransport, HttpTransport
+from click.testing import Result
 from kedro.framework import project as kedro_project
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
@@ -26,6 +28,7 @@ from kedro_cloud.jobs import registry
 from kedro_cloud.rehearsal import RehearsalDir
 from kedro_cloud.rehearsal.tracking import Tracking
 from plain import make_plain_project
+from published import call
 from support import skip_or_fail
 from watched import Arrivals, Commands
 
@@ -89,6 +92,26 @@ def plain_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(plain_project: Path, tmp_path: Path) -> Path:
     """A plain project of one's own."""
     return shutil.copytree(plain_project, tmp_path / "plain")
+
+
+@pytest.fixture
+def run(
+    request: pytest.FixtureRequest, plane: ControlPlane, project: Path
+) -> Callable[..., Result]:
+    """Run the command of the test's module, its `COMMAND`, in a workspace."""
+    return partial(call, project, *request.module.COMMAND)
+
+
+@pytest.fixture
+def succeed(run: Callable[..., Result]) -> Callable[..., str]:
+    """Run the command as in `run`; it must succeed. Return what it prints."""
+
+    def run_and_check(*arguments: str) -> str:
+        result = run(*arguments)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return run_and_check
 
 
 @pytest.fixture(scope="module")

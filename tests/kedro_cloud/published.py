@@ -1,4 +1,4 @@
-"""The commands that change a workspace, run in this process, and jobs of published pipelines."""
+"""Run commands in this process; read their errors, requests and jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from control_plane.resources import Document
 from kedro_cloud.jobs.job import Job, Step
 from submitted import component, read_submitted
 
-_OF_PARENT = re.compile(r"\$\{\{parent\.inputs\.(\w+)\}\}")
+_PARENT_INPUT = re.compile(r"\$\{\{parent\.inputs\.(\w+)\}\}")
 
 
 def call(project: Path, command: click.Command, *arguments: str) -> Result:
@@ -38,17 +38,17 @@ def error_of(result: Result) -> str:
     """Return the one line of the error that a command must end in."""
     assert result.exit_code in (1, 2), result.output
     assert "Traceback" not in result.output
-    (line,) = told(result)
+    (line,) = error_lines(result)
     return line
 
 
-def told(result: Result) -> list[str]:
-    """Lines of errors."""
+def error_lines(result: Result) -> list[str]:
+    """Return the lines of errors."""
     return [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
 
 
 def puts(plane: ControlPlane, since: int = 0) -> list[str]:
-    """Paths that were put, changed, removed or called."""
+    """Return method and path of each request that changes something."""
     return [
         f"{request.method} {request.path.rpartition('/workspaces/')[2]}"
         for request in plane.requests[since:]
@@ -58,7 +58,7 @@ def puts(plane: ControlPlane, since: int = 0) -> list[str]:
 
 
 def read_invoked(plane: ControlPlane, document: Document) -> Job:
-    """The job that a call of an endpoint made: the component's steps, and what was said to it."""
+    """Return the job of an invocation: the component's steps, with the given inputs."""
     properties = document["properties"]
     spec = component(plane, {"componentId": properties["componentId"]})
     job = read_submitted(
@@ -71,14 +71,14 @@ def read_invoked(plane: ControlPlane, document: Document) -> Job:
             }
         },
     )
-    said = {name: found["value"] for name, found in properties["inputs"].items()}
-    return replace(job, steps=tuple(_filled(step, said) for step in job.steps))
+    given = {name: found["value"] for name, found in properties["inputs"].items()}
+    return replace(job, steps=tuple(_fill(step, given) for step in job.steps))
 
 
-def _filled(step: Step, said: Mapping[str, str]) -> Step:
-    def value(given: Any) -> Any:
-        found = _OF_PARENT.fullmatch(given) if isinstance(given, str) else None
-        return said[found[1]] if found else given
+def _fill(step: Step, given: Mapping[str, str]) -> Step:
+    def fill(value: Any) -> Any:
+        found = _PARENT_INPUT.fullmatch(value) if isinstance(value, str) else None
+        return given[found[1]] if found else value
 
-    inputs = {name: value(given) for name, given in step.inputs.items()}
+    inputs = {name: fill(value) for name, value in step.inputs.items()}
     return replace(step, inputs=MappingProxyType(inputs))

@@ -1,7 +1,6 @@
-"""A new model must answer before anybody is sent to it, and be made once however often one asks."""
+"""A new deployment must answer a test request before it gets traffic, and be created once."""
 
 import json
-from functools import partial
 
 import pytest
 
@@ -13,36 +12,31 @@ from kedro_cloud.models.deployment import DesiredDeployment, EndpointState, plan
 from kedro_cloud.models.scoring import serve
 from kedro_cloud.provisioning.environment import ROUTES, Image
 from plain import MODEL
-from published import call, error_of, succeed
+from published import error_of
 from registered import EXAMPLE, register_there, tags_there
 from support import ROOT
 
 ENDPOINT = "price-model"
+COMMAND = (deploy, "--model", MODEL)
 
 
 @pytest.fixture
-def image(plane, project):
-    """The project's image, registered in a workspace that has the model as well."""
+def image(project):
+    """The project's image."""
+    return Image.from_project(project, "cpu")
+
+
+@pytest.fixture
+def plane(plane, image):
+    """A workspace with the image and two versions of the model."""
     register_there(plane)
     image = Image.from_project(project, "serving")
     plane.manager.add(f"environments/{image.name}/versions/{image.version}", {})
-    return image
-
-
-@pytest.fixture
-def run(image, project):
-    """Run the command."""
-    return partial(call, project, deploy, "--model", MODEL)
-
-
-@pytest.fixture
-def done(image, project):
-    """Run the command, which must succeed; return what it prints."""
-    return partial(succeed, project, deploy, "--model", MODEL)
+    return plane
 
 
 def writes(plane):
-    """Method and path of each request that may have changed something."""
+    """Return method and path of each request that may have changed something."""
     reads = ("GET", "HEAD")
     asked = [each for each in plane.requests if each.method not in reads]
     return [
@@ -57,33 +51,33 @@ def traffic(plane):
 
 
 def deployments(plane):
-    """Version of the model by deployment."""
+    """Return the version of the model by deployment."""
     found = plane.manager.list(f"onlineEndpoints/{ENDPOINT}/deployments")
     return {each["name"]: each["tags"]["version"] for each in found}
 
 
-def test_the_first_deployment_is_as_the_file_says_and_made_once(plane, done, image):
-    done("--version", "1")
+def test_the_first_deployment_has_the_settings_of_cloud_yml(plane, succeed, image):
+    succeed("--version", "1")
     endpoint = plane.manager.find(f"onlineEndpoints/{ENDPOINT}")
     assert endpoint["properties"]["authMode"] == "AADToken"
     assert endpoint["identity"]["type"] == "SystemAssigned"
-    made = plane.manager.find(f"onlineEndpoints/{ENDPOINT}/deployments/blue")
-    said = made["properties"]
-    assert said["environmentId"].endswith(f"environments/{image.name}/versions/{image.version}")
-    assert said["model"].endswith(f"models/{MODEL}/versions/1")
-    assert said["modelMountPath"] == said["environmentVariables"]["KEDRO_CLOUD_MODEL_DIR"]
-    assert said["codeConfiguration"]["scoringScript"] == bundle.ENTRY
-    assert said["instanceType"] == "Standard_DS2_v2"
-    assert made["sku"]["capacity"] == 1
-    assert said["requestSettings"]["maxConcurrentRequestsPerInstance"] > 1
+    deployment = plane.manager.find(f"onlineEndpoints/{ENDPOINT}/deployments/blue")
+    found = deployment["properties"]
+    assert found["environmentId"].endswith(f"environments/{image.name}/versions/{image.version}")
+    assert found["model"].endswith(f"models/{MODEL}/versions/1")
+    assert found["modelMountPath"] == found["environmentVariables"]["KEDRO_CLOUD_MODEL_DIR"]
+    assert found["codeConfiguration"]["scoringScript"] == bundle.ENTRY
+    assert found["instanceType"] == "Standard_DS2_v2"
+    assert deployment["sku"]["capacity"] == 1
+    assert found["requestSettings"]["maxConcurrentRequestsPerInstance"] > 1
     assert traffic(plane) == {"blue": 100}
     before = len(writes(plane))
-    assert f"endpoint {ENDPOINT} answers with it already: blue" in done("--version", "1")
+    assert f"endpoint {ENDPOINT} answers with it already: blue" in succeed("--version", "1")
     assert len(writes(plane)) == before
 
 
-def test_the_server_is_sent_and_traffic_moves_after_the_example_was_answered(plane, done):
-    done()
+def test_the_code_is_uploaded_and_traffic_moves_after_the_test_request(plane, succeed):
+    succeed()
     sent = {
         each.path.split("/", 2)[2].partition("/")[2]: each.body
         for each in plane.requests
@@ -102,13 +96,13 @@ def test_the_server_is_sent_and_traffic_moves_after_the_example_was_answered(pla
     assert [shares for method, shares in steps if method == "PUT"] == [{}, {"blue": 100}]
 
 
-def test_another_version_takes_over_and_the_one_before_goes_unless_it_is_kept(plane, done):
-    done("--version", "1")
-    done("--version", "2", "--keep")
+def test_another_version_replaces_the_previous_deployment_unless_it_is_kept(plane, succeed):
+    succeed("--version", "1")
+    succeed("--version", "2", "--keep")
     assert traffic(plane) == {"green": 100}
     assert deployments(plane) == {"blue": "1", "green": "2"}
     before = len(writes(plane))
-    done("--version", "1")
+    succeed("--version", "1")
     assert traffic(plane) == {"blue": 100}
     assert deployments(plane) == {"blue": "1"}
     assert not [each for each in writes(plane)[before:] if each.startswith("PUT /deployments")]
@@ -122,8 +116,8 @@ def test_another_version_takes_over_and_the_one_before_goes_unless_it_is_kept(pl
         Answer(200, b"Hello"),
     ],
 )
-def test_what_does_not_answer_gets_no_traffic_and_is_asked_again(plane, run, done, answer):
-    done("--version", "1")
+def test_a_failed_test_request_moves_no_traffic_and_a_rerun_repeats_it(plane, run, succeed, answer):
+    succeed("--version", "1")
     plane.invocations.scoring.answers["green"] = answer
     line = error_of(run("--version", "2"))
     assert f"get-logs --endpoint-name {ENDPOINT} --name green" in line
@@ -131,7 +125,7 @@ def test_what_does_not_answer_gets_no_traffic_and_is_asked_again(plane, run, don
     assert deployments(plane) == {"blue": "1", "green": "2"}
     plane.invocations.scoring.answers.clear()
     before = len(writes(plane))
-    done("--version", "2")
+    succeed("--version", "2")
     assert traffic(plane) == {"green": 100}
     assert writes(plane)[before:] == [
         f"PUT /onlineEndpoints/{ENDPOINT}",
@@ -139,37 +133,37 @@ def test_what_does_not_answer_gets_no_traffic_and_is_asked_again(plane, run, don
     ]
 
 
-def test_a_dry_run_tells_all_and_changes_nothing(plane, done):
-    done("--version", "1")
+def test_a_dry_run_shows_all_changes_and_applies_none(plane, succeed):
+    succeed("--version", "1")
     before = len(writes(plane))
-    told = done("--version", "2", "--dry-run").splitlines()
+    lines = succeed("--version", "2", "--dry-run").splitlines()
     assert len(writes(plane)) == before
-    assert told[1].startswith(f"+ deployment green: {MODEL} version 2 on 1 × Standard_DS2_v2 in ")
-    assert told[2].startswith("~ traffic: 100 % to green, once it has answered a test request")
-    assert told[3:] == ["- deployment blue"]
+    assert lines[1].startswith(f"+ deployment green: {MODEL} version 2 on 1 × Standard_DS2_v2 in ")
+    assert lines[2].startswith("~ traffic: 100 % to green, once it has answered a test request")
+    assert lines[3:] == ["- deployment blue"]
 
 
-def test_the_champion_is_deployed_if_no_version_is_said(plane, done):
+def test_the_champion_is_the_default_or_else_the_latest(plane, succeed):
     tags_there(plane, "1")["stage.champion"] = "true"
-    assert f"{MODEL} version 1 (champion)" in done("--dry-run")
+    assert f"{MODEL} version 1 (champion)" in succeed("--dry-run")
     del tags_there(plane, "1")["stage.champion"]
-    assert f"{MODEL} version 2:" in done("--dry-run")
+    assert f"{MODEL} version 2:" in succeed("--dry-run")
 
 
-def test_packages_other_than_those_the_model_was_made_with_are_told(plane, run):
+def test_packages_that_changed_since_training_are_reported(plane, run):
     tags_there(plane, "2")["library.torch"] = "1.9.0"
     result = run("--dry-run")
     assert "Warning: made with torch 1.9.0, now 2.13.0" in result.stderr
 
 
-def test_a_missing_image_is_told_with_the_command_that_registers_it(plane, run, image):
+def test_a_missing_image_is_reported_with_the_command_that_registers_it(plane, run, image):
     plane.resources.delete(f"{WORKSPACE_ID}/environments/{image.name}/versions/{image.version}")
     assert "kedro cloud environment" in error_of(run())
     assert not writes(plane)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--version", "9"), "has no version 9; registered: 1, 2"),
         (("--stage", "candidate"), f"kedro cloud models promote {MODEL} 2 --to candidate"),
@@ -179,12 +173,14 @@ def test_a_missing_image_is_told_with_the_command_that_registers_it(plane, run, 
         (("--port", "80"), "--port needs --local"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line_and_changes_nothing(plane, run, arguments, said):
-    assert said in error_of(run(*arguments))
+def test_invalid_options_are_reported_in_one_line_and_change_nothing(
+    plane, run, arguments, message
+):
+    assert message in error_of(run(*arguments))
     assert not writes(plane)
 
 
-def test_a_refusal_in_the_middle_is_told_and_the_next_run_goes_on(plane, run, done):
+def test_a_rejected_deployment_is_reported_and_a_rerun_completes_it(plane, run, succeed):
     fault = Fault(
         Answer.error(400, "UserError", "Not enough quota for Standard_DS2_v2"),
         method="PUT",
@@ -194,18 +190,18 @@ def test_a_refusal_in_the_middle_is_told_and_the_next_run_goes_on(plane, run, do
     plane.faults.append(fault)
     assert "Not enough quota for Standard_DS2_v2" in error_of(run())
     assert traffic(plane) == {}
-    done()
+    succeed()
     assert traffic(plane) == {"blue": 100}
 
 
-def test_traffic_that_somebody_has_split_is_left_to_them():
+def test_split_traffic_is_not_changed():
     desired = DesiredDeployment(ENDPOINT, MODEL, "1", "image:1", "code", "Standard_DS2_v2", 1)
     state = EndpointState(True, {"blue": 90, "green": 10}, {"blue": "x", "green": "y"})
     with pytest.raises(ValueError, match="splits its traffic between blue and green; give all"):
         plan(desired, state, keep=False)
 
 
-def test_the_image_starts_the_server_that_is_sent_where_azure_looks_for_it():
+def test_the_image_starts_the_uploaded_server_on_the_port_of_its_routes():
     command = (ROOT / "Dockerfile.serving").read_text().splitlines()[-1]
     shell = json.loads(command.removeprefix("CMD "))[-1]
     assert shell.endswith(f"python -m {bundle.MODULE}")

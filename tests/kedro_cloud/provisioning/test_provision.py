@@ -13,7 +13,7 @@ from kedro_cloud.cli.provision import provision
 from kedro_cloud.provisioning.environment import Image
 from plain import edit
 from projects import add_image
-from published import call, error_of, puts, succeed, told
+from published import call, error_lines, error_of, puts, succeed
 
 IDENTITY = f"{GROUP_ID}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 SUBNET = f"{GROUP_ID}/providers/Microsoft.Network/virtualNetworks/net/subnets/machines"
@@ -195,7 +195,7 @@ def test_obstacles_are_reported_in_one_line(plane, run, obstacle, message):
     obstacle(plane)
     result = run()
     assert result.exit_code == 1
-    errors = told(result)
+    errors = error_lines(result)
     assert message in errors[0]
     if obstacle is not throttled:
         assert plane.manager.find("datastores/plain_raw"), "the rest was not created"
@@ -203,7 +203,7 @@ def test_obstacles_are_reported_in_one_line(plane, run, obstacle, message):
 
 def test_a_missing_permission_is_reported_with_the_required_role(plane, run):
     plane.manager.denied.add("computes/write")
-    errors = told(run())
+    errors = error_lines(run())
     assert len(errors) == 2
     assert all("permission denied ((AuthorizationFailed) " in error for error in errors)
     assert all("ask for the role AzureML Compute Operator" in error for error in errors)

@@ -4,7 +4,6 @@ import csv
 import json
 import re
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import requests
@@ -19,13 +18,14 @@ from kedro_cloud.publishing.component import Compiled
 from kedro_cloud.rehearsal import RehearsalSettings, rehearse
 from plain import ENDPOINT as NAME
 from plain import PACKAGE, PIPELINE, STEPS, furnish_plain
-from published import call, error_of, puts, read_invoked, succeed
+from published import error_of, puts, read_invoked
 from submitted import component, download
 from support import GUARD_S
 
 ENDPOINT = f"batchEndpoints/{NAME}"
 HOSTILE = "it's; touch gone \"`touch gone`\" $(touch gone) '"
 """A title that a shell would execute."""
+COMMAND = (publish, "-p", PIPELINE)
 pytestmark = pytest.mark.usefixtures("plain_pipelines")
 
 
@@ -37,21 +37,9 @@ def plane(plane):
 
 
 @pytest.fixture
-def run(plane, plain_project):
-    """Run the command."""
-    return partial(call, plain_project, publish, "-p", PIPELINE)
-
-
-@pytest.fixture
-def done(plane, plain_project):
-    """Run the command, which must succeed; return what it prints."""
-    return partial(succeed, plain_project, publish, "-p", PIPELINE)
-
-
-@pytest.fixture
-def published(done):
+def published(succeed):
     """The pipeline on its endpoint; what the command printed."""
-    return done()
+    return succeed()
 
 
 def steps(plane, version):
@@ -69,17 +57,17 @@ def deployed(plane):
     return asset.partition("/components/")[2]
 
 
-def test_publishing_again_changes_nothing_and_a_change_is_a_new_version(plane, done, published):
+def test_publishing_again_changes_nothing_and_a_change_is_a_new_version(plane, succeed, published):
     assert plane.manager.find(ENDPOINT)["properties"]["authMode"] == "aadToken"
     before, since = deployed(plane), len(plane.requests)
-    assert "is published already" in done()
+    assert "is published already" in succeed()
     more = ("--params", "step_nodes.search=3")
-    shown = done(*more, "--dry-run")
+    shown = succeed(*more, "--dry-run")
     assert re.search(rf"~ default v\w+: of endpoint {NAME}, v\w+ → v\w+", shown)
     assert puts(plane, since) == []
-    done(*more)
+    succeed(*more)
     assert deployed(plane) != before
-    done()  # the earlier deployment still exists and becomes the default again
+    succeed()  # the earlier deployment still exists and becomes the default again
     assert deployed(plane) == before
 
 
@@ -149,7 +137,7 @@ def uploaded_code(plane, folder):
     return next(download(plane, kept["properties"]["codeUri"], folder).glob("**/conf")).parent
 
 
-def test_old_deployments_are_removed_but_not_those_of_others(plane, done, published):
+def test_old_deployments_are_removed_but_not_those_of_others(plane, succeed, published):
     newest = deployed(plane).rpartition("/")[2]
     for number in range(6):
         plane.resources.put(
@@ -157,19 +145,19 @@ def test_old_deployments_are_removed_but_not_those_of_others(plane, done, publis
             {"tags": {"kedro_pipeline": PIPELINE}, "properties": {}},
         )
     plane.manager.add(f"{ENDPOINT}/deployments/by-hand", {})
-    done()
+    succeed()
     left = {each["name"] for each in plane.manager.list(f"{ENDPOINT}/deployments")}
     assert {f"v{newest}", "by-hand", "old5", "old4", "old3", "old2"} <= left
     assert not left & {"old0", "old1"}
 
 
-def test_an_interrupted_publication_is_completed_by_a_rerun(plane, run, done):
+def test_an_interrupted_publication_is_completed_by_a_rerun(plane, run, succeed):
     broken = Answer.error(500, "InternalServerError", "try again", **{"Retry-After": "0"})
     plane.faults.append(Fault(broken, method="PUT", path="/deployments/"))
     assert "this is an error of Azure: rerun later" in error_of(run())
     plane.faults.clear()
     since = len(plane.requests)
-    done()
+    succeed()
     changed = [path.rpartition("batchEndpoints/")[2] for path in puts(plane, since)]
     version = deployed(plane).rpartition("/")[2]
     assert changed == [f"{NAME}/deployments/v{version}", NAME]

@@ -1,17 +1,16 @@
 """A schedule must start the right job at the right times, once, and only its owner changes it."""
 
-from functools import partial
-
 import pytest
 
 from control_plane.documents import WORKSPACE_ID
 from kedro_cloud.cli.schedule import schedule
 from kedro_cloud.publishing.cron import normalize_cron, normalize_time_zone
 from plain import PACKAGE, PIPELINE, STEPS, furnish_plain
-from published import call, error_of, puts, succeed
+from published import error_of, puts
 
 SCHEDULE = f"schedules/{PIPELINE}"
 HOURLY = ("create", "-p", PIPELINE, "--cron", "0 * * * *")
+COMMAND = (schedule,)
 pytestmark = pytest.mark.usefixtures("plain_pipelines")
 
 
@@ -23,21 +22,9 @@ def plane(plane):
 
 
 @pytest.fixture
-def run(plane, plain_project):
-    """Run the command."""
-    return partial(call, plain_project, schedule)
-
-
-@pytest.fixture
-def done(plane, plain_project):
-    """Run the command, which must succeed; return what it prints."""
-    return partial(succeed, plain_project, schedule)
-
-
-@pytest.fixture
-def made(plane, done):
+def made(plane, succeed):
     """A workspace with a schedule; earlier requests are cleared."""
-    done(*HOURLY)
+    succeed(*HOURLY)
     plane.requests.clear()
     return plane
 
@@ -48,10 +35,10 @@ def state(plane):
     return properties["isEnabled"], properties["action"]["jobDefinition"]
 
 
-def test_a_schedule_is_created_once_and_starts_the_steps_of_the_pipeline(plane, done):
-    assert f"+ schedule {PIPELINE}: {PIPELINE} at '0 * * * *' UTC" in done(*HOURLY, "--dry-run")
+def test_a_schedule_is_created_once_and_starts_the_steps_of_the_pipeline(plane, succeed):
+    assert f"+ schedule {PIPELINE}: {PIPELINE} at '0 * * * *' UTC" in succeed(*HOURLY, "--dry-run")
     assert puts(plane) == []
-    done(*HOURLY)
+    succeed(*HOURLY)
     made = plane.manager.find(SCHEDULE)["properties"]
     assert made["trigger"]["expression"] == "0 * * * *"
     assert made["trigger"]["timeZone"] == "UTC"
@@ -59,40 +46,40 @@ def test_a_schedule_is_created_once_and_starts_the_steps_of_the_pipeline(plane, 
     assert job["jobs"].keys() == set(STEPS)
     assert job["experimentName"] == PACKAGE
     since = len(plane.requests)
-    assert "nothing to change" in done(*HOURLY)
+    assert "nothing to change" in succeed(*HOURLY)
     assert puts(plane, since) == []
 
 
-def test_a_paused_schedule_keeps_its_job_and_stays_paused_when_it_changes(made, done, run):
+def test_a_paused_schedule_keeps_its_job_and_stays_paused_when_it_changes(made, succeed, run):
     _, before = state(made)
-    done("pause", PIPELINE)
+    succeed("pause", PIPELINE)
     assert state(made) == (False, before)
-    assert "is paused already" in done("pause", PIPELINE)
-    changed = done("create", "-p", PIPELINE, "--cron", "30 6 * * 1-5")
+    assert "is paused already" in succeed("pause", PIPELINE)
+    changed = succeed("create", "-p", PIPELINE, "--cron", "30 6 * * 1-5")
     assert f"~ schedule {PIPELINE}: cron 0 * * * * → 30 6 * * 1-5" in changed
     assert "the schedule is paused; resume it: kedro cloud schedule resume" in changed
     assert state(made) == (False, before)
-    done(*HOURLY, "--name", "second")
+    succeed(*HOURLY, "--name", "second")
     message = f"'{PIPELINE}' is scheduled already, as 'second'"
     assert message in error_of(run("resume", PIPELINE))
     assert state(made) == (False, before)
-    done("remove", "second")
-    done("resume", PIPELINE)
+    succeed("remove", "second")
+    succeed("resume", PIPELINE)
     assert state(made) == (True, before)
 
 
-def test_removing_a_schedule_twice_reports_that_it_is_gone(made, done):
-    done("remove", PIPELINE, "--dry-run")
+def test_removing_a_schedule_twice_reports_that_it_is_gone(made, succeed):
+    succeed("remove", PIPELINE, "--dry-run")
     assert made.manager.find(SCHEDULE)
-    done("remove", PIPELINE)
+    succeed("remove", PIPELINE)
     assert made.manager.find(SCHEDULE) is None
-    assert "nothing to remove" in done("remove", PIPELINE)
+    assert "nothing to remove" in succeed("remove", PIPELINE)
 
 
-def test_the_list_shows_paused_schedules_and_missing_clusters(made, done, run):
-    done("pause", PIPELINE)
+def test_the_list_shows_paused_schedules_and_missing_clusters(made, succeed, run):
+    succeed("pause", PIPELINE)
     made.resources.delete(f"{WORKSPACE_ID}/computes/cpu-cluster")
-    heading, line = done("list").splitlines()
+    heading, line = succeed("list").splitlines()
     assert heading.split() == ["NAME", "PIPELINE", "CRON", "TIME", "ZONE", "STATE"]
     assert line.startswith(f"{PIPELINE}  {PIPELINE}  0 * * * *  UTC")
     assert "paused; its jobs will fail: no cluster cpu-cluster (kedro cloud provision)" in line
