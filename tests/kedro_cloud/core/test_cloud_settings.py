@@ -1,4 +1,4 @@
-"""A slip in cloud.yml must be told by its name, before anything is asked of Azure."""
+"""An error in cloud.yml is reported with its setting, before any request to Azure."""
 
 import re
 
@@ -19,27 +19,27 @@ def written():
 
 @pytest.fixture
 def read(tmp_path, written):
-    """Reads the project's file after a change to it."""
+    """Return a function that changes the project's file and reads it."""
 
     def run(change):
-        said = yaml.safe_load(written)
-        change(said["cloud"])
+        content = yaml.safe_load(written)
+        change(content["cloud"])
         (tmp_path / "conf/azureml").mkdir(parents=True)
         (tmp_path / "conf/base").mkdir()
-        (tmp_path / "conf/azureml/cloud.yml").write_text(yaml.safe_dump(said))
+        (tmp_path / "conf/azureml/cloud.yml").write_text(yaml.safe_dump(content))
         return cloud_settings(tmp_path, "azureml")
 
     return run
 
 
-def test_the_projects_own_file_is_read():
+def test_the_projects_file_is_valid():
     cloud = cloud_settings(ROOT, "azureml")
     assert cloud.clusters["cpu-cluster"].min_nodes == 0
     assert cloud.endpoints["style-transfer"].inputs["video"].parameter == "video"
     assert cloud.datastores[cloud.data_assets["mnist"].datastore] == "raw"
 
 
-def test_a_project_without_videos_needs_neither_a_trigger_nor_endpoints_nor_models(read):
+def test_trigger_endpoints_deployments_and_data_assets_are_optional(read):
     def change(cloud):
         for name in ("trigger", "endpoints", "deployments", "data_assets"):
             del cloud[name]
@@ -49,16 +49,16 @@ def test_a_project_without_videos_needs_neither_a_trigger_nor_endpoints_nor_mode
     assert (cloud.endpoints, cloud.deployments, cloud.data_assets) == ({}, {}, {})
 
 
-def test_who_watches_without_a_trigger_is_told_what_to_write(read):
+def test_a_missing_trigger_is_reported_with_its_settings(read):
     cloud = read(lambda it: it.pop("trigger"))
     with pytest.raises(ValueError, match=r"^conf/azureml/cloud\.yml: trigger is missing.*suffixes"):
         FileTrigger(ROOT, "azureml", cloud).open_location(None)
 
 
-def test_the_clusters_that_steps_go_to_are_in_the_file():
+def test_the_clusters_of_azureml_yml_are_in_the_file():
     azure = yaml.safe_load((ROOT / "conf/azureml/azureml.yml").read_text())["azure"]
-    wanted = {found["cluster_name"] for found in azure["compute"].values()}
-    assert wanted <= set(cloud_settings(ROOT, "azureml").clusters)
+    names = {found["cluster_name"] for found in azure["compute"].values()}
+    assert names <= set(cloud_settings(ROOT, "azureml").clusters)
 
 
 def _rename(part, before, after):
@@ -66,7 +66,7 @@ def _rename(part, before, after):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda it: it["clusters"]["cpu-cluster"].pop("max_nodes"), "max_nodes is missing"),
         (lambda it: it["clusters"]["cpu-cluster"].update(nodes=3), "nodes is not a setting"),
@@ -124,13 +124,13 @@ def _rename(part, before, after):
         (lambda it: it.pop("region"), "region is missing"),
     ],
 )
-def test_a_slip_is_told_by_its_name(read, change, said):
-    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+def test_an_invalid_setting_is_reported_by_its_name(read, change, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
         read(change)
     assert str(caught.value).startswith("conf/azureml/cloud.yml: ")
     assert "\n" not in str(caught.value)
 
 
-def test_an_environment_of_this_machine_has_none():
+def test_an_environment_without_the_file_is_reported():
     with pytest.raises(ValueError, match=r"environment 'local' has no cloud\.yml; use -e azureml"):
         cloud_settings(ROOT, "local")

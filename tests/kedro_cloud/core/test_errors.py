@@ -1,7 +1,6 @@
-"""What libraries say must reach the user as one line: where, what was expected, what to do.
+"""Errors of libraries reach the user as one line: where, what was expected, what to do.
 
-Each test provokes the installed library's own message: a version that says it in other words is
-noticed here.
+Each test provokes an error of the installed library, so that a version with another text fails.
 """
 
 import os
@@ -19,69 +18,50 @@ from kedro_cloud.core.errors import describe
 PIPELINE = Pipeline([Node(list, "first", "second", name="copy")])
 
 
-def line(provoke):
-    """What a user reads of the error that a call raises."""
+def message(provoke):
+    """Return what a user reads of the error that a call raises."""
     with pytest.raises(Exception) as caught:
         provoke()
     return describe(caught.value)
 
 
 def catalog(**changes):
+    """Return a catalog with a dataset `images`, whose entry is changed; None removes a key."""
     entry = {"type": "json.JSONDataset", "filepath": "a.json", **changes}
     entry = {name: value for name, value in entry.items() if value is not None}
     return DataCatalog.from_config({"images": entry})
 
 
-def configuration(tmp_path, text):
-    (tmp_path / "conf/base").mkdir(parents=True)
-    (tmp_path / "conf/base/globals.yml").write_text("raw: data\n")
-    (tmp_path / "conf/base/parameters.yml").write_text(text)
-    return OmegaConfigLoader(str(tmp_path / "conf"), base_env="base", default_run_env="base")
-
-
-def test_errors_that_are_each_others_cause_end_in_a_line():
-    """As Azure's SDK leaves them after several tries."""
+def test_a_cycle_of_causes_ends():
+    """Azure's SDK creates one when it retries."""
     last, first = OSError(5, "Input/output error"), ValueError("tried 7 times")
     last.__cause__, first.__context__ = first, last
     assert describe(last) == "input/output error"
 
 
-def test_a_missing_file_is_named_with_its_dataset(tmp_path):
+def test_a_missing_file_is_reported_with_its_dataset(tmp_path):
     file = tmp_path / "a.json"
-    assert line(lambda: catalog(filepath=str(file)).load("images")) == (
+    assert message(lambda: catalog(filepath=str(file)).load("images")) == (
         f"images: {file}: no such file or directory; check the path"
     )
 
 
-def test_what_cannot_be_saved_is_named_with_its_dataset(tmp_path):
+def test_data_that_cannot_be_saved_are_reported_with_their_dataset(tmp_path):
     images = catalog(filepath=str(tmp_path / "a.json"))
-    assert line(lambda: images.save("images", {1})) == (
+    assert message(lambda: images.save("images", {1})) == (
         "images: Object of type set is not JSON serializable"
     )
 
 
-def test_a_folder_in_the_place_of_a_file_is_named_with_what_to_do(tmp_path):
-    assert line(lambda: catalog(filepath=str(tmp_path)).load("images")) == (
+def test_a_folder_instead_of_a_file_is_reported_with_its_dataset(tmp_path):
+    assert message(lambda: catalog(filepath=str(tmp_path)).load("images")) == (
         f"images: {tmp_path}: is a directory; expected a file; use the path of a file, or move the "
         "folder away"
     )
 
 
-def test_an_os_error_without_a_file_is_told_with_what_to_do():
-    assert line(lambda: os.write(os.open("/dev/full", os.O_WRONLY), b"x")) == (
-        "no space left on device; free disk space, and rerun"
-    )
-
-
-def test_a_letter_that_the_locale_lacks_is_told_with_the_variable_to_set():
-    assert line("\udcfc.csv".encode) == (
-        "a path has characters that this locale cannot encode: unset PYTHONUTF8, or set "
-        "LC_ALL=C.UTF-8"
-    )
-
-
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         (
             {"filepth": "b.json"},
@@ -99,69 +79,79 @@ def test_a_letter_that_the_locale_lacks_is_told_with_the_variable_to_set():
             "dataset name is correct.",
         ),
         ({"fs_args": 3}, "dataset 'images': 'int' object has no attribute 'pop'"),
+        (
+            {"credentials": "db"},
+            "Unable to find credentials 'db': add it to credentials.yml, or check its spelling in "
+            "catalog.yml",
+        ),
     ],
 )
-def test_a_wrong_entry_of_the_catalog_is_told_by_dataset_and_key(changes, said):
-    assert line(lambda: catalog(**changes).get("images")) == said
-
-
-def test_credentials_that_are_nowhere_are_named():
-    assert line(lambda: catalog(credentials="db").get("images")) == (
-        "Unable to find credentials 'db': add it to credentials.yml, or check its spelling in "
-        "catalog.yml"
-    )
-
-
-def test_an_entry_that_globals_lack_is_named(tmp_path):
-    loader = configuration(tmp_path, "folder: ${globals:rw}\n")
-    assert line(lambda: loader["parameters"]) == (
-        "folder: globals.yml has no entry 'rw'; check its spelling"
-    )
-
-
-def test_a_reference_to_no_parameter_is_named_where_it_stands(tmp_path):
-    loader = configuration(tmp_path, "split:\n  seed: ${sed}\n")
-    assert line(lambda: loader["parameters"]) == (
-        "split.seed: there is no entry 'sed'; check its spelling"
-    )
-
-
-def test_an_environment_without_a_folder_is_named(tmp_path):
-    configuration(tmp_path, "")
-    loader = OmegaConfigLoader(str(tmp_path / "conf"), env="prd", base_env="base")
-    assert line(lambda: loader["parameters"]) == (
-        f"environment 'prd' does not exist: expected folder {tmp_path}/conf/prd; check the "
-        "spelling of -e, KEDRO_ENV"
-    )
-
-
-def test_an_input_that_no_file_has_is_named():
-    assert line(lambda: SequentialRunner().run(PIPELINE, DataCatalog())) == (
-        "pipeline inputs missing: 'first'; add them to catalog.yml or parameters.yml"
-    )
+def test_an_invalid_catalog_entry_is_reported_by_dataset_and_key(changes, expected):
+    assert message(lambda: catalog(**changes).get("images")) == expected
 
 
 @pytest.mark.parametrize(
-    ("choice", "said"),
+    ("parameters", "environment", "expected"),
     [
-        ({"node_names": ["no"]}, "the pipeline has no nodes named 'no'; see `kedro registry"),
-        ({"from_inputs": ["no"]}, "the pipeline has no datasets named 'no'; see `kedro registry"),
-        ({"tags": ["no"]}, "the filters select no nodes; check the spelling of --tags"),
+        ("folder: ${globals:rw}\n", None, "folder: globals.yml has no entry 'rw'; check its spell"),
+        ("split: {seed: '${sed}'}\n", None, "split.seed: there is no entry 'sed'; check its spell"),
+        ("", "prd", "environment 'prd' does not exist: expected folder /"),
     ],
 )
-def test_a_choice_of_nodes_that_is_empty_names_what_is_unknown(choice, said):
-    assert line(lambda: PIPELINE.filter(**choice)).startswith(said)
-
-
-def test_an_unknown_runner_is_told_with_those_that_there_are():
-    assert line(lambda: load_obj("Fast", "kedro.runner")) == (
-        "--runner: 'Fast' does not exist; expected one of SequentialRunner, ThreadRunner, "
-        "ParallelRunner"
+def test_an_invalid_configuration_is_reported_by_its_key(
+    tmp_path, parameters, environment, expected
+):
+    (tmp_path / "conf/base").mkdir(parents=True)
+    (tmp_path / "conf/base/globals.yml").write_text("raw: data\n")
+    (tmp_path / "conf/base/parameters.yml").write_text(parameters)
+    loader = OmegaConfigLoader(
+        str(tmp_path / "conf"), env=environment, base_env="base", default_run_env="base"
     )
+    assert message(lambda: loader["parameters"]).startswith(expected)
 
 
-def test_a_run_that_mlflow_does_not_have_is_told_with_the_variable_that_names_it(empty_database):
+@pytest.mark.parametrize(
+    ("provoke", "expected"),
+    [
+        (
+            lambda: os.write(os.open("/dev/full", os.O_WRONLY), b"x"),
+            "no space left on device; free disk space, and rerun",
+        ),
+        (
+            "\udcfc.csv".encode,
+            "a path has characters that this locale cannot encode: unset PYTHONUTF8, or set "
+            "LC_ALL=C.UTF-8",
+        ),
+        (
+            lambda: SequentialRunner().run(PIPELINE, DataCatalog()),
+            "pipeline inputs missing: 'first'; add them to catalog.yml or parameters.yml",
+        ),
+        (
+            lambda: PIPELINE.filter(node_names=["no"]),
+            "the pipeline has no nodes named 'no'; see `kedro registry describe PIPELINE`",
+        ),
+        (
+            lambda: PIPELINE.filter(from_inputs=["no"]),
+            "the pipeline has no datasets named 'no'; see `kedro registry describe PIPELINE`",
+        ),
+        (
+            lambda: PIPELINE.filter(tags=["no"]),
+            "the filters select no nodes; check the spelling of --tags, --nodes and similar "
+            "options",
+        ),
+        (
+            lambda: load_obj("Fast", "kedro.runner"),
+            "--runner: 'Fast' does not exist; expected one of SequentialRunner, ThreadRunner, "
+            "ParallelRunner",
+        ),
+    ],
+)
+def test_an_error_of_a_run_is_reported_with_what_to_do(provoke, expected):
+    assert message(provoke) == expected
+
+
+def test_an_unknown_mlflow_run_is_reported_with_the_variable_that_names_it(empty_database):
     client = mlflow.MlflowClient(f"sqlite:///{empty_database}")
-    assert line(lambda: client.get_run("nonsense")) == (
+    assert message(lambda: client.get_run("nonsense")) == (
         "MLFLOW_RUN_ID: run 'nonsense' does not exist in the tracking database; unset the variable"
     )

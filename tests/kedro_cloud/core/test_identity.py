@@ -1,4 +1,4 @@
-"""On a cluster with several identities, each service must be entered as the one that has roles."""
+"""On a cluster with several identities, all services use the one that has roles."""
 
 import azure.identity
 import azure.identity.aio
@@ -13,17 +13,17 @@ from kedro_cloud.core.variables import AUTHENTICATION_STRING
 from quartet.datasets.database_engines import create_database_engine, parse_database_url
 from support import skip_or_fail
 
-CLUSTERS, OWN = "11111111-of-the-cluster", "22222222-said-by-hand"
+CLUSTERS, OWN = "11111111-of-the-cluster", "22222222-of-the-user"
 
 
 @pytest.fixture
-def entered(monkeypatch):
-    """Identities of this machine by which somebody wanted to enter."""
-    entered = []
+def client_ids(monkeypatch):
+    """Return the client IDs of all credentials that are created."""
+    client_ids = []
 
     class Credential:
         def __init__(self, managed_identity_client_id=None, **_):
-            entered.append(managed_identity_client_id)
+            client_ids.append(managed_identity_client_id)
 
         def get_token(self, *_, **__):
             raise ClientAuthenticationError("there is no Azure here")
@@ -34,7 +34,7 @@ def entered(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(AUTHENTICATION_STRING, "Authorization=AAD")
     monkeypatch.setitem(conf, "abfs", {"account_name": "identitytest"})
-    return entered
+    return client_ids
 
 
 def storage():
@@ -68,10 +68,10 @@ def telemetry():
         ({"DEFAULT_IDENTITY_CLIENT_ID": CLUSTERS, "AZURE_CLIENT_ID": OWN}, OWN),
         ({"DEFAULT_IDENTITY_CLIENT_ID": CLUSTERS, "AZURE_CLIENT_ID": ""}, CLUSTERS),
     ],
-    ids=["the only one", "the cluster's", "one that is said", "none is said"],
+    ids=["none", "of the cluster", "of the user", "empty"],
 )
-def test_the_same_identity_enters_everywhere(entered, monkeypatch, service, variables, identity):
+def test_all_services_use_the_same_identity(client_ids, monkeypatch, service, variables, identity):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     service()
-    assert entered == [identity]
+    assert client_ids == [identity]

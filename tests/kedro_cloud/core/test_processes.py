@@ -1,4 +1,4 @@
-"""A process that has died must not keep its work from others, and one that lives must."""
+"""A process that has ended is detected; signals end a process in order."""
 
 import os
 import signal
@@ -15,13 +15,13 @@ from kedro_cloud.core.processes import (
 )
 
 
-def test_one_that_runs_lives():
+def test_a_running_process_is_alive():
     assert is_alive(os.getpid())
-    assert is_alive(1)  # someone else's, unless all is run as root
+    assert is_alive(1)  # of another user, unless the tests run as root
     assert not is_alive(999_999_999)
 
 
-def test_one_that_has_ended_does_not_also_before_its_parent_has_looked():
+def test_a_process_has_ended_even_before_its_parent_waits_for_it():
     process = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.read()  # until it ends
@@ -31,20 +31,20 @@ def test_one_that_has_ended_does_not_also_before_its_parent_has_looked():
     assert not is_alive(process.pid)
 
 
-def test_a_later_process_with_the_same_number_is_another():
+def test_a_later_process_with_the_same_id_is_another():
     assert is_alive(os.getpid(), start_ticks(os.getpid()))
     assert not is_alive(os.getpid(), "1")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_who_is_asked_to_end_cleans_up_as_after_ctrl_c(number):
+def test_a_signal_raises_keyboard_interrupt(number):
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), sigterm_as_interrupt():
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_interrupts_what_the_first_one_asked_to_end():
+def test_the_first_signal_is_noted_and_the_second_one_interrupts():
     handler = signal.getsignal(signal.SIGTERM)
     with note_first_signal() as received:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Every item must be worked on by exactly one rank, and plain runs must know nothing of MPI."""
+"""Each item is processed by exactly one rank, and a run without MPI does not import it."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ def test_a_plain_run_does_not_start_mpi():
 
 
 @given(st.lists(st.integers(), max_size=30), st.integers(1, 8))
-def test_shards_hold_everything_once(items, size):
+def test_shards_contain_each_item_once(items, size):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMPI_COMM_WORLD_SIZE", str(size))
         shards = []
@@ -52,8 +52,8 @@ def test_shards_hold_everything_once(items, size):
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
-def test_ranks_beyond_the_first_run_only_the_shared_nodes_in_the_order_of_the_first(tmp_path):
-    """Of `zeta -> between -> alpha` the others have `zeta` and `alpha`, with nothing between."""
+def test_other_ranks_run_only_distributed_nodes_in_the_order_of_the_first(tmp_path):
+    """The pipeline is `zeta -> between -> alpha`, where `between` is not distributed."""
     (tmp_path / "given.json").write_text('"x"')
     (tmp_path / "other.json").write_text('"there"')
     command = on_ranks(3, str(ROOT / "tests/ranks.py"), str(tmp_path))
@@ -67,7 +67,7 @@ def test_ranks_beyond_the_first_run_only_the_shared_nodes_in_the_order_of_the_fi
     assert json.loads((tmp_path / "last.json").read_text()) == [f"alpha of {first}"] * 3
 
 
-def test_a_runner_of_ones_own_and_several_ranks_exclude_each_other(as_rank):
+def test_another_runner_cannot_be_used_with_several_ranks(as_rank):
     bootstrap()
     as_rank(0, 2)
     result = CliRunner().invoke(run, ["--runner", "ThreadRunner"])
@@ -75,7 +75,7 @@ def test_a_runner_of_ones_own_and_several_ranks_exclude_each_other(as_rank):
     assert "remove --runner ThreadRunner" in result.output
 
 
-def test_ranks_beyond_the_first_write_nothing(as_rank, tmp_path):
+def test_other_ranks_write_nothing(as_rank, tmp_path):
     from kedro.io import DataCatalog
     from kedro.pipeline import Node, Pipeline
     from kedro_datasets.json import JSONDataset

@@ -1,4 +1,4 @@
-"""A run that is killed, at whatever moment, must not cost the next ones their tracking."""
+"""A run that is killed at any moment does not damage the tracking database."""
 
 import os
 import shutil
@@ -94,7 +94,7 @@ def preflight(tmp_path):
     return check
 
 
-def test_a_run_killed_while_it_wrote_locks_nobody_out_and_loses_no_earlier_run(
+def test_a_run_killed_while_writing_leaves_no_lock_and_loses_no_earlier_run(
     file, client, preflight
 ):
     earlier = client.create_run("0").info.run_id
@@ -107,7 +107,7 @@ def test_a_run_killed_while_it_wrote_locks_nobody_out_and_loses_no_earlier_run(
     assert not [name for name in found.data.tags if name.startswith("key")]
 
 
-def test_a_database_that_another_process_locks_is_not_told_to_be_moved_away(file, monkeypatch):
+def test_a_database_that_another_process_locks_is_reported(file, monkeypatch):
     monkeypatch.setattr(tracking_database, "_BUSY_SECONDS", 0.01)
     with closing(sqlite3.connect(file)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -115,7 +115,7 @@ def test_a_database_that_another_process_locks_is_not_told_to_be_moved_away(file
             check_database(file)
 
 
-def test_a_first_run_killed_while_tables_are_created_leaves_none_of_them(tmp_path, preflight):
+def test_a_first_run_killed_while_creating_tables_leaves_no_database(tmp_path, preflight):
     file = tmp_path / "mlflow.db"
     kill(KILL_WHILE_CREATING, file)
     (part,) = tmp_path.iterdir()
@@ -130,7 +130,7 @@ def test_a_first_run_killed_while_tables_are_created_leaves_none_of_them(tmp_pat
     assert [found.name for found in client.search_experiments()] == ["Default"]
 
 
-def test_a_database_that_lacks_only_its_last_steps_is_completed(file, preflight):
+def test_a_database_without_experiments_is_completed(file, preflight):
     with closing(sqlite3.connect(file)) as database:
         database.execute("DELETE FROM experiments")
         database.commit()
@@ -139,7 +139,7 @@ def test_a_database_that_lacks_only_its_last_steps_is_completed(file, preflight)
     assert [found.name for found in client.search_experiments()] == ["Default"]
 
 
-def test_a_database_that_another_project_has_made_meanwhile_stays(tmp_path, monkeypatch):
+def test_a_database_created_by_another_project_meanwhile_is_kept(tmp_path, monkeypatch):
     file = tmp_path / "shared.db"
 
     def initialise_slowly(part):
@@ -151,7 +151,7 @@ def test_a_database_that_another_project_has_made_meanwhile_stays(tmp_path, monk
     assert [path.read_text() for path in tmp_path.iterdir()] == ["theirs"]
 
 
-def test_a_file_system_without_hard_links_gets_its_database(tmp_path, monkeypatch):
+def test_a_database_is_created_without_hard_links(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError("no links here")
 
@@ -161,30 +161,29 @@ def test_a_file_system_without_hard_links_gets_its_database(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
-def test_a_database_in_memory_becomes_no_file_and_one_of_a_file_that_alone(
+def test_a_uri_is_resolved_relative_to_the_project_unless_it_is_in_memory(
     file, preflight, monkeypatch
 ):
     monkeypatch.chdir("/")
     for uri in ("sqlite:///:memory:", "sqlite://"):
         assert preflight(uri) == uri
-    # What an address says after its file is no part of the name.
     assert preflight("sqlite:///mlflow.db?timeout=5") == f"sqlite:///{file}?timeout=5"
     assert [path.name for path in file.parent.iterdir()] == ["mlflow.db"]
 
 
 def open_run(client, **changed):
-    """A run under way, of this process but for the tags that are changed."""
+    """Create a running run of this process; `changed` replaces some of its tags."""
     tags = tracking_database._tags()
     tags |= {f"process.{name}": value for name, value in changed.items()}
     return client.create_run("0", tags=tags).info.run_id
 
 
-def test_a_run_whose_process_was_killed_is_marked_as_killed_by_the_next(file, client):
+def test_a_run_whose_process_was_killed_is_marked_as_killed(file, client):
     kill(KILL_WHILE_RUNNING, f"sqlite:///{file}")
     (run,) = client.search_runs(["0"])
     assert run.info.status == "RUNNING"
     assert run.data.tags["process.host"]
-    later = open_run(client, start_ticks="1")  # as if its number were that of this process
+    later = open_run(client, start_ticks="1")  # as if this process had the ID of a later one
     assert end_killed_runs("0") == 2
     for killed in (run.info.run_id, later):
         found = client.get_run(killed).info
@@ -203,21 +202,21 @@ def test_a_run_whose_process_was_killed_is_marked_as_killed_by_the_next(file, cl
     ],
     ids=["a living process", "another host", "a container", "no number"],
 )
-def test_a_run_that_may_be_under_way_stays(client, changed):
+def test_a_run_that_may_still_be_running_is_not_marked(client, changed):
     run = open_run(client, **changed)
     untagged = client.create_run("0").info.run_id
     assert end_killed_runs("0") == 0
     assert {client.get_run(name).info.status for name in (run, untagged)} == {"RUNNING"}
 
 
-def test_runs_of_other_experiments_stay(client):
+def test_runs_of_other_experiments_are_not_marked(client):
     experiment = client.create_experiment("another")
     run = client.create_run(experiment, tags={**tracking_database._tags(), "process.id": "9" * 9})
     assert end_killed_runs("0") == 0
     assert client.get_run(run.info.run_id).info.status == "RUNNING"
 
 
-def test_the_process_is_told_to_the_run_beside_what_a_user_has_said(file, client, monkeypatch):
+def test_a_run_has_the_tags_of_its_process_and_those_of_the_user(file, client, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_CONTEXT", '{"team": "north"}')
     with tagged_process(), mlflow.start_run(experiment_id="0") as run:
         pass
@@ -228,7 +227,7 @@ def test_the_process_is_told_to_the_run_beside_what_a_user_has_said(file, client
     assert os.environ["MLFLOW_RUN_CONTEXT"] == '{"team": "north"}'
 
 
-def test_the_hook_ends_killed_runs_when_its_own_has_begun(file, client):
+def test_the_hook_marks_killed_runs_after_its_own_has_started(file, client):
     killed = open_run(client, id="999999999")
     hook = TrackingHooks().before_pipeline_run()
     next(hook)
@@ -239,7 +238,7 @@ def test_the_hook_ends_killed_runs_when_its_own_has_begun(file, client):
         assert client.get_run(run.info.run_id).info.status == "RUNNING"
 
 
-def test_a_server_is_told_of_no_process_and_its_runs_stay(monkeypatch):
+def test_on_a_tracking_server_runs_are_neither_tagged_nor_marked(monkeypatch):
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://127.0.0.1:9")
     hook = TrackingHooks().before_pipeline_run()
     next(hook)

@@ -1,4 +1,4 @@
-"""Whatever pydantic finds wrong with a setting must be read in one line, by the field's name."""
+"""Pydantic's errors are reported in one line, each with the name of its field."""
 
 from typing import Annotated, Literal
 
@@ -36,7 +36,7 @@ class Required(BaseModel):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"seed": -1}, "seed should be greater than or equal to 0 (given: -1)"),
         ({"seed": 1.5}, "seed should be a valid integer, got a number with a fractional part"),
@@ -59,19 +59,19 @@ class Required(BaseModel):
         ),
     ],
 )
-def test_a_fault_is_told_by_field_expectation_and_value(given, said):
+def test_an_error_is_reported_with_field_expectation_and_value(given, message):
     with pytest.raises(ValidationError) as caught:
         Settings(**given)
-    assert format_errors(caught.value).startswith(said)
+    assert format_errors(caught.value).startswith(message)
 
 
-def test_a_missing_setting_is_named():
+def test_a_missing_field_is_reported():
     with pytest.raises(ValidationError) as caught:
         Required()
     assert format_errors(caught.value) == "path is missing"
 
 
-def test_a_long_value_does_not_fill_the_screen():
+def test_a_long_value_is_shortened():
     with pytest.raises(ValidationError) as caught:
         Settings(sampler="x" * 1000)
     assert len(format_errors(caught.value)) < 150
