@@ -14,12 +14,12 @@ from control_plane.messages import Answer, Request
 
 KEY = "12345678-1234-1234-1234-123456789012"
 PROPERTIES = {"pipeline", "node", "step", "job", "seconds", "rows", "error"}
-"""Of an item, beside the fields of its kind."""
+"""Properties that an item may have."""
 HOST = "westeurope-5.in.applicationinsights.azure.com"
 
 
 class Ingestion:
-    """Keeps what it is sent, as it was sent; `answer` makes it refuse."""
+    """Store all items that are sent; `refusal` is the response to all requests if it is set."""
 
     def __init__(self, endpoint: str) -> None:
         self.connection_string = f"InstrumentationKey={KEY};IngestionEndpoint={endpoint}/"
@@ -44,7 +44,7 @@ class Ingestion:
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        """Everything that was sent, each checked for what the service wants of an item."""
+        """Return all items, each with the fields that the service requires."""
         found = [item for body in self.bodies for item in json.loads(body)]
         for item in found:
             assert item["iKey"] == KEY
@@ -52,15 +52,15 @@ class Ingestion:
             assert item["time"].endswith("Z")
         return found
 
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        """The data of all items of a kind: `RequestData`."""
+    def data_of(self, kind: str) -> list[dict[str, Any]]:
+        """Return the data of all items of a kind: `RequestData`."""
         data = [item["data"] for item in self.items]
         return [each["baseData"] for each in data if each["baseType"] == kind]
 
 
 @contextmanager
 def running() -> Iterator[Ingestion]:
-    """An endpoint on a free port, without TLS."""
+    """Run an endpoint on a free port, without TLS."""
     handler = type("Handler", (_Handler,), {})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
@@ -90,4 +90,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

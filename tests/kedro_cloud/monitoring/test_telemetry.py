@@ -104,9 +104,9 @@ def sent(collector):
 
 def test_a_run_is_a_request_and_each_node_a_dependency_of_it(collector):
     run(pipeline(measure), TelemetryHooks())
-    [request] = collector.of("RequestData")
+    [request] = collector.data_of("RequestData")
     assert (request["name"], request["success"]) == ("study", True)
-    nodes = collector.of("RemoteDependencyData")
+    nodes = collector.data_of("RemoteDependencyData")
     assert [node["name"] for node in nodes] == ["read_table", "last_node"]
     assert [node["properties"]["rows"] for node in nodes] == [str(ROWS), "0"]
     assert all(float(node["properties"]["seconds"]) >= 0 for node in nodes)
@@ -122,7 +122,7 @@ def test_metrics_of_metrics_json_become_gauges_if_they_are_numbers(collector):
     run(pipeline(measure), TelemetryHooks())
     found = {
         point["name"]: (point["value"], data["properties"]["pipeline"])
-        for data in collector.of("MetricData")
+        for data in collector.data_of("MetricData")
         for point in data["metrics"]
     }
     assert found == {"study/test_accuracy": (0.5, "study"), "study/rows": (ROWS, "study")}
@@ -131,11 +131,11 @@ def test_metrics_of_metrics_json_become_gauges_if_they_are_numbers(collector):
 def test_a_failure_is_reported_by_node_and_exception_class(collector):
     with pytest.raises(ValueError, match="not a number"):
         run(pipeline(fail), TelemetryHooks())
-    [request] = collector.of("RequestData")
+    [request] = collector.data_of("RequestData")
     assert request["success"] is False
     assert request["properties"]["node"] == "last_node"
     assert request["properties"]["error"] == "ValueError"
-    read, failed = collector.of("RemoteDependencyData")
+    read, failed = collector.data_of("RemoteDependencyData")
     assert (read["success"], failed["success"]) == (True, False)
     assert "error" not in read["properties"]
     assert failed["properties"]["error"] == "ValueError"
@@ -147,7 +147,7 @@ def test_a_failure_to_load_is_reported_with_its_cause(collector):
     datasets = {"table": CSVDataset(filepath=f"/nowhere/{PRIVATE}")}
     with pytest.raises(DatasetError):
         run(nodes, TelemetryHooks(), datasets)
-    [failed] = collector.of("RemoteDependencyData")
+    [failed] = collector.data_of("RemoteDependencyData")
     assert failed["properties"]["error"] == "DatasetError from FileNotFoundError"
     assert PRIVATE not in sent(collector)
 
@@ -290,5 +290,5 @@ def test_disabled_telemetry_imports_nothing_and_fails_no_run(monkeypatch):
 def test_rows_are_counted_of_tables_and_arrays(collector, data, rows):
     node = Node(lambda path: data, "params:path", "made", name="make")
     run(Pipeline([node]), TelemetryHooks())
-    [dependency] = collector.of("RemoteDependencyData")
+    [dependency] = collector.data_of("RemoteDependencyData")
     assert dependency["properties"]["rows"] == rows

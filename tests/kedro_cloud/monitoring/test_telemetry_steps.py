@@ -73,7 +73,7 @@ def test_telemetry_is_sent_with_the_token_of_the_sender(plane, monkeypatch):
     assert sender.flush() == ""
     [request] = [request for request in plane.requests if request.host == ingestion.HOST]
     assert plane.sign_in.knows(request)
-    assert [each["name"] for each in collector.of("RequestData")] == ["study"]
+    assert [each["name"] for each in collector.data_of("RequestData")] == ["study"]
     assert plane.refused == []
 
 
@@ -96,10 +96,10 @@ def test_a_submitted_job_has_the_variables_but_env_var_overrides_them(plane, pro
 
 
 def test_a_published_pipeline_has_the_variables_in_every_step_and_another_version(plane, project):
-    steps = {name: {"environment_variables": {"OWN": "1"}} for name in ("train", "judge")}
+    steps = {name: {"environment_variables": {"OWN": "1"}} for name in ("train", "evaluate")}
     compiled = Compiled(project, "study", "plain", {"jobs": steps})
-    telling = compiled.with_variables({CONNECTION_STRING: SHORT})
-    found = [step["environment_variables"] for step in telling.document["jobs"].values()]
+    extended = compiled.with_variables({CONNECTION_STRING: SHORT})
+    found = [step["environment_variables"] for step in extended.document["jobs"].values()]
     assert found == [{"OWN": "1", CONNECTION_STRING: SHORT}] * 2
     assert steps["train"] == {"environment_variables": {"OWN": "1"}}
-    assert telling.content != compiled.content
+    assert extended.content != compiled.content
