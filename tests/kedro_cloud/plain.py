@@ -26,8 +26,12 @@ MODEL = "price_model"
 _CODE = """
 from kedro.pipeline import Node, Pipeline
 
+from kedro_cloud.core.run_command import run_command
+
 
 def clean(companies, title):
+    if title == "missing":
+        raise ValueError(f"no title; run `{run_command('titles')}` first")
     return companies.dropna().assign(title=title)
 
 

@@ -21,6 +21,7 @@ from kedro_cloud.cli.options import (
 from kedro_cloud.core.config import format_env_option
 from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.core.processes import sigterm_as_interrupt
+from kedro_cloud.core.run_command import VARIABLE as RUN_COMMAND
 
 
 @click.command()
@@ -98,7 +99,9 @@ def _rehearse(
         with Cloud.start(project, env, directory) as cloud:
             for line in cloud.fill(mine):
                 click.echo(line)
-            settings = RehearsalSettings(jobs or os.cpu_count() or 1, resume, cloud.environment())
+            command = f"kedro cloud rehearse -p {{}}{format_env_option(env)}"
+            environment = {**cloud.environment(), RUN_COMMAND: command}
+            settings = RehearsalSettings(jobs or os.cpu_count() or 1, resume, environment)
             for line in table.format_start(job, directory, snapshot, resume):
                 click.echo(line)
             with table.show_progress(sys.stdout) as show:

@@ -11,6 +11,7 @@ from kedro.framework.project import pipelines
 
 from kedro_cloud import compat
 from kedro_cloud.core.config import PATTERNS
+from kedro_cloud.core.run_command import set_run_command
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -26,9 +27,15 @@ class StepHooks:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Register steps if the environment's `azureml.yml` has `merged: true`, or else nodes."""
+        """Register steps if the environment's `azureml.yml` has `merged: true`, or else nodes.
+
+        Also note which command runs a pipeline like this one, for messages that advise it.
+        """
         from kedro_cloud.jobs import registry
 
+        env = f" -e {context.env}" if context.env else ""
+        command = f"azureml{env} run -p {{}}" if STEP.get() else f"run{env} --pipelines {{}}"
+        set_run_command(f"kedro {command}")
         loader: Any = context.config_loader
         loader.config_patterns.setdefault("azureml", PATTERNS["azureml"])
         try:

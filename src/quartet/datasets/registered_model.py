@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
+from kedro_cloud.core.run_command import run_command
 from quartet.datasets.lineage import get_lineage_tags
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         entry = self._latest_version()
         if entry is None and self._registered_by:
             raise DatasetError(
-                f"{self.model_name}: no version is registered; run `kedro run --pipelines "
-                f"{self._registered_by}` first, in the same environment"
+                f"{self.model_name}: no version is registered; run "
+                f"`{run_command(self._registered_by)}` first"
             )
         if entry is None:
             return None

@@ -22,15 +22,14 @@ COMMAND = (deploy, "--model", MODEL)
 
 @pytest.fixture
 def image(project):
-    """The project's image."""
-    return Image.from_project(project, "cpu")
+    """The image of the project's servers."""
+    return Image.from_project(project, "serving")
 
 
 @pytest.fixture
 def plane(plane, image):
     """A workspace with the image and two versions of the model."""
     register_there(plane)
-    image = Image.from_project(project, "serving")
     plane.manager.add(f"environments/{image.name}/versions/{image.version}", {})
     return plane
 

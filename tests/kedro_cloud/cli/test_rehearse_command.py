@@ -134,3 +134,9 @@ def test_what_cannot_be_rehearsed_ends_in_one_line(project, arguments, said):
     assert result.returncode == 1
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert line.startswith(f"Error: {said}")
+
+
+def test_a_step_advises_to_rehearse_what_it_needs(resumed, project):
+    result = run_kedro(project, *COMMAND, "--params", "title=missing")
+    assert result.returncode == 1
+    assert "no title; run `kedro cloud rehearse -p titles` first" in result.stdout

@@ -13,7 +13,7 @@ from kedro.framework.project import pipelines
 from kedro_cloud.jobs.steps import Steps
 from plain import PIPELINE, write_files
 from stepping import execute, make_project
-from support import bootstrap, run_kedro
+from support import ROOT, bootstrap, run_kedro
 
 bootstrap()
 PIPELINES = {
@@ -194,3 +194,28 @@ def test_every_step_of_every_pipeline_can_be_named():
     for pipeline in pipelines.values():
         for node in Steps(pipeline).nodes:
             assert re.fullmatch(r"[a-z_]+", node.name)
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        (("run",), "kedro run --pipelines titles"),
+        (("run", "-e", "local"), "kedro run -e local --pipelines titles"),
+        (
+            ("azureml", "-e", "azureml", "execute", f"--pipeline={PIPELINE}", "--node=prepare"),
+            "kedro azureml -e azureml run -p titles",
+        ),
+    ],
+)
+def test_a_node_advises_the_command_that_was_given(on_this_machine, command, advice):
+    params = "title=missing" if command[0] == "run" else '{"title": "missing"}'
+    environment = {"KEDRO_AZURE_RUNNER_CONFIG": ""}
+    result = run_kedro(on_this_machine, *command, "--params", params, environment=environment)
+    assert result.returncode == 1
+    assert f"no title; run `{advice}` first" in result.stderr
+
+
+def test_messages_of_the_project_name_no_fixed_command():
+    for folder in ("datasets", "framework", "pipelines"):
+        for path in (ROOT / "src/quartet" / folder).rglob("*.py"):
+            assert "kedro run --pipelines" not in path.read_text(), path

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from sensors.written import avro, capture, event, path, reading
 
 from quartet.datasets import utf8
 from quartet.datasets.captures import SensorSourceDataset
@@ -11,7 +12,6 @@ from quartet.pipelines.anomaly_training.nodes import select_windows
 from quartet.pipelines.sensor_ingestion.nodes import aggregate_readings
 from quartet.sensors import checks
 from quartet.sensors.settings import SensorIngestion, SensorSvm, TrainingWindows
-from sensors.written import avro, capture, event, path, reading
 from window_batches import tables
 
 SETTINGS = SensorIngestion(window_seconds=60, workers=1)
@@ -61,7 +61,7 @@ def test_table_without_a_valid_time_fails_with_the_reason_and_its_count(ingestio
     assert (
         f"accepted 0 of 4,000 readings (0.0%), expected at least 50%. Rejected: {reason} (4,000)"
         in text
-    )  # noqa: E501
+    )
     assert f"readings.csv#1, 1: {reason}: press,pressure," in text
     with pytest.raises(ValueError, match=r"has no windows: all 4,000 readings were rejected, such"):
         ingestion.run()  # nothing is new, and nothing is better

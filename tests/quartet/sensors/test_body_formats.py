@@ -9,13 +9,13 @@ import zlib
 import fastavro
 import pyarrow as pa
 import pytest
+from sensors.written import avro, capture, column, event, reading, reasons_of
 
 from quartet.sensors import codecs
 from quartet.sensors.capture import decode_capture
 from quartet.sensors.event_patterns import SCHEMA
 from quartet.sensors.events import UnreadableCaptureError, read_events
 from quartet.sensors.settings import SensorIngestion
-from sensors.written import avro, capture, column, event, reading, reasons_of
 
 
 def decode(content):

@@ -10,6 +10,7 @@ import pandas as pd
 from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, func, select, true
 from sqlalchemy.engine import Connection
 
+from kedro_cloud.core.run_command import run_command
 from quartet.datasets.sensor_store.rows import VALUES_PER_STATEMENT, read_columns
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
@@ -170,7 +171,7 @@ class History:
 
     def explain_missing_windows(self) -> str:
         """Return why there are no windows, and what to do: nothing was read, or nothing valid."""
-        command = "`kedro run --pipelines sensor_ingestion`"
+        command = f"`{run_command('sensor_ingestion')}`"
         ledger = self.files()
         if ledger.empty:
             return f"run {command} first"

@@ -61,8 +61,9 @@ def claim_windows(
     if seconds != model_set.window_seconds:
         raise ValueError(
             f"{sensor_windows.name} contains {seconds} s windows, but the registered models were "
-            f"trained on {model_set.window_seconds} s windows; run `kedro run --pipelines "
-            "anomaly_training`, or choose their database with --params sensor_database=URL"
+            f"trained on {model_set.window_seconds} s windows; run "
+            f"`{run_command('anomaly_training')}`, or choose their database with --params "
+            "sensor_database=URL"
         )
     token = sensor_windows.claim("scoring", window_scoring.claim_minutes, window_scoring.take_over)
     before = sensor_windows.cursor("scoring")
@@ -271,8 +272,8 @@ def move_cursor(
 def _load_model_set(champion: Champion | None) -> Any:
     if champion is None:
         raise ValueError(
-            "no version of sensor_models is registered; run `kedro run --pipelines "
-            "anomaly_training` first"
+            "no version of sensor_models is registered; run "
+            f"`{run_command('anomaly_training')}` first"
         )
     return champion.raw_model
 

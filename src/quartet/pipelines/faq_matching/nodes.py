@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
+from kedro_cloud.core.run_command import run_command
 from quartet import faq
 from quartet.datasets.accepted_share import check_accepted_share
 from quartet.faq.settings import Matching
@@ -34,8 +35,8 @@ def match_questions(
     """
     if faq_ranker is None:
         raise ValueError(
-            "faq_ranker: no version of the model is registered; run `kedro run --pipelines "
-            "faq_tuning` first"
+            "faq_ranker: no version of the model is registered; run "
+            f"`{run_command('faq_tuning')}` first"
         )
     matcher: faq.matcher.Matcher = faq_ranker.raw_model
     has_text = faq_new_questions["Text0"].str.strip() != ""
