@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from kedro_cloud.core import ranks
+from kedro_cloud.core.run_command import run_command
 from quartet import sensors
 from quartet.sensors.settings import WindowScoring
 
