@@ -1,4 +1,4 @@
-// All that stands around Quartet's jobs in a resource group. infra/README.md tells how to deploy it.
+// Supporting resources of Quartet's jobs in a resource group. infra/README.md explains how to deploy them.
 //
 // Names are those of conf/azureml, which the project's own commands read as well.
 

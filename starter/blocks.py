@@ -52,7 +52,7 @@ def _entries(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
         yield from ((key.value, key, value) for key, value in node.value)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            name = next((value.value for said, _, value in _entries(item) if said == "name"), "")
+            name = next((value.value for key, _, value in _entries(item) if key == "name"), "")
             yield name, item, item
 
 

@@ -41,7 +41,7 @@ def main(repository: Path, project: Path, name: str, scenarios: str) -> int:
     gone = [each for each in table.scenarios if each not in chosen]
     cut(project, table, gone, set(found) - set(wanted))
     entitle(project, name, {each: table.scenarios[each]["title"] for each in chosen})
-    pages.mend(project)
+    pages.fix(project)
     return 0
 
 
@@ -143,17 +143,17 @@ def entitle(project: Path, name: str, scenarios: dict[str, str]) -> None:
         (project / page).write_text(
             text.replace("NAME", name).replace("SCENARIOS", listed), encoding="utf-8"
         )
-    told = f"{name}: machine learning as one Kedro project, the same on a laptop and on Azure ML"
+    description = f"{name}: machine learning as one Kedro project, the same on a laptop and on Azure ML"
     _change(
         project / "mkdocs.yml",
         lambda text: _with(
-            text, site_name=f"site_name: {name}", site_description=f'site_description: "{told}"'
+            text, site_name=f"site_name: {name}", site_description=f'site_description: "{description}"'
         ),
     )
     _change(
         project / "pyproject.toml",
         lambda text: _with(
-            text, project_name=f'project_name = "{name}"', description=f'description = "{told}"'
+            text, project_name=f'project_name = "{name}"', description=f'description = "{description}"'
         ),
     )
 

@@ -18,13 +18,13 @@ _GROUP = re.compile(r"^( +)- ([^:]+):$")
 _HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
 
 
-def mend(project: Path) -> None:
-    """Take out of the pages, and of their list, what tells of files that are not there."""
+def fix(project: Path) -> None:
+    """Remove links, pictures and list entries of files that the project does not have."""
     for page in [*(project / "docs").rglob("*.md"), *project.glob("*.md"), *_beside(project)]:
         text = page.read_text(encoding="utf-8")
-        mended = without_lost_parts(text, page, project)
-        if mended != text:
-            page.write_text(mended, encoding="utf-8")
+        fixed = without_lost_parts(text, page, project)
+        if fixed != text:
+            page.write_text(fixed, encoding="utf-8")
     listed, index = project / "mkdocs.yml", project / "docs/index.md"
     left = without_lost_pages(listed.read_text(encoding="utf-8"), project / "docs")
     listed.write_text(left, encoding="utf-8")
@@ -69,17 +69,17 @@ def without_commands(text: str, named: re.Pattern[str]) -> str:
 def without_lost_links(text: str, page: Path) -> str:
     """A text whose links to what is not there are plain, and whose lost pictures are gone."""
 
-    def mended(found: re.Match[str]) -> str:
-        picture, said, target, anchor = found.groups()
-        inner = said if picture else _LINK.sub(mended, said)
-        if said and not inner:
+    def fixed(found: re.Match[str]) -> str:
+        picture, label, target, anchor = found.groups()
+        inner = label if picture else _LINK.sub(fixed, label)
+        if label and not inner:
             return ""  # a link around a lost picture
         there = (page.parent / target).resolve() if target else page
         if there.exists() and not (anchor and _is_lost(there, anchor)):
-            return found[0].replace(said, inner, 1)
+            return found[0].replace(label, inner, 1)
         return "" if picture else inner
 
-    return re.sub(r"\n{3,}", "\n\n", _LINK.sub(mended, text))
+    return re.sub(r"\n{3,}", "\n\n", _LINK.sub(fixed, text))
 
 
 def _is_lost(page: Path, anchor: str) -> bool:

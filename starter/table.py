@@ -16,7 +16,7 @@ COMMON = "common"
 STARTER = "starter"
 """Owner of what makes projects, and stays behind."""
 ALL = "all"
-"""What a user says who wants each scenario, and owner of what only such a project has."""
+"""The answer that selects each scenario, and the owner of what only such a project has."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,16 @@ class Table:
         names = {name.strip() for name in text.split(",")} - {""}
         unknown = sorted(names - {ALL, *self.scenarios})
         if unknown or not names:
-            said = ", ".join(unknown) or text
+            names = ", ".join(unknown) or text
             raise ValueError(
-                f"scenarios: there is no '{said}'; known are {', '.join(self.scenarios)}, "
+                f"scenarios: there is no '{names}'; known are {', '.join(self.scenarios)}, "
                 "with commas in between, or all"
             )
         return [name for name in self.scenarios if ALL in names or name in names]
 
     def owners(self, path: str) -> list[str]:
         """Who lays claim to a file; must be one at most, and none is `COMMON`."""
-        claims = {name: told["files"] for name, told in self.scenarios.items()}
+        claims = {name: parts["files"] for name, parts in self.scenarios.items()}
         claims |= {**self.shared, ALL: self.whole, STARTER: self.starter}
         return [name for name, globs in claims.items() if fits(path, globs)]
 
@@ -85,15 +85,15 @@ class Table:
             yield from self.scenarios[name].get(kind, {}).items()
 
     def names(self, scenarios: Iterable[str]) -> re.Pattern[str]:
-        """What tells of scenarios in code and configuration; never matches if there are none."""
+        """Names of scenarios in code and configuration; never matches if there are none."""
         found = [name for scenario in scenarios for name in self.scenarios[scenario]["names"]]
         return re.compile("|".join(f"(?:{name})" for name in found) or r"(?!)")
 
     def dependencies_only_of(self, gone: Collection[str]) -> set[str]:
-        """Packages that no other scenario wants."""
+        """Packages that no other scenario needs."""
         wanted: dict[bool, set[str]] = {True: set(), False: set()}
-        for name, told in self.scenarios.items():
-            wanted[name in gone].update(told["dependencies"])
+        for name, parts in self.scenarios.items():
+            wanted[name in gone].update(parts["dependencies"])
         return wanted[True] - wanted[False]
 
 

@@ -1,4 +1,4 @@
-// Traces and metrics of runs that are told a connection string; see docs/operate.md.
+// Traces and metrics of runs that have its connection string; see docs/operate.md.
 
 param name string
 param location string

@@ -8,7 +8,7 @@ param location string
 @description('Whether only private endpoints reach it; these need the dearer tier.')
 param closed bool
 
-@description('Log Analytics workspace that is told who pushed and pulled.')
+@description('Log Analytics workspace for records of who pushed and pulled.')
 param logs string
 
 resource registry 'Microsoft.ContainerRegistry/registries@2025-04-01' = {

@@ -26,7 +26,7 @@ param blobContributor string
 @description('Whether only private endpoints reach it.')
 param closed bool
 
-@description('Log Analytics workspace that is told of Capture\'s errors.')
+@description('Log Analytics workspace for Capture\'s errors.')
 param logs string
 
 resource namespace 'Microsoft.EventHub/namespaces@2024-01-01' = {

@@ -1,5 +1,5 @@
 // Who jobs and the trigger are when they enter something. They are made before anything uses them, so
-// that their roles are known everywhere by the time they count, and stay when what uses them is made anew.
+// that their roles are known everywhere by the time they count, and stay when what uses them is created again.
 
 @description('Name of the identity that the clusters have.')
 param jobsName string

@@ -14,7 +14,7 @@ param recover bool
 @description('Whether only private endpoints reach it.')
 param closed bool
 
-@description('Log Analytics workspace that is told who read what.')
+@description('Log Analytics workspace for records of who read what.')
 param logs string
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {

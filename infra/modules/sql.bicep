@@ -19,7 +19,7 @@ param pauseMinutes int
 @description('Whether only private endpoints reach it.')
 param closed bool
 
-@description('Log Analytics workspace that is told of errors and time-outs.')
+@description('Log Analytics workspace for errors and time-outs.')
 param logs string
 
 resource server 'Microsoft.Sql/servers@2023-08-01-preview' = {

@@ -21,7 +21,7 @@ param rules array
 @description('Whether only private endpoints, and services of Azure that Microsoft trusts, reach it.')
 param closed bool
 
-@description('Log Analytics workspace that is told who wrote and deleted what.')
+@description('Log Analytics workspace for records of who wrote and deleted what.')
 param logs string
 
 resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {

@@ -34,7 +34,7 @@ param units int
 @description('Seconds that windows wait for late readings.')
 param lateSeconds int
 
-@description('Log Analytics workspace that is told of errors.')
+@description('Log Analytics workspace for errors.')
 param logs string
 
 resource job 'Microsoft.StreamAnalytics/streamingjobs@2021-10-01-preview' = {

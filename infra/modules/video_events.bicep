@@ -1,4 +1,4 @@
-// New videos are told of in a queue. A queue, because a web hook's address would hold a key, and because
+// New videos are announced in a queue. A queue, because a web hook's address would hold a key, and because
 // a flood waits in it instead of being pushed on.
 
 param name string
@@ -13,7 +13,7 @@ param container string
 @description('Endings of videos, small letters.')
 param suffixes array
 
-@description('Queue that is told of them.')
+@description('Queue of the announcements.')
 param queue string
 
 @description('Container of events that could not be delivered, each with the reason.')
@@ -24,7 +24,7 @@ param queueSender string
 
 param blobContributor string
 
-@description('Log Analytics workspace that is told of failed deliveries.')
+@description('Log Analytics workspace for failed deliveries.')
 param logs string
 
 var storage = resourceId('Microsoft.Storage/storageAccounts', storageName)

@@ -10,7 +10,7 @@ param identity string
 @description('Storage account of videos, queue and markers.')
 param storageName string
 
-@description('Queue that new videos are told of in.')
+@description('Queue in which new videos are announced.')
 param queue string
 
 @description('Lines of cloud.yml about the trigger.')
@@ -21,7 +21,7 @@ param region string
 
 param workspaceId string
 
-@description('Log Analytics workspace that is told of each run.')
+@description('Log Analytics workspace for records of each run.')
 param logs string
 
 var storage = environment().suffixes.storage

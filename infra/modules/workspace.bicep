@@ -19,7 +19,7 @@ param imageBuilder string
 @description('Whether only private endpoints reach it.')
 param closed bool
 
-@description('Log Analytics workspace that is told what jobs, clusters and endpoints do.')
+@description('Log Analytics workspace for logs of jobs, clusters and endpoints.')
 param logs string
 
 resource workspace 'Microsoft.MachineLearningServices/workspaces@2026-05-15-preview' = {
