@@ -99,10 +99,10 @@ def nodes_of(pipeline: str) -> list[Any]:
 
 
 def rows_of(site: Path, pipeline: str, *header: str) -> list[list[str]]:
-    """Rows of the table below the heading `Steps and places` that tells of a pipeline."""
+    """Rows of the table below the heading `Nodes and paths` of a pipeline."""
     parts = re.split(r"<h[23] id=", built(site, PAGE_OF[pipeline]))
-    of_several = f"Steps and places of <code>{pipeline}</code>"
-    alone = "Steps and places<"
+    of_several = f"Nodes and paths of <code>{pipeline}</code>"
+    alone = "Nodes and paths<"
     part = next(text for text in parts if of_several in text or alone in text)
     part = re.sub(r"<br ?/?>", " / ", part)
     return next(t[1:] for t in tables(part) if tuple(t[0][: len(header)]) == header)
