@@ -1,4 +1,4 @@
-"""The site, built once, and the commands it tells of."""
+"""The site, built once, and the commands it documents."""
 
 import fcntl
 import os
@@ -26,9 +26,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            said = build(folder)
-            if said:
-                failure.write_text(said, encoding="utf-8")
+            output = build(folder)
+            if output:
+                failure.write_text(output, encoding="utf-8")
     assert not failure.exists(), failure.read_text(encoding="utf-8")
     return folder
 
@@ -44,8 +44,8 @@ def build(folder: Path) -> str:
         text=True,
         check=False,
     )
-    said = result.stdout + result.stderr
-    return said if result.returncode or "WARNING" in said else ""
+    output = result.stdout + result.stderr
+    return output if result.returncode or "WARNING" in output else ""
 
 
 def commands(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:

@@ -92,11 +92,11 @@ def commands(block: Block) -> Iterator[tuple[str, list[str]]]:
     """Each command of a block of `console`, with the lines that it is to say."""
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         whole = part.replace("\\\n", " ")
-        command, *said = whole.splitlines()
-        yield command, [line for line in said if line.strip()]
+        command, *expected = whole.splitlines()
+        yield command, [line for line in expected if line.strip()]
 
 
-def run(project: Path, command: str, said: list[str], environment: dict[str, str]) -> None:
+def run(project: Path, command: str, expected: list[str], environment: dict[str, str]) -> None:
     """Run a command in the project; it must say what the page has it say, and succeed or fail."""
     given = clean_environment() | environment
     mine = {name: text for name, text in given.items() if "PYTEST" not in name} | {
@@ -117,11 +117,11 @@ def run(project: Path, command: str, said: list[str], environment: dict[str, str
             text=True,
             check=False,
         )
-    told = result.stdout + result.stderr
-    missing = [line for line in said if not re.search(pattern(line), told)]
-    assert missing == [], f"$ {command}\n{told}"
-    fails = any(line.startswith(_FAILURES) for line in said)
-    assert (result.returncode != 0) == fails, f"$ {command}\n{told}"
+    output = result.stdout + result.stderr
+    missing = [line for line in expected if not re.search(pattern(line), output)]
+    assert missing == [], f"$ {command}\n{output}"
+    fails = any(line.startswith(_FAILURES) for line in expected)
+    assert (result.returncode != 0) == fails, f"$ {command}\n{output}"
 
 
 def pattern(line: str) -> str:
@@ -146,7 +146,7 @@ def follow(
             write(project, block)
             yield block.file
         elif block.language == "console":
-            for command, said in commands(block):
+            for command, expected in commands(block):
                 if not command.startswith(tuple(skip)):
-                    run(project, command, said, environment)
+                    run(project, command, expected, environment)
                     yield command

@@ -44,8 +44,8 @@ def test_reference_describes_every_environment_variable_once(site: Path) -> None
         for row in table[1:]
     ]
     assert all(row[1] for row in rows)
-    told = [name for row in rows for name in row[0].split(", ")]
-    assert sorted(told) == sorted(known)
+    documented = [name for row in rows for name in row[0].split(", ")]
+    assert sorted(documented) == sorted(known)
 
 
 def test_no_environment_variable_is_read_by_a_name_that_the_reference_cannot_know() -> None:
@@ -85,8 +85,8 @@ def test_reference_names_everything_that_a_run_may_be_given(site: Path) -> None:
     assert "mnist_data" in asked
     table = next(t for t in tables(built(site, "configuration")) if t[0][:2] == ["Name", "Default"])
     assert {row[0] for row in table[1:]} == asked
-    told = {(row[0], row[1]) for row in table[1:]}
-    assert told >= {
+    documented = {(row[0], row[1]) for row in table[1:]}
+    assert documented >= {
         ("mnist_data", "data/01_raw/mnist"),
         ("style_weights", "data/06_models/style/STYLE.safetensors"),
         ("style", "my_style"),

@@ -11,13 +11,13 @@ from support import ROOT
 
 
 def test_the_page_on_exploring_leads_to_every_pipeline_of_the_static_kedro_viz(site: Path) -> None:
-    links = read(site / "explore/index.html").told
+    links = read(site / "explore/index.html").text_links
     asked = [urlsplit(link) for link in links if link.startswith("../kedro-viz/")]
     assert (site / "kedro-viz/index.html").is_file()
     assert {each.path for each in asked} == {"../kedro-viz/"}
     led_to = {name for each in asked for name in parse_qs(each.query).get("pid", [])}
-    told = json.loads((site / "kedro-viz/api/main").read_text(encoding="utf-8"))
-    assert led_to == {each["id"] for each in told["pipelines"]}
+    content = json.loads((site / "kedro-viz/api/main").read_text(encoding="utf-8"))
+    assert led_to == {each["id"] for each in content["pipelines"]}
 
 
 def test_every_pipeline_has_its_picture_on_its_page_of_the_reference() -> None:

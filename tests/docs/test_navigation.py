@@ -41,12 +41,12 @@ class Read(HTMLParser):
     Attributes:
         anchors: Identifiers that an address may end with.
         links: All addresses, as they are written.
-        told: Those in the text of the page, as against menus around it.
+        text_links: Those in the text of the page, as against menus around it.
     """
 
     anchors: set[str] = field(default_factory=set)
     links: list[str] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    text_links: list[str] = field(default_factory=list)
     _in_text: bool = False
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class Read(HTMLParser):
         if tag == "a" and (link := given.get("href")):
             self.links.append(link)
             if self._in_text:
-                self.told.append(link)
+                self.text_links.append(link)
 
     def handle_endtag(self, tag: str) -> None:
         self._in_text &= tag != "article"
@@ -105,7 +105,7 @@ def orphans(pages: dict[Path, Read], home: Path) -> set[Path]:
     """Pages that the text of no other page leads to."""
     reached = {home}
     for path, page in pages.items():
-        found = {there[0] for link in page.told if (there := goal(path, link))}
+        found = {there[0] for link in page.text_links if (there := goal(path, link))}
         reached |= found - {path}
     return pages.keys() - reached
 
@@ -115,7 +115,7 @@ def test_every_link_and_anchor_of_the_site_leads_somewhere(pages: dict[Path, Rea
     assert list(broken(pages)) == []
 
 
-def test_every_page_is_told_of_in_the_text_of_another(pages: dict[Path, Read], site: Path) -> None:
+def test_every_page_is_linked_in_the_text_of_another(pages: dict[Path, Read], site: Path) -> None:
     assert orphans(pages, site.resolve() / "index.html") == set()
 
 

@@ -126,8 +126,8 @@ def test_reference_ranges_are_those_that_are_checked(
     page: str, model: type[BaseModel], ranges: dict[str, str], site: Path
 ) -> None:
     rows = parameter_rows(site, page, list(model.model_fields))
-    told = {row[0]: row[2] for row in rows}
-    assert {name: told[name] for name in ranges} == ranges
+    documented = {row[0]: row[2] for row in rows}
+    assert {name: documented[name] for name in ranges} == ranges
 
 
 def test_limits_of_the_search_space_are_those_that_are_checked(site: Path) -> None:

@@ -56,6 +56,6 @@ def test_the_second_user_goes_on_where_the_first_was_and_the_first_gets_in_no_mo
     assert before[0] > 0
     refused = ingest(project, "quartet_1", password="secret-4711")
     assert refused.returncode == 1
-    told = refused.stderr.strip().splitlines()[-1]
-    assert re.match("Error: .*user", told), told
+    message = refused.stderr.strip().splitlines()[-1]
+    assert re.match("Error: .*user", message), message
     assert "secret-4711" not in refused.stdout + refused.stderr

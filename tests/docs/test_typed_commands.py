@@ -1,4 +1,4 @@
-"""Whoever types what the documentation says must not be told that there is no such command."""
+"""Commands that the documentation has its readers type must exist."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def typed(text: str) -> Iterator[str]:
 
 
 def commands_of(line: str) -> Iterator[str]:
-    """The commands of a line, each without what it is joined with or said after it."""
+    """The commands of a line, each without what it is joined with, or of comments."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
     lexer.whitespace_split = True
     command: list[str] = []
@@ -114,9 +114,9 @@ def test_commands_of_pages_are_found_wherever_they_stand() -> None:
         "Say `kedro viz\nrun` or `make`.\n```text\nkedro is not typed here\n```\n"
     )
     assert list(typed(text)) == ["kedro run --nodes a", "kedro cloud status", "kedro viz run"]
-    told = [line for page in PAGES for line in typed(page.read_text(encoding="utf-8"))]
-    assert len(told) > 100
-    assert any(line.startswith("kedro cloud rehearse") for line in told)
+    found = [line for page in PAGES for line in typed(page.read_text(encoding="utf-8"))]
+    assert len(found) > 100
+    assert any(line.startswith("kedro cloud rehearse") for line in found)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,9 @@ def lint(project: Path) -> tuple[set[str], str]:
         check=False,
     )
     broken = {
-        name for name, told in CONTRACTS.items() if f"\n{told['name']} BROKEN" in result.stdout
+        name
+        for name, contract in CONTRACTS.items()
+        if f"\n{contract['name']} BROKEN" in result.stdout
     }
     counted = f"Contracts: {len(CONTRACTS) - len(broken)} kept, {len(broken)} broken."
     assert counted in result.stdout, result.stdout + result.stderr

@@ -14,7 +14,10 @@ NOT_YET = ("tests/", "src/kedro_cloud/")
 THIS = "tests/repository/test_language.py"
 """This file, whose examples are of rejected words."""
 EXCEPTIONS = {
-    ("docs/generators/commands.py", "pieces"): "click's method collect_usage_pieces, and its result",
+    (
+        "docs/generators/commands.py",
+        "pieces",
+    ): "click's method collect_usage_pieces, and its result",
 }
 """By file and word: why it is right there."""
 

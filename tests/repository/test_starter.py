@@ -62,8 +62,8 @@ def start(
 def configured(folder: Path, scenarios: str) -> subprocess.CompletedProcess[str]:
     """The same with answers from a file."""
     folder.mkdir(exist_ok=True)
-    said = {"project_name": "Own Name", "repo_name": "own", "scenarios": scenarios}
-    (folder / "answers.yml").write_text(yaml.safe_dump(said))
+    answers = {"project_name": "Own Name", "repo_name": "own", "scenarios": scenarios}
+    (folder / "answers.yml").write_text(yaml.safe_dump(answers))
     return start(folder, "--config", "answers.yml")
 
 
@@ -129,12 +129,12 @@ def code_of(path: Path) -> Iterator[str]:
         yield json.dumps(yaml.safe_load(text), default=str)
         return
     tree = ast.parse(text)
-    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield ast.unparse(node)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield "" if id(node) in told else node.value
+            yield "" if id(node) in docstrings else node.value
 
 
 def test_nothing_in_code_and_configuration_names_what_was_not_chosen(
@@ -296,13 +296,13 @@ def test_the_documentation_of_digits_alone_has_no_lost_link(
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_an_unknown_scenario_is_told_with_those_there_are_and_leaves_nothing(
+def test_an_unknown_scenario_is_reported_with_the_known_ones_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
     by_file = configured(tmp_path / "file", "digits, digitz")
-    told = "Error: scenarios: there is no 'digitz'; known are digits, faq, sensors, style, with "
+    message = "Error: scenarios: there is no 'digitz'; known are digits, faq, sensors, style, with "
     assert by_file.returncode != 0
-    assert told in by_file.stderr
+    assert message in by_file.stderr
     answered = start(tmp_path / "answered", "--name", "Own", answers="digitz\n")
     assert answered.returncode != 0
     assert "Known are digits, faq, sensors and style." in answered.stderr
@@ -313,10 +313,10 @@ def test_an_unknown_scenario_is_told_with_those_there_are_and_leaves_nothing(
 def test_the_prompt_takes_the_scenarios_of_the_table_and_nothing_else() -> None:
     prompt = yaml.safe_load((ROOT / "starter/prompts.yml").read_text("utf-8"))["scenarios"]
     takes = re.compile(prompt["regex_validator"])
-    for said in ("all", *TABLE.scenarios, "digits,style", "faq , sensors", ",".join(PIPELINES)):
-        assert takes.match(said), said
-    for said in ("", "digitz", "digits;faq", "digits,", "all,digits"):
-        assert not takes.match(said), said
+    for answer in ("all", *TABLE.scenarios, "digits,style", "faq , sensors", ",".join(PIPELINES)):
+        assert takes.match(answer), answer
+    for answer in ("", "digitz", "digits;faq", "digits,", "all,digits"):
+        assert not takes.match(answer), answer
     assert all(f"\n{name} " in f"\n{prompt['text']}" for name in TABLE.scenarios)
 
 
@@ -342,8 +342,8 @@ def test_folders_of_pipelines_and_samples_belong_to_a_scenario(folder: str) -> N
 
 def globs() -> Iterator[tuple[str, str]]:
     """Every glob of the table, with what it stands under."""
-    for name, told in TABLE.scenarios.items():
-        yield from ((name, glob) for glob in told["files"])
+    for name, parts in TABLE.scenarios.items():
+        yield from ((name, glob) for glob in parts["files"])
     for name, listed in TABLE.shared.items():
         yield from ((name, glob) for glob in listed)
     for name in ("whole", "starter", "leave_with", "stay"):
@@ -377,7 +377,7 @@ def test_what_the_table_takes_out_of_a_file_is_in_it() -> None:
 
 def test_dependencies_of_the_table_are_declared() -> None:
     declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    named = {each for told in TABLE.scenarios.values() for each in told["dependencies"]}
+    named = {each for parts in TABLE.scenarios.values() for each in parts["dependencies"]}
     assert [name for name in named if not re.search(rf'^    "{name}[<>=]', declared, re.M)] == []
 
 
@@ -438,8 +438,8 @@ def test_a_link_to_a_page_that_left_becomes_text_and_a_picture_goes(tmp_path: Pa
     within = "Text.\n\n[![All](lost.png)](page.md)\n\n[A](page.md)\n"
     assert pages.without_lost_links(within, page) == "Text.\n\n[A](page.md)\n"
     code = "````md\n[a](b.md)\n\n\n```\n[a](b.md)\n```\n````\n"
-    mended = pages.without_lost_parts(f"[a](b.md)\n{code}[a](b.md)\n", page, tmp_path)
-    assert mended == f"a\n{code}a\n"
+    left = pages.without_lost_parts(f"[a](b.md)\n{code}[a](b.md)\n", page, tmp_path)
+    assert left == f"a\n{code}a\n"
 
 
 def put(folder: Path, *names: str) -> None:

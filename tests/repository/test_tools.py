@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,8 @@ def test_a_subject_is_an_imperative_of_one_line(subject: str, fault: str, tmp_pa
     message.write_text(f"{subject}\n\nWhy it is done, in as many lines as that takes.\n")
     command = [sys.executable, ROOT / ".ci/check_subject.py", message]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    told = f"commit subject: {fault}: {subject}\n" if fault else ""
-    assert (result.returncode, result.stderr) == (int(bool(fault)), told)
+    message = f"commit subject: {fault}: {subject}\n" if fault else ""
+    assert (result.returncode, result.stderr) == (int(bool(fault)), message)
 
 
 def test_hooks_run_the_tools_of_the_lock_files_and_download_nothing() -> None:
@@ -88,7 +89,7 @@ def test_hooks_run_the_tools_of_the_lock_files_and_download_nothing() -> None:
         assert (Path(sys.executable).parent / name).is_file()
 
 
-def test_files_that_ruff_is_told_to_leave_alone_are_left_alone_by_hooks_too() -> None:
+def test_files_that_ruff_excludes_are_excluded_by_hooks_too() -> None:
     """Named one by one, excluded files would be checked after all."""
     ruff = [hook["entry"] for hook in hooks().values() if "/ruff" in hook["entry"]]
     assert len(ruff) == 2
@@ -204,5 +205,16 @@ def test_every_python_3_11_can_install_what_is_locked(lock: str) -> None:
     assert locked
     wanted = {name: distribution(name).metadata.get("Requires-Python") for name in locked}
     first = Version("3.11.0")
-    refused = {name: said for name, said in wanted.items() if first not in SpecifierSet(said or "")}
+    refused = {
+        name: specifier
+        for name, specifier in wanted.items()
+        if first not in SpecifierSet(specifier or "")
+    }
     assert refused == {}
+
+
+def test_version_is_that_of_the_latest_release_in_the_changelog() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## \[(.+?)\](?: - \d{4}-\d\d-\d\d)?$", changes, flags=re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert headings[:2] == ["Unreleased", project["version"]]

@@ -274,7 +274,7 @@ def test_whatever_is_typed_reaches_the_command_as_it_is_and_no_shell(
 ) -> None:
     program = tmp_path / ".venv/bin/kedro"
     program.parent.mkdir(parents=True)
-    program.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$TOLD"\n')
+    program.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$ARGUMENTS_FILE"\n')
     program.chmod(0o755)
     pipeline = pipelines_offered(WORKFLOWS["azureml"])[0]
     given = {"inputs.pipeline": pipeline, "inputs.params": params}
@@ -283,14 +283,14 @@ def test_whatever_is_typed_reaches_the_command_as_it_is_and_no_shell(
         name: given.get(value.removeprefix("${{ ").removesuffix(" }}"), "x")
         for name, value in step["env"].items()
     }
-    told = tmp_path / "told"
+    written = tmp_path / "written"
     subprocess.run(
         ["bash", "-euo", "pipefail", "-c", step["run"]],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "TOLD": str(told), **environment},
+        env={"PATH": os.environ["PATH"], "ARGUMENTS_FILE": str(written), **environment},
         check=True,
     )
-    assert told.read_text().split("\0")[:-1] == [
+    assert written.read_text().split("\0")[:-1] == [
         *("azureml", "-e", "azureml", "run"),
         *("--pipeline", pipeline, "--params", params),
     ]
