@@ -3,7 +3,6 @@
 import logging
 
 import pytest
-from sensors.written import avro, capture, event, path, reading
 
 from quartet.datasets import utf8
 from quartet.datasets.captures import SensorSourceDataset
@@ -12,6 +11,7 @@ from quartet.pipelines.anomaly_training.nodes import select_windows
 from quartet.pipelines.sensor_ingestion.nodes import aggregate_readings
 from quartet.sensors import checks
 from quartet.sensors.settings import SensorIngestion, SensorSvm, TrainingWindows
+from sensors.fakes import avro, capture, event, path, reading
 from window_batches import tables
 
 SETTINGS = SensorIngestion(window_seconds=60, workers=1)

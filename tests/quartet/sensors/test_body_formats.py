@@ -9,13 +9,13 @@ import zlib
 import fastavro
 import pyarrow as pa
 import pytest
-from sensors.written import avro, capture, column, event, reading, reasons_of
 
 from quartet.sensors import codecs
 from quartet.sensors.capture import decode_capture
 from quartet.sensors.event_patterns import SCHEMA
 from quartet.sensors.events import UnreadableCaptureError, read_events
 from quartet.sensors.settings import SensorIngestion
+from sensors.fakes import avro, capture, column, count_reasons, event, reading
 
 
 def decode(content):
@@ -120,7 +120,7 @@ def test_only_the_invalid_line_is_quarantined():
     body = b"\n".join([good, faulty, b"{not JSON", b'{"device": "\xe9"}', last])
     result = decode(capture(body))
     assert column(result, "value") == [1.0, 3.0]
-    assert reasons_of(result) == {
+    assert count_reasons(result) == {
         "line is not JSON": 1,
         "line is not UTF-8": 1,
         "value is not a number": 1,
@@ -136,20 +136,20 @@ def test_good_lines_after_an_undecodable_first_one_are_kept():
     body = json.dumps(reading(device="caf\xe9"), ensure_ascii=False).encode("latin-1")
     result = decode(capture(b"\n".join([body, *as_json(reading(1, 2.0))])))
     assert column(result, "value") == [2.0]
-    assert reasons_of(result) == {"line is not UTF-8": 1}
+    assert count_reasons(result) == {"line is not UTF-8": 1}
 
 
 def test_a_truncated_array_over_several_lines_is_one_invalid_body():
     result = decode(capture(json.dumps([reading(0), reading(1)], indent=1).encode()[:-4]))
     assert column(result, "value") == []
-    assert reasons_of(result) == {"body is not JSON": 1}
+    assert count_reasons(result) == {"body is not JSON": 1}
 
 
 def test_undecodable_body_is_quarantined_with_its_bytes():
     body = json.dumps(reading(device="caf\xe9"), ensure_ascii=False).encode("latin-1")
     result = decode(capture(reading(0, 1.0), body))
     assert column(result, "value") == [1.0]
-    assert reasons_of(result) == {"body is not UTF-8": 1}
+    assert count_reasons(result) == {"body is not UTF-8": 1}
     assert '"caf\\xe9"' in result.quarantine[0].body
 
 
