@@ -1,7 +1,5 @@
-"""The scheduled job may die anywhere and be late, and still scores each window just once."""
+"""The scheduled job scores each window exactly once, also if runs are killed or late."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +12,7 @@ from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset
 from kedro_datasets.pickle import PickleDataset
 
+from concurrent_runs import alter
 from quartet.datasets.predictions import PartitionedPredictionsDataset
 from quartet.datasets.registered_model import Champion
 from quartet.datasets.sensor_store.jobs import ScoringCursorDataset, SensorAnomaliesDataset
@@ -26,7 +25,6 @@ from quartet.sensors.scoring import predict
 from quartet.sensors.serving import SensorScorer
 from quartet.sensors.settings import SensorSvm, TrainingWindows, WindowScoring
 from quartet.sensors.training import fit_model_set
-from support import clean_environment
 
 KEYS = ["device", "sensor", "window_end"]
 START = pd.Timestamp("2026-03-02")
@@ -60,7 +58,7 @@ def make_windows(device, first, last, shift=0.0):
 
 
 def batch(*windows, closed):
-    """What ingestion writes, once so many windows are closed."""
+    """Return a batch of ingestion after which `closed` windows are closed."""
     return Batch(
         [],
         windows=pd.concat(windows, ignore_index=True),
@@ -119,13 +117,13 @@ class Site:
         return catalog.load("anomaly_scoring_metrics"), catalog.load("unscored_sensors")
 
     def outcome(self):
-        """All that the job leaves: predictions, anomalies, cursor."""
+        """Return predictions, anomalies and cursor."""
         predictions = self.catalog().get("sensor_predictions").load().read()
         return predictions, self.tables.anomalies(), self.tables.cursor("scoring")
 
 
 class KillingDataset(MemoryDataset):
-    """The run dies when this has been saved."""
+    """A dataset that interrupts the run after it is saved."""
 
     def __init__(self, dataset):
         super().__init__()
@@ -138,7 +136,7 @@ class KillingDataset(MemoryDataset):
 
 
 def make_site(folder, champion):
-    """A site with closed windows of two sensors, of which the first were trained on."""
+    """Return a site with closed windows of two sensors, the first of which are training data."""
     folder.mkdir()
     made = Site(folder, champion)
     until = TRAINED + SCORED
@@ -319,7 +317,7 @@ def test_a_run_killed_after_any_step_neither_loses_nor_repeats_results(
     undisturbed = make_site(tmp_path / "undisturbed", champion)
     with pytest.raises(KeyboardInterrupt):
         site.run(kill_after=step)
-    for each in (site, undisturbed):  # the stream goes on, whoever has died
+    for each in (site, undisturbed):
         each.tables.publish(batch(make_windows("pump", 258, 270, shift=9), closed=268))
         each.run()
     assert_same_outcome(site.outcome(), undisturbed.outcome())
@@ -368,30 +366,13 @@ def test_sensors_without_a_model_and_models_without_windows_are_reported(site):
     }
 
 
-HOLDER = """
-import sys
-from quartet.datasets.sensor_store.tables import SensorTablesDataset
-SensorTablesDataset(url=sys.argv[1]).load().claim("scoring", 60)
-print("claimed", flush=True)
-sys.stdin.read()
-"""
-
-
 def test_a_second_run_at_the_same_time_stops_and_changes_nothing(site):
     before = site.outcome()
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, site.url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=clean_environment(),
-    ) as other:
-        assert other.stdout.readline() == "claimed\n"
-        with pytest.raises(ValueError, match=rf"claimed by another run, process {other.pid}"):
-            site.run()
-        assert_same_outcome(site.outcome(), before)
-        other.kill()
-    assert site.run()[0]["windows_scored"] == 2 * SCORED  # the dead run is no obstacle
+    site.tables.claim("scoring", 60)
+    alter(site.tables, claimed_by=f"elsewhere:77:{'f' * 32}")
+    with pytest.raises(ValueError, match="claimed by another run, process 77 on elsewhere"):
+        site.run()
+    assert_same_outcome(site.outcome(), before)
 
 
 @pytest.mark.parametrize("step", ["publish_predictions", "publish_anomalies", "move_cursor"])

@@ -1,4 +1,4 @@
-"""A model set must lead back to the windows that it was fitted to."""
+"""A release identifies the windows that its models were fitted to."""
 
 import pandas as pd
 import pytest

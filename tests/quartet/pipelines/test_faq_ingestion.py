@@ -1,4 +1,4 @@
-"""A dump must become input of faq_tuning; a broken one must not replace any table."""
+"""A dump is ingested into the tables of faq_tuning; a damaged one replaces no table."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The report of a scheduled run must tell of everything, and not take longer with every year."""
+"""The report covers all windows but reads only those of the last days."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def read_days(monkeypatch):
-    """The longest time, in days, of which windows were read or counted one by one; in a list."""
+    """Return a list with the longest time, in days, whose windows were read or counted."""
     days = [0]
 
     def spy(name):
