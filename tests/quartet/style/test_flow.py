@@ -1,6 +1,5 @@
 """Every frame of every segment is stylized once, in order, by any number of processes."""
 
-import itertools
 import tracemalloc
 
 import numpy as np
@@ -11,7 +10,7 @@ from quartet.style.assemble import assemble
 from quartet.style.check import check_video
 from quartet.style.decode import decode_frames
 from quartet.style.encoding_settings import Encoding
-from quartet.style.flow import _prefetch, stylize_segments
+from quartet.style.flow import stylize_segments
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
 from quartet.style.stylizer import Platform, Stylizer
@@ -141,29 +140,3 @@ def test_memory_does_not_grow_with_video_length(tmp_path, mirror):
         tracemalloc.stop()
     frame = 96 * 64 * 3
     assert peaks[1] - peaks[0] < 4 * frame  # of 128 frames more
-
-
-def test_prefetch_is_bounded_and_stops_with_its_consumer():
-    made = []
-
-    def endless():
-        for number in itertools.count():
-            made.append(number)
-            yield number
-
-    with _prefetch(endless(), 3) as items:
-        assert [next(items) for _ in range(5)] == list(range(5))
-        assert len(made) <= 5 + 3 + 1
-    stopped_at = len(made)
-    assert len(made) == stopped_at <= 10
-
-
-def test_prefetch_raises_errors_after_earlier_items():
-    def failing_items():
-        yield 1
-        raise ValueError("frame 1 is damaged")
-
-    with _prefetch(failing_items(), 3) as items:
-        assert next(items) == 1
-        with pytest.raises(ValueError, match="frame 1 is damaged"):
-            next(items)

@@ -122,12 +122,8 @@ def test_warmed_up_segments_join_invisibly(generator):
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 0.8, 0.95])
 def test_warm_up_is_minimal(strength):
-    assert (
-        strength ** warm_up_frames(strength) <= 1 / 64 < strength ** (warm_up_frames(strength) - 1)
-    )
-
-
-def test_no_warm_up_without_smoothing():
+    frames = warm_up_frames(strength)
+    assert strength**frames <= 1 / 64 < strength ** (frames - 1)
     assert warm_up_frames(0) == 0
 
 

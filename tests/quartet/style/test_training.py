@@ -1,12 +1,9 @@
 """Training learns the style, resumes exactly, and reports invalid input."""
 
-import logging
-
 import numpy as np
 import pytest
 import torch
 
-from quartet.datasets.checkpoint import CheckpointDataset, CheckpointState
 from quartet.style import training
 from quartet.style.network import build_network
 from quartet.style.training import StyleTrainer, learning_rate, log_steps
@@ -20,10 +17,6 @@ def create_trainer(painting=None, **changes):
     return StyleTrainer(
         stripes() if painting is None else painting, photographs(), VGG, small_training(**changes)
     )
-
-
-class StoppedError(Exception):
-    """Represents an interrupt, such as Ctrl-C or a lost machine."""
 
 
 def test_network_learns_the_style():
@@ -48,29 +41,6 @@ def test_history_has_one_row_per_logged_step():
         assert all(np.isfinite(value) for value in row.values())
         assert row["seconds"] > 0
         assert row["learning_rate"] == learning_rate(row["step"] - 1, trainer.settings)
-
-
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_resumed_training_gives_identical_weights(tmp_path, batch_size):
-    uninterrupted = create_trainer(batch_size=batch_size, steps=5)
-    uninterrupted.run(lambda create_trainer: None)
-    checkpoint = CheckpointDataset(filepath=str(tmp_path / "checkpoint.safetensors")).load()
-
-    def keep(create_trainer):
-        checkpoint.store("key", CheckpointState(*create_trainer.state()))
-        raise StoppedError
-
-    with pytest.raises(StoppedError):
-        create_trainer(batch_size=batch_size, steps=5).run(keep)
-    state = checkpoint.restore("key")
-    resumed = create_trainer(batch_size=batch_size, steps=5)
-    resumed.restore(state.arrays, state.facts)
-    assert resumed.step == 2
-    resumed.run(lambda create_trainer: None)
-    for name, array in uninterrupted.weights().items():
-        np.testing.assert_array_equal(array, resumed.weights()[name])
-    for own, other in zip(uninterrupted.history, resumed.history, strict=True):
-        assert {**own, "seconds": 0} == {**other, "seconds": 0}
 
 
 def test_saved_state_is_not_changed_by_later_steps():
@@ -190,14 +160,6 @@ def test_only_black_photographs_raise():
 def test_missing_photographs_raise():
     with pytest.raises(ValueError, match="photographs: expected at least one"):
         StyleTrainer(stripes(), {}, VGG, small_training())
-
-
-def test_progress_is_logged_without_a_terminal(caplog):
-    with caplog.at_level(logging.INFO, "quartet"):
-        create_trainer(steps=4, preview_every=3).run(lambda create_trainer: None)
-    messages = [record.getMessage() for record in caplog.records]
-    assert [line.partition(" (")[0] for line in messages] == ["Step 3 of 4", "Step 4 of 4"]
-    assert all("content " in line and "style " in line for line in messages)
 
 
 def test_learning_rate_warms_up_and_decays():

@@ -166,15 +166,6 @@ def test_audio_offset_is_kept(delay, tmp_path):
     assert after == pytest.approx(before, abs=1e-3)
 
 
-def test_any_file_name_works(tmp_path):
-    source = write_video(tmp_path / 'it\'s "my" film; 100 % ältere: 片.mp4', options=KEYS)
-    folder = tmp_path / "http:$(touch owned) %05d"
-    folder.mkdir()
-    _, target, _ = process(source, folder)
-    assert numbers_of(target) == list(range(24))
-    assert not list(tmp_path.rglob("owned"))
-
-
 def test_file_objects_work(tmp_path):
     content = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"]).read_bytes()
     plan = plan_video(io.BytesIO(content), 8)

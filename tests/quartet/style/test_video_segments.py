@@ -2,7 +2,6 @@
 
 import io
 import resource
-from fractions import Fraction
 
 import av
 import numpy as np
@@ -102,14 +101,6 @@ def test_odd_sizes_are_kept(size, tmp_path):
     assert (frame.width, frame.height) == size
 
 
-def test_sample_aspect_ratio_is_kept(tmp_path):
-    source = write_video(tmp_path / "wide.mp4", 2, sample_aspect_ratio=Fraction(4, 3))
-    plan = plan_video(source, 8)
-    encode_segment(tmp_path / "segment.mp4", plan, 0, pictures(0, 2), QUICK)
-    with av.open(str(tmp_path / "segment.mp4")) as container:
-        assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
-
-
 @pytest.mark.parametrize(
     ("first", "frames", "message"),
     [
@@ -160,19 +151,3 @@ def test_full_disk_raises_and_keeps_the_previous_file(plan, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert segment.read_text() == "from before"
     assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_file_object_error_raises(plan):
-    class Full(io.BytesIO):
-        def write(self, content):
-            if self.tell() + len(content) > 1000:
-                raise OSError(28, "No space left on device")
-            return super().write(content)
-
-    with pytest.raises(OSError, match="No space left"):
-        encode_segment(Full(), plan, 0, pictures(0, 8), QUICK)
-
-
-def test_missing_folder_raises(plan, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere/segment\.mp4"):
-        encode_segment(tmp_path / "nowhere/segment.mp4", plan, 0, pictures(0, 8), QUICK)
