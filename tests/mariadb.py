@@ -189,7 +189,6 @@ class Proxy:
         self._fault: tuple[bytes, Fault] | None = None
         self._times = 0
         self.happened = 0
-        self.delay = 0.0  # seconds before anything is passed on
         self.port = free_port()
         self._listener: socket.socket | None = None
 
@@ -240,7 +239,6 @@ class _Connection:
     def up(self) -> None:
         with suppress(OSError):
             while data := self._client.recv(1 << 20):
-                time.sleep(self._proxy.delay)
                 self._fault = self._fault or self._proxy.fault_of(data)
                 if self._fault == "cut before":
                     break
@@ -252,7 +250,6 @@ class _Connection:
     def down(self) -> None:
         with suppress(OSError):
             while data := self._server.recv(1 << 20):
-                time.sleep(self._proxy.delay)
                 if self._fault == "cut after":
                     break
                 if self._fault not in {"silence", "vanish"}:

@@ -137,11 +137,6 @@ def test_missing_folder_raises_with_hint(tmp_path):
         source(tmp_path / "gone").files()
 
 
-def test_save_raises(tmp_path):
-    with pytest.raises(DatasetError, match="read-only"):
-        SensorSourceDataset(filepath=str(tmp_path)).save(1)
-
-
 @pytest.mark.parametrize("compressed", [False, True])
 def test_csv_values_are_text(tmp_path, compressed):
     path = tmp_path / ("t.csv.gz" if compressed else "t.csv")

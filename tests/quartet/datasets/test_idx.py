@@ -104,23 +104,22 @@ def test_missing_file_raises(tmp_path):
         IDXDataset(filepath=str(tmp_path / "images.gz")).load()
 
 
-def test_labels_instead_of_images_raise(tmp_path):
-    path = save(tmp_path / "a", np.zeros(5, dtype=np.uint8))
-    with pytest.raises(DatasetError, match=r"expected an array of n x 28 x 28, found 5; .*swapped"):
-        IDXDataset(filepath=str(path), shape=[None, 28, 28]).load()
-
-
-def test_images_of_another_size_raise(tmp_path):
-    path = save(tmp_path / "a", np.zeros((5, 32, 32), dtype=np.uint8))
-    message = r"expected an array of n x 28 x 28, found 5 x 32 x 32; resize the images"
+@pytest.mark.parametrize(
+    ("array", "expected", "message"),
+    [
+        (np.zeros(5, np.uint8), {"shape": [None, 28, 28]}, "n x 28 x 28, found 5; .*swapped"),
+        (
+            np.zeros((5, 32, 32), np.uint8),
+            {"shape": [None, 28, 28]},
+            "n x 28 x 28, found 5 x 32 x 32; resize the images",
+        ),
+        (np.zeros(5, np.int32), {"dtype": "uint8"}, "expected uint8 values, found int32"),
+    ],
+)
+def test_array_of_another_shape_or_dtype_raises(tmp_path, array, expected, message):
+    path = save(tmp_path / "a", array)
     with pytest.raises(DatasetError, match=message):
-        IDXDataset(filepath=str(path), shape=[None, 28, 28]).load()
-
-
-def test_unexpected_dtype_raises(tmp_path):
-    path = save(tmp_path / "a", np.zeros(5, dtype=np.int32))
-    with pytest.raises(DatasetError, match="expected uint8 values, found int32"):
-        IDXDataset(filepath=str(path), dtype="uint8").load()
+        IDXDataset(filepath=str(path), **expected).load()
 
 
 @pytest.mark.parametrize("array", [np.zeros(3, dtype=np.int64), np.zeros((3, 2), dtype=np.uint8)])

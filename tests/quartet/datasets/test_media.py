@@ -88,11 +88,6 @@ def test_damaged_picture_raises(folder):
         media(folder).read_picture("b.JPG")
 
 
-def test_save_raises(tmp_path):
-    with pytest.raises(DatasetError, match="read-only"):
-        MediaDataset(filepath=str(tmp_path / "a.mp4")).save("frames")
-
-
 def test_encoding_is_lossless_as_png_and_accurate_as_jpeg():
     rows, columns = np.mgrid[:40, :60]
     pixels = np.stack([rows * 6, columns * 4, rows + columns], -1).astype(np.uint8)

@@ -81,18 +81,20 @@ def test_only_large_pictures_are_scaled_down():
     assert decode_picture(encode(two_halves()), 768).shape == (20, 40, 3)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff"])
-def test_other_content_raises(content):
-    with pytest.raises(ValueError, match=r".+"):
-        decode_picture(content)
-
-
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
-def test_truncated_picture_raises(form):
+def make_truncated(form):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     content = encode(Image.fromarray(noise), form)
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no picture", b"\xff\xd8\xff", *map(make_truncated, ("PNG", "JPEG", "WEBP"))],
+    ids=["nothing", "text", "start", "PNG", "JPEG", "WEBP"],
+)
+def test_other_or_truncated_content_raises(content):
     with pytest.raises(ValueError, match=r".+"):
-        decode_picture(content[: len(content) // 2])
+        decode_picture(content)
 
 
 def test_picture_of_too_many_pixels_raises(monkeypatch):
@@ -122,8 +124,6 @@ def test_missing_or_damaged_picture_raises_with_hint(tmp_path):
     path.write_bytes(encode(two_halves((200, 100)), "JPEG")[:300])
     with pytest.raises(DatasetError, match=rf"{path}: not a complete picture .*--params painting"):
         dataset.load()
-    with pytest.raises(DatasetError, match="read-only"):
-        dataset.save("a picture")
 
 
 @pytest.fixture(params=["{tmp}/photos", "memory://pictures/photos"])
@@ -225,8 +225,6 @@ def test_invalid_folder_raises_with_hint(tmp_path):
         PictureFolderDataset(folder=str(tmp_path), hint=hint).load()
     with pytest.raises(DatasetError, match=r"notes\.txt: no such folder"):
         PictureFolderDataset(folder=str(tmp_path / "notes.txt")).load()
-    with pytest.raises(DatasetError, match="read-only"):
-        PictureFolderDataset(folder=None).save({})
 
 
 def test_live_picture_is_replaced_and_previewed(tmp_path):

@@ -12,7 +12,6 @@ from kedro.io import DatasetError
 from sqlalchemy import event
 
 from quartet.datasets.sensor_store import database
-from quartet.datasets.sensor_store.database_errors import is_transient
 from quartet.datasets.sensor_store.tables import Cursor
 from window_batches import KEYS, batch, end, everything, faults, fleet, ledger, tables, windows
 
@@ -129,27 +128,6 @@ def test_a_lost_response_to_a_commit_does_not_repeat_other_steps(store, direct, 
     direct.claim("scoring", minutes=60)
 
 
-@pytest.mark.parametrize("state", ["08S01", "08001", "40001", "HYT00"])
-def test_a_transient_error_is_recognised_by_its_sqlstate(pyodbc, state):
-    error = pyodbc.Error(state, f"[{state}] [ma-3.1.15]never seen before (9999) (SQLExecDirectW)")
-    assert is_transient(error, "mysql")
-    assert not is_transient(pyodbc.Error("42000", error.args[1]), "mysql")
-
-
-def test_a_connection_killed_by_the_server_is_opened_again(mariadb, store, direct, expected):
-    killed = []
-
-    @event.listens_for(store._database.engine, "before_cursor_execute")
-    def kill(connection, cursor, text, *_):
-        if text.startswith("INSERT INTO sensor_files") and not killed:
-            killed.append(cursor.execute("SELECT CONNECTION_ID()").fetchone()[0])
-            mariadb.execute(f"KILL CONNECTION {killed[0]}")
-
-    assert store.publish(SECOND) == 2
-    assert killed
-    assert everything(direct) == expected[1]
-
-
 def test_a_connection_that_the_server_closed_meanwhile_costs_no_attempt(mariadb, name, expected):
     patient = tables(mariadb.url(name), attempts=1)
     patient.publish(FIRST)
@@ -227,12 +205,6 @@ def test_a_silent_database_is_reported_after_the_timeout(mariadb, store, proxy, 
     proxy.fail("UPDATE sensor_jobs", "silence", times=99)
     with pytest.raises(DatasetError, match=r"does not respond .* tried 2 times"):
         hurried.publish(SECOND)
-
-
-def test_a_slow_database_is_waited_for(store, direct, proxy, expected):
-    proxy.delay = 0.01
-    assert store.publish(SECOND) == 2
-    assert everything(store) == everything(direct) == expected[1]
 
 
 @pytest.mark.parametrize("fault", ["cut before", "cut after"])

@@ -50,24 +50,24 @@ def test_locked_database_raises(tmp_path):
             pass
 
 
-def test_other_database_raises_and_is_unchanged(tmp_path):
+@pytest.mark.parametrize(
+    ("is_database", "message"),
+    [
+        (True, r"not an Optuna database \(its tables: customers\); move the file"),
+        (False, "not a study database"),
+    ],
+)
+def test_other_file_raises_and_is_unchanged(tmp_path, is_database, message):
     path = tmp_path / "study.db"
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE customers (name TEXT)")
-    connection.close()
+    if is_database:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE customers (name TEXT)")
+    else:
+        path.write_bytes(b"notes " * 1000)
     before = path.read_bytes()
-    message = r"not an Optuna database \(its tables: customers\); move the file"
     with pytest.raises(DatasetError, match=message), dataset(path).load().open():
         pass
     assert path.read_bytes() == before
-
-
-def test_other_file_raises_and_is_unchanged(tmp_path):
-    path = tmp_path / "study.db"
-    path.write_bytes(b"notes " * 1000)
-    with pytest.raises(DatasetError, match="not a study database"), dataset(path).load().open():
-        pass
-    assert path.read_bytes() == b"notes " * 1000
 
 
 def test_database_of_another_optuna_version_raises(tmp_path):
@@ -79,8 +79,3 @@ def test_database_of_another_optuna_version_raises(tmp_path):
     connection.close()
     with pytest.raises(DatasetError, match="the study database cannot be used"):
         open_storage(str(path))
-
-
-def test_save_raises(tmp_path):
-    with pytest.raises(DatasetError, match="read-only"):
-        dataset(tmp_path / "study.db").save("anything")
