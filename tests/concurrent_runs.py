@@ -1,4 +1,4 @@
-"""Runs that work on the same database at the same time, as processes of their own."""
+"""Run functions on the same database in concurrent processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from window_batches import batch, end, faults, fleet, ledger, tables, windows
 
 
 def alter(store: SensorTables, **values: Any) -> None:
-    """Change the scoring job's row, as another run would, or time."""
+    """Change the scoring job's row like another run or the time."""
     assignments = ", ".join(f"{name} = :{name}" for name in values)
     with store._database.engine.begin() as connection:
         connection.execute(
@@ -26,7 +26,7 @@ def alter(store: SensorTables, **values: Any) -> None:
 
 
 def claim_repeatedly(url: str, start: Any, outcomes: Any, turns: int) -> None:
-    """Claim over and over, beside another process; tell which turns were won."""
+    """Claim repeatedly in competition with another process; report which turns succeeded."""
     store = tables(url)
     store.make()
     for turn in range(turns):
@@ -42,7 +42,7 @@ def claim_repeatedly(url: str, start: Any, outcomes: Any, turns: int) -> None:
 
 
 def publish_repeatedly(url: str, start: Any, number: int, batches: int) -> None:
-    """Publish beside another process: windows that both have, and some of one's own."""
+    """Publish windows of both processes and some own ones, concurrently with another process."""
     store = tables(url)
     start.wait()
     for turn in range(batches):
@@ -60,7 +60,7 @@ def run_in_two_processes(
     *arguments: Any,
     each: Sequence[tuple[Any, ...]] = ((), ()),
 ) -> None:
-    """Call a function in two processes: with the address, a barrier, its own and the arguments."""
+    """Call a function in two processes with the URL, a barrier, and own and common arguments."""
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2, timeout=GUARD_S)
     processes = [
@@ -75,7 +75,7 @@ def run_in_two_processes(
 
 
 def confirm_in_process(url: str, token: str) -> int | None:
-    """Confirm a claim on scoring from another process; its number."""
+    """Confirm a claim on scoring in another process and return its process id."""
     process = multiprocessing.get_context("spawn").Process(target=_confirm, args=(url, token))
     process.start()
     process.join(GUARD_S)
@@ -88,7 +88,7 @@ def _confirm(url: str, token: str) -> None:
 
 
 def publish_until_killed(url: str, publication: Batch, statement: str) -> None:
-    """Publish from another process, which dies like a killed one when it comes to a statement."""
+    """Publish in another process, which is killed at a statement."""
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_publish_and_kill, args=(url, publication, statement))
     process.start()

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: a project of one's own to run in, and where real data lies."""
+"""Fixtures of all tests: projects to run in, and folders of real data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from support import (
     skip_or_fail,
 )
 
-# How long an example takes is the machine's affair; in CI the same examples come each time.
+# Examples may take any time; in CI they are the same in each run.
 settings.register_profile(
     "quartet", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -36,14 +36,11 @@ INTEGRATION_FIXTURES = {
     *("digits_project", "made_project"),
     *("real_clip", "real_mnist", "real_sensors", "real_stackfaq"),
 }
-"""A test that asks for one of these, directly or through others, is an integration test."""
+"""A test that uses one of these, directly or indirectly, is an integration test."""
 
 
 def pytest_configure() -> None:
-    """Let programs that tests start be stopped by Ctrl-C, also where the tests themselves are not.
-
-    A program that is started in the background ignores it, and so do all that it starts.
-    """
+    """Make started programs react to Ctrl-C, which processes in the background ignore."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -54,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests of servers and browsers by the fixtures that start these."""
+    """Mark tests of servers and browsers as integration tests by their fixtures."""
     for item in items:
         if isinstance(item, pytest.Function) and INTEGRATION_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.integration)
@@ -70,14 +67,14 @@ def restored_environment() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def untouched_environment() -> Iterator[None]:
-    """MLflow writes its address into the environment, which later tests hand to processes."""
+    """Restore the environment, into which MLflow writes its tracking URI."""
     with restored_environment():
         yield
 
 
 @pytest.fixture(autouse=True, scope="module")
 def environment_of_others() -> Iterator[None]:
-    """The same for what fixtures of a whole file do."""
+    """Restore the environment after the fixtures of a module."""
     with restored_environment():
         yield
 
@@ -116,13 +113,13 @@ def real_clip() -> Path:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A project to run in, thrown away after the test."""
+    """A project for one test."""
     return make_workspace(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which `kedro run` has run once, on the samples; not to be changed."""
+    """A project in which `kedro run` has run once, on the samples; tests must not change it."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all workers: the first makes the project, the others wait
@@ -141,7 +138,7 @@ def trained_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class RunOutput(NamedTuple):
-    """What a command wrote."""
+    """The output of a command."""
 
     stdout: str
     stderr: str
@@ -149,5 +146,5 @@ class RunOutput(NamedTuple):
 
 @pytest.fixture(scope="session")
 def trained_output(trained_workspace: Path) -> RunOutput:
-    """What the run wrote that made `trained_workspace`, as it is when neither is a terminal."""
+    """The output of the run that made `trained_workspace`, without a terminal."""
     return RunOutput(**json.loads(trained_workspace.with_suffix(".output.json").read_text()))

@@ -1,4 +1,4 @@
-"""Ways to damage a copy of the project; each returns what does it to a folder."""
+"""Functions that return a damage, which is applied to a copy of the project."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def change(name: str, old: str, new: str) -> Damage:
 
 
 def recode(name: str, encoding: str) -> Damage:
-    """A table of text, packed or not, in another encoding."""
+    """Save a table, compressed or not, in another encoding."""
 
     def do(folder: Path) -> None:
         content = (folder / name).read_bytes()
@@ -90,7 +90,7 @@ def recode(name: str, encoding: str) -> Damage:
 
 
 def change_arrays(function: Callable[[np.ndarray], np.ndarray], *names: str) -> Damage:
-    """IDX files of other arrays."""
+    """Apply a function to the arrays of IDX files."""
 
     def do(folder: Path) -> None:
         for name in names:
@@ -110,7 +110,7 @@ def execute(name: str, statements: str) -> Damage:
 
 
 def make_video(name: str, frames: int, *, sound: bool = False) -> Damage:
-    """A small video of so many frames; with none and sound, a file of sound only."""
+    """Write a small video; without frames and with sound, a file of sound only."""
 
     def do(folder: Path) -> None:
         with av.open(str(folder / name), "w") as container:
@@ -134,7 +134,7 @@ def make_video(name: str, frames: int, *, sound: bool = False) -> Damage:
 
 
 def own_registry(damage: Damage) -> Damage:
-    """Let a copied project look for its models in its own folder, then damage these."""
+    """Make a copied project read models from its own folder, and damage them."""
 
     def do(folder: Path) -> None:
         with closing(sqlite3.connect(folder / "mlflow.db")) as connection:

@@ -1,4 +1,4 @@
-"""The measured figures, and the pages that show them."""
+"""Write the measured figures and the pages that show them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARKED = re.compile(r"(<!-- figures: begin -->\n).*(<!-- figures: end -->)", re.
 Figures = dict[str, dict[str, dict[str, str]]]
 COLUMNS = ("reference", "quartet", "target", "reached")
 PACKAGES = ("kedro", "lightgbm", "mlflow", "numpy", "optuna", "pandas", "scikit-learn", "torch")
-"""On whose versions the figures may depend."""
+"""Packages whose versions affect the figures."""
 
 HEADLINES = {
     "MNIST training": {
@@ -65,15 +65,15 @@ HEADLINES = {
         ),
     },
 }
-"""What the README shows, misses included: by section and row of the figures, in its words."""
+"""By section and row of the figures: their titles in the README."""
 
 
 MISSED = {"no": ": missed", "target yes, aim no": " (aim missed)"}
-"""What the README adds to a target, by what the benchmark says of it."""
+"""By the benchmark's result: the text after the target in the README."""
 
 
 def write_figure(section: str, what: str, *, file: Path, **row: str) -> None:
-    """Put one row into the figures, and into the pages made from them.
+    """Add a row to the figures and rewrite the pages.
 
     Args:
         section: Heading on the page.
@@ -100,7 +100,7 @@ def format_reached(reached: bool) -> str:
 
 
 def read_machine() -> str:
-    """The processor, as far as speed depends on it."""
+    """Return the processor of this machine."""
     text = Path("/proc/cpuinfo").read_text()
     model = next(line for line in text.splitlines() if line.startswith("model name"))
     amx = ", AMX" if "amx_bf16" in text else ""
@@ -108,13 +108,13 @@ def read_machine() -> str:
 
 
 def read_versions() -> str:
-    """Of Python and of the packages that figures depend on."""
+    """Return the versions of Python and of the packages that affect the figures."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return f"Python {platform.python_version()}, {packages}"
 
 
 def format_page(figures: Figures) -> str:
-    """The page of the documentation."""
+    """Format the page of the documentation."""
     parts = [
         "# Benchmarks\n",
         "Measured by `make bench`, which also writes this page, each beside the recipe of the "
@@ -131,7 +131,7 @@ def format_page(figures: Figures) -> str:
 
 
 def format_table(rows: dict[str, dict[str, str]]) -> str:
-    """Rows of one section in Markdown."""
+    """Format the rows of a section as a Markdown table."""
     lines = ["| what | reference | Quartet | target | reached |", "|---|---|---|---|---|"]
     lines += [
         " | ".join(["| " + what, *(row[name] for name in COLUMNS)]) + " |"
@@ -141,10 +141,10 @@ def format_table(rows: dict[str, dict[str, str]]) -> str:
 
 
 def insert_figures(readme: str, figures: Figures) -> str:
-    """The README with the headlines in the place of those it has, if it has any.
+    """Replace the headlines of the README, if it has any.
 
     Raises:
-        KeyError: A headline is of a row that is no longer measured.
+        KeyError: The row of a headline is missing.
     """
     if not MARKED.search(readme):
         return readme  # of a project that was made from this one
@@ -162,7 +162,7 @@ def insert_figures(readme: str, figures: Figures) -> str:
 
 
 def format_machines(measured: list[str]) -> str:
-    """In a sentence on which machine most rows were measured, and on which the others."""
+    """Name the machine of most rows and those of the other rows in a sentence."""
     names = [each.partition(", ")[2] for each in measured]
     usual, *others = (name for name, _ in Counter(names).most_common())
     parts = [f"On {usual}"]

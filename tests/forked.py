@@ -1,7 +1,7 @@
 """Run `kedro` in processes forked from a server that has imported the libraries.
 
-Starting Python with these libraries takes seconds, most commands of the tests milliseconds: the
-start is paid once a session.
+Importing these libraries takes seconds and most commands milliseconds, so that they are imported
+once per session.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _IMPORTED = (
     "sqlalchemy",
     "torch",
 )
-"""Libraries only: the project is imported by each command itself, as it is then configured."""
+"""Libraries only: each command imports the project, with its current configuration."""
 _SETTINGS = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 """Variables that MLflow reads when it is imported, as in quartet/settings.py."""
 
 
 @functools.cache
 def server() -> multiprocessing.context.ForkServerContext:
-    """Start the server; it ends with this process."""
+    """Start the server, which ends with this process."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_IMPORTED))
     before = dict(os.environ)

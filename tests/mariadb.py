@@ -1,4 +1,4 @@
-"""A private MariaDB for the tests, and a proxy before it that fails connections as told."""
+"""A MariaDB server for the tests, and a proxy that injects connection faults."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OPTIONS = (
 
 @pytest.fixture(scope="session")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    """A running server of this session's own; skipped, loudly, where MariaDB or ODBC is missing."""
+    """A running server of this session; skips where MariaDB or ODBC is missing."""
     if reason := missing():
         skip_or_fail(f"{reason}: make database")
     server = MariaDB(tmp_path_factory.mktemp("mariadb"))
@@ -45,7 +45,7 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
 
 @pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.integration)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database of each kind that can run here."""
+    """The URL of an empty database, SQLite or MariaDB."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'sensors.db'}"
     return request.getfixturevalue("mariadb").url()
@@ -53,7 +53,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def pyodbc() -> ModuleType:
-    """The module; skipped, loudly, where the libraries of ODBC are missing."""
+    """The module pyodbc; skips where the libraries of ODBC are missing."""
     try:
         return importlib.import_module("pyodbc")
     except ImportError as error:
@@ -63,7 +63,7 @@ def pyodbc() -> ModuleType:
 
 @pytest.fixture
 def mariadb_proxy(mariadb: MariaDB) -> Iterator[Proxy]:
-    """A proxy before the server, that so far fails nothing."""
+    """A proxy of the server, without faults."""
     proxy = Proxy(mariadb.port)
     proxy.listen()
     yield proxy
@@ -72,13 +72,13 @@ def mariadb_proxy(mariadb: MariaDB) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="session")
 def mariadb_driver() -> None:
-    """MariaDB's ODBC driver, without a server; skipped, loudly, where it is missing."""
+    """Skip where MariaDB's ODBC driver is missing; needs no server."""
     if reason := _missing_driver():
         skip_or_fail(f"{reason}: make database")
 
 
 def missing() -> str | None:
-    """What a server to test with lacks on this machine; None if nothing."""
+    """Return what is missing for a server on this machine, if anything."""
     for program in ("mariadbd", "mariadb-install-db"):
         if _program(program) is None:
             return f"{program} is not here"
@@ -115,7 +115,7 @@ class MariaDB:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self) -> None:
-        """Start, and wait until it answers."""
+        """Start the server and wait until it responds."""
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, start_new_session=True
@@ -131,12 +131,12 @@ class MariaDB:
                 time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it, in order or, with SIGKILL, as a power cut would."""
+        """Stop the server, or kill it with SIGKILL."""
         self._process.send_signal(how)
         self._process.wait(timeout=GUARD_S)
 
     def execute(self, *statements: str) -> list[Any]:
-        """The rows that the last statement gives; each is committed."""
+        """Execute and commit statements, and return the rows of the last one."""
         import pyodbc
 
         text = f"DRIVER=MariaDB Unicode;SERVER=127.0.0.1;PORT={self.port};UID=root"
@@ -147,20 +147,20 @@ class MariaDB:
             return cursor.fetchall() if cursor.description else []
 
     def new_database(self) -> str:
-        """The name of a new, empty database."""
+        """Create a database and return its name."""
         self._databases += 1
         name = f"sensors{self._databases}"
         self.execute(f"CREATE DATABASE {name} CHARACTER SET latin1")
         return name
 
     def url(self, database: str | None = None, port: int | None = None, user: str = "root") -> str:
-        """The address of a database, by default a new one, by default without a proxy."""
+        """Return the URL of a database, by default of a new one without a proxy."""
         name = database or self.new_database()
         return f"mysql+pyodbc://{user}@127.0.0.1:{port or self.port}/{name}"
 
 
 class suppress_close:  # noqa: N801  # like contextlib's
-    """A connection that is closed at the end of a `with` block, even if it is dead by then."""
+    """Close a connection at the end of a `with` block, even if it is broken."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -177,11 +177,11 @@ Fault = Literal["cut before", "cut after", "silence", "vanish"]
 
 
 class Proxy:
-    """Passes connections on to a server until a statement that holds a certain text.
+    """Forwards connections to a server until a statement with a certain text.
 
-    That statement's connection is then cut before the server gets it, or after the
-    server has answered and before the client hears of it; or the proxy falls silent
-    and lets nothing through any more, and may even keep the client's end from the server.
+    The connection is then cut before the server receives the statement, or after the server has
+    responded and before the client receives it; or the proxy forwards nothing any more, and may
+    even hide the end of the client's connection from the server.
     """
 
     def __init__(self, server_port: int) -> None:
@@ -193,12 +193,12 @@ class Proxy:
         self._listener: socket.socket | None = None
 
     def listen(self) -> None:
-        """Take connections."""
+        """Accept connections."""
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
 
     def close(self) -> None:
-        """Take no connections any more: the server is down, as far as clients see."""
+        """Stop accepting connections, as if the server were down."""
         if self._listener is not None:
             with suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
@@ -206,7 +206,7 @@ class Proxy:
             self._listener = None
 
     def fail(self, text: str, fault: Fault, times: int = 1) -> None:
-        """Fail the next statements that hold a text."""
+        """Inject a fault into the next statements that contain a text."""
         self._fault, self._times, self.happened = (text.encode(), fault), times, 0
 
     def _accept(self, listener: socket.socket) -> None:
@@ -223,7 +223,7 @@ class Proxy:
                 threading.Thread(target=pump, daemon=True).start()
 
     def fault_of(self, data: bytes) -> Fault | None:
-        """What is to happen to a statement."""
+        """Return the fault of a statement, if any."""
         if self._fault is None or self._times == 0 or self._fault[0] not in data:
             return None
         self._times -= 1

@@ -1,4 +1,4 @@
-"""A program for `mpirun`: a pipeline of shared nodes and others; each rank notes what it runs."""
+"""A program for `mpirun`: each rank logs the nodes that it runs, shared and others."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What trainings in tests learn from: a small painting, photographs, a VGG-19 of random weights."""
+"""Inputs of style trainings in tests: a painting, photographs and random weights of VGG-19."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of several folders use: the project's root, runs of `kedro`, loud skips."""
+"""Helpers of several folders: the project's root, runs of `kedro`, skips with a reason."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ ROOT = Path(__file__).parents[1]
 REAL_DATA = Path(os.environ.get("QUARTET_REAL_DATA", ROOT.parent / "shared/data"))
 IN_CI = os.environ.get("CI") == "true"
 GUARD_S = 600
-"""Seconds after which a test gives up waiting; only what hangs takes so long, on any machine."""
+"""Timeout of all waits in tests, in seconds; only a hang takes so long."""
 _LIGHT = {
     "mnist_training": "convnet_training.minimum_steps=300",
     "faq_tuning": "reference_recipe.trees=100",
 }
 LIGHT = ",".join(text for name, text in _LIGHT.items() if (ROOT / "conf/base" / name).exists())
-"""Parameters for a run on all samples: the longest fits, shorter than by default."""
+"""Parameters that shorten a run on all samples."""
 QUICK = "convnet_training.minimum_steps=60,convnet_training.epochs=1"
-"""Parameters for a run on the sample in which the network is trained only for form's sake."""
+"""Parameters that minimise the training of the network."""
 
 
 def skip_or_fail(reason: str) -> None:
-    """Skip, loudly; in CI, where everything must be at hand, fail."""
+    """Skip with a reason, or fail in CI."""
     if IN_CI:
         pytest.fail(f"{reason}; in CI nothing may be skipped")
     pytest.skip(reason)
 
 
 def real_data(name: str) -> Path:
-    """A file or folder of data that is not the project's; skips, or fails in CI, if it is not here.
+    """Return the path of data that is not part of the project; skip, or fail in CI, without it.
 
-    `CONTRIBUTING.md` says what lies where in `$QUARTET_REAL_DATA`, and where it comes from.
+    `CONTRIBUTING.md` lists the contents of `$QUARTET_REAL_DATA` and their sources.
     """
     path = REAL_DATA / name
     if not path.exists():
@@ -61,9 +61,9 @@ def real_data(name: str) -> Path:
 
 @cache
 def bootstrap() -> ProjectMetadata:
-    """Make this project the one that Kedro knows in this process; return its metadata.
+    """Bootstrap this project once in this process and return its metadata.
 
-    Kedro reads the settings anew each time, which takes longer the more a process has imported.
+    Kedro reads the settings again on each call, which is slow in a process with many imports.
     """
     from kedro.framework.startup import bootstrap_project
 
@@ -71,7 +71,7 @@ def bootstrap() -> ProjectMetadata:
 
 
 def make_workspace(folder: Path) -> Path:
-    """A copy of the project without its results: configuration, samples, and this source."""
+    """Copy the project without its results: configuration, samples and source."""
     shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
     (folder / "conf/local").mkdir()
     fetched = shutil.ignore_patterns("mnist_original")
@@ -87,7 +87,7 @@ def make_workspace(folder: Path) -> Path:
 
 
 def drop_times(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Metrics that are no times, rates or sizes in memory: those that another run gives again."""
+    """Return the metrics without times, rates and memory sizes, which differ between runs."""
     ends = ("_s", "_mib", "workers")
     return {
         name: value
@@ -97,7 +97,7 @@ def drop_times(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment less what MLflow, used by a test in this process, may have set in it."""
+    """Return the environment without variables that MLflow may have set in this process."""
     return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
 
 
@@ -107,7 +107,7 @@ def run_kedro(
     environment: Mapping[str, str | None] | None = None,
     fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `kedro` in a folder, as a person would; output is captured, exit code not checked.
+    """Run `kedro` in a folder; the output is captured and the exit code not checked.
 
     Args:
         folder: Where the command is given.
@@ -131,14 +131,14 @@ def run_kedro(
 
 
 def on_ranks(ranks: int, *arguments: str) -> list[str]:
-    """The command that runs `python ARGUMENTS` as so many MPI ranks on this machine."""
+    """Return the command that runs `python ARGUMENTS` on MPI ranks of this machine."""
     mpirun = str(Path(sys.executable).parent / "mpirun")
     options = ["--allow-run-as-root", "--oversubscribe", "-n", str(ranks)]
     return [mpirun, *options, sys.executable, *arguments]
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
+    """Return a free port of 127.0.0.1."""
     # The system's own choice may lie above 49151, where Kedro-Viz refuses to listen.
     for port in random.sample(range(20_000, 32_000), 100):
         with socket.socket() as probe, suppress(OSError):
@@ -151,10 +151,10 @@ def free_port() -> int:
 def running_server(
     folder: Path, command: list[str], path: str, log_file: Path | None = None
 ) -> Iterator[str]:
-    """The address of `python -m COMMAND --host … --port …`, once `path` answers; stopped after.
+    """Run `python -m COMMAND --host … --port …` and yield its URL once `path` responds.
 
-    The command gets a process group of its own, so that the servers it starts end with it. What
-    they say goes into the file `log_file`.
+    The command runs in its own process group, so that the servers it starts are stopped with it.
+    Their output is written to `log_file`.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""Batches of windows for tests of the sensors' tables, and what the tables should then hold."""
+"""Make batches of windows for tests of the sensor tables, and read the tables' contents."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Key = tuple[str, str, int]
 
 
 def tables(url: str, **options: Any) -> SensorTables:
-    """A handle that does not wait long for a database that is away."""
+    """Return tables that do not wait long for an unreachable database."""
     return SensorTables(Database(url, **{"wait_seconds": 0.01, **options}))
 
 
 def end(minutes: int) -> pd.Timestamp:
-    """A moment, in minutes after the start of the stream."""
+    """Return a time in minutes after the start of the stream."""
     return START + pd.Timedelta(minutes=minutes)
 
 
 def windows(keys: Iterable[Key], seed: int = 0) -> pd.DataFrame:
-    """Windows with random statistics; a key is device, sensor and end in minutes."""
+    """Return windows with random statistics; a key is device, sensor and end in minutes."""
     keys = list(keys)
     random = np.random.default_rng([seed, len(keys)])
     columns = dict(zip(KEYS, zip(*keys, strict=True), strict=True)) if keys else {}
@@ -44,17 +44,17 @@ def windows(keys: Iterable[Key], seed: int = 0) -> pd.DataFrame:
 
 
 def fleet(devices: int, sensors: int, minutes: Iterable[int]) -> list[Key]:
-    """The keys of all windows of a fleet."""
+    """Return the keys of all windows of a fleet."""
     return [(f"d{d}", f"s{s}", m) for m in minutes for d in range(devices) for s in range(sensors)]
 
 
 def ledger(*names: str, quarantined: int = 0, version: str = "1") -> list[FileEntry]:
-    """Files that were read."""
+    """Return ledger entries of ingested files."""
     return [FileEntry(name, version, 10, 1, quarantined) for name in names]
 
 
 def faults(**positions: Iterable[int]) -> list[Fault]:
-    """Faults at positions of files."""
+    """Return faults at positions of files."""
     return [
         Fault(name, position, "the value is no number", f"body {position}")
         for name, places in positions.items()
@@ -69,12 +69,12 @@ def batch(
     watermark: pd.Timestamp | None = None,
     **others: Any,
 ) -> Batch:
-    """A batch of which only some parts matter."""
+    """Return a batch."""
     return Batch(list(files), list(quarantine), windows=table, watermark=watermark, **others)
 
 
 def rows(table: pd.DataFrame) -> dict[Key, tuple[Any, ...]]:
-    """The windows of a table by key."""
+    """Return the windows of a table by key."""
     values = [name for name in table if name not in KEYS]
     keys = list(zip(*(table[name] for name in KEYS), strict=True))
     assert len(keys) == len(set(keys)), "a window comes twice"
@@ -82,7 +82,7 @@ def rows(table: pd.DataFrame) -> dict[Key, tuple[Any, ...]]:
 
 
 def everything(store: SensorTables) -> Mapping[str, Any]:
-    """All that the tables hold but the moments of ingestion, to compare."""
+    """Return the contents of the tables without the times of ingestion."""
     return {
         "windows": rows(store.read_windows()),
         "files": store.files().drop(columns="ingested_at").to_dict("records"),

@@ -1,4 +1,4 @@
-"""Benchmarks run with `--benchmarks` only, and leave their figures in the documentation."""
+"""Benchmarks run with `--benchmarks` only, and write their figures into the documentation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from figures import write_figure
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect, rather than skip: a benchmark that was not asked for is not missing."""
+    """Deselect benchmarks, rather than skip them, without `--benchmarks`."""
     here = Path(__file__).parent
     if not config.getoption("--benchmarks"):
         kept = [item for item in items if here not in item.path.parents]
@@ -23,5 +23,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Writes one row: what was measured, the reference's figure, ours, and the target."""
+    """Write one row: what was measured, the reference's figure, ours, and the target."""
     return functools.partial(write_figure, file=request.path)

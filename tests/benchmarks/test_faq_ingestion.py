@@ -1,4 +1,4 @@
-"""A dump of any size in bounded memory, in time that grows with its length."""
+"""Throughput and memory of ingesting dumps."""
 
 from __future__ import annotations
 

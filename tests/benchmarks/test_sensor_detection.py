@@ -1,4 +1,4 @@
-"""What one-class machines find on labelled real sensors, beside a z-score and isolation forests.
+"""Detection of one-class machines on labelled real sensors, against a z-score and forests.
 
 Nothing is fitted, chosen or set on test labels. All methods are trained on the same windows, with
 the same nu, and their thresholds are set alike. A machine is a device with a sensor for each of
@@ -30,7 +30,7 @@ MACHINES = ("machine-1-6", "machine-2-1")
 NU = 0.01
 SEEDS = (1, 2, 3)
 CONTEXT, SPREAD = 24, 288
-"""Windows before a window that it is told against, and that its distance is measured in."""
+"""Numbers of earlier windows that give the centre and the scale."""
 CALIBRATED = 0.25
 NAB_TRAINED, NAB_MOST = 0.15, 5000
 """NAB's own probationary period: this share of the readings, or of 5,000 where there are more."""
@@ -40,7 +40,7 @@ NAB_READINGS = 3
 
 @dataclass(frozen=True)
 class Series:
-    """Windows of a device to train on, those to judge, and what is known about the latter."""
+    """Windows of a device to train on and to evaluate, and the events of the latter."""
 
     trained: pd.DataFrame
     evaluated: pd.DataFrame
@@ -48,7 +48,7 @@ class Series:
     window_seconds: int
 
     def relative(self) -> Series:
-        """The same with windows told against those before: 24 of them, which is 2 hours of SMD."""
+        """Return the series with windows normalised by the 24 before, 2 hours of SMD."""
         hours = self.window_seconds / 3600
         complete = pd.concat([self.trained, self.evaluated])
         complete = normalise_windows(complete, CONTEXT * hours, SPREAD * hours)
@@ -56,7 +56,7 @@ class Series:
         return self.divided(complete, until)
 
     def divided(self, complete: pd.DataFrame, until: pd.Timestamp) -> Series:
-        """Other windows, of which those up to a time are trained on."""
+        """Return other windows, of which those up to a time are for training."""
         later = complete["window_end"] > until
         return Series(
             complete[~later].reset_index(drop=True),

@@ -1,4 +1,4 @@
-"""Capture files of any number into SQLite: how fast, and in how much memory."""
+"""Throughput and memory of ingesting capture files into SQLite."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""How long a person waits for a command that computes nothing."""
+"""Start-up time of a command."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def test_two_ranks(project, real_clip, record):
 
 
 def write_repeated_clip(real_clip: Path, target: Path, seconds: int) -> Path:
-    """The clip over and over, as often as fills the time; nothing is encoded anew."""
+    """Repeat the packets of the clip to fill the time, without encoding."""
     with av.open(str(real_clip)) as source:
         video = source.streams.video[0]
         packets = [packet for packet in source.demux(video) if packet.dts is not None]

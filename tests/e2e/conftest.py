@@ -1,4 +1,4 @@
-"""A browser, and Kedro-Viz on a project in which everything has run."""
+"""Fixtures of the e2e tests: a browser, and Kedro-Viz on a project with all results."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def complete_project(trained_workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which style_training has run, too, for as short as can be."""
+    """A project in which a short style_training has run, too."""
     folder = tmp_path_factory.mktemp("everything") / "project"
     shutil.copytree(trained_workspace, folder)
     Image.fromarray(stripes()).save(folder / "stripes.png")
@@ -61,13 +61,13 @@ def complete_project(trained_workspace: Path, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of all that Kedro-Viz's server says."""
+    """The log file of the Kedro-Viz server."""
     return tmp_path_factory.mktemp("server_log") / "server_log.txt"
 
 
 @pytest.fixture(scope="module")
 def viz(complete_project: Path, server_log: Path) -> Iterator[str]:
-    """The address of `kedro viz run` on all pipelines of the project."""
+    """The URL of `kedro viz run` on all pipelines of the project."""
     command = ["kedro", "viz", "run", "--no-browser"]
     with running_server(complete_project, command, "/api/main", server_log) as url:
         yield url
@@ -75,7 +75,7 @@ def viz(complete_project: Path, server_log: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def ask(viz: str) -> Callable[[str], Any]:
-    """What Kedro-Viz answers to a path of its API."""
+    """Return the response of Kedro-Viz to a path of its API."""
 
     def ask(path: str) -> Any:
         with urlopen(f"{viz}/api/{path}", timeout=GUARD_S) as answer:
@@ -86,13 +86,13 @@ def ask(viz: str) -> Callable[[str], Any]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """Errors and warnings of pages, and what they could not fetch."""
+    """Errors and warnings of pages, and failed requests."""
     return []
 
 
 @pytest.fixture
 def window(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., BrowserContext]]:
-    """Makes windows, which keep what their pages complain of."""
+    """Open windows whose pages add to the complaints."""
     windows = []
 
     def open_window(size: tuple[int, int] = SIZE) -> BrowserContext:
@@ -119,7 +119,7 @@ def window(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., Br
 def flowchart(
     window: Callable[..., BrowserContext], viz: str, ask: Callable[[str], Any]
 ) -> Callable[..., Page]:
-    """Opens the page of a pipeline; its flowchart is then drawn and at rest."""
+    """Open the page of a pipeline and wait until its flowchart is drawn."""
 
     def open_pipeline(pipeline: str, size: tuple[int, int] = SIZE) -> Page:
         context = window(size)
@@ -137,7 +137,7 @@ def flowchart(
 
 @pytest.fixture
 def keep_screenshot() -> Callable[[Page, str], None]:
-    """For the documentation: keeps a picture in $QUARTET_SCREENSHOTS, if that is set."""
+    """Save a screenshot for the documentation in $QUARTET_SCREENSHOTS, if set."""
 
     def keep(page: Page, name: str) -> None:
         if folder := os.environ.get("QUARTET_SCREENSHOTS"):

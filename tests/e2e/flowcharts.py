@@ -1,4 +1,4 @@
-"""How a flowchart of Kedro-Viz is opened in a browser, and what can be seen of it."""
+"""Open flowcharts of Kedro-Viz in a browser and read what they show."""
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
@@ -11,13 +11,13 @@ VIEW = {
     "visible": {"graph": True, "miniMap": False, "sidebar": False, "slicing": False},
 }
 ELSEWHERE = "docs.example.org"
-"""For the browser a name of this machine."""
+"""A name that the browser resolves to this machine."""
 SIZE = (1600, 1000)
 """Width and height of a window."""
 
 
 def open_flowchart(context: BrowserContext, url: str) -> Page:
-    """The page of a pipeline; its flowchart is drawn and at rest."""
+    """Open the page of a pipeline and wait until its flowchart is drawn."""
     context.set_default_timeout(1000 * GUARD_S)
     page = context.new_page()
     page.goto(url)
@@ -27,19 +27,19 @@ def open_flowchart(context: BrowserContext, url: str) -> Page:
 
 
 def settle(page: Page) -> None:
-    """Wait until D3 has moved everything to its place."""
+    """Wait until the transitions of D3 have ended."""
     page.wait_for_function(
         "[...document.querySelectorAll('.pipeline-flowchart *')].every(e => !e.__transition)"
     )
 
 
 def complaint(message: ConsoleMessage) -> list[str]:
-    """A console's message, if it is an error or a warning."""
+    """Return the text of a console message, if it is an error or a warning."""
     return [message.text] if message.type in {"error", "warning"} else []
 
 
 def hidden_names(page: Page) -> list[str]:
-    """Names of the flowchart that are not wholly in the window, right of the tool bar."""
+    """Return the names in the flowchart that are not completely visible."""
     names: list[str] = page.evaluate(
         """() => {
             const left = document.querySelector('.pipeline-global-toolbar')

@@ -1,4 +1,4 @@
-"""Kill runs at random moments, run them again, and compare with runs that nobody disturbed.
+"""Kill runs at random times, run them again, and compare with undisturbed runs.
 
 `python tests/e2e/kill_runs.py --kills 40 --seed 1` prints a line for each kill; `--pipelines`
 chooses some. It exits with 1 if a second run fails, hangs, differs or leaves a run under way.
@@ -53,21 +53,21 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "faq_matching": ("faq_ingestion", "faq_tuning"),
     "anomaly_scoring": ("sensor_ingestion", "anomaly_training"),
 }
-"""Each pipeline, and those that run before it; the first of a project are first runs."""
+"""Each pipeline, and those that run before it."""
 OF_THE_RUN = {"segments_stylized"}
-"""Metrics that count what a run itself did: one that goes on where another was does less."""
+"""Metrics that differ between a resumed and an uninterrupted run."""
 _PATIENCE = 600
 
 
 @dataclass
 class Kill:
-    """What became of a run that was killed, and of the one after it.
+    """Results of a killed run and of the run after it.
 
     Attributes:
         pipeline: Its name.
         moment: Seconds from the start to the kill.
         reached: The last node that had begun.
-        faults: What is wrong with the second run; none if all is well.
+        faults: Differences of the second run from an undisturbed run.
     """
 
     pipeline: str
@@ -83,8 +83,8 @@ class Kill:
 class Campaign:
     """A project that is killed, restored and run again, always in the same folder.
 
-    The registry names its files by absolute paths, so that a copy elsewhere would read the
-    original's.
+    The registry refers to files by absolute paths, so that a copy would read those of the
+    original.
     """
 
     def __init__(self, root: Path) -> None:
@@ -95,7 +95,7 @@ class Campaign:
         self._others: dict[str, list[dict[str, str]]] = {}
 
     def kill(self, pipeline: str, share: float) -> Kill:
-        """Kill a run after a share of its time, run it again and compare."""
+        """Kill a run after a share of its duration, run it again and compare."""
         expected, seconds = self._run_undisturbed(pipeline)
         self._restore(NEEDS[pipeline])
         moment = share * seconds
@@ -125,7 +125,7 @@ class Campaign:
     def _find_unexplained(
         self, pipeline: str, names: set[str], found: dict[str, str]
     ) -> Iterator[str]:
-        """Those differences that two undisturbed runs, in one project or two, do not have."""
+        """Yield the differences that undisturbed runs do not have."""
         if pipeline not in self._others:
             self._restore(NEEDS[pipeline])
             self._succeed(pipeline)
@@ -140,7 +140,7 @@ class Campaign:
                 yield f"{name}: {found.get(name)}, expected {expected.get(name)}"
 
     def _restore(self, done: tuple[str, ...]) -> None:
-        """Make the project one in which these pipelines have run, and no others."""
+        """Restore the project after exactly these pipelines."""
         snapshot = self._snapshots / "+".join(done or ("fresh",))
         if not snapshot.exists():
             if done:
@@ -159,7 +159,7 @@ class Campaign:
             raise RuntimeError(f"{pipeline}, undisturbed: code {code}\n{self._log.read_text()}")
 
     def _run(self, pipeline: str, seconds: float) -> int:
-        """Run a pipeline, and kill it with all that it has started if it takes longer."""
+        """Run a pipeline, and kill it with its children if it takes longer."""
         command = [sys.executable, "-m", "kedro", "run", "--pipelines", pipeline]
         if pipeline in PARAMETERS:
             command += ["--params", PARAMETERS[pipeline]]
@@ -198,7 +198,7 @@ def _add_inputs(folder: Path) -> None:
 
 
 def read_facts(folder: Path) -> dict[str, str]:
-    """What a run leaves: metrics that are no times, digests of files, versions, runs under way."""
+    """Return the results of a run: metrics without times, digests of files, versions, open runs."""
     found = {}
     for path in sorted((folder / "data").rglob("*")):
         name = str(path.relative_to(folder))

@@ -1,4 +1,4 @@
-"""The FAQ pipelines must give a registered ranker and answers from the command line."""
+"""The FAQ pipelines register a ranker and answer new questions."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Whoever loses a run to a kill starts it again, and has what an undisturbed run gives."""
+"""A run after a killed run gives the results of an undisturbed run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a reader of the notebooks would lose."""
+"""Notebooks run after a sample run and draw their figures."""
 
 import re
 from pathlib import Path
@@ -58,7 +58,7 @@ SECTIONS_WITH_FIGURES = {
         "Every style",
     ],
 }
-"""By notebook: the headings under which a reader expects something to look at."""
+"""By notebook: the sections that draw a figure."""
 
 
 def by_name(path: Path) -> str:
@@ -66,7 +66,7 @@ def by_name(path: Path) -> str:
 
 
 def figures_by_section(notebook: nbformat.NotebookNode) -> dict[str, int]:
-    """How many images lie below each heading of the second level."""
+    """Return the number of images in each section of the second level."""
     section, figures = "", {"": 0}
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

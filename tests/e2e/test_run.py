@@ -1,4 +1,4 @@
-"""`kedro run` on a fresh clone must end in results, a tracked run and a registered model."""
+"""`kedro run` on a fresh clone ends in results, a tracked run and a registered model."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def metrics(folder):
 
 
 def tracked(metrics):
-    """This scenario's metrics among those of a run of all scenarios."""
+    """Return the metrics of this scenario from a run of all scenarios."""
     prefix = "mnist_training/"
     return {
         name.removeprefix(prefix): value
@@ -159,7 +159,7 @@ def test_a_registered_model_predicts_in_a_new_process(trained_workspace):
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """A project in which the digits were trained, for a short time."""
+    """A project in which mnist_training has run briefly."""
     folder = make_workspace(tmp_path_factory.mktemp("first") / "project")
     result = run_kedro(folder, *TRAIN, QUICK)
     assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""From a stream of readings to predictions and anomalies, as a person runs it."""
+"""The sensor pipelines turn a stream of readings into predictions and anomalies."""
 
 import json
 import shutil
@@ -71,7 +71,7 @@ def test_the_model_set_is_registered_with_its_tags(trained_workspace):
 
 @pytest.fixture
 def project(trained_workspace, tmp_path):
-    """A project in which everything has run once."""
+    """A copy of the project in which everything has run."""
     return shutil.copytree(trained_workspace, tmp_path / "project")
 
 

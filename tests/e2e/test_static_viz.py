@@ -1,4 +1,4 @@
-"""The Kedro-Viz of the documentation: files on any web server, with nothing private in them."""
+"""The static export of Kedro-Viz works on any web server and contains nothing private."""
 
 import getpass
 import json
@@ -26,7 +26,7 @@ RUN_ERROR = "no file clandestine.csv"
 
 
 def export(project, folder):
-    """What the build of the documentation runs."""
+    """Run the export as the build of the documentation does."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "generators.static_viz", str(folder)],
         cwd=project,
@@ -45,7 +45,7 @@ def export(project, folder):
 
 @pytest.fixture(scope="module")
 def project(trained_workspace, tmp_path_factory):
-    """One with parameters of its own, whose last run has failed."""
+    """A project with local parameters, whose last run has failed."""
     folder = tmp_path_factory.mktemp("private") / "project"
     shutil.copytree(trained_workspace, folder)
     (folder / "conf/local/parameters.yml").write_text("seed: 123454321\n")
@@ -58,7 +58,7 @@ def project(trained_workspace, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(project, tmp_path_factory):
-    """A folder of which a server shows all, with Kedro-Viz some folders below."""
+    """A folder with Kedro-Viz in a subfolder."""
     folder = tmp_path_factory.mktemp("site")
     export(project, folder / "quartet/docs/kedro-viz")
     return folder
@@ -66,7 +66,7 @@ def site(project, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(site):
-    """Where Kedro-Viz is, as on a page of GitHub."""
+    """The URL of Kedro-Viz, below a path as on GitHub Pages."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args):
@@ -80,7 +80,7 @@ def address(site):
 
 @pytest.fixture
 def requests(window):
-    """A window, and the addresses that its pages ask for."""
+    """A window, and the URLs that its pages request."""
     context = window()
     addresses = []
     context.on("request", lambda request: addresses.append(request.url))

@@ -1,4 +1,4 @@
-"""The project runs wherever people put it, and its results are those of any other place."""
+"""Results do not depend on the path, locale, time zone, network or number of cores."""
 
 import json
 import os
@@ -35,11 +35,11 @@ SURROUNDINGS = {
     "no network": {},
     "files for oneself only": {},
 }
-"""What is different, by what is set for it; the last ones are set by `started`."""
+"""Environment variables by difference; `run_kedro_with` applies those without any."""
 
 
 def copy_project(trained, folder):
-    """A copy in which the sensors' part begins anew, with a short video."""
+    """Copy a project without results of the sensors and with a short video."""
     shutil.copytree(trained, folder)
     remove("data/03_primary/sensors")(folder)
     remove("data/02_intermediate/sensors")(folder)
@@ -49,7 +49,7 @@ def copy_project(trained, folder):
 
 
 def run_kedro_with(folder, *arguments, differences=(), below="."):
-    """`kedro`, in a folder of the project, with the named differences."""
+    """Run `kedro` in a folder of the project with the named differences."""
     command = [KEDRO, *arguments]
     environment = clean_environment()
     for name in differences:
@@ -70,14 +70,14 @@ def run_kedro_with(folder, *arguments, differences=(), below="."):
 
 
 def find_culprits(folder, differences):
-    """Which of the differences spoil a light run by themselves."""
+    """Return the differences that make a short run fail by themselves."""
     light = ("run", "--pipelines", "faq_matching")
     alone = {name: run_kedro_with(folder, *light, differences=[name]) for name in differences}
     return [name for name, result in alone.items() if result.returncode] or "only all of them"
 
 
 def results(folder):
-    """Metrics that are no times, and the content of what was predicted."""
+    """Return the metrics without times, and the contents of the predictions."""
     found = {}
     for pipeline in PIPELINES:
         path = folder / f"data/08_reporting/{pipeline}/metrics.json"
@@ -90,13 +90,13 @@ def results(folder):
 
 
 def are_equal(one, other):
-    """Whether results agree: to the byte, and numbers but for the order in which cores add."""
+    """Return whether bytes are equal and numbers agree except for rounding."""
     return one == (other if isinstance(other, bytes) else pytest.approx(other, rel=1e-4))
 
 
 @pytest.fixture(scope="module")
 def plain_results(trained_workspace, tmp_path_factory):
-    """What the run gives where nothing is strange."""
+    """Results of the run without differences."""
     folder = copy_project(trained_workspace, tmp_path_factory.mktemp("plain_results") / "project")
     result = run_kedro_with(folder, *RUN)
     assert result.returncode == 0, result.stderr[-3000:]
@@ -170,7 +170,7 @@ def test_a_closed_pipe_shows_no_traceback(trained_workspace, reader):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of a megabyte."""
+    """A file system of 1 MB."""
     place = tmp_path / "small"
     place.mkdir()
     if not succeeds("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)):

@@ -1,4 +1,4 @@
-"""A fault must end in one line that says where, what was expected and what to do."""
+"""User errors end in one line that says where, what was expected and what to do."""
 
 from types import SimpleNamespace
 

@@ -1,7 +1,6 @@
-"""The configuration must carry every run, here and on a cluster.
+"""The configuration supports every run, locally and on a cluster.
 
-Beside each check stands a configuration that fails it: a check that finds nothing wrong with
-anything would be worth nothing.
+Each check is also tested on a configuration that fails it.
 """
 
 import copy
@@ -20,9 +19,9 @@ from support import ROOT, bootstrap
 bootstrap()
 NAMES = sorted(set(pipelines))
 CARRIED = "kedro_azureml.datasets.AzureMLPipelineDataset"
-"""Lies in folders that Azure ML carries from step to step."""
+"""A dataset in a folder that Azure ML passes from step to step."""
 LOCATIONS = ("filepath", "path", "folder", "url")
-"""Arguments of datasets that say where they lie."""
+"""Arguments of datasets with a location."""
 
 
 def load(environment, kind="catalog"):
@@ -44,7 +43,7 @@ def data(names):
 
 
 def find_losses(pipeline, catalog):
-    """In words: datasets of a pipeline that a cluster would lose, or pass on as pickles."""
+    """Yield a description of each dataset that a cluster would lose or pass on as a pickle."""
     for name in data(pipeline.datasets()):
         entry = catalog.get(name)
         if "@" in name:
@@ -77,7 +76,7 @@ def test_no_dataset_is_lost_between_steps(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_dataset_is_lost_if_each_node_is_a_step(name):
-    """Which nodes share a step is a matter of cost; to change it must not take a second thought."""
+    """Which nodes share a step affects the cost only."""
     nodes = [Node(n.func, n._inputs, n.outputs, name=n.name) for n in pipelines[name].nodes]
     assert list(find_losses(Pipeline(nodes), AZURE)) == []
 
@@ -137,7 +136,7 @@ def test_valid_catalog_passes():
 
 
 def find_differences(base, azure):
-    """In words: where an entry is something else on Azure than here, but for its place."""
+    """Yield a description of each difference between two entries except their locations."""
     here, there = copy.deepcopy(base), copy.deepcopy(azure)
     if there["type"] == CARRIED:
         unknown = there.keys() - {"type", "dataset", "root_dir", "filepath_arg", "metadata"}
@@ -188,7 +187,7 @@ def test_dataset_that_differs_on_azure_is_detected(azure, expected):
 
 
 def test_carried_datasets_have_distinct_files():
-    """`kedro run -e azureml` keeps them all on this machine."""
+    """`kedro run -e azureml` saves all of them on the local machine."""
     carried = [entry for entry in AZURE.values() if entry["type"] == CARRIED]
     places = {(entry["root_dir"], entry["dataset"]["filepath"]) for entry in carried}
     assert len(places) == len(carried) > 0

@@ -1,4 +1,4 @@
-"""The figures that readers see must be those that were measured."""
+"""The documentation and the README show the measured figures."""
 
 import json
 

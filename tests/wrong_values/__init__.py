@@ -1,4 +1,4 @@
-"""The table of wrong values: each with its command, and with what the message must say."""
+"""All cases of invalid input."""
 
 from wrong_values.commands import COMMANDS
 from wrong_values.files import FILES

@@ -1,4 +1,4 @@
-"""What a wrong value must lead to: one line, a code, and nothing changed."""
+"""Cases of invalid input, and helpers that check their error line and unchanged outputs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from support import GUARD_S
 
 LONGEST_LINE = 400
 _NOT_OUTPUTS = ("01_raw", "transfer_plan.json")
-"""Inputs, and what a transfer notes down for itself before it reads a picture."""
+"""Inputs, and the plan that a transfer saves before it reads a picture."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A wrong value, the command that meets it, and what its message must say.
+    """A case of invalid input.
 
     Attributes:
         name: Of the case.
@@ -42,17 +42,17 @@ class Case:
 
 
 def run(pipeline: str, *options: str) -> tuple[str, ...]:
-    """`kedro run` of one pipeline."""
+    """Return the arguments of `kedro run` for one pipeline."""
     return ("run", "--pipelines", pipeline, *options)
 
 
 def with_params(pipeline: str, parameters: str) -> tuple[str, ...]:
-    """The same with `--params`."""
+    """Return the arguments of `kedro run` with `--params`."""
     return run(pipeline, "--params", parameters)
 
 
 def read_outputs(folder: Path) -> dict[str, str]:
-    """What a run may change: checksums of files, rows of databases, versions in the registry."""
+    """Return checksums of what a run may change: files, rows of databases, registered versions."""
     found = {}
     for root in (folder / "data", folder / "mlartifacts"):
         for path in root.rglob("*"):
@@ -69,7 +69,7 @@ def read_outputs(folder: Path) -> dict[str, str]:
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Size and time of a file, by which what was found in it is known to be still true."""
+    """Return the size and time of a file, which identify its content."""
     try:
         facts = path.stat()
     except FileNotFoundError:
@@ -83,7 +83,7 @@ def _checksum(path: Path, stamp: object) -> str:
 
 
 def _rows(database: Path, *tables: str) -> str:
-    """A checksum of the rows that are there, or of why they cannot be read; empty for none."""
+    """Return a checksum of the rows, or of the error in reading them; empty without rows."""
     log = database.with_name(f"{database.name}-wal")
     return _rows_checksum(database, tables, (_stamp(database), _stamp(log)))
 
@@ -102,7 +102,7 @@ def _rows_checksum(database: Path, tables: tuple[str, ...], stamps: object) -> s
 
 
 def restore(folder: Path, original: Path) -> None:
-    """Make a copy of a project again what it was copied from."""
+    """Restore a copy of a project from its original."""
     current, expected = _list_files(folder), _list_files(original)
     for name in sorted(current, reverse=True):
         if current[name] != expected.get(name):
@@ -117,7 +117,7 @@ def restore(folder: Path, original: Path) -> None:
 
 
 def _list_files(folder: Path) -> dict[str, object]:
-    """Size and time of each file below a folder, by its path."""
+    """Return size and time of each file below a folder, by relative path."""
     found: dict[str, object] = {}
     for root, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -130,7 +130,7 @@ def _list_files(folder: Path) -> dict[str, object]:
 
 
 def read_error_line(stderr: str) -> str:
-    """The one line in which a command must end."""
+    """Return the error line of a command; fail if there is not exactly one."""
     lines = [line for line in stderr.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in stderr, stderr[-3000:]
     assert len(lines) == 1, stderr[-3000:]

@@ -1,4 +1,4 @@
-"""Wrong options of all commands."""
+"""Invalid options of all commands."""
 
 from damage import change, write
 from wrong_values.cases import Case, run

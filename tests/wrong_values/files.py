@@ -1,4 +1,4 @@
-"""Wrong input files: missing, damaged, of another format, in another encoding."""
+"""Invalid input files: missing, damaged, of another format, in another encoding."""
 
 import gzip
 

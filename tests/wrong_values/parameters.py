@@ -1,4 +1,4 @@
-"""Wrong values of parameters, which the model of the parameter refuses."""
+"""Invalid values of parameters."""
 
 from wrong_values.cases import Case, with_params
 
@@ -67,7 +67,7 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
     ],
     "sample_data": [("digit_sample_split.fraction=0", ("'digit_sample_split'", "fraction"))],
 }
-"""By pipeline, what `--params` says and what the message must hold."""
+"""By pipeline: values of `--params`, and the expected parts of the message."""
 
 _OF_DATA: list[tuple[str, str, tuple[str, ...]]] = [
     ("mnist_training", "mnist_data=nowhere", ("mnist_train_images", "nowhere", "no such file")),
@@ -82,7 +82,7 @@ _OF_DATA: list[tuple[str, str, tuple[str, ...]]] = [
     ("anomaly_training", "training_windows.sensors=[zzz]", ("there are no windows of zzz",)),
     ("anomaly_training", "training_windows.until=soon", ("'soon' is not a time",)),
 ]
-"""Values that only the data show to be wrong."""
+"""Values that are invalid for the data only."""
 _UNKNOWN = [
     ("mnist_training", "mnist_dta=x", ("'mnist_dta' does not exist; did you mean 'mnist_data'?",)),
     ("mnist_training", "convnet_training.epoch=3", ("did you mean 'convnet_training.epochs'?",)),

@@ -1,4 +1,4 @@
-"""Wrong configuration files, wrong variables of the environment."""
+"""Invalid configuration files and environment variables."""
 
 from damage import Damage, change, make_folder, recode, remove, write
 from wrong_values.cases import Case, run
@@ -11,13 +11,13 @@ DIGITS, MATCH = run("mnist_training"), run("faq_matching")
 
 
 def broken(name: str, content: str, *parts: str) -> Case:
-    """A configuration file of other content."""
+    """Return a case of a configuration file with other content."""
     path = f"{BASE}/{name}"
     return Case(f"{name} is {content!r}", DIGITS, (path, *parts), write(path, content))
 
 
 def entry(name: str, old: str, new: str, *parts: str) -> Case:
-    """Another entry in the catalog."""
+    """Return a case of a changed catalog entry."""
     return Case(name, DIGITS, parts, change(CATALOG, old, new))
 
 

@@ -1,4 +1,4 @@
-"""Wrong databases, registries and models."""
+"""Invalid databases, registries and models."""
 
 from damage import (
     both,
@@ -26,14 +26,14 @@ MODELS = "mlartifacts/*/artifacts"
 
 
 def at(url: str, *parts: str) -> Case:
-    """Another address of the sensors' database."""
+    """Return a case of another URL of the sensor database."""
     return Case(
         f"sensors at {url}", with_params("anomaly_training", f"sensor_database={url}"), parts
     )
 
 
 def copy_digits_model_to(name: str) -> str:
-    """Let the registry say that this model is the classifier of digits."""
+    """Return SQL that registers the classifier of digits as another model."""
     return "; ".join(
         f"UPDATE model_versions SET {column} = (SELECT {column} FROM model_versions "
         f"WHERE name = 'mnist_classifier') WHERE name = '{name}'"

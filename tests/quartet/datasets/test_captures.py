@@ -207,7 +207,7 @@ def test_suffix_may_be_uppercase(tmp_path):
 
 
 def test_empty_table_has_one_empty_part(tmp_path):
-    """Or nobody would know that the rows it had are gone."""
+    """Otherwise its removed rows would not be retracted."""
     (tmp_path / "t.csv").write_text("TS,Device,Sensor,Value\n")
     (part,) = table(tmp_path / "t.csv").parts()
     assert part.name == f"{tmp_path}/t.csv#1"

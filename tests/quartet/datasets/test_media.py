@@ -32,7 +32,7 @@ def test_folder_lists_its_pictures_sorted(folder):
 
 
 def test_folder_ignores_hidden_files(folder):
-    """macOS lays a `._a.png` beside each `a.png`; nobody wants it stylized."""
+    """macOS adds a `._a.png` to each `a.png`."""
     for name in ("._a.png", ".c.jpg"):
         (folder / name).write_bytes((folder / "a.png").read_bytes())
     assert media(folder).pictures == ("a.png", "b.JPG", "ä b;'c.webp")

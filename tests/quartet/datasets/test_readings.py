@@ -1,4 +1,4 @@
-"""Stored readings must be found by their time, all of them, and nothing read that is not needed."""
+"""Stored readings are found by time, and only the required files are read."""
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ def store(folder):
 
 
 def readings(*seconds):
-    """A table with these timestamps, and their numbers as values."""
+    """Return a table with these timestamps and the seconds as values."""
     timestamp = np.array([round(second * SECOND) for second in seconds], np.int64)
     return pa.table(
         {
@@ -120,7 +120,7 @@ def test_readings_with_the_same_key_are_replaced(tmp_path):
 
 
 def test_a_leftover_file_with_the_same_key_is_replaced(tmp_path):
-    """A process may die after the new file is written and before the old one is removed."""
+    """A process may be killed after the new file is written and before the old one is removed."""
     handle = store(tmp_path)
     handle.append("aa", readings(1, 2))
     (old,) = tmp_path.iterdir()

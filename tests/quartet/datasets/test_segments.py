@@ -27,7 +27,7 @@ def test_names_are_listed_by_key(store):
 
 
 def test_names_may_be_hidden_files(store):
-    """Segments are called as the pictures are, and one may be hidden."""
+    """Segments are named like pictures, which may be hidden files."""
     store.write("w", ".a.png", b"x")
     assert store.names("w") == {".a.png"}
 

@@ -1,4 +1,4 @@
-"""What ingestion writes, scoring must read: every window once, as it was last computed."""
+"""The tables return each window once, as it was last computed."""
 
 import pickle
 
@@ -119,7 +119,7 @@ def test_the_ledger_has_the_batch_key_of_each_file(store):
 
 
 def test_a_database_of_an_older_version_is_reported_with_a_hint(tmp_path):
-    """Its ledger does not say which stored readings count."""
+    """Its ledger lacks the batch of each file."""
     url = f"sqlite:///{tmp_path}/sensors.db"
     old = tables(url)
     old.publish(batch(windows(fleet(1, 1, [5])), ledger("a.avro")))

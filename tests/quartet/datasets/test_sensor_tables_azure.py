@@ -1,4 +1,4 @@
-"""Azure SQL cannot run here: what is asked of it must be right without a server."""
+"""Connections and statements for Azure SQL, checked without a server."""
 
 import ctypes.util
 import struct
@@ -29,7 +29,7 @@ TOKEN = "header.payload.ünterschrift"
 
 @pytest.fixture
 def asked(monkeypatch, pyodbc):
-    """What was asked of pyodbc and of Entra ID."""
+    """The calls of pyodbc and of Entra ID."""
     asked = []
 
     class Credential:

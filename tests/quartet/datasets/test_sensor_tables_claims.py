@@ -1,4 +1,4 @@
-"""Two scoring runs at once would say everything twice: the second must stop, and say why."""
+"""Only one run at a time holds the claim on a job."""
 
 import multiprocessing
 import os
@@ -85,7 +85,7 @@ def test_an_abandoned_claim_is_replaced(store, why):
 
 @pytest.mark.parametrize("asks", [None, "another-job"])
 def test_a_job_keeps_its_claim_between_two_of_its_steps(store, asks, monkeypatch):
-    """Each step is a process: when the next begins, that of the one before is dead."""
+    """Each step is a process that has ended before the next one begins."""
     monkeypatch.setenv(JOB, "one-job")
     token = claim_elsewhere(store)
     monkeypatch.delenv(JOB) if asks is None else monkeypatch.setenv(JOB, asks)
@@ -101,7 +101,7 @@ def test_a_job_keeps_its_claim_between_two_of_its_steps(store, asks, monkeypatch
 
 
 def test_a_step_that_is_tried_again_gets_the_claim_of_its_job(store, monkeypatch):
-    """Also on another machine: those of low priority may be taken away at any time."""
+    """Also on another machine, as low-priority nodes may be preempted."""
     monkeypatch.setenv(JOB, "one-job")
     claim_elsewhere(store)
     monkeypatch.setattr(socket, "gethostname", lambda: "another-node")
@@ -109,7 +109,7 @@ def test_a_step_that_is_tried_again_gets_the_claim_of_its_job(store, monkeypatch
 
 
 def claim_elsewhere(store):
-    """The token of a claim by a process of the same job, on this machine, that has ended."""
+    """Return the token of a claim by an ended process of the same job."""
     token = store.claim("scoring", minutes=60)
     with store._database.engine.connect() as connection:
         query = text("SELECT claimed_by FROM sensor_jobs WHERE name = 'scoring'")

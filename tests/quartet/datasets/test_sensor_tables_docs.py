@@ -1,4 +1,4 @@
-"""Who asks the tables in SQL goes by the documentation: it must tell all, and its queries run."""
+"""The documentation describes every column, and its queries run."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A database that is down, slow or drops the connection must lose nothing and double nothing.
+"""A database that is down, slow or drops the connection neither loses nor duplicates data.
 
 All against a real MariaDB over ODBC; a proxy before it cuts connections at chosen statements.
 """
@@ -56,7 +56,7 @@ def store(mariadb, proxy, name):
 
 @pytest.fixture
 def direct(mariadb, name):
-    """The same tables, past the proxy."""
+    """The same tables without the proxy."""
     store = tables(mariadb.url(name))
     yield store
     store.close()
@@ -64,7 +64,7 @@ def direct(mariadb, name):
 
 @pytest.fixture(scope="session")
 def expected(tmp_path_factory):
-    """What undisturbed runs leave, after one batch and after two."""
+    """Contents of the tables after one and after two batches."""
     store = tables(f"sqlite:///{tmp_path_factory.mktemp('expected')}/sensors.db")
     states = []
     for each in (FIRST, SECOND):

@@ -1,4 +1,4 @@
-"""The database of a laptop is a file: locked, full, damaged or left in the middle by a kill."""
+"""A locked, full or damaged SQLite file is reported, and killed runs leave it consistent."""
 
 import sqlite3
 import threading
@@ -31,7 +31,7 @@ def path(tmp_path):
 
 
 def test_processes_that_open_a_new_file_together_wait(tmp_path):
-    """SQLite refuses at once, and does not wait, where two switch a file to its log together."""
+    """SQLite does not wait if two connections switch a file to WAL mode at the same time."""
 
     def connect(place, start):
         engine = _create_sqlite_engine(make_url(f"sqlite:///{place}"), GUARD_S)

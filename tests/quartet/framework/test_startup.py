@@ -1,4 +1,4 @@
-"""Commands that need neither PyTorch nor MLflow must not wait for them."""
+"""Commands and steps import only the libraries that they need."""
 
 import gc
 import subprocess

@@ -1,4 +1,4 @@
-"""Capture files as Event Hubs writes them, and a store and a list of files in memory."""
+"""Make capture files like those of Event Hubs, and fakes of a folder, a store and a database."""
 
 import io
 import json
@@ -21,7 +21,7 @@ START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
 
 def moment(seconds):
-    """ISO 8601, so many seconds after the start."""
+    """Return an ISO 8601 timestamp some seconds after the start."""
     return (START + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
 
@@ -36,7 +36,7 @@ def reading(seconds=0, value=1.0, device="press-1", sensor="pressure", **others)
 
 
 def event(body, number=0, enqueued=3600, system=None, properties=None):
-    """What Capture makes of one event; the body may be JSON or bytes."""
+    """Return the Avro record of an event; the body is JSON or bytes."""
     arrival = START + timedelta(seconds=enqueued)
     content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     return {
@@ -53,14 +53,14 @@ def event(body, number=0, enqueued=3600, system=None, properties=None):
 
 
 def avro(events, schema=SCHEMA, codec="deflate", **options):
-    """The bytes of an Avro container file."""
+    """Return the bytes of an Avro container file."""
     file = io.BytesIO()
     fastavro.writer(file, schema, events, codec=codec, **options)
     return file.getvalue()
 
 
 def capture(*bodies, first=0, **options):
-    """The bytes of a capture file with an event for each body, numbered from `first`."""
+    """Return the bytes of a capture file with one event per body, numbered from `first`."""
     return avro([event(body, first + place, **options) for place, body in enumerate(bodies)])
 
 
@@ -96,7 +96,7 @@ class Folder:
 
 
 class KillingFolder(Folder):
-    """Files of which one kills the process that reads it, as a lack of memory does."""
+    """Files of which one kills the process that reads it, like the out-of-memory killer."""
 
     def read(self, name):
         if self.contents[name] == b"deadly":
@@ -132,7 +132,7 @@ class MemoryStore:
 
 
 class Tables:
-    """What a database holds after the transactions of ingestion."""
+    """The contents of the database after the published batches."""
 
     def __init__(self):
         self.windows = pd.DataFrame()
@@ -166,14 +166,14 @@ class Tables:
 
 
 def ingest_all(source, store, tables, settings, now=None):
-    """One run of ingestion."""
+    """Run the ingestion once."""
     for batch in ingest(source, store, tables.files, tables.watermark, settings, now):
         tables.publish(batch)
     return tables
 
 
 def make_readings(rows):
-    """A table of readings from rows of (device, sensor, seconds, value) or with a sequence."""
+    """Return a table of readings from rows of (device, sensor, seconds, value[, sequence])."""
     return pa.table(
         {
             "device": pa.array([row[0] for row in rows], pa.string()).dictionary_encode(),
@@ -187,17 +187,17 @@ def make_readings(rows):
 
 
 def column(batch, name):
-    """A column of the readings of a decoded file."""
+    """Return a column of the readings of a decoded file."""
     return batch.readings.column(name).to_pylist()
 
 
 def list_pairs(batch):
-    """The devices and sensors of the readings of a decoded file."""
+    """Return the pairs of device and sensor of a decoded file."""
     return set(zip(column(batch, "device"), column(batch, "sensor"), strict=True))
 
 
 def count_reasons(batch):
-    """How many readings of a decoded file have which fault."""
+    """Return the number of faults of a decoded file by reason."""
     (entry,) = batch.files
     reasons = Counter(fault.reason for fault in batch.quarantine)
     assert entry.quarantined == reasons.total() or len(batch.quarantine) == MAX_QUARANTINED

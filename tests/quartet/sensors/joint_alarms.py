@@ -1,4 +1,4 @@
-"""One alarm for a machine of many sensors: where as many raise one at a time as rarely do."""
+"""Join the alarms of a device's sensors to one alarm of the device."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 def fewest_sensors(
     windows: pd.DataFrame, alarms: NDArray[np.bool_], share: float
 ) -> dict[str, int]:
-    """How many sensors of a device must raise an alarm at a time for the device to raise one.
+    """Return the least number of simultaneous alarms of sensors for an alarm of their device.
 
     Args:
         windows: Columns `device`, `sensor` and `window_end`, w rows of normal times that the

@@ -1,4 +1,4 @@
-"""Settings that kill the process that gets them; in a module that worker processes can import."""
+"""Define settings that kill a worker, in a module that worker processes can import."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from quartet.sensors.settings import SensorSvm
 
 
 class KillingSettings(SensorSvm):
-    """Unpickled in a worker only."""
+    """Kills the process that unpickles it; only workers do."""
 
     def __setstate__(self, state):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Made-up windows of normal sensors, with a daily cycle, to train and score on."""
+"""Simulate windows of normal sensors with a daily cycle."""
 
 import numpy as np
 import pandas as pd
@@ -7,9 +7,9 @@ HOUR = 3600
 
 
 def simulate_windows(sensors=3, windows=200, seed=0, readings=12, window_seconds=HOUR, start=0):
-    """Windows of sensors that differ by level, cycle and noise; every tenth reading is missing.
+    """Return windows of sensors that differ in level, cycle and noise, with 10 % missing readings.
 
-    `start` is the number of windows that lie before, so that later ones can be had.
+    `start` is the number of windows to skip, for later windows of the same sensors.
     """
     tables = []
     ends = (np.arange(start, start + windows) + 1) * window_seconds
@@ -26,7 +26,7 @@ def simulate_windows(sensors=3, windows=200, seed=0, readings=12, window_seconds
 
 
 def make_table(values, device, sensor, ends):
-    """The windows of readings of shape (windows, readings), NaN where one is missing."""
+    """Return the windows of readings of shape (windows, readings), NaN where one is missing."""
     return pd.DataFrame(
         {
             "device": device,

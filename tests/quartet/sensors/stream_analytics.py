@@ -1,7 +1,7 @@
-"""Runs a Stream Analytics query on SQLite, as far as the project's own query goes.
+"""Run the project's Stream Analytics query on SQLite.
 
-What the two languages have in common is left as it stands. The rest is translated by
-rules, of which each is a sentence of the documentation:
+What both languages have in common is unchanged. The rest is translated by rules of the
+documentation:
 
 - an event carries a time, at first that of TIMESTAMP BY, which System.Timestamp() gives;
 - GROUP BY System.Timestamp() makes groups of events of one time, which the results carry;
@@ -23,7 +23,7 @@ TYPES = {int: "bigint", float: "float", str: "nvarchar(max)", type(None): None}
 
 
 class TopOne:
-    """The first of two or more arguments, of the row in which the others are largest."""
+    """Return the first argument of the row in which the others are largest."""
 
     def __init__(self):
         self.best = None
@@ -37,7 +37,7 @@ class TopOne:
 
 
 class Deviation:
-    """Of the population."""
+    """Standard deviation of the population."""
 
     def __init__(self):
         self.values = []
@@ -94,7 +94,7 @@ def parts(query):
 
 
 def closing(text, start):
-    """Where the parenthesis that was opened before `start` is closed."""
+    """Return the position of the parenthesis that closes the one before `start`."""
     depth = 1
     for place in range(start, len(text)):
         depth += {"(": 1, ")": -1}.get(text[place], 0)
@@ -104,7 +104,7 @@ def closing(text, start):
 
 
 def translated(select):
-    """One SELECT in SQLite's words; its last column is the time that its rows carry."""
+    """Translate a SELECT to SQLite; its last column is the time of its rows."""
     before, time = TIME, TIME
     if source := re.search(r"\s+TIMESTAMP BY (\[\w+\])", select):
         select = select.replace(source[0], "")
@@ -129,7 +129,7 @@ def translated(select):
 
 
 def top_one(found):
-    """The order as further arguments; only descending orders are known."""
+    """Return TopOne with its descending order as further arguments."""
     order = found[2].split(", ")
     assert all(each.endswith(" DESC") for each in order)
     return f"TopOne({', '.join([found[1], *(each.removesuffix(' DESC') for each in order)])})"

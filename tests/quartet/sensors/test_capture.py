@@ -1,4 +1,4 @@
-"""Whatever is in a body, each valid reading is kept and each other one is quarantined."""
+"""Each reading of a capture file is either valid or quarantined with a reason."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a file held before must not come back, and what others hold must not go with it."""
+"""Readings of an earlier version of a file are retracted, and those of other files are kept."""
 
 import pandas as pd
 import pytest
@@ -14,17 +14,17 @@ from sensors.fakes import Folder, MemoryStore, Tables, capture, ingest_all, path
 
 SETTINGS = SensorIngestion(window_seconds=60, workers=1)
 LATE = path(9)
-"""Sorts behind the other files."""
+"""Sorted after the other files."""
 
 
 def make_file(*values, start=1, device="press-1"):
-    """A capture file with these values, a second each, in one window."""
+    """Return a capture file with one value per second, all in one window."""
     bodies = [reading(start + place, value, device) for place, value in enumerate(values)]
     return capture(*bodies)
 
 
 def ingest_afresh(source, settings=SETTINGS):
-    """The windows of a folder as it is now."""
+    """Return the windows of the current files of a folder."""
     return ingest_all(source, MemoryStore(), Tables(), settings).windows
 
 
@@ -108,7 +108,7 @@ def test_missing_stored_readings_are_reported(store):
 
 
 def make_table(path, rows):
-    """A table of so many readings, one a minute."""
+    """Write a table with one reading per minute."""
     lines = [f"2018-08-28 {row // 60:02d}:{row % 60:02d}:30,1,1,{row}" for row in range(rows)]
     path.write_text("\n".join(["TS,Device,Sensor,Value", *lines]) + "\n")
 
@@ -149,7 +149,7 @@ contents = st.builds(
     ),
 )
 versions = st.lists(contents, min_size=1, max_size=2)
-"""Contents that a file has in turn, and may go back to."""
+"""Contents of a file over time; earlier ones may return."""
 
 
 @given(
@@ -167,7 +167,7 @@ versions = st.lists(contents, min_size=1, max_size=2)
     st.booleans(),
 )
 def test_windows_are_those_of_the_files_as_they_are_now(files, runs, batch_readings, halved):
-    """However files came and changed and went back, in whatever batches, wherever runs died."""
+    """For any changes of files, batch sizes and interrupted runs."""
     source, store, tables = Folder(), MemoryStore(), Tables()
     with pytest.MonkeyPatch.context() as patch:
         if halved:

@@ -31,7 +31,7 @@ def checked(*readings, **options):
 
 
 def one(device="d", sensor="s", timestamp=NOON, value=1.0, **options):
-    """The only reading's timestamp and value, or the reason why it was set aside."""
+    """Return the timestamp and value of the only reading, or its reason of quarantine."""
     result = checked((device, sensor, timestamp, value), **options)
     if column(result, "value"):
         assert not count_reasons(result)

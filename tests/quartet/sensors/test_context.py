@@ -1,4 +1,4 @@
-"""Against the hours before, a move is one anomaly and what follows is normal again."""
+"""Windows are normalised by the hours before, so that a lasting change becomes normal again."""
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ def make_windows(means, device="d", sensor="s", ends=None):
 
 
 def normalise_naively(windows, hours, spread_hours):
-    """One window after the other."""
+    """Normalise window by window."""
     times = windows["window_end"].to_numpy()
     means = windows["mean"].to_numpy()
     centers = np.full(len(means), np.nan)

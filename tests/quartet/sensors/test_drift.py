@@ -1,4 +1,4 @@
-"""Drift must be reported, and chance must not be reported as drift."""
+"""Drift is reported, and random variation is not."""
 
 from dataclasses import replace
 
@@ -15,11 +15,11 @@ TRAINED = 2000
 LENGTH = 300
 START = pd.Timestamp("2026-03-09")
 NIGHT = 288
-"""Windows of a day."""
+"""Windows per day."""
 
 
 def make_model_set(**training):
-    """Models of sensors with one feature, their mean; by sensor the values trained on."""
+    """Return models with the mean as only feature; training values by sensor."""
     models = {}
     for sensor, values in training.items():
         one, none = np.ones(1), np.zeros((1, 1))
@@ -42,7 +42,7 @@ def make_model_set(**training):
 
 
 def make_windows(**new):
-    """The windows of each sensor, one after the other from the start on."""
+    """Return consecutive windows of each sensor from the start on."""
     tables = [pd.DataFrame({"device": "d", "sensor": name, "mean": new[name]}) for name in new]
     for table in tables:
         seconds = LENGTH * (np.arange(len(table)) + 1)
@@ -51,7 +51,7 @@ def make_windows(**new):
 
 
 def whole(windows):
-    """The time from the start to the last window."""
+    """Return the span from the start to the last window."""
     return Span(START, windows["window_end"].max())
 
 
@@ -65,7 +65,7 @@ def index_of(training, new):
 
 
 def days(number):
-    """Means of so many days: noise on a cycle."""
+    """Return the means of some days: a daily cycle with noise."""
     phase = 2 * np.pi * np.arange(NIGHT * number) / NIGHT
     return np.sin(phase) + np.random.default_rng(number).normal(0, 0.1, len(phase))
 
@@ -119,7 +119,7 @@ def test_each_sensor_is_compared_with_its_own_training():
 
 
 def test_values_below_the_lower_bound_of_the_model_are_clipped():
-    """A logarithm of no deviation is raised to the model's lowest, here as in training."""
+    """The logarithm of a zero deviation is clipped to the model's lower bound, as in training."""
     model_set = make_model_set(s=np.linspace(-3, 3, TRAINED))
     floored = replace(model_set, lowest=np.full((1, 1), -3.0))
     new = np.concatenate([np.linspace(-3, 3, 500), np.full(30, -691.0)])

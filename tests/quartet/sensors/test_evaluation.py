@@ -1,4 +1,4 @@
-"""Figures about alarms must not flatter: nothing is adjusted, crying without end pays nothing."""
+"""Scores of alarms follow their definitions, without adjustment."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ WINDOW = 300
 
 
 def make_windows(count, pairs=(("d", "s"),)):
-    """`count` windows of five minutes of each sensor."""
+    """Return `count` windows of five minutes of each sensor."""
     ends = (np.arange(1, count + 1) * WINDOW).astype("datetime64[s]")
     return pd.concat(
         [
@@ -27,7 +27,7 @@ def make_windows(count, pairs=(("d", "s"),)):
 
 
 def make_labels(*spans, sensor="s"):
-    """Events that touch the windows from the first to the last number, counted from 0."""
+    """Return events that overlap the windows from the first to the last index."""
     rows = [
         ("d", sensor, pd.Timestamp(WINDOW * first + 60, unit="s"),
          pd.Timestamp(WINDOW * (last + 1), unit="s"), "spike")

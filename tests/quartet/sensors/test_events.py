@@ -1,4 +1,4 @@
-"""Of a capture file every event must be found as it is, and of a broken one none invented."""
+"""All events of a capture file are found, and damaged files are rejected."""
 
 import io
 import random
@@ -66,7 +66,7 @@ def test_events_are_found_as_fastavro_reads_them(events, codec, block_bytes):
 
 
 def test_standard_events_are_found_without_fastavro(monkeypatch):
-    """Decoding takes four times as long."""
+    """The general decoder is four times slower."""
     monkeypatch.setattr(module, "_decode", None)
     phone = {"iothub-connection-device-id": "phone", "x": 1, "y": 0.5, "z": b"raw"}
     kinds = [
@@ -109,7 +109,7 @@ def test_many_events_are_yielded_in_parts(monkeypatch):
 
 
 def test_a_file_without_events_is_valid():
-    """Event Hubs writes one whenever nothing has come in."""
+    """Event Hubs writes one if there were no events."""
     assert all_events(avro([])) == ([], [], [])
 
 
@@ -205,7 +205,7 @@ def test_another_layout_with_the_same_fields_is_read():
 
 
 def test_an_unparsable_enqueued_time_makes_the_file_unreadable():
-    """Without it, a clock years ahead would go unnoticed."""
+    """It is needed to detect clocks that are ahead."""
     content = avro([{**event(b"{}"), "EnqueuedTimeUtc": "2. März 2026"}])
     with pytest.raises(UnreadableCaptureError, match=r"EnqueuedTimeUtc of '2\. März 2026'"):
         all_events(content)

@@ -1,4 +1,4 @@
-"""A model must see windows as they were, and on a scale on which what is unusual stands out."""
+"""Features follow their definitions, and unusual windows are far from normal on their scale."""
 
 import numpy as np
 import pandas as pd
@@ -84,7 +84,7 @@ def test_the_scale_equals_that_of_scikit_learn_where_values_vary(features):
 
 
 def fit_deviations(values):
-    """The scale of windows of readings, and a function that says how far others are off."""
+    """Fit a scale and return a function of the deviations of other windows."""
     windows = make_table(values, "d", "s", np.arange(len(values)))
     scale = fit_scale(window_features(windows, NAMES), NAMES)
 
@@ -128,7 +128,7 @@ def test_many_missing_readings_are_unusual_and_one_is_not(noise):
 
 
 def test_constant_values_get_the_scale_of_varying_ones():
-    """A floor of exactly 0: the least value's own deviation is none."""
+    """The minimum of each window is exactly 0, so that its deviation is 0."""
     generator = np.random.default_rng(1)
     values = 1000 * np.maximum(generator.normal(size=(300, 12)), 0)
     assert (values.min(axis=1) == 0).all()

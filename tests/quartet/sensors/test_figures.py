@@ -1,4 +1,4 @@
-"""What is known of a sensor must be seen beside its alarms."""
+"""Timelines show the labels of a sensor."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from sensors.simulated_windows import simulate_windows
 
 
 def find_shaded_times(axis, colour="#e9c46a"):
-    """Times that are drawn as known anomalies, as the days since the epoch."""
+    """Return the drawn spans of known anomalies, in days since the epoch."""
     from matplotlib.colors import to_rgb
 
     return [

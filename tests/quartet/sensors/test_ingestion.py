@@ -1,4 +1,4 @@
-"""Whatever comes, in whatever order and however often: nothing is lost, nothing counts twice."""
+"""Ingestion neither loses nor duplicates readings, in any order of files and after failures."""
 
 import errno
 import itertools
@@ -39,7 +39,7 @@ def open_store(folder):
 
 
 def expected_windows(source):
-    """All readable files at once, without any batch."""
+    """Return the windows of all files at once, without batches."""
     parts = [
         decode_capture(content, name, SETTINGS).readings
         for name, content in source.contents.items()
@@ -52,7 +52,7 @@ def assert_same(tables, source):
 
 
 def minutes(*numbers, partition=0, value=1.0, readings=4):
-    """Capture files, one a minute, whose readings spread over it and one second beyond."""
+    """Return one capture file per minute, whose readings reach one second into the next."""
     return {
         path(minute, partition): capture(
             *[
@@ -92,7 +92,7 @@ def test_only_new_files_are_read():
 @pytest.mark.parametrize("settings", [SETTINGS, EACH])
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_late_files_update_their_windows_in_any_order(order, settings, tmp_path):
-    """In any order of arrival, in one batch or one each."""
+    """In one batch or in one batch per file."""
     all_files = list(minutes(0, 1, 2).items())
     source, store, tables = Folder(), open_store(tmp_path), Tables()
     for number in order:
@@ -150,11 +150,11 @@ def test_the_same_readings_in_another_file_are_duplicates(settings):
 
 
 class KilledRunError(Exception):
-    """The process has died."""
+    """The run was killed."""
 
 
 def run_until_killed(source, store, tables, settings, after, published):
-    """A run that dies after it has stored a batch, before or after it has written it."""
+    """Run until a batch is stored, and stop before or after it is published."""
     for number, batch in enumerate(ingest(source, store, tables.files, tables.watermark, settings)):
         if number == after and not published:
             raise KilledRunError
@@ -167,7 +167,7 @@ def run_until_killed(source, store, tables, settings, after, published):
 @pytest.mark.parametrize("published", [True, False])
 @pytest.mark.parametrize("after", [0, 1, 2, 3])
 def test_the_next_run_completes_a_killed_run(after, published, meanwhile, tmp_path):
-    """Also when another file has come in between, so that batches are cut otherwise."""
+    """Also if a new file changes the division into batches."""
     source = Folder(minutes(0, 1, 2, 3) | minutes(1, 2, partition=1, value=7.0))
     settings = SETTINGS.model_copy(update={"batch_readings": 5})
     tables = Tables()
@@ -227,7 +227,7 @@ def test_an_unreadable_file_is_retried():
 
 @pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
 def test_a_file_that_cannot_be_opened_does_not_stop_the_others(error, monkeypatch):
-    """It may have been moved since the folder was listed."""
+    """It may be moved after the folder was listed."""
     source, store = Folder(minutes(0, 1)), MemoryStore()
     read = source.read
 
@@ -246,7 +246,7 @@ def test_a_file_that_cannot_be_opened_does_not_stop_the_others(error, monkeypatc
 
 
 def test_a_storage_failure_stops_the_run_before_the_ledger_is_written(monkeypatch):
-    """Files must not be taken for unreadable because the network is down."""
+    """Files are not unreadable because the network is down."""
     source, tables = Folder(minutes(0, 1)), Tables()
 
     def fail(name):
@@ -298,7 +298,7 @@ def test_quarantined_readings_are_kept_by_file():
 
 
 def test_files_without_readings_are_in_the_ledger():
-    """Event Hubs writes one whenever nothing has come in; it must not be read every time."""
+    """Event Hubs writes one if there were no events; it is read only once."""
     source, store = Folder({path(0): capture(), path(1): capture(b"?")}), MemoryStore()
     tables = ingest_all(source, store, Tables(), EACH)
     assert tables.files[["readings", "quarantined"]].to_numpy().tolist() == [[0, 0], [0, 1]]

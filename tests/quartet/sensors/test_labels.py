@@ -1,4 +1,4 @@
-"""A window marked wrongly makes every figure about detection wrong."""
+"""Labels mark the windows that they overlap."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""All models in one file: nothing may be lost in it, and no damage pass unnoticed."""
+"""A model set is restored exactly from its file, and damaged files are rejected."""
 
 import json
 import zipfile
@@ -29,7 +29,7 @@ def model_set(windows):
 
 @pytest.fixture(scope="module")
 def retrained():
-    """Models of the second and the third sensor, of later windows, and of one sensor more."""
+    """Return later models of the second and third sensor, and of one more sensor."""
     later = simulate_windows(sensors=7, windows=120, start=120)
     pairs = [("d0", "s1"), ("d0", "s2"), ("d1", "s2")]
     return fit_model_set(later, SETTINGS, HOUR, sensors=pairs).model_set

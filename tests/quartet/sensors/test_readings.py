@@ -1,4 +1,4 @@
-"""Readings must keep their sensors through all tables, whoever is first in them."""
+"""Tables of readings keep their sensors when they are concatenated and encoded."""
 
 import numpy as np
 import pyarrow as pa

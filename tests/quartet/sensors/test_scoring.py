@@ -1,4 +1,4 @@
-"""The scheduled job's answers must be scikit-learn's, for any mixture of sensors and windows."""
+"""Scores equal those of scikit-learn, for any mixture of sensors and windows."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def model_set(windows):
 
 
 def fit_scikit_learn(seed, sensors):
-    """Machines of very different sizes, fitted by scikit-learn, and the model set of them."""
+    """Return machines of very different sizes fitted by scikit-learn, and their model set."""
     generator = np.random.default_rng(seed)
     machines, models = [], {}
     for number in range(sensors):
@@ -70,7 +70,7 @@ def fit_scikit_learn(seed, sensors):
 )
 @settings(max_examples=60)
 def test_scores_and_labels_equal_those_of_scikit_learn(seed, few, many, spread):
-    """Sensors in any order and number, of one many windows, some of them far off."""
+    """For sensors in any order and number of windows, with outliers."""
     machines, model_set = fit_scikit_learn(seed, 12)
     model = np.array([*few, *[few[0] if few else 3] * many, *few[::2]], dtype=np.int64)
     generator = np.random.default_rng(seed + 1)
@@ -127,7 +127,7 @@ def test_windows_keep_their_order_and_get_their_own_models_threshold_and_version
 
 
 def test_sensors_with_few_and_many_windows_are_scored_together(model_set, windows):
-    """Models of one size are scored together, filled up to the longest."""
+    """Models of one size are scored together and padded to the longest."""
     clones = SensorModels.from_models(
         {("d", f"{number:02d}"): take_model(model_set, 0) for number in range(40)},
         model_set.features,
@@ -140,7 +140,7 @@ def test_sensors_with_few_and_many_windows_are_scored_together(model_set, window
 
 
 def take_model(model_set, number):
-    """A model taken out of its model set."""
+    """Return one model of a model set."""
     alone = model_set.take(np.array([number]))
     whole = {"vectors": alone.vectors, "coefficients": alone.coefficients}
     names = [field.name for field in fields(SensorModel) if field.name not in whole]
@@ -209,7 +209,7 @@ def test_the_served_model_set_scores_equally_and_lists_its_requirements(
 
 
 def test_serving_needs_only_its_requirements():
-    """What is not among the requirements may be missing where the model set is served."""
+    """Other libraries may be missing where the model set is served."""
     missing = ["sklearn", "scipy", "torch", "pydantic", "tqdm", "threadpoolctl", "pyarrow"]
     assert not set(missing) & set(serving.REQUIREMENTS)
     code = (

@@ -1,4 +1,4 @@
-"""Training on what is to be judged, or on nothing, must not happen unnoticed."""
+"""Training windows are selected as configured and are not scored."""
 
 import re
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The sample must be like a real stream, and the truth about it must be true."""
+"""The simulated stream has the layout of Event Hubs Capture, and its labels are correct."""
 
 import io
 import json
@@ -62,7 +62,7 @@ def records(content):
 
 
 def quiet(**changes):
-    """A fleet in which nothing goes wrong and no reading is lost."""
+    """Return a fleet without anomalies and lost readings."""
     return SMALL.model_copy(update={"anomalies_per_day": 0, "lost": 0.0, **changes})
 
 
@@ -230,7 +230,7 @@ def test_a_normal_stream_lacks_few_readings():
 
 
 def around(table, label):
-    """Values during an event, and normal ones: of the same sensor in the five normal days."""
+    """Return the values during an event, and those of the sensor's five normal days."""
     values = select_values(table, (label.device, label.sensor))
     during = values[(values["time"] >= label.start) & (values["time"] <= label.end)]
     normal = values[values["time"] < pd.Timestamp("2026-03-07")]

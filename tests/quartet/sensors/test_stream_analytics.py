@@ -1,4 +1,4 @@
-"""A dashboard fed by Stream Analytics must show the windows that the models are given."""
+"""The Stream Analytics query computes the same windows as the pipeline."""
 
 import re
 
@@ -21,7 +21,7 @@ KEYS = ("device", "sensor", "window_end")
 
 
 def as_stream(drawn):
-    """The events as Stream Analytics receives them: an array comes apart."""
+    """Return the events as Stream Analytics receives them, with arrays expanded."""
     return [
         {
             "device": each["device"],
@@ -37,7 +37,7 @@ def as_stream(drawn):
 
 
 def as_capture(drawn):
-    """The same events as Capture stores them."""
+    """Return the events as Capture stores them."""
     return avro(
         [
             event([each for _, each in body], number, enqueued)
@@ -47,7 +47,7 @@ def as_capture(drawn):
 
 
 def both(drawn, query=QUERY):
-    """Windows and faults of the query, and of the pipeline."""
+    """Return windows and faults of the query and of the pipeline."""
     outputs = run(query, as_stream(drawn))
     decoded = decode_capture(as_capture(drawn), "file", SETTINGS)
     windows = aggregate(decoded.readings, SETTINGS.window_seconds)
@@ -116,7 +116,7 @@ def test_the_query_gives_the_windows_and_the_faults_of_the_pipeline(drawn):
     ],
 )
 def test_a_changed_query_gives_other_windows(part, other):
-    """So that the translation cannot hide a difference."""
+    """The translation to SQLite does not hide differences."""
     assert QUERY.count(part) == 1
     generator = np.random.default_rng(1)
     drawn = [

@@ -1,4 +1,4 @@
-"""A table of readings must be taken as a person reads it, row by row."""
+"""Rows of a table are read as readings, and invalid rows are quarantined."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -162,7 +162,7 @@ def test_timestamps_of_a_table_are_compared_with_the_current_time(tmp_path):
 
 
 def test_windows_of_the_reference_table_equal_those_of_pandas(tmp_path):
-    """17,768 rows of 15 sensors, timestamps without a zone."""
+    """17,768 rows of 15 sensors, with timestamps without a time zone."""
     uniform = real_data("sensors/uniform_15_sensors.csv")
     store = ReadingStoreDataset(filepath=str(tmp_path)).load()
     tables = ingest_all(table_source(uniform), store, Tables(), SETTINGS)

@@ -1,4 +1,4 @@
-"""Models must call about as many normal windows anomalous as was asked for, and always the same."""
+"""Models have the requested false-alarm rate and are reproducible."""
 
 import numpy as np
 import pandas as pd
@@ -89,7 +89,7 @@ def test_windows_far_from_all_training_windows_are_anomalies():
 
 @pytest.fixture(scope="module")
 def fleet():
-    """Enough sensors that they are trained in other processes, with some that cannot be."""
+    """Enough sensors for worker processes, two of which cannot be trained."""
     windows = simulate_windows(44, 60)
     windows = windows.drop(index=windows.index[60 * 7 : 60 * 8 - 20])  # 20 windows of d1/s3
     stuck = windows["device"].eq("d2") & windows["sensor"].eq("s0")
@@ -179,7 +179,7 @@ def test_a_killed_worker_is_reported_with_a_hint(fleet):
 
 @pytest.mark.parametrize("most", [3000, 200])
 def test_the_false_alarm_rate_is_measured_on_held_out_windows(most):
-    """An end that is unlike the rest is all alarms, though the model that is kept knows it."""
+    """An unusual end of the training data raises alarms when it is held out."""
     windows = simulate_windows(1, 400)
     shifted = windows["window_end"].rank() > 340
     windows.loc[shifted, ["mean", "minimum", "maximum"]] += 50.0
@@ -222,7 +222,7 @@ def test_a_machine_scores_like_scikit_learns(inputs, nu, gamma):
 
 @pytest.mark.parametrize("share", [0.002, 0.005, 0.01, 0.03, 0.1, 0.5])
 def test_a_new_value_falls_below_the_quantile_with_the_given_probability(share):
-    """Of minus an exponential variable, exp(q) are below q; 0.002 and 0.005 lie below them all."""
+    """A share exp(q) of negated exponential variables is below q."""
     generator = np.random.default_rng(7)
     quantiles = [lower_quantile(-generator.exponential(size=99), share) for _ in range(4000)]
     assert np.exp(quantiles).mean() == pytest.approx(share, rel=0.15)

@@ -1,4 +1,4 @@
-"""Windows must hold what Stream Analytics would put in them, whatever order readings come in."""
+"""Windows follow their definition, in any order of readings."""
 
 import statistics
 
@@ -30,7 +30,7 @@ def windows(*drawn, seconds=5):
 
 
 def distinct(drawn):
-    """Device, sensor, time and value of what is kept, and the rows of duplicates."""
+    """Return device, sensor, time and value of the kept readings, and the rows of duplicates."""
     encoder = PairEncoder()
     kept, duplicates = drop_duplicates(encoder.encode(make_readings(drawn)), encoder.pairs)
     rows = zip(
@@ -40,7 +40,7 @@ def distinct(drawn):
 
 
 def aggregate_by_hand(drawn, seconds):
-    """The definition, reading by reading."""
+    """Compute the windows reading by reading."""
     kept = {}
     for device, sensor, time, value, sequence in drawn:
         identity = (device, sensor, time)
@@ -113,7 +113,7 @@ def test_windows_are_aligned_to_the_day():
 
 
 def test_constant_values_have_a_deviation_of_exactly_zero():
-    """So that a model sees it stand still, and not the noise of rounding."""
+    """Not a small value due to rounding."""
     found = windows(*[("d", "s", tenth / 10, 0.1) for tenth in range(1, 50)])
     assert found["mean"].tolist() == [0.1]
     assert found["standard_deviation"].tolist() == [0.0]
