@@ -93,7 +93,7 @@ def test_gains_on_seeded_splits(split, tmp_path, record):
         }
         above = all((gains[k] > found).all() for found in theirs.values())
         each = ", ".join(f"{gain:.3f}" for gain in gains[k])
-        said = "; ".join(f"{name} {found.mean():.3f}" for name, found in theirs.items())
+        formatted = "; ".join(f"{name} {found.mean():.3f}" for name, found in theirs.items())
         mean = gains[k].mean()
         reached = f"target {format_reached(mean >= (0.95 if k == 1 else 0.985))}"
         if k == 1:
@@ -101,7 +101,7 @@ def test_gains_on_seeded_splits(split, tmp_path, record):
         record(
             SECTION,
             f"gain@{k} on StackFAQ, mean of {len(SEEDS)} seeded splits",
-            reference=said.replace("_", " "),
+            reference=formatted.replace("_", " "),
             quartet=f"{mean:.4f} ({each})",
             target=f"{target}, above every baseline on each split",
             reached=f"{reached}, above all {format_reached(above)}",

@@ -39,8 +39,8 @@ def test_faults_and_duplicates_of_the_simulator_are_counted(trained_workspace):
     assert found["readings_quarantined"] == 12
     assert found["readings_duplicated"] == 157
     assert found["sensors"] == 12
-    described = (ROOT / "conf/base/sample_data/parameters.yml").read_text()
-    assert f"{found['readings']:,} readings" in described
+    parameters = (ROOT / "conf/base/sample_data/parameters.yml").read_text()
+    assert f"{found['readings']:,} readings" in parameters
     ((stored,),) = rows(trained_workspace, "SELECT SUM(readings) FROM sensor_windows")
     assert stored == found["readings"] - found["readings_duplicated"]
 

@@ -28,41 +28,44 @@ TOKEN = "header.payload.ünterschrift"
 
 
 @pytest.fixture
-def asked(monkeypatch, pyodbc):
+def calls(monkeypatch, pyodbc):
     """The calls of pyodbc and of Entra ID."""
-    asked = []
+    calls = []
 
     class Credential:
         def __init__(self, **_):
             pass
 
         def get_token(self, *scopes):
-            asked.append(scopes)
+            calls.append(scopes)
             return types.SimpleNamespace(token=TOKEN)
 
     def connect(text, **keywords):
-        asked.append((text, keywords))
+        calls.append((text, keywords))
         raise pyodbc.OperationalError("08001", "[08001] no server here (10061) (SQLDriverConnect)")
 
     monkeypatch.setattr(azure.identity, "DefaultAzureCredential", Credential)
     monkeypatch.setattr(pyodbc, "connect", connect)
-    return asked
+    return calls
 
 
 def parts(text):
     return dict(part.split("=", 1) for part in text.lower().split(";"))
 
 
-def test_without_a_user_an_entra_token_is_used_over_tls(asked):
+def test_without_a_user_an_entra_token_is_used_over_tls(calls):
     with pytest.raises(DatasetError, match=r"SQL Server database sensors at example\.database"):
         SensorTablesDataset(url=URL, attempts=1).load()
-    scopes, (text, keywords) = asked
+    scopes, (text, keywords) = calls
     assert scopes == ("https://database.windows.net/.default",)
-    said = parts(text)
-    assert "msodbcsql-18" in said["driver"] or said["driver"] == "{odbc driver 18 for sql server}"
-    assert (said["server"], said["database"]) == ("example.database.windows.net", "sensors")
-    assert said["encrypt"] == "yes"
-    assert not said.keys() & {"uid", "pwd", "trusted_connection", "trustservercertificate"}
+    settings = parts(text)
+    assert (
+        "msodbcsql-18" in settings["driver"]
+        or settings["driver"] == "{odbc driver 18 for sql server}"
+    )
+    assert (settings["server"], settings["database"]) == ("example.database.windows.net", "sensors")
+    assert settings["encrypt"] == "yes"
+    assert not settings.keys() & {"uid", "pwd", "trusted_connection", "trustservercertificate"}
     (attribute, packed), *more = keywords["attrs_before"].items()
     assert not more
     assert attribute == 1256
@@ -72,10 +75,10 @@ def test_without_a_user_an_entra_token_is_used_over_tls(asked):
     assert 0 < keywords["timeout"] <= 30
 
 
-def test_each_new_connection_requests_a_new_token(asked):
+def test_each_new_connection_requests_a_new_token(calls):
     with pytest.raises(DatasetError, match="tried 3 times"):
         SensorTablesDataset(url=URL, attempts=3, wait_seconds=0).load()
-    assert asked.count(("https://database.windows.net/.default",)) == 3
+    assert calls.count(("https://database.windows.net/.default",)) == 3
 
 
 @pytest.mark.parametrize(
@@ -88,12 +91,12 @@ def test_each_new_connection_requests_a_new_token(asked):
             "credentials": {"username": "ann", "password": "a;b}c"},
         },
     ],
-    ids=["credentials", "whole address", "connection string"],
+    ids=["credentials", "complete URL", "connection string"],
 )
-def test_no_token_is_requested_with_a_user(asked, options):
+def test_no_token_is_requested_with_a_user(calls, options):
     with pytest.raises(DatasetError) as error:
         SensorTablesDataset(attempts=1, **options).load()
-    ((text, keywords),) = asked
+    ((text, keywords),) = calls
     assert "attrs_before" not in keywords
     assert ";UID=ann;PWD={a;b}}c}" in text
     assert "Encrypt=yes" in text
@@ -213,17 +216,17 @@ def test_every_statement_compiles_for_sql_server(tmp_path):
     store.quarantine(limit=3)
     store.files()
     dialect = create_engine(parse_database_url(URL)).dialect
-    said = set()
+    compiled_texts = set()
     for statement in statements:
         if not isinstance(statement, str):
             compiled = statement.compile(
                 dialect=dialect, compile_kwargs={"render_postcompile": True}
             )
             assert len(compiled.params or ()) < 2100, "SQL Server takes no more"
-            said.add(" ".join(str(compiled).split()))
-    assert any(text.startswith("SELECT TOP 3 ") for text in said)
-    assert any("SYSUTCDATETIME()" in text for text in said)
-    assert {text.split()[0] for text in said} >= {"SELECT", "INSERT", "UPDATE", "DELETE"}
+            compiled_texts.add(" ".join(str(compiled).split()))
+    assert any(text.startswith("SELECT TOP 3 ") for text in compiled_texts)
+    assert any("SYSUTCDATETIME()" in text for text in compiled_texts)
+    assert {text.split()[0] for text in compiled_texts} >= {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
 
 def test_rows_are_inserted_into_sql_server_in_batches():

@@ -45,10 +45,10 @@ def test_documented_queries_return_the_documented_results(database_url):
     scored = table[KEYS]
     found = scored[:1].assign(score=-1.0, threshold=0.0, model_version="c0ffee", revision=1)
     store.write_anomalies(scored, found)
-    latest, beside = QUERIES
+    latest, other_sensors = QUERIES
     with store._database.engine.connect() as connection:
         hour = connection.execute(text(latest)).all()
-        neighbours = connection.execute(text(beside)).all()
+        neighbours = connection.execute(text(other_sensors)).all()
     assert [(*row[:2], str(row[2])) for row in hour] == [
         ("press-1", "temperature", "2026-03-08 11:55:00"),
         ("press-1", "temperature", "2026-03-08 12:00:00"),

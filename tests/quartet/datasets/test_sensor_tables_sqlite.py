@@ -47,12 +47,12 @@ def test_processes_that_open_a_new_file_together_wait(tmp_path):
             assert list(modes) == ["wal"] * 4
 
 
-def opened(path, **options):
+def open_tables(path, **options):
     return tables(f"sqlite:///{path}", **options)
 
 
 def test_a_locked_file_is_reported_with_a_hint(path):
-    store = opened(path, timeout_seconds=0)
+    store = open_tables(path, timeout_seconds=0)
     before = everything(store)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -67,12 +67,12 @@ def test_readers_do_not_block_a_batch(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN")
         assert other.execute("SELECT count(*) FROM sensor_windows").fetchone() == (18,)
-        assert opened(path, timeout_seconds=0).publish(SECOND) == 2
+        assert open_tables(path, timeout_seconds=0).publish(SECOND) == 2
         assert other.execute("SELECT count(*) FROM sensor_windows").fetchone() == (18,)
 
 
 def test_a_full_disk_keeps_the_tables_as_they_were(path):
-    store = opened(path)
+    store = open_tables(path)
     before = everything(store)
     limited = []
 
@@ -106,18 +106,18 @@ def test_an_invalid_path_is_reported(tmp_path):
 
 
 def test_a_damaged_file_is_reported_by_every_query(path):
-    opened(path).publish(LARGE)
+    open_tables(path).publish(LARGE)
     content = bytearray(path.read_bytes())
     page = 4096
     for start in range(20 * page, len(content), page):
         content[start : start + page] = b"\xa5" * page
     path.write_bytes(content)
-    for question in (
+    for query in (
         lambda store: store.read_windows(),
         lambda store: store.publish(LARGE),
     ):
         with pytest.raises(DatasetError, match=r"damaged or not .* ingest again") as error:
-            question(opened(path))
+            query(open_tables(path))
         assert str(path) in str(error.value)
 
 

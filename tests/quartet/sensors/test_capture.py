@@ -71,8 +71,8 @@ def test_only_the_invalid_reading_of_an_array_is_quarantined():
 
 
 def test_bodies_that_are_valid_json_only_together_are_rejected():
-    whole = json.dumps(reading()).encode()
-    result = decoded(b"[" + whole, whole + b"]", whole + b"," + whole)
+    body_of_one = json.dumps(reading()).encode()
+    result = decoded(b"[" + body_of_one, body_of_one + b"]", body_of_one + b"," + body_of_one)
     assert values(result) == []
     assert count_reasons(result) == {"body is not JSON": 3}
 

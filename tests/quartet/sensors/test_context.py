@@ -111,10 +111,10 @@ def test_sensors_are_normalised_independently_in_any_order():
 def test_new_windows_need_only_the_day_before():
     means = np.random.default_rng(5).normal(size=300)
     windows = make_windows(means)
-    whole = normalise_windows(windows).tail(20).reset_index(drop=True)
+    complete = normalise_windows(windows).tail(20).reset_index(drop=True)
     # The first of the day that are compared are compared with less.
     late = normalise_windows(windows.tail(20 + 48 + 4)).tail(20).reset_index(drop=True)
-    pd.testing.assert_frame_equal(whole, late)
+    pd.testing.assert_frame_equal(complete, late)
 
 
 def test_windows_after_a_long_gap_are_left_out():

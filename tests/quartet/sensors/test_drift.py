@@ -50,13 +50,13 @@ def make_windows(**new):
     return pd.concat(tables)
 
 
-def whole(windows):
+def full_span(windows):
     """Return the span from the start to the last window."""
     return Span(START, windows["window_end"].max())
 
 
 def measured(model_set, windows):
-    return measure_drift(model_set, [windows], whole(windows))
+    return measure_drift(model_set, [windows], full_span(windows))
 
 
 def index_of(training, new):
@@ -130,7 +130,7 @@ def test_values_below_the_lower_bound_of_the_model_are_clipped():
 def test_without_windows_the_table_is_empty():
     windows = make_windows(s=[1.0])
     for blocks in ([], [windows.head(0)]):
-        table = measure_drift(make_model_set(s=np.arange(100.0)), blocks, whole(windows))
+        table = measure_drift(make_model_set(s=np.arange(100.0)), blocks, full_span(windows))
         assert table.empty
         assert "drifted" in table
 
@@ -145,13 +145,13 @@ def test_drift_is_not_measured_on_a_part_of_a_day(hours):
     assert table[["stability_index", "chance_limit"]].isna().all(axis=None)
 
 
-@pytest.mark.parametrize(("missing", "said"), [(0, True), (2, True), (3, False)])
-def test_the_index_of_a_day_with_a_short_gap_is_computed(missing, said):
+@pytest.mark.parametrize(("missing", "expected"), [(0, True), (2, True), (3, False)])
+def test_the_index_of_a_day_with_a_short_gap_is_computed(missing, expected):
     windows = make_windows(s=days(1))
     first = START + pd.Timedelta(hours=6 - missing / 2)  # around the highest values
     gap = windows["window_end"].between(first, first + pd.Timedelta(hours=missing), "right")
-    shown = measure_drift(make_model_set(s=days(8)), [windows[~gap]], whole(windows))
-    assert shown["stability_index"].notna().tolist() == [said]
+    shown = measure_drift(make_model_set(s=days(8)), [windows[~gap]], full_span(windows))
+    assert shown["stability_index"].notna().tolist() == [expected]
     assert shown["drifted"].tolist() == [False]
 
 
@@ -160,10 +160,10 @@ def test_drift_is_measured_on_days_of_long_windows(seconds):
     model_set = replace(make_model_set(s=np.arange(100.0)), window_seconds=seconds)
     windows = make_windows(s=np.linspace(0, 99, 86_400 // seconds))
     windows["window_end"] = START + np.arange(1, len(windows) + 1) * pd.Timedelta(seconds=seconds)
-    assert measure_drift(model_set, [windows], whole(windows))["reason"].tolist() == [""]
+    assert measure_drift(model_set, [windows], full_span(windows))["reason"].tolist() == [""]
     if len(windows) > 3:
         late = windows[len(windows) // 4 :]
-        assert measure_drift(model_set, [late], whole(windows))["reason"].tolist() == [TOO_FEW]
+        assert measure_drift(model_set, [late], full_span(windows))["reason"].tolist() == [TOO_FEW]
 
 
 def test_the_division_into_blocks_does_not_matter():
@@ -174,8 +174,8 @@ def test_the_division_into_blocks_does_not_matter():
     order = np.random.default_rng(4).permutation(len(windows))
     pieces = [windows.iloc[rows] for rows in np.array_split(order, 7)]
     pd.testing.assert_frame_equal(
-        measure_drift(model_set, pieces, whole(windows)),
-        measure_drift(model_set, [windows], whole(windows)),
+        measure_drift(model_set, pieces, full_span(windows)),
+        measure_drift(model_set, [windows], full_span(windows)),
     )
 
 
@@ -185,6 +185,6 @@ def test_the_figure_shows_the_sensors_with_an_index():
     axis, _ = plot_drift(measured(model_set, windows)).axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["d drifted", "d healthy"]
     assert axis.get_title().endswith("sensors with too few windows: 1")
-    for table, said in ((windows.tail(9), "too few windows"), (windows.head(0), "no windows")):
-        (axis,) = plot_drift(measure_drift(model_set, [table], whole(windows))).axes
-        assert [text.get_text() for text in axis.texts] == [said]
+    for table, expected in ((windows.tail(9), "too few windows"), (windows.head(0), "no windows")):
+        (axis,) = plot_drift(measure_drift(model_set, [table], full_span(windows))).axes
+        assert [text.get_text() for text in axis.texts] == [expected]

@@ -27,13 +27,13 @@ def all_events(content):
     )
 
 
-whole = st.integers(-(2**63), 2**63 - 1)
+int64s = st.integers(-(2**63), 2**63 - 1)
 short = st.text(max_size=12)
 system = st.dictionaries(
-    short, st.one_of(whole, st.floats(), short, st.binary(max_size=200)), max_size=15
+    short, st.one_of(int64s, st.floats(), short, st.binary(max_size=200)), max_size=15
 )
 users = st.dictionaries(
-    st.text(max_size=150), st.one_of(whole, st.floats(), short, st.none()), max_size=4
+    st.text(max_size=150), st.one_of(int64s, st.floats(), short, st.none()), max_size=4
 )
 times = st.sampled_from(["3/2/2026 9:05:07 PM", "12/31/2026 11:59:59 AM", "2026-03-02T21:05:07Z"])
 drawn_events = st.lists(
@@ -46,7 +46,7 @@ drawn_events = st.lists(
             "Properties": others,
             "Body": body,
         },
-        whole,
+        int64s,
         st.text(max_size=140),
         times,
         system,
@@ -81,7 +81,7 @@ def test_standard_events_are_found_without_fastavro(monkeypatch):
     assert bodies == [each["Body"] for each in events]
 
 
-@given(st.lists(whole, min_size=1, max_size=20))
+@given(st.lists(int64s, min_size=1, max_size=20))
 def test_longs_are_decoded_as_avro_encodes_them(numbers):
     written = []
     for number in numbers:
@@ -158,15 +158,15 @@ def test_a_body_of_negative_length_is_rejected():
 def test_a_damaged_file_raises_no_other_error():
     content = avro(MANY[:50], sync_interval=1500)
     generator = random.Random(1)
-    refused = 0
+    rejected = 0
     for _ in range(500):
         damaged = bytearray(content)
         damaged[generator.randrange(len(content))] ^= generator.randrange(1, 256)
         try:
             all_events(bytes(damaged))
         except UnreadableCaptureError:
-            refused += 1
-    assert refused > 300
+            rejected += 1
+    assert rejected > 300
 
 
 @pytest.mark.parametrize(

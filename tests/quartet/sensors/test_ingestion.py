@@ -207,18 +207,18 @@ def test_the_next_run_completes_one_that_a_full_disk_stopped(tmp_path, monkeypat
 
 
 def test_an_unreadable_file_is_retried():
-    whole = minutes(0, 1, 2)
-    source, store = Folder({**whole, path(1): whole[path(1)][:-30]}), MemoryStore()
+    files = minutes(0, 1, 2)
+    source, store = Folder({**files, path(1): files[path(1)][:-30]}), MemoryStore()
     tables = ingest_all(source, store, Tables(), SETTINGS)
     entry = tables.files.set_index("name").loc[path(1)]
     assert entry["state"] == "unreadable"
     assert "truncated" in entry["reason"]
     assert entry[["readings", "duplicates", "quarantined"]].tolist() == [0, 0, 0]
-    assert_same(tables, Folder({name: whole[name] for name in (path(0), path(2))}))
+    assert_same(tables, Folder({name: files[name] for name in (path(0), path(2))}))
 
     ingest_all(source, store, tables, SETTINGS)
     assert tables.files.set_index("name").loc[path(1), "state"] == "unreadable"
-    source.contents[path(1)] = whole[path(1)]
+    source.contents[path(1)] = files[path(1)]
     ingest_all(source, store, tables, SETTINGS)
     assert set(tables.files["state"]) == {"ingested"}
     assert set(tables.files["reason"]) == {""}

@@ -142,9 +142,9 @@ def test_sensors_with_few_and_many_windows_are_scored_together(model_set, window
 def take_model(model_set, number):
     """Return one model of a model set."""
     alone = model_set.take(np.array([number]))
-    whole = {"vectors": alone.vectors, "coefficients": alone.coefficients}
-    names = [field.name for field in fields(SensorModel) if field.name not in whole]
-    return SensorModel(**whole, **{name: getattr(alone, name)[0] for name in names})
+    ragged = {"vectors": alone.vectors, "coefficients": alone.coefficients}
+    names = [field.name for field in fields(SensorModel) if field.name not in ragged]
+    return SensorModel(**ragged, **{name: getattr(alone, name)[0] for name in names})
 
 
 @pytest.mark.parametrize("value", [1e6, 1e155, 1e300, -1e300])
@@ -166,8 +166,8 @@ def test_extreme_values_of_a_sensor_with_tiny_values_are_anomalies():
 
 def test_shards_divide_the_windows_of_a_fleet(model_set, windows):
     shards = [predict(model_set, windows, shard, 4) for shard in range(4)]
-    whole = pd.concat(shards).sort_values(["device", "sensor", "window_end"], ignore_index=True)
-    pd.testing.assert_frame_equal(whole, predict(model_set, windows))
+    merged = pd.concat(shards).sort_values(["device", "sensor", "window_end"], ignore_index=True)
+    pd.testing.assert_frame_equal(merged, predict(model_set, windows))
     assert max(map(len, shards)) <= 3 * 70  # nine sensors for four
 
 

@@ -182,7 +182,7 @@ def test_bodies_have_one_reading_or_those_of_a_time_step():
 
 def test_a_stream_equals_the_complete_simulation(monkeypatch):
     fleet = SMALL.model_copy(update={"late": 20, "repeated": 20, "faulty": 8})
-    whole = write_captures(fleet)
+    complete = write_captures(fleet)
     readings, _ = simulate(fleet)
     monkeypatch.setattr("quartet.sensors.fleet_values._PART_READINGS", 1000)
     parts = list(stream_readings(fleet))
@@ -190,9 +190,11 @@ def test_a_stream_equals_the_complete_simulation(monkeypatch):
     streamed = concatenate(parts)
     assert streamed.equals(readings)
     files = write_captures(fleet).files
-    assert files.keys() == whole.files.keys()
+    assert files.keys() == complete.files.keys()
     for path, content in files.items():
-        bodies = [sorted(str(e["Body"]) for e in records(c)) for c in (content, whole.files[path])]
+        bodies = [
+            sorted(str(e["Body"]) for e in records(c)) for c in (content, complete.files[path])
+        ]
         assert bodies[0] == bodies[1]
 
 

@@ -21,13 +21,13 @@ def uniform(level, size=SIZE):
     return np.full((size[1], size[0], 3), level, dtype=np.uint8)
 
 
-def inverted(number):
+def invert(number):
     return 255 - picture(number)
 
 
 def write_two_videos(folder, frames, **options):
     source = write_video(folder / "source.mp4", frames, options=CLEAR, **options)
-    pictures = [inverted(number) for number in range(frames)]
+    pictures = [invert(number) for number in range(frames)]
     stylized = write_video(folder / "stylized.mp4", pictures=pictures, options=CLEAR, **options)
     return source, stylized, plan_video(source, 20)
 
@@ -37,7 +37,7 @@ def videos(tmp_path_factory):
     return write_two_videos(tmp_path_factory.mktemp("videos"), 61, sounds=["aac"])
 
 
-def frames_and_durations(content):
+def read_animation(content):
     """Return the pictures of an animation, and their durations in milliseconds."""
     pictures, durations = [], []
     with Image.open(io.BytesIO(content)) as image:
@@ -168,7 +168,7 @@ def test_thumbnails_are_small_with_square_pixels():
 
 def test_preview_shows_three_seconds_from_the_middle(tmp_path):
     source, stylized, plan = write_two_videos(tmp_path, 125)
-    pictures, durations = frames_and_durations(render_preview(source, stylized, plan))
+    pictures, durations = read_animation(render_preview(source, stylized, plan))
     assert len(pictures) == 36
     assert sum(durations) == 3000
     assert {shot.shape for shot in pictures} == {(SIZE[1], 2 * SIZE[0] + 4, 3)}
@@ -179,10 +179,10 @@ def test_preview_shows_three_seconds_from_the_middle(tmp_path):
 
 
 def test_preview_of_a_short_video_is_complete(tmp_path):
-    pictures, durations = frames_and_durations(render_preview(*write_two_videos(tmp_path, 3)))
+    pictures, durations = read_animation(render_preview(*write_two_videos(tmp_path, 3)))
     assert [read_number(shot[:, : SIZE[0]]) for shot in pictures] == [0, 2]
     assert sum(durations) == 120
-    pictures, _ = frames_and_durations(render_preview(*write_two_videos(tmp_path, 1)))
+    pictures, _ = read_animation(render_preview(*write_two_videos(tmp_path, 1)))
     assert len(pictures) == 1
 
 
@@ -194,7 +194,7 @@ def test_preview_of_a_large_video_fits_size_limits(tmp_path, monkeypatch):
                         options=options)  # fmt: skip
     monkeypatch.setattr("quartet.style.preview._PREVIEW_BYTES", 20_000)
     content = render_preview(noise, noise, plan_video(noise, 20))
-    shots, _ = frames_and_durations(content)
+    shots, _ = read_animation(content)
     assert len(content) < 20_000
     assert shots[0].shape[0] <= 360
     assert shots[0].shape[1] <= 640
@@ -209,7 +209,7 @@ def test_slide_show_contains_all_pictures():
     assert found.thumbnails == tuple(shown)
     assert found.means() == {}
     assert found.to_table().empty
-    slides, durations = frames_and_durations(render_slide_show(shown))
+    slides, durations = read_animation(render_slide_show(shown))
     assert durations == [1000, 1000]
     assert slides[0].shape == slides[1].shape == (200, 404, 3)
     for slide, before, after in zip(slides, (10, 90), (250, 170), strict=True):

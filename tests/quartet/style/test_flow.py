@@ -65,8 +65,8 @@ def test_any_number_of_ranks_gives_the_same_video(tmp_path, mirror, ranks):
     assemble(source, [tmp_path / f"{first}.mp4" for first in firsts], plan, target, ENCODING)
     check_video(target, plan)
     assert frame_numbers(target) == list(range(40))
-    whole, _ = stylize(source, plan, firsts, mirror)
-    assert whole == kept
+    complete, _ = stylize(source, plan, firsts, mirror)
+    assert complete == kept
 
 
 def test_segments_are_saved_as_soon_as_complete(tmp_path, mirror):
@@ -109,9 +109,9 @@ def test_warm_up_frames_are_not_counted(tmp_path, mirror):
 
 def test_progress_is_reported_per_frame(tmp_path, mirror):
     source = write_video(tmp_path / "a.mp4", 16, options=KEYS)
-    plan, told = plan_video(source, 8), []
-    stylize(source, plan, [0, 8], mirror, on_frames=told.append)
-    assert sum(told) == 16
+    plan, counts = plan_video(source, 8), []
+    stylize(source, plan, [0, 8], mirror, on_frames=counts.append)
+    assert sum(counts) == 16
 
 
 def test_source_changed_during_the_run_raises(tmp_path, mirror):

@@ -41,7 +41,7 @@ def reference(made, pictures):
     return stylized[:, : pictures.shape[1], : pictures.shape[2]]
 
 
-def fast(made, pictures, dtype=torch.float32):
+def run_optimised(made, pictures, dtype=torch.float32):
     with torch.inference_mode():
         return InferenceNetwork(made, dtype)(pictures)
 
@@ -50,7 +50,7 @@ def fast(made, pictures, dtype=torch.float32):
 @pytest.mark.parametrize("count", [1, 3])
 def test_float32_matches_the_reference(size, count):
     made, pictures = network(), scene(*size, count)
-    difference = (fast(made, pictures).int() - reference(made, pictures).int()).abs()
+    difference = (run_optimised(made, pictures).int() - reference(made, pictures).int()).abs()
     assert reference(made, pictures).float().std() > 8  # not a grey picture
     assert (difference <= 1).double().mean() >= 0.999
     assert difference.max() <= 2
@@ -59,7 +59,9 @@ def test_float32_matches_the_reference(size, count):
 @pytest.mark.parametrize("size", SIZES)
 def test_bfloat16_is_within_two_levels(size):
     made, pictures = network(16), scene(*size)
-    difference = fast(made, pictures, torch.bfloat16).float() - reference(made, pictures).float()
+    difference = (
+        run_optimised(made, pictures, torch.bfloat16).float() - reference(made, pictures).float()
+    )
     assert difference.square().mean().sqrt() <= 2
 
 
@@ -67,14 +69,16 @@ def test_bfloat16_is_within_two_levels(size):
 def test_bfloat16_is_as_precise_on_dark_scenes(contrast):
     made = network(16)
     pictures = 20 + (scene(96, 128).double() * contrast / 255).round().to(torch.uint8)
-    difference = fast(made, pictures, torch.bfloat16).float() - reference(made, pictures).float()
+    difference = (
+        run_optimised(made, pictures, torch.bfloat16).float() - reference(made, pictures).float()
+    )
     assert difference.square().mean().sqrt() <= 2
 
 
 def test_pictures_of_a_batch_are_independent():
     made, pictures = network(), scene(40, 56, 3, seed=4)
-    together = fast(made, pictures)
-    alone = torch.cat([fast(made, pictures[i : i + 1]) for i in range(3)])
+    together = run_optimised(made, pictures)
+    alone = torch.cat([run_optimised(made, pictures[i : i + 1]) for i in range(3)])
     assert (together.int() - alone.int()).abs().max() <= 1
 
 
@@ -85,7 +89,7 @@ def test_buffers_do_not_leak_between_calls():
         computed(scene(48, 64, seed=1))
         computed(255 - scene(48, 64, seed=2))
         again = computed(scene(48, 64, seed=1))
-    assert torch.equal(again, fast(made, scene(48, 64, seed=1)))
+    assert torch.equal(again, run_optimised(made, scene(48, 64, seed=1)))
 
 
 def test_uniform_frame_does_not_divide_by_zero():
@@ -93,7 +97,7 @@ def test_uniform_frame_does_not_divide_by_zero():
     for level in (0, 77, 255):
         flat = torch.full((1, 48, 64, 3), level, dtype=torch.uint8)
         for dtype in (torch.float32, torch.bfloat16):
-            difference = fast(made, flat, dtype).int() - reference(made, flat).int()
+            difference = run_optimised(made, flat, dtype).int() - reference(made, flat).int()
             assert difference.abs().max() <= 2, (level, dtype)
 
 
@@ -125,9 +129,9 @@ def test_published_style_on_a_real_frame(published, real_clip):
     pictures = torch.from_numpy(np.ascontiguousarray(frame))[None]
     made = build_network(published)
     expected = reference(made, pictures)
-    difference = (fast(made, pictures).int() - expected.int()).abs()
+    difference = (run_optimised(made, pictures).int() - expected.int()).abs()
     assert (difference <= 1).double().mean() >= 0.999
-    lower = fast(made, pictures, torch.bfloat16).float() - expected.float()
+    lower = run_optimised(made, pictures, torch.bfloat16).float() - expected.float()
     assert lower.square().mean().sqrt() <= 2
 
 

@@ -75,8 +75,8 @@ def test_batch_losses_are_means_over_pictures(loss):
     """Two threads that each take half of a batch must give the same result."""
     subjects = list(photographs(3).values())
     stylized = [subject[:, ::-1].copy() for subject in subjects]
-    whole = loss(tensor(*stylized), tensor(*subjects))
+    complete = loss(tensor(*stylized), tensor(*subjects))
     each = [loss(tensor(a), tensor(b)) for a, b in zip(stylized, subjects, strict=True)]
     for name in ("content", "style", "roughness"):
         mean = np.mean([float(getattr(part, name)) for part in each])
-        assert getattr(whole, name) == pytest.approx(mean, rel=1e-4)
+        assert getattr(complete, name) == pytest.approx(mean, rel=1e-4)

@@ -78,12 +78,12 @@ def batches(steps, pictures=None, seed=3):
 
 
 def test_resumed_training_gets_the_same_crops():
-    whole = batches(range(9))
-    assert len(whole) == 9
-    np.testing.assert_array_equal(batches(range(4, 9)), whole[4:])
-    np.testing.assert_array_equal(batches(range(9)), whole)
-    assert not np.array_equal(whole[0], whole[1])
-    assert not np.array_equal(batches(range(1), seed=4)[0], whole[0])
+    complete = batches(range(9))
+    assert len(complete) == 9
+    np.testing.assert_array_equal(batches(range(4, 9)), complete[4:])
+    np.testing.assert_array_equal(batches(range(9)), complete)
+    assert not np.array_equal(complete[0], complete[1])
+    assert not np.array_equal(batches(range(1), seed=4)[0], complete[0])
 
 
 def test_stopping_ends_the_threads():
@@ -108,8 +108,8 @@ def test_broken_photograph_is_replaced_by_the_next():
     crops = batches(range(20), faulty)
     np.testing.assert_array_equal(crops, batches(range(20), faulty))
     assert np.isfinite(crops).all()
-    whole = batches(range(20))
-    same = [np.array_equal(a, b) for a, b in zip(crops, whole, strict=True)]
+    complete = batches(range(20))
+    same = [np.array_equal(a, b) for a, b in zip(crops, complete, strict=True)]
     assert any(same)  # crops of readable photographs
     assert not all(same)
 

@@ -25,7 +25,7 @@ def frames():
     return list(render_frames())
 
 
-def decoded(source):
+def decode_all(source):
     plan = plan_video(source, 1000)
     return [frame.rgb.astype(float) for frame in decode_frames(source, plan, 0, plan.frames)]
 
@@ -40,7 +40,7 @@ def test_clip_is_reproducible(clip):
 
 
 def test_committed_clip_matches_the_code(clip, frames):
-    committed, again = decoded(COMMITTED), decoded(io.BytesIO(clip))
+    committed, again = decode_all(COMMITTED), decode_all(io.BytesIO(clip))
     assert len(committed) == len(again) == len(frames) == 100
     for old, new, picture in zip(committed, again, frames, strict=True):
         assert np.abs(old - new).mean() < 1

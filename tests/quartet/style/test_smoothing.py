@@ -111,13 +111,13 @@ def test_still_uniform_picture_is_smoothed(generator):
 def test_warmed_up_segments_join_invisibly(generator):
     still = scene(generator)
     frames = [(still, noise(generator, 128, 12)) for _ in range(40)]
-    whole = smooth_all(frames, 0.8)
+    complete = smooth_all(frames, 0.8)
     begin = 30 - warm_up_frames(0.8)
     segment = smooth_all(frames[begin:], 0.8)[30 - begin :]
     unwarmed = smooth_all(frames[30:], 0.8)
     assert begin > 0
-    assert np.abs(segment[0].astype(int) - whole[30]).max() <= 1
-    assert np.abs(unwarmed[0].astype(int) - whole[30]).max() > 10
+    assert np.abs(segment[0].astype(int) - complete[30]).max() <= 1
+    assert np.abs(unwarmed[0].astype(int) - complete[30]).max() > 10
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 0.8, 0.95])

@@ -62,15 +62,15 @@ def test_previews_show_the_test_photographs():
 
 
 def test_resumed_training_keeps_its_previews():
-    whole, stopped, resumed = (previews([1, 2, 3]) for _ in range(3))
+    complete, stopped, resumed = (previews([1, 2, 3]) for _ in range(3))
     for step in (1, 2, 3):
-        whole.add(step, negative)
+        complete.add(step, negative)
     stopped.add(1, negative)
     resumed.restore(stopped.arrays())
     for step in (2, 3):
         resumed.add(step, negative)
-    assert resumed.arrays().keys() == whole.arrays().keys()
-    for name, array in whole.arrays().items():
+    assert resumed.arrays().keys() == complete.arrays().keys()
+    for name, array in complete.arrays().items():
         np.testing.assert_array_equal(resumed.arrays()[name], array)
 
 

@@ -38,7 +38,7 @@ def thumbnails(caption, size=(90, 160), level=60):
     return make_thumbnails(caption, source, 255 - source)
 
 
-def comparison_of(pairs):
+def make_comparison(pairs):
     seconds = np.arange(pairs, dtype=np.float64)
     return Comparison(
         frames=25 * np.arange(pairs),
@@ -48,11 +48,11 @@ def comparison_of(pairs):
     )
 
 
-def pictures_of(axis):
+def read_images(axis):
     return [np.asarray(image.get_array()) for image in axis.images]
 
 
-def boxes_of(figure):
+def read_boxes(figure):
     return [axis.get_position() for axis in figure.axes]
 
 
@@ -64,8 +64,8 @@ def test_sheet_shows_source_above_stylized_with_caption():
     above, below = sheet.axes[::2], sheet.axes[1::2]
     assert [axis.get_title() for axis in above] == [f"0:0{n}.00" for n in range(1, 6)]
     for number, (upper, lower) in enumerate(zip(above, below, strict=True), start=1):
-        assert (pictures_of(upper)[0] == 20 * number).all()
-        assert (pictures_of(lower)[0] == 255 - 20 * number).all()
+        assert (read_images(upper)[0] == 20 * number).all()
+        assert (read_images(lower)[0] == 255 - 20 * number).all()
         assert upper.get_position().x0 == lower.get_position().x0
         assert upper.get_position().y0 >= lower.get_position().y1
     assert [text.get_text() for text in sheet.texts] == ["a.mp4 in the style wave"]
@@ -80,7 +80,7 @@ SIZES = [(90, 160), (160, 90), (20, 400), (400, 12), (1, 1)]
 def test_pictures_do_not_overlap(sizes):
     sheet = draw_contact_sheet([thumbnails("a", size) for size in sizes], "a.mp4", "wave")
     assert renders(sheet)
-    boxes = boxes_of(sheet)
+    boxes = read_boxes(sheet)
     assert all(box.x0 >= 0 and box.y0 >= -1e-9 and box.x1 <= 1 and box.y1 < 1 for box in boxes)
     for place, one in enumerate(boxes):
         for other in boxes[:place]:
@@ -98,7 +98,7 @@ def test_sheet_shows_at_most_twelve_pictures():
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_accept_any_name(name):
     assert renders(draw_contact_sheet([thumbnails(name)], name, name))
-    assert renders(draw_consistency(comparison_of(3), name, name))
+    assert renders(draw_consistency(make_comparison(3), name, name))
     assert renders(draw_stage_times({name or "decode": 1.0}, 10))
 
 
@@ -137,7 +137,7 @@ def test_stages_without_frames_or_time_render():
 
 
 def test_consistency_shows_metrics_over_time_with_means():
-    comparison = replace(comparison_of(4), source_flicker=np.full(4, 0.5))
+    comparison = replace(make_comparison(4), source_flicker=np.full(4, 0.5))
     figure = draw_consistency(comparison, "a.mp4", "wave")
     assert renders(figure)
     upper, lower = figure.axes
@@ -148,8 +148,10 @@ def test_consistency_shows_metrics_over_time_with_means():
 
 
 def test_consistency_without_values_renders():
-    gaps = replace(comparison_of(2), flicker=np.full(2, np.nan), source_flicker=np.full(2, np.nan))
-    for comparison in (gaps, comparison_of(0), comparison_of(1), compare_pictures([])):
+    gaps = replace(
+        make_comparison(2), flicker=np.full(2, np.nan), source_flicker=np.full(2, np.nan)
+    )
+    for comparison in (gaps, make_comparison(0), make_comparison(1), compare_pictures([])):
         assert renders(draw_consistency(comparison, "a.mp4", "wave"))
     upper, lower = draw_consistency(gaps, "a.mp4", "wave").axes
     assert [text.get_text() for text in upper.texts] == ["no pair can be measured"]

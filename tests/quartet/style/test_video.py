@@ -39,7 +39,7 @@ def process(source, folder, segment_frames=8, settings=QUICK):
     return plan, target, facts
 
 
-def numbers_of(path):
+def read_numbers(path):
     with av.open(str(path)) as container:
         return [
             read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)
@@ -86,7 +86,7 @@ def test_all_frames_survive_in_any_container_and_codec(name, tmp_path):
     source = write_video(tmp_path / name, **SOURCES[name])
     plan, target, facts = process(source, tmp_path)
     frames = SOURCES[name].get("frames", 24)
-    assert numbers_of(target) == list(range(frames))
+    assert read_numbers(target) == list(range(frames))
     assert facts.frames == plan.frames == frames
     assert not facts.left_out
     assert len(facts.copied) == len(SOURCES[name].get("sounds", []))
@@ -118,7 +118,7 @@ def test_b_frames_are_joined_in_order(sound, suffix, tmp_path):
     assert shown_at != sorted(shown_at), "no frame refers to a later one: this shows nothing"
     assert [packet.is_keyframe for packet in packets[:: len(packets) // 3]] == [True] * 3
     assert read_times(target) == [time * plan.tick for time in plan.timestamps]
-    assert numbers_of(target) == list(range(36))
+    assert read_numbers(target) == list(range(36))
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".mkv"])
@@ -201,7 +201,7 @@ def test_width_of_16384_pixels_works(tmp_path):
     )
     plan, target, _ = process(source, tmp_path)
     assert (plan.width, plan.height) == (16_384, 16)
-    assert numbers_of(target) == [5]
+    assert read_numbers(target) == [5]
 
 
 def test_real_clip(real_clip, tmp_path):

@@ -19,7 +19,7 @@ from style.videos import KEYS, picture, read_packets, read_times, write_video
 QUICK = Encoding(preset="ultrafast")
 
 
-def numbered_frames(first, last):
+def make_frames(first, last):
     return [(number, picture(number)) for number in range(first, last)]
 
 
@@ -118,15 +118,15 @@ def test_tracks_and_titles_are_copied(name, sounds, subtitle, tmp_path):
         before, after = (read_packets(path, "audio", track) for path in (source, target))
         assert [bytes(packet) for packet in before] == [bytes(packet) for packet in after]
         assert before[0].pts * before[0].time_base == after[0].pts * after[0].time_base
-    said = [
+    subtitles = [
         [
             (bytes(packet), packet.pts * packet.time_base)
             for packet in read_packets(path, "subtitles")
         ]
         for path in (source, target)
     ]
-    assert said[0] == said[1]
-    assert b"Hello" in b"".join(text for text, _ in said[0])
+    assert subtitles[0] == subtitles[1]
+    assert b"Hello" in b"".join(text for text, _ in subtitles[0])
     with av.open(str(source)) as before, av.open(str(target)) as after:
         assert after.metadata["title"] == "Ein schöner Film"
         kept = {name.lower(): value for name, value in after.metadata.items()}
@@ -295,11 +295,11 @@ def test_wrong_segments_raise(names, message, video, tmp_path):
     plan = plan_video(video, 8)
     encode_segments(plan, tmp_path)
     short = replace(plan, segments=((16, 20),))
-    encode_segment(tmp_path / "short", short, 16, numbered_frames(16, 20), QUICK)
+    encode_segment(tmp_path / "short", short, 16, make_frames(16, 20), QUICK)
     other = replace(plan, fingerprint="other")
-    encode_segment(tmp_path / "other", other, 8, numbered_frames(8, 16), QUICK)
+    encode_segment(tmp_path / "other", other, 8, make_frames(8, 16), QUICK)
     coarse = Encoding(preset="veryslow")
-    encode_segment(tmp_path / "coarse", plan, 8, numbered_frames(8, 16), coarse)
+    encode_segment(tmp_path / "coarse", plan, 8, make_frames(8, 16), coarse)
     (tmp_path / "noise").write_bytes(b"noise" * 100)
     target = tmp_path / "out.mp4"
     target.write_text("from before")
@@ -315,8 +315,8 @@ def test_full_disk_keeps_the_previous_file(video, tmp_path):
     target = tmp_path / "out.mp4"
     target.write_text("from before")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    whole = sum(segment.stat().st_size for segment in segments)
-    for size in (500, whole // 2, whole):
+    total = sum(segment.stat().st_size for segment in segments)
+    for size in (500, total // 2, total):
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
             with pytest.raises(OSError, match=r"cannot be written .*out\.mp4"):

@@ -20,7 +20,7 @@ WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212,
 WEIGHTS |= {9: (0.2627, 0.0593)}
 
 
-def rgb_of(sample, matrix, full_range):
+def convert_to_rgb(sample, matrix, full_range):
     """Convert Y, U, V to RGB with ITU-T H.273, equations 8-25 to 8-31 and 8-40 to 8-42."""
     red, blue = WEIGHTS[matrix]
     scale = np.array([255, 255, 255] if full_range else [219, 224, 224])
@@ -48,7 +48,7 @@ def write_flat(path, matrix, full_range, samples=SAMPLES, pixel_format="yuv420p"
     return path
 
 
-def decoded(source, plan):
+def decode_all(source, plan):
     return [frame.rgb.astype(float) for frame in decode_frames(source, plan, 0, plan.frames)]
 
 
@@ -57,15 +57,15 @@ def decoded(source, plan):
 def test_flat_colours_survive_decoding_and_encoding(matrix, full_range, tmp_path):
     source = write_flat(tmp_path / "flat.mp4", matrix, full_range)
     plan = plan_video(source, 100)
-    first = decoded(source, plan)
+    first = decode_all(source, plan)
     for rgb, sample in zip(first, SAMPLES, strict=True):
-        assert np.abs(rgb - rgb_of(sample, matrix, full_range)).max() <= 1
+        assert np.abs(rgb - convert_to_rgb(sample, matrix, full_range)).max() <= 1
     segment, target = tmp_path / "segment.mp4", tmp_path / "again.mp4"
     encode_segment(segment, plan, 0, enumerate(rgb.astype(np.uint8) for rgb in first), BEST)
     assemble(source, [segment], plan, target, BEST)
     second_plan = plan_video(target, 100)
     assert second_plan.colours == plan.colours
-    for before, after in zip(first, decoded(target, second_plan), strict=True):
+    for before, after in zip(first, decode_all(target, second_plan), strict=True):
         assert np.abs(before - after).max() <= 2
 
 
@@ -74,8 +74,8 @@ def test_untagged_colours_depend_on_size_and_stay_untagged(size, matrix, tmp_pat
     source = write_flat(tmp_path / "flat.mp4", 2, False, size=size)
     plan = plan_video(source, 100)
     assert (plan.colours.matrix, plan.colours.matrix_tag) == (matrix, 2)
-    for rgb, sample in zip(decoded(source, plan), SAMPLES, strict=True):
-        assert np.abs(rgb - rgb_of(sample, matrix, False)).max() <= 1
+    for rgb, sample in zip(decode_all(source, plan), SAMPLES, strict=True):
+        assert np.abs(rgb - convert_to_rgb(sample, matrix, False)).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(96, 64), (1280, 16)])
@@ -92,7 +92,7 @@ def test_rgb_and_grey_sources_get_unambiguous_colours(size, tmp_path):
     with av.open(str(segment)) as container:
         frame = next(container.decode(video=0))
         assert (frame.colorspace, frame.color_range) == (1 if size[0] > 1000 else 6, 1)
-    for before, after in zip(shown, decoded(segment, plan_video(segment, 100)), strict=True):
+    for before, after in zip(shown, decode_all(segment, plan_video(segment, 100)), strict=True):
         assert np.abs(before - after).max() <= 2
 
 
@@ -106,7 +106,7 @@ def test_grey_of_limited_range_is_stretched(stated, expected, tmp_path):
         pictures=[np.full((16, 16, 3), 100, np.uint8)],
         size=(16, 16),
     )
-    (rgb,) = decoded(source, plan_video(source, 10))
+    (rgb,) = decode_all(source, plan_video(source, 10))
     assert np.unique(rgb) == [expected]
 
 

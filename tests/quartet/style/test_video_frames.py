@@ -26,7 +26,7 @@ def decode_all(source, plan=None, threads=1):
     ]
 
 
-def numbers_in(frames):
+def read_numbers(frames):
     return [read_number(frame.rgb) for frame in frames]
 
 
@@ -36,11 +36,11 @@ def test_segments_decode_bit_identically(suffix, threads, tmp_path):
     source = write_video(tmp_path / f"video{suffix}", options=KEYS)
     plan = plan_video(source, 5)
     assert len(plan.segments) > 3
-    whole = list(decode_frames(source, plan, 0, plan.frames))
+    complete = list(decode_frames(source, plan, 0, plan.frames))
     segments = decode_all(source, plan, threads)
-    assert [frame.index for frame in segments] == numbers_in(segments) == list(range(24))
+    assert [frame.index for frame in segments] == read_numbers(segments) == list(range(24))
     assert [frame.pts for frame in segments] == list(plan.timestamps)
-    for alone, among in zip(segments, whole, strict=True):
+    for alone, among in zip(segments, complete, strict=True):
         assert np.array_equal(alone.rgb, among.rgb)
 
 
@@ -60,7 +60,7 @@ def test_missing_frame_range_raises(first, last, tmp_path):
         next(decode_frames(source, plan_video(source, 8), first, last))
 
 
-SPOILT = {
+CODECS = {
     "video.mp4": {"options": KEYS},
     "video.mkv": {"options": KEYS},
     "video.avi": {"codec": "mpeg4", "options": {"g": "8"}},
@@ -70,9 +70,9 @@ SPOILT = {
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("place", [20, 36])
-@pytest.mark.parametrize("name", SPOILT)
+@pytest.mark.parametrize("name", CODECS)
 def test_damaged_frame_repeats_the_previous(name, place, threads, tmp_path):
-    source = write_video(tmp_path / name, 48, **SPOILT[name])
+    source = write_video(tmp_path / name, 48, **CODECS[name])
     damage(source, read_packets(source)[place])
     frames = decode_all(source, threads=threads)
     assert [frame.index for frame in frames] == list(range(48))
@@ -81,7 +81,7 @@ def test_damaged_frame_repeats_the_previous(name, place, threads, tmp_path):
     assert np.array_equal(frames[lost].rgb, frames[lost - 1].rgb)
     # Frames of the same group of pictures depend on the damaged one.
     others = [frame for frame in frames if frame.index // 8 != place // 8]
-    assert numbers_in(others) == [frame.index for frame in others]
+    assert read_numbers(others) == [frame.index for frame in others]
 
 
 def test_undecodable_start_repeats_the_first_decodable_frame(tmp_path):
@@ -89,7 +89,7 @@ def test_undecodable_start_repeats_the_first_decodable_frame(tmp_path):
     damage(source, read_packets(source)[0])
     frames = decode_all(source)
     assert [frame.index for frame in frames if frame.repeated] == list(range(8))
-    assert numbers_in(frames) == [8] * 9 + list(range(9, 24))
+    assert read_numbers(frames) == [8] * 9 + list(range(9, 24))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_damaged_frame_near_the_end_affects_no_others(place, codec, options, tmp
     for threads in (1, 4):
         frames = decode_all(source, threads=threads)
         assert [frame.index for frame in frames if frame.repeated] == [place]
-        assert numbers_in(frames) == [*range(place), place - 1, *range(place + 1, 24)]
+        assert read_numbers(frames) == [*range(place), place - 1, *range(place + 1, 24)]
 
 
 def test_recording_that_starts_between_key_frames(tmp_path):
@@ -115,7 +115,7 @@ def test_recording_that_starts_between_key_frames(tmp_path):
     source.write_bytes(content[:head] + content[begin:])
     frames = decode_all(source)
     assert [frame.index for frame in frames if frame.repeated] == list(range(len(frames) - 16))
-    assert numbers_in(frames)[-17:] == [8, *range(8, 24)]
+    assert read_numbers(frames)[-17:] == [8, *range(8, 24)]
 
 
 def test_changed_frame_size_is_scaled_to_the_first(tmp_path):
@@ -135,7 +135,7 @@ def test_changed_frame_size_is_scaled_to_the_first(tmp_path):
     source.write_bytes(b"".join(half.getvalue() for half in halves))
     frames = decode_all(source)
     assert {frame.rgb.shape for frame in frames} == {(64, 96, 3)}
-    assert numbers_in(frames) == list(range(16))
+    assert read_numbers(frames) == list(range(16))
 
 
 TURNS = {
@@ -190,7 +190,7 @@ def test_any_pixel_format_becomes_rgb(pixel_format, codec, tmp_path):
         tmp_path / name, 9, codec=codec, pixel_format=pixel_format, options=options
     )
     frames = decode_all(source)
-    assert numbers_in(frames) == list(range(9))
+    assert read_numbers(frames) == list(range(9))
     expected = picture(8).astype(float)
     if "gray" in pixel_format:
         expected = (expected @ [0.299, 0.587, 0.114])[..., None].repeat(3, axis=2)

@@ -83,9 +83,9 @@ def test_timestamps_are_used_if_the_decoder_agrees(shown_at, trusted):
 
 
 def test_frames_before_the_edit_list_are_not_shown(tmp_path):
-    whole = write_video(tmp_path / "whole.mp4", options={**KEYS, "bf": "0"})
+    complete = write_video(tmp_path / "complete.mp4", options={**KEYS, "bf": "0"})
     trimmed = tmp_path / "trimmed.mp4"
-    with av.open(str(whole)) as source, av.open(str(trimmed), "w") as target:
+    with av.open(str(complete)) as source, av.open(str(trimmed), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
         for packet in source.demux(source.streams.video[0]):
             if packet.size:
