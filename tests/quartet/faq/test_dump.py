@@ -27,7 +27,7 @@ LEFT_OUT = [
 ]
 
 
-class Xml:
+class XmlFile:
     """A file of the dump whose lines are generated on demand."""
 
     def __init__(self, name, lines):
@@ -71,8 +71,8 @@ def document(kind, *lines):
 def ingest_rows(posts, links, tag="js", **options):
     reading = DumpReading(tag=tag, **options)
     return ingest(
-        Xml("Posts.xml", document("posts", *posts)),
-        Xml("PostLinks.xml", document("postlinks", *links)),
+        XmlFile("Posts.xml", document("posts", *posts)),
+        XmlFile("PostLinks.xml", document("postlinks", *links)),
         reading,
     )
 
@@ -310,8 +310,8 @@ def test_a_malformed_link_is_reported():
 
 
 def test_a_file_that_ends_within_a_row_is_reported():
-    posts = Xml("Posts.xml", [*VALID_POSTS, b'  <row Id="2" PostTypeId="1" Tit'])
-    result = ingest(posts, Xml("PostLinks.xml", [link(2, 1)]), DumpReading(tag="js"))
+    posts = XmlFile("Posts.xml", [*VALID_POSTS, b'  <row Id="2" PostTypeId="1" Tit'])
+    result = ingest(posts, XmlFile("PostLinks.xml", [link(2, 1)]), DumpReading(tag="js"))
     assert result.faults["reason"].tolist() == ["the file ends before the row does"]
     assert read_pairs(result.duplicates) == [(2, 10)]
 
@@ -416,7 +416,7 @@ def generate_dump(posts):
         for number in range(3, posts + 1, 10):
             yield link(number, number - 2)
 
-    return Xml("Posts.xml", post_lines), Xml("PostLinks.xml", link_lines)
+    return XmlFile("Posts.xml", post_lines), XmlFile("PostLinks.xml", link_lines)
 
 
 def measure_peak_memory(posts):

@@ -12,14 +12,16 @@ from quartet.faq.evaluation import Ranking
 RIGHT = np.array([[True, False, False], [False, False, True], [False, False, False]])
 
 
-def test_a_constant_score_ranks_the_right_original_last():
-    ranks = evaluation.ranks_of_right(np.zeros((3, 3)), RIGHT, 10)
-    assert ranks.tolist() == [3, 3, 10]
-
-
-def test_ranks_are_counted_from_the_best():
-    scores = np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0], [1.0, 2.0, 3.0]])
-    assert evaluation.ranks_of_right(scores, RIGHT, 10).tolist() == [1, 2, 10]
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([[0.0] * 3] * 3, [3, 3, 10]),
+        ([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0], [1.0, 2.0, 3.0]], [1, 2, 10]),
+    ],
+    ids=["ties", "distinct"],
+)
+def test_ranks_are_counted_from_the_best_and_ties_rank_last(scores, expected):
+    assert evaluation.ranks_of_right(np.array(scores), RIGHT, 10).tolist() == expected
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=20))

@@ -3,11 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
 
 from faq.figure_contents import read_labels, read_line, read_texts, read_widths, render
 from quartet.faq import figures
-from quartet.faq.drawing import PRIMARY
 
 NONE = np.array([])
 
@@ -35,12 +33,6 @@ def test_lengths_show_each_kind_with_its_median():
     assert read_labels(axis) == ["originals (3)\nmedian 10", "duplicates (1)\nmedian 3", "answers"]
     assert axis.get_xscale() == "log"
     assert axis.yaxis_inverted()
-
-
-def test_an_empty_text_is_shown_on_the_logarithmic_axis():
-    figure = figures.plot_text_lengths({"originals": np.array([0, 0])}, np.array([1]))
-    assert render(figure)
-    assert "median 1" in read_labels(figure.axes[0])[0]
 
 
 def test_bars_count_originals_by_their_duplicates():
@@ -71,15 +63,6 @@ def test_gains_are_bars_by_method_in_order_of_appearance():
     centres = [bar.get_x() + bar.get_width() / 2 for bar in axis.patches]
     assert np.round(centres).tolist() == [0, 1, 2] * 3
     assert [label.get_text() for label in axis.get_xticklabels()] == ["k = 1", "k = 2", "k = 3"]
-
-
-def test_only_the_first_method_has_the_primary_colour():
-    figure = figures.plot_gains(gains_table(["ranker", "b", "c", "d"], [1]))
-    assert render(figure)
-    colours = [bar.get_facecolor()[:3] for bar in figure.axes[0].patches]
-    assert colours[0] == to_rgb(PRIMARY)
-    lightness = [sum(colour) for colour in colours]
-    assert lightness == sorted(set(lightness))
 
 
 def test_error_bars_reach_from_low_to_high():
@@ -119,12 +102,6 @@ def test_the_calibration_curve_is_above_its_pairs(bins):
     assert centres == pytest.approx(list(table["probability"]))
     assert below.get_yscale() == "log"
     assert below.get_ylim()[0] < 1
-
-
-def test_neighbouring_bars_of_pairs_do_not_overlap():
-    table = pd.DataFrame({"probability": [0.5, 0.52], "share": [0.5, 0.5], "pairs": [1, 1]})
-    left, right = figures.plot_calibration(table, "").axes[1].patches
-    assert left.get_x() + left.get_width() <= right.get_x()
 
 
 def test_distributions_are_shares_of_questions():

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from quartet.faq.pairs import (
-    LabelledQuestions,
     TrainingPairs,
-    make_labelled_questions,
     make_training_pairs,
 )
 
@@ -70,13 +68,3 @@ def test_pairs_can_be_restored_from_arrays(pairs):
     assert list(restored.names) == list(pairs.names)
     np.testing.assert_array_equal(restored.features, pairs.features)
     np.testing.assert_array_equal(restored.choose(3, 0.5), pairs.choose(3, 0.5))
-
-
-def test_labelled_questions_can_be_restored_from_arrays(comparer, encoder, faq_tables):
-    labelled = make_labelled_questions(
-        comparer, encoder.encode(["please help"] * 3), np.array([0, 5, 11])
-    )
-    restored = LabelledQuestions.from_arrays(labelled.to_arrays())
-    np.testing.assert_array_equal(restored.right, labelled.right)
-    assert restored.originals.tolist() == [12]
-    assert (labelled.right.sum(axis=1) <= 1).all()

@@ -69,14 +69,6 @@ def test_the_chosen_trial_is_ringed():
     assert ring.get_markerfacecolor() == "none"
 
 
-def test_a_history_of_one_trial_has_no_fractions_of_trials():
-    figure = study_figures.plot_study_history(make_completed(l2=[1.0]), "gain_at_1", 0)
-    assert render(figure)
-    axis = figure.axes[0]
-    low, high = axis.get_xlim()
-    assert [tick for tick in axis.get_xticks() if low < tick < high] == [0]
-
-
 def test_a_history_of_failures_is_rendered():
     trials = make_study(5).assign(state="fail", metric=None)
     figure = study_figures.plot_study_history(trials, "gain_at_1", 0)
@@ -115,15 +107,6 @@ def test_a_line_for_each_completed_trial_the_best_drawn_last():
     names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert names == ["l2", "objective", "gain@1"]
     assert figure.axes[1].get_ylabel() == "gain@1"
-
-
-def test_better_trials_are_darker():
-    figure = study_figures.plot_parallel_coordinates(
-        make_completed(l2=[1, 2, 3]), ["l2"], "gain_at_1", 0
-    )
-    assert render(figure)
-    light = figure.axes[0].collections[0].get_colors()[:, :3].sum(axis=1)
-    assert (np.diff(light) < 0).all()
 
 
 def test_the_line_of_the_chosen_trial_is_marked():

@@ -86,11 +86,6 @@ def test_an_invalid_id_does_not_change_other_ids(bad):
     assert reason == "Id is not a whole number of at most 18 digits"
 
 
-def test_an_id_beyond_int64_is_quarantined():
-    ((_, _, reason),) = list_reasons(prepare(duplicates=[("30", "9" * 19, "lost one")]))
-    assert reason == "AnswerId is not a whole number of at most 18 digits"
-
-
 def test_the_quarantine_can_be_written_and_has_line_numbers():
     result = prepare(duplicates=[("30", "101", "bad \udcff byte " + "x" * 500)])
     (row,) = result.quarantine.to_dict("records")

@@ -11,8 +11,6 @@ from quartet.faq.text import (
     CHARACTERS,
     TextEncoder,
     fit_encoder,
-    sparse_from_arrays,
-    sparse_to_arrays,
 )
 
 TEXTS = ["how do i close a tab", "close the window", "a tab a tab", "ça va? été!", "x"]
@@ -63,10 +61,3 @@ def test_an_encoder_can_be_restored_from_arrays(small):
 def test_texts_without_words_are_rejected_with_a_reason():
     with pytest.raises(ValueError, match="cannot build text features of 2 texts"):
         fit_encoder(["? !", "."], FEATURES, (1,))
-
-
-def test_a_sparse_matrix_can_be_restored_from_arrays(small):
-    matrix = small.encode(TEXTS)["word2"]
-    restored = sparse_from_arrays(sparse_to_arrays(matrix, "m"), "m")
-    assert restored.shape == matrix.shape
-    assert (restored != matrix).nnz == 0
