@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import logging
 import shutil
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
+
+CHECKSUMS = "SHA256SUMS"
+"""File with the checksums of a model's other files, as `sha256sum` writes and checks them."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
 
     The model is logged as artifacts of the active MLflow run and then registered, as
     Azure ML's tracking service does not support `log_model` of MLflow 3. A loader module
-    restores it from data files, without pickle. For its tags see `quartet.datasets.lineage`.
+    restores it from data files, without pickle. Their checksums are saved beside them and checked
+    on loading, as a damaged number would change predictions in silence. For its tags see
+    `quartet.datasets.lineage`.
 
     ```yaml
     mnist_classifier:
@@ -132,7 +138,11 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
             return None
         try:
             with _preserve_import_path():
-                model = mlflow.pyfunc.load_model(f"models:/{self.model_name}/{entry.version}")
+                path = mlflow.artifacts.download_artifacts(
+                    f"models:/{self.model_name}/{entry.version}"
+                )
+                check_files(Path(path))
+                model = mlflow.pyfunc.load_model(path)
         except Exception as error:
             raise DatasetError(
                 f"{self.model_name}: registered version {entry.version} cannot be loaded "
@@ -199,6 +209,9 @@ def _write_model(release: ModelRelease, folder: Path) -> Path:
     data_folder.mkdir()
     for name, content in release.files.items():
         (data_folder / name).write_bytes(content)
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in release.files.items()}
+    lines = (f"{digest}  {name}\n" for name, digest in sums.items())
+    (data_folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
     loader = importlib.import_module(release.loader_module)
     predictions = loader._load_pyfunc(str(data_folder)).predict(release.input_example)
     model_folder = folder / "model"
@@ -216,6 +229,20 @@ def _write_model(release: ModelRelease, folder: Path) -> Path:
         input_example=release.input_example,
     )
     return model_folder
+
+
+def check_files(model_folder: Path) -> None:
+    """Check the data files of a model against their checksums; earlier versions have none.
+
+    Raises:
+        ValueError: A file is missing, or has changed since it was saved.
+    """
+    for sums in model_folder.rglob(CHECKSUMS):
+        for line in sums.read_text(encoding="utf-8", errors="backslashreplace").splitlines():
+            digest, _, name = line.partition("  ")
+            path = sums.parent / name
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                raise ValueError(f"{name} is damaged: its SHA-256 is not that in {CHECKSUMS}")
 
 
 def _copy_package(loader_module: str, folder: Path) -> Path:

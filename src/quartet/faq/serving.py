@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from quartet.faq.matcher import Matcher
 
 MATCHER_FILE = "matcher.safetensors"
 MATCHES = 3
+CHECKSUMS = "SHA256SUMS"
+"""File with the checksums of the model's files, which the registry writes."""
 REQUIREMENTS = (
     "lazy-loader",
     "lightgbm",
@@ -60,4 +63,15 @@ class FaqRanker:
 
 def _load_pyfunc(folder: str) -> FaqRanker:
     """Load the model from `folder`; MLflow's entry point."""
-    return FaqRanker(Matcher.from_bytes((Path(folder) / MATCHER_FILE).read_bytes()))
+    return FaqRanker(Matcher.from_bytes(_read_checked(Path(folder), MATCHER_FILE)))
+
+
+def _read_checked(folder: Path, name: str) -> bytes:
+    """Return the content of a file whose checksum, if the model has one, is right."""
+    content = (folder / name).read_bytes()
+    sums = folder / CHECKSUMS
+    if sums.exists() and f"{hashlib.sha256(content).hexdigest()}  {name}" not in (
+        sums.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
+    ):
+        raise ValueError(f"{folder / name}: is damaged (SHA-256); restore the model's files")
+    return content

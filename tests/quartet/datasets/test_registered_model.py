@@ -122,3 +122,44 @@ def test_model_contains_code_requirements_and_signature_but_no_pickle(registry, 
     requirements = (Path(folder) / "requirements.txt").read_text().split()
     assert f"numpy=={np.__version__}" in requirements
     assert not [line for line in requirements if "+" in line]
+
+
+def files_of_version(run):
+    """Return the folder with the data files of the model that a run logged."""
+    folder = Path(mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/digits"))
+    return folder / "data/data"
+
+
+def damage(path):
+    """Change one bit, of a number or a checksum."""
+    content = bytearray(path.read_bytes())
+    content[0 if path.name == "SHA256SUMS" else -1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", [serving.WEIGHTS_FILE, "SHA256SUMS"])
+def test_damaged_file_of_valid_length_raises(registry, weights, name):
+    with mlflow.start_run() as run:
+        registry.save(release(weights))
+    path = files_of_version(run) / name
+    damage(path)
+    with pytest.raises(DatasetError, match=r"version 1 cannot be loaded \(.*is damaged"):
+        registry.load()
+    damage(path)
+    assert registry.load().version == 1
+
+
+def test_a_server_refuses_a_damaged_file_too(registry, weights):
+    with mlflow.start_run() as run:
+        registry.save(release(weights))
+    folder = files_of_version(run)
+    damage(folder / serving.WEIGHTS_FILE)
+    with pytest.raises(ValueError, match="is damaged"):
+        serving._load_pyfunc(str(folder))
+
+
+def test_version_without_checksums_is_loaded(registry, weights):
+    with mlflow.start_run() as run:
+        registry.save(release(weights))
+    (files_of_version(run) / "SHA256SUMS").unlink()
+    assert registry.load().version == 1

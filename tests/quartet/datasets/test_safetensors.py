@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from kedro.io import DatasetError
+from safetensors.numpy import save
 
 from quartet.datasets.safetensors import SafetensorsDataset
 
@@ -39,3 +40,24 @@ def test_damaged_file_raises(tmp_path):
 def test_missing_file_raises(tmp_path):
     with pytest.raises(DatasetError, match=r"nothing\.safetensors: no such file"):
         SafetensorsDataset(filepath=str(tmp_path / "nothing.safetensors")).load()
+
+
+def test_changed_value_raises(tmp_path):
+    """A file of the right length with another number in it would change results in silence."""
+    path = tmp_path / "arrays.safetensors"
+    dataset = SafetensorsDataset(filepath=str(path))
+    dataset.save(ARRAYS)
+    saved = path.read_bytes()
+    start = 8 + int.from_bytes(saved[:8], "little")
+    for position in range(start, len(saved)):
+        damaged = bytearray(saved)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(DatasetError, match=rf"{path}: is damaged"):
+            dataset.load()
+
+
+def test_file_without_checksum_is_loaded(tmp_path):
+    path = tmp_path / "arrays.safetensors"
+    path.write_bytes(save({"a": np.arange(3)}))
+    assert SafetensorsDataset(filepath=str(path)).load()["a"].tolist() == [0, 1, 2]
