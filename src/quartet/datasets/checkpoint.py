@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from quartet.datasets.file import HandleDataset
 from quartet.datasets.location import Location
+from quartet.datasets.safetensors import from_bytes, to_bytes
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,8 @@ class Checkpoint:
         A damaged file counts as missing: the computation starts over.
         """
         try:
-            content = self._location.read()
-            facts = json.loads(_metadata(content)["state"])
-            arrays = load(content)
+            arrays, metadata = from_bytes(self._location.read())
+            facts = json.loads(metadata["state"])
         except (FileNotFoundError, SafetensorError, KeyError, ValueError):
             return CheckpointState()
         if facts.pop("fingerprint", None) != fingerprint:
@@ -54,21 +53,12 @@ class Checkpoint:
     def store(self, fingerprint: str, state: CheckpointState) -> None:
         """Replace the stored state."""
         facts = json.dumps({**state.facts, "fingerprint": fingerprint})
-        arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
-        self._location.write(save(arrays, {"state": facts}))
+        self._location.write(to_bytes(state.arrays, {"state": facts}))
 
     def clear(self) -> None:
         """Delete the stored state."""
         if self._location.exists():
             self._location.filesystem.rm(self._location.path)
-
-
-def _metadata(content: bytes) -> dict[str, str]:
-    """Return the metadata in the header of a safetensors file."""
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    metadata: dict[str, str] = header["__metadata__"]
-    return metadata
 
 
 def fingerprint(*parts: Any) -> str:

@@ -40,41 +40,58 @@ class SafetensorsDataset(FileDataset[Arrays, dict[str, NDArray[Any]]]):
         """
         path = self._location.path
         try:
-            content = self._location.read()
-            arrays: dict[str, NDArray[Any]] = load(content)
+            arrays, _ = from_bytes(self._location.read())
         except FileNotFoundError as error:
             raise DatasetError(f"{path}: no such file; run the node that creates it") from error
         except SafetensorError as error:
             raise DatasetError(
                 f"{path}: not a complete safetensors file ({error}); run the node that creates it"
             ) from error
-        if _read_checksum(content) not in (None, _compute_checksum(arrays)):
+        except ChecksumError as error:
             raise DatasetError(
                 f"{path}: is damaged, its values are not those that were saved; run the node that "
                 "creates it"
-            )
+            ) from error
         return arrays
 
     def save(self, data: Arrays) -> None:
         """Write the arrays and their checksum."""
-        # The library saves the memory buffer, which must be in C order.
-        arrays = {name: np.ascontiguousarray(array) for name, array in data.items()}
-        self._location.write(save(arrays, {_CHECKSUM: _compute_checksum(arrays)}))
+        self._location.write(to_bytes(data))
 
 
-def _compute_checksum(arrays: Arrays) -> str:
-    """Return the SHA-256 of the arrays with their names, dtypes and shapes."""
-    digest = hashlib.sha256()
+class ChecksumError(ValueError):
+    """The content of a file is not what was saved."""
+
+
+def to_bytes(arrays: Arrays, metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return the content of a safetensors file with a checksum of arrays and metadata."""
+    # The library saves the memory buffer, which must be in C order.
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    facts = dict(metadata or {})
+    return bytes(save(contiguous, {**facts, _CHECKSUM: _compute_checksum(contiguous, facts)}))
+
+
+def from_bytes(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Return arrays and metadata of a safetensors file; earlier versions have no checksum.
+
+    Raises:
+        SafetensorError: The file is incomplete, or of another format.
+        ChecksumError: The checksum is not that of the arrays and metadata.
+    """
+    arrays = load(content)
+    length = int.from_bytes(content[:8], "little")
+    metadata = dict(json.loads(content[8 : 8 + length]).get("__metadata__") or {})
+    checksum = metadata.pop(_CHECKSUM, None)
+    if checksum is not None and checksum != _compute_checksum(arrays, metadata):
+        raise ChecksumError("its checksum is that of other values")
+    return arrays, metadata
+
+
+def _compute_checksum(arrays: Arrays, metadata: Mapping[str, str]) -> str:
+    """Return the SHA-256 of arrays with their names, dtypes and shapes, and of metadata."""
+    digest = hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}\n{array.dtype} {array.shape}\n".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
-
-
-def _read_checksum(content: bytes) -> str | None:
-    """Return the checksum in the header of a safetensors file; earlier versions wrote none."""
-    length = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
-    checksum: str | None = metadata.get(_CHECKSUM)
-    return checksum

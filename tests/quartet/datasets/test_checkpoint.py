@@ -71,3 +71,18 @@ def test_fingerprint_does_not_depend_on_the_order_of_names():
     assert fingerprint({"images": images, "labels": labels}) == fingerprint(
         {"labels": labels, "images": images}
     )
+
+
+def test_changed_value_counts_as_missing(tmp_path):
+    """Training that goes on from a damaged state would end in other results, in silence."""
+    path = tmp_path / "state.safetensors"
+    checkpoint = CheckpointDataset(filepath=str(path)).load()
+    checkpoint.store("key", CheckpointState({"w": np.arange(4.0)}, {"epoch": 7}))
+    saved = path.read_bytes()
+    for position in (saved.index(b"epoch") + 9, len(saved) - 1):
+        damaged = bytearray(saved)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        assert checkpoint.restore("key") == CheckpointState()
+    path.write_bytes(saved)
+    assert checkpoint.restore("key").facts == {"epoch": 7}
