@@ -32,6 +32,7 @@ from starlette.routing import Route
 
 from . import PORT
 from .checks import RequestError, parse_batch
+from .connections import RequestLimit, TimedProtocol
 
 MAX_ROWS = 1000
 MAX_BYTES = 10_000_000
@@ -180,11 +181,11 @@ def main() -> None:
         gc.collect()
         gc.freeze()
         uvicorn.run(
-            app,
+            RequestLimit(app, MAX_REQUESTS),
+            http=TimedProtocol,
             host=os.environ.get("KEDRO_CLOUD_HOST", "0.0.0.0"),
             port=int(os.environ.get("KEDRO_CLOUD_PORT", PORT)),
             log_level="warning",
-            limit_concurrency=MAX_REQUESTS,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=30,
         )
