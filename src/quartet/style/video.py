@@ -24,6 +24,8 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from quartet.style.demuxers import DEMUXERS
+
 Source = str | os.PathLike[str] | BinaryIO
 """Path, or seekable binary file that nothing else reads at the same time."""
 
@@ -227,21 +229,35 @@ def source_name(source: Source) -> str:
 
 @contextmanager
 def open_source(source: Source) -> Iterator[InputContainer]:
-    """Open the source at its start.
+    """Open the source at its start; FFmpeg reads this file only, whatever it refers to.
 
     Raises:
-        ValueError: It is not a video, or its header or index is missing.
+        ValueError: It is not a video, refers to other files, as playlists do, or its header or
+            index is missing.
         OSError: It cannot be read.
     """
     if isinstance(source, str | os.PathLike):
         # Without the prefix, FFmpeg would interpret a name with a colon as a URL.
         position: Any = f"file:{os.fspath(source)}"
+        protocols = "file"
     else:
         source.seek(0)
         position = source
+        protocols = ""
     try:
-        # Keep the bytes of titles that are not UTF-8.
-        container = av.open(position, "r", metadata_errors="surrogateescape")
+        container = av.open(
+            position,
+            "r",
+            options={"format_whitelist": DEMUXERS, "protocol_whitelist": protocols},
+            # Keep the bytes of titles that are not UTF-8.
+            metadata_errors="surrogateescape",
+        )
+    except av.ArgumentError as error:
+        raise ValueError(
+            f"{source_name(source)}: its format is not a video in one file; playlists, lists and "
+            "stream descriptions, which refer to other files, are not read: convert it to MP4, or "
+            "use the file that it refers to"
+        ) from error
     except av.FFmpegError as error:
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror, source_name(source)) from error
