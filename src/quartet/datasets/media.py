@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Generator
+import tempfile
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
@@ -15,10 +16,23 @@ from PIL import Image
 
 from quartet.datasets.file import InputDataset
 from quartet.datasets.location import Location
-from quartet.datasets.pictures import SUFFIXES, Pixels, decode_picture, is_hidden
+from quartet.datasets.picture_headers import (
+    MAX_MEGAPIXELS,
+    PictureHeader,
+    read_header,
+)
+from quartet.datasets.pictures import Pixels, decode_picture, is_hidden
 
 _READ_AHEAD = 8 << 20
 """Block size in bytes of reads from remote storage."""
+
+_HEADER_BLOCK = 64 << 10
+"""The same for headers of pictures."""
+
+_CONVERTED = ("AVIF", "WEBP")
+"""Animations that FFmpeg does not decode completely, with transparency: Pillow does."""
+
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
 @dataclass(frozen=True)
@@ -28,16 +42,18 @@ class Media:
     Attributes:
         name: Name of the file or folder.
         pictures: Sorted names of the pictures; empty for a video.
+        is_folder: Whether this is a folder of pictures.
+        left_out: Reason by name, of pictures of the folder that cannot be stylized.
     """
 
     name: str
     pictures: tuple[str, ...]
     _location: Location
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether this is a folder of pictures."""
-        return bool(self.pictures) and self.pictures != (self.name,)
+    is_folder: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    _max_megapixels: float = MAX_MEGAPIXELS
+    _format: str = ""
+    """Format of an animation, if Pillow recognises it."""
 
     @property
     def stem(self) -> str:
@@ -48,8 +64,17 @@ class Media:
     def open(self) -> Generator[str | BinaryIO]:
         """Open the video: a local path, or a seekable file with a `name`.
 
-        Remote files are not downloaded, but read in blocks.
+        Remote files are not downloaded, but read in blocks. An animated WebP or AVIF picture is
+        converted to a lossless video first.
         """
+        if self._format in _CONVERTED:
+            from quartet.datasets.animations import write_animation
+
+            with tempfile.TemporaryDirectory() as folder:
+                path = f"{folder}/{self.name}"
+                write_animation(self._location.read(), path)
+                yield path
+            return
         if self._location.is_local:
             yield self._location.path
             return
@@ -67,7 +92,8 @@ class Media:
         """
         path = self._get_path(name)
         try:
-            return decode_picture(self._location.filesystem.cat_file(path))
+            content = self._location.filesystem.cat_file(path)
+            return decode_picture(content, max_megapixels=self._max_megapixels)
         except ValueError as error:
             raise DatasetError(
                 f"{path}: not a complete picture ({error}); export it again"
@@ -85,7 +111,7 @@ def encode_picture(pixels: Pixels, suffix: str) -> bytes:
     """Encode a picture of shape (h, w, 3) as JPEG, or as PNG for any other suffix."""
     content = io.BytesIO()
     picture = Image.fromarray(pixels)
-    if suffix.lower() in (".jpg", ".jpeg"):
+    if suffix.lower() in JPEG_SUFFIXES:
         picture.save(content, "JPEG", quality=95, subsampling=0)
     else:
         picture.save(content, "PNG", compress_level=3)
@@ -93,7 +119,7 @@ def encode_picture(pixels: Pixels, suffix: str) -> bytes:
 
 
 class MediaDataset(InputDataset[Media]):
-    """Provides a video, a picture or a folder of pictures, distinguished by its suffix.
+    """Provides a video, a picture or a folder of pictures, distinguished by content.
 
     ```yaml
     style_source:
@@ -103,44 +129,88 @@ class MediaDataset(InputDataset[Media]):
     ```
     """
 
-    def __init__(self, *, filepath: str, hint: str = "set a video", **options: Any):
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        hint: str = "set a video",
+        max_megapixels: float = MAX_MEGAPIXELS,
+        **options: Any,
+    ):
         """Configure the dataset.
 
         Args:
             filepath: Local path or any fsspec URL.
             hint: End of the message if it is missing: what to do.
+            max_megapixels: Most pixels of a picture, in millions.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
         self._hint = hint
+        self._max_megapixels = max_megapixels
 
     def load(self) -> Media:
-        """Return the media, without decoding it.
+        """Return the media, without decoding it; only headers are read.
 
         Raises:
-            DatasetError: It does not exist, or is a folder without pictures.
+            DatasetError: It does not exist, is a picture that cannot be read, or is a folder
+                without pictures.
         """
         filesystem, path = self._location.filesystem, self._location.path.rstrip("/")
         filesystem.invalidate_cache()
-        name = PurePosixPath(path).name
+        location = Location(filesystem, path)
         if self._is_folder(path):
-            names = (PurePosixPath(str(entry)).name for entry in filesystem.ls(path, detail=False))
-            visible = (name for name in names if not is_hidden(name))
-            pictures = tuple(sorted(name for name in visible if _is_picture(name)))
-            if not pictures:
-                raise DatasetError(f"{path}: the folder contains no pictures; {self._hint}")
-            return Media(name, pictures, Location(filesystem, path))
+            return self._load_folder(location)
         if not filesystem.exists(path):
             raise DatasetError(f"{path}: no such file; {self._hint}")
-        return Media(name, (name,) if _is_picture(name) else (), Location(filesystem, path))
+        name = PurePosixPath(path).name
+        try:
+            header = self._read_header(path)
+        except ValueError as error:
+            raise DatasetError(f"{path}: {error}") from error
+        still = header is not None and header.frames == 1
+        animation = header.format if header and not still else ""
+        return Media(
+            name,
+            (name,) if still else (),
+            location,
+            _max_megapixels=self._max_megapixels,
+            _format=animation,
+        )
+
+    def _load_folder(self, location: Location) -> Media:
+        """Return the pictures of a folder; others have a reason why they are left out."""
+        pictures: list[str] = []
+        left_out: dict[str, str] = {}
+        entries = location.filesystem.ls(location.path, detail=True)
+        names = {PurePosixPath(entry["name"]).name for entry in entries if entry["type"] == "file"}
+        for name in sorted(name for name in names if not is_hidden(name)):
+            try:
+                header = self._read_header(f"{location.path}/{name}")
+            except ValueError as error:
+                left_out[name] = str(error)
+                continue
+            if header and header.frames > 1:
+                left_out[name] = (
+                    f"it is an animation of {header.frames} frames; stylize it on its own, as a "
+                    "video"
+                )
+            elif header:
+                pictures.append(name)
+        if not pictures:
+            reasons = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
+            raise DatasetError(
+                f"{location.path}: the folder contains no pictures{reasons}; {self._hint}"
+            )
+        name = PurePosixPath(location.path).name
+        return Media(name, tuple(pictures), location, True, left_out, self._max_megapixels)
+
+    def _read_header(self, path: str) -> PictureHeader | None:
+        with self._location.filesystem.open(path, "rb", block_size=_HEADER_BLOCK) as file:
+            return read_header(file, PurePosixPath(path).name, self._max_megapixels)
 
     def _is_folder(self, path: str) -> bool:
         try:
             return bool(self._location.filesystem.isdir(path))
         except OSError as error:
             raise DatasetError(f"{path}: cannot be accessed ({error}); {self._hint}") from error
-
-
-def _is_picture(name: str) -> bool:
-    # GIFs are videos: FFmpeg decodes all their frames, Pillow only the first.
-    return name.lower().endswith(SUFFIXES) and not name.lower().endswith(".gif")

@@ -14,7 +14,8 @@ from typing import Any
 from kedro.io.core import AbstractDataset, DatasetError
 
 from quartet.datasets.location import Location
-from quartet.datasets.pictures import SUFFIXES, Pixels, decode_picture, is_hidden
+from quartet.datasets.picture_headers import MAX_MEGAPIXELS, PICTURE_SUFFIXES, SUFFIXES
+from quartet.datasets.pictures import Pixels, decode_picture, is_hidden
 
 logger = logging.getLogger(__name__)
 
@@ -30,15 +31,22 @@ class PictureFolder(Mapping[str, Pixels]):
         sizes: Size in bytes of each file, by path relative to the folder.
         longest_side: Longest side in pixels to which larger pictures are scaled down.
         memory: Size of the cache in bytes of pixels.
+        max_megapixels: Most pixels of a picture, in millions.
     """
 
     def __init__(
-        self, location: Location | None, sizes: Mapping[str, int], longest_side: int, memory: int
+        self,
+        location: Location | None,
+        sizes: Mapping[str, int],
+        longest_side: int,
+        memory: int,
+        max_megapixels: float = MAX_MEGAPIXELS,
     ) -> None:
         self._location = location
         self._sizes = sizes
         self._longest_side = longest_side
         self._memory = memory
+        self._max_megapixels = max_megapixels
         self._cache: OrderedDict[str, Pixels] = OrderedDict()
         self._cache_bytes = 0
         self._lock = threading.Lock()
@@ -79,7 +87,8 @@ class PictureFolder(Mapping[str, Pixels]):
             raise ValueError(self.unreadable[name])
         path = f"{self._location.path.rstrip('/')}/{name}"
         try:
-            return decode_picture(replace(self._location, path=path).read(), self._longest_side)
+            content = replace(self._location, path=path).read()
+            return decode_picture(content, self._longest_side, self._max_megapixels)
         except (ValueError, OSError) as error:
             with self._lock:
                 is_new = name not in self.unreadable
@@ -109,6 +118,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         folder: str | None,
         longest_side: int = 768,
         memory_mib: int = 512,
+        max_megapixels: float = MAX_MEGAPIXELS,
         hint: str = "set a folder with pictures",
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
@@ -120,6 +130,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
             folder: Local path or any fsspec URL; null for none.
             longest_side: Longest side in pixels to which larger pictures are scaled down.
             memory_mib: Size of the cache of pixels.
+            max_megapixels: Most pixels of a picture, in millions.
             hint: End of the message if there are no pictures: what to do.
             credentials: Passed to the fsspec file system.
             fs_args: Passed to the fsspec file system.
@@ -133,6 +144,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         self._protocol = self._location and self._location.protocol
         self._longest_side = longest_side
         self._memory = memory_mib << 20
+        self._max_megapixels = max_megapixels
         self._hint = hint
         self.metadata = metadata
 
@@ -142,7 +154,13 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         Raises:
             DatasetError: The folder does not exist, or contains no pictures.
         """
-        return PictureFolder(self._location, self._list_sizes(), self._longest_side, self._memory)
+        return PictureFolder(
+            self._location,
+            self._list_sizes(),
+            self._longest_side,
+            self._memory,
+            self._max_megapixels,
+        )
 
     def _list_sizes(self) -> dict[str, int]:
         if self._location is None:
@@ -155,7 +173,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         sizes = {
             file[prefix:]: int(entry["size"])
             for file, entry in sorted(filesystem.find(path, detail=True).items())
-            if file.lower().endswith(SUFFIXES) and not is_hidden(file[prefix:])
+            if file.lower().endswith(PICTURE_SUFFIXES) and not is_hidden(file[prefix:])
         }
         if not sizes:
             suffixes = ", ".join(SUFFIXES)

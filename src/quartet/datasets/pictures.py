@@ -16,11 +16,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from quartet.compat import ImagePreview
 from quartet.datasets.file import InputDataset
+from quartet.datasets.picture_headers import FORMATS, MAX_MEGAPIXELS, check_size
 
 Pixels = NDArray[np.uint8]
 """Shape (h, w, 3), RGB, in display orientation."""
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _PREVIEW_SIDE = 800
 _BACKGROUND = (255, 255, 255)
 """Colour of transparent pixels."""
@@ -50,8 +50,10 @@ def is_hidden(path: str) -> bool:
     return any(part.startswith(".") for part in PurePosixPath(path).parts)
 
 
-def decode_picture(content: bytes, longest_side: int | None = None) -> Pixels:
-    """Decode a file of any format that Pillow reads; the first picture of several.
+def decode_picture(
+    content: bytes, longest_side: int | None = None, max_megapixels: float = MAX_MEGAPIXELS
+) -> Pixels:
+    """Decode a file of one of the `FORMATS`; the first picture of several.
 
     Applies the EXIF orientation. Greyscale, palette, CMYK and 16-bit pictures are converted
     to 8-bit RGB; transparent pixels become white.
@@ -59,15 +61,17 @@ def decode_picture(content: bytes, longest_side: int | None = None) -> Pixels:
     Args:
         content: Content of the file.
         longest_side: Longest side in pixels to which larger pictures are scaled down.
+        max_megapixels: Most pixels of a picture, in millions, checked before it is decoded.
 
     Raises:
         ValueError: The file is not a picture, is truncated, or has too many pixels.
     """
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            check_size(picture, max_megapixels)
             if longest_side is not None:
                 picture.draft("RGB", (longest_side, longest_side))  # decodes a JPEG at reduced size
-            rgb = _convert_to_rgb(picture)
+            rgb = convert_to_rgb(picture)
     except UnidentifiedImageError as error:
         raise ValueError("not a picture of a supported format") from error
     except Exception as error:  # decoders raise any exception on damaged files
@@ -77,7 +81,7 @@ def decode_picture(content: bytes, longest_side: int | None = None) -> Pixels:
     return np.array(rgb)
 
 
-def _convert_to_rgb(picture: Image.Image) -> Image.Image:
+def convert_to_rgb(picture: Image.Image) -> Image.Image:
     """Return the picture as RGB, with the EXIF orientation applied."""
     picture.load()
     oriented = ImageOps.exif_transpose(picture)
@@ -99,7 +103,7 @@ def _convert_to_8_bits(picture: Image.Image) -> Image.Image:
 
 
 class PictureDataset(InputDataset[PictureFile]):
-    """Loads one picture: JPEG, PNG, WebP or another format that Pillow reads.
+    """Loads one picture: JPEG, PNG, WebP or another of the `FORMATS`.
 
     ```yaml
     painting:
@@ -109,16 +113,25 @@ class PictureDataset(InputDataset[PictureFile]):
     ```
     """
 
-    def __init__(self, *, filepath: str, hint: str = "set the file of the picture", **options: Any):
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        hint: str = "set the file of the picture",
+        max_megapixels: float = MAX_MEGAPIXELS,
+        **options: Any,
+    ):
         """Configure the dataset.
 
         Args:
             filepath: Local path or any fsspec URL.
             hint: End of the message if the file is missing: what to do.
+            max_megapixels: Most pixels of the picture, in millions.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
         self._hint = hint
+        self._max_megapixels = max_megapixels
 
     def load(self) -> PictureFile:
         """Return the picture.
@@ -132,7 +145,7 @@ class PictureDataset(InputDataset[PictureFile]):
         except FileNotFoundError as error:
             raise DatasetError(f"{path}: no such file; {self._hint}") from error
         try:
-            pixels = decode_picture(content)
+            pixels = decode_picture(content, max_megapixels=self._max_megapixels)
         except ValueError as error:
             raise DatasetError(f"{path}: not a complete picture ({error}); {self._hint}") from error
         return PictureFile(PurePosixPath(path).name, pixels, hashlib.sha256(content).hexdigest())

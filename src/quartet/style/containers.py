@@ -16,6 +16,8 @@ from quartet.style.video import Container, Track
 # MP4 supports more (Vorbis, PCM, TrueHD), but players do not expect them there.
 _COMMON_IN_MP4 = {"aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac", "dts"}
 
+_HEIF_BRANDS = ("mif1", "mif2", "msf1", "avif", "avis", "heic", "heix", "hevc", "hevx")
+
 
 def choose_container(
     source: InputContainer, name: str, tracks: Sequence[Track], exact_milliseconds: bool
@@ -43,7 +45,10 @@ def choose_container(
     def mark_tracks(container: Container) -> tuple[Track, ...]:
         return tuple(
             replace(
-                track, left_out=_exclusion_reason(source.streams[track.index], track, container)
+                track,
+                left_out="it is a still picture of the animation"
+                if is_still_item(source.streams[track.index], source)
+                else _exclusion_reason(source.streams[track.index], track, container),
             )
             for track in tracks
         )
@@ -88,6 +93,22 @@ def codec_name(stream: Stream) -> str:
     # None without a decoder, although its type says otherwise.
     context = stream.codec_context
     return context.codec.canonical_name if context is not None else ""
+
+
+def is_still_item(stream: Stream, container: InputContainer) -> bool:
+    """Return whether the stream is a still picture of a HEIF file, or a tile of one.
+
+    FFmpeg shows each as a stream of one frame of one second. Animations have them besides.
+    """
+    brands = container.metadata.get("major_brand", "") + container.metadata.get(
+        "compatible_brands", ""
+    )
+    return (
+        any(brand in brands for brand in _HEIF_BRANDS)
+        and stream.type == "video"
+        and stream.time_base == 1
+        and stream.frames <= 1
+    )
 
 
 def _source_family(source: InputContainer) -> Container | None:

@@ -15,7 +15,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from tqdm import tqdm
 
-from quartet.style.containers import codec_name
+from quartet.style.containers import codec_name, is_still_item
 from quartet.style.ordering import PacketTimes
 from quartet.style.packets import is_shown, payload, read_packets
 from quartet.style.video import Track
@@ -150,18 +150,21 @@ def _main_video(container: InputContainer, name: str) -> VideoStream:
         ValueError: There is none.
     """
     streams = [stream for stream in container.streams.video if not stream.disposition & _COVER]
+    if streams and all(is_still_item(stream, container) for stream in streams):
+        raise ValueError(f"{name}: is a picture, not a video; export it as JPEG or PNG")
     if not streams:
         kinds = dict.fromkeys(
             "a cover" if each.type == "video" else each.type for each in container.streams
         )
         found = " and ".join(kinds) or "a header"
         raise ValueError(f"{name}: has no video stream, only {found}; use another file")
-    format_label = [stream for stream in streams if codec_name(stream)]
-    if not format_label:
+    known = [stream for stream in streams if codec_name(stream)]
+    if not known:
         raise ValueError(f"{name}: FFmpeg has no decoder for its video; convert it to H.264 first")
     return max(
-        format_label,
+        known,
         key=lambda stream: (
+            not is_still_item(stream, container),
             bool(stream.disposition & Disposition.default),
             stream.width * stream.height,
         ),

@@ -286,3 +286,30 @@ def test_ranks_share_the_missing_segments(project, monkeypatch):
     assert sum(work["segments"] for work in done) == catalog.load("stylizing_work")["segments"] == 5
     SequentialRunner().run(pipeline.only_nodes("publish_output"), catalog)
     assert published_names(project) == ["a_plain.mp4"]
+
+
+def test_pictures_of_a_folder_are_stylized_or_counted_with_a_reason(project):
+    folder = project / "holiday"
+    folder.mkdir()
+    red = Image.new("RGB", (50, 40), "red")
+    red.save(folder / "a.jfif", "JPEG")
+    red.save(folder / "b.avif")
+    red.save(folder / "c.webp", save_all=True, append_images=[Image.new("RGB", (50, 40), "blue")])
+    (folder / "d.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
+    (folder / "e.png").write_bytes(b"no picture")
+    found = run(folder)
+    assert published_names(project) == ["holiday_plain/a_plain.jfif", "holiday_plain/b_plain.png"]
+    assert (found["frames_in"], found["frames_out"], found["left_out"]) == (5, 2, 3)
+    output = json.loads((project / "data/07_model_output/style/output.json").read_text())
+    assert output["left_out"].keys() == {"c.webp", "d.heic", "e.png"}
+    assert "HEIC cannot be read" in output["left_out"]["d.heic"]
+
+
+@pytest.mark.parametrize("form", ["WEBP", "AVIF", "PNG"])
+def test_animated_picture_becomes_a_video(project, form):
+    frames = [Image.new("RGB", (50, 40), (10 * index, 0, 0)) for index in range(9)]
+    source = project / "a.picture"
+    frames[0].save(source, form, save_all=True, append_images=frames[1:], duration=100)
+    found = run(source)
+    assert published_names(project) == ["a_plain.mp4"]
+    assert (found["frames_in"], found["frames_out"]) == (9, 9)

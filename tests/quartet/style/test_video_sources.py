@@ -5,6 +5,7 @@ import socket
 
 import av
 import pytest
+from PIL import Image
 
 from quartet.style.demuxers import DEMUXERS
 from quartet.style.probe import plan_video
@@ -73,3 +74,21 @@ def test_formats_are_known_to_ffmpeg_and_open_no_devices():
     assert len(names) == len(set(names))
     for name in names:
         assert not av.ContainerFormat(name, "r").no_file, name
+
+
+def save_pictures(path, count):
+    frames = [Image.new("RGB", (96, 64), (20 * number, 9, 9)) for number in range(count)]
+    frames[0].save(path, "AVIF", save_all=count > 1, append_images=frames[1:], duration=100)
+    return path
+
+
+def test_moving_track_of_a_heif_file_is_stylized(tmp_path):
+    """FFmpeg shows the still picture of an animation as the first video stream."""
+    plan = plan_video(save_pictures(tmp_path / "a.avif", 6), 8)
+    assert (plan.frames, plan.stream) == (6, 1)
+    assert [track.left_out for track in plan.tracks] == ["it is a still picture of the animation"]
+
+
+def test_heif_picture_is_no_video_of_a_second(tmp_path):
+    with pytest.raises(ValueError, match=r"a\.heic: is a picture, not a video"):
+        plan_video(save_pictures(tmp_path / "a.heic", 1), 8)

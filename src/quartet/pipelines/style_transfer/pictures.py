@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kedro.io.core import DatasetError
 
-from quartet.datasets.media import encode_picture
+from quartet.datasets.media import JPEG_SUFFIXES, encode_picture
 
 from .segments import JsonDict, list_segments, progress_bar
 
@@ -32,7 +32,14 @@ def plan_pictures(source: Media, style: str) -> tuple[JsonDict, JsonDict]:
         for name in source.pictures:
             digests[name] = source.digest(name)
             bar.update()
-    return {"video": None, "pictures": _name_outputs(source, style)}, digests
+    for name, reason in source.left_out.items():
+        logger.warning("Picture left out: %s: %s", name, reason)
+    plan = {
+        "video": None,
+        "pictures": _name_outputs(source, style),
+        "left_out": dict(source.left_out),
+    }
+    return plan, digests
 
 
 def _name_outputs(source: Media, style: str) -> dict[str, str]:
@@ -40,7 +47,7 @@ def _name_outputs(source: Media, style: str) -> dict[str, str]:
     outputs: dict[str, str] = {}
     for name in source.pictures:
         path = PurePosixPath(name)
-        lossy = path.suffix.lower() in (".jpg", ".jpeg")
+        lossy = path.suffix.lower() in JPEG_SUFFIXES
         suffix = path.suffix if lossy else ".png"
         output = f"{path.stem}_{style}{suffix}"
         if output in outputs.values():  # two pictures that differ only in their suffix
@@ -66,12 +73,13 @@ def stylize_pictures(
         store: Store of the finished segments.
 
     Returns:
-        Counts, times, and the names of unreadable pictures, which are logged and left out.
+        Counts, times, and the reason by name of unreadable pictures, which are logged and left
+        out.
 
     Raises:
         DatasetError: The only picture cannot be read.
     """
-    unreadable = []
+    unreadable = {}
     started = time.perf_counter()
 
     def pictures() -> Iterator[tuple[str, np.ndarray]]:
@@ -79,10 +87,10 @@ def stylize_pictures(
             try:
                 yield name, source.read_picture(name)
             except DatasetError as error:
-                if len(transfer_plan["pictures"]) == 1:
+                if not source.is_folder:
                     raise
                 logger.warning("Picture left out: %s", error)
-                unreadable.append(name)
+                unreadable[name] = str(error)
 
     done = 0
     with progress_bar("stylizing", len(names), "picture") as bar:
@@ -116,7 +124,9 @@ def publish_pictures(
     Raises:
         ValueError: A segment is missing, or no picture can be read.
     """
-    unreadable = {name for done in stylizing_work["ranks"] for name in done["unreadable"]}
+    unreadable: dict[str, str] = {}
+    for done in stylizing_work["ranks"]:
+        unreadable |= done["unreadable"]
     names = list_segments(transfer_plan, store, unreadable)
     if not names:
         raise ValueError(f"{source.name}: none of its {len(unreadable)} pictures can be read")
@@ -137,4 +147,5 @@ def publish_pictures(
         "outputs": outputs,
         "duration_difference": 0.0,
         "unreadable": sorted(unreadable),
+        "left_out": dict(sorted((transfer_plan["left_out"] | unreadable).items())),
     }

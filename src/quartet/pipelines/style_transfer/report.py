@@ -112,12 +112,14 @@ def _counts(
 ) -> dict[str, float]:
     """Return counts of frames, tracks, segments and workers."""
     ranks, plan = stylizing_work["ranks"], transfer_plan["video"]
+    pictures = len(transfer_plan["pictures"]) + len(transfer_plan.get("left_out", ()))
     return {
-        "frames_in": len(transfer_plan["pictures"]) if plan is None else len(plan["timestamps"]),
+        "frames_in": pictures if plan is None else len(plan["timestamps"]),
         "frames_out": stylized_output["frames"],
         "frames_repeated": sum(done.get("repeated", 0) for done in ranks),
         "frames_damaged": sum(done.get("damaged", 0) for done in ranks),
         "pictures_unreadable": len(stylized_output.get("unreadable", ())),
+        "left_out": len(stylized_output.get("left_out", ())),
         "duration_difference_s": stylized_output["duration_difference"],
         "tracks_copied": stylized_output.get("tracks_copied", 0),
         "tracks_left_out": len(stylized_output.get("tracks_left_out", ())),
