@@ -1,5 +1,5 @@
-// To try and to develop in: one copy of everything, a database that pauses, no GPU before there is a
-// quota. The group of its people is named by whoever deploys, so that no id stands in a file.
+// Development: locally redundant storage, a database that pauses, no GPU cluster. The operators' group
+// comes from environment variables, so that no file contains an id.
 
 using 'main.bicep'
 
@@ -10,17 +10,17 @@ param operators = {
 }
 param storageAccount = ''
 param sqlServer = ''
-param leftOut = [
+param omittedClusters = [
   'gpu-cluster'
 ]
-param copies = 'Standard_LRS'
+param redundancy = 'Standard_LRS'
 param databaseCores = 2
 param databasePauseMinutes = 60
 param partitions = 2
 param streamWindows = false
 param videoTrigger = false
 param privateNetwork = false
-param addresses = '10.20.0.0/16'
+param addressSpace = '10.20.0.0/16'
 param recoverKeyVault = false
 param logDays = 30
 param captureDays = 30

@@ -1,57 +1,57 @@
-// Supporting resources of Quartet's jobs in a resource group. infra/README.md explains how to deploy them.
+// Deploys the Azure resources of Quartet into a resource group; infra/README.md explains how.
 //
-// Names are those of conf/azureml, which the project's own commands read as well.
+// Names come from conf/azureml, which the project's commands also read.
 
 targetScope = 'resourceGroup'
 
-@description('Begins the names of all that conf/azureml does not name; the workspace has just this one.')
+@description('Prefix of all names that conf/azureml does not contain, and name of the workspace: lower-case letters, digits and hyphens, beginning with a letter.')
 @minLength(3)
 @maxLength(12)
 param name string = 'quartet'
 
-@description('Entra group of the people who operate it: its name, and its object id.')
+@description('Entra group of operators: name and object id.')
 param operators object
 
-@description('Storage account of the data, and server of the database, where they are not those of globals.yml: two environments cannot share names that are new in all of Azure.')
+@description('Storage account of the data, and database server, if not those of globals.yml. Their names are unique in Azure, so that two environments need different ones.')
 param storageAccount string = ''
 
 param sqlServer string = ''
 
-@description('Clusters of cloud.yml that are not made, as the subscription has no quota for them yet.')
-param leftOut array = []
+@description('Clusters of cloud.yml to omit, such as those without quota yet.')
+param omittedClusters array = []
 
-@description('Copies of each storage account.')
+@description('Redundancy of the storage accounts.')
 @allowed([
   'Standard_LRS'
   'Standard_ZRS'
   'Standard_GRS'
 ])
-param copies string = 'Standard_LRS'
+param redundancy string = 'Standard_LRS'
 
-@description('Most cores of the database; idle minutes until it pauses, -1 for never.')
+@description('Maximum cores of the database; idle minutes until it pauses, -1 for never.')
 param databaseCores int = 2
 
 param databasePauseMinutes int = 60
 
-@description('Partitions of the event hub; they cannot be changed later.')
+@description('Partitions of the event hub, which cannot be changed later.')
 param partitions int = 4
 
 @description('Whether Stream Analytics computes windows as they close.')
 param streamWindows bool = false
 
-@description('Whether a new video starts the published pipeline; publish it before: kedro cloud publish.')
+@description('Whether new videos start the published pipeline; publish it first: kedro cloud publish.')
 param videoTrigger bool = false
 
-@description('Whether all stands in a network of its own, behind private endpoints.')
+@description('Whether to use a private network with private endpoints.')
 param privateNetwork bool = false
 
-@description('Addresses of that network.')
-param addresses string = '10.20.0.0/16'
+@description('Address range of that network, in CIDR notation.')
+param addressSpace string = '10.20.0.0/16'
 
 @description('Whether to recover the key vault of an earlier deployment, deleted less than 90 days ago, whose name is still taken. Set it for one deployment: without such a vault it fails.')
 param recoverKeyVault bool = false
 
-@description('Days that log entries, captured readings and reports are kept; 0 keeps the latter two for ever.')
+@description('Retention of log entries, captured readings and reports, in days; 0 keeps the latter two for ever.')
 param logDays int = 90
 
 param captureDays int = 400
@@ -61,38 +61,37 @@ var globals = loadYamlContent('../conf/azureml/globals.yml')
 var cloud = loadYamlContent('../conf/azureml/cloud.yml').cloud
 
 var location = cloud.region
-// Without a trigger in cloud.yml there is nothing to watch. any(): the compiler knows the file, and would
-// refuse a name that is not in it.
-var watching = contains(cloud, 'trigger')
-var watched = watching ? any(cloud).trigger : {
+// The trigger is optional in cloud.yml. any(): the compiler reads the file, and would reject a missing key.
+var hasTrigger = contains(cloud, 'trigger')
+var triggerSettings = hasTrigger ? any(cloud).trigger : {
   container: ''
   markers: ''
   suffixes: []
 }
-// Logic Apps and Stream Analytics that are paid by what they do stand outside of any network of ours. In
-// a private one `kedro cloud watch` and the pipelines do the same.
-var triggered = videoTrigger && watching && !privateNetwork
-var streamed = streamWindows && !privateNetwork
+// Consumption-based Logic Apps and Stream Analytics cannot join a private network. There, `kedro cloud
+// watch` and the pipelines do the same.
+var deployTrigger = videoTrigger && hasTrigger && !privateNetwork
+var deployStreaming = streamWindows && !privateNetwork
 var unique = uniqueString(resourceGroup().id)
-var squeezed = replace(name, '-', '')
+var compactName = replace(name, '-', '')
 var dataAccount = empty(storageAccount) ? globals.storage_account : storageAccount
 var server = empty(sqlServer) ? globals.sql_server : sqlServer
-var codeAccount = '${take(squeezed, 7)}code${unique}'
+var codeAccount = '${take(compactName, 7)}code${unique}'
 var keyVaultName = take('${name}-${unique}', 24)
-var registryName = '${squeezed}${unique}'
+var registryName = '${compactName}${unique}'
 
-// Beside the containers that steps know: what Event Grid could not deliver, readings with a fault.
+// Containers that steps do not use: undelivered events of Event Grid, quarantined readings.
 var deadLetters = 'deadletters'
 var quarantine = 'quarantine'
-var dataContainers = union(map(items(cloud.datastores), each => each.value), watching ? [
-  watched.container
-  watched.markers
+var dataContainers = union(map(items(cloud.datastores), each => each.value), hasTrigger ? [
+  triggerSettings.container
+  triggerSettings.markers
 ] : [], [
   deadLetters
   quarantine
 ])
-var videoQueue = 'new-${watched.container}'
-// Where the pipeline sensor_ingestion looks, below the container `raw`.
+var videoQueue = 'new-${triggerSettings.container}'
+// Folder in the container `raw` that the pipeline sensor_ingestion reads.
 var captureFolder = 'sensors/captures'
 
 var roles = loadJsonContent('roles.json')
@@ -111,7 +110,7 @@ module logs 'modules/log_analytics.bicep' = {
   params: {
     name: '${name}-logs'
     location: location
-    keepDays: logDays
+    retentionDays: logDays
   }
 }
 
@@ -138,7 +137,7 @@ module keyVault 'modules/key_vault.bicep' = {
     name: keyVaultName
     location: location
     recover: recoverKeyVault
-    closed: privateNetwork
+    isPrivate: privateNetwork
     logs: logs.outputs.id
   }
 }
@@ -148,7 +147,7 @@ module registry 'modules/container_registry.bicep' = {
   params: {
     name: registryName
     location: location
-    closed: privateNetwork
+    isPrivate: privateNetwork
     logs: logs.outputs.id
   }
 }
@@ -158,9 +157,9 @@ module data 'modules/storage_account.bicep' = {
   params: {
     name: dataAccount
     location: location
-    copies: copies
+    redundancy: redundancy
     containers: dataContainers
-    queues: watching ? [
+    queues: hasTrigger ? [
       videoQueue
     ] : []
     rules: [
@@ -189,7 +188,7 @@ module data 'modules/storage_account.bicep' = {
         deleteDays: 90
       }
     ]
-    closed: privateNetwork
+    isPrivate: privateNetwork
     logs: logs.outputs.id
   }
 }
@@ -199,18 +198,18 @@ module code 'modules/storage_account.bicep' = {
   params: {
     name: codeAccount
     location: location
-    copies: copies
+    redundancy: redundancy
     containers: []
     queues: []
     rules: [
       {
-        name: 'old-jobs' // code, logs and step folders of a job are hardly looked at after a month
+        name: 'old-jobs' // code, logs and step folders are rarely read after a month
         prefixes: []
         coolDays: 30
         deleteDays: 0
       }
     ]
-    closed: privateNetwork
+    isPrivate: privateNetwork
     logs: logs.outputs.id
   }
 }
@@ -225,12 +224,12 @@ module workspace 'modules/workspace.bicep' = {
     applicationInsights: insights.outputs.id
     containerRegistry: registry.outputs.id
     imageBuilder: privateNetwork ? 'cpu-cluster' : ''
-    closed: privateNetwork
+    isPrivate: privateNetwork
     logs: logs.outputs.id
   }
 }
 
-module cluster 'modules/cluster.bicep' = [for each in filter(items(cloud.clusters), one => !contains(leftOut, one.key)): {
+module cluster 'modules/cluster.bicep' = [for each in filter(items(cloud.clusters), one => !contains(omittedClusters, one.key)): {
   name: 'cluster-${each.key}'
   params: {
     workspaceName: workspace.outputs.name
@@ -255,7 +254,7 @@ module database 'modules/sql.bicep' = {
     administrators: operators
     cores: databaseCores
     pauseMinutes: databasePauseMinutes
-    closed: privateNetwork
+    isPrivate: privateNetwork
     logs: logs.outputs.id
   }
 }
@@ -271,7 +270,7 @@ module eventHubs 'modules/event_hubs.bicep' = {
     container: 'raw'
     folder: captureFolder
     blobContributor: roles.blobContributor
-    closed: privateNetwork
+    isPrivate: privateNetwork
     logs: logs.outputs.id
   }
   dependsOn: [
@@ -279,7 +278,7 @@ module eventHubs 'modules/event_hubs.bicep' = {
   ]
 }
 
-module windows 'modules/stream_analytics.bicep' = if (streamed) {
+module windows 'modules/stream_analytics.bicep' = if (deployStreaming) {
   name: 'windows'
   params: {
     name: '${name}-windows'
@@ -304,14 +303,14 @@ module windows 'modules/stream_analytics.bicep' = if (streamed) {
   ]
 }
 
-module videoEvents 'modules/video_events.bicep' = if (triggered) {
+module videoEvents 'modules/video_events.bicep' = if (deployTrigger) {
   name: 'video-events'
   params: {
     name: '${name}-videos'
     location: location
     storageName: dataAccount
-    container: watched.container
-    suffixes: watched.suffixes
+    container: triggerSettings.container
+    suffixes: triggerSettings.suffixes
     queue: videoQueue
     deadLetters: deadLetters
     queueSender: roles.queueSender
@@ -323,7 +322,7 @@ module videoEvents 'modules/video_events.bicep' = if (triggered) {
   ]
 }
 
-module trigger 'modules/video_trigger.bicep' = if (triggered) {
+module trigger 'modules/video_trigger.bicep' = if (deployTrigger) {
   name: 'trigger'
   params: {
     name: '${name}-videos'
@@ -331,7 +330,7 @@ module trigger 'modules/video_trigger.bicep' = if (triggered) {
     identity: identities.outputs.triggerId
     storageName: dataAccount
     queue: videoQueue
-    settings: watched
+    settings: triggerSettings
     region: location
     workspaceId: workspace.outputs.id
     logs: logs.outputs.id
@@ -341,7 +340,7 @@ module trigger 'modules/video_trigger.bicep' = if (triggered) {
   ]
 }
 
-// Who may do what. Each assignment is on the least that it can be on, and says why it is needed.
+// Role assignments, each with the smallest possible scope and its reason.
 
 module jobRights 'modules/job_rights.bicep' = {
   name: 'job-rights'
@@ -349,7 +348,7 @@ module jobRights 'modules/job_rights.bicep' = {
     principal: identities.outputs.jobsPrincipal
     dataName: dataAccount
     codeName: codeAccount
-    videos: watched.container
+    videos: triggerSettings.container
     registryName: registryName
     insightsName: insights.outputs.name
   }
@@ -360,13 +359,13 @@ module jobRights 'modules/job_rights.bicep' = {
   ]
 }
 
-module triggerRights 'modules/trigger_rights.bicep' = if (triggered) {
+module triggerRights 'modules/trigger_rights.bicep' = if (deployTrigger) {
   name: 'trigger-rights'
   params: {
     principal: identities.outputs.triggerPrincipal
     storageName: dataAccount
     queue: videoQueue
-    markers: watched.markers
+    markers: triggerSettings.markers
     workspaceName: workspace.outputs.name
   }
   dependsOn: [
@@ -392,14 +391,14 @@ module operatorRights 'modules/operator_rights.bicep' = {
   ]
 }
 
-// The network, where it is wanted.
+// The private network.
 
 module network 'modules/network.bicep' = if (privateNetwork) {
   name: 'network'
   params: {
     name: name
     location: location
-    addresses: addresses
+    addressSpace: addressSpace
   }
 }
 
@@ -428,11 +427,11 @@ module endpoints 'modules/private_endpoints.bicep' = if (privateNetwork) {
   ]
 }
 
-@description('What AZURE_ML_WORKSPACE is to be.')
+@description('Value of AZURE_ML_WORKSPACE.')
 output workspaceName string = workspace.outputs.name
 
-@description('Object id of the identity that jobs have; its user in the database is called as conf/azureml/cloud.yml calls it.')
+@description('Object id of the jobs\' identity; its database user has the name in conf/azureml/cloud.yml.')
 output jobsPrincipal string = identities.outputs.jobsPrincipal
 
-@description('Namespace that devices send readings to; who sends needs the role Azure Event Hubs Data Sender on it.')
+@description('Event Hubs namespace that devices send readings to, with the role Azure Event Hubs Data Sender.')
 output eventHubs string = eventHubs.outputs.name

@@ -1,5 +1,5 @@
-// To rely on: copies in three data centres, a database that never sleeps, windows as they close, videos
-// that start by themselves. The group of its people is named by whoever deploys.
+// Production: zone-redundant storage, a database that never pauses, streamed windows, the video trigger.
+// The operators' group comes from environment variables.
 
 using 'main.bicep'
 
@@ -10,15 +10,15 @@ param operators = {
 }
 param storageAccount = ''
 param sqlServer = ''
-param leftOut = []
-param copies = 'Standard_ZRS'
+param omittedClusters = []
+param redundancy = 'Standard_ZRS'
 param databaseCores = 4
 param databasePauseMinutes = -1
 param partitions = 8
 param streamWindows = true
 param videoTrigger = true
 param privateNetwork = false
-param addresses = '10.20.0.0/16'
+param addressSpace = '10.20.0.0/16'
 param recoverKeyVault = false
 param logDays = 180
 param captureDays = 400

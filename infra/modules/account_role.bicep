@@ -1,8 +1,8 @@
-// A role on all of a storage account, where containers are not known beforehand.
+// Assigns a role on a storage account, where container names are not known in advance.
 
 param accountName string
 
-@description('Object id of who gets the role.')
+@description('Object id of the principal that gets the role.')
 param principal string
 
 @allowed([
@@ -11,10 +11,10 @@ param principal string
 ])
 param principalType string = 'ServicePrincipal'
 
-@description('Role definition: its GUID.')
+@description('GUID of the role definition.')
 param role string
 
-@description('Why it is needed, and why nothing narrower will do; kept with the assignment.')
+@description('Why the role is needed, and why no narrower one suffices; stored with the assignment.')
 param reason string
 
 resource target 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {

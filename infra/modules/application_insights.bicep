@@ -1,9 +1,9 @@
-// Traces and metrics of runs that have its connection string; see docs/operate.md.
+// Stores traces and metrics of runs that have its connection string; see docs/operate.md.
 
 param name string
 param location string
 
-@description('Log Analytics workspace that keeps what comes in.')
+@description('Log Analytics workspace that stores the telemetry.')
 param logs string
 
 resource insights 'Microsoft.Insights/components@2020-02-02' = {
@@ -14,8 +14,8 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
     Application_Type: 'web'
     WorkspaceResourceId: logs
     IngestionMode: 'LogAnalytics'
-    DisableLocalAuth: true // whoever sends needs a role: the connection string opens nothing by itself
-    DisableIpMasking: false // addresses of whoever sends are not kept
+    DisableLocalAuth: true // senders need a role; the connection string alone grants nothing
+    DisableIpMasking: false // IP addresses of senders are not stored
   }
 }
 

@@ -1,19 +1,19 @@
-// Machines that come when jobs want them. `kedro cloud provision` keeps them as cloud.yml says
-// afterwards; both read the same lines.
+// A compute cluster that scales with its jobs. `kedro cloud provision` updates it later; both read
+// cloud.yml.
 
-@description('Workspace that it belongs to.')
+@description('Azure ML workspace of the cluster.')
 param workspaceName string
 
 param name string
 param location string
 
-@description('Its lines of cloud.yml: size, min_nodes, max_nodes, idle_seconds, tier.')
+@description('Its settings in cloud.yml: size, min_nodes, max_nodes, idle_seconds, tier.')
 param settings object
 
-@description('Identity by which its steps enter storage, registry and database.')
+@description('User-assigned identity with which steps access storage, registry and database.')
 param identity string
 
-@description('Where its machines stand; empty for a network of Azure ML\'s own.')
+@description('Subnet of its nodes; empty for a network of Azure ML\'s own.')
 param subnet string
 
 resource workspace 'Microsoft.MachineLearningServices/workspaces@2026-05-15-preview' existing = {
@@ -32,7 +32,7 @@ resource cluster 'Microsoft.MachineLearningServices/workspaces/computes@2026-05-
   }
   properties: {
     computeType: 'AmlCompute'
-    disableLocalAuth: true // nobody signs in to a machine with a password or key
+    disableLocalAuth: true // no sign-in to nodes with a password or key
     properties: {
       osType: 'Linux'
       vmSize: settings.size

@@ -1,26 +1,26 @@
-// The image of every step, built by Azure ML from Dockerfile and requirements.lock.
+// Stores the images that Azure ML builds from the Dockerfiles and requirements.lock.
 
 @maxLength(50)
 param name string
 
 param location string
 
-@description('Whether only private endpoints reach it; these need the dearer tier.')
-param closed bool
+@description('Whether only private endpoints reach it; these need the Premium tier.')
+param isPrivate bool
 
-@description('Log Analytics workspace for records of who pushed and pulled.')
+@description('Log Analytics workspace for logs of pushes, pulls and sign-ins.')
 param logs string
 
 resource registry 'Microsoft.ContainerRegistry/registries@2025-04-01' = {
   name: name
   location: location
   sku: {
-    name: closed ? 'Premium' : 'Standard'
+    name: isPrivate ? 'Premium' : 'Standard'
   }
   properties: {
-    adminUserEnabled: false // a password for everybody
+    adminUserEnabled: false // one password for all users
     anonymousPullEnabled: false
-    publicNetworkAccess: closed ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     networkRuleBypassOptions: 'AzureServices'
   }
 }

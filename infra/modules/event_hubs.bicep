@@ -1,6 +1,6 @@
-// Readings come in here, and Capture lays them where the pipeline sensor_ingestion looks for them.
+// Receives readings; Capture writes them to the folder that the pipeline sensor_ingestion reads.
 
-@description('Of the namespace; new in all of Azure.')
+@description('Name of the namespace, unique in Azure.')
 param name string
 
 param location string
@@ -8,32 +8,32 @@ param location string
 @description('Name of the event hub that devices send to.')
 param hubName string
 
-@description('Partitions, which cannot be changed later; as many readers can read at the same time.')
+@description('Number of partitions, which limits parallel readers and cannot be changed later.')
 param partitions int
 
-@description('Name of the storage account of the data.')
+@description('Storage account of the data.')
 param storageName string
 
 @description('Container that Capture writes to.')
 param container string
 
-@description('Folder of it.')
+@description('Folder in that container.')
 param folder string
 
 @description('Role definition of Storage Blob Data Contributor.')
 param blobContributor string
 
 @description('Whether only private endpoints reach it.')
-param closed bool
+param isPrivate bool
 
-@description('Log Analytics workspace for Capture\'s errors.')
+@description('Log Analytics workspace for errors of Capture and the audit log.')
 param logs string
 
 resource namespace 'Microsoft.EventHub/namespaces@2024-01-01' = {
   name: name
   location: location
   sku: {
-    name: 'Standard' // the least that has Capture
+    name: 'Standard' // the lowest tier with Capture
     tier: 'Standard'
     capacity: 1
   }
@@ -41,11 +41,11 @@ resource namespace 'Microsoft.EventHub/namespaces@2024-01-01' = {
     type: 'SystemAssigned'
   }
   properties: {
-    disableLocalAuth: true // no connection string opens it
+    disableLocalAuth: true // connection strings grant nothing
     minimumTlsVersion: '1.2'
     isAutoInflateEnabled: true
     maximumThroughputUnits: 4
-    publicNetworkAccess: closed ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
   }
 }
 
@@ -56,7 +56,7 @@ module captureWrites 'container_role.bicep' = {
     containerName: container
     principal: namespace.identity.principalId
     role: blobContributor
-    reason: 'Capture writes readings as blobs; it takes no narrower role, and no scope below a container.'
+    reason: 'Capture writes readings as blobs; it accepts no narrower role, and no scope below a container.'
   }
 }
 
@@ -92,7 +92,7 @@ resource hub 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {
 
 resource windows 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2024-01-01' = {
   parent: hub
-  name: 'windows' // of Stream Analytics alone
+  name: 'windows' // for Stream Analytics only
 }
 
 resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {

@@ -1,9 +1,9 @@
-// A role on one event hub.
+// Assigns a role on one event hub.
 
 param namespaceName string
 param hubName string
 
-@description('Object id of who gets the role.')
+@description('Object id of the principal that gets the role.')
 param principal string
 
 @allowed([
@@ -12,10 +12,10 @@ param principal string
 ])
 param principalType string = 'ServicePrincipal'
 
-@description('Role definition: its GUID.')
+@description('GUID of the role definition.')
 param role string
 
-@description('Why it is needed, and why nothing narrower will do; kept with the assignment.')
+@description('Why the role is needed, and why no narrower one suffices; stored with the assignment.')
 param reason string
 
 resource namespace 'Microsoft.EventHub/namespaces@2024-01-01' existing = {

@@ -1,10 +1,10 @@
-// Who jobs and the trigger are when they enter something. They are made before anything uses them, so
-// that their roles are known everywhere by the time they count, and stay when what uses them is created again.
+// Identities of jobs and of the trigger. They outlive the resources that use them, so that roles need
+// to be assigned only once, and have propagated before they are needed.
 
-@description('Name of the identity that the clusters have.')
+@description('Name of the clusters\' identity.')
 param jobsName string
 
-@description('Name of the identity that the Logic App has.')
+@description('Name of the Logic App\'s identity.')
 param triggerName string
 
 param location string

@@ -1,14 +1,14 @@
-// A role on Application Insights.
+// Assigns a role on Application Insights.
 
 param insightsName string
 
-@description('Object id of who gets the role.')
+@description('Object id of the principal that gets the role.')
 param principal string
 
-@description('Role definition: its GUID.')
+@description('GUID of the role definition.')
 param role string
 
-@description('Why it is needed, and why nothing narrower will do; kept with the assignment.')
+@description('Why the role is needed, and why no narrower one suffices; stored with the assignment.')
 param reason string
 
 resource target 'Microsoft.Insights/components@2020-02-02' existing = {

@@ -1,6 +1,6 @@
-// What steps of jobs may do: read what comes from outside, write results, tell how it goes.
+// Rights of steps: read inputs, write results, send telemetry.
 
-@description('Object id of the identity of the clusters.')
+@description('Object id of the clusters\' identity.')
 param principal string
 
 @description('Storage accounts of the data, and of code and logs.')
@@ -8,7 +8,7 @@ param dataName string
 
 param codeName string
 
-@description('Container that videos are uploaded to; empty where there is none.')
+@description('Container for uploaded videos; empty for none.')
 param videos string
 
 param registryName string
@@ -23,7 +23,7 @@ module readRaw 'container_role.bicep' = {
     containerName: 'raw'
     principal: principal
     role: roles.blobReader
-    reason: 'Steps read what comes from outside, and never change it.'
+    reason: 'Steps read inputs and never change them.'
   }
 }
 
@@ -34,7 +34,7 @@ module readVideos 'container_role.bicep' = if (!empty(videos)) {
     containerName: videos
     principal: principal
     role: roles.blobReader
-    reason: 'Steps read videos, and put nothing beside them: a result here would be taken for a new video.'
+    reason: 'Steps read videos. They must not write here, as a result would be taken for a new video.'
   }
 }
 
@@ -45,7 +45,7 @@ module write 'container_role.bicep' = [for each in ['work', 'models', 'reports']
     containerName: each
     principal: principal
     role: roles.blobContributor
-    reason: 'Steps write their results here, and replace and remove segments of work; no narrower role writes.'
+    reason: 'Steps write results here, and replace and delete intermediate files; no narrower role can write.'
   }
 }]
 
@@ -55,7 +55,7 @@ module useFolders 'account_role.bicep' = {
     accountName: codeName
     principal: principal
     role: roles.blobContributor
-    reason: 'Steps fetch their code and hand results on in containers that Azure ML makes as it goes, so no container can be named.'
+    reason: 'Steps fetch code and pass data in containers that Azure ML creates at run time, so no container can be named.'
   }
 }
 
@@ -65,16 +65,16 @@ module pullImages 'registry_role.bicep' = {
     registryName: registryName
     principal: principal
     role: roles.acrPull
-    reason: 'Machines pull the image of the steps, and push none.'
+    reason: 'Nodes pull the image of the steps, and push none.'
   }
 }
 
-module tell 'insights_role.bicep' = {
-  name: 'jobs-tell'
+module sendTelemetry 'insights_role.bicep' = {
+  name: 'jobs-send-telemetry'
   params: {
     insightsName: insightsName
     principal: principal
     role: roles.metricsPublisher
-    reason: 'Steps tell of their times, metrics and warnings; the role writes these, and reads nothing.'
+    reason: 'Steps send durations, metrics and warnings; the role can write telemetry, and read nothing.'
   }
 }

@@ -12,9 +12,9 @@ param location string
 param recover bool
 
 @description('Whether only private endpoints reach it.')
-param closed bool
+param isPrivate bool
 
-@description('Log Analytics workspace for records of who read what.')
+@description('Log Analytics workspace for the audit log.')
 param logs string
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
@@ -27,13 +27,13 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
       family: 'A'
       name: 'standard'
     }
-    enableRbacAuthorization: true // by roles, not by access policies
+    enableRbacAuthorization: true // roles instead of access policies
     enableSoftDelete: true
     enablePurgeProtection: true
-    publicNetworkAccess: closed ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     networkAcls: {
       bypass: 'AzureServices'
-      defaultAction: closed ? 'Deny' : 'Allow'
+      defaultAction: isPrivate ? 'Deny' : 'Allow'
     }
   }
 }

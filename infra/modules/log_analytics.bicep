@@ -1,12 +1,12 @@
-// Where everything else writes what happened to it; `infra/queries` reads it.
+// Collects the logs of all other resources; `infra/queries` queries it.
 
 param name string
 param location string
 
-@description('Days after which entries are gone.')
+@description('Days after which entries are deleted.')
 @minValue(30)
 @maxValue(730)
-param keepDays int
+param retentionDays int
 
 resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
   name: name
@@ -15,9 +15,9 @@ resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
     sku: {
       name: 'PerGB2018'
     }
-    retentionInDays: keepDays
+    retentionInDays: retentionDays
     features: {
-      disableLocalAuth: true // entries come by diagnostic settings, not by a workspace key
+      disableLocalAuth: true // entries arrive by diagnostic settings, not with a workspace key
     }
   }
 }

@@ -1,14 +1,13 @@
-// A network of one's own: machines without an address on the internet, and a subnet for private
-// endpoints.
+// A private network: a subnet for nodes, which have no public address, and one for private endpoints.
 
 param name string
 param location string
 
-@description('Addresses of the network, at least a /20, in CIDR notation.')
-param addresses string
+@description('Address range in CIDR notation, at least a /20.')
+param addressSpace string
 
-var computeAddresses = cidrSubnet(addresses, 22, 0)
-var endpointAddresses = cidrSubnet(addresses, 24, 4)
+var computeAddresses = cidrSubnet(addressSpace, 22, 0)
+var endpointAddresses = cidrSubnet(addressSpace, 24, 4)
 
 resource guard 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
   name: '${name}-guard'
@@ -32,7 +31,7 @@ resource guard 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
   }
 }
 
-// The way out of machines that have no address of their own: packages, base images, Azure ML itself.
+// Outbound access of nodes, for packages, base images and Azure ML; they have no public address.
 resource address 'Microsoft.Network/publicIPAddresses@2024-05-01' = {
   name: '${name}-out'
   location: location
@@ -65,7 +64,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
   properties: {
     addressSpace: {
       addressPrefixes: [
-        addresses
+        addressSpace
       ]
     }
     subnets: [

@@ -1,6 +1,6 @@
-// What the people may do who operate it: all but change the workspace itself, or give roles.
+// Rights of operators: everything except changing the workspace itself and assigning roles.
 
-@description('Object id of their Entra group.')
+@description('Object id of the operators\' Entra group.')
 param principal string
 
 param workspaceName string
@@ -8,7 +8,7 @@ param workspaceName string
 @description('Names of all storage accounts.')
 param accountNames array
 
-@description('Name of the identity that clusters have.')
+@description('Name of the clusters\' identity.')
 param identityName string
 
 var roles = loadJsonContent('../roles.json')
@@ -20,7 +20,7 @@ module work 'workspace_role.bicep' = [for each in ['dataScientist', 'computeOper
     principal: principal
     principalType: 'Group'
     role: roles[each]
-    reason: 'People run jobs, publish pipelines, promote models, and change clusters; none of it changes the workspace itself.'
+    reason: 'Operators run jobs, publish pipelines, promote models and change clusters, but not the workspace itself.'
   }
 }]
 
@@ -31,7 +31,7 @@ module files 'account_role.bicep' = [for each in accountNames: {
     principal: principal
     principalType: 'Group'
     role: roles.blobContributor
-    reason: 'People upload data and code, read results and reset markers, in all containers, those that Azure ML makes included.'
+    reason: 'Operators upload data and code, read results and reset markers, in all containers, including those that Azure ML creates.'
   }
 }]
 
@@ -42,6 +42,6 @@ module attach 'identity_role.bicep' = {
     principal: principal
     principalType: 'Group'
     role: roles.identityOperator
-    reason: 'Whoever makes a cluster must be allowed to give it this identity.'
+    reason: 'Creating a cluster requires the right to assign it this identity.'
   }
 }

@@ -1,17 +1,17 @@
-// The way from the network to one resource, and the names that lead there.
+// A private endpoint of one resource, with its DNS records.
 
 param name string
 param location string
 
-@description('Subnet that it has its address in.')
+@description('Subnet of its address.')
 param subnet string
 
-@description('Resource that it leads to, and which of its services.')
+@description('Resource that the endpoint connects to, and its service.')
 param target string
 
 param service string
 
-@description('Zones that its names stand in.')
+@description('DNS zones of its records.')
 param zones array
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = {

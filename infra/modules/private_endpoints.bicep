@@ -1,15 +1,15 @@
-// Ways from the network to all that holds data, each with the names that lead there.
+// Private endpoints and DNS zones of all resources with data.
 
 param name string
 param location string
 
-@description('Network that names are known in.')
+@description('Network in which the names are resolved.')
 param network string
 
-@description('Subnet that they have their addresses in.')
+@description('Subnet of the endpoints\' addresses.')
 param subnet string
 
-@description('Names of what they lead to.')
+@description('Names of the resources that the endpoints connect to.')
 param dataName string
 
 param codeName string
@@ -58,7 +58,7 @@ resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01'
   }
 }]
 
-var places = [
+var targets = [
   {
     name: 'data-blobs'
     target: resourceId('Microsoft.Storage/storageAccounts', dataName)
@@ -115,15 +115,15 @@ var places = [
   }
 ]
 
-module endpoint 'private_endpoint.bicep' = [for place in places: {
-  name: 'endpoint-${place.name}'
+module endpoint 'private_endpoint.bicep' = [for each in targets: {
+  name: 'endpoint-${each.name}'
   params: {
-    name: '${name}-${place.name}'
+    name: '${name}-${each.name}'
     location: location
     subnet: subnet
-    target: place.target
-    service: place.service
-    zones: place.zones
+    target: each.target
+    service: each.service
+    zones: each.zones
   }
   dependsOn: [
     zone

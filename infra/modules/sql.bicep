@@ -1,25 +1,25 @@
-// The database of the sensors' tables. It knows identities only: there is no SQL login at all. Its users
-// are made inside it, by hand, as infra/README.md says.
+// The database of the sensors' tables. It accepts Entra identities only, no SQL logins. Create its users
+// manually inside it: infra/README.md.
 
-@description('Name of the server, less .database.windows.net; new in all of Azure.')
+@description('Name of the server without .database.windows.net, unique in Azure.')
 param serverName string
 
 param databaseName string
 param location string
 
-@description('Entra group that administers it: its name, and its object id.')
+@description('Entra group of administrators: name and object id.')
 param administrators object
 
-@description('Most cores that it takes.')
+@description('Maximum number of cores.')
 param cores int
 
-@description('Idle minutes after which it pauses, and costs storage only; -1 for never.')
+@description('Idle minutes after which it pauses and costs only storage; -1 for never.')
 param pauseMinutes int
 
 @description('Whether only private endpoints reach it.')
-param closed bool
+param isPrivate bool
 
-@description('Log Analytics workspace for errors and time-outs.')
+@description('Log Analytics workspace for errors, timeouts and blocks.')
 param logs string
 
 resource server 'Microsoft.Sql/servers@2023-08-01-preview' = {
@@ -35,13 +35,13 @@ resource server 'Microsoft.Sql/servers@2023-08-01-preview' = {
       tenantId: subscription().tenantId
     }
     minimalTlsVersion: '1.2'
-    publicNetworkAccess: closed ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
   }
 }
 
-// Without a network of one's own, machines of Azure ML and Stream Analytics come from addresses that
-// nobody knows beforehand. This admits all of Azure to the sign-in, and identities alone past it.
-resource azure 'Microsoft.Sql/servers/firewallRules@2023-08-01-preview' = if (!closed) {
+// Without a private network, nodes and Stream Analytics have addresses that are not known in advance.
+// This rule admits all of Azure to the sign-in, which only identities pass.
+resource azure 'Microsoft.Sql/servers/firewallRules@2023-08-01-preview' = if (!isPrivate) {
   parent: server
   name: 'AllowAllWindowsAzureIps'
   properties: {

@@ -1,5 +1,5 @@
-// What may start pipelines that were published, and see how they end: less than the built-in role
-// AzureML Data Scientist, which may also change and delete models, data and endpoints.
+// A custom role that may start published pipelines and read their state. The built-in role AzureML Data
+// Scientist may also change and delete models, data and endpoints.
 
 param workspaceName string
 
@@ -8,13 +8,13 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2026-05-15-prev
 }
 
 var group = resourceGroup()
-// Names of roles are unique in the Entra tenant, so that another subscription's group of the same name
-// needs another one; 512 characters are allowed ("Azure custom roles").
+// A role's name must be unique in the Entra tenant, and may have 512 characters: "Azure custom roles" in
+// Microsoft's documentation. Groups of different subscriptions can have the same name.
 var roleScope = '${subscription().subscriptionId}/${group.name}/${workspaceName}'
 
-// The list is Microsoft's own, from "Authorization on batch endpoints", and the last line. Some lines
-// name secrets and keys: Azure ML asks for them also where there are none. Here no datastore has a
-// credential, and the storage account takes no key.
+// Microsoft's list in "Authorization on batch endpoints", and jobs/read. Azure ML requires the actions on
+// secrets and keys even where there are none: no datastore here has a credential, and the storage
+// account accepts no key.
 var actions = [
   'Microsoft.MachineLearningServices/workspaces/read'
   'Microsoft.MachineLearningServices/workspaces/data/versions/write'
@@ -54,7 +54,7 @@ resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(group.id, workspace.id, 'starter')
   properties: {
     roleName: 'Starter of published pipelines (${roleScope})'
-    description: 'Starts pipelines that are published on batch endpoints, and reads how their jobs end.'
+    description: 'Starts pipelines published on batch endpoints, and reads the state of their jobs.'
     type: 'CustomRole'
     permissions: [
       {

@@ -1,4 +1,4 @@
-// A storage account that only identities enter: no public blob, no account key, no old protocol.
+// A storage account that accepts only identities: no public blobs, no account keys, no old TLS.
 
 @minLength(3)
 @maxLength(24)
@@ -6,22 +6,22 @@ param name string
 
 param location string
 
-@description('How many copies, and where: Standard_LRS, Standard_ZRS, Standard_GRS.')
-param copies string
+@description('Redundancy: Standard_LRS, Standard_ZRS or Standard_GRS.')
+param redundancy string
 
-@description('Names of its containers, each closed to the public.')
+@description('Names of its containers, all private.')
 param containers array
 
 @description('Names of its queues.')
 param queues array
 
-@description('Lifecycle rules: name, prefixes (container/path; none for all), and days since the last change until blobs become cool and are deleted; 0 for never.')
+@description('Lifecycle rules: name, prefixes (container/path; none for all), and days since the last change until blobs are moved to the cool tier and deleted; 0 for never.')
 param rules array
 
-@description('Whether only private endpoints, and services of Azure that Microsoft trusts, reach it.')
-param closed bool
+@description('Whether only private endpoints and trusted Azure services reach it.')
+param isPrivate bool
 
-@description('Log Analytics workspace for records of who wrote and deleted what.')
+@description('Log Analytics workspace for logs of writes and deletions.')
 param logs string
 
 resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
@@ -29,20 +29,20 @@ resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   location: location
   kind: 'StorageV2'
   sku: {
-    name: copies
+    name: redundancy
   }
   properties: {
     accessTier: 'Hot'
     allowBlobPublicAccess: false
-    allowSharedKeyAccess: false // keys and what is signed with them open nothing
+    allowSharedKeyAccess: false // account keys, and tokens signed with them, grant nothing
     allowCrossTenantReplication: false
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    publicNetworkAccess: closed ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
     networkAcls: {
-      bypass: 'AzureServices' // Event Grid and Capture, which come with an identity
-      defaultAction: closed ? 'Deny' : 'Allow'
+      bypass: 'AzureServices' // Event Grid and Capture, by their identities
+      defaultAction: isPrivate ? 'Deny' : 'Allow'
     }
   }
 }
@@ -53,7 +53,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
   properties: {
     deleteRetentionPolicy: {
       enabled: true
-      days: 14 // that what was deleted, or replaced, by mistake can be had back
+      days: 14 // to restore blobs that were deleted or replaced by mistake
     }
     containerDeleteRetentionPolicy: {
       enabled: true

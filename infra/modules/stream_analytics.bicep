@@ -1,16 +1,16 @@
-// Windows of readings as they close; infra/stream_analytics/README.md tells what they are for. It is
-// made stopped: start it once its user and table are in the database.
+// Computes windows of readings as they close; infra/stream_analytics/README.md explains their use. The
+// job is created stopped: start it after creating its user and table in the database.
 
 param name string
 param location string
 
-@description('Event Hubs namespace, hub and consumer group that readings come from.')
+@description('Event Hubs namespace, hub and consumer group of the readings.')
 param namespaceName string
 
 param hubName string
 param consumerGroup string
 
-@description('Storage account, and container, of readings with a fault.')
+@description('Storage account and container of quarantined readings.')
 param storageName string
 
 param container string
@@ -28,7 +28,7 @@ param hubReceiver string
 
 param blobContributor string
 
-@description('Streaming units: 3 are a third of one of the second version, 10 a whole one.')
+@description('Streaming units: 3 for one third of a unit of version 2, 10 for one unit.')
 param units int
 
 @description('Seconds that windows wait for late readings.')
@@ -50,7 +50,7 @@ resource job 'Microsoft.StreamAnalytics/streamingjobs@2021-10-01-preview' = {
     jobType: 'Cloud'
     compatibilityLevel: '1.2'
     dataLocale: 'en-US'
-    // Adjust would move late readings into windows that they do not belong to.
+    // Adjust would move late readings to windows that they do not belong to.
     eventsOutOfOrderPolicy: 'Drop'
     eventsOutOfOrderMaxDelayInSeconds: lateSeconds
     eventsLateArrivalMaxDelayInSeconds: lateSeconds
@@ -135,25 +135,25 @@ resource query 'Microsoft.StreamAnalytics/streamingjobs/transformations@2021-10-
   }
 }
 
-module readsHub 'hub_role.bicep' = {
+module readHub 'hub_role.bicep' = {
   name: 'windows-read-${hubName}'
   params: {
     namespaceName: namespaceName
     hubName: hubName
     principal: job.identity.principalId
     role: hubReceiver
-    reason: 'The query reads readings from this hub, and sends none.'
+    reason: 'The query receives readings from this hub, and sends none.'
   }
 }
 
-module writesQuarantine 'container_role.bicep' = {
+module writeQuarantine 'container_role.bicep' = {
   name: 'windows-write-${container}'
   params: {
     accountName: storageName
     containerName: container
     principal: job.identity.principalId
     role: blobContributor
-    reason: 'Readings with a fault are appended here, and nowhere else; there is no narrower role that writes.'
+    reason: 'The query appends quarantined readings here only; no narrower role can write.'
   }
 }
 

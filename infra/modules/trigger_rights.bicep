@@ -1,6 +1,6 @@
-// What the Logic App may do: take messages, write markers, start what is published.
+// Rights of the Logic App: receive messages, write markers, start published pipelines.
 
-@description('Object id of its identity.')
+@description('Object id of the Logic App\'s identity.')
 param principal string
 
 @description('Storage account of the data, its queue of new videos, and its container of markers.')
@@ -12,25 +12,25 @@ param workspaceName string
 
 var roles = loadJsonContent('../roles.json')
 
-module takes 'queue_role.bicep' = {
-  name: 'trigger-takes'
+module receiveMessages 'queue_role.bicep' = {
+  name: 'trigger-receive-messages'
   params: {
     accountName: storageName
     queueName: queue
     principal: principal
     role: roles.queueProcessor
-    reason: 'The Logic App takes and removes messages of this queue, and adds none.'
+    reason: 'The Logic App receives and deletes messages of this queue, and adds none.'
   }
 }
 
-module marks 'container_role.bicep' = {
-  name: 'trigger-marks'
+module writeMarkers 'container_role.bicep' = {
+  name: 'trigger-write-markers'
   params: {
     accountName: storageName
     containerName: markers
     principal: principal
     role: roles.blobContributor
-    reason: 'The Logic App makes and changes markers; it sees no video, and no narrower role writes.'
+    reason: 'The Logic App creates and changes markers; it reads no videos, and no narrower role can write.'
   }
 }
 
@@ -41,12 +41,12 @@ module starter 'starter_role.bicep' = {
   }
 }
 
-module starts 'workspace_role.bicep' = {
-  name: 'trigger-starts'
+module startPipelines 'workspace_role.bicep' = {
+  name: 'trigger-start-pipelines'
   params: {
     workspaceName: workspaceName
     principal: principal
     role: starter.outputs.role
-    reason: 'The Logic App starts the published pipeline and sees how it ends; Azure ML asks for these rights on the workspace, as the job is made there.'
+    reason: 'The Logic App starts the published pipeline and reads its state; Azure ML requires these rights on the workspace, where the job is created.'
   }
 }

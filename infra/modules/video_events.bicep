@@ -1,5 +1,5 @@
-// New videos are announced in a queue. A queue, because a web hook's address would hold a key, and because
-// a flood waits in it instead of being pushed on.
+// Sends an event for each new video to a queue: a web hook's address would contain a key, and a queue
+// buffers bursts.
 
 param name string
 param location string
@@ -7,16 +7,16 @@ param location string
 @description('Storage account of the data.')
 param storageName string
 
-@description('Container that videos are uploaded to.')
+@description('Container for uploaded videos.')
 param container string
 
-@description('Endings of videos, small letters.')
+@description('Suffixes of videos, in lower case.')
 param suffixes array
 
-@description('Queue of the announcements.')
+@description('Queue that receives the events.')
 param queue string
 
-@description('Container of events that could not be delivered, each with the reason.')
+@description('Container of events that could not be delivered, with the reason.')
 param deadLetters string
 
 @description('Role definitions of Storage Queue Data Message Sender and Storage Blob Data Contributor.')
@@ -33,7 +33,7 @@ resource topic 'Microsoft.EventGrid/systemTopics@2022-06-15' = {
   name: name
   location: location
   identity: {
-    type: 'SystemAssigned' // the only kind that a closed storage account lets in
+    type: 'SystemAssigned' // the only kind that a storage account behind a firewall admits
   }
   properties: {
     source: storage
@@ -41,7 +41,7 @@ resource topic 'Microsoft.EventGrid/systemTopics@2022-06-15' = {
   }
 }
 
-module sends 'queue_role.bicep' = {
+module sendEvents 'queue_role.bicep' = {
   name: 'events-to-${queue}'
   params: {
     accountName: storageName
@@ -52,14 +52,14 @@ module sends 'queue_role.bicep' = {
   }
 }
 
-module buries 'container_role.bicep' = {
+module writeDeadLetters 'container_role.bicep' = {
   name: 'events-to-${deadLetters}'
   params: {
     accountName: storageName
     containerName: deadLetters
     principal: topic.identity.principalId
     role: blobContributor
-    reason: 'Event Grid writes events here that it could not deliver; there is no narrower role that writes.'
+    reason: 'Event Grid writes undelivered events here; no narrower role can write.'
   }
 }
 
@@ -73,7 +73,7 @@ resource subscription 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2022-
         'Microsoft.Storage.BlobCreated'
       ]
       subjectBeginsWith: '/blobServices/default/containers/${container}/blobs/'
-      isSubjectCaseSensitive: false // an ending may be written MP4
+      isSubjectCaseSensitive: false // a suffix may be in upper case
       advancedFilters: [
         {
           operatorType: 'StringEndsWith'
@@ -81,7 +81,7 @@ resource subscription 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2022-
           values: suffixes
         }
         {
-          operatorType: 'NumberGreaterThan' // a blob that is appended to is announced while it is empty
+          operatorType: 'NumberGreaterThan' // append blobs are announced while they are empty
           key: 'data.contentLength'
           value: 0
         }
@@ -96,7 +96,7 @@ resource subscription 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2022-
         properties: {
           resourceId: storage
           queueName: queue
-          queueMessageTimeToLiveInSeconds: -1 // a video waits until its turn comes
+          queueMessageTimeToLiveInSeconds: -1 // messages never expire
         }
       }
     }
@@ -118,8 +118,8 @@ resource subscription 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2022-
     }
   }
   dependsOn: [
-    sends
-    buries
+    sendEvents
+    writeDeadLetters
   ]
 }
 

@@ -1,19 +1,19 @@
-// Takes new videos from the queue, one at a time in each of several lanes, and starts the published
-// pipeline for each once. What it does is in infra/trigger/workflow.json; docs/operate.md tells it.
+// Starts the published pipeline once for each new video in the queue, with a limited number of
+// concurrent runs. infra/trigger/workflow.json defines the workflow; docs/operate.md explains it.
 
 param name string
 param location string
 
-@description('Identity that it enters queue, markers and workspace with.')
+@description('Identity with which it accesses queue, markers and workspace.')
 param identity string
 
 @description('Storage account of videos, queue and markers.')
 param storageName string
 
-@description('Queue in which new videos are announced.')
+@description('Queue of events for new videos.')
 param queue string
 
-@description('Lines of cloud.yml about the trigger.')
+@description('Trigger settings in cloud.yml.')
 param settings object
 
 @description('Region and workspace of the endpoint.')
@@ -21,7 +21,7 @@ param region string
 
 param workspaceId string
 
-@description('Log Analytics workspace for records of each run.')
+@description('Log Analytics workspace for the log of runs.')
 param logs string
 
 var storage = environment().suffixes.storage
@@ -32,8 +32,8 @@ var inputs = [for input in items(settings.inputs): {
     value: input.value
   }
 }]
-// As many runs at the same time, each with one video from its start to its end; no further one waits.
-var lanes = {
+// Limits concurrent runs, each of which handles one video; no further run waits.
+var concurrency = {
   triggers: {
     Every_minute: {
       runtimeConfiguration: {
@@ -56,7 +56,7 @@ resource workflow 'Microsoft.Logic/workflows@2019-05-01' = {
   }
   properties: {
     state: 'Enabled'
-    definition: union(loadJsonContent('../trigger/workflow.json'), lanes)
+    definition: union(loadJsonContent('../trigger/workflow.json'), concurrency)
     parameters: {
       identity: {
         value: identity

@@ -1,23 +1,23 @@
-// The queries of infra/queries as one page of the portal.
+// Shows the queries of infra/queries on one page of the portal.
 
 param location string
 
-@description('Log Analytics workspace that is asked.')
+@description('Log Analytics workspace to query.')
 param logs string
 
-var questions = [
+var queries = [
   {
     title: 'Failed jobs'
     query: loadTextContent('../queries/failed_jobs.kql')
     view: 'table'
   }
   {
-    title: 'Hours of machines'
+    title: 'Node hours'
     query: loadTextContent('../queries/idle_nodes.kql')
     view: 'table'
   }
   {
-    title: 'Waiting for a machine'
+    title: 'Waits for nodes'
     query: loadTextContent('../queries/waits.kql')
     view: 'table'
   }
@@ -27,13 +27,13 @@ var questions = [
     view: 'timechart'
   }
   {
-    title: 'Time by node'
+    title: 'Slowest pipeline nodes'
     query: loadTextContent('../queries/slow_nodes.kql')
     view: 'table'
   }
 ]
 
-var items = [for each in questions: {
+var items = [for each in queries: {
   type: 3 // a query
   name: each.title
   content: {

@@ -13,11 +13,11 @@ param keyVault string
 param applicationInsights string
 param containerRegistry string
 
-@description('Cluster that builds images; empty for the registry itself, which a closed network does not allow.')
+@description('Cluster that builds images; empty for the registry itself, which cannot build in a private network.')
 param imageBuilder string
 
 @description('Whether only private endpoints reach it.')
-param closed bool
+param isPrivate bool
 
 @description('Log Analytics workspace for logs of jobs, clusters and endpoints.')
 param logs string
@@ -44,7 +44,7 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2026-05-15-prev
     // complete resource group.
     allowRoleAssignmentOnRG: false
     v1LegacyMode: false
-    publicNetworkAccess: closed ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: isPrivate ? 'Disabled' : 'Enabled'
   }
 }
 

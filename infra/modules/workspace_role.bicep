@@ -1,8 +1,8 @@
-// A role on the Azure ML workspace.
+// Assigns a role on the Azure ML workspace.
 
 param workspaceName string
 
-@description('Object id of who gets the role.')
+@description('Object id of the principal that gets the role.')
 param principal string
 
 @allowed([
@@ -11,10 +11,10 @@ param principal string
 ])
 param principalType string = 'ServicePrincipal'
 
-@description('Role definition: its GUID.')
+@description('GUID of the role definition.')
 param role string
 
-@description('Why it is needed, and why nothing narrower will do; kept with the assignment.')
+@description('Why the role is needed, and why no narrower one suffices; stored with the assignment.')
 param reason string
 
 resource target 'Microsoft.MachineLearningServices/workspaces@2026-05-15-preview' existing = {

@@ -17,7 +17,7 @@ ENVIRONMENTS = {
     "dev": ("dev", {}),
     "prod": ("prod", {}),
     "private": ("prod", {"privateNetwork": True}),
-    "all": ("prod", {"leftOut": [], "streamWindows": True, "videoTrigger": True}),
+    "all": ("prod", {"omittedClusters": [], "streamWindows": True, "videoTrigger": True}),
 }
 """Parameter file and overrides by environment."""
 
