@@ -16,7 +16,7 @@ from plain import MODEL
 EXAMPLE = {"inputs": [[[0] * 28] * 28] * 2}
 """Input example of the model."""
 COMMIT = "c" * 40
-_TAGS_OF_1 = MappingProxyType(
+_FIRST = MappingProxyType(
     {
         "family": "convnet",
         "metric.test_accuracy": "0.98",
@@ -30,14 +30,14 @@ _TAGS_OF_1 = MappingProxyType(
         "git_commit": COMMIT,
     }
 )
-_TAGS_OF_2 = MappingProxyType(
-    {**_TAGS_OF_1, "metric.test_accuracy": "0.99", "parameter.epochs": "12", "run_id": "run-of-2"}
+_SECOND = MappingProxyType(
+    {**_FIRST, "metric.test_accuracy": "0.99", "parameter.epochs": "12", "run_id": "run-of-2"}
 )
-VERSIONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"1": _TAGS_OF_1, "2": _TAGS_OF_2})
+VERSIONS: Mapping[str, Mapping[str, str]] = MappingProxyType({"1": _FIRST, "2": _SECOND})
 """Tags by version number."""
 
 
-def register_here(directory: Path) -> MlflowClient:
+def register_locally(directory: Path) -> MlflowClient:
     """Register both versions in the database `mlflow.db` of a folder, and return its client."""
     uri = f"sqlite:///{directory / 'mlflow.db'}"
     client = MlflowClient(uri, registry_uri=uri)
@@ -52,7 +52,9 @@ def register_here(directory: Path) -> MlflowClient:
     return client
 
 
-def register_there(plane: ControlPlane, tags: Mapping[str, str] = MappingProxyType({})) -> None:
+def register_in_workspace(
+    plane: ControlPlane, tags: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Register both versions in the workspace, with files; add `tags` to those of each version."""
     container = plane.blobs.client.get_container_client("azureml-blobstore")
     for number, own in VERSIONS.items():
@@ -76,7 +78,7 @@ def register_there(plane: ControlPlane, tags: Mapping[str, str] = MappingProxyTy
         )
 
 
-def tags_there(plane: ControlPlane, number: str) -> dict[str, str]:
+def workspace_tags(plane: ControlPlane, number: str) -> dict[str, str]:
     """Return the tags of a version in the workspace."""
     found = plane.manager.find(f"models/{MODEL}/versions/{number}")
     assert found is not None

@@ -13,7 +13,7 @@ from kedro_cloud.models.scoring import serve
 from kedro_cloud.provisioning.environment import ROUTES, Image
 from plain import MODEL
 from published import error_of
-from registered import EXAMPLE, register_there, tags_there
+from registered import EXAMPLE, register_in_workspace, workspace_tags
 from support import ROOT
 
 ENDPOINT = "price-model"
@@ -29,7 +29,7 @@ def image(project):
 @pytest.fixture
 def plane(plane, image):
     """A workspace with the image and two versions of the model."""
-    register_there(plane)
+    register_in_workspace(plane)
     plane.manager.add(f"environments/{image.name}/versions/{image.version}", {})
     return plane
 
@@ -143,14 +143,14 @@ def test_a_dry_run_shows_all_changes_and_applies_none(plane, succeed):
 
 
 def test_the_champion_is_the_default_or_else_the_latest(plane, succeed):
-    tags_there(plane, "1")["stage.champion"] = "true"
+    workspace_tags(plane, "1")["stage.champion"] = "true"
     assert f"{MODEL} version 1 (champion)" in succeed("--dry-run")
-    del tags_there(plane, "1")["stage.champion"]
+    del workspace_tags(plane, "1")["stage.champion"]
     assert f"{MODEL} version 2:" in succeed("--dry-run")
 
 
 def test_packages_that_changed_since_training_are_reported(plane, run):
-    tags_there(plane, "2")["library.torch"] = "1.9.0"
+    workspace_tags(plane, "2")["library.torch"] = "1.9.0"
     result = run("--dry-run")
     assert "Warning: made with torch 1.9.0, now 2.13.0" in result.stderr
 

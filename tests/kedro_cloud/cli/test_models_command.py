@@ -10,7 +10,7 @@ import pytest
 from kedro_cloud.cli.models import models
 from plain import MODEL
 from published import call, error_of, succeed
-from registered import COMMIT, register_here, register_there, tags_there
+from registered import COMMIT, register_in_workspace, register_locally, workspace_tags
 
 
 class Here:
@@ -19,7 +19,7 @@ class Here:
     environment = "base"
 
     def __init__(self, folder):
-        self.client = register_here(folder)
+        self.client = register_locally(folder)
 
     def stages(self):
         """Versions by stage."""
@@ -34,13 +34,13 @@ class There:
 
     def __init__(self, plane):
         self.plane = plane
-        register_there(plane)
+        register_in_workspace(plane)
 
     def stages(self):
         """Versions by stage."""
         found = {}
         for number in ("1", "2"):
-            for tag in tags_there(self.plane, number):
+            for tag in workspace_tags(self.plane, number):
                 if tag.startswith("stage."):
                     found.setdefault(tag.removeprefix("stage."), []).append(number)
         return found
@@ -108,22 +108,22 @@ def run(project):
 
 
 def test_metrics_of_other_test_data_are_not_passed_off_as_comparable(run, plane):
-    register_there(plane)
-    tags_there(plane, "2")["test_data_sha256"] = "d" * 64
+    register_in_workspace(plane)
+    workspace_tags(plane, "2")["test_data_sha256"] = "d" * 64
     result = run("compare", MODEL, "1", "2")
     assert "tested on different data: their metrics are not comparable" in result.stdout
 
 
 def test_a_promotion_that_was_broken_off_is_noticed_and_can_be_finished(run, plane):
-    register_there(plane, {"stage.champion": "true"})
+    register_in_workspace(plane, {"stage.champion": "true"})
     assert "versions 1 and 2" in error_of(run("show", MODEL))
     assert run("promote", MODEL, "2", "--to", "champion").exit_code == 0
-    assert "stage.champion" not in tags_there(plane, "1")
+    assert "stage.champion" not in workspace_tags(plane, "1")
     assert f"{MODEL} version 2" in run("show", MODEL).stdout
 
 
 def test_of_a_model_from_a_job_the_job_tells_the_commit(run, plane):
-    register_there(plane, {"git_commit": "", "azureml_job": "job-1"})
+    register_in_workspace(plane, {"git_commit": "", "azureml_job": "job-1"})
     properties = {"mlflow.source.git.commit": "e" * 40, "azureml.git.dirty": "True"}
     plane.manager.add(
         "jobs/job-1", {"jobType": "Pipeline", "properties": properties, "status": "Completed"}
@@ -134,10 +134,10 @@ def test_of_a_model_from_a_job_the_job_tells_the_commit(run, plane):
 
 
 def test_one_who_may_not_promote_is_told_so(run, plane):
-    register_there(plane)
+    register_in_workspace(plane)
     plane.manager.denied.add("models/versions/write")
     assert "permission denied" in error_of(run("promote", MODEL, "1", "--to", "champion"))
-    assert "stage.champion" not in tags_there(plane, "1")
+    assert "stage.champion" not in workspace_tags(plane, "1")
 
 
 def test_asking_for_models_makes_no_database(run, project):
