@@ -21,17 +21,15 @@ def copy_code() -> Iterator[Path]:
     """Yield a temporary folder with a copy of the code, laid out as in AML_APP_ROOT."""
     with TemporaryDirectory() as folder:
         root = Path(folder) / "serving"  # Azure ML names the uploaded code after it
-        target = root / _PACKAGE.name
-        target.mkdir(parents=True)
-        for file in _files():
-            shutil.copy(file, target)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(_PACKAGE, root / _PACKAGE.name, ignore=ignored)
         yield root
 
 
 def hash_code() -> str:
     """Return the SHA-256 of the code."""
     sha256 = hashlib.sha256()
-    for file in _files():
+    for file in sorted(_PACKAGE.glob("*.py")):
         sha256.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return sha256.hexdigest()
 
@@ -48,7 +46,3 @@ def read_example(folder: Path) -> bytes:
             f"{folder}: the model has no {EXAMPLE} for the test request; register it again"
         )
     return files[0].read_bytes()
-
-
-def _files() -> list[Path]:
-    return sorted(_PACKAGE.glob("*.py"))

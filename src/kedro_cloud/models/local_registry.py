@@ -78,22 +78,17 @@ class LocalRegistry:
         from mlflow.exceptions import MlflowException
 
         uri = self.client.get_model_version_download_uri(version.model, version.number)
+        tracking_uri = self.client.tracking_uri
         try:
-            found = Path(
-                download_artifacts(artifact_uri=uri, tracking_uri=self.client.tracking_uri)
-            )
+            found = Path(download_artifacts(artifact_uri=uri, tracking_uri=tracking_uri))
+            if not any(found.rglob("MLmodel")):
+                raise FileNotFoundError(uri)
         except (MlflowException, OSError) as error:
-            raise ValueError(_format_missing(version, uri)) from error
-        if not any(found.rglob("MLmodel")):
-            raise ValueError(_format_missing(version, uri))
+            raise ValueError(
+                f"{version.model} version {version.number}: files not found at {uri}; restore "
+                "them, or choose another version"
+            ) from error
         return found
-
-
-def _format_missing(version: Version, uri: str) -> str:
-    return (
-        f"{version.model} version {version.number}: files not found at {uri}; restore them, or "
-        "choose another version"
-    )
 
 
 def _version(entry: Any, aliases: dict[str, str]) -> Version:

@@ -37,7 +37,7 @@ def is_enabled() -> bool:
 
 
 def _switch_off_on_error(hook: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a hook so that an error in it switches telemetry off and the run goes on."""
+    """Wrap a hook so that an error in it switches telemetry off and the run continues."""
 
     @functools.wraps(hook)
     def wrapper(self: TelemetryHooks, *arguments: Any, **named: Any) -> None:
@@ -91,7 +91,7 @@ class TelemetryHooks(NodeStart):
         self.clear_starts()
         pipeline, self._step = STEP.get() or ("", "")
         self._pipeline = pipeline or _pipeline_names(run_params)
-        self._run = self._telemetry.begin_run(self._pipeline, self._properties())
+        self._run = self._telemetry.begin(self._pipeline, self._properties())
 
     @hook_impl(trylast=True)
     @_switch_off_on_error
@@ -113,7 +113,7 @@ class TelemetryHooks(NodeStart):
         if self._telemetry is None or self._run is None:
             return
         self._close_finished(self._telemetry)
-        span = self._telemetry.begin_node(node.name, self._properties(node.name), self._run)
+        span = self._telemetry.begin(node.name, self._properties(node.name), self._run)
         self._nodes[node.name] = _OpenNode(span, set(node.outputs))
 
     @hook_impl(trylast=True)

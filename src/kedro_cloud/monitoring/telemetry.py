@@ -103,13 +103,25 @@ class Telemetry:
         self._metrics = MeterProvider([reader], resource, shutdown_on_exit=False)
         self._tracer = self._traces.get_tracer(__name__)
 
-    def begin_run(self, name: str, properties: Mapping[str, Value]) -> Span:
-        """Open the span of a run; it becomes a request of Application Insights."""
-        return self._begin(name, SpanKind.SERVER, properties)
+    def begin(self, name: str, properties: Mapping[str, Value], run: Span | None = None) -> Span:
+        """Open the span of a run, or of a node below it.
 
-    def begin_node(self, name: str, properties: Mapping[str, Value], run: Span) -> Span:
-        """Open the span of a node below that of its run; it becomes a dependency."""
-        return self._begin(name, SpanKind.INTERNAL, properties, run)
+        They become a request and its dependencies in Application Insights.
+
+        Args:
+            name: Name of the pipeline or node.
+            properties: Properties of the span.
+            run: Span of the node's run; None for a run.
+        """
+        span = self._tracer.start_span(
+            name,
+            set_span_in_context(run) if run else None,
+            SpanKind.INTERNAL if run else SpanKind.SERVER,
+            attributes=self._with_job(properties),
+            start_time=time.time_ns(),
+        )
+        assert isinstance(span, Span)
+        return span
 
     def end(self, span: Span, failed: bool = False, at_ns: int | None = None) -> None:
         """Close a span and record its duration and status.
@@ -139,27 +151,14 @@ class Telemetry:
         too_slow = "" if in_time else f"not sent within {self._flush_s:g} s"
         return self._rejection or _WARNINGS.first or too_slow
 
-    def _begin(
-        self, name: str, kind: SpanKind, properties: Mapping[str, Value], parent: Span | None = None
-    ) -> Span:
-        context = set_span_in_context(parent) if parent else None
-        span = self._tracer.start_span(
-            name, context, kind, attributes=self._with_job(properties), start_time=time.time_ns()
-        )
-        assert isinstance(span, Span)
-        return span
-
     def _with_job(self, properties: Mapping[str, Value]) -> dict[str, Value]:
-        return {**properties, **({"job": self._job} if self._job else {})}
+        return {**properties, "job": self._job} if self._job else dict(properties)
 
     def _store_rejection(self, response: PipelineResponse[Any, Any]) -> None:
         """Store the status of a rejected request, as the exporter logs only some of them."""
         code = response.http_response.status_code
-        self._rejection = (
-            f"Application Insights responded with status {code}"
-            if code >= _MIN_ERROR_STATUS
-            else ""
-        )
+        failed = code >= _MIN_ERROR_STATUS
+        self._rejection = f"Application Insights responded with status {code}" if failed else ""
 
 
 class _FirstWarning(logging.Handler):

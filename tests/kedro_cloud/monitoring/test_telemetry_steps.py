@@ -69,7 +69,7 @@ def test_telemetry_is_sent_with_the_token_of_the_sender(plane, monkeypatch):
     plane.services[ingestion.HOST] = collector
     monkeypatch.setenv(AUTHENTICATION_STRING, "Authorization=AAD")
     sender = telemetry.Telemetry(SHORT, flush_s=GUARD_S)
-    sender.end(sender.begin_run("study", {"pipeline": "study"}))
+    sender.end(sender.begin("study", {"pipeline": "study"}))
     assert sender.flush() == ""
     [request] = [request for request in plane.requests if request.host == ingestion.HOST]
     assert plane.sign_in.knows(request)

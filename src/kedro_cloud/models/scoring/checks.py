@@ -34,7 +34,7 @@ def parse_batch(body: bytes, schema: Any, max_rows: int) -> dict[str, Any]:
         max_rows: Maximum number of rows in a batch.
 
     Raises:
-        RequestError: The body is invalid; the message says what was expected and found.
+        RequestError: The body is invalid; the message has what was expected and found.
     """
     formats = _TENSOR_FORMATS if schema.is_tensor_spec() else _TABLE_FORMATS
     try:
