@@ -84,7 +84,7 @@ class Compiled:
 
         document = {**self.document, "experiment_name": self.experiment, "tags": dict(tags)}
         with quietly():
-            job: PipelineJob = load_job(
+            job: PipelineJob = load_job(  # type: ignore[assignment]
                 StringIO(yaml.safe_dump(document)), relative_origin=str(self.project / "job.yml")
             )
         return job
@@ -150,7 +150,7 @@ class Published:
 
         document = {**self.document(), "name": self.name, "version": self.version}
         with quietly():
-            component: PipelineComponent = load_component(
+            component: PipelineComponent = load_component(  # type: ignore[assignment]
                 StringIO(yaml.safe_dump(document)),
                 relative_origin=str(self.compiled.project / "component.yml"),
             )

@@ -35,7 +35,7 @@ Submit = Callable[[ArrivedFile, str], Any]
 
 @dataclass
 class JobRun(Run):
-    """A job of Azure ML; it goes on when its watcher ends.
+    """A job of Azure ML; it continues when its watcher ends.
 
     Attributes:
         client: Client of the workspace.

@@ -19,7 +19,7 @@ class Run(ABC):
     """A run that processes one file."""
 
     job: str | None
-    """Name of the Azure ML job, which goes on without its watcher; None for a command."""
+    """Name of the Azure ML job, which continues without its watcher; None for a command."""
 
     @abstractmethod
     def outcome(self) -> Outcome | None:
@@ -30,7 +30,7 @@ class Run(ABC):
         """Return its progress; empty if it is not known."""
 
     def interrupt(self) -> None:  # noqa: B027
-        """Ask it to end; a job goes on."""
+        """Ask it to end; a job continues."""
 
     def kill(self) -> None:  # noqa: B027
         """Kill its processes on this machine."""

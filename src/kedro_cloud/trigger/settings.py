@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +12,7 @@ import fsspec.config
 
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, PROTOCOLS
 from kedro_cloud.core import config
-from kedro_cloud.core.cloud_settings import Cloud, Endpoint, LocalRuns, RunFolder, Trigger
+from kedro_cloud.core.cloud_settings import Cloud, LocalRuns, RunFolder, Trigger
 from kedro_cloud.publishing.inputs import set_parameter
 from kedro_cloud.trigger.locations import (
     ArrivedFile,
@@ -24,33 +22,46 @@ from kedro_cloud.trigger.locations import (
 )
 
 
-@dataclass(frozen=True)
 class FileTrigger:
     """A project whose pipeline is started for each file.
-
-    Settings are checked when they are used; invalid ones raise ValueError.
 
     Attributes:
         project: Folder of the Kedro project.
         environment: Kedro environment for Azure ML, a folder of `conf`.
-        cloud: Settings in cloud.yml.
-        results: Folder for results of local runs, instead of the catalog's.
+        trigger: Section `trigger` of cloud.yml.
+        endpoint: Endpoint that the trigger names.
+        file_parameter: Parameter of the pipeline that receives the address of the file.
+        variables: Environment variables that name the storage account for local runs.
     """
 
-    project: Path
-    environment: str
-    cloud: Cloud
-    results: str | None = None
+    def __init__(
+        self, project: Path, environment: str, cloud: Cloud, results: str | None = None
+    ) -> None:
+        """Read the trigger; other settings are checked when they are used.
 
-    @property
-    def trigger(self) -> Trigger:
-        """Section `trigger` of cloud.yml."""
-        if self.cloud.trigger is None:
+        Args:
+            project: Folder of the Kedro project.
+            environment: Kedro environment for Azure ML.
+            cloud: Settings in cloud.yml.
+            results: Folder for results of local runs, instead of the catalog's.
+
+        Raises:
+            ValueError: cloud.yml has no trigger.
+        """
+        self.project, self.environment = project, environment
+        self._file, self._results = f"conf/{environment}/cloud.yml", results
+        if cloud.trigger is None:
             raise ValueError(
                 f"{self._file}: trigger is missing; write `trigger:` with a container, an "
                 "endpoint, its file_input and suffixes"
             )
-        return self.cloud.trigger
+        self.trigger: Trigger = cloud.trigger
+        self.endpoint = cloud.endpoints[self.trigger.endpoint]
+        self.file_parameter = self.endpoint.inputs[self.trigger.file_input].parameter
+        self._catalog = config.loader(project, None)["catalog"]  # of local runs
+        loader = config.loader(project, environment)
+        self._azure_catalog, account = loader["catalog"], loader["globals"].get("storage_account")
+        self.variables = {ACCOUNT_NAME: str(account)} if account else {}
 
     @property
     def local(self) -> LocalRuns:
@@ -60,16 +71,6 @@ class FileTrigger:
                 f"{self._file}: trigger.local is missing; write it, or use --start endpoint"
             )
         return self.trigger.local
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Endpoint that the trigger names."""
-        return self.cloud.endpoints[self.trigger.endpoint]
-
-    @property
-    def file_parameter(self) -> str:
-        """Parameter of the pipeline that receives the address of the file."""
-        return self.endpoint.inputs[self.trigger.file_input].parameter
 
     def open_location(self, address: str | None) -> WatchedLocation:
         """Return the location to watch, without accessing it.
@@ -86,8 +87,8 @@ class FileTrigger:
         if not separator:
             location = LocalFolder(_absolute(address), suffixes, outputs)
         elif protocol in PROTOCOLS and path and "@" not in path:
-            if self._account:
-                fsspec.config.conf.setdefault(PROTOCOLS[0], {})["account_name"] = self._account
+            if account := self.variables.get(ACCOUNT_NAME):
+                fsspec.config.conf.setdefault(PROTOCOLS[0], {})["account_name"] = account
             filesystem, markers = fsspec.filesystem(PROTOCOLS[0]), self.trigger.markers
             location = BlobContainer(f"abfs://{path}", suffixes, outputs, filesystem, markers)
         else:
@@ -142,23 +143,16 @@ class FileTrigger:
         return summary and PurePosixPath(self._path(self._catalog, summary)).name
 
     @property
-    def variables(self) -> dict[str, str]:
-        """Environment variables that name the storage account for local runs."""
-        return {ACCOUNT_NAME: self._account} if self._account else {}
-
-    @property
     def _results_folder(self) -> str:
-        if self.results is None:
+        if self._results is None:
             return self._folder_of(self.local.results)
         if self.local.results is None:
             raise ValueError(f"--results: {self._file} has no trigger.local.results to set")
-        return _absolute(self.results)
+        return _absolute(self._results)
 
     def _outputs(self, on_azure: bool) -> Iterator[str]:
         """Yield where local runs write, and where jobs write if the location is on Azure."""
-        catalogs = [self._catalog]
-        if on_azure:
-            catalogs.append(config.loader(self.project, self.environment)["catalog"])
+        catalogs = [self._catalog, self._azure_catalog][: 1 + on_azure]
         yield from (self._path(each, name) for each in catalogs for name in self.trigger.outputs)
         if self.trigger.local is not None:
             yield str(self.work_folder)
@@ -179,20 +173,6 @@ class FileTrigger:
                 "its spelling"
             )
         return _absolute(catalog[dataset]["filepath"], self.project)
-
-    @property
-    def _file(self) -> str:
-        return f"conf/{self.environment}/cloud.yml"
-
-    @cached_property
-    def _catalog(self) -> Mapping[str, Any]:
-        """Catalog of local runs."""
-        catalog: Mapping[str, Any] = config.loader(self.project, None)["catalog"]
-        return catalog
-
-    @cached_property
-    def _account(self) -> str | None:
-        return config.loader(self.project, self.environment)["globals"].get("storage_account")
 
 
 def _absolute(path: str, folder: Path = Path()) -> str:

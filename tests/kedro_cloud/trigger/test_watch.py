@@ -1,4 +1,4 @@
-"""Each new file must be processed exactly once, whatever else happens."""
+"""Each new file is processed exactly once."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def watch_slow(watched, host="here"):
     return watcher
 
 
-def test_a_burst_is_capped_oldest_first_and_each_is_done_once(watched):
+def test_many_files_are_processed_oldest_first_with_a_maximum_of_parallel_runs(watched):
     names = [f"{number} slow.mp4" for number in range(7)]
     for name in names:
         watched.location.put(name)
@@ -43,7 +43,7 @@ def test_a_burst_is_capped_oldest_first_and_each_is_done_once(watched):
     assert watched.work.started == dict.fromkeys(names, 1)
 
 
-def test_a_file_that_is_done_stays_done_when_it_is_overwritten(watched):
+def test_an_overwritten_file_stays_done(watched):
     watched.location.put("a.mp4")
     watcher = watched.watcher()
     watched.finish(watcher)
@@ -53,7 +53,7 @@ def test_a_file_that_is_done_stays_done_when_it_is_overwritten(watched):
     assert watched.work.started == {"a.mp4": 1}
 
 
-def test_a_file_that_fails_is_given_up_while_others_go_on(watched):
+def test_a_failing_file_becomes_poison_and_others_are_processed(watched):
     for name in ("a.mp4", "bad.mp4", "c.mp4"):
         watched.location.put(name)
     watcher = watched.watcher(max_parallel=1)
@@ -68,7 +68,7 @@ def test_a_file_that_fails_is_given_up_while_others_go_on(watched):
     assert watched.work.started["bad.mp4"] == 3
 
 
-def test_a_failed_file_waits_and_is_tried_again_if_it_is_replaced(watched):
+def test_a_failed_file_is_retried_after_its_backoff_or_when_it_is_replaced(watched):
     watched.location.put("bad.mp4")
     watcher = watched.watcher()
     watched.settle(watcher)
@@ -85,7 +85,7 @@ def test_a_failed_file_waits_and_is_tried_again_if_it_is_replaced(watched):
     assert watched.work.started == {"bad.mp4": 6}
 
 
-def test_a_start_that_is_not_possible_is_not_counted_against_the_file(watched):
+def test_an_error_on_starting_a_run_is_no_failed_attempt(watched):
     def fail(file, marker):
         raise OSError("full")
 
@@ -99,14 +99,14 @@ def test_a_start_that_is_not_possible_is_not_counted_against_the_file(watched):
     assert watched.location.marker("a.mp4").attempts == 0
 
 
-def test_an_empty_file_waits_and_does_not_hold_up_the_end(watched):
+def test_an_empty_file_waits_but_once_ends(watched):
     watched.location.put("a.mp4", size=0)
     assert watched.finish() == {"a.mp4": "waiting"}
     watched.location.put("a.mp4")
     assert watched.finish() == {"a.mp4": "done"}
 
 
-def test_of_two_files_with_one_result_the_first_is_processed(watched):
+def test_a_file_whose_result_would_replace_another_is_refused(watched):
     watched.location.put("film.mov")
     watcher = watched.watcher()
     watched.finish(watcher)
@@ -118,7 +118,7 @@ def test_of_two_files_with_one_result_the_first_is_processed(watched):
     assert message_of(watcher, "film.mp4") == message
 
 
-def test_a_name_that_is_refused_or_a_marker_that_cannot_be_read_is_reported(watched):
+def test_an_invalid_name_or_marker_is_refused(watched):
     watched.location.put("it's.mp4")
     watched.location.put("a.mp4")
     watched.location.mark("a.mp4", state="unheard-of")
@@ -151,7 +151,7 @@ def test_markers_of_others_are_reported(watched, fields, state, message):
     assert message_of(watcher, "a.mp4") == message
 
 
-def test_the_logic_app_and_a_watcher_leave_each_other_their_files(watched):
+def test_the_logic_app_and_a_watcher_respect_each_others_markers(watched):
     world = World()
     world.upload("app.mp4")
     world.run()
@@ -168,7 +168,7 @@ def test_the_logic_app_and_a_watcher_leave_each_other_their_files(watched):
     assert len(world.started) == 1
 
 
-def test_a_claim_is_renewed_while_its_run_goes_on(watched):
+def test_a_claim_is_renewed_during_its_run(watched):
     watcher = watch_slow(watched)
     for _ in range(100):
         watched.clock.sleep(30)
@@ -177,7 +177,7 @@ def test_a_claim_is_renewed_while_its_run_goes_on(watched):
     assert watched.settle(watched.watcher("other")) == {"slow.mp4": "elsewhere"}
 
 
-@pytest.mark.parametrize("ends", [True, False], ids=["as it ends", "as its claim is renewed"])
+@pytest.mark.parametrize("ends", [True, False], ids=["at its end", "at the renewal of its claim"])
 def test_a_run_whose_file_was_taken_over_records_nothing(watched, ends):
     watcher = watch_slow(watched)
     watched.location.mark("slow.mp4", state="started", until="2026-11-21T23:00:00Z")
@@ -202,7 +202,7 @@ def test_a_file_that_crashes_all_its_watchers_is_poison(watched):
     assert reason == "its watcher vanished without a result 5 times"
 
 
-def test_the_job_of_a_watcher_that_vanished_is_followed_and_not_started_again(watched):
+def test_the_job_of_a_vanished_watcher_is_followed(watched):
     watched.work.jobs = True
     watch_slow(watched, "first")
     assert watched.location.marker("slow.mp4").job == "job-0"
@@ -216,7 +216,7 @@ def test_the_job_of_a_watcher_that_vanished_is_followed_and_not_started_again(wa
 
 
 @pytest.mark.parametrize("jobs", [False, True])
-def test_a_watcher_that_stops_leaves_its_files_to_the_next(watched, jobs):
+def test_a_stopped_watcher_releases_its_files(watched, jobs):
     watched.work.jobs = jobs
     first = watch_slow(watched, "first")
     first.stop()
@@ -231,7 +231,7 @@ def test_a_watcher_that_stops_leaves_its_files_to_the_next(watched, jobs):
     assert len(watched.work.runs) == 2 - jobs
 
 
-def test_a_run_that_is_done_as_its_watcher_stops_is_recorded(watched):
+def test_a_run_that_is_done_when_its_watcher_stops_is_recorded(watched):
     watched.location.put("a.mp4")
     watcher = watched.watcher()
     watched.settle(watcher)
@@ -239,7 +239,7 @@ def test_a_run_that_is_done_as_its_watcher_stops_is_recorded(watched):
     assert watched.location.marker("a.mp4").state == "done"
 
 
-def test_a_file_that_is_removed_during_its_run_is_still_reported(watched):
+def test_a_file_removed_during_its_run_is_still_reported(watched):
     watcher = watch_slow(watched)
     del watched.location.files["slow.mp4"]
     watcher.scan()
@@ -267,7 +267,7 @@ def clear(watched, name):
 
 
 @pytest.mark.parametrize("state", ["done", "failed", "poison", "stopped"])
-def test_a_file_whose_marker_is_cleared_starts_again_in_another_series(watched, state):
+def test_a_file_without_its_marker_is_processed_again_in_another_series(watched, state):
     watched.location.put("a.mp4")
     watched.location.mark("a.mp4", state=state, series="first", attempts=3)
     assert clear(watched, "a.mp4") == "a.mp4 starts again: its marker is removed"
@@ -291,8 +291,8 @@ def test_the_marker_of_a_file_that_may_be_running_is_kept(watched, until, messag
     assert watched.location.marker("a.mp4").job == "j"
 
 
-def failing(watcher, monkeypatch, calls):
-    """Let the scans with these numbers fail."""
+def make_scans_fail(watcher, monkeypatch, calls):
+    """Make the scans with these indices fail."""
     scan, numbers = watcher.scan, iter(range(1000))
 
     def sometimes():
@@ -303,7 +303,7 @@ def failing(watcher, monkeypatch, calls):
     monkeypatch.setattr(watcher, "scan", sometimes)
 
 
-def test_storage_that_does_not_answer_for_a_while_does_not_end_the_watch(watched, monkeypatch):
+def test_an_outage_of_storage_does_not_end_a_watcher(watched, monkeypatch):
     signals, reported = [], []
     watched.location.put("a.mp4")
 
@@ -311,18 +311,18 @@ def test_storage_that_does_not_answer_for_a_while_does_not_end_the_watch(watched
         signals.extend(15 for file in files if file.state == "done")
 
     watcher = watched.watcher(observer=observe)
-    failing(watcher, monkeypatch, {0, 1, 3})
+    make_scans_fail(watcher, monkeypatch, {0, 1, 3})
     watcher.run(False, signals, reported.append)
     assert [str(error) for error in reported] == ["abfs://videos: no answer"] * 2
     assert watched.location.marker("a.mp4").state == "done"
 
 
-def test_storage_that_does_not_answer_ends_a_watch_that_runs_once_and_frees_files(
+def test_an_outage_of_storage_ends_a_watcher_that_runs_once_and_releases_files(
     watched, monkeypatch
 ):
     watched.location.put("slow.mp4")
     watcher = watched.watcher()
-    failing(watcher, monkeypatch, {1})
+    make_scans_fail(watcher, monkeypatch, {1})
     with pytest.raises(StorageError):
         watcher.run(True, (), print)
     assert watched.location.marker("slow.mp4").state == "stopped"
@@ -330,12 +330,12 @@ def test_storage_that_does_not_answer_ends_a_watch_that_runs_once_and_frees_file
     assert watched.settle(watched.watcher("next")) == {"slow.mp4": "running"}
 
 
-def test_runs_are_killed_when_a_watch_fails(watched):
-    def broken(files):
+def test_runs_are_killed_when_their_watcher_fails(watched):
+    def interrupt(files):
         if watched.work.runs:
             raise KeyboardInterrupt
 
     watched.location.put("slow.mp4")
     with pytest.raises(KeyboardInterrupt):
-        watched.watcher(observer=broken).run(True, (), print)
+        watched.watcher(observer=interrupt).run(True, (), print)
     assert watched.work.runs[0].killed

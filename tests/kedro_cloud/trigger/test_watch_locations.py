@@ -1,4 +1,4 @@
-"""Folder and container must list the same files, and grant each marker to one of two rivals."""
+"""Folder and container list the same files, and one of two concurrent claims succeeds."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -69,7 +69,7 @@ def test_one_of_many_concurrent_claims_succeeds(arrivals):
     assert tags == list(arrivals.location().list_tags().values())
 
 
-def test_a_marker_that_was_being_written_as_its_watcher_was_killed_is_ignored(folder):
+def test_an_incomplete_marker_of_a_killed_watcher_is_ignored(folder):
     (folder.folder / ".started").mkdir()
     (folder.folder / ".started/.new").write_bytes(b'{"file": "a.mp4", "sta')
     folder.put("a.mp4")
@@ -87,7 +87,7 @@ def test_a_file_of_each_location_is_processed_once(arrivals):
 
 
 @pytest.mark.parametrize("name", ["sub/a.mp4", "film #2, a*[1]?.mp4"])
-def test_a_marker_lies_where_the_logic_app_looks_for_it(container, name):
+def test_a_marker_has_the_path_that_the_logic_app_reads(container, name):
     container.put(name)
     watched = Watched(location=container.location())
     assert watched.finish() == {name: "done"}
@@ -97,7 +97,7 @@ def test_a_marker_lies_where_the_logic_app_looks_for_it(container, name):
     assert watched.location.locate_marker(name) == f"abfs://triggers/.started/videos/{name}.json"
 
 
-def test_a_folder_of_a_container_is_watched_and_a_blob_is_no_folder(container):
+def test_a_folder_of_a_container_is_watched_but_not_a_blob(container):
     for name in ("in/a.mp4", "out/b.mp4"):
         container.put(name)
     location, found = container.location(), []
@@ -114,7 +114,7 @@ def test_a_claim_whose_response_was_lost_is_recognised(container):
     assert location.write_marker("a.mp4", claim, "") == tag
 
 
-def test_a_blob_counts_when_all_its_blocks_are_committed(container):
+def test_a_blob_is_listed_when_all_its_blocks_are_committed(container):
     client = container.blobs.service_client.get_blob_client("videos", "a.mp4")
     sync(container.blobs.loop, client.stage_block, "0001", b"half a ")
     assert container.location().list_files() == []
@@ -122,7 +122,7 @@ def test_a_blob_counts_when_all_its_blocks_are_committed(container):
     assert [file.name for file in container.location().list_files()] == ["a.mp4"]
 
 
-def test_a_file_that_grows_waits(folder):
+def test_a_growing_file_waits(folder):
     watched = Watched(location=folder.location())
     watcher = watched.watcher()
     for number in range(3):
@@ -134,7 +134,7 @@ def test_a_file_that_grows_waits(folder):
         assert message_of(watcher, "a.mp4") == "may still be being written"
         watched.clock.sleep(watcher.every / 2)
     assert not watched.work.runs
-    assert watcher.is_idle  # a file that goes on growing does not hold up --once
+    assert watcher.is_idle  # a growing file does not delay the end of --once
     assert watched.finish(watcher) == {"a.mp4": "done"}
 
 

@@ -1,4 +1,4 @@
-"""A file must have one owner at a time, and its marker must record how its run ended."""
+"""A file has one owner at a time, and its marker records how its run ended."""
 
 from datetime import timedelta
 
@@ -65,7 +65,7 @@ TRANSITIONS = [
 
 
 @pytest.mark.parametrize(("fields", "version", "state", "attempts"), TRANSITIONS)
-def test_a_marker_decides_what_may_be_done_with_its_file(fields, version, state, attempts):
+def test_a_marker_determines_the_state_of_a_claim(fields, version, state, attempts):
     found, claim = evaluate(marker(**fields), version)
     assert (found, claim.attempts) == (state, attempts)
 
@@ -84,14 +84,14 @@ def test_series_distinguishes_a_first_claim_from_a_retry_and_the_job_continues()
     assert interrupted.interruptions == 1
 
 
-def test_a_process_that_took_the_pid_of_the_dead_one_counts_as_dead():
+def test_an_owner_with_the_pid_of_this_watcher_is_dead():
     held = marker(**STARTED, until=LATER, by="here:1:another")
     assert evaluate(held)[0] == "waiting"
     mine = marker(**STARTED, until=LATER, by=ME)
     assert evaluate(mine)[0] == "elsewhere"
 
 
-def test_the_backoff_grows_with_each_failure_and_the_last_is_poison():
+def test_the_backoff_triples_and_the_last_failure_is_poison():
     ended, rests = marker(**STARTED, attempts=0, job="j"), []
     failed = protocol.Outcome("failed", "no video")
     for _ in range(ATTEMPTS):
@@ -102,7 +102,7 @@ def test_the_backoff_grows_with_each_failure_and_the_last_is_poison():
     assert (ended.state, ended.attempts) == ("poison", ATTEMPTS)
 
 
-def test_a_marker_keeps_fields_of_others_and_times_to_the_second():
+def test_a_marker_keeps_unknown_fields_and_times_to_the_second():
     text = b'{"file": "a", "state": "done", "by": "me", "since": "2026-11-21T22:14:03.5Z", "x": 1}'
     found = Marker.from_bytes(text)
     assert found is not None
@@ -121,7 +121,7 @@ MACHINES = st.integers(0, 2)
 
 
 class Watchers(RuleBasedStateMachine):
-    """Three machines watch one location; any watcher may crash, stop, lag or meet another."""
+    """Three machines watch one location; any watcher may crash, stop or be slow."""
 
     def __init__(self):
         super().__init__()
@@ -185,7 +185,7 @@ class Watchers(RuleBasedStateMachine):
         assert len(names) == len(set(names))
 
     @invariant()
-    def no_machine_runs_more_than_it_may(self):
+    def no_machine_exceeds_its_maximum(self):
         for machine in range(3):
             assert sum(each == machine for each, _ in self.active()) <= 2
 
@@ -195,13 +195,13 @@ class Watchers(RuleBasedStateMachine):
         assert len(done) == len(set(done))
 
     @invariant()
-    def no_version_fails_more_often_than_it_may(self):
+    def no_version_fails_more_often_than_allowed(self):
         for outcome in self.outcomes:
             if outcome[2] == "failed":
                 assert self.outcomes.count(outcome) <= ATTEMPTS
 
     def teardown(self):
-        """In the end each file is done or given up, though nobody is left but one machine."""
+        """Check that one remaining machine processes each file or marks it as poison."""
         for machine in (0, 1, 2):
             self.crash(machine)
         survivor = self.watchers[0]
@@ -223,19 +223,19 @@ TestWatchers = Watchers.TestCase
 TestWatchers.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
 
 
-def test_a_watcher_that_is_slower_between_scan_and_claim_gets_nothing(monkeypatch):
-    """All that can happen between the two happens here."""
+def test_a_watcher_that_claims_too_late_starts_nothing(monkeypatch):
+    """Another watcher claims the file between the scan and the claim of this one."""
     watched = Watched()
     watched.location.put("slow.mp4")
     rival, slower = watched.watcher("rival"), watched.watcher("slower")
     write = MemoryLocation._write
 
-    def overtaken(location, name, content, tag):
+    def write_late(location, name, content, tag):
         monkeypatch.setattr(MemoryLocation, "_write", write)
         rival.scan()
         return write(location, name, content, tag)
 
-    monkeypatch.setattr(MemoryLocation, "_write", overtaken)
+    monkeypatch.setattr(MemoryLocation, "_write", write_late)
     slower.scan()
     assert watched.work.started == {"slow.mp4": 1}
     assert watched.location.marker("slow.mp4").by.startswith("rival:")

@@ -1,4 +1,4 @@
-"""Each file must start the right run, and no process of it may be left running."""
+"""Each file starts the right run, and no process of it is left running."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,10 +36,10 @@ def arrived(name):
     return ArrivedFile(name, f"/videos/{name}", "1", 7, 0.0)
 
 
-def wait_until(holds):
+def wait_until(condition):
     deadline = time.monotonic() + 60
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it did not happen"
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.01)
     return found
 
@@ -67,14 +67,14 @@ def test_a_killed_command_reports_the_signal(commands):
     assert wait_until(run.outcome).message.startswith("ended by SIGKILL, as Linux does when memory")
 
 
-def test_the_progress_is_that_of_the_last_bar(commands):
+def test_the_progress_is_read_from_the_last_progress_bar(commands):
     run = commands.start(arrived("slow.mp4"))
     (run.work / "log.txt").write_text("stylize:  30%|###  |\r\x1b[1mstylize:  41%|#### |")
     assert run.progress() == "41 %"
     run.kill()
 
 
-def test_runs_end_when_asked_and_nothing_of_them_is_left(commands):
+def test_interrupted_runs_leave_no_process(commands):
     runs = [commands.start(arrived(f"{number} slow.mp4")) for number in range(2)]
     wait_until(lambda: len(commands.recorded("started")) == 2)
     end_runs(runs, time)
@@ -83,7 +83,7 @@ def test_runs_end_when_asked_and_nothing_of_them_is_left(commands):
 
 
 def processes_of(commands):
-    """Command lines of the processes that work on files."""
+    """Return the command lines of the processes that work on files."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -97,7 +97,7 @@ def processes_of(commands):
 
 @pytest.fixture
 def watching(folder, commands):
-    """A watcher in a process of its own, with two files that it works on."""
+    """Yield the process of a watcher that works on two files."""
     for name in ("a.mp4", "b slow.mp4", "c slow.mp4"):
         folder.put(name)
     process = subprocess.Popen(
@@ -113,10 +113,12 @@ def watching(folder, commands):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_after_a_watcher_was_killed_or_stopped_the_next_goes_on(watching, folder, commands, number):
+def test_the_next_watcher_continues_after_one_was_killed_or_stopped(
+    watching, folder, commands, number
+):
     watching.send_signal(number)
     assert watching.wait() == (130 if number == signal.SIGINT else -signal.SIGKILL)
-    wait_until(lambda: not processes_of(commands))  # nobody works on for a watcher that is gone
+    wait_until(lambda: not processes_of(commands))
     (commands.folder / "go").touch()
     watcher = Watcher(folder.location(), commands.starter, ATTEMPTS, 2, every=0)
 
@@ -139,7 +141,7 @@ def trigger():
     return FileTrigger(ROOT, "azureml", cloud_settings(ROOT, "azureml"))
 
 
-def test_a_local_run_gets_the_file_and_folders_of_its_own(trigger, tmp_path):
+def test_a_local_run_gets_the_file_and_its_own_folders(trigger, tmp_path):
     command = kedro_run_command(trigger, {"style": "wave", "stylizing": {"workers": 1}}, FILE,
                                 tmp_path)  # fmt: skip
     assert command == [
@@ -190,8 +192,8 @@ def test_an_invalid_setting_is_reported_before_a_run_starts(trigger, setting):
         "local": {"local": None},
         "outputs": {"outputs": ("misspelt",)},
     }[setting]
-    settings = trigger.cloud.trigger.model_copy(update=fields)
-    changed = replace(trigger, cloud=trigger.cloud.model_copy(update={"trigger": settings}))
+    changed = copy(trigger)
+    changed.trigger = trigger.trigger.model_copy(update=fields)
     message = "trigger.local is missing" if setting == "local" else "dataset 'misspelt' is missing"
     with pytest.raises(ValueError, match=f"^conf/azureml/cloud.yml: .*{message}"):
         if setting == "outputs":
@@ -201,16 +203,16 @@ def test_an_invalid_setting_is_reported_before_a_run_starts(trigger, setting):
 
 
 class Service:
-    """Stands in for an SDK client whose jobs take the states that a test says."""
+    """Replacement of an SDK client, whose jobs have the given statuses one after another."""
 
     def __init__(self, *statuses):
-        self.statuses, self.asked, self.names = list(statuses), 0, set()
+        self.statuses, self.requests, self.names = list(statuses), 0, set()
         self.jobs = self
 
     def get(self, name):
         if name not in self.names:
             raise ResourceNotFoundError(f"job {name}")
-        self.asked += 1
+        self.requests += 1
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         return SimpleNamespace(name=name, status=status)
 
@@ -243,10 +245,10 @@ def test_a_job_is_queried_at_intervals_until_it_has_ended(status, state, message
         clock.sleep(10)
     assert run.outcome() == run.outcome()
     assert (run.outcome().state, run.outcome().message) == (state, f"job {run.job}{message}")
-    assert service.asked == 3
+    assert service.requests == 3
 
 
-def test_a_job_that_is_gone_has_failed():
+def test_a_deleted_job_has_failed():
     service = Service("Running")
     run = start(service)
     service.names.clear()
@@ -254,7 +256,7 @@ def test_a_job_that_is_gone_has_failed():
     assert (outcome.state, outcome.message) == ("failed", f"job {run.job} ended as Deleted")
 
 
-def test_an_attempt_has_one_job_whoever_starts_it():
+def test_an_attempt_has_one_job_for_all_watchers():
     service, fails = Service("Running"), lambda file, name: pytest.fail("started again")
     first = start(service)
     assert start(service, submit=fails).job == first.job  # no marker names it
@@ -265,7 +267,7 @@ def test_an_attempt_has_one_job_whoever_starts_it():
 
 
 @pytest.mark.parametrize("code", [400, 503])
-def test_only_what_azure_ml_does_not_accept_counts_against_the_file(code):
+def test_only_a_rejection_by_azure_ml_is_a_failed_attempt(code):
     def submit(file, name):
         found = HttpResponseError("no")
         found.status_code = code
@@ -282,7 +284,7 @@ def test_only_what_azure_ml_does_not_accept_counts_against_the_file(code):
             start(Service(), submit=submit)
 
 
-def test_a_job_goes_on_when_its_watcher_ends():
+def test_a_job_continues_when_its_watcher_ends():
     run = start(Service("Running"))
     end_runs([run], FakeClock())
     run.kill()
