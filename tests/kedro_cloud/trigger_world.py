@@ -1,4 +1,4 @@
-"""What the Logic App of infra/ meets: a queue, a container of markers, an endpoint and its jobs."""
+"""Simulate the services of the Logic App: queue, container of markers, endpoint and jobs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HIDDEN_MINUTES = 360
 
 
 def actions_in(actions: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """All actions of a workflow, those within others included, by name."""
+    """Yield all actions of a workflow, nested ones included, by name."""
     for name, action in actions.items():
         yield name, action
         yield from actions_in(action.get("actions", {}))
@@ -41,7 +41,7 @@ def actions_in(actions: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @dataclass
 class Message:
-    """Of the queue; hidden from `taken` on."""
+    """A message of the queue; hidden until `visible_at`."""
 
     id: str
     text: str
@@ -50,7 +50,7 @@ class Message:
 
 @dataclass
 class World:
-    """Keeps what the workflow writes; `refuse` decides which requests get another answer."""
+    """Store what the workflow writes; `refuse` returns an error status for a request, or None."""
 
     minutes: int = 0
     requests: int = 0
@@ -58,38 +58,38 @@ class World:
     blobs: dict[str, Any] = field(default_factory=dict)
     started: dict[str, Any] = field(default_factory=dict)
     ends: list[str] = field(default_factory=list)
-    """How jobs end, one after the other; those after them are completed."""
+    """Final statuses of jobs, in order; later jobs are completed."""
     running_minutes: int = 3
     refuse: Callable[[str, str], int | None] = lambda method, host: None
     names_jobs: bool = True
-    """Whether a job gets the name that is asked for."""
+    """Whether a job gets the requested name."""
 
     def upload(self, name: str, number: int = 1, container: str = "videos", **event: Any) -> None:
-        """Tell of a new blob, as Event Grid does."""
-        told = {
+        """Add the event of a new blob, as Event Grid does."""
+        content = {
             "id": f"event-{number}",
             "eventType": "Microsoft.Storage.BlobCreated",
             "subject": f"{PREFIX}{container}/blobs/{name}",
             "data": {"contentLength": 5},
             **event,
         }
-        text = base64.b64encode(json.dumps(told).encode()).decode()
+        text = base64.b64encode(json.dumps(content).encode()).decode()
         self.messages.append(Message(f"message-{len(self.messages)}-{number}", text))
 
     def run(self) -> str:
-        """Let the trigger fire once; how that run ended."""
+        """Fire the trigger once; return the status of the run."""
         return Run(WORKFLOW, dict(PARAMETERS), self).go()
 
     def marker(self, name: str) -> Any:
-        """Of a video; None if there is none."""
+        """Return the marker of a video; None if there is none."""
         return self.blobs.get(f"/triggers/.started/videos/{name}.json")
 
     def reports(self) -> list[Any]:
-        """What was told of as poison, apart from markers."""
+        """Return the reports of poison, which are not markers."""
         return [blob for path, blob in self.blobs.items() if "/.poison/" in path]
 
     def request(self, method: str, uri: str, headers: dict[str, str], body: Any) -> Response:
-        """The answer of whichever service it goes to."""
+        """Return the response of the service that the request is for."""
         self.requests += 1
         parts = urlsplit(uri)
         service = (parts.hostname or "").split(".")[1]

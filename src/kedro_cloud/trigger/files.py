@@ -77,19 +77,24 @@ def clear_markers(
 ) -> Iterator[str]:
     """Remove markers, so that their files are processed again; yield a line for each name.
 
-    A marker stays while its file is claimed, or while a job without a watcher may be running: a
+    A marker is kept while its file is claimed, or while a job without a watcher may be running: a
     second run would write the same result.
+
+    Args:
+        location: Location of the files.
+        names: Names of the files.
+        watcher: Identity of this watcher.
+        now: Current time, UTC.
     """
     markers = location.read_markers(list(names))
     for name in names:
         marker = markers.get(name)
         if name not in markers:
-            yield f"{name} has no marker"
+            yield f"{name}: no marker"
         elif marker is not None and protocol.is_claimed(marker, now, watcher):
-            yield f"{name} is running; stop {marker.by} first"
+            yield f"{name}: claimed by {marker.by}; stop it first"
         elif marker is not None and marker.state == "started" and marker.job:
-            advice = "watch until that has ended, then try again"
-            yield f"{name} may be running in job {marker.job}; {advice}"
+            yield f"{name}: job {marker.job} may be running; watch until it has ended, then retry"
         else:
             location.remove_marker(name)
-            yield f"{name} starts again: its marker is removed"
+            yield f"{name}: marker removed; the file is processed again"

@@ -25,29 +25,27 @@ from kedro_cloud.trigger.locations import (
 class FileTrigger:
     """A project whose pipeline is started for each file.
 
-    Attributes:
+    Settings that only some runs need are checked when they are used.
+
+    Args:
         project: Folder of the Kedro project.
         environment: Kedro environment for Azure ML, a folder of `conf`.
+        cloud: Settings in cloud.yml.
+        results: Folder for results of local runs, instead of the catalog's.
+
+    Attributes:
         trigger: Section `trigger` of cloud.yml.
         endpoint: Endpoint that the trigger names.
         file_parameter: Parameter of the pipeline that receives the address of the file.
         variables: Environment variables that name the storage account for local runs.
+
+    Raises:
+        ValueError: cloud.yml has no trigger.
     """
 
     def __init__(
         self, project: Path, environment: str, cloud: Cloud, results: str | None = None
     ) -> None:
-        """Read the trigger; other settings are checked when they are used.
-
-        Args:
-            project: Folder of the Kedro project.
-            environment: Kedro environment for Azure ML.
-            cloud: Settings in cloud.yml.
-            results: Folder for results of local runs, instead of the catalog's.
-
-        Raises:
-            ValueError: cloud.yml has no trigger.
-        """
         self.project, self.environment = project, environment
         self._file, self._results = f"conf/{environment}/cloud.yml", results
         if cloud.trigger is None:
@@ -59,8 +57,8 @@ class FileTrigger:
         self.endpoint = cloud.endpoints[self.trigger.endpoint]
         self.file_parameter = self.endpoint.inputs[self.trigger.file_input].parameter
         self._catalog = config.loader(project, None)["catalog"]  # of local runs
-        loader = config.loader(project, environment)
-        self._azure_catalog, account = loader["catalog"], loader["globals"].get("storage_account")
+        self._azure = config.loader(project, environment)
+        account = self._azure["globals"].get("storage_account")
         self.variables = {ACCOUNT_NAME: str(account)} if account else {}
 
     @property
@@ -152,7 +150,7 @@ class FileTrigger:
 
     def _outputs(self, on_azure: bool) -> Iterator[str]:
         """Yield where local runs write, and where jobs write if the location is on Azure."""
-        catalogs = [self._catalog, self._azure_catalog][: 1 + on_azure]
+        catalogs = [self._catalog, self._azure["catalog"]] if on_azure else [self._catalog]
         yield from (self._path(each, name) for each in catalogs for name in self.trigger.outputs)
         if self.trigger.local is not None:
             yield str(self.work_folder)

@@ -214,12 +214,12 @@ class Watcher:
     def _find_delay(self, each: WatchedFile) -> str | None:
         """Return why a file has to wait; None if it is complete."""
         if not each.file.size:  # the Data Lake Storage API creates a file before it writes
-            return "is empty so far"
+            return "is empty"
         if self.clock.monotonic() - each.seen >= self.every or not self.location.shows_unfinished:
             return None
         # `once` waits for one more scan, but not for a file that is being written.
         each.is_due = not each.changed
-        return "may still be being written"
+        return "may be incomplete"
 
     def _start(self, each: WatchedFile, claim: Marker) -> None:
         """Claim a file and start its run, unless another watcher was faster."""

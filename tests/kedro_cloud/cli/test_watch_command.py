@@ -95,8 +95,8 @@ def test_poison_is_told_and_shows_in_the_exit_code_until_it_is_forgotten(call, f
     assert work.recorded("started") == {"bad.mp4": 3}
     again = call(str(folder.folder), "--once", "--again", "bad.mp4", "--again", "other.mp4")
     assert again.stdout.splitlines()[:2] == [
-        "bad.mp4 starts again: its marker is removed",
-        "other.mp4 has no marker",
+        "bad.mp4: marker removed; the file is processed again",
+        "other.mp4: no marker",
     ]
     assert work.recorded("started") == {"bad.mp4": 6}
 
@@ -204,7 +204,7 @@ def test_a_job_whose_answer_was_lost_is_found_again(call, container, plane, monk
     assert call("--once", "--start", "endpoint").exit_code == 0
     assert (container.marker("a.mp4")["state"], len(jobs(plane))) == ("done", 1)
     again = call("--once", "--start", "endpoint", "--again", "a.mp4")
-    assert again.stdout.splitlines()[0] == "a.mp4 starts again: its marker is removed"
+    assert again.stdout.splitlines()[0] == "a.mp4: marker removed; the file is processed again"
     assert (container.marker("a.mp4")["state"], len(jobs(plane))) == ("done", 2)
 
 

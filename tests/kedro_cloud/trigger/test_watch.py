@@ -270,18 +270,18 @@ def clear(watched, name):
 def test_a_file_without_its_marker_is_processed_again_in_another_series(watched, state):
     watched.location.put("a.mp4")
     watched.location.mark("a.mp4", state=state, series="first", attempts=3)
-    assert clear(watched, "a.mp4") == "a.mp4 starts again: its marker is removed"
+    assert clear(watched, "a.mp4") == "a.mp4: marker removed; the file is processed again"
     assert watched.finish() == {"a.mp4": "done"}
     marker = watched.location.marker("a.mp4")
     assert (marker.series != "first", marker.attempts) == (True, 0)
-    assert clear(watched, "b.mp4") == "b.mp4 has no marker"
+    assert clear(watched, "b.mp4") == "b.mp4: no marker"
 
 
 @pytest.mark.parametrize(
     ("until", "message"),
     [
-        (NOW + timedelta(seconds=1), "a.mp4 is running; stop elsewhere:1:a first"),
-        (NOW, "a.mp4 may be running in job j; watch until that has ended, then try again"),
+        (NOW + timedelta(seconds=1), "a.mp4: claimed by elsewhere:1:a; stop it first"),
+        (NOW, "a.mp4: job j may be running; watch until it has ended, then retry"),
     ],
 )
 def test_the_marker_of_a_file_that_may_be_running_is_kept(watched, until, message):

@@ -128,10 +128,10 @@ def test_a_growing_file_waits(folder):
     for number in range(3):
         folder.put("a.mp4", b"half" * (number + 1))
         watcher.scan()
-        assert message_of(watcher, "a.mp4") == "may still be being written"
+        assert message_of(watcher, "a.mp4") == "may be incomplete"
         watched.clock.sleep(watcher.every / 2)
         watcher.scan()
-        assert message_of(watcher, "a.mp4") == "may still be being written"
+        assert message_of(watcher, "a.mp4") == "may be incomplete"
         watched.clock.sleep(watcher.every / 2)
     assert not watched.work.runs
     assert watcher.is_idle  # a growing file does not delay the end of --once
