@@ -6,11 +6,9 @@ kedro-azureml does the work. The functions here first check what would make it f
 from __future__ import annotations
 
 import copy
-import functools
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +16,44 @@ import click
 from kedro.framework.project import pipelines
 from kedro_azureml.cli import azureml_group
 
+from kedro_cloud.cli.options import Command
 from kedro_cloud.core import ranks
 from kedro_cloud.core.config import ENVIRONMENT
-from kedro_cloud.core.errors import is_traceback_requested, one_line_errors
+from kedro_cloud.core.errors import is_traceback_requested
 from kedro_cloud.core.startup import paused_garbage_collection
-from kedro_cloud.jobs import translation
+from kedro_cloud.jobs import snapshot, translation
 from kedro_cloud.jobs.hooks import STEP
 from kedro_cloud.publishing.inputs import with_inputs
 from kedro_cloud.workspace import connection, faults
 
 STEP_VARIABLE = "KEDRO_CLOUD_STEP"
 """Variable with the name of the current step, for the configuration."""
+_HIDDEN = {
+    # The SDK warns about experimental classes, six in every job.
+    "azure.ai.ml._utils._experimental": "",
+    # kedro-azureml copies every dataset into its own catalog.
+    "kedro.io.data_catalog": "Replacing dataset",
+    # kedro-azureml passes an argument that Kedro has deprecated.
+    "kedro.framework.session.session": "`pipeline_name` is deprecated",
+}
+"""Beginning of the log lines on which users cannot act, by logger."""
 
-Command = Callable[..., Any]
+Callback = Callable[..., Any]
 
 
-def compile_job(plugin: Command, **options: Any) -> Any:
+def compile_job(plugin: Callback, **options: Any) -> Any:
     """Translate a pipeline into a file, without a request to Azure."""
-    _check_command(options)
-    with paused_garbage_collection(), translation.disabled_tracking(), _quietly():
+    _check_options(options)
+    with paused_garbage_collection(), translation.disabled_tracking():
         return plugin(**options)
 
 
-def run_job(plugin: Command, **options: Any) -> Any:
+def run_job(plugin: Callback, **options: Any) -> Any:
     """Submit a pipeline, after checking its requirements."""
-    _check_command(options)
+    _check_options(options)
     context = click.get_current_context().obj
     project = Path(context.metadata.project_path)
-    faults.check_snapshot(project)
+    snapshot.check_size(snapshot.uploaded_files(project))
     from kedro_cloud.monitoring.step_variables import step_variables
 
     client = connection.connect(project, context.env, options["subscription_id"])
@@ -54,21 +62,19 @@ def run_job(plugin: Command, **options: Any) -> Any:
     connection.check_storage(client)
     variables = step_variables(client, project, context.env)
     # Later entries, from the command line, override earlier ones.
-    options["env_var"] = (
-        *(f"{name}={value}" for name, value in variables.items()),
-        *options["env_var"],
-    )
-    with paused_garbage_collection(), translation.disabled_tracking(), _quietly():
+    given = [f"{name}={value}" for name, value in variables.items()]
+    options["env_var"] = (*given, *options["env_var"])
+    with paused_garbage_collection(), translation.disabled_tracking():
         return plugin(**options)
 
 
-def execute_step(plugin: Command, **options: Any) -> Any:
+def execute_step(plugin: Callback, **options: Any) -> Any:
     """Run a step, in a job's container or in a rehearsal."""
     options["params"] = with_inputs(options["params"])
     os.environ[STEP_VARIABLE] = options["node"]
     token = STEP.set((options["pipeline"], options["node"]))
     try:
-        with paused_garbage_collection(), _quietly():
+        with paused_garbage_collection():
             done = plugin(**options)
     finally:
         STEP.reset(token)
@@ -78,7 +84,7 @@ def execute_step(plugin: Command, **options: Any) -> Any:
     return done
 
 
-def _check_command(options: Mapping[str, Any]) -> None:
+def _check_options(options: Mapping[str, Any]) -> None:
     """Check environment, pipeline and parameters; raise ValueError if one is invalid."""
     context = click.get_current_context().obj
     faults.check_environment(Path(context.metadata.project_path), context.env)
@@ -96,30 +102,8 @@ def _mark_folder(name: str, folder: Path) -> None:
         (folder / "kept_elsewhere.txt").write_text(text, encoding="utf-8")
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Hide log lines on which users cannot act."""
-    silenced = {
-        # The SDK warns about experimental classes, six in every job.
-        "azure.ai.ml._utils._experimental": "",
-        # kedro-azureml copies every dataset into its own catalog.
-        "kedro.io.data_catalog": "Replacing dataset",
-        # kedro-azureml passes an argument that Kedro has deprecated.
-        "kedro.framework.session.session": "`pipeline_name` is deprecated",
-    }
-    filters = {logging.getLogger(name): _exclude(text) for name, text in silenced.items()}
-    filters[logging.getLogger("kedro_azureml.client")] = _shorten_record
-    for logger, each in filters.items():
-        logger.addFilter(each)
-    try:
-        yield
-    finally:
-        for logger, each in filters.items():
-            logger.removeFilter(each)
-
-
-def _exclude(text: str) -> Callable[[logging.LogRecord], bool]:
-    return lambda record: not record.getMessage().startswith(text)
+def _is_shown(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_HIDDEN[record.name])
 
 
 def _shorten_record(record: logging.LogRecord) -> bool:
@@ -131,22 +115,16 @@ def _shorten_record(record: logging.LogRecord) -> bool:
     return True
 
 
-def _with_short_errors(before: Command, plugin: Command) -> Command:
-    """Return a command that calls a function above with kedro-azureml's, and shortens errors."""
+def _wrap(command: click.Command, callback: Callback) -> Command:
+    """Return a command that calls a function above with the one of kedro-azureml."""
 
-    @functools.wraps(plugin)
-    def command(**options: Any) -> Any:
-        with faults.short_errors():
-            return one_line_errors(before)(plugin, **options)
+    def call(**options: Any) -> Any:
+        for name in _HIDDEN:
+            logging.getLogger(name).addFilter(_is_shown)
+        logging.getLogger("kedro_azureml.client").addFilter(_shorten_record)
+        return callback(command.callback, **options)
 
-    return command
-
-
-def _with_callback(command: click.Command, before: Command) -> click.Command:
-    own = copy.copy(command)
-    assert command.callback is not None
-    own.callback = _with_short_errors(before, command.callback)
-    return own
+    return Command(command.name, callback=call, params=command.params, help=command.help)
 
 
 def _build_group(group: click.Group) -> click.Group:
@@ -158,15 +136,9 @@ def _build_group(group: click.Group) -> click.Group:
         if option.name == "env":
             # kedro-azureml's own default is `local`, which is not for clusters.
             option.default = lambda: os.environ.get("KEDRO_ENV", ENVIRONMENT)
-    before: Mapping[str, Command] = {
-        "compile": compile_job,
-        "run": run_job,
-        "execute": execute_step,
-    }
-    own.commands = {
-        name: _with_callback(command, before[name]) if name in before else command
-        for name, command in group.commands.items()
-    }
+    callbacks = {"compile": compile_job, "run": run_job, "execute": execute_step}
+    wrapped = {name: _wrap(group.commands[name], each) for name, each in callbacks.items()}
+    own.commands = {**group.commands, **wrapped}
     return own
 
 

@@ -8,41 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.core.errors import one_line_errors
+from kedro_cloud.cli.models import hide_log_lines
+from kedro_cloud.cli.options import Command, dry_run_option, echo_lines
 from kedro_cloud.models.registry import STAGES
 from kedro_cloud.models.scoring import PORT
-from kedro_cloud.workspace import faults
 
 if TYPE_CHECKING:
-    from azure.ai.ml import MLClient
-
     from kedro_cloud.models.registry import Version
-    from kedro_cloud.provisioning.environment import Image
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--model", required=True, help="Registered name, as in `kedro cloud models list`.")
 @click.option("--version", default="", help="Version. Default: the champion, or else the latest.")
-@click.option(
-    "--stage",
-    type=click.Choice(STAGES),
-    default=None,
-    help="Deploy the version in this stage.",
-)
-@click.option("--dry-run", is_flag=True, help="Show the changes without applying them.")
+@click.option("--stage", type=click.Choice(STAGES), help="Deploy the version in this stage.")
+@dry_run_option
 @click.option("--keep", is_flag=True, help="Keep the previous deployment, for a fast rollback.")
 @click.option("--local", is_flag=True, help="Serve on this machine, until Ctrl-C.")
+@click.option("--port", type=click.IntRange(1, 65535), help=f"Port, with --local. Default: {PORT}.")
 @click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    default=None,
-    help=f"Port, with --local. Default: {PORT}.",
-)
-@click.option(
-    "--env",
-    "-e",
-    default=None,
-    help="Environment of the model registry. Default: azureml; with --local: base.",
+    "--env", "-e", help="Environment of the model registry. Default: azureml; with --local: base."
 )
 @click.pass_obj
 def deploy(metadata: Any, /, **options: Any) -> None:
@@ -64,38 +48,27 @@ def deploy(metadata: Any, /, **options: Any) -> None:
         raise click.UsageError("--port needs --local; add it, or remove --port")
     if options["local"] and (options["dry_run"] or options["keep"]):
         raise click.UsageError("--local changes nothing; remove --dry-run and --keep")
-    with faults.short_errors():
-        one_line_errors(_deploy)(Path(metadata.project_path), **options)
+    hide_log_lines()
+    project = Path(metadata.project_path)
+    which = (options["model"], options["version"], options["stage"] or "")
+    if options["local"]:
+        _serve(project, options["env"] or "base", which, options["port"] or PORT)
+    else:
+        environment = options["env"] or "azureml"
+        _deploy_to_azure(project, environment, which, options["dry_run"], options["keep"])
 
 
-def _deploy(
-    project: Path,
-    model: str,
-    version: str,
-    stage: str | None,
-    dry_run: bool,
-    keep: bool,
-    local: bool,
-    port: int | None,
-    env: str | None,
-) -> None:
-    from kedro_cloud.cli.models import quietly
+def _serve(project: Path, environment: str, which: tuple[str, str, str], port: int) -> None:
+    from kedro_cloud.models import local_server
     from kedro_cloud.models.environment_registry import open_registry
     from kedro_cloud.models.registry import choose_version
 
-    quietly()
-    environment = env or ("base" if local else "azureml")
-    if not local:
-        _deploy_to_azure(project, environment, (model, version, stage or ""), dry_run, keep)
-        return
-    from kedro_cloud.models import local_server
-
     registry = open_registry(project, environment)
-    chosen = choose_version(registry, model, version, stage or "")
+    chosen = choose_version(registry, *which)
     with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
         files = registry.fetch(chosen, Path(folder))
         click.echo(_format_version(chosen))
-        local_server.serve(files, port or PORT, click.echo)
+        local_server.serve(files, port, click.echo)
 
 
 def _deploy_to_azure(
@@ -105,14 +78,14 @@ def _deploy_to_azure(
     from kedro_cloud.models.registry import choose_version
     from kedro_cloud.models.workspace_registry import WorkspaceRegistry
     from kedro_cloud.provisioning.environment import Image
-    from kedro_cloud.workspace.connection import connect
+    from kedro_cloud.workspace import connection
 
     settings = _settings(project, environment, which[0])
     image = Image.from_project(project, "serving")
-    client = connect(project, environment)
+    client = connection.connect(project, environment)
     registry = WorkspaceRegistry(client, environment)
     chosen = choose_version(registry, *which)
-    _check_image(client, image)
+    connection.check_registered(client, image.reference, "the model's server needs", " --serving")
     desired = deployment.DesiredDeployment(
         settings.endpoint,
         chosen.model,
@@ -129,24 +102,12 @@ def _deploy_to_azure(
     if change.is_done:
         click.echo(f"endpoint {settings.endpoint} answers with it already: {change.target}")
     elif dry_run:
-        for line in change.describe():
-            click.echo(line)
+        echo_lines(change.describe())
     else:
         with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
             example = bundle.read_example(registry.fetch(chosen, Path(folder)))
         rollout.apply(client, change, example, click.echo)
         click.echo(_format_example(rollout.scoring_uri(client, settings.endpoint)))
-
-
-def _check_image(client: MLClient, image: Image) -> None:
-    """Raise ValueError unless the image is registered."""
-    from kedro_cloud.provisioning.environment import is_registered
-
-    if not is_registered(client, image):
-        raise ValueError(
-            f"workspace '{client.workspace_name}' has no environment '{image.reference}', which "
-            "the model's server needs; register it: kedro cloud environment --serving"
-        )
 
 
 def _settings(project: Path, environment: str, model: str) -> Any:

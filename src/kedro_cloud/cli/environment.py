@@ -7,17 +7,15 @@ from typing import Any
 
 import click
 
-from kedro_cloud.cli.options import environment_option
-from kedro_cloud.core.errors import one_line_errors
-from kedro_cloud.workspace import faults
+from kedro_cloud.cli.options import Command, dry_run_option, environment_option
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--gpu", "kind", flag_value="gpu", help="Register the image for NVIDIA GPUs.")
 @click.option(
     "--serving", "kind", flag_value="serving", help="Register the image of online endpoints."
 )
-@click.option("--dry-run", is_flag=True, help="Show the environment without registering it.")
+@dry_run_option
 @environment_option
 @click.pass_obj
 def environment(metadata: Any, kind: str | None, dry_run: bool, env: str) -> None:
@@ -31,15 +29,11 @@ def environment(metadata: Any, kind: str | None, dry_run: bool, env: str) -> Non
     kedro cloud environment --gpu --dry-run
     kedro cloud environment --serving
     """
-    with faults.short_errors():
-        one_line_errors(_environment)(Path(metadata.project_path), kind or "cpu", dry_run, env)
-
-
-def _environment(project: Path, kind: str, dry_run: bool, env: str) -> None:
     from kedro_cloud.provisioning.environment import Image, is_registered, register
     from kedro_cloud.workspace.connection import connect
 
-    image = Image.from_project(project, kind)
+    project = Path(metadata.project_path)
+    image = Image.from_project(project, kind or "cpu")
     client = connect(project, env)
     if is_registered(client, image):
         click.echo(f"{image.reference} is registered already")

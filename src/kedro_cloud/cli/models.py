@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from kedro_cloud.core.errors import one_line_errors
+from kedro_cloud.cli.options import Group, dry_run_option, echo_lines
 from kedro_cloud.models.registry import STAGES
-from kedro_cloud.workspace import faults
 
 if TYPE_CHECKING:
     from kedro_cloud.models.registry import Registry, Stage
 
-_of_environment = click.option(
+_environment_option = click.option(
     "--env",
     "-e",
     default="azureml",
@@ -26,7 +24,7 @@ _of_environment = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def models() -> None:
     """List, compare and promote registered models.
 
@@ -40,7 +38,7 @@ def models() -> None:
 
 @models.command("list")
 @click.argument("name", required=False)
-@_of_environment
+@_environment_option
 @click.pass_obj
 def list_(metadata: Any, name: str | None, env: str) -> None:
     """List all versions, or those of the model NAME.
@@ -48,25 +46,19 @@ def list_(metadata: Any, name: str | None, env: str) -> None:
     \b
     kedro cloud models list MODEL -e base
     """
+    from kedro_cloud.models import report
+    from kedro_cloud.models.registry import list_versions
 
-    def work(registry: Registry) -> None:
-        from kedro_cloud.models import report
-        from kedro_cloud.models.registry import list_versions
-
-        names = [name] if name else registry.models()
-        found = [version for each in names for version in list_versions(registry, each)]
-        if not found:
-            click.echo(f"{registry.where} has no models yet")
-            return
-        _echo(report.format_table(found))
-
-    _with_registry(metadata, env, work)
+    registry = _open_registry(metadata, env)
+    names = [name] if name else registry.models()
+    found = [version for each in names for version in list_versions(registry, each)]
+    echo_lines(report.format_table(found) if found else [f"{registry.where} has no models yet"])
 
 
 @models.command()
 @click.argument("name")
 @click.argument("version", default="")
-@_of_environment
+@_environment_option
 @click.pass_obj
 def show(metadata: Any, name: str, version: str, env: str) -> None:
     """Show run, data, code, metrics and parameters of a version.
@@ -76,22 +68,19 @@ def show(metadata: Any, name: str, version: str, env: str) -> None:
     \b
     kedro cloud models show MODEL 4
     """
+    from kedro_cloud.models import report
+    from kedro_cloud.models.registry import choose_version
 
-    def work(registry: Registry) -> None:
-        from kedro_cloud.models import report
-        from kedro_cloud.models.registry import choose_version
-
-        chosen = choose_version(registry, name, version)
-        _echo(report.format_version(chosen, registry.commit(chosen)))
-
-    _with_registry(metadata, env, work)
+    registry = _open_registry(metadata, env)
+    chosen = choose_version(registry, name, version)
+    echo_lines(report.format_version(chosen, registry.commit(chosen)))
 
 
 @models.command()
 @click.argument("name")
 @click.argument("one")
 @click.argument("other")
-@_of_environment
+@_environment_option
 @click.pass_obj
 def compare(metadata: Any, name: str, one: str, other: str, env: str) -> None:
     """Compare the metrics, parameters and sources of two versions.
@@ -99,18 +88,12 @@ def compare(metadata: Any, name: str, one: str, other: str, env: str) -> None:
     \b
     kedro cloud models compare MODEL 1 2 -e base
     """
+    from kedro_cloud.models import report
+    from kedro_cloud.models.registry import choose_version
 
-    def work(registry: Registry) -> None:
-        from kedro_cloud.models import report
-        from kedro_cloud.models.registry import choose_version
-
-        _echo(
-            report.format_comparison(
-                choose_version(registry, name, one), choose_version(registry, name, other)
-            )
-        )
-
-    _with_registry(metadata, env, work)
+    registry = _open_registry(metadata, env)
+    versions = (choose_version(registry, name, each) for each in (one, other))
+    echo_lines(report.format_comparison(*versions))
 
 
 @models.command()
@@ -119,8 +102,8 @@ def compare(metadata: Any, name: str, one: str, other: str, env: str) -> None:
 @click.option(
     "--to", "stage", type=click.Choice(STAGES), required=True, help="Stage of the version."
 )
-@click.option("--dry-run", is_flag=True, help="Show the change without applying it.")
-@_of_environment
+@dry_run_option
+@_environment_option
 @click.pass_obj
 def promote(metadata: Any, name: str, version: str, stage: str, dry_run: bool, env: str) -> None:
     """Move a version to a stage, and replace the one in it.
@@ -131,42 +114,28 @@ def promote(metadata: Any, name: str, version: str, stage: str, dry_run: bool, e
     \b
     kedro cloud models promote MODEL 4 --to champion
     """
+    from kedro_cloud.models.registry import plan_promotion
 
-    def work(registry: Registry) -> None:
-        from kedro_cloud.models.registry import plan_promotion
-
-        planned = plan_promotion(registry, name, version, cast("Stage", stage))
-        if planned.is_done:
-            click.echo(planned.format_line("is"))
-        elif dry_run:
-            click.echo(planned.format_line("would become"))
-        else:
-            planned.apply(registry)
-            click.echo(planned.format_line("is now"))
-
-    _with_registry(metadata, env, work)
+    registry = _open_registry(metadata, env)
+    planned = plan_promotion(registry, name, version, cast("Stage", stage))
+    if planned.is_done:
+        click.echo(planned.format_line("is"))
+    elif dry_run:
+        click.echo(planned.format_line("would become"))
+    else:
+        planned.apply(registry)
+        click.echo(planned.format_line("is now"))
 
 
-def _with_registry(metadata: Any, env: str, work: Callable[[Registry], None]) -> None:
-    """Call a function with the registry of an environment; report user errors in one line."""
+def _open_registry(metadata: Any, env: str) -> Registry:
+    from kedro_cloud.models.environment_registry import open_registry
 
-    def call() -> None:
-        from kedro_cloud.models.environment_registry import open_registry
-
-        quietly()
-        work(open_registry(Path(metadata.project_path), env))
-
-    with faults.short_errors():
-        one_line_errors(call)()
+    hide_log_lines()
+    return open_registry(Path(metadata.project_path), env)
 
 
-def quietly() -> None:
+def hide_log_lines() -> None:
     """Hide the log lines of MLflow and the SDK."""
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     for name in ("alembic", "mlflow", "azure.ai.ml"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _echo(lines: list[str]) -> None:
-    for line in lines:
-        click.echo(line)

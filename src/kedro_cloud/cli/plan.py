@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from kedro_cloud.cli.options import environment_option
-from kedro_cloud.core.errors import one_line_errors
+from kedro_cloud.cli.options import Command, echo_lines, environment_option, pipeline_option
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -53,8 +52,8 @@ OF_STEP = Parsed(
 )
 
 
-@click.command()
-@click.option("--pipeline", "-p", required=True, help="Name of the pipeline.")
+@click.command(cls=Command)
+@pipeline_option
 @environment_option
 @click.option(
     "--nodes",
@@ -81,7 +80,7 @@ OF_STEP = Parsed(
 @click.option("--seed", type=int, default=42, show_default=True, help="Seed of the simulations.")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG file for a picture.")
 @click.pass_obj
-def plan(metadata: Any, /, **options: Any) -> None:
+def plan(metadata: Any, /, pipeline: str, env: str, out: Path | None, **options: Any) -> None:
     """Estimate time and cost of a pipeline per cluster size.
 
     Seconds come from the last `kedro cloud rehearse`, prices from prices.yml, overheads from
@@ -92,13 +91,6 @@ def plan(metadata: Any, /, **options: Any) -> None:
     kedro cloud plan -p PIPELINE --nodes 0:16 --scale STEP=500 --within 2h
     kedro cloud plan -p PIPELINE --nodes 0:2 --nodes 1:1 --every 1h --out plan.png
     """
-    from kedro_cloud.workspace import faults
-
-    with faults.short_errors():
-        one_line_errors(_plan)(metadata, **options)
-
-
-def _plan(metadata: Any, pipeline: str, env: str, out: Path | None, **options: Any) -> None:
     from kedro_cloud.estimate import figure
     from kedro_cloud.estimate.plans import NodeRange, PlanOptions, make_plan
     from kedro_cloud.estimate.report import format_plan
@@ -118,8 +110,7 @@ def _plan(metadata: Any, pipeline: str, env: str, out: Path | None, **options: A
     made = make_plan(
         metadata, env, pipeline, asked, lambda message: click.echo(f"Warning: {message}", err=True)
     )
-    for line in format_plan(made):
-        click.echo(line)
+    echo_lines(format_plan(made))
     if out:
         figure.save(figure.draw_plan(made), out)
         click.echo(f"picture: {out}")

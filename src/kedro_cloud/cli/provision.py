@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.cli.options import environment_option
-from kedro_cloud.core.errors import describe, one_line_errors
-from kedro_cloud.workspace import faults
+from kedro_cloud.cli.options import Command, dry_run_option, echo_lines, environment_option
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -21,8 +19,8 @@ if TYPE_CHECKING:
     from kedro_cloud.workspace.changes import Change
 
 
-@click.command()
-@click.option("--dry-run", is_flag=True, help="Show the changes without applying them.")
+@click.command(cls=Command)
+@dry_run_option
 @click.option("--yes", "-y", is_flag=True, help="Apply the changes without confirmation.")
 @environment_option
 @click.pass_obj
@@ -38,48 +36,34 @@ def provision(metadata: Any, dry_run: bool, yes: bool, env: str) -> None:
     kedro cloud provision --dry-run
     kedro cloud provision --yes
     """
-    with faults.short_errors():
-        failed = one_line_errors(_provision)(Path(metadata.project_path), env, dry_run, yes)
-    for failure in failed:
-        click.echo(f"Error: {failure}", err=True)
-    if failed:
-        click.echo("fix this and rerun; completed changes are skipped", err=True)
-        sys.exit(1)
-
-
-def _provision(project: Path, env: str, dry_run: bool, yes: bool) -> list[str]:
-    """Return a line for each failed change."""
     from kedro_cloud.core.cloud_settings import cloud_settings
+    from kedro_cloud.workspace import connection, faults
     from kedro_cloud.workspace.changes import apply_all, select_pending
-    from kedro_cloud.workspace.connection import connect
 
+    project = Path(metadata.project_path)
     cloud = cloud_settings(project, env)
     for message in _retirement_warnings(cloud, project, env, date.today()):
         click.echo(f"Warning: {message}", err=True)
-    client = connect(project, env)
+    client = connection.connect(project, env)
     _check_region(client, cloud)
     changes = list(_changes(client, cloud, project, env))
-    for change in changes:
-        click.echo(str(change))
+    echo_lines(changes)
     todo = select_pending(changes)
     if not todo:
         click.echo(f"workspace '{client.workspace_name}' matches cloud.yml: nothing to change")
-        return []
-    if dry_run:
+    elif dry_run:
         click.echo("nothing was changed: this was a dry run")
-        return []
-    _confirm(yes, len(todo))
-    failed = apply_all(todo, click.echo, stop=faults.is_workspace_wide)
-    return [faults.explain(failure.error) or describe(failure.error) for failure in failed]
+    else:
+        _confirm(yes, len(todo))
+        if failed := apply_all(todo, click.echo):
+            for error in failed:
+                click.echo(f"Error: {faults.summarize(error)}", err=True)
+            click.echo("fix this and rerun; completed changes are skipped", err=True)
+            sys.exit(1)
 
 
 def _changes(client: MLClient, cloud: Cloud, project: Path, env: str) -> Iterator[Change]:
-    from kedro_cloud.provisioning.assets import (
-        DataAssets,
-        Datastores,
-        Environments,
-        data_account,
-    )
+    from kedro_cloud.provisioning.assets import DataAssets, Datastores, Environments, data_account
     from kedro_cloud.provisioning.clusters import Clusters
 
     account = data_account(project, env)

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.cli.options import environment_option, parameters_option
-from kedro_cloud.core.errors import one_line_errors
-from kedro_cloud.workspace import faults
+from kedro_cloud.cli.options import (
+    Command,
+    dry_run_option,
+    echo_lines,
+    environment_option,
+    parameters_option,
+    pipeline_option,
+)
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
+
+    from kedro_cloud.publishing.component import Compiled
 
 
-@click.command()
-@click.option("--pipeline", "-p", required=True, help="Pipeline with an endpoint in cloud.yml.")
+@click.command(cls=Command)
+@pipeline_option
 @parameters_option('Parameters of every start, as for `kedro run`, a=1,b.c=2, or JSON, {"a": 1}.')
-@click.option("--dry-run", is_flag=True, help="Show the changes without applying them.")
+@dry_run_option
 @environment_option
 @click.pass_obj
-def publish(metadata: Any, /, **options: Any) -> None:
+def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool, env: str) -> None:
     """Publish a pipeline on a batch endpoint with typed inputs.
 
     Users and programs with the required role can then start the published pipeline, without a copy
@@ -29,32 +39,19 @@ def publish(metadata: Any, /, **options: Any) -> None:
     kedro cloud publish -p PIPELINE
     kedro cloud publish -p PIPELINE --params step_nodes.STEP=4 --dry-run
     """
-    with faults.short_errors():
-        one_line_errors(_publish)(metadata, **options)
-
-
-def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool, env: str) -> None:
-    from kedro_cloud.monitoring.step_variables import step_variables
-    from kedro_cloud.publishing.component import Compiled, Published, check_inputs
+    from kedro_cloud.publishing.component import Published, check_inputs
     from kedro_cloud.publishing.endpoint import Publication
     from kedro_cloud.publishing.invocation import format_invocations
     from kedro_cloud.workspace import connection
     from kedro_cloud.workspace.changes import select_pending
 
-    project = Path(metadata.project_path)
-    name, endpoint = _endpoint_of(project, env, pipeline)
+    name, endpoint = _find_endpoint(Path(metadata.project_path), env, pipeline)
     check_inputs(endpoint, params)
-    faults.check_snapshot(project)
-    compiled = Compiled.from_pipeline(metadata, env, pipeline, params)
-    client = connection.connect(project, env)
-    connection.check_image(client, project, env)
-    connection.check_clusters(client, compiled.clusters)
-    published = Published(compiled.with_variables(step_variables(client, project, env)), endpoint)
-    publication = Publication(client, name, published)
-    changes = publication.plan_changes()
+    client, compiled = compile_pipeline(metadata, env, pipeline, params)
+    published = Published(compiled, endpoint)
+    changes = Publication(client, name, published).changes()
     todo = select_pending(changes)
-    for change in changes:
-        click.echo(str(change))
+    echo_lines(changes)
     if not todo:
         click.echo(f"pipeline '{pipeline}' is published already, as {published.deployment}")
     elif dry_run:
@@ -67,11 +64,28 @@ def _publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool
             change.apply()
         click.echo(f"pipeline '{pipeline}' is published as {published.deployment}")
     address = str(client.batch_endpoints.get(name).scoring_uri)
-    for line in format_invocations(name, address, endpoint):
-        click.echo(line)
+    echo_lines(format_invocations(name, address, endpoint))
 
 
-def _endpoint_of(project: Path, env: str, pipeline: str) -> tuple[str, Any]:
+def compile_pipeline(
+    metadata: Any, env: str, pipeline: str, params: dict[str, Any]
+) -> tuple[MLClient, Compiled]:
+    """Compile a pipeline for the workspace, and check what its jobs need there."""
+    from kedro_cloud.jobs import snapshot
+    from kedro_cloud.monitoring.step_variables import step_variables
+    from kedro_cloud.publishing.component import Compiled
+    from kedro_cloud.workspace import connection
+
+    project = Path(metadata.project_path)
+    snapshot.check_size(snapshot.uploaded_files(project))
+    compiled = Compiled.from_pipeline(metadata, env, pipeline, params)
+    client = connection.connect(project, env)
+    connection.check_image(client, project, env)
+    connection.check_clusters(client, compiled.clusters)
+    return client, compiled.with_variables(step_variables(client, project, env))
+
+
+def _find_endpoint(project: Path, env: str, pipeline: str) -> tuple[str, Any]:
     from kedro_cloud.core.cloud_settings import cloud_settings
 
     endpoints = cloud_settings(project, env).endpoints

@@ -13,20 +13,21 @@ from typing import Any
 import click
 
 from kedro_cloud.cli.options import (
-    PARAMETERS_HELP,
     STOPPED,
+    Command,
+    echo_lines,
     environment_option,
     parameters_option,
+    pipeline_option,
 )
 from kedro_cloud.core.config import format_env_option
-from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.core.processes import sigterm_as_interrupt
 from kedro_cloud.core.run_command import VARIABLE as RUN_COMMAND
 
 
-@click.command()
-@click.option("--pipeline", "-p", required=True, help="Name of the pipeline.")
-@parameters_option(PARAMETERS_HELP)
+@click.command(cls=Command)
+@pipeline_option
+@parameters_option()
 @environment_option
 @click.option(
     "--jobs",
@@ -56,12 +57,10 @@ def rehearse(metadata: Any, /, **options: Any) -> None:
     """
     if options["resume"] and options["fresh"]:
         raise click.UsageError("--fresh deletes what --resume needs; use one of them")
-    from kedro_cloud.workspace import faults
-
     command = _resume_command(options["pipeline"], options["params"], options["env"])
-    with sigterm_as_interrupt(), faults.short_errors():
+    with sigterm_as_interrupt():
         try:
-            succeeded = one_line_errors(_rehearse)(metadata, **options)
+            succeeded = _rehearse(metadata, **options)
         except KeyboardInterrupt:
             click.echo(f"stopped; resume with: {command}", err=True)
             sys.exit(STOPPED)
@@ -97,17 +96,15 @@ def _rehearse(
         check_local_paths(params, project, snapshot.folder)
         job = translate(metadata, env, pipeline, params)
         with Cloud.start(project, env, directory) as cloud:
-            for line in cloud.fill(mine):
-                click.echo(line)
+            echo_lines(cloud.fill(mine))
             command = f"kedro cloud rehearse -p {{}}{format_env_option(env)}"
             environment = {**cloud.environment(), RUN_COMMAND: command}
             settings = RehearsalSettings(jobs or os.cpu_count() or 1, resume, environment)
-            for line in table.format_start(job, directory, snapshot, resume):
-                click.echo(line)
+            echo_lines(table.format_start(job, directory, snapshot, resume))
             with table.show_progress(sys.stdout) as show:
                 report = rehearse_job(job, snapshot.folder, directory, settings, show)
-            for line in (*table.format_summary(report, Path.cwd()), *cloud.fetch_reports(report)):
-                click.echo(line)
+            echo_lines(table.format_summary(report, Path.cwd()))
+            echo_lines(cloud.fetch_reports(report))
     return report.succeeded
 
 

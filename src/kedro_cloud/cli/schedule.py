@@ -8,20 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.cli.options import PARAMETERS_HELP, environment_option, parameters_option
+from kedro_cloud.cli.options import (
+    Group,
+    dry_run_option,
+    echo_lines,
+    environment_option,
+    parameters_option,
+    pipeline_option,
+)
+from kedro_cloud.cli.publish import compile_pipeline
 from kedro_cloud.core.console import align_columns
-from kedro_cloud.core.errors import one_line_errors
-from kedro_cloud.workspace import faults
 
 if TYPE_CHECKING:
     from kedro_cloud.publishing.schedule import Schedules, ScheduleSummary
     from kedro_cloud.workspace.changes import Change
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,254}")
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show the change without applying it.")
 
 
-@click.group()
+@click.group(cls=Group)
 def schedule() -> None:
     """Schedule pipelines on Azure ML.
 
@@ -32,7 +37,7 @@ def schedule() -> None:
 
 
 @schedule.command()
-@click.option("--pipeline", "-p", required=True, help="Name of the pipeline.")
+@pipeline_option
 @click.option(
     "--cron",
     required=True,
@@ -42,11 +47,20 @@ def schedule() -> None:
     "--time-zone", default="UTC", show_default=True, help="Time zone, by its name in Windows."
 )
 @click.option("--name", default="", help="Name of the schedule. Default: that of the pipeline.")
-@parameters_option(PARAMETERS_HELP)
-@_DRY_RUN
+@parameters_option()
+@dry_run_option
 @environment_option
 @click.pass_obj
-def create(metadata: Any, /, **options: Any) -> None:
+def create(
+    metadata: Any,
+    pipeline: str,
+    cron: str,
+    time_zone: str,
+    name: str,
+    params: dict[str, Any],
+    dry_run: bool,
+    env: str,
+) -> None:
     """Schedule a pipeline, with the current code.
 
     Calling this again with other times, parameters or code updates the schedule, and does nothing
@@ -57,8 +71,24 @@ def create(metadata: Any, /, **options: Any) -> None:
     kedro cloud schedule create -p PIPELINE --cron "0 * * * *"
     kedro cloud schedule create -p PIPELINE --cron "30 2 * * sun" --time-zone "UTC"
     """
-    with faults.short_errors():
-        one_line_errors(_create)(metadata, **options)
+    from kedro_cloud.publishing.cron import normalize_cron, normalize_time_zone
+    from kedro_cloud.publishing.schedule import Schedules
+    from kedro_cloud.workspace.connection import check_storage
+
+    name = name or re.sub(r"[^A-Za-z0-9-]", "-", pipeline)
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"--name '{name}' is not a valid name; expected 2 to 255 letters, digits, - and _"
+        )
+    cron, zone = normalize_cron(cron), normalize_time_zone(time_zone)
+    client, compiled = compile_pipeline(metadata, env, pipeline, params)
+    schedules = Schedules(client)
+    change = schedules.plan_update(name, compiled, cron, zone)
+    if change.apply is not None and not dry_run:
+        check_storage(client)
+    _apply(change, dry_run)
+    if any(each.name == name and not each.enabled for each in schedules.list_summaries()):
+        click.echo(f"the schedule is paused; resume it: kedro cloud schedule resume {name}")
 
 
 @schedule.command("list")
@@ -70,13 +100,18 @@ def list_(metadata: Any, env: str) -> None:
     \b
     kedro cloud schedule list
     """
-    with faults.short_errors():
-        one_line_errors(_list)(Path(metadata.project_path), env)
+    rows = [_format_row(each) for each in _schedules(metadata, env).list_summaries()]
+    if rows:
+        echo_lines(align_columns([("NAME", "PIPELINE", "CRON", "TIME ZONE", "STATE"), *rows]))
+    else:
+        click.echo(
+            'no schedules; create one: kedro cloud schedule create -p NAME --cron "0 * * * *"'
+        )
 
 
 @schedule.command()
 @click.argument("name")
-@_DRY_RUN
+@dry_run_option
 @environment_option
 @click.pass_obj
 def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
@@ -85,13 +120,12 @@ def pause(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     \b
     kedro cloud schedule pause NAME
     """
-    with faults.short_errors():
-        one_line_errors(_switch)(Path(metadata.project_path), name, dry_run, env, enabled=False)
+    _apply(_schedules(metadata, env).plan_switch(name, enabled=False), dry_run)
 
 
 @schedule.command()
 @click.argument("name")
-@_DRY_RUN
+@dry_run_option
 @environment_option
 @click.pass_obj
 def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
@@ -100,13 +134,12 @@ def resume(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     \b
     kedro cloud schedule resume NAME
     """
-    with faults.short_errors():
-        one_line_errors(_switch)(Path(metadata.project_path), name, dry_run, env, enabled=True)
+    _apply(_schedules(metadata, env).plan_switch(name, enabled=True), dry_run)
 
 
 @schedule.command()
 @click.argument("name")
-@_DRY_RUN
+@dry_run_option
 @environment_option
 @click.pass_obj
 def remove(metadata: Any, name: str, dry_run: bool, env: str) -> None:
@@ -115,94 +148,30 @@ def remove(metadata: Any, name: str, dry_run: bool, env: str) -> None:
     \b
     kedro cloud schedule remove NAME
     """
-    with faults.short_errors():
-        one_line_errors(_remove)(Path(metadata.project_path), name, dry_run, env)
+    change = _schedules(metadata, env).plan_removal(name)
+    if change is None:
+        click.echo(f"there is no schedule '{name}': nothing to remove")
+    else:
+        _apply(change, dry_run)
 
 
-def _create(
-    metadata: Any,
-    pipeline: str,
-    cron: str,
-    time_zone: str,
-    name: str,
-    params: dict[str, Any],
-    dry_run: bool,
-    env: str,
-) -> None:
-    from kedro_cloud.monitoring.step_variables import step_variables
-    from kedro_cloud.publishing.component import Compiled
-    from kedro_cloud.publishing.cron import normalize_cron, normalize_time_zone
-    from kedro_cloud.publishing.schedule import Schedules
-    from kedro_cloud.workspace import connection
-
-    project = Path(metadata.project_path)
-    name = name or re.sub(r"[^A-Za-z0-9-]", "-", pipeline)
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"--name '{name}' is not a valid name; expected 2 to 255 letters, digits, - and _"
-        )
-    cron, zone = normalize_cron(cron), normalize_time_zone(time_zone)
-    faults.check_snapshot(project)
-    compiled = Compiled.from_pipeline(metadata, env, pipeline, params)
-    client = connection.connect(project, env)
-    connection.check_image(client, project, env)
-    connection.check_clusters(client, compiled.clusters)
-    compiled = compiled.with_variables(step_variables(client, project, env))
-    schedules = Schedules(client)
-    change = schedules.plan_update(name, compiled, cron, zone)
-    if change.apply is not None and not dry_run:
-        connection.check_storage(client)
-    _do(change, dry_run)
-    if any(each.name == name and not each.enabled for each in schedules.list_summaries()):
-        click.echo(f"the schedule is paused; resume it: kedro cloud schedule resume {name}")
-
-
-def _list(project: Path, env: str) -> None:
-    found = list(_schedules(project, env).list_summaries())
-    if not found:
-        click.echo(
-            'no schedules; create one: kedro cloud schedule create -p NAME --cron "0 * * * *"'
-        )
-        return
-    rows = [("NAME", "PIPELINE", "CRON", "TIME ZONE", "STATE"), *map(_row, found)]
-    for line in align_columns(rows):
-        click.echo(line)
-
-
-def _row(found: ScheduleSummary) -> tuple[str, str, str, str, str]:
+def _format_row(found: ScheduleSummary) -> tuple[str, str, str, str, str]:
     state = "on" if found.enabled else "paused"
     if found.missing_clusters:
         missing = ", ".join(found.missing_clusters)
         state += f"; its jobs will fail: no cluster {missing} (kedro cloud provision)"
-    return (
-        found.name,
-        found.pipeline or "not by kedro cloud",
-        found.cron or "no cron",
-        found.time_zone,
-        state,
-    )
+    pipeline, cron = found.pipeline or "not by kedro cloud", found.cron or "no cron"
+    return found.name, pipeline, cron, found.time_zone, state
 
 
-def _switch(project: Path, name: str, dry_run: bool, env: str, enabled: bool) -> None:
-    _do(_schedules(project, env).plan_switch(name, enabled), dry_run)
-
-
-def _remove(project: Path, name: str, dry_run: bool, env: str) -> None:
-    change = _schedules(project, env).plan_removal(name)
-    if change is None:
-        click.echo(f"there is no schedule '{name}': nothing to remove")
-    else:
-        _do(change, dry_run)
-
-
-def _schedules(project: Path, env: str) -> Schedules:
+def _schedules(metadata: Any, env: str) -> Schedules:
     from kedro_cloud.publishing.schedule import Schedules
     from kedro_cloud.workspace.connection import connect
 
-    return Schedules(connect(project, env))
+    return Schedules(connect(Path(metadata.project_path), env))
 
 
-def _do(change: Change, dry_run: bool) -> None:
+def _apply(change: Change, dry_run: bool) -> None:
     click.echo(str(change))
     if change.apply is None:
         click.echo("nothing to change")

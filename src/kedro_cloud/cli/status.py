@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.cli.options import STOPPED, environment_option
+from kedro_cloud.cli.options import STOPPED, Command, echo_lines, environment_option
 from kedro_cloud.core.config import format_env_option
-from kedro_cloud.core.errors import one_line_errors
-from kedro_cloud.workspace import faults
 
 if TYPE_CHECKING:
     from kedro_cloud.jobs.progress import Status
@@ -24,7 +22,7 @@ _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run", required=False)
 @click.option("--rehearsal", is_flag=True, help="Show local rehearsals; RUN is then a pipeline.")
 @click.option(
@@ -52,13 +50,11 @@ def status(metadata: Any, /, **options: Any) -> None:
     kedro cloud status hungry_island_prwlz3djk5 --follow > progress.txt
     kedro cloud status --rehearsal PIPELINE
     """
-    with faults.short_errors():
-        try:
-            code = one_line_errors(_status)(Path(metadata.project_path), **options)
-        except KeyboardInterrupt:
-            click.echo(_format_hint(options["run"], options["rehearsal"], options["env"]), err=True)
-            code = STOPPED
-    sys.exit(code)
+    try:
+        sys.exit(_status(Path(metadata.project_path), **options))
+    except KeyboardInterrupt:
+        click.echo(_format_hint(options["run"], options["rehearsal"], options["env"]), err=True)
+        sys.exit(STOPPED)
 
 
 def _format_hint(run: str | None, rehearsal: bool, env: str) -> str:
@@ -77,8 +73,7 @@ def _status(
     several, one = _rehearsals(project, env) if rehearsal else _jobs(project, env)
     if run is None:
         found = several(last)
-        for line in display.format_list(found, datetime.now(UTC)) if found else ["no jobs yet"]:
-            click.echo(line)
+        echo_lines(display.format_list(found, datetime.now(UTC)) if found else ["no jobs yet"])
         for note in sorted({status.note for status in found if status.note}):
             click.echo(note, err=True)
         return 0
@@ -95,8 +90,7 @@ def _show(ask: Callable[[], Status], follow: bool) -> int:
         else:
             found = ask()
             show(found)
-    for line in display.format_end(found):
-        click.echo(line)
+    echo_lines(display.format_end(found))
     return found.exit_code
 
 
@@ -117,6 +111,7 @@ _Queries = tuple[Callable[[int], list["Status"]], Callable[[str], "Status"]]
 def _jobs(project: Path, env: str) -> _Queries:
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.monitoring.workspace_jobs import WorkspaceJobs
+    from kedro_cloud.workspace import faults
     from kedro_cloud.workspace.connection import connect
 
     cloud = cloud_settings(project, env)

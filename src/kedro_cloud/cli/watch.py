@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kedro_cloud.cli.options import STOPPED, environment_option, parameters_option
+from kedro_cloud.cli.options import (
+    STOPPED,
+    Command,
+    echo_lines,
+    environment_option,
+    parameters_option,
+)
 
 if TYPE_CHECKING:
     from kedro_cloud.trigger.runs import Starter
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
 LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("location", metavar="[CONTAINER-OR-FOLDER]", required=False)
 @click.option("--once", is_flag=True, help="End when nothing is left to be started.")
 @click.option(
@@ -80,9 +86,7 @@ def watch(metadata: Any, /, **options: Any) -> None:
         raise click.UsageError("--results is for --start local: others write as the catalog says")
     if options["start"] == REHEARSAL and (options["most_at_once"] or 1) > 1:
         raise click.UsageError("--most-at-once: rehearsals run one after the other")
-    from kedro_cloud.workspace import faults
-
-    sys.exit(faults.call_with_short_errors(_watch, metadata, SimpleNamespace(**options)))
+    sys.exit(_watch(metadata, SimpleNamespace(**options)))
 
 
 def _watch(metadata: Any, given: Any) -> int:
@@ -106,10 +110,9 @@ def _watch(metadata: Any, given: Any) -> int:
     if given.dry_run:  # room for no run, and no time in which files might change
         watcher.max_parallel = watcher.every = 0
         watcher.scan()
-        click.echo("\n".join(display.summarize(watcher.files, dry_run=True)))
+        echo_lines(display.summarize(watcher.files, dry_run=True))
         return 0
-    for line in files.clear_markers(location, given.again, watcher.identity, datetime.now(UTC)):
-        click.echo(line)
+    echo_lines(files.clear_markers(location, given.again, watcher.identity, datetime.now(UTC)))
     watcher.max_parallel = given.most_at_once or (1 if is_local else trigger.trigger.most_at_once)
     return _run(watcher, given.once)
 
@@ -121,8 +124,9 @@ def _make_starter(trigger: FileTrigger, metadata: Any, given: Any) -> Starter:
         from kedro_cloud.trigger import commands
 
         return commands.command_starter(trigger, params, rehearse=start == REHEARSAL)
+    from kedro_cloud.jobs import snapshot
     from kedro_cloud.trigger import jobs
-    from kedro_cloud.workspace import connection, faults
+    from kedro_cloud.workspace import connection
 
     client = connection.connect(trigger.project, trigger.environment)
     if start == ENDPOINT:
@@ -131,7 +135,7 @@ def _make_starter(trigger: FileTrigger, metadata: Any, given: Any) -> Starter:
     from kedro_cloud.publishing.component import Compiled
 
     project, env, pipeline = trigger.project, trigger.environment, trigger.endpoint.pipeline
-    faults.check_snapshot(project)
+    snapshot.check_size(snapshot.uploaded_files(project))
     connection.check_image(client, project, env)
     connection.check_storage(client)
     variables = step_variables(client, project, env)
@@ -164,7 +168,7 @@ def _run(watcher: Watcher, once: bool) -> int:
         click.echo(f"watching {watcher.location.address}")
         with display.show_files(sys.stdout) as watcher.observer:
             watcher.run(once, signals, report)
-        click.echo("\n".join(display.summarize(watcher.files)))
+        echo_lines(display.summarize(watcher.files))
     if signals:
         return STOPPED
     return int(any(file.state in ("poison", "refused") for file in watcher.files))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -49,8 +49,7 @@ def take_snapshot(project: Path, target: Path) -> Snapshot:
         ValueError: The files exceed Azure ML's limit, or `.amlignore` excludes all files.
     """
     found = list(uploaded_files(project))
-    sizes = {name: path.stat().st_size for path, name in found}
-    check_size(sizes)
+    check_size(found)
     if not found:
         raise ValueError(f"{project}: .amlignore excludes all files; change it")
     shutil.rmtree(target, ignore_errors=True)
@@ -105,15 +104,13 @@ def _may_match_below(line: str, folder: str) -> bool:
     return not slash or any(sign in first for sign in "*?[\\") or first == top
 
 
-def check_size(sizes: dict[str, int]) -> None:
-    """Check that files do not exceed Azure ML's limit.
-
-    Args:
-        sizes: Size in bytes by name.
+def check_size(files: Iterable[tuple[Path, str]]) -> None:
+    """Check that files, from `uploaded_files`, do not exceed Azure ML's limit.
 
     Raises:
         ValueError: They do; the message names the largest files.
     """
+    sizes = {name: path.stat().st_size for path, name in files}
     total = sum(sizes.values())
     if total <= LIMIT_MB * 10**6:
         return

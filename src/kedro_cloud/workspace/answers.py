@@ -6,7 +6,12 @@ import re
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 
 _RESOURCE = re.compile(
     r"/workspaces/(?P<workspace>[^/?]+)(?:/(?P<kind>\w+)(?:/(?P<name>[^/?]+))?)?"
@@ -56,6 +61,15 @@ def is_from_storage(error: HttpResponseError) -> bool:
 def is_workspace_missing(error: HttpResponseError) -> bool:
     """Return whether the workspace, its resource group or its subscription does not exist."""
     return _WRONG_PLACE.search(str(error)) is not None
+
+
+def is_workspace_wide(error: BaseException) -> bool:
+    """Return whether an error affects all requests to the workspace."""
+    if isinstance(error, ServiceRequestError | ServiceResponseError | ClientAuthenticationError):
+        return True
+    return isinstance(error, HttpResponseError) and (
+        error.status_code == HTTPStatus.TOO_MANY_REQUESTS or is_workspace_missing(error)
+    )
 
 
 def format_missing_cluster(where: str, name: str, message: str) -> str:

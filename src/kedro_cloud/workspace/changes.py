@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kedro_cloud.workspace.answers import is_workspace_missing
+from kedro_cloud.workspace.answers import is_workspace_missing, is_workspace_wide
 
 SAME, NEW, OTHER, GONE, REFUSED = "=", "+", "~", "-", "!"
 """Signs: no change; create; update; delete; needed, but impossible."""
+_DONE = {NEW: "created", OTHER: "changed", GONE: "removed"}
 
 
 @dataclass(frozen=True)
@@ -47,33 +48,22 @@ def fail_with(message: str) -> Callable[[], Any]:
     return fail
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A change that failed, and its error."""
-
-    change: Change
-    error: BaseException
-
-
 def select_pending(changes: Iterable[Change]) -> list[Change]:
     """Return the changes that have something to apply."""
     return [change for change in changes if change.apply is not None]
 
 
-def apply_all(
-    changes: Sequence[Change], report: Callable[[str], None], stop: Callable[[Exception], bool]
-) -> list[Failure]:
-    """Apply changes in order, and continue after failures.
+def apply_all(changes: Iterable[Change], report: Callable[[str], None]) -> list[Exception]:
+    """Apply changes in order, and continue after failures that concern one change only.
 
     Args:
         changes: Changes to apply.
         report: Receives a line after each change.
-        stop: Whether all later changes would fail, too; then the error is raised.
 
     Returns:
-        The failures; changes that depend on a failed one are skipped.
+        The errors; changes that depend on a failed one are skipped.
     """
-    failed: dict[tuple[str, str], Failure] = {}
+    failed: dict[tuple[str, str], Exception] = {}
     for change in select_pending(changes):
         assert change.apply is not None
         if change.needs in failed:
@@ -82,15 +72,12 @@ def apply_all(
         try:
             change.apply()
         except Exception as error:
-            if stop(error):
+            if is_workspace_wide(error):
                 raise
-            failed[change.kind, change.name] = Failure(change, error)
+            failed[change.kind, change.name] = error
         else:
             report(f"{_DONE[change.sign]} {change.kind} {change.name}")
-    return list({id(failure): failure for failure in failed.values()}.values())
-
-
-_DONE = {NEW: "created", OTHER: "changed", GONE: "removed"}
+    return list(dict.fromkeys(failed.values()))
 
 
 def found(get: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
@@ -107,9 +94,9 @@ def found(get: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Hide the SDK's warnings about experimental classes, on which users cannot act."""
-    logger = logging.getLogger("azure.ai.ml._utils._experimental")
+def quietly(name: str = "azure.ai.ml._utils._experimental") -> Iterator[None]:
+    """Hide the warnings of a logger; by default those of the SDK about experimental classes."""
+    logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:

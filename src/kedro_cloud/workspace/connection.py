@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kedro_cloud import compat
-from kedro_cloud.workspace import answers, faults
+from kedro_cloud.workspace import changes, faults
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+_WORKSPACE = {
+    "subscription_id": "AZURE_SUBSCRIPTION_ID",
+    "resource_group": "AZURE_RESOURCE_GROUP",
+    "workspace_name": "AZURE_ML_WORKSPACE",
+}
+"""Environment variable by setting of `azureml.yml`."""
+_SCOPE = "https://management.azure.com/.default"
 _CONNECT_SECONDS = 10
 """Timeout of a connection; the client tries four times."""
 
@@ -30,15 +38,35 @@ def connect(project: Path, environment: str, subscription: str = "") -> MLClient
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
 
-    faults.check_workspace_settings(project, environment, subscription)
-    faults.check_credential()
     settings = faults.workspace_settings(project, environment)
-    return MLClient(
-        DefaultAzureCredential(),
-        subscription or settings["subscription_id"],
-        settings["resource_group"],
-        settings["workspace_name"],
+    settings["subscription_id"] = subscription or settings.get("subscription_id")
+    missing = [name for name in _WORKSPACE if settings.get(name) in (None, "", "not-set")]
+    if missing:
+        variables = " ".join(f"{_WORKSPACE[name]}=…" for name in missing)
+        raise ValueError(
+            f"workspace settings are missing: {', '.join(missing)}; set them in "
+            f"conf/{environment}/azureml.yml, or export {variables}"
+        )
+    _check_credential()
+    return MLClient(DefaultAzureCredential(), *(settings[name] for name in _WORKSPACE))
+
+
+def _check_credential() -> None:
+    """Raise ValueError if no identity is signed in.
+
+    Otherwise kedro-azureml would open a browser and wait for it for five minutes.
+    """
+    from azure.identity import DefaultAzureCredential
+
+    # As in kedro-azureml: on a compute instance the managed identity may lack permissions.
+    credential = DefaultAzureCredential(
+        exclude_managed_identity_credential="MSI_ENDPOINT" in os.environ
     )
+    with credential, changes.quietly("azure.identity"):  # it logs each credential that it tries
+        try:
+            credential.get_token(_SCOPE)
+        except Exception as error:
+            raise ValueError(faults.format_credential_error(str(error))) from error
 
 
 def check_image(client: MLClient, project: Path, environment: str) -> None:
@@ -49,21 +77,28 @@ def check_image(client: MLClient, project: Path, environment: str) -> None:
     Raises:
         ValueError: The Azure ML environment is not registered.
     """
-    from azure.core.exceptions import ResourceNotFoundError
-
     reference = str(faults.workspace_settings(project, environment).get("environment_name") or "")
-    found = re.fullmatch(r"(?:azureml:)?([\w.-]+):([\w.-]+)", reference)
-    if found is None:
-        return
-    try:
-        client.environments.get(*found.groups())
-    except ResourceNotFoundError as error:
-        if answers.is_workspace_missing(error):
-            raise
+    if re.fullmatch(r"(azureml:)?[\w.-]+:[\w.-]+", reference):
+        check_registered(client, reference.removeprefix("azureml:"), "the steps need")
+
+
+def check_registered(client: MLClient, reference: str, use: str, option: str = "") -> None:
+    """Check that an Azure ML environment is registered.
+
+    Args:
+        client: Client of the workspace.
+        reference: Its name and version, `quartet:1`.
+        use: For the message: who needs it, such as `the steps need`.
+        option: For the message: option of `kedro cloud environment`, with a leading space.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if changes.found(client.environments.get, *reference.split(":")) is None:
         raise ValueError(
-            f"workspace '{client.workspace_name}' has no environment '{reference}', which the "
-            "steps need; register it: kedro cloud environment"
-        ) from error
+            f"workspace '{client.workspace_name}' has no environment '{reference}', which {use}; "
+            f"register it: kedro cloud environment{option}"
+        )
 
 
 def check_clusters(client: MLClient, names: list[str]) -> None:

@@ -1,17 +1,14 @@
-"""Check settings and credentials for Azure ML, and format its errors in one line."""
+"""Check settings for Azure ML, and format its errors in one line."""
 
 from __future__ import annotations
 
 import json
-import logging
-import os
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from azure.core.exceptions import (
@@ -23,23 +20,14 @@ from azure.core.exceptions import (
 )
 
 from kedro_cloud.core import config
-from kedro_cloud.core.errors import describe, is_traceback_requested, one_line_errors
-from kedro_cloud.jobs import snapshot, translation
+from kedro_cloud.core.errors import describe, is_traceback_requested, is_user_error
+from kedro_cloud.jobs import translation
 from kedro_cloud.workspace.answers import (
     format_missing_cluster,
     format_refusal,
     is_from_storage,
-    is_workspace_missing,
 )
 
-Result = TypeVar("Result")
-_WORKSPACE = {
-    "subscription_id": "AZURE_SUBSCRIPTION_ID",
-    "resource_group": "AZURE_RESOURCE_GROUP",
-    "workspace_name": "AZURE_ML_WORKSPACE",
-}
-"""Environment variable by setting of `azureml.yml`."""
-_SCOPE = "https://management.azure.com/.default"
 # The SDK validates a job before it sends it, and reports errors as JSON or as a list of `(x)`.
 _MESSAGE = re.compile(r'"message": "((?:[^"\\]|\\.)*)"')
 _DETAIL = re.compile(r"^\(x\) (.+)$", re.MULTILINE)
@@ -70,29 +58,6 @@ def check_parameters(text: str | None) -> None:
     translation.check_texts(given)
 
 
-def check_workspace_settings(project: Path, environment: str, subscription: str) -> None:
-    """Check that an environment sets subscription, resource group and workspace.
-
-    Args:
-        project: Root folder of the Kedro project.
-        environment: Folder of `conf`.
-        subscription: Subscription ID from the command line, or "".
-
-    Raises:
-        ValueError: Settings are missing; the message names all, and where to set them.
-    """
-    settings = workspace_settings(project, environment)
-    if subscription:
-        settings["subscription_id"] = subscription
-    missing = [name for name in _WORKSPACE if settings.get(name) in (None, "", "not-set")]
-    if missing:
-        variables = " ".join(f"{_WORKSPACE[name]}=…" for name in missing)
-        raise ValueError(
-            f"workspace settings are missing: {', '.join(missing)}; set them in "
-            f"conf/{environment}/azureml.yml, or export {variables}"
-        )
-
-
 def check_environment(project: Path, environment: str) -> None:
     """Check that an environment passes data between steps in folders of Azure ML.
 
@@ -113,42 +78,6 @@ def check_environment(project: Path, environment: str) -> None:
 def workspace_settings(project: Path, environment: str) -> dict[str, Any]:
     """Return the settings below `azure` in `azureml.yml`."""
     return dict(config.loader(project, environment)["azureml"]["azure"])
-
-
-def check_snapshot(project: Path) -> None:
-    """Check that the code does not exceed Azure ML's limit.
-
-    Raises:
-        ValueError: It does; the message names the largest files.
-    """
-    files = snapshot.uploaded_files(project)
-    snapshot.check_size({name: path.stat().st_size for path, name in files})
-
-
-def check_credential() -> None:
-    """Check that an identity is signed in.
-
-    Otherwise kedro-azureml would open a browser and wait for it for five minutes.
-
-    Raises:
-        ValueError: No identity is signed in; the message has the code of Microsoft Entra, if any.
-    """
-    from azure.identity import DefaultAzureCredential
-
-    # As in kedro-azureml: on a compute instance the managed identity may lack permissions.
-    credential = DefaultAzureCredential(
-        exclude_managed_identity_credential="MSI_ENDPOINT" in os.environ
-    )
-    chain = logging.getLogger("azure.identity")
-    level = chain.level
-    chain.setLevel(logging.ERROR)  # it logs each kind of credential that it has tried
-    try:
-        credential.get_token(_SCOPE)
-    except Exception as error:
-        raise ValueError(format_credential_error(str(error))) from error
-    finally:
-        chain.setLevel(level)
-        credential.close()
 
 
 def format_credential_error(message: str) -> str:
@@ -175,7 +104,7 @@ def _config_exception() -> type[BaseException]:
 
 @contextmanager
 def short_errors() -> Iterator[None]:
-    """Raise user errors of kedro-azureml, the SDK and Azure as one-line ClickExceptions."""
+    """Raise user errors as one-line ClickExceptions, unless a traceback is requested."""
     try:
         yield
     except (Exception, _config_exception()) as error:
@@ -183,15 +112,6 @@ def short_errors() -> Iterator[None]:
         if message is None or is_traceback_requested():
             raise
         raise click.ClickException(message) from error
-
-
-def call_with_short_errors(
-    command: Callable[..., Result], *arguments: Any, **options: Any
-) -> Result:
-    """Call a command; a user error ends it in one line and exit code 1."""
-    with short_errors():
-        result: Result = one_line_errors(command)(*arguments, **options)
-    return result
 
 
 def summarize(error: BaseException) -> str:
@@ -203,7 +123,8 @@ def explain(error: BaseException) -> str | None:
     """Return one line for a user error; None for a bug, whose traceback is needed."""
     if isinstance(error, AzureError):
         return _format_azure_error(error)
-    if isinstance(error, _config_exception()):
+    is_ours = isinstance(error, Exception) and is_user_error(error)
+    if is_ours or isinstance(error, _config_exception()):
         return describe(error)
     last = traceback.extract_tb(error.__traceback__)[-1:]
     function = last[0].name if last else ""
@@ -212,9 +133,7 @@ def explain(error: BaseException) -> str | None:
             f"step {error} is distributed: set the number of machines (step_nodes) and the ranks "
             "per machine (step_processes) in parameters.yml"
         )
-    if function == "parse_extra_env_params":
-        return f"--env-var: {describe(error)}"
-    return None
+    return f"--env-var: {describe(error)}" if function == "parse_extra_env_params" else None
 
 
 def _format_azure_error(error: AzureError) -> str:
@@ -239,12 +158,3 @@ def _main_message(text: str) -> str:
     elif found := _DETAIL.search(text):
         text = found[1]
     return describe(Exception(text.strip().partition("\n")[0]))
-
-
-def is_workspace_wide(error: BaseException) -> bool:
-    """Return whether an error affects all requests to the workspace."""
-    if isinstance(error, ServiceRequestError | ServiceResponseError | ClientAuthenticationError):
-        return True
-    return isinstance(error, HttpResponseError) and (
-        error.status_code == HTTPStatus.TOO_MANY_REQUESTS or is_workspace_missing(error)
-    )
