@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from kedro_cloud.jobs.job import Job, Step
-from kedro_cloud.rehearsal import RehearsalDir, RehearsalSettings, Report
+from kedro_cloud.rehearsal import RehearsalDir, Report
 
-QUICK = RehearsalSettings(jobs=2)
+QUICK = {"processes": 2}
 
 
 def job(*steps: Step) -> Job:

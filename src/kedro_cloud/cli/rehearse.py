@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -82,7 +81,7 @@ def _rehearse(
     """Rehearse a pipeline; return whether all steps are done."""
     from kedro_cloud.jobs.snapshot import take_snapshot
     from kedro_cloud.jobs.translation import check_local_paths, translate
-    from kedro_cloud.rehearsal import RehearsalDir, RehearsalSettings, account, table
+    from kedro_cloud.rehearsal import RehearsalDir, account, table
     from kedro_cloud.rehearsal import rehearse as rehearse_job
     from kedro_cloud.rehearsal.cloud import Cloud
 
@@ -99,10 +98,17 @@ def _rehearse(
             echo_lines(cloud.fill(mine))
             command = f"kedro cloud rehearse -p {{}}{format_env_option(env)}"
             environment = {**cloud.environment(), RUN_COMMAND: command}
-            settings = RehearsalSettings(jobs or os.cpu_count() or 1, resume, environment)
             echo_lines(table.format_start(job, directory, snapshot, resume))
             with table.show_progress(sys.stdout) as show:
-                report = rehearse_job(job, snapshot.folder, directory, settings, show)
+                report = rehearse_job(
+                    job,
+                    snapshot.folder,
+                    directory,
+                    processes=jobs,
+                    resume=resume,
+                    environment=environment,
+                    show=show,
+                )
             echo_lines(table.format_summary(report, Path.cwd()))
             echo_lines(cloud.fetch_reports(report))
     return report.succeeded

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil  # type: ignore[import-untyped]
 from kedro.framework.hooks import hook_impl
 
 from kedro_cloud.core import ranks
@@ -28,26 +29,22 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node
 
 VARIABLE = "KEDRO_CLOUD_STEP_REPORT"
-_IMPORTED = time.time()
 _MIB = 1 << 20
+_IMPORTED = time.time()
 
 
 class StepReportHooks(NodeStart):
     """Write the report, if KEDRO_CLOUD_STEP_REPORT is set."""
 
-    def __init__(
-        self, clock: Callable[[], float] = time.time, started: Callable[[], float] | None = None
-    ) -> None:
-        """Create the hooks; tests replace the clocks.
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """Create the hooks.
 
         Args:
-            clock: Returns the current time in seconds since the epoch.
-            started: Returns the start time of this process, likewise.
+            clock: Returns the current time in seconds since the epoch; tests replace it.
         """
         super().__init__()
         self._clock = clock
-        self._started = started or process_start_time
-        self._begun: tuple[float, float] | None = None
+        self._first_node: tuple[float, float] | None = None
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -62,8 +59,8 @@ class StepReportHooks(NodeStart):
 
     def on_node_start(self, node: Node) -> None:
         """Measure the start-up, which ends when the first node starts."""
-        if self._begun is None:
-            self._begun = (self._clock(), memory_mib())
+        if self._first_node is None:
+            self._first_node = (self._clock(), memory_mib())
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:
@@ -77,11 +74,11 @@ class StepReportHooks(NodeStart):
 
     def _report(self) -> None:
         file = os.environ.get(VARIABLE)
-        if not file or self._begun is None or ranks.rank() > 0:
+        if not file or self._first_node is None or ranks.rank() > 0:
             return
-        at, mib = self._begun
+        at, mib = self._first_node
         report = {
-            "startup_s": round(at - self._started(), 3),
+            "startup_s": round(at - process_start_time(), 3),
             "startup_mib": round(mib, 1),
             "work_s": round(self._clock() - at, 3),
             "peak_mib": round(peak_mib(), 1),
@@ -94,25 +91,22 @@ class StepReportHooks(NodeStart):
 def process_start_time() -> float:
     """Return the start time of this process, in seconds since the epoch.
 
-    Outside Linux it is the time at which this module was imported, some tenths of a second later.
+    psutil has it in whole seconds only. Outside Linux it is the time at which this module was
+    imported, some tenths of a second later.
     """
     try:
         text = Path("/proc/self/stat").read_text(encoding="ascii")
-        uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
     except OSError:
         return _IMPORTED
     # The program's name, in parentheses, may contain spaces; the start is the 20th field after it.
     ticks = int(text.rpartition(")")[2].split()[19])
-    return time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK")
+    since_boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.time() - since_boot + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib() -> float:
-    """Return the memory of this process in MiB; the peak memory, except on Linux."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return peak_mib()
-    return pages * os.sysconf("SC_PAGE_SIZE") / _MIB
+    """Return the memory of this process in MiB."""
+    return float(psutil.Process().memory_info().rss) / _MIB
 
 
 def peak_mib() -> float:
@@ -120,8 +114,7 @@ def peak_mib() -> float:
 
     Except on Linux, this includes the program that started the process.
     """
-    peak = high_water_mib("self")
-    if peak is not None:
+    if peak := high_water_mib("self"):
         return peak
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB

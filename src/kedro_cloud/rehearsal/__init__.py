@@ -9,12 +9,11 @@ as `kedro cloud rehearse`.
 from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.records import StepRecord
-from kedro_cloud.rehearsal.rehearsing import Observer, RehearsalSettings, Report, rehearse
+from kedro_cloud.rehearsal.rehearsing import Observer, Report, rehearse
 
 __all__ = [
     "Observer",
     "RehearsalDir",
-    "RehearsalSettings",
     "Report",
     "StepRecord",
     "StepState",

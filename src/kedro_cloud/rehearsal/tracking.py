@@ -25,9 +25,9 @@ class Tracking:
         """Create the database and the experiment, unless they exist."""
         from mlflow import MlflowClient
 
-        self._experiment = experiment
+        self._experiment, self._uri = experiment, directory.tracking
         create_database(directory.folder / "mlflow.db")
-        self._client: Any = MlflowClient(tracking_uri=directory.tracking)
+        self._client: Any = MlflowClient(tracking_uri=self._uri)
         found = self._client.get_experiment_by_name(experiment)
         self._experiment_id = (
             found.experiment_id
@@ -61,13 +61,13 @@ class Tracking:
         run_id: str = run.info.run_id
         return run_id
 
-    def environment(self, run_id: str, job_run_id: str, directory: RehearsalDir) -> dict[str, str]:
+    def environment(self, run_id: str, job_run_id: str) -> dict[str, str]:
         """Return the variables that Azure ML sets to connect a step to its run."""
         return {
             "AZUREML_RUN_ID": run_id,
             JOB: job_run_id,
             "AZUREML_EXPERIMENT_NAME": self._experiment,
-            "MLFLOW_TRACKING_URI": directory.tracking,
+            "MLFLOW_TRACKING_URI": self._uri,
             "MLFLOW_RUN_ID": run_id,
             "MLFLOW_EXPERIMENT_NAME": self._experiment,
         }

