@@ -18,9 +18,10 @@ from kedro.framework.startup import bootstrap_project
 import quartet.settings  # noqa: F401  registers the file systems, as Kedro does on start-up
 from control_plane import ControlPlane
 from control_plane import running as control_plane_running
+from emulator import Azurite
 from faulty_proxy import FaultyProxy
 from faulty_proxy import running as faulty_proxy_running
-from kedro_cloud.blobs.azurite import Azurite, running
+from kedro_cloud.blobs.azurite import running
 from kedro_cloud.blobs.file_system import BlobFileSystem
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
 from kedro_cloud.core.tracking_database import create_database
@@ -45,7 +46,7 @@ def azurite() -> Iterator[Azurite]:
     except OSError as error:
         skip_or_fail(str(error))
         raise
-    yield started
+    yield Azurite(started)
     emulator.__exit__(None, None, None)
 
 

@@ -13,7 +13,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-from kedro_cloud.blobs.azurite import Azurite
+from emulator import Azurite
 from support import GUARD_S
 
 Way = Literal["answer", "cut request", "cut answer", "lose answer", "silence", "meanwhile"]

@@ -16,14 +16,10 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
-
-if TYPE_CHECKING:
-    from kedro_cloud.blobs.file_system import BlobFileSystem
 
 PROGRAM_VARIABLE = "KEDRO_CLOUD_AZURITE"
 _PROGRAM = "azurite-blob"
@@ -41,35 +37,9 @@ _OPTIONS = ("--disableTelemetry", "--skipApiVersionCheck", "--silent")
 """The SDK may use a newer API version than the emulator knows, so it must not check the version."""
 
 
-@dataclass(frozen=True)
-class Azurite:
-    """An emulated storage account.
-
-    Attributes:
-        port: Port on 127.0.0.1.
-        connection_string: Value for AZURE_STORAGE_CONNECTION_STRING; includes the account key.
-    """
-
-    port: int
-    connection_string: str = field(repr=False)
-
-    def filesystem(self) -> BlobFileSystem:
-        """Return the file system of its blobs, as the project's datasets use it."""
-        from kedro_cloud.blobs.file_system import BlobFileSystem
-
-        filesystem: BlobFileSystem = BlobFileSystem(connection_string=self.connection_string)
-        return filesystem
-
-    def make_containers(self, *names: str) -> None:
-        """Create containers; a name has at least three characters."""
-        filesystem = self.filesystem()
-        for name in names:
-            filesystem.mkdir(name)
-
-
 @contextmanager
-def running(folder: Path | None = None) -> Generator[Azurite]:
-    """Start an emulator, and stop it when the block ends.
+def running(folder: Path | None = None) -> Generator[str]:
+    """Start an emulator, yield its connection string, and stop it when the block ends.
 
     Args:
         folder: Folder that stores the blobs and the name and key of the account, created if it does
@@ -87,7 +57,10 @@ def running(folder: Path | None = None) -> Generator[Azurite]:
         log = stack.enter_context(tempfile.TemporaryFile("w+"))
         port, process = _start(program, folder, f"{account}:{key}", log)
         stack.callback(_stop, process)
-        yield Azurite(port, _connection_string(account, key, port))
+        yield (
+            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};"
+            f"BlobEndpoint=http://127.0.0.1:{port}/{account};"
+        )
 
 
 def _find_program() -> str:
@@ -101,8 +74,8 @@ def _find_program() -> str:
         if candidate and (path := shutil.which(candidate)):
             return path
     raise OSError(
-        "Azurite, the emulator of blob storage, is not here: run `make azurite` (it needs "
-        f"Node.js), or name the program {_PROGRAM} in {PROGRAM_VARIABLE}"
+        "Azurite, the emulator of blob storage, is not installed: run `make azurite` (it "
+        f"needs Node.js), or set {PROGRAM_VARIABLE} to the path of {_PROGRAM}"
     )
 
 
@@ -117,13 +90,6 @@ def _load_account(folder: Path | None) -> tuple[str, str]:
     if file is not None:
         file.write_text(json.dumps({"name": name, "key": key}), encoding="utf-8")
     return name, key
-
-
-def _connection_string(account: str, key: str, port: int) -> str:
-    return (
-        f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};"
-        f"BlobEndpoint=http://127.0.0.1:{port}/{account};"
-    )
 
 
 @contextmanager
@@ -165,7 +131,7 @@ def _start(
             raise
         _stop(process)
     log.seek(0)
-    output = " ".join(log.read().split())[-300:] or "it said nothing"
+    output = " ".join(log.read().split())[-300:] or "it printed nothing"
     raise OSError(f"{program} did not start: {output}")
 
 

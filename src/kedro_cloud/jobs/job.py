@@ -6,11 +6,11 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 _SOURCE = re.compile(r"\$\{\{parent\.jobs\.(?P<step>[^.}]+)\.outputs\.(?P<output>[^.}]+)\}\}")
-_PLACEHOLDER = re.compile(r"\$\{\{(?P<kind>inputs|outputs)\.(?P<name>\w+)\}\}")
+_PLACEHOLDER = re.compile(r"\$\{\{((?:inputs|outputs)\.\w+)\}\}")
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Step:
 
     name: str
     command: str
-    inputs: Mapping[str, str | Source] = field(default_factory=lambda: MappingProxyType({}))
+    inputs: Mapping[str, str | Source] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     environment: str = ""
-    environment_variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
     compute: str = ""
     mpi: bool = False
     instances: int = 1
@@ -73,20 +73,19 @@ class Step:
             ValueError: The command has a placeholder for an unknown input or output.
         """
         texts = {name: given for name, given in self.inputs.items() if isinstance(given, str)}
-        quoted = {name: shlex.quote(path) for name, path in folders.items()}
         known = {
-            "inputs": {**texts, **quoted},
-            "outputs": {name: shlex.quote(path) for name, path in outputs.items()},
+            **{f"inputs.{name}": text for name, text in texts.items()},
+            **{f"inputs.{name}": shlex.quote(path) for name, path in folders.items()},
+            **{f"outputs.{name}": shlex.quote(path) for name, path in outputs.items()},
         }
 
         def value(match: re.Match[str]) -> str:
-            found = known[match["kind"]].get(match["name"])
-            if found is None:
+            if match[1] not in known:
                 raise ValueError(
-                    f"step '{self.name}': its command uses {match['kind']}.{match['name']}; "
-                    f"expected one of {', '.join(known[match['kind']]) or 'none'}"
+                    f"step '{self.name}': its command uses {match[1]}; "
+                    f"expected one of {', '.join(known) or 'none'}"
                 )
-            return found
+            return known[match[1]]
 
         return _PLACEHOLDER.sub(value, self.command)
 
@@ -115,7 +114,11 @@ class Job:
                         f"step '{step.name}': input '{name}' is output '{source.output}' of "
                         f"'{source.step}', which does not exist in job '{self.name}'"
                     )
-        self._check_cycles()
+        try:
+            TopologicalSorter(self.needs()).prepare()
+        except CycleError as error:
+            cycle = ", ".join(sorted(set(error.args[1])))
+            raise ValueError(f"job '{self.name}': steps depend on each other: {cycle}") from error
 
     def __getitem__(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
@@ -145,27 +148,12 @@ class Job:
         """
         needs = self.needs()
         longest: dict[str, tuple[float, tuple[str, ...]]] = {}
-        for name in self._order():
+        for name in TopologicalSorter(needs).static_order():
             if name in seconds:
                 before = [longest[need] for need in sorted(needs[name]) if need in longest]
                 total, chain = max(before, key=lambda each: each[0], default=(0.0, ()))
                 longest[name] = (total + seconds[name], (*chain, name))
         return max(longest.values(), key=lambda each: each[0], default=(0.0, ()))[1]
-
-    def _order(self) -> list[str]:
-        """Return the names of the steps in topological order, without those on a cycle."""
-        waiting, done = self.needs(), list[str]()
-        while ready := [name for name, needed in waiting.items() if needed <= set(done)]:
-            done += ready
-            waiting = {name: needed for name, needed in waiting.items() if name not in ready}
-        return done
-
-    def _check_cycles(self) -> None:
-        cycle = {step.name for step in self.steps} - set(self._order())
-        if cycle:
-            raise ValueError(
-                f"job '{self.name}': steps depend on each other: {', '.join(sorted(cycle))}"
-            )
 
 
 def read_job(document: Mapping[str, Any]) -> Job:
@@ -195,6 +183,7 @@ def _read_step(name: str, document: Mapping[str, Any]) -> Step:
     kind = str(distribution.get("type", "mpi")).lower()
     if kind != "mpi":
         raise ValueError(f"step '{name}': distribution {kind} is not supported; use MPI")
+    inputs = document.get("inputs") or {}
     resources = document.get("resources") or component.get("resources") or {}
     variables = {
         **(component.get("environment_variables") or {}),
@@ -203,22 +192,16 @@ def _read_step(name: str, document: Mapping[str, Any]) -> Step:
     return Step(
         name=name,
         command=str(component["command"]),
-        inputs=MappingProxyType(
-            {key: _read_input(name, key, value) for key, value in _inputs(document).items()}
-        ),
+        inputs={key: _read_input(name, key, value) for key, value in inputs.items()},
         outputs=tuple(document.get("outputs") or component.get("outputs") or {}),
         environment=_plain(document.get("environment") or component.get("environment") or ""),
-        environment_variables=MappingProxyType({k: str(v) for k, v in variables.items()}),
+        environment_variables={key: str(value) for key, value in variables.items()},
         compute=_plain(document.get("compute") or ""),
         mpi=bool(distribution),
         instances=int(resources.get("instance_count") or 1),
         processes_per_instance=int(distribution.get("process_count_per_instance") or 1),
         deterministic=bool(component.get("is_deterministic", False)),
     )
-
-
-def _inputs(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    return document.get("inputs") or {}
 
 
 def _read_input(step: str, name: str, value: Any) -> str | Source:

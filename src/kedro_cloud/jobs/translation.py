@@ -120,33 +120,22 @@ def check_datasets(pipeline: Any, catalog: Mapping[str, Any], environment: str) 
     """Check that all steps on a cluster can read their data.
 
     Args:
-        pipeline: Pipeline as registered for the environment.
+        pipeline: Pipeline as registered for the environment, whose nodes are steps. Datasets
+            within a step may be anywhere.
         catalog: Entries of the catalog configuration.
         environment: Folder of `conf`, for the error message.
 
     Raises:
         ValueError: A dataset is stored where other machines cannot read it.
     """
-    found = list(find_losses(pipeline, catalog))
+    names = pipeline.datasets() | getattr(pipeline, "plain", pipeline).outputs()
+    reasons = {name: _reason(name, catalog) for name in sorted(names) if not _is_parameter(name)}
+    found = [f"dataset '{name}' {reason}" for name, reason in reasons.items() if reason]
     if found:
         raise ValueError(
             f"data would be lost on a cluster: {'; '.join(found)}; store it on abfs://, or wrap it "
             f"in kedro_azureml.datasets.AzureMLPipelineDataset, in conf/{environment}"
         )
-
-
-def find_losses(pipeline: Any, catalog: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a text for each dataset outside of steps that would be lost.
-
-    Args:
-        pipeline: Pipeline as registered for the environment, whose nodes are steps.
-        catalog: Entries of the catalog configuration.
-    """
-    names = pipeline.datasets() | getattr(pipeline, "plain", pipeline).outputs()
-    for name in sorted(name for name in names if not _is_parameter(name)):
-        reason = _reason(name, catalog)
-        if reason:
-            yield f"dataset '{name}' {reason}"
 
 
 def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -164,11 +153,15 @@ def _is_parameter(name: str) -> bool:
 
 def _reason(name: str, catalog: Mapping[str, Any]) -> str:
     """Return why a dataset would be lost; empty if it would not."""
+    from kedro.io import CatalogConfigResolver
+
     if "@" in name:
         return "is transcoded, which kedro-azureml does not support"
     entry = catalog.get(name)
-    if entry is None:  # kedro-azureml passes it on as a pickle
-        return _pattern_reason(name, catalog)
+    if entry is None:  # kedro-azureml passes it on as a pickle, and ignores patterns
+        patterns = {key: each for key, each in catalog.items() if "{" in key}
+        pattern = CatalogConfigResolver(patterns).match_dataset_pattern(name)
+        return f"matches only the pattern '{pattern}', but needs its own entry" if pattern else ""
     kind = str(entry.get("type", ""))
     if kind.endswith(_CARRIED):
         return ""
@@ -179,14 +172,6 @@ def _reason(name: str, catalog: Mapping[str, Any]) -> str:
         if isinstance(path, str) and "://" not in path:
             return f"is stored on the step's own machine ({path})"
     return ""
-
-
-def _pattern_reason(name: str, catalog: Mapping[str, Any]) -> str:
-    from kedro.io import CatalogConfigResolver
-
-    patterns = {key: entry for key, entry in catalog.items() if "{" in key}
-    pattern = CatalogConfigResolver(patterns).match_dataset_pattern(name)
-    return f"matches only the pattern '{pattern}', but needs its own entry" if pattern else ""
 
 
 def check_pipeline_name(pipeline: str, known: list[str]) -> None:

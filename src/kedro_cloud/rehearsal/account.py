@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -19,34 +20,19 @@ _SAMPLE = "kedro_cloud_sample"
 """Metadata of a blob that was uploaded from a sample: the sample's MD5."""
 
 
-@dataclass(frozen=True)
-class BlobFolder:
-    """A folder of a container; the container itself if `path` is empty."""
+def parse_folder(address: str) -> PurePosixPath:
+    """Return container and path of an address, `abfs://container/path` or without its scheme.
 
-    container: str
-    path: str
-
-    @classmethod
-    def parse(cls, address: str) -> BlobFolder:
-        """Parse `abfs://container/path`, or the same without its scheme.
-
-        Raises:
-            ValueError: The container's name is invalid.
-        """
-        container, _, path = address.removeprefix(SCHEME).strip("/").partition("/")
-        plain = container.replace("-", "")
-        if not (3 <= len(container) <= 63 and plain.isalnum() and container == container.lower()):
-            raise ValueError(
-                f"'{address}' is not an address in blob storage: a container's name has 3 to 63 "
-                "lower-case letters, digits and hyphens, as in raw/images"
-            )
-        return cls(container, path.strip("/"))
-
-    def __truediv__(self, inside: str) -> BlobFolder:
-        return BlobFolder(self.container, f"{self.path}/{inside}".strip("/"))
-
-    def __str__(self) -> str:
-        return f"{SCHEME}{self.container}/{self.path}".rstrip("/")
+    Raises:
+        ValueError: The container's name is invalid.
+    """
+    folder = PurePosixPath(address.removeprefix(SCHEME).strip("/"))
+    if not re.fullmatch(r"[a-z0-9-]{3,63}", folder.parts[0] if folder.parts else ""):
+        raise ValueError(
+            f"'{address}' is not an address in blob storage: a container's name has 3 to 63 "
+            "lower-case letters, digits and hyphens, as in raw/images"
+        )
+    return folder
 
 
 @dataclass(frozen=True)
@@ -55,14 +41,14 @@ class Upload:
 
     Attributes:
         source: Local path.
-        target: Folder in blob storage; a file keeps its name.
+        target: Container and folder in blob storage; a file keeps its name.
         sample: Whether it represents data that exist in a real account; then it never replaces
             what a step has written.
         pattern: Pattern of the folder's files, for `Path.glob`.
     """
 
     source: Path
-    target: BlobFolder
+    target: PurePosixPath
     sample: bool = False
     pattern: str = "**/*"
 
@@ -78,7 +64,7 @@ class Upload:
             raise ValueError(f"--upload {text}: expected FOLDER=CONTAINER/PATH")
         if not Path(source).exists():
             raise ValueError(f"--upload {text}: {source} does not exist; check the path")
-        return cls(Path(source).resolve(), BlobFolder.parse(target))
+        return cls(Path(source).resolve(), parse_folder(target))
 
     def files(self) -> Iterator[tuple[Path, str]]:
         """Yield each file with its path relative to the target."""
@@ -111,15 +97,14 @@ class Storage:
         """Upload missing and changed files; return the number of files and bytes uploaded."""
         from azure.storage.blob import ContentSettings
 
-        container = self._service.get_container_client(upload.target.container)
-        existing = _list_blobs(container, upload.target.path)
+        container, prefix = self._open(upload.target)
+        existing = _list_blobs(container, prefix)
         copied = total = 0
         files = list(upload.files())
-        with _progress(
-            f"uploading to {upload.target}", [path.stat().st_size for path, _ in files]
-        ) as bar:
+        sizes = [path.stat().st_size for path, _ in files]
+        with _progress(f"uploading to {SCHEME}{upload.target}", sizes) as bar:
             for path, inside in files:
-                name = (upload.target / inside).path
+                name = f"{prefix}{inside}"
                 md5, size = _md5(path), path.stat().st_size
                 if _is_up_to_date(existing.get(name), md5, upload.sample):
                     bar.update(size)
@@ -136,15 +121,15 @@ class Storage:
                 copied, total = copied + 1, total + size
         return copied, total
 
-    def download(self, folder: BlobFolder, target: Path) -> int:
+    def download(self, folder: PurePosixPath, target: Path) -> int:
         """Download all files of a folder into a local one; return their number."""
-        container = self._service.get_container_client(folder.container)
+        container, prefix = self._open(folder)
         count = 0
-        blobs = _list_blobs(container, folder.path)
-        with _progress(f"fetching {folder}", [blob.size for blob in blobs.values()]) as bar:
+        blobs = _list_blobs(container, prefix)
+        sizes = [blob.size for blob in blobs.values()]
+        with _progress(f"downloading {SCHEME}{folder}", sizes) as bar:
             for name, blob in blobs.items():
-                inside = name.removeprefix(f"{folder.path}/")
-                path = target / inside
+                path = target / name.removeprefix(prefix)
                 if not path.resolve().is_relative_to(target.resolve()):
                     continue
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,6 +139,12 @@ class Storage:
                 count += 1
         return count
 
+    def _open(self, folder: PurePosixPath) -> tuple[ContainerClient, str]:
+        """Return the client of a folder's container, and the beginning of its blobs' names."""
+        container, *inside = folder.parts
+        prefix = "".join(f"{part}/" for part in inside)
+        return self._service.get_container_client(container), prefix
+
 
 def _progress(desc: str, sizes: Iterable[int]) -> tqdm[Any]:
     return tqdm(
@@ -161,9 +152,8 @@ def _progress(desc: str, sizes: Iterable[int]) -> tqdm[Any]:
     )
 
 
-def _list_blobs(container: ContainerClient, path: str) -> dict[str, Any]:
-    """Return the properties of all blobs below a path, by name."""
-    prefix = f"{path}/" if path else ""
+def _list_blobs(container: ContainerClient, prefix: str) -> dict[str, Any]:
+    """Return the properties of all blobs with a prefix, by name."""
     listed = container.list_blobs(name_starts_with=prefix, include=["metadata"])
     return {blob.name: blob for blob in listed if not (blob.metadata or {}).get("hdi_isfolder")}
 

@@ -15,7 +15,7 @@ from kedro_cloud.blobs import azurite
 from kedro_cloud.blobs.storage import CONNECTION_STRING
 from kedro_cloud.core.cloud_settings import Rehearsal, rehearsal_settings
 from kedro_cloud.core.variables import JOB
-from kedro_cloud.rehearsal.account import SCHEME, BlobFolder, Storage, Upload
+from kedro_cloud.rehearsal.account import SCHEME, Storage, Upload, parse_folder
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.rehearsing import Report
 
@@ -39,8 +39,8 @@ class Cloud:
             OSError: Azurite is not installed, or does not start.
         """
         cloud_yml = rehearsal_settings(project, env)
-        with azurite.running(directory.blobs) as emulator:
-            yield cls(project, env, directory, cloud_yml, emulator.connection_string)
+        with azurite.running(directory.blobs) as connection_string:
+            yield cls(project, env, directory, cloud_yml, connection_string)
 
     def environment(self) -> dict[str, str]:
         """Return the steps' variables: the storage account, and those in cloud.yml."""
@@ -60,15 +60,15 @@ class Cloud:
         for folder, pattern in self.settings.samples.items():
             root, _, inside = folder.partition("/")
             source = self.project / local[root] / inside
-            target = BlobFolder.parse(remote[root]) / inside
+            target = parse_folder(remote[root]) / inside
             samples.append(Upload(source, target, sample=True, pattern=pattern))
-        folders = [BlobFolder.parse(root) for root in remote.values() if root.startswith(SCHEME)]
+        folders = [parse_folder(root) for root in remote.values() if root.startswith(SCHEME)]
         targets = [upload.target for upload in (*samples, *uploads)]
-        storage.make_containers(folder.container for folder in (*folders, *targets))
+        storage.make_containers(folder.parts[0] for folder in (*folders, *targets))
         for upload in (*samples, *uploads):
             files, size = storage.upload(upload)
             if files:
-                yield f"uploaded {files} files, {size / 10**6:.1f} MB, to {upload.target}"
+                yield f"uploaded {files} files, {size / 10**6:.1f} MB, to {SCHEME}{upload.target}"
 
     def fetch_reports(self, report: Report) -> Iterator[str]:
         """Download the job's reports to the directory; yield their locations."""
@@ -78,7 +78,7 @@ class Cloud:
             return
         target = self.directory.reports(report.job.name)
         shutil.rmtree(target, ignore_errors=True)
-        storage, folder = Storage(self.connection_string), BlobFolder.parse(root)
+        storage, folder = Storage(self.connection_string), parse_folder(root)
         found = storage.download(folder / report.job.name, target)
         if not found and report.run_id in root:  # a job of several pipelines
             found = storage.download(folder, target)

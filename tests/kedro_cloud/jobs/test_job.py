@@ -100,7 +100,7 @@ def test_texts_are_put_in_as_they_are():
 
 def test_a_command_that_speaks_of_an_unknown_output_is_refused():
     step = Step("s", "echo ${{outputs.p}}", outputs=("o",))
-    with pytest.raises(ValueError, match=r"step 's'.*outputs\.p; expected one of o"):
+    with pytest.raises(ValueError, match=r"step 's'.*outputs\.p; expected one of outputs.o"):
         step.command_line({}, {"o": "/o"})
 
 

@@ -1,10 +1,11 @@
 """Steps must find the data that a real account would hold, and nothing they made may be lost."""
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import pytest
 
-from kedro_cloud.rehearsal.account import BlobFolder, Storage, Upload
+from kedro_cloud.rehearsal.account import Storage, Upload, parse_folder
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def samples(tmp_path):
     (folder / "deep/down/a.txt").write_text("7")
     (folder / "b.txt").write_text("8")
     (folder / ".hidden").write_text("")
-    return Upload(folder, BlobFolder.parse("abfs://mine/here"), sample=True)
+    return Upload(folder, parse_folder("abfs://mine/here"), sample=True)
 
 
 def test_what_is_uploaded_can_be_fetched_back(storage, samples, tmp_path):
@@ -64,15 +65,15 @@ def test_a_single_file_keeps_its_name(storage, samples, blobs):
 @pytest.mark.parametrize(
     ("text", "target"),
     [
-        ("clips=mine", BlobFolder("mine", "")),
-        ("clips=mine/a/b/", BlobFolder("mine", "a/b")),
-        ("clips=abfs://mine/a", BlobFolder("mine", "a")),
+        ("clips=mine", "mine"),
+        ("clips=mine/a/b/", "mine/a/b"),
+        ("clips=abfs://mine/a", "mine/a"),
     ],
 )
 def test_a_target_is_said_with_or_without_scheme(text, target, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips").mkdir()
-    assert Upload.parse(text) == Upload(tmp_path / "clips", target)
+    assert Upload.parse(text) == Upload(tmp_path / "clips", PurePosixPath(target))
 
 
 @pytest.mark.parametrize(
