@@ -1,4 +1,4 @@
-"""A job must be understood as Azure ML would, or the rehearsal proves nothing."""
+"""A job must be read as Azure ML would, or the rehearsal proves nothing."""
 
 import pytest
 import yaml
@@ -22,10 +22,10 @@ DIAMOND = Job(
 )
 
 
-def compiled(**of_second) -> dict:
-    """What the Azure SDK, with which the plugin writes it, makes of two connected commands."""
+def compile_two_steps(**options) -> dict:
+    """Return the document of two connected commands as the Azure SDK writes it."""
 
-    def made(name: str, kind: str, **more):
+    def make_command(name: str, kind: str, **more):
         return command(
             name=name,
             display_name=name,
@@ -38,8 +38,8 @@ def compiled(**of_second) -> dict:
             **more,
         )
 
-    first = made("first", "string", is_deterministic=True)
-    second = made("second", "uri_folder", is_deterministic=False, **of_second)
+    first = make_command("first", "string", is_deterministic=True)
+    second = make_command("second", "uri_folder", is_deterministic=False, **options)
 
     @pipeline(name="two")
     def two():
@@ -50,9 +50,11 @@ def compiled(**of_second) -> dict:
     return yaml.safe_load(str(two()))
 
 
-def test_what_the_sdk_writes_is_read_back():
+def test_a_job_written_by_the_sdk_is_read():
     job = read_job(
-        compiled(instance_count=3, distribution=MpiDistribution(process_count_per_instance=2))
+        compile_two_steps(
+            instance_count=3, distribution=MpiDistribution(process_count_per_instance=2)
+        )
     )
     one, other = job.steps
     assert job.name == "two"
@@ -68,13 +70,13 @@ def test_what_the_sdk_writes_is_read_back():
     assert other.ranks == 6
 
 
-def test_another_gang_than_mpi_is_refused_rather_than_run_as_one_process():
+def test_a_distribution_other_than_mpi_is_rejected():
     with pytest.raises(ValueError, match="distribution pytorch is not supported; use MPI"):
-        read_job(compiled(instance_count=2, distribution=PyTorchDistribution()))
+        read_job(compile_two_steps(instance_count=2, distribution=PyTorchDistribution()))
 
 
-def test_data_that_only_a_workspace_has_is_named():
-    document = compiled()
+def test_registered_data_is_rejected_with_its_name():
+    document = compile_two_steps()
     step = next(iter(document["jobs"].values()))
     step["inputs"]["a"] = {"type": "uri_folder", "path": "azureml:mnist@latest"}
     with pytest.raises(ValueError, match="azureml:mnist@latest, which exists in a workspace only"):
@@ -82,29 +84,25 @@ def test_data_that_only_a_workspace_has_is_named():
 
 
 @pytest.mark.parametrize("document", [{}, {"type": "command"}, {"type": "pipeline", "jobs": {}}])
-def test_what_is_no_pipeline_job_is_refused(document):
+def test_a_document_without_jobs_is_rejected(document):
     with pytest.raises(ValueError, match="not a pipeline job"):
         read_job(document)
 
 
-def test_paths_with_blanks_and_quotes_reach_the_command_whole():
-    step = Step("s", "cat ${{inputs.a}} > ${{outputs.o}}", {"a": Source("x", "o")}, ("o",))
+def test_paths_are_quoted_and_texts_inserted_unchanged():
+    inputs = {"a": Source("x", "o"), "t": "two words"}
+    step = Step("s", "cat ${{inputs.a}} > ${{outputs.o}}; echo ${{inputs.t}}", inputs, ("o",))
     line = step.command_line({"a": "/my data/it's"}, {"o": "/out put"})
-    assert line == """cat '/my data/it'"'"'s' > '/out put'"""
+    assert line == """cat '/my data/it'"'"'s' > '/out put'; echo two words"""
 
 
-def test_texts_are_put_in_as_they_are():
-    step = Step("s", "echo ${{inputs.a}}", {"a": "two words"})
-    assert step.command_line({}, {}) == "echo two words"
-
-
-def test_a_command_that_speaks_of_an_unknown_output_is_refused():
+def test_a_placeholder_of_an_unknown_output_is_rejected():
     step = Step("s", "echo ${{outputs.p}}", outputs=("o",))
     with pytest.raises(ValueError, match=r"step 's'.*outputs\.p; expected one of outputs.o"):
         step.command_line({}, {"o": "/o"})
 
 
-def test_dependants_are_all_that_a_failure_takes_with_it():
+def test_dependants_are_direct_and_indirect():
     assert DIAMOND.dependants("first") == {"left", "right", "join"}
     assert DIAMOND.dependants("left") == {"join"}
     assert DIAMOND.dependants("alone") == set()
@@ -132,23 +130,24 @@ def test_no_chain_takes_longer_than_the_critical_path(durations):
     assert sum(seconds[name] for name in DIAMOND.critical_path(seconds)) == pytest.approx(longest)
 
 
-def test_a_circle_is_refused():
-    steps = (
-        Step("a", "true", {"i": Source("b", "o")}, ("o",)),
-        Step("b", "true", {"i": Source("a", "o")}, ("o",)),
-        Step("c", "true"),
-    )
-    with pytest.raises(ValueError, match=r"steps depend on each other: a, b$"):
-        Job("circle", "tests", steps)
-
-
-def test_an_input_that_nothing_makes_is_refused():
-    with pytest.raises(
-        ValueError, match="'i' is output 'p' of 'a', which does not exist in job 'j'"
-    ):
-        Job("j", "", (Step("a", "true", outputs=("o",)), Step("b", "", {"i": Source("a", "p")})))
-
-
-def test_two_steps_of_one_name_are_refused():
-    with pytest.raises(ValueError, match="two steps have the same name"):
-        Job("j", "", (Step("a", "true"), Step("a", "false")))
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            (
+                Step("a", "true", {"i": Source("b", "o")}, ("o",)),
+                Step("b", "true", {"i": Source("a", "o")}, ("o",)),
+                Step("c", "true"),
+            ),
+            "steps depend on each other: a, b$",
+        ),
+        (
+            (Step("a", "true", outputs=("o",)), Step("b", "", {"i": Source("a", "p")})),
+            "'i' is output 'p' of 'a', which does not exist in job 'j'",
+        ),
+        ((Step("a", "true"), Step("a", "false")), "two steps have the same name"),
+    ],
+)
+def test_an_inconsistent_job_is_rejected(steps, message):
+    with pytest.raises(ValueError, match=message):
+        Job("j", "tests", steps)

@@ -1,4 +1,4 @@
-"""A cluster must not pay a container a node, and a step must do what its nodes do anywhere."""
+"""Steps must group nodes into few containers, and compute what the nodes compute elsewhere."""
 
 import inspect
 from dataclasses import dataclass
@@ -57,21 +57,21 @@ def by_name(pipeline):
     return {each.name: each for each in pipeline.nodes}
 
 
-def test_a_step_takes_what_comes_from_outside_and_gives_what_others_read():
+def test_a_step_has_external_inputs_and_the_outputs_that_others_read():
     steps = by_name(Steps(CHAIN))
     assert set(steps) == {"begin", "scale", "end"}
     assert (steps["begin"].inputs, steps["begin"].outputs) == (["raw"], ["a", "b"])
     assert steps["scale"].outputs == ["c"]
-    # `d` stays within, and where `e` lies its catalog entry says: neither travels in the job.
+    # Only this step reads `d`, and the catalog stores `e`: the job passes on neither.
     assert (steps["end"].inputs, steps["end"].outputs) == (["a", "c"], [])
 
 
-def test_a_step_that_reads_nothing_is_one_all_the_same():
+def test_a_step_without_inputs_has_all_outputs():
     (step,) = Steps(Pipeline([Node(lambda: 1, None, "made", name="make")])).nodes
     assert (step.inputs, step.outputs) == ([], ["made"])
 
 
-def test_a_step_stands_for_its_nodes_in_their_order():
+def test_filters_accept_names_of_steps_and_nodes():
     steps = Steps(CHAIN)
     assert [each.name for each in steps.filter(node_names=["end"]).nodes] == ["third", "fourth"]
     assert set(by_name(steps.filter(node_names=["first", "scale"]))) == {"first", "scale"}
@@ -81,19 +81,19 @@ def test_a_step_stands_for_its_nodes_in_their_order():
 
 
 @pytest.mark.parametrize("joined", [lambda steps: Pipeline([]) + steps, lambda steps: sum([steps])])
-def test_a_session_that_joins_pipelines_gets_steps(joined):
+def test_the_sum_of_a_session_keeps_steps(joined):
     run = joined(Steps(CHAIN)).filter(node_names=["begin"])
     assert set(by_name(run)) == {"first", "second"}
 
 
-def test_two_pipelines_of_steps_are_joined_as_their_nodes_are():
+def test_the_sum_of_two_pipelines_merges_steps():
     more = Pipeline([node("fifth", "e", "f", "step.end")])
     steps = Steps(CHAIN) + Steps(more)
     assert steps.members["end"] == ["third", "fourth", "fifth"]
     assert set(by_name(Steps(CHAIN) + more)) == {"begin", "scale", "end"}
 
 
-def test_running_steps_makes_what_running_nodes_makes():
+def test_steps_compute_what_nodes_compute():
     results = []
     for pipeline in (CHAIN, Steps(CHAIN).filter(node_names=["begin", "scale", "end"])):
         catalog = DataCatalog.from_config({}, {})
@@ -102,7 +102,7 @@ def test_running_steps_makes_what_running_nodes_makes():
     assert results == [2 * (2 * 3 + 5 * 4 * 3)] * 2
 
 
-def test_parameters_arrive_as_the_types_that_the_nodes_ask_for():
+def test_parameters_have_the_types_of_the_nodes():
     validator = ParameterValidator({"p": Steps(CHAIN)})
     assert validator.validate_raw_params({"scaling": {"factor": 2}}) == {"scaling": Settings(2)}
 
@@ -117,7 +117,7 @@ def test_annotations_of_data_are_not_resolved():
     assert list(step.func.__annotations__.values()) == [Settings]
 
 
-def test_arguments_given_by_name_keep_their_types():
+def test_inputs_by_argument_keep_their_types():
     named = Node(scaled, {"settings": "params:s", "number": "a"}, "b", name="scale")
     (step,) = Steps(Pipeline([named])).nodes
     arguments = dict(zip(inspect.signature(step.func).parameters, step.inputs, strict=True))
@@ -125,62 +125,53 @@ def test_arguments_given_by_name_keep_their_types():
     assert {arguments[name]: kind for name, kind in types.items()} == {"params:s": Settings}
 
 
-def test_a_step_that_is_called_says_how_it_is_run():
+def test_a_step_cannot_be_called():
     with pytest.raises(RuntimeError, match="step 'begin' cannot be called"):
         by_name(Steps(CHAIN))["begin"].run({"raw": 1})
 
 
-def test_steps_that_would_wait_for_one_another_are_refused():
-    middle_left_out = Pipeline(
-        [
-            node("first", "raw", "a", "step.outer"),
-            node("between", "a", "b"),
-            node("last", "b", "c", "step.outer"),
-        ]
-    )
-    with pytest.raises(ValueError, match=r"depend on each other: .*outer.*between|between.*outer"):
-        Steps(middle_left_out)
+OUTER = [node("first", "raw", "a", "step.outer"), node("last", "b", "c", "step.outer")]
+CROSSED = [
+    node("a1", "raw", "x", "step.a"),
+    node("b1", "x", "y", "step.b"),
+    node("b2", "raw", "z", "step.b"),
+    node("a2", "z", "w", "step.a"),
+]
 
 
-def test_steps_that_are_sound_alone_but_cross_are_refused():
-    crossed = Pipeline(
-        [
-            node("a1", "raw", "x", "step.a"),
-            node("b1", "x", "y", "step.b"),
-            node("b2", "raw", "z", "step.b"),
-            node("a2", "z", "w", "step.a"),
-        ]
-    )
-    with pytest.raises(ValueError, match="depend on each other"):
-        Steps(crossed)
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        (
+            [*OUTER, node("between", "a", "b")],
+            "depend on each other: .*(outer.*between|between.*o)",
+        ),
+        (CROSSED, "depend on each other"),
+        (
+            [node("a", "raw", "b", "step.x", ranks.TAG), node("c", "b", "d", "step.x")],
+            "step 'x': node 'a' is distributed",
+        ),
+        (
+            [node("a", "raw", "b", "step.x", "gpu"), node("c", "b", "d", "step.x", "memory")],
+            "step 'x' needs two clusters: gpu, memory",
+        ),
+        ([node("a", "raw", "b", "step.x", "step.y")], "node 'a' is tagged for two steps: x, y"),
+        # `--node=NAME` could refer to either.
+        *(
+            (
+                [node("a", "raw", "b", "step.x"), node("x", "raw", "c", *tags)],
+                "step 'x' has the name of a node",
+            )
+            for tags in ([], ["step.x"], ["step.y"])
+        ),
+    ],
+)
+def test_invalid_steps_are_rejected(nodes, message):
+    with pytest.raises(ValueError, match=message):
+        Steps(Pipeline(nodes), compute={"gpu", "memory"})
 
 
-def test_a_distributed_node_beside_others_is_refused():
-    shared = [node("a", "raw", "b", "step.x", ranks.TAG), node("c", "b", "d", "step.x")]
-    with pytest.raises(ValueError, match=r"step 'x': node 'a' is distributed"):
-        Steps(Pipeline(shared))
-
-
-def test_two_clusters_for_one_step_are_refused():
-    both = [node("a", "raw", "b", "step.x", "gpu"), node("c", "b", "d", "step.x", "memory")]
-    with pytest.raises(ValueError, match="step 'x' needs two clusters: gpu, memory"):
-        Steps(Pipeline(both), compute={"gpu", "memory"})
-
-
-def test_a_node_tagged_for_two_steps_is_refused():
-    with pytest.raises(ValueError, match="node 'a' is tagged for two steps: x, y"):
-        Steps(Pipeline([node("a", "raw", "b", "step.x", "step.y")]))
-
-
-@pytest.mark.parametrize("tags", [[], ["step.x"], ["step.y"]])
-def test_a_step_named_like_a_node_is_refused(tags):
-    """`--node=NAME` could mean either."""
-    nodes = [node("a", "raw", "b", "step.x"), node("x", "raw", "c", *tags)]
-    with pytest.raises(ValueError, match="step 'x' has the name of a node"):
-        Steps(Pipeline(nodes))
-
-
-def test_a_distributed_step_takes_its_machines_and_ranks_from_parameters():
+def test_a_distributed_step_reads_machines_and_ranks_from_parameters():
     shared = node("tune", "raw", "b", ranks.TAG)
     (step,) = Steps(Pipeline([shared])).nodes
     config = getattr(step.func, DISTRIBUTED_CONFIG_FIELD)
@@ -190,14 +181,14 @@ def test_a_distributed_step_takes_its_machines_and_ranks_from_parameters():
     assert not hasattr(doubled, DISTRIBUTED_CONFIG_FIELD)
 
 
-def test_a_step_may_be_cached_only_if_all_of_its_nodes_may():
-    half = [node("a", "raw", "b", "step.x", "deterministic"), node("c", "b", "d", "step.x")]
-    assert by_name(Steps(Pipeline(half)))["x"].tags == set()
-    whole = [node("a", "raw", "b", "step.x", "deterministic")]
-    assert by_name(Steps(Pipeline(whole)))["x"].tags == {"deterministic"}
+def test_a_step_is_deterministic_only_if_all_its_nodes_are():
+    mixed = [node("a", "raw", "b", "step.x", "deterministic"), node("c", "b", "d", "step.x")]
+    assert by_name(Steps(Pipeline(mixed)))["x"].tags == set()
+    all_tagged = [node("a", "raw", "b", "step.x", "deterministic")]
+    assert by_name(Steps(Pipeline(all_tagged)))["x"].tags == {"deterministic"}
 
 
-def test_pipelines_are_steps_only_where_the_environment_wants_that():
+def test_the_registry_switches_between_steps_and_nodes():
     nodes = set(by_name(pipelines["mnist_training"]))
     try:
         registry.use_steps({"gpu"})
@@ -206,7 +197,7 @@ def test_pipelines_are_steps_only_where_the_environment_wants_that():
         assert {name for names in steps.members.values() for name in names} == nodes
         pipelines.set_requested(["faq_matching"])
         registry.use_nodes()
-        assert set(pipelines) == {"faq_matching"}  # what a run has asked for is not forgotten
+        assert set(pipelines) == {"faq_matching"}  # the requested pipelines are kept
     finally:
         pipelines.set_requested(None)
         registry.use_nodes()

@@ -1,4 +1,4 @@
-"""What a step's start costs must be told of the start alone, by one rank."""
+"""The report must measure the start-up of a step alone, once per step."""
 
 import json
 import subprocess
@@ -31,36 +31,39 @@ def report(monkeypatch, tmp_path):
     return run
 
 
-def test_the_start_ends_with_the_first_nodes_first_dataset(report):
-    found = report(
-        (103.5, "before_dataset_loaded"),
-        (104.0, "before_node_run"),
-        (110.0, "before_dataset_loaded"),
-        (120.0, "after_pipeline_run"),
-    )
-    assert (found["startup_s"], found["work_s"]) == (3.5, 16.5)
+@pytest.mark.parametrize(
+    ("events", "startup_s", "work_s"),
+    [
+        (
+            [
+                (103.5, "before_dataset_loaded"),
+                (104.0, "before_node_run"),
+                (110.0, "before_dataset_loaded"),
+                (120.0, "after_pipeline_run"),
+            ],
+            3.5,
+            16.5,
+        ),
+        ([(102.0, "before_node_run"), (102.5, "after_pipeline_run")], 2.0, 0.5),
+        ([(102.0, "before_node_run"), (105.0, "on_pipeline_error")], 2.0, 3.0),
+    ],
+    ids=["node with inputs", "node without inputs", "failed step"],
+)
+def test_startup_ends_when_the_first_node_starts(report, events, startup_s, work_s):
+    found = report(*events)
+    assert (found["startup_s"], found["work_s"]) == (startup_s, work_s)
 
 
-def test_a_node_that_reads_nothing_ends_the_start_as_well(report):
-    found = report((102.0, "before_node_run"), (102.5, "after_pipeline_run"))
-    assert (found["startup_s"], found["work_s"]) == (2.0, 0.5)
-
-
-def test_a_step_that_failed_has_started_all_the_same(report):
-    found = report((102.0, "before_node_run"), (105.0, "on_pipeline_error"))
-    assert found["work_s"] == 3.0
-
-
-def test_a_run_in_which_no_node_began_has_nothing_to_tell(report):
+def test_a_run_without_a_started_node_writes_no_report(report):
     assert report((102.0, "on_pipeline_error")) is None
 
 
-def test_of_several_ranks_the_first_tells(report, monkeypatch):
+def test_only_rank_0_writes_the_report(report, monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
     assert report((102.0, "before_node_run"), (105.0, "after_pipeline_run")) is None
 
 
-def test_nobody_is_told_who_did_not_ask(monkeypatch, tmp_path):
+def test_without_the_variable_no_file_is_written(monkeypatch, tmp_path):
     monkeypatch.delenv(timing.VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     hooks = StepReportHooks()
@@ -69,7 +72,7 @@ def test_nobody_is_told_who_did_not_ask(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_memory_is_that_of_this_process_in_mib():
+def test_memory_is_measured_in_mib():
     before = timing.memory_mib()
     held = bytearray(64 << 20)
     assert 60 < timing.memory_mib() - before < 200
@@ -77,7 +80,7 @@ def test_memory_is_that_of_this_process_in_mib():
     assert len(held) == 64 << 20
 
 
-def test_the_memory_of_whatever_started_a_step_is_not_counted():
+def test_peak_memory_excludes_the_parent_process():
     ask = "from kedro_cloud.jobs import timing; print(timing.peak_mib())"
     become = f"os.execv(sys.executable, [sys.executable, '-c', {ask!r}])"
     large = f"import os, sys; held = b'.' * (1 << 29); {become}"
