@@ -49,7 +49,7 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
     check_inputs(endpoint, params)
     client, compiled = compile_pipeline(metadata, env, pipeline, params)
     published = Published(compiled, endpoint)
-    changes = Publication(client, name, published).changes()
+    changes = Publication(client, name, published).plan_changes()
     todo = select_pending(changes)
     echo_lines(changes)
     if not todo:

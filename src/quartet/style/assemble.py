@@ -132,7 +132,7 @@ def _muxer_options(plan: VideoPlan, target: Target, settings: Encoding) -> dict[
 
 def _add_copy(output: OutputContainer, original: Stream) -> Stream:
     stream = output.add_stream_from_template(original, opaque=True)
-    if isinstance(original, VideoStream) and original.average_rate:
+    if isinstance(stream, VideoStream) and original.average_rate:
         stream.codec_context.framerate = original.average_rate
     _copy_metadata(stream, original)
     return stream

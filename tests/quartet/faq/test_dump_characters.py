@@ -2,7 +2,16 @@
 
 import pytest
 
-from faq.test_dump import Xml, answer, document, ingest_rows, link, question, read_pairs, read_table
+from faq.test_dump import (
+    XmlFile,
+    answer,
+    document,
+    ingest_rows,
+    link,
+    question,
+    read_pairs,
+    read_table,
+)
 from quartet.faq.dump import ingest
 from quartet.faq.settings import DumpReading
 
@@ -80,7 +89,7 @@ def test_counts_of_each_file_are_checked_before_anything_else() -> None:
         raise ValueError("too few")
 
     bad = [link(number, 1).replace(b'"1"', b'"one"') for number in range(2, 5)]
-    files = [Xml("Posts.xml", []), Xml("PostLinks.xml", document("postlinks", *bad))]
+    files = [XmlFile("Posts.xml", []), XmlFile("PostLinks.xml", document("postlinks", *bad))]
     with pytest.raises(ValueError, match="too few"):
         ingest(*files, DumpReading(tag="js"), check)
     (name, accepted, rejected, example), *others = checked

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from faq.test_dump import Xml, answer, document, link, question
+from faq.test_dump import XmlFile, answer, document, link, question
 from faq.test_tables import make_tables
 from quartet.faq.settings import Cleaning, DumpReading, Matching
 from quartet.pipelines.faq_ingestion.nodes import ingest_dump
@@ -18,8 +18,8 @@ def ingest(bad: int, share: float = 0.5):
     posts = [question(1), answer(10, 1), question(2), question(3)]
     posts += [b'<row Id="x%d" PostTypeId="3" />\n' % number for number in range(bad)]
     return ingest_dump(
-        Xml("Posts.xml", document("posts", *posts)),
-        Xml("PostLinks.xml", document("postlinks", link(2, 1), link(3, 1))),
+        XmlFile("Posts.xml", document("posts", *posts)),
+        XmlFile("PostLinks.xml", document("postlinks", link(2, 1), link(3, 1))),
         DumpReading(tag="js", min_accepted_share=share),
     )
 
