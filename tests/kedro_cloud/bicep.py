@@ -1,8 +1,8 @@
-"""Expands Bicep files into the resources they would deploy, as far as infra/ goes.
+"""Expand the Bicep files of infra/ into the resources that they would deploy.
 
-No registry that plain installers reach has Bicep's compiler. So a grammar reads the files, and this
-evaluates them after "Bicep functions" and "Bicep file structure". What only Azure knows stands as
-text in angle brackets. It is strict: a name, parameter or output that is not there is an error.
+Bicep's compiler is in no package registry. Therefore a grammar parses the files, and this module
+evaluates them as "Bicep functions" and "Bicep file structure" describe it. A value that only Azure
+knows is a text in angle brackets. Missing names, parameters and outputs are errors.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class Unknown(str):
-    """What only Azure knows: a text in angle brackets; so are its properties."""
+    """A value that only Azure knows, as text in angle brackets; so are its properties."""
 
     def __getitem__(self, name: Any) -> Any:
-        """A property."""
+        """Return a property."""
         return (
             Unknown(f"{self[:-1]}.{name}>") if isinstance(name, str) else super().__getitem__(name)
         )
@@ -42,15 +42,15 @@ class Unknown(str):
 
 @dataclass(frozen=True)
 class Resource:
-    """One that is deployed, or referred to.
+    """A resource that is deployed or referred to.
 
     Attributes:
-        type: Without its version.
-        version: Of the API.
-        name: With those of its parents.
-        body: All that is said of it.
-        scope: What it is an extension of, or None.
-        existing: Whether it is referred to only.
+        type: Resource type without version.
+        version: API version.
+        name: Name, with those of its parents.
+        body: Properties of its declaration.
+        scope: Resource that it extends, or None.
+        existing: Whether it is only referred to.
     """
 
     type: str
@@ -61,7 +61,7 @@ class Resource:
     existing: bool = False
 
     def __getitem__(self, name: str) -> Any:
-        """A property, as other declarations see it."""
+        """Return a property, as other declarations see it."""
         if name == "name":
             return self.body["name"]
         if name == "id":
@@ -70,35 +70,35 @@ class Resource:
 
 
 def parse(text: str) -> Node:
-    """The root of a file's tree.
+    """Return the root of a file's syntax tree.
 
     Raises:
-        BicepError: Where it is not understood.
+        BicepError: The file has a syntax error.
     """
     root = tree_sitter.Parser(LANGUAGE).parse(text.encode()).root_node
-    wrong = [node for node in walk(root) if node.type == "ERROR" or node.is_missing]
-    if wrong:
-        raise BicepError(f"line {wrong[0].start_point.row + 1}: {source(wrong[0])[:60]}")
+    errors = [node for node in walk(root) if node.type == "ERROR" or node.is_missing]
+    if errors:
+        raise BicepError(f"line {errors[0].start_point.row + 1}: {source(errors[0])[:60]}")
     return root
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """A node and all within it."""
+    """Yield a node and all its descendants."""
     yield node
     for child in node.children:
         yield from walk(child)
 
 
 def source(node: Node) -> str:
-    """Text of a node."""
+    """Return the text of a node."""
     return (node.text or b"").decode()
 
 
 def parameters(path: Path) -> dict[str, Any]:
-    """Values that a file of parameters gives."""
+    """Return the values in a parameter file."""
     text = path.read_text()
     using = re.search(r"^using '(.+)'$", text, re.MULTILINE)
-    assert using, f"{path.name} does not say which file it is for"
+    assert using, f"{path.name}: `using` is missing"
     assert (path.parent / using[1]).exists()
     template = Template(
         path, {}, re.sub(r"^using .*$|^param (?=\w+ =)", _as_variable, text, flags=re.M)
@@ -111,7 +111,7 @@ def _as_variable(found: re.Match[str]) -> str:
 
 
 class Template:
-    """One file with its parameters' values; resources and outputs are worked out when asked for."""
+    """A file with the values of its parameters; resources and outputs are evaluated on demand."""
 
     def __init__(self, path: Path, given: dict[str, Any], text: str | None = None) -> None:
         self.path = path
@@ -128,34 +128,34 @@ class Template:
         self.used: set[str] = set()
 
     def require(self) -> None:
-        """Raise BicepError unless each parameter has a value, or a default."""
+        """Check that each parameter has a value or a default; else raise BicepError."""
         for name, node in self.declared["parameter"].items():
             if name not in self.known:
                 self._parameter(node)
 
     def resources(self) -> list[Resource]:
-        """All that it and its modules deploy."""
+        """Return all resources that the file and its modules deploy."""
         found: list[Resource] = []
         for name in self.declared["resource"]:
             made = self.symbol(name, {})
-            found += [each for each in _listed(made) if not each.existing]
+            found += [each for each in _as_list(made) if not each.existing]
         for name in self.declared["module"]:
-            for module in _listed(self.symbol(name, {})):
+            for module in _as_list(self.symbol(name, {})):
                 found += module["template"].resources()
         return found
 
     def outputs(self) -> dict[str, Any]:
-        """Values by name."""
+        """Return the outputs by name."""
         outputs = self.declared["output"]
         return {name: self.value(node.named_children[-1], {}) for name, node in outputs.items()}
 
     def templates(self) -> list[Template]:
-        """It, and those of its modules."""
-        inner = [m for name in self.declared["module"] for m in _listed(self.symbol(name, {}))]
+        """Return this template and those of its modules."""
+        inner = [m for name in self.declared["module"] for m in _as_list(self.symbol(name, {}))]
         return [self, *(each for module in inner for each in module["template"].templates())]
 
     def symbol(self, name: str, local: dict[str, Any]) -> Any:
-        """What a name stands for."""
+        """Return the value of a name."""
         if name in local:
             return local[name]
         self.used.add(name)
@@ -185,10 +185,10 @@ class Template:
         def make(body: dict[str, Any]) -> Resource:
             parent = body.get("parent")
             name = f"{parent.name}/{body['name']}" if parent else body["name"]
-            identity_of(kind, name)  # as many parts as the type has
+            identity_of(kind, name)  # raises unless it has as many parts as the type
             return Resource(kind, version, name, body, body.get("scope"), existing)
 
-        return self._each(node.named_children[-1], {}, make)
+        return self._expand(node.named_children[-1], {}, make)
 
     def _module(self, node: Node) -> Any:
         path = self.path.parent / self.value(node.named_children[1], {})
@@ -200,10 +200,10 @@ class Template:
             template.require()
             return {"name": body["name"], "template": template, "outputs": template.outputs()}
 
-        return self._each(node.named_children[-1], {}, make)
+        return self._expand(node.named_children[-1], {}, make)
 
-    def _each(self, node: Node, local: dict[str, Any], make: Callable[[Any], Any]) -> Any:
-        """One declaration, or those of a loop; none where its condition does not hold."""
+    def _expand(self, node: Node, local: dict[str, Any], make: Callable[[Any], Any]) -> Any:
+        """Return a declaration, those of a loop, or none if its condition is false."""
         if node.type == "if_statement":
             if not self.value(node.named_children[0], local):
                 return []
@@ -211,10 +211,14 @@ class Template:
         if node.type != "for_statement" and source(node).startswith("["):
             node = next(child for child in node.named_children if child.type == "for_statement")
         if node.type == "for_statement":
-            return [self._each(inner, each, make) for each, inner in self._turns(node, local)]
+            return [
+                self._expand(inner, each, make) for each, inner in self._iterations(node, local)
+            ]
         return make(self.value(node, local))
 
-    def _turns(self, node: Node, local: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Node]]:
+    def _iterations(
+        self, node: Node, local: dict[str, Any]
+    ) -> Iterator[tuple[dict[str, Any], Node]]:
         *heads, values, body = node.named_children
         kinds = ("identifier", "loop_variable", "loop_enumerator")
         names = [source(each) for head in heads for each in walk(head) if each.type in kinds]
@@ -222,17 +226,17 @@ class Template:
             yield {**local, **dict(zip(names, (item, index), strict=False))}, body
 
     def value(self, node: Node, local: dict[str, Any]) -> Any:
-        """Of an expression."""
+        """Evaluate an expression."""
         inner = [child for child in node.named_children if not child.type.endswith("comment")]
-        if node.type not in _READERS:
-            raise BicepError(f"{self.path.name}: {node.type} is not understood: {source(node)}")
-        return _READERS[node.type](self, node, inner, local)
+        if node.type not in _EVALUATORS:
+            raise BicepError(f"{self.path.name}: unknown expression {node.type}: {source(node)}")
+        return _EVALUATORS[node.type](self, node, inner, local)
 
-    def _member_of(self, node: Node, inner: list[Node], local: dict[str, Any]) -> Any:
-        whole, name = self.value(inner[0], local), source(inner[1])
+    def _member_expression(self, node: Node, inner: list[Node], local: dict[str, Any]) -> Any:
+        container, name = self.value(inner[0], local), source(inner[1])
         if inner[0].type == "lambda_expression":  # the grammar binds `=>` too closely
-            return lambda item: self._member(whole(item), name)
-        return self._member(whole, name)
+            return lambda item: self._member(container(item), name)
+        return self._member(container, name)
 
     def _ternary(self, node: Node, inner: list[Node], local: dict[str, Any]) -> Any:
         return self.value(inner[1] if self.value(inner[0], local) else inner[2], local)
@@ -272,12 +276,12 @@ class Template:
             else [n for n in inner if n.type == "for_statement"]
         )
         if loops:
-            return [self.value(body, each) for each, body in self._turns(loops[0], local)]
+            return [self.value(body, each) for each, body in self._iterations(loops[0], local)]
         return [self.value(each, local) for each in inner]
 
-    def _member(self, whole: Any, name: str) -> Any:
+    def _member(self, container: Any, name: str) -> Any:
         try:
-            return whole[name]
+            return container[name]
         except (KeyError, TypeError) as error:
             raise BicepError(f"{self.path.name}: there is no .{name}") from error
 
@@ -288,15 +292,15 @@ class Template:
             text = (self.path.parent / given[0]).read_text()
             return text if name == "loadTextContent" else yaml.safe_load(text)
         if name not in FUNCTIONS:
-            raise BicepError(f"{self.path.name}: {name} is no function here")
+            raise BicepError(f"{self.path.name}: {name} is not a known function")
         return FUNCTIONS[name](*given)
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-_READERS: dict[str, Callable[[Template, Node, list[Node], dict[str, Any]], Any]] = {
+_EVALUATORS: dict[str, Callable[[Template, Node, list[Node], dict[str, Any]], Any]] = {
     "array": Template._array,
     "binary_expression": Template._binary,
     "boolean": lambda file, node, inner, local: source(node) == "true",
@@ -305,7 +309,7 @@ _READERS: dict[str, Callable[[Template, Node, list[Node], dict[str, Any]], Any]]
     "identifier": lambda file, node, inner, local: file.symbol(source(node), local),
     "interpolation": lambda file, node, inner, local: file.value(inner[0], local),
     "lambda_expression": Template._lambda,
-    "member_expression": Template._member_of,
+    "member_expression": Template._member_expression,
     "null": lambda file, node, inner, local: None,
     "number": lambda file, node, inner, local: int(source(node)),
     "object": lambda file, node, inner, local: dict(file._property(e, local) for e in inner),
@@ -317,4 +321,4 @@ _READERS: dict[str, Callable[[Template, Node, list[Node], dict[str, Any]], Any]]
     "ternary_expression": Template._ternary,
     "unary_expression": Template._unary,
 }
-"""How a value is read, by its kind in the grammar."""
+"""Function that evaluates an expression, by its type in the grammar."""

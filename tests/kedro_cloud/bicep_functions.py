@@ -1,4 +1,4 @@
-"""Bicep's functions, as far as infra/ calls them; what only Azure knows has stand-ins."""
+"""Bicep's functions that infra/ calls, with placeholders for what only Azure knows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 
 class BicepError(Exception):
-    """A file would not compile."""
+    """A file that would not compile."""
 
 
 def identity_of(kind: str, *names: str) -> str:
-    """Id of a resource in the resource group."""
+    """Return the id of a resource in the resource group."""
     parts = "/".join(names).split("/")
     provider, *types = kind.split("/")
     if len(parts) != len(types):
-        raise BicepError(f"{kind} with the name {'/'.join(names)}")
+        raise BicepError(f"{kind} cannot have the name {'/'.join(names)}")
     inner = "/".join(f"{each}/{part}" for each, part in zip(types, parts, strict=True))
     return f"/subscriptions/S/resourceGroups/G/providers/{provider}/{inner}"
 

@@ -74,7 +74,7 @@ CLOSED: dict[str, dict[str, Any]] = {
 }
 
 
-def open_doors(found: Iterable[Resource]) -> list[str]:
+def insecure_settings(found: Iterable[Resource]) -> list[str]:
     """Return the settings that allow access without an identity, and their values."""
     findings = []
     for resource in found:

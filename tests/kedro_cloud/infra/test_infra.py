@@ -1,4 +1,4 @@
-"""infra/ must deploy what the project's configuration names, closed to all but identities."""
+"""infra/ must deploy what the project's configuration names."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def write(folder, text, name="main.bicep"):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_each_file_can_be_read_by_two_readers(path, reader):
+def test_two_parsers_read_the_same_declarations(path, reader):
     parse(path.read_text())
     declared = Template(path, {}).declared
     read = reader.parse(text=path.read_text())
@@ -41,7 +41,7 @@ def test_each_file_can_be_read_by_two_readers(path, reader):
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_each_environment_deploys(environment):
+def test_each_environment_deploys_distinct_resources(environment):
     found = resources(environment)
     assert len(found) > 50
     names = [(each.type, each.name, each.scope) for each in found]
@@ -57,35 +57,35 @@ def test_every_module_and_every_name_in_it_is_used():
 
 
 @pytest.mark.parametrize("path", PARAMETER_FILES, ids=lambda path: path.stem)
-def test_each_environment_says_all_there_is_to_say(path):
+def test_parameter_files_set_every_parameter(path):
     main = Template(INFRA / "main.bicep", {})
     assert set(parameters(path)) == set(main.declared["parameter"])
 
 
-def test_each_type_is_asked_for_in_one_version():
-    asked = {}
+def test_each_type_is_used_in_one_version():
+    used = {}
     for path in FILES:
         for kind, version in re.findall(r"'(Microsoft\.[\w./]+)@([\w-]+)'", path.read_text()):
             assert re.fullmatch(r"20\d\d-\d\d-\d\d(-preview)?", version)
-            asked.setdefault(kind, set()).add(version)
-    assert {kind: versions for kind, versions in asked.items() if len(versions) > 1} == {}
+            used.setdefault(kind, set()).add(version)
+    assert {kind: versions for kind, versions in used.items() if len(versions) > 1} == {}
 
 
 def test_what_the_configuration_names_is_created():
     found = resources("all")
     account = GLOBALS["storage_account"]
     containers = {each.name for each in of_type(found, "containers")}
-    wanted = {*CLOUD.datastores.values(), CLOUD.trigger.container, CLOUD.trigger.markers}
-    wanted |= set(containers_in(GLOBALS))
-    assert {f"{account}/default/{name}" for name in wanted} <= containers
+    expected = {*CLOUD.datastores.values(), CLOUD.trigger.container, CLOUD.trigger.markers}
+    expected |= set(containers_in(GLOBALS))
+    assert {f"{account}/default/{name}" for name in expected} <= containers
     assert account in {each.name for each in of_type(found, "storageAccounts")}
     assert [each.name for each in of_type(found, "servers/databases")] == [
         f"{GLOBALS['sql_server']}/{GLOBALS['sql_database']}"
     ]
     identities = {each.name for each in of_type(found, "userAssignedIdentities")}
     assert CLOUD.identity in identities
-    places = {each.body.get("location") for each in found} - {None, "global"}
-    assert places == {CLOUD.region}
+    locations = {each.body.get("location") for each in found} - {None, "global"}
+    assert locations == {CLOUD.region}
 
 
 def test_clusters_are_those_of_the_configuration():
@@ -95,10 +95,10 @@ def test_clusters_are_those_of_the_configuration():
     assert set(found) == set(CLOUD.clusters)
     tiers = {"low_priority": "LowPriority", "dedicated": "Dedicated"}
     for name, cluster in CLOUD.clusters.items():
-        made = found[name]["properties"]["properties"]
-        assert made["vmSize"] == cluster.size
-        assert made["vmPriority"] == tiers[cluster.tier]
-        assert made["scaleSettings"] == {
+        properties = found[name]["properties"]["properties"]
+        assert properties["vmSize"] == cluster.size
+        assert properties["vmPriority"] == tiers[cluster.tier]
+        assert properties["scaleSettings"] == {
             "minNodeCount": cluster.min_nodes,
             "maxNodeCount": cluster.max_nodes,
             "nodeIdleTimeBeforeScaleDown": f"PT{cluster.idle_seconds}S",
@@ -106,12 +106,14 @@ def test_clusters_are_those_of_the_configuration():
         assert CLOUD.identity in next(iter(found[name]["identity"]["userAssignedIdentities"]))
 
 
-def test_clusters_that_steps_name_are_there_from_the_beginning():
+def test_clusters_that_steps_use_exist_in_every_environment():
     conf = yaml.safe_load((ROOT / "conf/azureml/azureml.yml").read_text())
-    named = {each["cluster_name"] for each in conf["azure"]["compute"].values()}
+    used = {each["cluster_name"] for each in conf["azure"]["compute"].values()}
     for environment in ENVIRONMENTS:
-        made = {each.name.partition("/")[2] for each in of_type(resources(environment), "computes")}
-        assert named <= made
+        deployed = {
+            each.name.partition("/")[2] for each in of_type(resources(environment), "computes")
+        }
+        assert used <= deployed
 
 
 def test_capture_writes_where_the_pipeline_reads():
@@ -140,7 +142,7 @@ def test_stream_analytics_runs_the_query_with_the_names_in_it():
     assert job.body["properties"]["eventsOutOfOrderPolicy"] == "Drop"
 
 
-def test_lifecycle_rules_keep_what_is_dear():
+def test_lifecycle_rules_delete_no_models_or_inputs():
     containers = {each.name.rpartition("/")[2] for each in of_type(resources("all"), "containers")}
     for environment in ENVIRONMENTS:
         for policy in of_type(resources(environment), "managementPolicies"):
@@ -150,81 +152,81 @@ def test_lifecycle_rules_keep_what_is_dear():
                 assert any(actions.values()), rule["name"]
                 assert {prefix.partition("/")[0] for prefix in prefixes} <= containers
                 if actions["delete"]:
-                    assert prefixes, "a rule for all deletes nothing"
+                    assert prefixes, "a rule without prefixes must not delete"
                     assert not {"models/", "work/", "videos/", "raw/"} & set(prefixes)
 
 
-def test_only_new_videos_are_told_of():
+def test_only_new_videos_send_events():
     (events,) = of_type(resources("prod"), "eventSubscriptions")
-    told = events.body["properties"]
-    assert told["filter"]["includedEventTypes"] == ["Microsoft.Storage.BlobCreated"]
+    properties = events.body["properties"]
+    assert properties["filter"]["includedEventTypes"] == ["Microsoft.Storage.BlobCreated"]
     begins = f"/blobServices/default/containers/{CLOUD.trigger.container}/blobs/"
-    assert told["filter"]["subjectBeginsWith"] == begins
-    ends, size = told["filter"]["advancedFilters"]
-    assert ends["values"] == list(CLOUD.trigger.suffixes)
+    assert properties["filter"]["subjectBeginsWith"] == begins
+    suffixes, size = properties["filter"]["advancedFilters"]
+    assert suffixes["values"] == list(CLOUD.trigger.suffixes)
     assert (size["key"], size["value"]) == ("data.contentLength", 0)
-    delivery = told["deliveryWithResourceIdentity"]["destination"]["properties"]
+    delivery = properties["deliveryWithResourceIdentity"]["destination"]["properties"]
     queues = {each.name.rpartition("/")[2] for each in of_type(resources("prod"), "queues")}
     assert {delivery["queueName"]} == queues
-    dead = told["deadLetterWithResourceIdentity"]["deadLetterDestination"]["properties"]
+    dead = properties["deadLetterWithResourceIdentity"]["deadLetterDestination"]["properties"]
     containers = {each.name.rpartition("/")[2] for each in of_type(resources("prod"), "containers")}
     assert dead["blobContainerName"] in containers
-    assert told["retryPolicy"]["maxDeliveryAttempts"] > 1
+    assert properties["retryPolicy"]["maxDeliveryAttempts"] > 1
 
 
-def test_the_logic_app_is_told_all_that_its_workflow_asks():
+def test_the_logic_app_gets_every_parameter_of_its_workflow():
     (app,) = of_type(resources("prod"), "workflows")
-    told = {name: each["value"] for name, each in app.body["properties"]["parameters"].items()}
-    asked = {name for name, each in WORKFLOW["parameters"].items() if "defaultValue" not in each}
-    assert set(told) == asked
+    given = {name: each["value"] for name, each in app.body["properties"]["parameters"].items()}
+    required = {name for name, each in WORKFLOW["parameters"].items() if "defaultValue" not in each}
+    assert set(given) == required
     kinds = {"String": str, "Array": list, "Int": int, "Object": dict}
-    for name, value in told.items():
+    for name, value in given.items():
         assert isinstance(value, kinds[WORKFLOW["parameters"][name]["type"]]), name
     account = GLOBALS["storage_account"]
     assert (
-        told["queue"] == f"https://{account}.queue.core.windows.net/new-{CLOUD.trigger.container}"
+        given["queue"] == f"https://{account}.queue.core.windows.net/new-{CLOUD.trigger.container}"
     )
-    assert told["markers"] == f"https://{account}.blob.core.windows.net/{CLOUD.trigger.markers}"
-    assert told["endpoint"].startswith(
+    assert given["markers"] == f"https://{account}.blob.core.windows.net/{CLOUD.trigger.markers}"
+    assert given["endpoint"].startswith(
         f"https://{CLOUD.trigger.endpoint}.{CLOUD.region}.inference."
     )
-    assert told["workspace"].startswith("https://management.azure.com/subscriptions/")
-    assert told["attempts"] == CLOUD.trigger.attempts
-    named = {name: value["value"] for name, value in told["inputs"].items()}
-    assert named == CLOUD.trigger.inputs
+    assert given["workspace"].startswith("https://management.azure.com/subscriptions/")
+    assert given["attempts"] == CLOUD.trigger.attempts
+    fixed = {name: value["value"] for name, value in given["inputs"].items()}
+    assert fixed == CLOUD.trigger.inputs
     inputs = CLOUD.endpoints[CLOUD.trigger.endpoint].inputs
-    assert told["fileInput"] == CLOUD.trigger.file_input
-    assert {*named, told["fileInput"]} <= set(inputs)
+    assert given["fileInput"] == CLOUD.trigger.file_input
+    assert {*fixed, given["fileInput"]} <= set(inputs)
     definition = app.body["properties"]["definition"]
-    lanes = definition["triggers"]["Every_minute"]["runtimeConfiguration"]["concurrency"]
-    assert lanes == {"runs": CLOUD.trigger.most_at_once, "maximumWaitingRuns": 1}
+    limit = definition["triggers"]["Every_minute"]["runtimeConfiguration"]["concurrency"]
+    assert limit == {"runs": CLOUD.trigger.most_at_once, "maximumWaitingRuns": 1}
     assert definition["actions"] == WORKFLOW["actions"]
-    assert told["identity"] in app.body["identity"]["userAssignedIdentities"]
+    assert given["identity"] in app.body["identity"]["userAssignedIdentities"]
 
 
-def test_without_a_trigger_nothing_watches_and_nobody_may_read_videos(tmp_path):
+def test_without_a_trigger_no_video_resources_are_deployed(tmp_path):
     for folder in ("infra", "conf/azureml"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     file = tmp_path / "conf/azureml/cloud.yml"
-    said = yaml.safe_load(file.read_text())
-    gone = said["cloud"].pop("trigger")
-    said["cloud"]["datastores"].pop("quartet_videos")
-    file.write_text(yaml.safe_dump(said))
-    told = parameters(tmp_path / "infra/prod.bicepparam") | {"videoTrigger": True}
-    found = Template(tmp_path / "infra/main.bicep", told).resources()
+    settings = yaml.safe_load(file.read_text())
+    trigger = settings["cloud"].pop("trigger")
+    settings["cloud"]["datastores"].pop("quartet_videos")
+    file.write_text(yaml.safe_dump(settings))
+    given = parameters(tmp_path / "infra/prod.bicepparam") | {"videoTrigger": True}
+    found = Template(tmp_path / "infra/main.bicep", given).resources()
     assert len(found) > 50
     kinds = {each.type for each in found}
     assert kinds.isdisjoint({"Microsoft.Logic/workflows", "Microsoft.EventGrid/systemTopics"})
     assert not of_type(found, "queues")
     names = {each.name.rpartition("/")[2] for each in of_type(found, "containers")}
-    assert names.isdisjoint({gone["container"], gone["markers"], ""})
+    assert names.isdisjoint({trigger["container"], trigger["markers"], ""})
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("var x = y\noutput o string = x", "y is not declared"),
-        ("module m 'gone.bicep' = {\n  name: 'm'\n}", "there is no"),
+        ("module m 'missing.bicep' = {\n  name: 'm'\n}", "there is no"),
         ("module m 'part.bicep' = {\n  name: 'm'\n  params: {}\n}", "parameter a is missing"),
         (
             "module m 'part.bicep' = {\n  name: 'm'\n  params: {\n    a: '1'\n    b: '2'\n  }\n}",
@@ -232,18 +234,17 @@ def test_without_a_trigger_nothing_watches_and_nobody_may_read_videos(tmp_path):
         ),
         (
             "module m 'part.bicep' = {\n  name: 'm'\n  params: {\n    a: '1'\n  }\n}\n"
-            "output o string = m.outputs.gone",
-            "there is no .gone",
+            "output o string = m.outputs.missing",
+            "there is no .missing",
         ),
-        ("resource r 'M.S/s@2024-01-01' = {\n  name: 'a/b'\n}", "with the name a/b"),
+        ("resource r 'M.S/s@2024-01-01' = {\n  name: 'a/b'\n}", "cannot have the name a/b"),
         ("resource r 'M.S/s@2024-01-01' = {\n  name: 'a'\n", "line"),
-        ("var x = listKeys('a')\noutput o string = x", "is no function here"),
+        ("var x = listKeys('a')\noutput o string = x", "is not a known function"),
     ],
 )
-def test_a_fault_in_a_file_is_found(tmp_path, text, said):
-    """Proof that reading without a complaint means something."""
+def test_an_error_in_a_file_is_reported(tmp_path, text, message):
     write(tmp_path, "param a string\noutput same string = a\n", "part.bicep")
-    with pytest.raises(BicepError, match=said):
+    with pytest.raises(BicepError, match=message):
         main = Template(write(tmp_path, text), {})
         main.resources()
         main.outputs()

@@ -1,26 +1,28 @@
-"""What infra/ deploys must let in identities only, hold no secret, and tell what happens to it."""
+"""Resources of infra/ must accept identities only, contain no secret, and log what happens."""
 
 import pytest
 
 from bicep import Resource
-from deployed import CLOSED, ENVIRONMENTS, INFRA, of_type, open_doors, resources, secrets
+from deployed import CLOSED, ENVIRONMENTS, INFRA, insecure_settings, of_type, resources, secrets
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_nobody_without_an_identity_gets_in(environment):
-    assert open_doors(resources(environment)) == []
+def test_access_requires_an_identity(environment):
+    assert insecure_settings(resources(environment)) == []
 
 
 @pytest.mark.parametrize("kind", CLOSED)
-def test_an_open_door_is_found(kind):
-    assert len(open_doors([Resource(kind, "", "x", {"properties": {}})])) == len(CLOSED[kind])
+def test_an_insecure_setting_is_found(kind):
+    assert len(insecure_settings([Resource(kind, "", "x", {"properties": {}})])) == len(
+        CLOSED[kind]
+    )
 
 
 TEXTS = sorted(path for path in INFRA.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(INFRA)))
-def test_no_file_holds_a_secret_or_asks_for_one(path):
+def test_no_file_contains_or_requests_a_secret(path):
     assert secrets(path.read_text()) == []
 
 
@@ -44,25 +46,27 @@ def test_a_secret_is_found(text):
     assert secrets(text) != []
 
 
-def has_door(resource):
+def has_public_access(resource):
     return "publicNetworkAccess" in resource.body.get("properties", {})
 
 
-def test_in_a_private_network_nothing_has_a_public_door():
+def test_a_private_network_has_no_public_access():
     found = resources("private")
-    doors = [each.body["properties"]["publicNetworkAccess"] for each in found if has_door(each)]
-    assert len(doors) == 7
-    assert set(doors) == {"Disabled"}
+    access = [
+        each.body["properties"]["publicNetworkAccess"] for each in found if has_public_access(each)
+    ]
+    assert len(access) == 7
+    assert set(access) == {"Disabled"}
     reached = {
         link["properties"]["privateLinkServiceId"]
         for each in of_type(found, "privateEndpoints")
         for link in each.body["properties"]["privateLinkServiceConnections"]
     }
-    assert reached == {each["id"] for each in found if has_door(each)}
+    assert reached == {each["id"] for each in found if has_public_access(each)}
     assert of_type(found, "firewallRules") == []
 
 
-def test_in_a_private_network_names_lead_to_the_endpoints():
+def test_a_private_network_resolves_names_to_its_endpoints():
     found = resources("private")
     zones = {each["id"] for each in of_type(found, "privateDnsZones")}
     linked = {each.body["parent"]["id"] for each in of_type(found, "virtualNetworkLinks")}
@@ -84,21 +88,21 @@ def test_in_a_private_network_names_lead_to_the_endpoints():
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_what_happens_is_written_down(environment):
+def test_resources_send_logs(environment):
     found = resources(environment)
     (logs,) = of_type(found, "Microsoft.OperationalInsights/workspaces")
-    told = of_type(found, "diagnosticSettings")
-    assert {each.body["properties"]["workspaceId"] for each in told} == {logs["id"]}
-    watched = {each.scope.type for each in told}
-    silent = {
-        "Microsoft.Storage/storageAccounts",  # its blobs tell
-        "Microsoft.Sql/servers",  # its database does
+    settings = of_type(found, "diagnosticSettings")
+    assert {each.body["properties"]["workspaceId"] for each in settings} == {logs["id"]}
+    logged = {each.scope.type for each in settings}
+    unlogged = {
+        "Microsoft.Storage/storageAccounts",  # its blobs are logged
+        "Microsoft.Sql/servers",  # its database is logged
         "Microsoft.Insights/components",
         "Microsoft.Insights/workbooks",
         "Microsoft.OperationalInsights/workspaces",
         "Microsoft.ManagedIdentity/userAssignedIdentities",
     }
     networks = {each.type for each in found if each.type.startswith("Microsoft.Network/")}
-    tops = {each.type for each in found if each.type.count("/") == 1}
-    rules = {each for each in tops if each.startswith("Microsoft.Authorization/")}
-    assert tops - silent - networks - rules - {"Microsoft.Insights/diagnosticSettings"} <= watched
+    types = {each.type for each in found if each.type.count("/") == 1}
+    rules = {each for each in types if each.startswith("Microsoft.Authorization/")}
+    assert types - unlogged - networks - rules - {"Microsoft.Insights/diagnosticSettings"} <= logged

@@ -1,4 +1,4 @@
-"""infra/README.md must name what there is to deploy, and the very names that are deployed."""
+"""infra/README.md must describe every module, and use the names that are deployed."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Nobody may do more than this list says: what is added in infra/ is to be added here, too."""
+"""Principals must have the roles in this list and no others; extend it together with infra/."""
 
 import json
 import re
@@ -20,8 +20,8 @@ NAMES = {
     "f1a07417-d97a-45cb-824c-7a7467783830": "Managed Identity Operator",
     "f6c7c914-8db3-469d-8ca1-694a8f32e121": "AzureML Data Scientist",
 }
-"""Of "Azure built-in roles", by GUID. Owner and Contributor are none of them."""
-JOBS, TRIGGER, PEOPLE = "quartet-jobs", "quartet-trigger", "<QUARTET_OPERATORS_ID>"
+"""Names by GUID, from "Azure built-in roles". Owner and Contributor are not among them."""
+JOBS, TRIGGER, OPERATORS = "quartet-jobs", "quartet-trigger", "<QUARTET_OPERATORS_ID>"
 CAPTURE, WINDOWS, EVENTS = "quartet-abcdefghijklm", "quartet-windows", "quartet-videos"
 STARTER = f"Starter of published pipelines ({SUBSCRIPTION}/G/quartet)"
 ACCOUNT, CODE = "your-data-account", "quartetcodeabcdefghijklm"
@@ -42,28 +42,28 @@ ALLOWED = {
     (CAPTURE, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/raw"),
     (WINDOWS, "Azure Event Hubs Data Receiver", "eventhubs", f"{CAPTURE}/telemetry"),
     (WINDOWS, "Storage Blob Data Contributor", "containers", f"{ACCOUNT}/default/quarantine"),
-    (PEOPLE, "AzureML Data Scientist", "workspaces", "quartet"),
-    (PEOPLE, "AzureML Compute Operator", "workspaces", "quartet"),
-    (PEOPLE, "Storage Blob Data Contributor", "storageAccounts", ACCOUNT),
-    (PEOPLE, "Storage Blob Data Contributor", "storageAccounts", CODE),
-    (PEOPLE, "Managed Identity Operator", "userAssignedIdentities", JOBS),
+    (OPERATORS, "AzureML Data Scientist", "workspaces", "quartet"),
+    (OPERATORS, "AzureML Compute Operator", "workspaces", "quartet"),
+    (OPERATORS, "Storage Blob Data Contributor", "storageAccounts", ACCOUNT),
+    (OPERATORS, "Storage Blob Data Contributor", "storageAccounts", CODE),
+    (OPERATORS, "Managed Identity Operator", "userAssignedIdentities", JOBS),
 }
 
 
 def grants(found):
-    """Who has which role, on what kind of thing, and on which."""
+    """Yield principal, role, and type and name of the scope of each assignment."""
     own = {
         each.body["name"]: each.body["properties"]["roleName"]
         for each in of_type(found, "roleDefinitions")
     }
     for each in of_type(found, "roleAssignments"):
-        told = each.body["properties"]
-        role = told["roleDefinitionId"].rpartition("/")[2]
+        properties = each.body["properties"]
+        role = properties["roleDefinitionId"].rpartition("/")[2]
         name = {**NAMES, **own}.get(role) or next((n for g, n in own.items() if g in role), role)
-        who = re.sub(r"^<Microsoft\.[\w/]+ ([\w-]+)\..*>$", r"\1", told["principalId"])
+        principal = re.sub(r"^<Microsoft\.[\w/]+ ([\w-]+)\..*>$", r"\1", properties["principalId"])
         scope = each.scope
         yield (
-            who,
+            principal,
             name,
             scope.type.rpartition("/")[2] if scope else "group",
             scope.name if scope else "",
@@ -71,33 +71,33 @@ def grants(found):
 
 
 @pytest.mark.parametrize("environment", ["prod", "all"])
-def test_everybody_may_do_what_is_needed_and_no_more(environment):
+def test_principals_have_the_listed_roles_and_no_others(environment):
     found = set(grants(resources(environment)))
     assert found - ALLOWED == set()
     assert ALLOWED - found == set()
 
 
 @pytest.mark.parametrize("environment", ["dev", "private"])
-def test_where_a_part_is_left_out_nobody_has_its_rights(environment):
-    dev = {
+def test_omitted_parts_get_no_roles(environment):
+    found = {
         tuple(
             part.replace("quartet-dev", "quartet").replace("quartetdev", "quartet") for part in each
         )
         for each in grants(resources(environment))
     }
-    gone = {EVENTS, TRIGGER, WINDOWS}
-    assert dev <= {each for each in ALLOWED if each[0] not in gone}
+    omitted = {EVENTS, TRIGGER, WINDOWS}
+    assert found <= {each for each in ALLOWED if each[0] not in omitted}
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_each_assignment_says_why(environment):
+def test_each_assignment_has_a_reason(environment):
     assigned = of_type(resources(environment), "roleAssignments")
     reasons = [each.body["properties"].get("description", "") for each in assigned]
     assert [reason for reason in reasons if len(reason.split()) < 5] == []
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_workspace_is_given_nothing_as_azure_does_that_itself(environment):
+def test_the_workspace_gets_no_roles_as_azure_ml_assigns_them(environment):
     given = [
         each.body["properties"]["principalId"]
         for each in of_type(resources(environment), "roleAssignments")
@@ -105,22 +105,22 @@ def test_the_workspace_is_given_nothing_as_azure_does_that_itself(environment):
     assert not [each for each in given if "MachineLearningServices" in each]
 
 
-def test_roles_are_named_by_their_right_ids():
-    told = json.loads((INFRA / "roles.json").read_text())
-    assert set(told.values()) == set(NAMES)
+def test_role_ids_match_their_names():
+    ids = json.loads((INFRA / "roles.json").read_text())
+    assert set(ids.values()) == set(NAMES)
     words = {
-        name: set(NAMES[guid].lower().replace("azureml", "").split()) for name, guid in told.items()
+        name: set(NAMES[guid].lower().replace("azureml", "").split()) for name, guid in ids.items()
     }
-    for name, guid in told.items():
+    for name, guid in ids.items():
         parts = re.findall(r"[a-z]+", re.sub(r"([A-Z])", r" \1", name).lower())
         assert all(any(part in word for word in words[name]) for part in parts), NAMES[guid]
 
 
-def test_the_role_of_the_trigger_changes_nothing_but_jobs():
+def test_the_triggers_role_changes_only_jobs():
     (role,) = of_type(resources("prod"), "roleDefinitions")
-    told = role.body["properties"]
-    (permissions,) = told["permissions"]
-    assert told["assignableScopes"] == ["/subscriptions/S/resourceGroups/G"]
+    properties = role.body["properties"]
+    (permissions,) = properties["permissions"]
+    assert properties["assignableScopes"] == ["/subscriptions/S/resourceGroups/G"]
     assert set(permissions) == {"actions", "notActions"}
     for action in permissions["actions"]:
         assert action.startswith("Microsoft.MachineLearningServices/workspaces/")
