@@ -19,10 +19,10 @@ from kedro_cloud.cli.options import Command, dry_run_option, environment_option
 @environment_option
 @click.pass_obj
 def environment(metadata: Any, kind: str | None, dry_run: bool, env: str) -> None:
-    """Register the Azure ML environment of all steps, named by the hash of the lock file.
+    """Register the Azure ML environment of steps or endpoints, named by the hash of the lock file.
 
-    An environment that exists is not changed. Azure ML builds the image before the first job that
-    uses it.
+    An environment that exists is not changed. Azure ML builds the image before its first
+    use.
 
     \b
     kedro cloud environment

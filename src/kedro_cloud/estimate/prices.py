@@ -95,7 +95,8 @@ def find_price(prices: Sequence[Price], size: str, region: str, tier: str) -> Pr
         if (price.size.lower(), price.region, price.tier) == (size.lower(), region, tier):
             return price
     known = sorted({f"{p.size} in {p.region}" for p in prices if p.tier == tier})
+    others = f"use one of {', '.join(known)}" if known else "use another tier"
     raise ValueError(
         f"prices.yml: no price of {size}, {tier}, in {region}; add it with its date and source, or "
-        f"use one of {', '.join(known) or 'another tier'}"
+        f"{others}"
     )

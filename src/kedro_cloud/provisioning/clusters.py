@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kedro_cloud.core.cloud_settings import Cloud, Cluster
 from kedro_cloud.workspace.changes import NEW, OTHER, REFUSED, SAME, Change, fail_with
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 _FIXED = ("size", "tier")
 """Settings of a cluster that Azure ML cannot change."""
+
+
+class _Obstacle(NamedTuple):
+    """Reason why a region may not provide nodes; creating the cluster fails if it is final."""
+
+    message: str
+    is_final: bool
 
 
 @dataclass(frozen=True)
@@ -35,19 +42,21 @@ class Clusters:
         """Yield a change for each cluster of cloud.yml, then for others of the workspace."""
         existing = {compute.name: compute for compute in self.client.compute.list()}
         new = [name for name in self.cloud.clusters if name not in existing]
-        hints = self._hints(new) if new else {}
+        obstacles = self._find_obstacles(new) if new else {}
         for name, target in self.cloud.clusters.items():
             if name not in existing:
-                yield self._missing(name, target, hints.get(target.size.lower()))
+                yield self._missing(name, target, obstacles.get(target.size))
             else:
                 yield self._existing(name, target, existing[name])
         for name in existing.keys() - self.cloud.clusters.keys():
             yield Change(SAME, "compute", name, "not in cloud.yml, left alone")
 
-    def _missing(self, name: str, target: Cluster, hint: str | None) -> Change:
-        if hint and hint.startswith(_NO_SUCH):
-            return Change(REFUSED, "cluster", name, hint, fail_with(f"cluster '{name}': {hint}"))
-        detail = _describe(target) + (f"; {hint}" if hint else "")
+    def _missing(self, name: str, target: Cluster, obstacle: _Obstacle | None) -> Change:
+        message = obstacle.message if obstacle else ""
+        if obstacle and obstacle.is_final:
+            fail = fail_with(f"cluster '{name}': {message}")
+            return Change(REFUSED, "cluster", name, message, fail)
+        detail = "; ".join(filter(None, (_describe(target), message)))
         return Change(NEW, "cluster", name, detail, self._creator(name, target))
 
     def _existing(self, name: str, target: Cluster, existing: Any) -> Change:
@@ -136,8 +145,8 @@ class Clusters:
             user_assigned_identities=[ManagedIdentityConfiguration(resource_id=identity)],
         )
 
-    def _hints(self, new: list[str]) -> dict[str, str]:
-        """Return, by size, why the region cannot provide it: unknown size, or no quota."""
+    def _find_obstacles(self, new: list[str]) -> dict[str, _Obstacle]:
+        """Return, by size, why the region cannot provide nodes of new clusters."""
         region = self.cloud.region
         sizes = {str(size.name): size for size in self.client.compute.list_sizes(location=region)}
         by_lower_name = {name.lower(): size for name, size in sizes.items()}
@@ -145,23 +154,24 @@ class Clusters:
             _normalise(usage.name["value"]): usage.limit
             for usage in self.client.compute.list_usage(location=region)
         }
-        hints = {}
+        obstacles = {}
         for target in (self.cloud.clusters[name] for name in new):
             size = by_lower_name.get(target.size.lower())
             if size is None:
                 series = [name for name in sizes if name[:_SERIES] == target.size[:_SERIES]]
                 close = difflib.get_close_matches(target.size, series, n=2)
                 others = f"; it has {', '.join(close)}" if close else ""
-                hints[target.size.lower()] = (
-                    f"{_NO_SUCH} {region} has no machine of size {target.size}{others}; give it "
+                message = (
+                    f"region {region} has no machine of size {target.size}{others}; give it "
                     "another size in cloud.yml"
                 )
+                obstacles[target.size] = _Obstacle(message, is_final=True)
             elif target.tier == "dedicated" and _quota(str(size.family), usages) == 0:
-                hints[target.size.lower()] = f"your quota of {size.family} cores is 0"
-        return hints
+                message = f"your quota of {size.family} cores is 0"
+                obstacles[target.size] = _Obstacle(message, is_final=False)
+        return obstacles
 
 
-_NO_SUCH = "region"
 _SERIES = len("Standard_N")
 """Length of the part of a size that names its kind of machine: all Standard_N have GPUs."""
 
