@@ -72,19 +72,34 @@ MISSED = {"no": ": missed", "target yes, aim no": " (aim missed)"}
 """By the benchmark's result: the text after the target in the README."""
 
 
-def write_figure(section: str, what: str, *, file: Path, **row: str) -> None:
+def write_figure(
+    section: str,
+    what: str,
+    *,
+    file: Path,
+    quartet: str,
+    reference: str = "–",
+    target: str = "–",
+    reached: bool | str = "–",
+) -> None:
     """Add a row to the figures and rewrite the pages.
 
     Args:
         section: Heading on the page.
         what: What was measured; a row of the same name is replaced.
         file: The benchmark that measured it.
-        row: The columns.
+        quartet: Figure of this project.
+        reference: Figure of the reference recipe.
+        target: Target of this project.
+        reached: Whether the target was reached.
     """
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     figures.setdefault(section, {})[what] = {
-        **row,
+        "reference": reference,
+        "quartet": quartet,
+        "target": target,
+        "reached": reached if isinstance(reached, str) else format_reached(reached),
         "measured": f"{today}, {read_machine()}",
         "versions": read_versions(),
         "file": str(file.relative_to(ROOT)),

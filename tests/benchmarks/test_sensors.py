@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from figures import format_reached
 from quartet.sensors.features import window_features
 from quartet.sensors.model_set import SensorModels
 from quartet.sensors.scoring import predict, score
@@ -83,7 +82,7 @@ def test_false_alarms(real_sensors, record, nu):
             quartet=f"{ours:.2%} of {len(later):,} windows, {ours / nu:.2f} nu "
             f"(trained on {int(np.median(model_set.windows))} a sensor)",
             target="0.5 to 2 nu",
-            reached=format_reached(0.5 <= ours / nu <= 2),
+            reached=0.5 <= ours / nu <= 2,
         )
 
 
@@ -108,8 +107,6 @@ def test_false_alarms_on_servers(real_sensors, record):
             reference=f"scikit-learn's threshold: {theirs:.2%}",
             quartet=f"{ours:.2%}; median of the {len(model_set)} metrics {each.median():.2%}; "
             f"without the four that change most {each.sort_values()[:-4].mean():.2%}",
-            target="–",
-            reached="–",
         )
 
 
@@ -143,7 +140,7 @@ def test_training_by_two_processes(trained, record):
         f"{seconds[1] / TRAINED * 1000:.1f} ms a sensor and core, {model_set.sizes.mean():.0f} "
         "support vectors a model",
         target="≥ 1.7 times",
-        reached=format_reached(ratio >= 1.7),
+        reached=ratio >= 1.7,
     )
 
 
@@ -218,7 +215,7 @@ def test_labels_equal_those_of_scikit_learn(fleet, scikit_learn_models, record):
         reference=f"{(ours < 0).mean():.2%} outliers; {left_out:,} windows within 1e-9 of zero",
         quartet=f"{wrong:,} of {len(ours):,}; scores differ by {farthest:.0e} at most",
         target="0",
-        reached=format_reached(wrong == 0),
+        reached=wrong == 0,
     )
 
 
@@ -255,7 +252,7 @@ def test_scoring_a_fleet(fleet, scikit_learn_models, record):
         quartet=f"{ours:.2f} s, 1/{theirs / ours:.0f} "
         f"({terms / 1e6:.0f} million exponentials, {ours / terms * 1e9:.1f} ns each)",
         target="≤ 1/25",
-        reached=format_reached(theirs / ours >= 25),
+        reached=theirs / ours >= 25,
     )
     content = model_set.to_bytes()
     fresh = iter(
@@ -268,8 +265,6 @@ def test_scoring_a_fleet(fleet, scikit_learn_models, record):
         f"{name}, the same from the table of windows to that of predictions",
         reference=f"{theirs:.1f} s",
         quartet=f"{seconds:.2f} s, 1/{theirs / seconds:.0f}",
-        target="–",
-        reached="–",
     )
 
 
@@ -286,10 +281,9 @@ def test_time_per_window(fleet, record):
     record(
         SECTION,
         "nanoseconds a window, table to table, by the number of sensors",
-        reference="–",
         quartet=", ".join(f"{time:,.0f} ({sensors:,})" for sensors, time in found.items()),
         target="falls or stays level",
-        reached=format_reached(found[50_000] <= found[15]),
+        reached=found[50_000] <= found[15],
     )
 
 
@@ -354,8 +348,6 @@ def test_one_process_per_sensor(real_sensors, tmp_path, record):
         "15 sensors, from the file of readings to that of predictions, start-up included",
         reference=f"{theirs:.1f} s (a process a sensor, one after the other)",
         quartet=f"{ours:.1f} s (one process), 1/{theirs / ours:.1f}",
-        target="–",
-        reached="–",
     )
 
 
@@ -371,8 +363,7 @@ def test_loading_a_model_set(fleet, tmp_path, record):
     record(
         SECTION,
         f"loading a model set of {len(model_set):,} models from its file, checksum verified",
-        reference="–",
         quartet=f"{seconds:.2f} s, {path.stat().st_size / 2**20:.0f} MiB",
         target="≤ 2 s",
-        reached=format_reached(seconds <= 2),
+        reached=seconds <= 2,
     )
