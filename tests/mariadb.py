@@ -141,10 +141,14 @@ class MariaDB:
 
         text = f"DRIVER=MariaDB Unicode;SERVER=127.0.0.1;PORT={self.port};UID=root"
         text += f";CONN_TIMEOUT={GUARD_S}"
-        with suppress_close(pyodbc.connect(text, autocommit=True)) as connection:
+        connection = pyodbc.connect(text, autocommit=True)
+        try:
             for statement in statements:
                 cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
+        finally:
+            with suppress(Exception):  # it may be broken by then
+                connection.close()
 
     def new_database(self) -> str:
         """Create a database and return its name."""
@@ -157,20 +161,6 @@ class MariaDB:
         """Return the URL of a database, by default of a new one without a proxy."""
         name = database or self.new_database()
         return f"mysql+pyodbc://{user}@127.0.0.1:{port or self.port}/{name}"
-
-
-class suppress_close:  # noqa: N801  # like contextlib's
-    """Close a connection at the end of a `with` block, even if it is broken."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> Any:
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(Exception):
-            self._connection.close()
 
 
 Fault = Literal["cut before", "cut after", "silence", "vanish"]

@@ -30,6 +30,14 @@ def client(trained_workspace):
     return mlflow.MlflowClient(f"sqlite:///{trained_workspace}/mlflow.db")
 
 
+def test_metrics_have_all_documented_keys(trained_workspace):
+    baselines = ("cosine", "nearest_duplicate", "reference")
+    assert read_metrics(trained_workspace).keys() >= {
+        *("test_gain_at_1", "test_gain_at_3", "test_mean_rank", "trials", "seconds_per_trial"),
+        *(f"baseline_{name}_gain_at_1" for name in baselines),
+    }
+
+
 def test_the_ranker_beats_all_baselines_on_the_sample(trained_workspace):
     found = read_metrics(trained_workspace)
     assert found["test_gain_at_1"] > 0.4

@@ -49,6 +49,13 @@ def test_the_sample_is_classified_accurately(trained_workspace):
         assert low < value <= high
 
 
+def test_metrics_have_all_documented_keys(trained_workspace):
+    assert metrics(trained_workspace).keys() >= {
+        *("logistic_test_accuracy", "convnet_test_accuracy", "best_regularisation_strength"),
+        *("sweep_seconds", "convnet_seconds"),
+    }
+
+
 def test_hyperparameters_are_chosen_on_the_validation_set(trained_workspace):
     folder = trained_workspace / REPORTS
     found = metrics(trained_workspace)

@@ -34,6 +34,13 @@ def rows(folder, query):
         return sql.execute(text(query)).all()
 
 
+def test_metrics_have_all_documented_keys(trained_workspace):
+    assert metrics(trained_workspace).keys() >= {
+        *("readings_scored", "windows_scored", "alarm_rate", "windows_per_s"),
+        *("sensors_without_model", "event_precision", "event_recall", "event_f1"),
+    }
+
+
 def test_faults_and_duplicates_of_the_simulator_are_counted(trained_workspace):
     found = metrics(trained_workspace, "sensor_ingestion")
     assert found["readings_quarantined"] == 12

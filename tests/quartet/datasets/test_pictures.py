@@ -124,6 +124,8 @@ def test_missing_or_damaged_picture_raises_with_hint(tmp_path):
     path.write_bytes(encode(two_halves((200, 100)), "JPEG")[:300])
     with pytest.raises(DatasetError, match=rf"{path}: not a complete picture .*--params painting"):
         dataset.load()
+    with pytest.raises(DatasetError, match="read-only"):
+        dataset.save("a picture")
 
 
 @pytest.fixture(params=["{tmp}/photos", "memory://pictures/photos"])
@@ -225,6 +227,8 @@ def test_invalid_folder_raises_with_hint(tmp_path):
         PictureFolderDataset(folder=str(tmp_path), hint=hint).load()
     with pytest.raises(DatasetError, match=r"notes\.txt: no such folder"):
         PictureFolderDataset(folder=str(tmp_path / "notes.txt")).load()
+    with pytest.raises(DatasetError, match="read-only"):
+        PictureFolderDataset(folder=None).save({})
 
 
 def test_live_picture_is_replaced_and_previewed(tmp_path):

@@ -71,14 +71,6 @@ def test_files_are_hive_partitioned(tmp_path):
     assert set(found["hour"].astype(int)) == {22, 23, 0}
 
 
-def test_files_are_sorted_by_key(tmp_path):
-    stored = dataset(tmp_path)
-    stored.save(make_predictions([3, 1]))
-    stored.save(make_predictions([2, 0], sensors=("t2", "t0")))
-    keys = stored.load().read()[KEYS]
-    assert keys.to_numpy().tolist() == keys.sort_values(KEYS).to_numpy().tolist()
-
-
 def test_read_excludes_start_and_includes_end(tmp_path):
     stored = dataset(tmp_path)
     stored.save(make_predictions(range(30), sensors=("t1",)))
@@ -133,15 +125,6 @@ def test_last_save_of_each_key_wins(tmp_path_factory, saves):
         assert files(folder / "history") == files(folder / "at once")
     else:
         assert found.empty
-
-
-def test_repeated_save_changes_no_byte(tmp_path):
-    rows = make_predictions(range(30))
-    stored = dataset(tmp_path)
-    stored.save(rows)
-    before = files(tmp_path)
-    stored.save(rows.sample(frac=1, random_state=1))
-    assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize(

@@ -157,3 +157,8 @@ def test_invalid_questions_raise(tmp_path, name, content, message):
 def test_missing_questions_raise_with_parameter(tmp_path):
     with pytest.raises(DatasetError, match="faq_questions=FILE"):
         QuestionsDataset(filepath=str(tmp_path / "none.csv")).load()
+
+
+def test_save_of_questions_raises(tmp_path):
+    with pytest.raises(DatasetError, match="read-only"):
+        QuestionsDataset(filepath=str(tmp_path / "q.csv")).save(QUESTIONS)

@@ -1,12 +1,6 @@
 """The pipeline `sample_data` reproduces the committed samples."""
 
-import shutil
-
-from quartet.style.probe import plan_video
-from support import ROOT, run_kedro
-
-FOLDERS = ("mnist", "faq", "stackexchange", "sensors")
-CLIP = "style/sample.mp4"
+from support import run_kedro
 
 
 def read_files(folder):
@@ -14,18 +8,15 @@ def read_files(folder):
 
 
 def test_pipeline_reproduces_the_committed_samples(workspace):
-    raw, committed = workspace / "data/01_raw", ROOT / "data/01_raw"
-    for name in FOLDERS:
-        shutil.rmtree(raw / name)
-    (raw / CLIP).unlink()
+    raw = workspace / "data/01_raw"
+    committed = read_files(raw)
+    for path in committed:
+        if path.suffix != ".yml":  # written by hand
+            (raw / path).unlink()
     result = run_kedro(workspace, "run", "--pipelines", "sample_data")
     assert result.returncode == 0, result.stderr
-    for name in FOLDERS:
-        expected = read_files(committed / name)
-        assert len(expected) > 1
-        assert read_files(raw / name) == expected
+    made = read_files(raw)
+    assert made.keys() == committed.keys()
     # Bytes of the video may differ between processors; tests/quartet/style compares its pixels.
-    made, expected = plan_video(raw / CLIP, 50), plan_video(committed / CLIP, 50)
-    assert made.timestamps == expected.timestamps
-    assert (made.width, made.height) == (expected.width, expected.height)
-    assert [track.packets for track in made.tracks] == [track.packets for track in expected.tracks]
+    different = [path for path in committed if made[path] != committed[path]]
+    assert [path for path in different if path.suffix != ".mp4"] == []

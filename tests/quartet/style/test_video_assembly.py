@@ -246,13 +246,6 @@ def test_long_first_frame_causes_no_delay(tmp_path):
     assert read_packets(target)[0].dts * read_packets(target)[0].time_base > -2
 
 
-def test_video_without_audio(tmp_path):
-    _, target, facts = assemble_video(write_video(tmp_path / "mute.mp4", options=KEYS), tmp_path)
-    assert facts.copied == ()
-    with av.open(str(target)) as container:
-        assert [stream.type for stream in container.streams] == ["video"]
-
-
 @pytest.mark.parametrize("fast_start", [True, False])
 def test_fast_start_puts_the_index_first(fast_start, tmp_path):
     source = write_video(tmp_path / "video.mp4", options=KEYS, sounds=["aac"])
