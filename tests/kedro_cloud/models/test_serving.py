@@ -245,14 +245,25 @@ def test_an_invalid_batch_of_images_is_rejected(body, message):
         ({"dataframe_records": "a"}, "expected a list of objects"),
         ({"dataframe_split": {"columns": ["Text0"], "data": []}}, "at least one row, found none"),
         ({"dataframe_split": {"data": [["a"]]}}, "found an object with data"),
-        ({"dataframe_split": {"columns": [1], "data": [["a"]]}}, "not a list of strings"),
-        ({"dataframe_split": {"columns": ["Text0"], "data": [["a", "b"]]}}, "list of 1 values"),
+        (
+            {"dataframe_split": {"columns": [1], "data": [["a"]]}},
+            "expected a column Text0, found 1",
+        ),
+        ({"dataframe_split": {"columns": "Text0", "data": [["a"]]}}, "expected an object"),
+        ({"dataframe_split": {"columns": ["Text0"], "data": [["a", "b"]]}}, "1 columns passed"),
+        ({"dataframe_split": {"columns": ["Text0"], "data": "a"}}, "expected an object"),
         ({"dataframe_split": {"columns": ["Text0", "Text0"], "data": [["a", "b"]]}}, "unique"),
         ({"inputs": ["a"]}, 'expected {"dataframe_split": …} or {"dataframe_records": …}'),
     ],
 )
 def test_an_invalid_batch_of_questions_is_rejected(body, message):
     assert message in rejection(body, TEXT_SCHEMA)
+
+
+def test_numbers_of_a_table_have_the_type_of_the_signature():
+    schema = mlflow.models.infer_signature(pd.DataFrame({"price": [1.5]})).inputs
+    table = parse_batch(b'{"dataframe_records": [{"price": 1}]}', schema, 1)
+    assert table["price"].dtype == np.float64
 
 
 @pytest.mark.integration

@@ -8,9 +8,16 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.utils.proto_json_utils import cast_df_types_according_to_schema
+from numpy.typing import NDArray
 
-_TENSOR_FORMATS = ("inputs", "instances")
-_TABLE_FORMATS = ("dataframe_split", "dataframe_records")
+_TENSOR_FORMATS = dict.fromkeys(("inputs", "instances"), "a list")
+_TABLE_FORMATS = {
+    "dataframe_split": 'an object {"columns": ["name", …], "data": [[value, …], …]}',
+    "dataframe_records": 'a list of objects {"name": value, …}',
+}
 """Formats of MLflow's protocol whose rows can be counted."""
 _SHOWN_CHARACTERS = 300
 
@@ -25,8 +32,8 @@ class RequestError(Exception):
         self.status = status
 
 
-def parse_batch(body: bytes, schema: Any, max_rows: int) -> dict[str, Any]:
-    """Return the content of a request, a batch with the model's signature by its format.
+def parse_batch(body: bytes, schema: Any, max_rows: int) -> NDArray[Any] | pd.DataFrame:
+    """Return the input of a model, as its signature requires.
 
     Args:
         body: Body of the request.
@@ -47,13 +54,11 @@ def parse_batch(body: bytes, schema: Any, max_rows: int) -> dict[str, Any]:
         raise RequestError(f"expected {names}, found {_describe(content)}")
     ((name, batch),) = content.items()
     if schema.is_tensor_spec():
-        _check_tensor(name, batch, schema.inputs[0], max_rows)
-    else:
-        _check_table(name, batch, schema, max_rows)
-    return content
+        return _parse_tensor(name, batch, schema.inputs[0], max_rows)
+    return _parse_table(name, batch, schema, max_rows)
 
 
-def _check_tensor(name: str, batch: Any, spec: Any, max_rows: int) -> None:
+def _parse_tensor(name: str, batch: Any, spec: Any, max_rows: int) -> NDArray[Any]:
     shape = ", ".join("n" if size < 0 else str(size) for size in spec.shape)
     expected = f"{name}: expected {spec.type} of shape ({shape}), found"
     if not isinstance(batch, list):
@@ -79,54 +84,39 @@ def _check_tensor(name: str, batch: Any, spec: Any, max_rows: int) -> None:
                 f"{name}: expected integers from {limits.min} to {limits.max}, found "
                 f"{array.min()} to {array.max()}"
             )
+    return array.astype(spec.type)
 
 
-def _check_table(name: str, batch: Any, schema: Any, max_rows: int) -> None:
-    columns = _split_columns(batch) if name == "dataframe_split" else _record_columns(batch)
-    _check_rows(name, len(batch["data"] if name == "dataframe_split" else batch), max_rows)
+def _parse_table(name: str, batch: Any, schema: Any, max_rows: int) -> pd.DataFrame:
+    try:
+        is_split = name == "dataframe_split"
+        rows = batch["data"] if is_split else batch
+        if not all(isinstance(row, list if is_split else dict) for row in rows):
+            raise TypeError
+        table = pd.DataFrame(rows, columns=batch["columns"] if is_split else None)
+    except (ValueError, TypeError, KeyError) as error:
+        message = f"{name}: expected {_TABLE_FORMATS[name]}, found {_describe(batch)}"
+        raise RequestError(f"{message} {error}".rstrip()) from error
+    _check_rows(name, len(rows), max_rows)
+    if not table.columns.is_unique:
+        raise RequestError(f"{name}: expected unique columns, found {', '.join(table.columns)}")
     for spec in (column for column in schema.inputs if column.required):
-        if spec.name not in columns:
-            found = ", ".join(columns) or "none"
+        if spec.name not in table:
+            found = ", ".join(map(str, table.columns)) or "none"
             raise RequestError(f"{name}: expected a column {spec.name}, found {found}")
         is_text = spec.type.name == "string"
-        for index, value in enumerate(columns[spec.name]):
+        column = table[spec.name]
+        column = column.astype(object).where(column.notna(), None)  # pandas replaces null by NaN
+        for index, value in enumerate(column):
             if value is None or (is_text and not (isinstance(value, str) and value.strip())):
                 raise RequestError(
                     f"{name}: row {index}: {spec.name}: expected a {spec.type.name}, "
                     f"found {_describe(value)}"
                 )
-
-
-def _split_columns(batch: Any) -> dict[str, list[Any]]:
-    """Return the values by column of `{"columns": […], "data": [[…], …]}`."""
-    expected = 'dataframe_split: expected {"columns": ["name", …], "data": [[value, …], …]}'
-    if not isinstance(batch, dict) or not {"columns", "data"} <= set(batch):
-        raise RequestError(f"{expected}, found {_describe(batch)}")
-    names, rows = batch["columns"], batch["data"]
-    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise RequestError(f"{expected}, found columns that are not a list of strings")
-    if len(set(names)) < len(names):
-        raise RequestError(f"dataframe_split: expected unique columns, found {', '.join(names)}")
-    if not isinstance(rows, list):
-        raise RequestError(f"{expected}, found for data {_describe(rows)}")
-    for index, row in enumerate(rows):
-        if not isinstance(row, list) or len(row) != len(names):
-            raise RequestError(
-                f"dataframe_split: row {index}: expected a list of {len(names)} values, "
-                f"found {_describe(row)}"
-            )
-    return {name: [row[index] for row in rows] for index, name in enumerate(names)}
-
-
-def _record_columns(batch: Any) -> dict[str, list[Any]]:
-    """Return the values by column of `[{"name": value, …}, …]`; None where a row has none."""
-    if not isinstance(batch, list) or not all(isinstance(row, dict) for row in batch):
-        raise RequestError(
-            'dataframe_records: expected a list of objects {"name": value, …}, '
-            f"found {_describe(batch)}"
-        )
-    names = {name: None for row in batch for name in row}
-    return {name: [row.get(name) for row in batch] for name in names}
+    try:
+        return cast_df_types_according_to_schema(table, schema)
+    except (MlflowException, ValueError, TypeError) as error:
+        raise RequestError(f"{name}: {error}") from error
 
 
 def _check_rows(name: str, rows: int, most: int) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 import mlflow
 import uvicorn
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc.scoring_server import infer_and_parse_data, predictions_to_json
+from mlflow.pyfunc.scoring_server import predictions_to_json
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -116,11 +116,10 @@ def predict(model: Any, body: bytes, max_rows: int) -> str:
     Raises:
         RequestError: The batch is invalid, or the model failed.
     """
-    schema = model.metadata.get_input_schema()
-    batch = parse_batch(body, schema, max_rows)
+    batch = parse_batch(body, model.metadata.get_input_schema(), max_rows)
     output = StringIO()
     try:
-        predictions_to_json(model.predict(infer_and_parse_data(batch, schema)), output)
+        predictions_to_json(model.predict(batch), output)
     except Exception as error:
         logger.exception("the model failed")
         if isinstance(error, _INPUT_ERRORS):
