@@ -19,7 +19,7 @@ from kedro_cloud.cli.options import (
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-    from kedro_cloud.publishing.component import Compiled
+    from kedro_cloud.publishing.component import CompiledPipeline
 
 
 @click.command(cls=Command)
@@ -39,7 +39,7 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
     kedro cloud publish -p PIPELINE
     kedro cloud publish -p PIPELINE --params step_nodes.STEP=4 --dry-run
     """
-    from kedro_cloud.publishing.component import Published, check_inputs
+    from kedro_cloud.publishing.component import PublishedPipeline, check_inputs
     from kedro_cloud.publishing.endpoint import Publication
     from kedro_cloud.publishing.invocation import format_invocations
     from kedro_cloud.workspace import connection
@@ -48,7 +48,7 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
     name, endpoint = _find_endpoint(Path(metadata.project_path), env, pipeline)
     check_inputs(endpoint, params)
     client, compiled = compile_pipeline(metadata, env, pipeline, params)
-    published = Published(compiled, endpoint)
+    published = PublishedPipeline(compiled, endpoint)
     changes = Publication(client, name, published).plan_changes()
     todo = select_pending(changes)
     echo_lines(changes)
@@ -69,16 +69,16 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
 
 def compile_pipeline(
     metadata: Any, env: str, pipeline: str, params: dict[str, Any]
-) -> tuple[MLClient, Compiled]:
+) -> tuple[MLClient, CompiledPipeline]:
     """Compile a pipeline for the workspace, and check what its jobs need there."""
     from kedro_cloud.jobs import snapshot
     from kedro_cloud.monitoring.step_variables import step_variables
-    from kedro_cloud.publishing.component import Compiled
+    from kedro_cloud.publishing.component import CompiledPipeline
     from kedro_cloud.workspace import connection
 
     project = Path(metadata.project_path)
     snapshot.check_size(snapshot.uploaded_files(project))
-    compiled = Compiled.from_pipeline(metadata, env, pipeline, params)
+    compiled = CompiledPipeline.from_pipeline(metadata, env, pipeline, params)
     client = connection.connect(project, env)
     connection.check_image(client, project, env)
     connection.check_clusters(client, compiled.clusters)

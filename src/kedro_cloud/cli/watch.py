@@ -132,7 +132,7 @@ def _make_starter(trigger: FileTrigger, metadata: Any, given: Any) -> Starter:
     if start == ENDPOINT:
         return jobs.endpoint_starter(trigger, params, client, given.every)
     from kedro_cloud.monitoring.step_variables import step_variables
-    from kedro_cloud.publishing.component import Compiled
+    from kedro_cloud.publishing.component import CompiledPipeline
 
     project, env, pipeline = trigger.project, trigger.environment, trigger.endpoint.pipeline
     snapshot.check_size(snapshot.uploaded_files(project))
@@ -142,7 +142,7 @@ def _make_starter(trigger: FileTrigger, metadata: Any, given: Any) -> Starter:
 
     def compile_job(params: Mapping[str, Any]) -> Any:
         return (
-            Compiled.from_pipeline(metadata, env, pipeline, params)
+            CompiledPipeline.from_pipeline(metadata, env, pipeline, params)
             .with_variables(variables)
             .job({})
         )

@@ -30,7 +30,7 @@ _DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledPipeline:
     """A pipeline, compiled for Azure ML.
 
     Attributes:
@@ -48,7 +48,7 @@ class Compiled:
     @classmethod
     def from_pipeline(
         cls, metadata: Any, env: str, pipeline: str, params: Mapping[str, Any]
-    ) -> Compiled:
+    ) -> CompiledPipeline:
         """Compile a pipeline as `kedro azureml run` would.
 
         Raises:
@@ -60,7 +60,7 @@ class Compiled:
             step["component"]["code"] = "."
         return cls(Path(metadata.project_path), pipeline, experiment, document)
 
-    def with_variables(self, variables: Mapping[str, str]) -> Compiled:
+    def with_variables(self, variables: Mapping[str, str]) -> CompiledPipeline:
         """Return a copy with additional environment variables in all steps."""
         document = copy.deepcopy(dict(self.document))
         for step in document["jobs"].values():
@@ -91,7 +91,7 @@ class Compiled:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedPipeline:
     """A compiled pipeline with the inputs of an endpoint.
 
     Attributes:
@@ -99,7 +99,7 @@ class Published:
         endpoint: Settings of the endpoint in cloud.yml.
     """
 
-    compiled: Compiled
+    compiled: CompiledPipeline
     endpoint: Endpoint
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_cloud.publishing.component import Published
+from kedro_cloud.publishing.component import PublishedPipeline
 from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, found, quietly
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Publication:
 
     client: MLClient
     name: str
-    published: Published
+    published: PublishedPipeline
 
     def plan_changes(self) -> list[Change]:
         """Return a change for each resource, in the order in which they are applied.
@@ -153,7 +153,7 @@ def _default_deployment(endpoint: BatchEndpoint | None) -> str:
     return str(getattr(defaults, "deployment_name", None) or "")
 
 
-def _summary(published: Published) -> str:
+def _summary(published: PublishedPipeline) -> str:
     steps = published.compiled.document["jobs"]
     inputs = ", ".join(published.endpoint.inputs) or "none"
     return f"steps {', '.join(steps)}; inputs {inputs}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kedro_cloud.publishing.component import Compiled
+from kedro_cloud.publishing.component import CompiledPipeline
 from kedro_cloud.publishing.endpoint import TAG
 from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, found, quietly
 
@@ -68,7 +68,9 @@ class Schedules:
                 tuple(sorted(_clusters(schedule) - clusters)),
             )
 
-    def plan_update(self, name: str, compiled: Compiled, cron: str, time_zone: str) -> Change:
+    def plan_update(
+        self, name: str, compiled: CompiledPipeline, cron: str, time_zone: str
+    ) -> Change:
         """Return the change that creates or updates a schedule.
 
         Args:

@@ -14,7 +14,7 @@ from kedro_cloud.cli import azureml as commands
 from kedro_cloud.core.variables import AUTHENTICATION_STRING, CONNECTION_STRING
 from kedro_cloud.monitoring import telemetry
 from kedro_cloud.monitoring.step_variables import step_variables
-from kedro_cloud.publishing.component import Compiled
+from kedro_cloud.publishing.component import CompiledPipeline
 from kedro_cloud.workspace.connection import connect
 from plain import PIPELINE, edit
 from support import GUARD_S
@@ -97,7 +97,7 @@ def test_a_submitted_job_has_the_variables_but_env_var_overrides_them(plane, pro
 
 def test_a_published_pipeline_has_the_variables_in_every_step_and_another_version(plane, project):
     steps = {name: {"environment_variables": {"OWN": "1"}} for name in ("train", "evaluate")}
-    compiled = Compiled(project, "study", "plain", {"jobs": steps})
+    compiled = CompiledPipeline(project, "study", "plain", {"jobs": steps})
     extended = compiled.with_variables({CONNECTION_STRING: SHORT})
     found = [step["environment_variables"] for step in extended.document["jobs"].values()]
     assert found == [{"OWN": "1", CONNECTION_STRING: SHORT}] * 2

@@ -14,7 +14,7 @@ from kedro.framework.startup import bootstrap_project
 from control_plane import Answer, Fault
 from control_plane.documents import GROUP, SUBSCRIPTION, WORKSPACE, WORKSPACE_ID
 from kedro_cloud.cli.publish import publish
-from kedro_cloud.publishing.component import Compiled
+from kedro_cloud.publishing.component import CompiledPipeline
 from kedro_cloud.rehearsal import rehearse
 from plain import ENDPOINT as NAME
 from plain import PACKAGE, PIPELINE, STEPS, furnish_plain
@@ -72,7 +72,7 @@ def test_publishing_again_changes_nothing_and_a_change_is_a_new_version(plane, s
 
 
 def test_other_code_changes_the_version(project):
-    compiled = Compiled.from_pipeline(bootstrap_project(project), "azureml", PIPELINE, {})
+    compiled = CompiledPipeline.from_pipeline(bootstrap_project(project), "azureml", PIPELINE, {})
     before = compiled.content
     note = project / f"src/{PACKAGE}/note.py"
     note.write_text("CHANGED = True\n")
