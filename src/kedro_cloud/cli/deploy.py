@@ -117,9 +117,9 @@ def _settings(project: Path, environment: str, model: str) -> Any:
         ValueError: cloud.yml does not have them, or the environment is not for Azure ML.
     """
     from kedro_cloud.core.cloud_settings import cloud_settings
-    from kedro_cloud.models.environment_registry import is_of_azure
+    from kedro_cloud.models.environment_registry import uses_azure_ml
 
-    if not is_of_azure(project, environment):
+    if not uses_azure_ml(project, environment):
         raise ValueError(
             f"environment '{environment}' is not for Azure ML; serve its models on this machine: "
             f"kedro cloud deploy --model {model} --local -e {environment}"

@@ -61,7 +61,7 @@ def format_duration(seconds: float | None) -> str:
     return f"{days} d {hours} h"
 
 
-def takes_escapes(output: TextIO) -> bool:
+def supports_escapes(output: TextIO) -> bool:
     """Return whether the output is a terminal that supports colours and cursor movement.
 
     It is not with TERM=dumb, or with NO_COLOR set.
@@ -72,7 +72,7 @@ def takes_escapes(output: TextIO) -> bool:
 
 def bold(text: str, output: TextIO) -> str:
     """Return the text in bold if the output supports it."""
-    return f"\x1b[1m{text}\x1b[0m" if takes_escapes(output) else text
+    return f"\x1b[1m{text}\x1b[0m" if supports_escapes(output) else text
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def live_display(
         render: Renders a snapshot that replaces the previous one, on a terminal.
         print_lines: Prints the changes, to a file or pipe.
     """
-    if not takes_escapes(output):
+    if not supports_escapes(output):
         yield print_lines
         return
     from rich.console import Console

@@ -58,7 +58,7 @@ def sigterm_as_interrupt() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    with _handling(stop, signal.SIGTERM, signal.SIGHUP):
+    with _handle_signals(stop, signal.SIGTERM, signal.SIGHUP):
         yield
 
 
@@ -75,12 +75,12 @@ def note_first_signal() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
 
-    with _handling(note, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    with _handle_signals(note, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         yield received
 
 
 @contextmanager
-def _handling(handler: Callable[[int, object], None], *numbers: int) -> Iterator[None]:
+def _handle_signals(handler: Callable[[int, object], None], *numbers: int) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield

@@ -136,7 +136,7 @@ def _publish(part: Path, file: Path) -> None:
 
 
 @contextmanager
-def tagged_process() -> Iterator[None]:
+def tag_process() -> Iterator[None]:
     """Tag the MLflow runs that start in this block with this process."""
     before = os.environ.get(_CONTEXT)
     os.environ[_CONTEXT] = json.dumps(json.loads(before or "{}") | _tags())

@@ -45,7 +45,7 @@ def _format_faults(faults: dict[_Location, list[Any]]) -> Iterator[str]:
         texts = [first, *(text.removeprefix("should be ") for text in further)]
         where = ".".join(map(str, location))
         colon = "" if not where or first.startswith(_PREDICATES) else ":"
-        yield f"{where}{colon} {', or '.join(texts)}{_given(alternatives[0])}".lstrip()
+        yield f"{where}{colon} {', or '.join(texts)}{_format_input(alternatives[0])}".lstrip()
 
 
 def _location(fault: Any) -> _Location:
@@ -68,7 +68,7 @@ def _message(fault: Any) -> str:
     return f"should {rest}" if should and " " not in subject else message
 
 
-def _given(fault: Any) -> str:
+def _format_input(fault: Any) -> str:
     """Return the given value; nothing for a mapping, where a key is missing."""
     if isinstance(fault["input"], dict):
         return ""

@@ -14,7 +14,7 @@ def open_registry(project: Path, environment: str) -> Registry:
     Raises:
         ValueError: No model is registered yet, or the sign-in to Azure failed.
     """
-    if is_of_azure(project, environment):
+    if uses_azure_ml(project, environment):
         from kedro_cloud.models.workspace_registry import WorkspaceRegistry
         from kedro_cloud.workspace.connection import connect
 
@@ -24,7 +24,7 @@ def open_registry(project: Path, environment: str) -> Registry:
     return LocalRegistry.from_environment(project, environment)
 
 
-def is_of_azure(project: Path, environment: str) -> bool:
+def uses_azure_ml(project: Path, environment: str) -> bool:
     """Return whether the jobs of an environment run on Azure ML."""
     settings = faults.workspace_settings(project, environment)
     data_passing = settings.get("pipeline_data_passing") or {}

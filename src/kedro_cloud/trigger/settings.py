@@ -126,24 +126,24 @@ class FileTrigger:
             folder = f"{self._results_folder}/{file.name}".rpartition("/")[0]
             given[local.results.parameter] = folder
         if local.reports is not None:
-            given[local.reports.parameter] = f"{self._folder_of(local.reports)}/{file.name}"
+            given[local.reports.parameter] = f"{self._locate_folder(local.reports)}/{file.name}"
         return given
 
     @property
     def work_folder(self) -> Path:
         """Folder of the working files of all local runs."""
-        return Path(self._folder_of(self.local.work)) / "watched"
+        return Path(self._locate_folder(self.local.work)) / "watched"
 
     @property
     def summary_name(self) -> str | None:
         """Name of the file in a run's working folder that lists its results."""
         summary = self.local.summary
-        return summary and PurePosixPath(self._path(self._catalog, summary)).name
+        return summary and PurePosixPath(self._locate(self._catalog, summary)).name
 
     @property
     def _results_folder(self) -> str:
         if self._results is None:
-            return self._folder_of(self.local.results)
+            return self._locate_folder(self.local.results)
         if self.local.results is None:
             raise ValueError(f"--results: {self._file} has no trigger.local.results to set")
         return _absolute(self._results)
@@ -151,20 +151,20 @@ class FileTrigger:
     def _outputs(self, on_azure: bool) -> Iterator[str]:
         """Yield where local runs write, and where jobs write if the location is on Azure."""
         catalogs = [self._catalog, self._azure["catalog"]] if on_azure else [self._catalog]
-        yield from (self._path(each, name) for each in catalogs for name in self.trigger.outputs)
+        yield from (self._locate(each, name) for each in catalogs for name in self.trigger.outputs)
         if self.trigger.local is not None:
             yield str(self.work_folder)
             if folder := self._results_folder:
                 yield folder
 
-    def _folder_of(self, folder: RunFolder | None) -> str:
+    def _locate_folder(self, folder: RunFolder | None) -> str:
         """Return the path of a dataset if it is a folder, else its parent folder."""
         if folder is None:
             return ""
-        path = self._path(self._catalog, folder.dataset)
+        path = self._locate(self._catalog, folder.dataset)
         return path.rpartition("/")[0] if PurePosixPath(path).suffix else path
 
-    def _path(self, catalog: Mapping[str, Any], dataset: str) -> str:
+    def _locate(self, catalog: Mapping[str, Any], dataset: str) -> str:
         if dataset not in catalog:
             raise ValueError(
                 f"{self._file}: trigger: dataset '{dataset}' is missing from the catalog; check "

@@ -16,7 +16,7 @@ from kedro_cloud.core.tracking_database import (
     check_database,
     create_database,
     end_killed_runs,
-    tagged_process,
+    tag_process,
 )
 from quartet.framework.hooks import PreflightHooks, TrackingHooks
 
@@ -47,9 +47,9 @@ tracking_database.create_database(Path(arguments[0]))
 """
 KILL_WHILE_RUNNING = f"""
 import mlflow
-from kedro_cloud.core.tracking_database import tagged_process
+from kedro_cloud.core.tracking_database import tag_process
 mlflow.set_tracking_uri(arguments[0])
-with tagged_process():
+with tag_process():
     mlflow.start_run(run_id=None, experiment_id="0")
 {KILL}
 """
@@ -218,7 +218,7 @@ def test_runs_of_other_experiments_are_not_marked(client):
 
 def test_a_run_has_the_tags_of_its_process_and_those_of_the_user(file, client, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_CONTEXT", '{"team": "north"}')
-    with tagged_process(), mlflow.start_run(experiment_id="0") as run:
+    with tag_process(), mlflow.start_run(experiment_id="0") as run:
         pass
     tags = client.get_run(run.info.run_id).data.tags
     assert tags["team"] == "north"

@@ -56,7 +56,7 @@ class TrackingHooks:
 
         if not mlflow.get_tracking_uri().startswith(config.SQLITE):
             return (yield)
-        with tracking_database.tagged_process():
+        with tracking_database.tag_process():
             result = yield
         run = mlflow.active_run()
         if run is not None and (ended := tracking_database.end_killed_runs(run.info.experiment_id)):
