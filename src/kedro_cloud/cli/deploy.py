@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ def _serve(project: Path, environment: str, which: tuple[str, str, str], port: i
 def _deploy_to_azure(
     project: Path, environment: str, which: tuple[str, str, str], dry_run: bool, keep: bool
 ) -> None:
-    from kedro_cloud.models import bundle, deployment, packages, rollout
+    from kedro_cloud.models import bundle, packages, rollout
     from kedro_cloud.models.registry import choose_version
     from kedro_cloud.models.workspace_registry import WorkspaceRegistry
     from kedro_cloud.provisioning.environment import Image
@@ -86,7 +87,7 @@ def _deploy_to_azure(
     registry = WorkspaceRegistry(client, environment)
     chosen = choose_version(registry, *which)
     connection.check_registered(client, image.reference, "the model's server needs", " --serving")
-    desired = deployment.DesiredDeployment(
+    desired = rollout.DesiredDeployment(
         settings.endpoint,
         chosen.model,
         chosen.number,
@@ -95,19 +96,28 @@ def _deploy_to_azure(
         settings.size,
         settings.instances,
     )
-    change = deployment.plan(desired, rollout.read_state(client, settings.endpoint), keep)
+
+    @functools.cache
+    def load_example() -> bytes:
+        with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
+            return bundle.read_example(registry.fetch(chosen, Path(folder)))
+
+    changes = rollout.plan_changes(client, desired, keep, load_example)
     click.echo(_format_version(chosen))
     for line in packages.find_differences(chosen.select_tags("library"), image.lock):
         click.echo(f"Warning: made with {line}", err=True)
-    if change.is_done:
-        click.echo(f"endpoint {settings.endpoint} answers with it already: {change.target}")
+    if not changes:
+        click.echo(f"endpoint {settings.endpoint} answers with it already")
     elif dry_run:
-        echo_lines(change.describe())
+        echo_lines(changes)
     else:
-        with tempfile.TemporaryDirectory(prefix="kedro-cloud-model-") as folder:
-            example = bundle.read_example(registry.fetch(chosen, Path(folder)))
-        rollout.apply(client, change, example, click.echo)
-        click.echo(_format_example(rollout.scoring_uri(client, settings.endpoint)))
+        load_example()  # before anything is changed
+        for change in changes:
+            click.echo(str(change))
+            assert change.apply is not None
+            change.apply()
+        scoring_uri = str(client.online_endpoints.get(settings.endpoint).scoring_uri)
+        click.echo(_format_example(scoring_uri))
 
 
 def _settings(project: Path, environment: str, model: str) -> Any:

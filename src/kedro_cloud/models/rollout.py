@@ -1,20 +1,28 @@
-"""Apply a planned deployment to Azure ML; after an interruption, the next call continues."""
+"""Roll models out to managed online endpoints of Azure ML, as blue-green deployments.
+
+A new deployment is created beside the current one, and gets the traffic once it has answered a
+test request. After an interruption, the next call continues. See "Perform safe rollout of new
+deployments for real-time inference" in Microsoft's documentation.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_cloud.models import bundle
-from kedro_cloud.models.deployment import DesiredDeployment, EndpointChange, EndpointState
-from kedro_cloud.workspace.changes import found
+from kedro_cloud.workspace.changes import GONE, NEW, OTHER, Change, found
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
+COLOURS = ("blue", "green")
 _CONTENT = "kedro_cloud_content"
 """Tag of a deployment with `DesiredDeployment.content`."""
 _MODEL_FOLDER = "/var/kedro_cloud/model"
@@ -26,64 +34,116 @@ _FIRST_PROBE_S = 30
 """Delay after the container's start, in which it loads PyTorch and the model."""
 
 
-def read_state(client: MLClient, endpoint: str) -> EndpointState:
-    """Return the current state of an endpoint."""
-    entity = found(client.online_endpoints.get, endpoint)
-    if entity is None:
-        return EndpointState(False, {}, {})
-    return EndpointState(
-        exists=True,
-        traffic={name: int(share) for name, share in entity.traffic.items() if int(share)},
-        contents={
-            str(deployment.name): _content(deployment)
-            for deployment in client.online_deployments.list(endpoint_name=endpoint)
-        },
-    )
+@dataclass(frozen=True)
+class DesiredDeployment:
+    """Desired deployment of a model.
+
+    Attributes:
+        endpoint: Name of the endpoint, unique in its region.
+        model: Registered name of the model.
+        version: Version of the model.
+        environment: Environment as `name:version`.
+        code: SHA-256 of the scoring code.
+        size: Azure VM size of the instances.
+        instances: Number of instances.
+    """
+
+    endpoint: str
+    model: str
+    version: str
+    environment: str
+    code: str
+    size: str
+    instances: int
+
+    @property
+    def content(self) -> str:
+        """Hash of all attributes, 12 hexadecimal digits."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def description(self) -> str:
+        """Model, instances and environment as text."""
+        return (
+            f"{self.model} version {self.version} on {self.instances} × {self.size} "
+            f"in {self.environment}"
+        )
 
 
-def _content(entity: Any) -> str:
-    state = entity.provisioning_state
-    finished = str(getattr(state, "value", state)).lower() == "succeeded"
-    return str((entity.tags or {}).get(_CONTENT, "")) if finished else ""
+def choose_target(
+    desired: DesiredDeployment, traffic: Mapping[str, int], contents: Mapping[str, str]
+) -> str:
+    """Return the deployment to use: one with the same content, else one without traffic.
+
+    Args:
+        desired: Desired deployment.
+        traffic: Percent of the traffic by deployment, without deployments that get none.
+        contents: `DesiredDeployment.content` by deployment.
+
+    Raises:
+        ValueError: The traffic is split between blue and green.
+    """
+    equal = [name for name, content in contents.items() if content == desired.content]
+    equal.sort(key=lambda name: -traffic.get(name, 0))
+    free = [name for name in COLOURS if name not in traffic]
+    if not (equal or free):
+        raise ValueError(
+            f"endpoint {desired.endpoint} splits its traffic between {' and '.join(COLOURS)}; give "
+            f"all of it to one: az ml online-endpoint update --name {desired.endpoint} "
+            f'--traffic "{COLOURS[0]}=100"'
+        )
+    return (equal or free)[0]
 
 
-def apply(
-    client: MLClient, change: EndpointChange, example: bytes, echo: Callable[[str], None]
-) -> None:
-    """Create and test the deployment, move the traffic to it, delete the previous one.
+def plan_changes(
+    client: MLClient, desired: DesiredDeployment, keep: bool, load_example: Callable[[], bytes]
+) -> list[Change]:
+    """Return the changes that roll a deployment out, in the order in which they are applied.
 
     Args:
         client: Client of the workspace.
-        change: Planned change.
-        example: Test request, JSON.
-        echo: Prints a line for each completed change.
+        desired: Desired deployment.
+        keep: Whether to keep the previous deployment, for a fast rollback.
+        load_example: Returns the test request, JSON.
 
     Raises:
-        ValueError: The new deployment failed the test request; the traffic is unchanged.
+        ValueError: The traffic is split between blue and green.
     """
-    desired, target = change.desired, change.target
-    if not change.state.exists:
-        _create_endpoint(client, desired)
-        echo(f"endpoint {desired.endpoint} created")
-    if change.creates:
-        echo(f"creating deployment {target}, which takes about ten minutes")
-        _create_deployment(client, desired, target)
-        echo(f"deployment {target} created: {desired.description}")
-    if change.moves_traffic:
-        rows = _send_example(client, desired.endpoint, target, example)
-        echo(f"deployment {target} answered the test request with {rows} rows")
-        endpoint = client.online_endpoints.get(desired.endpoint)
-        endpoint.traffic = {target: 100}
-        client.online_endpoints.begin_create_or_update(endpoint).result()
-        echo(f"traffic: 100 % to {target}")
-    for name in change.removes:
-        client.online_deployments.begin_delete(name, desired.endpoint).result()
-        echo(f"deployment {name} deleted")
+    endpoint = found(client.online_endpoints.get, desired.endpoint)
+    traffic: dict[str, int] = {}
+    contents: dict[str, str] = {}
+    changes = []
+    if endpoint is None:
+        detail = "with Microsoft Entra tokens and no keys"
+        create = partial(_create_endpoint, client, desired)
+        changes.append(Change(NEW, "endpoint", desired.endpoint, detail, create))
+    else:
+        traffic = {name: int(share) for name, share in endpoint.traffic.items() if int(share)}
+        deployments = client.online_deployments.list(endpoint_name=desired.endpoint)
+        contents = {str(each.name): _content(each) for each in deployments}
+    target = choose_target(desired, traffic, contents)
+    if contents.get(target) != desired.content:
+        detail = f"{desired.description}; takes about ten minutes"
+        create = partial(_create_deployment, client, desired, target)
+        changes.append(Change(NEW, "deployment", target, detail, create))
+    if traffic != {target: 100}:
+        now = ", ".join(f"{share} % to {name}" for name, share in traffic.items()) or "none"
+        detail = f"100 %, once it has answered a test request ({now} until then)"
+        move = partial(_move_traffic, client, desired.endpoint, target, load_example)
+        changes.append(Change(OTHER, "traffic", f"to {target}", detail, move))
+    for name in COLOURS:
+        if name in contents and name != target and not keep:
+            remove = partial(_remove_deployment, client, desired.endpoint, name)
+            changes.append(Change(GONE, "deployment", name, "", remove))
+    return changes
 
 
-def scoring_uri(client: MLClient, endpoint: str) -> str:
-    """Return the scoring URI of an endpoint."""
-    return str(client.online_endpoints.get(endpoint).scoring_uri)
+def _content(entity: Any) -> str:
+    """Return the content of a deployment; empty if another tool created it, or it failed."""
+    state = entity.provisioning_state
+    finished = str(getattr(state, "value", state)).lower() == "succeeded"
+    return str((entity.tags or {}).get(_CONTENT, "")) if finished else ""
 
 
 def _create_endpoint(client: MLClient, desired: DesiredDeployment) -> None:
@@ -128,8 +188,21 @@ def _create_deployment(client: MLClient, desired: DesiredDeployment, name: str) 
         client.online_deployments.begin_create_or_update(deployment).result()
 
 
-def _send_example(client: MLClient, endpoint: str, deployment: str, example: bytes) -> int:
-    """Send the example to a deployment, past the traffic rules; return the rows of the answer."""
+def _move_traffic(
+    client: MLClient, endpoint: str, target: str, load_example: Callable[[], bytes]
+) -> None:
+    _check_answer(client, endpoint, target, load_example())
+    entity = client.online_endpoints.get(endpoint)
+    entity.traffic = {target: 100}
+    client.online_endpoints.begin_create_or_update(entity).result()
+
+
+def _remove_deployment(client: MLClient, endpoint: str, name: str) -> None:
+    client.online_deployments.begin_delete(name, endpoint).result()
+
+
+def _check_answer(client: MLClient, endpoint: str, deployment: str, example: bytes) -> None:
+    """Send the example to a deployment, past the traffic rules; raise ValueError if it fails."""
     from azure.core.exceptions import HttpResponseError
 
     logs = f"az ml online-deployment get-logs --endpoint-name {endpoint} --name {deployment}"
@@ -155,4 +228,3 @@ def _send_example(client: MLClient, endpoint: str, deployment: str, example: byt
             f"deployment {deployment} answered the test request with {answer[:100]!r}, expected "
             f"predictions, so the traffic is unchanged; see its log: {logs}"
         )
-    return rows
