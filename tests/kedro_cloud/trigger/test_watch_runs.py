@@ -176,7 +176,7 @@ def test_a_rehearsal_uploads_the_file_to_its_own_storage_account(trigger, tmp_pa
     address = "abfs://arrived/0a1b/a, film.mp4"
     assert options["params"] == {"style": "wave", "video": address}
     (upload,) = map(Upload.parse, options["uploads"])
-    assert (upload.source, str(upload.target)) == (path, "abfs://arrived/0a1b")
+    assert (upload.source, str(upload.target)) == (path, "arrived/0a1b")
 
 
 def change(trigger, **fields):
