@@ -39,7 +39,7 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
     kedro cloud publish -p PIPELINE
     kedro cloud publish -p PIPELINE --params step_nodes.STEP=4 --dry-run
     """
-    from kedro_cloud.publishing.component import PublishedPipeline, check_inputs
+    from kedro_cloud.publishing.component import check_inputs
     from kedro_cloud.publishing.endpoint import Publication
     from kedro_cloud.publishing.invocation import format_invocations
     from kedro_cloud.workspace import connection
@@ -48,12 +48,12 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
     name, endpoint = _find_endpoint(Path(metadata.project_path), env, pipeline)
     check_inputs(endpoint, params)
     client, compiled = compile_pipeline(metadata, env, pipeline, params)
-    published = PublishedPipeline(compiled, endpoint)
-    changes = Publication(client, name, published).plan_changes()
+    publication = Publication(client, name, compiled, endpoint)
+    changes = publication.plan_changes()
     todo = select_pending(changes)
     echo_lines(changes)
     if not todo:
-        click.echo(f"pipeline '{pipeline}' is published already, as {published.deployment}")
+        click.echo(f"pipeline '{pipeline}' is published already, as {publication.deployment}")
     elif dry_run:
         click.echo("nothing was changed: this was a dry run")
         return
@@ -62,7 +62,7 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
         for change in todo:
             assert change.apply is not None
             change.apply()
-        click.echo(f"pipeline '{pipeline}' is published as {published.deployment}")
+        click.echo(f"pipeline '{pipeline}' is published as {publication.deployment}")
     address = str(client.batch_endpoints.get(name).scoring_uri)
     echo_lines(format_invocations(name, address, endpoint))
 

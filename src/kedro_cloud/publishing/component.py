@@ -1,11 +1,10 @@
-"""Build Azure ML pipeline components from compiled pipelines, versioned by their content."""
+"""Compile pipelines for Azure ML, identified by their content; check the inputs of endpoints."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,14 +18,11 @@ from kedro_cloud.core.cloud_settings import Endpoint
 from kedro_cloud.jobs import snapshot
 from kedro_cloud.jobs.steps import NODES, PROCESSES
 from kedro_cloud.jobs.translation import compile_document, leaves
-from kedro_cloud.publishing.inputs import PREFIX, VARIABLE, parse_input
+from kedro_cloud.publishing.inputs import parse_input
 from kedro_cloud.workspace.changes import quietly
 
 if TYPE_CHECKING:
-    from azure.ai.ml.entities import PipelineComponent, PipelineJob
-
-_DIGITS = 12
-"""Hexadecimal digits of the content's SHA-256 in a version."""
+    from azure.ai.ml.entities import PipelineJob
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ class CompiledPipeline:
     @cached_property
     def content(self) -> str:
         """Hash of all that a job runs: its steps, which name the image, and the code."""
-        return _digest([self.document, _code_digest(self.project)])
+        return digest([self.document, _code_digest(self.project)])
 
     def job(self, tags: Mapping[str, str]) -> PipelineJob:
         """Return the pipeline as a job of the SDK."""
@@ -88,73 +84,6 @@ class CompiledPipeline:
                 StringIO(yaml.safe_dump(document)), relative_origin=str(self.project / "job.yml")
             )
         return job
-
-
-@dataclass(frozen=True)
-class PublishedPipeline:
-    """A compiled pipeline with the inputs of an endpoint.
-
-    Attributes:
-        compiled: The pipeline.
-        endpoint: Settings of the endpoint in cloud.yml.
-    """
-
-    compiled: CompiledPipeline
-    endpoint: Endpoint
-
-    @property
-    def name(self) -> str:
-        """Name of the component."""
-        return re.sub(r"[^a-z0-9_]", "_", self.compiled.pipeline.lower())
-
-    @cached_property
-    def version(self) -> str:
-        """Version of the component; changes with the steps, the code, the image and the inputs."""
-        return _digest([self.document(), self.compiled.content])[:_DIGITS]
-
-    @property
-    def deployment(self) -> str:
-        """Name of the deployment that runs this version."""
-        return f"v{self.version}"
-
-    def document(self) -> dict[str, Any]:
-        """Return the component document without name and version.
-
-        All steps receive all inputs, used or not: Azure ML reuses the earlier output of a step with
-        the same inputs, and must not do so if the endpoint was invoked with other values.
-        """
-        steps = copy.deepcopy(dict(self.compiled.document["jobs"]))
-        declared = {
-            name: {"parameter": each.parameter, "type": each.type, "pattern": each.pattern}
-            for name, each in self.endpoint.inputs.items()
-        }
-        for step in steps.values():
-            component = step["component"]
-            for name, each in self.endpoint.inputs.items():
-                component.setdefault("inputs", {})[PREFIX + name] = {"type": each.type}
-                step.setdefault("inputs", {})[PREFIX + name] = f"${{{{parent.inputs.{name}}}}}"
-            if declared:
-                step["environment_variables"][VARIABLE] = json.dumps(declared)
-        return {
-            "type": "pipeline",
-            "display_name": self.compiled.pipeline,
-            "inputs": {
-                name: _input_document(name, each) for name, each in self.endpoint.inputs.items()
-            },
-            "jobs": steps,
-        }
-
-    def component(self) -> PipelineComponent:
-        """Return the pipeline as a component of the SDK."""
-        from azure.ai.ml import load_component
-
-        document = {**self.document(), "name": self.name, "version": self.version}
-        with quietly():
-            component: PipelineComponent = load_component(  # type: ignore[assignment]
-                StringIO(yaml.safe_dump(document)),
-                relative_origin=str(self.compiled.project / "component.yml"),
-            )
-        return component
 
 
 def check_inputs(endpoint: Endpoint, params: Mapping[str, Any]) -> None:
@@ -183,16 +112,12 @@ def check_inputs(endpoint: Endpoint, params: Mapping[str, Any]) -> None:
             parse_input(name, str(declared.default), declared.type, declared.pattern)
 
 
-def _input_document(name: str, declared: Any) -> dict[str, Any]:
-    document = {"type": declared.type, "description": declared.description or name}
-    return document if declared.default is None else {**document, "default": declared.default}
-
-
 def _code_digest(project: Path) -> str:
     """Return the hash of the names and contents of all files that are uploaded."""
     files = sorted(snapshot.uploaded_files(project), key=lambda file: file[1])
-    return _digest([(name, hashlib.sha256(path.read_bytes()).hexdigest()) for path, name in files])
+    return digest([(name, hashlib.sha256(path.read_bytes()).hexdigest()) for path, name in files])
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,20 +1,30 @@
-"""Deploy a published pipeline to its batch endpoint."""
+"""Publish a pipeline on a batch endpoint: as a component with typed inputs, and its deployment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from kedro_cloud.publishing.component import PublishedPipeline
+import yaml
+
+from kedro_cloud.core.cloud_settings import Endpoint
+from kedro_cloud.publishing.component import CompiledPipeline, digest
+from kedro_cloud.publishing.inputs import PREFIX, VARIABLE
 from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, found, quietly
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
-    from azure.ai.ml.entities import BatchEndpoint
 
 TAG = "kedro_pipeline"
 """Tag of endpoints, deployments and schedules: the pipeline that they run."""
+_DIGITS = 12
+"""Hexadecimal digits of the content's SHA-256 in a version."""
 _MAX_DEPLOYMENTS = 5
 """Deployments of an endpoint that are kept, the newest first; Azure ML allows 20."""
 
@@ -26,12 +36,29 @@ class Publication:
     Attributes:
         client: Client of the workspace.
         name: Name of the endpoint.
-        published: Pipeline that the endpoint runs.
+        compiled: Pipeline that the endpoint runs.
+        endpoint: Settings of the endpoint in cloud.yml.
     """
 
     client: MLClient
     name: str
-    published: PublishedPipeline
+    compiled: CompiledPipeline
+    endpoint: Endpoint
+
+    @property
+    def component(self) -> str:
+        """Name of the component."""
+        return re.sub(r"[^a-z0-9_]", "_", self.compiled.pipeline.lower())
+
+    @cached_property
+    def version(self) -> str:
+        """Version of the component; changes with the steps, the code, the image and the inputs."""
+        return digest([self._document(), self.compiled.content])[:_DIGITS]
+
+    @property
+    def deployment(self) -> str:
+        """Name of the deployment that runs this version."""
+        return f"v{self.version}"
 
     def plan_changes(self) -> list[Change]:
         """Return a change for each resource, in the order in which they are applied.
@@ -39,121 +66,133 @@ class Publication:
         Raises:
             ValueError: The endpoint exists and runs another pipeline.
         """
-        endpoint = found(self.client.batch_endpoints.get, self.name)
-        self._check_pipeline(endpoint)
-        deployments = {} if endpoint is None else self._deployments()
+        existing = found(self.client.batch_endpoints.get, self.name)
+        if existing is None:
+            detail, deployments = "authenticated by Microsoft Entra", {}
+            endpoint = Change(NEW, "endpoint", self.name, detail, self._create_endpoint)
+        else:
+            self._check_pipeline((existing.tags or {}).get(TAG))
+            endpoint = Change(SAME, "endpoint", self.name)
+            listed = self.client.batch_deployments.list(self.name)
+            deployments = {str(each.name): each for each in listed}
         return [
-            self._endpoint(endpoint),
-            self._component(),
-            self._deployment(deployments),
-            self._default(endpoint),
-            *self._removals(deployments),
+            endpoint,
+            self._plan_component(),
+            self._plan_deployment(deployments.get(self.deployment)),
+            self._plan_default(existing and existing.defaults),
+            *self._plan_removals(deployments),
         ]
 
-    def _check_pipeline(self, endpoint: BatchEndpoint | None) -> None:
-        runs = (endpoint.tags or {}).get(TAG) if endpoint else None
-        pipeline = self.published.compiled.pipeline
-        if endpoint is not None and runs != pipeline:
+    def _check_pipeline(self, runs: str | None) -> None:
+        pipeline = self.compiled.pipeline
+        if runs != pipeline:
             what = f"runs pipeline '{runs}'" if runs else "was not created by kedro cloud"
             raise ValueError(
                 f"endpoint '{self.name}' exists and {what}; rename the endpoint of '{pipeline}' in "
                 f"cloud.yml, or remove it: az ml batch-endpoint delete --name {self.name}"
             )
 
-    def _endpoint(self, endpoint: BatchEndpoint | None) -> Change:
-        if endpoint is not None:
-            return Change(SAME, "endpoint", self.name)
-        detail = "authenticated by Microsoft Entra"
-        return Change(NEW, "endpoint", self.name, detail, self._create_endpoint)
-
-    def _component(self) -> Change:
-        published = self.published
-        name = f"{published.name}:{published.version}"
-        if found(self.client.components.get, published.name, version=published.version):
+    def _plan_component(self) -> Change:
+        name = f"{self.component}:{self.version}"
+        if found(self.client.components.get, self.component, version=self.version):
             return Change(SAME, "component", name)
-        return Change(NEW, "component", name, _summary(published), self._create_component)
+        inputs = ", ".join(self.endpoint.inputs) or "none"
+        detail = f"steps {', '.join(self.compiled.document['jobs'])}; inputs {inputs}"
+        return Change(NEW, "component", name, detail, self._create_component)
 
-    def _deployment(self, deployments: dict[str, Any]) -> Change:
-        existing = deployments.get(self.published.deployment)
+    def _plan_deployment(self, existing: Any) -> Change:
         if existing is not None and existing.provisioning_state != "Failed":
-            return Change(SAME, "deployment", self.published.deployment)
-        pipeline = self.published.compiled.pipeline
-        detail = "its creation failed before" if existing else f"runs {pipeline}"
-        return Change(NEW, "deployment", self.published.deployment, detail, self._create_deployment)
+            return Change(SAME, "deployment", self.deployment)
+        detail = "its creation failed before" if existing else f"runs {self.compiled.pipeline}"
+        return Change(NEW, "deployment", self.deployment, detail, self._create_deployment)
 
-    def _default(self, endpoint: BatchEndpoint | None) -> Change:
-        before = _default_deployment(endpoint)
-        if before == self.published.deployment:
+    def _plan_default(self, defaults: Any) -> Change:
+        before = str(getattr(defaults, "deployment_name", None) or "")
+        if before == self.deployment:
             return Change(SAME, "default", before)
-        detail = f"of endpoint {self.name}, {before or 'none'} → {self.published.deployment}"
-        return Change(OTHER, "default", self.published.deployment, detail, self._set_default)
+        detail = f"of endpoint {self.name}, {before or 'none'} → {self.deployment}"
+        return Change(OTHER, "default", self.deployment, detail, self._set_default)
 
-    def _removals(self, deployments: dict[str, Any]) -> list[Change]:
-        """Return the removals of old deployments, whose number per endpoint is limited."""
+    def _plan_removals(self, deployments: dict[str, Any]) -> Iterator[Change]:
+        """Yield the removals of old deployments, whose number per endpoint is limited."""
         replaced = [
             name
             for name, deployment in deployments.items()
-            if TAG in (deployment.tags or {}) and name != self.published.deployment
+            if TAG in (deployment.tags or {}) and name != self.deployment
         ]
         replaced.sort(key=lambda name: deployments[name].creation_context.created_at, reverse=True)
-        return [
-            Change(GONE, "deployment", name, "an old version", self._remover(name))
-            for name in replaced[_MAX_DEPLOYMENTS - 1 :]
-        ]
+        for name in replaced[_MAX_DEPLOYMENTS - 1 :]:
+            yield Change(GONE, "deployment", name, "an old version", partial(self._remove, name))
 
-    def _remover(self, name: str) -> Callable[[], Any]:
-        return lambda: self.client.batch_deployments.begin_delete(name, self.name).result()
+    def _document(self) -> dict[str, Any]:
+        """Return the component document without name and version.
 
-    def _deployments(self) -> dict[str, Any]:
-        return {each.name: each for each in self.client.batch_deployments.list(self.name)}
+        All steps receive all inputs, used or not: Azure ML reuses the earlier output of a step with
+        the same inputs, and must not do so if the endpoint was invoked with other values.
+        """
+        steps = copy.deepcopy(dict(self.compiled.document["jobs"]))
+        inputs: dict[str, dict[str, Any]] = {}
+        declared = {}
+        for name, each in self.endpoint.inputs.items():
+            inputs[name] = {"type": each.type, "description": each.description or name}
+            if each.default is not None:
+                inputs[name]["default"] = each.default
+            declared[name] = {
+                "parameter": each.parameter,
+                "type": each.type,
+                "pattern": each.pattern,
+            }
+            for step in steps.values():
+                component = step["component"]
+                component.setdefault("inputs", {})[PREFIX + name] = {"type": each.type}
+                step.setdefault("inputs", {})[PREFIX + name] = f"${{{{parent.inputs.{name}}}}}"
+        if declared:
+            for step in steps.values():
+                step["environment_variables"][VARIABLE] = json.dumps(declared)
+        name = self.compiled.pipeline
+        return {"type": "pipeline", "display_name": name, "inputs": inputs, "jobs": steps}
 
     def _create_endpoint(self) -> None:
         from azure.ai.ml.entities import BatchEndpoint
 
-        pipeline = self.published.compiled.pipeline
-        self.client.batch_endpoints.begin_create_or_update(
-            BatchEndpoint(
-                name=self.name,
-                description=f"Starts the Kedro pipeline {pipeline}",
-                tags={TAG: pipeline},
-            )
-        ).result()
+        pipeline = self.compiled.pipeline
+        description = f"Starts the Kedro pipeline {pipeline}"
+        endpoint = BatchEndpoint(name=self.name, description=description, tags={TAG: pipeline})
+        self.client.batch_endpoints.begin_create_or_update(endpoint).result()
 
     def _create_component(self) -> None:
+        from azure.ai.ml import load_component
+
+        document = {**self._document(), "name": self.component, "version": self.version}
         with quietly():
-            self.client.components.create_or_update(self.published.component())
+            component: Any = load_component(
+                StringIO(yaml.safe_dump(document)),
+                relative_origin=str(self.compiled.project / "component.yml"),
+            )
+            self.client.components.create_or_update(component)
 
     def _create_deployment(self) -> None:
         from azure.ai.ml.entities import PipelineComponentBatchDeployment
 
-        published = self.published
-        component = self.client.components.get(published.name, version=published.version)
+        component = self.client.components.get(self.component, version=self.version)
+        settings = {
+            "continue_on_step_failure": "False",
+            "default_compute": self.compiled.clusters[0],
+        }
         with quietly():
-            self.client.batch_deployments.begin_create_or_update(
-                PipelineComponentBatchDeployment(
-                    name=published.deployment,
-                    endpoint_name=self.name,
-                    component=component.id,
-                    settings={
-                        "continue_on_step_failure": "False",
-                        "default_compute": published.compiled.clusters[0],
-                    },
-                    tags={TAG: published.compiled.pipeline},
-                )
-            ).result()
+            deployment = PipelineComponentBatchDeployment(
+                name=self.deployment,
+                endpoint_name=self.name,
+                component=component.id,
+                settings=settings,
+                tags={TAG: self.compiled.pipeline},
+            )
+            self.client.batch_deployments.begin_create_or_update(deployment).result()
 
     def _set_default(self) -> None:
         endpoint = self.client.batch_endpoints.get(self.name)
-        endpoint.defaults = {"deployment_name": self.published.deployment}
+        endpoint.defaults = {"deployment_name": self.deployment}
         self.client.batch_endpoints.begin_create_or_update(endpoint).result()
 
-
-def _default_deployment(endpoint: BatchEndpoint | None) -> str:
-    defaults: Any = endpoint.defaults if endpoint else None
-    return str(getattr(defaults, "deployment_name", None) or "")
-
-
-def _summary(published: PublishedPipeline) -> str:
-    steps = published.compiled.document["jobs"]
-    inputs = ", ".join(published.endpoint.inputs) or "none"
-    return f"steps {', '.join(steps)}; inputs {inputs}"
+    def _remove(self, name: str) -> None:
+        self.client.batch_deployments.begin_delete(name, self.name).result()
