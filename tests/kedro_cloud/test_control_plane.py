@@ -1,4 +1,4 @@
-"""What stands for Azure in tests must refuse what Azure does."""
+"""The emulated control plane must reject what Azure rejects."""
 
 import pytest
 from azure.ai.ml import MLClient
@@ -13,7 +13,7 @@ def client(plane):
     return MLClient(DefaultAzureCredential(), SUBSCRIPTION, GROUP, WORKSPACE)
 
 
-def test_what_refers_to_nothing_is_refused(plane, client):
+def test_a_reference_to_a_missing_resource_is_rejected(plane, client):
     credential = DefaultAzureCredential().get_token("https://management.azure.com/.default")
     body = {"properties": {"computeId": f"{WORKSPACE_ID}/computes/nowhere"}}
     answer = client._requests_pipeline.put(
@@ -25,7 +25,7 @@ def test_what_refers_to_nothing_is_refused(plane, client):
     assert plane.manager.find("jobs/a") is None
 
 
-def test_nobody_gets_in_without_a_token_or_a_role(plane, client):
+def test_requests_without_token_or_role_are_rejected(plane, client):
     answer = client._requests_pipeline.get(f"https://management.azure.com{WORKSPACE_ID}")
     assert answer.status_code == 401
     plane.manager.denied.add("computes/read")
@@ -33,7 +33,7 @@ def test_nobody_gets_in_without_a_token_or_a_role(plane, client):
         client.compute.get("cpu-cluster")
 
 
-def test_other_names_are_refused_and_noted(plane, client):
+def test_other_hosts_are_rejected_and_recorded(plane, client):
     with pytest.raises(ServiceRequestError):
         client._requests_pipeline.get("https://example.com", retry_total=0)
     assert plane.refused == ["example.com"]

@@ -1,4 +1,4 @@
-"""The plugin serves any Kedro project: it knows no scenario, and needs no setting in Python."""
+"""The plugin must work in any Kedro project, without settings in Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support import ROOT, run_kedro
 PLUGIN = ROOT / "src/kedro_cloud"
 
 
-def test_its_code_names_no_scenario_and_not_the_project() -> None:
+def test_the_code_names_no_scenario_and_not_the_project() -> None:
     words = r"faq|mnist|anomaly|sensor|styliz|style_transfer|video|quartet"
     for path in PLUGIN.rglob("*.py"):
         assert re.findall(words, path.read_text(encoding="utf-8"), re.IGNORECASE) == [], path
@@ -27,14 +27,14 @@ def test_each_hook_has_an_entry_point_of_its_name_and_runs_once() -> None:
     }
 
 
-def test_its_commands_are_those_of_a_project_that_installs_it(plain_project: Path) -> None:
+def test_a_project_that_installs_the_plugin_has_its_commands(plain_project: Path) -> None:
     listed = run_kedro(plain_project, "--help", fresh=True)
     assert listed.returncode == 0, listed.stderr
     for command in ("azureml", "cloud"):
         assert len(re.findall(rf"^  {command} ", listed.stdout, re.MULTILINE)) == 1
 
 
-def test_a_local_run_works_as_ever(project: Path) -> None:
+def test_a_local_run_works_with_the_plugin(project: Path) -> None:
     result = run_kedro(project, "run", "--pipelines", PIPELINE)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((project / "data/08_reporting/shuttles/metrics.json").read_text())

@@ -87,7 +87,7 @@ def check_registered(client: MLClient, reference: str, use: str, option: str = "
 
     Args:
         client: Client of the workspace.
-        reference: Its name and version, `quartet:1`.
+        reference: its name and version, `image:1`.
         use: For the message: who needs it, such as `the steps need`.
         option: For the message: option of `kedro cloud environment`, with a leading space.
 

@@ -33,7 +33,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def environment(monkeypatch):
-    """Variables as a laptop has them on which nobody is signed in."""
+    """Remove the variables of a signed-in user."""
     for name in os.environ:
         if name.startswith(("AZURE_", "IDENTITY_", "MSI_", "DEFAULT_IDENTITY")):
             monkeypatch.delenv(name)
@@ -194,7 +194,7 @@ def test_concurrent_writers_of_a_blob_do_not_mix_their_blocks(blobs):
     winner = b"2"
     try:
         second.close()
-    except DatasetError as error:  # the first one's end may have thrown away what was on its way
+    except DatasetError as error:  # the first commit may have discarded the pending blocks
         assert "two processes wrote this blob at the same time" in str(error)
         winner = b"1"
     assert blobs.cat_file("work/file") == winner * 10 * MIB
@@ -229,7 +229,7 @@ def test_blobs_of_other_processes_are_listed_at_once(azurite, blobs):
     assert mine.size("raw/folder/new") == 2
 
 
-def test_a_table_that_is_replaced_while_it_is_read_is_never_mixed(blobs):
+def test_a_blob_replaced_while_it_is_read_is_reported(blobs):
     for value in (1, 2):
         content = io.BytesIO()
         pd.DataFrame({"a": np.full(3 * MIB, value)}).to_csv(content, index=False)
@@ -265,7 +265,7 @@ def test_a_missing_container_is_reported_before_nodes_run(blobs, workspace):
     assert blobs.find("work") == []
 
 
-def test_what_is_written_as_text_is_json_of_its_own(blobs):
+def test_text_is_written_as_utf_8(blobs):
     with blobs.open("work/a.json", "w", encoding="utf-8") as file:
         json.dump({"ä": 1}, file, ensure_ascii=False)
     assert json.loads(blobs.cat_file("work/a.json")) == {"ä": 1}

@@ -10,7 +10,7 @@ from support import ROOT, run_kedro
 
 
 def one_of_each_kind():
-    """Names of entries that differ in more than where they lie."""
+    """Return the names of entries that differ in more than their location."""
     found = {}
     for name, entry in sorted(catalog_on_blobs().items()):
         kind = {

@@ -188,9 +188,7 @@ def test_a_file_removed_between_opening_and_reading_is_reported(proxy, blobs):
     assert path in one_line(caught)
 
 
-def test_a_picture_that_vanishes_is_passed_over_but_not_one_that_cannot_be_fetched(
-    proxy, waits, blobs
-):
+def test_a_missing_picture_is_skipped_but_not_an_unreachable_one(proxy, waits, blobs):
     pixels = np.zeros((8, 8, 3), np.uint8)
     for name in "123":
         blobs.pipe_file(f"raw/photos/{name}.png", encode_picture(pixels, ".png"))
@@ -205,7 +203,7 @@ def test_a_picture_that_vanishes_is_passed_over_but_not_one_that_cannot_be_fetch
     assert photographs.unreadable.keys() == {"1.png"}
 
 
-def test_a_picture_for_looking_at_does_not_end_the_work_that_rewrites_it(proxy, waits, caplog):
+def test_a_live_picture_that_cannot_be_updated_is_logged(proxy, waits, caplog):
     proxy.fail("PUT", "answer")
     dataset("style_progress").load().show(b"new")
     assert [text for text in caplog.messages if "could not be updated" in text]

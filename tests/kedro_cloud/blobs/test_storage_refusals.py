@@ -27,7 +27,7 @@ def test_a_missing_container_is_reported_with_the_command_that_creates_it(blobs)
 
 
 @pytest.mark.parametrize("name", [*sorted(catalog_on_blobs()), "a_folder_of_partitions"])
-def test_no_run_begins_while_the_container_of_a_dataset_is_missing(name, blobs):
+def test_a_run_does_not_start_while_a_container_is_missing(name, blobs):
     folder = {"type": "partitions.PartitionedDataset", "dataset": "pandas.CSVDataset"}
     entry = catalog_on_blobs().get(name, {**folder, "path": "abfs://work/tables"})
     address = next(str(value) for value in entry.values() if str(value).startswith(ON_BLOBS))

@@ -1,4 +1,4 @@
-"""A fault in a command line must be told in one line, and before anything is asked of Azure."""
+"""Invalid command lines must be reported in one line, before any request to Azure."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ def run(project, plain_pipelines):
 
 @pytest.mark.parametrize("command", [("compile", "-o", "/dev/null"), ("run",)])
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("-p", "shutles"), "pipeline 'shutles' does not exist; did you mean 'shuttles'?"),
         (("-p", PIPELINE, "--params", "seed=1"), "--params is not JSON (Expecting value"),
@@ -31,47 +31,47 @@ def run(project, plain_pipelines):
         ),
     ],
 )
-def test_a_wrong_command_line_ends_in_one_line(run, command, arguments, said):
-    assert said in error_of(run(*command, *arguments))
+def test_an_invalid_command_line_is_reported_in_one_line(run, command, arguments, message):
+    assert message in error_of(run(*command, *arguments))
 
 
 @pytest.mark.parametrize("command", [COMPILE, ("run", "-p", PIPELINE)])
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "message"),
     [
-        # The plugin would ask for the key of a storage account, and write it into every step.
+        # kedro-azureml would prompt for the key of a storage account, and write it to each step.
         ("base", "environment 'base' is not for Azure ML"),
         ("local", "environment 'local' is not for Azure ML"),
         ("azurml", "/conf/azurml; check the spelling of -e"),
     ],
 )
-def test_an_environment_that_is_not_for_azure_is_refused(run, command, environment, said):
-    assert said in error_of(run("-e", environment, *command))
+def test_an_environment_without_azure_ml_is_rejected(run, command, environment, message):
+    assert message in error_of(run("-e", environment, *command))
 
 
-def test_a_wrong_variable_for_steps_is_refused(run):
-    said = "--env-var: Invalid env-var: no sign, expected format: KEY=VALUE"
-    assert said in error_of(run(*COMPILE, "--env-var", "no sign"))
+def test_an_invalid_variable_for_steps_is_rejected(run):
+    message = "--env-var: Invalid env-var: no sign, expected format: KEY=VALUE"
+    assert message in error_of(run(*COMPILE, "--env-var", "no sign"))
 
 
-def test_a_shared_step_without_a_number_of_machines_is_told(run, project):
+def test_a_distributed_step_without_a_number_of_machines_is_reported(run, project):
     write_files(project, {"conf/azureml/parameters.yml": "step_nodes: {another: 2}\n"})
-    said = "Error: step 'search' is distributed: set the number of machines"
-    assert error_of(run(*COMPILE)).startswith(said)
+    message = "Error: step 'search' is distributed: set the number of machines"
+    assert error_of(run(*COMPILE)).startswith(message)
 
 
-def test_compiling_for_azure_unless_told_otherwise_leaves_nothing_but_the_job(project):
-    """The plugin would take `local`, prompt, and make a job that cannot run."""
+def test_compile_uses_the_environment_azureml_and_writes_the_job_only(project):
+    """The default of kedro-azureml is `local`, which prompts and writes a job that cannot run."""
     before = {path for path in project.rglob("*") if path.is_file()}
     result = run_kedro(project, "azureml", "compile", "-p", PIPELINE, "-o", "job.yml")
     assert result.returncode == 0, result.stderr
     assert result.stdout == "Compiled pipeline to job.yml\n"
-    left = {path for path in project.rglob("*") if path.is_file()} - before
-    assert {path.name for path in left if path.suffix != ".pyc"} == {"job.yml"}
+    written = {path for path in project.rglob("*") if path.is_file()} - before
+    assert {path.name for path in written if path.suffix != ".pyc"} == {"job.yml"}
     assert "kedro azureml -e azureml execute" in (project / "job.yml").read_text()
 
 
-def test_the_plugins_own_commands_are_all_there():
+def test_all_commands_of_kedro_azureml_are_available():
     from kedro_azureml.cli import azureml_group
 
     assert azureml.commands.keys() == azureml_group.commands.keys()

@@ -1,4 +1,4 @@
-"""`kedro cloud environment` must register what the job will name, once, and nothing more."""
+"""`kedro cloud environment` must register the image that jobs name, once."""
 
 import pytest
 
@@ -19,8 +19,8 @@ def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
         project, environment, "--dry-run", *arguments
     )
     assert not [request for request in plane.requests if request.method == "PUT"]
-    said = succeed(project, environment, *arguments)
-    assert said.splitlines()[-1].startswith(f"{image.reference} is registered")
+    output = succeed(project, environment, *arguments)
+    assert output.splitlines()[-1].startswith(f"{image.reference} is registered")
     found = plane.manager.find(f"environments/{image.name}/versions/{image.version}")
     assert found["properties"]["build"]["dockerfilePath"] == "Dockerfile"
     assert bool(found["properties"].get("inferenceConfig")) == (kind == "serving")
@@ -37,7 +37,7 @@ def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
 
 
 @pytest.mark.parametrize(
-    ("amiss", "said"),
+    ("break_azure", "message"),
     [
         (
             lambda plane: plane.manager.denied.add("environments/versions/write"),
@@ -50,6 +50,6 @@ def test_the_image_is_registered_once_from_what_the_dockerfile_copies(
     ],
     ids=["no role", "no workspace"],
 )
-def test_what_is_amiss_is_told_in_one_line(plane, project, amiss, said):
-    amiss(plane)
-    assert said in error_of(call(project, environment))
+def test_an_error_is_reported_in_one_line(plane, project, break_azure, message):
+    break_azure(plane)
+    assert message in error_of(call(project, environment))

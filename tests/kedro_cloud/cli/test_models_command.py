@@ -1,4 +1,4 @@
-"""Whoever promotes a model must see which one it replaces, and where each comes from."""
+"""Users who promote a model must see which one it replaces, and where each comes from."""
 
 import shutil
 import subprocess
@@ -13,8 +13,8 @@ from published import call, error_of, succeed
 from registered import COMMIT, register_in_workspace, register_locally, workspace_tags
 
 
-class Here:
-    """The registry of this machine; MLflow's own client tells what is in it."""
+class LocalRegistry:
+    """The registry of this machine, read with MLflow's client."""
 
     environment = "base"
 
@@ -22,13 +22,13 @@ class Here:
         self.client = register_locally(folder)
 
     def stages(self):
-        """Versions by stage."""
+        """Return the versions by stage."""
         aliases = self.client.get_registered_model(MODEL).aliases
         return {stage: [str(number)] for stage, number in aliases.items()}
 
 
-class There:
-    """The registry of a workspace; its documents tell what is in it."""
+class WorkspaceRegistry:
+    """The registry of a workspace, read from its documents."""
 
     environment = "azureml"
 
@@ -37,7 +37,7 @@ class There:
         register_in_workspace(plane)
 
     def stages(self):
-        """Versions by stage."""
+        """Return the versions by stage."""
         found = {}
         for number in ("1", "2"):
             for tag in workspace_tags(self.plane, number):
@@ -46,12 +46,12 @@ class There:
         return found
 
 
-@pytest.fixture(params=["here", pytest.param("there", marks=pytest.mark.integration)])
+@pytest.fixture(params=["local", pytest.param("workspace", marks=pytest.mark.integration)])
 def registry(request, project, empty_tracking):
-    if request.param == "there":
-        return There(request.getfixturevalue("plane"))
+    if request.param == "workspace":
+        return WorkspaceRegistry(request.getfixturevalue("plane"))
     shutil.copy(empty_tracking, project)
-    return Here(project)
+    return LocalRegistry(project)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def lines(project, registry):
     ).splitlines()
 
 
-def test_a_promotion_says_what_it_replaces_and_happens_once(lines, registry):
+def test_a_promotion_reports_the_replaced_version_and_is_idempotent(lines, registry):
     assert lines("promote", MODEL, "1", "--to", "champion") == [
         f"{MODEL} version 1 is now champion; the stage was empty"
     ]
@@ -76,12 +76,12 @@ def test_a_promotion_says_what_it_replaces_and_happens_once(lines, registry):
     assert lines(*command, "--dry-run") == [line.format("would become")]
     assert registry.stages() == {"champion": ["1"], "candidate": ["2"]}
     assert lines(*command) == [line.format("is now")]
-    assert registry.stages() == {"champion": ["2"]}  # and no candidate any more
+    assert registry.stages() == {"champion": ["2"]}  # the candidate stage is empty
     assert lines(*command) == [f"{MODEL} version 2 is champion already"]
     assert registry.stages() == {"champion": ["2"]}
 
 
-def test_a_version_is_shown_with_run_data_and_code_and_how_it_differs(lines, registry, project):
+def test_a_version_is_shown_with_its_sources_and_compared_with_another(lines, registry, project):
     shown = "\n".join(lines("show", MODEL, "2"))
     for part in (f"commit {COMMIT}", "train aaaaaaaaaaaa, test bbbbbbbbbbbb", "reason 2"):
         assert part in shown
@@ -93,12 +93,12 @@ def test_a_version_is_shown_with_run_data_and_code_and_how_it_differs(lines, reg
     assert not [row for row in cells if row[:1] == ["seed"]]
     assert "library: the same in both" in compared
     assert not [line for line in compared if "not comparable" in line]
-    for arguments, said in (
+    for arguments, message in (
         (("show", MODEL, "7"), f"{MODEL} has no version 7; registered: 1, 2"),
         (("promote", "nobody", "1", "--to", "champion"), f"no model 'nobody'; registered: {MODEL}"),
     ):
         result = call(project, models, *arguments, "-e", registry.environment)
-        assert said in error_of(result)
+        assert message in error_of(result)
 
 
 @pytest.fixture
@@ -140,12 +140,12 @@ def test_one_who_may_not_promote_is_told_so(run, plane):
     assert "stage.champion" not in workspace_tags(plane, "1")
 
 
-def test_asking_for_models_makes_no_database(run, project):
+def test_listing_models_creates_no_database(run, project):
     assert "train one: kedro run" in error_of(run("list", "-e", "base"))
     assert not (project / "mlflow.db").exists()
 
 
-def test_help_waits_for_neither_mlflow_nor_the_sdk():
+def test_help_imports_neither_mlflow_nor_the_sdk():
     code = (
         "import sys, quartet.settings; "
         "from kedro_cloud.cli import deploy, models; "

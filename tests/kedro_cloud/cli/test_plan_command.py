@@ -36,13 +36,13 @@ def done(run):
 
 @pytest.fixture(scope="module")
 def job(plain_project, plain_pipelines):
-    """The job that is planned."""
+    """Return the job of the pipeline."""
     return translate(SimpleNamespace(project_path=plain_project), "azureml", PIPELINE, {})
 
 
 @pytest.fixture
 def rehearsed(project, job):
-    """A rehearsal, as the journal has it."""
+    """Write the journal of a finished rehearsal; return its file."""
     folder = project / "rehearsals/runs" / PIPELINE
     folder.mkdir(parents=True)
     records = {
@@ -61,7 +61,7 @@ def rehearsed(project, job):
 
 
 def table(output):
-    """Cells by nodes."""
+    """Return the cells of the table by number of nodes."""
     lines = [line.split("  ") for line in output.splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     return {line[0]: line[1:] for line in cells if line and line[0].replace(":", "").isdigit()}
@@ -183,8 +183,8 @@ def test_a_step_that_failed_or_had_other_parameters_is_named(run, done, rehearse
 
 def test_a_cluster_without_a_size_is_named(run, project):
     edit(project / "conf/azureml/cloud.yml", clusters={})
-    said = "cluster 'cpu-cluster', which azureml.yml names, is missing"
-    assert said in error_of(run(*GIVEN))
+    message = "cluster 'cpu-cluster', which azureml.yml names, is missing"
+    assert message in error_of(run(*GIVEN))
 
 
 def test_an_invalid_setting_is_named(run, project):

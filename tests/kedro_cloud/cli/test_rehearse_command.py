@@ -1,4 +1,4 @@
-"""`kedro cloud rehearse` as a person runs it: stopped, failed, gone on with, and then planned."""
+"""`kedro cloud rehearse` must stop, fail, resume and support `kedro cloud plan`."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from kedro_cloud.rehearsal import RehearsalDir
 from plain import METRICS, PIPELINE, STEPS
 from support import clean_environment, run_kedro, skip_or_fail
 
-pytestmark = pytest.mark.integration  # each rehearsal starts an Azurite of its own
+pytestmark = pytest.mark.integration  # each rehearsal starts an Azurite
 COMMAND = ("cloud", "rehearse", "-p", PIPELINE)
 ELSEWHERE = ("--params", "companies=abfs://mine/companies.csv")
 UPLOAD = ("--upload", "data/01_raw/companies.csv=mine")
@@ -33,7 +33,7 @@ def project(plain_project, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def stopped(project):
-    """One that Ctrl-C ends while its step runs: exit code, errors, and what is left running."""
+    """Interrupt a rehearsal; return exit code, errors, and the processes that still run."""
     with subprocess.Popen(
         [sys.executable, "-m", "kedro", *COMMAND],
         cwd=project,
@@ -51,45 +51,45 @@ def stopped(project):
 
 
 def processes_of(project) -> list[str]:
-    """Command lines of living processes that have to do with a project."""
+    """Return the command lines of processes whose arguments or variables name a project."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            told = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
         except OSError:
             continue
-        if str(project).encode() in told and int(folder.name) != os.getpid():
-            found.append(told.replace(b"\0", b" ").decode()[:200])
+        if str(project).encode() in text and int(folder.name) != os.getpid():
+            found.append(text.replace(b"\0", b" ").decode()[:200])
     return found
 
 
 @pytest.fixture(scope="module")
 def failed(project, stopped):
-    """One whose data is not there, in a place where another was stopped."""
+    """Rehearse without the input data, after the stopped rehearsal."""
     return run_kedro(project, *COMMAND, *ELSEWHERE)
 
 
 @pytest.fixture(scope="module")
 def resumed(project, failed):
-    """The same, gone on with once the data is there."""
+    """Upload the data, and resume the failed rehearsal."""
     return run_kedro(project, *COMMAND, *ELSEWHERE, *UPLOAD, "--resume")
 
 
-def test_ctrl_c_stops_all_and_says_how_to_go_on(stopped):
-    code, errors, left = stopped
+def test_ctrl_c_stops_all_processes_and_prints_the_command_to_resume(stopped):
+    code, errors, running = stopped
     assert code == 130
-    again = f"kedro cloud rehearse -p {PIPELINE} --resume"
-    assert errors.splitlines()[-1] == f"stopped; resume with: {again}"
+    command = f"kedro cloud rehearse -p {PIPELINE} --resume"
+    assert errors.splitlines()[-1] == f"stopped; resume with: {command}"
     assert "Traceback" not in errors
-    assert left == []
+    assert running == []
 
 
-def test_a_failed_step_shows_why_and_says_how_to_go_on(failed):
+def test_a_failed_step_prints_its_log_and_the_command_to_resume(failed):
     assert failed.returncode == 1
     lines = failed.stdout.splitlines()
-    (beginning,) = [number for number, line in enumerate(lines) if line.startswith("step 'pre")]
-    assert "step 'prepare' failed: it ended with exit code 1; see its folder" in lines[beginning]
-    assert any("mine" in line for line in lines[beginning + 1 : beginning + 21])
+    (start,) = [index for index, line in enumerate(lines) if line.startswith("step 'pre")]
+    assert "step 'prepare' failed: it ended with exit code 1; see its folder" in lines[start]
+    assert any("mine" in line for line in lines[start + 1 : start + 21])
     assert "Traceback" not in failed.stdout
     assert failed.stderr.splitlines()[-1] == (
         f"fix this and resume with: kedro cloud rehearse -p {PIPELINE}"
@@ -97,7 +97,7 @@ def test_a_failed_step_shows_why_and_says_how_to_go_on(failed):
     )
 
 
-def test_what_was_resumed_tells_in_plain_text_what_it_cost_and_measures_what_a_run_does(
+def test_a_resumed_rehearsal_prints_costs_as_plain_text_and_has_the_metrics_of_a_run(
     resumed, project
 ):
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
@@ -123,17 +123,17 @@ def test_a_rehearsal_can_be_planned(resumed, project):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("-p", "shutles"), "pipeline 'shutles' does not exist; did you mean 'shuttles'?"),
         (("--params", "title=/nowhere"), "parameter 'title': /nowhere does not exist on a cluster"),
     ],
 )
-def test_what_cannot_be_rehearsed_ends_in_one_line(project, arguments, said):
+def test_invalid_arguments_are_reported_in_one_line(project, arguments, message):
     result = run_kedro(project, *COMMAND, *arguments)
     assert result.returncode == 1
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert line.startswith(f"Error: {said}")
+    assert line.startswith(f"Error: {message}")
 
 
 def test_a_step_advises_to_rehearse_what_it_needs(resumed, project):

@@ -1,4 +1,4 @@
-"""`kedro cloud watch` must do what it says, say what it did, and lead on where it cannot."""
+"""`kedro cloud watch` must process each file once, and report results and errors."""
 
 import io
 import shutil
@@ -35,7 +35,7 @@ COMPONENT = f"{WORKSPACE_ID}/components/style-transfer/versions/1"
 
 @pytest.fixture
 def project(tmp_path):
-    """Only what is read: its configuration, less the catalogs of other pipelines."""
+    """Copy the configuration, without the catalogs of other pipelines."""
     others = shutil.ignore_patterns("faq_*", "mnist_*", "sensor_*", "anomaly_*", "*_data")
     shutil.copytree(ROOT / "conf", tmp_path / "project/conf", ignore=others)
     return tmp_path / "project"
@@ -43,7 +43,7 @@ def project(tmp_path):
 
 @pytest.fixture
 def work(commands, monkeypatch):
-    """Stands in for `kedro run`."""
+    """Start shell commands in place of `kedro run`."""
     started = "kedro_cloud.trigger.commands.kedro_run_command"
     monkeypatch.setattr(started, lambda trigger, params, file, work: commands.command(file, work))
     return commands
@@ -61,14 +61,14 @@ def call(project, monkeypatch):
 
 
 def error_of(result):
-    """The one line of a command that could not do it."""
+    """Return the only error line of a failed command."""
     lines = [line for line in result.stderr.splitlines() if line]
     assert result.exit_code in (1, 2), result.output
     assert sum(line.startswith("Error: ") for line in lines) == 1, lines
     return lines[-1]
 
 
-def test_all_is_done_once_and_a_second_time_nothing(call, folder, work):
+def test_each_file_is_processed_once(call, folder, work):
     folder.put("a.mp4")
     first = call(str(folder.folder), "--once")
     assert first.exit_code == 0, first.output
@@ -82,7 +82,7 @@ def test_all_is_done_once_and_a_second_time_nothing(call, folder, work):
     assert work.recorded("started") == {"a.mp4": 1}
 
 
-def test_poison_is_told_and_shows_in_the_exit_code_until_it_is_forgotten(call, folder, work):
+def test_poison_sets_the_exit_code_until_it_is_processed_again(call, folder, work):
     folder.put("bad.mp4")
     result = call(str(folder.folder), "--once")
     assert result.exit_code == 1
@@ -101,7 +101,7 @@ def test_poison_is_told_and_shows_in_the_exit_code_until_it_is_forgotten(call, f
     assert work.recorded("started") == {"bad.mp4": 6}
 
 
-def test_a_dry_run_starts_and_notes_nothing(call, folder, work):
+def test_a_dry_run_starts_nothing_and_writes_no_marker(call, folder, work):
     for name in ("a.mp4", "it's.mp4"):
         folder.put(name)
     result = call(str(folder.folder), "--dry-run")
@@ -115,7 +115,7 @@ def test_a_dry_run_starts_and_notes_nothing(call, folder, work):
     assert not (folder.folder / ".started").exists()
 
 
-def test_without_a_place_it_is_the_container_of_the_trigger(call, container, work):
+def test_the_default_location_is_the_container_of_the_trigger(call, container, work):
     container.put("in/a.mp4")
     result = call("--once")
     assert result.stdout.splitlines()[0] == "watching abfs://videos"
@@ -124,7 +124,7 @@ def test_without_a_place_it_is_the_container_of_the_trigger(call, container, wor
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nowhere"], "nowhere: no such file or directory; check the path"),
         (["abfs://else"], "has no container 'else'; create it: az storage container create"),
@@ -139,19 +139,19 @@ def test_without_a_place_it_is_the_container_of_the_trigger(call, container, wor
         (["-e", "base"], "environment 'base' has no cloud.yml"),
     ],
 )
-def test_what_is_amiss_is_told_in_one_line(call, container, work, monkeypatch, arguments, said):
+def test_an_error_is_reported_in_one_line(call, container, work, monkeypatch, arguments, message):
     monkeypatch.delenv("AZURE_SUBSCRIPTION_ID", raising=False)
-    assert said in error_of(call("--once", *arguments))
+    assert message in error_of(call("--once", *arguments))
 
 
 def test_a_folder_is_not_watched_for_a_cluster(call, folder):
-    said = error_of(call(str(folder.folder), "--start", "endpoint"))
-    assert "a cluster does not see it" in said
+    message = error_of(call(str(folder.folder), "--start", "endpoint"))
+    assert "a cluster does not see it" in message
 
 
 @pytest.fixture
 def plane(plane, container, monkeypatch):
-    """A workspace with the published pipeline, in which jobs end at once: badly for bad videos."""
+    """Return a workspace with the published pipeline, whose jobs end at once."""
     put = plane.resources.put
     declared = {"video": {"type": "string"}, "style": {"type": "string"}}
     spec = {"properties": {"componentSpec": {"inputs": declared}}}
@@ -160,19 +160,19 @@ def plane(plane, container, monkeypatch):
     put(ENDPOINT, completed(ENDPOINT, {"properties": {"defaults": {"deploymentName": "v1"}}}))
     put(f"{ENDPOINT}/deployments/v1", {"properties": chosen})
 
-    def ended(path, body):
+    def put_ended(path, body):
         if "/jobs/" in path:
             bad = "bad" in str(body["properties"].get("inputs"))
             job = path.rpartition("/")[2]
             plane.runs.moments[job] = (Moment("Failed" if bad else "Completed"),)
         return put(path, body)
 
-    monkeypatch.setattr(plane.resources, "put", ended)
+    monkeypatch.setattr(plane.resources, "put", put_ended)
     return plane
 
 
 def jobs(plane):
-    """Inputs of the jobs that were started."""
+    """Return the inputs of the started jobs."""
     found = plane.resources.members(f"{WORKSPACE_ID}/jobs")
     return sorted(
         tuple(given["value"] for given in job["properties"]["inputs"].values()) for job in found
@@ -194,11 +194,10 @@ def test_the_endpoint_starts_a_job_for_each_video(call, container, plane):
     assert len(jobs(plane)) == 4
 
 
-def test_a_job_whose_answer_was_lost_is_found_again(call, container, plane, monkeypatch):
-    """No marker names it."""
+def test_a_job_whose_response_was_lost_is_found_again(call, container, plane, monkeypatch):
     container.put("a.mp4")
     with monkeypatch.context() as patch:
-        patch.setattr("azure.ai.ml.entities.BatchJob._from_rest_object", broken_off)
+        patch.setattr("azure.ai.ml.entities.BatchJob._from_rest_object", raise_connection_error)
         assert call("--once", "--start", "endpoint").exit_code == 1
     assert (container.marker("a.mp4")["job"], len(jobs(plane))) == (None, 1)
     assert call("--once", "--start", "endpoint").exit_code == 0
@@ -208,11 +207,11 @@ def test_a_job_whose_answer_was_lost_is_found_again(call, container, plane, monk
     assert (container.marker("a.mp4")["state"], len(jobs(plane))) == ("done", 2)
 
 
-def broken_off(*_):
-    raise OSError("the connection was broken off")
+def raise_connection_error(*_):
+    raise OSError("the connection was closed")
 
 
-def test_an_endpoint_that_is_not_there_is_no_fault_of_the_videos(call, container, plane):
+def test_a_missing_endpoint_counts_no_attempt_of_a_video(call, container, plane):
     plane.resources.delete(ENDPOINT)
     container.put("a.mp4")
     error_of(call("--once", "--start", "endpoint"))
@@ -225,16 +224,16 @@ def test_an_input_that_the_endpoint_has_not_is_told(call, container, plane):
     assert "'style-transfer' has no input 'smoothing'; expected one of video, style" in said
 
 
-def reported(name, state, attempt=0, seconds=None, message=""):
+def make_file(name, state, attempt=0, seconds=None, message=""):
     found = WatchedFile(ArrivedFile(name, name, "1", 7, 0))
     found.report(state, message, attempt, seconds)
     return found
 
 
-def test_the_table_of_a_terminal_shows_what_matters_first_and_moves_no_cursor():
-    rows = [reported(f"{number}.mp4", "done", 1, 2.0) for number in range(30)]
-    rows.append(reported("\x1b[2J.mp4", "refused", message="its name has a control character"))
-    rows.append(reported("a.mp4", "running", 1, 3.25, "40 %"))
+def test_the_table_lists_running_files_first_and_escapes_control_characters():
+    rows = [make_file(f"{number}.mp4", "done", 1, 2.0) for number in range(30)]
+    rows.append(make_file("\x1b[2J.mp4", "refused", message="its name has a control character"))
+    rows.append(make_file("a.mp4", "running", 1, 3.25, "40 %"))
     output = io.StringIO()
     Console(file=output, width=100, force_terminal=True, color_system=None).print(
         display.make_table(rows)
@@ -270,7 +269,7 @@ def test_a_job_is_submitted_for_each_file_as_kedro_azureml_run_does(
 
 
 @pytest.mark.parametrize("results", ["stylized", "abfs://work/stylized"])
-def test_results_go_where_the_command_line_says(project, results):
+def test_results_are_written_to_the_folder_of_the_command_line(project, results):
     trigger = FileTrigger(project, "azureml", cloud_settings(project, "azureml"), results)
     file = ArrivedFile("monday/a.mp4", "abfs://videos/monday/a.mp4", "1", 7, 0.0)
     given = trigger.local_parameters(file, project / "work")
@@ -279,15 +278,15 @@ def test_results_go_where_the_command_line_says(project, results):
     assert f"{root}" in trigger.open_location(None).outputs
 
 
-def test_a_line_is_written_when_something_becomes_of_a_file_and_only_then():
+def test_a_line_is_written_for_each_change_of_state():
     output = io.StringIO()
     write = display.make_line_writer(output)
-    done = reported("old.mp4", "done", 1)
-    write([done, reported("a.mp4", "waiting")])
-    write([done, reported("a.mp4", "running", 1, 0.1, "4 %")])
-    write([done, reported("a.mp4", "running", 1, 0.3, "8 %")])
-    write([done, reported("a.mp4", "failed", 1, 1.91, "no\x1b[2J")])
-    write([done, reported("a.mp4", "running", 2, 0.1)])
+    done = make_file("old.mp4", "done", 1)
+    write([done, make_file("a.mp4", "waiting")])
+    write([done, make_file("a.mp4", "running", 1, 0.1, "4 %")])
+    write([done, make_file("a.mp4", "running", 1, 0.3, "8 %")])
+    write([done, make_file("a.mp4", "failed", 1, 1.91, "no\x1b[2J")])
+    write([done, make_file("a.mp4", "running", 2, 0.1)])
     assert output.getvalue().splitlines() == [
         "a.mp4  running  4 %",
         r"a.mp4  failed  1.9 s  no\x1b[2J",
@@ -296,7 +295,7 @@ def test_a_line_is_written_when_something_becomes_of_a_file_and_only_then():
 
 
 def test_a_clip_in_a_container_is_stylized_by_the_real_pipeline(container, tmp_path):
-    """Two at once, in a project that has never run: both make its tracking database."""
+    """Run two at once in a new project, so that both create its tracking database."""
     project = make_workspace(tmp_path / "project")
     trigger = project / "conf/azureml/cloud.yml"
     trigger.write_text(trigger.read_text().replace("attempts: 3 ", "attempts: 1 "))

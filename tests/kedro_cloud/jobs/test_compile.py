@@ -1,4 +1,4 @@
-"""Every pipeline must become a job whose steps really connect, each on the machine it wants."""
+"""Every pipeline must become a job with connected steps, each on the right cluster."""
 
 import contextlib
 import functools
@@ -35,7 +35,7 @@ def configuration(what):
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """By pipeline: the job that `kedro azureml -e azureml compile` writes."""
+    """Return the job that `kedro azureml -e azureml compile` writes, by pipeline."""
     folder = tmp_path_factory.mktemp("jobs")
     jobs = {}
     with contextlib.chdir(ROOT):
@@ -63,7 +63,7 @@ def test_every_node_is_in_one_step_and_every_step_in_the_job(name, compiled):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_inputs_are_bound_to_the_outputs_that_they_are(name, compiled):
+def test_inputs_are_bound_to_outputs_of_other_steps(name, compiled):
     jobs = compiled[name]["jobs"]
     step_name = {node: step for step, nodes in steps_of(name).members.items() for node in nodes}
     maker = {out: step_name[n.name] for n in pipelines[name].nodes for out in n.outputs}
@@ -86,7 +86,7 @@ def test_inputs_are_bound_to_the_outputs_that_they_are(name, compiled):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_step_runs_itself_in_the_image_of_the_lock_file(name, compiled):
+def test_a_step_runs_in_the_image_of_the_lock_file(name, compiled):
     image = configuration("azureml")["azure"]["environment_name"]
     for step, job in compiled[name]["jobs"].items():
         begin = f"kedro azureml -e azureml execute --pipeline={name} --node={step}"
@@ -97,7 +97,7 @@ def test_a_step_runs_itself_in_the_image_of_the_lock_file(name, compiled):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_what_other_steps_read_is_an_output(name, compiled):
-    """Anything else would be an empty folder in the studio, beside the report that is elsewhere."""
+    """Any other output would be an empty folder in the studio."""
     jobs = compiled[name]["jobs"].values()
     bound = {given["path"] for job in jobs for given in job["inputs"].values() if "path" in given}
     bound -= {text for text in bound if not text.startswith("${{")}
@@ -108,7 +108,7 @@ def test_only_what_other_steps_read_is_an_output(name, compiled):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_shared_steps_are_gangs_of_mpi_and_no_others(name, compiled):
+def test_only_distributed_steps_use_mpi(name, compiled):
     parameters = configuration("parameters")
     for step in steps_of(name).nodes:
         job = compiled[name]["jobs"][step.name]
@@ -121,58 +121,58 @@ def test_shared_steps_are_gangs_of_mpi_and_no_others(name, compiled):
 
 
 @pytest.mark.parametrize("kind", ["step_nodes", "step_processes"])
-def test_parameters_name_the_gangs_that_there_are(kind):
-    gangs = {
+def test_parameters_name_the_distributed_steps(kind):
+    distributed_steps = {
         step.name
         for steps in map(steps_of, NAMES)
         for step in steps.nodes
         if distributed.TAG in step.tags
     }
-    assert configuration("parameters")[kind].keys() == gangs
+    assert configuration("parameters")[kind].keys() == distributed_steps
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_tags_choose_the_cluster(name, compiled):
+def test_tags_select_the_cluster(name, compiled):
     clusters = configuration("azureml")["azure"]["compute"]
     for step in steps_of(name).nodes:
-        wanted = next(iter(step.tags & COMPUTE), "__default__")
-        cluster = clusters[wanted]["cluster_name"]
+        tag = next(iter(step.tags & COMPUTE), "__default__")
+        cluster = clusters[tag]["cluster_name"]
         assert compiled[name]["jobs"][step.name]["compute"] == f"azureml:{cluster}"
     assert clusters.keys() == {"__default__", *COMPUTE}
     used = set().union(*(step.tags for steps in map(steps_of, NAMES) for step in steps.nodes))
     assert used >= COMPUTE
 
 
-def test_a_first_job_needs_no_more_than_one_cluster_of_cpus():
-    """A new subscription has no quota for GPUs: its first job would wait for ever."""
+def test_a_first_job_needs_only_one_cpu_cluster():
+    """A new subscription has no quota for GPUs: its first job would wait forever."""
     clusters = configuration("azureml")["azure"]["compute"]
     assert {each["cluster_name"] for each in clusters.values()} == {"cpu-cluster"}
 
 
-def not_to_be_cached(steps, catalog):
-    """In words: why a step that says it may be cached may not."""
+def find_uncacheable(steps, catalog):
+    """Yield why a step that is tagged as deterministic must not be cached."""
     made = steps.all_outputs()
     for step in steps.nodes:
         if "deterministic" not in step.tags:
             continue
         for name in data(step.inputs):
             if name not in made or catalog[name]["type"] != CARRIED:
-                yield f"{step.name} reads {name}, whose content Azure ML does not know"
+                yield f"{step.name} reads {name}, whose content Azure ML cannot hash"
         nodes = [steps.plain.only_nodes(node).nodes[0] for node in steps.members[step.name]]
         for name in sorted({output for node in nodes for output in node.outputs}):
             if catalog[name]["type"] != CARRIED:
-                yield f"{step.name} writes {name}, which would not be there"
+                yield f"{step.name} writes {name}, which a cached step would not write"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_step_is_cached_only_where_that_loses_nothing(name, compiled):
-    assert list(not_to_be_cached(steps_of(name), configuration("catalog"))) == []
+def test_only_steps_with_known_inputs_and_outputs_are_deterministic(name, compiled):
+    assert list(find_uncacheable(steps_of(name), configuration("catalog"))) == []
     for step in steps_of(name).nodes:
         component = compiled[name]["jobs"][step.name]["component"]
         assert component["is_deterministic"] == ("deterministic" in step.tags)
 
 
-def test_costly_branches_run_side_by_side():
+def test_expensive_branches_are_independent():
     for name, one, other in (
         ("mnist_training", "train_logistic", "train_convnet"),
         ("faq_tuning", "tune_ranker", "rank_by_baselines"),
@@ -184,8 +184,8 @@ def test_costly_branches_run_side_by_side():
         assert not below & set(steps.members[one])
 
 
-def test_no_pipeline_pays_more_containers_than_it_has_stages():
-    """Two in a row that nobody else waits for would be one, unless ranks share one of them."""
+def test_consecutive_steps_are_merged_unless_one_is_distributed():
+    """Two consecutive steps without other dependants should be one, unless one is distributed."""
     for steps in (steps_of(name) for name in NAMES if name != "__default__"):
         parents = steps.node_dependencies
         for step, before in parents.items():

@@ -1,4 +1,4 @@
-"""A step must do in a container of its own what its nodes do in a run on one machine."""
+"""A step must compute in its container what its nodes compute in a local run."""
 
 import json
 import re
@@ -22,7 +22,7 @@ PIPELINES = {
     "train_models": "anomaly_training",
     "release_models": "anomaly_training",
 }
-"""By step, in the order in which they are executed."""
+"""Pipeline by step, in order of execution."""
 PARAMS = {"sensor_svm": {"workers": 1}}
 OWN_LINE = re.compile(r"\d\d:\d\d:\d\d INFO    ")
 
@@ -34,7 +34,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, empty_tracking):
-    """An MLflow client of a tracking server that knows the experiment, as a workspace does."""
+    """Return the client of a tracking server that has the experiment, as a workspace does."""
     folder = tmp_path_factory.mktemp("mlflow")
     shutil.copy(empty_tracking, folder)
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
@@ -44,9 +44,9 @@ def store(tmp_path_factory, empty_tracking):
 
 @pytest.fixture(scope="module")
 def job(project, store):
-    """Two pipelines, step by step, each in the run that the service has opened for it.
+    """Run two pipelines step by step, each step in the run that the service created for it.
 
-    The first step starts as on a cluster, two ranks share the third.
+    The first step runs in a new process, as on a cluster; two ranks run the third.
     """
     experiment = store.get_experiment_by_name("theirs").experiment_id
     found = SimpleNamespace(folders=project / "folders", printed={}, runs={})
@@ -68,7 +68,7 @@ def job(project, store):
     return found
 
 
-def test_a_job_comes_to_the_results_of_a_run_in_the_same_environment(job, project, tmp_path):
+def test_a_job_has_the_results_of_a_run_in_the_same_environment(job, project, tmp_path):
     local = make_project(tmp_path)
     names = ",".join(dict.fromkeys(PIPELINES.values()))
     command = ("run", "-e", "azureml", "--pipelines", names, "--params", "sensor_svm.workers=1")
@@ -85,12 +85,14 @@ def test_a_job_comes_to_the_results_of_a_run_in_the_same_environment(job, projec
 def metrics(folder):
     found = json.loads((folder / "metrics.json").read_text())
     return {
-        name: it for name, it in found.items() if "second" not in name and name[-6:] != "_per_s"
+        name: value
+        for name, value in found.items()
+        if "second" not in name and name[-6:] != "_per_s"
     }
 
 
 def test_no_folder_between_steps_is_empty(job):
-    """Azure ML keeps no empty folders, and a step that is to mount one would fail."""
+    """Azure ML drops empty folders, and a step could not mount a missing one."""
     for folder in job.folders.iterdir():
         (file,) = folder.iterdir()
         if file.stem != folder.name:
@@ -99,7 +101,7 @@ def test_no_folder_between_steps_is_empty(job):
     assert (job.folders / "trained_models/trained_models.safetensors").exists()
 
 
-def test_a_steps_log_has_nothing_but_its_own_lines_and_a_report_tells_its_start(job, project):
+def test_the_log_has_only_lines_of_the_step_and_the_report_has_its_start_up(job, project):
     for step, printed in job.printed.items():
         assert [line for line in printed.splitlines() if not OWN_LINE.match(line)] == []
         report = json.loads((project / f"{step}.json").read_text())
@@ -109,7 +111,7 @@ def test_a_steps_log_has_nothing_but_its_own_lines_and_a_report_tells_its_start(
     assert report["startup_mib"] < 400 < 2 * report["peak_mib"]
 
 
-def test_each_step_tracks_in_the_run_that_the_service_has_opened(job, store):
+def test_each_step_logs_to_the_run_that_the_service_created(job, store):
     for step, run in job.runs.items():
         found = store.get_run(run)
         assert (found.info.status, found.info.run_name) == ("FINISHED", step)
@@ -123,13 +125,13 @@ def test_each_step_tracks_in_the_run_that_the_service_has_opened(job, store):
     assert tracked == set(job.runs.values())  # two ranks share one
 
 
-def test_of_two_ranks_the_first_writes(job, project):
+def test_only_rank_0_writes(job, project):
     assert job.printed["train_models"].count("Running node: train_models") == 2
     (report,) = (project / "blobs/reporting/anomaly_training").glob("untrained_sensors.csv")
     assert report.read_text().count("device") == 1
 
 
-def test_a_fault_in_data_ends_a_step_in_one_line_that_names_its_node(project, tmp_path):
+def test_invalid_data_is_reported_in_one_line_with_the_node(project, tmp_path):
     params = {"faq_dump": str(tmp_path)}
     (tmp_path / "Posts.xml").write_text("<posts>\n<row Id='1' />\n")
     (tmp_path / "PostLinks.xml").write_text("<postlinks></postlinks>\n")
@@ -145,52 +147,52 @@ CHECKS = """
 from pathlib import Path
 
 
-class Noting:
+class Recording:
     def validate(self, data):
         with Path("checked.txt").open("a") as file:
             file.write("companies ")
         return data
 
 
-class Refusing:
+class Rejecting:
     def validate(self, data):
-        raise ValueError("no table of mine")
+        raise ValueError("not a valid table")
 """
 
 
 @pytest.fixture
-def on_this_machine(plain_project, tmp_path):
-    """A plain project whose environment for Azure keeps on this machine what blobs would."""
+def local_project(plain_project, tmp_path):
+    """Copy the plain project; its environment `azureml` stores its data on this machine."""
     project = shutil.copytree(plain_project, tmp_path / "plain")
     for name in ("globals.yml", "catalog.yml", "mlflow.yml"):
         shutil.copy(project / "conf/base" / name, project / "conf/azureml")
     return project
 
 
-def test_validators_of_the_catalog_work_once_in_a_step_and_what_they_refuse_is_not_saved(
-    on_this_machine,
+def test_validators_run_once_in_a_step_and_rejected_data_is_not_saved(
+    local_project,
 ):
-    file = on_this_machine / "conf/azureml/catalog.yml"
+    file = local_project / "conf/azureml/catalog.yml"
     entries = yaml.safe_load(file.read_text())
-    entries["companies"]["validator"] = {"class": "checks.Noting"}
-    entries["clean_companies"]["validator"] = {"class": "checks.Refusing"}
+    entries["companies"]["validator"] = {"class": "checks.Recording"}
+    entries["clean_companies"]["validator"] = {"class": "checks.Rejecting"}
     entries = {name: entry for name, entry in entries.items() if name != "_table"}
     write_files(
-        on_this_machine,
+        local_project,
         {"conf/azureml/catalog.yml": yaml.safe_dump(entries), "checks.py": CHECKS},
     )
     result = run_kedro(
-        on_this_machine,
+        local_project,
         *("azureml", "-e", "azureml", "execute", f"--pipeline={PIPELINE}", "--node=prepare"),
-        environment={"KEDRO_AZURE_RUNNER_CONFIG": "", "PYTHONPATH": str(on_this_machine)},
+        environment={"KEDRO_AZURE_RUNNER_CONFIG": "", "PYTHONPATH": str(local_project)},
     )
     assert result.returncode == 1, result.stderr
-    assert "no table of mine" in result.stderr.splitlines()[-1], result.stderr
-    assert (on_this_machine / "checked.txt").read_text() == "companies "
-    assert not (on_this_machine / "data/02_intermediate/companies.csv").exists()
+    assert "not a valid table" in result.stderr.splitlines()[-1], result.stderr
+    assert (local_project / "checked.txt").read_text() == "companies "
+    assert not (local_project / "data/02_intermediate/companies.csv").exists()
 
 
-def test_every_step_of_every_pipeline_can_be_named():
+def test_names_of_steps_are_valid_in_azure_ml():
     for pipeline in pipelines.values():
         for node in Steps(pipeline).nodes:
             assert re.fullmatch(r"[a-z_]+", node.name)
@@ -207,15 +209,15 @@ def test_every_step_of_every_pipeline_can_be_named():
         ),
     ],
 )
-def test_a_node_advises_the_command_that_was_given(on_this_machine, command, advice):
+def test_a_node_advises_the_command_that_was_given(local_project, command, advice):
     params = "title=missing" if command[0] == "run" else '{"title": "missing"}'
     environment = {"KEDRO_AZURE_RUNNER_CONFIG": ""}
-    result = run_kedro(on_this_machine, *command, "--params", params, environment=environment)
+    result = run_kedro(local_project, *command, "--params", params, environment=environment)
     assert result.returncode == 1
     assert f"no title; run `{advice}` first" in result.stderr
 
 
-def test_messages_of_the_project_name_no_fixed_command():
+def test_messages_of_the_project_contain_no_fixed_command():
     for folder in ("datasets", "framework", "pipelines"):
         for path in (ROOT / "src/quartet" / folder).rglob("*.py"):
             assert "kedro run --pipelines" not in path.read_text(), path

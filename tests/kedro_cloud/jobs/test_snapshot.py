@@ -23,27 +23,27 @@ PATTERNS = st.tuples(
 LINES = st.one_of(PATTERNS, st.sampled_from(["*.pyc", "!*.py", "*", "# a", "", "[ab]/", "!b/"]))
 
 
-def by_the_sdk(project: Path) -> set[tuple[str, str]]:
+def list_with_sdk(project: Path) -> set[tuple[str, str]]:
     return set(get_upload_files_from_folder(project, ignore_file=get_ignore_file(project)))
 
 
-def by_us(project: Path) -> set[tuple[str, str]]:
+def list_files(project: Path) -> set[tuple[str, str]]:
     return {(path.as_posix(), name) for path, name in uploaded_files(project)}
 
 
 @settings(max_examples=150)
 @given(paths=st.sets(PATHS, min_size=1), lines=st.lists(LINES, max_size=6))
-def test_the_same_files_as_the_sdk_whatever_amlignore_says(paths, lines, tmp_path_factory):
+def test_the_files_are_those_of_the_sdk_for_any_amlignore(paths, lines, tmp_path_factory):
     project = tmp_path_factory.mktemp("project").resolve()
     for path in paths:
         file = project / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     (project / ".amlignore").write_text("\n".join(lines))
-    assert by_us(project) == by_the_sdk(project)
+    assert list_files(project) == list_with_sdk(project)
 
 
-def test_links_and_gitignore_are_treated_as_the_sdk_does(tmp_path):
+def test_links_and_gitignore_are_handled_as_in_the_sdk(tmp_path):
     project = tmp_path / "project"
     (project / "src").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
@@ -52,14 +52,14 @@ def test_links_and_gitignore_are_treated_as_the_sdk_does(tmp_path):
     (project / "src/one.py").symlink_to(tmp_path / "elsewhere/shared.py")
     (project / "src/two.log").write_text("")
     (project / ".gitignore").write_text("*.log\n")
-    assert by_us(project) == by_the_sdk(project)
+    assert list_files(project) == list_with_sdk(project)
     taken = take_snapshot(project, tmp_path / "taken")
     assert (tmp_path / "taken/src/one.py").read_text() == "shared"
     assert not (tmp_path / "taken/src/one.py").is_symlink()
     assert taken.files == 3
 
 
-def test_folders_that_are_shut_are_not_looked_into(tmp_path, monkeypatch):
+def test_excluded_folders_are_not_listed(tmp_path, monkeypatch):
     (tmp_path / ".venv/lib").mkdir(parents=True)
     (tmp_path / "conf/local").mkdir(parents=True)
     (tmp_path / "conf/local/.gitkeep").touch()
@@ -67,19 +67,19 @@ def test_folders_that_are_shut_are_not_looked_into(tmp_path, monkeypatch):
     seen = []
     walk = os.walk
 
-    def noted(*arguments, **named):
+    def record(*arguments, **named):
         for root, folders, files in walk(*arguments, **named):
             seen.append(Path(root).name)
             yield root, folders, files
 
-    monkeypatch.setattr(snapshot.os, "walk", noted)
+    monkeypatch.setattr(snapshot.os, "walk", record)
     names = {name for _, name in uploaded_files(tmp_path)}
     assert names == {".amlignore", "conf/local/.gitkeep"}
     assert "local" in seen
     assert ".venv" not in seen
 
 
-def test_nothing_private_nor_made_is_in_the_snapshot_of_this_project():
+def test_the_snapshot_of_this_project_has_no_private_or_generated_files():
     names = {name for _, name in uploaded_files(ROOT)}
     tops = {name.partition("/")[0] for name in names}
     assert {"conf", "src", "pyproject.toml", "requirements.lock"} <= tops
@@ -92,7 +92,7 @@ def test_nothing_private_nor_made_is_in_the_snapshot_of_this_project():
     assert not [name for name in names if "__pycache__" in name]
 
 
-def test_the_fingerprint_tells_code_apart_and_nothing_else(tmp_path):
+def test_the_fingerprint_depends_on_the_code_only(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "code.py").write_text("print(1)")
@@ -108,7 +108,7 @@ def test_the_fingerprint_tells_code_apart_and_nothing_else(tmp_path):
     )
 
 
-def test_too_much_is_refused_with_the_largest_files_named(tmp_path):
+def test_a_snapshot_over_the_limit_is_rejected_with_its_largest_files(tmp_path):
     (tmp_path / "src").mkdir()
     for name, size in {"video.mp4": 200, "model.bin": 110, "a.py": 0, "b.py": 1}.items():
         with (tmp_path / "src" / name).open("wb") as file:
@@ -122,7 +122,7 @@ def test_too_much_is_refused_with_the_largest_files_named(tmp_path):
     assert not (tmp_path / "taken").exists()
 
 
-def test_an_earlier_snapshot_leaves_nothing_behind(tmp_path):
+def test_a_new_snapshot_replaces_the_earlier_one(tmp_path):
     project = tmp_path / "project"
     project.mkdir()
     (project / "old.py").touch()

@@ -1,4 +1,4 @@
-"""`kedro azureml run` must send Azure ML the job that is meant, and nothing that is private."""
+"""`kedro azureml run` must submit the rehearsed job, and nothing private."""
 
 import json
 from dataclasses import replace
@@ -34,7 +34,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plane(project, control_plane):
-    """An Azure with all that the project's configuration names."""
+    """Return an Azure with all resources of the project's configuration."""
     control_plane.reset()
     furnish(control_plane, project)
     return control_plane
@@ -42,21 +42,21 @@ def plane(project, control_plane):
 
 @pytest.fixture(scope="module")
 def everything(plane, project):
-    """All scenarios as one job, submitted by a process whose connections are noted."""
+    """Submit all scenarios as one job, in a process whose connections are recorded."""
     result = submit_everything(plane, project)
     assert result.returncode == 0, result.stderr
     assert "Warning" not in result.stderr
     return job_document(plane, result)
 
 
-def test_what_is_submitted_is_what_is_rehearsed(plane, everything, project):
+def test_the_submitted_job_is_the_rehearsed_job(plane, everything, project):
     job = read_submitted(plane, everything)
     translated = translate(bootstrap_project(project), "azureml", "__default__", {})
     assert job == replace(translated, name=job.name)
     assert len({step.compute for step in job.steps}) == 3
 
 
-def test_the_job_can_be_found_by_its_names(everything, plane, project):
+def test_the_job_has_experiment_name_and_commit(everything, plane, project):
     properties = everything["properties"]
     assert properties["experimentName"] == "quartet"
     assert properties["displayName"] == "__default__"
@@ -65,18 +65,18 @@ def test_the_job_can_be_found_by_its_names(everything, plane, project):
     assert properties["properties"]["mlflow.source.git.commit"] == last_commit(project)
 
 
-def test_steps_are_given_no_secret_and_nobody_but_azure_is_spoken_to(plane, everything):
+def test_steps_receive_no_secrets_and_only_azure_is_contacted(plane, everything):
     nodes = everything["properties"]["jobs"].values()
     for node in nodes:
         assert node["environment_variables"] == {"KEDRO_AZURE_RUNNER_CONFIG": ""}
-    told = json.dumps([everything, *(component(plane, node) for node in nodes)])
+    text = json.dumps([everything, *(component(plane, node) for node in nodes)])
     for secret in (signin.SECRET, PRIVATE, "AccountKey", "sig="):
-        assert secret not in told
+        assert secret not in text
     assert plane.refused == []
     assert connected(plane) == {"127.0.0.1"}
 
 
-def test_the_code_is_what_steps_need_and_what_is_rehearsed_and_nothing_private(
+def test_the_uploaded_code_is_the_rehearsed_code_without_private_files(
     plane, everything, project, tmp_path
 ):
     (address,) = code_addresses(plane, everything)
@@ -91,7 +91,7 @@ def test_the_code_is_what_steps_need_and_what_is_rehearsed_and_nothing_private(
                 name.removeprefix(f"{folder}/"): content for name, content in uploaded.items()
             }.items()
         )
-    # The name of the image is made from the last two, wherever the configuration is read.
+    # Reading the configuration needs the last two, for the name of the image.
     assert {"pyproject.toml", "requirements.lock", "Dockerfile"} <= uploaded.keys()
     assert not [name for name, content in uploaded.items() if PRIVATE.encode() in content]
     tops = {name.partition("/")[0] for name in uploaded}
@@ -100,7 +100,7 @@ def test_the_code_is_what_steps_need_and_what_is_rehearsed_and_nothing_private(
 
 
 def contents(folder):
-    """Bytes by path of a folder's files, less those that Python makes."""
+    """Return the content of a folder's files by path, without `__pycache__`."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     return {
         name: path.read_bytes()

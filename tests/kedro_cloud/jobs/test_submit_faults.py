@@ -1,4 +1,4 @@
-"""What is amiss on the way to Azure ML must be told in one line, and nothing be half submitted."""
+"""Faults during a submission must be reported in one line, and leave nothing half submitted."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ CLUSTERS = {"__default__": {"cluster_name": "cpu-cluster"}}
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is amiss at Azure, in the project's settings or with who is signed in.
+    """A fault of Azure, of the project's settings or of the sign-in.
 
-    `said` is a pattern of the line that reports it; None if it passes, and the job is submitted.
+    `message` is a pattern of the line that reports it; None if the job is submitted after a retry.
     """
 
-    said: str | None
+    message: str | None
     at_azure: Callable[[ControlPlane], object] = lambda plane: None
     settings: Mapping[str, Any] = field(default_factory=dict)
     signed_in: bool = True
 
 
-def meets(answer, times=1_000_000, **where):
+def add_fault(answer, times=1_000_000, **where):
     return lambda plane: plane.faults.append(Fault(answer, times=times, **where))
 
 
@@ -53,11 +53,11 @@ def busy(status, code, wait):
     return Answer.error(status, code, "Too many requests.", **{"Retry-After": wait})
 
 
-def lacks(action):
+def deny(action):
     return lambda plane: plane.manager.denied.add(action)
 
 
-def without(collection, name=None):
+def delete(collection, name=None):
     def remove(plane):
         for found in plane.manager.list(collection):
             if name in (None, found["name"]):
@@ -66,20 +66,20 @@ def without(collection, name=None):
     return remove
 
 
-def fails(plane):
+def let_job_fail(plane):
     log, reason = "Step one has begun\n", "Step search ended with exit code 1"
     plane.runs.stages = (Stage("Running", log), Stage("Failed", log, reason))
 
 
 SETTINGS = r"check the workspace's settings in azureml\.yml"
 TROUBLES = {
-    "upload dropped once": Trouble(None, meets(None, times=1, host=BLOBS, method="PUT")),
+    "upload dropped once": Trouble(None, add_fault(None, times=1, host=BLOBS, method="PUT")),
     "throttled": Trouble(
-        None, meets(busy(429, "TooManyRequests", "1"), times=3, host="management.azure.com")
+        None, add_fault(busy(429, "TooManyRequests", "1"), times=3, host="management.azure.com")
     ),
     "throttled for good": Trouble(
         r"workspace 'quartet-workspace': \(ServiceUnavailable\) Too many requests",
-        meets(busy(503, "ServiceUnavailable", "0"), host="management.azure.com"),
+        add_fault(busy(503, "ServiceUnavailable", "0"), host="management.azure.com"),
     ),
     "storage out of reach": Trouble(
         "storage account 'quartetworkspace', to which the code is uploaded, cannot be reached ",
@@ -87,7 +87,7 @@ TROUBLES = {
     ),
     "upload refused": Trouble(
         r"the code could not be uploaded \(Server failed to authenticate the request\.\)",
-        meets(
+        add_fault(
             Answer(403, UNSIGNED.encode(), {"Content-Type": "application/xml"}),
             host=BLOBS,
             method="PUT",
@@ -95,11 +95,11 @@ TROUBLES = {
     ),
     "no role": Trouble(
         r"permission denied .*workspaces/jobs/write.*; ask for the role AzureML Data Scientist",
-        lacks("jobs/write"),
+        deny("jobs/write"),
     ),
     "no environment": Trouble(
         r"no environment 'plain:1', .*; register it: kedro cloud environment$",
-        without("environments"),
+        delete("environments"),
     ),
     "no settings": Trouble(
         "workspace settings are missing: subscription_id, resource_group, workspace_name; ",
@@ -111,7 +111,7 @@ TROUBLES = {
     ),
     "expired secret": Trouble(
         r"not signed in to Azure \(AADSTS7000222: .* are expired\): ",
-        meets(
+        add_fault(
             Answer.of({"error": "invalid_client", "error_description": EXPIRED}, 401),
             host=signin.HOST,
             path="token$",
@@ -131,28 +131,28 @@ TROUBLES = {
     ),
     "no cluster": Trouble(
         "workspace 'quartet-workspace' has no cluster 'cpu-cluster' .*; create it ",
-        without("computes", "cpu-cluster"),
+        delete("computes", "cpu-cluster"),
     ),
     "no cluster for a tag": Trouble(
         "step 'prepare': .* no cluster 'big-cluster' .*; create it .*, or ",
         settings={"compute": CLUSTERS | {"memory": {"cluster_name": "big-cluster"}}},
     ),
 }
-FATAL = [name for name, trouble in TROUBLES.items() if trouble.said]
-PASSING = [name for name, trouble in TROUBLES.items() if not trouble.said]
+FATAL = [name for name, trouble in TROUBLES.items() if trouble.message]
+PASSING = [name for name, trouble in TROUBLES.items() if not trouble.message]
 
 
 @pytest.fixture
 def run(plane, project, monkeypatch):
     """Submit the pipeline, in this process."""
-    monkeypatch.delenv("AZURE_SUBSCRIPTION_ID")  # the project's settings are the only ones
+    monkeypatch.delenv("AZURE_SUBSCRIPTION_ID")  # only the project's settings count
     furnish_plain(plane)
     return partial(call, project, azureml, "-e", "azureml", "run", "-p", PIPELINE)
 
 
 @pytest.fixture
-def meet(run, plane, project, monkeypatch):
-    """Submit the pipeline in a trouble, by its name."""
+def submit_with(run, plane, project, monkeypatch):
+    """Submit the pipeline with a fault, by its name."""
 
     def submit(name):
         trouble = TROUBLES[name]
@@ -166,22 +166,22 @@ def meet(run, plane, project, monkeypatch):
 
 
 @pytest.mark.parametrize("name", FATAL)
-def test_what_is_amiss_is_told_in_one_line_and_nothing_half_done(plane, meet, name):
-    result = meet(name)
+def test_a_fault_is_reported_in_one_line_and_no_job_is_submitted(plane, submit_with, name):
+    result = submit_with(name)
     error = error_of(result)
-    assert re.search(TROUBLES[name].said, error, re.IGNORECASE), error
+    assert re.search(TROUBLES[name].message, error, re.IGNORECASE), error
     assert signin.SECRET not in result.output
     assert plane.manager.list("jobs") == []
-    if name == "upload refused":  # half uploaded code is not taken for whole
+    if name == "upload refused":  # partly uploaded code is not registered
         assert [each for each in plane.requests if each.method == "PUT"]
         assert plane.manager.list("codes") == []
-    elif name != "no role":  # nobody waits for an upload that is in vain
+    elif name != "no role":  # the fault is found before the upload
         assert not [each for each in plane.requests if each.path.endswith("/startPendingUpload")]
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_passes_is_waited_for(plane, meet, name):
-    result = meet(name)
+def test_a_transient_fault_is_retried(plane, submit_with, name):
+    result = submit_with(name)
     assert result.exit_code == 0, result.output
     (fault,) = plane.faults
     assert fault.met == fault.times
@@ -204,14 +204,15 @@ def test_parameters_and_variables_reach_every_step_and_code_is_uploaded_once(pla
         assert json.loads(given) == params
         assert step.environment_variables["KEDRO_CLOUD_TRACEBACK"] == "1"
     assert (job["search"].instances, job["prepare"].instances) == (4, 1)
-    said = result.stdout
-    assert said.index("Step one has begun") < said.index("Done") < said.index("Execution Summary")
-    assert said.count("Step one has begun") == 1
-    assert said.rstrip().endswith("Pipeline finished successfully")
+    output = result.stdout
+    lines = ("Step one has begun", "Done", "Execution Summary")
+    assert sorted(lines, key=output.index) == list(lines)
+    assert output.count("Step one has begun") == 1
+    assert output.rstrip().endswith("Pipeline finished successfully")
 
 
-def test_one_who_waits_is_told_why_a_job_failed(plane, run, caplog):
-    fails(plane)
+def test_the_reason_of_a_failed_job_is_reported_with_wait(plane, run, caplog):
+    let_job_fail(plane)
     result = run("--wait-for-completion")
     assert result.exit_code == 1
     assert "Step one has begun" in result.output

@@ -1,4 +1,4 @@
-"""A rehearsal must be as unforgiving as a cluster, or what it lets pass fails there."""
+"""A rehearsal must fail where a cluster would."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from kedro_cloud.jobs.job import Source, Step
 from kedro_cloud.rehearsal import folders, rehearse
 
 
-def test_what_a_step_writes_the_next_one_reads(place, code):
+def test_outputs_of_a_step_are_inputs_of_the_next(place, code):
     report = rehearse(
         job(
             Step(
@@ -25,13 +25,13 @@ def test_what_a_step_writes_the_next_one_reads(place, code):
         **QUICK,
     )
     assert report.succeeded
-    # Blob storage knows no empty folders, so none comes along.
+    # Blob storage has no empty folders, so they are not passed on.
     assert log(place, "last") == "7\nsub\n"
     assert report.steps[1].output_bytes == 2
     assert [record.name for record in report.critical_path] == ["first", "last"]
 
 
-def test_a_step_sees_nothing_of_the_caller_but_what_a_cluster_sets(place, code, monkeypatch):
+def test_a_step_has_only_the_variables_of_a_cluster(place, code, monkeypatch):
     for name in ("AZURE_CLIENT_SECRET", "QUARTET_SECRET", "MLFLOW_TRACKING_TOKEN", "PYTHONPATH"):
         monkeypatch.setenv(name, "the caller's")
     settings = {"AZURE_STORAGE_CONNECTION_STRING": "azurite"}
@@ -51,14 +51,14 @@ def test_a_step_sees_nothing_of_the_caller_but_what_a_cluster_sets(place, code, 
     assert not Path(found["HOME"]).samefile(Path.home())
     assert not Path(found["TMPDIR"]).exists()
     known = {"PATH", "HOME", "TMPDIR", "LANG", "PYTHONPATH", "KEDRO_CLOUD_STEP_REPORT"}
-    shells_own = {"PWD", "SHLVL", "_", "OLDPWD"}
-    told = {name for name in found if name.startswith(("AZUREML_", "MLFLOW_"))}
-    assert found.keys() - known - shells_own - told - own.keys() == {
+    of_shell = {"PWD", "SHLVL", "_", "OLDPWD"}
+    tracking = {name for name in found if name.startswith(("AZUREML_", "MLFLOW_"))}
+    assert found.keys() - known - of_shell - tracking - own.keys() == {
         "AZURE_STORAGE_CONNECTION_STRING"
     }
 
 
-def test_the_snapshots_own_code_runs_and_each_step_has_it_fresh(place, code):
+def test_each_step_runs_a_new_copy_of_the_snapshot(place, code):
     look = "python -m which; ls; touch src/made.py"
     report = rehearse(job(Step("a", look), Step("b", look)), code, place, processes=1)
     assert report.succeeded
@@ -76,14 +76,14 @@ def test_independent_steps_run_together(place, code, outside):
     assert rehearse(job(meet("a", "b"), meet("b", "a")), code, place, **QUICK).succeeded
 
 
-def test_no_more_run_together_than_wanted(place, code, outside):
+def test_the_number_of_processes_is_limited(place, code, outside):
     alone = f"mkdir {outside}/busy && sleep 0.3 && rmdir {outside}/busy"
     steps = [Step(name, alone) for name in "abc"]
     assert rehearse(job(*steps), code, place, processes=1).succeeded
 
 
 @pytest.mark.parametrize(
-    ("harm", "what"),
+    ("command", "change"),
     [
         ("echo 8 > a.txt", "a.txt was changed"),
         ("rm a.txt", "a.txt is gone"),
@@ -91,69 +91,71 @@ def test_no_more_run_together_than_wanted(place, code, outside):
         ("chmod u+w . a.txt 2>/dev/null; rm -f a.txt; mkdir c", "a.txt is gone, c is new"),
     ],
 )
-def test_an_input_cannot_be_written(place, code, tmp_path, harm, what):
+def test_an_input_cannot_be_written(place, code, tmp_path, command, change):
     report = rehearse(
         job(
             Step("maker", "echo 7 > ${{outputs.o}}/a.txt", outputs=("o",)),
-            Step("vandal", "cd ${{inputs.i}}; " + harm, {"i": Source("maker", "o")}, ("o",)),
+            Step("writer", "cd ${{inputs.i}}; " + command, {"i": Source("maker", "o")}, ("o",)),
         ),
         code,
         place,
         **QUICK,
     )
     (failed,) = report.failed
-    assert failed.name == "vandal"
+    assert failed.name == "writer"
     (tmp_path / "locked").mkdir(mode=0o555)
-    is_free_to_write = os.access(tmp_path / "locked", os.W_OK)  # as root is
-    noticed = f"it changed its input 'i', which is read-only on a cluster: {what}"
-    refused = "it ended with exit code 1"
-    assert failed.fault == (noticed if is_free_to_write or "chmod" in harm else refused)
+    is_writable = os.access(tmp_path / "locked", os.W_OK)  # for root
+    changed = f"it changed its input 'i', which is read-only on a cluster: {change}"
+    exited = "it ended with exit code 1"
+    assert failed.fault == (changed if is_writable or "chmod" in command else exited)
 
 
-def test_what_one_step_adds_to_its_input_no_other_sees(place, code):
+def test_a_change_to_an_input_is_invisible_to_other_steps(place, code):
     report = rehearse(
         job(
             Step("maker", "touch ${{outputs.o}}/a.txt", outputs=("o",)),
-            Step("vandal", "touch ${{inputs.i}}/b.txt", {"i": Source("maker", "o")}),
-            Step("honest", "sleep 0.5; ls ${{inputs.i}}", {"i": Source("maker", "o")}),
+            Step("writer", "touch ${{inputs.i}}/b.txt", {"i": Source("maker", "o")}),
+            Step("reader", "sleep 0.5; ls ${{inputs.i}}", {"i": Source("maker", "o")}),
         ),
         code,
         place,
         **QUICK,
     )
-    assert states(report) == {"maker": "finished", "vandal": "failed", "honest": "finished"}
-    assert log(place, "honest") == "a.txt\n"
+    assert states(report) == {"maker": "finished", "writer": "failed", "reader": "finished"}
+    assert log(place, "reader") == "a.txt\n"
 
 
 @pytest.mark.parametrize(("instances", "processes"), [(1, 1), (3, 1), (2, 2)])
-def test_a_gang_has_its_ranks_and_each_machine_its_own_code(place, code, instances, processes):
-    tell = (
+def test_a_distributed_step_has_all_ranks_and_a_copy_of_the_code_per_machine(
+    place, code, instances, processes
+):
+    command = (
         "touch here-$OMPI_COMM_WORLD_RANK;"
         " echo $OMPI_COMM_WORLD_SIZE $PWD $PYTHONPATH > ${{outputs.o}}/$OMPI_COMM_WORLD_RANK"
     )
-    gang = Step(
-        "gang",
-        tell,
+    step = Step(
+        "search",
+        command,
         outputs=("o",),
         mpi=True,
         instances=instances,
         processes_per_instance=processes,
     )
-    report = rehearse(job(gang), code, place, **QUICK)
-    assert report.succeeded, log(place, "gang")
+    report = rehearse(job(step), code, place, **QUICK)
+    assert report.succeeded, log(place, "search")
     folder = report.steps[0].folder
-    told = {int(path.name): path.read_text().split() for path in (folder / "outputs/o").iterdir()}
-    assert told.keys() == set(range(instances * processes))
-    assert {size for size, _, _ in told.values()} == {str(instances * processes)}
-    machines = {where for _, where, _ in told.values()}
+    lines = {int(path.name): path.read_text().split() for path in (folder / "outputs/o").iterdir()}
+    assert lines.keys() == set(range(instances * processes))
+    assert {size for size, _, _ in lines.values()} == {str(instances * processes)}
+    machines = {where for _, where, _ in lines.values()}
     assert len(machines) == instances
-    assert all(path == f"{where}/src" for _, where, path in told.values())
-    for rank, (_, where, _) in told.items():
+    assert all(path == f"{where}/src" for _, where, path in lines.values())
+    for rank, (_, where, _) in lines.items():
         assert (Path(where) / f"here-{rank}").exists()
         assert len(list(Path(where).glob("here-*"))) == processes
 
 
-def test_each_step_has_a_run_below_that_of_the_job(place, code):
+def test_each_step_has_a_child_run_of_the_job(place, code):
     report = rehearse(job(Step("good", "true"), Step("bad", "false")), code, place, **QUICK)
     client = MlflowClient(place.tracking)
     runs = {record.name: client.get_run(record.run_id) for record in report.steps}
@@ -165,19 +167,19 @@ def test_each_step_has_a_run_below_that_of_the_job(place, code):
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {report.run_id}
 
 
-def test_what_a_step_tells_of_its_start_and_its_memory_is_in_the_report(place, code, tmp_path):
-    """It holds the memory until that has been noticed."""
-    noticed = tmp_path / "noticed"
+def test_the_report_has_start_up_and_memory_of_a_step(place, code, tmp_path):
+    """The step holds its memory until the rehearsal has measured it."""
+    measured = tmp_path / "measured"
 
     def show(records):
         if any((record.peak_mib or 0) > 200 for record in records):
-            noticed.touch()
+            measured.touch()
 
-    told = {"startup_s": 1.5, "startup_mib": 200, "work_s": 2, "peak_mib": None}
-    tell = f"echo '{json.dumps(told)}' > $KEDRO_CLOUD_STEP_REPORT; "
-    wait = f"while not os.path.exists('{noticed}'): time.sleep(0.05)"
+    report = {"startup_s": 1.5, "startup_mib": 200, "work_s": 2, "peak_mib": None}
+    write = f"echo '{json.dumps(report)}' > $KEDRO_CLOUD_STEP_REPORT; "
+    wait = f"while not os.path.exists('{measured}'): time.sleep(0.05)"
     hold = f'python -c "import os, time\nheld = bytearray(200 * 2**20)\n{wait}"'
-    (record,) = rehearse(job(Step("s", tell + hold)), code, place, **QUICK, show=show).steps
+    (record,) = rehearse(job(Step("s", write + hold)), code, place, **QUICK, show=show).steps
     assert (record.startup_s, record.startup_mib) == (1.5, 200)
     assert 200 < record.peak_mib < 300
 

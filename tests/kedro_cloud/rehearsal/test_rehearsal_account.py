@@ -1,4 +1,4 @@
-"""Steps must find the data that a real account would hold, and nothing they made may be lost."""
+"""Steps must find the data of a real account, and samples must not replace their outputs."""
 
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -25,32 +25,32 @@ def samples(tmp_path):
     return Upload(folder, parse_folder("abfs://mine/here"), sample=True)
 
 
-def test_what_is_uploaded_can_be_fetched_back(storage, samples, tmp_path):
+def test_uploaded_files_can_be_downloaded(storage, samples, tmp_path):
     assert storage.upload(samples) == (2, 2)
     assert storage.download(samples.target, tmp_path / "back") == 2
     assert (tmp_path / "back/deep/down/a.txt").read_text() == "7"
     assert (tmp_path / "back/b.txt").read_text() == "8"
 
 
-def test_what_is_there_is_not_uploaded_again_but_what_changed_is(storage, samples):
+def test_only_new_and_changed_files_are_uploaded(storage, samples):
     storage.upload(samples)
     assert storage.upload(samples) == (0, 0)
     (samples.source / "b.txt").write_text("nine")
     assert storage.upload(samples) == (1, 4)
 
 
-def test_a_sample_never_replaces_what_a_step_has_made(storage, samples, blobs):
+def test_a_sample_never_replaces_an_output_of_a_step(storage, samples, blobs):
     storage.upload(samples)
     with blobs.open("mine/here/b.txt", "wb") as file:
-        file.write(b"made by a step")
+        file.write(b"output of a step")
     assert storage.upload(samples) == (0, 0)
-    assert blobs.cat("mine/here/b.txt") == b"made by a step"
+    assert blobs.cat("mine/here/b.txt") == b"output of a step"
 
 
-def test_ones_own_upload_does_replace(storage, samples, blobs):
+def test_an_upload_replaces_an_output_of_a_step(storage, samples, blobs):
     storage.upload(samples)
     with blobs.open("mine/here/b.txt", "wb") as file:
-        file.write(b"made by a step")
+        file.write(b"output of a step")
     own = replace(samples, sample=False)
     storage.upload(own)
     assert blobs.cat("mine/here/b.txt") == b"8"
@@ -70,14 +70,14 @@ def test_a_single_file_keeps_its_name(storage, samples, blobs):
         ("clips=abfs://mine/a", "mine/a"),
     ],
 )
-def test_a_target_is_said_with_or_without_scheme(text, target, tmp_path, monkeypatch):
+def test_a_target_may_have_a_scheme(text, target, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips").mkdir()
     assert Upload.parse(text) == Upload(tmp_path / "clips", PurePosixPath(target))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("clips", "expected FOLDER=CONTAINER/PATH"),
         ("clips=", "expected FOLDER=CONTAINER/PATH"),
@@ -86,8 +86,8 @@ def test_a_target_is_said_with_or_without_scheme(text, target, tmp_path, monkeyp
         ("clips=My/films", "3 to 63 lower-case letters"),
     ],
 )
-def test_a_wrong_upload_is_told_in_one_line(text, told, tmp_path, monkeypatch):
+def test_an_invalid_upload_is_rejected(text, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips").mkdir()
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         Upload.parse(text)

