@@ -1,4 +1,4 @@
-"""A proxy in front of Azurite that fails chosen requests in chosen ways."""
+"""A proxy in front of Azurite that injects faults."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 from emulator import Azurite
+from servers import QuietHandler, serve
 from support import GUARD_S
 
 Way = Literal["answer", "cut request", "cut answer", "lose answer", "silence", "meanwhile"]
@@ -21,11 +21,11 @@ Way = Literal["answer", "cut request", "cut answer", "lose answer", "silence", "
 
 @dataclass
 class Fault:
-    """What happens to requests whose line, such as `GET /account/raw/x?comp=list`, matches.
+    """A fault of requests whose line, such as `GET /account/raw/x?comp=list`, matches.
 
-    Ways: `answer` with a status instead of the server; `cut request` when half of it has come;
-    `cut answer` when half of it has gone; `lose answer`, so that the server did what it was
-    asked; `silence`, until the client gives up; `meanwhile` something else happens first.
+    Ways: `answer` with an error status; `cut request`: close the connection after half of the
+    request; `cut answer`: after half of the response; `lose answer`: close it in place of the
+    response; `silence`: do not respond; `meanwhile`: call a function, then forward the request.
     """
 
     request: str
@@ -39,30 +39,24 @@ class Fault:
 
 
 class FaultyProxy:
-    """Passes requests on to Azurite, less those that are to fail."""
+    """Forwards requests to Azurite, except those with a fault."""
 
     def __init__(self, azurite: Azurite) -> None:
         self.target = azurite.port
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.over = threading.Event()
+        self.connection_string = ""
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.proxy = self  # type: ignore[attr-defined]
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
-        self.connection_string = azurite.connection_string.replace(
-            f":{azurite.port}/", f":{self.port}/"
-        )
 
     def fail(self, request: str, way: Way, **options: object) -> Fault:
-        """Let requests fail that match an expression; the latest such wish counts first."""
+        """Add a fault for requests that match an expression; the latest applies first."""
         fault = Fault(request, way, **options)  # type: ignore[arg-type]
         self.faults.insert(0, fault)
         return fault
 
     def fault_of(self, line: str) -> Fault | None:
-        """What is to happen to a request, which is noted."""
+        """Record a request, and return its fault."""
         with self._lock:
             self.requests.append(line)
             for fault in self.faults:
@@ -71,33 +65,23 @@ class FaultyProxy:
                     return fault
         return None
 
-    def serve(self) -> None:
-        """Take requests until `close`."""
-        self._server.serve_forever(poll_interval=0.05)
-
-    def close(self) -> None:
-        """Take no more."""
-        self.over.set()
-        self._server.shutdown()
-        self._server.server_close()
-
 
 @contextmanager
 def running(azurite: Azurite) -> Iterator[FaultyProxy]:
-    """A proxy that so far fails nothing, for as long as the block lasts."""
+    """Run a proxy without faults."""
     proxy = FaultyProxy(azurite)
-    thread = threading.Thread(target=proxy.serve, daemon=True)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        proxy.close()
-        thread.join()
+    with serve(_Handler) as server:
+        server.proxy = proxy  # type: ignore[attr-defined]
+        proxy.connection_string = azurite.connection_string.replace(
+            f":{azurite.port}/", f":{server.server_port}/"
+        )
+        try:
+            yield proxy
+        finally:
+            proxy.over.set()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class _Handler(QuietHandler):
     def _handle(self) -> None:
         proxy: FaultyProxy = self.server.proxy  # type: ignore[attr-defined]
         fault = proxy.fault_of(f"{self.command} {self.path}")
@@ -118,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault is not None and way == "meanwhile":
             fault.meanwhile()
-        status, headers, content = self._passed_on(proxy.target, body)
+        status, headers, content = self._forward(proxy.target, body)
         if way == "lose answer":
             self._cut()
         elif way == "cut answer":
@@ -129,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _handle  # noqa: N815
 
-    def _passed_on(self, port: int, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _forward(self, port: int, body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = HTTPConnection("127.0.0.1", port, timeout=GUARD_S)
         try:
             kept = {name: value for name, value in self.headers.items() if name != "Connection"}
@@ -150,18 +134,15 @@ class _Handler(BaseHTTPRequestHandler):
                 if name.lower() not in dropped:
                     self.send_header(name, value)
             length = headers.get("content-length", headers.get("Content-Length"))
-            whole = length if self.command == "HEAD" and length else str(len(content))
-            self.send_header("Content-Length", whole)
+            size = length if self.command == "HEAD" and length else str(len(content))
+            self.send_header("Content-Length", size)
             self.end_headers()
             self.wfile.write(content[:sent])
             self.wfile.flush()
 
     def _cut(self) -> None:
-        """End the connection as a router does that has lost it."""
+        """Reset the connection."""
         self.close_connection = True
         with suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        """Say nothing."""

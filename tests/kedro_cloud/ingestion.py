@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 from control_plane.messages import Answer, Request
+from servers import QuietHandler, serve
 
 KEY = "12345678-1234-1234-1234-123456789012"
 PROPERTIES = {"pipeline", "node", "step", "job", "seconds", "rows", "error"}
@@ -62,25 +61,16 @@ class Ingestion:
 def running() -> Iterator[Ingestion]:
     """Run an endpoint on a free port, without TLS."""
     handler = type("Handler", (_Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    ingestion = Ingestion(f"http://127.0.0.1:{server.server_port}")
-    handler.ingestion = ingestion  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with serve(handler) as server:
+        ingestion = Ingestion(f"http://127.0.0.1:{server.server_port}")
+        handler.ingestion = ingestion  # type: ignore[attr-defined]
         yield ingestion
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(QuietHandler):
     ingestion: ClassVar[Ingestion]
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         body = self.rfile.read(int(self.headers["Content-Length"]))
         answer = self.ingestion(Request("", "POST", self.path, self.headers, body))
         self.send_response(answer.status)
@@ -88,6 +78,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(answer.body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Log nothing."""

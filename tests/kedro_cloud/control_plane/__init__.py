@@ -1,10 +1,9 @@
 """Azure ML's control plane on this machine, for the unmodified Azure SDK.
 
-A proxy on 127.0.0.1 answers as Microsoft's sign-in, Azure Resource Manager and
-the Azure ML service, over HTTPS with a certificate authority of its own, and
-hands what goes to blob storage on to Azurite. In come the requests of an SDK
-client that was given `ControlPlane.environment`; what the client created then
-lies in `ControlPlane.resources`, as it was sent. Every other name is refused.
+A proxy on 127.0.0.1 emulates Microsoft's sign-in, Azure Resource Manager and the Azure ML service
+over HTTPS, with its own certificate authority, and forwards requests for blob storage to Azurite.
+In: requests of an SDK client with the variables of `ControlPlane.environment`. Out: what the client
+created, in `ControlPlane.resources`. Other hosts are rejected.
 """
 
 from control_plane.messages import Answer, Fault, Request

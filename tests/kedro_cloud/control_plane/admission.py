@@ -1,4 +1,4 @@
-"""What the Azure ML service looks at before it keeps something, and what it says of a region."""
+"""Checks of the Azure ML service before it stores a resource, and the sizes of its region."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUOTA_PAGE = "https://docs.microsoft.com/azure/machine-learning/how-to-manage-qu
 
 @dataclass(frozen=True)
 class Size:
-    """A size of machine that a region has, and how many of its family's cores one may have."""
+    """A VM size of the region, and the quota of cores of its family."""
 
     family: str
     cores: int
@@ -34,31 +34,30 @@ def _sizes() -> dict[str, Size]:
 
 @dataclass
 class Admission:
-    """Refuses what the service would, in its words."""
+    """Rejects what the service would, with its messages."""
 
     resources: Resources
     sizes: dict[str, Size] = field(default_factory=_sizes)
     taken_elsewhere: set[str] = field(default_factory=set)
-    """Names of endpoints that other workspaces of the region have."""
+    """Names of endpoints of other workspaces in the region."""
     lost_identities: set[str] = field(default_factory=set)
-    """Names of identities that are not there, though somebody may name them."""
+    """Names of identities that do not exist."""
 
     def refusal(self, path: str, body: Document) -> Answer | None:
-        """Why something cannot be kept; None if it can."""
+        """Return the error for a resource; None if it is valid."""
         kind = type_of(path).partition("/workspaces/")[2]
-        look = {
+        check = {
             "batchEndpoints": self._endpoint,
             "batchEndpoints/deployments": self._deployment,
             "onlineEndpoints": self._online_endpoint,
             "computes": self._cluster,
         }.get(kind)
-        said = look(path, body.get("properties", {})) if look else ""
-        if said:
-            return Answer.error(400, "UserError", said)
+        if message := check(path, body.get("properties", {})) if check else "":
+            return Answer.error(400, "UserError", message)
         return self._without_identity(body)
 
     def of_region(self, path: str) -> Answer | None:
-        """Sizes or quotas of the region; None if they are not asked for."""
+        """Return the sizes or quotas of the region; None for other paths."""
         found = re.search(r"/locations/(\w+)/(vmSizes|usages)$", path)
         if found is None:
             return None
@@ -104,13 +103,11 @@ class Admission:
     def _cluster(self, path: str, properties: Document) -> str:
         if properties.get("computeType") != "AmlCompute":
             return ""
-        said = properties["properties"]
-        size = next(
-            (found for name, found in self.sizes.items() if name.lower() == said["vmSize"].lower()),
-            None,
-        )
+        cluster = properties["properties"]
+        sizes = {name.lower(): size for name, size in self.sizes.items()}
+        size = sizes.get(cluster["vmSize"].lower())
         if size is None:
-            return f"The requested VM size {said['vmSize']} is not available in the region."
+            return f"The requested VM size {cluster['vmSize']} is not available in the region."
         if size.quota < size.cores:
             return (
                 f"The specified subscription has a {size.family} vCPU quota of {size.quota} and "
@@ -119,7 +116,7 @@ class Admission:
                 "#request-quota-increases to increase the family quota"
             )
         before = self.resources.get(path)
-        if before and before["properties"]["properties"]["vmSize"] != said["vmSize"]:
+        if before and before["properties"]["properties"]["vmSize"] != cluster["vmSize"]:
             return "Changing the VM size of an existing compute is not supported."
         return ""
 
@@ -134,9 +131,9 @@ class Admission:
         }
 
     def _usage(self, name: str, size: Size) -> Document:
-        said = f"{size.family} Cluster Dedicated vCPUs"
+        name = f"{size.family} Cluster Dedicated vCPUs"
         return {
-            "name": {"value": said, "localizedValue": said},
+            "name": {"value": name, "localizedValue": name},
             "limit": size.quota,
             "currentValue": 0,
             "unit": "Count",

@@ -1,4 +1,4 @@
-"""*.blob.core.windows.net: Azurite, by whatever account it is called."""
+"""*.blob.core.windows.net: requests for any account, forwarded to Azurite."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from azure.storage.blob import (
 from control_plane.messages import Answer, Request
 
 HOSTS = "*.blob.core.windows.net"
-_OF_ONE_CONNECTION = {"host", "connection", "transfer-encoding", "content-length", "keep-alive"}
+_HOP_BY_HOP = {"host", "connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
 class Blobs:
-    """Hands requests on to Azurite, and makes containers with a signed address."""
+    """Forwards requests to Azurite, and creates containers with a signed address."""
 
     def __init__(self, connection_string: str) -> None:
         self.client = BlobServiceClient.from_connection_string(connection_string)
@@ -33,28 +33,28 @@ class Blobs:
         self._address = self.client.url.removeprefix("http://").partition("/")[0]
 
     def __call__(self, request: Request) -> Answer:
-        """What Azurite answers; a sign-in token, which it does not know, becomes a signature."""
+        """Return Azurite's response; a signature replaces a sign-in token, which it rejects."""
         target = f"/{self._account}{request.target}"
-        headers = dict(_passed_on(request.headers.items()))
+        headers = dict(_end_to_end(request.headers.items()))
         if request.headers.get("Authorization", "").startswith("Bearer "):
             del headers["Authorization"]
             target += ("&" if "?" in target else "?") + self._signature()
         connection = http.client.HTTPConnection(self._address)
         connection.request(request.method, target, request.body or None, headers)
         response = connection.getresponse()
-        answer = Answer(response.status, response.read(), dict(_passed_on(response.getheaders())))
+        answer = Answer(response.status, response.read(), dict(_end_to_end(response.getheaders())))
         if request.method == "HEAD" and (length := response.getheader("Content-Length")):
             answer.headers["Content-Length"] = length  # type: ignore[index]
         connection.close()
         return answer
 
     def keep_container(self, name: str) -> None:
-        """Make a container, unless it is there."""
+        """Create a container, unless it exists."""
         with suppress(ResourceExistsError):
             self.client.create_container(name)
 
     def make_container(self, account: str) -> tuple[str, str]:
-        """The plain and the signed address of a new, empty container."""
+        """Create a container; return its address without and with a signature."""
         name = str(uuid4())
         self.client.create_container(name)
         signature = generate_container_sas(
@@ -77,5 +77,5 @@ class Blobs:
         )
 
 
-def _passed_on(headers: object) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in headers if name.lower() not in _OF_ONE_CONNECTION]
+def _end_to_end(headers: object) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]

@@ -1,4 +1,4 @@
-"""A certificate authority for one test session, and one certificate for all of Azure's names."""
+"""A certificate authority for a test session, and a certificate for all hosts of Azure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 def make_authority(folder: Path, names: list[str]) -> tuple[Path, ssl.SSLContext]:
-    """The authority's certificate as a PEM file, and a server's context for these DNS names."""
+    """Return the authority's certificate as a PEM file, and a server's context for DNS names."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = _name("Quartet test authority")
     authority = _sign(
@@ -71,7 +71,7 @@ def _sign(
 def _context(
     folder: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
 ) -> ssl.SSLContext:
-    """A context that shows the certificate; its key is in a file only while this is made."""
+    """Return a context with the certificate; the file with its key is removed at once."""
     file = folder / "server.pem"
     file.touch(mode=0o600)
     file.write_bytes(

@@ -1,4 +1,4 @@
-"""What Azure's documents say beside what a client puts into them."""
+"""Fields that Azure adds to the documents of clients."""
 
 from __future__ import annotations
 
@@ -21,22 +21,20 @@ FILLED_IN: dict[str, Document] = {
     "onlineEndpoints": _DONE,
     "schedules": {**_DONE, "isEnabled": True},
 }
-"""By the end of a resource's type: properties that the service adds if a client leaves them out."""
+"""Default properties by the end of a resource's type."""
 
 
 def completed(path: str, body: Document) -> Document:
-    """A document as the service keeps it at a path."""
+    """Return a document with the defaults of the service."""
     kind = type_of(path)
     added = [FILLED_IN[end] for end in FILLED_IN if kind.endswith(f"/{end}")]
     if not added:
         return body
     properties = {**added[0], **body.get("properties", {})}
-    if kind.endswith("/batchEndpoints"):
-        name = path.rpartition("/")[2]
-        properties["scoringUri"] = f"https://{name}.westeurope.inference.ml.azure.com/jobs"
-    if kind.endswith("/onlineEndpoints"):
-        name = path.rpartition("/")[2]
-        properties["scoringUri"] = f"https://{name}.westeurope.inference.ml.azure.com/invocations"
+    for end, action in (("batchEndpoints", "jobs"), ("onlineEndpoints", "invocations")):
+        if kind.endswith(f"/{end}"):
+            host = f"{path.rpartition('/')[2]}.westeurope.inference.ml.azure.com"
+            properties["scoringUri"] = f"https://{host}/{action}"
     return {**body, "properties": properties}
 
 
@@ -79,7 +77,7 @@ def places_to_look(path: str) -> Document:
 
 
 def cluster(nodes: int) -> Document:
-    """Properties of a cluster that scales from zero to so many machines."""
+    """Return the properties of a cluster that scales from zero to a number of nodes."""
     scale = {"minNodeCount": 0, "maxNodeCount": nodes, "nodeIdleTimeBeforeScaleDown": "PT2M"}
     size = {"vmSize": "STANDARD_D2_V3", "vmPriority": "Dedicated", "scaleSettings": scale}
     return {"computeType": "AmlCompute", "properties": size}

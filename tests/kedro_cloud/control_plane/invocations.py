@@ -1,4 +1,4 @@
-"""*.westeurope.inference.ml.azure.com: calls of endpoints; one of a batch endpoint makes a job."""
+"""*.westeurope.inference.ml.azure.com: requests to endpoints; batch endpoints create jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 @dataclass
 class Invocations:
-    """Makes the jobs that callers of endpoints ask for."""
+    """Creates jobs for requests to batch endpoints."""
 
     resources: Resources
     sign_in: signin.SignIn
@@ -32,7 +32,7 @@ class Invocations:
         self.scoring = scoring.Scoring(self.resources)
 
     def __call__(self, request: Request) -> Answer:
-        """The job that was made, or why none was."""
+        """Return the created job, or the error."""
         if not self.sign_in.knows(request):
             return Answer.error(401, "Unauthorized", "The token is missing or invalid.")
         name = request.host.partition(".")[0]
@@ -55,20 +55,22 @@ class Invocations:
             inputs = _inputs(kept["properties"]["componentSpec"].get("inputs") or {}, given)
         except ValueError as error:
             return Answer.error(400, "UserError", str(error))
-        wanted = str(_properties(request.document).get("name") or f"batchjob-{uuid4()}")
-        return self._job(wanted, name, kept["id"], inputs)
+        job = str(_properties(request.document).get("name") or f"batchjob-{uuid4()}")
+        return self._job(job, name, kept["id"], inputs)
 
     def _job(self, name: str, endpoint: str, component: str, inputs: dict[str, Any]) -> Answer:
         path = f"{WORKSPACE_ID}/jobs/{name}"
         if self.resources.get(path) is not None:
             return Answer.error(409, "UserError", f"there is a job '{name}' already")
-        said = {key: {"jobInputType": "literal", "value": str(it)} for key, it in inputs.items()}
+        literals = {
+            key: {"jobInputType": "literal", "value": str(it)} for key, it in inputs.items()
+        }
         properties = {
             "jobType": "Pipeline",
             "experimentName": endpoint,
             "displayName": name,
             "componentId": component,
-            "inputs": said,
+            "inputs": literals,
             "status": "Preparing",
             "services": places_to_look(path),
         }
@@ -76,17 +78,17 @@ class Invocations:
 
 
 def _properties(document: Document) -> dict[str, Any]:
-    """What the caller says, whichever case he writes names in."""
+    """Return the properties of a request by name in lower case."""
     return {name.lower(): found for name, found in document.get("properties", {}).items()}
 
 
 def _given(document: Document) -> dict[str, Any]:
-    """Values by input."""
+    """Return the literal values by input."""
     values = {}
     for name, found in (_properties(document).get("inputdata") or {}).items():
-        said = {key.lower(): value for key, value in found.items()}
-        if str(said.get("jobinputtype", "")).lower() == "literal":
-            values[name] = said.get("value")
+        fields = {key.lower(): value for key, value in found.items()}
+        if str(fields.get("jobinputtype", "")).lower() == "literal":
+            values[name] = fields.get("value")
     return values
 
 
@@ -94,11 +96,11 @@ def _inputs(declared: Document, given: dict[str, Any]) -> dict[str, Any]:
     if unknown := sorted(set(given) - set(declared)):
         raise ValueError(f"Unknown input '{unknown[0]}'.")
     values = {}
-    for name, wanted in declared.items():
-        value = given.get(name, wanted.get("default"))
-        if value is None and not wanted.get("optional"):
+    for name, declaration in declared.items():
+        value = given.get(name, declaration.get("default"))
+        if value is None and not declaration.get("optional"):
             raise ValueError(f"Required input '{name}' is missing.")
-        if name in given and not isinstance(value, _TYPES[wanted["type"]]):
-            raise ValueError(f"Input '{name}' is not of type {wanted['type']}.")
+        if name in given and not isinstance(value, _TYPES[declaration["type"]]):
+            raise ValueError(f"Input '{name}' is not of type {declaration['type']}.")
         values[name] = value
     return values

@@ -33,14 +33,14 @@ _VERBS = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete", "
 
 @dataclass
 class ResourceManager:
-    """Keeps what is put, lists what it keeps, and knows the few things that do more than that."""
+    """Stores and lists resources, and performs a few actions."""
 
     resources: Resources
     sign_in: signin.SignIn
     blobs: Blobs
     runs: runs.Runs
     denied: set[str] = field(default_factory=set)
-    """Actions that the client has no role for, as `jobs/write`."""
+    """Actions for which the client has no role, such as `jobs/write`."""
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.resources)
@@ -58,19 +58,19 @@ class ResourceManager:
         self.add("datastores/workspaceblobstore", blob_store("azureml-blobstore"))
 
     def add(self, path: str, properties: Document) -> Document:
-        """Put something into the workspace: `add("computes/cpu-cluster", {...})`."""
+        """Add a resource to the workspace: `add("computes/cpu-cluster", {...})`."""
         return self._keep(f"{WORKSPACE_ID}/{path}", {"properties": properties})[0]
 
     def find(self, path: str) -> Document | None:
-        """Something of the workspace, or None: `find("computes/cpu-cluster")`."""
+        """Return a resource of the workspace, or None: `find("computes/cpu-cluster")`."""
         return self.resources.get(f"{WORKSPACE_ID}/{path}")
 
     def list(self, collection: str) -> list[Document]:
-        """What the workspace has of a kind, oldest first: `list("jobs")`."""
+        """Return the resources of a collection, oldest first: `list("jobs")`."""
         return self.resources.members(f"{WORKSPACE_ID}/{collection}")
 
     def add_cluster(self, name: str, nodes: int = 4) -> None:
-        """A cluster that scales from zero."""
+        """Add a cluster that scales from zero."""
         self.add(f"computes/{name}", cluster(nodes))
 
     def __call__(self, request: Request) -> Answer:
@@ -106,7 +106,7 @@ class ResourceManager:
         )
 
     def _missing_above(self, path: str) -> Answer | None:
-        """What Azure says when the subscription, the group or the workspace is not there."""
+        """Return the error for a missing subscription, group or workspace."""
         found = re.match(
             r"(?P<id>/subscriptions/(?P<subscription>[^/]+))"
             r"(?P<group_part>/resourceGroups/(?P<group>[^/]+))?"
@@ -124,8 +124,8 @@ class ResourceManager:
         if group and not self.resources.get(found["id"] + found["group_part"]):
             text = f"Resource group '{group}' could not be found."
             return Answer.error(404, "ResourceGroupNotFound", text)
-        own = path.lower() == found[0].lower()
-        if workspace and not own and not self.resources.get(found[0]):
+        is_workspace = path.lower() == found[0].lower()
+        if workspace and not is_workspace and not self.resources.get(found[0]):
             return _not_found(found[0])
         return None
 
@@ -134,13 +134,13 @@ class ResourceManager:
             return of_region
         document = self.resources.get(path)
         if document is not None:
-            return Answer.of(self._as_it_is_now(document))
+            return Answer.of(self._with_status(document))
         tail = path.rpartition("/providers/")[2].split("/")
         if len(tail) % 2 == 1:
             return _not_found(path)
         if "hash" in request.query:
-            return Answer.of({"value": self._of_content(path, request.query["hash"])})
-        found = [self._as_it_is_now(member) for member in self.resources.members(path)]
+            return Answer.of({"value": self._find_by_hash(path, request.query["hash"])})
+        found = [self._with_status(member) for member in self.resources.members(path)]
         latest_first = type_of(path).endswith("/workspaces/jobs")
         if latest_first or request.query.get("$orderby", "").endswith("desc"):
             found.reverse()
@@ -148,8 +148,8 @@ class ResourceManager:
             found = found[: int(request.query["$top"])]
         return Answer.of({"value": found})
 
-    def _of_content(self, path: str, content: str) -> list[Document]:
-        """Versions with this content under any name: a client asks before it uploads code."""
+    def _find_by_hash(self, path: str, content: str) -> list[Document]:
+        """Return the versions with a hash, which a client requests before it uploads code."""
         kinds = path.rpartition("/versions")[0].rpartition("/")[0]
         versions = (
             version
@@ -158,8 +158,8 @@ class ResourceManager:
         )
         return [version for version in versions if _hash(version) == content]
 
-    def _as_it_is_now(self, document: Document) -> Document:
-        """The document; a job's with the state of its run."""
+    def _with_status(self, document: Document) -> Document:
+        """Return the document; that of a job with the state of its run."""
         if not document["type"].endswith("/workspaces/jobs"):
             return document
         status = self.runs.stage(document["name"]).status
@@ -180,7 +180,7 @@ class ResourceManager:
         return Answer.of(document, 201 if new else 200)
 
     def _keep(self, path: str, body: Document) -> tuple[Document, bool]:
-        """Put a resource; a version's container comes with it."""
+        """Store a resource, and the container of a version."""
         container, versions, version = path.rpartition("/versions/")
         if versions:
             self.resources.put(container, {"properties": {"latestVersion": version}})
@@ -222,7 +222,7 @@ class ResourceManager:
 
 
 def _references(body: Any) -> Iterator[str]:
-    """Ids of things in the workspace that a document speaks of."""
+    """Yield the IDs of resources in the workspace to which a document refers."""
     if isinstance(body, dict | list):
         for value in body.values() if isinstance(body, dict) else body:
             yield from _references(value)

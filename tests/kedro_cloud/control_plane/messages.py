@@ -1,4 +1,4 @@
-"""What is asked of the services, what they answer, and what may go wrong in between."""
+"""HTTP requests and responses of the services, and faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; `target` is path and query as they were sent."""
+    """An HTTP request; `target` is path and query as sent."""
 
     host: str
     method: str
@@ -27,19 +27,19 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """Values by name, in lower case: ARM does not care, and its clients are not of one mind."""
+        """Return the values by name in lower case, as ARM ignores case."""
         values = parse_qs(urlsplit(self.target).query)
         return {name.lower(): found[0] for name, found in values.items()}
 
     @property
     def document(self) -> dict[str, Any]:
-        """The JSON object in the body; empty if there is none."""
+        """Return the JSON object in the body; empty without a body."""
         return json.loads(self.body) if self.body else {}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP response."""
+    """An HTTP response."""
 
     status: int = 200
     body: bytes = b""
@@ -47,33 +47,30 @@ class Answer:
 
     @classmethod
     def of(cls, document: Any, status: int = 200, **headers: str) -> Answer:
-        """A JSON document."""
+        """Return a response with a JSON document."""
         body = json.dumps(document).encode()
         return cls(status, body, {"Content-Type": "application/json; charset=utf-8", **headers})
 
     @classmethod
     def error(cls, status: int, code: str, message: str, **headers: str) -> Answer:
-        """A refusal in the words of Azure Resource Manager."""
+        """Return an error response of Azure Resource Manager."""
         return cls.of({"error": {"code": code, "message": message}}, status, **headers)
 
 
 @dataclass
 class Fault:
-    """What meets a request instead of the service, so many times.
-
-    `answer` None closes the connection without a word.
-    """
+    """A response in place of the service's, a number of times; None closes the connection."""
 
     answer: Answer | None
     host: str = "*"
     method: str = "*"
     path: str = ""
-    """A regular expression found in the path."""
+    """Regular expression that the path must contain."""
     times: int = 1_000_000
     met: int = 0
 
     def meets(self, request: Request) -> bool:
-        """Whether this request runs into the fault; counts it."""
+        """Return whether the fault applies to a request, and count it."""
         hit = (
             self.met < self.times
             and fnmatch(request.host, self.host)

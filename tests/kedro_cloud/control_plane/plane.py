@@ -1,4 +1,4 @@
-"""The proxy in front of the services: ends TLS, tells hosts apart, puts in faults, takes notes."""
+"""The proxy before the services: ends TLS, routes by host, injects faults, records requests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import socket
 import ssl
 import struct
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,16 +17,17 @@ from control_plane import blobs, documents, invocations, manager, runs, signin
 from control_plane.certificates import make_authority
 from control_plane.messages import Answer, Fault, Request
 from control_plane.resources import Resources
+from servers import QuietHandler, serve
 
-_OTHERS_CLOUDS = ("AZURE_", "AZUREML_", "ARM_", "IDENTITY_", "MSI_", "KEDRO_", "MLFLOW_")
+_CLOUD_VARIABLES = ("AZURE_", "AZUREML_", "ARM_", "IDENTITY_", "MSI_", "KEDRO_", "MLFLOW_")
 INGESTION = "*.in.applicationinsights.azure.com"
-"""Of Application Insights; somebody is there if a test puts one into `ControlPlane.services`."""
-_SAY_IT_IS_A_TEST = ("PYTEST_", "CI", "GITHUB_", "DO_NOT_TRACK")
-"""Programs that report on their users do not where they find one of these."""
+"""Hosts of Application Insights; a test adds their service to `ControlPlane.services`."""
+_TEST_VARIABLES = ("PYTEST_", "CI", "GITHUB_", "DO_NOT_TRACK")
+"""Prefixes of variables that disable telemetry of programs."""
 
 
 class ControlPlane:
-    """Azure as far as the SDK can see; `address` is the proxy's, `folder` takes its files."""
+    """Azure as the SDK sees it; `address` is that of the proxy, `folder` has its files."""
 
     def __init__(self, address: str, authority: Path, azurite: str) -> None:
         self.address = address
@@ -38,7 +37,7 @@ class ControlPlane:
         self.reset()
 
     def reset(self) -> None:
-        """Restore an empty workspace, without faults, notes or tokens."""
+        """Restore an empty workspace, without faults, requests or tokens."""
         self.resources = Resources()
         self.sign_in = signin.SignIn()
         self.runs = runs.Runs()
@@ -54,15 +53,15 @@ class ControlPlane:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.refused: list[str] = []
-        """Names that were asked for and are not Azure's."""
+        """Hosts that were requested and are not those of Azure."""
         (self.folder / "connected.txt").unlink(missing_ok=True)
 
     def service(self, host: str) -> Callable[[Request], Answer] | None:
-        """Who answers by this name."""
+        """Return the service of a host; None for other hosts."""
         return next((found for name, found in self.services.items() if fnmatch(host, name)), None)
 
     def answer(self, request: Request) -> Answer | None:
-        """What the request gets; None: nothing, not even an end."""
+        """Return the response to a request; None closes the connection."""
         self.requests.append(request)
         for fault in self.faults:
             if fault.meets(request):
@@ -73,11 +72,11 @@ class ControlPlane:
 
     @property
     def environment(self) -> dict[str, str]:
-        """A whole environment for a client that is to find its way here, and nowhere else."""
+        """Return the variables of a client that connects to this control plane only."""
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(_OTHERS_CLOUDS + _SAY_IT_IS_A_TEST)
+            if not name.startswith(_CLOUD_VARIABLES + _TEST_VARIABLES)
             and not name.lower().endswith("_proxy")
         }
         trusted = str(self.authority)
@@ -102,35 +101,26 @@ class ControlPlane:
 
 @contextmanager
 def running(azurite: str) -> Iterator[ControlPlane]:
-    """A control plane whose blob storage is the Azurite of this connection string."""
+    """Run a control plane with the blob storage of an Azurite."""
     named = (manager.HOST, signin.HOST, runs.HOST, blobs.HOSTS, invocations.HOSTS)
     names = [*named, INGESTION]
     with tempfile.TemporaryDirectory(prefix="quartet-authority-") as folder:
         authority, context = make_authority(Path(folder), names)
         handler = type("Tunnel", (_Tunnel,), {"context": context})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
-        plane = ControlPlane(f"http://127.0.0.1:{server.server_port}", authority, azurite)
-        handler.plane = plane  # type: ignore[attr-defined]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
+        with serve(handler) as server:
+            plane = ControlPlane(f"http://127.0.0.1:{server.server_port}", authority, azurite)
+            handler.plane = plane  # type: ignore[attr-defined]
             yield plane
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
-class _Tunnel(BaseHTTPRequestHandler):
+class _Tunnel(QuietHandler):
     """One connection to the proxy: CONNECT, then requests inside TLS."""
 
-    protocol_version = "HTTP/1.1"
     plane: ClassVar[ControlPlane]
     context: ClassVar[ssl.SSLContext]
     host = ""
 
-    def do_CONNECT(self) -> None:
+    def do_CONNECT(self) -> None:  # noqa: N802
         host = self.path.rpartition(":")[0]
         if self.plane.service(host) is None:
             self._refuse(host)
@@ -181,13 +171,10 @@ class _Tunnel(BaseHTTPRequestHandler):
         self.plane.refused.append(name)
         self.close_connection = True
         with suppress(OSError):
-            self.send_error(403, "Not one of Azure's names")
+            self.send_error(403, "Not a host of Azure")
 
     def _break_off(self) -> None:
         """Reset the connection, as a dying network does."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
-
-    def log_message(self, *arguments: object) -> None:
-        """Say nothing; `ControlPlane.requests` has it all."""

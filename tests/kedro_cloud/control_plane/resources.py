@@ -1,4 +1,4 @@
-"""Documents by Azure resource id: what there is on the subscription."""
+"""The resources of the subscription: documents by Azure resource ID."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 class Resources:
     """A tree of named resources: `…/environments/quartet/versions/1`.
 
-    Ids are compared without regard to case, as Azure does. Each new resource is
-    a second younger than the one before it, so that orders never tie.
+    IDs are compared without case, as in Azure. Each new resource is a second younger than the one
+    before, so that their order is unique.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Resources:
         self._lock = threading.Lock()
 
     def put(self, identifier: str, body: Document) -> tuple[Document, bool]:
-        """The document as kept, with id, name, type and times, and whether it is new."""
+        """Store a document; return it with ID, name, type and times, and whether it is new."""
         with self._lock:
             before = self._documents.get(identifier.lower())
             now = (EPOCH + timedelta(seconds=next(self._seconds))).isoformat()
@@ -40,11 +40,11 @@ class Resources:
             return document, before is None
 
     def get(self, identifier: str) -> Document | None:
-        """The document, or None."""
+        """Return a document, or None."""
         return self._documents.get(identifier.lower())
 
     def delete(self, identifier: str) -> bool:
-        """Remove the resource and what is below it; whether it was there."""
+        """Remove a resource and those below it; return whether it existed."""
         key = identifier.lower()
         with self._lock:
             found = key in self._documents
@@ -53,7 +53,7 @@ class Resources:
         return found
 
     def members(self, collection: str) -> list[Document]:
-        """The resources directly in a collection, oldest first."""
+        """Return the resources of a collection, oldest first."""
         prefix = f"{collection.lower()}/"
         found = [
             document
@@ -64,6 +64,6 @@ class Resources:
 
 
 def type_of(identifier: str) -> str:
-    """`Microsoft.MachineLearningServices/workspaces/jobs` of a resource's or collection's id."""
+    """Return the type of an ID: `Microsoft.MachineLearningServices/workspaces/jobs`."""
     provider, *rest = identifier.rpartition("/providers/")[2].split("/")
     return "/".join([provider, *rest[::2]])

@@ -1,4 +1,4 @@
-"""*.api.azureml.ms: where the workspace's services are, how runs are going, their logs."""
+"""*.api.azureml.ms: discovery of services, run history, logs, MLflow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MLFLOW = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED", "R
 
 @dataclass(frozen=True)
 class Stage:
-    """How a run is doing when somebody asks: its state, and the log until then."""
+    """State and log of a run at the time of a request."""
 
     status: str
     log: str = ""
@@ -32,7 +32,7 @@ FINE = (Stage("Running", "Step one has begun\n"), Stage("Completed", "Step one h
 
 @dataclass(frozen=True)
 class StepRun(Stage):
-    """How a step's run is doing; times in seconds after the beginning of 2026."""
+    """State of a step's run; times in seconds since the start of 2026."""
 
     step: str = ""
     began: float | None = None
@@ -43,7 +43,7 @@ class StepRun(Stage):
 
 @dataclass(frozen=True)
 class Moment(Stage):
-    """How a job is doing, and those of its steps that have a run by then."""
+    """State of a job, and of those steps that have a run."""
 
     steps: tuple[StepRun, ...] = ()
     began: float | None = None
@@ -51,17 +51,17 @@ class Moment(Stage):
 
 
 class Runs:
-    """Run histories, and the same runs as MLflow shows them.
+    """Run history, and the same runs in MLflow.
 
-    Each question for a run's details finds it one stage on. A job that was put into `moments`
-    is one moment on each time that its children are listed.
+    Each request for a run's details advances it to the next stage. Each request for the children of
+    a job in `moments` advances it to the next moment.
     """
 
     def __init__(self) -> None:
         self.stages: tuple[Stage, ...] = FINE
         self.moments: dict[str, tuple[Moment, ...]] = {}
         self.experiments: dict[str, str] = {}
-        """By job in `moments`: the experiment that it is in, if not `quartet`."""
+        """Experiment by job in `moments`, if it is not `quartet`."""
         self._asked: dict[str, int] = {}
         self._listed: dict[str, int] = {}
         self._services: dict[str, Callable[[Request], Answer]] = {
@@ -88,7 +88,7 @@ class Runs:
         return Answer.error(404, "NotFound", f"no service at {request.path}")
 
     def stage(self, run: str) -> Stage:
-        """Where the run is now."""
+        """Return the current stage of a run."""
         if run in self.moments:
             return self.moment(run)
         for job in self.moments:
@@ -98,7 +98,7 @@ class Runs:
         return self.stages[min(self._asked.get(run, 0), len(self.stages) - 1)]
 
     def moment(self, job: str) -> Moment:
-        """Where a job in `moments` is now."""
+        """Return the current moment of a job in `moments`."""
         moments = self.moments[job]
         return moments[min(self._listed.get(job, 0), len(moments) - 1)]
 
@@ -153,7 +153,7 @@ class Runs:
         return Answer.of(code, 404)
 
     def _runs_of(self, job: str) -> list[dict[str, Any]]:
-        """A job's run and those of its steps, as MLflow shows them."""
+        """Return a job's run and those of its steps, as in MLflow."""
         moment, experiment = self.moment(job), self._experiment_of(job)
         own = _tracked_run(job, experiment, moment, moment.began, moment.ended, {}, "")
         return [own] + [
@@ -172,7 +172,7 @@ def _run_id(job: str, step: StepRun) -> str:
 
 
 def _history(job: str, step: StepRun) -> dict[str, Any]:
-    """A run as the run history tells of it."""
+    """Return a run as in the run history."""
     return {
         "runId": _run_id(job, step),
         "parentRunId": job,

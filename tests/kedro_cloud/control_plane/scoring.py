@@ -1,4 +1,4 @@
-"""Requests that an online endpoint is asked: which of its deployments gets them, and its answer."""
+"""Requests to an online endpoint: the deployment that receives them, and its response."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ PATH = "/invocations"
 
 @dataclass
 class Scoring:
-    """Answers with a prediction a row, unless a deployment was told to answer otherwise."""
+    """Responds with one prediction per row, or with the answer set for a deployment."""
 
     resources: Resources
     answers: dict[str, Answer] = field(default_factory=dict)
-    """By deployment: what it answers, whatever it is asked."""
+    """Response by deployment, to all requests."""
     asked: list[tuple[str, Any]] = field(default_factory=list)
-    """Deployment and batch of every request that reached one."""
+    """Deployment and batch of each request."""
 
     def __call__(self, request: Request, endpoint: Document) -> Answer:
         shares = endpoint["properties"].get("traffic") or {}
-        told = request.headers.get("azureml-model-deployment")
-        chosen = told or next((name for name, share in shares.items() if share), None)
+        requested = request.headers.get("azureml-model-deployment")
+        chosen = requested or next((name for name, share in shares.items() if share), None)
         if self.resources.get(f"{endpoint['id']}/deployments/{chosen}") is None:
             return Answer.error(404, "NotFound", f"no deployment '{chosen}' gets this request")
         self.asked.append((str(chosen), request.document))
@@ -35,7 +35,7 @@ class Scoring:
 
 
 def refusal(resources: Resources, path: str, properties: Document) -> str:
-    """Why an endpoint cannot be kept as it is put; empty if it can."""
+    """Return the error for an endpoint; empty if it is valid."""
     traffic = properties.get("traffic") or {}
     for name in traffic:
         if resources.get(f"{path}/deployments/{name}") is None:

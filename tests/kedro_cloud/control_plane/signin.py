@@ -17,7 +17,7 @@ SECRET = secrets.token_urlsafe()
 
 
 class SignIn:
-    """Gives out tokens, and knows which it gave."""
+    """Issues tokens, and checks them."""
 
     def __init__(self) -> None:
         self._given: dict[str, str] = {}
@@ -34,7 +34,7 @@ class SignIn:
             )
         if request.path.endswith("/oauth2/v2.0/token"):
             return self._token(request)
-        if request.path == "/common/discovery/instance":  # asked for once a token was refused
+        if request.path == "/common/discovery/instance":  # requested after a rejected token
             cloud = {"preferred_network": HOST, "preferred_cache": HOST, "aliases": [HOST]}
             return Answer.of({"api-version": "1.1", "metadata": [cloud]})
         return Answer(404)
@@ -55,12 +55,12 @@ class SignIn:
         return Answer.of({"token_type": "Bearer", "expires_in": 3600, "access_token": token})
 
     def knows(self, request: Request) -> bool:
-        """Whether the request bears a token from here."""
+        """Return whether a request has an issued token."""
         return request.headers.get("Authorization", "").removeprefix("Bearer ") in self._given
 
 
 def _unsigned(claims: dict[str, Any]) -> str:
-    """A JSON web token; no one here checks its signature."""
+    """Return a JSON web token without a signature."""
     parts = [{"alg": "none", "typ": "JWT"}, {**claims, "jti": secrets.token_hex()}]
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()) for part in parts]
     return b".".join([*(part.rstrip(b"=") for part in encoded), b"none"]).decode()

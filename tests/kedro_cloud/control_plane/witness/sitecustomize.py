@@ -1,6 +1,6 @@
-"""Notes every address that a Python process connects to; changes nothing.
+"""Record every address that a Python process connects to.
 
-Python imports this by itself in a process whose PYTHONPATH has this folder.
+Python imports this module in each process whose PYTHONPATH contains its folder.
 """
 
 import os
