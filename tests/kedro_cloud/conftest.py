@@ -1,4 +1,4 @@
-"""What tests of Azure share: one Azurite, and an empty storage account for each test."""
+"""Fixtures: one Azurite, with an empty storage account for each test, and Azure ML."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from support import skip_or_fail
 from watched import Arrivals, Commands
 
 CONTAINERS = ("raw", "work", "models", "reports")
-"""Of conf/azureml/globals.yml."""
+"""Containers in conf/azureml/globals.yml."""
 
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
-    """An emulator of this session's own; skipped, loudly, where it is not installed."""
+    """Start an emulator; skip with a reason if it is not installed."""
     try:
         emulator = running()
         started = emulator.__enter__()
@@ -52,14 +52,14 @@ def azurite() -> Iterator[Azurite]:
 
 @pytest.fixture
 def blobs(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> BlobFileSystem:
-    """Blob storage with the project's containers, empty, which `abfs://` means in this test."""
+    """Return the file system of `abfs://`, with the project's containers, all empty."""
     for name in (*VARIABLES, ACCOUNT_NAME):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(CONNECTION_STRING, azurite.connection_string)
     filesystem = azurite.filesystem()
     for container in filesystem.ls("", detail=False):
         if container not in CONTAINERS:
-            filesystem.rmdir(container)  # with all that is in it, at once
+            filesystem.rmdir(container)  # with its blobs, at once
         elif left := filesystem.find(container):
             filesystem.rm(left)
     azurite.make_containers(*CONTAINERS)
@@ -68,14 +68,14 @@ def blobs(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> BlobFileSystem:
 
 @pytest.fixture(scope="session")
 def control_plane(azurite: Azurite) -> Iterator[ControlPlane]:
-    """Azure's control plane, for all tests of the session."""
+    """Run Azure's control plane for the session."""
     with control_plane_running(azurite.connection_string) as plane:
         yield plane
 
 
 @pytest.fixture
 def plane(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> ControlPlane:
-    """An Azure with an empty workspace; this process is signed in, and waits for no retry."""
+    """Return an Azure with an empty workspace, signed in, and without waits before retries."""
     control_plane.reset()
     monkeypatch.setattr(HttpTransport, "sleep", lambda transport, seconds: None)
     for name, value in control_plane.environment.items():
@@ -85,13 +85,13 @@ def plane(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> Contr
 
 @pytest.fixture(scope="session")
 def plain_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A plain project, not to be changed."""
+    """Create a plain project, which tests must not change."""
     return make_plain_project(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
 def project(plain_project: Path, tmp_path: Path) -> Path:
-    """A plain project of one's own."""
+    """Copy the plain project."""
     return shutil.copytree(plain_project, tmp_path / "plain")
 
 
@@ -117,13 +117,13 @@ def succeed(run: Callable[..., Result]) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def plain_pipelines(plain_project: Path) -> None:
-    """The plain project's pipelines are those that Kedro has in this process."""
+    """Make the plain project the one of Kedro in this process."""
     bootstrap_project(plain_project)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def nodes_again() -> Iterator[None]:
-    """Restore the project, its pipelines as they are written, and the paths of code."""
+def restore_project() -> Iterator[None]:
+    """Restore the project, its pipelines as nodes, and `sys.path`."""
     paths, package = list(sys.path), kedro_project.PACKAGE_NAME
     yield
     sys.path[:] = paths
@@ -134,8 +134,8 @@ def nodes_again() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def headers_again() -> Iterator[None]:
-    """The SDK keeps the deployment that one request named in a table that all later ones send."""
+def restore_headers() -> Iterator[None]:
+    """Remove the deployment that the SDK adds to the headers of all later requests."""
     yield
     if endpoints := sys.modules.get("azure.ai.ml.constants._endpoint"):
         endpoints.EndpointInvokeFields.DEFAULT_HEADER.pop("azureml-model-deployment", None)
@@ -145,7 +145,7 @@ def headers_again() -> Iterator[None]:
 def proxy(
     azurite: Azurite, blobs: BlobFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[FaultyProxy]:
-    """The same storage behind a proxy that so far fails nothing; `abfs://` goes through it."""
+    """Run a proxy without faults before the storage of `abfs://`."""
     with faulty_proxy_running(azurite) as proxy:
         monkeypatch.setenv(CONNECTION_STRING, proxy.connection_string)
         yield proxy
@@ -153,7 +153,7 @@ def proxy(
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that requests would wait before they are tried again; here they do not."""
+    """Return the list of waits before retries in seconds; tests do not wait."""
     waited: list[float] = []
 
     async def sleep(transport: AsyncHttpTransport, seconds: float) -> None:
@@ -165,7 +165,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new tracking database, which takes seconds to make."""
+    """Create a tracking database, which takes seconds."""
     file = tmp_path_factory.mktemp("database") / "mlflow.db"
     create_database(file)
     return file
@@ -173,16 +173,16 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def empty_tracking(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
-    """An MLflow server's database without runs."""
-    place = RehearsalDir(tmp_path_factory.mktemp("tracking"))
-    shutil.copy(empty_database, place.folder)
-    Tracking(place, "tests")
-    return place.folder / "mlflow.db"
+    """Create a tracking database with an experiment, without runs."""
+    directory = RehearsalDir(tmp_path_factory.mktemp("tracking"))
+    shutil.copy(empty_database, directory.folder)
+    Tracking(directory, "tests")
+    return directory.folder / "mlflow.db"
 
 
 @pytest.fixture
 def place(tmp_path: Path, empty_tracking: Path) -> RehearsalDir:
-    """Where to rehearse jobs of a test."""
+    """Return a rehearsal directory with a tracking database."""
     place = RehearsalDir(tmp_path / "rehearsals")
     place.folder.mkdir()
     shutil.copy(empty_tracking, place.folder)
@@ -191,7 +191,7 @@ def place(tmp_path: Path, empty_tracking: Path) -> RehearsalDir:
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """A snapshot of little code."""
+    """Return a snapshot with one module."""
     folder = tmp_path / "code"
     (folder / "src").mkdir(parents=True)
     (folder / "src/which.py").write_text("print('snapshot')\n")
@@ -200,7 +200,7 @@ def code(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A folder by which steps tell the test something."""
+    """Return a folder outside of the steps' folders, to which they can write."""
     folder = tmp_path / "outside"
     folder.mkdir()
     return folder
@@ -208,7 +208,7 @@ def outside(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Commands:
-    """What a watcher starts for each file, in place of `kedro run`."""
+    """Return shell commands in place of `kedro run`, for a watcher."""
     folder = tmp_path / "work"
     folder.mkdir()
     return Commands(folder)
@@ -216,13 +216,13 @@ def commands(tmp_path: Path) -> Commands:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Arrivals:
-    """A folder of this machine in which files arrive."""
+    """Return a local folder in which files arrive."""
     return Arrivals(None, tmp_path / "incoming")
 
 
 @pytest.fixture
 def container(blobs: BlobFileSystem, tmp_path: Path) -> Iterator[Arrivals]:
-    """A container of blob storage in which files arrive."""
+    """Return a container in which files arrive."""
     found = Arrivals(blobs, tmp_path)
     yield found
     found.clear()

@@ -1,4 +1,4 @@
-"""Jobs whose steps are lines of shell, for tests of how steps are run."""
+"""Jobs whose steps are shell commands."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def job(*steps: Step) -> Job:
 
 
 def states(report: Report) -> dict[str, str]:
-    """By step how far it got."""
+    """Return the state by step."""
     return {record.name: str(record.state) for record in report.steps}
 
 
 def log(place: RehearsalDir, step: str) -> str:
-    """What a step printed."""
+    """Return the log of a step."""
     return (place.run("fake") / "steps" / step / "log.txt").read_text()

@@ -1,6 +1,6 @@
-"""A plain Kedro project, as `kedro new` makes it, that uses the plugin.
+"""A plain Kedro project of `kedro new` that uses the plugin.
 
-Its pipeline has four nodes in three steps: two nodes share the first, machines share the second.
+Its pipeline has four nodes in three steps: the first has two nodes, the second is distributed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGE = "fleet"
 PIPELINE = "shuttles"
 STEPS = ("prepare", "search", "average")
 METRICS = {"mean_price": 30.0, "trials": 3}
-"""Of the pipeline, with the parameters and tables of the project."""
+"""Metrics of the pipeline with the parameters and tables of the project."""
 IMAGE = "plain:1"
 ENDPOINT = "plain-shuttles"
 MODEL = "price_model"
@@ -134,7 +134,7 @@ _DOCKERFILE = "FROM python:3.11\nCOPY requirements.lock /\nRUN pip install -r re
 
 
 def make_plain_project(folder: Path) -> Path:
-    """Run `kedro new` in a folder, and add four nodes, a catalog and an environment `azureml`."""
+    """Run `kedro new`, and add four nodes, a catalog and an environment `azureml`."""
     made = run_kedro(
         folder,
         *("new", f"--name={PACKAGE}", "--tools=none", "--example=n"),
@@ -150,7 +150,7 @@ def make_plain_project(folder: Path) -> Path:
             "conf/base/catalog.yml": _CATALOG.format(**_LOCAL) + _WITHIN_A_RUN,
             "conf/base/globals.yml": _ROOTS.format(account="", **_LOCAL),
             "conf/base/parameters.yml": _PARAMETERS,
-            # The plugin of Azure ML reads its file in every run, those on this machine included.
+            # kedro-azureml reads its file in every run, also in local ones.
             "conf/base/azureml.yml": _NOWHERE,
             "conf/base/mlflow.yml": _MLFLOW,
             "conf/azureml/catalog.yml": _CATALOG.format(**_BLOBS) + _BETWEEN_STEPS,
@@ -180,7 +180,7 @@ def write_files(project: Path, texts: dict[str, str]) -> None:
 
 
 def edit(path: Path, **changes: Any) -> None:
-    """Change settings of a file of configuration, below its first key; None removes one."""
+    """Change settings of a configuration file, below its first key; None removes one."""
     content = yaml.safe_load(path.read_text())
     top = next(iter(content))
     kept = {**content[top], **changes}
@@ -189,7 +189,7 @@ def edit(path: Path, **changes: Any) -> None:
 
 
 def furnish_plain(plane: ControlPlane) -> None:
-    """Put into the workspace what the project's jobs need: a cluster and an image."""
+    """Add the cluster and the image of the project's jobs to the workspace."""
     plane.manager.add_cluster("cpu-cluster")
     name, version = IMAGE.split(":")
     plane.manager.add(f"environments/{name}/versions/{version}", {"osType": "Linux"})

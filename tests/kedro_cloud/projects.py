@@ -1,4 +1,4 @@
-"""A project as a person has it who works on Azure: clusters, a repository, results, secrets."""
+"""Copies of this project with a Git history, results and secrets, and its Azure resources."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from kedro_cloud.provisioning.environment import DOCKERFILES, Image
 from support import ROOT, make_workspace
 
 PRIVATE = "private-4711"
-"""Stands in each file that must not leave this machine."""
+"""Text in each file that must not be uploaded."""
 CLUSTERS = {"": "cpu-cluster", "cpu": "cpu-cluster", "gpu": "gpu-cluster", "memory": "big-cluster"}
-"""By tag, as one has them who has more than one; without a tag the first."""
-_OF_THE_ROOT = (".amlignore", ".gitignore", "requirements.lock", *DOCKERFILES.values())
+"""Cluster by tag; the first is for steps without a tag."""
+_ROOT_FILES = (".amlignore", ".gitignore", "requirements.lock", *DOCKERFILES.values())
 _PRIVATE_FILES = (
     ".env",
     ".env.azure",
@@ -33,16 +33,16 @@ _PRIVATE_FILES = (
 
 
 def make_project(folder: Path) -> Path:
-    """A copy of this project that `kedro azureml run` can be called in."""
+    """Copy this project for `kedro azureml run`."""
     make_workspace(folder)
-    for name in _OF_THE_ROOT:
+    for name in _ROOT_FILES:
         shutil.copy(ROOT / name, folder)
     _name_clusters(folder / "conf/azureml/azureml.yml")
     return folder
 
 
 def furnish(plane: ControlPlane, project: Path = ROOT) -> None:
-    """Put into the workspace what the project's jobs need: clusters, and the image they run in."""
+    """Add the clusters and the image of the project's jobs to the workspace."""
     for cluster in set(CLUSTERS.values()):
         plane.manager.add_cluster(cluster)
     add_image(plane, project)
@@ -56,7 +56,7 @@ def add_image(plane: ControlPlane, project: Path = ROOT) -> None:
 
 
 def add_history(folder: Path) -> None:
-    """Make the project a repository."""
+    """Make the project a Git repository with one commit."""
     for command in (
         ("init", "--quiet"),
         ("remote", "add", "origin", "https://example.com/quartet.git"),
@@ -67,14 +67,14 @@ def add_history(folder: Path) -> None:
 
 
 def last_commit(folder: Path) -> str:
-    """Its hash."""
+    """Return the hash of the last commit."""
     command = ["git", "rev-parse", "HEAD"]
     result = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     return result.stdout.strip()
 
 
 def add_private_files(folder: Path) -> None:
-    """Put into the project what is there after a while and is nobody else's business."""
+    """Add results and secrets to the project."""
     for name in _PRIVATE_FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with (folder / name).open("a") as file:

@@ -22,7 +22,7 @@ _PARENT_INPUT = re.compile(r"\$\{\{parent\.inputs\.(\w+)\}\}")
 
 
 def call(project: Path, command: click.Command, *arguments: str) -> Result:
-    """Run a command in a project, as its group would; the SDK goes by the environment."""
+    """Run a command in a project; the SDK reads the environment variables."""
     with contextlib.chdir(project):
         return CliRunner().invoke(command, arguments, obj=SimpleNamespace(project_path=project))
 

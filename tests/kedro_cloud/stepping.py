@@ -1,4 +1,4 @@
-"""Steps of a job executed one by one, as their commands in the job say, without a cluster."""
+"""Run the steps of a job one by one with their commands, without a cluster."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ROOTS = ("raw", "intermediate", "primary", "model_input", "models", "model_outpu
 
 
 def make_project(folder: Path) -> Path:
-    """A copy of the project whose environment `azureml` keeps on this machine what blobs would."""
+    """Copy the project; its environment `azureml` stores its data on this machine."""
     make_workspace(folder)
-    kept = {root: f"blobs/{root}" for root in ROOTS} | {"raw": "data/01_raw"}
-    kept |= {"models": "data/06_models", "sensor_database": "sqlite:///blobs/sensors.db"}
-    (folder / "conf/azureml/globals.yml").write_text(yaml.safe_dump(kept))
+    roots = {root: f"blobs/{root}" for root in ROOTS} | {"raw": "data/01_raw"}
+    roots |= {"models": "data/06_models", "sensor_database": "sqlite:///blobs/sensors.db"}
+    (folder / "conf/azureml/globals.yml").write_text(yaml.safe_dump(roots))
     return folder
 
 
@@ -37,17 +37,17 @@ def execute(
     ranks: int = 1,
     fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a step with its own folders below `folders`, and those of the steps before it there.
+    """Run a step, with a folder for each input and output below `folders`.
 
     Args:
-        project: The working directory.
-        pipeline: Its name.
-        step: Its name.
-        folders: Those of steps, by dataset.
-        params: For `--params`.
+        project: Working directory.
+        pipeline: Name of the pipeline.
+        step: Name of the step.
+        folders: Folder with a subfolder per dataset.
+        params: Value of `--params`.
         environment: Changes to this process's variables.
-        ranks: Of MPI.
-        fresh: Whether the step starts as on a cluster, in a process that has imported nothing yet.
+        ranks: Number of MPI ranks.
+        fresh: Whether to start a new Python process, as on a cluster.
     """
     (node,) = (each for each in Steps(pipelines[pipeline]).nodes if each.name == step)
     given = [name for name in node.inputs if (folders / name).is_dir()]

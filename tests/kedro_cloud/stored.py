@@ -1,4 +1,4 @@
-"""Datasets of the catalog as they are on blob storage, and what a user sees of their errors."""
+"""Datasets of the catalog on blob storage, and their error messages."""
 
 from functools import cache
 
@@ -15,7 +15,7 @@ ON_BLOBS = "abfs://"
 
 @cache
 def catalog_on_blobs():
-    """All entries on blob storage in `azureml`, or that would be, were they no step folders."""
+    """Return the entries on blob storage in `azureml`, including those in folders of steps."""
     azureml = loader("azureml")
     base = loader("base")
     base["globals"] = azureml["globals"]
@@ -30,32 +30,32 @@ def loader(environment):
 
 
 def on_blobs(catalog):
-    return {name: entry for name, entry in catalog.items() if lies_on_blobs(entry)}
+    return {name: entry for name, entry in catalog.items() if is_on_blobs(entry)}
 
 
-def lies_on_blobs(entry):
+def is_on_blobs(entry):
     values = entry.values() if isinstance(entry, dict) else ()
     return any(isinstance(value, str) and value.startswith(ON_BLOBS) for value in values)
 
 
 @cache
 def entries(environment):
-    """The catalog of an environment."""
+    """Return the catalog of an environment."""
     return loader(environment)["catalog"]
 
 
 def dataset(name, environment="azureml", **changes):
-    """An entry of the catalog, opened anew."""
+    """Return a new dataset for an entry of the catalog."""
     return DataCatalog.from_config({name: {**entries(environment)[name], **changes}}).get(name)
 
 
-def bank():
-    """One of arrays, as large as need be."""
-    return dataset("merged_models", "base", filepath="abfs://models/bank.safetensors")
+def arrays():
+    """Return a dataset of arrays of any size."""
+    return dataset("merged_models", "base", filepath="abfs://models/arrays.safetensors")
 
 
 def one_line(caught):
-    """What a user sees of an error: a line, with neither key nor page."""
+    """Return the message of an error, which must be one line without keys."""
     assert is_user_error(caught.value)
     line = describe(caught.value)
     assert "\n" not in line

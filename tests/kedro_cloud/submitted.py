@@ -1,4 +1,4 @@
-"""The real `kedro azureml run`, and what the control plane got of it: jobs, and folders of code."""
+"""Run `kedro azureml run`, and read the submitted jobs and code from the control plane."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SOURCE = re.compile(r"\$\{\{parent\.jobs\.(\w+)\.outputs\.(\w+)\}\}")
 
 
 def submit_everything(plane: ControlPlane, project: Path) -> subprocess.CompletedProcess[str]:
-    """Run `kedro azureml -e azureml run` in a project, as one who is signed in would.
+    """Run `kedro azureml -e azureml run` in a project, signed in.
 
-    `connected` lists the connections of the process, from its very start.
+    `connected` returns the connections of the process.
     """
     return subprocess.run(
         [sys.executable, "-m", "kedro", "azureml", "-e", "azureml", "run"],
@@ -43,13 +43,13 @@ def submit_everything(plane: ControlPlane, project: Path) -> subprocess.Complete
 
 
 def connected(plane: ControlPlane) -> set[str]:
-    """Return the addresses that the process opened connections to, by whatever way."""
+    """Return the addresses to which the process opened connections."""
     file = plane.folder / "connected.txt"
     return set(file.read_text().split()) if file.exists() else set()
 
 
 def job_document(plane: ControlPlane, result: Submission) -> Document:
-    """The job that a run of the command submitted, found by the link that it printed."""
+    """Return the submitted job, found by the link in the output."""
     name = re.search(r"https://ml\.azure\.com/runs/(\w+)", result.stdout)
     assert name, result.stdout + result.stderr
     found = plane.manager.find(f"jobs/{name[1]}")
@@ -58,7 +58,7 @@ def job_document(plane: ControlPlane, result: Submission) -> Document:
 
 
 def read_submitted(plane: ControlPlane, document: Document) -> Job:
-    """A job as the service has it: steps, each with the component that it refers to."""
+    """Return a job of the service: steps, each with its component."""
     properties = document["properties"]
     return Job(
         name=properties["displayName"],
@@ -71,7 +71,7 @@ def read_submitted(plane: ControlPlane, document: Document) -> Job:
 
 
 def component(plane: ControlPlane, node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a step of a job runs."""
+    """Return the component of a step."""
     found = plane.resources.get(node["componentId"])
     assert found is not None
     return found["properties"]["componentSpec"]
@@ -104,13 +104,13 @@ def _read_input(given: Mapping[str, str]) -> str | Source:
 
 
 def _name_and_version(reference: str) -> str:
-    """`quartet:1` of `azureml:/subscriptions/…/environments/quartet/versions/1`."""
+    """Return `quartet:1` for `azureml:/subscriptions/…/environments/quartet/versions/1`."""
     *_, name, _, version = reference.split("/")
     return f"{name}:{version}"
 
 
 def code_addresses(plane: ControlPlane, document: Document) -> set[str]:
-    """Where in blob storage the steps of a job find their code; one address, if all is well."""
+    """Return the addresses of the code of a job's steps; one if they share it."""
     nodes = document["properties"]["jobs"].values()
     codes = {component(plane, node)["code"].removeprefix("azureml:") for node in nodes}
     versions = [plane.resources.get(code) for code in codes]
@@ -118,7 +118,7 @@ def code_addresses(plane: ControlPlane, document: Document) -> set[str]:
 
 
 def download(plane: ControlPlane, address: str, target: Path) -> Path:
-    """A folder as it lies in blob storage, by its https address."""
+    """Download a folder of blob storage by its https address."""
     container, _, folder = address.split("/", 3)[3].partition("/")
     blobs = plane.blobs.client.get_container_client(container)
     for name in blobs.list_blob_names(name_starts_with=f"{folder}/"):

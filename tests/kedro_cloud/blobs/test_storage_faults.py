@@ -14,7 +14,7 @@ from kedro_cloud.blobs import file_system as module
 from kedro_cloud.blobs import upload
 from kedro_cloud.blobs.requests import RETRY_OPTIONS
 from quartet.datasets.media import encode_picture
-from stored import bank, dataset, one_line
+from stored import arrays, dataset, one_line
 
 MIB = 1 << 20
 CSV = pd.DataFrame({"a": np.arange(5)})
@@ -79,18 +79,18 @@ def test_retry_after_sets_the_wait(proxy, waits):
 def test_an_upload_resumes_after_lost_connections(way, request_line, proxy, waits):
     fault = proxy.fail(request_line, way, times=2)
     models = {"a": np.random.default_rng(0).random(3 * MIB)}
-    bank().save(models)
+    arrays().save(models)
     assert fault.happened == 2
-    assert (bank().load()["a"] == models["a"]).all()
+    assert (arrays().load()["a"] == models["a"]).all()
 
 
 def test_a_failed_upload_keeps_the_old_blob(proxy, waits):
-    bank().save({"a": np.zeros(3)})
+    arrays().save({"a": np.zeros(3)})
     proxy.fail("PUT .*comp=block&", "cut request")
     with pytest.raises(DatasetError) as caught:
-        bank().save({"a": np.ones(3 * MIB)})
+        arrays().save({"a": np.ones(3 * MIB)})
     assert "could not be reached in 7 tries" in one_line(caught)
-    assert (bank().load()["a"] == np.zeros(3)).all()
+    assert (arrays().load()["a"] == np.zeros(3)).all()
 
 
 def test_text_whose_last_lines_are_lost_is_not_committed(proxy, waits, blobs, monkeypatch):
@@ -108,7 +108,7 @@ def test_text_whose_last_lines_are_lost_is_not_committed(proxy, waits, blobs, mo
 @pytest.mark.parametrize("way", ["cut answer", "lose answer"])
 def test_a_download_resumes_after_lost_connections(way, proxy, waits, tmp_path):
     models = {"a": np.random.default_rng(0).random(4 * MIB)}
-    bank().save(models)
+    arrays().save(models)
     table = pd.DataFrame({"a": np.random.default_rng(0).random(2 * MIB)})
     windows = dataset("new_windows", "base", filepath="abfs://work/windows.parquet")
     windows.save(table)
@@ -117,7 +117,7 @@ def test_a_download_resumes_after_lost_connections(way, proxy, waits, tmp_path):
         path.write_bytes(os.urandom(20 * MIB))
         written = path.read_bytes()
     faults = [proxy.fail("GET", way, times=2)]
-    assert (bank().load()["a"] == models["a"]).all()
+    assert (arrays().load()["a"] == models["a"]).all()
     faults.append(proxy.fail("GET", way, times=2))
     pd.testing.assert_frame_equal(windows.load(), table)
     faults.append(proxy.fail("GET", way, times=2))
