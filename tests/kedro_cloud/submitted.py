@@ -87,13 +87,11 @@ def _read_step(name: str, node: Mapping[str, Any], runs: Mapping[str, Any]) -> S
             {key: _read_input(given) for key, given in node.get("inputs", {}).items()}
         ),
         outputs=tuple(runs.get("outputs", {})),
-        environment=_name_and_version(runs["environment"]),
         environment_variables=MappingProxyType(dict(node["environment_variables"])),
         compute=node["computeId"].rpartition("/")[2],
         mpi=distribution.get("type", distribution.get("distribution_type")) == "mpi",
         instances=int(resources.get("instance_count", 1)),
         processes_per_instance=int(distribution.get("process_count_per_instance", 1)),
-        deterministic=runs["is_deterministic"],
     )
 
 
@@ -101,12 +99,6 @@ def _read_input(given: Mapping[str, str]) -> str | Source:
     assert given["job_input_type"] == "literal"
     found = _SOURCE.fullmatch(given["value"])
     return Source(found[1], found[2]) if found else given["value"]
-
-
-def _name_and_version(reference: str) -> str:
-    """Return `quartet:1` for `azureml:/subscriptions/…/environments/quartet/versions/1`."""
-    *_, name, _, version = reference.split("/")
-    return f"{name}:{version}"
 
 
 def code_addresses(plane: ControlPlane, document: Document) -> set[str]:

@@ -31,26 +31,22 @@ class Step:
             and folders.
         inputs: Output of an earlier step or literal text, by input.
         outputs: Names of the output folders.
-        environment: Registered environment.
         environment_variables: Environment variables of this step.
         compute: Cluster.
         mpi: Whether it runs as several MPI ranks.
         instances: Number of nodes.
         processes_per_instance: Ranks per node.
-        deterministic: Whether Azure ML may reuse an earlier result.
     """
 
     name: str
     command: str
     inputs: Mapping[str, str | Source] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
-    environment: str = ""
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     compute: str = ""
     mpi: bool = False
     instances: int = 1
     processes_per_instance: int = 1
-    deterministic: bool = False
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -156,11 +152,13 @@ class Job:
         return max(longest.values(), key=lambda each: each[0], default=(0.0, ()))[1]
 
 
-def read_job(document: Mapping[str, Any]) -> Job:
+def read_job(document: Mapping[str, Any], name: str, experiment: str) -> Job:
     """Return the job that `kedro azureml compile` has written.
 
     Args:
-        document: Parsed YAML. Without an experiment, `Job.experiment` is "".
+        document: Parsed YAML.
+        name: Name of the job.
+        experiment: Name of its experiment.
 
     Raises:
         ValueError: The document is not a pipeline job of commands, or a step needs a workspace for
@@ -168,11 +166,8 @@ def read_job(document: Mapping[str, Any]) -> Job:
     """
     if document.get("type") != "pipeline" or not document.get("jobs"):
         raise ValueError("not a pipeline job of Azure ML: it has no jobs")
-    return Job(
-        name=str(document.get("display_name") or document.get("name") or "job"),
-        experiment=str(document.get("experiment_name") or ""),
-        steps=tuple(_read_step(name, step) for name, step in document["jobs"].items()),
-    )
+    steps = (_read_step(step, content) for step, content in document["jobs"].items())
+    return Job(name, experiment, tuple(steps))
 
 
 def _read_step(name: str, document: Mapping[str, Any]) -> Step:
@@ -194,13 +189,11 @@ def _read_step(name: str, document: Mapping[str, Any]) -> Step:
         command=str(component["command"]),
         inputs={key: _read_input(name, key, value) for key, value in inputs.items()},
         outputs=tuple(document.get("outputs") or component.get("outputs") or {}),
-        environment=_plain(document.get("environment") or component.get("environment") or ""),
         environment_variables={key: str(value) for key, value in variables.items()},
-        compute=_plain(document.get("compute") or ""),
+        compute=str(document.get("compute") or "").removeprefix("azureml:"),
         mpi=bool(distribution),
         instances=int(resources.get("instance_count") or 1),
         processes_per_instance=int(distribution.get("process_count_per_instance") or 1),
-        deterministic=bool(component.get("is_deterministic", False)),
     )
 
 
@@ -215,7 +208,3 @@ def _read_input(step: str, name: str, value: Any) -> str | Source:
             "read it from blob storage (abfs://) in the catalog"
         )
     return str(value)
-
-
-def _plain(reference: Any) -> str:
-    return str(reference).removeprefix("azureml:")

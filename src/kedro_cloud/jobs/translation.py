@@ -6,7 +6,6 @@ import contextlib
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def translate(metadata: Any, environment: str, pipeline: str, params: Mapping[st
             would be lost there.
     """
     document, experiment = compile_document(metadata, environment, pipeline, params)
-    return replace(read_job(document), name=pipeline, experiment=experiment)
+    return read_job(document, pipeline, experiment)
 
 
 def compile_document(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from kedro_cloud.jobs.job import Job, Source, Step
 from kedro_cloud.jobs.progress import StepState
@@ -70,26 +72,16 @@ class Journal:
 
     def write(self, path: Path) -> None:
         """Replace the file atomically."""
-        entries = {name: asdict(record) for name, record in self.steps.items()}
-        for entry in entries.values():
-            entry["folder"] = str(entry["folder"])
-        text = json.dumps({"run_id": self.run_id, "steps": entries}, indent=2)
         beside = path.with_suffix(".new")
-        beside.write_text(text, encoding="utf-8")
+        beside.write_bytes(TypeAdapter(Journal).dump_json(self, indent=2))
         beside.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> Journal:
         """Read a journal; return an empty one if the file is missing or invalid."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            entries = {
-                name: {**entry, "state": StepState(entry["state"]), "folder": Path(entry["folder"])}
-                for name, entry in content["steps"].items()
-            }
-            steps = {name: StepRecord(**entry) for name, entry in entries.items()}
-            return cls(str(content["run_id"]), steps)
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return TypeAdapter(cls).validate_json(path.read_bytes())
+        except (FileNotFoundError, ValidationError):
             return cls()
 
 

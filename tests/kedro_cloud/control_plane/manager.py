@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -44,12 +44,6 @@ class ResourceManager:
 
     def __post_init__(self) -> None:
         self.admission = Admission(self.resources)
-        self._actions: dict[str, Callable[[str, Request], Answer]] = {
-            "startpendingupload": self._start_upload,
-            "listsecrets": self._list_secrets,
-            "cancel": lambda identifier, request: Answer(200),
-            "trigger": lambda identifier, request: Answer.of({"submissionId": str(uuid4())}),
-        }
         self.resources.put(f"/subscriptions/{SUBSCRIPTION}", {})
         self.resources.put(GROUP_ID, {"location": "westeurope"})
         self.resources.put(STORAGE_ID, {"location": "westeurope"})
@@ -82,7 +76,7 @@ class ResourceManager:
         if refusal:
             return refusal
         if request.method == "POST":
-            return self._act(path, request)
+            return self._act(path)
         answer = {
             "GET": self._get,
             "HEAD": self._get,
@@ -195,14 +189,16 @@ class ResourceManager:
     def _delete(self, path: str, request: Request) -> Answer:
         return Answer(200 if self.resources.delete(path) else 204)
 
-    def _act(self, path: str, request: Request) -> Answer:
-        identifier, _, action = path.rpartition("/")
-        act = self._actions.get(action.lower())
-        if act is None:
-            return Answer.error(404, "InvalidAction", f"no action {action} of {identifier}")
-        return act(identifier, request)
+    def _act(self, path: str) -> Answer:
+        action = path.rpartition("/")[2].lower()
+        if action == "startpendingupload":
+            return self._start_upload()
+        if action == "listsecrets":
+            text = "Datastore does not have secrets: identity is used"
+            return Answer.error(400, "UserError", text)
+        return Answer.error(404, "InvalidAction", f"no action {path}")
 
-    def _start_upload(self, identifier: str, request: Request) -> Answer:
+    def _start_upload(self) -> Answer:
         address, signed = self.blobs.make_container(ACCOUNT)
         reference = {
             "blobUri": address,
@@ -216,9 +212,6 @@ class ResourceManager:
                 "pendingUploadType": "TemporaryBlobReference",
             }
         )
-
-    def _list_secrets(self, identifier: str, request: Request) -> Answer:
-        return Answer.error(400, "UserError", "Datastore does not have secrets: identity is used")
 
 
 def _references(body: Any) -> Iterator[str]:

@@ -38,8 +38,8 @@ def compile_two_steps(**options) -> dict:
             **more,
         )
 
-    first = make_command("first", "string", is_deterministic=True)
-    second = make_command("second", "uri_folder", is_deterministic=False, **options)
+    first = make_command("first", "string")
+    second = make_command("second", "uri_folder", **options)
 
     @pipeline(name="two")
     def two():
@@ -51,20 +51,14 @@ def compile_two_steps(**options) -> dict:
 
 
 def test_a_job_written_by_the_sdk_is_read():
-    job = read_job(
-        compile_two_steps(
-            instance_count=3, distribution=MpiDistribution(process_count_per_instance=2)
-        )
-    )
-    one, other = job.steps
-    assert job.name == "two"
+    distribution = MpiDistribution(process_count_per_instance=2)
+    document = compile_two_steps(instance_count=3, distribution=distribution)
+    one, other = read_job(document, "two", "tests").steps
     assert one.inputs == {"a": "params:seed"}
     assert other.inputs == {"a": Source(one.name, "made")}
     assert one.outputs == other.outputs == ("made",)
-    assert one.environment == "quartet:7"
     assert one.compute == "cpu-cluster"
     assert one.environment_variables == {"KEDRO_AZURE_RUNNER_CONFIG": ""}
-    assert (one.deterministic, other.deterministic) == (True, False)
     assert (one.mpi, one.ranks) == (False, 1)
     assert (other.mpi, other.instances, other.processes_per_instance) == (True, 3, 2)
     assert other.ranks == 6
@@ -72,7 +66,9 @@ def test_a_job_written_by_the_sdk_is_read():
 
 def test_a_distribution_other_than_mpi_is_rejected():
     with pytest.raises(ValueError, match="distribution pytorch is not supported; use MPI"):
-        read_job(compile_two_steps(instance_count=2, distribution=PyTorchDistribution()))
+        read_job(
+            compile_two_steps(instance_count=2, distribution=PyTorchDistribution()), "j", "tests"
+        )
 
 
 def test_registered_data_is_rejected_with_its_name():
@@ -80,13 +76,13 @@ def test_registered_data_is_rejected_with_its_name():
     step = next(iter(document["jobs"].values()))
     step["inputs"]["a"] = {"type": "uri_folder", "path": "azureml:mnist@latest"}
     with pytest.raises(ValueError, match="azureml:mnist@latest, which exists in a workspace only"):
-        read_job(document)
+        read_job(document, "j", "tests")
 
 
 @pytest.mark.parametrize("document", [{}, {"type": "command"}, {"type": "pipeline", "jobs": {}}])
 def test_a_document_without_jobs_is_rejected(document):
     with pytest.raises(ValueError, match="not a pipeline job"):
-        read_job(document)
+        read_job(document, "j", "tests")
 
 
 def test_paths_are_quoted_and_texts_inserted_unchanged():

@@ -9,6 +9,7 @@ from kedro.framework.startup import bootstrap_project
 from control_plane import signin
 from kedro_cloud.jobs.snapshot import take_snapshot
 from kedro_cloud.jobs.translation import translate
+from kedro_cloud.provisioning.environment import Image
 from projects import PRIVATE, add_history, add_private_files, furnish, last_commit, make_project
 from submitted import (
     code_addresses,
@@ -57,11 +58,14 @@ def test_the_submitted_job_is_the_rehearsed_job(plane, everything, project):
 
 
 def test_the_job_has_experiment_name_and_commit(everything, plane, project):
+    image = Image.from_project(project, "cpu")
     properties = everything["properties"]
     assert properties["experimentName"] == "quartet"
     assert properties["displayName"] == "__default__"
     for name, node in properties["jobs"].items():
-        assert component(plane, node)["display_name"] == name
+        step = component(plane, node)
+        assert step["display_name"] == name
+        assert step["environment"].endswith(f"/environments/{image.name}/versions/{image.version}")
     assert properties["properties"]["mlflow.source.git.commit"] == last_commit(project)
 
 
