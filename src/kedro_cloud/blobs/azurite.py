@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
-from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
 
 PROGRAM_VARIABLE = "KEDRO_CLOUD_AZURITE"
 _PROGRAM = "azurite-blob"
@@ -30,11 +27,13 @@ _INSTALLED = tuple(
 """Where `make azurite` installs it; the first also serves copies of the project."""
 _SUPERVISED = 'exec 3<&0; "$0" "$@" & program=$!; { read _ <&3; kill $program; } & wait $program'
 """Shell script that ends the program when its standard input closes: the emulator never outlives
-the process that started it, even if that is killed, and does not keep its folder locked."""
+the process that started it, even if that is killed."""
 _START_SECONDS = 120  # Node.js reads 180 MB of modules, which is slow on a busy machine
 _STOP_SECONDS = 10
-_OPTIONS = ("--disableTelemetry", "--skipApiVersionCheck", "--silent")
-"""The SDK may use a newer API version than the emulator knows, so it must not check the version."""
+_OPTIONS = (
+    *("--blobHost", "127.0.0.1", "--blobPort", "0", "--disableTelemetry", "--silent"),
+    "--skipApiVersionCheck",  # the SDK may use a newer version than the emulator knows
+)
 
 
 @contextmanager
@@ -43,24 +42,34 @@ def running(folder: Path | None = None) -> Generator[str]:
 
     Args:
         folder: Folder that stores the blobs and the name and key of the account, created if it does
-            not exist. If None, they are kept in memory and lost at the end.
+            not exist; only one emulator may use it at a time. If None, they are kept in memory and
+            lost at the end.
 
     Raises:
-        OSError: Azurite is not installed, did not start, or another one uses the folder.
+        OSError: Azurite is not installed, or did not start.
     """
     program = _find_program()
-    with ExitStack() as stack:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(folder))
-        account, key = _load_account(folder)
-        log = stack.enter_context(tempfile.TemporaryFile("w+"))
-        port, process = _start(program, folder, f"{account}:{key}", log)
-        stack.callback(_stop, process)
-        yield (
-            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};"
-            f"BlobEndpoint=http://127.0.0.1:{port}/{account};"
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    account, key = _load_account(folder)
+    storage = ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            ["sh", "-c", _SUPERVISED, program, *storage, *_OPTIONS],
+            env={**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
+        try:
+            address = _wait_for_address(process, log)
+            yield (
+                f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};"
+                f"BlobEndpoint={address}/{account};"
+            )
+        finally:
+            _stop(process)
 
 
 def _find_program() -> str:
@@ -92,71 +101,26 @@ def _load_account(folder: Path | None) -> tuple[str, str]:
     return name, key
 
 
-@contextmanager
-def _locked(folder: Path) -> Generator[None]:
-    """Lock a folder; the kernel releases the lock when this process ends, even if it is killed."""
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OSError(
-                f"{folder}: another Azurite uses this folder; wait until it has ended, or choose "
-                "another folder"
-            ) from error
-        yield
+def _wait_for_address(process: subprocess.Popen[bytes], log: IO[bytes]) -> str:
+    """Wait until Azurite listens, and return its address.
 
-
-def _start(
-    program: str, folder: Path | None, account: str, log: IO[str]
-) -> tuple[int, subprocess.Popen[str]]:
-    """Return port and process once it answers; try again if another program took the port."""
-    supervised = ["sh", "-c", _SUPERVISED, program]
-    storage = ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]
-    for _ in range(3):
-        port = _find_free_port()
-        process = subprocess.Popen(
-            [*supervised, "--blobHost", "127.0.0.1", "--blobPort", str(port), *storage, *_OPTIONS],
-            env={**os.environ, "AZURITE_ACCOUNTS": account},
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            if _wait_until_ready(process, port):
-                return port, process
-        except BaseException:
-            _stop(process)
-            raise
-        _stop(process)
-    log.seek(0)
-    output = " ".join(log.read().split())[-300:] or "it printed nothing"
-    raise OSError(f"{program} did not start: {output}")
-
-
-def _wait_until_ready(process: subprocess.Popen[str], port: int) -> bool:
-    """Wait until Azurite answers; return False if it ends first or the time limit is reached."""
-    opener = build_opener(ProxyHandler({}))
+    Raises:
+        OSError: It has ended, or does not listen in time.
+    """
     deadline = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            opener.open(f"http://127.0.0.1:{port}/", timeout=5).close()
-        except HTTPError as error:
-            return "azurite" in error.headers.get("Server", "").lower()
-        except OSError:
-            time.sleep(0.05)
-    return False
+    while True:
+        is_over = process.poll() is not None or time.monotonic() > deadline
+        # Unlike `read`, this does not move the offset at which the process writes.
+        output = os.pread(log.fileno(), 1 << 16, 0).decode(errors="replace")
+        if found := re.search(r"listens on (http://127\.0\.0\.1:\d+)", output):
+            return found[1]
+        if is_over:
+            output = " ".join(output.split())[-300:] or "it printed nothing"
+            raise OSError(f"Azurite did not start: {output}; check {PROGRAM_VARIABLE}")
+        time.sleep(0.05)
 
 
-def _find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     """Let the process write its data and exit; kill it if it does not do so in time."""
     assert process.stdin is not None
     process.stdin.close()

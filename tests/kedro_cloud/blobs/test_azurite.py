@@ -11,7 +11,6 @@ import pytest
 from emulator import Azurite
 from kedro_cloud.blobs import azurite as module
 from kedro_cloud.blobs.azurite import running
-from kedro_cloud.core.errors import describe
 
 
 def nothing_listens(port):
@@ -25,9 +24,6 @@ def test_a_folder_keeps_blobs_and_account_between_runs(azurite, tmp_path):
         first = Azurite(connection_string)
         first.make_containers("raw")
         first.filesystem().pipe_file("raw/kept", b"1")
-        with pytest.raises(OSError, match="another Azurite uses this folder; wait") as caught:
-            running(folder).__enter__()
-        assert describe(caught.value).startswith(str(folder))
     assert nothing_listens(first.port)
     with running(folder) as connection_string:
         assert Azurite(connection_string).filesystem().cat_file("raw/kept") == b"1"
@@ -65,5 +61,5 @@ def test_a_missing_or_broken_emulator_is_reported_in_one_line(monkeypatch):
     with pytest.raises(OSError, match="run `make azurite`"):
         running().__enter__()
     monkeypatch.setenv("KEDRO_CLOUD_AZURITE", "/bin/false")
-    with pytest.raises(OSError, match="/bin/false did not start"):
+    with pytest.raises(OSError, match="Azurite did not start: it printed nothing"):
         running().__enter__()
