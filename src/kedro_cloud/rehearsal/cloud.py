@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from kedro.framework.project import settings
 
 from kedro_cloud.blobs import azurite
 from kedro_cloud.blobs.storage import CONNECTION_STRING
+from kedro_cloud.core import config
 from kedro_cloud.core.cloud_settings import Rehearsal, rehearsal_settings
 from kedro_cloud.core.variables import JOB
 from kedro_cloud.rehearsal.account import SCHEME, Storage, Upload, parse_folder
@@ -72,8 +73,8 @@ class Cloud:
 
     def fetch_reports(self, report: Report) -> Iterator[str]:
         """Download the job's reports to the directory; yield their locations."""
-        roots = load_roots(self.project, self.env, **{JOB: report.run_id})
-        root = roots.get(self.settings.reports, "")
+        os.environ[JOB] = report.run_id  # the resolvers of settings.py read it, as in the steps
+        root = load_roots(self.project, self.env).get(self.settings.reports, "")
         if not root.startswith(SCHEME):
             return
         target = self.directory.reports(report.job.name)
@@ -88,31 +89,7 @@ class Cloud:
                 yield f"metrics: {os.path.relpath(metrics)}"
 
 
-def load_roots(project: Path, env: str, **variables: str) -> dict[str, str]:
-    """Return the roots in an environment's `globals.yml`.
-
-    Args:
-        project: Root folder of the Kedro project.
-        env: Folder of `conf`.
-        variables: Environment variables for the file.
-    """
-    from kedro_cloud.core import config
-
-    with _set_variables(variables):  # the resolvers of settings.py read os.environ
-        found = dict(config.loader(project, env)["globals"])
-    return {name: value for name, value in found.items() if isinstance(value, str)}
-
-
-@contextmanager
-def _set_variables(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the duration of the block."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+def load_roots(project: Path, env: str) -> dict[str, str]:
+    """Return the roots in an environment's `globals.yml`."""
+    content = config.loader(project, env)["globals"]
+    return {name: value for name, value in content.items() if isinstance(value, str)}

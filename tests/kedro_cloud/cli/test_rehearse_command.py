@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from kedro_cloud.blobs import azurite
@@ -53,13 +55,11 @@ def stopped(project):
 def processes_of(project) -> list[str]:
     """Return the command lines of processes whose arguments or variables name a project."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if str(project).encode() in text and int(folder.name) != os.getpid():
-            found.append(text.replace(b"\0", b" ").decode()[:200])
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            text = f"{process.cmdline()} {process.environ()}"
+            if str(project) in text and process.pid != os.getpid():
+                found.append(text[:200])
     return found
 
 

@@ -39,22 +39,16 @@ def test_only_new_and_changed_files_are_uploaded(storage, samples):
     assert storage.upload(samples) == (1, 4)
 
 
-def test_a_sample_never_replaces_an_output_of_a_step(storage, samples, blobs):
+def test_an_upload_replaces_an_output_of_a_step_but_a_sample_does_not(storage, samples, blobs):
     storage.upload(samples)
     with blobs.open("mine/here/b.txt", "wb") as file:
         file.write(b"output of a step")
     assert storage.upload(samples) == (0, 0)
     assert blobs.cat("mine/here/b.txt") == b"output of a step"
-
-
-def test_an_upload_replaces_an_output_of_a_step(storage, samples, blobs):
-    storage.upload(samples)
-    with blobs.open("mine/here/b.txt", "wb") as file:
-        file.write(b"output of a step")
-    own = replace(samples, sample=False)
-    storage.upload(own)
+    upload = replace(samples, sample=False)
+    storage.upload(upload)
     assert blobs.cat("mine/here/b.txt") == b"8"
-    assert storage.upload(own) == (0, 0)
+    assert storage.upload(upload) == (0, 0)
 
 
 def test_a_single_file_keeps_its_name(storage, samples, blobs):

@@ -3,21 +3,14 @@
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from fake_jobs import QUICK, job, log, states
+from kedro_cloud.core.processes import is_alive
 from kedro_cloud.jobs.job import Source, Step
 from kedro_cloud.rehearsal import launch, processes, rehearse
 from support import GUARD_S
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_only_dependants_of_a_failed_step_are_skipped(place, code):
