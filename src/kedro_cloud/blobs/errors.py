@@ -31,8 +31,8 @@ _BY_CODE = {
         f"{CONNECTION_STRING}, and check this machine's clock"
     ),
     "AuthorizationFailure": (
-        "admits no requests from this network ({what}); allow it under Networking, Firewalls and "
-        "virtual networks"
+        "does not allow requests from this network ({what}); allow it under Networking, Firewalls "
+        "and virtual networks"
     ),
     "ContainerNotFound": (
         "has no container '{container}'; create it: az storage container create --auth-mode login "
@@ -45,14 +45,14 @@ _BY_CODE = {
     ),
     "InvalidResourceName": _INVALID_NAME,
     "KeyBasedAuthenticationNotPermitted": (
-        f"admits no account keys ({{what}}); unset {ACCOUNT_KEY} and {CONNECTION_STRING}, and run "
-        "`az login`"
+        f"does not allow account keys ({{what}}); unset {ACCOUNT_KEY} and {CONNECTION_STRING}, and "
+        "run `az login`"
     ),
     "NoAuthenticationInformation": _OTHER_TENANT,
     "OutOfRangeInput": _INVALID_NAME,
 }
 _NO_ROLE = (
-    f"does not admit this identity ({{what}}); assign it the role {ROLE}, under Access Control "
+    f"does not allow this identity ({{what}}); assign it the role {ROLE}, under Access Control "
     "(IAM) of the account; a new role takes some minutes"
 )
 _SAS = (
@@ -139,19 +139,19 @@ def explain_error(target: Target, error: AzureError) -> StorageError:
     if isinstance(error, ClientAuthenticationError):
         if isinstance(error.__cause__, binascii.Error):
             return target.error(
-                "cannot be entered: its key is not valid ({reason}); correct "
-                f"{ACCOUNT_KEY} or {CONNECTION_STRING}, or better unset it and run `az login`",
+                "cannot be accessed: its key is not valid ({reason}); correct "
+                f"{ACCOUNT_KEY} or {CONNECTION_STRING}, or unset it and run `az login`",
                 reason=reason,
             )
         _, found, rest = reason.partition("AADSTS")
         return target.error(
-            "cannot be entered: no credential{reason}; run `az login`, or set "
+            "cannot be accessed: no credential{reason}; run `az login`, or set "
             f"{SAS_TOKEN}; on Azure ML, give the cluster an identity with the role {ROLE}",
             reason=f" ({found}{rest.partition('.')[0]})" if found else "",
         )
     if isinstance(error.inner_exception, ClientConnectorDNSError):
         return target.error(
-            "is unknown (no host {host}); correct storage_account in globals.yml of the "
+            "does not exist (no host {host}); correct storage_account in globals.yml of the "
             "environment, or check the network",
             host=error.inner_exception.host,
         )

@@ -76,7 +76,7 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_CachedByCredentials):  # ty
             if options.get(name):
                 raise ValueError(
                     f"blob storage: {name} is taken from {variable} only, never from a file; "
-                    "better run `az login`"
+                    "run `az login`"
                 )
         defaults = {"use_listings_cache": False, "blocksize": BLOCK, "max_concurrency": CONCURRENCY}
         options = {**defaults, **options}
@@ -102,8 +102,8 @@ class BlobFileSystem(AzureBlobFileSystem, metaclass=_CachedByCredentials):  # ty
             client = BlobServiceClient(self.account_url, self.credential, **options)
         else:
             raise StorageError(
-                "blob storage: which account? Name it as storage_account in globals.yml of the "
-                f"environment, or in {ACCOUNT_NAME}"
+                "blob storage: no account is set; set storage_account in globals.yml of the "
+                f"environment, or {ACCOUNT_NAME}"
             )
         policy.hostname = client.primary_hostname
         policy.account = str(client.account_name or self.account_name)
@@ -199,7 +199,7 @@ def _credential(options: dict[str, Any]) -> Any:
 def _warn_of_key() -> None:
     """Warn once, however many datasets there are."""
     logger.warning(
-        "%s opens the whole storage account to whoever reads it: better unset it, run `az login` "
-        "and have the role %s, or set a SAS token as %s",
+        "%s gives full access to the storage account; unset it, and run `az login` with the role "
+        "%s, or set a SAS token as %s",
         *(ACCOUNT_KEY, ROLE, SAS_TOKEN),
     )

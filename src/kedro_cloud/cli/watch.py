@@ -83,14 +83,14 @@ def watch(metadata: Any, /, **options: Any) -> None:
     kedro cloud watch abfs://CONTAINER --start endpoint --most-at-once 8
     """
     if options["start"] != LOCAL and options["results"]:
-        raise click.UsageError("--results is for --start local: others write as the catalog says")
+        raise click.UsageError("--results needs --start local; other runs write as in the catalog")
     if options["start"] == REHEARSAL and (options["most_at_once"] or 1) > 1:
         raise click.UsageError("--most-at-once: rehearsals run one after the other")
     sys.exit(_watch(metadata, SimpleNamespace(**options)))
 
 
 def _watch(metadata: Any, given: Any) -> int:
-    """Watch as the options say; return the exit code."""
+    """Watch with the options; return the exit code."""
     from kedro_cloud.core.cloud_settings import cloud_settings
     from kedro_cloud.trigger import display, files
     from kedro_cloud.trigger.settings import FileTrigger
@@ -102,9 +102,9 @@ def _watch(metadata: Any, given: Any) -> int:
     location.list_files(), location.list_tags()  # raises if one cannot be read
     is_local, is_blob = given.start in (LOCAL, REHEARSAL), "://" in location.address
     if given.start == REHEARSAL and is_blob:
-        raise ValueError(f"{location.address}: a rehearsal does not see it; watch a folder")
+        raise ValueError(f"{location.address}: a rehearsal cannot read it; watch a folder")
     if not is_local and not is_blob:
-        raise ValueError(f"{location.address}: a cluster does not see it; watch a container")
+        raise ValueError(f"{location.address}: a cluster cannot read it; watch a container")
     starter = _make_starter(trigger, metadata, given)
     watcher = Watcher(location, starter, trigger.trigger.attempts, every=given.every)
     if given.dry_run:  # room for no run, and no time in which files might change

@@ -23,7 +23,7 @@ STEP: ContextVar[tuple[str, str] | None] = ContextVar("step", default=None)
 
 
 class StepHooks:
-    """Register pipelines as steps if the environment says so, and limit the catalog of a step."""
+    """Register pipelines as steps or nodes, and limit the catalog of a step."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:

@@ -66,7 +66,7 @@ def test_the_account_is_that_of_the_environments_globals(environment):
 
 def test_a_missing_account_is_reported(environment):
     environment.setitem(conf, "abfs", {})
-    with pytest.raises(DatasetError, match=r"which account\? Name it as storage_account") as caught:
+    with pytest.raises(DatasetError, match="no account is set; set storage_account") as caught:
         JSONDataset(filepath="abfs://raw/a.json")
     assert "\n" not in describe(caught.value)
 

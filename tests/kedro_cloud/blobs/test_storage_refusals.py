@@ -42,7 +42,7 @@ def test_a_run_does_not_start_while_a_container_is_missing(name, blobs):
     ("status", "code", "expected"),
     [
         (403, "AuthorizationPermissionMismatch", "the role Storage Blob Data Contributor"),
-        (403, "AuthorizationFailure", "no requests from this network"),
+        (403, "AuthorizationFailure", "not allow requests from this network"),
         (403, "KeyBasedAuthenticationNotPermitted", "unset AZURE_STORAGE_ACCOUNT_KEY"),
         (403, "AuthenticationFailed", "does not accept the key or token"),
         (403, "AccountIsDisabled", "is disabled"),
@@ -78,7 +78,7 @@ def test_an_unknown_account_is_reported_soon(blobs, waits, monkeypatch):
     with pytest.raises(DatasetError) as caught:
         dataset("faq_trials").load()
     line = one_line(caught)
-    assert "storage account misspelt is unknown (no host misspelt.blob.invalid)" in line
+    assert "storage account misspelt does not exist (no host misspelt.blob.invalid)" in line
     assert "storage_account in globals.yml" in line
     assert sum(waits) < 5
 
@@ -92,7 +92,7 @@ def test_a_missing_credential_is_reported_at_once(blobs, waits, monkeypatch):
     with pytest.raises(DatasetError) as caught:
         dataset("faq_trials").load()
     line = one_line(caught)
-    assert "storage account quartettest cannot be entered: no credential; run `az login`" in line
+    assert "storage account quartettest cannot be accessed: no credential; run `az login`" in line
     assert "AZURE_STORAGE_SAS_TOKEN" in line
     assert waits == []
 

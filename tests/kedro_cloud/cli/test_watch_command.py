@@ -132,8 +132,8 @@ def test_the_default_location_is_the_container_of_the_trigger(call, container, w
         (["--params", "video=a.mp4"], "--params: 'video' differs from file to file"),
         (["--params", "report_folder=a"], "--params: 'report_folder' differs from file to file"),
         (["--results", "abfs://videos"], "use another --results"),
-        (["--start", "endpoint", "--results", "a"], "--results is for --start local"),
-        (["--start", "rehearsal"], "a rehearsal does not see it; watch a folder"),
+        (["--start", "endpoint", "--results", "a"], "--results needs --start local"),
+        (["--start", "rehearsal"], "a rehearsal cannot read it; watch a folder"),
         (["--start", "rehearsal", "--most-at-once", "2"], "run one after the other"),
         (["--start", "endpoint"], "workspace settings are missing"),
         (["-e", "base"], "environment 'base' has no cloud.yml"),
@@ -146,7 +146,7 @@ def test_an_error_is_reported_in_one_line(call, container, work, monkeypatch, ar
 
 def test_a_folder_is_not_watched_for_a_cluster(call, folder):
     message = error_of(call(str(folder.folder), "--start", "endpoint"))
-    assert "a cluster does not see it" in message
+    assert "a cluster cannot read it" in message
 
 
 @pytest.fixture
