@@ -73,23 +73,6 @@ def test_posts_of_another_tag_and_other_links_are_ignored(posts, links, ingested
     assert not read_table(ingested.originals)["Text0"].str.contains("Python", regex=False).all()
 
 
-def test_some_duplicates_are_duplicates_of_duplicates(links):
-    target = {link["PostId"]: link["RelatedPostId"] for link in links if link["LinkTypeId"] == "3"}
-    chained = sum(root in target for root in target.values())
-    assert 0.05 < chained / len(target) < 0.15
-
-
-def test_ids_and_dates_ascend_as_in_a_real_dump(posts, links):
-    for rows in (posts, links):
-        assert [int(row["Id"]) for row in rows] == sorted({int(row["Id"]) for row in rows})
-        dates = [row["CreationDate"] for row in rows]
-        assert dates == sorted(dates)
-    dated = {post["Id"]: post["CreationDate"] for post in posts}
-    for post in posts:
-        if "ParentId" in post:
-            assert dated[post["ParentId"]] < post["CreationDate"]
-
-
 def test_titles_are_escaped_for_xml_only(entries, dump, posts):
     titles = {post["Title"] for post in posts if "Title" in post}
     assert {entry["title"] for entry in entries} <= titles

@@ -205,26 +205,6 @@ def test_a_large_fleet_is_yielded_in_parts():
     assert len(first.column("device").chunk(0).dictionary) == 20_000
 
 
-def test_values_follow_a_daily_cycle_and_differ_between_sensors_of_a_kind():
-    readings, labels = simulate(quiet(days=4))
-    assert labels.empty
-    assert list(labels.columns) == ["device", "sensor", "start", "end", "kind"]
-    table = readings.to_pandas()
-    levels = []
-    for pair in table[["device", "sensor"]].drop_duplicates().itertuples(index=False):
-        values = select_values(table, pair)["value"].to_numpy()
-        assert len(values) == 4 * 1440
-        assert (values >= 0).all()
-        days = values.reshape(4, 1440)
-        hourly = days.reshape(4, 24, 60).mean(axis=2)
-        assert np.corrcoef(hourly[0], hourly[3])[0, 1] > 0.9
-        # From minute to minute there is noise, and much less than over the day.
-        assert 0 < np.diff(values).std() < 0.5 * values.std()
-        levels.append((pair.sensor, values.mean()))
-    temperatures = [level for sensor, level in levels if sensor == "temperature"]
-    assert abs(temperatures[0] - temperatures[1]) > 0.5
-
-
 def test_a_normal_stream_lacks_few_readings():
     readings, _ = simulate(quiet(lost=0.01))
     share = 1 - len(readings) / (2 * 3 * 2 * 1440)
