@@ -39,8 +39,8 @@ DIGITS, INGEST, TUNE, MATCH = (
 )
 READ, SCORE = run("sensor_ingestion"), run("anomaly_scoring")
 TRANSFER, TRAIN = run("style_transfer"), run("style_training")
-OF_TABLE = with_params("sensor_ingestion", f"sensor_table={TABLE}")
-OF_VIDEO = with_params("style_transfer", f"video={VIDEO}")
+READ_TABLE = with_params("sensor_ingestion", f"sensor_table={TABLE}")
+TRANSFER_VIDEO = with_params("style_transfer", f"video={VIDEO}")
 
 _DIGITS = [
     Case("images_missing", DIGITS, ("mnist_train_images", IMAGES, "no such file"), remove(IMAGES)),
@@ -48,7 +48,7 @@ _DIGITS = [
     Case("images_of_text", DIGITS, (IMAGES, "not an IDX file"), write(IMAGES, "hello world")),
     Case("images_a_folder", DIGITS, (IMAGES, "expected a file"), make_folder(IMAGES)),
     Case(
-        "images_cut_short",
+        "images_truncated",
         DIGITS,
         ("mnist_train_images", IMAGES, "is damaged", "download it again"),
         shorten(IMAGES, 9000),
@@ -109,7 +109,7 @@ _FAQ = [
     Case("dump_empty", INGEST, (POSTS, "no <row>", "expected Posts.xml"), write(POSTS, "")),
     Case("dump_of_text", INGEST, (POSTS, "no <row>"), write(POSTS, "hello")),
     Case("dump_a_folder", INGEST, (POSTS, "expected a file"), make_folder(POSTS)),
-    Case("dump_cut_short", INGEST, (POSTS, "download"), shorten(POSTS, 3000)),
+    Case("dump_truncated", INGEST, (POSTS, "download"), shorten(POSTS, 3000)),
     Case(
         "dump_mixed_up",
         INGEST,
@@ -124,7 +124,7 @@ _FAQ = [
     Case("table_missing", TUNE, ("faq_answers", ANSWERS, "no such file"), remove(ANSWERS)),
     Case("table_empty", TUNE, ("faq_answers", ANSWERS, "is empty"), write(ANSWERS, "")),
     Case("table_a_folder", TUNE, ("faq_answers", "expected a file"), make_folder(ANSWERS)),
-    Case("table_cut_short", TUNE, (ORIGINALS, "gzip file is damaged"), shorten(ORIGINALS, 1000)),
+    Case("table_truncated", TUNE, (ORIGINALS, "gzip file is damaged"), shorten(ORIGINALS, 1000)),
     Case(
         "table_mixed_up",
         TUNE,
@@ -149,21 +149,21 @@ _FAQ = [
 ]
 _SENSORS = [
     Case("captures_missing", READ, ("sensor_captures=FOLDER", CAPTURES), remove(CAPTURES)),
-    Case("readings_missing", OF_TABLE, (TABLE, "no such file; set it with sensor_table=FILE")),
-    Case("readings_empty", OF_TABLE, (TABLE, "cannot be read as a table"), write(TABLE, "")),
+    Case("readings_missing", READ_TABLE, (TABLE, "no such file; set it with sensor_table=FILE")),
+    Case("readings_empty", READ_TABLE, (TABLE, "cannot be read as a table"), write(TABLE, "")),
     Case(
         "readings_columns",
-        OF_TABLE,
+        READ_TABLE,
         (TABLE, "expected TS, Device, Sensor, Value, found time, of, what"),
         write(TABLE, "time,of,what\n1,2,3\n"),
     ),
     Case(
         "readings_in_utf16",
-        OF_TABLE,
+        READ_TABLE,
         (TABLE, "save it as UTF-8"),
         both(write(TABLE, "TS,Device,Sensor,Value\n"), recode(TABLE, "utf-16")),
     ),
-    Case("readings_a_folder", OF_TABLE, (TABLE, "expected a file"), make_folder(TABLE)),
+    Case("readings_a_folder", READ_TABLE, (TABLE, "expected a file"), make_folder(TABLE)),
     Case(
         "readings_in_excel",
         with_params("sensor_ingestion", "sensor_table=t.xlsx"),
@@ -187,14 +187,19 @@ _SENSORS = [
     ),
 ]
 _STYLE = [
-    Case("video_missing", OF_VIDEO, ("style_source", VIDEO, "--params video=FILE")),
+    Case("video_missing", TRANSFER_VIDEO, ("style_source", VIDEO, "--params video=FILE")),
     Case(
-        "video_of_text", OF_VIDEO, ("mine.mp4", "cannot be read as a video"), write(VIDEO, "hello")
+        "video_of_text",
+        TRANSFER_VIDEO,
+        ("mine.mp4", "cannot be read as a video"),
+        write(VIDEO, "hello"),
     ),
-    Case("video_empty", OF_VIDEO, ("mine.mp4", "cannot be read as a video"), write(VIDEO, "")),
+    Case(
+        "video_empty", TRANSFER_VIDEO, ("mine.mp4", "cannot be read as a video"), write(VIDEO, "")
+    ),
     Case(
         "video_of_sound",
-        OF_VIDEO,
+        TRANSFER_VIDEO,
         ("only audio; use another file",),
         make_video(VIDEO, 0, sound=True),
     ),
@@ -204,12 +209,14 @@ _STYLE = [
         ("pyproject.toml: has no video stream",),
     ),
     Case(
-        "video_cut_short",
-        OF_VIDEO,
+        "video_truncated",
+        TRANSFER_VIDEO,
         ("mine.mp4", "copy or export it again"),
         both(copy_over(f"{RAW}/style/sample.mp4", VIDEO), shorten(VIDEO, 20_000)),
     ),
-    Case("video_an_empty_folder", OF_VIDEO, (VIDEO, "contains no pictures"), make_folder(VIDEO)),
+    Case(
+        "video_an_empty_folder", TRANSFER_VIDEO, (VIDEO, "contains no pictures"), make_folder(VIDEO)
+    ),
     Case(
         "video_nowhere",
         with_params("style_transfer", "video=http://127.0.0.1:9/a.mp4"),
@@ -227,7 +234,7 @@ _STYLE = [
         ("unknown style 'munch'; known: starry_night, wave",),
     ),
     Case("weights_of_text", TRANSFER, (WEIGHTS, "complete", "again"), write(WEIGHTS, "hello")),
-    Case("weights_cut_short", TRANSFER, (WEIGHTS, "complete", "again"), shorten(WEIGHTS, 2000)),
+    Case("weights_truncated", TRANSFER, (WEIGHTS, "complete", "again"), shorten(WEIGHTS, 2000)),
     Case("weights_a_folder", TRANSFER, (WEIGHTS, "expected a file"), make_folder(WEIGHTS)),
     Case("painting_missing", TRAIN, (PAINTING, "--params painting=FILE")),
     Case("painting_of_text", TRAIN, (PAINTING, "not a complete picture"), write(PAINTING, "hello")),

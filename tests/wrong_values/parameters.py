@@ -69,7 +69,7 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
 }
 """By pipeline: values of `--params`, and the expected parts of the message."""
 
-_OF_DATA: list[tuple[str, str, tuple[str, ...]]] = [
+_FOR_THE_DATA: list[tuple[str, str, tuple[str, ...]]] = [
     ("mnist_training", "mnist_data=nowhere", ("mnist_train_images", "nowhere", "no such file")),
     ("faq_tuning", "faq_data=nowhere", ("nowhere/orig-q.tsv.gz: no such file",)),
     (
@@ -91,6 +91,6 @@ _FIRST = [(pipeline, *values[0]) for pipeline, values in VALUES.items()]
 
 PARAMETERS = [
     Case(value, with_params(pipeline, value), parts)
-    for pipeline, value, parts in [*_FIRST, *_UNKNOWN, *_OF_DATA]
+    for pipeline, value, parts in [*_FIRST, *_UNKNOWN, *_FOR_THE_DATA]
 ]
 """For runs: of the values that models refuse, one of each pipeline will do."""

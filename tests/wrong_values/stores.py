@@ -25,7 +25,7 @@ NO_MODELS = "DELETE FROM model_version_tags; DELETE FROM model_versions"
 MODELS = "mlartifacts/*/artifacts"
 
 
-def at(url: str, *parts: str) -> Case:
+def make_url_case(url: str, *parts: str) -> Case:
     """Return a case of another URL of the sensor database."""
     return Case(
         f"sensors at {url}", with_params("anomaly_training", f"sensor_database={url}"), parts
@@ -43,7 +43,7 @@ def copy_digits_model_to(name: str) -> str:
 
 _SENSORS = [
     Case("sensors damaged", READ, (SENSORS, "not a database", "restore"), write(SENSORS, JUNK)),
-    Case("sensors cut short", SCORE, (SENSORS, "malformed", "restore"), shorten(SENSORS, 5000)),
+    Case("sensors truncated", SCORE, (SENSORS, "malformed", "restore"), shorten(SENSORS, 5000)),
     Case("sensors a folder", TRAIN, (SENSORS, "Check that its folder"), make_folder(SENSORS)),
     Case(
         "sensors missing",
@@ -57,15 +57,15 @@ _SENSORS = [
         ("table sensor_windows lacks", "new database for the sensors"),
         execute(SENSORS, OTHER_SCHEMA),
     ),
-    at("hello", "'sensor_", "sqlite:///FILE"),
-    at("sqlite://", "in memory: data would be lost"),
-    at("postgresql://x/y", "'sensor_", "sqlite:///FILE"),
-    at("mssql+pyodbc://127.0.0.1:9/x", "127.0.0.1:9", "`az login`"),
-    at("mssql+pyodbc://u:secret@127.0.0.1/x?driver=none", "'none'", "make database"),
+    make_url_case("hello", "'sensor_", "sqlite:///FILE"),
+    make_url_case("sqlite://", "in memory: data would be lost"),
+    make_url_case("postgresql://x/y", "'sensor_", "sqlite:///FILE"),
+    make_url_case("mssql+pyodbc://127.0.0.1:9/x", "127.0.0.1:9", "`az login`"),
+    make_url_case("mssql+pyodbc://u:secret@127.0.0.1/x?driver=none", "'none'", "make database"),
 ]
 _TRACKING = [
     Case("tracking damaged", MATCH, (TRACKING, "restore a backup"), write(TRACKING, JUNK)),
-    Case("tracking cut short", MATCH, (TRACKING, "cannot be read"), shorten(TRACKING, 5000)),
+    Case("tracking truncated", MATCH, (TRACKING, "cannot be read"), shorten(TRACKING, 5000)),
     Case(
         "tracking other tables",
         MATCH,
@@ -85,31 +85,31 @@ _TRACKING = [
         execute(TRACKING, NO_MODELS),
     ),
     Case(
-        "bank missing",
+        "sensor models missing",
         SCORE,
         ("sensor_models: no version is registered", "anomaly_training"),
         execute(TRACKING, NO_MODELS),
     ),
     Case(
-        "ranker of digits",
+        "ranker replaced by digits",
         MATCH,
         ("not a model of this project", "run the pipeline"),
         execute(TRACKING, copy_digits_model_to("FAQ_ranker")),
     ),
     Case(
-        "bank of digits",
+        "sensor models replaced by digits",
         SCORE,
         ("not a model of this project", "run the pipeline"),
         execute(TRACKING, copy_digits_model_to("sensor_models")),
     ),
     Case(
-        "bank gone",
+        "sensor model files missing",
         SCORE,
         ("sensor_models", "version 1", "restore its files or delete"),
         own_registry(remove("mlartifacts")),
     ),
     Case(
-        "bank damaged",
+        "sensor models damaged",
         SCORE,
         ("checksum",),
         own_registry(
@@ -119,7 +119,7 @@ _TRACKING = [
         ),
     ),
     Case(
-        "bank cut short",
+        "sensor models truncated",
         SCORE,
         ("sensor_models",),
         own_registry(damage_all(f"{MODELS}/sensor_models/**/*.safetensors", lambda old: old[:500])),
@@ -127,7 +127,7 @@ _TRACKING = [
 ]
 _STUDY = [
     Case("study damaged", SEARCH, (STUDY, "move the file away"), write(STUDY, JUNK)),
-    Case("study cut short", SEARCH, (STUDY, "move the file away"), shorten(STUDY, 5000)),
+    Case("study truncated", SEARCH, (STUDY, "move the file away"), shorten(STUDY, 5000)),
     Case(
         "study other tables",
         SEARCH,
