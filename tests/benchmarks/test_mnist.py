@@ -146,7 +146,7 @@ RUN_AND_WEIGH = (
 )
 
 
-def test_whole_pipeline(tmp_path, real_mnist, record):
+def test_complete_pipeline(tmp_path, real_mnist, record):
     """Twice, each in a process of its own: peak memory, duration, and the same metrics."""
     peaks, durations, metrics = [], [], []
     for attempt in ("first", "second"):

@@ -128,7 +128,7 @@ def test_a_lost_response_to_a_commit_does_not_repeat_other_steps(store, direct, 
     direct.claim("scoring", minutes=60)
 
 
-def test_a_connection_that_the_server_closed_meanwhile_costs_no_attempt(mariadb, name, expected):
+def test_a_connection_closed_by_the_server_is_reopened(mariadb, name, expected):
     patient = tables(mariadb.url(name), attempts=1)
     patient.publish(FIRST)
     mariadb.execute(*(f"KILL {number}" for number in _connections(mariadb, name)))
@@ -241,7 +241,7 @@ def test_an_unknown_database_is_reported_without_retries(mariadb):
         tables(mariadb.url("elsewhere")).make()
 
 
-def test_a_disk_that_is_full_keeps_the_tables_as_they_were(mariadb, name):
+def test_a_full_disk_of_the_server_keeps_the_tables_unchanged(mariadb, name):
     mariadb.execute("SET GLOBAL innodb_file_per_table = OFF")  # into the one file that is limited
     store = tables(mariadb.url(name))
     store.make()

@@ -71,7 +71,7 @@ def test_readers_do_not_block_a_batch(path):
         assert other.execute("SELECT count(*) FROM sensor_windows").fetchone() == (18,)
 
 
-def test_a_full_disk_keeps_the_tables_as_they_were(path):
+def test_a_full_disk_keeps_the_tables_unchanged(path):
     store = open_tables(path)
     before = everything(store)
     limited = []

@@ -78,7 +78,7 @@ def test_training_without_bfloat16_support_uses_float32(few, monkeypatch):
     assert accuracy(probabilities, few["labels"]).value > 0.9
 
 
-def test_gradient_of_two_slices_is_that_of_the_batch(few):
+def test_gradient_of_two_slices_equals_that_of_the_batch(few):
     """With fixed running statistics, a step does not depend on the slices."""
     settings = BRIEF.model_copy(
         update={"rotation_degrees": 0, "scaling": 0, "shear": 0, "shift_pixels": 0}

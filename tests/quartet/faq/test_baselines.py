@@ -16,7 +16,7 @@ def corpus(faq_tables):
     return *texts, indices_of(originals, duplicates)
 
 
-def test_cosine_is_that_of_tf_idf_vectors(corpus):
+def test_cosine_uses_tf_idf_vectors(corpus):
     originals, known, _ = corpus
     scores = baselines.score_by_cosine([originals[3]], originals, known)
     assert scores.shape == (1, 12)

@@ -146,7 +146,7 @@ def test_the_first_of_several_links_is_used():
     links=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=40),
     scale=st.sampled_from([1, 79_000_003, 10**15]),
 )
-def test_chains_are_resolved_as_by_brute_force(links, scale):
+def test_chains_equal_those_of_brute_force(links, scale):
     first = {}
     for duplicate, target in links:
         first.setdefault(duplicate, target)

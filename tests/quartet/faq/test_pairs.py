@@ -22,7 +22,7 @@ def test_each_question_has_its_right_original_exactly_once(pairs, index):
     assert (np.diff(pairs.question) >= 0).all()
 
 
-def test_negatives_are_those_retrieved_and_drawn(pairs, comparer):
+def test_negatives_are_retrieved_and_drawn(pairs, comparer):
     for question in (0, 30, 71):
         own = pairs.question == question
         hardness = np.sort(pairs.hardness[own & (pairs.hardness < UNRANKED)])

@@ -62,7 +62,7 @@ def test_balanced_weights_give_both_classes_the_same_total(pairs):
     assert weight.mean() == pytest.approx(1, rel=1e-5)
 
 
-def test_the_validation_metric_is_that_of_the_scores(comparer, encoder, faq_tables, pairs):
+def test_the_validation_metric_is_computed_from_the_scores(comparer, encoder, faq_tables, pairs):
     texts = [text + " please" for text in faq_tables[1]["text"][::6]]
     labelled = make_labelled_questions(comparer, encoder.encode(texts), np.arange(12))
     _, evaluate = make_validation_set(labelled, PARAMETERS, "gain_at_1")

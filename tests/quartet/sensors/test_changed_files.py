@@ -166,7 +166,7 @@ versions = st.lists(contents, min_size=1, max_size=2)
     st.integers(1, 8),
     st.booleans(),
 )
-def test_windows_are_those_of_the_files_as_they_are_now(files, runs, batch_readings, halved):
+def test_windows_equal_those_of_the_current_files(files, runs, batch_readings, halved):
     """For any changes of files, batch sizes and interrupted runs."""
     source, store, tables = Folder(), MemoryStore(), Tables()
     with pytest.MonkeyPatch.context() as patch:

@@ -223,7 +223,7 @@ people = st.one_of(
         max_size=3,
     )
 )
-def test_readings_are_checked_together_as_one_by_one(options, readings):
+def test_readings_are_checked_the_same_together_and_one_by_one(options, readings):
     together = checked(*readings, **options)
     apart = ReadingChecker("file", **options)
     odd = ("a", "b", "20260302T120000Z", True)  # beside it nothing is parsed many at a time

@@ -70,7 +70,7 @@ def days(number):
     return np.sin(phase) + np.random.default_rng(number).normal(0, 0.1, len(phase))
 
 
-def test_the_index_is_that_of_deciles():
+def test_the_index_is_computed_from_deciles():
     generator = np.random.default_rng(0)
     training, new = generator.normal(size=TRAINED), generator.normal(0.7, 1.5, size=500)
     edges = np.quantile(training, QUANTILES)[1:-1]
