@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import av
+import numpy as np
 from av import VideoFrame
 
 from quartet.style.ordering import decode_with_packet_index
@@ -16,6 +17,15 @@ from quartet.style.pictures import FrameConverter
 from quartet.style.video import Picture, Source, VideoPlan, open_source
 
 _IndexedFrames = Iterator[tuple[int, VideoFrame]]
+
+_CHECKED_FRAMES = 128
+"""Frames at the start in which key frames are tried."""
+_CHECKED_KEYS = 8
+"""About as many of them are tried."""
+_FAR_FRAMES = 300
+"""The same if there is none among those: the longest usual distance of key frames."""
+_COMPARED = 4
+"""Frames compared from each of these key frames."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,41 @@ def decode_frames(
         )
     for missing in range(next_index, last):
         yield Frame(missing, plan.timestamps[missing], convert.to_picture(previous), repeated=True)
+
+
+def seeks_exactly(source: Source, plan: VideoPlan) -> bool:
+    """Return whether decoding from key frames gives the same frames as from the start.
+
+    It does not where decoders keep a state that key frames do not reset, where frames are marked
+    as key frames that are none, or where timestamps after seeking differ. Some key frames near
+    the start are tried.
+    """
+    keys = [key for key in plan.keys if 0 < key < _CHECKED_FRAMES]
+    keys = keys[:: max(1, len(keys) // _CHECKED_KEYS)]
+    keys = keys or [key for key in plan.keys if 0 < key < _FAR_FRAMES][:1]
+    if not keys:
+        return True
+    convert = FrameConverter(plan)
+    wanted = {index for key in keys for index in range(key, min(key + _COMPARED, plan.frames))}
+    expected = {}
+    for index, frame in _decode_from(source, plan, None, 1):
+        if index in wanted:
+            expected[index] = convert.to_picture(frame)
+        if index >= max(wanted):
+            break
+    for key in keys:
+        frames = {}
+        for index, frame in _decode_around(source, plan, key, 1):
+            if index in expected:
+                frames[index] = convert.to_picture(frame)
+            if index >= key + _COMPARED - 1:
+                break
+        for index in range(key, key + _COMPARED):
+            if (index in frames) != (index in expected):
+                return False
+            if index in frames and not np.array_equal(frames[index], expected[index]):
+                return False
+    return True
 
 
 def _decode_around(source: Source, plan: VideoPlan, first: int, threads: int) -> _IndexedFrames:

@@ -73,11 +73,10 @@ def order_by_timestamps(packet_times: PacketTimes, first_frames: FirstFrames) ->
     It does where packets have no timestamps (raw streams) or wrong ones (H.264 in AVI), and
     where there are fewer frames than packets (field-coded pictures).
     """
-    packet_indices = [index for index, shown in enumerate(packet_times.shown) if shown]
+    packet_indices = sort_packets(packet_times)
     times = {index: packet_times.shown_at[index] for index in packet_indices}
     if None in times.values() or len(set(times.values())) < len(packet_indices):
         return None
-    packet_indices.sort(key=lambda index: times[index])  # type: ignore[arg-type, return-value]
     timestamps = tuple(time for index in packet_indices if (time := times[index]) is not None)
     keys = tuple(frame for frame, index in enumerate(packet_indices) if packet_times.keys[index])
     # Frames before the first key frame cannot be decoded.
@@ -91,6 +90,12 @@ def order_by_timestamps(packet_times: PacketTimes, first_frames: FirstFrames) ->
     )
     consistent = set(decoded) <= set(timestamps) and len(decoded) >= _MIN_DECODED_SHARE * expected
     return FrameOrder(timestamps, keys) if consistent else None
+
+
+def sort_packets(packet_times: PacketTimes) -> tuple[int, ...]:
+    """Return the indices of the displayed packets by presentation timestamp."""
+    indices = (index for index, shown in enumerate(packet_times.shown) if shown)
+    return tuple(sorted(indices, key=lambda index: packet_times.shown_at[index] or 0))
 
 
 def order_by_decoding(

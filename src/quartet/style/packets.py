@@ -71,12 +71,22 @@ def decode_packet(stream: VideoStream, packet: Packet[Stream] | None) -> list[Vi
 def is_shown(packet: Packet[Stream], codec: str) -> bool:
     """Return whether a video packet gives a displayed frame.
 
-    Frames before the start of an edit list do not, nor do hidden frames of VP8, marked in
-    their first byte (RFC 6386, section 9.1).
+    Frames before the start of an edit list do not, nor do hidden frames of VP8 and VP9, marked
+    in their first byte (RFC 6386, section 9.1; VP9 bitstream specification, section 6.2). VP9
+    usually joins a hidden frame and the next one in one packet, which ends with an index.
     """
     if packet.is_discard:
         return False
-    return codec != "vp8" or bool(memoryview(packet)[0] & 0x10)
+    content = memoryview(packet)
+    if codec == "vp8":
+        return bool(content[0] & 0x10)
+    if codec != "vp9" or content[-1] & 0xE0 == 0xC0:
+        return True
+    # Two bits of marker, two of profile, a reserved one in profile 3; then: shows an existing
+    # frame, frame type, is shown.
+    reserved = content[0] & 0x30 == 0x30
+    shows_existing, shown = (0x04, 0x01) if reserved else (0x08, 0x02)
+    return bool(content[0] & (shows_existing | shown))
 
 
 def payload(packet: Packet[Stream], codec: str) -> memoryview:

@@ -17,6 +17,14 @@ LIMITED, FULL = 1, 2
 # FFmpeg's converter numbers matrices differently.
 _MATRICES = {BT709: 1, 4: 4, 5: 5, BT601: 5, 7: 7, 9: 9}
 
+# By quarter turns counter-clockwise, as FFmpeg states rotations.
+_QUARTER_TURNS = (
+    Orientation(),
+    Orientation(True, mirrored=False, upside_down=True),
+    Orientation(False, mirrored=True, upside_down=True),
+    Orientation(True, mirrored=True, upside_down=False),
+)
+
 # Faster conversions darken by up to three levels.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -43,16 +51,27 @@ def detect_colours(frame: VideoFrame) -> Colours:
     )
 
 
+def read_side_data(frame: VideoFrame) -> dict[str, Any]:
+    """Return the frame's side data by FFmpeg's name; nothing if PyAV does not know a kind of it.
+
+    PyAV 18.1 does not know Exif, for instance, which frames of some cameras contain.
+    """
+    try:
+        # The type stub of side_data is wrong.
+        return {data.type.name: data for data in frame.side_data}  # type: ignore[attr-defined]
+    except ValueError:
+        return {}
+
+
 def detect_orientation(frame: VideoFrame) -> Orientation:
     """Return how the frame is rotated for display, to the nearest quarter turn.
 
     Reads FFmpeg's display matrix, whose first four numbers a, b and c, d map the point x, y
     to a x + c y, b x + d y.
     """
-    # The type stub of side_data is wrong.
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    matrix: Any = read_side_data(frame).get("DISPLAYMATRIX")
     if matrix is None:
-        return Orientation()
+        return _QUARTER_TURNS[round(frame.rotation / 90) % 4]
     a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(False, mirrored=a < 0, upside_down=d < 0)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from dataclasses import replace
 from fractions import Fraction
 
 from quartet.style.containers import choose_container
+from quartet.style.decode import seeks_exactly
 from quartet.style.ordering import (
     FirstFrames,
     FrameOrder,
     order_by_decoding,
     order_by_timestamps,
     read_first_frames,
+    sort_packets,
 )
 from quartet.style.pictures import detect_colours, detect_orientation
 from quartet.style.reading import SourceScan, scan_source
@@ -27,7 +30,10 @@ def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = 
     """Plan the processing of a video in segments.
 
     The source is read once and decoded only at its start. If timestamps do not determine the
-    order of frames, as in raw streams, it is decoded completely once.
+    order of frames, as in raw streams, it is decoded completely once. If seeking to key frames
+    does not give the frames that decoding from the start gives, the plan has the index of each
+    frame's packet, by which key frames are found without seeking; or if that does not either, it
+    has no key frames, and each segment is decoded from the start.
 
     Args:
         source: Video in any format that FFmpeg reads.
@@ -58,7 +64,8 @@ def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = 
     orientation = detect_orientation(first_frames.frame)
     stored_size, aspect = (first_frames.frame.width, first_frames.frame.height), scan.sample_aspect
     width, height = stored_size[::-1] if orientation.transposed else stored_size
-    return VideoPlan(
+    keys = () if scan.has_decoder_state else order.keys
+    plan = VideoPlan(
         name=name,
         fingerprint=scan.fingerprint,
         container=target,
@@ -73,12 +80,18 @@ def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = 
         end=end,
         origin=start,
         average_rate=_average_rate(scan, order, end).as_integer_ratio(),
-        segments=split_segments(len(order.timestamps), order.keys, segment_frames),
-        keys=order.keys,
-        packets=order.packets,
+        segments=split_segments(len(order.timestamps), keys, segment_frames),
+        keys=keys,
+        packets=order.packets or (sort_packets(scan.packet_times) if scan.seeks_by_search else ()),
         tracks=tracks,
         missing_seconds=float(scan.missing),
     )
+    if len(plan.segments) == 1 or seeks_exactly(source, plan):
+        return plan
+    plan = replace(plan, packets=plan.packets or sort_packets(scan.packet_times))
+    if seeks_exactly(source, plan):
+        return plan
+    return replace(plan, keys=(), segments=split_segments(plan.frames, (), segment_frames))
 
 
 def _truncation_error(name: str, last: int, missing: float) -> ValueError:

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from av.container import InputContainer
 from av.format import Flags
-from av.packet import Packet
+from av.packet import Packet, PktSideDataT
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from tqdm import tqdm
@@ -31,6 +31,9 @@ _LATEST_START = 10
 
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 
+_STATE: tuple[PktSideDataT, ...] = ("palette", "new_extradata", "param_change")
+"""Side data of packets that change the state of the decoder; seeking skips them."""
+
 _DECLARES_DURATION = {"matroska", "avi", "flv", "asf", "mp4"}
 """Containers that declare their duration; FFmpeg estimates that of others from their end."""
 
@@ -50,6 +53,10 @@ class SourceScan:
         start: First timestamp of any stream, seconds.
         any_start: Whether the container's clock may start at any time.
         missing: Declared duration beyond the actual end, seconds.
+        has_decoder_state: Whether packets change the state of the decoder, as palettes do, so
+            that it depends on all packets before.
+        seeks_by_search: Whether the container has no index and states the time of some frames
+            only, so that others have other timestamps after seeking.
     """
 
     stream: int
@@ -62,6 +69,8 @@ class SourceScan:
     start: Fraction
     any_start: bool
     missing: Fraction
+    has_decoder_state: bool
+    seeks_by_search: bool
 
 
 @dataclass
@@ -74,6 +83,7 @@ class _StreamSummary:
     end: Fraction | None = None
     last: Fraction | None = None
     broken: bool = False
+    has_decoder_state: bool = False
     digest: Any = field(default_factory=hashlib.sha256)  # hashlib has no public type for it
 
 
@@ -107,6 +117,8 @@ def scan_source(container: InputContainer, name: str) -> SourceScan:
         missing=_missing_seconds(
             container, video, list(summaries.values()), summaries[video.index]
         ),
+        has_decoder_state=summaries[video.index].has_decoder_state,
+        seeks_by_search=container.format.name == "mpeg",
     )
 
 
@@ -180,6 +192,7 @@ def _update_summary(summary: _StreamSummary, packet: Packet[Stream], name: str) 
     summary.packets += 1
     summary.digest.update(payload(packet, summary.codec))
     summary.broken = packet.is_corrupt
+    summary.has_decoder_state |= any(packet.has_sidedata(kind) for kind in _STATE)
     tick = packet.time_base
     time = packet.dts if packet.dts is not None else packet.pts
     if time is not None and packet.stream.type in ("video", "audio"):
