@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -25,6 +26,8 @@ _PICKLED = (b"PK", b"\x80")
 The header length of a safetensors file may start with the same bytes."""
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weights")
 """Keys of the weights in checkpoints that contain more, such as an optimiser."""
+_CHECKSUM = "arrays_sha256"
+"""Key of the checksum in the metadata of a safetensors file."""
 _PARALLEL = "module."
 """Prefix of all names if the network was trained with PyTorch's DataParallel."""
 
@@ -36,12 +39,21 @@ class Weights:
     Attributes:
         name: Name of the file without suffix, which is the name of the style.
         arrays: Arrays by name; bfloat16, which NumPy lacks, is converted to float32.
-        metadata: Metadata in the header of the safetensors file.
+        metadata: Metadata in the header of the safetensors file, except the checksum.
     """
 
     name: str
     arrays: Mapping[str, NDArray[Any]]
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over names, types, shapes and values of the arrays, hexadecimal."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.arrays.items()):
+            digest.update(repr((name, array.dtype.str, array.shape)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
 
 class WeightsDataset(FileDataset[Weights, Weights]):
@@ -51,6 +63,9 @@ class WeightsDataset(FileDataset[Weights, Weights]):
     `NAME.pt` and `NAME.model` are tried. A PyTorch file is a pickle, which can contain code:
     only tensors are loaded from it (`weights_only`). They may be part of a checkpoint, under
     `state_dict` or a similar key, and their names may start with `module.`.
+
+    Saved files contain the checksum of their arrays, which is checked on loading. Weights that
+    are not finite are refused.
 
     ```yaml
     style_weights:
@@ -65,6 +80,7 @@ class WeightsDataset(FileDataset[Weights, Weights]):
         self,
         *,
         filepath: str,
+        name: str | None = None,
         kind: str | None = "style",
         prefix: str = "",
         hint: str = "set the file that contains the weights",
@@ -74,12 +90,18 @@ class WeightsDataset(FileDataset[Weights, Weights]):
 
         Args:
             filepath: Local path or any fsspec URL.
+            name: Name in the path that a user chooses, which must not lead to another folder.
             kind: What a file of this folder is to users. If set, the message about a missing
                 file lists the names of the others.
             prefix: Only arrays whose names start with it are loaded.
             hint: End of the message if the file is missing: what to do.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
+
+        Raises:
+            DatasetError: The name is not a plain file name.
         """
+        if name is not None:
+            _check_name(name, kind or "weights")
         super().__init__(filepath=filepath, **options)
         self._kind = kind
         self._prefix = prefix
@@ -89,7 +111,8 @@ class WeightsDataset(FileDataset[Weights, Weights]):
         """Return the weights.
 
         Raises:
-            DatasetError: The file is missing or damaged, or contains code or no named arrays.
+            DatasetError: The file is missing or damaged, contains code or no named arrays, or
+                its arrays are not finite or not those of its checksum.
         """
         location = self._find()
         if location is None:
@@ -99,6 +122,7 @@ class WeightsDataset(FileDataset[Weights, Weights]):
             tensors, metadata = _from_pickle(content, path), dict[str, str]()
         else:
             tensors, metadata = _from_safetensors(content, path)
+            _check_sum(tensors, metadata.pop(_CHECKSUM, None), path)
         arrays = {
             name: _to_array(tensor, name, path)
             for name, tensor in tensors.items()
@@ -106,6 +130,7 @@ class WeightsDataset(FileDataset[Weights, Weights]):
         }
         if not arrays:
             raise DatasetError(f"{path}: contains no weights named {self._prefix}…; {self._hint}")
+        _check_finite(arrays, path)
         return Weights(PurePosixPath(path).stem, arrays, metadata)
 
     def save(self, data: Weights) -> None:
@@ -137,6 +162,51 @@ class WeightsDataset(FileDataset[Weights, Weights]):
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted({path.stem for path in paths if path.suffix in self.suffixes})
+
+
+def _check_name(name: str, kind: str) -> None:
+    """Check that a name contains no path.
+
+    Raises:
+        DatasetError: It does, or is hidden or empty.
+    """
+    if not name or name.startswith(".") or re.search(r"[/\\\x00-\x1f]", name):
+        raise DatasetError(
+            f"{kind} '{name}': a name contains no / or \\ and does not start with a dot; to use a "
+            f"file of another folder, set {kind}_weights=FILE"
+        )
+
+
+def _check_finite(arrays: Mapping[str, NDArray[Any]], path: str) -> None:
+    """Check that all values are numbers.
+
+    Raises:
+        DatasetError: One is not; pictures would be black.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            count = int(array.size - np.isfinite(array).sum())
+            raise DatasetError(
+                f"{path}: '{name}' contains {count} values that are NaN or infinite; the training "
+                "diverged or the file is damaged: download it or train again"
+            )
+
+
+def _check_sum(tensors: Mapping[str, Tensor], expected: str | None, path: str) -> None:
+    """Check the arrays of a file against its checksum, if it has one.
+
+    Raises:
+        DatasetError: They differ.
+    """
+    if expected is None:
+        return
+    arrays = {name: _to_array(tensor, name, path) for name, tensor in tensors.items()}
+    found = Weights("", arrays).sha256
+    if found != expected:
+        raise DatasetError(
+            f"{path}: the weights are damaged (SHA-256 {found[:12]}…, expected {expected[:12]}…); "
+            "restore the file or train again"
+        )
 
 
 def _from_pickle(content: bytes, path: str) -> dict[str, Tensor]:
@@ -219,7 +289,7 @@ def _to_safetensors(weights: Weights) -> bytes:
         name: np.ascontiguousarray(array).reshape(array.shape)
         for name, array in weights.arrays.items()
     }
-    content = save(arrays, dict(weights.metadata))
+    content = save(arrays, {**weights.metadata, _CHECKSUM: Weights("", arrays).sha256})
     # The library writes the metadata in random order.
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])

@@ -79,7 +79,9 @@ def _format_photographs(photographs: Photographs) -> str:
     return f"{len(names)}: {', '.join(names)}"
 
 
-def format_model_card(style: str, metadata: Mapping[str, str], metrics: Mapping[str, Any]) -> str:
+def format_model_card(
+    style: str, metadata: Mapping[str, str], metrics: Mapping[str, Any], weights_sha256: str
+) -> str:
     """Return the model card in Markdown.
 
     Args:
@@ -87,6 +89,7 @@ def format_model_card(style: str, metadata: Mapping[str, str], metrics: Mapping[
         metadata: Metadata from `build_training_metadata`.
         metrics: Metrics of the training: `content_loss`, `style_loss`, `roughness_loss`,
             `width`, `parameters` and `steps`.
+        weights_sha256: Checksum of the weights.
     """
     settings = json.loads(metadata["style_training"])
     title = metadata.get("painting_title")
@@ -109,6 +112,8 @@ def format_model_card(style: str, metadata: Mapping[str, str], metrics: Mapping[
         f"Mean losses at the end, after {metrics['steps']:,} steps (before weighting): "
         f"content {metrics['content_loss']:.3f}, style {metrics['style_loss']:.3f}, roughness "
         f"{metrics['roughness_loss']:.3f}.",
+        f"SHA-256 of the weights: `{weights_sha256}`. The file contains it; it is checked when the "
+        "style is loaded.",
         "## Intended use",
         "Stylizing photographs and videos for people to look at:",
         f"```console\n$ {_COMMAND},style={style}\n```",

@@ -253,3 +253,43 @@ def test_save_as_pickle_raises(tmp_path):
     with pytest.raises(DatasetError, match=r"change the suffix to \.safetensors"):
         WeightsDataset(filepath=str(tmp_path / "wave.pth")).save(Weights("", {"a": np.ones(1)}))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_weights_that_are_not_finite_are_refused(tmp_path, suffix, value):
+    """They give black pictures."""
+    path = tmp_path / f"wave{suffix}"
+    tensors = {**TENSORS, "conv.bias": torch.tensor([0.5, value])}
+    torch.save(tensors, path) if suffix == ".pth" else save_file(tensors, path)
+    with pytest.raises(DatasetError, match=rf"{path}: 'conv\.bias' contains 1 values that are NaN"):
+        load(path)
+
+
+@pytest.mark.parametrize("place", [-1, -30, -60])
+def test_damaged_weights_of_valid_length_are_refused(tmp_path, place):
+    path = tmp_path / "wave.safetensors"
+    arrays = {name: tensor.numpy() for name, tensor in TENSORS.items()}
+    WeightsDataset(filepath=str(path)).save(Weights("", arrays, {"title": "The Great Wave"}))
+    assert load(path).metadata == {"title": "The Great Wave"}
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"{path}: the weights are damaged \(SHA-256 "):
+        load(path)
+
+
+def test_exchanged_arrays_are_refused(tmp_path):
+    one, other = ({"a": np.full(3, value, np.float32)} for value in (1, 2))
+    assert Weights("", one).sha256 != Weights("", other).sha256
+    assert Weights("", one).sha256 == Weights("another name", dict(one)).sha256
+    assert Weights("", {"b": one["a"]}).sha256 != Weights("", one).sha256
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../x", "a/b", "..", ".hidden", "", "a\\b", "/etc/x", "a\nb"]
+)
+def test_style_name_with_a_path_is_refused(tmp_path, name):
+    with pytest.raises(DatasetError, match="a name contains no / "):
+        WeightsDataset(filepath=str(tmp_path / f"{name}.safetensors"), name=name)
+    WeightsDataset(filepath=str(tmp_path / "a b-1_ü.safetensors"), name="a b-1_ü")

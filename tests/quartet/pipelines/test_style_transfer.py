@@ -313,3 +313,10 @@ def test_animated_picture_becomes_a_video(project, form):
     found = run(source)
     assert published_names(project) == ["a_plain.mp4"]
     assert (found["frames_in"], found["frames_out"]) == (9, 9)
+
+
+def test_style_outside_of_its_folder_is_refused(project):
+    source = write_video(project / "a.mp4", 4)
+    save_file({"a": np.ones(1, np.float32)}, project / "x.safetensors")
+    with pytest.raises(DatasetError, match=r"style '\.\./\.\./\.\./x': a name contains no /"):
+        run(source, "../../../x")

@@ -34,7 +34,7 @@ def test_metadata_values_are_strings():
 
 
 def test_card_describes_painting_training_and_licences():
-    card = format_model_card("wave", metadata(), METRICS)
+    card = format_model_card("wave", metadata(), METRICS, "cd" * 32)
     for text in (
         "# The style `wave`",
         "*The Great Wave*",
@@ -55,6 +55,7 @@ def test_card_describes_painting_training_and_licences():
         "CC BY 4.0",
         "jcjohnson/pytorch-vgg",
         "quartet 1.2.3",
+        f"SHA-256 of the weights: `{'cd' * 32}`",
         "## Intended use",
         "style=wave",
         "## Limitations",
@@ -64,7 +65,9 @@ def test_card_describes_painting_training_and_licences():
 
 
 def test_card_states_missing_information():
-    card = format_model_card("mine", metadata(PaintingDescription(), caffe=False), METRICS)
+    card = format_model_card(
+        "mine", metadata(PaintingDescription(), caffe=False), METRICS, "cd" * 32
+    )
     assert "| title | not stated |" in card
     assert "| licence | not stated |" in card
     assert "after `wave.jpg` in one pass" in card
@@ -74,7 +77,9 @@ def test_card_states_missing_information():
 
 def test_card_counts_many_photographs():
     names = [f"{number}.jpg" for number in range(1234)]
-    assert "photographs (1,234)" in format_model_card("wave", metadata(photographs=names), METRICS)
+    assert "photographs (1,234)" in format_model_card(
+        "wave", metadata(photographs=names), METRICS, "cd" * 32
+    )
 
 
 def test_unreadable_photograph_is_not_listed():
@@ -89,6 +94,6 @@ def test_unreadable_photograph_is_not_listed():
 
 @pytest.mark.parametrize("title", ["Waves | and *stars*", "神奈川沖浪裏"])
 def test_special_characters_in_titles_keep_the_table_valid(title):
-    card = format_model_card("wave", metadata(PaintingDescription(title=title)), METRICS)
+    card = format_model_card("wave", metadata(PaintingDescription(title=title)), METRICS, "cd" * 32)
     row = next(line for line in card.splitlines() if line.startswith("| title"))
     assert row.replace("\\|", "").count("|") == 3

@@ -134,7 +134,8 @@ def report_training(
         "parameters": sum(array.size for array in arrays.values()),
     }
     name, facts = style_weights_trained.name, style_weights_trained.metadata
-    return metrics, model_card.format_model_card(name, facts, metrics)
+    checksum = style_weights_trained.sha256
+    return metrics, model_card.format_model_card(name, facts, metrics, checksum)
 
 
 def clear_style_checkpoint(
