@@ -12,6 +12,9 @@ from pathlib import Path
 from quartet.datasets.file import HandleDataset
 from quartet.datasets.location import Location
 
+_MAX_NAME_BYTES = 255
+"""Longest name of a file on usual file systems."""
+
 
 @dataclass(frozen=True)
 class PublishedFolder:
@@ -43,6 +46,44 @@ class PublishedFolder:
             yield path
             # On blob storage a file appears when its upload is complete.
             self._location.filesystem.put_file(os.fspath(path), target)
+
+    @contextmanager
+    def rehearse(self, name: str) -> Generator[Path]:
+        """Provide a local path as `create` does, and publish nothing.
+
+        What is written there shows that a file of this name can be published here.
+
+        Args:
+            name: Path of the file relative to the folder.
+
+        Raises:
+            ValueError: The name is too long, or that of a folder.
+            OSError: The folder cannot be written.
+        """
+        self.check_name(name)
+        folder = Path(f"{self._location.path}/{name}").parent if self._location.is_local else None
+        if folder is not None:
+            if Path(self._location.path, name).is_dir():
+                raise ValueError(f"{self.get_path(name)}: is a folder; rename it")
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as temporary:
+            yield Path(temporary) / Path(name).name
+
+    def check_name(self, name: str) -> None:
+        """Check the length of a file's name, in bytes, as file systems count.
+
+        Args:
+            name: Path of the file relative to the folder.
+
+        Raises:
+            ValueError: A part of it is too long.
+        """
+        for part in Path(name).parts:
+            if (size := len(os.fsencode(part))) > _MAX_NAME_BYTES:
+                raise ValueError(
+                    f"the name of the result, {part[:20]}…{part[-20:]}, would have {size} bytes, "
+                    f"{_MAX_NAME_BYTES} are possible; rename the source"
+                )
 
     @contextmanager
     def fetch(self, name: str) -> Generator[Path]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from av.container import InputContainer, OutputContainer
@@ -16,19 +18,14 @@ from tqdm import tqdm
 from quartet.style.encode import segment_label
 from quartet.style.encoding_settings import Encoding
 from quartet.style.files import Target, open_output
+from quartet.style.losses import filter_metadata
 from quartet.style.packets import read_packets
 from quartet.style.video import Source, Track, VideoPlan, open_source, source_name
 
-_FILE_METADATA = {
-    "encoder",
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "duration",
-    "rotate",
-    "vendor_id",
-}
-"""Metadata of the source file itself, not copied; nor are Matroska's statistics."""
+_QUICKTIME = "com.apple.quicktime."
+
+_MOST_PACKETS = 20_000
+"""Packets read for a few of each track; further tracks are empty near the start."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,13 @@ class AssembledVideo:
 
 
 def assemble(
-    source: Source, segments: Sequence[Source], plan: VideoPlan, target: Target, settings: Encoding
+    source: Source,
+    segments: Sequence[Source],
+    plan: VideoPlan,
+    target: Target,
+    settings: Encoding,
+    *,
+    packets_per_track: int | None = None,
 ) -> AssembledVideo:
     """Join the segments, and copy the source's other streams, chapters and metadata.
 
@@ -66,6 +69,7 @@ def assemble(
         target: Path or file to write to; a path appears only when the video is complete. The
             caller chooses its suffix, which should be `plan.suffix`.
         settings: Settings that the segments were encoded with.
+        packets_per_track: Packets to copy of each other track; None: all.
 
     Returns:
         A summary of the video.
@@ -79,8 +83,10 @@ def assemble(
         raise ValueError(
             f"{plan.name}: {len(plan.segments)} segments expected, {len(segments)} given"
         )
-    options = _muxer_options(plan, target, settings)
-    with open_source(source) as original, open_output(target, plan.container, options) as output:
+    with ExitStack() as stack:
+        original = stack.enter_context(open_source(source))
+        options = _muxer_options(plan, target, settings, original.metadata)
+        output = stack.enter_context(open_output(target, plan.container, options))
         with open_source(segments[0]) as first:
             video = output.add_stream_from_template(first.streams.video[0], opaque=True)
             delay = first.streams.video[0].codec_context.reorder_depth
@@ -93,12 +99,12 @@ def assemble(
             for track in plan.tracks
             if not track.left_out
         }
-        output.metadata.update(_filter_metadata(original.metadata))
+        output.metadata.update(filter_metadata(original.metadata))
         output.set_chapters(_shift_chapters(original, plan))
         output.start_encoding()
         streams = heapq.merge(
             _read_video_packets(segments, plan, video, delay),
-            _read_other_packets(original, copies, plan),
+            _read_other_packets(original, copies, plan, packets_per_track),
             key=lambda packet: (packet.dts or 0) * packet.time_base,
         )
         with tqdm(
@@ -117,17 +123,23 @@ def assemble(
     )
 
 
-def _muxer_options(plan: VideoPlan, target: Target, settings: Encoding) -> dict[str, str]:
+def _muxer_options(
+    plan: VideoPlan, target: Target, settings: Encoding, metadata: Mapping[str, str]
+) -> dict[str, str]:
     """Return options for FFmpeg's MP4 and QuickTime muxer."""
     if plan.container not in ("mp4", "mov"):
         return {}
     # With the default timescale, FFmpeg rounds the start of a stream to milliseconds.
     ticks = plan.tick.denominator
     options = {"movie_timescale": str(ticks * -(-1000 // ticks))}
+    flags = ""
+    # Place and date of phones are QuickTime's own keys, which it writes only with this flag.
+    if any(name.startswith(_QUICKTIME) for name in metadata):
+        flags += "+use_metadata_tags"
     # FFmpeg opens the path a second time for this, so it needs a path.
     if settings.fast_start and not hasattr(target, "write"):
-        options["movflags"] = "+faststart"
-    return options
+        flags += "+faststart"
+    return {**options, "movflags": flags} if flags else options
 
 
 def _add_copy(output: OutputContainer, original: Stream) -> Stream:
@@ -140,17 +152,8 @@ def _add_copy(output: OutputContainer, original: Stream) -> Stream:
 
 def _copy_metadata(stream: Stream, original: Stream) -> None:
     """Copy language, title and disposition of the original stream."""
-    stream.metadata.update(_filter_metadata(original.metadata))
+    stream.metadata.update(filter_metadata(original.metadata))
     stream.disposition = original.disposition
-
-
-def _filter_metadata(metadata: dict[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in metadata.items()
-        if name.lower() not in _FILE_METADATA
-        and not name.startswith(("DURATION", "BPS", "NUMBER_OF_", "_STATISTICS_"))
-    }
 
 
 def _shift_chapters(original: InputContainer, plan: VideoPlan) -> list[Any]:
@@ -231,14 +234,28 @@ def _read_segment(
 
 
 def _read_other_packets(
-    original: InputContainer, copies: dict[int, Stream], plan: VideoPlan
+    original: InputContainer, copies: dict[int, Stream], plan: VideoPlan, most: int | None
 ) -> Iterator[Packet[Stream]]:
-    """Yield the packets of the other streams, with times relative to the origin."""
+    """Yield the packets of the other streams, with times relative to the origin.
+
+    Args:
+        original: Source.
+        copies: Streams of the output, by index of the stream of the source.
+        plan: Plan of the video.
+        most: Packets of each stream; None: all.
+    """
     if not copies:
         return
     latest: dict[int, int] = {}
-    for packet in read_packets(original, [original.streams[index] for index in copies]):
+    counts = dict.fromkeys(copies, 0)
+    packets = read_packets(original, [original.streams[index] for index in copies])
+    for packet in islice(packets, None if most is None else _MOST_PACKETS):
         index = packet.stream.index
+        counts[index] += 1
+        if most is not None and counts[index] > most:
+            if min(counts.values()) > most:
+                return
+            continue
         shift = round(plan.origin * plan.tick / packet.time_base)
         earliest = latest.get(index)
         decoded_at = packet.dts if packet.dts is not None else packet.pts

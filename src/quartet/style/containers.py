@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -16,16 +17,27 @@ from quartet.style.video import Container, Track
 # MP4 supports more (Vorbis, PCM, TrueHD), but players do not expect them there.
 _COMMON_IN_MP4 = {"aac", "mp3", "mp2", "ac3", "eac3", "opus", "flac", "alac", "dts"}
 
+STEREO_TAG = "stereo_mode"
+"""Tag of a video stream by which FFmpeg reads and writes the arrangement of views in Matroska."""
+
+OTHER_PROGRAM = "it belongs to another program"
+
 _HEIF_BRANDS = ("mif1", "mif2", "msf1", "avif", "avis", "heic", "heix", "hevc", "hevx")
 
 
 def choose_container(
-    source: InputContainer, name: str, tracks: Sequence[Track], exact_milliseconds: bool
+    source: InputContainer,
+    name: str,
+    tracks: Sequence[Track],
+    exact_milliseconds: bool,
+    *,
+    stereo: bool = False,
 ) -> tuple[Container, tuple[Track, ...]]:
     """Choose the container that preserves most of the source.
 
     MP4 and QuickTime sources keep their container if it supports all audio. Otherwise the
-    criteria are, in this order: all audio, exact timestamps, number of other tracks; then MP4
+    criteria are, in this order: all audio, the arrangement of two views, exact timestamps, number
+    of other tracks; then MP4
     before Matroska before QuickTime. Audio that none of these supports, such as Windows Media,
     goes into NUT, FFmpeg's own container, which fewer players read.
 
@@ -34,6 +46,7 @@ def choose_container(
         name: Name of the source, for messages.
         tracks: All streams of the source except the video.
         exact_milliseconds: Whether all timestamps are whole milliseconds, as in Matroska.
+        stereo: Whether the source states the arrangement of two views, as Matroska does.
 
     Returns:
         The container, and the tracks, with `left_out` set for those it does not support.
@@ -44,16 +57,16 @@ def choose_container(
 
     def mark_tracks(container: Container) -> tuple[Track, ...]:
         return tuple(
-            replace(
+            track
+            if track.left_out
+            else replace(
                 track,
-                left_out="it is a still picture of the animation"
-                if is_still_item(source.streams[track.index], source)
-                else _exclusion_reason(source.streams[track.index], track, container),
+                left_out=_exclusion_reason(source, source.streams[track.index], track, container),
             )
             for track in tracks
         )
 
-    def score(container: Container) -> tuple[bool, bool, bool, int]:
+    def score(container: Container) -> tuple[bool, bool, bool, bool, int]:
         tracks_in = mark_tracks(container)
         common = container != "mp4" or all(
             track.codec in _COMMON_IN_MP4 for track in tracks_in if track.kind == "audio"
@@ -61,7 +74,9 @@ def choose_container(
         unchanged = container == _source_family(source)
         exact = exact_milliseconds or container != "matroska"
         kept = sum(not track.left_out for track in tracks_in)
-        return not _lost_audio(tracks_in) and (unchanged or common), unchanged, exact, kept
+        keeps_views = not stereo or container == "matroska"
+        playable = not _lost_audio(tracks_in) and (unchanged or common)
+        return playable, unchanged, keeps_views, exact, kept
 
     candidates: tuple[Container, ...] = ("mp4", "matroska", "mov")
     best = max(candidates, key=score)
@@ -82,7 +97,11 @@ def _lost_audio(tracks: Sequence[Track]) -> list[Track]:
     return [
         track
         for track in tracks
-        if track.kind == "audio" and track.left_out and track.codec and track.packets
+        if track.kind == "audio"
+        and track.left_out
+        and track.left_out != OTHER_PROGRAM
+        and track.codec
+        and track.packets
     ]
 
 
@@ -111,6 +130,31 @@ def is_still_item(stream: Stream, container: InputContainer) -> bool:
     )
 
 
+def read_programs(container: InputContainer) -> dict[int, set[int]]:
+    """Return the numbers of the programs that contain each stream, by index of the stream.
+
+    PyAV 18.1 has programs only in FFmpeg's description of the container, which it logs.
+    """
+    programs: dict[int, set[int]] = {}
+    if container.format.name != "mpegts":
+        return programs
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        description = container.dumps_format()
+    finally:
+        av.logging.set_level(level)
+    program = None
+    for line in description.splitlines():
+        if found := re.match(r"\s+Program (\d+)", line):
+            program = int(found[1])
+        elif re.match(r"\s+No Program", line):
+            program = None
+        elif program is not None and (found := re.match(r"\s+Stream #\d+:(\d+)", line)):
+            programs.setdefault(int(found[1]), set()).add(program)
+    return programs
+
+
 def _source_family(source: InputContainer) -> Container | None:
     """Return whether the source is MP4 or QuickTime, which FFmpeg reads as one format."""
     if "mp4" not in source.format.name.split(","):
@@ -118,12 +162,17 @@ def _source_family(source: InputContainer) -> Container | None:
     return "mov" if source.metadata.get("major_brand", "qt  ").strip() == "qt" else "mp4"
 
 
-def _exclusion_reason(stream: Stream, track: Track, container: Container) -> str:
+def _exclusion_reason(
+    source: InputContainer, stream: Stream, track: Track, container: Container
+) -> str:
     """Return why the container cannot store the stream; empty if it can."""
+    if is_still_item(stream, source):
+        return "it is a still picture of the animation"
     if stream.type == "attachment":
         return "" if container == "matroska" else f"{container} does not support attachments"
     if stream.type not in ("audio", "subtitle", "video"):
-        return f"{stream.type} tracks are not copied"
+        timecode = "; the timecode is written again" if "timecode" in stream.metadata else ""
+        return f"{stream.type} tracks are not copied{timecode}"
     if not track.codec:
         return "FFmpeg does not know its codec"
     if not track.packets:

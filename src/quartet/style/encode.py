@@ -84,6 +84,9 @@ def _add_encoder(
         # 10 % larger, but the same for any number of ranks.
         "x264-params": "open-gop=0:scenecut=40:mbtree=0",
     }
+    if plan.container == "nut":
+        # It stores no negative times, which frames decoded before the first one shown have.
+        options["bf"] = "0"
     if settings.tune:
         options["tune"] = settings.tune
     stream = container.add_stream(

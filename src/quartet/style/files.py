@@ -41,7 +41,7 @@ def open_output(
             yield output
         return
     path = Path(target)
-    temporary = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:8]}.part")
+    temporary = path.with_name(f".{path.name[:20]}.{uuid.uuid4().hex[:8]}.part")
     try:
         with _open_container(f"file:{temporary}", str(path), container, options) as output:
             yield output

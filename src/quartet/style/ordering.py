@@ -11,6 +11,7 @@ from av import VideoFrame
 from tqdm import tqdm
 
 from quartet.style.packets import decode_packet, read_packets, select_video_stream, try_decode
+from quartet.style.pictures import read_side_data
 from quartet.style.video import Source, open_source
 
 _FIRST_PACKETS = 32
@@ -61,10 +62,12 @@ class FirstFrames:
         frame: First frame.
         shown_at: Presentation timestamps of the frames in decoder output order, up to the
             first packet that cannot be decoded: after it, timestamps may be wrong.
+        side_data: Kinds of side data of the frames, by FFmpeg's name.
     """
 
     frame: VideoFrame
     shown_at: tuple[int | None, ...]
+    side_data: frozenset[str] = frozenset()
 
 
 def order_by_timestamps(packet_times: PacketTimes, first_frames: FirstFrames) -> FrameOrder | None:
@@ -164,6 +167,7 @@ def read_first_frames(source: Source, stream: int) -> FirstFrames | None:
     """Decode the first packets, or up to the first frame; return None if none can be decoded."""
     first: VideoFrame | None = None
     shown_at: list[int | None] = []
+    side_data: set[str] = set()
     intact = True
     with open_source(source) as container:
         video = select_video_stream(container, stream, threads=1)
@@ -172,8 +176,11 @@ def read_first_frames(source: Source, stream: int) -> FirstFrames | None:
             intact = intact and frames is not None
             for frame in frames or []:
                 first = first or frame
+                side_data.update(read_side_data(frame))
                 if intact:
                     shown_at.append(frame.pts)
             if first is not None and (index >= _FIRST_PACKETS or not intact):
                 break
-    return FirstFrames(first, tuple(shown_at)) if first is not None else None
+    if first is None:
+        return None
+    return FirstFrames(first, tuple(shown_at), frozenset(side_data))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from fractions import Fraction
+from math import floor
 
 from quartet.style.containers import choose_container
 from quartet.style.decode import seeks_exactly
+from quartet.style.losses import find_lost_side_data
 from quartet.style.ordering import (
     FirstFrames,
     FrameOrder,
@@ -60,7 +62,11 @@ def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = 
     start = round(scan.start / tick) if scan.any_start else 0
     milliseconds = all(((time - start) * tick * 1000).denominator == 1 for time in order.timestamps)
     with open_source(source) as container:
-        target, tracks = choose_container(container, name, scan.tracks, milliseconds)
+        target, tracks = choose_container(
+            container, name, scan.tracks, milliseconds, stereo=scan.stereo
+        )
+    if target == "nut":  # It stores no negative times, so that FFmpeg would shift all of them.
+        start = min(start, floor(scan.start / tick))
     orientation = detect_orientation(first_frames.frame)
     stored_size, aspect = (first_frames.frame.width, first_frames.frame.height), scan.sample_aspect
     width, height = stored_size[::-1] if orientation.transposed else stored_size
@@ -85,6 +91,7 @@ def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = 
         packets=order.packets or (sort_packets(scan.packet_times) if scan.seeks_by_search else ()),
         tracks=tracks,
         missing_seconds=float(scan.missing),
+        lost=find_lost_side_data(first_frames.side_data, target, scan.stereo),
     )
     if len(plan.segments) == 1 or seeks_exactly(source, plan):
         return plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, cast
 
@@ -15,7 +15,13 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from tqdm import tqdm
 
-from quartet.style.containers import codec_name, is_still_item
+from quartet.style.containers import (
+    OTHER_PROGRAM,
+    STEREO_TAG,
+    codec_name,
+    is_still_item,
+    read_programs,
+)
 from quartet.style.ordering import PacketTimes
 from quartet.style.packets import is_shown, payload, read_packets
 from quartet.style.video import Track
@@ -57,6 +63,7 @@ class SourceScan:
             that it depends on all packets before.
         seeks_by_search: Whether the container has no index and states the time of some frames
             only, so that others have other timestamps after seeking.
+        stereo: Whether the container states how two views are arranged in a frame, as Matroska.
     """
 
     stream: int
@@ -71,6 +78,7 @@ class SourceScan:
     missing: Fraction
     has_decoder_state: bool
     seeks_by_search: bool
+    stereo: bool
 
 
 @dataclass
@@ -110,7 +118,11 @@ def scan_source(container: InputContainer, name: str) -> SourceScan:
         rate=video.average_rate or video.guessed_rate,
         sample_aspect=video.sample_aspect_ratio or Fraction(1),
         packet_times=packet_times,
-        tracks=tuple(_to_track(stream, summaries[stream.index]) for stream in others),
+        tracks=_leave_out_programs(
+            container,
+            video.index,
+            [_to_track(stream, summaries[stream.index]) for stream in others],
+        ),
         fingerprint=hashlib.sha256(digests.encode()).hexdigest(),
         start=start,
         any_start=discontinuous or start > _LATEST_START,
@@ -119,6 +131,7 @@ def scan_source(container: InputContainer, name: str) -> SourceScan:
         ),
         has_decoder_state=summaries[video.index].has_decoder_state,
         seeks_by_search=container.format.name == "mpeg",
+        stereo=STEREO_TAG in video.metadata,
     )
 
 
@@ -152,6 +165,20 @@ def _to_track(stream: Stream, summary: _StreamSummary) -> Track:
         packets=summary.packets,
         digest=summary.digest.hexdigest(),
         start=(summary.start or Fraction(0)).as_integer_ratio(),
+    )
+
+
+def _leave_out_programs(
+    container: InputContainer, video: int, tracks: Sequence[Track]
+) -> tuple[Track, ...]:
+    """Mark the tracks of other programs, as in a recording of several television channels."""
+    programs = read_programs(container)
+    own = programs.get(video, set())
+    return tuple(
+        replace(track, left_out=OTHER_PROGRAM)
+        if own and (others := programs.get(track.index)) and not own & others
+        else track
+        for track in tracks
     )
 
 

@@ -119,7 +119,8 @@ class VideoPlan:
         timestamps: Presentation timestamps of the frames, ticks, ascending.
         end: End of the last frame, ticks.
         origin: Timestamp that becomes zero in the output, ticks. Not 0 only for containers
-            whose clock starts at any time, such as a transport stream.
+            whose clock starts at any time, such as a transport stream, and for sound before
+            zero in NUT, which stores no negative times.
         average_rate: Frames per second, (numerator, denominator).
         segments: First frame, and the one after the last, of each segment.
         keys: Indices of the frames at which decoding can start.
@@ -127,6 +128,7 @@ class VideoPlan:
             frames; else empty.
         tracks: Other streams.
         missing_seconds: Declared duration beyond the actual end; 0 for a complete file.
+        lost: What else of the source the output does not contain, in words.
     """
 
     name: str
@@ -148,6 +150,7 @@ class VideoPlan:
     packets: tuple[int, ...]
     tracks: tuple[Track, ...]
     missing_seconds: float = 0.0
+    lost: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:

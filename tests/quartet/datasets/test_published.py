@@ -52,3 +52,20 @@ def test_name_may_contain_a_folder(folder):
         path.write_bytes(b"x")
     assert content(folder, "holiday_wave/1.png") == b"x"
     assert folder.get_path("holiday_wave/1.png").endswith("out/holiday_wave/1.png")
+
+
+def test_rehearsal_publishes_nothing(folder, url):
+    with folder.rehearse("holiday_wave/1.png") as path:
+        assert path.name == "1.png"
+        path.write_bytes(b"x")
+    assert list_files(url) == []
+
+
+def test_rehearsal_finds_names_that_cannot_be_published(folder, tmp_path):
+    with pytest.raises(ValueError, match="would have 256 bytes"), folder.rehearse("ä" * 128):
+        pass
+    with folder.create("taken/1.png") as path:
+        path.write_bytes(b"x")
+    if folder._location.is_local:
+        with pytest.raises(ValueError, match="taken: is a folder"), folder.rehearse("taken"):
+            pass

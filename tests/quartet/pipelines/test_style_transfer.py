@@ -320,3 +320,67 @@ def test_style_outside_of_its_folder_is_refused(project):
     save_file({"a": np.ones(1, np.float32)}, project / "x.safetensors")
     with pytest.raises(DatasetError, match=r"style '\.\./\.\./\.\./x': a name contains no /"):
         run(source, "../../../x")
+
+
+def plan_only(source, style="plain"):
+    catalog = create_catalog(source, style)
+    SequentialRunner().run(create_pipeline().only_nodes("plan_transfer"), catalog)
+    return catalog.load("transfer_plan")
+
+
+@pytest.mark.parametrize("letter", ["a", "क"])
+@pytest.mark.parametrize("size", [246, 249, 251])
+def test_name_that_is_too_long_is_refused_when_planning(project, letter, size):
+    """Names of results are longer than those of sources, and file systems count bytes."""
+    stem = letter * (size // len(letter.encode()))
+    content = write_video(project / "a.mp4", 4).read_bytes()
+    source = project / f"{stem}.mp4"
+    source.write_bytes(content)
+    possible = len(f"{stem}_plain.mp4".encode()) <= 255
+    if possible:
+        assert plan_only(source)["output"] == f"{stem}_plain.mp4"
+    else:
+        with pytest.raises(ValueError, match=r"would have \d+ bytes, 255 are possible; rename"):
+            plan_only(source)
+
+
+def test_longest_possible_name_is_published(project):
+    source = project / f"{'b' * (255 - len('_plain.mp4'))}.mp4"
+    source.write_bytes(write_video(project / "a.mp4", 4).read_bytes())
+    run(source)
+    assert published_names(project) == [f"{source.stem}_plain.mp4"]
+
+
+def test_pictures_with_names_that_are_too_long_are_counted(project):
+    folder = project / "holiday"
+    folder.mkdir()
+    for name in ("a.png", f"{'c' * 245}.png"):
+        Image.new("RGB", (50, 40), "red").save(folder / name)
+    found = run(folder)
+    assert (found["frames_in"], found["frames_out"], found["left_out"]) == (2, 1, 1)
+    with pytest.raises(ValueError, match="bytes, 255 are possible"):
+        plan_only(folder / f"{'c' * 245}.png")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.png"])
+def test_folder_that_cannot_be_written_is_found_when_planning(project, name):
+    if name == "a.mp4":
+        write_video(project / name, 4)
+    else:
+        Image.new("RGB", (50, 40), "red").save(project / name)
+    (project / "data/07_model_output/style").mkdir(parents=True)
+    (project / "data/07_model_output/style/stylized").write_text("where a folder should be")
+    with pytest.raises(OSError, match="stylized"):
+        plan_only(project / name)
+
+
+def test_losses_are_named_and_counted(project, caplog):
+    source = write_video(
+        project / "a.mkv", 9, options=KEYS, metadata={"CAMERA_SERIAL": "7", "title": "Holiday"}
+    )
+    found = run(source)
+    assert found["metadata_lost"] == 1
+    output = json.loads((project / "data/07_model_output/style/output.json").read_text())
+    assert output["lost"] == ["metadata 'CAMERA_SERIAL'"]
+    warnings = [record.getMessage() for record in caplog.records if "CAMERA" in record.getMessage()]
+    assert warnings == ["a_plain.mp4: the result will not contain: metadata 'CAMERA_SERIAL'"]

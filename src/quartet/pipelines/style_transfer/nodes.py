@@ -33,6 +33,7 @@ def plan_transfer(
     style_transfer: StyleTransfer,
     stylizing: Stylizing,
     video_encoding: Encoding,
+    stylized_folder: PublishedFolder,
 ) -> JsonDict:
     """Plan the segments and the names of the output.
 
@@ -40,8 +41,9 @@ def plan_transfer(
     reused only for the same source, weights and parameters.
 
     Raises:
-        ValueError: The source is not a video or is truncated, or the weights belong to another
-            architecture.
+        ValueError: The source is not a video or is truncated, the weights belong to another
+            architecture, or the output cannot be written with its name and tracks.
+        OSError: The folder of the output cannot be written.
     """
     from quartet.style import network
 
@@ -53,9 +55,11 @@ def plan_transfer(
         raise ValueError(f"style '{style}': {error}") from error
     parts: Any
     if style_source.pictures:
-        plan, parts = pictures.plan_pictures(style_source, style)
+        plan, parts = pictures.plan_pictures(style_source, style, stylized_folder)
     else:
-        plan, parts = videos.plan_video(style_source, style, style_transfer, video_encoding)
+        plan, parts = videos.plan_video(
+            style_source, style, style_transfer, video_encoding, stylized_folder
+        )
     inference = (stylizing.precision, stylizing.compiled)
     work = fingerprint(__version__, style_weights.arrays, *inference, parts)[:32]
     seconds = time.perf_counter() - started

@@ -24,22 +24,43 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SEGMENT_SUFFIX = ".00000000.part"
+"""As long as what is added to a picture's name while its segment is written."""
 
-def plan_pictures(source: Media, style: str) -> tuple[JsonDict, JsonDict]:
-    """Return the plan's entries for pictures, and the digests that segments depend on."""
-    with progress_bar("reading", len(source.pictures), "picture") as bar:
+
+def plan_pictures(source: Media, style: str, folder: PublishedFolder) -> tuple[JsonDict, JsonDict]:
+    """Return the plan's entries for pictures, and the digests that segments depend on.
+
+    Raises:
+        ValueError: The only picture, or the folder, has a name too long for the output.
+        OSError: The folder of the output cannot be written.
+    """
+    outputs, left_out = _name_outputs(source, style), dict(source.left_out)
+    for name, output in list(outputs.items()):
+        try:
+            folder.check_name(output)
+            folder.check_name(f".{name}{_SEGMENT_SUFFIX}")
+        except ValueError as error:
+            if len(outputs) == 1:
+                raise ValueError(f"{name}: {error}") from error
+            left_out[name] = str(error)
+            del outputs[name]
+    first = next(iter(outputs.values()))
+    with folder.rehearse(_get_place(source, style, first)) as target:
+        target.write_bytes(b"")
+    with progress_bar("reading", len(outputs), "picture") as bar:
         digests = {}
-        for name in source.pictures:
+        for name in outputs:
             digests[name] = source.digest(name)
             bar.update()
-    for name, reason in source.left_out.items():
+    for name, reason in left_out.items():
         logger.warning("Picture left out: %s: %s", name, reason)
-    plan = {
-        "video": None,
-        "pictures": _name_outputs(source, style),
-        "left_out": dict(source.left_out),
-    }
-    return plan, digests
+    return {"video": None, "pictures": outputs, "left_out": left_out}, digests
+
+
+def _get_place(source: Media, style: str, output: str) -> str:
+    """Return the path of a stylized picture in the folder of results."""
+    return f"{source.name}_{style}/{output}" if source.is_folder else output
 
 
 def _name_outputs(source: Media, style: str) -> dict[str, str]:
@@ -133,9 +154,7 @@ def publish_pictures(
     outputs = []
     with progress_bar("publishing", len(names), "picture") as bar:
         for name in names:
-            output = transfer_plan["pictures"][name]
-            if source.is_folder:
-                output = f"{source.name}_{transfer_plan['style']}/{output}"
+            output = _get_place(source, transfer_plan["style"], transfer_plan["pictures"][name])
             with folder.create(output) as target:
                 target.write_bytes(store.read(transfer_plan["work"], name))
             outputs.append(output)

@@ -28,6 +28,7 @@ def create_output_pipeline() -> Pipeline:
                     "style_transfer": "params:style_transfer",
                     "stylizing": "params:stylizing",
                     "video_encoding": "params:video_encoding",
+                    "stylized_folder": "stylized_folder",
                 },
                 outputs="transfer_plan",
                 name="plan_transfer",

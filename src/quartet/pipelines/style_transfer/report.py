@@ -123,6 +123,7 @@ def _counts(
         "duration_difference_s": stylized_output["duration_difference"],
         "tracks_copied": stylized_output.get("tracks_copied", 0),
         "tracks_left_out": len(stylized_output.get("tracks_left_out", ())),
+        "metadata_lost": len(stylized_output.get("lost", ())),
         "segments": stylizing_work["segments"],
         "segments_stylized": sum(done["segments"] for done in ranks),
         "ranks": len(ranks),

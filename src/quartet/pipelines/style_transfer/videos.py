@@ -21,20 +21,32 @@ logger = logging.getLogger(__name__)
 
 
 def plan_video(
-    source: Media, style: str, transfer: StyleTransfer, encoding: Encoding
+    source: Media,
+    style: str,
+    transfer: StyleTransfer,
+    encoding: Encoding,
+    folder: PublishedFolder,
 ) -> tuple[JsonDict, list[Any]]:
     """Return the plan's entries for a video, and the values that its segments depend on.
 
+    The output is rehearsed with one frame, so that what fails at the end fails now.
+
     Raises:
-        ValueError: The source is not a video, or is truncated.
+        ValueError: The source is not a video, or is truncated; or the output cannot be written.
+        OSError: The folder of the output cannot be written.
     """
-    from quartet.style import probe
+    from quartet.style import probe, rehearsal
 
     with source.open() as opened:
         planned = probe.plan_video(
             opened, transfer.segment_frames, accept_truncated=transfer.accept_truncated
         )
-    output = f"{source.stem}_{style}{planned.suffix}"
+        output = f"{source.stem}_{style}{planned.suffix}"
+        with folder.rehearse(output) as target:
+            planned = rehearsal.rehearse_assembly(opened, planned, target, encoding)
+    if planned.lost:
+        lost = ", ".join(planned.lost)
+        logger.warning("%s: the result will not contain: %s", output, lost)
     plan = {"video": planned.to_dict(), "pictures": {}, "output": output}
     return plan, [planned.fingerprint, planned.segments, transfer.smoothing, encoding]
 
@@ -124,6 +136,7 @@ def publish_video(
         "frames": found.frames,
         "duration_difference": found.seconds - plan.seconds,
         "container": video.container,
+        "lost": list(plan.lost),
         "tracks_copied": len(video.copied),
         "tracks_left_out": [f"{track.kind}: {track.left_out}" for track in video.left_out],
     }

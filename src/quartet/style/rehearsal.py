@@ -1,0 +1,106 @@
+"""Write the first frame as the output will be written, before all frames are stylized."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+
+from quartet.style.assemble import assemble
+from quartet.style.encode import encode_segment
+from quartet.style.encoding_settings import Encoding
+from quartet.style.losses import find_lost_metadata
+from quartet.style.video import Source, VideoPlan, open_source
+
+_PACKETS_PER_TRACK = 3
+
+
+def rehearse_assembly(
+    source: Source, plan: VideoPlan, target: Path, settings: Encoding
+) -> VideoPlan:
+    """Write a grey frame with the first packets of all tracks and all metadata, and read it.
+
+    Args:
+        source: Video that the plan was made from.
+        plan: Plan of the video.
+        target: Path to write to, with the name and on the file system of the output.
+        settings: Settings of the encoder.
+
+    Returns:
+        The plan, without tracks that the container refuses, and with the metadata that it does
+        not keep among the losses.
+
+    Raises:
+        ValueError: The container cannot store the video, its audio or its metadata.
+        OSError: The target cannot be written.
+    """
+    problem = _find_problem(source, plan, target, settings)
+    if problem:
+        plan = _leave_out_refused(source, plan, target, settings)
+        problem = _find_problem(source, plan, target, settings)
+    if problem:
+        raise ValueError(
+            f"{plan.name}: its tracks or metadata cannot be written as {plan.container} "
+            f"({problem}); convert it first, for instance to MP4 with AAC"
+        )
+    with open_source(source) as original, open_source(target) as output:
+        videos = original.streams[plan.stream], output.streams.video[0]
+        lost = (
+            *find_lost_metadata(original.metadata, output.metadata, "metadata"),
+            *find_lost_metadata(videos[0].metadata, videos[1].metadata, "video metadata"),
+        )
+    return replace(plan, lost=(*plan.lost, *lost))
+
+
+def _leave_out_refused(
+    source: Source, plan: VideoPlan, target: Path, settings: Encoding
+) -> VideoPlan:
+    """Return the plan without the tracks that cannot be written even alone.
+
+    Raises:
+        ValueError: One is audio.
+    """
+    tracks = list(plan.tracks)
+    for position, track in enumerate(plan.tracks):
+        if track.left_out:
+            continue
+        alone = [
+            replace(other, left_out=other.left_out or ("" if other is track else "not tried"))
+            for other in plan.tracks
+        ]
+        problem = _find_problem(source, replace(plan, tracks=tuple(alone)), target, settings)
+        if problem and track.kind == "audio":
+            raise ValueError(
+                f"{plan.name}: {plan.container} refuses audio track {track.index} ({track.codec}: "
+                f"{problem}); convert the audio first, for instance to AAC"
+            )
+        if problem:
+            reason = f"{plan.container} refuses it ({problem})"
+            tracks[position] = replace(track, left_out=reason)
+    return replace(plan, tracks=tuple(tracks))
+
+
+def _find_problem(source: Source, plan: VideoPlan, target: Path, settings: Encoding) -> str:
+    """Write the first frame and read it again; return why that fails, or an empty string."""
+    stamps = plan.timestamps
+    first = replace(
+        plan,
+        timestamps=stamps[:1],
+        segments=((0, 1),),
+        end=stamps[1] if len(stamps) > 1 else plan.end,
+    )
+    segment = io.BytesIO()
+    grey = np.full((plan.height, plan.width, 3), 128, np.uint8)
+    encode_segment(segment, first, 0, [(0, grey)], settings)
+    try:
+        assemble(source, [segment], first, target, settings, packets_per_track=_PACKETS_PER_TRACK)
+        with open_source(target):
+            pass
+    except (ValueError, av.FFmpegError) as error:
+        if isinstance(error, OSError):
+            raise
+        return " ".join(str(error).split())
+    return ""
