@@ -15,6 +15,7 @@ from kedro.framework.project import settings
 from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import config, ranks, tracking_database
 from kedro_cloud.core.hooks import NoTracking
+from quartet.framework.config_types import check_types
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -27,11 +28,14 @@ class PreflightHooks:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Check runtime parameters and the tracking database.
+        """Check configuration files, runtime parameters and the tracking database.
 
         Raises:
-            ValueError: A parameter is unknown, or the database cannot be used.
+            ValueError: An entry of a file has another type, a parameter is unknown, or the
+                database cannot be used.
         """
+        loader: Any = context.config_loader
+        check_types(Path(loader.conf_source), loader.base_env, loader.env or loader.default_run_env)
         _check_parameters(context)
         tracking = context.config_loader["mlflow"]
         server = tracking.get("server") or {}
@@ -94,7 +98,11 @@ def _paths(tree: Mapping[str, Any], leaves_only: bool = False) -> Iterator[str]:
 
 def _catalog_parameters(conf_source: Path) -> set[str]:
     """Return the names that catalogs use as `${runtime_params:NAME,…}`."""
-    texts = (path.read_text(encoding="utf-8") for path in conf_source.rglob("*.yml"))
+    texts = (
+        path.read_text(encoding="utf-8", errors="backslashreplace")
+        for path in conf_source.rglob("*.yml")
+        if path.is_file()
+    )
     return {name for text in texts for name in re.findall(r"\$\{runtime_params:\s*([\w.]+)", text)}
 
 

@@ -1,0 +1,116 @@
+"""Check the types of entries in an environment's configuration before anything reads them.
+
+Kedro and OmegaConf report a list where a mapping belongs without file and key, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_KINDS = ("parameters", "catalog", "credentials", "globals")
+_SUFFIXES = {".yml", ".yaml", ".json"}
+_EXAMPLES = {
+    "parameters": "its parameters, as in `name: value`",
+    "catalog": "a dataset, with `type` and `filepath`",
+    "credentials": "credentials, as in `name: value`",
+    "globals": "entries such as `name: value`",
+}
+_NAMES = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}
+
+
+def check_types(conf_source: Path, base_env: str, env: str) -> None:
+    """Check that mappings in `base` are mappings in the files of an environment, too.
+
+    Files that are not valid YAML are skipped: Kedro reports these.
+
+    Args:
+        conf_source: The folder of the configuration.
+        base_env: Folder in it with the configuration of every environment.
+        env: Folder in it with the changes of the environment.
+
+    Raises:
+        ValueError: A file or an entry is a list, text or empty where a mapping belongs.
+    """
+    base: dict[str, dict[str, Any]] = {}
+    for path, kind in _list_files(conf_source / env):
+        content = _read(path)
+        if content is None or env == base_env:
+            continue
+        if not isinstance(content, Mapping):
+            raise ValueError(_format_error(path, "", content, _EXAMPLES["globals"]))
+        if kind not in base:
+            files = [each for each, of in _list_files(conf_source / base_env) if of == kind]
+            contents = (_read(each) for each in files)
+            base[kind] = {
+                key: value
+                for entries in contents
+                if isinstance(entries, Mapping)
+                for key, value in entries.items()
+            }
+        for key, value in content.items():
+            _check_entry(path, kind, str(key), value, base[kind].get(key))
+
+
+def _check_entry(path: Path, kind: str, key: str, value: Any, expected: Any) -> None:
+    """Raise if an entry of a file is not a mapping and has to be one."""
+    if isinstance(value, str) and "${" in value:
+        return  # of a type that only Kedro knows
+    needs_mapping = isinstance(expected, Mapping) or (
+        kind in {"catalog", "credentials"} and not key.startswith("_")
+    )
+    if needs_mapping and not isinstance(value, Mapping):
+        raise ValueError(_format_error(path, key, value, _EXAMPLES[kind]))
+    if kind == "parameters" and isinstance(value, Mapping) and isinstance(expected, Mapping):
+        _check_parameters(path, key, value, expected)
+    if kind == "globals" and isinstance(value, Mapping | list) and isinstance(expected, str):
+        raise ValueError(_format_error(path, key, value, "text", of_mapping=False))
+
+
+def _check_parameters(
+    path: Path, prefix: str, values: Mapping[Any, Any], expected: Mapping[Any, Any]
+) -> None:
+    """Raise if nested parameters have a list where `base` has a mapping, or the reverse.
+
+    Other values may take the place of a mapping, such as a number that of a range.
+    """
+    for name, value in values.items():
+        key, other = f"{prefix}.{name}", expected.get(name)
+        if isinstance(value, list) and isinstance(other, Mapping):
+            raise ValueError(_format_error(path, key, value, _EXAMPLES["parameters"]))
+        if isinstance(value, Mapping) and isinstance(other, list):
+            example = "values, as in `[1, 2]`"
+            raise ValueError(_format_error(path, key, value, example, of_mapping=False))
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            _check_parameters(path, key, value, other)
+
+
+def _format_error(
+    path: Path, key: str, value: Any, example: str, *, of_mapping: bool = True
+) -> str:
+    where = f"{path}: '{key}'" if key else f"{path}: the file"
+    found = _NAMES.get(type(value), str(value))
+    expected = f"a mapping of {example}" if of_mapping else example
+    return f"{where} is {found}, expected {expected}; fix or remove it"
+
+
+def _list_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files of an environment whose entries are known, with their kind."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        kinds = (kind for kind in _KINDS if any(part.startswith(kind) for part in parts))
+        kind = next(kinds, None)
+        if kind and path.suffix in _SUFFIXES and path.is_file():
+            yield path, kind
+
+
+def _read(path: Path) -> Any:
+    """Return the content of a file; None if it is empty or cannot be parsed."""
+    try:
+        return yaml.load(path.read_bytes(), _LOADER)
+    except (OSError, yaml.YAMLError, ValueError):
+        return None
