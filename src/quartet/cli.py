@@ -56,8 +56,30 @@ def _end_tracked_runs() -> None:
         mlflow.end_run("KILLED")
 
 
+def _check_encoding(option: click.Parameter) -> click.Parameter:
+    """Return Kedro's option `--params` with a check of its text, which Kedro parses as YAML."""
+    if option.name != "params":
+        return option
+    checked, parse = copy.copy(option), option.callback
+    assert parse is not None
+
+    def check_and_parse(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        text = str(value or "")
+        escaped = text.encode("utf-8", "backslashreplace").decode()
+        if escaped != text:
+            raise click.ClickException(
+                f"--params {escaped}: is not UTF-8; set LC_ALL=C.UTF-8 and type it again, or "
+                "rename the file"
+            )
+        return parse(context, parameter, value)
+
+    checked.callback = check_and_parse
+    return checked
+
+
 run = copy.copy(kedro_run)
 run.callback = one_line_errors(_run)
+run.params = [_check_encoding(option) for option in kedro_run.params]
 cli.add_command(run)
 
 # Where the project is not installed, as on a cluster, no entry point adds the plugin's commands.
