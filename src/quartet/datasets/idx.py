@@ -101,9 +101,10 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
 
     def _find(self) -> Location | None:
         """Return the location of the file, under its own or an alternative name."""
+        candidates, filesystem = self._list_candidates(), self._location.filesystem
         # Not `exists`: a folder may have the name of a file.
-        isfile = self._location.filesystem.isfile
-        return next((each for each in self._list_candidates() if isfile(each.path)), None)
+        files = (each for each in candidates if filesystem.isfile(each.path))
+        return next(files, None) or (self._location if self._location.exists() else None)
 
     def _list_candidates(self) -> list[Location]:
         """Return the locations at which the file may be, the configured one first."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,7 +60,8 @@ class Table:
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         """Yield the chunks; none if the query has no rows."""
-        cursor = self.database.execute(self.query)
+        with _report_full_disk():
+            cursor = self.database.execute(self.query)
         while chunk := cursor.fetchmany(CHUNK_ROWS):
             yield pd.DataFrame(chunk, columns=list(self.columns))
 
@@ -91,7 +94,10 @@ class PostStore:
 
     def _add(self, table: str, *values: Any) -> None:
         insert = f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?, ?)"
-        self.repeated_posts += 1 - self._database.execute(insert, values).rowcount
+        try:
+            self.repeated_posts += 1 - self._database.execute(insert, values).rowcount
+        except sqlite3.OperationalError as error:  # not `_report_full_disk`, which takes longer
+            raise _make_full_disk_error(error) from error
 
     def choose_answers(self, keep_unanswered: bool) -> int:
         """Choose an answer for each original that has duplicates, after the last post was added.
@@ -103,13 +109,14 @@ class PostStore:
         Returns:
             Number of originals without an answer.
         """
-        self._database.commit()
-        self._database.executescript(_CHOOSE_ANSWERS)
         keep = "UPDATE chosen SET answer = -original WHERE answer IS NULL"
         leave_out = "DELETE FROM chosen WHERE answer IS NULL"
-        missing = self._database.execute(keep if keep_unanswered else leave_out).rowcount
-        self._database.commit()
-        self._database.executescript(_CREATE_VIEWS)
+        with _report_full_disk():
+            self._database.commit()
+            self._database.executescript(_CHOOSE_ANSWERS)
+            missing = self._database.execute(keep if keep_unanswered else leave_out).rowcount
+            self._database.commit()
+            self._database.executescript(_CREATE_VIEWS)
         return missing
 
     @property
@@ -149,3 +156,20 @@ class PostStore:
     def _query_number(self, query: str) -> int:
         (number,) = self._database.execute(query).fetchone()
         return int(number)
+
+
+@contextmanager
+def _report_full_disk() -> Iterator[None]:
+    """Turn SQLite's error about a full disk into one that says where the file is."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise _make_full_disk_error(error) from error
+
+
+def _make_full_disk_error(error: sqlite3.OperationalError) -> ValueError:
+    folder = os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"
+    return ValueError(
+        f"{folder}: the temporary file with the posts cannot be written ({error}); free disk space "
+        "there, or set SQLITE_TMPDIR to a folder with as much space as the dump"
+    )
