@@ -8,9 +8,10 @@ import io
 import re
 import sys
 import zlib
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from html import unescape
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -99,13 +100,9 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
     def _parse(self, file: IO[bytes], path: str) -> pd.DataFrame:
         width = len(self._columns)
         rows: list[list[Any]] = []
-        complete_rows, first_row, previous_line = 0, None, 0
+        complete_rows, first_row = 0, None
         text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter="\t")
-        for row in reader:
-            line, previous_line = previous_line + 1, reader.line_num
-            if not row:
-                continue
+        for line, row in _read_rows(text):
             first_row = first_row or row
             if len(row) == width:
                 complete_rows += 1
@@ -223,6 +220,60 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
             )
         ids = table["Id"] if "Id" in table else pd.RangeIndex(1, len(table) + 1)
         return pd.DataFrame({"Id": ids, "Text0": text.fillna("").astype(str)})
+
+
+def _read_rows(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the first line, and the values, of each row that is not empty.
+
+    A value may be in quotes and then span lines. A value that only begins with a quote would
+    take all lines up to the next quote with it, so its line is read again without quotes.
+    """
+    lines = _Lines(text)
+    number = 1
+    for values in csv.reader(lines, delimiter="\t"):
+        row, taken = values, lines.take()
+        spans_lines = any("\n" in value or "\r" in value for value in values)
+        if spans_lines and not _is_quoted(taken):
+            lines.put_back(taken[1:])
+            taken = taken[:1]
+            row = next(csv.reader(taken, delimiter="\t", quoting=csv.QUOTE_NONE))
+        if row:
+            yield number, row
+        number += len(taken)
+
+
+class _Lines:
+    """An iterator over lines that remembers the last ones, and can go back."""
+
+    def __init__(self, text: Iterable[str]) -> None:
+        self._text, self._again = iter(text), deque[str]()
+        self._taken: list[str] = []
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else next(self._text)
+        self._taken.append(line)
+        return line
+
+    def take(self) -> list[str]:
+        """Return the lines since the last call."""
+        taken, self._taken = self._taken, []
+        return taken
+
+    def put_back(self, lines: Sequence[str]) -> None:
+        """Make these the next lines."""
+        self._again.extendleft(reversed(lines))
+
+
+def _is_quoted(lines: Sequence[str]) -> bool:
+    """Return whether the quotes in these lines are those around values."""
+    try:
+        list(csv.reader(lines, delimiter="\t", strict=True))
+    except csv.Error:
+        return False
+    return True
 
 
 def _read_parquet(file: Any, size: int, path: str) -> pd.DataFrame:

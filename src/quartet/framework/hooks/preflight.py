@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedro.config import OmegaConfigLoader
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
 
@@ -34,8 +35,10 @@ class PreflightHooks:
             ValueError: An entry of a file has another type, a parameter is unknown, or the
                 database cannot be used.
         """
-        loader: Any = context.config_loader
-        check_types(Path(loader.conf_source), loader.base_env, loader.env or loader.default_run_env)
+        loader = context.config_loader
+        if isinstance(loader, OmegaConfigLoader):  # others may read no files
+            env = loader.env or loader.default_run_env or loader.base_env
+            check_types(Path(loader.conf_source), loader.base_env or env, env)
         _check_parameters(context)
         tracking = context.config_loader["mlflow"]
         server = tracking.get("server") or {}

@@ -41,8 +41,10 @@ def match_questions(
     matcher: faq.matcher.Matcher = faq_ranker.raw_model
     has_text = faq_new_questions["Text0"].str.strip() != ""
     questions, empty = faq_new_questions[has_text], faq_new_questions[~has_text]
-    if faq_new_questions.empty:
-        raise ValueError("faq_new_questions: contains no questions; add rows to the file")
+    if questions.empty:
+        raise ValueError(
+            f"none of the {len(empty)} questions has a text; check the file of faq_new_questions"
+        )
     check_accepted_share(
         "faq_new_questions",
         len(questions),
