@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from quartet.sensors.readings import NO_READINGS, concatenate
 
+_SHOWN_CHARACTERS = 80
+"""Of an example in a message; the quarantine has more."""
 INGESTED, UNREADABLE = "ingested", "unreadable"
 
 
@@ -130,4 +132,4 @@ class Tally:
         self.rejected.update(batch.rejected)
         if batch.quarantine and not self.rejected_example:
             file, position, reason, body = batch.quarantine[0]
-            self.rejected_example = f"{file}, {position}: {reason}: {body}"
+            self.rejected_example = f"{file}, {position}: {reason}: {body[:_SHOWN_CHARACTERS]}"

@@ -327,9 +327,11 @@ def test_summary_goes_to_stdout_and_log_to_stderr(trained_output):
 
 def test_normal_run_has_no_warnings_or_control_characters(trained_output):
     for text in (trained_output.stdout, trained_output.stderr):
-        assert not re.findall(r"(?i)^.*warning.*$", text, re.MULTILINE)
         assert not re.findall(r"[\x1b\r\b]", text)
-        assert max(map(len, text.splitlines())) <= 150
+        # The samples have a few invalid rows, of which each pipeline warns once.
+        lines = [line for line in text.splitlines() if ": rejected " not in line]
+        assert not [line for line in lines if "warning" in line.lower()]
+        assert max(map(len, lines)) <= 150
 
 
 def test_log_numbers_each_node_once(trained_output):
@@ -355,3 +357,21 @@ def test_progress_bars_are_labelled_and_disabled_in_files(call):
     assert any(
         isinstance(part, ast.Constant) and part.value is None for part in ast.walk(given["disable"])
     ) or isinstance(given["disable"], ast.Name)
+
+
+def test_run_in_several_processes_ends_in_a_summary(catalog, capsys):
+    """Nodes ran elsewhere, so this process knows what they have saved, but not how long it took."""
+    hooks = SummaryHooks(SAMPLE_RUN, STEP.get, Clock())
+    run(catalog, "digits")  # in the catalog are the outputs, in `hooks` no node
+    capsys.readouterr()
+    hooks.after_pipeline_run(
+        run_params={
+            "pipeline_names": ["digits"],
+            "runner": "<kedro.runner.parallel_runner.ParallelRunner object at 0x7f>",
+        },
+        pipeline=PIPELINES["digits"],
+        catalog=catalog,
+    )
+    output = capsys.readouterr().out
+    assert output.startswith("digits, done\n  test_accuracy  0.9582 ")
+    assert "  metrics  reports/digits/metrics.json\n  figures  1 in reports/digits\n" in output

@@ -106,6 +106,9 @@ class SummaryHooks(NodeStart):
         """Print the summary, on rank 0."""
         if ranks.rank() > 0:
             return
+        if "ParallelRunner" in str(run_params.get("runner")):
+            # Its processes have recorded the nodes; this one reads what they have saved.
+            self._nodes = {node.name: _read_outputs(node, catalog) for node in pipeline.nodes}
         saved = any(record.saved for record in self._nodes.values())
         if not saved and run_params.get("only_missing_outputs"):
             _print([["Nothing to do: the outputs of all nodes exist."]])
@@ -145,9 +148,19 @@ class SummaryHooks(NodeStart):
         name: str, part: str, nodes: Iterable[_NodeRecord], catalog: CatalogProtocol[Any, Any]
     ) -> _Section:
         nodes = list(nodes)
-        seconds = sum(record.end - record.start for record in nodes)
+        seconds = sum(record.end - record.start for record in nodes) or None
         saved = {dataset: data for record in nodes for dataset, data in record.saved.items()}
         return _Section(name, part, seconds, saved, catalog)
+
+
+def _read_outputs(node: Node, catalog: CatalogProtocol[Any, Any]) -> _NodeRecord:
+    """Return a record of a node without times, with the metrics that it has saved."""
+    saved = {
+        name: _summarise(name, catalog.load(name)) if name.endswith(METRICS) else None
+        for name in node.outputs
+        if catalog.exists(name)
+    }
+    return _NodeRecord(0, 0, saved)
 
 
 def _summarise(name: str, data: Any) -> Any:
@@ -168,14 +181,14 @@ class _Section:
     Attributes:
         name: Name of the pipeline.
         part: The part that was run: `done`, `step NAME` or `3 of 5 nodes`.
-        seconds: Time of its nodes, loading and saving included.
+        seconds: Time of its nodes, loading and saving included; None if it is unknown.
         saved: Data that the summary shows, by dataset saved in this run.
         catalog: The run's catalog.
     """
 
     name: str
     part: str
-    seconds: float
+    seconds: float | None
     saved: Mapping[str, Any]
     catalog: CatalogProtocol[Any, Any]
 
@@ -187,7 +200,9 @@ class _Section:
     def lines(self) -> list[str]:
         """Return a headline, the metrics, and the locations of results."""
         name = bold(self.name, sys.stdout) if _is_on_terminal() else self.name
-        headline = f"{name}, {self.part} in {format_duration(self.seconds)}"
+        headline = f"{name}, {self.part}"
+        if self.seconds is not None:
+            headline += f" in {format_duration(self.seconds)}"
         tables = list(self._metric_rows()), self.location_rows()
         return [
             headline,
