@@ -101,7 +101,8 @@ def plot_fleet_heat_map(scores: pd.DataFrame, bins: int = 96) -> Figure:
     axis.set_facecolor("0.85")
     grid = np.arange(len(shown) + 1) - 0.5
     heat = axis.pcolormesh(edges, grid, share.to_numpy(float), cmap=_HEAT, vmin=0, vmax=1)
-    axis.set_yticks(range(len(shown)), [f"{name}  {rates[name]:.1%}" for name in shown], size=8)
+    labels = [f"{name}  {rates[name]:.1%}" for name in shown]
+    axis.set_yticks(range(len(shown)), labels, size=8, parse_math=False)
     axis.invert_yaxis()
     _format_time_axis(axis)
     bar = figure.colorbar(heat, ax=axis, pad=0.01, format=PercentFormatter(1))
@@ -144,7 +145,7 @@ def plot_timelines(
         for start, end in zip(known["start"], _round_up(known["end"], ends), strict=True):
             axis.axvspan(start, end, color="#e9c46a", alpha=0.45, lw=1)
         axis.set_title(f"{device} {sensor}: {len(flagged):,} of {len(chosen):,} windows",
-                       loc="left", size=9)  # fmt: skip
+                       loc="left", size=9, parse_math=False)  # fmt: skip
     _hide_spines(*axes)
     if worst:
         _format_time_axis(axes[-1])
@@ -165,7 +166,7 @@ def _round_up(times: pd.Series, ends: pd.Series) -> pd.Series:
     are returned.
     """
     lengths = ends.drop_duplicates().diff().dropna()
-    return times if lengths.empty else times.dt.ceil(lengths.min())
+    return times if lengths.empty else pd.to_datetime(times).dt.ceil(lengths.min())
 
 
 def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:
@@ -192,7 +193,7 @@ def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:
     )
     wide = wide.loc[wide.max(axis=1).sort_values(ascending=False, kind="stable").index[:most]]
     image = axis.imshow(wide.to_numpy(float), cmap=_HEAT, vmin=0, vmax=1, aspect="auto")
-    axis.set_yticks(range(len(wide)), list(wide.index), size=8)
+    axis.set_yticks(range(len(wide)), list(wide.index), size=8, parse_math=False)
     axis.set_xticks(range(wide.shape[1]), [str(name).replace("_", " ") for name in wide.columns])
     bar = figure.colorbar(image, ax=axis, pad=0.01, extend="max")
     bar.set_label("population stability index (above 0.25: drifted)")
