@@ -17,6 +17,7 @@ from quartet.framework.context import Context
 from quartet.framework.hooks import (
     DistributedHooks,
     ErrorContextHooks,
+    InputHooks,
     LogHooks,
     PreflightHooks,
     SetupLockHooks,
@@ -24,7 +25,7 @@ from quartet.framework.hooks import (
     TrackingHooks,
 )
 from quartet.framework.plugins import defer_heavy_plugins
-from quartet.framework.quiet import quiet_kedro_mlflow, quiet_servers
+from quartet.framework.quiet import quiet_kedro_mlflow, quiet_runners, quiet_servers
 from quartet.pipeline_registry import SAMPLE_RUN
 
 # By default OpenMP's threads spin while they wait. Next to another busy process each parallel
@@ -48,6 +49,7 @@ fsspec.register_implementation("file", AtomicLocalFileSystem, clobber=True)
 # heavy plugins are deferred here.
 defer_heavy_plugins()
 quiet_kedro_mlflow()
+quiet_runners()
 quiet_servers()
 
 CONTEXT_CLASS = Context
@@ -55,6 +57,7 @@ CONTEXT_CLASS = Context
 HOOKS = (
     SetupLockHooks(),
     PreflightHooks(),
+    InputHooks(),
     *PLUGIN_HOOKS,
     TrackingHooks(),
     DistributedHooks(),

@@ -153,6 +153,16 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
         source.check_exists()
         return source
 
+    def check_at_start(self) -> None:
+        """Check the folder, or the columns of the table, before the run begins.
+
+        Raises:
+            DatasetError: The folder or the table does not exist, or the table cannot be read.
+        """
+        self.load()
+        if self._table is not None:
+            self._table.check_columns()
+
     def save(self, data: Any) -> None:
         """Raise: readings cannot be saved.
 

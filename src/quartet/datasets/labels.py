@@ -30,8 +30,6 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
     ```
     """
 
-    checked_at_start = True
-
     def __init__(self, *, filepath: str, requested_path: str | None = None, **options: Any) -> None:
         """Configure the dataset.
 
@@ -77,6 +75,10 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
                 "or remove all but one"
             )
         return _parse_times(table[list(_COLUMNS)], path)
+
+    def check_at_start(self) -> None:
+        """Load the events, before the run begins; errors as for `load`."""
+        self.load()
 
     def save(self, data: pd.DataFrame) -> None:
         """Write the events."""

@@ -150,6 +150,11 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
             ) from error
         return Champion(int(entry.version), dict(entry.tags), model)
 
+    def check_at_start(self) -> None:
+        """Check that a version is registered if loading requires one; errors as for `load`."""
+        if self._registered_by and not self._exists():
+            self.load()
+
     def save(self, data: ModelRelease) -> None:
         """Register the release as a new version, if it is approved."""
         import mlflow

@@ -9,6 +9,10 @@ _SERVER_FILTERS = (
     "ignore:ORJSONResponse is deprecated",  # FastAPI, to Kedro-Viz
     "ignore:starlette.middleware.wsgi is deprecated",  # Starlette, to MLflow
 )
+_RUNNERS = [f"kedro.runner.{kind}_runner" for kind in ("sequential", "parallel", "thread")] + [
+    "quartet.framework.rank_runner"
+]
+_USELESS_ADVICE = "No nodes ran. Repeat the previous command"
 _KEDRO_MLFLOW_WARNING = "Add type hints to the `predict` method"
 
 
@@ -32,6 +36,16 @@ def quiet_kedro_mlflow() -> None:
     """
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addFilter(_is_relevant)
+
+
+def quiet_runners() -> None:
+    """Drop Kedro's advice to repeat the command: what failed, fails again until it is fixed."""
+    for name in _RUNNERS:
+        logging.getLogger(name).addFilter(_is_useful)
+
+
+def _is_useful(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_USELESS_ADVICE)
 
 
 def _is_relevant(record: logging.LogRecord) -> bool:

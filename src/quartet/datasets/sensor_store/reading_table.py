@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -80,21 +81,36 @@ class ReadingTable:
         Raises:
             DatasetError: The file is missing, damaged or has another format, or lacks a column.
         """
+        with self._open() as file:
+            yield from self._parts(file, self.location.filesystem.info(self.location.path))
+
+    def check_columns(self) -> None:
+        """Check the names of the columns, by the first rows only; errors as for `parts`."""
+        with self._open() as file:
+            if self._is_parquet:
+                self._open_parquet(file)
+            else:
+                self._open_csv(file, lambda row: "skip")
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
         path = self.location.path
-        filesystem = self.location.filesystem
         try:
             self.check_exists()
-            facts = filesystem.info(path)
-            with filesystem.open(path, "rb") as file:
-                yield from self._parts(file, facts)
+            with self.location.filesystem.open(path, "rb") as file:
+                yield file
         except (pa.ArrowException, OSError, EOFError) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
             raise DatasetError(f"{path}: cannot be read as a table ({error})") from error
 
+    @property
+    def _is_parquet(self) -> bool:
+        return self.location.path.lower().endswith(".parquet")
+
     def _parts(self, file: Any, facts: dict[str, Any]) -> Iterator[TablePart]:
         malformed: list[tuple[int, str]] = []
-        if self.location.path.lower().endswith(".parquet"):
+        if self._is_parquet:
             batches = self._read_parquet(file)
         else:
             batches = self._read_csv(file, malformed)
@@ -112,10 +128,15 @@ class ReadingTable:
             )
             reported, first = len(malformed), first + table.num_rows
 
-    def _read_parquet(self, file: Any) -> Iterator[pa.Table]:
+    def _open_parquet(self, file: Any) -> pq.ParquetFile:
         content = pq.ParquetFile(file)
         self._check_columns(content.schema_arrow.names)
-        for batch in content.iter_batches(batch_size=65_536, columns=list(COLUMNS)):
+        return content
+
+    def _read_parquet(self, file: Any) -> Iterator[pa.Table]:
+        for batch in self._open_parquet(file).iter_batches(
+            batch_size=65_536, columns=list(COLUMNS)
+        ):
             yield _decode_text(pa.Table.from_batches([batch]))
 
     def _read_csv(self, file: Any, malformed: list[tuple[int, str]]) -> Iterator[pa.Table]:
@@ -124,6 +145,10 @@ class ReadingTable:
             malformed.extend((row.number - 1, line) for line in row.text.splitlines())
             return "skip"
 
+        for batch in self._open_csv(file, skip):
+            yield pa.Table.from_batches([batch]).select(list(COLUMNS))
+
+    def _open_csv(self, file: Any, skip: Callable[[Any], str]) -> Any:
         if not self.location.path.lower().endswith(".gz"):
             check_not_utf16(file, self.location.path)
         compression = "gzip" if self.location.path.lower().endswith(".gz") else None
@@ -140,8 +165,7 @@ class ReadingTable:
             ),
         )
         self._check_columns(reader.schema.names)
-        for batch in reader:
-            yield pa.Table.from_batches([batch]).select(list(COLUMNS))
+        return reader
 
     def _check_columns(self, names: list[str]) -> None:
         if missing := [name for name in COLUMNS if name not in names]:

@@ -1,6 +1,7 @@
 """Hooks of every run: checks before it, tracking and a log during it, a summary after it."""
 
 from quartet.framework.hooks.distributed import DistributedHooks
+from quartet.framework.hooks.inputs import InputHooks
 from quartet.framework.hooks.node_log import ErrorContextHooks, LogHooks
 from quartet.framework.hooks.preflight import PreflightHooks
 from quartet.framework.hooks.summary import SummaryHooks
@@ -9,6 +10,7 @@ from quartet.framework.hooks.tracking import SetupLockHooks, TrackingHooks
 __all__ = [
     "DistributedHooks",
     "ErrorContextHooks",
+    "InputHooks",
     "LogHooks",
     "PreflightHooks",
     "SetupLockHooks",

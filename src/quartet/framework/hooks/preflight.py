@@ -1,4 +1,4 @@
-"""Check parameters, tracking, outputs and inputs before the first node runs."""
+"""Check parameters, tracking and outputs before the first node runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class PreflightHooks:
-    """Check parameters, tracking, outputs and inputs before the first node runs."""
+    """Check parameters, tracking and outputs before the first node runs."""
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
@@ -56,9 +56,9 @@ class PreflightHooks:
             server = {**server, "mlflow_tracking_uri": f"{config.SQLITE}{file}{query}"}
             context.config_loader["mlflow"] = {**tracking, "server": server}
 
-    @hook_impl
+    @hook_impl(tryfirst=True)  # before kedro-mlflow opens its run
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Check that output folders are writable, and load inputs marked `checked_at_start`.
+        """Check that output folders are writable.
 
         Raises:
             ValueError: An output folder cannot be created or written.
@@ -67,9 +67,6 @@ class PreflightHooks:
             protocol, path = dataset_file(catalog.get(name)) or ("", "")
             if protocol == "file":
                 _check_writable(name, Path(path))
-        for name in sorted(pipeline.inputs()):
-            if getattr(catalog.get(name), "checked_at_start", False):
-                catalog.load(name)
 
 
 def _check_parameters(context: KedroContext) -> None:

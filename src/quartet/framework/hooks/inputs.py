@@ -1,0 +1,58 @@
+"""Check inputs before tracking opens a run, so that a wrong path leaves no failed run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io.core import DatasetError
+
+from kedro_cloud.compat import dataset_file
+
+if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+
+
+class InputHooks:
+    """Check the inputs of a run, each as far as it is quick."""
+
+    @hook_impl(tryfirst=True)  # before kedro-mlflow opens its run
+    def before_pipeline_run(
+        self,
+        run_params: Mapping[str, Any],
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
+    ) -> None:
+        """Check all inputs that no node of the run creates.
+
+        Raises:
+            ValueError: An input is in neither the catalog nor the parameters.
+            DatasetError: An input is missing or invalid.
+        """
+        if run_params.get("only_missing_outputs"):
+            return  # the nodes that read them may not run
+        for name in sorted(pipeline.inputs()):
+            if name not in catalog:
+                raise ValueError(
+                    f"pipeline inputs missing: '{name}'; add it to catalog.yml or parameters.yml"
+                )
+            try:
+                _check_input(name, catalog)
+            except (DatasetError, OSError) as error:
+                error.add_note(name)
+                raise
+
+
+def _check_input(name: str, catalog: CatalogProtocol[Any, Any]) -> None:
+    """Check one input: by its own `check_at_start`, or that its local file exists.
+
+    Loading a file that does not exist ends in the dataset's own message, or in what replaces it.
+    """
+    dataset: Any = catalog.get(name)
+    protocol, _ = dataset_file(dataset) or ("", "")
+    if hasattr(dataset, "check_at_start"):
+        dataset.check_at_start()
+    elif protocol == "file" and not dataset.exists():
+        catalog.load(name)
