@@ -166,7 +166,7 @@ def _round_up(times: pd.Series, ends: pd.Series) -> pd.Series:
     are returned.
     """
     lengths = ends.drop_duplicates().diff().dropna()
-    return times if lengths.empty else pd.to_datetime(times).dt.ceil(lengths.min())
+    return times if lengths.empty else pd.to_datetime(times).dt.ceil(pd.Timedelta(lengths.min()))
 
 
 def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:

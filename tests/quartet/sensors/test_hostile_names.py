@@ -9,7 +9,7 @@ import yaml
 from quartet.datasets.report import ReportDataset
 from quartet.datasets.sensor_store.jobs import ScoredWindows, SensorAnomaliesDataset
 from quartet.sensors.figures import plot_drift, plot_fleet_heat_map, plot_timelines
-from sensors.invented import invent
+from sensors.simulated_windows import simulate_windows
 from support import ROOT
 from window_batches import batch, tables
 
@@ -19,7 +19,7 @@ NAMES = ["$x^$", r"\frac{$", "$$", "=HYPERLINK(1)", "<script>alert(1)</script>",
 @pytest.fixture
 def scores():
     """Return scored windows of a sensor with each of the names."""
-    found = invent(sensors=len(NAMES), windows=24).assign(anomaly=True)
+    found = simulate_windows(sensors=len(NAMES), windows=24).assign(anomaly=True)
     sensors = (found["device"] + found["sensor"]).unique().tolist()
     names = (found["device"] + found["sensor"]).map(dict(zip(sensors, NAMES, strict=True)))
     return found.assign(device=names, sensor=names)
