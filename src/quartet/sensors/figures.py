@@ -166,7 +166,10 @@ def _round_up(times: pd.Series, ends: pd.Series) -> pd.Series:
     are returned.
     """
     lengths = ends.drop_duplicates().diff().dropna()
-    return times if lengths.empty else pd.to_datetime(times).dt.ceil(pd.Timedelta(lengths.min()))
+    if lengths.empty:
+        return times
+    seconds = pd.Timedelta(lengths.min()).total_seconds()
+    return pd.to_datetime(times).dt.ceil(f"{seconds:.0f}s")
 
 
 def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:

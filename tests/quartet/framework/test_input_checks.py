@@ -48,7 +48,9 @@ def test_dataset_checks_itself():
 
 
 def test_input_without_an_entry_is_named():
-    with pytest.raises(ValueError, match="pipeline inputs missing: 'first'; add it to catalog.yml"):
+    with pytest.raises(
+        ValueError, match=r"pipeline inputs missing: 'first'; add it to catalog\.yml"
+    ):
         check(DataCatalog())
 
 

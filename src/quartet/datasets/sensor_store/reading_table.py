@@ -110,10 +110,7 @@ class ReadingTable:
 
     def _parts(self, file: Any, facts: dict[str, Any]) -> Iterator[TablePart]:
         malformed: list[tuple[int, str]] = []
-        if self._is_parquet:
-            batches = self._read_parquet(file)
-        else:
-            batches = self._read_csv(file, malformed)
+        batches = self._read_parquet(file) if self._is_parquet else self._read_csv(file, malformed)
         first = reported = 0
         for table in _rebatch(batches, self.rows_per_part):
             if first and not table.num_rows and reported == len(malformed):
