@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -211,10 +210,3 @@ def test_every_python_3_11_can_install_what_is_locked(lock: str) -> None:
         if first not in SpecifierSet(specifier or "")
     }
     assert refused == {}
-
-
-def test_version_is_that_of_the_latest_release_in_the_changelog() -> None:
-    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    headings = re.findall(r"^## \[(.+?)\](?: - \d{4}-\d\d-\d\d)?$", changes, flags=re.MULTILINE)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert headings[:2] == ["Unreleased", project["version"]]
