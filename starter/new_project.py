@@ -143,23 +143,17 @@ def entitle(project: Path, name: str, scenarios: dict[str, str]) -> None:
         (project / page).write_text(
             text.replace("NAME", name).replace("SCENARIOS", listed), encoding="utf-8"
         )
-    description = (
-        f"{name}: machine learning as one Kedro project, the same on a laptop and on Azure ML"
-    )
+    summary = f"{name}: machine learning as one Kedro project, the same on a laptop and on Azure ML"
     _change(
         project / "mkdocs.yml",
         lambda text: _with(
-            text,
-            site_name=f"site_name: {name}",
-            site_description=f'site_description: "{description}"',
+            text, site_name=f"site_name: {name}", site_description=f'site_description: "{summary}"'
         ),
     )
     _change(
         project / "pyproject.toml",
         lambda text: _with(
-            text,
-            project_name=f'project_name = "{name}"',
-            description=f'description = "{description}"',
+            text, project_name=f'project_name = "{name}"', description=f'description = "{summary}"'
         ),
     )
 
