@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,21 +31,29 @@ class PublishedFolder:
         Args:
             name: Path of the file relative to the folder.
         """
-        target = f"{self._location.path}/{name}"
-        if self._location.is_local:
-            folder = Path(target).parent
-            folder.mkdir(parents=True, exist_ok=True)
-            # In a hidden folder, so that watchers of new files see only complete ones.
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as temporary:
-                path = Path(temporary) / Path(name).name
-                yield path
-                path.replace(target)
-            return
-        with tempfile.TemporaryDirectory() as temporary:
-            path = Path(temporary) / Path(name).name
+        with self.create_all([name]) as (path,):
             yield path
-            # On blob storage a file appears when its upload is complete.
-            self._location.filesystem.put_file(os.fspath(path), target)
+
+    @contextmanager
+    def create_all(self, names: Sequence[str]) -> Generator[list[Path]]:
+        """Provide local paths to write files to, and publish all when the block succeeds.
+
+        Args:
+            names: Paths of the files relative to the folder, all in the same folder.
+        """
+        targets = [f"{self._location.path}/{name}" for name in names]
+        folder = Path(targets[0]).parent if self._location.is_local else None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        # In a hidden folder, so that watchers of new files see only complete ones.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as temporary:
+            paths = [Path(temporary) / Path(name).name for name in names]
+            yield paths
+            for path, target in zip(paths, targets, strict=True):
+                if folder is not None:
+                    path.replace(target)
+                else:  # On blob storage a file appears when its upload is complete.
+                    self._location.filesystem.put_file(os.fspath(path), target)
 
     @contextmanager
     def rehearse(self, name: str) -> Generator[Path]:

@@ -141,7 +141,7 @@ def read_programs(container: InputContainer) -> dict[int, set[int]]:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
     try:
-        description = container.dumps_format()  # type: ignore[attr-defined]  # stubs lack it
+        description = container.dumps_format()  # type: ignore[attr-defined]  # in no stub
     finally:
         av.logging.set_level(level)
     program = None

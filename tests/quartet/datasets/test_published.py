@@ -69,3 +69,14 @@ def test_rehearsal_finds_names_that_cannot_be_published(folder, tmp_path):
     if folder._location.is_local:
         with pytest.raises(ValueError, match="taken: is a folder"), folder.rehearse("taken"):
             pass
+
+
+def test_failure_publishes_none_of_several_files(folder, url):
+    with pytest.raises(OSError, match="No space"), folder.create_all(["a/1", "a/2"]) as paths:
+        paths[0].write_bytes(b"x")
+        raise OSError(28, "No space left on device")
+    assert list_files(url) == []
+    with folder.create_all(["a/1", "a/2"]) as paths:
+        for path in paths:
+            path.write_bytes(b"x")
+    assert len(list_files(url)) == 2

@@ -151,13 +151,14 @@ def publish_pictures(
     names = list_segments(transfer_plan, store, unreadable)
     if not names:
         raise ValueError(f"{source.name}: none of its {len(unreadable)} pictures can be read")
-    outputs = []
-    with progress_bar("publishing", len(names), "picture") as bar:
-        for name in names:
-            output = _get_place(source, transfer_plan["style"], transfer_plan["pictures"][name])
-            with folder.create(output) as target:
-                target.write_bytes(store.read(transfer_plan["work"], name))
-            outputs.append(output)
+    outputs = [
+        _get_place(source, transfer_plan["style"], transfer_plan["pictures"][name])
+        for name in names
+    ]
+    bar = progress_bar("publishing", len(names), "picture")
+    with bar, folder.create_all(outputs) as targets:
+        for name, target in zip(names, targets, strict=True):
+            target.write_bytes(store.read(transfer_plan["work"], name))
             bar.update()
     return {
         "places": [folder.get_path(output) for output in outputs],
