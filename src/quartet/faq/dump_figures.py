@@ -43,8 +43,9 @@ def plot_ingested_duplicates(
         yscale="log",
         xlabel="duplicates",
         ylabel="originals",
-        title=f"Duplicates of each original tagged {tag}",
     )
+    # A tag may contain dollar signs, which Matplotlib would take for a formula.
+    histogram.set_title(f"Duplicates of each original tagged {tag}", parse_math=False)
     histogram.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     histogram.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     hide_spines(histogram)

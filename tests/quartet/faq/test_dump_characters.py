@@ -1,5 +1,7 @@
 """A character that XML forbids must not lose a post, or the duplicates of an original."""
 
+import io
+
 import pytest
 
 from faq.test_dump import (
@@ -13,6 +15,7 @@ from faq.test_dump import (
     read_table,
 )
 from quartet.faq.dump import ingest
+from quartet.faq.dump_figures import plot_ingested_duplicates
 from quartet.faq.settings import DumpReading
 
 LINKS = [link(2, 1), link(3, 1)]
@@ -100,3 +103,12 @@ def test_counts_of_each_file_are_checked_before_anything_else() -> None:
     )
     assert example.startswith("line 3: <row Id=")
     assert not others
+
+
+def test_tag_with_dollar_signs_is_shown_as_it_is() -> None:
+    result = ingest_rows(
+        [question(1, "|$\\frac{$|"), answer(10, 1), question(2)], [link(2, 1)], "$\\frac{$"
+    )
+    counts = result.counts
+    figure = plot_ingested_duplicates(result.duplicates_per_original, counts, "$\\frac{$")
+    figure.savefig(io.BytesIO())
