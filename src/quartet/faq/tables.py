@@ -196,8 +196,8 @@ class _Quarantine:
         if counts.empty:
             return {}, ""
         first = rows[rows["reason"] == counts.index[0]].iloc[0]
-        by_reason = {str(reason): int(count) for reason, count in counts.items()}
-        return by_reason, f"line {first['line']}, Id {first['Id']}: {first['text']}"
+        reasons = {str(reason): int(count) for reason, count in counts.items()}
+        return reasons, f"line {first['line']}, Id {first['Id']}: {first['text']}"
 
     def format_reasons(self) -> str:
         """Return the number of quarantined rows by table and reason, for an error message."""
