@@ -14,7 +14,8 @@ BANNER = re.compile(r"^\s*(this question (already has|has been)\b|possible dupli
 """Start of the notice that Stack Exchange used to show above a duplicate."""
 _BANNER_HINT = re.compile(r"possible duplicate|this question (already )?has", re.I)
 _INVALID_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-_URL = re.compile(r"\b(?:[a-z][a-z+.-]*://|www\.)\S+", re.I)
+# The length of the scheme is limited, as the time would otherwise grow with that of a word squared.
+_URL = re.compile(r"\b(?:[a-z][a-z+.-]{0,60}://|www\.)\S+", re.I)
 _SPACE = re.compile(r"\s+")
 _PLAIN_BANNER = re.compile(r"\bpossible duplicates?\s*:[^\n.?!]*[.?!]?", re.I)
 
