@@ -23,21 +23,23 @@ _ARCHIVES = {
 }
 
 
-def check_expansion(path: str, compressed: int, expanded: int) -> None:
+def check_expansion(path: str, compressed: int | None, expanded: int) -> None:
     """Check that a file does not expand to more than any honest one.
 
     Args:
         path: The file, for the message.
-        compressed: Its size in bytes.
+        compressed: Its size in bytes; None if a web server does not tell it, which counts as
+            `FREE_BYTES`.
         expanded: Number of bytes that it has expanded to, or is going to.
 
     Raises:
         DatasetError: It is more than `FREE_BYTES` and `MAX_EXPANSION` times its size.
     """
-    limit = max(FREE_BYTES, MAX_EXPANSION * compressed)
+    size = FREE_BYTES if compressed is None else compressed
+    limit = max(FREE_BYTES, MAX_EXPANSION * size)
     if expanded > limit:
         raise DatasetError(
-            f"{path}: its {compressed:,} bytes expand to more than {limit:,} (at most "
+            f"{path}: its {size:,} bytes expand to more than {limit:,} (at most "
             f"{MAX_EXPANSION} times a file's size is read); check where the file is from, or "
             "decompress it first"
         )
@@ -56,12 +58,12 @@ def check_no_archive(path: str, start: bytes, expected: str) -> None:
             )
 
 
-def open_decompressed(file: IO[bytes], size: int, path: str) -> IO[bytes]:
+def open_decompressed(file: IO[bytes], size: int | None, path: str) -> IO[bytes]:
     """Return a file opened at its start, decompressed if its first bytes are those of gzip.
 
     Args:
         file: The file, opened in binary mode.
-        size: Its size in bytes.
+        size: Its size in bytes, if it is known.
         path: Its path, for messages.
     """
     magic = file.read(len(GZIP_MAGIC))
@@ -74,7 +76,7 @@ def open_decompressed(file: IO[bytes], size: int, path: str) -> IO[bytes]:
 class _Limited(io.RawIOBase):
     """A decompressed file that can be read up to the limit."""
 
-    def __init__(self, file: gzip.GzipFile, compressed: int, path: str) -> None:
+    def __init__(self, file: gzip.GzipFile, compressed: int | None, path: str) -> None:
         self._file, self._compressed, self._path = file, compressed, path
 
     def readable(self) -> bool:

@@ -137,7 +137,7 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
             content = gzip.compress(content, mtime=0)  # without time stamp, bytes are reproducible
         self._location.write(content)
 
-    def _parse(self, file: IO[bytes], size: int, path: str) -> NDArray[Any]:
+    def _parse(self, file: IO[bytes], size: int | None, path: str) -> NDArray[Any]:
         """Return the array, of which nothing is read before the header is checked."""
         dtype, shape = self._parse_header(file, path)
         self._check(dtype.newbyteorder("="), shape, path)

@@ -276,7 +276,7 @@ def _is_quoted(lines: Sequence[str]) -> bool:
     return True
 
 
-def _read_parquet(file: Any, size: int, path: str) -> pd.DataFrame:
+def _read_parquet(file: Any, size: int | None, path: str) -> pd.DataFrame:
     """Return the columns that are used, whose texts are expanded only within the limit."""
     names = pq.ParquetFile(file).schema_arrow.names
     check_unique_columns(path, names)
