@@ -57,13 +57,13 @@ def filter_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_lost_metadata(
-    source: Mapping[str, str], output: Mapping[str, str], kind: str
+    source: Mapping[str, str], output: Iterable[str], kind: str
 ) -> tuple[str, ...]:
     """Return the names of the metadata that the output does not contain, after their kind.
 
     Args:
         source: Metadata of the source.
-        output: Metadata of the output.
+        output: Names of the metadata of the output.
         kind: What they describe.
     """
     kept = {name.lower() for name in output}

@@ -46,13 +46,18 @@ def rehearse_assembly(
             f"{plan.name}: its tracks or metadata cannot be written as {plan.container} "
             f"({problem}); convert it first, for instance to MP4 with AAC"
         )
+    return replace(plan, lost=(*plan.lost, *_find_lost_metadata(source, plan, target)))
+
+
+def _find_lost_metadata(source: Source, plan: VideoPlan, target: Path) -> tuple[str, ...]:
+    """Return the metadata of file and video that the target does not contain."""
     with open_source(source) as original, open_source(target) as output:
-        videos = original.streams[plan.stream], output.streams.video[0]
-        lost = (
-            *find_lost_metadata(original.metadata, output.metadata, "metadata"),
-            *find_lost_metadata(videos[0].metadata, videos[1].metadata, "video metadata"),
+        # Some containers keep metadata of the file with the video, such as the timecode.
+        kept = {*output.metadata, *output.streams.video[0].metadata}
+        return (
+            *find_lost_metadata(original.metadata, kept, "metadata"),
+            *find_lost_metadata(original.streams[plan.stream].metadata, kept, "video metadata"),
         )
-    return replace(plan, lost=(*plan.lost, *lost))
 
 
 def _leave_out_refused(

@@ -251,3 +251,24 @@ def test_sound_of_another_program_is_left_out(tmp_path):
     reasons = sorted((track.kind, track.left_out) for track in plan.tracks)
     other = "it belongs to another program"
     assert reasons == [("audio", ""), ("audio", other), ("video", other)]
+
+
+@pytest.mark.parametrize("sounds", [[], ["aac"]])
+def test_timecode_that_contradicts_the_frame_rate_is_named_as_lost(sounds, tmp_path):
+    """A drop-frame timecode needs a rate near 30, which a variable one may miss."""
+    plain = write_video(
+        tmp_path / "plain.mkv",
+        rate=15,
+        time_base=Fraction(1, 1000),
+        options=KEYS,
+        sounds=sounds,
+    )
+
+    def number_frames(_, copies):
+        copies[0].metadata["timecode"] = "01:02:03;04"
+
+    source = copy_with(plain, tmp_path / "a.mkv", number_frames)
+    plan, _ = write_output(source, tmp_path)
+    assert plan.container == "mp4"
+    assert plan.lost == ("video metadata 'TIMECODE'",)
+    assert not any(track.left_out for track in plan.tracks)
