@@ -206,7 +206,7 @@ _STYLE = [
     Case(
         "video_of_other_kind",
         with_params("style_transfer", "video=pyproject.toml"),
-        ("pyproject.toml: has no video stream",),
+        ("pyproject.toml: its format is not a video in one file",),
     ),
     Case(
         "video_truncated",
