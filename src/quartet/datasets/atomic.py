@@ -60,6 +60,10 @@ class _Replacement(io.FileIO):
         try:
             while written < len(view):
                 written += super().write(view[written:])
+        except OSError as error:
+            self._write_failed = True
+            error.filename = error.filename or str(self._target)
+            raise
         except BaseException:
             # `close` does not see this exception if a text wrapper flushes while closing.
             self._write_failed = True

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -109,3 +110,17 @@ def test_exclusive_creation_of_an_existing_file_raises(tmp_path):
     path.write_text("old")
     with pytest.raises(FileExistsError):
         FILES.open(str(path), "xb")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_full_disk_is_reported_with_the_file(tmp_path):
+    target = tmp_path / "report.csv"
+    with (
+        pytest.raises(OSError, match="No space left") as raised,
+        AtomicLocalFileSystem().open(str(target), "wb") as file,
+        Path("/dev/full").open("wb") as full,
+    ):
+        os.dup2(full.fileno(), file.fileno())
+        file.write(b"x" * 100_000)
+    assert raised.value.filename == str(target)
+    assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from kedro.io.core import DatasetError
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
-from quartet.framework.hooks import InputHooks
+from quartet.framework.hooks import InputHooks, PasswordHooks
 from support import make_workspace, run_kedro
 
 NODE = Node(lambda first: first, "first", "second", name="copy")
@@ -89,6 +89,58 @@ def test_input_fault_is_one_line_and_leaves_no_tracked_run(name, content, part, 
     assert part in result.stderr
     assert tracked(project) == []
     assert not (project / f"{name}.db").exists()
+
+
+def test_missing_model_leaves_no_tracked_run(project):
+    result = run_kedro(project, "run", "--pipelines", "anomaly_scoring")
+    assert result.returncode == 1
+    assert result.stderr.count("no version is registered") == 1
+    assert tracked(project) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mysql+pyodbc://u:p@ss:1@h/d", "mysql+pyodbc://u:***@h/d"),
+        (
+            "mssql+pyodbc:///?odbc_connect=UID=u;PWD=x!;E=1",
+            "mssql+pyodbc:///?odbc_connect=UID=u;PWD=***;E=1",
+        ),
+        ("sqlite:///data/a:b.db", "sqlite:///data/a:b.db"),
+        ("abfs://box@account.dfs.core.windows.net/a", "abfs://box@account.dfs.core.windows.net/a"),
+    ],
+)
+def test_passwords_are_hidden_from_tracking(text, shown):
+    run_params = {"runtime_params": {"a": {"b": text}, "n": 1}}
+    PasswordHooks().before_pipeline_run(run_params)
+    assert run_params["runtime_params"] == {"a": {"b": shown}, "n": 1}
+
+
+def test_password_in_a_parameter_is_neither_tracked_nor_shown(project):
+    folder = project / "empty"
+    folder.mkdir()
+    url = f"sensor_captures={folder},sensor_database=mssql+pyodbc://a:canary-7f3a@127.0.0.1/x"
+    given = f"{url}?driver=none"
+    result = run_kedro(project, "run", "--pipelines", "sensor_ingestion", "--params", given)
+    assert result.returncode == 1
+    assert "canary-7f3a" not in result.stdout + result.stderr
+    written = [path for path in project.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"canary-7f3a" in path.read_bytes()]
+
+
+def test_secrets_of_environment_and_credentials_are_written_nowhere(project):
+    secrets = project / "conf/local/credentials.yml"
+    secrets.write_text("sensor_database: {username: canary-user, password: canary-pass}\n")
+    given = {"QUARTET_SQL_PASSWORD": "canary-env", "AZURE_CLIENT_SECRET": "canary-azure"}
+    results = [
+        run_kedro(project, "run", "--pipelines", "sensor_ingestion", *more, environment=given)
+        for more in ((), ("--params", "sensor_table=gone.csv"))
+    ]
+    secrets.unlink()
+    assert [result.returncode for result in results] == [0, 1]
+    assert "canary" not in "".join(result.stdout + result.stderr for result in results)
+    written = [path for path in project.rglob("*") if path.is_file()]
+    assert not [path for path in written if b"canary" in path.read_bytes()]
 
 
 def test_fault_in_the_content_is_reported_once_without_advice_to_repeat(project):

@@ -5,13 +5,14 @@ from quartet.framework.hooks.inputs import InputHooks
 from quartet.framework.hooks.node_log import ErrorContextHooks, LogHooks
 from quartet.framework.hooks.preflight import PreflightHooks
 from quartet.framework.hooks.summary import SummaryHooks
-from quartet.framework.hooks.tracking import SetupLockHooks, TrackingHooks
+from quartet.framework.hooks.tracking import PasswordHooks, SetupLockHooks, TrackingHooks
 
 __all__ = [
     "DistributedHooks",
     "ErrorContextHooks",
     "InputHooks",
     "LogHooks",
+    "PasswordHooks",
     "PreflightHooks",
     "SetupLockHooks",
     "SummaryHooks",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ from kedro_cloud.core import config, ranks, tracking_database
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
 
+
+_PASSWORD = re.compile(
+    r"(://[^/@:\s]*:)[^/\s]+(?=@)|(?i:(\b(?:PWD|password|AccountKey|SharedAccessKey)=)[^;&\s]+)"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +44,24 @@ class SetupLockHooks:
             return (yield)
         finally:
             os.close(folder)
+
+
+class PasswordHooks:
+    """Hide passwords in parameters of the command line, which kedro-mlflow stores as a tag."""
+
+    @hook_impl(tryfirst=True)  # before kedro-mlflow, which gets the same mapping
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Replace passwords in what hooks are told of the run; the catalog has them already."""
+        run_params["runtime_params"] = _hide_passwords(run_params.get("runtime_params"))
+
+
+def _hide_passwords(value: Any) -> Any:
+    """Return a copy of nested parameters without the passwords of URLs and connection strings."""
+    if isinstance(value, Mapping):
+        return {name: _hide_passwords(item) for name, item in value.items()}
+    if isinstance(value, str):
+        return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", value)
+    return value
 
 
 class TrackingHooks:
