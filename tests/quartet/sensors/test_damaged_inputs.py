@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from kedro.io import DatasetError
+from sensors.written import event, reading
 
 from quartet.datasets.location import Location
 from quartet.datasets.sensor_store.reading_table import ReadingTable
@@ -13,7 +14,6 @@ from quartet.sensors.capture import UnreadableCaptureError, decode_capture
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.table import decode_table
 from sensors.test_body_formats import COMPRESS, container, encode
-from sensors.written import event, reading
 
 SETTINGS = SensorIngestion()
 ROWS = 60
