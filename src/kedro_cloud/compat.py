@@ -61,7 +61,7 @@ def validate_data(catalog: DataCatalog, name: str, data: Any, mode: str) -> Any:
 def configure_pipelines(module: str) -> None:
     """Make a module the registry of pipelines, for the pipelines that the run asks for.
 
-    kedro 1.7: `pipelines.configure` forgets which ones were requested, and nothing returns them.
+    kedro 1.7: `pipelines.configure` clears the requested names, and no public API returns them.
     """
     from kedro.framework.project import pipelines
 

@@ -25,7 +25,7 @@ class NodeStart:
         raise NotImplementedError
 
     def clear_starts(self) -> None:
-        """Forget all started nodes, for a new run."""
+        """Clear the set of started nodes, for a new run."""
         self._started_nodes.clear()
 
     @hook_impl(tryfirst=True)
