@@ -147,10 +147,10 @@ class Run:
         return "Succeeded" if answer.status < 400 else "Failed"
 
     def do_if(self, _: str, action: dict[str, Any]) -> str:
-        told = self.value(action["expression"])
-        if not isinstance(told, bool):
-            raise TypeError(f"a condition is {told!r}")
-        chosen = action["actions"] if told else action.get("else", {}).get("actions", {})
+        condition = self.value(action["expression"])
+        if not isinstance(condition, bool):
+            raise TypeError(f"condition: expected a bool, found {condition!r}")
+        chosen = action["actions"] if condition else action.get("else", {}).get("actions", {})
         return self.scope(chosen)
 
     def do_until(self, _: str, action: dict[str, Any]) -> str:
@@ -279,7 +279,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "greater": lambda one, other: one > other,
     "greaterOrEquals": lambda one, other: one >= other,
     "lessOrEquals": lambda one, other: one <= other,
-    "if": lambda told, one, other: one if told else other,
+    "if": lambda condition, one, other: one if condition else other,
     "coalesce": lambda *values: next((value for value in values if value is not None), None),
     "empty": lambda value: len(value) == 0,
     "length": len,

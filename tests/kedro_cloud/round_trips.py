@@ -138,9 +138,9 @@ def study(name, blobs):
 def segments(name, blobs):
     store = dataset(name).load()
     assert store.names("w") == set()
-    for piece in ("1.mp4", "2.mp4"):
-        store.write("w", piece, piece.encode())
-        assert piece in dataset(name).load().names("w")  # listings are never old
+    for segment in ("1.mp4", "2.mp4"):
+        store.write("w", segment, segment.encode())
+        assert segment in dataset(name).load().names("w")  # listings are never old
     sources = store.sources("w", ["2.mp4", "1.mp4"])
     assert [(source.name, source.read()) for source in sources] == [
         ("2.mp4", b"2.mp4"),
@@ -204,7 +204,7 @@ def sensor_source(name, blobs):
     assert source.read(files[0].name) == b"1"
     version = files[0].version
     blobs.pipe_file(f"{folder}/{files[0].name}", b"2")
-    assert source.files()[0].version != version  # a file that has changed is told from the old one
+    assert source.files()[0].version != version  # a changed file has another version
     entry = catalog_on_blobs()[name]
     blobs.pipe_file("raw/table.csv", b"TS,Device,Sensor,Value\n2026,d,s,1\n")
     with_table = DataCatalog.from_config({name: {**entry, "table": "abfs://raw/table.csv"}})

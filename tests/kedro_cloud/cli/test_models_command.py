@@ -133,7 +133,7 @@ def test_of_a_model_from_a_job_the_job_tells_the_commit(run, plane):
     assert "job job-1" in lines
 
 
-def test_one_who_may_not_promote_is_told_so(run, plane):
+def test_promoting_without_permission_is_an_error(run, plane):
     register_in_workspace(plane)
     plane.manager.denied.add("models/versions/write")
     assert "permission denied" in error_of(run("promote", MODEL, "1", "--to", "champion"))

@@ -219,9 +219,9 @@ def test_a_missing_endpoint_counts_no_attempt_of_a_video(call, container, plane)
     assert (marker["state"], marker["attempts"]) == ("stopped", 0)
 
 
-def test_an_input_that_the_endpoint_has_not_is_told(call, container, plane):
-    said = error_of(call("--start", "endpoint", "--params", "smoothing=0.5"))
-    assert "'style-transfer' has no input 'smoothing'; expected one of video, style" in said
+def test_an_input_unknown_to_the_endpoint_is_an_error(call, container, plane):
+    message = error_of(call("--start", "endpoint", "--params", "smoothing=0.5"))
+    assert "'style-transfer' has no input 'smoothing'; expected one of video, style" in message
 
 
 def make_file(name, state, attempt=0, seconds=None, message=""):

@@ -251,7 +251,7 @@ def test_a_marker_that_was_written_though_its_answer_was_lost_is_ours(world):
     assert world.marker("film.mp4")["state"] == "done"
 
 
-def test_a_run_that_is_cut_off_is_continued_and_starts_nothing_anew(world):
+def test_an_interrupted_run_continues_without_starting_another_job(world):
     world.upload("film.mp4")
     world.running_minutes = 400  # longer than a run stays
     world.run()
@@ -278,7 +278,7 @@ def test_nothing_is_lost_while_storage_does_not_answer(world):
 
 
 @pytest.mark.parametrize("text", ["nonsense", "bm9uc2Vuc2U=", "{}"])
-def test_a_message_that_is_no_event_is_told_of_and_removed(world, text):
+def test_a_message_without_an_event_is_reported_and_removed(world, text):
     world.messages.append(trigger_world.Message("odd", text))
     world.run()
     assert [report["message"] for report in world.reports()] == [text]
@@ -331,5 +331,5 @@ def out_of_reach(actions, above=frozenset()):
 
 def test_expressions_name_actions_that_come_before():
     names = {name for name, _ in ACTIONS}
-    assert len(names) == len(ACTIONS)  # the service wants each name once, wherever it stands
+    assert len(names) == len(ACTIONS)  # the service requires unique names, at any depth
     assert list(out_of_reach(WORKFLOW["actions"])) == []

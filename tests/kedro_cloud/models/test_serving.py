@@ -260,7 +260,7 @@ def test_an_invalid_batch_of_questions_is_rejected(body, message):
     assert message in rejection(body, TEXT_SCHEMA)
 
 
-def test_numbers_of_a_table_have_the_type_of_the_signature():
+def test_table_values_have_the_type_of_the_signature():
     schema = mlflow.models.infer_signature(pd.DataFrame({"price": [1.5]})).inputs
     table = parse_batch(b'{"dataframe_records": [{"price": 1}]}', schema, 1)
     assert table["price"].dtype == np.float64
