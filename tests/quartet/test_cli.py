@@ -65,8 +65,8 @@ def test_traceback_can_be_requested(monkeypatch):
 
 
 def test_fetch_into_remote_storage_is_rejected(tmp_path, monkeypatch):
-    told = {"folder": "abfs://raw/pictures", "mirrors": ["https://example.org"], "sha256": {}}
-    monkeypatch.setattr("kedro_cloud.core.config.loader", lambda *_: {"downloads": {"all": told}})
+    entry = {"folder": "abfs://raw/pictures", "mirrors": ["https://example.org"], "sha256": {}}
+    monkeypatch.setattr("kedro_cloud.core.config.loader", lambda *_: {"downloads": {"all": entry}})
     metadata = SimpleNamespace(project_path=tmp_path)
     result = CliRunner().invoke(cli.fetch, ["all", "-e", "azureml"], obj=metadata)
     assert result.exit_code == 1

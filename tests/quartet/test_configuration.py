@@ -83,12 +83,12 @@ def test_no_dataset_is_lost_if_each_node_is_a_step(name):
 
 @pytest.mark.parametrize("catalog", [BASE, AZURE], ids=["base", "azureml"])
 def test_each_registered_model_names_the_pipeline_that_registers_it(catalog):
-    told = {name: entry["registered_by"] for name, entry in catalog.items()
-            if "registered_by" in entry}  # fmt: skip
+    registered_by = {name: entry["registered_by"] for name, entry in catalog.items()
+                     if "registered_by" in entry}  # fmt: skip
     made = set().union(*(pipeline.outputs() for pipeline in pipelines.values()))
     types = {name: catalog[name]["type"].rpartition(".")[2] for name in made}
-    assert set(told) == {name for name in made if types[name] == "RegisteredModelDataset"}
-    for name, pipeline in told.items():
+    assert set(registered_by) == {name for name in made if types[name] == "RegisteredModelDataset"}
+    for name, pipeline in registered_by.items():
         assert name in pipelines[pipeline].outputs()
 
 

@@ -37,7 +37,7 @@ POSTS = b"".join(
     )
 )
 LINKS = b"".join(document("postlinks", link(3, 1), link(4, 2)))
-PIECES = [
+SNIPPETS = [
     b"", b"\0", b"\xff", b"\xef\xbb\xbf", b"<", b">", b"&", b'"', b"'", b"\t", b"\r", b"\n", b",",
     b"&#x1F;", b"&#0;", b"&#xFFFFFFFFFFFF;", b"&lol;", b"<!--", b"]]>", b"<row ", b"/>",
     b'"' * 3, b"-1", b"9" * 30, b"1e999", b"=1+1", b"\xed\xa0\x80", b"\x1f\x8b", b"BZh9",
@@ -45,7 +45,7 @@ PIECES = [
 
 
 def mutate(content: bytes, seed: int) -> bytes:
-    """Change a few places of a file: bits, bytes, pieces, and its end."""
+    """Change a few places of a file: bits, bytes, snippets, and its end."""
     chance = random.Random(seed)
     changed = bytearray(content)
     for _ in range(chance.randint(1, 4)):
@@ -57,7 +57,7 @@ def mutate(content: bytes, seed: int) -> bytes:
             case 1:
                 changed[place : place + length] = chance.randbytes(length)
             case 2:
-                changed[place : place + length] = chance.choice(PIECES)
+                changed[place : place + length] = chance.choice(SNIPPETS)
             case 3:
                 changed[place:place] = changed[max(0, place - 80) : place] * chance.randint(1, 3)
             case 4:

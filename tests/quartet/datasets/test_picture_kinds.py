@@ -1,4 +1,4 @@
-"""Pictures and animations are told apart by their content, whatever their name."""
+"""Pictures and animations are distinguished by their content, whatever their name."""
 
 import io
 

@@ -103,7 +103,7 @@ def plain(schema):
 
 @pytest.fixture(scope="module")
 def schema():
-    """Columns by table, as SQL Server is told to create them."""
+    """Columns by table, as the CREATE TABLE statements for SQL Server declare them."""
     found = defaultdict(dict)
     for table in metadata.sorted_tables:
         tree = parse(str(CreateTable(table).compile(dialect=DIALECT)))

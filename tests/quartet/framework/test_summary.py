@@ -66,7 +66,7 @@ FIT = node(lambda: (METRICS, RELEASE), None, ["digits_metrics", "classifier"], "
 DRAW = node(matplotlib.figure.Figure, None, "sweep_figure", "draw")
 WRITE = node(lambda: {"places": [f"{n}.png" for n in range(5)]}, None, "stylized", "write")
 LOOK = node(lambda metrics: {"images": 2}, "digits_metrics", "film_metrics", "look")
-DISCARD = node(lambda stylized: None, "stylized", None, "forget")
+DISCARD = node(lambda stylized: None, "stylized", None, "discard")
 PIPELINES = {
     "digits": Pipeline([FIT, DRAW]),
     "film": Pipeline([WRITE, LOOK]),

@@ -172,9 +172,9 @@ def test_the_division_into_blocks_does_not_matter():
         make_windows(a=days(1), b=days(1) + 1),
     )
     order = np.random.default_rng(4).permutation(len(windows))
-    pieces = [windows.iloc[rows] for rows in np.array_split(order, 7)]
+    blocks = [windows.iloc[rows] for rows in np.array_split(order, 7)]
     pd.testing.assert_frame_equal(
-        measure_drift(model_set, pieces, full_span(windows)),
+        measure_drift(model_set, blocks, full_span(windows)),
         measure_drift(model_set, [windows], full_span(windows)),
     )
 
