@@ -89,14 +89,17 @@ def _place(entry: dict[str, Any], registry: str) -> str:
 @cache
 def catalog(environment: str) -> dict[str, Any]:
     """Return the entries of an environment with roots and defaults resolved."""
-    from kedro.config import OmegaConfigLoader
+    return _load("catalog", environment)
 
-    from quartet.settings import CONFIG_LOADER_ARGS
 
-    # As in a step of a job, without the variables of this shell.
+@cache
+def _load(kind: str, environment: str) -> dict[str, Any]:
+    """Return a configuration as in a step of a job, without the variables of this shell."""
+    from quartet.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
+
     with patch.dict(os.environ, {"AZUREML_ROOT_RUN_ID": "JOB"}, clear=True):
-        loader = OmegaConfigLoader(str(CONF), env=environment, **CONFIG_LOADER_ARGS)
-        return dict(loader["catalog"])
+        loader = CONFIG_LOADER_CLASS(str(CONF), env=environment, **CONFIG_LOADER_ARGS)
+        return dict(loader[kind])
 
 
 def run_parameters(environment: str) -> str:
@@ -151,6 +154,6 @@ def _closed(text: str, start: int) -> int:
 
 def _with_roots(text: str) -> str:
     """Return a default with the folders of `globals.yml`, and other names in capitals."""
-    roots = yaml.safe_load((CONF / "base/globals.yml").read_text(encoding="utf-8"))
+    roots = _load("globals", "base")
     text = re.sub(r"\$\{globals:(\w+)\}", lambda found: str(roots[found[1]]), text)
     return re.sub(r"\$\{runtime_params:(\w+),[^{}]*\}", lambda found: found[1].upper(), text)

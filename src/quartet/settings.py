@@ -13,6 +13,7 @@ from kedro_cloud.hooks import HOOKS as PLUGIN_HOOKS
 from kedro_cloud.jobs.hooks import STEP
 from kedro_cloud.provisioning.environment import image_reference
 from quartet.datasets.atomic import AtomicLocalFileSystem
+from quartet.framework.config_loader import ConfigLoader
 from quartet.framework.context import Context
 from quartet.framework.hooks import (
     DistributedHooks,
@@ -69,6 +70,8 @@ HOOKS = (
     # One MLflow run per command, regardless of the number of ranks.
     *([NoTracking()] if ranks.rank() > 0 else []),
 )
+
+CONFIG_LOADER_CLASS = ConfigLoader
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

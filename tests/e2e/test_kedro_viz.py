@@ -6,7 +6,6 @@ import re
 from html import unescape
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
 from playwright.sync_api import expect
 
@@ -15,7 +14,7 @@ from support import ROOT, bootstrap
 
 bootstrap()
 NAMES = list(pipelines)
-LOADER = OmegaConfigLoader(str(ROOT / "conf"), env="base", **settings.CONFIG_LOADER_ARGS)
+LOADER = settings.CONFIG_LOADER_CLASS(str(ROOT / "conf"), env="base", **settings.CONFIG_LOADER_ARGS)
 CATALOG = {name: entry for name, entry in LOADER["catalog"].items() if name[0] != "_"}
 LAYERS = [
     *("raw", "intermediate", "primary", "model_input", "models", "model_output", "reporting"),

@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from omegaconf import OmegaConf
 
@@ -65,7 +64,7 @@ def test_an_invalid_parameter_is_rejected_before_any_node_runs(pipeline, value, 
     bootstrap()
     given = OmegaConf.to_container(OmegaConf.from_dotlist([value]))
     arguments = {**settings.CONFIG_LOADER_ARGS, "runtime_params": given}
-    loader = OmegaConfigLoader(str(ROOT / "conf"), env="base", **arguments)
+    loader = settings.CONFIG_LOADER_CLASS(str(ROOT / "conf"), env="base", **arguments)
     context = Context(ROOT, loader, "base", "quartet", None, given)
     context._pipelines_to_validate = [pipeline]
     with pytest.raises(ValueError) as caught:

@@ -2,7 +2,6 @@
 
 from functools import cache
 
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from kedro.io import DataCatalog
 
@@ -26,7 +25,7 @@ def catalog_on_blobs():
 def loader(environment):
     folders = {"photographs": "abfs://raw/photos", "test_photographs": "abfs://raw/photos"}
     arguments = {"runtime_params": folders, **settings.CONFIG_LOADER_ARGS}
-    return OmegaConfigLoader(str(ROOT / "conf"), env=environment, **arguments)
+    return settings.CONFIG_LOADER_CLASS(str(ROOT / "conf"), env=environment, **arguments)
 
 
 def on_blobs(catalog):

@@ -8,7 +8,6 @@ import shutil
 from pathlib import PurePosixPath
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
 from kedro.pipeline import Node, Pipeline
 from kedro.validation import TypeExtractor
@@ -20,12 +19,14 @@ bootstrap()
 NAMES = sorted(set(pipelines))
 CARRIED = "kedro_azureml.datasets.AzureMLPipelineDataset"
 """A dataset in a folder that Azure ML passes from step to step."""
-LOCATIONS = ("filepath", "path", "folder", "url")
+LOCATIONS = ("filepath", "path", "folder", "url", "trained_on")
 """Arguments of datasets with a location."""
 
 
 def load(environment, kind="catalog"):
-    loader = OmegaConfigLoader(str(ROOT / "conf"), env=environment, **settings.CONFIG_LOADER_ARGS)
+    loader = settings.CONFIG_LOADER_CLASS(
+        str(ROOT / "conf"), env=environment, **settings.CONFIG_LOADER_ARGS
+    )
     return {name: entry for name, entry in loader[kind].items() if not name.startswith("_")}
 
 
@@ -197,7 +198,7 @@ def test_carried_datasets_have_distinct_files():
 def test_local_override_changes_only_the_named_parameter(tmp_path):
     shutil.copytree(ROOT / "conf/base", tmp_path / "base")
     (tmp_path / "local").mkdir()
-    loader = OmegaConfigLoader(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
+    loader = settings.CONFIG_LOADER_CLASS(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
     group, before = next(
         (name, entries)
         for name, entries in loader["parameters"].items()
@@ -205,7 +206,7 @@ def test_local_override_changes_only_the_named_parameter(tmp_path):
     )
     changed = next(iter(before))
     (tmp_path / "local/parameters.yml").write_text(f"{group}: {{{changed}: 987}}\n")
-    loader = OmegaConfigLoader(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
+    loader = settings.CONFIG_LOADER_CLASS(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
     assert loader["parameters"][group] == before | {changed: 987}
 
 

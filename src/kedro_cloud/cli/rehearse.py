@@ -94,7 +94,7 @@ def _rehearse(
         snapshot = take_snapshot(project, directory.snapshot)
         check_local_paths(params, project, snapshot.folder)
         job = translate(metadata, env, pipeline, params)
-        with Cloud.start(project, env, directory) as cloud:
+        with Cloud.start(project, env, params, directory) as cloud:
             echo_lines(cloud.fill(mine))
             command = f"kedro cloud rehearse -p {{}}{format_env_option(env)}"
             environment = {**cloud.environment(), RUN_COMMAND: command}

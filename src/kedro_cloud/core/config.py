@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
@@ -20,17 +22,23 @@ ENVIRONMENT = "azureml"
 SQLITE = "sqlite:///"
 
 
-def loader(project: Path, environment: str | None) -> OmegaConfigLoader:
+def loader(
+    project: Path, environment: str | None, params: Mapping[str, Any] | None = None
+) -> OmegaConfigLoader:
     """Return the loader that a run in the environment would use.
 
     Args:
         project: Root folder of the Kedro project.
         environment: Folder of `conf`; None for the default of `kedro run`.
+        params: Nested runtime parameters of the run.
     """
     source = str(project / settings.CONF_SOURCE)
     arguments = dict(settings.CONFIG_LOADER_ARGS)
     arguments["config_patterns"] = {**PATTERNS, **arguments.get("config_patterns", {})}
-    return OmegaConfigLoader(source, env=environment, **arguments)
+    made: OmegaConfigLoader = settings.CONFIG_LOADER_CLASS(
+        source, env=environment, runtime_params=dict(params or {}), **arguments
+    )
+    return made
 
 
 def format_env_option(environment: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kedro.framework.project import settings
 
@@ -27,21 +28,30 @@ class Cloud:
 
     project: Path
     env: str
+    params: Mapping[str, Any]
     directory: RehearsalDir
     settings: Rehearsal
     connection_string: str = field(repr=False)
 
     @classmethod
     @contextmanager
-    def start(cls, project: Path, env: str, directory: RehearsalDir) -> Iterator[Cloud]:
+    def start(
+        cls, project: Path, env: str, params: Mapping[str, Any], directory: RehearsalDir
+    ) -> Iterator[Cloud]:
         """Start Azurite with the directory's blobs, and stop it at the end.
+
+        Args:
+            project: Root folder of the Kedro project.
+            env: Environment of the job, a folder of `conf`.
+            params: Nested runtime parameters of the job, on which roots may depend.
+            directory: Where the rehearsal lies.
 
         Raises:
             OSError: Azurite is not installed, or does not start.
         """
         cloud_yml = rehearsal_settings(project, env)
         with azurite.running(directory.blobs) as connection_string:
-            yield cls(project, env, directory, cloud_yml, connection_string)
+            yield cls(project, env, params, directory, cloud_yml, connection_string)
 
     def environment(self) -> dict[str, str]:
         """Return the steps' variables: the storage account, and those in cloud.yml."""
@@ -55,7 +65,7 @@ class Cloud:
     def fill(self, uploads: Sequence[Upload]) -> Iterator[str]:
         """Create the environment's containers, upload samples and uploads; yield log lines."""
         base = settings.CONFIG_LOADER_ARGS.get("base_env", "base")
-        local, remote = load_roots(self.project, base), load_roots(self.project, self.env)
+        local, remote = self._load_roots(base), self._load_roots(self.env)
         storage = Storage(self.connection_string)
         samples = []
         for folder, pattern in self.settings.samples.items():
@@ -74,7 +84,7 @@ class Cloud:
     def fetch_reports(self, report: Report) -> Iterator[str]:
         """Download the job's reports to the directory; yield their locations."""
         os.environ[JOB] = report.run_id  # the resolvers of settings.py read it, as in the steps
-        root = load_roots(self.project, self.env).get(self.settings.reports, "")
+        root = self._load_roots(self.env).get(self.settings.reports, "")
         if not root.startswith(SCHEME):
             return
         target = self.directory.reports(report.job.name)
@@ -88,8 +98,7 @@ class Cloud:
             for metrics in sorted(target.rglob("metrics.json")):
                 yield f"metrics: {os.path.relpath(metrics)}"
 
-
-def load_roots(project: Path, env: str) -> dict[str, str]:
-    """Return the roots in an environment's `globals.yml`."""
-    content = config.loader(project, env)["globals"]
-    return {name: value for name, value in content.items() if isinstance(value, str)}
+    def _load_roots(self, env: str) -> dict[str, str]:
+        """Return the roots in an environment's `globals.yml`."""
+        content = config.loader(self.project, env, self.params)["globals"]
+        return {name: value for name, value in content.items() if isinstance(value, str)}

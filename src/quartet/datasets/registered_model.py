@@ -92,10 +92,15 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
     on loading, as a damaged number would change predictions in silence. For its tags see
     `quartet.datasets.lineage`.
 
+    The tag `trained_on` is the name of the data set or, without a name, the location of the data. A
+    version that was trained on other data is not loaded; one without the tag is.
+
     ```yaml
     mnist_classifier:
       type: quartet.datasets.registered_model.RegisteredModelDataset
-      model_name: mnist_classifier
+      model_name: mnist_classifier${globals:model_suffix}
+      dataset_name: ${globals:dataset_name}
+      trained_on: ${runtime_params:mnist_data,${globals:raw}/mnist}
       registered_by: mnist_training
     ```
     """
@@ -104,6 +109,8 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         self,
         *,
         model_name: str,
+        dataset_name: str = "",
+        trained_on: str | None = None,
         registered_by: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
@@ -111,10 +118,14 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
 
         Args:
             model_name: Name in the registry.
+            dataset_name: Name of the data set; empty for the samples.
+            trained_on: Location of the data, which identifies data without a name; None if nodes
+                compare the data with the model.
             registered_by: The pipeline that registers the model, if loading requires a version.
             metadata: Ignored here; read by plugins.
         """
         self.model_name = model_name
+        self._trained_on = dataset_name or (trained_on or "").rstrip("/")
         self._registered_by = registered_by
         self.metadata = metadata
         self.saved_version: int | None = None  # reported in the run's summary
@@ -123,17 +134,12 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         """Return the latest version, or None if none is registered.
 
         Raises:
-            DatasetError: The files of the version cannot be loaded; or no version is registered
-                and `registered_by` is set.
+            DatasetError: The files of the version cannot be loaded; it was trained on other data;
+                or no version is registered and `registered_by` is set.
         """
         import mlflow
 
-        entry = self._latest_version()
-        if entry is None and self._registered_by:
-            raise DatasetError(
-                f"{self.model_name}: no version is registered; run "
-                f"`{run_command(self._registered_by)}` first"
-            )
+        entry = self._find_version()
         if entry is None:
             return None
         try:
@@ -151,9 +157,12 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         return Champion(int(entry.version), dict(entry.tags), model)
 
     def check_at_start(self) -> None:
-        """Check that a version is registered if loading requires one; errors as for `load`."""
-        if self._registered_by and not self._exists():
-            self.load()
+        """Check that a version is registered if loading requires one, and that its data is this.
+
+        Raises:
+            DatasetError: As for `load`.
+        """
+        self._find_version()
 
     def save(self, data: ModelRelease) -> None:
         """Register the release as a new version, if it is approved."""
@@ -167,17 +176,37 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
             model_folder = _write_model(data, Path(folder))
             mlflow.log_artifacts(str(model_folder), artifact_path=self.model_name)
         client = mlflow.MlflowClient()
+        tags = get_lineage_tags(run.info.run_id)
+        if self._trained_on:
+            tags["trained_on"] = self._trained_on
         if self._latest_version() is None:
             _create_registered_model(client, self.model_name)
         created = client.create_model_version(
             self.model_name,
             source=f"{run.info.artifact_uri}/{self.model_name}",
             run_id=run.info.run_id,
-            tags={**get_lineage_tags(run.info.run_id), **data.tags},
+            tags={**tags, **data.tags},
             description=data.reason,
         )
         self.saved_version = int(created.version)
         logger.info("%s: registered version %s: %s", self.model_name, created.version, data.reason)
+
+    def _find_version(self) -> Any | None:
+        """Return the latest version, or None if there is none and loading does not require one."""
+        entry = self._latest_version()
+        if entry is None and self._registered_by:
+            raise DatasetError(
+                f"{self.model_name}: no version is registered; run "
+                f"`{run_command(self._registered_by)}` first"
+            )
+        other = entry.tags.get("trained_on") if entry else None
+        if other and self._trained_on and other != self._trained_on:
+            raise DatasetError(
+                f"{self.model_name}: registered version {entry.version} was trained on {other}, "
+                f"expected {self._trained_on}; name each data set in all of its runs, with "
+                "--params dataset_name=NAME, or delete this version"
+            )
+        return entry
 
     def _latest_version(self) -> Any | None:
         import mlflow

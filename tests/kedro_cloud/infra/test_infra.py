@@ -10,13 +10,14 @@ import yaml
 from bicep import Template, parameters, parse
 from bicep_functions import BicepError
 from deployed import ENVIRONMENTS, FILES, INFRA, containers_in, of_type, resources, template, unused
+from kedro_cloud.core import config
 from kedro_cloud.core.cloud_settings import cloud_settings
 from support import ROOT, bootstrap
 from trigger_world import WORKFLOW
 
 bootstrap()
 CLOUD = cloud_settings(ROOT, "azureml")
-GLOBALS = yaml.safe_load((ROOT / "conf/azureml/globals.yml").read_text())
+GLOBALS = config.loader(ROOT, "azureml")["globals"]
 PARAMETER_FILES = sorted(INFRA.glob("*.bicepparam"))
 
 

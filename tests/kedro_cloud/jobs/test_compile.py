@@ -6,7 +6,6 @@ import functools
 import pytest
 import yaml
 from click.testing import CliRunner
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
 
 from kedro_cloud.cli.azureml import azureml
@@ -29,7 +28,9 @@ def steps_of(name):
 
 @functools.cache
 def configuration(what):
-    loader = OmegaConfigLoader(str(ROOT / "conf"), env="azureml", **settings.CONFIG_LOADER_ARGS)
+    loader = settings.CONFIG_LOADER_CLASS(
+        str(ROOT / "conf"), env="azureml", **settings.CONFIG_LOADER_ARGS
+    )
     return loader[what]
 
 

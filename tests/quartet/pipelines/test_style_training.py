@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from kedro.io import DataCatalog, DatasetError
 from PIL import Image
@@ -202,7 +201,7 @@ def test_complete_run_creates_a_style(workspace, inputs):
 
 def create_catalog(workspace, **given):
     """Return the catalog for some `--params`."""
-    loader = OmegaConfigLoader(
+    loader = settings.CONFIG_LOADER_CLASS(
         str(workspace / "conf"), runtime_params=given, **settings.CONFIG_LOADER_ARGS
     )
     names = ("painting", "photographs", "test_photographs", "vgg_weights")

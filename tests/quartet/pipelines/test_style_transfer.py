@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import settings
 from kedro.io import DataCatalog, DatasetError
 from kedro.runner import SequentialRunner
@@ -42,7 +41,7 @@ def project(tmp_path, monkeypatch):
 
 def create_catalog(source, style="plain", **changes):
     given = {"video": str(source), "style": style}
-    loader = OmegaConfigLoader(
+    loader = settings.CONFIG_LOADER_CLASS(
         str(ROOT / "conf"), runtime_params=given, **settings.CONFIG_LOADER_ARGS
     )
     parameters = loader["parameters"]

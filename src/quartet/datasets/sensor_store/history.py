@@ -123,6 +123,10 @@ class History:
         columns = self._read(lambda connection: read_columns(connection, query, [*kinds.values()]))
         return pd.DataFrame(dict(zip(kinds, columns, strict=True)))
 
+    def sensors(self) -> set[Pair]:
+        """Return all sensors with windows, as (device, sensor)."""
+        return set(self._read(self._ids.load))
+
     def totals(self) -> tuple[int, int]:
         """Return the number of windows and of sensors."""
         counts = (

@@ -9,6 +9,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io.core import DatasetError
 
 from kedro_cloud.compat import dataset_file
+from kedro_cloud.core.run_command import run_command, set_run_command
+from quartet.framework.config_loader import PARAMETER, SAMPLE, get_dataset_name
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -31,6 +33,9 @@ class InputHooks:
             ValueError: An input is in neither the catalog nor the parameters.
             DatasetError: An input is missing or invalid.
         """
+        name = get_dataset_name(run_params.get("runtime_params"))
+        if name != SAMPLE:  # messages that advise to run a pipeline mean this data set
+            set_run_command(f"{run_command('{}')} --params {PARAMETER}={name}")
         if run_params.get("only_missing_outputs"):
             return  # the nodes that read them may not run
         for name in sorted(pipeline.inputs()):

@@ -16,6 +16,7 @@ from kedro.framework.project import settings
 from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import config, ranks, tracking_database
 from kedro_cloud.core.hooks import NoTracking
+from quartet.framework import config_loader
 from quartet.framework.config_types import check_types
 
 if TYPE_CHECKING:
@@ -74,8 +75,13 @@ def _check_parameters(context: KedroContext) -> None:
     given = loader.runtime_params
     if not given:
         return
-    plain = type(loader)(str(loader.conf_source), env=loader.env, **settings.CONFIG_LOADER_ARGS)
+    # The name is kept, as the last loader provides `${globals:…}` to the others of the process.
+    kept = {key: value for key, value in given.items() if key == config_loader.PARAMETER}
+    plain = type(loader)(
+        str(loader.conf_source), env=loader.env, runtime_params=kept, **settings.CONFIG_LOADER_ARGS
+    )
     known = set(_paths(plain["parameters"])) | _catalog_parameters(Path(loader.conf_source))
+    known.add(config_loader.PARAMETER)
     for name in _paths(given, leaves_only=True):
         if name not in known:
             close = difflib.get_close_matches(name, sorted(known), n=1)

@@ -50,8 +50,8 @@ def claim_windows(
     where the training of its model ended.
 
     Raises:
-        ValueError: No models are registered, their windows have another length, nothing was
-            ingested, or another run has the claim.
+        ValueError: No models are registered, their windows have another length, they are of other
+            sensors, nothing was ingested, or another run has the claim.
     """
     model_set = _load_model_set(sensor_models)
     until = sensor_windows.cursor("ingestion")
@@ -65,6 +65,12 @@ def claim_windows(
             f"trained on {model_set.window_seconds} s windows; run "
             f"`{run_command('anomaly_training')}`, or choose their database with --params "
             "sensor_database=URL"
+        )
+    if model_set.pairs and sensor_windows.sensors().isdisjoint(model_set.pairs):
+        raise ValueError(
+            f"{sensor_windows.name} has none of the {len(model_set):,} sensors of the registered "
+            f"models, such as {'/'.join(model_set.pairs[0])}; name each data set in all of its "
+            f"runs, with --params dataset_name=NAME, and run `{run_command('anomaly_training')}`"
         )
     token = sensor_windows.claim("scoring", window_scoring.claim_minutes, window_scoring.take_over)
     before = sensor_windows.cursor("scoring")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 import numpy as np
+from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 
 from kedro_cloud.core import ranks
@@ -91,11 +93,32 @@ def train_models(
 def merge_models(
     trained_models: Arrays, sensor_champion: Champion | None, training_windows: TrainingWindows
 ) -> Arrays:
-    """Merge models of chosen sensors with the registered models of the others."""
+    """Merge models of chosen sensors with the registered models of the others.
+
+    Raises:
+        ValueError: The registered models are of other sensors only, so of another data set.
+    """
     trained = sensors.model_set.SensorModels.from_arrays(trained_models)
     if training_windows.sensors and sensor_champion is not None:
         trained = sensors.model_set.SensorModels.merge([sensor_champion.raw_model, trained])
+    elif sensor_champion is not None:
+        _check_same_sensors(trained.pairs, sensor_champion)
     return trained.to_arrays()
+
+
+def _check_same_sensors(trained: Collection[tuple[str, str]], champion: Champion) -> None:
+    """Check that trained and registered models, if there are any, have a sensor in common."""
+    try:
+        registered = champion.raw_model.pairs
+    except DatasetError:
+        return  # a version of other code, which the new one replaces
+    if trained and registered and set(trained).isdisjoint(registered):
+        raise ValueError(
+            f"registered version {champion.version} has models of {len(registered):,} other "
+            f"sensors, such as {'/'.join(registered[0])}, and of none of these {len(trained):,}; "
+            "name each data set in all of its runs, with --params dataset_name=NAME, or delete "
+            "this version"
+        )
 
 
 def report_models(

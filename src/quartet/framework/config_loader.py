@@ -1,0 +1,57 @@
+"""Provide Kedro's configuration loader, with the name of the data set in `globals.yml`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from omegaconf import OmegaConf
+
+PARAMETER = "dataset_name"
+"""Runtime parameter with the name of the data set, and the resolver that inserts it."""
+SAMPLE = "sample"
+"""Name of the committed samples, whose files are in the roots themselves."""
+
+# Part of paths, of databases and of registered models; folders of `data` begin with a digit.
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,39}", re.ASCII)
+
+
+class ConfigLoader(OmegaConfigLoader):
+    """Resolve `${dataset_name:SEPARATOR}` in `globals.yml` to the separator and the name.
+
+    The name is the runtime parameter `dataset_name`; for the committed samples the result is empty.
+    Kedro's own `${runtime_params:…}` is not available in `globals.yml`.
+    """
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return the configuration of a key.
+
+        Raises:
+            ValueError: The parameter `dataset_name` is not a valid name.
+        """
+        if key == "globals":
+            name = get_dataset_name(self.runtime_params)
+            # The process has one registry of resolvers, so each loader registers its own name.
+            OmegaConf.register_resolver(
+                PARAMETER,
+                lambda separator="": "" if name == SAMPLE else f"{separator}{name}",
+                replace=True,
+            )
+        found: dict[str, Any] = super().__getitem__(key)
+        return found
+
+
+def get_dataset_name(runtime_params: dict[str, Any] | None) -> str:
+    """Return the name of the data set of a run.
+
+    Raises:
+        ValueError: It is not a valid name.
+    """
+    name = (runtime_params or {}).get(PARAMETER, SAMPLE)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"parameter '{PARAMETER}': should be a letter, then letters, digits, _ or -, at most "
+            f"40 characters (given: {name!r}); choose another name"
+        )
+    return name
