@@ -2,8 +2,9 @@
 # `kedro cloud environment` registers it under the lock file's hash.
 FROM python:3.11-slim-bookworm
 
-# PyTorch's index of CPU wheels, if named here, keeps 5 GB of CUDA out of the image.
-ARG PIP_EXTRA_INDEX_URL=""
+# PyTorch's index has wheels for CPUs, PyPI only those with 5 GB of CUDA. The hashes in the lock file
+# decide which file is installed, wherever it comes from.
+ARG PIP_EXTRA_INDEX_URL="https://download.pytorch.org/whl/cpu"
 
 # libgomp1: LightGBM. unixodbc, libgssapi-krb5-2, libltdl7: Microsoft's ODBC driver 18, which the lock
 # file brings. OpenSSH: Open MPI reaches the other machines of a step by it.

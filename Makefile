@@ -1,11 +1,20 @@
-# `make run` and `make test` need Python 3.11, git and a network; everything else they install.
+# `make run` and `make test` need Python 3.11, 3.12 or 3.13, git and a network; everything else they
+# install. Wheels are checked against the hashes in the lock files.
 
-PYTHON ?= python3.11
+# The newest Python that there is. An interpreter of pyenv can be named and not be there: it is run.
+PYTHONS := 3.13 3.12 3.11
+PYTHON ?= $(shell for version in $(PYTHONS); do \
+	  python$$version -c "" 2>/dev/null && command -v python$$version && exit; done)
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
-INSTALLED := $(VENV)/installed
 APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
+
+# PyTorch for CPUs, or TORCH=cuda: PyPI's wheel for Linux, with gigabytes of CUDA. The former comes
+# from PyTorch's own index, unless pip's environment says where else to look.
+TORCH ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
+CPU_WHEELS ?= $(if $(PIP_EXTRA_INDEX_URL)$(PIP_FIND_LINKS),,https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test integration test-all lint docs bench mnist vgg samples browser database azurite lock clean
@@ -13,19 +22,36 @@ APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
 help:  ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-setup: $(INSTALLED)  ## Install the project into .venv
+# The core, for the scenarios on files and SQLite.
+CORE := $(VENV)/core
+# The core, all extras that this Python can have, and the tools of developers.
+INSTALLED := $(VENV)/installed
 
-LOCKS := requirements.lock requirements-dev.lock
+setup: $(INSTALLED)  ## Install the project with all extras and the tools of developers into .venv
 
-$(INSTALLED): $(LOCKS) pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Quartet needs Python 3.11: install it, or say PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "Installing into $(VENV); a few minutes the first time"
-	@$(PYTHON) -m venv $(VENV) || { $(APT) update && $(APT) install -y python3.11-venv && $(PYTHON) -m venv --clear $(VENV); }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$(LOCKS))
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+$(VENV)/python:
+	@test -n "$(PYTHON)" || { echo "Quartet needs Python 3.11, 3.12 or 3.13: install one, or say PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(v not in "$(PYTHONS)".split() and f"Quartet needs Python 3.11, 3.12 or 3.13; $(PYTHON) is {v}")'
+	@echo "Making $(VENV) with $$($(PYTHON) --version) ($(PYTHON)); another: rm -r $(VENV), then PYTHON=/path/to/python"
+	@$(PYTHON) -m venv $(VENV) || { $(APT) update && $(APT) install -y $(notdir $(PYTHON))-venv && $(PYTHON) -m venv --clear $(VENV); }
 	@touch $@
 
-run: setup  ## Run all scenarios on the committed samples
+$(CORE): LOCKS := requirements-core.lock
+$(INSTALLED): LOCKS := requirements.lock requirements-dev.lock
+$(CORE): requirements-core.lock
+$(INSTALLED): requirements.lock requirements-dev.lock
+$(CORE) $(INSTALLED): $(VENV)/python pyproject.toml
+	@echo "Installing into $(VENV): $(LOCKS)"
+ifeq ($(shell uname -s)-$(TORCH),Linux-cpu)
+	@sed -n '/^torch==/,/[^\\]$$/ s/^\(torch==[^ ]*\)/\1+cpu/p; /^torch==/,/[^\\]$$/ s/^ /&/p' $(firstword $(LOCKS)) > $(VENV)/torch.txt
+	@$(PIP) --no-deps $(addprefix --extra-index-url ,$(CPU_WHEELS)) -r $(VENV)/torch.txt \
+	  || { echo "No CPU wheel of PyTorch for this Python was found: check the network, or say TORCH=cuda" >&2; exit 1; }
+endif
+	@$(PIP) $(addprefix -r ,$(LOCKS)) $(if $(filter cuda,$(TORCH)),-r requirements-cuda.lock)
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(CORE)  ## Run all scenarios on the committed samples
 	$(BIN)/kedro run
 
 # A file of tests runs on one worker, so that it makes its projects and servers once. In the order of
@@ -60,10 +86,10 @@ docs: setup  ## Write the generated blocks of the pages, and build the site into
 bench: setup  ## Measure against the reference recipes and rewrite docs/benchmarks.md
 	$(BIN)/pytest tests/benchmarks --benchmarks
 
-mnist: setup  ## Fetch the real MNIST into data/01_raw/mnist_original
+mnist: $(CORE)  ## Fetch the real MNIST into data/01_raw/mnist_original
 	$(BIN)/kedro fetch mnist
 
-vgg: setup  ## Fetch VGG-19's weights, by which styles are learned, into data/01_raw/style
+vgg: $(CORE)  ## Fetch VGG-19's weights, by which styles are learned, into data/01_raw/style
 	$(BIN)/kedro fetch vgg
 
 samples: setup  ## Remake the committed samples
@@ -94,8 +120,8 @@ azurite:  ## Install the emulator of blob storage into .venv; wants Node.js
 	  npm install --no-save --no-audit --no-fund --silent --prefix $(VENV)/azurite $(AZURITE) \
 	  || echo "Azurite could not be installed: tests of blob storage will be skipped" >&2
 
-lock: setup  ## Write what is installed into the two lock files
-	$(BIN)/python .ci/lock.py
+lock: setup  ## Write the lock files from pyproject.toml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/lock.py
 
 clean:  ## Remove everything that is made
 	rm -rf $(VENV) site mlflow.db mlartifacts

@@ -21,7 +21,8 @@ from urllib.request import urlopen
 import pytest
 
 from forked import run_forked
-from kedro_cloud.provisioning.environment import DOCKERFILES
+from kedro_cloud.core import extras
+from kedro_cloud.provisioning.environment import CUDA_LOCK, DOCKERFILES, LOCK
 
 if TYPE_CHECKING:
     from kedro.framework.startup import ProjectMetadata
@@ -39,6 +40,11 @@ LIGHT = ",".join(text for name, text in _LIGHT.items() if (ROOT / "conf/base" / 
 """Parameters that shorten a run on all samples."""
 QUICK = "convnet_training.minimum_steps=60,convnet_training.epochs=1"
 """Parameters that minimise the training of the network."""
+
+
+needs_azure = pytest.mark.skipif(
+    not extras.is_installed("kedro_azureml"), reason=extras.format_missing("this test", "azure")
+)
 
 
 def skip_or_fail(reason: str) -> None:
@@ -79,7 +85,7 @@ def make_workspace(folder: Path) -> Path:
     (folder / "data/06_models/style").mkdir(parents=True)
     for style in (ROOT / "data/06_models/style").glob("*.safetensors"):
         shutil.copy(style, folder / "data/06_models/style")
-    for name in ("pyproject.toml", ".telemetry", "requirements.lock", *DOCKERFILES.values()):
+    for name in ("pyproject.toml", ".telemetry", LOCK, CUDA_LOCK, *DOCKERFILES.values()):
         shutil.copy(ROOT / name, folder)
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(ROOT / "src", folder / "src", ignore=ignored)

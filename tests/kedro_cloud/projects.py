@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 
 from control_plane import ControlPlane
-from kedro_cloud.provisioning.environment import DOCKERFILES, Image
+from kedro_cloud.provisioning.environment import CUDA_LOCK, DOCKERFILES, LOCK, Image
 from support import ROOT, make_workspace
 
 PRIVATE = "private-4711"
 """Text in each file that must not be uploaded."""
 CLUSTERS = {"": "cpu-cluster", "cpu": "cpu-cluster", "gpu": "gpu-cluster", "memory": "big-cluster"}
 """Cluster by tag; the first is for steps without a tag."""
-_ROOT_FILES = (".amlignore", ".gitignore", "requirements.lock", *DOCKERFILES.values())
+_ROOT_FILES = (".amlignore", ".gitignore", LOCK, CUDA_LOCK, *DOCKERFILES.values())
 _PRIVATE_FILES = (
     ".env",
     ".env.azure",

@@ -19,6 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from locks import applicable
 from support import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -26,7 +27,7 @@ STRIP = ROOT / ".ci/strip_notebooks.py"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements-core.lock", "requirements.lock", "requirements-dev.lock")
 
 
 def hooks() -> dict[str, dict[str, Any]]:
@@ -199,10 +200,9 @@ def test_nothing_of_github_or_editors_travels_with_a_job() -> None:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_every_python_3_11_can_install_what_is_locked(lock: str) -> None:
-    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
-    locked = [line.partition("==")[0] for line in lines if "==" in line]
-    assert locked
-    wanted = {name: distribution(name).metadata.get("Requires-Python") for name in locked}
+    names = applicable(lock)
+    assert names
+    wanted = {name: distribution(name).metadata.get("Requires-Python") for name in names}
     first = Version("3.11.0")
     refused = {
         name: specifier

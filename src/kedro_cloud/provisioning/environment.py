@@ -25,6 +25,8 @@ DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu", "serving": "Dockerf
 """Dockerfile by kind: steps on CPUs, steps on GPUs, online endpoints."""
 _USES = {"cpu": "steps on CPUs", "gpu": "steps on GPUs", "serving": "online endpoints"}
 LOCK = "requirements.lock"
+CUDA_LOCK = "requirements-cuda.lock"
+"""Lock file of NVIDIA's libraries, if the project keeps them apart."""
 ROUTES = {
     "liveness_route": {"port": PORT, "path": "/ping"},
     "readiness_route": {"port": PORT, "path": "/ping"},
@@ -41,11 +43,13 @@ class Image:
         kind: Kind of image: `cpu`, `gpu` or `serving`.
         dockerfile: Path of the Dockerfile.
         lock: Path of the lock file, which pins all packages.
+        cuda_lock: Path of the lock file of NVIDIA's libraries; None if there is none, or no GPU.
     """
 
     kind: str
     dockerfile: Path
     lock: Path
+    cuda_lock: Path | None = None
 
     @classmethod
     def from_project(cls, project_path: Path, kind: str) -> Image:
@@ -56,16 +60,27 @@ class Image:
         """
         if kind not in DOCKERFILES:
             raise ValueError(f"no image '{kind}'; expected one of {', '.join(DOCKERFILES)}")
-        image = cls(kind, project_path / DOCKERFILES[kind], project_path / LOCK)
+        cuda = project_path / CUDA_LOCK
+        image = cls(
+            kind,
+            project_path / DOCKERFILES[kind],
+            project_path / LOCK,
+            cuda if kind == "gpu" and cuda.is_file() else None,
+        )
         for path in (image.dockerfile, image.lock):
             if not path.is_file():
                 raise ValueError(f"{path}: file is missing; the image is made from it")
         return image
 
     @property
+    def locks(self) -> list[Path]:
+        """Paths of all lock files."""
+        return [path for path in (self.lock, self.cuda_lock) if path is not None]
+
+    @property
     def name(self) -> str:
-        """Name of the environment: package, kind, 12 digits of the lock file's SHA-256."""
-        return f"{project.PACKAGE_NAME}-{self.kind}-{_digest(self.lock)[:12]}"
+        """Name of the environment: package, kind, 12 digits of the lock files' SHA-256."""
+        return f"{project.PACKAGE_NAME}-{self.kind}-{_digest(*self.locks)[:12]}"
 
     @property
     def version(self) -> str:
@@ -109,7 +124,8 @@ def register(client: MLClient, image: Image) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # Azure ML uploads the complete build context: include only what the Dockerfile copies.
         shutil.copy(image.dockerfile, Path(folder) / "Dockerfile")
-        shutil.copy(image.lock, folder)
+        for lock in image.locks:
+            shutil.copy(lock, folder)
         client.environments.create_or_update(
             Environment(
                 name=image.name,
@@ -122,5 +138,5 @@ def register(client: MLClient, image: Image) -> None:
         )
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

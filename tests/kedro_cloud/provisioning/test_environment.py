@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from kedro_cloud.provisioning.environment import DOCKERFILES, LOCK, Image
+from kedro_cloud.provisioning.environment import CUDA_LOCK, DOCKERFILES, LOCK, Image
+from locks import applicable, locked
 from support import ROOT, skip_or_fail
 
 KINDS = sorted(DOCKERFILES)
 
 
-def locked(name):
-    lines = (ROOT / name).read_text().splitlines()
-    return dict(line.split("==") for line in lines if not line.startswith("#"))
+LOCKS = {"cpu": [LOCK], "gpu": [LOCK, CUDA_LOCK], "serving": [LOCK]}
 
 
 def instructions(kind):
@@ -31,7 +30,7 @@ def instructions(kind):
 
 @pytest.fixture
 def project(tmp_path):
-    for name in (*DOCKERFILES.values(), LOCK):
+    for name in (*DOCKERFILES.values(), LOCK, CUDA_LOCK):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
@@ -98,7 +97,7 @@ def test_steps_run_as_root_which_open_mpi_must_accept(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_copied_files_are_in_the_build_context(kind):
     copied = [value.split()[:-1] for name, value in instructions(kind) if name == "COPY"]
-    assert copied == [[LOCK]]
+    assert copied == [LOCKS[kind]]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -106,16 +105,27 @@ def test_the_image_installs_the_lock_file_and_nothing_else(kind):
     text = "\n".join(value for name, value in instructions(kind) if name == "RUN")
     installed = re.findall(r"pip install (.*)", text)
     words = [word for line in installed for word in line.split() if not word.startswith("--")]
-    assert words == ["-r", f"/opt/quartet/{LOCK}"]
+    assert words == [word for lock in LOCKS[kind] for word in ("-r", f"/opt/quartet/{lock}")]
+
+
+def test_other_cuda_libraries_change_the_name_of_the_gpu_image_only(project):
+    before = {kind: Image.from_project(project, kind).name for kind in KINDS}
+    with (project / CUDA_LOCK).open("a") as file:
+        file.write("nvidia-other==1\n")
+    after = {kind: Image.from_project(project, kind).name for kind in KINDS}
+    assert {kind for kind in KINDS if before[kind] != after[kind]} == {"gpu"}
 
 
 def test_the_lock_files_contain_the_installed_versions():
     # Not sys.path: setuptools, once imported, adds the copies of libraries that it brings.
     installed = distributions(path=[sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     here = {canonicalize_name(found.name): found.version.split("+")[0] for found in installed}
-    for name in ("pip", "setuptools", "wheel", "quartet"):
+    for name in ("pip", "wheel", "quartet"):
         here.pop(name, None)
-    assert {**locked(LOCK), **locked("requirements-dev.lock")} == here
+    cuda = applicable(CUDA_LOCK)
+    without_cuda = {name: version for name, version in here.items() if name not in cuda}
+    assert {**applicable(LOCK), **applicable("requirements-dev.lock")} == without_cuda
+    assert {name: here[name] for name in cuda if name in here} in ({}, cuda)
 
 
 def test_no_package_is_locked_twice():
