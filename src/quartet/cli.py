@@ -13,7 +13,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import LazyGroup
 
 from kedro_cloud.cli import commands as plugin_commands
-from kedro_cloud.core import ranks
+from kedro_cloud.core import extras, ranks
 from kedro_cloud.core.errors import one_line_errors
 from kedro_cloud.core.startup import paused_garbage_collection
 
@@ -30,6 +30,7 @@ def _run(**options: Any) -> Any:
 
 def _tracked_run(**options: Any) -> Any:
     if ranks.size() > 1:
+        extras.check_installed("a run with several MPI ranks", "mpi4py")
         options["runner"] = _choose_rank_runner(options.get("runner"))
     assert kedro_run.callback is not None
     try:

@@ -17,6 +17,7 @@ from fsspec.config import conf
 from kedro.framework.hooks import hook_impl
 
 from kedro_cloud import compat
+from kedro_cloud.core import extras
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -40,7 +41,10 @@ def register() -> None:
     """Register `BlobFileSystem` for `abfs://`; fsspec imports it when it is first used."""
     for protocol in PROTOCOLS:
         fsspec.register_implementation(
-            protocol, "kedro_cloud.blobs.file_system.BlobFileSystem", clobber=True
+            protocol,
+            "kedro_cloud.blobs.file_system.BlobFileSystem",
+            clobber=True,
+            errtxt=extras.format_missing(f"{protocol}://", "azure"),
         )
 
 

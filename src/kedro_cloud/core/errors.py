@@ -16,7 +16,7 @@ from kedro.framework import project
 from kedro.io.core import DatasetError
 from kedro.utils import find_kedro_project
 
-from kedro_cloud.core import config_files
+from kedro_cloud.core import config_files, extras
 from kedro_cloud.core.os_errors import format_os_error
 
 TRACEBACK_VARIABLE = "KEDRO_CLOUD_TRACEBACK"
@@ -52,9 +52,13 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 def is_user_error(error: Exception) -> bool:
     """Return whether data, parameters or the surroundings caused an error, not a bug.
 
+    A missing package of an extra belongs to the surroundings.
+
     A ValueError is a user error if this plugin, the project or Kedro raised it itself.
     """
     if isinstance(error, DatasetError | OSError):
+        return True
+    if any(map(extras.find_extra, error_chain(error))):
         return True
     if type(error).__module__.startswith(_SURROUNDINGS):
         return True
@@ -114,6 +118,8 @@ def _format_by_class(error: BaseException) -> str | None:
     match error:
         case OSError():
             return format_os_error(error)
+        case ModuleNotFoundError() if extra := extras.find_extra(error):
+            return extras.format_missing(f"package {error.name}", extra)
         case UnicodeEncodeError(reason="surrogates not allowed"):
             return (
                 "a path has characters that this locale cannot encode: unset PYTHONUTF8, or set "

@@ -15,8 +15,6 @@ from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 from kedro.pipeline import Node, Pipeline
-from kedro_azureml.distributed import distributed_job
-from kedro_azureml.distributed.config import Framework
 
 from kedro_cloud import compat
 from kedro_cloud.core import ranks
@@ -168,6 +166,9 @@ def _step(name: str, nodes: list[Node], plain: Pipeline) -> Node:
     passed = [output for output in outputs if output in elsewhere or not inputs]
     function = _make_placeholder(name, list(inputs), _parameter_types(nodes))
     if ranks.TAG in nodes[0].tags:
+        from kedro_azureml.distributed import distributed_job
+        from kedro_azureml.distributed.config import Framework
+
         function = distributed_job(
             Framework.MPI,
             num_nodes=f"params:{NODES}.{name}",

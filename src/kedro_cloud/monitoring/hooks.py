@@ -19,6 +19,7 @@ from kedro.framework.hooks import hook_impl
 
 from kedro_cloud.core import ranks
 from kedro_cloud.core.errors import error_chain
+from kedro_cloud.core.extras import find_extra, format_missing
 from kedro_cloud.core.hooks import NodeStart
 from kedro_cloud.core.variables import CONNECTION_STRING
 
@@ -44,7 +45,9 @@ def _switch_off_on_error(hook: Callable[..., None]) -> Callable[..., None]:
         try:
             hook(self, *arguments, **named)
         except Exception as error:
-            self.switch_off(f"{type(error).__name__}: {error}")
+            extra = find_extra(error)
+            text = format_missing("it", extra) if extra else f"{type(error).__name__}: {error}"
+            self.switch_off(text)
 
     return wrapper
 

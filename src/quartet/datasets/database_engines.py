@@ -23,7 +23,7 @@ from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from kedro_cloud.core import identity
+from kedro_cloud.core import extras, identity
 
 _BACKENDS = ("sqlite", "mysql", "mariadb", "mssql")
 WRITES = "quartet_writes"
@@ -91,12 +91,14 @@ def create_database_engine(address: URL, timeout_seconds: int) -> Engine:
     """Create an engine with the same transaction semantics on all three databases.
 
     Raises:
-        DatasetError: ODBC is not installed.
+        DatasetError: The extra sql or ODBC is not installed.
     """
     if address.get_backend_name() == "sqlite":
         return _create_sqlite_engine(address, timeout_seconds)
     try:
         import pyodbc
+    except ModuleNotFoundError as error:
+        raise DatasetError(extras.format_missing(format_database_name(address), "sql")) from error
     except ImportError as error:
         raise DatasetError(
             f"{format_database_name(address)}: ODBC is not installed ({error}); install it with "

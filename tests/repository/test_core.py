@@ -1,0 +1,129 @@
+"""Whoever installs the core must be able to run the scenarios, and learn which extra is missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+
+from kedro_cloud.core import extras
+from locks import applicable
+from support import LIGHT, ROOT, clean_environment, make_workspace
+
+CORE = "requirements-core.lock"
+
+
+@pytest.fixture(scope="module")
+def core_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of links to the packages of the core alone, and to the project's entry points."""
+    folder = tmp_path_factory.mktemp("core")
+    for name in (*applicable(CORE), *applicable("requirements-cuda.lock"), "quartet"):
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            continue  # CUDA where there is none, or the project where only its source is used
+        tops = {file.parts[0] for file in found.files or []} - {"..", "__pycache__"}
+        for top in tops:
+            link, target = folder / top, Path(str(found.locate_file(top)))
+            if not link.exists() and not top.endswith(".pth"):
+                link.symlink_to(target)
+    assert not (folder / "azure").exists()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_workspace(tmp_path_factory.mktemp("project"))
+
+
+def kedro(
+    project: Path, packages: Path, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `kedro` with no other packages than those of a folder."""
+    path = os.pathsep.join([str(packages), str(ROOT / "src")])
+    return subprocess.run(
+        [sys.executable, "-S", "-m", "kedro", *arguments],  # -S: without site-packages
+        cwd=project,
+        env={**clean_environment(), "PYTHONPATH": path, "COLUMNS": "200", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_lists_the_commands_of_a_missing_extra(project: Path, core_packages: Path) -> None:
+    for arguments in (("--help",), ("cloud", "--help")):
+        result = kedro(project, core_packages, *arguments)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "Needs the extra azure" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needs", "extra"),
+    [
+        ("cloud plan -p faq_matching --trials 3", "Error: kedro cloud plan", "azure"),
+        ("cloud rehearse --help", "Error: kedro cloud rehearse", "azure"),
+        ("azureml -e azureml run -p faq_matching", "Error: kedro azureml", "azure"),
+        ("run -e azureml --pipelines faq_matching", "abfs://", "azure"),
+        (
+            "run --pipelines sensor_ingestion --params sensor_captures=abfs://raw/x",
+            "abfs://",
+            "azure",
+        ),
+        (
+            "run --pipelines anomaly_scoring --params sensor_database=mysql+pyodbc://localhost/x",
+            "MariaDB database x at localhost",
+            "sql",
+        ),
+    ],
+)
+def test_what_needs_an_extra_names_it_in_one_line(
+    arguments: str, needs: str, extra: str, project: Path, core_packages: Path
+) -> None:
+    result = kedro(project, core_packages, *arguments.split())
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert needs in errors[0]
+    assert errors[0].endswith(extras.format_missing("", extra))
+
+
+def test_ranks_need_the_extra_mpi(project: Path, core_packages: Path) -> None:
+    ranks = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"}
+    result = kedro(project, core_packages, "run", "--pipelines", "faq_ingestion", **ranks)
+    message = extras.format_missing("a run with several MPI ranks", "mpi")
+    assert (result.returncode, result.stderr) == (1, f"Error: {message}\n")
+
+
+def test_telemetry_that_cannot_be_sent_ends_no_run(project: Path, core_packages: Path) -> None:
+    variables = {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=x"}
+    result = kedro(project, core_packages, "run", "--pipelines", "faq_ingestion", **variables)
+    assert result.returncode == 0, result.stderr
+    output = " ".join((result.stdout + result.stderr).split())
+    assert f"switched off ({extras.format_missing('it', 'azure')})" in output
+
+
+@pytest.mark.integration
+def test_the_core_runs_every_scenario(tmp_path: Path, core_packages: Path) -> None:
+    result = kedro(make_workspace(tmp_path), core_packages, "run", "--params", LIGHT)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_module_of_an_extra_is_declared_by_it() -> None:
+    """The message would otherwise name an extra that does not bring the package."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(extras.EXTRAS.values()) == set(project["optional-dependencies"])
+    core = applicable(CORE)
+    packages = {"azure": "azure-ai-ml", "azureml": "azureml-mlflow", "grpc": "grpcio"}
+    for module, extra in extras.EXTRAS.items():
+        name = packages.get(module, module.replace("_", "-"))
+        declared = project["optional-dependencies"][extra]
+        assert any(line.startswith((f"{name}>", f"{name}=")) for line in declared), module
+        assert name not in core or extra == "serve", module
