@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby, islice
-from pathlib import Path
 from threading import Lock, local
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -87,7 +87,7 @@ def detect_platform(settings: Stylizing, ranks: int = 1) -> Platform:
             "float32"
         )
     compiled = gpu if settings.compiled == "auto" else settings.compiled == "always"
-    cores = len(os.sched_getaffinity(0))
+    cores = _count_cores()
     workers = settings.workers or (1 if gpu else max(1, cores // ranks))
     return Platform(device, dtype, compiled, workers)
 
@@ -271,7 +271,11 @@ def _free_memory(device: torch.device) -> int:
     """Return the free memory in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    lines = dict(
-        line.split(":", 1) for line in Path("/proc/meminfo").read_text("ascii").splitlines()
-    )
-    return int(lines["MemAvailable"].split()[0]) * 1024
+    return int(psutil.virtual_memory().available)
+
+
+def _count_cores() -> int:
+    """Return the number of cores that this process may use; on macOS, all of the machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
