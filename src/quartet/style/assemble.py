@@ -247,6 +247,8 @@ def _read_other_packets(
     if not copies:
         return
     latest: dict[int, int] = {}
+    starts: dict[int, int] = {}
+    last_counts = {track.index: track.packets for track in plan.tracks if track.kind == "audio"}
     counts = dict.fromkeys(copies, 0)
     packets = read_packets(original, [original.streams[index] for index in copies])
     for packet in islice(packets, None if most is None else _MOST_PACKETS):
@@ -266,6 +268,10 @@ def _read_other_packets(
             decoded_at = earliest or 0
         shown_at = packet.pts - shift if packet.pts is not None else decoded_at
         packet.dts, packet.pts = decoded_at, max(shown_at, decoded_at)
+        if counts[index] == last_counts.get(index) and not packet.duration:
+            # MP4 would end before the last packet, and players would not play it.
+            packet.duration = packet.pts - starts.get(index, packet.pts - 1)
+        starts[index] = packet.pts
         packet.stream = copies[index]
         latest[index] = decoded_at + 1
         yield packet

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 from quartet.style.assemble import assemble
+from quartet.style.containers import codec_name
 from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.losses import find_lost_metadata
+from quartet.style.packets import payload, read_packets
 from quartet.style.video import Source, VideoPlan, open_source
 
 _PACKETS_PER_TRACK = 3
@@ -102,10 +105,40 @@ def _find_problem(source: Source, plan: VideoPlan, target: Path, settings: Encod
     encode_segment(segment, first, 0, [(0, grey)], settings)
     try:
         assemble(source, [segment], first, target, settings, packets_per_track=_PACKETS_PER_TRACK)
-        with open_source(target):
-            pass
     except (ValueError, av.FFmpegError) as error:
         if isinstance(error, OSError):
             raise
         return " ".join(str(error).split())
+    try:
+        return _compare_audio(source, target, plan)
+    except (ValueError, OSError):
+        return "what it writes cannot be read again"
+
+
+def _compare_audio(source: Source, target: Path, plan: VideoPlan) -> str:
+    """Compare the first audio packets with those of the source; return the difference.
+
+    Containers divide audio into other packets, and some change their content.
+    """
+    copied = [track for track in plan.tracks if track.kind == "audio" and not track.left_out]
+    with open_source(target) as output:
+        found = [_read_audio(output, stream.index) for stream in output.streams.audio]
+    for track, content in zip(copied, found, strict=True):
+        with open_source(source) as original:
+            expected = _read_audio(original, track.index, len(content))
+        if not expected.startswith(content):
+            return f"it changes the audio in {track.codec}"
     return ""
+
+
+def _read_audio(container: InputContainer, index: int, most: int | None = None) -> bytes:
+    """Return the content of an audio stream, with all packets up to `most` bytes."""
+    stream = container.streams[index]
+    codec, content = codec_name(stream), bytearray()
+    if most == 0:
+        return b""
+    for packet in read_packets(container, [stream]):
+        content += payload(packet, codec)
+        if most is not None and len(content) >= most:
+            break
+    return bytes(content)
