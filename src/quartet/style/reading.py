@@ -89,7 +89,8 @@ class _StreamSummary:
     packets: int = 0
     start: Fraction | None = None
     end: Fraction | None = None
-    last: Fraction | None = None
+    last_decoded: Fraction | None = None
+    last_key: Fraction | None = None
     broken: bool = False
     has_decoder_state: bool = False
     digest: Any = field(default_factory=hashlib.sha256)  # hashlib has no public type for it
@@ -221,19 +222,34 @@ def _update_summary(summary: _StreamSummary, packet: Packet[Stream], name: str) 
     summary.broken = packet.is_corrupt
     summary.has_decoder_state |= any(packet.has_sidedata(kind) for kind in _STATE)
     tick = packet.time_base
-    time = packet.dts if packet.dts is not None else packet.pts
-    if time is not None and packet.stream.type in ("video", "audio"):
-        if summary.last is not None and time * tick < summary.last - _MAX_BACKWARD_JUMP:
-            raise ValueError(
-                f"{name}: timestamps of stream {packet.stream.index} jump from "
-                f"{float(summary.last):.1f} s back to {float(time * tick):.1f} s, as in "
-                "concatenated recordings; split it there, or convert it first"
-            )
-        summary.last = time * tick
+    if packet.stream.type in ("video", "audio"):
+        # Presentation timestamps increase from key frame to key frame only.
+        if packet.dts is not None:
+            _check_order(packet, packet.dts * tick, summary.last_decoded, name)
+            summary.last_decoded = packet.dts * tick
+        elif packet.pts is not None and packet.is_keyframe:
+            _check_order(packet, packet.pts * tick, summary.last_key, name)
+            summary.last_key = packet.pts * tick
     if packet.pts is not None:
         start, end = packet.pts * tick, (packet.pts + (packet.duration or 0)) * tick
         summary.start = start if summary.start is None else min(summary.start, start)
         summary.end = end if summary.end is None else max(summary.end, end)
+
+
+def _check_order(
+    packet: Packet[Stream], time: Fraction, previous: Fraction | None, name: str
+) -> None:
+    """Check that timestamps do not jump back.
+
+    Raises:
+        ValueError: They do.
+    """
+    if previous is not None and time < previous - _MAX_BACKWARD_JUMP:
+        raise ValueError(
+            f"{name}: timestamps of stream {packet.stream.index} jump from "
+            f"{float(previous):.1f} s back to {float(time):.1f} s, as in "
+            "concatenated recordings; split it there, or convert it first"
+        )
 
 
 def _append_times(packet_times: PacketTimes, packet: Packet[Stream], codec: str) -> None:
