@@ -163,3 +163,39 @@ def test_version_without_checksums_is_loaded(registry, weights):
         registry.save(release(weights))
     (files_of_version(run) / "SHA256SUMS").unlink()
     assert registry.load().version == 1
+
+
+def dataset_of(trained_on, name="", **arguments):
+    return RegisteredModelDataset(
+        model_name="digits", dataset_name=name, trained_on=trained_on, **arguments
+    )
+
+
+@pytest.mark.usefixtures("registry")
+def test_model_of_other_data_is_not_loaded_and_both_are_named(weights):
+    dataset_of("data/01_raw/mnist").save(release(weights))
+    required = {"registered_by": "mnist_training"}
+    for other in (dataset_of("mine"), dataset_of("mine", **required), dataset_of("x", "mine")):
+        for use in (other.load, other.check_at_start):
+            with pytest.raises(DatasetError) as raised:
+                use()
+            assert str(raised.value).startswith(
+                "digits: registered version 1 was trained on data/01_raw/mnist, expected mine; "
+            )
+            assert "--params dataset_name=NAME" in str(raised.value)
+    for same in (dataset_of("data/01_raw/mnist/"), dataset_of(None)):
+        same.check_at_start()
+        assert same.load().version == 1
+
+
+@pytest.mark.usefixtures("registry")
+def test_data_of_a_named_data_set_may_be_moved(weights):
+    dataset_of("data/mine/01_raw", "mine").save(release(weights))
+    moved = dataset_of("abfs://raw/mine", "mine")
+    moved.check_at_start()
+    assert moved.load().tags["trained_on"] == "mine"
+
+
+def test_version_that_does_not_name_its_data_is_loaded(registry, weights):
+    registry.save(release(weights))
+    assert dataset_of("data/01_raw/mnist").load().version == 1

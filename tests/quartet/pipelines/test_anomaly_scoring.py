@@ -420,3 +420,21 @@ def test_the_cursor_moves_to_the_ingestion_cursor_at_the_start_of_the_run(site):
     closed = START + pd.Timedelta(seconds=300 * (TRAINED + SCORED))
     assert site.tables.cursor("scoring") == Cursor(1, closed)
     assert site.run()[0]["windows_scored"] == 5
+
+
+def test_models_of_other_sensors_are_rejected_before_scoring_is_claimed(tmp_path, champion):
+    site = Site(tmp_path, champion)
+    site.tables.publish(batch(make_windows("press", 0, 10), closed=10))
+    with pytest.raises(
+        ValueError, match=r"none of the 2 sensors .* such as \S+; name each data set"
+    ):
+        site.run()
+    assert site.tables.claim("scoring", 60, take_over=False)  # by no run
+
+
+def test_a_new_sensor_beside_known_ones_is_scored_without_a_model(tmp_path, champion):
+    site = Site(tmp_path, champion)
+    windows = [make_windows(name, 0, 10) for name in ("press", "fan")]
+    site.tables.publish(batch(*windows, closed=10))
+    _, unscored = site.run()
+    assert "press" in set(unscored["device"]) | set(unscored["sensor"])

@@ -4,9 +4,11 @@ import pandas as pd
 import pytest
 
 from pipelines.test_anomaly_scoring import SETTINGS, batch, make_windows
+from quartet.datasets.registered_model import Champion
 from quartet.datasets.sensor_store.tables import SensorTablesDataset
-from quartet.pipelines.anomaly_training.nodes import select_windows
+from quartet.pipelines.anomaly_training.nodes import merge_models, select_windows
 from quartet.pipelines.anomaly_training.release import make_release
+from quartet.sensors.model_set import SensorModels
 from quartet.sensors.settings import SensorRelease, TrainingWindows
 from quartet.sensors.training import fit_model_set
 
@@ -48,3 +50,39 @@ def test_labels_that_leave_no_normal_windows_are_reported(windows, tmp_path):
     labels = pd.DataFrame([{"device": "d1", "sensor": "", "kind": "stuck", **span}])
     with pytest.raises(ValueError, match=r"sensor_labels: all 72 windows .* training_windows"):
         select_windows(tables, labels, TrainingWindows(), SETTINGS)
+
+
+class Registered:
+    """The model that MLflow loads, of sensors with these names."""
+
+    def __init__(self, *devices):
+        normal = pd.concat([make_windows(name, 0, 120) for name in devices])
+        self.model_set = fit_model_set(normal, SETTINGS, 300, progress=False).model_set
+
+    def get_raw_model(self):
+        return self.model_set
+
+
+class OfOtherCode:
+    """A model whose loader module is not one of this project."""
+
+    def get_raw_model(self):
+        raise NotImplementedError
+
+
+def test_models_of_another_fleet_do_not_replace_the_registered_ones():
+    champion = Champion(3, {}, Registered("pump", "fan"))
+    press = Registered("press").model_set.to_arrays()
+    with pytest.raises(ValueError, match=r"version 3 has models of 2 other sensors, such as fan/"):
+        merge_models(press, champion, TrainingWindows())
+    for others in (None, Champion(3, {}, OfOtherCode()), Champion(3, {}, Registered("press"))):
+        assert merge_models(press, others, TrainingWindows()).keys() == press.keys()
+
+
+def test_one_new_sensor_is_added_to_the_registered_models():
+    champion = Champion(3, {}, Registered("pump", "fan"))
+    press = Registered("press").model_set.to_arrays()
+    one = TrainingWindows(sensors=("press/temperature",))
+    merged = merge_models(press, champion, one)
+    devices = {device for device, _ in SensorModels.from_arrays(merged).pairs}
+    assert devices == {"press", "pump", "fan"}

@@ -123,7 +123,7 @@ class SensorTables(Claims, History):
         if None not in (stored, given) and stored != given:
             raise ValueError(
                 f"{self.name} contains {stored} s windows, to which {given} s windows cannot be "
-                "added; use another database with --params sensor_database=URL"
+                "added; name the data set, with --params dataset_name=NAME"
             )
 
     def write_anomalies(

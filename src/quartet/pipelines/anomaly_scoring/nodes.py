@@ -63,8 +63,8 @@ def claim_windows(
         raise ValueError(
             f"{sensor_windows.name} contains {seconds} s windows, but the registered models were "
             f"trained on {model_set.window_seconds} s windows; run "
-            f"`{run_command('anomaly_training')}`, or choose their database with --params "
-            "sensor_database=URL"
+            f"`{run_command('anomaly_training')}`, or choose their data set with --params "
+            "dataset_name=NAME"
         )
     if model_set.pairs and sensor_windows.sensors().isdisjoint(model_set.pairs):
         raise ValueError(
