@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.metadata import distribution
@@ -19,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from locks import applicable
+from locks import applicable, locked
 from support import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -210,3 +211,70 @@ def test_every_python_3_11_can_install_what_is_locked(lock: str) -> None:
         if first not in SpecifierSet(specifier or "")
     }
     assert refused == {}
+
+
+@pytest.mark.parametrize("lock", (*LOCKS, "requirements-cuda.lock"))
+def test_everything_locked_has_a_hash_and_comes_from_wherever_the_user_says(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert "://" not in text
+    first = re.findall(r"^[a-z].*\n(.*)", text, re.MULTILINE)
+    assert len(first) == len(locked(lock)) > 0
+    assert [line for line in first if not line.startswith("    --hash=sha256:")] == []
+
+
+def test_the_core_is_locked_as_in_images() -> None:
+    assert locked("requirements-core.lock").items() <= locked("requirements.lock").items()
+
+
+def test_wheels_of_pytorch_for_cpus_are_locked() -> None:
+    """Else pip would take those with gigabytes of CUDA, wherever it finds the others."""
+    script = (ROOT / ".ci/lock.py").read_text(encoding="utf-8")
+    digests = re.findall(r'"([0-9a-f]{64})"', script)
+    assert len(digests) == 6  # three Pythons, two kinds of machines
+    for lock in ("requirements-core.lock", "requirements.lock"):
+        text = (ROOT / lock).read_text(encoding="utf-8")
+        torch = re.search(r"^torch==(?:.*\\\n)*.*", text, re.MULTILINE)
+        assert torch
+        assert [digest for digest in digests if digest not in torch[0]] == []
+
+
+def making_an_environment(folder: Path, *arguments: str, pythons: dict[str, str]) -> str:
+    """The output of `make setup`, up to the choice of a Python among those on the path."""
+    for name, code in pythons.items():
+        program = folder / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{code}\n")
+        program.chmod(0o755)
+    for name in ("sh", "uname", "test", "echo", "sed"):
+        (folder / "bin" / name).symlink_to(str(shutil.which(name)))
+    result = subprocess.run(
+        [str(shutil.which("make")), "-f", ROOT / "Makefile", ".venv/python", *arguments],
+        cwd=folder,
+        env={"PATH": str(folder / "bin")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout + result.stderr
+
+
+# As `python -c`, `python --version` and `python -m venv`: the last one ends here.
+WORKS = 'case "$1" in --version) echo Python 3.x;; -m) exit 1;; esac'
+ONLY_A_SHIM = "exit 127"
+
+
+def test_make_takes_the_newest_python_that_runs_and_reports_it(tmp_path: Path) -> None:
+    pythons = {"python3.13": ONLY_A_SHIM, "python3.12": WORKS, "python3.11": WORKS}
+    output = making_an_environment(tmp_path, pythons=pythons)
+    assert f"with Python 3.x ({tmp_path}/bin/python3.12)" in output
+
+
+def test_make_takes_the_python_that_it_is_given(tmp_path: Path) -> None:
+    pythons = {"python3.12": WORKS, "mine": WORKS}
+    output = making_an_environment(tmp_path, "PYTHON=mine", pythons=pythons)
+    assert "with Python 3.x (mine)" in output
+
+
+def test_make_reports_that_there_is_no_python(tmp_path: Path) -> None:
+    output = making_an_environment(tmp_path, pythons={"python3.12": ONLY_A_SHIM})
+    assert "Quartet needs Python 3.11, 3.12 or 3.13: install one" in output

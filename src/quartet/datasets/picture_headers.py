@@ -1,4 +1,4 @@
-"""Headers of picture files: what a file contains, told by its content, before it is decoded."""
+"""Headers of picture files: what a file contains, read from its content before decoding."""
 
 from __future__ import annotations
 
