@@ -10,8 +10,10 @@ from typing import Any
 
 from kedro.io.core import AbstractDataset, DatasetError
 
+from quartet.datasets.columns import parse_options
 from quartet.datasets.location import Location
 from quartet.datasets.sensor_store.reading_table import ReadingTable, TablePart, file_version
+from quartet.datasets.sensor_store.sensor_columns import COLUMNS_PARAMETER, SensorColumns
 
 _PATH_TIME = re.compile(r"(?:^|/)(\d{4})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})/(\d{1,2})\.avro$")
 _AFTER_ALL_TIMES = (9999,)
@@ -106,14 +108,16 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
     """Provides the Event Hubs Capture files of a folder, or a table of readings.
 
     Capture names a file by hub, partition and time, such as
-    `plant/telemetry/0/2026/03/02/09/05/00.avro`. A table has the columns TS, Device, Sensor
-    and Value, and is a CSV file, optionally compressed with gzip, or a Parquet file.
+    `plant/telemetry/0/2026/03/02/09/05/00.avro`. A table is a delimited file, optionally
+    compressed with gzip, or a Parquet file. `columns` are the fields of `SensorColumns`: names of
+    columns that are not TS, Device, Sensor and Value, and formats that cannot be detected.
 
     ```yaml
     sensor_source:
       type: quartet.datasets.captures.SensorSourceDataset
       filepath: data/01_raw/sensors/captures
-      table: ${runtime_params:sensor_table,null}
+      table: data/01_raw/readings.csv
+      columns: {time: timestamp, device: machine}
     ```
     """
 
@@ -122,6 +126,7 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
         *,
         filepath: str,
         table: str | None = None,
+        columns: dict[str, Any] | None = None,
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
@@ -130,14 +135,19 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
 
         Args:
             filepath: Folder of capture files; local path or any fsspec URL.
-            table: A CSV or Parquet file to read instead; local path or any fsspec URL.
+            table: A delimited or Parquet file to read instead; local path or any fsspec URL.
+            columns: Columns and formats of the table; None for the defaults.
             credentials: Passed to the fsspec file system.
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
+
+        Raises:
+            DatasetError: One of `columns` does not exist, or is invalid.
         """
+        options = parse_options(SensorColumns, columns, COLUMNS_PARAMETER)
         self._folder = _absolute(Location.from_filepath(filepath, credentials, fs_args))
         location = _absolute(Location.from_filepath(table, credentials, fs_args)) if table else None
-        self._table = ReadingTable(location) if location else None
+        self._table = ReadingTable(location, columns=options) if location else None
         # Hooks read these attributes, which all datasets of Kedro's file formats have.
         self._filepath = PurePosixPath((location or self._folder).path)
         self._protocol = (location or self._folder).protocol

@@ -54,6 +54,7 @@ class ReadingChecker:
         tolerance_seconds: Maximum time by which a timestamp may be after the reading's arrival.
         zone: Time zone of timestamps without one; None makes them invalid.
         text_values: Whether a value may be text, as in a CSV file.
+        time_format: Format that invalid timestamps should have had, for their reason.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class ReadingChecker:
         tolerance_seconds: int = 0,
         zone: ZoneInfo | None = None,
         text_values: bool = False,
+        time_format: str = "ISO 8601",
     ) -> None:
         self._entry = FileEntry(file, version)
         self._devices = _Names("device", known_devices)
@@ -71,6 +73,7 @@ class ReadingChecker:
         self._tolerance = tolerance_seconds * 1_000_000
         self._zone = zone
         self._text_values = text_values
+        self._time_format = time_format
         self._parts: list[list[NDArray[Any]]] = []
         self._faults: list[Fault] = []
         self._rejected: Counter[str] = Counter()
@@ -94,7 +97,7 @@ class ReadingChecker:
         reasons: Reasons = {}
         device = self._devices.encode(devices, reasons)
         sensor = self._sensors.encode(sensors, reasons)
-        time = _parse_times(timestamps, self._zone, reasons)
+        time = _parse_times(timestamps, self._zone, self._time_format, reasons)
         _mark(time < 0, "timestamp is before 1970", reasons)
         _mark(time > arrival + self._tolerance, "timestamp is in the future", reasons)
         value = _parse_values(values, self._text_values, reasons)
@@ -192,7 +195,7 @@ def _mark(invalid: NDArray[np.bool_], reason: str, reasons: Reasons) -> None:
 
 
 def _parse_times(
-    timestamps: Sequence[Any], zone: ZoneInfo | None, reasons: Reasons
+    timestamps: Sequence[Any], zone: ZoneInfo | None, time_format: str, reasons: Reasons
 ) -> NDArray[np.int64]:
     """Parse ISO 8601 timestamps to microseconds since the epoch; 0 for invalid ones.
 
@@ -212,7 +215,7 @@ def _parse_times(
                 return times.cast(pa.int64()).to_numpy() // 1000
             except (pa.ArrowInvalid, UnicodeEncodeError):
                 continue
-    times = _parse_each(lambda time: _parse_time(time, zone), timestamps, reasons)
+    times = _parse_each(lambda time: _parse_time(time, zone, time_format), timestamps, reasons)
     return np.array(times, np.int64)
 
 
@@ -244,13 +247,13 @@ def _parse_each(
     return parsed
 
 
-def _parse_time(timestamp: Any, zone: ZoneInfo | None) -> int:
+def _parse_time(timestamp: Any, zone: ZoneInfo | None, time_format: str) -> int:
     if timestamp is None:
         raise FaultError("timestamp is missing")
     try:
         moment = datetime.fromisoformat(timestamp)
     except (ValueError, TypeError):
-        raise FaultError("timestamp is not ISO 8601") from None
+        raise FaultError(f"timestamp is not {time_format}") from None
     if moment.tzinfo is None:
         if zone is None:
             raise FaultError("timestamp has no time zone")

@@ -34,11 +34,15 @@ class TablePart(Protocol):
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Number of each row in the complete table, from 1."""
+        """Number of each reading's row in the complete table, from 1."""
 
     @property
     def malformed(self) -> Sequence[tuple[int, str]]:
         """Number and text of rows with a wrong number of columns."""
+
+    @property
+    def time_format(self) -> str:
+        """Format of times in the file, of which those that are valid are ISO 8601 here."""
 
 
 def decode_table(part: TablePart, now: int, settings: SensorIngestion, version: str = "") -> Batch:
@@ -60,6 +64,7 @@ def decode_table(part: TablePart, now: int, settings: SensorIngestion, version: 
         settings.clock_tolerance_seconds,
         zone=ZoneInfo(settings.table_zone),
         text_values=True,
+        time_format=part.time_format,
     )
     for number, text in part.malformed:
         checker.quarantine(number, "wrong number of columns", text)
@@ -80,6 +85,7 @@ def _to_python(column: pa.ChunkedArray) -> list[Any]:
     if pa.types.is_temporal(kind) or pa.types.is_large_string(kind):
         kind = pa.string()  # a timestamp becomes ISO 8601, with Z if it has a time zone
     elif pa.types.is_decimal(kind):
-        kind = pa.float64()
+        # An integer may be an identifier, of more digits than a float has.
+        kind = pa.string() if kind.scale <= 0 else pa.float64()
     values: list[Any] = column.cast(kind).to_pylist()
     return values

@@ -220,7 +220,7 @@ def test_empty_table_has_one_empty_part(tmp_path):
         (
             "t.csv",
             b"TS,Device,Value\n1,2,3\n",
-            "columns Sensor are missing; .* found TS, Device, Value",
+            "column Sensor is missing; found TS, Device, Value; .*sensor_columns.layout=wide",
         ),
         ("t.csv", b"", "cannot be read as a table"),
         ("t.csv", CSV.encode("utf-16"), "its text is not UTF-8; save it as UTF-8"),
@@ -248,22 +248,22 @@ def test_column_that_appears_twice_is_named(tmp_path):
     twice = pa.Table.from_arrays(columns, names=["TS", "TS", "Device", "Sensor", "Value"])
     pq.write_table(twice, tmp_path / "t.parquet")
     for name, column_name in (("t.csv", "Value"), ("t.parquet", "TS")):
-        with pytest.raises(DatasetError, match=f"column '{column_name}' appears 2 times; rename"):
+        with pytest.raises(DatasetError, match=f"column '{column_name}' appears twice; rename"):
             list(table(tmp_path / name).parts())
 
 
 def test_undecodable_bytes_are_marked_in_their_row_only(tmp_path):
-    rows = ["1,press,s,1", "2,caf\xe9,s,2", "3,\xc3\xa9,s,3", "4,caf\xe9,s"]
+    rows = ["t,press,s,1", "t,caf\xe9,s,2", "t,\xc3\xa9,s,3", "t,caf\xe9,s"]
     (tmp_path / "t.csv").write_bytes(
         "\n".join(["TS,Device,Sensor,Value", *rows]).encode("latin-1") + b"\n"
     )
     (part,) = table(tmp_path / "t.csv").parts()
     assert part.table.column("Device").to_pylist() == ["press", f"caf{SUBSTITUTE}\\xe9", "é"]
-    assert part.malformed == [(4, f"4,caf{SUBSTITUTE}\\xe9,s")]
+    assert part.malformed == [(4, f"t,caf{SUBSTITUTE}\\xe9,s")]
 
 
 def test_undecodable_header_is_no_obstacle(tmp_path):
-    (tmp_path / "t.csv").write_bytes(b"TS,Device,Sensor,Value,Gr\xf6sse\n1,d,s,1,2\n")
+    (tmp_path / "t.csv").write_bytes(b"TS,Device,Sensor,Value,Gr\xf6sse\nt,d,s,1,2\n")
     (part,) = table(tmp_path / "t.csv").parts()
     assert part.table.num_rows == 1
 
@@ -271,7 +271,7 @@ def test_undecodable_header_is_no_obstacle(tmp_path):
 def test_undecodable_text_of_parquet_is_marked(tmp_path):
     content = pa.array([b"press", b"caf\xe9", None], pa.binary())
     text = pa.Array.from_buffers(pa.string(), 3, content.buffers())
-    plain = pa.array(["1", "2", "3"])
+    plain = pa.array(["a", "b", "c"])
     pq.write_table(
         pa.table({"TS": plain, "Device": text, "Sensor": plain, "Value": plain}),
         tmp_path / "t.parquet",
@@ -291,7 +291,7 @@ def test_characters_across_chunks_are_decoded(size, monkeypatch):
 
 def test_unclosed_quotation_mark_counts_every_row_that_it_takes(tmp_path):
     """Or one of ten rows would be reported, and nine missed."""
-    rows = ["1,d,s,1"] * 3 + ['1,d,"s,1'] + ["1,d,s,1"] * 6
+    rows = ["t,d,s,1"] * 3 + ['t,d,"s,1'] + ["t,d,s,1"] * 6
     (tmp_path / "t.csv").write_text("\n".join(["TS,Device,Sensor,Value", *rows]) + "\n")
     (part,) = table(tmp_path / "t.csv").parts()
     assert (part.table.num_rows, len(part.malformed)) == (3, 7)

@@ -130,10 +130,10 @@ def test_removed_rows_of_a_table_are_retracted(rows, tmp_path, monkeypatch, stor
     assert capture_file in list(tables.windows.itertuples(index=False))
 
 
-def three_rows_a_part(location):
+def three_rows_a_part(location, columns):
     from quartet.datasets.sensor_store.reading_table import ReadingTable
 
-    return ReadingTable(location, rows_per_part=3)
+    return ReadingTable(location, rows_per_part=3, columns=columns)
 
 
 contents = st.builds(

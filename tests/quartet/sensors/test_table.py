@@ -27,6 +27,7 @@ class Part:
     malformed: list = field(default_factory=list)
     name: str = "t.csv#1"
     version: str = "1"
+    time_format: str = "ISO 8601"
 
     @property
     def rows(self):
