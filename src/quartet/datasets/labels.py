@@ -2,79 +2,103 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from kedro.io.core import DatasetError
 
+from quartet.datasets.columns import match_columns, parse_options
+from quartet.datasets.delimited import read_header
 from quartet.datasets.file import FileDataset
+from quartet.datasets.sensor_store.sensor_columns import (
+    LABELS_PARAMETER,
+    SYNONYMS,
+    LabelColumns,
+)
+from quartet.datasets.time_formats import ISO, detect_time_format, to_iso
 from quartet.datasets.utf8 import format_encoding_error
 
 _COLUMNS = ("device", "sensor", "start", "end", "kind")
 
 
 class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
-    """Loads and saves labelled events as CSV; a missing file contains no events.
+    """Loads labelled events from a delimited file, and saves them as CSV.
 
-    A file that the user requested must exist. Runs check it at their start, because the
-    pipeline that reads it writes predictions first.
+    A missing file contains no events. A file that the user requested must exist. Runs check it at
+    their start, because the pipeline that reads it writes predictions first.
 
-    Columns `device`, `sensor`, `start` and `end` (ISO 8601 with zone), and `kind`.
+    Columns `device`, `sensor`, `start` and `end` (ISO 8601 with zone), and `kind`; `columns` are
+    the fields of `LabelColumns`, for other names and formats.
 
     ```yaml
     sensor_labels:
       type: quartet.datasets.labels.EventLabelsDataset
       filepath: data/01_raw/sensors/captures/labels.csv
+      columns: {device: machine, zone: Europe/Berlin}
     ```
     """
 
-    def __init__(self, *, filepath: str, requested_path: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        requested_path: str | None = None,
+        columns: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
         """Configure the dataset.
 
         Args:
             filepath: Local path or any fsspec URL.
             requested_path: The path that the user set, or null; the file may be missing then.
+            columns: Names of the columns, and formats; None for the defaults.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
+
+        Raises:
+            DatasetError: One of `columns` does not exist, or is invalid.
         """
         super().__init__(filepath=filepath, **options)
         self._asked_for = requested_path
+        self._columns = parse_options(LabelColumns, columns, LABELS_PARAMETER)
 
     def load(self) -> pd.DataFrame:
         """Return one row per event; `start` and `end` are UTC without time zone.
 
         Raises:
-            DatasetError: The file is not a CSV table, a column is missing, a time has no zone,
-                or an event ends before it starts.
+            DatasetError: The file is not a table, a column is missing or appears twice, a time has
+                no zone or may be in several formats, or an event ends before it starts.
         """
         path = self._location.path
         if not self._location.exists():
             if self._asked_for:
                 raise DatasetError(f"{path}: no such file; set it with --params sensor_labels=FILE")
-            return _parse_times(pd.DataFrame(columns=_COLUMNS, dtype=str), path)
-        content = io.BytesIO(self._location.read())
+            return _parse_times(pd.DataFrame(columns=_COLUMNS, dtype=str), path, LabelColumns())
+        options = self._columns
+        content = self._location.read()
+        names = {field: getattr(options, field) for field in _COLUMNS}
+        parameter = f"{LABELS_PARAMETER}.separator"
+        header = read_header(content, options.separator, names.values(), path, parameter)
         try:
-            table = pd.read_csv(content, dtype=str, keep_default_na=False)
+            # The header is read as a row, since pandas would rename columns that appear twice.
+            table = pd.read_csv(
+                io.BytesIO(content),
+                sep=header.separator,
+                header=None,
+                skiprows=header.skipped_lines,
+                dtype=str,
+                keep_default_na=False,
+            )
         except UnicodeDecodeError as error:
             raise DatasetError(format_encoding_error(path)) from error
         except ValueError as error:
             raise DatasetError(
                 f"{path}: not a CSV file ({error}); expected the columns {', '.join(_COLUMNS)}"
             ) from error
-        missing = [name for name in _COLUMNS if name not in table]
-        if missing:
-            raise DatasetError(
-                f"{path}: column {missing[0]} is missing; expected {', '.join(_COLUMNS)}"
-            )
-        header = content.getvalue().decode("utf-8-sig").partition("\n")[0]
-        names = next(csv.reader([header]), [])  # pandas renames the second of two equal names
-        if repeated := [name for name in _COLUMNS if names.count(name) > 1]:
-            raise DatasetError(
-                f"{path}: column '{repeated[0]}' appears {names.count(repeated[0])} times; rename "
-                "or remove all but one"
-            )
-        return _parse_times(table[list(_COLUMNS)], path)
+        found = match_columns(path, table.iloc[0].tolist(), names, LABELS_PARAMETER, SYNONYMS)
+        table = table.iloc[1:].set_axis(table.iloc[0], axis=1)[[*found.values()]].fillna("")
+        return _parse_times(table.set_axis([*found], axis=1).reset_index(drop=True), path, options)
 
     def check_at_start(self) -> None:
         """Load the events, before the run begins; errors as for `load`."""
@@ -88,18 +112,30 @@ class EventLabelsDataset(FileDataset[pd.DataFrame, pd.DataFrame]):
         self._location.write(table.to_csv(index=False).encode())
 
 
-def _parse_times(table: pd.DataFrame, path: str) -> pd.DataFrame:
+def _parse_times(table: pd.DataFrame, path: str, options: LabelColumns) -> pd.DataFrame:
     columns = {}
-    for name in ("start", "end"):
-        texts = table[name].astype(str)
-        has_zone = texts.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True)
+    parameter = f"{LABELS_PARAMETER}.time_format"
+    both = pa.chunked_array([pa.array(table[name], pa.string()) for name in ("start", "end")])
+    time_format = options.time_format or detect_time_format(both, f"{path}: start, end", parameter)
+    for name, column in zip(("start", "end"), both.chunks, strict=True):
+        texts = pd.Series(to_iso(pa.chunked_array([column]), time_format).to_pylist(), dtype=str)
+        has_zone = texts.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True).astype(bool)
         times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-        is_invalid = ~has_zone | times.isna()
+        if options.zone is not None:
+            local = pd.to_datetime(texts.where(~has_zone), format="ISO8601", errors="coerce")
+            local = local.dt.tz_localize(options.zone, ambiguous=True, nonexistent="shift_forward")
+            times = times.where(has_zone, local.dt.tz_convert("UTC"))
+        lacks_zone = ~has_zone & (options.zone is None)
+        is_invalid = (times.isna() | lacks_zone).to_numpy()
         if is_invalid.any():
-            row = int(is_invalid.to_numpy().argmax())
+            row = int(is_invalid.argmax())
+            expected = "a time with a zone, such as 2026-03-02T08:30:00Z"
+            if pd.notna(times[row]):
+                expected += f"; or set --params {LABELS_PARAMETER}.zone=UTC, or another zone"
+            elif time_format != ISO:
+                expected = time_format
             raise DatasetError(
-                f"{path}, row {row + 2}: {name} is '{texts.iloc[row]}', expected a time with a "
-                "zone, such as 2026-03-02T08:30:00Z"
+                f"{path}, row {row + 2}: {name} is '{table[name][row]}', expected {expected}"
             )
         columns[name] = times.dt.tz_localize(None)
     is_reversed = (columns["end"] < columns["start"]).to_numpy()
