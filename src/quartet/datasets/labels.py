@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from kedro.io.core import DatasetError
@@ -123,7 +124,11 @@ def _parse_times(table: pd.DataFrame, path: str, options: LabelColumns) -> pd.Da
         times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
         if options.zone is not None:
             local = pd.to_datetime(texts.where(~has_zone), format="ISO8601", errors="coerce")
-            local = local.dt.tz_localize(options.zone, ambiguous=True, nonexistent="shift_forward")
+            # An ambiguous hour is the first of the two, as in readings.
+            is_first = np.ones(len(local), dtype=bool)
+            local = local.dt.tz_localize(
+                options.zone, ambiguous=is_first, nonexistent="shift_forward"
+            )
             times = times.where(has_zone, local.dt.tz_convert("UTC"))
         lacks_zone = ~has_zone & (options.zone is None)
         is_invalid = (times.isna() | lacks_zone).to_numpy()

@@ -46,43 +46,49 @@ class _Columns(TableOptions):
 class SensorColumns(_Columns):
     """Columns of a table of readings, and how they are written."""
 
-    time: str = Field("TS", min_length=1, description="Column of the time of a reading.")
+    time: str = Field(default="TS", min_length=1, description="Column of the time of a reading.")
     device: str = Field(
-        "Device",
+        default="Device",
         min_length=1,
         description="Column of the device; `file_name`: the device is the name of the file, as in "
         "a wide table without this column.",
     )
     sensor: str = Field(
-        "Sensor", min_length=1, description="Column of the sensor's name, in a long table."
+        default="Sensor", min_length=1, description="Column of the sensor's name, in a long table."
     )
-    value: str = Field("Value", min_length=1, description="Column of the value, in a long table.")
+    value: str = Field(
+        default="Value", min_length=1, description="Column of the value, in a long table."
+    )
     layout: Literal["long", "wide"] = Field(
-        "long",
+        default="long",
         description="`long`: a row is a reading. `wide`: a row has the values of several sensors, "
         "one in each of the other columns with numbers; empty cells are no readings.",
     )
-    separator: Separator | None = Field(None, description=_SEPARATOR)
+    separator: Separator | None = Field(default=None, description=_SEPARATOR)
     decimal: Literal["point", "comma"] | None = Field(
-        None, description="Decimal sign of values that are text; `null`: detected."
+        default=None, description="Decimal sign of values that are text; `null`: detected."
     )
-    time_format: str | None = Field(None, description=_TIME_FORMAT)
+    time_format: str | None = Field(default=None, description=_TIME_FORMAT)
 
 
 class LabelColumns(_Columns):
     """Columns of a table of labelled events, and how they are written."""
 
-    device: str = Field("device", min_length=1, description="Column of the device.")
+    device: str = Field(default="device", min_length=1, description="Column of the device.")
     sensor: str = Field(
-        "sensor", min_length=1, description="Column of the sensor; empty: all of the device."
+        default="sensor",
+        min_length=1,
+        description="Column of the sensor; empty: all of the device.",
     )
-    start: str = Field("start", min_length=1, description="Column of the first time.")
-    end: str = Field("end", min_length=1, description="Column of the last time.")
-    kind: str = Field("kind", min_length=1, description="Column of the kind of anomaly, any text.")
-    separator: Separator | None = Field(None, description=_SEPARATOR)
-    time_format: str | None = Field(None, description=_TIME_FORMAT)
+    start: str = Field(default="start", min_length=1, description="Column of the first time.")
+    end: str = Field(default="end", min_length=1, description="Column of the last time.")
+    kind: str = Field(
+        default="kind", min_length=1, description="Column of the kind of anomaly, any text."
+    )
+    separator: Separator | None = Field(default=None, description=_SEPARATOR)
+    time_format: str | None = Field(default=None, description=_TIME_FORMAT)
     zone: str | None = Field(
-        None,
+        default=None,
         description="Time zone of times without one, such as UTC or Europe/Berlin; `null`: they "
         "are errors.",
     )
