@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from kedro.io import DatasetError
-from sensors.written import event, reading
+from sensors.fakes import event, reading
 
 from quartet.datasets.location import Location
 from quartet.datasets.sensor_store.reading_table import ReadingTable

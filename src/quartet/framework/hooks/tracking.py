@@ -51,7 +51,7 @@ class PasswordHooks:
 
     @hook_impl(tryfirst=True)  # before kedro-mlflow, which gets the same mapping
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Replace passwords in what hooks are told of the run; the catalog has them already."""
+        """Replace passwords in the parameters that hooks receive; the catalog has them already."""
         run_params["runtime_params"] = _hide_passwords(run_params.get("runtime_params"))
 
 
