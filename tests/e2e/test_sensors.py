@@ -16,8 +16,8 @@ KEYS = ["device", "sensor", "window_end"]
 PIPELINES = ("sensor_ingestion", "anomaly_training", "anomaly_scoring")
 
 
-def metrics(folder, pipeline="anomaly_scoring"):
-    return json.loads((folder / f"data/08_reporting/{pipeline}/metrics.json").read_text())
+def metrics(folder, pipeline="anomaly_scoring", data="data"):
+    return json.loads((folder / data / f"08_reporting/{pipeline}/metrics.json").read_text())
 
 
 def predictions(folder):
@@ -111,19 +111,18 @@ def test_two_ranks_give_the_same_models_and_predictions_as_one(project, trained_
 
 def test_the_readings_of_the_reference_system_are_scored(project, real_sensors):
     table = real_sensors / "uniform_15_sensors.csv"
-    url = f"sqlite:///{project}/data/03_primary/sensors/uniform.db"
     result = run_kedro(
         project,
         "run",
         "--pipelines",
         ",".join(PIPELINES),
         "--params",
-        f"sensor_table={table},sensor_database={url},sensor_ingestion.window_seconds=60",
+        f"dataset_name=uniform,sensor_table={table},sensor_ingestion.window_seconds=60",
     )
     assert result.returncode == 0, result.stderr
-    assert metrics(project, "sensor_ingestion")["readings"] == 17_768
-    assert metrics(project, "anomaly_training")["models"] == 15
-    found = metrics(project)
+    assert metrics(project, "sensor_ingestion", "data/uniform")["readings"] == 17_768
+    assert metrics(project, "anomaly_training", "data/uniform")["models"] == 15
+    found = metrics(project, data="data/uniform")
     assert found["sensors_scored"] == 15
     assert found["alarm_rate"] <= 0.02  # the reference's own models: 0.38
     assert "event_f1" not in found  # nothing is known of anomalies there
