@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 from kedro.io import DatasetError
-from sensors.fakes import event, reading
 
 from quartet.datasets.location import Location
 from quartet.datasets.sensor_store.reading_table import ReadingTable
 from quartet.sensors.capture import UnreadableCaptureError, decode_capture
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.table import decode_table
+from sensors.fakes import event, reading
 from sensors.test_body_formats import COMPRESS, container, encode
 
 SETTINGS = SensorIngestion()
