@@ -97,7 +97,8 @@ def _watch(metadata: Any, given: Any) -> int:
     from kedro_cloud.trigger.watch import Watcher
 
     project = Path(metadata.project_path)
-    trigger = FileTrigger(project, given.env, cloud_settings(project, given.env), given.results)
+    cloud = cloud_settings(project, given.env)
+    trigger = FileTrigger(project, given.env, cloud, given.results, given.params)
     location = trigger.open_location(given.location)
     location.list_files(), location.list_tags()  # raises if one cannot be read
     is_local, is_blob = given.start in (LOCAL, REHEARSAL), "://" in location.address

@@ -17,4 +17,4 @@ def set_run_command(command: str) -> None:
 
 def run_command(pipeline: str) -> str:
     """Return the command that runs a pipeline, for messages that advise to run it first."""
-    return os.environ.get(VARIABLE, _command).format(pipeline)
+    return os.environ.get(VARIABLE, _command).replace("{}", pipeline)

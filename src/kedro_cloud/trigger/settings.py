@@ -32,6 +32,7 @@ class FileTrigger:
         environment: Kedro environment for Azure ML, a folder of `conf`.
         cloud: Settings in cloud.yml.
         results: Folder for results of local runs, instead of the catalog's.
+        params: Nested parameters of all runs, on which the catalog's folders may depend.
 
     Attributes:
         trigger: Section `trigger` of cloud.yml.
@@ -44,7 +45,12 @@ class FileTrigger:
     """
 
     def __init__(
-        self, project: Path, environment: str, cloud: Cloud, results: str | None = None
+        self,
+        project: Path,
+        environment: str,
+        cloud: Cloud,
+        results: str | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> None:
         self.project, self.environment = project, environment
         self._file, self._results = f"conf/{environment}/cloud.yml", results
@@ -56,8 +62,8 @@ class FileTrigger:
         self.trigger: Trigger = cloud.trigger
         self.endpoint = cloud.endpoints[self.trigger.endpoint]
         self.file_parameter = self.endpoint.inputs[self.trigger.file_input].parameter
-        self._catalog = config.loader(project, None)["catalog"]  # of local runs
-        self._azure = config.loader(project, environment)
+        self._catalog = config.loader(project, None, params)["catalog"]  # of local runs
+        self._azure = config.loader(project, environment, params)
         account = self._azure["globals"].get("storage_account")
         self.variables = {ACCOUNT_NAME: str(account)} if account else {}
 

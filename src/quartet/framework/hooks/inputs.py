@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from kedro.io.core import DatasetError
 
 from kedro_cloud.compat import dataset_file
 from kedro_cloud.core.run_command import run_command, set_run_command
+from kedro_cloud.jobs.hooks import STEP
 from quartet.framework.config_loader import PARAMETER, SAMPLE, get_dataset_name
 
 if TYPE_CHECKING:
@@ -33,9 +36,7 @@ class InputHooks:
             ValueError: An input is in neither the catalog nor the parameters.
             DatasetError: An input is missing or invalid.
         """
-        name = get_dataset_name(run_params.get("runtime_params"))
-        if name != SAMPLE:  # messages that advise to run a pipeline mean this data set
-            set_run_command(f"{run_command('{}')} --params {PARAMETER}={name}")
+        _name_data_set_in_advice(get_dataset_name(run_params.get("runtime_params")))
         if run_params.get("only_missing_outputs"):
             return  # the nodes that read them may not run
         for name in sorted(pipeline.inputs()):
@@ -48,6 +49,14 @@ class InputHooks:
             except (DatasetError, OSError) as error:
                 error.add_note(name)
                 raise
+
+
+def _name_data_set_in_advice(name: str) -> None:
+    """Let messages that advise to run another pipeline do so for the same data set."""
+    if name != SAMPLE:
+        in_job = STEP.get() is not None
+        given = json.dumps({PARAMETER: name}) if in_job else f"{PARAMETER}={name}"
+        set_run_command(f"{run_command('{}')} --params {shlex.quote(given)}")
 
 
 def _check_input(name: str, catalog: CatalogProtocol[Any, Any]) -> None:
