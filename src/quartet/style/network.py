@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -110,6 +111,9 @@ def _normalisation(channels: int) -> nn.InstanceNorm2d:
     return nn.InstanceNorm2d(channels, affine=True)
 
 
+_CHECKED_SIDE = 32
+"""Height and width in pixels of the picture on which weights are checked."""
+
 _UNUSED = ("running_mean", "running_var", "num_batches_tracked")
 """Buffers that old PyTorch versions saved with instance normalisation and never used."""
 
@@ -155,6 +159,41 @@ def build_network(weights: Mapping[str, Tensor]) -> StyleNetwork:
     used = {name: value for name, value in weights.items() if not name.endswith(_UNUSED)}
     network.load_state_dict(used)
     return network.eval()
+
+
+def check_output(weights: Mapping[str, Any]) -> None:
+    """Check on a small picture of noise that a network with these weights gives a picture.
+
+    Args:
+        weights: NumPy arrays by name.
+
+    Raises:
+        ValueError: They belong to another architecture, are not floating-point numbers, or
+            give values that are not finite or one colour only.
+    """
+    width = network_width(weights)
+    for name, values in weights.items():
+        if not name.endswith(_UNUSED) and values.dtype.kind != "f":
+            raise ValueError(
+                f"'{name}' has the type {values.dtype}, expected floating-point numbers; save the "
+                "weights as float32"
+            )
+    network = StyleNetwork(width)
+    used = {name: value for name, value in weights.items() if not name.endswith(_UNUSED)}
+    network.load_state_dict({name: torch.tensor(value).float() for name, value in used.items()})
+    noise = np.random.default_rng(0).uniform(0, 255, (1, 3, _CHECKED_SIDE, _CHECKED_SIDE))
+    with torch.no_grad():
+        values = network.eval()(torch.tensor(noise, dtype=torch.float32))
+    if not bool(values.isfinite().all()):
+        problem = "overflow: they give values that are NaN or infinite"
+    elif bool((picture := to_pictures(values)).eq(picture[:, :, :1, :1]).all()):
+        problem = "stylize every picture to a single colour"
+    else:
+        return
+    raise ValueError(
+        f"the weights {problem}; the training diverged or the file is damaged: download it or "
+        "train again"
+    )
 
 
 def to_pictures(values: Tensor) -> Tensor:

@@ -383,3 +383,21 @@ def test_losses_are_named_and_counted(project, caplog):
     assert output["lost"] == ["metadata 'CAMERA_SERIAL'"]
     warnings = [record.getMessage() for record in caplog.records if "CAMERA" in record.getMessage()]
     assert warnings == ["a_plain.mp4: the result will not contain: metadata 'CAMERA_SERIAL'"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda values: values * 0, "stylize every picture to a single colour"),
+        (lambda values: values * 1e30, "overflow: they give values that are NaN or infinite"),
+        (lambda values: values.astype(np.int8), "has the type int8, expected floating-point"),
+    ],
+    ids=["zero", "huge", "integers"],
+)
+def test_weights_that_give_no_picture_are_refused_when_planning(project, change, complaint):
+    weights = StyleNetwork(4).state_dict()
+    broken = {name: change(value.numpy()) for name, value in weights.items()}
+    save_file(broken, project / "data/06_models/style/broken.safetensors")
+    source = write_video(project / "a.mp4", 4)
+    with pytest.raises(ValueError, match=f"style 'broken': .*{complaint}"):
+        plan_only(source, "broken")

@@ -42,7 +42,7 @@ def plan_transfer(
 
     Raises:
         ValueError: The source is not a video or is truncated, the weights belong to another
-            architecture, or the output cannot be written with its name and tracks.
+            architecture or give no picture, or the output cannot be written with its name and tracks.
         OSError: The folder of the output cannot be written.
     """
     from quartet.style import network
@@ -50,7 +50,7 @@ def plan_transfer(
     started = time.perf_counter()
     style = style_weights.name
     try:
-        network.network_width(style_weights.arrays)
+        network.check_output(style_weights.arrays)
     except ValueError as error:
         raise ValueError(f"style '{style}': {error}") from error
     parts: Any
