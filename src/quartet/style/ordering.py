@@ -11,7 +11,7 @@ from av import VideoFrame
 from tqdm import tqdm
 
 from quartet.style.packets import decode_packet, read_packets, select_video_stream, try_decode
-from quartet.style.pictures import read_side_data
+from quartet.style.pictures import has_transparency, read_side_data
 from quartet.style.video import Source, open_source
 
 _FIRST_PACKETS = 32
@@ -63,11 +63,13 @@ class FirstFrames:
         shown_at: Presentation timestamps of the frames in decoder output order, up to the
             first packet that cannot be decoded: after it, timestamps may be wrong.
         side_data: Kinds of side data of the frames, by FFmpeg's name.
+        transparent: Whether a frame has transparent pixels.
     """
 
     frame: VideoFrame
     shown_at: tuple[int | None, ...]
     side_data: frozenset[str] = frozenset()
+    transparent: bool = False
 
 
 def order_by_timestamps(packet_times: PacketTimes, first_frames: FirstFrames) -> FrameOrder | None:
@@ -168,7 +170,7 @@ def read_first_frames(source: Source, stream: int) -> FirstFrames | None:
     first: VideoFrame | None = None
     shown_at: list[int | None] = []
     side_data: set[str] = set()
-    intact = True
+    intact, transparent = True, False
     with open_source(source) as container:
         video = select_video_stream(container, stream, threads=1)
         for index, packet in enumerate(chain(read_packets(container, [video]), [None])):
@@ -177,10 +179,11 @@ def read_first_frames(source: Source, stream: int) -> FirstFrames | None:
             for frame in frames or []:
                 first = first or frame
                 side_data.update(read_side_data(frame))
+                transparent = transparent or has_transparency(frame)
                 if intact:
                     shown_at.append(frame.pts)
             if first is not None and (index >= _FIRST_PACKETS or not intact):
                 break
     if first is None:
         return None
-    return FirstFrames(first, tuple(shown_at), frozenset(side_data))
+    return FirstFrames(first, tuple(shown_at), frozenset(side_data), transparent)

@@ -95,8 +95,9 @@ class FrameConverter:
     def to_picture(self, frame: VideoFrame) -> Picture:
         """Return the displayed picture, shape (h, w, 3), contiguous.
 
-        A frame whose size differs from the plan's is scaled.
+        A frame whose size differs from the plan's is scaled. Transparent pixels become white.
         """
+        transparent = has_transparency(frame)
         limited_grey = _is_grey(frame) and frame.color_range == LIMITED
         if not (frame.format.is_rgb or _is_grey(frame)):
             frame.colorspace = self._plan.colours.matrix
@@ -106,11 +107,13 @@ class FrameConverter:
             frame,
             width=width,
             height=height,
-            format="rgb24",
+            format="rgba" if transparent else "rgb24",
             interpolation=_EXACT,
             threads=self._threads,
         )
         rgb: Picture = converted.to_ndarray()  # type: ignore[assignment]
+        if transparent:
+            rgb = _lay_on_white(rgb)
         if limited_grey:  # FFmpeg treats all grey as full range.
             rgb = _expand_range(rgb)
         return np.ascontiguousarray(self._plan.orientation.apply(rgb))
@@ -129,6 +132,23 @@ class FrameConverter:
         frame.color_primaries = colours.primaries
         frame.color_trc = colours.transfer
         return frame
+
+
+def has_transparency(frame: VideoFrame) -> bool:
+    """Return whether some pixels of the frame are transparent.
+
+    A frame without any opaque pixel is an old format whose fourth channel is unused.
+    """
+    if frame.format.name == "pal8" or not any(each.is_alpha for each in frame.format.components):
+        return False
+    alpha = frame.reformat(format="rgba").to_ndarray()[..., 3]
+    return bool(alpha.min(initial=255) < 255) and bool(alpha.any())
+
+
+def _lay_on_white(rgba: Picture) -> Picture:
+    alpha = rgba[..., 3:].astype(np.uint16)
+    colours = rgba[..., :3] * alpha + 255 * (255 - alpha)
+    return ((colours + 127) // 255).astype(np.uint8)
 
 
 def _is_grey(frame: VideoFrame) -> bool:

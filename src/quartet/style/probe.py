@@ -91,7 +91,10 @@ def plan_video(source: Source, segment_frames: int, *, accept_truncated: bool = 
         packets=order.packets or (sort_packets(scan.packet_times) if scan.seeks_by_search else ()),
         tracks=tracks,
         missing_seconds=float(scan.missing),
-        lost=find_lost_side_data(first_frames.side_data, target, scan.stereo),
+        lost=(
+            *find_lost_side_data(first_frames.side_data, target, scan.stereo),
+            *(("transparency, which becomes white",) if first_frames.transparent else ()),
+        ),
     )
     if len(plan.segments) == 1 or seeks_exactly(source, plan):
         return plan
