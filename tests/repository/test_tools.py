@@ -52,7 +52,8 @@ def recipe(target: str) -> list[str]:
 
 
 def test_a_commit_is_checked_by_what_make_lint_checks() -> None:
-    in_the_makefile = {line.removesuffix(" .").removesuffix(" --check") for line in recipe("lint")}
+    lines = [line.removesuffix(" $(UNTYPED)") for line in recipe("lint")]
+    in_the_makefile = {line.removesuffix(" .").removesuffix(" --check") for line in lines}
     entries = {hook["entry"] for hook in hooks().values() if "/ruff" in hook["entry"]}
     entries |= {hook["entry"] for hook in hooks().values() if hook.get("pass_filenames") is False}
     plain = {entry.removeprefix(".venv/bin/").removesuffix(" --force-exclude") for entry in entries}
