@@ -29,12 +29,14 @@ INSTALLED := $(VENV)/installed
 
 setup: $(INSTALLED)  ## Install the project with all extras and the tools of developers into .venv
 
+# An environment that there is keeps its Python.
 $(VENV)/python:
-	@test -n "$(PYTHON)" || { echo "Quartet needs Python 3.11, 3.12 or 3.13: install one, or say PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(v not in "$(PYTHONS)".split() and f"Quartet needs Python 3.11, 3.12 or 3.13; $(PYTHON) is {v}")'
-	@echo "Making $(VENV) with $$($(PYTHON) --version) ($(PYTHON)); another: rm -r $(VENV), then PYTHON=/path/to/python"
-	@$(PYTHON) -m venv $(VENV) || { $(APT) update && $(APT) install -y $(notdir $(PYTHON))-venv && $(PYTHON) -m venv --clear $(VENV); }
-	@touch $@
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 && touch $@ && exit; \
+	  test -n "$(PYTHON)" || { echo "Quartet needs Python 3.11, 3.12 or 3.13: install one, or say PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+	  $(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(v not in "$(PYTHONS)".split() and f"Quartet needs Python 3.11, 3.12 or 3.13; $(PYTHON) is {v}")' || exit 1; \
+	  echo "Making $(VENV) with $$($(PYTHON) --version) ($(PYTHON)); another: rm -r $(VENV), then PYTHON=/path/to/python"; \
+	  $(PYTHON) -m venv $(VENV) || { $(APT) update && $(APT) install -y $(notdir $(PYTHON))-venv && $(PYTHON) -m venv --clear $(VENV); } || exit 1; \
+	  touch $@
 
 $(CORE): LOCKS := requirements-core.lock
 $(INSTALLED): LOCKS := requirements.lock requirements-dev.lock
@@ -96,7 +98,7 @@ mnist: $(CORE)  ## Fetch the real MNIST into data/01_raw/mnist_original
 vgg: $(CORE)  ## Fetch VGG-19's weights, by which styles are learned, into data/01_raw/style
 	$(BIN)/kedro fetch vgg
 
-samples: setup  ## Remake the committed samples
+samples: $(CORE)  ## Remake the committed samples
 	$(BIN)/kedro run --pipelines sample_data
 
 # The tests open Kedro-Viz in a browser. Where none can be installed they say so and skip.

@@ -17,7 +17,9 @@ import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from locks import applicable, locked
@@ -221,6 +223,35 @@ def test_everything_locked_has_a_hash_and_comes_from_wherever_the_user_says(lock
     first = re.findall(r"^[a-z].*\n(.*)", text, re.MULTILINE)
     assert len(first) == len(locked(lock)) > 0
     assert [line for line in first if not line.startswith("    --hash=sha256:")] == []
+
+
+def declared() -> dict[str, list[Requirement]]:
+    """What pyproject.toml asks for, by extra; the core has the empty name."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    pyproject = tomllib.loads(text)
+    extras = pyproject["project"]["optional-dependencies"]
+    lists = {
+        "": pyproject["project"]["dependencies"],
+        "dev": pyproject["dependency-groups"]["dev"],
+        **extras,
+    }
+    return {name: list(map(Requirement, lines)) for name, lines in lists.items()}
+
+
+def test_what_is_declared_is_locked() -> None:
+    """Else a new dependency would be missing after `make run`."""
+    full = locked("requirements.lock")
+    locks = {"": locked("requirements-core.lock"), "dev": {**full, **locked(LOCKS[-1])}}
+    wrong = [
+        str(requirement)
+        for extra, requirements in declared().items()
+        for requirement in requirements
+        if requirement.name != "quartet"
+        and not requirement.specifier.contains(
+            locks.get(extra, full).get(canonicalize_name(requirement.name), "0")
+        )
+    ]
+    assert wrong == [], "run `make lock`"
 
 
 def test_the_core_is_locked_as_in_images() -> None:

@@ -3,6 +3,7 @@
 from itertools import chain, repeat
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -160,3 +161,11 @@ def test_ranks_share_the_cores_of_their_machine(monkeypatch):
 def test_float16_without_a_gpu_raises():
     with pytest.raises(ValueError, match="float16 needs a GPU"):
         detect_platform(Stylizing(precision="float16"))
+
+
+def test_a_system_without_linux_calls_counts_its_cores_and_memory(monkeypatch):
+    """As macOS, which has neither `sched_getaffinity` nor /proc."""
+    monkeypatch.delattr(stylizers.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(stylizers.os, "cpu_count", lambda: 6)
+    assert detect_platform(Stylizing(precision="float32")).workers == 6
+    assert 0 < stylizers._free_memory(torch.device("cpu")) <= psutil.virtual_memory().total
