@@ -65,6 +65,7 @@ def test_commands_have_the_options_that_they_get(name: str, command: str) -> Non
     assert {word for word in words if word.startswith("--")} <= options
 
 
+@pytest.mark.skipif("mariadb" not in SERVICES, reason="a project without MariaDB")
 def test_the_tables_have_the_user_that_quartet_reads_from_the_environment() -> None:
     credentials = (ROOT / "conf/base/credentials.yml").read_text(encoding="utf-8")
     environment = SERVICES["mariadb"]["environment"]
