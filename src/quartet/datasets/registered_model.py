@@ -30,6 +30,10 @@ CHECKSUMS = "SHA256SUMS"
 """File with the checksums of a model's other files, as `sha256sum` writes and checks them."""
 
 
+_REFUSED = "not_registered.{}"
+"""Tag of a run whose release was refused, by model; its value is the reason."""
+
+
 @dataclass(frozen=True)
 class ModelRelease:
     """A candidate for registration, and the decision whether to register it.
@@ -170,6 +174,8 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
 
         if not data.approved:
             logger.info("%s: %s", self.model_name, data.reason)
+            if mlflow.active_run():
+                mlflow.set_tag(_REFUSED.format(self.model_name), data.reason)
             return
         run = mlflow.active_run() or mlflow.start_run()
         with tempfile.TemporaryDirectory() as folder, _preserve_import_path():
@@ -195,9 +201,15 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         """Return the latest version, or None if there is none and loading does not require one."""
         entry = self._latest_version()
         if entry is None and self._registered_by:
+            command = f"`{run_command(self._registered_by)}`"
+            refusal = self._find_refusal()
             raise DatasetError(
-                f"{self.model_name}: no version is registered; run "
-                f"`{run_command(self._registered_by)}` first"
+                f"{self.model_name}: no version is registered; "
+                + (
+                    f"{command} refused the last one: {refusal}"
+                    if refusal
+                    else f"run {command} first"
+                )
             )
         other = entry.tags.get("trained_on") if entry else None
         if entry and other and self._trained_on and other != self._trained_on:
@@ -207,6 +219,23 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
                 "--params dataset_name=NAME, or delete this version"
             )
         return entry
+
+    def _find_refusal(self) -> str | None:
+        """Return the reason why the last release was not registered; None if there was none."""
+        import mlflow
+
+        tag = _REFUSED.format(self.model_name)
+        try:
+            runs = mlflow.search_runs(
+                filter_string=f"tags.`{tag}` != ''",
+                order_by=["attributes.start_time DESC"],
+                max_results=1,
+                output_format="list",
+                search_all_experiments=True,
+            )
+        except mlflow.MlflowException:  # a server without this search
+            return None
+        return str(runs[0].data.tags[tag]) if runs else None
 
     def _latest_version(self) -> Any | None:
         import mlflow

@@ -234,6 +234,11 @@ class SensorRelease(_Settings):
         description="Maximum mean false-alarm rate of all models on held-back windows, as a "
         "multiple of nu; a model set with a higher rate is not registered.",
     )
+    accept: bool = Field(
+        False,
+        description="Whether to register a model set with a higher rate all the same. More alarms "
+        "will be false, but scoring can begin.",
+    )
 
 
 class Fleet(_Settings):

@@ -199,3 +199,19 @@ def test_data_of_a_named_data_set_may_be_moved(weights):
 def test_version_that_does_not_name_its_data_is_loaded(registry, weights):
     registry.save(release(weights))
     assert dataset_of("data/01_raw/mnist").load().version == 1
+
+
+def test_refused_release_is_the_reason_for_a_missing_version(registry, weights):
+    """Not the advice to train, which has just been done."""
+    required = RegisteredModelDataset(model_name="digits", registered_by="mnist_training")
+    for number in (1, 2):
+        with mlflow.start_run():
+            registry.save(release(weights, approved=False, reason=f"accuracy 0.{number}"))
+    for check in (required.load, required.check_at_start):
+        with pytest.raises(
+            DatasetError, match=r"pipelines mnist_training` refused .*: accuracy 0\.2"
+        ):
+            check()
+    with mlflow.start_run():
+        registry.save(release(weights))
+    assert required.load().version == 1

@@ -25,11 +25,10 @@ def release(windows):
         windows.drop(columns="revision"), SETTINGS, 300, progress=False
     ).model_set
 
-    def make(windows):
-        metrics = {"models": 1, "false_alarm_rate": 0.02, "nu": 0.02}
-        return make_release(
-            model_set.to_arrays(), metrics, None, windows, SETTINGS, SensorRelease()
-        )
+    def make(windows, rate=0.02, svm=SETTINGS, **options):
+        metrics = {"models": 1, "false_alarm_rate": rate, "nu": 0.02}
+        settings = SensorRelease(**options)
+        return make_release(model_set.to_arrays(), metrics, None, windows, svm, settings)
 
     return make
 
@@ -86,3 +85,25 @@ def test_one_new_sensor_is_added_to_the_registered_models():
     merged = merge_models(press, champion, one)
     devices = {device for device, _ in SensorModels.from_arrays(merged).pairs}
     assert devices == {"press", "pump", "fan"}
+
+
+def test_refusal_says_what_to_do(release, windows):
+    refused = release(windows, rate=0.0874)
+    assert not refused.approved
+    assert refused.reason == (
+        "1 models, false-alarm rate 8.74 % (target 2.00 %): more than 4 times the target; train "
+        "again with --params to compare windows with the hours before "
+        "(sensor_svm.context_hours=2), set a higher target (sensor_svm.nu=0.09), or register the "
+        "models as they are (sensor_release.accept=true)"
+    )
+    in_context = SETTINGS.model_copy(update={"context_hours": 2.0})
+    assert "context_hours" not in release(windows, rate=0.0874, svm=in_context).reason
+
+
+def test_high_rate_can_be_accepted(release, windows):
+    accepted = release(windows, rate=0.0874, accept=True)
+    assert accepted.approved
+    assert accepted.reason.endswith(
+        "more than 4 times the target, accepted by sensor_release.accept"
+    )
+    assert release(windows, rate=0.0874, most_false_alarms=5).approved

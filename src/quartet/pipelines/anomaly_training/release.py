@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,9 @@ def make_release(
 
     model_set = sensors.model_set.SensorModels.from_arrays(merged_models)
     metrics = anomaly_training_metrics
-    approved, reason = _evaluate(model_set.version, metrics, sensor_champion, sensor_release)
+    approved, reason = _evaluate(
+        model_set.version, metrics, sensor_champion, sensor_svm, sensor_release
+    )
     return ModelRelease(
         approved=approved,
         reason=reason,
@@ -65,6 +68,7 @@ def _evaluate(
     model_set_version: str,
     metrics: Mapping[str, float],
     champion: Champion | None,
+    svm: SensorSvm,
     settings: SensorRelease,
 ) -> tuple[bool, str]:
     rate, nu = metrics["false_alarm_rate"], metrics["nu"]
@@ -74,7 +78,21 @@ def _evaluate(
     )
     if champion is not None and champion.tags.get("model_set_version") == model_set_version:
         return False, f"{summary}: the same as version {champion.version}"
-    if rate > settings.most_false_alarms * nu:
-        limit = f"more than {settings.most_false_alarms:g} times the target"
-        return False, f"{summary}: {limit}; not registered"
-    return True, summary
+    if rate <= settings.most_false_alarms * nu:
+        return True, summary
+    limit = f"{summary}: more than {settings.most_false_alarms:g} times the target"
+    if settings.accept:
+        return True, f"{limit}, accepted by sensor_release.accept"
+    return False, f"{limit}; {_advise(rate, svm)}"
+
+
+def _advise(rate: float, svm: SensorSvm) -> str:
+    """Return what to do about a high false-alarm rate, as parameters to copy."""
+    digit = 10.0 ** math.floor(math.log10(rate))
+    target = min(math.ceil(rate / digit) * digit, 0.5)
+    context = "compare windows with the hours before (sensor_svm.context_hours=2), "
+    return (
+        f"train again with --params to {'' if svm.context_hours else context}set a higher target "
+        f"(sensor_svm.nu={target:g}), or register the models as they are "
+        "(sensor_release.accept=true)"
+    )
