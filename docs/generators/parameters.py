@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from kedro_cloud.core import cloud_settings
+from quartet.datasets.sensor_store import sensor_columns
 from quartet.digits import settings as digits
 from quartet.faq import search_space
 from quartet.faq import settings as faq
@@ -25,6 +26,7 @@ MODULES = (
     faq,
     search_space,
     sensors,
+    sensor_columns,
     style,
     transfer_settings,
     encoding_settings,

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from kedro_cloud.core import cloud_settings
+from quartet.datasets.sensor_store import sensor_columns
 from quartet.digits import settings as digits
 from quartet.faq import search_space
 from quartet.faq import settings as faq
@@ -34,7 +35,7 @@ PAGE_OF = {
 SETTINGS = {
     "mnist_training": [digits],
     "faq": [faq, search_space],
-    "sensors": [sensors],
+    "sensors": [sensors, sensor_columns],
     "style_training": [style],
     "style_transfer": [transfer_settings, encoding_settings],
     "configuration": [cloud_settings, downloads],

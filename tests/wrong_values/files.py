@@ -154,7 +154,11 @@ _SENSORS = [
     Case(
         "readings_columns",
         READ_TABLE,
-        (TABLE, "expected TS, Device, Sensor, Value, found time, of, what"),
+        (
+            TABLE,
+            "Device, Sensor, Value are missing; found time, of, what",
+            "sensor_columns.time=time",
+        ),
         write(TABLE, "time,of,what\n1,2,3\n"),
     ),
     Case(
@@ -170,7 +174,12 @@ _SENSORS = [
         (".xlsx; expected",),
         write("t.xlsx", ""),
     ),
-    Case("labels_columns", SCORE, ("sensor_labels", "device is missing"), write(LABELS, "a,b\n")),
+    Case(
+        "labels_columns",
+        SCORE,
+        ("sensor_labels", "device, sensor, start, end, kind are missing; found a, b"),
+        write(LABELS, "a,b\n"),
+    ),
     Case("labels_empty", SCORE, ("sensor_labels", LABELS, "not a CSV file"), write(LABELS, "")),
     Case("labels_a_folder", SCORE, ("sensor_labels", "expected a file"), make_folder(LABELS)),
     Case("labels_in_utf16", SCORE, (LABELS, "save it as UTF-8"), recode(LABELS, "utf-16")),

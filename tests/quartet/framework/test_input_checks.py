@@ -144,7 +144,7 @@ def test_secrets_of_environment_and_credentials_are_written_nowhere(project):
 
 
 def test_fault_in_the_content_is_reported_once_without_advice_to_repeat(project):
-    (project / "bad.csv").write_text(HEAD + "\n" + "01/01/2026 00:00,d,s,1\n" * 9)
+    (project / "bad.csv").write_text(HEAD + "\n" + "soon,d,s,1\n" * 9)
     parameters = "sensor_table=bad.csv,sensor_database=sqlite:///bad.db"
     result = run_kedro(project, "run", "--pipelines", "sensor_ingestion", "--params", parameters)
     assert result.returncode == 1
