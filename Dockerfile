@@ -18,7 +18,7 @@ RUN apt-get update \
 # Open MPI, mpi4py, FFmpeg (inside PyAV) and the ODBC driver are wheels, pinned by the lock file too.
 COPY requirements.lock /opt/quartet/requirements.lock
 RUN python -m venv /opt/quartet/venv \
-    && /opt/quartet/venv/bin/pip install --no-cache-dir --disable-pip-version-check \
+    && /opt/quartet/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps \
         -r /opt/quartet/requirements.lock
 # As root, like Microsoft's own training images (github.com/Azure/AzureML-Containers, issue 24): that
 # mounts, sshd and Open MPI of a training job work as another user is unproven. Open MPI refuses root

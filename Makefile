@@ -49,7 +49,7 @@ ifeq ($(shell uname -s)-$(TORCH),Linux-cpu)
 	@$(PIP) --no-deps $(addprefix --extra-index-url ,$(CPU_WHEELS)) -r $(VENV)/torch.txt \
 	  || { echo "No CPU wheel of PyTorch for this Python was found: check the network, or say TORCH=cuda" >&2; exit 1; }
 endif
-	@$(PIP) $(addprefix -r ,$(LOCKS)) $(if $(filter cuda,$(TORCH)),-r requirements-cuda.lock)
+	@$(PIP) --no-deps $(addprefix -r ,$(LOCKS)) $(if $(filter cuda,$(TORCH)),-r requirements-cuda.lock)
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
