@@ -55,7 +55,7 @@ def rehearse_assembly(
 def _find_lost_metadata(source: Source, plan: VideoPlan, target: Path) -> tuple[str, ...]:
     """Return the metadata of file and video that the target does not contain."""
     with open_source(source) as original, open_source(target) as output:
-        # Some containers keep metadata of the file with the video, and MP4 the timecode with any track.
+        # Some containers keep metadata of the file with the video; MP4 the timecode with any track.
         kept = {*output.metadata, *output.streams.video[0].metadata}
         kept |= {"timecode" for each in output.streams if "timecode" in each.metadata}
         return (

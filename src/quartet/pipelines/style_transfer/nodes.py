@@ -42,7 +42,8 @@ def plan_transfer(
 
     Raises:
         ValueError: The source is not a video or is truncated, the weights belong to another
-            architecture or give no picture, or the output cannot be written with its name and tracks.
+            architecture or give no picture, or the output cannot be written with its name and
+            tracks.
         OSError: The folder of the output cannot be written.
     """
     from quartet.style import network
