@@ -44,6 +44,7 @@ class Media:
         pictures: Sorted names of the pictures; empty for a video.
         is_folder: Whether this is a folder of pictures.
         left_out: Reason by name, of pictures of the folder that cannot be stylized.
+        pages: Number of pages by name, of pictures that have several; the first is read.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Media:
     is_folder: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
     _max_megapixels: float = MAX_MEGAPIXELS
+    pages: Mapping[str, int] = field(default_factory=dict)
     _format: str = ""
     """Format of an animation, if Pillow recognises it."""
 
@@ -175,6 +177,7 @@ class MediaDataset(InputDataset[Media]):
             (name,) if still else (),
             location,
             _max_megapixels=self._max_megapixels,
+            pages={name: header.pages} if header and header.pages > 1 else {},
             _format=animation,
         )
 
@@ -182,6 +185,7 @@ class MediaDataset(InputDataset[Media]):
         """Return the pictures of a folder; others have a reason why they are left out."""
         pictures: list[str] = []
         left_out: dict[str, str] = {}
+        pages: dict[str, int] = {}
         entries = location.filesystem.ls(location.path, detail=True)
         names = {PurePosixPath(entry["name"]).name for entry in entries if entry["type"] == "file"}
         for name in sorted(name for name in names if not is_hidden(name)):
@@ -197,13 +201,15 @@ class MediaDataset(InputDataset[Media]):
                 )
             elif header:
                 pictures.append(name)
+                if header.pages > 1:
+                    pages[name] = header.pages
         if not pictures:
             reasons = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
             raise DatasetError(
                 f"{location.path}: the folder contains no pictures{reasons}; {self._hint}"
             )
         name = PurePosixPath(location.path).name
-        return Media(name, tuple(pictures), location, True, left_out, self._max_megapixels)
+        return Media(name, tuple(pictures), location, True, left_out, self._max_megapixels, pages)
 
     def _read_header(self, path: str) -> PictureHeader | None:
         with self._location.filesystem.open(path, "rb", block_size=_HEADER_BLOCK) as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -31,6 +31,17 @@ _UNSUPPORTED_SUFFIXES = {
     ".svg": "SVG",
     ".eps": "EPS",
 }
+_UNKNOWN_SUFFIXES = {
+    **dict.fromkeys((".tga", ".icb", ".vda"), "Targa"),
+    **dict.fromkeys((".sgi", ".rgb", ".bw"), "SGI"),
+    **dict.fromkeys((".ico", ".cur", ".icns"), "icons"),
+    **dict.fromkeys((".fit", ".fits"), "FITS"),
+    **dict.fromkeys((".wmf", ".emf"), "Windows metafiles"),
+    ".bpg": "BPG", ".dds": "DirectDraw surfaces", ".dpx": "DPX", ".exr": "OpenEXR",
+    ".hdr": "Radiance HDR", ".pcx": "PCX", ".pdf": "PDF", ".qoi": "QOI", ".xbm": "XBM",
+    ".xcf": "GIMP", ".xpm": "XPM",
+}  # fmt: skip
+"""Pictures by suffix, if Pillow does not open them and they are no video."""
 PICTURE_SUFFIXES = (*SUFFIXES, *_UNSUPPORTED_SUFFIXES)
 """Suffixes of all pictures, including those of formats that are not read."""
 
@@ -47,6 +58,9 @@ _AVIF = {b"avif", b"avis"}
 _HEIF_SEQUENCES = {b"hevc", b"hevx", b"msf1"}
 _HEIF_PICTURES = {b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC",
                   b"mif1": "HEIF", b"mif2": "HEIF", b"crx ": "raw camera data"}  # fmt: skip
+_UNSUPPORTED = "{} cannot be read; export it as JPEG or PNG"
+_SUBFILE_TYPE, _COPY_OR_MASK = 254, 0b101
+"""TIFF's tag of a page, and its bits of a reduced copy and of a mask."""
 _ANIMATED = ("AVIF", "GIF", "PNG", "WEBP")
 """Formats whose further pictures are an animation; in others they are pages or previews."""
 
@@ -61,10 +75,12 @@ class PictureHeader:
     Attributes:
         format: Pillow's name of the format; empty for a damaged picture.
         frames: Number of pictures that follow each other in time; 1 for a still picture.
+        pages: Number of pages of a TIFF file, without reduced copies of them.
     """
 
     format: str
     frames: int
+    pages: int = 1
 
 
 def read_header(file: BinaryIO, name: str, max_megapixels: float) -> PictureHeader | None:
@@ -83,16 +99,29 @@ def read_header(file: BinaryIO, name: str, max_megapixels: float) -> PictureHead
     """
     start, suffix = file.read(256), PurePosixPath(name).suffix.lower()
     if kind := _find_unsupported(start, suffix):
-        raise ValueError(f"{kind} cannot be read; export it as JPEG or PNG")
+        raise ValueError(_UNSUPPORTED.format(kind))
     file.seek(0)
     try:
         picture = Image.open(file, formats=FORMATS)
         frames = getattr(picture, "n_frames", 1) if picture.format in _ANIMATED else 1
+        pages = _count_pages(picture) if picture.format == "TIFF" else 1
     except Exception:  # decoders raise any exception on damaged files
+        if (kind := _UNKNOWN_SUFFIXES.get(suffix)) and not _is_video(start):
+            raise ValueError(_UNSUPPORTED.format(kind)) from None
         damaged = suffix in PICTURE_SUFFIXES and suffix != ".gif" and not _is_video(start)
         return PictureHeader("", 1) if damaged else None
     check_size(picture, max_megapixels)
-    return PictureHeader(str(picture.format), frames)
+    return PictureHeader(str(picture.format), frames, pages)
+
+
+def _count_pages(picture: Any) -> int:
+    """Return the number of pages of a TIFF file."""
+    pages = 0
+    for index in range(picture.n_frames):
+        picture.seek(index)
+        pages += not picture.tag_v2.get(_SUBFILE_TYPE, 0) & _COPY_OR_MASK
+    picture.seek(0)
+    return max(1, pages)
 
 
 def check_size(picture: Image.Image, max_megapixels: float) -> None:

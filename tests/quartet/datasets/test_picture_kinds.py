@@ -188,3 +188,26 @@ def test_photographs_for_training_include_all_suffixes(tmp_path):
     with pytest.raises(ValueError, match=r"b\.heic"):
         folder["b.heic"]
     assert folder.unreadable.keys() == {"b.heic"}
+
+
+def test_pictures_of_other_formats_are_left_out_with_a_reason(tmp_path):
+    pixels = Image.new("RGB", (24, 16))
+    for suffix in ("png", "tga", "pcx", "ico", "sgi", "dds"):
+        pixels.save(tmp_path / f"a.{suffix}")
+    (tmp_path / "a.exr").write_bytes(b"\x76\x2f\x31\x01" + bytes(99))
+    (tmp_path / "notes.txt").write_text("not a picture")
+    found = media(tmp_path)
+    assert found.pictures == ("a.png",)
+    names = {"a.tga", "a.pcx", "a.ico", "a.sgi", "a.dds", "a.exr"}
+    assert found.left_out.keys() == names
+    assert found.left_out["a.tga"] == "Targa cannot be read; export it as JPEG or PNG"
+
+
+def test_pages_of_a_scan_are_counted_without_its_previews(tmp_path):
+    page, copy = Image.new("RGB", (24, 16)), Image.new("RGB", (6, 4))
+    page.save(tmp_path / "scan.tif", save_all=True, append_images=[page, page])
+    copy.encoderinfo = {"tiffinfo": {254: 1}}
+    page.save(tmp_path / "preview.tif", save_all=True, append_images=[copy])
+    found = media(tmp_path)
+    assert found.pictures == ("preview.tif", "scan.tif")
+    assert found.pages == {"scan.tif": 3}

@@ -401,3 +401,10 @@ def test_weights_that_give_no_picture_are_refused_when_planning(project, change,
     source = write_video(project / "a.mp4", 4)
     with pytest.raises(ValueError, match=f"style 'broken': .*{complaint}"):
         plan_only(source, "broken")
+
+
+def test_pages_that_are_not_stylized_are_named(project, caplog):
+    page = Image.new("RGB", (40, 32))
+    page.save(project / "scan.tif", save_all=True, append_images=[page, page])
+    plan_only(project / "scan.tif")
+    assert "scan.tif: only the first of its 3 pages is stylized" in caplog.text

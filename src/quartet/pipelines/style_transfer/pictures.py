@@ -55,6 +55,8 @@ def plan_pictures(source: Media, style: str, folder: PublishedFolder) -> tuple[J
             bar.update()
     for name, reason in left_out.items():
         logger.warning("Picture left out: %s: %s", name, reason)
+    for name in sorted(source.pages.keys() & outputs.keys()):
+        logger.warning("%s: only the first of its %d pages is stylized", name, source.pages[name])
     return {"video": None, "pictures": outputs, "left_out": left_out}, digests
 
 
