@@ -4,9 +4,7 @@ import ctypes.util
 import struct
 import types
 
-import azure.identity
 import pytest
-from azure.core.exceptions import ClientAuthenticationError
 from kedro.io import DatasetError
 from sqlalchemy import create_engine, event
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -19,6 +17,9 @@ from quartet.datasets.sensor_store.schema import metadata
 from quartet.datasets.sensor_store.tables import Cursor, SensorTablesDataset
 from support import free_port, skip_or_fail
 from window_batches import KEYS, batch, end, faults, fleet, ledger, tables, windows
+
+azure_identity = pytest.importorskip("azure.identity", reason="needs the extra azure")
+azure_errors = pytest.importorskip("azure.core.exceptions")
 
 pytest_plugins = ("mariadb",)
 pytestmark = pytest.mark.usefixtures("pyodbc")
@@ -44,7 +45,7 @@ def calls(monkeypatch, pyodbc):
         calls.append((text, keywords))
         raise pyodbc.OperationalError("08001", "[08001] no server here (10061) (SQLDriverConnect)")
 
-    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", Credential)
+    monkeypatch.setattr(azure_identity, "DefaultAzureCredential", Credential)
     monkeypatch.setattr(pyodbc, "connect", connect)
     return calls
 
@@ -136,11 +137,11 @@ def test_a_missing_identity_is_reported_with_a_hint(monkeypatch):
             pass
 
         def get_token(self, *_):
-            raise ClientAuthenticationError("no identity found")
+            raise azure_errors.ClientAuthenticationError("no identity found")
 
     with pytest.raises(DatasetError, match=r"sensors at home: no Entra ID identity .*az login"):
         get_entra_token(Credential(), "sensors at home")
-    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", Credential)
+    monkeypatch.setattr(azure_identity, "DefaultAzureCredential", Credential)
     with pytest.raises(DatasetError, match="no Entra ID identity"):
         SensorTablesDataset(url=URL, attempts=3).load()
 

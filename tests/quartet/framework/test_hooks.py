@@ -98,4 +98,4 @@ def test_tracking_plugin_can_be_disabled(hooks, registered):
     _register_hooks_entry_points(manager, ())
     plugins = {type(plugin).__name__ for plugin in manager.get_plugins()}
     assert ("MlflowHook" in plugins) == registered
-    assert "AzureMLLocalRunHook" in plugins
+    assert "StartHooks" in plugins

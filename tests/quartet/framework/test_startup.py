@@ -8,7 +8,7 @@ import pytest
 
 from kedro_cloud.core import startup
 from stepping import make_project
-from support import ROOT, clean_environment, run_kedro
+from support import ROOT, clean_environment, needs_azure, run_kedro
 
 HEAVY = {"torch", "mlflow", "azure.ai.ml", "sklearn", "matplotlib", "pandas.core", "lightgbm"}
 
@@ -29,6 +29,7 @@ def test_quick_commands_import_no_heavy_libraries(command):
     assert result.stdout.splitlines()[-1] == "IMPORTED []"
 
 
+@needs_azure
 def test_commands_of_plugins_are_available():
     for command in (
         ["mlflow", "ui", "--help"],
@@ -102,12 +103,14 @@ def start_step(project, heavy, before="", after="", environment=None):
     return result.stdout.splitlines()[-2:]
 
 
+@needs_azure
 def test_step_imports_and_opens_only_what_its_nodes_need(project):
     imported, opened = start_step(project, HEAVY_FOR_STEPS)
     assert imported == "IMPORTED []"
     assert opened == "OPENED ['new_windows', 'scoring_claim', 'sensor_models', 'sensor_windows']"
 
 
+@needs_azure
 def test_other_ranks_do_not_import_mlflow_on_a_cluster(project):
     """On a cluster its code is a folder, and no entry point makes Kedro load plugins late."""
     imported, _ = start_step(
