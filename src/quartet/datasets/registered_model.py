@@ -211,8 +211,10 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
                     else f"run {command} first"
                 )
             )
-        other = entry.tags.get("trained_on") if entry else None
-        if entry and other and self._trained_on and other != self._trained_on:
+        if entry is None:
+            return None
+        other = entry.tags.get("trained_on")
+        if other and self._trained_on and other != self._trained_on:
             raise DatasetError(
                 f"{self.model_name}: registered version {entry.version} was trained on {other}, "
                 f"expected {self._trained_on}; name each data set in all of its runs, with "
