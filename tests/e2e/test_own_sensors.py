@@ -182,3 +182,25 @@ def test_sensors_of_a_file_are_scored(name: str, project: Path) -> None:
     sensors = len(case.readings[["Device", "Sensor"]].drop_duplicates())
     assert scored["sensors_scored"] == ingested["sensors"] == sensors
     assert scored["windows_scored"] > 0
+
+
+@pytest.mark.integration
+def test_refused_models_are_explained_and_can_be_accepted(project: Path) -> None:
+    """A machine whose values wander has more false alarms than asked for."""
+    walk = np.random.default_rng(2).normal(size=MINUTES).cumsum()
+    path = project / "wandering.csv"
+    ONE.iloc[:MINUTES].assign(Sensor="flow", TS=ONE["TS"].unique(), Value=walk).to_csv(
+        path, index=False
+    )
+    given = f"dataset_name=wandering,sensor_table={path}"
+    refused = run_kedro(project, "run", "--pipelines", PIPELINES, "--params", given)
+    assert refused.returncode == 1
+    assert (
+        "`kedro run --pipelines anomaly_training` refused the last one: 1 models" in refused.stderr
+    )
+    for advice in ("context_hours=2", "sensor_svm.nu=", "sensor_release.accept=true"):
+        assert advice in refused.stderr
+    given += ",sensor_release.accept=true"
+    accepted = run_kedro(project, "run", "--pipelines", PIPELINES, "--params", given)
+    assert accepted.returncode == 0, accepted.stderr
+    assert metrics(project / "data/wandering", "anomaly_scoring")["windows_scored"] > 0

@@ -144,10 +144,10 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
         Raises:
             DatasetError: One of `columns` does not exist, or is invalid.
         """
-        options = parse_options(SensorColumns, columns, COLUMNS_PARAMETER)
+        self._columns = parse_options(SensorColumns, columns, COLUMNS_PARAMETER)
         self._folder = _absolute(Location.from_filepath(filepath, credentials, fs_args))
         location = _absolute(Location.from_filepath(table, credentials, fs_args)) if table else None
-        self._table = ReadingTable(location, columns=options) if location else None
+        self._table = ReadingTable(location, columns=self._columns) if location else None
         # Hooks read these attributes, which all datasets of Kedro's file formats have.
         self._filepath = PurePosixPath((location or self._folder).path)
         self._protocol = (location or self._folder).protocol
@@ -167,11 +167,17 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
         """Check the folder, or the columns of the table, before the run begins.
 
         Raises:
-            DatasetError: The folder or the table does not exist, or the table cannot be read.
+            DatasetError: The folder or the table does not exist, the table cannot be read, or
+                there is none but its columns are set.
         """
         self.load()
         if self._table is not None:
             self._table.check_columns()
+        elif self._columns != SensorColumns():
+            raise DatasetError(
+                f"{COLUMNS_PARAMETER}: describes the columns of a table, but capture files are "
+                "read; set --params sensor_table=FILE"
+            )
 
     def save(self, data: Any) -> None:
         """Raise: readings cannot be saved.

@@ -67,7 +67,7 @@ def match_columns(
         dataset: Name of the dataset, or path of the file.
         found: The header of the file.
         names: The name to look for of each column, by field: `{"time": "TS"}`.
-        parameter: The parameter with these fields, for messages: `sensor_columns`.
+        parameter: The parameter with these fields, for messages.
         synonyms: Common names of each column in lower case, by field, the most likely first.
         optional: Fields whose column may be missing; it is then missing in the result, too.
 

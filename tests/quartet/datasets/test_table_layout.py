@@ -217,3 +217,11 @@ def test_reason_names_the_format(tmp_path) -> None:
     assert count_reasons(decode_table(part, NOW, SensorIngestion())) == {
         "timestamp is not DD.MM.YYYY": 1
     }
+
+
+def test_columns_without_a_table_are_an_error(tmp_path) -> None:
+    """Or the setting would have no effect, and nobody would know."""
+    captures = SensorSourceDataset(filepath=str(tmp_path), columns={"time": "t"})
+    with pytest.raises(DatasetError, match="set --params sensor_table=FILE"):
+        captures.check_at_start()
+    SensorSourceDataset(filepath=str(tmp_path), columns={"time": "TS"}).check_at_start()

@@ -114,7 +114,8 @@ class Layout:
             return pa.table([time, device, sensor, values[0]], names=list(COLUMNS)), rows
         parts, numbers = [], []
         if len({value.type for value in values}) > 1:
-            values = [value.cast(pa.string()) for value in values]
+            has_text = any(pa.types.is_string(value.type) for value in values)
+            values = [value.cast(pa.string() if has_text else pa.float64()) for value in values]
         for name, value in zip(self.values, values, strict=True):
             is_reading = pc.invert(_is_missing(value))
             sensor = _repeat(name.strip(), len(table))
@@ -124,7 +125,8 @@ class Layout:
         return pa.concat_tables(parts), np.concatenate(numbers)
 
     def _to_numbers(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        return column if self.decimal is None else to_plain_numbers(to_plain(column), self.decimal)
+        column = to_plain(column)
+        return column if self.decimal is None else to_plain_numbers(column, self.decimal)
 
     def _trim(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
         column = to_plain(column) if self.is_padded else column
