@@ -195,9 +195,8 @@ def test_refused_models_are_explained_and_can_be_accepted(project: Path) -> None
     given = f"dataset_name=wandering,sensor_table={path}"
     refused = run_kedro(project, "run", "--pipelines", PIPELINES, "--params", given)
     assert refused.returncode == 1
-    assert (
-        "`kedro run --pipelines anomaly_training` refused the last one: 1 models" in refused.stderr
-    )
+    assert "sensor_models_wandering: no version is registered" in refused.stderr
+    assert "refused the last one: 1 models, false-alarm rate" in refused.stderr
     for advice in ("context_hours=2", "sensor_svm.nu=", "sensor_release.accept=true"):
         assert advice in refused.stderr
     given += ",sensor_release.accept=true"
