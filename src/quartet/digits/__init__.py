@@ -1,9 +1,10 @@
 """Classification of handwritten digits: the algorithms of the MNIST scenario.
 
-In: images of shape (n, 28, 28) and labels of shape (n,), both uint8. Out: two
-trained classifiers as named arrays (a multinomial logistic regression and a
-small convolutional network), class probabilities of shape (n, 10), and the
-figures and metrics that evaluate them. Plain Python over arrays, without Kedro.
+In: images of shape (n, 28, 28) and labels of shape (n,), both uint8, or others that
+are brought into this form. Out: two trained classifiers as named arrays (a
+multinomial logistic regression and a small convolutional network), class
+probabilities of shape (n, 10), and the figures and metrics that evaluate them.
+Plain Python over arrays, without Kedro.
 """
 
 import lazy_loader
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "lbfgs",
         "logistic",
         "precision",
+        "preparation",
         "sample",
         "serving",
         "settings",

@@ -31,9 +31,9 @@ _VIEWS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 
 
 class ConvNet(nn.Module):
-    """The network: logits of shape (n, 10) from normalised images of shape (n, 1, 28, 28)."""
+    """The network: logits of shape (n, classes) from normalised images, (n, 1, 28, 28)."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, classes: int = CLASSES) -> None:
         super().__init__()
         self._dtype = dtype
         self.features = nn.Sequential(
@@ -51,7 +51,7 @@ class ConvNet(nn.Module):
             nn.MaxPool2d(2),  # 96 channels of 3 x 3
             nn.Flatten(),
         )
-        self.head = nn.Linear(96 * 3 * 3, CLASSES)
+        self.head = nn.Linear(96 * 3 * 3, classes)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,16 +74,17 @@ class _Convolution(nn.Conv2d):
 
 
 def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
-    """Return class probabilities, shape (n, 10), rows summing to 1.
+    """Return class probabilities, shape (n, classes), rows summing to 1.
 
     Test-time augmentation: the mean over each image as it is and shifted by one pixel
     left, right, up and down. 7 % fewer errors on MNIST than without.
     """
     device = select_device()
-    network = ConvNet(select_compute_dtype(device))
+    classes = len(weights["head.bias"])
+    network = ConvNet(select_compute_dtype(device), classes)
     network.load_state_dict({name: torch.tensor(array) for name, array in weights.items()})
     network.to(device).eval()
-    probabilities = np.empty((len(images), CLASSES), dtype=np.float32)
+    probabilities = np.empty((len(images), classes), dtype=np.float32)
     with torch.inference_mode():
         starts = range(0, len(images), _PREDICTION_BATCH_SIZE)
         for start in tqdm(starts, desc="classifying digits", unit="batch", disable=None, delay=2):

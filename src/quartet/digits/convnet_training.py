@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from quartet.digits.augmentation import augment, normalise
 from quartet.digits.convnet import ConvNet, Weights
-from quartet.digits.data import Digits
+from quartet.digits.data import Digits, list_classes
 from quartet.digits.precision import select_compute_dtype, select_device
 from quartet.digits.settings import ConvNetTraining
 
@@ -103,7 +103,8 @@ class _Trainer:
         self._device = select_device()
         with torch.random.fork_rng():  # leaves the caller's random state unchanged
             torch.manual_seed(settings.seed)
-            self._network = ConvNet(select_compute_dtype(self._device)).to(self._device)
+            dtype, classes = select_compute_dtype(self._device), len(list_classes(digits))
+            self._network = ConvNet(dtype, classes).to(self._device)
         self._parameters = list(self._network.parameters())
         self._optimiser = _optimiser(self._network, settings)
         self._images = normalise(digits["images"]).to(self._device)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TypedDict
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +13,52 @@ SIDE = 28
 """Height and width of an image in pixels."""
 CLASSES = 10
 """Number of digits."""
+MOST_CLASSES = 256
+"""Classes that a label of one byte distinguishes."""
 
 Images = NDArray[np.uint8]
 """Grey levels from 0 (background) to 255 (ink), shape (n, 28, 28)."""
 Labels = NDArray[np.uint8]
-"""Digits 0 to 9, shape (n,)."""
+"""Digits 0 to 9, or indices of other classes, shape (n,)."""
+Classes = NDArray[np.uint8]
+"""Names of the classes in the order of their indices: lines of UTF-8."""
 
 
 class Digits(TypedDict):
-    """Images and their labels, in the same order."""
+    """Images and their labels, in the same order; `classes` if these are not the digits."""
 
     images: Images
     labels: Labels
+    classes: NotRequired[Classes]
 
 
-def pair_digits(images: Images, labels: Labels, name: str) -> Digits:
+def encode_classes(names: Sequence[str]) -> Classes:
+    """Return names of classes, without line breaks, as an array."""
+    return np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
+
+
+def list_classes(digits: Digits) -> list[str]:
+    """Return the names of the classes in the order of their indices; `0` to `9` by default."""
+    return decode_classes(digits.get("classes"))
+
+
+def decode_classes(classes: Classes | None) -> list[str]:
+    """Return the names of `encode_classes`; those of the digits for None."""
+    if classes is None:
+        return [str(digit) for digit in range(CLASSES)]
+    return classes.tobytes().decode().split("\n")
+
+
+def pair_digits(
+    images: Images, labels: Labels, name: str, classes: Classes | None = None
+) -> Digits:
     """Pair images with their labels and validate them.
 
     Args:
         images: Shape (n, 28, 28).
         labels: Shape (n,).
         name: Name of the set in error messages, such as "training".
+        classes: Names of the classes, if these are not the digits.
 
     Raises:
         ValueError: The lengths differ, a label is not a digit, or the set is empty.
@@ -44,6 +70,8 @@ def pair_digits(images: Images, labels: Labels, name: str) -> Digits:
         )
     if len(labels) == 0:
         raise ValueError(f"{name} set: found no images; at least one is required")
+    if classes is not None:
+        return Digits(images=images, labels=labels, classes=classes)
     if labels.max() >= CLASSES:
         row = int(np.argmax(labels >= CLASSES))
         raise ValueError(
@@ -54,15 +82,16 @@ def pair_digits(images: Images, labels: Labels, name: str) -> Digits:
 
 
 def compute_checksum(digits: Digits) -> str:
-    """Return the SHA-256 of labels and pixels, which identifies a data set."""
+    """Return the SHA-256 of labels, pixels and names, which identifies a data set."""
     digest = hashlib.sha256(np.ascontiguousarray(digits["labels"]).data)
     digest.update(np.ascontiguousarray(digits["images"]).data)
+    digest.update(digits.get("classes", b""))
     return digest.hexdigest()
 
 
 def count_classes(digits: Digits) -> NDArray[np.int64]:
-    """Count the images of each digit, shape (10,)."""
-    return np.bincount(digits["labels"], minlength=CLASSES)
+    """Count the images of each class, shape (classes,)."""
+    return np.bincount(digits["labels"], minlength=len(list_classes(digits)))
 
 
 def check_trainable(digits: Digits) -> None:
@@ -71,18 +100,39 @@ def check_trainable(digits: Digits) -> None:
     Raises:
         ValueError: Fewer than two digits occur, or one of them only once.
     """
-    counts = count_classes(digits)
+    counts, names = count_classes(digits), list_classes(digits)
+    kind = "class" if "classes" in digits else "digit"
     present = np.flatnonzero(counts)
     if len(present) < 2:
+        several = "classes" if "classes" in digits else "digits"
         raise ValueError(
-            f"training set: contains only the digit {present[0]}, expected at least two digits; "
-            "add images of others"
+            f"training set: contains only the {kind} {names[present[0]]}, expected at least two "
+            f"{several}; add images of others"
         )
     if counts[present].min() < 2:
-        rare = present[counts[present] == 1][0]
+        rare = names[present[counts[present] == 1][0]]
         raise ValueError(
-            f"training set: contains a single image of the digit {rare}, expected at least two "
+            f"training set: contains a single image of the {kind} {rare}, expected at least two "
             "(one to fit, one to validate); add images or remove this one"
+        )
+
+
+def check_testable(train: Digits, test: Digits) -> None:
+    """Check that a classifier of the training set can be evaluated on the test set.
+
+    Raises:
+        ValueError: A class of the test set does not occur in training, so that all its images
+            would be mistakes.
+    """
+    counts = count_classes(test)
+    unseen = np.flatnonzero((counts > 0) & (count_classes(train) == 0))
+    if len(unseen):
+        names = list_classes(test)
+        kind = "class" if "classes" in test else "digit"
+        listed = ", ".join(f"{names[index]} ({counts[index]:,} images)" for index in unseen)
+        raise ValueError(
+            f"test set: contains the {kind} {listed}, which does not occur in the training set; "
+            "add training images of it, or remove it from the test set"
         )
 
 
@@ -112,4 +162,6 @@ def stratified_split(
 
 
 def _select(digits: Digits, mask: NDArray[np.bool_]) -> Digits:
-    return Digits(images=digits["images"][mask], labels=digits["labels"][mask])
+    selected = digits.copy()
+    selected["images"], selected["labels"] = digits["images"][mask], digits["labels"][mask]
+    return selected

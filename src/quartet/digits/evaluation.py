@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +12,10 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix as count_confusions
 from sklearn.metrics import precision_recall_fscore_support
 
-from quartet.digits.data import CLASSES, Labels
+from quartet.digits.data import Labels
 
 Probabilities = NDArray[np.float32]
-"""Class probabilities, shape (n, 10), rows summing to 1."""
+"""Class probabilities, shape (n, classes), rows summing to 1; ten classes for digits."""
 
 
 class Accuracy(NamedTuple):
@@ -38,35 +39,38 @@ def predict_labels(probabilities: Probabilities) -> Labels:
 
 
 def confusion_matrix(probabilities: Probabilities, labels: Labels) -> NDArray[np.int64]:
-    """Count images by actual digit (row) and predicted digit (column), shape (10, 10)."""
+    """Count images by actual digit (row) and predicted digit (column), shape (classes, classes)."""
     matrix: NDArray[np.int64] = count_confusions(
-        labels, predict_labels(probabilities), labels=np.arange(CLASSES)
+        labels, predict_labels(probabilities), labels=np.arange(probabilities.shape[1])
     )
     return matrix
 
 
 def error_rates(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the fraction of each actual digit predicted as each other digit, shape (10, 10)."""
+    """Return the fraction of each actual digit predicted as each other digit, like `confusion`."""
     totals = confusion.sum(axis=1, keepdims=True)
     rates = confusion / np.maximum(totals, 1)
     np.fill_diagonal(rates, 0)
     return rates
 
 
-def per_digit_report(probabilities: Probabilities, labels: Labels) -> pd.DataFrame:
+def per_digit_report(
+    probabilities: Probabilities, labels: Labels, names: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Return precision, recall, F1 and the number of images of each digit.
 
-    Undefined values, such as the precision of a digit that was never predicted, are NaN.
+    `digit` is the name of the class, if `names` are given, or its index. Undefined values, such
+    as the precision of a digit that was never predicted, are NaN.
     """
     precision, recall, f1, support = precision_recall_fscore_support(
         labels,
         predict_labels(probabilities),
-        labels=np.arange(CLASSES),
+        labels=np.arange(probabilities.shape[1]),
         zero_division=np.nan,
     )
     return pd.DataFrame(
         {
-            "digit": np.arange(CLASSES),
+            "digit": names or np.arange(probabilities.shape[1]),
             "precision": precision,
             "recall": recall,
             "f1": f1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from quartet.digits.data import CLASSES, Images, Labels
+from quartet.digits.data import Images
 
 _DARK_BLUE = "#1f3a5f"
 _RED = "#c8553d"
 _LIGHT_BLUE = "#8fa9c4"
+_LONGEST_NAME = 20
+"""Characters of a class's name at an axis."""
 
 
 def plot_digit_grid(images: Images, captions: list[str], title: str, columns: int = 10) -> Figure:
@@ -30,20 +33,30 @@ def plot_digit_grid(images: Images, captions: list[str], title: str, columns: in
         axis.axis("off")
     for axis, image, caption in zip(axes, images, captions, strict=False):
         axis.imshow(image, cmap="gray_r", vmin=0, vmax=255)
-        axis.set_title(caption, fontsize=9)
+        axis.set_title(caption, fontsize=9, parse_math=False)
     return figure
 
 
-def plot_class_counts(train: NDArray[np.int64], test: NDArray[np.int64]) -> Figure:
-    """Plot the number of images of each digit, shape (10,), in both sets as bars."""
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
+def plot_class_counts(
+    train: NDArray[np.int64], test: NDArray[np.int64], names: Sequence[str] = ()
+) -> Figure:
+    """Plot the number of images of each digit, shape (classes,), in both sets as bars.
+
+    Args:
+        train: Images of each class in the training set.
+        test: Images of each class in the test set.
+        names: Names of the classes; their indices by default.
+    """
+    figure = Figure(figsize=(_scale_side(8, len(train)), 3.5), layout="constrained")
     axis = figure.subplots()
-    digits = np.arange(CLASSES)
+    digits = np.arange(len(train))
     bars = axis.bar(digits - 0.2, train, 0.4, label="training", color=_DARK_BLUE)
     axis.bar_label(bars, fontsize=7)
     bars = axis.bar(digits + 0.2, test, 0.4, label="test", color=_LIGHT_BLUE)
     axis.bar_label(bars, fontsize=7)
     axis.set(xticks=digits, xlabel="digit", ylabel="images", title="Images of each digit")
+    if names:
+        _name_ticks(axis.xaxis, names, rotation=90)
     axis.legend(loc="upper right", ncols=2)
     axis.margins(y=0.18)
     _hide_spines(axis)
@@ -103,10 +116,15 @@ def plot_training_history(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_confusion_matrix(confusion: NDArray[np.int64], title: str) -> Figure:
-    """Plot counts, shape (10, 10): actual digits as rows, predicted digits as columns."""
+def plot_confusion_matrix(
+    confusion: NDArray[np.int64], title: str, names: Sequence[str] = ()
+) -> Figure:
+    """Plot counts, shape (classes, classes): actual digits as rows, predicted digits as columns.
+
+    `names` are those of the classes; their indices by default.
+    """
     off_diagonal = confusion - np.diag(np.diag(confusion))
-    figure, axis = _matrix(off_diagonal, f"{title}: confusion matrix", "Oranges")
+    figure, axis = _matrix(off_diagonal, f"{title}: confusion matrix", "Oranges", names)
     for actual, predicted in np.ndindex(confusion.shape):
         count = confusion[actual, predicted]
         if count:
@@ -124,28 +142,46 @@ def plot_confusion_matrix(confusion: NDArray[np.int64], title: str) -> Figure:
     return figure
 
 
-def plot_error_rates(rates: NDArray[np.float64], title: str) -> Figure:
-    """Plot the result of `evaluation.error_rates`, shape (10, 10)."""
-    figure, axis = _matrix(rates, f"{title}: errors by actual digit", "bone")
+def plot_error_rates(rates: NDArray[np.float64], title: str, names: Sequence[str] = ()) -> Figure:
+    """Plot the result of `evaluation.error_rates`, shape (classes, classes)."""
+    figure, axis = _matrix(rates, f"{title}: errors by actual digit", "bone", names)
     bar = figure.colorbar(axis.images[0], ax=axis, format=PercentFormatter(1, decimals=1))
     bar.set_label("fraction of the actual digit")
     return figure
 
 
-def _matrix(values: NDArray[Any], title: str, colours: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(8, 6.5), layout="constrained")
+def _matrix(
+    values: NDArray[Any], title: str, colours: str, names: Sequence[str]
+) -> tuple[Figure, Any]:
+    side = _scale_side(8, len(values))
+    figure = Figure(figsize=(side, side - 1.5), layout="constrained")
     axis = figure.subplots()
     # Without mistakes all values are 0: `or 1` keeps the colour scale valid.
     axis.imshow(values, cmap=colours, vmin=0, vmax=values.max() or 1)
-    digits = np.arange(CLASSES)
+    digits = np.arange(len(values))
     axis.set(xticks=digits, yticks=digits, xlabel="predicted", ylabel="actual", title=title)
+    if names:
+        _name_ticks(axis.xaxis, names, rotation=90)
+        _name_ticks(axis.yaxis, names, rotation=0)
     return figure, axis
+
+
+def _scale_side(side: float, classes: int) -> float:
+    """Return a side in inches for ten classes, longer for more, up to a readable size."""
+    return side * min(max(1.0, classes / 16), 5)
+
+
+def _name_ticks(axis: Any, names: Sequence[str], rotation: int) -> None:
+    """Write the names of classes at the ticks; long ones are cut, and none is a formula."""
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names]
+    turned = rotation if max(map(len, shown)) > 2 else 0
+    axis.set_ticklabels(shown, rotation=turned, parse_math=False)
 
 
 def plot_worst_mistakes(
     images: Images,
-    labels: Labels,
-    predicted: Labels,
+    labels: Sequence[Any] | NDArray[Any],
+    predicted: Sequence[Any] | NDArray[Any],
     confidence: NDArray[np.float32],
     title: str,
 ) -> Figure:
@@ -153,8 +189,8 @@ def plot_worst_mistakes(
 
     Args:
         images: Shape (n, 28, 28).
-        labels: Actual digits, shape (n,).
-        predicted: Predicted digits, shape (n,).
+        labels: Actual digits or names of classes, shape (n,).
+        predicted: Predicted digits or names, shape (n,).
         confidence: Probability of the predicted digit, shape (n,).
         title: Name of the classifier.
     """

@@ -24,11 +24,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from quartet.digits.data import CLASSES, Digits, Images
+from quartet.digits.data import Digits, Images, list_classes
 from quartet.digits.lbfgs import LBFGS
 
 Weights = dict[str, NDArray[np.float32]]
-"""`coefficients` of shape (784, 10), for pixels from 0 to 1, and `intercepts` of shape (10,)."""
+"""`coefficients` of shape (784, classes), for pixels from 0 to 1; `intercepts`, (classes,)."""
 
 _CURVATURE = 0.05
 """Typical p(1 - p) of a model fitted on MNIST, by which the Hessian approximation scales the
@@ -72,7 +72,9 @@ def fit(
     start = time.perf_counter()
     problem = _Problem(digits)
     scales = {strength: problem.preconditioner(strength) for strength in strengths}
-    first = np.zeros((problem.features, CLASSES)) if start_from is None else _stack(start_from)
+    first = (
+        np.zeros((problem.features, problem.classes)) if start_from is None else _stack(start_from)
+    )
     optimisers = {
         strength: LBFGS(np.linalg.solve(scale, first).ravel(), tolerance)
         for strength, scale in scales.items()
@@ -107,7 +109,7 @@ def _run_passes(
     active = list(scales)
     while active:
         weights = [
-            scales[strength] @ optimisers[strength].ask().reshape(-1, CLASSES)
+            scales[strength] @ optimisers[strength].ask().reshape(-1, problem.classes)
             for strength in active
         ]
         losses, gradients = problem.losses(weights)
@@ -127,7 +129,7 @@ def _run_passes(
                         "passes; increase max_passes or tolerance",
                         stacklevel=3,
                     )
-                best = scales[strength] @ optimiser.point.reshape(-1, CLASSES)
+                best = scales[strength] @ optimiser.point.reshape(-1, problem.classes)
                 seconds = time.perf_counter() - start
                 finished.append(Fit(strength, _split(best), optimiser.evaluations, seconds))
         done = {result.strength for result in finished}
@@ -136,7 +138,7 @@ def _run_passes(
 
 
 def predict_proba(weights: Weights, images: Images) -> NDArray[np.float32]:
-    """Return class probabilities, shape (n, 10), rows summing to 1."""
+    """Return class probabilities, shape (n, classes), rows summing to 1."""
     logits = torch.addmm(
         torch.from_numpy(weights["intercepts"]),
         _scale_pixels(images),
@@ -153,6 +155,7 @@ class _Problem:
         pixels = _scale_pixels(digits["images"])
         self._images = torch.cat([pixels, torch.ones(len(pixels), 1)], dim=1)
         self._labels = torch.from_numpy(digits["labels"].astype(np.int64))
+        self.classes = len(list_classes(digits))
         self.size, self.features = self._images.shape
         moments = (self._images.T @ self._images).double().numpy() / self.size
         self._moments, self._axes = np.linalg.eigh(moments)
@@ -173,10 +176,10 @@ class _Problem:
     def losses(
         self, weights: Sequence[NDArray[np.float64]]
     ) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
-        """Return mean log loss and gradient of each weight matrix, shape (785, 10)."""
+        """Return mean log loss and gradient of each weight matrix, shape (785, classes)."""
         count = len(weights)
         concatenated = torch.from_numpy(np.concatenate(weights, axis=1)).float()
-        logits = (self._images @ concatenated).view(self.size, count, CLASSES)
+        logits = (self._images @ concatenated).view(self.size, count, self.classes)
         log_p = logits - torch.logsumexp(logits, dim=2, keepdim=True)
         labels = self._labels[:, None, None].expand(-1, count, 1)
         log_p_label = log_p.gather(2, labels)

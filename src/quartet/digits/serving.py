@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from quartet.digits import classifier
-from quartet.digits.data import CLASSES, SIDE, Images
+from quartet.digits.data import SIDE, Classes, Images, decode_classes
 
 WEIGHTS_FILE = "weights.safetensors"
 CHECKSUMS = "SHA256SUMS"
@@ -31,9 +31,15 @@ REQUIREMENTS = (
 class DigitClassifier:
     """A classifier of batches of images, with MLflow's `predict` interface."""
 
-    def __init__(self, family: classifier.Family, weights: classifier.Weights) -> None:
+    def __init__(
+        self,
+        family: classifier.Family,
+        weights: classifier.Weights,
+        classes: Classes | None = None,
+    ) -> None:
         self._family = family
         self._weights = weights
+        self._classes = classes
 
     def predict(self, images: Images, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Classify a batch of images.
@@ -43,7 +49,8 @@ class DigitClassifier:
             params: Unused; part of MLflow's interface.
 
         Returns:
-            One row per image: `label`, and `probability_0` to `probability_9`.
+            One row per image: `label`, and `probability_0` to `probability_9`; or the names of
+            other classes in their place.
 
         Raises:
             ValueError: The batch has another shape or dtype.
@@ -55,9 +62,10 @@ class DigitClassifier:
                 f"found {images.dtype} of shape {images.shape}; convert the batch"
             )
         probabilities = classifier.predict_proba(self._family, self._weights, images)
-        names = [f"probability_{digit}" for digit in range(CLASSES)]
-        table = pd.DataFrame(probabilities, columns=names)
-        table.insert(0, "label", probabilities.argmax(axis=1))
+        names = decode_classes(self._classes)
+        table = pd.DataFrame(probabilities, columns=[f"probability_{name}" for name in names])
+        labels = probabilities.argmax(axis=1)
+        table.insert(0, "label", labels if self._classes is None else np.array(names)[labels])
         return table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,6 +15,39 @@ class _Settings(BaseModel):
 
     # Validators are built on first use, so that listing the pipelines stays fast.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class ImagePreparation(_Settings):
+    """How to bring images and labels into the form of MNIST's."""
+
+    seed: Seed
+    resize: bool = Field(
+        False,
+        description="Whether to resize images of other sizes than 28 × 28 pixels: the longer side "
+        "to 28, the other filled. Off, because blurred or cropped digits should be intended.",
+    )
+    invert: bool | None = Field(
+        None,
+        description="Whether to invert grey levels, so that ink is 255 and paper 0. If null, "
+        "images are inverted if the border of the training images is light.",
+    )
+    labels: Literal["auto", "names"] = Field(
+        "auto",
+        description="What labels are: with `auto`, whole numbers are the digits 0 to 9, anything "
+        "else names of classes; with `names`, numbers are names of classes, too.",
+    )
+    test_fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Fraction of each class held out as test set, if the data has none.",
+    )
+    min_accepted_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Least share of pictures that must be readable; below it the run fails.",
+    )
 
 
 class Exploration(_Settings):

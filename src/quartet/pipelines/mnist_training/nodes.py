@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quartet import digits
+from quartet.datasets.accepted_share import check_accepted_share
 from quartet.datasets.checkpoint import Checkpoint
-from quartet.digits.data import Digits, Images, Labels
+from quartet.digits.data import Digits
 from quartet.digits.settings import (
     ConvNetTraining,
     Exploration,
+    ImagePreparation,
     RegularisationSweep,
     ValidationSplit,
 )
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from quartet.datasets.registered_model import Champion, ModelRelease
+    from quartet.digits.preparation import RawImages, RawLabels
 else:
     # Kedro resolves these annotations in a run; lazily, so that listing the pipelines stays fast.
     pd = lazy_loader.load("pandas")
-    Figure = Champion = ModelRelease = Any
+    Figure = Champion = ModelRelease = RawImages = RawLabels = Any
 
 Arrays = dict[str, NDArray[Any]]
 WORST_MISTAKES = 30
@@ -37,23 +40,43 @@ WORST_MISTAKES = 30
 
 
 def pair_images_with_labels(
-    mnist_train_images: Images,
-    mnist_train_labels: Labels,
-    mnist_test_images: Images,
-    mnist_test_labels: Labels,
+    mnist_train_images: RawImages,
+    mnist_train_labels: RawLabels,
+    mnist_test_images: RawImages | None,
+    mnist_test_labels: RawLabels | None,
+    digit_images: ImagePreparation,
 ) -> tuple[Digits, Digits]:
-    """Return training and test digits; validates all four files before any output is saved."""
-    train = digits.data.pair_digits(mnist_train_images, mnist_train_labels, "training")
-    test = digits.data.pair_digits(mnist_test_images, mnist_test_labels, "test")
-    digits.data.check_trainable(train)
-    return train, test
+    """Return training and test digits; validates all files before any output is saved."""
+    preparation = digits.preparation
+    train = preparation.RawSet(mnist_train_images, mnist_train_labels, "training")
+    test = None
+    if mnist_test_images is not None and mnist_test_labels is not None:
+        test = preparation.RawSet(mnist_test_images, mnist_test_labels, "test")
+    for part in filter(None, (train, test)):
+        if isinstance(part.images, list):
+            unreadable = sum(picture is None for picture in part.images)
+            check_accepted_share(
+                f"mnist_{'train' if part is train else 'test'}_images",
+                len(part.images) - unreadable,
+                {"cannot be read": unreadable},
+                "one named above",
+                digit_images.min_accepted_share,
+                unit="pictures",
+            )
+    return preparation.prepare_sets(train, test, digit_images)
 
 
 def count_classes(train_digits: Digits, test_digits: Digits) -> tuple[pd.DataFrame, Figure]:
     """Count the images of each digit in both sets, as a table and a figure."""
     train, test = digits.data.count_classes(train_digits), digits.data.count_classes(test_digits)
-    table = pd.DataFrame({"digit": np.arange(len(train)), "training": train, "test": test})
-    return table, digits.figures.plot_class_counts(train, test)
+    names = _list_names(train_digits)
+    table = pd.DataFrame({"digit": names or np.arange(len(train)), "training": train, "test": test})
+    return table, digits.figures.plot_class_counts(train, test, names)
+
+
+def _list_names(digits_set: Digits) -> list[str]:
+    """Return the names of classes; none for digits, whose indices are their names."""
+    return digits.data.list_classes(digits_set) if "classes" in digits_set else []
 
 
 def draw_random_digits(train_digits: Digits, exploration: Exploration) -> Figure:
@@ -61,7 +84,8 @@ def draw_random_digits(train_digits: Digits, exploration: Exploration) -> Figure
     generator = np.random.default_rng(exploration.seed)
     size = min(exploration.images, len(train_digits["labels"]))
     rows = generator.choice(len(train_digits["labels"]), size, replace=False)
-    captions = [str(label) for label in train_digits["labels"][rows]]
+    names = digits.data.list_classes(train_digits)
+    captions = [names[label] for label in train_digits["labels"][rows]]
     return digits.figures.plot_digit_grid(
         train_digits["images"][rows], captions, f"{size} random training digits"
     )
@@ -76,12 +100,12 @@ def split_validation(
 
 
 def predict_with_logistic(logistic_weights: Arrays, test_digits: Digits) -> Arrays:
-    """Return class probabilities of the logistic regression, shape (n, 10)."""
+    """Return class probabilities of the logistic regression, shape (n, classes)."""
     return _predict("logistic", logistic_weights, test_digits)
 
 
 def predict_with_convnet(convnet_weights: Arrays, test_digits: Digits) -> Arrays:
-    """Return class probabilities of the convolutional network, shape (n, 10)."""
+    """Return class probabilities of the convolutional network, shape (n, classes)."""
     return _predict("convnet", convnet_weights, test_digits)
 
 
@@ -108,14 +132,15 @@ def _report(title: str, test_digits: Digits, probabilities: NDArray[np.float32])
     confusion = digits.evaluation.confusion_matrix(probabilities, labels)
     worst = digits.evaluation.find_worst_mistakes(probabilities, labels, WORST_MISTAKES)
     predicted = digits.evaluation.predict_labels(probabilities)[worst]
+    names, all_names = _list_names(test_digits), np.array(digits.data.list_classes(test_digits))
     return (
-        digits.evaluation.per_digit_report(probabilities, labels),
-        digits.figures.plot_confusion_matrix(confusion, title),
-        digits.figures.plot_error_rates(digits.evaluation.error_rates(confusion), title),
+        digits.evaluation.per_digit_report(probabilities, labels, names),
+        digits.figures.plot_confusion_matrix(confusion, title, names),
+        digits.figures.plot_error_rates(digits.evaluation.error_rates(confusion), title, names),
         digits.figures.plot_worst_mistakes(
             test_digits["images"][worst],
-            labels[worst],
-            predicted,
+            all_names[labels[worst]],
+            all_names[predicted],
             probabilities[worst, predicted],
             title,
         ),

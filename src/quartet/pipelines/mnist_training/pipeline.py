@@ -25,6 +25,7 @@ def explore() -> Pipeline:
                     "mnist_train_labels",
                     "mnist_test_images",
                     "mnist_test_labels",
+                    "params:digit_images",
                 ],
                 outputs=["train_digits", "test_digits"],
                 name="pair_images_with_labels",

@@ -44,11 +44,12 @@ def choose_release(
     family = max(weights, key=lambda name: metrics[f"{name}_test_accuracy"])
     accuracy = metrics[f"{family}_test_accuracy"]
     approved, reason = _compare(family, accuracy, test_digits, champion)
+    content = digits.classifier.to_bytes(family, weights[family], test_digits.get("classes"))
     return ModelRelease(
         approved=approved,
         reason=reason,
         loader_module="quartet.digits.serving",
-        files={digits.serving.WEIGHTS_FILE: digits.classifier.to_bytes(family, weights[family])},
+        files={digits.serving.WEIGHTS_FILE: content},
         requirements=digits.serving.REQUIREMENTS,
         input_example=test_digits["images"][:EXAMPLE_IMAGES],
         tags={
@@ -69,8 +70,9 @@ def _compare(
 ) -> tuple[bool, str]:
     if champion is None:
         return True, f"first version: {family} with test accuracy {accuracy:.4f}"
-    predicted = champion.predict(test_digits["images"])["label"].to_numpy()
-    champion_accuracy = float(np.mean(predicted == test_digits["labels"]))
+    predicted = champion.predict(test_digits["images"])["label"].astype(str).to_numpy()
+    names = np.array(digits.data.list_classes(test_digits))  # the champion's may be others
+    champion_accuracy = float(np.mean(predicted == names[test_digits["labels"]]))
     comparison = f"{family} with test accuracy {accuracy:.4f} against version {champion.version}'s"
     if accuracy > champion_accuracy:
         return True, f"{comparison} {champion_accuracy:.4f} on the same test data"
