@@ -1,4 +1,4 @@
-"""Tables of text: TSV without header, and questions as TSV, CSV or Parquet."""
+"""Tables of text: TSV without header, and questions as text or Parquet."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import re
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import unescape
+from pathlib import PurePosixPath
 from typing import IO, Any, Self
 
 import pandas as pd
@@ -19,9 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from kedro.io.core import DatasetError
 
-from quartet.datasets.columns import check_unique_columns, format_columns
+from quartet.datasets.columns import check_unique_columns
 from quartet.datasets.compression import check_expansion, check_no_archive, open_decompressed
 from quartet.datasets.file import FileDataset, InputDataset
+from quartet.datasets.question_columns import ColumnChooser, to_text
 from quartet.datasets.utf8 import check_not_utf16, format_encoding_error
 
 Frames = pd.DataFrame | Iterable[pd.DataFrame]
@@ -102,7 +104,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         rows: list[list[Any]] = []
         complete_rows, first_row = 0, None
         text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-        for line, row in _read_rows(text):
+        for line, row in read_rows(text):
             first_row = first_row or row
             if len(row) == width:
                 complete_rows += 1
@@ -144,10 +146,10 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
 
 
 class QuestionsDataset(InputDataset[pd.DataFrame]):
-    """Loads questions from a table with a header: TSV, CSV or Parquet by its suffix.
+    """Loads questions from a table with a header: text with any separator, or Parquet.
 
-    The text is the column `Text0`, or `Title` (plain text) and `Body` (HTML or plain text)
-    concatenated. Without the column `Id`, questions are numbered from 1.
+    The text is the column `question`, or `Text0`, or `Title` (plain text) and `Body` (HTML or
+    plain text) concatenated, in any case. Without the column `Id`, questions are numbered from 1.
 
     ```yaml
     faq_new_questions:
@@ -156,8 +158,21 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
     ```
     """
 
+    def __init__(
+        self, *, filepath: str, columns: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Configure the dataset.
+
+        Args:
+            filepath: Local path or any fsspec URL.
+            columns: Names of columns, by field of `question_columns.QuestionColumns`.
+            options: `credentials`, `fs_args` and `metadata`, as for any file.
+        """
+        super().__init__(filepath=filepath, **options)
+        self._chooser = ColumnChooser(columns, "faq_question_columns")
+
     def load(self) -> pd.DataFrame:
-        """Return the columns `Id` and `Text0`.
+        """Return the columns `Id` and `Text0`, as text.
 
         Raises:
             DatasetError: The file is missing, damaged or of another format, a column appears
@@ -175,7 +190,7 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
             raise DatasetError(format_encoding_error(path)) from error
         except pd.errors.EmptyDataError as error:
             raise DatasetError(
-                f"{path}: is empty, expected a header with Text0, or Title and Body; export it "
+                f"{path}: is empty, expected a header with question, or Title and Body; export it "
                 "again"
             ) from error
         except (ValueError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
@@ -189,40 +204,50 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
         suffixes = self._filepath.suffixes
         suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "missing")
         if suffix == ".parquet":
-            return _read_parquet(file, size, path)
-        separators = {".csv": ",", ".tsv": "\t"}
-        if suffix not in separators:
-            supported = ".csv, .tsv (either also with .gz) or .parquet"
+            names: dict[str, str] = {}
+
+            def choose(found: list[str]) -> list[str]:
+                names.update(self._chooser.choose(found, "questions", path))
+                return list(dict.fromkeys(names.values()))
+
+            return read_parquet(file, size, path, choose)
+        if suffix not in (".csv", ".tsv", ".txt"):
+            supported = ".csv, .tsv, .txt (each also with .gz) or .parquet"
             raise ValueError(f"its suffix is {suffix}, expected {supported}")
         content = open_decompressed(file, size, path)
         check_no_archive(path, content.read(6), "a table of text")
         content.seek(0)
         check_not_utf16(content, path)
+        first = next((line for line in content if line.strip()), b"")
+        separator = find_separator(first.decode("utf-8-sig"), path)
+        content.seek(0)
         # The header is read as a row, since pandas would rename columns that appear twice.
-        table = pd.read_csv(
-            content, sep=separators[suffix], header=None, keep_default_na=False, dtype=str
-        )
+        table = pd.read_csv(content, sep=separator, header=None, keep_default_na=False, dtype=str)
         names = table.iloc[0].tolist()
         check_unique_columns(path, names)
         return table.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
 
     def _select_text(self, table: pd.DataFrame) -> pd.DataFrame:
-        if "Text0" in table:
-            text = table["Text0"]
-        elif {"Title", "Body"} <= set(table):
-            title, body = (table[name].fillna("").str.strip() for name in ("Title", "Body"))
-            dots = (title != "").map({True: ". ", False: ""})
-            text = title.map(_escape_plain) + dots + body
-        else:
-            raise DatasetError(
-                f"{self._location.path}: expected a column Text0, or Title and Body; found "
-                f"{format_columns(table)}; rename the columns"
-            )
-        ids = table["Id"] if "Id" in table else pd.RangeIndex(1, len(table) + 1)
-        return pd.DataFrame({"Id": ids, "Text0": text.fillna("").astype(str)})
+        chosen = self._chooser.choose(list(table.columns), "questions", self._location.path)
+        columns = {field: table[name] for field, name in chosen.items()}
+        text = columns.get("Text0")
+        if text is None:
+            text = join_title_and_body(columns["Title"], columns["Body"])
+        ids = columns.get("Id", pd.Series(range(1, len(table) + 1), index=table.index))
+        return pd.DataFrame(
+            {"Id": ids.map(to_text).fillna(""), "Text0": text.map(to_text).fillna("")}, dtype=object
+        )
 
 
-def _read_rows(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+def find_separator(header: str, path: str) -> str:
+    """Return the separator of a table: a tab if the header has one, else the most frequent."""
+    names = re.sub(r'"[^"]*"', "", header)
+    if "\t" in names or ".tsv" in PurePosixPath(path.lower()).suffixes:
+        return "\t"
+    return max(",;|", key=names.count)
+
+
+def read_rows(text: Iterable[str], separator: str = "\t") -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the first line, and the values, of each row that is not empty.
 
     A value may be in quotes and then span lines. A value that only begins with a quote would
@@ -230,13 +255,13 @@ def _read_rows(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """
     lines = _Lines(text)
     number = 1
-    for values in csv.reader(lines, delimiter="\t"):
+    for values in csv.reader(lines, delimiter=separator):
         row, taken = values, lines.take()
         spans_lines = any("\n" in value or "\r" in value for value in values)
-        if spans_lines and not _is_quoted(taken):
+        if spans_lines and not _is_quoted(taken, separator):
             lines.put_back(taken[1:])
             taken = taken[:1]
-            row = next(csv.reader(taken, delimiter="\t", quoting=csv.QUOTE_NONE))
+            row = next(csv.reader(taken, delimiter=separator, quoting=csv.QUOTE_NONE))
         if row:
             yield number, row
         number += len(taken)
@@ -267,32 +292,45 @@ class _Lines:
         self._again.extendleft(reversed(lines))
 
 
-def _is_quoted(lines: Sequence[str]) -> bool:
+def _is_quoted(lines: Sequence[str], separator: str) -> bool:
     """Return whether the quotes in these lines are those around values."""
     try:
-        list(csv.reader(lines, delimiter="\t", strict=True))
+        list(csv.reader(lines, delimiter=separator, strict=True))
     except csv.Error:
         return False
     return True
 
 
-def _read_parquet(file: Any, size: int | None, path: str) -> pd.DataFrame:
-    """Return the columns that are used, whose texts are expanded only within the limit."""
+def read_parquet(
+    file: Any, size: int | None, path: str, choose: Callable[[list[str]], list[str]]
+) -> pd.DataFrame:
+    """Return columns of a Parquet file, whose texts are expanded only within the limit.
+
+    Args:
+        file: The file, opened in binary mode.
+        size: Its size in bytes, if it is known.
+        path: Its path, for messages.
+        choose: Returns the columns to read of all names.
+
+    Raises:
+        DatasetError: A column appears twice, or the file expands to more than the limit.
+    """
     names = pq.ParquetFile(file).schema_arrow.names
     check_unique_columns(path, names)
-    used = [name for name in names if name in {"Id", "Text0", "Title", "Body"}]
+    used = choose(names)
     expanded = 0
-    parts = [pd.DataFrame(columns=names)]
+    parts = [pd.DataFrame(columns=used)]
     # As dictionaries, texts that repeat take no memory yet.
     content = pq.ParquetFile(file, read_dictionary=used)
     for batch in content.iter_batches(_BATCH_ROWS, columns=used):
         expanded += sum(_count_bytes(column) for column in batch.columns)
         check_expansion(path, size, expanded)
-        columns = [
-            column.cast(pa.large_string()) if pa.types.is_dictionary(column.type) else column
-            for column in batch.columns
-        ]
-        parts.append(pa.Table.from_arrays(columns, names=used).to_pandas())
+        # As Python objects, so that whole numbers beside missing ones stay exact.
+        columns = {
+            name: pd.Series(column.to_pylist(), dtype=object)
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        }
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
@@ -302,6 +340,13 @@ def _count_bytes(column: pa.Array) -> int:
         return int(column.nbytes)
     lengths = pc.binary_length(column.dictionary).cast(pa.int64())
     return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
+
+
+def join_title_and_body(title: pd.Series, body: pd.Series) -> pd.Series:
+    """Return title (plain text), full stop and body (HTML or plain text) as one text each."""
+    title, body = title.fillna("").str.strip(), body.fillna("").str.strip()
+    dots = (title != "").map({True: ". ", False: ""})
+    return title.map(_escape_plain) + dots + body
 
 
 def _escape_plain(text: str) -> str:

@@ -31,11 +31,14 @@ class CorpusIndex:
         original_of: Shape (n,), ascending: index of each known duplicate's original.
         texts: By view, shape (n + k, terms): known duplicates, then originals.
         answers: By word view, shape (k, terms).
+        is_own: Shape (n,): mask of known duplicates that are the own text of an original without
+            others. Not saved: it matters for training only.
     """
 
     original_of: OriginalIndices
     texts: Vectors
     answers: Vectors
+    is_own: NDArray[np.bool_] | None = None
 
     @property
     def duplicates(self) -> int:
@@ -46,6 +49,12 @@ class CorpusIndex:
     def originals(self) -> int:
         """Number k of originals."""
         return int(next(iter(self.texts.values())).shape[0]) - self.duplicates
+
+    @property
+    def asked(self) -> OriginalIndices:
+        """Rows of the known duplicates that are no original's own text."""
+        rows = np.arange(self.duplicates)
+        return rows if self.is_own is None else rows[~self.is_own]
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -93,6 +102,7 @@ def build_index(
     original_of: OriginalIndices,
     originals: Sequence[str],
     answers: Sequence[str],
+    is_own: NDArray[np.bool_] | None = None,
 ) -> CorpusIndex:
     """Encode n known duplicates, k originals and their k answers.
 
@@ -102,6 +112,7 @@ def build_index(
         original_of: Shape (n,), ascending: index of each duplicate's original.
         originals: k texts.
         answers: k texts; empty where an original has no answer.
+        is_own: Shape (n,): mask of duplicates that are their original's own text.
 
     Raises:
         ValueError: `original_of` is not ascending, or an original has no known duplicate.
@@ -116,4 +127,5 @@ def build_index(
         original_of=original_of,
         texts=encoder.encode([*duplicates, *originals]),
         answers={view: matrix for view, matrix in answer_vectors.items() if view != CHARACTERS},
+        is_own=is_own,
     )

@@ -52,7 +52,7 @@ def ranks_of_right(scores: Values, right: NDArray[np.bool_], originals: int) -> 
 
 
 def evaluate_ranking(
-    ranking: Ranking, right_indices: NDArray[np.int64], ids: NDArray[np.int64]
+    ranking: Ranking, right_indices: NDArray[np.int64], ids: NDArray[Any]
 ) -> pd.DataFrame:
     """Evaluate the ranking of q questions whose originals are known.
 
@@ -211,6 +211,7 @@ def hardest_originals(tested: pd.DataFrame, count: int) -> pd.DataFrame:
         mean_rank=("rank", "mean"),
         mean_probability=("probability", "mean"),
     )
-    table["mistaken_for"] = pd.array([find_confusion(group) for _, group in groups], dtype="Int64")
+    confusions = [find_confusion(group) for _, group in groups]
+    table["mistaken_for"] = pd.Series(confusions, table.index, dtype=object)
     ordered = table.sort_values(["mean_rank", "mean_probability"], ascending=[False, True])
     return ordered.head(count).reset_index()

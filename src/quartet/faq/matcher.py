@@ -24,12 +24,14 @@ from quartet.faq.ranker import (
     calibrate,
     feature_columns,
     score,
+    score_untuned,
     show_tree_progress,
     train_booster,
 )
 from quartet.faq.settings import Cleaning, Refit, TextFeatures
 from quartet.faq.similarity import Comparer, feature_names, map_blocks
 from quartet.faq.svm import OneVsRestSvm
+from quartet.faq.tables import add_own_texts
 from quartet.faq.text import TextEncoder, fit_encoder, text_from_array, text_to_array, word_view
 
 
@@ -41,8 +43,8 @@ class Matcher:
         originals: One row an original: `Id`, `AnswerId`, `question`, `answer`.
         encoder: Maps texts to vectors.
         comparer: Retrieves candidates and computes their features.
-        booster: Scores the candidates.
-        calibration: Maps scores to probabilities.
+        booster: Scores the candidates; None for the similarity of `ranker.score_untuned`.
+        calibration: Maps scores of the booster to probabilities.
         parameters: The ranker's parameters.
         features: Settings of the text features.
         cleaning: Settings of the text cleaning.
@@ -51,7 +53,7 @@ class Matcher:
     originals: pd.DataFrame
     encoder: TextEncoder
     comparer: Comparer
-    booster: lgb.Booster
+    booster: lgb.Booster | None
     calibration: Calibration
     parameters: RankerParameters
     features: TextFeatures
@@ -65,10 +67,21 @@ class Matcher:
 
         def rank_block(block: slice) -> Ranking:
             compared = self.comparer.compare_block(self.encoder.encode(texts[block]))
+            if self.booster is None:
+                names = self._feature_names
+                similarities = score_untuned(
+                    compared.features, names, self.features.character_share
+                )
+                return Ranking(compared.candidates, similarities)
             scores = score(self.booster, compared.features, self._columns)
             return Ranking(compared.candidates, self.calibration.probabilities(scores))
 
         return map_blocks(rank_block, len(texts))
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the ranking was learned from duplicates; otherwise it is a similarity."""
+        return self.booster is not None
 
     @cached_property
     def _feature_names(self) -> list[str]:
@@ -156,6 +169,8 @@ class Matcher:
 
     def feature_gains(self) -> pd.Series:
         """Return the total gain of each feature's splits, the decrease in training loss."""
+        if self.booster is None:
+            return pd.Series(dtype=float)
         gains = self.booster.feature_importance("gain")
         return pd.Series(gains, index=[self._feature_names[column] for column in self._columns])
 
@@ -179,7 +194,7 @@ class Matcher:
         }
         arrays = {
             "facts": text_to_array(json.dumps(facts)),
-            "booster": text_to_array(self.booster.model_to_string()),
+            "booster": text_to_array(self.booster.model_to_string() if self.booster else ""),
             **_add_prefix("encoder.", self.encoder.to_arrays()),
             **_add_prefix("knowledge.", self.comparer.index.to_arrays()),
         }
@@ -194,6 +209,7 @@ class Matcher:
         parameters = RankerParameters(**facts["parameters"])
         features = TextFeatures(**facts["features"])
         view = word_view(parameters.word_ngrams)
+        trees = text_from_array(arrays["booster"])
         comparer = Comparer(
             index=CorpusIndex.from_arrays(_select_prefix("knowledge.", arrays)),
             svms={view: OneVsRestSvm.from_arrays(dict(arrays), f"margins.{view}")},
@@ -204,7 +220,7 @@ class Matcher:
             originals=pd.DataFrame(facts["originals"]),
             encoder=TextEncoder.from_arrays(_select_prefix("encoder.", arrays)),
             comparer=comparer,
-            booster=lgb.Booster(model_str=text_from_array(arrays["booster"])),
+            booster=lgb.Booster(model_str=trees) if trees else None,
             calibration=Calibration(**facts["calibration"]),
             parameters=parameters,
             features=features,
@@ -256,16 +272,52 @@ def fit_matcher(
     )
 
 
+def make_untuned_matcher(
+    originals: pd.DataFrame,
+    duplicates: pd.DataFrame,
+    answers: pd.DataFrame,
+    features: TextFeatures,
+    cleaning: Cleaning,
+) -> Matcher:
+    """Return a matcher that ranks by similarity, for a FAQ with few duplicates or none.
+
+    Args:
+        originals: Columns `Id`, `AnswerId`, `text`.
+        duplicates: Columns `AnswerId`, `text`, in the order of their originals; may be empty.
+        answers: Column `text`, one row an original, in their order.
+        features: Settings of the text features.
+        cleaning: How the texts were cleaned, and new questions are to be.
+    """
+    parameters = RankerParameters(word_ngrams=1, trees=0)
+    # With the words of answers, which contain what else a question may be about.
+    replies = answers.assign(text=[clean_text(text) for text in answers["text"]])
+    texts = [*duplicates["text"], *originals["text"], *replies["text"]]
+    encoder = fit_encoder(texts, features, [parameters.word_ngrams])
+    index = index_tables(encoder, originals, duplicates, replies)
+    return Matcher(
+        originals=make_originals_table(originals, answers),
+        encoder=encoder,
+        comparer=Comparer.fit(index, [word_view(parameters.word_ngrams)], features),
+        booster=None,
+        calibration=Calibration(slope=1.0, offset=0.0),
+        parameters=parameters,
+        features=features,
+        cleaning=cleaning,
+    )
+
+
 def index_tables(
     encoder: TextEncoder, originals: pd.DataFrame, duplicates: pd.DataFrame, answers: pd.DataFrame
 ) -> CorpusIndex:
     """Index the texts of the tables; columns as for `fit_matcher`."""
+    known = add_own_texts(originals, duplicates)
     return build_index(
         encoder,
-        list(duplicates["text"]),
-        indices_of(originals, duplicates),
+        list(known["text"]),
+        indices_of(originals, known),
         list(originals["text"]),
         list(answers["text"]),
+        known["is_own"].to_numpy(dtype=bool),
     )
 
 

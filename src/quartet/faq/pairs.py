@@ -102,13 +102,14 @@ def make_training_pairs(
         random_negatives: Negatives to draw for each duplicate, at most all other originals.
         generator: Draws the random negatives.
     """
-    index = comparer.index
-    drawn = _draw_negatives(index.original_of, index.originals, random_negatives, generator)
-    extra = np.concatenate([index.original_of[:, None], drawn], axis=1)
-    vectors = {view: texts[: index.duplicates] for view, texts in index.texts.items()}
-    compared = comparer.compare(vectors, np.arange(index.duplicates), extra)
+    index, asked = comparer.index, comparer.index.asked
+    original_of = index.original_of[asked]
+    drawn = _draw_negatives(original_of, index.originals, random_negatives, generator)
+    extra = np.concatenate([original_of[:, None], drawn], axis=1)
+    vectors = {view: texts[asked] for view, texts in index.texts.items()}
+    compared = comparer.compare(vectors, asked, extra)
     candidates, retrieved = compared.candidates, comparer.candidates
-    right = candidates == index.original_of[:, None]
+    right = candidates == original_of[:, None]
     hardness = _rank_negatives(right[:, :retrieved], candidates.shape[1])
     draw = np.full(candidates.shape, _UNRANKED)
     draw[:, retrieved + 1 :] = np.arange(drawn.shape[1])

@@ -54,9 +54,9 @@ class Cleaning(Settings):
         "one-line questions are kept; 150 in the reference system.",
     )
     min_duplicates: int = Field(
-        3,
-        ge=3,
-        description="Minimum duplicates of an original: one each for training, tuning and testing; "
+        0,
+        ge=0,
+        description="Minimum duplicates of an original; others are left out and cannot be matched. "
         "12 in the reference system.",
     )
     require_answer: bool = Field(
@@ -87,6 +87,13 @@ class DuplicateSplit(Settings):
     test_share: Share = Field(
         0.1,
         description="Share of the test set, rounded down, at least one duplicate of each original.",
+    )
+    min_training: int = Field(
+        30,
+        ge=3,
+        description="Training duplicates below which the ranker is not tuned: questions are "
+        "matched by a similarity without parameters. On StackFAQ, trees fitted on 20 duplicates "
+        "are worse than it, on 40 equal, and on 160 better.",
     )
 
 

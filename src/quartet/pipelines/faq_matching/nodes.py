@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 else:
     pd = lazy_loader.load("pandas")
     Figure = Champion = Any
+
+logger = logging.getLogger(__name__)
 
 
 def match_questions(
@@ -54,6 +57,13 @@ def match_questions(
         unit="questions",
         report="unmatched_questions",
     )
+    if not matcher.is_tuned:
+        logger.warning(
+            "faq_ranker: version %s is not tuned, so `probability` is a similarity from 0 to 1; "
+            "add duplicates and run `%s`",
+            faq_ranker.version,
+            run_command("faq_tuning"),
+        )
     start = time.perf_counter()
     matches = matcher.match(list(questions["Text0"]), faq_matches_wanted.matches)
     seconds = time.perf_counter() - start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from quartet.faq.settings import (
     TextFeatures,
 )
 
+from . import untuned
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
@@ -35,6 +38,7 @@ else:
     Figure = Champion = ModelRelease = StudyStore = Any
 
 Arrays = dict[str, NDArray[Any]]
+logger = logging.getLogger(__name__)
 
 
 def clean_tables(
@@ -69,7 +73,7 @@ def clean_tables(
     }
     figure = faq.figures.plot_text_lengths(
         {name: table["text"].str.len().to_numpy() for name, table in used.items()},
-        tables.duplicates["AnswerId"].value_counts().to_numpy(),
+        faq.tables.count_duplicates(tables.originals, tables.duplicates).to_numpy(),
     )
     return (*used.values(), tables.quarantine, tables.statistics, counts, figure)
 
@@ -85,9 +89,16 @@ def make_pairs(
     clean_answers: pd.DataFrame,
     faq_features: TextFeatures,
 ) -> tuple[Arrays, Arrays]:
-    """Compute the features of training pairs and tuning questions, once for all trials."""
+    """Compute the features of training pairs and tuning questions, once for all trials.
+
+    Returns:
+        Both as arrays; none if there are no tuning duplicates.
+    """
     train = divided_duplicates[divided_duplicates["part"] == "train"]
     tune = divided_duplicates[divided_duplicates["part"] == "tune"]
+    if tune.empty:
+        logger.warning(faq.tables.describe_untuned(clean_originals, divided_duplicates))
+        return {}, {}
     encoder = faq.text.fit_encoder(
         [*train["text"], *clean_originals["text"]], faq_features, faq_features.word_ngrams
     )
@@ -119,6 +130,8 @@ def tune_ranker(
     """
     from .search import run_study
 
+    if not train_pairs:
+        return untuned.make_study_outputs(faq_study_settings.metric)
     train = faq.pairs.TrainingPairs.from_arrays(train_pairs)
     tune = faq.pairs.LabelledQuestions.from_arrays(tune_questions)
     faq.study.check_views(faq_search_space, train.names)
@@ -159,11 +172,16 @@ def refit_ranker(
     faq_cleaning: Cleaning,
 ) -> tuple[Arrays, Figure]:
     """Fit the matcher on the training and tuning duplicates; plot its feature gains."""
+    known = divided_duplicates[divided_duplicates["part"] != "test"]
+    if not chosen_parameters:
+        matcher = faq.matcher.make_untuned_matcher(
+            clean_originals, known, clean_answers, faq_features, faq_cleaning
+        )
+        return matcher.to_arrays(), untuned.plot_missing("Gains of the features")
     fields = faq.ranker.RankerParameters.model_fields
     parameters = faq.ranker.RankerParameters(
         **{name: value for name, value in chosen_parameters.items() if name in fields}
     )
-    known = divided_duplicates[divided_duplicates["part"] != "test"]
     matcher = faq.matcher.fit_matcher(
         clean_originals, known, clean_answers, parameters, faq_features, faq_refit, faq_cleaning
     )
@@ -178,17 +196,23 @@ def rank_by_baselines(
     """Return the ranks of the test duplicates' right originals by the baselines."""
     known = divided_duplicates[divided_duplicates["part"] != "test"]
     test = divided_duplicates[divided_duplicates["part"] == "test"]
+    if test.empty:
+        return pd.DataFrame({"Id": [], "cosine": [], "nearest_duplicate": []})
     right_indices = faq.matcher.indices_of(clean_originals, test)
     right = right_indices[:, None] == np.arange(len(clean_originals))
     questions, originals, texts = (list(table["text"]) for table in (test, clean_originals, known))
     original_of = faq.matcher.indices_of(clean_originals, known)
+    complete = faq.tables.add_own_texts(clean_originals, known)
     scores = {
         "cosine": faq.baselines.score_by_cosine(questions, originals, texts),
         "nearest_duplicate": faq.baselines.score_by_nearest_duplicate(
-            questions, originals, texts, original_of
+            questions,
+            originals,
+            list(complete["text"]),
+            faq.matcher.indices_of(clean_originals, complete),
         ),
     }
-    if len(originals) <= reference_recipe.most_originals:
+    if len(texts) and len(originals) <= reference_recipe.most_originals:
         scores["reference_recipe"] = faq.baselines.score_by_reference_recipe(
             questions, originals, texts, original_of, reference_recipe
         )
@@ -213,6 +237,9 @@ def test_ranker(
     matcher = faq.matcher.Matcher.from_arrays(ranker_arrays)
     test = divided_duplicates[divided_duplicates["part"] == "test"]
     results, table = matcher.evaluate(clean_originals, test, faq_test.bins)
+    if test.empty:
+        figures = (untuned.plot_missing("Calibration"), untuned.plot_missing("Probabilities"))
+        return results, table, *figures
     return (
         results,
         table,
@@ -234,6 +261,8 @@ def compare_with_baselines(
     Returns:
         Gains with intervals, hardest originals, and two figures.
     """
+    if test_results.empty:
+        return untuned.make_comparison_outputs(test_results, faq_test.hardest)
     ranks = {
         "ranker": test_results["rank"].to_numpy(),
         **{name: ranks.to_numpy() for name, ranks in _iterate_methods(baseline_ranks)},
@@ -264,7 +293,9 @@ def summarise_tuning(
     faq_gains: pd.DataFrame,
     calibration_table: pd.DataFrame,
 ) -> dict[str, float]:
-    """Collect the metrics of the pipeline."""
+    """Collect the metrics of the pipeline; without test duplicates, only counts."""
+    if test_results.empty:
+        return {**table_counts, "test_questions": 0, "trials": 0}
     ranks = test_results["rank"].to_numpy()
     ours = faq_gains[faq_gains["method"] == "ranker"]
     metrics: dict[str, float] = {
@@ -276,6 +307,8 @@ def summarise_tuning(
         for k in (1, 3):
             gain = faq.evaluation.gain_at(baseline.to_numpy(), k)
             metrics[f"baseline_{names.get(name, name)}_gain_at_{k}"] = gain
+    if not chosen_parameters:
+        return metrics | {"trials": 0}
     finished = faq_trials[faq_trials["state"].isin(["complete", "pruned"])]
     return metrics | {
         "trials": len(finished),

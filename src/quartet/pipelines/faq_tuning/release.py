@@ -30,6 +30,8 @@ class _EvaluatedMatcher(NamedTuple):
         return self.metrics["test_mean_reciprocal_rank"]
 
     def __str__(self) -> str:
+        if not self.metrics["test_questions"]:
+            return "not tuned and not tested, as there are too few duplicates"
         gain = self.metrics["test_gain_at_1"]
         return f"mean reciprocal rank {self.reciprocal_rank:.4f}, gain@1 {gain:.4f}"
 
@@ -49,6 +51,7 @@ def make_release(
     champion from other data is compared fairly. A tie keeps the champion. A champion that
     wins with a corpus other than it was registered with is registered again, with the
     current corpus and its metrics; otherwise new questions and answers would be missing.
+    Without test duplicates, the new matcher is registered if the corpus has changed.
 
     Args:
         matcher: The new matcher.
@@ -69,18 +72,19 @@ def make_release(
         *_list_columns(answers, "text"),
     )
     old = None
-    if champion is not None:
+    if champion is not None and not test.empty:
         champion_matcher: Matcher = champion.raw_model.with_corpus(originals, known, answers)
         old = _evaluate(champion_matcher, originals, test, evaluation)
     new = _EvaluatedMatcher(matcher, metrics)
     best, approved, reason = _choose_matcher(new, old, champion, corpus_hash)
+    examples = originals if test.empty else test
     return ModelRelease(
         approved=approved,
         reason=reason,
         loader_module="quartet.faq.serving",
         files={faq.serving.MATCHER_FILE: best.matcher.to_bytes()},
         requirements=faq.serving.REQUIREMENTS,
-        input_example=test[["text"]].head(2).set_axis(["Text0"], axis=1).reset_index(drop=True),
+        input_example=examples[["text"]].head(2).set_axis(["Text0"], axis=1).reset_index(drop=True),
         tags=_make_tags(best, corpus_hash, fingerprint(*_list_columns(test, "AnswerId", "text"))),
     )
 
@@ -112,9 +116,13 @@ def _choose_matcher(
     corpus_hash: str,
 ) -> tuple[_EvaluatedMatcher, bool, str]:
     """Return the better matcher, whether to register it, and the reason."""
-    if old is None or champion is None:
+    if champion is None:
         return new, True, f"first version: {new}"
     name = f"version {champion.version}"
+    if old is None:
+        is_current = champion.tags.get("known_data_sha256") == corpus_hash
+        outcome = f"same questions, {name} stays" if is_current else "other questions"
+        return new, not is_current, f"{new}: {outcome}"
     comparison = f"{new} against {name}'s {old.reciprocal_rank:.4f}"
     if new.reciprocal_rank > old.reciprocal_rank:
         return new, True, f"{comparison} on the same test duplicates"
@@ -126,8 +134,10 @@ def _choose_matcher(
 
 def _make_tags(best: _EvaluatedMatcher, corpus_hash: str, test_hash: str) -> dict[str, str]:
     """Describe the released matcher in tags of the registry."""
+    is_tested = best.metrics["test_questions"] > 0
     return {
-        "test_mean_reciprocal_rank": str(best.reciprocal_rank),
+        **({"test_mean_reciprocal_rank": str(best.reciprocal_rank)} if is_tested else {}),
+        "tuned": str(best.matcher.is_tuned).lower(),
         "known_data_sha256": corpus_hash,
         "test_data_sha256": test_hash,
         "quartet_version": __version__,

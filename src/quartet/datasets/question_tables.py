@@ -1,0 +1,317 @@
+"""Tables of questions and answers, in the forms in which people have them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import logging
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from kedro.io.core import DatasetError
+
+from quartet.datasets.compression import check_no_archive, open_decompressed
+from quartet.datasets.file import InputDataset
+from quartet.datasets.location import Location
+from quartet.datasets.question_columns import ColumnChooser, Table, to_text
+from quartet.datasets.tables import find_separator, join_title_and_body, read_parquet, read_rows
+from quartet.datasets.utf8 import check_not_utf16
+
+logger = logging.getLogger(__name__)
+
+_REFERENCE: Mapping[Table, tuple[str, ...]] = {
+    "originals": ("Id", "AnswerId", "Text0", "CreationDate"),
+    "duplicates": ("Id", "AnswerId", "Text0", "CreationDate"),
+    "answers": ("Id", "Text0"),
+}
+"""Columns of the reference system's files, which have no header."""
+_FILES: Mapping[Table, tuple[str, ...]] = {
+    "originals": ("origq", "originals", "original", "questions", "question", "faq", "faqs", "qa"),
+    "duplicates": ("dupq", "duplicates", "duplicate", "dups", "paraphrases", "variants"),
+    "answers": ("ans", "answers", "answer"),
+}
+"""Names of files without suffix, in lower case, letters only."""
+_TABLES = (".csv", ".tsv", ".txt", ".parquet")
+_WORKBOOKS = (".xlsx", ".xls", ".ods")
+_MOST_NAMES = 8
+
+
+class QuestionTableDataset(InputDataset[pd.DataFrame]):
+    """Loads originals, duplicates or answers of a folder, or of a single table.
+
+    A table is a CSV, TSV or Parquet file with a header, plain or compressed by gzip, with any
+    separator. Columns are found by name in any case: `Id`, `AnswerId`, and the text, which is
+    `question` (or `answer`), `Text0`, or `Title` and `Body`. TSV files of the reference system
+    have no header. Files are found under common names, such as `duplicates.csv`.
+
+    A single table has the columns `question` and `answer`. Rows with the same `AnswerId`, or
+    the same answer, are duplicates of the first of them. Without `Id`, rows are numbered.
+
+    All values are text; the column `line` is the line of the file. In a row with another number
+    of columns than the header, all values but the first are missing; bytes that are not UTF-8
+    become surrogates. Nodes quarantine such rows.
+
+    ```yaml
+    faq_duplicates:
+      type: quartet.datasets.question_tables.QuestionTableDataset
+      filepath: data/01_raw/faq/dup-q.tsv.gz
+      table: duplicates
+    ```
+    """
+
+    suffixes = (".gz",)
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        table: Table,
+        columns: Mapping[str, Any] | None = None,
+        parameter: str = "faq_columns",
+        **options: Any,
+    ) -> None:
+        """Configure the dataset.
+
+        Args:
+            filepath: Local path or any fsspec URL of the file; its folder may be one table.
+            table: Which table to load.
+            columns: Names of columns, by field of `question_columns.QuestionColumns`.
+            parameter: The parameter that sets `columns`, for messages.
+            options: `credentials`, `fs_args` and `metadata`, as for any file.
+        """
+        super().__init__(filepath=filepath, **options)
+        self._table: Table = table
+        self._chooser = ColumnChooser(columns, parameter)
+
+    def load(self) -> pd.DataFrame:
+        """Return `Id`, `Text0` and `line`, and `AnswerId` of originals and duplicates.
+
+        Raises:
+            DatasetError: The file is missing, damaged or ambiguous, or a column is missing.
+        """
+        own = self._find_table(self._table)
+        if own is not None and self._table != "originals":
+            prefix = "duplicate " if self._table == "duplicates" else ""
+            table = _number_rows(self._read(own, self._table), prefix)
+            return table.drop(columns="Answer", errors="ignore")
+        return self._select(own or self._find_table("originals"))
+
+    def _select(self, location: Location | None) -> pd.DataFrame:
+        """Return the rows of the table of originals that are those of this table."""
+        if location is None or (self._table == "answers" and not self._has_answers(location)):
+            raise DatasetError(self._format_missing())
+        complete = _number_rows(self._read(location, "originals"))
+        if self._find_table("duplicates") is None:
+            self._check_no_other_tables()
+            originals, duplicates = _group_by_answer(complete)
+        else:
+            originals, duplicates = complete.assign(AnswerId=_get_answer_ids(complete)), None
+        if self._table == "duplicates":
+            return originals.iloc[:0] if duplicates is None else duplicates
+        if self._table == "originals":
+            return originals.drop(columns="Answer", errors="ignore")
+        answered = originals[originals["Answer"].fillna("").str.strip() != ""]
+        answers = answered[["AnswerId", "Answer", "line"]].drop_duplicates("AnswerId")
+        return answers.set_axis(["Id", "Text0", "line"], axis=1).reset_index(drop=True)
+
+    def _has_answers(self, location: Location) -> bool:
+        return "Answer" in self._read(location, "originals")
+
+    @property
+    def _root(self) -> Location:
+        return replace(self._location, path=str(PurePosixPath(self._location.path).parent))
+
+    def _list_tables(self) -> list[str]:
+        filesystem, root = self._location.filesystem, self._root.path
+        filesystem.invalidate_cache()
+        if not filesystem.isdir(root):
+            return []
+        names = sorted(str(path) for path in filesystem.ls(root, detail=False))
+        return [name for name in names if _suffix(name) in (*_TABLES, *_WORKBOOKS)]
+
+    def _find_table(self, table: Table) -> Location | None:
+        """Return the file of a table; the only table of a folder is that of the originals."""
+        exact = self._find() if table == self._table else None
+        if exact is not None:
+            return exact
+        if self._location.filesystem.isfile(self._root.path):
+            return self._root if table == "originals" else None
+        tables = self._list_tables()
+        own = [path for path in tables if _stem(path) in _FILES[table]]
+        if len(own) > 1:
+            names = ", ".join(PurePosixPath(path).name for path in own[:_MOST_NAMES])
+            raise DatasetError(f"{self._root.path}: {names} may all be the {table}; keep one")
+        if not own and table == "originals" and len(tables) == 1:
+            own = [path for path in tables if _get_role(path) is None]
+        return replace(self._location, path=own[0]) if own else None
+
+    def _check_no_other_tables(self) -> None:
+        """Check that a folder without duplicates has no table that may be the duplicates."""
+        others = [path for path in self._list_tables() if _get_role(path) is None]
+        if others and len(self._list_tables()) > 1:
+            names = ", ".join(PurePosixPath(path).name for path in others[:_MOST_NAMES])
+            raise DatasetError(
+                f"{self._root.path}: found no duplicates, and {names}; rename them to duplicates "
+                "or answers, or move them away"
+            )
+
+    def _format_missing(self) -> str:
+        path, root = self._location.path, self._root.path
+        names = [PurePosixPath(each).name for each in self._list_tables()[:_MOST_NAMES]]
+        found = f"found {', '.join(names)} beside it" if names else f"no table is in {root}"
+        wanted = "originals.csv" if self._table == "originals" else f"{self._table}.csv"
+        return (
+            f"{path}: no such file; {found}; expected {wanted}, or one table with the columns "
+            "question and answer; set --params faq_data=FOLDER or FILE"
+        )
+
+    def _read(self, location: Location, table: Table) -> pd.DataFrame:
+        """Return `Text0` and `line`, and `Id`, `AnswerId` and `Answer` if the file has them."""
+        path = location.path
+        if _suffix(path) in _WORKBOOKS:
+            raise DatasetError(f"{path}: is a workbook; save the sheet as CSV UTF-8")
+        try:
+            with location.filesystem.open(path, "rb") as file:
+                size = location.filesystem.size(path)
+                if file.read(4) == b"PAR1" or _suffix(path) == ".parquet":
+                    file.seek(0)
+                    return self._read_parquet(file, size, path, table)
+                file.seek(0)
+                content = open_decompressed(file, size, path)
+                check_no_archive(path, content.read(6), "a table of text")
+                content.seek(0)
+                check_not_utf16(content, path)
+                return self._read_text(content, path, table)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise DatasetError(
+                f"{path}: gzip file is damaged ({error}); download it again"
+            ) from error
+        except (ValueError, pa.ArrowException) as error:
+            raise DatasetError(f"{path}: cannot be read as a table ({error})") from error
+
+    def _read_parquet(self, file: Any, size: int | None, path: str, table: Table) -> pd.DataFrame:
+        chosen: dict[str, str] = {}
+
+        def choose(names: list[str]) -> list[str]:
+            chosen.update(self._chooser.choose(names, table, path))
+            return list(dict.fromkeys(chosen.values()))
+
+        found = read_parquet(file, size, path, choose)
+        columns = {field: found[name].map(to_text) for field, name in chosen.items()}
+        rows = pd.DataFrame(columns, dtype=object)
+        return _join_text(rows.assign(line=np.arange(1, len(rows) + 1)))
+
+    def _read_text(self, content: Any, path: str, table: Table) -> pd.DataFrame:
+        text = io.TextIOWrapper(content, "utf-8-sig", errors="surrogateescape", newline="")
+        separator = find_separator(next((line for line in text if line.strip()), ""), path)
+        text.seek(0)
+        rows = list(read_rows(text, separator))
+        text.detach()  # the caller closes the file
+        if not rows:
+            raise DatasetError(f"{path}: is empty, expected at least one row; export it again")
+        names, rows = self._split_header(rows, table, separator, path)
+        width = len(names)
+        complete = [row for _, row in rows if len(row) == width]
+        if rows and not complete:
+            raise DatasetError(
+                f"{path}: expected {width} columns ({', '.join(names)[:200]}), found "
+                f"{len(rows[0][1])}; export it as CSV or TSV"
+            )
+        chosen = self._chooser.choose(names, table, path)
+        columns: dict[str, list[str | None]] = {
+            field: [row[names.index(name)] if len(row) == width else None for _, row in rows]
+            for field, name in chosen.items()
+        }
+        first = [row[0] for _, row in rows]
+        if "Id" in columns:  # shows where an incomplete row is
+            columns["Id"] = [
+                value if value is not None else start
+                for value, start in zip(columns["Id"], first, strict=True)
+            ]
+        lines = [line for line, _ in rows]
+        return _join_text(pd.DataFrame({**columns, "line": lines}, dtype=object))
+
+    def _split_header(
+        self, rows: list[tuple[int, list[str]]], table: Table, separator: str, path: str
+    ) -> tuple[Sequence[str], list[tuple[int, list[str]]]]:
+        """Return the names of columns, and the rows below them."""
+        first = [name.strip() for name in rows[0][1]]
+        reference = _REFERENCE.get(table, ())
+        if separator != "\t" or self._chooser.is_header(first):
+            return first, rows[1:]
+        if not any(len(row) == len(reference) for _, row in rows):
+            raise DatasetError(
+                f"{path}: expected {len(reference)} tab-separated columns "
+                f"({', '.join(reference)}) and no header, or a header, found {len(first)} columns; "
+                "export it as TSV"
+            )
+        return reference, rows
+
+    def _exists(self) -> bool:
+        return self._find_table(self._table) is not None or (
+            self._table in ("duplicates", "answers") and self._find_table("originals") is not None
+        )
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), "table": self._table}
+
+
+class _Groups(NamedTuple):
+    """A table of originals, and their duplicates."""
+
+    originals: pd.DataFrame
+    duplicates: pd.DataFrame
+
+
+def _group_by_answer(table: pd.DataFrame) -> _Groups:
+    """Return the first row of each answer, and the others, which are its duplicates."""
+    ids = _get_answer_ids(table)
+    if "AnswerId" not in table and "Answer" in table:
+        answers = table["Answer"].fillna("").str.strip()
+        first = table.loc[answers != ""].groupby(answers[answers != ""])["Id"].transform("first")
+        ids = first.reindex(table.index).fillna(table["Id"])
+    table = table.assign(AnswerId=ids)
+    repeated = ids.notna() & ids.duplicated()
+    return _Groups(
+        table[~repeated].reset_index(drop=True),
+        table[repeated].drop(columns="Answer", errors="ignore").reset_index(drop=True),
+    )
+
+
+def _get_answer_ids(table: pd.DataFrame) -> pd.Series:
+    """Return the column `AnswerId`; by default an original's own Id."""
+    return table["AnswerId"] if "AnswerId" in table else table["Id"]
+
+
+def _number_rows(table: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
+    """Return the table with the column `Id`, the index of each row from 1 if there is none."""
+    if "Id" in table:
+        return table
+    return table.assign(Id=[f"{prefix}{number}" for number in range(1, len(table) + 1)])
+
+
+def _join_text(table: pd.DataFrame) -> pd.DataFrame:
+    if "Title" not in table:
+        return table
+    text = join_title_and_body(table["Title"], table["Body"])
+    return table.drop(columns=["Title", "Body"]).assign(Text0=text)
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path.lower().removesuffix(".gz")).suffix
+
+
+def _stem(path: str) -> str:
+    """Return the letters of a file's name without its suffixes, in lower case."""
+    return re.sub(r"[^a-z]", "", PurePosixPath(path.lower().removesuffix(".gz")).stem)
+
+
+def _get_role(path: str) -> Table | None:
+    return next((table for table, names in _FILES.items() if _stem(path) in names), None)

@@ -1,0 +1,42 @@
+"""Outputs of nodes for a FAQ with too few duplicates to tune or to test on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+
+from quartet import faq
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+else:
+    pd = lazy_loader.load("pandas")
+    Figure = Any
+
+
+def plot_missing(title: str) -> Figure:
+    """Plot a message in place of a figure."""
+    return faq.drawing.plot_message(title, "There are too few duplicates; see the run's warning.")
+
+
+def make_study_outputs(
+    metric: str,
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame, Figure, Figure, Figure]:
+    """Return what `tune_ranker` returns, without trials and chosen parameters."""
+    trials = pd.DataFrame(columns=["trial", "state", "metric", "best_trees", "seconds", "worker"])
+    importance = pd.DataFrame(columns=["parameter", "importance"])
+    titles = (f"Search for the best {metric}", "Importance of the parameters", "Completed trials")
+    history, bars, coordinates = map(plot_missing, titles)
+    return trials, {}, importance, history, bars, coordinates
+
+
+def make_comparison_outputs(
+    test_results: pd.DataFrame, hardest: int
+) -> tuple[pd.DataFrame, pd.DataFrame, Figure, Figure]:
+    """Return what `compare_with_baselines` returns, without test duplicates."""
+    gains = pd.DataFrame(columns=["method", "k", "gain", "low_95", "high_95"])
+    table = faq.evaluation.hardest_originals(test_results, hardest)
+    table["question"] = None
+    return gains, table, plot_missing("Gains"), plot_missing("Hardest originals")
