@@ -17,7 +17,8 @@ from support import QUICK, make_workspace, run_kedro
 pytestmark = pytest.mark.integration
 
 SHORT_STUDY = "faq_study_settings.trials=2,faq_search_space.trees=20,reference_recipe.trees=10"
-THINGS = "door window roof floor wall stair garden cellar kitchen bath lamp chair".split()
+THINGS = ["door", "window", "roof", "floor", "wall", "stair", "garden", "cellar"]
+THINGS += ["kitchen", "bath", "lamp", "chair"]
 PHRASES = (
     "how do i paint the {}?",
     "new colour for my {}",

@@ -184,7 +184,7 @@ def test_invalid_rows_are_quarantined_and_the_others_used(project):
     assert quarantine["reason"].tolist() == [
         "has another number of columns",
         "is not UTF-8",
-        "Id is not a whole number of at most 18 digits",
+        "its original is unknown or set aside",
         "its original is unknown or set aside",
     ]
 

@@ -137,14 +137,14 @@ def test_question_without_title_and_body_has_no_text(tmp_path):
 def test_questions_without_ids_are_numbered(tmp_path):
     (tmp_path / "q.csv").write_text("Text0\nhow?\nNA\n")
     table = QuestionsDataset(filepath=str(tmp_path / "q.csv")).load()
-    assert table.to_dict("list") == {"Id": [1, 2], "Text0": ["how?", "NA"]}
+    assert table.to_dict("list") == {"Id": ["1", "2"], "Text0": ["how?", "NA"]}
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("q.csv", "question\nhow?\n", "expected a column Text0, or Title and Body; found question"),
-        ("q.txt", "Text0\nhow?\n", r"suffix is \.txt, expected \.csv, \.tsv"),
+        ("q.csv", "Query\nhow?\n", '--params "faq_question_columns.question=Query"'),
+        ("q.doc", "Text0\nhow?\n", r"suffix is \.doc, expected \.csv, \.tsv"),
         ("q.parquet", "no parquet", "cannot be read as a table"),
     ],
 )

@@ -59,7 +59,7 @@ def test_invalid_rows_of_tables_are_a_warning_a_table(caplog: pytest.LogCaptureF
     [
         ("duplicates", ("9{}", "101", "<p></p>"), r"^faq_duplicates: .*has no text \(7\)"),
         ("originals", ("9{}", "10{}", ""), r"^faq_originals: .*has no text \(7\)"),
-        ("answers", ("x{}", "fine"), r"^faq_answers: .*Id is not a whole number .* \(7\)"),
+        ("answers", (" ", "fine"), r"^faq_answers: .*Id is empty \(7\)"),
     ],
 )
 def test_a_table_of_mostly_invalid_rows_fails_with_the_reasons(table, row, expected) -> None:

@@ -26,11 +26,15 @@ class _EvaluatedMatcher(NamedTuple):
     metrics: Mapping[str, float]
 
     @property
+    def is_tested(self) -> bool:
+        return "test_mean_reciprocal_rank" in self.metrics
+
+    @property
     def reciprocal_rank(self) -> float:
         return self.metrics["test_mean_reciprocal_rank"]
 
     def __str__(self) -> str:
-        if not self.metrics["test_questions"]:
+        if not self.is_tested:
             return "not tuned and not tested, as there are too few duplicates"
         gain = self.metrics["test_gain_at_1"]
         return f"mean reciprocal rank {self.reciprocal_rank:.4f}, gain@1 {gain:.4f}"
@@ -134,9 +138,9 @@ def _choose_matcher(
 
 def _make_tags(best: _EvaluatedMatcher, corpus_hash: str, test_hash: str) -> dict[str, str]:
     """Describe the released matcher in tags of the registry."""
-    is_tested = best.metrics["test_questions"] > 0
+    rank = {"test_mean_reciprocal_rank": str(best.reciprocal_rank)} if best.is_tested else {}
     return {
-        **({"test_mean_reciprocal_rank": str(best.reciprocal_rank)} if is_tested else {}),
+        **rank,
         "tuned": str(best.matcher.is_tuned).lower(),
         "known_data_sha256": corpus_hash,
         "test_data_sha256": test_hash,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from quartet.digits.data import Digits
 
 if TYPE_CHECKING:
     from quartet.datasets.registered_model import Champion, ModelRelease
+
+logger = logging.getLogger(__name__)
 
 EXAMPLE_IMAGES = 2
 """Number of images from which the model signature is inferred."""
@@ -43,6 +46,7 @@ def choose_release(
 
     family = max(weights, key=lambda name: metrics[f"{name}_test_accuracy"])
     accuracy = metrics[f"{family}_test_accuracy"]
+    _report_choice(metrics, len(train_digits["labels"]), parameters)
     approved, reason = _compare(family, accuracy, test_digits, champion)
     content = digits.classifier.to_bytes(family, weights[family], test_digits.get("classes"))
     return ModelRelease(
@@ -62,6 +66,31 @@ def choose_release(
             **{f"parameter.{name}": str(value) for name, value in parameters.items()},
             **{f"library.{name}": version(name) for name in digits.serving.REQUIREMENTS},
         },
+    )
+
+
+def _report_choice(
+    metrics: Mapping[str, float], images: int, parameters: Mapping[str, Any]
+) -> None:
+    """Log which classifier is chosen and why; a warning if the network is not the better one."""
+    logistic, convnet = (metrics[f"{name}_test_accuracy"] for name in ("logistic", "convnet"))
+    if convnet > logistic:
+        logger.info(
+            "Chose the network: test accuracy %.4f against %.4f of the logistic regression",
+            convnet,
+            logistic,
+        )
+        return
+    steps = parameters.get("minimum_steps", 0)
+    logger.warning(
+        "Chose the logistic regression: test accuracy %.4f against %.4f of the network, which "
+        "was trained on %s images for at least %s steps; if they are few, add images, or set "
+        "convnet_training.minimum_steps=%s",
+        logistic,
+        convnet,
+        f"{images:,}",
+        f"{steps:,}",
+        max(2 * steps, 600),
     )
 
 
