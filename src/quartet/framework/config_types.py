@@ -12,13 +12,14 @@ from typing import Any
 import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_KINDS = ("parameters", "catalog", "credentials", "globals")
+_KINDS = ("parameters", "catalog", "credentials", "globals", "mlflow")
 _SUFFIXES = {".yml", ".yaml", ".json"}
 _EXAMPLES = {
     "parameters": "its parameters, as in `name: value`",
     "catalog": "a dataset, with `type` and `filepath`",
     "credentials": "credentials, as in `name: value`",
     "globals": "entries such as `name: value`",
+    "mlflow": "its settings, as in `name: value`",
 }
 _NAMES = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}
 
@@ -34,7 +35,8 @@ def check_types(conf_source: Path, base_env: str, env: str) -> None:
         env: Folder in it with the changes of the environment.
 
     Raises:
-        ValueError: A file or an entry is a list, text or empty where a mapping belongs.
+        ValueError: A file or an entry is a list, text or empty where a mapping belongs, or
+            changes a parameter that others refer to.
     """
     base: dict[str, dict[str, Any]] = {}
     for path, kind in _list_files(conf_source / env):
@@ -54,6 +56,8 @@ def check_types(conf_source: Path, base_env: str, env: str) -> None:
             }
         for key, value in content.items():
             _check_entry(path, kind, str(key), value, base[kind].get(key))
+            if kind == "parameters" and value != base[kind].get(key):
+                _check_references(path, str(key), value, base[kind])
 
 
 def _check_entry(path: Path, kind: str, key: str, value: Any, expected: Any) -> None:
@@ -87,6 +91,26 @@ def _check_parameters(
             raise ValueError(_format_error(path, key, value, example, of_mapping=False))
         if isinstance(value, Mapping) and isinstance(other, Mapping):
             _check_parameters(path, key, value, other)
+
+
+def _check_references(path: Path, key: str, value: Any, base: Mapping[str, Any]) -> None:
+    """Raise if parameters of `base` refer to this one: Kedro would give them its value of `base`."""
+    references = list(_find_references(f"${{{key}}}", base, ""))
+    if references:
+        raise ValueError(
+            f"{path}: '{key}' is {value}, which would not change {', '.join(references)}: these get "
+            f"it from the file that defines them; set it with --params {key}={value}, or set each "
+            "of them here"
+        )
+
+
+def _find_references(reference: str, values: Mapping[Any, Any], prefix: str) -> Iterator[str]:
+    """Yield the names of the parameters whose value is the reference."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _find_references(reference, value, f"{prefix}{name}.")
+        elif value == reference:
+            yield f"{prefix}{name}"
 
 
 def _format_error(

@@ -13,6 +13,7 @@ BASE = {
     "faq/catalog.yml": "_table: &t {type: x}\nquestions: {<<: *t, filepath: q.csv}\n",
     "faq/parameters.yml": "faq:\n  min_text: 10\n  ngrams: [1, 2]\n  trees: {low: 1, high: 2}\n",
     "parameters.yml": "seed: 1\n",
+    "mlflow.yml": "server: {mlflow_tracking_uri: null}\n",
 }
 
 
@@ -54,6 +55,7 @@ def write(path: Path, text: str | bytes) -> None:
         ("credentials.yml", "mine: [a]", "'mine' is a list, expected a mapping of credentials"),
         ("globals.yml", "raw: [a]", "'raw' is a list, expected text"),
         ("globals.yml", "raw: {a: b}", "'raw' is a mapping, expected text"),
+        ("mlflow.yml", "server: text", "'server' is text, expected a mapping of its settings"),
     ],
 )
 def test_wrong_type_is_named_with_file_and_key(conf: Path, name, text, message) -> None:
@@ -75,7 +77,7 @@ def test_wrong_type_is_named_with_file_and_key(conf: Path, name, text, message) 
         ("catalog.yml", "_columns: [a]\nquestions: {type: y}\n"),
         ("credentials.yml", "database: '${env:X}'\nmine: {a: b}\n"),
         ("globals.yml", "raw: elsewhere\nnew: [1]\n"),
-        ("mlflow.yml", "[1]"),
+        ("downloads.yml", "[1]"),
         ("notes.txt", "faq: [1]"),
     ],
 )
@@ -87,3 +89,16 @@ def test_other_configuration_passes(conf: Path, name, text) -> None:
 @pytest.mark.parametrize("env", ["base", "azureml", "local", "missing"])
 def test_configuration_of_the_project_passes(env: str) -> None:
     check_types(ROOT / "conf", "base", env)
+
+
+def test_shared_parameter_that_others_would_not_get_is_refused(conf):
+    write(conf / "base" / "parameters.yml", "seed: 1\nmodel: {seed: '${seed}', size: 3}\n")
+    write(conf / "local" / "parameters.yml", "seed: 7\n")
+    with pytest.raises(ValueError, match=r"parameters\.yml: 'seed' is 7, .*model\.seed.*--params"):
+        check_types(conf, "base", "local")
+
+
+def test_shared_parameter_of_the_same_value_is_accepted(conf):
+    write(conf / "base" / "parameters.yml", "seed: 1\nmodel: {seed: '${seed}', size: 3}\n")
+    write(conf / "local" / "parameters.yml", "seed: 1\nmodel: {seed: 4}\n")
+    check_types(conf, "base", "local")
