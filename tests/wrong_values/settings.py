@@ -34,7 +34,7 @@ _FILES = [
     broken("globals.yml", "raw: a\nraw: b\n", "line 2: key 'raw' appears twice"),
     Case("globals in UTF-16", DIGITS, (GLOBALS, "UTF-8"), recode(GLOBALS, "utf-16")),
     Case("globals a folder", DIGITS, (GLOBALS, "is a folder"), make_folder(GLOBALS)),
-    Case("globals missing", DIGITS, ("globals.yml has no entry 'raw'"), remove(GLOBALS)),
+    Case("globals missing", DIGITS, ("globals.yml has no entry", "spelling"), remove(GLOBALS)),
     Case("logs missing", DIGITS, ("azureml",), remove(f"{BASE}/azureml.yml")),
     Case(
         "parameters missing",
