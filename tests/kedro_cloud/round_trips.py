@@ -1,5 +1,7 @@
 """How each kind of dataset is written and read; each asserts that it gets back what it gave."""
 
+import struct
+
 import av
 import numpy as np
 import pandas as pd
@@ -36,6 +38,16 @@ def idx(name, blobs):
     assert (dataset(name).load() == array).all()
 
 
+def labelled_images(name, blobs):
+    content = catalog_on_blobs()[name]["content"]
+    array = np.arange(8, dtype=np.uint8)
+    if content == "images":
+        array = array.reshape(2, 2, 2)
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    blobs.pipe_file(path_of(name).replace("t10k", "test"), header + array.tobytes())
+    assert (dataset(name).load() == array).all()
+
+
 def facts(name, blobs):
     dataset(name).save({"value": 1.5, "name": "grüße"})
     assert dataset(name).load() == {"value": 1.5, "name": "grüße"}
@@ -52,6 +64,13 @@ def text_table(name, blobs):
     loaded = dataset(name).load()
     assert list(loaded) == [*columns, "line"]
     assert loaded[columns[0]][0] == "grüße\t"
+
+
+def question_table(name, blobs):
+    table = catalog_on_blobs()[name]["table"]
+    folder = path_of(name).rpartition("/")[0]
+    blobs.pipe_file(f"{folder}/{table}.csv", b"Id,AnswerId,Text0\nQ-1,A-1,How?\n")
+    assert list(dataset(name).load()["Text0"]) == ["How?"]
 
 
 def questions(name, blobs):
@@ -280,6 +299,7 @@ WAYS = {
     "EventLabelsDataset": labels,
     "IDXDataset": idx,
     "ImageBytesDataset": content,
+    "LabelledImagesDataset": labelled_images,
     "LivePictureDataset": live_picture,
     "MediaDataset": media,
     "PartitionedPredictionsDataset": predictions,
@@ -288,6 +308,7 @@ WAYS = {
     "SegmentStoreDataset": segments,
     "PublishedFolderDataset": published,
     "QuestionsDataset": questions,
+    "QuestionTableDataset": question_table,
     "ReadingStoreDataset": readings,
     "ReportDataset": table,
     "SafetensorsDataset": arrays,

@@ -21,7 +21,7 @@ def entry(name: str, old: str, new: str, *parts: str) -> Case:
     return Case(name, DIGITS, parts, change(CATALOG, old, new))
 
 
-_IDX = "quartet.datasets.idx.IDXDataset"
+_IDX = "quartet.datasets.labelled_images.LabelledImagesDataset"
 _NAMED = "'mnist_train_images'"
 _FILES = [
     broken("mnist_training/catalog.yml", "a: [1\nb: 2", "line 2", "invalid YAML"),
@@ -70,7 +70,7 @@ _FILES = [
         ("train_digits", "catalog_two.yml", "uplicate"),
         write(f"{BASE}/mnist_training/catalog_two.yml", "train_digits: {type: json.JSONDataset}"),
     ),
-    entry("type unknown", _IDX, "quartet.datasets.idx.Idx", _NAMED, "'Idx' not found in"),
+    entry("type unknown", _IDX, "quartet.datasets.labelled_images.Idx", _NAMED, "'Idx' not found in"),
     entry("type nowhere", _IDX, "nowhere.Dataset", _NAMED, "No module named 'nowhere'"),
     entry("type missing", f"  type: {_IDX}\n", "", _NAMED, "'type' is missing"),
     entry("key unknown", "  dtype: uint8", "  dtipe: uint8", _NAMED, "key 'dtipe' does not exist"),

@@ -117,7 +117,9 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         return replace(self._location, path=str(PurePosixPath(self._location.path).parent))
 
     def _open_idx(self, location: Location) -> IDXDataset:
-        path = location.filesystem.unstrip_protocol(location.path)
+        path = location.path
+        if not location.is_local:
+            path = location.filesystem.unstrip_protocol(path)
         return IDXDataset(filepath=path, dtype="uint8", **self._options)
 
     def _check_idx(self, array: Array) -> Array:
