@@ -21,7 +21,8 @@ def entry(name: str, old: str, new: str, *parts: str) -> Case:
     return Case(name, DIGITS, parts, change(CATALOG, old, new))
 
 
-_IDX = "quartet.datasets.labelled_images.LabelledImagesDataset"
+_IMAGES = "quartet.datasets.labelled_images.LabelledImagesDataset"
+_NOWHERE = "quartet.datasets.labelled_images.Idx"
 _NAMED = "'mnist_train_images'"
 _FILES = [
     broken("mnist_training/catalog.yml", "a: [1\nb: 2", "line 2", "invalid YAML"),
@@ -70,10 +71,10 @@ _FILES = [
         ("train_digits", "catalog_two.yml", "uplicate"),
         write(f"{BASE}/mnist_training/catalog_two.yml", "train_digits: {type: json.JSONDataset}"),
     ),
-    entry("type unknown", _IDX, "quartet.datasets.labelled_images.Idx", _NAMED, "'Idx' not found in"),
-    entry("type nowhere", _IDX, "nowhere.Dataset", _NAMED, "No module named 'nowhere'"),
-    entry("type missing", f"  type: {_IDX}\n", "", _NAMED, "'type' is missing"),
-    entry("key unknown", "  dtype: uint8", "  dtipe: uint8", _NAMED, "key 'dtipe' does not exist"),
+    entry("type unknown", _IMAGES, _NOWHERE, _NAMED, "'Idx' not found in"),
+    entry("type nowhere", _IMAGES, "nowhere.Dataset", _NAMED, "No module named 'nowhere'"),
+    entry("type missing", f"  type: {_IMAGES}\n", "", _NAMED, "'type' is missing"),
+    entry("key unknown", "  content: im", "  contant: im", _NAMED, "'contant' does not exist"),
     entry("entry missing", "mnist_train_images:", "mnist_train_imgs:", _NAMED, "catalog.yml"),
     entry("root unknown", "${globals:raw}", "${globals:rw}", "globals.yml has no entry 'rw'"),
 ]
