@@ -7,6 +7,7 @@ from kedro.framework.project import settings
 from omegaconf import OmegaConf
 
 from kedro_cloud.core.errors import describe, is_user_error
+from kedro_cloud.core.extras import format_missing, is_installed
 from quartet.framework.context import Context
 from support import ROOT, bootstrap, run_kedro
 from wrong_values import CASES
@@ -43,6 +44,8 @@ def needs_odbc(case):
 def test_an_error_is_one_line_and_changes_no_output(project, case, request):
     if needs_odbc(case):
         request.getfixturevalue("pyodbc")
+    if {"azureml", "cloud"} & set(case.arguments[:1]) and not is_installed("kedro_azureml"):
+        pytest.skip(format_missing("this command", "azure"))
     if case.damage:
         case.damage(project)
     before = read_outputs(project)

@@ -95,9 +95,6 @@ def test_libraries_whose_private_names_are_used_have_a_ceiling():
     assert {"azure-ai-ml", "azure-monitor-opentelemetry", "kedro", "kedro-datasets"} <= read_in
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"].values()
-    bounded = {
-        re.split("[<>=]", text)[0]
-        for text in (*project["dependencies"], *chain.from_iterable(extras))
-        if re.search("<|==", text.partition(";")[0])
-    }
+    texts = [text.partition(";")[0] for text in chain(project["dependencies"], *extras)]
+    bounded = {re.split("[<>=]", text)[0] for text in texts if re.search("<|==", text)}
     assert read_in <= bounded
