@@ -106,8 +106,8 @@ def read_header(file: BinaryIO, name: str, max_megapixels: float) -> PictureHead
         frames = getattr(picture, "n_frames", 1) if picture.format in _ANIMATED else 1
         pages = _count_pages(picture) if picture.format == "TIFF" else 1
     except Exception:  # decoders raise any exception on damaged files
-        if (kind := _UNKNOWN_SUFFIXES.get(suffix)) and not _is_video(start):
-            raise ValueError(_UNSUPPORTED.format(kind)) from None
+        if (other := _UNKNOWN_SUFFIXES.get(suffix)) and not _is_video(start):
+            raise ValueError(_UNSUPPORTED.format(other)) from None
         damaged = suffix in PICTURE_SUFFIXES and suffix != ".gif" and not _is_video(start)
         return PictureHeader("", 1) if damaged else None
     check_size(picture, max_megapixels)

@@ -94,13 +94,13 @@ def _check_parameters(
 
 
 def _check_references(path: Path, key: str, value: Any, base: Mapping[str, Any]) -> None:
-    """Raise if parameters of `base` refer to this one: Kedro would give them its value of `base`."""
+    """Raise if parameters of `base` refer to this one: Kedro gives them its value of `base`."""
     references = list(_find_references(f"${{{key}}}", base, ""))
     if references:
         raise ValueError(
-            f"{path}: '{key}' is {value}, which would not change {', '.join(references)}: these get "
-            f"it from the file that defines them; set it with --params {key}={value}, or set each "
-            "of them here"
+            f"{path}: '{key}' is {value}, which would not change {', '.join(references)}, as "
+            f"these get it from 'base'; set it with --params {key}={value}, or set each of them "
+            "here"
         )
 
 
