@@ -223,9 +223,9 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
         content.seek(0)
         # The header is read as a row, since pandas would rename columns that appear twice.
         table = pd.read_csv(content, sep=separator, header=None, keep_default_na=False, dtype=str)
-        names = table.iloc[0].tolist()
-        check_unique_columns(path, names)
-        return table.iloc[1:].set_axis(names, axis=1).reset_index(drop=True)
+        header = table.iloc[0].tolist()
+        check_unique_columns(path, header)
+        return table.iloc[1:].set_axis(header, axis=1).reset_index(drop=True)
 
     def _select_text(self, table: pd.DataFrame) -> pd.DataFrame:
         chosen = self._chooser.choose(list(table.columns), "questions", self._location.path)

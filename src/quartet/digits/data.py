@@ -85,7 +85,8 @@ def compute_checksum(digits: Digits) -> str:
     """Return the SHA-256 of labels, pixels and names, which identifies a data set."""
     digest = hashlib.sha256(np.ascontiguousarray(digits["labels"]).data)
     digest.update(np.ascontiguousarray(digits["images"]).data)
-    digest.update(digits.get("classes", b""))
+    if "classes" in digits:
+        digest.update(digits["classes"].data)
     return digest.hexdigest()
 
 

@@ -71,10 +71,10 @@ def prepare_sets(
         _check_lengths(each)
     sets = [_drop_unreadable(each) for each in sets]
     levels = _scale_levels([_to_grey(each) for each in sets])
-    levels = [
+    fitted = [
         _fit_size(part, each.name, settings.resize) for part, each in zip(levels, sets, strict=True)
     ]
-    images = _invert_paper(levels, settings.invert)
+    images = _invert_paper(fitted, settings.invert)
     labels, classes = encode_labels(sets, names=settings.labels == "names")
     prepared = [
         pair_digits(part, codes, each.name, classes)
