@@ -99,7 +99,7 @@ def test_delimited_file_is_read(tmp_path, name, lines, columns) -> None:
             ["time,machine,sensor,value", "1,2,3,4"],
             "sensor_columns.time=time,sensor_columns.device=machine",
         ),
-        (["timestamp,temperature", "1,2"], "set sensor_columns.layout=wide"),
+        (["timestamp,temperature", "1,2"], "sensor_columns.layout=wide"),
         (["TS,Sensor,Value", "1,2,3"], "set sensor_columns.device=file_name"),
     ],
 )

@@ -72,7 +72,7 @@ GOOD = "2026-03-02T09:00:00Z,d,s,1"
     ("name", "content", "part"),
     [
         ("gone.csv", None, "no such file"),
-        ("twice.csv", f"{HEAD},Value\n{GOOD},2\n", "column 'Value' appears 2 times"),
+        ("twice.csv", f"{HEAD},Value\n{GOOD},2\n", "column 'Value' appears twice"),
         ("other.csv", "a,b\n1,2\n", "columns TS, Device, Sensor, Value are missing"),
         ("empty.csv", "", "cannot be read as a table"),
     ],

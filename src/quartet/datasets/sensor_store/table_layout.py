@@ -147,15 +147,16 @@ def choose_layout(path: str, names: Sequence[str], columns: SensorColumns) -> La
     present = match_columns(path, names, wanted, COLUMNS_PARAMETER, optional=list(wanted))
     if "device" not in present and _is_device_of_file(names, columns):
         del wanted["device"]
-    hints = {
-        "device": f"if all readings are of one device, set {COLUMNS_PARAMETER}.device={FILE_NAME}",
-        "sensor": f"if each sensor has a column, set {COLUMNS_PARAMETER}.layout=wide",
-    }
     try:
         found = match_columns(path, names, wanted, COLUMNS_PARAMETER, SYNONYMS)
     except DatasetError as error:
-        suitable = [text for field, text in hints.items() if field in wanted.keys() - present]
-        raise DatasetError("; ".join([str(error), *suitable])) from None
+        if "sensor" in wanted.keys() - present:
+            hint = f"; if each sensor has a column, set {COLUMNS_PARAMETER}.layout=wide"
+        elif "device" in wanted.keys() - present:
+            hint = f"; if the file is of one device, set {COLUMNS_PARAMETER}.device={FILE_NAME}"
+        else:
+            hint = ""
+        raise DatasetError(f"{error}{hint}") from None
     values = (
         tuple(name for name in names if not _INDEX.fullmatch(name) and name not in found.values())
         if is_wide
