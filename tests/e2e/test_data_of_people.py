@@ -137,7 +137,8 @@ def test_questions_are_matched(project, write):
     assert {name: metrics[name] for name in expected if "." not in name} == {
         name: value for name, value in expected.items() if "." not in name
     }
-    assert ("Not tuned" in log) == (metrics["trials"] == 0) == (metrics.get("duplicates", 0) < 30)
+    is_untuned = metrics["duplicates"] < 60  # 36 leave 12 for training
+    assert ("Not tuned" in log) == (metrics["trials"] == 0) == is_untuned
     (project / "mine/new.csv").write_text("question\nmy roof needs some new paint\n")
     run(project, "faq_matching", "faq_questions=mine/new.csv")
     (first, *_) = pd.read_csv(

@@ -278,7 +278,7 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         header = start.decode("utf-8-sig").splitlines()[0] if start else ""
         separator = max(_SEPARATORS, key=header.count)
         names = [name.strip().strip('"') for name in header.split(separator)]
-        has_header = any(name and not _is_number(name) for name in names[1:])
+        has_header = _is_header(names)
         options: Any = {"sep": separator, "header": 0 if has_header else None}
         if has_header:
             label, pixels = _choose_columns(names, path)
@@ -353,6 +353,13 @@ def _choose_columns(names: Sequence[str], path: str) -> tuple[int | None, list[i
         both = " and ".join(names[index] for index in labels)
         raise DatasetError(f"{path}: {both} may all be the labels; remove all but one")
     return label, pixels
+
+
+def _is_header(values: Sequence[str]) -> bool:
+    """Return whether a row is not a label and pixels: it has a name, or counts the pixels."""
+    pixels = list(values[1:])
+    counts = ([str(start + i) for i in range(len(pixels))] for start in (0, 1))
+    return any(value and not _is_number(value) for value in pixels) or pixels in counts
 
 
 def _is_number(text: str) -> bool:

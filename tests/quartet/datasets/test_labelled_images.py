@@ -96,6 +96,16 @@ def test_tables_have_labels_and_pixels(tmp_path, name, separator, header):
         assert load(tmp_path, part, "labels").tolist() == ["3", "1", "3", "1"]
 
 
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("letter,0,1\ny,10,20\n", ["y"]), ("letter,1,2\ny,10,20\n", ["y"]), ("y,10,20\n", ["y"])],
+)
+def test_numbers_above_pixels_are_a_header(tmp_path, text, labels):
+    (tmp_path / "train.csv").write_text(text)
+    assert load(tmp_path, "train", "labels").tolist() == labels
+    assert load(tmp_path, "train", "images").tolist() == [[10, 20]]
+
+
 def test_index_of_a_table_is_not_a_pixel(tmp_path):
     (tmp_path / "train.csv").write_text(",label,p0,p1\n0,5,10,20\n1,6,30,40\n")
     assert load(tmp_path, "train", "images").tolist() == [[10, 20], [30, 40]]
