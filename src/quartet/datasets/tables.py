@@ -204,11 +204,9 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
         suffixes = self._filepath.suffixes
         suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "missing")
         if suffix == ".parquet":
-            names: dict[str, str] = {}
 
             def choose(found: list[str]) -> list[str]:
-                names.update(self._chooser.choose(found, "questions", path))
-                return list(dict.fromkeys(names.values()))
+                return list(self._chooser.choose(found, "questions", path).values())
 
             return read_parquet(file, size, path, choose)
         if suffix not in (".csv", ".tsv", ".txt"):
