@@ -52,7 +52,7 @@ def tables(real_stackfaq):
         TSVDataset(filepath=str(real_stackfaq / f"{name}.tsv.gz"), columns=fields).load()
         for name, fields in (("orig-q", columns), ("dup-q", columns), ("ans", ["Id", "Text0"]))
     ]
-    return nodes.clean_tables(*raw, Cleaning())[:3]
+    return nodes.clean_tables(*raw, Cleaning(min_duplicates=3))[:3]
 
 
 @pytest.fixture(scope="module")

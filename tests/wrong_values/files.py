@@ -135,7 +135,12 @@ _FAQ = [
     Case("questions_missing", MATCH, (QUESTIONS, "faq_questions=FILE"), remove(QUESTIONS)),
     Case("questions_empty", MATCH, (QUESTIONS, "is empty", "Text0"), write(QUESTIONS, "")),
     Case("questions_none", MATCH, ("0 questions", "check the"), write(QUESTIONS, "Id,Text0\n")),
-    Case("questions_columns", MATCH, ("Title and Body; found a, b",), write(QUESTIONS, "a,b\n1,2")),
+    Case(
+        "questions_columns",
+        MATCH,
+        ("column question is missing; found a, b",),
+        write(QUESTIONS, "a,b\n1,2"),
+    ),
     Case("questions_in_utf16", MATCH, (QUESTIONS, "as UTF-8"), recode(QUESTIONS, "utf-16")),
     Case("questions_in_latin1", MATCH, (QUESTIONS, "as UTF-8"), recode(QUESTIONS, "latin-1")),
     Case("questions_a_folder", MATCH, (QUESTIONS, "expected a file"), make_folder(QUESTIONS)),

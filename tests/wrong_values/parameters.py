@@ -23,7 +23,10 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
     ],
     "faq_tuning": [
         ("faq_cleaning.min_text=-1", ("'faq_cleaning'", "min_text should be greater")),
-        ("faq_cleaning.min_duplicates=2", ("min_duplicates should be greater than or equal to 3",)),
+        (
+            "faq_cleaning.min_duplicates=-1",
+            ("min_duplicates should be greater than or equal to 0",),
+        ),
         ("faq_split.test_share=1", ("'faq_split'", "test_share should be less than 1")),
         ("faq_features.max_characters=1", ("min_characters must not exceed max_characters",)),
         ("faq_search_space.num_leaves=many", ("num_leaves should be a mapping", "valid integer")),
