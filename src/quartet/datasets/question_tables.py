@@ -36,6 +36,7 @@ _FILES: Mapping[Table, tuple[str, ...]] = {
     "originals": ("origq", "originals", "original", "questions", "question", "faq", "faqs", "qa"),
     "duplicates": ("dupq", "duplicates", "duplicate", "dups", "paraphrases", "variants"),
     "answers": ("ans", "answers", "answer"),
+    "questions": ("newquestions", "newquestion", "new", "unanswered"),
 }
 """Names of files without suffix, in lower case, letters only."""
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
@@ -129,12 +130,14 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         return replace(self._location, path=str(PurePosixPath(self._location.path).parent))
 
     def _list_tables(self) -> list[str]:
+        """Return the tables of the folder, without new questions."""
         filesystem, root = self._location.filesystem, self._root.path
         filesystem.invalidate_cache()
         if not filesystem.isdir(root):
             return []
         names = sorted(str(path) for path in filesystem.ls(root, detail=False))
-        return [name for name in names if _suffix(name) in (*_TABLES, *_WORKBOOKS)]
+        tables = [name for name in names if _suffix(name) in (*_TABLES, *_WORKBOOKS)]
+        return [name for name in tables if _get_role(name) != "questions"]
 
     def _find_table(self, table: Table) -> Location | None:
         """Return the file of a table; the only table of a folder is that of the originals."""

@@ -190,8 +190,8 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
             raise DatasetError(format_encoding_error(path)) from error
         except pd.errors.EmptyDataError as error:
             raise DatasetError(
-                f"{path}: is empty, expected a header with question or Text0, or Title and Body; export it "
-                "again"
+                f"{path}: is empty, expected a header with question or Text0, or Title and Body; "
+                "export it again"
             ) from error
         except (ValueError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
             if isinstance(error, OSError) and error.errno:

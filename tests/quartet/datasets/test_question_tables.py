@@ -146,6 +146,13 @@ def test_what_is_missing_is_named(tmp_path, table, files, message):
         load(tmp_path, table)
 
 
+def test_new_questions_in_the_same_folder_are_not_duplicates(tmp_path):
+    files = {"faq.csv": "question,answer\nHow?,So.\n", "new-questions.csv": "question\nWhy?\n"}
+    write(tmp_path, **files)
+    assert load(tmp_path, "originals")["Text0"].tolist() == ["How?"]
+    assert load(tmp_path, "duplicates").empty
+
+
 def test_duplicates_without_ids_do_not_take_those_of_originals(tmp_path):
     write(
         tmp_path,
