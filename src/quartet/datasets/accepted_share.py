@@ -37,6 +37,7 @@ def check_accepted_share(
     Raises:
         ValueError: No row was accepted, or a smaller share than `minimum`.
     """
+    dataset = _escape(dataset)
     counts = sorted((item for item in rejected.items() if item[1]), key=lambda item: -item[1])
     total = sum(count for _, count in counts)
     if not total:
