@@ -38,7 +38,7 @@ HEADLINES = {
     },
     "Sensor models": {
         "false alarms on later normal windows, nu 1%: the reference's 15 sensors, 60 s windows": (
-            "sensors: false alarms, 1% wanted, on the reference's readings"
+            "sensors: false alarms, target 1%, on the reference's readings"
         ),
         "scoring 50,000 sensors x 60 windows, the same from the table of windows to that of "
         "predictions": "sensors: 3 million windows scored, table to table",
