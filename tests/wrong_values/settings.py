@@ -74,7 +74,14 @@ _FILES = [
     entry("type unknown", _IMAGES, _NOWHERE, _NAMED, "'Idx' not found in"),
     entry("type nowhere", _IMAGES, "nowhere.Dataset", _NAMED, "No module named 'nowhere'"),
     entry("type missing", f"  type: {_IMAGES}\n", "", _NAMED, "'type' is missing"),
-    entry("key unknown", "  content: im", "  contant: im", _NAMED, "'contant' does not exist"),
+    entry(
+        "key unknown",
+        "{<<: *raw, part: train}",
+        "{<<: *raw, part: train, prat: x}",
+        _NAMED,
+        "key 'prat' does not exist",
+    ),
+    entry("key of another name", "  content: im", "  contant: im", _NAMED, "'content' is missing"),
     entry("entry missing", "mnist_train_images:", "mnist_train_imgs:", _NAMED, "catalog.yml"),
     entry("root unknown", "${globals:raw}", "${globals:rw}", "globals.yml has no entry 'rw'"),
 ]
