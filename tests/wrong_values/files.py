@@ -251,7 +251,12 @@ _STYLE = [
     Case("weights_truncated", TRANSFER, (WEIGHTS, "complete", "again"), shorten(WEIGHTS, 2000)),
     Case("weights_a_folder", TRANSFER, (WEIGHTS, "expected a file"), make_folder(WEIGHTS)),
     Case("painting_missing", TRAIN, (PAINTING, "--params painting=FILE")),
-    Case("painting_of_text", TRAIN, (PAINTING, "not a complete picture"), write(PAINTING, "hello")),
+    Case(
+        "painting_of_text",
+        TRAIN,
+        (PAINTING, "not a complete picture"),
+        both(write(PAINTING, "hello"), write(f"{RAW}/style/vgg19.pth", "hello")),
+    ),
     Case("vgg_missing", TRAIN, ("vgg19.pth", "`kedro fetch vgg`"), copy_over(A_PICTURE, PAINTING)),
     Case(
         "photographs_missing",

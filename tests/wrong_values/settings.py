@@ -40,7 +40,7 @@ _FILES = [
     Case(
         "parameters missing",
         DIGITS,
-        ("params:exploration", "add them to catalog.yml or parameters.yml"),
+        ("params:exploration", "add it to catalog.yml or parameters.yml"),
         change(PARAMETERS, "exploration:", "explration:"),
     ),
     Case(
@@ -52,7 +52,7 @@ _FILES = [
     Case(
         "parameter points nowhere",
         DIGITS,
-        ("exploration.seed", "no entry 'sed'"),
+        ("digit_images.seed", "no entry 'sed'"),
         change(PARAMETERS, "seed: ${seed}", "seed: ${sed}"),
     ),
     Case(

@@ -111,7 +111,7 @@ _TRACKING = [
     Case(
         "sensor models damaged",
         SCORE,
-        ("checksum",),
+        ("sensor_models.safetensors is damaged",),
         own_registry(
             damage_all(
                 f"{MODELS}/sensor_models/**/*.safetensors", lambda old: old[:-100] + b"x" * 100

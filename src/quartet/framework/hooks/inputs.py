@@ -39,7 +39,7 @@ class InputHooks:
         _name_data_set_in_advice(get_dataset_name(run_params.get("runtime_params")))
         if run_params.get("only_missing_outputs"):
             return  # the nodes that read them may not run
-        for name in sorted(pipeline.inputs()):
+        for name in sorted(pipeline.inputs(), key=lambda name: (_is_model(name, catalog), name)):
             if name not in catalog:
                 raise ValueError(
                     f"pipeline inputs missing: '{name}'; add it to catalog.yml or parameters.yml"
@@ -47,8 +47,14 @@ class InputHooks:
             try:
                 _check_input(name, catalog)
             except (DatasetError, OSError) as error:
-                error.add_note(name)
+                if not str(error).startswith(f"{name}: "):
+                    error.add_note(name)
                 raise
+
+
+def _is_model(name: str, catalog: CatalogProtocol[Any, Any]) -> bool:
+    """Return whether an input is a registered model, which is compared with data that exist."""
+    return name in catalog and hasattr(catalog.get(name), "model_name")
 
 
 def _name_data_set_in_advice(name: str) -> None:
