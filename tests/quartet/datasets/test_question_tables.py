@@ -90,7 +90,7 @@ def test_any_separator_and_case(tmp_path, separator, header):
     assert rows(load(tmp_path, "answers"), "Id", "Text0") == [("Q-10", "So.")]
 
 
-def test_large_numbers_of_parquet_stay_exact(tmp_path):
+def test_large_integers_in_parquet_stay_exact(tmp_path):
     ids = pd.array([2**60 + 1, None, 2**60 + 3], dtype="Int64")
     table = pd.DataFrame({"Id": ids, "question": ["How?", "Why?", "Who?"], "answer": "So."})
     table.to_parquet(tmp_path / "faq.parquet")

@@ -51,7 +51,7 @@ def ingestion(tmp_path):
     return Ingestion(tmp_path)
 
 
-@pytest.mark.parametrize("written", ["01/01/2026 00:00", "1767225600", "1767225600000", ""])
+@pytest.mark.parametrize("written", ["yesterday", "week 3", ""])
 def test_table_without_a_valid_time_fails_with_the_reason_and_its_count(ingestion, written):
     ingestion.write_table([written] * 4000)
     with pytest.raises(ValueError) as raised:
@@ -68,7 +68,7 @@ def test_table_without_a_valid_time_fails_with_the_reason_and_its_count(ingestio
 
 
 def test_the_next_pipeline_says_what_is_wrong_with_the_readings(ingestion):
-    ingestion.write_table(["01/01/2026"] * 4)
+    ingestion.write_table(["yesterday"] * 4)
     with pytest.raises(ValueError, match="accepted 0 of 4"):
         ingestion.run()
     with pytest.raises(ValueError, match=r"all 4 readings were rejected, .*: timestamp is not ISO"):

@@ -11,6 +11,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io.core import DatasetError
 
 from kedro_cloud.compat import dataset_file
+from kedro_cloud.core import ranks
 from kedro_cloud.core.run_command import run_command, set_run_command
 from kedro_cloud.jobs.hooks import STEP
 from quartet.framework.config_loader import PARAMETER, SAMPLE, get_dataset_name
@@ -37,8 +38,8 @@ class InputHooks:
             DatasetError: An input is missing or invalid.
         """
         _name_data_set_in_advice(get_dataset_name(run_params.get("runtime_params")))
-        if run_params.get("only_missing_outputs"):
-            return  # the nodes that read them may not run
+        if ranks.rank() > 0 or run_params.get("only_missing_outputs"):
+            return  # rank 0 checks for all; the nodes that read them may not run
         for name in sorted(pipeline.inputs(), key=lambda name: (_is_model(name, catalog), name)):
             if name not in catalog:
                 raise ValueError(
