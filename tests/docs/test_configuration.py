@@ -82,7 +82,7 @@ def test_reference_tells_every_file_and_key_of_the_configuration() -> None:
 
 def test_reference_names_everything_that_a_run_may_be_given(site: Path) -> None:
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "conf/base").rglob("*.yml")]
-    asked = {name for text in texts for name in re.findall(r"runtime_params:(\w+)", text)}
+    asked = {name for text in texts for name in re.findall(r"runtime_params:([\w.]+)", text)}
     assert "mnist_data" in asked
     table = next(t for t in tables(built(site, "configuration")) if t[0][:2] == ["Name", "Default"])
     assert {row[0] for row in table[1:]} == asked

@@ -27,7 +27,6 @@ HOSTS = {
     "learn.microsoft.com",
     "optuna.org",
     "peach.blender.org",
-    "pytorch.org",
     "squidfunk.github.io",
     "www.flickr.com",
 }

@@ -140,7 +140,7 @@ def test_questions_are_matched(project, write):
     is_untuned = metrics["duplicates"] < 60  # 36 leave 12 for training
     assert ("Not tuned" in log) == (metrics["trials"] == 0) == is_untuned
     (project / "mine/new.csv").write_text("question\nmy roof needs some new paint\n")
-    run(project, "faq_matching", "faq_questions=mine/new.csv")
+    run(project, "faq_matching", f"faq_data={path},faq_questions=mine/new.csv")
     (first, *_) = pd.read_csv(
         project / "data/08_reporting/faq_matching/matches.csv", dtype=str
     ).to_dict("records")

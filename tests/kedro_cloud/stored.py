@@ -33,7 +33,8 @@ def on_blobs(catalog):
 
 
 def is_on_blobs(entry):
-    values = entry.values() if isinstance(entry, dict) else ()
+    items = entry.items() if isinstance(entry, dict) else ()
+    values = [value for key, value in items if key != "trained_on"]
     return any(isinstance(value, str) and value.startswith(ON_BLOBS) for value in values)
 
 
