@@ -152,7 +152,7 @@ def test_missing_model_is_advised_for_the_same_data_set(project):
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_samples_give_the_same_results_after_another_data_set(project, trained_workspace, scenario):
-    stored = "data/07_model_output/sensors/predictions"
+    stored = "data/07_model_output/sensors/predictions/"
     predictions = {path: digest for path, digest in digests(project).items() if stored in str(path)}
     done = run_kedro(project, "run", "--pipelines", scenario, "--params", LIGHT)
     assert done.returncode == 0, done.stderr
