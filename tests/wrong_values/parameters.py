@@ -74,7 +74,11 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
 
 _FOR_THE_DATA: list[tuple[str, str, tuple[str, ...]]] = [
     ("mnist_training", "mnist_data=nowhere", ("mnist_train_images", "nowhere", "no such file")),
-    ("faq_tuning", "faq_data=nowhere", ("faq_answers", "nowhere", "no such file", "faq_data=FOLDER")),
+    (
+        "faq_tuning",
+        "faq_data=nowhere",
+        ("faq_answers", "nowhere", "no such file", "faq_data=FOLDER"),
+    ),
     (
         "faq_tuning",
         "faq_cleaning.min_duplicates=1000",
