@@ -11,40 +11,53 @@ import click
 
 from kedro_cloud.cli.options import Command, echo_lines, environment_option, pipeline_option
 
-_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+"""Seconds by unit of time."""
 
 
-class Parsed(click.ParamType[Any]):
-    """An option whose text matches a pattern, and is parsed from the groups of the match."""
+class PatternType(click.ParamType[Any]):
+    """Type of an option that is parsed with a regular expression."""
 
     def __init__(self, name: str, pattern: str, parse: Callable[..., Any], expected: str) -> None:
+        """Configure the type.
+
+        Args:
+            name: Name of the type in the help text.
+            pattern: Regular expression for the complete text.
+            parse: Receives the groups of the match; returns the value, or None if it is invalid.
+            expected: Description of valid texts, for the error message.
+        """
         self.name = name
         self._pattern, self._parse, self._expected = pattern, parse, expected
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the parsed value."""
-        found = re.fullmatch(self._pattern, str(value).strip())
-        parsed = self._parse(*found.groups()) if found else None
+        match = re.fullmatch(self._pattern, str(value).strip())
+        parsed = self._parse(*match.groups()) if match else None
         if parsed is None:
             self.fail(f"'{value}': expected {self._expected}", param, ctx)
         return parsed
 
 
-def _range(minimum: str, maximum: str | None) -> tuple[int, int] | None:
+def _parse_range(minimum: str, maximum: str | None) -> tuple[int, int] | None:
+    """Return minimum and maximum, or None if the maximum is below 1 or the minimum."""
     bounds = int(minimum), int(maximum or minimum)
     return bounds if bounds[1] >= max(1, bounds[0]) else None
 
 
-DURATION = Parsed(
+DURATION = PatternType(
     "time",
     r"(\d+(?:\.\d+)?)\s*(s|min|h|d)",
-    lambda number, unit: float(number) * _UNITS[unit] or None,
+    lambda number, unit: float(number) * _SECONDS[unit] or None,  # 0 is invalid
     "a time above 0: 90s, 20min, 2h or 1d",
 )
-NODES = Parsed(
-    "min:max", r"(\d{1,4})(?::(\d{1,4}))?", _range, "MIN:MAX with at least one node: 0:16, or 4:4"
+NODES = PatternType(
+    "min:max",
+    r"(\d{1,4})(?::(\d{1,4}))?",
+    _parse_range,
+    "MIN:MAX with at least one node: 0:16, or 4:4",
 )
-OF_STEP = Parsed(
+STEP_NUMBER = PatternType(
     "step=number",
     r"([^=]+)=(\d{1,12}(?:\.\d+)?)",
     lambda step, number: (step, float(number)),
@@ -59,33 +72,33 @@ OF_STEP = Parsed(
     "--nodes",
     type=NODES,
     multiple=True,
-    help="Minimum and maximum number of nodes; maxima that double up to the second number are "
-    "estimated. Repeatable, to compare. Default: as in cloud.yml.",
+    help="Minimum and maximum number of nodes. Smaller maxima (1, 2, 4, …) are estimated, too. "
+    "Default: as in cloud.yml.",
 )
-@click.option("--size", help="Size of the nodes, in place of cloud.yml's.")
+@click.option("--size", help="VM size of the nodes. Default: as in cloud.yml.")
 @click.option(
     "--tier",
     type=click.Choice(["dedicated", "low_priority"]),
-    help="Tier, in place of cloud.yml's. Azure retired low_priority on 2026-03-31.",
+    help="Tier of the nodes. Default: as in cloud.yml. Azure retired low_priority on 2026-03-31.",
 )
 @click.option("--within", type=DURATION, help="Time within which 95 % of the jobs must end.")
 @click.option("--every", type=DURATION, help="Interval between jobs. Default: one job.")
 @click.option(
     "--seconds",
-    type=OF_STEP,
+    type=STEP_NUMBER,
     multiple=True,
-    help="Work of a step on one rank, in place of what the rehearsal recorded.",
+    help="Work of a step, in seconds on one rank. Default: as rehearsed.",
 )
-@click.option("--scale", type=OF_STEP, multiple=True, help="Factor on the work of a step.")
+@click.option("--scale", type=STEP_NUMBER, multiple=True, help="Factor on the work of a step.")
 @click.option("--seed", type=int, default=42, show_default=True, help="Seed of the simulations.")
-@click.option("--out", type=click.Path(path_type=Path), help="PNG file for a picture.")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG file for a figure of the plan.")
 @click.pass_obj
 def plan(metadata: Any, /, pipeline: str, env: str, out: Path | None, **options: Any) -> None:
     """Estimate time and cost of a pipeline per cluster size.
 
-    Seconds come from the last `kedro cloud rehearse`, prices from prices.yml, overheads from
-    planning.yml. Nothing is sent to Azure. Machines that Azure retires, as in platform.yml, are
-    reported.
+    The work of each step comes from the last `kedro cloud rehearse`, prices from prices.yml,
+    overheads from planning.yml. Nothing is sent to Azure. The command warns of VM sizes and tiers
+    that Azure retires, as listed in platform.yml.
 
     \b
     kedro cloud plan -p PIPELINE --nodes 0:16 --scale STEP=500 --within 2h
@@ -97,7 +110,7 @@ def plan(metadata: Any, /, pipeline: str, env: str, out: Path | None, **options:
 
     if out:
         figure.check_path(out)
-    asked = PlanOptions(
+    plan_options = PlanOptions(
         nodes=tuple(NodeRange(*each) for each in options["nodes"]),
         size=options["size"],
         tier=options["tier"],
@@ -107,10 +120,14 @@ def plan(metadata: Any, /, pipeline: str, env: str, out: Path | None, **options:
         scale=dict(options["scale"]),
         seed=options["seed"],
     )
-    made = make_plan(
-        metadata, env, pipeline, asked, lambda message: click.echo(f"Warning: {message}", err=True)
+    result = make_plan(
+        metadata,
+        env,
+        pipeline,
+        plan_options,
+        lambda message: click.echo(f"Warning: {message}", err=True),
     )
-    echo_lines(format_plan(made))
+    echo_lines(format_plan(result))
     if out:
-        figure.save(figure.draw_plan(made), out)
-        click.echo(f"picture: {out}")
+        figure.save(figure.draw_plan(result), out)
+        click.echo(f"figure: {out}")

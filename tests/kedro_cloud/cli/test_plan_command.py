@@ -77,7 +77,7 @@ def test_a_plan_shows_time_and_cost_of_each_size_and_a_picture(done, rehearsed, 
     assert "EXAMPLE PRICE: replace it in prices.yml" in out
     assert "cheapest within 60 min: 0:1" in out
     assert "critical path on 0:1, waits included: prepare" in out
-    assert out.splitlines()[-1] == f"picture: {picture}"
+    assert out.splitlines()[-1] == f"figure: {picture}"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
