@@ -40,7 +40,7 @@ class PatternType(click.ParamType[Any]):
 
 
 def _parse_range(minimum: str, maximum: str | None) -> tuple[int, int] | None:
-    """Return minimum and maximum, or None if the maximum is below 1 or the minimum."""
+    """Return minimum and maximum, or None if the maximum is less than 1 or the minimum."""
     bounds = int(minimum), int(maximum or minimum)
     return bounds if bounds[1] >= max(1, bounds[0]) else None
 
@@ -73,7 +73,7 @@ STEP_NUMBER = PatternType(
     type=NODES,
     multiple=True,
     help="Minimum and maximum number of nodes. Smaller maxima (1, 2, 4, …) are estimated, too. "
-    "Default: as in cloud.yml.",
+    "Repeat the option to compare ranges. Default: as in cloud.yml.",
 )
 @click.option("--size", help="VM size of the nodes. Default: as in cloud.yml.")
 @click.option(
