@@ -10,7 +10,7 @@ from . import nodes
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """Create the pipeline: posts and links → originals, duplicates and answers with one tag."""
+    """Create the pipeline: posts and post links → originals of a tag, duplicates and answers."""
     return Pipeline(
         [
             Node(
