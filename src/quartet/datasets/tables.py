@@ -1,4 +1,4 @@
-"""Tables of text: TSV without header, and questions as text or Parquet."""
+"""Datasets of texts: TSV without a header, and questions from delimited text or Parquet."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from quartet.datasets.question_columns import ColumnChooser, to_text
 from quartet.datasets.utf8 import check_not_utf16, format_encoding_error
 
 Frames = pd.DataFrame | Iterable[pd.DataFrame]
+"""A table, or its parts in order."""
 
-_REFERENCE = re.compile(r"&#?\w+;")
+_CHARACTER_REFERENCE = re.compile(r"&#?\w+;")
 _TAG_START = re.compile(r"<(?=[a-z/!?])", re.I)
 _BATCH_ROWS = 10_000
-"""Rows of a Parquet file that are decoded at once."""
+"""Number of rows of a Parquet file to decode at once."""
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # posts may exceed the default limit
 
@@ -40,12 +41,12 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
     """Loads and saves a table of tab-separated values without a header.
 
     Values are loaded as text, and may be in double quotes. The additional column `line`
-    contains the line number of the row. In a row with another number of columns, all values
-    but the first are missing; bytes that are not UTF-8 become surrogates (Python's
+    contains the number of the row's first line. If a row has too few or too many columns, all
+    its values but the first are missing. Bytes that are not UTF-8 become surrogates (Python's
     `surrogateescape`). Nodes quarantine such rows.
 
     Files ending in `.gz` are saved with gzip compression; compressed files are loaded
-    whatever their name. If `NAME.tsv.gz` is missing, `NAME.tsv` is loaded, and vice versa.
+    under any name. If `NAME.tsv.gz` is missing, `NAME.tsv` is loaded, and vice versa.
 
     ```yaml
     faq_answers:
@@ -92,7 +93,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
                 return self._parse(content, path)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DatasetError(
-                f"{path}: gzip file is damaged ({error}); download it again"
+                f"{path}: the gzip file is damaged ({error}); download it again"
             ) from error
         except csv.Error as error:
             raise DatasetError(
@@ -102,19 +103,19 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
     def _parse(self, file: IO[bytes], path: str) -> pd.DataFrame:
         width = len(self._columns)
         rows: list[list[Any]] = []
-        complete_rows, first_row = 0, None
+        valid_rows, first_row = 0, None
         text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
         for line, row in read_rows(text):
             first_row = first_row or row
             if len(row) == width:
-                complete_rows += 1
+                valid_rows += 1
                 rows.append([*row, line])
             else:
                 rows.append([row[0], *[None] * (width - 1), line])
         text.detach()  # the caller closes the file
         if not rows:
             raise DatasetError(f"{path}: is empty, expected at least one row; export it again")
-        if not complete_rows:
+        if not valid_rows:
             raise DatasetError(
                 f"{path}: expected {width} tab-separated columns "
                 f"({', '.join(self._columns)}) and no header, found {len(first_row or [])} "
@@ -123,14 +124,14 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         return pd.DataFrame(rows, columns=[*self._columns, "line"])
 
     def save(self, data: Frames) -> None:
-        """Write one table, or concatenate several."""
+        """Write a table, or its parts one after the other."""
         frames = [data] if isinstance(data, pd.DataFrame) else data
         location = self._location
         with location.filesystem.open(location.path, "wb") as file:
             if not location.path.endswith(".gz"):
                 self._write(frames, file)
                 return
-            # Without time stamp and name, bytes are reproducible.
+            # Without a name and a timestamp, the same table gives the same bytes.
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
                 self._write(frames, compressed)
 
@@ -148,8 +149,9 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
 class QuestionsDataset(InputDataset[pd.DataFrame]):
     """Loads questions from a table with a header: text with any separator, or Parquet.
 
-    The text is the column `question`, or `Text0`, or `Title` (plain text) and `Body` (HTML or
-    plain text) concatenated, in any case. Without the column `Id`, questions are numbered from 1.
+    The text is the first that exists of: column `question`; column `Text0`; columns `Title`
+    (plain text) and `Body` (HTML or plain text), joined. Upper and lower case are not
+    distinguished. Without a column `Id`, the Ids are 1, 2, 3, …
 
     ```yaml
     faq_new_questions:
@@ -165,7 +167,7 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
 
         Args:
             filepath: Local path or any fsspec URL.
-            columns: Names of columns, by field of `question_columns.QuestionColumns`.
+            columns: Names of columns that differ from the defaults in `QuestionColumns`, by field.
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
@@ -175,8 +177,8 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
         """Return the columns `Id` and `Text0`, as text.
 
         Raises:
-            DatasetError: The file is missing, damaged or of another format, a column appears
-                twice, or columns are missing.
+            DatasetError: The file is missing, damaged or in an unsupported format, or a column is
+                missing or appears twice.
         """
         path = self._location.path
         try:
@@ -195,18 +197,18 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
             ) from error
         except (ValueError, OSError, EOFError, zlib.error, pa.ArrowException) as error:
             if isinstance(error, OSError) and error.errno:
-                raise  # such as missing permissions, which is not a matter of the format
+                raise  # a system error, such as missing permissions, not an invalid file
             raise DatasetError(f"{path}: cannot be read as a table ({error})") from error
         return self._select_text(table)
 
     def _read(self, file: Any) -> pd.DataFrame:
         path, size = self._location.path, self._location.filesystem.size(self._location.path)
-        suffixes = self._filepath.suffixes
-        suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "missing")
+        suffixes = [suffix for suffix in self._filepath.suffixes if suffix != ".gz"]
+        suffix = suffixes[-1] if suffixes else "missing"
         if suffix == ".parquet":
 
-            def choose(found: list[str]) -> list[str]:
-                return list(self._chooser.choose(found, "questions", path).values())
+            def choose(names: list[str]) -> list[str]:
+                return list(self._chooser.choose(names, "questions", path).values())
 
             return read_parquet(file, size, path, choose)
         if suffix not in (".csv", ".tsv", ".txt"):
@@ -216,8 +218,8 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
         check_no_archive(path, content.read(6), "a table of text")
         content.seek(0)
         check_not_utf16(content, path)
-        first = next((line for line in content if line.strip()), b"")
-        separator = find_separator(first.decode("utf-8-sig"), path)
+        header_line = next((line for line in content if line.strip()), b"")
+        separator = find_separator(header_line.decode("utf-8-sig"), path)
         content.seek(0)
         # The header is read as a row, since pandas would rename columns that appear twice.
         table = pd.read_csv(content, sep=separator, header=None, keep_default_na=False, dtype=str)
@@ -238,60 +240,65 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
 
 
 def find_separator(header: str, path: str) -> str:
-    """Return the separator of a table: a tab if the header has one, else the most frequent."""
-    names = re.sub(r'"[^"]*"', "", header)
-    if "\t" in names or ".tsv" in PurePosixPath(path.lower()).suffixes:
+    """Return the separator of a table, from its header line and the name of its file.
+
+    It is a tab if the header contains one or the name has the suffix `.tsv`, else the most frequent
+    of comma, semicolon and vertical bar. Separators in quotes do not count.
+    """
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    if "\t" in unquoted or ".tsv" in PurePosixPath(path.lower()).suffixes:
         return "\t"
-    return max(",;|", key=names.count)
+    return max(",;|", key=unquoted.count)
 
 
 def read_rows(text: Iterable[str], separator: str = "\t") -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the first line, and the values, of each row that is not empty.
+    """Yield the line number and the values of each row; skip empty lines.
 
-    A value may be in quotes and then span lines. A value that only begins with a quote would
-    take all lines up to the next quote with it, so its line is read again without quotes.
+    A value in quotes may span lines; the line number is that of its first line. If a value begins
+    with a quote but is not a quoted value, csv.reader would extend it to the next quote, some lines
+    later. Then the first of these lines is parsed again, with quotes as ordinary characters.
     """
-    lines = _Lines(text)
-    number = 1
+    lines = _RewindableLines(text)
+    line_number = 1
     for values in csv.reader(lines, delimiter=separator):
-        row, taken = values, lines.take()
+        row, row_lines = values, lines.take_read()
         spans_lines = any("\n" in value or "\r" in value for value in values)
-        if spans_lines and not _is_quoted(taken, separator):
-            lines.put_back(taken[1:])
-            taken = taken[:1]
-            row = next(csv.reader(taken, delimiter=separator, quoting=csv.QUOTE_NONE))
+        if spans_lines and not _has_valid_quotes(row_lines, separator):
+            lines.put_back(row_lines[1:])
+            row_lines = row_lines[:1]
+            row = next(csv.reader(row_lines, delimiter=separator, quoting=csv.QUOTE_NONE))
         if row:
-            yield number, row
-        number += len(taken)
+            yield line_number, row
+        line_number += len(row_lines)
 
 
-class _Lines:
-    """An iterator over lines that remembers the last ones, and can go back."""
+class _RewindableLines:
+    """An iterator over lines; lines that were read can be put back."""
 
     def __init__(self, text: Iterable[str]) -> None:
-        self._text, self._again = iter(text), deque[str]()
-        self._taken: list[str] = []
+        self._text, self._pending = iter(text), deque[str]()
+        self._read: list[str] = []
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._text)
-        self._taken.append(line)
+        line = self._pending.popleft() if self._pending else next(self._text)
+        self._read.append(line)
         return line
 
-    def take(self) -> list[str]:
-        """Return the lines since the last call."""
-        taken, self._taken = self._taken, []
-        return taken
+    def take_read(self) -> list[str]:
+        """Return the lines that were read since the last call."""
+        read, self._read = self._read, []
+        return read
 
     def put_back(self, lines: Sequence[str]) -> None:
-        """Make these the next lines."""
-        self._again.extendleft(reversed(lines))
+        """Make these the next lines to read."""
+        self._pending.extendleft(reversed(lines))
 
 
-def _is_quoted(lines: Sequence[str], separator: str) -> bool:
-    """Return whether the quotes in these lines are those around values."""
+def _has_valid_quotes(lines: Sequence[str], separator: str) -> bool:
+    """Return whether all quotes in the lines of a row follow the rules of CSV."""
     try:
         list(csv.reader(lines, delimiter=separator, strict=True))
     except csv.Error:
@@ -302,38 +309,38 @@ def _is_quoted(lines: Sequence[str], separator: str) -> bool:
 def read_parquet(
     file: Any, size: int | None, path: str, choose: Callable[[list[str]], list[str]]
 ) -> pd.DataFrame:
-    """Return columns of a Parquet file, whose texts are expanded only within the limit.
+    """Return columns of a Parquet file, and check while decoding that it does not expand too much.
 
     Args:
         file: The file, opened in binary mode.
-        size: Its size in bytes, if it is known.
+        size: Its size in bytes; None if unknown.
         path: Its path, for messages.
-        choose: Returns the columns to read of all names.
+        choose: Receives the names of all columns; returns those of the columns to read.
 
     Raises:
-        DatasetError: A column appears twice, or the file expands to more than the limit.
+        DatasetError: A column appears twice, or the file expands too much; see `check_expansion`.
     """
     names = pq.ParquetFile(file).schema_arrow.names
     check_unique_columns(path, names)
-    used = choose(names)
-    expanded = 0
-    parts = [pd.DataFrame(columns=used)]
-    # As dictionaries, texts that repeat take no memory yet.
-    content = pq.ParquetFile(file, read_dictionary=used)
-    for batch in content.iter_batches(_BATCH_ROWS, columns=used):
-        expanded += sum(_count_bytes(column) for column in batch.columns)
-        check_expansion(path, size, expanded)
-        # As Python objects, so that whole numbers beside missing ones stay exact.
+    chosen = choose(names)
+    expanded_bytes = 0
+    parts: list[pd.DataFrame] = []
+    # With dictionary encoding, repeated texts take memory once, until to_pylist() expands them.
+    content = pq.ParquetFile(file, read_dictionary=chosen)
+    for batch in content.iter_batches(_BATCH_ROWS, columns=chosen):
+        expanded_bytes += sum(_count_bytes(column) for column in batch.columns)
+        check_expansion(path, size, expanded_bytes)
+        # pandas would convert integers with missing values to float64, which rounds large ones.
         columns = {
             name: pd.Series(column.to_pylist(), dtype=object)
             for name, column in zip(batch.schema.names, batch.columns, strict=True)
         }
         parts.append(pd.DataFrame(columns))
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+    return pd.concat(parts or [pd.DataFrame(columns=chosen)], ignore_index=True)
 
 
 def _count_bytes(column: pa.Array) -> int:
-    """Return the size of a column with all its texts, in bytes."""
+    """Return the size of a column in bytes, without dictionary encoding."""
     if not pa.types.is_dictionary(column.type):
         return int(column.nbytes)
     lengths = pc.binary_length(column.dictionary).cast(pa.int64())
@@ -341,17 +348,18 @@ def _count_bytes(column: pa.Array) -> int:
 
 
 def join_title_and_body(title: pd.Series, body: pd.Series) -> pd.Series:
-    """Return title (plain text), full stop and body (HTML or plain text) as one text each."""
+    """Return "title. body" for each row, as HTML, with the plain text of the title escaped."""
     title, body = title.fillna("").str.strip(), body.fillna("").str.strip()
-    dots = (title != "").map({True: ". ", False: ""})
-    return title.map(_escape_plain) + dots + body
+    full_stops = (title != "").map({True: ". ", False: ""})
+    return title.map(_escape_plain) + full_stops + body
 
 
 def _escape_plain(text: str) -> str:
-    """Return a plain text for use in HTML, as `quartet.faq.markup` does with titles of dumps."""
+    """Escape a plain text for HTML, in the same way as `quartet.faq.markup.escape_plain`."""
 
     def escape_reference(match: re.Match[str]) -> str:
+        # Texts that are not a reference in HTML stay, and so does `&amp;`, as in old data dumps.
         is_literal = unescape(match[0]) in (match[0], "&")
         return match[0] if is_literal else f"&amp;{match[0][1:]}"
 
-    return _TAG_START.sub("&lt;", _REFERENCE.sub(escape_reference, text))
+    return _TAG_START.sub("&lt;", _CHARACTER_REFERENCE.sub(escape_reference, text))
