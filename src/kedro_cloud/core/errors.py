@@ -20,21 +20,21 @@ from kedro_cloud.core import config_files, extras
 from kedro_cloud.core.os_errors import format_os_error
 
 TRACEBACK_VARIABLE = "KEDRO_CLOUD_TRACEBACK"
-_SURROUNDINGS = ("kedro.config", "omegaconf.", "yaml.", "sqlalchemy.exc", "mlflow.")
-"""Modules whose errors concern a configuration file, a database or a tracking server."""
-_LOOKUPS = ("kedro.config", "kedro.io.catalog_config_resolver", "kedro.utils")
-"""Modules that raise KeyError and AttributeError for names in a configuration or an option."""
+_ENVIRONMENT_MODULES = ("kedro.config", "omegaconf.", "yaml.", "sqlalchemy.exc", "mlflow.")
+"""Modules whose error classes indicate a wrong configuration, database or tracking server."""
+_LOOKUP_MODULES = ("kedro.config", "kedro.io.catalog_config_resolver", "kedro.utils")
+"""Modules whose KeyError or AttributeError indicates a wrong name in the settings or options."""
 
 
 def is_traceback_requested() -> bool:
-    """Return whether KEDRO_CLOUD_TRACEBACK asks for tracebacks."""
+    """Return whether KEDRO_CLOUD_TRACEBACK requests tracebacks."""
     return os.environ.get(TRACEBACK_VARIABLE, "") not in ("", "0")
 
 
 def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a command so that a user error ends in one line and exit code 1.
 
-    Bugs keep their traceback; with KEDRO_CLOUD_TRACEBACK=1 all errors do.
+    Other errors are bugs, and raised with a traceback; with KEDRO_CLOUD_TRACEBACK=1, all are.
     """
 
     @functools.wraps(command)
@@ -50,62 +50,62 @@ def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def is_user_error(error: Exception) -> bool:
-    """Return whether data, parameters or the surroundings caused an error, not a bug.
+    """Return whether data, settings or the environment caused an error, and not a bug.
 
-    A missing package of an extra belongs to the surroundings.
-
-    A ValueError is a user error if this plugin, the project or Kedro raised it itself.
+    The missing package of an optional extra is a user error. A ValueError is one if this plugin,
+    the project or Kedro raised it, and not a library that they call.
     """
     if isinstance(error, DatasetError | OSError):
         return True
     if any(map(extras.find_extra, error_chain(error))):
         return True
-    if type(error).__module__.startswith(_SURROUNDINGS):
+    if type(error).__module__.startswith(_ENVIRONMENT_MODULES):
         return True
     if isinstance(error, ValueError):
-        own = ("kedro.", "kedro_cloud.", f"{project.PACKAGE_NAME}.")
-        return _raised_in(error).startswith(own)
-    return isinstance(error, KeyError | AttributeError) and _raised_in(error).startswith(_LOOKUPS)
+        own_modules = ("kedro.", "kedro_cloud.", f"{project.PACKAGE_NAME}.")
+        return _raising_module(error).startswith(own_modules)
+    is_lookup_error = isinstance(error, KeyError | AttributeError)
+    return is_lookup_error and _raising_module(error).startswith(_LOOKUP_MODULES)
 
 
-def _raised_in(error: BaseException) -> str:
+def _raising_module(error: BaseException) -> str:
     """Return the name of the module that raised an error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return str(frames[-1].f_globals.get("__name__", "")) if frames else ""
 
 
-def _text(error: BaseException) -> str:
-    # str() of a KeyError quotes its text.
+def _message(error: BaseException) -> str:
+    # str() of a KeyError adds quotes to its message.
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
 
 
 def _find_invalid_file(error: BaseException) -> str | None:
-    """Return a message with the invalid file, if loading the configuration raised the error."""
+    """Return a message that names the invalid file, if reading the configuration failed."""
     modules = (
         str(frame.f_globals.get("__name__", ""))
         for frame, _ in traceback.walk_tb(error.__traceback__)
     )
     if not any(module.startswith("kedro.config") for module in modules):
         return None
-    project = find_kedro_project(Path.cwd())
-    return project and config_files.find_fault(Path(project) / "conf")
+    root = find_kedro_project(Path.cwd())
+    return root and config_files.find_fault(Path(root) / "conf")
 
 
 def describe(error: BaseException) -> str:
     """Return one line: where the error occurred, what was expected, what to do."""
-    where = getattr(error, "__notes__", [])[:1]
-    message = _find_invalid_file(error) or _text(error)
+    node = getattr(error, "__notes__", [])[:1]  # a project's hooks may add the failed node
+    message = _find_invalid_file(error) or _message(error)
     for cause in error_chain(error):
-        text, better = _text(cause), _format_by_class(cause)
-        if text and better:
-            message = message.replace(text, better)
+        original, better = _message(cause), _format_by_class(cause)
+        if original and better:
+            message = message.replace(original, better)
     for pattern, replacement in _REPLACEMENTS:
         message = re.sub(pattern, replacement, message, flags=re.MULTILINE)
-    return ": ".join([*where, " ".join(message.split())])
+    return ": ".join([*node, " ".join(message.split())])
 
 
 def error_chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and its causes, whose texts it often repeats."""
+    """Yield an error and its causes; their messages are often parts of its own."""
     seen: set[int] = set()  # an SDK that raises an error again can create a cycle of causes
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -114,7 +114,7 @@ def error_chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _format_by_class(error: BaseException) -> str | None:
-    """Return a better message, for errors that their class and attributes identify."""
+    """Return a better message for classes of errors with known attributes; None for others."""
     match error:
         case OSError():
             return format_os_error(error)
@@ -126,9 +126,9 @@ def _format_by_class(error: BaseException) -> str | None:
                 "LC_ALL=C.UTF-8"
             )
         case AttributeError(name=name, obj=ModuleType(__name__="kedro.runner")):
-            known = "SequentialRunner, ThreadRunner, ParallelRunner"
-            return f"--runner: '{name}' does not exist; expected one of {known}"
-    full_key = getattr(error, "full_key", None)  # of OmegaConf
+            runners = "SequentialRunner, ThreadRunner, ParallelRunner"
+            return f"--runner: '{name}' does not exist; expected one of {runners}"
+    full_key = getattr(error, "full_key", None)  # errors of OmegaConf have it
     if full_key:
         return f"{full_key}: {str(error).partition(_FULL_KEY)[0]}"
     return None
@@ -162,11 +162,12 @@ _REPLACEMENTS = (
     (
         r"Given configuration path either does not exist or is not a valid directory: "
         r"(.*?([^/\n]+))$",
-        r"environment '\2' does not exist: expected folder \1; check the spelling of -e, KEDRO_ENV",
+        r"environment '\2' does not exist: expected folder \1; check the spelling of -e or "
+        "KEDRO_ENV",
     ),
     (
         r"Failed to find the pipeline named ('[^']*')\. It needs to be [^.]*\.",
-        r"pipeline \1 does not exist; see `kedro registry list`.",
+        r"pipeline \1 does not exist; see `kedro registry list`",
     ),
     (
         r"Pipeline does not contain (\w+) named \[(.*)\]\.?",
@@ -177,11 +178,11 @@ _REPLACEMENTS = (
         "the filters select no nodes; check the spelling of --tags, --nodes and similar options",
     ),
     (
-        r"Run with id=(\S+) not found",  # MLflow has unset the variable by then
+        r"Run with id=(\S+) not found",  # MLflow has removed MLFLOW_RUN_ID by then
         r"MLFLOW_RUN_ID: run '\1' does not exist in the tracking database; unset the variable",
     ),
 )
-"""Replacements for messages of Kedro and MLflow whose errors have no attributes.
+"""Patterns and replacements for messages of Kedro and MLflow; these errors have no attributes.
 
 tests/kedro_cloud/core/test_errors.py raises each of them; tests/wrong_values covers unknown
 pipelines.
