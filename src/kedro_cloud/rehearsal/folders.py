@@ -1,4 +1,4 @@
-"""Mount output folders read-only as inputs of later steps, and detect changes to them."""
+"""Mount the output folders of steps as read-only inputs of later steps, and detect changes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-_WRITE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
-_NAMED = 3
-"""Number of changed files that the message names."""
+_WRITE_BITS = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+_MAX_LISTED = 3
+"""Maximum number of changed files in a message."""
 
 Contents = Mapping[str, tuple[int, int]]
 """Size in bytes and modification time in ns, by relative path; (-1, 0) for a folder."""
 
 
 def mount(source: Path, target: Path) -> Contents:
-    """Link the files of a folder into a new read-only folder; return its contents.
+    """Create a read-only folder with hard links to the files of another; return its contents.
 
-    Files are copied if the file system has no hard links. Empty folders are skipped, as in blob
-    storage.
+    A hard link and its file have the same permissions, so the source's files become read-only, too.
+    Files are copied if the file system does not support hard links. Empty folders are skipped,
+    as in blob storage.
     """
     target.mkdir(parents=True)
     for path in sorted(source.rglob("*")):
@@ -32,7 +33,7 @@ def mount(source: Path, target: Path) -> Contents:
             except OSError:
                 shutil.copy2(path, link)
     for path in (target, *target.rglob("*")):
-        path.chmod(path.stat().st_mode & ~_WRITE)
+        path.chmod(path.stat().st_mode & ~_WRITE_BITS)
     return list_contents(target)
 
 
@@ -47,22 +48,22 @@ def list_contents(folder: Path) -> Contents:
 
 
 def format_changes(before: Contents, after: Contents) -> str:
-    """Return a text with all differences; empty if there are none."""
-    texts = [f"{path} is gone" for path in sorted(before.keys() - after.keys())]
-    texts += [f"{path} is new" for path in sorted(after.keys() - before.keys())]
-    both = sorted(before.keys() & after.keys())
-    texts += [f"{path} was changed" for path in both if before[path] != after[path]]
-    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
-    return ", ".join(texts[:_NAMED]) + more
+    """Return a text with some differences and the number of others; empty if there are none."""
+    texts = [f"{path} was deleted" for path in sorted(before.keys() - after.keys())]
+    texts += [f"{path} was created" for path in sorted(after.keys() - before.keys())]
+    common = sorted(before.keys() & after.keys())
+    texts += [f"{path} was changed" for path in common if before[path] != after[path]]
+    others = f" and {len(texts) - _MAX_LISTED} more" if len(texts) > _MAX_LISTED else ""
+    return ", ".join(texts[:_MAX_LISTED]) + others
 
 
 def size(folder: Path) -> int:
-    """Return the size of all files in a folder, in bytes."""
+    """Return the total size of all files in a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder, if it exists, even if it is read-only."""
+    """Remove a file or folder, even if it is read-only; do nothing if it does not exist."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.is_dir():

@@ -86,9 +86,9 @@ def test_the_number_of_processes_is_limited(place, code, outside):
     ("command", "change"),
     [
         ("echo 8 > a.txt", "a.txt was changed"),
-        ("rm a.txt", "a.txt is gone"),
-        ("touch b.txt", "b.txt is new"),
-        ("chmod u+w . a.txt 2>/dev/null; rm -f a.txt; mkdir c", "a.txt is gone, c is new"),
+        ("rm a.txt", "a.txt was deleted"),
+        ("touch b.txt", "b.txt was created"),
+        ("chmod u+w . a.txt 2>/dev/null; rm -f a.txt; mkdir c", "a.txt was deleted, c was created"),
     ],
 )
 def test_an_input_cannot_be_written(place, code, tmp_path, command, change):
