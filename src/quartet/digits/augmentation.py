@@ -12,13 +12,20 @@ from quartet.digits.data import SIDE, Images
 from quartet.digits.settings import ConvNetTraining
 
 _MEAN, _STD = 0.1307, 0.3081
-"""Mean and standard deviation of MNIST's training pixels, scaled to 0 to 1."""
+"""Mean and standard deviation of the pixels of MNIST's training set, in [0, 1]."""
 _BACKGROUND = -_MEAN / _STD
-"""Normalised value of a background pixel."""
+"""Value of a background pixel (0) after normalisation."""
 
 
 def normalise(images: Images) -> Tensor:
-    """Scale images to zero mean and unit variance over MNIST: float32, shape (n, 1, 28, 28)."""
+    """Standardise images with the mean and standard deviation of MNIST's training set.
+
+    Args:
+        images: Images, uint8, shape (n, 28, 28).
+
+    Returns:
+        Normalised images, float32, shape (n, 1, 28, 28).
+    """
     return torch.tensor(images).float().div_(255).sub_(_MEAN).div_(_STD)[:, None]
 
 
@@ -26,35 +33,39 @@ def augment(images: Tensor, settings: ConvNetTraining, generator: torch.Generato
     """Apply a random affine transformation to each image, with bilinear interpolation.
 
     Args:
-        images: Normalised images, shape (n, 1, 28, 28).
-        settings: The largest rotation, scaling, shear and shift.
-        generator: Draws the transformations, uniform and independent; on the CPU, so
-            that every device gets the same ones.
+        images: Normalised images, float32, shape (n, 1, 28, 28).
+        settings: Maximum rotation, scaling, shear and shift. They are drawn independently from
+            uniform distributions.
+        generator: Random number generator on the CPU, so that the transformations do not depend
+            on the device of the images.
 
     Returns:
-        Images of the same shape; pixels from outside are background.
+        Transformed images of the same shape; positions outside an image are filled with background.
     """
     count, device = len(images), images.device
-    angle, width, height, shear, dx, dy = torch.rand(6, count, generator=generator) * 2 - 1
+    angle, scale_x, scale_y, shear, dx, dy = torch.rand(6, count, generator=generator) * 2 - 1
     angle = angle * math.radians(settings.rotation_degrees)
-    width, height = 1 + width * settings.scaling, 1 + height * settings.scaling
+    scale_x, scale_y = 1 + scale_x * settings.scaling, 1 + scale_y * settings.scaling
     shear = shear * settings.shear
+    # In the coordinates of grid_sample, images extend from -1 to 1.
     dx, dy = (shift * settings.shift_pixels * 2 / SIDE for shift in (dx, dy))
+    # Affine matrices from positions in the output to positions in the image, shape (n, 2, 3).
     matrices = torch.stack(
         [
-            torch.stack([angle.cos() * width, shear - angle.sin() * height, dx], dim=1),
-            torch.stack([angle.sin() * width, angle.cos() * height, dy], dim=1),
+            torch.stack([angle.cos() * scale_x, shear - angle.sin() * scale_y, dx], dim=1),
+            torch.stack([angle.sin() * scale_x, angle.cos() * scale_y, dy], dim=1),
         ],
         dim=1,
     )
     # One matrix product for all sampling grids is eight times as fast as F.affine_grid.
     grid = matrices.view(2 * count, 3).to(device) @ _pixel_centres(device)
     grid = grid.view(count, 2, SIDE, SIDE).permute(0, 2, 3, 1)
+    # grid_sample fills with 0, so the background is shifted to 0 and back.
     return F.grid_sample(images - _BACKGROUND, grid, align_corners=False) + _BACKGROUND
 
 
 def _pixel_centres(device: torch.device) -> Tensor:
-    """Return x and y of each pixel, from -1 to 1, and ones below them: shape (3, 784)."""
+    """Return homogeneous coordinates (x, y, 1) of all pixels, from -1 to 1: shape (3, 784)."""
     centres = (torch.arange(SIDE, device=device) * 2 + 1) / SIDE - 1
     y, x = torch.meshgrid(centres, centres, indexing="ij")
     return torch.stack([x.flatten(), y.flatten(), torch.ones(SIDE * SIDE, device=device)])
