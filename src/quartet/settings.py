@@ -19,7 +19,7 @@ from quartet.framework.hooks import (
     DistributedHooks,
     ErrorContextHooks,
     InputHooks,
-    LogHooks,
+    NodeLogHooks,
     PasswordHooks,
     PreflightHooks,
     SetupLockHooks,
@@ -65,7 +65,7 @@ HOOKS = (
     TrackingHooks(),
     DistributedHooks(),
     ErrorContextHooks(),
-    LogHooks(),
+    NodeLogHooks(),
     SummaryHooks(SAMPLE_RUN, STEP.get),
     # One MLflow run per command, regardless of the number of ranks.
     *([NoTracking()] if ranks.rank() > 0 else []),

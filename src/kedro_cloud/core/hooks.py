@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from kedro.pipeline.node import Node
 
 
-class NodeStart:
+class NodeStartHooks:
     """Base of hooks that act when a node starts.
 
     A node starts when its first input is loaded, or when it runs if it has no inputs.

@@ -23,7 +23,7 @@ import psutil  # type: ignore[import-untyped]
 from kedro.framework.hooks import hook_impl
 
 from kedro_cloud.core import ranks
-from kedro_cloud.core.hooks import NodeStart
+from kedro_cloud.core.hooks import NodeStartHooks
 
 if TYPE_CHECKING:
     from kedro.pipeline.node import Node
@@ -33,7 +33,7 @@ _MIB = 1 << 20
 _IMPORTED = time.time()
 
 
-class StepReportHooks(NodeStart):
+class StepReportHooks(NodeStartHooks):
     """Write the report, if KEDRO_CLOUD_STEP_REPORT is set."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

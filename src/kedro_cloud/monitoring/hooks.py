@@ -20,7 +20,7 @@ from kedro.framework.hooks import hook_impl
 from kedro_cloud.core import ranks
 from kedro_cloud.core.errors import error_chain
 from kedro_cloud.core.extras import find_extra, format_missing
-from kedro_cloud.core.hooks import NodeStart
+from kedro_cloud.core.hooks import NodeStartHooks
 from kedro_cloud.core.variables import CONNECTION_STRING
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class _OpenNode:
         return self.has_run and not self.unsaved
 
 
-class TelemetryHooks(NodeStart):
+class TelemetryHooks(NodeStartHooks):
     """Open one span per run and one per node, from loading its first input to its last save."""
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from quartet.framework.hooks.distributed import DistributedHooks
 from quartet.framework.hooks.inputs import InputHooks
-from quartet.framework.hooks.node_log import ErrorContextHooks, LogHooks
+from quartet.framework.hooks.node_log import ErrorContextHooks, NodeLogHooks
 from quartet.framework.hooks.preflight import PreflightHooks
 from quartet.framework.hooks.summary import SummaryHooks
 from quartet.framework.hooks.tracking import PasswordHooks, SetupLockHooks, TrackingHooks
@@ -11,7 +11,7 @@ __all__ = [
     "DistributedHooks",
     "ErrorContextHooks",
     "InputHooks",
-    "LogHooks",
+    "NodeLogHooks",
     "PasswordHooks",
     "PreflightHooks",
     "SetupLockHooks",

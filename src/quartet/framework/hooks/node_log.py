@@ -1,4 +1,4 @@
-"""Log the start of each node, and add the node's name to its errors."""
+"""Log the start of each node, and add the failed node to error messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kedro.framework.hooks import hook_impl
 
 from kedro_cloud.core import ranks
-from kedro_cloud.core.hooks import NodeStart
+from kedro_cloud.core.hooks import NodeStartHooks
 
 if TYPE_CHECKING:
     from kedro.pipeline import Pipeline
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class LogHooks(NodeStart):
-    """Log each node in one line; Kedro logs three, with every dataset of the node."""
+class NodeLogHooks(NodeStartHooks):
+    """Log one line per node, in place of Kedro's three lines, which list all its datasets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,11 +27,12 @@ class LogHooks(NodeStart):
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Number the nodes in the order of execution."""
+        """Store the position of each node in the order of execution."""
         nodes = pipeline.nodes
-        rank = f", rank {ranks.rank()} of {ranks.size()}" if ranks.size() > 1 else ""
+        rank_text = f", rank {ranks.rank()} of {ranks.size()}" if ranks.size() > 1 else ""
         self._positions = {
-            node.name: f" ({index} of {len(nodes)}{rank})" for index, node in enumerate(nodes, 1)
+            node.name: f" ({position} of {len(nodes)}{rank_text})"
+            for position, node in enumerate(nodes, 1)
         }
         self.clear_starts()
 
@@ -41,10 +42,10 @@ class LogHooks(NodeStart):
 
 
 class ErrorContextHooks:
-    """Add the failed node to an exception, for the one-line error message."""
+    """Add the failed node to its exception; `kedro_cloud.core.errors` puts it into the message."""
 
     @hook_impl
     def on_node_error(self, error: Exception, node: Node) -> None:
-        """Add a note with the node and its input datasets."""
+        """Add a note with the name of the node and its input datasets, without parameters."""
         datasets = [name for name in node.inputs if not name.startswith("params:")]
         error.add_note(f"node '{node.short_name}' ({', '.join(datasets)})")

@@ -28,7 +28,7 @@ from kedro.framework.project import pipelines
 from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import ranks
 from kedro_cloud.core.console import align_columns, bold, format_duration
-from kedro_cloud.core.hooks import NodeStart
+from kedro_cloud.core.hooks import NodeStartHooks
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -51,7 +51,7 @@ class _NodeRecord:
     """By dataset: the part of the data that the summary shows, or None."""
 
 
-class SummaryHooks(NodeStart):
+class SummaryHooks(NodeStartHooks):
     """Record the outputs and time of each node, and print a summary when the run succeeds."""
 
     def __init__(
