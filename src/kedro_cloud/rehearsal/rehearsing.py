@@ -15,7 +15,7 @@ from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.jobs.snapshot import Snapshot
 from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
 from kedro_cloud.rehearsal.folders import remove, size
-from kedro_cloud.rehearsal.launch import REPORT, StartedStep, command
+from kedro_cloud.rehearsal.launch import REPORT_FILE, StartedStep, build_command
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.processes import end_commands, end_leftovers
 from kedro_cloud.rehearsal.records import Journal, StepRecord, fingerprint, kept_steps
@@ -94,7 +94,7 @@ def rehearse(
     """
     folder = directory.run(job.name)
     for step in job.steps:
-        command(step, folder)  # raises before any step runs
+        build_command(step, folder)  # raises before any step runs
     end_leftovers(REPORT_VARIABLE, f"{directory.folder}{os.sep}")
     journal = Journal.read(folder / "job.json") if resume else Journal()
     records = _first_records(job, journal, folder)
@@ -217,7 +217,7 @@ class _Rehearsal:
     def _finish(self, name: str, exit_code: int) -> None:
         started = self.running.pop(name)
         started.clean()
-        fault = _reason(exit_code) or started.changed_inputs()
+        fault = _reason(exit_code) or started.format_input_changes()
         state = StepState.FAILED if fault else StepState.FINISHED
         record = _update_costs(self.records[name], started)
         self.records[name] = replace(record, state=state, fault=fault)
@@ -242,7 +242,7 @@ class _Rehearsal:
 
 def _update_costs(record: StepRecord, started: StartedStep, at_end: bool = True) -> StepRecord:
     """Return the record with the step's time and memory so far."""
-    report = _read_report(started.folder / REPORT)
+    report = _read_report(started.folder / REPORT_FILE)
     return replace(
         record,
         seconds=started.process.seconds,
