@@ -22,7 +22,7 @@ VARIABLE = "KEDRO_CLOUD_INPUTS"
 """Environment variable of all steps of a published pipeline: its declared inputs, as JSON."""
 PREFIX = "endpoint_"
 """Prefix of the step inputs that receive inputs of the endpoint."""
-VARIABLE_PREFIX = "AZUREML_PARAMETER_"
+AZUREML_VARIABLE_PREFIX = "AZUREML_PARAMETER_"
 """Prefix of the environment variables in which Azure ML passes input values."""
 _MAX_CHARACTERS = 1024
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]|\$\{")
@@ -42,7 +42,7 @@ def with_inputs(params: str | None, environment: Mapping[str, str] = os.environ)
         return params
     updated = json.loads(params) if params else {}
     for name, declared in json.loads(environment[VARIABLE]).items():
-        variable = f"{VARIABLE_PREFIX}{PREFIX}{name}"
+        variable = f"{AZUREML_VARIABLE_PREFIX}{PREFIX}{name}"
         if variable not in environment:
             raise ValueError(
                 f"input '{name}' of the endpoint did not reach this step: Azure ML has not set "

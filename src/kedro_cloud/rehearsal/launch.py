@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kedro_cloud.jobs.job import Step
 from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
-from kedro_cloud.publishing.inputs import VARIABLE_PREFIX
+from kedro_cloud.publishing.inputs import AZUREML_VARIABLE_PREFIX
 from kedro_cloud.rehearsal.folders import format_changes, list_contents, mount, remove
 from kedro_cloud.rehearsal.processes import CommandProcess
 
@@ -117,7 +117,7 @@ def build_environment(step: Step, folder: Path, temporary: Path) -> dict[str, st
         "LANG": "C.UTF-8",
         REPORT_VARIABLE: str(folder / REPORT_FILE),
         **{
-            f"{VARIABLE_PREFIX}{name}": value
+            f"{AZUREML_VARIABLE_PREFIX}{name}": value
             for name, value in step.inputs.items()
             if isinstance(value, str)
         },
