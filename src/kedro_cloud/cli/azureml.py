@@ -58,7 +58,7 @@ def run_job(plugin: Callback, **options: Any) -> Any:
 
     client = connection.connect(project, context.env, options["subscription_id"])
     if not (options["aml_env"] or options["image"]):
-        connection.check_image(client, project, context.env)
+        connection.check_step_image(client, project, context.env)
     connection.check_storage(client)
     variables = step_variables(client, project, context.env)
     # Later entries, from the command line, override earlier ones.

@@ -86,7 +86,7 @@ def _deploy_to_azure(
     client = connection.connect(project, environment)
     registry = WorkspaceRegistry(client, environment)
     chosen = choose_version(registry, *which)
-    connection.check_registered(client, image.reference, "the model's server needs", " --serving")
+    connection.check_image_registered(client, image.reference, "the model's server", " --serving")
     desired = rollout.DesiredDeployment(
         settings.endpoint,
         chosen.model,

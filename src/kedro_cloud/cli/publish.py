@@ -80,7 +80,7 @@ def compile_pipeline(
     snapshot.check_size(snapshot.uploaded_files(project))
     compiled = CompiledPipeline.from_pipeline(metadata, env, pipeline, params)
     client = connection.connect(project, env)
-    connection.check_image(client, project, env)
+    connection.check_step_image(client, project, env)
     connection.check_clusters(client, compiled.clusters)
     return client, compiled.with_variables(step_variables(client, project, env))
 

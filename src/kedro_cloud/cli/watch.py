@@ -137,7 +137,7 @@ def _make_starter(trigger: FileTrigger, metadata: Any, given: Any) -> Starter:
 
     project, env, pipeline = trigger.project, trigger.environment, trigger.endpoint.pipeline
     snapshot.check_size(snapshot.uploaded_files(project))
-    connection.check_image(client, project, env)
+    connection.check_step_image(client, project, env)
     connection.check_storage(client)
     variables = step_variables(client, project, env)
 

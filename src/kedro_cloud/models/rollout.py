@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_cloud.models import bundle
-from kedro_cloud.workspace.changes import GONE, NEW, OTHER, Change, found
+from kedro_cloud.workspace.changes import GONE, NEW, OTHER, Change, get_or_none
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -110,7 +110,7 @@ def plan_changes(
     Raises:
         ValueError: The traffic is split between blue and green.
     """
-    endpoint = found(client.online_endpoints.get, desired.endpoint)
+    endpoint = get_or_none(client.online_endpoints.get, desired.endpoint)
     traffic: dict[str, int] = {}
     contents: dict[str, str] = {}
     changes = []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro_cloud.models.registry import STAGES, Stage, Version
-from kedro_cloud.workspace.changes import found
+from kedro_cloud.workspace.changes import get_or_none
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -36,7 +36,7 @@ class WorkspaceRegistry:
     def versions(self, model: str) -> list[Version]:
         """Return all versions of a model, oldest first."""
         # The SDK lists lazily, so that a missing model raises only in `list`.
-        entities = found(lambda: list(self.client.models.list(name=model))) or []
+        entities = get_or_none(lambda: list(self.client.models.list(name=model))) or []
         return sorted(map(_version, entities), key=_sort_key)
 
     def mark(self, version: Version, stage: Stage) -> None:
@@ -59,7 +59,7 @@ class WorkspaceRegistry:
         job = version.tags.get("azureml_job")
         if commit := version.tags.get("git_commit"):
             return commit
-        entity = found(self.client.jobs.get, job) if job else None  # it may have been deleted
+        entity = get_or_none(self.client.jobs.get, job) if job else None  # it may have been deleted
         properties = (entity and entity.properties) or {}
         is_dirty = str(properties.get("azureml.git.dirty")) == "True"
         commit = properties.get("mlflow.source.git.commit", "")

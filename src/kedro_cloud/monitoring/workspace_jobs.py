@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_cloud import compat
 from kedro_cloud.jobs.progress import Status, StepState, StepStatus, primary_metric
-from kedro_cloud.workspace.changes import found
+from kedro_cloud.workspace.changes import get_or_none
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -83,7 +83,7 @@ class WorkspaceJobs:
         Raises:
             ValueError: The job does not exist.
         """
-        job = found(self._client.jobs.get, name)
+        job = get_or_none(self._client.jobs.get, name)
         if job is None:
             raise ValueError(
                 f"workspace '{self._client.workspace_name}' has no job '{name}'; "

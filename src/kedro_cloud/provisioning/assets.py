@@ -11,7 +11,7 @@ from kedro_cloud.core import config
 from kedro_cloud.core.cloud_settings import Cloud, DataAsset
 from kedro_cloud.provisioning.environment import Image, is_registered, register
 from kedro_cloud.workspace import faults
-from kedro_cloud.workspace.changes import NEW, OTHER, REFUSED, SAME, Change, fail_with, found
+from kedro_cloud.workspace.changes import NEW, OTHER, REFUSED, SAME, Change, fail_with, get_or_none
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -97,7 +97,7 @@ class DataAssets:
         latest = {each.name: each.latest_version for each in self.client.data.list()}
         for name, target in self.cloud.data_assets.items():
             newest = latest.get(name)
-            existing = found(self.client.data.get, name, version=newest) if newest else None
+            existing = get_or_none(self.client.data.get, name, version=newest) if newest else None
             path = f"datastores/{target.datastore}/paths/{target.path}"
             before = _relative_to_workspace(str(existing.path).rstrip("/")) if existing else ""
             if before == path:

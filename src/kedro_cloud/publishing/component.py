@@ -19,7 +19,7 @@ from kedro_cloud.jobs import snapshot
 from kedro_cloud.jobs.steps import NODES, PROCESSES
 from kedro_cloud.jobs.translation import compile_document, leaves
 from kedro_cloud.publishing.inputs import parse_input
-from kedro_cloud.workspace.changes import quietly
+from kedro_cloud.workspace.changes import hide_warnings
 
 if TYPE_CHECKING:
     from azure.ai.ml.entities import PipelineJob
@@ -79,7 +79,7 @@ class CompiledPipeline:
         from azure.ai.ml import load_job
 
         document = {**self.document, "experiment_name": self.experiment, "tags": dict(tags)}
-        with quietly():
+        with hide_warnings():
             job: PipelineJob = load_job(  # type: ignore[assignment]
                 StringIO(yaml.safe_dump(document)), relative_origin=str(self.project / "job.yml")
             )

@@ -16,7 +16,7 @@ import yaml
 from kedro_cloud.core.cloud_settings import Endpoint
 from kedro_cloud.publishing.component import CompiledPipeline, digest
 from kedro_cloud.publishing.inputs import PREFIX, VARIABLE
-from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, found, quietly
+from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, get_or_none, hide_warnings
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -66,7 +66,7 @@ class Publication:
         Raises:
             ValueError: The endpoint exists and runs another pipeline.
         """
-        existing = found(self.client.batch_endpoints.get, self.name)
+        existing = get_or_none(self.client.batch_endpoints.get, self.name)
         if existing is None:
             detail, deployments = "authenticated by Microsoft Entra", {}
             endpoint = Change(NEW, "endpoint", self.name, detail, self._create_endpoint)
@@ -94,7 +94,7 @@ class Publication:
 
     def _plan_component(self) -> Change:
         name = f"{self.component}:{self.version}"
-        if found(self.client.components.get, self.component, version=self.version):
+        if get_or_none(self.client.components.get, self.component, version=self.version):
             return Change(SAME, "component", name)
         inputs = ", ".join(self.endpoint.inputs) or "none"
         detail = f"steps {', '.join(self.compiled.document['jobs'])}; inputs {inputs}"
@@ -164,7 +164,7 @@ class Publication:
         from azure.ai.ml import load_component
 
         document = {**self._document(), "name": self.component, "version": self.version}
-        with quietly():
+        with hide_warnings():
             component: Any = load_component(
                 StringIO(yaml.safe_dump(document)),
                 relative_origin=str(self.compiled.project / "component.yml"),
@@ -179,7 +179,7 @@ class Publication:
             "continue_on_step_failure": "False",
             "default_compute": self.compiled.clusters[0],
         }
-        with quietly():
+        with hide_warnings():
             deployment = PipelineComponentBatchDeployment(
                 name=self.deployment,
                 endpoint_name=self.name,

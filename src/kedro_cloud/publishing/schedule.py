@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_cloud.publishing.component import CompiledPipeline
 from kedro_cloud.publishing.endpoint import TAG
-from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, found, quietly
+from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, get_or_none, hide_warnings
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -104,7 +104,7 @@ class Schedules:
                 tags=tags,
                 is_enabled=None if existing is None else existing.is_enabled,  # keep a pause
             )
-            with quietly():
+            with hide_warnings():
                 self.client.schedules.begin_create_or_update(schedule).result()
 
         description = f"{compiled.pipeline} at '{cron}' {time_zone}"
@@ -163,7 +163,7 @@ class Schedules:
 
     def _find(self, name: str) -> Any:
         """Return a schedule, or None; raise ValueError if another tool created it."""
-        existing = found(self.client.schedules.get, name)
+        existing = get_or_none(self.client.schedules.get, name)
         if existing is not None and not _pipeline(existing):
             raise ValueError(
                 f"schedule '{name}' was not created by kedro cloud; inspect it with az ml schedule "
@@ -174,7 +174,7 @@ class Schedules:
     def _list(self) -> list[Any]:
         from azure.ai.ml.constants import ListViewType
 
-        with quietly():
+        with hide_warnings():
             return list(self.client.schedules.list(list_view_type=ListViewType.ALL))
 
     def _check_single(self, name: str, pipeline: str) -> None:

@@ -14,7 +14,7 @@ from kedro_cloud.trigger.locations import ArrivedFile
 from kedro_cloud.trigger.protocol import Marker, Outcome
 from kedro_cloud.trigger.runs import Run, Starter, check_parameters
 from kedro_cloud.trigger.settings import FileTrigger
-from kedro_cloud.workspace.changes import found, quietly
+from kedro_cloud.workspace.changes import get_or_none, hide_warnings
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -89,10 +89,10 @@ def start_job(
     key = hashlib.sha256(content.encode()).hexdigest()[:24]
     name = f"watch-{key}-{claim.attempts + 1}"
     # A watcher may have died between the start of a job and the update of the marker.
-    if claim.job is not None or found(client.jobs.get, name) is not None:
+    if claim.job is not None or get_or_none(client.jobs.get, name) is not None:
         return JobRun(client, claim.job or name, every)
     try:
-        with quietly():
+        with hide_warnings():
             return JobRun(client, str(submit(file, name).name), every)
     except HttpResponseError as error:
         if error.status_code not in _INVALID:

@@ -80,12 +80,12 @@ def apply_all(changes: Iterable[Change], report: Callable[[str], None]) -> list[
     return list(dict.fromkeys(failed.values()))
 
 
-def found(get: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def get_or_none(get: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Return a resource of the workspace, or None; raise if the workspace does not exist."""
     from azure.core.exceptions import ResourceNotFoundError
 
     try:
-        with quietly():
+        with hide_warnings():
             return get(*arguments, **options)
     except ResourceNotFoundError as error:
         if is_workspace_missing(error):
@@ -94,7 +94,7 @@ def found(get: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
 
 
 @contextmanager
-def quietly(name: str = "azure.ai.ml._utils._experimental") -> Iterator[None]:
+def hide_warnings(name: str = "azure.ai.ml._utils._experimental") -> Iterator[None]:
     """Hide the warnings of a logger; by default those of the SDK about experimental classes."""
     logger = logging.getLogger(name)
     before = logger.level

@@ -1,4 +1,4 @@
-"""Connect to the Azure ML workspace of an environment, and check what jobs need."""
+"""Connect to the Azure ML workspace of a Kedro environment, and check what its jobs need."""
 
 from __future__ import annotations
 
@@ -13,96 +13,104 @@ from kedro_cloud.workspace import changes, faults
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
 
-_WORKSPACE = {
+_SETTINGS = {
     "subscription_id": "AZURE_SUBSCRIPTION_ID",
     "resource_group": "AZURE_RESOURCE_GROUP",
     "workspace_name": "AZURE_ML_WORKSPACE",
 }
-"""Environment variable by setting of `azureml.yml`."""
+"""Settings in `azureml.yml`, and the environment variables to which they refer."""
 _SCOPE = "https://management.azure.com/.default"
 _CONNECT_SECONDS = 10
-"""Timeout of a connection; the client tries four times."""
+"""Timeout of each of the client's four attempts."""
 
 
 def connect(project: Path, environment: str, subscription: str = "") -> MLClient:
-    """Return a client of the workspace; it sends no request yet.
+    """Return a client of the workspace, after a check that a credential is valid.
 
     Args:
         project: Root folder of the Kedro project.
-        environment: Folder of `conf`.
-        subscription: Subscription ID; overrides the environment's.
+        environment: Kedro environment: a folder in `conf`.
+        subscription: Subscription ID; overrides the setting.
 
     Raises:
-        ValueError: The settings of the workspace are incomplete, or nobody is signed in.
+        ValueError: Settings of the workspace are missing, or there is no valid credential.
     """
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
 
     settings = faults.workspace_settings(project, environment)
     settings["subscription_id"] = subscription or settings.get("subscription_id")
-    missing = [name for name in _WORKSPACE if settings.get(name) in (None, "", "not-set")]
+    missing = [name for name in _SETTINGS if settings.get(name) in (None, "", "not-set")]
     if missing:
-        variables = " ".join(f"{_WORKSPACE[name]}=…" for name in missing)
+        variables = " ".join(f"{_SETTINGS[name]}=…" for name in missing)
         raise ValueError(
             f"workspace settings are missing: {', '.join(missing)}; set them in "
             f"conf/{environment}/azureml.yml, or export {variables}"
         )
     _check_credential()
-    return MLClient(DefaultAzureCredential(), *(settings[name] for name in _WORKSPACE))
+    return MLClient(DefaultAzureCredential(), *(settings[name] for name in _SETTINGS))
 
 
 def _check_credential() -> None:
-    """Raise ValueError if no identity is signed in.
+    """Check that a credential is valid; else raise ValueError.
 
-    Otherwise kedro-azureml would open a browser and wait for it for five minutes.
+    Without this check, kedro-azureml would open a browser and wait five minutes for a login.
     """
     from azure.identity import DefaultAzureCredential
 
-    # As in kedro-azureml: on a compute instance the managed identity may lack permissions.
+    # As in kedro-azureml: the managed identity of a compute instance may lack permissions.
     credential = DefaultAzureCredential(
         exclude_managed_identity_credential="MSI_ENDPOINT" in os.environ
     )
-    with credential, changes.quietly("azure.identity"):  # it logs each credential that it tries
+    # azure.identity logs each credential that it tries.
+    with credential, changes.hide_warnings("azure.identity"):
         try:
             credential.get_token(_SCOPE)
         except Exception as error:
             raise ValueError(faults.format_credential_error(str(error))) from error
 
 
-def check_image(client: MLClient, project: Path, environment: str) -> None:
-    """Check that the workspace has the Azure ML environment of the steps, before the upload.
+def check_step_image(client: MLClient, project: Path, environment: str) -> None:
+    """Check that the Azure ML environment of the steps is registered, before code is uploaded.
 
-    Labels (`name@latest`) and images of a registry are left to Azure ML.
+    References with a label (`name@latest`) and images of a registry are not checked.
+
+    Args:
+        client: Client of the workspace.
+        project: Root folder of the Kedro project.
+        environment: Kedro environment: a folder in `conf`.
 
     Raises:
         ValueError: The Azure ML environment is not registered.
     """
     reference = str(faults.workspace_settings(project, environment).get("environment_name") or "")
     if re.fullmatch(r"(azureml:)?[\w.-]+:[\w.-]+", reference):
-        check_registered(client, reference.removeprefix("azureml:"), "the steps need")
+        check_image_registered(client, reference.removeprefix("azureml:"), "the steps")
 
 
-def check_registered(client: MLClient, reference: str, use: str, option: str = "") -> None:
+def check_image_registered(
+    client: MLClient, reference: str, needed_by: str, option: str = ""
+) -> None:
     """Check that an Azure ML environment is registered.
 
     Args:
         client: Client of the workspace.
-        reference: its name and version, `image:1`.
-        use: For the message: who needs it, such as `the steps need`.
-        option: For the message: option of `kedro cloud environment`, with a leading space.
+        reference: Its name and version, such as `image:1`.
+        needed_by: What needs it, such as "the steps", for the message.
+        option: Option of `kedro cloud environment`, with a leading space, for the message.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The Azure ML environment is not registered.
     """
-    if changes.found(client.environments.get, *reference.split(":")) is None:
+    if changes.get_or_none(client.environments.get, *reference.split(":")) is None:
         raise ValueError(
-            f"workspace '{client.workspace_name}' has no environment '{reference}', which {use}; "
-            f"register it: kedro cloud environment{option}"
+            f"workspace '{client.workspace_name}' has no Azure ML environment '{reference}', "
+            f"needed by {needed_by}; register it: kedro cloud environment{option}"
         )
 
 
 def check_clusters(client: MLClient, names: list[str]) -> None:
-    """Check that clusters exist, before the upload.
+    """Check that clusters exist, before code is uploaded.
 
     Raises:
         azure.core.exceptions.ResourceNotFoundError: A cluster does not exist.
@@ -112,10 +120,10 @@ def check_clusters(client: MLClient, names: list[str]) -> None:
 
 
 def check_storage(client: MLClient) -> None:
-    """Check that this machine can reach the storage account for the code.
+    """Check that this machine can reach the storage account to which code is uploaded.
 
-    Many networks block blob storage. The SDK would then retry each file of the code, for more than
-    an hour in total, without a message.
+    Many networks block blob storage. The SDK would then try to upload each file several times, for
+    more than an hour in total, without a message.
 
     Raises:
         ValueError: The account cannot be reached.
@@ -124,11 +132,11 @@ def check_storage(client: MLClient) -> None:
     from azure.core.exceptions import ServiceRequestError, ServiceResponseError
     from azure.core.rest import HttpRequest, HttpResponse
 
-    found = client.workspaces.get(client.workspace_name)
-    account = str(found.storage_account).rpartition("/")[2]
+    workspace = client.workspaces.get(client.workspace_name)
+    account = str(workspace.storage_account).rpartition("/")[2]
     address = f"https://{account}.blob.{compat.storage_suffix()}"
     try:
-        # Any response proves the connection, an error as well: the request is not authenticated.
+        # The request has no credential; any response, even an error, proves the connection.
         service: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(address)
         service.send_request(HttpRequest("HEAD", address), connection_timeout=_CONNECT_SECONDS)
     except (ServiceRequestError, ServiceResponseError) as error:

@@ -98,7 +98,7 @@ TROUBLES = {
         deny("jobs/write"),
     ),
     "no environment": Trouble(
-        r"no environment 'plain:1', .*; register it: kedro cloud environment$",
+        r"no Azure ML environment 'plain:1', .*; register it: kedro cloud environment$",
         delete("environments"),
     ),
     "no settings": Trouble(
