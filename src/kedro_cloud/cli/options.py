@@ -12,7 +12,7 @@ from kedro_cloud.core.config import ENVIRONMENT
 
 STOPPED = 130
 """Exit code after Ctrl-C."""
-_PARAMETERS = 'Parameters as for `kedro run`, a=1,b.c=2, or JSON, {"a": 1}.'
+_PARAMETERS = 'Parameters as for `kedro run` (a=1,b.c=2) or as JSON ({"a": 1}).'
 
 environment_option = click.option(
     "--env", "-e", default=ENVIRONMENT, show_default=True, help="Kedro environment for Azure ML."

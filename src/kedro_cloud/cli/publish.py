@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @pipeline_option
-@parameters_option('Parameters of every start, as for `kedro run`, a=1,b.c=2, or JSON, {"a": 1}.')
+@parameters_option('Parameters of all jobs, as for `kedro run` (a=1,b.c=2) or as JSON ({"a": 1}).')
 @dry_run_option
 @environment_option
 @click.pass_obj
 def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool, env: str) -> None:
     """Publish a pipeline on a batch endpoint with typed inputs.
 
-    Users and programs with the required role can then start the published pipeline, without a copy
-    of the code. Publishing again replaces it if steps, code, image or inputs have changed, and does
-    nothing otherwise. cloud.yml defines endpoints and inputs.
+    Users and programs with the required role can then start the published pipeline without a copy
+    of the code. Publishing again replaces it if steps, code, image or inputs have changed, and
+    changes nothing otherwise. cloud.yml defines endpoints and inputs.
 
     \b
     kedro cloud publish -p PIPELINE
@@ -50,27 +50,31 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
     client, compiled = compile_pipeline(metadata, env, pipeline, params)
     publication = Publication(client, name, compiled, endpoint)
     changes = publication.plan_changes()
-    todo = select_pending(changes)
+    pending = select_pending(changes)
     echo_lines(changes)
-    if not todo:
-        click.echo(f"pipeline '{pipeline}' is published already, as {publication.deployment}")
+    if not pending:
+        click.echo(f"pipeline '{pipeline}' is already published as {publication.deployment}")
     elif dry_run:
         click.echo("nothing was changed: this was a dry run")
         return
     else:
         connection.check_storage(client)
-        for change in todo:
+        for change in pending:
             assert change.apply is not None
             change.apply()
         click.echo(f"pipeline '{pipeline}' is published as {publication.deployment}")
-    address = str(client.batch_endpoints.get(name).scoring_uri)
-    echo_lines(format_invocations(name, address, endpoint))
+    scoring_uri = str(client.batch_endpoints.get(name).scoring_uri)
+    echo_lines(format_invocations(name, scoring_uri, endpoint))
 
 
 def compile_pipeline(
     metadata: Any, env: str, pipeline: str, params: dict[str, Any]
 ) -> tuple[MLClient, CompiledPipeline]:
-    """Compile a pipeline for the workspace, and check what its jobs need there."""
+    """Compile a pipeline, and check that the workspace has its clusters and its image.
+
+    Returns:
+        Client of the workspace, and the compiled pipeline.
+    """
     from kedro_cloud.jobs import snapshot
     from kedro_cloud.monitoring.step_variables import step_variables
     from kedro_cloud.publishing.component import CompiledPipeline
@@ -86,20 +90,21 @@ def compile_pipeline(
 
 
 def _find_endpoint(project: Path, env: str, pipeline: str) -> tuple[str, Any]:
+    """Return the name and the settings of the only endpoint for a pipeline in cloud.yml."""
     from kedro_cloud.core.cloud_settings import cloud_settings
 
     endpoints = cloud_settings(project, env).endpoints
-    found = [name for name, endpoint in endpoints.items() if endpoint.pipeline == pipeline]
-    if not found:
-        known = ", ".join(sorted({endpoint.pipeline for endpoint in endpoints.values()})) or "none"
+    names = [name for name, endpoint in endpoints.items() if endpoint.pipeline == pipeline]
+    if not names:
+        others = ", ".join(sorted({endpoint.pipeline for endpoint in endpoints.values()})) or "none"
         raise ValueError(
-            f"cloud.yml has no endpoint for pipeline '{pipeline}' (it has for {known}); add one "
+            f"cloud.yml has no endpoint for pipeline '{pipeline}' (only for {others}); add one "
             f"in conf/{env}/cloud.yml: endpoints: {{{pipeline.replace('_', '-')}: {{pipeline: "
             f"{pipeline}}}}}"
         )
-    if len(found) > 1:
+    if len(names) > 1:
         raise ValueError(
-            f"cloud.yml has several endpoints for pipeline '{pipeline}': {', '.join(found)}; "
+            f"cloud.yml has several endpoints for pipeline '{pipeline}': {', '.join(names)}; "
             "remove all but one"
         )
-    return found[0], endpoints[found[0]]
+    return names[0], endpoints[names[0]]

@@ -60,7 +60,7 @@ def deployed(plane):
 def test_publishing_again_changes_nothing_and_a_change_is_a_new_version(plane, succeed, published):
     assert plane.manager.find(ENDPOINT)["properties"]["authMode"] == "aadToken"
     before, since = deployed(plane), len(plane.requests)
-    assert "is published already" in succeed()
+    assert "is already published" in succeed()
     more = ("--params", "step_nodes.search=3")
     shown = succeed(*more, "--dry-run")
     assert re.search(rf"~ default v\w+: of endpoint {NAME}, v\w+ → v\w+", shown)
