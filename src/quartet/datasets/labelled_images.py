@@ -233,7 +233,7 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
                 if name.endswith(".npz"):
                     return self._read_archive(file, size, path)
                 content = open_decompressed(file, size, path)
-                check_no_archive(path, content.read(6), "a table of text")
+                check_no_archive(path, content.read(6), "a text table")
                 content.seek(0)
                 check_not_utf16(content, path)
                 return self._read_table(content, path)

@@ -188,7 +188,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
                     return self._read_parquet(file, size, path, table)
                 file.seek(0)
                 content = open_decompressed(file, size, path)
-                check_no_archive(path, content.read(6), "a table of text")
+                check_no_archive(path, content.read(6), "a text table")
                 content.seek(0)
                 check_not_utf16(content, path)
                 return self._read_text(content, path, table)

@@ -87,7 +87,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         try:
             with location.filesystem.open(path, "rb") as file:
                 content = open_decompressed(file, location.filesystem.size(path), path)
-                check_no_archive(path, content.read(6), "a table of text")
+                check_no_archive(path, content.read(6), "a text table")
                 content.seek(0)
                 check_not_utf16(content, path)
                 return self._parse(content, path)
@@ -97,7 +97,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
             ) from error
         except csv.Error as error:
             raise DatasetError(
-                f"{path}: not a table of text ({error}); export it as TSV"
+                f"{path}: not a text table ({error}); export it as TSV"
             ) from error
 
     def _parse(self, file: IO[bytes], path: str) -> pd.DataFrame:
@@ -215,7 +215,7 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
             supported = ".csv, .tsv, .txt (each also with .gz) or .parquet"
             raise ValueError(f"its suffix is {suffix}, expected {supported}")
         content = open_decompressed(file, size, path)
-        check_no_archive(path, content.read(6), "a table of text")
+        check_no_archive(path, content.read(6), "a text table")
         content.seek(0)
         check_not_utf16(content, path)
         header_line = next((line for line in content if line.strip()), b"")

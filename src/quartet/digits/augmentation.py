@@ -34,8 +34,8 @@ def augment(images: Tensor, settings: ConvNetTraining, generator: torch.Generato
 
     Args:
         images: Normalised images, float32, shape (n, 1, 28, 28).
-        settings: Maximum rotation, scaling, shear and shift. They are drawn independently from
-            uniform distributions.
+        settings: Maximum rotation, scaling, shear and shift. The values for each image are drawn
+            independently from uniform distributions.
         generator: Random number generator on the CPU, so that the transformations do not depend
             on the device of the images.
 
