@@ -98,7 +98,7 @@ def _find_endpoint(project: Path, env: str, pipeline: str) -> tuple[str, Any]:
     if not names:
         others = ", ".join(sorted({endpoint.pipeline for endpoint in endpoints.values()})) or "none"
         raise ValueError(
-            f"cloud.yml has no endpoint for pipeline '{pipeline}' (only for {others}); add one "
+            f"cloud.yml has no endpoint for pipeline '{pipeline}' (configured: {others}); add one "
             f"in conf/{env}/cloud.yml: endpoints: {{{pipeline.replace('_', '-')}: {{pipeline: "
             f"{pipeline}}}}}"
         )

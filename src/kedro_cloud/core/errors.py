@@ -34,7 +34,7 @@ def is_traceback_requested() -> bool:
 def one_line_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a command so that a user error ends in one line and exit code 1.
 
-    Other errors are bugs, and raised with a traceback; with KEDRO_CLOUD_TRACEBACK=1, all are.
+    Other errors keep their traceback; with KEDRO_CLOUD_TRACEBACK=1, user errors do, too.
     """
 
     @functools.wraps(command)
@@ -79,7 +79,7 @@ def _message(error: BaseException) -> str:
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
 
 
-def _find_invalid_file(error: BaseException) -> str | None:
+def _format_invalid_file(error: BaseException) -> str | None:
     """Return a message that names the invalid file, if reading the configuration failed."""
     modules = (
         str(frame.f_globals.get("__name__", ""))
@@ -94,7 +94,7 @@ def _find_invalid_file(error: BaseException) -> str | None:
 def describe(error: BaseException) -> str:
     """Return one line: where the error occurred, what was expected, what to do."""
     node = getattr(error, "__notes__", [])[:1]  # a project's hooks may add the failed node
-    message = _find_invalid_file(error) or _message(error)
+    message = _format_invalid_file(error) or _message(error)
     for cause in error_chain(error):
         original, better = _message(cause), _format_by_class(cause)
         if original and better:
@@ -122,7 +122,7 @@ def _format_by_class(error: BaseException) -> str | None:
             return extras.format_missing(f"package {error.name}", extra)
         case UnicodeEncodeError(reason="surrogates not allowed"):
             return (
-                "a path has characters that this locale cannot encode: unset PYTHONUTF8, or set "
+                "a path has characters that this locale cannot encode; unset PYTHONUTF8, or set "
                 "LC_ALL=C.UTF-8"
             )
         case AttributeError(name=name, obj=ModuleType(__name__="kedro.runner")):

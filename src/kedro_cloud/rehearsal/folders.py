@@ -48,7 +48,7 @@ def list_contents(folder: Path) -> Contents:
 
 
 def format_changes(before: Contents, after: Contents) -> str:
-    """Return a text with some differences and the number of others; empty if there are none."""
+    """Return the first differences and the number of others as text; empty if there are none."""
     texts = [f"{path} was deleted" for path in sorted(before.keys() - after.keys())]
     texts += [f"{path} was created" for path in sorted(after.keys() - before.keys())]
     common = sorted(before.keys() & after.keys())

