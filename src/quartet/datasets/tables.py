@@ -96,9 +96,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
                 f"{path}: the gzip file is damaged ({error}); download it again"
             ) from error
         except csv.Error as error:
-            raise DatasetError(
-                f"{path}: not a text table ({error}); export it as TSV"
-            ) from error
+            raise DatasetError(f"{path}: not a text table ({error}); export it as TSV") from error
 
     def _parse(self, file: IO[bytes], path: str) -> pd.DataFrame:
         width = len(self._columns)
