@@ -39,8 +39,8 @@ class InputHooks:
         """
         _name_data_set_in_advice(get_dataset_name(run_params.get("runtime_params")))
         if ranks.rank() > 0 or STEP.get() is not None or run_params.get("only_missing_outputs"):
-            # Rank 0 checks for all. The runner of a step replaces its inputs by what the job mounts.
-            # Nodes with outputs may not run.
+            # Rank 0 checks for all. The runner of a step replaces its inputs by what the job
+            # mounts. Nodes with outputs may not run.
             return
         for name in sorted(pipeline.inputs(), key=lambda name: (_is_model(name, catalog), name)):
             if name not in catalog:
