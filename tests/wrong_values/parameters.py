@@ -73,7 +73,7 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
 """By pipeline: values of `--params`, and the expected parts of the message."""
 
 _FOR_THE_DATA: list[tuple[str, str, tuple[str, ...]]] = [
-    ("mnist_training", "mnist_data=nowhere", ("mnist_train_images", "nowhere", "no such file")),
+    ("mnist_training", "mnist_data=nowhere", ("mnist_data=FOLDER", "nowhere", "no such file")),
     (
         "faq_tuning",
         "faq_data=nowhere",
