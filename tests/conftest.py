@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kedro_cloud.core import extras
+from kedro_cloud.core.run_command import DEFAULT, set_run_command
 from support import (
     IN_CI,
     LIGHT,
@@ -97,6 +98,13 @@ def untouched_environment() -> Iterator[None]:
     """Restore the environment, into which MLflow writes its tracking URI."""
     with restored_environment():
         yield
+
+
+@pytest.fixture(autouse=True)
+def untouched_run_command() -> Iterator[None]:
+    """A run in this process sets the command that messages of later tests would advise."""
+    yield
+    set_run_command(DEFAULT)
 
 
 @pytest.fixture(autouse=True, scope="module")

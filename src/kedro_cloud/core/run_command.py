@@ -6,7 +6,8 @@ import os
 
 VARIABLE = "KEDRO_CLOUD_RUN_COMMAND"
 """Set in the steps of a rehearsal: its command, with `{}` in place of the pipeline."""
-_command = "kedro run --pipelines {}"
+DEFAULT = "kedro run --pipelines {}"
+_command = DEFAULT
 
 
 def set_run_command(command: str) -> None:
