@@ -8,6 +8,8 @@ from typing import IO, Any
 
 from kedro.io.core import DatasetError
 
+from quartet.datasets.utf8 import check_not_utf16
+
 MAX_EXPANSION = 100
 """Times its size that a compressed file may expand to. Text expands 3 to 20 times, MNIST 5 times;
 gzip can reach 1,000 times and bzip2 a million times, with content that repeats a few bytes."""
@@ -71,6 +73,19 @@ def open_decompressed(file: IO[bytes], size: int | None, path: str) -> IO[bytes]
     if magic != GZIP_MAGIC:
         return file
     return io.BufferedReader(_Limited(gzip.GzipFile("", "rb", fileobj=file), size, path))
+
+
+def open_text_table(file: IO[bytes], size: int | None, path: str) -> IO[bytes]:
+    """Return the text of a table at its start, decompressed as by `open_decompressed`.
+
+    Raises:
+        DatasetError: It is an archive, or UTF-16.
+    """
+    content = open_decompressed(file, size, path)
+    check_no_archive(path, content.read(6), "a text table")
+    content.seek(0)
+    check_not_utf16(content, path)
+    return content
 
 
 class _Limited(io.RawIOBase):

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from quartet.datasets.columns import format_columns
-from quartet.datasets.compression import check_expansion, check_no_archive, open_decompressed
+from quartet.datasets.compression import check_expansion, open_text_table
 from quartet.datasets.file import InputDataset
 from quartet.datasets.idx import IDXDataset
 from quartet.datasets.location import Location
 from quartet.datasets.picture_headers import SUFFIXES
 from quartet.datasets.pictures import decode_picture, is_hidden
-from quartet.datasets.utf8 import check_not_utf16, format_encoding_error
+from quartet.datasets.utf8 import format_encoding_error
 
 logger = logging.getLogger(__name__)
 
@@ -232,11 +232,7 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
                     return np.load(io.BytesIO(file.read()), allow_pickle=False)
                 if name.endswith(".npz"):
                     return self._read_archive(file, size, path)
-                content = open_decompressed(file, size, path)
-                check_no_archive(path, content.read(6), "a text table")
-                content.seek(0)
-                check_not_utf16(content, path)
-                return self._read_table(content, path)
+                return self._read_table(open_text_table(file, size, path), path)
         except UnicodeDecodeError as error:
             raise DatasetError(format_encoding_error(path)) from error
         except (ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:

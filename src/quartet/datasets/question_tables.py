@@ -17,12 +17,11 @@ import pandas as pd
 import pyarrow as pa
 from kedro.io.core import DatasetError
 
-from quartet.datasets.compression import check_no_archive, open_decompressed
+from quartet.datasets.compression import open_text_table
 from quartet.datasets.file import InputDataset
 from quartet.datasets.location import Location
 from quartet.datasets.question_columns import ColumnChooser, Table, to_text
 from quartet.datasets.tables import find_separator, join_title_and_body, read_parquet, read_rows
-from quartet.datasets.utf8 import check_not_utf16
 
 logger = logging.getLogger(__name__)
 
@@ -187,11 +186,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
                     file.seek(0)
                     return self._read_parquet(file, size, path, table)
                 file.seek(0)
-                content = open_decompressed(file, size, path)
-                check_no_archive(path, content.read(6), "a text table")
-                content.seek(0)
-                check_not_utf16(content, path)
-                return self._read_text(content, path, table)
+                return self._read_text(open_text_table(file, size, path), path, table)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DatasetError(
                 f"{path}: gzip file is damaged ({error}); download it again"

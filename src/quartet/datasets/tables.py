@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from kedro.io.core import DatasetError
 
 from quartet.datasets.columns import check_unique_columns
-from quartet.datasets.compression import check_expansion, check_no_archive, open_decompressed
+from quartet.datasets.compression import check_expansion, open_text_table
 from quartet.datasets.file import FileDataset, InputDataset
 from quartet.datasets.question_columns import ColumnChooser, to_text
-from quartet.datasets.utf8 import check_not_utf16, format_encoding_error
+from quartet.datasets.utf8 import format_encoding_error
 
 Frames = pd.DataFrame | Iterable[pd.DataFrame]
 """A table, or its parts in order."""
@@ -86,10 +86,7 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
         path = location.path
         try:
             with location.filesystem.open(path, "rb") as file:
-                content = open_decompressed(file, location.filesystem.size(path), path)
-                check_no_archive(path, content.read(6), "a text table")
-                content.seek(0)
-                check_not_utf16(content, path)
+                content = open_text_table(file, location.filesystem.size(path), path)
                 return self._parse(content, path)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DatasetError(
@@ -212,10 +209,7 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
         if suffix not in (".csv", ".tsv", ".txt"):
             supported = ".csv, .tsv, .txt (each also with .gz) or .parquet"
             raise ValueError(f"its suffix is {suffix}, expected {supported}")
-        content = open_decompressed(file, size, path)
-        check_no_archive(path, content.read(6), "a text table")
-        content.seek(0)
-        check_not_utf16(content, path)
+        content = open_text_table(file, size, path)
         header_line = next((line for line in content if line.strip()), b"")
         separator = find_separator(header_line.decode("utf-8-sig"), path)
         content.seek(0)
