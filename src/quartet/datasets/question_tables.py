@@ -105,9 +105,11 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
 
     def _select(self, location: Location | None) -> pd.DataFrame:
         """Return the rows of the table of originals that are those of this table."""
-        if location is None or (self._table == "answers" and not self._has_answers(location)):
+        if location is None:
             raise DatasetError(self._format_missing())
         complete = _number_rows(self._read(location, "originals"))
+        if self._table == "answers" and "Answer" not in complete:
+            raise DatasetError(self._format_missing())
         if self._find_table("duplicates") is None:
             self._check_no_other_tables()
             originals, duplicates = _group_by_answer(complete)
@@ -120,9 +122,6 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         answered = originals[originals["Answer"].fillna("").str.strip() != ""]
         answers = answered[["AnswerId", "Answer", "line"]].drop_duplicates("AnswerId")
         return answers.set_axis(["Id", "Text0", "line"], axis=1).reset_index(drop=True)
-
-    def _has_answers(self, location: Location) -> bool:
-        return "Answer" in self._read(location, "originals")
 
     @property
     def _root(self) -> Location:
