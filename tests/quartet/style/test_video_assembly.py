@@ -14,27 +14,19 @@ from quartet.style.check import check_video
 from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
-from style.videos import KEYS, picture, read_packets, read_times, write_video
-
-QUICK = Encoding(preset="ultrafast")
+from style.videos import (
+    KEYS,
+    QUICK,
+    encode_segments,
+    picture,
+    read_packets,
+    read_times,
+    write_video,
+)
 
 
 def make_frames(first, last):
     return [(number, picture(number)) for number in range(first, last)]
-
-
-def encode_segments(plan, folder, settings=QUICK):
-    segments = []
-    for first, last in plan.segments:
-        segments.append(folder / f"segment{first}")
-        encode_segment(
-            segments[-1],
-            plan,
-            first,
-            [(number, picture(number, (plan.width, plan.height))) for number in range(first, last)],
-            settings,
-        )
-    return segments
 
 
 def assemble_video(source, folder, **settings):

@@ -6,29 +6,17 @@ from fractions import Fraction
 import av
 import pytest
 
-from quartet.style.assemble import assemble
 from quartet.style.check import check_video
-from quartet.style.encode import encode_segment
-from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
-from style.videos import KEYS, picture, write_video
+from style.videos import KEYS, write_output, write_video
 
-QUICK = Encoding(preset="ultrafast")
 NTSC = Fraction(30_000, 1001)
 
 
 def reassemble(source, folder):
     """Encode and assemble the frames of a test video; return its plan and the output."""
     plan = plan_video(source, 8)
-    segments = []
-    for first, last in plan.segments:
-        segments.append(folder / f"segment{first}")
-        frames = [(number, picture(number)) for number in range(first, last)]
-        encode_segment(segments[-1], plan, first, frames, QUICK)
-    target = folder / f"out{plan.suffix}"
-    assemble(source, segments, plan, target, QUICK)
-    check_video(target, plan)
-    return plan, target
+    return plan, write_output(source, plan, folder)
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,11 @@ import av
 import pytest
 
 from quartet.style import rehearsal
-from quartet.style.assemble import assemble
-from quartet.style.check import check_video
-from quartet.style.encode import encode_segment
 from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
 from quartet.style.rehearsal import rehearse_assembly
-from style.videos import KEYS, SIZE, picture, write_video
+from style.videos import KEYS, QUICK, SIZE, write_output, write_video
 
-QUICK = Encoding(preset="ultrafast")
 QUICKTIME = {
     "com.apple.quicktime.location.ISO6709": "+48.1-011.5/",
     "com.apple.quicktime.creationdate": "2020-01-01T10:00:00+0100",
@@ -28,17 +24,9 @@ def rehearse(source, folder, settings=QUICK, **changes):
     return rehearse_assembly(source, plan, folder / f"rehearsal{plan.suffix}", settings)
 
 
-def write_output(source, folder, settings=QUICK):
+def rehearse_and_write(source, folder, settings=QUICK):
     plan = rehearse(source, folder, settings)
-    segments = []
-    for first, last in plan.segments:
-        segments.append(folder / f"segment{first}")
-        frames = [(number, picture(number)) for number in range(first, last)]
-        encode_segment(segments[-1], plan, first, frames, settings)
-    target = folder / f"out{plan.suffix}"
-    assemble(source, segments, plan, target, settings)
-    check_video(target, plan)
-    return plan, target
+    return plan, write_output(source, plan, folder, settings)
 
 
 @pytest.mark.parametrize("preset", ["veryfast", "medium"])
@@ -51,7 +39,7 @@ def test_nut_keeps_times_with_usual_presets(suffix, preset, tmp_path):
         container="avi" if suffix == ".avi" else "asf",
         sounds=["wmav2"],
     )
-    plan, _ = write_output(source, tmp_path, Encoding(preset=preset))
+    plan, _ = rehearse_and_write(source, tmp_path, Encoding(preset=preset))
     assert plan.container == "nut"
 
 
@@ -63,7 +51,7 @@ def test_sound_before_zero_is_kept_in_nut(tmp_path, monkeypatch):
         probe, "choose_container", lambda *args, **options: ("nut", choose(*args, **options)[1])
     )
     source = write_video(tmp_path / "a.mp4", options=KEYS, sounds=["aac"], sound_delay=-0.1)
-    plan, _ = write_output(source, tmp_path)
+    plan, _ = rehearse_and_write(source, tmp_path)
     assert plan.tracks[0].start[0] < 0
 
 
@@ -129,7 +117,7 @@ def test_place_and_date_of_phones_are_kept(suffix, tmp_path):
         metadata={**QUICKTIME, "title": "Holiday"},
         container_options={"movflags": "use_metadata_tags"},
     )
-    plan, target = write_output(source, tmp_path)
+    plan, target = rehearse_and_write(source, tmp_path)
     with av.open(str(target)) as container:
         assert QUICKTIME.items() <= container.metadata.items()
         assert container.metadata["title"] == "Holiday"
@@ -140,7 +128,7 @@ def test_metadata_that_the_container_does_not_keep_are_named(tmp_path):
     source = write_video(
         tmp_path / "a.mkv", options=KEYS, metadata={"title": "Holiday", "CAMERA_SERIAL": "7"}
     )
-    plan, target = write_output(source, tmp_path)
+    plan, target = rehearse_and_write(source, tmp_path)
     assert plan.container == "mp4"
     assert plan.lost == ("metadata 'CAMERA_SERIAL'",)
     with av.open(str(target)) as container:
@@ -154,7 +142,7 @@ def test_views_stay_side_by_side_in_matroska(tmp_path):
         copies[0].metadata["stereo_mode"] = "left_right"
 
     source = copy_with(plain, tmp_path / "stereo.mkv", arrange)
-    plan, target = write_output(source, tmp_path)
+    plan, target = rehearse_and_write(source, tmp_path)
     assert (plan.container, plan.lost) == ("matroska", ())
     with av.open(str(target)) as container:
         assert container.streams.video[0].metadata["stereo_mode"] == "left_right"
@@ -268,7 +256,7 @@ def test_timecode_that_contradicts_the_frame_rate_is_named_as_lost(sounds, tmp_p
         copies[0].metadata["timecode"] = "01:02:03;04"
 
     source = copy_with(plain, tmp_path / "a.mkv", number_frames)
-    plan, _ = write_output(source, tmp_path)
+    plan, _ = rehearse_and_write(source, tmp_path)
     assert plan.container == "mp4"
     assert plan.lost == ("video metadata 'TIMECODE'",)
     assert not any(track.left_out for track in plan.tracks)

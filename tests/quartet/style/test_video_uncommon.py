@@ -6,16 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from quartet.style.assemble import assemble
-from quartet.style.check import check_video
 from quartet.style.decode import decode_frames
-from quartet.style.encode import encode_segment
-from quartet.style.encoding_settings import Encoding
 from quartet.style.probe import plan_video
 from quartet.style.rehearsal import rehearse_assembly
-from style.videos import KEYS, picture, read_packets, write_video
-
-QUICK = Encoding(preset="ultrafast")
+from style.videos import KEYS, QUICK, read_packets, write_output, write_video
 
 
 def reassemble(source, folder):
@@ -23,14 +17,7 @@ def reassemble(source, folder):
     plan = plan_video(source, 8)
     target = folder / f"out{plan.suffix}"
     plan = rehearse_assembly(source, plan, target, QUICK)
-    segments = []
-    for first, last in plan.segments:
-        segments.append(folder / f"segment{first}")
-        frames = [(number, picture(number)) for number in range(first, last)]
-        encode_segment(segments[-1], plan, first, frames, QUICK)
-    assemble(source, segments, plan, target, QUICK)
-    check_video(target, plan)
-    return plan, target
+    return plan, write_output(source, plan, folder)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from pathlib import Path
 import av
 import numpy as np
 
+from quartet.style.assemble import assemble
+from quartet.style.check import check_video
+from quartet.style.encode import encode_segment
+from quartet.style.encoding_settings import Encoding
+from quartet.style.video import VideoPlan
+
 SIZE = (96, 64)
+QUICK = Encoding(preset="ultrafast")
 KEYS = {"g": "8", "keyint_min": "8", "sc_threshold": "0", "bf": "2"}
 """A key frame every eighth frame, and B-frames."""
 
@@ -138,3 +145,22 @@ def damage(path: Path, packet: av.Packet, keep: int = 0) -> None:
     place = file.index(content) + keep
     noise = np.random.default_rng(1).integers(0, 256, len(content) - keep, dtype=np.uint8)
     path.write_bytes(file[:place] + noise.tobytes() + file[place + len(noise) :])
+
+
+def encode_segments(plan: VideoPlan, folder: Path, settings: Encoding = QUICK) -> list[Path]:
+    """Encode each segment of a plan, with frames that show their numbers."""
+    segments = []
+    for first, last in plan.segments:
+        segments.append(folder / f"segment{first}")
+        size = (plan.width, plan.height)
+        frames = [(number, picture(number, size)) for number in range(first, last)]
+        encode_segment(segments[-1], plan, first, frames, settings)
+    return segments
+
+
+def write_output(source: Path, plan: VideoPlan, folder: Path, settings: Encoding = QUICK) -> Path:
+    """Encode, assemble and check the output of a plan; return its path."""
+    target = folder / f"out{plan.suffix}"
+    assemble(source, encode_segments(plan, folder, settings), plan, target, settings)
+    check_video(target, plan)
+    return target
