@@ -225,7 +225,7 @@ def sensor_source(name, blobs):
     blobs.pipe_file(f"{folder}/{files[0].name}", b"2")
     assert source.files()[0].version != version  # a changed file has another version
     entry = catalog_on_blobs()[name]
-    blobs.pipe_file("raw/table.csv", b"TS,Device,Sensor,Value\n2026,d,s,1\n")
+    blobs.pipe_file("raw/table.csv", b"TS,Device,Sensor,Value\n2026-03-02,d,s,1\n")
     with_table = DataCatalog.from_config({name: {**entry, "table": "abfs://raw/table.csv"}})
     (part,) = with_table.load(name).parts()
     assert part.table["Value"].to_pylist() == ["1"]
