@@ -185,7 +185,9 @@ def test_a_full_disk_is_reported_and_old_outputs_are_kept(trained_workspace, tmp
     (small_disk / "filler").write_bytes(bytes(1_000_000))
     root = folder / "conf/base/globals.yml"
     old = "data/06_models/mnist/logistic_weights.safetensors"
-    root.write_text(root.read_text().replace("data${dataset_name:/}/05_model_input", str(small_disk)))
+    root.write_text(
+        root.read_text().replace("data${dataset_name:/}/05_model_input", str(small_disk))
+    )
     before = (folder / old).read_bytes()
     result = run_kedro_with(folder, "run", "--pipelines", "mnist_training")
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]

@@ -70,7 +70,7 @@ def run_job(plugin: Callback, **options: Any) -> Any:
 
 def execute_step(plugin: Callback, **options: Any) -> Any:
     """Run a step, in a job's container or in a rehearsal."""
-    options["params"] = with_inputs(options["params"])
+    options["params"] = _with_inputs(options["params"])
     os.environ[STEP_VARIABLE] = options["node"]
     token = STEP.set((options["pipeline"], options["node"]))
     try:
@@ -82,6 +82,27 @@ def execute_step(plugin: Callback, **options: Any) -> Any:
         for name, folder in options["azure_outputs"]:
             _mark_folder(name, Path(folder))
     return done
+
+
+def _with_inputs(params: str | None) -> str | None:
+    """Return rank 0's parameters, with the inputs of the endpoint, on every rank.
+
+    Azure ML documents the variables of inputs for the process that it starts, not for those that
+    MPI starts on other nodes.
+
+    Raises:
+        ValueError: An input is missing or not valid; on every rank, so that none waits.
+    """
+    fault = None
+    if ranks.rank() == 0:
+        try:
+            params = with_inputs(params)
+        except ValueError as error:
+            fault = error
+    params, fault = ranks.broadcast((params, fault))
+    if fault is not None:
+        raise fault
+    return params
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

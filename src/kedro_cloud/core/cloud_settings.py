@@ -97,6 +97,8 @@ class Endpoint(_Part):
     """Pipeline to start."""
     inputs: dict[InputName, Input] = {}
     """Inputs that callers can set; they cannot change any other parameter."""
+    passed_by: Literal["environment", "command"] = "environment"
+    """Way in which steps receive input values: variables that Azure ML sets, or their command."""
 
 
 class RunFolder(_Part):

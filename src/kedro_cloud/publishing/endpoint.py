@@ -15,7 +15,7 @@ import yaml
 
 from kedro_cloud.core.cloud_settings import Endpoint
 from kedro_cloud.publishing.component import CompiledPipeline, digest
-from kedro_cloud.publishing.inputs import PREFIX, VARIABLE
+from kedro_cloud.publishing.inputs import PREFIX, VARIABLE, with_files
 from kedro_cloud.workspace.changes import GONE, NEW, OTHER, SAME, Change, get_or_none, hide_warnings
 
 if TYPE_CHECKING:
@@ -149,6 +149,10 @@ class Publication:
         if declared:
             for step in steps.values():
                 step["environment_variables"][VARIABLE] = json.dumps(declared)
+                if self.endpoint.passed_by == "command":
+                    component = step["component"]
+                    delimiter = f"END_{self.compiled.content}"
+                    component["command"] = with_files(component["command"], declared, delimiter)
         name = self.compiled.pipeline
         return {"type": "pipeline", "display_name": name, "inputs": inputs, "jobs": steps}
 

@@ -23,7 +23,7 @@ from submitted import component, download
 from support import GUARD_S
 
 ENDPOINT = f"batchEndpoints/{NAME}"
-HOSTILE = "it's; touch gone \"`touch gone`\" $(touch gone) '"
+HOSTILE = "it's; touch gone \"`touch gone`\" $(touch gone) \\ ) EOF '"
 """A title that a shell would execute."""
 COMMAND = (publish, "-p", PIPELINE)
 pytestmark = pytest.mark.usefixtures("plain_pipelines")
@@ -107,9 +107,17 @@ def test_the_printed_request_body_starts_a_job(plane, published):
     assert inputs == {"title": "mine", "trials": "3"}
 
 
+@pytest.mark.parametrize("passed_by", ["environment", "command"])
 def test_a_step_receives_input_text_unchanged_and_no_shell_parses_it(
-    plane, published, azurite, place, plain_project, tmp_path
+    passed_by, plane, succeed, project, azurite, place, plain_project, tmp_path
 ):
+    cloud = project / "conf/azureml/cloud.yml"
+    start = f"pipeline: {PIPELINE}\n"
+    assert cloud.read_text().count(start) == 1
+    cloud.write_text(cloud.read_text().replace(start, f"{start}      passed_by: {passed_by}\n"))
+    succeed()
+    (_, runs), *_ = steps(plane, deployed(plane)).values()
+    assert ("${{inputs.endpoint_title}}" in runs["command"]) == (passed_by == "command")
     azurite.make_containers("raw", "work")
     blobs = azurite.filesystem()
     for name in ("companies", "shuttles"):
