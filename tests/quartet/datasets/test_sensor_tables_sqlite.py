@@ -129,3 +129,31 @@ def test_the_next_run_publishes_the_batch_of_a_killed_run(database_url):
     assert everything(store) == before
     assert store.publish(SECOND) == 2
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("mean", "mean + 1e-12"),
+        ("standard_deviation", "-standard_deviation - 1"),
+        ("minimum", "minimum / 2 + 1"),
+        ("maximum", "maximum * 1.0000001 + 1e-9"),
+        ("last_value", "1"),
+        ("readings", "readings + 1"),
+        ("revision", "revision + 256"),
+        ("sensor_id", "sensor_id + 1000"),
+        ("window_end", "replace(window_end, '20', '21')"),
+    ],
+)
+def test_a_damaged_value_is_reported_and_not_used(path, column, change):
+    """A bit that flips in a value leaves the file valid for SQLite."""
+    with closing(sqlite3.connect(path)) as connection:
+        key = "window_end, sensor_id"
+        row = f"({key}) = (SELECT {key} FROM sensor_windows ORDER BY {key} LIMIT 1 OFFSET 4)"
+        changed = connection.execute(f"UPDATE sensor_windows SET {column} = {change} WHERE {row}")
+        assert changed.rowcount == 1
+        connection.commit()
+    with pytest.raises(DatasetError, match="1 of 18 windows differ") as error:
+        open_tables(path).read_windows()
+    assert str(path) in str(error.value)
+    assert "ingest all files again" in str(error.value)

@@ -7,11 +7,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from kedro.io.core import DatasetError
+from numpy.typing import NDArray
 from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, func, select, true
 from sqlalchemy.engine import Connection
 
 from kedro_cloud.core.run_command import run_command
-from quartet.datasets.sensor_store.rows import VALUES_PER_STATEMENT, read_columns
+from quartet.datasets.sensor_store.rows import (
+    VALUES_PER_STATEMENT,
+    checksum_rows,
+    read_columns,
+)
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
     STATISTICS,
@@ -49,6 +55,11 @@ class History:
     """Reads one database."""
 
     _ids: SensorIds
+
+    @property
+    def name(self) -> str:
+        """Name of the database in messages."""
+        raise NotImplementedError
 
     def _transact(self, work: Callable[[Connection], Result], *, writes: bool = True) -> Result:
         raise NotImplementedError
@@ -230,6 +241,8 @@ class History:
         """
         kinds = [np.int32, _MOMENT, *columns.values()]
         query = select(table.c.sensor_id, table.c.window_end, *[table.c[name] for name in columns])
+        if table is windows:
+            query, kinds = query.add_columns(windows.c.checksum), [*kinds, np.int64]
         chosen = None if pairs is None else set(pairs)
 
         def read(connection: Connection) -> tuple[list[list[Any]], dict[Pair, int]]:
@@ -244,6 +257,9 @@ class History:
         parts, ids = self._read(read)
         parts = parts or [[np.empty(0, kind) for kind in kinds]]
         sensor, end, *values = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        if table is windows:
+            *values, checksum = values
+            self._check_windows(checksum, [end, sensor, *values])
         names = sorted(ids)
         rank = np.zeros(max(ids.values(), default=0) + 1, np.int32)
         rank[[ids[pair] for pair in names]] = np.arange(len(names))
@@ -257,6 +273,21 @@ class History:
         frame["window_end"] = end[order]
         frame |= {name: column[order] for name, column in zip(columns, values, strict=True)}
         return pd.DataFrame(frame, copy=False)
+
+    def _check_windows(self, stored: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> None:
+        """Check that windows are as they were written; columns begin with the end of the window.
+
+        Raises:
+            DatasetError: A window was damaged, or changed by another program.
+        """
+        is_damaged = stored != checksum_rows(columns)
+        if is_damaged.any():
+            raise DatasetError(
+                f"{self.name}: {int(is_damaged.sum()):,} of {len(stored):,} windows differ from "
+                f"what was written, such as one that ends {columns[0][is_damaged][0]}: the file is "
+                "damaged, or another program changed it; restore a copy, or move the database away "
+                "and ingest all files again"
+            )
 
 
 def to_cursor(row: Any) -> Cursor | None:

@@ -99,6 +99,7 @@ windows = _table(
     _filled("readings", Integer),
     *[_filled(name, Double) for name in STATISTICS],
     _filled("revision", BigInteger),
+    _filled("checksum", Integer),
     Index("sensor_windows_revision", "revision"),
 )
 files = _table(

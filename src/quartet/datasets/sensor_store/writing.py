@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from quartet.datasets.sensor_store.rows import (
     VALUES_PER_STATEMENT,
     Keys,
+    checksum_rows,
     delete_windows,
     insert_rows,
 )
@@ -111,6 +112,11 @@ def write_batch(
         keys = _window_keys(batch.windows, ids.add(connection, _pairs(batch.windows)))
         delete_windows(connection, windows, keys)
         counted = {"readings": batch.windows["readings"].to_numpy(np.int64)}
+        values = [batch.windows[name].to_numpy(np.float64) for name in STATISTICS]
+        revisions = np.full(len(batch.windows), revision)
+        counted["checksum"] = checksum_rows(
+            [keys.end, keys.sensor, counted["readings"], *values, revisions]
+        )
         _insert(connection, windows, keys, batch.windows, STATISTICS, counted, revision)
     entries = {hash_names(entry.name): entry for entry in batch.files}
     _delete_files(connection, list(entries))
