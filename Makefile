@@ -58,7 +58,8 @@ run: $(CORE)  ## Run all scenarios on the committed samples
 
 # A file of tests runs on one worker, so that it makes its projects and servers once. In the order of
 # their names short files come last, and the workers end together.
-PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -rs
+# A test that hangs ends after half an hour with its stack.
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --timeout 1800 -rs
 
 # Each worker has a core: threads of BLAS and OpenMP would only wait for each other, spinning. Tests
 # start Python hundreds of times: it keeps what it compiles, whatever the environment says.
