@@ -117,7 +117,7 @@ def test_the_readings_of_the_reference_system_are_scored(project, real_sensors):
         "--pipelines",
         ",".join(PIPELINES),
         "--params",
-        f"dataset_name=uniform,sensor_table={table},sensor_ingestion.window_seconds=60",
+        f"dataset_name=uniform,sensor_table={table}",
     )
     assert result.returncode == 0, result.stderr
     assert metrics(project, "sensor_ingestion", "data/uniform")["readings"] == 17_768

@@ -19,7 +19,7 @@ _MIN_DEVIATION = 1e-300
 """Replaces 0, whose logarithm is undefined."""
 _CLIP_ALL = 700.0
 """Lower bound above all logarithms, which makes the feature constant."""
-_MIN_LOG_SCALE = 0.05
+MIN_LOG_SCALE = 0.05
 """Variations of 5 % are never anomalous."""
 _ZERO_SHARE = 0.01
 """Share of the positive standard deviations that are treated as 0."""
@@ -156,8 +156,13 @@ def fit_scale(features: Array, names: Sequence[str]) -> Scale:
         scale[constant & values] = widest
     logarithms = np.isin(names, _LOG_FEATURES)
     scale[constant & logarithms] = 0.0
-    scale[logarithms] = np.maximum(scale[logarithms], _MIN_LOG_SCALE)
+    scale[logarithms] = np.maximum(scale[logarithms], MIN_LOG_SCALE)
     return Scale(lowest, center, scale)
+
+
+def is_logarithm(name: str) -> bool:
+    """Return whether a feature is a logarithm."""
+    return name in _LOG_FEATURES
 
 
 def is_constant(center: Array, scale: Array, windows: int) -> NDArray[np.bool_]:

@@ -26,10 +26,12 @@ from quartet.sensors.decoding import (
     decode_files,
     format_ledger_version,
 )
+from quartet.sensors.readings import concatenate
 from quartet.sensors.recomputation import recompute
 from quartet.sensors.settings import SensorIngestion
 from quartet.sensors.stored import CurrentReadings, Store
 from quartet.sensors.table import TablePart, decode_table
+from quartet.sensors.window_length import USUAL_SECONDS, choose_window_length
 from quartet.sensors.windows import SECOND
 
 logger = logging.getLogger(__name__)
@@ -68,7 +70,8 @@ def ingest(
         ledger: Files of earlier runs: at least `name`, `version`, `state`, `readings` and
             `batch_key`. Files whose state is not `ingested` are tried again.
         watermark: End of the last closed window.
-        settings: Window length, checks, batch size and workers.
+        settings: Window length, checks, batch size and workers. Without a length, it is chosen
+            from the readings of the first batch.
         now: Current time in microseconds since the epoch, by default the machine's; later
             timestamps of a table are invalid.
 
@@ -92,14 +95,33 @@ def ingest(
     for decoded in _decode_new(source, versions, settings, now):
         pending.append(decoded)
         readings += decoded.readings.num_rows
-        if readings >= settings.batch_readings or source.table is not None:
+        # The complete table, if it fits into a batch, decides the length of its windows.
+        by_part = source.table is not None and settings.window_seconds is not None
+        if readings >= settings.batch_readings or by_part:
+            settings = _with_window_length(settings, pending, is_complete=False)
             batch = _compute_windows(pending, stored, watermark, settings)
             watermark, readings = batch.watermark, 0
             yield batch
             stored.compact()
     if pending:
+        is_complete = source.table is not None
+        settings = _with_window_length(settings, pending, is_complete=is_complete)
         yield _compute_windows(pending, stored, watermark, settings)
         stored.compact()
+
+
+def _with_window_length(
+    settings: SensorIngestion, pending: Sequence[Batch], *, is_complete: bool
+) -> SensorIngestion:
+    """Return the settings with a length of windows, chosen from the readings if there is none."""
+    if settings.window_seconds is not None:
+        return settings
+    readings = concatenate([batch.readings for batch in pending])
+    length = choose_window_length(readings, is_complete=is_complete)
+    if length is None:
+        return settings
+    logger.info(length.describe())
+    return settings.model_copy(update={"window_seconds": length.seconds})
 
 
 def _check_stored(ingested: pd.DataFrame, store: Store) -> None:
@@ -173,24 +195,30 @@ def _compute_windows(
     ingested = [entry for entry in batch.files if entry.state == INGESTED]
     names = [entry.name for entry in ingested]
     key = compute_digest(*(text for entry in ingested for text in (entry.name, entry.version)))
-    retracted = stored.retract(names, settings.window_seconds)
+    # Without readings the length is still open, and any gives no windows.
+    seconds = settings.window_seconds or USUAL_SECONDS
+    retracted = stored.retract(names, seconds)
     if names:
         stored.append(key, batch.readings)
     files = [
         entry._replace(batch_key=key) if entry.state == INGESTED else entry for entry in batch.files
     ]
-    batch = replace(batch, files=files, watermark=_advance(watermark, batch, settings))
-    batch = recompute(batch, retracted, stored, settings.window_seconds)
+    batch = replace(
+        batch,
+        files=files,
+        watermark=_advance(watermark, batch, settings.lateness_seconds, seconds),
+    )
+    batch = recompute(batch, retracted, stored, seconds)
     stored.commit(key, names)
-    return batch
+    return replace(batch, window_seconds=settings.window_seconds)
 
 
 def _advance(
-    watermark: pd.Timestamp | None, batch: Batch, settings: SensorIngestion
+    watermark: pd.Timestamp | None, batch: Batch, lateness_seconds: int, window_seconds: int
 ) -> pd.Timestamp | None:
     """Return the end of the last closed window after the batch."""
     if not batch.readings.num_rows:
         return watermark
-    latest = batch.readings.column("timestamp")[-1].as_py() // SECOND - settings.lateness_seconds
-    end = pd.Timestamp(latest // settings.window_seconds * settings.window_seconds, unit="s")
+    latest = batch.readings.column("timestamp")[-1].as_py() // SECOND - lateness_seconds
+    end = pd.Timestamp(latest // window_seconds * window_seconds, unit="s")
     return end if watermark is None else max(watermark, end)

@@ -18,7 +18,7 @@ from safetensors.numpy import load, save
 from quartet.sensors.context import NO_CONTEXT, Context
 from quartet.sensors.features import FEATURES
 from quartet.sensors.lookup import Lookup
-from quartet.sensors.models import QUANTILES, VERSION_BYTES, Pair, SensorModel
+from quartet.sensors.models import ONE_CLASS_SVM, QUANTILES, VERSION_BYTES, Pair, SensorModel
 
 Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
@@ -78,6 +78,8 @@ class SensorModels:
             the Unix epoch, UTC.
         quantiles: Shape (n, d, 11): quantiles of the unscaled training features at the levels
             `QUANTILES`.
+        methods: Method of each model: `one_class_svm`, or `robust_z_score` of few windows, whose
+            only vector is the median; empty if all are machines.
         context: Normalisation of the training windows, which scored windows need as well.
     """
 
@@ -100,6 +102,11 @@ class SensorModels:
     trained_until: NDArray[np.int64]
     quantiles: Array
     context: Context = NO_CONTEXT
+    methods: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.methods) != len(self.pairs):
+            object.__setattr__(self, "methods", (ONE_CLASS_SVM,) * len(self.pairs))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -144,6 +151,7 @@ class SensorModels:
             window_seconds,
             start=start,
             context=context,
+            methods=tuple(model.method for model in ordered),
             **arrays,
         )
 
@@ -211,6 +219,7 @@ class SensorModels:
             self.window_seconds,
             start=start,
             context=self.context,
+            methods=tuple(self.methods[index] for index in models.tolist()),
             **{name: getattr(self, name)[models] for name in _MODEL_ARRAYS},
             **{name: getattr(self, name)[rows] for name in _VECTOR_ARRAYS},
         )
@@ -253,8 +262,16 @@ class SensorModels:
         start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         pairs = tuple(pair for model_set in model_sets for pair in model_set.pairs)
         versions = tuple(version for model_set in model_sets for version in model_set.versions)
+        methods = tuple(method for model_set in model_sets for method in model_set.methods)
         concatenated = cls(
-            pairs, versions, features, window_seconds, start=start, context=context, **arrays
+            pairs,
+            versions,
+            features,
+            window_seconds,
+            start=start,
+            context=context,
+            methods=methods,
+            **arrays,
         )
         return concatenated.take(np.array([index[pair] for pair in sorted(index)], dtype=np.int64))
 
@@ -262,14 +279,15 @@ class SensorModels:
         """Return a table with one row per model.
 
         Returns:
-            `device`, `sensor`, `windows`, `trained_until` (datetime64[s], UTC), `nu`, `gamma`,
-            `threshold`, `support_vectors`, `false_alarm_rate`, `model_version`.
+            `device`, `sensor`, `method`, `windows`, `trained_until` (datetime64[s], UTC), `nu`,
+            `gamma`, `threshold`, `support_vectors`, `false_alarm_rate`, `model_version`.
         """
         devices, sensors = zip(*self.pairs, strict=True) if self.pairs else ((), ())
         return pd.DataFrame(
             {
                 "device": np.array(devices, dtype=object),
                 "sensor": np.array(sensors, dtype=object),
+                "method": np.array(self.methods, dtype=object),
                 "windows": self.windows,
                 "trained_until": (self.trained_until // 10**6).astype("datetime64[s]"),
                 "nu": self.nu,
@@ -290,6 +308,7 @@ class SensorModels:
             "pairs": self.pairs,
             "versions": self.versions,
             "context": self.context,
+            "methods": self.methods,
         }
         arrays: dict[str, NDArray[Any]] = {
             "facts": np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8),
@@ -323,6 +342,7 @@ class SensorModels:
             tuple(facts["features"]),
             facts["window_seconds"],
             context=Context(*facts["context"]),
+            methods=tuple(facts.get("methods", ())),
             **content,
         )
 

@@ -15,6 +15,8 @@ Pair = tuple[str, str]
 
 QUANTILES = np.linspace(0.0, 1.0, 11)
 """Levels of the quantiles of the training features that a model keeps to measure drift."""
+ONE_CLASS_SVM, ROBUST_Z_SCORE = "one_class_svm", "robust_z_score"
+"""Methods of a model."""
 VERSION_BYTES = 6
 """Size of a version's hash; written as twice as many hexadecimal digits."""
 _HASHED = (
@@ -33,7 +35,7 @@ _HASHED = (
 
 @dataclass(frozen=True)
 class SensorModel:
-    """One sensor's one-class support vector machine with its scale and threshold.
+    """One sensor's one-class support vector machine, or robust z-score, with scale and threshold.
 
     The attributes are those of `SensorModels`, for one sensor.
     """
@@ -51,6 +53,7 @@ class SensorModel:
     false_alarm_rate: float
     trained_until: int
     quantiles: Array
+    method: str = ONE_CLASS_SVM
 
     def version(self, *details: object) -> str:
         """Return 12 hexadecimal digits that change if any score may change.

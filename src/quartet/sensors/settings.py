@@ -43,11 +43,13 @@ _TAKE_OVER = "Whether to take over the claim of another run, which must have bee
 class SensorIngestion(_Settings):
     """Parameters of the ingestion of readings to windows."""
 
-    window_seconds: int = Field(
-        300,
+    window_seconds: int | None = Field(
+        None,
         ge=1,
         le=86_400,
-        description="Length of a window; must divide a day, so that windows align with days.",
+        description="Length of a window; must divide a day, so that windows align with days. "
+        "`null`: that of the database. The first run chooses 300, or more if that is less than "
+        "three readings; of a table too short for 500 windows, less.",
     )
     lateness_seconds: int = Field(
         0,
@@ -92,8 +94,8 @@ class SensorIngestion(_Settings):
 
     @field_validator("window_seconds")
     @classmethod
-    def _divides_a_day(cls, seconds: int) -> int:
-        if 86_400 % seconds:
+    def _divides_a_day(cls, seconds: int | None) -> int | None:
+        if seconds is not None and 86_400 % seconds:
             raise ValueError("must divide a day (86,400 seconds), such as 60, 300 or 3600")
         return seconds
 
@@ -187,7 +189,8 @@ class SensorSvm(_Settings):
     minimum_windows: int = Field(
         50,
         ge=30,
-        description="Minimum number of windows; a sensor with fewer is reported as untrained.",
+        description="Minimum number of windows for a machine; with fewer, at least 15, the model "
+        "is a robust z-score. A sensor with even fewer is reported as untrained.",
     )
     most_windows: int = Field(
         3000,

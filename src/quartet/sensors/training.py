@@ -19,7 +19,8 @@ from tqdm import tqdm
 from quartet.sensors.features import fit_scale, window_features
 from quartet.sensors.machines import calibrate, tune
 from quartet.sensors.model_set import SensorModels
-from quartet.sensors.models import QUANTILES, Pair, SensorModel
+from quartet.sensors.models import ONE_CLASS_SVM, QUANTILES, ROBUST_Z_SCORE, Pair, SensorModel
+from quartet.sensors.robust import FEWEST_WINDOWS, TAIL_WINDOWS, fit_robust
 from quartet.sensors.settings import SensorSvm
 
 Array = NDArray[np.float64]
@@ -184,7 +185,7 @@ def fit_chunk(chunk: Chunk, settings: SensorSvm) -> Results:
 
 
 def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
-    """Train one sensor's model.
+    """Train one sensor's model: a machine, or with fewer than `minimum_windows` a robust z-score.
 
     Args:
         features: Shape (w, d), of normal windows in the order of time.
@@ -194,19 +195,26 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
     Raises:
         ValueError: The sensor has too few windows, or its values never change.
     """
-    if len(features) < settings.minimum_windows:
-        raise ValueError(f"{len(features)} windows, fewer than {settings.minimum_windows}")
+    if len(features) < FEWEST_WINDOWS:
+        raise ValueError(f"{len(features)} windows, fewer than {FEWEST_WINDOWS}")
     # The same seed for each sensor, so that its model does not depend on the others.
     generator = np.random.default_rng(settings.seed)
     if len(features) > settings.most_windows:
         kept = generator.choice(len(features), settings.most_windows, replace=False)
         features = features[np.sort(kept)]
-    scale = fit_scale(features, settings.features)
-    inputs = scale.apply(features)
-    machine, threshold = tune(inputs, settings, generator)
-    earlier = len(inputs) - max(1, round(settings.held_back * len(inputs)))
-    check = calibrate(inputs[:earlier], machine.gamma, settings)
-    alarms = check.machine.score(inputs[earlier:]) < check.threshold
+    earlier = len(features) - max(1, round(settings.held_back * len(features)))
+    if len(features) < settings.minimum_windows:
+        earlier = max(earlier, TAIL_WINDOWS)
+        method = ROBUST_Z_SCORE
+        scale, (machine, threshold) = fit_robust(features, settings.features, settings.nu)
+        alarms = _count_robust_alarms(features[:earlier], features[earlier:], settings)
+    else:
+        method = ONE_CLASS_SVM
+        scale = fit_scale(features, settings.features)
+        inputs = scale.apply(features)
+        machine, threshold = tune(inputs, settings, generator)
+        check = calibrate(inputs[:earlier], machine.gamma, settings)
+        alarms = int((check.machine.score(inputs[earlier:]) < check.threshold).sum())
     return SensorModel(
         *scale,
         vectors=machine.vectors,
@@ -215,8 +223,18 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
         gamma=machine.gamma,
         threshold=threshold,
         nu=settings.nu,
-        windows=len(inputs),
-        false_alarm_rate=float(alarms.mean()),
+        windows=len(features),
+        false_alarm_rate=alarms / (len(features) - earlier),
         trained_until=until,
         quantiles=np.quantile(np.maximum(features, scale.lowest), QUANTILES, axis=0).T,
+        method=method,
     )
+
+
+def _count_robust_alarms(earlier: Array, later: Array, settings: SensorSvm) -> int:
+    """Return how many later windows raise an alarm of a z-score fitted to the earlier ones."""
+    try:
+        scale, (machine, threshold) = fit_robust(earlier, settings.features, settings.nu)
+    except ValueError:  # the earlier values never change, so each change is an alarm
+        return len(later)
+    return int((machine.score(scale.apply(later)) < threshold).sum())

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from quartet.sensors.capture import decode_capture
 from quartet.sensors.settings import SensorIngestion
+from quartet.sensors.window_length import USUAL_SECONDS
 from quartet.sensors.windows import aggregate
 from sensors.fakes import START, avro, event, reading
 from sensors.stream_analytics import SECOND, run
 from support import ROOT
 
 QUERY = (ROOT / "infra/stream_analytics/sensor_windows.asaql").read_text()
-SETTINGS = SensorIngestion()
+SETTINGS = SensorIngestion(window_seconds=USUAL_SECONDS)
 START_MICROSECONDS = round(START.timestamp()) * SECOND
 KEYS = ("device", "sensor", "window_end")
 

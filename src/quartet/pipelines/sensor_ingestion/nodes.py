@@ -45,7 +45,11 @@ def aggregate_readings(
             accepted; or the database contains none.
     """
     settings = sensor_ingestion
-    sensor_database.check_window_seconds(settings.window_seconds)
+    if settings.window_seconds is None:
+        seconds = sensor_database.window_seconds()
+        settings = settings.model_copy(update={"window_seconds": seconds})
+    else:
+        sensor_database.check_window_seconds(settings.window_seconds)
     with sensor_database.hold_claim(
         "ingestion", settings.claim_minutes, settings.take_over
     ) as token:
@@ -116,6 +120,7 @@ def report_ingestion(
         "readings_quarantined": int(files["quarantined"].sum()),
         "windows": windows,
         "sensors": with_windows,
+        "window_seconds": sensor_windows.window_seconds() or 0,
         "revision": cursor.revision if cursor else 0,
     }
     counts = sensor_windows.window_counts(since=since)
