@@ -25,6 +25,7 @@ __all__ = [
     "ImagePreview",
     "TablePreview",
     "has_project",
+    "requested_pipelines",
     "validated_pipelines",
 ]
 
@@ -35,6 +36,16 @@ def validated_pipelines(context: KedroContext) -> list[str]:
     kedro 1.7: the session sets them, and nothing public returns them.
     """
     return context._pipelines_to_validate or []
+
+
+def requested_pipelines() -> list[str]:
+    """Return the names of the pipelines that a run asks for; empty for all.
+
+    kedro 1.7: the session sets them before it loads the configuration.
+    """
+    from kedro.framework.project import pipelines
+
+    return list(pipelines._requested_pipelines or [])
 
 
 def has_project(commands: Any) -> bool:

@@ -17,6 +17,19 @@ SAMPLE_RUN = [
 ]
 """Pipelines of `__default__`, each on its committed sample."""
 
+SCENARIOS = {
+    "mnist_training": "digits",
+    "faq_ingestion": "faq",
+    "faq_tuning": "faq",
+    "faq_matching": "faq",
+    "sensor_ingestion": "sensors",
+    "anomaly_training": "sensors",
+    "anomaly_scoring": "sensors",
+    "style_training": "style",
+    "style_transfer": "style",
+}
+"""Scenario by pipeline, after which the MLflow experiment of a run is named."""
+
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return pipelines by name; only the requested ones are imported."""

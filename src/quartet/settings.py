@@ -15,6 +15,7 @@ from kedro_cloud.provisioning.environment import image_reference
 from quartet.datasets.atomic import AtomicLocalFileSystem
 from quartet.framework.config_loader import ConfigLoader
 from quartet.framework.context import Context
+from quartet.framework.experiments import name_experiment
 from quartet.framework.hooks import (
     DistributedHooks,
     ErrorContextHooks,
@@ -28,7 +29,7 @@ from quartet.framework.hooks import (
 )
 from quartet.framework.plugins import defer_heavy_plugins
 from quartet.framework.quiet import quiet_kedro_mlflow, quiet_runners, quiet_servers
-from quartet.pipeline_registry import SAMPLE_RUN
+from quartet.pipeline_registry import SAMPLE_RUN, SCENARIOS
 
 # By default OpenMP's threads spin while they wait. Next to another busy process each parallel
 # region then loses a scheduler tick: 8 ms for microseconds of work. Sleeping threads do not.
@@ -85,6 +86,8 @@ CONFIG_LOADER_ARGS = {
     "custom_resolvers": {
         # ${env:NAME,default} works in any file; Kedro allows ${oc.env:NAME} in credentials only.
         "env": lambda name, default=None: os.environ.get(name, default),
+        # ${experiment:quartet}: the MLflow experiment, such as quartet-faq for pipelines of `faq`.
+        "experiment": partial(name_experiment, SCENARIOS),
         # ${image:cpu}: the Azure ML environment, named by the hash of the lock file.
         "image": partial(image_reference, Path(__file__).parents[2]),
     },

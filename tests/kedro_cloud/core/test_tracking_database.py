@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import mlflow
 import pytest
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 
 from forked import server
 from kedro_cloud.core import processes, tracking_database
@@ -229,7 +231,7 @@ def test_a_run_has_the_tags_of_its_process_and_those_of_the_user(file, client, m
 
 def test_the_hook_marks_killed_runs_after_its_own_has_started(file, client):
     killed = open_run(client, id="999999999")
-    hook = TrackingHooks().before_pipeline_run()
+    hook = TrackingHooks().before_pipeline_run(Pipeline([]), DataCatalog())
     next(hook)
     with mlflow.start_run(experiment_id="0") as run:
         with pytest.raises(StopIteration):
@@ -240,7 +242,7 @@ def test_the_hook_marks_killed_runs_after_its_own_has_started(file, client):
 
 def test_on_a_tracking_server_runs_are_neither_tagged_nor_marked(monkeypatch):
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://127.0.0.1:9")
-    hook = TrackingHooks().before_pipeline_run()
+    hook = TrackingHooks().before_pipeline_run(Pipeline([]), DataCatalog())
     next(hook)
     assert "MLFLOW_RUN_CONTEXT" not in os.environ
     with pytest.raises(StopIteration):

@@ -1,28 +1,40 @@
-"""Log metrics and figures to MLflow, and serialise the set-up of its database."""
+"""Log runs to MLflow, and serialise the set-up of its database."""
 
 from __future__ import annotations
 
 import fcntl
 import logging
 import os
-import re
-from collections.abc import Generator, Mapping
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
 from kedro_cloud.core import config, ranks, tracking_database
+from kedro_cloud.core.errors import describe, is_user_error
+from kedro_cloud.jobs.hooks import STEP
+from quartet.datasets.lineage import get_git_commit
+from quartet.framework.tracking.inputs import get_metadata, log_input
+from quartet.framework.tracking.parameters import (
+    MAX_LENGTH,
+    flatten_parameters,
+    hide_passwords,
+    log_parameters,
+)
+from quartet.framework.tracking.tables import log_steps, log_trials
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
-
-
-_PASSWORD = re.compile(
-    r"(://[^/@:\s]*:)[^/\s]+(?=@)|(?i:(\b(?:PWD|password|AccountKey|SharedAccessKey)=)[^;&\s]+)"
-)
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
+    from kedro.pipeline.node import Node
 
 logger = logging.getLogger(__name__)
+
+_PARAMETERS = "params:"
+_SOURCE = Path(__file__).parent
 
 
 class SetupLockHooks:
@@ -52,57 +64,119 @@ class PasswordHooks:
     @hook_impl(tryfirst=True)  # before kedro-mlflow, which gets the same mapping
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
         """Replace passwords in the parameters that hooks receive; the catalog has them already."""
-        run_params["runtime_params"] = _hide_passwords(run_params.get("runtime_params"))
+        run_params["runtime_params"] = hide_passwords(run_params.get("runtime_params"))
 
 
-def _hide_passwords(value: Any) -> Any:
-    """Return a copy of nested parameters without the passwords of URLs and connection strings."""
-    if isinstance(value, Mapping):
-        return {name: _hide_passwords(item) for name, item in value.items()}
-    if isinstance(value, str):
-        return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", value)
-    return value
+def _end_killed_runs() -> None:
+    import mlflow
+
+    experiments = [each.experiment_id for each in mlflow.search_experiments()]
+    if ended := sum(map(tracking_database.end_killed_runs, experiments)):
+        logger.info("Marked %d earlier run(s) as KILLED: their processes have ended", ended)
 
 
 class TrackingHooks:
-    """Log metrics and figures to the MLflow run that kedro-mlflow has started."""
+    """Log parameters, data, metrics and figures to the MLflow run that kedro-mlflow has started."""
+
+    def __init__(self) -> None:
+        self._catalog: CatalogProtocol[Any, Any] | None = None
+        self._raw_data: set[str] = set()
+        self._parameters: set[str] = set()
 
     @hook_impl(wrapper=True)
-    def before_pipeline_run(self) -> Generator[None, Any, Any]:
-        """Tag the run with its process, and end runs whose process was killed.
+    def before_pipeline_run(
+        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> Generator[None, Any, Any]:
+        """Tag the run with its process and its commit, and end runs whose process was killed.
 
-        This applies to local databases only; runs on a tracking server are left as they are.
+        Processes are known of local databases only; runs on a tracking server are left as they are.
         """
         if ranks.rank() > 0:
             return (yield)
         import mlflow
 
-        if not mlflow.get_tracking_uri().startswith(config.SQLITE):
-            return (yield)
-        with tracking_database.tag_process():
+        is_local = mlflow.get_tracking_uri().startswith(config.SQLITE)
+        with tracking_database.tag_process() if is_local else nullcontext():
             result = yield
         run = mlflow.active_run()
-        if run is not None and (ended := tracking_database.end_killed_runs(run.info.experiment_id)):
-            logger.info("Marked %d earlier run(s) as KILLED: their processes have ended", ended)
+        if run is None:
+            return result
+        self._catalog = catalog
+        self._parameters.clear()
+        self._raw_data = {
+            name
+            for name in pipeline.inputs()
+            if get_metadata(catalog.get(name), "kedro-viz").get("layer") == "raw"
+        }
+        if commit := get_git_commit(_SOURCE):
+            mlflow.set_tag("mlflow.source.git.commit", commit)
+        if is_local:
+            _end_killed_runs()
+        return result
+
+    @hook_impl(wrapper=True)
+    def before_node_run(
+        self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: dict[str, Any]
+    ) -> Generator[None, Any, Any]:
+        """Log the parameters of a node one by one, and the raw data that it reads.
+
+        kedro-mlflow would log each group of parameters as one text. It gets the same copy of the
+        inputs, so the groups are removed from it. It also opens the run in this thread, hence a
+        wrapper.
+        """
+        names = [name for name in inputs if name.startswith(_PARAMETERS) or name == "parameters"]
+        groups = {name: inputs.pop(name) for name in names}
+        result = yield
+        import mlflow
+
+        if ranks.rank() > 0 or mlflow.active_run() is None:
+            return result
+        flat = flatten_parameters(
+            {name.removeprefix(_PARAMETERS): value for name, value in groups.items()}
+        )
+        log_parameters({name: flat[name] for name in flat if name not in self._parameters})
+        self._parameters |= flat.keys()
+        for name in self._raw_data & set(node.inputs):
+            self._raw_data.remove(name)
+            log_input(name, catalog.get(name), inputs[name])
         return result
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Log a `*_metrics` mapping as metrics and a matplotlib figure as an image.
+        """Log metrics, tables of steps or trials, and figures.
 
-        Several pipelines may share a run, so the pipeline prefixes the metric, as in
-        `faq_tuning/test_gain_at_1`; MLflow's pages group metrics by this prefix.
+        A `*_metrics` mapping is logged as metrics. Several pipelines may share a run, so the
+        pipeline prefixes the metric, as in `faq_tuning/test_gain_at_1`; MLflow's pages group
+        metrics by this prefix. Tables are those with `steps` or `trials` in their metadata.
         """
-        is_metrics = dataset_name.endswith("_metrics")
-        is_figure = type(data).__module__ == "matplotlib.figure"
-        if not (is_metrics or is_figure) or ranks.rank() > 0:
+        if ranks.rank() > 0:
             return
         import mlflow
 
         if mlflow.active_run() is None:
             return
-        if is_metrics:
+        if dataset_name.endswith("_metrics"):
             pipeline = dataset_name.removesuffix("_metrics")
             mlflow.log_metrics({f"{pipeline}/{name}": value for name, value in data.items()})
-        else:
+        elif type(data).__module__ == "matplotlib.figure":
             mlflow.log_figure(data, f"figures/{dataset_name}.png")
+        elif self._catalog is not None:
+            table = get_metadata(self._catalog.get(dataset_name), "quartet")
+            if step := table.get("steps"):
+                log_steps(dataset_name, data, step)
+            if metrics := table.get("trials"):
+                # A job's page on Azure ML would list each child run as a step.
+                log_trials(dataset_name, data, metrics, as_runs=STEP.get() is None)
+
+    @hook_impl(tryfirst=True)  # before kedro-mlflow ends the run
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Describe the run by its error, and tag it with the cause: input or program."""
+        if ranks.rank() > 0:
+            return
+        import mlflow
+
+        if mlflow.active_run() is None:
+            return
+        message = hide_passwords(describe(error))[:MAX_LENGTH]
+        cause = "input" if is_user_error(error) else "program"
+        mlflow.set_tags({"mlflow.note.content": message, "failure": cause})
