@@ -10,7 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -24,8 +24,12 @@ from quartet.datasets.lineage import get_lineage_tags
 if TYPE_CHECKING:
     import pandas as pd
 
+    from quartet.datasets.model_card import ModelCard
+
 logger = logging.getLogger(__name__)
 
+CARD = "MODEL_CARD.md"
+"""File with the model card, in the folder of the model."""
 CHECKSUMS = "SHA256SUMS"
 """File with the checksums of a model's other files, as `sha256sum` writes and checks them."""
 
@@ -47,6 +51,7 @@ class ModelRelease:
         requirements: Distributions the loader requires, pinned to the installed versions.
         input_example: A small batch, from which the signature is inferred.
         tags: Tags of the version: metrics, parameters, checksums.
+        card: Model card: description of the registered model, and a file of the version.
     """
 
     approved: bool
@@ -56,6 +61,7 @@ class ModelRelease:
     requirements: Sequence[str]
     input_example: Any
     tags: Mapping[str, str] = field(default_factory=dict)
+    card: ModelCard | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,9 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
     restores it from data files, without pickle. Their checksums are saved beside them and checked
     on loading, as a damaged number would change predictions in silence. For its tags see
     `quartet.datasets.lineage`.
+
+    A new version gets the alias `champion`, unless a version other than the last one has it, as
+    after a rollback: then it becomes `candidate`.
 
     The tag `trained_on` is the name of the data set or, without a name, the location of the data. A
     version that was trained on other data is not loaded; one without the tag is.
@@ -178,14 +187,20 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
                 mlflow.set_tag(_REFUSED.format(self.model_name), data.reason)
             return
         run = mlflow.active_run() or mlflow.start_run()
-        with tempfile.TemporaryDirectory() as folder, _preserve_import_path():
-            model_folder = _write_model(data, Path(folder))
-            mlflow.log_artifacts(str(model_folder), artifact_path=self.model_name)
-        client = mlflow.MlflowClient()
         tags = get_lineage_tags(run.info.run_id)
         if self._trained_on:
             tags["trained_on"] = self._trained_on
-        if self._latest_version() is None:
+        last = self._latest_version()
+        number = int(last.version) + 1 if last else 1
+        title = f"{self.model_name}, version {number}"
+        card = data.card.to_markdown(title, tags) if data.card else ""
+        with tempfile.TemporaryDirectory() as folder, _preserve_import_path():
+            model_folder = _write_model(data, Path(folder))
+            if card:
+                (model_folder / CARD).write_text(card, encoding="utf-8")
+            mlflow.log_artifacts(str(model_folder), artifact_path=self.model_name)
+        client = mlflow.MlflowClient()
+        if last is None:
             _create_registered_model(client, self.model_name)
         created = client.create_model_version(
             self.model_name,
@@ -196,6 +211,8 @@ class RegisteredModelDataset(AbstractDataset[ModelRelease, "Champion | None"]):
         )
         self.saved_version = int(created.version)
         logger.info("%s: registered version %s: %s", self.model_name, created.version, data.reason)
+        _describe_model(client, self.model_name, card)
+        _set_alias(client, created, last)
 
     def _find_version(self) -> Any | None:
         """Return the latest version, or None if there is none and loading does not require one."""
@@ -326,6 +343,26 @@ def _copy_package(loader_module: str, folder: Path) -> Path:
 def _pin(distribution: str) -> str:
     """Return `name==version` as installed, without local labels such as `+cpu`."""
     return f"{distribution}=={installed_version(distribution).partition('+')[0]}"
+
+
+def _describe_model(client: Any, name: str, card: str) -> None:
+    """Make the card of the new version the description of the model, where there are such."""
+    from mlflow.exceptions import MlflowException
+
+    if card:
+        with suppress(MlflowException):  # Azure ML has no descriptions of models
+            client.update_registered_model(name, card)
+
+
+def _set_alias(client: Any, created: Any, last: Any | None) -> None:
+    """Make a new version `champion`, or `candidate` if an earlier one was made champion again."""
+    from mlflow.exceptions import MlflowException
+
+    with suppress(MlflowException):  # Azure ML has no aliases
+        champion = client.get_registered_model(created.name).aliases.get("champion")
+        replaces_last = champion is None or (last and str(champion) == str(last.version))
+        alias = "champion" if replaces_last else "candidate"
+        client.set_registered_model_alias(created.name, alias, created.version)
 
 
 def _create_registered_model(client: Any, name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from kedro.io import DatasetError
 
 from quartet.datasets.lineage import compute_code_digest
+from quartet.datasets.model_card import ModelCard, Result
 from quartet.datasets.registered_model import ModelRelease, RegisteredModelDataset
 from quartet.digits import classifier, logistic, serving
 from quartet.digits.sample import load_bundled_digits
@@ -215,3 +216,74 @@ def test_refused_release_is_the_reason_for_a_missing_version(registry, weights):
     with mlflow.start_run():
         registry.save(release(weights))
     assert required.load().version == 1
+
+
+CARD = ModelCard(
+    summary="Reads digits.",
+    data={"training images": "10", "classes": "a|b"},
+    results={"accuracy": Result(0.9, 0.8, 0.95), "loss": Result(0.25)},
+    evaluation="On test images.",
+    intended_use="Reading.",
+    limitations=["Other images get a label, too."],
+    licences=["Apache License 2.0."],
+)
+
+
+def test_a_version_has_a_card_with_results_and_origin(registry, weights):
+    with mlflow.start_run() as run:
+        registry.save(release(weights, card=CARD))
+    client = mlflow.MlflowClient()
+    text = client.get_registered_model("digits").description
+    assert text.startswith("# digits, version 1\n")
+    assert "| accuracy | 0.9 (0.8 to 0.95) |" in text
+    assert "| classes | a\\|b |" in text
+    assert f"| run_id | `{run.info.run_id}` |" in text
+    saved = mlflow.artifacts.download_artifacts("models:/digits/1")
+    assert (Path(saved) / "MODEL_CARD.md").read_text() == text
+    assert registry.load().version == 1
+
+
+def read_aliases():
+    aliases = mlflow.MlflowClient().get_registered_model("digits").aliases
+    return {alias: int(version) for alias, version in aliases.items()}
+
+
+def test_the_better_version_becomes_champion(registry, weights):
+    for version in (1, 2):
+        with mlflow.start_run():
+            registry.save(release(weights))
+        assert read_aliases() == {"champion": version}
+    predicted = mlflow.pyfunc.load_model("models:/digits@champion").predict(IMAGES[:2])
+    assert len(predicted) == 2
+
+
+def test_a_champion_chosen_by_hand_stays(registry, weights):
+    for _ in range(2):
+        with mlflow.start_run():
+            registry.save(release(weights))
+    mlflow.MlflowClient().set_registered_model_alias("digits", "champion", "1")
+    with mlflow.start_run():
+        registry.save(release(weights))
+    assert read_aliases() == {"champion": 1, "candidate": 3}
+
+
+def test_a_registry_without_aliases_and_descriptions_registers_as_well(
+    registry, weights, monkeypatch
+):
+    def refuse(*args, **kwargs):
+        raise mlflow.MlflowException("not found")
+
+    for name in ("set_registered_model_alias", "update_registered_model", "get_registered_model"):
+        monkeypatch.setattr(mlflow.MlflowClient, name, refuse)
+    with mlflow.start_run():
+        registry.save(release(weights, card=CARD))
+    assert registry.saved_version == 1
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    from scipy.stats import binomtest
+
+    result = Result.from_share(3 / 200, 200)
+    expected = binomtest(3, 200).proportion_ci(0.95, method="wilson")
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+    assert Result.from_share(0, 50).low == pytest.approx(0)

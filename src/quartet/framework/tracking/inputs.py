@@ -55,14 +55,14 @@ def get_metadata(dataset: Any, plugin: str) -> dict[str, Any]:
 
 
 def _describe(name: str, location: Path, data: Any) -> Dataset:
-    from mlflow.data import from_pandas
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.data.pandas_dataset import from_pandas
 
     source = CodeDatasetSource({"path": str(location)})
     digest = compute_digest(location)
     if not isinstance(data, pd.DataFrame):
-        return MetaDataset(source, name=name, digest=digest)
+        return MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]
     return from_pandas(data, source=source, name=name, digest=digest)
 
 

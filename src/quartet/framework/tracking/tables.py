@@ -61,7 +61,7 @@ def log_trials(name: str, table: pd.DataFrame, metrics: Sequence[str], as_runs: 
             _log_trial(f"{name} {index}", trial, metrics)
 
 
-def _log_trial(run_name: str, trial: Mapping[str, Any], metrics: Sequence[str]) -> None:
+def _log_trial(run_name: str, trial: Mapping[Any, Any], metrics: Sequence[str]) -> None:
     import mlflow
 
     results = {name: trial[name] for name in metrics if _is_finite(trial.get(name))}

@@ -14,6 +14,8 @@ from quartet import __version__, sensors
 from quartet.datasets.checkpoint import fingerprint
 from quartet.sensors.settings import SensorRelease, SensorSvm
 
+from .card import make_card
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -36,7 +38,7 @@ def make_release(
     from quartet.datasets.registered_model import ModelRelease
 
     model_set = sensors.model_set.SensorModels.from_arrays(merged_models)
-    metrics = anomaly_training_metrics
+    metrics, checksum = anomaly_training_metrics, _checksum(normal_windows)
     approved, reason = _evaluate(
         model_set.version, metrics, sensor_champion, sensor_svm, sensor_release
     )
@@ -49,12 +51,13 @@ def make_release(
         input_example=normal_windows.drop(columns="revision").head(3),
         tags={
             "model_set_version": model_set.version,
-            "train_data_sha256": _checksum(normal_windows),
+            "train_data_sha256": checksum,
             "quartet_version": __version__,
             **{f"metric.{name}": f"{value:.6g}" for name, value in metrics.items()},
             **{f"parameter.{name}": str(value) for name, value in sensor_svm},
             **{f"library.{name}": version(name) for name in sensors.serving.REQUIREMENTS},
         },
+        card=make_card(metrics, normal_windows, checksum),
     )
 
 

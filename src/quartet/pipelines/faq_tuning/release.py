@@ -11,6 +11,8 @@ import numpy as np
 from quartet import __version__, faq
 from quartet.datasets.checkpoint import fingerprint
 
+from .card import make_card
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -82,6 +84,7 @@ def make_release(
     new = _EvaluatedMatcher(matcher, metrics)
     best, approved, reason = _choose_matcher(new, old, champion, corpus_hash)
     examples = originals if test.empty else test
+    test_hash = fingerprint(*_list_columns(test, "AnswerId", "text"))
     return ModelRelease(
         approved=approved,
         reason=reason,
@@ -89,7 +92,12 @@ def make_release(
         files={faq.serving.MATCHER_FILE: best.matcher.to_bytes()},
         requirements=faq.serving.REQUIREMENTS,
         input_example=examples[["text"]].head(2).set_axis(["Text0"], axis=1).reset_index(drop=True),
-        tags=_make_tags(best, corpus_hash, fingerprint(*_list_columns(test, "AnswerId", "text"))),
+        tags=_make_tags(best, corpus_hash, test_hash),
+        card=make_card(
+            best.metrics if best.is_tested else {},
+            {"originals": len(originals), "duplicates": len(known), "test duplicates": len(test)},
+            {"originals, duplicates and answers": corpus_hash, "test duplicates": test_hash},
+        ),
     )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from quartet import __version__, digits
 from quartet.digits.data import Digits
 
+from .card import make_card
+
 if TYPE_CHECKING:
     from quartet.datasets.registered_model import Champion, ModelRelease
 
@@ -66,6 +68,7 @@ def choose_release(
             **{f"parameter.{name}": str(value) for name, value in parameters.items()},
             **{f"library.{name}": version(name) for name in digits.serving.REQUIREMENTS},
         },
+        card=make_card(family, train_digits, test_digits, metrics),
     )
 
 
