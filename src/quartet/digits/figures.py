@@ -1,8 +1,11 @@
-"""Figures of the MNIST scenario: data, hyperparameter searches and results."""
+"""Figures of the MNIST scenario: data, hyperparameter searches and results.
+
+They follow the rules for figures in `CONTRIBUTING.md`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,27 +95,29 @@ def plot_sweep(results: pd.DataFrame, chosen: float) -> Figure:
 
 
 def plot_training_history(history: pd.DataFrame) -> Figure:
-    """Plot training loss and learning rate against the epoch.
+    """Plot training loss and learning rate against the epoch, one above the other.
+
+    The network is trained on all training images, so there is no validation loss.
 
     Args:
         history: Columns `epoch`, `training_loss` and `learning_rate`.
     """
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axis = figure.subplots()
-    axis.plot(history["epoch"], history["training_loss"], ".-", color=_DARK_BLUE)
-    axis.set(
-        xlabel="epoch",
-        ylabel="mean training loss",
-        title="Convolutional network: loss on augmented images",
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    loss.plot(history["epoch"], history["training_loss"], ".-", color=_DARK_BLUE)
+    loss.set(
+        ylabel="mean training loss (nats)",
+        yscale="log",
+        title="Convolutional network: loss on augmented training images\n"
+        "(validation accuracy of short trainings: convnet_trials)",
     )
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_yscale("log")
-    rate = axis.twinx()
-    rate.plot(history["epoch"], history["learning_rate"], "--", color=_RED)
-    rate.set_ylabel("learning rate at the epoch's end (dashed)", color=_RED)
+    rate.plot(history["epoch"], history["learning_rate"], color=_RED)
+    rate.set(xlabel="epoch", ylabel="learning rate\nat the end")
     rate.set_ylim(bottom=0)
-    axis.spines["top"].set_visible(False)
-    rate.spines["top"].set_visible(False)
+    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axis in (loss, rate):
+        axis.grid(alpha=0.3)
+        _hide_spines(axis)
     return figure
 
 
@@ -123,41 +128,57 @@ def plot_confusion_matrix(
 
     `names` are those of the classes; their indices by default.
     """
-    off_diagonal = confusion - np.diag(np.diag(confusion))
-    figure, axis = _matrix(off_diagonal, f"{title}: confusion matrix", "Oranges", names)
-    for actual, predicted in np.ndindex(confusion.shape):
-        count = confusion[actual, predicted]
-        if count:
-            is_dark = actual != predicted and count > 0.6 * off_diagonal.max()
-            axis.text(
-                predicted,
-                actual,
-                str(count),
-                ha="center",
-                va="center",
-                fontsize=9,
-                weight="bold" if actual == predicted else "normal",
-                color="white" if is_dark else "black",
-            )
+    errors = confusion - np.diag(np.diag(confusion))
+    heading = f"{title}: {errors.sum():,} errors in {confusion.sum():,} test images"
+    figure, axis = _matrix(errors, heading, names)
+    _write_cells(axis, confusion, errors, str)
     return figure
 
 
 def plot_error_rates(rates: NDArray[np.float64], title: str, names: Sequence[str] = ()) -> Figure:
-    """Plot the result of `evaluation.error_rates`, shape (classes, classes)."""
-    figure, axis = _matrix(rates, f"{title}: errors by actual digit", "bone", names)
-    bar = figure.colorbar(axis.images[0], ax=axis, format=PercentFormatter(1, decimals=1))
-    bar.set_label("fraction of the actual digit")
+    """Plot the result of `evaluation.error_rates`, shape (classes, classes); say if all are 0."""
+    heading = f"{title}: errors in percent of the actual digit's test images"
+    if not rates.any():
+        return _plot_message(heading, "no errors")
+    figure, axis = _matrix(rates, heading, names)
+    _write_cells(axis, rates, rates, lambda rate: f"{100 * rate:.2g}")
     return figure
 
 
-def _matrix(
-    values: NDArray[Any], title: str, colours: str, names: Sequence[str]
-) -> tuple[Figure, Any]:
+def _plot_message(title: str, text: str) -> Figure:
+    """Plot only a text, for a figure without data."""
+    figure = Figure(figsize=(8, 2), layout="constrained")
+    figure.suptitle(title)
+    figure.text(0.5, 0.4, text, ha="center", va="center", color="0.4", fontsize=12)
+    return figure
+
+
+def _write_cells(
+    axis: Any, values: NDArray[Any], errors: NDArray[Any], write: Callable[[Any], str]
+) -> None:
+    """Write each value that is not 0 into its cell, white on dark ones, bold on the diagonal."""
+    size = 9 if len(values) <= 16 else 6
+    for actual, predicted in np.argwhere(values):
+        axis.text(
+            predicted,
+            actual,
+            write(values[actual, predicted]),
+            ha="center",
+            va="center",
+            fontsize=size,
+            weight="bold" if actual == predicted else "normal",
+            color="white" if errors[actual, predicted] > 0.6 * errors.max() > 0 else "black",
+        )
+
+
+def _matrix(values: NDArray[Any], title: str, names: Sequence[str]) -> tuple[Figure, Any]:
+    """Plot a matrix in shades of orange; cells of 0 are white."""
     side = _scale_side(8, len(values))
     figure = Figure(figsize=(side, side - 1.5), layout="constrained")
     axis = figure.subplots()
     # Without mistakes all values are 0: `or 1` keeps the colour scale valid.
-    axis.imshow(values, cmap=colours, vmin=0, vmax=values.max() or 1)
+    shown = np.ma.masked_equal(values, 0)
+    axis.imshow(shown, cmap="Oranges", vmin=0, vmax=values.max() or 1)
     digits = np.arange(len(values))
     axis.set(xticks=digits, yticks=digits, xlabel="predicted", ylabel="actual", title=title)
     if names:
@@ -198,7 +219,9 @@ def plot_worst_mistakes(
         f"{label} read as {digit}\nconfidence {probability:.0%}"
         for label, digit, probability in zip(labels, predicted, confidence, strict=True)
     ]
-    heading = f"{title}: worst mistakes" if len(images) else f"{title}: no mistakes"
+    heading = f"{title}: worst mistakes"
+    if not len(images):
+        return _plot_message(heading, "no mistakes")
     return plot_digit_grid(images, captions, heading, columns=6)
 
 

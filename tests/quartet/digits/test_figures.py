@@ -61,19 +61,31 @@ def test_confusion_matrix_shows_all_counts_except_zeros():
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "actual")
 
 
-@pytest.mark.parametrize("plot", [figures.plot_confusion_matrix, figures.plot_error_rates])
-def test_colour_scale_starts_at_zero_without_mistakes(plot):
-    values = np.zeros((10, 10), dtype=int)
-    (image,) = plot(values, "network").axes[0].images
-    assert image.get_clim() == (0, 1)
+def test_confusion_matrix_without_errors_is_white_and_counts_the_images():
+    figure = figures.plot_confusion_matrix(np.diag([3, 4]), "network")
+    assert render(figure)
+    (image,) = figure.axes[0].images
+    assert image.get_array().mask.all()
+    assert titles(figure) == ["network: 0 errors in 7 test images"]
 
 
-def test_error_rates_show_actual_digits_as_rows():
+def test_error_rates_show_actual_digits_as_rows_with_numbers():
     rates = np.zeros((10, 10))
     rates[3, 5] = 0.25
     figure = figures.plot_error_rates(rates, "model")
     assert render(figure)
-    assert figure.axes[0].images[0].get_array()[3, 5] == 0.25
+    shown = figure.axes[0].images[0].get_array()
+    assert shown[3, 5] == 0.25
+    assert shown.mask.sum() == 99  # cells without errors are white
+    (text,) = figure.axes[0].texts
+    assert (text.get_position(), text.get_text()) == ((5, 3), "25")
+
+
+def test_error_rates_without_errors_say_so():
+    figure = figures.plot_error_rates(np.zeros((10, 10)), "model")
+    assert render(figure)
+    assert [text.get_text() for text in figure.texts if text.get_text() == "no errors"]
+    assert not figure.axes
 
 
 @pytest.mark.parametrize("count", [0, 1, 13])
@@ -85,7 +97,7 @@ def test_worst_mistakes_show_label_prediction_and_confidence(count):
     assert render(figure)
     captions = [f"{label} read as {label}\nconfidence 87%" for label in LABELS[:count]]
     assert titles(figure)[:count] == captions
-    assert ("no mistakes" in figure.get_suptitle()) == (count == 0)
+    assert ("no mistakes" in [text.get_text() for text in figure.texts]) == (count == 0)
 
 
 def test_training_history_shows_loss_and_learning_rate():
