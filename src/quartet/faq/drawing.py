@@ -1,4 +1,7 @@
-"""Share colours, bar charts and axis styles among the figures of the FAQ scenario."""
+"""Share colours, bar charts and axis styles among the figures of the FAQ scenario.
+
+The figures follow the rules in `CONTRIBUTING.md`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Plot how many rows of a dump were read, left out and kept."""
+"""Plot how many rows of a dump were read, left out and kept.
+
+The figures follow the rules in `CONTRIBUTING.md`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
-from quartet.faq.drawing import ACCENT, LIGHT, PRIMARY, hide_spines
+from quartet.faq.drawing import ACCENT, LIGHT, PRIMARY, hide_spines, make_integer_locator
 
 _READ = ("posts_read", "links_read", "duplicate_links")
 _LEFT_OUT = (
@@ -26,7 +29,10 @@ _KEPT = ("duplicates", "originals", "answers")
 def plot_ingested_duplicates(
     per_original: NDArray[np.int64], counts: Mapping[str, float], tag: str
 ) -> Figure:
-    """Plot the number of duplicates of each original, and the counts of the ingestion.
+    """Plot how many originals have at least n duplicates, and the counts of the ingestion.
+
+    Counts range over orders of magnitude, so axes are logarithmic, with lines and points on them:
+    the length of a bar would depend on where the axis begins.
 
     Args:
         per_original: Shape (originals,): duplicates of each original, at least 1.
@@ -34,41 +40,63 @@ def plot_ingested_duplicates(
         tag: The tag of the originals.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
-    histogram, bars = figure.subplots(1, 2)
-    histogram.hist(
-        per_original, _make_bins(int(per_original.max(initial=1))), color=PRIMARY, rwidth=0.9
-    )
-    histogram.set(
-        xscale="log",
-        yscale="log",
-        xlabel="duplicates",
-        ylabel="originals",
-    )
+    curve, points = figure.subplots(1, 2)
+    _draw_at_least(curve, per_original)
     # A tag may contain dollar signs, which Matplotlib would take for a formula.
-    histogram.set_title(f"Duplicates of each original tagged {tag}", parse_math=False)
-    histogram.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    histogram.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    hide_spines(histogram)
-    _draw_counts(bars, counts)
+    title = f"Duplicates of {len(per_original):,} originals tagged {tag}"
+    curve.set_title(title, parse_math=False)
+    _draw_counts(points, counts)
     return figure
 
 
-def _make_bins(highest: int) -> NDArray[np.float64]:
-    """Return bin edges: one bin an integer up to ten, then bins of equal width on a log scale."""
-    single = np.arange(1, min(highest, 10) + 2)
-    wide = np.geomspace(11, highest + 1, 20) if highest > 10 else single[-1:]
-    return np.unique(np.concatenate([single, np.rint(wide)])) - 0.5
+def _draw_at_least(axis: Any, per_original: NDArray[np.int64]) -> None:
+    """Draw the number of originals with at least n duplicates, for each n that occurs."""
+    values, counts = np.unique(per_original, return_counts=True)
+    at_least = counts[::-1].cumsum()[::-1]
+    axis.plot(
+        [1, *values],
+        [len(per_original), *at_least],
+        "o-",
+        ms=4,
+        color=PRIMARY,
+        drawstyle="steps-pre",
+    )
+    axis.set(xlabel="at least so many duplicates", ylabel="originals")
+    if values.max(initial=1) >= 20:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    else:
+        axis.xaxis.set_major_locator(make_integer_locator())
+    if len(counts) and len(per_original) >= 20 * counts[-1]:
+        axis.set_yscale("log")
+    else:
+        axis.set_ylim(bottom=0)
+    axis.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axis.grid(alpha=0.3)
+    hide_spines(axis)
 
 
 def _draw_counts(axis: Any, counts: Mapping[str, float]) -> None:
     names = (*_READ, *_LEFT_OUT, *_KEPT)
     colours = [LIGHT] * len(_READ) + [ACCENT] * len(_LEFT_OUT) + [PRIMARY] * len(_KEPT)
     values = [int(counts[name]) for name in names]
-    bars = axis.barh([name.replace("_", " ") for name in names], values, color=colours)
-    axis.bar_label(bars, [f"{value:,}" for value in values], padding=3, fontsize=8)
+    labels = [name.replace("_", " ") for name in names]
+    axis.scatter(values, labels, 40, color=colours)
+    for value, label in zip(values, labels, strict=True):
+        axis.annotate(
+            f"{value:,}",
+            (value, label),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     axis.set(title="Read (light), left out (red), kept (dark)", xlabel="rows")
     axis.set_xscale("symlog", linthresh=1)
-    axis.set_xlim(0, 10 * max(*values, 1))
-    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    highest = max(*values, 1)
+    axis.set_xlim(-0.2, 10 * highest)
+    axis.set_xticks([0, *(100**power for power in range(4) if 100**power <= highest)])
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axis.grid(axis="y", alpha=0.3)
     axis.invert_yaxis()
     hide_spines(axis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -39,38 +40,37 @@ def plot_text_lengths(lengths: dict[str, Counts], duplicates: Counts) -> Figure:
     """
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     texts, counts = figure.subplots(1, 2)
-    _draw_boxes(texts, {kind: np.maximum(values, 1) for kind, values in lengths.items()})
+    _draw_ranges(texts, {kind: np.maximum(values, 1) for kind, values in lengths.items()})
     texts.set(
-        xlabel="characters (box: middle half, whiskers: 5th to 95th percentile)",
+        xlabel="characters (point: median; thick: middle half;\nthin: 5th to 95th percentile)",
         title="Length of the texts",
     )
     counts.hist(duplicates, _make_integer_bins(duplicates), color=PRIMARY, rwidth=0.9)
-    counts.set(xlabel="duplicates", ylabel="originals", title="Duplicates of each original")
+    title = f"Duplicates of each of {len(duplicates):,} originals"
+    counts.set(xlabel="duplicates", ylabel="originals", title=title)
     counts.set_ylim(bottom=0)
+    low, high = counts.get_xlim()
+    counts.set_xlim(min(low, (low + high) / 2 - 3), max(high, (low + high) / 2 + 3))
     for axis in (counts.xaxis, counts.yaxis):
         axis.set_major_locator(make_integer_locator())
     hide_spines(counts)
     return figure
 
 
-def _draw_boxes(axis: Any, samples: dict[str, Counts]) -> None:
+def _draw_ranges(axis: Any, samples: dict[str, Counts]) -> None:
+    """Draw median, middle half and 5th to 95th percentile of each sample on a log scale."""
     names = [
         f"{name} ({len(values):,})\nmedian {np.median(values):,.0f}" if len(values) else name
         for name, values in samples.items()
     ]
-    axis.boxplot(
-        list(samples.values()),
-        orientation="horizontal",
-        tick_labels=names,
-        whis=(5, 95),
-        showfliers=False,
-        widths=0.5,
-        patch_artist=True,
-        boxprops={"facecolor": LIGHT, "edgecolor": PRIMARY},
-        medianprops={"color": ACCENT, "linewidth": 2},
-        whiskerprops={"color": PRIMARY},
-        capprops={"color": PRIMARY},
-    )
+    for height, values in enumerate(samples.values()):
+        if len(values):
+            low, first, median, third, high = np.percentile(values, [5, 25, 50, 75, 95])
+            axis.plot([low, high], [height] * 2, color=PRIMARY, lw=1)
+            axis.plot([first, third], [height] * 2, color=LIGHT, lw=7, solid_capstyle="butt")
+            axis.plot(median, height, "o", color=ACCENT)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(-0.5, len(names) - 0.5)
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
@@ -113,7 +113,11 @@ def plot_gains(table: pd.DataFrame) -> Figure:
         if index == 0:
             percents = [f"{100 * gain:.0f}" for gain in rows["gain"]]
             axis.bar_label(bars, percents, label_type="center", color="white", fontsize=9)
-    axis.set(ylabel="gain@k", ylim=(0, 1.03), title="Right original among the first k")
+    axis.set(
+        ylabel="gain@k (whiskers: 95 % intervals)",
+        ylim=(0, 1.03),
+        title="Right original among the first k",
+    )
     axis.set_xticks(np.arange(len(ks)), [f"k = {k}" for k in ks])
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
@@ -124,33 +128,41 @@ def plot_gains(table: pd.DataFrame) -> Figure:
 
 
 def plot_calibration(table: pd.DataFrame, title: str) -> Figure:
-    """Plot the calibration curve above the number of pairs of each point.
+    """Plot the calibration curve with 95 % intervals above the number of pairs of each point.
 
     Args:
         table: Columns `probability` (mean predicted), `share` (observed) and `pairs`.
         title: Title of the figure.
     """
     figure = Figure(figsize=(6, 6.5), layout="constrained")
-    curve, histogram = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    curve, numbers = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     curve.plot([0, 1], [0, 1], "--", color="0.6", lw=1, label="perfectly calibrated")
-    curve.plot(table["probability"], table["share"], color=LIGHT, lw=1)
+    low, high = _compute_wilson_interval(table["share"].to_numpy(), table["pairs"].to_numpy())
+    curve.vlines(table["probability"], low, high, color=LIGHT, lw=2, label="95 % interval")
     sizes = 25 + 45 * np.log10(np.maximum(table["pairs"], 1))
     curve.scatter(table["probability"], table["share"], sizes, color=PRIMARY, zorder=3)
     curve.set(ylabel="observed share of duplicates", ylim=(-0.03, 1.03), title=title)
     curve.yaxis.set_major_formatter(PercentFormatter(1))
     curve.legend(loc="upper left", frameon=False)
-    curve.grid(alpha=0.3)
-    gaps = np.diff(np.sort(table["probability"]), prepend=-1)
-    width = np.clip(0.9 * gaps.min(initial=1), 0.01, 0.06)
-    histogram.bar(table["probability"], table["pairs"], width, color=LIGHT)
-    histogram.set(xlabel="predicted probability", ylabel="pairs", xlim=(-0.03, 1.03), yscale="log")
-    histogram.set_ylim(bottom=0.5)
-    histogram.minorticks_off()
-    histogram.xaxis.set_major_formatter(PercentFormatter(1))
-    histogram.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    for axis in (curve, histogram):
+    numbers.plot(table["probability"], table["pairs"], "o-", ms=4, lw=1, color=PRIMARY)
+    numbers.set(xlabel="predicted probability", ylabel="pairs", xlim=(-0.03, 1.03), yscale="log")
+    numbers.set_ylim(bottom=0.5)
+    numbers.minorticks_off()
+    numbers.xaxis.set_major_formatter(PercentFormatter(1))
+    numbers.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    for axis in (curve, numbers):
+        axis.grid(alpha=0.3)
         hide_spines(axis)
     return figure
+
+
+def _compute_wilson_interval(shares: Values, sizes: Counts) -> tuple[Values, Values]:
+    """Return the 95 % Wilson score intervals of shares of `sizes` cases each, shape (n,)."""
+    z = 1.959964
+    scale = 1 + z**2 / sizes
+    centre = (shares + z**2 / (2 * sizes)) / scale
+    half = z / scale * np.sqrt(shares * (1 - shares) / sizes + z**2 / (4 * sizes**2))
+    return centre - half, centre + half
 
 
 def plot_score_distributions(right: Values, wrong: Values) -> Figure:
@@ -162,21 +174,16 @@ def plot_score_distributions(right: Values, wrong: Values) -> Figure:
     """
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     axis = figure.subplots()
-    kinds = {"right original": (right, PRIMARY, 0.85), "best wrong candidate": (wrong, ACCENT, 0.6)}
-    for name, (values, colour, alpha) in kinds.items():
-        weights = np.full(len(values), 1 / max(len(values), 1))
-        axis.hist(
-            values,
-            _PROBABILITY_BINS,
-            weights=weights,
-            color=colour,
-            alpha=alpha,
-            rwidth=0.96,
-            label=name,
-        )
-    axis.set(ylabel="share of questions", title="Probability of right and wrong originals")
+    edges = np.array(_PROBABILITY_BINS)
+    right_shares, wrong_shares = (
+        np.histogram(values, edges)[0] / max(len(values), 1) for values in (right, wrong)
+    )
+    bars = axis.bar(edges[:-1] + 0.025, right_shares, 0.048, color=LIGHT, label="right original")
+    outline = axis.stairs(wrong_shares, edges, color=ACCENT, lw=2, label="best wrong candidate")
+    title = f"Probability of right and wrong originals: {len(right):,} questions"
+    axis.set(ylabel="share of questions", title=title)
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.legend(loc="upper center", frameon=False)
+    axis.legend(handles=[bars, outline], loc="upper center", frameon=False)
     _format_probability_axis(axis)
     return figure
 
@@ -212,7 +219,8 @@ def plot_hardest_originals(table: pd.DataFrame, titles: pd.Series) -> Figure:
 
 
 def _shorten(text: str) -> str:
-    line = " ".join(text.split())
+    # Title and body are joined by ". ", also after a question mark.
+    line = re.sub(r"([?!])\.(?= )", r"\1", " ".join(text.split()))
     return line if len(line) <= _MAX_TITLE_LENGTH else line[: _MAX_TITLE_LENGTH - 1].rstrip() + "…"
 
 

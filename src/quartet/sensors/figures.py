@@ -1,4 +1,7 @@
-"""Figures of the sensors scenario: ingested readings, trained models, anomalies and drift."""
+"""Figures of the sensors scenario: ingested readings, trained models, anomalies and drift.
+
+They follow the rules for figures in `CONTRIBUTING.md`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from numpy.typing import NDArray
+
+from quartet.sensors.drift import DRIFT_THRESHOLD
 
 _INK = "#1f3a5f"
 _MARK = "#c8553d"
@@ -31,13 +36,17 @@ def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series, bins: int
     """
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     times, bars = figure.subplots(1, 2, width_ratios=(2, 1))
+    ylabel = "readings"
     if len(windows):
+        edges, hours = _make_time_edges(windows["window_end"], bins)
         ends = mdates.date2num(windows["window_end"])
-        times.hist(ends, min(bins, windows["window_end"].nunique()), weights=windows["readings"],
-                   color=_INK)  # fmt: skip
+        times.hist(ends, edges, weights=windows["readings"], color=_INK)
         _format_time_axis(times)
+        ylabel = f"readings in {hours:g} h"
+    else:
+        _annotate(times, "none")
     times.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    times.set(ylabel="readings", title=f"{windows['readings'].sum():,} readings in windows")
+    times.set(ylabel=ylabel, title=f"{windows['readings'].sum():,} readings in windows")
     shown = reasons.sort_values().tail(8)
     bars.barh(shown.index.astype(str), shown.to_numpy(), color=_MARK)
     bars.set(xlabel="readings", title=f"{reasons.sum():,} quarantined, by reason")
@@ -46,6 +55,20 @@ def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series, bins: int
         _annotate(bars, "none")
     _hide_spines(times, bars)
     return figure
+
+
+def _make_time_edges(ends: pd.Series, most: int) -> tuple[NDArray[np.float64], float]:
+    """Return edges of at most `most` bins, in days, and the hours of a bin.
+
+    Each bin but the last one covers the same number of windows. Windows end in the middle between
+    two edges, so that none is counted in the next bin.
+    """
+    moments = np.unique(mdates.date2num(ends))
+    length = float(np.diff(moments).min()) if len(moments) > 1 else 1 / 24
+    windows = round((moments[-1] - moments[0]) / length) + 1
+    width = length * -(-windows // most)
+    count = -(-windows * length // width)
+    return moments[0] - length / 2 + width * np.arange(count + 1), round(24 * width, 3)
 
 
 def plot_false_alarms(rates: NDArray[np.float64], nu: float, vectors: NDArray[np.int64]) -> Figure:
@@ -156,6 +179,7 @@ def plot_timelines(
         *([_patch("#e9c46a", "known anomaly")] if len(events) else []),
     ]
     figure.legend(handles=handles, ncols=4, loc="outside upper right", frameon=False, fontsize=8)
+    figure.supylabel("value (unit of the sensor)", fontsize=9)
     return figure
 
 
@@ -195,11 +219,19 @@ def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:
         index="row", columns="feature", values="stability_index", sort=False
     )
     wide = wide.loc[wide.max(axis=1).sort_values(ascending=False, kind="stable").index[:most]]
-    image = axis.imshow(wide.to_numpy(float), cmap=_HEAT, vmin=0, vmax=1, aspect="auto")
+    values = wide.to_numpy(float)
+    image = axis.imshow(values, cmap=_HEAT, vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(~np.isnan(values)):
+        index = values[row, column]
+        axis.text(column, row, f"{index:.2f}", ha="center", va="center", size=8,
+                  weight="bold" if index > DRIFT_THRESHOLD else "normal",
+                  color="white" if index > 0.6 else "black")  # fmt: skip
     axis.set_yticks(range(len(wide)), list(wide.index), size=8, parse_math=False)
     axis.set_xticks(range(wide.shape[1]), [str(name).replace("_", " ") for name in wide.columns])
     bar = figure.colorbar(image, ax=axis, pad=0.01, extend="max")
-    bar.set_label("population stability index (above 0.25: drifted)")
+    bar.set_label("population stability index")
+    bar.ax.axhline(DRIFT_THRESHOLD, color="black", lw=1.5)
+    axis.set_xlabel(f"bold: above {DRIFT_THRESHOLD:g}, the line in the scale")
     return figure
 
 
@@ -215,7 +247,14 @@ def _count_windows(scores: pd.DataFrame) -> int:
 def _format_time_axis(axis: Any) -> None:
     locator = mdates.AutoDateLocator(minticks=4, maxticks=9)
     axis.xaxis.set_major_locator(locator)
-    axis.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+    formats = ["%Y", "%Y-%m", "%m-%d", "%H:%M", "%H:%M", "%S.%f"]
+    offsets = ["", "%Y", "%Y", "%Y-%m-%d", "%Y-%m-%d", "%Y-%m-%d %H:%M"]
+    zeros = ["", "%Y", "%m-%d", "%m-%d", "%H:%M", "%H:%M"]
+    axis.xaxis.set_major_formatter(
+        mdates.ConciseDateFormatter(
+            locator, formats=formats, offset_formats=offsets, zero_formats=zeros
+        )
+    )
     axis.set_xlabel("time, UTC")
 
 

@@ -485,7 +485,11 @@ def test_the_figure_counts_every_original(per_original):
         [*dump_figures._READ, *dump_figures._LEFT_OUT, *dump_figures._KEPT], 1_234
     )
     figure = dump_figures.plot_ingested_duplicates(np.array(per_original), counts, "js")
-    numbers, bars = figure.axes
-    assert sum(bar.get_height() for bar in numbers.patches) == len(per_original)
-    assert [text.get_text() for text in bars.texts] == ["1,234"] * 11
+    curve, points = figure.axes
+    (line,) = curve.lines
+    at_least = dict(zip(line.get_xdata(), line.get_ydata(), strict=True))
+    assert at_least == {n: sum(count >= n for count in per_original) for n in (1, *per_original)}
+    assert [text.get_text() for text in points.texts] == ["1,234"] * 11
+    assert not curve.patches  # no bars on logarithmic axes
+    assert not points.patches
     figure.canvas.draw()

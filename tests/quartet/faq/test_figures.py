@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from faq.figure_contents import read_labels, read_line, read_texts, read_widths, render
 from quartet.faq import figures
@@ -87,19 +88,25 @@ def test_gains_of_any_number_of_methods_are_rendered(methods):
 @pytest.mark.parametrize("bins", [0, 1, 3])
 def test_the_calibration_curve_is_above_its_pairs(bins):
     table = pd.DataFrame(
-        {"probability": [0.02, 0.5, 0.52], "share": [0.0, 0.4, 1.0], "pairs": [6000, 1, 10]}
+        {"probability": [0.02, 0.5, 0.52], "share": [0.0, 0.4, 1.0], "pairs": [6000, 5, 10]}
     ).head(bins)
     figure = figures.plot_calibration(table, "Calibration")
     assert render(figure)
     curve, below = figure.axes
     assert curve.get_title() == "Calibration"
     assert read_line(curve, "perfectly") == ([0, 1], [0, 1])
-    (points,) = curve.collections
+    intervals, points = curve.collections
+    drawn = [segment[:, 1] for segment in intervals.get_segments()]
+    expected = [
+        binomtest(round(row.share * row.pairs), row.pairs).proportion_ci(0.95, "wilson")
+        for row in table.itertuples()
+    ]
+    assert np.array(drawn) == pytest.approx(np.array(expected), abs=1e-6)
     assert points.get_offsets().tolist() == table[["probability", "share"]].to_numpy().tolist()
     assert np.argsort(points.get_sizes()).tolist() == np.argsort(table["pairs"]).tolist()
-    assert [bar.get_height() for bar in below.patches] == list(table["pairs"])
-    centres = [bar.get_x() + bar.get_width() / 2 for bar in below.patches]
-    assert centres == pytest.approx(list(table["probability"]))
+    (pairs,) = below.lines  # no bars: their length on a log scale has no meaning
+    drawn_pairs = list(zip(pairs.get_xdata(), pairs.get_ydata(), strict=True))
+    assert drawn_pairs == list(zip(table["probability"], table["pairs"], strict=True))
     assert below.get_yscale() == "log"
     assert below.get_ylim()[0] < 1
 
@@ -108,8 +115,9 @@ def test_distributions_are_shares_of_questions():
     right, wrong = np.array([0.0, 0.97, 0.99, 1.0]), np.array([0.01, 0.12])
     figure = figures.plot_score_distributions(right, wrong)
     assert render(figure)
-    bars = [bar.get_height() for bar in figure.axes[0].patches]
-    assert bars == [0.25, *[0] * 18, 0.75, 0.5, 0, 0.5, *[0] * 17]
+    *bars, outline = figure.axes[0].patches
+    assert [bar.get_height() for bar in bars] == [0.25, *[0] * 18, 0.75]
+    assert outline.get_data()[0].tolist() == [0.5, 0, 0.5, *[0] * 17]
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == ["right original", "best wrong candidate"]
 
@@ -118,9 +126,9 @@ def test_distributions_are_shares_of_questions():
 def test_distributions_of_few_questions_are_rendered(right, wrong):
     figure = figures.plot_score_distributions(right, wrong)
     assert render(figure)
-    assert sum(bar.get_height() for bar in figure.axes[0].patches) == bool(len(right)) + bool(
-        len(wrong)
-    )
+    *bars, outline = figure.axes[0].patches
+    assert sum(bar.get_height() for bar in bars) == bool(len(right))
+    assert outline.get_data()[0].sum() == bool(len(wrong))
 
 
 def test_the_hardest_original_is_on_top():
@@ -138,14 +146,15 @@ def test_the_hardest_original_is_on_top():
 
 
 def test_long_titles_are_shortened_and_missing_ones_replaced_by_ids():
-    titles = pd.Series(["x" * 60, "x" * 61, "why\n  is   $a$ and $\\nothing$?"], index=[1, 2, 3])
+    third = "why\n  is   $a$ and $\\nothing$?. value... so"
+    titles = pd.Series(["x" * 60, "x" * 61, third], index=[1, 2, 3])
     rows = [(original, 2.0, original / 10, 1) for original in (1, 2, 3, 4)]
     figure = figures.plot_hardest_originals(hardest_table(*rows), titles)
     assert render(figure)
     assert read_labels(figure.axes[0]) == [
         "x" * 60,
         "x" * 59 + "…",
-        "why is $a$ and $\\nothing$?",
+        "why is $a$ and $\\nothing$? value... so",
         "4",
     ]
 

@@ -1,10 +1,13 @@
 """Timelines show the labels of a sensor."""
 
+import re
+
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.dates import date2num
 
-from quartet.sensors.figures import plot_timelines
+from quartet.sensors.figures import plot_drift, plot_readings_over_time, plot_timelines
 from sensors.simulated_windows import simulate_windows
 
 
@@ -79,3 +82,47 @@ def test_a_sensor_with_one_window_is_visible():
     axis = figure.axes[0]
     assert axis.lines[0].get_marker() == "."
     assert axis.collections[0].get_linewidth() > 0
+
+
+@pytest.mark.parametrize("windows", [1, 2, 96, 97, 1000])
+def test_each_bar_of_readings_covers_the_same_number_of_windows(windows):
+    """Or the last bar is a false peak."""
+    table = simulate_windows(sensors=2, windows=windows).assign(readings=3)
+    figure = plot_readings_over_time(table, pd.Series({"not a number": 2}))
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert len(heights) <= 96
+    assert sum(heights) == 6 * windows
+    assert set(heights[:-1]) <= {max(heights)}
+    assert 0 < heights[-1] <= max(heights)
+
+
+def test_missing_readings_are_stated():
+    table = simulate_windows(sensors=1, windows=2).assign(readings=3)
+    figure = plot_readings_over_time(table.head(0), pd.Series(dtype=int))
+    assert [[text.get_text() for text in axis.texts] for axis in figure.axes] == [["none"]] * 2
+
+
+def test_drift_above_the_threshold_is_marked():
+    table = pd.DataFrame(
+        {
+            "device": "d",
+            "sensor": ["a", "a", "b", "b"],
+            "feature": ["mean", "maximum"] * 2,
+            "stability_index": [0.24, 0.26, 0.1, np.nan],
+        }
+    )
+    figure = plot_drift(table)
+    weights = {text.get_text(): text.get_weight() for text in figure.axes[0].texts}
+    assert weights == {"0.24": "normal", "0.26": "bold", "0.10": "normal"}
+    assert 0.25 in [line.get_ydata()[0] for line in figure.axes[1].lines]
+
+
+def test_dates_are_written_as_in_the_tables():
+    table = simulate_windows(sensors=1, windows=500).assign(readings=3)
+    figure = plot_readings_over_time(table, pd.Series(dtype=int))
+    figure.canvas.draw()
+    axis = figure.axes[0].xaxis
+    texts = [label.get_text() for label in axis.get_ticklabels()]
+    assert all(
+        re.fullmatch(r"[\d:-]*", text) for text in [*texts, axis.get_offset_text().get_text()]
+    )
