@@ -10,7 +10,7 @@ from quartet.digits.augmentation import augment, normalise
 from quartet.digits.data import Digits, stratified_split
 from quartet.digits.evaluation import accuracy
 from quartet.digits.sample import load_bundled_digits
-from quartet.digits.settings import ConvNetTraining
+from quartet.digits.settings import ConvNetTraining, LearningRateSearch
 
 BRIEF = ConvNetTraining(seed=3, epochs=3, minimum_steps=0, batch_size=100)
 
@@ -136,3 +136,14 @@ def test_augmentation_agrees_with_pytorchs_affine_grid(few):
     background = images.min()
     expected = F.grid_sample(images - background, grid, align_corners=False) + background
     torch.testing.assert_close(augmented, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_training_is_stable_at_the_default_learning_rates(few, seed):
+    settings = BRIEF.model_copy(update={"minimum_steps": 60, "seed": seed})
+    for rate in LearningRateSearch().learning_rates:
+        losses = [
+            epoch["training_loss"] for epoch in convnet_training.train(few, settings, rate).history
+        ]
+        assert max(losses) < 3  # that of a guess is log(10) = 2.3
+        assert losses[-1] < 0.2
