@@ -38,7 +38,7 @@ def pipeline(name: str) -> str:
     module = import_module(f"quartet.pipelines.{name}")
     found = module.create_pipeline()
     touched = list(dict.fromkeys(each for node in found.nodes for each in _touched(node)))
-    nodes = table(NODES, map(_node_row, found.nodes))
+    nodes = table(NODES, (_node_row(name, node) for node in found.nodes))
     return f"{nodes}\n\n{table(DATASETS, map(_dataset_row, touched))}"
 
 
@@ -49,12 +49,17 @@ def _touched(node: Any) -> Iterator[str]:
             yield name
 
 
-def _node_row(node: Any) -> tuple[str, ...]:
+def _node_row(pipeline: str, node: Any) -> tuple[str, ...]:
     from kedro_cloud.jobs.steps import TAG, step_name
 
     summary = (inspect.getdoc(node.func) or "").partition("\n\n")[0]
     tags = sorted(tag for tag in node.tags if not tag.startswith(TAG))
-    return code(node.name), prose(summary), code(step_name(node)), ", ".join(map(code, tags))
+    return (
+        code(f"{pipeline}.{node.name}"),
+        prose(summary),
+        code(step_name(node)),
+        ", ".join(map(code, tags)),
+    )
 
 
 def _dataset_row(name: str) -> tuple[str, ...]:

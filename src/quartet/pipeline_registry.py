@@ -5,6 +5,8 @@ import warnings
 from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
 
+from quartet.framework.scenarios import Scenarios
+
 SAMPLE_RUN = [
     "mnist_training",
     "faq_ingestion",
@@ -15,7 +17,7 @@ SAMPLE_RUN = [
     "anomaly_scoring",
     "style_transfer",
 ]
-"""Pipelines of `__default__`, each on its committed sample."""
+"""Pipelines of `__default__`, each on its committed sample, in the order that they run."""
 
 SCENARIOS = {
     "mnist_training": "digits",
@@ -32,7 +34,7 @@ SCENARIOS = {
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return pipelines by name; only the requested ones are imported."""
+    """Return pipelines by name, which is their namespace; only the requested ones are imported."""
     try:
         pipelines = find_pipelines(raise_errors=True)
     except ImportError as error:
@@ -41,6 +43,9 @@ def register_pipelines() -> dict[str, Pipeline]:
         # A requested name is unknown: Kedro itself reports it and suggests the closest one.
         with warnings.catch_warnings(action="ignore"):
             pipelines = find_pipelines()
-    if "__default__" in pipelines:
-        pipelines["__default__"] = sum((pipelines[name] for name in SAMPLE_RUN), Pipeline([]))
+    is_default = pipelines.pop("__default__", None) is not None
+    for name in pipelines:
+        pipelines[name] = Scenarios.in_namespace(name, pipelines[name])
+    if is_default:
+        pipelines["__default__"] = Scenarios(pipelines[name] for name in SAMPLE_RUN)
     return dict(sorted(pipelines.items()))  # `find_pipelines` returns them in arbitrary order

@@ -60,7 +60,7 @@ def test_reference_explains_every_metric_of_a_run(pipeline: str, trained_workspa
 def test_reference_lists_nodes_in_order_with_step_and_tags(pipeline: str, site: Path) -> None:
     nodes = nodes_of(pipeline)
     rows = rows_of(site, pipeline, "Node", "Task")
-    assert [row[0] for row in rows] == [node.name for node in nodes]
+    assert [row[0] for row in rows] == [f"{pipeline}.{node.name}" for node in nodes]
     for (_, task, step, tags), node in zip(rows, nodes, strict=True):
         assert task == node.func.__doc__.split("\n\n")[0].replace("`", "").strip()
         assert step == step_name(node)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from e2e.flowcharts import ELSEWHERE, SIZE, VIEW, complaint, open_flowchart, settle
+from e2e.flowcharts import ELSEWHERE, SIZE, UNFOLDED, VIEW, complaint, open_flowchart, settle
 from style_inputs import random_vgg, stripes
 from support import GUARD_S, run_kedro, running_server, skip_or_fail
 
@@ -119,9 +119,9 @@ def window(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., Br
 def flowchart(
     window: Callable[..., BrowserContext], viz: str, ask: Callable[[str], Any]
 ) -> Callable[..., Page]:
-    """Open the page of a pipeline and wait until its flowchart is drawn."""
+    """Open the page of a pipeline, unfolded or as it opens, and wait until it is drawn."""
 
-    def open_pipeline(pipeline: str, size: tuple[int, int] = SIZE) -> Page:
+    def open_pipeline(pipeline: str, size: tuple[int, int] = SIZE, unfolded: bool = True) -> Page:
         context = window(size)
         # Kedro-Viz falls back on other fonts where these cannot be had.
         context.route("https://fonts.googleapis.com/**", lambda route: route.fulfill(body=""))
@@ -130,7 +130,7 @@ def flowchart(
             f"{viz}/api/version",
             lambda route: route.fulfill(json={**ask("version"), "is_outdated": False}),
         )
-        return open_flowchart(context, f"{viz}/?pid={pipeline}")
+        return open_flowchart(context, f"{viz}/?pid={pipeline}{UNFOLDED if unfolded else ''}")
 
     return open_pipeline
 

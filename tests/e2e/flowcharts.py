@@ -14,6 +14,8 @@ ELSEWHERE = "docs.example.org"
 """A name that the browser resolves to this machine."""
 SIZE = (1600, 1000)
 """Width and height of a window."""
+UNFOLDED = "&expandAllPipelines=true"
+"""End of the URL of a page that shows all nodes instead of boxes."""
 
 
 def open_flowchart(context: BrowserContext, url: str) -> Page:

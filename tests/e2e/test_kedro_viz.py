@@ -9,7 +9,7 @@ import pytest
 from kedro.framework.project import pipelines, settings
 from playwright.sync_api import expect
 
-from e2e.flowcharts import SIZE, hidden_names
+from e2e.flowcharts import SIZE, UNFOLDED, hidden_names, settle
 from support import ROOT, bootstrap
 
 bootstrap()
@@ -75,7 +75,8 @@ def layers_of(name):
 @pytest.fixture(scope="module")
 def shown(ask):
     """Return the nodes of Kedro-Viz, by pipeline, kind and name."""
-    found = {name: {"task": {}, "data": {}, "parameters": {}} for name in NAMES}
+    kinds = ("task", "data", "parameters", "modularPipeline")
+    found = {name: {kind: {} for kind in kinds} for name in NAMES}
     for name, kinds in found.items():
         for node in ask(f"pipelines/{name}")["nodes"]:
             kinds[node["type"]][node["name"]] = node
@@ -114,7 +115,7 @@ def test_pipelines_are_listed_by_name(ask):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_node_and_dataset_of_the_pipeline_is_listed(name, shown):
-    assert shown[name]["task"].keys() == {node.name for node in pipelines[name].nodes}
+    assert shown[name]["task"].keys() == {node.short_name for node in pipelines[name].nodes}
     assert shown[name]["data"].keys() == datasets_of(name)
 
 
@@ -129,11 +130,54 @@ def test_outputs_are_not_in_an_earlier_layer_than_inputs(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_pipeline_opens_as_a_few_boxes_with_readable_names(
+    name, flowchart, complaints, keep_screenshot
+):
+    """A box per pipeline; beside it, what other pipelines read, or all but the figures."""
+    page = flowchart(name, unfolded=False)
+    labels = page.locator(".pipeline-node__text")
+    boxes = {node.namespace.partition(".")[0] for node in pipelines[name].nodes}
+    assert set(labels.all_text_contents()) & set(NAMES) == boxes
+    heights = labels.evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert min(heights) >= 9
+    if name == "__default__":
+        assert len(heights) <= 12
+        assert hidden_names(page) == []
+        keep_screenshot(page, "kedro_viz_default")
+    assert complaints == []
+
+
+def test_a_box_unfolds_to_its_stages_and_a_stage_to_its_nodes(
+    flowchart, complaints, keep_screenshot
+):
+    page = flowchart("__default__", unfolded=False)
+    labels = page.locator(".pipeline-node__text")
+    unfold(page, "faq_tuning")
+    stages = {node.namespace for node in pipelines["faq_tuning"].nodes}
+    assert {name for name in labels.all_text_contents() if "." in name} == stages
+    assert hidden_names(page) == []
+    keep_screenshot(page, "kedro_viz_default_unfolded")
+    unfold(page, "faq_tuning.tune")
+    found = labels.all_text_contents()
+    assert {"tune_ranker", "refit_ranker", "study_history_figure", "faq_tuning.prepare"} < {*found}
+    assert "faq_tuning.tune" not in found
+    assert complaints == []
+
+
+def unfold(page, box):
+    """Double-click on a box, and wait until it is replaced by its content."""
+    name = page.locator(".pipeline-node__text").get_by_text(box, exact=True)
+    name.dblclick()
+    expect(name).to_have_count(0)
+    settle(page)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_page_shows_the_complete_flowchart_and_a_clicked_figure(
     name, flowchart, complaints, keep_screenshot
 ):
     page = flowchart(name, SIZES.get(name, SIZE))
-    expected = [node.name for node in pipelines[name].nodes] + list(datasets_of(name))
+    expected = [node.short_name for node in pipelines[name].nodes] + list(datasets_of(name))
     labels = page.locator(".pipeline-node__text")
     expect(labels).to_have_count(len(expected))
     assert sorted(labels.all_text_contents()) == sorted(expected)
@@ -169,7 +213,7 @@ def test_pretty_names_are_readable(window, viz, complaints):
         "{...JSON.parse(localStorage.KedroViz), isPrettyName: true})"
     )
     page = context.new_page()
-    page.goto(f"{viz}/?pid=mnist_training")
+    page.goto(f"{viz}/?pid=mnist_training{UNFOLDED}")
     for words in ("Pair Images With Labels", "Release Better Classifier", "Sweep Figure"):
         expect(page.locator(".pipeline-node__text").get_by_text(words, exact=True)).to_be_visible()
 

@@ -16,7 +16,7 @@ import pytest
 from kedro.framework.project import pipelines
 from playwright.sync_api import expect
 
-from e2e.flowcharts import ELSEWHERE, hidden_names, open_flowchart
+from e2e.flowcharts import ELSEWHERE, UNFOLDED, hidden_names, open_flowchart
 from support import ROOT, bootstrap, clean_environment
 
 bootstrap()
@@ -90,8 +90,8 @@ def requests(window):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_pipeline_opens_from_a_static_server(name, requests, address, complaints):
     context, addresses = requests
-    page = open_flowchart(context, f"{address}?pid={name}")
-    expected = {node.name for node in pipelines[name].nodes}
+    page = open_flowchart(context, f"{address}?pid={name}{UNFOLDED}")
+    expected = {node.short_name for node in pipelines[name].nodes}
     expected |= {each for each in pipelines[name].datasets() if not each.startswith("params:")}
     assert set(page.locator(".pipeline-node__text").all_text_contents()) == expected
     assert hidden_names(page) == []
@@ -100,7 +100,7 @@ def test_every_pipeline_opens_from_a_static_server(name, requests, address, comp
 
 
 def test_a_click_on_a_figure_shows_it(requests, address, complaints):
-    page = open_flowchart(requests[0], f"{address}?pid=mnist_training")
+    page = open_flowchart(requests[0], f"{address}?pid=mnist_training{UNFOLDED}")
     figure = page.get_by_text("sweep_figure", exact=True)
     page.locator(".pipeline-node", has=figure).click()
     image = page.locator(".pipeline-metadata--visible").get_by_alt_text("Preview visualization")
@@ -112,7 +112,7 @@ def test_a_click_on_a_figure_shows_it(requests, address, complaints):
 def test_a_first_visit_shows_the_chart_without_the_tour(browser, address):
     with browser.new_context() as context:
         page = open_flowchart(context, f"{address}?pid=mnist_training")
-        expect(page.get_by_text("pair_images_with_labels").first).to_be_visible()
+        expect(page.get_by_text("mnist_test_images").first).to_be_visible()
         expect(page.get_by_text("1 of 6")).to_have_count(0)
 
 

@@ -1,7 +1,8 @@
 """Group the nodes of a pipeline into Azure ML steps, and give distributed nodes several machines.
 
 Each step of a job starts a container and imports all modules again. Therefore nodes with the tag
-`step.NAME` form one step NAME; a node without a tag is a step of its own. The nodes of a step run
+`step.NAME` form one step NAME; a node without a tag is a step of its own, named without its
+namespace, as names of steps contain no dots. The nodes of a step run
 one after the other as in any run, with their own datasets and hooks, so results are the same, and
 saved outputs are kept when a later node fails.
 """
@@ -99,9 +100,15 @@ def _groups(plain: Pipeline) -> dict[str, list[Node]]:
     groups: dict[str, list[Node]] = {}
     for node in plain.nodes:
         groups.setdefault(step_name(node), []).append(node)
-    tagged = {step_name(node) for node in plain.nodes if step_name(node) != node.name}
-    if taken := sorted(tagged & {node.name for node in plain.nodes}):
+    untagged = [step_name(node) for node in plain.nodes if not _step_tags(node)]
+    names = {node.name for node in plain.nodes} | set(untagged)
+    tagged = {step for node in plain.nodes for step in _step_tags(node)}
+    if taken := sorted(tagged & names):
         raise ValueError(f"step '{taken[0]}' has the name of a node; rename the step")
+    if len(untagged) > len(set(untagged)):
+        first = next(name for name in untagged if untagged.count(name) > 1)
+        nodes = ", ".join(node.name for node in groups[first])
+        raise ValueError(f"nodes {nodes}: would all be step '{first}'; rename one, or tag them")
     return groups
 
 
@@ -111,12 +118,17 @@ def step_name(node: Node) -> str:
     Raises:
         ValueError: The node has the tags of two steps.
     """
-    steps = sorted(tag.removeprefix(TAG) for tag in node.tags if tag.startswith(TAG))
+    steps = _step_tags(node)
     if len(steps) > 1:
         raise ValueError(
             f"node '{node.name}' is tagged for two steps: {', '.join(steps)}; remove one tag"
         )
-    return steps[0] if steps else node.name
+    return steps[0] if steps else node.name.removeprefix(f"{node.namespace}.")
+
+
+def _step_tags(node: Node) -> list[str]:
+    """Return the names of the steps that a node is tagged for."""
+    return sorted(tag.removeprefix(TAG) for tag in node.tags if tag.startswith(TAG))
 
 
 def _check_cycles(groups: Mapping[str, list[Node]], plain: Pipeline) -> None:

@@ -200,7 +200,8 @@ def test_consecutive_steps_are_merged_unless_one_is_distributed():
 def test_the_cursor_moves_last():
     (last,) = steps_of("anomaly_scoring").nodes[-1:]
     order = steps_of("anomaly_scoring").members[last.name]
-    made = pipelines["anomaly_scoring"].only_nodes("move_cursor").inputs()
+    mover = "anomaly_scoring.move_cursor"
+    made = pipelines["anomaly_scoring"].only_nodes(mover).inputs()
     writers = [n for n in order if pipelines["anomaly_scoring"].only_nodes(n).all_outputs() & made]
-    assert all(order.index(writer) < order.index("move_cursor") for writer in writers)
+    assert all(order.index(writer) < order.index(mover) for writer in writers)
     assert len(writers) == 3

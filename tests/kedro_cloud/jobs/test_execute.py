@@ -129,7 +129,7 @@ def test_each_step_logs_to_the_run_that_the_service_created(job, store):
 
 
 def test_only_rank_0_writes(job, project):
-    assert job.printed["train_models"].count("Running node: train_models") == 2
+    assert job.printed["train_models"].count("Running node: anomaly_training.train_models") == 2
     (report,) = (project / "blobs/reporting/anomaly_training").glob("untrained_sensors.csv")
     assert report.read_text().count("device") == 1
 

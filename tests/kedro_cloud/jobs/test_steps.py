@@ -202,3 +202,27 @@ def test_the_registry_switches_between_steps_and_nodes():
         pipelines.set_requested(None)
         registry.use_nodes()
     assert set(by_name(pipelines["mnist_training"])) == nodes
+
+
+def in_namespace(name, *nodes):
+    return Pipeline(nodes, namespace=name, prefix_datasets_with_namespace=False)
+
+
+def test_steps_and_their_parameters_are_named_without_the_namespace():
+    """Names of Azure ML steps contain no dots, and `step_nodes: {tune: 2}` none either."""
+    namespaced = in_namespace("faq.tune", node("tune", "raw", "a", ranks.TAG))
+    steps = Steps(namespaced + in_namespace("faq", node("end", "a", "b")))
+    assert steps.members == {"tune": ["faq.tune.tune"], "end": ["faq.end"]}
+    config = getattr(by_name(steps)["tune"].func, DISTRIBUTED_CONFIG_FIELD)
+    assert config.num_nodes == "params:step_nodes.tune"
+
+
+def test_nodes_of_two_namespaces_cannot_be_the_same_step():
+    same = in_namespace("one", node("fit", "raw", "a")) + in_namespace("two", node("fit", "a", "b"))
+    with pytest.raises(ValueError, match=r"nodes one\.fit, two\.fit: would all be step 'fit'"):
+        Steps(same)
+    tagged = in_namespace("one", node("fit", "raw", "a", "step.fit_one"))
+    assert set(Steps(tagged + in_namespace("two", node("fit", "a", "b"))).members) == {
+        "fit_one",
+        "fit",
+    }

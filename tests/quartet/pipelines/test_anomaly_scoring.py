@@ -375,7 +375,9 @@ def test_a_second_run_at_the_same_time_stops_and_changes_nothing(site):
     assert_same_outcome(site.outcome(), before)
 
 
-@pytest.mark.parametrize("step", ["publish_predictions", "publish_anomalies", "move_cursor"])
+@pytest.mark.parametrize(
+    "step", ["score.publish_predictions", "score.publish_anomalies", "move_cursor"]
+)
 def test_a_run_that_lost_its_claim_cannot_write(site, step):
     catalog = site.catalog()
     for name in ("window_scores", "scoring_claim", "predictions_published", "anomalies_published"):
@@ -414,9 +416,9 @@ def test_the_cursor_moves_to_the_ingestion_cursor_at_the_start_of_the_run(site):
     catalog["scoring_claim"] = JSONDataset(filepath=str(site.reports / "claim.json"))
     catalog["new_windows"] = PickleDataset(filepath=str(site.reports / "new"))
     pipeline = create_pipeline()
-    SequentialRunner().run(pipeline.only_nodes("claim_windows"), catalog)
+    SequentialRunner().run(pipeline.only_nodes("score.claim_windows"), catalog)
     site.tables.publish(batch(make_windows("fan", 260, 265), closed=265))
-    SequentialRunner().run(pipeline - pipeline.only_nodes("claim_windows"), catalog)
+    SequentialRunner().run(pipeline - pipeline.only_nodes("score.claim_windows"), catalog)
     closed = START + pd.Timedelta(seconds=300 * (TRAINED + SCORED))
     assert site.tables.cursor("scoring") == Cursor(1, closed)
     assert site.run()[0]["windows_scored"] == 5

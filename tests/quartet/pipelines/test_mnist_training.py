@@ -125,9 +125,9 @@ class FullDisk(MemoryDataset):
 @pytest.mark.parametrize(
     ("node", "unsaved"),
     [
-        ("sweep_regularisation", "sweep_weights"),
-        ("search_learning_rate", "convnet_trials"),
-        ("train_best_convnet", "convnet_history"),
+        ("logistic.sweep_regularisation", "sweep_weights"),
+        ("convnet.search_learning_rate", "convnet_trials"),
+        ("convnet.train_best_convnet", "convnet_history"),
     ],
 )
 def test_rerun_after_a_failed_save_repeats_no_work(node, unsaved, split, tmp_path, monkeypatch):
@@ -139,7 +139,7 @@ def test_rerun_after_a_failed_save_repeats_no_work(node, unsaved, split, tmp_pat
         "params:convnet_training": TRAINING,
         "params:learning_rate_search": LearningRateSearch(learning_rates=(0.1,), share=0.5),
     }
-    if node == "train_best_convnet":
+    if node == "convnet.train_best_convnet":
         given["convnet_trials"] = TRIALS
     catalog = DataCatalog({name: MemoryDataset(value) for name, value in given.items()})
     for name in CHECKPOINTS:

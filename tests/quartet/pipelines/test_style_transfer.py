@@ -145,7 +145,7 @@ def raise_disk_full(data):
 
 def test_segments_of_other_inputs_are_not_reused(project):
     source = write_video(project / "a.mp4", 16, options=KEYS)
-    making = ("plan_transfer", "stylize_segments")
+    making = ("plan_transfer", "stylize.stylize_segments")
 
     def work(**changes):
         catalog = create_catalog(source, **changes)
@@ -267,7 +267,7 @@ def test_publishing_without_segments_raises_with_a_remedy(project):
     source = write_video(project / "a.mp4", 16, options=KEYS)
     run(source)
     with pytest.raises(ValueError, match="run again from the node stylize_segments"):
-        run(source, only=["publish_output"])
+        run(source, only=["stylize.publish_output"])
 
 
 def test_ranks_share_the_missing_segments(project, monkeypatch):
@@ -279,11 +279,11 @@ def test_ranks_share_the_missing_segments(project, monkeypatch):
     for rank in range(2):
         monkeypatch.setattr(nodes.ranks, "shard", lambda items, rank=rank: items[rank::2])
         monkeypatch.setattr(nodes.ranks, "broadcast", lambda value: set())
-        SequentialRunner().run(pipeline.only_nodes("stylize_segments"), catalog)
+        SequentialRunner().run(pipeline.only_nodes("stylize.stylize_segments"), catalog)
         done.append(catalog.load("stylizing_work")["ranks"][0])
     assert sum(work["frames"] for work in done) == 40
     assert sum(work["segments"] for work in done) == catalog.load("stylizing_work")["segments"] == 5
-    SequentialRunner().run(pipeline.only_nodes("publish_output"), catalog)
+    SequentialRunner().run(pipeline.only_nodes("stylize.publish_output"), catalog)
     assert published_names(project) == ["a_plain.mp4"]
 
 

@@ -47,7 +47,9 @@ def create_scoring() -> Pipeline:
                 name="publish_anomalies",
                 tags="step.publish_scores",
             ),
-        ]
+        ],
+        namespace="score",
+        prefix_datasets_with_namespace=False,
     )
 
 
@@ -87,6 +89,8 @@ def create_reporting() -> Pipeline:
             ),
         ],
         tags="step.publish_scores",
+        namespace="report",
+        prefix_datasets_with_namespace=False,
     )
 
 

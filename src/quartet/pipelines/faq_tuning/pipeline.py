@@ -54,6 +54,8 @@ def create_preparation() -> Pipeline:
             ),
         ],
         tags="step.prepare_pairs",
+        namespace="prepare",
+        prefix_datasets_with_namespace=False,
     )
 
 
@@ -96,7 +98,9 @@ def create_tuning() -> Pipeline:
                 name="refit_ranker",
                 tags="step.evaluate_ranker",
             ),
-        ]
+        ],
+        namespace="tune",
+        prefix_datasets_with_namespace=False,
     )
 
 
@@ -150,7 +154,9 @@ def create_evaluation() -> Pipeline:
                 name="summarise_tuning",
                 tags="step.evaluate_ranker",
             ),
-        ]
+        ],
+        namespace="evaluate",
+        prefix_datasets_with_namespace=False,
     )
 
 
@@ -173,5 +179,7 @@ def create_registration() -> Pipeline:
                 name="release_ranker",
                 tags="step.evaluate_ranker",
             ),
-        ]
+        ],
+        namespace="register",
+        prefix_datasets_with_namespace=False,
     )

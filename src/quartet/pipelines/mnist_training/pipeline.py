@@ -50,6 +50,8 @@ def explore() -> Pipeline:
             ),
         ],
         tags="step.explore_digits",
+        namespace="explore",
+        prefix_datasets_with_namespace=False,
     )
 
 
@@ -81,6 +83,8 @@ def train_logistic() -> Pipeline:
             ),
         ],
         tags="step.train_logistic",
+        namespace="logistic",
+        prefix_datasets_with_namespace=False,
     )
 
 
@@ -113,6 +117,8 @@ def train_convnet() -> Pipeline:
             ),
         ],
         tags=["step.train_convnet", "gpu"],
+        namespace="convnet",
+        prefix_datasets_with_namespace=False,
     )
 
 
@@ -161,7 +167,12 @@ def evaluate() -> Pipeline:
         outputs="mnist_training_metrics",
         name="summarise_training",
     )
-    return Pipeline([*families, *reports, summary], tags="step.evaluate_classifiers")
+    return Pipeline(
+        [*families, *reports, summary],
+        tags="step.evaluate_classifiers",
+        namespace="evaluate",
+        prefix_datasets_with_namespace=False,
+    )
 
 
 def register() -> Pipeline:
@@ -185,6 +196,8 @@ def register() -> Pipeline:
             ),
         ],
         tags="step.evaluate_classifiers",
+        namespace="register",
+        prefix_datasets_with_namespace=False,
     )
 
 

@@ -47,6 +47,7 @@ def create_output_pipeline() -> Pipeline:
                 outputs="stylizing_work",
                 name="stylize_segments",
                 tags=[ranks.TAG, "gpu"],
+                namespace="stylize",
             ),
             Node(
                 func=nodes.publish,
@@ -61,6 +62,7 @@ def create_output_pipeline() -> Pipeline:
                 outputs="stylized_output",
                 name="publish_output",
                 tags="step.publish_video",
+                namespace="stylize",
             ),
         ]
     )
@@ -95,6 +97,8 @@ def create_report_pipeline() -> Pipeline:
             ),
         ],
         tags="step.publish_video",
+        namespace="report",
+        prefix_datasets_with_namespace=False,
     )
 
 
