@@ -62,7 +62,7 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
     "style_transfer": [
         ("style_transfer.segment_frames=0", ("'style_transfer'", "segment_frames")),
         ("style_transfer.smoothing=1.0", ("'style_transfer'", "smoothing should be less than or")),
-        ("stylizing.precision=int8", ("'stylizing'", "precision")),
+        ("stylizing.precision=int4", ("'stylizing'", "precision")),
         ("video_encoding.quality=99", ("'video_encoding'", "quality", "less than or equal to 51")),
     ],
     "style_training": [

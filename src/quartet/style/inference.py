@@ -51,7 +51,7 @@ class InferenceNetwork:
         def cast(weight: Tensor, to: torch.dtype = dtype) -> Tensor:
             return weight.detach().to(to).contiguous(memory_format=_CHANNELS_LAST)
 
-        self._first = cast(_pair_columns(network.conv1))
+        self._first = cast(pair_columns(network.conv1.conv2d.weight))
         self._second = cast(network.conv2.conv2d.weight, torch.float32)
         self._third = cast(network.conv3.conv2d.weight)
         self._residual = [
@@ -61,7 +61,7 @@ class InferenceNetwork:
         self._upward = [
             _to_transposed(layer).to(dtype) for layer in (network.deconv1, network.deconv2)
         ]
-        self._last = cast(_pack_squares(network.deconv3))
+        self._last = cast(pack_squares(network.deconv3))
         # Added in float32 after the last convolution, whose own result is finer near zero.
         bias = network.deconv3.conv2d.bias
         assert bias is not None
@@ -69,6 +69,11 @@ class InferenceNetwork:
         # In a picture of a single colour, only rounding errors would be left to normalise.
         exact = dtype == torch.float32
         self._exact = None if exact else InferenceNetwork(network, torch.float32)
+
+    @property
+    def precision(self) -> str:
+        """Name of the data type."""
+        return str(self._dtype).removeprefix("torch.")
 
     def clone(self) -> InferenceNetwork:
         """Return a copy that shares the weights and has its own buffers."""
@@ -98,11 +103,11 @@ class InferenceNetwork:
         for index, (block, first, second) in enumerate(self._residual, start=1):
             y = self._normalise_and_rectify(f"res{index}.in1", F.conv2d(x, first), 1)
             middle += _normalise(block.in2, F.conv2d(y, second))
-            _pad_reflect(x, 1)
+            pad_reflect(x, 1)
         # Upsampling comes before the reflection, so the edge is repeated.
-        _pad_replicate(x, 1)
+        pad_replicate(x, 1)
         x = F.conv_transpose2d(x, self._upward[0], stride=2, padding=3)
-        x = self._normalise_and_rectify("in4", x, 1, pad=_pad_replicate)
+        x = self._normalise_and_rectify("in4", x, 1, pad=pad_replicate)
         x = F.conv_transpose2d(x, self._upward[1], stride=2, padding=3)
         x = self._normalise_and_rectify("in5", x, 4)
         return self._last_layer(x)[:, :height, :width]
@@ -118,7 +123,7 @@ class InferenceNetwork:
         levels = pictures.permute(0, 3, 1, 2).to(self._dtype)
         mean = pictures.float().mean((1, 2)).round_().to(self._dtype)
         torch.sub(levels, mean[:, :, None, None], out=inner[:, :, 4:-4, 4:-4])
-        _pad_reflect(inner, 4)
+        pad_reflect(inner, 4)
         pairs = x.permute(0, 2, 3, 1).reshape(count, height + 8, (even + 8) // 2, 6)
         y = F.conv2d(pairs.permute(0, 3, 1, 2), self._first)
         y = y.permute(0, 2, 3, 1).reshape(count, height, even, -1)
@@ -152,7 +157,7 @@ class InferenceNetwork:
             _rectify_in_strips(x, normalisation, inner)
         else:
             torch.clamp_min(_normalise(normalisation, x).to(dtype), 0, out=inner)
-        (pad or _pad_reflect)(padded, padding)
+        (pad or pad_reflect)(padded, padding)
         return padded
 
     def _buffer(self, name: str, size: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -206,7 +211,7 @@ def _rectify_in_strips(x: Tensor, normalisation: nn.Module, target: Tensor) -> N
         torch.clamp_min(strip, 0, out=target[:, :, top : top + rows])
 
 
-def _pad_reflect(padded: Tensor, padding: int) -> None:
+def pad_reflect(padded: Tensor, padding: int) -> None:
     """Fill the border by reflecting the interior; the outermost pixel is not repeated."""
     height, width = padded.shape[2:]
     for i in range(padding):
@@ -217,15 +222,15 @@ def _pad_reflect(padded: Tensor, padding: int) -> None:
         padded[..., width - 1 - i] = padded[..., width - 1 - 2 * padding + i]
 
 
-def _pad_replicate(padded: Tensor, padding: int) -> None:
+def pad_replicate(padded: Tensor, padding: int) -> None:
     """Fill a border of one pixel with the outermost one."""
     padded[:, :, 0], padded[:, :, -1] = padded[:, :, 1], padded[:, :, -2]
     padded[..., 0], padded[..., -1] = padded[..., 1], padded[..., -2]
 
 
-def _pair_columns(layer: PaddedConvolution) -> Tensor:
+def pair_columns(weight: Tensor) -> Tensor:
     """(o, i, k, k) for single columns → (2o, 2i, k, (k+1)/2) for pairs of them."""
-    weight = layer.conv2d.weight.detach()
+    weight = weight.detach()
     outputs, inputs, size, _ = weight.shape
     pairs = weight.new_zeros(2, outputs, 2, inputs, size, (size + 1) // 2)
     for right in range(2):
@@ -235,7 +240,7 @@ def _pair_columns(layer: PaddedConvolution) -> Tensor:
     return pairs.reshape(2 * outputs, 2 * inputs, size, (size + 1) // 2)
 
 
-def _pack_squares(layer: PaddedConvolution) -> Tensor:
+def pack_squares(layer: PaddedConvolution) -> Tensor:
     """(o, i, k, k) → (4o, i, k+1, k+1), which at stride 2 gives squares of 2×2 pixels."""
     weight = layer.conv2d.weight.detach()
     outputs, inputs, size, _ = weight.shape

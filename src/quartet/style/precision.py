@@ -18,3 +18,10 @@ def select_dtype(device: torch.device) -> torch.dtype:
         # torch 2.13.0: only the GPU's support can be asked for in public.
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32
+
+
+def supports_int8() -> bool:
+    """Return whether the CPU multiplies 8-bit integers natively, and PyTorch's oneDNN is built."""
+    features = torch.cpu.get_capabilities()
+    native = features.get("avx512_vnni") or features.get("amx_int8")
+    return bool(native) and torch.backends.mkldnn.is_available()

@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from quartet.style.inference import InferenceNetwork
+from quartet.style.native import load_passes
 from quartet.style.network import StyleNetwork, build_network, to_pictures
-from quartet.style.precision import select_device, select_dtype
+from quartet.style.precision import select_device, select_dtype, supports_int8
+from quartet.style.quantised import QuantisedNetwork
+from quartet.style.selection import select_network
 from quartet.style.transfer_settings import Stylizing
 
 Pictures = NDArray[np.uint8]
@@ -43,7 +46,7 @@ class Platform(NamedTuple):
 
     Attributes:
         device: CPU or GPU.
-        dtype: Data type of the convolutions.
+        dtype: Data type of the convolutions; with int8, of most.
         compiled: Whether PyTorch compiles the network.
         workers: Threads that stylize batches concurrently, each on one core.
     """
@@ -76,20 +79,38 @@ def detect_platform(settings: Stylizing, ranks: int = 1) -> Platform:
     """
     device = select_device()
     gpu = device.type == "cuda"
+    dtype = _select_dtype(settings, device)
+    compiled = gpu if settings.compiled == "auto" else settings.compiled == "always"
+    cores = _count_cores()
+    workers = settings.workers or (1 if gpu else max(1, cores // ranks))
+    return Platform(device, dtype, compiled, workers)
+
+
+def _select_dtype(settings: Stylizing, device: torch.device) -> torch.dtype:
+    """Return the data type to use.
+
+    Raises:
+        ValueError: The machine does not support the requested precision.
+    """
+    gpu = device.type == "cuda"
+    integers = not gpu and settings.compiled != "always" and supports_int8()
     if settings.precision == "auto":
-        # float16 is more precise than bfloat16, and its range suffices for these values.
-        dtype = torch.float16 if gpu else select_dtype(device)
-    else:
-        dtype = getattr(torch, settings.precision)
+        if gpu:
+            # float16 is more precise than bfloat16, and its range suffices for these values.
+            return torch.float16
+        return torch.int8 if integers and load_passes() else select_dtype(device)
+    dtype: torch.dtype = getattr(torch, settings.precision)
     if dtype == torch.float16 and not gpu:
         raise ValueError(
             "stylizing.precision: float16 needs a GPU, and none was found; use auto, bfloat16 or "
             "float32"
         )
-    compiled = gpu if settings.compiled == "auto" else settings.compiled == "always"
-    cores = _count_cores()
-    workers = settings.workers or (1 if gpu else max(1, cores // ranks))
-    return Platform(device, dtype, compiled, workers)
+    if dtype == torch.int8 and not integers:
+        raise ValueError(
+            "stylizing.precision: int8 needs a CPU with AVX512-VNNI, no GPU, and "
+            "stylizing.compiled other than always; use auto, bfloat16 or float32"
+        )
+    return dtype
 
 
 class Stylizer:
@@ -114,9 +135,13 @@ class Stylizer:
         self._batch = settings.batch_size or (_GPU_BATCH_SIZE if gpu else 1)
         self._width = int(network.conv1.conv2d.weight.shape[0])
         self._platform = platform
-        self._create_compute = (
-            _gpu_factory(network, platform) if gpu else _cpu_factory(network, platform)
-        )
+        self._description = platform.describe()
+        if gpu:
+            self._create_compute = _gpu_factory(network, platform)
+        else:
+            self._create_compute, self._description["precision"] = _cpu_factory(
+                network, platform, settings.precision == "auto"
+            )
         self._thread_local = local()
         self._lock = Lock()
         self._busy = 0.0
@@ -135,6 +160,10 @@ class Stylizer:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self._threads_before)
+
+    def describe(self) -> dict[str, Any]:
+        """Return a description of hardware and precision for reports."""
+        return dict(self._description)
 
     @property
     def busy_seconds(self) -> float:
@@ -239,15 +268,25 @@ def _results(keys: tuple[Key, ...], stylized: Future[Pictures]) -> Iterator[tupl
     return zip(keys, stylized.result(), strict=True)
 
 
-def _cpu_factory(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:
-    """Return a function that creates a thread's own network; all share the weights."""
-    first = InferenceNetwork(network, platform.dtype)
+def _cpu_factory(
+    network: StyleNetwork, platform: Platform, automatic: bool
+) -> tuple[Callable[[], Compute], str]:
+    """Return a function that creates a thread's own network, and the precision of all.
+
+    The networks share their weights. With `automatic`, 8-bit integers are used for as many layers
+    as the accuracy allows.
+    """
+    first: InferenceNetwork | QuantisedNetwork
+    if platform.dtype == torch.int8:
+        first = select_network(network) if automatic else QuantisedNetwork(network)
+    else:
+        first = InferenceNetwork(network, platform.dtype)
 
     def create() -> Compute:
         clone = first.clone()
         return torch.compile(clone.__call__, dynamic=False) if platform.compiled else clone
 
-    return create
+    return create, first.precision
 
 
 def _gpu_factory(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:

@@ -140,6 +140,7 @@ def test_thread_count_of_the_caller_is_restored(weights):
 
 
 def test_precision_follows_cpu_features(monkeypatch):
+    monkeypatch.setattr(stylizers, "supports_int8", lambda: False)
     for native, expected in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)

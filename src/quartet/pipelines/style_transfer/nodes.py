@@ -97,7 +97,7 @@ def stylize(
             done = videos.stylize_video(
                 style_source, plan, firsts, active_stylizer, style_segments, work, settings
             )
-    statistics = {**done, **platform.describe()}
+    statistics = {**done, **active_stylizer.describe()}
     return {"ranks": ranks.gather(statistics) or [statistics], "segments": len(segments)}
 
 

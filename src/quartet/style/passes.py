@@ -1,0 +1,208 @@
+"""Compute the passes over activations between two convolutions."""
+
+from __future__ import annotations
+
+from ctypes import c_float, c_int, c_long, c_void_p
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from quartet.style.inference import pad_reflect, pad_replicate
+from quartet.style.native import load_passes
+
+_TYPES = {torch.uint8: 0, torch.bfloat16: 1, torch.float32: 2}
+"""Codes of `passes.cpp`."""
+_STRIP_VALUES = 1 << 18
+"""Values processed at a time by PyTorch: as float32, they fit into a core's own cache."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Statistics of a picture per channel, each of shape (channels,), float32.
+
+    Attributes:
+        mean: Mean.
+        variance: Variance of the population.
+        low: Minimum.
+        high: Maximum.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    low: Tensor
+    high: Tensor
+
+
+def measure(x: Tensor, phases: int = 1) -> Moments:
+    """Return the moments of a picture.
+
+    Args:
+        x: Shape (rows, columns, phases² · channels), uint8, bfloat16 or float32, contiguous.
+        phases: 2 for the result of a convolution that doubles the size: each pixel contains a
+            square of 2×2 pixels, of which the second row and column belong to the next pixel.
+    """
+    rows, columns, channels = x.shape[0], x.shape[1], x.shape[2] // phases**2
+    sums, extremes = _new_statistics(channels)
+    # Relative to one pixel, values are small: exactly zero in a picture of a single colour.
+    origin = x[0, 0, :channels].float()
+    library = load_passes()
+    if library is not None:
+        library.quartet_measure(
+            c_void_p(x.data_ptr()),
+            c_int(_TYPES[x.dtype]),
+            c_long(rows),
+            c_long(columns),
+            c_long(phases),
+            c_long(channels),
+            c_void_p(sums.data_ptr()),
+            c_void_p(extremes.data_ptr()),
+        )
+    else:
+        for part, _, _ in _split_phases(x, phases, phases - 1):
+            for strip in _strips(part):
+                _add_statistics(strip.float(), origin, sums, extremes)
+    pixels = (rows - phases + 1) * (columns - phases + 1) * phases**2
+    return _to_moments(sums, extremes, pixels, origin)
+
+
+def convert(
+    x: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    out: Tensor,
+    *,
+    floor: float = 0.0,
+    padding: int = 0,
+    reflect: bool = True,
+    phases: int = 1,
+    shift: int = 0,
+) -> None:
+    """Write max(x · scale + offset, floor) into the middle of a picture, and fill its border.
+
+    Args:
+        x: Shape (rows, columns, phases² · channels), contiguous.
+        scale: Shape (channels,), float32.
+        offset: Shape (channels,), float32.
+        out: Shape (height, width, channels), contiguous but for the distance of its rows; uint8
+            values are rounded and clipped.
+        floor: Smallest value; 0 is ReLU.
+        padding: Width of the border in pixels.
+        reflect: Whether the border reflects the interior; otherwise it repeats the edge.
+        phases: 2 if each pixel of `x` contains a square of 2×2 pixels.
+        shift: 1 if the second row and column of a square belong to the next pixel.
+    """
+    library = load_passes()
+    if library is not None:
+        library.quartet_convert(
+            c_void_p(x.data_ptr()),
+            c_int(_TYPES[x.dtype]),
+            c_long(x.shape[0]),
+            c_long(x.shape[1]),
+            c_long(phases),
+            c_long(shift),
+            c_long(out.shape[2]),
+            c_void_p(scale.data_ptr()),
+            c_void_p(offset.data_ptr()),
+            c_float(floor),
+            c_void_p(out.data_ptr()),
+            c_int(_TYPES[out.dtype]),
+            c_long(out.stride(0)),
+            c_long(padding),
+            c_int(reflect),
+        )
+        return
+    interior = out[padding : out.shape[0] - padding, padding : out.shape[1] - padding]
+    for part, down, right in _split_phases(x, phases, shift):
+        target = interior[down::phases, right::phases]
+        for strip, values in zip(_strips(part), _strips(target), strict=True):
+            levels = _scale(strip, scale, offset).clamp_min_(floor)
+            values.copy_(levels.round_().clamp_(0, 255) if out.dtype == torch.uint8 else levels)
+    if padding:
+        (pad_reflect if reflect else pad_replicate)(out.permute(2, 0, 1)[None], padding)
+
+
+def accumulate(total: Tensor, x: Tensor, scale: Tensor, offset: Tensor) -> Moments:
+    """Add x · scale + offset to a picture in place, and return the moments of the sum.
+
+    Args:
+        total: Shape (rows, columns, channels), float32, contiguous.
+        x: Of the same shape, bfloat16, contiguous.
+        scale: Shape (channels,), float32.
+        offset: Shape (channels,), float32.
+    """
+    rows, columns, channels = total.shape
+    sums, extremes = _new_statistics(channels)
+    origin = torch.zeros(channels)
+    library = load_passes()
+    if library is not None:
+        library.quartet_add(
+            c_void_p(total.data_ptr()),
+            c_void_p(x.data_ptr()),
+            c_long(rows),
+            c_long(columns),
+            c_long(channels),
+            c_void_p(scale.data_ptr()),
+            c_void_p(offset.data_ptr()),
+            c_void_p(sums.data_ptr()),
+            c_void_p(extremes.data_ptr()),
+        )
+    else:
+        for strip, values in zip(_strips(total), _strips(x), strict=True):
+            strip.add_(_scale(values, scale, offset))
+            _add_statistics(strip, origin, sums, extremes)
+    return _to_moments(sums, extremes, rows * columns, origin)
+
+
+def _new_statistics(channels: int) -> tuple[Tensor, Tensor]:
+    """Return sums, and minima and maxima, of no values."""
+    extremes = torch.tensor([[torch.inf], [-torch.inf]]).repeat(1, channels)
+    return torch.zeros(2, channels, dtype=torch.float64), extremes
+
+
+def _to_moments(sums: Tensor, extremes: Tensor, pixels: int, origin: Tensor) -> Moments:
+    mean, square = sums / pixels
+    variance = (square - mean * mean).clamp_min_(0)
+    return Moments((mean + origin).float(), variance.float(), extremes[0], extremes[1])
+
+
+def _split_phases(x: Tensor, phases: int, shift: int) -> list[tuple[Tensor, int, int]]:
+    """Return the part of each phase, (rows, columns, channels), with its row and column."""
+    rows, columns, channels = x.shape
+    squares = x.view(rows, columns, phases, phases, channels // phases**2)
+    return [
+        (
+            squares[
+                shift * down : rows - shift + shift * down,
+                shift * right : columns - shift + shift * right,
+                down,
+                right,
+            ],
+            down,
+            right,
+        )
+        for down in range(phases)
+        for right in range(phases)
+    ]
+
+
+def _strips(x: Tensor) -> tuple[Tensor, ...]:
+    return x.split(max(1, _STRIP_VALUES // (x.shape[1] * x.shape[2])))
+
+
+def _scale(strip: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+    """Return strip · scale + offset; complete rows are faster than pixels of a few channels."""
+    columns = strip.shape[1]
+    rows = strip.reshape(len(strip), -1) * scale.repeat(columns)
+    return rows.add_(offset.repeat(columns)).view(strip.shape)
+
+
+def _add_statistics(strip: Tensor, origin: Tensor, sums: Tensor, extremes: Tensor) -> None:
+    rows, columns, channels = strip.shape
+    values = strip.reshape(rows, -1)
+    low, high = (each.view(columns, channels) for each in (values.amin(0), values.amax(0)))
+    torch.minimum(extremes[0], low.amin(0), out=extremes[0])
+    torch.maximum(extremes[1], high.amax(0), out=extremes[1])
+    values = values - origin.repeat(columns)
+    sums[0] += values.sum(0).view(columns, channels).sum(0)
+    sums[1] += values.square_().sum(0).view(columns, channels).sum(0)

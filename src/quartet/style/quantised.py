@@ -1,0 +1,347 @@
+"""Compute the style network with 8-bit integers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from quartet.style.inference import InferenceNetwork, pack_squares, pair_columns, residual_blocks
+from quartet.style.network import StyleNetwork, UpsampledConvolution
+from quartet.style.passes import Moments, accumulate, convert, measure
+
+_LARGEST_WEIGHT = 126
+"""Rounding below adds less than one."""
+_BALANCING_STEPS = 2
+_TINY = 1e-12
+
+
+class QuantisedNetwork:
+    """Compute what a `StyleNetwork` computes, from bytes to bytes, mostly with 8-bit integers.
+
+    - Instance normalisation knows each channel's range before the next convolution. So
+      activations have a scale per channel and picture, without calibration: the range is divided
+      into 255 steps. The scales are multiplied into the weights, which are quantised per output
+      channel, for each picture.
+    - Activations are unsigned, from the minimum. Paddings repeat values of the picture, so the
+      minimum adds a constant to each output channel, which the next normalisation removes.
+    - A channel that contributes little has coarser steps than its range allows: its weights
+      would otherwise determine the steps of all weights.
+    - Weights are rounded such that the errors of neighbouring pixels cancel, as neighbouring
+      activations are similar. The first layer, whose input are the picture's bytes, has no
+      other error.
+    - The second convolution is computed in float32 and the third in bfloat16: rounding errors
+      there appear as grain.
+
+    Not thread-safe; `clone` gives each thread a copy that shares the weights.
+
+    Args:
+        network: Network to compute, in evaluation mode, on the CPU.
+        bfloat16_blocks: Number of residual blocks, from the first, computed in bfloat16.
+    """
+
+    def __init__(self, network: StyleNetwork, bfloat16_blocks: int = 0) -> None:
+        self._network = network
+        blocks = f", {bfloat16_blocks} residual blocks bfloat16" if bfloat16_blocks else ""
+        self.precision = f"int8{blocks}"
+        """Data types of the convolutions, for reports."""
+        self._buffers: dict[tuple[torch.Size, torch.dtype], Tensor] = {}
+        self._exact = InferenceNetwork(network, torch.float32)
+
+        def layer(weight: Tensor, stride: int = 1, dtype: torch.dtype = torch.uint8) -> _Layer:
+            return _Layer.from_weight(weight.detach(), stride, dtype)
+
+        first, unit = _quantise(network.conv1.conv2d.weight.detach())
+        self._first = pair_columns(first), unit.repeat(2)
+        self._first_sums = first.sum((2, 3), dtype=torch.float32) * unit[:, None]
+        self._second = layer(network.conv2.conv2d.weight, 2, torch.float32)
+        self._third = layer(network.conv3.conv2d.weight, 2, torch.bfloat16)
+        self._residual = [
+            (
+                block,
+                layer(block.conv1.conv2d.weight, 1, dtype),
+                layer(block.conv2.conv2d.weight, 1, dtype),
+            )
+            for index, block in enumerate(residual_blocks(network))
+            for dtype in [torch.bfloat16 if index < bfloat16_blocks else torch.uint8]
+        ]
+        self._upward = [layer(_to_phases(each)) for each in (network.deconv1, network.deconv2)]
+        self._last = layer(pack_squares(network.deconv3), 2)
+        bias = network.deconv3.conv2d.bias
+        assert bias is not None
+        self._last_bias = bias.detach().float()
+
+    def clone(self) -> QuantisedNetwork:
+        """Return a copy that shares the weights and has its own buffers."""
+        clone = object.__new__(QuantisedNetwork)
+        clone.__dict__.update(self.__dict__)
+        clone._buffers = {}
+        clone._exact = self._exact.clone()
+        return clone
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Stylize pictures.
+
+        Args:
+            pictures: Shape (n, h, w, 3), uint8 RGB; h and w at least 24.
+
+        Returns:
+            The stylized pictures, of the same shape and type.
+        """
+        return torch.stack([self._stylize(picture.contiguous()) for picture in pictures])
+
+    def _stylize(self, picture: Tensor) -> Tensor:
+        """(h, w, 3) uint8 → the same."""
+        height, width, _ = picture.shape
+        low, high, mean = _measure_colours(picture)
+        if torch.equal(low, high):
+            # In a picture of a single colour, only rounding errors would be left to normalise.
+            return self._exact(picture[None])[0]
+        network = self._network
+        x = self._convolve_picture(picture, mean)
+        x = self._normalise_and_convolve(x, network.in1, self._second)
+        x = self._normalise_and_convolve(x, network.in2, self._third)
+        total = x.new_empty(x.shape, dtype=torch.float32)
+        convert(x, *_affine(network.in3, measure(x)), total)
+        moments = measure(total)
+        for block, first, second in self._residual:
+            x = self._convolve(total, moments, first)
+            x = self._normalise_and_convolve(x, block.in1, second)
+            moments = accumulate(total, x, *_affine(block.in2, measure(x)))
+        # Upsampling comes before the reflection, so the edge is repeated.
+        x = self._convolve(total, moments, self._upward[0], reflect=False)
+        x = self._normalise_and_convolve(x, network.in4, self._upward[1], phases=2, reflect=False)
+        x = self._normalise_and_convolve(x, network.in5, self._last, phases=2, padding=4)
+        stylized = picture.new_empty(2 * x.shape[0], 2 * x.shape[1], 3)
+        convert(x, torch.ones(3), self._last_bias, stylized, floor=-math.inf, phases=2)
+        return stylized[:height, :width]
+
+    def _convolve_picture(self, picture: Tensor, mean: Tensor) -> Tensor:
+        """(h, w, 3) uint8 → (h, w, width) bfloat16."""
+        height, width, _ = picture.shape
+        even = width + width % 2
+        padded = self._buffer(height + 8, even + 8, 3, torch.uint8)
+        convert(picture, torch.ones(3), torch.zeros(3), padded[:, : width + 8], padding=4)
+        # Subtract the mean of the picture, as a common offset would cost the contrast of a dark
+        # scene the precision of the result.
+        bias = -(self._first_sums @ mean).repeat(2)
+        pairs = padded.view(height + 8, (even + 8) // 2, 6)
+        x = _convolve_integers(pairs, *self._first, bias=bias)
+        return x.view(height, even, -1)[:, :width].contiguous()
+
+    def _normalise_and_convolve(
+        self,
+        x: Tensor,
+        normalisation: nn.InstanceNorm2d,
+        layer: _Layer,
+        *,
+        phases: int = 1,
+        padding: int = 1,
+        reflect: bool = True,
+    ) -> Tensor:
+        """Apply a normalisation and ReLU, pad, and convolve."""
+        found = measure(x, phases)
+        scale, offset = _affine(normalisation, found)
+        shift = phases - 1
+        height, width = ((side - shift) * phases + 2 * padding for side in x.shape[:2])
+        padded = self._buffer(height, width, x.shape[2] // phases**2, layer.dtype)
+        steps = None
+        if layer.dtype == torch.uint8:
+            ends = torch.stack([found.low, found.high]) * scale + offset
+            low, high = ends.clamp_min_(0).aminmax(dim=0)
+            steps = layer.steps(low, high, _rectified_variance(normalisation))
+            scale, offset = scale / steps, (offset - low) / steps
+        convert(
+            x,
+            scale,
+            offset,
+            padded,
+            padding=padding,
+            reflect=reflect,
+            phases=phases,
+            shift=shift,
+        )
+        return layer.convolve(padded, steps)
+
+    def _convolve(
+        self, total: Tensor, moments: Moments, layer: _Layer, *, reflect: bool = True
+    ) -> Tensor:
+        """Pad the sum of the residual blocks, and convolve it."""
+        height, width, channels = total.shape
+        padded = self._buffer(height + 2, width + 2, channels, layer.dtype)
+        steps, scale, origin = None, torch.ones(channels), moments.mean
+        if layer.dtype == torch.uint8:
+            origin = moments.low
+            steps = layer.steps(moments.low, moments.high, moments.variance)
+            scale = 1 / steps
+        convert(
+            total,
+            scale,
+            -origin * scale,
+            padded,
+            floor=-math.inf,
+            padding=1,
+            reflect=reflect,
+        )
+        return layer.convolve(padded, steps)
+
+    def _buffer(self, height: int, width: int, channels: int, dtype: torch.dtype) -> Tensor:
+        """Return the input of a convolution; layers of the same size share it."""
+        size = torch.Size((height, width, channels))
+        if (size, dtype) not in self._buffers:
+            self._buffers[size, dtype] = torch.zeros(size, dtype=dtype)
+        return self._buffers[size, dtype]
+
+
+def _measure_colours(picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the minimum, maximum and mean of each colour, several pixels at a time."""
+    pixels = math.gcd(picture.shape[0] * picture.shape[1], 16)
+    found = measure(picture.view(-1, 1, 3 * pixels).transpose(0, 1).contiguous())
+    low, high, mean = (each.view(pixels, 3) for each in (found.low, found.high, found.mean))
+    return low.amin(0), high.amax(0), mean.mean(0)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution without bias and padding.
+
+    Attributes:
+        weight: Shape (outputs, inputs, k, l); in the layer's own type unless that is uint8.
+        stride: Stride.
+        dtype: Type of the activations.
+        largest: Largest absolute weight, shape (outputs, inputs).
+        squares: Sum of the squared weights, shape (outputs, inputs).
+    """
+
+    weight: Tensor
+    stride: int
+    dtype: torch.dtype
+    largest: Tensor
+    squares: Tensor
+
+    @classmethod
+    def from_weight(cls, weight: Tensor, stride: int, dtype: torch.dtype) -> _Layer:
+        """Return the layer with this weight in float32."""
+        own = weight if dtype == torch.uint8 else weight.to(dtype)
+        return cls(
+            own.contiguous(memory_format=torch.channels_last),
+            stride,
+            dtype,
+            weight.abs().amax((2, 3)),
+            weight.square().sum((2, 3)),
+        )
+
+    def steps(self, low: Tensor, high: Tensor, variance: Tensor) -> Tensor:
+        """Return the quantisation step of each input channel.
+
+        The error of an output channel is that of its activations, Σ w² step² / 12, and that of
+        its weights, which are multiples of the largest w · step: Σ (largest / 127)² / 12 ·
+        variance / step². Their sum over all output channels, relative to the variance of each,
+        is smallest for the returned steps, if none is too small for its channel's range.
+
+        Args:
+            low: Minimum of each input channel.
+            high: Maximum of each input channel.
+            variance: Variance of each input channel.
+        """
+        smallest = ((high - low) / 255).clamp_min_(_TINY)
+        outputs = (self.squares @ variance).clamp_min_(_TINY)
+        importance = (1 / outputs @ self.squares).clamp_min_(_TINY)
+        taps = self.weight.shape[2] * self.weight.shape[3]
+        steps = smallest
+        for _ in range(_BALANCING_STEPS):
+            units = (self.largest * steps).amax(1) / _LARGEST_WEIGHT
+            error = taps * (units.square() / outputs).sum()
+            steps = torch.maximum(smallest, (error * variance / importance).sqrt().sqrt())
+        return steps
+
+    def convolve(self, x: Tensor, steps: Tensor | None = None) -> Tensor:
+        """Return the convolution of a picture.
+
+        Args:
+            x: Shape (height, width, inputs), in the layer's type.
+            steps: Quantisation step of each input channel, if the type is uint8.
+        """
+        if steps is None:
+            y = F.conv2d(x.permute(2, 0, 1)[None], self.weight, stride=self.stride)
+            return y[0].permute(1, 2, 0).contiguous()
+        return _convolve_integers(x, *_quantise(self.weight * steps[:, None, None]), self.stride)
+
+
+def _convolve_integers(
+    x: Tensor, weight: Tensor, unit: Tensor, stride: int = 1, bias: Tensor | None = None
+) -> Tensor:
+    """Return the convolution of a picture as bfloat16.
+
+    Args:
+        x: Shape (height, width, inputs), uint8.
+        weight: Shape (outputs, inputs, k, l), int8.
+        unit: Value of 1 in the weights of each output, shape (outputs,).
+        stride: Stride.
+        bias: Added before rounding, shape (outputs,).
+    """
+    values = x.permute(2, 0, 1)[None]
+    position = ([stride] * 2, [0, 0], [1, 1], 1)  # stride, padding, dilation, groups
+    packed = torch.ops.onednn.qconv_prepack(weight, unit, 1.0, 0, *position, list(values.shape))
+    origins = torch.zeros(len(unit), dtype=torch.int32)
+    result = (1.0, 0, torch.bfloat16)  # scale, origin and type
+    y = torch.ops.onednn.qconv2d_pointwise(
+        values, 1.0, 0, packed, unit, origins, bias, *position, *result, "none", [], ""
+    )
+    return y[0].permute(1, 2, 0).contiguous()
+
+
+def _quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights as int8, and the value of 1 for each output channel."""
+    unit = weight.abs().amax((1, 2, 3)).clamp_min_(_TINY) / _LARGEST_WEIGHT
+    return _round_in_sum(weight / unit[:, None, None, None]), unit
+
+
+def _round_in_sum(weight: Tensor) -> Tensor:
+    """Round weights so that all partial sums along a kernel's pixels are off by at most half.
+
+    Every second row is taken backwards, so that successive pixels are neighbours.
+    """
+    lines = weight.clone()
+    lines[:, :, 1::2] = lines[:, :, 1::2].flip(3)
+    sums = lines.flatten(2).double().cumsum(2).round_()
+    rounded = sums.diff(dim=2, prepend=sums.new_zeros(*sums.shape[:2], 1)).view(weight.shape)
+    rounded[:, :, 1::2] = rounded[:, :, 1::2].flip(3)
+    return rounded.to(torch.int8)
+
+
+def _affine(normalisation: nn.InstanceNorm2d, found: Moments) -> tuple[Tensor, Tensor]:
+    """Return the factor and the offset of a normalisation, each of shape (channels,)."""
+    scale = normalisation.weight / (found.variance + normalisation.eps).sqrt()
+    return scale, normalisation.bias - scale * found.mean
+
+
+def _rectified_variance(normalisation: nn.InstanceNorm2d) -> Tensor:
+    """Return the variance after a normalisation and ReLU, if values are normally distributed."""
+    mean, deviation = normalisation.bias, normalisation.weight.abs().clamp_min(_TINY)
+    ratio = mean / deviation
+    density = torch.exp(-ratio.square() / 2) / math.sqrt(2 * math.pi)
+    positive = torch.special.ndtr(ratio)
+    rectified = mean * positive + deviation * density
+    square = (mean.square() + deviation.square()) * positive + mean * deviation * density
+    return (square - rectified.square()).clamp_min_(0)
+
+
+def _to_phases(layer: UpsampledConvolution) -> Tensor:
+    """(o, i, 3, 3) after doubling the size → (4o, i, 2, 2), which gives squares of 2×2 pixels.
+
+    The second row and column of a square are those of the next pixel's window.
+    """
+    weight = layer.conv2d.weight.detach()
+    outputs, inputs, _, _ = weight.shape
+    squares = weight.new_zeros(2, 2, outputs, inputs, 2, 2)
+    for down in range(2):
+        for right in range(2):
+            for row in range(3):
+                for column in range(3):
+                    source = (row + 1 - down) // 2, (column + 1 - right) // 2
+                    squares[down, right, :, :, *source] += weight[:, :, row, column]
+    return squares.reshape(4 * outputs, inputs, 2, 2)
