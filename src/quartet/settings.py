@@ -86,7 +86,7 @@ CONFIG_LOADER_ARGS = {
     "custom_resolvers": {
         # ${env:NAME,default} works in any file; Kedro allows ${oc.env:NAME} in credentials only.
         "env": lambda name, default=None: os.environ.get(name, default),
-        # ${experiment:quartet}: the MLflow experiment, such as quartet-faq for pipelines of `faq`.
+        # ${experiment:quartet}: the MLflow experiment, quartet-SCENARIO for a run of one scenario.
         "experiment": partial(name_experiment, SCENARIOS),
         # ${image:cpu}: the Azure ML environment, named by the hash of the lock file.
         "image": partial(image_reference, Path(__file__).parents[2]),

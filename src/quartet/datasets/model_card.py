@@ -77,7 +77,7 @@ class ModelCard:
             _format_table("", "", self.data),
             "## Results",
             self.evaluation,
-            _format_table("metric", "value (95 % interval)", results),
+            *([_format_table("metric", "value (95 % interval)", results)] if results else []),
             "## Intended use",
             self.intended_use,
             "## Limitations",

@@ -107,3 +107,10 @@ def test_high_rate_can_be_accepted(release, windows):
         "more than 4 times the target, accepted by sensor_release.accept"
     )
     assert release(windows, rate=0.0874, most_false_alarms=5).approved
+
+
+def test_card_has_the_false_alarm_rate_with_an_interval(release, windows):
+    card = release(windows, rate=0.001).card
+    rate = card.results["false-alarm rate"]
+    assert rate.low < rate.value == 0.001 < rate.high
+    assert card.data["from"] == str(windows["window_end"].min())

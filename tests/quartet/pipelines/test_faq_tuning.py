@@ -254,3 +254,12 @@ def test_questions_without_any_text_are_rejected(matcher):
     empty = QUESTIONS.assign(Text0="")
     with pytest.raises(ValueError, match="none of the 3 questions has a text"):
         match_questions(empty, Champion(3, {}, Registered(matcher)), Matching())
+
+
+def test_card_states_that_a_matcher_was_not_tested(matcher, divided, metrics):
+    card = release(matcher, divided, metrics | {"test_gain_at_1": 0.9}, None).card
+    assert card.results["gain@1"].value == 0.9
+    untested = release(matcher, divided, {}, None).card
+    assert untested.results == {}
+    assert untested.evaluation.startswith("Not tested")
+    assert "| metric |" not in untested.to_markdown("ranker", {})

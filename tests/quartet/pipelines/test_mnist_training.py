@@ -227,3 +227,11 @@ def test_first_classifier_is_approved_with_all_tags(split):
     assert release.tags["parameter.epochs"] == "3"
     assert release.tags["metric.logistic_test_accuracy"] == "0.9"
     assert release.tags["library.numpy"] == np.__version__
+
+
+def test_card_names_data_accuracy_and_baseline(split):
+    card = choose_release(WEIGHTS, *split, METRICS, None, {}).card
+    assert card.data["training images"] == f"{len(split[0]['labels']):,}"
+    assert next(iter(card.results)) == "convnet: test accuracy"  # the released one
+    assert card.results["convnet: test accuracy"].value == 0.95
+    assert card.results["logistic: test accuracy"].value == 0.9

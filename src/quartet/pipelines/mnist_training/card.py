@@ -19,11 +19,12 @@ def make_card(
 ) -> ModelCard:
     """Return the model card of the released family of classifiers."""
     classes = digits.data.list_classes(train_digits)
-    results = {}
-    for name in (family, *(other for other in _METHODS if other != family)):
-        accuracy = Result.from_metrics(metrics, f"{name}_test_accuracy")
-        results[f"{name}: test accuracy"] = accuracy
-        results[f"{name}: test log loss"] = Result(metrics[f"{name}_test_log_loss"])
+    results = {
+        f"{name}: {measure.replace('_', ' ')}": Result.from_metrics(metrics, f"{name}_{measure}")
+        for name in (family, *(other for other in _METHODS if other != family))
+        for measure in ("test_accuracy", "test_log_loss")
+        if f"{name}_{measure}" in metrics
+    }
     return ModelCard(
         summary=(
             f"Classifies grey images of 28 × 28 pixels into {len(classes)} classes by "
