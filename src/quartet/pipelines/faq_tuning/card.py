@@ -64,6 +64,6 @@ def make_card(
             "Code: Apache License 2.0, as the project.",
             "The model contains the known questions, duplicates and answers: their terms apply to "
             "it. The committed sample was written for the project and has its licence. Texts "
-            "of Stack Exchange are under [CC BY-SA](https://stackoverflow.com/help/licensing).",
+            "of Stack Exchange are under [CC BY-SA](https://creativecommons.org/licenses/by-sa/4.0/).",
         ],
     )
