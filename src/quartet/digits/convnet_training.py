@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from quartet.digits.augmentation import augment, normalise
+from quartet.digits.augmentation import augment, find_margin, normalise
 from quartet.digits.convnet import ConvNet, Weights
 from quartet.digits.data import Digits, list_classes
 from quartet.digits.precision import select_compute_dtype, select_device
@@ -107,6 +107,7 @@ class _Trainer:
             self._network = ConvNet(dtype, classes).to(self._device)
         self._parameters = list(self._network.parameters())
         self._optimiser = _optimiser(self._network, settings)
+        self._margin = find_margin(digits)
         self._images = normalise(digits["images"]).to(self._device)
         self._labels = torch.tensor(digits["labels"].astype(np.int64), device=self._device)
         self.history: list[dict[str, float]] = []
@@ -168,7 +169,7 @@ class _Trainer:
     ) -> tuple[int, Tensor, tuple[Tensor, ...]]:
         """Return size, mean loss and gradient of one augmented slice of a batch."""
         rows = rows.to(self._device)
-        images = augment(self._images[rows], self._settings, generator)
+        images = augment(self._images[rows], self._settings, generator, self._margin)
         loss = F.cross_entropy(
             network(images), self._labels[rows], label_smoothing=self._settings.label_smoothing
         )
@@ -191,9 +192,10 @@ class _Trainer:
         return self._peak_rate * (1 - progress) / (1 - warm_up)
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Return parameters and running statistics by name."""
+        """Return parameters and running statistics by name, and the margin."""
         state = self._network.state_dict()
-        return {name: tensor.cpu().numpy().copy() for name, tensor in state.items()}
+        arrays = {name: tensor.cpu().numpy().copy() for name, tensor in state.items()}
+        return arrays | {"margin": np.array(self._margin)}
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return the weights and each parameter's momentum buffer."""
@@ -209,6 +211,7 @@ class _Trainer:
         for name, parameter in self._network.named_parameters():
             momentum = tensors.pop(f"momentum.{name}").to(self._device)
             self._optimiser.state[parameter]["momentum_buffer"] = momentum
+        del tensors["margin"]
         self._network.load_state_dict(tensors)
         self.history = list(facts["history"])
 

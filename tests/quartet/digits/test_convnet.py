@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from quartet.digits import convnet, convnet_training, precision
-from quartet.digits.augmentation import augment, normalise
+from quartet.digits.augmentation import augment, crop, find_margin, normalise
 from quartet.digits.data import Digits, stratified_split
 from quartet.digits.evaluation import accuracy
 from quartet.digits.sample import load_bundled_digits
@@ -93,7 +93,8 @@ def test_gradient_of_two_slices_equals_that_of_the_batch(few):
         trainer._gradient(network, torch.Generator().manual_seed(0), part)
         for part in rows.tensor_split(2)
     ]
-    loss = F.cross_entropy(network(trainer._images[rows]), trainer._labels[rows])
+    images = crop(trainer._images[rows], trainer._margin)
+    loss = F.cross_entropy(network(images), trainer._labels[rows])
     expected = torch.autograd.grad(loss, trainer._parameters)
     mean_loss = trainer._update(slices)
     torch.testing.assert_close(mean_loss, loss.detach())
@@ -136,6 +137,39 @@ def test_augmentation_agrees_with_pytorchs_affine_grid(few):
     background = images.min()
     expected = F.grid_sample(images - background, grid, align_corners=False) + background
     torch.testing.assert_close(augmented, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_only_borders_without_ink_are_cropped():
+    images, labels = np.zeros((200, 28, 28), np.uint8), np.repeat([0, 1, 2, 3], 50)
+    assert find_margin(Digits(images=images, labels=labels)) == 2
+    images[:, 4:24, 4:24] = 200
+    assert find_margin(Digits(images=images, labels=labels)) == 2
+    images[labels == 3, 1, 4:24] = 200  # a twentieth of the ink of one class
+    assert find_margin(Digits(images=images, labels=labels)) == 1
+    images[labels == 2, 4:24, 0] = 200
+    assert find_margin(Digits(images=images, labels=labels)) == 0
+
+
+def test_images_with_ink_at_the_border_are_classified_by_it():
+    """Neither training nor prediction may lose the border of images that use it."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 2, 200).astype(np.uint8)
+    images = generator.integers(0, 30, (200, 28, 28)).astype(np.uint8)
+    images[labels == 1, 0] = 255
+    still = BRIEF.model_copy(
+        update={"rotation_degrees": 0, "scaling": 0, "shear": 0, "shift_pixels": 0, "epochs": 10}
+    )
+    network = convnet_training.train(Digits(images=images, labels=labels), still, 0.1)
+    probabilities = convnet.predict_proba(network.weights, images)
+    assert accuracy(probabilities, labels).value == 1
+
+
+def test_augmentation_of_cropped_images_equals_the_crop_of_augmented_images(few):
+    images = normalise(few["images"][:20])
+    complete, cropped = (
+        augment(images, BRIEF, torch.Generator().manual_seed(2), margin) for margin in (0, 2)
+    )
+    torch.testing.assert_close(cropped, complete[:, :, 2:26, 2:26])
 
 
 @pytest.mark.parametrize("seed", [3, 4])
