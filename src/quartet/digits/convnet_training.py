@@ -29,6 +29,10 @@ from quartet.digits.data import Digits, list_classes
 from quartet.digits.precision import select_compute_dtype, select_device
 from quartet.digits.settings import ConvNetTraining
 
+_LOGIT_SCALE = 0.25
+"""Factor of the logits. Without it the linear layer, of 1152 inputs and without normalisation,
+diverges in the first steps at the learning rates that suit the convolutions."""
+
 Facts = Mapping[str, Any]
 OnEpoch = Callable[[dict[str, NDArray[Any]], dict[str, Any]], None]
 
@@ -171,7 +175,9 @@ class _Trainer:
         rows = rows.to(self._device)
         images = augment(self._images[rows], self._settings, generator, self._margin)
         loss = F.cross_entropy(
-            network(images), self._labels[rows], label_smoothing=self._settings.label_smoothing
+            network(images) * _LOGIT_SCALE,
+            self._labels[rows],
+            label_smoothing=self._settings.label_smoothing,
         )
         return len(rows), loss.detach(), torch.autograd.grad(loss, self._parameters)
 
@@ -193,17 +199,22 @@ class _Trainer:
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return parameters and running statistics by name, and the margin."""
-        state = self._network.state_dict()
-        arrays = {name: tensor.cpu().numpy().copy() for name, tensor in state.items()}
+        arrays = self._arrays()
+        for name in ("head.weight", "head.bias"):
+            arrays[name] *= _LOGIT_SCALE  # exact, being a power of two
         return arrays | {"margin": np.array(self._margin)}
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """Return the weights and each parameter's momentum buffer."""
+        """Return parameters, running statistics and each parameter's momentum buffer."""
         momenta = {
             f"momentum.{name}": self._optimiser.state[parameter]["momentum_buffer"].cpu().numpy()
             for name, parameter in self._network.named_parameters()
         }
-        return self.weights() | momenta
+        return self._arrays() | momenta
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        state = self._network.state_dict()
+        return {name: tensor.cpu().numpy().copy() for name, tensor in state.items()}
 
     def restore(self, state: Weights, facts: Facts) -> None:
         """Restore the result of `state` and the history."""
@@ -211,7 +222,6 @@ class _Trainer:
         for name, parameter in self._network.named_parameters():
             momentum = tensors.pop(f"momentum.{name}").to(self._device)
             self._optimiser.state[parameter]["momentum_buffer"] = momentum
-        del tensors["margin"]
         self._network.load_state_dict(tensors)
         self.history = list(facts["history"])
 

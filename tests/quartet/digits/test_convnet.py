@@ -94,7 +94,8 @@ def test_gradient_of_two_slices_equals_that_of_the_batch(few):
         for part in rows.tensor_split(2)
     ]
     images = crop(trainer._images[rows], trainer._margin)
-    loss = F.cross_entropy(network(images), trainer._labels[rows])
+    logits = network(images) * convnet_training._LOGIT_SCALE
+    loss = F.cross_entropy(logits, trainer._labels[rows])
     expected = torch.autograd.grad(loss, trainer._parameters)
     mean_loss = trainer._update(slices)
     torch.testing.assert_close(mean_loss, loss.detach())
@@ -181,3 +182,10 @@ def test_training_is_stable_at_the_default_learning_rates(few, seed):
         ]
         assert max(losses) < 3  # that of a guess is log(10) = 2.3
         assert losses[-1] < 0.2
+
+
+def test_weights_of_release_0_1_0_still_predict(few):
+    """They have fewer channels and no margin; a new version is compared with them."""
+    state = convnet.ConvNet(torch.float32, width=96).state_dict()
+    weights = {name: tensor.numpy() for name, tensor in state.items()}
+    assert convnet.predict_proba(weights, few["images"]).shape == (300, 10)
