@@ -4,11 +4,14 @@
 - requirements.lock: all extras; images are made of it.
 - requirements-cuda.lock: NVIDIA's libraries, which PyPI's wheels of PyTorch need on Linux.
 - requirements-dev.lock: what only developers need.
+- starter/dependencies.json: which package needs which, by which a project of `kedro new` gets the
+  lock files of its own dependencies.
 
 One resolution serves Linux and macOS, and every supported Python. Versions stay as they are unless
 a bound in pyproject.toml excludes them; `python .ci/lock.py --upgrade` takes the latest.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -31,6 +34,8 @@ CPU_WHEELS = {
     )
 }
 """SHA-256 of PyTorch's wheels for CPUs on Linux, by version: its own index has them, PyPI not."""
+COMMENT = re.compile(r"^    #.*\n", re.MULTILINE)
+"""Line that names what needs the package above, as uv writes it."""
 MARKERS = (
     # The lock files are for nothing else, so that it need not be said on each line.
     (r"python_full_version < '3\.14' and ", ""),
@@ -51,7 +56,7 @@ def resolve(pins: Iterable[str], *options: str) -> dict[str, str]:
         output.write_text("\n".join(pins) + "\n", encoding="utf-8")
         command = [
             *("uv", "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes"),
-            *("--python-version", FIRST_PYTHON, "--no-sources", "--no-annotate", "--no-header"),
+            *("--python-version", FIRST_PYTHON, "--no-sources", "--no-header"),
             *("--quiet", "--output-file", str(output), *options),
         ]
         subprocess.run(command, cwd=ROOT, check=True)
@@ -80,14 +85,28 @@ def with_cpu_wheels(block: str) -> str:
             "CPU_WHEELS of .ci/lock.py"
         )
     added = "".join(f" \\\n    --hash=sha256:{digest}" for digest in CPU_WHEELS[version])
-    return f"{block.rstrip()}{added}\n"
+    return f"{COMMENT.sub('', block).rstrip()}{added}\n"
+
+
+def write_dependencies(blocks: dict[str, str]) -> None:
+    """Write by package which others it needs, as uv's comments in the packages' lines list it."""
+    path = ROOT / "starter/dependencies.json"
+    if not path.parent.exists():
+        return  # a project of `kedro new`
+    needed: dict[str, list[str]] = {package: [] for package in blocks}
+    for package, block in blocks.items():
+        for dependent in re.findall(r"^    # (?:via|  )? ?([\w.-]+)$", block, re.MULTILINE):
+            if dependent in needed:  # and not the project itself
+                needed[dependent].append(package)
+    text = json.dumps({name: sorted(found) for name, found in sorted(needed.items())}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def write(name: str, purpose: str, blocks: dict[str, str]) -> None:
     """Write a lock file."""
     header = f"# {purpose}, for Python 3.11 to 3.13 on Linux and macOS; written by `make lock`\n"
     text = header + "".join(blocks[package] for package in sorted(blocks))
-    (ROOT / name).write_text(text, encoding="utf-8")
+    (ROOT / name).write_text(COMMENT.sub("", text), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> None:
@@ -97,10 +116,11 @@ def main(arguments: list[str]) -> None:
     pins = {pin(line) for line in lines if re.match(r"[a-z]", line)}
     everything = resolve(pins, "--all-extras", "--group", "dev")
     pins = {pin(block) for block in everything.values()}
+    write_dependencies(everything)
     runtime = resolve(pins, "--all-extras")
     core = resolve(pins)
     cuda = {name: block for name, block in core.items() if name.startswith(CUDA)}
-    torch = {"torch": with_cpu_wheels(core["torch"])}
+    torch = {name: with_cpu_wheels(core[name]) for name in ("torch",) if name in core}
     write("requirements-core.lock", "The core", without(core | torch, cuda))
     write("requirements.lock", "The core and all extras", without(runtime | torch, cuda))
     write("requirements-cuda.lock", "CUDA for PyPI's wheels of PyTorch", cuda)
