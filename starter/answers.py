@@ -7,20 +7,26 @@ fifty lines of traceback.
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 from jinja2 import Environment
 from jinja2.ext import Extension
+from naming import check_package
 from table import Table
+
+HERE = Path(__file__).parent
 
 
 class Answers(Extension):
-    """Add the filter `checked`."""
+    """Add the filters `checked_scenarios`, `checked_azure` and `checked_package`."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.filters["checked"] = check_scenarios
+        environment.filters["checked_scenarios"] = check_scenarios
+        environment.filters["checked_azure"] = check_azure
+        environment.filters["checked_package"] = check_name
 
 
 def check_scenarios(text: str) -> str:
@@ -29,7 +35,7 @@ def check_scenarios(text: str) -> str:
     Kedro replaces any exception by two lines that do not name it, so this exits.
     """
     try:
-        Table.read(Path(__file__).with_name("scenarios.yml")).chosen(str(text))
+        _table().chosen(str(text))
     except ValueError as error:
         raise SystemExit(f"Error: {error}") from None
     if shutil.which("git") is None:
@@ -37,3 +43,38 @@ def check_scenarios(text: str) -> str:
             "Error: git was not found, which lists the files of the starter; install it"
         )
     return text
+
+
+def check_azure(text: str) -> str:
+    """Return the answer; exit with one line if it is neither yes nor no."""
+    try:
+        is_yes(str(text))
+    except ValueError as error:
+        raise SystemExit(f"Error: {error}") from None
+    return text
+
+
+def check_name(text: str) -> str:
+    """Return the name of the package; exit with one line if no package can have it."""
+    try:
+        check_package(str(text), _table().scenarios, HERE.parent / "pyproject.toml")
+    except ValueError as error:
+        raise SystemExit(f"Error: {error}") from None
+    return text
+
+
+def is_yes(text: str) -> bool:
+    """Return whether an answer is yes; YAML makes `True` of a plain yes.
+
+    Raises:
+        ValueError: It is neither yes nor no.
+    """
+    if re.fullmatch("(?i:yes|y|true)", text.strip()):
+        return True
+    if re.fullmatch("(?i:no|n|false)", text.strip()):
+        return False
+    raise ValueError(f"azure: '{text}' is not an answer; expected yes or no")
+
+
+def _table() -> Table:
+    return Table.read(HERE / "scenarios.yml")

@@ -1,10 +1,10 @@
-"""Takes parts out of files by whole lines, so that the comments of the rest are kept."""
+"""Take parts out of files by whole lines, so that the comments of the rest are kept."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 import yaml
@@ -12,14 +12,14 @@ import yaml
 Lines = list[str]
 
 
-def without_keys(text: str, globs: Iterable[str]) -> str:
+def without_keys(globs: Iterable[str], text: str) -> str:
     """A YAML file without some keys, their values and the comments above them.
 
     A mapping that loses all of its keys leaves as well.
 
     Args:
-        text: Of the file.
         globs: Dotted: `cloud.trigger`, `digit_sample_*`. A `*` does not mean a dot.
+        text: The file's content.
     """
     root = yaml.compose(text)
     if not isinstance(root, yaml.MappingNode):
@@ -69,14 +69,28 @@ def _span(lines: Lines, key: yaml.Node, value: yaml.Node) -> range:
     return range(first, last + 1)
 
 
-def without_lines(text: str, patterns: Iterable[str]) -> str:
+def without_lines(patterns: Iterable[str], text: str) -> str:
     """A text without the lines in which one of the patterns is found."""
     pattern = re.compile("|".join(f"(?:{each})" for each in patterns))
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if not pattern.search(line))
 
 
-def without_definitions(text: str, names: Iterable[str]) -> str:
+def without_paragraphs(patterns: Iterable[str], text: str) -> str:
+    """Return a text without the paragraphs, between empty lines, in which a pattern is found."""
+    pattern = re.compile("|".join(f"(?:{each})" for each in patterns), re.MULTILINE)
+    paragraphs = text.rstrip("\n").split("\n\n")
+    return "\n\n".join(each for each in paragraphs if not pattern.search(each)) + "\n"
+
+
+def with_swaps(swaps: Mapping[str, str], text: str) -> str:
+    """Return a text with other texts in place of some."""
+    for old, new in swaps.items():
+        text = text.replace(old, new)
+    return text
+
+
+def without_definitions(names: Iterable[str], text: str) -> str:
     """A Python file without functions and classes of these names."""
     lines = text.splitlines(keepends=True)
     gone: set[int] = set()
@@ -89,7 +103,7 @@ def without_definitions(text: str, names: Iterable[str]) -> str:
     return "".join(line for number, line in enumerate(lines) if number not in gone)
 
 
-def without_sections(text: str, headings: Iterable[str]) -> str:
+def without_sections(headings: Iterable[str], text: str) -> str:
     """A page of Markdown without the sections that have these headings."""
     gone = set(headings)
     kept: Lines = []

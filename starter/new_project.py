@@ -1,8 +1,8 @@
-"""Makes a project of some scenarios out of this repository, for `kedro new --starter`.
+"""Make a project of some scenarios out of this repository, for `kedro new --starter`.
 
-In come the repository, an empty folder, and what the user answered; the folder then holds all files
-of the chosen scenarios, and of those that are common the parts that they need. `scenarios.yml` says
-which these are. Only what Kedro brings is imported, as nothing else is installed yet.
+Inputs are the repository, an empty folder and the user's answers. Afterwards the folder has all
+files of the chosen scenarios, the parts of common files that they need, and the files of `own`.
+`scenarios.yml` lists which these are. This needs only what Kedro installs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import blocks
+import lock_files
+import naming
 import pages
-from leaving import leave
-from table import Table
+from jinja2 import Environment
+from leaving import leave, prune, remove_empty
+from table import AZURE, CUTS, Table
 
 HERE = Path(__file__).parent
 _EXAMPLES = re.compile(r'(\n\n +\\b\n)((?: +(?!""")\S.*\n)+)')
@@ -27,26 +31,52 @@ _EXAMPLES = re.compile(r'(\n\n +\\b\n)((?: +(?!""")\S.*\n)+)')
 _ONE_LINE = re.compile(r'^( +"""[^"\n]+)\n +"""$', re.MULTILINE)
 
 
-def main(repository: Path, project: Path, name: str, scenarios: str) -> int:
-    """The exit code: 1 with a line that says why, if nothing was made."""
+def main(
+    repository: Path, project: Path, *, name: str, package: str, scenarios: str, azure: bool
+) -> int:
+    """Fill a project's folder.
+
+    Args:
+        repository: A clone of this repository, or a copy of its files.
+        project: The folder.
+        name: The project's name.
+        package: The name of its package.
+        scenarios: Names of scenarios, with commas in between, or `all`.
+        azure: Whether it gets the plugin for Azure ML.
+
+    Returns:
+        The exit code: 1, and a line on stderr, if nothing was made.
+    """
     try:
         table = Table.read(HERE / "scenarios.yml")
-        chosen = table.chosen(scenarios)
+        chosen = [*table.chosen(scenarios), *([AZURE] if azure else [])]
         found = files(repository)
-        wanted = [each for each in found if table.is_wanted(each, chosen)]
-        copy(repository, project, wanted)
+        included = [each for each in found if table.is_included(each, chosen)]
+        if not azure:
+            included += [each for each in found if each.startswith(tuple(table.azure["moves"]))]
+        copy(repository, project, included)
     except (OSError, ValueError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    gone = [each for each in table.scenarios if each not in chosen]
-    cut(project, table, gone, set(found) - set(wanted))
-    entitle(project, name, {each: table.scenarios[each]["title"] for each in chosen})
-    pages.fix(project)
+    gone = [each for each in table.parts if each not in chosen]
+    cut(project, table, gone)
+    own = {path.relative_to(HERE / "own").as_posix() for path in (HERE / "own").rglob("*")}
+    leave(project, table, gone, set(found) - set(included) - own)
+    if not azure:
+        naming.move(project, table.azure["moves"])
+    prune(project, table.pruned)
+    lock_files.reduce(project, lock_files.read_needed(HERE / "dependencies.json"))
+    naming.rename(project, package, name)
+    titles = [table.scenarios[each]["title"] for each in chosen if each != AZURE]
+    write_own(project, name=name, package=package, titles=titles, chosen=chosen)
+    pages.fix(project, (repository / "mkdocs.yml").read_text(encoding="utf-8"))
+    remove_empty(project)
+    naming.lay_out(project)
     return 0
 
 
 def files(repository: Path) -> list[str]:
-    """Files that Git keeps of a clone, or would keep of a plain folder.
+    """Return the files that Git keeps of a clone, or would keep of a plain folder.
 
     Raises:
         OSError: There is no Git, or it cannot read the repository.
@@ -74,7 +104,7 @@ def _git(folder: Path, *arguments: str) -> str:
         )
     except FileNotFoundError as error:
         raise OSError(
-            "git is not there, which lists the files of the starter: install it"
+            "git was not found, which lists the files of the starter; install it"
         ) from error
     except subprocess.CalledProcessError as error:
         raise OSError(f"{folder}: {' '.join(error.stderr.split())}") from error
@@ -82,38 +112,32 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def copy(repository: Path, project: Path, names: Iterable[str]) -> None:
-    """Copy files, with the right to be run."""
+    """Copy files with their permissions."""
     for name in names:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / name, project / name)
     (project / ".gitkeep").unlink(missing_ok=True)  # of the empty template
 
 
-def cut(project: Path, table: Table, gone: list[str], lost: Iterable[str]) -> None:
-    """Take out of the files that all scenarios share what is of those that are gone."""
-    for kind, without in (
-        ("keys", blocks.without_keys),
-        ("lines", blocks.without_lines),
-        ("sections", blocks.without_sections),
-        ("definitions", blocks.without_definitions),
-    ):
-        for name, parts in table.parts(kind, gone):
-            _change(project / name, lambda text, do=without, what=parts: do(text, what))
-    for name, patterns in table.starter_lines.items():
-        _change(project / name, lambda text, what=patterns: blocks.without_lines(text, what))
-    if gone:
-        named = table.names(gone)
-        leave(project, table, gone, lost)
-        for path in (project / "src").rglob("*.py"):
-            _change(path, lambda text: without_examples(text, named))
-        commands = project / "docs/reference/cli.md"
-        _change(commands, lambda text: pages.without_commands(text, named))
-        packages = table.dependencies_only_of(gone)
-        _change(project / "pyproject.toml", lambda text: _requirements(text, gone, packages))
+def cut(project: Path, table: Table, gone: list[str]) -> None:
+    """Take parts that are gone, and what no project gets, out of common files."""
+    for kind in CUTS:
+        without = blocks.with_swaps if kind == "swaps" else getattr(blocks, f"without_{kind}")
+        for name, parts in table.cuts(kind, gone):
+            change(project / name, partial(without, parts))
+    named = table.names(gone)
+    for path in (project / "src").rglob("*.py"):
+        change(path, partial(without_examples, named))
+    change(project / "docs/reference/cli.md", partial(pages.without_commands, named))
+    scenarios = [name for name in gone if name != AZURE]
+    change(
+        project / "pyproject.toml",
+        partial(_requirements, scenarios, table.dependencies_only_of(gone)),
+    )
 
 
-def without_examples(text: str, named: re.Pattern[str]) -> str:
-    """Source whose commands' help has no examples of what is gone."""
+def without_examples(named: re.Pattern[str], text: str) -> str:
+    """Return source whose commands' help has no examples of what is gone."""
 
     def kept(found: re.Match[str]) -> str:
         lines = [line for line in found[2].splitlines(keepends=True) if not named.search(line)]
@@ -124,54 +148,66 @@ def without_examples(text: str, named: re.Pattern[str]) -> str:
     return text if shorter == text else _ONE_LINE.sub(r'\1"""', shorter)
 
 
-def _requirements(text: str, gone: Iterable[str], packages: set[str]) -> str:
-    """pyproject.toml without packages, and without modules in import-linter's contracts."""
-    text = blocks.without_lines(
-        text, [rf'^    "{re.escape(name)}[<>=]' for name in packages] or [r"(?!)"]
-    )
+def _requirements(gone: Iterable[str], packages: set[str], text: str) -> str:
+    """Return pyproject.toml without packages, empty extras and modules of scenarios."""
+    names = "|".join(map(re.escape, packages)) or "(?!)"
+    if "torch" in packages:  # it brings the package that builds the project
+        text = text.replace('    "torch==', '    "setuptools>=77",\n    "torch==')
+        text = blocks.without_paragraphs(["^torch = ", '^name = "pytorch-cpu"'], text)
+    text = re.sub(rf'^    "(?:{names})[<>=\[].*\n', "", text, flags=re.MULTILINE)
+    for extra in re.findall(r"^(\w+) = \[\n\]\n", text, flags=re.MULTILINE):
+        text = text.replace(f"{extra} = [\n]\n", "")
+        text = re.sub(
+            rf'^(    "quartet\[.*)\b{extra}\b,?(.*",)$', r"\1\2", text, flags=re.MULTILINE
+        )
+    text = text.replace(',]",', ']",').replace('    "quartet[]",\n', "")
     for name in gone:
         text = text.replace(f'"quartet.{name}", ', "").replace(f', "quartet.{name}"', "")
-        text = text.replace(f" | {name}", "")
+        text = text.replace(f" | {name}", "").replace(f"{name} | ", "")
     return text
 
 
-def entitle(project: Path, name: str, scenarios: dict[str, str]) -> None:
-    """Put the project's name, and what it holds, where people look first."""
-    listed = "\n".join(f"- {title}" for title in scenarios.values())
-    for page in ("README.md", "docs/index.md", "docs/benchmarks.md"):
-        text = (HERE / page).read_text(encoding="utf-8")
-        (project / page).write_text(
-            text.replace("NAME", name).replace("SCENARIOS", listed), encoding="utf-8"
-        )
-    summary = f"{name}: machine learning as one Kedro project, the same on a laptop and on Azure ML"
-    _change(
-        project / "mkdocs.yml",
-        lambda text: _with(
-            text, site_name=f"site_name: {name}", site_description=f'site_description: "{summary}"'
-        ),
-    )
-    _change(
+def write_own(
+    project: Path, *, name: str, package: str, titles: list[str], chosen: list[str]
+) -> None:
+    """Write the files of `own`, and the project's name into pyproject.toml."""
+    answers = {"name": name, "package": package, "titles": titles, "chosen": chosen}
+    for path in (HERE / "own").rglob("*"):
+        if not path.is_file():
+            continue
+        target = project / path.relative_to(HERE / "own")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        template = Environment(
+            trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        ).from_string(path.read_text(encoding="utf-8"))
+        target.write_text(template.render(answers), encoding="utf-8")
+    summary = f"{name}: a Kedro project"
+    change(
         project / "pyproject.toml",
-        lambda text: _with(
-            text, project_name=f'project_name = "{name}"', description=f'description = "{summary}"'
+        partial(
+            _with,
+            {
+                "project_name": f'project_name = "{name}"',
+                "description": f'description = "{summary}"',
+            },
         ),
     )
 
 
-def _with(text: str, **lines: str) -> str:
+def _with(lines: dict[str, str], text: str) -> str:
     for first, line in lines.items():
         text = re.sub(
-            rf"^{first}\b.*$", lambda found, line=line: line, text, count=1, flags=re.MULTILINE
+            rf"^{first}\b.*$", lambda _, line=line: line, text, count=1, flags=re.MULTILINE
         )
     return text
 
 
-def _change(path: Path, change: Callable[[str], str]) -> None:
-    """Write a file again if a change does anything to it; it goes if nothing is left."""
+def change(path: Path, edit: Callable[[str], str]) -> None:
+    """Write a file again if an edit changes it; delete it if nothing is left."""
     if not path.is_file():
         return
     before = path.read_text(encoding="utf-8")
-    after = change(before)
+    after = edit(before)
     if not after.strip() and before.strip():
         path.unlink()
     elif after != before:

@@ -1,60 +1,49 @@
-"""The documentation of a project that has not all of the scenarios."""
+"""Adapt pages to the files that a project has."""
 
 from __future__ import annotations
 
 import re
-from functools import partial
 from pathlib import Path
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?![a-z]+:)([^)\s#\[\]]*)(#[^)\s]*)?\)")
 _CODE = re.compile(r"(^(`{3,})[^`\n]*\n.*?^\2$)", re.MULTILINE | re.DOTALL)
 _FENCE = 2
 """Which part of a page that is split by its code is but a fence."""
-_MODULE = re.compile(r"^::: quartet\.([\w.]+)\n+", re.MULTILINE)
-_PIPELINE = re.compile(r"^<!-- pipeline: (\w+) -->$.*?^<!-- end -->\n+", re.MULTILINE | re.DOTALL)
+_MARKER = re.compile(r"^<!-- (?:\w+: .*|end) -->\n\n?", re.MULTILINE)
+"""Begin and end of a generated block."""
 _COMMANDS = re.compile(r"^```console\n((?:\$ .*\n)+)```\n+", re.MULTILINE)
 _PAGE = re.compile(r"^ +- (?:(.*): )?([\w./-]+\.md)$")
 _GROUP = re.compile(r"^( +)- ([^:]+):$")
 _HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
 
 
-def fix(project: Path) -> None:
-    """Remove links, pictures and list entries of files that the project does not have."""
-    for page in [*(project / "docs").rglob("*.md"), *project.glob("*.md"), *_beside(project)]:
-        text = page.read_text(encoding="utf-8")
-        fixed = without_lost_parts(text, page, project)
-        if fixed != text:
-            page.write_text(fixed, encoding="utf-8")
-    listed, index = project / "mkdocs.yml", project / "docs/index.md"
-    left = without_lost_pages(listed.read_text(encoding="utf-8"), project / "docs")
-    listed.write_text(left, encoding="utf-8")
-    text = index.read_text(encoding="utf-8")
-    index.write_text(text.replace("CONTENTS", contents(left)), encoding="utf-8")
+def fix(project: Path, navigation: str) -> None:
+    """Remove links, pictures and list entries of files that the project does not have.
+
+    Args:
+        project: The project's folder.
+        navigation: mkdocs.yml of the repository, whose groups the list of all pages has.
+    """
+    index = project / "docs/index.md"
+    listed = contents(without_lost_pages(navigation, project / "docs"))
+    index.write_text(
+        index.read_text(encoding="utf-8").replace("CONTENTS", listed), encoding="utf-8"
+    )
+    for folder in ("docs", "infra"):
+        for page in (project / folder).rglob("*.md"):
+            text = page.read_text(encoding="utf-8")
+            page.write_text(without_lost_parts(text, page), encoding="utf-8")
 
 
-def _beside(project: Path) -> list[Path]:
-    """Pages beside what they tell of."""
-    return [*(project / "infra").rglob("*.md")]
-
-
-def _if_there(found: re.Match[str], folder: Path) -> str:
-    """What was found, if it names a module in a folder."""
-    path = folder / found[1].replace(".", "/")
-    return found[0] if path.is_dir() or path.with_suffix(".py").is_file() else ""
-
-
-def without_lost_parts(text: str, page: Path, project: Path) -> str:
-    """A page without links, pictures, modules and pipelines that lead nowhere; code is kept."""
+def without_lost_parts(text: str, page: Path) -> str:
+    """Return a page without links and pictures of lost files, and without markers of blocks."""
     parts = _CODE.split(text)
     for number in range(0, len(parts), 3):  # the code is one part, its fence another
-        part = without_lost_links(parts[number], page)
-        for pattern, folder in ((_MODULE, "src/quartet"), (_PIPELINE, "src/quartet/pipelines")):
-            part = pattern.sub(partial(_if_there, folder=project / folder), part)
-        parts[number] = part
+        parts[number] = without_lost_links(_MARKER.sub("", parts[number]), page)
     return "".join(part for number, part in enumerate(parts) if number % 3 != _FENCE)
 
 
-def without_commands(text: str, named: re.Pattern[str]) -> str:
+def without_commands(named: re.Pattern[str], text: str) -> str:
     """Return a page without the commands that match a pattern, where blocks have only commands."""
 
     def kept(found: re.Match[str]) -> str:
@@ -83,12 +72,10 @@ def without_lost_links(text: str, page: Path) -> str:
 
 
 def _is_lost(page: Path, anchor: str) -> bool:
-    """Whether a page that is written, not made, has no such heading."""
+    """Return whether a page has no such heading."""
     if page.suffix != ".md":
         return False
     text = page.read_text(encoding="utf-8")
-    if re.search(r"^<!-- \w+: ", text, re.MULTILINE):
-        return False  # it has more headings when it is built
     slugs = {_slug(heading) for heading in _HEADING.findall(text)}
     return anchor[1:] not in slugs and f'id="{anchor[1:]}"' not in text
 

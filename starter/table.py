@@ -1,4 +1,4 @@
-"""Which scenario each file of the repository belongs to, as `scenarios.yml` says."""
+"""Read `scenarios.yml`: which part of the project each file of the repository belongs to."""
 
 from __future__ import annotations
 
@@ -11,43 +11,40 @@ from typing import Any
 
 import yaml
 
-COMMON = "common"
-"""Owner of what every project has."""
-STARTER = "starter"
-"""Owner of what makes projects, and stays behind."""
 ALL = "all"
-"""The answer that selects each scenario, and the owner of what only such a project has."""
+"""The answer that selects each scenario."""
+AZURE = "azure"
+CUTS = ("swaps", "paragraphs", "keys", "lines", "sections", "definitions")
+"""Kinds of parts that leave common files, in the order in which they do."""
+
+Part = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Table:
-    """What `scenarios.yml` says.
+    """Contents of `scenarios.yml`.
 
     Attributes:
-        scenarios: By name: its files, and its share of the files that all have in common.
-        shared: Globs by the scenarios that want the files, joined by `+`.
-        whole: Globs of the files that are right only beside all scenarios.
-        starter: Globs of what stays behind.
-        starter_lines: By file, patterns of the lines that stay behind.
-        leave_with: Globs of the files that leave with any scenario that they name.
-        stay: Globs of those among them that stay nevertheless.
+        scenarios: By name: its files, and its parts of common files.
+        azure: The same of the plugin and of Azure's resources.
+        left_out: The same, of what no project gets.
+        claimed_only: Globs of files that a project gets only if a scenario or `azure` claims them.
+        pruned: Globs of modules that leave unless the rest of the project uses them.
     """
 
-    scenarios: Mapping[str, Mapping[str, Any]]
-    shared: Mapping[str, list[str]]
-    whole: list[str]
-    starter: list[str]
-    starter_lines: Mapping[str, list[str]]
-    leave_with: list[str]
-    stay: list[str]
+    scenarios: Mapping[str, Part]
+    azure: Part
+    left_out: Part
+    claimed_only: list[str]
+    pruned: list[str]
 
     @classmethod
     def read(cls, path: Path) -> Table:
-        """The table of a file."""
+        """Return the table of a file."""
         return cls(**yaml.safe_load(path.read_text(encoding="utf-8")))
 
     def chosen(self, text: str) -> list[str]:
-        """Scenarios that a user names, in the table's order.
+        """Return the scenarios that a user names, in the table's order.
 
         Raises:
             ValueError: There is no such scenario, or none is named.
@@ -62,41 +59,45 @@ class Table:
             )
         return [name for name in self.scenarios if ALL in names or name in names]
 
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The scenarios and `azure`, by name."""
+        return {**self.scenarios, AZURE: self.azure}
+
     def owners(self, path: str) -> list[str]:
-        """Who lays claim to a file; must be one at most, and none is `COMMON`."""
-        claims = {name: parts["files"] for name, parts in self.scenarios.items()}
-        claims |= {**self.shared, ALL: self.whole, STARTER: self.starter}
-        return [name for name, globs in claims.items() if fits(path, globs)]
+        """Return the scenarios that claim a file, and `azure`; none does if it is common."""
+        return [name for name, part in self.parts.items() if fits(path, part["files"])]
 
-    def is_wanted(self, path: str, chosen: Collection[str]) -> bool:
-        """Whether a project of these scenarios has a file."""
-        owners = self.owners(path) or [COMMON]
-        wanted = {COMMON, *chosen} | ({ALL} if set(chosen) == set(self.scenarios) else set())
-        return any(wanted.intersection(owner.split("+")) for owner in owners)
+    def is_included(self, path: str, chosen: Collection[str]) -> bool:
+        """Return whether a project of these parts gets a file."""
+        owners = self.owners(path)
+        if fits(path, self.left_out["files"]) or (not owners and fits(path, self.claimed_only)):
+            return False
+        return set(owners) <= set(chosen)
 
-    def parts(self, kind: str, names: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-        """Of scenarios, by file, what is theirs in files that all share.
+    def cuts(self, kind: str, names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+        """Yield what leaves common files without some parts: file, and what to take out.
 
         Args:
-            kind: `keys`, `lines`, `sections` or `definitions`.
-            names: Of the scenarios.
+            kind: One of `CUTS`.
+            names: Of scenarios, or `azure`.
         """
-        for name in names:
-            yield from self.scenarios[name].get(kind, {}).items()
+        for part in (self.left_out, *(self.parts[name] for name in names)):
+            yield from part.get(kind, {}).items()
 
-    def names(self, scenarios: Iterable[str]) -> re.Pattern[str]:
-        """Names of scenarios in code and configuration; never matches if there are none."""
-        found = [name for scenario in scenarios for name in self.scenarios[scenario]["names"]]
+    def names(self, parts: Iterable[str]) -> re.Pattern[str]:
+        """Return a pattern of the names of parts in code; it never matches if there are none."""
+        found = [name for part in parts for name in self.parts[part]["names"]]
         return re.compile("|".join(f"(?:{name})" for name in found) or r"(?!)")
 
     def dependencies_only_of(self, gone: Collection[str]) -> set[str]:
-        """Packages that no other scenario needs."""
-        wanted: dict[bool, set[str]] = {True: set(), False: set()}
-        for name, parts in self.scenarios.items():
-            wanted[name in gone].update(parts["dependencies"])
-        return wanted[True] - wanted[False]
+        """Return the packages that only parts which are gone need, or what is left out."""
+        needed: dict[bool, set[str]] = {True: set(self.left_out["dependencies"]), False: set()}
+        for name, part in self.parts.items():
+            needed[name in gone].update(part["dependencies"])
+        return needed[True] - needed[False]
 
 
 def fits(path: str, globs: Iterable[str]) -> bool:
-    """Whether a path matches one of the globs, whose `*` also means `/`."""
+    """Return whether a path matches one of the globs, whose `*` also means `/`."""
     return any(fnmatchcase(path, glob) for glob in globs)

@@ -1,4 +1,4 @@
-"""Fills the new project, which `kedro new` has made empty; the folder above has the code."""
+"""Fill the new project, which `kedro new` has made empty; the folder above has the code."""
 
 import sys
 from pathlib import Path
@@ -7,13 +7,16 @@ STARTER = Path(r"{{ cookiecutter._repo_dir }}").resolve()
 sys.path.insert(0, str(STARTER))
 sys.dont_write_bytecode = True
 
-from new_project import main  # noqa: E402  it lies in STARTER
+from answers import is_yes  # noqa: E402  it lies in STARTER
+from new_project import main  # noqa: E402
 
 sys.exit(
     main(
         STARTER.parent,
         Path.cwd(),
-        "{{ cookiecutter.project_name }}",
-        "{{ cookiecutter.scenarios }}",
+        name="{{ cookiecutter.project_name }}",
+        package="{{ cookiecutter.python_package }}",
+        scenarios="{{ cookiecutter.scenarios }}",
+        azure=is_yes("{{ cookiecutter.azure }}"),
     )
 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -18,20 +20,23 @@ import yaml
 from support import QUICK, ROOT, clean_environment
 
 sys.path.append(str(ROOT / "starter"))  # where the hook of `kedro new` finds these as well
-blocks, leaving, new_project, pages, table = map(
-    importlib.import_module, ("blocks", "leaving", "new_project", "pages", "table")
+blocks, leaving, lock_files, naming, new_project, pages, table = map(
+    importlib.import_module,
+    ("blocks", "leaving", "lock_files", "naming", "new_project", "pages", "table"),
 )
 sys.path.pop()
 
 TABLE = table.Table.read(ROOT / "starter/scenarios.yml")
 FILES = new_project.files(ROOT)
+NEEDED = lock_files.read_needed(ROOT / "starter/dependencies.json")
 PIPELINES = {
     "digits": {"mnist_training"},
     "faq": {"faq_ingestion", "faq_tuning", "faq_matching"},
     "sensors": {"sensor_ingestion", "anomaly_training", "anomaly_scoring"},
     "style": {"style_training", "style_transfer"},
 }
-CHOICES = [*PIPELINES, "digits, style"]
+PACKAGE = "own_fleet"
+CHOICES = [*((name,) for name in PIPELINES), ("digits", "style"), ("sensors", "azure")]
 
 
 def start(
@@ -59,66 +64,104 @@ def start(
     )
 
 
-def configured(folder: Path, scenarios: str) -> subprocess.CompletedProcess[str]:
+def configured(folder: Path, **answers: str) -> subprocess.CompletedProcess[str]:
     """The same with answers from a file."""
     folder.mkdir(exist_ok=True)
-    answers = {"project_name": "Own Name", "repo_name": "own", "scenarios": scenarios}
+    answers = {"project_name": "Own Fleet", "repo_name": "own", "azure": "no", **answers}
     (folder / "answers.yml").write_text(yaml.safe_dump(answers))
     return start(folder, "--config", "answers.yml")
 
 
-@pytest.fixture(scope="module", params=CHOICES)
-def chosen(request: pytest.FixtureRequest) -> list[str]:
-    return list(TABLE.chosen(request.param))
+class MadeProject(NamedTuple):
+    """A project, the parts that were chosen, and a Python with only what it has locked."""
+
+    folder: Path
+    chosen: set[str]
+    python: Path
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python program in the project."""
+        # pytest's own variables are left out: a run of tests inside is not this worker's.
+        here = {name: text for name, text in clean_environment().items() if "PYTEST" not in name}
+        return subprocess.run(
+            [str(self.python), *command],
+            cwd=self.folder,
+            env={**here, "DO_NOT_TRACK": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def files(self, *suffixes: str) -> list[Path]:
+        """Return its files with these suffixes, or all."""
+        return [
+            path
+            for path in self.folder.rglob("*")
+            if path.is_file() and (not suffixes or path.suffix in suffixes)
+            if "__pycache__" not in path.parts
+        ]
 
 
-@pytest.fixture(scope="module")
-def made_project(chosen: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("_".join(chosen))
-    result = configured(folder, ",".join(chosen))
+def locked(project: Path, *names: str) -> set[str]:
+    """Return the packages of lock files, by default of all."""
+    paths = [project / name for name in names] or [*project.glob("requirements*.lock")]
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    return {name for text in texts for name in re.findall(r"^([a-z][\w.-]*)==", text, re.MULTILINE)}
+
+
+def make_python(project: Path, folder: Path) -> Path:
+    """Make an environment that has the installed packages as far as the project has locked them."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    names = locked(project)
+    for found in importlib.metadata.distributions():
+        if re.sub(r"[-_.]+", "-", found.name).lower() in names:
+            for top in {path.parts[0] for path in found.files or ()} - {".."}:
+                if not (site / top).exists():
+                    (site / top).symlink_to(str(found.locate_file(top)))
+    (site / "project.pth").write_text(f"{project / 'src'}\n")
+    (folder / "bin/ruff").symlink_to(Path(sys.executable).parent / "ruff")
+    return folder / "bin/python"
+
+
+@pytest.fixture(scope="module", params=CHOICES, ids="+".join)
+def made_project(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> MadeProject:
+    scenarios = ",".join(name for name in request.param if name in PIPELINES)
+    folder = tmp_path_factory.mktemp("_".join(request.param))
+    azure = "yes" if "azure" in request.param else "no"
+    result = configured(folder, scenarios=scenarios, azure=azure)
     assert result.returncode == 0, result.stderr
-    return folder / "own"
+    python = make_python(folder / "own", folder / "environment")
+    return MadeProject(folder / "own", set(request.param), python)
 
 
-def inside(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """A Python program in a project, whose source comes before the installed one."""
-    # Of pytest's own: a run of tests inside is not this worker's.
-    here = {name: text for name, text in clean_environment().items() if "PYTEST" not in name}
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=project,
-        env={**here, "PYTHONPATH": str(project / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-OPEN = """
-import json, pathlib, sys
+OPEN = f"""
+import json, pathlib
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 here = pathlib.Path.cwd()
 bootstrap_project(here)
-import quartet
+import {PACKAGE}
 with KedroSession.create(here) as session:
     catalog = session.load_context().catalog
-    wanted = {name for each in pipelines.values() for name in each.datasets()}
+    wanted = {{name for each in pipelines.values() for name in each.datasets()}}
     lost = sorted(name for name in wanted if catalog.get(name) is None)
-print(json.dumps([quartet.__file__, sorted(pipelines), lost]))
+print(json.dumps([{PACKAGE}.__file__, sorted(pipelines), lost]))
 """
 
 
 def test_the_project_has_the_pipelines_that_were_chosen_and_all_of_their_datasets(
-    made_project: Path, chosen: list[str]
+    made_project: MadeProject,
 ) -> None:
-    result = inside(made_project, "-c", OPEN)
+    result = made_project.run("-c", OPEN)
     assert result.returncode == 0, result.stderr
     source, found, lost = json.loads(result.stdout.splitlines()[-1])
-    assert Path(source).is_relative_to(made_project)
-    wanted = set[str]().union(*(PIPELINES[name] for name in chosen))
-    assert set(found) == wanted | {"__default__", "sample_data"}
+    assert Path(source).is_relative_to(made_project.folder)
+    expected = set[str]().union(*(PIPELINES.get(name, set()) for name in made_project.chosen))
+    assert set(found) == expected | {"__default__"}
     assert lost == []
 
 
@@ -138,29 +181,64 @@ def code_of(path: Path) -> Iterator[str]:
 
 
 def test_nothing_in_code_and_configuration_names_what_was_not_chosen(
-    made_project: Path, chosen: list[str]
+    made_project: MadeProject,
 ) -> None:
-    named = TABLE.names(set(PIPELINES) - set(chosen))
+    gone = set(PIPELINES) - made_project.chosen
+    pattern = re.compile(TABLE.names(gone).pattern.replace("quartet", PACKAGE))
     paths = [
         path
-        for folder in ("src", "conf", "tests")
-        for path in (made_project / folder).rglob("*")
-        if path.suffix in {".py", ".yml"}
-        if not table.fits(path.relative_to(made_project).as_posix(), TABLE.stay)
+        for path in made_project.files(".py", ".yml", ".toml", ".lock")
+        if path.relative_to(made_project.folder).parts[0] in {"src", "conf", "tests"}
     ]
-    assert len(paths) > 100
-    found = [(path, text) for path in paths for text in code_of(path) if named.search(text)]
+    assert len(paths) > 80
+    found = [(path, text) for path in paths for text in code_of(path) if pattern.search(text)]
     assert found == []
 
 
-def test_no_module_is_imported_that_is_not_there(made_project: Path) -> None:
+def test_the_plugin_is_there_only_if_it_was_chosen(made_project: MadeProject) -> None:
+    plugin = [made_project.folder / name for name in ("src/kedro_cloud", "conf/azureml", "infra")]
+    if "azure" in made_project.chosen:
+        assert all(path.is_dir() for path in plugin)
+        assert "kedro-azureml" in locked(made_project.folder, "requirements.lock")
+        return
+    assert not any(path.exists() for path in plugin)
+    naming_it = [
+        path
+        for path in made_project.files()
+        if re.search(rb"kedro[_ -]cloud|kedro[_-]azureml|make azurite", path.read_bytes())
+        if path.name != "pyproject.toml"  # whose bounds have the reason
+    ]
+    assert naming_it == []
+    assert [name for name in locked(made_project.folder) if "azure" in name] == []
+
+
+def test_the_package_has_the_name_that_was_chosen_everywhere(made_project: MadeProject) -> None:
+    own = {path.relative_to(ROOT / "starter/own") for path in (ROOT / "starter/own").rglob("*")}
+    named = [
+        path
+        for path in made_project.files()
+        if "quartet" in str(path.relative_to(made_project.folder)).lower()
+        or re.search(rb"(?i)quartet", path.read_bytes())
+    ]
+    # The weights of styles have the program's name that trained them.
+    kept = {path for path in named if path.suffix == ".safetensors"}
+    assert {path.relative_to(made_project.folder) for path in named if path not in kept} <= own
+    pyproject = (made_project.folder / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'\nname = "{PACKAGE}"\n' in pyproject
+    assert f'\npackage_name = "{PACKAGE}"\nproject_name = "Own Fleet"\n' in pyproject
+
+
+def test_no_module_is_imported_that_is_not_there(made_project: MadeProject) -> None:
     lost = set()
-    for path in (*made_project.glob("src/**/*.py"), *made_project.glob("docs/**/*.py")):
-        where = path.relative_to(made_project).as_posix()
-        for name in leaving.imported(where, path.read_text(encoding="utf-8")):
-            parts = name.split(".")
-            if parts[:1] == ["quartet"] and not exists(made_project / "src", parts):
-                lost.add(name)
+    for path in made_project.files(".py"):
+        name = path.relative_to(made_project.folder).as_posix()
+        text = path.read_text(encoding="utf-8")
+        for module in leaving.imported(name, text):
+            parts = module.split(".")
+            if parts[0] in {PACKAGE, "kedro_cloud"} and not exists(
+                made_project.folder / "src", parts
+            ):
+                lost.add((name, module))
     assert lost == set()
 
 
@@ -178,128 +256,161 @@ def exists(source: Path, parts: list[str]) -> bool:
     )
 
 
-def test_the_project_is_laid_out_as_its_own_checks_want_it(made_project: Path) -> None:
-    for command in (["check"], ["format", "--check"]):
-        result = inside(made_project, "-m", "ruff", *command, "--no-cache", ".")
-        assert result.returncode == 0, result.stdout
+def test_the_project_passes_its_own_checks(made_project: MadeProject, tmp_path: Path) -> None:
+    contracts = "from importlinter.cli import lint_imports_command as run; run(['--no-cache'])"
+    for command in (
+        ["-m", "ruff", "check", "--no-cache", "."],
+        ["-m", "ruff", "format", "--no-cache", "--check", "."],
+        ["-c", contracts],
+        ["-m", "mypy", "--cache-dir", str(tmp_path)],
+    ):
+        result = made_project.run(*command)
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_the_project_keeps_its_import_contracts(made_project: Path) -> None:
-    result = inside(made_project, str(Path(sys.executable).parent / "lint-imports"), "--no-cache")
-    assert result.returncode == 0, result.stdout
-    assert " kept, 0 broken." in result.stdout
-
-
-def test_the_project_bears_its_own_name_and_tells_what_it_holds(
-    made_project: Path, chosen: list[str]
-) -> None:
-    readme = (made_project / "README.md").read_text(encoding="utf-8")
-    assert readme.startswith("# Own Name\n")
-    for name in PIPELINES:
-        assert (f"- {name}: " in readme) == (name in chosen)
-    assert "\nsite_name: Own Name\n" in "\n" + (made_project / "mkdocs.yml").read_text(
-        encoding="utf-8"
-    )
-    assert '\nproject_name = "Own Name"\n' in (made_project / "pyproject.toml").read_text("utf-8")
-
-
-def test_generated_blocks_of_its_pages_agree_with_its_code(made_project: Path) -> None:
-    result = inside(made_project, "docs/generate.py", "--check")
-    assert result.returncode == 0, result.stderr
-
-
-def test_what_makes_projects_stays_behind(made_project: Path) -> None:
-    here = {
-        path.relative_to(made_project).as_posix()
-        for path in made_project.rglob("*")
-        if path.is_file()
-    }
-    assert {name for name in here if table.fits(name, TABLE.starter)} == {
-        "README.md",  # its own
-        "docs/benchmarks.md",
-        "docs/index.md",
-    }
-    assert not (made_project / "starter").exists()
-    assert "starter" not in (made_project / ".amlignore").read_text(encoding="utf-8")
-
-
-def test_files_of_a_job_are_locked_as_here(made_project: Path) -> None:
-    for name in ("requirements.lock", "requirements-dev.lock", "Dockerfile"):
-        assert (made_project / name).read_bytes() == (ROOT / name).read_bytes()
-
-
-@pytest.fixture(scope="module")
-def digits_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project made as one does who answers the question."""
-    folder = tmp_path_factory.mktemp("answered")
-    result = start(folder, "--name", "My Digits", answers="digits\n")
-    assert result.returncode == 0, result.stderr
-    assert "Any of them, with commas in between" in result.stdout
-    return folder / "my-digits"
-
-
-def test_digits_alone_can_be_learned(digits_project: Path) -> None:
-    result = inside(digits_project, "-m", "kedro", "run", "--params", QUICK)
-    assert result.returncode == 0, result.stderr
-    assert (digits_project / "data/08_reporting/mnist_training/metrics.json").is_file()
-
-
-def test_the_science_of_digits_passes_its_tests_alone(digits_project: Path) -> None:
-    # The four that train for long are left out: the files are the same that are tested here.
-    quick = "not strength and not learned and not bfloat16"
-    options = ["-q", "-p", "no:cacheprovider", "-k", quick]
-    result = inside(digits_project, "-m", "pytest", *options, "tests/quartet/digits")
+def test_the_project_passes_its_own_tests(made_project: MadeProject) -> None:
+    """They run all pipelines on the samples, too."""
+    result = made_project.run("-m", "pytest", "-q", "-p", "no:cacheprovider")
     assert result.returncode == 0, result.stdout
     passed = re.search(r"(\d+) passed", result.stdout)
     assert passed
     assert int(passed[1]) > 40
 
 
-def test_the_configuration_and_pages_of_digits_alone_pass_the_checks_of_the_house(
-    digits_project: Path,
+@pytest.mark.parametrize(
+    ("scenario", "files", "lines"),
+    [
+        ("digits", 135, 9_500),
+        ("faq", 180, 16_500),
+        ("sensors", 265, 21_000),
+        ("style", 190, 18_500),
+    ],
+)
+def test_a_project_of_one_scenario_is_small(
+    scenario: str, files: int, lines: int, tmp_path: Path
 ) -> None:
-    # That of the guide takes minutes, and does the same as here.
-    options = ["-q", "-p", "no:cacheprovider", "-k", "not guide_says_can_be_done"]
-    checks = (
-        "tests/quartet/test_configuration.py",
-        "tests/repository/test_import_contracts.py",
-        "tests/repository/test_workflows.py",
-        "tests/docs",
+    """Lines of Python with tests; 65 of the files of sensors are the sample."""
+    code = make(tmp_path / "own", scenario)
+    assert code == 0
+    found = [path for path in (tmp_path / "own").rglob("*") if path.is_file()]
+    assert len(found) <= files
+    texts = [path.read_text(encoding="utf-8") for path in found if path.suffix == ".py"]
+    assert sum(text.count("\n") for text in texts) <= lines
+
+
+def make(project: Path, scenarios: str, *, package: str = PACKAGE, azure: bool = False) -> int:
+    """Fill a folder as the hook does; return the exit code."""
+    project.mkdir()
+    code: int = new_project.main(
+        ROOT, project, name="Own Fleet", package=package, scenarios=scenarios, azure=azure
     )
-    result = inside(digits_project, "-m", "pytest", *options, *checks)
-    assert result.returncode == 0, result.stdout
+    return code
 
 
-def test_a_benchmark_of_digits_alone_can_write_its_page(digits_project: Path) -> None:
-    result = inside(digits_project, "-c", MEASURE)
+def test_pages_of_the_project_lead_only_to_what_it_has(made_project: MadeProject) -> None:
+    readme = (made_project.folder / "README.md").read_text(encoding="utf-8")
+    assert readme.startswith("# Own Fleet\n")
+    for name in PIPELINES:
+        assert (f"- {name}: " in readme) == (name in made_project.chosen)
+    lost = []
+    for page in made_project.files(".md"):
+        text = page.read_text(encoding="utf-8")
+        assert "<!-- " not in re.sub(r"<!-- [\w ]+: (begin|end) -->", "", text), page
+        for target in re.findall(r"\]\((?![a-z]+:)([^)#\s]+)", re.sub(r"(?s)```.*?```", "", text)):
+            if not (page.parent / target).exists():
+                lost.append((page.name, target))
+    assert lost == []
+
+
+def test_pages_of_the_project_name_only_commands_that_its_makefile_has(
+    made_project: MadeProject,
+) -> None:
+    makefile = (made_project.folder / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert {"run", "test", "format", "lint"} <= targets
+    for name in ("README.md", "CONTRIBUTING.md", ".github/workflows/test.yml"):
+        text = (made_project.folder / name).read_text(encoding="utf-8")
+        commands = set(re.findall(r"(?:^\$ |`|run: )make ([a-z-]+)", text, re.MULTILINE))
+        assert commands <= targets, name
+    for name in re.findall(r"^\t.*?([\w.-]+\.lock)", makefile, re.MULTILINE):
+        assert (made_project.folder / name).exists()
+
+
+def test_what_makes_projects_and_tests_of_the_repository_stay_behind(
+    made_project: MadeProject,
+) -> None:
+    own = {path.relative_to(ROOT / "starter/own") for path in (ROOT / "starter/own").rglob("*")}
+    names = {path.relative_to(made_project.folder) for path in made_project.files()} - own
+    left_out = {
+        name.as_posix() for name in names if table.fits(name.as_posix(), TABLE.left_out["files"])
+    }
+    assert left_out == set()
+    folders = {name.parts[1] for name in names if name.parts[0] == "tests"}
+    assert {name for name in folders if "." not in name} == {PACKAGE}
+
+
+def test_lock_files_have_all_that_the_project_needs_and_no_more(made_project: MadeProject) -> None:
+    names = locked(made_project.folder)
+    for name in names:
+        assert set(NEEDED[name]) <= names | {"setuptools"}, name
+    assert ("torch" in names) == bool({"digits", "style"} & made_project.chosen)
+    assert ("lightgbm" in names) == ("faq" in made_project.chosen)
+    versions = "".join((ROOT / path).read_text("utf-8") for path in ROOT.glob("requirements*.lock"))
+    for path in made_project.folder.glob("requirements*.lock"):
+        lines = path.read_text(encoding="utf-8").splitlines()[1:]
+        assert [line for line in lines if line not in versions] == []
+
+
+@pytest.fixture(scope="module")
+def digits_project(tmp_path_factory: pytest.TempPathFactory) -> MadeProject:
+    """A project made by answering the questions, in which its pipeline has run."""
+    folder = tmp_path_factory.mktemp("answered")
+    result = start(folder, "--name", "My Digits", answers="digits\nno\n")
     assert result.returncode == 0, result.stderr
-    page = (digits_project / "docs/benchmarks.md").read_text(encoding="utf-8")
-    assert "| what | – | 1 | – | – |" in page
+    assert "Any of them, with commas in between" in result.stdout
+    project = folder / "my-digits"
+    made = MadeProject(project, {"digits"}, make_python(project, folder / "environment"))
+    result = made.run("-m", "kedro", "run", "--params", QUICK)
+    assert result.returncode == 0, result.stderr
+    return made
 
 
-MEASURE = """
-import pathlib, sys
-sys.path.insert(0, "tests")
-from figures import write_figure
-row = {"reference": "–", "quartet": "1", "target": "–", "reached": "–"}
-file = pathlib.Path("tests/benchmarks/test_mnist.py").resolve()
-write_figure("A section", "what", file=file, **row)
-"""
-
-
-def test_the_documentation_of_digits_alone_has_no_lost_link(
-    digits_project: Path, tmp_path: Path
+def test_a_registered_model_has_the_code_of_the_project_under_its_own_name(
+    digits_project: MadeProject, tmp_path: Path
 ) -> None:
-    result = inside(
-        digits_project, "-m", "mkdocs", "build", "--quiet", "--strict", "-d", str(tmp_path)
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    (model, *_) = digits_project.folder.glob("mlartifacts/**/MLmodel")
+    shutil.copytree(model.parent, tmp_path / "model")
+    assert "loader_module: my_digits.digits.serving\n" in (model.read_text(encoding="utf-8"))
+    alone = "import sys, mlflow; model = mlflow.pyfunc.load_model('model'); import my_digits.digits"
+    shown = f"{alone}; print(my_digits.digits.__file__)"
+    project = digits_project.folder / "src/my_digits"
+    hidden = project.rename(project.with_name("hidden"))
+    try:
+        result = subprocess.run(
+            [str(digits_project.python), "-c", shown],
+            cwd=tmp_path,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        hidden.rename(project)
+    assert result.returncode == 0, result.stderr
+    assert Path(result.stdout.strip()).is_relative_to(tmp_path / "model/code")
+
+
+def test_an_error_of_the_project_is_one_line(digits_project: MadeProject) -> None:
+    result = digits_project.run("-m", "kedro", "run", "--params", "mnist_data=nowhere")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in result.stderr
 
 
 def test_an_unknown_scenario_is_reported_with_the_known_ones_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
-    by_file = configured(tmp_path / "file", "digits, digitz")
+    by_file = configured(tmp_path / "file", scenarios="digits, digitz")
     message = "Error: scenarios: there is no 'digitz'; known are digits, faq, sensors, style, with "
     assert by_file.returncode != 0
     assert message in by_file.stderr
@@ -320,15 +431,9 @@ def test_the_prompt_takes_the_scenarios_of_the_table_and_nothing_else() -> None:
     assert all(f"\n{name} " in f"\n{prompt['text']}" for name in TABLE.scenarios)
 
 
-def test_every_file_has_one_owner() -> None:
-    owners = {name: TABLE.owners(name) for name in FILES}
+def test_every_file_has_one_scenario_at_most() -> None:
+    owners = {name: set(TABLE.owners(name)) - {table.AZURE} for name in FILES}
     assert {name: found for name, found in owners.items() if len(found) > 1} == {}
-
-
-def test_what_is_right_only_beside_all_scenarios_comes_with_all_of_them() -> None:
-    for glob in TABLE.whole:
-        assert TABLE.is_wanted(glob, TABLE.chosen("all"))
-        assert not TABLE.is_wanted(glob, TABLE.chosen("digits, faq, style"))
 
 
 @pytest.mark.parametrize(
@@ -337,48 +442,71 @@ def test_what_is_right_only_beside_all_scenarios_comes_with_all_of_them() -> Non
 def test_folders_of_pipelines_and_samples_belong_to_a_scenario(folder: str) -> None:
     inner = [name for name in FILES if re.match(rf"{folder}/(?!sample_data)\w+/", name)]
     assert inner
-    assert [name for name in inner if not TABLE.owners(name)] == []
-
-
-def globs() -> Iterator[tuple[str, str]]:
-    """Every glob of the table, with what it stands under."""
-    for name, parts in TABLE.scenarios.items():
-        yield from ((name, glob) for glob in parts["files"])
-    for name, listed in TABLE.shared.items():
-        yield from ((name, glob) for glob in listed)
-    for name in ("whole", "starter", "leave_with", "stay"):
-        yield from ((name, glob) for glob in getattr(TABLE, name))
+    assert [name for name in inner if not set(TABLE.owners(name)) - {table.AZURE}] == []
 
 
 def test_no_glob_of_the_table_is_left_over() -> None:
+    found = [(name, glob) for name, part in TABLE.parts.items() for glob in part["files"]]
+    found += [("left_out", glob) for glob in (*TABLE.left_out["files"], *TABLE.claimed_only)]
     assert [
-        (name, glob) for name, glob in globs() if not any(table.fits(f, [glob]) for f in FILES)
+        (name, glob) for name, glob in found if not any(table.fits(f, [glob]) for f in FILES)
     ] == []
 
 
-def cuts() -> Iterator[tuple[str, str, str]]:
-    """Every part of a shared file that the table gives to a scenario."""
-    for kind in ("keys", "lines", "sections", "definitions"):
-        for name, parts in TABLE.parts(kind, TABLE.scenarios):
-            yield from ((kind, name, part) for part in parts)
-    for name, parts in TABLE.starter_lines.items():
-        yield from (("lines", name, part) for part in parts)
-
-
-def test_what_the_table_takes_out_of_a_file_is_in_it() -> None:
+@pytest.mark.parametrize("azure", [True, False], ids=["azure", "local"])
+def test_what_the_table_takes_out_of_a_file_is_in_it(azure: bool) -> None:
+    """Of a file that the plugin's absence shortens first, what remains is meant."""
     missed = []
-    for kind, name, part in cuts():
-        text = (ROOT / name).read_text(encoding="utf-8")
-        without: Any = getattr(blocks, f"without_{kind}")
-        if len(without(text, [part])) == len(text):
-            missed.append((kind, name, part))
+    for kind in table.CUTS:
+        cut = blocks.with_swaps if kind == "swaps" else getattr(blocks, f"without_{kind}")
+        names = TABLE.parts if not azure else [*TABLE.scenarios]
+        for name, parts in TABLE.cuts(kind, names):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            singles = [{old: new} for old, new in parts.items()] if kind == "swaps" else parts
+            for part in singles:
+                if cut(part if kind == "swaps" else [part], text) == text:
+                    missed.append((kind, name, part))
     assert missed == []
 
 
 def test_dependencies_of_the_table_are_declared() -> None:
     declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    named = {each for parts in TABLE.scenarios.values() for each in parts["dependencies"]}
-    assert [name for name in named if not re.search(rf'^    "{name}[<>=]', declared, re.M)] == []
+    parts = (*TABLE.parts.values(), TABLE.left_out)
+    named = {each for part in parts for each in part["dependencies"]}
+    assert [
+        name for name in named if not re.search(rf'^    "{name}[<>=\[]', declared, re.MULTILINE)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["class", "2fleets", "Fleet", "größe", "json", "torch", "faq", "tests"]
+)
+def test_a_package_cannot_have_a_name_that_hides_another_module(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^python_package: '{name}' is "):
+        naming.check_package(name, TABLE.scenarios, ROOT / "pyproject.toml")
+
+
+def test_names_within_the_new_name_are_replaced_once(tmp_path: Path) -> None:
+    put(tmp_path, "src/quartet/a.py", "tests/quartet/b.py")
+    (tmp_path / "a.yml").write_text("quartet-jobs quartet.faq QUARTET_SQL Quartet quartet_raw\n")
+    naming.rename(tmp_path, "my_quartet", "My Quartet")
+    assert (tmp_path / "src/my_quartet/a.py").read_text() == "src/my_quartet/a.py"
+    assert (tmp_path / "tests/my_quartet/b.py").is_file()
+    assert (tmp_path / "a.yml").read_text() == (
+        "my-quart-jobs my_quartet.faq MY_QUARTET_SQL My Quartet my_quartet_raw\n"
+    )
+
+
+def test_modules_leave_unless_code_or_configuration_uses_them(tmp_path: Path) -> None:
+    put(tmp_path, *(f"src/quartet/datasets/{name}.py" for name in "abcd"))
+    for name in "abcd":
+        (tmp_path / f"src/quartet/datasets/{name}.py").write_text('"""See quartet.datasets.d."""\n')
+    (tmp_path / "src/quartet/datasets/a.py").write_text("from quartet.datasets import b\n")
+    (tmp_path / "catalog.yml").write_text("x: {type: quartet.datasets.a.Dataset}\n")
+    (tmp_path / "src/quartet/run.py").write_text('RUNNER = "quartet.datasets.c.Runner"\n')
+    leaving.prune(tmp_path, ["src/quartet/datasets/*"])
+    left = sorted(path.stem for path in (tmp_path / "src/quartet/datasets").iterdir())
+    assert left == ["a", "b", "c"]
 
 
 def test_comments_of_what_stays_are_kept_and_those_of_what_leaves_are_not() -> None:
@@ -407,7 +535,7 @@ cloud:
   # The end.
   end: true
 """
-    assert blocks.without_keys(before, ["cloud.assets.st*", "cloud.trigger.*"]) == after
+    assert blocks.without_keys(["cloud.assets.st*", "cloud.trigger.*"], before) == after
 
 
 def test_of_a_list_leaves_what_has_the_name_and_nothing_around_it() -> None:
@@ -422,8 +550,8 @@ def test_of_a_list_leaves_what_has_the_name_and_nothing_around_it() -> None:
         run: make
 """
     after = before.replace(before[before.index("      # Of") : before.index("      - name: R")], "")
-    assert blocks.without_keys(before, ["jobs.test.steps.Keep *"]) == after
-    assert blocks.without_keys(after, ["jobs.test.steps.Keep *"]) == after
+    assert blocks.without_keys(["jobs.test.steps.Keep *"], before) == after
+    assert blocks.without_keys(["jobs.test.steps.Keep *"], after) == after
 
 
 def test_a_link_to_a_page_that_left_becomes_text_and_a_picture_goes(tmp_path: Path) -> None:
@@ -438,7 +566,7 @@ def test_a_link_to_a_page_that_left_becomes_text_and_a_picture_goes(tmp_path: Pa
     within = "Text.\n\n[![All](lost.png)](page.md)\n\n[A](page.md)\n"
     assert pages.without_lost_links(within, page) == "Text.\n\n[A](page.md)\n"
     code = "````md\n[a](b.md)\n\n\n```\n[a](b.md)\n```\n````\n"
-    left = pages.without_lost_parts(f"[a](b.md)\n{code}[a](b.md)\n", page, tmp_path)
+    left = pages.without_lost_parts(f"[a](b.md)\n{code}[a](b.md)\n", page)
     assert left == f"a\n{code}a\n"
 
 
