@@ -220,8 +220,8 @@ def test_the_package_has_the_name_that_was_chosen_everywhere(made_project: MadeP
         if "quartet" in str(path.relative_to(made_project.folder)).lower()
         or re.search(rb"(?i)quartet", path.read_bytes())
     ]
-    # The weights of styles have the program's name that trained them.
-    kept = {path for path in named if path.suffix == ".safetensors"}
+    # Weights of styles and the sample video have the name of the program that made them.
+    kept = {path for path in named if path.suffix in {".mp4", ".safetensors"}}
     assert {path.relative_to(made_project.folder) for path in named if path not in kept} <= own
     pyproject = (made_project.folder / "pyproject.toml").read_text(encoding="utf-8")
     assert f'\nname = "{PACKAGE}"\n' in pyproject
@@ -316,7 +316,8 @@ def test_pages_of_the_project_lead_only_to_what_it_has(made_project: MadeProject
     for page in made_project.files(".md"):
         text = page.read_text(encoding="utf-8")
         assert "<!-- " not in re.sub(r"<!-- [\w ]+: (begin|end) -->", "", text), page
-        for target in re.findall(r"\]\((?![a-z]+:)([^)#\s]+)", re.sub(r"(?s)```.*?```", "", text)):
+        prose = re.sub(r"(?s)```.*?```|`[^`\n]+`", "", text)
+        for target in re.findall(r"\]\((?![a-z]+:)([^)#\s]+)", prose):
             if not (page.parent / target).exists():
                 lost.append((page.name, target))
     assert lost == []

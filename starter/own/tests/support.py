@@ -26,7 +26,7 @@ def bootstrap() -> ProjectMetadata:
 
 def make_workspace(folder: Path) -> Path:
     """Copy configuration, samples and source, without results of earlier runs."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "local", "mnist_original")
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "local", "*_original")
     for part in (ROOT / name for name in _PARTS):
         target = folder / part.relative_to(ROOT)
         if part.is_dir():
