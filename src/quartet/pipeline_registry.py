@@ -45,7 +45,7 @@ def register_pipelines() -> dict[str, Pipeline]:
             pipelines = find_pipelines()
     is_default = pipelines.pop("__default__", None) is not None
     for name in pipelines:
-        pipelines[name] = Scenarios.in_namespace(name, pipelines[name])
+        pipelines[name] = Scenarios([pipelines[name]], namespace=name)
     if is_default:
         pipelines["__default__"] = Scenarios(pipelines[name] for name in SAMPLE_RUN)
     return dict(sorted(pipelines.items()))  # `find_pipelines` returns them in arbitrary order

@@ -166,9 +166,9 @@ def test_a_box_unfolds_to_its_stages_and_a_stage_to_its_nodes(
 
 def unfold(page, box):
     """Double-click on a box, and wait until it is replaced by its content."""
-    name = page.locator(".pipeline-node__text").get_by_text(box, exact=True)
-    name.dblclick()
-    expect(name).to_have_count(0)
+    node = page.locator(".pipeline-node", has=page.get_by_text(box, exact=True))
+    node.dblclick()
+    expect(node).to_have_count(0)
     settle(page)
 
 

@@ -10,6 +10,8 @@ from kedro.pipeline import Node, Pipeline
 
 _FIGURE = "_figure"
 """Suffix of the datasets of figures."""
+_MOST_OUTPUTS = 9
+"""Outputs of a pipeline that are readable side by side in Kedro-Viz."""
 _NAME_FILTERS = {"from_nodes", "to_nodes", "node_names"}
 """Arguments of `Pipeline.filter` that contain names of nodes."""
 
@@ -20,17 +22,17 @@ class Scenarios(Pipeline):
     Kedro runs all nodes without dependencies first, so the pipelines of one run interleave.
     """
 
-    def __init__(self, nodes: Iterable[Node | Pipeline]) -> None:
-        """Store the order of the namespaces, and combine the nodes."""
+    def __init__(self, nodes: Iterable[Node | Pipeline], namespace: str | None = None) -> None:
+        """Store the order of the namespaces, and combine the nodes.
+
+        Args:
+            nodes: Nodes and pipelines in the order to run; the same node may be in several.
+            namespace: Namespace to put the nodes into; names of datasets do not change.
+        """
         parts = [part.nodes if isinstance(part, Pipeline) else [part] for part in nodes]
         given = list(dict.fromkeys(node for part in parts for node in part))
-        self._order = list(dict.fromkeys(map(_scenario, given)))
-        super().__init__(given)
-
-    @classmethod
-    def in_namespace(cls, name: str, pipeline: Pipeline) -> Scenarios:
-        """Return a pipeline in the namespace `name`, with unchanged names of datasets."""
-        return cls([Pipeline(pipeline, namespace=name, prefix_datasets_with_namespace=False)])
+        self._order = [namespace] if namespace else list(dict.fromkeys(map(_scenario, given)))
+        super().__init__(given, namespace=namespace, prefix_datasets_with_namespace=False)
 
     @cached_property
     def _ordered_nodes(self) -> list[Node]:
@@ -79,12 +81,13 @@ class Scenarios(Pipeline):
 
         Kedro-Viz draws the inputs and outputs of a collapsed box beside it, and all others inside.
         Of several pipelines too many would be drawn to be read, so only what other nodes use is
-        left; of one pipeline all but its figures.
+        left; of one pipeline its inputs, and its outputs without figures, unless they are many.
         """
         selected = super().only_nodes_with_namespaces(node_namespaces)
         drawn = (self - selected).datasets()
         if len(self._order) == 1:
-            drawn |= {name for name in self.datasets() if not name.endswith(_FIGURE)}
+            outputs = {name for name in self.outputs() if not name.endswith(_FIGURE)}
+            drawn |= self.inputs() | (outputs if len(outputs) <= _MOST_OUTPUTS else set())
         return _Box(selected, drawn)
 
 
@@ -96,7 +99,7 @@ class _Box(Pipeline):
         self._drawn = drawn
 
     def inputs(self) -> set[str]:
-        """Return the inputs to draw, and parameters, which are never drawn as datasets."""
+        """Return the inputs to draw, and parameters, which Kedro-Viz would draw otherwise."""
         return {each for each in super().inputs() if each in self._drawn or ":" in each}
 
     def outputs(self) -> set[str]:

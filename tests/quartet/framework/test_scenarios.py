@@ -19,7 +19,7 @@ def copy(*values):
 def chain(name, *datasets):
     """Return a pipeline in a namespace: each dataset is made of the one before."""
     nodes = [Node(copy, [one], made, name=f"make_{made}") for one, made in pairwise(datasets)]
-    return Scenarios.in_namespace(name, Pipeline(nodes))
+    return Scenarios(nodes, namespace=name)
 
 
 def names(pipeline):
@@ -30,14 +30,14 @@ TWO = Scenarios([chain("second", "raw", "x", "y_figure"), chain("first", "raw", 
 ORDER = ["second.make_x", "second.make_y_figure", "first.make_a", "first.make_b"]
 
 
-def test_pipelines_run_one_after_the_other_in_the_order_given():
+def test_pipelines_do_not_interleave_and_run_in_the_order_given():
     assert names(TWO) == ORDER
     assert names(Scenarios([chain("first", "raw", "a", "b"), TWO])) == ORDER[2:] + ORDER[:2]
 
 
 def test_a_pipeline_runs_after_those_whose_outputs_it_reads():
-    reader, writer = chain("reader", "made", "end"), chain("writer", "raw", "made")
-    assert names(Scenarios([reader, writer])) == ["writer.make_made", "reader.make_end"]
+    reader, writer = chain("reader", "made", "last"), chain("writer", "raw", "made")
+    assert names(Scenarios([reader, writer])) == ["writer.make_made", "reader.make_last"]
 
 
 def test_pipelines_that_depend_on_each_other_run_in_the_order_of_kedro():
@@ -69,14 +69,13 @@ def test_a_name_in_two_namespaces_needs_its_namespace():
 
 
 def _make_other_a():
-    other = Pipeline([Node(copy, ["raw"], "other", name="make_a")])
-    return Scenarios.in_namespace("two", other)
+    return Scenarios([Node(copy, ["raw"], "other", name="make_a")], namespace="two")
 
 
 def test_a_box_among_several_has_only_what_others_read():
     box = TWO.only_nodes_with_namespaces(["second"])
     assert (box.inputs(), box.outputs()) == ({"raw"}, set())
-    three = Scenarios([TWO, chain("third", "b", "end")])
+    three = Scenarios([TWO, chain("third", "b", "last")])
     assert three.only_nodes_with_namespaces(["first"]).outputs() == {"b"}
     assert three.only_nodes_with_namespaces(["third"]).outputs() == set()
 
@@ -86,6 +85,15 @@ def test_the_box_of_one_pipeline_has_all_but_its_figures():
     assert (box.inputs(), box.outputs()) == ({"raw"}, set())
     box = chain("one", "raw", "x_figure", "table").only_nodes_with_namespaces(["one"])
     assert (box.inputs(), box.outputs()) == ({"raw"}, {"table"})
+
+
+def test_many_outputs_are_drawn_when_the_box_is_unfolded():
+    def outputs(count):
+        nodes = [Node(copy, "raw", f"table_{n}", name=f"make_{n}") for n in range(count)]
+        return Scenarios(nodes, "one").only_nodes_with_namespaces(["one"]).outputs()
+
+    assert len(outputs(9)) == 9
+    assert outputs(10) == set()
 
 
 @pytest.mark.parametrize("name", sorted(pipelines))
