@@ -80,6 +80,14 @@ def choose_trial(study: optuna.Study, questions: int, caution: float) -> FrozenT
     return best if metric - get_metric(start) > caution * error else start
 
 
+def describe_choice(study: optuna.Study, chosen: FrozenTrial) -> str:
+    """Return why `choose_trial` chose a trial."""
+    best = find_best_trial(study)
+    if chosen.number == best.number:
+        return f"trial {chosen.number} chosen: the best of {len(study.trials)}"
+    return f"trial {chosen.number} kept: the lead of trial {best.number} is within chance"
+
+
 def make_parameters(trial: FrozenTrial, space: SearchSpace) -> RankerParameters:
     """Return the parameters of a finished trial, with its best number of trees."""
     fixed = {name: value for name, value in space if not hasattr(value, "suggest")}

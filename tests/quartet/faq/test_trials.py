@@ -77,3 +77,16 @@ def test_importance_needs_trials_that_differ():
     table = trials.compute_importance(study, 1)
     assert table["parameter"].tolist() == ["x"]
     assert table["importance"].sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("caution", "reason"),
+    [
+        (1.0, "trial 0 kept: the lead of trial 1 is within chance"),
+        (0.0, "trial 1 chosen: the best of 2"),
+    ],
+)
+def test_the_choice_is_explained(caution, reason):
+    study = make_study([0.90, 0.91])
+    chosen = trials.choose_trial(study, 100, caution)
+    assert trials.describe_choice(study, chosen) == reason

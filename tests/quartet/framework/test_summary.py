@@ -127,7 +127,7 @@ def test_summary_shows_metrics_model_and_paths(catalog, capsys):
 
 def test_each_pipeline_of_a_run_has_its_own_section(catalog, capsys):
     run(catalog, "digits", "film", env="azureml")
-    first, second, hints = capsys.readouterr().out.split("\n\n")
+    first, second, _, hints = capsys.readouterr().out.split("\n\n")
     assert first.startswith("digits, done")
     assert second.splitlines()[1:] == [
         "  images  2",
@@ -375,3 +375,66 @@ def test_run_in_several_processes_ends_in_a_summary(catalog, capsys):
     output = capsys.readouterr().out
     assert output.startswith("digits, done\n  test_accuracy  0.9582 ")
     assert "  metrics  reports/digits/metrics.json\n  figures  1 in reports/digits\n" in output
+
+
+def test_a_run_of_several_pipelines_ends_in_a_table_with_the_strongest_baseline(catalog, capsys):
+    declared = {"found": {"accuracy": "test_accuracy", "lost": "no_such_metric"}}
+    declared["baselines"] = {"weak": "of_no_interest", "strong": "images", "lost": "no_such_metric"}
+    catalog["digits_metrics"].metadata["quartet"] |= declared
+    run(catalog, "digits", "film")
+    table = capsys.readouterr().out.split("\n\n")[2]
+    assert table.splitlines() == [
+        "pipeline  found (95 % interval)               strongest baseline  time",
+        "digits    accuracy 0.9582 (0.9322 to 0.9745)  strong 27,636       5.0 s",
+        "          classifier, version 3 (first version)",
+        "          see reports/digits",
+        "film                                          –                   4.0 s",
+        "          see 5 files, from 0.png, memory://",
+    ]
+
+
+def test_the_table_says_why_parameters_were_chosen(catalog, capsys, monkeypatch):
+    reason = "trial 0 kept: the lead of trial 12 is within chance"
+    monkeypatch.setattr(WRITE, "_func", lambda: {"choice": reason})
+    run(catalog, "digits", "film")
+    *sections, table, _ = capsys.readouterr().out.split("\n\n")
+    assert f"\n          {reason}\n" in table
+    assert f"\n  choice   {reason}\n" in sections[1]
+
+
+def test_long_reasons_are_wrapped_at_100_columns(catalog, capsys, monkeypatch):
+    release = ModelRelease(False, "not better " * 20 + "x" * 60, "loader", {}, (), None)
+    monkeypatch.setattr(FIT, "_func", lambda: (METRICS, release))
+    run(catalog, "digits", "film")
+    lines = capsys.readouterr().out.split("\n\n")[2].splitlines()
+    assert max(map(len, lines)) <= 100
+    assert " ".join(" ".join(lines).split()).count("not better") == 20
+
+
+def test_the_table_of_all_scenarios_fits_into_100_columns(trained_output):
+    *_, table, _ = trained_output.stdout.split("\n\n")
+    lines = table.splitlines()
+    assert [line.split()[0] for line in lines if line[0] != " "] == ["pipeline", *SAMPLE_RUN]
+    assert max(map(len, lines)) <= 100
+    assert "cosine" in next(line for line in lines if line.startswith("faq_tuning"))
+    assert any(re.match(r" +trial \d+ (kept|chosen): ", line) for line in lines)
+
+
+@pytest.mark.parametrize("pipeline", SAMPLE_RUN)
+def test_metrics_of_the_table_exist(trained_workspace, pipeline):
+    metrics = json.loads(
+        (trained_workspace / f"data/08_reporting/{pipeline}/metrics.json").read_text()
+    )
+    declaration, _ = read_declaration(pipeline)
+    assert declaration["found"]
+    names = {**declaration["found"], **declaration.get("baselines", {})}.values()
+    assert set(names) <= metrics.keys()
+
+
+def test_log_has_the_time_of_each_node_with_its_pipeline(trained_output):
+    started = re.findall(r"Running node: (\S+) \(", trained_output.stderr)
+    ended = re.findall(r"Completed node: (\S+) in [\d.]+ \w+", trained_output.stderr)
+    assert ended == started
+    scenarios = [name.partition(".")[0] for name in started]
+    assert list(dict.fromkeys(scenarios)) == SAMPLE_RUN
+    assert scenarios == sorted(scenarios, key=SAMPLE_RUN.index)

@@ -1,5 +1,7 @@
 """Print a summary at the end of a run: main metrics and paths of results, by pipeline.
 
+A run of several pipelines ends in a table of them.
+
 The summary goes to stdout and the log to stderr, so `kedro run > summary.txt` contains the summary
 only. The metadata of a pipeline's metrics in the catalog selects main metrics and results:
 
@@ -9,6 +11,8 @@ faq_matching_metrics:
     quartet:
       main: [questions, questions_with_probable_match]
       results: [faq_matches]
+      found: {matched: questions_with_probable_match}  # for the table: metrics by label
+      baselines: {}                                    # the same; the highest is shown
 ```
 """
 
@@ -20,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
@@ -29,6 +33,7 @@ from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import ranks
 from kedro_cloud.core.console import align_columns, bold, format_duration
 from kedro_cloud.core.hooks import NodeStartHooks
+from quartet.framework.hooks.scenario_table import ScenarioRow, format_table
 
 if TYPE_CHECKING:
     from kedro.io import CatalogProtocol
@@ -119,8 +124,11 @@ class SummaryHooks(NodeStartHooks):
             if section.metrics is not None:
                 _print([section.lines()])
             return
-        sections = self._sections(run_params.get("pipeline_names") or [_DEFAULT], catalog)
+        names = run_params.get("pipeline_names") or [_DEFAULT]
+        sections = list(self._sections(names, catalog))
         if parts := [section.lines() for section in sections]:
+            if len(parts) > 1:
+                parts.append(format_table([section.table_row() for section in sections]))
             _print([*parts, _hints(run_params.get("env"))])
 
     def _sections(
@@ -164,12 +172,12 @@ def _read_outputs(node: Node, catalog: CatalogProtocol[Any, Any]) -> _NodeRecord
 
 
 def _summarise(name: str, data: Any) -> Any:
-    """Return metrics, the approval of a model, or a result's `places`; None for other data."""
+    """Return metrics, the approval of a model, a choice or a result's `places`; else None."""
     from quartet.datasets.registered_model import ModelRelease
 
     if isinstance(data, ModelRelease):
         return data.approved, data.reason
-    if name.endswith(METRICS) or (isinstance(data, Mapping) and "places" in data):
+    if name.endswith(METRICS) or (isinstance(data, Mapping) and data.keys() & {"places", "choice"}):
         return dict(data)
     return None
 
@@ -213,24 +221,67 @@ class _Section:
         metrics = self.metrics or {}
         main = self._metadata().get("main", list(metrics))
         for name in (name for name in main if name in metrics):
-            low, high = metrics.get(f"{name}_low_95"), metrics.get(f"{name}_high_95")
-            interval = ""
-            if low is not None and high is not None:
-                interval = f"95% interval {format_number(low)} to {format_number(high)}"
-            yield name, format_metric(name, metrics[name]), interval
+            interval = self._interval(name)
+            yield name, format_metric(name, metrics[name]), interval and f"95% interval {interval}"
+
+    def _interval(self, name: str) -> str:
+        """Return the confidence interval of a metric, or an empty text."""
+        metrics = self.metrics or {}
+        low, high = metrics.get(f"{name}_low_95"), metrics.get(f"{name}_high_95")
+        if low is None or high is None:
+            return ""
+        return f"{format_number(low)} to {format_number(high)}"
 
     def location_rows(self) -> list[tuple[str, str]]:
         """Return what was saved, and its location."""
-        rows = [("model", self._model(name, *release)) for name, release in self._releases()]
-        rows += [
-            ("result", location)
+        rows = [("choice", choice) for choice in self._choices()]
+        rows += [("model", self._model(name, *release)) for name, release in self._releases()]
+        rows += [("result", location) for location in self._results()]
+        if self.metrics is not None and (location := self._location(self.name + METRICS)):
+            rows.append(("metrics", location))
+        return rows + self._figure_rows()
+
+    def table_row(self) -> ScenarioRow:
+        """Return the row of the table of pipelines."""
+        baselines = self._labelled("baselines")
+        strongest = max(baselines, key=lambda label: baselines[label][1], default=None)
+        look = self._results()
+        if self.metrics is not None and (location := self._location(self.name + METRICS)):
+            look.append(location.rpartition("/")[0])
+        models = [self._model(name, *release) for name, release in self._releases()]
+        return ScenarioRow(
+            self.name,
+            ", ".join(self._format_found(*each) for each in self._labelled("found").items()),
+            f"{strongest} {format_metric(*baselines[strongest])}" if strongest else "",
+            format_duration(self.seconds),
+            [*self._choices(), *models, *([f"see {', '.join(look)}"] if look else [])],
+        )
+
+    def _labelled(self, kind: Literal["found", "baselines"]) -> dict[str, tuple[str, float]]:
+        """Return name and value of the declared metrics that this run saved, by label."""
+        metrics, declared = self.metrics or {}, self._metadata().get(kind, {})
+        return {label: (name, metrics[name]) for label, name in declared.items() if name in metrics}
+
+    def _format_found(self, label: str, metric: tuple[str, float]) -> str:
+        interval = self._interval(metric[0])
+        return f"{label} {format_metric(*metric)}" + (f" ({interval})" if interval else "")
+
+    def _choices(self) -> list[str]:
+        """Return why parameters were chosen, as nodes have saved it."""
+        return [
+            str(data["choice"])
+            for data in self.saved.values()
+            if isinstance(data, Mapping) and "choice" in data
+        ]
+
+    def _results(self) -> list[str]:
+        """Return the locations of the results."""
+        return [
+            location
             for name in self._metadata().get("results", ())
             if name in self.saved
             for location in self._result_locations(name)
         ]
-        if self.metrics is not None and (location := self._location(self.name + METRICS)):
-            rows.append(("metrics", location))
-        return rows + self._figure_rows()
 
     def _releases(self) -> list[tuple[str, tuple[bool, str]]]:
         return [(name, data) for name, data in self.saved.items() if isinstance(data, tuple)]
@@ -266,11 +317,11 @@ class _Section:
         protocol, path = file
         return shorten_path(path) if protocol == "file" else f"{protocol}://{path}"
 
-    def _metadata(self) -> Mapping[str, list[str]]:
+    def _metadata(self) -> Mapping[str, Any]:
         name = self.name + METRICS
         dataset = self.catalog.get(name) if name in self.catalog else None
         metadata = getattr(dataset, "metadata", None) or {}
-        quartet: Mapping[str, list[str]] = metadata.get("quartet", {})
+        quartet: Mapping[str, Any] = metadata.get("quartet", {})
         return quartet
 
 

@@ -142,6 +142,7 @@ def tune_ranker(
     with run_study(faq_study, f"faq-{key[:12]}", objective) as study:
         trials = faq.trials.make_trials_table(study)
         chosen = faq.trials.choose_trial(study, len(tune.original), faq_study_settings.caution)
+        choice = faq.trials.describe_choice(study, chosen)
         parameters = faq.trials.make_parameters(chosen, faq_search_space)
         importance = faq.trials.compute_importance(study, faq_study_settings.seed)
     chosen_parameters = {
@@ -149,6 +150,7 @@ def tune_ranker(
         "trial": chosen.number,
         "metric": chosen.value,
         "best_metric": float(trials.loc[trials["state"] == "complete", "metric"].max()),
+        "choice": choice,
     }
     metric = faq_study_settings.metric
     searched = [name for name in trials if name in dict(faq_search_space)]
