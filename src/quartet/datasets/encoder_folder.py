@@ -1,0 +1,151 @@
+"""Folders of sentence encoders: a network in ONNX, its tokenizer and configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from kedro.io.core import AbstractDataset, DatasetError
+
+from quartet.datasets.location import Location
+
+AUTO, LEXICAL = "auto", "lexical"
+"""Values of `folder` that are no folder: the fetched encoder, if there is one; and none."""
+_HINT = "a sentence encoder is one .onnx file and tokenizer.json; `kedro fetch encoder` brings one"
+
+
+@dataclass(frozen=True)
+class EncoderFolder:
+    """The files of a sentence encoder.
+
+    Attributes:
+        path: The folder, as it was configured.
+        files: Contents of the files by name; the network is `model.onnx`.
+    """
+
+    path: str
+    files: Mapping[str, bytes]
+
+
+class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
+    """Loads the files of a sentence encoder, in the layout of Sentence Transformers.
+
+    The network is the only `.onnx` file of the folder or of its folder `onnx`, under any name.
+
+    ```yaml
+    sentence_encoder:
+      type: quartet.datasets.encoder_folder.EncoderFolderDataset
+      folder: ${runtime_params:faq_features.encoder,auto}
+      fetched: data/01_raw/encoder
+    ```
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        fetched: str,
+        configs: Sequence[str] = (),
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Configure the dataset.
+
+        Args:
+            folder: Local path or any fsspec URL; `auto` for `fetched` if it exists; `lexical` for
+                no encoder.
+            fetched: Folder of the encoder that is fetched, which may be missing.
+            configs: Names of configuration files to load as well, where they exist.
+            credentials: Passed to the fsspec file system.
+            fs_args: Passed to the fsspec file system.
+            metadata: Ignored here; read by plugins.
+        """
+        self._folder = folder
+        self._path = fetched if folder == AUTO else folder
+        self._configs = tuple(configs)
+        self._location = (
+            None if folder == LEXICAL else Location.from_filepath(self._path, credentials, fs_args)
+        )
+        # Hooks read these attributes, which all datasets of Kedro's file formats have.
+        self._filepath = self._location and PurePosixPath(self._location.path)
+        self._protocol = self._location and self._location.protocol
+        self.metadata = metadata
+
+    def load(self) -> EncoderFolder | None:
+        """Return the files; None for no encoder.
+
+        Raises:
+            DatasetError: The folder is missing, lacks the network or the tokenizer, or has several
+                networks.
+        """
+        location = self._find()
+        if location is None:
+            return None
+        files = {"model.onnx": replace(location, path=self._find_network(location)).read()}
+        for name in ("tokenizer.json", *self._configs):
+            file = replace(location, path=f"{location.path.rstrip('/')}/{name}")
+            if file.exists():
+                files[name] = file.read()
+        if "tokenizer.json" not in files:
+            raise DatasetError(f"{location.path}: tokenizer.json is missing; {_HINT}")
+        return EncoderFolder(self._path, files)
+
+    def check_at_start(self) -> None:
+        """Check that the folder exists and has one network.
+
+        Raises:
+            DatasetError: As for `load`.
+        """
+        location = self._find()
+        if location is not None:
+            self._find_network(location)
+
+    def save(self, data: Any) -> None:
+        """Raise: the dataset cannot be saved.
+
+        Raises:
+            DatasetError: Always.
+        """
+        raise DatasetError(
+            "EncoderFolderDataset is read-only; remove this dataset from the outputs of the node"
+        )
+
+    def _find(self) -> Location | None:
+        """Return the folder; None for no encoder."""
+        location = self._location
+        if location is None:
+            return None
+        location.filesystem.invalidate_cache()
+        if location.filesystem.isdir(location.path):
+            return location
+        if self._folder == AUTO:
+            return None
+        raise DatasetError(f"{location.path}: no such folder; {_HINT}")
+
+    def _find_network(self, location: Location) -> str:
+        """Return the path of the only network."""
+        filesystem, path = location.filesystem, location.path.rstrip("/")
+        networks = sorted(
+            file
+            for folder in (path, f"{path}/onnx")
+            if filesystem.isdir(folder)
+            for file in filesystem.ls(folder, detail=False)
+            if str(file).endswith(".onnx")
+        )
+        if len(networks) == 1:
+            return str(networks[0])
+        names = ", ".join(PurePosixPath(file).name for file in networks) or "none"
+        raise DatasetError(f"{path}: has {len(networks)} .onnx files ({names}); {_HINT}")
+
+    def _exists(self) -> bool:
+        return (
+            self._location is None
+            or self._folder == AUTO
+            or bool(self._location.filesystem.isdir(self._location.path))
+        )
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": self._folder}

@@ -1,0 +1,60 @@
+"""An encoder is used if it is there, required if it is named, and never guessed."""
+
+import pytest
+from kedro.io import DatasetError
+
+from quartet.datasets.encoder_folder import EncoderFolderDataset
+
+CONFIG = "1_Pooling/config.json"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "encoder"
+    (path / "onnx").mkdir(parents=True)
+    (path / "1_Pooling").mkdir()
+    (path / "onnx" / "model_int8.onnx").write_bytes(b"network")
+    (path / "tokenizer.json").write_bytes(b"tokens")
+    (path / CONFIG).write_bytes(b"{}")
+    return path
+
+
+def make(folder, fetched="missing"):
+    return EncoderFolderDataset(
+        folder=str(folder), fetched=str(fetched), configs=[CONFIG, "modules.json"]
+    )
+
+
+def test_the_network_and_what_there_is_of_the_configuration_are_loaded(folder):
+    loaded = make(folder).load()
+    assert loaded.path == str(folder)
+    expected = {"model.onnx": b"network", "tokenizer.json": b"tokens", CONFIG: b"{}"}
+    assert loaded.files == expected
+
+
+def test_the_fetched_encoder_is_used_once_it_is_there(folder, tmp_path):
+    assert make("auto", folder).load().path == str(folder)
+    absent = make("auto", tmp_path / "absent")
+    absent.check_at_start()
+    assert absent.load() is None
+
+
+def test_lexical_means_none_even_if_one_was_fetched(folder):
+    assert make("lexical", folder).load() is None
+
+
+def test_a_named_folder_that_is_missing_is_an_error_before_the_run(tmp_path):
+    with pytest.raises(DatasetError, match=r"no such folder; .*kedro fetch encoder"):
+        make(tmp_path / "absent").check_at_start()
+
+
+def test_several_networks_are_not_chosen_from(folder):
+    (folder / "model.onnx").write_bytes(b"another")
+    with pytest.raises(DatasetError, match=r"2 \.onnx files \(model\.onnx, model_int8\.onnx\)"):
+        make(folder).check_at_start()
+
+
+def test_a_folder_without_tokenizer_is_an_error(folder):
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(DatasetError, match=r"tokenizer\.json is missing"):
+        make(folder).load()
