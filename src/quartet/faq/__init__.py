@@ -13,6 +13,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
+        "answerable",
         "baselines",
         "cleaning",
         "corpus_index",
@@ -21,11 +22,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "dump_figures",
         "evaluation",
         "figures",
+        "holdout",
         "matcher",
         "pairs",
         "ranker",
         "sample",
         "search_space",
+        "sentences",
         "serving",
         "settings",
         "similarity",

@@ -8,11 +8,13 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
+from quartet.faq.cleaning import clean_text
 from quartet.faq.text import (
     CHARACTERS,
+    SENTENCES,
     Arrays,
+    Matrix,
     TextEncoder,
     Vectors,
     sparse_from_arrays,
@@ -30,7 +32,7 @@ class CorpusIndex:
     Attributes:
         original_of: Shape (n,), ascending: index of each known duplicate's original.
         texts: By view, shape (n + k, terms): known duplicates, then originals.
-        answers: By word view, shape (k, terms).
+        answers: By view other than characters, shape (k, terms).
         is_own: Shape (n,): mask of known duplicates that are the own text of an original without
             others. Not saved: it matters for training only.
     """
@@ -69,29 +71,32 @@ class CorpusIndex:
     @cached_property
     def text_columns(self) -> Vectors:
         """The texts transposed, for fast products with questions; by view, (terms, n + k)."""
-        return {view: texts.T.tocsr() for view, texts in self.texts.items()}
+        return {view: _transpose(texts) for view, texts in self.texts.items()}
 
     @cached_property
     def answer_columns(self) -> Vectors:
-        """The answers transposed; by word view, shape (terms, k)."""
-        return {view: answers.T.tocsr() for view, answers in self.answers.items()}
+        """The answers transposed; by view, shape (terms, k)."""
+        return {view: _transpose(answers) for view, answers in self.answers.items()}
 
     def to_arrays(self) -> Arrays:
         """Return the index as named arrays."""
         arrays: Arrays = {"original_of": self.original_of}
         for part in ("texts", "answers"):
             for view, matrix in getattr(self, part).items():
-                arrays |= sparse_to_arrays(matrix, f"{part}.{view}")
+                name = f"{part}.{view}"
+                arrays |= {name: matrix} if view == SENTENCES else sparse_to_arrays(matrix, name)
         return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> CorpusIndex:
         """Restore an index from `to_arrays`."""
 
-        def restore(prefix: str) -> dict[str, csr_matrix]:
+        def restore(prefix: str) -> dict[str, Matrix]:
             names = (key for key in arrays if key.startswith(prefix) and key.endswith(".data"))
             views = (name.removeprefix(prefix).removesuffix(".data") for name in names)
-            return {view: sparse_from_arrays(arrays, prefix + view) for view in views}
+            sparse = {view: sparse_from_arrays(arrays, prefix + view) for view in views}
+            dense = arrays.get(prefix + SENTENCES)
+            return sparse if dense is None else {**sparse, SENTENCES: dense}
 
         return cls(arrays["original_of"], restore("texts."), restore("answers."))
 
@@ -122,10 +127,18 @@ def build_index(
         raise ValueError(
             "known duplicates must be in the order of their originals, with at least one for each"
         )
-    answer_vectors = encoder.encode(answers)
+    answer_vectors = encoder.encode_terms(answers)
     return CorpusIndex(
         original_of=original_of,
         texts=encoder.encode([*duplicates, *originals]),
-        answers={view: matrix for view, matrix in answer_vectors.items() if view != CHARACTERS},
+        answers={
+            **{view: matrix for view, matrix in answer_vectors.items() if view != CHARACTERS},
+            **encoder.encode_sentences([clean_text(answer) for answer in answers]),
+        },
         is_own=is_own,
     )
+
+
+def _transpose(matrix: Matrix) -> Matrix:
+    """Return the transpose with rows that are contiguous in memory."""
+    return np.ascontiguousarray(matrix.T) if isinstance(matrix, np.ndarray) else matrix.T.tocsr()

@@ -24,10 +24,13 @@ class Ranking(NamedTuple):
     Attributes:
         candidates: Shape (q, c): indices of originals.
         probabilities: Shape (q, c): probability that the question is a duplicate of each.
+        answerable: Shape (q,): probability that it is a duplicate of any original; NaN if the
+            matcher has not learned that.
     """
 
     candidates: NDArray[np.int64]
     probabilities: NDArray[np.float64]
+    answerable: NDArray[np.float64] = np.empty(0)
 
 
 class Estimate(NamedTuple):
@@ -66,7 +69,7 @@ def evaluate_ranking(
         (probability 0 if it is not a candidate), `first` (Id ranked first),
         `first_probability`, and `best_wrong`, the probability of the best wrong candidate.
     """
-    candidates, probabilities = ranking
+    candidates, probabilities, _ = ranking
     right = candidates == right_indices[:, None]
     rows = np.arange(len(right_indices))
     first = probabilities.argmax(axis=1)

@@ -165,6 +165,40 @@ def _compute_wilson_interval(shares: Values, sizes: Counts) -> tuple[Values, Val
     return centre - half, centre + half
 
 
+def plot_answerable(thresholds: pd.DataFrame, reliability: pd.DataFrame, auroc: float) -> Figure:
+    """Plot what each threshold costs, beside the reliability curve.
+
+    Args:
+        thresholds: Columns `threshold`, `answered`, `false_positives` and `is_chosen`.
+        reliability: Columns `probability` (mean predicted), `share` (observed) and `pairs`.
+        auroc: Area under the ROC curve.
+    """
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    costs, curve = figure.subplots(1, 2)
+    kinds = {"answered": ("with an original", PRIMARY), "false_positives": ("without", ACCENT)}
+    for column, (label, colour) in kinds.items():
+        costs.plot(thresholds["threshold"], thresholds[column], color=colour, label=label)
+    (chosen,) = thresholds.loc[thresholds["is_chosen"], "threshold"]
+    costs.axvline(chosen, color="0.6", linestyle="--", lw=1, label=f"threshold {chosen:.0%}")
+    costs.set(
+        xlabel="threshold of `answerable`",
+        ylabel="accepted questions",
+        title=f"Questions of held-out originals, AUROC {auroc:.3f}",
+    )
+    curve.plot([0, 1], [0, 1], "--", color="0.6", lw=1, label="perfectly calibrated")
+    curve.plot(reliability["probability"], reliability["share"], "o-", color=PRIMARY)
+    curve.set(xlabel="predicted probability of an original", ylabel="observed share")
+    curve.set_title("Reliability")
+    for axis in (costs, curve):
+        axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+        axis.xaxis.set_major_formatter(PercentFormatter(1))
+        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.legend(frameon=False)
+        axis.grid(alpha=0.3)
+        hide_spines(axis)
+    return figure
+
+
 def plot_score_distributions(right: Values, wrong: Values) -> Figure:
     """Plot histograms of the probabilities of right and wrong candidates.
 

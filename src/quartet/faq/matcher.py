@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from quartet.faq.answerable import Answerability, compute_evidence
 from quartet.faq.cleaning import clean_text
 from quartet.faq.corpus_index import CorpusIndex, build_index
 from quartet.faq.evaluation import Ranking, calibration_table, evaluate_ranking
@@ -28,11 +29,20 @@ from quartet.faq.ranker import (
     show_tree_progress,
     train_booster,
 )
+from quartet.faq.sentences import SentenceEncoder
 from quartet.faq.settings import Cleaning, Refit, TextFeatures
-from quartet.faq.similarity import Comparer, feature_names, map_blocks
+from quartet.faq.similarity import Comparer, Comparison, map_blocks
 from quartet.faq.svm import OneVsRestSvm
 from quartet.faq.tables import add_own_texts
-from quartet.faq.text import TextEncoder, fit_encoder, text_from_array, text_to_array, word_view
+from quartet.faq.text import (
+    TextEncoder,
+    add_prefix,
+    fit_encoder,
+    select_prefix,
+    text_from_array,
+    text_to_array,
+    word_view,
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class Matcher:
         parameters: The ranker's parameters.
         features: Settings of the text features.
         cleaning: Settings of the text cleaning.
+        answerability: Estimates whether a question has an answer; None if that is not learned.
     """
 
     originals: pd.DataFrame
@@ -58,25 +69,42 @@ class Matcher:
     parameters: RankerParameters
     features: TextFeatures
     cleaning: Cleaning
+    answerability: Answerability | None = None
 
     def rank(self, texts: Sequence[str]) -> Ranking:
         """Return the candidates of cleaned texts with their probabilities."""
         if not len(texts):
             shape = 0, self.comparer.candidates
-            return Ranking(np.empty(shape, np.int64), np.empty(shape))
+            return Ranking(np.empty(shape, np.int64), np.empty(shape), np.empty(0))
 
         def rank_block(block: slice) -> Ranking:
             compared = self.comparer.compare_block(self.encoder.encode(texts[block]))
             if self.booster is None:
                 names = self._feature_names
                 similarities = score_untuned(
-                    compared.features, names, self.features.character_share
+                    compared.features,
+                    names,
+                    self.features.character_share,
+                    self.features.sentence_share,
                 )
-                return Ranking(compared.candidates, similarities)
+                return Ranking(
+                    compared.candidates, similarities, np.full(len(similarities), np.nan)
+                )
             scores = score(self.booster, compared.features, self._columns)
-            return Ranking(compared.candidates, self.calibration.probabilities(scores))
+            probabilities = self.calibration.probabilities(scores)
+            return Ranking(
+                compared.candidates, probabilities, self._estimate_answerable(compared, scores)
+            )
 
         return map_blocks(rank_block, len(texts))
+
+    def _estimate_answerable(
+        self, compared: Comparison, scores: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        if self.answerability is None:
+            return np.full(len(scores), np.nan)
+        evidence = compute_evidence(scores, compared.features, self._feature_names)
+        return self.answerability.probabilities(evidence)
 
     @property
     def is_tuned(self) -> bool:
@@ -85,7 +113,7 @@ class Matcher:
 
     @cached_property
     def _feature_names(self) -> list[str]:
-        return feature_names(list(self.comparer.svms))
+        return self.comparer.feature_names
 
     @cached_property
     def _columns(self) -> NDArray[np.int64]:
@@ -109,7 +137,9 @@ class Matcher:
 
         Returns:
             `matches` rows a question, the most probable first: `question` (its index), `rank`,
-            `original` (Id), `AnswerId`, `probability`, `original_text`, `answer`.
+            `original` (Id), `AnswerId`, `probability`, `original_text`, `answer`, `answerable`
+            (probability that the question has an answer, NaN if unknown), and `unanswered` (whether
+            that is below the threshold).
         """
         ranking = self.rank(self.clean(texts))
         count = min(matches, ranking.candidates.shape[1])
@@ -125,8 +155,15 @@ class Matcher:
                 "probability": np.take_along_axis(ranking.probabilities, order, axis=1).ravel(),
                 "original_text": originals["question"].to_numpy(),
                 "answer": originals["answer"].to_numpy(),
+                "answerable": np.repeat(ranking.answerable, count),
+                "unanswered": np.repeat(ranking.answerable < self.threshold, count),
             }
         )
+
+    @property
+    def threshold(self) -> float:
+        """Probability `answerable` below which a question counts as unanswered."""
+        return 0.0 if self.answerability is None else self.answerability.threshold
 
     def evaluate(
         self, originals: pd.DataFrame, questions: pd.DataFrame, bins: int
@@ -146,6 +183,7 @@ class Matcher:
         ranking = self.rank(list(questions["text"]))
         results = evaluate_ranking(ranking, right_indices, originals["Id"].to_numpy())
         results.insert(0, "Id", questions["Id"].to_numpy())
+        results["answerable"] = ranking.answerable
         right = ranking.candidates == right_indices[:, None]
         return results, calibration_table(ranking.probabilities.ravel(), right.ravel(), bins)
 
@@ -187,7 +225,7 @@ class Matcher:
         """Return the matcher as named arrays."""
         facts = {
             "parameters": self.parameters.model_dump(),
-            "features": self.features.model_dump(),
+            "features": self.features.model_dump(exclude={"encoder"}),  # a folder elsewhere
             "cleaning": self.cleaning.model_dump(),
             "calibration": asdict(self.calibration),
             "originals": self.originals.to_dict("list"),
@@ -195,11 +233,13 @@ class Matcher:
         arrays = {
             "facts": text_to_array(json.dumps(facts)),
             "booster": text_to_array(self.booster.model_to_string() if self.booster else ""),
-            **_add_prefix("encoder.", self.encoder.to_arrays()),
-            **_add_prefix("knowledge.", self.comparer.index.to_arrays()),
+            **add_prefix("encoder.", self.encoder.to_arrays()),
+            **add_prefix("knowledge.", self.comparer.index.to_arrays()),
         }
         for view, svm in self.comparer.svms.items():
             arrays |= svm.to_arrays(f"margins.{view}")
+        if self.answerability is not None:
+            arrays |= add_prefix("answerability.", self.answerability.to_arrays())
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     @classmethod
@@ -210,21 +250,24 @@ class Matcher:
         features = TextFeatures(**facts["features"])
         view = word_view(parameters.word_ngrams)
         trees = text_from_array(arrays["booster"])
+        answerability = select_prefix("answerability.", arrays)
         comparer = Comparer(
-            index=CorpusIndex.from_arrays(_select_prefix("knowledge.", arrays)),
+            index=CorpusIndex.from_arrays(select_prefix("knowledge.", arrays)),
             svms={view: OneVsRestSvm.from_arrays(dict(arrays), f"margins.{view}")},
             max_candidates=features.candidates,
             character_share=features.character_share,
+            sentence_share=features.sentence_share,
         )
         return cls(
             originals=pd.DataFrame(facts["originals"]),
-            encoder=TextEncoder.from_arrays(_select_prefix("encoder.", arrays)),
+            encoder=TextEncoder.from_arrays(select_prefix("encoder.", arrays)),
             comparer=comparer,
             booster=lgb.Booster(model_str=trees) if trees else None,
             calibration=Calibration(**facts["calibration"]),
             parameters=parameters,
             features=features,
             cleaning=Cleaning(**facts["cleaning"]),
+            answerability=Answerability.from_arrays(answerability) if answerability else None,
         )
 
 
@@ -236,6 +279,7 @@ def fit_matcher(
     features: TextFeatures,
     refit: Refit,
     cleaning: Cleaning,
+    sentences: SentenceEncoder | None = None,
 ) -> Matcher:
     """Fit and calibrate a matcher on the given duplicates.
 
@@ -247,29 +291,62 @@ def fit_matcher(
         features: Settings of the text features.
         refit: Factor for the number of trees, folds of the calibration and seed.
         cleaning: How the texts were cleaned, and new questions are to be.
+        sentences: The sentence encoder; None for lexical features only.
     """
     trees = max(1, round(parameters.trees * refit.more_trees))
     parameters = parameters.model_copy(update={"trees": trees})
-    encoder = fit_encoder(
-        [*duplicates["text"], *originals["text"]], features, [parameters.word_ngrams]
+    ranking = fit_ranking(
+        originals, duplicates, answers, parameters, features, refit.seed, sentences
     )
-    index = index_tables(encoder, originals, duplicates, answers)
-    comparer = Comparer.fit(index, [word_view(parameters.word_ngrams)], features)
-    pairs: TrainingPairs = make_training_pairs(
-        comparer, features.random_negatives, np.random.default_rng(refit.seed)
-    )
-    with show_tree_progress(parameters.trees, "fitting the ranker") as update_progress:
-        booster = train_booster(pairs, parameters, refit.seed, callbacks=[update_progress])
     return Matcher(
         originals=make_originals_table(originals, answers),
-        encoder=encoder,
-        comparer=comparer,
-        booster=booster,
-        calibration=calibrate(pairs, parameters, refit.folds, refit.seed),
+        encoder=ranking.encoder,
+        comparer=ranking.comparer,
+        booster=ranking.booster,
+        calibration=calibrate(ranking.pairs, parameters, refit.folds, refit.seed),
         parameters=parameters,
         features=features,
         cleaning=cleaning,
     )
+
+
+class FittedRanking(NamedTuple):
+    """The parts of a matcher that are fitted on a corpus, and the pairs they were fitted on."""
+
+    encoder: TextEncoder
+    comparer: Comparer
+    booster: lgb.Booster
+    pairs: TrainingPairs
+    word_ngrams: int
+
+    def compute_evidence(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the evidence of `answerable.compute_evidence` for cleaned texts, shape (q, e)."""
+        compared = self.comparer.compare(self.encoder.encode(texts))
+        names = self.comparer.feature_names
+        columns = feature_columns(names, self.word_ngrams)
+        scores = score(self.booster, compared.features, columns)
+        return compute_evidence(scores, compared.features, names)
+
+
+def fit_ranking(
+    originals: pd.DataFrame,
+    duplicates: pd.DataFrame,
+    answers: pd.DataFrame,
+    parameters: RankerParameters,
+    features: TextFeatures,
+    seed: int,
+    sentences: SentenceEncoder | None = None,
+) -> FittedRanking:
+    """Fit vocabulary, index and trees; columns as for `fit_matcher`."""
+    encoder = fit_encoder(
+        [*duplicates["text"], *originals["text"]], features, [parameters.word_ngrams], sentences
+    )
+    index = index_tables(encoder, originals, duplicates, answers)
+    comparer = Comparer.fit(index, [word_view(parameters.word_ngrams)], features)
+    pairs = make_training_pairs(comparer, features.random_negatives, np.random.default_rng(seed))
+    with show_tree_progress(parameters.trees, "fitting the ranker") as update_progress:
+        booster = train_booster(pairs, parameters, seed, callbacks=[update_progress])
+    return FittedRanking(encoder, comparer, booster, pairs, parameters.word_ngrams)
 
 
 def make_untuned_matcher(
@@ -278,6 +355,7 @@ def make_untuned_matcher(
     answers: pd.DataFrame,
     features: TextFeatures,
     cleaning: Cleaning,
+    sentences: SentenceEncoder | None = None,
 ) -> Matcher:
     """Return a matcher that ranks by similarity, for a FAQ with few duplicates or none.
 
@@ -287,12 +365,13 @@ def make_untuned_matcher(
         answers: Column `text`, one row an original, in their order.
         features: Settings of the text features.
         cleaning: How the texts were cleaned, and new questions are to be.
+        sentences: The sentence encoder; None for lexical similarity only.
     """
     parameters = RankerParameters(word_ngrams=1, trees=0)
     # With the words of answers, which contain what else a question may be about.
     replies = answers.assign(text=[clean_text(text) for text in answers["text"]])
     texts = [*duplicates["text"], *originals["text"], *replies["text"]]
-    encoder = fit_encoder(texts, features, [parameters.word_ngrams])
+    encoder = fit_encoder(texts, features, [parameters.word_ngrams], sentences)
     index = index_tables(encoder, originals, duplicates, replies)
     return Matcher(
         originals=make_originals_table(originals, answers),
@@ -337,15 +416,3 @@ def make_originals_table(originals: pd.DataFrame, answers: pd.DataFrame) -> pd.D
             "answer": answers["text"].to_numpy(),
         }
     )
-
-
-def _add_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {prefix + name: array for name, array in arrays.items()}
-
-
-def _select_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }

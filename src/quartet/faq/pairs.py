@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quartet.faq.similarity import Comparer, feature_names
+from quartet.faq.similarity import Comparer
 from quartet.faq.text import Arrays, Vectors, text_from_array, text_to_array
 
 Values = NDArray[np.float32]
@@ -121,7 +121,7 @@ def make_training_pairs(
     keep[:, retrieved] = ~right[:, :retrieved].any(axis=1)  # the right one, unless retrieved
     questions, _ = np.nonzero(keep)
     return TrainingPairs(
-        names=feature_names(list(comparer.svms)),
+        names=comparer.feature_names,
         features=compared.features[keep],
         question=questions,
         right=right[keep],
@@ -142,7 +142,7 @@ def make_labelled_questions(
     """
     compared = comparer.compare(questions)
     return LabelledQuestions(
-        names=feature_names(list(comparer.svms)),
+        names=comparer.feature_names,
         features=compared.features,
         candidates=compared.candidates,
         original=original,

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from quartet.faq.evaluation import compute_metric, ranks_of_right
 from quartet.faq.pairs import LabelledQuestions, TrainingPairs
 from quartet.faq.similarity import make_monotone_constraints
-from quartet.faq.text import CHARACTERS, word_view
+from quartet.faq.text import CHARACTERS, SENTENCES, word_view
 
 Values = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class RankerParameters(BaseModel):
 
 def feature_columns(names: Sequence[str], word_ngrams: int) -> NDArray[np.int64]:
     """Return the indices of the features that a ranker with this word view uses."""
-    views = {word_view(word_ngrams), CHARACTERS, "all"}
+    views = {word_view(word_ngrams), CHARACTERS, SENTENCES, "all"}
     return np.array([index for index, name in enumerate(names) if name.partition(".")[0] in views])
 
 
@@ -150,27 +150,36 @@ _ANSWER_SHARE = 0.3
 
 
 def score_untuned(
-    features: Values, names: Sequence[str], character_share: float
+    features: Values, names: Sequence[str], character_share: float, sentence_share: float
 ) -> NDArray[np.float64]:
     """Return similarities from 0 to 1 of questions and candidates, shape (q, c).
 
     The weighted mean of the cosine to the answer and of the higher cosine to the candidate's
-    question and known duplicates, of words and character n-grams.
+    question and known duplicates, of words, character n-grams and, if there are any, sentences.
 
     Args:
         features: Shape (q, c, f).
         names: Names of the f features, of which one word view.
         character_share: Weight of character n-grams, relative to words.
+        sentence_share: Weight of sentences, relative to words and character n-grams.
     """
-    (word,) = {name.partition(".")[0] for name in names} - {CHARACTERS, "all"}
+    (word,) = {name.partition(".")[0] for name in names} - {CHARACTERS, SENTENCES, "all"}
     columns = {name: features[:, :, index] for index, name in enumerate(names)}
 
     def combine(name: str) -> NDArray[Any]:
         words, characters = columns[f"{word}.{name}"], columns[f"{CHARACTERS}.{name}"]
-        return (1 - character_share) * words + character_share * characters
+        return add_sentences(name, (1 - character_share) * words + character_share * characters)
+
+    def add_sentences(name: str, lexical: NDArray[Any]) -> NDArray[Any]:
+        sentences = columns.get(f"{SENTENCES}.{name}")
+        if sentences is None:
+            return lexical
+        return (1 - sentence_share) * lexical + sentence_share * sentences
 
     texts = np.maximum(combine("question"), combine("nearest"))
-    scores = (1 - _ANSWER_SHARE) * texts + _ANSWER_SHARE * columns[f"{word}.answer"]
+    scores = (1 - _ANSWER_SHARE) * texts + _ANSWER_SHARE * add_sentences(
+        "answer", columns[f"{word}.answer"]
+    )
     return np.clip(scores, 0, 1).astype(np.float64)
 
 

@@ -29,6 +29,13 @@ REQUIREMENTS = (
     "tqdm",
 )
 """Packages that serving needs, pinned to the versions of the training environment."""
+SENTENCE_REQUIREMENTS = ("onnxruntime", "tokenizers")
+"""Packages that serving needs as well if the matcher has a sentence encoder."""
+
+
+def list_requirements(matcher: Matcher) -> tuple[str, ...]:
+    """Return the packages that serving a matcher needs."""
+    return REQUIREMENTS + (SENTENCE_REQUIREMENTS if matcher.encoder.sentences else ())
 
 
 class FaqRanker:

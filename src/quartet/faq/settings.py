@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Seed = Annotated[int, Field(ge=0, lt=2**32, description="Seed of the random generator.")]
 Share = Annotated[float, Field(gt=0, lt=1)]
+AUTO, LEXICAL = "auto", "lexical"
+"""Values of `TextFeatures.encoder` other than a folder."""
 
 
 MinAcceptedShare = Annotated[
@@ -150,6 +152,20 @@ class TextFeatures(Settings):
         description="Weight of the character view in the kernel, relative to the word view; "
         "0.6 to 0.8 are equally good on StackFAQ.",
     )
+    encoder: str = Field(
+        AUTO,
+        min_length=1,
+        description="Sentence encoder: the folder of one, `lexical` for none, or `auto` for that "
+        "of `kedro fetch encoder` if it has been fetched. Without one, only texts that share words "
+        "are similar.",
+    )
+    sentence_share: float = Field(
+        0.4,
+        ge=0,
+        le=1,
+        description="Weight of the sentence view, if there is one, relative to words and "
+        "characters, in retrieval and in the kernel.",
+    )
 
     @model_validator(mode="after")
     def _check_range(self) -> Self:
@@ -222,7 +238,16 @@ class Refit(Settings):
         5,
         ge=2,
         description="Cross-validation folds of the calibration, which is fitted on out-of-fold "
-        "scores.",
+        "scores; and parts of the originals that are held out in turn to learn which questions "
+        "have no answer.",
+    )
+    answerable_recall: float = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="Share of the questions with an original that the threshold of `answerable` "
+        "accepts; a lower one accepts fewer without an original. The report "
+        "`answerable_thresholds` has the cost of each threshold.",
     )
 
 
@@ -267,4 +292,11 @@ class Matching(Settings):
 
     matches: int = Field(3, ge=1, description="Originals to return for each question.")
     examples: int = Field(20, ge=1, description="Questions in the report.")
+    min_answerable: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Probability `answerable` below which a question counts as unanswered; null "
+        "for the ranker's threshold, see `faq_refit.answerable_recall`.",
+    )
     min_accepted_share: MinAcceptedShare = 0.5

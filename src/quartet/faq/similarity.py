@@ -9,13 +9,12 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 from tqdm import tqdm
 
 from quartet.faq.corpus_index import CorpusIndex
 from quartet.faq.settings import TextFeatures
 from quartet.faq.svm import OneVsRestSvm, fit_one_vs_rest
-from quartet.faq.text import CHARACTERS, Vectors
+from quartet.faq.text import CHARACTERS, SENTENCES, Vectors, multiply
 
 BLOCK_SIZE = 64
 """Questions compared at once: enough for fast products, few enough to bound memory."""
@@ -67,10 +66,12 @@ class Comparison(NamedTuple):
     features: Values
 
 
-def feature_names(word_views: Sequence[str]) -> list[str]:
+def feature_names(word_views: Sequence[str], has_sentences: bool = False) -> list[str]:
     """Return the names of the f features: `VIEW.NAME`, or `all.NAME` without a view."""
     names = [f"{view}.{name}" for view in (*word_views, CHARACTERS) for name in _SIMILARITIES]
     names += [f"{view}.{name}" for view in word_views for name in ("answer", "margin")]
+    if has_sentences:
+        names += [f"{SENTENCES}.{name}" for name in (*_SIMILARITIES, "answer")]
     variants = [name + suffix for name in names for suffix in _VARIANTS]
     return [*variants, "all.known_duplicates", "all.words"]
 
@@ -89,18 +90,32 @@ class Comparer:
         svms: By word view, the support vector machines of the originals.
         max_candidates: Candidates retrieved for each question, at most.
         character_share: Weight of the character view in the machines' kernel.
+        sentence_share: Weight of the sentence view in the kernel and in retrieval, if there is one.
     """
 
     index: CorpusIndex
     svms: Mapping[str, OneVsRestSvm]
     max_candidates: int
     character_share: float
+    sentence_share: float
 
     @classmethod
     def fit(cls, index: CorpusIndex, word_views: Sequence[str], settings: TextFeatures) -> Self:
         """Fit the support vector machines in each of the word views."""
         svms = {view: fit_one_vs_rest(index, view, settings) for view in word_views}
-        return cls(index, svms, settings.candidates, settings.character_share)
+        return cls(
+            index, svms, settings.candidates, settings.character_share, settings.sentence_share
+        )
+
+    @property
+    def has_sentences(self) -> bool:
+        """Whether there is a sentence view."""
+        return SENTENCES in self.index.texts
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the f features."""
+        return feature_names(list(self.svms), self.has_sentences)
 
     @property
     def candidates(self) -> int:
@@ -140,13 +155,13 @@ class Comparer:
     ) -> Comparison:
         """Compare one block of questions, as `compare` does."""
         similarities = {
-            view: (questions[view] @ columns).toarray()
+            view: multiply(questions[view], columns)
             for view, columns in self.index.text_columns.items()
         }
         if indexed_rows is not None:
             for values in similarities.values():
                 values[np.arange(len(indexed_rows)), indexed_rows] = 0
-        candidates = self._retrieve(similarities[CHARACTERS])
+        candidates = self._retrieve(self._add_sentences(similarities[CHARACTERS], similarities))
         if extra is not None:
             candidates = np.concatenate([candidates, extra], axis=1)
         rows = np.arange(len(candidates))[:, None]
@@ -156,9 +171,13 @@ class Comparer:
             for values in self._summarise(similarities[view], candidates, indexed_rows)
         ]
         for view in self.svms:
-            answers = (questions[view] @ self.index.answer_columns[view]).toarray()
+            answers = multiply(questions[view], self.index.answer_columns[view])
             columns.append(answers[rows, candidates])
             columns.append(self._compute_margins(view, similarities, candidates, indexed_rows))
+        if self.has_sentences:
+            columns += self._summarise(similarities[SENTENCES], candidates, indexed_rows)
+            answers = multiply(questions[SENTENCES], self.index.answer_columns[SENTENCES])
+            columns.append(answers[rows, candidates])
         variants = [part for column in columns for part in _make_variants(column, self.candidates)]
         features = np.stack([*variants, *self._compute_sizes(questions, candidates)], axis=-1)
         return Comparison(candidates, features)
@@ -210,17 +229,24 @@ class Comparer:
         svm = self.svms[view]
         share = np.float32(self.character_share)
         kernel = (1 - share) * similarities[view] + share * similarities[CHARACTERS]
-        values = svm.decision_function(kernel, candidates)
+        values = svm.decision_function(self._add_sentences(kernel, similarities), candidates)
         if indexed_rows is not None:
             rows = np.arange(len(indexed_rows))[:, None]
             leave_one_out = svm.leave_one_out_values(indexed_rows, self.index)[rows, candidates]
             values = np.where(np.isnan(leave_one_out), values, leave_one_out)
         return values
 
+    def _add_sentences(self, lexical: Values, similarities: Mapping[str, Values]) -> Values:
+        """Return the weighted mean of lexical similarities and those of sentences, if any."""
+        if not self.has_sentences:
+            return lexical
+        share = np.float32(self.sentence_share)
+        return (1 - share) * lexical + share * similarities[SENTENCES]
+
     def _compute_sizes(self, questions: Vectors, candidates: Indices) -> list[Values]:
         """Return log counts of known duplicates and of words in the question, shape (q, c)."""
         duplicates = np.log1p(self.index.duplicate_counts.astype(np.float32))[candidates]
-        vectors: csr_matrix = questions[next(iter(self.svms))]
+        vectors: Any = questions[next(iter(self.svms))]
         words = np.log1p(np.diff(vectors.indptr).astype(np.float32))
         return [duplicates, np.broadcast_to(words[:, None], candidates.shape)]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from quartet.faq.corpus_index import CorpusIndex
 from quartet.faq.settings import TextFeatures
-from quartet.faq.text import CHARACTERS, Arrays
+from quartet.faq.text import CHARACTERS, SENTENCES, Arrays, multiply
 
 MAX_ITERATIONS = 30
 """Iterations after which the set of support vectors is accepted; five is usual."""
@@ -108,32 +108,37 @@ class OneVsRestSvm:
 def fit_one_vs_rest(index: CorpusIndex, view: str, settings: TextFeatures) -> OneVsRestSvm:
     """Fit a machine for each original.
 
-    The kernel is the weighted mean of the cosines in a word view and in the character
-    view, plus 1 for the bias.
+    The kernel is the weighted mean of the cosines in a word view, in the character view and,
+    if there is one, in the sentence view, plus 1 for the bias.
 
     Args:
         index: Vectors of the n known duplicates and k originals.
         view: The word view.
-        settings: Weight of the character view, rivals and regularisation.
+        settings: Weights of the views, rivals and regularisation.
     """
     groups = np.concatenate([index.original_of, np.arange(index.originals)])
-    view_weights = (1 - settings.character_share, settings.character_share)
-    parts = [index.texts[name] for name in (view, CHARACTERS)]
-    columns = [index.text_columns[name] for name in (view, CHARACTERS)]
+    weights = {view: 1 - settings.character_share, CHARACTERS: settings.character_share}
+    if SENTENCES in index.texts:
+        weights = {name: (1 - settings.sentence_share) * weight for name, weight in weights.items()}
+        weights[SENTENCES] = settings.sentence_share
+    view_weights = list(weights.values())
+    parts = [index.texts[name] for name in weights]
+    columns = [index.text_columns[name] for name in weights]
     order = np.argsort(groups, kind="stable")
     starts = np.searchsorted(groups[order], np.arange(index.originals + 1))
 
     def fit_one(original: int) -> tuple[NDArray[np.int64], BinarySvm]:
         own = order[starts[original] : starts[original + 1]]
-        similarity = sum(
-            weight * (part[own] @ other).toarray()
+        similarities: Any = sum(
+            weight * multiply(part[own], other)
             for weight, part, other in zip(view_weights, parts, columns, strict=True)
-        ).max(axis=0)
+        )
+        similarity = similarities.max(axis=0)
         similarity[own] = np.inf
         size = min(len(own) + settings.margin_rivals, len(groups))
         texts = np.sort(np.argpartition(-similarity, size - 1)[:size])
-        kernel = 1.0 + sum(
-            weight * (part[texts] @ part[texts].T).toarray()
+        kernel: Any = 1.0 + sum(
+            weight * multiply(part[texts], part[texts].T)
             for weight, part in zip(view_weights, parts, strict=True)
         )
         signs = np.where(groups[texts] == original, 1.0, -1.0)

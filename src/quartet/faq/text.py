@@ -1,4 +1,4 @@
-"""Encode texts as TF-IDF vectors of word and character n-grams, in several views."""
+"""Encode texts in several views: TF-IDF of word and character n-grams, and sentence vectors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from quartet.faq.sentences import SentenceEncoder
 from quartet.faq.settings import TextFeatures
 
 CHARACTERS = "char"
 """The view of character n-grams."""
+SENTENCES = "sentence"
+"""The view of a sentence encoder, whose vectors are dense."""
 CACHED_WORDS = 200_000
 """Words whose character n-grams are cached, about 100 bytes each."""
 
 Arrays = dict[str, NDArray[Any]]
-Vectors = Mapping[str, csr_matrix]
+Matrix = Any
+"""A float32 matrix: sparse for n-grams, a NumPy array for sentences. SciPy is untyped."""
+Vectors = Mapping[str, Matrix]
 """By view, a float32 matrix with rows of unit length, whose products are cosines."""
 
 
@@ -68,17 +73,28 @@ class CharacterVectorizer(TfidfVectorizer):  # type: ignore[misc]  # scikit-lear
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """Fitted TF-IDF vectorisers, one a view."""
+    """Fitted TF-IDF vectorisers, one a view, and a sentence encoder, if there is one."""
 
     views: Mapping[str, TfidfVectorizer]
+    sentences: SentenceEncoder | None = None
 
-    def encode(self, texts: Sequence[str]) -> dict[str, csr_matrix]:
+    def encode(self, texts: Sequence[str]) -> dict[str, Matrix]:
         """Return vectors of n cleaned texts; by view, shape (n, terms)."""
+        return {**self.encode_terms(texts), **self.encode_sentences(texts)}
+
+    def encode_terms(self, texts: Sequence[str]) -> dict[str, csr_matrix]:
+        """Return the TF-IDF vectors of n texts; by view, shape (n, terms)."""
         return {name: view.transform(texts) for name, view in self.views.items()}
+
+    def encode_sentences(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Return the sentence vectors of n texts, shape (n, dimensions), if there are any."""
+        return {} if self.sentences is None else {SENTENCES: self.sentences.encode(texts)}
 
     def to_arrays(self) -> Arrays:
         """Return the encoder as named arrays."""
         arrays: Arrays = {}
+        if self.sentences is not None:
+            arrays = add_prefix(f"{SENTENCES}.", self.sentences.to_arrays())
         for name, view in self.views.items():
             terms = sorted(view.vocabulary_, key=view.vocabulary_.__getitem__)
             settings = {key: view.get_params()[key] for key in ("analyzer", "ngram_range")}
@@ -101,11 +117,27 @@ class TextEncoder:
             view.fixed_vocabulary_ = True
             view.idf_ = arrays[f"{name}.idf"]
             views[name] = view
-        return cls(views)
+        sentences = select_prefix(f"{SENTENCES}.", arrays)
+        return cls(views, SentenceEncoder.from_arrays(sentences) if sentences else None)
+
+
+def multiply(vectors: Matrix, columns: Matrix) -> NDArray[np.float32]:
+    """Return the cosines of texts as a dense matrix, shape (q, n).
+
+    Args:
+        vectors: Shape (q, terms).
+        columns: Shape (terms, n).
+    """
+    product: Any = vectors @ columns
+    dense: NDArray[np.float32] = product if isinstance(product, np.ndarray) else product.toarray()
+    return dense
 
 
 def fit_encoder(
-    texts: Iterable[str], settings: TextFeatures, word_ngrams: Iterable[int]
+    texts: Iterable[str],
+    settings: TextFeatures,
+    word_ngrams: Iterable[int],
+    sentences: SentenceEncoder | None = None,
 ) -> TextEncoder:
     """Fit the vocabularies and inverse document frequencies of all views.
 
@@ -113,6 +145,7 @@ def fit_encoder(
         texts: Cleaned texts.
         settings: Lengths of character n-grams, and the maximum document frequency.
         word_ngrams: Maximum length of word n-grams of each word view.
+        sentences: The sentence encoder, which is not fitted; None for lexical views only.
 
     Raises:
         ValueError: The texts contain no words.
@@ -131,7 +164,7 @@ def fit_encoder(
                 f"cannot build text features of {len(corpus)} texts ({error}); check that they "
                 "contain words"
             ) from error
-    return TextEncoder(fitted)
+    return TextEncoder(fitted, sentences)
 
 
 def _make_vectoriser(
@@ -171,3 +204,17 @@ def sparse_from_arrays(arrays: Mapping[str, NDArray[Any]], name: str) -> csr_mat
     """Restore a sparse matrix from `sparse_to_arrays`."""
     parts = [arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr")]
     return csr_matrix(tuple(parts), shape=tuple(arrays[f"{name}.shape"]))
+
+
+def add_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Return the arrays under names that begin with a prefix."""
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def select_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Return the arrays whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

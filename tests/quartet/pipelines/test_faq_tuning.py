@@ -121,8 +121,8 @@ class WorstMatcher(Matcher):
         return self
 
     def rank(self, texts):
-        candidates, probabilities = super().rank(texts)
-        return Ranking(candidates, np.ones_like(probabilities))
+        candidates, probabilities, answerable = super().rank(texts)
+        return Ranking(candidates, np.ones_like(probabilities), answerable)
 
 
 def make_worst_matcher(matcher):
@@ -235,7 +235,7 @@ QUESTIONS = pd.DataFrame({"Id": ["a", "b", "c"], "Text0": ["how do i", "  ", "he
 
 def test_matches_have_the_ids_of_the_questions(matcher):
     champion = Champion(3, {}, Registered(matcher))
-    matches, examples, empty, _, metrics = match_questions(QUESTIONS, champion, Matching())
+    matches, examples, _, empty, _, metrics = match_questions(QUESTIONS, champion, Matching())
     assert matches["question"].tolist() == ["a"] * 3 + ["c"] * 3
     assert matches["asked"].unique().tolist() == ["how do i", "help me please"]
     assert empty["Id"].tolist() == ["b"]

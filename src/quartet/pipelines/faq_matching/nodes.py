@@ -27,11 +27,12 @@ logger = logging.getLogger(__name__)
 
 def match_questions(
     faq_new_questions: pd.DataFrame, faq_ranker: Champion | None, faq_matches_wanted: Matching
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Figure, dict[str, float]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Figure, dict[str, float]]:
     """Match new questions with the registered ranker.
 
     Returns:
-        Matches, those of the first questions, questions without text, a figure, and metrics.
+        Matches, those of the first questions, questions that no original seems to answer,
+        questions without text, a figure, and metrics.
 
     Raises:
         ValueError: No ranker is registered, or too few questions have a text.
@@ -70,16 +71,21 @@ def match_questions(
     matched = questions.iloc[matches["question"]]
     matches = matches.assign(question=matched["Id"].to_numpy(), asked=matched["Text0"].to_numpy())
     matches = matches[["question", "asked", *matches.columns.drop(["question", "asked"])]]
-    first_probabilities = matches[matches["rank"] == 1]["probability"]
+    if faq_matches_wanted.min_answerable is not None:
+        matches["unanswered"] = matches["answerable"] < faq_matches_wanted.min_answerable
+    first = matches[matches["rank"] == 1]
+    first_probabilities = first["probability"]
+    unanswered = first[first["unanswered"]].drop(columns=["rank", "unanswered"])
     metrics = {
         "questions": len(questions),
         "questions_without_text": len(empty),
         "mean_first_probability": float(first_probabilities.mean()),
         "questions_with_probable_match": int((first_probabilities >= 0.5).sum()),
+        "unanswered_questions": len(unanswered),
         "ranker_version": faq_ranker.version,
         "seconds": seconds,
         "questions_per_s": len(questions) / seconds,
     }
     rows = faq_matches_wanted.examples * faq_matches_wanted.matches
     figure = faq.figures.plot_top_probabilities(first_probabilities.to_numpy())
-    return matches, matches.head(rows), empty, figure, metrics
+    return matches, matches.head(rows), unanswered, empty, figure, metrics

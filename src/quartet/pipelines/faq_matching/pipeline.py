@@ -19,6 +19,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 outputs=[
                     "faq_matches",
                     "faq_match_examples",
+                    "unanswered_questions",
                     "unmatched_questions",
                     "top_probabilities_figure",
                     "faq_matching_metrics",

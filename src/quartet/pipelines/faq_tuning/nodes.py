@@ -25,17 +25,19 @@ from quartet.faq.settings import (
 )
 
 from . import untuned
+from .encoder import embed_texts, log_encoder, make_encoder
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from quartet.datasets.encoder_folder import EncoderFolder
     from quartet.datasets.registered_model import Champion, ModelRelease
     from quartet.datasets.study import StudyStore
 else:
     # Kedro resolves these annotations in a run; importing them here would slow down the CLI.
     pd = lazy_loader.load("pandas")
-    Figure = Champion = ModelRelease = StudyStore = Any
+    Figure = Champion = EncoderFolder = ModelRelease = StudyStore = Any
 
 Arrays = dict[str, NDArray[Any]]
 logger = logging.getLogger(__name__)
@@ -88,19 +90,33 @@ def make_pairs(
     divided_duplicates: pd.DataFrame,
     clean_answers: pd.DataFrame,
     faq_features: TextFeatures,
-) -> tuple[Arrays, Arrays]:
+    sentence_encoder: EncoderFolder | None = None,
+) -> tuple[Arrays, Arrays, Arrays]:
     """Compute the features of training pairs and tuning questions, once for all trials.
 
     Returns:
-        Both as arrays; none if there are no tuning duplicates.
+        Both as arrays, none if there are no tuning duplicates; and the sentence vectors of all
+        indexed texts, none without a sentence encoder.
     """
+    sentences = make_encoder(sentence_encoder, faq_features)
+    log_encoder(sentences, sentence_encoder, faq_features)
+    known = divided_duplicates[divided_duplicates["part"] != "test"]
+    sentences, vectors = embed_texts(
+        sentences,
+        list(known["text"]),
+        list(clean_originals["text"]),
+        [faq.cleaning.clean_text(answer) for answer in clean_answers["text"]],
+    )
     train = divided_duplicates[divided_duplicates["part"] == "train"]
     tune = divided_duplicates[divided_duplicates["part"] == "tune"]
     if tune.empty:
         logger.warning(faq.tables.describe_untuned(clean_originals, divided_duplicates))
-        return {}, {}
+        return {}, {}, vectors
     encoder = faq.text.fit_encoder(
-        [*train["text"], *clean_originals["text"]], faq_features, faq_features.word_ngrams
+        [*train["text"], *clean_originals["text"]],
+        faq_features,
+        faq_features.word_ngrams,
+        sentences,
     )
     index = faq.matcher.index_tables(encoder, clean_originals, train, clean_answers)
     views = [faq.text.word_view(ngrams) for ngrams in sorted(set(faq_features.word_ngrams))]
@@ -113,7 +129,7 @@ def make_pairs(
         encoder.encode(list(tune["text"])),
         faq.matcher.indices_of(clean_originals, tune),
     )
-    return pairs.to_arrays(), tune_questions.to_arrays()
+    return pairs.to_arrays(), tune_questions.to_arrays(), vectors
 
 
 def tune_ranker(
@@ -172,12 +188,15 @@ def refit_ranker(
     faq_features: TextFeatures,
     faq_refit: Refit,
     faq_cleaning: Cleaning,
+    sentence_encoder: EncoderFolder | None = None,
+    sentence_vectors: Arrays | None = None,
 ) -> tuple[Arrays, Figure]:
     """Fit the matcher on the training and tuning duplicates; plot its feature gains."""
+    sentences = make_encoder(sentence_encoder, faq_features, sentence_vectors)
     known = divided_duplicates[divided_duplicates["part"] != "test"]
     if not chosen_parameters:
         matcher = faq.matcher.make_untuned_matcher(
-            clean_originals, known, clean_answers, faq_features, faq_cleaning
+            clean_originals, known, clean_answers, faq_features, faq_cleaning, sentences
         )
         return matcher.to_arrays(), untuned.plot_missing("Gains of the features")
     fields = faq.ranker.RankerParameters.model_fields
@@ -185,7 +204,17 @@ def refit_ranker(
         **{name: value for name, value in chosen_parameters.items() if name in fields}
     )
     matcher = faq.matcher.fit_matcher(
-        clean_originals, known, clean_answers, parameters, faq_features, faq_refit, faq_cleaning
+        clean_originals,
+        known,
+        clean_answers,
+        parameters,
+        faq_features,
+        faq_refit,
+        faq_cleaning,
+        sentences,
+    )
+    matcher = faq.holdout.learn_answerability(
+        matcher, clean_originals, known, clean_answers, faq_refit
     )
     return matcher.to_arrays(), faq.figures.plot_feature_gains(matcher.feature_gains())
 
@@ -230,18 +259,22 @@ def test_ranker(
     clean_originals: pd.DataFrame,
     divided_duplicates: pd.DataFrame,
     faq_test: TestEvaluation,
-) -> tuple[pd.DataFrame, pd.DataFrame, Figure, Figure]:
-    """Evaluate the matcher on the test duplicates.
+) -> tuple[
+    pd.DataFrame, pd.DataFrame, Figure, Figure, pd.DataFrame, pd.DataFrame, Figure, dict[str, float]
+]:
+    """Evaluate the matcher on the test duplicates, and whether it finds questions without answer.
 
     Returns:
-        Results of each duplicate, calibration curve, and two figures.
+        Results of each duplicate, calibration curve, and two figures. Of the questions whose
+        originals were held out: costs of thresholds, reliability curve, figure and metrics.
     """
     matcher = faq.matcher.Matcher.from_arrays(ranker_arrays)
     test = divided_duplicates[divided_duplicates["part"] == "test"]
     results, table = matcher.evaluate(clean_originals, test, faq_test.bins)
+    answerable = _evaluate_answerability(matcher, results, faq_test.bins)
     if test.empty:
-        figures = (untuned.plot_missing("Calibration"), untuned.plot_missing("Probabilities"))
-        return results, table, *figures
+        missing = (untuned.plot_missing("Calibration"), untuned.plot_missing("Probabilities"))
+        return results, table, *missing, *answerable
     return (
         results,
         table,
@@ -249,7 +282,24 @@ def test_ranker(
         faq.figures.plot_score_distributions(
             results["probability"].to_numpy(), results["best_wrong"].to_numpy()
         ),
+        *answerable,
     )
+
+
+def _evaluate_answerability(
+    matcher: faq.matcher.Matcher, results: pd.DataFrame, bins: int
+) -> tuple[pd.DataFrame, pd.DataFrame, Figure, dict[str, float]]:
+    """Return costs of thresholds, reliability curve, figure and metrics of held-out questions."""
+    model = matcher.answerability
+    if model is None:
+        return untuned.make_answerable_outputs()
+    thresholds = faq.answerable.make_threshold_table(model)
+    reliability = faq.answerable.make_reliability_table(model, bins)
+    metrics = faq.answerable.summarise_answerability(model)
+    if len(results):
+        metrics["test_answered_share"] = float((results["answerable"] >= model.threshold).mean())
+    figure = faq.figures.plot_answerable(thresholds, reliability, metrics["answerable_auroc"])
+    return thresholds, reliability, figure, metrics
 
 
 def compare_with_baselines(
@@ -294,6 +344,7 @@ def summarise_tuning(
     baseline_ranks: pd.DataFrame,
     faq_gains: pd.DataFrame,
     calibration_table: pd.DataFrame,
+    answerable_metrics: dict[str, float] | None = None,
 ) -> dict[str, float]:
     """Collect the metrics of the pipeline; without test duplicates, only counts."""
     if test_results.empty:
@@ -311,6 +362,7 @@ def summarise_tuning(
             metrics[f"baseline_{names.get(name, name)}_gain_at_{k}"] = gain
     if not chosen_parameters:
         return metrics | {"trials": 0}
+    metrics |= answerable_metrics or {}
     finished = faq_trials[faq_trials["state"].isin(["complete", "pruned"])]
     return metrics | {
         "trials": len(finished),

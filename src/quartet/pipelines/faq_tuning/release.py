@@ -10,6 +10,7 @@ import numpy as np
 
 from quartet import __version__, faq
 from quartet.datasets.checkpoint import fingerprint
+from quartet.faq.settings import LEXICAL
 
 from .card import make_card
 
@@ -90,7 +91,7 @@ def make_release(
         reason=reason,
         loader_module="quartet.faq.serving",
         files={faq.serving.MATCHER_FILE: best.matcher.to_bytes()},
-        requirements=faq.serving.REQUIREMENTS,
+        requirements=faq.serving.list_requirements(best.matcher),
         input_example=examples[["text"]].head(2).set_axis(["Text0"], axis=1).reset_index(drop=True),
         tags=_make_tags(best, corpus_hash, test_hash),
         card=make_card(
@@ -146,6 +147,7 @@ def _choose_matcher(
 
 def _make_tags(best: _EvaluatedMatcher, corpus_hash: str, test_hash: str) -> dict[str, str]:
     """Describe the released matcher in tags of the registry."""
+    sentences = best.matcher.encoder.sentences
     rank = {"test_mean_reciprocal_rank": str(best.reciprocal_rank)} if best.is_tested else {}
     return {
         **rank,
@@ -155,5 +157,8 @@ def _make_tags(best: _EvaluatedMatcher, corpus_hash: str, test_hash: str) -> dic
         "quartet_version": __version__,
         **{f"metric.{name}": f"{value:.6g}" for name, value in best.metrics.items()},
         **{f"parameter.{name}": str(value) for name, value in best.matcher.parameters},
-        **{f"library.{name}": version(name) for name in faq.serving.REQUIREMENTS},
+        "encoder": sentences.sha256 if sentences else LEXICAL,
+        **{
+            f"library.{name}": version(name) for name in faq.serving.list_requirements(best.matcher)
+        },
     }

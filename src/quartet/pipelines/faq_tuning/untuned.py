@@ -40,3 +40,10 @@ def make_comparison_outputs(
     table = faq.evaluation.hardest_originals(test_results, hardest)
     table["question"] = None
     return gains, table, plot_missing("Gains"), plot_missing("Hardest originals")
+
+
+def make_answerable_outputs() -> tuple[pd.DataFrame, pd.DataFrame, Figure, dict[str, float]]:
+    """Return what `test_ranker` returns of held-out questions, without any."""
+    thresholds = pd.DataFrame(columns=["threshold", "answered", "false_positives", "is_chosen"])
+    reliability = pd.DataFrame(columns=["probability", "share", "pairs"])
+    return thresholds, reliability, plot_missing("Questions without an answer"), {}
