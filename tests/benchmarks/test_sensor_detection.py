@@ -137,7 +137,7 @@ def sensor_alarms(method, trained, evaluated, window_seconds, nu, seed, pairs=No
         settings = Baselines(seed=seed, features=FEATURES, nu=nu)
         return baselines.detect_alarms(method, trained, evaluated, settings, pairs), pairs
     settings = SensorSvm(seed=seed, features=FEATURES, nu=nu)
-    model_set, _ = training.fit_model_set(trained, settings, window_seconds, progress=False)
+    model_set, *_ = training.fit_model_set(trained, settings, window_seconds, progress=False)
     alarms = np.zeros(len(evaluated), dtype=bool)
     alarms[model_set.locate(evaluated) >= 0] = scoring.predict(model_set, evaluated)["anomaly"]
     return alarms, model_set.pairs

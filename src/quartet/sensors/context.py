@@ -12,12 +12,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from pandas.core.window.rolling import RollingGroupby
 
 _LOCATION_COLUMNS = ("mean", "minimum", "maximum", "last_value")
 _ROUNDING = 1e-9
+CONTEXT_WINDOWS = 24
+"""Number of windows before one whose median is its centre, if no hours are set."""
+SPREAD_FACTOR = 12
+"""Length of the time that gives the scale, in lengths of the time that gives the centre."""
+_BLOCKS = 5
+"""Consecutive parts of the training time, each compared with all others."""
+_TAIL_SHARE = 0.05
+"""Share of the windows of the other parts that are as far from their median as a limit."""
+_MAX_TAIL_SHARE = 0.2
+"""Share of a part's windows beyond that limit above which the work of a device changes."""
+_MAX_DEVIATION = 5.0
+"""Deviation to which larger ones are reduced in the usual deviation, as a multiple of it."""
+_PASSES = 2
+"""Number of reductions, each by the usual deviation that the last one gave."""
+_KNOWN_WINDOWS = 24
+"""Number of windows from which the usual deviation is known well enough to reduce others."""
 
 
 class Context(NamedTuple):
@@ -56,7 +73,8 @@ def normalise_windows(
     The centre is the median of the window means in the `hours` before. The scale is the mean
     absolute deviation of window means from their own centres in the `spread_hours` before, or 1
     if none deviated. It is the mean and not the median absolute deviation, because the median is
-    0 for a sensor that rests most of the time.
+    0 for a sensor that rests most of the time. Deviations of more than five times the usual one
+    are reduced to that, so that a leap does not make all later windows look small.
 
     Args:
         windows: The columns of `quartet.sensors.windows`, in any order.
@@ -73,7 +91,7 @@ def normalise_windows(
     keys = [ordered["device"], ordered["sensor"]]
     center = _roll(ordered, ordered["mean"], keys, hours).median()
     deviation = (ordered["mean"] - center.to_numpy()).abs()
-    recent = _roll(ordered, deviation, keys, spread_hours).mean().to_numpy()
+    recent = _measure_spread(ordered, deviation, keys, spread_hours)
     # Rolling sums leave rounding errors where all values are 0.
     scale = np.where(recent > _ROUNDING * ordered["mean"].abs().to_numpy(), recent, 1.0)
     normalised = ordered.copy()
@@ -82,6 +100,62 @@ def normalise_windows(
     normalised["standard_deviation"] = ordered["standard_deviation"] / scale
     has_history = center.notna().to_numpy() & ~np.isnan(recent)
     return normalised[has_history].reset_index(drop=True)
+
+
+def _measure_spread(
+    windows: pd.DataFrame, deviation: pd.Series, keys: list[pd.Series], hours: float
+) -> NDArray[np.float64]:
+    """Return the usual deviation before each window; shape (w,)."""
+    spread = _roll(windows, deviation, keys, hours)
+    known = spread.count().to_numpy() >= _KNOWN_WINDOWS
+    usual = spread.mean().to_numpy()
+    for _ in range(_PASSES):
+        limit = np.where(known & (usual > 0), _MAX_DEVIATION * usual, np.inf)
+        reduced = deviation.clip(upper=pd.Series(limit, deviation.index))
+        usual = _roll(windows, reduced, keys, hours).mean().to_numpy()
+    return np.asarray(usual)
+
+
+def choose_relative(absolute: pd.DataFrame, relative: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which windows are of devices that need a context, from normal windows only.
+
+    The training time is divided into five parts. A sensor is stable if no part has more than a
+    fifth of its windows outside the range that contains 95 % of the other parts. If a sensor is
+    not, and is more stable with a context, the work of its device changes, and all sensors of the
+    device get one: its other sensors may change next.
+
+    Args:
+        absolute: Normal windows, w rows in any order; the columns of `quartet.sensors.windows`.
+        relative: The same normalised by `normalise_windows`; some may be missing.
+
+    Returns:
+        Shape (w,), one for each row of `absolute`.
+    """
+    shares = _measure_instability(absolute)
+    others = _measure_instability(relative).reindex(shares.index, fill_value=np.inf)
+    changing = shares.index[(shares > _MAX_TAIL_SHARE) & (others < shares)]
+    devices = set(changing.get_level_values(0))
+    return absolute["device"].astype(str).isin(devices).to_numpy()
+
+
+def _measure_instability(windows: pd.DataFrame) -> pd.Series:
+    """Return, by device and sensor, the largest share of a part that is unlike the other parts."""
+    ordered = windows.sort_values("window_end", kind="stable")
+    keys = [ordered["device"].astype(str), ordered["sensor"].astype(str)]
+    return ordered["mean"].groupby(keys).agg(_measure_largest_share)
+
+
+def _measure_largest_share(values: pd.Series) -> float:
+    parts = np.array_split(values.to_numpy(np.float64), _BLOCKS)
+    shares = []
+    for index, part in enumerate(parts):
+        others = np.concatenate([*parts[:index], *parts[index + 1 :]])
+        if not len(part) or not len(others):
+            return np.inf
+        middle = np.median(others)
+        limit = np.quantile(np.abs(others - middle), 1 - _TAIL_SHARE)
+        shares.append(float((np.abs(part - middle) > limit).mean()))
+    return max(shares)
 
 
 def _roll(

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.svm import OneClassSVM
 
+from quartet.sensors.models import P_VALUES
 from quartet.sensors.settings import SensorSvm
 
 Array = NDArray[np.float64]
@@ -66,10 +67,19 @@ class Machine(NamedTuple):
 
 
 class CalibratedMachine(NamedTuple):
-    """A machine with its threshold."""
+    """A machine with its threshold.
+
+    Attributes:
+        machine: Fitted to all windows.
+        threshold: Score below which a window is anomalous.
+        held_out: Score of each window by a machine that was not fitted to it; shape (w,).
+        calibration: Scores at the p-values `P_VALUES`; shape (p,).
+    """
 
     machine: Machine
     threshold: float
+    held_out: Array
+    calibration: Array
 
 
 def tune(inputs: Array, settings: SensorSvm, generator: np.random.Generator) -> CalibratedMachine:
@@ -129,8 +139,6 @@ def calibrate(inputs: Array, gamma: float, settings: SensorSvm) -> CalibratedMac
         settings: nu, tolerance, and whether the threshold is tuned.
     """
     machine = fit_machine(inputs, gamma, settings)
-    if settings.threshold == "machine":
-        return CalibratedMachine(machine, 0.0)
     sums = np.empty(len(inputs))
     bounds = np.linspace(0, len(inputs), BLOCKS + 1).round().astype(int)
     for first, last in pairwise(bounds):
@@ -141,8 +149,11 @@ def calibrate(inputs: Array, gamma: float, settings: SensorSvm) -> CalibratedMac
     slack = 2 * settings.tolerance * settings.nu * len(inputs)
     lowest = lower_quantile(sums, settings.nu) - slack
     # A window far from all support vectors is an anomaly, even if there were outliers in training.
-    lowest = max(lowest, -_MIN_MARGIN * machine.intercept)
-    return CalibratedMachine(machine, lowest + machine.intercept)
+    least = -_MIN_MARGIN * machine.intercept
+    quantiles = np.array([lower_quantile(sums, share) for share in P_VALUES])
+    calibration = np.maximum(quantiles - slack, least) + machine.intercept
+    threshold = 0.0 if settings.threshold == "machine" else max(lowest, least) + machine.intercept
+    return CalibratedMachine(machine, threshold, sums + machine.intercept, calibration)
 
 
 def fit_machine(inputs: Array, gamma: float, settings: SensorSvm) -> Machine:

@@ -18,7 +18,14 @@ from safetensors.numpy import load, save
 from quartet.sensors.context import NO_CONTEXT, Context
 from quartet.sensors.features import FEATURES
 from quartet.sensors.lookup import Lookup
-from quartet.sensors.models import ONE_CLASS_SVM, QUANTILES, VERSION_BYTES, Pair, SensorModel
+from quartet.sensors.models import (
+    ONE_CLASS_SVM,
+    P_VALUES,
+    QUANTILES,
+    VERSION_BYTES,
+    Pair,
+    SensorModel,
+)
 
 Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
@@ -37,11 +44,18 @@ _MODEL_ARRAYS = (
     "false_alarm_rate",
     "trained_until",
     "quantiles",
+    "calibration",
+    "relative",
+    "device_threshold",
+    "device_event_rate",
 )
 """Arrays with one row per model."""
 _VECTOR_ARRAYS = ("vectors", "coefficients")
 """Arrays with one row per support vector."""
 _ARRAYS = ("start", *_MODEL_ARRAYS, *_VECTOR_ARRAYS)
+_LATER_ARRAYS = ("calibration", "relative", "device_threshold", "device_event_rate")
+"""Arrays that files of the first release lack: all models have the context, if there is one, and no
+device raises alarms."""
 NEGLIGIBLE_EXPONENT = -700.0
 """Exponent whose exponential, 1e-304, has no effect on a sum. A smaller one would be a subnormal
 number, with which processors are slow."""
@@ -78,9 +92,14 @@ class SensorModels:
             the Unix epoch, UTC.
         quantiles: Shape (n, d, 11): quantiles of the unscaled training features at the levels
             `QUANTILES`.
+        calibration: Shape (n, 12): the scores of normal windows at the p-values `P_VALUES`.
+        relative: Shape (n,), int64: 1 if the model's windows are normalised by `context`, else 0.
+        device_threshold: Shape (n,): threshold of the model's device, see
+            `quartet.sensors.devices`; NaN for none.
+        device_event_rate: Shape (n,): events per normal window expected of the device.
         methods: Method of each model: `one_class_svm`, or `robust_z_score` of few windows, whose
             only vector is the median; empty if all are machines.
-        context: Normalisation of the training windows, which scored windows need as well.
+        context: Normalisation of the windows of relative models, in training and in scoring.
     """
 
     pairs: tuple[Pair, ...]
@@ -101,6 +120,10 @@ class SensorModels:
     false_alarm_rate: Array
     trained_until: NDArray[np.int64]
     quantiles: Array
+    calibration: Array
+    relative: NDArray[np.int64]
+    device_threshold: Array
+    device_event_rate: Array
     context: Context = NO_CONTEXT
     methods: tuple[str, ...] = ()
 
@@ -125,8 +148,9 @@ class SensorModels:
         shapes = {
             **dict.fromkeys(("lowest", "center", "scale", "vectors"), (len(features),)),
             "quantiles": (len(features), len(QUANTILES)),
+            "calibration": (len(P_VALUES),),
         }
-        integers = ("windows", "trained_until")
+        integers = ("windows", "trained_until", "relative")
         arrays: dict[str, NDArray[Any]] = {
             name: np.array(
                 [getattr(model, name) for model in ordered],
@@ -139,9 +163,9 @@ class SensorModels:
             arrays[name] = np.concatenate([np.empty((0, *shapes.get(name, ()))), *parts])
         sizes = np.array([len(model.coefficients) for model in ordered], dtype=np.int64)
         start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        inputs = (*features, *(str(hours) for hours in context if context.hours))
+        hours = tuple(map(str, context))
         versions = tuple(
-            model.version(pair, inputs, window_seconds)
+            model.version(pair, (*features, *(hours if model.relative else ())), window_seconds)
             for pair, model in zip(pairs, ordered, strict=True)
         )
         return cls(
@@ -162,9 +186,10 @@ class SensorModels:
 
     @cached_property
     def version(self) -> str:
-        """Version of the set: 12 hexadecimal digits, which change if any score of any model may."""
+        """Version of the set: 12 hexadecimal digits, which change if any score or alarm may."""
+        known = self.device_threshold[~np.isnan(self.device_threshold)].tolist()
         content = json.dumps(
-            [self.features, self.window_seconds, self.pairs, self.versions, *self.context]
+            [self.features, self.window_seconds, self.pairs, self.versions, *self.context, *known]
         )
         return blake2b(content.encode(), digest_size=VERSION_BYTES).hexdigest()
 
@@ -203,6 +228,25 @@ class SensorModels:
         """
         return self._lookup.locate(windows)
 
+    def is_relative(self, windows: pd.DataFrame) -> NDArray[np.bool_]:
+        """Return which windows are to be normalised by the context before scoring; shape (w,)."""
+        model = self.locate(windows)
+        relative = np.append(self.relative, 0)[model] > 0  # -1 is no model
+        return np.asarray(relative, dtype=bool)
+
+    def normalise(self, windows: pd.DataFrame) -> pd.DataFrame:
+        """Return windows as the models need them: those of relative models by their context.
+
+        Args:
+            windows: The columns of `quartet.sensors.windows`, for relative models with those of
+                the time before, as `Context.reach` says.
+        """
+        relative = self.is_relative(windows)
+        if not relative.any():
+            return windows
+        normalised = self.context.apply(windows[relative])
+        return pd.concat([windows[~relative], normalised], ignore_index=True)
+
     def take(self, models: NDArray[np.int64]) -> Self:
         """Return a model set with some of the models.
 
@@ -232,13 +276,16 @@ class SensorModels:
         depend on how the sensors were divided into shards.
 
         Raises:
-            ValueError: There are no model sets, or their features or windows differ.
+            ValueError: There are no model sets, or their features, windows or contexts differ. Sets
+                without a relative model have no context.
         """
         if not model_sets:
             raise ValueError("no model sets to merge")
+        contexts = [model_set.context for model_set in model_sets if model_set.context.hours]
         kinds = {
-            (model_set.features, model_set.window_seconds, model_set.context)
+            (model_set.features, model_set.window_seconds, context)
             for model_set in model_sets
+            for context in (contexts or [NO_CONTEXT])
         }
         if len(kinds) > 1:
             described = [
@@ -324,9 +371,9 @@ class SensorModels:
             ValueError: Arrays are missing, damaged, or in an unknown format.
         """
         names = {"facts", "checksum", *_ARRAYS}
-        if missing := sorted(names - set(arrays)):
+        if missing := sorted(names - set(arrays) - set(_LATER_ARRAYS)):
             raise ValueError(f"not a model set: missing arrays {', '.join(missing)}; {_HINT}")
-        content = {name: arrays[name] for name in names - {"checksum"}}
+        content = {name: arrays[name] for name in names - {"checksum"} if name in arrays}
         if not np.array_equal(_checksum(content), arrays["checksum"]):
             raise ValueError(f"the model set is damaged: its checksum does not match; {_HINT}")
         facts = json.loads(content.pop("facts").tobytes())
@@ -336,12 +383,19 @@ class SensorModels:
                 f"{', '.join(facts['features'])}; this version of the project reads format "
                 f"{FORMAT} with features {', '.join(FEATURES)}"
             )
+        context = Context(*facts["context"])
+        relative = np.full(len(facts["pairs"]), int(context.hours > 0), np.int64)
+        content.setdefault("relative", relative)
+        for name in ("device_threshold", "device_event_rate"):
+            content.setdefault(name, np.full(len(relative), np.nan))
+        repeated = np.repeat(content["threshold"][:, None], len(P_VALUES), 1)
+        content.setdefault("calibration", repeated)
         return cls(
             tuple((device, sensor) for device, sensor in facts["pairs"]),
             tuple(facts["versions"]),
             tuple(facts["features"]),
             facts["window_seconds"],
-            context=Context(*facts["context"]),
+            context=context,
             methods=tuple(facts.get("methods", ())),
             **content,
         )

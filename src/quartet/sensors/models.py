@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
@@ -15,6 +15,8 @@ Pair = tuple[str, str]
 
 QUANTILES = np.linspace(0.0, 1.0, 11)
 """Levels of the quantiles of the training features that a model keeps to measure drift."""
+P_VALUES = np.array([1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
+"""Probabilities, without an anomaly, of a score below those that a model keeps."""
 ONE_CLASS_SVM, ROBUST_Z_SCORE = "one_class_svm", "robust_z_score"
 """Methods of a model."""
 VERSION_BYTES = 6
@@ -37,7 +39,8 @@ _HASHED = (
 class SensorModel:
     """One sensor's one-class support vector machine, or robust z-score, with scale and threshold.
 
-    The attributes are those of `SensorModels`, for one sensor.
+    The attributes are those of `SensorModels`, for one sensor. `held_out` has the p-values of its
+    training windows, by models that were not fitted to them; shape (w,).
     """
 
     lowest: Array
@@ -53,7 +56,12 @@ class SensorModel:
     false_alarm_rate: float
     trained_until: int
     quantiles: Array
+    calibration: Array = field(default_factory=lambda: np.zeros(len(P_VALUES)))
+    relative: bool = False
+    device_threshold: float = np.nan
+    device_event_rate: float = np.nan
     method: str = ONE_CLASS_SVM
+    held_out: Array = field(default_factory=lambda: np.empty(0))
 
     def version(self, *details: object) -> str:
         """Return 12 hexadecimal digits that change if any score may change.
@@ -65,3 +73,24 @@ class SensorModel:
         for name in _HASHED:
             digest.update(np.ascontiguousarray(getattr(self, name), dtype=np.float64).tobytes())
         return digest.hexdigest()
+
+
+def compute_p_values(calibration: Array, scores: Array) -> Array:
+    """Return the probabilities, without an anomaly, of scores as low; shape (w,).
+
+    Args:
+        calibration: Scores at `P_VALUES`, of each score or of all; shape (w, p) or (1, p).
+        scores: Shape (w,).
+    """
+    if not len(scores):
+        return np.empty(0)
+    # Of equal calibration scores, that of the largest probability counts.
+    bounded = np.maximum(scores, calibration[:, 0])
+    lower = (calibration <= bounded[:, None]).sum(axis=1) - 1
+    upper = np.minimum(lower + 1, len(P_VALUES) - 1)
+    rows = np.arange(len(scores)) if len(calibration) > 1 else 0
+    low, high = calibration[rows, lower], calibration[rows, upper]
+    share = np.divide(bounded - low, high - low, out=np.zeros(len(scores)), where=high > low)
+    logarithms = np.log(P_VALUES)
+    values = np.exp(logarithms[lower] + share * (logarithms[upper] - logarithms[lower]))
+    return np.where(lower == upper, 1.0, values)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from quartet.sensors.features import MIN_LOG_SCALE, Scale, fit_scale, is_logarithm
 from quartet.sensors.machines import BLOCKS, CalibratedMachine, Machine, lower_quantile
+from quartet.sensors.models import P_VALUES
 
 Array = NDArray[np.float64]
 
@@ -71,4 +72,6 @@ def fit_robust(features: Array, names: Sequence[str], nu: float) -> tuple[Scale,
     # The threshold is exp(-1/2), so that scores of windows that are four times as far differ.
     gamma = 0.5 / limit
     machine = Machine(np.zeros((1, len(names))), np.ones(1), 0.0, gamma)
-    return scale, CalibratedMachine(machine, float(np.exp(-0.5)))
+    quantiles = np.array([lower_quantile(-squares, share) for share in P_VALUES])
+    held_out, calibration = np.exp(-gamma * squares), np.exp(gamma * quantiles)
+    return scale, CalibratedMachine(machine, float(np.exp(-0.5)), held_out, calibration)

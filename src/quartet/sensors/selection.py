@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from quartet.sensors.context import Context, choose_relative
 from quartet.sensors.settings import TrainingWindows
 
 if TYPE_CHECKING:
@@ -54,6 +55,35 @@ def select_normal_windows(windows: pd.DataFrame, settings: TrainingWindows) -> p
             f"later time than until={settings.until}, or a larger share than {settings.share:g}"
         )
     return selected.reset_index(drop=True)
+
+
+def choose_context(
+    windows: pd.DataFrame, normal: pd.DataFrame, context: Context, *, every: bool
+) -> pd.DataFrame:
+    """Normalise the windows of sensors with a context by those before them.
+
+    Args:
+        windows: All windows of the sensors; the columns of `quartet.sensors.windows`.
+        normal: Those of normal times, by which sensors are chosen.
+        context: The time before; without hours no sensor has a context.
+        every: Whether all sensors have a context, instead of those that need one.
+
+    Returns:
+        The windows, with a column `relative` that is true for normalised ones.
+    """
+    if not context.hours:
+        return windows.assign(relative=False)
+    normalised = context.apply(windows).assign(relative=True)
+    if every:
+        return normalised
+    keys = ["device", "sensor", "window_end"]
+    chosen = choose_relative(normal, normalised.merge(normal[keys], on=keys))
+    pairs = pd.MultiIndex.from_frame(normal.loc[chosen, ["device", "sensor"]].drop_duplicates())
+    parts = [
+        table[pd.MultiIndex.from_frame(table[["device", "sensor"]]).isin(pairs) == is_relative]
+        for table, is_relative in ((windows.assign(relative=False), False), (normalised, True))
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def exclude_training_windows(model_set: SensorModels, windows: pd.DataFrame) -> pd.DataFrame:

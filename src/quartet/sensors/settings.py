@@ -137,19 +137,21 @@ class SensorSvm(_Settings):
         "`sine_of_day` and `cosine_of_day` normal behaviour depends on the time of day, which "
         "takes some weeks of windows to learn.",
     )
-    context_hours: float = Field(
-        0.0,
+    context_hours: float | None = Field(
+        None,
         ge=0,
         description="Windows are centred on the median of so many hours before. A machine's new "
         "work is an anomaly when it begins, and normal once these hours and `context_spread_hours` "
         "have passed. For machines whose work keeps changing; longer anomalies are only detected "
-        "when they begin and end. 0: absolute values.",
+        "when they begin and end. 0: absolute values. `null`: 24 windows for "
+        "devices of which the parts of the training time differ, absolute values for the others.",
     )
-    context_spread_hours: float = Field(
-        24.0,
+    context_spread_hours: float | None = Field(
+        None,
         gt=0,
         description="If `context_hours` is not 0: hours before a window whose mean absolute "
-        "deviation from their medians is the unit of its deviation.",
+        "deviation from their medians is the unit of its deviation. `null`: twelve times "
+        "`context_hours`, a day of five-minute windows.",
     )
     nu: float = Field(
         0.002,
@@ -202,12 +204,44 @@ class SensorSvm(_Settings):
 
     @property
     def context(self) -> Context:
-        """The preceding time by which windows are normalised."""
-        from quartet.sensors.context import NO_CONTEXT, Context
+        """The preceding time by which windows are normalised, if it is set."""
+        return self.context_for(0)
 
-        if not self.context_hours:
+    def context_for(self, window_seconds: int) -> Context:
+        """Return the preceding time by which windows of this length are, or may be, normalised."""
+        from quartet.sensors.context import CONTEXT_WINDOWS, NO_CONTEXT, SPREAD_FACTOR, Context
+
+        hours = self.context_hours
+        if hours is None:
+            hours = CONTEXT_WINDOWS * window_seconds / 3600
+        if not hours:
             return NO_CONTEXT
-        return Context(self.context_hours, self.context_spread_hours)
+        return Context(hours, self.context_spread_hours or SPREAD_FACTOR * hours)
+
+
+class DeviceAlarms(_Settings):
+    """Alarms of devices, from the scores of all their sensors."""
+
+    adaptation: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="By how much, as a logarithm, each event beyond twice the expected number of "
+        "the last weeks raises the threshold. 0: it remains as trained.",
+    )
+    required_windows: int = Field(
+        1, ge=1, description="Number of windows above the threshold with which an event begins."
+    )
+    within_windows: int = Field(
+        1, ge=1, description="Number of consecutive windows that contain the required ones."
+    )
+    cool_down_windows: int = Field(
+        24,
+        ge=0,
+        description="Number of windows after the last above the threshold in which a further one "
+        "belongs to the same event. The default is the context of automatically chosen sensors, "
+        "after which a lasting change is normal.",
+    )
 
 
 class WindowScoring(_Settings):

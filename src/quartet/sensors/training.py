@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,10 +17,19 @@ from sklearn import config_context
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from quartet.sensors.context import NO_CONTEXT
+from quartet.sensors.devices import combine
 from quartet.sensors.features import fit_scale, window_features
 from quartet.sensors.machines import calibrate, tune
 from quartet.sensors.model_set import SensorModels
-from quartet.sensors.models import ONE_CLASS_SVM, QUANTILES, ROBUST_Z_SCORE, Pair, SensorModel
+from quartet.sensors.models import (
+    ONE_CLASS_SVM,
+    QUANTILES,
+    ROBUST_Z_SCORE,
+    Pair,
+    SensorModel,
+    compute_p_values,
+)
 from quartet.sensors.robust import FEWEST_WINDOWS, TAIL_WINDOWS, fit_robust
 from quartet.sensors.settings import SensorSvm
 
@@ -36,11 +46,16 @@ class Series(NamedTuple):
 
     Attributes:
         features: Shape (w, d).
-        until: End of the last window, in microseconds since the Unix epoch.
+        ends: Ends of the windows, in microseconds since the Unix epoch; shape (w,).
     """
 
     features: Array
-    until: int
+    ends: NDArray[np.int64]
+
+    @property
+    def until(self) -> int:
+        """End of the last window; 0 for none."""
+        return int(self.ends[-1]) if len(self.ends) else 0
 
 
 Chunk = Sequence[tuple[Pair, Series]]
@@ -54,10 +69,13 @@ class TrainingResult(NamedTuple):
     Attributes:
         model_set: The models.
         untrained: Sensors without a model: `device`, `sensor`, `windows`, `reason`.
+        device_scores: Scores of devices in the training windows, by models of their sensors that
+            were not fitted to the window: `device`, `window_end` (microseconds), `score`.
     """
 
     model_set: SensorModels
     untrained: pd.DataFrame
+    device_scores: pd.DataFrame
 
 
 def fit_model_set(
@@ -74,8 +92,9 @@ def fit_model_set(
     that are trained separately and merged give the same model set.
 
     Args:
-        windows: Normal windows, in any order; the columns of `quartet.sensors.windows`. If the
-            settings have a context, they are already normalised.
+        windows: Normal windows, in any order; the columns of `quartet.sensors.windows`. Those of
+            sensors with a context are already normalised, and `relative` in a column of that name;
+            without it, all are if the settings have a context.
         settings: Parameters of the models.
         window_seconds: Length of the windows.
         sensors: Sensors to train, as (device, sensor); those without windows are reported as
@@ -90,23 +109,46 @@ def fit_model_set(
         RuntimeError: A worker process was killed.
     """
     series = _group_by_sensor(windows, settings)
+    relative = windows["relative"] if "relative" in windows else bool(settings.context_hours)
+    keys = windows[["device", "sensor"]].astype(str).assign(relative=relative)
+    relative_pairs = set(keys[keys["relative"]].itertuples(index=False, name=None))
     if sensors is not None:
         chosen = {(str(device), str(sensor)) for device, sensor in sensors}
-        empty = Series(np.empty((0, len(settings.features))), 0)
+        empty = Series(np.empty((0, len(settings.features))), np.empty(0, np.int64))
         series = {pair: series.get(pair, empty) for pair in sorted(chosen)}
     models: dict[Pair, SensorModel] = {}
+    device_scores: dict[str, pd.Series] = {}
     untrained = []
     for pair, result in _fit_all(series, settings, progress):
         if isinstance(result, SensorModel):
-            models[pair] = result
+            is_relative = (*pair, True) in relative_pairs
+            models[pair] = replace(result, relative=is_relative, held_out=np.empty(0))
+            terms = pd.Series(combine(result.held_out), series[pair].ends)
+            earlier = device_scores.get(pair[0])
+            device_scores[pair[0]] = terms if earlier is None else earlier.add(terms, fill_value=0)
         else:
             untrained.append((*pair, len(series[pair].features), result))
     table = pd.DataFrame(sorted(untrained), columns=["device", "sensor", "windows", "reason"])
     table = table.astype({"windows": np.int64})
     model_set = SensorModels.from_models(
-        models, settings.features, window_seconds, settings.context
+        models,
+        settings.features,
+        window_seconds,
+        settings.context_for(window_seconds) if relative_pairs else NO_CONTEXT,
     )
-    return TrainingResult(model_set, table)
+    return TrainingResult(model_set, table, _make_device_table(device_scores))
+
+
+def _make_device_table(device_scores: Mapping[str, pd.Series]) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame({"device": device, "window_end": scores.index, "score": scores.to_numpy()})
+        for device, scores in sorted(device_scores.items())
+    ]
+    return (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=["device", "window_end", "score"])
+    )
 
 
 def _group_by_sensor(windows: pd.DataFrame, settings: SensorSvm) -> dict[Pair, Series]:
@@ -123,7 +165,7 @@ def _group_by_sensor(windows: pd.DataFrame, settings: SensorSvm) -> dict[Pair, S
     series = {}
     for first, last in pairwise(bounds):
         pair = str(device_names[devices[first]]), str(sensor_names[sensors[first]])
-        series[pair] = Series(features[first:last], int(ends[last - 1]))
+        series[pair] = Series(features[first:last], ends[first:last])
     return series
 
 
@@ -176,9 +218,9 @@ def fit_chunk(chunk: Chunk, settings: SensorSvm) -> Results:
         threadpool_limits(1, user_api="blas"),
         config_context(assume_finite=True, skip_parameter_validation=True),
     ):
-        for pair, (features, until) in chunk:
+        for pair, series in chunk:
             try:
-                results.append((pair, fit_model(features, until, settings)))
+                results.append((pair, fit_model(series.features, series.until, settings)))
             except ValueError as error:
                 results.append((pair, str(error)))
     return results
@@ -199,34 +241,40 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
         raise ValueError(f"{len(features)} windows, fewer than {FEWEST_WINDOWS}")
     # The same seed for each sensor, so that its model does not depend on the others.
     generator = np.random.default_rng(settings.seed)
+    complete, kept = features, np.arange(len(features))
     if len(features) > settings.most_windows:
-        kept = generator.choice(len(features), settings.most_windows, replace=False)
-        features = features[np.sort(kept)]
+        kept = np.sort(generator.choice(len(features), settings.most_windows, replace=False))
+        features = features[kept]
     earlier = len(features) - max(1, round(settings.held_back * len(features)))
     if len(features) < settings.minimum_windows:
         earlier = max(earlier, TAIL_WINDOWS)
         method = ROBUST_Z_SCORE
-        scale, (machine, threshold) = fit_robust(features, settings.features, settings.nu)
+        scale, calibrated = fit_robust(features, settings.features, settings.nu)
         alarms = _count_robust_alarms(features[:earlier], features[earlier:], settings)
     else:
         method = ONE_CLASS_SVM
         scale = fit_scale(features, settings.features)
         inputs = scale.apply(features)
-        machine, threshold = tune(inputs, settings, generator)
-        check = calibrate(inputs[:earlier], machine.gamma, settings)
+        calibrated = tune(inputs, settings, generator)
+        check = calibrate(inputs[:earlier], calibrated.machine.gamma, settings)
         alarms = int((check.machine.score(inputs[earlier:]) < check.threshold).sum())
+    machine = calibrated.machine
+    scores = machine.score(scale.apply(complete))  # of windows that were not drawn
+    scores[kept] = calibrated.held_out
     return SensorModel(
         *scale,
         vectors=machine.vectors,
         coefficients=machine.coefficients,
         intercept=machine.intercept,
         gamma=machine.gamma,
-        threshold=threshold,
+        threshold=calibrated.threshold,
         nu=settings.nu,
         windows=len(features),
         false_alarm_rate=alarms / (len(features) - earlier),
         trained_until=until,
         quantiles=np.quantile(np.maximum(features, scale.lowest), QUANTILES, axis=0).T,
+        calibration=calibrated.calibration,
+        held_out=compute_p_values(calibrated.calibration[None], scores),
         method=method,
     )
 
@@ -234,7 +282,7 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
 def _count_robust_alarms(earlier: Array, later: Array, settings: SensorSvm) -> int:
     """Return how many later windows raise an alarm of a z-score fitted to the earlier ones."""
     try:
-        scale, (machine, threshold) = fit_robust(earlier, settings.features, settings.nu)
+        scale, (machine, threshold, *_) = fit_robust(earlier, settings.features, settings.nu)
     except ValueError:  # the earlier values never change, so each change is an alarm
         return len(later)
     return int((machine.score(scale.apply(later)) < threshold).sum())

@@ -97,8 +97,12 @@ def test_the_context_of_models_is_kept_and_not_mixed(model_set, windows):
     assert with_context.take(np.array([1])).context == (2.0, 24.0)
     assert SensorModels.from_bytes(model_set.to_bytes()).context == (0.0, 0.0)
     assert not set(with_context.versions) & set(model_set.versions)
+    both = SensorModels.merge([model_set, with_context.take(np.array([1]))])
+    assert both.context == (2.0, 24.0)
+    assert both.relative.tolist() == [0, 1, 0, 0, 0, 0]
+    other = fit_model_set(windows, SETTINGS.model_copy(update={"context_hours": 3.0}), HOUR)
     with pytest.raises(ValueError, match="relative to the 2 hours before"):
-        SensorModels.merge([model_set, with_context])
+        SensorModels.merge([other.model_set, with_context])
 
 
 def test_an_update_replaces_and_adds_models_and_leaves_the_others(model_set, retrained, windows):

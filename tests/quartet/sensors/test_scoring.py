@@ -143,7 +143,11 @@ def take_model(model_set, number):
     """Return one model of a model set."""
     alone = model_set.take(np.array([number]))
     ragged = {"vectors": alone.vectors, "coefficients": alone.coefficients}
-    names = [field.name for field in fields(SensorModel) if field.name not in ragged]
+    names = [
+        field.name
+        for field in fields(SensorModel)
+        if field.name not in ragged and hasattr(alone, field.name)
+    ]
     return SensorModel(**ragged, **{name: getattr(alone, name)[0] for name in names})
 
 

@@ -206,7 +206,7 @@ def test_the_threshold_is_the_quantile_by_machines_that_lack_the_block(inputs, n
         machine = OneClassSVM(nu=nu, gamma=gamma, tol=1e-10).fit(others)
         scores = machine.decision_function(inputs[first:last]) - machine.intercept_
         nearness.append(scores / len(others))
-    found, threshold = calibrate(inputs, gamma, models)
+    found, threshold, *_ = calibrate(inputs, gamma, models)
     least = lower_quantile(np.concatenate(nearness), nu) * count
     least = max(least, -0.001 * found.intercept)
     assert threshold - found.intercept == pytest.approx(least, abs=1e-4 * nu * count)

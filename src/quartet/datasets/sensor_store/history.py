@@ -23,6 +23,7 @@ from quartet.datasets.sensor_store.schema import (
     STATISTICS,
     Cursor,
     anomalies,
+    device_alarms,
     files,
     jobs,
     quarantine,
@@ -43,6 +44,13 @@ _ANOMALY_COLUMNS = {
     "score": np.float64,
     "threshold": np.float64,
     "model_version": object,
+    "revision": np.int64,
+}
+_DEVICE_ALARM_COLUMNS = {
+    "score": np.float64,
+    "threshold": np.float64,
+    "event_start": _MOMENT,
+    "sensors": object,
     "revision": np.int64,
 }
 _BLOCK = 200_000
@@ -158,6 +166,17 @@ class History:
         """
         conditions = [_ended(anomalies, since, until)]
         return self._read_by_key(anomalies, _ANOMALY_COLUMNS, conditions)
+
+    def device_alarms(
+        self, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None
+    ) -> pd.DataFrame:
+        """Return alarms of devices in windows that end in (since, until], by sensor and end.
+
+        Columns: device, sensor (the most unusual one), window_end, score, threshold, event_start
+        (datetime64[s], UTC), sensors, revision.
+        """
+        conditions = [_ended(device_alarms, since, until)]
+        return self._read_by_key(device_alarms, _DEVICE_ALARM_COLUMNS, conditions)
 
     def files(self) -> pd.DataFrame:
         """Return the ledger of files, sorted by name.

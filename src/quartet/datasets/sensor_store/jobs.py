@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoredWindows:
-    """The windows that a run scored, and the anomalies among them.
+    """The windows that a run scored, the anomalies among them, and the alarms of devices.
 
     Attributes:
         scored: `device`, `sensor`, `window_end` of all scored windows.
         anomalies: The same of anomalous windows, with `score`, `threshold`, `model_version` and
             `revision`.
         claim: Token of the run's claim on scoring.
+        device_alarms: `device`, `sensor` (the most unusual), `window_end`, `score`, `threshold`,
+            `event_start`, `sensors` and `revision` of windows in which a device has an alarm.
     """
 
     scored: pd.DataFrame
     anomalies: pd.DataFrame
     claim: str
+    device_alarms: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.D
         Raises:
             ClaimError: Another run has taken over.
         """
-        self._tables().write_anomalies(data.scored, data.anomalies, data.claim)
+        self._tables().write_anomalies(data.scored, data.anomalies, data.claim, data.device_alarms)
 
     def preview(self, nrows: int = 20) -> TablePreview:
         """Return the latest anomalies for Kedro-Viz."""

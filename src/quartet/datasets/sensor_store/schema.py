@@ -49,6 +49,7 @@ NAME_LENGTH = 128
 FILE_NAME_LENGTH = 1000
 VERSION_LENGTH = 200
 KEY_LENGTH = 64
+RANKED_LENGTH = 700
 REASON_LENGTH = 500
 BODY_LENGTH = 200
 STATISTICS = ("mean", "standard_deviation", "minimum", "maximum", "last_value")
@@ -140,6 +141,16 @@ anomalies = _table(
     _filled("score", Double),
     _filled("threshold", Double),
     _filled("model_version", Unicode(64)),
+    _filled("revision", BigInteger),
+)
+device_alarms = _table(
+    "sensor_device_alarms",
+    _key("window_end", Moment),
+    _key("sensor_id", Integer),
+    _filled("score", Double),
+    _filled("threshold", Double),
+    _filled("event_start", Moment),
+    _filled("sensors", Unicode(RANKED_LENGTH)),
     _filled("revision", BigInteger),
 )
 jobs = _table(

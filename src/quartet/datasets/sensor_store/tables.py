@@ -33,6 +33,7 @@ from quartet.datasets.sensor_store.writing import (
     check_batch,
     write_anomalies,
     write_batch,
+    write_device_alarms,
 )
 
 __all__ = ["ClaimError", "Cursor", "SensorTables", "SensorTablesDataset", "WindowBatch"]
@@ -127,15 +128,21 @@ class SensorTables(Claims, History):
             )
 
     def write_anomalies(
-        self, scored: pd.DataFrame, anomalies: pd.DataFrame, claim: str | None = None
+        self,
+        scored: pd.DataFrame,
+        anomalies: pd.DataFrame,
+        claim: str | None = None,
+        device_alarms: pd.DataFrame | None = None,
     ) -> None:
-        """Replace the anomalies among the scored windows.
+        """Replace the anomalies among the scored windows, and the alarms of their devices.
 
         Args:
             scored: device, sensor, window_end of all scored windows.
             anomalies: The same of anomalous windows, with score, threshold, model_version and
                 revision.
             claim: Token of a claim on `scoring`, which is renewed.
+            device_alarms: device, sensor, window_end of alarms, with score, threshold, event_start,
+                sensors and revision; None leaves them as they are.
 
         Raises:
             ValueError: An anomaly is not a scored window, or its sensor is not in the database.
@@ -145,7 +152,10 @@ class SensorTables(Claims, History):
         def write(connection: Connection) -> None:
             if claim is not None:
                 renew(connection, SCORING, claim, self.name)
-            write_anomalies(connection, self._ids.load(connection), scored, anomalies)
+            ids = self._ids.load(connection)
+            write_anomalies(connection, ids, scored, anomalies)
+            if device_alarms is not None:
+                write_device_alarms(connection, ids, scored, device_alarms)
 
         self._transact(write)
 

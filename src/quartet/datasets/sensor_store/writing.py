@@ -24,10 +24,12 @@ from quartet.datasets.sensor_store.schema import (
     FILE_NAME_LENGTH,
     KEY_LENGTH,
     NAME_LENGTH,
+    RANKED_LENGTH,
     REASON_LENGTH,
     STATISTICS,
     VERSION_LENGTH,
     anomalies,
+    device_alarms,
     files,
     hash_names,
     quarantine,
@@ -106,7 +108,7 @@ def write_batch(
     """
     if len(batch.empty_windows):
         keys = _known_keys(batch.empty_windows, ids.load(connection))
-        for table in (windows, anomalies):
+        for table in (windows, anomalies, device_alarms):
             delete_windows(connection, table, keys)
     if len(batch.windows):
         keys = _window_keys(batch.windows, ids.add(connection, _pairs(batch.windows)))
@@ -134,20 +136,47 @@ def write_anomalies(
     Raises:
         ValueError: An anomaly is not a scored window, or a sensor is not in the database.
     """
-    _check_windows(scored, ())
     _check_windows(found, ("score", "threshold"))
+    versions = {"model_version": found["model_version"].astype(str).to_numpy(object)}
+    _replace(connection, anomalies, ids, scored, found, versions)
+
+
+def write_device_alarms(
+    connection: Connection, ids: Mapping[Pair, int], scored: pd.DataFrame, found: pd.DataFrame
+) -> None:
+    """Replace the alarms of devices whose most unusual sensor has a scored window.
+
+    Raises:
+        ValueError: An alarm is not of a scored window, or a sensor is not in the database.
+    """
+    _check_windows(found, ("score", "threshold"))
+    others = {
+        "event_start": found["event_start"].to_numpy("datetime64[s]"),
+        "sensors": np.array([text[:RANKED_LENGTH] for text in found["sensors"]], object),
+    }
+    _replace(connection, device_alarms, ids, scored, found, others)
+
+
+def _replace(
+    connection: Connection,
+    table: Table,
+    ids: Mapping[Pair, int],
+    scored: pd.DataFrame,
+    found: pd.DataFrame,
+    others: Mapping[str, NDArray[Any]],
+) -> None:
+    """Replace the rows of scored windows in a table by those that were found."""
+    _check_windows(scored, ())
     if len(found) and not len(scored):
         raise ValueError("there are anomalies, but no scored windows")
     keys = _known_keys(scored, ids)
-    delete_windows(connection, anomalies, keys)
+    delete_windows(connection, table, keys)
     anomalous = _known_keys(found, ids)
     if not np.isin(anomalous.codes, keys.codes).all():
         raise ValueError("an anomaly is not among the scored windows")
     if len(found):
-        versions = {"model_version": found["model_version"].astype(str).to_numpy(object)}
         revision = found["revision"].to_numpy(np.int64)
-        statistics = ("score", "threshold")
-        _insert(connection, anomalies, anomalous, found, statistics, versions, revision)
+        _insert(connection, table, anomalous, found, ("score", "threshold"), others, revision)
 
 
 def _insert(

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from kedro_cloud.core import ranks
 from kedro_cloud.core.run_command import run_command
 from quartet import sensors
-from quartet.sensors.settings import WindowScoring
+from quartet.sensors.settings import DeviceAlarms, WindowScoring
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from quartet.datasets.registered_model import Champion
     from quartet.datasets.sensor_store.jobs import CursorMove, ScoredWindows
     from quartet.datasets.sensor_store.tables import Cursor, SensorTables
-    from quartet.sensors.context import Context
     from quartet.sensors.drift import Span
     from quartet.sensors.model_set import SensorModels
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
-    Champion = Context = Figure = SensorModels = Cursor = ScoredWindows = SensorTables = Any
+    Champion = Figure = SensorModels = Cursor = ScoredWindows = SensorTables = Any
     Span = CursorMove = Any
 
 _KEYS = ["device", "sensor", "window_end"]
@@ -77,27 +76,31 @@ def claim_windows(
     windows = sensor_windows.new_windows(before, until)
     if before is None:
         windows = sensors.selection.exclude_training_windows(model_set, windows)
-    windows = _normalise(sensor_windows, windows, model_set.context, until)
+    windows = _normalise(sensor_windows, windows, model_set, until)
     claim = {"token": token, "before": _cursor_to_json(before), "until": _cursor_to_json(until)}
     return windows, claim | {"window_seconds": seconds}
 
 
 def _normalise(
-    sensor_windows: SensorTables, windows: pd.DataFrame, context: Context, until: Cursor
+    sensor_windows: SensorTables, windows: pd.DataFrame, model_set: SensorModels, until: Cursor
 ) -> pd.DataFrame:
-    """Normalise windows by those before them if the models have a context.
+    """Normalise windows by those before them if their models have a context.
 
     Windows without enough history, such as the first of a sensor, are left out.
     """
-    if not context.hours or windows.empty:
+    relative = model_set.is_relative(windows)
+    if not relative.any():
         return windows
+    absolute, windows = windows[~relative], windows[relative]
+    context = model_set.context
     since = windows["window_end"].min() - context.reach - pd.Timedelta(seconds=1)
     with_history = sensor_windows.read_windows(
         since=since,
         until=until.watermark,
         pairs=windows[["device", "sensor"]].drop_duplicates().itertuples(index=False, name=None),
     )
-    return context.apply(with_history).merge(windows[_KEYS], on=_KEYS)
+    normalised = context.apply(with_history).merge(windows[_KEYS], on=_KEYS)
+    return pd.concat([absolute, normalised], ignore_index=True)
 
 
 def score_windows(
@@ -127,15 +130,34 @@ def publish_predictions(
     return window_scores[columns], {"windows": len(window_scores)}
 
 
+def raise_device_alarms(
+    window_scores: pd.DataFrame,
+    sensor_models: Champion | None,
+    sensor_windows: SensorTables,
+    device_alarms: DeviceAlarms,
+) -> pd.DataFrame:
+    """Combine the scores of each device's sensors, and return the windows in which it has an alarm.
+
+    Alarms of earlier runs decide on thresholds, and whether an event continues.
+    """
+    model_set = _load_model_set(sensor_models)
+    ends = window_scores["window_end"]
+    history = sensor_windows.device_alarms(
+        since=None if ends.empty else ends.min() - sensors.devices.compute_reach(model_set)
+    )
+    scored = sensors.devices.score_devices(model_set, window_scores)
+    return sensors.devices.raise_alarms(model_set, scored, history, device_alarms)
+
+
 def publish_anomalies(
-    window_scores: pd.DataFrame, scoring_claim: Facts
+    window_scores: pd.DataFrame, device_alarms: pd.DataFrame, scoring_claim: Facts
 ) -> tuple[ScoredWindows, Facts]:
-    """Return the scored windows with their anomalies, and the number of anomalies."""
+    """Return the scored windows with anomalies and alarms of devices, and the number of both."""
     from quartet.datasets.sensor_store.jobs import ScoredWindows
 
     anomalies = window_scores[window_scores["anomaly"]]
-    scored = ScoredWindows(window_scores[_KEYS], anomalies, scoring_claim["token"])
-    return scored, {"anomalies": len(anomalies)}
+    scored = ScoredWindows(window_scores[_KEYS], anomalies, scoring_claim["token"], device_alarms)
+    return scored, {"anomalies": len(anomalies), "device_alarms": len(device_alarms)}
 
 
 def measure_drift(
@@ -175,7 +197,7 @@ def _read_blocks(
         for first in range(0, len(model_set), most):
             pairs = model_set.pairs[first : first + most]
             windows = sensor_windows.read_windows(since=since, until=span.until, pairs=pairs)
-            windows = model_set.context.apply(windows)
+            windows = model_set.normalise(windows)
             yield windows[windows["window_end"] > span.since]
             bar.update(len(pairs))
 
@@ -187,10 +209,12 @@ def report_alarms(
     scoring_speed: Mapping[str, float],
     sensor_labels: pd.DataFrame,
     scoring_claim: Facts,
+    device_alarms: pd.DataFrame,
 ) -> tuple[dict[str, float], pd.DataFrame]:
     """Return metrics of the run, and the alarm rate of each device and sensor.
 
-    If anomalies are labelled, the metrics include precision and recall of windows and events.
+    If anomalies are labelled, the metrics include precision and recall of windows and events, of
+    sensors and of devices.
     """
     without_model = unscored_sensors[unscored_sensors["reason"] == "no model"]
     drifted = sensor_drift[sensor_drift["drifted"].astype(bool)]
@@ -207,8 +231,20 @@ def report_alarms(
         "sensors_drifted": len(drifted[["device", "sensor"]].drop_duplicates()),
         "sensors_drift_unknown": len(unknown[["device", "sensor"]].drop_duplicates()),
     }
+    device_windows = window_scores[["device", "window_end"]].drop_duplicates()
+    events = device_alarms[["device", "event_start"]].drop_duplicates()
+    metrics |= {
+        "device_alarms": len(device_alarms),
+        "device_alarm_rate": len(device_alarms) / max(len(device_windows), 1),
+        "device_events": len(events),
+    }
     alarms = window_scores["anomaly"].to_numpy(bool)
+    in_event = sensors.devices.mark_events(device_windows, device_alarms)
     quality = _evaluate(window_scores, alarms, sensor_labels, scoring_claim["window_seconds"])
+    if quality:
+        quality |= _evaluate_devices(
+            device_windows, in_event, sensor_labels, scoring_claim["window_seconds"]
+        )
     return metrics | quality, sensors.evaluation.alarm_rates(window_scores, alarms)
 
 
@@ -231,6 +267,26 @@ def _evaluate(
         "events": events.events,
         "events_found": events.found,
         "false_alarm_rate": events.false_alarm_rate,
+    }
+
+
+def _evaluate_devices(
+    windows: pd.DataFrame, alarms: NDArray[np.bool_], labels: pd.DataFrame, window_seconds: int
+) -> dict[str, float]:
+    """Return precision, recall and F1 of events of devices, whichever of their sensors they have.
+
+    Labels of the same time and device are one event.
+    """
+    columns = ["device", "start", "end"]
+    joint = labels.drop_duplicates(columns).assign(sensor="")
+    events = sensors.evaluation.event_scores(
+        windows.assign(sensor=""), alarms, joint, window_seconds
+    )
+    return {
+        "device_event_precision": events.precision,
+        "device_event_recall": events.recall,
+        "device_event_f1": events.f1,
+        "device_false_alarm_rate": events.false_alarm_rate,
     }
 
 

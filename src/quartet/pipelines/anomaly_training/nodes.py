@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ else:
 
 Arrays = dict[str, NDArray[Any]]
 
+logger = logging.getLogger(__name__)
+
 
 def select_windows(
     sensor_windows: SensorTables,
@@ -36,7 +39,8 @@ def select_windows(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Select the closed windows of normal times, without known anomalies, and describe them.
 
-    If models have a context, windows are normalised before labelled anomalies are removed.
+    Windows of sensors with a context are normalised by all windows before them, and marked as
+    `relative`. Without a set context, sensors whose absolute values are not stable get one.
 
     Raises:
         ValueError: There are no windows, all of them overlap labels, or a named sensor has none.
@@ -46,9 +50,13 @@ def select_windows(
         reason = sensor_windows.explain_missing_windows()
         raise ValueError(f"{sensor_windows.name} has no closed windows: {reason}")
     windows = sensor_windows.read_windows(until=cursor.watermark)
-    windows = sensor_svm.context.apply(windows)
-    normal = sensors.selection.select_normal_windows(windows, training_windows)
     seconds = sensor_windows.window_seconds()
+    context = sensor_svm.context_for(seconds or 0)
+    normal = sensors.selection.select_normal_windows(windows, training_windows)
+    labelled = sensors.labels.mark_windows(normal, sensor_labels, seconds)
+    every = sensor_svm.context_hours is not None
+    windows = sensors.selection.choose_context(windows, normal[~labelled], context, every=every)
+    normal = sensors.selection.select_normal_windows(windows, training_windows)
     labelled = sensors.labels.mark_windows(normal, sensor_labels, seconds)
     if labelled.all():
         raise ValueError(
@@ -63,14 +71,24 @@ def select_windows(
         "windows": len(normal),
         "windows_of_known_anomalies": int(labelled.sum()),
         "sensors": len(normal[["device", "sensor"]].drop_duplicates()),
+        "sensors_with_context": len(
+            normal.loc[normal["relative"], ["device", "sensor"]].drop_duplicates()
+        ),
     }
+    logger.info(
+        "training windows: %(windows)s of %(sensors)s sensors, %(window_seconds)s s long; "
+        "%(sensors_with_context)s sensors have a context" + context.describe(),
+        period,
+    )
     return normal, period
 
 
 def train_models(
     normal_windows: pd.DataFrame, training_period: dict[str, Any], sensor_svm: SensorSvm
 ) -> tuple[Arrays, pd.DataFrame]:
-    """Train a model for each sensor; list the sensors without a model with the reason.
+    """Train a model for each sensor, and fit the thresholds of devices.
+
+    Sensors without a model are listed with the reason.
 
     With several MPI ranks each trains the sensors of its shard; the first one returns all.
     """
@@ -81,12 +99,15 @@ def train_models(
         training_period["window_seconds"],
         sensors=ranks.shard(pairs),
     )
-    parts = ranks.gather((shard.model_set.to_arrays(), shard.untrained))
+    parts = ranks.gather((shard.model_set.to_arrays(), shard.untrained, shard.device_scores))
     if parts is None:
         return shard.model_set.to_arrays(), shard.untrained
-    model_sets = [sensors.model_set.SensorModels.from_arrays(arrays) for arrays, _ in parts]
-    untrained = pd.concat([table for _, table in parts], ignore_index=True)
-    merged = sensors.model_set.SensorModels.merge(model_sets)
+    model_sets = [sensors.model_set.SensorModels.from_arrays(arrays) for arrays, *_ in parts]
+    untrained = pd.concat([table for _, table, _ in parts], ignore_index=True)
+    device_scores = pd.concat([table for *_, table in parts], ignore_index=True)
+    merged = sensors.devices.fit_thresholds(
+        sensors.model_set.SensorModels.merge(model_sets), device_scores, sensor_svm.nu
+    )
     return merged.to_arrays(), untrained.sort_values(["device", "sensor"], ignore_index=True)
 
 

@@ -48,7 +48,9 @@ def make_release(
         loader_module="quartet.sensors.serving",
         files={sensors.serving.MODEL_FILE: model_set.to_bytes()},
         requirements=sensors.serving.REQUIREMENTS,
-        input_example=normal_windows.drop(columns="revision").head(3),
+        input_example=normal_windows.drop(columns=["revision", "relative"], errors="ignore").head(
+            3
+        ),
         tags={
             "model_set_version": model_set.version,
             "train_data_sha256": checksum,

@@ -1,0 +1,144 @@
+"""Devices raise one alarm for all of their sensors, at the rate that was asked for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quartet.sensors.devices import (
+    ALARM_COLUMNS,
+    fit_thresholds,
+    raise_alarms,
+    score_devices,
+)
+from quartet.sensors.model_set import SensorModels
+from quartet.sensors.models import compute_p_values
+from quartet.sensors.scoring import predict
+from quartet.sensors.settings import DeviceAlarms, SensorSvm
+from quartet.sensors.training import fit_model_set
+from sensors.simulated_windows import HOUR, simulate_windows
+
+MODELS = SensorSvm(seed=1, workers=1, nu=0.02, gamma=0.1)
+SETTINGS = DeviceAlarms()
+NONE = pd.DataFrame(columns=list(ALARM_COLUMNS))
+TRAINED = 400
+
+
+@pytest.fixture(scope="module")
+def model_set():
+    """Models of two devices with four sensors each, and the thresholds of the devices."""
+    windows = simulate_windows(8, TRAINED)
+    trained = fit_model_set(windows, MODELS, HOUR)
+    return fit_thresholds(trained.model_set, trained.device_scores, MODELS.nu)
+
+
+def score(model_set, windows):
+    return score_devices(model_set, predict(model_set, windows))
+
+
+def test_p_values_of_later_normal_windows_are_uniform(model_set):
+    scores = predict(model_set, simulate_windows(8, 600, start=TRAINED))
+    values = compute_p_values(
+        model_set.calibration[model_set.locate(scores)], scores["score"].to_numpy()
+    )
+    for level in (0.01, 0.02, 0.05):
+        assert (values < level).mean() == pytest.approx(1.25 * level, rel=0.6)
+
+
+def test_p_values_of_equal_calibration_scores_are_the_largest():
+    calibration = np.array([[0.0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]])
+    values = compute_p_values(calibration, np.array([-1.0, 0.0, 1.0, 9.0, 10.0]))
+    np.testing.assert_allclose(values, [1e-4, 1e-4, 3e-4, 1, 1])
+
+
+def test_devices_raise_false_alarms_at_the_requested_rate(model_set):
+    later = score(model_set, simulate_windows(8, 1000, start=TRAINED))
+    alarms = raise_alarms(model_set, later, NONE, SETTINGS)
+    assert 0.5 <= len(alarms) / len(later) / MODELS.nu <= 2
+
+
+def test_an_alarm_names_the_unusual_sensors_of_its_device(model_set):
+    windows = simulate_windows(8, 50, start=TRAINED)
+    odd = windows["device"].eq("d1") & windows["window_end"].eq(windows["window_end"][20])
+    first, second = odd & windows["sensor"].eq("s2"), odd & windows["sensor"].eq("s1")
+    for name in ("mean", "minimum", "maximum"):
+        windows.loc[first, name] += 1e6
+        windows.loc[second, name] += 2.5 * windows.loc[windows["sensor"].eq("s1"), "mean"].std()
+    alarms = raise_alarms(model_set, score(model_set, windows), NONE, SETTINGS)
+    alarm = alarms[alarms["window_end"].eq(windows["window_end"][20])]
+    assert alarm["device"].tolist() == ["d1"]
+    assert alarm["sensor"].tolist() == ["s2"]
+    assert alarm["sensors"].item().startswith("s2")
+    assert (alarm["score"] > alarm["threshold"]).all()
+
+
+def test_runs_of_any_length_raise_the_same_alarms(model_set):
+    later = score(model_set, simulate_windows(8, 300, start=TRAINED))
+    at_once = raise_alarms(model_set, later, NONE, SETTINGS)
+    history = NONE
+    for _, part in later.groupby(later["window_end"].rank(method="dense") // 7):
+        found = raise_alarms(model_set, part, history, SETTINGS)
+        history = pd.concat([table for table in (history, found) if len(table)] or [NONE])
+    keys = ["device", "window_end"]
+    assert len(at_once) > 5
+    pd.testing.assert_frame_equal(
+        history.sort_values(keys, ignore_index=True), at_once.sort_values(keys, ignore_index=True)
+    )
+
+
+def follow(values, **options):
+    """Alarms of a device with threshold 1 whose scores are given, one an hour."""
+    models = fit_model_set(simulate_windows(1, 60), MODELS, HOUR).model_set
+    models = replace(
+        models, device_threshold=np.ones(1), device_event_rate=np.array([options.pop("rate", 0.01)])
+    )
+    ends = ((np.arange(len(values)) + 1) * HOUR).astype("datetime64[s]")
+    table = pd.DataFrame({"device": "d0", "window_end": ends, "score": np.asarray(values, float)})
+    table = table.assign(sensor="s0", sensors="s0", revision=0)
+    return raise_alarms(models, table, NONE, DeviceAlarms(**options))
+
+
+def test_windows_above_the_threshold_soon_after_each_other_are_one_event():
+    values = np.zeros(40)
+    values[[5, 7, 10, 30]] = 2
+    starts = follow(values, cool_down_windows=3)["event_start"]
+    assert ((starts - pd.Timestamp(0)) // pd.Timedelta(hours=1)).tolist() == [6, 6, 6, 31]
+
+
+def test_an_event_may_need_several_windows():
+    values = np.zeros(40)
+    values[[5, 20, 22, 23]] = 2
+    found = follow(values, required_windows=2, within_windows=3, cool_down_windows=0)
+    hours = (found["window_end"] - pd.Timestamp(0)) // pd.Timedelta(hours=1)
+    assert hours.tolist() == [23, 24]
+    assert follow(values, required_windows=2, within_windows=2)["window_end"].size == 1
+
+
+def test_a_machine_that_becomes_restless_keeps_few_alarms():
+    """Its scores grow threefold: a fixed threshold would be exceeded by a fifth of them."""
+    values = np.random.default_rng(0).exponential(0.6, 4000)
+    fixed = follow(values, adaptation=0.0, cool_down_windows=0)
+    adapted = follow(values, adaptation=0.1, cool_down_windows=0)
+    assert len(fixed) / len(values) > 0.15
+    assert len(adapted[adapted["window_end"] > adapted["window_end"].iloc[0]]) < len(fixed) / 4
+
+
+def test_ranks_that_train_some_sensors_of_a_device_fit_the_same_thresholds(model_set):
+    windows = simulate_windows(8, TRAINED)
+    pairs = list(model_set.pairs)
+    parts = [fit_model_set(windows, MODELS, HOUR, sensors=pairs[rank::2]) for rank in range(2)]
+    merged = fit_thresholds(
+        SensorModels.merge([part.model_set for part in parts]),
+        pd.concat([part.device_scores for part in parts]),
+        MODELS.nu,
+    )
+    np.testing.assert_allclose(merged.device_threshold, model_set.device_threshold)
+
+
+def test_a_device_without_a_threshold_raises_no_alarm(model_set):
+    unknown = replace(model_set, device_threshold=np.full(8, np.nan))
+    later = score(unknown, simulate_windows(8, 50, start=TRAINED).assign(mean=1e6))
+    assert raise_alarms(unknown, later, NONE, SETTINGS).empty
+    restored = SensorModels.from_bytes(model_set.to_bytes())
+    np.testing.assert_array_equal(restored.device_threshold, model_set.device_threshold)
