@@ -54,7 +54,7 @@ class QuantisedNetwork:
         def layer(weight: Tensor, stride: int = 1, dtype: torch.dtype = torch.uint8) -> _Layer:
             return _Layer.from_weight(weight.detach(), stride, dtype)
 
-        first, unit = _quantise(network.conv1.conv2d.weight.detach())
+        first, unit = _quantise(_to_path(network.conv1.conv2d.weight.detach()), 9)
         self._first = pair_columns(first), unit.repeat(2)
         self._first_sums = first.sum((2, 3), dtype=torch.float32) * unit[:, None]
         self._second = layer(network.conv2.conv2d.weight, 2, torch.float32)
@@ -209,7 +209,9 @@ class _Layer:
     """A convolution without bias and padding.
 
     Attributes:
-        weight: Shape (outputs, inputs, k, l); in the layer's own type unless that is uint8.
+        weight: Shape (outputs, inputs, k, l) in the layer's type; as from `_to_path` in float32 if
+            that is uint8.
+        rows: Height k of the kernel.
         stride: Stride.
         dtype: Type of the activations.
         largest: Largest absolute weight, shape (outputs, inputs).
@@ -217,6 +219,7 @@ class _Layer:
     """
 
     weight: Tensor
+    rows: int
     stride: int
     dtype: torch.dtype
     largest: Tensor
@@ -225,9 +228,13 @@ class _Layer:
     @classmethod
     def from_weight(cls, weight: Tensor, stride: int, dtype: torch.dtype) -> _Layer:
         """Return the layer with this weight in float32."""
-        own = weight if dtype == torch.uint8 else weight.to(dtype)
+        if dtype == torch.uint8:
+            own = _to_path(weight)
+        else:
+            own = weight.to(dtype).contiguous(memory_format=torch.channels_last)
         return cls(
-            own.contiguous(memory_format=torch.channels_last),
+            own,
+            weight.shape[2],
             stride,
             dtype,
             weight.abs().amax((2, 3)),
@@ -250,7 +257,7 @@ class _Layer:
         smallest = ((high - low) / 255).clamp_min_(_TINY)
         outputs = (self.squares @ variance).clamp_min_(_TINY)
         importance = (1 / outputs @ self.squares).clamp_min_(_TINY)
-        taps = self.weight.shape[2] * self.weight.shape[3]
+        taps = len(self.weight)
         steps = smallest
         for _ in range(_BALANCING_STEPS):
             units = (self.largest * steps).amax(1) / _LARGEST_WEIGHT
@@ -268,7 +275,7 @@ class _Layer:
         if steps is None:
             y = F.conv2d(x.permute(2, 0, 1)[None], self.weight, stride=self.stride)
             return y[0].permute(1, 2, 0).contiguous()
-        return _convolve_integers(x, *_quantise(self.weight * steps[:, None, None]), self.stride)
+        return _convolve_integers(x, *_quantise(self.weight * steps, self.rows), self.stride)
 
 
 def _convolve_integers(
@@ -294,23 +301,41 @@ def _convolve_integers(
     return y[0].permute(1, 2, 0).contiguous()
 
 
-def _quantise(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights as int8, and the value of 1 for each output channel."""
-    unit = weight.abs().amax((1, 2, 3)).clamp_min_(_TINY) / _LARGEST_WEIGHT
-    return _round_in_sum(weight / unit[:, None, None, None]), unit
+def _to_path(weight: Tensor) -> Tensor:
+    """(o, i, k, l) → (k · l, o, i): a kernel's pixels in an order in which each is beside the last.
 
-
-def _round_in_sum(weight: Tensor) -> Tensor:
-    """Round weights so that all partial sums along a kernel's pixels are off by at most half.
-
-    Every second row is taken backwards, so that successive pixels are neighbours.
+    Every second row is taken backwards.
     """
-    lines = weight.clone()
-    lines[:, :, 1::2] = lines[:, :, 1::2].flip(3)
-    sums = lines.flatten(2).double().cumsum(2).round_()
-    rounded = sums.diff(dim=2, prepend=sums.new_zeros(*sums.shape[:2], 1)).view(weight.shape)
-    rounded[:, :, 1::2] = rounded[:, :, 1::2].flip(3)
-    return rounded.to(torch.int8)
+    return weight.flatten(2)[:, :, _path(*weight.shape[2:])].permute(2, 0, 1).contiguous()
+
+
+def _path(rows: int, columns: int) -> Tensor:
+    order = torch.arange(rows * columns).view(rows, columns)
+    order[1::2] = order[1::2].flip(1)
+    return order.flatten()
+
+
+def _quantise(weight: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Return weights as int8, and the value of 1 for each output channel.
+
+    All sums of a kernel's pixels up to one of them are off by at most half: the errors of
+    neighbouring pixels cancel.
+
+    Args:
+        weight: Shape (k · l, outputs, inputs), as from `_to_path`.
+        rows: Height k of the kernel.
+
+    Returns:
+        Weights of shape (outputs, inputs, k, l), and units of shape (outputs,).
+    """
+    unit = weight.abs().amax((0, 2)).clamp_min_(_TINY) / _LARGEST_WEIGHT
+    sums = (weight / unit[:, None]).cumsum(0).round_()
+    pixels, outputs, inputs = weight.shape
+    path = _path(rows, pixels // rows)
+    rounded = torch.empty(weight.shape, dtype=torch.int8)
+    rounded[path[0]] = sums[0].to(torch.int8)
+    rounded[path[1:]] = sums.diff(dim=0).to(torch.int8)
+    return rounded.permute(1, 2, 0).reshape(outputs, inputs, rows, pixels // rows), unit
 
 
 def _affine(normalisation: nn.InstanceNorm2d, found: Moments) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from quartet.style.inference import InferenceNetwork, residual_blocks
@@ -51,9 +56,14 @@ def select_network(network: StyleNetwork) -> QuantisedNetwork | InferenceNetwork
 
 def _load_photographs() -> list[Tensor]:
     """Return photographs of shape (1, h, w, 3), uint8."""
-    from sklearn.datasets import load_sample_image
-
-    return [torch.tensor(load_sample_image(name))[None] for name in _PHOTOGRAPHS]
+    found = find_spec("sklearn")  # importing it would take longer than the selection
+    assert found is not None and found.origin is not None
+    folder = Path(found.origin).parent / "datasets/images"
+    pictures = []
+    for name in _PHOTOGRAPHS:
+        with Image.open(folder / name) as picture:
+            pictures.append(torch.tensor(np.asarray(picture.convert("RGB")))[None])
+    return pictures
 
 
 def _error(made: Tensor, expected: Tensor) -> float:
