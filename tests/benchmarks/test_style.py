@@ -23,6 +23,8 @@ from quartet.style.flow import stylize_segments
 from quartet.style.inference import InferenceNetwork
 from quartet.style.network import StyleNetwork, build_network, to_pictures
 from quartet.style.probe import plan_video
+from quartet.style.quantised import QuantisedNetwork
+from quartet.style.selection import select_network
 from quartet.style.stylizer import Platform, Stylizer, detect_platform
 from quartet.style.transfer_settings import Stylizing
 from support import clean_environment, make_workspace, on_ranks, real_data
@@ -92,14 +94,18 @@ def measure_network(
 
 
 @pytest.mark.parametrize(
-    ("precision", "factor"), [("auto", 8), ("float32", 1.5)], ids=["auto", "float32"]
+    ("precision", "factor"),
+    [("int8", 8), ("auto", 7), ("bfloat16", 5), ("float32", 1.5)],
+    ids=["int8", "auto", "bfloat16", "float32"],
 )
 def test_end_to_end(real_clip, weights, reference, tmp_path, record, precision, factor):
     settings = Stylizing(precision=precision)
     rate, network_rate = measure_end_to_end(real_clip, weights, tmp_path, settings)
     theirs = 1 / (reference["extract"] + reference["stylize"] + reference["join"])
-    made = detect_platform(settings).describe()
-    how = f"{made['precision']}, {made['workers']} threads"
+    with Stylizer(weights, settings, detect_platform(settings)) as stylizer:
+        made = stylizer.describe()
+    used = f"auto ({made['precision']})" if precision == "auto" else made["precision"]
+    how = f"{used}, {made['workers']} threads"
     record(
         SECTION,
         f"frames/s from decoding to the checked file, {how}: {CLIP}, width 16",
@@ -127,6 +133,8 @@ def test_likeness(real_clip, network, weights, record):
         plain = to_pictures(network(frames.permute(0, 3, 1, 2).float())).permute(0, 2, 3, 1)
         exact = InferenceNetwork(network, torch.float32)(frames)
         lower = InferenceNetwork(network, torch.bfloat16)(frames)
+        integers = QuantisedNetwork(network)(frames)
+        automatic = select_network(network)(frames)
     near = float(((exact.int() - plain.int()).abs() <= 1).double().mean())
     record(
         SECTION,
@@ -139,17 +147,19 @@ def test_likeness(real_clip, network, weights, record):
         weights, Stylizing(), Platform(torch.device("cpu"), torch.bfloat16, True, 1)
     ) as r:
         compiled = torch.from_numpy(r.stylize(frames.numpy()[:1]))
-    for name, made, expected in (
-        ("bfloat16", lower, plain),
-        ("compiled bfloat16", compiled, plain[:1]),
+    for name, made, expected, target in (
+        ("int8", integers, plain, 2.5),
+        ("auto", automatic, plain, 2),
+        ("bfloat16", lower, plain, 2),
+        ("compiled bfloat16", compiled, plain[:1], 2),
     ):
         rms = float((made.float() - expected.float()).square().mean().sqrt())
         record(
             SECTION,
             f"levels RMS between {name} and float32",
             quartet=f"{rms:.2f}",
-            target="≤ 2",
-            reached=rms <= 2,
+            target=f"≤ {target}",
+            reached=rms <= target,
         )
 
 
