@@ -169,9 +169,28 @@ def test_data_given_in_another_form_is_recorded(run, tmp_path):
     """The catalog expects a file in a folder, and the user has named one file instead."""
     (tmp_path / "all.csv").write_text("a\n1\n")
     dataset = CSVDataset(filepath=str(tmp_path / "all.csv/orig.csv"))
-    inputs.log_input("questions", dataset, None)
+    inputs.log_input("questions", dataset, ["a question"])
     (recorded,) = get_run(run).inputs.dataset_inputs
     assert json.loads(recorded.dataset.source)["tags"]["path"] == str(tmp_path / "all.csv")
+
+
+def test_missing_or_unreadable_data_is_not_recorded_and_no_error(run, tmp_path, monkeypatch):
+    (tmp_path / "all.csv").write_text("a")
+    dataset = CSVDataset(filepath=str(tmp_path / "all.csv"))
+    inputs.log_input("optional", dataset, None)
+
+    def fail(path):
+        raise PermissionError(13, "denied", str(path))
+
+    monkeypatch.setattr(inputs, "compute_digest", fail)
+    inputs.log_input("secret", dataset, "a")
+    assert get_run(run).inputs.dataset_inputs == []
+
+
+def test_many_steps_are_logged(run):
+    history = pd.DataFrame({"step": range(250), "loss": range(250), "rate": range(250)})
+    tables.log_steps("history", history, "step")
+    assert get_history(run, "history/loss") == [(step, step) for step in range(250)]
 
 
 def test_losses_are_logged_by_epoch(run, catalog):

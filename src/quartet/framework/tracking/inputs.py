@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from kedro_cloud.compat import dataset_file
 
@@ -21,9 +20,10 @@ _DIGEST_LENGTH = 36
 
 
 def log_input(name: str, dataset: Any, data: Any) -> None:
-    """Log a dataset as input of the active run; does nothing for data that is not on this machine.
+    """Log a dataset as input of the active run, if it is on this machine and was found.
 
-    MLflow shows its name, location and digest; of a table also its columns and size.
+    MLflow shows its name, location and digest; of a table also its columns and size. A run does not
+    fail because a file cannot be read again, or because a server records no inputs.
 
     Args:
         name: Name in the catalog.
@@ -33,11 +33,11 @@ def log_input(name: str, dataset: Any, data: Any) -> None:
     import mlflow
 
     protocol, path = dataset_file(dataset) or ("", "")
-    location = _find_location(Path(path)) if protocol == "file" else None
+    location = _find_location(Path(path)) if protocol == "file" and data is not None else None
     if location is None:
         return
     layer = get_metadata(dataset, "kedro-viz").get("layer")
-    with warnings.catch_warnings():
+    with suppress(OSError, mlflow.MlflowException), warnings.catch_warnings():
         # Columns of integers without missing values are as they should be.
         warnings.filterwarnings("ignore", message=r".*Inferred schema contains integer column")
         mlflow.log_input(_describe(name, location, data), context=layer)
@@ -55,6 +55,7 @@ def get_metadata(dataset: Any, plugin: str) -> dict[str, Any]:
 
 
 def _describe(name: str, location: Path, data: Any) -> Dataset:
+    import pandas as pd
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.pandas_dataset import from_pandas

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 MAX_TRIAL_RUNS = 50
 """Most child runs of a table of trials; of more trials, the best ones."""
-_MAX_METRICS = 1000
-"""Most metrics in one request to MLflow."""
+_MAX_METRICS = 200
+"""Most metrics in one request to Azure ML; MLflow accepts 1,000."""
 
 
 def log_steps(name: str, table: pd.DataFrame, step: str) -> None:
