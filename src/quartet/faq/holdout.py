@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from quartet.faq.answerable import fit_answerability
@@ -14,6 +15,8 @@ from quartet.faq.settings import Refit
 
 _MIN_QUESTIONS = 10
 """Questions to fit a ranking on, and of each kind to learn from, below which nothing is learned."""
+_ENOUGH_QUESTIONS = 2000
+"""Questions of each kind that suffice; a large FAQ has them after two folds."""
 
 
 def learn_answerability(
@@ -46,7 +49,7 @@ def learn_answerability(
     fold_of_original = generator.permutation(np.arange(len(originals)) % folds)
     fold_of_duplicate = generator.permutation(np.arange(len(duplicates)) % folds)
     is_without = fold_of_original[indices_of(originals, duplicates)]
-    parts = []
+    parts: list[tuple[NDArray[np.float64], bool, int]] = []
     for fold in tqdm(
         range(folds), desc="holding originals out", unit="fold", disable=None, delay=2
     ):
@@ -68,12 +71,17 @@ def learn_answerability(
             if rows.any():
                 part = ranking.compute_evidence(list(duplicates.loc[rows, "text"]))
                 parts.append((part, kind, fold))
+        if fold > 0 and min(_count(parts, True), _count(parts, False)) >= _ENOUGH_QUESTIONS:
+            break
     evidence = np.concatenate([part for part, *_ in parts])
     has_original = np.concatenate([np.full(len(part), kind) for part, kind, _ in parts])
     fold_of = np.concatenate([np.full(len(part), fold) for part, _, fold in parts])
-    for fold in range(folds):
-        others = has_original[fold_of != fold]
+    for others in (has_original[fold_of != fold] for fold in np.unique(fold_of)):
         if min(others.sum(), (~others).sum()) < _MIN_QUESTIONS:
             return matcher
     answerability = fit_answerability(evidence, has_original, fold_of, refit.answerable_recall)
     return replace(matcher, answerability=answerability)
+
+
+def _count(parts: list[tuple[NDArray[np.float64], bool, int]], has_original: bool) -> int:
+    return sum(len(part) for part, kind, _ in parts if kind is has_original)

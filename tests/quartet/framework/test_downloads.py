@@ -186,3 +186,13 @@ def test_configured_checksums_match_the_real_mnist(real_mnist):
     for name, checksum in entry["sha256"].items():
         assert hashlib.sha256((real_mnist / name).read_bytes()).hexdigest() == checksum
     assert len(entry["sha256"]) == 4
+
+
+def test_files_of_a_folder_on_the_mirror_are_saved_in_that_folder(tmp_path, mirror):
+    folder, url = mirror
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_bytes(CONTENT)
+    checksums = {"1_Pooling/config.json": hashlib.sha256(CONTENT).hexdigest()}
+    (path,) = fetch(Download(folder=tmp_path / "here", mirrors=(url,), sha256=checksums))
+    assert path == tmp_path / "here" / "1_Pooling" / "config.json"
+    assert path.read_bytes() == CONTENT
