@@ -380,3 +380,28 @@ def test_an_invalid_url_is_rejected_without_its_password(url):
     with pytest.raises(DatasetError, match="sqlite:///FILE") as error:
         SensorTablesDataset(url=url)
     assert "secret" not in str(error.value)
+
+
+def device_alarms(keys, score):
+    """Alarms of devices, one for each key."""
+    table = anomalous(keys, score).drop(columns="model_version")
+    return table.assign(event_start=table["window_end"], sensors="s1, s2" + "x" * 900)
+
+
+def test_alarms_of_devices_are_replaced_for_rescored_windows_only(store):
+    every = fleet(2, 2, [5, 10])
+    store.publish(batch(windows(every)))
+    first = device_alarms(every[::2], 7.0)
+    store.write_anomalies(scored(every), anomalous([], 0.0), device_alarms=first)
+    store.write_anomalies(scored(every), anomalous([], 0.0))  # leaves them as they are
+    read = store.device_alarms()
+    assert rows(read[[*KEYS, "score"]]) == rows(first[[*KEYS, "score"]])
+    assert read["event_start"].equals(read["window_end"])
+    assert set(read["sensors"].str.len()) == {700}
+    again = scored(every[:1])
+    store.write_anomalies(again, anomalous([], 0.0), device_alarms=first[:0])
+    assert len(store.device_alarms()) == len(first) - 1
+    late = store.device_alarms(since=end(5))
+    assert set(late["window_end"]) <= {end(10)}
+    store.publish(batch(windows([]), empty_windows=windows(every)[KEYS]))
+    assert store.device_alarms().empty

@@ -161,7 +161,9 @@ def run(store):
         store.read_windows(since=end(0), until=end(5), pairs=[("d1", "s1")])
         store.read_windows(pairs=[("nobody", "nothing")])
         list(store.window_blocks(end(0), end(300)))
-        store.write_anomalies(scored, found, claim=token)
+        alarms = found.assign(event_start=found["window_end"], sensors="ß" * 900)
+        store.write_anomalies(scored, found, claim=token, device_alarms=alarms)
+        store.device_alarms(since=end(0))
         store.move_cursor(token, None, Cursor(2, end(300)))
     store.claim("ingestion", minutes=1, take_over=True)
     store.anomalies(since=end(0))
@@ -195,6 +197,7 @@ def test_every_statement_is_tsql_over_the_tables(work, schema):
 def test_rows_in_bulk_fit_the_columns_of_sql_server(work, schema):
     assert {table.name for table, _ in work.bulk} == {
         "sensor_anomalies",
+        "sensor_device_alarms",
         "sensor_files",
         "sensor_quarantine",
         "sensor_windows",
