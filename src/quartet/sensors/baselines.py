@@ -1,6 +1,7 @@
-"""Baselines for the one-class support vector machines: robust z-score and isolation forest.
+"""Baselines for the one-class support vector machines, and for the alarms of devices.
 
-Both are trained per sensor, on the same windows as the machines, and their thresholds are also
+Robust z-score and isolation forest are trained per sensor, on the same windows as the machines; the
+residual of a principal component analysis sees all sensors of a device. Their thresholds are also
 calibrated by cross-validation: the series is divided into blocks of time, each block is scored by
 a detector fitted to the other blocks, and the threshold is the quantile at 1 - nu of all scores.
 """
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 
 from quartet.sensors.features import window_features
@@ -30,6 +32,8 @@ _MEDIAN_DEVIATION_FACTOR = 1.4826
 """Ratio of the standard deviation to the median absolute deviation of normal values."""
 _MEAN_DEVIATION_FACTOR = 1.2533
 """Ratio of the standard deviation to the mean absolute deviation of normal values."""
+_EXPLAINED = 0.95
+"""Share of the variance that the components of normal correlations explain."""
 METHODS = ("robust_z_score", "isolation_forest")
 
 
@@ -118,6 +122,57 @@ def detect_alarms(
         fit = fits[method]
         alarms[rows] = fit(old)(new) > fit_threshold(fit, old, settings)
     return alarms
+
+
+def fit_residual(training: Array) -> Score:
+    """Fit the squared residual of a principal component analysis of standardised columns.
+
+    Components that explain 95 % of the variance are the normal correlations of a device's sensors;
+    what they leave is the statistic Q of Jackson and Mudholkar, "Control procedures for residuals
+    associated with principal component analysis", Technometrics 21, 1979.
+    """
+    center, scale = training.mean(axis=0), training.std(axis=0)
+    scale[scale == 0] = 1.0
+    analysis = PCA(_EXPLAINED, svd_solver="full").fit((training - center) / scale)
+
+    def score(features: Array) -> Array:
+        inputs = (features - center) / scale
+        residual = inputs - analysis.inverse_transform(analysis.transform(inputs))
+        return np.asarray((residual**2).sum(axis=1))
+
+    return score
+
+
+def detect_device_alarms(
+    training: pd.DataFrame, windows: pd.DataFrame, settings: Baselines
+) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """Return for which windows of devices the joint residual of their sensors raises an alarm.
+
+    Args:
+        training: Normal windows, in any order; the columns of `quartet.sensors.windows`.
+        windows: The windows to score.
+        settings: nu and the blocks of the threshold.
+
+    Returns:
+        Windows of devices, their `sensor` empty, ascending; and whether each has an alarm. The mean
+        of a sensor without a reading in a window is its mean in training.
+    """
+    tables, alarms = [], []
+    for device, new in windows.groupby(windows["device"].astype(str)):
+        old = training[training["device"].astype(str) == device]
+        trained, scored = (
+            table.pivot_table("mean", "window_end", "sensor", observed=True) for table in (old, new)
+        )
+        scored = scored.reindex(columns=trained.columns)
+        inputs, others = (
+            table.fillna(trained.mean()).to_numpy(np.float64) for table in (trained, scored)
+        )
+        threshold = fit_threshold(fit_residual, inputs, settings)
+        alarms.append(fit_residual(inputs)(others) > threshold)
+        tables.append(
+            pd.DataFrame({"device": device, "sensor": "", "window_end": scored.index.to_numpy()})
+        )
+    return pd.concat(tables, ignore_index=True), np.concatenate(alarms)
 
 
 def _group_by_sensor(

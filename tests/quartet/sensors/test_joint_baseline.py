@@ -1,0 +1,55 @@
+"""The residual of all sensors of a device finds what none of its sensors shows alone."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quartet.sensors.baselines import detect_alarms, detect_device_alarms
+from quartet.sensors.settings import Baselines
+from sensors.simulated_windows import HOUR, make_table
+
+SETTINGS = Baselines(seed=1, nu=0.02)
+
+
+def make_device(count, seed, broken=()):
+    """Two sensors that rise and fall together; in broken windows they do the opposite."""
+    generator = np.random.default_rng(seed)
+    common = generator.normal(size=count)
+    ends = (np.arange(count) + 1) * HOUR
+    other = common.copy()
+    other[list(broken)] *= -1
+    return pd.concat(
+        [
+            make_table(level[:, None] + 0.05 * generator.normal(size=(count, 5)), "d", name, ends)
+            for name, level in (("inlet", common), ("outlet", other))
+        ],
+        ignore_index=True,
+    )
+
+
+def test_sensors_that_no_longer_agree_are_an_alarm_of_the_device():
+    training = make_device(300, 1)
+    common = np.random.default_rng(2).normal(size=100)
+    broken = np.flatnonzero(np.abs(common) > 0.5).tolist()
+    windows = make_device(100, 2, broken)
+    table, alarms = detect_device_alarms(training, windows, SETTINGS)
+    assert len(table) == 100
+    assert set(table["sensor"]) == {""}
+    is_broken = np.isin(np.arange(100), broken)
+    assert alarms[is_broken].all()
+    assert alarms[~is_broken].mean() < 0.1
+    alone = detect_alarms("robust_z_score", training, windows, SETTINGS)
+    assert alone.mean() < 0.1
+
+
+def test_the_residual_keeps_the_false_alarm_rate():
+    _, alarms = detect_device_alarms(make_device(500, 3), make_device(2000, 4), SETTINGS)
+    assert alarms.mean() == pytest.approx(SETTINGS.nu, rel=0.6)
+
+
+def test_a_sensor_without_a_reading_is_taken_as_usual():
+    windows = make_device(50, 6)
+    windows = windows.drop(index=windows.index[windows["sensor"].eq("outlet")][:10])
+    table, alarms = detect_device_alarms(make_device(300, 5), windows, SETTINGS)
+    assert len(table) == 50
+    assert not alarms[10:].any()
