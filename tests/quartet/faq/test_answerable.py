@@ -1,4 +1,4 @@
-"""A question that no original answers must be told from one that has an answer."""
+"""A question that no original answers must be distinguished from one that has an answer."""
 
 import numpy as np
 import pytest
