@@ -77,9 +77,9 @@ def test_the_run_is_tracked_with_parameters_metrics_and_figures(trained_workspac
     (run,) = list_runs(client, "quartet")
     assert run.info.status == "FINISHED"
     assert tracked(run.data.metrics) == metrics(trained_workspace)
-    assert run.data.params["convnet_training.epochs"] == "10"
+    assert run.data.params["convnet_training.epochs"] == "12"
     assert run.data.params["regularisation_sweep.strengths"].startswith("[1.0, 3.0")
-    filter_string = "params.`convnet_training.epochs` = '10'"
+    filter_string = "params.`convnet_training.epochs` = '12'"
     found = client.search_runs([run.info.experiment_id], filter_string)
     assert [each.info.run_id for each in found] == [run.info.run_id]
     figures = {entry.path for entry in client.list_artifacts(run.info.run_id, "figures")}
@@ -99,7 +99,7 @@ def test_the_better_classifier_is_registered_with_its_tags(trained_workspace, cl
     )
     assert len(version.tags["train_data_sha256"]) == 64
     assert version.tags["library.torch"].startswith("2.")
-    assert version.tags["parameter.epochs"] == "10"
+    assert version.tags["parameter.epochs"] == "12"
 
 
 @pytest.mark.integration
