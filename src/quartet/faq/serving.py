@@ -54,14 +54,18 @@ class FaqRanker:
             params: Unused; part of MLflow's interface.
 
         Returns:
-            Three rows a question, the most probable original first; see `Matcher.match`.
+            Three rows a question, the most probable original first; see `Matcher.match`. Without
+            `answerable` and `unanswered` if the matcher has not learned them, as JSON has no NaN.
 
         Raises:
             ValueError: The column `Text0` is missing.
         """
         if "Text0" not in questions:
             raise ValueError(f"expected a column Text0, found {', '.join(map(str, questions))}")
-        return self._matcher.match(list(questions["Text0"]), MATCHES)
+        matches = self._matcher.match(list(questions["Text0"]), MATCHES)
+        if self._matcher.answerability is None:
+            return matches.drop(columns=["answerable", "unanswered"])
+        return matches
 
     def get_raw_model(self) -> Matcher:
         """Return the matcher, for other numbers of matches or another corpus."""

@@ -1,10 +1,12 @@
 """A question that no original answers must be distinguished from one that has an answer."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from faq.conftest import FEATURES, make_tables
+from quartet.faq import serving
 from quartet.faq.answerable import (
     Answerability,
     compute_evidence,
@@ -127,3 +129,11 @@ def test_the_false_positive_rate_is_that_of_the_lowest_sufficient_threshold():
     values = np.array([0.9, 0.8, 0.7, 0.2, 0.75, 0.5, 0.1, 0.0])
     assert false_positive_rate(labels, values, 0.75) == 0.25
     assert false_positive_rate(labels, values, 1.0) == 0.5
+
+
+def test_the_server_answers_what_was_learned_and_no_missing_numbers(matcher, plain, tables):
+    questions = pd.DataFrame({"Text0": ask(tables)[1]})
+    found = serving.FaqRanker(matcher).predict(questions)
+    assert found["unanswered"].any()
+    assert found["answerable"].between(0, 1).all()
+    assert not serving.FaqRanker(plain).predict(questions).isna().any(axis=None)
