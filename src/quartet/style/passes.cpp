@@ -154,11 +154,13 @@ void pad(Out* out, long stride, long height, long width, long channels, long pad
 // Several pixels at a time: a row is a sequence of vectors whose channels repeat.
 template <class In, class Out>
 void convert_narrow(const In* x, long rows, long columns, long channels, const float* scale,
-                    const float* offset, Floats lowest, Out* out, long stride) {
-    Floats factors[kLanes], constants[kLanes];  // channels < kLanes vectors are one period
+                    const float* offset, const float* floor, Out* out, long stride) {
+    // As many vectors as channels are one period.
+    Floats factors[kLanes], constants[kLanes], lowest[kLanes];
     for (long i = 0; i < channels * kLanes; ++i) {
         factors[i / kLanes][i % kLanes] = scale[i % channels];
         constants[i / kLanes][i % kLanes] = offset[i % channels];
+        lowest[i / kLanes][i % kLanes] = floor[i % channels];
     }
     const long values = columns * channels;
     for (long row = 0; row < rows; ++row) {
@@ -167,7 +169,7 @@ void convert_narrow(const In* x, long rows, long columns, long channels, const f
         for (long start = 0, part = 0; start < values; start += kLanes) {
             const long count = lanes(values, start);
             const Floats levels = load_some(source + start, count) * factors[part] + constants[part];
-            store_some(line + start, larger(levels, lowest), count);
+            store_some(line + start, larger(levels, lowest[part]), count);
             part = part + 1 == channels ? 0 : part + 1;
         }
     }
@@ -176,13 +178,14 @@ void convert_narrow(const In* x, long rows, long columns, long channels, const f
 // A square of 2×2 pixels at a time, without border.
 template <class In, class Out>
 void convert_narrow_squares(const In* x, long rows, long columns, long channels,
-                            const float* scale, const float* offset, Floats lowest, Out* out,
+                            const float* scale, const float* offset, const float* floor, Out* out,
                             long stride) {
     const long pixel = 4 * channels, pixels = rows * columns;
-    Floats factor = {}, constant = {};
+    Floats factor = {}, constant = {}, lowest = {};
     for (long i = 0; i < pixel; ++i) {
         factor[i] = scale[i % channels];
         constant[i] = offset[i % channels];
+        lowest[i] = floor[i % channels];
     }
     for (long i = 0; i < pixels; ++i) {
         // Beyond the square follows the next one, except at the end.
@@ -198,18 +201,17 @@ void convert_narrow_squares(const In* x, long rows, long columns, long channels,
 
 template <class In, class Out>
 void convert(const In* x, long rows, long columns, long phases, long shift, long channels,
-             const float* scale, const float* offset, float floor, Out* out, long stride,
+             const float* scale, const float* offset, const float* floor, Out* out, long stride,
              long padding, bool reflect) {
     const long height = (rows - shift) * phases, width = (columns - shift) * phases;
     const long pixel = phases * phases * channels;
-    const Floats lowest = Floats{} + floor;
     if (phases == 1 && channels < kLanes) {
-        convert_narrow(x, rows, columns, channels, scale, offset, lowest,
+        convert_narrow(x, rows, columns, channels, scale, offset, floor,
                        out + padding * (stride + channels), stride);
         return pad(out, stride, height, width, channels, padding, reflect);
     }
     if (phases == 2 && shift == 0 && pixel < kLanes && padding == 0)
-        return convert_narrow_squares(x, rows, columns, channels, scale, offset, lowest, out,
+        return convert_narrow_squares(x, rows, columns, channels, scale, offset, floor, out,
                                       stride);
     for (long row = 0; row < height; ++row) {
         const long down = row % phases;
@@ -221,6 +223,7 @@ void convert(const In* x, long rows, long columns, long phases, long shift, long
                 const long count = lanes(channels, channel);
                 const Floats factor = load_some(scale + channel, count);
                 const Floats constant = load_some(offset + channel, count);
+                const Floats lowest = load_some(floor + channel, count);
                 for (long column = 0; column < width / phases; ++column) {
                     const Floats values = load_some(source + column * pixel + channel, count);
                     store_some(line + (column * phases + right) * channels + channel,
@@ -234,8 +237,8 @@ void convert(const In* x, long rows, long columns, long phases, long shift, long
 
 template <class In>
 void convert_to(int type, const In* x, long rows, long columns, long phases, long shift,
-                long channels, const float* scale, const float* offset, float floor, void* out,
-                long stride, long padding, bool reflect) {
+                long channels, const float* scale, const float* offset, const float* floor,
+                void* out, long stride, long padding, bool reflect) {
     const auto run = [&](auto* target) {
         convert(x, rows, columns, phases, shift, channels, scale, offset, floor, target, stride,
                 padding, reflect);
@@ -261,8 +264,8 @@ void quartet_measure(const void* x, int type, long rows, long columns, long phas
 // out = max(x * scale + offset, floor), with squares of phases put apart, and a border. `shift` is
 // 1 if the second phase belongs to the next pixel; `stride` is the length of a row of `out`.
 void quartet_convert(const void* x, int type, long rows, long columns, long phases, long shift,
-                     long channels, const float* scale, const float* offset, float floor, void* out,
-                     int out_type, long stride, long padding, int reflect) {
+                     long channels, const float* scale, const float* offset, const float* floor,
+                     void* out, int out_type, long stride, long padding, int reflect) {
     const auto run = [&](const auto* source) {
         convert_to(out_type, source, rows, columns, phases, shift, channels, scale, offset, floor,
                    out, stride, padding, reflect != 0);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import c_float, c_int, c_long, c_void_p
+from ctypes import c_int, c_long, c_void_p
 from dataclasses import dataclass
 
 import torch
@@ -72,7 +72,7 @@ def convert(
     offset: Tensor,
     out: Tensor,
     *,
-    floor: float = 0.0,
+    floor: Tensor | None = None,
     padding: int = 0,
     reflect: bool = True,
     phases: int = 1,
@@ -86,12 +86,13 @@ def convert(
         offset: Shape (channels,), float32.
         out: Shape (height, width, channels), contiguous but for the distance of its rows; uint8
             values are rounded and clipped.
-        floor: Smallest value; 0 is ReLU.
+        floor: Smallest values, shape (channels,), float32; by default zero, which is ReLU.
         padding: Width of the border in pixels.
         reflect: Whether the border reflects the interior; otherwise it repeats the edge.
         phases: 2 if each pixel of `x` contains a square of 2×2 pixels.
         shift: 1 if the second row and column of a square belong to the next pixel.
     """
+    floor = torch.zeros_like(scale) if floor is None else floor
     library = load_passes()
     if library is not None:
         library.quartet_convert(
@@ -104,7 +105,7 @@ def convert(
             c_long(out.shape[2]),
             c_void_p(scale.data_ptr()),
             c_void_p(offset.data_ptr()),
-            c_float(floor),
+            c_void_p(floor.data_ptr()),
             c_void_p(out.data_ptr()),
             c_int(_TYPES[out.dtype]),
             c_long(out.stride(0)),
@@ -116,7 +117,8 @@ def convert(
     for part, down, right in _split_phases(x, phases, shift):
         target = interior[down::phases, right::phases]
         for strip, values in zip(_strips(part), _strips(target), strict=True):
-            levels = _scale(strip, scale, offset).clamp_min_(floor)
+            levels = _scale(strip, scale, offset)
+            levels.view(len(levels), -1).clamp_min_(floor.repeat(levels.shape[1]))
             values.copy_(levels.round_().clamp_(0, 255) if out.dtype == torch.uint8 else levels)
     if padding:
         (pad_reflect if reflect else pad_replicate)(out.permute(2, 0, 1)[None], padding)

@@ -33,8 +33,8 @@ class QuantisedNetwork:
     - Weights are rounded such that the errors of neighbouring pixels cancel, as neighbouring
       activations are similar. The first layer, whose input are the picture's bytes, has no
       other error.
-    - The second convolution is computed in float32 and the third in bfloat16: rounding errors
-      there appear as grain.
+    - The second and third convolution are computed in bfloat16, from activations without their
+      expected mean: rounding errors there appear as grain.
 
     Not thread-safe; `clone` gives each thread a copy that shares the weights.
 
@@ -45,7 +45,8 @@ class QuantisedNetwork:
 
     def __init__(self, network: StyleNetwork, bfloat16_blocks: int = 0) -> None:
         self._network = network
-        blocks = f", {bfloat16_blocks} residual blocks bfloat16" if bfloat16_blocks else ""
+        plural = "s" * (bfloat16_blocks > 1)
+        blocks = f", {bfloat16_blocks} residual block{plural} bfloat16" * (bfloat16_blocks > 0)
         self.precision = f"int8{blocks}"
         """Data types of the convolutions, for reports."""
         self._buffers: dict[tuple[torch.Size, torch.dtype], Tensor] = {}
@@ -57,7 +58,7 @@ class QuantisedNetwork:
         first, unit = _quantise(_to_path(network.conv1.conv2d.weight.detach()), 9)
         self._first = pair_columns(first), unit.repeat(2)
         self._first_sums = first.sum((2, 3), dtype=torch.float32) * unit[:, None]
-        self._second = layer(network.conv2.conv2d.weight, 2, torch.float32)
+        self._second = layer(network.conv2.conv2d.weight, 2, torch.bfloat16)
         self._third = layer(network.conv3.conv2d.weight, 2, torch.bfloat16)
         self._residual = [
             (
@@ -68,6 +69,11 @@ class QuantisedNetwork:
             for index, block in enumerate(residual_blocks(network))
             for dtype in [torch.bfloat16 if index < bfloat16_blocks else torch.uint8]
         ]
+        self._rectified = {
+            each: _rectified_moments(each)
+            for each in network.modules()
+            if isinstance(each, nn.InstanceNorm2d)
+        }
         self._upward = [layer(_to_phases(each)) for each in (network.deconv1, network.deconv2)]
         self._last = layer(pack_squares(network.deconv3), 2)
         bias = network.deconv3.conv2d.bias
@@ -116,7 +122,7 @@ class QuantisedNetwork:
         x = self._normalise_and_convolve(x, network.in4, self._upward[1], phases=2, reflect=False)
         x = self._normalise_and_convolve(x, network.in5, self._last, phases=2, padding=4)
         stylized = picture.new_empty(2 * x.shape[0], 2 * x.shape[1], 3)
-        convert(x, torch.ones(3), self._last_bias, stylized, floor=-math.inf, phases=2)
+        convert(x, torch.ones(3), self._last_bias, stylized, phases=2)
         return stylized[:height, :width]
 
     def _convolve_picture(self, picture: Tensor, mean: Tensor) -> Tensor:
@@ -148,17 +154,22 @@ class QuantisedNetwork:
         shift = phases - 1
         height, width = ((side - shift) * phases + 2 * padding for side in x.shape[:2])
         padded = self._buffer(height, width, x.shape[2] // phases**2, layer.dtype)
-        steps = None
+        mean, variance = self._rectified[normalisation]
+        steps, floor = None, -mean
         if layer.dtype == torch.uint8:
             ends = torch.stack([found.low, found.high]) * scale + offset
             low, high = ends.clamp_min_(0).aminmax(dim=0)
-            steps = layer.steps(low, high, _rectified_variance(normalisation))
-            scale, offset = scale / steps, (offset - low) / steps
+            steps = layer.steps(low, high, variance)
+            scale, offset, floor = scale / steps, (offset - low) / steps, torch.zeros_like(steps)
+        else:
+            # A constant only changes means, which the next normalisation removes.
+            offset = offset - mean
         convert(
             x,
             scale,
             offset,
             padded,
+            floor=floor,
             padding=padding,
             reflect=reflect,
             phases=phases,
@@ -182,7 +193,7 @@ class QuantisedNetwork:
             scale,
             -origin * scale,
             padded,
-            floor=-math.inf,
+            floor=torch.full((channels,), -math.inf),
             padding=1,
             reflect=reflect,
         )
@@ -344,15 +355,16 @@ def _affine(normalisation: nn.InstanceNorm2d, found: Moments) -> tuple[Tensor, T
     return scale, normalisation.bias - scale * found.mean
 
 
-def _rectified_variance(normalisation: nn.InstanceNorm2d) -> Tensor:
-    """Return the variance after a normalisation and ReLU, if values are normally distributed."""
-    mean, deviation = normalisation.bias, normalisation.weight.abs().clamp_min(_TINY)
+def _rectified_moments(normalisation: nn.InstanceNorm2d) -> tuple[Tensor, Tensor]:
+    """Return mean and variance after normalisation and ReLU, if values are normally distributed."""
+    mean = normalisation.bias.detach()
+    deviation = normalisation.weight.detach().abs().clamp_min(_TINY)
     ratio = mean / deviation
     density = torch.exp(-ratio.square() / 2) / math.sqrt(2 * math.pi)
     positive = torch.special.ndtr(ratio)
     rectified = mean * positive + deviation * density
     square = (mean.square() + deviation.square()) * positive + mean * deviation * density
-    return (square - rectified.square()).clamp_min_(0)
+    return rectified, (square - rectified.square()).clamp_min_(0)
 
 
 def _to_phases(layer: UpsampledConvolution) -> Tensor:

@@ -150,6 +150,7 @@ def test_compiled_passes_agree_with_pytorch(
 ):
     x = random_picture(11, 14, channels * phases**2, source)
     scale, offset = torch.linspace(0.5, 2, channels), torch.linspace(-20, 20, channels)
+    floor = torch.linspace(-10, 10, channels)
     height, width = ((side - shift) * phases + 2 * padding for side in x.shape[:2])
     made = []
     for library in (NATIVE, None):
@@ -160,6 +161,7 @@ def test_compiled_passes_agree_with_pytorch(
             scale,
             offset,
             out,
+            floor=floor,
             padding=padding,
             reflect=reflect,
             phases=phases,
