@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -155,7 +155,11 @@ def free_port() -> int:
 
 @contextmanager
 def running_server(
-    folder: Path, command: list[str], path: str, log_file: Path | None = None
+    folder: Path,
+    command: list[str],
+    path: str,
+    log_file: Path | None = None,
+    options: Sequence[str] = ("--host", "127.0.0.1"),
 ) -> Iterator[str]:
     """Run `python -m COMMAND --host … --port …` and yield its URL once `path` responds.
 
@@ -166,7 +170,7 @@ def running_server(
     url = f"http://127.0.0.1:{port}"
     with log_file.open("w+") if log_file else tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", *command, *options, "--port", str(port)],
             cwd=folder,
             env=clean_environment(),
             stdout=log,

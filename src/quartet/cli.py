@@ -1,8 +1,11 @@
-"""Extend `kedro run` with one-line messages for user errors, and add `kedro fetch`."""
+"""Extend `kedro run` with one-line messages for user errors; add `kedro fetch` and `kedro try`."""
 
 from __future__ import annotations
 
 import copy
+import json
+import os
+import sys
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -118,3 +121,58 @@ def _fetch(project_path: Path, name: str, env: str | None) -> None:
     download = download.model_copy(update={"folder": project_path / download.folder})
     for path in fetch_files(download):
         click.echo(path)
+
+
+_PAGE = Path(__file__).parent / "try_page" / "page.py"
+_PAGE_OPTIONS = {
+    "global.developmentMode": "false",  # guessed from the folder of the installation
+    "runner.magicEnabled": "false",
+    "server.address": "127.0.0.1",
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "server.maxUploadSize": "100",  # MB
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "minimal",
+    "theme.primaryColor": "#e8590c",
+}
+"""Options of Streamlit; nothing listens beyond this machine, and nothing is sent from it."""
+_PORTS = click.IntRange(1, 65535)
+
+
+@cli.command(name="try")
+@click.option(
+    "--port",
+    default=8501,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port of the page.",
+)
+@click.option("--env", "-e", default=None, help="Kedro configuration environment.")
+@click.pass_obj
+def try_(metadata: Any, port: int, env: str | None, params: dict[str, Any]) -> None:
+    """Try the registered models on a local page.
+
+    \b
+    kedro try
+    kedro try --params dataset_name=NAME
+    """
+    one_line_errors(_serve_page)(metadata.project_path, port, env, params)
+
+
+try_.params.append(next(option for option in run.params if option.name == "params"))
+
+
+def _serve_page(project_path: Path, port: int, env: str | None, params: dict[str, Any]) -> None:
+    """Replace this process by Streamlit's, which a signal stops like any server."""
+    from kedro_cloud.models.local_server import check_port
+
+    extras.check_installed("kedro try", "streamlit")
+    check_port(port)
+    options = (_PAGE_OPTIONS | {"server.port": str(port)}).items()
+    command = ["streamlit", "run", str(_PAGE), *(f"--{name}={value}" for name, value in options)]
+    if env is not None:
+        os.environ["KEDRO_ENV"] = env
+    os.chdir(project_path)
+    click.echo(f"The page is at http://127.0.0.1:{port}; stop it with Ctrl-C.")
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", *command, "--", json.dumps(params)])

@@ -70,6 +70,7 @@ def test_help_lists_the_commands_of_a_missing_extra(project: Path, core_packages
     [
         (f"cloud plan -p {PIPELINE} --nodes 3", "Error: kedro cloud plan"),
         ("cloud rehearse --help", "Error: kedro cloud rehearse"),
+        ("try", "Error: kedro try"),
         (f"azureml -e azureml run -p {PIPELINE}", "Error: kedro azureml"),
         (f"run -e azureml --pipelines {PIPELINE}", "Error: "),
     ],

@@ -20,6 +20,7 @@ EXTRAS = {
     "starlette": "serve",
     "uvicorn": "serve",
     "pyodbc": "sql",
+    "streamlit": "try",
 }
 """Extra by top-level module."""
 _AZURE_BELOW = (3, 13)

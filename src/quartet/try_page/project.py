@@ -1,0 +1,106 @@
+"""Provide the project's catalog, models and error messages to the page."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Hashable
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import streamlit as st
+from kedro.framework.context import KedroContext
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from kedro_cloud.core.errors import describe, is_user_error
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+    from quartet.datasets.registered_model import Champion
+
+Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
+
+_PREFIX = "quartet_try_"
+"""Start of the names of temporary folders, which messages do not show."""
+_NEW_VERSION_S = 60
+"""Time after which a newer version of a model is used."""
+
+
+@st.cache_resource(show_spinner=False)
+def _bootstrap() -> Path:
+    project = Path.cwd()
+    bootstrap_project(project)
+    return project
+
+
+def open_context(**runtime_params: Any) -> KedroContext:
+    """Return the project's context with the `--params` of the command, and others.
+
+    Args:
+        runtime_params: Further ones; a dictionary changes only what it names.
+    """
+    params = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    for name, value in runtime_params.items():
+        params[name] = {**params.get(name, {}), **value} if isinstance(value, dict) else value
+    session = KedroSession.create(_bootstrap(), runtime_params=params)
+    with session:
+        return session.load_context()
+
+
+@st.cache_resource(ttl=_NEW_VERSION_S, show_spinner="Loading the model …")
+def load_model(name: str) -> Champion:
+    """Return the registered model of a dataset of the catalog.
+
+    Raises:
+        DatasetError: None is registered; the message has the command that trains it.
+    """
+    champion: Champion = open_context().catalog.load(name)
+    return champion
+
+
+@contextmanager
+def report_errors() -> Generator[None]:
+    """Show an error of data or settings in one line; log any other, and show its class."""
+    try:
+        yield
+    except Exception as error:
+        if is_user_error(error):
+            st.error(escape(re.sub(rf"\S*/{_PREFIX}[^/]+/", "", describe(error))))
+            return
+        logger.exception("the page failed")
+        st.error(f"Failed with {type(error).__name__}; the terminal of `kedro try` has the reason.")
+
+
+@contextmanager
+def stored(upload: UploadedFile) -> Generator[Path]:
+    """Provide the path of an uploaded file in a temporary folder; both are removed at the end."""
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
+        path = Path(folder) / PurePath(upload.name).name
+        path.write_bytes(upload.getbuffer())
+        yield path
+
+
+def compute_once(slot: str, key: Hashable, compute: Callable[[], Result]) -> Result:
+    """Return what `compute` returns, kept in the browser's session until the key changes."""
+    kept = st.session_state.get(slot)
+    if kept is None or kept[0] != key:
+        st.session_state.pop(slot, None)
+        kept = st.session_state[slot] = (key, compute())
+    result: Result = kept[1]
+    return result
+
+
+def escape(text: str) -> str:
+    """Return Markdown that displays a text as it is, except code in backticks."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # an odd backtick quotes nothing
+        parts = [text]
+    parts[::2] = [re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)

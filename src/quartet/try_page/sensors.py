@@ -1,0 +1,217 @@
+"""Score a table of readings and see windows, scores and alarms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import streamlit as st
+
+from quartet.try_page.project import compute_once, load_model, open_context, report_errors, stored
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+    from quartet.datasets.registered_model import Champion
+
+_COLUMNS = {"time": "TS", "device": "Device", "sensor": "Sensor", "value": "Value"}
+"""Default names of the columns."""
+_ALARM_COLOR = "#e03131"
+_AXIS_PIXELS = 45
+"""Least width of the vertical axes, so that both charts have the same times below each other."""
+_KEYS = ["device", "sensor", "window_end"]
+
+
+class _Scored(NamedTuple):
+    """Scored windows of a table.
+
+    Attributes:
+        windows: Windows with their scores.
+        unmatched: Sensors without a model: `device`, `sensor`, `windows`.
+        readings: Number of valid readings.
+        rejected: Number of invalid readings by reason.
+    """
+
+    windows: pd.DataFrame
+    unmatched: pd.DataFrame
+    readings: int
+    rejected: dict[str, int]
+
+
+def show() -> None:
+    """Show the page of sensors."""
+    st.set_page_config(layout="wide")
+    st.title("Score readings of sensors")
+    st.caption("Drop a table of readings, and see their windows, scores and alarms.")
+    with report_errors():
+        champion = load_model("sensor_models")
+        upload = st.file_uploader("Readings", help="CSV with any separator, gzip, or Parquet")
+        columns = _ask_columns()
+        if upload is None:
+            st.session_state.pop("scored", None)
+            _describe_models(champion)
+        else:
+            key = (upload.file_id, tuple(columns.items()), champion.version)
+            scored = compute_once("scored", key, lambda: _score(upload, columns, champion))
+            _show_scores(scored)
+        st.caption(f"Model `sensor_models`, version {champion.version}.")
+
+
+def _ask_columns() -> dict[str, str]:
+    """Return the names of the columns that are not the default."""
+    with st.expander("Columns have other names"):
+        boxes = st.columns(len(_COLUMNS))
+        names = {
+            kind: box.text_input(kind.capitalize(), default).strip()
+            for (kind, default), box in zip(_COLUMNS.items(), boxes, strict=True)
+        }
+    return {kind: name for kind, name in names.items() if name not in ("", _COLUMNS[kind])}
+
+
+def _describe_models(champion: Champion) -> None:
+    models = champion.raw_model
+    names = ", ".join(f"`{device}/{sensor}`" for device, sensor in models.pairs[:6])
+    more = f" and {len(models) - 6:,} more" if len(models) > 6 else ""
+    st.info(
+        f"A table needs one reading in a row: time, device, sensor, value. There are models of "
+        f"{names}{more}, for windows of {models.window_seconds} s."
+    )
+
+
+def _score(upload: UploadedFile, columns: dict[str, str], champion: Champion) -> _Scored:
+    """Read, aggregate and score a table, as ingestion and scoring do.
+
+    Raises:
+        ValueError: The table has no valid readings, or none of a sensor with a model.
+    """
+    import time
+    from collections import Counter
+
+    from quartet.sensors import readings, scoring, windows
+    from quartet.sensors.settings import SensorIngestion
+    from quartet.sensors.table import decode_table
+
+    with stored(upload) as path:
+        names = {"sensor_columns": columns} if columns else {}
+        context = open_context(sensor_table=str(path), **names)
+        settings = SensorIngestion.model_validate(context.params["sensor_ingestion"])
+        source, now = context.catalog.load("sensor_readings_source"), time.time_ns() // 1000
+        batches = [decode_table(part, now, settings) for part in source.parts()]
+    rejected: Counter[str] = Counter()
+    for batch in batches:
+        rejected.update(batch.rejected)
+    table = readings.concatenate([batch.readings for batch in batches])
+    if not table.num_rows:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected.items())
+        raise ValueError(
+            f"{upload.name}: contains no valid readings ({reasons or 'no rows'}); correct the file"
+        )
+    models = champion.raw_model
+    found = models.context.apply(windows.aggregate(table, models.window_seconds))
+    unmatched = scoring.find_unmatched(models, found)
+    unmatched = unmatched[unmatched["reason"] == "no model"].drop(columns="reason")
+    scores = champion.predict(found).drop(columns="model_version")
+    if scores.empty:
+        raise ValueError(_explain_empty(upload.name, found, models))
+    scored = scores.merge(found, on=_KEYS, validate="1:1")
+    return _Scored(scored, unmatched, table.num_rows, dict(rejected))
+
+
+def _explain_empty(name: str, found: pd.DataFrame, models: Any) -> str:
+    if found.empty:
+        return (
+            f"{name}: no window can be scored, as each is compared with the "
+            f"{models.context.hours:g} hours before it; add earlier readings"
+        )
+    first = found.iloc[0]
+    return (
+        f"{name}: no sensor has a model, such as {first['device']}/{first['sensor']}; train with "
+        "`kedro run --pipelines sensor_ingestion,anomaly_training --params "
+        "dataset_name=NAME,sensor_table=FILE`, and start `kedro try --params dataset_name=NAME`"
+    )
+
+
+def _show_scores(scored: _Scored) -> None:
+    windows = scored.windows
+    alarms = int(windows["anomaly"].sum())
+    figures = {
+        "Readings": f"{scored.readings:,}",
+        "Windows": f"{len(windows):,}",
+        "Alarms": f"{alarms:,}",
+        "Alarm rate": f"{alarms / len(windows):.1%}",
+    }
+    for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
+        column.metric(name, value)
+    if scored.rejected:
+        reasons = ", ".join(f"{count:,} × {reason}" for reason, count in scored.rejected.items())
+        st.warning(f"Readings left out: {reasons}.")
+    if len(scored.unmatched):
+        st.warning(f"{len(scored.unmatched):,} sensors have no model and are not scored.")
+    summary = _summarise(windows)
+    names = list(summary["name"])
+    chosen = st.selectbox("Sensor", names, help="Most alarms first")
+    one = windows[(windows["device"] + "/" + windows["sensor"]) == chosen]
+    st.altair_chart(_draw_values(one))
+    st.altair_chart(_draw_scores(one))
+    st.caption(
+        "Line and area: mean and range of each window. Red: alarms, whose score is below the "
+        "threshold (dashed)."
+    )
+    st.dataframe(
+        summary.drop(columns="name"),
+        hide_index=True,
+        column_config={
+            "alarm_rate": st.column_config.NumberColumn("alarm rate", format="percent"),
+            "lowest_score": st.column_config.NumberColumn("lowest score", format="%.4f"),
+        },
+    )
+    st.download_button(
+        "Download all windows",
+        windows.to_csv(index=False),
+        "scored_windows.csv",
+        "text/csv",
+        on_click="ignore",
+    )
+
+
+def _summarise(windows: pd.DataFrame) -> pd.DataFrame:
+    """Return counts of each sensor, most alarms first."""
+    groups = windows.groupby(["device", "sensor"], observed=True, sort=True)
+    table = groups.agg(
+        windows=("score", "size"),
+        alarms=("anomaly", "sum"),
+        alarm_rate=("anomaly", "mean"),
+        lowest_score=("score", "min"),
+    ).reset_index()
+    table.insert(0, "name", table["device"] + "/" + table["sensor"])
+    return table.sort_values("alarms", ascending=False, kind="stable", ignore_index=True)
+
+
+def _draw_values(windows: pd.DataFrame) -> alt.LayerChart:
+    """Draw the values of a sensor's windows: mean, range, and alarms."""
+    import altair as alt
+
+    base = alt.Chart(windows, height=240).encode(x=alt.X("window_end:T", title=None))
+    axis = alt.Axis(minExtent=_AXIS_PIXELS)
+    band = base.mark_area(opacity=0.25).encode(
+        y=alt.Y("minimum:Q", title="value", axis=axis, scale=alt.Scale(zero=False)), y2="maximum:Q"
+    )
+    line = base.mark_line(strokeWidth=1.5).encode(y="mean:Q")
+    alarms = (
+        base.transform_filter(alt.datum.anomaly)
+        .mark_circle(color=_ALARM_COLOR, size=45, opacity=1)
+        .encode(y="mean:Q", tooltip=["window_end:T", "mean:Q", "score:Q", "threshold:Q"])
+    )
+    return band + line + alarms
+
+
+def _draw_scores(windows: pd.DataFrame) -> alt.LayerChart:
+    """Draw the scores of a sensor's windows, and the threshold below which they are alarms."""
+    import altair as alt
+
+    base = alt.Chart(windows, height=140).encode(x=alt.X("window_end:T", title=None))
+    axis = alt.Axis(minExtent=_AXIS_PIXELS)
+    score = base.mark_line(strokeWidth=1).encode(y=alt.Y("score:Q", title="score", axis=axis))
+    threshold = base.mark_line(color=_ALARM_COLOR, strokeDash=[4, 3]).encode(y="threshold:Q")
+    return score + threshold
