@@ -23,7 +23,7 @@ def test_every_registered_model_has_a_card_and_a_champion(models):
         headings = re.findall("^## (.+)$", model.description, flags=re.MULTILINE)
         assert model.description.startswith(f"# {name}, version 1\n")
         assert headings == ["Data", "Results", "Intended use", "Limitations", "Licences", "Origin"]
-        assert model.aliases == {"champion": "1"}
+        assert {alias: int(number) for alias, number in model.aliases.items()} == {"champion": 1}
         assert re.search(r"\| [\d.]+ \([\d.]+ to [\d.]+\) \|", model.description)
 
 
