@@ -150,4 +150,6 @@ def leaves(nav: Any) -> Iterator[str]:
 
 def test_every_page_can_be_found_in_the_navigation() -> None:
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
-    assert sorted(leaves(nav)) == sorted(page.relative_to(DOCS).as_posix() for page in PAGES)
+    notebooks = [f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    pages = [page.relative_to(DOCS).as_posix() for page in PAGES]
+    assert sorted(leaves(nav)) == sorted(pages + notebooks)

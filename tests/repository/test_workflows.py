@@ -20,7 +20,8 @@ from support import ROOT
 FOLDER = ROOT / ".github/workflows"
 GUIDE = ROOT / "docs/how-to/run-from-github.md"
 MAY_SIGN_IN = "azure/login"
-"""The only action for which a job may ask for a token of its own."""
+"""The only action for which a job may ask for a token of its own, beside that of Pages."""
+READS_ADDRESS, PUBLISHES = "actions/configure-pages", "actions/deploy-pages"
 SECRET = re.compile(
     r"secret|password|connection.string|account.key|sas.token|creds\b|github\.token|_token\b", re.I
 )
@@ -78,12 +79,20 @@ def texts_in_shells(workflow: Workflow) -> list[str]:
 
 
 def too_powerful(workflow: Workflow) -> list[str]:
-    """Jobs that say nothing of what they may do, or may do more than read the code and sign in."""
+    """Jobs that say nothing of what they may do, or may do more than their actions need.
+
+    A job that publishes runs nothing else, and does not read the code.
+    """
     found = [] if workflow.get("permissions") == {} else ["the workflow"]
     for name, job in workflow["jobs"].items():
         allowed = {"contents": "read"}
-        if any(action.startswith(f"{MAY_SIGN_IN}@") for action in actions(job)):
+        used = {action.partition("@")[0] for action in actions(job)}
+        if MAY_SIGN_IN in used:
             allowed["id-token"] = "write"
+        if READS_ADDRESS in used:
+            allowed["pages"] = "read"
+        if used == {PUBLISHES} and len(job["steps"]) == 1:
+            allowed = {"id-token": "write", "pages": "write"}
         if job.get("permissions") != allowed:
             found.append(name)
     return found
@@ -191,6 +200,7 @@ def with_step(**keys: Any) -> Callable[[Workflow, dict[str, Any]], Any]:
         (too_powerful, lambda _, job: job.pop("permissions")),
         (too_powerful, lambda _, job: job["permissions"].update(contents="write")),
         (too_powerful, lambda _, job: job.update(steps=job["steps"][:2])),
+        (too_powerful, lambda _, job: job["permissions"].update(pages="write")),
         (endless, lambda _, job: job.pop("timeout-minutes")),
         (not_pinned, with_step(uses="actions/checkout@v6")),
         (not_pinned, with_step(uses="actions/checkout@main")),
@@ -224,9 +234,22 @@ def test_pull_requests_are_tested_as_the_project_tests_itself_and_may_not_sign_i
     assert workflow["on"] == {"pull_request": None, "push": {"branches": ["main"]}}
     assert workflow["jobs"]["test"]["steps"][-1]["run"] == ".ci/run"
     assert "id-token" not in list(texts(workflow))
-    started_by_hand = [name for name, each in WORKFLOWS.items() if "id-token" in texts(each)]
-    assert started_by_hand == ["azureml"]
+    may_sign_in = [name for name, each in WORKFLOWS.items() if "id-token" in texts(each)]
+    assert may_sign_in == ["azureml", "docs"]
     assert WORKFLOWS["azureml"]["on"].keys() == {"workflow_dispatch"}
+
+
+def test_documentation_of_main_is_published_with_its_notebooks_and_no_address_of_its_own() -> None:
+    workflow = WORKFLOWS["docs"]
+    assert workflow["on"] == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
+    *_, run, build, upload = workflow["jobs"]["build"]["steps"]
+    assert run["run"] == "make run"  # the notebooks show its results
+    assert build["run"] == "make docs"
+    assert build["env"]["EXECUTE_NOTEBOOKS"] == "1"
+    assert build["env"]["SITE_URL"].startswith("${{ steps.pages.outputs.base_url }}")
+    assert upload["with"]["path"] == "site"
+    assert "site_url" not in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [text for text in texts(workflow) if "://" in text] == []
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
