@@ -16,9 +16,18 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from quartet.sensors import baselines, evaluation, labels, scoring, training, windows
+from quartet.sensors import (
+    baselines,
+    devices,
+    evaluation,
+    labels,
+    scoring,
+    selection,
+    training,
+    windows,
+)
 from quartet.sensors.context import normalise_windows
-from quartet.sensors.settings import Baselines, SensorSvm
+from quartet.sensors.settings import Baselines, DeviceAlarms, SensorSvm
 from sensors.joint_alarms import fewest_sensors, join_sensors
 from support import real_data
 
@@ -234,3 +243,56 @@ def test_numenta_series(benchmark_series, record):
             reference=others,
             quartet=ours,
         )
+
+
+NO_ALARMS = pd.DataFrame(columns=list(devices.ALARM_COLUMNS))
+
+
+def evaluate_defaults(series):
+    """Alarms of a device at the defaults of all parameters, and of the joint baseline."""
+    settings = SensorSvm(seed=1)
+    complete = pd.concat([series.trained, series.evaluated], ignore_index=True)
+    context = settings.context_for(series.window_seconds)
+    chosen = selection.choose_context(complete, series.trained, context, every=False)
+    parts = series.divided(chosen, series.trained["window_end"].max())
+    trained = training.fit_model_set(parts.trained, settings, series.window_seconds, progress=False)
+    model_set = devices.fit_thresholds(trained.model_set, trained.device_scores, settings.nu)
+    scores = scoring.predict(model_set, parts.evaluated)
+    scored = devices.score_devices(model_set, scores)
+    alarms = devices.raise_alarms(model_set, scored, NO_ALARMS, DeviceAlarms())
+    joint = scored.assign(sensor="")
+    raised = scored["window_end"].isin(alarms["window_end"]).to_numpy()
+    normal = ~labels.mark_windows(joint, series.events, series.window_seconds)
+    in_event = devices.mark_events(scored, alarms)
+    baseline = baselines.detect_device_alarms(
+        series.trained, series.evaluated, Baselines(seed=1, nu=settings.nu)
+    )
+    return {
+        "ours": evaluation.event_scores(joint, in_event, series.events, series.window_seconds),
+        "joint": evaluation.event_scores(*baseline, series.events, series.window_seconds),
+        "false alarms": raised[normal].mean() / settings.nu,
+    }
+
+
+@pytest.mark.parametrize("kind", ["machines", "benchmark_series"])
+def test_alarms_of_devices_at_the_defaults(kind, request, record):
+    series = request.getfixturevalue(kind)
+    found = [evaluate_defaults(each) for each in series.values()]
+    name = {"machines": "two machines of SMD", "benchmark_series": "seven series of NAB"}[kind]
+    for field in ("precision", "recall", "f1"):
+        joint = np.mean([getattr(each["joint"], field) for each in found])
+        ours = [getattr(each["ours"], field) for each in found]
+        record(
+            SECTION,
+            f"event {field.replace('f1', 'F1')} of devices at the defaults, {name}",
+            reference=f"residual of all sensors {joint:.3f}",
+            quartet=f"{np.mean(ours):.3f} ({', '.join(f'{each:.3f}' for each in ours)})",
+        )
+    rates = [each["false alarms"] for each in found]
+    record(
+        SECTION,
+        f"false alarms of devices at the defaults, multiple of nu, {name}",
+        quartet=f"{np.mean(rates):.2f} ({', '.join(f'{rate:.2f}' for rate in rates)})",
+        target="at most 2",
+        reached=max(rates) <= 2,
+    )

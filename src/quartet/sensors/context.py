@@ -24,7 +24,9 @@ CONTEXT_WINDOWS = 24
 SPREAD_FACTOR = 12
 """Length of the time that gives the scale, in lengths of the time that gives the centre."""
 _BLOCKS = 5
-"""Consecutive parts of the training time, each compared with all others."""
+"""Consecutive parts of the training time, each compared with all others; fewer if they would be
+shorter than a day, whose cycle is no change."""
+_DAY = pd.Timedelta(days=1)
 _TAIL_SHARE = 0.05
 """Share of the windows of the other parts that are as far from their median as a limit."""
 _MAX_TAIL_SHARE = 0.2
@@ -119,10 +121,10 @@ def _measure_spread(
 def choose_relative(absolute: pd.DataFrame, relative: pd.DataFrame) -> NDArray[np.bool_]:
     """Return which windows are of devices that need a context, from normal windows only.
 
-    The training time is divided into five parts. A sensor is stable if no part has more than a
-    fifth of its windows outside the range that contains 95 % of the other parts. If a sensor is
-    not, and is more stable with a context, the work of its device changes, and all sensors of the
-    device get one: its other sensors may change next.
+    The training time is divided into five parts, or into as many as it has days. A sensor is stable
+    if no part has more than a fifth of its windows outside the range that contains 95 % of the
+    other parts. If a sensor is not, and is more stable with a context, the work of its device
+    changes, and all sensors of the device get one: its other sensors may change next.
 
     Args:
         absolute: Normal windows, w rows in any order; the columns of `quartet.sensors.windows`.
@@ -141,12 +143,15 @@ def choose_relative(absolute: pd.DataFrame, relative: pd.DataFrame) -> NDArray[n
 def _measure_instability(windows: pd.DataFrame) -> pd.Series:
     """Return, by device and sensor, the largest share of a part that is unlike the other parts."""
     ordered = windows.sort_values("window_end", kind="stable")
-    keys = [ordered["device"].astype(str), ordered["sensor"].astype(str)]
-    return ordered["mean"].groupby(keys).agg(_measure_largest_share)
+    keys = [ordered[name].astype(str).to_numpy() for name in ("device", "sensor")]
+    values = ordered["mean"].set_axis(ordered["window_end"])
+    return values.groupby(keys).agg(_measure_largest_share)
 
 
 def _measure_largest_share(values: pd.Series) -> float:
-    parts = np.array_split(values.to_numpy(np.float64), _BLOCKS)
+    days = (values.index[-1] - values.index[0] + _DAY / 24) // _DAY
+    blocks = _BLOCKS if days < 2 else min(_BLOCKS, days)
+    parts = np.array_split(values.to_numpy(np.float64), blocks)
     shares = []
     for index, part in enumerate(parts):
         others = np.concatenate([*parts[:index], *parts[index + 1 :]])

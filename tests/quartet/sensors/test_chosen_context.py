@@ -86,3 +86,10 @@ def test_hours_that_are_set_count_for_all_sensors_and_zero_for_none():
     assert not choose_context(windows, windows, never.context_for(SECONDS), every=True)[
         "relative"
     ].any()
+
+
+def test_the_cycle_of_a_day_is_no_change():
+    hours = np.arange(round(2.4 * DAY)) / (DAY / 24)
+    windows = make_series(50 * np.sin(2 * np.pi * hours / 24), 5, "press")
+    context = MODELS.context_for(SECONDS)
+    assert not choose_context(windows, windows, context, every=False)["relative"].any()
