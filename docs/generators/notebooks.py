@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -38,6 +39,9 @@ def to_page(path: Path, project: Path | None) -> tuple[str, dict[str, bytes]]:
     body, found = MarkdownExporter().from_notebook_node(
         notebook, {"output_files_dir": pictures, "unique_key": path.stem}
     )
+    # The theme lays out tables that have no style of their own.
+    body = re.sub(r"<style scoped>.*?</style>\n", "", body, flags=re.DOTALL)
+    body = body.replace('<table border="1" class="dataframe">', "<table>")
     if project is None:  # the note is below the title, which is the first line
         title, _, rest = body.lstrip().partition("\n")
         body = f"{title}\n{_NOT_RUN}{rest.lstrip()}"

@@ -21,8 +21,10 @@ sys.path.pop()
 DRAW = """%matplotlib inline
 import os
 import matplotlib.pyplot as plt
+import pandas as pd
 plt.plot([1, 2])
-print(sorted(os.listdir()))"""
+print(sorted(os.listdir()))
+pd.DataFrame({"a": [1]})"""
 
 
 def write(folder: Path, *cells: str) -> Path:
@@ -49,6 +51,8 @@ def test_a_page_of_a_notebook_that_was_run_shows_what_it_prints_and_draws(tmp_pa
     (project / "conf").mkdir(parents=True)
     text, pictures = notebooks.to_page(write(tmp_path, DRAW), project)
     assert "    ['conf']\n" in text
+    assert "<table>\n" in text  # the theme's own, without a class or style
+    assert "<style" not in text
     assert "!!! note" not in text
     ((name, content),) = pictures.items()
     assert f"]({name})" in text
