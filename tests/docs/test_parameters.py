@@ -60,7 +60,7 @@ def test_reference_tells_every_parameter_with_default_range_and_reason(
             digits.RegularisationSweep,
             {"strengths": "a list of at least 1, each > 0"},
         ),
-        ("faq", faq.DumpReading, {"tag": r"text that matches ^\S+$"}),
+        ("faq", faq.DumpSelection, {"tag": r"text that matches ^\S+$"}),
         ("faq", faq.Cleaning, {"min_duplicates": "integer, ≥ 0", "keep_code": "true or false"}),
         ("faq", faq.StudySettings, {"sampler": "one of tpe, random", "caution": "≥ 0"}),
         (

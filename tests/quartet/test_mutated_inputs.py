@@ -21,7 +21,7 @@ from quartet.datasets.report import ReportDataset
 from quartet.datasets.tables import QuestionsDataset, TSVDataset
 from quartet.digits.data import check_trainable, pair_digits
 from quartet.faq.cleaning import clean_text, has_banner
-from quartet.faq.settings import Cleaning, DumpReading
+from quartet.faq.settings import Cleaning, DumpSelection
 from quartet.pipelines.faq_ingestion.nodes import ingest_dump
 from quartet.pipelines.faq_tuning.nodes import clean_tables
 
@@ -83,7 +83,7 @@ def read_links(path: Path, content: bytes) -> None:
 
 def ingest(posts: Path, links: Path) -> None:
     files = [DumpFileDataset(filepath=str(path)).load() for path in (posts, links)]
-    tables = ingest_dump(*files, DumpReading(tag="js"))
+    tables = ingest_dump(*files, DumpSelection(tag="js"))
     for name, table in zip(("o", "d"), tables[:2], strict=True):
         dataset = TSVDataset(filepath=str(posts.with_name(f"{name}.tsv.gz")), columns=COLUMNS)
         dataset.save(table)

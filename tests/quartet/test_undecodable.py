@@ -13,7 +13,7 @@ from quartet.cli import run
 from quartet.datasets.dump import DumpFileDataset
 from quartet.datasets.report import ReportDataset
 from quartet.datasets.tables import QuestionsDataset, TSVDataset
-from quartet.faq.settings import Cleaning, DumpReading
+from quartet.faq.settings import Cleaning, DumpSelection
 from quartet.pipelines.faq_ingestion.nodes import ingest_dump
 from quartet.pipelines.faq_tuning.nodes import clean_tables
 
@@ -87,7 +87,7 @@ def test_row_and_name_of_a_dump_are_reported(tmp_path) -> None:
     for name, lines in files.items():
         DumpFileDataset(filepath=str(folder / name)).save(lines)
     opened = [DumpFileDataset(filepath=str(folder / name)).load() for name in files]
-    faults = ingest_dump(*opened, DumpReading(tag="js"))[3]
+    faults = ingest_dump(*opened, DumpSelection(tag="js"))[3]
     report = saved_report(tmp_path, faults)
     assert r"caf\udce9/Posts.xml,4,is not UTF-8" in report
     assert r"caf\xe9" in report

@@ -19,7 +19,7 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
         ("seed=-1", ("seed should be greater than or equal to 0",)),
     ],
     "faq_ingestion": [
-        ("faq_dump_reading.keep_unanswered=perhaps", ("keep_unanswered", "valid boolean")),
+        ("faq_dump_selection.keep_unanswered=perhaps", ("keep_unanswered", "valid boolean")),
     ],
     "faq_tuning": [
         ("faq_cleaning.min_text=-1", ("'faq_cleaning'", "min_text should be greater")),

@@ -57,12 +57,12 @@ def format_changes(before: Contents, after: Contents) -> str:
     return ", ".join(texts[:_MAX_LISTED]) + others
 
 
-def size(folder: Path) -> int:
+def measure_folder(folder: Path) -> int:
     """Return the total size of all files in a folder, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def remove(path: Path) -> None:
+def remove_path(path: Path) -> None:
     """Remove a file or folder, even if it is read-only; do nothing if it does not exist."""
     if path.is_symlink() or path.is_file():
         path.unlink()

@@ -13,7 +13,7 @@ from pathlib import Path
 from kedro_cloud.jobs.job import Step
 from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
 from kedro_cloud.publishing.inputs import AZUREML_VARIABLE_PREFIX
-from kedro_cloud.rehearsal.folders import format_changes, list_contents, mount, remove
+from kedro_cloud.rehearsal.folders import format_changes, list_contents, mount, remove_path
 from kedro_cloud.rehearsal.processes import CommandProcess
 
 REPORT_FILE = "report.json"
@@ -45,7 +45,7 @@ class StartedStep:
         """
         self.step = step
         self.folder = folder
-        remove(folder)
+        remove_path(folder)
         (folder / "home").mkdir(parents=True)
         for instance in range(step.instances):
             shutil.copytree(code, _code_folder(folder, instance))
@@ -79,7 +79,7 @@ class StartedStep:
     def clean(self) -> None:
         """Kill remaining processes, and remove temporary files."""
         self.process.send_signal(signal.SIGKILL)
-        remove(self._temporary)
+        remove_path(self._temporary)
 
 
 def build_command(step: Step, folder: Path) -> list[str]:

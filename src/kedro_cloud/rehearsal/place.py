@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kedro_cloud.rehearsal.folders import remove
+from kedro_cloud.rehearsal.folders import remove_path
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class RehearsalDir:
         """Remove the files of all rehearsals; the caller holds the lock."""
         for path in self.folder.iterdir():
             if path.name != ".lock":
-                remove(path)
+                remove_path(path)
 
 
 def _folder_name(name: str) -> str:

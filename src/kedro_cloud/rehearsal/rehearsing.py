@@ -14,7 +14,7 @@ from kedro_cloud.jobs.job import Job, Step
 from kedro_cloud.jobs.progress import StepState
 from kedro_cloud.jobs.snapshot import Snapshot
 from kedro_cloud.jobs.timing import VARIABLE as REPORT_VARIABLE
-from kedro_cloud.rehearsal.folders import remove, size
+from kedro_cloud.rehearsal.folders import measure_folder, remove_path
 from kedro_cloud.rehearsal.launch import REPORT_FILE, StartedStep, build_command
 from kedro_cloud.rehearsal.place import RehearsalDir
 from kedro_cloud.rehearsal.processes import end_commands, end_leftovers
@@ -130,7 +130,7 @@ def _first_records(job: Job, journal: Journal, folder: Path) -> dict[str, StepRe
     """Return the initial records; remove the last rehearsal unless a step is kept."""
     kept = kept_steps(job, journal.steps)
     if not kept:
-        remove(folder)
+        remove_path(folder)
     return {
         step.name: replace(journal.steps[step.name], state=StepState.KEPT)
         if step.name in kept
@@ -249,7 +249,7 @@ def _update_costs(record: StepRecord, started: StartedStep, at_end: bool = True)
         startup_s=report.get("startup_s"),
         startup_mib=report.get("startup_mib"),
         peak_mib=started.process.peak_mib or report.get("peak_mib", 0.0),
-        output_bytes=size(record.folder / "outputs") if at_end else 0,
+        output_bytes=measure_folder(record.folder / "outputs") if at_end else 0,
     )
 
 

@@ -21,7 +21,7 @@ from quartet.faq.dump_links import Links, read_links
 from quartet.faq.dump_rows import RowErrors, ShareCheck, parse_rows
 from quartet.faq.dump_store import PostStore, Table
 from quartet.faq.markup import escape_plain
-from quartet.faq.settings import DumpReading
+from quartet.faq.settings import DumpSelection
 
 _ROW_HEAD = re.compile(
     rb"""<row\s+Id=["'](\d{1,18})["']\s+PostTypeId=["'](\d+)["']"""
@@ -71,7 +71,7 @@ class IngestedDump:
 def ingest(
     posts: DumpXml,
     post_links: DumpXml,
-    reading: DumpReading,
+    reading: DumpSelection,
     check_share: ShareCheck | None = None,
 ) -> IngestedDump:
     """Extract originals with a tag, their duplicates with any tags, and an answer for each.
@@ -242,7 +242,7 @@ def _count_duplicates(
 
 
 def _check_originals(
-    name: str, reading: DumpReading, counts: dict[str, float], tag_states: NDArray[np.uint8]
+    name: str, reading: DumpSelection, counts: dict[str, float], tag_states: NDArray[np.uint8]
 ) -> None:
     """Raise if no original is left."""
     if counts["originals"]:
@@ -257,7 +257,7 @@ def _check_originals(
     elif counts["duplicates_without_answer"]:
         reason = (
             f"none of which has the tag {reading.tag!r}, a duplicate and an answer; to keep "
-            "originals without an answer, set faq_dump_reading.keep_unanswered=true"
+            "originals without an answer, set faq_dump_selection.keep_unanswered=true"
         )
     else:
         reason = f"but those with the tag {reading.tag!r} have no duplicate in the file"

@@ -30,7 +30,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class DumpReading(Settings):
+class DumpSelection(Settings):
     """Which questions to extract from a Stack Exchange data dump."""
 
     tag: str = Field(

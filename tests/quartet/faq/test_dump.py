@@ -15,7 +15,7 @@ from quartet.faq import dump_figures, dump_store
 from quartet.faq.dump import has_tag, ingest
 from quartet.faq.dump_links import resolve_chains
 from quartet.faq.dump_rows import RowErrors, parse_rows
-from quartet.faq.settings import DumpReading
+from quartet.faq.settings import DumpSelection
 from support import real_data
 
 LEFT_OUT = [
@@ -69,7 +69,7 @@ def document(kind, *lines):
 
 
 def ingest_rows(posts, links, tag="js", **options):
-    reading = DumpReading(tag=tag, **options)
+    reading = DumpSelection(tag=tag, **options)
     return ingest(
         XmlFile("Posts.xml", document("posts", *posts)),
         XmlFile("PostLinks.xml", document("postlinks", *links)),
@@ -311,7 +311,7 @@ def test_a_malformed_link_is_reported():
 
 def test_a_file_that_ends_within_a_row_is_reported():
     posts = XmlFile("Posts.xml", [*VALID_POSTS, b'  <row Id="2" PostTypeId="1" Tit'])
-    result = ingest(posts, XmlFile("PostLinks.xml", [link(2, 1)]), DumpReading(tag="js"))
+    result = ingest(posts, XmlFile("PostLinks.xml", [link(2, 1)]), DumpSelection(tag="js"))
     assert result.faults["reason"].tolist() == ["the file ends before the row does"]
     assert read_pairs(result.duplicates) == [(2, 10)]
 
@@ -421,7 +421,7 @@ def generate_dump(posts):
 
 def measure_peak_memory(posts):
     tracemalloc.start()
-    result = ingest(*generate_dump(posts), DumpReading(tag="js"))
+    result = ingest(*generate_dump(posts), DumpSelection(tag="js"))
     longest = max(len(chunk) for chunk in result.duplicates)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -467,7 +467,7 @@ def test_every_duplicate_of_a_real_dump_with_texts_is_ingested(travel):
             passed.add(root)
         if root not in target and duplicate in texts and root in texts:
             expected[int(duplicate)] = -int(root)
-    result = ingest(*travel, DumpReading(tag="travel", keep_unanswered=True))
+    result = ingest(*travel, DumpSelection(tag="travel", keep_unanswered=True))
     assert result.counts["duplicate_links"] == links == 1404
     assert len(expected) > 1000
     assert dict(read_pairs(result.duplicates)) == expected

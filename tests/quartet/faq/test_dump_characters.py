@@ -16,7 +16,7 @@ from faq.test_dump import (
 )
 from quartet.faq.dump import ingest
 from quartet.faq.dump_figures import plot_ingested_duplicates
-from quartet.faq.settings import DumpReading
+from quartet.faq.settings import DumpSelection
 
 LINKS = [link(2, 1), link(3, 1)]
 
@@ -94,7 +94,7 @@ def test_counts_of_each_file_are_checked_before_anything_else() -> None:
     bad = [link(number, 1).replace(b'"1"', b'"one"') for number in range(2, 5)]
     files = [XmlFile("Posts.xml", []), XmlFile("PostLinks.xml", document("postlinks", *bad))]
     with pytest.raises(ValueError, match="too few"):
-        ingest(*files, DumpReading(tag="js"), check)
+        ingest(*files, DumpSelection(tag="js"), check)
     (name, accepted, rejected, example), *others = checked
     assert (name, accepted, rejected) == (
         "PostLinks.xml",

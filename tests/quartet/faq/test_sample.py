@@ -10,7 +10,7 @@ import yaml
 from faq.test_dump import XmlFile
 from quartet.faq.dump import ingest
 from quartet.faq.sample import build_dump, build_new_questions
-from quartet.faq.settings import DumpReading
+from quartet.faq.settings import DumpSelection
 from support import ROOT
 
 
@@ -39,7 +39,7 @@ def links(dump):
 def ingested(dump):
     posts, links = (content.splitlines(keepends=True) for content in dump[:2])
     files = (XmlFile("Posts.xml", posts), XmlFile("PostLinks.xml", links))
-    return ingest(*files, DumpReading(tag="javascript"))
+    return ingest(*files, DumpSelection(tag="javascript"))
 
 
 def read_table(chunks):

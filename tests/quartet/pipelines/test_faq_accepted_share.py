@@ -8,7 +8,7 @@ import pytest
 
 from faq.test_dump import XmlFile, answer, document, link, question
 from faq.test_tables import make_tables
-from quartet.faq.settings import Cleaning, DumpReading, Matching
+from quartet.faq.settings import Cleaning, DumpSelection, Matching
 from quartet.pipelines.faq_ingestion.nodes import ingest_dump
 from quartet.pipelines.faq_matching.nodes import match_questions
 from quartet.pipelines.faq_tuning.nodes import clean_tables
@@ -20,7 +20,7 @@ def ingest(bad: int, share: float = 0.5):
     return ingest_dump(
         XmlFile("Posts.xml", document("posts", *posts)),
         XmlFile("PostLinks.xml", document("postlinks", link(2, 1), link(3, 1))),
-        DumpReading(tag="js", min_accepted_share=share),
+        DumpSelection(tag="js", min_accepted_share=share),
     )
 
 
@@ -32,7 +32,7 @@ def test_malformed_rows_of_a_dump_are_one_warning(caplog: pytest.LogCaptureFixtu
     ingest(bad=4)
     assert warnings_of(caplog) == [
         "Posts.xml: rejected 4 of 8 rows, most often because: Id is not a whole number (4), such "
-        'as line 7: <row Id="x0" PostTypeId="3" />; see ingestion_faults'
+        'as line 7: <row Id="x0" PostTypeId="3" />; see malformed_rows'
     ]
 
 

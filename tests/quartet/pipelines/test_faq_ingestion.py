@@ -27,7 +27,7 @@ def test_the_dump_of_the_sample_is_ingested_into_its_tables(trained_workspace):
     assert metrics["duplicates"] == 576
     assert metrics["originals"] == metrics["answers"] == 64
     assert all(isinstance(value, int | float) for value in metrics.values())
-    assert pd.read_csv(reports / "faults.csv").empty
+    assert pd.read_csv(reports / "malformed_rows.csv").empty
     assert (reports / "duplicates.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -9,7 +9,7 @@ import lazy_loader
 
 from quartet import faq
 from quartet.datasets.accepted_share import check_accepted_share
-from quartet.faq.settings import DumpReading
+from quartet.faq.settings import DumpSelection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ else:
 
 
 def ingest_dump(
-    faq_posts: DumpFile, faq_post_links: DumpFile, faq_dump_reading: DumpReading
+    faq_posts: DumpFile, faq_post_links: DumpFile, faq_dump_selection: DumpSelection
 ) -> tuple[Table, Table, Table, pd.DataFrame, dict[str, float], Figure]:
     """Extract the questions with a tag from a dump.
 
@@ -37,12 +37,12 @@ def ingest_dump(
     """
     check_share = partial(
         check_accepted_share,
-        minimum=faq_dump_reading.min_accepted_share,
-        report="ingestion_faults",
+        minimum=faq_dump_selection.min_accepted_share,
+        report="malformed_rows",
     )
-    ingested = faq.dump.ingest(faq_posts, faq_post_links, faq_dump_reading, check_share)
+    ingested = faq.dump.ingest(faq_posts, faq_post_links, faq_dump_selection, check_share)
     figure = faq.dump_figures.plot_ingested_duplicates(
-        ingested.duplicates_per_original, ingested.counts, faq_dump_reading.tag
+        ingested.duplicates_per_original, ingested.counts, faq_dump_selection.tag
     )
     return (
         ingested.originals,

@@ -15,12 +15,12 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
         [
             Node(
                 func=nodes.ingest_dump,
-                inputs=["faq_posts", "faq_post_links", "params:faq_dump_reading"],
+                inputs=["faq_posts", "faq_post_links", "params:faq_dump_selection"],
                 outputs=[
                     "ingested_originals",
                     "ingested_duplicates",
                     "ingested_answers",
-                    "ingestion_faults",
+                    "malformed_rows",
                     "faq_ingestion_metrics",
                     "ingested_duplicates_figure",
                 ],

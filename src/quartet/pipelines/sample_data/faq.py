@@ -8,7 +8,7 @@ import lazy_loader
 from kedro.pipeline import Node, Pipeline
 
 from quartet import faq
-from quartet.faq.settings import DumpReading
+from quartet.faq.settings import DumpSelection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ def make_faq_dump(
 
 
 def make_faq_tables(
-    faq_sample_posts: DumpFile, faq_sample_post_links: DumpFile, faq_sample_reading: DumpReading
+    faq_sample_posts: DumpFile, faq_sample_post_links: DumpFile, faq_sample_reading: DumpSelection
 ) -> tuple[Table, Table, Table]:
     """Return originals, duplicates and answers of the dump, as `faq_ingestion` does."""
     ingested = faq.dump.ingest(faq_sample_posts, faq_sample_post_links, faq_sample_reading)
