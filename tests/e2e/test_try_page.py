@@ -232,17 +232,17 @@ def test_readings_are_scored_as_the_pipeline_scores_them(project, recorded, visi
     )
     found = models.context.apply(windows.aggregate(recorded, models.window_seconds))
     expected = scoring.predict(models, found)
-    page = visit("Sensors", height=1000)
+    page = visit("Sensors", height=1200)
     upload(page, "day.csv", to_csv(recorded))
     expect(metric(page, "Readings")).to_have_text(f"{recorded.num_rows:,}")
     expect(metric(page, "Windows")).to_have_text(f"{len(expected):,}")
     expect(metric(page, "Alarms")).to_have_text(f"{expected['anomaly'].sum():,}")
-    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
-    keep(page, keep_screenshot, "sensors")
     with page.expect_download() as started:
         page.get_by_role("button", name="Download all windows").click()
     shown = pd.read_csv(started.value.path())
     np.testing.assert_allclose(shown["score"], expected["score"], atol=1e-9)
+    expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
+    keep(page, keep_screenshot, "sensors")
 
 
 def test_columns_of_other_names_can_be_named(recorded, visit):
