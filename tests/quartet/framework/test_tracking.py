@@ -231,6 +231,10 @@ def test_only_the_best_of_many_trials_become_child_runs(run, monkeypatch):
 def test_a_study_without_trials_is_logged_as_nothing(run):
     tables.log_trials("trials", TRIALS[:0], ["score"], as_runs=True)
     tables.log_trials("trials", pd.DataFrame(), ["score"], as_runs=True)
+    # A data set without duplicates, and a study of which every trial failed.
+    for scores in ([], [None, None]):
+        failed = pd.DataFrame({"score": scores}, dtype=object)
+        tables.log_trials("trials", failed, ["score"], as_runs=True)
     assert get_run(run).data.metrics == {}
 
 

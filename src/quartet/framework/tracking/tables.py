@@ -49,7 +49,8 @@ def log_trials(name: str, table: pd.DataFrame, metrics: Sequence[str], as_runs: 
     objective = metrics[0]
     if objective not in table:
         return
-    table = table[table[objective].notna()]
+    # Where no trial has a result, pandas has taken the column for one of objects.
+    table = table[table[objective].notna()].astype({objective: float})
     series = table[[objective]].assign(best=table[objective].cummax())
     _log_metrics(
         _make_metrics({f"{name}/{objective}": value, f"{name}/best_{objective}": best}, int(index))
