@@ -13,6 +13,7 @@ from quartet.datasets.location import Location
 
 AUTO, LEXICAL = "auto", "lexical"
 """Values of `folder` that are no folder: the fetched encoder, if there is one; and none."""
+_TOKENIZER = "tokenizer.json"
 _HINT = "a sentence encoder is one .onnx file and tokenizer.json; `kedro fetch encoder` brings one"
 
 
@@ -85,16 +86,16 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
         if location is None:
             return None
         files = {"model.onnx": replace(location, path=self._find_network(location)).read()}
-        for name in ("tokenizer.json", *self._configs):
-            file = replace(location, path=f"{location.path.rstrip('/')}/{name}")
+        for name in (_TOKENIZER, *self._configs):
+            file = _join(location, name)
             if file.exists():
                 files[name] = file.read()
-        if "tokenizer.json" not in files:
-            raise DatasetError(f"{location.path}: tokenizer.json is missing; {_HINT}")
+        if _TOKENIZER not in files:
+            raise DatasetError(_format_missing(location))
         return EncoderFolder(self._path, files)
 
     def check_at_start(self) -> None:
-        """Check that the folder exists and has one network.
+        """Check that the folder exists and has one network and a tokenizer.
 
         Raises:
             DatasetError: As for `load`.
@@ -102,6 +103,8 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
         location = self._find()
         if location is not None:
             self._find_network(location)
+            if not _join(location, _TOKENIZER).exists():
+                raise DatasetError(_format_missing(location))
 
     def save(self, data: Any) -> None:
         """Raise: the dataset cannot be saved.
@@ -134,6 +137,8 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
             if filesystem.isdir(folder)
             for file in filesystem.ls(folder, detail=False)
             if str(file).endswith(".onnx")
+            and not PurePosixPath(file).name.startswith(".")  # such as macOS's ._model.onnx
+            and filesystem.isfile(file)
         )
         if len(networks) == 1:
             return str(networks[0])
@@ -149,3 +154,11 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
 
     def _describe(self) -> dict[str, Any]:
         return {"folder": self._folder}
+
+
+def _join(location: Location, name: str) -> Location:
+    return replace(location, path=f"{location.path.rstrip('/')}/{name}")
+
+
+def _format_missing(location: Location) -> str:
+    return f"{location.path}: {_TOKENIZER} is missing; {_HINT}"

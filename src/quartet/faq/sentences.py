@@ -34,7 +34,14 @@ THREADS = 2
 """Texts encoded in parallel, each by one thread."""
 _MAX_TOKENS = 256
 """Tokens of a text that are read where no file says how many, as for most small encoders."""
+_MOST_TOKENS = 1_000_000
+"""Tokens of a text above which a configured maximum is a mistake."""
+_PROBED_TOKENS = 1000
+"""Maximum length of the text by which an encoder is tried: more than most of their position tables,
+and still fast."""
 _MODULES = ("Transformer", "Pooling", "Normalize")
+_INTEGERS = {"tensor(int32)": np.int32}
+_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
 @dataclass(frozen=True)
@@ -131,19 +138,35 @@ class SentenceEncoder:
         return encoder
 
     def _encode_one(self, text: str) -> Values:
-        encoding = self._tokenizer.encode(self.settings.prompt + text)
+        outputs = self._compute_outputs(text)
+        pooled = outputs[:1] if self.settings.pooling == "cls" else outputs
+        vector = pooled.sum(axis=0)  # the mean, but for its length; zeros for a text of no token
+        scaled: Values = (vector / max(np.linalg.norm(vector), 1e-12)).astype(np.float32)
+        return scaled
+
+    def _compute_outputs(self, text: str) -> Values:
+        """Return the outputs for the tokens of a text, shape (tokens, dimensions)."""
+        # Halves of characters, which JSON can contain, are not text to the tokenizer.
+        complete = text.encode(errors="replace").decode()
+        encoding = self._tokenizer.encode(self.settings.prompt + complete)
         tokens = np.array([encoding.ids], dtype=np.int64)
         available = {
             "input_ids": tokens,
             "attention_mask": np.ones_like(tokens),
             "token_type_ids": np.zeros_like(tokens),
         }
-        inputs = {entry.name: available[entry.name] for entry in self._session.get_inputs()}
-        outputs = self._session.run(None, inputs)[0][0]
-        pooled = outputs[:1] if self.settings.pooling == "cls" else outputs
-        vector = pooled.sum(axis=0)  # the mean, but for its length; zeros for a text of no token
-        scaled: Values = (vector / max(np.linalg.norm(vector), 1e-12)).astype(np.float32)
-        return scaled
+        inputs = {
+            entry.name: available[entry.name].astype(_INTEGERS.get(entry.type, np.int64))
+            for entry in self._session.get_inputs()
+        }
+        outputs: Values = self._session.run([self._output], inputs)[0][0]
+        return outputs.astype(np.float32)
+
+    @cached_property
+    def _output(self) -> str | None:
+        """Name of the first output with one vector a token; None for none."""
+        outputs = self._session.get_outputs()
+        return next((entry.name for entry in outputs if len(entry.shape or ()) == 3), None)
 
     @cached_property
     def _session(self) -> Any:
@@ -152,6 +175,7 @@ class SentenceEncoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # texts are encoded in parallel instead
         options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # errors are raised, too
         return onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
 
     @cached_property
@@ -183,34 +207,73 @@ def read_encoder(files: Mapping[str, bytes]) -> SentenceEncoder:
     except Exception as error:  # both libraries raise types of their own
         raise ValueError(f"cannot be loaded ({error}); fetch the encoder again") from error
     inputs = {entry.name for entry in session.get_inputs()}
-    shape = session.get_outputs()[0].shape
-    if not inputs <= {"input_ids", "attention_mask", "token_type_ids"} or len(shape) != 3:
+    if not inputs <= _INPUTS or encoder._output is None:
+        shapes = ", ".join(str(entry.shape) for entry in session.get_outputs())
         raise ValueError(
-            f"{MODEL_FILE} has the inputs {', '.join(sorted(inputs))} and an output of shape "
-            f"{shape}, expected token ids and one vector a token; export the encoder for "
+            f"{MODEL_FILE} has the inputs {', '.join(sorted(inputs))} and outputs of shape "
+            f"{shapes}, expected token ids and one vector a token; export the encoder for "
             "feature extraction"
         )
     if not tokens:
         raise ValueError(f"{TOKENIZER_FILE} has no tokens; fetch the encoder again")
+    _check_outputs(encoder)
     return encoder
+
+
+def _check_outputs(encoder: SentenceEncoder) -> None:
+    """Check that the encoder can be applied to a short and to a long text.
+
+    Raises:
+        ValueError: Network and tokenizer do not belong together, or the length is too large.
+    """
+    tokens = min(encoder.settings.max_tokens, _PROBED_TOKENS)
+    for text in ("a", "a " * _PROBED_TOKENS):
+        try:
+            is_valid = np.isfinite(encoder._compute_outputs(text)).all()
+        except Exception as error:  # onnxruntime raises types of its own
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"{MODEL_FILE} cannot be applied to a text of up to {tokens} tokens of "
+                f"{TOKENIZER_FILE} ({reason}); use the files of one encoder, and its "
+                f"max_seq_length in {LENGTH_FILE}"
+            ) from error
+        if not is_valid:
+            raise ValueError(
+                f"{MODEL_FILE} has outputs that are not finite; choose another export of the "
+                "encoder"
+            )
 
 
 def _read_settings(files: Mapping[str, bytes]) -> EncoderSettings:
     """Return the settings that the configuration files of Sentence Transformers contain."""
-    configs = {name: _parse_json(name, files[name]) for name in CONFIG_FILES if name in files}
+    configs = {
+        name: _parse_json(name, files[name], list if name == MODULES_FILE else dict)
+        for name in CONFIG_FILES
+        if name in files
+    }
     for module in configs.get(MODULES_FILE, []):
-        kind = str(module.get("type")).rpartition(".")[2]
+        name = module.get("type") if isinstance(module, dict) else module
+        kind = str(name).rpartition(".")[2]
         if kind not in _MODULES:
             raise ValueError(
                 f"{MODULES_FILE} has a module {kind}, expected only {', '.join(_MODULES)}; choose "
                 "an encoder without it"
             )
-    prompts = configs.get(PROMPTS_FILE, {})
     return EncoderSettings(
         pooling=_read_pooling(configs.get(POOLING_FILE, {})),
         max_tokens=_read_length(files, configs.get(LENGTH_FILE, {})),
-        prompt=(prompts.get("prompts") or {}).get(prompts.get("default_prompt_name"), ""),
+        prompt=_read_prompt(configs.get(PROMPTS_FILE, {})),
     )
+
+
+def _read_prompt(config: Mapping[str, Any]) -> str:
+    prompts, name = config.get("prompts") or {}, config.get("default_prompt_name")
+    prompt = prompts.get(name, "") if isinstance(prompts, dict) else None
+    if not isinstance(prompt, str):
+        raise ValueError(
+            f"{PROMPTS_FILE}: the prompt {name} is {prompt!r}, expected text; correct the file"
+        )
+    return prompt
 
 
 def _read_pooling(config: Mapping[str, Any]) -> str:
@@ -231,12 +294,31 @@ def _read_pooling(config: Mapping[str, Any]) -> str:
 
 
 def _read_length(files: Mapping[str, bytes], config: Mapping[str, Any]) -> int:
-    truncation = _parse_json(TOKENIZER_FILE, files[TOKENIZER_FILE]).get("truncation") or {}
-    return int(config.get("max_seq_length") or truncation.get("max_length") or _MAX_TOKENS)
+    tokenizer = _parse_json(TOKENIZER_FILE, files[TOKENIZER_FILE], dict)
+    lengths = {
+        LENGTH_FILE: config.get("max_seq_length"),
+        TOKENIZER_FILE: (tokenizer.get("truncation") or {}).get("max_length"),
+    }
+    for name, length in lengths.items():
+        if not length:
+            continue
+        if not isinstance(length, int) or not 0 < length <= _MOST_TOKENS:
+            raise ValueError(
+                f"{name}: the maximum length is {length!r}, expected 1 to {_MOST_TOKENS:,} tokens; "
+                "correct the file"
+            )
+        return length
+    return _MAX_TOKENS
 
 
-def _parse_json(name: str, content: bytes) -> Any:
+def _parse_json(name: str, content: bytes, kind: type) -> Any:
     try:
-        return json.loads(content)
-    except ValueError as error:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{name}: not JSON ({error}); fetch the encoder again") from error
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{name}: contains {type(value).__name__}, expected {kind.__name__}; fetch the "
+            "encoder again"
+        )
+    return value
