@@ -31,7 +31,7 @@ def compute_evidence(
 ) -> Values:
     """Return what the candidates of q questions show, shape (q, e).
 
-    The best score, its lead over the second, the highest margin, and in each view the similarity
+    The best score, its lead over the second, 0 without one, the highest margin, and in each view the similarity
     of the most similar text.
 
     Args:
@@ -39,8 +39,8 @@ def compute_evidence(
         features: Shape (q, c, f).
         names: Names of the f features.
     """
-    top = -np.partition(-scores, 1, axis=1)[:, :2]
-    columns = [top[:, 0], top[:, 0] - top[:, 1]]
+    top = np.sort(scores, axis=1)[:, -2:]
+    columns = [top[:, -1], top[:, -1] - top[:, 0]]
     columns += [
         features[:, :, index].max(axis=1)
         for index, name in enumerate(names)

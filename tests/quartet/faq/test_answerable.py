@@ -137,3 +137,11 @@ def test_the_server_answers_what_was_learned_and_no_missing_numbers(matcher, pla
     assert found["unanswered"].any()
     assert found["answerable"].between(0, 1).all()
     assert not serving.FaqRanker(plain).predict(questions).isna().any(axis=None)
+
+
+def test_a_corpus_of_one_original_has_answers_like_any_other(matcher, tables):
+    originals, duplicates, answers = tables
+    known = duplicates[duplicates["AnswerId"] == originals["AnswerId"].iloc[0]]
+    found = matcher.with_corpus(originals[:1], known, answers[:1]).match(list(known["text"]), 3)
+    assert found["rank"].tolist() == [1] * len(known)
+    assert found["answerable"].between(0, 1).all()
