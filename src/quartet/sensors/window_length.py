@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -63,10 +62,14 @@ def choose_window_length(readings: pa.Table, *, is_complete: bool) -> WindowLeng
         }
     )
     table = table.drop_duplicates().sort_values(["pair", "time"])
+    # A sensor of a single reading has neither an interval nor a span.
+    table = table[table.duplicated("pair", keep=False)]
     times = table.groupby("pair")["time"]
-    span = float((times.max() - times.min()).median()) / SECOND
-    interval = times.diff().groupby(table["pair"]).median().median() / SECOND
-    interval = 0.0 if np.isnan(interval) else float(interval)
+    intervals = times.diff().groupby(table["pair"]).median()
+    interval, span = (
+        float(values.median()) / SECOND if len(values) else 0.0
+        for values in (intervals, times.max() - times.min())
+    )
     enough = [length for length in _LENGTHS if length >= _JITTER * _READINGS * interval]
     shortest = enough[0] if enough else _LENGTHS[-1]
     seconds = max(shortest, USUAL_SECONDS)

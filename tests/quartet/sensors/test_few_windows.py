@@ -87,3 +87,13 @@ def test_a_stuck_value_and_a_spike_are_far_from_the_few_windows():
     assert predict(model_set, stuck)["anomaly"].all()
     assert predict(model_set, spike)["anomaly"].all()
     assert predict(model_set, windows)["anomaly"].mean() < 0.1
+
+
+@pytest.mark.filterwarnings("error")
+def test_sensors_of_one_reading_have_no_say_in_the_span():
+    series, single = make_readings(1, 1.5, sensors=1), make_readings(1, 1 / 3600, sensors=100)
+    readings = pa.concat_tables([series, single]).unify_dictionaries()
+    assert choose_window_length(readings, is_complete=True) == choose_window_length(
+        series, is_complete=True
+    )
+    assert choose_window_length(single, is_complete=True).span == 0
