@@ -15,7 +15,12 @@ from pydantic import BaseModel
 from quartet.framework.experiments import name_experiment
 from quartet.framework.hooks import TrackingHooks
 from quartet.framework.tracking import inputs, tables
-from quartet.framework.tracking.parameters import MAX_PER_CALL, flatten_parameters, log_parameters
+from quartet.framework.tracking.parameters import (
+    MAX_PER_CALL,
+    flatten_parameters,
+    hide_passwords,
+    log_parameters,
+)
 from quartet.pipeline_registry import SCENARIOS
 from support import ROOT, bootstrap
 
@@ -277,3 +282,26 @@ def test_runs_of_one_scenario_share_an_experiment(names, expected):
         assert name_experiment(scenarios, "mine") == expected
     finally:
         pipelines.set_requested(None)
+
+
+@pytest.mark.parametrize("name", ["a//b", "../a", "./a", "a/", "/a", "..", "", "a/../b", "a" * 300])
+def test_any_name_is_logged(run, name):
+    log_parameters(flatten_parameters({name: 1, "group": {name: 2}}))
+    assert sorted(get_run(run).data.params.values()) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["mssql://me:secret@host/base", {"address": ["Server=host;PWD=secret"]}],
+        "Driver=x;PWD={a;secret}}b};Encrypt=yes",
+        "Server=host;Password = 'a;secret';Encrypt=yes",
+        'Server=host;Password="a;secret";Encrypt=yes',
+        "https://account.blob.core.windows.net/videos?sv=2024&sig=secret%3D",
+    ],
+)
+def test_passwords_are_hidden_wherever_they_are(value):
+    hidden = json.dumps(hide_passwords({"a": value}))
+    assert "***" in hidden
+    assert "secret" not in hidden
+    assert ("Encrypt=yes" in hidden) == ("Encrypt=yes" in value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,14 +16,20 @@ _MAX_NAME = 250
 _INVALID = re.compile(r"[^/\w.\- ]")
 """Characters that MLflow does not accept in a name."""
 _PASSWORD = re.compile(
-    r"(://[^/@:\s]*:)[^/\s]+(?=@)|(?i:(\b(?:PWD|password|AccountKey|SharedAccessKey)=)[^;&\s]+)"
+    r"(://[^/@:\s]*:)[^/\s]+(?=@)"
+    r"|(?i:(\b(?:PWD|password|AccountKey|SharedAccessKey|sig)\s*=\s*))"
+    r"(?:\{(?:[^}]|\}\})*\}|\"[^\"]*\"|'[^']*'|[^;&\s]+)"
 )
+"""In a URL, or a value of a connection string or of a shared access signature; ODBC quotes values
+with braces, ADO.NET with quotation marks."""
 
 
 def hide_passwords(value: Any) -> Any:
     """Return a copy of nested parameters without the passwords of URLs and connection strings."""
     if isinstance(value, Mapping):
         return {name: hide_passwords(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [hide_passwords(item) for item in value]
     if isinstance(value, str):
         return _PASSWORD.sub(lambda found: f"{found[1] or found[2]}***", value)
     return value
@@ -38,9 +45,16 @@ def flatten_parameters(parameters: Mapping[str, Any]) -> dict[str, str]:
         parameters: Values by name: pydantic models, mappings or plain values.
     """
     return {
-        _INVALID.sub("_", name)[:_MAX_NAME]: _format(hide_passwords(value))
-        for name, value in _walk("", parameters)
+        _clean_name(name): _format(hide_passwords(value)) for name, value in _walk("", parameters)
     }
+
+
+def _clean_name(name: str) -> str:
+    """Return a name that MLflow accepts, which stores may use as a path below their folder."""
+    name = _INVALID.sub("_", name)[:_MAX_NAME]
+    if name.startswith((".", "/")) or posixpath.normpath(name) != name:
+        name = f"_{name.replace('/', '_')}"[:_MAX_NAME]
+    return name
 
 
 def _walk(name: str, value: Any) -> Iterator[tuple[str, Any]]:
