@@ -97,6 +97,20 @@ def check_database(file: Path) -> None:
             ) from error
 
 
+def check_writable(file: Path) -> None:
+    """Check that runs can be written to a SQLite file.
+
+    Raises:
+        ValueError: The file, or its folder, in which SQLite keeps a journal, is read-only.
+    """
+    for path, mode in ((file, os.W_OK), (file.parent, os.W_OK | os.X_OK)):
+        if not os.access(path, mode):
+            raise ValueError(
+                f"tracking database {file}: {path} is not writable for this user; change its "
+                "permissions, or set another file in mlflow.yml or in MLFLOW_TRACKING_URI"
+            )
+
+
 def create_database(file: Path) -> None:
     """Create a SQLite file with MLflow's tables atomically, unless it exists.
 

@@ -247,3 +247,17 @@ def test_on_a_tracking_server_runs_are_neither_tagged_nor_marked(monkeypatch):
     assert "MLFLOW_RUN_CONTEXT" not in os.environ
     with pytest.raises(StopIteration):
         next(hook)
+
+
+@pytest.mark.parametrize("read_only", ["mlflow.db", "."])
+def test_a_read_only_database_stops_the_run_before_it_starts(
+    file, tmp_path, monkeypatch, read_only
+):
+    hooks, access = PreflightHooks(), os.access
+    loader = Loader(mlflow={"server": {"mlflow_tracking_uri": "sqlite:///mlflow.db"}})
+    hooks.after_context_created(SimpleNamespace(project_path=tmp_path, config_loader=loader))
+    unwritable = tmp_path / read_only
+    # Root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: path != unwritable and access(path, mode))
+    with pytest.raises(ValueError, match=r"tracking database .*mlflow.db: .* is not writable"):
+        hooks.before_pipeline_run(Pipeline([]), DataCatalog())

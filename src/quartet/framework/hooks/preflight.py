@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 class PreflightHooks:
     """Check parameters, tracking and outputs before the first node runs."""
 
+    def __init__(self) -> None:
+        self._database: Path | None = None
+
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Check configuration files, runtime parameters and the tracking database.
@@ -51,6 +54,7 @@ class PreflightHooks:
         tracking_database.check_database(file)
         if ranks.rank() == 0 and not any(isinstance(h, NoTracking) for h in settings.HOOKS):
             tracking_database.create_database(file)
+            self._database = file
         if Path.cwd() != context.project_path:
             # MLflow resolves a relative path from the working directory.
             query = "".join(uri.partition("?")[1:])
@@ -59,11 +63,13 @@ class PreflightHooks:
 
     @hook_impl(tryfirst=True)  # before kedro-mlflow opens its run
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
-        """Check that output folders are writable.
+        """Check that output folders and the tracking database are writable.
 
         Raises:
-            ValueError: An output folder cannot be created or written.
+            ValueError: An output folder cannot be created or written, or the database is read-only.
         """
+        if self._database:
+            tracking_database.check_writable(self._database)
         for name in sorted(pipeline.all_outputs()):
             protocol, path = dataset_file(catalog.get(name)) or ("", "")
             if protocol == "file":
