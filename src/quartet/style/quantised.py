@@ -50,6 +50,8 @@ class QuantisedNetwork:
         self.precision = f"int8{blocks}"
         """Data types of the convolutions, for reports."""
         self._buffers: dict[tuple[torch.Size, torch.dtype], Tensor] = {}
+        self._shape = torch.Size()
+        """Shape of the picture that the buffers are for."""
         self._exact = InferenceNetwork(network, torch.float32)
 
         def layer(weight: Tensor, stride: int = 1, dtype: torch.dtype = torch.uint8) -> _Layer:
@@ -103,6 +105,9 @@ class QuantisedNetwork:
         """(h, w, 3) uint8 → the same."""
         height, width, _ = picture.shape
         low, high, mean = _measure_colours(picture)
+        if picture.shape != self._shape:
+            self._buffers.clear()  # a folder may contain pictures of many sizes
+            self._shape = picture.shape
         if torch.equal(low, high):
             # In a picture of a single colour, only rounding errors would be left to normalise.
             return self._exact(picture[None])[0]

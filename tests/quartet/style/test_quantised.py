@@ -254,3 +254,15 @@ def test_without_a_working_compiler_pytorch_is_used(unbuilt, monkeypatch, caplog
     monkeypatch.setattr(native.shutil, "which", lambda name: "/bin/false")
     assert native.load_passes() is None
     assert "slower PyTorch operations replace" in caplog.text
+
+
+@needs_int8
+def test_pictures_of_many_sizes_need_the_memory_of_one():
+    computed = QuantisedNetwork(network(4))
+    with torch.inference_mode():
+        computed(scene(40, 48))
+        expected = sum(each.numel() for each in computed._buffers.values())
+        for size in range(41, 49):
+            computed(scene(size, size))
+        computed(scene(40, 48))
+    assert sum(each.numel() for each in computed._buffers.values()) == expected
