@@ -29,6 +29,9 @@ HEADLINES = {
         "sweep of 8 strengths and refit, against one fit of the recipe": (
             "digits: 8 regularisation strengths tried, against one fit"
         ),
+        "convolutional network, search and training, against one fit of the recipe": (
+            "digits: search and training of the network, processor time, against one fit"
+        ),
     },
     "FAQ matching": {
         "gain@1 on StackFAQ, mean of 5 seeded splits": "questions: gain@1 on StackFAQ",
@@ -49,6 +52,12 @@ HEADLINES = {
         ),
         "event F1, seven series of NAB, windows as they are": (
             "sensors: event F1 on seven series (NAB)"
+        ),
+        "event F1 of devices at the defaults, two machines of SMD": (
+            "sensors: event F1 of devices at the defaults (SMD)"
+        ),
+        "false alarms of devices at the defaults, multiple of nu, seven series of NAB": (
+            "sensors: false alarms of devices at the defaults, multiple of nu (NAB)"
         ),
     },
     "Style transfer": {

@@ -12,7 +12,7 @@ from kedro.io.core import AbstractDataset, DatasetError
 from quartet.datasets.location import Location
 
 AUTO, LEXICAL = "auto", "lexical"
-"""Values of `folder` that are no folder: the fetched encoder, if there is one; and none."""
+"""Values of `encoder` that are no folder: the fetched encoder, if there is one; and none."""
 _TOKENIZER = "tokenizer.json"
 _HINT = "a sentence encoder is one .onnx file and tokenizer.json; `kedro fetch encoder` brings one"
 
@@ -38,16 +38,16 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
     ```yaml
     sentence_encoder:
       type: quartet.datasets.encoder_folder.EncoderFolderDataset
-      folder: ${runtime_params:faq_features.encoder,auto}
-      fetched: data/01_raw/encoder
+      encoder: ${runtime_params:faq_features.encoder,auto}
+      folder: data/01_raw/encoder
     ```
     """
 
     def __init__(
         self,
         *,
+        encoder: str,
         folder: str,
-        fetched: str,
         configs: Sequence[str] = (),
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
@@ -56,19 +56,19 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
         """Configure the dataset.
 
         Args:
-            folder: Local path or any fsspec URL; `auto` for `fetched` if it exists; `lexical` for
-                no encoder.
-            fetched: Folder of the encoder that is fetched, which may be missing.
+            encoder: Folder of the encoder, a local path or any fsspec URL; `auto` for `folder` if
+                it exists; `lexical` for no encoder.
+            folder: Folder of the encoder that is fetched, which may be missing.
             configs: Names of configuration files to load as well, where they exist.
             credentials: Passed to the fsspec file system.
             fs_args: Passed to the fsspec file system.
             metadata: Ignored here; read by plugins.
         """
-        self._folder = folder
-        self._path = fetched if folder == AUTO else folder
+        self._encoder = encoder
+        self._path = folder if encoder == AUTO else encoder
         self._configs = tuple(configs)
         self._location = (
-            None if folder == LEXICAL else Location.from_filepath(self._path, credentials, fs_args)
+            None if encoder == LEXICAL else Location.from_filepath(self._path, credentials, fs_args)
         )
         # Hooks read these attributes, which all datasets of Kedro's file formats have.
         self._filepath = self._location and PurePosixPath(self._location.path)
@@ -124,7 +124,7 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
         location.filesystem.invalidate_cache()
         if location.filesystem.isdir(location.path):
             return location
-        if self._folder == AUTO:
+        if self._encoder == AUTO:
             return None
         raise DatasetError(f"{location.path}: no such folder; {_HINT}")
 

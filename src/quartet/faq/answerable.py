@@ -31,8 +31,8 @@ def compute_evidence(
 ) -> Values:
     """Return what the candidates of q questions show, shape (q, e).
 
-    The best score, its lead over the second, 0 without one, the highest margin, and in each view the similarity
-    of the most similar text.
+    The best score, its lead over the second, 0 without one, the highest margin, and in each view
+    the similarity of the most similar text.
 
     Args:
         scores: Shape (q, c): raw scores of the ranker.

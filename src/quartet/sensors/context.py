@@ -52,8 +52,12 @@ class Context(NamedTuple):
 
     @property
     def reach(self) -> pd.Timedelta:
-        """Length of the time before a window that its normalisation needs."""
-        return pd.Timedelta(hours=self.hours + self.spread_hours if self.hours else 0)
+        """Length of the time before a window that its normalisation needs.
+
+        Each reduction of deviations needs the usual deviation before them.
+        """
+        spread = (1 + _PASSES) * self.spread_hours
+        return pd.Timedelta(hours=self.hours + spread if self.hours else 0)
 
     def apply(self, windows: pd.DataFrame) -> pd.DataFrame:
         """Return the windows as models with this context need them."""
@@ -86,8 +90,8 @@ def normalise_windows(
     Returns:
         The same columns, ascending by device, sensor and time, with normalised `mean`,
         `standard_deviation`, `minimum`, `maximum` and `last_value`. Windows without enough
-        history, such as a sensor's first two, are left out. To score new windows, pass those of
-        the `hours` and `spread_hours` before them, too.
+        history, such as a sensor's first two, are left out. To score new windows, pass those
+        before them, too, as far as `Context.reach`.
     """
     ordered = windows.sort_values(["device", "sensor", "window_end"], ignore_index=True)
     keys = [ordered["device"], ordered["sensor"]]

@@ -19,9 +19,9 @@ def folder(tmp_path):
     return path
 
 
-def make(folder, fetched="missing"):
+def make(encoder, folder="missing"):
     return EncoderFolderDataset(
-        folder=str(folder), fetched=str(fetched), configs=[CONFIG, "modules.json"]
+        encoder=str(encoder), folder=str(folder), configs=[CONFIG, "modules.json"]
     )
 
 

@@ -15,6 +15,7 @@ SHARED = {
     *(name for name in pipelines["sample_data"].datasets() if not name.startswith("params:")),
     *("style_weights", "style_weights_trained", "style_checkpoint", "style_card", "vgg_weights"),
     *("photographs", "test_photographs"),  # of the libraries, or in a folder that a run names
+    "sentence_encoder",
 }
 """Datasets that are the same for all data sets: samples, downloads and styles."""
 ENVIRONMENTS = ["base", "azureml"]

@@ -18,7 +18,7 @@ from sensors.fakes import MemoryStore, Tables, column, count_reasons, ingest_all
 from support import real_data
 
 NOON = 1_535_544_000_000_000  # 2018-08-29 12:00 UTC
-SETTINGS = SensorIngestion(workers=1)
+SETTINGS = SensorIngestion(window_seconds=300, workers=1)
 
 
 @dataclass
