@@ -153,7 +153,7 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
         )
 
     def _describe(self) -> dict[str, Any]:
-        return {"folder": self._folder}
+        return {"encoder": self._encoder}
 
 
 def _join(location: Location, name: str) -> Location:

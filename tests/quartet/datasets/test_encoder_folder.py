@@ -68,5 +68,5 @@ def test_a_folder_without_tokenizer_is_an_error_before_the_run(folder):
 
 def test_what_only_has_the_name_of_a_network_is_not_one(folder):
     (folder / "onnx" / "._model_int8.onnx").write_bytes(b"a file of macOS")
-    (folder / "unpacked.onnx").mkdir()
+    (folder / "extracted.onnx").mkdir()
     assert make(folder).load().files["model.onnx"] == b"network"
