@@ -26,7 +26,10 @@ HOSTS = {
     "kedro-mlflow.readthedocs.io",
     "learn.microsoft.com",
     "optuna.org",
+    "optuna.readthedocs.io",
     "peach.blender.org",
+    "pypi.org",
+    "scikit-learn.org",
     "squidfunk.github.io",
     "www.flickr.com",
 }
