@@ -8,7 +8,7 @@ from collections.abc import Mapping
 logger = logging.getLogger(__name__)
 
 _MOST_REASONS = 5
-"""Reasons in an error message; with more, the message would not fit on a screen."""
+"""Reasons in a message; with more, it would not fit on a screen."""
 
 
 def check_accepted_share(
@@ -43,27 +43,25 @@ def check_accepted_share(
     if not total:
         return
     share = accepted / (accepted + total)
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts[:_MOST_REASONS])
+    others = len(counts) - _MOST_REASONS
+    reasons += f"; {others} more reasons" * (others > 0)
     if accepted and share >= minimum:
-        reason, count = counts[0]
         logger.warning(
-            "%s: rejected %s of %s %s, most often because: %s (%s), such as %s%s",
+            "%s: rejected %s of %s %s: %s; such as %s%s",
             dataset,
             f"{total:,}",
             f"{accepted + total:,}",
             unit,
-            reason,
-            f"{count:,}",
+            reasons,
             _escape(example),
             f"; see {report}" if report else "",
         )
         return
-    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts[:_MOST_REASONS])
-    others = len(counts) - _MOST_REASONS
     raise ValueError(
         f"{dataset}: accepted {accepted:,} of {accepted + total:,} {unit} ({share:.1%}), expected "
-        f"at least {minimum:.0%}. Rejected: {reasons}{f'; {others} more reasons' * (others > 0)}; "
-        f"such as {_escape(example)}. Fix the data"
-        + (", or lower min_accepted_share" if accepted else "")
+        f"at least {minimum:.0%}. Rejected: {reasons}; such as {_escape(example)}. "
+        "Fix the data" + (", or lower min_accepted_share" if accepted else "")
     )
 
 

@@ -132,4 +132,5 @@ class Tally:
         self.rejected.update(batch.rejected)
         if batch.quarantine and not self.rejected_example:
             file, position, reason, body = batch.quarantine[0]
-            self.rejected_example = f"{file}, {position}: {reason}: {body[:_SHOWN_CHARACTERS]}"
+            shown = body if len(body) <= _SHOWN_CHARACTERS else f"{body[:_SHOWN_CHARACTERS]}…"
+            self.rejected_example = f"{file}, {position}: {reason}: {shown}"

@@ -9,13 +9,13 @@ from quartet.datasets.accepted_share import check_accepted_share
 EXAMPLE = "line 7: is not UTF-8: caf\udce9"
 
 
-def test_warns_once_with_most_frequent_reason_and_example(caplog: pytest.LogCaptureFixture) -> None:
+def test_warns_once_with_reasons_and_an_example(caplog: pytest.LogCaptureFixture) -> None:
     rejected = {"has no text": 2, "is not UTF-8": 3, "repeats an earlier Id": 0}
     with caplog.at_level(logging.WARNING):
         check_accepted_share("questions", 95, rejected, EXAMPLE, 0.5, report="unmatched_questions")
     (record,) = caplog.records
     assert record.getMessage() == (
-        "questions: rejected 5 of 100 rows, most often because: is not UTF-8 (3), such as "
+        "questions: rejected 5 of 100 rows: is not UTF-8 (3); has no text (2); such as "
         "line 7: is not UTF-8: caf\\udce9; see unmatched_questions"
     )
 

@@ -31,7 +31,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_malformed_rows_of_a_dump_are_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     ingest(bad=4)
     assert warnings_of(caplog) == [
-        "Posts.xml: rejected 4 of 8 rows, most often because: Id is not a whole number (4), such "
+        "Posts.xml: rejected 4 of 8 rows: Id is not a whole number (4); such "
         'as line 7: <row Id="x0" PostTypeId="3" />; see malformed_rows'
     ]
 
@@ -49,8 +49,8 @@ def test_invalid_rows_of_tables_are_a_warning_a_table(caplog: pytest.LogCaptureF
     extra = [("30", "999", "lost one"), ("40", "101", "caf\udce9"), ("41", "101", "caf\udce9")]
     clean_tables(*make_tables(duplicates=extra), CLEANING)
     assert warnings_of(caplog) == [
-        "faq_duplicates: rejected 3 of 9 rows, most often because: is not UTF-8 (2), such as line "
-        "8, Id 40: caf\\udce9; see faq_quarantine"
+        "faq_duplicates: rejected 3 of 9 rows: is not UTF-8 (2); its original is unknown or set "
+        "aside (1); such as line 8, Id 40: caf\\udce9; see faq_quarantine"
     ]
 
 

@@ -91,8 +91,8 @@ def test_rejected_readings_are_one_warning(ingestion, caplog):
         ingestion.run(table=None)
     (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
     assert record.getMessage() == (
-        "sensor_readings_source: rejected 9 of 33 readings, most often because: body is not JSON "
-        f"(6), such as {path(0)}, 8: body is not JSON: ?; see sensor_quarantine"
+        "sensor_readings_source: rejected 9 of 33 readings: body is not JSON (6); value is "
+        f"missing (3); such as {path(0)}, 8: body is not JSON: ?; see sensor_quarantine"
     )
 
 
