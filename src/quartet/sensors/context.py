@@ -65,7 +65,11 @@ class Context(NamedTuple):
 
     def describe(self) -> str:
         """Return a clause for messages; empty without context."""
-        return f", relative to the {self.hours:g} hours before" if self.hours else ""
+        if not self.hours:
+            return ""
+        minutes = f"{60 * self.hours:.3g} minutes"
+        length = minutes if self.hours < 1 else f"{self.hours:.3g} hours"
+        return f", relative to the {length} before"
 
 
 NO_CONTEXT = Context(0.0, 0.0)

@@ -76,9 +76,12 @@ def select_windows(
         ),
     }
     logger.info(
-        "training windows: %(windows)s of %(sensors)s sensors, %(window_seconds)s s long; "
-        "%(sensors_with_context)s sensors have a context" + context.describe(),
-        period,
+        "training windows: %s of %s sensors, %s s long; those of %s sensors are normalised%s",
+        f"{len(normal):,}",
+        f"{period['sensors']:,}",
+        f"{seconds:,}",
+        f"{period['sensors_with_context']:,}",
+        context.describe(),
     )
     return normal, period
 
