@@ -65,8 +65,11 @@ def log_encoder(
             encoder.sha256[:12],
         )
     else:
-        advice = "; `kedro fetch encoder` adds sentences" if features.encoder == AUTO else ""
-        logger.info("Texts are compared by words and characters%s", advice)
+        advice = "; to compare meanings too, run `kedro fetch encoder`"
+        logger.info(
+            "Texts are compared by words and characters%s",
+            advice if features.encoder == AUTO else "",
+        )
 
 
 def embed_texts(
