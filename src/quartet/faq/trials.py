@@ -85,7 +85,10 @@ def describe_choice(study: optuna.Study, chosen: FrozenTrial) -> str:
     best = find_best_trial(study)
     if chosen.number == best.number:
         return f"trial {chosen.number} chosen: the best of {len(study.trials)}"
-    return f"trial {chosen.number} kept: the lead of trial {best.number} is within chance"
+    return (
+        f"trial {chosen.number}, the default parameters, kept: the lead of trial {best.number} is "
+        "within chance"
+    )
 
 
 def make_parameters(trial: FrozenTrial, space: SearchSpace) -> RankerParameters:

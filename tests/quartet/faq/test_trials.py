@@ -82,7 +82,7 @@ def test_importance_needs_trials_that_differ():
 @pytest.mark.parametrize(
     ("caution", "reason"),
     [
-        (1.0, "trial 0 kept: the lead of trial 1 is within chance"),
+        (1.0, "trial 0, the default parameters, kept: the lead of trial 1 is within chance"),
         (0.0, "trial 1 chosen: the best of 2"),
     ],
 )

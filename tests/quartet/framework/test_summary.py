@@ -394,7 +394,7 @@ def test_a_run_of_several_pipelines_ends_in_a_table_with_the_strongest_baseline(
 
 
 def test_the_table_says_why_parameters_were_chosen(catalog, capsys, monkeypatch):
-    reason = "trial 0 kept: the lead of trial 12 is within chance"
+    reason = "trial 0, the default parameters, kept: the lead of trial 12 is within chance"
     monkeypatch.setattr(WRITE, "_func", lambda: {"choice": reason})
     run(catalog, "digits", "film")
     *sections, table, _ = capsys.readouterr().out.split("\n\n")
