@@ -31,7 +31,7 @@ def compute_evidence(
 ) -> Values:
     """Return what the candidates of q questions show, shape (q, e).
 
-    The best score, its lead over the second, 0 without one, the highest margin, and in each view
+    The best score, its lead over the second (0 without one), the highest margin, and in each view
     the similarity of the most similar text.
 
     Args:

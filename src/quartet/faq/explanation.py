@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from quartet.faq.matcher import Matcher
-from quartet.faq.text import CHARACTERS
+from quartet.faq.text import CHARACTERS, SENTENCES
 
 
 class Explanation(NamedTuple):
@@ -44,6 +44,10 @@ def explain_match(
     )
     share = matcher.comparer.character_share
     similarities = (1 - share) * words + share * characters
+    if SENTENCES in known:
+        share = matcher.comparer.sentence_share
+        meanings = (known[SENTENCES] @ asked[SENTENCES].T).ravel()
+        similarities = (1 - share) * similarities + share * meanings
     nearest = int(similarities.argmax())
     products = known[view][nearest].multiply(asked[view]).tocsr()
     order = np.argsort(-products.data, kind="stable")[:max_words]

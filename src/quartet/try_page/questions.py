@@ -81,10 +81,13 @@ def _show_matches(matcher: Matcher, question: str, duplicates: pd.DataFrame) -> 
         texts = [str(match.original_text), *asked]
         explanation = explain_match(matcher, cleaned, texts)
         with st.container(border=True):
-            _show_match(match, kind, texts, explanation)
+            has_sentences = matcher.encoder.sentences is not None
+            _show_match(match, kind, texts, explanation, has_sentences)
 
 
-def _show_match(match: Any, kind: str, texts: list[str], explanation: Explanation) -> None:
+def _show_match(
+    match: Any, kind: str, texts: list[str], explanation: Explanation, has_sentences: bool
+) -> None:
     shares = [(word, share) for word, share in explanation.words if share >= _MIN_SHARE]
     words = [word for word, _ in shares]
     left, right = st.columns([4, 1], vertical_alignment="center")
@@ -102,7 +105,8 @@ def _show_match(match: Any, kind: str, texts: list[str], explanation: Explanatio
         shared = " ".join(f":orange-badge[{escape(word)} {share:.0%}]" for word, share in shares)
         st.markdown(f"Shared words, by their share of the similarity: {shared}")
     else:
-        st.markdown("No shared words; the spelling is similar.")
+        alike = "meaning" if has_sentences else "spelling"
+        st.markdown(f"No shared words; the {alike} is similar.")
     with st.expander("Answer"):
         st.text(_to_text(str(match.answer)) or "There is no answer.")
 
@@ -123,9 +127,13 @@ def _to_text(answer: str) -> str:
     """Return the text of an answer that may be HTML, with its lines."""
     from lxml.html import fragment_fromstring
 
-    from quartet.faq.markup import reduce_markup
+    from quartet.faq.markup import BLOCK_TAGS, reduce_markup
 
     markup = reduce_markup(answer) if "<" in answer else None
     if markup is None:
         return answer.strip()
-    return str(fragment_fromstring(markup, create_parent="div").text_content()).strip()
+    root = fragment_fromstring(markup, create_parent="div")
+    for element in root.iterdescendants():
+        if element.tag in BLOCK_TAGS and not (element.tail or "").startswith("\n"):
+            element.tail = "\n" + (element.tail or "")
+    return str(root.text_content()).strip()

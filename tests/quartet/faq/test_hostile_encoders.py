@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("onnxruntime", reason="needs the extra semantic")
@@ -10,7 +11,10 @@ pytest.importorskip("tokenizers", reason="needs the extra semantic")
 
 from faq import small_encoder
 from faq.small_encoder import FLOAT, INT64, describe, make_files, make_tokenizer, message, number
+from quartet.faq.explanation import explain_match
+from quartet.faq.matcher import make_untuned_matcher
 from quartet.faq.sentences import read_encoder
+from quartet.faq.settings import Cleaning, TextFeatures
 
 VECTORS = {"car": [1.0, 0, 0], "red": [0, 1.0, 0]}
 INT32 = 6
@@ -88,3 +92,18 @@ def test_a_network_of_outputs_that_are_not_finite_is_reported():
 def test_half_a_character_does_not_stop_the_texts_after_it(files):
     found = read_encoder(files).encode(["car \ud83d", "\udc00", "car"])
     np.testing.assert_array_equal(found, [[1, 0, 0], [0, 0, 0], [1, 0, 0]])
+
+
+def test_a_match_of_the_same_meaning_is_explained_by_it():
+    words = {"car": [1.0, 0.0], "automobile": [1.0, 0.01], "tree": [0.0, 1.0], "cargo": [0.0, -1.0]}
+    texts = ["cargo", "automobile"]
+    originals = pd.DataFrame({"Id": ["1", "2"], "AnswerId": ["a", "b"], "text": texts})
+    answers = pd.DataFrame({"Id": ["a", "b"], "text": ["Load.", "Drive."]})
+    settings = TextFeatures(seed=1)
+    matcher = make_untuned_matcher(
+        originals, originals[:0], answers, settings, Cleaning(), read_encoder(make_files(words))
+    )
+    found = explain_match(matcher, "car", texts)
+    assert found.nearest == 1
+    assert found.similarity == pytest.approx(settings.sentence_share, abs=0.05)
+    assert found.words == []
