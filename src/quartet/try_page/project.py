@@ -29,6 +29,11 @@ logger = logging.getLogger(__name__)
 
 _PREFIX = "quartet_try_"
 """Start of the names of temporary folders, which messages do not show."""
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|\$(?=\{)")
+"""Control characters, halves of characters, and the start of an interpolation."""
+_LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
+_NAME_BYTES = 200
+"""Maximum length of a name, of which the end with the suffix is kept."""
 _NEW_VERSION_S = 60
 """Time after which a newer version of a model is used."""
 
@@ -82,9 +87,15 @@ def report_errors() -> Generator[None]:
 def stored(upload: UploadedFile) -> Generator[Path]:
     """Provide the path of an uploaded file in a temporary folder; both are removed at the end."""
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
-        path = Path(folder) / PurePath(upload.name).name
+        path = Path(folder) / _make_file_name(upload.name)
         path.write_bytes(upload.getbuffer())
         yield path
+
+
+def _make_file_name(name: str) -> str:
+    """Return a name that any file system accepts, and that the configuration does not interpret."""
+    safe = _UNSAFE.sub("_", PurePath(name).name).encode()[-_NAME_BYTES:].decode(errors="ignore")
+    return safe if safe.strip(".") else "upload"
 
 
 def compute_once(slot: str, key: Hashable, compute: Callable[[], Result]) -> Result:
@@ -98,9 +109,10 @@ def compute_once(slot: str, key: Hashable, compute: Callable[[], Result]) -> Res
 
 
 def escape(text: str) -> str:
-    """Return Markdown that displays a text as it is, except code in backticks."""
-    parts = text.split("`")
+    """Return Markdown that displays a text as it is, except code in backticks and line breaks."""
+    # Code ends with its paragraph, after which the rest of it would be Markdown.
+    parts = _LINE_BREAK.sub(" ", text).split("`")
     if len(parts) % 2 == 0:  # an odd backtick quotes nothing
-        parts = [text]
+        parts = ["`".join(parts)]
     parts[::2] = [re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", part) for part in parts[::2]]
     return "`".join(parts)

@@ -6,14 +6,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
-from quartet.try_page.project import compute_once, load_model, open_context, report_errors, stored
+from quartet.try_page.project import (
+    compute_once,
+    escape,
+    load_model,
+    open_context,
+    report_errors,
+    stored,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import altair as alt
     import pandas as pd
+    import pyarrow as pa
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from quartet.datasets.registered_model import Champion
+    from quartet.sensors.table import TablePart
 
 _COLUMNS = {"time": "TS", "device": "Device", "sensor": "Sensor", "value": "Value"}
 """Default names of the columns."""
@@ -21,6 +32,8 @@ _ALARM_COLOR = "#e03131"
 _AXIS_PIXELS = 45
 """Least width of the vertical axes, so that both charts have the same times below each other."""
 _KEYS = ["device", "sensor", "window_end"]
+_MAX_READINGS = 10_000_000
+"""Most rows of a table, which are in memory; a compressed file of 100 MB may have a billion."""
 
 
 class _Scored(NamedTuple):
@@ -71,7 +84,7 @@ def _ask_columns() -> dict[str, str]:
 
 def _describe_models(champion: Champion) -> None:
     models = champion.raw_model
-    names = ", ".join(f"`{device}/{sensor}`" for device, sensor in models.pairs[:6])
+    names = ", ".join(escape(f"{device}/{sensor}") for device, sensor in models.pairs[:6])
     more = f" and {len(models) - 6:,} more" if len(models) > 6 else ""
     st.info(
         f"A table needs one reading in a row: time, device, sensor, value. There are models of "
@@ -83,12 +96,12 @@ def _score(upload: UploadedFile, columns: dict[str, str], champion: Champion) ->
     """Read, aggregate and score a table, as ingestion and scoring do.
 
     Raises:
-        ValueError: The table has no valid readings, or none of a sensor with a model.
+        ValueError: The table has too many rows, no valid readings, or none that can be scored.
     """
     import time
     from collections import Counter
 
-    from quartet.sensors import readings, scoring, windows
+    from quartet.sensors import readings
     from quartet.sensors.settings import SensorIngestion
     from quartet.sensors.table import decode_table
 
@@ -97,7 +110,8 @@ def _score(upload: UploadedFile, columns: dict[str, str], champion: Champion) ->
         context = open_context(sensor_table=str(path), **names)
         settings = SensorIngestion.model_validate(context.params["sensor_ingestion"])
         source, now = context.catalog.load("sensor_readings_source"), time.time_ns() // 1000
-        batches = [decode_table(part, now, settings) for part in source.parts()]
+        parts = _limit_rows(upload.name, source.parts())
+        batches = [decode_table(part, now, settings) for part in parts]
     rejected: Counter[str] = Counter()
     for batch in batches:
         rejected.update(batch.rejected)
@@ -107,15 +121,45 @@ def _score(upload: UploadedFile, columns: dict[str, str], champion: Champion) ->
         raise ValueError(
             f"{upload.name}: contains no valid readings ({reasons or 'no rows'}); correct the file"
         )
+    scored, unmatched = _score_readings(upload.name, table, champion)
+    return _Scored(scored, unmatched, table.num_rows, dict(rejected))
+
+
+def _limit_rows(name: str, parts: Iterable[TablePart]) -> Iterator[TablePart]:
+    """Yield the parts of a table.
+
+    Raises:
+        ValueError: It has too many rows.
+    """
+    rows = 0
+    for part in parts:
+        rows += len(part.rows)
+        if rows > _MAX_READINGS:
+            raise ValueError(
+                f"{name}: has more than {_MAX_READINGS:,} rows; run `kedro run --pipelines "
+                "sensor_ingestion,anomaly_scoring --params sensor_table=FILE`"
+            )
+        yield part
+
+
+def _score_readings(
+    name: str, table: pa.Table, champion: Champion
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the scored windows of readings, and the sensors without a model.
+
+    Raises:
+        ValueError: No window can be scored.
+    """
+    from quartet.sensors import scoring, windows
+
     models = champion.raw_model
-    found = models.context.apply(windows.aggregate(table, models.window_seconds))
+    found = models.normalise(windows.aggregate(table, models.window_seconds))
     unmatched = scoring.find_unmatched(models, found)
     unmatched = unmatched[unmatched["reason"] == "no model"].drop(columns="reason")
     scores = champion.predict(found).drop(columns="model_version")
     if scores.empty:
-        raise ValueError(_explain_empty(upload.name, found, models))
-    scored = scores.merge(found, on=_KEYS, validate="1:1")
-    return _Scored(scored, unmatched, table.num_rows, dict(rejected))
+        raise ValueError(_explain_empty(name, found, models))
+    return scores.merge(found, on=_KEYS, validate="1:1"), unmatched
 
 
 def _explain_empty(name: str, found: pd.DataFrame, models: Any) -> str:
@@ -149,9 +193,14 @@ def _show_scores(scored: _Scored) -> None:
     if len(scored.unmatched):
         st.warning(f"{len(scored.unmatched):,} sensors have no model and are not scored.")
     summary = _summarise(windows)
-    names = list(summary["name"])
-    chosen = st.selectbox("Sensor", names, help="Most alarms first")
-    one = windows[(windows["device"] + "/" + windows["sensor"]) == chosen]
+    chosen = st.selectbox(
+        "Sensor",
+        range(len(summary)),
+        format_func=lambda row: f"{summary['device'][row]}/{summary['sensor'][row]}",
+        help="Most alarms first",
+    )
+    device, sensor = summary.loc[chosen, ["device", "sensor"]]
+    one = windows[(windows["device"] == device) & (windows["sensor"] == sensor)]
     st.altair_chart(_draw_values(one))
     st.altair_chart(_draw_scores(one))
     st.caption(
@@ -159,7 +208,7 @@ def _show_scores(scored: _Scored) -> None:
         "threshold (dashed)."
     )
     st.dataframe(
-        summary.drop(columns="name"),
+        summary,
         hide_index=True,
         column_config={
             "alarm_rate": st.column_config.NumberColumn("alarm rate", format="percent"),
@@ -184,7 +233,6 @@ def _summarise(windows: pd.DataFrame) -> pd.DataFrame:
         alarm_rate=("anomaly", "mean"),
         lowest_score=("score", "min"),
     ).reset_index()
-    table.insert(0, "name", table["device"] + "/" + table["sensor"])
     return table.sort_values("alarms", ascending=False, kind="stable", ignore_index=True)
 
 
