@@ -86,10 +86,15 @@ def report_errors() -> Generator[None]:
 @contextmanager
 def stored(upload: UploadedFile) -> Generator[Path]:
     """Provide the path of an uploaded file in a temporary folder; both are removed at the end."""
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
+    with make_folder() as folder:
         path = Path(folder) / _make_file_name(upload.name)
         path.write_bytes(upload.getbuffer())
         yield path
+
+
+def make_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a context manager with a temporary folder, which is removed at its end."""
+    return tempfile.TemporaryDirectory(prefix=_PREFIX)
 
 
 def _make_file_name(name: str) -> str:

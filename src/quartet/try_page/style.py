@@ -11,6 +11,7 @@ from quartet.datasets.pictures import decode_picture
 from quartet.try_page.project import (
     compute_once,
     escape,
+    make_folder,
     open_context,
     report_errors,
     stored,
@@ -113,15 +114,14 @@ def _show_stylized(result: _Stylized, title: str) -> None:
 
 
 def _stylize(upload: UploadedFile, style: str) -> _Stylized:
-    """Run the pipeline's nodes from source to output in a temporary folder."""
+    """Run the pipeline's nodes from source to output in temporary folders."""
     from kedro.runner import SequentialRunner
 
     from quartet.pipelines.style_transfer.pipeline import create_output_pipeline
     from quartet.style.preview import render_preview
     from quartet.style.video import VideoPlan
 
-    with stored(upload) as path:
-        work = str(path.parent / "work")
+    with stored(upload) as path, make_folder() as work:
         catalog = open_context(
             video=str(path), style=style, transfer_folder=work, stylized_folder=f"{work}/results"
         ).catalog

@@ -1,12 +1,15 @@
 """Uploads of any name are read and removed, and hostile texts are displayed as text."""
 
+from io import BytesIO
 from itertools import repeat
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 pytest.importorskip("streamlit")
 
@@ -19,7 +22,7 @@ from quartet.sensors.scoring import predict
 from quartet.sensors.serving import SensorScorer
 from quartet.sensors.settings import SensorSvm
 from quartet.sensors.training import fit_model_set
-from quartet.try_page import sensors
+from quartet.try_page import sensors, style
 from quartet.try_page.project import escape, stored
 from quartet.try_page.questions import _to_text
 from try_page.test_escape import render
@@ -145,3 +148,15 @@ def test_names_of_sensors_are_displayed_as_text_and_kept_apart():
     charts = page.get("vega_lite_chart") or page.get("arrow_vega_lite_chart")
     assert len(charts) == 2
     assert len(page.dataframe[0].value) == 2
+
+
+@pytest.mark.integration
+def test_a_picture_may_have_the_name_of_a_folder_of_the_pipeline(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[3])
+    monkeypatch.setattr("sys.argv", ["page.py"])
+    file = BytesIO()
+    Image.new("RGB", (16, 12)).save(file, "PNG")
+    upload = Upload("work")
+    upload.getbuffer = file.getbuffer
+    result = style._stylize(upload, style._list_styles()[0])
+    assert Image.open(BytesIO(result.content)).size == (16, 12)
