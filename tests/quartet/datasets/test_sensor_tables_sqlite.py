@@ -157,3 +157,18 @@ def test_a_damaged_value_is_reported_and_not_used(path, column, change):
         open_tables(path).read_windows()
     assert str(path) in str(error.value)
     assert "ingest all files again" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("mean", "'12,5'"), ("checksum", "'x'"), ("window_end", "'soon'")]
+)
+def test_a_value_of_another_type_is_reported_with_its_table(path, column, value):
+    """SQLite stores text in a column of numbers."""
+    with closing(sqlite3.connect(path)) as connection:
+        key = "window_end, sensor_id"
+        row = f"({key}) = (SELECT {key} FROM sensor_windows ORDER BY {key} LIMIT 1 OFFSET 4)"
+        connection.execute(f"UPDATE sensor_windows SET {column} = {value} WHERE {row}")
+        connection.commit()
+    with pytest.raises(DatasetError, match="sensor_windows has a value of another type") as error:
+        open_tables(path).read_windows()
+    assert str(path) in str(error.value)

@@ -34,6 +34,10 @@ from quartet.datasets.sensor_store.schema import (
 )
 from quartet.datasets.sensor_store.sensor_ids import Pair, SensorIds
 
+_DAMAGED = (
+    "the file is damaged, or another program changed it; restore a copy, or move the database away "
+    "and ingest all files again"
+)
 _MOMENT = "datetime64[s]"
 _WINDOW_COLUMNS = {
     "readings": np.int64,
@@ -257,6 +261,9 @@ class History:
             columns: NumPy types of the columns beyond the key.
             conditions: Mutually exclusive conditions, one of which must hold for a row.
             pairs: Read only the rows of these sensors; None for all.
+
+        Raises:
+            DatasetError: A row was damaged, or changed by another program.
         """
         kinds = [np.int32, _MOMENT, *columns.values()]
         query = select(table.c.sensor_id, table.c.window_end, *[table.c[name] for name in columns])
@@ -273,7 +280,16 @@ class History:
             parts = [read_columns(connection, filtered.where(each), kinds) for each in conditions]
             return parts, self._ids.load(connection)
 
-        parts, ids = self._read(read)
+        try:
+            parts, ids = self._read(read)
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+        ) as error:  # of SQLite
+            raise DatasetError(
+                f"{self.name}: table {table.name} has a value of another type ({error}): {_DAMAGED}"
+            ) from error
         parts = parts or [[np.empty(0, kind) for kind in kinds]]
         sensor, end, *values = [np.concatenate(column) for column in zip(*parts, strict=True)]
         if table is windows:
@@ -303,9 +319,7 @@ class History:
         if is_damaged.any():
             raise DatasetError(
                 f"{self.name}: {int(is_damaged.sum()):,} of {len(stored):,} windows differ from "
-                f"what was written, such as one that ends {columns[0][is_damaged][0]}: the file is "
-                "damaged, or another program changed it; restore a copy, or move the database away "
-                "and ingest all files again"
+                f"what was written, such as one that ends {columns[0][is_damaged][0]}: {_DAMAGED}"
             )
 
 
