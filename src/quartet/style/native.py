@@ -6,11 +6,12 @@ import ctypes
 import functools
 import hashlib
 import logging
-import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 
@@ -37,7 +38,8 @@ def load_passes() -> ctypes.CDLL | None:
     cached = _SOURCE.parent / "__pycache__" / name
     try:
         if cached.is_file():
-            return ctypes.CDLL(str(cached))
+            with suppress(OSError):  # a damaged library is built again
+                return ctypes.CDLL(str(cached))
         return _build(compiler, cached) if compiler else None
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or error
@@ -58,7 +60,7 @@ def _build(compiler: str, cached: Path) -> ctypes.CDLL:
         library = ctypes.CDLL(str(built))
         try:
             cached.parent.mkdir(exist_ok=True)
-            beside = cached.with_name(f"{cached.name}.{os.getpid()}")
+            beside = cached.with_name(f"{cached.name}.{uuid4().hex[:8]}")
             shutil.copy(built, beside)
             beside.replace(cached)
         except OSError:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from quartet.style.inference import InferenceNetwork, pack_squares, pair_columns, residual_blocks
+from quartet.style.native import load_passes
 from quartet.style.network import StyleNetwork, UpsampledConvolution
 from quartet.style.passes import Moments, accumulate, convert, measure
 
@@ -53,6 +54,7 @@ class QuantisedNetwork:
         self._shape = torch.Size()
         """Shape of the picture that the buffers are for."""
         self._exact = InferenceNetwork(network, torch.float32)
+        load_passes()  # built once, before threads share the network
 
         def layer(weight: Tensor, stride: int = 1, dtype: torch.dtype = torch.uint8) -> _Layer:
             return _Layer.from_weight(weight.detach(), stride, dtype)

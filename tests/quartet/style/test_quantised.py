@@ -266,3 +266,27 @@ def test_pictures_of_many_sizes_need_the_memory_of_one():
             computed(scene(size, size))
         computed(scene(40, 48))
     assert sum(each.numel() for each in computed._buffers.values()) == expected
+
+
+@needs_compiler
+def test_damaged_library_is_built_again(unbuilt):
+    assert native.load_passes() is not None
+    (library,) = (unbuilt.parent / "__pycache__").iterdir()
+    content = library.read_bytes()
+    library.unlink()  # it is mapped into this process
+    library.write_bytes(content[:100])
+    native.load_passes.cache_clear()
+    assert native.load_passes() is not None
+    assert library.read_bytes() == content
+
+
+@needs_int8
+@needs_compiler
+def test_threads_of_a_process_do_not_each_build_the_library(unbuilt, monkeypatch):
+    weights = {name: value.numpy() for name, value in network(4).state_dict().items()}
+    built, build = [], native._build
+    monkeypatch.setattr(native, "_build", lambda *given: built.append(given) or build(*given))
+    platform = Platform(CPU, torch.int8, compiled=False, workers=4)
+    with Stylizer(weights, Stylizing(precision="int8"), platform) as made:
+        list(made.stream(enumerate(scene(24, 24, 8).numpy())))
+    assert len(built) == 1
