@@ -278,7 +278,9 @@ def test_ranks_share_the_missing_segments(project, monkeypatch):
     done = []
     for rank in range(2):
         monkeypatch.setattr(nodes.ranks, "shard", lambda items, rank=rank: items[rank::2])
-        monkeypatch.setattr(nodes.ranks, "broadcast", lambda value: set())
+        monkeypatch.setattr(
+            nodes.ranks, "broadcast", lambda value: value if isinstance(value, list) else set()
+        )
         SequentialRunner().run(pipeline.only_nodes("stylize.stylize_segments"), catalog)
         done.append(catalog.load("stylizing_work")["ranks"][0])
     assert sum(work["frames"] for work in done) == 40
@@ -408,3 +410,20 @@ def test_pages_that_are_not_stylized_are_named(project, caplog):
     page.save(project / "scan.tif", save_all=True, append_images=[page, page])
     plan_only(project / "scan.tif")
     assert "scan.tif: only the first of its 3 pages is stylized" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"), [(["int8", "bfloat16"], "float32"), (["bfloat16"] * 2, "bfloat16")]
+)
+def test_ranks_on_different_machines_use_the_same_precision(project, monkeypatch, others, expected):
+    """A video whose segments differ in precision flickers at their borders."""
+    monkeypatch.setattr(
+        nodes.ranks, "gather", lambda value: others if isinstance(value, str) else [value]
+    )
+    catalog = create_catalog(
+        write_video(project / "clip.mp4", 8), stylizing={"precision": "bfloat16"}
+    )
+    pipeline = create_pipeline().only_nodes("plan_transfer", "stylize.stylize_segments")
+    SequentialRunner().run(pipeline, catalog)
+    (statistics,) = catalog.load("stylizing_work")["ranks"]
+    assert statistics["precision"] == expected

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quartet.datasets.published import PublishedFolder
     from quartet.datasets.segments import SegmentStore
     from quartet.datasets.torch_weights import Weights
+    from quartet.style.stylizer import Platform
 else:
     # Kedro resolves these annotations in a run only, so that listing the pipelines stays fast.
     Media = SegmentStore = PublishedFolder = Weights = Any
@@ -83,7 +84,7 @@ def stylize(
     """
     from quartet.style import stylizer
 
-    platform = stylizer.detect_platform(stylizing, ranks.local_size())
+    platform = _unify_precision(stylizer.detect_platform(stylizing, ranks.local_size()))
     plan, segments = videos.load_video_plan(transfer_plan), index_segments(transfer_plan)
     own_share = ranks.shard(_find_missing(transfer_plan, style_segments))
     settings = (style_transfer, stylizing, video_encoding)
@@ -99,6 +100,21 @@ def stylize(
             )
     statistics = {**done, **active_stylizer.describe()}
     return {"ranks": ranks.gather(statistics) or [statistics], "segments": len(segments)}
+
+
+def _unify_precision(platform: Platform) -> Platform:
+    """Return the platform, with float32 if the machines of the ranks select different precisions.
+
+    Otherwise the segments of a video would differ.
+    """
+    import torch
+
+    found = ranks.broadcast(sorted(set(ranks.gather(platform.describe()["precision"]) or [])))
+    if len(found) == 1:
+        return platform
+    if ranks.rank() == 0:
+        logger.warning("All ranks use float32, as their machines select %s", " or ".join(found))
+    return platform._replace(dtype=torch.float32)
 
 
 def _find_missing(transfer_plan: JsonDict, store: SegmentStore) -> list[str]:
