@@ -148,7 +148,7 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
     def _exists(self) -> bool:
         return (
             self._location is None
-            or self._folder == AUTO
+            or self._encoder == AUTO
             or bool(self._location.filesystem.isdir(self._location.path))
         )
 

@@ -199,7 +199,7 @@ def _show_scores(scored: _Scored) -> None:
         format_func=lambda row: f"{summary['device'][row]}/{summary['sensor'][row]}",
         help="Most alarms first",
     )
-    device, sensor = summary.loc[chosen, ["device", "sensor"]]
+    device, sensor = (summary[name][chosen] for name in ("device", "sensor"))
     one = windows[(windows["device"] == device) & (windows["sensor"] == sensor)]
     st.altair_chart(_draw_values(one))
     st.altair_chart(_draw_scores(one))
