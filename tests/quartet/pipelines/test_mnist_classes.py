@@ -51,7 +51,11 @@ def test_predictions_name_the_classes():
     ("convnet", "level", "text"),
     [
         (0.77, logging.WARNING, "Chose the logistic regression: test accuracy 0.9180 against 0.77"),
-        (0.95, logging.INFO, "Chose the network: test accuracy 0.9500 against 0.9180"),
+        (
+            0.95,
+            logging.INFO,
+            "Chose the convolutional network: test accuracy 0.9500 against 0.9180",
+        ),
     ],
 )
 def test_the_choice_is_explained(caplog, convnet, level, text):

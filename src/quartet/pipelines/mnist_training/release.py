@@ -79,7 +79,8 @@ def _report_choice(
     logistic, convnet = (metrics[f"{name}_test_accuracy"] for name in ("logistic", "convnet"))
     if convnet > logistic:
         logger.info(
-            "Chose the network: test accuracy %.4f against %.4f of the logistic regression",
+            "Chose the convolutional network: test accuracy %.4f against %.4f of the logistic "
+            "regression",
             convnet,
             logistic,
         )
