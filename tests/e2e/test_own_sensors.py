@@ -186,13 +186,13 @@ def test_sensors_of_a_file_are_scored(name: str, project: Path) -> None:
 
 @pytest.mark.integration
 def test_refused_models_are_explained_and_can_be_accepted(project: Path) -> None:
-    """A machine whose values wander has more false alarms than asked for."""
+    """Without context, a machine whose values wander has more false alarms than asked for."""
     walk = np.random.default_rng(2).normal(size=MINUTES).cumsum()
     path = project / "wandering.csv"
     ONE.iloc[:MINUTES].assign(Sensor="flow", TS=ONE["TS"].unique(), Value=walk).to_csv(
         path, index=False
     )
-    given = f"dataset_name=wandering,sensor_table={path}"
+    given = f"dataset_name=wandering,sensor_table={path},sensor_svm.context_hours=0"
     refused = run_kedro(project, "run", "--pipelines", PIPELINES, "--params", given)
     assert refused.returncode == 1
     assert "sensor_models_wandering: no version is registered" in refused.stderr
