@@ -48,6 +48,14 @@ def labelled_images(name, blobs):
     assert (dataset(name).load() == array).all()
 
 
+def encoder(name, blobs):
+    assert dataset(name).load() is None  # none was uploaded
+    for file, content in {"tokenizer.json": b"{}", "onnx/model.onnx": b"network"}.items():
+        blobs.pipe_file(f"{path_of(name)}/{file}", content)
+    files = dataset(name).load().files
+    assert files == {"tokenizer.json": b"{}", "model.onnx": b"network"}
+
+
 def facts(name, blobs):
     dataset(name).save({"value": 1.5, "name": "grüße"})
     assert dataset(name).load() == {"value": 1.5, "name": "grüße"}
@@ -296,6 +304,7 @@ WAYS = {
     "CheckpointDataset": checkpoint,
     "BytesDataset": content,
     "DumpFileDataset": dump,
+    "EncoderFolderDataset": encoder,
     "EventLabelsDataset": labels,
     "IDXDataset": idx,
     "ImageBytesDataset": content,

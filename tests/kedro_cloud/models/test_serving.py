@@ -122,7 +122,7 @@ def test_the_printed_example_command_works(digits, workspace):
     if shutil.which("curl") is None:
         skip_or_fail("curl is not installed: apt-get install curl")
     output, port = digits
-    assert output[0].startswith("mnist_classifier version 1: made by a test")
+    assert output[0].startswith("mnist_classifier version 1 (champion): made by a test")
     assert f"http://127.0.0.1:{port}/invocations" in output[1]
     answer = subprocess.run(
         ["bash", "-c", output[2]], cwd=workspace, capture_output=True, text=True, check=True

@@ -184,7 +184,7 @@ def test_column_types_keep_all_texts_and_timestamps():
     for table in metadata.sorted_tables:
         made = str(CreateTable(table).compile(engine))
         assert " DATETIME " not in made  # rounds to 3 ms
-        for line in made.splitlines():
+        for line in made.partition("(")[2].splitlines():
             assert "NVARCHAR" in line or not any(
                 word in line for word in ("device", "sensor VAR", " name VAR", "reason", "body")
             )

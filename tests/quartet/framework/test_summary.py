@@ -388,7 +388,7 @@ def test_a_run_of_several_pipelines_ends_in_a_table_with_the_strongest_baseline(
         "digits    accuracy 0.9582 (0.9322 to 0.9745)  strong 27,636       5.0 s",
         "          classifier, version 3 (first version)",
         "          see reports/digits",
-        "film                                          –                   4.0 s",
+        "film                                          -                   4.0 s",
         "          see 5 files, from 0.png, memory://",
     ]
 

@@ -34,7 +34,7 @@ class ScenarioRow:
 
 def format_table(rows: Sequence[ScenarioRow]) -> list[str]:
     """Return the lines of the table; notes are below their row, wrapped at `WIDTH`."""
-    cells = [(row.name, row.found, row.baseline or "–", row.duration) for row in rows]
+    cells = [(row.name, row.found, row.baseline or "-", row.duration) for row in rows]
     header, *lines = align_columns([_HEADER, *cells])
     indent = " " * (2 + max(len(name) for name, *_ in (_HEADER, *cells)))
     table = [header]

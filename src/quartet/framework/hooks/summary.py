@@ -362,8 +362,13 @@ def _is_on_terminal() -> bool:
 
 
 def _print(parts: Iterable[Sequence[str]]) -> None:
-    """Write to stdout; a closed pipe, as of `| head`, is not an error of the run."""
+    """Write to stdout; a closed pipe, as of `| head`, is not an error of the run.
+
+    Characters that the terminal's encoding lacks are escaped: names of files may have any.
+    """
     text = "\n\n".join("\n".join(lines) for lines in parts)
+    encoding = sys.stdout.encoding or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         # On a terminal an empty line separates it from the log.
         print(f"\n{text}" if _is_on_terminal() else text, flush=True)

@@ -344,7 +344,7 @@ def summarise_tuning(
     baseline_ranks: pd.DataFrame,
     faq_gains: pd.DataFrame,
     calibration_table: pd.DataFrame,
-    answerable_metrics: dict[str, float] | None = None,
+    answerable_summary: dict[str, float] | None = None,
 ) -> dict[str, float]:
     """Collect the metrics of the pipeline; without test duplicates, only counts."""
     if test_results.empty:
@@ -362,7 +362,7 @@ def summarise_tuning(
             metrics[f"baseline_{names.get(name, name)}_gain_at_{k}"] = gain
     if not chosen_parameters:
         return metrics | {"trials": 0}
-    metrics |= answerable_metrics or {}
+    metrics |= answerable_summary or {}
     finished = faq_trials[faq_trials["state"].isin(["complete", "pruned"])]
     return metrics | {
         "trials": len(finished),
