@@ -164,7 +164,7 @@ try_.params.append(next(option for option in run.params if option.name == "param
 
 def _serve_page(project_path: Path, port: int, env: str | None, params: dict[str, Any]) -> None:
     """Replace this process by Streamlit's, which a signal stops like any server."""
-    from kedro_cloud.models.local_server import check_port
+    from kedro_cloud.core.ports import check_port
 
     extras.check_installed("kedro try", "streamlit")
     check_port(port)

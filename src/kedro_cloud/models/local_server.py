@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -14,28 +13,13 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from kedro_cloud.core.ports import check_port
 from kedro_cloud.core.processes import sigterm_as_interrupt
 from kedro_cloud.models import bundle
 
 HOST = "127.0.0.1"
 _START_TIMEOUT_S = 300
 """Maximum time for the server to start."""
-
-
-def check_port(port: int) -> None:
-    """Check that a port is free.
-
-    Raises:
-        ValueError: Another process uses the port.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise ValueError(
-                f"port {port} is not available ({error.strerror}); use another: --port {port + 1}"
-            ) from error
 
 
 @contextmanager

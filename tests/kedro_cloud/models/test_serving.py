@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from faq.conftest import FEATURES, make_tables
+from kedro_cloud.core.ports import check_port
 from kedro_cloud.models import local_server
 from kedro_cloud.models.scoring import serve
 from kedro_cloud.models.scoring.checks import RequestError, parse_batch
@@ -334,7 +335,7 @@ def test_a_port_in_use_is_reported_with_another_to_use():
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match=f"use another: --port {port + 1}"):
-            local_server.check_port(port)
+            check_port(port)
 
 
 @pytest.mark.integration

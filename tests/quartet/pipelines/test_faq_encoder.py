@@ -84,7 +84,10 @@ def test_the_log_names_the_encoder(divided, folder, caplog):
         nodes.make_pairs(*divided, FEATURES)
     digest = make_encoder(folder, FEATURES).sha256[:12]
     assert f"the sentence encoder of words (SHA-256 {digest}" in caplog.messages[0]
-    assert "by words and characters; `kedro fetch encoder`" in caplog.messages[1]
+    assert (
+        "by words and characters; to compare meanings too, run `kedro fetch encoder`"
+        in caplog.messages[1]
+    )
 
 
 def test_the_test_duplicates_are_not_encoded(divided, folder, vectors):
