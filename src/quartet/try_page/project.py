@@ -7,19 +7,20 @@ import logging
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import streamlit as st
-from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from kedro_cloud.core.errors import describe, is_user_error
 
 if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
     from quartet.datasets.registered_model import Champion
@@ -34,6 +35,8 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]|\$(?=\{)")
 _LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
 _NAME_BYTES = 200
 """Maximum length of a name, of which the end with the suffix is kept."""
+_LOADING = threading.Lock()
+"""Kedro inserts `--params` by a function that all threads share: one of them loads at a time."""
 _NEW_VERSION_S = 60
 """Time after which a newer version of a model is used."""
 
@@ -45,8 +48,22 @@ def _bootstrap() -> Path:
     return project
 
 
-def open_context(**runtime_params: Any) -> KedroContext:
-    """Return the project's context with the `--params` of the command, and others.
+class Project(NamedTuple):
+    """Parameters and data of the project, as a run with the same `--params` has them.
+
+    Attributes:
+        params: Parameters by name.
+        catalog: Datasets.
+        entries: Configuration of the datasets by name.
+    """
+
+    params: dict[str, Any]
+    catalog: CatalogProtocol[Any, Any]
+    entries: dict[str, Any]
+
+
+def open_project(**runtime_params: Any) -> Project:
+    """Return the project with the `--params` of the command, and others.
 
     Args:
         runtime_params: Further ones; a dictionary changes only what it names.
@@ -55,8 +72,9 @@ def open_context(**runtime_params: Any) -> KedroContext:
     for name, value in runtime_params.items():
         params[name] = {**params.get(name, {}), **value} if isinstance(value, dict) else value
     session = KedroSession.create(_bootstrap(), runtime_params=params)
-    with session:
-        return session.load_context()
+    with _LOADING, session:
+        context = session.load_context()
+        return Project(context.params, context.catalog, context.config_loader["catalog"])
 
 
 @st.cache_resource(ttl=_NEW_VERSION_S, show_spinner="Loading the model …")
@@ -66,7 +84,7 @@ def load_model(name: str) -> Champion:
     Raises:
         DatasetError: None is registered; the message has the command that trains it.
     """
-    champion: Champion = open_context().catalog.load(name)
+    champion: Champion = open_project().catalog.load(name)
     return champion
 
 

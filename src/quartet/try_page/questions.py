@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from quartet.try_page.project import escape, load_model, open_context, report_errors
+from quartet.try_page.project import escape, load_model, open_project, report_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def _load_duplicates() -> pd.DataFrame:
     """Return the duplicates: `AnswerId`, `text`, `part`; none if they are not on this machine."""
     import pandas as pd
 
-    catalog = open_context().catalog
+    catalog = open_project().catalog
     if not catalog.exists("divided_duplicates"):
         return pd.DataFrame(columns=["AnswerId", "text", "part"], dtype=str)
     table: pd.DataFrame = catalog.load("divided_duplicates")

@@ -10,7 +10,7 @@ from quartet.try_page.project import (
     compute_once,
     escape,
     load_model,
-    open_context,
+    open_project,
     report_errors,
     stored,
 )
@@ -107,9 +107,9 @@ def _score(upload: UploadedFile, columns: dict[str, str], champion: Champion) ->
 
     with stored(upload) as path:
         names = {"sensor_columns": columns} if columns else {}
-        context = open_context(sensor_table=str(path), **names)
-        settings = SensorIngestion.model_validate(context.params["sensor_ingestion"])
-        source, now = context.catalog.load("sensor_readings_source"), time.time_ns() // 1000
+        project = open_project(sensor_table=str(path), **names)
+        settings = SensorIngestion.model_validate(project.params["sensor_ingestion"])
+        source, now = project.catalog.load("sensor_readings_source"), time.time_ns() // 1000
         parts = _limit_rows(upload.name, source.parts())
         batches = [decode_table(part, now, settings) for part in parts]
     rejected: Counter[str] = Counter()

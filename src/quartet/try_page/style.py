@@ -12,7 +12,7 @@ from quartet.try_page.project import (
     compute_once,
     escape,
     make_folder,
-    open_context,
+    open_project,
     report_errors,
     stored,
 )
@@ -68,7 +68,7 @@ def show() -> None:
 
 def _list_styles() -> list[str]:
     """Return the names of the styles beside the one that the catalog loads by default."""
-    entry = open_context().config_loader["catalog"]["style_weights"]
+    entry = open_project().entries["style_weights"]
     return sorted(path.stem for path in Path(entry["filepath"]).parent.glob("*.safetensors"))
 
 
@@ -122,7 +122,7 @@ def _stylize(upload: UploadedFile, style: str) -> _Stylized:
     from quartet.style.video import VideoPlan
 
     with stored(upload) as path, make_folder() as work:
-        catalog = open_context(
+        catalog = open_project(
             video=str(path), style=style, transfer_folder=work, stylized_folder=f"{work}/results"
         ).catalog
         source = catalog.load("style_source")
