@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from quartet.style.network import (
 )
 
 Pad = Callable[[Tensor, int], None]
+Network = TypeVar("Network", bound=Any)
 _CHANNELS_LAST = torch.channels_last
 _STRIP_VALUES = 1 << 18
 """Values processed at a time: as float32, they fit into a core's own cache."""
@@ -77,11 +80,7 @@ class InferenceNetwork:
 
     def clone(self) -> InferenceNetwork:
         """Return a copy that shares the weights and has its own buffers."""
-        clone = object.__new__(InferenceNetwork)
-        clone.__dict__.update(self.__dict__)
-        clone._buffers = {}
-        clone._exact = self._exact and self._exact.clone()
-        return clone
+        return clone_network(self)
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Stylize pictures.
@@ -226,6 +225,14 @@ def pad_replicate(padded: Tensor, padding: int) -> None:
     """Fill a border of one pixel with the outermost one."""
     padded[:, :, 0], padded[:, :, -1] = padded[:, :, 1], padded[:, :, -2]
     padded[..., 0], padded[..., -1] = padded[..., 1], padded[..., -2]
+
+
+def clone_network(network: Network) -> Network:
+    """Return a copy of a network that shares the weights and has its own buffers."""
+    clone = copy.copy(network)
+    clone._buffers = {}
+    clone._exact = clone._exact and clone._exact.clone()
+    return clone
 
 
 def pair_columns(weight: Tensor) -> Tensor:

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from quartet.style.inference import InferenceNetwork, pack_squares, pair_columns, residual_blocks
+from quartet.style.inference import (
+    InferenceNetwork,
+    clone_network,
+    pack_squares,
+    pair_columns,
+    residual_blocks,
+)
 from quartet.style.native import load_passes
 from quartet.style.network import StyleNetwork, UpsampledConvolution
 from quartet.style.passes import Moments, accumulate, convert, measure
@@ -86,11 +92,7 @@ class QuantisedNetwork:
 
     def clone(self) -> QuantisedNetwork:
         """Return a copy that shares the weights and has its own buffers."""
-        clone = object.__new__(QuantisedNetwork)
-        clone.__dict__.update(self.__dict__)
-        clone._buffers = {}
-        clone._exact = self._exact.clone()
-        return clone
+        return clone_network(self)
 
     def __call__(self, pictures: Tensor) -> Tensor:
         """Stylize pictures.
