@@ -55,19 +55,6 @@ def test_error_names_its_node_and_datasets():
     assert error.__notes__ == ["node 'cut' (first)"]
 
 
-@pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tracking")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    return mlflow.create_experiment("test", artifact_location=f"{folder}/artifacts")
-
-
-@pytest.fixture
-def run(experiment):
-    with mlflow.start_run(experiment_id=experiment) as active:
-        yield active
-
-
 def test_only_metrics_and_figures_are_tracked(run):
     hooks = TrackingHooks()
     hooks.after_dataset_saved("training_metrics", {"test_accuracy": 0.9})

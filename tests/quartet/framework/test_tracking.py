@@ -33,19 +33,6 @@ class Training(BaseModel):
     address: str = "mssql://me:secret@host/base"
 
 
-@pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tracking")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    return mlflow.create_experiment("test", artifact_location=f"{folder}/artifacts")
-
-
-@pytest.fixture
-def run(experiment):
-    with mlflow.start_run(experiment_id=experiment) as active:
-        yield active
-
-
 def get_run(run):
     return mlflow.MlflowClient().get_run(run.info.run_id)
 
