@@ -3,6 +3,7 @@
 import io
 import re
 import shutil
+import time
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -74,7 +75,15 @@ def visit(browser, url, temporary):
         context.close()
     hosts = {urlsplit(each).netloc for each in requested if each.startswith(("http", "ws"))}
     assert hosts == {urlsplit(url).netloc}
-    assert [path for path in temporary.rglob("*") if "quartet_try" in path.name] == []
+    wait_for_removal(temporary)
+
+
+def wait_for_removal(temporary):
+    """Wait for the page, which may still run for a closed tab, to remove its temporary folders."""
+    deadline = time.monotonic() + GUARD_S
+    while left := list(temporary.glob("quartet_try*")):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
 
 
 def upload(page, name, content):
