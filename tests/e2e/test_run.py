@@ -199,12 +199,3 @@ def test_the_same_seed_gives_the_same_artefacts_and_no_second_version(tmp_path, 
     assert "not better, version 1 stays" in release["reason"]
     registry = mlflow.MlflowClient(f"sqlite:///{again}/mlflow.db")
     assert len(registry.search_model_versions("name='mnist_classifier'")) == 1
-
-
-def test_another_seed_gives_another_split_and_other_weights(workspace, first):
-    only = ("--to-nodes", "train_best_convnet")
-    result = run_kedro(workspace, *TRAIN, f"seed=7,{QUICK}", *only)
-    assert result.returncode == 0, result.stderr
-    for name in ("05_model_input/mnist/validation_digits", "06_models/mnist/convnet_weights"):
-        path = f"data/{name}.safetensors"
-        assert (workspace / path).read_bytes() != (first / path).read_bytes()

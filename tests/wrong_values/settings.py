@@ -26,12 +26,9 @@ _NOWHERE = "quartet.datasets.labelled_images.Idx"
 _NAMED = "'mnist_train_images'"
 _FILES = [
     broken("mnist_training/catalog.yml", "a: [1\nb: 2", "line 2", "invalid YAML"),
-    broken("mnist_training/parameters.yml", "a:\n\t- 1", "line 2", "invalid YAML"),
-    broken("globals.yml", "raw: {", "line 1", "invalid YAML"),
     broken("credentials.yml", "a: 1\nb: ]", "line 2", "invalid YAML"),
     broken("mlflow.yml", "a: 'b", "invalid YAML"),
     broken("mnist_training/parameters.yml", "- a\n- b\n", "expected entries", "found list"),
-    broken("mnist_training/catalog.yml", "- a\n- b\n", "expected entries", "found list"),
     broken("globals.yml", "raw: a\nraw: b\n", "line 2: key 'raw' appears twice"),
     Case("globals in UTF-16", DIGITS, (GLOBALS, "UTF-8"), recode(GLOBALS, "utf-16")),
     Case("globals a folder", DIGITS, (GLOBALS, "is a folder"), make_folder(GLOBALS)),

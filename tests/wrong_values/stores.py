@@ -59,13 +59,11 @@ _SENSORS = [
     ),
     make_url_case("hello", "'sensor_", "sqlite:///FILE"),
     make_url_case("sqlite://", "in memory: data would be lost"),
-    make_url_case("postgresql://x/y", "'sensor_", "sqlite:///FILE"),
     make_url_case("mssql+pyodbc://127.0.0.1:9/x", "127.0.0.1:9", "`az login`"),
     make_url_case("mssql+pyodbc://u:secret@127.0.0.1/x?driver=none", "'none'", "make database"),
 ]
 _TRACKING = [
     Case("tracking damaged", MATCH, (TRACKING, "restore a backup"), write(TRACKING, JUNK)),
-    Case("tracking truncated", MATCH, (TRACKING, "cannot be read"), shorten(TRACKING, 5000)),
     Case(
         "tracking other tables",
         MATCH,
@@ -85,22 +83,10 @@ _TRACKING = [
         execute(TRACKING, NO_MODELS),
     ),
     Case(
-        "sensor models missing",
-        SCORE,
-        ("sensor_models: no version is registered", "anomaly_training"),
-        execute(TRACKING, NO_MODELS),
-    ),
-    Case(
         "ranker replaced by digits",
         MATCH,
         ("not a model of this project", "run the pipeline"),
         execute(TRACKING, copy_digits_model_to("FAQ_ranker")),
-    ),
-    Case(
-        "sensor models replaced by digits",
-        SCORE,
-        ("not a model of this project", "run the pipeline"),
-        execute(TRACKING, copy_digits_model_to("sensor_models")),
     ),
     Case(
         "sensor model files missing",
@@ -118,16 +104,9 @@ _TRACKING = [
             )
         ),
     ),
-    Case(
-        "sensor models truncated",
-        SCORE,
-        ("sensor_models",),
-        own_registry(damage_all(f"{MODELS}/sensor_models/**/*.safetensors", lambda old: old[:500])),
-    ),
 ]
 _STUDY = [
     Case("study damaged", SEARCH, (STUDY, "move the file away"), write(STUDY, JUNK)),
-    Case("study truncated", SEARCH, (STUDY, "move the file away"), shorten(STUDY, 5000)),
     Case(
         "study other tables",
         SEARCH,
