@@ -147,11 +147,21 @@ def format_page(figures: Figures) -> str:
     ]
     for section, rows in figures.items():
         parts += [f"## {section}\n", format_table(rows)]
-        for name, text in (("measured", "Measured on {}."), ("versions", "With {}.")):
-            parts += [text.format("; ".join(sorted({row[name] for row in rows.values()}))) + "\n"]
+        measured = "; ".join(sorted({row["measured"] for row in rows.values()}))
+        parts.append(f"Measured on {measured}.\n")
         files = " ".join(sorted({row["file"] for row in rows.values()}))
         parts += [f"```\npytest --benchmarks {files}\n```\n"]
-    return "\n".join(parts)
+    return "\n".join([*parts, "## Versions\n", format_versions(figures)])
+
+
+def format_versions(figures: Figures) -> str:
+    """List the sections that were measured with each set of versions."""
+    sections: dict[str, list[str]] = {}
+    for section, rows in figures.items():
+        for versions in sorted({row["versions"] for row in rows.values()}):
+            sections.setdefault(versions, []).append(section)
+    lines = (f"- {versions}: {'; '.join(names)}" for versions, names in sections.items())
+    return "\n".join(lines) + "\n"
 
 
 def format_table(rows: dict[str, dict[str, str]]) -> str:
