@@ -34,9 +34,9 @@ def deploy(metadata: Any, /, **options: Any) -> None:
     """Deploy a registered model that answers batches of images or questions.
 
     On Azure ML the model runs behind a managed online endpoint, with the settings of `deployments`
-    in conf/azureml/cloud.yml and the image of the lock file. A new deployment gets the traffic
-    once it has answered a test request; then the previous one is removed. With --local the same
-    server runs on this machine.
+    in conf/azureml/cloud.yml and the environment of the lock file. A new deployment gets the
+    traffic once it has answered a test request; then the previous one is removed. With --local the
+    same server runs on this machine.
 
     \b
     kedro cloud deploy --model MODEL --local

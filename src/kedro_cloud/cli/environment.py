@@ -1,4 +1,4 @@
-"""`kedro cloud environment`: register the image of the lock file in the workspace."""
+"""`kedro cloud environment`: register an Azure ML environment in the workspace."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kedro_cloud.cli.options import Command, dry_run_option, environment_option
 
 
 @click.command(cls=Command)
-@click.option("--gpu", "kind", flag_value="gpu", help="Register the image for NVIDIA GPUs.")
+@click.option("--gpu", "kind", flag_value="gpu", help="Register the environment for NVIDIA GPUs.")
 @click.option(
-    "--serving", "kind", flag_value="serving", help="Register the image of online endpoints."
+    "--serving", "kind", flag_value="serving", help="Register the environment of online endpoints."
 )
 @dry_run_option
 @environment_option
@@ -21,8 +21,7 @@ from kedro_cloud.cli.options import Command, dry_run_option, environment_option
 def environment(metadata: Any, kind: str | None, dry_run: bool, env: str) -> None:
     """Register the Azure ML environment of steps or endpoints, named by the hash of the lock file.
 
-    An environment that exists is not changed. Azure ML builds the image before its first
-    use.
+    An environment that exists is not changed. Azure ML builds its image before the first use.
 
     \b
     kedro cloud environment
@@ -44,4 +43,6 @@ def environment(metadata: Any, kind: str | None, dry_run: bool, env: str) -> Non
     else:
         register(client, image)
         first = "deployment" if kind == "serving" else "job"
-        click.echo(f"{image.reference} is registered; Azure ML builds it before the first {first}")
+        click.echo(
+            f"{image.reference} is registered; Azure ML builds its image before the first {first}"
+        )

@@ -32,8 +32,8 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
     """Publish a pipeline on a batch endpoint with typed inputs.
 
     Users and programs with the required role can then start the published pipeline without a copy
-    of the code. Publishing again replaces it if steps, code, image or inputs have changed, and
-    changes nothing otherwise. cloud.yml defines endpoints and inputs.
+    of the code. Publishing again replaces it if steps, code, environment or inputs have changed.
+    cloud.yml defines endpoints and inputs.
 
     \b
     kedro cloud publish -p PIPELINE
@@ -70,7 +70,7 @@ def publish(metadata: Any, pipeline: str, params: dict[str, Any], dry_run: bool,
 def compile_pipeline(
     metadata: Any, env: str, pipeline: str, params: dict[str, Any]
 ) -> tuple[MLClient, CompiledPipeline]:
-    """Compile a pipeline, and check that the workspace has its clusters and its image.
+    """Compile a pipeline, and check that the workspace has its clusters and its environment.
 
     Returns:
         Client of the workspace, and the compiled pipeline.

@@ -16,7 +16,7 @@ class StepState(StrEnum):
     QUEUED = "queued"
     """Waits for a node."""
     PREPARING = "preparing"
-    """Its node loads image, code and data."""
+    """Its node pulls the image and loads code and data."""
     RUNNING = "running"
     ENDING = "ending"
     FINISHED = "finished"

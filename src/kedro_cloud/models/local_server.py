@@ -26,7 +26,7 @@ _START_TIMEOUT_S = 300
 def start_server(model: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Start the server of the model in a folder, yield it once it responds, stop it at the end.
 
-    It runs as in the image: with the code of a deployment, and those modules of the project that
+    As on an endpoint, it has the code of a deployment, and only those modules of the project that
     the model's folder contains.
 
     Raises:

@@ -128,9 +128,9 @@ class DataAssets:
 
 @dataclass(frozen=True)
 class Environments:
-    """Environments of a workspace: the image of steps on CPUs, and further ones that are in use.
+    """Environments of a workspace: that of steps on CPUs, and further ones that are in use.
 
-    The image of steps on GPUs is in use if azureml.yml names it, that of online endpoints if
+    The environment of steps on GPUs is in use if azureml.yml names it, that of online endpoints if
     cloud.yml has deployments.
 
     Attributes:
@@ -146,7 +146,7 @@ class Environments:
     environment: str
 
     def changes(self) -> Iterator[Change]:
-        """Yield a change for each image in use."""
+        """Yield a change for each environment in use."""
         for image in self._images():
             if is_registered(self.client, image):
                 yield Change(SAME, "environment", image.reference)

@@ -1,7 +1,7 @@
-"""Register the images of steps and endpoints as versioned Azure ML environments.
+"""Register versioned Azure ML environments for steps and endpoints.
 
 The name includes a hash of the lock file, and the version is a hash of the Dockerfile: training and
-scoring cannot run on different packages, and a registered version always means the same image. See
+scoring cannot run on different packages, and a registered version never changes. See
 "Manage Azure Machine Learning environments with the SDK (v2)".
 """
 
@@ -32,15 +32,15 @@ ROUTES = {
     "readiness_route": {"port": PORT, "path": "/ping"},
     "scoring_route": {"port": PORT, "path": "/invocations"},
 }
-"""Routes of the server in `kedro_cloud.models.scoring`, which the serving image runs."""
+"""Routes of the server in `kedro_cloud.models.scoring`, which the environment `serving` runs."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image and the files that determine it.
+    """An Azure ML environment and the files that its Docker image is built from.
 
     Attributes:
-        kind: Kind of image: `cpu`, `gpu` or `serving`.
+        kind: `cpu`, `gpu` or `serving`.
         dockerfile: Path of the Dockerfile.
         lock: Path of the lock file, which pins all packages.
         cuda_lock: Path of the lock file of NVIDIA's libraries; None if there is none, or no GPU.
@@ -53,13 +53,13 @@ class Image:
 
     @classmethod
     def from_project(cls, project_path: Path, kind: str) -> Image:
-        """Return the project's image of a kind.
+        """Return the project's environment of a kind.
 
         Raises:
             ValueError: The kind is unknown, or the Dockerfile or the lock file is missing.
         """
         if kind not in DOCKERFILES:
-            raise ValueError(f"no image '{kind}'; expected one of {', '.join(DOCKERFILES)}")
+            raise ValueError(f"no environment '{kind}'; expected one of {', '.join(DOCKERFILES)}")
         cuda = project_path / CUDA_LOCK
         image = cls(
             kind,
@@ -69,7 +69,7 @@ class Image:
         )
         for path in (image.dockerfile, image.lock):
             if not path.is_file():
-                raise ValueError(f"{path}: file is missing; the image is made from it")
+                raise ValueError(f"{path}: file is missing; the environment is made from it")
         return image
 
     @property
@@ -98,7 +98,7 @@ def image_reference(project_path: Path, kind: str) -> str:
 
     Args:
         project_path: Folder of the Kedro project.
-        kind: Kind of image: `cpu`, `gpu` or `serving`.
+        kind: `cpu`, `gpu` or `serving`.
 
     Raises:
         ValueError: The kind is unknown, or the Dockerfile or the lock file is missing.

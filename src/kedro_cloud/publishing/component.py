@@ -71,7 +71,7 @@ class CompiledPipeline:
 
     @cached_property
     def content(self) -> str:
-        """Hash of all that a job runs: its steps, which name the image, and the code."""
+        """Hash of all that a job runs: its steps, which name the environment, and the code."""
         return digest([self.document, _code_digest(self.project)])
 
     def job(self, tags: Mapping[str, str]) -> PipelineJob:

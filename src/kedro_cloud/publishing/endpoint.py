@@ -52,7 +52,7 @@ class Publication:
 
     @cached_property
     def version(self) -> str:
-        """Version of the component; changes with the steps, the code, the image and the inputs."""
+        """Version of the component; changes with steps, code, environment and inputs."""
         return digest([self._document(), self.compiled.content])[:_DIGITS]
 
     @property

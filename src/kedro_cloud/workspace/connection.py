@@ -73,7 +73,7 @@ def _check_credential() -> None:
 def check_step_image(client: MLClient, project: Path, environment: str) -> None:
     """Check that the Azure ML environment of the steps is registered, before code is uploaded.
 
-    References with a label (`name@latest`) and images of a registry are not checked.
+    References with a label (`name@latest`) and environments of a registry are not checked.
 
     Args:
         client: Client of the workspace.
@@ -95,7 +95,7 @@ def check_image_registered(
 
     Args:
         client: Client of the workspace.
-        reference: Its name and version, such as `image:1`.
+        reference: Its name and version, such as `quartet-cpu-0f4a1c27b9de:5c1e77aa`.
         needed_by: What needs it, such as "the steps", for the message.
         option: Option of `kedro cloud environment`, with a leading space, for the message.
 

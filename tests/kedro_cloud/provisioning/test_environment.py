@@ -53,7 +53,7 @@ def test_another_dockerfile_changes_the_version(project):
 
 
 def test_a_missing_file_or_kind_is_reported_in_one_line(project):
-    with pytest.raises(ValueError, match="no image 'tpu'; expected one of cpu, gpu, serving"):
+    with pytest.raises(ValueError, match="no environment 'tpu'; expected one of cpu, gpu, serving"):
         Image.from_project(project, "tpu")
     (project / LOCK).unlink()
     with pytest.raises(ValueError, match=r"requirements\.lock: file is missing"):
