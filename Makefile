@@ -47,7 +47,7 @@ $(CORE) $(INSTALLED): $(VENV)/python pyproject.toml
 ifeq ($(shell uname -s)-$(TORCH),Linux-cpu)
 	@sed -n '/^torch==/,/[^\\]$$/ s/^\(torch==[^ ]*\)/\1+cpu/p; /^torch==/,/[^\\]$$/ s/^ /&/p' $(firstword $(LOCKS)) > $(VENV)/torch.txt
 	@$(PIP) --no-deps $(addprefix --extra-index-url ,$(CPU_WHEELS)) -r $(VENV)/torch.txt \
-	  || { echo "No CPU wheel of PyTorch for this Python was found: check the network, or say TORCH=cuda" >&2; exit 1; }
+	  || { echo "No CPU wheel of PyTorch for this Python was found: check the network, or set TORCH=cuda" >&2; exit 1; }
 endif
 	@$(PIP) --no-deps $(addprefix -r ,$(LOCKS)) $(if $(filter cuda,$(TORCH)),-r requirements-cuda.lock)
 	@$(PIP) --no-deps --no-build-isolation --editable .
