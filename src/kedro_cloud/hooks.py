@@ -17,17 +17,17 @@ Hooks = TypeVar("Hooks")
 register()
 
 
-def _named(name: str, hooks: Hooks) -> Hooks:
+def _set_name(name: str, hooks: Hooks) -> Hooks:
     """Set the name under which pluggy registers the entry point."""
     hooks.__name__ = name  # type: ignore[attr-defined]
     return hooks
 
 
-storage = _named("kedro_cloud_storage", StorageHooks())
-steps = _named("kedro_cloud_steps", StepHooks())
-validation = _named("kedro_cloud_validation", ValidationHooks())
-step_report = _named("kedro_cloud_step_report", StepReportHooks())
-start = _named("kedro_cloud_start", StartHooks())
-telemetry = _named("kedro_cloud_telemetry", TelemetryHooks())
+storage = _set_name("kedro_cloud_storage", StorageHooks())
+steps = _set_name("kedro_cloud_steps", StepHooks())
+validation = _set_name("kedro_cloud_validation", ValidationHooks())
+step_report = _set_name("kedro_cloud_step_report", StepReportHooks())
+start = _set_name("kedro_cloud_start", StartHooks())
+telemetry = _set_name("kedro_cloud_telemetry", TelemetryHooks())
 
 HOOKS = (storage, steps, validation, step_report, start, telemetry)

@@ -1,6 +1,6 @@
 """`kedro azureml …`: the commands of kedro-azureml, with one-line messages for user errors.
 
-kedro-azureml does the work. The functions here first check what would make it fail late or hang.
+The functions here first check what would otherwise fail late or hang, then call kedro-azureml.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def execute_step(plugin: Callback, **options: Any) -> Any:
 
 
 def _with_inputs(params: str | None) -> str | None:
-    """Return rank 0's parameters, with the inputs of the endpoint, on every rank.
+    """Return rank 0's parameters, with the endpoint's inputs added, on every rank.
 
     Azure ML documents the variables of inputs for the process that it starts, not for those that
     MPI starts on other nodes.
@@ -114,7 +114,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
 
 
 def _mark_folder(name: str, folder: Path) -> None:
-    """Write a file into the empty folder of an output that the catalog stores elsewhere.
+    """Write a file into the folder of an output whose data the catalog stores elsewhere.
 
     Azure ML drops empty folders, and the next step could not mount a missing one.
     """
@@ -137,7 +137,7 @@ def _shorten_record(record: logging.LogRecord) -> bool:
 
 
 def _wrap(command: click.Command, callback: Callback) -> Command:
-    """Return a command that calls a function above with the one of kedro-azureml."""
+    """Return a command that passes kedro-azureml's callback to one of the functions above."""
 
     def call(**options: Any) -> Any:
         for name in _HIDDEN:
@@ -149,7 +149,7 @@ def _wrap(command: click.Command, callback: Callback) -> Command:
 
 
 def _build_group(group: click.Group) -> click.Group:
-    """Return kedro-azureml's group with the functions above and our default environment."""
+    """Return kedro-azureml's group with the functions above and another default environment."""
     own = copy.copy(group)
     own.help = "Azure ML: translate pipelines into jobs, and submit them."
     own.params = [copy.copy(option) for option in group.params]

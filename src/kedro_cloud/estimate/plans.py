@@ -102,14 +102,14 @@ class Workload:
         return replace(self, clusters=tuple(resized))
 
     def simulate(self, seed: int) -> list[Simulation]:
-        """Simulate one job, or a day of jobs, several times; all sizes have the same seeds."""
+        """Simulate one job, or a day of jobs, several times; all sizes use the same seeds."""
         jobs = min(_JOBS, math.ceil(DAY_S / self.interval_s)) if self.interval_s else 1
         interval = self.interval_s or 0.0
         arrivals = [job * interval for job in range(jobs)]
         horizon = jobs * interval or None
         content = (self.steps, self.clusters, self.overheads)
-        chances = (random.Random(f"{seed} {n}") for n in range(max(4, _JOBS // jobs)))
-        return [simulate(*content, _triangular(each), arrivals, horizon) for each in chances]
+        generators = (random.Random(f"{seed} {n}") for n in range(max(4, _JOBS // jobs)))
+        return [simulate(*content, _triangular(each), arrivals, horizon) for each in generators]
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ def estimate(workload: Workload, nodes: NodeRange, seed: int) -> Estimate:
 
 def cheapest(estimates: Sequence[Estimate], within_s: float | None) -> Estimate | None:
     """Return the cheapest size that is fast enough; None if none is."""
-    fit = [e for e in estimates if not e.is_saturated and e.p95_s <= (within_s or math.inf)]
-    return min(fit, key=lambda each: (each.cost, each.p95_s), default=None)
+    feasible = [e for e in estimates if not e.is_saturated and e.p95_s <= (within_s or math.inf)]
+    return min(feasible, key=lambda each: (each.cost, each.p95_s), default=None)
 
 
 def break_even_s(paid_s: Sequence[float], staying: int) -> float | None:
@@ -184,9 +184,16 @@ def break_even_s(paid_s: Sequence[float], staying: int) -> float | None:
 
 
 def compare_staying(staying: Estimate, scaling: Estimate, seed: int) -> float | None:
-    """Return the break-even of two sizes in seconds.
+    """Return the interval between jobs below which permanent nodes are cheaper.
 
-    None if permanent nodes are never cheaper, or only when jobs arrive before the last one ends.
+    Args:
+        staying: Estimate of permanent nodes only.
+        scaling: Estimate of nodes that scale from zero.
+        seed: Seed of the simulations.
+
+    Returns:
+        Seconds; None if permanent nodes are never cheaper, or only when jobs arrive before the
+        last one ends.
     """
     alone = replace(scaling.workload, interval_s=None)
     paid = (each.paid_s[alone.main] for each in alone.simulate(seed))
@@ -214,7 +221,7 @@ def make_plan(
     options: PlanOptions,
     warn: Callable[[str], None],
 ) -> Plan:
-    """Estimate a pipeline on all sizes that the options ask for.
+    """Estimate a pipeline on all requested sizes.
 
     Args:
         metadata: Kedro's project metadata.
@@ -283,5 +290,6 @@ def _price_clusters(
         yield PricedCluster(name, *nodes, settings.idle_seconds, price.hourly), price
 
 
-def _triangular(chance: random.Random) -> Any:
-    return lambda bounds: chance.triangular(bounds[0], bounds[2], bounds[1])
+def _triangular(generator: random.Random) -> Any:
+    """Return a function that draws from a triangular distribution: low, most likely, high."""
+    return lambda bounds: generator.triangular(bounds[0], bounds[2], bounds[1])

@@ -41,8 +41,8 @@ class Assumptions(_Part):
     @property
     def overheads(self) -> Overheads:
         """Return the ranges that a simulation draws from."""
-        found = (self.scale_up_s, self.image_pull_s, self.step_overhead_s, self.spread)
-        return Overheads(*(each.range for each in found))
+        assumptions = (self.scale_up_s, self.image_pull_s, self.step_overhead_s, self.spread)
+        return Overheads(*(each.range for each in assumptions))
 
 
 class Price(_Part):
@@ -69,7 +69,7 @@ class _Files(_Part):
 
 
 def load_assumptions(project: Path, environment: str) -> tuple[Overheads, tuple[Price, ...]]:
-    """Load both files of an environment.
+    """Load `planning.yml` and `prices.yml` of an environment.
 
     Raises:
         ValueError: A file is missing, or one of its settings is missing, unknown or invalid.
@@ -89,7 +89,7 @@ def find_price(prices: Sequence[Price], size: str, region: str, tier: str) -> Pr
     """Return the price of a node.
 
     Raises:
-        ValueError: The file does not contain it.
+        ValueError: `prices.yml` does not contain it.
     """
     for price in prices:
         if (price.size.lower(), price.region, price.tier) == (size.lower(), region, tier):

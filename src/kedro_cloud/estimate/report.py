@@ -13,8 +13,8 @@ from kedro_cloud.estimate.simulation import simulate
 def format_plan(plan: Plan) -> Iterator[str]:
     """Yield the lines of a plan."""
     interval, within = plan.options.interval_s, plan.options.within_s
-    coming = f"a job every {format_seconds(interval)}" if interval else "one job"
-    yield f"{plan.pipeline}: {len(plan.workload.steps)} steps; {coming}"
+    arrivals = f"a job every {format_seconds(interval)}" if interval else "one job"
+    yield f"{plan.pipeline}: {len(plan.workload.steps)} steps; {arrivals}"
     for step in plan.workload.steps:
         nodes = f"all nodes of {step.cluster}, ranks per node: {step.ranks}"
         nodes = nodes if step.is_shared else f"one node of {step.cluster}"
@@ -24,8 +24,8 @@ def format_plan(plan: Plan) -> Iterator[str]:
     yield f"{'nodes':>7}  {'time p50':>9}  {'time p95':>9}  {unit:>8}  utilisation"
     for row in plan.estimates:
         times = f"{format_seconds(row.p50_s):>9}  {format_seconds(row.p95_s):>9}"
-        fault = "  jobs come faster than they end" if row.is_saturated else ""
-        cost = f"{format_money(row.cost):>8}  {row.utilisation:>11.0%}{fault}"
+        note = "  jobs arrive faster than they complete" if row.is_saturated else ""
+        cost = f"{format_money(row.cost):>8}  {row.utilisation:>11.0%}{note}"
         yield f"{row.nodes!s:>7}  {times}  {cost}"
     limit = f" within {format_seconds(within)}" if within else ""
     if plan.best:
@@ -47,8 +47,10 @@ def _format_break_even(plan: Plan) -> Iterator[str]:
     for row in plan.estimates if scaling else ():
         if row.nodes.minimum == row.nodes.maximum:
             interval = compare_staying(row, scaling[-1], plan.options.seed)
-            often = f"if a job comes every {format_seconds(interval or 0)} or more often"
-            result = f"cheaper {often}" if interval else "never cheaper, they save only the wait"
+            often = f"if a job arrives every {format_seconds(interval or 0)} or more often"
+            result = (
+                f"cheaper {often}" if interval else "never cheaper, only without waits for nodes"
+            )
             yield f"permanent nodes, {row.nodes} against {scaling[-1].nodes}: {result}"
 
 

@@ -18,7 +18,7 @@ class FileDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
     """Base class of a dataset in one file, local or on any fsspec storage."""
 
     suffixes: ClassVar[Sequence[str]] = ()
-    """Suffixes to try, and to omit, if the file does not exist under its own name."""
+    """Suffixes to append or remove if the file does not exist under its own name."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class InputDataset(FileDataset[Any, Loaded], Generic[Loaded]):
     """Base class of read-only datasets."""
 
     def save(self, data: Any) -> None:
-        """Raise: the dataset cannot be saved.
+        """Reject the data: the dataset is read-only.
 
         Raises:
             DatasetError: Always.

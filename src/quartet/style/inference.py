@@ -65,11 +65,11 @@ class InferenceNetwork:
             _to_transposed(layer).to(dtype) for layer in (network.deconv1, network.deconv2)
         ]
         self._last = cast(pack_squares(network.deconv3))
-        # Added in float32 after the last convolution, whose own result is finer near zero.
+        # Add it in float32 after the last convolution: bfloat16 has smaller steps near zero.
         bias = network.deconv3.conv2d.bias
         assert bias is not None
         self._last_bias = bias.detach().float()
-        # In a picture of a single colour, only rounding errors would be left to normalise.
+        # In a picture of a single colour, normalisation would only enlarge rounding errors.
         exact = dtype == torch.float32
         self._exact = None if exact else InferenceNetwork(network, torch.float32)
 
@@ -112,7 +112,7 @@ class InferenceNetwork:
         return self._last_layer(x)[:, :height, :width]
 
     def _first_layer(self, pictures: Tensor) -> Tensor:
-        """(n, h, w, 3) uint8 → (n, width, h, w)."""
+        """Apply the first convolution: (n, h, w, 3) uint8 → (n, channels, h, w)."""
         count, height, width, _ = pictures.shape
         even = width + width % 2
         x = self._buffer("pictures", (count, 3, height + 8, even + 8), self._dtype)
@@ -129,7 +129,7 @@ class InferenceNetwork:
         return y[:, :, :width].permute(0, 3, 1, 2)
 
     def _last_layer(self, x: Tensor) -> Tensor:
-        """(n, width, h + 8, w + 8) → (n, h, w, 3) uint8."""
+        """Apply the last convolution: (n, channels, h + 8, w + 8) → (n, h, w, 3) uint8."""
         count, _, height, width = x.shape
         x = F.conv2d(x, self._last, stride=2).permute(0, 2, 3, 1).float()
         x = x.view(count, (height - 8) // 2, (width - 8) // 2, 2, 2, 3)
@@ -236,7 +236,7 @@ def clone_network(network: Network) -> Network:
 
 
 def pair_columns(weight: Tensor) -> Tensor:
-    """(o, i, k, k) for single columns → (2o, 2i, k, (k+1)/2) for pairs of them."""
+    """Return weights for pairs of columns: (o, i, k, k) → (2o, 2i, k, (k+1)/2)."""
     weight = weight.detach()
     outputs, inputs, size, _ = weight.shape
     pairs = weight.new_zeros(2, outputs, 2, inputs, size, (size + 1) // 2)
@@ -248,7 +248,7 @@ def pair_columns(weight: Tensor) -> Tensor:
 
 
 def pack_squares(layer: PaddedConvolution) -> Tensor:
-    """(o, i, k, k) → (4o, i, k+1, k+1), which at stride 2 gives squares of 2×2 pixels."""
+    """Return weights for squares of 2×2 pixels, stride 2: (o, i, k, k) → (4o, i, k+1, k+1)."""
     weight = layer.conv2d.weight.detach()
     outputs, inputs, size, _ = weight.shape
     squares = weight.new_zeros(2, 2, outputs, inputs, size + 1, size + 1)
@@ -259,7 +259,7 @@ def pack_squares(layer: PaddedConvolution) -> Tensor:
 
 
 def _to_transposed(layer: UpsampledConvolution) -> Tensor:
-    """(o, i, 3, 3) after doubling the size → (i, o, 4, 4) of a transposed one, stride 2."""
+    """Return weights of the equivalent transposed convolution: (o, i, 3, 3) → (i, o, 4, 4)."""
     weight = layer.conv2d.weight.detach().transpose(0, 1).flip(2, 3)
     spread = weight.new_zeros(*weight.shape[:2], 4, 4)
     for down in range(2):

@@ -17,20 +17,20 @@ LIMITED, FULL = 1, 2
 # FFmpeg's converter numbers matrices differently.
 _MATRICES = {BT709: 1, 4: 4, 5: 5, BT601: 5, 7: 7, 9: 9}
 
-# By quarter turns counter-clockwise, as FFmpeg states rotations.
+# By the number of quarter turns counter-clockwise, FFmpeg's direction.
 _QUARTER_TURNS = (
     Orientation(),
-    Orientation(True, mirrored=False, upside_down=True),
-    Orientation(False, mirrored=True, upside_down=True),
-    Orientation(True, mirrored=True, upside_down=False),
+    Orientation(transposed=True, upside_down=True),
+    Orientation(mirrored=True, upside_down=True),
+    Orientation(transposed=True, mirrored=True),
 )
 
-# Faster conversions darken by up to three levels.
+# Faster conversions darken pictures by up to three levels.
 _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 def detect_colours(frame: VideoFrame) -> Colours:
-    """Return how the samples of the frame encode colours, and how those of the output will."""
+    """Return the colour encoding of the frame, with the tag of the matrix for the output."""
     # Without a tag, players decide by size.
     guess = BT709 if frame.width >= 1280 or frame.height > 576 else BT601
     tag = int(frame.colorspace)
@@ -52,9 +52,9 @@ def detect_colours(frame: VideoFrame) -> Colours:
 
 
 def read_side_data(frame: VideoFrame) -> dict[str, Any]:
-    """Return the frame's side data by FFmpeg's name; nothing if PyAV does not know a kind of it.
+    """Return the frame's side data by FFmpeg's name; none if PyAV does not support a type of it.
 
-    PyAV 18.1 does not know Exif, for instance, which frames of some cameras contain.
+    PyAV 18.1 does not support Exif, for instance, which frames of some cameras contain.
     """
     try:
         # The type stub of side_data is wrong.
@@ -74,8 +74,8 @@ def detect_orientation(frame: VideoFrame) -> Orientation:
         return _QUARTER_TURNS[round(frame.rotation / 90) % 4]
     a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
-        return Orientation(False, mirrored=a < 0, upside_down=d < 0)
-    return Orientation(True, mirrored=c < 0, upside_down=b < 0)
+        return Orientation(mirrored=a < 0, upside_down=d < 0)
+    return Orientation(transposed=True, mirrored=c < 0, upside_down=b < 0)
 
 
 class FrameConverter:
@@ -113,7 +113,7 @@ class FrameConverter:
         )
         rgb: Picture = converted.to_ndarray()  # type: ignore[assignment]
         if transparent:
-            rgb = _lay_on_white(rgb)
+            rgb = _composite_on_white(rgb)
         if limited_grey:  # FFmpeg treats all grey as full range.
             rgb = _expand_range(rgb)
         return np.ascontiguousarray(self._plan.orientation.apply(rgb))
@@ -137,7 +137,7 @@ class FrameConverter:
 def has_transparency(frame: VideoFrame) -> bool:
     """Return whether some pixels of the frame are transparent.
 
-    A frame without any opaque pixel is an old format whose fourth channel is unused.
+    A frame whose alpha is 0 everywhere is of an old format that does not use the fourth channel.
     """
     if frame.format.name == "pal8" or not any(each.is_alpha for each in frame.format.components):
         return False
@@ -145,7 +145,7 @@ def has_transparency(frame: VideoFrame) -> bool:
     return bool(alpha.min(initial=255) < 255) and bool(alpha.any())
 
 
-def _lay_on_white(rgba: Picture) -> Picture:
+def _composite_on_white(rgba: Picture) -> Picture:
     alpha = rgba[..., 3:].astype(np.uint16)
     colours = rgba[..., :3] * alpha + 255 * (255 - alpha)
     return ((colours + 127) // 255).astype(np.uint8)

@@ -99,9 +99,9 @@ def test_nodes_that_stay_are_compared_with_nodes_that_scale(done):
     assert "a job every 60 min" in out
     assert table(out)["1:1"][2] == "5.52"  # 24 hours at 0.23
     line = out.splitlines()[-1]
-    assert line.startswith("permanent nodes, 1:1 against 0:2: cheaper if a job comes every ")
+    assert line.startswith("permanent nodes, 1:1 against 0:2: cheaper if a job arrives every ")
     crowded = done("--nodes", "0:1", "--every", "1s", *GIVEN)
-    assert "jobs come faster than they end" in crowded
+    assert "jobs arrive faster than they complete" in crowded
     assert "cheapest: none; raise --nodes" in crowded
 
 

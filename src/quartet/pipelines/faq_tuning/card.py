@@ -34,8 +34,8 @@ def make_card(
     }
     return ModelCard(
         summary=(
-            "Finds the known question that a new question asks again. It compares texts by "
-            "TF-IDF similarities, ranks the known questions (originals) by gradient-boosted trees, "
+            "Finds the answered question, the original, that a new question duplicates. It "
+            "compares texts by TF-IDF similarities, ranks the originals by gradient-boosted trees, "
             "and returns three of them, each with a probability. Without enough known duplicates "
             "it ranks by similarity alone."
         ),
@@ -54,9 +54,9 @@ def make_card(
             "as the known ones, for people who read the proposals."
         ),
         limitations=[
-            "A question without an answer gets proposals, too: look at the probability.",
+            "A question without an answer gets proposals, too: see `answerable`.",
             "Paraphrases that share no word with the known texts are not found.",
-            "New originals are unknown until the next training.",
+            "New originals are matched only after the next training.",
             "Test duplicates come from the same source as the training ones; other sources were "
             "not tested.",
         ],

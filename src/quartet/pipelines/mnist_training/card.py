@@ -48,7 +48,7 @@ def make_card(
             "those of the training images."
         ),
         limitations=[
-            "Every image gets one of the classes, also one that shows something else.",
+            "Every image is classified as one of the classes, even if it shows something else.",
             "Other writers, pens, scanners or positions were not tested, unless the test images "
             "have them.",
             "Of two classifiers the better one on the test images was released, so its accuracy "

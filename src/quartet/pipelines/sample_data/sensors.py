@@ -1,4 +1,4 @@
-"""The sample of readings."""
+"""Simulate the sample of sensor readings."""
 
 from __future__ import annotations
 
