@@ -26,7 +26,7 @@ from quartet.pipelines.faq_ingestion.nodes import ingest_dump
 from quartet.pipelines.faq_tuning.nodes import clean_tables
 
 QUICK = 20
-MANY = 1_000
+MANY = 100
 COLUMNS = ["Id", "AnswerId", "Text0", "CreationDate"]
 POSTS = b"".join(
     document(
