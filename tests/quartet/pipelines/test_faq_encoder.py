@@ -141,5 +141,6 @@ def test_the_threshold_of_a_run_overrides_that_of_the_ranker(arrays, threshold, 
     wanted = Matching(min_answerable=threshold)
     matches, _, table, _, _, metrics = match_questions(questions, champion, wanted)
     assert metrics["unanswered_questions"] == len(table) == unanswered
+    assert metrics["answered_questions"] == metrics["questions"] - unanswered
     assert matches["unanswered"].sum() == 3 * unanswered
     assert set(table) >= {"question", "asked", "answerable", "original", "probability"}
