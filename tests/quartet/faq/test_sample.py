@@ -3,15 +3,19 @@
 import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from faq.test_dump import XmlFile
+from quartet.datasets.dump import DumpFileDataset
+from quartet.datasets.tables import TSVDataset
+from quartet.faq.cleaning import clean_text
 from quartet.faq.dump import ingest
 from quartet.faq.sample import build_dump, build_new_questions
 from quartet.faq.settings import DumpSelection
-from support import ROOT
+from support import ROOT, real_data
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +91,38 @@ def test_new_questions_are_not_in_the_dump(entries, posts):
     assert asked["Id"].min() > max(int(post["Id"]) for post in posts)
     assert asked["Id"].is_unique
     assert not set(asked["Title"]) & {post.get("Title") for post in posts}
+
+
+def summarise_overlap(originals, duplicates):
+    """Return mean and quartiles of the Jaccard index of the words of duplicates and originals."""
+    words = [
+        [set(re.findall(r"\w+", clean_text(text))) for text in table["Text0"]]
+        for table in (originals, duplicates)
+    ]
+    own = dict(zip(originals["AnswerId"], words[0], strict=True))
+    pairs = [(own[key], known) for key, known in zip(duplicates["AnswerId"], words[1], strict=True)]
+    overlaps = [len(left & right) / len(left | right) for left, right in pairs]
+    return np.array([np.mean(overlaps), *np.percentile(overlaps, [25, 50, 75])])
+
+
+def test_duplicates_share_as_many_words_with_their_originals_as_in_real_sets(ingested):
+    travel = (
+        DumpFileDataset(filepath=str(real_data("faq/travel_dump") / f"{name}.xml.gz")).load()
+        for name in ("Posts", "PostLinks")
+    )
+    dump = ingest(*travel, DumpSelection(tag="travel", keep_unanswered=True))
+    columns = ["Id", "AnswerId", "Text0", "CreationDate"]
+    stackfaq = [
+        TSVDataset(
+            filepath=str(real_data("faq/stackfaq") / f"{name}.tsv.gz"), columns=columns
+        ).load()
+        for name in ("orig-q", "dup-q")
+    ]
+    real = [
+        summarise_overlap(*stackfaq),
+        summarise_overlap(read_table(dump.originals), read_table(dump.duplicates)),
+    ]
+    sample = summarise_overlap(read_table(ingested.originals), read_table(ingested.duplicates))
+    print(f"StackFAQ {real[0].round(3)}, travel {real[1].round(3)}, sample {sample.round(3)}")
+    assert (sample > np.min(real, axis=0) - 0.01).all()
+    assert (sample < np.max(real, axis=0) + 0.01).all()
