@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 
+from quartet.sensors.evaluation import EventScores, event_scores
 from quartet.sensors.features import window_features
 from quartet.sensors.settings import Baselines
 
@@ -35,6 +35,10 @@ _MEAN_DEVIATION_FACTOR = 1.2533
 _EXPLAINED = 0.95
 """Share of the variance that the components of normal correlations explain."""
 METHODS = ("robust_z_score", "isolation_forest")
+JOINT_METHOD = "joint_residual"
+BASELINES = (*METHODS, JOINT_METHOD)
+SCORE_COLUMNS = ("method", "of", *EventScores._fields)
+"""Columns of the scores of methods; `of` is `sensors` or `devices`."""
 
 
 def fit_robust_z_score(training: Array) -> Score:
@@ -127,18 +131,21 @@ def detect_alarms(
 def fit_residual(training: Array) -> Score:
     """Fit the squared residual of a principal component analysis of standardised columns.
 
-    Components that explain 95 % of the variance are the normal correlations of a device's sensors;
-    what they leave is the statistic Q of Jackson and Mudholkar, "Control procedures for residuals
-    associated with principal component analysis", Technometrics 21, 1979.
+    Components that explain 95 % of the variance, but not all components, are the normal
+    correlations of a device's sensors; what they leave is the statistic Q of Jackson and Mudholkar,
+    "Control procedures for residuals associated with principal component analysis", Technometrics
+    21, 1979.
     """
     center, scale = training.mean(axis=0), training.std(axis=0)
     scale[scale == 0] = 1.0
-    analysis = PCA(_EXPLAINED, svd_solver="full").fit((training - center) / scale)
+    _, values, axes = np.linalg.svd((training - center) / scale, full_matrices=False)
+    explained = np.cumsum(values**2)
+    kept = int(np.searchsorted(explained, _EXPLAINED * explained[-1])) + 1
+    axes = axes[: min(kept, training.shape[1] - 1)]  # of all, the residual is a rounding error
 
     def score(features: Array) -> Array:
         inputs = (features - center) / scale
-        residual = inputs - analysis.inverse_transform(analysis.transform(inputs))
-        return np.asarray((residual**2).sum(axis=1))
+        return np.asarray(((inputs - inputs @ axes.T @ axes) ** 2).sum(axis=1))
 
     return score
 
@@ -154,8 +161,8 @@ def detect_device_alarms(
         settings: nu and the blocks of the threshold.
 
     Returns:
-        Windows of devices, their `sensor` empty, ascending; and whether each has an alarm. The mean
-        of a sensor without a reading in a window is its mean in training.
+        Windows of devices, their `sensor` empty, ascending, with their `score`; and whether each
+        has an alarm. The mean of a sensor without a reading in a window is its mean in training.
     """
     tables, alarms = [], []
     for device, new in windows.groupby(windows["device"].astype(str)):
@@ -168,11 +175,76 @@ def detect_device_alarms(
             table.fillna(trained.mean()).to_numpy(np.float64) for table in (trained, scored)
         )
         threshold = fit_threshold(fit_residual, inputs, settings)
-        alarms.append(fit_residual(inputs)(others) > threshold)
+        scores = fit_residual(inputs)(others)
+        alarms.append(scores > threshold)
+        ends = scored.index.to_numpy()
         tables.append(
-            pd.DataFrame({"device": device, "sensor": "", "window_end": scored.index.to_numpy()})
+            pd.DataFrame({"device": device, "sensor": "", "window_end": ends, "score": scores})
         )
     return pd.concat(tables, ignore_index=True), np.concatenate(alarms)
+
+
+def sample_sensors(windows: pd.DataFrame, labels: pd.DataFrame, most: int) -> list[Pair]:
+    """Return sensors to compare: those of devices with labels first, then by name.
+
+    Args:
+        windows: Columns `device` and `sensor`.
+        labels: Columns `labels.LABEL_COLUMNS`.
+        most: Maximum number of sensors.
+    """
+    pairs = windows[["device", "sensor"]].astype(str).drop_duplicates()
+    labelled = set(labels["device"].astype(str))
+    ordered = sorted(
+        pairs.itertuples(index=False, name=None), key=lambda pair: (pair[0] not in labelled, pair)
+    )
+    return ordered[:most]
+
+
+def compare(
+    training: pd.DataFrame,
+    windows: pd.DataFrame,
+    labels: pd.DataFrame,
+    window_seconds: int,
+    settings: Baselines,
+) -> pd.DataFrame:
+    """Evaluate the events of all baselines on the same windows.
+
+    Args:
+        training: Normal windows; the columns of `quartet.sensors.windows`.
+        windows: The windows to score, also of sensors without training windows.
+        labels: Columns `labels.LABEL_COLUMNS`.
+        window_seconds: Length of the windows.
+        settings: Features, nu and further parameters.
+
+    Returns:
+        One row per baseline: the columns `SCORE_COLUMNS`. Labels of the same time and device are
+        one event of the device.
+    """
+    scores = {
+        (method, "sensors"): event_scores(
+            windows,
+            detect_alarms(method, training, windows, settings),
+            labels,
+            window_seconds,
+        )
+        for method in METHODS
+    }
+    table, alarms = detect_device_alarms(training, windows, settings)
+    scores[JOINT_METHOD, "devices"] = event_scores(
+        table, alarms, join_labels(labels), window_seconds
+    )
+    return make_score_table(scores)
+
+
+def make_score_table(scores: Mapping[tuple[str, str], EventScores]) -> pd.DataFrame:
+    """Return a row per method and whether its events are of sensors or of devices."""
+    rows = [(*key, *found) for key, found in scores.items()]
+    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+
+
+def join_labels(labels: pd.DataFrame) -> pd.DataFrame:
+    """Return the labels of devices: those of the same time and device are one."""
+    return labels.drop_duplicates(["device", "start", "end"]).assign(sensor="")
 
 
 def _group_by_sensor(

@@ -235,6 +235,34 @@ def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:
     return figure
 
 
+def plot_comparison(scores: pd.DataFrame) -> Figure:
+    """Plot precision, recall and F1 of events of the models and the baselines.
+
+    Args:
+        scores: Columns `baselines.SCORE_COLUMNS`, one row per bar group; may be empty.
+    """
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    axes = figure.subplots(1, 2, sharex=True)
+    for axis, kind in zip(axes, ("sensors", "devices"), strict=True):
+        shown = scores[scores["of"] == kind].iloc[::-1]  # the first row on top
+        axis.set_title(f"Labelled events of {kind}")
+        if shown.empty:
+            _annotate(axis, "none compared")
+            continue
+        rows = np.arange(len(shown))
+        for offset, (name, color) in enumerate(
+            (("f1", _PALE), ("recall", _INK), ("precision", _MARK))
+        ):
+            bars = axis.barh(rows + 0.27 * (offset - 1), shown[name], 0.25, color=color)
+            axis.bar_label(bars, fmt="{:.2f}", padding=2, size=8)
+        axis.set_yticks(rows, [name.replace("_", " ") for name in shown["method"]])
+        axis.set(xlim=(0, 1.1), xlabel="share")
+    handles = [_patch(_MARK, "precision"), _patch(_INK, "recall"), _patch(_PALE, "F1")]
+    figure.legend(handles=handles, ncols=3, loc="outside lower right", frameon=False, fontsize=8)
+    _hide_spines(*axes)
+    return figure
+
+
 def _time_limits(times: pd.Series) -> tuple[float, float]:
     low, high = mdates.date2num(times.min()), mdates.date2num(times.max())
     return low, high if high > low else low + 1 / 24

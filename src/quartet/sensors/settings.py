@@ -262,6 +262,29 @@ class WindowScoring(_Settings):
     )
 
 
+class BaselineComparison(_Settings):
+    """Comparison of the models with baselines, where anomalies are labelled."""
+
+    seed: Seed
+    sensors: int = Field(
+        20,
+        ge=0,
+        description="Maximum number of sensors that are compared, those of devices with labels "
+        "first. An isolation forest takes about 0.3 s a sensor; 0: no comparison.",
+    )
+    blocks: int = Field(
+        5,
+        ge=2,
+        description="Blocks of the cross-validation of the thresholds; as many as for the models.",
+    )
+    trees: int = Field(
+        50,
+        ge=1,
+        description="Trees of an isolation forest. Half of scikit-learn's default: path lengths "
+        "converge before (Liu, Ting and Zhou, 2008, figure 5), and time is proportional to them.",
+    )
+
+
 class SensorRelease(_Settings):
     """Conditions for the registration of a model set."""
 

@@ -24,7 +24,13 @@ from quartet.sensors.devices import fit_thresholds
 from quartet.sensors.drift import TOO_FEW, Span, measure_drift
 from quartet.sensors.scoring import predict
 from quartet.sensors.serving import SensorScorer
-from quartet.sensors.settings import DeviceAlarms, SensorSvm, TrainingWindows, WindowScoring
+from quartet.sensors.settings import (
+    BaselineComparison,
+    DeviceAlarms,
+    SensorSvm,
+    TrainingWindows,
+    WindowScoring,
+)
 from quartet.sensors.training import fit_model_set
 
 KEYS = ["device", "sensor", "window_end"]
@@ -93,6 +99,7 @@ class Site:
                 "sensor_labels": MemoryDataset(NO_EVENTS),
                 "params:window_scoring": MemoryDataset(WindowScoring()),
                 "params:device_alarms": MemoryDataset(DeviceAlarms()),
+                "params:baseline_comparison": MemoryDataset(BaselineComparison(seed=1, trees=10)),
                 "sensor_predictions": PartitionedPredictionsDataset(
                     filepath=str(self.folder), keys=KEYS, time_column="window_end"
                 ),
@@ -512,3 +519,65 @@ def test_events_of_devices_are_compared_with_labels_of_any_of_their_sensors(tmp_
     assert metrics["device_event_recall"] == 1
     assert 0 < metrics["device_event_precision"] <= 1
     assert metrics["device_false_alarm_rate"] < 0.3
+
+
+def run_with_label(site, first, last, **settings):
+    """Run with a label of the device from window `first` to `last`; return the catalog."""
+    catalog = site.catalog()
+    start, end = (START + pd.Timedelta(seconds=300 * number) for number in (first, last))
+    label = {"device": "pump", "sensor": "s2", "kind": "shift", "start": start, "end": end}
+    catalog["sensor_labels"] = MemoryDataset(pd.DataFrame([label]))
+    catalog["method_scores"] = PickleDataset(filepath=str(site.reports / "method_scores.pkl"))
+    comparison = BaselineComparison(seed=1, trees=10, **settings)
+    catalog["params:baseline_comparison"] = MemoryDataset(comparison)
+    SequentialRunner().run(create_pipeline(), catalog)
+    return catalog
+
+
+def test_baselines_are_evaluated_beside_the_models_on_labelled_events(tmp_path):
+    site = make_site_of_one_device(tmp_path)
+    publish_sensors(site, 0, 260, {228: 60, 229: 60})
+    catalog = run_with_label(site, 228, 230)
+    metrics, scores = catalog.load("anomaly_scoring_metrics"), catalog.load("method_scores")
+    scores = scores.set_index("method")
+    assert scores["of"].to_dict() == {
+        "one_class_svm": "sensors",
+        "robust_z_score": "sensors",
+        "isolation_forest": "sensors",
+        "device_alarms": "devices",
+        "joint_residual": "devices",
+    }
+    assert scores.loc["one_class_svm", "f1"] == metrics["event_f1"]
+    assert scores.loc["device_alarms", "f1"] == metrics["device_event_f1"]
+    assert (scores["recall"] == 1).all()  # a leap by sixty deviations
+    assert (scores["false_alarm_rate"] < 0.2).all()
+    for method in ("robust_z_score", "isolation_forest", "joint_residual"):
+        assert metrics[f"{method}_event_f1"] == scores.loc[method, "f1"]
+
+
+def test_labelled_windows_of_the_training_time_do_not_train_baselines(tmp_path):
+    site = make_site_of_one_device(tmp_path)
+    windows = site.champion.raw_model
+    publish_sensors(site, 0, 260, {})
+    labels = pd.DataFrame(
+        [{"device": "pump", "sensor": "s2", "kind": "", "start": START,
+          "end": START + pd.Timedelta(seconds=300 * 20)}]
+    )  # fmt: skip
+    normal = nodes._read_normal_windows(
+        site.tables, windows, [("pump", "s1"), ("pump", "s2")], labels
+    )
+    counts = normal.groupby("sensor").size().to_dict()
+    assert counts == {"s1": TRAINED, "s2": TRAINED - 20}
+
+
+@pytest.mark.parametrize(("sensors", "expected"), [(0, 0), (2, 2)])
+def test_large_fleets_are_compared_on_some_sensors(tmp_path, sensors, expected):
+    site = make_site_of_one_device(tmp_path)
+    publish_sensors(site, 0, 260, {228: 60})
+    catalog = run_with_label(site, 228, 229, sensors=sensors)
+    scores = catalog.load("method_scores")
+    assert (len(scores) > 0) == (expected > 0)
+    if not expected:
+        metrics = catalog.load("anomaly_scoring_metrics")
+        assert "event_f1" in metrics
+        assert "isolation_forest_event_f1" not in metrics

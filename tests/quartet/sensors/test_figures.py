@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from matplotlib.dates import date2num
 
-from quartet.sensors.figures import plot_drift, plot_readings_over_time, plot_timelines
+from quartet.sensors.baselines import make_score_table
+from quartet.sensors.evaluation import EventScores
+from quartet.sensors.figures import (
+    plot_comparison,
+    plot_drift,
+    plot_readings_over_time,
+    plot_timelines,
+)
 from sensors.simulated_windows import simulate_windows
 
 
@@ -126,3 +133,12 @@ def test_dates_are_written_as_in_the_tables():
     assert all(
         re.fullmatch(r"[\d:-]*", text) for text in [*texts, axis.get_offset_text().get_text()]
     )
+
+
+def test_compared_methods_are_named_with_their_scores():
+    found = EventScores(0.5, 0.75, 0.6, 4, 3, 3, 0.01)
+    table = make_score_table({("one_class_svm", "sensors"): found})
+    left, right = plot_comparison(table).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["one class svm"]
+    assert {text.get_text() for text in left.texts} == {"0.50", "0.75", "0.60"}
+    assert [text.get_text() for text in right.texts] == ["none compared"]

@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quartet.sensors.baselines import detect_alarms, detect_device_alarms
+from quartet.sensors.baselines import (
+    detect_alarms,
+    detect_device_alarms,
+    fit_residual,
+    sample_sensors,
+)
 from quartet.sensors.settings import Baselines
 from sensors.simulated_windows import HOUR, make_table
 
@@ -53,3 +58,22 @@ def test_a_sensor_without_a_reading_is_taken_as_usual():
     table, alarms = detect_device_alarms(make_device(300, 5), windows, SETTINGS)
     assert len(table) == 50
     assert not alarms[10:].any()
+
+
+def test_unrelated_sensors_have_a_residual_that_is_not_a_rounding_error():
+    generator = np.random.default_rng(7)
+    training = generator.normal(size=(300, 3))
+    score = fit_residual(training)
+    far = np.full((1, 3), 50.0)
+    assert score(far)[0] > 100 * score(training).max()
+
+
+def test_a_device_of_one_sensor_is_scored_by_its_distance():
+    score = fit_residual(np.random.default_rng(8).normal(5, 2, size=(400, 1)))
+    np.testing.assert_allclose(score(np.array([[5.0], [9.0]])), [0, 4], atol=0.6)
+
+
+def test_sensors_of_devices_with_labels_are_compared_first():
+    windows = pd.DataFrame({"device": list("abbc"), "sensor": ["x", "x", "y", "x"]})
+    labels = pd.DataFrame({"device": ["b"], "sensor": [""]})
+    assert sample_sensors(windows, labels, 3) == [("b", "x"), ("b", "y"), ("a", "x")]

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from kedro_cloud.core import ranks
 from kedro_cloud.core.run_command import run_command
 from quartet import sensors
-from quartet.sensors.settings import DeviceAlarms, WindowScoring
+from quartet.sensors.settings import BaselineComparison, Baselines, DeviceAlarms, WindowScoring
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
     from quartet.datasets.sensor_store.jobs import CursorMove, ScoredWindows
     from quartet.datasets.sensor_store.tables import Cursor, SensorTables
     from quartet.sensors.drift import Span
+    from quartet.sensors.evaluation import EventScores
     from quartet.sensors.model_set import SensorModels
 else:
     # Kedro resolves these annotations in a run; listing the pipelines should not pay for them.
     pd = lazy_loader.load("pandas")
     Champion = Figure = SensorModels = Cursor = ScoredWindows = SensorTables = Any
-    Span = CursorMove = Any
+    Span = CursorMove = EventScores = Any
 
 _KEYS = ["device", "sensor", "window_end"]
 _BLOCK_WINDOWS = 200_000
 """Approximate number of windows in memory when drift is measured with a context."""
+_BASELINE_WINDOWS = 3_000
+"""Maximum number of windows per sensor that baselines are trained on; the latest of training."""
 _MAX_NAMED_SENSORS = 1_000
 """Maximum number of sensors that a query names; with more, it would return all sensors."""
 
@@ -202,6 +205,70 @@ def _read_blocks(
             bar.update(len(pairs))
 
 
+def compare_with_baselines(
+    window_scores: pd.DataFrame,
+    device_alarms: pd.DataFrame,
+    sensor_models: Champion | None,
+    sensor_windows: SensorTables,
+    sensor_labels: pd.DataFrame,
+    scoring_claim: Facts,
+    baseline_comparison: BaselineComparison,
+) -> tuple[pd.DataFrame, Figure]:
+    """Compare the alarms of sensors and devices with those of baselines, if events are labelled.
+
+    Baselines are trained on the same normal windows as the models, with the same nu, and evaluated
+    on the same new windows. Of large fleets some sensors are compared.
+    """
+    model_set = _load_model_set(sensor_models)
+    pairs = sensors.baselines.sample_sensors(
+        window_scores, sensor_labels, baseline_comparison.sensors
+    )
+    keys = pd.MultiIndex.from_frame(window_scores[["device", "sensor"]].astype(str))
+    scored = window_scores[keys.isin(pairs)].reset_index(drop=True)
+    seconds = scoring_claim["window_seconds"]
+    alarms = scored["anomaly"].to_numpy(bool)
+    own = sensors.evaluation.event_scores(scored, alarms, sensor_labels, seconds)
+    if not own.events:
+        table = sensors.baselines.make_score_table({})
+        return table, sensors.figures.plot_comparison(table)
+    device_windows = scored[["device", "window_end"]].drop_duplicates()
+    in_event = sensors.devices.mark_events(device_windows, device_alarms)
+    of_devices = _evaluate_device_events(device_windows, in_event, sensor_labels, seconds)
+    ours = sensors.baselines.make_score_table(
+        {("one_class_svm", "sensors"): own, ("device_alarms", "devices"): of_devices}
+    )
+    normal = _read_normal_windows(sensor_windows, model_set, pairs, sensor_labels)
+    settings = Baselines(
+        seed=baseline_comparison.seed,
+        features=model_set.features,
+        nu=float(np.median(model_set.nu)),
+        blocks=baseline_comparison.blocks,
+        trees=baseline_comparison.trees,
+    )
+    others = sensors.baselines.compare(normal, scored, sensor_labels, seconds, settings)
+    table = pd.concat([ours, others], ignore_index=True)
+    return table, sensors.figures.plot_comparison(table)
+
+
+def _read_normal_windows(
+    sensor_windows: SensorTables,
+    model_set: SensorModels,
+    pairs: list[tuple[str, str]],
+    labels: pd.DataFrame,
+) -> pd.DataFrame:
+    """Return the latest windows of training of some sensors, as their models need them."""
+    until = pd.Timestamp(int(model_set.trained_until.max()), unit="us")
+    length = pd.Timedelta(seconds=_BASELINE_WINDOWS * model_set.window_seconds)
+    windows = sensor_windows.read_windows(
+        since=until - length - model_set.context.reach, until=until, pairs=pairs
+    )
+    windows = model_set.normalise(windows)
+    ends = windows["window_end"].to_numpy().astype("datetime64[us]").astype(np.int64)
+    is_normal = ends <= model_set.trained_until[model_set.locate(windows)]
+    is_normal &= ~sensors.labels.mark_windows(windows, labels, model_set.window_seconds)
+    return windows[is_normal].reset_index(drop=True)
+
+
 def report_alarms(
     window_scores: pd.DataFrame,
     unscored_sensors: pd.DataFrame,
@@ -210,11 +277,12 @@ def report_alarms(
     sensor_labels: pd.DataFrame,
     scoring_claim: Facts,
     device_alarms: pd.DataFrame,
+    method_scores: pd.DataFrame,
 ) -> tuple[dict[str, float], pd.DataFrame]:
     """Return metrics of the run, and the alarm rate of each device and sensor.
 
     If anomalies are labelled, the metrics include precision and recall of windows and events, of
-    sensors and of devices.
+    sensors and of devices, and the F1 of events of each baseline.
     """
     without_model = unscored_sensors[unscored_sensors["reason"] == "no model"]
     drifted = sensor_drift[sensor_drift["drifted"].astype(bool)]
@@ -232,19 +300,30 @@ def report_alarms(
         "sensors_drift_unknown": len(unknown[["device", "sensor"]].drop_duplicates()),
     }
     device_windows = window_scores[["device", "window_end"]].drop_duplicates()
-    events = device_alarms[["device", "event_start"]].drop_duplicates()
+    events_of_devices = device_alarms[["device", "event_start"]].drop_duplicates()
     metrics |= {
         "device_alarms": len(device_alarms),
         "device_alarm_rate": len(device_alarms) / max(len(device_windows), 1),
-        "device_events": len(events),
+        "device_events": len(events_of_devices),
     }
     alarms = window_scores["anomaly"].to_numpy(bool)
     in_event = sensors.devices.mark_events(device_windows, device_alarms)
     quality = _evaluate(window_scores, alarms, sensor_labels, scoring_claim["window_seconds"])
     if quality:
-        quality |= _evaluate_devices(
+        events = _evaluate_device_events(
             device_windows, in_event, sensor_labels, scoring_claim["window_seconds"]
         )
+        quality |= {
+            "device_event_precision": events.precision,
+            "device_event_recall": events.recall,
+            "device_event_f1": events.f1,
+            "device_false_alarm_rate": events.false_alarm_rate,
+        }
+        baselines = method_scores[method_scores["method"].isin(sensors.baselines.BASELINES)]
+        quality |= {
+            f"{method}_event_f1": float(f1)
+            for method, f1 in zip(baselines["method"], baselines["f1"], strict=True)
+        }
     return metrics | quality, sensors.evaluation.alarm_rates(window_scores, alarms)
 
 
@@ -270,24 +349,12 @@ def _evaluate(
     }
 
 
-def _evaluate_devices(
+def _evaluate_device_events(
     windows: pd.DataFrame, alarms: NDArray[np.bool_], labels: pd.DataFrame, window_seconds: int
-) -> dict[str, float]:
-    """Return precision, recall and F1 of events of devices, whichever of their sensors they have.
-
-    Labels of the same time and device are one event.
-    """
-    columns = ["device", "start", "end"]
-    joint = labels.drop_duplicates(columns).assign(sensor="")
-    events = sensors.evaluation.event_scores(
-        windows.assign(sensor=""), alarms, joint, window_seconds
-    )
-    return {
-        "device_event_precision": events.precision,
-        "device_event_recall": events.recall,
-        "device_event_f1": events.f1,
-        "device_false_alarm_rate": events.false_alarm_rate,
-    }
+) -> EventScores:
+    """Return the scores of events of devices, whichever of their sensors they have."""
+    joint = sensors.baselines.join_labels(labels)
+    return sensors.evaluation.event_scores(windows.assign(sensor=""), alarms, joint, window_seconds)
 
 
 def draw_alarms(

@@ -66,7 +66,7 @@ def create_scoring() -> Pipeline:
 
 
 def create_reporting() -> Pipeline:
-    """Scores → alarm rates, drift, precision and recall of labelled anomalies, figures."""
+    """Scores → alarm rates, drift, precision and recall beside baselines, figures."""
     return Pipeline(
         [
             Node(
@@ -81,6 +81,20 @@ def create_reporting() -> Pipeline:
                 name="measure_drift",
             ),
             Node(
+                func=nodes.compare_with_baselines,
+                inputs=[
+                    "window_scores",
+                    "device_alarms",
+                    "sensor_models",
+                    "sensor_windows",
+                    "sensor_labels",
+                    "scoring_claim",
+                    "params:baseline_comparison",
+                ],
+                outputs=["method_scores", "comparison_figure"],
+                name="compare_with_baselines",
+            ),
+            Node(
                 func=nodes.report_alarms,
                 inputs={
                     "window_scores": "window_scores",
@@ -90,6 +104,7 @@ def create_reporting() -> Pipeline:
                     "sensor_labels": "sensor_labels",
                     "scoring_claim": "scoring_claim",
                     "device_alarms": "device_alarms",
+                    "method_scores": "method_scores",
                 },
                 outputs=["anomaly_scoring_metrics", "alarm_rates"],
                 name="report_alarms",
