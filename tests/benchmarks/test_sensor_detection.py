@@ -29,6 +29,7 @@ from quartet.sensors import (
 from quartet.sensors.context import normalise_windows
 from quartet.sensors.settings import Baselines, DeviceAlarms, SensorSvm
 from sensors.joint_alarms import fewest_sensors, join_sensors
+from sensors.published_scores import nab_score, scale_nab_scores, vus_pr
 from support import real_data
 
 SECTION = "Sensors: detection"
@@ -55,6 +56,8 @@ class Series:
     evaluated: pd.DataFrame
     events: pd.DataFrame
     window_seconds: int
+    times: np.ndarray
+    """Times of all readings, datetime64[us], ascending; shape (r,)."""
 
     def relative(self) -> Series:
         """Return the series with windows normalised by the 24 before, 2 hours of SMD."""
@@ -72,7 +75,18 @@ class Series:
             complete[later].reset_index(drop=True),
             self.events,
             self.window_seconds,
+            self.times,
         )
+
+    def rate_alarms(self, ends: pd.Series) -> float:
+        """Return NAB's score of alarms in windows, known with the last reading of each."""
+
+        def last_reading(times):
+            return np.searchsorted(self.times, times.to_numpy("datetime64[us]"), "right") - 1
+
+        first = np.searchsorted(self.times, self.events["start"].to_numpy("datetime64[us]"))
+        events = zip(first.tolist(), last_reading(self.events["end"]).tolist(), strict=True)
+        return nab_score(np.sort(last_reading(ends)).tolist(), list(events))
 
 
 def make_windows(device, times, values, window_seconds):
@@ -116,7 +130,8 @@ def machines():
         times = np.arange(1, len(train) + len(test) + 1) * 60 * windows.SECOND
         complete = make_windows(name, times, np.concatenate([train, test]), 300)
         events = make_events(name, marked, times[len(train) :])
-        blank = Series(complete.head(0), complete.head(0), events, 300)
+        moments = times.astype("datetime64[us]")
+        blank = Series(complete.head(0), complete.head(0), events, 300, moments)
         found[name] = blank.divided(complete, pd.Timestamp(times[len(train) - 1], unit="us"))
     return found
 
@@ -136,7 +151,9 @@ def benchmark_series():
         events = events.assign(device=path.stem, sensor="", kind="")
         until = pd.Timestamp(times[int(NAB_TRAINED * min(len(times), NAB_MOST)) - 1], unit="us")
         assert (events["start"] > until).all()
-        found[path.stem] = Series(complete, complete, events, seconds).divided(complete, until)
+        moments = times.astype("datetime64[us]")
+        blank = Series(complete, complete, events, seconds, moments)
+        found[path.stem] = blank.divided(complete, until)
     return found
 
 
@@ -245,6 +262,8 @@ def test_numenta_series(benchmark_series, record):
         )
 
 
+TOLERANCE = 24
+"""Windows of tolerance in VUS-PR, at most: those within which alarms are one event."""
 NO_ALARMS = pd.DataFrame(columns=list(devices.ALARM_COLUMNS))
 
 
@@ -267,10 +286,15 @@ def evaluate_defaults(series):
     baseline = baselines.detect_device_alarms(
         series.trained, series.evaluated, Baselines(seed=1, nu=settings.nu)
     )
+    marked = labels.mark_windows(baseline[0], series.events, series.window_seconds)
     return {
         "ours": evaluation.event_scores(joint, in_event, series.events, series.window_seconds),
         "joint": evaluation.event_scores(*baseline, series.events, series.window_seconds),
         "false alarms": raised[normal].mean() / settings.nu,
+        "VUS-PR": vus_pr(scored["score"].to_numpy(), ~normal, TOLERANCE),
+        "VUS-PR, joint": vus_pr(baseline[0]["score"].to_numpy(), marked, TOLERANCE),
+        "NAB": series.rate_alarms(alarms["window_end"]),
+        "NAB, joint": series.rate_alarms(baseline[0]["window_end"][baseline[1]]),
     }
 
 
@@ -292,6 +316,27 @@ def test_alarms_of_devices_at_the_defaults(kind, request, record):
             quartet=f"{np.mean(ours):.3f} ({', '.join(f'{each:.3f}' for each in ours)})",
             **aim,
         )
+    others, ours = ([each[key] for each in found] for key in ("VUS-PR, joint", "VUS-PR"))
+    record(
+        SECTION,
+        f"VUS-PR of scores of devices at the defaults, {name}",
+        reference=f"residual of all sensors {np.mean(others):.3f}",
+        quartet=f"{np.mean(ours):.3f} ({', '.join(f'{each:.3f}' for each in ours)})",
+    )
+    counts = [len(each.events) for each in series.values()]
+    parts = {
+        key: [
+            scale_nab_scores([each[key]], count) for each, count in zip(found, counts, strict=True)
+        ]
+        for key in ("NAB", "NAB, joint")
+    }
+    total = {key: scale_nab_scores([each[key] for each in found], sum(counts)) for key in parts}
+    record(
+        SECTION,
+        f"NAB score, standard profile, of devices at the defaults, {name}",
+        reference=f"residual of all sensors {total['NAB, joint']:.1f}",
+        quartet=f"{total['NAB']:.1f} ({', '.join(f'{each:.1f}' for each in parts['NAB'])})",
+    )
     rates = [each["false alarms"] for each in found]
     record(
         SECTION,
