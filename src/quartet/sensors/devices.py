@@ -10,6 +10,12 @@ The threshold of a device is the quantile at 1 - nu of its normal training windo
 models that were not fitted to it. If there are more than twice as many events as expected within
 the last weeks, the machine has changed, and each of them raises the threshold. An event begins when
 enough windows are above the threshold, and ends when none has been for a while.
+
+With fewer than 1/nu training windows the threshold is an extrapolation, whose false-alarm rate
+training cannot confirm. Then it follows the scores: each alarm raises it, and each window lowers it
+by nu times as much, so that a share of about nu is above it (online quantile regression; Gibbs and
+Candès, "Adaptive conformal inference under distribution shift", NeurIPS 2021, whose update is of
+the probability instead of the threshold). It never falls below the trained one.
 """
 
 from __future__ import annotations
@@ -154,13 +160,16 @@ def raise_alarms(
     history = history[~rescored]
     earlier = dict(list(history.groupby(history["device"].astype(str))))
     empty = history.iloc[:0]
+    followed = _find_followed(model_set)
     parts = []
     for device, windows in scored.groupby("device", sort=True):
         limit = float(thresholds[device])
         if np.isnan(limit):
             continue
         known = earlier.get(str(device), empty).sort_values("window_end")
-        follower = _Follower(limit, float(rates[device]), seconds, settings, known)
+        nu, trained_until = followed.get(str(device), (0.0, known["window_end"].min()))
+        known = known[known["window_end"] >= trained_until]
+        follower = _Follower(limit, float(rates[device]), seconds, settings, known, nu)
         ends = windows["window_end"].to_numpy().astype("datetime64[s]").astype(np.int64).tolist()
         values = windows["score"].tolist()
         rows = [follower.follow(*pair) for pair in zip(ends, values, strict=True)]
@@ -171,6 +180,21 @@ def raise_alarms(
     if not parts:
         return pd.DataFrame(columns=list(ALARM_COLUMNS))
     return pd.concat(parts, ignore_index=True)[list(ALARM_COLUMNS)]
+
+
+def _find_followed(model_set: SensorModels) -> dict[str, tuple[float, pd.Timestamp]]:
+    """Return nu and the end of training of devices whose threshold is an extrapolation."""
+    table = pd.DataFrame(
+        {
+            "device": [device for device, _ in model_set.pairs],
+            "windows": model_set.windows,
+            "nu": model_set.nu,
+            "until": pd.to_datetime(model_set.trained_until, unit="us"),
+        }
+    )
+    most = table.groupby("device").max()
+    few = most[most["nu"] * (most["windows"] + 1) < 1]
+    return dict(zip(few.index, zip(few["nu"], few["until"], strict=True), strict=True))
 
 
 def compute_reach(model_set: SensorModels) -> pd.Timedelta:
@@ -208,7 +232,9 @@ class _Follower:
         window_seconds: int,
         settings: DeviceAlarms,
         history: pd.DataFrame,
+        nu: float = 0.0,
     ) -> None:
+        """Start after the alarms of `history`; with nu, the threshold follows the scores."""
         self._threshold = threshold
         self._horizon = _HORIZON_EVENTS / event_rate * window_seconds
         self._seconds = window_seconds
@@ -217,7 +243,10 @@ class _Follower:
             history[name].to_numpy().astype("datetime64[s]").astype(np.int64)
             for name in ("window_end", "event_start")
         )
-        self._history = list(zip(ends.tolist(), starts.tolist(), strict=True))
+        thresholds = history["threshold"].tolist()
+        self._history = list(zip(ends.tolist(), starts.tolist(), thresholds, strict=True))
+        self._nu = nu
+        self._last_threshold = threshold
         self._starts: deque[int] = deque()
         self._recent: deque[int] = deque(maxlen=settings.required_windows)
         self._last, self._event = -np.inf, 0
@@ -226,10 +255,7 @@ class _Follower:
         """Return the start of the window's event, 0 for none, and the threshold."""
         while self._history and self._history[0][0] < end:
             self._extend(*self._history.pop(0))
-        while self._starts and self._starts[0] <= end - self._horizon:
-            self._starts.popleft()
-        excess = len(self._starts) - _MAX_EXCESS * _HORIZON_EVENTS
-        threshold = self._threshold * np.exp(self._settings.adaptation * max(excess, 0))
+        threshold = self._compute_threshold(end)
         if score <= threshold:
             return 0, threshold
         settings = self._settings
@@ -237,14 +263,28 @@ class _Follower:
         within = end - self._recent[0] < settings.within_windows * self._seconds
         continues = end - self._last <= settings.cool_down_windows * self._seconds
         if continues:
-            self._extend(end, self._event)
+            self._extend(end, self._event, threshold)
         elif within and len(self._recent) == settings.required_windows:
-            self._extend(end, end)
+            self._extend(end, end, threshold)
         else:
             return 0, threshold
         return self._event, threshold
 
-    def _extend(self, end: int, start: int) -> None:
+    def _compute_threshold(self, end: int) -> float:
+        while self._starts and self._starts[0] <= end - self._horizon:
+            self._starts.popleft()
+        step = self._settings.adaptation
+        if self._nu:
+            since = end - self._last
+            if not step or since > self._horizon:  # which is as far as the history goes back
+                return self._threshold
+            falling = step * self._nu * since / self._seconds
+            raised = np.log(self._last_threshold / self._threshold) + step - falling
+        else:
+            raised = step * (len(self._starts) - _MAX_EXCESS * _HORIZON_EVENTS)
+        return float(self._threshold * np.exp(max(raised, 0.0)))
+
+    def _extend(self, end: int, start: int, threshold: float) -> None:
         if start != self._event:
             self._starts.append(start)
-        self._last, self._event = end, start
+        self._last, self._event, self._last_threshold = end, start, threshold

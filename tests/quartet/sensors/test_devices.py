@@ -142,3 +142,65 @@ def test_a_device_without_a_threshold_raises_no_alarm(model_set):
     assert raise_alarms(unknown, later, NONE, SETTINGS).empty
     restored = SensorModels.from_bytes(model_set.to_bytes())
     np.testing.assert_array_equal(restored.device_threshold, model_set.device_threshold)
+
+
+def count_alarms(values, trained, **options):
+    """Share of windows with an alarm of a device with threshold 1, trained on some windows."""
+    models = fit_model_set(simulate_windows(1, 60), MODELS, HOUR).model_set
+    models = replace(
+        models,
+        device_threshold=np.ones(1),
+        device_event_rate=np.full(1, 0.002),
+        nu=np.full(1, 0.002),
+        windows=np.full(1, trained),
+    )
+    ends = ((np.arange(len(values)) + 1_000) * HOUR).astype("datetime64[s]")
+    table = pd.DataFrame({"device": "d0", "window_end": ends, "score": np.asarray(values, float)})
+    table = table.assign(sensor="s0", sensors="s0", revision=0)
+    return models, table, raise_alarms(models, table, NONE, DeviceAlarms(**options))
+
+
+def test_a_threshold_from_few_windows_follows_a_machine_that_drifts():
+    """Its scores grow for good after training: a fixed threshold would be exceeded by a third."""
+    values = np.random.default_rng(1).exponential(0.9, 2000)
+    *_, fixed = count_alarms(values, 250, adaptation=0.0)
+    *_, followed = count_alarms(values, 250)
+    assert len(fixed) / len(values) > 0.3
+    assert len(followed) / len(values) < 0.02
+    late = followed["window_end"] > followed["window_end"].iloc[0] + pd.Timedelta(hours=500)
+    assert late.sum() / 1500 < 2 * 0.002 * 2
+
+
+def test_a_threshold_from_enough_windows_stays():
+    values = np.zeros(100)
+    values[[5, 50]] = 1.05
+    assert len(count_alarms(values, 250)[-1]) == 1
+    assert len(count_alarms(values, 500)[-1]) == 2
+
+
+def test_an_anomaly_that_is_worse_than_all_before_raises_an_alarm():
+    values = np.zeros(100)
+    values[5:30], values[60] = 3, 3.5
+    alarms = count_alarms(values, 250)[-1]
+    assert pd.Timestamp((1_060 * HOUR), unit="s") in set(alarms["window_end"])
+
+
+def test_runs_of_any_length_follow_the_scores_alike():
+    values = np.random.default_rng(2).exponential(0.5, 400)
+    models, table, at_once = count_alarms(values, 250)
+    history = NONE
+    for first in range(0, len(table), 7):
+        found = raise_alarms(models, table[first : first + 7], history, DeviceAlarms())
+        history = pd.concat([part for part in (history, found) if len(part)] or [NONE])
+    assert len(at_once) > 5
+    pd.testing.assert_frame_equal(history.reset_index(drop=True), at_once.reset_index(drop=True))
+
+
+def test_a_retrained_device_starts_from_its_new_threshold():
+    values = np.full(5, 1.05)
+    models, table, alarms = count_alarms(values, 250)
+    retrained = replace(models, trained_until=np.full(1, 1_100 * HOUR * 10**6))
+    later = table.assign(window_end=table["window_end"] + pd.Timedelta(hours=150))
+    assert len(alarms) == 1
+    assert len(raise_alarms(retrained, later, alarms, DeviceAlarms())) == 1
+    assert raise_alarms(models, later, alarms, DeviceAlarms()).empty
