@@ -10,12 +10,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from kedro_cloud.core.tracking_database import create_database
 from quartet.digits.data import SIDE
 from quartet.digits.sample import load_bundled_digits
-from support import QUICK, make_workspace, run_kedro
+from support import make_workspace, run_kedro
 
 pytestmark = pytest.mark.integration
 
+SHORT_TRAINING = (
+    "convnet_training.minimum_steps=5,convnet_training.epochs=1,regularisation_sweep.max_passes=50"
+)
 SHORT_STUDY = "faq_study_settings.trials=2,faq_search_space.trees=20,reference_recipe.trees=10"
 THINGS = ["door", "window", "roof", "floor", "wall", "stair", "garden", "cellar"]
 THINGS += ["kitchen", "bath", "lamp", "chair"]
@@ -31,17 +35,19 @@ PHRASES = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return make_workspace(tmp_path_factory.mktemp("people") / "project")
+    folder = make_workspace(tmp_path_factory.mktemp("people") / "project")
+    create_database(folder / "empty.db")  # once: it takes seconds
+    return folder
 
 
 @pytest.fixture
 def project(made):
     """A project without results of earlier cases."""
+    shutil.copy(made / "empty.db", made / "mlflow.db")
     yield made
     shutil.rmtree(made / "mine", ignore_errors=True)
-    for name in ("mlflow.db", "mlartifacts", "data/06_models/faq", "data/06_models/mnist"):
-        path = made / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for name in ("mlartifacts", "data/06_models/faq", "data/06_models/mnist"):
+        shutil.rmtree(made / name, ignore_errors=True)
 
 
 def run(project, pipeline, parameters):
@@ -257,7 +263,7 @@ def test_digits_are_classified(project, write):
     folder.mkdir()
     file, given, tested = write(folder)
     path = f"mine/{file}" if file else "mine"
-    parameters = ",".join(filter(None, [f"mnist_data={path}", QUICK, given]))
+    parameters = ",".join(filter(None, [f"mnist_data={path}", SHORT_TRAINING, given]))
     metrics, _ = run(project, "mnist_training", parameters)
     assert metrics["test_images"] == tested
     best = max(metrics["logistic_test_accuracy"], metrics["convnet_test_accuracy"])
