@@ -140,6 +140,9 @@ CASES = {
     ),
 }
 
+SCORED = {"german", "wide_parquet"}
+"""Cases that all three pipelines run."""
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -158,13 +161,15 @@ def metrics(folder: Path, pipeline: str) -> dict[str, float]:
 @pytest.mark.integration
 @pytest.mark.parametrize("name", CASES)
 def test_sensors_of_a_file_are_scored(name: str, project: Path) -> None:
+    """Models and scores follow from the windows, so that few cases go on to them."""
     case = CASES[name]
     path = project / name / case.file
     path.parent.mkdir()
     case.write(path)
     parameters = [f"dataset_name={name}", f"sensor_table={path}", case.parameters]
     given = ",".join(filter(None, parameters))
-    result = run_kedro(project, "run", "--pipelines", PIPELINES, "--params", given)
+    pipelines = PIPELINES if name in SCORED else "sensor_ingestion"
+    result = run_kedro(project, "run", "--pipelines", pipelines, "--params", given)
     assert result.returncode == 0, result.stderr
     folder = project / "data" / name
     ingested = metrics(folder, "sensor_ingestion")
@@ -178,10 +183,12 @@ def test_sensors_of_a_file_are_scored(name: str, project: Path) -> None:
     assert found["window_end"].tolist() == expected["window_end"].tolist()
     assert found["readings"].tolist() == expected["count"].tolist()
     np.testing.assert_allclose(found["mean"], expected["mean"], rtol=1e-6)
-    scored = metrics(folder, "anomaly_scoring")
     sensors = len(case.readings[["Device", "Sensor"]].drop_duplicates())
-    assert scored["sensors_scored"] == ingested["sensors"] == sensors
-    assert scored["windows_scored"] > 0
+    assert ingested["sensors"] == sensors
+    if name in SCORED:
+        scored = metrics(folder, "anomaly_scoring")
+        assert scored["sensors_scored"] == sensors
+        assert scored["windows_scored"] > 0
 
 
 @pytest.mark.integration
