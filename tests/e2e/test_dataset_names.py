@@ -14,21 +14,20 @@ from quartet.datasets.idx import IDXDataset
 from quartet.datasets.tables import TSVDataset
 from quartet.digits.sample import load_bundled_digits
 from style_inputs import stripes
-from support import LIGHT, QUICK, drop_times, run_kedro
+from support import QUICK, drop_times, run_kedro
 
 pytestmark = pytest.mark.integration
 MODELS = ("mnist_classifier", "FAQ_ranker", "sensor_models")
-SCENARIOS = (
-    *("mnist_training", "faq_tuning,faq_matching", "style_transfer"),
-    "sensor_ingestion,anomaly_training,anomaly_scoring",
+PIPELINES = (
+    "mnist_training,faq_tuning,faq_matching,style_transfer,"
+    "sensor_ingestion,anomaly_training,anomaly_scoring"
 )
-PIPELINES = ",".join(SCENARIOS)
 
 
 def write_digits(folder):
-    """Write half of scikit-learn's digits as training set, and the others as test set."""
+    """Write 300 of scikit-learn's digits as training set, and as many as test set."""
     found = load_bundled_digits()
-    for part, rows in (("train", slice(0, None, 2)), ("t10k", slice(1, None, 2))):
+    for part, rows in (("train", slice(0, 600, 2)), ("t10k", slice(1, 600, 2))):
         images, labels = found["images"][rows], found["labels"][rows]
         IDXDataset(filepath=f"{folder}/{part}-images-idx3-ubyte.gz").save(images)
         IDXDataset(filepath=f"{folder}/{part}-labels-idx1-ubyte.gz").save(labels)
@@ -150,16 +149,15 @@ def test_missing_model_is_advised_for_the_same_data_set(project):
     assert f"FAQ_ranker_plant: no version is registered; {expected}" in done.stderr
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_samples_give_the_same_results_after_another_data_set(project, trained_workspace, scenario):
+def test_samples_give_the_same_results_after_another_data_set(project, trained_workspace):
+    """Their files are unchanged, as `project` checks; what is left to confuse are the models."""
     stored = "data/07_model_output/sensors/predictions/"
     predictions = {path: digest for path, digest in digests(project).items() if stored in str(path)}
-    done = run_kedro(project, "run", "--pipelines", scenario, "--params", LIGHT)
+    # The scoring has no new windows.
+    done = run_kedro(project, "run", "--pipelines", "faq_matching,anomaly_scoring")
     assert done.returncode == 0, done.stderr
-    for pipeline in scenario.split(","):
-        if pipeline != "anomaly_scoring":  # a second run has no new windows
-            again = metrics(project / "data", pipeline)
-            assert again == metrics(trained_workspace / "data", pipeline), pipeline
+    expected = metrics(trained_workspace / "data", "faq_matching")
+    assert metrics(project / "data", "faq_matching") == expected
     assert predictions
     assert digests(project).items() >= predictions.items()
     assert set(versions(project).values()) == {1}
