@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from kedro_cloud.core import extras
 from kedro_cloud.core.run_command import DEFAULT, set_run_command
+from kedro_cloud.core.tracking_database import create_database
 from support import (
     IN_CI,
     LIGHT,
@@ -29,7 +30,11 @@ from support import (
 
 # Examples may take any time; in CI they are the same in each run.
 settings.register_profile(
-    "quartet", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow]
+    "quartet",
+    deadline=None,
+    derandomize=IN_CI,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("quartet")
 
@@ -37,6 +42,7 @@ INTEGRATION_FIXTURES = {
     *("azurite", "browser", "mariadb", "pyodbc", "site", "viz"),
     *("digits_project", "made_project"),
     *("real_clip", "real_mnist", "real_sensors", "real_stackfaq"),
+    *("trained_output", "trained_workspace"),
 }
 """A test that uses one of these, directly or indirectly, is an integration test."""
 
@@ -144,6 +150,14 @@ def real_sensors() -> Path:
 def real_clip() -> Path:
     """Five seconds of a real film."""
     return real_data("video/bigbuckbunny_720p_5s.mp4")
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create a tracking database, which takes seconds."""
+    file = tmp_path_factory.mktemp("database") / "mlflow.db"
+    create_database(file)
+    return file
 
 
 @pytest.fixture

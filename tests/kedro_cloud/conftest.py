@@ -24,7 +24,6 @@ from faulty_proxy import running as faulty_proxy_running
 from kedro_cloud.blobs.azurite import running
 from kedro_cloud.blobs.file_system import BlobFileSystem
 from kedro_cloud.blobs.storage import ACCOUNT_NAME, CONNECTION_STRING, VARIABLES
-from kedro_cloud.core.tracking_database import create_database
 from kedro_cloud.jobs import registry
 from kedro_cloud.rehearsal import RehearsalDir
 from kedro_cloud.rehearsal.tracking import Tracking
@@ -161,14 +160,6 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr(AsyncHttpTransport, "sleep", sleep)
     return waited
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create a tracking database, which takes seconds."""
-    file = tmp_path_factory.mktemp("database") / "mlflow.db"
-    create_database(file)
-    return file
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,10 @@
 """Only versions that load are registered, and earlier ones remain."""
 
+import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import mlflow
 import numpy as np
@@ -16,14 +19,69 @@ from quartet.digits.sample import load_bundled_digits
 from support import ROOT
 
 IMAGES = load_bundled_digits()["images"]
+CARD = ModelCard(
+    summary="Reads digits.",
+    data={"training images": "10", "classes": "a|b"},
+    results={"accuracy": Result(0.9, 0.8, 0.95), "loss": Result(0.25)},
+    evaluation="On test images.",
+    intended_use="Reading.",
+    limitations=["Other images get a label, too."],
+    licences=["Apache License 2.0."],
+)
+
+
+class Registry(NamedTuple):
+    """A tracking database, and an experiment with artefacts beside it."""
+
+    uri: str
+    experiment: str
+
+
+def create_registry(folder, empty_database):
+    shutil.copy(empty_database, folder)
+    uri = f"sqlite:///{folder}/mlflow.db"
+    artifacts = str(folder / "artifacts")
+    experiment = mlflow.MlflowClient(uri).create_experiment("test", artifact_location=artifacts)
+    return Registry(uri, experiment)
+
+
+@contextmanager
+def opened(registry):
+    """Save in the registry; return the dataset of a model in it."""
+    mlflow.set_tracking_uri(registry.uri)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_EXPERIMENT_ID", registry.experiment)
+        yield RegisteredModelDataset(model_name="digits")
+        mlflow.end_run()
 
 
 @pytest.fixture
-def registry(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    yield RegisteredModelDataset(model_name="digits")
-    mlflow.end_run()
+def registry(tmp_path, empty_database):
+    """Return the dataset of a model without versions."""
+    with opened(create_registry(tmp_path, empty_database)) as dataset:
+        yield dataset
+
+
+@pytest.fixture(scope="module")
+def saved_registry(tmp_path_factory, empty_database, weights):
+    """Save a version."""
+    registry = create_registry(tmp_path_factory.mktemp("saved"), empty_database)
+    with opened(registry) as dataset:
+        dataset.save(release(weights, card=CARD))
+    return registry
+
+
+@pytest.fixture
+def saved(saved_registry):
+    """Return the dataset of a model with one version, which tests must not change."""
+    with opened(saved_registry) as dataset:
+        yield dataset
+
+
+@pytest.fixture
+def files(saved):
+    """Return the folder with the data files of the saved version."""
+    return Path(mlflow.artifacts.download_artifacts("models:/digits/1")) / "data/data"
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +108,31 @@ def test_empty_registry_loads_none(registry):
     assert not registry.exists()
 
 
-def test_approved_release_becomes_the_next_version(registry, weights):
+def read_aliases():
+    aliases = mlflow.MlflowClient().get_registered_model("digits").aliases
+    return {alias: int(version) for alias, version in aliases.items()}
+
+
+def test_the_newest_approved_version_is_champion_until_one_is_chosen_by_hand(registry, weights):
+    client = mlflow.MlflowClient()
     for version in (1, 2):
         with mlflow.start_run():
             registry.save(release(weights, reason=f"release {version}"))
         champion = registry.load()
         assert champion.version == version
-    assert champion.tags["test_accuracy"] == "0.9"
-    np.testing.assert_array_equal(
-        champion.predict(IMAGES[:20])["label"],
-        logistic.predict_proba(weights, IMAGES[:20]).argmax(axis=1),
-    )
-    entry = mlflow.MlflowClient().get_model_version("digits", "2")
-    assert entry.description == "release 2"
+        assert read_aliases() == {"champion": version}
+    assert client.get_model_version("digits", "2").description == "release 2"
+    client.set_registered_model_alias("digits", "champion", "1")
+    with mlflow.start_run():
+        registry.save(release(weights))
+    assert read_aliases() == {"champion": 1, "candidate": 3}
+
+
+def test_a_registered_version_predicts_as_the_saved_weights(saved, weights):
+    expected = logistic.predict_proba(weights, IMAGES[:20]).argmax(axis=1)
+    champion = mlflow.pyfunc.load_model("models:/digits@champion")
+    for model in (saved.load(), champion):
+        np.testing.assert_array_equal(model.predict(IMAGES[:20])["label"], expected)
 
 
 @pytest.mark.usefixtures("registry")
@@ -73,62 +143,42 @@ def test_missing_required_model_raises_with_registry_name():
     assert "`kedro run --pipelines anomaly_training`" in str(error.value)
 
 
-def test_version_has_tags_of_its_run_and_code(registry, weights):
-    with mlflow.start_run() as run:
-        registry.save(release(weights))
-    tags = registry.load().tags
-    assert tags["run_id"] == run.info.run_id
+def test_version_has_tags_of_its_run_and_code(saved):
+    before = list(sys.path)
+    tags = saved.load().tags
+    assert sys.path == before
+    assert tags["test_accuracy"] == "0.9"
+    assert tags["run_id"] == mlflow.MlflowClient().get_model_version("digits", "1").run_id
     assert tags["code_sha256"] == compute_code_digest(ROOT / "src/quartet")
 
 
-def test_import_path_is_preserved(registry, weights):
-    before = list(sys.path)
-    registry.save(release(weights))
-    registry.load()
-    assert sys.path == before
-
-
-def test_release_that_is_not_approved_changes_nothing(registry, weights):
-    registry.save(release(weights))
-    registry.save(release(weights, approved=False))
-    assert registry.load().version == 1
-
-
-def test_release_that_cannot_predict_is_not_registered(registry, weights):
-    registry.save(release(weights))
+def test_release_that_is_not_approved_or_cannot_predict_changes_nothing(saved, weights):
+    saved.save(release(weights, approved=False))
     with pytest.raises(DatasetError):
-        registry.save(release(weights, files={serving.WEIGHTS_FILE: b"garbage"}))
-    assert registry.load().version == 1
+        saved.save(release(weights, files={serving.WEIGHTS_FILE: b"garbage"}))
+    assert saved.load().version == 1
 
 
-def test_version_without_files_raises(registry, weights):
-    registry.save(release(weights))
+def test_version_without_files_raises(registry):
     client = mlflow.MlflowClient()
+    client.create_registered_model("digits")
     client.create_model_version("digits", source="file:///nowhere/at/all")
-    with pytest.raises(DatasetError, match="digits: registered version 2 cannot be loaded"):
+    with pytest.raises(DatasetError, match="digits: registered version 1 cannot be loaded"):
         registry.load()
 
 
-def test_model_contains_code_requirements_and_signature_but_no_pickle(registry, weights):
-    with mlflow.start_run() as run:
-        registry.save(release(weights))
-    folder = mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/digits")
+def test_model_contains_code_requirements_and_signature_but_no_pickle(files):
+    folder = files.parents[1]
     model = mlflow.models.Model.load(folder)
     tensor = model.signature.inputs.to_dict()[0]["tensor-spec"]
     assert (tensor["dtype"], tuple(tensor["shape"])) == ("uint8", (-1, 28, 28))
-    names = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*")}
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
     assert "code/quartet/digits/serving.py" in names
     assert "code/quartet/pipelines" not in names
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]
-    requirements = (Path(folder) / "requirements.txt").read_text().split()
+    requirements = (folder / "requirements.txt").read_text().split()
     assert f"numpy=={np.__version__}" in requirements
     assert not [line for line in requirements if "+" in line]
-
-
-def files_of_version(run):
-    """Return the folder with the data files of the model that a run logged."""
-    folder = Path(mlflow.artifacts.download_artifacts(f"{run.info.artifact_uri}/digits"))
-    return folder / "data/data"
 
 
 def damage(path):
@@ -139,31 +189,22 @@ def damage(path):
 
 
 @pytest.mark.parametrize("name", [serving.WEIGHTS_FILE, "SHA256SUMS"])
-def test_damaged_file_of_valid_length_raises(registry, weights, name):
-    with mlflow.start_run() as run:
-        registry.save(release(weights))
-    path = files_of_version(run) / name
-    damage(path)
+def test_damaged_file_of_valid_length_is_not_loaded_or_served(saved, files, name):
+    damage(files / name)
     with pytest.raises(DatasetError, match=r"version 1 cannot be loaded \(.*is damaged"):
-        registry.load()
-    damage(path)
-    assert registry.load().version == 1
-
-
-def test_a_server_refuses_a_damaged_file_too(registry, weights):
-    with mlflow.start_run() as run:
-        registry.save(release(weights))
-    folder = files_of_version(run)
-    damage(folder / serving.WEIGHTS_FILE)
+        saved.load()
     with pytest.raises(ValueError, match="is damaged"):
-        serving._load_pyfunc(str(folder))
+        serving._load_pyfunc(str(files))
+    damage(files / name)
+    assert saved.load().version == 1
 
 
-def test_version_without_checksums_is_loaded(registry, weights):
-    with mlflow.start_run() as run:
-        registry.save(release(weights))
-    (files_of_version(run) / "SHA256SUMS").unlink()
-    assert registry.load().version == 1
+def test_version_without_checksums_is_loaded(saved, files):
+    sums = files / "SHA256SUMS"
+    content = sums.read_bytes()
+    sums.unlink()
+    assert saved.load().version == 1
+    sums.write_bytes(content)
 
 
 def dataset_of(trained_on, name="", **arguments):
@@ -197,8 +238,8 @@ def test_data_of_a_named_data_set_may_be_moved(weights):
     assert moved.load().tags["trained_on"] == "mine"
 
 
-def test_version_that_does_not_name_its_data_is_loaded(registry, weights):
-    registry.save(release(weights))
+@pytest.mark.usefixtures("saved")
+def test_version_that_does_not_name_its_data_is_loaded():
     assert dataset_of("data/01_raw/mnist").load().version == 1
 
 
@@ -218,53 +259,14 @@ def test_refused_release_is_the_reason_for_a_missing_version(registry, weights):
     assert required.load().version == 1
 
 
-CARD = ModelCard(
-    summary="Reads digits.",
-    data={"training images": "10", "classes": "a|b"},
-    results={"accuracy": Result(0.9, 0.8, 0.95), "loss": Result(0.25)},
-    evaluation="On test images.",
-    intended_use="Reading.",
-    limitations=["Other images get a label, too."],
-    licences=["Apache License 2.0."],
-)
-
-
-def test_a_version_has_a_card_with_results_and_origin(registry, weights):
-    with mlflow.start_run() as run:
-        registry.save(release(weights, card=CARD))
+def test_a_version_has_a_card_with_results_and_origin(files):
     client = mlflow.MlflowClient()
     text = client.get_registered_model("digits").description
     assert text.startswith("# digits, version 1\n")
     assert "| accuracy | 0.9 (0.8 to 0.95) |" in text
     assert "| classes | a\\|b |" in text
-    assert f"| run_id | `{run.info.run_id}` |" in text
-    saved = mlflow.artifacts.download_artifacts("models:/digits/1")
-    assert (Path(saved) / "MODEL_CARD.md").read_text() == text
-    assert registry.load().version == 1
-
-
-def read_aliases():
-    aliases = mlflow.MlflowClient().get_registered_model("digits").aliases
-    return {alias: int(version) for alias, version in aliases.items()}
-
-
-def test_the_better_version_becomes_champion(registry, weights):
-    for version in (1, 2):
-        with mlflow.start_run():
-            registry.save(release(weights))
-        assert read_aliases() == {"champion": version}
-    predicted = mlflow.pyfunc.load_model("models:/digits@champion").predict(IMAGES[:2])
-    assert len(predicted) == 2
-
-
-def test_a_champion_chosen_by_hand_stays(registry, weights):
-    for _ in range(2):
-        with mlflow.start_run():
-            registry.save(release(weights))
-    mlflow.MlflowClient().set_registered_model_alias("digits", "champion", "1")
-    with mlflow.start_run():
-        registry.save(release(weights))
-    assert read_aliases() == {"champion": 1, "candidate": 3}
+    assert f"| run_id | `{client.get_model_version('digits', '1').run_id}` |" in text
+    assert (files.parents[1] / "MODEL_CARD.md").read_text() == text
 
 
 def test_a_registry_without_aliases_and_descriptions_registers_as_well(
