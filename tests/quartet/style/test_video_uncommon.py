@@ -51,13 +51,13 @@ def test_sound_that_the_container_changes_is_refused_before_frames_are_stylized(
         rehearse_assembly(source, plan, tmp_path / "out.mkv", QUICK)
 
 
-@pytest.mark.parametrize("rate", [Fraction(1, 2), Fraction(1, 60)])
-def test_slow_matroska_is_no_concatenated_recording(rate, tmp_path):
-    source = write_video(tmp_path / "a.mkv", 12, rate=rate, options=KEYS, sounds=["vorbis"])
+@pytest.mark.parametrize(("rate", "frames"), [(Fraction(1, 2), 12), (Fraction(1, 60), 3)])
+def test_slow_matroska_is_no_concatenated_recording(rate, frames, tmp_path):
+    source = write_video(tmp_path / "a.mkv", frames, rate=rate, options=KEYS, sounds=["vorbis"])
     plan, target = reassemble(source, tmp_path)
-    assert plan.frames == 12
+    assert plan.frames == frames
     with av.open(str(target)) as container:
-        assert container.duration / 1_000_000 == pytest.approx(12 / rate, rel=0.01)
+        assert container.duration / 1_000_000 == pytest.approx(frames / rate, rel=0.01)
 
 
 def write_transparent(path, codec, pixel_format):
