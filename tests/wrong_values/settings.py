@@ -28,6 +28,8 @@ _FILES = [
     broken("mnist_training/catalog.yml", "a: [1\nb: 2", "line 2", "invalid YAML"),
     broken("credentials.yml", "a: 1\nb: ]", "line 2", "invalid YAML"),
     broken("mlflow.yml", "a: 'b", "invalid YAML"),
+    broken("mlflow.yml", "sever: {}", "sever is not a setting"),
+    broken("mlflow.yml", "server: {mlflow_tracking_uri: 3}", "server.mlflow_tracking_uri should"),
     broken("mnist_training/parameters.yml", "- a\n- b\n", "expected entries", "found list"),
     broken("globals.yml", "raw: a\nraw: b\n", "line 2: key 'raw' appears twice"),
     Case("globals in UTF-16", DIGITS, (GLOBALS, "UTF-8"), recode(GLOBALS, "utf-16")),

@@ -1,23 +1,92 @@
-"""Find the file and line of an error in the configuration; Kedro does not always name it."""
+"""Find the file and line of an error in the configuration; Kedro does not always name them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml.constructor import ConstructorError
+from yaml.reader import ReaderError
 
 from kedro_cloud.core.os_errors import format_os_error
 
+_SUFFIXES = {".yml", ".yaml", ".json"}
 _DUPLICATE = "found duplicate key "
 
 
-def find_fault(source: Path) -> str | None:
-    """Return a message for the first invalid YAML file below a folder; None if all are valid."""
-    faults = (_find_fault(path) for path in sorted(source.rglob("*.yml")))
-    return next(filter(None, faults), None)
+def find_fault(folders: Iterable[Path], error: BaseException | None = None) -> str | None:
+    """Return a message with the file of a fault in the configuration; None if none is found.
+
+    Args:
+        folders: Folders with files of the configuration.
+        error: If OmegaConf raised it for an interpolation, the file with this is found.
+    """
+    files = [path for folder in folders for path in _list_files(folder)]
+    if isinstance(error, OmegaConfBaseException) and error.child_node is not None:
+        # The last one, as a value that refers to `base` is valid there, and not as its copy.
+        where = next(filter(None, (_find_value(path, error) for path in reversed(files))), None)
+        return where and f"{where}: {_format_entry(error)}"
+    return next(filter(None, map(_find_fault, files)), None)
+
+
+def find_setting(folders: Iterable[Path], pattern: str, keys: Iterable[str | int]) -> Path | None:
+    """Return the file that sets a key; None if none does.
+
+    Args:
+        folders: Folders with files of the configuration; later ones override earlier ones.
+        pattern: Pattern of the files' names.
+        keys: The nested keys.
+    """
+    keys, found = list(keys), None
+    for path in (path for folder in folders for path in _list_files(folder)):
+        if path.match(pattern) and _contains(yaml.safe_load(path.read_bytes()), keys):
+            found = path
+    return found
+
+
+def _contains(content: Any, keys: Iterable[str | int]) -> bool:
+    for key in keys:
+        if not isinstance(content, dict):
+            return isinstance(content, list)  # an invalid item of the list
+        if key not in content:
+            return False
+        content = content[key]
+    return True
+
+
+def _list_files(folder: Path) -> Iterator[Path]:
+    """Yield the files that Kedro may read; it ignores hidden ones."""
+    for path in sorted(folder.rglob("*")):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix in _SUFFIXES and not is_hidden:
+            yield path
+
+
+def _find_value(path: Path, error: OmegaConfBaseException) -> str | None:
+    """Return the file and line of an interpolation; None if the file does not contain it."""
+    try:
+        scalars = (
+            token
+            for token in yaml.scan(path.read_text(encoding="utf-8"))
+            if isinstance(token, yaml.ScalarToken)
+        )
+        for key, value in pairwise(scalars):
+            is_item = isinstance(error.key, int)
+            if value.value == str(error.child_node) and (is_item or key.value == error.key):
+                return f"{path}, line {value.start_mark.line + 1}"
+    except (OSError, ValueError, yaml.YAMLError):  # of a file that was not read
+        pass
+    return None
+
+
+def _format_entry(error: OmegaConfBaseException) -> str:
+    return f"{error.full_key}: {str(error).splitlines()[0]}"
 
 
 def _find_fault(path: Path) -> str | None:
@@ -34,14 +103,26 @@ def _find_fault(path: Path) -> str | None:
         fault = "not UTF-8; save the file as UTF-8"
     except yaml.MarkedYAMLError as error:
         where += f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        key = str(error.problem).removeprefix(_DUPLICATE)
-        is_duplicate = key != error.problem
-        invalid = f"invalid YAML ({error.problem}); check brackets and indentation"
-        fault = f"key '{key}' appears twice; remove one" if is_duplicate else invalid
+        fault = _format_invalid(error)
+    except ReaderError as error:  # its position counts characters of the text
+        where += f", line {text.count(chr(10), 0, error.position) + 1}"
+        fault = f"character #x{error.character:04x} is not allowed in YAML; remove it"
     except yaml.YAMLError as error:
         fault = f"cannot be read ({error})"
     except OSError as error:
         fault = fault or format_os_error(error).removeprefix(f"{path}: ")
-    except OmegaConfBaseException:  # an interpolation, which Kedro reports with its key
-        return None
+    except OmegaConfBaseException as error:
+        fault = f"{_format_entry(error)}; write a number, text, list or mapping"
+    except (ValueError, AttributeError):  # from the constructor of a tag
+        fault = "a value does not match its tag, such as !!int; remove the tag"
     return f"{where}: {fault}" if fault else None
+
+
+def _format_invalid(error: yaml.MarkedYAMLError) -> str:
+    key = str(error.problem).removeprefix(_DUPLICATE)
+    if key != error.problem:
+        return f"key '{key}' appears twice; remove one"
+    remedy = "check brackets and indentation"
+    if isinstance(error, ConstructorError):
+        remedy = "write plain values and keys, without tags such as !name"
+    return f"invalid YAML ({error.problem}); {remedy}"

@@ -88,7 +88,7 @@ def _format_invalid_file(error: BaseException) -> str | None:
     if not any(module.startswith("kedro.config") for module in modules):
         return None
     root = find_kedro_project(Path.cwd())
-    return root and config_files.find_fault(Path(root) / "conf")
+    return root and config_files.find_fault([Path(root) / "conf"])
 
 
 def describe(error: BaseException) -> str:

@@ -1,12 +1,18 @@
-"""Provide Kedro's configuration loader, with the name of the data set in `globals.yml`."""
+"""Provide Kedro's configuration loader, with the name of the data set in `globals.yml`.
+
+Errors name the file, which Kedro's own often do not.
+"""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
+from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import OmegaConf
+
+from kedro_cloud.core.config_files import find_fault
 
 PARAMETER = "dataset_name"
 """Runtime parameter with the name of the data set, and the resolver that inserts it."""
@@ -28,7 +34,7 @@ class ConfigLoader(OmegaConfigLoader):
         """Return the configuration of a key.
 
         Raises:
-            ValueError: The parameter `dataset_name` is not a valid name.
+            ValueError: The parameter `dataset_name` is not a valid name, or a file is invalid.
         """
         if key == "globals":
             name = get_dataset_name(self.runtime_params)
@@ -38,8 +44,22 @@ class ConfigLoader(OmegaConfigLoader):
                 lambda separator="": "" if name == SAMPLE else f"{separator}{name}",
                 replace=True,
             )
-        found: dict[str, Any] = super().__getitem__(key)
+        try:
+            found: dict[str, Any] = super().__getitem__(key)
+        except MissingConfigException:
+            raise
+        except Exception as error:
+            fault = find_fault(self.folders, error)
+            if fault is None:
+                raise
+            raise ValueError(fault) from error
         return found
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folders of the configuration that is read; later ones override earlier ones."""
+        names = dict.fromkeys([self.base_env, self.env or self.default_run_env])
+        return [Path(self.conf_source) / name for name in names]
 
 
 def get_dataset_name(runtime_params: dict[str, Any] | None) -> str:

@@ -14,8 +14,9 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import settings
 
 from kedro_cloud.compat import dataset_file
-from kedro_cloud.core import config, ranks, tracking_database
+from kedro_cloud.core import config, config_files, ranks, tracking_database
 from kedro_cloud.core.hooks import NoTracking
+from kedro_cloud.core.validation_errors import format_errors
 from quartet.framework import config_loader
 from quartet.framework.config_types import check_types
 
@@ -45,6 +46,9 @@ class PreflightHooks:
             check_types(Path(loader.conf_source), loader.base_env or env, env)
         _check_parameters(context)
         tracking = context.config_loader["mlflow"]
+        is_tracked = not any(isinstance(hooks, NoTracking) for hooks in settings.HOOKS)
+        if is_tracked:  # MLflow is imported in any case
+            _check_tracking(tracking, loader)
         server = tracking.get("server") or {}
         uri = server.get("mlflow_tracking_uri") or ""
         tracking_database.check_address(uri)
@@ -52,7 +56,7 @@ class PreflightHooks:
         if file is None:
             return
         tracking_database.check_database(file)
-        if ranks.rank() == 0 and not any(isinstance(h, NoTracking) for h in settings.HOOKS):
+        if ranks.rank() == 0 and is_tracked:
             tracking_database.create_database(file)
             self._database = file
         if Path.cwd() != context.project_path:
@@ -74,6 +78,23 @@ class PreflightHooks:
             protocol, path = dataset_file(catalog.get(name)) or ("", "")
             if protocol == "file":
                 _check_writable(name, Path(path))
+
+
+def _check_tracking(tracking: Mapping[str, Any], loader: Any) -> None:
+    """Raise if a setting of `mlflow.yml` is unknown or invalid, with the files."""
+    from kedro_mlflow.config.kedro_mlflow_config import (  # type: ignore[import-untyped]
+        KedroMlflowConfig,
+    )
+    from pydantic import ValidationError
+
+    try:
+        KedroMlflowConfig.model_validate(tracking)
+    except ValidationError as error:
+        folders = getattr(loader, "folders", [])
+        keys = [fault["loc"] for fault in error.errors()]
+        files = (config_files.find_setting(folders, "mlflow*", each) for each in keys)
+        where = " and ".join(map(str, dict.fromkeys(filter(None, files)))) or "mlflow.yml"
+        raise ValueError(f"{where}: {format_errors(error)}; see the keys in conf/base") from error
 
 
 def _check_parameters(context: KedroContext) -> None:

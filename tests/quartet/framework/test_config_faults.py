@@ -1,0 +1,110 @@
+"""A fault of the configuration is reported in one line with its file, and key or line."""
+
+from types import SimpleNamespace
+
+import pytest
+from kedro.framework.project import settings
+
+from kedro_cloud.core.errors import describe, is_user_error
+from quartet.framework.hooks import PreflightHooks
+from support import bootstrap
+
+bootstrap()
+KEYS = ("globals", "parameters", "catalog", "credentials", "mlflow")
+UNKNOWN = "there is no entry 'nothing'; check its spelling"
+
+
+BASE = {
+    "globals.yml": "raw: data",
+    "parameters.yml": "seed: 1",
+    "faq/parameters.yml": "faq: {seed: '${seed}'}",
+    "catalog.yml": "questions: {type: json.JSONDataset, filepath: '${globals:raw}/a.json'}",
+    "credentials.yml": "database: {user: a}",
+    "mlflow.yml": "server: {mlflow_tracking_uri: null}",
+}
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """A configuration in a folder that is not a project."""
+    for name, text in BASE.items():
+        path = tmp_path / "conf/base" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "conf/local").mkdir()
+    return tmp_path / "conf"
+
+
+def read(conf, monkeypatch):
+    """Read the configuration as a run does until its first node."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(conf.parent)
+    loader = settings.CONFIG_LOADER_CLASS(str(conf), env="local", **settings.CONFIG_LOADER_ARGS)
+    for key in KEYS:
+        _ = loader[key]
+    context = SimpleNamespace(config_loader=loader, project_path=conf.parent)
+    PreflightHooks().after_context_created(context)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where", "what"),
+    [
+        ("parameters.yml", "a: 1\nb: 2\na: 3\n", ", line 3", "key 'a' appears twice"),
+        ("catalog.yml", "a: {type: x}\na: {type: y}\n", ", line 2", "key 'a' appears twice"),
+        ("parameters.yaml", "a:\n  b: 1\n  b: 2\n", ", line 3", "key 'b' appears twice"),
+        ("mlflow.yml", "ui: {}\nui: {}\n", ", line 2", "key 'ui' appears twice"),
+        ("parameters.yml", "a: 1\nb: !mine 2\n", ", line 2", "'!mine'); write plain values"),
+        ("globals.yml", "raw: !!python/name:os.system\n", ", line 1", "without tags"),
+        ("parameters.yml", "a: !!int x\n", "", "a value does not match its tag"),
+        ("parameters.yml", "a: !!timestamp x\n", "", "a value does not match its tag"),
+        ("parameters.yml", "a: !!set {b, c}\n", "", "a: Value 'set' is not a supported"),
+        ("parameters.yml", "a: 1\nb: \0 3\n", ", line 2", "character #x0000 is not allowed"),
+        ("mlflow.yml", "ui: \0\n", ", line 1", "character #x0000 is not allowed"),
+        ("parameters.yml", "a: 1\nb: ${nothing}\n", ", line 2", f"b: {UNKNOWN}"),
+        (
+            "parameters.yml",
+            "#${nothing}\na: {b: ['${nothing}']}",
+            ", line 2",
+            f"a.b[0]: {UNKNOWN}",
+        ),
+        ("parameters.json", '{"a": {"b": "${nothing}"}}', ", line 1", f"a.b: {UNKNOWN}"),
+        ("globals.yml", "raw: ${nothing}", ", line 1", f"raw: {UNKNOWN}"),
+        ("credentials.yml", "a: {b: '${nothing}'}", ", line 1", f"a.b: {UNKNOWN}"),
+        ("catalog.yml", "a: {filepath: '${globals:b}/c'}", ", line 1", "globals.yml has no entry"),
+        ("catalog.yml", "a: &a {b: '${c:}'}\nd: {<<: *a}", ", line 1", "a.b: Unsupported interpol"),
+        ("mlflow.yml", "server: {mlflow_traking_uri: x}", "", "server.mlflow_traking_uri is not a"),
+        ("mlflow.yml", "sever: {}", "", "sever is not a setting"),
+        ("mlflow.yml", "server: {mlflow_tracking_uri: 3}", "", "server.mlflow_tracking_uri should"),
+        ("mlflow.yml", "ui: {port: [3]}", "", "ui.port should be a valid string (given: [3])"),
+    ],
+)
+def test_the_file_is_named(conf, monkeypatch, name, text, where, what):
+    path = conf / "local" / name
+    path.write_text(text)
+    with pytest.raises(Exception) as raised:
+        read(conf, monkeypatch)
+    assert is_user_error(raised.value)
+    message = describe(raised.value)
+    assert message.startswith(f"{path}{where}: ")
+    assert what in message
+    assert "\n" not in message
+
+
+def test_a_copied_reference_is_found_in_the_copy(conf, monkeypatch):
+    """Kedro resolves each environment by itself, so `${seed}` is unknown in another one."""
+    (conf / "local/parameters.yml").write_text((conf / "base/faq/parameters.yml").read_text())
+    with pytest.raises(ValueError, match="key 'seed' not found") as raised:
+        read(conf, monkeypatch)
+    assert str(raised.value).startswith(f"{conf}/local/parameters.yml, line 1: ")
+
+
+def test_settings_of_two_files_are_named_with_both(conf, monkeypatch):
+    for folder, text in (("base", "sever: {}"), ("local", "u: {}")):
+        (conf / folder / "mlflow_mine.yml").write_text(text)
+    with pytest.raises(ValueError, match="sever is not a setting; u is not a") as raised:
+        read(conf, monkeypatch)
+    assert f"{conf}/base/mlflow_mine.yml and {conf}/local/mlflow_mine.yml: " in str(raised.value)
+
+
+def test_valid_configuration_passes(conf, monkeypatch):
+    read(conf, monkeypatch)
