@@ -310,11 +310,18 @@ def read_parquet(
         choose: Receives the names of all columns; returns those of the columns to read.
 
     Raises:
-        DatasetError: A column appears twice, or the file expands too much; see `check_expansion`.
+        DatasetError: A column appears twice, a chosen one contains lists or other nested values, or
+            the file expands too much; see `check_expansion`.
     """
-    names = pq.ParquetFile(file).schema_arrow.names
-    check_unique_columns(path, names)
-    chosen = choose(names)
+    schema = pq.ParquetFile(file).schema_arrow
+    check_unique_columns(path, schema.names)
+    chosen = choose(schema.names)
+    for name in chosen:
+        if pa.types.is_nested(schema.field(name).type):
+            raise DatasetError(
+                f"{path}: column '{name}' contains {schema.field(name).type}, expected text or "
+                "numbers; save it as text"
+            )
     expanded_bytes = 0
     parts: list[pd.DataFrame] = []
     # With dictionary encoding, repeated texts take memory once, until to_pylist() expands them.

@@ -162,3 +162,28 @@ def test_missing_questions_raise_with_parameter(tmp_path):
 def test_save_of_questions_raises(tmp_path):
     with pytest.raises(DatasetError, match="read-only"):
         QuestionsDataset(filepath=str(tmp_path / "q.csv")).save(QUESTIONS)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "kind"),
+    [
+        ("Id", [["a"], ["b"]], "list<element: string>"),
+        ("question", [["a"], None], "list<element: string>"),
+        ("Id", [{"a": 1}, {"a": 2}], "struct<a: int64>"),
+    ],
+)
+def test_nested_values_of_parquet_are_refused_by_column(tmp_path, column, values, kind):
+    path = tmp_path / "q.parquet"
+    table = {"Id": [1, 2], "question": ["x", "y"], column: values}
+    pd.DataFrame(table).to_parquet(path)
+    with pytest.raises(DatasetError) as raised:
+        QuestionsDataset(filepath=str(path)).load()
+    assert str(raised.value) == (
+        f"{path}: column '{column}' contains {kind}, expected text or numbers; save it as text"
+    )
+
+
+def test_nested_values_of_other_columns_are_ignored(tmp_path):
+    path = tmp_path / "q.parquet"
+    pd.DataFrame({"question": ["x"], "tags": [["a", "b"]]}).to_parquet(path)
+    assert QuestionsDataset(filepath=str(path)).load()["Text0"].tolist() == ["x"]
