@@ -7,6 +7,7 @@ import io
 import json
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -28,6 +29,8 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net", "weigh
 """Keys of the weights in checkpoints that contain more, such as an optimiser."""
 _CHECKSUM = "arrays_sha256"
 """Key of the checksum in the metadata of a safetensors file."""
+_FOLDER = 0x10
+"""Attribute of a folder in a zip archive."""
 _PARALLEL = "module."
 """Prefix of all names if the network was trained with PyTorch's DataParallel."""
 
@@ -64,8 +67,9 @@ class WeightsDataset(FileDataset[Weights, Weights]):
     only tensors are loaded from it (`weights_only`). They may be part of a checkpoint, under
     `state_dict` or a similar key, and their names may start with `module.`.
 
-    Saved files contain the checksum of their arrays, which is checked on loading. Weights that
-    are not finite are refused.
+    Saved files contain the checksum of their arrays, which is checked on loading, as are the CRC-32
+    of PyTorch's zip archives. PyTorch's pickles from before 2020 have none. Weights that are not
+    finite are refused.
 
     ```yaml
     style_weights:
@@ -210,7 +214,34 @@ def _check_sum(tensors: Mapping[str, Tensor], expected: str | None, path: str) -
 
 
 def _from_pickle(content: bytes, path: str) -> dict[str, Tensor]:
+    if content.startswith(b"PK"):
+        _check_archive(content, path)
     return _flatten(_unpickle(content, path), path)
+
+
+def _check_archive(content: bytes, path: str) -> None:
+    """Check the files of a zip archive against their CRC-32, which PyTorch does not.
+
+    Raises:
+        DatasetError: One differs.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            if not any(member.CRC for member in members):
+                return  # saved without, by PyTorch's `set_crc32_options(False)`
+            # PyTorch reads nothing from what is marked as a folder, and leaves its memory as it is.
+            folders = (each.filename for each in members if each.external_attr & _FOLDER)
+            damaged = archive.testzip() or next(folders, None)
+    except Exception as error:  # damaged headers raise any exception
+        raise DatasetError(
+            f"{path}: not a complete file of weights ({error}); download or save it again"
+        ) from error
+    if damaged is not None:
+        raise DatasetError(
+            f"{path}: the weights are damaged ({damaged} has another CRC-32 or type); download or "
+            "save the file again"
+        )
 
 
 def _unpickle(content: bytes, path: str) -> Any:
