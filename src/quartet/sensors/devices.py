@@ -12,10 +12,11 @@ the last weeks, the machine has changed, and each of them raises the threshold. 
 enough windows are above the threshold, and ends when none has been for a while.
 
 With fewer than 1/nu training windows the threshold is an extrapolation, whose false-alarm rate
-training cannot confirm. Then it follows the scores: each alarm raises it, and each window lowers it
-by nu times as much, so that a share of about nu is above it (online quantile regression; Gibbs and
-Candès, "Adaptive conformal inference under distribution shift", NeurIPS 2021, whose update is of
-the probability instead of the threshold). It never falls below the trained one.
+training cannot confirm. Then it follows the scores: each event raises it, and each window lowers it
+by nu times as much, so that drift does not cause alarms forever (online quantile regression, as in
+Gibbs and Candès, "Adaptive conformal inference under distribution shift", NeurIPS 2021, whose
+update is of the probability instead of the threshold). Events instead of windows, so that a long
+anomaly does not hide the next one. It never falls below the trained one.
 """
 
 from __future__ import annotations
@@ -246,7 +247,7 @@ class _Follower:
         thresholds = history["threshold"].tolist()
         self._history = list(zip(ends.tolist(), starts.tolist(), thresholds, strict=True))
         self._nu = nu
-        self._last_threshold = threshold
+        self._start_threshold = threshold
         self._starts: deque[int] = deque()
         self._recent: deque[int] = deque(maxlen=settings.required_windows)
         self._last, self._event = -np.inf, 0
@@ -275,11 +276,11 @@ class _Follower:
             self._starts.popleft()
         step = self._settings.adaptation
         if self._nu:
-            since = end - self._last
+            since = end - self._event
             if not step or since > self._horizon:  # which is as far as the history goes back
                 return self._threshold
             falling = step * self._nu * since / self._seconds
-            raised = np.log(self._last_threshold / self._threshold) + step - falling
+            raised = np.log(self._start_threshold / self._threshold) + step - falling
         else:
             raised = step * (len(self._starts) - _MAX_EXCESS * _HORIZON_EVENTS)
         return float(self._threshold * np.exp(max(raised, 0.0)))
@@ -287,4 +288,5 @@ class _Follower:
     def _extend(self, end: int, start: int, threshold: float) -> None:
         if start != self._event:
             self._starts.append(start)
-        self._last, self._event, self._last_threshold = end, start, threshold
+            self._start_threshold = threshold
+        self._last, self._event = end, start
