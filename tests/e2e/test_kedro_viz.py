@@ -129,7 +129,7 @@ def test_outputs_are_not_in_an_earlier_layer_than_inputs(name):
                 assert places == sorted(places), (given, made)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SIZES)
 def test_a_pipeline_opens_as_a_few_boxes_with_readable_names(
     name, flowchart, complaints, keep_screenshot
 ):

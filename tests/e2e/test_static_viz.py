@@ -87,12 +87,25 @@ def requests(window):
     return context, addresses
 
 
+def names_of(pipeline):
+    """Return the names of a pipeline's nodes and datasets."""
+    datasets = {name for name in pipeline.datasets() if not name.startswith("params:")}
+    return datasets | {node.short_name for node in pipeline.nodes}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_pipeline_opens_from_a_static_server(name, requests, address, complaints):
+def test_every_node_and_dataset_of_the_pipeline_is_exported(name, site):
+    path = site / f"quartet/docs/kedro-viz/api/pipelines/{name}"
+    nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+    found = {node["name"] for node in nodes if node["type"] in {"task", "data"}}
+    assert found == names_of(pipelines[name])
+
+
+@pytest.mark.parametrize("name", ["__default__", "mnist_training"])
+def test_a_pipeline_opens_from_a_static_server(name, requests, address, complaints):
     context, addresses = requests
     page = open_flowchart(context, f"{address}?pid={name}{UNFOLDED}")
-    expected = {node.short_name for node in pipelines[name].nodes}
-    expected |= {each for each in pipelines[name].datasets() if not each.startswith("params:")}
+    expected = names_of(pipelines[name])
     assert set(page.locator(".pipeline-node__text").all_text_contents()) == expected
     assert hidden_names(page) == []
     assert [each for each in addresses if not each.startswith((address, "data:", "blob:"))] == []
