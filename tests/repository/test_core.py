@@ -13,7 +13,7 @@ import pytest
 
 from kedro_cloud.core import extras
 from locks import applicable
-from support import LIGHT, ROOT, clean_environment, make_workspace
+from support import QUICK, ROOT, clean_environment, make_workspace
 
 CORE = "requirements-core.lock"
 PIPELINE = min(path.parent.name for path in (ROOT / "conf/azureml").glob("*/catalog.yml"))
@@ -96,7 +96,8 @@ def test_ranks_need_the_extra_mpi(project: Path, core_packages: Path) -> None:
 
 @pytest.mark.integration
 def test_the_core_runs_every_scenario(tmp_path: Path, core_packages: Path) -> None:
-    result = kedro(make_workspace(tmp_path), core_packages, "run", "--params", LIGHT)
+    given = f"{QUICK},faq_study_settings.trials=2,reference_recipe.trees=20"
+    result = kedro(make_workspace(tmp_path), core_packages, "run", "--params", given)
     assert result.returncode == 0, result.stderr
 
 
