@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
@@ -74,6 +74,20 @@ def bootstrap() -> ProjectMetadata:
     from kedro.framework.startup import bootstrap_project
 
     return bootstrap_project(ROOT)
+
+
+@cache
+def read_configuration(kind: str, environment: str = "base", **params: str) -> dict[str, Any]:
+    """Return the catalog or the parameters of a run with these `--params`, read once.
+
+    The caller must not change it.
+    """
+    from kedro.framework.project import settings
+
+    loader = settings.CONFIG_LOADER_CLASS(
+        str(ROOT / "conf"), env=environment, runtime_params=params, **settings.CONFIG_LOADER_ARGS
+    )
+    return {name: entry for name, entry in loader[kind].items() if not name.startswith("_")}
 
 
 def make_workspace(folder: Path) -> Path:

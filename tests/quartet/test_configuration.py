@@ -13,7 +13,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.validation import TypeExtractor
 
 from kedro_cloud.jobs.steps import Steps
-from support import ROOT, bootstrap
+from support import ROOT, bootstrap, read_configuration
 
 bootstrap()
 NAMES = sorted(set(pipelines))
@@ -23,14 +23,8 @@ LOCATIONS = ("filepath", "path", "folder", "url", "trained_on")
 """Arguments of datasets with a location."""
 
 
-def load(environment, kind="catalog"):
-    loader = settings.CONFIG_LOADER_CLASS(
-        str(ROOT / "conf"), env=environment, **settings.CONFIG_LOADER_ARGS
-    )
-    return {name: entry for name, entry in loader[kind].items() if not name.startswith("_")}
-
-
-BASE, AZURE, PARAMETERS = load("base"), load("azureml"), load("base", "parameters")
+BASE, AZURE = read_configuration("catalog"), read_configuration("catalog", "azureml")
+PARAMETERS = read_configuration("parameters")
 MODELS = {
     name: model
     for name, model in TypeExtractor(dict(pipelines)).extract_types_from_pipelines().items()
@@ -162,10 +156,11 @@ def test_both_environments_have_the_same_datasets():
     assert BASE.keys() == AZURE.keys()
 
 
-@pytest.mark.parametrize("name", sorted(BASE))
-def test_environments_differ_only_in_locations(name):
-    assert list(find_differences(BASE[name], AZURE[name])) == []
-    assert not [BASE[name][key] for key in LOCATIONS if "abfs://" in (BASE[name].get(key) or "")]
+def test_environments_differ_only_in_locations():
+    differences = {name: list(find_differences(BASE[name], AZURE[name])) for name in BASE}
+    assert {name: found for name, found in differences.items() if found} == {}
+    local = [entry.get(key) or "" for entry in BASE.values() for key in LOCATIONS]
+    assert not [location for location in local if "abfs://" in location]
 
 
 TABLE = {"type": "pandas.ParquetDataset", "filepath": "data/a.parquet", "metadata": {"x": 1}}
@@ -198,10 +193,9 @@ def test_carried_datasets_have_distinct_files():
 def test_local_override_changes_only_the_named_parameter(tmp_path):
     shutil.copytree(ROOT / "conf/base", tmp_path / "base")
     (tmp_path / "local").mkdir()
-    loader = settings.CONFIG_LOADER_CLASS(str(tmp_path), **settings.CONFIG_LOADER_ARGS)
     group, before = next(
         (name, entries)
-        for name, entries in loader["parameters"].items()
+        for name, entries in PARAMETERS.items()
         if isinstance(entries, dict) and len(entries) > 1
     )
     changed = next(iter(before))
@@ -210,12 +204,12 @@ def test_local_override_changes_only_the_named_parameter(tmp_path):
     assert loader["parameters"][group] == before | {changed: 987}
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
-def test_parameters_are_complete_and_equal_the_defaults_of_their_model(name):
-    given, fields = PARAMETERS[name], MODELS[name].model_fields
-    assert given.keys() == fields.keys()
-    required = {field: given[field] for field in fields if fields[field].is_required()}
-    assert MODELS[name](**given) == MODELS[name](**required)
+def test_parameters_are_complete_and_equal_the_defaults_of_their_model():
+    for name, model in MODELS.items():
+        given, fields = PARAMETERS[name], model.model_fields
+        assert given.keys() == fields.keys(), name
+        required = {field: given[field] for field in fields if fields[field].is_required()}
+        assert model(**given) == model(**required), name
 
 
 def test_datasets_have_distinct_files():
@@ -241,12 +235,11 @@ def test_every_catalog_entry_is_used():
 
 
 def test_reports_are_saved_in_the_folder_of_their_pipeline():
-    catalog = BASE
     for name in pipelines:
         outputs = pipelines[name].all_outputs()
-        reports = [catalog[output]["filepath"] for output in outputs if output.endswith("_figure")]
+        reports = [BASE[output]["filepath"] for output in outputs if output.endswith("_figure")]
         if name not in {"__default__", "sample_data"}:
             assert reports
             assert all(path.startswith(f"data/08_reporting/{name}/") for path in reports)
-            metrics = catalog[f"{name}_metrics"]["filepath"]
+            metrics = BASE[f"{name}_metrics"]["filepath"]
             assert metrics == f"data/08_reporting/{name}/metrics.json"

@@ -2,17 +2,18 @@
 
 import contextlib
 import functools
+import re
 
 import pytest
 import yaml
 from click.testing import CliRunner
-from kedro.framework.project import pipelines, settings
+from kedro.framework.project import pipelines
 
 from kedro_cloud.cli.azureml import azureml
 from kedro_cloud.core import ranks as distributed
 from kedro_cloud.jobs import registry
 from kedro_cloud.jobs.steps import Steps
-from support import ROOT, bootstrap
+from support import ROOT, bootstrap, read_configuration
 
 PIPELINES = ROOT / "src/quartet/pipelines"
 METADATA = bootstrap()
@@ -24,14 +25,6 @@ COMPUTE = {"cpu", "gpu", "memory"}
 @functools.cache
 def steps_of(name):
     return Steps(pipelines[name], COMPUTE)
-
-
-@functools.cache
-def configuration(what):
-    loader = settings.CONFIG_LOADER_CLASS(
-        str(ROOT / "conf"), env="azureml", **settings.CONFIG_LOADER_ARGS
-    )
-    return loader[what]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +81,7 @@ def test_inputs_are_bound_to_outputs_of_other_steps(name, compiled):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_step_runs_in_the_image_of_the_lock_file(name, compiled):
-    image = configuration("azureml")["azure"]["environment_name"]
+    image = read_configuration("azureml", "azureml")["azure"]["environment_name"]
     for step, job in compiled[name]["jobs"].items():
         begin = f"kedro azureml -e azureml execute --pipeline={name} --node={step}"
         assert f"{job['component']['command']} ".startswith(f"{begin} ")
@@ -110,7 +103,7 @@ def test_only_what_other_steps_read_is_an_output(name, compiled):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_distributed_steps_use_mpi(name, compiled):
-    parameters = configuration("parameters")
+    parameters = read_configuration("parameters", "azureml")
     for step in steps_of(name).nodes:
         job = compiled[name]["jobs"][step.name]
         if distributed.TAG not in step.tags:
@@ -129,12 +122,12 @@ def test_parameters_name_the_distributed_steps(kind):
         for step in steps.nodes
         if distributed.TAG in step.tags
     }
-    assert configuration("parameters")[kind].keys() == distributed_steps
+    assert read_configuration("parameters", "azureml")[kind].keys() == distributed_steps
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tags_select_the_cluster(name, compiled):
-    clusters = configuration("azureml")["azure"]["compute"]
+    clusters = read_configuration("azureml", "azureml")["azure"]["compute"]
     for step in steps_of(name).nodes:
         tag = next(iter(step.tags & COMPUTE), "__default__")
         cluster = clusters[tag]["cluster_name"]
@@ -146,7 +139,7 @@ def test_tags_select_the_cluster(name, compiled):
 
 def test_a_first_job_needs_only_one_cpu_cluster():
     """A new subscription has no quota for GPUs: its first job would wait forever."""
-    clusters = configuration("azureml")["azure"]["compute"]
+    clusters = read_configuration("azureml", "azureml")["azure"]["compute"]
     assert {each["cluster_name"] for each in clusters.values()} == {"cpu-cluster"}
 
 
@@ -167,7 +160,7 @@ def find_uncacheable(steps, catalog):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_only_steps_with_known_inputs_and_outputs_are_deterministic(name, compiled):
-    assert list(find_uncacheable(steps_of(name), configuration("catalog"))) == []
+    assert list(find_uncacheable(steps_of(name), read_configuration("catalog", "azureml"))) == []
     for step in steps_of(name).nodes:
         component = compiled[name]["jobs"][step.name]["component"]
         assert component["is_deterministic"] == ("deterministic" in step.tags)
@@ -205,3 +198,14 @@ def test_the_cursor_moves_last():
     writers = [n for n in order if pipelines["anomaly_scoring"].only_nodes(n).all_outputs() & made]
     assert all(order.index(writer) < order.index(mover) for writer in writers)
     assert len(writers) == 3
+
+
+def test_names_of_steps_are_valid_in_azure_ml():
+    names = [node.name for name in NAMES for node in steps_of(name).nodes]
+    assert [name for name in names if not re.fullmatch(r"[a-z_]+", name)] == []
+
+
+def test_messages_of_the_project_contain_no_fixed_command():
+    for folder in ("datasets", "framework", "pipelines"):
+        for path in (ROOT / "src/quartet" / folder).rglob("*.py"):
+            assert "kedro run --pipelines" not in path.read_text(), path

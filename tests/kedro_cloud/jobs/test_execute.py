@@ -8,14 +8,13 @@ from types import SimpleNamespace
 import mlflow
 import pytest
 import yaml
-from kedro.framework.project import pipelines
 
-from kedro_cloud.jobs.steps import Steps
 from plain import PIPELINE, write_files
 from stepping import execute, make_project
-from support import ROOT, bootstrap, run_kedro
+from support import bootstrap, run_kedro
 
 bootstrap()
+pytestmark = pytest.mark.integration
 PIPELINES = {
     "ingest_readings": "sensor_ingestion",
     "select_windows": "anomaly_training",
@@ -195,16 +194,9 @@ def test_validators_run_once_in_a_step_and_rejected_data_is_not_saved(
     assert not (local_project / "data/02_intermediate/companies.csv").exists()
 
 
-def test_names_of_steps_are_valid_in_azure_ml():
-    for pipeline in pipelines.values():
-        for node in Steps(pipeline).nodes:
-            assert re.fullmatch(r"[a-z_]+", node.name)
-
-
 @pytest.mark.parametrize(
     ("command", "advice"),
     [
-        (("run",), "kedro run --pipelines titles"),
         (("run", "-e", "local"), "kedro run -e local --pipelines titles"),
         (
             ("azureml", "-e", "azureml", "execute", f"--pipeline={PIPELINE}", "--node=prepare"),
@@ -218,9 +210,3 @@ def test_a_node_advises_the_command_that_was_given(local_project, command, advic
     result = run_kedro(local_project, *command, "--params", params, environment=environment)
     assert result.returncode == 1
     assert f"no title; run `{advice}` first" in result.stderr
-
-
-def test_messages_of_the_project_contain_no_fixed_command():
-    for folder in ("datasets", "framework", "pipelines"):
-        for path in (ROOT / "src/quartet" / folder).rglob("*.py"):
-            assert "kedro run --pipelines" not in path.read_text(), path

@@ -7,7 +7,7 @@ import pytest
 from kedro.framework.project import pipelines, settings
 
 from quartet.framework.config_loader import get_dataset_name
-from support import ROOT, bootstrap
+from support import ROOT, bootstrap, read_configuration
 
 bootstrap()
 SHARED = {
@@ -35,7 +35,10 @@ def locations(entry):
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_data_sets_have_no_dataset_in_common(environment):
-    catalogs = [load(environment, dataset_name=name)["catalog"] for name in ("a", "b", "sample")]
+    catalogs = [
+        read_configuration("catalog", environment, dataset_name=name)
+        for name in ("a", "b", "sample")
+    ]
     places = [
         {name: locations(entry) for name, entry in catalog.items() if name not in SHARED}
         for catalog in catalogs
@@ -50,14 +53,17 @@ def test_data_sets_have_no_dataset_in_common(environment):
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_shared_datasets_are_those_of_the_samples(environment):
-    catalogs = [load(environment, **params)["catalog"] for params in ({"dataset_name": "a"}, {})]
+    catalogs = [
+        read_configuration("catalog", environment, **params)
+        for params in ({"dataset_name": "a"}, {})
+    ]
     found, sample = ({name: catalog[name] for name in SHARED} for catalog in catalogs)
     assert found == sample
 
 
 def test_samples_are_the_default_and_lie_in_the_roots():
-    assert load("base")["catalog"] == load("base", dataset_name="sample")["catalog"]
-    catalog = load("base")["catalog"]
+    catalog = read_configuration("catalog", "base")
+    assert catalog == read_configuration("catalog", "base", dataset_name="sample")
     assert catalog["faq_originals"]["filepath"] == "data/01_raw/faq/orig-q.tsv.gz"
     assert catalog["faq_ranker"]["model_name"] == "FAQ_ranker"
 

@@ -3,12 +3,12 @@
 import io
 import json
 import shutil
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from kedro.framework.project import settings
 from kedro.io import DataCatalog, DatasetError
 from PIL import Image
 
@@ -22,7 +22,7 @@ from quartet.style import training
 from quartet.style.network import build_network
 from quartet.style.settings import PaintingDescription
 from style_inputs import photographs, random_vgg, small_training, stripes
-from support import ROOT, bootstrap, run_kedro
+from support import bootstrap, read_configuration, run_kedro
 
 bootstrap()
 DESCRIPTION = PaintingDescription(title="Stripes", licence="public domain")
@@ -165,6 +165,7 @@ def test_report_describes_the_training(inputs):
     assert "| title | Stripes |" in card
 
 
+@pytest.mark.integration
 def test_complete_run_creates_a_style(workspace, inputs):
     pictures = workspace / "Bilder, 日本"
     shutil.copytree(inputs / "photos", pictures)
@@ -199,18 +200,16 @@ def test_complete_run_creates_a_style(workspace, inputs):
     assert pd.read_csv(reports / "history.csv")["step"].tolist() == [1, 2]
 
 
-def create_catalog(workspace, **given):
+def create_catalog(**given):
     """Return the catalog for some `--params`."""
-    loader = settings.CONFIG_LOADER_CLASS(
-        str(workspace / "conf"), runtime_params=given, **settings.CONFIG_LOADER_ARGS
-    )
+    entries = read_configuration("catalog", **given)
     names = ("painting", "photographs", "test_photographs", "vgg_weights")
-    return DataCatalog.from_config({name: loader["catalog"][name] for name in names})
+    return DataCatalog.from_config({name: deepcopy(entries[name]) for name in names})
 
 
 @pytest.fixture(scope="module")
 def plain_catalog():
-    return create_catalog(ROOT)
+    return create_catalog()
 
 
 def test_missing_inputs_raise_with_a_remedy(plain_catalog):
@@ -230,9 +229,7 @@ def test_invalid_inputs_raise_with_a_remedy(inputs):
         "photographs": ("nowhere", r"nowhere: no such folder; .*photographs=FOLDER"),
         "test_photographs": ("empty", r"empty: contains no pictures .*test_photographs=FOLDER"),
     }
-    catalog = create_catalog(
-        ROOT, **{name: str(inputs / path) for name, (path, _) in wrong.items()}
-    )
+    catalog = create_catalog(**{name: str(inputs / path) for name, (path, _) in wrong.items()})
     for dataset, (_, message) in wrong.items():
         with pytest.raises(DatasetError, match=message):
             catalog.load(dataset)
