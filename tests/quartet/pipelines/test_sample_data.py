@@ -1,5 +1,7 @@
 """The pipeline `sample_data` reproduces the committed samples."""
 
+import pytest
+
 from support import run_kedro
 
 
@@ -7,6 +9,7 @@ def read_files(folder):
     return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.integration
 def test_pipeline_reproduces_the_committed_samples(workspace):
     raw = workspace / "data/01_raw"
     committed = read_files(raw)
