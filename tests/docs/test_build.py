@@ -72,35 +72,26 @@ def test_marker_in_a_block_of_code_is_left_as_it_is(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
-def test_page_has_nothing_that_is_still_to_be_written(page: Path) -> None:
+def test_pages_have_nothing_that_is_still_to_be_written() -> None:
     """Guillemets mark what is missing."""
-    lines = page.read_text(encoding="utf-8").splitlines()
+    lines = [line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines()]
     assert [line for line in lines if re.search("[«»]", line)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
-def test_tables_of_a_page_have_as_many_cells_on_github(page: Path) -> None:
+def test_tables_have_as_many_cells_on_github() -> None:
     """GitHub ends a cell at each bar that has no backslash, even within code."""
-    text = re.sub(r"^(`{3,}).*?^\1$", "", page.read_text("utf-8"), flags=re.M | re.S)
-    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.M)
-    for table in tables:
+    texts = (re.sub(r"^(`{3,}).*?^\1$", "", p.read_text("utf-8"), flags=re.M | re.S) for p in PAGES)
+    for table in (table for text in texts for table in re.findall(r"(?:^\|.*\n)+", text, re.M)):
         cells = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
         assert len(set(cells)) == 1, table
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
-def test_links_of_a_page_lead_to_files_of_the_repository(page: Path) -> None:
+def test_links_and_pictures_lead_to_files_of_the_repository() -> None:
     """So that they work on GitHub too, where nothing is built."""
-    text = re.sub(r"^(`{3,}).*?^\1$|`[^`\n]+`", "", page.read_text("utf-8"), flags=re.M | re.S)
-    targets = re.findall(r"\]\((?![a-z]+:)([^)\s#]+)", text)
-    assert [name for name in targets if not (page.parent / name).exists()] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(DOCS).as_posix())
-def test_every_picture_of_a_page_is_there(page: Path) -> None:
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)", page.read_text(encoding="utf-8"))
-    assert [name for name in pictures if not (page.parent / name).is_file()] == []
+    for page in PAGES:
+        text = re.sub(r"^(`{3,}).*?^\1$|`[^`\n]+`", "", page.read_text("utf-8"), flags=re.M | re.S)
+        targets = re.findall(r"\]\((?![a-z]+:)([^)\s#]+)", text)
+        assert [name for name in targets if not (page.parent / name).exists()] == [], page
 
 
 def test_site_reads_without_a_network(site: Path) -> None:

@@ -18,12 +18,9 @@ def test_an_insecure_setting_is_found(kind):
     )
 
 
-TEXTS = sorted(path for path in INFRA.rglob("*") if path.is_file())
-
-
-@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(INFRA)))
-def test_no_file_contains_or_requests_a_secret(path):
-    assert secrets(path.read_text()) == []
+def test_no_file_contains_or_requests_a_secret():
+    for path in INFRA.rglob("*"):
+        assert not path.is_file() or secrets(path.read_text()) == [], path
 
 
 @pytest.mark.parametrize(
