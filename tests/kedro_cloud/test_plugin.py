@@ -28,7 +28,7 @@ def test_each_hook_has_an_entry_point_of_its_name_and_runs_once() -> None:
 
 
 def test_a_project_that_installs_the_plugin_has_its_commands(plain_project: Path) -> None:
-    listed = run_kedro(plain_project, "--help", fresh=True)
+    listed = run_kedro(plain_project, "--help")
     assert listed.returncode == 0, listed.stderr
     for command in ("azureml", "cloud"):
         assert len(re.findall(rf"^  {command} ", listed.stdout, re.MULTILINE)) == 1

@@ -31,14 +31,9 @@ def test_quick_commands_import_no_heavy_libraries(command):
 
 @needs_azure
 def test_commands_of_plugins_are_available():
-    for command in (
-        ["mlflow", "ui", "--help"],
-        ["azureml", "compile", "--help"],
-        ["viz", "--help"],
-    ):
-        result = run_kedro(ROOT, *command)
-        assert result.returncode == 0, result.stderr
-        assert "Usage" in result.stdout
+    result = run_kedro(ROOT, "mlflow", "ui", "--help")
+    assert result.returncode == 0, result.stderr
+    assert "Usage" in result.stdout
     listed = run_kedro(ROOT, "--help", fresh=True)
     for command in ("mlflow", "azureml", "viz", "fetch", "registry"):
         assert f"  {command} " in listed.stdout or f"  {command}\n" in listed.stdout
