@@ -7,8 +7,6 @@ the source controls it, so moving objects do not lag, and nothing remains after 
 
 from __future__ import annotations
 
-from math import ceil, log
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageFilter
@@ -16,22 +14,19 @@ from scipy.ndimage import uniform_filter
 
 from quartet.style.video import Picture
 
-_STILL_BELOW = 4
-_MOVING_FROM = 12
+_STILL_BELOW = 3
+_MOVING_FROM = 9
 """Change of the source, levels, up to which it counts as noise, and from which on as motion."""
 
-_ANALYSIS_HEIGHT = 360
-"""Approximate shorter side of the reduced pictures in which motion is detected."""
+_ANALYSIS_HEIGHT = 180
+"""Approximate shorter side of the reduced pictures in which motion is detected; at least two pixels
+are averaged in each direction."""
 
 _CELL_SIDE = 8
 """Side of the cells, pixels of the reduced picture, in which the surroundings are averaged."""
 
 _BAND_ROWS = 32
 """Rows blended at a time, so that they stay in the CPU cache."""
-
-_MAX_RESIDUAL = 1 / 64
-"""Weight that frames before a segment may have in its first frame: of a flicker of 30 levels, less
-than half a level."""
 
 _LEVELS = np.arange(256)
 _STILLNESS = np.clip(255 * (_MOVING_FROM - _LEVELS) / (_MOVING_FROM - _STILL_BELOW), 0, 255).astype(
@@ -42,14 +37,15 @@ _STILLNESS = np.clip(255 * (_MOVING_FROM - _LEVELS) / (_MOVING_FROM - _STILL_BEL
 def warm_up_frames(strength: float) -> int:
     """Return how many frames before a segment to smooth first, where they exist.
 
-    Earlier frames then have a weight of at most 1/64, so the transition between segments is
-    invisible. 0 at a strength of 0.
+    Their number is the mean age of the pictures in a weighted mean: 2 at a strength of 0.7.
+    If flicker is noise, the first frame of the segment then differs from the frame before by
+    1.3 times as much as frames within a segment, and by less than without smoothing.
 
     Raises:
         ValueError: `strength` is outside [0, 1).
     """
     _check_strength(strength)
-    return ceil(log(_MAX_RESIDUAL) / log(strength)) if strength else 0
+    return round(strength / (1 - strength))
 
 
 class Smoother:
@@ -57,15 +53,15 @@ class Smoother:
 
     Where the source is still, the output is `strength` times the previous output plus
     1 - `strength` times the stylized picture; where it moves, the stylized picture; in
-    between, interpolated. Motion is the change of the source since the previous frame, in
-    block means (2 × 2 pixels at 720 lines, where noise mostly cancels out) of the channel
-    that changes most: up to 4 levels are still, 12 levels are full motion, which also extends
+    between, interpolated. Until enough frames have come, it is their mean. Motion is the change of the source since the previous frame, in
+    block means (4 × 4 pixels at 720 lines, where noise mostly cancels out) of the channel
+    that changes most: up to 3 levels are still, 9 levels are full motion, which also extends
     to neighbouring blocks. A uniform area surrounded by motion, such as the sky while the
     camera pans, also counts as moving. Only one frame is kept in memory.
 
     Args:
-        strength: From 0 (off) to below 1. At 0.8, flicker has a third of its amplitude, and
-            slow changes of light are delayed by four frames.
+        strength: From 0 (off) to below 1. At 0.7, flicker has 0.4 times its amplitude, and
+            slow changes of light are delayed by two frames.
 
     Raises:
         ValueError: `strength` is outside [0, 1).
@@ -74,6 +70,7 @@ class Smoother:
     def __init__(self, strength: float) -> None:
         _check_strength(strength)
         self._strength = strength
+        self._frames = 0
         self._previous_source: Image.Image | None = None
         """Source of the previous frame, scaled down."""
         self._previous_result = np.empty((0, 0), dtype=np.float32)
@@ -101,13 +98,14 @@ class Smoother:
                 f"{source.shape}; both must have the shape of the first frame"
             )
         before, self._previous_source = self._previous_source, _downscale(source)
+        self._frames += 1
         if before is None:
             return stylized
         return _blend(
             self._previous_result,
             stylized,
             _stillness_mask(before, self._previous_source),
-            self._strength,
+            min(self._strength, 1 - 1 / self._frames),
         )
 
 
@@ -126,7 +124,7 @@ def _downscale(picture: Picture) -> Image.Image:
 
 
 def _block_side(picture: Picture) -> int:
-    return max(1, round(min(picture.shape[:2]) / _ANALYSIS_HEIGHT))
+    return max(2, round(min(picture.shape[:2]) / _ANALYSIS_HEIGHT))
 
 
 def _stillness_mask(before: Image.Image, after: Image.Image) -> NDArray[np.uint8]:
