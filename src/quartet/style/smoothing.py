@@ -14,8 +14,8 @@ from scipy.ndimage import uniform_filter
 
 from quartet.style.video import Picture
 
-_STILL_BELOW = 3
-_MOVING_FROM = 9
+_STILL_BELOW = 4
+_MOVING_FROM = 12
 """Change of the source, levels, up to which it counts as noise, and from which on as motion."""
 
 _ANALYSIS_HEIGHT = 180
@@ -53,11 +53,12 @@ class Smoother:
 
     Where the source is still, the output is `strength` times the previous output plus
     1 - `strength` times the stylized picture; where it moves, the stylized picture; in
-    between, interpolated. Until enough frames have come, it is their mean. Motion is the change of the source since the previous frame, in
-    block means (4 × 4 pixels at 720 lines, where noise mostly cancels out) of the channel
-    that changes most: up to 3 levels are still, 9 levels are full motion, which also extends
-    to neighbouring blocks. A uniform area surrounded by motion, such as the sky while the
-    camera pans, also counts as moving. Only one frame is kept in memory.
+    between, interpolated. The first outputs are means of the pictures so far. Motion is the
+    change of the source since the previous frame, in block means (4 × 4 pixels at 720 lines,
+    where noise mostly cancels out) of the channel that changes most: up to 4 levels are still,
+    12 levels are full motion, which also extends to neighbouring blocks. A uniform area
+    surrounded by motion, such as the sky while the camera pans, also counts as moving. Only
+    one frame is kept in memory.
 
     Args:
         strength: From 0 (off) to below 1. At 0.7, flicker has 0.4 times its amplitude, and

@@ -107,6 +107,22 @@ def test_warm_up_frames_are_not_counted(tmp_path, mirror):
     assert alone[8] == kept[8]
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_smoothing_gives_the_same_segments_on_any_number_of_ranks(tmp_path, mirror, ranks):
+    generator = np.random.default_rng(0)
+    still = generator.integers(0, 250, (64, 96, 3), np.uint8)
+    noisy = [still + generator.integers(0, 4, still.shape, np.uint8) for _ in range(40)]
+    source = write_video(tmp_path / "a.mp4", options=KEYS, pictures=noisy)
+    plan = plan_video(source, 8)
+    firsts = [first for first, _ in plan.segments]
+    complete, _ = stylize(source, plan, firsts, mirror, smoothing=0.7)
+    kept = {}
+    for rank in range(ranks):
+        kept |= stylize(source, plan, firsts[rank::ranks], mirror, smoothing=0.7)[0]
+    assert complete == kept
+    assert kept != stylize(source, plan, firsts, mirror)[0]
+
+
 def test_progress_is_reported_per_frame(tmp_path, mirror):
     source = write_video(tmp_path / "a.mp4", 16, options=KEYS)
     plan, counts = plan_video(source, 8), []
