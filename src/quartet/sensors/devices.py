@@ -277,7 +277,8 @@ class _Follower:
         step = self._settings.adaptation
         if self._nu:
             since = end - self._event
-            if not step or since > self._horizon:  # which is as far as the history goes back
+            # The history goes back as far as the horizon; multiples of a threshold of 0 are 0.
+            if not step or not self._threshold or since > self._horizon:
                 return self._threshold
             falling = step * self._nu * since / self._seconds
             raised = np.log(self._start_threshold / self._threshold) + step - falling

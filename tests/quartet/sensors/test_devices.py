@@ -144,12 +144,12 @@ def test_a_device_without_a_threshold_raises_no_alarm(model_set):
     np.testing.assert_array_equal(restored.device_threshold, model_set.device_threshold)
 
 
-def count_alarms(values, trained, **options):
-    """Share of windows with an alarm of a device with threshold 1, trained on some windows."""
+def count_alarms(values, trained, threshold=1.0, **options):
+    """Models, scores and alarms of a device with a threshold, trained on some windows."""
     models = fit_model_set(simulate_windows(1, 60), MODELS, HOUR).model_set
     models = replace(
         models,
-        device_threshold=np.ones(1),
+        device_threshold=np.full(1, threshold),
         device_event_rate=np.full(1, 0.002),
         nu=np.full(1, 0.002),
         windows=np.full(1, trained),
@@ -214,3 +214,11 @@ def test_a_retrained_device_starts_from_its_new_threshold():
     assert len(alarms) == 1
     assert len(raise_alarms(retrained, later, alarms, DeviceAlarms())) == 1
     assert raise_alarms(models, later, alarms, DeviceAlarms()).empty
+
+
+def test_a_threshold_of_zero_stays_and_raises_alarms():
+    """All scores of training are 0, as of a sensor with two values, and so is the threshold."""
+    values = np.zeros(100)
+    values[[5, 60]] = 3
+    alarms = count_alarms(values, 15, threshold=0.0)[-1]
+    assert alarms["threshold"].tolist() == [0, 0]
