@@ -4,6 +4,7 @@ Robust z-score and isolation forest are trained per sensor, on the same windows 
 residual of a principal component analysis sees all sensors of a device. Their thresholds are also
 calibrated by cross-validation: the series is divided into blocks of time, each block is scored by
 a detector fitted to the other blocks, and the threshold is the quantile at 1 - nu of all scores.
+Like the machines, a baseline raises no alarm if there are too few normal windows.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sklearn.ensemble import IsolationForest
 
 from quartet.sensors.evaluation import EventScores, event_scores
 from quartet.sensors.features import window_features
+from quartet.sensors.robust import FEWEST_WINDOWS
 from quartet.sensors.settings import Baselines
 
 Array = NDArray[np.float64]
@@ -75,9 +77,10 @@ def fit_threshold(fit: Fit, training: Array, settings: Baselines) -> float:
     Args:
         fit: The detector.
         training: Shape (w, d), in the order of time.
-        settings: nu, and the number of blocks that are held out in turn.
+        settings: nu, and the number of blocks that are held out in turn, at most one per window.
     """
-    bounds = np.linspace(0, len(training), settings.blocks + 1).round().astype(int)
+    blocks = min(settings.blocks, len(training))
+    bounds = np.linspace(0, len(training), blocks + 1).round().astype(int)
     scores = np.empty(len(training))
     for first, last in pairwise(bounds.tolist()):
         others = np.concatenate([training[:first], training[last:]])
@@ -120,6 +123,8 @@ def detect_alarms(
     alarms = np.zeros(len(windows), dtype=bool)
     for pair in sorted(chosen & set(trained) & set(scored)):
         (_, old), (rows, new) = trained[pair], scored[pair]
+        if len(old) < FEWEST_WINDOWS:
+            continue
         # The z-score needs the mean, which is first; the forest only the configured features.
         first = 0 if method == "robust_z_score" else 1
         old, new = old[:, first:], new[:, first:]
@@ -161,8 +166,9 @@ def detect_device_alarms(
         settings: nu and the blocks of the threshold.
 
     Returns:
-        Windows of devices, their `sensor` empty, ascending, with their `score`; and whether each
-        has an alarm. The mean of a sensor without a reading in a window is its mean in training.
+        Windows of devices, their `sensor` empty, ascending, with their `score`, NaN if too few
+        windows train it; and whether each has an alarm. The mean of a sensor without a reading in
+        a window is its mean in training.
     """
     tables, alarms = [], []
     for device, new in windows.groupby(windows["device"].astype(str)):
@@ -174,8 +180,10 @@ def detect_device_alarms(
         inputs, others = (
             table.fillna(trained.mean()).to_numpy(np.float64) for table in (trained, scored)
         )
-        threshold = fit_threshold(fit_residual, inputs, settings)
-        scores = fit_residual(inputs)(others)
+        scores, threshold = np.full(len(others), np.nan), np.nan
+        if len(inputs) >= FEWEST_WINDOWS:
+            threshold = fit_threshold(fit_residual, inputs, settings)
+            scores = fit_residual(inputs)(others)
         alarms.append(scores > threshold)
         ends = scored.index.to_numpy()
         tables.append(

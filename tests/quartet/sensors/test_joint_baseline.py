@@ -5,9 +5,12 @@ import pandas as pd
 import pytest
 
 from quartet.sensors.baselines import (
+    BASELINES,
+    compare,
     detect_alarms,
     detect_device_alarms,
     fit_residual,
+    fit_threshold,
     sample_sensors,
 )
 from quartet.sensors.settings import Baselines
@@ -77,3 +80,21 @@ def test_sensors_of_devices_with_labels_are_compared_first():
     windows = pd.DataFrame({"device": list("abbc"), "sensor": ["x", "x", "y", "x"]})
     labels = pd.DataFrame({"device": ["b"], "sensor": [""]})
     assert sample_sensors(windows, labels, 3) == [("b", "x"), ("b", "y"), ("a", "x")]
+
+
+@pytest.mark.parametrize("trained", [0, 1, 14])
+def test_a_device_with_too_few_normal_windows_raises_no_alarm(trained):
+    windows = make_device(50, 9)
+    label = {"device": "d", "sensor": "", "start": windows["window_end"][20], "kind": ""}
+    labels = pd.DataFrame([{**label, "end": label["start"]}])
+    scores = compare(make_device(trained, 10), windows, labels, HOUR, SETTINGS)
+    assert scores["method"].tolist() == list(BASELINES)
+    assert scores["events"].tolist() == [1, 1, 1]
+    assert scores["found"].tolist() == scores["false_alarms"].tolist() == [0, 0, 0]
+
+
+def test_a_threshold_needs_no_more_windows_than_blocks():
+    training = np.random.default_rng(11).normal(size=(15, 2))
+    each = fit_threshold(fit_residual, training, SETTINGS.model_copy(update={"blocks": 15}))
+    more = fit_threshold(fit_residual, training, SETTINGS.model_copy(update={"blocks": 100}))
+    assert more == each
