@@ -581,3 +581,13 @@ def test_large_fleets_are_compared_on_some_sensors(tmp_path, sensors, expected):
         metrics = catalog.load("anomaly_scoring_metrics")
         assert "event_f1" in metrics
         assert "isolation_forest_event_f1" not in metrics
+
+
+def test_baselines_of_a_sensor_trained_long_before_others_have_its_windows(tmp_path):
+    later = nodes._BASELINE_WINDOWS + 2 * TRAINED
+    normal = [make_windows("pump", 0, TRAINED), make_windows("fan", later, later + TRAINED)]
+    model_set = fit_model_set(pd.concat(normal), SETTINGS, 300, progress=False).model_set
+    site = Site(tmp_path, Champion(1, {}, SensorScorer(model_set)))
+    site.tables.publish(batch(*normal, closed=later + TRAINED))
+    windows = nodes._read_normal_windows(site.tables, model_set, list(model_set.pairs), NO_EVENTS)
+    assert windows.groupby("device").size().to_dict() == {"fan": TRAINED, "pump": TRAINED}

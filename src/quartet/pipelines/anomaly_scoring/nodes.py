@@ -257,15 +257,15 @@ def _read_normal_windows(
     labels: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return the latest windows of training of some sensors, as their models need them."""
-    until = pd.Timestamp(int(model_set.trained_until.max()), unit="us")
-    length = pd.Timedelta(seconds=_BASELINE_WINDOWS * model_set.window_seconds)
-    windows = sensor_windows.read_windows(
-        since=until - length - model_set.context.reach, until=until, pairs=pairs
-    )
-    windows = model_set.normalise(windows)
-    ends = windows["window_end"].to_numpy().astype("datetime64[us]").astype(np.int64)
-    is_normal = ends <= model_set.trained_until[model_set.locate(windows)]
-    is_normal &= ~sensors.labels.mark_windows(windows, labels, model_set.window_seconds)
+    trained_until = dict(zip(model_set.pairs, model_set.trained_until.tolist(), strict=True))
+    reach = model_set.context.reach
+    reach += pd.Timedelta(seconds=_BASELINE_WINDOWS * model_set.window_seconds)
+    tables = []
+    for pair in pairs:  # some may have been trained long before others
+        until = pd.Timestamp(trained_until[pair], unit="us")
+        tables.append(sensor_windows.read_windows(since=until - reach, until=until, pairs=[pair]))
+    windows = model_set.normalise(pd.concat(tables, ignore_index=True))
+    is_normal = ~sensors.labels.mark_windows(windows, labels, model_set.window_seconds)
     return windows[is_normal].reset_index(drop=True)
 
 
