@@ -231,8 +231,9 @@ def _check_archive(content: bytes, path: str) -> None:
             if not any(member.CRC for member in members):
                 return  # saved without, by PyTorch's `set_crc32_options(False)`
             # PyTorch reads nothing from what is marked as a folder, and leaves its memory as it is.
-            folders = (each.filename for each in members if each.external_attr & _FOLDER)
-            damaged = archive.testzip() or next(folders, None)
+            # Real folders, which other programs add, have no content.
+            marked = (each for each in members if each.external_attr & _FOLDER and each.file_size)
+            damaged = archive.testzip() or next((each.filename for each in marked), None)
     except Exception as error:  # damaged headers raise any exception
         raise DatasetError(
             f"{path}: not a complete file of weights ({error}); download or save it again"

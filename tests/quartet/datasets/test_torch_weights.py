@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -330,4 +331,16 @@ def test_pytorch_file_without_checksums_loads(tmp_path):
         torch.save(TENSORS, path)
     finally:
         torch.serialization.set_crc32_options(True)
+    assert_tensors(load(path))
+
+
+def test_a_pytorch_file_that_was_unpacked_and_packed_again_loads(tmp_path):
+    """Programs that pack files add an entry for each folder, which PyTorch's own lack."""
+    saved, path = tmp_path / "saved.pth", tmp_path / "wave.pth"
+    torch.save(TENSORS, saved)
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        new.mkdir("saved")
+        new.mkdir("saved/data")
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
     assert_tensors(load(path))
