@@ -303,7 +303,9 @@ def test_a_flipped_bit_in_a_pytorch_file_is_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(TENSORS["conv.weight"].numpy().tobytes())] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"wave\.pth: the weights are damaged \(wave/data/0 has another CRC"):
+    with pytest.raises(
+        DatasetError, match=r"wave\.pth: the weights are damaged \(wave/data/0 has another CRC"
+    ):
         load(path)
 
 
