@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
@@ -20,14 +21,20 @@ _SUFFIXES = {".yml", ".yaml", ".json"}
 _DUPLICATE = "found duplicate key "
 
 
-def find_fault(folders: Iterable[Path], error: BaseException | None = None) -> str | None:
+def find_fault(
+    folders: Iterable[Path],
+    error: BaseException | None = None,
+    patterns: Iterable[str] = ("*",),
+) -> str | None:
     """Return a message with the file of a fault in the configuration; None if none is found.
 
     Args:
         folders: Folders with files of the configuration.
         error: If OmegaConf raised it for an interpolation, the file with this is found.
+        patterns: Kedro's patterns of the files that were read, such as `**/catalog*`.
     """
-    files = [path for folder in folders for path in _list_files(folder)]
+    names = {part for pattern in patterns for part in pattern.split("/") if part != "**"}
+    files = [path for folder in folders for path in _list_files(folder, names)]
     if isinstance(error, OmegaConfBaseException) and error.child_node is not None:
         # The last one, as a value that refers to `base` is valid there, and not as its copy.
         where = next(filter(None, (_find_value(path, error) for path in reversed(files))), None)
@@ -60,11 +67,13 @@ def _contains(content: Any, keys: Iterable[str | int]) -> bool:
     return True
 
 
-def _list_files(folder: Path) -> Iterator[Path]:
-    """Yield the files that Kedro may read; it ignores hidden ones."""
+def _list_files(folder: Path, names: Iterable[str] = ("*",)) -> Iterator[Path]:
+    """Yield the files that Kedro may read, by patterns of names; it ignores hidden ones."""
     for path in sorted(folder.rglob("*")):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix in _SUFFIXES and not is_hidden:
+        parts = path.relative_to(folder).parts
+        is_hidden = any(part.startswith(".") for part in parts)
+        is_named = any(fnmatch(part, name) for part in parts for name in names)
+        if path.suffix in _SUFFIXES and is_named and not is_hidden:
             yield path
 
 
@@ -86,7 +95,8 @@ def _find_value(path: Path, error: OmegaConfBaseException) -> str | None:
 
 
 def _format_entry(error: OmegaConfBaseException) -> str:
-    return f"{error.full_key}: {str(error).splitlines()[0]}"
+    message = str(error).splitlines()[0]
+    return f"{error.full_key}: {message}" if error.full_key else message
 
 
 def _find_fault(path: Path) -> str | None:
@@ -111,9 +121,11 @@ def _find_fault(path: Path) -> str | None:
         fault = f"cannot be read ({error})"
     except OSError as error:
         fault = fault or format_os_error(error).removeprefix(f"{path}: ")
+    except GrammarParseError as error:
+        fault = f"{_format_entry(error)}; close each ${{ with }}"
     except OmegaConfBaseException as error:
         fault = f"{_format_entry(error)}; write a number, text, list or mapping"
-    except (ValueError, AttributeError):  # from the constructor of a tag
+    except (ValueError, AttributeError, KeyError):  # from the constructor of a tag
         fault = "a value does not match its tag, such as !!int; remove the tag"
     return f"{where}: {fault}" if fault else None
 
@@ -122,7 +134,9 @@ def _format_invalid(error: yaml.MarkedYAMLError) -> str:
     key = str(error.problem).removeprefix(_DUPLICATE)
     if key != error.problem:
         return f"key '{key}' appears twice; remove one"
-    remedy = "check brackets and indentation"
+    problem, remedy = str(error.problem), "check brackets and indentation"
+    if problem.startswith("but "):
+        problem = f"{error.context}, {problem}"
     if isinstance(error, ConstructorError):
         remedy = "write plain values and keys, without tags such as !name"
-    return f"invalid YAML ({error.problem}); {remedy}"
+    return f"invalid YAML ({problem}); {remedy}"

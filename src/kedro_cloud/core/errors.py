@@ -81,12 +81,14 @@ def _message(error: BaseException) -> str:
 
 def _format_invalid_file(error: BaseException) -> str | None:
     """Return a message that names the invalid file, if reading the configuration failed."""
-    modules = (
+    modules = [
         str(frame.f_globals.get("__name__", ""))
         for frame, _ in traceback.walk_tb(error.__traceback__)
-    )
+    ]
     if not any(module.startswith("kedro.config") for module in modules):
         return None
+    if type(error) is ValueError and modules[-1].startswith("kedro.config"):
+        return None  # Kedro's own, as of keys in two files, which it names
     root = find_kedro_project(Path.cwd())
     return root and config_files.find_fault([Path(root) / "conf"])
 

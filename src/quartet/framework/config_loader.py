@@ -49,7 +49,8 @@ class ConfigLoader(OmegaConfigLoader):
         except MissingConfigException:
             raise
         except Exception as error:
-            fault = find_fault(self.folders, error)
+            read = [*self.config_patterns.get(key, []), *self.config_patterns["globals"]]
+            fault = find_fault(self.folders, error, read)
             if fault is None:
                 raise
             raise ValueError(fault) from error

@@ -136,5 +136,5 @@ def _read(path: Path) -> Any:
     """Return the content of a file; None if it is empty or cannot be parsed."""
     try:
         return yaml.load(path.read_bytes(), _LOADER)
-    except (OSError, yaml.YAMLError, ValueError, AttributeError):  # of a value and its tag
+    except (OSError, yaml.YAMLError, ValueError, AttributeError, KeyError):  # of a value's tag
         return None

@@ -155,3 +155,14 @@ def test_an_unknown_mlflow_run_is_reported_with_the_variable_that_names_it(empty
     assert message(lambda: client.get_run("nonsense")) == (
         "MLFLOW_RUN_ID: run 'nonsense' does not exist in the tracking database; unset the variable"
     )
+
+
+def test_a_parameter_in_two_files_is_reported_with_these(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text("[tool.kedro]\n")
+    (tmp_path / "conf/base").mkdir(parents=True)
+    texts = {"devices.yml": "- pump", "parameters.yml": "a: 1", "parameters_b.yml": "a: 2"}
+    for name, text in texts.items():
+        (tmp_path / "conf/base" / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    loader = OmegaConfigLoader(str(tmp_path / "conf"), base_env="base", default_run_env="base")
+    assert message(lambda: loader["parameters"]).startswith("Duplicate keys found in ")

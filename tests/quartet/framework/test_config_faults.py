@@ -57,6 +57,10 @@ def read(conf, monkeypatch):
         ("globals.yml", "raw: !!python/name:os.system\n", ", line 1", "without tags"),
         ("parameters.yml", "a: !!int x\n", "", "a value does not match its tag"),
         ("parameters.yml", "a: !!timestamp x\n", "", "a value does not match its tag"),
+        ("parameters.yml", "a: !!bool x\n", "", "a value does not match its tag"),
+        ("parameters.yml", "a: 1\n---\nb: 2\n", ", line 2", "expected a single document in"),
+        ("catalog.yml", "a: {b: '${globals:raw'}\n", "", "; close each ${ with }"),
+        ("parameters.yml", "~: 1\n", "", "Incompatible key type 'NoneType'"),
         ("parameters.yml", "a: !!set {b, c}\n", "", "a: Value 'set' is not a supported"),
         ("parameters.yml", "a: 1\nb: \0 3\n", ", line 2", "character #x0000 is not allowed"),
         ("mlflow.yml", "ui: \0\n", ", line 1", "character #x0000 is not allowed"),
@@ -86,6 +90,7 @@ def test_the_file_is_named(conf, monkeypatch, name, text, where, what):
     assert is_user_error(raised.value)
     message = describe(raised.value)
     assert message.startswith(f"{path}{where}: ")
+    assert ": : " not in message
     assert what in message
     assert "\n" not in message
 
@@ -108,3 +113,20 @@ def test_settings_of_two_files_are_named_with_both(conf, monkeypatch):
 
 def test_valid_configuration_passes(conf, monkeypatch):
     read(conf, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("texts", "what"),
+    [
+        ({"parameters.yml": "a:\n\tb: 1\n"}, "parameters.yml, line 2: invalid YAML"),
+        ({"parameters.yml": "a: 1", "parameters_b.yml": "a: 2"}, "Duplicate keys found in "),
+    ],
+)
+def test_files_that_kedro_does_not_read_are_not_blamed(conf, monkeypatch, texts, what):
+    for name, text in {"devices.yml": "- pump\n", **texts}.items():
+        (conf / "local" / name).write_text(text)
+    with pytest.raises(Exception) as raised:
+        read(conf, monkeypatch)
+    message = describe(raised.value)
+    assert what in message
+    assert "devices.yml" not in message
