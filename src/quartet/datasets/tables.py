@@ -33,6 +33,12 @@ _CHARACTER_REFERENCE = re.compile(r"&#?\w+;")
 _TAG_START = re.compile(r"<(?=[a-z/!?])", re.I)
 _BATCH_ROWS = 10_000
 """Number of rows of a Parquet file to decode at once."""
+_IS_BINARY = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # posts may exceed the default limit
 
@@ -310,17 +316,19 @@ def read_parquet(
         choose: Receives the names of all columns; returns those of the columns to read.
 
     Raises:
-        DatasetError: A column appears twice, a chosen one contains lists or other nested values, or
-            the file expands too much; see `check_expansion`.
+        DatasetError: A column appears twice, a chosen one contains nested or binary values, or the
+            file expands too much; see `check_expansion`.
     """
     schema = pq.ParquetFile(file).schema_arrow
     check_unique_columns(path, schema.names)
     chosen = choose(schema.names)
     for name in chosen:
-        if pa.types.is_nested(schema.field(name).type):
+        kind = schema.field(name).type
+        # Binary values would become texts such as "b'pump'".
+        if pa.types.is_nested(kind) or any(is_kind(kind) for is_kind in _IS_BINARY):
             raise DatasetError(
-                f"{path}: column '{name}' contains {schema.field(name).type}, expected text or "
-                "numbers; save it as text"
+                f"{path}: column '{name}' contains {kind}, expected text or numbers; save it as "
+                "text"
             )
     expanded_bytes = 0
     parts: list[pd.DataFrame] = []

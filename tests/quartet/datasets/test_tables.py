@@ -170,9 +170,10 @@ def test_save_of_questions_raises(tmp_path):
         ("Id", [["a"], ["b"]], "list<element: string>"),
         ("question", [["a"], None], "list<element: string>"),
         ("Id", [{"a": 1}, {"a": 2}], "struct<a: int64>"),
+        ("question", [b"a", b"\xff"], "binary"),
     ],
 )
-def test_nested_values_of_parquet_are_refused_by_column(tmp_path, column, values, kind):
+def test_nested_and_binary_values_of_parquet_are_refused_by_column(tmp_path, column, values, kind):
     path = tmp_path / "q.parquet"
     table = {"Id": [1, 2], "question": ["x", "y"], column: values}
     pd.DataFrame(table).to_parquet(path)
