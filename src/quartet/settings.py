@@ -28,7 +28,12 @@ from quartet.framework.hooks import (
     TrackingHooks,
 )
 from quartet.framework.plugins import defer_heavy_plugins
-from quartet.framework.quiet import quiet_kedro_mlflow, quiet_runners, quiet_servers
+from quartet.framework.quiet import (
+    quiet_kedro_mlflow,
+    quiet_mlflow_database,
+    quiet_runners,
+    quiet_servers,
+)
 from quartet.pipeline_registry import SAMPLE_RUN, SCENARIOS
 
 # By default OpenMP's threads spin while they wait. Next to another busy process each parallel
@@ -52,6 +57,7 @@ fsspec.register_implementation("file", AtomicLocalFileSystem, clobber=True)
 # heavy plugins are deferred here.
 defer_heavy_plugins()
 quiet_kedro_mlflow()
+quiet_mlflow_database()
 quiet_runners()
 quiet_servers()
 

@@ -22,6 +22,8 @@ from kedro_cloud.core.os_errors import format_os_error
 TRACEBACK_VARIABLE = "KEDRO_CLOUD_TRACEBACK"
 _ENVIRONMENT_MODULES = ("kedro.config", "omegaconf.", "yaml.", "sqlalchemy.exc", "mlflow.")
 """Modules whose error classes indicate a wrong configuration, database or tracking server."""
+_SQLITE_NOT_WRITTEN = ("SQLITE_IOERR", "SQLITE_FULL")
+"""Beginnings of the names of SQLite's errors of disks."""
 _LOOKUP_MODULES = ("kedro.config", "kedro.io.catalog_config_resolver", "kedro.utils")
 """Modules whose KeyError or AttributeError indicates a wrong name in the settings or options."""
 
@@ -130,9 +132,20 @@ def _format_by_class(error: BaseException) -> str | None:
         case AttributeError(name=name, obj=ModuleType(__name__="kedro.runner")):
             runners = "SequentialRunner, ThreadRunner, ParallelRunner"
             return f"--runner: '{name}' does not exist; expected one of {runners}"
-    full_key = getattr(error, "full_key", None)  # errors of OmegaConf have it
+    return _format_by_attributes(error)
+
+
+def _format_by_attributes(error: BaseException) -> str | None:
+    """Return a better message for errors of OmegaConf and SQLAlchemy; None for others."""
+    full_key = getattr(error, "full_key", None)
     if full_key:
         return f"{full_key}: {str(error).partition(_FULL_KEY)[0]}"
+    cause = getattr(error, "orig", None)  # the driver's error
+    if getattr(cause, "sqlite_errorname", "").startswith(_SQLITE_NOT_WRITTEN):
+        return (
+            f"a SQLite database, such as MLflow's, cannot be read or written ({cause}); check free "
+            "disk space and the limit of file sizes (ulimit -f), and rerun"
+        )
     return None
 
 

@@ -6,6 +6,7 @@ import errno
 
 _REMEDIES = {
     errno.EACCES: "change its permissions, or use another path",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), and rerun",
     errno.EISDIR: "expected a file; use the path of a file, or move the folder away",
     errno.ELOOP: "symbolic links form a cycle; replace the link by the file",
     errno.ENOENT: "check the path",

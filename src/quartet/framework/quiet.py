@@ -13,6 +13,7 @@ _RUNNERS = [f"kedro.runner.{kind}_runner" for kind in ("sequential", "parallel",
     "quartet.framework.rank_runner"
 ]
 _USELESS_ADVICE = "No nodes ran. Repeat the previous command"
+_MLFLOW_DATABASE = "mlflow.store.db.utils"
 _KEDRO_MLFLOW_WARNING = "Add type hints to the `predict` method"
 
 
@@ -36,6 +37,11 @@ def quiet_kedro_mlflow() -> None:
     """
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").addFilter(_is_relevant)
+
+
+def quiet_mlflow_database() -> None:
+    """Drop MLflow's tracebacks of database errors: it raises the same errors."""
+    logging.getLogger(_MLFLOW_DATABASE).setLevel(logging.CRITICAL)
 
 
 def quiet_runners() -> None:

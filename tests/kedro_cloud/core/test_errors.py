@@ -3,6 +3,7 @@
 Each test provokes an error of the installed library, so that a version with another text fails.
 """
 
+import errno
 import os
 
 import mlflow
@@ -23,6 +24,10 @@ def message(provoke):
     with pytest.raises(Exception) as caught:
         provoke()
     return describe(caught.value)
+
+
+def raise_os_error(number):
+    raise OSError(number, os.strerror(number), "a.csv")
 
 
 def catalog(**changes):
@@ -116,6 +121,10 @@ def test_an_invalid_configuration_is_reported_by_its_key(
         (
             lambda: os.write(os.open("/dev/full", os.O_WRONLY), b"x"),
             "no space left on device; free disk space, and rerun",
+        ),
+        (
+            lambda: raise_os_error(errno.EFBIG),
+            "a.csv: file too large; raise the limit of file sizes (ulimit -f), and rerun",
         ),
         (
             "\udcfc.csv".encode,

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import mlflow
 import pandas as pd
@@ -22,7 +24,7 @@ from quartet.framework.tracking.parameters import (
     log_parameters,
 )
 from quartet.pipeline_registry import SCENARIOS
-from support import ROOT, bootstrap
+from support import ROOT, bootstrap, clean_environment
 
 
 class Training(BaseModel):
@@ -292,3 +294,34 @@ def test_passwords_are_hidden_wherever_they_are(value):
     assert "***" in hidden
     assert "secret" not in hidden
     assert ("Encrypt=yes" in hidden) == ("Encrypt=yes" in value)
+
+
+LIMITED = """
+import os, resource, sys
+import mlflow
+import quartet.settings
+from kedro_cloud.core.errors import describe, is_user_error
+mlflow.set_tracking_uri(sys.argv[1])
+mlflow.search_experiments()
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+try:
+    mlflow.create_experiment("limited")
+except Exception as error:
+    assert is_user_error(error)
+    print(describe(error))
+"""
+
+
+def test_a_limit_of_file_sizes_ends_in_one_line(experiment):
+    """MLflow would also log a traceback of forty lines."""
+    result = subprocess.run(
+        [sys.executable, "-c", LIMITED, mlflow.get_tracking_uri()],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr == ""
+    assert result.stdout.startswith("a SQLite database, such as MLflow's, cannot be read or")
+    assert "(disk I/O error); check free disk space and the limit of file sizes" in result.stdout
+    assert result.stdout.count("\n") == 1
