@@ -100,6 +100,7 @@ def keep(page, keep_screenshot, name):
     """Save a screenshot once the charts are drawn."""
     for busy in ("[data-testid=stSkeleton]", "[data-testid=stStatusWidget]", "[data-stale=true]"):
         expect(page.locator(busy)).to_have_count(0)
+    page.get_by_test_id("stMain").evaluate("area => area.scrollTo(0, 0)")  # a click scrolls
     keep_screenshot(page, f"try_{name}")
 
 
@@ -306,6 +307,7 @@ def test_a_missing_model_is_reported_with_the_command_that_trains_it(browser, tm
         page.set_default_timeout(1000 * GUARD_S)
         for path, pipeline in (
             ("", "faq_tuning"),
+            ("questions", "faq_tuning"),
             ("digits", "mnist_training"),
             ("sensors", "anomaly_training"),
         ):
@@ -313,6 +315,7 @@ def test_a_missing_model_is_reported_with_the_command_that_trains_it(browser, tm
             expect(page.get_by_test_id("stAlert")).to_contain_text(
                 f"no version is registered; run kedro run --pipelines {pipeline} first"
             )
+            expect(page.get_by_role("dialog")).to_have_count(0)  # "Page not found"
         page.close()
 
 

@@ -23,10 +23,12 @@ st.set_page_config(page_title="Quartet", page_icon=_ICON)
 st.html("<style>.stMainBlockContainer { padding-top: 4.5rem }</style>")
 st.navigation(
     [
-        st.Page(questions.show, title="Questions", icon=":material/forum:", url_path="questions"),
+        st.Page(questions.show, title="Questions", icon=":material/forum:", default=True),
         st.Page(digits.show, title="Digits", icon=":material/draw:", url_path="digits"),
         st.Page(style.show, title="Styles", icon=":material/palette:", url_path="styles"),
         st.Page(sensors.show, title="Sensors", icon=":material/sensors:", url_path="sensors"),
+        # The default page has the path / only.
+        st.Page(questions.show, title="Questions", url_path="questions", visibility="hidden"),
     ],
     position="top",
 ).run()
