@@ -94,31 +94,57 @@ def plot_sweep(results: pd.DataFrame, chosen: float) -> Figure:
     return figure
 
 
-def plot_training_history(history: pd.DataFrame) -> Figure:
-    """Plot training loss and learning rate against the epoch, one above the other.
+def plot_training_history(history: pd.DataFrame, trials: pd.DataFrame, chosen: float) -> Figure:
+    """Plot loss and learning rate against the epoch, and the search that chose the peak rate.
 
-    The network is trained on all training images, so there is no validation loss.
+    The network is trained on all training images, so there is no validation curve of it. Only the
+    short trainings of the search were evaluated on validation images, which they did not see.
 
     Args:
         history: Columns `epoch`, `training_loss` and `learning_rate`.
+        trials: Columns `learning_rate`, `validation_accuracy` and `epochs`.
+        chosen: The learning rate to mark.
     """
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    loss, rate = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    loss, rate, search = figure.subplots(3, 1, height_ratios=(3, 1.5, 2))
     loss.plot(history["epoch"], history["training_loss"], ".-", color=_DARK_BLUE)
     loss.set(
         ylabel="mean training loss (nats)",
         yscale="log",
         title="Convolutional network: loss on augmented training images\n"
-        "(validation accuracy of short trainings: convnet_trials)",
+        "(trained on all of them, so there is no validation curve)",
     )
     rate.plot(history["epoch"], history["learning_rate"], color=_RED)
     rate.set(xlabel="epoch", ylabel="learning rate\nat the end")
     rate.set_ylim(bottom=0)
-    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in (loss, rate):
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _plot_search(search, trials.sort_values("learning_rate"), chosen)
+    for axis in (loss, rate, search):
         axis.grid(alpha=0.3)
         _hide_spines(axis)
     return figure
+
+
+def _plot_search(axis: Any, trials: pd.DataFrame, chosen: float) -> None:
+    """Plot validation accuracy of short trainings against their peak learning rate."""
+    rates = trials["learning_rate"].to_numpy()
+    axis.plot(rates, trials["validation_accuracy"], "o-", color=_DARK_BLUE)
+    best = trials.loc[rates == chosen, "validation_accuracy"]
+    axis.plot([chosen], best, "o", ms=14, mfc="none", mew=2, color=_RED, label=f"{chosen:g}")
+    epochs = int(trials["epochs"].max())
+    axis.set(
+        xscale="log",
+        xlabel="peak learning rate",
+        ylabel="validation\naccuracy",
+        title=f"Search: trainings of {epochs} {'epoch' if epochs == 1 else 'epochs'} "
+        "without the validation images",
+    )
+    axis.set_xticks(rates, [f"{each:g}" for each in rates])
+    axis.xaxis.minorticks_off()
+    axis.margins(0.15)  # room for the ring
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axis.legend(title="chosen")
 
 
 def plot_confusion_matrix(

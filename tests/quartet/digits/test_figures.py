@@ -100,12 +100,22 @@ def test_worst_mistakes_show_label_prediction_and_confidence(count):
     assert ("no mistakes" in [text.get_text() for text in figure.texts]) == (count == 0)
 
 
-def test_training_history_shows_loss_and_learning_rate():
+@pytest.mark.parametrize(("rates", "epochs"), [([0.15, 0.08], 1), ([0.1], 3)])
+def test_training_history_shows_loss_learning_rate_and_search(rates, epochs):
     history = pd.DataFrame(
         {"epoch": [1, 2], "training_loss": [1.0, 0.1], "learning_rate": [0.1, 0.0]}
     )
-    figure = figures.plot_training_history(history)
+    accuracies = [0.97, 0.96][: len(rates)]
+    trials = pd.DataFrame(
+        {"learning_rate": rates, "validation_accuracy": accuracies, "epochs": epochs}
+    )
+    figure = figures.plot_training_history(history, trials, rates[0])
     assert render(figure)
-    loss, rate = figure.axes
+    loss, rate, search = figure.axes
     assert list(loss.lines[0].get_ydata()) == [1.0, 0.1]
+    assert "no validation curve" in loss.get_title()
     assert list(rate.lines[0].get_ydata()) == [0.1, 0.0]
+    assert list(search.lines[0].get_xdata()) == sorted(rates)
+    assert list(search.lines[1].get_ydata()) == [0.97]
+    assert f"trainings of {epochs} epoch" in search.get_title()
+    assert "without the validation images" in search.get_title()

@@ -20,7 +20,12 @@ from quartet.pipelines.mnist_training.release import choose_release
 SWEEP = RegularisationSweep(strengths=(1, 10, 100), tolerance=1e-3)
 TRAINING = ConvNetTraining(seed=1, epochs=2, minimum_steps=0)
 TRIALS = pd.DataFrame(
-    {"learning_rate": [0.1], "validation_accuracy": [0.9], "validation_log_loss": [0.3]}
+    {
+        "learning_rate": [0.1],
+        "validation_accuracy": [0.9],
+        "validation_log_loss": [0.3],
+        "epochs": [1],
+    }
 )
 
 

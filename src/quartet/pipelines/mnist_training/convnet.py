@@ -84,4 +84,5 @@ def train_best_convnet(
         ),
     )
     history = pd.DataFrame(network.history)
-    return dict(network.weights), history, digits.figures.plot_training_history(history)
+    figure = digits.figures.plot_training_history(history, convnet_trials, rate)
+    return dict(network.weights), history, figure
