@@ -18,7 +18,7 @@ from typing import Protocol
 import pandas as pd
 from tqdm import tqdm
 
-from quartet.sensors.batch import INGESTED, UNREADABLE, Batch, FileEntry, merge
+from quartet.sensors.batch import INGESTED, UNREADABLE, Batch, FileEntry, combine, merge
 from quartet.sensors.decoding import (
     Readable,
     SourceFile,
@@ -35,6 +35,9 @@ from quartet.sensors.window_length import USUAL_SECONDS, choose_window_length
 from quartet.sensors.windows import SECOND
 
 logger = logging.getLogger(__name__)
+
+_COMBINED = 1000
+"""Number of decoded files that are combined, as a small table takes 18 kB with its schema."""
 
 
 class Source(Readable, Protocol):
@@ -92,8 +95,10 @@ def ingest(
     )
     pending: list[Batch] = []
     readings = 0
-    for decoded in _decode_new(source, versions, settings, now):
+    for index, decoded in enumerate(_decode_new(source, versions, settings, now), start=1):
         pending.append(decoded)
+        if index % _COMBINED == 0:
+            pending[-_COMBINED:] = [combine(pending[-_COMBINED:])]
         readings += decoded.readings.num_rows
         # The complete table, if it fits into a batch, decides the length of its windows.
         by_part = source.table is not None and settings.window_seconds is not None

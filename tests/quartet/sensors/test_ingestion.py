@@ -1,6 +1,7 @@
 """Ingestion neither loses nor duplicates readings, in any order of files and after failures."""
 
 import errno
+import gc
 import itertools
 import json
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 import quartet.settings  # noqa: F401  registers the file system, as Kedro does on start-up
 from quartet.datasets.captures import SensorSourceDataset
 from quartet.datasets.sensor_store.readings import ReadingStoreDataset
-from quartet.sensors import decoding, recomputation
+from quartet.sensors import decoding, ingestion, recomputation
+from quartet.sensors.batch import Batch
 from quartet.sensors.capture import decode_capture
 from quartet.sensors.ingestion import ingest
 from quartet.sensors.readings import concatenate
@@ -389,3 +391,28 @@ def test_late_readings_of_one_sensor_leave_the_windows_of_others_alone(tmp_path)
     assert batch.windows["window_end"].dt.minute.tolist() == [2, 1, 2]
     assert batch.windows["readings"].tolist() == [5, 4, 1]
     assert batch.windows["maximum"].tolist() == [8.0, 9.0, 7.0]
+
+
+class CountingFolder(Folder):
+    """Files that count the decoded batches in memory when the last one is read."""
+
+    def read(self, name):
+        if name == max(self.contents):
+            self.batches = sum(type(each) is Batch for each in gc.get_objects())
+        return super().read(name)
+
+
+def test_many_small_files_are_combined_while_they_wait(monkeypatch):
+    """A table of its own for each of 100,000 files would take 2 GB."""
+    files = {path(minute): capture(reading(60 * minute + 1)) for minute in range(60)}
+    plain = ingest_all(Folder(files), MemoryStore(), Tables(), SETTINGS)
+    monkeypatch.setattr(ingestion, "_COMBINED", 10)
+    gc.collect()
+    folder, store = CountingFolder(files), MemoryStore()
+    combined = ingest_all(folder, store, Tables(), SETTINGS)
+    assert folder.batches <= 10 + 60 // 10
+    assert combined.batches == plain.batches
+    assert combined.files["batch_key"].equals(plain.files["batch_key"])
+    pd.testing.assert_frame_equal(combined.windows, plain.windows)
+    (stored,) = store.batches.values()
+    assert stored.column("file").to_pylist() == sorted(files)
