@@ -29,7 +29,7 @@ LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
 
 @click.command(cls=Command)
 @click.argument("location", metavar="[CONTAINER-OR-FOLDER]", required=False)
-@click.option("--once", is_flag=True, help="End when nothing is left to be started.")
+@click.option("--once", is_flag=True, help="Exit when no file is left to start a run for.")
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
@@ -52,7 +52,7 @@ LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
     show_default=True,
     help="Start `kedro run` or a rehearsal here, or on Azure ML a job or the trigger's endpoint.",
 )
-@parameters_option("Of the pipeline, as for `kedro run`: a=1,b.c=2. For the endpoint its inputs.")
+@parameters_option("Parameters as for `kedro run` (a=1,b.c=2); for an endpoint, its inputs.")
 @click.option(
     "--results",
     metavar="FOLDER",
@@ -71,11 +71,11 @@ LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
 def watch(metadata: Any, /, **options: Any) -> None:
     """Start a run for each new file of a container or folder, once.
 
-    The trigger in cloud.yml names the pipeline, the files that count and the container; any other
-    (abfs://NAME/FOLDER) or a folder of this machine can be watched instead. Several watchers may
-    watch the same, the Logic App included: markers record who has a file. A file that fails is
-    tried again, and in the end left alone as poison. Ctrl-C stops the runs of this machine; the
-    next watcher goes on with them.
+    The trigger in cloud.yml names the pipeline, the suffixes of its files and the container;
+    another one (abfs://NAME/FOLDER) or a folder of this machine can be watched instead. Several
+    watchers, the Logic App included, may watch the same: markers record which one has claimed a
+    file. A failed file is tried again, and finally skipped as poison. Ctrl-C stops the runs of
+    this machine; the next watcher continues with them.
 
     \b
     kedro cloud watch ~/incoming --params NAME=VALUE
