@@ -95,7 +95,7 @@ def _show(ask: Callable[[], Status], follow: bool) -> int:
 
 
 def _is_transient(error: Exception) -> bool:
-    """Return whether an error is of the network, or of an overloaded service."""
+    """Return whether an error comes from the network or an overloaded service."""
     from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 
     if isinstance(error, HttpResponseError):
