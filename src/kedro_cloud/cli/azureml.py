@@ -42,14 +42,25 @@ Callback = Callable[..., Any]
 
 
 def compile_job(plugin: Callback, **options: Any) -> Any:
-    """Translate a pipeline into a file, without a request to Azure."""
+    """Translate a pipeline into a file, without a request to Azure.
+
+    Args:
+        plugin: Command of kedro-azureml that does it.
+        **options: Its options.
+
+    Raises:
+        ValueError: Environment, pipeline or parameters are invalid.
+    """
     _check_options(options)
     with paused_garbage_collection(), translation.disabled_tracking():
         return plugin(**options)
 
 
 def run_job(plugin: Callback, **options: Any) -> Any:
-    """Submit a pipeline, after checking its requirements."""
+    """Submit a pipeline, after checking snapshot size, workspace, step image and storage.
+
+    Args and errors are those of `compile_job`.
+    """
     _check_options(options)
     context = click.get_current_context().obj
     project = Path(context.metadata.project_path)
@@ -69,7 +80,7 @@ def run_job(plugin: Callback, **options: Any) -> Any:
 
 
 def execute_step(plugin: Callback, **options: Any) -> Any:
-    """Run a step, in a job's container or in a rehearsal."""
+    """Run a step, in a job's container or in a rehearsal; arguments as of `compile_job`."""
     options["params"] = _with_inputs(options["params"])
     os.environ[STEP_VARIABLE] = options["node"]
     token = STEP.set((options["pipeline"], options["node"]))
