@@ -14,7 +14,11 @@ _BEST, _OTHER = "#c8501e", "#1f4e79"
 
 
 def draw_plan(plan: Plan) -> Figure:
-    """Draw cost against the median and the 95th percentile of the makespan, in minutes."""
+    """Draw cost against the median and the 95th percentile of the makespan, in minutes.
+
+    Args:
+        plan: Plan with at least one estimate; saturated sizes are drawn only if all are.
+    """
     from matplotlib.figure import Figure as NewFigure
 
     figure = NewFigure(figsize=(8, 5), dpi=120, layout="constrained")
