@@ -42,26 +42,26 @@ def format_plan(plan: Plan) -> Iterator[str]:
 
 
 def _format_break_even(plan: Plan) -> Iterator[str]:
-    """Compare each size with permanent nodes only with the largest one that scales from zero."""
+    """Compare each size of permanent nodes with the largest one that scales from zero."""
     scaling = [row for row in plan.estimates if not row.nodes.minimum and not row.is_saturated]
     for row in plan.estimates if scaling else ():
         if row.nodes.minimum == row.nodes.maximum:
             interval = compare_staying(row, scaling[-1], plan.options.seed)
             often = f"if a job arrives every {format_seconds(interval or 0)} or more often"
             result = (
-                f"cheaper {often}" if interval else "never cheaper, only without waits for nodes"
+                f"cheaper {often}" if interval else "never cheaper, but jobs do not wait for nodes"
             )
             yield f"permanent nodes, {row.nodes} against {scaling[-1].nodes}: {result}"
 
 
 def format_seconds(seconds: float) -> str:
-    """Format a duration with three digits: `45 s`, `12.3 min`, `2.5 h`."""
+    """Format a duration with at most three digits: `45 s`, `12.3 min`, `2.5 h`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
 
 
 def format_money(amount: float) -> str:
-    """Format an amount with at least two digits that are not zero."""
+    """Format an amount with two decimals; below 1, with two significant digits."""
     digits = 2 if amount >= 1 or not amount else 1 - math.floor(math.log10(amount))
     return f"{amount:,.{digits}f}"
