@@ -1,4 +1,4 @@
-"""Build the three tables of a FAQ from a public Stack Exchange data dump."""
+"""Build originals, duplicates and answers of a FAQ from a public Stack Exchange data dump."""
 
 from .pipeline import create_pipeline
 
