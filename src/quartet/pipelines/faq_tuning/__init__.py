@@ -1,4 +1,4 @@
-"""Clean and split a FAQ, tune a ranker, compare it with baselines, register it if it is better."""
+"""Clean and split a FAQ, tune a ranker, evaluate it, register it if it beats the champion."""
 
 from .pipeline import create_pipeline
 
