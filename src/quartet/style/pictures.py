@@ -14,7 +14,7 @@ from quartet.style.video import Colours, Orientation, Picture, VideoPlan
 BT709, UNSPECIFIED, BT601 = 1, 2, 6
 LIMITED, FULL = 1, 2
 
-# FFmpeg's converter numbers matrices differently.
+# Code points of H.273 that FFmpeg's converter supports, and its own numbers for them.
 _MATRICES = {BT709: 1, 4: 4, 5: 5, BT601: 5, 7: 7, 9: 9}
 
 # By the number of quarter turns counter-clockwise, FFmpeg's direction.
@@ -66,8 +66,8 @@ def read_side_data(frame: VideoFrame) -> dict[str, Any]:
 def detect_orientation(frame: VideoFrame) -> Orientation:
     """Return how the frame is rotated for display, to the nearest quarter turn.
 
-    Reads FFmpeg's display matrix, whose first four numbers a, b and c, d map the point x, y
-    to a x + c y, b x + d y.
+    Reads FFmpeg's display matrix, 3 × 3, whose first two rows begin with a, b and with c, d: it
+    maps the point x, y to a x + c y, b x + d y.
     """
     matrix: Any = read_side_data(frame).get("DISPLAYMATRIX")
     if matrix is None:
@@ -93,7 +93,7 @@ class FrameConverter:
         self.pixel_format = "yuv444p" if plan.width % 2 or plan.height % 2 else "yuv420p"
 
     def to_picture(self, frame: VideoFrame) -> Picture:
-        """Return the displayed picture, shape (h, w, 3), contiguous.
+        """Return the displayed picture, shape (h, w, 3), uint8 RGB, contiguous.
 
         A frame whose size differs from the plan's is scaled. Transparent pixels become white.
         """
@@ -119,7 +119,11 @@ class FrameConverter:
         return np.ascontiguousarray(self._plan.orientation.apply(rgb))
 
     def to_frame(self, picture: Picture) -> VideoFrame:
-        """Return a frame with the colours of the output; odd sizes get full-resolution chroma."""
+        """Return a frame with the colours of the output; odd sizes get full-resolution chroma.
+
+        Args:
+            picture: Shape (h, w, 3), uint8 RGB.
+        """
         colours = self._plan.colours
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"),
