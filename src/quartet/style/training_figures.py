@@ -41,7 +41,12 @@ class Previews:
         self._painting = scale_shorter_side(painting, _PREVIEW_SIDE)
 
     def add(self, step: int, stylize: Callable[[Picture], Picture]) -> None:
-        """Stylize all photographs; of earlier steps, keep those that the final grid shows."""
+        """Stylize all photographs; of earlier steps, keep those that the final grid shows.
+
+        Args:
+            step: Step of the training.
+            stylize: Maps a picture of shape (h, w, 3), uint8 RGB, to its stylized form.
+        """
         self._pictures = {
             at_step: pictures
             for at_step, pictures in self._pictures.items()
@@ -66,7 +71,7 @@ class Previews:
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the pictures that `arrays` returned; ignore other names."""
+        """Restore the stylized pictures that `arrays` returned; ignore all other entries."""
         self._pictures = _group_by_step(arrays)
 
 
@@ -143,7 +148,7 @@ def to_png(figure: Figure) -> bytes:
 
 
 def draw_loss_curves(history: pd.DataFrame) -> Figure:
-    """Draw the three losses before weighting by step, each on its own scale.
+    """Draw the three unweighted losses against the step, each on its own scale.
 
     Args:
         history: Columns `step`, `content`, `style` and `roughness`.
