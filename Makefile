@@ -56,8 +56,8 @@ endif
 run: $(CORE)  ## Run all scenarios on the committed samples
 	$(BIN)/kedro run
 
-# A file of tests runs on one worker, so that it makes its projects and servers once. In the order of
-# their names short files come last, and the workers end together.
+# A file of tests runs on one worker, so that it makes its projects and servers once. The long
+# files of tests/repository come first (tests/conftest.py), and short ones last by their names.
 # A test that hangs ends after half an hour with its stack.
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --timeout 1800 -rs
 

@@ -85,7 +85,11 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests of servers and browsers as integration tests by their fixtures."""
+    """Mark tests of servers and browsers as integration tests by their fixtures.
+
+    The files of tests/repository are long: at the end one worker would run such a file alone.
+    """
+    items.sort(key=lambda item: item.path.parent.name != "repository")
     for item in items:
         if isinstance(item, pytest.Function) and INTEGRATION_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.integration)
