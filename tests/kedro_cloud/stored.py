@@ -22,6 +22,20 @@ def catalog_on_blobs():
     return {name: entry for name, entry in entries.items() if not name.startswith("_")}
 
 
+def one_of_each_kind():
+    """Return the names of entries that differ in more than their location."""
+    found = {}
+    for name, entry in sorted(catalog_on_blobs().items()):
+        kind = {
+            key: value
+            for key, value in entry.items()
+            if key not in {"filepath", "path", "folder", "metadata", "hint"}
+        }
+        ending = entry.get("filepath", "").partition(".")[2]
+        found.setdefault(f"{kind} {ending}", name)
+    return sorted(found.values())
+
+
 def loader(environment):
     folders = {"photographs": "abfs://raw/photos", "test_photographs": "abfs://raw/photos"}
     arguments = {"runtime_params": folders, **settings.CONFIG_LOADER_ARGS}

@@ -5,22 +5,8 @@ import shutil
 import pytest
 
 from round_trips import WAYS
-from stored import catalog_on_blobs, loader
+from stored import catalog_on_blobs, loader, one_of_each_kind
 from support import ROOT, run_kedro
-
-
-def one_of_each_kind():
-    """Return the names of entries that differ in more than their location."""
-    found = {}
-    for name, entry in sorted(catalog_on_blobs().items()):
-        kind = {
-            key: value
-            for key, value in entry.items()
-            if key not in {"filepath", "path", "folder", "metadata", "hint"}
-        }
-        ending = entry.get("filepath", "").partition(".")[2]
-        found.setdefault(f"{kind} {ending}", name)
-    return sorted(found.values())
 
 
 @pytest.mark.parametrize("name", one_of_each_kind())
