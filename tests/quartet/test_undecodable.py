@@ -44,12 +44,11 @@ def test_parameter_on_the_command_line_is_refused_in_one_line(parameter: str) ->
         b"\xff\xfe\t\xff\t\xff\t\xff\t\xff\n",
     ],
 )
-@pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_row_of_a_table_is_quarantined_and_reported(tmp_path, row, compress) -> None:
+def test_row_of_a_table_is_quarantined_and_reported(tmp_path, row) -> None:
     originals, duplicates, answers = make_tables()
     path = tmp_path / "dup-q.tsv"
     lines = duplicates[COLUMNS].to_csv(sep="\t", header=False, index=False)
-    path.write_bytes(compress(lines.encode() + row))
+    path.write_bytes(lines.encode() + row)
     loaded = TSVDataset(filepath=str(path), columns=COLUMNS).load()
     _, kept, _, quarantine, *_ = clean_tables(originals, loaded, answers, Cleaning(min_text=5))
     assert len(kept) == len(duplicates)
@@ -64,8 +63,10 @@ def test_other_columns_may_be_undecodable(tmp_path) -> None:
     assert clean_tables(originals, loaded, answers, Cleaning(min_text=5))[3].empty
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-32", "shift-jis"])
-@pytest.mark.parametrize("name", ["q.csv", "q.tsv", "q.csv.gz"])
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("latin-1", "q.csv.gz"), ("utf-16", "q.tsv"), ("utf-16-le", "q.csv"), ("shift-jis", "q.csv")],
+)
 def test_questions_in_another_encoding_are_refused(tmp_path, encoding, name) -> None:
     letters = "カタカナ" if encoding == "shift-jis" else "é"
     content = f"Id,Text0\n1,{letters}\n".replace(",", "\t" if ".tsv" in name else ",")

@@ -42,7 +42,7 @@ def test_jobs_at_equal_intervals_wait_for_those_before_them(service_s, growth_s)
     assert found == pytest.approx([service_s + growth_s * job for job in range(20)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0.01, 1000), min_size=1, max_size=60), st.integers(1, 12))
 def test_independent_steps_are_scheduled_within_grahams_bound(seconds, nodes):
     steps = [StepWork(f"trial_{i}", "c", seconds=s) for i, s in enumerate(seconds)]
@@ -133,7 +133,7 @@ def test_steps_wait_for_what_they_need_along_the_critical_path():
     assert [run.step.name for run in critical_path(result.runs)] == ["a", "b", "d"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     minimum=st.integers(0, 2),
     more=st.integers(1, 4),
@@ -173,7 +173,6 @@ def test_the_critical_path_adds_up_to_the_makespan():
     assert sum(run.end_s - run.ready_s for run in path) == pytest.approx(result.makespans_s[0])
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(1, 1e5), min_size=1, max_size=12), st.integers(1, 12))
 def test_at_the_break_even_both_cost_the_same(paid_s, nodes):
     interval = break_even_s(paid_s, nodes)

@@ -14,7 +14,7 @@ from quartet.datasets.dump import DumpFileDataset
 
 LINES = [
     b"\xef\xbb\xbf<posts>\r\n",
-    *(b'  <row Id="%d" />\r\n' % i for i in range(50_000)),
+    *(b'  <row Id="%d" />\r\n' % i for i in range(20_000)),
     b"</posts>",
 ]
 CONTENT = b"".join(LINES)
@@ -35,13 +35,6 @@ def test_file_is_found_under_alternative_names(tmp_path, suffix, suffix_on_disk)
     assert list(file.lines()) == LINES
 
 
-@pytest.mark.parametrize("suffix_on_disk", [".gz", ".bz2"])
-def test_compression_is_detected_from_the_content(tmp_path, suffix_on_disk):
-    path = tmp_path / "Posts.xml"
-    path.write_bytes(COMPRESSED[suffix_on_disk])
-    assert list(dataset(path).load().lines()) == LINES
-
-
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
 def test_concatenated_streams_are_read(tmp_path, compress):
     path = tmp_path / "Posts.xml.gz"
@@ -52,7 +45,7 @@ def test_concatenated_streams_are_read(tmp_path, compress):
     assert b"".join(dataset(path).load().lines()) == CONTENT
 
 
-@pytest.mark.parametrize("padding", [0, 1, 5_000])
+@pytest.mark.parametrize("padding", [0, 5_000])
 @pytest.mark.parametrize("further", [-1, 0, 1])
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
 def test_stream_may_end_at_a_chunk_boundary(tmp_path, monkeypatch, compress, further, padding):
@@ -107,13 +100,6 @@ def test_damaged_file_raises_with_position(tmp_path, suffix):
         list(dataset(path).load().lines())
 
 
-def test_7z_archive_raises_with_hint(tmp_path):
-    path = tmp_path / "Posts.xml"
-    path.write_bytes(b"7z\xbc\xaf\x27\x1c" + b"\0" * 100)
-    with pytest.raises(DatasetError, match="7z archive, expected XML; extract it with 7z x"):
-        list(dataset(path).load().lines())
-
-
 def test_missing_file_raises_with_alternative_names(tmp_path):
     with pytest.raises(DatasetError) as error:
         dataset(tmp_path / "Posts.xml.gz").load()
@@ -126,13 +112,13 @@ def test_missing_file_raises_with_alternative_names(tmp_path):
 def test_file_without_line_ends_uses_bounded_memory(tmp_path):
     path = tmp_path / "Posts.xml"
     with path.open("wb") as file:
-        file.truncate(200_000_000)
+        file.truncate(100_000_000)
     tracemalloc.start()
     size = sum(len(line) for line in dataset(path).load().lines())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert size == 200_000_000
-    assert peak < 80_000_000
+    assert size == 100_000_000
+    assert peak < 60_000_000
 
 
 def test_reading_can_stop_early(tmp_path):

@@ -6,7 +6,7 @@ import struct
 import fsspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from kedro.io import DatasetError
@@ -22,7 +22,6 @@ def save(path, array=IMAGES):
     return path
 
 
-@settings(max_examples=60)
 @given(array=DTYPES.flatmap(lambda d: npst.arrays(d, npst.array_shapes(max_dims=4, min_side=0))))
 @pytest.mark.parametrize("name", ["a.idx", "a.idx.gz"])
 def test_save_and_load_round_trip(tmp_path_factory, name, array):
@@ -46,14 +45,6 @@ def test_real_mnist_is_loaded(real_mnist):
 def test_saved_bytes_are_reproducible(tmp_path):
     first = save(tmp_path / "a.gz").read_bytes()
     assert save(tmp_path / "b.gz").read_bytes() == first
-
-
-@pytest.mark.parametrize(("there", "named"), [("images", "images.gz"), ("images.gz", "images")])
-def test_file_is_found_under_its_alternative_name(tmp_path, there, named):
-    save(tmp_path / there)
-    dataset = IDXDataset(filepath=str(tmp_path / named))
-    assert dataset.exists()
-    np.testing.assert_array_equal(dataset.load(), IMAGES)
 
 
 def test_compression_is_detected_from_the_content(tmp_path):
@@ -99,11 +90,6 @@ def test_damaged_file_raises_with_reason(tmp_path, content, message):
     assert str(path) in str(error.value)
 
 
-def test_missing_file_raises(tmp_path):
-    with pytest.raises(DatasetError, match=r"images\.gz: no such file"):
-        IDXDataset(filepath=str(tmp_path / "images.gz")).load()
-
-
 @pytest.mark.parametrize(
     ("array", "expected", "message"),
     [
@@ -136,13 +122,13 @@ NAMES = ["train-images-idx3-ubyte", "train-images.idx3-ubyte"]
 
 @pytest.mark.parametrize("folder", [False, True])
 @pytest.mark.parametrize("there", [name + end for name in NAMES for end in ("", ".gz")])
-@pytest.mark.parametrize("named", [name + end for name in NAMES for end in ("", ".gz")])
-def test_file_is_found_under_every_common_name(tmp_path, there, named, folder):
+def test_file_is_found_under_every_common_name(tmp_path, there, folder):
     path = tmp_path / there / there if folder else tmp_path / there
     save(path, np.arange(3, dtype=np.uint8))
-    dataset = IDXDataset(filepath=str(tmp_path / named))
-    assert dataset.exists()
-    assert dataset.load().tolist() == [0, 1, 2]
+    for named in (NAMES[0], f"{NAMES[1]}.gz"):
+        dataset = IDXDataset(filepath=str(tmp_path / named))
+        assert dataset.exists()
+        assert dataset.load().tolist() == [0, 1, 2]
 
 
 def test_names_that_were_looked_for_are_in_the_error(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kedro.io import DatasetError
 from pandas.testing import assert_frame_equal
@@ -105,7 +105,6 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60)
 @given(saves=st.lists(ROWS, min_size=1, max_size=5))
 def test_last_save_of_each_key_wins(tmp_path_factory, saves):
     folder = tmp_path_factory.mktemp("predictions")

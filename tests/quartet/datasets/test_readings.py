@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kedro.io import DatasetError
 
@@ -80,7 +80,6 @@ def test_only_the_groups_of_rows_that_overlap_are_read(tmp_path, monkeypatch):
 times = st.lists(st.integers(0, 300), max_size=30).map(sorted)
 
 
-@settings(max_examples=60)
 @given(
     st.lists(times, max_size=4),
     st.lists(st.integers(0, 30), unique=True, max_size=5).map(sorted),

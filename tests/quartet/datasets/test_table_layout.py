@@ -65,17 +65,11 @@ EXPECTED = [
         ("t.txt", ["Value;TS;Device;Sensor", "1,5;{0};press-1;p", "2,5;{1};press-1;p"], {}),
         (
             "t.csv",
-            ["TS, Device, Sensor, Value", "{0}, press-1, p, 1.5", "{1}, press-1, p, 2.5"],
-            {},
-        ),
-        (
-            "t.csv",
             ["when,machine,signal,reading", "{0},press-1,p,1.5", "{1},press-1,p,2.5"],
             {"time": "when", "device": "machine", "sensor": "signal", "value": "Reading"},
         ),
         ("press-1.csv", ["TS,p", "{0},1.5", "{1},2.5"], {"layout": "wide"}),
         ("press-1.csv", ["TS,Sensor,Value", "{0},p,1.5", "{1},p,2.5"], {"device": "file_name"}),
-        ("t.csv", ["TS,Device,p", "{0},press-1,1.5", "{1},press-1,2.5"], {"layout": "wide"}),
         ("t.csv", ["Device,p,TS", "press-1,1.5,{0}", "press-1,2.5,{1}"], {"layout": "wide"}),
         (
             "t.csv",

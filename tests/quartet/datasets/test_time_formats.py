@@ -43,15 +43,14 @@ def test_dates_are_read_in_the_only_possible_order(values, time_format, times) -
 
 
 @pytest.mark.parametrize("unit", list(UNITS))
-@pytest.mark.parametrize("kind", [pa.int64(), pa.uint64(), pa.string(), pa.large_string()])
-def test_numbers_are_read_in_the_only_likely_unit(unit, kind) -> None:
+def test_numbers_are_read_in_the_only_likely_unit(unit) -> None:
     time = pd.Timestamp("2026-03-02T08:10:00Z")
     number = time.value // 10**9 * UNITS[unit]
-    values = [str(number), None] if "string" in str(kind) else [number, None]
-    found, texts = read(values, kind)
-    assert found == unit
-    assert pd.Timestamp(texts[0]) == time
-    assert texts[1] is None
+    for kind in (pa.int64(), pa.uint64(), pa.string(), pa.large_string()):
+        found, texts = read([str(number) if "string" in str(kind) else number, None], kind)
+        assert found == unit
+        assert pd.Timestamp(texts[0]) == time
+        assert texts[1] is None
 
 
 def test_fractions_of_seconds_are_kept() -> None:
@@ -88,7 +87,6 @@ def test_other_texts_stay_as_they_are() -> None:
                 "2026-01-02T08:05:00 (columns.time_format=MM/DD/YYYY)",
             ],
         ),
-        (["01.01.2026"], ["=DD.MM.YYYY", "=MM.DD.YYYY"]),
         (
             ["01.02.26"],
             ["=DD.MM.YY", "=MM.DD.YY", "2001-02-26T00:00:00 (columns.time_format=YY.MM.DD)"],
@@ -100,7 +98,6 @@ def test_other_texts_stay_as_they_are() -> None:
                 "1970-01-01 00:01:26.400000Z (columns.time_format=milliseconds)",
             ],
         ),
-        ([0, 1, 2], ["=seconds", "=milliseconds"]),
         (["1772439000", "1772439000123"], ["=seconds", "=milliseconds"]),
         (["13/02/2026", "02/13/2026"], ["'13/02/2026' and '02/13/2026'"]),
     ],

@@ -39,8 +39,9 @@ def reference_weights():
     return sorted(real_data("style/reference_weights").glob("*.model"))
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".model", ".safetensors", ".weights"])
-@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    ("suffix", "zipped"), [(".pth", True), (".model", False), (".safetensors", True)]
+)
 def test_format_is_detected_from_the_content(tmp_path, suffix, zipped):
     path = tmp_path / f"wave{suffix}"
     torch.save(TENSORS, path, _use_new_zipfile_serialization=zipped)
@@ -154,7 +155,7 @@ def _contents():
 
 
 @pytest.mark.parametrize(("form", "content"), list(_contents()), ids=["zip", "old"])
-@pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 0.99])
+@pytest.mark.parametrize("share", [0.0, 0.6, 0.99])
 def test_truncated_file_raises_in_one_line(tmp_path, form, content, share):
     path = tmp_path / f"{form}.pth"
     path.write_bytes(content[: int(share * len(content))])
@@ -256,8 +257,9 @@ def test_save_as_pickle_raises(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    ("suffix", "value"), [(".pth", float("nan")), (".safetensors", float("-inf"))]
+)
 def test_weights_that_are_not_finite_are_refused(tmp_path, suffix, value):
     """They give black pictures."""
     path = tmp_path / f"wave{suffix}"
@@ -287,9 +289,7 @@ def test_exchanged_arrays_are_refused(tmp_path):
     assert Weights("", {"b": one["a"]}).sha256 != Weights("", one).sha256
 
 
-@pytest.mark.parametrize(
-    "name", ["../../../x", "a/b", "..", ".hidden", "", "a\\b", "/etc/x", "a\nb"]
-)
+@pytest.mark.parametrize("name", ["../../../x", "..", ".hidden", "", "a\\b", "/etc/x", "a\nb"])
 def test_style_name_with_a_path_is_refused(tmp_path, name):
     with pytest.raises(DatasetError, match="a name contains no / "):
         WeightsDataset(filepath=str(tmp_path / f"{name}.safetensors"), name=name)

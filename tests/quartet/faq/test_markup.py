@@ -33,20 +33,19 @@ def lower(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-@pytest.mark.parametrize("text", PLAIN)
-def test_plain_text_keeps_all_its_words(text: str) -> None:
-    assert clean_text(text) == lower(text)
+def test_plain_text_keeps_all_its_words() -> None:
+    assert [clean_text(text) for text in PLAIN] == [lower(text) for text in PLAIN]
 
 
 PAIRED = ["What is <b>x</b> good for?", "How do I nest <div></div>?", "one<br>two", "<p>one<p>two"]
 REFERENCES = ["How do I replace &nbsp; by a space?", "Is &lt; the same as &#60;?", "Q & A & more"]
 
 
-@pytest.mark.parametrize("title", [*PLAIN, *PAIRED, *REFERENCES])
-def test_title_of_a_dump_keeps_all_its_words_before_an_html_body(title: str) -> None:
+def test_title_of_a_dump_keeps_all_its_words_before_an_html_body() -> None:
     body = '<p>Use <code>List&lt;String&gt;</code><br>or <a href="http://x.y">this</a>.</p>'
-    text = format_question({"Title": title, "Body": body})
-    assert clean_text(text) == f"{lower(title)}. use list<string> or this."
+    for title in (*PLAIN, *PAIRED, *REFERENCES):
+        text = format_question({"Title": title, "Body": body})
+        assert clean_text(text) == f"{lower(title)}. use list<string> or this."
 
 
 @given(st.text("ab <>/;=!-\"'#pbrulitxscom"))
@@ -80,8 +79,8 @@ def test_only_known_elements_of_an_html_body_are_tags(body: str, expected: str) 
     assert clean_text(body) == expected
 
 
-@pytest.mark.parametrize("tag", ["b", "div", "blockquote", "p", "span", "ul"])
-@pytest.mark.parametrize("depth", [255, 256, 1_000, 20_000])
+@pytest.mark.parametrize("tag", ["b", "p", "ul"])
+@pytest.mark.parametrize("depth", [255, 256, 20_000])
 def test_deeply_nested_html_keeps_its_words(tag: str, depth: int) -> None:
     nested = f"before {f'<{tag}>' * depth}inside{f'</{tag}>' * depth} after"
     assert clean_text(nested) == "before inside after"
@@ -112,5 +111,5 @@ def test_huge_attributes_and_texts_keep_the_words() -> None:
 )
 def test_time_grows_with_the_length_of_a_text_only(part: str) -> None:
     """With quadratic time this test would take hours."""
-    assert isinstance(clean_text("/ " + part * 100_000), str)
-    assert isinstance(clean_text("<p>x</p>" + part * 100_000), str)
+    assert isinstance(clean_text("/ " + part * 50_000), str)
+    assert isinstance(clean_text("<p>x</p>" + part * 50_000), str)

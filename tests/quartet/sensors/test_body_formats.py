@@ -104,9 +104,10 @@ def as_json(*items):
     return [json.dumps(item).encode() for item in items]
 
 
-@pytest.mark.parametrize("separator", [b"\n", b"\r\n", b"\n\n"])
-@pytest.mark.parametrize("end", [b"", b"\n"])
-@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize(
+    ("start", "separator", "end"),
+    [(b"", b"\n", b""), (b"\xef\xbb\xbf", b"\r\n", b"\r\n"), (b"", b"\n\n", b"\n")],
+)
 def test_line_separated_json_is_read(separator, end, start):
     lines = as_json(reading(0, 1.0), [reading(1, 2.0), reading(2, 3.0)], reading(3, 4.0))
     result = decode(capture(reading(9, 0.0), start + separator.join(lines) + end))

@@ -135,7 +135,7 @@ def test_without_windows_the_table_is_empty():
         assert "drifted" in table
 
 
-@pytest.mark.parametrize("hours", range(1, 22))
+@pytest.mark.parametrize("hours", [1, 12, 21])
 def test_drift_is_not_measured_on_a_part_of_a_day(hours):
     model_set, windows = make_model_set(s=days(8)), make_windows(s=days(1)[: 12 * hours])
     table = measure_drift(model_set, [windows], Span(START, START + pd.Timedelta(hours=24)))

@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.svm import OneClassSVM
 
@@ -68,7 +68,6 @@ def fit_scikit_learn(seed, sensors):
     st.integers(0, 600),
     st.floats(0.1, 30),
 )
-@settings(max_examples=60)
 def test_scores_and_labels_equal_those_of_scikit_learn(seed, few, many, spread):
     """For sensors in any order and number of windows, with outliers."""
     machines, model_set = fit_scikit_learn(seed, 12)

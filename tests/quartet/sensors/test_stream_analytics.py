@@ -92,7 +92,7 @@ bodies = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.integers(1500, 1600), bodies), min_size=1, max_size=20))
 def test_the_query_gives_the_windows_and_the_faults_of_the_pipeline(drawn):
     # Arrival is known to the second here and to the millisecond there; so none at the limit.

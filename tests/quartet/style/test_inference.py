@@ -8,7 +8,7 @@ from quartet.style.inference import InferenceNetwork
 from quartet.style.network import StyleNetwork, build_network, network_width, to_pictures
 from support import real_data
 
-SIZES = [(24, 24), (25, 31), (48, 64), (37, 50), (90, 120)]
+SIZES = [(24, 24), (37, 50), (90, 120)]
 
 
 def network(width=8, seed=0):
@@ -57,8 +57,7 @@ def test_float32_matches_the_reference(size, count):
 
 
 DARK = [
-    20 + (scene(96, 128).double() * contrast / 255).round().to(torch.uint8)
-    for contrast in (1, 4, 16, 64)
+    20 + (scene(96, 128).double() * contrast / 255).round().to(torch.uint8) for contrast in (1, 16)
 ]
 
 

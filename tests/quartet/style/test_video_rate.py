@@ -20,20 +20,18 @@ def reassemble(source, folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    ("name", "options", "rate"),
     [
-        ("video.mp4", {}),
-        ("video.mov", {"sounds": ["pcm_s16le"]}),
-        ("video.mkv", {"sounds": ["vorbis"]}),
-        ("video.avi", {"sounds": ["pcm_s16le"]}),  # becomes Matroska
-        ("video.ts", {"sounds": ["aac"]}),
-        (
-            "video.wmv",
-            {"sounds": ["wmav2"], "container": "asf"},
-        ),  # becomes NUT, which stores no rate
+        ("video.mp4", {}, 25),
+        ("video.mp4", {}, 12),
+        ("video.mov", {"sounds": ["pcm_s16le"]}, NTSC),
+        ("video.mkv", {"sounds": ["vorbis"]}, NTSC),
+        ("video.avi", {"sounds": ["pcm_s16le"]}, NTSC),  # becomes Matroska
+        ("video.ts", {"sounds": ["aac"]}, NTSC),
+        # becomes NUT, which stores no rate
+        ("video.wmv", {"sounds": ["wmav2"], "container": "asf"}, NTSC),
     ],
 )
-@pytest.mark.parametrize("rate", [25, NTSC, 12])
 def test_output_states_the_frame_rate_of_its_source(name, options, rate, tmp_path):
     source = write_video(tmp_path / name, rate=rate, **KEYED, **options)
     _, target = reassemble(source, tmp_path)
