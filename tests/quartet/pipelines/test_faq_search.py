@@ -59,10 +59,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage is supposed
 
 
 def test_two_workers_run_exactly_the_requested_trials(objective, store):
-    parallel = with_settings(objective, workers=2, trials=24)
+    parallel = with_settings(objective, workers=2, trials=10)
     with run_study(store, "s", parallel) as study:
         trials = study.trials
-    assert sorted(trial.number for trial in trials) == list(range(24))
+    assert sorted(trial.number for trial in trials) == list(range(10))
     assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
     assert all("worker" in trial.user_attrs for trial in trials)
 
