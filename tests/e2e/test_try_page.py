@@ -114,8 +114,8 @@ def test_a_question_gets_ranked_answers_with_probabilities_and_reasons(project, 
     page.keyboard.press("Control+Enter")
     expect(metric(page, "Probability")).to_have_count(5)
     expect(metric(page, "Probability").first).to_have_text(f"{best['probability']:.1%}")
-    first = page.get_by_test_id("stVerticalBlock").filter(has_text="Nearest duplicate").last
-    expect(first).to_contain_text("similarity 1.00")
+    first = page.get_by_test_id("stVerticalBlock").filter(has_text="similarity 1.00").last
+    expect(first).to_contain_text("Nearest duplicate")
     expect(first).to_contain_text("Shared words")
     page.get_by_text("Answer", exact=True).first.click()
     start = clean_text(best["answer"])[:20]
