@@ -336,7 +336,7 @@ def test_pytorch_file_without_checksums_loads(tmp_path):
     assert_tensors(load(path))
 
 
-def test_a_pytorch_file_that_was_unpacked_and_packed_again_loads(tmp_path):
+def test_a_pytorch_file_that_was_extracted_and_packed_again_loads(tmp_path):
     """Programs that pack files add an entry for each folder, which PyTorch's own lack."""
     saved, path = tmp_path / "saved.pth", tmp_path / "wave.pth"
     torch.save(TENSORS, saved)
