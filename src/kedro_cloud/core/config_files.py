@@ -35,11 +35,12 @@ def find_fault(
     """
     names = {part for pattern in patterns for part in pattern.split("/") if part != "**"}
     files = [path for folder in folders for path in _list_files(folder, names)]
-    if isinstance(error, OmegaConfBaseException) and error.child_node is not None:
-        # The last one, as a value that refers to `base` is valid there, and not as its copy.
-        where = next(filter(None, (_find_value(path, error) for path in reversed(files))), None)
-        return where and f"{where}: {_format_entry(error)}"
-    return next(filter(None, map(_find_fault, files)), None)
+    fault = next(filter(None, map(_find_fault, files)), None)
+    if fault or not isinstance(error, OmegaConfBaseException) or error.child_node is None:
+        return fault
+    # The last one, as a value that refers to `base` is valid there, and not as its copy.
+    where = next(filter(None, (_find_value(path, error) for path in reversed(files))), None)
+    return where and f"{where}: {_format_entry(error)}"
 
 
 def find_setting(folders: Iterable[Path], pattern: str, keys: Iterable[str | int]) -> Path | None:

@@ -95,6 +95,13 @@ def test_the_file_is_named(conf, monkeypatch, name, text, where, what):
     assert "\n" not in message
 
 
+def test_a_folder_in_the_place_of_a_file_is_named_before_what_it_lacks(conf, monkeypatch):
+    (conf / "base/globals.yml").unlink()
+    (conf / "base/globals.yml").mkdir()
+    with pytest.raises(ValueError, match=r"globals\.yml: is a folder, expected a YAML file"):
+        read(conf, monkeypatch)
+
+
 def test_a_copied_reference_is_found_in_the_copy(conf, monkeypatch):
     """Kedro resolves each environment by itself, so `${seed}` is unknown in another one."""
     (conf / "local/parameters.yml").write_text((conf / "base/faq/parameters.yml").read_text())
