@@ -591,3 +591,12 @@ def test_baselines_of_a_sensor_trained_long_before_others_have_its_windows(tmp_p
     site.tables.publish(batch(*normal, closed=later + TRAINED))
     windows = nodes._read_normal_windows(site.tables, model_set, list(model_set.pairs), NO_EVENTS)
     assert windows.groupby("device").size().to_dict() == {"fan": TRAINED, "pump": TRAINED}
+
+
+def test_baselines_need_windows_of_the_training_time(tmp_path):
+    """They may have been deleted since; then the run ends without a comparison."""
+    site = make_site_of_one_device(tmp_path)
+    publish_sensors(site, TRAINED - 10, 260, {228: 60})
+    catalog = run_with_label(site, 228, 229)
+    assert catalog.load("method_scores").empty
+    assert "event_f1" in catalog.load("anomaly_scoring_metrics")

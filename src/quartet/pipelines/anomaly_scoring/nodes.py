@@ -220,34 +220,39 @@ def compare_with_baselines(
     on the same new windows. Of large fleets some sensors are compared.
     """
     model_set = _load_model_set(sensor_models)
+    seconds = scoring_claim["window_seconds"]
     pairs = sensors.baselines.sample_sensors(
         window_scores, sensor_labels, baseline_comparison.sensors
     )
-    keys = pd.MultiIndex.from_frame(window_scores[["device", "sensor"]].astype(str))
-    scored = window_scores[keys.isin(pairs)].reset_index(drop=True)
-    seconds = scoring_claim["window_seconds"]
-    alarms = scored["anomaly"].to_numpy(bool)
-    own = sensors.evaluation.event_scores(scored, alarms, sensor_labels, seconds)
-    if not own.events:
-        table = sensors.baselines.make_score_table({})
+    scored = _select_sensors(window_scores, pairs)
+    table = sensors.baselines.make_score_table({})
+    if not _evaluate(scored, scored["anomaly"].to_numpy(bool), sensor_labels, seconds):
         return table, sensors.figures.plot_comparison(table)
+    normal = _read_normal_windows(sensor_windows, model_set, pairs, sensor_labels)
+    trained = normal.groupby(["device", "sensor"]).size()
+    scored = _select_sensors(scored, trained.index[trained >= sensors.robust.FEWEST_WINDOWS])
     device_windows = scored[["device", "window_end"]].drop_duplicates()
     in_event = sensors.devices.mark_events(device_windows, device_alarms)
+    alarms = scored["anomaly"].to_numpy(bool)
+    of_sensors = sensors.evaluation.event_scores(scored, alarms, sensor_labels, seconds)
     of_devices = _evaluate_device_events(device_windows, in_event, sensor_labels, seconds)
-    ours = sensors.baselines.make_score_table(
-        {("one_class_svm", "sensors"): own, ("device_alarms", "devices"): of_devices}
-    )
-    normal = _read_normal_windows(sensor_windows, model_set, pairs, sensor_labels)
-    settings = Baselines(
-        seed=baseline_comparison.seed,
-        features=model_set.features,
-        nu=float(np.median(model_set.nu)),
-        blocks=baseline_comparison.blocks,
-        trees=baseline_comparison.trees,
-    )
-    others = sensors.baselines.compare(normal, scored, sensor_labels, seconds, settings)
-    table = pd.concat([ours, others], ignore_index=True)
+    if of_sensors.events:
+        ours = {("one_class_svm", "sensors"): of_sensors, ("device_alarms", "devices"): of_devices}
+        settings = Baselines(
+            seed=baseline_comparison.seed,
+            features=model_set.features,
+            nu=float(np.median(model_set.nu)),
+            blocks=baseline_comparison.blocks,
+            trees=baseline_comparison.trees,
+        )
+        others = sensors.baselines.compare(normal, scored, sensor_labels, seconds, settings)
+        table = pd.concat([sensors.baselines.make_score_table(ours), others], ignore_index=True)
     return table, sensors.figures.plot_comparison(table)
+
+
+def _select_sensors(windows: pd.DataFrame, pairs: Any) -> pd.DataFrame:
+    keys = pd.MultiIndex.from_frame(windows[["device", "sensor"]].astype(str))
+    return windows[keys.isin(pairs)].reset_index(drop=True)
 
 
 def _read_normal_windows(
