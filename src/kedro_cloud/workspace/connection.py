@@ -95,7 +95,7 @@ def check_image_registered(
 
     Args:
         client: Client of the workspace.
-        reference: Its name and version, such as `quartet-cpu-0f4a1c27b9de:5c1e77aa`.
+        reference: Its name and version, such as `my-project-cpu-0f4a1c27b9de:5c1e77aa`.
         needed_by: What needs it, such as "the steps", for the message.
         option: Option of `kedro cloud environment`, with a leading space, for the message.
 

@@ -205,7 +205,7 @@ def _read_blocks(
             bar.update(len(pairs))
 
 
-def compare_with_baselines(
+def compare_detectors(
     window_scores: pd.DataFrame,
     device_alarms: pd.DataFrame,
     sensor_models: Champion | None,

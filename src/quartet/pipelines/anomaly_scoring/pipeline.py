@@ -81,7 +81,7 @@ def create_reporting() -> Pipeline:
                 name="measure_drift",
             ),
             Node(
-                func=nodes.compare_with_baselines,
+                func=nodes.compare_detectors,
                 inputs=[
                     "window_scores",
                     "device_alarms",
@@ -92,7 +92,7 @@ def create_reporting() -> Pipeline:
                     "params:baseline_comparison",
                 ],
                 outputs=["method_scores", "comparison_figure"],
-                name="compare_with_baselines",
+                name="compare_detectors",
             ),
             Node(
                 func=nodes.report_alarms,
