@@ -198,31 +198,6 @@ def test_a_video_of_one_frame(project):
     assert "flicker" not in found
 
 
-@pytest.mark.parametrize(
-    ("make", "complaint"),
-    [
-        (lambda path: path.write_bytes(b"no video " * 99), r"a\.mp4: cannot be read as a video"),
-        (
-            lambda path: path.write_bytes(
-                write_video(path, 24, container="mp4").read_bytes()[: path.stat().st_size // 2]
-            ),
-            r"a\.mp4: cannot be read as a video .* truncated",
-        ),
-    ],
-)
-def test_invalid_source_raises(project, make, complaint):
-    make(project / "a.mp4")
-    with pytest.raises((ValueError, OSError), match=complaint):
-        run(project / "a.mp4")
-    assert published_names(project) == []
-
-
-def test_unknown_style_raises(project):
-    source = write_video(project / "a.mp4", 4)
-    with pytest.raises(DatasetError, match=r"unknown style 'munch'; known: plain"):
-        run(source, "munch")
-
-
 def test_weights_of_another_architecture_raise_when_planning(project):
     source = write_video(project / "a.mp4", 4)
     other = {"layer.weight": np.zeros((3, 3), np.float32)}
