@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from kedro.framework.startup import bootstrap_project
 
 from kedro_cloud.cli.rehearse import rehearse
 from kedro_cloud.core.cloud_settings import cloud_settings
@@ -24,10 +23,10 @@ from kedro_cloud.trigger.locations import ArrivedFile
 from kedro_cloud.trigger.runs import end_runs
 from kedro_cloud.trigger.settings import FileTrigger
 from kedro_cloud.trigger.watch import Watcher
-from support import ROOT, clean_environment
+from support import ROOT, bootstrap, clean_environment
 from watched import ATTEMPTS, NOW, FakeClock, states
 
-bootstrap_project(ROOT)
+bootstrap()
 FILE = ArrivedFile("monday/a, film.mp4", "/videos/monday/a, film.mp4", "1", 7, 0.0)
 CLAIM = protocol.start_marker(FILE.address, FILE.version, NOW, "here:1:a")
 

@@ -181,9 +181,9 @@ def test_an_unknown_job_is_reported(store):
 
 def test_one_of_two_concurrent_claims_succeeds(database_url):
     outcomes = multiprocessing.get_context("spawn").Queue()
-    run_in_two_processes(claim_repeatedly, database_url, outcomes, 15)
-    results = [outcomes.get(timeout=GUARD_S) for _ in range(30)]
-    for turn in range(15):
+    run_in_two_processes(claim_repeatedly, database_url, outcomes, 8)
+    results = [outcomes.get(timeout=GUARD_S) for _ in range(16)]
+    for turn in range(8):
         assert sorted(won for when, won in results if when == turn) == [False, True]
 
 
