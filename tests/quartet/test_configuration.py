@@ -23,14 +23,12 @@ LOCATIONS = ("filepath", "path", "folder", "url", "trained_on")
 """Arguments of datasets with a location."""
 
 
-BASE, AZURE = read_configuration("catalog"), read_configuration("catalog", "azureml")
-PARAMETERS = read_configuration("parameters")
-MODELS = {
-    name: model
-    for name, model in TypeExtractor(dict(pipelines)).extract_types_from_pipelines().items()
-    if "_sample_" not in name  # samples have values of their own
-}
-"""By parameter: the model that nodes declare."""
+def base():
+    return read_configuration("catalog", "base")
+
+
+def azure():
+    return read_configuration("catalog", "azureml")
 
 
 def data(names):
@@ -66,18 +64,19 @@ def find_loss(name, entry, pipeline):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_dataset_is_lost_between_steps(name):
-    assert list(find_losses(pipelines[name], AZURE)) == []
+    assert list(find_losses(pipelines[name], azure())) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_dataset_is_lost_if_each_node_is_a_step(name):
     """Which nodes share a step affects the cost only."""
     nodes = [Node(n.func, n._inputs, n.outputs, name=n.name) for n in pipelines[name].nodes]
-    assert list(find_losses(Pipeline(nodes), AZURE)) == []
+    assert list(find_losses(Pipeline(nodes), azure())) == []
 
 
-@pytest.mark.parametrize("catalog", [BASE, AZURE], ids=["base", "azureml"])
-def test_each_registered_model_names_the_pipeline_that_registers_it(catalog):
+@pytest.mark.parametrize("environment", ["base", "azureml"])
+def test_each_registered_model_names_the_pipeline_that_registers_it(environment):
+    catalog = read_configuration("catalog", environment)
     registered_by = {name: entry["registered_by"] for name, entry in catalog.items()
                      if "registered_by" in entry}  # fmt: skip
     made = set().union(*(pipeline.outputs() for pipeline in pipelines.values()))
@@ -153,13 +152,13 @@ def file_name(path):
 
 
 def test_both_environments_have_the_same_datasets():
-    assert BASE.keys() == AZURE.keys()
+    assert base().keys() == azure().keys()
 
 
 def test_environments_differ_only_in_locations():
-    differences = {name: list(find_differences(BASE[name], AZURE[name])) for name in BASE}
+    differences = {name: list(find_differences(base()[name], azure()[name])) for name in base()}
     assert {name: found for name, found in differences.items() if found} == {}
-    local = [entry.get(key) or "" for entry in BASE.values() for key in LOCATIONS]
+    local = [entry.get(key) or "" for entry in base().values() for key in LOCATIONS]
     assert not [location for location in local if "abfs://" in location]
 
 
@@ -184,7 +183,7 @@ def test_dataset_that_differs_on_azure_is_detected(azure, expected):
 
 def test_carried_datasets_have_distinct_files():
     """`kedro run -e azureml` saves all of them on the local machine."""
-    carried = [entry for entry in AZURE.values() if entry["type"] == CARRIED]
+    carried = [entry for entry in azure().values() if entry["type"] == CARRIED]
     places = {(entry["root_dir"], entry["dataset"]["filepath"]) for entry in carried}
     assert len(places) == len(carried) > 0
     assert all(root.startswith("data/steps/") for root, _ in places)
@@ -195,7 +194,7 @@ def test_local_override_changes_only_the_named_parameter(tmp_path):
     (tmp_path / "local").mkdir()
     group, before = next(
         (name, entries)
-        for name, entries in PARAMETERS.items()
+        for name, entries in read_configuration("parameters").items()
         if isinstance(entries, dict) and len(entries) > 1
     )
     changed = next(iter(before))
@@ -205,8 +204,11 @@ def test_local_override_changes_only_the_named_parameter(tmp_path):
 
 
 def test_parameters_are_complete_and_equal_the_defaults_of_their_model():
-    for name, model in MODELS.items():
-        given, fields = PARAMETERS[name], model.model_fields
+    found = TypeExtractor(dict(pipelines)).extract_types_from_pipelines()
+    models = {name: model for name, model in found.items() if "_sample_" not in name}
+    assert models  # samples have values of their own
+    for name, model in models.items():
+        given, fields = read_configuration("parameters")[name], model.model_fields
         assert given.keys() == fields.keys(), name
         required = {field: given[field] for field in fields if fields[field].is_required()}
         assert model(**given) == model(**required), name
@@ -216,7 +218,7 @@ def test_datasets_have_distinct_files():
     samples = pipelines["sample_data"].datasets()  # other pipelines read them by other names
     paths = [
         entry["filepath"]
-        for name, entry in BASE.items()
+        for name, entry in base().items()
         if "filepath" in entry and name not in samples
     ]
     assert len(paths) == len(set(paths))
@@ -225,21 +227,21 @@ def test_datasets_have_distinct_files():
 def test_every_dataset_has_a_kedro_viz_layer():
     layers = {"raw", "intermediate", "primary", "model_input", "models", "model_output"}
     layers |= {"reporting", "registry", "serving"}
-    for name, entry in BASE.items():
+    for name, entry in base().items():
         assert entry["metadata"]["kedro-viz"]["layer"] in layers, name
 
 
 def test_every_catalog_entry_is_used():
     used = set().union(*(pipeline.datasets() for pipeline in pipelines.values()))
-    assert BASE.keys() <= used
+    assert base().keys() <= used
 
 
 def test_reports_are_saved_in_the_folder_of_their_pipeline():
     for name in pipelines:
         outputs = pipelines[name].all_outputs()
-        reports = [BASE[output]["filepath"] for output in outputs if output.endswith("_figure")]
+        reports = [base()[output]["filepath"] for output in outputs if output.endswith("_figure")]
         if name not in {"__default__", "sample_data"}:
             assert reports
             assert all(path.startswith(f"data/08_reporting/{name}/") for path in reports)
-            metrics = BASE[f"{name}_metrics"]["filepath"]
+            metrics = base()[f"{name}_metrics"]["filepath"]
             assert metrics == f"data/08_reporting/{name}/metrics.json"

@@ -116,7 +116,7 @@ def test_result_is_the_same_for_any_threads_and_batches(workers, batch_size, imp
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16, torch.float32])
-@pytest.mark.parametrize(("phases", "channels"), [(1, 3), (1, 16), (1, 24), (2, 3), (2, 17)])
+@pytest.mark.parametrize(("phases", "channels"), [(1, 3), (1, 24), (2, 17)])
 def test_moments_are_those_of_the_picture(dtype, phases, channels, implementation):
     x = random_picture(12, 13, channels * phases**2, dtype)
     found = passes.measure(x, phases)
@@ -136,14 +136,7 @@ def test_moments_are_those_of_the_picture(dtype, phases, channels, implementatio
 @pytest.mark.parametrize("target", [torch.uint8, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(
     ("phases", "shift", "channels", "padding", "reflect"),
-    [
-        (1, 0, 3, 4, True),
-        (1, 0, 40, 1, False),
-        (2, 1, 16, 4, True),
-        (2, 1, 5, 1, False),
-        (2, 0, 3, 0, True),
-        (2, 0, 6, 1, True),
-    ],
+    [(1, 0, 3, 4, True), (1, 0, 40, 1, False), (2, 1, 16, 4, True), (2, 0, 6, 1, True)],
 )
 def test_compiled_passes_agree_with_pytorch(
     source, target, phases, shift, channels, padding, reflect, monkeypatch
