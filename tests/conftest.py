@@ -57,8 +57,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--benchmarks", action="store_true", help="measure and rewrite the tables")
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out the plugin's tests where the extra azure is missing, as on Python 3.13."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out benchmarks without `--benchmarks`, and the plugin's tests without the extra azure.
+
+    Python 3.13 cannot have that extra.
+    """
+    if collection_path == ROOT / "tests/benchmarks" and not config.getoption("--benchmarks"):
+        return True
     if collection_path == ROOT / "tests/kedro_cloud" and not extras.is_installed("kedro_azureml"):
         return True
     return None
