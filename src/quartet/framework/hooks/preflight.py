@@ -94,7 +94,7 @@ def _check_tracking(tracking: Mapping[str, Any], loader: Any) -> None:
         keys = [fault["loc"] for fault in error.errors()]
         files = (config_files.find_setting(folders, "mlflow*", each) for each in keys)
         where = " and ".join(map(str, dict.fromkeys(filter(None, files)))) or "mlflow.yml"
-        raise ValueError(f"{where}: {format_errors(error)}; see the keys in conf/base") from error
+        raise ValueError(f"{where}: {format_errors(error)}; fix or remove it") from error
 
 
 def _check_parameters(context: KedroContext) -> None:
