@@ -128,7 +128,8 @@ def test_the_newest_approved_version_is_champion_until_one_is_chosen_by_hand(reg
     assert read_aliases() == {"champion": 1, "candidate": 3}
 
 
-def test_a_registered_version_predicts_as_the_saved_weights(saved, weights):
+def test_a_registered_version_predicts_as_the_saved_weights(saved, weights, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))  # MLflow adds the code of the model
     expected = logistic.predict_proba(weights, IMAGES[:20]).argmax(axis=1)
     champion = mlflow.pyfunc.load_model("models:/digits@champion")
     for model in (saved.load(), champion):
