@@ -336,8 +336,8 @@ def test_pytorch_file_without_checksums_loads(tmp_path):
     assert_tensors(load(path))
 
 
-def test_a_pytorch_file_that_was_extracted_and_packed_again_loads(tmp_path):
-    """Programs that pack files add an entry for each folder, which PyTorch's own lack."""
+def test_a_pytorch_file_with_entries_of_folders_loads(tmp_path):
+    """Other programs that write zip archives add an entry for each folder."""
     saved, path = tmp_path / "saved.pth", tmp_path / "wave.pth"
     torch.save(TENSORS, saved)
     with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
