@@ -11,7 +11,7 @@ _RUN = [
     Case(
         "run unknown pipeline",
         run("mnist_trainin"),
-        ("'mnist_trainin' does not exist", DIGITS),
+        ("'mnist_trainin' does not exist", f"did you mean '{DIGITS}'?"),
     ),
     Case("run unknown environment", run(DIGITS, "-e", "nowhere"), ("'nowhere'", "conf/nowhere")),
     Case("run unknown node", run(DIGITS, "--nodes", "splitt"), ("no nodes named 'splitt'",)),

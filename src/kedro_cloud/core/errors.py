@@ -184,6 +184,7 @@ _REPLACEMENTS = (
         r"Failed to find the pipeline named ('[^']*')\. It needs to be [^.]*\.",
         r"pipeline \1 does not exist; see `kedro registry list`",
     ),
+    (r"(?s) Did you mean one of these instead\?\s+(\S+).*\Z", r"; did you mean '\1'?"),
     (
         r"Pipeline does not contain (\w+) named \[(.*)\]\.?",
         r"the pipeline has no \1 named \2; see `kedro registry describe PIPELINE`",
