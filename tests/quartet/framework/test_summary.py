@@ -113,7 +113,7 @@ def test_summary_shows_metrics_model_and_paths(catalog, capsys):
     run(catalog, "digits")
     assert capsys.readouterr().out == (
         "digits, done in 5.0 s\n"
-        "  test_accuracy  0.9582      95% interval 0.9322 to 0.9745\n"
+        "  test_accuracy  0.9582      95 % interval 0.9322 to 0.9745\n"
         "  seconds        1 min 12 s\n"
         "  images         27,636\n"
         "  model    classifier, version 3 (first version)\n"

@@ -222,7 +222,7 @@ class _Section:
         main = self._metadata().get("main", list(metrics))
         for name in (name for name in main if name in metrics):
             interval = self._interval(name)
-            yield name, format_metric(name, metrics[name]), interval and f"95% interval {interval}"
+            yield name, format_metric(name, metrics[name]), interval and f"95 % interval {interval}"
 
     def _interval(self, name: str) -> str:
         """Return the confidence interval of a metric, or an empty text."""
