@@ -230,8 +230,8 @@ def test_empty_table_has_one_empty_part(tmp_path):
         ("t.xlsx", b"PK", r"suffix is \.xlsx; expected \.csv, \.csv\.gz, \.parquet"),
         ("t.csv.zip", b"PK", r"suffix is \.zip; expected "),
         ("table", CSV.encode(), "suffix is missing; expected "),
-        ("gone.xlsx", None, "no such file; set it with sensor_table=FILE"),
-        ("gone.csv", None, "no such file; set it with sensor_table=FILE"),
+        ("gone.xlsx", None, "no such file; set it with --params sensor_table=FILE"),
+        ("gone.csv", None, "no such file; set it with --params sensor_table=FILE"),
     ],
 )
 def test_unreadable_table_raises_with_reason(tmp_path, name, content, message):

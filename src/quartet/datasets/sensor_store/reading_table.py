@@ -81,7 +81,7 @@ class ReadingTable:
         path = self.location.path
         self.location.filesystem.invalidate_cache()
         if not self.location.exists():
-            raise DatasetError(f"{path}: no such file; set it with sensor_table=FILE")
+            raise DatasetError(f"{path}: no such file; set it with --params sensor_table=FILE")
         if not path.lower().endswith(_SUFFIXES):
             raise DatasetError(
                 f"{path}: cannot be read as a table: its suffix is "
