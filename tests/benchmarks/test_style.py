@@ -124,6 +124,30 @@ def test_end_to_end(real_clip, weights, reference, tmp_path, record, precision, 
     )
 
 
+@pytest.mark.parametrize("width", [16, 32])
+def test_sizes_and_widths(width, record):
+    """Frames of noise take as long as others; the network has random weights."""
+    torch.manual_seed(0)
+    weights = {name: value.numpy() for name, value in StyleNetwork(width).state_dict().items()}
+    generator = np.random.default_rng(0)
+    for height, columns in ((480, 854), (720, 1280), (1080, 1920)):
+        frames = generator.integers(0, 256, (8, height, columns, 3), dtype=np.uint8)
+        rates = []
+        for precision in ("float32", "bfloat16", "int8"):
+            settings = Stylizing(precision=precision)
+            with Stylizer(weights, settings, detect_platform(settings)) as stylizer:
+                list(stylizer.stream(enumerate(frames[:2])))
+                begun = time.perf_counter()
+                list(stylizer.stream(enumerate(frames)))
+                rates.append(len(frames) / (time.perf_counter() - begun))
+        record(
+            SECTION,
+            f"frames/s of the network alone, {columns}×{height}, width {width}: float32, "
+            "bfloat16, int8",
+            quartet=", ".join(f"{rate:.2f}" for rate in rates),
+        )
+
+
 def test_likeness(real_clip, network, weights, record):
     with av.open(str(real_clip)) as container:
         decoded = list(container.decode(video=0))
