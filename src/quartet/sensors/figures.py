@@ -42,7 +42,7 @@ def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series, bins: int
         ends = mdates.date2num(windows["window_end"])
         times.hist(ends, edges, weights=windows["readings"], color=_INK)
         _format_time_axis(times)
-        ylabel = f"readings in {hours:g} h"
+        ylabel = f"readings in {hours:.3g} h"
     else:
         _annotate(times, "none")
     times.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -200,8 +200,8 @@ def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:
     """Plot the drift of the features of sensors since training.
 
     Args:
-        table: Columns `device`, `sensor`, `feature` and `stability_index`; rows with NaN are left
-            out.
+        table: Columns `device`, `sensor`, `feature`, `stability_index` and `drifted`; rows without
+            an index are left out.
         most: Maximum number of sensors; those that drifted most are shown.
     """
     figure = Figure(figsize=(11, 5), layout="constrained")
@@ -215,23 +215,25 @@ def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:
     left_out = names.nunique() - names[known.index].nunique()
     if left_out:
         axis.set_title(f"Drift of features; sensors with too few windows: {left_out:,}")
-    wide = known.assign(row=names[known.index]).pivot_table(
-        index="row", columns="feature", values="stability_index", sort=False
+    known = known.assign(row=names[known.index])
+    wide = known.pivot_table(index="row", columns="feature", values="stability_index", sort=False)
+    drifted = set(
+        known.loc[known["drifted"].astype(bool), ["row", "feature"]].itertuples(False, None)
     )
     wide = wide.loc[wide.max(axis=1).sort_values(ascending=False, kind="stable").index[:most]]
     values = wide.to_numpy(float)
     image = axis.imshow(values, cmap=_HEAT, vmin=0, vmax=1, aspect="auto")
     for row, column in np.argwhere(~np.isnan(values)):
-        index = values[row, column]
+        index, key = values[row, column], (wide.index[row], wide.columns[column])
         axis.text(column, row, f"{index:.2f}", ha="center", va="center", size=8,
-                  weight="bold" if index > DRIFT_THRESHOLD else "normal",
+                  weight="bold" if key in drifted else "normal",
                   color="white" if index > 0.6 else "black")  # fmt: skip
     axis.set_yticks(range(len(wide)), list(wide.index), size=8, parse_math=False)
     axis.set_xticks(range(wide.shape[1]), [str(name).replace("_", " ") for name in wide.columns])
     bar = figure.colorbar(image, ax=axis, pad=0.01, extend="max")
     bar.set_label("population stability index")
     bar.ax.axhline(DRIFT_THRESHOLD, color="black", lw=1.5)
-    axis.set_xlabel(f"bold: above {DRIFT_THRESHOLD:g}, the line in the scale")
+    axis.set_xlabel(f"bold: drift, above {DRIFT_THRESHOLD:g} (line in the scale) and chance")
     return figure
 
 
@@ -255,7 +257,9 @@ def plot_comparison(scores: pd.DataFrame) -> Figure:
         ):
             bars = axis.barh(rows + 0.27 * (offset - 1), shown[name], 0.25, color=color)
             axis.bar_label(bars, fmt="{:.2f}", padding=2, size=8)
-        axis.set_yticks(rows, [name.replace("_", " ") for name in shown["method"]])
+        names = {"one_class_svm": "one-class SVM", "robust_z_score": "robust z-score"}
+        labels = [names.get(name, name.replace("_", " ")) for name in shown["method"]]
+        axis.set_yticks(rows, labels)
         axis.set(xlim=(0, 1.1), xlabel="share")
     handles = [_patch(_MARK, "precision"), _patch(_INK, "recall"), _patch(_PALE, "F1")]
     figure.legend(handles=handles, ncols=3, loc="outside lower right", frameon=False, fontsize=8)

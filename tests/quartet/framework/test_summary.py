@@ -137,6 +137,14 @@ def test_each_pipeline_of_a_run_has_its_own_section(catalog, capsys):
     assert "kedro viz run -e azureml" in hints
 
 
+@pytest.mark.parametrize("names", [("digits", "film"), ("film", "digits")])
+def test_sections_are_in_the_order_in_which_pipelines_began(catalog, capsys, names):
+    """Kedro passes the names in any order."""
+    run(catalog, *names, nodes=["fit", "look"])
+    first, second, *_ = capsys.readouterr().out.split("\n\n")
+    assert (first.split(",")[0], second.split(",")[0]) == ("digits", "film")
+
+
 def test_partial_run_summarises_only_its_nodes(catalog, capsys):
     run(catalog, "digits", nodes=["draw"])
     lines = capsys.readouterr().out.splitlines()

@@ -115,12 +115,13 @@ def test_drift_above_the_threshold_is_marked():
             "device": "d",
             "sensor": ["a", "a", "b", "b"],
             "feature": ["mean", "maximum"] * 2,
-            "stability_index": [0.24, 0.26, 0.1, np.nan],
+            "stability_index": [0.28, 0.26, 0.1, np.nan],
+            "drifted": [False, True, False, False],
         }
     )
     figure = plot_drift(table)
     weights = {text.get_text(): text.get_weight() for text in figure.axes[0].texts}
-    assert weights == {"0.24": "normal", "0.26": "bold", "0.10": "normal"}
+    assert weights == {"0.28": "normal", "0.26": "bold", "0.10": "normal"}
     assert 0.25 in [line.get_ydata()[0] for line in figure.axes[1].lines]
 
 
@@ -139,6 +140,6 @@ def test_compared_methods_are_named_with_their_scores():
     found = EventScores(0.5, 0.75, 0.6, 4, 3, 3, 0.01)
     table = make_score_table({("one_class_svm", "sensors"): found})
     left, right = plot_comparison(table).axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["one class svm"]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["one-class SVM"]
     assert {text.get_text() for text in left.texts} == {"0.50", "0.75", "0.60"}
     assert [text.get_text() for text in right.texts] == ["none compared"]

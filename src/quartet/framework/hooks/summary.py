@@ -134,9 +134,18 @@ class SummaryHooks(NodeStartHooks):
     def _sections(
         self, names: Iterable[str], catalog: CatalogProtocol[Any, Any]
     ) -> Iterator[_Section]:
-        """Yield a section per pipeline; a node that several share is in the first one only."""
+        """Yield a section per pipeline in the order in which they began.
+
+        A node that several share is in the first one only.
+        """
         remaining = dict(self._nodes)
-        for name in self._expand(names):
+        started = {node: position for position, node in enumerate(self._nodes)}
+
+        def first(name: str) -> int:
+            nodes = pipelines[name].filter().nodes
+            return min((started[node.name] for node in nodes if node.name in started), default=0)
+
+        for name in sorted(self._expand(names), key=first):
             nodes = {node.name for node in pipelines[name].filter().nodes}  # not its steps
             own = [remaining.pop(each) for each in self._nodes if each in nodes & remaining.keys()]
             part = "done" if len(own) == len(nodes) else f"{len(own)} of {len(nodes)} nodes"
