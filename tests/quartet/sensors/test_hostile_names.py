@@ -34,7 +34,7 @@ def test_figures_show_any_name_as_it_is(scores, tmp_path):
     pairs = [(name, name) for name in NAMES]
     events = pd.DataFrame(columns=["device", "sensor", "start", "end", "kind"])
     drift = scores.groupby(["device", "sensor"]).size().reset_index(name="stability_index")
-    drift = drift.assign(feature="mean", stability_index=0.1)
+    drift = drift.assign(feature="mean", stability_index=0.1, drifted=False)
     timelines = plot_timelines(scores, pairs, events)
     for number, figure in enumerate((timelines, plot_fleet_heat_map(scores), plot_drift(drift))):
         assert draw(figure, tmp_path / f"{number}.png")
