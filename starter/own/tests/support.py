@@ -8,6 +8,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from kedro.framework.startup import ProjectMetadata, bootstrap_project
 
@@ -22,6 +23,20 @@ _PARTS = ("conf", "data/01_raw", "data/06_models", "src", "pyproject.toml", ".te
 def bootstrap() -> ProjectMetadata:
     """Bootstrap this project once in this process and return its metadata."""
     return bootstrap_project(ROOT)
+
+
+@cache
+def read_configuration(kind: str, environment: str = "base", **params: str) -> dict[str, Any]:
+    """Return the catalog or the parameters of a run with these `--params`, read once.
+
+    The caller must not change it.
+    """
+    from kedro.framework.project import settings
+
+    loader = settings.CONFIG_LOADER_CLASS(
+        str(ROOT / "conf"), env=environment, runtime_params=params, **settings.CONFIG_LOADER_ARGS
+    )
+    return {name: entry for name, entry in loader[kind].items() if not name.startswith("_")}
 
 
 def make_workspace(folder: Path) -> Path:
