@@ -128,6 +128,8 @@ def _find_fault(path: Path) -> str | None:
         fault = f"{_format_entry(error)}; write a number, text, list or mapping"
     except (ValueError, AttributeError, KeyError):  # from the constructor of a tag
         fault = "a value does not match its tag, such as !!int; remove the tag"
+    except RecursionError:
+        fault = "nested too deeply; use fewer levels of lists and mappings"
     return f"{where}: {fault}" if fault else None
 
 

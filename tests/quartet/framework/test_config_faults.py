@@ -60,6 +60,7 @@ def read(conf, monkeypatch):
         ("parameters.yml", "a: !!bool x\n", "", "a value does not match its tag"),
         ("parameters.yml", "a: 1\n---\nb: 2\n", ", line 2", "expected a single document in"),
         ("catalog.yml", "a: {b: '${globals:raw'}\n", "", "; close each ${ with }"),
+        ("parameters.yml", f"a: {'[' * 2000}{']' * 2000}\n", "", "nested too deeply; use fewer"),
         ("parameters.yml", "~: 1\n", "", "Incompatible key type 'NoneType'"),
         ("parameters.yml", "a: !!set {b, c}\n", "", "a: Value 'set' is not a supported"),
         ("parameters.yml", "a: 1\nb: \0 3\n", ", line 2", "character #x0000 is not allowed"),
