@@ -405,3 +405,12 @@ def test_alarms_of_devices_are_replaced_for_rescored_windows_only(store):
     assert set(late["window_end"]) <= {end(10)}
     store.publish(batch(windows([]), empty_windows=windows(every)[KEYS]))
     assert store.device_alarms().empty
+
+
+def test_windows_before_and_after_an_anomaly_are_rescored_without_it(store):
+    """As when one is revised late, while the next one is new."""
+    every = fleet(1, 1, [5, 10, 15])
+    store.publish(batch(windows(every)))
+    store.write_anomalies(scored(every[:2]), anomalous(every[1:2], -1.0))
+    store.write_anomalies(scored(every[::2]), anomalous([], 0.0))
+    assert rows(store.anomalies()) == rows(anomalous(every[1:2], -1.0))

@@ -206,6 +206,8 @@ def _region(table: Table, keys: Keys) -> ColumnElement[bool]:
 
 def _group_by_end(keys: Keys) -> Iterator[tuple[Any, list[int]]]:
     """Yield each window end with its sensors, not too many at a time."""
+    if not keys.end.size:
+        return
     keys = keys.take(np.argsort(keys.codes))
     ends, first = np.unique(keys.end, return_index=True)
     for end_time, sensors in zip(ends, np.split(keys.sensor, first[1:]), strict=True):
