@@ -136,44 +136,53 @@ def _fit_threshold(scores: Array, nu: float) -> tuple[float, float]:
 
 
 def raise_alarms(
-    model_set: SensorModels, scored: pd.DataFrame, history: pd.DataFrame, settings: DeviceAlarms
+    model_set: SensorModels,
+    scored: pd.DataFrame,
+    history: pd.DataFrame,
+    settings: DeviceAlarms,
+    earlier: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Raise the alarms of devices.
 
-    The same windows and history give the same alarms, whichever run scores them.
+    The same windows, history and earlier windows give the same alarms, whichever run scores them.
 
     Args:
         model_set: The models, with the thresholds of their devices.
         scored: What `score_devices` returned for windows of any time.
         history: Alarms of earlier windows, the columns `ALARM_COLUMNS`.
         settings: Adaptation of the threshold, and duration of events.
+        earlier: What `score_devices` returned for windows that other runs scored. Those above the
+            threshold count among the required windows of an event, also without an alarm.
 
     Returns:
-        The windows above their threshold: the columns `ALARM_COLUMNS`; those with the same device
-        and `event_start` are one event.
+        The windows of `scored` above their threshold: the columns `ALARM_COLUMNS`; those with the
+        same device and `event_start` are one event.
     """
     devices = pd.Series([device for device, _ in model_set.pairs], dtype=object)
     thresholds = pd.Series(model_set.device_threshold).groupby(devices).max()
     rates = pd.Series(model_set.device_event_rate).groupby(devices).max()
     seconds = model_set.window_seconds
     keys = ["device", "window_end"]
-    rescored = pd.MultiIndex.from_frame(history[keys]).isin(pd.MultiIndex.from_frame(scored[keys]))
-    history = history[~rescored]
-    earlier = dict(list(history.groupby(history["device"].astype(str))))
-    empty = history.iloc[:0]
+    index = pd.MultiIndex.from_frame(scored[keys])
+    history, earlier = (
+        table[~pd.MultiIndex.from_frame(table[keys]).isin(index)]
+        for table in (history, scored if earlier is None else earlier)
+    )
+    alarms, before = (
+        dict(list(table.groupby(table["device"].astype(str)))) for table in (history, earlier)
+    )
     followed = _find_followed(model_set)
     parts = []
     for device, windows in scored.groupby("device", sort=True):
         limit = float(thresholds[device])
         if np.isnan(limit):
             continue
-        known = earlier.get(str(device), empty).sort_values("window_end")
+        known = alarms.get(str(device), history.iloc[:0]).sort_values("window_end")
         nu, trained_until = followed.get(str(device), (0.0, known["window_end"].min()))
         known = known[known["window_end"] >= trained_until]
-        follower = _Follower(limit, float(rates[device]), seconds, settings, known, nu)
-        ends = windows["window_end"].to_numpy().astype("datetime64[s]").astype(np.int64).tolist()
-        values = windows["score"].tolist()
-        rows = [follower.follow(*pair) for pair in zip(ends, values, strict=True)]
+        other = _list_scores(before.get(str(device), earlier.iloc[:0]).sort_values("window_end"))
+        follower = _Follower(limit, float(rates[device]), seconds, settings, known, other, nu)
+        rows = [follower.follow(*pair) for pair in _list_scores(windows)]
         starts = np.array([start for start, _ in rows], np.int64)
         found = windows.assign(threshold=[each for _, each in rows])
         found["event_start"] = starts.astype("datetime64[s]")
@@ -181,6 +190,12 @@ def raise_alarms(
     if not parts:
         return pd.DataFrame(columns=list(ALARM_COLUMNS))
     return pd.concat(parts, ignore_index=True)[list(ALARM_COLUMNS)]
+
+
+def _list_scores(windows: pd.DataFrame) -> list[tuple[int, float]]:
+    """Return the end of each window, in seconds since the epoch, and its score."""
+    ends = windows["window_end"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    return list(zip(ends.tolist(), windows["score"].tolist(), strict=True))
 
 
 def _find_followed(model_set: SensorModels) -> dict[str, tuple[float, pd.Timestamp]]:
@@ -233,9 +248,13 @@ class _Follower:
         window_seconds: int,
         settings: DeviceAlarms,
         history: pd.DataFrame,
+        earlier: list[tuple[int, float]],
         nu: float = 0.0,
     ) -> None:
-        """Start after the alarms of `history`; with nu, the threshold follows the scores."""
+        """Start after the alarms of `history`; with nu, the threshold follows the scores.
+
+        The ends and scores of `earlier` windows only count among the required ones.
+        """
         self._threshold = threshold
         self._horizon = _HORIZON_EVENTS / event_rate * window_seconds
         self._seconds = window_seconds
@@ -246,6 +265,7 @@ class _Follower:
         )
         thresholds = history["threshold"].tolist()
         self._history = list(zip(ends.tolist(), starts.tolist(), thresholds, strict=True))
+        self._earlier = deque(earlier)
         self._nu = nu
         self._start_threshold = threshold
         self._starts: deque[int] = deque()
@@ -254,13 +274,12 @@ class _Follower:
 
     def follow(self, end: int, score: float) -> tuple[int, float]:
         """Return the start of the window's event, 0 for none, and the threshold."""
-        while self._history and self._history[0][0] < end:
-            self._extend(*self._history.pop(0))
-        threshold = self._compute_threshold(end)
+        while self._earlier and self._earlier[0][0] < end:
+            self._compare(*self._earlier.popleft())
+        threshold = self._compare(end, score)
         if score <= threshold:
             return 0, threshold
         settings = self._settings
-        self._recent.append(end)
         within = end - self._recent[0] < settings.within_windows * self._seconds
         continues = end - self._last <= settings.cool_down_windows * self._seconds
         if continues:
@@ -270,6 +289,15 @@ class _Follower:
         else:
             return 0, threshold
         return self._event, threshold
+
+    def _compare(self, end: int, score: float) -> float:
+        """Return the threshold of a window, and count the window if it is above."""
+        while self._history and self._history[0][0] < end:
+            self._extend(*self._history.pop(0))
+        threshold = self._compute_threshold(end)
+        if score > threshold:
+            self._recent.append(end)
+        return threshold
 
     def _compute_threshold(self, end: int) -> float:
         while self._starts and self._starts[0] <= end - self._horizon:

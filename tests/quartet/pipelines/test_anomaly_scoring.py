@@ -453,14 +453,14 @@ def test_a_new_sensor_beside_known_ones_is_scored_without_a_model(tmp_path, cham
     assert "press" in set(unscored["device"]) | set(unscored["sensor"])
 
 
-def make_site_of_one_device(folder):
+def make_site_of_one_device(folder, settings=SETTINGS):
     """A device with three sensors, and their models with the threshold of the device."""
     normal = pd.concat(
         [make_windows("a" * size, 0, TRAINED).assign(device="pump", sensor=f"s{size}")
          for size in (1, 2, 3)]
     )  # fmt: skip
-    trained = fit_model_set(normal, SETTINGS, 300, progress=False)
-    model_set = fit_thresholds(trained.model_set, trained.device_scores, SETTINGS.nu)
+    trained = fit_model_set(settings.context.apply(normal), settings, 300, progress=False)
+    model_set = fit_thresholds(trained.model_set, trained.device_scores, settings.nu)
     return Site(folder, Champion(1, {}, SensorScorer(model_set)))
 
 
@@ -600,3 +600,36 @@ def test_baselines_need_windows_of_the_training_time(tmp_path):
     catalog = run_with_label(site, 228, 229)
     assert catalog.load("method_scores").empty
     assert "event_f1" in catalog.load("anomaly_scoring_metrics")
+
+
+@pytest.mark.parametrize("hours", [0.0, 1.0])
+def test_an_event_may_need_windows_of_several_runs(tmp_path, hours):
+    """Window 199 is of training, so it does not count; window 207 is revised late."""
+    settings = SETTINGS.model_copy(update={"context_hours": hours})
+    runs = [
+        [(0, 201, {199: 60})],
+        [(201, 202, {201: 60})],
+        [(202, 203, {})],
+        [(203, 204, {203: 60})],
+        [(204, 208, {206: 200})],
+        [(208, 212, {211: 400})],
+        [(207, 208, {207: 200}), (212, 213, {212: 400})],
+    ]
+    found = {}
+    for name in ("runs", "at once"):
+        site = make_site_of_one_device(tmp_path / name, settings)
+        for run in runs:
+            for first, last, shifts in run:
+                publish_sensors(site, first, last, shifts)
+            if name == "runs" or run is runs[-1]:
+                catalog = site.catalog()
+                catalog["params:device_alarms"] = MemoryDataset(
+                    DeviceAlarms(required_windows=2, within_windows=3, cool_down_windows=0)
+                )
+                SequentialRunner().run(create_pipeline(), catalog)
+        found[name] = site.tables.device_alarms()
+    of_s2 = found["at once"][found["at once"]["sensor"] == "s2"]
+    numbers = (of_s2["window_end"] - START) // pd.Timedelta(seconds=300) - 1
+    assert {203, 207, 212} <= set(numbers)
+    assert 201 not in set(numbers)
+    pd.testing.assert_frame_equal(found["runs"], found["at once"])

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from quartet.sensors.devices import (
     ALARM_COLUMNS,
@@ -222,3 +224,41 @@ def test_a_threshold_of_zero_stays_and_raises_alarms():
     values[[5, 60]] = 3
     alarms = count_alarms(values, 15, threshold=0.0)[-1]
     assert alarms["threshold"].tolist() == [0, 0]
+
+
+@pytest.fixture(scope="module")
+def device():
+    """Return the models of a device with threshold 1, which 11 events in 50 windows raise."""
+    models = fit_model_set(simulate_windows(1, 60), MODELS, HOUR).model_set
+    return replace(models, device_threshold=np.ones(1), device_event_rate=np.full(1, 0.1))
+
+
+@given(
+    runs=st.lists(st.lists(st.sampled_from([0.0, 0.9, 1.05, 2.0]), min_size=1, max_size=5)),
+    few=st.booleans(),
+    options=st.fixed_dictionaries(
+        {
+            "required_windows": st.integers(1, 3),
+            "within_windows": st.integers(1, 5),
+            "cool_down_windows": st.integers(0, 3),
+            "adaptation": st.sampled_from([0.0, 0.1, 0.5]),
+        }
+    ),
+)
+def test_required_windows_count_whichever_run_scored_them(device, runs, few, options):
+    models = replace(device, nu=np.full(1, 0.01), windows=np.full(1, 50 if few else 200))
+    settings = DeviceAlarms(**options)
+    values = np.array([value for run in runs for value in run], float)
+    ends = ((np.arange(len(values)) + 1_000) * HOUR).astype("datetime64[s]")
+    table = pd.DataFrame({"device": "d0", "sensor": "s0", "window_end": ends, "score": values})
+    table = table.assign(sensors="s0", revision=0)
+    at_once = raise_alarms(models, table, NONE, settings)
+    history, last = NONE, 0
+    for run in runs:
+        first, last = last, last + len(run)
+        earlier = table[max(0, first - settings.within_windows + 1) : first]
+        found = raise_alarms(models, table[first:last], history, settings, earlier)
+        history = pd.concat([part for part in (history, found) if len(part)] or [NONE])
+    pd.testing.assert_frame_equal(
+        history.reset_index(drop=True), at_once.reset_index(drop=True), check_dtype=False
+    )

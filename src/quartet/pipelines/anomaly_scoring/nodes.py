@@ -79,13 +79,13 @@ def claim_windows(
     windows = sensor_windows.new_windows(before, until)
     if before is None:
         windows = sensors.selection.exclude_training_windows(model_set, windows)
-    windows = _normalise(sensor_windows, windows, model_set, until)
+    windows = _normalise(sensor_windows, windows, model_set)
     claim = {"token": token, "before": _cursor_to_json(before), "until": _cursor_to_json(until)}
     return windows, claim | {"window_seconds": seconds}
 
 
 def _normalise(
-    sensor_windows: SensorTables, windows: pd.DataFrame, model_set: SensorModels, until: Cursor
+    sensor_windows: SensorTables, windows: pd.DataFrame, model_set: SensorModels
 ) -> pd.DataFrame:
     """Normalise windows by those before them if their models have a context.
 
@@ -99,7 +99,7 @@ def _normalise(
     since = windows["window_end"].min() - context.reach - pd.Timedelta(seconds=1)
     with_history = sensor_windows.read_windows(
         since=since,
-        until=until.watermark,
+        until=windows["window_end"].max(),
         pairs=windows[["device", "sensor"]].drop_duplicates().itertuples(index=False, name=None),
     )
     normalised = context.apply(with_history).merge(windows[_KEYS], on=_KEYS)
@@ -138,18 +138,52 @@ def raise_device_alarms(
     sensor_models: Champion | None,
     sensor_windows: SensorTables,
     device_alarms: DeviceAlarms,
+    scoring_claim: Facts,
 ) -> pd.DataFrame:
     """Combine the scores of each device's sensors, and return the windows in which it has an alarm.
 
-    Alarms of earlier runs decide on thresholds, and whether an event continues.
+    Alarms of earlier runs decide on thresholds, and whether an event continues. Windows of earlier
+    runs count among the required ones.
     """
     model_set = _load_model_set(sensor_models)
-    ends = window_scores["window_end"]
-    history = sensor_windows.device_alarms(
-        since=None if ends.empty else ends.min() - sensors.devices.compute_reach(model_set)
-    )
     scored = sensors.devices.score_devices(model_set, window_scores)
-    return sensors.devices.raise_alarms(model_set, scored, history, device_alarms)
+    within = device_alarms.within_windows * pd.Timedelta(seconds=model_set.window_seconds)
+    earlier = scored.iloc[:0]
+    if len(scored) and scoring_claim["before"] and device_alarms.required_windows > 1:
+        revision = scoring_claim["until"]["revision"]
+        earlier = _score_earlier(sensor_windows, model_set, scored, within, revision)
+    reach = sensors.devices.compute_reach(model_set) + within
+    history = sensor_windows.device_alarms(
+        since=None if scored.empty else scored["window_end"].min() - reach
+    )
+    return sensors.devices.raise_alarms(model_set, scored, history, device_alarms, earlier)
+
+
+def _score_earlier(
+    sensor_windows: SensorTables,
+    model_set: SensorModels,
+    scored: pd.DataFrame,
+    within: pd.Timedelta,
+    revision: int,
+) -> pd.DataFrame:
+    """Score the windows of devices shortly before theirs in this run, which other runs scored.
+
+    Windows written after a revision are left out, as a later run scores them.
+    """
+    seconds = pd.Timedelta(seconds=model_set.window_seconds)
+    follows = scored.groupby("device")["window_end"].diff() == seconds  # a window of this run
+    starts = scored.loc[~follows, "window_end"].drop_duplicates().sort_values()
+    devices = set(scored["device"])
+    pairs = [pair for pair in model_set.pairs if pair[0] in devices]
+    parts = []
+    for _, span in starts.groupby((starts.diff() > within + model_set.context.reach).cumsum()):
+        windows = sensor_windows.read_windows(
+            since=span.min() - within, until=span.max() - seconds, pairs=pairs
+        )
+        windows = sensors.selection.exclude_training_windows(model_set, windows)
+        windows = _normalise(sensor_windows, windows[windows["revision"] <= revision], model_set)
+        parts.append(sensors.scoring.predict(model_set, windows))
+    return sensors.devices.score_devices(model_set, pd.concat(parts))
 
 
 def publish_anomalies(

@@ -47,6 +47,7 @@ def create_scoring() -> Pipeline:
                     "sensor_models",
                     "sensor_windows",
                     "params:device_alarms",
+                    "scoring_claim",
                 ],
                 outputs="device_alarms",
                 name="raise_device_alarms",
