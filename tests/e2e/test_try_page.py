@@ -116,7 +116,8 @@ def test_a_question_gets_ranked_answers_with_probabilities_and_reasons(project, 
     expect(metric(page, "Probability").first).to_have_text(f"{best['probability']:.1%}")
     first = page.get_by_test_id("stVerticalBlock").filter(has_text="similarity 1.00").last
     expect(first).to_contain_text("Nearest duplicate")
-    expect(first).to_contain_text("Shared words")
+    expect(first).to_contain_text(re.compile("shared words", re.I))
+    expect(page.get_by_text(re.compile("^Shared words, by their share")).first).to_be_visible()
     page.get_by_text("Answer", exact=True).first.click()
     start = clean_text(best["answer"])[:20]
     expect(page.get_by_test_id("stText").first).to_have_text(re.compile(re.escape(start), re.I))
