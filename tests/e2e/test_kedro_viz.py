@@ -36,7 +36,7 @@ FIGURES = {
 SHOWN = {"mnist_training", "faq_matching"}
 """Pipelines whose clicked figure is shown in the documentation."""
 SIZES = {
-    "__default__": (3000, 1900),
+    "__default__": (3000, 1800),
     "mnist_training": (1920, 1800),
     "faq_tuning": (1920, 2100),
 }

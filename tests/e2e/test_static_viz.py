@@ -16,7 +16,7 @@ import pytest
 from kedro.framework.project import pipelines
 from playwright.sync_api import expect
 
-from e2e.flowcharts import ELSEWHERE, UNFOLDED, hidden_names, open_flowchart
+from e2e.flowcharts import ELSEWHERE, UNFOLDED, open_flowchart
 from support import ROOT, bootstrap, clean_environment
 
 bootstrap()
@@ -103,11 +103,11 @@ def test_every_node_and_dataset_of_the_pipeline_is_exported(name, site):
 
 @pytest.mark.parametrize("name", ["__default__", "mnist_training"])
 def test_a_pipeline_opens_from_a_static_server(name, requests, address, complaints):
+    """Where its names are does not depend on the server: that is tested with `kedro viz run`."""
     context, addresses = requests
     page = open_flowchart(context, f"{address}?pid={name}{UNFOLDED}")
     expected = names_of(pipelines[name])
     assert set(page.locator(".pipeline-node__text").all_text_contents()) == expected
-    assert hidden_names(page) == []
     assert [each for each in addresses if not each.startswith((address, "data:", "blob:"))] == []
     assert complaints == []
 
