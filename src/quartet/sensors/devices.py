@@ -264,7 +264,7 @@ class _Follower:
             for name in ("window_end", "event_start")
         )
         thresholds = history["threshold"].tolist()
-        self._history = list(zip(ends.tolist(), starts.tolist(), thresholds, strict=True))
+        self._history = deque(zip(ends.tolist(), starts.tolist(), thresholds, strict=True))
         self._earlier = deque(earlier)
         self._nu = nu
         self._start_threshold = threshold
@@ -293,7 +293,7 @@ class _Follower:
     def _compare(self, end: int, score: float) -> float:
         """Return the threshold of a window, and count the window if it is above."""
         while self._history and self._history[0][0] < end:
-            self._extend(*self._history.pop(0))
+            self._extend(*self._history.popleft())
         threshold = self._compute_threshold(end)
         if score > threshold:
             self._recent.append(end)
