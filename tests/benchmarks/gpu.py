@@ -1,22 +1,24 @@
 """Measure the style network on a GPU: python tests/benchmarks/gpu.py
 
-Needs PyTorch and NumPy only; with PyAV, frames are also decoded and encoded. Prints one JSON
-object a line, in under five minutes. Without a GPU it runs on the CPU, which only shows that the
-script works.
+Needs PyTorch and NumPy only; with the libraries of style transfer, a video is also decoded,
+stylized and encoded as in the pipeline. Prints one JSON object a line, in under five minutes.
+Without a GPU it runs on the CPU, which only shows that the script works.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import io
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -24,40 +26,38 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-SOURCE = Path(__file__).parents[2] / "src/quartet/style/network.py"
+SOURCE = Path(__file__).parents[2] / "src"
 LARGEST_ERROR = 2.0
 """Levels RMS between half precision and float32."""
 HALF_BYTES = 2
 COPIED_BYTES = 1 << 30
-PREFETCHED_BATCHES = 2
-MOST_ENCODED_BATCHES = 30
+FRAMES = 8
+LANES = 2
+"""Frames at once, as in the pipeline."""
+LIBRARIES = ("PIL", "av", "psutil", "pydantic", "scipy", "tqdm")
+"""Libraries of style transfer."""
 
 Frames = Iterator[np.ndarray]
+Compute = Callable[[Tensor], Tensor]
 
 
-def load_network_module() -> ModuleType:
-    """Load the network's module by its path: its package needs libraries that may be missing."""
-    spec = importlib.util.spec_from_file_location("style_network", SOURCE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def import_network() -> None:
+    """Make the network's modules importable without their packages' libraries."""
+    for name in ("quartet", "quartet.style"):
+        package = ModuleType(name)
+        package.__path__ = [str(SOURCE.joinpath(*name.split(".")))]
+        sys.modules[name] = package
 
 
-def make_network(module: ModuleType, width: int) -> nn.Module:
+def make_network(width: int) -> nn.Module:
     """Return a network with random weights whose pictures use the range of levels."""
+    from quartet.style.network import StyleNetwork
+
     torch.manual_seed(0)
-    network = module.StyleNetwork(width)
-    with torch.no_grad():
-        network.deconv3.conv2d.weight *= 30
-        network.deconv3.conv2d.bias += 120
+    network = StyleNetwork(width).requires_grad_(False)
+    network.deconv3.conv2d.weight *= 30
+    network.deconv3.conv2d.bias += 120
     return network.eval()
-
-
-def batched(frames: Frames, size: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """Group frames; `itertools.batched` needs Python 3.12."""
-    while batch := tuple(islice(frames, size)):
-        yield batch
 
 
 def make_frames(count: int, height: int, width: int) -> list[np.ndarray]:
@@ -73,111 +73,83 @@ def make_frames(count: int, height: int, width: int) -> list[np.ndarray]:
     return frames
 
 
-class Lane:
-    """Stylize batches of one size on a stream of its own, replaying a CUDA graph.
+def make_lane(network: Any) -> Compute:
+    """Return a function that stylizes batches in the memory of the CPU."""
+    from quartet.style.gpu import GraphedNetwork
 
-    Two lanes in turn copy and compute at the same time.
-    """
-
-    def __init__(self, compute: Callable[[Tensor], Tensor], batch: Tensor, graphed: bool) -> None:
-        self._compute = compute
-        self._gpu = batch.is_cuda
-        self._input = batch.clone()
-        self._upload = torch.empty(batch.shape, dtype=torch.uint8, pin_memory=self._gpu)
-        self._result = torch.empty(batch.shape, dtype=torch.uint8, pin_memory=self._gpu)
-        self._graph = None
-        if not self._gpu:
-            return
-        self._stream = torch.cuda.Stream()
-        self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):
-            for _ in range(3):
-                self._output = compute(self._input)
-        torch.cuda.synchronize()
-        if graphed:
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, stream=self._stream):
-                self._output = compute(self._input)
-
-    def run(self) -> None:
-        """Stylize what the input contains."""
-        if self._graph is not None:
-            self._graph.replay()
-        else:
-            self._output = self._compute(self._input)
-
-    def start(self, frames: tuple[np.ndarray, ...]) -> None:
-        """Copy frames to the device, stylize them and copy them back, without waiting."""
-        for target, frame in zip(self._upload, frames, strict=True):
-            target.numpy()[:] = frame
-        if not self._gpu:
-            self._input.copy_(self._upload)
-            self.run()
-            self._result.copy_(self._output)
-            return
-        with torch.cuda.stream(self._stream):
-            self._input.copy_(self._upload, non_blocking=True)
-            self.run()
-            self._result.copy_(self._output, non_blocking=True)
-
-    def finish(self) -> np.ndarray:
-        """Wait for the frames that were started last, and return a copy of them."""
-        if self._gpu:
-            self._stream.synchronize()
-        return self._result.numpy().copy()
+    return GraphedNetwork(network) if network.device.type == "cuda" else network
 
 
-def stylize(lanes: list[Lane], frames: Frames, size: int) -> Frames:
-    """Stylize frames in batches; those that do not fill a batch are left out."""
-    busy: list[Lane] = []
-    for batch, lane in zip(batched(frames, size), cycle(lanes), strict=False):
-        if len(batch) < size:
-            break
-        if len(busy) == len(lanes):
-            yield from busy.pop(0).finish()
-        lane.start(batch)
-        busy.append(lane)
-    for lane in busy:
-        yield from lane.finish()
+def stylize(lanes: list[Compute], frames: Frames) -> Frames:
+    """Stylize frames, as many at once as there are lanes."""
+    free: SimpleQueue[Compute] = SimpleQueue()
+    for lane in lanes:
+        free.put(lane)
+
+    def run(frame: np.ndarray) -> np.ndarray:
+        lane = free.get()
+        stylized = lane(torch.from_numpy(frame)[None])[0].numpy()
+        free.put(lane)
+        return stylized
+
+    pending: deque[Future[np.ndarray]] = deque()
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        for frame in frames:
+            pending.append(pool.submit(run, frame))
+            if len(pending) > 2 * len(lanes):
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
-def prefetch(frames: Frames, size: int) -> Frames:
-    """Compute batches of frames in a thread, ahead of their use."""
-    batches = batched(frames, size)
-    with ThreadPoolExecutor(1) as pool:
-        waiting: list[Future[Any]] = []
-        while True:
-            while len(waiting) < PREFETCHED_BATCHES:
-                waiting.append(pool.submit(next, batches, None))
-            batch = waiting.pop(0).result()
-            if batch is None:
-                return
-            yield from batch
-
-
-def encode(frames: Frames, height: int, width: int) -> bytes:
+def write_video(path: Path, frames: Frames, height: int, width: int) -> None:
     """Encode frames as the pipeline does."""
     import av
 
-    target = io.BytesIO()
-    with av.open(target, "w", format="mp4") as container:
+    with av.open(str(path), "w") as container:
         options = {"crf": "18", "preset": "veryfast"}
         stream = container.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
-    return target.getvalue()
 
 
-def decode(video: bytes) -> Frames:
-    """Decode the frames of a video."""
-    import av
+def measure_pipeline(path: Path, network: nn.Module) -> float:
+    """Return the frames per second of decoding, stylizing, smoothing and encoding a video."""
+    from quartet.style.encoding_settings import Encoding
+    from quartet.style.flow import stylize_segments
+    from quartet.style.probe import plan_video
+    from quartet.style.stylizer import Stylizer, detect_platform
+    from quartet.style.transfer_settings import StyleTransfer, Stylizing
 
-    with av.open(io.BytesIO(video)) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+    settings, transfer = Stylizing(), StyleTransfer()
+    plan = plan_video(path, transfer.segment_frames)
+    firsts = [first for first, _ in plan.segments]
+    weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+    with Stylizer(weights, settings, detect_platform(settings)) as stylizer:
+
+        def stylize_share(share: list[int]) -> None:
+            stylize_segments(
+                path,
+                plan,
+                share,
+                stylizer,
+                Encoding(),
+                lambda first, content: None,
+                smoothing=transfer.smoothing,
+                decoder_threads=settings.decoder_threads,
+            )
+
+        stylize_share(firsts[:1])
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(stylizer.streams) as pool:
+            list(
+                pool.map(
+                    stylize_share, (firsts[i :: stylizer.streams] for i in range(stylizer.streams))
+                )
+            )
+        return plan.frames / (time.perf_counter() - begun)
 
 
 def moved_bytes(network: nn.Module, height: int, width: int) -> int:
@@ -227,60 +199,48 @@ def measure_bandwidth(device: torch.device, seconds: float) -> float:
     return 2 * len(source) * measure_rate(run, seconds, device)
 
 
-def measure(
-    module: ModuleType, width: int, size: tuple[int, int], options: argparse.Namespace
-) -> dict[str, Any]:
+def measure(width: int, size: tuple[int, int], options: argparse.Namespace) -> dict[str, Any]:
     """Measure one network on frames of one size."""
+    from quartet.style.gpu import GpuNetwork
+
     device, (height, columns) = options.device, size
+    plain = make_network(width)
     dtype = torch.float16 if device.type == "cuda" else torch.bfloat16
-    network = make_network(module, width).to(device)
-    frames = make_frames(options.batch, height, columns)
-    batch = torch.from_numpy(np.stack(frames)).to(device)
-
-    def compute(pictures: Tensor, dtype: torch.dtype = dtype) -> Tensor:
-        values = network(pictures.permute(0, 3, 1, 2).to(dtype))
-        return module.to_pictures(values).permute(0, 2, 3, 1)[:, :height, :columns].contiguous()
-
-    expected = torch.cat([compute(each, torch.float32) for each in batch.split(1)]).float()
-    network = network.to(dtype).to(memory_format=torch.channels_last)
-    # torch.compile's own graphs would compete with the lane's.
-    form = torch.compile(compute) if options.compile else compute
-    lanes = [Lane(form, batch, graphed=True) for _ in range(2)]
-    made = np.stack(list(stylize(lanes[:1], iter(frames), options.batch)))
-    error = (torch.from_numpy(made).to(device).float() - expected).square().mean().sqrt()
+    network = GpuNetwork(plain, device, dtype)
+    frames = make_frames(FRAMES, height, columns)
+    pictures = torch.from_numpy(np.stack(frames))
+    lanes = [make_lane(network) for _ in range(LANES)]
+    # The second call of each lane captures its graph.
+    made = torch.cat([lane(each) for lane in lanes for each in pictures.split(1)])
+    expected = torch.stack([network.stylize_exactly(picture) for picture in pictures]).cpu()
+    error = (made.float() - expected.repeat(LANES, 1, 1, 1)).square().mean().sqrt()
 
     def bare() -> int:
-        lanes[0].run()
-        return options.batch
+        for lane in lanes:
+            lane.compute() if device.type == "cuda" else lane(pictures[:1])
+        return len(lanes)
 
     def in_memory() -> int:
-        source = islice(cycle(frames), 4 * options.batch)
-        return sum(1 for _ in stylize(lanes, source, options.batch))
+        source = islice(cycle(frames), options.video_frames // 8)
+        return sum(1 for _ in stylize(lanes, source))
 
     bare_rate = measure_rate(bare, options.seconds, device)
-    floor = moved_bytes(network, height, columns) / options.bandwidth
+    floor = moved_bytes(plain.to(device), height, columns) / options.bandwidth
     result = {
         "width": width,
         "frame": f"{columns}×{height}",
-        "compiled": options.compile,
         "bare_frames_per_s": round(bare_rate, 2),
         "memory_to_memory_frames_per_s": round(measure_rate(in_memory, options.seconds, device), 2),
         "bandwidth_floor_share": round(floor * bare_rate, 3),
         "levels_rms": round(float(error), 3),
         "within_two_levels": bool(error <= LARGEST_ERROR),
     }
-    if importlib.util.find_spec("av") is not None:
-        length = min(MOST_ENCODED_BATCHES, 1 + int(bare_rate * options.seconds / options.batch))
-        source = islice(cycle(frames), length * options.batch)
-        video = encode(source, height, columns)
-
-        def from_file_to_file() -> int:
-            decoded = prefetch(decode(video), options.batch)
-            encode(stylize(lanes, decoded, options.batch), height, columns)
-            return length * options.batch
-
-        rate = measure_rate(from_file_to_file, 0, device)
-        result["file_to_file_frames_per_s"] = round(rate, 2)
+    if all(importlib.util.find_spec(name) is not None for name in LIBRARIES):
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "video.mp4")
+            length = options.video_frames
+            write_video(path, islice(cycle(frames), length), height, columns)
+            result["pipeline_frames_per_s"] = round(measure_pipeline(path, plain), 2)
     return result
 
 
@@ -295,28 +255,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=parse_size, nargs="+", default=[(720, 1280), (1080, 1920)])
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32])
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--video-frames", type=int, default=2048)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--compile", action="store_true", help="compile the network, a minute each")
     options = parser.parse_args(arguments)
     options.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    module = load_network_module()
-    with torch.inference_mode():
-        options.bandwidth = measure_bandwidth(options.device, min(1.0, options.seconds))
-        gpu = options.device.type == "cuda"
-        header = {
-            "device": torch.cuda.get_device_name() if gpu else "CPU, nothing is measured",
-            "torch": torch.__version__,
-            "bandwidth_gb_per_s": round(options.bandwidth / 1e9, 1),
-        }
-        print(json.dumps(header), flush=True)
-        good = True
-        for size in options.sizes:
-            for width in options.widths:
-                found = measure(module, width, size, options)
-                good &= found["within_two_levels"]
-                print(json.dumps(found, ensure_ascii=False), flush=True)
+    import_network()
+    options.bandwidth = measure_bandwidth(options.device, min(1.0, options.seconds))
+    gpu = options.device.type == "cuda"
+    header = {
+        "device": torch.cuda.get_device_name() if gpu else "CPU, nothing is measured",
+        "torch": torch.__version__,
+        "bandwidth_gb_per_s": round(options.bandwidth / 1e9, 1),
+    }
+    print(json.dumps(header), flush=True)
+    good = True
+    for size in options.sizes:
+        for width in options.widths:
+            found = measure(width, size, options)
+            good &= found["within_two_levels"]
+            print(json.dumps(found, ensure_ascii=False), flush=True)
     return 0 if good else 1
 
 

@@ -55,6 +55,16 @@ class StylizingStatistics:
         return asdict(self)
 
 
+def sum_statistics(concurrent: Sequence[StylizingStatistics]) -> StylizingStatistics:
+    """Return the statistics of streams that ran at the same time and shared the network."""
+    shared = ("network_seconds", "seconds")
+    values = {
+        name: (max if name in shared else sum)(getattr(each, name) for each in concurrent)
+        for name in StylizingStatistics().to_dict()
+    }
+    return StylizingStatistics(**values)
+
+
 class _FrameLabel(NamedTuple):
     """Label that goes through the network with a picture.
 
@@ -110,7 +120,7 @@ def stylize_segments(
     started, network_before = time.perf_counter(), stylizer.busy_seconds
     decoding = _Stopwatch(_decode(source, plan, firsts, smoothing, decoder_threads, statistics))
     with _prefetch(decoding, _DECODE_QUEUE_SIZE) as decoded:
-        stylizing = _Stopwatch(stylizer.stream(decoded, group=lambda label: label.segment))
+        stylizing = _Stopwatch(stylizer.stream(decoded))
         for first in firsts:
             start, last = _decoded_range(plan, first, smoothing)
             frames = _smooth_frames(islice(stylizing, last - start), smoothing, on_frames)

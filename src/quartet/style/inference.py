@@ -91,7 +91,7 @@ class InferenceNetwork:
         Returns:
             The stylized pictures, of the same shape and type.
         """
-        if self._exact is not None and _has_uniform_picture(pictures):
+        if self._exact is not None and any(map(is_uniform, pictures)):
             return self._exact(pictures)
         height, width = pictures.shape[1:3]
         x = self._first_layer(pictures)
@@ -173,8 +173,11 @@ def residual_blocks(network: StyleNetwork) -> tuple[ResidualBlock, ...]:
     return network.res1, network.res2, network.res3, network.res4, network.res5
 
 
-def _has_uniform_picture(pictures: Tensor) -> bool:
-    return bool((pictures == pictures[:, :1, :1]).flatten(1).all(1).any())
+def is_uniform(picture: Tensor) -> bool:
+    """Return whether all pixels of a picture (h, w, 3) have the same colour."""
+    colour = picture[0, 0]
+    # Most pictures already differ in the first row.
+    return bool((picture[0] == colour).all()) and bool((picture == colour).all())
 
 
 def _normalise(normalisation: nn.Module, x: Tensor) -> Tensor:
@@ -247,15 +250,16 @@ def pair_columns(weight: Tensor) -> Tensor:
     return pairs.reshape(2 * outputs, 2 * inputs, size, (size + 1) // 2)
 
 
-def pack_squares(layer: PaddedConvolution) -> Tensor:
-    """Return weights for squares of 2×2 pixels, stride 2: (o, i, k, k) → (4o, i, k+1, k+1)."""
+def pack_squares(layer: PaddedConvolution, side: int = 2) -> Tensor:
+    """Return weights for squares of s×s pixels, stride s: (o, i, k, k) → (s²o, i, k+s-1, k+s-1)."""
     weight = layer.conv2d.weight.detach()
     outputs, inputs, size, _ = weight.shape
-    squares = weight.new_zeros(2, 2, outputs, inputs, size + 1, size + 1)
-    for down in range(2):
-        for right in range(2):
+    window = size + side - 1
+    squares = weight.new_zeros(side, side, outputs, inputs, window, window)
+    for down in range(side):
+        for right in range(side):
             squares[down, right, :, :, down : down + size, right : right + size] = weight
-    return squares.reshape(4 * outputs, inputs, size + 1, size + 1)
+    return squares.flatten(0, 2)
 
 
 def _to_transposed(layer: UpsampledConvolution) -> Tensor:

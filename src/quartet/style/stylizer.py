@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import groupby, islice
 from threading import Lock, local
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,16 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from quartet.style.gpu import GpuNetwork, GraphedNetwork
 from quartet.style.inference import InferenceNetwork
 from quartet.style.native import load_passes
-from quartet.style.network import StyleNetwork, build_network, to_pictures
+from quartet.style.network import StyleNetwork, build_network
 from quartet.style.precision import select_device, select_dtype, supports_int8
 from quartet.style.quantised import QuantisedNetwork
 from quartet.style.selection import select_network
 from quartet.style.transfer_settings import Stylizing
 
-Pictures = NDArray[np.uint8]
-"""Shape (n, h, w, 3), RGB."""
 Picture = NDArray[np.uint8]
 """Shape (h, w, 3), RGB."""
 Key = TypeVar("Key")
@@ -35,7 +33,8 @@ Compute = Callable[[Tensor], Tensor]
 
 _MIN_SIDE = 24
 """Side of the smallest picture that the network's reflection padding supports, pixels."""
-_GPU_BATCH_SIZE = 8
+_GPU_WORKERS = 2
+"""One picture is copied while another is computed."""
 _BYTES_PER_VALUE = 20
 """Peak memory of all layers per value of the first layer's output. Measured in float32 on a CPU;
 other configurations need less."""
@@ -47,14 +46,14 @@ class Platform(NamedTuple):
     Attributes:
         device: CPU or GPU.
         dtype: Data type of the convolutions; with int8, of most.
-        compiled: Whether PyTorch compiles the network.
-        workers: Threads that stylize batches concurrently, each on one core.
+        workers: Threads that stylize pictures concurrently; on a CPU, each on one core.
+        streams: Segments of a video that are decoded and encoded concurrently.
     """
 
     device: torch.device
     dtype: torch.dtype
-    compiled: bool
     workers: int
+    streams: int = 1
 
     def describe(self) -> dict[str, Any]:
         """Return a description for reports."""
@@ -62,7 +61,6 @@ class Platform(NamedTuple):
         return {
             "device": torch.cuda.get_device_name() if gpu else "CPU",
             "precision": str(self.dtype).removeprefix("torch."),
-            "compiled": self.compiled,
             "workers": self.workers,
         }
 
@@ -80,10 +78,10 @@ def detect_platform(settings: Stylizing, ranks: int = 1) -> Platform:
     device = select_device()
     gpu = device.type == "cuda"
     dtype = _select_dtype(settings, device)
-    compiled = gpu if settings.compiled == "auto" else settings.compiled == "always"
-    cores = _count_cores()
-    workers = settings.workers or (1 if gpu else max(1, cores // ranks))
-    return Platform(device, dtype, compiled, workers)
+    cores = max(1, _count_cores() // ranks)
+    workers = settings.workers or (_GPU_WORKERS if gpu else cores)
+    # A GPU stylizes faster than a core decodes and encodes; it leaves the cores to them.
+    return Platform(device, dtype, workers, streams=cores if gpu else 1)
 
 
 def _select_dtype(settings: Stylizing, device: torch.device) -> torch.dtype:
@@ -93,7 +91,7 @@ def _select_dtype(settings: Stylizing, device: torch.device) -> torch.dtype:
         ValueError: The machine does not support the requested precision.
     """
     gpu = device.type == "cuda"
-    integers = not gpu and settings.compiled != "always" and supports_int8()
+    integers = not gpu and supports_int8()
     if settings.precision == "auto":
         if gpu:
             # float16 is more precise than bfloat16, and its range suffices for these values.
@@ -107,8 +105,8 @@ def _select_dtype(settings: Stylizing, device: torch.device) -> torch.dtype:
         )
     if dtype == torch.int8 and not integers:
         raise ValueError(
-            "stylizing.precision: int8 needs a CPU with AVX512-VNNI, no GPU, and "
-            "stylizing.compiled other than always; use auto, bfloat16 or float32"
+            "stylizing.precision: int8 needs a CPU with AVX512-VNNI and no GPU; use auto, "
+            "bfloat16 or float32"
         )
     return dtype
 
@@ -116,7 +114,7 @@ def _select_dtype(settings: Stylizing, device: torch.device) -> torch.dtype:
 class Stylizer:
     """Stylize pictures in one style with a pool of threads.
 
-    Use it as a context manager, which ends its threads.
+    Use it as a context manager, which ends its threads. Several threads may use it at once.
 
     Args:
         weights: Weights by name of a `StyleNetwork` of any width.
@@ -132,12 +130,13 @@ class Stylizer:
     ) -> None:
         network = build_network({name: torch.tensor(value) for name, value in weights.items()})
         gpu = platform.device.type == "cuda"
-        self._batch = settings.batch_size or (_GPU_BATCH_SIZE if gpu else 1)
         self._width = int(network.conv1.conv2d.weight.shape[0])
         self._platform = platform
         self._description = platform.describe()
+        self._create_compute: Callable[[], Compute]
         if gpu:
-            self._create_compute = _gpu_factory(network, platform)
+            shared = GpuNetwork(network, platform.device, platform.dtype)
+            self._create_compute = lambda: GraphedNetwork(shared)
         else:
             self._create_compute, self._description["precision"] = _cpu_factory(
                 network, platform, settings.precision == "auto"
@@ -145,8 +144,8 @@ class Stylizer:
         self._thread_local = local()
         self._lock = Lock()
         self._busy = 0.0
-        self._fitting_counts: dict[tuple[int, int], int] = {}
-        """Largest batch known to fit into memory, by height and width."""
+        self._fitting_sizes: set[tuple[int, int]] = set()
+        """Height and width of the frames known to fit into memory."""
 
     def __enter__(self) -> Stylizer:
         # One thread per frame is faster: threads within a layer wait for each other at every layer.
@@ -166,60 +165,52 @@ class Stylizer:
         return dict(self._description)
 
     @property
+    def streams(self) -> int:
+        """Segments of a video to decode and encode concurrently."""
+        return self._platform.streams
+
+    @property
     def busy_seconds(self) -> float:
         """Time spent in the network, summed over all threads."""
         return self._busy
 
-    def stream(
-        self,
-        pictures: Iterable[tuple[Key, Picture]],
-        group: Callable[[Key], object] = lambda key: None,
-    ) -> Iterator[tuple[Key, Picture]]:
-        """Stylize pictures in batches of equal size, in several threads.
+    def stream(self, pictures: Iterable[tuple[Key, Picture]]) -> Iterator[tuple[Key, Picture]]:
+        """Stylize pictures in several threads.
 
-        At most two batches per thread are in progress at a time.
+        At most two pictures per thread are in progress at a time.
 
         Args:
             pictures: Pairs of a key and a picture of shape (h, w, 3).
-            group: Maps a key to its group; a batch contains one group only, as the result of a
-                picture may depend on its batch in the last bit.
 
         Yields:
             The key and the stylized picture, in input order.
 
         Raises:
-            ValueError: The first pictures of a size do not fit into memory.
+            ValueError: The first picture of a size does not fit into memory.
         """
-        pending: deque[tuple[tuple[Key, ...], Future[Pictures]]] = deque()
-        for keys, batch in _group_batches(pictures, self._batch, group):
-            pending.append((keys, self._pool.submit(self.stylize, batch)))
+        pending: deque[tuple[Key, Future[Picture]]] = deque()
+        for key, picture in pictures:
+            pending.append((key, self._pool.submit(self.stylize, picture)))
             if len(pending) > 2 * self._platform.workers:
-                yield from _results(*pending.popleft())
+                yield _wait(*pending.popleft())
         while pending:
-            yield from _results(*pending.popleft())
+            yield _wait(*pending.popleft())
 
-    def stylize(self, pictures: Sequence[Picture] | Pictures) -> Pictures:
-        """Stylize one batch in the calling thread.
-
-        Args:
-            pictures: One or more pictures of the same shape (h, w, 3).
-
-        Returns:
-            Stylized pictures, shape (n, h, w, 3).
+    def stylize(self, picture: Picture) -> Picture:
+        """Stylize one picture, shape (h, w, 3), in the calling thread.
 
         Raises:
-            ValueError: The first pictures of a size do not fit into memory.
+            ValueError: The first picture of a size does not fit into memory.
         """
         started = time.perf_counter()
-        batch = np.stack(list(pictures))
-        count, height, width, _ = batch.shape
-        self._check_memory(count, height, width)
+        height, width, _ = picture.shape
+        self._check_memory(height, width)
         missing = [(0, max(0, _MIN_SIDE - size)) for size in (height, width)]
         if any(after for _, after in missing):
-            batch = np.pad(batch, [(0, 0), *missing, (0, 0)], mode="edge")
+            picture = np.pad(picture, [*missing, (0, 0)], mode="edge")
         with torch.inference_mode():
-            stylized = self._compute()(torch.from_numpy(batch))
-        result: Pictures = stylized[:, :height, :width].numpy()
+            stylized = self._compute()(torch.from_numpy(np.stack([picture])))
+        result: Picture = stylized[0, :height, :width].numpy()
         with self._lock:
             self._busy += time.perf_counter() - started
         return result
@@ -231,41 +222,30 @@ class Stylizer:
         compute: Compute = self._thread_local.compute
         return compute
 
-    def _check_memory(self, count: int, height: int, width: int) -> None:
-        """Check that a batch fits into memory, once per frame size.
+    def _check_memory(self, height: int, width: int) -> None:
+        """Check that pictures fit into memory, once per size.
 
-        Later batches reuse the threads' buffers: checking again would count this memory twice,
+        Later pictures reuse the threads' buffers: checking again would count this memory twice,
         and another process could end a run that works.
         """
         with self._lock:
-            if count <= self._fitting_counts.get((height, width), 0):
+            if (height, width) in self._fitting_sizes:
                 return
             workers = self._platform.workers
-            required = count * height * width * self._width * _BYTES_PER_VALUE * workers
+            required = height * width * self._width * _BYTES_PER_VALUE * workers
             available = _free_memory(self._platform.device)
             if required > available:
                 raise ValueError(
-                    f"stylizing {count} picture{'s' * (count > 1)} of {width}×{height} pixels in "
-                    f"each of {workers} threads needs about {required / 2**30:.1f} GiB, and "
-                    f"{available / 2**30:.1f} GiB are free: lower stylizing.batch_size or "
-                    "stylizing.workers, or scale the source down"
+                    f"stylizing a picture of {width}×{height} pixels in each of {workers} threads "
+                    f"needs about {required / 2**30:.1f} GiB, and {available / 2**30:.1f} GiB are "
+                    "free: lower stylizing.workers, or scale the source down"
                 )
-            self._fitting_counts[height, width] = count
+            self._fitting_sizes.add((height, width))
 
 
-def _group_batches(
-    pictures: Iterable[tuple[Key, Picture]], size: int, group: Callable[[Key], object]
-) -> Iterator[tuple[tuple[Key, ...], tuple[Picture, ...]]]:
-    """Group successive pictures of the same size and group into batches, with their keys."""
-    for _, same in groupby(pictures, key=lambda item: (item[1].shape, group(item[0]))):
-        while batch := list(islice(same, size)):
-            keys, stacked = zip(*batch, strict=True)
-            yield keys, stacked
-
-
-def _results(keys: tuple[Key, ...], stylized: Future[Pictures]) -> Iterator[tuple[Key, Picture]]:
-    """Wait for a batch, and pair each picture with its key."""
-    return zip(keys, stylized.result(), strict=True)
+def _wait(key: Key, stylized: Future[Picture]) -> tuple[Key, Picture]:
+    """Wait for a picture, and pair it with its key."""
+    return key, stylized.result()
 
 
 def _cpu_factory(
@@ -282,28 +262,7 @@ def _cpu_factory(
     else:
         first = InferenceNetwork(network, platform.dtype)
 
-    def create() -> Compute:
-        clone = first.clone()
-        return torch.compile(clone.__call__, dynamic=False) if platform.compiled else clone
-
-    return create, first.precision
-
-
-def _gpu_factory(network: StyleNetwork, platform: Platform) -> Callable[[], Compute]:
-    layout: dict[str, Any] = {"memory_format": torch.channels_last}
-    network = network.to(platform.device, platform.dtype).to(**layout)
-
-    def stylized(pictures: Tensor) -> Tensor:
-        values = network(pictures.permute(0, 3, 1, 2).to(platform.dtype))
-        return to_pictures(values).permute(0, 2, 3, 1)
-
-    # CUDA graphs avoid launch overhead, which dominates on small pictures.
-    compiled = torch.compile(stylized, mode="max-autotune") if platform.compiled else stylized
-
-    def compute(pictures: Tensor) -> Tensor:
-        return compiled(pictures.to(platform.device, non_blocking=True)).cpu()
-
-    return lambda: compute
+    return first.clone, first.precision
 
 
 def _free_memory(device: torch.device) -> int:

@@ -16,7 +16,8 @@ class StyleTransfer(Settings):
         64,
         ge=1,
         le=10_000,
-        description="Approximate frames per segment: a killed run loses one segment per rank. Each "
+        description="Approximate frames per segment: a killed run loses those in progress, one per "
+        "rank, with a GPU one per core. Each "
         "segment starts with a key frame, so shorter ones give a larger file.",
     )
     accept_truncated: bool = Field(
@@ -48,25 +49,18 @@ class Stylizing(Settings):
         "to stay within 2 levels; without VNNI or a C++ compiler, bfloat16 if the CPU multiplies "
         "it natively, else float32.",
     )
-    compiled: Literal["auto", "always", "never"] = Field(
-        "auto",
-        description="Whether PyTorch compiles the network. `auto`: on a GPU; on a CPU, the "
-        "hand-written form is faster and starts half a minute sooner.",
-    )
-    batch_size: int = Field(
-        0, ge=0, le=256, description="Frames per batch. 0: 8 on a GPU, 1 on a CPU."
-    )
     workers: int = Field(
         0,
         ge=0,
         le=256,
-        description="Threads, each with its own batch and core. 0: the cores of the machine "
-        "divided by the ranks on it; 1 on a GPU.",
+        description="Threads, each with its own picture and core. 0: the cores of the machine "
+        "divided by the ranks on it; 2 on a GPU.",
     )
     decoder_threads: int = Field(
         1,
         ge=1,
         le=64,
-        description="Threads of the decoder, which runs concurrently with the network. One decodes "
-        "720p ten times as fast as two cores stylize it; a GPU needs more.",
+        description="Threads of each decoder, which runs concurrently with the network. One "
+        "decodes 720p ten times as fast as two cores stylize it. With a GPU, as many segments are "
+        "decoded and encoded concurrently as the rank has cores.",
     )

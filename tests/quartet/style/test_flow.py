@@ -23,14 +23,14 @@ ENCODING = Encoding(quality=8, preset="ultrafast", threads=1)
 class Mirror(Stylizer):
     """Stylizer that flips pictures upside down, so that its work is visible."""
 
-    def stylize(self, pictures):
-        return np.stack([picture[::-1] for picture in pictures])
+    def stylize(self, picture):
+        return picture[::-1]
 
 
 @pytest.fixture(scope="module")
 def mirror():
     weights = {name: value.numpy() for name, value in StyleNetwork(4).state_dict().items()}
-    platform = Platform(torch.device("cpu"), torch.float32, False, 2)
+    platform = Platform(torch.device("cpu"), torch.float32, 2)
     with Mirror(weights, Stylizing(), platform) as made:
         yield made
 

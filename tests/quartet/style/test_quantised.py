@@ -102,17 +102,16 @@ def test_buffers_do_not_leak_between_calls_and_sizes():
 
 
 @needs_int8
-@pytest.mark.parametrize(("workers", "batch_size"), [(2, 1), (2, 3)])
-def test_result_is_the_same_for_any_threads_and_batches(workers, batch_size, implementation):
+def test_result_is_the_same_for_any_number_of_threads(implementation):
     weights = {name: value.numpy() for name, value in network().state_dict().items()}
     given = list(scene(60, 71, 7, seed=5).numpy())
 
-    def stylize(workers, batch_size):
-        settings = Stylizing(precision="int8", batch_size=batch_size)
-        with Stylizer(weights, settings, Platform(CPU, torch.int8, False, workers)) as made:
+    def stylize(workers):
+        settings = Stylizing(precision="int8")
+        with Stylizer(weights, settings, Platform(CPU, torch.int8, workers)) as made:
             return [picture for _, picture in made.stream(enumerate(given))]
 
-    assert np.array_equal(stylize(1, 1), stylize(workers, batch_size))
+    assert np.array_equal(stylize(1), stylize(2))
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16, torch.float32])
@@ -183,7 +182,7 @@ def test_automatic_precision_keeps_to_the_error(monkeypatch):
         assert isinstance(select_network(made), expected)
     monkeypatch.setattr(selection, "LARGEST_ERROR", 255.0)
     weights = {name: value.numpy() for name, value in made.state_dict().items()}
-    platform = Platform(CPU, torch.int8, compiled=False, workers=1)
+    platform = Platform(CPU, torch.int8, workers=1)
     assert Stylizer(weights, Stylizing(), platform).describe()["precision"] == "int8"
     monkeypatch.setattr(selection, "LARGEST_ERROR", 1e-3)
     found = Stylizer(weights, Stylizing(), platform).describe()["precision"]
@@ -201,17 +200,12 @@ def test_automatic_precision_needs_vnni_and_a_compiler(monkeypatch):
         monkeypatch.setattr(stylizers, "supports_int8", lambda integers=integers: integers)
         monkeypatch.setattr(stylizers, "load_passes", lambda library=library: library)
         assert detect_platform(Stylizing()).dtype == expected
-    monkeypatch.setattr(stylizers, "supports_int8", lambda: True)
-    assert detect_platform(Stylizing(compiled="always")).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize(
-    ("integers", "compiled"), [(False, "auto"), (True, "always")], ids=["no VNNI", "compiled"]
-)
-def test_int8_on_an_unsupported_machine_raises(integers, compiled, monkeypatch):
-    monkeypatch.setattr(stylizers, "supports_int8", lambda: integers)
+def test_int8_on_an_unsupported_machine_raises(monkeypatch):
+    monkeypatch.setattr(stylizers, "supports_int8", lambda: False)
     with pytest.raises(ValueError, match="int8 needs a CPU with AVX512-VNNI"):
-        detect_platform(Stylizing(precision="int8", compiled=compiled))
+        detect_platform(Stylizing(precision="int8"))
 
 
 @pytest.fixture
@@ -279,7 +273,7 @@ def test_threads_of_a_process_do_not_each_build_the_library(unbuilt, monkeypatch
     weights = {name: value.numpy() for name, value in network(4).state_dict().items()}
     built, build = [], native._build
     monkeypatch.setattr(native, "_build", lambda *given: built.append(given) or build(*given))
-    platform = Platform(CPU, torch.int8, compiled=False, workers=4)
+    platform = Platform(CPU, torch.int8, workers=4)
     with Stylizer(weights, Stylizing(precision="int8"), platform) as made:
         list(made.stream(enumerate(scene(24, 24, 8).numpy())))
     assert len(built) == 1

@@ -1,4 +1,4 @@
-"""A stream is stylized in order, with the same result for any batches and threads."""
+"""A stream is stylized in order, with the same result for any number of threads."""
 
 from itertools import chain, repeat
 
@@ -30,32 +30,19 @@ def pictures(count, size=(32, 40)):
     return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(count)]
 
 
-def stylize(weights, given, workers=1, batch_size=1, dtype=torch.float32, compiled=False):
-    platform = Platform(CPU, dtype, compiled, workers)
-    with Stylizer(weights, Stylizing(batch_size=batch_size), platform) as made:
+def stylize(weights, given, workers=1):
+    with Stylizer(weights, Stylizing(), Platform(CPU, torch.float32, workers)) as made:
         return list(made.stream(enumerate(given)))
 
 
-@pytest.mark.parametrize(("workers", "batch_size"), [(1, 1), (2, 1), (3, 2), (2, 5)])
-def test_result_is_independent_of_threads_and_batches(weights, workers, batch_size):
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_result_is_independent_of_threads(weights, workers):
     given = [*pictures(7), *pictures(4, (48, 24)), *pictures(3)]
     alone = stylize(weights, given)
-    found = stylize(weights, given, workers, batch_size)
+    found = stylize(weights, given, workers)
     assert [key for key, _ in found] == list(range(len(given)))
     for (_, made), (_, expected) in zip(found, alone, strict=True):
-        assert np.abs(made.astype(int) - expected).max() <= 1
-
-
-def test_groups_never_share_a_batch(weights, monkeypatch):
-    sizes = []
-    platform = Platform(CPU, torch.float32, compiled=False, workers=1)
-    with Stylizer(weights, Stylizing(batch_size=4), platform) as made:
-        stylize = made.stylize
-        monkeypatch.setattr(
-            made, "stylize", lambda batch: sizes.append(len(batch)) or stylize(batch)
-        )
-        list(made.stream(enumerate(pictures(12)), group=lambda number: number // 6))
-    assert sizes == [4, 2, 4, 2]
+        assert np.array_equal(made, expected)
 
 
 def test_stream_reads_ahead_only_as_far_as_needed(weights):
@@ -68,11 +55,11 @@ def test_stream_reads_ahead_only_as_far_as_needed(weights):
             yield number, pictures(1)[0]
             number += 1
 
-    with Stylizer(weights, Stylizing(batch_size=2), Platform(CPU, torch.float32, False, 2)) as made:
+    with Stylizer(weights, Stylizing(), Platform(CPU, torch.float32, 2)) as made:
         stream = made.stream(endless())
         for _ in range(20):
             next(stream)
-        assert len(read) <= 20 + 2 * (2 * 2 + 2)
+        assert len(read) <= 20 + 2 * 2 + 1
 
 
 def test_tiny_pictures_keep_their_size(weights):
@@ -91,11 +78,10 @@ GIB = 2**30
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("batch_size", [1, 2])
-def test_running_video_completes_when_memory_shrinks(weights, monkeypatch, workers, batch_size):
+def test_running_video_completes_when_memory_shrinks(weights, monkeypatch, workers):
     free = chain([GIB], repeat(0))
     monkeypatch.setattr(stylizers, "_free_memory", lambda where: next(free))
-    assert len(stylize(weights, pictures(9), workers, batch_size)) == 9
+    assert len(stylize(weights, pictures(9), workers)) == 9
 
 
 def test_memory_is_checked_per_frame_size(weights, monkeypatch):
@@ -105,17 +91,6 @@ def test_memory_is_checked_per_frame_size(weights, monkeypatch):
         stylize(weights, [*pictures(3), *pictures(1, (64, 80))])
 
 
-def test_memory_is_checked_again_for_larger_batches_only(weights, monkeypatch):
-    free = chain([GIB], repeat(0))
-    monkeypatch.setattr(stylizers, "_free_memory", lambda where: next(free))
-    platform = Platform(CPU, torch.float32, compiled=False, workers=1)
-    with Stylizer(weights, Stylizing(), platform) as made:
-        assert len(made.stylize(pictures(2))) == 2
-        assert len(made.stylize(pictures(1))) == 1
-        with pytest.raises(ValueError, match="stylizing 3 pictures"):
-            made.stylize(pictures(3))
-
-
 def test_error_in_a_thread_reaches_the_caller(weights, monkeypatch):
     def fail(*_):
         raise RuntimeError("no such kernel")
@@ -123,14 +98,6 @@ def test_error_in_a_thread_reaches_the_caller(weights, monkeypatch):
     monkeypatch.setattr(stylizers.InferenceNetwork, "__call__", fail)
     with pytest.raises(RuntimeError, match="no such kernel"):
         stylize(weights, pictures(4), workers=2)
-
-
-def test_compiled_network_is_within_two_levels(weights):
-    given = pictures(2)
-    plain = stylize(weights, given)
-    compiled = stylize(weights, given, compiled=True)
-    for (_, expected), (_, made) in zip(plain, compiled, strict=True):
-        assert np.square(made - expected.astype(float)).mean() ** 0.5 <= 2
 
 
 def test_thread_count_of_the_caller_is_restored(weights):
@@ -146,8 +113,6 @@ def test_precision_follows_cpu_features(monkeypatch):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
         assert detect_platform(Stylizing()).dtype == expected
         assert detect_platform(Stylizing(precision="float32")).dtype == torch.float32
-    assert not detect_platform(Stylizing()).compiled
-    assert detect_platform(Stylizing(compiled="always")).compiled
 
 
 def test_ranks_share_the_cores_of_their_machine(monkeypatch):

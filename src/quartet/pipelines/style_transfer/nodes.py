@@ -62,8 +62,7 @@ def plan_transfer(
         plan, parts = videos.plan_video(
             style_source, style, style_transfer, video_encoding, stylized_folder
         )
-    inference = (stylizing.precision, stylizing.compiled)
-    work = fingerprint(__version__, style_weights.arrays, *inference, parts)[:32]
+    work = fingerprint(__version__, style_weights.arrays, stylizing.precision, parts)[:32]
     seconds = time.perf_counter() - started
     return {"source": style_source.name, "style": style, **plan, "work": work, "seconds": seconds}
 
