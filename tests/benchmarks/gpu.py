@@ -10,12 +10,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle, islice
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -32,8 +35,10 @@ LARGEST_ERROR = 2.0
 HALF_BYTES = 2
 COPIED_BYTES = 1 << 30
 FRAMES = 8
-LANES = 2
+LANES = 3
 """Frames at once, as in the pipeline."""
+SEGMENT_FRAMES = 32
+TIMEOUT_S = 60
 LIBRARIES = ("PIL", "av", "psutil", "pydantic", "scipy", "tqdm")
 """Libraries of style transfer."""
 
@@ -103,53 +108,51 @@ def stylize(lanes: list[Compute], frames: Frames) -> Frames:
 
 
 def write_video(path: Path, frames: Frames, height: int, width: int) -> None:
-    """Encode frames as the pipeline does."""
+    """Encode frames with x264."""
     import av
 
     with av.open(str(path), "w") as container:
-        options = {"crf": "18", "preset": "veryfast"}
-        stream = container.add_stream("libx264", rate=25, options=options)
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
 
 
-def measure_pipeline(path: Path, network: nn.Module) -> float:
-    """Return the frames per second of decoding, stylizing, smoothing and encoding a video."""
+def stylize_share(
+    path: Path, weights: dict[str, np.ndarray], rank: int, ranks: int, barrier: Barrier
+) -> None:
+    """Stylize a rank's share of the segments, after the first one to warm up."""
+    import_network()
     from quartet.style.encoding_settings import Encoding
     from quartet.style.flow import stylize_segments
     from quartet.style.probe import plan_video
     from quartet.style.stylizer import Stylizer, detect_platform
     from quartet.style.transfer_settings import StyleTransfer, Stylizing
 
-    settings, transfer = Stylizing(), StyleTransfer()
-    plan = plan_video(path, transfer.segment_frames)
+    settings, smoothing = Stylizing(), StyleTransfer().smoothing
+    plan = plan_video(path, SEGMENT_FRAMES)
     firsts = [first for first, _ in plan.segments]
-    weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-    with Stylizer(weights, settings, detect_platform(settings)) as stylizer:
-
-        def stylize_share(share: list[int]) -> None:
+    with Stylizer(weights, settings, detect_platform(settings, ranks)) as stylizer:
+        for share in (firsts[:1], firsts[rank::ranks]):
             stylize_segments(
-                path,
-                plan,
-                share,
-                stylizer,
-                Encoding(),
-                lambda first, content: None,
-                smoothing=transfer.smoothing,
-                decoder_threads=settings.decoder_threads,
+                path, plan, share, stylizer, Encoding(), lambda *_: None, smoothing=smoothing
             )
+            barrier.wait()
 
-        stylize_share(firsts[:1])
-        begun = time.perf_counter()
-        with ThreadPoolExecutor(stylizer.streams) as pool:
-            list(
-                pool.map(
-                    stylize_share, (firsts[i :: stylizer.streams] for i in range(stylizer.streams))
-                )
-            )
-        return plan.frames / (time.perf_counter() - begun)
+
+def measure_pipeline(path: Path, frames: int, network: nn.Module, ranks: int) -> float:
+    """Return the frames per second at which ranks decode, stylize, smooth and encode a video."""
+    weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+    context = get_context("spawn")
+    barrier = context.Barrier(ranks + 1, timeout=TIMEOUT_S)
+    for rank in range(ranks):
+        arguments = (path, weights, rank, ranks, barrier)
+        context.Process(target=stylize_share, args=arguments, daemon=True).start()
+    barrier.wait()
+    begun = time.perf_counter()
+    barrier.wait()
+    return frames / (time.perf_counter() - begun)
 
 
 def moved_bytes(network: nn.Module, height: int, width: int) -> int:
@@ -216,12 +219,13 @@ def measure(width: int, size: tuple[int, int], options: argparse.Namespace) -> d
     error = (made.float() - expected.repeat(LANES, 1, 1, 1)).square().mean().sqrt()
 
     def bare() -> int:
-        for lane in lanes:
+        rounds = FRAMES if device.type == "cuda" else 1
+        for lane in lanes * rounds:
             lane.compute() if device.type == "cuda" else lane(pictures[:1])
-        return len(lanes)
+        return len(lanes) * rounds
 
     def in_memory() -> int:
-        source = islice(cycle(frames), options.video_frames // 8)
+        source = islice(cycle(frames), options.video_frames // 2)
         return sum(1 for _ in stylize(lanes, source))
 
     bare_rate = measure_rate(bare, options.seconds, device)
@@ -236,11 +240,12 @@ def measure(width: int, size: tuple[int, int], options: argparse.Namespace) -> d
         "within_two_levels": bool(error <= LARGEST_ERROR),
     }
     if all(importlib.util.find_spec(name) is not None for name in LIBRARIES):
+        count, ranks = options.video_frames, options.ranks
         with TemporaryDirectory() as folder:
             path = Path(folder, "video.mp4")
-            length = options.video_frames
-            write_video(path, islice(cycle(frames), length), height, columns)
-            result["pipeline_frames_per_s"] = round(measure_pipeline(path, plain), 2)
+            write_video(path, islice(cycle(frames), count), height, columns)
+            rate = measure_pipeline(path, count, plain, ranks)
+        result |= {"ranks": ranks, "pipeline_frames_per_s": round(rate, 2)}
     return result
 
 
@@ -255,7 +260,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=parse_size, nargs="+", default=[(720, 1280), (1080, 1920)])
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 32])
-    parser.add_argument("--video-frames", type=int, default=2048)
+    parser.add_argument("--video-frames", type=int, default=1024)
+    ranks = max(1, (os.cpu_count() or 1) // 2)
+    parser.add_argument("--ranks", type=int, default=ranks, help="of the pipeline")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     options = parser.parse_args(arguments)
     options.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

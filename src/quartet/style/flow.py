@@ -55,16 +55,6 @@ class StylizingStatistics:
         return asdict(self)
 
 
-def sum_statistics(concurrent: Sequence[StylizingStatistics]) -> StylizingStatistics:
-    """Return the statistics of streams that ran at the same time and shared the network."""
-    shared = ("network_seconds", "seconds")
-    values = {
-        name: (max if name in shared else sum)(getattr(each, name) for each in concurrent)
-        for name in StylizingStatistics().to_dict()
-    }
-    return StylizingStatistics(**values)
-
-
 class _FrameLabel(NamedTuple):
     """Label that goes through the network with a picture.
 

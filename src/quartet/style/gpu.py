@@ -30,8 +30,8 @@ class GpuNetwork:
       matrix unit would be idle.
     - Doubling the size followed by a 3×3 convolution is one convolution that gives squares of 2×2
       pixels.
-    - Pictures are computed one after the other, so that instance normalisation is batch
-      normalisation, which is ten times as fast in channels-last, and layers fit into the cache.
+    - Pictures are computed one after the other: instance normalisation is then batch
+      normalisation, which cuDNN computes 4 to 24 times as fast with channels last.
     - ReLU writes into the middle of a buffer whose border is then reflected.
     - Constants that instance normalisation removes are left out: biases before it, and the mean
       colours of the pictures.
@@ -53,7 +53,7 @@ class GpuNetwork:
             weight = weight.detach().to(device, dtype)
             return weight.contiguous(memory_format=torch.channels_last)
 
-        self._first = _to_blocks(pack_squares(network.conv1, _SIDE)).to(device, dtype)
+        self._first = cast(_to_blocks(pack_squares(network.conv1, _SIDE)))
         self._second = cast(network.conv2.conv2d.weight)
         self._third = cast(network.conv3.conv2d.weight)
         self._residual = [
@@ -119,11 +119,7 @@ class GpuNetwork:
         mean = levels.mean((0, 1), dtype=torch.float32).round_().to(self._dtype)
         torch.sub(levels, mean, out=inner[0, 4:-4, 4:-4])
         pad_reflect(inner.permute(0, 3, 1, 2), 4)
-        blocks = x.view(rows + 2, _SIDE, columns + 2, _SIDE, 3).transpose(1, 2).flatten(2)
-        # A matrix product is twice as fast as the convolution that cuDNN selects for 48 channels.
-        windows = blocks.unfold(0, 3, 1).unfold(1, 3, 1).permute(0, 1, 3, 4, 2)
-        values = windows.reshape(rows * columns, -1) @ self._first
-        squares = values.view(1, rows, columns, _SIDE, _SIDE, -1)
+        squares = _to_squares(F.conv2d(_to_blocks(x.permute(0, 3, 1, 2)), self._first), _SIDE)
         if (rows * _SIDE, columns * _SIDE) == (height, width):
             return squares
         return _to_pixels(squares)[:, :height, :width].contiguous()[:, :, :, None, None]
@@ -228,10 +224,13 @@ def _to_pixels(squares: Tensor) -> Tensor:
     return squares.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
-def _to_blocks(weight: Tensor) -> Tensor:
-    """Return weights for windows of 3×3 blocks of 4×4 pixels: (o, 3, 12, 12) → (432, o)."""
-    blocks = weight.unflatten(3, (-1, _SIDE)).unflatten(2, (-1, _SIDE))
-    return blocks.permute(2, 4, 3, 5, 1, 0).flatten(0, 4)
+def _to_blocks(x: Tensor) -> Tensor:
+    """Make blocks of 4×4 pixels channels: (n, c, 4h, 4w) → (n, 16c, h, w), channels last.
+
+    A convolution with a stride of 4 is one of blocks: cuDNN computes that faster.
+    """
+    blocks = x.unflatten(3, (-1, _SIDE)).unflatten(2, (-1, _SIDE)).permute(0, 2, 4, 3, 5, 1)
+    return blocks.flatten(3).permute(0, 3, 1, 2)
 
 
 def _to_phases(layer: UpsampledConvolution) -> Tensor:

@@ -33,8 +33,8 @@ Compute = Callable[[Tensor], Tensor]
 
 _MIN_SIDE = 24
 """Side of the smallest picture that the network's reflection padding supports, pixels."""
-_GPU_WORKERS = 2
-"""One picture is copied while another is computed."""
+_GPU_WORKERS = 3
+"""Pictures are copied while others are computed. More than three gain nothing."""
 _BYTES_PER_VALUE = 20
 """Peak memory of all layers per value of the first layer's output. Measured in float32 on a CPU;
 other configurations need less."""
@@ -47,13 +47,11 @@ class Platform(NamedTuple):
         device: CPU or GPU.
         dtype: Data type of the convolutions; with int8, of most.
         workers: Threads that stylize pictures concurrently; on a CPU, each on one core.
-        streams: Segments of a video that are decoded and encoded concurrently.
     """
 
     device: torch.device
     dtype: torch.dtype
     workers: int
-    streams: int = 1
 
     def describe(self) -> dict[str, Any]:
         """Return a description for reports."""
@@ -78,10 +76,8 @@ def detect_platform(settings: Stylizing, ranks: int = 1) -> Platform:
     device = select_device()
     gpu = device.type == "cuda"
     dtype = _select_dtype(settings, device)
-    cores = max(1, _count_cores() // ranks)
-    workers = settings.workers or (_GPU_WORKERS if gpu else cores)
-    # A GPU stylizes faster than a core decodes and encodes; it leaves the cores to them.
-    return Platform(device, dtype, workers, streams=cores if gpu else 1)
+    workers = settings.workers or (_GPU_WORKERS if gpu else max(1, _count_cores() // ranks))
+    return Platform(device, dtype, workers)
 
 
 def _select_dtype(settings: Stylizing, device: torch.device) -> torch.dtype:
@@ -114,7 +110,7 @@ def _select_dtype(settings: Stylizing, device: torch.device) -> torch.dtype:
 class Stylizer:
     """Stylize pictures in one style with a pool of threads.
 
-    Use it as a context manager, which ends its threads. Several threads may use it at once.
+    Use it as a context manager, which ends its threads.
 
     Args:
         weights: Weights by name of a `StyleNetwork` of any width.
@@ -163,11 +159,6 @@ class Stylizer:
     def describe(self) -> dict[str, Any]:
         """Return a description of hardware and precision for reports."""
         return dict(self._description)
-
-    @property
-    def streams(self) -> int:
-        """Segments of a video to decode and encode concurrently."""
-        return self._platform.streams
 
     @property
     def busy_seconds(self) -> float:

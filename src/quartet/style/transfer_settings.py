@@ -16,8 +16,7 @@ class StyleTransfer(Settings):
         64,
         ge=1,
         le=10_000,
-        description="Approximate frames per segment: a killed run loses those in progress, one per "
-        "rank, with a GPU one per core. Each "
+        description="Approximate frames per segment: a killed run loses one segment per rank. Each "
         "segment starts with a key frame, so shorter ones give a larger file.",
     )
     accept_truncated: bool = Field(
@@ -54,13 +53,12 @@ class Stylizing(Settings):
         ge=0,
         le=256,
         description="Threads, each with its own picture and core. 0: the cores of the machine "
-        "divided by the ranks on it; 2 on a GPU.",
+        "divided by the ranks on it; 3 on a GPU.",
     )
     decoder_threads: int = Field(
         1,
         ge=1,
         le=64,
-        description="Threads of each decoder, which runs concurrently with the network. One "
-        "decodes 720p ten times as fast as two cores stylize it. With a GPU, as many segments are "
-        "decoded and encoded concurrently as the rank has cores.",
+        description="Threads of the decoder, which runs concurrently with the network. One decodes "
+        "720p ten times as fast as two cores stylize it.",
     )

@@ -3,7 +3,6 @@
 import json
 import os
 from copy import deepcopy
-from errno import ENOSPC
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from safetensors.numpy import save_file
 
 from quartet.datasets.segments import SegmentStore
 from quartet.pipelines.style_transfer import create_pipeline, nodes
-from quartet.style import stylizer
 from quartet.style.check import check_video
 from quartet.style.network import StyleNetwork
 from quartet.style.probe import plan_video
@@ -369,32 +367,3 @@ def test_ranks_on_different_machines_use_the_same_precision(project, monkeypatch
     SequentialRunner().run(pipeline, catalog)
     (statistics,) = catalog.load("stylizing_work")["ranks"]
     assert statistics["precision"] == expected
-
-
-def test_concurrent_segments_give_the_same_video(project, monkeypatch):
-    source = write_video(project / "a.mp4", 40, options=KEYS)
-    target = project / "data/07_model_output/style/stylized/a_plain.mp4"
-    alone = run(source)
-    expected = target.read_bytes()
-    monkeypatch.setattr(stylizer.Stylizer, "streams", 3)
-    found = run(source)
-    assert target.read_bytes() == expected
-    for name in ("frames_out", "segments_stylized", "frames_repeated", "flicker"):
-        assert found[name] == alone[name]
-
-
-def test_error_in_a_concurrent_segment_stops_the_others(project, monkeypatch):
-    source = write_video(project / "a.mp4", 200, options=KEYS)
-    write, written = SegmentStore.write, []
-
-    def fail_once(store, work, name, content):
-        written.append(name)
-        if len(written) == 1:
-            raise OSError(ENOSPC, "No space left on device")
-        write(store, work, name, content)
-
-    monkeypatch.setattr(SegmentStore, "write", fail_once)
-    monkeypatch.setattr(stylizer.Stylizer, "streams", 3)
-    with pytest.raises(OSError, match="No space left"):
-        run(source)
-    assert len(written) < 10

@@ -9,7 +9,8 @@ import pytest
 from support import ROOT
 
 SCRIPT = ROOT / "tests/benchmarks/gpu.py"
-SMALL = ["--sizes", "96x64", "90x50", "--widths", "4", "--video-frames", "16", "--seconds", "0.05"]
+SMALL = ["--sizes", "96x64", "90x50", "--widths", "4", "--seconds", "0.05"]
+SHORT = ["--video-frames", "64", "--ranks", "2"]
 WITHOUT_LIBRARIES = (
     "import sys, runpy, importlib.util as util\n"
     "for name in ('av', 'lazy_loader', 'PIL', 'psutil', 'pydantic', 'quartet', 'tqdm'):\n"
@@ -24,7 +25,7 @@ WITHOUT_LIBRARIES = (
 @pytest.mark.parametrize("libraries", ["all", "those of a PyTorch image"])
 def test_benchmark_reports_each_size(libraries):
     prefix = [] if libraries == "all" else ["-c", WITHOUT_LIBRARIES]
-    command = [sys.executable, *prefix, str(SCRIPT), *SMALL]
+    command = [sys.executable, *prefix, str(SCRIPT), *SMALL, *SHORT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     header, *rows = map(json.loads, done.stdout.splitlines())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from .segments import JsonDict, list_segments, progress_bar, segment_name
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from quartet.datasets.published import PublishedFolder
     from quartet.datasets.segments import SegmentStore
     from quartet.style.encoding_settings import Encoding
-    from quartet.style.flow import StylizingStatistics
     from quartet.style.stylizer import Stylizer
     from quartet.style.transfer_settings import StyleTransfer, Stylizing
     from quartet.style.video import VideoPlan
@@ -73,8 +70,6 @@ def stylize_video(
 ) -> JsonDict:
     """Stylize segments, and store each as soon as it is finished.
 
-    With a GPU, several segments are decoded and encoded concurrently.
-
     Args:
         source: Video.
         plan: Plan of the video.
@@ -94,42 +89,19 @@ def stylize_video(
 
     transfer, stylizing, encoding = settings
     frames = sum(plan.end_of_segment(first) - first for first in firsts)
-    streams = max(1, min(stylizer.streams, len(firsts)))
-    stopped, errors = Event(), []
-
-    def on_frames(count: int) -> None:
-        if stopped.is_set():
-            raise CancelledError
-        bar.update(count)
-
-    def stylize_share(share: Sequence[int]) -> StylizingStatistics:
-        try:
-            with source.open() as opened:
-                return flow.stylize_segments(
-                    opened,
-                    plan,
-                    share,
-                    stylizer,
-                    encoding,
-                    lambda first, content: store.write(work, segment_name(first), content),
-                    smoothing=transfer.smoothing,
-                    decoder_threads=stylizing.decoder_threads,
-                    on_frames=on_frames,
-                )
-        except BaseException as error:
-            errors.append(error)
-            stopped.set()
-            raise
-
-    with progress_bar("stylizing", frames, "frame") as bar, ThreadPoolExecutor(streams) as pool:
-        shares = [pool.submit(stylize_share, firsts[i::streams]) for i in range(streams)]
-        try:
-            wait(shares)
-        finally:
-            stopped.set()
-    if errors:
-        raise errors[0]
-    return flow.sum_statistics([share.result() for share in shares]).to_dict()
+    with source.open() as opened, progress_bar("stylizing", frames, "frame") as bar:
+        done = flow.stylize_segments(
+            opened,
+            plan,
+            firsts,
+            stylizer,
+            encoding,
+            lambda first, content: store.write(work, segment_name(first), content),
+            smoothing=transfer.smoothing,
+            decoder_threads=stylizing.decoder_threads,
+            on_frames=bar.update,
+        )
+    return done.to_dict()
 
 
 def publish_video(
