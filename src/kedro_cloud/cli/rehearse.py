@@ -29,10 +29,10 @@ from kedro_cloud.core.run_command import VARIABLE as RUN_COMMAND
 @parameters_option()
 @environment_option
 @click.option(
-    "--jobs",
+    "--max-processes",
     type=click.IntRange(min=1),
     default=None,
-    help="Maximum number of processes. Default: number of cores.",
+    help="Maximum number of processes at a time. Default: number of cores.",
 )
 @click.option("--resume", is_flag=True, help="Keep finished steps of the last rehearsal.")
 @click.option("--fresh", is_flag=True, help="First delete the storage and all of rehearsals/.")
@@ -73,7 +73,7 @@ def _rehearse(
     pipeline: str,
     params: dict[str, Any],
     env: str,
-    jobs: int | None,
+    max_processes: int | None,
     resume: bool,
     fresh: bool,
     uploads: tuple[str, ...],
@@ -104,7 +104,7 @@ def _rehearse(
                     job,
                     snapshot.folder,
                     directory,
-                    processes=jobs,
+                    processes=max_processes,
                     resume=resume,
                     environment=environment,
                     show=show,
