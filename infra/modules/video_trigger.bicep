@@ -38,7 +38,7 @@ var concurrency = {
     Every_minute: {
       runtimeConfiguration: {
         concurrency: {
-          runs: settings.most_at_once
+          runs: settings.max_concurrent_runs
         }
       }
     }

@@ -171,12 +171,12 @@ class Watched:
     location: Any = field(default_factory=MemoryLocation)
     work: FakeStarter = field(default_factory=FakeStarter)
 
-    def watcher(self, host: str = "here", max_parallel: int = 8, **options: Any) -> Watcher:
+    def watcher(self, host: str = "here", max_concurrent_runs: int = 8, **options: Any) -> Watcher:
         return Watcher(
             self.location,
             self.work.starter,
             ATTEMPTS,
-            max_parallel,
+            max_concurrent_runs,
             identity=watcher_id(host),
             clock=self.clock,
             **options,

@@ -39,11 +39,12 @@ LOCAL, REHEARSAL, JOB, ENDPOINT = "local", "rehearsal", "job", "endpoint"
     help="Interval between scans. Files that change in between wait.",
 )
 @click.option(
-    "--most-at-once",
+    "--max-concurrent-runs",
     type=click.IntRange(min=1),
     default=None,
     metavar="N",
-    help="Runs at the same time. Default: 1 on this machine, on Azure ML as in cloud.yml.",
+    help="Maximum number of concurrent runs. Default: 1 on this machine, on Azure ML as in "
+    "cloud.yml.",
 )
 @click.option(
     "--start",
@@ -80,12 +81,12 @@ def watch(metadata: Any, /, **options: Any) -> None:
     \b
     kedro cloud watch ~/incoming --params NAME=VALUE
     kedro cloud watch --once
-    kedro cloud watch abfs://CONTAINER --start endpoint --most-at-once 8
+    kedro cloud watch abfs://CONTAINER --start endpoint --max-concurrent-runs 8
     """
     if options["start"] != LOCAL and options["results"]:
         raise click.UsageError("--results needs --start local; other runs write as in the catalog")
-    if options["start"] == REHEARSAL and (options["most_at_once"] or 1) > 1:
-        raise click.UsageError("--most-at-once: rehearsals run one after the other")
+    if options["start"] == REHEARSAL and (options["max_concurrent_runs"] or 1) > 1:
+        raise click.UsageError("--max-concurrent-runs: rehearsals run one after the other")
     sys.exit(_watch(metadata, SimpleNamespace(**options)))
 
 
@@ -109,12 +110,13 @@ def _watch(metadata: Any, given: Any) -> int:
     starter = _make_starter(trigger, metadata, given)
     watcher = Watcher(location, starter, trigger.trigger.attempts, every=given.every)
     if given.dry_run:  # room for no run, and no time in which files might change
-        watcher.max_parallel = watcher.every = 0
+        watcher.max_concurrent_runs = watcher.every = 0
         watcher.scan()
         echo_lines(display.summarize(watcher.files, dry_run=True))
         return 0
     echo_lines(files.clear_markers(location, given.again, watcher.identity, datetime.now(UTC)))
-    watcher.max_parallel = given.most_at_once or (1 if is_local else trigger.trigger.most_at_once)
+    default = 1 if is_local else trigger.trigger.max_concurrent_runs
+    watcher.max_concurrent_runs = given.max_concurrent_runs or default
     return _run(watcher, given.once)
 
 

@@ -134,8 +134,8 @@ class Trigger(_Part):
     """Input of the endpoint that receives the address of the file."""
     suffixes: tuple[str, ...]
     """Suffixes of the files to process: lower case, with the dot."""
-    most_at_once: int = Field(default=4, ge=1)
-    """Maximum number of simultaneous runs; the other files wait."""
+    max_concurrent_runs: int = Field(default=4, ge=1)
+    """Maximum number of concurrent runs; the other files wait."""
     attempts: int = Field(default=3, ge=1)
     """Attempts before a file is marked as poison and skipped."""
     markers: ContainerName = "triggers"

@@ -12,7 +12,7 @@ from kedro_cloud.trigger.protocol import ClaimState, Marker
 from kedro_cloud.trigger.runs import Run
 
 READY = "for a free slot"
-"""Message of a file that waits only because `max_parallel` runs are active."""
+"""Message of a file that waits only because `max_concurrent_runs` runs are active."""
 
 
 @dataclass

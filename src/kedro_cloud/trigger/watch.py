@@ -33,7 +33,8 @@ class Watcher:
         location: Location where files arrive.
         starter: Starts runs.
         attempts: Failed attempts after which a file is poison.
-        max_parallel: Maximum number of parallel runs; 0 starts and records nothing (dry run).
+        max_concurrent_runs: Maximum number of concurrent runs; 0 starts and records nothing (dry
+            run).
         every: Seconds between two scans; also the time for which a file must be unchanged, and the
             backoff after its first failure.
         observer: Receives all files after each scan and poll.
@@ -44,7 +45,7 @@ class Watcher:
     location: WatchedLocation
     starter: Starter
     attempts: int
-    max_parallel: int = 1
+    max_concurrent_runs: int = 1
     every: float = 10
     observer: Observer = lambda files: None
     identity: str = field(default_factory=protocol.make_watcher_id)
@@ -115,7 +116,7 @@ class Watcher:
         owners, running = self._find_owners(), len(self._running())
         for each in self.files:
             if each.run is None:
-                self._process(each, owners, running < self.max_parallel)
+                self._process(each, owners, running < self.max_concurrent_runs)
                 running += each.run is not None
         self._track()
 
@@ -187,7 +188,7 @@ class Watcher:
         now, file = self._now(), each.file
         new = protocol.start_marker(file.address, file.version, now, self.identity)
         state, claim = protocol.evaluate_claim(each.marker, new, self.attempts)
-        if state == "poison" and claim is not each.marker and self.max_parallel:
+        if state == "poison" and claim is not each.marker and self.max_concurrent_runs:
             self._write(each, claim)
         if state != "waiting":
             # Markers record neither duration nor results of a run, so a report of it stays.

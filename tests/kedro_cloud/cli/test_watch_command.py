@@ -134,7 +134,7 @@ def test_the_default_location_is_the_container_of_the_trigger(call, container, w
         (["--results", "abfs://videos"], "use another --results"),
         (["--start", "endpoint", "--results", "a"], "--results needs --start local"),
         (["--start", "rehearsal"], "a rehearsal cannot read it; watch a folder"),
-        (["--start", "rehearsal", "--most-at-once", "2"], "run one after the other"),
+        (["--start", "rehearsal", "--max-concurrent-runs", "2"], "run one after the other"),
         (["--start", "endpoint"], "workspace settings are missing"),
         (["-e", "base"], "environment 'base' has no cloud.yml"),
     ],
@@ -306,7 +306,7 @@ def test_a_clip_in_a_container_is_stylized_by_the_real_pipeline(container, tmp_p
     container.put("new, ones/a film.mp4", clip.read_bytes())
     container.put("bad.mp4", b"no video " * 99)
     quick = "style=plain,stylizing.workers=1,style_transfer.comparison_pairs=2"
-    arguments = ("--once", "--every", "0.5", "--most-at-once", "2", "--params", quick)
+    arguments = ("--once", "--every", "0.5", "--max-concurrent-runs", "2", "--params", quick)
     result = run_kedro(project, "cloud", "watch", *arguments)
     assert result.returncode == 1, result.stdout + result.stderr
     stylized = project / "data/07_model_output/style/stylized/new, ones/a film_plain.mp4"

@@ -200,7 +200,7 @@ def test_the_logic_app_gets_every_parameter_of_its_workflow():
     assert {*fixed, given["fileInput"]} <= set(inputs)
     definition = app.body["properties"]["definition"]
     limit = definition["triggers"]["Every_minute"]["runtimeConfiguration"]["concurrency"]
-    assert limit == {"runs": CLOUD.trigger.most_at_once, "maximumWaitingRuns": 1}
+    assert limit == {"runs": CLOUD.trigger.max_concurrent_runs, "maximumWaitingRuns": 1}
     assert definition["actions"] == WORKFLOW["actions"]
     assert given["identity"] in app.body["identity"]["userAssignedIdentities"]
 

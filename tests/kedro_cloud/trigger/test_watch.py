@@ -27,7 +27,7 @@ def test_many_files_are_processed_oldest_first_with_a_maximum_of_parallel_runs(w
     names = [f"{number} slow.mp4" for number in range(7)]
     for name in names:
         watched.location.put(name)
-    watcher = watched.watcher(max_parallel=3)
+    watcher = watched.watcher(max_concurrent_runs=3)
     found = watched.settle(watcher)
     assert [name for name, state in found.items() if state == "running"] == names[:3]
     assert {found[name] for name in names[3:]} == {"waiting"}
@@ -56,7 +56,7 @@ def test_an_overwritten_file_stays_done(watched):
 def test_a_failing_file_becomes_poison_and_others_are_processed(watched):
     for name in ("a.mp4", "bad.mp4", "c.mp4"):
         watched.location.put(name)
-    watcher = watched.watcher(max_parallel=1)
+    watcher = watched.watcher(max_concurrent_runs=1)
     watcher.run(True, (), print)  # ends when nothing is left
     expected = {"a.mp4": "done", "bad.mp4": "poison", "c.mp4": "done"}
     assert states(watcher) == expected
@@ -194,7 +194,7 @@ def test_a_file_that_crashes_all_its_watchers_is_poison(watched):
     watched.location.put("a.mp4")
     watched.location.mark("a.mp4", state="started", by=f"here:{NOBODY}:a",
                           until="2026-11-21T23:00:00Z", interruptions=4)  # fmt: skip
-    assert watched.finish(watched.watcher(max_parallel=0)) == {"a.mp4": "poison"}
+    assert watched.finish(watched.watcher(max_concurrent_runs=0)) == {"a.mp4": "poison"}
     assert watched.location.marker("a.mp4").state == "started"  # a dry run records nothing
     assert watched.finish() == {"a.mp4": "poison"}
     assert not watched.work.runs
