@@ -54,8 +54,8 @@ class Previews:
         }
         self._pictures[step] = [stylize(subject) for subject in self._subjects]
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return all pictures as arrays for `draw_preview_grid`.
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all pictures by name, for `draw_preview_grid` and checkpoints.
 
         Returns:
             `painting`, `photograph/ROW` and `step/STEP/ROW`, each of shape (h, w, 3), uint8 RGB.
@@ -71,7 +71,7 @@ class Previews:
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Restore the stylized pictures that `arrays` returned; ignore all other entries."""
+        """Restore the stylized pictures from `to_arrays`; ignore all other entries."""
         self._pictures = _group_by_step(arrays)
 
 
@@ -112,7 +112,7 @@ def draw_preview_grid(arrays: Mapping[str, NDArray[Any]]) -> Figure:
     """Draw the painting, and one row per test photograph: original and stylized at each step.
 
     Args:
-        arrays: Pictures as returned by `Previews.arrays`.
+        arrays: Pictures as returned by `Previews.to_arrays`.
     """
     steps = _group_by_step(arrays)
     # Access rows by index: files return arrays in any order.

@@ -34,11 +34,11 @@ def test_grid_shows_first_last_and_few_steps_between():
     grid = previews(steps)
     for step in steps:
         grid.add(step, negative)
-        found = shown_steps(grid.arrays())
+        found = shown_steps(grid.to_arrays())
         assert found[0] == 250
         assert found[-1] == step
         assert len(found) <= 7
-    assert shown_steps(grid.arrays()) == [250, 500, 750, 1500, 2750, 5000]
+    assert shown_steps(grid.to_arrays()) == [250, 500, 750, 1500, 2750, 5000]
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_short_training_shows_all_steps(steps, shown):
     grid = previews(steps)
     for step in steps:
         grid.add(step, negative)
-    assert shown_steps(grid.arrays()) == shown
+    assert shown_steps(grid.to_arrays()) == shown
 
 
 def test_previews_show_the_test_photographs():
     grid = previews([1])
     grid.add(1, negative)
-    arrays = grid.arrays()
+    arrays = grid.to_arrays()
     assert arrays["painting"].shape == (256, 384, 3)
     for row in range(2):
         assert min(arrays[f"photograph/{row}"].shape[:2]) == 256
@@ -66,12 +66,12 @@ def test_resumed_training_keeps_its_previews():
     for step in (1, 2, 3):
         complete.add(step, negative)
     stopped.add(1, negative)
-    resumed.restore(stopped.arrays())
+    resumed.restore(stopped.to_arrays())
     for step in (2, 3):
         resumed.add(step, negative)
-    assert resumed.arrays().keys() == complete.arrays().keys()
-    for name, array in complete.arrays().items():
-        np.testing.assert_array_equal(resumed.arrays()[name], array)
+    assert resumed.to_arrays().keys() == complete.to_arrays().keys()
+    for name, array in complete.to_arrays().items():
+        np.testing.assert_array_equal(resumed.to_arrays()[name], array)
 
 
 class Faulty(dict):
@@ -83,7 +83,7 @@ class Faulty(dict):
 
 def test_broken_test_photographs_are_skipped():
     grid = previews([1], Faulty(photographs(9)))
-    assert sum(name.startswith("photograph/") for name in grid.arrays()) == 4
+    assert sum(name.startswith("photograph/") for name in grid.to_arrays()) == 4
     with pytest.raises(
         ValueError, match=r"test_photographs: none can be read; last error: cut short"
     ):
@@ -94,11 +94,11 @@ def test_grid_labels_painting_photographs_and_steps():
     grid = previews([250, 5000])
     for step in (250, 5000):
         grid.add(step, negative)
-    figure = draw_preview_grid(dict(reversed(grid.arrays().items())))
+    figure = draw_preview_grid(dict(reversed(grid.to_arrays().items())))
     assert titles(figure) == ["painting", "photograph", "step 250", "step 5,000"]
     pictures = [axis.get_images()[0].get_array() for axis in figure.axes]
     assert len(pictures) == 1 + 2 * 3
-    np.testing.assert_array_equal(pictures[-1], grid.arrays()["step/5000/1"])
+    np.testing.assert_array_equal(pictures[-1], grid.to_arrays()["step/5000/1"])
     for photograph, stylized in zip(pictures[1:3], pictures[3:5], strict=True):
         np.testing.assert_array_equal(stylized, negative(photograph))
     with Image.open(io.BytesIO(to_png(figure))) as picture:

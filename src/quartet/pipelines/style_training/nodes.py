@@ -74,7 +74,7 @@ def train_style(
         __version__,
     )
     weights = Weights(painting.name, trainer.weights(), facts)
-    return weights, pd.DataFrame(trainer.history), previews.arrays()
+    return weights, pd.DataFrame(trainer.history), previews.to_arrays()
 
 
 def _run(
@@ -95,9 +95,9 @@ def _run(
     def on_log(trainer: StyleTrainer) -> None:
         previews.add(trainer.step, trainer.stylize)
         arrays, facts = trainer.state()
-        pictures = {_PREVIEW + name: array for name, array in previews.arrays().items()}
+        pictures = {_PREVIEW + name: array for name, array in previews.to_arrays().items()}
         checkpoint.store(key, CheckpointState(arrays | pictures, facts))
-        progress.show(to_png(draw_preview_grid(previews.arrays())))
+        progress.show(to_png(draw_preview_grid(previews.to_arrays())))
 
     trainer.run(on_log)
 
