@@ -38,7 +38,7 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
         ("faq_test.bins=0", ("'faq_test'", "bins should be greater")),
         ("reference_recipe.trees=0", ("'reference_recipe'", "trees should be greater")),
     ],
-    "faq_matching": [("faq_matches_wanted.matches=0", ("'faq_matches_wanted'", "matches"))],
+    "faq_matching": [("faq_matching_settings.matches=0", ("'faq_matching_settings'", "matches"))],
     "sensor_ingestion": [
         ("sensor_ingestion.window_seconds=7", ("window_seconds", "must divide a day")),
         ("sensor_ingestion.known_devices=5", ("known_devices should be a list",)),
@@ -53,7 +53,7 @@ VALUES: dict[str, list[tuple[str, tuple[str, ...]]]] = {
         ("sensor_svm.nu=0.6", ("nu should be less than or equal to 0.5",)),
         ("sensor_svm.gamma=-1.0", ("gamma",)),
         ("sensor_svm.gamma=wide", ("gamma should be 'tuned', or a valid number",)),
-        ("sensor_release.most_false_alarms=-1", ("'sensor_release'", "most_false_alarms")),
+        ("sensor_release.max_false_alarm_ratio=-1", ("'sensor_release'", "max_false_alarm_ratio")),
     ],
     "anomaly_scoring": [
         ("window_scoring.worst=-1", ("'window_scoring'", "worst")),

@@ -279,7 +279,7 @@ class ReferenceRecipe(Settings):
     ngrams: int = Field(
         1, ge=1, le=4, description="Maximum length of word n-grams; the reference's default."
     )
-    most_originals: int = Field(
+    max_originals: int = Field(
         500,
         ge=0,
         description="Originals above which the recipe is skipped. It scores every test question "

@@ -181,20 +181,20 @@ class SensorSvm(_Settings):
         "is the range of the scores. The reference's 1e-3 is absolute: with its nu of 1e-4 it left "
         "models of one or two support vectors that flag a third of normal readings.",
     )
-    held_back: float = Field(
+    validation_fraction: float = Field(
         0.25,
         gt=0,
         le=0.5,
         description="Share of the training windows, the latest, on which the false-alarm rate is "
         "measured, with a model trained on the earlier ones. The final model is trained on all.",
     )
-    minimum_windows: int = Field(
+    min_windows: int = Field(
         50,
         ge=30,
         description="Minimum number of windows for a machine; with fewer, at least 15, the model "
         "is a robust z-score. A sensor with even fewer is reported as untrained.",
     )
-    most_windows: int = Field(
+    max_windows: int = Field(
         3000,
         ge=100,
         description="Maximum number of windows to train on, sampled at random if there are more: "
@@ -291,7 +291,7 @@ class BaselineComparison(_Settings):
 class SensorRelease(_Settings):
     """Conditions for the registration of a model set."""
 
-    most_false_alarms: float = Field(
+    max_false_alarm_ratio: float = Field(
         4.0,
         gt=1,
         description="Maximum mean false-alarm rate of all models on held-back windows, as a "

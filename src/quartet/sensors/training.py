@@ -227,7 +227,7 @@ def fit_chunk(chunk: Chunk, settings: SensorSvm) -> Results:
 
 
 def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
-    """Train one sensor's model: a machine, or with fewer than `minimum_windows` a robust z-score.
+    """Train one sensor's model: a machine, or with fewer than `min_windows` a robust z-score.
 
     Args:
         features: Shape (w, d), of normal windows in the order of time.
@@ -242,11 +242,11 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
     # The same seed for each sensor, so that its model does not depend on the others.
     generator = np.random.default_rng(settings.seed)
     complete, kept = features, np.arange(len(features))
-    if len(features) > settings.most_windows:
-        kept = np.sort(generator.choice(len(features), settings.most_windows, replace=False))
+    if len(features) > settings.max_windows:
+        kept = np.sort(generator.choice(len(features), settings.max_windows, replace=False))
         features = features[kept]
-    earlier = len(features) - max(1, round(settings.held_back * len(features)))
-    if len(features) < settings.minimum_windows:
+    earlier = len(features) - max(1, round(settings.validation_fraction * len(features)))
+    if len(features) < settings.min_windows:
         earlier = max(earlier, TAIL_WINDOWS)
         method = ROBUST_Z_SCORE
         scale, calibrated = fit_robust(features, settings.features, settings.nu)

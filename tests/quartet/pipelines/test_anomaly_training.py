@@ -106,7 +106,7 @@ def test_high_rate_can_be_accepted(release, windows):
     assert accepted.reason.endswith(
         "more than 4 times the target, accepted by sensor_release.accept"
     )
-    assert release(windows, rate=0.0874, most_false_alarms=5).approved
+    assert release(windows, rate=0.0874, max_false_alarm_ratio=5).approved
 
 
 def test_card_has_the_false_alarm_rate_with_an_interval(release, windows):

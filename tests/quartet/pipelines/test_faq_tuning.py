@@ -96,7 +96,7 @@ def test_all_methods_are_evaluated_on_the_same_questions(results, baselines, div
 
 
 def test_the_recipe_is_skipped_for_many_originals(divided, results):
-    recipe = ReferenceRecipe(seed=1, most_originals=11)
+    recipe = ReferenceRecipe(seed=1, max_originals=11)
     ranks = nodes.rank_by_baselines(*divided[:2], recipe)
     assert list(ranks) == ["Id", "cosine", "nearest_duplicate"]
     assert (

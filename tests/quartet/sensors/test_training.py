@@ -135,7 +135,7 @@ def test_the_order_of_windows_does_not_matter(fleet, trained):
 
 def test_the_same_seed_trains_the_same_models_and_another_seed_draws_others():
     windows = simulate_windows(2, 150)
-    few = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.1, most_windows=100)
+    few = SensorSvm(seed=1, workers=1, nu=0.05, gamma=0.1, max_windows=100)
     model_set = fit_model_set(windows, few, HOUR).model_set
     assert model_set.windows.tolist() == [100, 100]
     assert fit_model_set(windows, few, HOUR).model_set.version == model_set.version
@@ -144,7 +144,7 @@ def test_the_same_seed_trains_the_same_models_and_another_seed_draws_others():
 
 
 def test_the_fewest_windows_that_settings_allow_are_enough():
-    few = SensorSvm(seed=1, workers=1, minimum_windows=30, held_back=0.5)
+    few = SensorSvm(seed=1, workers=1, min_windows=30, validation_fraction=0.5)
     trained = fit_model_set(simulate_windows(3, 30), few, HOUR)
     assert len(trained.model_set) == 3
     assert rate(trained.model_set, simulate_windows(3, 5).assign(mean=1e6)) == 1
@@ -184,7 +184,7 @@ def test_the_false_alarm_rate_is_measured_on_held_out_windows(most):
     shifted = windows["window_end"].rank() > 340
     windows.loc[shifted, ["mean", "minimum", "maximum"]] += 50.0
     model_set = fit_model_set(
-        windows, QUICK.model_copy(update={"most_windows": most}), HOUR
+        windows, QUICK.model_copy(update={"max_windows": most}), HOUR
     ).model_set
     assert model_set.false_alarm_rate[0] > 0.5
     assert rate(model_set, windows[shifted]) < 0.5

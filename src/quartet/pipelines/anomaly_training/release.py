@@ -83,9 +83,9 @@ def _evaluate(
     )
     if champion is not None and champion.tags.get("model_set_version") == model_set_version:
         return False, f"{summary}: the same as version {champion.version}"
-    if rate <= settings.most_false_alarms * nu:
+    if rate <= settings.max_false_alarm_ratio * nu:
         return True, summary
-    limit = f"{summary}: more than {settings.most_false_alarms:g} times the target"
+    limit = f"{summary}: more than {settings.max_false_alarm_ratio:g} times the target"
     if settings.accept:
         return True, f"{limit}, accepted by sensor_release.accept"
     return False, f"{limit}; {_advise(rate, svm)}"

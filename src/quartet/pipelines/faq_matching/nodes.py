@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def match_questions(
-    faq_new_questions: pd.DataFrame, faq_ranker: Champion | None, faq_matches_wanted: Matching
+    faq_new_questions: pd.DataFrame, faq_ranker: Champion | None, faq_matching_settings: Matching
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Figure, dict[str, float]]:
     """Match new questions with the registered ranker.
 
@@ -54,7 +54,7 @@ def match_questions(
         len(questions),
         {"has no text": len(empty)},
         ", ".join(f"Id {value}" for value in empty["Id"].head(1)),
-        faq_matches_wanted.min_accepted_share,
+        faq_matching_settings.min_accepted_share,
         unit="questions",
         report="unmatched_questions",
     )
@@ -66,13 +66,13 @@ def match_questions(
             run_command("faq_tuning"),
         )
     start = time.perf_counter()
-    matches = matcher.match(list(questions["Text0"]), faq_matches_wanted.matches)
+    matches = matcher.match(list(questions["Text0"]), faq_matching_settings.matches)
     seconds = time.perf_counter() - start
     matched = questions.iloc[matches["question"]]
     matches = matches.assign(question=matched["Id"].to_numpy(), asked=matched["Text0"].to_numpy())
     matches = matches[["question", "asked", *matches.columns.drop(["question", "asked"])]]
-    if faq_matches_wanted.min_answerable is not None:
-        matches["unanswered"] = matches["answerable"] < faq_matches_wanted.min_answerable
+    if faq_matching_settings.min_answerable is not None:
+        matches["unanswered"] = matches["answerable"] < faq_matching_settings.min_answerable
     first = matches[matches["rank"] == 1]
     first_probabilities = first["probability"]
     unanswered = first[first["unanswered"]].drop(columns=["rank", "unanswered"])
@@ -87,6 +87,6 @@ def match_questions(
         "seconds": seconds,
         "questions_per_s": len(questions) / seconds,
     }
-    rows = faq_matches_wanted.examples * faq_matches_wanted.matches
+    rows = faq_matching_settings.examples * faq_matching_settings.matches
     figure = faq.figures.plot_top_probabilities(first_probabilities.to_numpy())
     return matches, matches.head(rows), unanswered, empty, figure, metrics

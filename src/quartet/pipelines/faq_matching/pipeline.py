@@ -15,7 +15,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
         [
             Node(
                 func=nodes.match_questions,
-                inputs=["faq_new_questions", "faq_ranker", "params:faq_matches_wanted"],
+                inputs=["faq_new_questions", "faq_ranker", "params:faq_matching_settings"],
                 outputs=[
                     "faq_matches",
                     "faq_match_examples",

@@ -243,7 +243,7 @@ def rank_by_baselines(
             faq.matcher.indices_of(clean_originals, complete),
         ),
     }
-    if len(texts) and len(originals) <= reference_recipe.most_originals:
+    if len(texts) and len(originals) <= reference_recipe.max_originals:
         scores["reference_recipe"] = faq.baselines.score_by_reference_recipe(
             questions, originals, texts, original_of, reference_recipe
         )
