@@ -34,7 +34,7 @@ class Moments:
     high: Tensor
 
 
-def measure(x: Tensor, phases: int = 1) -> Moments:
+def compute_moments(x: Tensor, phases: int = 1) -> Moments:
     """Return the moments of a picture.
 
     Args:
@@ -66,19 +66,19 @@ def measure(x: Tensor, phases: int = 1) -> Moments:
     return _to_moments(sums, extremes, pixels, origin)
 
 
-def convert(
+def scale_and_pad(
     x: Tensor,
     scale: Tensor,
     offset: Tensor,
     out: Tensor,
     *,
-    floor: Tensor | None = None,
+    minimum: Tensor | None = None,
     padding: int = 0,
     reflect: bool = True,
     phases: int = 1,
     shift: int = 0,
 ) -> None:
-    """Write max(x · scale + offset, floor) into the middle of a picture, and fill its border.
+    """Write max(x · scale + offset, minimum) into the middle of a picture, and fill its border.
 
     Args:
         x: Shape (rows, columns, phases² · channels), contiguous.
@@ -86,13 +86,13 @@ def convert(
         offset: Shape (channels,), float32.
         out: Shape (height, width, channels), contiguous but for the distance of its rows; uint8
             values are rounded and clipped.
-        floor: Smallest values, shape (channels,), float32; by default zero, which is ReLU.
+        minimum: Smallest values, shape (channels,), float32; by default zero, which is ReLU.
         padding: Width of the border in pixels.
         reflect: Whether the border reflects the interior; otherwise it repeats the edge.
         phases: 2 if each pixel of `x` contains a square of 2×2 pixels.
         shift: 1 if the second row and column of a square belong to the next pixel.
     """
-    floor = torch.zeros_like(scale) if floor is None else floor
+    minimum = torch.zeros_like(scale) if minimum is None else minimum
     library = load_passes()
     if library is not None:
         library.quartet_convert(
@@ -105,7 +105,7 @@ def convert(
             c_long(out.shape[2]),
             c_void_p(scale.data_ptr()),
             c_void_p(offset.data_ptr()),
-            c_void_p(floor.data_ptr()),
+            c_void_p(minimum.data_ptr()),
             c_void_p(out.data_ptr()),
             c_int(_TYPES[out.dtype]),
             c_long(out.stride(0)),
@@ -118,13 +118,13 @@ def convert(
         target = interior[down::phases, right::phases]
         for strip, values in zip(_strips(part), _strips(target), strict=True):
             levels = _scale(strip, scale, offset)
-            levels.view(len(levels), -1).clamp_min_(floor.repeat(levels.shape[1]))
+            levels.view(len(levels), -1).clamp_min_(minimum.repeat(levels.shape[1]))
             values.copy_(levels.round_().clamp_(0, 255) if out.dtype == torch.uint8 else levels)
     if padding:
         (pad_reflect if reflect else pad_replicate)(out.permute(2, 0, 1)[None], padding)
 
 
-def accumulate(total: Tensor, x: Tensor, scale: Tensor, offset: Tensor) -> Moments:
+def add_scaled(total: Tensor, x: Tensor, scale: Tensor, offset: Tensor) -> Moments:
     """Add x · scale + offset to a picture in place, and return the moments of the sum.
 
     Args:

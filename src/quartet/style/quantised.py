@@ -18,7 +18,7 @@ from quartet.style.inference import (
 )
 from quartet.style.native import load_passes
 from quartet.style.network import StyleNetwork, UpsampledConvolution
-from quartet.style.passes import Moments, accumulate, convert, measure
+from quartet.style.passes import Moments, add_scaled, compute_moments, scale_and_pad
 
 _LARGEST_WEIGHT = 126
 """Rounding below adds less than one."""
@@ -120,18 +120,18 @@ class QuantisedNetwork:
         x = self._normalise_and_convolve(x, network.in1, self._second)
         x = self._normalise_and_convolve(x, network.in2, self._third)
         total = x.new_empty(x.shape, dtype=torch.float32)
-        convert(x, *_affine(network.in3, measure(x)), total)
-        moments = measure(total)
+        scale_and_pad(x, *_affine(network.in3, compute_moments(x)), total)
+        moments = compute_moments(total)
         for block, first, second in self._residual:
             x = self._convolve(total, moments, first)
             x = self._normalise_and_convolve(x, block.in1, second)
-            moments = accumulate(total, x, *_affine(block.in2, measure(x)))
+            moments = add_scaled(total, x, *_affine(block.in2, compute_moments(x)))
         # Upsampling comes before the reflection, so the edge is repeated.
         x = self._convolve(total, moments, self._upward[0], reflect=False)
         x = self._normalise_and_convolve(x, network.in4, self._upward[1], phases=2, reflect=False)
         x = self._normalise_and_convolve(x, network.in5, self._last, phases=2, padding=4)
         stylized = picture.new_empty(2 * x.shape[0], 2 * x.shape[1], 3)
-        convert(x, torch.ones(3), self._last_bias, stylized, phases=2)
+        scale_and_pad(x, torch.ones(3), self._last_bias, stylized, phases=2)
         return stylized[:height, :width]
 
     def _convolve_picture(self, picture: Tensor, mean: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class QuantisedNetwork:
         height, width, _ = picture.shape
         even = width + width % 2
         padded = self._buffer(height + 8, even + 8, 3, torch.uint8)
-        convert(picture, torch.ones(3), torch.zeros(3), padded[:, : width + 8], padding=4)
+        scale_and_pad(picture, torch.ones(3), torch.zeros(3), padded[:, : width + 8], padding=4)
         # Subtract the mean of the picture, as a common offset would cost the contrast of a dark
         # scene the precision of the result.
         bias = -(self._first_sums @ mean).repeat(2)
@@ -158,27 +158,27 @@ class QuantisedNetwork:
         reflect: bool = True,
     ) -> Tensor:
         """Apply a normalisation and ReLU, pad, and convolve."""
-        found = measure(x, phases)
+        found = compute_moments(x, phases)
         scale, offset = _affine(normalisation, found)
         shift = phases - 1
         height, width = ((side - shift) * phases + 2 * padding for side in x.shape[:2])
         padded = self._buffer(height, width, x.shape[2] // phases**2, layer.dtype)
         mean, variance = self._rectified[normalisation]
-        steps, floor = None, -mean
+        steps, minimum = None, -mean
         if layer.dtype == torch.uint8:
             ends = torch.stack([found.low, found.high]) * scale + offset
             low, high = ends.clamp_min_(0).aminmax(dim=0)
             steps = layer.steps(low, high, variance)
-            scale, offset, floor = scale / steps, (offset - low) / steps, torch.zeros_like(steps)
+            scale, offset, minimum = scale / steps, (offset - low) / steps, torch.zeros_like(steps)
         else:
             # A constant only changes means, which the next normalisation removes.
             offset = offset - mean
-        convert(
+        scale_and_pad(
             x,
             scale,
             offset,
             padded,
-            floor=floor,
+            minimum=minimum,
             padding=padding,
             reflect=reflect,
             phases=phases,
@@ -197,12 +197,12 @@ class QuantisedNetwork:
             origin = moments.low
             steps = layer.steps(moments.low, moments.high, moments.variance)
             scale = 1 / steps
-        convert(
+        scale_and_pad(
             total,
             scale,
             -origin * scale,
             padded,
-            floor=torch.full((channels,), -math.inf),
+            minimum=torch.full((channels,), -math.inf),
             padding=1,
             reflect=reflect,
         )
@@ -219,7 +219,7 @@ class QuantisedNetwork:
 def _measure_colours(picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the minimum, maximum and mean of each colour, several pixels at a time."""
     pixels = math.gcd(picture.shape[0] * picture.shape[1], 16)
-    found = measure(picture.view(-1, 1, 3 * pixels).transpose(0, 1).contiguous())
+    found = compute_moments(picture.view(-1, 1, 3 * pixels).transpose(0, 1).contiguous())
     low, high, mean = (each.view(pixels, 3) for each in (found.low, found.high, found.mean))
     return low.amin(0), high.amax(0), mean.mean(0)
 

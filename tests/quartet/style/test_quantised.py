@@ -118,7 +118,7 @@ def test_result_is_the_same_for_any_number_of_threads(implementation):
 @pytest.mark.parametrize(("phases", "channels"), [(1, 3), (1, 24), (2, 17)])
 def test_moments_are_those_of_the_picture(dtype, phases, channels, implementation):
     x = random_picture(12, 13, channels * phases**2, dtype)
-    found = passes.measure(x, phases)
+    found = passes.compute_moments(x, phases)
     parts = [
         part.reshape(-1, channels) for part, _, _ in passes._split_phases(x, phases, phases - 1)
     ]
@@ -142,18 +142,18 @@ def test_compiled_passes_agree_with_pytorch(
 ):
     x = random_picture(11, 14, channels * phases**2, source)
     scale, offset = torch.linspace(0.5, 2, channels), torch.linspace(-20, 20, channels)
-    floor = torch.linspace(-10, 10, channels)
+    minimum = torch.linspace(-10, 10, channels)
     height, width = ((side - shift) * phases + 2 * padding for side in x.shape[:2])
     made = []
     for library in (NATIVE, None):
         monkeypatch.setattr(passes, "load_passes", lambda library=library: library)
         out = torch.full((height, width + 3, channels), 7).to(target)[:, :width]
-        passes.convert(
+        passes.scale_and_pad(
             x,
             scale,
             offset,
             out,
-            floor=floor,
+            minimum=minimum,
             padding=padding,
             reflect=reflect,
             phases=phases,
