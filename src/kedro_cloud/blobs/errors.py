@@ -62,7 +62,7 @@ _SAS = (
 )
 _BUSY = "was too busy in {tries} tries ({what}); run again later, or with fewer processes at a time"
 _REFUSED = "refused a request ({what})"
-_CALLERS = ("", "BlobAlreadyExists", "ConditionNotMet", "ContainerAlreadyExists")
+_HANDLED_BY_CALLERS = ("", "BlobAlreadyExists", "ConditionNotMet", "ContainerAlreadyExists")
 """Codes that callers handle like missing blobs; others concern leases and policies."""
 
 
@@ -122,7 +122,7 @@ def explain_response(target: Target, response: Any) -> StorageError | None:
         text = _BY_CODE.get(code, _NO_ROLE) if target.sas_expiry is None else _SAS
     elif code in _BY_CODE and not (code == "ContainerNotFound" and _is_optional(response.request)):
         text = _BY_CODE[code]
-    elif status >= 400 and status not in (404, 416) and code not in _CALLERS:
+    elif status >= 400 and status not in (404, 416) and code not in _HANDLED_BY_CALLERS:
         text = _REFUSED
     else:
         return None

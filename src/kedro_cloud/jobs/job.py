@@ -58,7 +58,7 @@ class Step:
         """Return the number of processes that run the command."""
         return self.instances * self.processes_per_instance
 
-    def command_line(self, folders: Mapping[str, str], outputs: Mapping[str, str]) -> str:
+    def format_command(self, folders: Mapping[str, str], outputs: Mapping[str, str]) -> str:
         """Return the command with its placeholders replaced, for bash.
 
         Args:
@@ -75,7 +75,7 @@ class Step:
             **{f"outputs.{name}": shlex.quote(path) for name, path in outputs.items()},
         }
 
-        def value(match: re.Match[str]) -> str:
+        def replace(match: re.Match[str]) -> str:
             if match[1] not in known:
                 raise ValueError(
                     f"step '{self.name}': its command uses {match[1]}; "
@@ -83,7 +83,7 @@ class Step:
                 )
             return known[match[1]]
 
-        return _PLACEHOLDER.sub(value, self.command)
+        return _PLACEHOLDER.sub(replace, self.command)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import yaml
 from kedro_cloud.core.hooks import NoTracking
 from kedro_cloud.jobs.job import Job, read_job
 
-_CARRIED = ("AzureMLPipelineDataset", "AzureMLAssetDataset")
+_PASSED_TYPES = ("AzureMLPipelineDataset", "AzureMLAssetDataset")
 """Types of datasets in folders that Azure ML passes from step to step."""
-_PATHS = ("filepath", "path", "folder")
+_PATH_ARGUMENTS = ("filepath", "path", "folder")
 """Arguments of datasets with a location."""
 
 
@@ -50,16 +50,16 @@ def compile_document(
     from kedro_azureml.utils import CliContext
 
     check_pipeline_name(pipeline, list(pipelines))
-    check_texts(params)
+    check_apostrophes(params)
     text = json.dumps(params) if params else ""
     context = CliContext(environment, metadata)
     with contextlib.chdir(metadata.project_path), disabled_tracking():
         try:
-            with get_context_and_pipeline(context, None, pipeline, text) as (manager, made):
+            with get_context_and_pipeline(context, None, pipeline, text) as (manager, compiled):
                 registered = pipelines[pipeline]
                 check_datasets(registered, manager.context.config_loader["catalog"], environment)
                 experiment = manager.plugin_config.azure.experiment_name
-                return dict(yaml.safe_load(str(made))), str(experiment)
+                return dict(yaml.safe_load(str(compiled))), str(experiment)
         except ConfigException as error:  # a BaseException
             raise ValueError(f"pipeline '{pipeline}': {error}") from error
 
@@ -77,13 +77,13 @@ def disabled_tracking() -> Iterator[None]:
         settings.set("HOOKS", before)
 
 
-def check_texts(params: Mapping[str, Any]) -> None:
+def check_apostrophes(params: Mapping[str, Any]) -> None:
     """Check that kedro-azureml can pass parameters to the steps.
 
     Raises:
         ValueError: A text has an apostrophe; kedro-azureml encloses parameters in apostrophes.
     """
-    for name, value in leaves(params):
+    for name, value in iterate_leaves(params):
         if "'" in json.dumps(value) or "'" in name:
             raise ValueError(
                 f"parameter '{name}': kedro-azureml cannot pass an apostrophe to a step "
@@ -102,7 +102,7 @@ def check_local_paths(params: Mapping[str, Any], project: Path, snapshot: Path) 
     Raises:
         ValueError: A parameter is the path of a file that is not in the snapshot.
     """
-    for name, value in leaves(params):
+    for name, value in iterate_leaves(params):
         if not isinstance(value, str) or "://" in value or not value:
             continue
         absolute = value.startswith(("/", "~"))
@@ -128,7 +128,9 @@ def check_datasets(pipeline: Any, catalog: Mapping[str, Any], environment: str) 
         ValueError: A dataset is stored where other machines cannot read it.
     """
     names = pipeline.datasets() | getattr(pipeline, "plain", pipeline).outputs()
-    reasons = {name: _reason(name, catalog) for name in sorted(names) if not _is_parameter(name)}
+    reasons = {
+        name: _explain_loss(name, catalog) for name in sorted(names) if not _is_parameter(name)
+    }
     found = [f"dataset '{name}' {reason}" for name, reason in reasons.items() if reason]
     if found:
         raise ValueError(
@@ -137,11 +139,11 @@ def check_datasets(pipeline: Any, catalog: Mapping[str, Any], environment: str) 
         )
 
 
-def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+def iterate_leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the dotted names and values of a nested mapping's leaves."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from leaves(value, f"{above}{key}.")
+            yield from iterate_leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
 
@@ -150,7 +152,7 @@ def _is_parameter(name: str) -> bool:
     return name == "parameters" or name.startswith("params:")
 
 
-def _reason(name: str, catalog: Mapping[str, Any]) -> str:
+def _explain_loss(name: str, catalog: Mapping[str, Any]) -> str:
     """Return why a dataset would be lost; empty if it would not."""
     from kedro.io import CatalogConfigResolver
 
@@ -162,11 +164,11 @@ def _reason(name: str, catalog: Mapping[str, Any]) -> str:
         pattern = CatalogConfigResolver(patterns).match_dataset_pattern(name)
         return f"matches only the pattern '{pattern}', but needs its own entry" if pattern else ""
     kind = str(entry.get("type", ""))
-    if kind.endswith(_CARRIED):
+    if kind.endswith(_PASSED_TYPES):
         return ""
     if kind.endswith("MemoryDataset"):
         return "is kept in memory"
-    for argument in _PATHS:
+    for argument in _PATH_ARGUMENTS:
         path = entry.get(argument)
         if isinstance(path, str) and "://" not in path:
             return f"is stored on the step's own machine ({path})"

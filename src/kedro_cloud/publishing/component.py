@@ -17,7 +17,7 @@ import yaml
 from kedro_cloud.core.cloud_settings import Endpoint
 from kedro_cloud.jobs import snapshot
 from kedro_cloud.jobs.steps import NODES, PROCESSES
-from kedro_cloud.jobs.translation import compile_document, leaves
+from kedro_cloud.jobs.translation import compile_document, iterate_leaves
 from kedro_cloud.publishing.inputs import parse_input
 from kedro_cloud.workspace.changes import hide_warnings
 
@@ -96,7 +96,7 @@ def check_inputs(endpoint: Endpoint, params: Mapping[str, Any]) -> None:
     Raises:
         ValueError: An input is not valid; the message names it.
     """
-    fixed = {name for name, _ in leaves(params)}
+    fixed = {name for name, _ in iterate_leaves(params)}
     for name, declared in endpoint.inputs.items():
         if declared.parameter.split(".")[0] in (NODES, PROCESSES):
             raise ValueError(

@@ -91,7 +91,7 @@ def build_command(step: Step, folder: Path) -> list[str]:
     Raises:
         ValueError: The step needs MPI, and `mpirun` is not installed.
     """
-    command_line = step.command_line(
+    command_line = step.format_command(
         {name: str(folder / "inputs" / name) for name in step.sources},
         {name: str(folder / "outputs" / name) for name in step.outputs},
     )

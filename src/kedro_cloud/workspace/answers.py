@@ -16,8 +16,10 @@ from azure.core.exceptions import (
 _RESOURCE = re.compile(
     r"/workspaces/(?P<workspace>[^/?]+)(?:/(?P<kind>\w+)(?:/(?P<name>[^/?]+))?)?"
 )
-_WRONG_PLACE = re.compile(r"SubscriptionNotFound|ResourceGroupNotFound|/workspaces/[^/']+' ")
-_TAKEN = re.compile(r"endpoint name '(?P<name>[^']+)' is not available|endpoint with this name")
+_PARENT_MISSING = re.compile(r"SubscriptionNotFound|ResourceGroupNotFound|/workspaces/[^/']+' ")
+_NAME_TAKEN = re.compile(
+    r"endpoint name '(?P<name>[^']+)' is not available|endpoint with this name"
+)
 _QUOTA = re.compile(r"has an? (?P<family>[\w ]+?) vCPU quota of (?P<quota>\d+)")
 _IDENTITY = re.compile(r"userAssignedIdentities/(?P<name>[^/'\" ]+)")
 _NO_IDENTITY = re.compile(_IDENTITY.pattern + r"'? was not found")
@@ -26,11 +28,11 @@ _ROLES = {
     "userAssignedIdentities": "Managed Identity Operator",
 }
 """Role that allows changes, by kind of resource."""
-_ROLE = "AzureML Data Scientist"
+_DEFAULT_ROLE = "AzureML Data Scientist"
 """Role for all other kinds."""
 
 
-def format_refusal(error: HttpResponseError, message: str) -> str:
+def format_error_response(error: HttpResponseError, message: str) -> str:
     """Return one line for an error response.
 
     Args:
@@ -60,7 +62,7 @@ def is_from_storage(error: HttpResponseError) -> bool:
 
 def is_workspace_missing(error: HttpResponseError) -> bool:
     """Return whether the workspace, its resource group or its subscription does not exist."""
-    return _WRONG_PLACE.search(str(error)) is not None
+    return _PARENT_MISSING.search(str(error)) is not None
 
 
 def is_workspace_wide(error: BaseException) -> bool:
@@ -97,7 +99,7 @@ def _format_by_status(error: HttpResponseError, kind: str, message: str) -> str:
 
 def _format_by_message(text: str, name: str) -> str:
     """Return one line for a known message; empty for others."""
-    if _TAKEN.search(text):
+    if _NAME_TAKEN.search(text):
         return (
             f"endpoint name '{name}' is taken by another workspace of the region; rename the "
             "endpoint in cloud.yml"
@@ -120,7 +122,7 @@ def _format_by_message(text: str, name: str) -> str:
 def _role(error: HttpResponseError, kind: str) -> str:
     if identity := _IDENTITY.search(str(error)):
         return f"{_ROLES['userAssignedIdentities']} for the identity '{identity['name']}'"
-    return _ROLES.get(kind, _ROLE)
+    return _ROLES.get(kind, _DEFAULT_ROLE)
 
 
 def _url(error: HttpResponseError) -> str:

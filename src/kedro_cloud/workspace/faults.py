@@ -23,8 +23,8 @@ from kedro_cloud.core import config
 from kedro_cloud.core.errors import describe, is_traceback_requested, is_user_error
 from kedro_cloud.jobs import translation
 from kedro_cloud.workspace.answers import (
+    format_error_response,
     format_missing_cluster,
-    format_refusal,
     is_from_storage,
 )
 
@@ -55,7 +55,7 @@ def check_parameters(text: str | None) -> None:
         raise ValueError(
             f"--params expects a JSON object, not {text}; use --params '{{\"seed\": 1}}'"
         )
-    translation.check_texts(given)
+    translation.check_apostrophes(given)
 
 
 def check_environment(project: Path, environment: str) -> None:
@@ -147,7 +147,9 @@ def _format_azure_error(error: AzureError) -> str:
         return f"step '{invalid['step']}': {missing}"
     if isinstance(error, ClientAuthenticationError) and not is_from_storage(error):
         return format_credential_error(text)
-    return format_refusal(error, message) if isinstance(error, HttpResponseError) else message
+    if isinstance(error, HttpResponseError):
+        return format_error_response(error, message)
+    return message
 
 
 def _main_message(text: str) -> str:

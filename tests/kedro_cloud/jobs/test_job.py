@@ -88,14 +88,14 @@ def test_a_document_without_jobs_is_rejected(document):
 def test_paths_are_quoted_and_texts_inserted_unchanged():
     inputs = {"a": Source("x", "o"), "t": "two words"}
     step = Step("s", "cat ${{inputs.a}} > ${{outputs.o}}; echo ${{inputs.t}}", inputs, ("o",))
-    line = step.command_line({"a": "/my data/it's"}, {"o": "/out put"})
+    line = step.format_command({"a": "/my data/it's"}, {"o": "/out put"})
     assert line == """cat '/my data/it'"'"'s' > '/out put'; echo two words"""
 
 
 def test_a_placeholder_of_an_unknown_output_is_rejected():
     step = Step("s", "echo ${{outputs.p}}", outputs=("o",))
     with pytest.raises(ValueError, match=r"step 's'.*outputs\.p; expected one of outputs.o"):
-        step.command_line({}, {"o": "/o"})
+        step.format_command({}, {"o": "/o"})
 
 
 def test_dependants_are_direct_and_indirect():

@@ -6,10 +6,10 @@ import pytest
 from kedro.pipeline import Node, Pipeline
 
 from kedro_cloud.jobs.translation import (
+    check_apostrophes,
     check_datasets,
     check_local_paths,
     check_pipeline_name,
-    check_texts,
 )
 
 PIPELINE = Pipeline(
@@ -93,7 +93,7 @@ def test_files_of_the_snapshot_and_other_texts_are_accepted(tmp_path):
 @pytest.mark.parametrize("params", [{"a": {"title": "Hokusai's"}}, {"it's": 1}, {"a": ["it's"]}])
 def test_an_apostrophe_is_rejected(params):
     with pytest.raises(ValueError, match="cannot pass an apostrophe to a step"):
-        check_texts(params)
+        check_apostrophes(params)
 
 
 def test_the_closest_pipeline_is_suggested():
