@@ -37,7 +37,7 @@ def write(folder: Path, *cells: str) -> Path:
     return path
 
 
-def test_a_page_of_a_notebook_that_was_not_run_has_its_code_and_says_so(tmp_path: Path) -> None:
+def test_page_of_a_notebook_without_results_shows_its_code_and_a_note(tmp_path: Path) -> None:
     text, pictures = notebooks.to_page(write(tmp_path, "1 + 1"), None)
     assert text.startswith("# A title\n\n!!! note\n\n    This site was built without running ")
     assert "A text.\n" in text
@@ -46,7 +46,7 @@ def test_a_page_of_a_notebook_that_was_not_run_has_its_code_and_says_so(tmp_path
 
 
 @pytest.mark.integration
-def test_a_page_of_a_notebook_that_was_run_shows_what_it_prints_and_draws(tmp_path: Path) -> None:
+def test_page_of_an_executed_notebook_shows_its_output_and_figures(tmp_path: Path) -> None:
     project = tmp_path / "project"
     (project / "conf").mkdir(parents=True)
     text, pictures = notebooks.to_page(write(tmp_path, DRAW), project)
@@ -61,7 +61,7 @@ def test_a_page_of_a_notebook_that_was_run_shows_what_it_prints_and_draws(tmp_pa
 
 
 @pytest.mark.integration
-def test_a_notebook_that_fails_fails_the_site(tmp_path: Path) -> None:
+def test_a_failing_notebook_fails_the_build_of_the_site(tmp_path: Path) -> None:
     with pytest.raises(CellExecutionError, match="no results"):
         notebooks.to_page(write(tmp_path, "raise ValueError('no results')"), tmp_path)
 

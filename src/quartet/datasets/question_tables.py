@@ -31,7 +31,7 @@ _REFERENCE: Mapping[Table, tuple[str, ...]] = {
     "answers": ("Id", "Text0"),
 }
 """Columns of the reference system's files, which have no header."""
-_FILES: Mapping[Table, tuple[str, ...]] = {
+_FILE_STEMS: Mapping[Table, tuple[str, ...]] = {
     "originals": ("origq", "originals", "original", "questions", "question", "faq", "faqs", "qa"),
     "duplicates": ("dupq", "duplicates", "duplicate", "dups", "paraphrases", "variants"),
     "answers": ("ans", "answers", "answer"),
@@ -40,7 +40,7 @@ _FILES: Mapping[Table, tuple[str, ...]] = {
 """Names of files without suffix, in lower case, letters only."""
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 _WORKBOOKS = (".xlsx", ".xls", ".ods")
-_MOST_NAMES = 8
+_MAX_NAMES = 8
 
 
 class QuestionTableDataset(InputDataset[pd.DataFrame]):
@@ -145,9 +145,9 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         if self._location.filesystem.isfile(self._root.path):
             return self._root if table == "originals" else None
         tables = self._list_tables()
-        own = [path for path in tables if _stem(path) in _FILES[table]]
+        own = [path for path in tables if _stem(path) in _FILE_STEMS[table]]
         if len(own) > 1:
-            names = ", ".join(PurePosixPath(path).name for path in own[:_MOST_NAMES])
+            names = ", ".join(PurePosixPath(path).name for path in own[:_MAX_NAMES])
             raise DatasetError(f"{self._root.path}: {names} may all be the {table}; keep one")
         if not own and table == "originals" and len(tables) == 1:
             own = [path for path in tables if _get_role(path) is None]
@@ -157,7 +157,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         """Check that a folder without duplicates has no table that may be the duplicates."""
         others = [path for path in self._list_tables() if _get_role(path) is None]
         if others and len(self._list_tables()) > 1:
-            names = ", ".join(PurePosixPath(path).name for path in others[:_MOST_NAMES])
+            names = ", ".join(PurePosixPath(path).name for path in others[:_MAX_NAMES])
             raise DatasetError(
                 f"{self._root.path}: found no duplicates, and {names}; rename them to duplicates "
                 "or answers, or move them away"
@@ -165,7 +165,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
 
     def _format_missing(self) -> str:
         path, root = self._location.path, self._root.path
-        names = [PurePosixPath(each).name for each in self._list_tables()[:_MOST_NAMES]]
+        names = [PurePosixPath(each).name for each in self._list_tables()[:_MAX_NAMES]]
         found = f"found {', '.join(names)} beside it" if names else f"no table is in {root}"
         wanted = "originals.csv" if self._table == "originals" else f"{self._table}.csv"
         return (
@@ -311,4 +311,4 @@ def _stem(path: str) -> str:
 
 
 def _get_role(path: str) -> Table | None:
-    return next((table for table, names in _FILES.items() if _stem(path) in names), None)
+    return next((table for table, names in _FILE_STEMS.items() if _stem(path) in names), None)

@@ -23,7 +23,7 @@ def as_rank(monkeypatch):
     return become
 
 
-def test_a_plain_run_is_the_only_rank():
+def test_a_run_without_mpi_has_one_rank():
     assert (ranks.rank(), ranks.size()) == (0, 1)
     assert ranks.broadcast({"a": 1}) == {"a": 1}
     assert ranks.gather(3) == [3]
@@ -32,7 +32,7 @@ def test_a_plain_run_is_the_only_rank():
     ranks.abort()
 
 
-def test_a_plain_run_does_not_start_mpi():
+def test_a_run_without_mpi_does_not_import_mpi4py():
     code = (
         "import sys; from kedro_cloud.core import ranks as r; "
         "r.barrier(); r.broadcast(1); r.host(); sys.exit('mpi4py' in sys.modules)"
@@ -52,7 +52,7 @@ def test_shards_contain_each_item_once(items, size):
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
-def test_other_ranks_run_only_distributed_nodes_in_the_order_of_the_first(tmp_path):
+def test_other_ranks_run_only_distributed_nodes_in_the_order_of_rank_0(tmp_path):
     """The pipeline is `zeta -> between -> alpha`, where `between` is not distributed."""
     (tmp_path / "given.json").write_text('"x"')
     (tmp_path / "other.json").write_text('"there"')
