@@ -24,6 +24,7 @@ _INVALID_NAME = (
     "does not accept this name ({what}); a container's has 3 to 63 lower-case letters, digits and "
     "single hyphens, a path up to 1024 characters"
 )
+# Each message continues the sentence "storage account NAME ...".
 _BY_CODE = {
     "AccountIsDisabled": "is disabled ({what}); enable its subscription",
     "AuthenticationFailed": (
@@ -63,7 +64,7 @@ _SAS = (
 _BUSY = "was too busy in {tries} tries ({what}); run again later, or with fewer processes at a time"
 _REFUSED = "refused a request ({what})"
 _HANDLED_BY_CALLERS = ("", "BlobAlreadyExists", "ConditionNotMet", "ContainerAlreadyExists")
-"""Codes that callers handle like missing blobs; others concern leases and policies."""
+"""Codes that callers handle, as they handle a missing blob, besides the statuses 404 and 416."""
 
 
 class StorageError(DatasetError):
@@ -103,7 +104,12 @@ class Target:
         return cls(account, container, path or query.get("prefix", ""), expiry, tries)
 
     def error(self, text: str, **values: str) -> StorageError:
-        """Return the error with a message template, whose placeholders are filled."""
+        """Return the error whose message is a template of this module, filled in.
+
+        Args:
+            text: Template; its placeholders are attributes of the target, or in `values`.
+            values: Values of the other placeholders.
+        """
         path = "/".join(part for part in (self.container, self.path) if part)
         prefix = f"abfs://{path}: " if path else ""
         return StorageError(
@@ -112,7 +118,12 @@ class Target:
 
 
 def explain_response(target: Target, response: Any) -> StorageError | None:
-    """Return the error of a response; None if it is successful or callers handle it."""
+    """Return the error of a response; None if it is successful or left to callers.
+
+    Args:
+        target: Resource that was requested.
+        response: Response of the pipeline of azure-core.
+    """
     status, code = response.status_code, response.headers.get("x-ms-error-code") or ""
     # Both are ISO 8601 in UTC, so comparing the strings compares the times.
     expired = "" < (target.sas_expiry or "") < datetime.now(UTC).isoformat()

@@ -1,4 +1,4 @@
-"""Model of an Azure ML pipeline job: the parts that are needed to run it."""
+"""An Azure ML pipeline job, read from YAML: its steps, and how outputs become inputs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ class Step:
 
     Attributes:
         name: Name of the step, unique in its job.
-        command: Line for bash, with `${{inputs.x}}` and `${{outputs.y}}` as placeholders of texts
-            and folders.
-        inputs: Output of an earlier step or literal text, by input.
+        command: Command for bash, with the placeholders `${{inputs.x}}` and `${{outputs.y}}`.
+        inputs: By name, the output of an earlier step (a folder) or a literal string.
         outputs: Names of the output folders.
         environment_variables: Environment variables of this step.
-        compute: Cluster.
+        compute: Name of the cluster.
         mpi: Whether it runs as several MPI ranks.
         instances: Number of nodes.
         processes_per_instance: Ranks per node.
@@ -62,8 +61,8 @@ class Step:
         """Return the command with its placeholders replaced, for bash.
 
         Args:
-            folders: Folder by input that is an output of another step.
-            outputs: Folder by output.
+            folders: Path of the folder of each input that is an output of another step.
+            outputs: Path of the folder of each output.
 
         Raises:
             ValueError: The command has a placeholder for an unknown input or output.
@@ -120,7 +119,7 @@ class Job:
         return next(step for step in self.steps if step.name == name)
 
     def needs(self) -> dict[str, frozenset[str]]:
-        """Return, by step, the steps whose outputs it reads."""
+        """Return the names of the steps whose outputs a step reads, by step."""
         return {
             step.name: frozenset(source.step for source in step.sources.values())
             for step in self.steps
@@ -137,7 +136,7 @@ class Job:
         return frozenset(found)
 
     def critical_path(self, seconds: Mapping[str, float]) -> tuple[str, ...]:
-        """Return the critical path: the longest chain of steps, in order.
+        """Return the names of the steps on the critical path, the chain that takes longest.
 
         Args:
             seconds: Duration by step. Steps without a duration are ignored.
@@ -161,11 +160,14 @@ def read_job(document: Mapping[str, Any], name: str, experiment: str) -> Job:
         experiment: Name of its experiment.
 
     Raises:
-        ValueError: The document is not a pipeline job of commands, or a step needs a workspace for
-            registered data or a distribution other than MPI.
+        ValueError: The document is not a pipeline job of commands, or a step reads registered
+            data of a workspace, or has a distribution other than MPI.
     """
     if document.get("type") != "pipeline" or not document.get("jobs"):
-        raise ValueError("not a pipeline job of Azure ML: it has no jobs")
+        raise ValueError(
+            f"job '{name}': not a pipeline job of Azure ML, or without steps; expected the YAML of "
+            "kedro azureml compile"
+        )
     steps = (_read_step(step, content) for step, content in document["jobs"].items())
     return Job(name, experiment, tuple(steps))
 

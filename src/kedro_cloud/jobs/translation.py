@@ -15,9 +15,9 @@ from kedro_cloud.core.hooks import NoTracking
 from kedro_cloud.jobs.job import Job, read_job
 
 _PASSED_TYPES = ("AzureMLPipelineDataset", "AzureMLAssetDataset")
-"""Types of datasets in folders that Azure ML passes from step to step."""
+"""Types of datasets whose folders Azure ML passes from step to step."""
 _PATH_ARGUMENTS = ("filepath", "path", "folder")
-"""Arguments of datasets with a location."""
+"""Arguments of datasets that contain a path."""
 
 
 def translate(metadata: Any, environment: str, pipeline: str, params: Mapping[str, Any]) -> Job:
@@ -30,8 +30,8 @@ def translate(metadata: Any, environment: str, pipeline: str, params: Mapping[st
         params: Nested runtime parameters.
 
     Raises:
-        ValueError: The pipeline does not exist, a parameter cannot be passed to a cluster, or data
-            would be lost there.
+        ValueError: The pipeline does not exist, a parameter contains an apostrophe, a dataset
+            cannot be passed from step to step, or the job is invalid.
     """
     document, experiment = compile_document(metadata, environment, pipeline, params)
     return read_job(document, pipeline, experiment)
@@ -40,7 +40,7 @@ def translate(metadata: Any, environment: str, pipeline: str, params: Mapping[st
 def compile_document(
     metadata: Any, environment: str, pipeline: str, params: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str]:
-    """Return the document of `kedro azureml compile`, and the experiment's name.
+    """Return the parsed YAML of `kedro azureml compile`, and the experiment's name.
 
     Arguments and errors are those of `translate`.
     """
@@ -78,10 +78,10 @@ def disabled_tracking() -> Iterator[None]:
 
 
 def check_apostrophes(params: Mapping[str, Any]) -> None:
-    """Check that kedro-azureml can pass parameters to the steps.
+    """Check that no parameter contains an apostrophe: kedro-azureml quotes parameters with it.
 
     Raises:
-        ValueError: A text has an apostrophe; kedro-azureml encloses parameters in apostrophes.
+        ValueError: A name or a value contains an apostrophe.
     """
     for name, value in iterate_leaves(params):
         if "'" in json.dumps(value) or "'" in name:
@@ -97,7 +97,7 @@ def check_local_paths(params: Mapping[str, Any], project: Path, snapshot: Path) 
     Args:
         params: Nested runtime parameters.
         project: Folder that relative paths start from.
-        snapshot: The uploaded code, whose files exist on a cluster, too.
+        snapshot: Folder of the uploaded code, whose files also exist on a cluster.
 
     Raises:
         ValueError: A parameter is the path of a file that is not in the snapshot.
@@ -106,8 +106,9 @@ def check_local_paths(params: Mapping[str, Any], project: Path, snapshot: Path) 
         if not isinstance(value, str) or "://" in value or not value:
             continue
         absolute = value.startswith(("/", "~"))
-        here = (project / value).exists() and ("/" in value or (project / value).is_file())
-        if absolute or (here and not (snapshot / value).exists()):
+        # A bare word may also be the name of a folder, such as `data`, by chance.
+        is_local = (project / value).exists() and ("/" in value or (project / value).is_file())
+        if absolute or (is_local and not (snapshot / value).exists()):
             file = Path(value).name
             raise ValueError(
                 f"parameter '{name}': {value} does not exist on a cluster; upload it and use its "
@@ -119,14 +120,15 @@ def check_datasets(pipeline: Any, catalog: Mapping[str, Any], environment: str) 
     """Check that all steps on a cluster can read their data.
 
     Args:
-        pipeline: Pipeline as registered for the environment, whose nodes are steps. Datasets
-            within a step may be anywhere.
+        pipeline: Registered pipeline, whose nodes are steps: `kedro_cloud.jobs.steps.Steps`, or
+            any other. Datasets that only one step uses may be anywhere.
         catalog: Entries of the catalog configuration.
         environment: Folder of `conf`, for the error message.
 
     Raises:
         ValueError: A dataset is stored where other machines cannot read it.
     """
+    # Steps have no final outputs: the original nodes save them, and they must be kept, too.
     names = pipeline.datasets() | getattr(pipeline, "plain", pipeline).outputs()
     reasons = {
         name: _explain_loss(name, catalog) for name in sorted(names) if not _is_parameter(name)

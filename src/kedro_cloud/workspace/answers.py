@@ -1,4 +1,4 @@
-"""Format Azure's error responses with what to do about them."""
+"""Format Azure's error responses: what is wrong and what to do, in one line."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _ROLES = {
     "computes": "AzureML Compute Operator",
     "userAssignedIdentities": "Managed Identity Operator",
 }
-"""Role that allows changes, by kind of resource."""
+"""Role that is needed for changes, by kind of resource."""
 _DEFAULT_ROLE = "AzureML Data Scientist"
-"""Role for all other kinds."""
+"""Role that is needed for all other kinds of resources."""
 
 
 def format_error_response(error: HttpResponseError, message: str) -> str:
     """Return one line for an error response.
 
     Args:
-        error: Error of the SDK.
-        message: Main message in Azure's response.
+        error: Error of the SDK; its request tells the resource.
+        message: The message in Azure's response, without codes and details.
     """
     if is_from_storage(error):
         return (
@@ -75,7 +75,13 @@ def is_workspace_wide(error: BaseException) -> bool:
 
 
 def format_missing_cluster(where: str, name: str, message: str) -> str:
-    """Return one line for a cluster that does not exist."""
+    """Return one line for a cluster that does not exist.
+
+    Args:
+        where: Start of the line: `workspace 'NAME'`.
+        name: Name of the cluster.
+        message: The message in Azure's response.
+    """
     return (
         f"{where} has no cluster '{name}' ({message}); create it (kedro cloud provision creates "
         "the clusters of cloud.yml), or set another in azureml.yml"
@@ -89,7 +95,7 @@ def _format_by_status(error: HttpResponseError, kind: str, message: str) -> str:
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         seconds = getattr(error.response, "headers", {}).get("Retry-After")
         wait = f"wait {seconds} seconds" if seconds else "wait a minute"
-        return f"Azure limits the rate of requests; {wait} and rerun, the command resumes"
+        return f"Azure limits the rate of requests; {wait} and rerun: the command resumes"
     if status == HTTPStatus.NOT_FOUND:
         return f"{message}; check the workspace's settings in azureml.yml"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -14,7 +14,7 @@ from quartet.digits.data import SIDE, Classes, Images, decode_classes
 
 WEIGHTS_FILE = "weights.safetensors"
 CHECKSUMS = "SHA256SUMS"
-"""File with the checksums of the model's files, which the registry writes."""
+"""File that the registry writes, with the checksums of the model's files."""
 REQUIREMENTS = (
     "lazy-loader",
     "mlflow",
@@ -49,8 +49,8 @@ class DigitClassifier:
             params: Unused; part of MLflow's interface.
 
         Returns:
-            One row per image: `label`, and `probability_0` to `probability_9`; or the names of
-            other classes in their place.
+            One row per image: `label`, and `probability_0` to `probability_9`. A model of other
+            classes has their names in place of the digits.
 
         Raises:
             ValueError: The batch has another shape or dtype.
@@ -75,7 +75,11 @@ def _load_pyfunc(folder: str) -> DigitClassifier:
 
 
 def _read_checked(folder: Path, name: str) -> bytes:
-    """Return the content of a file whose checksum, if the model has one, is right."""
+    """Return the content of a file; check it if the model has checksums.
+
+    Raises:
+        ValueError: The checksum differs.
+    """
     content = (folder / name).read_bytes()
     sums = folder / CHECKSUMS
     if sums.exists() and f"{hashlib.sha256(content).hexdigest()}  {name}" not in (

@@ -14,13 +14,13 @@ Pair = tuple[str, str]
 """Device and sensor."""
 
 QUANTILES = np.linspace(0.0, 1.0, 11)
-"""Levels of the quantiles of the training features that a model keeps to measure drift."""
+"""Levels at which a model keeps the quantiles of its training features, to measure drift."""
 P_VALUES = np.array([1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
-"""Probabilities, without an anomaly, of a score below those that a model keeps."""
+"""P-values at which a model keeps scores: the share of normal windows that score lower."""
 ONE_CLASS_SVM, ROBUST_Z_SCORE = "one_class_svm", "robust_z_score"
 """Methods of a model."""
 VERSION_BYTES = 6
-"""Size of a version's hash; written as twice as many hexadecimal digits."""
+"""Bytes of a version's hash, which is written as twice as many hexadecimal digits."""
 _HASHED = (
     "vectors",
     "coefficients",
@@ -37,10 +37,11 @@ _HASHED = (
 
 @dataclass(frozen=True)
 class SensorModel:
-    """One sensor's one-class support vector machine, or robust z-score, with scale and threshold.
+    """One-class SVM, or robust z-score, of one sensor, with the scale of its features.
 
-    The attributes are those of `SensorModels`, for one sensor. `held_out` has the p-values of its
-    training windows, by models that were not fitted to them; shape (w,).
+    `SensorModels` documents the attributes, here without the dimension of the sensors. `held_out`
+    contains the p-values of the training windows, by models that were not fitted to them; shape
+    (w,).
     """
 
     lowest: Array
@@ -64,10 +65,10 @@ class SensorModel:
     held_out: Array = field(default_factory=lambda: np.empty(0))
 
     def version(self, *details: object) -> str:
-        """Return 12 hexadecimal digits that change if any score may change.
+        """Return 12 hexadecimal digits, which change with anything that scores depend on.
 
         Args:
-            details: Everything else that scores depend on: sensor, features, window length.
+            details: What else scores depend on, as JSON types: sensor, features, window length.
         """
         digest = blake2b(json.dumps(details).encode(), digest_size=VERSION_BYTES)
         for name in _HASHED:
@@ -76,11 +77,18 @@ class SensorModel:
 
 
 def compute_p_values(calibration: Array, scores: Array) -> Array:
-    """Return the probabilities, without an anomaly, of scores as low; shape (w,).
+    """Return the p-value of each score: the probability that a normal window scores lower.
+
+    Between the scores of `P_VALUES`, logarithms of p-values are interpolated linearly. Below the
+    lowest, the p-value is the smallest; from the highest, it is 1.
 
     Args:
-        calibration: Scores at `P_VALUES`, of each score or of all; shape (w, p) or (1, p).
+        calibration: Scores of normal windows at `P_VALUES`, ascending; one row per score, or one
+            row for all scores: shape (w, p) or (1, p).
         scores: Shape (w,).
+
+    Returns:
+        P-values, shape (w,).
     """
     if not len(scores):
         return np.empty(0)
@@ -90,7 +98,7 @@ def compute_p_values(calibration: Array, scores: Array) -> Array:
     upper = np.minimum(lower + 1, len(P_VALUES) - 1)
     rows = np.arange(len(scores)) if len(calibration) > 1 else 0
     low, high = calibration[rows, lower], calibration[rows, upper]
-    share = np.divide(bounded - low, high - low, out=np.zeros(len(scores)), where=high > low)
+    fraction = np.divide(bounded - low, high - low, out=np.zeros(len(scores)), where=high > low)
     logarithms = np.log(P_VALUES)
-    values = np.exp(logarithms[lower] + share * (logarithms[upper] - logarithms[lower]))
+    values = np.exp(logarithms[lower] + fraction * (logarithms[upper] - logarithms[lower]))
     return np.where(lower == upper, 1.0, values)

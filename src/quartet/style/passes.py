@@ -1,4 +1,8 @@
-"""Compute the passes over activations between two convolutions."""
+"""Normalise, rectify, convert and pad activations between two convolutions of a quantised network.
+
+Each function reads its input once. It runs the C++ code of `passes.cpp` if that could be built, and
+else PyTorch's operations, on strips that fit into the cache, with the same result.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,18 @@ from quartet.style.inference import pad_reflect, pad_replicate
 from quartet.style.native import load_passes
 
 _TYPES = {torch.uint8: 0, torch.bfloat16: 1, torch.float32: 2}
-"""Codes of `passes.cpp`."""
+"""Codes of data types in `passes.cpp`."""
 _STRIP_VALUES = 1 << 18
 """Values processed at a time by PyTorch: as float32, they fit into a core's own cache."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Statistics of a picture per channel, each of shape (channels,), float32.
+    """Statistics of activations per channel, over all pixels; each of shape (channels,), float32.
 
     Attributes:
         mean: Mean.
-        variance: Variance of the population.
+        variance: Population variance.
         low: Minimum.
         high: Maximum.
     """
@@ -35,16 +39,18 @@ class Moments:
 
 
 def compute_moments(x: Tensor, phases: int = 1) -> Moments:
-    """Return the moments of a picture.
+    """Return the moments of activations.
 
     Args:
         x: Shape (rows, columns, phases² · channels), uint8, bfloat16 or float32, contiguous.
-        phases: 2 for the result of a convolution that doubles the size: each pixel contains a
-            square of 2×2 pixels, of which the second row and column belong to the next pixel.
+        phases: 2 after a convolution that doubles the size: each pixel of `x` then contains a
+            square of 2×2 pixels, as in `torch.nn.PixelShuffle`. The second row and column of a
+            square are stored in the next row and column of `x`. Else 1.
     """
     rows, columns, channels = x.shape[0], x.shape[1], x.shape[2] // phases**2
     sums, extremes = _new_statistics(channels)
-    # Relative to one pixel, values are small: exactly zero in a picture of a single colour.
+    # Sums of differences from one pixel avoid cancellation in the variance. Where all pixels are
+    # equal, it is exactly zero. The C++ code uses the same pixel.
     origin = x[0, 0, :channels].float()
     library = load_passes()
     if library is not None:
@@ -78,19 +84,21 @@ def scale_and_pad(
     phases: int = 1,
     shift: int = 0,
 ) -> None:
-    """Write max(x · scale + offset, minimum) into the middle of a picture, and fill its border.
+    """Write max(x · scale + offset, minimum) into the interior of `out`, and pad its border.
 
     Args:
-        x: Shape (rows, columns, phases² · channels), contiguous.
+        x: Shape (rows, columns, phases² · channels), uint8, bfloat16 or float32, contiguous.
         scale: Shape (channels,), float32.
         offset: Shape (channels,), float32.
-        out: Shape (height, width, channels), contiguous but for the distance of its rows; uint8
-            values are rounded and clipped.
-        minimum: Smallest values, shape (channels,), float32; by default zero, which is ReLU.
+        out: Shape (height, width, channels) with the border, of the same types as `x`; its rows
+            are contiguous, at any distance from each other. As uint8, values are rounded and
+            clipped.
+        minimum: Lower bounds, shape (channels,), float32; by default zero, which is ReLU.
         padding: Width of the border in pixels.
-        reflect: Whether the border reflects the interior; otherwise it repeats the edge.
-        phases: 2 if each pixel of `x` contains a square of 2×2 pixels.
-        shift: 1 if the second row and column of a square belong to the next pixel.
+        reflect: Whether to pad by reflection; otherwise the edge is replicated.
+        phases: 2 if each pixel of `x` contains a square of 2×2 pixels, as for `compute_moments`.
+        shift: 1 if the second row and column of a square are stored in the next row and column of
+            `x`, else 0.
     """
     minimum = torch.zeros_like(scale) if minimum is None else minimum
     library = load_passes()
@@ -125,7 +133,7 @@ def scale_and_pad(
 
 
 def add_scaled(total: Tensor, x: Tensor, scale: Tensor, offset: Tensor) -> Moments:
-    """Add x · scale + offset to a picture in place, and return the moments of the sum.
+    """Add x · scale + offset to activations in place, and return the moments of the sum.
 
     Args:
         total: Shape (rows, columns, channels), float32, contiguous.
@@ -157,7 +165,7 @@ def add_scaled(total: Tensor, x: Tensor, scale: Tensor, offset: Tensor) -> Momen
 
 
 def _new_statistics(channels: int) -> tuple[Tensor, Tensor]:
-    """Return sums, and minima and maxima, of no values."""
+    """Return sums, and minima and maxima, of no values, each of shape (2, channels)."""
     extremes = torch.tensor([[torch.inf], [-torch.inf]]).repeat(1, channels)
     return torch.zeros(2, channels, dtype=torch.float64), extremes
 
@@ -169,7 +177,7 @@ def _to_moments(sums: Tensor, extremes: Tensor, pixels: int, origin: Tensor) -> 
 
 
 def _split_phases(x: Tensor, phases: int, shift: int) -> list[tuple[Tensor, int, int]]:
-    """Return the part of each phase, (rows, columns, channels), with its row and column."""
+    """Return a view per phase, (rows, columns, channels), with the phase's row and column."""
     rows, columns, channels = x.shape
     squares = x.view(rows, columns, phases, phases, channels // phases**2)
     return [
@@ -189,17 +197,19 @@ def _split_phases(x: Tensor, phases: int, shift: int) -> list[tuple[Tensor, int,
 
 
 def _strips(x: Tensor) -> tuple[Tensor, ...]:
+    """Split activations into views of as many rows as fit into the cache."""
     return x.split(max(1, _STRIP_VALUES // (x.shape[1] * x.shape[2])))
 
 
 def _scale(strip: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
-    """Return strip · scale + offset; complete rows are faster than pixels of a few channels."""
+    """Return strip · scale + offset, row by row: faster than by pixels of few channels."""
     columns = strip.shape[1]
     rows = strip.reshape(len(strip), -1) * scale.repeat(columns)
     return rows.add_(offset.repeat(columns)).view(strip.shape)
 
 
 def _add_statistics(strip: Tensor, origin: Tensor, sums: Tensor, extremes: Tensor) -> None:
+    """Update the sums of differences from `origin` and of their squares, and the extremes."""
     rows, columns, channels = strip.shape
     values = strip.reshape(rows, -1)
     low, high = (each.view(columns, channels) for each in (values.amin(0), values.amax(0)))

@@ -63,11 +63,12 @@ class PasswordHooks:
 
     @hook_impl(tryfirst=True)  # before kedro-mlflow, which gets the same mapping
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Replace passwords in the parameters that hooks receive; the catalog has them already."""
+        """Replace passwords in the parameters for later hooks; the catalog keeps the originals."""
         run_params["runtime_params"] = hide_passwords(run_params.get("runtime_params"))
 
 
 def _end_killed_runs() -> None:
+    """Mark the runs of dead processes as KILLED; MLflow would show them as running."""
     import mlflow
 
     experiments = [each.experiment_id for each in mlflow.search_experiments()]
@@ -89,7 +90,7 @@ class TrackingHooks:
     ) -> Generator[None, Any, Any]:
         """Tag the run with its process and its commit, and end runs whose process was killed.
 
-        Processes are known of local databases only; runs on a tracking server are left as they are.
+        Runs on a tracking server are left as they are: their processes may be on other machines.
         """
         if ranks.rank() > 0:
             return (yield)
@@ -120,9 +121,9 @@ class TrackingHooks:
     ) -> Generator[None, Any, Any]:
         """Log the parameters of a node one by one, and the raw data that it reads.
 
-        kedro-mlflow would log each group of parameters as one text. It gets the same copy of the
-        inputs, so the groups are removed from it. It also opens the run in this thread, hence a
-        wrapper.
+        kedro-mlflow would log each group of parameters as one string. Its hook receives the same
+        dictionary `inputs`, so the groups are removed before it is called. After it, the run is
+        open in this thread, so the parameters are logged then.
         """
         names = [name for name in inputs if name.startswith(_PARAMETERS) or name == "parameters"]
         groups = {name: inputs.pop(name) for name in names}
@@ -145,9 +146,10 @@ class TrackingHooks:
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log metrics, tables of steps or trials, and figures.
 
-        A `*_metrics` mapping is logged as metrics. Several pipelines may share a run, so the
-        pipeline prefixes the metric, as in `faq_tuning/test_gain_at_1`; MLflow's pages group
-        metrics by this prefix. Tables are those with `steps` or `trials` in their metadata.
+        A mapping with the name `PIPELINE_metrics` is logged as metrics `PIPELINE/NAME`, such as
+        `faq_tuning/test_gain_at_1`: several pipelines may share a run, and MLflow groups metrics
+        by this prefix. A table is logged if its dataset has `steps` or `trials` in the catalog's
+        metadata for quartet.
         """
         if ranks.rank() > 0:
             return
@@ -170,7 +172,7 @@ class TrackingHooks:
 
     @hook_impl(tryfirst=True)  # before kedro-mlflow ends the run
     def on_pipeline_error(self, error: Exception) -> None:
-        """Describe the run by its error, and tag it with the cause: input or program."""
+        """Set the run's description to the error, and its tag `failure` to input or program."""
         if ranks.rank() > 0:
             return
         import mlflow

@@ -1,4 +1,4 @@
-"""Log tables of a training: losses and trials as metrics with steps, trials as child runs."""
+"""Log a training's tables of losses or trials to MLflow: as metrics, and trials as child runs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 MAX_TRIAL_RUNS = 50
-"""Most child runs of a table of trials; of more trials, the best ones."""
+"""Maximum number of child runs per table; of more trials, only the best ones have a run."""
 _MAX_METRICS = 200
-"""Most metrics in one request to Azure ML; MLflow accepts 1,000."""
+"""Maximum number of metrics in one request to Azure ML; MLflow accepts 1,000."""
 
 
 def log_steps(name: str, table: pd.DataFrame, step: str) -> None:
-    """Log the numeric columns of a table as metrics `NAME/COLUMN`, one value a step.
+    """Log the numeric columns of a table as metrics `NAME/COLUMN`, one value per step.
 
     Args:
         name: Name of the dataset.
-        table: One row a step.
-        step: The column with the number of the step.
+        table: One row per step.
+        step: Column that contains the step, such as `epoch`.
     """
     numbers = table.select_dtypes("number").drop(columns=step)
     _log_metrics(
@@ -36,20 +36,21 @@ def log_steps(name: str, table: pd.DataFrame, step: str) -> None:
 
 
 def log_trials(name: str, table: pd.DataFrame, metrics: Sequence[str], as_runs: bool) -> None:
-    """Log trials as metrics `NAME/METRIC` with the index as step, and as child runs.
+    """Log the objective of each trial, and the best one so far, as metrics with the index as step.
 
-    The child runs have the columns that are not metrics as parameters.
+    The metrics are `NAME/OBJECTIVE` and `NAME/best_OBJECTIVE`. The columns that are not metrics
+    are the parameters of the child runs.
 
     Args:
         name: Name of the dataset.
-        table: One row a trial.
-        metrics: Columns with results; the first one is the objective, of which more is better.
-        as_runs: Whether to create child runs, of the best `MAX_TRIAL_RUNS` trials.
+        table: One row per trial, with the trial's number as index.
+        metrics: Columns with results; the first one is the objective, which is maximised.
+        as_runs: Whether to create child runs for the best `MAX_TRIAL_RUNS` trials.
     """
     objective = metrics[0]
     if objective not in table:
         return
-    # Where no trial has a result, pandas has taken the column for one of objects.
+    # If no trial has a result, the column has the dtype object.
     table = table[table[objective].notna()].astype({objective: float})
     series = table[[objective]].assign(best=table[objective].cummax())
     _log_metrics(
