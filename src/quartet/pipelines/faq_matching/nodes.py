@@ -30,9 +30,15 @@ def match_questions(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, Figure, dict[str, float]]:
     """Match new questions with the registered ranker.
 
+    Args:
+        faq_new_questions: Columns `Id` and `Text0`, one row per question.
+        faq_ranker: The registered ranker; None if there is none.
+        faq_matching_settings: Number of matches and thresholds.
+
     Returns:
-        Matches, those of the first questions, questions that no original seems to answer,
-        questions without text, a figure, and metrics.
+        Matches (`settings.matches` rows per question, the columns of `Matcher.match` and `asked`);
+        those of the first questions; the first match of each question that is probably unanswered;
+        questions without text; a histogram of the first probabilities; metrics.
 
     Raises:
         ValueError: No ranker is registered, or too few questions have a text.
@@ -42,22 +48,8 @@ def match_questions(
             "faq_ranker: no version of the model is registered; run "
             f"`{run_command('faq_tuning')}` first"
         )
+    questions, empty = _split_empty(faq_new_questions, faq_matching_settings)
     matcher: faq.matcher.Matcher = faq_ranker.raw_model
-    has_text = faq_new_questions["Text0"].str.strip() != ""
-    questions, empty = faq_new_questions[has_text], faq_new_questions[~has_text]
-    if questions.empty:
-        raise ValueError(
-            f"none of the {len(empty)} questions has a text; check the file of faq_new_questions"
-        )
-    check_accepted_share(
-        "faq_new_questions",
-        len(questions),
-        {"has no text": len(empty)},
-        ", ".join(f"Id {value}" for value in empty["Id"].head(1)),
-        faq_matching_settings.min_accepted_share,
-        unit="questions",
-        report="unmatched_questions",
-    )
     if not matcher.is_tuned:
         logger.warning(
             "faq_ranker: version %s is not tuned, so `probability` is a similarity from 0 to 1; "
@@ -68,25 +60,49 @@ def match_questions(
     start = time.perf_counter()
     matches = matcher.match(list(questions["Text0"]), faq_matching_settings.matches)
     seconds = time.perf_counter() - start
-    matched = questions.iloc[matches["question"]]
-    matches = matches.assign(question=matched["Id"].to_numpy(), asked=matched["Text0"].to_numpy())
-    matches = matches[["question", "asked", *matches.columns.drop(["question", "asked"])]]
+    matches = _add_questions(matches, questions)
     if faq_matching_settings.min_answerable is not None:
         matches["unanswered"] = matches["answerable"] < faq_matching_settings.min_answerable
     first = matches[matches["rank"] == 1]
-    first_probabilities = first["probability"]
     unanswered = first[first["unanswered"]].drop(columns=["rank", "unanswered"])
     metrics = {
         "questions": len(questions),
         "questions_without_text": len(empty),
-        "mean_first_probability": float(first_probabilities.mean()),
+        "mean_first_probability": float(first["probability"].mean()),
         "answered_questions": len(questions) - len(unanswered),
         "unanswered_questions": len(unanswered),
-        "questions_with_probable_match": int((first_probabilities >= 0.5).sum()),
+        "questions_with_probable_match": int((first["probability"] >= 0.5).sum()),
         "ranker_version": faq_ranker.version,
         "seconds": seconds,
         "questions_per_s": len(questions) / seconds,
     }
-    rows = faq_matching_settings.examples * faq_matching_settings.matches
-    figure = faq.figures.plot_top_probabilities(first_probabilities.to_numpy())
-    return matches, matches.head(rows), unanswered, empty, figure, metrics
+    examples = matches.head(faq_matching_settings.examples * faq_matching_settings.matches)
+    figure = faq.figures.plot_top_probabilities(first["probability"].to_numpy())
+    return matches, examples, unanswered, empty, figure, metrics
+
+
+def _split_empty(questions: pd.DataFrame, settings: Matching) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the questions with and without text; raise ValueError if too few have one."""
+    has_text = questions["Text0"].str.strip() != ""
+    complete, empty = questions[has_text], questions[~has_text]
+    if complete.empty:
+        raise ValueError(
+            f"faq_new_questions: none of the {len(empty)} questions has a text; check the file"
+        )
+    check_accepted_share(
+        "faq_new_questions",
+        len(complete),
+        {"has no text": len(empty)},
+        ", ".join(f"Id {value}" for value in empty["Id"].head(1)),
+        settings.min_accepted_share,
+        unit="questions",
+        report="unmatched_questions",
+    )
+    return complete, empty
+
+
+def _add_questions(matches: pd.DataFrame, questions: pd.DataFrame) -> pd.DataFrame:
+    """Return matches whose first columns are Id and text of the question, not its index."""
+    matched = questions.iloc[matches["question"]]
+    matches = matches.assign(question=matched["Id"].to_numpy(), asked=matched["Text0"].to_numpy())
+    return matches[["question", "asked", *matches.columns.drop(["question", "asked"])]]
