@@ -57,8 +57,8 @@ def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series, bins: int
     return figure
 
 
-def _make_time_edges(ends: pd.Series, most: int) -> tuple[NDArray[np.float64], float]:
-    """Return edges of at most `most` bins, in days, and the hours of a bin.
+def _make_time_edges(ends: pd.Series, max_bins: int) -> tuple[NDArray[np.float64], float]:
+    """Return edges of at most `max_bins` bins, in days, and the hours of a bin.
 
     Each bin but the last one covers the same number of windows. Windows end in the middle between
     two edges, so that none is counted in the next bin.
@@ -66,7 +66,7 @@ def _make_time_edges(ends: pd.Series, most: int) -> tuple[NDArray[np.float64], f
     moments = np.unique(mdates.date2num(ends))
     length = float(np.diff(moments).min()) if len(moments) > 1 else 1 / 24
     windows = round((moments[-1] - moments[0]) / length) + 1
-    width = length * -(-windows // most)
+    width = length * -(-windows // max_bins)
     count = -(-windows * length // width)
     return moments[0] - length / 2 + width * np.arange(count + 1), round(24 * width, 3)
 
@@ -196,13 +196,13 @@ def _round_up(times: pd.Series, ends: pd.Series) -> pd.Series:
     return pd.to_datetime(times).dt.ceil(f"{seconds:.0f}s")
 
 
-def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:
+def plot_drift(table: pd.DataFrame, max_sensors: int = 25) -> Figure:
     """Plot the drift of the features of sensors since training.
 
     Args:
         table: Columns `device`, `sensor`, `feature`, `stability_index` and `drifted`; rows without
             an index are left out.
-        most: Maximum number of sensors; those that drifted most are shown.
+        max_sensors: Maximum number of sensors; those that drifted most are shown.
     """
     figure = Figure(figsize=(11, 5), layout="constrained")
     axis = figure.subplots()
@@ -220,7 +220,9 @@ def plot_drift(table: pd.DataFrame, most: int = 25) -> Figure:
     drifted = set(
         known.loc[known["drifted"].astype(bool), ["row", "feature"]].itertuples(False, None)
     )
-    wide = wide.loc[wide.max(axis=1).sort_values(ascending=False, kind="stable").index[:most]]
+    wide = wide.loc[
+        wide.max(axis=1).sort_values(ascending=False, kind="stable").index[:max_sensors]
+    ]
     values = wide.to_numpy(float)
     image = axis.imshow(values, cmap=_HEAT, vmin=0, vmax=1, aspect="auto")
     for row, column in np.argwhere(~np.isnan(values)):
