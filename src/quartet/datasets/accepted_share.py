@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 
-_MOST_REASONS = 5
+_MAX_REASONS = 5
 """Reasons in a message; with more, it would not fit on a screen."""
 
 
@@ -43,8 +43,8 @@ def check_accepted_share(
     if not total:
         return
     share = accepted / (accepted + total)
-    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts[:_MOST_REASONS])
-    others = len(counts) - _MOST_REASONS
+    reasons = "; ".join(f"{reason} ({count:,})" for reason, count in counts[:_MAX_REASONS])
+    others = len(counts) - _MAX_REASONS
     reasons += f"; {others} more reasons" * (others > 0)
     if accepted and share >= minimum:
         logger.warning(

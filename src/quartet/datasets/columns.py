@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kedro_cloud.core.validation_errors import format_errors
 
-_MOST_NAMES = 20
+_MAX_NAMES = 20
 """Names in an error message; a file that is not a table may have thousands."""
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 """A word of `readingTime`, `reading_time` or `Reading time (s)`."""
@@ -121,8 +121,8 @@ def check_unique_columns(dataset: str, names: Iterable[object]) -> None:
 def format_columns(names: Iterable[object]) -> str:
     """Return the names of columns for an error message."""
     texts = [str(name)[:100] for name in names]
-    others = len(texts) - _MOST_NAMES
-    listed = ", ".join(texts[:_MOST_NAMES]) or "no column"
+    others = len(texts) - _MAX_NAMES
+    listed = ", ".join(texts[:_MAX_NAMES]) or "no column"
     return f"{listed} and {others:,} others" if others > 0 else listed
 
 

@@ -20,7 +20,7 @@ from quartet.datasets.file import FileDataset
 from quartet.datasets.location import Location
 
 _SEPARATOR = re.compile(r"[.-](idx\d+-[^/]*)$")
-_MOST_DIMENSIONS = 32
+_MAX_DIMENSIONS = 32
 """Dimensions of an array that every version of NumPy supports."""
 _CHUNK_BYTES = 1024 * 1024
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -163,7 +163,7 @@ class IDXDataset(FileDataset[NDArray[Any], NDArray[Any]]):
         lengths = file.read(4 * dimensions)
         if (
             start[:2] != b"\0\0"
-            or not 0 < dimensions <= _MOST_DIMENSIONS
+            or not 0 < dimensions <= _MAX_DIMENSIONS
             or len(lengths) < 4 * dimensions
         ):
             raise DatasetError(

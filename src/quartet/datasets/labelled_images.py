@@ -49,7 +49,7 @@ _SEPARATORS = ",\t;| "
 _LONGEST_SIDE = 112
 """Side in pixels to which larger pictures are scaled down when they are read: four times the 28
 that the classifiers need, so that memory suffices for tens of thousands."""
-_MOST_NAMES = 8
+_MAX_NAMES = 8
 
 
 class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
@@ -163,7 +163,7 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         ]
         for candidates in (own, shared, single):
             if len(candidates) > 1:
-                names = ", ".join(PurePosixPath(path).name for path in candidates[:_MOST_NAMES])
+                names = ", ".join(PurePosixPath(path).name for path in candidates[:_MAX_NAMES])
                 raise DatasetError(
                     f"{self._root.path}: {names} may all be the {part} {content}; keep one of them"
                 )
@@ -300,8 +300,8 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
     def _format_missing(self) -> str:
         root, path = self._root.path, self._location.path
         names = [PurePosixPath(entry["name"]).name for entry in self._list(root)]
-        others = f" and {len(names) - _MOST_NAMES} others" if len(names) > _MOST_NAMES else ""
-        listed = ", ".join(names[:_MOST_NAMES]) + others
+        others = f" and {len(names) - _MAX_NAMES} others" if len(names) > _MAX_NAMES else ""
+        listed = ", ".join(names[:_MAX_NAMES]) + others
         found = f"the folder contains {listed}" if names else "its folder is missing or empty"
         return (
             f"{path}: no such file, nor other {self._part} {self._content}; {found}; expected IDX "

@@ -13,7 +13,7 @@ SIDE = 28
 """Height and width of an image in pixels."""
 CLASSES = 10
 """Number of digits."""
-MOST_CLASSES = 256
+MAX_CLASSES = 256
 """Classes that a label of one byte distinguishes."""
 
 Images = NDArray[np.uint8]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from quartet.digits.data import (
     CLASSES,
-    MOST_CLASSES,
+    MAX_CLASSES,
     SIDE,
     Classes,
     Digits,
@@ -110,10 +110,10 @@ def encode_labels(
         return [
             _parse_digits(part, each.name) for part, each in zip(texts, sets, strict=True)
         ], None
-    if len(found) > MOST_CLASSES:
+    if len(found) > MAX_CLASSES:
         raise ValueError(
             f"training set: has {len(found):,} classes, such as {found[0]} and {found[-1]}, "
-            f"expected at most {MOST_CLASSES}; check which column or folder contains the labels"
+            f"expected at most {MAX_CLASSES}; check which column or folder contains the labels"
         )
     index = {text: code for code, text in enumerate(found)}
     codes = [np.array([index[text] for text in part.tolist()], np.uint8) for part in texts]

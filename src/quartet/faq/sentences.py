@@ -32,9 +32,9 @@ CONFIG_FILES = (POOLING_FILE, LENGTH_FILE, PROMPTS_FILE, MODULES_FILE)
 
 THREADS = 2
 """Texts encoded in parallel, each by one thread."""
-_MAX_TOKENS = 256
+_DEFAULT_TOKENS = 256
 """Tokens of a text that are read where no file says how many, as for most small encoders."""
-_MOST_TOKENS = 1_000_000
+_MAX_TOKENS = 1_000_000
 """Tokens of a text above which a configured maximum is a mistake."""
 _PROBED_TOKENS = 1000
 """Maximum length of the text by which an encoder is tried: more than most of their position tables,
@@ -55,7 +55,7 @@ class EncoderSettings:
     """
 
     pooling: str = "mean"
-    max_tokens: int = _MAX_TOKENS
+    max_tokens: int = _DEFAULT_TOKENS
     prompt: str = ""
 
 
@@ -302,13 +302,13 @@ def _read_length(files: Mapping[str, bytes], config: Mapping[str, Any]) -> int:
     for name, length in lengths.items():
         if not length:
             continue
-        if not isinstance(length, int) or not 0 < length <= _MOST_TOKENS:
+        if not isinstance(length, int) or not 0 < length <= _MAX_TOKENS:
             raise ValueError(
-                f"{name}: the maximum length is {length!r}, expected 1 to {_MOST_TOKENS:,} tokens; "
+                f"{name}: the maximum length is {length!r}, expected 1 to {_MAX_TOKENS:,} tokens; "
                 "correct the file"
             )
         return length
-    return _MAX_TOKENS
+    return _DEFAULT_TOKENS
 
 
 def _parse_json(name: str, content: bytes, kind: type) -> Any:

@@ -10,7 +10,7 @@ from kedro.pipeline import Node, Pipeline
 
 _FIGURE = "_figure"
 """Suffix of the datasets of figures."""
-_MOST_OUTPUTS = 9
+_MAX_OUTPUTS = 9
 """Outputs of a pipeline that are readable side by side in Kedro-Viz."""
 _NAME_FILTERS = {"from_nodes", "to_nodes", "node_names"}
 """Arguments of `Pipeline.filter` that contain names of nodes."""
@@ -87,7 +87,7 @@ class Scenarios(Pipeline):
         drawn = (self - selected).datasets()
         if len(self._order) == 1:
             outputs = {name for name in self.outputs() if not name.endswith(_FIGURE)}
-            drawn |= self.inputs() | (outputs if len(outputs) <= _MOST_OUTPUTS else set())
+            drawn |= self.inputs() | (outputs if len(outputs) <= _MAX_OUTPUTS else set())
         return _Box(selected, drawn)
 
 

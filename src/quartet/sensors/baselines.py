@@ -20,7 +20,7 @@ from sklearn.ensemble import IsolationForest
 
 from quartet.sensors.evaluation import EventScores, event_scores
 from quartet.sensors.features import window_features
-from quartet.sensors.robust import FEWEST_WINDOWS
+from quartet.sensors.robust import MIN_WINDOWS
 from quartet.sensors.settings import Baselines
 
 Array = NDArray[np.float64]
@@ -39,8 +39,8 @@ _EXPLAINED = 0.95
 METHODS = ("robust_z_score", "isolation_forest")
 JOINT_METHOD = "joint_residual"
 BASELINES = (*METHODS, JOINT_METHOD)
-SCORE_COLUMNS = ("method", "of", *EventScores._fields)
-"""Columns of the scores of methods; `of` is `sensors` or `devices`."""
+SCORE_COLUMNS = ("method", "level", *EventScores._fields)
+"""Columns of the scores of methods; `level` is `sensors` or `devices`."""
 
 
 def fit_robust_z_score(training: Array) -> Score:
@@ -123,7 +123,7 @@ def detect_alarms(
     alarms = np.zeros(len(windows), dtype=bool)
     for pair in sorted(chosen & set(trained) & set(scored)):
         (_, old), (rows, new) = trained[pair], scored[pair]
-        if len(old) < FEWEST_WINDOWS:
+        if len(old) < MIN_WINDOWS:
             continue
         # The z-score needs the mean, which is first; the forest only the configured features.
         first = 0 if method == "robust_z_score" else 1
@@ -181,7 +181,7 @@ def detect_device_alarms(
             table.fillna(trained.mean()).to_numpy(np.float64) for table in (trained, scored)
         )
         scores, threshold = np.full(len(others), np.nan), np.nan
-        if len(inputs) >= FEWEST_WINDOWS:
+        if len(inputs) >= MIN_WINDOWS:
             threshold = fit_threshold(fit_residual, inputs, settings)
             scores = fit_residual(inputs)(others)
         alarms.append(scores > threshold)
@@ -245,7 +245,7 @@ def compare(
 
 
 def make_score_table(scores: Mapping[tuple[str, str], EventScores]) -> pd.DataFrame:
-    """Return a row per method and whether its events are of sensors or of devices."""
+    """Return one row per method and level: `sensors` or `devices`."""
     rows = [(*key, *found) for key, found in scores.items()]
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 

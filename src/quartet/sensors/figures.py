@@ -247,9 +247,9 @@ def plot_comparison(scores: pd.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     axes = figure.subplots(1, 2, sharex=True)
-    for axis, kind in zip(axes, ("sensors", "devices"), strict=True):
-        shown = scores[scores["of"] == kind].iloc[::-1]  # the first row on top
-        axis.set_title(f"Labelled events of {kind}")
+    for axis, level in zip(axes, ("sensors", "devices"), strict=True):
+        shown = scores[scores["level"] == level].iloc[::-1]  # the first row on top
+        axis.set_title(f"Labelled events of {level}")
         if shown.empty:
             _annotate(axis, "none compared")
             continue

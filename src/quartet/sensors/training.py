@@ -30,7 +30,7 @@ from quartet.sensors.models import (
     SensorModel,
     compute_p_values,
 )
-from quartet.sensors.robust import FEWEST_WINDOWS, TAIL_WINDOWS, fit_robust
+from quartet.sensors.robust import MIN_WINDOWS, TAIL_WINDOWS, fit_robust
 from quartet.sensors.settings import SensorSvm
 
 Array = NDArray[np.float64]
@@ -237,8 +237,8 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
     Raises:
         ValueError: The sensor has too few windows, or its values never change.
     """
-    if len(features) < FEWEST_WINDOWS:
-        raise ValueError(f"{len(features)} windows, fewer than {FEWEST_WINDOWS}")
+    if len(features) < MIN_WINDOWS:
+        raise ValueError(f"{len(features)} windows, fewer than {MIN_WINDOWS}")
     # The same seed for each sensor, so that its model does not depend on the others.
     generator = np.random.default_rng(settings.seed)
     complete, kept = features, np.arange(len(features))

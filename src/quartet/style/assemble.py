@@ -24,7 +24,7 @@ from quartet.style.video import Source, Track, VideoPlan, open_source, source_na
 
 _QUICKTIME = "com.apple.quicktime."
 
-_MOST_PACKETS = 20_000
+_MAX_PACKETS = 20_000
 """Packets read for a few of each track; further tracks are empty near the start."""
 
 
@@ -251,7 +251,7 @@ def _read_other_packets(
     last_counts = {track.index: track.packets for track in plan.tracks if track.kind == "audio"}
     counts = dict.fromkeys(copies, 0)
     packets = read_packets(original, [original.streams[index] for index in copies])
-    for packet in islice(packets, None if most is None else _MOST_PACKETS):
+    for packet in islice(packets, None if most is None else _MAX_PACKETS):
         index = packet.stream.index
         counts[index] += 1
         if most is not None and counts[index] > most:

@@ -15,7 +15,7 @@ from quartet.style.network import StyleNetwork
 from quartet.style.precision import select_dtype
 from quartet.style.quantised import QuantisedNetwork
 
-LARGEST_ERROR = 2.0
+MAX_ERROR = 2.0
 """Root mean square of the difference from float32, levels."""
 _PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 """Photographs of scikit-learn: blurred and dark areas, in which errors are largest, and texture."""
@@ -24,7 +24,7 @@ _PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 def select_network(network: StyleNetwork) -> QuantisedNetwork | InferenceNetwork:
     """Return the network in 8-bit integers, with as few layers in bfloat16 as necessary.
 
-    They suffice if the error on each of two photographs is at most `LARGEST_ERROR`. The
+    They suffice if the error on each of two photographs is at most `MAX_ERROR`. The
     photographs are always the same, and computed in one thread: so every process that stylizes
     a part of a video selects the same, whatever the video, and nothing has to be stored.
 
@@ -45,9 +45,7 @@ def select_network(network: StyleNetwork) -> QuantisedNetwork | InferenceNetwork
             for blocks in range(len(residual_blocks(network)) + 1):
                 candidate = QuantisedNetwork(network, blocks)
                 pairs = zip(photographs, expected, strict=True)
-                if all(
-                    _error(candidate(picture), best) <= LARGEST_ERROR for picture, best in pairs
-                ):
+                if all(_error(candidate(picture), best) <= MAX_ERROR for picture, best in pairs):
                     return candidate
     finally:
         torch.set_num_threads(threads)

@@ -89,8 +89,8 @@ def digits(workspace):
         cwd=workspace,
         env={
             **clean_environment(),
-            "KEDRO_CLOUD_MOST_BYTES": "1000000",
-            "KEDRO_CLOUD_MOST_ROWS": "100",
+            "KEDRO_CLOUD_MAX_BYTES": "1000000",
+            "KEDRO_CLOUD_MAX_ROWS": "100",
         },
         stdout=subprocess.PIPE,
         text=True,

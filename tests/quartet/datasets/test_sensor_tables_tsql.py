@@ -37,7 +37,7 @@ from window_batches import KEYS, batch, end, fleet, tables, windows
 DIALECT = mssql.pyodbc.dialect(paramstyle="qmark")
 SAME = {"!=": "<>", "DOUBLE PRECISION": "FLOAT"}
 """Two ways to write the same in T-SQL."""
-MOST_PARAMETERS = 2100
+MAX_PARAMETERS = 2100
 CLEF = "\U0001d11e"
 """A character that SQL Server stores as two."""
 INTEGERS = {"INT": 31, "BIGINT": 63}
@@ -187,7 +187,7 @@ def test_every_statement_is_tsql_over_the_tables(work, schema):
     texts = {" ".join(str(each).split()) for each in compiled}
     for text in texts:
         check(text, schema)
-    assert max(len(each.params or ()) for each in compiled) < MOST_PARAMETERS
+    assert max(len(each.params or ()) for each in compiled) < MAX_PARAMETERS
     kinds = {text.split()[0] for text in texts}
     assert kinds == {"CREATE", "SELECT", "INSERT", "UPDATE", "DELETE"}
     read = {table.name for text in texts for table in parse(text).find_all(exp.Table)}

@@ -540,7 +540,7 @@ def test_baselines_are_evaluated_beside_the_models_on_labelled_events(tmp_path):
     catalog = run_with_label(site, 228, 230)
     metrics, scores = catalog.load("anomaly_scoring_metrics"), catalog.load("method_scores")
     scores = scores.set_index("method")
-    assert scores["of"].to_dict() == {
+    assert scores["level"].to_dict() == {
         "one_class_svm": "sensors",
         "robust_z_score": "sensors",
         "isolation_forest": "sensors",

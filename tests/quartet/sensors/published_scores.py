@@ -18,7 +18,7 @@ FALSE_ALARM_WEIGHT = 0.11
 """Weight of a false alarm in NAB's standard profile; detections and misses have weight 1."""
 _FAR = 3.0
 """Distance behind an anomaly, in its lengths, from which a false alarm counts fully."""
-_MOST_THRESHOLDS = 250
+_MAX_THRESHOLDS = 250
 
 Array = NDArray[np.float64]
 
@@ -92,8 +92,8 @@ def range_auc_pr(scores: Array, anomalous: NDArray[np.bool_], length: int) -> fl
     positives = (anomalous.sum() + soft.sum()) / 2
     ranges = list(zip(np.maximum(firsts - half, 0), lasts + half + 1, strict=True))
     levels = np.unique(scores)[::-1]
-    if len(levels) > _MOST_THRESHOLDS:
-        levels = levels[np.linspace(0, len(levels) - 1, _MOST_THRESHOLDS).round().astype(int)]
+    if len(levels) > _MAX_THRESHOLDS:
+        levels = levels[np.linspace(0, len(levels) - 1, _MAX_THRESHOLDS).round().astype(int)]
     area = last_recall = 0.0
     for level in levels:
         predicted = scores >= level

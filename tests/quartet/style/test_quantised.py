@@ -178,13 +178,13 @@ def test_weights_are_off_by_half_a_unit_at_most_in_each_partial_sum():
 def test_automatic_precision_keeps_to_the_error(monkeypatch):
     made = network(16)
     for limit, expected in ((255.0, QuantisedNetwork), (1e-3, InferenceNetwork)):
-        monkeypatch.setattr(selection, "LARGEST_ERROR", limit)
+        monkeypatch.setattr(selection, "MAX_ERROR", limit)
         assert isinstance(select_network(made), expected)
-    monkeypatch.setattr(selection, "LARGEST_ERROR", 255.0)
+    monkeypatch.setattr(selection, "MAX_ERROR", 255.0)
     weights = {name: value.numpy() for name, value in made.state_dict().items()}
     platform = Platform(CPU, torch.int8, workers=1)
     assert Stylizer(weights, Stylizing(), platform).describe()["precision"] == "int8"
-    monkeypatch.setattr(selection, "LARGEST_ERROR", 1e-3)
+    monkeypatch.setattr(selection, "MAX_ERROR", 1e-3)
     found = Stylizer(weights, Stylizing(), platform).describe()["precision"]
     assert found in {"bfloat16", "float32"}
 

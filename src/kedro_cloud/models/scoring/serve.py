@@ -172,8 +172,8 @@ def main() -> None:
     with suppress(KeyboardInterrupt):
         app = make_app(
             find_model(),
-            int(os.environ.get("KEDRO_CLOUD_MOST_ROWS") or MAX_ROWS),
-            int(os.environ.get("KEDRO_CLOUD_MOST_BYTES") or MAX_BYTES),
+            int(os.environ.get("KEDRO_CLOUD_MAX_ROWS") or MAX_ROWS),
+            int(os.environ.get("KEDRO_CLOUD_MAX_BYTES") or MAX_BYTES),
         )
         # Objects of the start are kept forever. Without freezing them, each large batch makes the
         # garbage collector scan them, which takes eight times as long as checking the batch.

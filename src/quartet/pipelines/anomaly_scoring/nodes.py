@@ -264,7 +264,7 @@ def compare_detectors(
         return table, sensors.figures.plot_comparison(table)
     normal = _read_normal_windows(sensor_windows, model_set, pairs, sensor_labels)
     trained = normal.groupby(["device", "sensor"]).size()
-    scored = _select_sensors(scored, trained.index[trained >= sensors.robust.FEWEST_WINDOWS])
+    scored = _select_sensors(scored, trained.index[trained >= sensors.robust.MIN_WINDOWS])
     device_windows = scored[["device", "window_end"]].drop_duplicates()
     in_event = sensors.devices.mark_events(device_windows, device_alarms)
     alarms = scored["anomaly"].to_numpy(bool)
