@@ -30,21 +30,21 @@ _REFERENCE: Mapping[Table, tuple[str, ...]] = {
     "duplicates": ("Id", "AnswerId", "Text0", "CreationDate"),
     "answers": ("Id", "Text0"),
 }
-"""Columns of the reference system's files, which have no header."""
+"""Columns of files in the reference system's format, which have no header."""
 _FILE_STEMS: Mapping[Table, tuple[str, ...]] = {
     "originals": ("origq", "originals", "original", "questions", "question", "faq", "faqs", "qa"),
     "duplicates": ("dupq", "duplicates", "duplicate", "dups", "paraphrases", "variants"),
     "answers": ("ans", "answers", "answer"),
     "questions": ("newquestions", "newquestion", "new", "unanswered"),
 }
-"""Names of files without suffix, in lower case, letters only."""
+"""Recognised file names by table: without suffix, in lower case, letters only."""
 _TABLES = (".csv", ".tsv", ".txt", ".parquet")
 _WORKBOOKS = (".xlsx", ".xls", ".ods")
 _MAX_NAMES = 8
 
 
 class QuestionTableDataset(InputDataset[pd.DataFrame]):
-    """Loads originals, duplicates or answers of a folder, or of a single table.
+    """Loads one of the tables originals, duplicates and answers, from a folder or a single file.
 
     A table is a CSV, TSV or Parquet file with a header, plain or compressed by gzip, with any
     separator. Columns are found by name in any case: `Id`, `AnswerId`, and the text, which is
@@ -54,9 +54,9 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
     A single table has the columns `question` and `answer`. Rows with the same `AnswerId`, or
     the same answer, are duplicates of the first of them. Without `Id`, rows are numbered.
 
-    All values are text; the column `line` is the line of the file. In a row with another number
-    of columns than the header, all values but the first are missing; bytes that are not UTF-8
-    become surrogates. Nodes quarantine such rows.
+    All values are strings; the column `line` is the line of the file. If a row has another number
+    of columns than the header, all its values but the first are missing; bytes that are not UTF-8
+    become surrogates (`surrogateescape`). Nodes quarantine such rows.
 
     ```yaml
     faq_duplicates:
@@ -80,7 +80,8 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         """Configure the dataset.
 
         Args:
-            filepath: Local path or any fsspec URL of the file; its folder may be one table.
+            filepath: Local path or any fsspec URL of the file. If it does not exist, its folder is
+                searched; that may also be a single file, from `faq_data=FILE`.
             table: Which table to load.
             columns: Names of columns, by field of `question_columns.QuestionColumns`.
             parameter: The parameter that sets `columns`, for messages.
@@ -104,7 +105,11 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         return self._select(own or self._find_table("originals"))
 
     def _select(self, location: Location | None) -> pd.DataFrame:
-        """Return the rows of the table of originals that are those of this table."""
+        """Derive the table of this dataset from the file of the originals, which may contain all.
+
+        Raises:
+            DatasetError: There is no such file, or it lacks this table.
+        """
         if location is None:
             raise DatasetError(self._format_missing())
         complete = _number_rows(self._read(location, "originals"))
@@ -128,7 +133,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         return replace(self._location, path=str(PurePosixPath(self._location.path).parent))
 
     def _list_tables(self) -> list[str]:
-        """Return the tables of the folder, without new questions."""
+        """Return the paths of the tables in the folder, except tables of new questions."""
         filesystem, root = self._location.filesystem, self._root.path
         filesystem.invalidate_cache()
         if not filesystem.isdir(root):
@@ -138,7 +143,13 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         return [name for name in tables if _get_role(name) != "questions"]
 
     def _find_table(self, table: Table) -> Location | None:
-        """Return the file of a table; the only table of a folder is that of the originals."""
+        """Return the file of a table, None if there is none.
+
+        If a folder has only one table, it is that of the originals.
+
+        Raises:
+            DatasetError: Several files may be the table.
+        """
         exact = self._find() if table == self._table else None
         if exact is not None:
             return exact
@@ -227,7 +238,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
             for field, name in chosen.items()
         }
         first = [row[0] for _, row in rows]
-        if "Id" in columns:  # shows where an incomplete row is
+        if "Id" in columns:  # of an incomplete row the first value, to report where it is
             columns["Id"] = [
                 value if value is not None else start
                 for value, start in zip(columns["Id"], first, strict=True)
@@ -268,7 +279,7 @@ class _Groups(NamedTuple):
 
 
 def _group_by_answer(table: pd.DataFrame) -> _Groups:
-    """Return the first row of each answer, and the others, which are its duplicates."""
+    """Split a table into the first row of each answer and its duplicates, the other rows."""
     ids = _get_answer_ids(table)
     if "AnswerId" not in table and "Answer" in table:
         answers = table["Answer"].fillna("").str.strip()
@@ -288,7 +299,7 @@ def _get_answer_ids(table: pd.DataFrame) -> pd.Series:
 
 
 def _number_rows(table: pd.DataFrame, prefix: str = "") -> pd.DataFrame:
-    """Return the table with the column `Id`, the index of each row from 1 if there is none."""
+    """Return the table with a column `Id`; by default `prefix` and the number of the row from 1."""
     if "Id" in table:
         return table
     return table.assign(Id=[f"{prefix}{number}" for number in range(1, len(table) + 1)])

@@ -32,7 +32,7 @@ def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series, bins: int
     Args:
         windows: Columns `window_end` and `readings`, one row per window, of a sensor or of all.
         reasons: Number of quarantined readings, by reason.
-        bins: Number of bars.
+        bins: Maximum number of bars.
     """
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     times, bars = figure.subplots(1, 2, width_ratios=(2, 1))
@@ -58,7 +58,7 @@ def plot_readings_over_time(windows: pd.DataFrame, reasons: pd.Series, bins: int
 
 
 def _make_time_edges(ends: pd.Series, max_bins: int) -> tuple[NDArray[np.float64], float]:
-    """Return edges of at most `max_bins` bins, in days, and the hours of a bin.
+    """Return edges of at most `max_bins` bins, as Matplotlib's dates, and their width in hours.
 
     Each bin but the last one covers the same number of windows. Windows end in the middle between
     two edges, so that none is counted in the next bin.
@@ -145,9 +145,9 @@ def plot_timelines(
 
     Args:
         scores: Columns `device`, `sensor`, `window_end`, `mean`, `minimum`, `maximum`, `anomaly`.
-        worst: The sensors to plot, one row each.
-        events: Known anomalies: `device`, `sensor` (empty: all of the device), `start`, `end`;
-            may be empty.
+        worst: The sensors to plot as (device, sensor), one row of the figure each; may be empty.
+        events: Known anomalies: `device`, `sensor` (empty for all of the device), `start`, `end`;
+            may be without rows.
     """
     rows = max(1, len(worst))
     figure = Figure(figsize=(11, 0.6 + 1.9 * rows), layout="constrained")

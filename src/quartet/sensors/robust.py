@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 TAIL_WINDOWS = 11
 """Minimum number of windows from which the tail of their scores is estimated."""
 MIN_WINDOWS = 15
-"""Minimum number of windows; some are held back to measure false alarms."""
+"""Minimum number of windows; some are held out to measure false alarms."""
 _DEVIATION_FACTOR = 1.4826
 """Ratio of the standard deviation to the median absolute deviation of normal values."""
 

@@ -191,8 +191,8 @@ class SensorSvm(_Settings):
     min_windows: int = Field(
         50,
         ge=30,
-        description="Minimum number of windows for a machine; with fewer, at least 15, the model "
-        "is a robust z-score. A sensor with even fewer is reported as untrained.",
+        description="Minimum number of windows for a one-class SVM; with fewer, at least 15, the "
+        "model is a robust z-score. A sensor with even fewer is reported as untrained.",
     )
     max_windows: int = Field(
         3000,
@@ -294,7 +294,7 @@ class SensorRelease(_Settings):
     max_false_alarm_ratio: float = Field(
         4.0,
         gt=1,
-        description="Maximum mean false-alarm rate of all models on held-back windows, as a "
+        description="Maximum mean false-alarm rate of all models on held-out windows, as a "
         "multiple of nu; a model set with a higher rate is not registered.",
     )
     accept: bool = Field(

@@ -92,9 +92,9 @@ def fit_model_set(
     that are trained separately and merged give the same model set.
 
     Args:
-        windows: Normal windows, in any order; the columns of `quartet.sensors.windows`. Those of
-            sensors with a context are already normalised, and `relative` in a column of that name;
-            without it, all are if the settings have a context.
+        windows: Normal windows, in any order; the columns of `quartet.sensors.windows`. Windows
+            of sensors with a context are already normalised; the column `relative` marks them.
+            Without that column, all windows are if `settings.context_hours` is not 0.
         settings: Parameters of the models.
         window_seconds: Length of the windows.
         sensors: Sensors to train, as (device, sensor); those without windows are reported as
@@ -227,12 +227,18 @@ def fit_chunk(chunk: Chunk, settings: SensorSvm) -> Results:
 
 
 def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
-    """Train one sensor's model: a machine, or with fewer than `min_windows` a robust z-score.
+    """Train one sensor's model: a one-class SVM, or with few windows a robust z-score.
+
+    The false-alarm rate is measured on the latest windows, by a model of the earlier ones with the
+    same kernel width. The returned model is trained on all.
 
     Args:
         features: Shape (w, d), of normal windows in the order of time.
         until: End of the last window, in microseconds since the Unix epoch.
-        settings: Parameters of the model.
+        settings: Parameters of the model; `min_windows` for a one-class SVM.
+
+    Returns:
+        The model; its `held_out` has a p-value for each of the w windows.
 
     Raises:
         ValueError: The sensor has too few windows, or its values never change.
@@ -259,8 +265,8 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
         check = calibrate(inputs[:earlier], calibrated.machine.gamma, settings)
         alarms = int((check.machine.score(inputs[earlier:]) < check.threshold).sum())
     machine = calibrated.machine
-    scores = machine.score(scale.apply(complete))  # of windows that were not drawn
-    scores[kept] = calibrated.held_out
+    scores = machine.score(scale.apply(complete))
+    scores[kept] = calibrated.held_out  # the model itself was trained on these windows
     return SensorModel(
         *scale,
         vectors=machine.vectors,
