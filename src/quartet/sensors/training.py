@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from quartet.sensors.context import NO_CONTEXT
 from quartet.sensors.devices import combine
-from quartet.sensors.features import fit_scale, window_features
-from quartet.sensors.machines import calibrate, tune
+from quartet.sensors.features import Scale, fit_scale, window_features
+from quartet.sensors.machines import CalibratedMachine, calibrate, tune
 from quartet.sensors.model_set import SensorModels
 from quartet.sensors.models import (
     ONE_CLASS_SVM,
@@ -251,19 +251,10 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
     if len(features) > settings.max_windows:
         kept = np.sort(generator.choice(len(features), settings.max_windows, replace=False))
         features = features[kept]
-    earlier = len(features) - max(1, round(settings.validation_fraction * len(features)))
-    if len(features) < settings.min_windows:
-        earlier = max(earlier, TAIL_WINDOWS)
-        method = ROBUST_Z_SCORE
-        scale, calibrated = fit_robust(features, settings.features, settings.nu)
-        alarms = _count_robust_alarms(features[:earlier], features[earlier:], settings)
-    else:
-        method = ONE_CLASS_SVM
-        scale = fit_scale(features, settings.features)
-        inputs = scale.apply(features)
-        calibrated = tune(inputs, settings, generator)
-        check = calibrate(inputs[:earlier], calibrated.machine.gamma, settings)
-        alarms = int((check.machine.score(inputs[earlier:]) < check.threshold).sum())
+    is_svm = len(features) >= settings.min_windows
+    scale, calibrated, false_alarm_rate = (
+        _fit_svm(features, settings, generator) if is_svm else _fit_z_score(features, settings)
+    )
     machine = calibrated.machine
     scores = machine.score(scale.apply(complete))
     scores[kept] = calibrated.held_out  # the model itself was trained on these windows
@@ -276,19 +267,42 @@ def fit_model(features: Array, until: int, settings: SensorSvm) -> SensorModel:
         threshold=calibrated.threshold,
         nu=settings.nu,
         windows=len(features),
-        false_alarm_rate=alarms / (len(features) - earlier),
+        false_alarm_rate=false_alarm_rate,
         trained_until=until,
         quantiles=np.quantile(np.maximum(features, scale.lowest), QUANTILES, axis=0).T,
         calibration=calibrated.calibration,
         held_out=compute_p_values(calibrated.calibration[None], scores),
-        method=method,
+        method=ONE_CLASS_SVM if is_svm else ROBUST_Z_SCORE,
     )
 
 
-def _count_robust_alarms(earlier: Array, later: Array, settings: SensorSvm) -> int:
-    """Return how many later windows raise an alarm of a z-score fitted to the earlier ones."""
+def _fit_svm(
+    features: Array, settings: SensorSvm, generator: np.random.Generator
+) -> tuple[Scale, CalibratedMachine, float]:
+    """Fit a one-class SVM; return the scale of its inputs, the SVM and its false-alarm rate."""
+    scale = fit_scale(features, settings.features)
+    inputs = scale.apply(features)
+    calibrated = tune(inputs, settings, generator)
+    split = _split_index(len(features), settings)
+    check = calibrate(inputs[:split], calibrated.machine.gamma, settings)
+    alarms = int((check.machine.score(inputs[split:]) < check.threshold).sum())
+    return scale, calibrated, alarms / (len(features) - split)
+
+
+def _fit_z_score(features: Array, settings: SensorSvm) -> tuple[Scale, CalibratedMachine, float]:
+    """Fit a robust z-score; return the scale of its inputs, the score and its false-alarm rate."""
+    scale, calibrated = fit_robust(features, settings.features, settings.nu)
+    split = max(_split_index(len(features), settings), TAIL_WINDOWS)
+    later = features[split:]
     try:
-        scale, (machine, threshold, *_) = fit_robust(earlier, settings.features, settings.nu)
+        check_scale, check = fit_robust(features[:split], settings.features, settings.nu)
     except ValueError:  # the earlier values never change, so each change is an alarm
-        return len(later)
-    return int((machine.score(scale.apply(later)) < threshold).sum())
+        alarms = len(later)
+    else:
+        alarms = int((check.machine.score(check_scale.apply(later)) < check.threshold).sum())
+    return scale, calibrated, alarms / len(later)
+
+
+def _split_index(windows: int, settings: SensorSvm) -> int:
+    """Return the index of the first window on which the false-alarm rate is measured."""
+    return windows - max(1, round(settings.validation_fraction * windows))
