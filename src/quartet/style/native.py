@@ -22,6 +22,16 @@ _COMPILERS = ("c++", "g++", "clang++")
 # Without contraction, all CPUs round alike.
 _FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=off", "-shared", "-fPIC")
 _COMPILE_SECONDS = 120
+_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
+_ARGUMENTS = {
+    "quartet_measure": [_POINTER, _INT, *[_LONG] * 4, _POINTER, _POINTER],
+    "quartet_convert": [
+        *(_POINTER, _INT, *[_LONG] * 5, _POINTER, _POINTER, _POINTER),
+        *(_POINTER, _INT, _LONG, _LONG, _INT),
+    ],
+    "quartet_add": [_POINTER, _POINTER, *[_LONG] * 3, *[_POINTER] * 4],
+}
+"""Types of the arguments of the functions in `passes.cpp`."""
 
 
 @functools.cache
@@ -39,7 +49,7 @@ def load_passes() -> ctypes.CDLL | None:
     try:
         if cached.is_file():
             with suppress(OSError):  # a damaged library is built again
-                return ctypes.CDLL(str(cached))
+                return _open(cached)
         return _build(compiler, cached) if compiler else None
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or error
@@ -57,7 +67,7 @@ def _build(compiler: str, cached: Path) -> ctypes.CDLL:
             text=True,
             timeout=_COMPILE_SECONDS,
         )
-        library = ctypes.CDLL(str(built))
+        library = _open(built)
         try:
             cached.parent.mkdir(exist_ok=True)
             beside = cached.with_name(f"{cached.name}.{uuid4().hex[:8]}")
@@ -65,4 +75,13 @@ def _build(compiler: str, cached: Path) -> ctypes.CDLL:
             beside.replace(cached)
         except OSError:
             logger.debug("%s is not writable; each process builds its own", cached.parent)
+    return library
+
+
+def _open(path: Path) -> ctypes.CDLL:
+    """Open the library and declare its functions."""
+    library = ctypes.CDLL(str(path))
+    for name, types in _ARGUMENTS.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = types, None
     return library

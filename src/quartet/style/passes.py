@@ -6,7 +6,6 @@ else PyTorch's operations, on strips that fit into the cache, with the same resu
 
 from __future__ import annotations
 
-from ctypes import c_int, c_long, c_void_p
 from dataclasses import dataclass
 
 import torch
@@ -55,14 +54,14 @@ def compute_moments(x: Tensor, phases: int = 1) -> Moments:
     library = load_passes()
     if library is not None:
         library.quartet_measure(
-            c_void_p(x.data_ptr()),
-            c_int(_TYPES[x.dtype]),
-            c_long(rows),
-            c_long(columns),
-            c_long(phases),
-            c_long(channels),
-            c_void_p(sums.data_ptr()),
-            c_void_p(extremes.data_ptr()),
+            x.data_ptr(),
+            _TYPES[x.dtype],
+            rows,
+            columns,
+            phases,
+            channels,
+            sums.data_ptr(),
+            extremes.data_ptr(),
         )
     else:
         for part, _, _ in _split_phases(x, phases, phases - 1):
@@ -104,21 +103,21 @@ def scale_and_pad(
     library = load_passes()
     if library is not None:
         library.quartet_convert(
-            c_void_p(x.data_ptr()),
-            c_int(_TYPES[x.dtype]),
-            c_long(x.shape[0]),
-            c_long(x.shape[1]),
-            c_long(phases),
-            c_long(shift),
-            c_long(out.shape[2]),
-            c_void_p(scale.data_ptr()),
-            c_void_p(offset.data_ptr()),
-            c_void_p(minimum.data_ptr()),
-            c_void_p(out.data_ptr()),
-            c_int(_TYPES[out.dtype]),
-            c_long(out.stride(0)),
-            c_long(padding),
-            c_int(reflect),
+            x.data_ptr(),
+            _TYPES[x.dtype],
+            x.shape[0],
+            x.shape[1],
+            phases,
+            shift,
+            out.shape[2],
+            scale.data_ptr(),
+            offset.data_ptr(),
+            minimum.data_ptr(),
+            out.data_ptr(),
+            _TYPES[out.dtype],
+            out.stride(0),
+            padding,
+            reflect,
         )
         return
     interior = out[padding : out.shape[0] - padding, padding : out.shape[1] - padding]
@@ -147,15 +146,15 @@ def add_scaled(total: Tensor, x: Tensor, scale: Tensor, offset: Tensor) -> Momen
     library = load_passes()
     if library is not None:
         library.quartet_add(
-            c_void_p(total.data_ptr()),
-            c_void_p(x.data_ptr()),
-            c_long(rows),
-            c_long(columns),
-            c_long(channels),
-            c_void_p(scale.data_ptr()),
-            c_void_p(offset.data_ptr()),
-            c_void_p(sums.data_ptr()),
-            c_void_p(extremes.data_ptr()),
+            total.data_ptr(),
+            x.data_ptr(),
+            rows,
+            columns,
+            channels,
+            scale.data_ptr(),
+            offset.data_ptr(),
+            sums.data_ptr(),
+            extremes.data_ptr(),
         )
     else:
         for strip, values in zip(_strips(total), _strips(x), strict=True):
