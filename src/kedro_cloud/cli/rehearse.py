@@ -87,7 +87,7 @@ def _rehearse(
 
     project = Path(metadata.project_path)
     directory = RehearsalDir(project / "rehearsals")
-    mine = [account.Upload.parse(text) for text in uploads]
+    parsed_uploads = [account.Upload.parse(text) for text in uploads]
     with directory.lock():
         if fresh:
             directory.clear()
@@ -95,7 +95,7 @@ def _rehearse(
         check_local_paths(params, project, snapshot.folder)
         job = translate(metadata, env, pipeline, params)
         with Cloud.start(project, env, params, directory) as cloud:
-            echo_lines(cloud.fill(mine))
+            echo_lines(cloud.fill(parsed_uploads))
             command = f"kedro cloud rehearse -p {{}}{format_env_option(env)}"
             environment = {**cloud.environment(), RUN_COMMAND: command}
             echo_lines(table.format_start(job, directory, snapshot, resume))

@@ -149,16 +149,21 @@ class TelemetryHooks(NodeStartHooks):
             logger.warning("telemetry is switched off (%s); the run continues", reason)
 
     def _properties(self, node: str = "") -> dict[str, str]:
+        """Return the attributes of a span: pipeline, step and node, those that are known."""
         properties = {"pipeline": self._pipeline, "step": self._step, "node": node}
         return {name: value for name, value in properties.items() if value}
 
     def _close_finished(self, telemetry: Telemetry) -> None:
-        """Close finished nodes at their last event; a generator saves an output many times."""
+        """Close the spans of finished nodes, at the time of the last event.
+
+        A node cannot be closed at its first save: a generator saves an output many times.
+        """
         for name in [name for name, node in self._nodes.items() if node.is_done]:
             node = self._nodes.pop(name)
             telemetry.end(node.span, at_ns=node.last_event_ns)
 
     def _end(self, error: str = "") -> None:
+        """Close all spans, as failed if there is an error, and send the telemetry."""
         telemetry, run = self._telemetry, self._run
         if telemetry is None or run is None:
             return
