@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,19 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from kedro.io.core import DatasetError
 from tqdm import tqdm
 
 from quartet.compat import TablePreview
 from quartet.datasets.file import FileDataset
-from quartet.datasets.keyed_rows import from_parquet, merge_rows, to_keyed_table, to_parquet
 from quartet.datasets.location import Location
 
 _PARTITION = re.compile(r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/predictions\.parquet$")
-_HOUR = pd.Timedelta(hours=1)
 _MILLISECONDS = 3_600_000
-
-TimeLike = str | pd.Timestamp
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,11 @@ class Predictions:
         matches = (_PARTITION.search(path) for path in paths)
         return sorted(pd.Timestamp(f"{match[1]} {match[2]}:00") for match in matches if match)
 
-    def read(self, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
-        """Return the rows of a time range, sorted by hour, then by key.
+    def read(self, most_hours: int | None = None) -> pd.DataFrame:
+        """Return the rows, sorted by hour, then by key.
 
         Args:
-            start: Exclusive start, as windows are labelled by their end; by default the first
-                row. Times without zone are UTC.
-            end: Inclusive end; by default the last row.
+            most_hours: Read only so many of the last hours with predictions; None for all.
 
         Returns:
             The saved columns, with the time column as `datetime64[s]`, UTC without time zone;
@@ -61,71 +57,36 @@ class Predictions:
         Raises:
             DatasetError: A file is damaged.
         """
-        first, last = _to_utc(start), _to_utc(end)
-        hours = [
-            hour
-            for hour in self.partitions()
-            if (first is None or hour + _HOUR > first) and (last is None or hour <= last)
-        ]
-        frame = self._concatenate([self.read_hour(hour) for hour in hours])
-        times = frame[self.time_column]
-        is_in_range = pd.Series(True, index=frame.index)
-        if first is not None:
-            is_in_range &= times > first
-        if last is not None:
-            is_in_range &= times <= last
-        return frame[is_in_range].reset_index(drop=True)
-
-    def read_latest(self, rows: int) -> pd.DataFrame:
-        """Return the latest rows, at most `rows`, the latest first."""
-        tables: list[pa.Table] = []
-        for hour in reversed(self.partitions()):
-            tables.append(self.read_hour(hour))
-            if sum(table.num_rows for table in tables) >= rows:
-                break
-        frame = self._concatenate(tables)
-        return frame.sort_values(self.time_column, ascending=False, kind="stable").head(rows)
+        hours = self.partitions()[-most_hours if most_hours else None :]
+        tables = [self.read_hour(hour) for hour in hours]
+        frame = (
+            pa.concat_tables(tables, promote_options="permissive").to_pandas()
+            if tables
+            else pd.DataFrame(columns=list(self.keys))
+        )
+        return frame.astype({self.time_column: "datetime64[s]"})
 
     def read_hour(self, hour: pd.Timestamp) -> pa.Table:
         """Return the rows of one hour, sorted by key.
 
         Raises:
-            DatasetError: The file is damaged, or contains other predictions.
+            DatasetError: The file is damaged.
         """
         location = self.locate_hour(hour)
         try:
-            table = from_parquet(location.read())
+            content = pa.BufferReader(location.read())
+            return pq.ParquetFile(content, page_checksum_verification=True).read()
         except (pa.ArrowException, OSError) as error:
             raise DatasetError(
                 f"{location.path}: cannot be read ({error}); restore the file, or move it away and "
                 "rerun the predictions of its hour"
             ) from error
-        if missing := [name for name in self.keys if name not in table.column_names]:
-            raise DatasetError(
-                f"{location.path}: column {', '.join(missing)} is missing, so it contains other "
-                "predictions; move it away"
-            )
-        return table
 
     def locate_hour(self, hour: pd.Timestamp) -> Location:
         """Return the location of the file of an hour, which need not exist."""
         folder = self.location.path.rstrip("/")
         path = f"{folder}/date={hour:%Y-%m-%d}/hour={hour:%H}/predictions.parquet"
         return replace(self.location, path=path)
-
-    def _concatenate(self, tables: list[pa.Table]) -> pd.DataFrame:
-        """Concatenate the rows of several hours."""
-        if not tables:
-            frame = pd.DataFrame(columns=list(self.keys))
-        else:
-            try:
-                frame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
-            except pa.ArrowException as error:
-                raise DatasetError(
-                    f"{self.location.path}: hours have columns of incompatible types ({error}); "
-                    "read them one by one"
-                ) from error
-        return frame.astype({self.time_column: "datetime64[s]"})
 
 
 class PartitionedPredictionsDataset(FileDataset[pd.DataFrame, Predictions]):
@@ -181,7 +142,7 @@ class PartitionedPredictionsDataset(FileDataset[pd.DataFrame, Predictions]):
                 has been changed.
         """
         folder = self._predictions
-        rows = to_keyed_table(data, folder.keys, folder.time_column, self._location.path)
+        rows = _to_keyed_table(data, folder.keys, folder.time_column, self._location.path)
         hours = list(_split_by_hour(rows, folder.time_column))
         stored = set(folder.partitions())
         for hour, new in hours:
@@ -190,18 +151,17 @@ class PartitionedPredictionsDataset(FileDataset[pd.DataFrame, Predictions]):
         for hour, new in tqdm(hours, desc="saving predictions", unit="hour", disable=None, delay=2):
             merged = new
             if hour in stored:  # read again, to keep only one hour in memory
-                merged = merge_rows(self._read_compatible(hour, new), new, folder.keys)
-            folder.locate_hour(hour).write(to_parquet(merged))
+                merged = _merge_rows(self._read_compatible(hour, new), new, folder.keys)
+            folder.locate_hour(hour).write(_to_parquet(merged))
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """Return the latest rows for Kedro-Viz."""
-        latest = self._predictions.read_latest(nrows)
-        rows = [
-            [None if pd.isna(value) else _to_json(value) for value in row]
-            for row in latest.itertuples(index=False)
-        ]
-        names = list(latest)
-        return TablePreview({"index": list(range(len(rows))), "columns": names, "data": rows})
+        time_column = self._predictions.time_column
+        # Each hour has at least one row.
+        latest = self._predictions.read(most_hours=nrows)
+        latest = latest.sort_values(time_column, ascending=False, kind="stable").head(nrows)
+        rows = latest.astype({time_column: str}).reset_index(drop=True)
+        return TablePreview(json.loads(rows.to_json(orient="split")))
 
     def _read_compatible(self, hour: pd.Timestamp, new: pa.Table) -> pa.Table:
         """Return the stored rows of an hour after checking that `new` can be merged.
@@ -222,9 +182,35 @@ class PartitionedPredictionsDataset(FileDataset[pd.DataFrame, Predictions]):
     def _exists(self) -> bool:
         return bool(self._predictions.partitions())
 
-    def _describe(self) -> dict[str, Any]:
-        keys, time_column = self._predictions.keys, self._predictions.time_column
-        return {**super()._describe(), "keys": keys, "time_column": time_column}
+
+def _to_keyed_table(
+    data: pd.DataFrame, keys: Sequence[str], time_column: str, origin: str
+) -> pa.Table:
+    """Convert a data frame to a table sorted by key, with times in UTC; naive times are UTC."""
+    if missing := [name for name in keys if name not in data]:
+        found = ", ".join(map(str, data)) or "no column"
+        raise ValueError(f"{origin}: column {', '.join(missing)} is missing; found {found}")
+    is_duplicate = data.duplicated(list(keys))
+    if is_duplicate.any():
+        row = data[is_duplicate].iloc[0]
+        example = ", ".join(f"{name} {row[name]}" for name in keys)
+        raise ValueError(
+            f"{origin}: {is_duplicate.sum():,} rows have duplicate keys, such as {example}; "
+            "drop the duplicates"
+        )
+    times = pd.to_datetime(data[time_column], utc=True).dt.tz_localize(None)
+    # Arrow refuses fractions of seconds. Milliseconds are the coarsest unit of Parquet.
+    seconds = pa.array(times).cast(pa.timestamp("s")).cast(pa.timestamp("ms"))
+    table = pa.Table.from_pandas(data, preserve_index=False)
+    table = table.set_column(table.column_names.index(time_column), time_column, seconds)
+    table = table.cast(pa.schema([_simplify(field) for field in table.schema]))
+    return table.sort_by([(name, "ascending") for name in keys])
+
+
+def _simplify(field: pa.Field) -> pa.Field:
+    """Return a field with dictionaries and large strings replaced by plain types."""
+    dtype = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return pa.field(field.name, pa.string() if pa.types.is_large_string(dtype) else dtype)
 
 
 def _split_by_hour(rows: pa.Table, time_column: str) -> Iterator[tuple[pd.Timestamp, pa.Table]]:
@@ -239,16 +225,19 @@ def _split_by_hour(rows: pa.Table, time_column: str) -> Iterator[tuple[pd.Timest
         yield pd.Timestamp(int(hour), unit="h"), rows.slice(start, end - start)
 
 
-def _to_utc(value: TimeLike | None) -> pd.Timestamp | None:
-    """Return the time in UTC, without time zone."""
-    if value is None:
-        return None
-    time = pd.Timestamp(value)
-    return time.tz_convert(None) if time.tzinfo else time
+def _merge_rows(stored: pa.Table, new: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return the rows of both tables, sorted by key; new rows replace stored ones."""
+    combined = pa.concat_tables([stored, new], promote_options="permissive")
+    numbered = combined.select(keys).append_column("row", pa.array(range(len(combined))))
+    kept = numbered.group_by(keys).aggregate([("row", "max")])["row_max"]
+    names = dict.fromkeys([*new.column_names, *stored.column_names])
+    merged = combined.take(kept).sort_by([(name, "ascending") for name in keys])
+    return merged.select(list(names))
 
 
-def _to_json(value: Any) -> Any:
-    """Convert a value to a JSON type."""
-    if isinstance(value, pd.Timestamp):
-        return str(value)
-    return value.item() if isinstance(value, np.generic) else value
+def _to_parquet(table: pa.Table) -> bytes:
+    buffer = pa.BufferOutputStream()
+    # Combined, so that the bytes do not depend on the chunks.
+    pq.write_table(table.combine_chunks(), buffer, compression="zstd", write_page_checksum=True)
+    content: bytes = buffer.getvalue().to_pybytes()
+    return content

