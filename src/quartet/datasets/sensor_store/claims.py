@@ -8,16 +8,11 @@ checks the token in the same transaction, so a run that has lost its claim canno
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from kedro.io.core import DatasetError
 from sqlalchemy import Row, select, update
 from sqlalchemy.engine import Connection
 
@@ -27,70 +22,9 @@ from quartet.datasets.sensor_store.schema import INGESTION, SCORING, jobs, utc_n
 
 _PARAMETERS = {INGESTION: "sensor_ingestion", SCORING: "window_scoring"}
 
-Result = TypeVar("Result")
-
-logger = logging.getLogger(__name__)
-
 
 class ClaimError(ValueError):
     """Another run has the claim on a job, or has taken it over."""
-
-
-class Claims:
-    """Claims on the jobs of one database."""
-
-    @property
-    def name(self) -> str:
-        """Name of the database in messages."""
-        raise NotImplementedError
-
-    def _transact(self, work: Callable[[Connection], Result]) -> Result:
-        raise NotImplementedError
-
-    def claim(self, job: str, minutes: float, take_over: bool = False) -> str:
-        """Claim a job and return the token of the claim.
-
-        Replaces a claim that has expired, or that belongs to a dead process of this machine, to
-        this process, or to the same job on Azure ML.
-
-        Args:
-            job: `ingestion` or `scoring`.
-            minutes: Time until the claim expires unless it is renewed.
-            take_over: Whether to take over the claim of any other run.
-
-        Raises:
-            ClaimError: Another run has the claim.
-        """
-        token = uuid.uuid4().hex
-        seconds = max(1, round(60 * minutes))
-        self._transact(
-            lambda connection: _take(connection, job, token, seconds, take_over, self.name)
-        )
-        return token
-
-    def confirm(self, job: str, token: str) -> None:
-        """Renew a claim for its full time, from any process.
-
-        Raises:
-            ClaimError: Another run has taken over.
-        """
-        self._transact(lambda connection: renew(connection, job, token, self.name))
-
-    def release(self, job: str, token: str) -> None:
-        """Release a claim; does nothing if another run has taken it over."""
-        self._transact(lambda connection: _release(connection, job, token))
-
-    @contextmanager
-    def hold_claim(self, job: str, minutes: float, take_over: bool = False) -> Iterator[str]:
-        """Hold a claim during a `with` block; arguments and errors as for `claim`."""
-        token = self.claim(job, minutes, take_over)
-        try:
-            yield token
-        finally:
-            try:
-                self.release(job, token)
-            except DatasetError as error:  # the claim expires by itself; keep the block's outcome
-                logger.warning("The claim on %s was not released: %s", job, error)
 
 
 def lock_job(connection: Connection, job: str) -> tuple[Row[Any], datetime]:
@@ -109,10 +43,10 @@ def lock_job(connection: Connection, job: str) -> tuple[Row[Any], datetime]:
     return row, row.now
 
 
-def _take(
+def take_claim(
     connection: Connection, job: str, token: str, seconds: int, take_over: bool, database: str
 ) -> None:
-    """Claim a job.
+    """Claim a job; see `SensorTables.claim`.
 
     Raises:
         ClaimError: Another run has the claim.
@@ -128,7 +62,7 @@ def _take(
     _write(connection, job, token, now, seconds, since=now)
 
 
-def renew(connection: Connection, job: str, token: str, database: str) -> None:
+def renew_claim(connection: Connection, job: str, token: str, database: str) -> None:
     """Check that this run has the claim on a job, and restart its time.
 
     The claim passes to the calling process: the steps of a run may be processes on several
@@ -147,7 +81,7 @@ def renew(connection: Connection, job: str, token: str, database: str) -> None:
     _write(connection, job, token, now, row.claim_seconds, since=row.claimed_at)
 
 
-def _release(connection: Connection, job: str, token: str) -> None:
+def release_claim(connection: Connection, job: str, token: str) -> None:
     """Release a claim, unless another run has taken it over."""
     row, _ = lock_job(connection, job)
     if _token(row) == token:

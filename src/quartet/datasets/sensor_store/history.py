@@ -13,11 +13,8 @@ from sqlalchemy import BigInteger, ColumnElement, Select, Table, and_, cast, fun
 from sqlalchemy.engine import Connection
 
 from kedro_cloud.core.run_command import run_command
-from quartet.datasets.sensor_store.rows import (
-    VALUES_PER_STATEMENT,
-    checksum_rows,
-    read_columns,
-)
+from quartet.datasets.sensor_store.database import Database
+from quartet.datasets.sensor_store.rows import VALUES_PER_STATEMENT, checksum_rows, read_columns
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
     STATISTICS,
@@ -26,6 +23,7 @@ from quartet.datasets.sensor_store.schema import (
     device_alarms,
     files,
     jobs,
+    make_tables,
     quarantine,
     sensors,
     to_datetime,
@@ -64,17 +62,31 @@ Result = TypeVar("Result")
 
 
 class History:
-    """Reads one database."""
+    """Reads one database, whose tables are created on first use."""
 
-    _ids: SensorIds
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ids = SensorIds()
+        self._made = False
 
     @property
     def name(self) -> str:
-        """Name of the database in messages."""
-        raise NotImplementedError
+        """Name of the database in messages, without a password."""
+        return self._database.name
+
+    def make(self) -> None:
+        """Create missing tables."""
+        if not self._made:
+            make_tables(self._database)
+            self._made = True
+
+    def close(self) -> None:
+        """Close the connection; it is opened again when needed."""
+        self._database.close()
 
     def _transact(self, work: Callable[[Connection], Result], *, writes: bool = True) -> Result:
-        raise NotImplementedError
+        self.make()
+        return self._database.transact(work, writes=writes)
 
     def _read(self, work: Callable[[Connection], Result]) -> Result:
         return self._transact(work, writes=False)
@@ -282,11 +294,7 @@ class History:
 
         try:
             parts, ids = self._read(read)
-        except (
-            ValueError,
-            TypeError,
-            OverflowError,
-        ) as error:  # of SQLite
+        except (ValueError, TypeError, OverflowError) as error:  # of SQLite
             raise DatasetError(
                 f"{self.name}: table {table.name} has a value of another type ({error}): {_DAMAGED}"
             ) from error

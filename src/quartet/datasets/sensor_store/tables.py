@@ -6,16 +6,24 @@ or written twice, wherever a run stops.
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import pandas as pd
-from kedro.io.core import AbstractDataset
+from kedro.io.core import AbstractDataset, DatasetError
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
-from quartet.datasets.sensor_store.claims import ClaimError, Claims, lock_job, renew
+from quartet.datasets.sensor_store.claims import (
+    ClaimError,
+    lock_job,
+    release_claim,
+    renew_claim,
+    take_claim,
+)
 from quartet.datasets.sensor_store.database import Database
 from quartet.datasets.sensor_store.history import History, to_cursor
 from quartet.datasets.sensor_store.schema import (
@@ -24,10 +32,8 @@ from quartet.datasets.sensor_store.schema import (
     Cursor,
     batches,
     jobs,
-    make_tables,
     to_datetime,
 )
-from quartet.datasets.sensor_store.sensor_ids import SensorIds
 from quartet.datasets.sensor_store.writing import (
     WindowBatch,
     check_batch,
@@ -38,35 +44,58 @@ from quartet.datasets.sensor_store.writing import (
 
 __all__ = ["ClaimError", "Cursor", "SensorTables", "SensorTablesDataset", "WindowBatch"]
 
-Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
 
 
-class SensorTables(Claims, History):
+class SensorTables(History):
     """The tables of one database, which are created on first use.
 
     Every method raises DatasetError if the database is unreachable, locked, full or damaged, and
     then has written nothing.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._ids = SensorIds()
-        self._made = False
+    def claim(self, job: str, minutes: float, take_over: bool = False) -> str:
+        """Claim a job and return the token of the claim.
 
-    @property
-    def name(self) -> str:
-        """Name of the database in messages, without a password."""
-        return self._database.name
+        Replaces a claim that has expired, or that belongs to a dead process of this machine, to
+        this process, or to the same job on Azure ML.
 
-    def make(self) -> None:
-        """Create missing tables."""
-        if not self._made:
-            make_tables(self._database)
-            self._made = True
+        Args:
+            job: `ingestion` or `scoring`.
+            minutes: Time until the claim expires unless it is renewed.
+            take_over: Whether to take over the claim of any other run.
 
-    def close(self) -> None:
-        """Close the connection; it is opened again when needed."""
-        self._database.close()
+        Raises:
+            ClaimError: Another run has the claim.
+        """
+        token = uuid.uuid4().hex
+        seconds = max(1, round(60 * minutes))
+        self._transact(lambda sql: take_claim(sql, job, token, seconds, take_over, self.name))
+        return token
+
+    def confirm(self, job: str, token: str) -> None:
+        """Renew a claim for its full time, from any process.
+
+        Raises:
+            ClaimError: Another run has taken over.
+        """
+        self._transact(lambda sql: renew_claim(sql, job, token, self.name))
+
+    def release(self, job: str, token: str) -> None:
+        """Release a claim; does nothing if another run has taken it over."""
+        self._transact(lambda sql: release_claim(sql, job, token))
+
+    @contextmanager
+    def hold_claim(self, job: str, minutes: float, take_over: bool = False) -> Iterator[str]:
+        """Hold a claim during a `with` block; arguments and errors as for `claim`."""
+        token = self.claim(job, minutes, take_over)
+        try:
+            yield token
+        finally:
+            try:
+                self.release(job, token)
+            except DatasetError as error:  # the claim expires by itself; keep the block's outcome
+                logger.warning("The claim on %s was not released: %s", job, error)
 
     def publish(self, batch: WindowBatch) -> int:
         """Write a batch in one transaction, and return its revision, which counts from 1.
@@ -88,7 +117,7 @@ class SensorTables(Claims, History):
             if written is not None:  # the response to an earlier attempt's commit was lost
                 return int(written)
             if batch.claim is not None:
-                renew(connection, INGESTION, batch.claim, self.name)
+                renew_claim(connection, INGESTION, batch.claim, self.name)
             self._check_length(row.window_seconds, batch.window_seconds)
             revision = (row.revision or 0) + 1
             write_batch(connection, batch, self._ids, revision, now)
@@ -151,7 +180,7 @@ class SensorTables(Claims, History):
 
         def write(connection: Connection) -> None:
             if claim is not None:
-                renew(connection, SCORING, claim, self.name)
+                renew_claim(connection, SCORING, claim, self.name)
             ids = self._ids.load(connection)
             write_anomalies(connection, ids, scored, anomalies)
             if device_alarms is not None:
@@ -168,7 +197,7 @@ class SensorTables(Claims, History):
 
         def move(connection: Connection) -> None:
             row, _ = lock_job(connection, SCORING)
-            renew(connection, SCORING, token, self.name)
+            renew_claim(connection, SCORING, token, self.name)
             found = to_cursor(row)
             if found == after:  # the response to an earlier attempt's commit was lost
                 return
@@ -180,10 +209,6 @@ class SensorTables(Claims, History):
             _move(connection, SCORING, after.revision, to_datetime(after.watermark))
 
         self._transact(move)
-
-    def _transact(self, work: Callable[[Connection], Result], *, writes: bool = True) -> Result:
-        self.make()
-        return self._database.transact(work, writes=writes)
 
 
 def _move(connection: Connection, job: str, revision: int, watermark: Any) -> None:
@@ -219,29 +244,18 @@ class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
         *,
         url: str,
         credentials: Mapping[str, str] | None = None,
-        timeout_seconds: int = 120,
-        attempts: int = 7,
-        wait_seconds: float = 1.0,
         metadata: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         """Describe the database.
 
         Args:
             url: SQLAlchemy URL; a relative SQLite path is relative to the Kedro project.
             credentials: `username` and `password`, or a complete `url` that replaces the other.
-            timeout_seconds: Time to wait for a response or a lock.
-            attempts: Maximum number of attempts of a transaction if the database is unreachable.
-            wait_seconds: Pause before the second attempt, doubled before each further one.
             metadata: Ignored here; read by plugins.
+            options: `timeout_seconds`, `attempts` and `wait_seconds`, as for `Database`.
         """
-        database = Database(
-            url,
-            credentials=credentials,
-            timeout_seconds=timeout_seconds,
-            attempts=attempts,
-            wait_seconds=wait_seconds,
-        )
-        self._tables = SensorTables(database)
+        self._tables = SensorTables(Database(url, credentials=credentials, **options))
         self.metadata = metadata
 
     def load(self) -> SensorTables:
