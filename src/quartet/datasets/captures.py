@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 
-from kedro.io.core import AbstractDataset, DatasetError
+from kedro.io.core import DatasetError
 
 from quartet.datasets.columns import parse_options
+from quartet.datasets.file import InputDataset
 from quartet.datasets.location import Location
 from quartet.datasets.sensor_store.reading_table import ReadingTable, TablePart, file_version
 from quartet.datasets.sensor_store.sensor_columns import COLUMNS_PARAMETER, SensorColumns
@@ -104,7 +104,7 @@ def _sort_key(file: CaptureFile) -> tuple[tuple[int, ...], str]:
     return (tuple(map(int, match.groups())) if match else _AFTER_ALL_TIMES), file.name
 
 
-class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
+class SensorSourceDataset(InputDataset[SensorSource]):
     """Provides the Event Hubs Capture files of a folder, or a table of readings.
 
     Capture names a file by hub, partition and time, such as
@@ -129,7 +129,7 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
         columns: dict[str, Any] | None = None,
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         """Configure the dataset.
 
@@ -137,21 +137,19 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
             filepath: Folder of capture files; local path or any fsspec URL.
             table: A delimited or Parquet file to read instead; local path or any fsspec URL.
             columns: Columns and formats of the table; None for the defaults.
-            credentials: Passed to the fsspec file system.
-            fs_args: Passed to the fsspec file system.
-            metadata: Ignored here; read by plugins.
+            credentials: Passed to the fsspec file systems of both.
+            fs_args: Passed to the fsspec file systems of both.
+            options: `metadata`, as for any file.
 
         Raises:
             DatasetError: One of `columns` does not exist, or is invalid.
         """
+        access = {"credentials": credentials, "fs_args": fs_args}
+        super().__init__(filepath=table or filepath, **access, **options)
         self._columns = parse_options(SensorColumns, columns, COLUMNS_PARAMETER)
-        self._folder = _absolute(Location.from_filepath(filepath, credentials, fs_args))
-        location = _absolute(Location.from_filepath(table, credentials, fs_args)) if table else None
-        self._table = ReadingTable(location, columns=self._columns) if location else None
-        # Hooks read these attributes, which all datasets of Kedro's file formats have.
-        self._filepath = PurePosixPath((location or self._folder).path)
-        self._protocol = (location or self._folder).protocol
-        self.metadata = metadata
+        self._folder = _absolute(Location.from_filepath(filepath, **access))
+        self._location = _absolute(self._location)
+        self._table = ReadingTable(self._location, columns=self._columns) if table else None
 
     def load(self) -> SensorSource:
         """Return the handle; files are read on demand.
@@ -178,21 +176,3 @@ class SensorSourceDataset(AbstractDataset[Any, SensorSource]):
                 f"{COLUMNS_PARAMETER}: describes the columns of a table, but capture files are "
                 "read; set --params sensor_table=FILE"
             )
-
-    def save(self, data: Any) -> None:
-        """Raise: readings cannot be saved.
-
-        Raises:
-            DatasetError: Always.
-        """
-        raise DatasetError(
-            f"{self._folder.path}: readings are read-only; remove this dataset from the outputs "
-            "of the node"
-        )
-
-    def _exists(self) -> bool:
-        return self._folder.exists() if self._table is None else self._table.location.exists()
-
-    def _describe(self) -> dict[str, Any]:
-        table = self._table.location.path if self._table else None
-        return {"filepath": self._folder.path, "table": table}

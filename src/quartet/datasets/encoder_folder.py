@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from kedro.io.core import AbstractDataset, DatasetError
+from kedro.io.core import DatasetError
 
+from quartet.datasets.file import InputDataset
 from quartet.datasets.location import Location
 
 AUTO, LEXICAL = "auto", "lexical"
@@ -30,7 +31,7 @@ class EncoderFolder:
     files: Mapping[str, bytes]
 
 
-class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
+class EncoderFolderDataset(InputDataset[EncoderFolder | None]):
     """Loads the files of a sentence encoder, in the layout of Sentence Transformers.
 
     The network is the only `.onnx` file of the folder or of its folder `onnx`, under any name.
@@ -44,14 +45,7 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
     """
 
     def __init__(
-        self,
-        *,
-        encoder: str,
-        folder: str,
-        configs: Sequence[str] = (),
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        self, *, encoder: str, folder: str, configs: Sequence[str] = (), **options: Any
     ) -> None:
         """Configure the dataset.
 
@@ -60,20 +54,12 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
                 it exists; `lexical` for no encoder.
             folder: Folder of the encoder that is fetched, which may be missing.
             configs: Names of configuration files to load as well, where they exist.
-            credentials: Passed to the fsspec file system.
-            fs_args: Passed to the fsspec file system.
-            metadata: Ignored here; read by plugins.
+            options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         self._encoder = encoder
-        self._path = folder if encoder == AUTO else encoder
+        self._path = folder if encoder in (AUTO, LEXICAL) else encoder
         self._configs = tuple(configs)
-        self._location = (
-            None if encoder == LEXICAL else Location.from_filepath(self._path, credentials, fs_args)
-        )
-        # Hooks read these attributes, which all datasets of Kedro's file formats have.
-        self._filepath = self._location and PurePosixPath(self._location.path)
-        self._protocol = self._location and self._location.protocol
-        self.metadata = metadata
+        super().__init__(filepath=self._path, **options)
 
     def load(self) -> EncoderFolder | None:
         """Return the files; None for no encoder.
@@ -82,7 +68,7 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
             DatasetError: The folder is missing, lacks the network or the tokenizer, or has several
                 networks.
         """
-        location = self._find()
+        location = self._find_folder()
         if location is None:
             return None
         files = {"model.onnx": replace(location, path=self._find_network(location)).read()}
@@ -100,26 +86,16 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
         Raises:
             DatasetError: As for `load`.
         """
-        location = self._find()
+        location = self._find_folder()
         if location is not None:
             self._find_network(location)
             if not _join(location, _TOKENIZER).exists():
                 raise DatasetError(_format_missing(location))
 
-    def save(self, data: Any) -> None:
-        """Raise: the dataset cannot be saved.
-
-        Raises:
-            DatasetError: Always.
-        """
-        raise DatasetError(
-            "EncoderFolderDataset is read-only; remove this dataset from the outputs of the node"
-        )
-
-    def _find(self) -> Location | None:
+    def _find_folder(self) -> Location | None:
         """Return the folder; None for no encoder."""
         location = self._location
-        if location is None:
+        if self._encoder == LEXICAL:
             return None
         location.filesystem.invalidate_cache()
         if location.filesystem.isdir(location.path):
@@ -146,11 +122,8 @@ class EncoderFolderDataset(AbstractDataset[Any, EncoderFolder | None]):
         raise DatasetError(f"{path}: has {len(networks)} .onnx files ({names}); {_HINT}")
 
     def _exists(self) -> bool:
-        return (
-            self._location is None
-            or self._encoder == AUTO
-            or bool(self._location.filesystem.isdir(self._location.path))
-        )
+        is_optional = self._encoder in (AUTO, LEXICAL)
+        return is_optional or bool(self._location.filesystem.isdir(self._location.path))
 
     def _describe(self) -> dict[str, Any]:
         return {"encoder": self._encoder}

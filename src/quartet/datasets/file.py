@@ -38,7 +38,7 @@ class FileDataset(AbstractDataset[Saved, Loaded], Generic[Saved, Loaded]):
         """
         self._location = Location.from_filepath(filepath, credentials, fs_args)
         # Hooks read these attributes, which all datasets of Kedro's file formats have.
-        self._filepath = PurePosixPath(self._location.path)
+        self._filepath: PurePosixPath | None = PurePosixPath(self._location.path)
         self._protocol = self._location.protocol
         self.metadata = metadata
 

@@ -8,11 +8,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Any
 
-from kedro.io.core import AbstractDataset, DatasetError
+from kedro.io.core import DatasetError
 
+from quartet.datasets.file import InputDataset
 from quartet.datasets.location import Location
 from quartet.datasets.picture_headers import MAX_MEGAPIXELS, PICTURE_SUFFIXES, SUFFIXES
 from quartet.datasets.pictures import Pixels, decode_picture, is_hidden
@@ -27,7 +27,7 @@ class PictureFolder(Mapping[str, Pixels]):
     ValueError, and logs one warning.
 
     Args:
-        location: The folder; None for an empty mapping.
+        location: The folder.
         sizes: Size in bytes of each file, by path relative to the folder.
         longest_side: Longest side in pixels to which larger pictures are scaled down.
         memory: Size of the cache in bytes of pixels.
@@ -36,7 +36,7 @@ class PictureFolder(Mapping[str, Pixels]):
 
     def __init__(
         self,
-        location: Location | None,
+        location: Location,
         sizes: Mapping[str, int],
         longest_side: int,
         memory: int,
@@ -81,7 +81,7 @@ class PictureFolder(Mapping[str, Pixels]):
         return len(self._sizes)
 
     def _read(self, name: str) -> Pixels:
-        if self._location is None or name not in self._sizes:
+        if name not in self._sizes:
             raise KeyError(name)
         if name in self.unreadable:
             raise ValueError(self.unreadable[name])
@@ -98,7 +98,7 @@ class PictureFolder(Mapping[str, Pixels]):
             raise ValueError(f"{path}: {error}") from error
 
 
-class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
+class PictureFolderDataset(InputDataset[PictureFolder]):
     """Loads the pictures of a folder and its subfolders, except hidden ones, by name.
 
     Pictures are loaded on demand. Without a folder the mapping is empty, and the node uses
@@ -120,9 +120,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         memory_mib: int = 512,
         max_megapixels: float = MAX_MEGAPIXELS,
         hint: str = "set a folder with pictures",
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         """Configure the dataset.
 
@@ -132,21 +130,16 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
             memory_mib: Size of the cache of pixels.
             max_megapixels: Most pixels of a picture, in millions.
             hint: End of the message if there are no pictures: what to do.
-            credentials: Passed to the fsspec file system.
-            fs_args: Passed to the fsspec file system.
-            metadata: Ignored here; read by plugins.
+            options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
-        self._location = (
-            None if folder is None else Location.from_filepath(folder, credentials, fs_args)
-        )
-        # Hooks read these attributes, which all datasets of Kedro's file formats have.
-        self._filepath = self._location and PurePosixPath(self._location.path)
-        self._protocol = self._location and self._location.protocol
+        super().__init__(filepath=folder or "", **options)
+        self._is_empty = folder is None
+        if self._is_empty:
+            self._filepath = None  # hooks have nothing to check or record
         self._longest_side = longest_side
         self._memory = memory_mib << 20
         self._max_megapixels = max_megapixels
         self._hint = hint
-        self.metadata = metadata
 
     def load(self) -> PictureFolder:
         """Return the mapping, sorted by name.
@@ -163,7 +156,7 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
         )
 
     def _list_sizes(self) -> dict[str, int]:
-        if self._location is None:
+        if self._is_empty:
             return {}
         filesystem, path = self._location.filesystem, self._location.path
         filesystem.invalidate_cache()
@@ -180,18 +173,5 @@ class PictureFolderDataset(AbstractDataset[Any, PictureFolder]):
             raise DatasetError(f"{path}: contains no pictures ({suffixes}); {self._hint}")
         return sizes
 
-    def save(self, data: Any) -> None:
-        """Raise: the dataset cannot be saved.
-
-        Raises:
-            DatasetError: Always.
-        """
-        raise DatasetError(
-            "PictureFolderDataset is read-only; remove this dataset from the outputs of the node"
-        )
-
     def _exists(self) -> bool:
-        return self._location is None or bool(self._location.filesystem.isdir(self._location.path))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"folder": self._location and self._location.path}
+        return self._is_empty or bool(self._location.filesystem.isdir(self._location.path))

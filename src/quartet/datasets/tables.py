@@ -204,7 +204,7 @@ class QuestionsDataset(InputDataset[pd.DataFrame]):
 
     def _read(self, file: Any) -> pd.DataFrame:
         path, size = self._location.path, self._location.filesystem.size(self._location.path)
-        suffixes = [suffix for suffix in self._filepath.suffixes if suffix != ".gz"]
+        suffixes = [suffix for suffix in PurePosixPath(path).suffixes if suffix != ".gz"]
         suffix = suffixes[-1] if suffixes else "missing"
         if suffix == ".parquet":
 

@@ -295,8 +295,3 @@ def test_unclosed_quotation_mark_counts_every_row_that_it_takes(tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(["TS,Device,Sensor,Value", *rows]) + "\n")
     (part,) = table(tmp_path / "t.csv").parts()
     assert (part.table.num_rows, len(part.malformed)) == (3, 7)
-
-
-def test_save_raises(tmp_path):
-    with pytest.raises(DatasetError, match="read-only"):
-        SensorSourceDataset(filepath=str(tmp_path)).save(1)

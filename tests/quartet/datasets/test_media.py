@@ -94,8 +94,3 @@ def test_encoding_is_lossless_as_png_and_accurate_as_jpeg():
     assert np.array_equal(decode_picture(encode_picture(pixels, ".png")), pixels)
     decoded = decode_picture(encode_picture(pixels, ".JPEG")).astype(int)
     assert np.abs(decoded - pixels).max() <= 8
-
-
-def test_save_raises(tmp_path):
-    with pytest.raises(DatasetError, match="read-only"):
-        MediaDataset(filepath=str(tmp_path / "a.mp4")).save("frames")

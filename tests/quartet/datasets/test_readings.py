@@ -188,8 +188,3 @@ def test_a_folder_may_be_on_any_storage():
     handle = store("memory://work/readings")
     handle.append("aa", readings(1, 2))
     assert found(store("memory://work/readings"), (1, 9)) == [1, 2]
-
-
-def test_a_store_cannot_be_saved(tmp_path):
-    with pytest.raises(DatasetError, match="can only be an input"):
-        ReadingStoreDataset(filepath=str(tmp_path)).save(1)

@@ -79,8 +79,3 @@ def test_database_of_another_optuna_version_raises(tmp_path):
     connection.close()
     with pytest.raises(DatasetError, match="the study database cannot be used"):
         open_storage(str(path))
-
-
-def test_save_raises(tmp_path):
-    with pytest.raises(DatasetError, match="read-only"):
-        dataset(tmp_path / "study.db").save("anything")

@@ -156,11 +156,6 @@ def test_missing_questions_raise_with_parameter(tmp_path):
         QuestionsDataset(filepath=str(tmp_path / "none.csv")).load()
 
 
-def test_save_of_questions_raises(tmp_path):
-    with pytest.raises(DatasetError, match="read-only"):
-        QuestionsDataset(filepath=str(tmp_path / "q.csv")).save(QUESTIONS)
-
-
 @pytest.mark.parametrize(
     ("column", "values", "kind"),
     [

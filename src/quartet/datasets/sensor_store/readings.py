@@ -6,7 +6,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 from kedro.io.core import DatasetError
 from numpy.typing import NDArray
 
-from quartet.datasets.file import FileDataset
+from quartet.datasets.file import HandleDataset
 from quartet.datasets.location import Location
 
 _NAME = re.compile(r"(?P<key>[0-9a-f]+)_(?P<first>-?\d+)_(?P<last>-?\d+)\.parquet")
@@ -214,7 +213,7 @@ def _to_parquet(table: pa.Table) -> bytes:
     return content
 
 
-class ReadingStoreDataset(FileDataset[Any, ReadingStore]):
+class ReadingStoreDataset(HandleDataset[ReadingStore]):
     """Loads a store of readings in a folder, through which ingestion reads and writes.
 
     ```yaml
@@ -227,12 +226,3 @@ class ReadingStoreDataset(FileDataset[Any, ReadingStore]):
     def load(self) -> ReadingStore:
         """Return the store; the folder may be missing."""
         return ReadingStore(self._location)
-
-    def save(self, data: Any) -> None:
-        """Raise an error, because ingestion stores readings through the loaded store."""
-        raise DatasetError(
-            f"{self._location.path}: a store of readings can only be an input of a node"
-        )
-
-    def _exists(self) -> bool:
-        return True  # a missing folder is an empty store
