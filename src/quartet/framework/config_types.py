@@ -38,22 +38,20 @@ def check_types(conf_source: Path, base_env: str, env: str) -> None:
         ValueError: A file or an entry is a list, text or empty where a mapping belongs, or
             changes a parameter that others refer to.
     """
-    base: dict[str, dict[str, Any]] = {}
-    for path, kind in _list_files(conf_source / env):
+    if env == base_env:
+        return
+    files = list(_list_files(conf_source / env))
+    base: dict[str, dict[Any, Any]] = {kind: {} for _, kind in files}
+    for path, kind in _list_files(conf_source / base_env):
+        if kind in base and isinstance(content := _read(path), Mapping):
+            base[kind] |= content
+    for path, kind in files:
         content = _read(path)
-        if content is None or env == base_env:
+        if content is None:
             continue
         if not isinstance(content, Mapping):
-            raise ValueError(_format_error(path, "", content, _EXAMPLES["globals"]))
-        if kind not in base:
-            files = [each for each, of in _list_files(conf_source / base_env) if of == kind]
-            contents = (_read(each) for each in files)
-            base[kind] = {
-                key: value
-                for entries in contents
-                if isinstance(entries, Mapping)
-                for key, value in entries.items()
-            }
+            example = f"a mapping of {_EXAMPLES['globals']}"
+            raise ValueError(_format_error(path, "", content, example))
         for key, value in content.items():
             _check_entry(path, kind, str(key), value, base[kind].get(key))
             if kind == "parameters" and value != base[kind].get(key):
@@ -61,36 +59,33 @@ def check_types(conf_source: Path, base_env: str, env: str) -> None:
 
 
 def _check_entry(path: Path, kind: str, key: str, value: Any, expected: Any) -> None:
-    """Raise if an entry of a file is not a mapping and has to be one."""
+    """Raise if an entry of a file is not a mapping and has to be one, or the reverse."""
     if isinstance(value, str) and "${" in value:
         return  # of a type that only Kedro knows
     needs_mapping = isinstance(expected, Mapping) or (
         kind in {"catalog", "credentials"} and not key.startswith("_")
     )
     if needs_mapping and not isinstance(value, Mapping):
-        raise ValueError(_format_error(path, key, value, _EXAMPLES[kind]))
-    if kind == "parameters" and isinstance(value, Mapping) and isinstance(expected, Mapping):
-        _check_parameters(path, key, value, expected)
+        raise ValueError(_format_error(path, key, value, f"a mapping of {_EXAMPLES[kind]}"))
     if kind == "globals" and isinstance(value, Mapping | list) and isinstance(expected, str):
-        raise ValueError(_format_error(path, key, value, "text", of_mapping=False))
+        raise ValueError(_format_error(path, key, value, "text"))
+    if kind == "parameters":
+        _check_parameters(path, key, value, expected)
 
 
-def _check_parameters(
-    path: Path, prefix: str, values: Mapping[Any, Any], expected: Mapping[Any, Any]
-) -> None:
-    """Raise if nested parameters have a list where `base` has a mapping, or the reverse.
+def _check_parameters(path: Path, key: str, value: Any, expected: Any) -> None:
+    """Raise if a parameter is a list where `base` has a mapping, or the reverse.
 
     Other values may take the place of a mapping, such as a number that of a range.
     """
-    for name, value in values.items():
-        key, other = f"{prefix}.{name}", expected.get(name)
-        if isinstance(value, list) and isinstance(other, Mapping):
-            raise ValueError(_format_error(path, key, value, _EXAMPLES["parameters"]))
-        if isinstance(value, Mapping) and isinstance(other, list):
-            example = "values, as in `[1, 2]`"
-            raise ValueError(_format_error(path, key, value, example, of_mapping=False))
-        if isinstance(value, Mapping) and isinstance(other, Mapping):
-            _check_parameters(path, key, value, other)
+    if isinstance(value, list) and isinstance(expected, Mapping):
+        example = f"a mapping of {_EXAMPLES['parameters']}"
+        raise ValueError(_format_error(path, key, value, example))
+    if isinstance(value, Mapping) and isinstance(expected, list):
+        raise ValueError(_format_error(path, key, value, "values, as in `[1, 2]`"))
+    if isinstance(value, Mapping) and isinstance(expected, Mapping):
+        for name, item in value.items():
+            _check_parameters(path, f"{key}.{name}", item, expected.get(name))
 
 
 def _check_references(path: Path, key: str, value: Any, base: Mapping[str, Any]) -> None:
@@ -113,12 +108,9 @@ def _find_references(reference: str, values: Mapping[Any, Any], prefix: str) -> 
             yield f"{prefix}{name}"
 
 
-def _format_error(
-    path: Path, key: str, value: Any, example: str, *, of_mapping: bool = True
-) -> str:
+def _format_error(path: Path, key: str, value: Any, expected: str) -> str:
     where = f"{path}: '{key}'" if key else f"{path}: the file"
     found = _NAMES.get(type(value), str(value))
-    expected = f"a mapping of {example}" if of_mapping else example
     return f"{where} is {found}, expected {expected}; fix or remove it"
 
 
