@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import logging
 import re
 import zlib
@@ -21,7 +20,7 @@ from quartet.datasets.compression import open_text_table
 from quartet.datasets.file import InputDataset
 from quartet.datasets.location import Location
 from quartet.datasets.question_columns import ColumnChooser, Table, to_text
-from quartet.datasets.tables import find_separator, join_title_and_body, read_parquet, read_rows
+from quartet.datasets.tables import join_title_and_body, read_parquet, read_text_rows
 
 logger = logging.getLogger(__name__)
 
@@ -217,13 +216,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         return _join_text(rows.assign(line=np.arange(1, len(rows) + 1)))
 
     def _read_text(self, content: Any, path: str, table: Table) -> pd.DataFrame:
-        text = io.TextIOWrapper(content, "utf-8-sig", errors="surrogateescape", newline="")
-        separator = find_separator(next((line for line in text if line.strip()), ""), path)
-        text.seek(0)
-        rows = list(read_rows(text, separator))
-        text.detach()  # the caller closes the file
-        if not rows:
-            raise DatasetError(f"{path}: is empty, expected at least one row; export it again")
+        rows, separator = read_text_rows(content, path)
         names, rows = self._split_header(rows, table, separator, path)
         width = len(names)
         complete = [row for _, row in rows if len(row) == width]

@@ -103,26 +103,18 @@ class TSVDataset(FileDataset[Frames, pd.DataFrame]):
 
     def _parse(self, file: IO[bytes], path: str) -> pd.DataFrame:
         width = len(self._columns)
-        rows: list[list[Any]] = []
-        valid_rows, first_row = 0, None
-        text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
-        for line, row in read_rows(text):
-            first_row = first_row or row
-            if len(row) == width:
-                valid_rows += 1
-                rows.append([*row, line])
-            else:
-                rows.append([row[0], *[None] * (width - 1), line])
-        text.detach()  # the caller closes the file
-        if not rows:
-            raise DatasetError(f"{path}: is empty, expected at least one row; export it again")
-        if not valid_rows:
+        rows, _ = read_text_rows(file, path, "\t")
+        if not any(len(row) == width for _, row in rows):
             raise DatasetError(
                 f"{path}: expected {width} tab-separated columns "
-                f"({', '.join(self._columns)}) and no header, found {len(first_row or [])} "
+                f"({', '.join(self._columns)}) and no header, found {len(rows[0][1])} "
                 "columns; export it as TSV"
             )
-        return pd.DataFrame(rows, columns=[*self._columns, "line"])
+        missing = [None] * (width - 1)
+        return pd.DataFrame(
+            [[*(row if len(row) == width else [row[0], *missing]), line] for line, row in rows],
+            columns=[*self._columns, "line"],
+        )
 
     def save(self, data: Frames) -> None:
         """Write a table, or its parts one after the other."""
@@ -249,7 +241,28 @@ def find_separator(header: str, path: str) -> str:
     return max(",;|", key=unquoted.count)
 
 
-def read_rows(text: Iterable[str], separator: str = "\t") -> Iterator[tuple[int, list[str]]]:
+def read_text_rows(
+    file: IO[bytes], path: str, separator: str | None = None
+) -> tuple[list[tuple[int, list[str]]], str]:
+    """Return line number and values of all rows, and the separator, detected by default.
+
+    Bytes that are not UTF-8 become surrogates.
+
+    Raises:
+        DatasetError: There are no rows.
+    """
+    text = io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+    if separator is None:
+        separator = find_separator(next((line for line in text if line.strip()), ""), path)
+        text.seek(0)
+    rows = list(_read_rows(text, separator))
+    text.detach()  # the caller closes the file
+    if not rows:
+        raise DatasetError(f"{path}: is empty, expected at least one row; export it again")
+    return rows, separator
+
+
+def _read_rows(text: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the values of each row; skip empty lines.
 
     A value in quotes may span lines; the line number is that of its first line. If a value begins
