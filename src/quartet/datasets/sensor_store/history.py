@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +18,6 @@ from quartet.datasets.sensor_store.database import Database
 from quartet.datasets.sensor_store.rows import VALUES_PER_STATEMENT, checksum_rows, read_columns
 from quartet.datasets.sensor_store.schema import (
     INGESTION,
-    STATISTICS,
     Cursor,
     anomalies,
     device_alarms,
@@ -37,24 +37,8 @@ _DAMAGED = (
     "and ingest all files again"
 )
 _MOMENT = "datetime64[s]"
-_WINDOW_COLUMNS = {
-    "readings": np.int64,
-    **dict.fromkeys(STATISTICS, np.float64),
-    "revision": np.int64,
-}
-_ANOMALY_COLUMNS = {
-    "score": np.float64,
-    "threshold": np.float64,
-    "model_version": object,
-    "revision": np.int64,
-}
-_DEVICE_ALARM_COLUMNS = {
-    "score": np.float64,
-    "threshold": np.float64,
-    "event_start": _MOMENT,
-    "sensors": object,
-    "revision": np.int64,
-}
+_KINDS: dict[type, Any] = {int: np.int64, float: np.float64, str: object, datetime: _MOMENT}
+"""NumPy types of the tables' columns."""
 _BLOCK = 200_000
 """Windows per block: about 50 MB, with their features."""
 
@@ -108,8 +92,7 @@ class History:
             until: Upper bound, inclusive; None for no bound.
             pairs: Read only the windows of these (device, sensor); None for all.
         """
-        conditions = [_ended(windows, since, until)]
-        return self._read_by_key(windows, _WINDOW_COLUMNS, conditions, pairs)
+        return self._read_by_key(windows, [_ended(windows, since, until)], pairs)
 
     def new_windows(self, after: Cursor | None, until: Cursor) -> pd.DataFrame:
         """Return closed windows that are new or changed since the last scoring.
@@ -121,7 +104,7 @@ class History:
             after: Cursor of scoring; None before the first scoring.
             until: Cursor of ingestion; windows that end after its watermark are still open.
         """
-        return self._read_by_key(windows, _WINDOW_COLUMNS, _unscored(after, until))
+        return self._read_by_key(windows, _unscored(after, until))
 
     def window_blocks(
         self, since: pd.Timestamp, until: pd.Timestamp, most: int = _BLOCK
@@ -180,8 +163,7 @@ class History:
         Columns: device, sensor, window_end (datetime64[s], UTC), score, threshold,
         model_version, revision.
         """
-        conditions = [_ended(anomalies, since, until)]
-        return self._read_by_key(anomalies, _ANOMALY_COLUMNS, conditions)
+        return self._read_by_key(anomalies, [_ended(anomalies, since, until)])
 
     def device_alarms(
         self, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None
@@ -191,8 +173,7 @@ class History:
         Columns: device, sensor (the most unusual one), window_end, score, threshold, event_start
         (datetime64[s], UTC), sensors, revision.
         """
-        conditions = [_ended(device_alarms, since, until)]
-        return self._read_by_key(device_alarms, _DEVICE_ALARM_COLUMNS, conditions)
+        return self._read_by_key(device_alarms, [_ended(device_alarms, since, until)])
 
     def files(self) -> pd.DataFrame:
         """Return the ledger of files, sorted by name.
@@ -262,7 +243,6 @@ class History:
     def _read_by_key(
         self,
         table: Table,
-        columns: Mapping[str, Any],
         conditions: Sequence[ColumnElement[bool]],
         pairs: Iterable[Pair] | None = None,
     ) -> pd.DataFrame:
@@ -270,17 +250,15 @@ class History:
 
         Args:
             table: The table.
-            columns: NumPy types of the columns beyond the key.
             conditions: Mutually exclusive conditions, one of which must hold for a row.
             pairs: Read only the rows of these sensors; None for all.
 
         Raises:
             DatasetError: A row was damaged, or changed by another program.
         """
-        kinds = [np.int32, _MOMENT, *columns.values()]
-        query = select(table.c.sensor_id, table.c.window_end, *[table.c[name] for name in columns])
-        if table is windows:
-            query, kinds = query.add_columns(windows.c.checksum), [*kinds, np.int64]
+        columns = [column for column in table.c if column.name not in ("sensor_id", "window_end")]
+        query = select(table.c.sensor_id, table.c.window_end, *columns)
+        kinds = [np.int32, _MOMENT, *(_KINDS[column.type.python_type] for column in columns)]
         chosen = None if pairs is None else set(pairs)
 
         def read(connection: Connection) -> tuple[list[list[Any]], dict[Pair, int]]:
@@ -301,7 +279,8 @@ class History:
         parts = parts or [[np.empty(0, kind) for kind in kinds]]
         sensor, end, *values = [np.concatenate(column) for column in zip(*parts, strict=True)]
         if table is windows:
-            *values, checksum = values
+            columns.pop()
+            checksum = values.pop()
             self._check_windows(checksum, [end, sensor, *values])
         names = sorted(ids)
         rank = np.zeros(max(ids.values(), default=0) + 1, np.int32)
@@ -314,7 +293,7 @@ class History:
         device, name = (np.array([pair[part] for pair in names], object) for part in (0, 1))
         frame = {"device": device[index], "sensor": name[index]}
         frame["window_end"] = end[order]
-        frame |= {name: column[order] for name, column in zip(columns, values, strict=True)}
+        frame |= {column.name: value[order] for column, value in zip(columns, values, strict=True)}
         return pd.DataFrame(frame, copy=False)
 
     def _check_windows(self, stored: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> None:
