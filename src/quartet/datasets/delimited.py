@@ -99,8 +99,8 @@ def detect_decimal(columns: Sequence[pa.ChunkedArray], where: str, parameter: st
     with_comma = [column.filter(pc.match_substring(column, ",")) for column in texts]
     if not any(map(len, with_comma)):
         return None
-    is_comma = any(_find(column, _DECIMAL_COMMA) for column in with_comma)
-    if is_comma != any(_find(column, _DECIMAL_POINT) for column in texts):
+    is_comma = any(count_matches(column, _DECIMAL_COMMA) for column in with_comma)
+    if is_comma != any(count_matches(column, _DECIMAL_POINT) for column in texts):
         return "comma" if is_comma else "point"
     if is_comma:
         return None  # rows with a comma are not numbers then
@@ -142,6 +142,6 @@ def _split(line: str, separator: str) -> list[str]:
         return [line]
 
 
-def _find(texts: pa.ChunkedArray, pattern: str) -> int:
-    """Return the number of texts that match."""
+def count_matches(texts: pa.ChunkedArray, pattern: str) -> int:
+    """Return the number of texts in which a regular expression is found."""
     return int(pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0)

@@ -63,17 +63,17 @@ class DumpFile:
         """Yield the content, decompressed if its first bytes are those of gzip or bzip2."""
         with ExitStack() as stack:
             file = stack.enter_context(self.location.filesystem.open(self.name, "rb"))
-            bar = stack.enter_context(
-                tqdm(
+            reading = stack.enter_context(
+                tqdm.wrapattr(
+                    file,
+                    "read",
                     desc=PurePosixPath(self.name).name,
                     total=self.location.filesystem.size(self.name),
-                    unit="B",
-                    unit_scale=True,
                     disable=None,
                     delay=2,
                 )
             )
-            chunks = _read_chunks(file, bar)
+            chunks = iter(lambda: reading.read(_CHUNK_BYTES), b"")
             first = next(chunks, b"")
             check_no_archive(self.name, first, "XML")
             magics = (magic for magic in _DECOMPRESSORS if first.startswith(magic))
@@ -119,12 +119,6 @@ def _expand(stream: Any, content: bytes) -> Iterator[bytes]:
         content = getattr(stream, "unconsumed_tail", b"")
         if stream.eof:
             return
-
-
-def _read_chunks(file: Any, bar: tqdm[Any]) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK_BYTES):
-        bar.update(len(chunk))
-        yield chunk
 
 
 class DumpFileDataset(FileDataset[bytes | Iterable[bytes], DumpFile]):

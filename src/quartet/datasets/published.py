@@ -41,19 +41,15 @@ class PublishedFolder:
         Args:
             names: Paths of the files relative to the folder, all in the same folder.
         """
-        targets = [f"{self._location.path}/{name}" for name in names]
-        folder = Path(targets[0]).parent if self._location.is_local else None
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
         # In a hidden folder, so that watchers of new files see only complete ones.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as temporary:
-            paths = [Path(temporary) / Path(name).name for name in names]
+        with self._open_temporary(names[0]) as temporary:
+            paths = [temporary / Path(name).name for name in names]
             yield paths
-            for path, target in zip(paths, targets, strict=True):
-                if folder is not None:
-                    path.replace(target)
+            for path, name in zip(paths, names, strict=True):
+                if self._location.is_local:
+                    path.replace(self.get_path(name))
                 else:  # On blob storage a file appears when its upload is complete.
-                    self._location.filesystem.put_file(os.fspath(path), target)
+                    self._location.filesystem.put_file(os.fspath(path), self.get_path(name))
 
     @contextmanager
     def rehearse(self, name: str) -> Generator[Path]:
@@ -69,13 +65,19 @@ class PublishedFolder:
             OSError: The folder cannot be written.
         """
         self.check_name(name)
-        folder = Path(f"{self._location.path}/{name}").parent if self._location.is_local else None
+        if self._location.is_local and Path(self.get_path(name)).is_dir():
+            raise ValueError(f"{self.get_path(name)}: is a folder; rename it")
+        with self._open_temporary(name) as temporary:
+            yield temporary / Path(name).name
+
+    @contextmanager
+    def _open_temporary(self, name: str) -> Generator[Path]:
+        """Provide a temporary folder beside a file, or anywhere if the file is not local."""
+        folder = Path(self.get_path(name)).parent if self._location.is_local else None
         if folder is not None:
-            if Path(self._location.path, name).is_dir():
-                raise ValueError(f"{self.get_path(name)}: is a folder; rename it")
             folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished_") as temporary:
-            yield Path(temporary) / Path(name).name
+            yield Path(temporary)
 
     def check_name(self, name: str) -> None:
         """Check the length of a file's name, in bytes, as file systems count.
@@ -96,13 +98,12 @@ class PublishedFolder:
     @contextmanager
     def fetch(self, name: str) -> Generator[Path]:
         """Provide a local path of a published file for the duration of the block."""
-        source = f"{self._location.path}/{name}"
         if self._location.is_local:
-            yield Path(source)
+            yield Path(self.get_path(name))
             return
         with tempfile.TemporaryDirectory() as temporary:
             path = Path(temporary) / Path(name).name
-            self._location.filesystem.get_file(source, os.fspath(path))
+            self._location.filesystem.get_file(self.get_path(name), os.fspath(path))
             yield path
 
     def get_path(self, name: str) -> str:

@@ -347,18 +347,18 @@ def _pin(distribution: str) -> str:
 
 def _describe_model(client: Any, name: str, card: str) -> None:
     """Make the card of the new version the description of the model, where there are such."""
-    from mlflow.exceptions import MlflowException
+    import mlflow
 
     if card:
-        with suppress(MlflowException):  # Azure ML has no descriptions of models
+        with suppress(mlflow.MlflowException):  # Azure ML has no descriptions of models
             client.update_registered_model(name, card)
 
 
 def _set_alias(client: Any, created: Any, last: Any | None) -> None:
     """Make a new version `champion`, or `candidate` if an earlier one was made champion again."""
-    from mlflow.exceptions import MlflowException
+    import mlflow
 
-    with suppress(MlflowException):  # Azure ML has no aliases
+    with suppress(mlflow.MlflowException):  # Azure ML has no aliases
         champion = client.get_registered_model(created.name).aliases.get("champion")
         replaces_last = champion is None or (last and str(champion) == str(last.version))
         alias = "champion" if replaces_last else "candidate"
@@ -366,10 +366,10 @@ def _set_alias(client: Any, created: Any, last: Any | None) -> None:
 
 
 def _create_registered_model(client: Any, name: str) -> None:
-    from mlflow.exceptions import MlflowException
+    import mlflow
 
     try:
         client.create_registered_model(name)
-    except MlflowException as error:
+    except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

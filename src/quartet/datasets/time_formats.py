@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from kedro.io.core import DatasetError
 
+from quartet.datasets.delimited import count_matches
+
 ISO = "ISO 8601"
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 """Number of each unit in a second."""
@@ -89,7 +91,7 @@ def detect_time_format(column: pa.ChunkedArray, where: str, parameter: str) -> s
     if not pa.types.is_string(column.type):
         return ISO  # times already, or nothing that can be one
     sample = column.slice(0, _SAMPLE)
-    if not len(sample) or _count_matches(sample, _ISO_LIKE):
+    if not len(sample) or count_matches(sample, _ISO_LIKE):
         return ISO
     for shape, formats in _SHAPES:
         alike = sample.filter(pc.match_substring_regex(sample, shape))
@@ -98,7 +100,7 @@ def detect_time_format(column: pa.ChunkedArray, where: str, parameter: str) -> s
             assert separator is not None
             candidates = [each.format(separator[1]) for each in formats]
             return _detect_order(column, candidates, where, parameter)
-    if _count_matches(sample, _NUMBER):
+    if count_matches(sample, _NUMBER):
         return _detect_unit(column, where, parameter)
     return ISO
 
@@ -126,10 +128,6 @@ def to_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return column.cast(pa.string()) if pa.types.is_large_string(column.type) else column
-
-
-def _count_matches(texts: pa.ChunkedArray, pattern: str) -> int:
-    return int(pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0)
 
 
 def _detect_order(
