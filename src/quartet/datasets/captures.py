@@ -85,7 +85,7 @@ class SensorSource:
         Raises:
             FileNotFoundError: The file was deleted after it was listed.
         """
-        return replace(self.folder, path=f"{self.folder.path}/{name}").read()
+        return self.folder.join(name).read()
 
     def parts(self) -> Iterator[TablePart]:
         """Yield the table in parts; nothing if there is no table."""

@@ -73,7 +73,7 @@ class EncoderFolderDataset(InputDataset[EncoderFolder | None]):
             return None
         files = {"model.onnx": replace(location, path=self._find_network(location)).read()}
         for name in (_TOKENIZER, *self._configs):
-            file = _join(location, name)
+            file = location.join(name)
             if file.exists():
                 files[name] = file.read()
         if _TOKENIZER not in files:
@@ -89,7 +89,7 @@ class EncoderFolderDataset(InputDataset[EncoderFolder | None]):
         location = self._find_folder()
         if location is not None:
             self._find_network(location)
-            if not _join(location, _TOKENIZER).exists():
+            if not location.join(_TOKENIZER).exists():
                 raise DatasetError(_format_missing(location))
 
     def _find_folder(self) -> Location | None:
@@ -127,10 +127,6 @@ class EncoderFolderDataset(InputDataset[EncoderFolder | None]):
 
     def _describe(self) -> dict[str, Any]:
         return {"encoder": self._encoder}
-
-
-def _join(location: Location, name: str) -> Location:
-    return replace(location, path=f"{location.path.rstrip('/')}/{name}")
 
 
 def _format_missing(location: Location) -> str:

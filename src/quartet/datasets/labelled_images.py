@@ -87,6 +87,7 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
         """
         super().__init__(filepath=filepath, **options)
         self._options = {name: value for name, value in options.items() if name != "metadata"}
+        self._root = self._location.parent
         self._part: Part = part
         self._content: Content = content
 
@@ -112,10 +113,6 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
             return None
         raise DatasetError(self._format_missing())
 
-    @property
-    def _root(self) -> Location:
-        return replace(self._location, path=str(PurePosixPath(self._location.path).parent))
-
     def _open_idx(self, location: Location) -> IDXDataset:
         path = location.path
         if not location.is_local:
@@ -134,13 +131,8 @@ class LabelledImagesDataset(InputDataset[Array | Pictures | None]):
 
     def _list(self, path: str) -> list[dict[str, Any]]:
         """Return the entries of a folder that are not hidden, sorted; none without the folder."""
-        filesystem = self._location.filesystem
-        filesystem.invalidate_cache()
-        if not filesystem.isdir(path):
-            return []
-        entries = filesystem.ls(path, detail=True)
-        shown = [entry for entry in entries if not is_hidden(PurePosixPath(entry["name"]).name)]
-        return sorted(shown, key=lambda entry: str(entry["name"]))
+        entries = replace(self._location, path=path).list_entries()
+        return [entry for entry in entries if not is_hidden(PurePosixPath(entry["name"]).name)]
 
     def _find_file(self, part: Part, content: Content) -> Location | None:
         """Return the file with a part's content: one of its own, of its part, or of all parts."""

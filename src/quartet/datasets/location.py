@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
@@ -60,6 +61,22 @@ class Location:
         """Replace the file."""
         with self.filesystem.open(self.path, "wb") as file:
             file.write(content)
+
+    def join(self, name: str) -> Location:
+        """Return the location of a file or folder below this folder."""
+        return replace(self, path=f"{self.path.rstrip('/')}/{name}")
+
+    @property
+    def parent(self) -> Location:
+        """The folder of this file or folder."""
+        return replace(self, path=str(PurePosixPath(self.path).parent))
+
+    def list_entries(self) -> list[dict[str, Any]]:
+        """Return the entries of the folder as fsspec does, sorted; none without the folder."""
+        self.filesystem.invalidate_cache()
+        if not self.filesystem.isdir(self.path):
+            return []
+        return sorted(self.filesystem.ls(self.path, detail=True), key=lambda each: each["name"])
 
     @property
     def listed_path(self) -> str:

@@ -7,7 +7,6 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from kedro.io.core import DatasetError
@@ -85,17 +84,16 @@ class PictureFolder(Mapping[str, Pixels]):
             raise KeyError(name)
         if name in self.unreadable:
             raise ValueError(self.unreadable[name])
-        path = f"{self._location.path.rstrip('/')}/{name}"
+        location = self._location.join(name)
         try:
-            content = replace(self._location, path=path).read()
-            return decode_picture(content, self._longest_side, self._max_megapixels)
+            return decode_picture(location.read(), self._longest_side, self._max_megapixels)
         except (ValueError, OSError) as error:
             with self._lock:
                 is_new = name not in self.unreadable
                 self.unreadable[name] = str(error)
             if is_new:
-                logger.warning("%s cannot be read and is skipped: %s", path, error)
-            raise ValueError(f"{path}: {error}") from error
+                logger.warning("%s cannot be read and is skipped: %s", location.path, error)
+            raise ValueError(f"{location.path}: {error}") from error
 
 
 class PictureFolderDataset(InputDataset[PictureFolder]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -84,9 +84,7 @@ class Predictions:
 
     def locate_hour(self, hour: pd.Timestamp) -> Location:
         """Return the location of the file of an hour, which need not exist."""
-        folder = self.location.path.rstrip("/")
-        path = f"{folder}/date={hour:%Y-%m-%d}/hour={hour:%H}/predictions.parquet"
-        return replace(self.location, path=path)
+        return self.location.join(f"date={hour:%Y-%m-%d}/hour={hour:%H}/predictions.parquet")
 
 
 class PartitionedPredictionsDataset(FileDataset[pd.DataFrame, Predictions]):

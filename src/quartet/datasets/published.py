@@ -18,7 +18,7 @@ _MAX_NAME_BYTES = 255
 
 @dataclass(frozen=True)
 class PublishedFolder:
-    """A folder of finished files."""
+    """A folder of finished files, whose names are paths relative to it."""
 
     _location: Location
 
@@ -27,20 +27,13 @@ class PublishedFolder:
         """Provide a local path to write a file to, and publish it when the block succeeds.
 
         An existing file of that name remains until then, and if the block raises an exception.
-
-        Args:
-            name: Path of the file relative to the folder.
         """
         with self.create_all([name]) as (path,):
             yield path
 
     @contextmanager
     def create_all(self, names: Sequence[str]) -> Generator[list[Path]]:
-        """Provide local paths to write files to, and publish all when the block succeeds.
-
-        Args:
-            names: Paths of the files relative to the folder, all in the same folder.
-        """
+        """Provide local paths as `create` does for several files of one folder."""
         # In a hidden folder, so that watchers of new files see only complete ones.
         with self._open_temporary(names[0]) as temporary:
             paths = [temporary / Path(name).name for name in names]
@@ -56,9 +49,6 @@ class PublishedFolder:
         """Provide a local path as `create` does, and publish nothing.
 
         What is written there shows that a file of this name can be published here.
-
-        Args:
-            name: Path of the file relative to the folder.
 
         Raises:
             ValueError: The name is too long, or that of a folder.
@@ -81,9 +71,6 @@ class PublishedFolder:
 
     def check_name(self, name: str) -> None:
         """Check the length of a file's name, in bytes, as file systems count.
-
-        Args:
-            name: Path of the file relative to the folder.
 
         Raises:
             ValueError: A part of it is too long.
@@ -108,7 +95,7 @@ class PublishedFolder:
 
     def get_path(self, name: str) -> str:
         """Return the path of a file, for messages and reports."""
-        return f"{self._location.path}/{name}"
+        return self._location.join(name).path
 
 
 class PublishedFolderDataset(HandleDataset[PublishedFolder]):

@@ -87,6 +87,7 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
             options: `credentials`, `fs_args` and `metadata`, as for any file.
         """
         super().__init__(filepath=filepath, **options)
+        self._root = self._location.parent
         self._table: Table = table
         self._chooser = ColumnChooser(columns, parameter)
 
@@ -127,17 +128,9 @@ class QuestionTableDataset(InputDataset[pd.DataFrame]):
         answers = answered[["AnswerId", "Answer", "line"]].drop_duplicates("AnswerId")
         return answers.set_axis(["Id", "Text0", "line"], axis=1).reset_index(drop=True)
 
-    @property
-    def _root(self) -> Location:
-        return replace(self._location, path=str(PurePosixPath(self._location.path).parent))
-
     def _list_tables(self) -> list[str]:
         """Return the paths of the tables in the folder, except tables of new questions."""
-        filesystem, root = self._location.filesystem, self._root.path
-        filesystem.invalidate_cache()
-        if not filesystem.isdir(root):
-            return []
-        names = sorted(str(path) for path in filesystem.ls(root, detail=False))
+        names = [str(entry["name"]) for entry in self._root.list_entries()]
         tables = [name for name in names if _suffix(name) in (*_TABLES, *_WORKBOOKS)]
         return [name for name in tables if _get_role(name) != "questions"]
 

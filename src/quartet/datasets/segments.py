@@ -27,16 +27,12 @@ class SegmentStore:
 
     def names(self, key: str) -> set[str]:
         """Return the names of the stored segments."""
-        filesystem, folder = self._location.filesystem, self._folder(key)
-        filesystem.invalidate_cache()
-        if not filesystem.isdir(folder):
-            return set()
-        paths = (PurePosixPath(str(path)) for path in filesystem.ls(folder, detail=False))
+        paths = (PurePosixPath(entry["name"]) for entry in self._location.join(key).list_entries())
         return {path.name for path in paths if path.suffix != _UNFINISHED}
 
     def write(self, key: str, name: str, content: bytes) -> None:
         """Store a segment, replacing one of the same name."""
-        replace(self._location, path=f"{self._folder(key)}/{name}").write(content)
+        self._location.join(f"{key}/{name}").write(content)
 
     def sources(self, key: str, names: Sequence[str]) -> Sequence[str | BinaryIO]:
         """Return segments, loaded on access: local paths, or files in memory with a `name`."""
@@ -44,16 +40,13 @@ class SegmentStore:
 
     def read(self, key: str, name: str) -> bytes:
         """Return the content of a segment."""
-        return replace(self._location, path=f"{self._folder(key)}/{name}").read()
+        return self._location.join(f"{key}/{name}").read()
 
     def clear(self, key: str) -> None:
         """Delete the segments of a key."""
-        folder = self._folder(key)
-        if self._location.filesystem.exists(folder):
-            self._location.filesystem.rm(folder, recursive=True)
-
-    def _folder(self, key: str) -> str:
-        return f"{self._location.path}/{key}"
+        folder = self._location.join(key)
+        if folder.exists():
+            folder.filesystem.rm(folder.path, recursive=True)
 
 
 @dataclass(frozen=True)
@@ -75,10 +68,10 @@ class _Sources(Sequence[str | BinaryIO]):
         if isinstance(index, slice):
             return replace(self, names=self.names[index])
         name = self.names[index]
-        location = self.store._location
+        location = self.store._location.join(f"{self.key}/{name}")
         if location.is_local:
-            return f"{self.store._folder(self.key)}/{name}"
-        file = io.BytesIO(self.store.read(self.key, name))
+            return location.path
+        file = io.BytesIO(location.read())
         file.name = name
         return file
 

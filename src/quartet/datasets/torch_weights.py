@@ -152,20 +152,11 @@ class WeightsDataset(FileDataset[Weights, Weights]):
 
     def _format_missing(self) -> str:
         path = PurePosixPath(self._location.path)
-        names = self._list_names(str(path.parent))
+        found = (PurePosixPath(each["name"]) for each in self._location.parent.list_entries())
+        names = sorted({each.stem for each in found if each.suffix in self.suffixes})
         if self._kind is None or not names:
             return f"{path}: no such file; {self._hint}"
         return f"unknown {self._kind} '{path.stem}'; known: {', '.join(names)} ({path.parent})"
-
-    def _list_names(self, folder: str) -> list[str]:
-        """Return the names of the weights in a folder."""
-        filesystem = self._location.filesystem
-        filesystem.invalidate_cache()
-        try:
-            paths = map(PurePosixPath, filesystem.ls(folder, detail=False))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return sorted({path.stem for path in paths if path.suffix in self.suffixes})
 
 
 def _check_name(name: str, kind: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -165,10 +165,8 @@ class ReadingStore:
 
     def _listed(self) -> list[_Part]:
         if self._parts is None:
-            filesystem, folder = self._location.filesystem, self._location.path
-            filesystem.invalidate_cache()
-            paths = filesystem.ls(folder, detail=False) if filesystem.isdir(folder) else []
-            matches = (_NAME.fullmatch(PurePosixPath(path).name) for path in sorted(paths))
+            names = (PurePosixPath(each["name"]).name for each in self._location.list_entries())
+            matches = map(_NAME.fullmatch, names)
             self._parts = [
                 _Part(match[0], match["key"], int(match["first"]), int(match["last"]))
                 for match in matches
@@ -181,7 +179,7 @@ class ReadingStore:
             self._location.filesystem.rm_file(self._at(part).path)
 
     def _at(self, part: _Part) -> Location:
-        return replace(self._location, path=f"{self._location.path.rstrip('/')}/{part.file}")
+        return self._location.join(part.file)
 
 
 def _overlap(
