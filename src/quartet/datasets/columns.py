@@ -102,11 +102,7 @@ def match_columns(
 
 
 def check_unique_columns(dataset: str, names: Iterable[object]) -> None:
-    """Check that no column appears twice: nobody knows which of them is meant.
-
-    Args:
-        dataset: Name of the dataset, or path of the file.
-        names: The header of the table.
+    """Check that no column of a dataset or file appears twice.
 
     Raises:
         DatasetError: A name appears twice.

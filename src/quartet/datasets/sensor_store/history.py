@@ -111,13 +111,8 @@ class History:
     ) -> Iterator[pd.DataFrame]:
         """Yield the windows that end in (since, until] in consecutive blocks of time.
 
-        Columns and order within a block are those of `read_windows`. A block is read when it is
-        requested.
-
-        Args:
-            since: Lower bound, exclusive.
-            until: Upper bound, inclusive.
-            most: Approximate number of windows in a block; those with the same end stay together.
+        Columns and order within a block are those of `read_windows`. A block has about `most`
+        windows, as those with the same end stay together, and is read when it is requested.
         """
         counts = self.window_counts(since=since, until=until)
         block = (counts["windows"].cumsum() - 1) // most
@@ -147,13 +142,9 @@ class History:
 
     def totals(self) -> tuple[int, int]:
         """Return the number of windows and of sensors."""
-        counts = (
-            select(func.count()).select_from(table).scalar_subquery()
-            for table in (windows, sensors)
-        )
-        query = select(*counts)
-        found = self._read(lambda connection: connection.execute(query).one())
-        return int(found[0]), int(found[1])
+        queries = [select(func.count()).select_from(table) for table in (windows, sensors)]
+        count, pairs = self._read(lambda sql: [int(sql.scalar(each) or 0) for each in queries])
+        return count, pairs
 
     def anomalies(
         self, *, since: pd.Timestamp | None = None, until: pd.Timestamp | None = None

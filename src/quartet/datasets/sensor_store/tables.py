@@ -39,7 +39,6 @@ from quartet.datasets.sensor_store.writing import (
     check_batch,
     write_anomalies,
     write_batch,
-    write_device_alarms,
 )
 
 __all__ = ["ClaimError", "Cursor", "SensorTables", "SensorTablesDataset", "WindowBatch"]
@@ -121,22 +120,19 @@ class SensorTables(History):
             self._check_length(row.window_seconds, batch.window_seconds)
             revision = (row.revision or 0) + 1
             write_batch(connection, batch, self._ids, revision, now)
-            counts = {name: len(getattr(batch, name)) for name in ("windows", "files")}
+            counts = {
+                "windows": len(batch.windows),
+                "files": len(batch.files),
+                "quarantined": len(batch.quarantine),
+            }
             connection.execute(
-                insert(batches).values(
-                    revision=revision,
-                    token=token,
-                    published_at=now,
-                    quarantined=len(batch.quarantine),
-                    **counts,
-                )
+                insert(batches).values(revision=revision, token=token, published_at=now, **counts)
             )
-            watermark = max(
-                filter(None, (row.watermark, to_datetime(batch.watermark))), default=None
-            )
-            _move(connection, INGESTION, revision, watermark)
+            marks = filter(None, (row.watermark, to_datetime(batch.watermark)))
+            values = {"revision": revision, "watermark": max(marks, default=None)}
             if batch.window_seconds is not None:
-                _set(connection, INGESTION, {"window_seconds": batch.window_seconds})
+                values["window_seconds"] = batch.window_seconds
+            connection.execute(update(jobs).where(jobs.c.name == INGESTION).values(values))
             return revision
 
         return self._transact(write)
@@ -165,13 +161,8 @@ class SensorTables(History):
     ) -> None:
         """Replace the anomalies among the scored windows, and the alarms of their devices.
 
-        Args:
-            scored: device, sensor, window_end of all scored windows.
-            anomalies: The same of anomalous windows, with score, threshold, model_version and
-                revision.
-            claim: Token of a claim on `scoring`, which is renewed.
-            device_alarms: device, sensor, window_end of alarms, with score, threshold, event_start,
-                sensors and revision; None leaves them as they are.
+        The arguments are those of `jobs.ScoredWindows`. The claim, if any, is renewed; None leaves
+        alarms of devices as they are.
 
         Raises:
             ValueError: An anomaly is not a scored window, or its sensor is not in the database.
@@ -182,9 +173,7 @@ class SensorTables(History):
             if claim is not None:
                 renew_claim(connection, SCORING, claim, self.name)
             ids = self._ids.load(connection)
-            write_anomalies(connection, ids, scored, anomalies)
-            if device_alarms is not None:
-                write_device_alarms(connection, ids, scored, device_alarms)
+            write_anomalies(connection, ids, scored, anomalies, device_alarms)
 
         self._transact(write)
 
@@ -206,17 +195,10 @@ class SensorTables(History):
                     f"{self.name}: the scoring cursor is at {found}, but was at {before} when "
                     "this run began: another run has moved it; rerun"
                 )
-            _move(connection, SCORING, after.revision, to_datetime(after.watermark))
+            values = {"revision": after.revision, "watermark": to_datetime(after.watermark)}
+            connection.execute(update(jobs).where(jobs.c.name == SCORING).values(values))
 
         self._transact(move)
-
-
-def _move(connection: Connection, job: str, revision: int, watermark: Any) -> None:
-    _set(connection, job, {"revision": revision, "watermark": watermark})
-
-
-def _set(connection: Connection, job: str, values: Mapping[str, Any]) -> None:
-    connection.execute(update(jobs).where(jobs.c.name == job).values(values))
 
 
 class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):

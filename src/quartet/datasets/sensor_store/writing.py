@@ -129,32 +129,28 @@ def write_batch(
 
 
 def write_anomalies(
-    connection: Connection, ids: Mapping[Pair, int], scored: pd.DataFrame, found: pd.DataFrame
+    connection: Connection,
+    ids: Mapping[Pair, int],
+    scored: pd.DataFrame,
+    found: pd.DataFrame,
+    alarms: pd.DataFrame | None,
 ) -> None:
-    """Replace the anomalies among the scored windows.
+    """Replace the anomalies among the scored windows, and the alarms of devices in them.
+
+    An alarm belongs to the window of the device's most unusual sensor.
 
     Raises:
-        ValueError: An anomaly is not a scored window, or a sensor is not in the database.
+        ValueError: An anomaly or alarm is not of a scored window, or a sensor is not in the
+            database.
     """
-    _check_windows(found, ("score", "threshold"))
     versions = {"model_version": found["model_version"].astype(str).to_numpy(object)}
     _replace(connection, anomalies, ids, scored, found, versions)
-
-
-def write_device_alarms(
-    connection: Connection, ids: Mapping[Pair, int], scored: pd.DataFrame, found: pd.DataFrame
-) -> None:
-    """Replace the alarms of devices whose most unusual sensor has a scored window.
-
-    Raises:
-        ValueError: An alarm is not of a scored window, or a sensor is not in the database.
-    """
-    _check_windows(found, ("score", "threshold"))
-    others = {
-        "event_start": found["event_start"].to_numpy("datetime64[s]"),
-        "sensors": np.array([text[:RANKED_LENGTH] for text in found["sensors"]], object),
-    }
-    _replace(connection, device_alarms, ids, scored, found, others)
+    if alarms is not None:
+        others = {
+            "event_start": alarms["event_start"].to_numpy("datetime64[s]"),
+            "sensors": np.array([text[:RANKED_LENGTH] for text in alarms["sensors"]], object),
+        }
+        _replace(connection, device_alarms, ids, scored, alarms, others)
 
 
 def _replace(
@@ -166,6 +162,7 @@ def _replace(
     others: Mapping[str, NDArray[Any]],
 ) -> None:
     """Replace the rows of scored windows in a table by those that were found."""
+    _check_windows(found, ("score", "threshold"))
     _check_windows(scored, ())
     if len(found) and not len(scored):
         raise ValueError("there are anomalies, but no scored windows")
