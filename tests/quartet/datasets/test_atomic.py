@@ -61,6 +61,18 @@ def test_file_written_in_an_exception_handler_is_saved(tmp_path):
     assert path.read_text() == "what went wrong"
 
 
+def test_two_writers_of_a_file_do_not_interfere(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(RuntimeError), FILES.open(str(path), "wb") as failing:
+        failing.write(b"half")
+        with FILES.open(str(path), "wb") as other:
+            other.write(b"complete")
+        assert path.read_bytes() == b"complete"
+        raise RuntimeError
+    assert path.read_bytes() == b"complete"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_killed_process_keeps_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")

@@ -35,16 +35,6 @@ def test_file_is_found_under_alternative_names(tmp_path, suffix, suffix_on_disk)
     assert list(file.lines()) == LINES
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
-def test_concatenated_streams_are_read(tmp_path, compress):
-    path = tmp_path / "Posts.xml.gz"
-    parts = [
-        compress(CONTENT[start : start + 100_000]) for start in range(0, len(CONTENT), 100_000)
-    ]
-    path.write_bytes(b"".join(parts))
-    assert b"".join(dataset(path).load().lines()) == CONTENT
-
-
 @pytest.mark.parametrize("padding", [0, 5_000])
 @pytest.mark.parametrize("further", [-1, 0, 1])
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress])
@@ -87,17 +77,6 @@ def test_truncated_file_raises_with_length(tmp_path, suffix, missing):
     with pytest.raises(DatasetError, match=f"stream is truncated at byte {length}") as error:
         list(dataset(path).load().lines())
     assert str(path) in str(error.value)
-
-
-@pytest.mark.parametrize("suffix", [".gz", ".bz2"])
-def test_damaged_file_raises_with_position(tmp_path, suffix):
-    content = bytearray(COMPRESSED[suffix])
-    middle = len(content) // 2
-    content[middle : middle + 40] = b"garbage " * 5
-    path = tmp_path / f"Posts.xml{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"is damaged .* before byte [\d,]+; download"):
-        list(dataset(path).load().lines())
 
 
 def test_missing_file_raises_with_alternative_names(tmp_path):

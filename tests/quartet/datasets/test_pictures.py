@@ -97,12 +97,6 @@ def test_other_or_truncated_content_raises(content):
         decode_picture(content)
 
 
-def test_picture_of_too_many_pixels_raises(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(ValueError, match="exceeds limit"):
-        decode_picture(encode(two_halves()))
-
-
 @pytest.mark.parametrize("root", ["{tmp}", "memory://pictures/painting"])
 def test_picture_has_name_and_checksum(tmp_path, root):
     content = encode(two_halves())

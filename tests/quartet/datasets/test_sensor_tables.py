@@ -111,26 +111,6 @@ def test_empty_windows_are_removed_with_their_anomalies(store):
         store.publish(batch(windows([]), empty_windows=windows([("d9", "s0", 5)])[KEYS]))
 
 
-def test_the_ledger_has_the_batch_key_of_each_file(store):
-    first, second = ledger("a.avro", "b.avro")
-    files = [first._replace(batch_key="0123456789abcdef"), second]
-    store.publish(batch(windows([]), files))
-    assert store.files()["batch_key"].tolist() == ["0123456789abcdef", None]
-
-
-def test_a_database_of_an_older_version_is_reported_with_a_hint(tmp_path):
-    """Its ledger lacks the batch of each file."""
-    url = f"sqlite:///{tmp_path}/sensors.db"
-    old = tables(url)
-    old.publish(batch(windows(fleet(1, 1, [5])), ledger("a.avro")))
-    with old._database.engine.begin() as connection:
-        connection.execute(text("ALTER TABLE sensor_files DROP COLUMN batch_key"))
-    with pytest.raises(
-        DatasetError, match=r"lacks the columns batch_key; .* older version .* ingest all files"
-    ):
-        SensorTablesDataset(url=url).load()
-
-
 @pytest.mark.parametrize("most", [1, 7, 30, 10_000])
 def test_blocks_have_all_windows_once_and_a_limited_size(store, most):
     keys = fleet(3, 4, range(5, 100, 5))[:-5]
@@ -328,19 +308,6 @@ def test_anomalies_outside_the_scored_windows_are_rejected(store):
     with pytest.raises(ValueError, match=r"\('d', 'nowhere'\) has no windows"):
         store.write_anomalies(scored([("d", "nowhere", 5)]), anomalous([], 0.0))
     assert len(store.anomalies()) == 2
-
-
-def test_windows_can_be_queried_by_time_in_plain_sql(database_url):
-    store = tables(database_url)
-    store.publish(batch(windows(fleet(1, 1, [5, 10, 15]))))
-    question = (
-        "SELECT s.device, w.window_end FROM sensor_windows w "
-        "JOIN sensors s ON s.sensor_id = w.sensor_id "
-        "WHERE w.window_end > '2026-03-02 00:05:00' AND w.window_end <= '2026-03-02 00:10:00'"
-    )
-    with tables(database_url)._database.engine.connect() as connection:
-        answer = connection.execute(text(question)).all()
-    assert [(device, str(moment)) for device, moment in answer] == [("d0", "2026-03-02 00:10:00")]
 
 
 def test_the_dataset_publishes_saved_batches_and_loads_the_tables(database_url):

@@ -128,20 +128,6 @@ def test_a_lost_response_to_a_commit_does_not_repeat_other_steps(store, direct, 
     direct.claim("scoring", minutes=60)
 
 
-def test_a_connection_closed_by_the_server_is_reopened(mariadb, name, expected):
-    patient = tables(mariadb.url(name), attempts=1)
-    patient.publish(FIRST)
-    mariadb.execute(*(f"KILL {number}" for number in _connections(mariadb, name)))
-    assert patient.publish(SECOND) == 2
-    assert everything(patient) == expected[1]
-
-
-def _connections(mariadb, name):
-    listed = mariadb.execute(f"SELECT id FROM information_schema.processlist WHERE db = '{name}'")
-    assert listed
-    return [number for (number,) in listed]
-
-
 def test_a_batch_is_complete_after_a_crash_of_the_server(mariadb, store, direct, expected):
     crashes = []
 
@@ -200,13 +186,6 @@ def test_a_silent_connection_is_closed_and_reopened(
     assert everything(direct) == expected[1]
 
 
-def test_a_silent_database_is_reported_after_the_timeout(mariadb, store, proxy, name):
-    hurried = tables(mariadb.url(name, proxy.port), timeout_seconds=1, attempts=2)
-    proxy.fail("UPDATE sensor_jobs", "silence", times=99)
-    with pytest.raises(DatasetError, match=r"does not respond .* tried 2 times"):
-        hurried.publish(SECOND)
-
-
 @pytest.mark.parametrize("fault", ["cut before", "cut after"])
 def test_a_connection_that_drops_while_windows_are_read_gives_them_all_once(
     store, direct, proxy, expected, fault
@@ -215,12 +194,6 @@ def test_a_connection_that_drops_while_windows_are_read_gives_them_all_once(
     proxy.fail("FROM sensor_windows", fault)
     assert everything(store) == expected[1]
     assert proxy.happened == 1
-
-
-def test_a_wrong_password_is_reported_without_retries(mariadb, name):
-    with pytest.raises(DatasetError, match="rejects this user") as error:
-        tables(mariadb.url(name, user="mrs-smith:hush")).make()
-    assert "hush" not in str(error.value)
 
 
 @pytest.mark.parametrize("scheme", ["mysql", "mariadb"])

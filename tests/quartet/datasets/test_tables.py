@@ -22,17 +22,6 @@ def test_compression_is_detected_from_the_content(tmp_path):
     assert table.to_dict("list") == {"Id": ["1", "2"], "Text0": ["one", "two"], "line": [1, 2]}
 
 
-@pytest.mark.parametrize(("name", "name_on_disk"), [("t.tsv.gz", "t.tsv"), ("t.tsv", "t.tsv.gz")])
-def test_file_is_found_under_its_alternative_name(tmp_path, name, name_on_disk):
-    content = b"1\tone\n"
-    write(
-        tmp_path, gzip.compress(content) if name_on_disk.endswith(".gz") else content, name_on_disk
-    )
-    dataset = TSVDataset(filepath=str(tmp_path / name), columns=COLUMNS)
-    assert dataset.exists()
-    assert dataset.load()["Text0"].tolist() == ["one"]
-
-
 def test_configured_name_takes_precedence(tmp_path):
     write(tmp_path, b"1\tunpacked long ago\n", "t.tsv")
     given = write(tmp_path, gzip.compress(b"1\tfresh\n"), "t.tsv.gz")

@@ -296,24 +296,12 @@ def test_style_name_with_a_path_is_refused(tmp_path, name):
     WeightsDataset(filepath=str(tmp_path / "a b-1_ü.safetensors"), name="a b-1_ü")
 
 
-def test_a_flipped_bit_in_a_pytorch_file_is_refused(tmp_path):
+def test_a_flipped_bit_anywhere_in_a_pytorch_file_changes_no_weights(tmp_path):
     """Else the style would change without a message."""
     path = tmp_path / "wave.pth"
     torch.save(TENSORS, path)
-    content = bytearray(path.read_bytes())
-    content[content.index(TENSORS["conv.weight"].numpy().tobytes())] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(
-        DatasetError, match=r"wave\.pth: the weights are damaged \(wave/data/0 has another CRC"
-    ):
-        load(path)
-
-
-def test_a_flipped_bit_anywhere_in_a_pytorch_file_changes_no_weights(tmp_path):
-    path = tmp_path / "wave.pth"
-    torch.save(TENSORS, path)
     content = path.read_bytes()
-    refused = 0
+    refused = []
     for place in range(0, 8 * len(content), 37):
         damaged = bytearray(content)
         damaged[place // 8] ^= 1 << place % 8
@@ -321,9 +309,9 @@ def test_a_flipped_bit_anywhere_in_a_pytorch_file_changes_no_weights(tmp_path):
         try:
             assert_tensors(load(path))
         except DatasetError as error:
-            refused += 1
-            assert "\n" not in str(error)
-    assert refused > 0
+            refused.append(str(error))
+    assert not [message for message in refused if "\n" in message]
+    assert [message for message in refused if "are damaged (wave/data/0 has another CRC" in message]
 
 
 def test_pytorch_file_without_checksums_loads(tmp_path):

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import http.server
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -80,54 +79,6 @@ def test_only_missing_or_damaged_files_are_fetched(tmp_path, mirror):
     (folder / NAME).write_bytes(CONTENT)
     fetch(download(here, url))
     assert (here / NAME).read_bytes() == CONTENT
-
-
-@pytest.fixture
-def stalling_mirror():
-    """A mirror that stops within a file until `resume` is set, and then sends other bytes."""
-    stopped, resume = threading.Event(), threading.Event()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.send_response(200)
-            self.end_headers()
-
-        def do_GET(self):
-            self.do_HEAD()
-            for number, part in enumerate((CONTENT, b"!" * len(CONTENT))):
-                if number:
-                    stopped.set()
-                    resume.wait()
-                self.wfile.write(part)
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", stopped, resume
-        resume.set()
-        server.shutdown()
-        thread.join()
-
-
-def test_concurrent_downloads_of_a_file_do_not_interfere(
-    tmp_path, mirror, stalling_mirror, monkeypatch
-):
-    folder, url = mirror
-    (folder / NAME).write_bytes(CONTENT)
-    broken, stopped, resume = stalling_mirror
-    monkeypatch.setattr("quartet.framework.downloads._CHUNK_BYTES", 100)
-    with ThreadPoolExecutor(1) as other:
-        slow = other.submit(fetch, download(tmp_path / "here", broken))
-        stopped.wait()
-        (path,) = fetch(download(tmp_path / "here", url))
-        resume.set()
-        with pytest.raises(OSError, match=r"checksum .* expected"):
-            slow.result()
-    assert path.read_bytes() == CONTENT
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_interrupted_download_leaves_no_file(tmp_path, mirror, monkeypatch):
