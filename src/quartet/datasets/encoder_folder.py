@@ -71,26 +71,14 @@ class EncoderFolderDataset(InputDataset[EncoderFolder | None]):
         location = self._find_folder()
         if location is None:
             return None
-        files = {"model.onnx": replace(location, path=self._find_network(location)).read()}
-        for name in (_TOKENIZER, *self._configs):
-            file = location.join(name)
-            if file.exists():
-                files[name] = file.read()
-        if _TOKENIZER not in files:
-            raise DatasetError(_format_missing(location))
+        files = {name: file.read() for name, file in self._list_files(location).items()}
         return EncoderFolder(self._path, files)
 
     def check_at_start(self) -> None:
-        """Check that the folder exists and has one network and a tokenizer.
-
-        Raises:
-            DatasetError: As for `load`.
-        """
+        """Check that the folder has one network and a tokenizer; errors as for `load`."""
         location = self._find_folder()
         if location is not None:
-            self._find_network(location)
-            if not location.join(_TOKENIZER).exists():
-                raise DatasetError(_format_missing(location))
+            self._list_files(location)
 
     def _find_folder(self) -> Location | None:
         """Return the folder; None for no encoder."""
@@ -104,22 +92,25 @@ class EncoderFolderDataset(InputDataset[EncoderFolder | None]):
             return None
         raise DatasetError(f"{location.path}: no such folder; {_HINT}")
 
-    def _find_network(self, location: Location) -> str:
-        """Return the path of the only network."""
-        filesystem, path = location.filesystem, location.path.rstrip("/")
-        networks = sorted(
-            file
-            for folder in (path, f"{path}/onnx")
-            if filesystem.isdir(folder)
-            for file in filesystem.ls(folder, detail=False)
-            if str(file).endswith(".onnx")
-            and not PurePosixPath(file).name.startswith(".")  # such as macOS's ._model.onnx
-            and filesystem.isfile(file)
-        )
-        if len(networks) == 1:
-            return str(networks[0])
-        names = ", ".join(PurePosixPath(file).name for file in networks) or "none"
-        raise DatasetError(f"{path}: has {len(networks)} .onnx files ({names}); {_HINT}")
+    def _list_files(self, location: Location) -> dict[str, Location]:
+        """Return the only network, the tokenizer and the configuration files that exist."""
+        networks = [
+            each["name"]
+            for folder in (location, location.join("onnx"))
+            for each in folder.list_entries()
+            if each["type"] == "file"
+            and PurePosixPath(each["name"]).match("[!.]*.onnx")  # not macOS's ._model.onnx
+        ]
+        if len(networks) != 1:
+            names = ", ".join(PurePosixPath(file).name for file in networks) or "none"
+            raise DatasetError(
+                f"{location.path}: has {len(networks)} .onnx files ({names}); {_HINT}"
+            )
+        others = {name: location.join(name) for name in (_TOKENIZER, *self._configs)}
+        files = {name: file for name, file in others.items() if file.exists()}
+        if _TOKENIZER not in files:
+            raise DatasetError(f"{location.path}: {_TOKENIZER} is missing; {_HINT}")
+        return {"model.onnx": replace(location, path=networks[0]), **files}
 
     def _exists(self) -> bool:
         is_optional = self._encoder in (AUTO, LEXICAL)
@@ -127,7 +118,3 @@ class EncoderFolderDataset(InputDataset[EncoderFolder | None]):
 
     def _describe(self) -> dict[str, Any]:
         return {"encoder": self._encoder}
-
-
-def _format_missing(location: Location) -> str:
-    return f"{location.path}: {_TOKENIZER} is missing; {_HINT}"

@@ -54,16 +54,11 @@ def test_several_networks_are_not_chosen_from(folder):
         make(folder).check_at_start()
 
 
-def test_a_folder_without_tokenizer_is_an_error(folder):
-    (folder / "tokenizer.json").unlink()
-    with pytest.raises(DatasetError, match=r"tokenizer\.json is missing"):
-        make(folder).load()
-
-
 def test_a_folder_without_tokenizer_is_an_error_before_the_run(folder):
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(DatasetError, match=r"tokenizer\.json is missing"):
-        make(folder).check_at_start()
+    for use in (make(folder).load, make(folder).check_at_start):
+        with pytest.raises(DatasetError, match=r"tokenizer\.json is missing"):
+            use()
 
 
 def test_what_only_has_the_name_of_a_network_is_not_one(folder):
