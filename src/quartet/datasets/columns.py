@@ -36,11 +36,6 @@ Options = TypeVar("Options", bound=TableOptions)
 def parse_options(model: type[Options], given: Mapping[str, Any] | None, parameter: str) -> Options:
     """Return the options of a table; those that are missing or None have their defaults.
 
-    Args:
-        model: The options that exist.
-        given: Values by name, as in the catalog.
-        parameter: Name of the parameter, for messages.
-
     Raises:
         DatasetError: An option does not exist, or its value is invalid.
     """

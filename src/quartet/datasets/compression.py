@@ -26,13 +26,9 @@ _ARCHIVES = {
 
 
 def check_expansion(path: str, compressed: int | None, expanded: int) -> None:
-    """Check that a file does not expand to more than any honest one.
+    """Check that a file does not expand to more bytes than any honest one.
 
-    Args:
-        path: The file, for the message.
-        compressed: Its size in bytes; None if a web server does not tell it, which counts as
-            `FREE_BYTES`.
-        expanded: Number of bytes that it has expanded to, or is going to.
+    Its compressed size is None if a web server does not tell it, which counts as `FREE_BYTES`.
 
     Raises:
         DatasetError: It is more than `FREE_BYTES` and `MAX_EXPANSION` times its size.
@@ -61,13 +57,7 @@ def check_no_archive(path: str, start: bytes, expected: str) -> None:
 
 
 def open_decompressed(file: IO[bytes], size: int | None, path: str) -> IO[bytes]:
-    """Return a file opened at its start, decompressed if its first bytes are those of gzip.
-
-    Args:
-        file: The file, opened in binary mode.
-        size: Its size in bytes, if it is known.
-        path: Its path, for messages.
-    """
+    """Return a binary file at its start, decompressed if its first bytes are those of gzip."""
     magic = file.read(len(GZIP_MAGIC))
     file.seek(0)
     if magic != GZIP_MAGIC:

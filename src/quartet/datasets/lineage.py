@@ -14,14 +14,10 @@ _SOURCE = Path(__file__).parents[1]
 
 
 def get_lineage_tags(run: str) -> dict[str, str]:
-    """Return the lineage tags of a new model version.
+    """Return the tags of a model version that an MLflow run registers.
 
-    Args:
-        run: MLflow's identifier of the run that registers the version.
-
-    Returns:
-        `run_id` and `code_sha256`; `azureml_job` in an Azure ML job, whose properties contain
-        the commit; and `git_commit` if the code is in a Git repository.
+    These are `run_id` and `code_sha256`; `azureml_job` in an Azure ML job, whose properties contain
+    the commit; and `git_commit` if the code is in a Git repository.
     """
     tags = {"run_id": run, "code_sha256": compute_code_digest(_SOURCE)}
     if job := os.environ.get(JOB):

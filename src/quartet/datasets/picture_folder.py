@@ -23,14 +23,8 @@ class PictureFolder(Mapping[str, Pixels]):
     """The pictures of a folder by name, loaded on demand.
 
     The most recently used pictures are cached. A picture that cannot be read raises
-    ValueError, and logs one warning.
-
-    Args:
-        location: The folder.
-        sizes: Size in bytes of each file, by path relative to the folder.
-        longest_side: Longest side in pixels to which larger pictures are scaled down.
-        memory: Size of the cache in bytes of pixels.
-        max_megapixels: Most pixels of a picture, in millions.
+    ValueError, and logs one warning. Sizes are those of the files, in bytes; the other arguments
+    are as for `PictureFolderDataset`.
     """
 
     def __init__(

@@ -32,15 +32,12 @@ class QuestionColumns(TableOptions):
 
 
 class ColumnChooser:
-    """Finds the columns of a table by name, in any case."""
+    """Finds the columns of a table by name, in any case.
+
+    Names that are given by a parameter replace the defaults of `QuestionColumns`.
+    """
 
     def __init__(self, given: Mapping[str, Any] | None, parameter: str) -> None:
-        """Configure the names.
-
-        Args:
-            given: Names of columns that differ from the fields of `QuestionColumns`.
-            parameter: The parameter that sets them, for messages.
-        """
         self._columns = parse_options(QuestionColumns, given, parameter)
         self._parameter = parameter
 

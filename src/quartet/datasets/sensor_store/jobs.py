@@ -78,11 +78,7 @@ class SensorAnomaliesDataset(_TablesDataset, AbstractDataset[ScoredWindows, pd.D
         return self._tables().anomalies()
 
     def save(self, data: ScoredWindows) -> None:
-        """Write the anomalies of a run; idempotent.
-
-        Raises:
-            ClaimError: Another run has taken over.
-        """
+        """Write the anomalies of a run; idempotent."""
         self._tables().write_anomalies(data.scored, data.anomalies, data.claim, data.device_alarms)
 
     def preview(self, nrows: int = 20) -> TablePreview:
@@ -106,11 +102,7 @@ class ScoringCursorDataset(_TablesDataset, AbstractDataset[CursorMove, "Cursor |
         return self._tables().cursor("scoring")
 
     def save(self, data: CursorMove) -> None:
-        """Move the cursor.
-
-        Raises:
-            ClaimError: Another run has taken over, or moved the cursor.
-        """
+        """Move the cursor; see `SensorTables.move_cursor`."""
         tables = self._tables()
         tables.move_cursor(data.claim, data.before, data.after)
         tables.release("scoring", data.claim)

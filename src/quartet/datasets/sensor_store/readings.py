@@ -93,13 +93,8 @@ class ReadingStore:
     ) -> Iterator[tuple[str, pa.Table]]:
         """Yield keys, and groups of some thousands of readings that overlap an interval.
 
-        A group may include readings outside the intervals.
-
-        Args:
-            starts: Starts of the intervals, exclusive; microseconds since the epoch, ascending;
-                shape (n,).
-            ends: Ends of the intervals, inclusive, each before the next start; shape (n,).
-            keys: Keys of the readings to read.
+        A group may include readings outside the intervals (start, end], which are ascending and do
+        not overlap; microseconds since the epoch, shape (n,).
 
         Raises:
             DatasetError: A file is damaged or missing.

@@ -241,11 +241,7 @@ class SensorTablesDataset(AbstractDataset[WindowBatch, SensorTables]):
         self.metadata = metadata
 
     def load(self) -> SensorTables:
-        """Return the tables, after creating missing ones.
-
-        Raises:
-            DatasetError: The database cannot be reached, or a table lacks a column.
-        """
+        """Return the tables, after creating missing ones; a table that lacks a column raises."""
         self._tables.make()
         return self._tables
 

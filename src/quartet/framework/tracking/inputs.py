@@ -24,16 +24,14 @@ def log_input(name: str, dataset: Any, data: Any) -> None:
 
     MLflow shows its name, location and digest; of a table also its columns and size. A run does not
     fail because a file cannot be read again, or because a server records no inputs.
-
-    Args:
-        name: Name in the catalog.
-        dataset: Kedro's dataset.
-        data: What it has loaded.
     """
     import mlflow
 
     protocol, path = dataset_file(dataset) or ("", "")
-    location = _find_location(Path(path)) if protocol == "file" and data is not None else None
+    if protocol != "file" or data is None:
+        return
+    # The folder, or the file that was given instead of one with such files.
+    location = next((each for each in (Path(path), Path(path).parent) if each.exists()), None)
     if location is None:
         return
     layer = get_metadata(dataset, "kedro-viz").get("layer")
@@ -41,11 +39,6 @@ def log_input(name: str, dataset: Any, data: Any) -> None:
         # Columns of integers without missing values are as they should be.
         warnings.filterwarnings("ignore", message=r".*Inferred schema contains integer column")
         mlflow.log_input(_describe(name, location, data), context=layer)
-
-
-def _find_location(path: Path) -> Path | None:
-    """Return the path, or the folder or file that was given instead of one with such files."""
-    return next((each for each in (path, path.parent) if each.exists()), None)
 
 
 def get_metadata(dataset: Any, plugin: str) -> dict[str, Any]:
