@@ -5,6 +5,7 @@ from wrong_values.cases import Case, run
 
 DIGITS = "mnist_training"
 CLOUD = "conf/azureml/cloud.yml"
+AZUREML = "conf/azureml/azureml.yml"
 NO_SERVER = "mnist: {folder: x, mirrors: ['http://127.0.0.1:9'], sha256: {a.gz: 440fcabf73cc}}"
 
 _RUN = [
@@ -87,6 +88,18 @@ _AZURE = [
         "compile elsewhere",
         ("azureml", "-e", "nowhere", "compile", "-p", DIGITS),
         ("'nowhere' does not exist",),
+    ),
+    Case(
+        "compile for no cluster",
+        ("azureml", "compile", "-p", DIGITS),
+        (AZUREML, "azure.compute.gpu should be a mapping", "fix or remove it"),
+        change(AZUREML, "gpu: {cluster_name: cpu-cluster}", "gpu: cpu-cluster"),
+    ),
+    Case(
+        "rehearse with another key",
+        ("cloud", "rehearse", "-p", DIGITS),
+        (AZUREML, "azure.code_folder is not a setting"),
+        change(AZUREML, "code_directory:", "code_folder:"),
     ),
     Case("submit", ("azureml", "run", "-p", DIGITS), ("workspace settings are missing", _UNSET)),
 ]

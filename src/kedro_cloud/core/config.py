@@ -41,6 +41,17 @@ def loader(
     return made
 
 
+def folders(loader: Any) -> list[Path]:
+    """Return the folders that a loader reads; later ones override earlier ones.
+
+    A loader that is not one of Kedro's may read no files, and has none.
+    """
+    if not isinstance(loader, OmegaConfigLoader):
+        return []
+    names = (loader.base_env, loader.env or loader.default_run_env)
+    return [Path(loader.conf_source) / name for name in dict.fromkeys(names) if name]
+
+
 def format_env_option(environment: str) -> str:
     """Return ` -e NAME` for a suggested command; an empty string for the default."""
     return "" if environment == ENVIRONMENT else f" -e {environment}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from omegaconf import OmegaConf
@@ -16,6 +16,10 @@ from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
 from kedro_cloud.core.os_errors import format_os_error
+from kedro_cloud.core.validation_errors import format_errors
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _SUFFIXES = {".yml", ".yaml", ".json"}
 _DUPLICATE = "found duplicate key "
@@ -56,6 +60,23 @@ def find_setting(folders: Iterable[Path], pattern: str, keys: Iterable[str | int
         if path.match(pattern) and _contains(yaml.safe_load(path.read_bytes()), keys):
             found = path
     return found
+
+
+def format_invalid(folders: Sequence[Path], pattern: str, error: ValidationError) -> str:
+    """Return a message with the files of invalid settings, and all their errors.
+
+    Args:
+        folders: Folders with files of the configuration; later ones override earlier ones.
+        pattern: Pattern of the files' names, such as `mlflow*`.
+        error: What validation raised.
+    """
+    faults = error.errors()
+    others = [fault for fault in faults if fault["type"] != "missing"]
+    # What is missing belongs into the mapping around it.
+    keys = (fault["loc"] if fault in others else fault["loc"][:-1] for fault in faults)
+    files = (find_setting(folders, pattern, each) for each in keys)
+    where = " and ".join(map(str, dict.fromkeys(filter(None, files)))) or f"{pattern[:-1]}.yml"
+    return f"{where}: {format_errors(error)}; {'fix or remove it' if others else 'add it'}"
 
 
 def _contains(content: Any, keys: Iterable[str | int]) -> bool:

@@ -10,6 +10,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 
 from kedro_cloud import compat
+from kedro_cloud.core import azureml_settings
 from kedro_cloud.core.config import PATTERNS
 from kedro_cloud.core.run_command import set_run_command
 
@@ -30,6 +31,9 @@ class StepHooks:
         """Register steps if the environment's `azureml.yml` has `merged: true`, or else nodes.
 
         Also note which command runs a pipeline like this one, for messages that advise it.
+
+        Raises:
+            ValueError: A setting of `azureml.yml` is missing, unknown or invalid.
         """
         from kedro_cloud.jobs import registry
 
@@ -39,11 +43,11 @@ class StepHooks:
         loader: Any = context.config_loader
         loader.config_patterns.setdefault("azureml", PATTERNS["azureml"])
         try:
-            config = loader["azureml"]
+            settings = azureml_settings.read_settings(loader)
         except MissingConfigException:
             return  # this environment has no cluster
-        if config.get("steps", {}).get("merged", False):
-            registry.use_steps(config["azure"].get("compute", {}))
+        if settings.steps.merged:
+            registry.use_steps(settings.azure.compute or {})
         else:
             registry.use_nodes()
 

@@ -19,7 +19,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from kedro_cloud.core import config
+from kedro_cloud.core import azureml_settings, config
 from kedro_cloud.core.errors import describe, is_traceback_requested, is_user_error
 from kedro_cloud.jobs import translation
 from kedro_cloud.workspace.answers import (
@@ -65,7 +65,7 @@ def check_environment(project: Path, environment: str) -> None:
     each step, so it is not supported.
 
     Raises:
-        ValueError: `pipeline_data_passing` is not enabled.
+        ValueError: `pipeline_data_passing` is not enabled, or a setting is invalid.
     """
     passing = workspace_settings(project, environment).get("pipeline_data_passing") or {}
     if not passing.get("enabled"):
@@ -76,8 +76,13 @@ def check_environment(project: Path, environment: str) -> None:
 
 
 def workspace_settings(project: Path, environment: str) -> dict[str, Any]:
-    """Return the settings below `azure` in `azureml.yml`."""
-    return dict(config.loader(project, environment)["azureml"]["azure"])
+    """Return the settings below `azure` in `azureml.yml`.
+
+    Raises:
+        ValueError: A setting is missing, unknown or invalid.
+    """
+    loader = config.loader(project, environment)
+    return azureml_settings.read_settings(loader).azure.model_dump()
 
 
 def format_credential_error(message: str) -> str:

@@ -6,12 +6,12 @@ Errors name the file, which Kedro's own often do not.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import OmegaConf
 
+from kedro_cloud.core.config import folders
 from kedro_cloud.core.config_files import find_fault
 
 PARAMETER = "dataset_name"
@@ -50,17 +50,11 @@ class ConfigLoader(OmegaConfigLoader):
             raise
         except Exception as error:
             read = [*self.config_patterns.get(key, []), *self.config_patterns["globals"]]
-            fault = find_fault(self.folders, error, read)
+            fault = find_fault(folders(self), error, read)
             if fault is None:
                 raise
             raise ValueError(fault) from error
         return found
-
-    @property
-    def folders(self) -> list[Path]:
-        """Folders of the configuration that is read; later ones override earlier ones."""
-        names = dict.fromkeys([self.base_env, self.env or self.default_run_env])
-        return [Path(self.conf_source) / name for name in names]
 
 
 def get_dataset_name(runtime_params: dict[str, Any] | None) -> str:

@@ -16,7 +16,6 @@ from kedro.framework.project import settings
 from kedro_cloud.compat import dataset_file
 from kedro_cloud.core import config, config_files, ranks, tracking_database
 from kedro_cloud.core.hooks import NoTracking
-from kedro_cloud.core.validation_errors import format_errors
 from quartet.framework import config_loader
 from quartet.framework.config_types import check_types
 
@@ -90,11 +89,8 @@ def _check_tracking(tracking: Mapping[str, Any], loader: Any) -> None:
     try:
         KedroMlflowConfig.model_validate(tracking)
     except ValidationError as error:
-        folders = getattr(loader, "folders", [])
-        keys = [fault["loc"] for fault in error.errors()]
-        files = (config_files.find_setting(folders, "mlflow*", each) for each in keys)
-        where = " and ".join(map(str, dict.fromkeys(filter(None, files)))) or "mlflow.yml"
-        raise ValueError(f"{where}: {format_errors(error)}; fix or remove it") from error
+        folders = config.folders(loader)
+        raise ValueError(config_files.format_invalid(folders, "mlflow*", error)) from error
 
 
 def _check_parameters(context: KedroContext) -> None:
