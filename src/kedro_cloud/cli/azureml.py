@@ -35,6 +35,8 @@ _HIDDEN = {
     "kedro.io.data_catalog": "Replacing dataset",
     # kedro-azureml passes an argument that Kedro has deprecated.
     "kedro.framework.session.session": "`pipeline_name` is deprecated",
+    # Kedro's advice to repeat the command: what failed in a step, fails again until it is fixed.
+    "kedro_azureml.runner": "No nodes ran. Repeat the previous command",
 }
 """Beginning of the log lines on which users cannot act, by logger."""
 

@@ -143,6 +143,7 @@ def test_invalid_data_is_reported_in_one_line_with_the_node(project, tmp_path):
     (line,) = (line for line in result.stderr.splitlines() if line.startswith("Error: "))
     assert "node 'ingest_dump' (faq_posts, faq_post_links)" in line
     assert "Traceback" not in result.stderr
+    assert "Repeat the previous command" not in result.stderr  # what failed, fails again
 
 
 CHECKS = """
