@@ -250,7 +250,7 @@ def cloud_settings(project: Path, environment: str) -> Cloud:
 
 
 def _validate_cloud(content: Mapping[str, Any], environment: str) -> Cloud:
-    return validate_settings(Cloud, content["cloud"], f"conf/{environment}/cloud.yml")
+    return validate_section(Cloud, content, "cloud", f"conf/{environment}/cloud.yml")
 
 
 def rehearsal_settings(project: Path, environment: str) -> Rehearsal:
@@ -273,6 +273,19 @@ def read_files(project: Path, environment: str, pattern: str) -> dict[str, Any]:
         return {}
 
 
+def validate_section(
+    model: type[Settings], content: Mapping[str, Any], key: str, where: str
+) -> Settings:
+    """Return the settings below a key of a file as a model.
+
+    Raises:
+        ValueError: They are not a mapping, or a setting is missing, unknown or invalid.
+    """
+    if not isinstance(content[key], Mapping):
+        raise ValueError(f"{where}: {key} should be a mapping (given: {content[key]!r})")
+    return validate_settings(model, content[key], where)
+
+
 def validate_settings(model: type[Settings], content: Mapping[str, Any], where: str) -> Settings:
     """Return the settings of a file as a model.
 
@@ -280,6 +293,6 @@ def validate_settings(model: type[Settings], content: Mapping[str, Any], where: 
         ValueError: A setting is missing, unknown or invalid; each is named.
     """
     try:
-        return model(**content)
+        return model.model_validate(content)
     except ValidationError as error:
         raise ValueError(f"{where}: {format_errors(error)}") from error

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from kedro_cloud.core.cloud_settings import read_files, validate_settings
+from kedro_cloud.core.cloud_settings import read_files, validate_section
 
 _NOTICE = timedelta(days=365)
 """Time before a retirement from which warnings are given."""
@@ -67,7 +67,7 @@ def load_retirements(project: Path, environment: str) -> tuple[Retirement, ...]:
     if "platform" not in content:
         return ()
     where = f"conf/{environment}/platform.yml"
-    return validate_settings(_Platform, content["platform"], where).retirements
+    return validate_section(_Platform, content, "platform", where).retirements
 
 
 def format_warnings(

@@ -13,6 +13,7 @@ _TYPES = {"int", "float", "bool", "str", "none", "list", "tuple", "dict"}
 _MESSAGES = {
     "missing": "is missing",
     "extra_forbidden": "is not a setting",
+    "invalid_key": "is not a setting",
     "tuple_type": "should be a list",
     "list_type": "should be a list",
     "dict_type": "should be a mapping",

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from kedro_cloud.core.cloud_settings import cloud_settings
+from kedro_cloud.core.retirements import load_retirements
 from kedro_cloud.trigger.settings import FileTrigger
 from support import ROOT, bootstrap
 
@@ -134,3 +135,21 @@ def test_an_invalid_setting_is_reported_by_its_name(read, change, message):
 def test_an_environment_without_the_file_is_reported():
     with pytest.raises(ValueError, match=r"environment 'local' has no cloud\.yml; use -e azureml"):
         cloud_settings(ROOT, "local")
+
+
+@pytest.mark.parametrize("content", [["clusters"], "clusters", None])
+def test_settings_that_are_not_a_mapping_are_reported(tmp_path, content):
+    for environment in ("azureml", "base"):
+        (tmp_path / "conf" / environment).mkdir(parents=True)
+    (tmp_path / "conf/azureml/cloud.yml").write_text(yaml.safe_dump({"cloud": content}))
+    (tmp_path / "conf/azureml/platform.yml").write_text(yaml.safe_dump({"platform": content}))
+    for read, key in ((cloud_settings, "cloud"), (load_retirements, "platform")):
+        with pytest.raises(ValueError, match="should be a mapping") as caught:
+            read(tmp_path, "azureml")
+        where = f"conf/azureml/{key}.yml: {key}"
+        assert str(caught.value) == f"{where} should be a mapping (given: {content!r})"
+
+
+def test_a_key_that_is_not_text_is_reported(read):
+    with pytest.raises(ValueError, match=r"^conf/azureml/cloud\.yml: 1 is not a setting"):
+        read(lambda cloud: cloud.update({1: 2}))
