@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from kedro.config.abstract_config import MissingConfigException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kedro_cloud.core import config
 from kedro_cloud.core.validation_errors import format_errors
@@ -21,6 +21,8 @@ EndpointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}[a-z0-9]$")]
 DatastoreName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,255}$")]
 ContainerName = Annotated[str, Field(pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$")]
 InputName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Glob = Annotated[str, Field(pattern=r"^[^/]")]
+"""Pattern of files in a folder."""
 InputType = Literal["string", "number", "integer", "boolean"]
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -162,13 +164,45 @@ class Deployment(_Part):
 class Rehearsal(_Part):
     """Settings of rehearsals of jobs on this machine."""
 
-    samples: dict[str, str] = {}
+    samples: dict[str, Glob] = {}
     """Files to upload first: a glob by root of `globals.yml`, or by folder below a root."""
     variables: dict[str, str | None] = {}
     """Environment variables to pass to steps, with their defaults. In a default `{folder}` is the
     folder of the rehearsals; null means no default."""
     reports: str = ""
     """Root of `globals.yml` whose files are downloaded at the end."""
+
+    @field_validator("variables")
+    @classmethod
+    def _check_defaults(cls, value: dict[str, str | None]) -> dict[str, str | None]:
+        for name, default in value.items():
+            try:
+                (default or "").format(folder="")
+            except (LookupError, ValueError, AttributeError) as error:
+                raise ValueError(
+                    f"{name}: default {default} has braces that are not {{folder}}; write other "
+                    "braces twice"
+                ) from error
+        return value
+
+    def check_roots(self, local: Collection[str], remote: Collection[str]) -> None:
+        """Check that the roots of samples and reports are in `globals.yml`.
+
+        Args:
+            local: Roots of the base environment.
+            remote: Roots of the job's environment.
+
+        Raises:
+            ValueError: `globals.yml` has no such root.
+        """
+        roots = {f"samples.{folder}": folder.partition("/")[0] for folder in self.samples}
+        for key, root in {**roots, "reports": self.reports}.items():
+            known = local if key in roots else remote
+            if root not in known and (root or key in roots):
+                raise ValueError(
+                    f"cloud.yml: rehearsal.{key}: '{root}' is not a root in globals.yml; expected "
+                    f"one of {', '.join(sorted(known)) or 'none'}"
+                )
 
 
 class Cloud(_Part):

@@ -48,8 +48,11 @@ class Cloud:
 
         Raises:
             OSError: Azurite is not installed, or does not start.
+            ValueError: `cloud.yml` refers to roots that `globals.yml` does not have.
         """
         cloud_yml = rehearsal_settings(project, env)
+        roots = (_load_roots(project, each, params) for each in (_base_environment(), env))
+        cloud_yml.check_roots(*roots)
         with azurite.running(directory.blobs) as connection_string:
             yield cls(project, env, params, directory, cloud_yml, connection_string)
 
@@ -64,8 +67,7 @@ class Cloud:
 
     def fill(self, uploads: Sequence[Upload]) -> Iterator[str]:
         """Create the environment's containers, upload samples and uploads; yield log lines."""
-        base = settings.CONFIG_LOADER_ARGS.get("base_env", "base")
-        local, remote = self._load_roots(base), self._load_roots(self.env)
+        local, remote = self._load_roots(_base_environment()), self._load_roots(self.env)
         storage = Storage(self.connection_string)
         samples = []
         for folder, pattern in self.settings.samples.items():
@@ -99,6 +101,14 @@ class Cloud:
                 yield f"metrics: {os.path.relpath(metrics)}"
 
     def _load_roots(self, env: str) -> dict[str, str]:
-        """Return the roots in an environment's `globals.yml`."""
-        content = config.loader(self.project, env, self.params)["globals"]
-        return {name: value for name, value in content.items() if isinstance(value, str)}
+        return _load_roots(self.project, env, self.params)
+
+
+def _base_environment() -> str:
+    return str(settings.CONFIG_LOADER_ARGS.get("base_env", "base"))
+
+
+def _load_roots(project: Path, env: str, params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the roots in an environment's `globals.yml`."""
+    content = config.loader(project, env, params)["globals"]
+    return {name: value for name, value in content.items() if isinstance(value, str)}
