@@ -34,12 +34,15 @@ def find_fault(
 
     Args:
         folders: Folders with files of the configuration.
-        error: If OmegaConf raised it for an interpolation, the file with this is found.
+        error: If OmegaConf raised it for an interpolation, the file with this is found; if Kedro
+            raised it for a key, the file with a key that is not text.
         patterns: Kedro's patterns of the files that were read, such as `**/catalog*`.
     """
     names = {part for pattern in patterns for part in pattern.split("/") if part != "**"}
     files = [path for folder in folders for path in _list_files(folder, names)]
     fault = next(filter(None, map(_find_fault, files)), None)
+    if isinstance(error, AttributeError) and not fault:  # Kedro takes every key for text
+        return next(filter(None, map(_find_key, files)), None)
     if fault or not isinstance(error, OmegaConfBaseException) or error.child_node is None:
         return fault
     # The last one, as a value that refers to `base` is valid there, and not as its copy.
@@ -97,6 +100,12 @@ def _list_files(folder: Path, names: Iterable[str] = ("*",)) -> Iterator[Path]:
         is_named = any(fnmatch(part, name) for part in parts for name in names)
         if path.suffix in _SUFFIXES and is_named and not is_hidden:
             yield path
+
+
+def _find_key(path: Path) -> str | None:
+    """Return a message for the first key that is not text; None if all of a valid file are."""
+    keys = [key for key in yaml.safe_load(path.read_bytes()) or () if not isinstance(key, str)]
+    return f"{path}: key {keys[0]} is not text; write it in quotes" if keys else None
 
 
 def _find_value(path: Path, error: OmegaConfBaseException) -> str | None:

@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from kedro_cloud.core import extras, identity
 
 _BACKENDS = ("sqlite", "mysql", "mariadb", "mssql")
+_CREDENTIALS = ("username", "password", "url")
 WRITES = "quartet_writes"
 """Execution option of connections whose transactions write."""
 _CONNECT_SECONDS = 30
@@ -45,9 +46,9 @@ def parse_database_url(url: str, credentials: Mapping[str, str] | None = None) -
         credentials: `username` and `password`, or a complete `url` that replaces the other.
 
     Raises:
-        DatasetError: The URL is invalid or of another database.
+        DatasetError: The URL is invalid or of another database, or the credentials are invalid.
     """
-    credentials = {name: value for name, value in (credentials or {}).items() if value}
+    credentials = _check_credentials(credentials)
     try:
         address = make_url(credentials.get("url", url))
         is_supported = address.get_backend_name() in _BACKENDS and bool(address.get_driver_name())
@@ -72,6 +73,21 @@ def parse_database_url(url: str, credentials: Mapping[str, str] | None = None) -
         driver = _find_microsoft_driver() if _is_microsoft(address) else "MariaDB Unicode"
         address = address.update_query_dict({"driver": driver})
     return address
+
+
+def _check_credentials(credentials: Any) -> dict[str, str]:
+    """Return the credentials that are set; the message of an error has none of their values."""
+    if credentials is None:
+        return {}
+    expected = f"expected {', '.join(_CREDENTIALS)}; check credentials.yml"
+    if not isinstance(credentials, Mapping):
+        raise DatasetError(f"credentials are not a mapping; {expected}")
+    for name, value in credentials.items():
+        if name not in _CREDENTIALS:
+            raise DatasetError(f"credentials: '{name}' is not a key; {expected}")
+        if not isinstance(value, str | None):
+            raise DatasetError(f"credentials: {name} is not text; write it in quotes")
+    return {name: value for name, value in credentials.items() if value}
 
 
 def format_database_name(address: URL) -> str:

@@ -1,4 +1,4 @@
-"""Whoever names a server, and has no driver, must learn what to install."""
+"""A server without a driver, or with invalid credentials, is reported with what to do."""
 
 import sys
 
@@ -21,3 +21,26 @@ def test_a_server_needs_the_extra_sql(monkeypatch, url, database):
     with pytest.raises(DatasetError) as raised:
         create_database_engine(parse_database_url(url), timeout_seconds=1)
     assert str(raised.value) == extras.format_missing(database, "sql")
+
+
+@pytest.mark.parametrize("url", ["sqlite:///sensors.db", "mssql+pyodbc://db.example.org/x"])
+@pytest.mark.parametrize(
+    ("credentials", "message"),
+    [
+        ("hunter2", "credentials are not a mapping; expected username, password, url"),
+        (["hunter2"], "credentials are not a mapping; expected username, password, url"),
+        ({"usrname": "hunter2"}, "credentials: 'usrname' is not a key; expected username"),
+        ({"username": "me", "password": 31337}, "credentials: password is not text; write it in"),
+        ({"username": ["hunter2"]}, "credentials: username is not text; write it in quotes"),
+    ],
+)
+def test_invalid_credentials_are_reported_without_their_values(url, credentials, message):
+    with pytest.raises(DatasetError) as raised:
+        parse_database_url(url, credentials)
+    assert message in str(raised.value)
+    assert not any(secret in str(raised.value) for secret in ("hunter2", "31337"))
+
+
+def test_credentials_without_values_are_none():
+    given = {"username": None, "password": ""}
+    assert parse_database_url("sqlite:///sensors.db", given).username is None

@@ -79,6 +79,8 @@ def read(conf, monkeypatch):
         ("catalog.yml", "a: &a {b: '${c:}'}\nd: {<<: *a}", ", line 1", "a.b: Unsupported interpol"),
         ("mlflow.yml", "server: {mlflow_traking_uri: x}", "", "server.mlflow_traking_uri is not a"),
         ("mlflow.yml", "sever: {}", "", "sever is not a setting"),
+        ("mlflow.yml", "1: 2", "", "key 1 is not text; write it in quotes"),
+        ("globals.yml", "raw: data\n1: x", "", "key 1 is not text; write it in quotes"),
         ("mlflow.yml", "server: {mlflow_tracking_uri: 3}", "", "server.mlflow_tracking_uri should"),
         ("mlflow.yml", "ui: {port: [3]}", "", "ui.port should be a valid string (given: [3])"),
     ],
